@@ -1,0 +1,204 @@
+//! What can be wrong in a repository: stable codes, and a finding that says which, where and how.
+
+use std::fmt;
+
+use super::site::Site;
+
+macro_rules! corruption_codes {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $sentence:literal;)*) => {
+        /// A kind of damage. Its text form, such as `index.key-order`, is stable; the numbers in the descriptions are the
+        /// invariants of `docs::format`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum CorruptionCode {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl CorruptionCode {
+            /// Every code.
+            pub const ALL: &'static [CorruptionCode] = &[$(CorruptionCode::$variant,)*];
+
+            /// The stable text of the code.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(CorruptionCode::$variant => $code,)* }
+            }
+
+            /// One sentence for an administrator.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(CorruptionCode::$variant => $sentence,)* }
+            }
+        }
+    };
+}
+
+corruption_codes! {
+    /// A file of the repository is not there.
+    FileMissing = "file.missing", "A file of the repository is missing";
+    /// A data file ends in the middle of a page.
+    FilePartialPage = "file.partial-page", "The file does not end at a page border; the rest is not part of any page";
+    /// A mapping file ends before what it announces, or has no bytes.
+    MappingTruncated = "mapping.truncated", "The mapping file ends too early";
+    /// 1: the signature 0xABCD.
+    MappingSignature = "mapping.signature", "The file does not begin like a mapping file";
+    /// 1: the footer 0xDCBA.
+    MappingFooter = "mapping.footer", "The mapping file's closing mark is missing; it was written only in part or changed";
+    /// 2: a physical page mapped twice.
+    MappingPageTwice = "mapping.page-twice", "Two logical pages claim the same place in the data file";
+    /// 2: a free page listed twice.
+    MappingFreeTwice = "mapping.free-twice", "The list of free pages names a page twice";
+    /// 2: a page both mapped and free.
+    MappingMappedAndFree = "mapping.mapped-and-free", "A page in use is listed as free and could be overwritten";
+    /// 2: a page number beyond the page space.
+    MappingPageOutside = "mapping.page-outside", "The mapping names a page beyond the size it states";
+    /// 2: a page neither mapped nor free.
+    MappingPageLost = "mapping.page-lost", "A page is neither in use nor free; its space is lost";
+    /// 3: a mapped page beyond the end of the data file.
+    MappingBeyondFile = "mapping.beyond-file", "A page in use lies beyond the end of the data file; the file was cut";
+    /// 4: the previous generation is not one less.
+    MappingPrevious = "mapping.previous-generation", "The mapping's own numbering is broken";
+    /// 5: the sections disagree in transaction or generation.
+    MappingSectionsDisagree = "mapping.sections-disagree", "The mapping's two halves belong to different states of the repository";
+    /// 6: a generation in the wrong file.
+    MappingSlot = "mapping.slot", "The mapping file bears the wrong number for the state it holds; it may have been renamed or copied";
+    /// 6: a shutdown flag other than 0 and 1.
+    MappingShutdownFlag = "mapping.shutdown-flag", "The mapping's shutdown flag has a value that is never written";
+    /// 6: bytes behind the shutdown flag.
+    MappingTrailingBytes = "mapping.trailing-bytes", "There are bytes behind the end of the mapping";
+    /// 7: an entry's stamp differs from the generation.
+    MappingStamp = "mapping.stamp", "A part of the mapping belongs to another state; it was written only in part";
+    /// 7: an entry's last-write generation is 0 or in the future.
+    MappingLastWrite = "mapping.last-write", "An entry of the mapping says it was written at an impossible time";
+    /// 8: the sampled page checksum.
+    PageChecksum = "page.checksum", "The page is not the one that was written there: torn, misplaced or changed";
+    /// 9: the free bytes of a mapping entry.
+    MappingFreeBytes = "mapping.free-bytes", "The mapping's count of free bytes does not fit the page";
+    /// 10: user data where none belongs.
+    MappingUserData = "mapping.user-data", "The mapping holds a value where it is always zero";
+    /// A page that the structure needs has no place in the data file.
+    PageUnmapped = "page.unmapped", "A page that is needed is not there";
+    /// The root of the index is not a page.
+    IndexRoot = "index.root", "The index has no usable root page";
+    /// 11: the signature 0xACCC.
+    IndexSignature = "index.signature", "The page is not an index page";
+    /// 11: the page number stored in the page.
+    IndexOwnPage = "index.own-page", "The index page says it is another page";
+    /// 11: a reserved field.
+    IndexReserved = "index.reserved-field", "The index page holds a value where it is always zero";
+    /// 11: a node without keys.
+    IndexNoKeys = "index.no-keys", "The index page holds no key";
+    /// 11: tables that run over the end of the page.
+    IndexSize = "index.size", "The tables of the index page run over its end";
+    /// 12: tokens not strictly sorted.
+    IndexTokenOrder = "index.token-order", "The words of the index page are out of order; look-ups may miss keys";
+    /// 12: a token that no key uses.
+    IndexTokenUnused = "index.token-unused", "The index page keeps a word that no key uses";
+    /// 12: a gap or overlap in the token heap, or a token without its end.
+    IndexHeap = "index.heap", "The text area of the index page is damaged";
+    /// 12: a gap or overlap in the definition table, or a token number out of range.
+    IndexDefinition = "index.definition", "A key of the index page is damaged";
+    /// 13: some children set and some not.
+    IndexChildrenMixed = "index.children-mixed", "The index page is neither a leaf nor an inner page";
+    /// 13: leaves at different depths, or too many levels.
+    IndexDepth = "index.depth", "The index is not evenly deep; a part of it hangs in the wrong place";
+    /// 14: keys not strictly ascending.
+    IndexKeyOrder = "index.key-order", "Keys of the index are out of order; look-ups may miss objects";
+    /// 15: a page reached on two ways.
+    IndexPageTwice = "index.page-twice", "Two places of the index lead to the same page";
+    /// 15: a mapped page that nothing leads to.
+    IndexPageUnreached = "index.page-unreached", "An index page is in use but nothing leads to it";
+    /// 16: a node less than a third full.
+    IndexUnderfull = "index.underfull", "An index page is emptier than the index allows";
+    /// 17: a reference in the wrong form or place.
+    KeyReference = "key.reference", "A key names its object in a wrong form";
+    /// 18: a reference to a page that does not exist.
+    ReferencePage = "reference.page", "A key names an object on a page that is not there; the object is lost";
+    /// 18: a reference to a record that does not exist.
+    ReferenceRecord = "reference.record", "A key names an object that is not on its page; the object is lost";
+    /// 18: a reference with another size than the record's.
+    ReferenceSize = "reference.size", "A key and the object it names disagree about its size";
+    /// 19: a record that no key names.
+    RecordOrphan = "record.orphan", "An object is stored but no key names it";
+    /// 20: a table of contents that is not packed as it must be.
+    RecordPacking = "record.packing", "The table of contents of the page is damaged; objects on it may be lost";
+    /// 20: a record id that appears twice in a page.
+    RecordIdTwice = "record.id-twice", "Two objects of a page bear the same number";
+    /// 21: a record on several pages that is not as it must be.
+    RecordMultiPage = "record.multi-page", "A large object does not have all its pages";
+    /// 22: the check value of a record.
+    RecordCheck = "record.check", "The object does not match its checksum; it was changed";
+    /// 23: the chain of admin pages.
+    AdminChain = "admin.chain", "The list of object pages is damaged";
+    /// 23: an entry of an admin page.
+    AdminEntry = "admin.entry", "The list of object pages does not describe the page";
+    /// 23: a page that the admin pages do not list.
+    AdminMissing = "admin.missing", "An object page is not in the list of object pages";
+    /// 24: a record id that appears twice in the repository.
+    RecordIdRepeated = "record.id-repeated", "Two objects of the repository bear the same number";
+}
+
+impl fmt::Display for CorruptionCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing that is wrong: what [`verify`](crate::verify) lists, and what a read fails with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Corruption {
+    /// What is wrong.
+    pub code: CorruptionCode,
+    /// Where.
+    pub site: Site,
+    /// What was found there and what belongs there; may be empty.
+    pub detail: String,
+}
+
+impl Corruption {
+    /// A finding.
+    pub fn new(code: CorruptionCode, site: Site, detail: impl Into<String>) -> Self {
+        Self { code, site, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Corruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.site, self.code.sentence())?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        write!(f, " [{}]", self.code)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Corruption {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut row = serializer.serialize_struct("Corruption", 7)?;
+        row.serialize_field("code", self.code.as_str())?;
+        row.serialize_field("file", self.site.role.file_name())?;
+        row.serialize_field("page", &self.site.page)?;
+        row.serialize_field("physical_page", &self.site.physical)?;
+        row.serialize_field("offset", &self.site.offset)?;
+        row.serialize_field("sentence", self.code.sentence())?;
+        row.serialize_field("detail", &self.detail)?;
+        row.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn codes_are_unique_and_well_formed() {
+        let codes: HashSet<&str> = CorruptionCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(codes.len(), CorruptionCode::ALL.len());
+        for code in CorruptionCode::ALL {
+            let (area, what) = code.as_str().split_once('.').expect("a code has two parts");
+            assert!(!area.is_empty() && what.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{code}");
+            assert!(!code.sentence().ends_with('.'));
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The one error type, its HRESULTs and the command's exit codes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::corruption::Corruption;
+
+/// The result of everything that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, where, and what to do next.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused something.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On which file or directory.
+        path: Box<Path>,
+        /// The refusal.
+        source: io::Error,
+    },
+    /// Something in the repository is damaged.
+    #[error("{0}")]
+    Corrupt(Box<Corruption>),
+    /// No repository can be opened here.
+    #[error("{path} is not a usable repository: {reason}")]
+    NotARepository {
+        /// The place.
+        path: Box<Path>,
+        /// What was found there.
+        reason: Box<str>,
+    },
+    /// The backup cannot be used.
+    #[error("{path}: {fault}")]
+    Backup {
+        /// The backup.
+        path: Box<Path>,
+        /// At which stage of checking it failed.
+        fault: Box<BackupFault>,
+    },
+    /// The caller asks for something that makes no sense.
+    #[error("{0}")]
+    InvalidArgument(Box<str>),
+    /// The dialect does not allow the operation.
+    #[error("{0}")]
+    Unsupported(Box<str>),
+    /// Another writer is at work.
+    #[error("{path} is locked by {holder}; wait until it is done, or stop it")]
+    Locked {
+        /// The repository.
+        path: Box<Path>,
+        /// What the lock file says of its holder.
+        holder: Box<str>,
+    },
+    /// A bound of the format or the engine would be passed.
+    #[error("{what} would be {got}; at most {max} is possible")]
+    Limit {
+        /// What is bounded.
+        what: &'static str,
+        /// The bound.
+        max: u64,
+        /// What was asked for.
+        got: u64,
+    },
+    /// The observer asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Why a backup cannot be used; the stages of checking it, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupFault {
+    /// The file does not begin like a backup.
+    #[error("not a cimrepo backup")]
+    NotABackup,
+    /// A backup of a format version that this program does not know.
+    #[error("backup format version {0} is unknown; use a newer cimrepo")]
+    UnknownVersion(u32),
+    /// The end of the file is missing.
+    #[error("the backup is truncated: {0}")]
+    Truncated(String),
+    /// Bytes of the backup were changed.
+    #[error("the backup is damaged: {0}")]
+    Checksum(String),
+    /// The checksums are right, but what they protect contradicts itself.
+    #[error("the backup contradicts itself: {0}")]
+    Structure(String),
+    /// The repository in the backup is inconsistent.
+    #[error("the repository in the backup is inconsistent: {0}")]
+    Inconsistent(Box<Corruption>),
+    /// The backup is incremental and its base is not at hand.
+    #[error("the backup is incremental and its base {base} was not found: {hint}")]
+    BaseMissing {
+        /// Identity of the base.
+        base: String,
+        /// Where it was looked for.
+        hint: String,
+    },
+    /// The file given as base is another backup.
+    #[error("the backup is based on {base}, but {found}")]
+    BaseWrong {
+        /// Identity of the base.
+        base: String,
+        /// What was found in its place.
+        found: String,
+    },
+}
+
+/// A Windows result code. Values: [MS-WMI] and the WMI SDK's page "WMI Error Constants".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HResult(pub u32);
+
+impl HResult {
+    /// `WBEM_E_FAILED`.
+    pub const FAILED: HResult = HResult(0x8004_1001);
+    /// `WBEM_E_INVALID_PARAMETER`.
+    pub const INVALID_PARAMETER: HResult = HResult(0x8004_1008);
+    /// `WBEM_E_CRITICAL_ERROR`.
+    pub const CRITICAL_ERROR: HResult = HResult(0x8004_100A);
+    /// `WBEM_E_NOT_SUPPORTED`.
+    pub const NOT_SUPPORTED: HResult = HResult(0x8004_100C);
+    /// `WBEM_E_INVALID_OPERATION`.
+    pub const INVALID_OPERATION: HResult = HResult(0x8004_1016);
+    /// `WBEM_E_CALL_CANCELLED`.
+    pub const CALL_CANCELLED: HResult = HResult(0x8004_1032);
+    /// `WBEM_E_OUT_OF_DISK_SPACE`.
+    pub const OUT_OF_DISK_SPACE: HResult = HResult(0x8004_103B);
+    /// `WBEM_E_DATABASE_VER_MISMATCH`.
+    pub const DATABASE_VER_MISMATCH: HResult = HResult(0x8004_1078);
+
+    /// The code for an error of the operating system.
+    fn from_io(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::StorageFull {
+            return Self::OUT_OF_DISK_SPACE;
+        }
+        let win32 = match (cfg!(windows), error.raw_os_error().and_then(|code| u32::try_from(code).ok())) {
+            (true, Some(code)) => code,
+            _ => win32_code(error.kind()),
+        };
+        HResult(0x8007_0000 | (win32 & 0xFFFF))
+    }
+}
+
+/// The Win32 code nearest to a kind of error; `ERROR_GEN_FAILURE` for the rest.
+fn win32_code(kind: io::ErrorKind) -> u32 {
+    match kind {
+        io::ErrorKind::NotFound => 2,
+        io::ErrorKind::PermissionDenied => 5,
+        io::ErrorKind::ReadOnlyFilesystem => 19,
+        io::ErrorKind::AlreadyExists => 80,
+        io::ErrorKind::InvalidFilename => 123,
+        io::ErrorKind::NotADirectory => 267,
+        io::ErrorKind::UnexpectedEof => 38,
+        _ => 31,
+    }
+}
+
+/// The exit codes of the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Done.
+    Done = 0,
+    /// Findings: an inconsistent repository, differences, no rows.
+    Findings = 1,
+    /// The call makes no sense.
+    Usage = 2,
+    /// The operating system refused something.
+    Io = 3,
+    /// Corrupt, or not a repository or backup.
+    Corrupt = 4,
+    /// Busy, locked, paused or connections active.
+    Busy = 5,
+    /// An error in a MOF file or a WQL query.
+    Language = 6,
+    /// A fault of this program.
+    Bug = 70,
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Error::Io { action, path: path.into(), source }
+    }
+
+    pub(crate) fn backup(path: &Path, fault: BackupFault) -> Self {
+        Error::Backup { path: path.into(), fault: Box::new(fault) }
+    }
+
+    pub(crate) fn invalid(text: impl Into<String>) -> Self {
+        Error::InvalidArgument(text.into().into_boxed_str())
+    }
+
+    /// The result code that a COM caller sees.
+    pub fn hresult(&self) -> HResult {
+        match self {
+            Error::Io { source, .. } => HResult::from_io(source),
+            Error::Corrupt(_) | Error::NotARepository { .. } => HResult::CRITICAL_ERROR,
+            Error::Backup { fault, .. } => match **fault {
+                BackupFault::NotABackup => HResult::INVALID_PARAMETER,
+                BackupFault::UnknownVersion(_) => HResult::DATABASE_VER_MISMATCH,
+                BackupFault::Truncated(_)
+                | BackupFault::Checksum(_)
+                | BackupFault::Structure(_)
+                | BackupFault::Inconsistent(_)
+                | BackupFault::BaseMissing { .. }
+                | BackupFault::BaseWrong { .. } => HResult::CRITICAL_ERROR,
+            },
+            Error::InvalidArgument(_) => HResult::INVALID_PARAMETER,
+            Error::Unsupported(_) => HResult::NOT_SUPPORTED,
+            Error::Locked { .. } => HResult::INVALID_OPERATION,
+            Error::Limit { .. } => HResult::FAILED,
+            Error::Cancelled => HResult::CALL_CANCELLED,
+        }
+    }
+
+    /// The exit code of a command that ends with this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Error::Io { .. } => ExitCode::Io,
+            Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => ExitCode::Corrupt,
+            Error::InvalidArgument(_) | Error::Unsupported(_) | Error::Limit { .. } => ExitCode::Usage,
+            Error::Locked { .. } | Error::Cancelled => ExitCode::Busy,
+        }
+    }
+
+    /// The path the error is about, where there is one.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            Error::Io { path, .. }
+            | Error::NotARepository { path, .. }
+            | Error::Backup { path, .. }
+            | Error::Locked { path, .. } => Some(path.to_path_buf()),
+            _ => None,
+        }
+    }
+}
+
+impl From<Corruption> for Error {
+    fn from(corruption: Corruption) -> Self {
+        Error::Corrupt(Box::new(corruption))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_stay_small() {
+        assert!(size_of::<Error>() <= 64, "{}", size_of::<Error>());
+    }
+
+    #[test]
+    fn a_full_disk_has_its_own_code() {
+        let full = Error::io("write", Path::new("x"), io::ErrorKind::StorageFull.into());
+        assert_eq!(full.hresult(), HResult::OUT_OF_DISK_SPACE);
+        let denied = Error::io("open", Path::new("x"), io::ErrorKind::PermissionDenied.into());
+        assert_eq!(denied.hresult(), HResult(0x8007_0005));
+        assert_eq!(denied.exit_code(), ExitCode::Io);
+    }
+}

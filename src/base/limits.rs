@@ -1,0 +1,31 @@
+//! Every bound that protects the engine from what a file claims.
+
+/// Levels of the index that are followed. Windows' trees have three; 2^32 pages of two children need 32.
+pub const MAX_TREE_DEPTH: usize = 32;
+
+/// Pages in the chain of object admin pages of dialect 2.1 that are followed.
+pub const MAX_ADMIN_PAGES: usize = 65_536;
+
+/// Size of a mapping file that is read, in bytes: enough for a 4 GB repository, Windows' own limit.
+pub const MAX_MAPPING_BYTES: u64 = 64 << 20;
+
+/// Longest key the engine writes, in bytes. The longest seen in a repository of Windows is 290.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// Largest record the engine reads or writes, in bytes. The largest seen is 297,697.
+pub const MAX_RECORD_BYTES: u32 = 64 << 20;
+
+/// Findings of one kind that a verification keeps; the rest is counted.
+pub const MAX_FINDINGS_PER_CODE: usize = 1_000;
+
+/// Backups in a chain of incremental ones.
+pub const MAX_BACKUP_CHAIN: usize = 64;
+
+/// Size of a backup's manifest in memory, in bytes.
+pub const MAX_MANIFEST_BYTES: u64 = 256 << 20;
+
+/// Page bytes in one chunk of a backup.
+pub const MAX_CHUNK_BYTES: u32 = 4 << 20;
+
+/// Threads that an operation starts by itself.
+pub const MAX_THREADS: usize = 16;

@@ -1,0 +1,21 @@
+//! Words that every layer uses: page numbers, sites, errors, limits, progress. No bytes, no I/O.
+
+pub mod corruption;
+pub mod error;
+pub mod limits;
+pub mod page_no;
+pub(crate) mod parallel;
+pub mod progress;
+pub(crate) mod random;
+pub mod site;
+
+/// Widens a 32-bit number from a file to an index. Lossless on every supported platform.
+pub(crate) const fn widen(value: u32) -> usize {
+    const { assert!(usize::BITS >= 32) };
+    value as usize
+}
+
+/// Narrows a length to 32 bits, `u32::MAX` when it does not fit; for counts that are already bounded.
+pub(crate) fn narrow(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,93 @@
+//! Progress and cancellation of long operations.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::error::{Error, Result};
+
+/// What an operation is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Checking pages and records of the object heap.
+    CheckObjects,
+    /// Checking the index.
+    CheckIndex,
+    /// Checking the chunks of a backup.
+    CheckBackup,
+    /// Reading pages and writing them to a backup.
+    Backup,
+    /// Writing the pages of a restored repository.
+    Restore,
+    /// Making what was written durable.
+    Sync,
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub phase: Phase,
+    /// Pages done in this phase.
+    pub done: u64,
+    /// Pages to do in this phase.
+    pub total: u64,
+}
+
+/// Watches an operation, and may end it: it fails with [`Error::Cancelled`] soon after `Break`.
+///
+/// Called from worker threads, a few hundred times an operation.
+pub trait Observer: Sync {
+    /// Told how far the operation is; says whether to go on.
+    fn progress(&self, progress: Progress) -> ControlFlow<()>;
+}
+
+impl<F: Fn(Progress) -> ControlFlow<()> + Sync> Observer for F {
+    fn progress(&self, progress: Progress) -> ControlFlow<()> {
+        self(progress)
+    }
+}
+
+/// An observer that never looks and never stops anything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn progress(&self, _: Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// One phase of an operation, shared by its workers.
+pub(crate) struct Monitor<'o> {
+    observer: &'o dyn Observer,
+    phase: Phase,
+    total: u64,
+    done: AtomicU64,
+    cancelled: AtomicBool,
+}
+
+impl<'o> Monitor<'o> {
+    pub(crate) fn new(observer: &'o dyn Observer, phase: Phase, total: u64) -> Self {
+        Self { observer, phase, total, done: AtomicU64::new(0), cancelled: AtomicBool::new(false) }
+    }
+
+    /// Tells the observer of `count` more pages; fails once it has asked to stop.
+    pub(crate) fn advance(&self, count: u64) -> Result<()> {
+        let done = self.done.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+        self.report(done)
+    }
+
+    fn report(&self, done: u64) -> Result<()> {
+        let progress = Progress { phase: self.phase, done, total: self.total };
+        if self.observer.progress(progress).is_break() {
+            self.cancelled.store(true, Ordering::Relaxed);
+        }
+        if self.cancelled.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
+    /// Asks the observer whether to go on, without anything done.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.report(self.done.load(Ordering::Relaxed))
+    }
+}

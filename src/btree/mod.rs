@@ -1,0 +1,5 @@
+//! The index: a B-tree of keys in the pages of INDEX.BTR.
+
+
+pub mod scan;
+pub mod search;

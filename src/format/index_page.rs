@@ -1,0 +1,335 @@
+//! Pages of the index: nodes of a B-tree whose keys are rows of tokens.
+//!
+//! ```text
+//!  0  signature ACCC      4  own logical page     8  zero     12  zero
+//! 16  n, number of keys  20  n zeros of 4 bytes
+//!     n + 1 children of 4 bytes: logical pages, or "none" in a leaf
+//!     n offsets of 2 bytes into the definition table, in units of 2 bytes
+//!     d of 2 bytes, then the definition table of d units: for each key a token count and as many token numbers
+//!     t of 2 bytes, then t + 1 offsets of 2 bytes into the heap; the last is the length of the heap
+//!     heap: tokens, each closed by a zero byte           slack
+//! ```
+//!
+//! A key is its tokens joined by `\`. Tokens are numbered in their sorted order and stored in another, that of insertion;
+//! so are definitions. Source: `docs::format`, "INDEX.BTR".
+
+use std::cmp::Ordering;
+
+use super::bytes::{u16_at, u32_at};
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes};
+use crate::base::site::Site;
+use crate::base::widen;
+
+/// First word of an index page.
+pub const SIGNATURE: u32 = 0x0000_ACCC;
+
+/// Offset of the table of zeros, one for each key; of what stands in front of it, the header.
+pub(crate) const HEADER_SIZE: usize = 20;
+
+/// Bytes a page other than the root uses at least: a third.
+pub const MIN_USED: usize = PAGE_SIZE.div_ceil(3);
+
+/// The byte between two tokens of a key.
+pub const SEPARATOR: u8 = b'\\';
+
+/// A view of an index page whose tables are known to lie inside it. What the tables say is checked at each use.
+#[derive(Debug, Clone, Copy)]
+pub struct IndexPage<'p> {
+    bytes: &'p PageBytes,
+    keys: usize,
+    children_at: usize,
+    offsets_at: usize,
+    definitions_at: usize,
+    definition_units: usize,
+    tokens: usize,
+    token_offsets_at: usize,
+    heap: &'p [u8],
+}
+
+impl<'p> IndexPage<'p> {
+    /// A view of `bytes`, the content of logical page `page`. Checks signature, page number and the extent of the tables.
+    pub fn parse(bytes: &'p PageBytes, page: LogicalPage, site: Site) -> Result<Self, Corruption> {
+        let field = |offset| u32_at(bytes, offset).unwrap_or_default();
+        if field(0) != SIGNATURE {
+            let detail = format!("found {:#010X}, expected {SIGNATURE:#010X}", field(0));
+            return Err(Corruption::new(CorruptionCode::IndexSignature, site.at(0), detail));
+        }
+        if field(4) != page.get() {
+            let detail = format!("it says it is page {}", field(4));
+            return Err(Corruption::new(CorruptionCode::IndexOwnPage, site.at(4), detail));
+        }
+        if field(16) == 0 {
+            return Err(Corruption::new(CorruptionCode::IndexNoKeys, site.at(16), ""));
+        }
+        Self::tables(bytes, widen(field(16)))
+            .ok_or_else(|| Corruption::new(CorruptionCode::IndexSize, site.at(16), format!("{} keys", field(16))))
+    }
+
+    /// Finds the tables of a page with `keys` keys; `None` when one of them runs over the end.
+    fn tables(bytes: &'p PageBytes, keys: usize) -> Option<Self> {
+        if keys > PAGE_SIZE {
+            return None;
+        }
+        let children_at = HEADER_SIZE + 4 * keys;
+        let offsets_at = children_at + 4 * (keys + 1);
+        let definitions_at = offsets_at + 2 * keys + 2;
+        let definition_units = usize::from(u16_at(bytes, definitions_at - 2)?);
+        let token_offsets_at = definitions_at + 2 * definition_units + 2;
+        let tokens = usize::from(u16_at(bytes, token_offsets_at - 2)?);
+        let heap_at = token_offsets_at + 2 * (tokens + 1);
+        let heap_len = usize::from(u16_at(bytes, heap_at - 2)?);
+        let heap = bytes.get(heap_at..heap_at + heap_len)?;
+        Some(Self {
+            bytes,
+            keys,
+            children_at,
+            offsets_at,
+            definitions_at,
+            definition_units,
+            tokens,
+            token_offsets_at,
+            heap,
+        })
+    }
+
+    /// Number of keys, at least 1.
+    pub const fn key_count(&self) -> usize {
+        self.keys
+    }
+
+    /// Number of tokens.
+    pub const fn token_count(&self) -> usize {
+        self.tokens
+    }
+
+    /// Bytes used; behind them is slack.
+    pub const fn used(&self) -> usize {
+        self.token_offsets_at + 2 * (self.tokens + 1) + self.heap.len()
+    }
+
+    /// The slack.
+    pub fn slack(&self) -> &'p [u8] {
+        self.bytes.get(self.used()..).unwrap_or_default()
+    }
+
+    /// Child pointer `number`, as stored: children 0 to `key_count()`, child `i` holds what is below key `i`.
+    pub fn child(&self, number: usize) -> u32 {
+        u32_at(self.bytes, self.children_at + 4 * number.min(self.keys)).unwrap_or(crate::base::page_no::NIL)
+    }
+
+    /// All child pointers.
+    pub fn children(&self) -> impl ExactSizeIterator<Item = u32> + use<'p> {
+        let page = *self;
+        (0..self.keys + 1).map(move |number| page.child(number))
+    }
+
+    /// Token `number` without its closing zero; `None` for a number or place that does not exist.
+    pub fn token(&self, number: u16) -> Option<&'p [u8]> {
+        let rest = self.token_rest(number)?;
+        rest.get(..rest.iter().position(|&byte| byte == 0)?)
+    }
+
+    /// The heap from the start of a token.
+    fn token_rest(&self, number: u16) -> Option<&'p [u8]> {
+        if usize::from(number) >= self.tokens {
+            return None;
+        }
+        self.heap.get(self.token_offset(usize::from(number))..)
+    }
+
+    fn token_offset(&self, number: usize) -> usize {
+        u16_at(self.bytes, self.token_offsets_at + 2 * number).map_or(PAGE_SIZE, usize::from)
+    }
+
+    /// Offset of a key's definition in the definition table, in units of two bytes.
+    pub(crate) fn definition_offset(&self, key: usize) -> Option<usize> {
+        if key >= self.keys {
+            return None;
+        }
+        u16_at(self.bytes, self.offsets_at + 2 * key).map(usize::from)
+    }
+
+    /// The token numbers of a key; `None` when its definition leaves the table.
+    pub fn token_numbers(&self, key: usize) -> Option<impl ExactSizeIterator<Item = u16> + use<'p>> {
+        let offset = self.definition_offset(key)?;
+        let unit = |index: usize| u16_at(self.bytes, self.definitions_at + 2 * index);
+        let count = if offset < self.definition_units { usize::from(unit(offset)?) } else { return None };
+        if count > self.definition_units - offset - 1 {
+            return None;
+        }
+        let start = self.definitions_at + 2 * (offset + 1);
+        let numbers = self.bytes.get(start..start + 2 * count)?;
+        Some(numbers.chunks_exact(2).map(|unit| u16_at(unit, 0).unwrap_or(u16::MAX)))
+    }
+
+    /// Appends the text of a key; `None`, and a part of it, when the key is damaged.
+    pub fn append_key(&self, key: usize, text: &mut Vec<u8>) -> Option<()> {
+        for (position, number) in self.token_numbers(key)?.enumerate() {
+            if position > 0 {
+                text.push(SEPARATOR);
+            }
+            text.extend_from_slice(self.token(number)?);
+        }
+        Some(())
+    }
+
+    /// How a key compares to `text`; `None` when the key is damaged.
+    pub fn compare_key(&self, key: usize, text: &[u8]) -> Option<Ordering> {
+        let mut rest = text;
+        for (position, number) in self.token_numbers(key)?.enumerate() {
+            if position > 0 {
+                rest = match rest.split_first() {
+                    None => return Some(Ordering::Greater),
+                    Some((&SEPARATOR, rest)) => rest,
+                    Some((other, _)) => return Some(SEPARATOR.cmp(other)),
+                };
+            }
+            match compare_token(self.token_rest(number)?, rest)? {
+                TokenOrder::Prefix(len) => rest = rest.get(len..)?,
+                TokenOrder::Differs(order) => return Some(order),
+            }
+        }
+        Some(if rest.is_empty() { Ordering::Equal } else { Ordering::Less })
+    }
+
+    /// The first key that is not less than `text`, and whether it is equal. `Err` names a damaged key.
+    pub fn search(&self, text: &[u8]) -> Result<(usize, bool), usize> {
+        let (mut low, mut high) = (0, self.keys);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.compare_key(middle, text).ok_or(middle)? {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Ok((middle, true)),
+                Ordering::Greater => high = middle,
+            }
+        }
+        Ok((low, false))
+    }
+
+    /// The error for a damaged key.
+    pub(crate) fn damaged_key(&self, key: usize, site: Site) -> Corruption {
+        let site = site.at_index(self.offsets_at + 2 * key);
+        Corruption::new(CorruptionCode::IndexDefinition, site, format!("key number {key}"))
+    }
+
+    /// What is wrong with the page taken by itself: invariants 11 and 12, and mixed children of 13.
+    pub fn check(&self, no_child: u32, site: Site) -> Vec<Corruption> {
+        let mut findings = Vec::new();
+        self.check_reserved(site, &mut findings);
+        self.check_children(no_child, site, &mut findings);
+        self.check_definitions(site, &mut findings);
+        self.check_tokens(site, &mut findings);
+        findings
+    }
+
+    fn check_reserved(&self, site: Site, findings: &mut Vec<Corruption>) {
+        let fields = [8, 12].into_iter().chain((HEADER_SIZE..self.children_at).step_by(4));
+        for offset in fields {
+            let value = u32_at(self.bytes, offset).unwrap_or_default();
+            if value != 0 {
+                let detail = format!("found {value:#X}");
+                findings.push(Corruption::new(CorruptionCode::IndexReserved, site.at_index(offset), detail));
+                return;
+            }
+        }
+    }
+
+    fn check_children(&self, no_child: u32, site: Site, findings: &mut Vec<Corruption>) {
+        let set = self.children().filter(|&child| child != no_child).count();
+        if set != 0 && set != self.keys + 1 {
+            let detail = format!("{set} of {} children are set", self.keys + 1);
+            findings.push(Corruption::new(CorruptionCode::IndexChildrenMixed, site.at_index(self.children_at), detail));
+        }
+    }
+
+    /// Every definition lies in the table, they fill it without gap or overlap, and name tokens that exist.
+    fn check_definitions(&self, site: Site, findings: &mut Vec<Corruption>) {
+        let mut ranges = Vec::with_capacity(self.keys);
+        let mut used = vec![false; self.tokens];
+        for key in 0..self.keys {
+            let (Some(offset), Some(numbers)) = (self.definition_offset(key), self.token_numbers(key)) else {
+                findings.push(self.damaged_key(key, site));
+                return;
+            };
+            ranges.push((offset, offset + 1 + numbers.len()));
+            let empty = numbers.len() == 0;
+            for number in numbers {
+                match used.get_mut(usize::from(number)) {
+                    Some(used) => *used = true,
+                    None => return findings.push(self.damaged_key(key, site)),
+                }
+            }
+            if empty {
+                return findings.push(self.damaged_key(key, site));
+            }
+        }
+        let site_of_table = site.at_index(self.definitions_at);
+        if !is_gap_free(&mut ranges, self.definition_units) {
+            let detail = "definitions leave a gap or overlap";
+            findings.push(Corruption::new(CorruptionCode::IndexDefinition, site_of_table, detail));
+        }
+        if let Some(unused) = used.iter().position(|used| !used) {
+            let detail = format!("token number {unused}");
+            findings.push(Corruption::new(CorruptionCode::IndexTokenUnused, site_of_table, detail));
+        }
+    }
+
+    /// Tokens are strictly sorted, each ends in a zero inside the heap, and they fill it without gap or overlap.
+    fn check_tokens(&self, site: Site, findings: &mut Vec<Corruption>) {
+        let mut ranges = Vec::with_capacity(self.tokens);
+        let mut previous: Option<&[u8]> = None;
+        for number in 0..self.tokens {
+            let site = site.at_index(self.token_offsets_at + 2 * number);
+            let token = u16::try_from(number).ok().and_then(|number| self.token(number));
+            let Some(token) = token.filter(|token| !token.is_empty()) else {
+                let detail = format!("token number {number}");
+                return findings.push(Corruption::new(CorruptionCode::IndexHeap, site, detail));
+            };
+            if previous.is_some_and(|previous| previous >= token) {
+                let detail = format!("token number {number} is not above the one before it");
+                findings.push(Corruption::new(CorruptionCode::IndexTokenOrder, site, detail));
+                return;
+            }
+            previous = Some(token);
+            let start = self.token_offset(number);
+            ranges.push((start, start + token.len() + 1));
+        }
+        if !is_gap_free(&mut ranges, self.heap.len()) {
+            let site = site.at_index(self.used() - self.heap.len());
+            findings.push(Corruption::new(CorruptionCode::IndexHeap, site, "tokens leave a gap or overlap"));
+        }
+    }
+}
+
+enum TokenOrder {
+    /// The text begins with the token, of this length.
+    Prefix(usize),
+    Differs(Ordering),
+}
+
+/// How the token at the front of `heap`, closed by a zero, compares to the front of `text`; `None` without a closing zero.
+fn compare_token(heap: &[u8], text: &[u8]) -> Option<TokenOrder> {
+    // Most comparisons meet an equal token: that of the namespace, which all keys of a page tend to share. A whole-word
+    // comparison up to the next separator settles it without a look at single bytes.
+    let word = text.iter().position(|&byte| byte == SEPARATOR).unwrap_or(text.len());
+    if heap.get(word) == Some(&0) && heap.get(..word) == text.get(..word) {
+        return Some(TokenOrder::Prefix(word));
+    }
+    for (position, &byte) in heap.iter().enumerate() {
+        match (byte, text.get(position)) {
+            (0, _) => return Some(TokenOrder::Prefix(position)),
+            (_, None) => return Some(TokenOrder::Differs(Ordering::Greater)),
+            (byte, Some(other)) if byte != *other => return Some(TokenOrder::Differs(byte.cmp(other))),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether half-open ranges cover `0..len` exactly.
+fn is_gap_free(ranges: &mut [(usize, usize)], len: usize) -> bool {
+    ranges.sort_unstable();
+    let end = ranges.iter().try_fold(0, |end, &(start, next)| (start == end).then_some(next));
+    end == Some(len)
+}

@@ -1,0 +1,56 @@
+//! Bytes to structures and back; no I/O. One on-disk structure a file, its layout drawn at its head.
+//!
+//! The evidence for every layout is in `docs::format`. Parsers never panic, check every length
+//! against what remains before they use it, and say which file, page and offset they stumbled over.
+
+pub mod admin_page;
+pub mod checksum;
+pub mod index_node;
+pub mod index_page;
+pub mod key;
+pub mod mapping;
+pub mod object_page;
+
+pub(crate) mod bytes;
+
+use std::fmt;
+
+/// The two layouts of a repository; detected, never asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Format 2.1: Windows XP and Server 2003.
+    V21,
+    /// Format 2.2: Windows Vista and later.
+    V22,
+}
+
+impl Dialect {
+    /// The child pointer of a leaf of the index: "none". In 2.2 child 0 is a page like any other.
+    pub const fn no_child(self) -> u32 {
+        match self {
+            Dialect::V21 => 0,
+            Dialect::V22 => crate::base::page_no::NIL,
+        }
+    }
+
+    /// `2.1` or `2.2`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Dialect::V21 => "2.1",
+            Dialect::V22 => "2.2",
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Dialect {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}

@@ -1,0 +1,6 @@
+//! The object heap: records in the pages of OBJECTS.DATA.
+
+
+pub mod carve;
+pub mod layout;
+pub mod record;

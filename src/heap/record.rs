@@ -1,0 +1,79 @@
+//! Fetching a record by its reference.
+
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::error::{Error, Result};
+use crate::base::limits::MAX_RECORD_BYTES;
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, RecordRef, Space};
+use crate::base::widen;
+use crate::format::Dialect;
+use crate::format::checksum::crc32;
+use crate::format::object_page::{Descriptor, MULTI_PAGE_OFFSET, ObjectPage, pages_of};
+use crate::pager::image::Image;
+
+/// The bytes of a record.
+pub fn record(image: &Image, reference: RecordRef) -> Result<Vec<u8>> {
+    let site = image.site(Space::Objects, reference.page);
+    let bytes = image.fetch(Space::Objects, reference.page)?;
+    let page = ObjectPage::new(&bytes);
+    let Some(descriptor) = page.descriptors().find(|descriptor| descriptor.id == reference.id) else {
+        let detail = format!("record {}", reference.id);
+        return Err(Corruption::new(CorruptionCode::ReferenceRecord, site, detail).into());
+    };
+    if descriptor.size != reference.size {
+        let detail = format!("record {}: {} bytes, the key says {}", reference.id, descriptor.size, reference.size);
+        return Err(Corruption::new(CorruptionCode::ReferenceSize, site, detail).into());
+    }
+    let bytes = match page.multi_page_head() {
+        Some(head) => multi_page(image, reference.page, &head)?,
+        None => page.record(&descriptor).map(<[u8]>::to_vec).ok_or_else(|| {
+            let detail = format!("record {} leaves its page", descriptor.id);
+            Corruption::new(CorruptionCode::RecordPacking, site, detail)
+        })?,
+    };
+    match check_value(image, &bytes, &descriptor) {
+        Some(detail) => Err(Corruption::new(CorruptionCode::RecordCheck, site, detail).into()),
+        None => Ok(bytes),
+    }
+}
+
+/// What is wrong with the check value of a record, in words (invariant 22).
+pub(crate) fn check_value(image: &Image, record: &[u8], descriptor: &Descriptor) -> Option<String> {
+    let expected = match image.dialect() {
+        Dialect::V21 => crc32(record),
+        Dialect::V22 => 0,
+    };
+    let found = descriptor.check;
+    (found != expected).then(|| format!("record {}: check {found:#010X}, expected {expected:#010X}", descriptor.id))
+}
+
+/// The logical pages of a multi-page record that begins on `first`; fails when the mapping ends before or has a gap, so a
+/// record that claims gigabytes costs nothing.
+pub(crate) fn pages(image: &Image, first: LogicalPage, size: u32) -> Result<u32, Corruption> {
+    let section = &image.mapping().objects;
+    let count = pages_of(size);
+    let wrong = |detail: String| Corruption::new(CorruptionCode::RecordMultiPage, image.site(Space::Objects, first), detail);
+    let all = first.index().checked_add(widen(count)).and_then(|end| section.entries.get(first.index()..end));
+    let Some(entries) = all else {
+        return Err(wrong(format!("{size} bytes on {count} pages, the mapping ends before")));
+    };
+    match entries.iter().position(|entry| entry.physical.is_none()) {
+        Some(gap) => Err(wrong(format!("{size} bytes on {count} pages, of which number {gap} has no page"))),
+        None => Ok(count),
+    }
+}
+
+/// Puts a multi-page record together.
+pub(crate) fn multi_page(image: &Image, first: LogicalPage, head: &Descriptor) -> Result<Vec<u8>> {
+    let count = pages(image, first, head.size)?;
+    if head.size > MAX_RECORD_BYTES {
+        let (max, got) = (MAX_RECORD_BYTES.into(), head.size.into());
+        return Err(Error::Limit { what: "the size of a record", max, got });
+    }
+    let mut record = Vec::with_capacity(widen(count) * PAGE_SIZE);
+    for page in (0..count).filter_map(|number| first.checked_add(number)) {
+        record.extend_from_slice(&image.fetch(Space::Objects, page)?[..]);
+    }
+    record.drain(..MULTI_PAGE_OFFSET.min(record.len()));
+    record.truncate(widen(head.size));
+    Ok(record)
+}

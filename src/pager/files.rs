@@ -1,0 +1,166 @@
+//! The files of a repository in a directory, whatever the case of their names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::base::error::{Error, Result};
+use crate::base::limits::MAX_MAPPING_BYTES;
+use crate::base::page_no::{PAGE_SIZE, Space};
+use crate::base::site::FileRole;
+use crate::storage::{Directory, EntryKind, OpenMode, StorageFile, read_whole};
+
+/// Directories below the one given in which a repository is looked for: Windows keeps it in `wbem\Repository`, XP in
+/// `wbem\Repository\FS`.
+const BELOW: [&[&str]; 4] = [&[], &["FS"], &["Repository"], &["Repository", "FS"]];
+
+/// Which files of a repository a directory holds.
+#[derive(Debug, Clone)]
+pub struct RepositoryFiles {
+    /// The directory.
+    pub directory: Directory,
+    names: BTreeMap<FileRole, String>,
+}
+
+impl RepositoryFiles {
+    /// The files in exactly this directory.
+    pub fn list(directory: Directory) -> Result<Self> {
+        let entries = directory.storage.read_dir(&directory.path);
+        let mut entries = entries.map_err(|error| Error::io("read directory", &directory.path, error))?;
+        // Where two names differ in case alone, the choice must not hang on the order in which a directory is listed.
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut names = BTreeMap::new();
+        for entry in entries.into_iter().filter(|entry| entry.kind == EntryKind::File) {
+            if let Some(role) = FileRole::from_file_name(&entry.name) {
+                names.entry(role).or_insert(entry.name);
+            }
+        }
+        Ok(Self { directory, names })
+    }
+
+    /// The files of the repository at `directory`, or at the usual places below it.
+    pub fn locate(directory: &Directory) -> Result<Self> {
+        let path = directory.path.as_path();
+        match directory.storage.kind(path).map_err(|error| Error::io("open", path, error))? {
+            Some(EntryKind::Directory) => {}
+            Some(_) => return Err(not_a_repository(path, "it is a file; give the directory that holds OBJECTS.DATA")),
+            None => return Err(Error::io("open", path, std::io::ErrorKind::NotFound.into())),
+        }
+        for below in BELOW {
+            if let Some(found) = descend(directory, below)? {
+                let files = Self::list(found)?;
+                if !files.names.is_empty() {
+                    return Ok(files);
+                }
+            }
+        }
+        let reason = "it holds no file of a repository (OBJECTS.DATA, INDEX.BTR, MAPPING1.MAP …), nor do FS or Repository in it";
+        Err(not_a_repository(path, reason))
+    }
+
+    /// Whether the file is there.
+    pub fn has(&self, role: FileRole) -> bool {
+        self.names.contains_key(&role)
+    }
+
+    /// The files that are there, with their names as stored.
+    pub fn present(&self) -> impl Iterator<Item = (FileRole, &str)> {
+        self.names.iter().map(|(role, name)| (*role, name.as_str()))
+    }
+
+    /// The path of a file: under its stored name where it exists, under Windows' name where not.
+    pub fn path(&self, role: FileRole) -> PathBuf {
+        self.directory.join(self.names.get(&role).map_or(role.file_name(), String::as_str))
+    }
+
+    /// Opens a file; `None` when it is not there.
+    pub fn open(&self, role: FileRole, mode: OpenMode) -> Result<Option<Box<dyn StorageFile>>> {
+        if !self.has(role) {
+            return Ok(None);
+        }
+        let path = self.path(role);
+        let file = self.directory.storage.open(&path, mode);
+        file.map(Some).map_err(|error| Error::io("open", &path, error))
+    }
+
+    /// All bytes of a small file: a mapping; `None` when it is not there.
+    pub fn read(&self, role: FileRole) -> Result<Option<Vec<u8>>> {
+        let Some(file) = self.open(role, OpenMode::Read)? else { return Ok(None) };
+        let bytes = read_whole(file.as_ref(), MAX_MAPPING_BYTES);
+        bytes.map(Some).map_err(|error| Error::io("read", &self.path(role), error))
+    }
+
+    /// Opens both data files, for reading.
+    pub fn open_data(&self) -> Result<DataFiles> {
+        let open = |space| self.open(FileRole::data(space), OpenMode::Read);
+        let (objects, index) = (open(Space::Objects)?, open(Space::Index)?);
+        DataFiles::new(self, objects, index)
+    }
+}
+
+fn descend(directory: &Directory, below: &[&str]) -> Result<Option<Directory>> {
+    let mut found = directory.clone();
+    for name in below {
+        let entries = found.storage.read_dir(&found.path);
+        let entries = entries.map_err(|error| Error::io("read directory", &found.path, error))?;
+        let mut matches = entries
+            .iter()
+            .filter(|entry| entry.kind == EntryKind::Directory && entry.name.eq_ignore_ascii_case(name))
+            .map(|entry| entry.name.as_str());
+        match matches.next() {
+            Some(name) => found.path = found.join(name),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(found))
+}
+
+fn not_a_repository(path: &Path, reason: &str) -> Error {
+    Error::NotARepository { path: path.into(), reason: reason.into() }
+}
+
+/// The two data files, as far as they are there, and their lengths when they were opened.
+#[derive(Debug)]
+pub struct DataFiles {
+    files: [Option<DataFile>; 2],
+}
+
+/// An open data file.
+#[derive(Debug)]
+pub struct DataFile {
+    /// The file.
+    pub file: Box<dyn StorageFile>,
+    /// Its path.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+impl DataFiles {
+    fn new(
+        files: &RepositoryFiles,
+        objects: Option<Box<dyn StorageFile>>,
+        index: Option<Box<dyn StorageFile>>,
+    ) -> Result<Self> {
+        let data = |space, file: Option<Box<dyn StorageFile>>| -> Result<Option<DataFile>> {
+            let Some(file) = file else { return Ok(None) };
+            let path = files.path(FileRole::data(space));
+            let len = file.len().map_err(|error| Error::io("measure", &path, error))?;
+            Ok(Some(DataFile { file, path, len }))
+        };
+        Ok(Self { files: [data(Space::Objects, objects)?, data(Space::Index, index)?] })
+    }
+
+    /// The data file of a page space, if it is there.
+    pub fn get(&self, space: Space) -> Option<&DataFile> {
+        let [objects, index] = &self.files;
+        match space {
+            Space::Objects => objects.as_ref(),
+            Space::Index => index.as_ref(),
+        }
+    }
+
+    /// Whole pages in a data file, if it is there.
+    pub fn pages(&self, space: Space) -> Option<u64> {
+        self.get(space).map(|file| file.len / PAGE_SIZE as u64)
+    }
+}

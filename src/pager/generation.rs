@@ -1,0 +1,114 @@
+//! The generations on disk: each mapping file read, and what is wrong with it.
+
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::error::Result;
+use crate::base::page_no::{PAGE_SIZE, Space};
+use crate::base::site::{FileRole, Site};
+use crate::format::Dialect;
+use crate::format::checksum;
+use crate::format::mapping::{Mapping, MappingSection, ParsedMapping};
+
+use super::files::{DataFiles, RepositoryFiles};
+use super::wholeness::{self, Surroundings};
+use crate::storage::read_exact_at;
+
+/// A mapping file that could be read.
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// The file; for dialect 2.1's pair of single maps OBJECTS.MAP.
+    pub role: FileRole,
+    /// Its content.
+    pub mapping: Mapping,
+    /// What is wrong with it; empty: it is whole.
+    pub findings: Vec<Corruption>,
+}
+
+/// A mapping file that cannot serve, and why.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The file.
+    pub role: FileRole,
+    /// Its generation, if it could be read.
+    pub generation: Option<u32>,
+    /// The first thing wrong with it.
+    pub reason: Corruption,
+}
+
+impl Generation {
+    /// Why it is not whole.
+    pub fn refusal(&self) -> Option<Refusal> {
+        let reason = self.findings.first()?.clone();
+        Some(Refusal { role: self.role, generation: Some(self.mapping.generation()), reason })
+    }
+
+    /// Checks the pages of the generation against their checksums: all, or those alone that it wrote itself. Dialect 2.1
+    /// has no page checksums in its mappings; nothing is checked there.
+    pub fn check_pages(&mut self, data: &DataFiles, extent: PageExtent) {
+        if self.mapping.dialect == Dialect::V21 {
+            return;
+        }
+        let mut page_bytes = Box::new([0; PAGE_SIZE]);
+        for space in Space::ALL {
+            let Some(file) = data.get(space) else { continue };
+            let generation = self.mapping.generation();
+            for (page, physical, entry) in self.mapping.section(space).mapped() {
+                if extent == PageExtent::Written && entry.last_write != generation {
+                    continue;
+                }
+                let read = read_exact_at(file.file.as_ref(), physical.byte_offset(), &mut page_bytes[..]);
+                let detail = match read {
+                    Ok(()) if checksum::sampled(&page_bytes) == entry.checksum => continue,
+                    Ok(()) => "written by this generation".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                let site = Site::page(space, page).at_physical(Some(physical));
+                self.findings.push(Corruption::new(CorruptionCode::PageChecksum, site, detail));
+                return;
+            }
+        }
+    }
+}
+
+/// Which pages of a generation are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageExtent {
+    /// Those that the generation itself wrote: the only ones a crash can have torn.
+    Written,
+    /// All of them.
+    All,
+}
+
+/// Reads every mapping file of a repository. Those that cannot be read are refused; others carry their findings.
+pub fn read_all(files: &RepositoryFiles, data: &DataFiles) -> Result<(Vec<Generation>, Vec<Refusal>)> {
+    let file_pages = [data.pages(Space::Objects), data.pages(Space::Index)];
+    let likely = if files.has(FileRole::MappingVersion) { Dialect::V21 } else { Dialect::V22 };
+    let (mut generations, mut refused) = (Vec::new(), Vec::new());
+    for role in (1..=3).map(FileRole::Mapping) {
+        let Some(bytes) = files.read(role)? else { continue };
+        match Mapping::parse_any(&bytes, likely, role) {
+            Ok(ParsedMapping { mapping, trailing_bytes }) => {
+                let findings = wholeness::check(&mapping, Surroundings { role, trailing_bytes, file_pages });
+                generations.push(Generation { role, mapping, findings });
+            }
+            Err(reason) => refused.push(Refusal { role, generation: None, reason }),
+        }
+    }
+    Ok((generations, refused))
+}
+
+/// The generation that OBJECTS.MAP and INDEX.MAP of dialect 2.1 describe together, if both are there and readable.
+pub fn read_single_maps(files: &RepositoryFiles, data: &DataFiles) -> Result<Option<Result<Generation, Refusal>>> {
+    let role = FileRole::ObjectsMap;
+    let (Some(objects), Some(index)) = (files.read(role)?, files.read(FileRole::IndexMap)?) else { return Ok(None) };
+    let parse = |bytes: &[u8], role| match MappingSection::parse_single(bytes, role) {
+        Ok((section, _)) => Ok(section),
+        Err(reason) => Err(Refusal { role, generation: None, reason }),
+    };
+    Ok(Some(parse(&objects, role).and_then(|objects| {
+        let index = parse(&index, FileRole::IndexMap)?;
+        let mapping = Mapping { dialect: Dialect::V21, objects, index, shutdown_flag: 0 };
+        let file_pages = [data.pages(Space::Objects), data.pages(Space::Index)];
+        let findings = wholeness::check(&mapping, Surroundings { role, trailing_bytes: 0, file_pages });
+        Ok(Generation { role, mapping, findings })
+    })))
+}

@@ -1,0 +1,145 @@
+//! Which generation is current (`docs::format`, "Generations" and "Commit protocol").
+//!
+//! Dialect 2.2: the whole one with the greatest generation number. Whole means: the mapping holds every invariant that a
+//! mapping can hold, and, unless it was written by an orderly shutdown, the pages it wrote match their checksums. A crash
+//! can tear only those: a page is never written in place, and older pages were durable before. Dialect 2.1: the
+//! file that MAPPING.VER names, else the other one, else OBJECTS.MAP with INDEX.MAP.
+//!
+//! When none is whole, the best one that can be read at all is taken, so that what is left can be seen.
+
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::error::{Error, Result};
+use crate::base::site::{FileRole, Site};
+use crate::format::Dialect;
+
+use super::files::{DataFiles, RepositoryFiles};
+use super::generation::{Generation, PageExtent, Refusal, read_all, read_single_maps};
+
+/// Which generation to open, and how carefully.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Choice {
+    /// This one and no other; `None`: the current one.
+    pub generation: Option<u32>,
+    /// Check every page of a generation before choosing it, not only those it wrote.
+    pub check_all_pages: bool,
+}
+
+/// The outcome of choosing.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// The generation.
+    pub current: Generation,
+    /// Newer or equal ones that were refused, and files that could not be read.
+    pub refused: Vec<Refusal>,
+}
+
+/// Chooses a generation.
+pub fn choose(files: &RepositoryFiles, data: &DataFiles, choice: Choice) -> Result<Chosen> {
+    let (mut generations, mut refused) = read_all(files, data)?;
+    let dialect = dialect_of(files, &generations);
+    generations.retain(|generation| {
+        let fits = generation.mapping.dialect == dialect;
+        if !fits {
+            refused.push(other_dialect(generation, dialect));
+        }
+        fits
+    });
+    match dialect {
+        Dialect::V22 => generations.sort_by_key(|generation| std::cmp::Reverse(generation.mapping.generation())),
+        Dialect::V21 => order_v21(files, data, &mut generations, &mut refused)?,
+    }
+    if let Some(wanted) = choice.generation {
+        return exactly(wanted, generations, files, refused);
+    }
+    for generation in &mut generations {
+        inspect(generation, data, choice);
+        match generation.refusal() {
+            None => return Ok(Chosen { current: generation.clone(), refused }),
+            Some(refusal) => refused.push(refusal),
+        }
+    }
+    match generations.into_iter().next() {
+        Some(best) => Ok(Chosen { current: best, refused }),
+        None => Err(nothing_usable(files, &refused)),
+    }
+}
+
+fn inspect(generation: &mut Generation, data: &DataFiles, choice: Choice) {
+    if !generation.findings.is_empty() {
+        return;
+    }
+    if choice.check_all_pages {
+        generation.check_pages(data, PageExtent::All);
+    } else if generation.mapping.shutdown_flag == 0 {
+        generation.check_pages(data, PageExtent::Written);
+    }
+}
+
+/// The dialect that the file names speak for, if a mapping file is of it; else that of the mapping files.
+fn dialect_of(files: &RepositoryFiles, generations: &[Generation]) -> Dialect {
+    let named = if files.has(FileRole::MappingVersion) { Dialect::V21 } else { Dialect::V22 };
+    let has = |dialect| generations.iter().any(|generation| generation.mapping.dialect == dialect);
+    match (has(Dialect::V21), has(Dialect::V22)) {
+        (true, false) => Dialect::V21,
+        (false, true) => Dialect::V22,
+        _ => named,
+    }
+}
+
+fn other_dialect(generation: &Generation, dialect: Dialect) -> Refusal {
+    let detail = format!("the file is of dialect {}, the repository of {dialect}", generation.mapping.dialect);
+    let reason = Corruption::new(CorruptionCode::MappingSignature, Site::file(generation.role), detail);
+    Refusal { role: generation.role, generation: Some(generation.mapping.generation()), reason }
+}
+
+/// Puts the file that MAPPING.VER names first, the single maps last.
+fn order_v21(
+    files: &RepositoryFiles,
+    data: &DataFiles,
+    generations: &mut Vec<Generation>,
+    refused: &mut Vec<Refusal>,
+) -> Result<()> {
+    let version = files.read(FileRole::MappingVersion)?;
+    let named = version.as_deref().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_le_bytes);
+    if !matches!(named, Some(1 | 2)) {
+        let detail = format!("MAPPING.VER names no mapping file ({})", named.map_or("unreadable".into(), |n| n.to_string()));
+        let reason = Corruption::new(CorruptionCode::MappingTruncated, Site::file(FileRole::MappingVersion), detail);
+        refused.push(Refusal { role: FileRole::MappingVersion, generation: None, reason });
+    }
+    let is_named = |role| named.and_then(|n| u8::try_from(n).ok()).map(FileRole::Mapping) == Some(role);
+    generations.sort_by_key(|found| (!is_named(found.role), std::cmp::Reverse(found.mapping.transaction())));
+    match read_single_maps(files, data)? {
+        Some(Ok(generation)) => generations.push(generation),
+        Some(Err(refusal)) => refused.push(refusal),
+        None => {}
+    }
+    Ok(())
+}
+
+fn exactly(
+    wanted: u32,
+    generations: Vec<Generation>,
+    files: &RepositoryFiles,
+    refused: Vec<Refusal>,
+) -> Result<Chosen> {
+    let there: Vec<String> = generations.iter().map(|found| found.mapping.generation().to_string()).collect();
+    match generations.into_iter().find(|found| found.mapping.generation() == wanted) {
+        Some(current) => Ok(Chosen { current, refused }),
+        None => Err(Error::invalid(format!(
+            "{} holds no generation {wanted}; it holds {}",
+            files.directory.path.display(),
+            if there.is_empty() { "none".to_owned() } else { there.join(", ") }
+        ))),
+    }
+}
+
+fn nothing_usable(files: &RepositoryFiles, refused: &[Refusal]) -> Error {
+    let path = files.directory.path.as_path().into();
+    if refused.is_empty() {
+        let there: Vec<&str> = files.present().map(|(_, name)| name).collect();
+        let reason = format!("no mapping file (MAPPING1.MAP to MAPPING3.MAP) is there, only {}", there.join(", "));
+        return Error::NotARepository { path, reason: reason.into() };
+    }
+    let reasons: Vec<String> = refused.iter().map(|refusal| refusal.reason.to_string()).collect();
+    Error::NotARepository { path, reason: format!("no mapping file can be read: {}", reasons.join("; ")).into() }
+}

@@ -1,0 +1,43 @@
+//! Where pages come from: the data files of a repository, or a backup.
+
+use std::fmt::Debug;
+
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::error::{Error, Result};
+use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
+use crate::base::site::{FileRole, Site};
+use crate::storage::read_exact_at;
+
+use super::files::DataFiles;
+
+/// A place that holds the pages of one generation.
+pub trait PageSource: Send + Sync + Debug {
+    /// Whether the pages of a space are there at all.
+    fn has(&self, space: Space) -> bool;
+
+    /// Reads a mapped page. Gives the bytes as they are: checksums of the repository are checked by the caller, those of
+    /// the place by the place.
+    fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()>;
+}
+
+impl PageSource for DataFiles {
+    fn has(&self, space: Space) -> bool {
+        self.get(space).is_some()
+    }
+
+    fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()> {
+        let role = FileRole::data(space);
+        let site = Site::page(space, page).at_physical(Some(physical));
+        let Some(data) = self.get(space) else {
+            return Err(Corruption::new(CorruptionCode::FileMissing, Site::file(role), "").into());
+        };
+        match read_exact_at(data.file.as_ref(), physical.byte_offset(), into) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                let detail = format!("the file has {} bytes", data.len);
+                Err(Corruption::new(CorruptionCode::MappingBeyondFile, site, detail).into())
+            }
+            Err(error) => Err(Error::io("read", &data.path, error)),
+        }
+    }
+}

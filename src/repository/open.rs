@@ -1,0 +1,140 @@
+//! Opening a repository for reading.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::base::error::Result;
+use crate::base::page_no::Space;
+use crate::base::site::FileRole;
+use crate::format::Dialect;
+use crate::pager::files::{DataFiles, RepositoryFiles};
+use crate::pager::generation::{Generation, Refusal, read_all};
+use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
+use crate::pager::recover::{Choice, Chosen, choose};
+use crate::storage::Directory;
+
+use super::snapshot::Snapshot;
+
+/// How a repository is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenOptions {
+    choice: Choice,
+    cache_pages: usize,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { choice: Choice::default(), cache_pages: DEFAULT_CACHE_PAGES }
+    }
+}
+
+impl OpenOptions {
+    /// The current generation, a cache of 4,096 pages (32 MiB).
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Opens this generation and no other, whole or not.
+    pub fn generation(mut self, generation: u32) -> Self {
+        self.choice.generation = Some(generation);
+        self
+    }
+
+    /// Checks every page of a generation before it is taken for the current one, not only those that it wrote. Slow: it
+    /// reads all mapped pages.
+    pub fn check_all_pages(mut self) -> Self {
+        self.choice.check_all_pages = true;
+        self
+    }
+
+    /// Pages of 8 KiB that are kept in memory.
+    pub fn cache_pages(mut self, pages: usize) -> Self {
+        self.cache_pages = pages;
+        self
+    }
+
+    /// Opens the repository at `path`, for reading: nothing in the directory is created, changed or touched. `path` is the
+    /// directory of the files, or one above it (`wbem`, `Repository`).
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) when the system refuses, [`Error::NotARepository`](crate::Error::NotARepository)
+    /// when no mapping file can be read. A damaged repository opens: see [`Repository::refused`] and
+    /// [`Repository::is_whole`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Repository> {
+        self.open_in(&Directory::real(path.as_ref()))
+    }
+
+    /// As [`open`](Self::open), for a directory of any storage.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_in(self, directory: &Directory) -> Result<Repository> {
+        let files = RepositoryFiles::locate(directory)?;
+        let data = files.open_data()?;
+        let Chosen { current, refused } = choose(&files, &data, self.choice)?;
+        let Generation { role, mapping, findings } = current;
+        let image = Image::new(mapping, role, Box::new(data), self.cache_pages);
+        Ok(Repository { files, snapshot: Snapshot::new(Arc::new(image)), is_whole: findings.is_empty(), refused })
+    }
+}
+
+/// A repository as Windows lays it on disk, opened for reading.
+#[derive(Debug)]
+pub struct Repository {
+    files: RepositoryFiles,
+    snapshot: Snapshot,
+    is_whole: bool,
+    refused: Vec<Refusal>,
+}
+
+impl Repository {
+    /// Opens a repository for reading, with default options.
+    ///
+    /// # Errors
+    /// As [`OpenOptions::open`].
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
+        OpenOptions::new().open(path)
+    }
+
+    /// The generation that was opened: an owned, unchanging view.
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshot.clone()
+    }
+
+    /// The dialect.
+    pub fn dialect(&self) -> Dialect {
+        self.snapshot.dialect()
+    }
+
+    /// The files.
+    pub const fn files(&self) -> &RepositoryFiles {
+        &self.files
+    }
+
+    /// Whether the generation opened holds everything that opening checks. If not, it is the best there is.
+    pub const fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Mapping files that were refused before this generation was taken, and why.
+    pub fn refused(&self) -> &[Refusal] {
+        &self.refused
+    }
+
+    /// Data files that are not there.
+    pub fn missing(&self) -> impl Iterator<Item = FileRole> + '_ {
+        Space::ALL.into_iter().map(FileRole::data).filter(|&role| !self.files.has(role))
+    }
+
+    /// The numbers of the generations on disk whose mapping can be read, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) when the system refuses.
+    pub fn generations(&self) -> Result<Vec<u32>> {
+        let (generations, _) = read_all(&self.files, &self.files.open_data()?)?;
+        let mut numbers: Vec<u32> = generations.iter().map(|found| found.mapping.generation()).collect();
+        numbers.sort_unstable_by(|a, b| b.cmp(a));
+        numbers.dedup();
+        Ok(numbers)
+    }
+}

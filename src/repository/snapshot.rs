@@ -1,0 +1,147 @@
+//! A snapshot: one generation, read-only, owned, shared between threads at will.
+
+use std::sync::Arc;
+
+use crate::base::error::Result;
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
+use crate::btree::scan::{Direction, KeyRange, Scan};
+use crate::btree::search;
+use crate::format::Dialect;
+use crate::format::mapping::Mapping;
+use crate::heap::layout::Records;
+use crate::heap::record;
+use crate::pager::image::Image;
+
+/// One generation of a repository, or of a backup. Cheap to clone; what it shows never changes.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    image: Arc<Image>,
+}
+
+/// How much a repository holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Counts {
+    /// Keys of the index.
+    pub keys: u64,
+    /// Class definitions: keys `NS_…\CD_…`.
+    pub class_definitions: u64,
+    /// Instances: keys `NS_…\CI_…\IL_…`.
+    pub instances: u64,
+    /// Namespaces: different first tokens of keys.
+    pub namespaces: u64,
+    /// Records of the object heap, found page by page.
+    pub records: u64,
+    /// Parts that could not be read while counting.
+    pub unreadable: u64,
+}
+
+impl Snapshot {
+    pub(crate) const fn new(image: Arc<Image>) -> Self {
+        Self { image }
+    }
+
+    pub(crate) const fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    /// The dialect.
+    pub fn dialect(&self) -> Dialect {
+        self.image.dialect()
+    }
+
+    /// The mapping: generation, transaction, what lies where.
+    pub fn mapping(&self) -> &Mapping {
+        self.image.mapping()
+    }
+
+    /// Whether the data file of a space is there.
+    pub fn has(&self, space: Space) -> bool {
+        self.image.has(space)
+    }
+
+    /// Whether the index holds exactly this key.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when a page on the way is damaged, [`Error::Io`](crate::Error::Io) when
+    /// the system refuses.
+    pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
+        search::contains(&self.image, key)
+    }
+
+    /// The keys of a range, in order.
+    pub fn keys(&self, range: KeyRange, direction: Direction) -> Scan {
+        Scan::new(self.image.clone(), range, direction)
+    }
+
+    /// The first key that begins with `prefix`, if any: how a key is found whose record reference is not known.
+    ///
+    /// # Errors
+    /// As [`contains_key`](Self::contains_key).
+    pub fn find(&self, prefix: &[u8]) -> Result<Option<crate::format::key::Key>> {
+        self.keys(KeyRange::prefix(prefix), Direction::Forward).next().transpose()
+    }
+
+    /// The bytes of a record.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when there is no such record or it is damaged,
+    /// [`Error::Io`](crate::Error::Io) when the system refuses.
+    pub fn record(&self, reference: RecordRef) -> Result<Vec<u8>> {
+        record::record(&self.image, reference)
+    }
+
+    /// All records, found page by page without the index.
+    pub fn records(&self) -> Records {
+        Records::new(self.image.clone())
+    }
+
+    /// A page, if it is mapped, whether or not its checksum fits.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when there is no such page, [`Error::Io`](crate::Error::Io) when the
+    /// system refuses.
+    pub fn page(&self, space: Space, page: LogicalPage) -> Result<Box<PageBytes>> {
+        let mut bytes = Box::new([0; PAGE_SIZE]);
+        self.image.read_unchecked(space, page, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Counts what the repository holds. What cannot be read is counted as that.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        if self.has(Space::Index) {
+            self.count_keys(&mut counts);
+        }
+        if self.has(Space::Objects) {
+            for record in self.records() {
+                match record {
+                    Ok(_) => counts.records += 1,
+                    Err(_) => counts.unreadable += 1,
+                }
+            }
+        }
+        counts
+    }
+
+    fn count_keys(&self, counts: &mut Counts) {
+        let mut namespace = Vec::new();
+        let mut keys = self.keys(KeyRange::all(), Direction::Forward);
+        while let Some(key) = keys.next_text() {
+            let Ok(key) = key else {
+                counts.unreadable += 1;
+                continue;
+            };
+            counts.keys += 1;
+            let mut tokens = key.split(|&byte| byte == b'\\');
+            let (first, second, third) = (tokens.next().unwrap_or_default(), tokens.next(), tokens.next());
+            if namespace != first {
+                counts.namespaces += 1;
+                namespace = first.to_vec();
+            }
+            let begins = |token: Option<&[u8]>, prefix: &[u8]| token.is_some_and(|token| token.starts_with(prefix));
+            counts.class_definitions += u64::from(begins(second, b"CD_"));
+            counts.instances += u64::from(begins(second, b"CI_") && begins(third, b"IL_"));
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The I/O seam: everything the engine reads or writes goes through [`Storage`].
+//!
+//! Three implementations: [`RealStorage`] (the file system), [`MemStorage`] (memory) and, behind feature `sim`,
+//! a simulator that fails calls and loses power. All calls are synchronous and positional; transfers may be short and
+//! [`read_exact_at`] and [`write_all_at`] are the only places that loop over them.
+//!
+//! What the engine relies on, and the simulator takes away everything else:
+//!
+//! * a write is durable once [`StorageFile::sync`] on its file returned, not before and in no order;
+//! * a create, rename or remove is durable once [`Storage::sync_dir`] on its directory returned;
+//! * a rename is atomic: after a crash the name means the old file or the new one.
+
+mod fs;
+mod mem;
+#[cfg(feature = "mmap")]
+mod mmap;
+#[cfg(feature = "sim")]
+pub mod sim;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use fs::RealStorage;
+pub use mem::MemStorage;
+#[cfg(feature = "mmap")]
+pub use mmap::MappedStorage;
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// For reading; the file must exist and is not touched.
+    Read,
+    /// For reading and writing; the file must exist.
+    Write,
+    /// For reading and writing; the file is created, and emptied if it exists.
+    Create,
+    /// For reading and writing; the file is created and must not exist.
+    CreateNew,
+}
+
+/// What a directory entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file, or a link to one.
+    File,
+    /// A directory, or a link to one.
+    Directory,
+    /// Anything else.
+    Other,
+}
+
+/// A directory entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// Name within the directory.
+    pub name: String,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// A tree of files: the file system, or something that stands for it.
+pub trait Storage: Send + Sync + Debug {
+    /// What stands at `path`, `None` for nothing.
+    fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>>;
+
+    /// The entries of a directory, in no order. Names that are not Unicode are left out: no file of ours has one.
+    fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
+
+    /// Opens a file. Fails with `NotFound` or `AlreadyExists` where the mode says so, for a directory with `IsADirectory`
+    /// (on Windows `PermissionDenied`), and to create where there is no directory with `NotFound`.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>>;
+
+    /// Creates a directory; its parent must exist and it must not.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Gives a file or directory another name, atomically; what is open stays open. A file replaces a file of that name. A
+    /// directory replaces nothing that has content; whether it replaces an empty directory differs (Linux does it, Windows
+    /// and the others here do not), so callers look first.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes an empty directory.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes the creations, renames and removals in a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Takes the exclusive lock that the file at `path` stands for, creating the file. The lock ends with the guard, or
+    /// with the process; the guard removes the file. Fails with [`io::ErrorKind::WouldBlock`] while another holds it.
+    fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn LockGuard>>;
+}
+
+/// A held lock; dropping it releases it.
+pub trait LockGuard: Send + Sync + Debug {}
+
+/// An open file. Offsets and lengths are in bytes.
+pub trait StorageFile: Send + Sync + Debug {
+    /// Length of the file.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Reads at an offset; gives how many bytes were read, 0 at the end of the file.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes at an offset, extending the file; gives how many bytes were written.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Cuts or extends (with zeros) the file.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Makes everything written to the file, and its length, durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Fills `buf` from an offset; the end of the file before that is [`io::ErrorKind::UnexpectedEof`].
+pub fn read_exact_at(file: &dyn StorageFile, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
+    while !buf.is_empty() {
+        match file.read_at(offset, buf) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => {
+                let (_, rest) = buf.split_at_mut(count.min(buf.len()));
+                buf = rest;
+                offset = offset.saturating_add(count as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of `bytes` at an offset.
+pub fn write_all_at(file: &dyn StorageFile, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write_at(offset, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                let (_, rest) = bytes.split_at(count.min(bytes.len()));
+                bytes = rest;
+                offset = offset.saturating_add(count as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A directory of a storage: what a repository lives in.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    /// The storage the directory is in.
+    pub storage: Arc<dyn Storage>,
+    /// Its path there.
+    pub path: PathBuf,
+}
+
+impl Directory {
+    /// A directory of the file system.
+    pub fn real(path: impl Into<PathBuf>) -> Self {
+        Self { storage: Arc::new(RealStorage), path: path.into() }
+    }
+
+    /// A directory of a storage.
+    pub fn new(storage: Arc<dyn Storage>, path: impl Into<PathBuf>) -> Self {
+        Self { storage, path: path.into() }
+    }
+
+    /// The path of an entry.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// The directory that holds `path`: `.` for a bare name.
+pub(crate) fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
+}
+
+/// Reads a whole file of at most `limit` bytes.
+pub(crate) fn read_whole(file: &dyn StorageFile, limit: u64) -> io::Result<Vec<u8>> {
+    let len = file.len()?;
+    if len > limit {
+        let text = format!("the file has {len} bytes, more than the {limit} that make sense for its kind");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut bytes = vec![0; len];
+    read_exact_at(file, 0, &mut bytes)?;
+    Ok(bytes)
+}

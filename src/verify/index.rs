@@ -1,0 +1,292 @@
+//! The index: pages, shape of the tree, order of keys, references (invariants 8, 11 to 17).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::error::{Error, Result};
+use crate::base::limits::MAX_TREE_DEPTH;
+use crate::base::narrow;
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
+use crate::base::parallel::split;
+use crate::base::progress::{Monitor, Observer, Phase};
+use crate::btree::search::{too_deep, view};
+use crate::format::Dialect;
+use crate::format::admin_page::check_index_admin;
+use crate::format::index_page::{IndexPage, MIN_USED};
+use crate::format::key;
+use crate::pager::image::Image;
+
+use super::report::Findings;
+
+/// What the index says.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    /// Number of keys read.
+    pub keys: u64,
+    /// The records that keys name, each with the place of the key.
+    pub references: Vec<(RecordRef, KeyPlace)>,
+    /// Whether every page that something leads to could be read.
+    pub is_complete: bool,
+}
+
+/// Where a key stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KeyPlace {
+    pub page: LogicalPage,
+    pub number: u32,
+}
+
+/// Checks the index.
+pub(crate) fn check(image: &Image, threads: usize, observer: &dyn Observer, findings: &mut Findings) -> Result<Tree> {
+    let section = &image.mapping().index;
+    let monitor = Monitor::new(observer, Phase::CheckIndex, section.mapped_count().into());
+    let seen: Vec<AtomicBool> = section.entries.iter().map(|_| AtomicBool::new(false)).collect();
+    let walk = Walk { image, monitor: &monitor, seen: &seen };
+    let mut part = Part::default();
+    monitor.check()?;
+    check_admin(image, &seen, &mut part)?;
+    match image.root() {
+        Ok(root) => walk.root(root, threads, &mut part)?,
+        Err(Error::Corrupt(finding)) => part.broken(*finding),
+        Err(error) => return Err(error),
+    }
+    if !part.is_broken {
+        unreached(image, &seen, &mut part.findings);
+    }
+    findings.absorb(part.findings);
+    Ok(Tree { keys: part.keys, references: part.references, is_complete: !part.is_broken })
+}
+
+/// The admin page of dialect 2.1, logical page 0.
+fn check_admin(image: &Image, seen: &[AtomicBool], part: &mut Part) -> Result<()> {
+    let (Dialect::V21, Some(page)) = (image.dialect(), LogicalPage::new(0)) else { return Ok(()) };
+    if let Some(seen) = seen.first() {
+        seen.store(true, Ordering::Relaxed);
+    }
+    let mut bytes = Box::new([0; PAGE_SIZE]);
+    match image.read_unchecked(Space::Index, page, &mut bytes) {
+        Ok(()) => part.findings.extend(check_index_admin(&bytes, image.site(Space::Index, page))),
+        Err(Error::Corrupt(_)) => {} // the root cannot be found without it, which is reported there
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Invariant 15: every mapped page is reached.
+fn unreached(image: &Image, seen: &[AtomicBool], findings: &mut Findings) {
+    for (page, ..) in image.mapping().index.mapped() {
+        if seen.get(page.index()).is_some_and(|seen| !seen.load(Ordering::Relaxed)) {
+            let site = image.site(Space::Index, page);
+            findings.push(Corruption::new(CorruptionCode::IndexPageUnreached, site, ""));
+        }
+    }
+}
+
+/// What a walk over a part of the tree gathers, in key order.
+#[derive(Debug, Default)]
+struct Part {
+    keys: u64,
+    references: Vec<(RecordRef, KeyPlace)>,
+    first_key: Option<Vec<u8>>,
+    last_key: Vec<u8>,
+    leaf_depth: Option<usize>,
+    findings: Findings,
+    is_broken: bool,
+}
+
+impl Part {
+    /// A part of the tree cannot be read.
+    fn broken(&mut self, finding: Corruption) {
+        self.findings.push(finding);
+        self.is_broken = true;
+    }
+
+    /// Takes the key in `text`, which `previous` must be below (invariants 14 and 17).
+    fn key(&mut self, text: &[u8], place: KeyPlace, image: &Image) {
+        self.keys += 1;
+        match &self.first_key {
+            None => self.first_key = Some(text.to_vec()),
+            Some(_) if self.last_key.as_slice() >= text => self.out_of_order(place, image),
+            Some(_) => {}
+        }
+        self.last_key.clear();
+        self.last_key.extend_from_slice(text);
+        match key::reference(text) {
+            Ok(Some(reference)) => self.references.push((reference, place)),
+            Ok(None) => {}
+            Err(key::BadReference) => {
+                let site = image.site(Space::Index, place.page);
+                self.findings.push(key::bad_reference(text, site));
+            }
+        }
+    }
+
+    fn out_of_order(&mut self, place: KeyPlace, image: &Image) {
+        let detail = format!("key number {} is not above the one before it", place.number);
+        let site = image.site(Space::Index, place.page);
+        self.findings.push(Corruption::new(CorruptionCode::IndexKeyOrder, site, detail));
+    }
+
+    /// Takes a leaf at a depth (invariant 13).
+    fn leaf(&mut self, depth: usize, page: LogicalPage, image: &Image) {
+        let first = *self.leaf_depth.get_or_insert(depth);
+        if first != depth {
+            let detail = format!("a leaf at level {depth}, others at {first}");
+            self.findings.push(Corruption::new(CorruptionCode::IndexDepth, image.site(Space::Index, page), detail));
+        }
+    }
+
+    /// Appends the part that follows in key order; `page` is the one that leads to it.
+    fn append(&mut self, next: Part, page: LogicalPage, image: &Image) {
+        if let Some(first) = next.first_key {
+            match &self.first_key {
+                None => self.first_key = Some(first),
+                Some(_) if self.last_key >= first => self.out_of_order(KeyPlace { page, number: 0 }, image),
+                Some(_) => {}
+            }
+            self.last_key = next.last_key;
+        }
+        if let Some(depth) = next.leaf_depth {
+            self.leaf(depth, page, image);
+        }
+        self.keys += next.keys;
+        self.references.extend(next.references);
+        self.findings.absorb(next.findings);
+        self.is_broken |= next.is_broken;
+    }
+}
+
+struct Walk<'a> {
+    image: &'a Image,
+    monitor: &'a Monitor<'a>,
+    seen: &'a [AtomicBool],
+}
+
+impl Walk<'_> {
+    /// The root, and its subtrees in parallel.
+    fn root(&self, root: LogicalPage, threads: usize, part: &mut Part) -> Result<()> {
+        let mut bytes = Box::new([0; PAGE_SIZE]);
+        let Some(node) = self.enter(root, 0, &mut bytes, part)? else { return Ok(()) };
+        let Some(children) = self.children(&node) else {
+            part.leaf(0, root, self.image);
+            return self.keys(&node, root, part, |_, _| Ok(()));
+        };
+        let subtrees = split(narrow(children.len()), threads, |range| {
+            let children = range.filter_map(|number| children.get(crate::base::widen(number)));
+            children.map(|&child| self.subtree(child)).collect::<Vec<_>>()
+        });
+        let mut subtrees = subtrees.into_iter().flatten().zip(&children);
+        self.keys(&node, root, part, |part, _| {
+            if let Some((subtree, &page)) = subtrees.next() {
+                part.append(subtree?, page, self.image);
+            }
+            Ok(())
+        })
+    }
+
+    fn subtree(&self, page: LogicalPage) -> Result<Part> {
+        let mut part = Part::default();
+        self.descend(page, 1, &mut part)?;
+        Ok(part)
+    }
+
+    fn descend(&self, page: LogicalPage, depth: usize, part: &mut Part) -> Result<()> {
+        let mut bytes = Box::new([0; PAGE_SIZE]);
+        let Some(node) = self.enter(page, depth, &mut bytes, part)? else { return Ok(()) };
+        if node.used() < MIN_USED {
+            let detail = format!("{} bytes used, at least {MIN_USED} expected", node.used());
+            let site = self.image.site(Space::Index, page);
+            part.findings.push(Corruption::new(CorruptionCode::IndexUnderfull, site, detail));
+        }
+        let children = self.children(&node);
+        if children.is_none() {
+            part.leaf(depth, page, self.image);
+        }
+        let children = children.unwrap_or_default();
+        self.keys(&node, page, part, |part, number| match children.get(number) {
+            Some(&child) => self.descend(child, depth + 1, part),
+            None => Ok(()),
+        })
+    }
+
+    /// Reads and checks a page that something leads to; `None` when it is no node or was reached before.
+    fn enter<'p>(
+        &self,
+        page: LogicalPage,
+        depth: usize,
+        bytes: &'p mut PageBytes,
+        part: &mut Part,
+    ) -> Result<Option<IndexPage<'p>>> {
+        let site = self.image.site(Space::Index, page);
+        if self.seen.get(page.index()).is_some_and(|seen| seen.swap(true, Ordering::Relaxed)) {
+            part.broken(Corruption::new(CorruptionCode::IndexPageTwice, site, ""));
+            return Ok(None);
+        }
+        if depth >= MAX_TREE_DEPTH {
+            part.broken(too_deep(self.image, page));
+            return Ok(None);
+        }
+        match self.image.read_unchecked(Space::Index, page, bytes) {
+            Ok(()) => {}
+            Err(Error::Corrupt(finding)) => {
+                part.broken(*finding);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+        self.monitor.advance(1)?;
+        let bytes: &'p PageBytes = bytes;
+        part.findings.extend(self.image.check_page(Space::Index, page, bytes));
+        self.check_entry(page, part);
+        match view(self.image, page, bytes) {
+            Ok(node) => {
+                part.findings.extend(node.check(self.image.dialect().no_child(), site));
+                Ok(Some(node))
+            }
+            Err(finding) => {
+                part.broken(finding);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Invariant 9 for index pages: free bytes are always 0.
+    fn check_entry(&self, page: LogicalPage, part: &mut Part) {
+        let stated = self.image.mapping().index.entry(page).map_or(0, |entry| entry.free_bytes);
+        if stated != 0 {
+            let (site, detail) = (self.image.site(Space::Index, page), format!("{stated} free bytes stated, always 0 here"));
+            part.findings.push(Corruption::new(CorruptionCode::MappingFreeBytes, site, detail));
+        }
+    }
+
+    /// The children of an inner node; those that are none in spite of the others are left out, which `check` reports.
+    fn children(&self, node: &IndexPage<'_>) -> Option<Vec<LogicalPage>> {
+        let none = self.image.dialect().no_child();
+        if node.children().all(|child| child == none) {
+            return None;
+        }
+        Some(node.children().filter(|&child| child != none).filter_map(LogicalPage::new).collect())
+    }
+
+    /// Goes through a node in key order: before each key, and behind the last, `between` with the number of the child there.
+    fn keys(
+        &self,
+        node: &IndexPage<'_>,
+        page: LogicalPage,
+        part: &mut Part,
+        mut between: impl FnMut(&mut Part, usize) -> Result<()>,
+    ) -> Result<()> {
+        let mut text = Vec::new();
+        for number in 0..node.key_count() {
+            between(part, number)?;
+            text.clear();
+            // A damaged key is a finding of the page's own check.
+            if node.append_key(number, &mut text).is_some() {
+                part.key(&text, KeyPlace { page, number: narrow(number) }, self.image);
+            } else {
+                part.is_broken = true;
+            }
+        }
+        between(part, node.key_count())
+    }
+}

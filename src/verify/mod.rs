@@ -1,0 +1,120 @@
+//! Checks a repository wholly: every invariant of `docs::format`, level structure. Nothing is changed, and the run never
+//! stops at the first finding.
+//!
+//! Three passes: the mapping by itself; the object heap, page by page in parallel, then put in order; the index, its
+//! subtrees in parallel. Then the records that keys name are held against those that the heap holds.
+
+mod index;
+mod objects;
+mod references;
+mod report;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use crate::base::error::Result;
+use crate::base::page_no::Space;
+use crate::base::parallel::thread_count;
+use crate::base::progress::Observer;
+use crate::pager::generation::{Generation, read_all};
+use crate::pager::image::Image;
+use crate::pager::wholeness::{self, Surroundings};
+use crate::repository::{Repository, Snapshot};
+
+pub use report::{GenerationReport, Report, Unchecked};
+use report::Findings;
+
+/// How a verification is run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct VerifyOptions {
+    /// Threads; one a processor unless given.
+    pub threads: Option<NonZeroUsize>,
+    /// Check every generation on disk, not only the one that was opened.
+    pub all_generations: bool,
+}
+
+/// Verifies a repository.
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) when the system refuses, [`Error::Cancelled`](crate::Error::Cancelled) when the observer
+/// asks to stop. Damage is no error here: it is in the report.
+pub fn verify(repository: &Repository, options: VerifyOptions, observer: &dyn Observer) -> Result<Report> {
+    let data = repository.files().open_data()?;
+    let (mut generations, _) = read_all(repository.files(), &data)?;
+    let current = repository.snapshot();
+    let opened = current.image().mapping_role();
+    generations.sort_by_key(|found| (found.role != opened, std::cmp::Reverse(found.mapping.generation())));
+    let mut reports = Vec::new();
+    if !generations.iter().any(|found| found.role == opened) {
+        reports.push(verify_snapshot(&current, options, observer)?);
+    }
+    for Generation { role, mapping, findings } in generations {
+        if role == opened {
+            reports.push(run(current.image(), findings, options, observer)?);
+        } else if options.all_generations {
+            let source = Box::new(repository.files().open_data()?);
+            let image = Arc::new(Image::new(mapping, role, source, 0));
+            reports.push(run(&image, findings, options, observer)?);
+        }
+    }
+    Ok(Report { generations: reports, refused: repository.refused().to_vec() })
+}
+
+/// Verifies a snapshot: one generation of a repository, or what a backup holds.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_snapshot(
+    snapshot: &Snapshot,
+    options: VerifyOptions,
+    observer: &dyn Observer,
+) -> Result<GenerationReport> {
+    let image = snapshot.image();
+    let around = Surroundings { role: image.mapping_role(), trailing_bytes: 0, file_pages: [None, None] };
+    run(image, wholeness::check(image.mapping(), around), options, observer)
+}
+
+fn run(
+    image: &Arc<Image>,
+    mapping_findings: Vec<crate::base::corruption::Corruption>,
+    options: VerifyOptions,
+    observer: &dyn Observer,
+) -> Result<GenerationReport> {
+    let threads = thread_count(options.threads);
+    let mut findings = Findings::default();
+    findings.extend(mapping_findings);
+    let mut unchecked = Vec::new();
+    let heap = if image.has(Space::Objects) {
+        Some(objects::check(image, threads, observer, &mut findings)?)
+    } else {
+        unchecked.push(Unchecked::NoObjects);
+        None
+    };
+    let tree = if image.has(Space::Index) {
+        Some(index::check(image, threads, observer, &mut findings)?)
+    } else {
+        unchecked.push(Unchecked::NoIndex);
+        None
+    };
+    let mut report = GenerationReport {
+        dialect: image.dialect(),
+        generation: image.mapping().generation(),
+        mapping: image.mapping_role(),
+        pages: Space::ALL.map(|space| image.mapping().section(space).mapped_count()),
+        keys: tree.as_ref().map_or(0, |tree| tree.keys),
+        records: heap.as_ref().map_or(0, |heap| heap.records.len() as u64),
+        findings: Vec::new(),
+        not_listed: 0,
+        unchecked,
+    };
+    if let Some(tree) = &tree
+        && !tree.is_complete
+    {
+        report.unchecked.push(Unchecked::IndexIncomplete);
+    }
+    if let (Some(heap), Some(tree)) = (&heap, &tree) {
+        references::check(image, heap, tree, &mut findings);
+    }
+    (report.findings, report.not_listed) = findings.finish();
+    Ok(report)
+}

@@ -1,0 +1,45 @@
+//! The records that keys name against those that the heap holds (invariants 18 and 19).
+
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::page_no::{RecordRef, Space};
+use crate::pager::image::Image;
+
+use super::index::{KeyPlace, Tree};
+use super::objects::Heap;
+use super::report::Findings;
+
+/// Checks both directions; orphans only when the whole index could be read.
+pub(crate) fn check(image: &Image, heap: &Heap, tree: &Tree, findings: &mut Findings) {
+    let mut named = vec![false; heap.records.len()];
+    for (reference, place) in &tree.references {
+        match heap.records.binary_search(reference) {
+            Ok(position) => {
+                if let Some(named) = named.get_mut(position) {
+                    *named = true;
+                }
+            }
+            Err(_) => findings.push(dangling(image, heap, *reference, *place)),
+        }
+    }
+    if !tree.is_complete {
+        return;
+    }
+    for (record, _) in heap.records.iter().zip(named).filter(|(_, named)| !named) {
+        let site = image.site(Space::Objects, record.page);
+        findings.push(Corruption::new(CorruptionCode::RecordOrphan, site, format!("record {record}")));
+    }
+}
+
+/// What is wrong with a reference that names no record.
+fn dangling(image: &Image, heap: &Heap, reference: RecordRef, place: KeyPlace) -> Corruption {
+    let site = image.site(Space::Objects, reference.page);
+    let first = heap.records.partition_point(|record| (record.page, record.id) < (reference.page, reference.id));
+    let same_id = heap.records.get(first).filter(|record| (record.page, record.id) == (reference.page, reference.id));
+    let key = format!("key number {} on index page {} names {reference}", place.number, place.page);
+    let (code, detail) = match same_id {
+        Some(record) => (CorruptionCode::ReferenceSize, format!("{key}, the record has {} bytes", record.size)),
+        None if image.mapping().objects.resolve(reference.page).is_none() => (CorruptionCode::ReferencePage, key),
+        None => (CorruptionCode::ReferenceRecord, key),
+    };
+    Corruption::new(code, site, detail)
+}

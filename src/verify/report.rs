@@ -1,0 +1,122 @@
+//! What a verification found.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::limits::MAX_FINDINGS_PER_CODE;
+use crate::base::site::FileRole;
+use crate::format::Dialect;
+use crate::pager::generation::Refusal;
+
+/// What a verification of a repository found.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The generation that was opened, then the others if they were asked for.
+    pub generations: Vec<GenerationReport>,
+    /// Mapping files that were refused when the repository was opened. That alone is no inconsistency: a crash in the
+    /// middle of writing a generation leaves one, and the generation before it counts.
+    pub refused: Vec<Refusal>,
+}
+
+impl Report {
+    /// Whether nothing was found and everything could be checked.
+    pub fn is_consistent(&self) -> bool {
+        self.generations.iter().all(GenerationReport::is_consistent)
+    }
+
+    /// All findings.
+    pub fn findings(&self) -> impl Iterator<Item = &Corruption> {
+        self.generations.iter().flat_map(|report| &report.findings)
+    }
+}
+
+/// What was found in one generation.
+#[derive(Debug, Clone)]
+pub struct GenerationReport {
+    /// The dialect.
+    pub dialect: Dialect,
+    /// The generation.
+    pub generation: u32,
+    /// The file that holds its mapping.
+    pub mapping: FileRole,
+    /// Mapped pages of the object heap and of the index.
+    pub pages: [u32; 2],
+    /// Keys of the index that could be read.
+    pub keys: u64,
+    /// Records of the object heap that could be read.
+    pub records: u64,
+    /// What is wrong, in order of place.
+    pub findings: Vec<Corruption>,
+    /// Findings beyond the number that is listed of each kind.
+    pub not_listed: u64,
+    /// What could not be checked.
+    pub unchecked: Vec<Unchecked>,
+}
+
+impl GenerationReport {
+    /// Whether nothing was found and everything could be checked.
+    pub fn is_consistent(&self) -> bool {
+        self.findings.is_empty() && self.not_listed == 0 && self.unchecked.is_empty()
+    }
+}
+
+/// A check that was not possible, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unchecked {
+    /// OBJECTS.DATA is missing.
+    NoObjects,
+    /// INDEX.BTR is missing.
+    NoIndex,
+    /// Parts of the index are unreadable.
+    IndexIncomplete,
+}
+
+impl fmt::Display for Unchecked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unchecked::NoObjects => "OBJECTS.DATA is missing: objects were not checked",
+            Unchecked::NoIndex => "INDEX.BTR is missing: keys were not checked",
+            Unchecked::IndexIncomplete => {
+                "parts of the index are unreadable: whether pages or objects are lost for good was not checked"
+            }
+        })
+    }
+}
+
+/// Gathers findings; of each kind a bounded number, the rest counted.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    list: Vec<Corruption>,
+    counts: BTreeMap<CorruptionCode, usize>,
+    not_listed: u64,
+}
+
+impl Findings {
+    pub(crate) fn push(&mut self, finding: Corruption) {
+        let count = self.counts.entry(finding.code).or_default();
+        *count += 1;
+        if *count <= MAX_FINDINGS_PER_CODE {
+            self.list.push(finding);
+        } else {
+            self.not_listed += 1;
+        }
+    }
+
+    pub(crate) fn extend(&mut self, findings: impl IntoIterator<Item = Corruption>) {
+        findings.into_iter().for_each(|finding| self.push(finding));
+    }
+
+    /// Takes over what another gathered.
+    pub(crate) fn absorb(&mut self, other: Findings) {
+        self.not_listed += other.not_listed;
+        self.extend(other.list);
+    }
+
+    /// The findings in order of place, and the number of those not listed.
+    pub(crate) fn finish(mut self) -> (Vec<Corruption>, u64) {
+        self.list.sort_by(|a, b| (&a.site, a.code).cmp(&(&b.site, b.code)));
+        (self.list, self.not_listed)
+    }
+}
