@@ -1,8 +1,8 @@
 //! Reads, verifies, backs up and restores the Windows CIM (WMI) repository as it lies on disk.
 
 pub mod base;
-pub mod format;
 mod btree;
+pub mod format;
 mod heap;
 mod pager;
 pub mod repository;
@@ -10,3 +10,6 @@ pub mod storage;
 pub mod verify;
 
 pub use base::error::{Error, Result};
+pub use btree::scan::{Direction, KeyRange, Scan};
+pub use heap::layout::Records;
+pub use pager::generation::Refusal;

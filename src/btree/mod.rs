@@ -1,5 +1,5 @@
 //! The index: a B-tree of keys in the pages of INDEX.BTR.
 
-
+pub mod build;
 pub mod scan;
 pub mod search;

@@ -84,16 +84,8 @@ impl Scan {
     /// A scan of a range.
     pub fn new(image: Arc<Image>, range: KeyRange, direction: Direction) -> Self {
         let seen = vec![false; image.mapping().index.entries.len()];
-        let mut scan = Self {
-            image,
-            direction,
-            range,
-            stack: Vec::new(),
-            seen,
-            pending: None,
-            text: Vec::new(),
-            finished: false,
-        };
+        let mut scan =
+            Self { image, direction, range, stack: Vec::new(), seen, pending: None, text: Vec::new(), finished: false };
         match scan.image.root() {
             Ok(root) => scan.push(root),
             Err(error) => scan.pending = Some(error),

@@ -51,7 +51,8 @@ pub(crate) fn check_value(image: &Image, record: &[u8], descriptor: &Descriptor)
 pub(crate) fn pages(image: &Image, first: LogicalPage, size: u32) -> Result<u32, Corruption> {
     let section = &image.mapping().objects;
     let count = pages_of(size);
-    let wrong = |detail: String| Corruption::new(CorruptionCode::RecordMultiPage, image.site(Space::Objects, first), detail);
+    let wrong =
+        |detail: String| Corruption::new(CorruptionCode::RecordMultiPage, image.site(Space::Objects, first), detail);
     let all = first.index().checked_add(widen(count)).and_then(|end| section.entries.get(first.index()..end));
     let Some(entries) = all else {
         return Err(wrong(format!("{size} bytes on {count} pages, the mapping ends before")));

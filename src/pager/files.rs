@@ -53,7 +53,8 @@ impl RepositoryFiles {
                 }
             }
         }
-        let reason = "it holds no file of a repository (OBJECTS.DATA, INDEX.BTR, MAPPING1.MAP …), nor do FS or Repository in it";
+        let reason =
+            "it holds no file of a repository (OBJECTS.DATA, INDEX.BTR, MAPPING1.MAP …), nor do FS or Repository in it";
         Err(not_a_repository(path, reason))
     }
 

@@ -102,7 +102,8 @@ fn order_v21(
     let version = files.read(FileRole::MappingVersion)?;
     let named = version.as_deref().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_le_bytes);
     if !matches!(named, Some(1 | 2)) {
-        let detail = format!("MAPPING.VER names no mapping file ({})", named.map_or("unreadable".into(), |n| n.to_string()));
+        let detail =
+            format!("MAPPING.VER names no mapping file ({})", named.map_or("unreadable".into(), |n| n.to_string()));
         let reason = Corruption::new(CorruptionCode::MappingTruncated, Site::file(FileRole::MappingVersion), detail);
         refused.push(Refusal { role: FileRole::MappingVersion, generation: None, reason });
     }

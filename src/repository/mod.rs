@@ -1,7 +1,9 @@
-//! The handles people hold: a repository, and snapshots of it.
+//! The handles people hold: a repository, snapshots of it, and the builder of new ones.
 
+mod build;
 mod open;
 mod snapshot;
 
+pub use build::BulkBuilder;
 pub use open::{OpenOptions, Repository};
 pub use snapshot::{Counts, Snapshot};

@@ -254,7 +254,8 @@ impl Walk<'_> {
     fn check_entry(&self, page: LogicalPage, part: &mut Part) {
         let stated = self.image.mapping().index.entry(page).map_or(0, |entry| entry.free_bytes);
         if stated != 0 {
-            let (site, detail) = (self.image.site(Space::Index, page), format!("{stated} free bytes stated, always 0 here"));
+            let (site, detail) =
+                (self.image.site(Space::Index, page), format!("{stated} free bytes stated, always 0 here"));
             part.findings.push(Corruption::new(CorruptionCode::MappingFreeBytes, site, detail));
         }
     }

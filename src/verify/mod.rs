@@ -21,8 +21,8 @@ use crate::pager::image::Image;
 use crate::pager::wholeness::{self, Surroundings};
 use crate::repository::{Repository, Snapshot};
 
-pub use report::{GenerationReport, Report, Unchecked};
 use report::Findings;
+pub use report::{GenerationReport, Report, Unchecked};
 
 /// How a verification is run.
 #[derive(Debug, Clone, Copy, Default)]

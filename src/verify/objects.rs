@@ -30,12 +30,7 @@ struct PageSummary {
 }
 
 /// Checks the heap; a damaged heap is one with fewer records.
-pub(crate) fn check(
-    image: &Image,
-    threads: usize,
-    observer: &dyn Observer,
-    findings: &mut Findings,
-) -> Result<Heap> {
+pub(crate) fn check(image: &Image, threads: usize, observer: &dyn Observer, findings: &mut Findings) -> Result<Heap> {
     let section = &image.mapping().objects;
     let monitor = Monitor::new(observer, Phase::CheckObjects, section.mapped_count().into());
     monitor.check()?;
@@ -231,8 +226,12 @@ fn check_ids(image: &Image, heap: &Heap, findings: &mut Findings) {
     if image.dialect() == Dialect::V21 {
         return;
     }
-    let mut ids: Vec<(u32, LogicalPage)> =
-        heap.records.iter().filter(|record| record.id != MULTI_PAGE_ID).map(|record| (record.id, record.page)).collect();
+    let mut ids: Vec<(u32, LogicalPage)> = heap
+        .records
+        .iter()
+        .filter(|record| record.id != MULTI_PAGE_ID)
+        .map(|record| (record.id, record.page))
+        .collect();
     ids.sort_unstable();
     for pair in ids.windows(2) {
         let [(first, on), (second, page)] = pair else { continue };

@@ -1,0 +1,174 @@
+//! Building a new index from sorted keys, bottom up: every node is written once, well filled.
+
+use crate::base::error::{Error, Result};
+use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes};
+use crate::format::index_node::{IndexNode, NodeSize, is_storable};
+use crate::format::index_page::MIN_USED;
+use crate::format::key::Key;
+
+/// Bytes to which a node is filled: room is left for the first insertions.
+const FILL: usize = PAGE_SIZE * 9 / 10;
+
+/// Takes the pages of an index.
+pub type IndexSink<'s> = dyn FnMut(LogicalPage, &PageBytes) -> Result<()> + 's;
+
+type KeyText = Box<[u8]>;
+
+/// An index being built.
+#[derive(Debug, Default)]
+pub struct IndexBuilder {
+    next: u32,
+    levels: Vec<Level>,
+    last: Option<KeyText>,
+}
+
+/// One level of the tree: its last two nodes, which are held back so that the end can be evened out.
+#[derive(Debug, Default)]
+struct Level {
+    held: Option<(Node, KeyText)>,
+    current: Node,
+}
+
+/// Keys, and in an inner node the children between and around them.
+#[derive(Debug, Default)]
+struct Node {
+    keys: Vec<KeyText>,
+    children: Vec<u32>,
+}
+
+impl Node {
+    fn size(&self) -> NodeSize {
+        let mut size = NodeSize::new();
+        self.keys.iter().for_each(|key| size.add(key));
+        size
+    }
+}
+
+impl IndexBuilder {
+    /// An empty index.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a key, which must be above all before it.
+    pub fn push(&mut self, key: &[u8], sink: &mut IndexSink<'_>) -> Result<()> {
+        if !is_storable(key) {
+            let text = "cannot be stored: it is empty, too long, has an empty token or a zero byte";
+            return Err(Error::invalid(format!("the key {} {text}", Key::new(key))));
+        }
+        if self.last.as_deref().is_some_and(|last| last >= key) {
+            return Err(Error::invalid(format!("the key {} is not above the one before it", Key::new(key))));
+        }
+        self.last = Some(key.into());
+        self.push_key(0, key.into(), sink)
+    }
+
+    /// Ends the index; gives its root and the number of its logical pages.
+    pub fn finish(mut self, sink: &mut IndexSink<'_>) -> Result<(LogicalPage, u32)> {
+        if self.last.is_none() {
+            return Err(Error::invalid("an index holds at least one key"));
+        }
+        let mut level = 0;
+        loop {
+            let Level { held, current } = std::mem::take(self.level(level));
+            let Some((held, separator)) = held else {
+                let root = self.emit(&current, sink)?;
+                return Ok((root, self.next));
+            };
+            match even_out(held, separator, current) {
+                Ending::One(node) if self.levels.len() == level + 1 => {
+                    let root = self.emit(&node, sink)?;
+                    return Ok((root, self.next));
+                }
+                Ending::One(node) => {
+                    let page = self.emit(&node, sink)?;
+                    self.level(level + 1).current.children.push(page.get());
+                }
+                Ending::Two(left, separator, right) => {
+                    let left = self.emit(&left, sink)?;
+                    self.level(level + 1).current.children.push(left.get());
+                    self.push_key(level + 1, separator, sink)?;
+                    let right = self.emit(&right, sink)?;
+                    self.level(level + 1).current.children.push(right.get());
+                }
+            }
+            level += 1;
+        }
+    }
+
+    fn level(&mut self, number: usize) -> &mut Level {
+        if self.levels.len() <= number {
+            self.levels.resize_with(number + 1, Level::default);
+        }
+        // The line above makes sure of it; the fallback never comes to be used.
+        let last = self.levels.len() - 1;
+        &mut self.levels[number.min(last)]
+    }
+
+    /// Adds a key to the current node of a level, or closes that node with it.
+    fn push_key(&mut self, number: usize, key: KeyText, sink: &mut IndexSink<'_>) -> Result<()> {
+        let level = self.level(number);
+        let has_room = level.current.keys.len() < 2 || level.current.size().with(&key) <= FILL;
+        if has_room {
+            level.current.keys.push(key);
+            return Ok(());
+        }
+        let closed = std::mem::take(&mut level.current);
+        if let Some((node, separator)) = level.held.replace((closed, key)) {
+            let page = self.emit(&node, sink)?;
+            self.level(number + 1).current.children.push(page.get());
+            self.push_key(number + 1, separator, sink)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a node to the next logical page.
+    fn emit(&mut self, node: &Node, sink: &mut IndexSink<'_>) -> Result<LogicalPage> {
+        let limit = || Error::Limit { what: "the number of logical pages", max: NIL.into(), got: u64::from(NIL) + 1 };
+        let page = LogicalPage::new(self.next).ok_or_else(limit)?;
+        self.next = self.next.checked_add(1).ok_or_else(limit)?;
+        let children = if node.children.is_empty() { vec![NIL; node.keys.len() + 1] } else { node.children.clone() };
+        let keys = node.keys.iter().map(|key| &key[..]);
+        let too_large = || Error::invalid("the keys of an index page do not fit into it");
+        sink(page, &*IndexNode::from_keys(keys, children).to_page(page).ok_or_else(too_large)?)?;
+        Ok(page)
+    }
+}
+
+/// What the last two nodes of a level become.
+enum Ending {
+    One(Node),
+    Two(Node, KeyText, Node),
+}
+
+/// Makes legal nodes of the last two of a level, of which the second may be too empty, even without keys.
+fn even_out(held: Node, separator: KeyText, current: Node) -> Ending {
+    if current.size().used() >= MIN_USED {
+        return Ending::Two(held, separator, current);
+    }
+    let mut all = held;
+    all.keys.push(separator);
+    all.keys.extend(current.keys);
+    all.children.extend(current.children);
+    if all.size().used() <= PAGE_SIZE {
+        return Ending::One(all);
+    }
+    let middle = middle(&all);
+    let mut right = Node { keys: all.keys.split_off(middle), children: Vec::new() };
+    let separator = right.keys.remove(0);
+    if !all.children.is_empty() {
+        right.children = all.children.split_off(middle + 1);
+    }
+    Ending::Two(all, separator, right)
+}
+
+/// The key that cuts a node into halves of about the same size.
+fn middle(node: &Node) -> usize {
+    let half = node.size().used() / 2;
+    let mut size = NodeSize::new();
+    let cut = node.keys.iter().position(|key| {
+        size.add(key);
+        size.used() > half
+    });
+    cut.unwrap_or(node.keys.len() / 2).clamp(1, node.keys.len().saturating_sub(2).max(1))
+}

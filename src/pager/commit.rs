@@ -1,0 +1,190 @@
+//! Writing the next generation of a repository of dialect 2.2 (`docs::invariants`, W-2 to W-5).
+//!
+//! ```text
+//! 1  pages to physical pages that no mapping file on disk maps     (W-2)
+//! 2  sync both data files                                          (W-3)
+//! 3  the whole mapping over the file of the oldest generation      (W-4)
+//! 4  sync it: now, and only now, the generation is committed       (W-5)
+//! ```
+
+use crate::base::error::{Error, Result};
+use crate::base::page_no::{NIL, PAGE_SIZE, PhysicalPage, Space};
+use crate::base::site::FileRole;
+use crate::base::widen;
+use crate::format::Dialect;
+use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
+use crate::storage::{OpenMode, StorageFile, write_all_at};
+
+use super::files::RepositoryFiles;
+use super::generation::Generation;
+
+/// A generation in the making, over an existing repository.
+#[derive(Debug)]
+pub struct NextGeneration {
+    files: RepositoryFiles,
+    data: [Box<dyn StorageFile>; 2],
+    lengths: [u64; 2],
+    generation: u32,
+    transaction: u32,
+}
+
+/// The pages of one space that may be written: no mapping file on disk maps them.
+#[derive(Debug)]
+pub struct FreePages {
+    queue: std::vec::IntoIter<PhysicalPage>,
+    size: u32,
+}
+
+impl NextGeneration {
+    /// Begins the generation after all that are on disk. The caller holds the writer lock.
+    pub fn begin(files: RepositoryFiles, on_disk: &[Generation]) -> Result<Self> {
+        let newest = on_disk.iter().map(|found| found.mapping.generation()).max().unwrap_or(0);
+        let transaction = on_disk.iter().map(|found| found.mapping.transaction()).max().unwrap_or(0);
+        let generation = newest.checked_add(1).filter(|&generation| generation != NIL).ok_or(Error::Limit {
+            what: "the generation number",
+            max: u64::from(NIL) - 1,
+            got: u64::from(NIL),
+        })?;
+        let open = |space| {
+            let role = FileRole::data(space);
+            let file = files.open(role, OpenMode::Write)?;
+            file.ok_or_else(|| Error::io("open", &files.path(role), std::io::ErrorKind::NotFound.into()))
+        };
+        let data = [open(Space::Objects)?, open(Space::Index)?];
+        let length = |space, file: &dyn StorageFile| {
+            file.len().map_err(|error| Error::io("measure", &files.path(FileRole::data(space)), error))
+        };
+        let [objects, index] = &data;
+        let lengths = [length(Space::Objects, objects.as_ref())?, length(Space::Index, index.as_ref())?];
+        Ok(Self { files, data, lengths, generation, transaction: transaction.wrapping_add(1) })
+    }
+
+    /// The number of the generation.
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Writes a page to a place that [`FreePages`] gave. May be called from several threads for different pages.
+    pub fn write_page(&self, space: Space, at: PhysicalPage, page: &[u8]) -> Result<()> {
+        debug_assert_eq!(page.len(), PAGE_SIZE);
+        let write = write_all_at(self.file(space), at.byte_offset(), page);
+        write.map_err(|error| Error::io("write", &self.files.path(FileRole::data(space)), error))
+    }
+
+    /// Commits. `sections` give entries, sizes and free lists; numbers and stamps are set here.
+    pub fn commit(mut self, objects: MappingSection, index: MappingSection) -> Result<u32> {
+        let mut mapping = Mapping { dialect: Dialect::V22, objects, index, shutdown_flag: 1 };
+        for space in Space::ALL {
+            let section = mapping.section_mut(space);
+            section.transaction = self.transaction;
+            (section.generation, section.previous) = (self.generation, self.generation - 1);
+            section.entries.iter_mut().for_each(|entry| entry.stamp = self.generation);
+        }
+        // W-3: every page is durable before the mapping that names it is written.
+        for space in Space::ALL {
+            let sync = self.file(space).sync();
+            sync.map_err(|error| Error::io("sync", &self.files.path(FileRole::data(space)), error))?;
+        }
+        self.write_mapping(&mapping)?;
+        self.lengths = [0, 0];
+        Ok(self.generation)
+    }
+
+    /// W-4 and W-5.
+    fn write_mapping(&self, mapping: &Mapping) -> Result<()> {
+        let role = FileRole::Mapping(Mapping::slot_of(self.generation));
+        let path = self.files.path(role);
+        let failed = |action| move |error| Error::io(action, &self.files.path(role), error);
+        let storage = &self.files.directory.storage;
+        let exists = self.files.has(role);
+        let mode = if exists { OpenMode::Write } else { OpenMode::CreateNew };
+        let file = storage.open(&path, mode).map_err(failed("open"))?;
+        let bytes = mapping.to_bytes();
+        write_all_at(file.as_ref(), 0, &bytes).map_err(failed("write"))?;
+        file.set_len(bytes.len() as u64).map_err(failed("cut"))?;
+        file.sync().map_err(failed("sync"))?;
+        if !exists {
+            let directory = &self.files.directory.path;
+            storage.sync_dir(directory).map_err(|error| Error::io("sync directory", directory, error))?;
+        }
+        Ok(())
+    }
+
+    /// Gives up: nothing of it is named by any mapping. The data files get their old lengths back, as far as that works.
+    pub fn abort(self) {
+        for (space, length) in Space::ALL.into_iter().zip(self.lengths) {
+            if self.file(space).len().is_ok_and(|now| now > length) {
+                self.file(space).set_len(length).ok();
+            }
+        }
+    }
+
+    fn file(&self, space: Space) -> &dyn StorageFile {
+        let [objects, index] = &self.data;
+        match space {
+            Space::Objects => objects.as_ref(),
+            Space::Index => index.as_ref(),
+        }
+    }
+}
+
+impl FreePages {
+    /// The pages of a space that may be written (W-2): free in the current generation and mapped by no other on disk, the
+    /// one free for longest first; behind them, new pages.
+    pub fn new(space: Space, current: &Mapping, on_disk: &[Generation]) -> Self {
+        let mut taken = vec![false; widen(current.section(space).physical_pages)];
+        let mut size = current.section(space).physical_pages;
+        for found in on_disk {
+            let section = found.mapping.section(space);
+            size = size.max(section.physical_pages);
+            for (_, physical, _) in section.mapped() {
+                size = size.max(physical.get().saturating_add(1));
+                if let Some(taken) = taken.get_mut(physical.index()) {
+                    *taken = true;
+                }
+            }
+        }
+        let is_free = |page: &PhysicalPage| taken.get(page.index()) == Some(&false);
+        let queue: Vec<PhysicalPage> = current.section(space).free.iter().copied().filter(is_free).collect();
+        Self { queue: queue.into_iter(), size }
+    }
+
+    /// The next page to write.
+    pub fn take(&mut self) -> Result<PhysicalPage> {
+        if let Some(page) = self.queue.next() {
+            return Ok(page);
+        }
+        let page = PhysicalPage::new(self.size);
+        self.size = self.size.saturating_add(1);
+        page.ok_or(Error::Limit { what: "the size of a data file in pages", max: NIL.into(), got: u64::from(NIL) + 1 })
+    }
+
+    /// Size of the space with what was taken.
+    pub const fn size(&self) -> u32 {
+        self.size
+    }
+}
+
+/// The section that follows `old`: `entries` are its content, `size` pages its space. The free list keeps its order; what
+/// was released comes behind (`docs::format`, "The free list and its order").
+pub fn next_section(old: &MappingSection, entries: Vec<MappingEntry>, size: u32) -> MappingSection {
+    let mut mapped = vec![false; widen(size)];
+    for physical in entries.iter().filter_map(|entry| entry.physical) {
+        if let Some(mapped) = mapped.get_mut(physical.index()) {
+            *mapped = true;
+        }
+    }
+    let is_free = |page: PhysicalPage| mapped.get(page.index()) == Some(&false);
+    let kept = old.free.iter().copied().filter(|&page| is_free(page));
+    let released = old.mapped().map(|(_, physical, _)| physical).filter(|&page| is_free(page));
+    let mut free: Vec<PhysicalPage> = kept.chain(released).collect();
+    // Pages beyond the old space that no one took are free as well: another file on disk had a larger space.
+    let known = old.physical_pages;
+    free.extend((known..size).filter_map(PhysicalPage::new).filter(|&page| is_free(page)));
+    MappingSection { physical_pages: size, entries, free, ..old.clone() }
+}
+
+/// The entry of a logical page without page, as the generation that released it leaves it.
+pub const fn unmapped_entry(checksum: u32, generation: u32) -> MappingEntry {
+    MappingEntry { physical: None, checksum, free_bytes: 0, user_data: 0, stamp: generation, last_write: generation }
+}

@@ -1,0 +1,198 @@
+//! Writing a whole new repository into an empty directory.
+//!
+//! Everything is written under temporary names and made durable, then the data files get their names, then the mapping
+//! files: invariant W-1 of `docs::invariants`. A directory in which that was interrupted holds no mapping, so no repository.
+
+use std::io;
+
+use crate::base::error::{Error, Result};
+use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
+use crate::base::site::FileRole;
+use crate::base::widen;
+use crate::format::Dialect;
+use crate::format::mapping::{Mapping, MappingSection};
+use crate::storage::{Directory, OpenMode, StorageFile, write_all_at};
+
+/// Ending of the names under which the files of a new repository are written before they get their own.
+pub const STAGED_SUFFIX: &str = ".restoring";
+
+/// Generations whose number is near the end of what 32 bits count begin anew.
+const LAST_GENERATION: u32 = u32::MAX - 16;
+
+/// A repository in the making.
+#[derive(Debug)]
+pub struct FreshRepository {
+    directory: Directory,
+    data: [Box<dyn StorageFile>; 2],
+}
+
+impl FreshRepository {
+    /// Begins a repository in an existing directory that holds none.
+    pub fn create(directory: Directory) -> Result<Self> {
+        let open = |space| create_staged(&directory, FileRole::data(space));
+        let data = [open(Space::Objects)?, open(Space::Index)?];
+        Ok(Self { directory, data })
+    }
+
+    /// Writes consecutive pages. May be called from several threads for different pages.
+    pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
+        debug_assert!(pages.len().is_multiple_of(PAGE_SIZE), "whole pages are written");
+        let path = staged_path(&self.directory, FileRole::data(space));
+        write_all_at(self.file(space), first.byte_offset(), pages).map_err(|error| Error::io("write", &path, error))
+    }
+
+    /// Writes bytes at an offset of a data file: for what is no whole page.
+    pub fn write_tail(&self, space: Space, offset: u64, bytes: &[u8]) -> Result<()> {
+        let path = staged_path(&self.directory, FileRole::data(space));
+        write_all_at(self.file(space), offset, bytes).map_err(|error| Error::io("write", &path, error))
+    }
+
+    /// Begins to make the pages durable, so that less is left to do at the end.
+    pub fn sync_data(&self) -> Result<()> {
+        for space in Space::ALL {
+            let path = staged_path(&self.directory, FileRole::data(space));
+            self.file(space).sync().map_err(|error| Error::io("sync", &path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Ends with the files that make the directory a repository whose current generation is `mapping`.
+    pub fn finish(self, mapping: &Mapping) -> Result<()> {
+        self.finish_with(mapping_files(mapping))
+    }
+
+    /// Ends with these mapping files, in this order.
+    pub fn finish_with(self, mapping_files: Vec<(FileRole, Vec<u8>)>) -> Result<()> {
+        // W-1, 1 and 2: pages and mappings are durable under their temporary names.
+        self.sync_data()?;
+        for (role, bytes) in &mapping_files {
+            let path = staged_path(&self.directory, *role);
+            let file = create_staged(&self.directory, *role)?;
+            write_all_at(file.as_ref(), 0, bytes).map_err(|error| Error::io("write", &path, error))?;
+            file.sync().map_err(|error| Error::io("sync", &path, error))?;
+        }
+        let directory = self.directory;
+        drop(self.data); // a file that is open cannot be renamed everywhere
+        sync_directory(&directory)?;
+        // W-1, 3: the data files get their names, durably, before any mapping does.
+        for space in Space::ALL {
+            name_staged(&directory, FileRole::data(space))?;
+        }
+        sync_directory(&directory)?;
+        // W-1, 4: the first mapping makes it a repository.
+        for (role, _) in &mapping_files {
+            name_staged(&directory, *role)?;
+        }
+        sync_directory(&directory)
+    }
+
+    /// Gives up: takes away what was written.
+    pub fn abort(self) {
+        let directory = self.directory;
+        drop(self.data);
+        remove_staged(&directory).ok();
+    }
+
+    fn file(&self, space: Space) -> &dyn StorageFile {
+        let [objects, index] = &self.data;
+        match space {
+            Space::Objects => objects.as_ref(),
+            Space::Index => index.as_ref(),
+        }
+    }
+}
+
+fn staged_name(role: FileRole) -> String {
+    format!("{}{STAGED_SUFFIX}", role.file_name())
+}
+
+fn staged_path(directory: &Directory, role: FileRole) -> std::path::PathBuf {
+    directory.join(&staged_name(role))
+}
+
+fn create_staged(directory: &Directory, role: FileRole) -> Result<Box<dyn StorageFile>> {
+    let path = staged_path(directory, role);
+    directory.storage.open(&path, OpenMode::Create).map_err(|error| Error::io("create", &path, error))
+}
+
+fn name_staged(directory: &Directory, role: FileRole) -> Result<()> {
+    let (from, to) = (staged_path(directory, role), directory.join(role.file_name()));
+    directory.storage.rename(&from, &to).map_err(|error| Error::io("rename", &from, error))
+}
+
+fn sync_directory(directory: &Directory) -> Result<()> {
+    directory.storage.sync_dir(&directory.path).map_err(|error| Error::io("sync directory", &directory.path, error))
+}
+
+/// Whether a name is one under which a file of a new repository is written.
+pub fn is_staged_name(name: &str) -> bool {
+    name.strip_suffix(STAGED_SUFFIX).is_some_and(|name| FileRole::from_file_name(name).is_some())
+}
+
+/// Takes away the temporary files that an interrupted attempt left in a directory.
+pub fn remove_staged(directory: &Directory) -> io::Result<()> {
+    for entry in directory.storage.read_dir(&directory.path)? {
+        if is_staged_name(&entry.name) {
+            directory.storage.remove_file(&directory.join(&entry.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The mapping files of a new repository, in the order in which they get their names.
+///
+/// Dialect 2.2: three generations with the same pages, as Windows leaves after three checkpoints: independent readers want
+/// all three files. Dialect 2.1: both mappings, the single maps, and MAPPING.VER, which switches.
+fn mapping_files(mapping: &Mapping) -> Vec<(FileRole, Vec<u8>)> {
+    match mapping.dialect {
+        Dialect::V22 => {
+            let first = if mapping.generation() < LAST_GENERATION { mapping.generation().max(1) } else { 1 };
+            let file = |generation| {
+                let role = FileRole::Mapping(Mapping::slot_of(generation));
+                (role, as_generation(mapping, generation, first).to_bytes())
+            };
+            (first..first + 3).map(file).collect()
+        }
+        Dialect::V21 => {
+            let section = |section: &MappingSection| {
+                let mut bytes = Vec::new();
+                section.write(Dialect::V21, &mut bytes);
+                bytes
+            };
+            vec![
+                (FileRole::ObjectsMap, section(&mapping.objects)),
+                (FileRole::IndexMap, section(&mapping.index)),
+                (FileRole::Mapping(1), mapping.to_bytes()),
+                (FileRole::Mapping(2), mapping.to_bytes()),
+                (FileRole::MappingVersion, 2u32.to_le_bytes().to_vec()),
+            ]
+        }
+    }
+}
+
+/// The mapping as a generation, none of its pages written after `first`.
+fn as_generation(mapping: &Mapping, generation: u32, first: u32) -> Mapping {
+    let mut mapping = mapping.clone();
+    mapping.shutdown_flag = 1;
+    for space in Space::ALL {
+        let section = mapping.section_mut(space);
+        (section.generation, section.previous) = (generation, generation.wrapping_sub(1));
+        for entry in &mut section.entries {
+            entry.stamp = generation;
+            entry.last_write = entry.last_write.clamp(1, first);
+        }
+    }
+    mapping
+}
+
+/// Gives mapped pages places of their own in ascending order, without gaps: no page is free.
+pub fn place_densely(section: &mut MappingSection) {
+    let mut next = 0;
+    for entry in section.entries.iter_mut().filter(|entry| entry.physical.is_some()) {
+        entry.physical = PhysicalPage::new(next);
+        next += 1;
+    }
+    section.physical_pages = next;
+    section.free.clear();
+    debug_assert!(widen(next) <= section.entries.len());
+}

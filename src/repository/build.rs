@@ -1,0 +1,189 @@
+//! The bulk builder: sorted keys with their records in, a valid repository of dialect 2.2 out.
+
+use crate::base::error::{Error, Result};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space};
+use crate::base::random::UniqueIds;
+use crate::base::widen;
+use crate::btree::build::IndexBuilder;
+use crate::format::Dialect;
+use crate::format::checksum::sampled;
+use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
+use crate::heap::build::HeapBuilder;
+use crate::pager::fresh::FreshRepository;
+use crate::storage::Directory;
+
+/// Bytes of consecutive pages that are written at once.
+const WRITE_SIZE: usize = 1 << 20;
+
+/// The generation of what is built: the first of the three files that are written.
+const FIRST_GENERATION: u32 = 1;
+
+/// Builds a repository from records and sorted keys. Pages are well filled; the mapping is written last, so until
+/// [`finish`](Self::finish) has returned there is no repository.
+///
+/// ```
+/// use cimrepo::repository::{BulkBuilder, OpenOptions};
+/// use cimrepo::storage::{Directory, MemStorage};
+/// # fn main() -> cimrepo::Result<()> {
+/// let directory = Directory::new(std::sync::Arc::new(MemStorage::new()), ".");
+/// let mut builder = BulkBuilder::create(directory.clone())?;
+/// let record = builder.record(b"the bytes of a class definition")?;
+/// builder.key(br"NS_A\CD_B", Some(record))?;
+/// builder.finish()?;
+/// let repository = OpenOptions::new().open_in(&directory)?;
+/// assert_eq!(repository.snapshot().record(record)?, b"the bytes of a class definition");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct BulkBuilder {
+    heap: HeapBuilder,
+    index: IndexBuilder,
+    pages: Pages,
+}
+
+impl BulkBuilder {
+    /// Begins a repository in an existing directory that holds none.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system refuses.
+    pub fn create(directory: Directory) -> Result<Self> {
+        Self::with_ids(directory, UniqueIds::random())
+    }
+
+    /// As [`create`](Self::create); the record ids, otherwise random, follow from `seed`, so that the same input gives the
+    /// same bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system refuses.
+    pub fn create_seeded(directory: Directory, seed: u64) -> Result<Self> {
+        Self::with_ids(directory, UniqueIds::seeded(seed))
+    }
+
+    fn with_ids(directory: Directory, ids: UniqueIds) -> Result<Self> {
+        let files = FreshRepository::create(directory)?;
+        let pages = Pages { files, spaces: [SpacePages::default(), SpacePages::default()] };
+        Ok(Self { heap: HeapBuilder::new(ids), index: IndexBuilder::new(), pages })
+    }
+
+    /// Stores a record; what names it goes into the keys.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for a record of more than 64 MiB, [`Error::Io`] when the system refuses.
+    pub fn record(&mut self, bytes: &[u8]) -> Result<RecordRef> {
+        let pages = &mut self.pages;
+        self.heap.push(bytes, &mut |page, bytes, free| pages.put(Space::Objects, page, bytes, free))
+    }
+
+    /// Adds a key; with a reference its text is `key` followed by `.page.id.size`. Keys come in ascending order, and each
+    /// record is named by one at least.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a key out of order or one that cannot be stored, [`Error::Io`] when the system
+    /// refuses.
+    pub fn key(&mut self, key: &[u8], reference: Option<RecordRef>) -> Result<()> {
+        let mut text = key.to_vec();
+        if let Some(reference) = reference {
+            text.extend_from_slice(format!(".{reference}").as_bytes());
+        }
+        let pages = &mut self.pages;
+        self.index.push(&text, &mut |page, bytes| pages.put(Space::Index, page, bytes, 0))
+    }
+
+    /// Completes the repository.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] without any key, [`Error::Io`] when the system refuses.
+    pub fn finish(self) -> Result<()> {
+        let Self { heap, index, mut pages } = self;
+        heap.finish(&mut |page, bytes, free| pages.put(Space::Objects, page, bytes, free))?;
+        let (root, _) = index.finish(&mut |page, bytes| pages.put(Space::Index, page, bytes, 0))?;
+        pages.finish(root)
+    }
+}
+
+/// The pages of both spaces on their way to the files; each lies where its logical number says.
+#[derive(Debug)]
+struct Pages {
+    files: FreshRepository,
+    spaces: [SpacePages; 2],
+}
+
+/// What is known of the pages of a space, and a run of consecutive ones that is not written yet.
+#[derive(Debug, Default)]
+struct SpacePages {
+    entries: Vec<MappingEntry>,
+    run_start: Option<PhysicalPage>,
+    run: Vec<u8>,
+}
+
+impl Pages {
+    fn put(&mut self, space: Space, page: LogicalPage, bytes: &PageBytes, free_bytes: u32) -> Result<()> {
+        let Some(physical) = PhysicalPage::new(page.get()) else { return Ok(()) };
+        let [objects, index] = &mut self.spaces;
+        let pages = if space == Space::Objects { objects } else { index };
+        if pages.entries.len() <= page.index() {
+            pages.entries.resize(page.index() + 1, MappingEntry::default());
+        }
+        if let Some(entry) = pages.entries.get_mut(page.index()) {
+            *entry = MappingEntry {
+                physical: Some(physical),
+                checksum: sampled(bytes),
+                free_bytes,
+                user_data: 0,
+                stamp: FIRST_GENERATION,
+                last_write: FIRST_GENERATION,
+            };
+        }
+        if pages.run_end() != Some(page.get()) || pages.run.len() >= WRITE_SIZE {
+            pages.flush(space, &self.files)?;
+            pages.run_start = Some(physical);
+        }
+        pages.run.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(self, root: LogicalPage) -> Result<()> {
+        let Self { files, spaces: [mut objects, mut index] } = self;
+        objects.flush(Space::Objects, &files)?;
+        index.flush(Space::Index, &files)?;
+        if let Some(entry) = index.entries.first_mut() {
+            entry.user_data = root.get();
+        }
+        let mapping =
+            Mapping { dialect: Dialect::V22, objects: objects.section()?, index: index.section()?, shutdown_flag: 1 };
+        files.finish(&mapping)
+    }
+}
+
+impl SpacePages {
+    /// The page behind the run.
+    fn run_end(&self) -> Option<u32> {
+        self.run_start?.get().checked_add(crate::base::narrow(self.run.len() / PAGE_SIZE))
+    }
+
+    fn flush(&mut self, space: Space, files: &FreshRepository) -> Result<()> {
+        if let Some(start) = self.run_start.take() {
+            files.write_pages(space, start, &self.run)?;
+            self.run.clear();
+        }
+        Ok(())
+    }
+
+    fn section(self) -> Result<MappingSection> {
+        debug_assert!(self.entries.iter().all(|entry| entry.physical.is_some()), "builders leave no gaps");
+        let physical_pages = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        if widen(physical_pages) != self.entries.len() {
+            let got = self.entries.len() as u64;
+            return Err(Error::Limit { what: "the number of logical pages", max: u32::MAX.into(), got });
+        }
+        Ok(MappingSection {
+            transaction: FIRST_GENERATION,
+            generation: FIRST_GENERATION,
+            previous: FIRST_GENERATION - 1,
+            physical_pages,
+            entries: self.entries,
+            free: Vec::new(),
+        })
+    }
+}
