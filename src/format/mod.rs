@@ -4,10 +4,12 @@
 //! against what remains before they use it, and say which file, page and offset they stumbled over.
 
 pub mod admin_page;
+pub mod backup_file;
 pub mod checksum;
 pub mod index_node;
 pub mod index_page;
 pub mod key;
+pub mod manifest;
 pub mod mapping;
 pub mod object_page;
 
