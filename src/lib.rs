@@ -1,5 +1,6 @@
 //! Reads, verifies, backs up and restores the Windows CIM (WMI) repository as it lies on disk.
 
+pub mod backup;
 pub mod base;
 mod btree;
 pub mod format;

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::mpsc;
 use std::thread;
 
 use super::limits::MAX_THREADS;
@@ -28,6 +29,49 @@ pub(crate) fn split<T: Send>(len: u32, threads: usize, work: impl Fn(Range<u32>)
     })
 }
 
+/// Does `jobs` pieces of work on several threads and hands the results to `consume` in order of the pieces, on the calling
+/// thread. The first error, of a piece or of `consume`, ends it. Each worker is at most two results ahead.
+///
+/// `new_worker` makes what a worker keeps between its pieces.
+pub(crate) fn ordered<T: Send, E: Send, W>(
+    jobs: usize,
+    threads: usize,
+    new_worker: impl Fn() -> W + Sync,
+    work: impl Fn(&mut W, usize) -> Result<T, E> + Sync,
+    mut consume: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    let threads = threads.min(jobs);
+    if threads <= 1 {
+        let mut worker = new_worker();
+        return (0..jobs).try_for_each(|job| consume(work(&mut worker, job)?));
+    }
+    let (new_worker, work) = (&new_worker, &work);
+    thread::scope(|scope| {
+        let spawn = |first: usize| {
+            let (sender, receiver) = mpsc::sync_channel(2);
+            scope.spawn(move || {
+                let mut worker = new_worker();
+                for job in (first..jobs).step_by(threads) {
+                    let result = work(&mut worker, job);
+                    let failed = result.is_err();
+                    // A receiver that is gone has met an error; so it is over here too.
+                    if sender.send(result).is_err() || failed {
+                        return;
+                    }
+                }
+            });
+            receiver
+        };
+        let receivers: Vec<_> = (0..threads).map(spawn).collect();
+        for receiver in receivers.iter().cycle().take(jobs) {
+            // A sender goes early only by a panic, which the scope hands on.
+            let Ok(result) = receiver.recv() else { break };
+            consume(result?)?;
+        }
+        Ok(())
+    })
+}
+
 /// The result of a worker; its panic goes on in the caller.
 pub(crate) fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -36,6 +80,22 @@ pub(crate) fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn results_come_in_order_and_errors_end_it() {
+        for threads in [1, 2, 5] {
+            let mut seen = Vec::new();
+            let done = ordered(20, threads, || (), |(), job| if job == 13 { Err(job) } else { Ok(job) }, |job| {
+                seen.push(job);
+                Ok(())
+            });
+            assert_eq!(done, Err(13));
+            assert_eq!(seen, (0..13).collect::<Vec<_>>());
+            let refused = ordered(20, threads, || (), |(), job| Ok(job), |job| if job == 4 { Err("full") } else { Ok(()) });
+            assert_eq!(refused, Err("full"));
+            assert_eq!(ordered(0, threads, || (), |(), _| Err("never"), |(): ()| Ok(())), Ok(()));
+        }
+    }
 
     #[test]
     fn parts_cover_the_range_in_order() {

@@ -10,6 +10,56 @@ use crate::pager::image::Image;
 
 use super::record;
 
+/// What a logical page of the heap is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageKind {
+    /// It has no page.
+    Unmapped,
+    /// A page of whole records.
+    Records,
+    /// A page that a multi-page record fills to its end.
+    Whole,
+    /// The last page of a multi-page record of this size.
+    Last {
+        /// Size of the record in bytes.
+        size: u32,
+    },
+    /// An admin page of dialect 2.1.
+    Admin,
+}
+
+/// What each logical page of the heap is, by its number.
+pub fn page_kinds(image: &Image) -> Result<Vec<PageKind>> {
+    let section = &image.mapping().objects;
+    let mut kinds = vec![PageKind::Unmapped; section.entries.len()];
+    image.admin().chain.iter().for_each(|&page| set(&mut kinds, page, PageKind::Admin));
+    let mut bytes = Box::new([0; PAGE_SIZE]);
+    let mut behind = 0;
+    for (page, ..) in section.mapped() {
+        if page.get() < behind || kinds.get(page.index()) == Some(&PageKind::Admin) {
+            continue;
+        }
+        image.read(Space::Objects, page, &mut bytes)?;
+        let Some(head) = ObjectPage::new(&bytes).multi_page_head() else {
+            set(&mut kinds, page, PageKind::Records);
+            continue;
+        };
+        let count = record::pages(image, page, head.size)?;
+        behind = page.get().saturating_add(count);
+        for (number, page) in (1..=count).filter_map(|number| Some((number, page.checked_add(number - 1)?))) {
+            let kind = if number == count { PageKind::Last { size: head.size } } else { PageKind::Whole };
+            set(&mut kinds, page, kind);
+        }
+    }
+    Ok(kinds)
+}
+
+fn set(kinds: &mut [PageKind], page: LogicalPage, kind: PageKind) {
+    if let Some(slot) = kinds.get_mut(page.index()) {
+        *slot = kind;
+    }
+}
+
 /// All records of a repository, found page by page without the index, in order of their pages.
 ///
 /// A damaged page gives an error, and the walk goes on behind it.

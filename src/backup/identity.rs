@@ -1,0 +1,41 @@
+//! The content identity: equal for repositories with equal pages, wherever those lie and whatever their generation.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::base::narrow;
+use crate::base::page_no::Space;
+use crate::format::backup_file::Digest;
+use crate::format::manifest::SpaceManifest;
+use crate::format::mapping::Mapping;
+
+/// SHA-256 of a byte string.
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
+    Sha256::digest(bytes).into()
+}
+
+/// SHA-256 of the header followed by the manifest: what a trailer seals.
+pub(crate) fn seal(header: &[u8], manifest: &[u8]) -> Digest {
+    Sha256::new().chain_update(header).chain_update(manifest).finalize().into()
+}
+
+/// SHA-256 over the dialect and, for each space, the number of logical pages, the root as the mapping states it, and for
+/// each logical page a zero byte, or a one and the SHA-256 of the page.
+pub(crate) fn content_identity(mapping: &Mapping, spaces: [&SpaceManifest; 2]) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update(mapping.dialect.as_str());
+    for (space, manifest) in Space::ALL.into_iter().zip(spaces) {
+        let root = mapping.section(space).entries.first().map_or(0, |entry| entry.user_data);
+        hash.update(narrow(manifest.pages.len()).to_le_bytes());
+        hash.update(root.to_le_bytes());
+        for page in &manifest.pages {
+            match page.digest() {
+                None => hash.update([0]),
+                Some(digest) => {
+                    hash.update([1]);
+                    hash.update(digest);
+                }
+            }
+        }
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,252 @@
+//! One file of a chain of backups: opened in stages, its chunks found, read and checked.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::base::error::{BackupFault, Error, Result};
+use crate::base::limits::{MAX_CHUNK_BYTES, MAX_MANIFEST_BYTES, MAX_MAPPING_BYTES};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
+use crate::base::widen;
+use crate::format::backup_file::{
+    BackupFlags, CHUNK_HEADER_SIZE, ChunkHeader, ChunkKind, Digest, HEADER_SIZE, Header, TRAILER_SIZE, Trailer,
+};
+use crate::format::checksum::crc32;
+use crate::format::manifest::{ChunkEntry, Manifest, PageState};
+use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_exact_at};
+
+use super::codec::unpack;
+use super::identity::{digest, seal};
+use super::pages::split_pages;
+
+/// Unpacked chunks that are kept in memory, in bytes.
+const CHUNK_CACHE_BYTES: u64 = 64 << 20;
+
+/// One file of a chain of backups.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub path: PathBuf,
+    file: Box<dyn StorageFile>,
+    pub length: u64,
+    pub header: Header,
+    pub seal: Digest,
+    pub manifest: Manifest,
+    /// By space: the included pages in ascending order, each with its chunk and its place in it.
+    places: [BTreeMap<LogicalPage, (usize, usize)>; 2],
+    cache: Cache<usize, Arc<Vec<u8>>, ByBytes>,
+    /// Chunks that were read and found right.
+    checked: Vec<AtomicBool>,
+}
+
+#[derive(Debug, Clone)]
+struct ByBytes;
+
+impl Weighter<usize, Arc<Vec<u8>>> for ByBytes {
+    fn weight(&self, _: &usize, chunk: &Arc<Vec<u8>>) -> u64 {
+        chunk.len() as u64 + 1
+    }
+}
+
+impl Link {
+    pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
+        if storage.kind(path).map_err(|error| Error::io("open", path, error))? == Some(EntryKind::Directory) {
+            return Err(Error::backup(path, BackupFault::NotABackup));
+        }
+        let failed = |action| move |error| Error::io(action, path, error);
+        let file = storage.open(path, OpenMode::Read).map_err(failed("open"))?;
+        let length = file.len().map_err(failed("measure"))?;
+        let read = |offset: u64, len: u64| -> Result<Vec<u8>> {
+            let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+            read_exact_at(file.as_ref(), offset, &mut bytes).map_err(failed("read"))?;
+            Ok(bytes)
+        };
+        let fault = |fault| Error::backup(path, fault);
+        let header_bytes = read(0, length.min(HEADER_SIZE as u64))?;
+        let header = Header::parse(&header_bytes).map_err(fault)?;
+        let trailer_at = length.checked_sub(TRAILER_SIZE as u64).filter(|&at| at >= HEADER_SIZE as u64);
+        let Some(trailer_at) = trailer_at else {
+            return Err(fault(BackupFault::Truncated(format!("only {length} bytes are left"))));
+        };
+        let trailer = Trailer::parse(&read(trailer_at, TRAILER_SIZE as u64)?, length).map_err(fault)?;
+        check_extent(&trailer, trailer_at).map_err(fault)?;
+        let manifest_bytes = read(trailer.manifest_offset, trailer.manifest_length)?;
+        if seal(&header_bytes, &manifest_bytes) != trailer.seal || trailer.identity != header.identity {
+            return Err(fault(BackupFault::Checksum("header and manifest do not match their seal".to_owned())));
+        }
+        let manifest = Manifest::parse(&manifest_bytes)
+            .ok_or_else(|| fault(BackupFault::Structure("its manifest cannot be read".to_owned())))?;
+        let places = places(&header, &manifest, trailer.manifest_offset).map_err(|text| fault(BackupFault::Structure(text)))?;
+        let checked = manifest.chunks.iter().map(|_| AtomicBool::new(false)).collect();
+        let cache = Cache::with_weighter(256, CHUNK_CACHE_BYTES, ByBytes);
+        let path = path.to_owned();
+        Ok(Self { path, file, length, header, seal: trailer.seal, manifest, places, cache, checked })
+    }
+
+    pub(crate) fn fault(&self, fault: BackupFault) -> Error {
+        Error::backup(&self.path, fault)
+    }
+
+    /// Every page said to be in the base is there, with that content.
+    pub(crate) fn check_against_base(&self, base: &Link) -> Result<()> {
+        for space in Space::ALL {
+            for (page, state) in (0..).zip(&self.manifest.space(space).pages) {
+                let (PageState::InBase(digest), Some(page)) = (state, LogicalPage::new(page)) else { continue };
+                if base.manifest.space(space).page(page).digest() != Some(digest) {
+                    let text = format!("{space} page {page} is said to be in the base, which has another");
+                    return Err(self.fault(BackupFault::Structure(text)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The payload of a chunk, unpacked and checked.
+    pub(crate) fn chunk(&self, number: usize) -> Result<Arc<Vec<u8>>> {
+        if let Some(chunk) = self.cache.get(&number) {
+            return Ok(chunk);
+        }
+        let Some(entry) = self.manifest.chunks.get(number) else {
+            return Err(self.fault(BackupFault::Structure(format!("there is no chunk {number}"))));
+        };
+        let raw = Arc::new(self.read_chunk(number, entry)?);
+        if let Some(checked) = self.checked.get(number) {
+            checked.store(true, Ordering::Relaxed);
+        }
+        self.cache.insert(number, raw.clone());
+        Ok(raw)
+    }
+
+    fn read_chunk(&self, number: usize, entry: &ChunkEntry) -> Result<Vec<u8>> {
+        let damaged = |what: &str| {
+            let text = format!("chunk {number} at offset {}: {what}", entry.offset);
+            self.fault(BackupFault::Checksum(text))
+        };
+        let mut framed = vec![0; CHUNK_HEADER_SIZE + widen(entry.header.stored)];
+        read_exact_at(self.file.as_ref(), entry.offset, &mut framed).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => self.fault(BackupFault::Truncated(format!("chunk {number} is cut"))),
+            _ => Error::io("read", &self.path, error),
+        })?;
+        let stored = framed.split_off(CHUNK_HEADER_SIZE);
+        if framed != entry.header.to_bytes() {
+            return Err(damaged("its header does not match the manifest"));
+        }
+        if crc32(&stored) != entry.header.payload_crc {
+            return Err(damaged("it does not match its checksum"));
+        }
+        let raw = unpack(&entry.header, stored).ok_or_else(|| damaged("it cannot be unpacked"))?;
+        if !self.is_as_stated(number, entry, &raw) {
+            return Err(damaged("its content does not match its digest"));
+        }
+        Ok(raw)
+    }
+
+    /// Whether the content of a chunk is what the manifest says.
+    fn is_as_stated(&self, number: usize, entry: &ChunkEntry, raw: &[u8]) -> bool {
+        let header = &entry.header;
+        if !header.kind.has_pages() {
+            return digest(raw) == entry.digest;
+        }
+        let Some((numbers, pages_at)) = split_pages(header, raw) else { return false };
+        let pages = raw.get(pages_at..).unwrap_or_default();
+        let ChunkKind::Pages(space) = header.kind else { return digest(pages) == entry.digest };
+        let [objects, index] = &self.places;
+        let places = if space == Space::Objects { objects } else { index };
+        numbers.iter().zip(pages.chunks_exact(PAGE_SIZE)).enumerate().all(|(slot, (&page, bytes))| {
+            let Some(page) = LogicalPage::new(page) else { return false };
+            let state = self.manifest.space(space).page(page);
+            places.get(&page) == Some(&(number, slot)) && state.digest() == Some(&digest(bytes))
+        })
+    }
+
+    /// Checks the chunks that nothing has read yet.
+    pub(crate) fn check_rest(&self) -> Result<()> {
+        for (number, checked) in self.checked.iter().enumerate() {
+            if !checked.load(Ordering::Relaxed) {
+                self.chunk(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read_page(&self, space: Space, page: LogicalPage, into: &mut PageBytes) -> Result<()> {
+        let [objects, index] = &self.places;
+        let places = if space == Space::Objects { objects } else { index };
+        let Some(&(chunk, slot)) = places.get(&page) else {
+            return Err(self.fault(BackupFault::Structure(format!("{space} page {page} is not in it"))));
+        };
+        let raw = self.chunk(chunk)?;
+        let count = self.manifest.chunks.get(chunk).map_or(0, |entry| widen(entry.header.count));
+        let start = 4 * count + slot * PAGE_SIZE;
+        match raw.get(start..start + PAGE_SIZE) {
+            Some(bytes) => into.copy_from_slice(bytes),
+            None => return Err(self.fault(BackupFault::Structure(format!("chunk {chunk} is too short")))),
+        }
+        Ok(())
+    }
+}
+
+/// Chunks, manifest and trailer fill the file without a gap.
+fn check_extent(trailer: &Trailer, trailer_at: u64) -> Result<(), BackupFault> {
+    let end = trailer.manifest_offset.checked_add(trailer.manifest_length);
+    if end != Some(trailer_at) || trailer.manifest_offset < HEADER_SIZE as u64 {
+        return Err(BackupFault::Structure("the manifest is not where the trailer says".to_owned()));
+    }
+    if trailer.manifest_length > MAX_MANIFEST_BYTES {
+        return Err(BackupFault::Structure("the manifest is larger than any can be".to_owned()));
+    }
+    Ok(())
+}
+
+type Places = [BTreeMap<LogicalPage, (usize, usize)>; 2];
+
+/// Finds the place of each included page, and checks that chunks and pages agree in number, order and extent.
+fn places(header: &Header, manifest: &Manifest, manifest_offset: u64) -> Result<Places, String> {
+    let mut places = Places::default();
+    let mut included = Space::ALL.map(|space| {
+        let pages = (0..).zip(&manifest.space(space).pages);
+        pages.filter(|(_, state)| matches!(state, PageState::Included(_))).filter_map(|(page, _)| LogicalPage::new(page))
+    });
+    let mut end = HEADER_SIZE as u64;
+    for (number, chunk) in manifest.chunks.iter().enumerate() {
+        if chunk.offset != end {
+            return Err(format!("chunk {number} is not where the one before it ends"));
+        }
+        end = end.saturating_add(CHUNK_HEADER_SIZE as u64 + u64::from(chunk.header.stored));
+        check_chunk(&chunk.header).ok_or_else(|| format!("chunk {number} has impossible sizes"))?;
+        let ChunkKind::Pages(space) = chunk.header.kind else { continue };
+        let ([objects, index], [in_objects, in_index]) = (&mut places, &mut included);
+        let (places, pages) = if space == Space::Objects { (objects, in_objects) } else { (index, in_index) };
+        let mut last = None;
+        for slot in 0..widen(chunk.header.count) {
+            let page = pages.next().ok_or_else(|| format!("chunk {number} has more pages than the manifest"))?;
+            if slot == 0 && page.get() != chunk.header.first {
+                return Err(format!("chunk {number} begins with another page than the manifest says"));
+            }
+            places.insert(page, (number, slot));
+            last = Some(page.get());
+        }
+        if last != Some(chunk.header.last) {
+            return Err(format!("chunk {number} ends with another page than the manifest says"));
+        }
+    }
+    if end != manifest_offset || included.iter_mut().any(|pages| pages.next().is_some()) {
+        return Err("the chunks do not hold what the manifest lists".to_owned());
+    }
+    let needs_base = manifest.spaces.iter().flat_map(|space| &space.pages).any(|page| matches!(page, PageState::InBase(_)));
+    if needs_base && !header.flags.contains(BackupFlags::INCREMENTAL) {
+        return Err("pages are missing that no base holds".to_owned());
+    }
+    Ok(places)
+}
+
+/// Sizes that a chunk can have.
+fn check_chunk(header: &ChunkHeader) -> Option<()> {
+    let limit = if header.kind.has_pages() { u64::from(MAX_CHUNK_BYTES) } else { MAX_MAPPING_BYTES };
+    let is_possible = header.raw_len() <= limit && u64::from(header.stored) <= header.raw_len();
+    let has_content = !header.kind.has_pages() || header.count > 0;
+    (is_possible && has_content).then_some(())
+}

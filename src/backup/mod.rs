@@ -1,0 +1,53 @@
+//! Backups: one file that holds a consistent state of a repository, written in one pass, checked and read without restoring.
+//!
+//! The container is specified byte by byte in `docs::backup`. [`backup`] writes one; [`Backup`] opens one for verification
+//! and as a [`Snapshot`](crate::repository::Snapshot), which everything that reads a repository takes.
+
+mod codec;
+mod identity;
+mod link;
+mod pages;
+mod read;
+mod scrub;
+mod summary;
+mod target;
+mod verify;
+mod write;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+pub use codec::Compression;
+pub use read::{Backup, BackupInfo, OpenBackup};
+pub use verify::BackupReport;
+pub use write::{BackupSummary, backup, backup_in};
+
+/// Pages in a chunk: 256 KiB of pages.
+const CHUNK_PAGES: usize = 32;
+
+/// How a backup is made.
+#[derive(Debug, Clone, Default)]
+pub struct BackupOptions {
+    /// How pages are compressed.
+    pub compression: Compression,
+    /// An older backup: pages that it holds unchanged are left out. It, and those it is based on, are needed to restore.
+    pub base: Option<PathBuf>,
+    /// Zero the slack of pages: leftovers of deleted objects and of other programs' memory.
+    pub scrub: bool,
+    /// Keep everything: free pages, all mapping files, pages whose checksum does not fit. Excludes `scrub`.
+    pub forensic: bool,
+    /// Threads; one a processor unless given. With one, no thread is started.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// An identity in the usual form of a UUID.
+pub(crate) fn format_uuid(uuid: &[u8; 16]) -> String {
+    let hex = hex(uuid);
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|range| hex.get(range).unwrap_or_default());
+    parts.join("-")
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

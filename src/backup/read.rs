@@ -1,0 +1,307 @@
+//! Opening a backup: its bases are found, and what they hold together is given out as a repository to read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::error::{BackupFault, Error, Result};
+use crate::base::limits::MAX_BACKUP_CHAIN;
+use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
+use crate::base::site::FileRole;
+use crate::format::backup_file::{BackupFlags, ChunkKind, Digest, HEADER_SIZE, Header};
+use crate::format::manifest::{Manifest, PageState};
+use crate::format::mapping::Mapping;
+use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
+use crate::pager::source::PageSource;
+use crate::repository::Snapshot;
+use crate::storage::{EntryKind, OpenMode, RealStorage, Storage, parent_of, read_exact_at};
+
+use super::identity::content_identity;
+use super::link::Link;
+use super::write::chain_too_long;
+use super::{format_uuid, hex};
+
+/// How a backup is opened.
+#[derive(Debug, Clone, Default)]
+pub struct OpenBackup {
+    bases: Vec<PathBuf>,
+}
+
+impl OpenBackup {
+    /// An incremental backup finds its base beside itself: under the name it had, else by its identity.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A file that may be the base, or the base's base, and so on.
+    pub fn base(mut self, path: impl Into<PathBuf>) -> Self {
+        self.bases.push(path.into());
+        self
+    }
+
+    /// Opens a backup: header, trailer and manifest are checked, and the bases found. The chunks are checked as they are
+    /// read; [`Backup::verify`] reads them all.
+    ///
+    /// # Errors
+    /// [`Error::Backup`] says what is wrong with it, [`Error::Io`] when the system refuses.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Backup> {
+        self.open_in(&(Arc::new(RealStorage) as Arc<dyn Storage>), path)
+    }
+
+    /// As [`open`](Self::open), from any storage.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_in(&self, storage: &Arc<dyn Storage>, path: impl AsRef<Path>) -> Result<Backup> {
+        let top = Link::open(storage, path.as_ref())?;
+        let mut bases: Vec<Link> = Vec::new();
+        loop {
+            let link = bases.last().unwrap_or(&top);
+            let Some((base, base_seal)) = link.header.base else { break };
+            if bases.len() >= MAX_BACKUP_CHAIN {
+                return Err(top.fault(chain_too_long()));
+            }
+            let next = self.find_base(storage, link, &base)?;
+            if next.seal != base_seal {
+                let found = format!("{} is another backup of that identity", next.path.display());
+                return Err(link.fault(BackupFault::BaseWrong { base: format_uuid(&base), found }));
+            }
+            link.check_against_base(&next)?;
+            bases.push(next);
+        }
+        Backup::new(top, bases)
+    }
+
+    /// The identity of a backup, if the file begins like one.
+    pub(crate) fn identity_in(storage: &Arc<dyn Storage>, path: &Path) -> Option<[u8; 16]> {
+        let file = storage.open(path, OpenMode::Read).ok()?;
+        let mut bytes = [0; HEADER_SIZE];
+        read_exact_at(file.as_ref(), 0, &mut bytes).ok()?;
+        Some(Header::parse(&bytes).ok()?.identity)
+    }
+
+    /// The base of a link: among those given, under its old name, or anywhere beside the link.
+    fn find_base(&self, storage: &Arc<dyn Storage>, link: &Link, identity: &[u8; 16]) -> Result<Link> {
+        let is_base = |path: &Path| Self::identity_in(storage, path).as_ref() == Some(identity);
+        if let Some(path) = self.bases.iter().find(|path| is_base(path)) {
+            return Link::open(storage, path);
+        }
+        let directory = parent_of(&link.path);
+        let named = directory.join(&link.manifest.base_name);
+        let is_plain = Path::new(&link.manifest.base_name).file_name().is_some_and(|name| *name == *link.manifest.base_name);
+        if is_plain && is_base(&named) {
+            return Link::open(storage, &named);
+        }
+        let mut files: Vec<PathBuf> = match storage.read_dir(directory) {
+            Ok(entries) => entries
+                .into_iter()
+                .filter(|entry| entry.kind == EntryKind::File)
+                .map(|entry| directory.join(entry.name))
+                .collect(),
+            Err(_) => Vec::new(),
+        };
+        files.sort();
+        if let Some(path) = files.iter().find(|path| is_base(path)) {
+            return Link::open(storage, path);
+        }
+        Err(self.no_base(storage, link, identity, &named))
+    }
+
+    fn no_base(&self, storage: &Arc<dyn Storage>, link: &Link, identity: &[u8; 16], named: &Path) -> Error {
+        let base = format_uuid(identity);
+        let candidate = self.bases.first().map(PathBuf::as_path).or_else(|| {
+            let there = !link.manifest.base_name.is_empty() && storage.kind(named).ok().flatten().is_some();
+            there.then_some(named)
+        });
+        match candidate {
+            Some(path) => {
+                let found = match Self::identity_in(storage, path) {
+                    Some(other) => format!("{} is {}", path.display(), format_uuid(&other)),
+                    None => format!("{} is no backup", path.display()),
+                };
+                link.fault(BackupFault::BaseWrong { base, found })
+            }
+            None => {
+                let name = &link.manifest.base_name;
+                let hint = format!("it was called {name} when this backup was made; put it beside this one, or name it");
+                link.fault(BackupFault::BaseMissing { base, hint })
+            }
+        }
+    }
+}
+
+/// A backup, opened: with its bases, if it is incremental.
+#[derive(Debug)]
+pub struct Backup {
+    chain: Arc<Chain>,
+    snapshot: Snapshot,
+}
+
+/// What a backup is, in words and numbers.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct BackupInfo {
+    /// Identity, a UUID.
+    pub identity: String,
+    /// Identity of the base of an incremental backup.
+    pub base: Option<String>,
+    /// SHA-256 over the content.
+    pub content_identity: String,
+    /// Creation time, seconds since 1970-01-01 UTC.
+    pub created: u64,
+    /// Whether pages of the base are left out.
+    pub incremental: bool,
+    /// Whether in-page slack is zeroed.
+    pub scrubbed: bool,
+    /// Whether free pages and all mapping files are kept.
+    pub forensic: bool,
+    /// Pages in this file.
+    pub pages: u64,
+    /// Pages in the bases.
+    pub pages_in_base: u64,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// Backups in the chain, this one included.
+    pub chain: usize,
+}
+
+/// A backup and those it is based on.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub top: Link,
+    pub bases: Vec<Link>,
+}
+
+impl Chain {
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+        std::iter::once(&self.top).chain(&self.bases)
+    }
+
+    /// The link that holds a page.
+    fn holder(&self, space: Space, page: LogicalPage) -> Option<&Link> {
+        self.links().find(|link| matches!(link.manifest.space(space).page(page), PageState::Included(_)))
+    }
+}
+
+impl PageSource for Arc<Chain> {
+    fn has(&self, space: Space) -> bool {
+        let manifest = self.top.manifest.space(space);
+        manifest.pages.iter().any(|page| page.digest().is_some())
+    }
+
+    fn read(&self, space: Space, page: LogicalPage, _: PhysicalPage, into: &mut PageBytes) -> Result<()> {
+        match self.holder(space, page) {
+            Some(link) => link.read_page(space, page, into),
+            None => {
+                let text = format!("{space} page {page} is in none of its files");
+                Err(self.top.fault(BackupFault::Structure(text)))
+            }
+        }
+    }
+}
+
+impl Backup {
+    /// Opens a backup whose base, if it has one, lies beside it.
+    ///
+    /// # Errors
+    /// As [`OpenBackup::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        OpenBackup::new().open(path)
+    }
+
+    fn new(top: Link, bases: Vec<Link>) -> Result<Self> {
+        let structure = |text: String| top.fault(BackupFault::Structure(text));
+        let mappings = top.manifest.chunks.iter().enumerate().filter_map(|(number, entry)| match entry.header.kind {
+            ChunkKind::File(role @ FileRole::Mapping(_)) => Some((number, role)),
+            _ => None,
+        });
+        let (number, role) = mappings.into_iter().next().ok_or_else(|| structure("it holds no mapping".to_owned()))?;
+        let parsed = Mapping::parse(&*top.chunk(number)?, top.header.dialect, role);
+        let mapping = parsed.map_err(|corruption| structure(corruption.to_string()))?.mapping;
+        check_mapping(&mapping, &top).map_err(structure)?;
+        let chain = Arc::new(Chain { top, bases });
+        let image = Image::new(mapping, role, Box::new(chain.clone()), DEFAULT_CACHE_PAGES);
+        Ok(Self { chain, snapshot: Snapshot::new(Arc::new(image)) })
+    }
+
+    /// Its pages, as a repository to read. A chunk is checked when it is first read.
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshot.clone()
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.chain.top.path
+    }
+
+    /// Header of the file.
+    pub fn header(&self) -> &Header {
+        &self.chain.top.header
+    }
+
+    /// Manifest of the file.
+    pub fn manifest(&self) -> &Manifest {
+        &self.chain.top.manifest
+    }
+
+    /// SHA-256 of header and manifest: what an incremental backup names its base by.
+    pub fn seal(&self) -> &Digest {
+        &self.chain.top.seal
+    }
+
+    /// Backups in the chain, this one included.
+    pub fn chain_len(&self) -> usize {
+        1 + self.chain.bases.len()
+    }
+
+    pub(crate) const fn chain(&self) -> &Arc<Chain> {
+        &self.chain
+    }
+
+    /// Whether a backup of that identity is in the chain.
+    pub(crate) fn has_link(&self, identity: &[u8; 16]) -> bool {
+        self.chain.links().any(|link| link.header.identity == *identity)
+    }
+
+    /// What it is, in words and numbers.
+    pub fn info(&self) -> BackupInfo {
+        let header = self.header();
+        let manifest = self.manifest();
+        let pages = || manifest.spaces.iter().flat_map(|space| &space.pages);
+        BackupInfo {
+            identity: format_uuid(&header.identity),
+            base: header.base.map(|(base, _)| format_uuid(&base)),
+            content_identity: hex(&manifest.content_identity),
+            created: header.created / 1_000_000_000,
+            incremental: header.flags.contains(BackupFlags::INCREMENTAL),
+            scrubbed: header.flags.contains(BackupFlags::SCRUBBED),
+            forensic: header.flags.contains(BackupFlags::FORENSIC),
+            pages: pages().filter(|page| matches!(page, PageState::Included(_))).count() as u64,
+            pages_in_base: pages().filter(|page| matches!(page, PageState::InBase(_))).count() as u64,
+            bytes: self.chain.top.length,
+            chain: self.chain_len(),
+        }
+    }
+}
+
+/// The mapping describes the pages that the manifest lists.
+fn check_mapping(mapping: &Mapping, top: &Link) -> Result<(), String> {
+    for space in Space::ALL {
+        let entries = &mapping.section(space).entries;
+        let pages = &top.manifest.space(space).pages;
+        // A forensic backup of a repository without one of its data files has none of its pages.
+        let is_absent = pages.iter().all(|page| page.digest().is_none());
+        let agree = entries.len() == pages.len()
+            && entries.iter().zip(pages).all(|(entry, page)| is_absent || entry.physical.is_some() == page.digest().is_some());
+        if !agree {
+            return Err(format!("its mapping and its manifest disagree about the {space} pages"));
+        }
+    }
+    if (mapping.generation(), mapping.transaction()) != (top.header.generation, top.header.transaction) {
+        return Err("its mapping and its header are of different generations".to_owned());
+    }
+    let [objects, index] = &top.manifest.spaces;
+    if content_identity(mapping, [objects, index]) != top.manifest.content_identity {
+        return Err("its content identity is not that of its pages".to_owned());
+    }
+    Ok(())
+}

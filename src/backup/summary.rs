@@ -1,0 +1,53 @@
+//! What a repository holds, in numbers and by namespace: the part of the manifest that people read.
+
+use crate::base::narrow;
+use crate::format::key;
+use crate::format::manifest::{NamespaceSummary, Summary};
+use crate::repository::Snapshot;
+use crate::{Direction, KeyRange};
+
+/// Namespaces a summary lists; those behind are counted in the totals alone.
+const MAX_NAMESPACES: usize = 100_000;
+
+/// Longest first token that is listed as a namespace, in bytes. Those of Windows have 67.
+const MAX_TOKEN: usize = 256;
+
+/// Counts what the index names.
+pub(crate) fn summarise(snapshot: &Snapshot) -> Summary {
+    let mut summary = Summary::default();
+    let mut references = Vec::new();
+    let mut keys = snapshot.keys(KeyRange::all(), Direction::Forward);
+    while let Some(key) = keys.next_text() {
+        let Ok(text) = key else {
+            summary.unreadable += 1;
+            continue;
+        };
+        references.extend(key::reference(text).ok().flatten());
+        count(&mut summary, text);
+    }
+    references.sort_unstable();
+    references.dedup();
+    summary.records = narrow(references.len()).into();
+    summary
+}
+
+fn count(summary: &mut Summary, text: &[u8]) {
+    let mut tokens = text.split(|&byte| byte == b'\\');
+    let (first, second, third) = (tokens.next().unwrap_or_default(), tokens.next(), tokens.next());
+    let begins = |token: Option<&[u8]>, prefix: &[u8]| token.is_some_and(|token| token.starts_with(prefix));
+    let class = u64::from(begins(second, b"CD_"));
+    let instance = u64::from(begins(second, b"CI_") && begins(third, b"IL_"));
+    summary.keys += 1;
+    summary.class_definitions += class;
+    summary.instances += instance;
+    let is_new = summary.namespaces.last().is_none_or(|last| last.token.as_bytes() != first);
+    if is_new && summary.namespaces.len() < MAX_NAMESPACES && first.len() <= MAX_TOKEN && first.is_ascii() {
+        let token = String::from_utf8_lossy(first).into_owned();
+        summary.namespaces.push(NamespaceSummary { token, ..NamespaceSummary::default() });
+    }
+    if let Some(namespace) = summary.namespaces.last_mut().filter(|last| last.token.as_bytes() == first) {
+        namespace.keys += 1;
+        namespace.class_definitions += class;
+        namespace.instances += instance;
+    }
+}

@@ -1,0 +1,96 @@
+//! The file a backup is written to: under a temporary name, then durable, then renamed over the target (W-6).
+//!
+//! So an older backup of that name is only ever replaced by a complete new one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::error::{Error, Result};
+use crate::base::random::random_u64;
+use crate::base::site::FileRole;
+use crate::pager::fresh::is_staged_name;
+use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, parent_of, write_all_at};
+
+/// A backup being written.
+#[derive(Debug)]
+pub(crate) struct Target {
+    storage: Arc<dyn Storage>,
+    path: PathBuf,
+    temporary: PathBuf,
+    file: Option<Box<dyn StorageFile>>,
+    written: u64,
+}
+
+impl Target {
+    /// Begins to write; refuses what cannot be a target.
+    pub(crate) fn create(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
+        check(storage.as_ref(), path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = path.with_file_name(format!("{name}.partial-{:08x}", random_u64() >> 32));
+        let file = storage.open(&temporary, OpenMode::CreateNew);
+        let file = file.map_err(|error| Error::io("create", &temporary, error))?;
+        Ok(Self { storage: storage.clone(), path: path.to_owned(), temporary, file: Some(file), written: 0 })
+    }
+
+    /// Bytes written so far.
+    pub(crate) const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The file, for a sync beside the writing.
+    pub(crate) fn file(&self) -> Option<&dyn StorageFile> {
+        self.file.as_deref()
+    }
+
+    /// Appends bytes; gives the offset at which they lie.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<u64> {
+        let offset = self.written;
+        if let Some(file) = &self.file {
+            let write = write_all_at(file.as_ref(), offset, bytes);
+            write.map_err(|error| Error::io("write", &self.temporary, error))?;
+        }
+        self.written = offset.saturating_add(bytes.len() as u64);
+        Ok(offset)
+    }
+
+    /// Makes the backup durable and gives it its name.
+    pub(crate) fn publish(mut self) -> Result<()> {
+        if let Some(file) = self.file.take() {
+            file.sync().map_err(|error| Error::io("sync", &self.temporary, error))?;
+        }
+        let rename = self.storage.rename(&self.temporary, &self.path);
+        rename.map_err(|error| Error::io("rename to the name of the backup", &self.path, error))?;
+        // The temporary name is gone: nothing is left for `drop` to remove.
+        self.temporary = PathBuf::new();
+        let parent = parent_of(&self.path);
+        self.storage.sync_dir(parent).map_err(|error| Error::io("sync directory", parent, error))
+    }
+}
+
+impl Drop for Target {
+    /// Takes an incomplete backup away.
+    fn drop(&mut self) {
+        self.file = None;
+        if !self.temporary.as_os_str().is_empty() {
+            self.storage.remove_file(&self.temporary).ok();
+        }
+    }
+}
+
+fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
+    let Some(name) = path.file_name() else {
+        return Err(Error::invalid(format!("`{}` names no file to write the backup to", path.display())));
+    };
+    let name = name.to_string_lossy();
+    if FileRole::from_file_name(&name).is_some() || is_staged_name(&name) {
+        let text = "is the name of a file of a repository; give the backup another";
+        return Err(Error::invalid(format!("{} {text}", path.display())));
+    }
+    let trailing = path.as_os_str().as_encoded_bytes().last().is_some_and(|&byte| std::path::is_separator(byte.into()));
+    let kind = storage.kind(path).map_err(|error| Error::io("look at", path, error))?;
+    if trailing || kind.is_some_and(|kind| kind != EntryKind::File) {
+        let text = "is no file; give the name of a file to write the backup to";
+        return Err(Error::invalid(format!("{} {text}", path.display())));
+    }
+    Ok(())
+}

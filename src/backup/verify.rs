@@ -1,0 +1,44 @@
+//! Verifying a backup without restoring it, in stages: the file by its checksums, then the repository in it.
+
+use crate::base::error::Result;
+use crate::base::parallel::{split, thread_count};
+use crate::base::progress::Observer;
+use crate::base::{narrow, widen};
+use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
+
+use super::read::Backup;
+
+/// What the verification of a backup found. That it exists says that every byte of the backup, and of its bases, matches
+/// its checksum.
+#[derive(Debug, Clone)]
+pub struct BackupReport {
+    /// What was found in the repository that the backup holds.
+    pub repository: GenerationReport,
+}
+
+impl BackupReport {
+    /// Whether the backup can be restored: nothing was found.
+    pub fn is_consistent(&self) -> bool {
+        self.repository.is_consistent()
+    }
+}
+
+impl Backup {
+    /// Reads and checks everything: every chunk against its checksums, every page against its digest, and the repository
+    /// that the pages make up, as [`verify`](crate::verify::verify) does.
+    ///
+    /// # Errors
+    /// [`Error::Backup`](crate::Error::Backup) when the file is damaged: then nothing in it can be trusted. Findings in the
+    /// repository are in the report. [`Error::Io`](crate::Error::Io), [`Error::Cancelled`](crate::Error::Cancelled).
+    pub fn verify(&self, options: VerifyOptions, observer: &dyn Observer) -> Result<BackupReport> {
+        // The pass over the repository reads, and so checks, every chunk of pages that it needs; an error there ends it.
+        let repository = verify_snapshot(&self.snapshot(), options, observer)?;
+        let links: Vec<_> = self.chain().links().collect();
+        let threads = thread_count(options.threads);
+        let rest = split(narrow(links.len()), threads, |range| {
+            range.filter_map(|number| links.get(widen(number))).try_for_each(|link| link.check_rest())
+        });
+        rest.into_iter().collect::<Result<()>>()?;
+        Ok(BackupReport { repository })
+    }
+}

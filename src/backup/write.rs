@@ -1,0 +1,334 @@
+//! Writing a backup.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::base::error::{BackupFault, Error, Result};
+use crate::base::limits::MAX_BACKUP_CHAIN;
+use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
+use crate::base::parallel::{ordered, thread_count};
+use crate::base::progress::{Monitor, Observer, Phase};
+use crate::base::random::random_uuid;
+use crate::base::site::FileRole;
+use crate::format::Dialect;
+use crate::format::backup_file::{BackupFlags, ChunkHeader, ChunkKind, Digest, Header, TRAILER_SIZE, Trailer};
+use crate::format::manifest::{ChunkEntry, Manifest, PageState, SpaceManifest};
+use crate::format::mapping::Mapping;
+use crate::pager::files::DataFile;
+use crate::repository::{Repository, Snapshot};
+use crate::storage::{RealStorage, Storage, read_exact_at};
+
+use super::identity::{content_identity, digest, seal};
+use super::pages::{Packed, Packer, byte_chunk, page_chunk};
+use super::read::{Backup, OpenBackup};
+use super::scrub::Scrub;
+use super::summary::summarise;
+use super::target::Target;
+use super::{BackupOptions, CHUNK_PAGES};
+
+/// What was backed up.
+#[derive(Debug, Clone)]
+pub struct BackupSummary {
+    /// Identity of the backup, a UUID.
+    pub identity: [u8; 16],
+    /// Identity of its content.
+    pub content_identity: Digest,
+    /// Generation that was backed up.
+    pub generation: u32,
+    /// Pages in the backup.
+    pub pages: u64,
+    /// Pages left out because the base holds them.
+    pub pages_in_base: u64,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+}
+
+/// Backs a repository up to a file of the file system. The generation that `repository` has opened is backed up, whatever
+/// is written meanwhile.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] for a target that cannot be one, or options that exclude each other; [`Error::Corrupt`] for a
+/// page that does not match its checksum (a forensic backup takes it as it is); [`Error::Backup`] for a base that cannot be
+/// used; [`Error::Io`] when the system refuses; [`Error::Cancelled`]. An older file of that name is untouched then.
+pub fn backup(
+    repository: &Repository,
+    target: impl AsRef<Path>,
+    options: &BackupOptions,
+    observer: &dyn Observer,
+) -> Result<BackupSummary> {
+    backup_in(repository, &(Arc::new(RealStorage) as Arc<dyn Storage>), target, options, observer)
+}
+
+/// As [`backup`], to a file of any storage; the base is looked for in the same.
+///
+/// # Errors
+/// As [`backup`].
+pub fn backup_in(
+    repository: &Repository,
+    storage: &Arc<dyn Storage>,
+    target: impl AsRef<Path>,
+    options: &BackupOptions,
+    observer: &dyn Observer,
+) -> Result<BackupSummary> {
+    if options.scrub && options.forensic {
+        return Err(Error::invalid("a forensic backup keeps everything; it cannot be scrubbed"));
+    }
+    let snapshot = repository.snapshot();
+    need_data(repository, options)?;
+    let base = open_base(storage, &snapshot, target.as_ref(), options)?;
+    let threads = thread_count(options.threads);
+    let mut writer = Writer::begin(storage, target.as_ref(), &snapshot, base.as_ref(), options)?;
+    let mut mapping = snapshot.mapping().clone();
+    let scrub = if options.scrub { Some(Scrub::new(snapshot.image())?) } else { None };
+    let packer = Packer {
+        image: snapshot.image(),
+        base: base.as_ref().map(Backup::manifest),
+        scrub,
+        is_forensic: options.forensic,
+        compression: options.compression,
+    };
+    writer.pages(&packer, threads, observer, &mut mapping)?;
+    writer.mapping(&snapshot, &mapping)?;
+    if options.forensic {
+        writer.forensic(repository)?;
+    }
+    writer.finish(&snapshot, &mapping, base.as_ref())
+}
+
+/// A backup needs both data files; a forensic one takes what is there.
+fn need_data(repository: &Repository, options: &BackupOptions) -> Result<()> {
+    match repository.missing().next() {
+        Some(role) if !options.forensic => {
+            let path = repository.files().path(role);
+            let reason = "the file is missing; a forensic backup takes what is there";
+            Err(Error::NotARepository { path: path.into(), reason: reason.into() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn open_base(
+    storage: &Arc<dyn Storage>,
+    snapshot: &Snapshot,
+    target: &Path,
+    options: &BackupOptions,
+) -> Result<Option<Backup>> {
+    let Some(path) = &options.base else { return Ok(None) };
+    let base = OpenBackup::new().open_in(storage, path)?;
+    if base.header().dialect != snapshot.dialect() {
+        let text = "is a backup of the other dialect; it cannot be the base";
+        return Err(Error::invalid(format!("{} {text}", path.display())));
+    }
+    if base.chain_len() >= MAX_BACKUP_CHAIN {
+        let (max, got) = (MAX_BACKUP_CHAIN as u64, base.chain_len() as u64 + 1);
+        return Err(Error::Limit { what: "the length of a chain of backups", max, got });
+    }
+    // Replacing a link of the chain by what is based on it would leave neither.
+    let is_chained = OpenBackup::identity_in(storage, target).is_some_and(|identity| base.has_link(&identity));
+    if is_chained {
+        let text = "is the base, or what the base is based on; write the incremental backup to another file";
+        return Err(Error::invalid(format!("{} {text}", target.display())));
+    }
+    Ok(Some(base))
+}
+
+struct Writer<'o> {
+    target: Target,
+    options: &'o BackupOptions,
+    header: Header,
+    header_bytes: Vec<u8>,
+    manifest: Manifest,
+}
+
+impl<'o> Writer<'o> {
+    fn begin(
+        storage: &Arc<dyn Storage>,
+        target: &Path,
+        snapshot: &Snapshot,
+        base: Option<&Backup>,
+        options: &'o BackupOptions,
+    ) -> Result<Self> {
+        let mut flags = BackupFlags::empty();
+        flags.set(BackupFlags::INCREMENTAL, base.is_some());
+        flags.set(BackupFlags::SCRUBBED, options.scrub);
+        flags.set(BackupFlags::FORENSIC, options.forensic);
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let header = Header {
+            identity: random_uuid(),
+            base: base.map(|base| (base.header().identity, *base.seal())),
+            created: u64::try_from(created).unwrap_or(u64::MAX),
+            dialect: snapshot.dialect(),
+            generation: snapshot.mapping().generation(),
+            transaction: snapshot.mapping().transaction(),
+            flags,
+        };
+        let mut target = Target::create(storage, target)?;
+        let header_bytes = header.to_bytes().to_vec();
+        target.append(&header_bytes)?;
+        let pages = |space| vec![PageState::Unmapped; snapshot.mapping().section(space).entries.len()];
+        let space = |space| SpaceManifest { pages: pages(space), file_length: 0 };
+        let spaces = [space(Space::Objects), space(Space::Index)];
+        let manifest = Manifest { spaces, ..Manifest::default() };
+        Ok(Self { target, options, header, header_bytes, manifest })
+    }
+
+    /// All mapped pages, in chunks. `mapping` gets the checksums of scrubbed ones.
+    fn pages(
+        &mut self,
+        packer: &Packer<'_>,
+        threads: usize,
+        observer: &dyn Observer,
+        mapping: &mut Mapping,
+    ) -> Result<()> {
+        let jobs = packer.jobs();
+        let total: usize = jobs.iter().map(|job| job.pages.len()).sum();
+        let monitor = Monitor::new(observer, Phase::Backup, total as u64);
+        monitor.check()?;
+        let job = |(): &mut (), number: usize| match jobs.get(number) {
+            Some(job) => packer.run(job, &monitor).map(Some),
+            None => Ok(None),
+        };
+        let is_scrubbed = packer.scrub.is_some();
+        ordered(jobs.len(), threads, || (), job, |packed| {
+            let Some(packed) = packed else { return Ok(()) };
+            if is_scrubbed {
+                restate_checksums(mapping, &packed);
+            }
+            self.take(packed)
+        })
+    }
+
+    fn take(&mut self, packed: Packed) -> Result<()> {
+        let [objects, index] = &mut self.manifest.spaces;
+        let space = if packed.space == Space::Objects { objects } else { index };
+        for done in &packed.pages {
+            if let Some(state) = space.pages.get_mut(done.page.index()) {
+                *state = if done.is_included { PageState::Included(done.digest) } else { PageState::InBase(done.digest) };
+            }
+        }
+        match packed.chunk {
+            Some((header, bytes)) => self.chunk(header, &bytes, Digest::default()),
+            None => Ok(()),
+        }
+    }
+
+    fn chunk(&mut self, header: ChunkHeader, bytes: &[u8], digest: Digest) -> Result<()> {
+        let offset = self.target.append(bytes)?;
+        self.manifest.chunks.push(ChunkEntry { offset, header, digest });
+        Ok(())
+    }
+
+    /// The mapping of the generation; the first chunk of its kind.
+    fn mapping(&mut self, snapshot: &Snapshot, mapping: &Mapping) -> Result<()> {
+        let role = match (mapping.dialect, snapshot.image().mapping_role()) {
+            (Dialect::V22, _) => FileRole::Mapping(Mapping::slot_of(mapping.generation())),
+            (Dialect::V21, role @ FileRole::Mapping(_)) => role,
+            (Dialect::V21, _) => FileRole::Mapping(1),
+        };
+        self.bytes(ChunkKind::File(role), mapping.to_bytes())
+    }
+
+    fn bytes(&mut self, kind: ChunkKind, bytes: Vec<u8>) -> Result<()> {
+        let digest = digest(&bytes);
+        let (header, framed) = byte_chunk(kind, bytes, self.options.compression);
+        self.chunk(header, &framed, digest)
+    }
+
+    /// Everything else that the files hold: mapping files as they are, free pages, ends of files.
+    fn forensic(&mut self, repository: &Repository) -> Result<()> {
+        let files = repository.files();
+        for role in FileRole::REPOSITORY.into_iter().filter(|role| !matches!(role, FileRole::Objects | FileRole::Index)) {
+            if let Some(bytes) = files.read(role)? {
+                self.bytes(ChunkKind::File(role), bytes)?;
+            }
+        }
+        let data = files.open_data()?;
+        let snapshot = repository.snapshot();
+        for space in Space::ALL {
+            let Some(file) = data.get(space) else { continue };
+            let mapped: std::collections::BTreeSet<u32> =
+                snapshot.mapping().section(space).mapped().map(|(_, physical, _)| physical.get()).collect();
+            let pages = u32::try_from(file.len / PAGE_SIZE as u64).unwrap_or(u32::MAX);
+            let free: Vec<u32> = (0..pages).filter(|page| !mapped.contains(page)).collect();
+            for numbers in free.chunks(CHUNK_PAGES) {
+                self.free_pages(space, file, numbers)?;
+            }
+            self.tail(space, file)?;
+            let [objects, index] = &mut self.manifest.spaces;
+            (if space == Space::Objects { objects } else { index }).file_length = file.len;
+        }
+        Ok(())
+    }
+
+    fn free_pages(&mut self, space: Space, file: &DataFile, numbers: &[u32]) -> Result<()> {
+        let mut pages = vec![0; numbers.len() * PAGE_SIZE];
+        for (&number, page) in numbers.iter().zip(pages.chunks_exact_mut(PAGE_SIZE)) {
+            let Some(physical) = PhysicalPage::new(number) else { continue };
+            let read = read_exact_at(file.file.as_ref(), physical.byte_offset(), page);
+            read.map_err(|error| Error::io("read", &file.path, error))?;
+        }
+        let (header, framed) = page_chunk(ChunkKind::FreePages(space), numbers, &pages, self.options.compression);
+        self.chunk(header, &framed, digest(&pages))
+    }
+
+    fn tail(&mut self, space: Space, file: &DataFile) -> Result<()> {
+        let len = usize::try_from(file.len % PAGE_SIZE as u64).unwrap_or(0);
+        if len == 0 {
+            return Ok(());
+        }
+        let mut bytes = vec![0; len];
+        let read = read_exact_at(file.file.as_ref(), file.len - len as u64, &mut bytes);
+        read.map_err(|error| Error::io("read", &file.path, error))?;
+        self.bytes(ChunkKind::Tail(space), bytes)
+    }
+
+    /// Manifest, trailer, and the name.
+    fn finish(mut self, snapshot: &Snapshot, mapping: &Mapping, base: Option<&Backup>) -> Result<BackupSummary> {
+        let [objects, index] = &self.manifest.spaces;
+        self.manifest.content_identity = content_identity(mapping, [objects, index]);
+        self.manifest.summary = summarise(snapshot);
+        if let Some(path) = base.map(Backup::path) {
+            self.manifest.base_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        }
+        let manifest = self.manifest.to_bytes();
+        let manifest_offset = self.target.append(&manifest)?;
+        let trailer = Trailer {
+            file_length: self.target.written() + TRAILER_SIZE as u64,
+            manifest_offset,
+            manifest_length: manifest.len() as u64,
+            identity: self.header.identity,
+            seal: seal(&self.header_bytes, &manifest),
+        };
+        self.target.append(&trailer.to_bytes())?;
+        let pages = || self.manifest.spaces.iter().flat_map(|space| &space.pages);
+        let summary = BackupSummary {
+            identity: self.header.identity,
+            content_identity: self.manifest.content_identity,
+            generation: self.header.generation,
+            pages: pages().filter(|page| matches!(page, PageState::Included(_))).count() as u64,
+            pages_in_base: pages().filter(|page| matches!(page, PageState::InBase(_))).count() as u64,
+            bytes: trailer.file_length,
+        };
+        self.target.publish()?;
+        Ok(summary)
+    }
+}
+
+/// Puts the checksums of changed pages into the mapping.
+fn restate_checksums(mapping: &mut Mapping, packed: &Packed) {
+    if mapping.dialect == Dialect::V21 {
+        return;
+    }
+    let section = mapping.section_mut(packed.space);
+    for done in &packed.pages {
+        if let Some(entry) = section.entries.get_mut(done.page.index()) {
+            entry.checksum = done.checksum;
+        }
+    }
+}
+
+/// The fault of a backup whose chain is longer than allowed.
+pub(crate) fn chain_too_long() -> BackupFault {
+    BackupFault::Structure(format!("more than {MAX_BACKUP_CHAIN} backups are based on each other"))
+}
