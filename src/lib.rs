@@ -7,6 +7,7 @@ pub mod format;
 mod heap;
 mod pager;
 pub mod repository;
+pub mod restore;
 pub mod storage;
 pub mod verify;
 

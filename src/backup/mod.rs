@@ -4,6 +4,7 @@
 //! and as a [`Snapshot`](crate::repository::Snapshot), which everything that reads a repository takes.
 
 mod codec;
+mod exact;
 mod identity;
 mod link;
 mod pages;

@@ -136,9 +136,11 @@ impl FreePages {
         let mut size = current.section(space).physical_pages;
         for found in on_disk {
             let section = found.mapping.section(space);
-            size = size.max(section.physical_pages);
+            // What a mapping that recovery would never choose says of the size of the space is not to be believed.
+            if found.findings.is_empty() {
+                size = size.max(section.physical_pages);
+            }
             for (_, physical, _) in section.mapped() {
-                size = size.max(physical.get().saturating_add(1));
                 if let Some(taken) = taken.get_mut(physical.index()) {
                     *taken = true;
                 }

@@ -47,6 +47,12 @@ impl FreshRepository {
         write_all_at(self.file(space), offset, bytes).map_err(|error| Error::io("write", &path, error))
     }
 
+    /// Gives a data file its length.
+    pub fn set_len(&self, space: Space, len: u64) -> Result<()> {
+        let path = staged_path(&self.directory, FileRole::data(space));
+        self.file(space).set_len(len).map_err(|error| Error::io("set the length of", &path, error))
+    }
+
     /// Begins to make the pages durable, so that less is left to do at the end.
     pub fn sync_data(&self) -> Result<()> {
         for space in Space::ALL {

@@ -1,6 +1,7 @@
 //! The handles people hold: a repository, snapshots of it, and the builder of new ones.
 
 mod build;
+pub(crate) mod lock;
 mod open;
 mod snapshot;
 

@@ -1,0 +1,139 @@
+//! Restoring a backup: everything is checked before anything is touched, and a crash leaves the old state or the new.
+//!
+//! | what is there | what happens | the switch |
+//! |---|---|---|
+//! | nothing, or an empty directory | files are written under temporary names | the first mapping gets its name (W-1) |
+//! | a healthy repository of dialect 2.2 | pages that differ go to free places | the mapping of the next generation (W-2 to W-5) |
+//! | a damaged one, or one of dialect 2.1 | a new directory is filled beside it | the old directory is renamed to `<name>.001` … `.009`, the new one to `<name>` (W-7) |
+
+mod fresh;
+mod next;
+mod target;
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::backup::Backup;
+use crate::base::error::{BackupFault, Error, Result};
+use crate::base::parallel::thread_count;
+use crate::base::progress::Observer;
+use crate::format::Dialect;
+use crate::repository::lock::WriterLock;
+use crate::storage::Directory;
+use crate::verify::VerifyOptions;
+
+use target::Found;
+
+/// What to do when there is a repository already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// Refuse.
+    #[default]
+    Refuse,
+    /// Replace its content.
+    Replace,
+}
+
+/// How a backup is restored.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RestoreOptions {
+    /// What to do when there is a repository already.
+    pub existing: Existing,
+    /// Threads; one a processor unless given. With one, no thread is started.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// How a backup was restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Installed {
+    /// As a new repository.
+    New,
+    /// As the next generation of the repository that was there.
+    NextGeneration {
+        /// Its number.
+        generation: u32,
+    },
+    /// As a new repository, after the one that was there was set aside.
+    SetAside {
+        /// Where it is now.
+        old: PathBuf,
+    },
+}
+
+/// What was restored.
+#[derive(Debug, Clone)]
+pub struct RestoreSummary {
+    /// How.
+    pub installed: Installed,
+    /// The directory of the repository.
+    pub directory: PathBuf,
+    /// Pages written.
+    pub pages_written: u64,
+    /// Pages that were there already with the same content.
+    pub pages_kept: u64,
+}
+
+/// Restores a backup to a directory of the file system.
+///
+/// # Errors
+/// [`Error::Backup`] when the backup is damaged or the repository in it inconsistent; [`Error::InvalidArgument`] for a
+/// directory that cannot be the target; [`Error::Locked`] while another process writes there; [`Error::Io`] when the system
+/// refuses; [`Error::Cancelled`]. What was there is untouched then.
+pub fn restore(
+    backup: &Backup,
+    into: impl AsRef<Path>,
+    options: RestoreOptions,
+    observer: &dyn Observer,
+) -> Result<RestoreSummary> {
+    restore_in(backup, &Directory::real(into.as_ref()), options, observer)
+}
+
+/// As [`restore`], to a directory of any storage.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_in(
+    backup: &Backup,
+    into: &Directory,
+    options: RestoreOptions,
+    observer: &dyn Observer,
+) -> Result<RestoreSummary> {
+    let found = target::look(into)?;
+    if let (Found::Repository(files), Existing::Refuse) = (&found, options.existing) {
+        let path = files.directory.path.display();
+        return Err(Error::invalid(format!("{path} holds a repository; say that it is to be replaced")));
+    }
+    validate(backup, options, observer)?;
+    let threads = thread_count(options.threads);
+    match found {
+        Found::Missing => fresh::into_missing(backup, into, threads, observer),
+        Found::Empty => {
+            let _lock = WriterLock::acquire(into, "restore")?;
+            fresh::into_empty(backup, into, threads, observer)
+        }
+        Found::Repository(files) => {
+            let directory = files.directory;
+            let lock = WriterLock::acquire(&directory, "restore")?;
+            match next::healthy(&directory, options, observer)? {
+                Some(current) if backup.snapshot().dialect() == Dialect::V22 => {
+                    next::over(backup, &current, threads, observer)
+                }
+                _ => fresh::aside(backup, &directory, lock, threads, observer),
+            }
+        }
+    }
+}
+
+/// Everything in the backup is right, and so is the repository that it makes.
+fn validate(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -> Result<()> {
+    let verify = VerifyOptions { threads: options.threads, all_generations: false };
+    let report = backup.verify(verify, observer)?.repository;
+    match (report.findings.into_iter().next(), report.unchecked.first()) {
+        (Some(finding), _) => Err(Error::backup(backup.path(), BackupFault::Inconsistent(Box::new(finding)))),
+        (None, Some(unchecked)) => {
+            Err(Error::backup(backup.path(), BackupFault::Structure(unchecked.to_string())))
+        }
+        (None, None) => Ok(()),
+    }
+}

@@ -1,0 +1,177 @@
+//! Restoring over a healthy repository of dialect 2.2: the content of the backup becomes its next generation.
+
+use crate::backup::Backup;
+use crate::base::error::{Error, Result};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
+use crate::base::parallel::ordered;
+use crate::base::progress::{Monitor, Observer, Phase};
+use crate::format::Dialect;
+use crate::format::mapping::{MappingEntry, MappingSection};
+use crate::pager::commit::{FreePages, NextGeneration, next_section, unmapped_entry};
+use crate::pager::generation::{Generation, read_all};
+use crate::pager::image::Image;
+use crate::repository::{OpenOptions, Repository};
+use crate::storage::Directory;
+use crate::verify::{VerifyOptions, verify};
+
+use super::{Installed, RestoreOptions, RestoreSummary};
+
+/// Pages compared or written in one piece of work.
+const BATCH: usize = 64;
+
+/// The repository, if it is one that can take a next generation: of dialect 2.2, and nothing is wrong with it.
+pub(crate) fn healthy(
+    directory: &Directory,
+    options: RestoreOptions,
+    observer: &dyn Observer,
+) -> Result<Option<Repository>> {
+    let repository = match OpenOptions::new().open_in(directory) {
+        Ok(repository) => repository,
+        Err(Error::NotARepository { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let is_plain = repository.dialect() == Dialect::V22 && repository.is_whole();
+    if !is_plain || repository.missing().next().is_some() {
+        return Ok(None);
+    }
+    let verify_options = VerifyOptions { threads: options.threads, all_generations: false };
+    let report = verify(&repository, verify_options, observer)?;
+    Ok(report.is_consistent().then_some(repository))
+}
+
+/// Commits the content of the backup as the next generation.
+pub(crate) fn over(
+    backup: &Backup,
+    current: &Repository,
+    threads: usize,
+    observer: &dyn Observer,
+) -> Result<RestoreSummary> {
+    let (on_disk, _) = read_all(current.files(), &current.files().open_data()?)?;
+    let next = NextGeneration::begin(current.files().clone(), &on_disk)?;
+    let (old, new) = (current.snapshot(), backup.snapshot());
+    let restore =
+        Restore { old: old.image(), new: new.image(), on_disk: &on_disk, next: &next, threads, observer };
+    let written = restore.write();
+    let Written { objects, index, pages_written, pages_kept } = match written {
+        Ok(written) => written,
+        Err(error) => {
+            next.abort();
+            return Err(error);
+        }
+    };
+    let generation = next.commit(objects, index)?;
+    let installed = Installed::NextGeneration { generation };
+    let directory = current.files().directory.path.clone();
+    Ok(RestoreSummary { installed, directory, pages_written, pages_kept })
+}
+
+struct Restore<'a> {
+    old: &'a Image,
+    new: &'a Image,
+    on_disk: &'a [Generation],
+    next: &'a NextGeneration,
+    threads: usize,
+    observer: &'a dyn Observer,
+}
+
+struct Written {
+    objects: MappingSection,
+    index: MappingSection,
+    pages_written: u64,
+    pages_kept: u64,
+}
+
+impl Restore<'_> {
+    fn write(&self) -> Result<Written> {
+        let total: u32 = Space::ALL.into_iter().map(|space| self.new.mapping().section(space).mapped_count()).sum();
+        let monitor = Monitor::new(self.observer, Phase::Restore, total.into());
+        monitor.check()?;
+        let (objects, objects_written) = self.space(Space::Objects, &monitor)?;
+        let (index, index_written) = self.space(Space::Index, &monitor)?;
+        let pages_written = objects_written + index_written;
+        Ok(Written { objects, index, pages_written, pages_kept: u64::from(total) - pages_written })
+    }
+
+    /// Writes the pages of a space that differ; gives its section and the number of pages written.
+    fn space(&self, space: Space, monitor: &Monitor<'_>) -> Result<(MappingSection, u64)> {
+        let section = self.new.mapping().section(space);
+        let pages: Vec<LogicalPage> = section.mapped().map(|(page, ..)| page).collect();
+        let changed = self.changed(space, &pages, monitor)?;
+        let mut free = FreePages::new(space, self.old.mapping(), self.on_disk);
+        let placed = changed.into_iter().map(|page| Ok((page, free.take()?))).collect::<Result<Vec<_>>>()?;
+        self.write_pages(space, &placed, monitor)?;
+        let entries = self.entries(space, &placed);
+        Ok((next_section(self.old.mapping().section(space), entries, free.size()), placed.len() as u64))
+    }
+
+    /// The pages whose content is not what the repository has at the same logical page.
+    fn changed(&self, space: Space, pages: &[LogicalPage], monitor: &Monitor<'_>) -> Result<Vec<LogicalPage>> {
+        let batches: Vec<&[LogicalPage]> = pages.chunks(BATCH).collect();
+        let buffers = || (Box::new([0; PAGE_SIZE]), Box::new([0; PAGE_SIZE]));
+        let work = |(old, new): &mut (Box<[u8; PAGE_SIZE]>, Box<[u8; PAGE_SIZE]>), number: usize| {
+            let mut changed = Vec::new();
+            for &page in batches.get(number).copied().unwrap_or_default() {
+                let is_there = self.old.mapping().section(space).resolve(page).is_some();
+                if is_there {
+                    self.old.read(space, page, old)?;
+                    self.new.read(space, page, new)?;
+                }
+                if !is_there || old != new {
+                    changed.push(page);
+                } else {
+                    monitor.advance(1)?;
+                }
+            }
+            Ok::<_, Error>(changed)
+        };
+        let mut all = Vec::new();
+        ordered(batches.len(), self.threads, buffers, work, |changed| {
+            all.extend(changed);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    fn write_pages(
+        &self,
+        space: Space,
+        placed: &[(LogicalPage, PhysicalPage)],
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
+        let batches: Vec<&[(LogicalPage, PhysicalPage)]> = placed.chunks(BATCH).collect();
+        let work = |bytes: &mut Box<[u8; PAGE_SIZE]>, number: usize| {
+            for &(page, physical) in batches.get(number).copied().unwrap_or_default() {
+                self.new.read(space, page, bytes)?;
+                self.next.write_page(space, physical, &bytes[..])?;
+                monitor.advance(1)?;
+            }
+            Ok(())
+        };
+        ordered(batches.len(), self.threads, || Box::new([0; PAGE_SIZE]), work, |()| Ok(()))
+    }
+
+    /// The entries of the next generation: what was written lies in its new place, the rest where it was.
+    fn entries(&self, space: Space, placed: &[(LogicalPage, PhysicalPage)]) -> Vec<MappingEntry> {
+        let generation = self.next.generation();
+        let old = self.old.mapping().section(space);
+        let mut placed = placed.iter().peekable();
+        let mut entries = Vec::with_capacity(self.new.mapping().section(space).entries.len());
+        for (number, entry) in (0..).zip(&self.new.mapping().section(space).entries) {
+            let page = LogicalPage::new(number);
+            let here = placed.next_if(|(changed, _)| Some(*changed) == page);
+            let kept = page.and_then(|page| old.entry(page));
+            entries.push(match (entry.physical, here, kept) {
+                (None, ..) => MappingEntry { user_data: entry.user_data, ..unmapped_entry(entry.checksum, generation) },
+                (Some(_), Some((_, physical)), _) => {
+                    MappingEntry { physical: Some(*physical), last_write: generation, ..*entry }
+                }
+                (Some(_), None, Some(kept)) => {
+                    MappingEntry { physical: kept.physical, last_write: kept.last_write, ..*entry }
+                }
+                // A page that was not written was found in the old mapping.
+                (Some(_), None, None) => unmapped_entry(entry.checksum, generation),
+            });
+        }
+        entries
+    }
+}

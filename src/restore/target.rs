@@ -1,0 +1,69 @@
+//! What stands where a backup is to be restored to.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::error::{Error, Result};
+use crate::pager::files::RepositoryFiles;
+use crate::pager::fresh::is_staged_name;
+use crate::repository::lock::LOCK_NAME;
+use crate::storage::{Directory, EntryKind, parent_of};
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Nothing.
+    Missing,
+    /// A directory without anything but leftovers of an interrupted restore.
+    Empty,
+    /// Files of a repository, healthy or not.
+    Repository(RepositoryFiles),
+}
+
+/// Looks at the target; refuses what cannot be one.
+pub(crate) fn look(into: &Directory) -> Result<Found> {
+    let path = into.path.as_path();
+    if path.as_os_str().is_empty() {
+        return Err(Error::invalid("an empty path names no directory to restore to"));
+    }
+    match into.storage.kind(path).map_err(|error| Error::io("look at", path, error))? {
+        None => {
+            let parent = parent_of(path);
+            match into.storage.kind(parent).map_err(|error| Error::io("look at", parent, error))? {
+                Some(EntryKind::Directory) => Ok(Found::Missing),
+                _ => Err(Error::io("find directory", parent, std::io::ErrorKind::NotFound.into())),
+            }
+        }
+        Some(EntryKind::Directory) => look_inside(into),
+        Some(_) => Err(Error::invalid(format!("{} is a file; give a directory to restore to", path.display()))),
+    }
+}
+
+fn look_inside(into: &Directory) -> Result<Found> {
+    let entries = into.storage.read_dir(&into.path).map_err(|error| Error::io("read directory", &into.path, error))?;
+    let is_leftover = |name: &str| is_staged_name(name) || name == LOCK_NAME;
+    let Some(other) = entries.iter().find(|entry| !is_leftover(&entry.name)) else { return Ok(Found::Empty) };
+    match RepositoryFiles::locate(into) {
+        Ok(files) => Ok(Found::Repository(files)),
+        Err(Error::NotARepository { .. }) => {
+            let path = into.path.display();
+            let text = format!("{path} holds other files ({}), and no repository; give an empty directory", other.name);
+            Err(Error::invalid(text))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A name beside a directory: its own with an ending.
+pub(crate) fn sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
+    match path.file_name() {
+        Some(name) => {
+            let mut name = name.to_os_string();
+            name.push(suffix);
+            Ok(path.with_file_name(name))
+        }
+        None => {
+            let text = "has no name of its own, so nothing can be put beside it; give the path with the name of the directory";
+            Err(Error::invalid(format!("{} {text}", path.display())))
+        }
+    }
+}
