@@ -18,15 +18,21 @@ pub enum Compression {
 const STORED: u8 = 0;
 const LZ4: u8 = 1;
 
-/// Compresses a payload if that makes it smaller; gives the number of the codec and the bytes to store.
-pub(crate) fn pack(raw: Vec<u8>, compression: Compression) -> (u8, Vec<u8>) {
-    if compression == Compression::Lz4 {
-        let packed = lz4_flex::block::compress(&raw);
-        if packed.len() < raw.len() {
-            return (LZ4, packed);
+/// Compresses the bytes of `framed` behind `start`, if that makes them smaller; gives the number of the codec.
+pub(crate) fn pack(framed: &mut Vec<u8>, start: usize, compression: Compression) -> u8 {
+    let raw = framed.get(start..).unwrap_or_default();
+    if compression == Compression::Lz4 && !raw.is_empty() {
+        let mut packed = vec![0; start + lz4_flex::block::get_maximum_output_size(raw.len())];
+        let target = packed.get_mut(start..).unwrap_or_default();
+        if let Ok(len) = lz4_flex::block::compress_into(raw, target)
+            && len < raw.len()
+        {
+            packed.truncate(start + len);
+            *framed = packed;
+            return LZ4;
         }
     }
-    (STORED, raw)
+    STORED
 }
 
 /// Undoes [`pack`]; `None` when the bytes are not what the header says. Never makes more than the header's length, which

@@ -9,9 +9,12 @@ use crate::pager::fresh::FreshRepository;
 use super::pages::split_pages;
 use super::read::Backup;
 
+/// Files with their whole content, in the order in which they are written.
+pub(crate) type SmallFiles = Vec<(FileRole, Vec<u8>)>;
+
 impl Backup {
     /// The small files of a forensic backup as they were; `None` for another backup.
-    pub(crate) fn forensic_files(&self) -> Result<Option<Vec<(FileRole, Vec<u8>)>>> {
+    pub(crate) fn forensic_files(&self) -> Result<Option<SmallFiles>> {
         if !self.header().flags.contains(BackupFlags::FORENSIC) {
             return Ok(None);
         }
@@ -32,16 +35,16 @@ impl Backup {
     /// Writes the free pages and the ends of the data files; gives the number of pages.
     pub(crate) fn write_forensic(&self, files: &FreshRepository) -> Result<u64> {
         let top = &self.chain().top;
-        let mut pages = 0;
+        let mut written = 0;
         for (number, entry) in top.manifest.chunks.iter().enumerate() {
             match entry.header.kind {
                 ChunkKind::FreePages(space) => {
                     let raw = top.chunk(number)?;
-                    let Some((numbers, at)) = split_pages(&entry.header, &raw) else { continue };
-                    let contents = raw.get(at..).unwrap_or_default().chunks_exact(PAGE_SIZE);
+                    let Some((pages, numbers)) = split_pages(&entry.header, &raw) else { continue };
+                    let contents = pages.chunks_exact(PAGE_SIZE);
                     for (physical, page) in numbers.into_iter().filter_map(PhysicalPage::new).zip(contents) {
                         files.write_pages(space, physical, page)?;
-                        pages += 1;
+                        written += 1;
                     }
                 }
                 ChunkKind::Tail(space) => {
@@ -55,6 +58,6 @@ impl Backup {
         for space in Space::ALL {
             files.set_len(space, self.manifest().space(space).file_length)?;
         }
-        Ok(pages)
+        Ok(written)
     }
 }

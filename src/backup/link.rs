@@ -79,7 +79,8 @@ impl Link {
         }
         let manifest = Manifest::parse(&manifest_bytes)
             .ok_or_else(|| fault(BackupFault::Structure("its manifest cannot be read".to_owned())))?;
-        let places = places(&header, &manifest, trailer.manifest_offset).map_err(|text| fault(BackupFault::Structure(text)))?;
+        let places =
+            places(&header, &manifest, trailer.manifest_offset).map_err(|text| fault(BackupFault::Structure(text)))?;
         let checked = manifest.chunks.iter().map(|_| AtomicBool::new(false)).collect();
         let cache = Cache::with_weighter(256, CHUNK_CACHE_BYTES, ByBytes);
         let path = path.to_owned();
@@ -150,8 +151,7 @@ impl Link {
         if !header.kind.has_pages() {
             return digest(raw) == entry.digest;
         }
-        let Some((numbers, pages_at)) = split_pages(header, raw) else { return false };
-        let pages = raw.get(pages_at..).unwrap_or_default();
+        let Some((pages, numbers)) = split_pages(header, raw) else { return false };
         let ChunkKind::Pages(space) = header.kind else { return digest(pages) == entry.digest };
         let [objects, index] = &self.places;
         let places = if space == Space::Objects { objects } else { index };
@@ -179,8 +179,7 @@ impl Link {
             return Err(self.fault(BackupFault::Structure(format!("{space} page {page} is not in it"))));
         };
         let raw = self.chunk(chunk)?;
-        let count = self.manifest.chunks.get(chunk).map_or(0, |entry| widen(entry.header.count));
-        let start = 4 * count + slot * PAGE_SIZE;
+        let start = slot * PAGE_SIZE;
         match raw.get(start..start + PAGE_SIZE) {
             Some(bytes) => into.copy_from_slice(bytes),
             None => return Err(self.fault(BackupFault::Structure(format!("chunk {chunk} is too short")))),
@@ -208,7 +207,9 @@ fn places(header: &Header, manifest: &Manifest, manifest_offset: u64) -> Result<
     let mut places = Places::default();
     let mut included = Space::ALL.map(|space| {
         let pages = (0..).zip(&manifest.space(space).pages);
-        pages.filter(|(_, state)| matches!(state, PageState::Included(_))).filter_map(|(page, _)| LogicalPage::new(page))
+        pages
+            .filter(|(_, state)| matches!(state, PageState::Included(_)))
+            .filter_map(|(page, _)| LogicalPage::new(page))
     });
     let mut end = HEADER_SIZE as u64;
     for (number, chunk) in manifest.chunks.iter().enumerate() {
@@ -236,7 +237,8 @@ fn places(header: &Header, manifest: &Manifest, manifest_offset: u64) -> Result<
     if end != manifest_offset || included.iter_mut().any(|pages| pages.next().is_some()) {
         return Err("the chunks do not hold what the manifest lists".to_owned());
     }
-    let needs_base = manifest.spaces.iter().flat_map(|space| &space.pages).any(|page| matches!(page, PageState::InBase(_)));
+    let needs_base =
+        manifest.spaces.iter().flat_map(|space| &space.pages).any(|page| matches!(page, PageState::InBase(_)));
     if needs_base && !header.flags.contains(BackupFlags::INCREMENTAL) {
         return Err("pages are missing that no base holds".to_owned());
     }

@@ -1,7 +1,7 @@
 //! The pages of a backup on their way in: read, checked, scrubbed, digested, and packed into chunks.
 
 use crate::base::error::Result;
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, Space};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
 use crate::base::progress::Monitor;
 use crate::base::{narrow, widen};
 use crate::format::backup_file::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkKind, Digest};
@@ -60,33 +60,43 @@ impl Packer<'_> {
         jobs
     }
 
-    /// Does a job.
+    /// Does a job. Pages are read to where they lie in the chunk, so that nothing is copied that is not compressed.
     pub(crate) fn run(&self, job: &Job, monitor: &Monitor<'_>) -> Result<Packed> {
         let mut done = Vec::with_capacity(job.pages.len());
-        let mut contents = Vec::with_capacity(job.pages.len() * PAGE_SIZE);
-        let mut bytes = Box::new([0; PAGE_SIZE]);
+        let mut included = Vec::with_capacity(job.pages.len());
+        let mut framed = Vec::with_capacity(CHUNK_HEADER_SIZE + job.pages.len() * (PAGE_SIZE + 4));
+        framed.resize(CHUNK_HEADER_SIZE, 0);
         for &page in &job.pages {
-            if self.is_forensic {
-                self.image.read_unchecked(job.space, page, &mut bytes)?;
-            } else {
-                self.image.read(job.space, page, &mut bytes)?;
-            }
-            if let Some(scrub) = &self.scrub {
-                scrub.page(job.space, page, &mut bytes)?;
-            }
-            let digest = digest(&bytes[..]);
+            let start = framed.len();
+            framed.resize(start + PAGE_SIZE, 0);
+            let Some(bytes) = framed.last_chunk_mut() else { continue };
+            let (digest, checksum) = self.load(job.space, page, bytes)?;
             let in_base = self.base.and_then(|base| base.space(job.space).page(page).digest().copied());
             let is_included = in_base != Some(digest);
             if is_included {
-                contents.extend_from_slice(&bytes[..]);
+                included.push(page.get());
+            } else {
+                framed.truncate(start);
             }
-            done.push(PageDone { page, digest, checksum: sampled(&bytes), is_included });
+            done.push(PageDone { page, digest, checksum, is_included });
         }
         monitor.advance(job.pages.len() as u64)?;
-        let included: Vec<u32> = done.iter().filter(|page| page.is_included).map(|page| page.page.get()).collect();
         let kind = ChunkKind::Pages(job.space);
-        let chunk = (!included.is_empty()).then(|| page_chunk(kind, &included, &contents, self.compression));
+        let chunk = (!included.is_empty()).then(|| finish_page_chunk(kind, &included, framed, self.compression));
         Ok(Packed { space: job.space, pages: done, chunk })
+    }
+
+    /// Reads a page as it goes into the backup; gives its digest and its sampled checksum.
+    fn load(&self, space: Space, page: LogicalPage, bytes: &mut PageBytes) -> Result<(Digest, u32)> {
+        if self.is_forensic {
+            self.image.read_unchecked(space, page, bytes)?;
+        } else {
+            self.image.read(space, page, bytes)?;
+        }
+        if let Some(scrub) = &self.scrub {
+            scrub.page(space, page, bytes)?;
+        }
+        Ok((digest(&bytes[..]), sampled(bytes)))
     }
 }
 
@@ -97,42 +107,52 @@ pub(crate) fn page_chunk(
     pages: &[u8],
     compression: Compression,
 ) -> (ChunkHeader, Vec<u8>) {
-    let mut raw = Vec::with_capacity(numbers.len() * 4 + pages.len());
-    numbers.iter().for_each(|number| raw.extend_from_slice(&number.to_le_bytes()));
-    raw.extend_from_slice(pages);
+    let mut framed = vec![0; CHUNK_HEADER_SIZE];
+    framed.extend_from_slice(pages);
+    finish_page_chunk(kind, numbers, framed, compression)
+}
+
+/// As [`page_chunk`]; the pages stand in `framed` already, behind room for the header.
+fn finish_page_chunk(
+    kind: ChunkKind,
+    numbers: &[u32],
+    mut framed: Vec<u8>,
+    compression: Compression,
+) -> (ChunkHeader, Vec<u8>) {
+    numbers.iter().for_each(|number| framed.extend_from_slice(&number.to_le_bytes()));
     let range = (numbers.first().copied().unwrap_or(0), numbers.last().copied().unwrap_or(0));
-    frame(kind, range, narrow(numbers.len()), raw, compression)
+    finish(kind, range, narrow(numbers.len()), framed, compression)
 }
 
 /// A chunk of plain bytes.
-pub(crate) fn byte_chunk(kind: ChunkKind, bytes: Vec<u8>, compression: Compression) -> (ChunkHeader, Vec<u8>) {
-    frame(kind, (0, 0), narrow(bytes.len()), bytes, compression)
+pub(crate) fn byte_chunk(kind: ChunkKind, bytes: &[u8], compression: Compression) -> (ChunkHeader, Vec<u8>) {
+    let mut framed = vec![0; CHUNK_HEADER_SIZE];
+    framed.extend_from_slice(bytes);
+    finish(kind, (0, 0), narrow(bytes.len()), framed, compression)
 }
 
-fn frame(
+/// Compresses the payload and puts the header in front of it.
+fn finish(
     kind: ChunkKind,
     (first, last): (u32, u32),
     count: u32,
-    raw: Vec<u8>,
+    mut framed: Vec<u8>,
     compression: Compression,
 ) -> (ChunkHeader, Vec<u8>) {
-    let (codec, stored) = pack(raw, compression);
-    let header =
-        ChunkHeader { kind, codec, first, last, count, stored: narrow(stored.len()), payload_crc: crc32(&stored) };
-    let mut bytes = Vec::with_capacity(CHUNK_HEADER_SIZE + stored.len());
-    bytes.extend_from_slice(&header.to_bytes());
-    bytes.extend_from_slice(&stored);
-    (header, bytes)
+    let codec = pack(&mut framed, CHUNK_HEADER_SIZE, compression);
+    let payload = framed.get(CHUNK_HEADER_SIZE..).unwrap_or_default();
+    let (stored, payload_crc) = (narrow(payload.len()), crc32(payload));
+    let header = ChunkHeader { kind, codec, first, last, count, stored, payload_crc };
+    if let Some(front) = framed.first_chunk_mut() {
+        *front = header.to_bytes();
+    }
+    (header, framed)
 }
 
-/// Numbers and pages of a chunk's payload; `None` when its length does not fit.
-pub(crate) fn split_pages(header: &ChunkHeader, raw: &[u8]) -> Option<(Vec<u32>, usize)> {
-    let count = widen(header.count);
-    let numbers = raw.get(..count.checked_mul(4)?)?;
-    let numbers: Vec<u32> = numbers
-        .chunks_exact(4)
-        .map(|word| word.try_into().map(u32::from_le_bytes))
-        .collect::<Result<_, _>>()
-        .ok()?;
-    (raw.len() == count * (4 + PAGE_SIZE)).then_some((numbers, count * 4))
+/// The pages of a chunk's payload, and their numbers; `None` when its length does not fit.
+pub(crate) fn split_pages<'r>(header: &ChunkHeader, raw: &'r [u8]) -> Option<(&'r [u8], Vec<u32>)> {
+    let (pages, numbers) = raw.split_at_checked(widen(header.count).checked_mul(PAGE_SIZE)?)?;
+    let (numbers, rest) = numbers.as_chunks();
+    let is_whole = rest.is_empty() && numbers.len() == widen(header.count);
+    is_whole.then(|| (pages, numbers.iter().map(|number| u32::from_le_bytes(*number)).collect()))
 }

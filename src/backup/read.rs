@@ -18,7 +18,7 @@ use crate::storage::{EntryKind, OpenMode, RealStorage, Storage, parent_of, read_
 use super::identity::content_identity;
 use super::link::Link;
 use super::write::chain_too_long;
-use super::{format_uuid, hex};
+use super::{hex, uuid_text};
 
 /// How a backup is opened.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +63,7 @@ impl OpenBackup {
             let next = self.find_base(storage, link, &base)?;
             if next.seal != base_seal {
                 let found = format!("{} is another backup of that identity", next.path.display());
-                return Err(link.fault(BackupFault::BaseWrong { base: format_uuid(&base), found }));
+                return Err(link.fault(BackupFault::BaseWrong { base: uuid_text(&base), found }));
             }
             link.check_against_base(&next)?;
             bases.push(next);
@@ -87,7 +87,8 @@ impl OpenBackup {
         }
         let directory = parent_of(&link.path);
         let named = directory.join(&link.manifest.base_name);
-        let is_plain = Path::new(&link.manifest.base_name).file_name().is_some_and(|name| *name == *link.manifest.base_name);
+        let is_plain =
+            Path::new(&link.manifest.base_name).file_name().is_some_and(|name| *name == *link.manifest.base_name);
         if is_plain && is_base(&named) {
             return Link::open(storage, &named);
         }
@@ -107,7 +108,7 @@ impl OpenBackup {
     }
 
     fn no_base(&self, storage: &Arc<dyn Storage>, link: &Link, identity: &[u8; 16], named: &Path) -> Error {
-        let base = format_uuid(identity);
+        let base = uuid_text(identity);
         let candidate = self.bases.first().map(PathBuf::as_path).or_else(|| {
             let there = !link.manifest.base_name.is_empty() && storage.kind(named).ok().flatten().is_some();
             there.then_some(named)
@@ -115,14 +116,15 @@ impl OpenBackup {
         match candidate {
             Some(path) => {
                 let found = match Self::identity_in(storage, path) {
-                    Some(other) => format!("{} is {}", path.display(), format_uuid(&other)),
+                    Some(other) => format!("{} is {}", path.display(), uuid_text(&other)),
                     None => format!("{} is no backup", path.display()),
                 };
                 link.fault(BackupFault::BaseWrong { base, found })
             }
             None => {
                 let name = &link.manifest.base_name;
-                let hint = format!("it was called {name} when this backup was made; put it beside this one, or name it");
+                let hint =
+                    format!("it was called {name} when this backup was made; put it beside this one, or name it");
                 link.fault(BackupFault::BaseMissing { base, hint })
             }
         }
@@ -215,7 +217,7 @@ impl Backup {
             _ => None,
         });
         let (number, role) = mappings.into_iter().next().ok_or_else(|| structure("it holds no mapping".to_owned()))?;
-        let parsed = Mapping::parse(&*top.chunk(number)?, top.header.dialect, role);
+        let parsed = Mapping::parse(&top.chunk(number)?, top.header.dialect, role);
         let mapping = parsed.map_err(|corruption| structure(corruption.to_string()))?.mapping;
         check_mapping(&mapping, &top).map_err(structure)?;
         let chain = Arc::new(Chain { top, bases });
@@ -268,8 +270,8 @@ impl Backup {
         let manifest = self.manifest();
         let pages = || manifest.spaces.iter().flat_map(|space| &space.pages);
         BackupInfo {
-            identity: format_uuid(&header.identity),
-            base: header.base.map(|(base, _)| format_uuid(&base)),
+            identity: uuid_text(&header.identity),
+            base: header.base.map(|(base, _)| uuid_text(&base)),
             content_identity: hex(&manifest.content_identity),
             created: header.created / 1_000_000_000,
             incremental: header.flags.contains(BackupFlags::INCREMENTAL),
@@ -291,7 +293,10 @@ fn check_mapping(mapping: &Mapping, top: &Link) -> Result<(), String> {
         // A forensic backup of a repository without one of its data files has none of its pages.
         let is_absent = pages.iter().all(|page| page.digest().is_none());
         let agree = entries.len() == pages.len()
-            && entries.iter().zip(pages).all(|(entry, page)| is_absent || entry.physical.is_some() == page.digest().is_some());
+            && entries
+                .iter()
+                .zip(pages)
+                .all(|(entry, page)| is_absent || entry.physical.is_some() == page.digest().is_some());
         if !agree {
             return Err(format!("its mapping and its manifest disagree about the {space} pages"));
         }

@@ -2,8 +2,10 @@
 //!
 //! So an older backup of that name is only ever replaced by a complete new one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 use crate::base::error::{Error, Result};
 use crate::base::random::random_u64;
@@ -17,8 +19,9 @@ pub(crate) struct Target {
     storage: Arc<dyn Storage>,
     path: PathBuf,
     temporary: PathBuf,
-    file: Option<Box<dyn StorageFile>>,
+    file: Option<Arc<dyn StorageFile>>,
     written: u64,
+    early_sync: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Target {
@@ -29,7 +32,14 @@ impl Target {
         let temporary = path.with_file_name(format!("{name}.partial-{:08x}", random_u64() >> 32));
         let file = storage.open(&temporary, OpenMode::CreateNew);
         let file = file.map_err(|error| Error::io("create", &temporary, error))?;
-        Ok(Self { storage: storage.clone(), path: path.to_owned(), temporary, file: Some(file), written: 0 })
+        Ok(Self {
+            storage: storage.clone(),
+            path: path.to_owned(),
+            temporary,
+            file: Some(file.into()),
+            written: 0,
+            early_sync: None,
+        })
     }
 
     /// Bytes written so far.
@@ -37,9 +47,17 @@ impl Target {
         self.written
     }
 
-    /// The file, for a sync beside the writing.
-    pub(crate) fn file(&self) -> Option<&dyn StorageFile> {
-        self.file.as_deref()
+    /// Begins to make what is written durable, beside the writing of the rest: less is left to do at the end.
+    pub(crate) fn sync_early(&mut self) {
+        if let (Some(file), None) = (self.file.clone(), &self.early_sync) {
+            self.early_sync = Some(thread::spawn(move || file.sync()));
+        }
+    }
+
+    /// What came of the early sync. An error there may be told only once, so the last sync alone proves nothing.
+    fn join_early_sync(&mut self) -> io::Result<()> {
+        let panicked = |_| Err(io::Error::other("the thread that synced the file ended early"));
+        self.early_sync.take().map_or(Ok(()), |handle| handle.join().unwrap_or_else(panicked))
     }
 
     /// Appends bytes; gives the offset at which they lie.
@@ -55,8 +73,9 @@ impl Target {
 
     /// Makes the backup durable and gives it its name.
     pub(crate) fn publish(mut self) -> Result<()> {
+        let early = self.join_early_sync();
         if let Some(file) = self.file.take() {
-            file.sync().map_err(|error| Error::io("sync", &self.temporary, error))?;
+            early.and_then(|()| file.sync()).map_err(|error| Error::io("sync", &self.temporary, error))?;
         }
         let rename = self.storage.rename(&self.temporary, &self.path);
         rename.map_err(|error| Error::io("rename to the name of the backup", &self.path, error))?;
@@ -70,6 +89,7 @@ impl Target {
 impl Drop for Target {
     /// Takes an incomplete backup away.
     fn drop(&mut self) {
+        self.join_early_sync().ok();
         self.file = None;
         if !self.temporary.as_os_str().is_empty() {
             self.storage.remove_file(&self.temporary).ok();

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::base::error::{BackupFault, Error, Result};
 use crate::base::limits::MAX_BACKUP_CHAIN;
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
-use crate::base::parallel::{ordered, thread_count};
+use crate::base::parallel::{beside, ordered, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::random::random_uuid;
 use crate::base::site::FileRole;
@@ -26,6 +26,9 @@ use super::scrub::Scrub;
 use super::summary::summarise;
 use super::target::Target;
 use super::{BackupOptions, CHUNK_PAGES};
+
+/// The early sync begins when one part of this many is left to write.
+const EARLY_SYNC: usize = 3;
 
 /// What was backed up.
 #[derive(Debug, Clone)]
@@ -88,12 +91,13 @@ pub fn backup_in(
         is_forensic: options.forensic,
         compression: options.compression,
     };
-    writer.pages(&packer, threads, observer, &mut mapping)?;
+    writer.manifest.summary =
+        beside(threads, || summarise(&snapshot), || writer.pages(&packer, threads, observer, &mut mapping))?;
     writer.mapping(&snapshot, &mapping)?;
     if options.forensic {
         writer.forensic(repository)?;
     }
-    writer.finish(&snapshot, &mapping, base.as_ref())
+    writer.finish(&mapping, base.as_ref())
 }
 
 /// A backup needs both data files; a forensic one takes what is there.
@@ -190,13 +194,19 @@ impl<'o> Writer<'o> {
             None => Ok(None),
         };
         let is_scrubbed = packer.scrub.is_some();
-        ordered(jobs.len(), threads, || (), job, |packed| {
+        let mut left = jobs.len();
+        let take = |packed: Option<Packed>| {
             let Some(packed) = packed else { return Ok(()) };
+            left = left.saturating_sub(1);
+            if threads > 1 && left == jobs.len() / EARLY_SYNC {
+                self.target.sync_early();
+            }
             if is_scrubbed {
                 restate_checksums(mapping, &packed);
             }
             self.take(packed)
-        })
+        };
+        ordered(jobs.len(), threads, || (), job, take)
     }
 
     fn take(&mut self, packed: Packed) -> Result<()> {
@@ -204,7 +214,8 @@ impl<'o> Writer<'o> {
         let space = if packed.space == Space::Objects { objects } else { index };
         for done in &packed.pages {
             if let Some(state) = space.pages.get_mut(done.page.index()) {
-                *state = if done.is_included { PageState::Included(done.digest) } else { PageState::InBase(done.digest) };
+                *state =
+                    if done.is_included { PageState::Included(done.digest) } else { PageState::InBase(done.digest) };
             }
         }
         match packed.chunk {
@@ -226,11 +237,11 @@ impl<'o> Writer<'o> {
             (Dialect::V21, role @ FileRole::Mapping(_)) => role,
             (Dialect::V21, _) => FileRole::Mapping(1),
         };
-        self.bytes(ChunkKind::File(role), mapping.to_bytes())
+        self.bytes(ChunkKind::File(role), &mapping.to_bytes())
     }
 
-    fn bytes(&mut self, kind: ChunkKind, bytes: Vec<u8>) -> Result<()> {
-        let digest = digest(&bytes);
+    fn bytes(&mut self, kind: ChunkKind, bytes: &[u8]) -> Result<()> {
+        let digest = digest(bytes);
         let (header, framed) = byte_chunk(kind, bytes, self.options.compression);
         self.chunk(header, &framed, digest)
     }
@@ -238,9 +249,10 @@ impl<'o> Writer<'o> {
     /// Everything else that the files hold: mapping files as they are, free pages, ends of files.
     fn forensic(&mut self, repository: &Repository) -> Result<()> {
         let files = repository.files();
-        for role in FileRole::REPOSITORY.into_iter().filter(|role| !matches!(role, FileRole::Objects | FileRole::Index)) {
+        for role in FileRole::REPOSITORY.into_iter().filter(|role| !matches!(role, FileRole::Objects | FileRole::Index))
+        {
             if let Some(bytes) = files.read(role)? {
-                self.bytes(ChunkKind::File(role), bytes)?;
+                self.bytes(ChunkKind::File(role), &bytes)?;
             }
         }
         let data = files.open_data()?;
@@ -280,14 +292,13 @@ impl<'o> Writer<'o> {
         let mut bytes = vec![0; len];
         let read = read_exact_at(file.file.as_ref(), file.len - len as u64, &mut bytes);
         read.map_err(|error| Error::io("read", &file.path, error))?;
-        self.bytes(ChunkKind::Tail(space), bytes)
+        self.bytes(ChunkKind::Tail(space), &bytes)
     }
 
     /// Manifest, trailer, and the name.
-    fn finish(mut self, snapshot: &Snapshot, mapping: &Mapping, base: Option<&Backup>) -> Result<BackupSummary> {
+    fn finish(mut self, mapping: &Mapping, base: Option<&Backup>) -> Result<BackupSummary> {
         let [objects, index] = &self.manifest.spaces;
         self.manifest.content_identity = content_identity(mapping, [objects, index]);
-        self.manifest.summary = summarise(snapshot);
         if let Some(path) = base.map(Backup::path) {
             self.manifest.base_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         }

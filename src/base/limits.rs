@@ -12,6 +12,10 @@ pub const MAX_MAPPING_BYTES: u64 = 64 << 20;
 /// Longest key the engine writes, in bytes. The longest seen in a repository of Windows is 290.
 pub const MAX_KEY_BYTES: usize = 1024;
 
+/// Longest key the engine reads, in bytes: that of a page. Only a damaged page, whose keys name a long token over and over,
+/// has longer ones: megabytes each, gigabytes a page.
+pub const MAX_READ_KEY_BYTES: usize = 8192;
+
 /// Largest record the engine reads or writes, in bytes. The largest seen is 297,697.
 pub const MAX_RECORD_BYTES: u32 = 64 << 20;
 

@@ -72,6 +72,24 @@ pub(crate) fn ordered<T: Send, E: Send, W>(
     })
 }
 
+/// Does `aside` on a thread of its own while `main` runs, or before it when there is one thread alone.
+pub(crate) fn beside<A: Send, E>(
+    threads: usize,
+    aside: impl FnOnce() -> A + Send,
+    main: impl FnOnce() -> Result<(), E>,
+) -> Result<A, E> {
+    if threads <= 1 {
+        let result = aside();
+        return main().map(|()| result);
+    }
+    thread::scope(|scope| {
+        let handle = scope.spawn(aside);
+        let outcome = main();
+        let result = join(handle);
+        outcome.map(|()| result)
+    })
+}
+
 /// The result of a worker; its panic goes on in the caller.
 pub(crate) fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -85,13 +103,20 @@ mod tests {
     fn results_come_in_order_and_errors_end_it() {
         for threads in [1, 2, 5] {
             let mut seen = Vec::new();
-            let done = ordered(20, threads, || (), |(), job| if job == 13 { Err(job) } else { Ok(job) }, |job| {
-                seen.push(job);
-                Ok(())
-            });
+            let done = ordered(
+                20,
+                threads,
+                || (),
+                |(), job| if job == 13 { Err(job) } else { Ok(job) },
+                |job| {
+                    seen.push(job);
+                    Ok(())
+                },
+            );
             assert_eq!(done, Err(13));
             assert_eq!(seen, (0..13).collect::<Vec<_>>());
-            let refused = ordered(20, threads, || (), |(), job| Ok(job), |job| if job == 4 { Err("full") } else { Ok(()) });
+            let refused =
+                ordered(20, threads, || (), |(), job| Ok(job), |job| if job == 4 { Err("full") } else { Ok(()) });
             assert_eq!(refused, Err("full"));
             assert_eq!(ordered(0, threads, || (), |(), _| Err("never"), |(): ()| Ok(())), Ok(()));
         }

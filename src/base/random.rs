@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 /// A random 64-bit number, from the randomness with which the standard library seeds its hash maps.
 pub(crate) fn random_u64() -> u64 {
     // Each `RandomState` of a process has other keys; the hash of a fixed value under them is a keyed SipHash output.
-    RandomState::new().hash_one(0x6369_6d72_6570_6fu64)
+    RandomState::new().hash_one(0x0063_696D_7265_706F_u64)
 }
 
 /// An identity: a random UUID (version 4, RFC 9562).

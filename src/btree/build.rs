@@ -1,5 +1,7 @@
 //! Building a new index from sorted keys, bottom up: every node is written once, well filled.
 
+use std::collections::BTreeMap;
+
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes};
 use crate::format::index_node::{IndexNode, NodeSize, is_storable};
@@ -18,7 +20,7 @@ type KeyText = Box<[u8]>;
 #[derive(Debug, Default)]
 pub struct IndexBuilder {
     next: u32,
-    levels: Vec<Level>,
+    levels: BTreeMap<usize, Level>,
     last: Option<KeyText>,
 }
 
@@ -97,12 +99,7 @@ impl IndexBuilder {
     }
 
     fn level(&mut self, number: usize) -> &mut Level {
-        if self.levels.len() <= number {
-            self.levels.resize_with(number + 1, Level::default);
-        }
-        // The line above makes sure of it; the fallback never comes to be used.
-        let last = self.levels.len() - 1;
-        &mut self.levels[number.min(last)]
+        self.levels.entry(number).or_default()
     }
 
     /// Adds a key to the current node of a level, or closes that node with it.

@@ -18,6 +18,7 @@ use super::checksum::crc32;
 use crate::base::error::BackupFault;
 use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::FileRole;
+use crate::base::{narrow, widen};
 
 /// First bytes of a backup. The line ends and the end-of-file mark show what a transfer as text did to it.
 pub const MAGIC: [u8; 8] = *b"CIMBK\r\n\x1A";
@@ -128,7 +129,7 @@ impl Header {
         let mut raw = HeaderRaw {
             magic: MAGIC,
             version: U32::new(VERSION),
-            length: U32::new(HEADER_SIZE as u32),
+            length: U32::new(narrow(HEADER_SIZE)),
             identity: self.identity,
             base,
             base_seal,
@@ -173,7 +174,7 @@ impl Header {
             22 => Dialect::V22,
             _ => return Err(wrong("dialect")),
         };
-        if raw.length.get() != HEADER_SIZE as u32 || raw.zeros != [0; 20] {
+        if widen(raw.length.get()) != HEADER_SIZE || raw.zeros != [0; 20] {
             return Err(wrong("length"));
         }
         let incremental = flags.contains(BackupFlags::INCREMENTAL);
@@ -284,9 +285,9 @@ pub struct ChunkHeader {
 }
 
 impl ChunkHeader {
-    /// Bytes of the payload when it is not compressed: for pages, their numbers, then the pages.
+    /// Bytes of the payload when it is not compressed: for pages, those, then their numbers of four bytes.
     pub const fn raw_len(&self) -> u64 {
-        if self.kind.has_pages() { self.count as u64 * (4 + PAGE_SIZE as u64) } else { self.count as u64 }
+        if self.kind.has_pages() { self.count as u64 * (PAGE_SIZE as u64 + 4) } else { self.count as u64 }
     }
 
     /// The bytes.

@@ -17,6 +17,7 @@ use std::cmp::Ordering;
 
 use super::bytes::{u16_at, u32_at};
 use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::limits::MAX_READ_KEY_BYTES;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes};
 use crate::base::site::Site;
 use crate::base::widen;
@@ -165,11 +166,15 @@ impl<'p> IndexPage<'p> {
 
     /// Appends the text of a key; `None`, and a part of it, when the key is damaged.
     pub fn append_key(&self, key: usize, text: &mut Vec<u8>) -> Option<()> {
+        let end = text.len().saturating_add(MAX_READ_KEY_BYTES);
         for (position, number) in self.token_numbers(key)?.enumerate() {
             if position > 0 {
                 text.push(SEPARATOR);
             }
             text.extend_from_slice(self.token(number)?);
+            if text.len() > end {
+                return None;
+            }
         }
         Some(())
     }
@@ -236,31 +241,37 @@ impl<'p> IndexPage<'p> {
     }
 
     fn check_children(&self, no_child: u32, site: Site, findings: &mut Vec<Corruption>) {
-        let set = self.children().filter(|&child| child != no_child).count();
-        if set != 0 && set != self.keys + 1 {
+        let absent = self.children().filter(|&child| child == no_child).count();
+        // "No page" is "none" in dialect 2.2, and in 2.1 neither that nor a page.
+        let set = self.children().filter(|&child| child != no_child && LogicalPage::new(child).is_some()).count();
+        if ![absent, set].contains(&(self.keys + 1)) {
             let detail = format!("{set} of {} children are set", self.keys + 1);
             findings.push(Corruption::new(CorruptionCode::IndexChildrenMixed, site.at_index(self.children_at), detail));
         }
     }
 
-    /// Every definition lies in the table, they fill it without gap or overlap, and name tokens that exist.
+    /// Every definition lies in the table, they fill it without gap or overlap, name tokens that exist, and give keys that
+    /// are neither empty nor too long.
     fn check_definitions(&self, site: Site, findings: &mut Vec<Corruption>) {
         let mut ranges = Vec::with_capacity(self.keys);
         let mut used = vec![false; self.tokens];
+        let lengths: Vec<usize> =
+            (0..).take(self.tokens).map(|number| self.token(number).map_or(0, <[u8]>::len)).collect();
         for key in 0..self.keys {
             let (Some(offset), Some(numbers)) = (self.definition_offset(key), self.token_numbers(key)) else {
                 findings.push(self.damaged_key(key, site));
                 return;
             };
             ranges.push((offset, offset + 1 + numbers.len()));
-            let empty = numbers.len() == 0;
-            for number in numbers {
-                match used.get_mut(usize::from(number)) {
-                    Some(used) => *used = true,
-                    None => return findings.push(self.damaged_key(key, site)),
+            let (count, mut length) = (numbers.len(), 0);
+            for number in numbers.map(usize::from) {
+                match (used.get_mut(number), lengths.get(number)) {
+                    (Some(used), Some(token)) => (*used, length) = (true, length + token),
+                    _ => return findings.push(self.damaged_key(key, site)),
                 }
             }
-            if empty {
+            // A separator stands in front of each token but the first.
+            if count == 0 || length + count - 1 > MAX_READ_KEY_BYTES {
                 return findings.push(self.damaged_key(key, site));
             }
         }
@@ -312,7 +323,8 @@ enum TokenOrder {
 fn compare_token(heap: &[u8], text: &[u8]) -> Option<TokenOrder> {
     // Most comparisons meet an equal token: that of the namespace, which all keys of a page tend to share. A whole-word
     // comparison up to the next separator settles it without a look at single bytes.
-    let word = text.iter().position(|&byte| byte == SEPARATOR).unwrap_or(text.len());
+    // A zero in the text ends the word too: it must not run on into the next token.
+    let word = text.iter().position(|&byte| byte == SEPARATOR || byte == 0).unwrap_or(text.len());
     if heap.get(word) == Some(&0) && heap.get(..word) == text.get(..word) {
         return Some(TokenOrder::Prefix(word));
     }

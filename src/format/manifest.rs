@@ -268,19 +268,20 @@ mod tests {
         ];
         let space = (prop::collection::vec(page, 0..30), any::<u64>())
             .prop_map(|(pages, file_length)| SpaceManifest { pages, file_length });
-        let chunk = (any::<u64>(), any::<[u32; 5]>(), any::<Digest>()).prop_map(|(offset, numbers, digest)| ChunkEntry {
-            offset,
-            header: ChunkHeader {
-                kind: ChunkKind::FreePages(Space::Index),
-                codec: 1,
-                first: numbers[0],
-                last: numbers[1],
-                count: numbers[2],
-                stored: numbers[3],
-                payload_crc: numbers[4],
-            },
-            digest,
-        });
+        let chunk =
+            (any::<u64>(), any::<[u32; 5]>(), any::<Digest>()).prop_map(|(offset, numbers, digest)| ChunkEntry {
+                offset,
+                header: ChunkHeader {
+                    kind: ChunkKind::FreePages(Space::Index),
+                    codec: 1,
+                    first: numbers[0],
+                    last: numbers[1],
+                    count: numbers[2],
+                    stored: numbers[3],
+                    payload_crc: numbers[4],
+                },
+                digest,
+            });
         let namespace = ("NS_[0-9A-F]{4}", any::<[u64; 3]>()).prop_map(|(token, n)| NamespaceSummary {
             token,
             keys: n[0],

@@ -29,7 +29,8 @@ pub const MULTI_PAGE_ID: u32 = 1;
 pub const MULTI_PAGE_OFFSET: usize = 2 * DESCRIPTOR_SIZE;
 
 /// Free bytes of a page without records.
-pub const EMPTY_PAGE_FREE: u32 = (PAGE_SIZE - DESCRIPTOR_SIZE) as u32;
+pub const EMPTY_PAGE_FREE: u32 = 8176;
+const _: () = assert!(widen(EMPTY_PAGE_FREE) == PAGE_SIZE - DESCRIPTOR_SIZE);
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy, Debug)]
 #[repr(C)]
@@ -69,6 +70,10 @@ impl Descriptor {
     }
 }
 
+const PAGE_BYTES: u32 = 8192;
+const HEAD_BYTES: u32 = 32;
+const _: () = assert!(widen(PAGE_BYTES) == PAGE_SIZE && widen(HEAD_BYTES) == MULTI_PAGE_OFFSET);
+
 /// Whether a record of this size needs pages of its own.
 pub const fn is_multi_page(size: u32) -> bool {
     size as usize + MULTI_PAGE_OFFSET > PAGE_SIZE
@@ -76,8 +81,9 @@ pub const fn is_multi_page(size: u32) -> bool {
 
 /// Pages that a multi-page record of this size takes.
 pub const fn pages_of(size: u32) -> u32 {
-    let pages = (size as u64 + MULTI_PAGE_OFFSET as u64).div_ceil(PAGE_SIZE as u64);
-    pages as u32
+    // The head takes as much as two descriptors; without overflow for sizes near the end of 32 bits.
+    let rest = size % PAGE_BYTES + HEAD_BYTES;
+    size / PAGE_BYTES + rest.div_ceil(PAGE_BYTES)
 }
 
 /// Offset in its last page at which a multi-page record ends.
@@ -132,6 +138,10 @@ impl<'p> ObjectPage<'p> {
     pub fn check_single(&self, site: Site) -> Vec<Corruption> {
         let mut findings = Vec::new();
         let mut expected = DESCRIPTOR_SIZE * (self.descriptors + 1);
+        if expected > PAGE_SIZE {
+            let detail = "no zero descriptor closes the table of contents";
+            return vec![Corruption::new(CorruptionCode::RecordPacking, site, detail)];
+        }
         let mut ids = Vec::with_capacity(self.descriptors);
         for (number, descriptor) in self.descriptors().enumerate() {
             let site = site.at_index(number * DESCRIPTOR_SIZE);

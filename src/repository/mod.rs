@@ -4,7 +4,9 @@ mod build;
 pub(crate) mod lock;
 mod open;
 mod snapshot;
+mod unmapped;
 
 pub use build::BulkBuilder;
 pub use open::{OpenOptions, Repository};
 pub use snapshot::{Counts, Snapshot};
+pub use unmapped::UnmappedFiles;

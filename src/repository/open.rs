@@ -7,7 +7,7 @@ use crate::base::error::Result;
 use crate::base::page_no::Space;
 use crate::base::site::FileRole;
 use crate::format::Dialect;
-use crate::pager::files::{DataFiles, RepositoryFiles};
+use crate::pager::files::RepositoryFiles;
 use crate::pager::generation::{Generation, Refusal, read_all};
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::pager::recover::{Choice, Chosen, choose};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::base::corruption::Corruption;
 use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
 use crate::btree::scan::{Direction, KeyRange, Scan};
@@ -105,6 +106,11 @@ impl Snapshot {
         let mut bytes = Box::new([0; PAGE_SIZE]);
         self.image.read_unchecked(space, page, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// What is wrong with the checksum of a page; nothing for a page that cannot be read.
+    pub fn check_page(&self, space: Space, page: LogicalPage) -> Option<Corruption> {
+        self.image.check_page(space, page, &*self.page(space, page).ok()?)
     }
 
     /// Counts what the repository holds. What cannot be read is counted as that.

@@ -1,12 +1,13 @@
 //! Restoring as a new repository.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::backup::Backup;
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::ordered;
 use crate::base::progress::{Monitor, Observer, Phase};
+use crate::base::site::FileRole;
 use crate::format::mapping::Mapping;
 use crate::pager::fresh::{FreshRepository, place_densely, remove_staged};
 use crate::pager::image::Image;
@@ -15,7 +16,6 @@ use crate::storage::{Directory, EntryKind, parent_of};
 
 use super::target::sibling;
 use super::{Installed, RestoreSummary};
-use crate::base::site::FileRole;
 
 /// Pages written at once.
 const RUN: usize = 32;
@@ -75,7 +75,7 @@ pub(crate) fn aside(
 }
 
 /// W-7: the new directory is complete and durable; the old one is durably renamed before it takes its place.
-fn switch(directory: &Directory, staging: &Directory, old: &PathBuf) -> Result<()> {
+fn switch(directory: &Directory, staging: &Directory, old: &Path) -> Result<()> {
     let storage = &directory.storage;
     let parent = parent_of(&directory.path);
     let sync = || storage.sync_dir(parent).map_err(|error| Error::io("sync directory", parent, error));
@@ -92,7 +92,7 @@ fn switch(directory: &Directory, staging: &Directory, old: &PathBuf) -> Result<(
 }
 
 /// Files that are no part of the repository (a backup kept in its directory, say) go back to where they were.
-fn bring_back(directory: &Directory, old: &std::path::Path) {
+fn bring_back(directory: &Directory, old: &Path) {
     let storage = &directory.storage;
     let Ok(entries) = storage.read_dir(old) else { return };
     for entry in entries.into_iter().filter(|entry| FileRole::from_file_name(&entry.name).is_none()) {

@@ -131,9 +131,7 @@ fn validate(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -
     let report = backup.verify(verify, observer)?.repository;
     match (report.findings.into_iter().next(), report.unchecked.first()) {
         (Some(finding), _) => Err(Error::backup(backup.path(), BackupFault::Inconsistent(Box::new(finding)))),
-        (None, Some(unchecked)) => {
-            Err(Error::backup(backup.path(), BackupFault::Structure(unchecked.to_string())))
-        }
+        (None, Some(unchecked)) => Err(Error::backup(backup.path(), BackupFault::Structure(unchecked.to_string()))),
         (None, None) => Ok(()),
     }
 }

@@ -49,8 +49,7 @@ pub(crate) fn over(
     let (on_disk, _) = read_all(current.files(), &current.files().open_data()?)?;
     let next = NextGeneration::begin(current.files().clone(), &on_disk)?;
     let (old, new) = (current.snapshot(), backup.snapshot());
-    let restore =
-        Restore { old: old.image(), new: new.image(), on_disk: &on_disk, next: &next, threads, observer };
+    let restore = Restore { old: old.image(), new: new.image(), on_disk: &on_disk, next: &next, threads, observer };
     let written = restore.write();
     let Written { objects, index, pages_written, pages_kept } = match written {
         Ok(written) => written,
@@ -132,12 +131,7 @@ impl Restore<'_> {
         Ok(all)
     }
 
-    fn write_pages(
-        &self,
-        space: Space,
-        placed: &[(LogicalPage, PhysicalPage)],
-        monitor: &Monitor<'_>,
-    ) -> Result<()> {
+    fn write_pages(&self, space: Space, placed: &[(LogicalPage, PhysicalPage)], monitor: &Monitor<'_>) -> Result<()> {
         let batches: Vec<&[(LogicalPage, PhysicalPage)]> = placed.chunks(BATCH).collect();
         let work = |bytes: &mut Box<[u8; PAGE_SIZE]>, number: usize| {
             for &(page, physical) in batches.get(number).copied().unwrap_or_default() {

@@ -38,6 +38,18 @@ pub(crate) struct KeyPlace {
 
 /// Checks the index.
 pub(crate) fn check(image: &Image, threads: usize, observer: &dyn Observer, findings: &mut Findings) -> Result<Tree> {
+    let mut part = walk(image, threads, observer)?;
+    if part.has_page_twice && threads > 1 {
+        // Which of the ways to a page comes first is chance among threads, and the findings hang on it. Whether there is
+        // such a page is none.
+        part = walk(image, 1, observer)?;
+    }
+    findings.absorb(part.findings);
+    Ok(Tree { keys: part.keys, references: part.references, is_complete: !part.is_broken })
+}
+
+/// Goes through the whole index.
+fn walk(image: &Image, threads: usize, observer: &dyn Observer) -> Result<Part> {
     let section = &image.mapping().index;
     let monitor = Monitor::new(observer, Phase::CheckIndex, section.mapped_count().into());
     let seen: Vec<AtomicBool> = section.entries.iter().map(|_| AtomicBool::new(false)).collect();
@@ -53,8 +65,7 @@ pub(crate) fn check(image: &Image, threads: usize, observer: &dyn Observer, find
     if !part.is_broken {
         unreached(image, &seen, &mut part.findings);
     }
-    findings.absorb(part.findings);
-    Ok(Tree { keys: part.keys, references: part.references, is_complete: !part.is_broken })
+    Ok(part)
 }
 
 /// The admin page of dialect 2.1, logical page 0.
@@ -92,6 +103,7 @@ struct Part {
     leaf_depth: Option<usize>,
     findings: Findings,
     is_broken: bool,
+    has_page_twice: bool,
 }
 
 impl Part {
@@ -153,6 +165,7 @@ impl Part {
         self.references.extend(next.references);
         self.findings.absorb(next.findings);
         self.is_broken |= next.is_broken;
+        self.has_page_twice |= next.has_page_twice;
     }
 }
 
@@ -220,6 +233,7 @@ impl Walk<'_> {
         let site = self.image.site(Space::Index, page);
         if self.seen.get(page.index()).is_some_and(|seen| seen.swap(true, Ordering::Relaxed)) {
             part.broken(Corruption::new(CorruptionCode::IndexPageTwice, site, ""));
+            part.has_page_twice = true;
             return Ok(None);
         }
         if depth >= MAX_TREE_DEPTH {

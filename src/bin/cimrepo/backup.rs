@@ -1,0 +1,108 @@
+//! `backup`: a consistent backup in one file.
+
+use std::path::PathBuf;
+
+use cimrepo::backup::{BackupOptions, Compression, backup, hex, uuid_text};
+use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::repository::Repository;
+use clap::Args;
+use serde::Serialize;
+
+use super::output::{Failure, Output, human_bytes};
+use super::progress::Bar;
+use super::source::warn;
+
+/// Write a consistent backup of a repository to one file
+///
+/// The file holds the current generation: every page with its checksum, and a digest over all. It is written beside FILE and
+/// renamed when it is complete and durable, so an older backup of that name is only ever replaced by a whole new one.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cimrepo backup C:\\Windows\\System32\\wbem\\Repository monday.cimbak
+  cimrepo backup /evidence/Repository tuesday.cimbak --base monday.cimbak
+  cimrepo backup /evidence/Repository all.cimbak --forensic")]
+pub struct Arguments {
+    /// Directory of the repository
+    repo: PathBuf,
+
+    /// File to write
+    file: PathBuf,
+
+    /// Leave out pages that this older backup holds; it is needed to restore
+    #[arg(long, value_name = "FILE")]
+    base: Option<PathBuf>,
+
+    /// Zero the slack of pages, where remains of deleted objects are
+    #[arg(long, conflicts_with = "forensic")]
+    scrub: bool,
+
+    /// Keep everything: free pages, older generations, pages that do not match their checksum
+    #[arg(long)]
+    forensic: bool,
+
+    /// Do not compress
+    #[arg(long)]
+    no_compress: bool,
+
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    file: String,
+    identity: String,
+    content_identity: String,
+    generation: u32,
+    pages: u64,
+    pages_in_base: u64,
+    bytes: u64,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let repository = Repository::open_read_only(&self.repo)?;
+        warn(&repository);
+        let options = BackupOptions {
+            compression: if self.no_compress { Compression::None } else { Compression::default() },
+            base: self.base,
+            scrub: self.scrub,
+            forensic: self.forensic,
+            threads: None,
+        };
+        let summary = {
+            let bar = Bar::new();
+            backup(&repository, &self.file, &options, &bar)?
+        };
+        let mut output = Output::new(self.json);
+        if output.is_json() {
+            let row = Row {
+                file: self.file.display().to_string(),
+                identity: uuid_text(&summary.identity),
+                content_identity: hex(&summary.content_identity),
+                generation: summary.generation,
+                pages: summary.pages,
+                pages_in_base: summary.pages_in_base,
+                bytes: summary.bytes,
+            };
+            output.row("backup", &row)?;
+        } else {
+            let base = if summary.pages_in_base > 0 {
+                format!(", {} more in the base", summary.pages_in_base)
+            } else {
+                String::new()
+            };
+            output.line(format!(
+                "generation {} backed up to {}: {} pages{base}, {}",
+                summary.generation,
+                self.file.display(),
+                summary.pages,
+                human_bytes(summary.bytes)
+            ))?;
+        }
+        output.finish()?;
+        Ok(Outcome::Done)
+    }
+}

@@ -1,0 +1,244 @@
+//! `info`: what is it, and how much does it hold?
+
+use cimrepo::backup::{Backup, BackupInfo};
+use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::page_no::{PAGE_SIZE, Space};
+use cimrepo::format::Dialect;
+use cimrepo::format::manifest::Summary;
+use cimrepo::repository::{Counts, Repository, UnmappedFiles};
+use clap::Args;
+use serde::Serialize;
+
+use super::output::{Failure, Output, human_bytes};
+use super::source::{Source, SourceArguments};
+
+/// Show what a repository or backup is and how much it holds
+///
+/// Where no mapping file can be read, it says why, and counts the pages of OBJECTS.DATA that look like pages of objects.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cimrepo info /evidence/wbem/Repository
+  cimrepo info monday.cimbak --json")]
+pub struct Arguments {
+    #[command(flatten)]
+    source: SourceArguments,
+
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct SpaceRow {
+    logical_pages: u32,
+    mapped_pages: u32,
+    physical_pages: u32,
+    free_pages: usize,
+}
+
+#[derive(Serialize)]
+struct RepositoryRow {
+    directory: String,
+    dialect: Dialect,
+    generation: u32,
+    transaction: u32,
+    shutdown_flag: u32,
+    generations: Vec<u32>,
+    whole: bool,
+    missing: Vec<String>,
+    objects: SpaceRow,
+    index: SpaceRow,
+    content: Counts,
+}
+
+#[derive(Serialize)]
+struct BackupRow<'b> {
+    file: String,
+    dialect: Dialect,
+    generation: u32,
+    transaction: u32,
+    #[serde(flatten)]
+    info: BackupInfo,
+    content: &'b Summary,
+}
+
+#[derive(Serialize)]
+struct UnmappedRow {
+    directory: String,
+    physical_pages: Option<u64>,
+    object_pages: u64,
+    records: u64,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let mut output = Output::new(self.json);
+        let outcome = match self.source.open() {
+            Ok(Source::Repository(repository)) => repository_info(&repository, &mut output).map(|()| Outcome::Done),
+            Ok(Source::Backup(backup)) => backup_info(&backup, &mut output).map(|()| Outcome::Done),
+            Err(Failure::Engine(error @ cimrepo::Error::NotARepository { .. })) => {
+                if let Ok(files) = UnmappedFiles::open(&self.source.path) {
+                    unmapped_info(&files, &mut output)?;
+                }
+                Err(error.into())
+            }
+            Err(failure) => Err(failure),
+        };
+        output.finish()?;
+        outcome
+    }
+}
+
+fn space_row(repository: &Repository, space: Space) -> SpaceRow {
+    let snapshot = repository.snapshot();
+    let section = snapshot.mapping().section(space);
+    SpaceRow {
+        logical_pages: section.logical_pages(),
+        mapped_pages: section.mapped_count(),
+        physical_pages: section.physical_pages,
+        free_pages: section.free.len(),
+    }
+}
+
+fn repository_info(repository: &Repository, output: &mut Output) -> Result<(), Failure> {
+    let snapshot = repository.snapshot();
+    let mapping = snapshot.mapping();
+    let row = RepositoryRow {
+        directory: repository.files().directory.path.display().to_string(),
+        dialect: repository.dialect(),
+        generation: mapping.generation(),
+        transaction: mapping.transaction(),
+        shutdown_flag: mapping.shutdown_flag,
+        generations: repository.generations()?,
+        whole: repository.is_whole(),
+        missing: repository.missing().map(|role| role.to_string()).collect(),
+        objects: space_row(repository, Space::Objects),
+        index: space_row(repository, Space::Index),
+        content: snapshot.counts(),
+    };
+    if output.is_json() {
+        return output.row("repository", &row);
+    }
+    output.field("repository", &row.directory)?;
+    output.field("dialect", dialect_words(row.dialect))?;
+    let flag =
+        if row.dialect == Dialect::V22 { format!(", shutdown flag {}", row.shutdown_flag) } else { String::new() };
+    output.field("generation", format!("{} (transaction {}{flag})", row.generation, row.transaction))?;
+    let generations: Vec<String> = row.generations.iter().map(ToString::to_string).collect();
+    output.field("on disk", generations.join(", "))?;
+    output.field("objects", space_words(&row.objects))?;
+    output.field("index", space_words(&row.index))?;
+    let Counts { keys, class_definitions, instances, namespaces, records, unreadable } = row.content;
+    output.field("content", content_words(keys, namespaces, class_definitions, instances, records))?;
+    if unreadable > 0 {
+        output.field("", format!("{unreadable} parts could not be read; `cimrepo verify` says which"))?;
+    }
+    Ok(())
+}
+
+fn dialect_words(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::V21 => "2.1 (Windows XP, Server 2003)",
+        Dialect::V22 => "2.2 (Windows Vista and later)",
+    }
+}
+
+fn space_words(space: &SpaceRow) -> String {
+    let free = u64::try_from(space.free_pages).unwrap_or(0) * PAGE_SIZE as u64;
+    format!(
+        "{} pages ({}), {} free ({})",
+        space.mapped_pages,
+        human_bytes(u64::from(space.mapped_pages) * PAGE_SIZE as u64),
+        space.free_pages,
+        human_bytes(free)
+    )
+}
+
+fn content_words(keys: u64, namespaces: u64, classes: u64, instances: u64, records: u64) -> String {
+    format!(
+        "{namespaces} namespaces, {classes} class definitions, {instances} instances ({keys} keys, {records} records)"
+    )
+}
+
+fn backup_info(backup: &Backup, output: &mut Output) -> Result<(), Failure> {
+    let (header, info, summary) = (backup.header(), backup.info(), &backup.manifest().summary);
+    if output.is_json() {
+        let row = BackupRow {
+            file: backup.path().display().to_string(),
+            dialect: header.dialect,
+            generation: header.generation,
+            transaction: header.transaction,
+            info,
+            content: summary,
+        };
+        return output.row("backup", &row);
+    }
+    output.field("backup", backup.path().display())?;
+    output.field("identity", &info.identity)?;
+    if let Some(base) = &info.base {
+        output.field("based on", format!("{base} ({} backups in the chain)", info.chain))?;
+    }
+    output.field("content", format!("SHA-256 {}", info.content_identity))?;
+    output.field("created", utc(info.created))?;
+    output.field("dialect", dialect_words(header.dialect))?;
+    output.field("generation", format!("{} (transaction {})", header.generation, header.transaction))?;
+    let kinds = [(info.incremental, "incremental"), (info.scrubbed, "scrubbed"), (info.forensic, "forensic")];
+    let kinds: Vec<&str> = kinds.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
+    output.field("kind", if kinds.is_empty() { "full".to_owned() } else { kinds.join(", ") })?;
+    let base = if info.incremental { format!(", {} in the base", info.pages_in_base) } else { String::new() };
+    output.field("size", format!("{} for {} pages{base}", human_bytes(info.bytes), info.pages))?;
+    let namespaces = summary.namespaces.len() as u64;
+    let words = content_words(summary.keys, namespaces, summary.class_definitions, summary.instances, summary.records);
+    output.field("holds", words)
+}
+
+/// Seconds since 1970 as a date and time.
+fn utc(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days since 0000-03-01, in eras of 400 years; years begin in March, so that leap days come last.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year_of_era + carry;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+}
+
+fn unmapped_info(files: &UnmappedFiles, output: &mut Output) -> Result<(), Failure> {
+    let (mut object_pages, mut records) = (0, 0);
+    if let Ok(pages) = files.object_pages() {
+        for page in pages {
+            object_pages += 1;
+            records += page?.descriptors.len() as u64;
+        }
+    }
+    let directory = files.files().directory.path.display().to_string();
+    let physical_pages = files.pages(Space::Objects);
+    if output.is_json() {
+        return output.row("unmapped", &UnmappedRow { directory, physical_pages, object_pages, records });
+    }
+    output.field("repository", format!("{directory}, without a usable mapping"))?;
+    if let Some(pages) = physical_pages {
+        let text = format!("{pages} physical pages, {object_pages} look like pages of objects, {records} records");
+        output.field("objects", text)?;
+        output.field("", "`cimrepo page … objects --physical` lists them")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::utc;
+
+    #[test]
+    fn dates() {
+        assert_eq!(utc(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(utc(951_782_400), "2000-02-29 00:00:00 UTC");
+        assert_eq!(utc(4_107_542_399), "2100-02-28 23:59:59 UTC");
+        assert_eq!(utc(4_107_542_400), "2100-03-01 00:00:00 UTC");
+    }
+}

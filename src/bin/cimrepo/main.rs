@@ -1,0 +1,77 @@
+//! The `cimrepo` command: reads, verifies, backs up and restores a Windows CIM (WMI) repository.
+
+mod backup;
+mod demo;
+mod info;
+mod keys;
+mod output;
+mod page;
+mod progress;
+mod restore;
+mod source;
+mod verify;
+
+use std::process::ExitCode;
+
+use cimrepo::base::error::ExitCode as Outcome;
+use clap::{Parser, Subcommand};
+
+use output::Failure;
+
+/// Reads, verifies, backs up and restores the Windows CIM (WMI) repository as it lies on disk.
+///
+/// REPO is the directory that holds OBJECTS.DATA, or one above it (wbem, Repository). Reading never changes anything there.
+#[derive(Debug, Parser)]
+#[command(name = "cimrepo", version, max_term_width = 100, after_help = EXIT_CODES, propagate_version = true)]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 findings or nothing found, 2 usage, 3 I/O, 4 corrupt or not a repository or backup,
+5 busy or locked, 70 a fault of this program.
+
+Examples:
+  cimrepo demo /tmp/demo                         see it all at work on a repository made for it
+  cimrepo verify /evidence/wbem/Repository       is it consistent?
+  cimrepo backup /evidence/wbem/Repository monday.cimbak
+  cimrepo restore monday.cimbak /restored/Repository";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Demo(demo::Arguments),
+    Info(info::Arguments),
+    Verify(verify::Arguments),
+    Backup(backup::Arguments),
+    Restore(restore::Arguments),
+    Keys(keys::Arguments),
+    Page(page::Arguments),
+}
+
+impl Verb {
+    fn run(self) -> Result<Outcome, Failure> {
+        match self {
+            Verb::Demo(arguments) => arguments.run(),
+            Verb::Info(arguments) => arguments.run(),
+            Verb::Verify(arguments) => arguments.run(),
+            Verb::Backup(arguments) => arguments.run(),
+            Verb::Restore(arguments) => arguments.run(),
+            Verb::Keys(arguments) => arguments.run(),
+            Verb::Page(arguments) => arguments.run(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let verb = Command::parse().verb;
+    let outcome = match std::panic::catch_unwind(|| verb.run()) {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(failure)) => failure.report(),
+        Err(_) => {
+            eprintln!("cimrepo: this is a fault of the program; please report the message above with what you did");
+            Outcome::Bug
+        }
+    };
+    ExitCode::from(outcome as u8)
+}

@@ -1,0 +1,53 @@
+//! Progress on a terminal; nothing anywhere else.
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use cimrepo::base::progress::{Observer, Phase, Progress};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// An operation that ends sooner than this shows no bar.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A bar on standard error.
+pub struct Bar {
+    bar: ProgressBar,
+    started: Instant,
+}
+
+impl Bar {
+    pub fn new() -> Self {
+        let bar = ProgressBar::hidden();
+        if let Ok(style) = ProgressStyle::with_template("{msg:18} {wide_bar} {pos}/{len} pages") {
+            bar.set_style(style);
+        }
+        Self { bar, started: Instant::now() }
+    }
+}
+
+impl Observer for Bar {
+    fn progress(&self, progress: Progress) -> ControlFlow<()> {
+        if self.started.elapsed() >= PATIENCE && std::io::stderr().is_terminal() {
+            if self.bar.is_hidden() {
+                self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
+            self.bar.set_length(progress.total);
+            self.bar.set_position(progress.done);
+            self.bar.set_message(match progress.phase {
+                Phase::CheckObjects => "checking objects",
+                Phase::CheckIndex => "checking index",
+                Phase::Backup => "backing up",
+                Phase::Restore => "restoring",
+                _ => "working",
+            });
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

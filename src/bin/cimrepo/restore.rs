@@ -1,0 +1,100 @@
+//! `restore`: a repository from a backup.
+
+use std::path::PathBuf;
+
+use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::restore::{Existing, Installed, RestoreOptions, RestoreSummary, restore};
+use clap::Args;
+use serde::Serialize;
+
+use super::output::{Failure, Output};
+use super::progress::Bar;
+use super::source::open_backup;
+
+/// Restore a backup to a directory
+///
+/// The whole backup is checked before anything is touched, and a crash at any moment leaves the old repository or the new
+/// one. Over a healthy repository the backup becomes its next generation; a damaged one is kept as REPO.001 … REPO.009.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cimrepo restore monday.cimbak /restored/Repository
+  cimrepo restore tuesday.cimbak C:\\Windows\\System32\\wbem\\Repository --force")]
+pub struct Arguments {
+    /// The backup
+    file: PathBuf,
+
+    /// Directory to restore to: a new one, an empty one, or with --force that of a repository
+    repo: PathBuf,
+
+    /// Replace the repository that is there
+    #[arg(long)]
+    force: bool,
+
+    /// Where the base of an incremental backup is, if not beside it; may be given several times
+    #[arg(long, value_name = "FILE")]
+    base: Vec<PathBuf>,
+
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    directory: String,
+    installed: &'static str,
+    generation: Option<u32>,
+    set_aside: Option<String>,
+    pages_written: u64,
+    pages_kept: u64,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let backup = open_backup(&self.file, &self.base)?;
+        let existing = if self.force { Existing::Replace } else { Existing::Refuse };
+        let summary = {
+            let bar = Bar::new();
+            restore(&backup, &self.repo, RestoreOptions { existing, threads: None }, &bar)?
+        };
+        let mut output = Output::new(self.json);
+        if output.is_json() {
+            output.row("restore", &row(&summary))?;
+        } else {
+            output.line(sentence(&summary))?;
+        }
+        output.finish()?;
+        Ok(Outcome::Done)
+    }
+}
+
+fn row(summary: &RestoreSummary) -> Row {
+    let (installed, generation, set_aside) = match &summary.installed {
+        Installed::NextGeneration { generation } => ("next-generation", Some(*generation), None),
+        Installed::SetAside { old } => ("set-aside", None, Some(old.display().to_string())),
+        _ => ("new", None, None),
+    };
+    Row {
+        directory: summary.directory.display().to_string(),
+        installed,
+        generation,
+        set_aside,
+        pages_written: summary.pages_written,
+        pages_kept: summary.pages_kept,
+    }
+}
+
+fn sentence(summary: &RestoreSummary) -> String {
+    let directory = summary.directory.display();
+    let how = match &summary.installed {
+        Installed::NextGeneration { generation } => {
+            format!("as generation {generation} of the repository that was there")
+        }
+        Installed::SetAside { old } => format!("as a new repository; the old one is now {}", old.display()),
+        _ => "as a new repository".to_owned(),
+    };
+    let kept =
+        if summary.pages_kept > 0 { format!(", {} were there already", summary.pages_kept) } else { String::new() };
+    format!("restored to {directory} {how}: {} pages written{kept}", summary.pages_written)
+}

@@ -1,0 +1,76 @@
+//! What can be seen of OBJECTS.DATA when no mapping can be read.
+
+use std::path::Path;
+
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::error::{Error, Result};
+use crate::base::page_no::{PAGE_SIZE, PageBytes, PhysicalPage, Space};
+use crate::base::site::{FileRole, Site};
+use crate::heap::carve::{CarvedPage, carve};
+use crate::pager::files::{DataFile, DataFiles, RepositoryFiles};
+use crate::storage::{Directory, read_exact_at};
+
+/// The data files of a repository, read by physical page, without any mapping.
+///
+/// What it shows is candidates: a page may be free and its records deleted, and of a record on several pages only the
+/// beginning is found.
+#[derive(Debug)]
+pub struct UnmappedFiles {
+    files: RepositoryFiles,
+    data: DataFiles,
+}
+
+impl UnmappedFiles {
+    /// Opens the data files in a directory, as far as they are there, for reading.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system refuses, [`Error::NotARepository`] when there is no file of a repository.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_in(&Directory::real(path.as_ref()))
+    }
+
+    /// As [`open`](Self::open), in a directory of any storage.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_in(directory: &Directory) -> Result<Self> {
+        let files = RepositoryFiles::locate(directory)?;
+        let data = files.open_data()?;
+        Ok(Self { files, data })
+    }
+
+    /// Whole pages in a data file, if it is there.
+    pub fn pages(&self, space: Space) -> Option<u64> {
+        self.data.pages(space)
+    }
+
+    /// The physical pages of the object heap that look like pages of records.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] without OBJECTS.DATA; the iterator gives [`Error::Io`] when the system refuses.
+    pub fn object_pages(&self) -> Result<impl Iterator<Item = Result<CarvedPage>> + '_> {
+        Ok(carve(self.file(Space::Objects)?))
+    }
+
+    /// A physical page.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] without the data file, [`Error::Io`] when the page cannot be read.
+    pub fn page(&self, space: Space, physical: PhysicalPage) -> Result<Box<PageBytes>> {
+        let file = self.file(space)?;
+        let mut bytes = Box::new([0; PAGE_SIZE]);
+        let read = read_exact_at(file.file.as_ref(), physical.byte_offset(), &mut bytes[..]);
+        read.map_err(|error| Error::io("read", &file.path, error))?;
+        Ok(bytes)
+    }
+
+    /// The files.
+    pub const fn files(&self) -> &RepositoryFiles {
+        &self.files
+    }
+
+    fn file(&self, space: Space) -> Result<&DataFile> {
+        let missing = || Corruption::new(CorruptionCode::FileMissing, Site::file(FileRole::data(space)), "").into();
+        self.data.get(space).ok_or_else(missing)
+    }
+}
