@@ -1,8 +1,9 @@
-//! Reads, verifies, backs up and restores the Windows CIM (WMI) repository as it lies on disk.
+#![doc = include_str!("../README.md")]
 
 pub mod backup;
 pub mod base;
 mod btree;
+pub mod docs;
 pub mod format;
 mod heap;
 mod pager;

@@ -99,29 +99,35 @@ pub fn restore_in(
     options: RestoreOptions,
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
-    let found = target::look(into)?;
-    if let (Found::Repository(files), Existing::Refuse) = (&found, options.existing) {
-        let path = files.directory.path.display();
-        return Err(Error::invalid(format!("{path} holds a repository; say that it is to be replaced")));
-    }
+    allowed(&target::look(into)?, options)?;
     validate(backup, options, observer)?;
     let threads = thread_count(options.threads);
-    match found {
-        Found::Missing => fresh::into_missing(backup, into, threads, observer),
-        Found::Empty => {
-            let _lock = WriterLock::acquire(into, "restore")?;
-            fresh::into_empty(backup, into, threads, observer)
+    let directory = match target::look(into)? {
+        Found::Missing => return fresh::into_missing(backup, into, threads, observer),
+        Found::Empty => into.clone(),
+        Found::Repository(files) => files.directory,
+    };
+    // W-9: what is built on is looked at under the lock.
+    let lock = WriterLock::acquire(&directory, "restore")?;
+    let found = target::look(&directory)?;
+    allowed(&found, options)?;
+    if !matches!(found, Found::Repository(_)) {
+        return fresh::into_empty(backup, &directory, threads, observer);
+    }
+    match next::healthy(&directory, options, observer)? {
+        Some(current) if backup.snapshot().dialect() == Dialect::V22 => next::over(backup, &current, threads, observer),
+        _ => fresh::aside(backup, &directory, lock, threads, observer),
+    }
+}
+
+/// Whether what was found may be replaced.
+fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
+    match (found, options.existing) {
+        (Found::Repository(files), Existing::Refuse) => {
+            let path = files.directory.path.display();
+            Err(Error::invalid(format!("{path} holds a repository; say that it is to be replaced")))
         }
-        Found::Repository(files) => {
-            let directory = files.directory;
-            let lock = WriterLock::acquire(&directory, "restore")?;
-            match next::healthy(&directory, options, observer)? {
-                Some(current) if backup.snapshot().dialect() == Dialect::V22 => {
-                    next::over(backup, &current, threads, observer)
-                }
-                _ => fresh::aside(backup, &directory, lock, threads, observer),
-            }
-        }
+        _ => Ok(()),
     }
 }
 

@@ -1,0 +1,90 @@
+//! Reading: opening a repository, looking keys up, scanning keys and records, verifying. Beside them the physical limit of a
+//! verification: reading all bytes of the files and their CRC-32.
+
+mod support;
+
+use std::hint::black_box;
+use std::path::Path;
+
+use cimrepo::base::progress::Unobserved;
+use cimrepo::repository::{Repository, Snapshot};
+use cimrepo::verify::{VerifyOptions, verify};
+use cimrepo::{Direction, KeyRange};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+fn file_bytes(path: &Path) -> u64 {
+    let entries = std::fs::read_dir(path).unwrap();
+    entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+/// Reads every file in pieces of 1 MiB and takes its CRC.
+fn read_and_crc(path: &Path) -> u32 {
+    use std::io::Read;
+    let mut sum = 0u32;
+    let mut piece = vec![0; 1 << 20];
+    for entry in std::fs::read_dir(path).unwrap() {
+        let mut file = std::fs::File::open(entry.unwrap().path()).unwrap();
+        let mut hash = crc32fast::Hasher::new();
+        loop {
+            let count = file.read(&mut piece).unwrap();
+            if count == 0 {
+                break;
+            }
+            hash.update(&piece[..count]);
+        }
+        sum ^= hash.finalize();
+    }
+    sum
+}
+
+fn scan_keys(snapshot: &Snapshot) -> u64 {
+    let mut keys = snapshot.keys(KeyRange::all(), Direction::Forward);
+    let mut bytes = 0;
+    while let Some(key) = keys.next_text() {
+        bytes += key.unwrap().len() as u64;
+    }
+    bytes
+}
+
+fn scan_records(snapshot: &Snapshot) -> u64 {
+    snapshot.records().map(|record| snapshot.record(record.unwrap()).unwrap().len() as u64).sum()
+}
+
+fn read(criterion: &mut Criterion) {
+    for (name, path) in support::repositories() {
+        let snapshot = Repository::open_read_only(&path).unwrap().snapshot();
+        let keys: Vec<Vec<u8>> =
+            snapshot.keys(KeyRange::all(), Direction::Forward).map(|key| key.unwrap().as_bytes().to_vec()).collect();
+        let misses: Vec<Vec<u8>> = keys.iter().map(|key| [key.as_slice(), b"x"].concat()).collect();
+
+        let mut group = criterion.benchmark_group(format!("read/{name}"));
+        group.bench_function("open", |bencher| bencher.iter(|| Repository::open_read_only(black_box(&path)).unwrap()));
+        group.throughput(Throughput::Elements(1));
+        for (what, keys) in [("look-up hit", &keys), ("look-up miss", &misses)] {
+            let mut number = 0;
+            group.bench_function(what, |bencher| {
+                bencher.iter(|| {
+                    // A stride that is prime to most counts visits the keys in no order.
+                    number = (number + 7919) % keys.len();
+                    snapshot.contains_key(black_box(&keys[number])).unwrap()
+                });
+            });
+        }
+        group.throughput(Throughput::Elements(keys.len() as u64));
+        group.bench_function("key scan", |bencher| bencher.iter(|| scan_keys(&snapshot)));
+        group.throughput(Throughput::Elements(snapshot.records().count() as u64));
+        group.bench_function("record scan", |bencher| bencher.iter(|| scan_records(&snapshot)));
+        group.throughput(Throughput::Bytes(file_bytes(&path)));
+        group.bench_function("read and CRC the files", |bencher| bencher.iter(|| read_and_crc(&path)));
+        group.bench_function("verify", |bencher| {
+            bencher.iter(|| {
+                let repository = Repository::open_read_only(&path).unwrap();
+                assert!(verify(&repository, VerifyOptions::default(), &Unobserved).unwrap().is_consistent());
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, read);
+criterion_main!(benches);

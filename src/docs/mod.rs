@@ -1,0 +1,16 @@
+//! The long texts: how the engine is built, what lies on disk, what is promised and how that is shown.
+
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("format.md")]
+pub mod format {}
+
+#[doc = include_str!("backup.md")]
+pub mod backup {}
+
+#[doc = include_str!("invariants.md")]
+pub mod invariants {}
+
+#[doc = include_str!("testing.md")]
+pub mod testing {}
