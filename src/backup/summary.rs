@@ -1,7 +1,7 @@
 //! What a repository holds, in numbers and by namespace: the part of the manifest that people read.
 
 use crate::base::narrow;
-use crate::format::key;
+use crate::format::key::{self, KeyFamily};
 use crate::format::manifest::{NamespaceSummary, Summary};
 use crate::repository::Snapshot;
 use crate::{Direction, KeyRange};
@@ -32,11 +32,9 @@ pub(crate) fn summarise(snapshot: &Snapshot) -> Summary {
 }
 
 fn count(summary: &mut Summary, text: &[u8]) {
-    let mut tokens = text.split(|&byte| byte == b'\\');
-    let (first, second, third) = (tokens.next().unwrap_or_default(), tokens.next(), tokens.next());
-    let begins = |token: Option<&[u8]>, prefix: &[u8]| token.is_some_and(|token| token.starts_with(prefix));
-    let class = u64::from(begins(second, b"CD_"));
-    let instance = u64::from(begins(second, b"CI_") && begins(third, b"IL_"));
+    let (first, family) = key::family(text);
+    let class = u64::from(family == KeyFamily::ClassDefinition);
+    let instance = u64::from(family == KeyFamily::Instance);
     summary.keys += 1;
     summary.class_definitions += class;
     summary.instances += instance;

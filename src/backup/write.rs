@@ -100,16 +100,23 @@ pub fn backup_in(
     writer.finish(&mapping, base.as_ref())
 }
 
-/// A backup needs both data files; a forensic one takes what is there.
+/// A backup needs a whole generation and both data files; a forensic one takes what is there.
 fn need_data(repository: &Repository, options: &BackupOptions) -> Result<()> {
-    match repository.missing().next() {
-        Some(role) if !options.forensic => {
-            let path = repository.files().path(role);
-            let reason = "the file is missing; a forensic backup takes what is there";
-            Err(Error::NotARepository { path: path.into(), reason: reason.into() })
-        }
-        _ => Ok(()),
+    let refuse = |path: &Path, reason: String| {
+        let reason = format!("{reason}; a forensic backup takes what is there").into();
+        Err(Error::NotARepository { path: path.into(), reason })
+    };
+    if options.forensic {
+        return Ok(());
     }
+    if let Some(role) = repository.missing().next() {
+        return refuse(&repository.files().path(role), "the file is missing".to_owned());
+    }
+    if !repository.is_whole() {
+        let first = repository.refused().first().map_or(String::new(), |refusal| format!(": {}", refusal.reason));
+        return refuse(&repository.files().directory.path, format!("no generation is whole{first}"));
+    }
+    Ok(())
 }
 
 fn open_base(

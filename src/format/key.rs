@@ -58,6 +58,33 @@ const fn is_plain(byte: u8) -> bool {
     byte == b' ' || byte.is_ascii_graphic()
 }
 
+/// What a key stands for, as far as counting goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFamily {
+    /// `NS_…\CD_…`: a class definition.
+    ClassDefinition,
+    /// `NS_…\CI_…\IL_…`: an instance under its own class, one for each instance.
+    Instance,
+    /// Any other.
+    Other,
+}
+
+/// The first token of a key, which stands for its namespace, and what the key stands for.
+pub fn family(key: &[u8]) -> (&[u8], KeyFamily) {
+    let mut tokens = tokens_of(key);
+    let namespace = tokens.next().unwrap_or_default();
+    let begins = |token: Option<&[u8]>, prefix: &[u8]| token.is_some_and(|token| token.starts_with(prefix));
+    let second = tokens.next();
+    let family = if begins(second, b"CD_") {
+        KeyFamily::ClassDefinition
+    } else if begins(second, b"CI_") && begins(tokens.next(), b"IL_") {
+        KeyFamily::Instance
+    } else {
+        KeyFamily::Other
+    };
+    (namespace, family)
+}
+
 /// A reference in a wrong form or place: what invariant 17 forbids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadReference;

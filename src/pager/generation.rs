@@ -1,7 +1,7 @@
 //! The generations on disk: each mapping file read, and what is wrong with it.
 
 use crate::base::corruption::{Corruption, CorruptionCode};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::{FileRole, Site};
 use crate::format::Dialect;
@@ -84,8 +84,12 @@ pub fn read_all(files: &RepositoryFiles, data: &DataFiles) -> Result<(Vec<Genera
     let likely = if files.has(FileRole::MappingVersion) { Dialect::V21 } else { Dialect::V22 };
     let (mut generations, mut refused) = (Vec::new(), Vec::new());
     for role in (1..=3).map(FileRole::Mapping) {
-        let Some(bytes) = files.read(role)? else { continue };
-        match Mapping::parse_any(&bytes, likely, role) {
+        let parsed = match read_small(files, role)? {
+            None => continue,
+            Some(Ok(bytes)) => Mapping::parse_any(&bytes, likely, role),
+            Some(Err(reason)) => Err(reason),
+        };
+        match parsed {
             Ok(ParsedMapping { mapping, trailing_bytes }) => {
                 let findings = wholeness::check(&mapping, Surroundings { role, trailing_bytes, file_pages });
                 generations.push(Generation { role, mapping, findings });
@@ -96,16 +100,30 @@ pub fn read_all(files: &RepositoryFiles, data: &DataFiles) -> Result<(Vec<Genera
     Ok((generations, refused))
 }
 
+/// All bytes of a mapping file, if it is there. One larger than any can be is damaged, which is no reason to fail; when the
+/// system refuses to read one, what it holds is not known, which is.
+pub(super) fn read_small(files: &RepositoryFiles, role: FileRole) -> Result<Option<Result<Vec<u8>, Corruption>>> {
+    match files.read(role) {
+        Ok(bytes) => Ok(bytes.map(Ok)),
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::InvalidData => {
+            let site = Site::file(role);
+            Ok(Some(Err(Corruption::new(CorruptionCode::MappingTrailingBytes, site, source.to_string()))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The generation that OBJECTS.MAP and INDEX.MAP of dialect 2.1 describe together, if both are there and readable.
 pub fn read_single_maps(files: &RepositoryFiles, data: &DataFiles) -> Result<Option<Result<Generation, Refusal>>> {
     let role = FileRole::ObjectsMap;
-    let (Some(objects), Some(index)) = (files.read(role)?, files.read(FileRole::IndexMap)?) else { return Ok(None) };
-    let parse = |bytes: &[u8], role| match MappingSection::parse_single(bytes, role) {
-        Ok((section, _)) => Ok(section),
-        Err(reason) => Err(Refusal { role, generation: None, reason }),
+    let (objects, index) = (read_small(files, role)?, read_small(files, FileRole::IndexMap)?);
+    let (Some(objects), Some(index)) = (objects, index) else { return Ok(None) };
+    let parse = |bytes: Result<Vec<u8>, Corruption>, role| {
+        let parsed = bytes.and_then(|bytes| MappingSection::parse_single(&bytes, role));
+        parsed.map(|(section, _)| section).map_err(|reason| Refusal { role, generation: None, reason })
     };
-    Ok(Some(parse(&objects, role).and_then(|objects| {
-        let index = parse(&index, FileRole::IndexMap)?;
+    Ok(Some(parse(objects, role).and_then(|objects| {
+        let index = parse(index, FileRole::IndexMap)?;
         let mapping = Mapping { dialect: Dialect::V21, objects, index, shutdown_flag: 0 };
         let file_pages = [data.pages(Space::Objects), data.pages(Space::Index)];
         let findings = wholeness::check(&mapping, Surroundings { role, trailing_bytes: 0, file_pages });

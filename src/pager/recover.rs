@@ -13,7 +13,7 @@ use crate::base::site::{FileRole, Site};
 use crate::format::Dialect;
 
 use super::files::{DataFiles, RepositoryFiles};
-use super::generation::{Generation, PageExtent, Refusal, read_all, read_single_maps};
+use super::generation::{Generation, PageExtent, Refusal, read_all, read_single_maps, read_small};
 
 /// Which generation to open, and how carefully.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,7 +99,7 @@ fn order_v21(
     generations: &mut Vec<Generation>,
     refused: &mut Vec<Refusal>,
 ) -> Result<()> {
-    let version = files.read(FileRole::MappingVersion)?;
+    let version = read_small(files, FileRole::MappingVersion)?.and_then(Result::ok);
     let named = version.as_deref().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_le_bytes);
     if !matches!(named, Some(1 | 2)) {
         let detail =

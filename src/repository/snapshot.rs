@@ -8,6 +8,7 @@ use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
 use crate::btree::scan::{Direction, KeyRange, Scan};
 use crate::btree::search;
 use crate::format::Dialect;
+use crate::format::key::{self, KeyFamily};
 use crate::format::mapping::Mapping;
 use crate::heap::layout::Records;
 use crate::heap::record;
@@ -139,15 +140,13 @@ impl Snapshot {
                 continue;
             };
             counts.keys += 1;
-            let mut tokens = key.split(|&byte| byte == b'\\');
-            let (first, second, third) = (tokens.next().unwrap_or_default(), tokens.next(), tokens.next());
+            let (first, family) = key::family(key);
             if namespace != first {
                 counts.namespaces += 1;
                 namespace = first.to_vec();
             }
-            let begins = |token: Option<&[u8]>, prefix: &[u8]| token.is_some_and(|token| token.starts_with(prefix));
-            counts.class_definitions += u64::from(begins(second, b"CD_"));
-            counts.instances += u64::from(begins(second, b"CI_") && begins(third, b"IL_"));
+            counts.class_definitions += u64::from(family == KeyFamily::ClassDefinition);
+            counts.instances += u64::from(family == KeyFamily::Instance);
         }
     }
 }
