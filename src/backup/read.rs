@@ -57,7 +57,7 @@ impl OpenBackup {
         loop {
             let link = bases.last().unwrap_or(&top);
             let Some((base, base_seal)) = link.header.base else { break };
-            if bases.len() >= MAX_BACKUP_CHAIN {
+            if bases.len() + 1 >= MAX_BACKUP_CHAIN {
                 return Err(top.fault(chain_too_long()));
             }
             let next = self.find_base(storage, link, &base)?;

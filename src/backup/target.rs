@@ -2,16 +2,14 @@
 //!
 //! So an older backup of that name is only ever replaced by a complete new one.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 
 use crate::base::error::{Error, Result};
 use crate::base::random::random_u64;
 use crate::base::site::FileRole;
 use crate::pager::fresh::is_staged_name;
-use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, parent_of, write_all_at};
+use crate::storage::{EarlySync, EntryKind, OpenMode, Storage, StorageFile, parent_of, write_all_at};
 
 /// A backup being written.
 #[derive(Debug)]
@@ -21,7 +19,7 @@ pub(crate) struct Target {
     temporary: PathBuf,
     file: Option<Arc<dyn StorageFile>>,
     written: u64,
-    early_sync: Option<JoinHandle<io::Result<()>>>,
+    early_sync: EarlySync,
 }
 
 impl Target {
@@ -38,7 +36,7 @@ impl Target {
             temporary,
             file: Some(file.into()),
             written: 0,
-            early_sync: None,
+            early_sync: EarlySync::default(),
         })
     }
 
@@ -49,15 +47,9 @@ impl Target {
 
     /// Begins to make what is written durable, beside the writing of the rest: less is left to do at the end.
     pub(crate) fn sync_early(&mut self) {
-        if let (Some(file), None) = (self.file.clone(), &self.early_sync) {
-            self.early_sync = Some(thread::spawn(move || file.sync()));
+        if let Some(file) = &self.file {
+            self.early_sync.begin(file);
         }
-    }
-
-    /// What came of the early sync. An error there may be told only once, so the last sync alone proves nothing.
-    fn join_early_sync(&mut self) -> io::Result<()> {
-        let panicked = |_| Err(io::Error::other("the thread that synced the file ended early"));
-        self.early_sync.take().map_or(Ok(()), |handle| handle.join().unwrap_or_else(panicked))
     }
 
     /// Appends bytes; gives the offset at which they lie.
@@ -73,7 +65,7 @@ impl Target {
 
     /// Makes the backup durable and gives it its name.
     pub(crate) fn publish(mut self) -> Result<()> {
-        let early = self.join_early_sync();
+        let early = self.early_sync.join();
         if let Some(file) = self.file.take() {
             early.and_then(|()| file.sync()).map_err(|error| Error::io("sync", &self.temporary, error))?;
         }
@@ -89,7 +81,7 @@ impl Target {
 impl Drop for Target {
     /// Takes an incomplete backup away.
     fn drop(&mut self) {
-        self.join_early_sync().ok();
+        self.early_sync.join().ok();
         self.file = None;
         if !self.temporary.as_os_str().is_empty() {
             self.storage.remove_file(&self.temporary).ok();

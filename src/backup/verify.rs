@@ -39,6 +39,7 @@ impl Backup {
             range.filter_map(|number| links.get(widen(number))).try_for_each(|link| link.check_rest())
         });
         rest.into_iter().collect::<Result<()>>()?;
+        self.check_exact()?;
         Ok(BackupReport { repository })
     }
 }

@@ -36,11 +36,15 @@ pub struct FreePages {
 }
 
 impl NextGeneration {
-    /// Begins the generation after all that are on disk. The caller holds the writer lock.
-    pub fn begin(files: RepositoryFiles, on_disk: &[Generation]) -> Result<Self> {
+    /// Begins the generation after all that are on disk; `current` is the file of the one that counts. The caller holds the
+    /// writer lock.
+    pub fn begin(files: RepositoryFiles, on_disk: &[Generation], current: FileRole) -> Result<Self> {
         let newest = on_disk.iter().map(|found| found.mapping.generation()).max().unwrap_or(0);
         let transaction = on_disk.iter().map(|found| found.mapping.transaction()).max().unwrap_or(0);
-        let generation = newest.checked_add(1).filter(|&generation| generation != NIL).ok_or(Error::Limit {
+        // Where two newer ones were refused, the next number belongs into the file of the one that counts (W-4).
+        let is_taken = |generation: u32| FileRole::Mapping(Mapping::slot_of(generation)) == current;
+        let next = newest.checked_add(1).and_then(|next| if is_taken(next) { next.checked_add(1) } else { Some(next) });
+        let generation = next.filter(|&generation| generation != NIL).ok_or(Error::Limit {
             what: "the generation number",
             max: u64::from(NIL) - 1,
             got: u64::from(NIL),

@@ -4,6 +4,9 @@
 //! files: invariant W-1 of `docs::invariants`. A directory in which that was interrupted holds no mapping, so no repository.
 
 use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
@@ -11,7 +14,7 @@ use crate::base::site::FileRole;
 use crate::base::widen;
 use crate::format::Dialect;
 use crate::format::mapping::{Mapping, MappingSection};
-use crate::storage::{Directory, OpenMode, StorageFile, write_all_at};
+use crate::storage::{Directory, EarlySync, OpenMode, StorageFile, write_all_at};
 
 /// Ending of the names under which the files of a new repository are written before they get their own.
 pub const STAGED_SUFFIX: &str = ".restoring";
@@ -23,15 +26,16 @@ const LAST_GENERATION: u32 = u32::MAX - 16;
 #[derive(Debug)]
 pub struct FreshRepository {
     directory: Directory,
-    data: [Box<dyn StorageFile>; 2],
+    data: [Arc<dyn StorageFile>; 2],
+    early_sync: Mutex<EarlySync>,
 }
 
 impl FreshRepository {
     /// Begins a repository in an existing directory that holds none.
     pub fn create(directory: Directory) -> Result<Self> {
-        let open = |space| create_staged(&directory, FileRole::data(space));
+        let open = |space| create_staged(&directory, FileRole::data(space)).map(Arc::from);
         let data = [open(Space::Objects)?, open(Space::Index)?];
-        Ok(Self { directory, data })
+        Ok(Self { directory, data, early_sync: Mutex::default() })
     }
 
     /// Writes consecutive pages. May be called from several threads for different pages.
@@ -53,8 +57,16 @@ impl FreshRepository {
         self.file(space).set_len(len).map_err(|error| Error::io("set the length of", &path, error))
     }
 
-    /// Begins to make the pages durable, so that less is left to do at the end.
-    pub fn sync_data(&self) -> Result<()> {
+    /// Begins to make the object heap durable beside the writing of the rest.
+    pub fn sync_early(&self) {
+        let [objects, _] = &self.data;
+        self.early_sync.lock().begin(objects);
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        let early = self.early_sync.lock().join();
+        let objects = staged_path(&self.directory, FileRole::Objects);
+        early.map_err(|error| Error::io("sync", &objects, error))?;
         for space in Space::ALL {
             let path = staged_path(&self.directory, FileRole::data(space));
             self.file(space).sync().map_err(|error| Error::io("sync", &path, error))?;
@@ -85,18 +97,21 @@ impl FreshRepository {
             name_staged(&directory, FileRole::data(space))?;
         }
         sync_directory(&directory)?;
-        // W-1, 4: the first mapping makes it a repository.
+        // W-1, 4: the first mapping makes it a repository; each is there before the next, so that none decides alone that
+        // belongs behind another.
         for (role, _) in &mapping_files {
             name_staged(&directory, *role)?;
+            sync_directory(&directory)?;
         }
-        sync_directory(&directory)
+        Ok(())
     }
 
     /// Gives up: takes away what was written.
     pub fn abort(self) {
+        self.early_sync.lock().join().ok();
         let directory = self.directory;
         drop(self.data);
-        remove_staged(&directory).ok();
+        remove_unfinished(&directory).ok();
     }
 
     fn file(&self, space: Space) -> &dyn StorageFile {
@@ -135,12 +150,36 @@ pub fn is_staged_name(name: &str) -> bool {
     name.strip_suffix(STAGED_SUFFIX).is_some_and(|name| FileRole::from_file_name(name).is_some())
 }
 
-/// Takes away the temporary files that an interrupted attempt left in a directory.
-pub fn remove_staged(directory: &Directory) -> io::Result<()> {
-    for entry in directory.storage.read_dir(&directory.path)? {
-        if is_staged_name(&entry.name) {
-            directory.storage.remove_file(&directory.join(&entry.name))?;
+/// Whether the files of a directory are those of an interrupted attempt: a mapping waits for its name, and none has one. The
+/// data files may have theirs already.
+pub fn is_unfinished<'n>(names: impl IntoIterator<Item = &'n str>) -> bool {
+    let is_mapping = |name: &str| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_)));
+    let mut waits = false;
+    for name in names {
+        if is_mapping(name) {
+            return false;
         }
+        waits |= name.strip_suffix(STAGED_SUFFIX).is_some_and(is_mapping);
+    }
+    waits
+}
+
+/// Takes away what an interrupted attempt left in a directory; nothing where a mapping has its name.
+pub fn remove_unfinished(directory: &Directory) -> io::Result<()> {
+    let storage = &directory.storage;
+    let names: Vec<String> = storage.read_dir(&directory.path)?.into_iter().map(|entry| entry.name).collect();
+    let is_named = |name: &&String| FileRole::from_file_name(name).is_some();
+    if is_unfinished(names.iter().map(String::as_str)) {
+        // First, and durably, what has its name: by the mapping that waits it is known not to be anyone's data.
+        for name in names.iter().filter(is_named) {
+            storage.remove_file(&directory.join(name))?;
+        }
+        storage.sync_dir(&directory.path)?;
+    } else if names.iter().any(|name| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_)))) {
+        return Ok(());
+    }
+    for name in names.iter().filter(|name| is_staged_name(name)) {
+        storage.remove_file(&directory.join(name))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::base::parallel::ordered;
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::FileRole;
 use crate::format::mapping::Mapping;
-use crate::pager::fresh::{FreshRepository, place_densely, remove_staged};
+use crate::pager::fresh::{FreshRepository, is_staged_name, place_densely, remove_unfinished};
 use crate::pager::image::Image;
 use crate::repository::lock::{LOCK_NAME, WriterLock};
 use crate::storage::{Directory, EntryKind, parent_of};
@@ -19,6 +19,9 @@ use super::{Installed, RestoreSummary};
 
 /// Pages written at once.
 const RUN: usize = 32;
+
+/// The early sync begins when one part of this many is left to write.
+const EARLY_SYNC: usize = 3;
 
 /// Ending of the name of the directory in which a new repository is made beside a damaged one.
 const STAGING_SUFFIX: &str = ".restoring";
@@ -30,10 +33,10 @@ pub(crate) fn into_missing(
     threads: usize,
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
-    create_directory(into)?;
-    let lock = WriterLock::acquire(into, "restore")?;
-    let result = into_empty(backup, into, threads, observer);
-    drop(lock);
+    let result = create_directory(into).and_then(|()| {
+        let _lock = WriterLock::acquire(into, "restore")?;
+        into_empty(backup, into, threads, observer)
+    });
     if result.is_err() {
         into.storage.remove_dir(&into.path).ok();
     }
@@ -63,8 +66,7 @@ pub(crate) fn aside(
     let old = free_name(directory)?;
     let staging = Directory::new(storage.clone(), sibling(&directory.path, STAGING_SUFFIX)?);
     clear_staging(&staging)?;
-    create_directory(&staging)?;
-    let filled = fill(backup, &staging, threads, observer);
+    let filled = create_directory(&staging).and_then(|()| fill(backup, &staging, threads, observer));
     let switched = filled.and_then(|pages| switch(directory, &staging, &old).map(|()| pages));
     let pages_written = switched.inspect_err(|_| drop(clear_staging(&staging)))?;
     storage.remove_file(&old.join(LOCK_NAME)).ok();
@@ -131,9 +133,8 @@ fn clear_staging(staging: &Directory) -> Result<()> {
     if storage.kind(&staging.path).map_err(failed)?.is_none() {
         return Ok(());
     }
-    remove_staged(staging).map_err(failed)?;
     for entry in storage.read_dir(&staging.path).map_err(failed)? {
-        if FileRole::from_file_name(&entry.name).is_some() {
+        if FileRole::from_file_name(&entry.name).is_some() || is_staged_name(&entry.name) {
             storage.remove_file(&staging.join(&entry.name)).map_err(failed)?;
         }
     }
@@ -142,11 +143,12 @@ fn clear_staging(staging: &Directory) -> Result<()> {
 
 /// Writes all files of the repository into an empty directory.
 fn fill(backup: &Backup, into: &Directory, threads: usize, observer: &dyn Observer) -> Result<u64> {
-    remove_staged(into).map_err(|error| Error::io("remove leftovers from", &into.path, error))?;
+    remove_unfinished(into).map_err(|error| Error::io("remove leftovers from", &into.path, error))?;
     let snapshot = backup.snapshot();
     let mut mapping = snapshot.mapping().clone();
-    let files = FreshRepository::create(into.clone())?;
     let exact = backup.forensic_files()?;
+    let clean_up = || drop(remove_unfinished(into));
+    let files = FreshRepository::create(into.clone()).inspect_err(|_| clean_up())?;
     if exact.is_none() {
         place_densely(&mut mapping.objects);
         place_densely(&mut mapping.index);
@@ -156,19 +158,19 @@ fn fill(backup: &Backup, into: &Directory, threads: usize, observer: &dyn Observ
         Some(_) => backup.write_forensic(&files).map(|free| pages + free),
         None => Ok(pages),
     });
-    match written {
-        Ok(pages) => {
-            match exact {
-                Some(exact) => files.finish_with(exact)?,
-                None => files.finish(&mapping)?,
-            }
-            Ok(pages)
-        }
+    let pages = match written {
+        Ok(pages) => pages,
         Err(error) => {
             files.abort();
-            Err(error)
+            return Err(error);
         }
-    }
+    };
+    let finished = match exact {
+        Some(exact) => files.finish_with(exact),
+        None => files.finish(&mapping),
+    };
+    finished.inspect_err(|_| clean_up())?;
+    Ok(pages)
 }
 
 /// Consecutive physical pages of a space, with the logical pages that go there.
@@ -223,6 +225,14 @@ fn write_pages(
         files.write_pages(run.space, run.first, bytes)?;
         monitor.advance(run.pages.len() as u64)
     };
-    ordered(runs.len(), threads, Vec::new, work, |()| Ok(()))?;
+    let mut left = runs.len();
+    let done = |()| {
+        left = left.saturating_sub(1);
+        if threads > 1 && left == runs.len() / EARLY_SYNC {
+            files.sync_early();
+        }
+        Ok(())
+    };
+    ordered(runs.len(), threads, Vec::new, work, done)?;
     Ok(total as u64)
 }

@@ -47,7 +47,7 @@ pub(crate) fn over(
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
     let (on_disk, _) = read_all(current.files(), &current.files().open_data()?)?;
-    let next = NextGeneration::begin(current.files().clone(), &on_disk)?;
+    let next = NextGeneration::begin(current.files().clone(), &on_disk, current.snapshot().image().mapping_role())?;
     let (old, new) = (current.snapshot(), backup.snapshot());
     let restore = Restore { old: old.image(), new: new.image(), on_disk: &on_disk, next: &next, threads, observer };
     let written = restore.write();

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
+use crate::base::site::FileRole;
 use crate::pager::files::RepositoryFiles;
-use crate::pager::fresh::is_staged_name;
+use crate::pager::fresh::{is_staged_name, is_unfinished};
 use crate::repository::lock::LOCK_NAME;
 use crate::storage::{Directory, EntryKind, parent_of};
 
@@ -40,7 +41,10 @@ pub(crate) fn look(into: &Directory) -> Result<Found> {
 
 fn look_inside(into: &Directory) -> Result<Found> {
     let entries = into.storage.read_dir(&into.path).map_err(|error| Error::io("read directory", &into.path, error))?;
-    let is_leftover = |name: &str| is_staged_name(name) || name == LOCK_NAME;
+    let is_unfinished = is_unfinished(entries.iter().map(|entry| entry.name.as_str()));
+    let is_leftover = |name: &str| {
+        is_staged_name(name) || name == LOCK_NAME || is_unfinished && FileRole::from_file_name(name).is_some()
+    };
     let Some(other) = entries.iter().find(|entry| !is_leftover(&entry.name)) else { return Ok(Found::Empty) };
     match RepositoryFiles::locate(into) {
         Ok(files) => Ok(Found::Repository(files)),

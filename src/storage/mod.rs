@@ -10,6 +10,7 @@
 //! * a create, rename or remove is durable once [`Storage::sync_dir`] on its directory returned;
 //! * a rename is atomic: after a crash the name means the old file or the new one.
 
+mod early_sync;
 mod fs;
 mod mem;
 #[cfg(feature = "mmap")]
@@ -22,6 +23,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use early_sync::EarlySync;
 pub use fs::RealStorage;
 pub use mem::MemStorage;
 #[cfg(feature = "mmap")]
