@@ -3,6 +3,9 @@
 //!
 //! No criterion here: it measures one thing after the other, and what counts is the ratio within a round.
 
+#![allow(missing_docs, reason = "a macro of the harness makes a public function")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
+
 mod support;
 
 use std::fs;

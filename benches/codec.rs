@@ -1,6 +1,9 @@
 //! Which compression suits a backup: pure-Rust codecs on the pages of real repositories, in chunks of several sizes. Prints
 //! the ratio (compressed to raw), and the speed of packing and unpacking on one thread.
 
+#![allow(missing_docs, reason = "a macro of the harness makes a public function")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
+
 mod support;
 
 use std::time::Instant;

@@ -1,6 +1,9 @@
 //! Reading: opening a repository, looking keys up, scanning keys and records, verifying. Beside them the physical limit of a
 //! verification: reading all bytes of the files and their CRC-32.
 
+#![allow(missing_docs, reason = "a macro of the harness makes a public function")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
+
 mod support;
 
 use std::hint::black_box;

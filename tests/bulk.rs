@@ -1,5 +1,7 @@
 //! The bulk builder makes repositories that verify clean, whatever goes in.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+
 use std::sync::Arc;
 
 use cimrepo::base::progress::Unobserved;

@@ -1,5 +1,7 @@
 //! The house rules that a program can check: imports point down, files and functions stay small, unsafe code stays put.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +63,7 @@ fn imports_point_down() {
     let position = |name: &str| LAYERS.iter().position(|layer| *layer == name);
     let mut checked = 0;
     for (path, text) in source_files() {
-        let Some(own) = folder(&path).filter(|folder| folder != "bin") else { continue };
+        let Some(own) = folder(&path).filter(|folder| folder != "bin" && folder != "docs") else { continue };
         let level = position(&own).unwrap_or_else(|| panic!("src/{own} is a folder that no layer names"));
         for other in imports(&code(&text)) {
             checked += 1;

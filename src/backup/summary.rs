@@ -1,5 +1,6 @@
 //! What a repository holds, in numbers and by namespace: the part of the manifest that people read.
 
+use crate::base::error::{Error, Result};
 use crate::base::narrow;
 use crate::format::key::{self, KeyFamily};
 use crate::format::manifest::{NamespaceSummary, Summary};
@@ -12,15 +13,19 @@ const MAX_NAMESPACES: usize = 100_000;
 /// Longest first token that is listed as a namespace, in bytes. Those of Windows have 67.
 const MAX_TOKEN: usize = 256;
 
-/// Counts what the index names.
-pub(crate) fn summarise(snapshot: &Snapshot) -> Summary {
+/// Counts what the index names; what is damaged is counted as that, and what the system refuses to read ends it.
+pub(crate) fn summarise(snapshot: &Snapshot) -> Result<Summary> {
     let mut summary = Summary::default();
     let mut references = Vec::new();
     let mut keys = snapshot.keys(KeyRange::all(), Direction::Forward);
     while let Some(key) = keys.next_text() {
-        let Ok(text) = key else {
-            summary.unreadable += 1;
-            continue;
+        let text = match key {
+            Ok(text) => text,
+            Err(error @ Error::Io { .. }) => return Err(error),
+            Err(_) => {
+                summary.unreadable += 1;
+                continue;
+            }
         };
         references.extend(key::reference(text).ok().flatten());
         count(&mut summary, text);
@@ -28,7 +33,7 @@ pub(crate) fn summarise(snapshot: &Snapshot) -> Summary {
     references.sort_unstable();
     references.dedup();
     summary.records = narrow(references.len()).into();
-    summary
+    Ok(summary)
 }
 
 fn count(summary: &mut Summary, text: &[u8]) {

@@ -1,6 +1,6 @@
 //! Verifying a backup without restoring it, in stages: the file by its checksums, then the repository in it.
 
-use crate::base::error::Result;
+use crate::base::error::{BackupFault, Result};
 use crate::base::parallel::{split, thread_count};
 use crate::base::progress::Observer;
 use crate::base::{narrow, widen};
@@ -40,6 +40,17 @@ impl Backup {
         });
         rest.into_iter().collect::<Result<()>>()?;
         self.check_exact()?;
+        self.check_summary(&repository)?;
         Ok(BackupReport { repository })
+    }
+
+    /// The numbers in the manifest are those of the repository, where that could be counted.
+    fn check_summary(&self, repository: &GenerationReport) -> Result<()> {
+        let summary = &self.manifest().summary;
+        if !repository.is_consistent() || (summary.keys, summary.records) == (repository.keys, repository.records) {
+            return Ok(());
+        }
+        let text = "its summary counts other keys or records than it holds";
+        Err(self.chain().top.fault(BackupFault::Structure(text.to_owned())))
     }
 }

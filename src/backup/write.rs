@@ -92,7 +92,7 @@ pub fn backup_in(
         compression: options.compression,
     };
     writer.manifest.summary =
-        beside(threads, || summarise(&snapshot), || writer.pages(&packer, threads, observer, &mut mapping))?;
+        beside(threads, || summarise(&snapshot), || writer.pages(&packer, threads, observer, &mut mapping))??;
     writer.mapping(&snapshot, &mapping)?;
     if options.forensic {
         writer.forensic(repository)?;

@@ -34,10 +34,10 @@ macro_rules! corruption_codes {
 corruption_codes! {
     /// A file of the repository is not there.
     FileMissing = "file.missing", "A file of the repository is missing";
-    /// A data file ends in the middle of a page.
-    FilePartialPage = "file.partial-page", "The file does not end at a page border; the rest is not part of any page";
     /// A mapping file ends before what it announces, or has no bytes.
     MappingTruncated = "mapping.truncated", "The mapping file ends too early";
+    /// The number in MAPPING.VER.
+    MappingVersion = "mapping.version", "The file that says which mapping counts names none";
     /// 1: the signature 0xABCD.
     MappingSignature = "mapping.signature", "The file does not begin like a mapping file";
     /// 1: the footer 0xDCBA.
@@ -92,7 +92,7 @@ corruption_codes! {
     IndexTokenOrder = "index.token-order", "The words of the index page are out of order; look-ups may miss keys";
     /// 12: a token that no key uses.
     IndexTokenUnused = "index.token-unused", "The index page keeps a word that no key uses";
-    /// 12: a gap or overlap in the token heap, or a token without its end.
+    /// 12: a gap or overlap in the token heap, or a token without its end, empty, or with a separator in it.
     IndexHeap = "index.heap", "The text area of the index page is damaged";
     /// 12: a gap or overlap in the definition table, or a token number out of range.
     IndexDefinition = "index.definition", "A key of the index page is damaged";

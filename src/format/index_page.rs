@@ -293,7 +293,7 @@ impl<'p> IndexPage<'p> {
         for number in 0..self.tokens {
             let site = site.at_index(self.token_offsets_at + 2 * number);
             let token = u16::try_from(number).ok().and_then(|number| self.token(number));
-            let Some(token) = token.filter(|token| !token.is_empty()) else {
+            let Some(token) = token.filter(|token| !token.is_empty() && !token.contains(&SEPARATOR)) else {
                 let detail = format!("token number {number}");
                 return findings.push(Corruption::new(CorruptionCode::IndexHeap, site, detail));
             };

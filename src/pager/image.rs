@@ -156,7 +156,11 @@ impl Image {
 
     fn no_root(&self, stored: u32) -> crate::Error {
         let detail = format!("the root is said to be page {stored}, which is not mapped");
-        Corruption::new(CorruptionCode::IndexRoot, Site::file(self.role), detail).into()
+        let site = match (self.dialect(), LogicalPage::new(0)) {
+            (Dialect::V21, Some(page)) => self.site(Space::Index, page),
+            _ => Site::file(self.role),
+        };
+        Corruption::new(CorruptionCode::IndexRoot, site, detail).into()
     }
 
     /// What the admin pages of dialect 2.1 list; empty in 2.2, which has none.

@@ -51,17 +51,40 @@ pub fn choose(files: &RepositoryFiles, data: &DataFiles, choice: Choice) -> Resu
     if let Some(wanted) = choice.generation {
         return exactly(wanted, generations, files, refused);
     }
-    for generation in &mut generations {
-        inspect(generation, data, choice);
+    refused.extend(missing(files, dialect, &generations));
+    let (mut current, mut best) = (None, None);
+    for mut generation in generations {
+        if current.is_none() {
+            inspect(&mut generation, data, choice);
+            best.get_or_insert_with(|| generation.clone());
+        }
         match generation.refusal() {
-            None => return Ok(Chosen { current: generation.clone(), refused }),
+            None if current.is_none() => current = Some(generation),
+            None => {}
+            // Also of one that comes after the choice: by its damage it may be newer than it says.
             Some(refusal) => refused.push(refusal),
         }
     }
-    match generations.into_iter().next() {
-        Some(best) => Ok(Chosen { current: best, refused }),
+    match current.or(best) {
+        Some(current) => Ok(Chosen { current, refused }),
         None => Err(nothing_usable(files, &refused)),
     }
+}
+
+/// Mapping files of dialect 2.2 that are gone: a repository that has written more generations than it has files for has
+/// them all. The one that is gone may have been the newest.
+fn missing(files: &RepositoryFiles, dialect: Dialect, generations: &[Generation]) -> Vec<Refusal> {
+    let newest = generations.iter().map(|found| found.mapping.generation()).max().unwrap_or(0);
+    if dialect == Dialect::V21 || newest <= 3 {
+        return Vec::new();
+    }
+    let gone = (1..=3).map(FileRole::Mapping).filter(|&role| !files.has(role));
+    gone.map(|role| {
+        let detail = "whether it held a newer state is not known";
+        let reason = Corruption::new(CorruptionCode::FileMissing, Site::file(role), detail);
+        Refusal { role, generation: None, reason }
+    })
+    .collect()
 }
 
 fn inspect(generation: &mut Generation, data: &DataFiles, choice: Choice) {
@@ -102,9 +125,8 @@ fn order_v21(
     let version = read_small(files, FileRole::MappingVersion)?.and_then(Result::ok);
     let named = version.as_deref().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_le_bytes);
     if !matches!(named, Some(1 | 2)) {
-        let detail =
-            format!("MAPPING.VER names no mapping file ({})", named.map_or("unreadable".into(), |n| n.to_string()));
-        let reason = Corruption::new(CorruptionCode::MappingTruncated, Site::file(FileRole::MappingVersion), detail);
+        let detail = named.map_or("it has no number".to_owned(), |number| format!("it says {number}"));
+        let reason = Corruption::new(CorruptionCode::MappingVersion, Site::file(FileRole::MappingVersion), detail);
         refused.push(Refusal { role: FileRole::MappingVersion, generation: None, reason });
     }
     let is_named = |role| named.and_then(|n| u8::try_from(n).ok()).map(FileRole::Mapping) == Some(role);

@@ -46,7 +46,11 @@ pub fn verify(repository: &Repository, options: VerifyOptions, observer: &dyn Ob
     generations.sort_by_key(|found| (found.role != opened, std::cmp::Reverse(found.mapping.generation())));
     let mut reports = Vec::new();
     if !generations.iter().any(|found| found.role == opened) {
-        reports.push(verify_snapshot(&current, options, observer)?);
+        // Dialect 2.1 on its single maps.
+        let file_pages = Space::ALL.map(|space| data.pages(space));
+        let around = Surroundings { role: opened, trailing_bytes: 0, file_pages };
+        let findings = wholeness::check(current.mapping(), around);
+        reports.push(run(current.image(), findings, options, observer)?);
     }
     for Generation { role, mapping, findings } in generations {
         if role == opened {

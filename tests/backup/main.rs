@@ -1,0 +1,14 @@
+//! Backups: what goes in comes out, whatever the options; what was changed, cut or does not belong together is refused.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod chain;
+mod damage;
+mod forge;
+mod lies;
+mod round_trip;
+#[path = "../support/mod.rs"]
+mod support;
+mod target;
+#[path = "../faults/tiny.rs"]
+mod tiny;

@@ -1,0 +1,715 @@
+//! Damaged, cut, mixed-up and malicious repositories: no panic, no endless work, and words that say which file it is.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod support;
+
+use std::error::Error as _;
+use std::fs;
+use std::path::Path;
+
+use cimrepo::base::corruption::{Corruption, CorruptionCode};
+use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, RecordRef, Space};
+use cimrepo::base::site::FileRole;
+use cimrepo::format::Dialect;
+use cimrepo::format::key::Key;
+use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection};
+use cimrepo::repository::{OpenOptions, Repository};
+use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::verify::Unchecked;
+use cimrepo::{Direction, Error, KeyRange};
+
+use support::areas::{Area, Areas, areas, is_cut};
+use support::edit::{edit_mapping, edit_page, mapping_files, root_and_child, set_first_child, set_word, word};
+use support::flips::{self, Look, Position, positions};
+use support::small::{current_file, data_mut, mapping_in, physical, small_v21, small_v22};
+use support::{Files, assert_clean, check, codes, corpus, in_memory, load, name_of, odd_case, open};
+
+/// Bits changed in a file of a real repository; verifying one takes long in a build without optimisation.
+const REAL_FLIPS: usize = if cfg!(debug_assertions) { 8 } else { 500 };
+
+/// Bits changed in a file of a small repository.
+const SMALL_FLIPS: usize = 420;
+
+/// Bits changed besides in each file where a change must be seen.
+const SURE_FLIPS: usize = if cfg!(debug_assertions) { 60 } else { 160 };
+
+fn both() -> [(&'static str, Files); 2] {
+    [("2.1", small_v21()), ("2.2", small_v22())]
+}
+
+/// An error with what caused it.
+fn words(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Asserts that a text names a file or place, and is a sentence for a human being.
+fn assert_names(text: &str, name: &str) {
+    assert!(text.contains(name), "{text:?} does not name {name}");
+    assert!(text.len() > name.len() + 15 && !text.contains(['\0', '\u{FFFD}']), "{text:?} says too little");
+}
+
+/// The damage that a call failed with.
+fn corruption<T: std::fmt::Debug>(result: cimrepo::Result<T>) -> Corruption {
+    match result.unwrap_err() {
+        Error::Corrupt(corruption) => *corruption,
+        other => panic!("{}", words(&other)),
+    }
+}
+
+/// Asserts that exactly one file was refused, this one, for this reason.
+fn assert_refused(repository: &Repository, name: &str, code: CorruptionCode) {
+    let refused = repository.refused();
+    assert_eq!(refused.iter().map(|refusal| refusal.reason.code).collect::<Vec<_>>(), [code], "{name}: {refused:?}");
+    assert_names(&refused[0].reason.to_string(), name);
+    assert!(repository.is_whole(), "{name}: no other generation served");
+}
+
+#[test]
+fn the_small_repositories_are_what_the_tests_need() {
+    for (dialect, files) in both() {
+        let repository = open(&files).unwrap();
+        assert_clean(&repository, dialect);
+        assert_eq!(repository.dialect().as_str(), dialect);
+        let mapping = mapping_in(&files, &current_file(&files));
+        assert_eq!(repository.snapshot().mapping(), &mapping);
+        for space in Space::ALL {
+            let section = mapping.section(space);
+            let mapped = section.mapped_count();
+            println!("{dialect} {space}: {mapped} pages mapped, {} free", section.free.len());
+            assert!(!section.free.is_empty() && (15..60).contains(&mapped), "{dialect} {space}: {mapped}");
+        }
+        assert!(mapping.objects.entries.iter().any(|entry| entry.physical.is_none()));
+        let (_, child) = root_and_child(&files);
+        let page = repository.snapshot().page(Space::Index, child).unwrap();
+        let keys = usize::try_from(word(&page[..], 16)).unwrap();
+        assert_ne!(word(&page[..], 20 + 4 * keys), mapping.dialect.no_child(), "{dialect}: three levels");
+        let generations: std::collections::BTreeSet<Vec<u8>> =
+            mapping_files(&files).iter().map(|name| files[name].clone()).collect();
+        assert_eq!(generations.len(), mapping_files(&files).len(), "{dialect}: generations differ");
+    }
+    assert!(small_v21() == small_v21() && small_v22() == small_v22(), "the same at every run");
+}
+
+#[test]
+fn both_dialects_hold_the_same() {
+    let [old, new] = both().map(|(_, files)| open(&files).unwrap().snapshot());
+    let scan = |snapshot: &cimrepo::repository::Snapshot| -> Vec<Key> {
+        snapshot.keys(KeyRange::all(), Direction::Forward).map(Result::unwrap).collect()
+    };
+    let (old_keys, new_keys) = (scan(&old), scan(&new));
+    assert_eq!(old_keys.len(), new_keys.len());
+    let name = |key: &Key| key.to_string().split('.').next().unwrap().to_owned();
+    for (old_key, new_key) in old_keys.iter().zip(&new_keys) {
+        assert_eq!(name(old_key), name(new_key));
+        if let (Some(a), Some(b)) = (old_key.reference(), new_key.reference()) {
+            assert_eq!(old.record(a).unwrap(), new.record(b).unwrap());
+        }
+    }
+}
+
+/// Runs flips and holds the outcome against what each byte is for.
+fn flip_all(what: &str, files: &Files, areas: &Areas, list: &[Position], look: Look) {
+    let seen = flips::run(files, list, look);
+    flips::print(what, &flips::tally(list, &seen, areas));
+    for (position, seen) in list.iter().zip(seen) {
+        let area = areas[&position.file][position.byte];
+        assert!(seen || !area.is_always_seen(), "{what}: no word of {position:?}, {area:?}");
+        assert!(!seen || !area.is_never_seen(), "{what}: a false alarm of {position:?}, {area:?}");
+    }
+}
+
+/// Flips `count` bits all over each file, then `sure` more where a change must be seen: in 2.2 most bytes are under no
+/// checksum, and a spread hits those that matter too seldom. Gives how many were flipped in all.
+///
+/// The data files are held against the current generation alone, the mapping files against all: that is where it makes a
+/// difference, and verifying three generations takes thrice as long.
+fn flip_everywhere(what: &str, files: &Files, count: usize, sure: usize, read_all: bool) -> usize {
+    let mut flips = 0;
+    for all_generations in [false, true] {
+        let mut areas = areas(files, all_generations);
+        areas.retain(|name, _| (name == "OBJECTS.DATA" || name == "INDEX.BTR") != all_generations);
+        let pick = |count, wanted: fn(Area) -> bool| -> Vec<Position> {
+            areas.iter().flat_map(|(name, of)| positions(name, of, count, wanted)).collect()
+        };
+        let (spread, must) = (pick(count, |_| true), pick(sure, Area::is_always_seen));
+        flip_all(what, files, &areas, &spread, Look { all_generations, read_all: false });
+        flip_all(&format!("{what}+"), files, &areas, &must, Look { all_generations, read_all });
+        flips += spread.len() + must.len();
+    }
+    flips
+}
+
+#[test]
+fn flipped_bits_in_small_repositories() {
+    for (dialect, files) in both() {
+        let flips = flip_everywhere(dialect, &files, SMALL_FLIPS, SURE_FLIPS, true);
+        assert!(flips >= 2_000, "{flips}");
+    }
+}
+
+#[test]
+fn every_byte_of_the_current_mapping_is_checked() {
+    for (dialect, files) in both() {
+        let current = current_file(&files);
+        let areas = areas(&files, true);
+        let all = positions(&current, &areas[&current], areas[&current].len(), Area::is_always_seen);
+        let seen = flips::run(&files, &all, Look { all_generations: true, read_all: false });
+        for (position, seen) in all.iter().zip(seen) {
+            assert!(seen, "{dialect}: no word of {position:?}");
+        }
+        println!("{dialect}: {} bits of {current}, one in each byte with one right value", all.len());
+    }
+}
+
+#[test]
+fn flipped_bits_in_real_repositories() {
+    for path in corpus("flipped_bits_in_real_repositories") {
+        flip_everywhere(&name_of(&path), &load(&path), REAL_FLIPS, REAL_FLIPS / 4, false);
+    }
+}
+
+/// Cuts a file and asserts that it shows, unless nothing that counts was cut off.
+fn cut(what: &str, files: &Files, name: &str, len: usize) {
+    let mut files = files.clone();
+    let intact = files.clone();
+    files.get_mut(name).unwrap().truncate(len);
+    let context = format!("{what}: {name} cut to {len} bytes");
+    let role = FileRole::from_file_name(name).unwrap();
+    let repository = open(&files).unwrap_or_else(|error| panic!("{context}: {}", words(&error)));
+    let report = check(&repository, true);
+    match role {
+        FileRole::Objects | FileRole::Index => {
+            let space = if role == FileRole::Objects { Space::Objects } else { Space::Index };
+            let found = codes(&report);
+            if is_cut(&intact, space, len / PAGE_SIZE) {
+                assert!(found.contains(&CorruptionCode::MappingBeyondFile), "{context}: {found:?}");
+            } else {
+                assert!(found.is_empty(), "{context}: {found:?}");
+            }
+        }
+        FileRole::ObjectsMap | FileRole::IndexMap if len >= section_len(&intact[name], role) => {
+            assert!(report.is_consistent() && repository.refused().is_empty(), "{context}: only stale bytes were cut");
+        }
+        _ => {
+            assert_refused(&repository, name, CorruptionCode::MappingTruncated);
+            assert!(report.is_consistent(), "{context}: {:?}", codes(&report));
+        }
+    }
+}
+
+/// Bytes of a single-section map without what is stale behind it.
+fn section_len(bytes: &[u8], role: FileRole) -> usize {
+    bytes.len() - MappingSection::parse_single(bytes, role).unwrap().1
+}
+
+#[test]
+fn files_cut_at_every_sector() {
+    for (dialect, files) in both() {
+        let mut count = 0;
+        for (name, bytes) in &files {
+            for len in (0..bytes.len()).step_by(512) {
+                cut(dialect, &files, name, len);
+                count += 1;
+            }
+        }
+        println!("{dialect}: {count} cuts");
+    }
+}
+
+#[test]
+fn real_files_cut_here_and_there() {
+    for path in corpus("real_files_cut_here_and_there") {
+        let files = load(&path);
+        for (name, bytes) in &files {
+            for part in 0..3 {
+                cut(&name_of(&path), &files, name, bytes.len() * part / 3);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cut_current_mapping_leaves_the_generation_before_it() {
+    for (dialect, mut files) in both() {
+        let now = open(&files).unwrap().snapshot().mapping().generation();
+        let current = current_file(&files);
+        files.get_mut(&current).unwrap().truncate(40);
+        let repository = open(&files).unwrap();
+        assert_refused(&repository, &current, CorruptionCode::MappingTruncated);
+        assert_eq!(repository.snapshot().mapping().generation(), now - 1, "{dialect}");
+    }
+}
+
+#[test]
+fn places_without_repository() {
+    let place = tempfile::tempdir().unwrap();
+    let (empty, file) = (place.path().join("empty"), place.path().join("some.file"));
+    fs::create_dir(&empty).unwrap();
+    fs::write(&file, b"no directory").unwrap();
+    let missing = place.path().join("missing");
+    for (path, says) in [(&empty, "holds no file of a repository"), (&file, "it is a file")] {
+        let error = Repository::open_read_only(path).unwrap_err();
+        assert!(matches!(error, Error::NotARepository { .. }), "{error:?}");
+        assert_names(&words(&error), path.to_str().unwrap());
+        assert_names(&words(&error), says);
+    }
+    for directory in [Directory::real(&missing), Directory::new(std::sync::Arc::new(MemStorage::new()), &missing)] {
+        match OpenOptions::new().open_in(&directory).unwrap_err() {
+            Error::Io { path, source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                assert_eq!(*path, *missing)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
+fn without_objects_data_the_keys_are_there() {
+    for (dialect, mut files) in both() {
+        let whole = open(&files).unwrap().snapshot();
+        files.remove("OBJECTS.DATA");
+        let repository = open(&files).unwrap();
+        assert!(repository.is_whole() && repository.refused().is_empty());
+        assert_eq!(repository.missing().collect::<Vec<_>>(), [FileRole::Objects], "{dialect}");
+        let snapshot = repository.snapshot();
+        let expected = whole.counts();
+        let counts = snapshot.counts();
+        assert_eq!(
+            (counts.keys, counts.namespaces, counts.instances),
+            (expected.keys, expected.namespaces, expected.instances)
+        );
+        assert_eq!((counts.records, counts.unreadable), (0, 0));
+        let mut references =
+            snapshot.keys(KeyRange::all(), Direction::Forward).filter_map(|key| key.unwrap().reference());
+        let lost = corruption(snapshot.record(references.next().unwrap()));
+        assert_eq!(lost.code, CorruptionCode::FileMissing);
+        assert_names(&lost.to_string(), "OBJECTS.DATA");
+        let report = check(&repository, false);
+        assert_eq!((codes(&report), report.is_consistent()), (vec![], false));
+        assert_eq!(report.generations[0].unchecked, [Unchecked::NoObjects]);
+        assert_names(&report.generations[0].unchecked[0].to_string(), "OBJECTS.DATA");
+    }
+}
+
+#[test]
+fn without_index_btr_the_records_are_there() {
+    for (dialect, mut files) in both() {
+        let whole = open(&files).unwrap().snapshot();
+        files.remove("INDEX.BTR");
+        let repository = open(&files).unwrap();
+        assert_eq!(repository.missing().collect::<Vec<_>>(), [FileRole::Index], "{dialect}");
+        let snapshot = repository.snapshot();
+        let counts = snapshot.counts();
+        assert_eq!((counts.keys, counts.records, counts.unreadable), (0, whole.counts().records, 0));
+        for record in whole.records().map(Result::unwrap) {
+            assert_eq!(snapshot.record(record).unwrap(), whole.record(record).unwrap());
+        }
+        for lost in [corruption(snapshot.contains_key(b"NS_A")), corruption(snapshot.find(b"NS_A"))] {
+            assert_eq!(lost.code, CorruptionCode::FileMissing);
+            assert_names(&lost.to_string(), "INDEX.BTR");
+        }
+        let report = check(&repository, false);
+        assert_eq!((codes(&report), report.is_consistent()), (vec![], false));
+        assert_eq!(report.generations[0].unchecked, [Unchecked::NoIndex]);
+    }
+}
+
+#[test]
+fn without_one_mapping_another_generation_serves() {
+    for (dialect, files) in both() {
+        let current = current_file(&files);
+        let now = open(&files).unwrap().snapshot().mapping().generation();
+        for name in mapping_files(&files) {
+            let mut files = files.clone();
+            files.remove(&name);
+            let repository = open(&files).unwrap();
+            let expected = if name == current { now - 1 } else { now };
+            assert_eq!(repository.snapshot().mapping().generation(), expected, "{dialect} without {name}");
+            assert!(repository.is_whole() && codes(&check(&repository, true)).is_empty());
+        }
+    }
+}
+
+#[test]
+fn without_any_mapping_there_is_no_repository() {
+    let mut files = small_v22();
+    files.retain(|name, _| !name.starts_with("MAPPING"));
+    let error = open(&files).unwrap_err();
+    assert!(matches!(error, Error::NotARepository { .. }), "{error:?}");
+    for name in ["MAPPING1.MAP", "OBJECTS.DATA", "INDEX.BTR", support::PLACE] {
+        assert_names(&error.to_string(), name);
+    }
+}
+
+#[test]
+fn the_single_maps_of_2_1_serve_when_no_other_does() {
+    let mut files = small_v21();
+    files.remove("MAPPING1.MAP");
+    files.remove("MAPPING2.MAP");
+    let repository = open(&files).unwrap();
+    assert_clean(&repository, "single maps alone");
+    assert_eq!(check(&repository, false).generations[0].mapping, FileRole::ObjectsMap);
+    files.remove("INDEX.MAP");
+    let error = open(&files).unwrap_err();
+    assert!(matches!(error, Error::NotARepository { .. }), "{error:?}");
+    assert_names(&error.to_string(), "MAPPING1.MAP");
+}
+
+#[test]
+fn the_single_maps_of_2_1_are_not_needed() {
+    for name in ["OBJECTS.MAP", "INDEX.MAP"] {
+        let mut files = small_v21();
+        files.remove(name);
+        assert_clean(&open(&files).unwrap(), name);
+    }
+}
+
+#[test]
+fn mapping_ver_that_names_nothing() {
+    let values = [None, Some(vec![]), Some(vec![0; 4]), Some(vec![3, 0, 0, 0]), Some(vec![0xFF; 4]), Some(vec![2, 0])];
+    for value in values {
+        let mut files = small_v21();
+        let now = open(&files).unwrap().snapshot().mapping().generation();
+        files.remove("MAPPING.VER");
+        files.extend(value.clone().map(|bytes| ("MAPPING.VER".to_owned(), bytes)));
+        let repository = open(&files).unwrap();
+        assert_refused(&repository, "MAPPING.VER", CorruptionCode::MappingTruncated);
+        assert_eq!(repository.snapshot().mapping().generation(), now, "{value:?}");
+        assert!(check(&repository, true).is_consistent(), "{value:?}");
+    }
+}
+
+#[test]
+fn files_without_bytes() {
+    for (dialect, files) in both() {
+        for name in files.keys() {
+            let mut files = files.clone();
+            files.insert(name.clone(), Vec::new());
+            let repository = open(&files).unwrap();
+            if name == "OBJECTS.DATA" || name == "INDEX.BTR" {
+                assert!(!repository.is_whole(), "{dialect}: {name}");
+                let reasons = repository.refused().iter().map(|refusal| refusal.reason.code);
+                assert!(reasons.clone().all(|code| code == CorruptionCode::MappingBeyondFile) && reasons.count() >= 2);
+                assert!(codes(&check(&repository, false)).contains(&CorruptionCode::MappingBeyondFile));
+                assert!(repository.snapshot().counts().unreadable > 0, "{dialect}: {name}");
+            } else {
+                assert_refused(&repository, name, CorruptionCode::MappingTruncated);
+            }
+        }
+    }
+}
+
+#[test]
+fn mapping_files_may_differ_in_size() {
+    for (dialect, files) in both() {
+        let sizes: std::collections::BTreeSet<usize> =
+            mapping_files(&files).iter().map(|name| files[name].len()).collect();
+        assert_eq!(sizes.len(), mapping_files(&files).len(), "{dialect}");
+        assert_clean(&open(&files).unwrap(), dialect);
+    }
+}
+
+#[test]
+fn when_all_mappings_are_bad_each_is_named() {
+    for (dialect, mut files) in both() {
+        let maps: Vec<String> = files.keys().filter(|name| name.ends_with(".MAP")).cloned().collect();
+        for name in &maps {
+            files.get_mut(name).unwrap()[1] ^= 1;
+        }
+        let error = open(&files).unwrap_err();
+        assert!(matches!(error, Error::NotARepository { .. }), "{dialect}: {error:?}");
+        for name in mapping_files(&files).iter().chain([&CorruptionCode::MappingSignature.to_string()]) {
+            assert_names(&error.to_string(), name);
+        }
+    }
+}
+
+#[test]
+fn when_no_generation_is_whole_the_best_one_is_shown() {
+    for (dialect, mut files) in both() {
+        let now = open(&files).unwrap().snapshot().mapping().generation();
+        for name in mapping_files(&files) {
+            edit_mapping(&mut files, &name, |mapping| {
+                let used = mapping.index.entries[5].physical.unwrap();
+                mapping.index.free.push(used);
+            });
+        }
+        // The single maps of 2.1 are whole; without them nothing is.
+        files.remove("INDEX.MAP");
+        let repository = open(&files).unwrap();
+        assert!(!repository.is_whole() && repository.refused().len() == mapping_files(&files).len(), "{dialect}");
+        assert_eq!(repository.snapshot().mapping().generation(), now);
+        assert_eq!(codes(&check(&repository, false)), [CorruptionCode::MappingMappedAndFree]);
+    }
+}
+
+#[test]
+fn pages_of_the_index_that_lead_in_a_circle() {
+    for (dialect, files) in both() {
+        let (root, child) = root_and_child(&files);
+        for (from, to) in [(root, root), (child, child), (child, root)] {
+            let mut files = files.clone();
+            edit_page(&mut files, Space::Index, from, |page| set_first_child(page, to));
+            let repository = open(&files).unwrap();
+            assert!(repository.is_whole(), "{dialect}: checksums fit");
+            let found = check(&repository, false);
+            let circle = found.findings().find(|finding| finding.code == CorruptionCode::IndexPageTwice);
+            assert_eq!(circle.map(|finding| finding.site.page), Some(Some(to)), "{dialect}: {from} to {to}");
+            let snapshot = repository.snapshot();
+            for direction in [Direction::Forward, Direction::Backward] {
+                let errors: Vec<_> = snapshot.keys(KeyRange::all(), direction).filter_map(Result::err).collect();
+                let [Error::Corrupt(error)] = &errors[..] else { panic!("{dialect}: {errors:?}") };
+                assert_eq!(error.code, CorruptionCode::IndexPageTwice);
+                assert_names(&error.to_string(), "INDEX.BTR");
+            }
+            let lost = corruption(snapshot.contains_key(b"A"));
+            assert_eq!(lost.code, CorruptionCode::IndexDepth, "{dialect}");
+            assert_names(&lost.to_string(), "INDEX.BTR, page");
+        }
+    }
+}
+
+#[test]
+fn a_root_that_is_no_page() {
+    for (dialect, files) in both() {
+        for root in [5_000, u32::MAX] {
+            let mut files = files.clone();
+            if dialect == "2.1" {
+                let admin = LogicalPage::new(0).unwrap();
+                edit_page(&mut files, Space::Index, admin, |page| set_word(page, 12, root));
+            } else {
+                for name in mapping_files(&files) {
+                    edit_mapping(&mut files, &name, |mapping| mapping.index.entries[0].user_data = root);
+                }
+            }
+            let repository = open(&files).unwrap();
+            assert_eq!(corruption(repository.snapshot().contains_key(b"A")).code, CorruptionCode::IndexRoot);
+            let report = check(&repository, false);
+            let finding = report.findings().find(|finding| finding.code == CorruptionCode::IndexRoot).unwrap();
+            assert_names(&finding.to_string(), "the root is said to be page");
+            assert_eq!(report.generations[0].unchecked, [Unchecked::IndexIncomplete], "{dialect} {root}");
+        }
+    }
+}
+
+/// The first record on several pages.
+fn large_record(files: &Files) -> RecordRef {
+    open(files).unwrap().snapshot().records().map(Result::unwrap).find(|record| record.id == 1).unwrap()
+}
+
+#[test]
+fn records_that_claim_gigabytes() {
+    for (dialect, files) in both() {
+        let record = large_record(&files);
+        for size in [u32::MAX, 1 << 31, 100 << 20, 65 << 20] {
+            let mut files = files.clone();
+            edit_page(&mut files, Space::Objects, record.page, |page| set_word(page, 8, size));
+            let repository = open(&files).unwrap();
+            let snapshot = repository.snapshot();
+            let claimed = corruption(snapshot.record(RecordRef { size, ..record }));
+            assert_eq!(claimed.code, CorruptionCode::RecordMultiPage, "{dialect} {size}");
+            assert_names(&claimed.to_string(), "OBJECTS.DATA, page");
+            assert_eq!(corruption(snapshot.record(record)).code, CorruptionCode::ReferenceSize);
+            let found = codes(&check(&repository, false));
+            assert!(found.contains(&CorruptionCode::RecordMultiPage), "{dialect} {size}: {found:?}");
+        }
+    }
+}
+
+/// A mapping in which thousands of logical pages claim one physical page gives a record all the pages it could want.
+#[test]
+fn a_record_with_pages_enough_for_its_claim_meets_the_bound() {
+    for (dialect, mut files) in both() {
+        let record = large_record(&files);
+        let size = 100 << 20;
+        edit_page(&mut files, Space::Objects, record.page, |page| set_word(page, 8, size));
+        for name in mapping_files(&files) {
+            edit_mapping(&mut files, &name, |mapping| {
+                let section = &mut mapping.objects;
+                let entry = section.entries[record.page.index() + 1];
+                section.entries.resize(13_000, MappingEntry::default());
+                section.entries[record.page.index() + 1..].fill(entry);
+            });
+        }
+        files.remove("OBJECTS.MAP");
+        let repository = open(&files).unwrap();
+        let error = repository.snapshot().record(RecordRef { size, ..record }).unwrap_err();
+        assert!(matches!(error, Error::Limit { got, .. } if got == u64::from(size)), "{dialect}: {error:?}");
+        assert!(codes(&check(&repository, false)).contains(&CorruptionCode::MappingPageTwice), "{dialect}");
+    }
+}
+
+#[test]
+fn mapping_headers_that_claim_billions() {
+    for (dialect, files) in both() {
+        let header = if dialect == "2.1" { 8 } else { 16 };
+        let entries = mapping_in(&files, &current_file(&files)).objects.entries.len();
+        let free = header + 8 + entries * if dialect == "2.1" { 4 } else { 24 };
+        let claims = [
+            (header, CorruptionCode::MappingPageLost),
+            (header + 4, CorruptionCode::MappingTruncated),
+            (free, CorruptionCode::MappingTruncated),
+        ];
+        for (at, code) in claims {
+            for value in [u32::MAX, u32::MAX - 1, 1 << 31, 1 << 28] {
+                let mut files = files.clone();
+                let current = current_file(&files);
+                set_word(files.get_mut(&current).unwrap(), at, value);
+                assert_refused(&open(&files).unwrap(), &current, code);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_space_of_billions_in_every_generation_costs_nothing() {
+    for (dialect, mut files) in both() {
+        for name in mapping_files(&files) {
+            edit_mapping(&mut files, &name, |mapping| mapping.objects.physical_pages = u32::MAX);
+        }
+        files.remove("OBJECTS.MAP");
+        let repository = open(&files).unwrap();
+        assert!(!repository.is_whole(), "{dialect}");
+        assert_eq!(codes(&check(&repository, false)), [CorruptionCode::MappingPageLost]);
+        assert_eq!(repository.snapshot().counts().unreadable, 0);
+    }
+}
+
+#[test]
+fn a_mapping_of_the_other_dialect_is_refused() {
+    let [(_, old), (_, new)] = both();
+    for (files, other) in [(&old, &new), (&new, &old)] {
+        let now = open(files).unwrap().snapshot().mapping().generation();
+        let current = current_file(files);
+        for name in mapping_files(files) {
+            let mut files = files.clone();
+            files.insert(name.clone(), other[&current_file(other)].clone());
+            let repository = open(&files).unwrap();
+            assert_refused(&repository, &name, CorruptionCode::MappingSignature);
+            assert_names(&repository.refused()[0].reason.to_string(), "of dialect");
+            let expected = if name == current { now - 1 } else { now };
+            assert_eq!(repository.snapshot().mapping().generation(), expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn files_of_2_1_beside_a_repository_of_2_2_do_not_matter() {
+    let (old, mut files) = (small_v21(), small_v22());
+    for name in ["MAPPING.VER", "OBJECTS.MAP", "INDEX.MAP"] {
+        files.insert(name.to_owned(), old[name].clone());
+    }
+    let repository = open(&files).unwrap();
+    assert_eq!(repository.dialect(), Dialect::V22);
+    assert_clean(&repository, "2.2 with files of 2.1");
+}
+
+#[test]
+fn data_files_of_the_other_dialect_are_seen() {
+    let [(_, old), (_, new)] = both();
+    for (files, other) in [(&old, &new), (&new, &old)] {
+        for name in ["OBJECTS.DATA", "INDEX.BTR"] {
+            let mut files = files.clone();
+            files.insert(name.to_owned(), other[name].clone());
+            let repository = open(&files).unwrap();
+            assert!(check(&repository, false).findings().next().is_some(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_a_mapping_are_stale_in_2_1() {
+    let mut files = small_v21();
+    for (_, bytes) in files.iter_mut().filter(|(name, _)| name.ends_with(".MAP")) {
+        bytes.extend_from_slice(&[0xEE; 40]);
+    }
+    assert_clean(&open(&files).unwrap(), "2.1 with stale bytes");
+}
+
+#[test]
+fn bytes_behind_a_mapping_are_damage_in_2_2() {
+    let files = small_v22();
+    let current = current_file(&files);
+    for name in mapping_files(&files) {
+        let mut files = files.clone();
+        files.get_mut(&name).unwrap().extend_from_slice(&[0; 40]);
+        let repository = open(&files).unwrap();
+        if name == current {
+            assert_refused(&repository, &name, CorruptionCode::MappingTrailingBytes);
+        }
+        let report = check(&repository, true);
+        assert_eq!(codes(&report), [CorruptionCode::MappingTrailingBytes]);
+        assert_names(&report.findings().next().unwrap().to_string(), &name);
+    }
+}
+
+#[test]
+fn a_data_file_may_lack_pages_that_are_free() {
+    for (dialect, files) in both() {
+        for space in Space::ALL {
+            let mut files = files.clone();
+            // The last page of the file is free, and a further one was handed out and never written.
+            let bytes = data_mut(&mut files, space);
+            bytes.truncate(bytes.len() - PAGE_SIZE);
+            let current = current_file(&files);
+            edit_mapping(&mut files, &current, |mapping| {
+                let section = mapping.section_mut(space);
+                section.free.push(physical(section.physical_pages));
+                section.physical_pages += 1;
+            });
+            let stated = mapping_in(&files, &current).section(space).physical_pages;
+            assert_eq!(data_mut(&mut files, space).len(), (stated as usize - 2) * PAGE_SIZE);
+            assert_clean(&open(&files).unwrap(), &format!("{dialect} {space}"));
+        }
+    }
+}
+
+#[test]
+fn a_page_beyond_the_end_of_its_file_is_named() {
+    for (dialect, mut files) in both() {
+        let current = current_file(&files);
+        edit_mapping(&mut files, &current, |mapping: &mut Mapping| {
+            let section = &mut mapping.objects;
+            let new = physical(section.physical_pages + 5);
+            section.entries[3].physical = Some(new);
+        });
+        let repository = open(&files).unwrap();
+        assert_refused(&repository, &current, CorruptionCode::MappingBeyondFile);
+        assert_names(&repository.refused()[0].reason.to_string(), "page 3");
+        println!("{dialect}: {}", repository.refused()[0].reason);
+    }
+}
+
+#[test]
+fn the_case_of_file_names_does_not_matter() {
+    for (dialect, files) in both() {
+        let odd: Files = files.iter().map(|(name, bytes)| (odd_case(name), bytes.clone())).collect();
+        let (plain, odd) = (open(&files).unwrap(), open(&odd).unwrap());
+        assert_clean(&odd, dialect);
+        assert_eq!(odd.snapshot().mapping(), plain.snapshot().mapping());
+        assert_eq!(odd.snapshot().counts(), plain.snapshot().counts());
+    }
+}
+
+#[test]
+fn of_two_names_that_differ_in_case_one_is_taken_for_good() {
+    let mut files = small_v22();
+    let rubbish = vec![0xAB; 100];
+    for name in ["objects.data", "index.btr", "mapping1.map", "Mapping2.map", "mApping3.map"] {
+        files.insert(name.to_owned(), rubbish.clone());
+    }
+    let (_, directory) = in_memory(&files);
+    let opened = OpenOptions::new().open_in(&directory).unwrap();
+    let names: Vec<&str> = opened.files().present().map(|(_, name)| name).collect();
+    assert_eq!(names, ["OBJECTS.DATA", "INDEX.BTR", "MAPPING1.MAP", "MAPPING2.MAP", "MAPPING3.MAP"]);
+    assert_clean(&opened, "two of each");
+    assert_eq!(opened.files().path(FileRole::Objects), Path::new(support::PLACE).join("OBJECTS.DATA"));
+}

@@ -1,0 +1,72 @@
+//! Damage done on purpose, with the checksums made to fit again.
+
+use cimrepo::base::page_no::{LogicalPage, NIL, PageBytes, Space};
+use cimrepo::base::site::FileRole;
+use cimrepo::format::Dialect;
+use cimrepo::format::checksum::sampled;
+use cimrepo::format::mapping::Mapping;
+
+use super::Files;
+use super::small::{current_file, data_mut, mapping_in, page_at_mut};
+
+/// The names of the mapping files that are there.
+pub fn mapping_files(files: &Files) -> Vec<String> {
+    let is_mapping = |name: &&String| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_)));
+    files.keys().filter(is_mapping).cloned().collect()
+}
+
+/// Changes a little-endian number.
+pub fn set_word(bytes: &mut [u8], at: usize, value: u32) {
+    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+/// A little-endian number.
+pub fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+/// Changes a mapping file through its structure.
+pub fn edit_mapping(files: &mut Files, name: &str, change: impl FnOnce(&mut Mapping)) {
+    let mut mapping = mapping_in(files, name);
+    change(&mut mapping);
+    files.insert(name.to_owned(), mapping.to_bytes());
+}
+
+/// Changes a page of the current generation and puts its checksum right in every generation that maps it.
+pub fn edit_page(files: &mut Files, space: Space, page: LogicalPage, change: impl FnOnce(&mut PageBytes)) {
+    let physical = mapping_in(files, &current_file(files)).section(space).resolve(page).unwrap();
+    let bytes = page_at_mut(data_mut(files, space), physical);
+    change(bytes);
+    let checksum = sampled(bytes);
+    for name in mapping_files(files) {
+        edit_mapping(files, &name, |mapping| {
+            let has_checksum = mapping.dialect == Dialect::V22;
+            let entry = &mut mapping.section_mut(space).entries[page.index()];
+            if has_checksum && entry.physical == Some(physical) {
+                entry.checksum = checksum;
+            }
+        });
+    }
+}
+
+/// The root of the index and its first child.
+pub fn root_and_child(files: &Files) -> (LogicalPage, LogicalPage) {
+    let mapping = mapping_in(files, &current_file(files));
+    let place = |page: LogicalPage| mapping.index.resolve(page).unwrap().index() * 8192;
+    let root = match mapping.dialect {
+        Dialect::V21 => word(&files["INDEX.BTR"], place(LogicalPage::new(0).unwrap()) + 12),
+        Dialect::V22 => mapping.index.entries[0].user_data,
+    };
+    let root = LogicalPage::new(root).unwrap();
+    let node = place(root);
+    let keys = usize::try_from(word(&files["INDEX.BTR"], node + 16)).unwrap();
+    let child = word(&files["INDEX.BTR"], node + 20 + 4 * keys);
+    assert_ne!(child, NIL);
+    (root, LogicalPage::new(child).unwrap())
+}
+
+/// Points child 0 of a node elsewhere.
+pub fn set_first_child(page: &mut PageBytes, child: LogicalPage) {
+    let keys = usize::try_from(word(page, 16)).unwrap();
+    set_word(page, 20 + 4 * keys, child.get());
+}
