@@ -63,6 +63,14 @@ fn corruption<T: std::fmt::Debug>(result: cimrepo::Result<T>) -> Corruption {
     }
 }
 
+/// Why a mapping file that was cut is refused.
+fn code_of_cut(name: &str) -> CorruptionCode {
+    match FileRole::from_file_name(name) {
+        Some(FileRole::MappingVersion) => CorruptionCode::MappingVersion,
+        _ => CorruptionCode::MappingTruncated,
+    }
+}
+
 /// Asserts that exactly one file was refused, this one, for this reason.
 fn assert_refused(repository: &Repository, name: &str, code: CorruptionCode) {
     let refused = repository.refused();
@@ -198,7 +206,7 @@ fn cut(what: &str, files: &Files, name: &str, len: usize) {
             assert!(report.is_consistent() && repository.refused().is_empty(), "{context}: only stale bytes were cut");
         }
         _ => {
-            assert_refused(&repository, name, CorruptionCode::MappingTruncated);
+            assert_refused(&repository, name, code_of_cut(name));
             assert!(report.is_consistent(), "{context}: {:?}", codes(&report));
         }
     }
@@ -242,7 +250,7 @@ fn a_cut_current_mapping_leaves_the_generation_before_it() {
         let current = current_file(&files);
         files.get_mut(&current).unwrap().truncate(40);
         let repository = open(&files).unwrap();
-        assert_refused(&repository, &current, CorruptionCode::MappingTruncated);
+        assert_refused(&repository, &current, code_of_cut(&current));
         assert_eq!(repository.snapshot().mapping().generation(), now - 1, "{dialect}");
     }
 }
@@ -381,7 +389,7 @@ fn mapping_ver_that_names_nothing() {
         files.remove("MAPPING.VER");
         files.extend(value.clone().map(|bytes| ("MAPPING.VER".to_owned(), bytes)));
         let repository = open(&files).unwrap();
-        assert_refused(&repository, "MAPPING.VER", CorruptionCode::MappingTruncated);
+        assert_refused(&repository, "MAPPING.VER", CorruptionCode::MappingVersion);
         assert_eq!(repository.snapshot().mapping().generation(), now, "{value:?}");
         assert!(check(&repository, true).is_consistent(), "{value:?}");
     }
@@ -401,7 +409,7 @@ fn files_without_bytes() {
                 assert!(codes(&check(&repository, false)).contains(&CorruptionCode::MappingBeyondFile));
                 assert!(repository.snapshot().counts().unreadable > 0, "{dialect}: {name}");
             } else {
-                assert_refused(&repository, name, CorruptionCode::MappingTruncated);
+                assert_refused(&repository, name, code_of_cut(name));
             }
         }
     }

@@ -15,6 +15,7 @@
 
 use super::backup_file::{CHUNK_HEADER_SIZE, ChunkHeader, Digest};
 use super::bytes::Reader;
+use crate::base::limits::MAX_LOGICAL_PAGES;
 use crate::base::page_no::{LogicalPage, Space};
 use crate::base::{narrow, widen};
 
@@ -176,7 +177,7 @@ impl SpaceManifest {
     }
 
     fn parse(reader: &mut Reader<'_>) -> Option<Self> {
-        let count = widen(reader.u32()?);
+        let count = widen(reader.u32().filter(|&count| count <= MAX_LOGICAL_PAGES)?);
         let mapped = reader.take(count.div_ceil(8))?;
         let included = reader.take(count.div_ceil(8))?;
         let mut digests = widen(reader.u32()?);

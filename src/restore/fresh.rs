@@ -133,10 +133,14 @@ fn clear_staging(staging: &Directory) -> Result<()> {
     if storage.kind(&staging.path).map_err(failed)?.is_none() {
         return Ok(());
     }
-    for entry in storage.read_dir(&staging.path).map_err(failed)? {
-        if FileRole::from_file_name(&entry.name).is_some() || is_staged_name(&entry.name) {
-            storage.remove_file(&staging.join(&entry.name)).map_err(failed)?;
-        }
+    let entries = storage.read_dir(&staging.path).map_err(failed)?;
+    let is_ours = |name: &str| FileRole::from_file_name(name).is_some() || is_staged_name(name);
+    if let Some(foreign) = entries.iter().find(|entry| !is_ours(&entry.name)) {
+        let text = "is where the new repository is made, but holds other files";
+        return Err(Error::invalid(format!("{} {text} ({}); move it away", staging.path.display(), foreign.name)));
+    }
+    for entry in entries {
+        storage.remove_file(&staging.join(&entry.name)).map_err(failed)?;
     }
     storage.remove_dir(&staging.path).map_err(failed)
 }
