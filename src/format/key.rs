@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::index_node::tokens_of;
+use super::index_page::SEPARATOR;
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::page_no::{LogicalPage, RecordRef};
 use crate::base::site::Site;
@@ -91,16 +92,11 @@ pub struct BadReference;
 
 /// The record that a key names, if any.
 pub fn reference(key: &[u8]) -> Result<Option<RecordRef>, BadReference> {
-    let mut tokens = tokens_of(key).peekable();
-    while let Some(token) = tokens.next() {
-        let Some(dot) = token.iter().position(|&byte| byte == b'.') else { continue };
-        if tokens.peek().is_some() {
-            return Err(BadReference);
-        }
-        let numbers = token.get(dot + 1..).unwrap_or_default();
-        return parse_numbers(numbers).map(Some).ok_or(BadReference);
+    let Some(numbers) = memchr::memchr(b'.', key).and_then(|dot| key.get(dot + 1..)) else { return Ok(None) };
+    if memchr::memchr(SEPARATOR, numbers).is_some() {
+        return Err(BadReference); // it stands in a token that is not the last
     }
-    Ok(None)
+    parse_numbers(numbers).map(Some).ok_or(BadReference)
 }
 
 fn parse_numbers(text: &[u8]) -> Option<RecordRef> {
