@@ -28,7 +28,7 @@ use super::target::Target;
 use super::{BackupOptions, CHUNK_PAGES};
 
 /// The early sync begins when one part of this many is left to write.
-const EARLY_SYNC: usize = 3;
+const EARLY_SYNC: usize = 2;
 
 /// What was backed up.
 #[derive(Debug, Clone)]

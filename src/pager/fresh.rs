@@ -76,11 +76,16 @@ impl FreshRepository {
 
     /// Ends with the files that make the directory a repository whose current generation is `mapping`.
     pub fn finish(self, mapping: &Mapping) -> Result<()> {
-        self.finish_with(mapping_files(mapping))
+        // Each of them describes the same pages: whichever a crash leaves, the repository is this one.
+        self.install(mapping_files(mapping), NameOrder::Any)
     }
 
-    /// Ends with these mapping files, in this order.
+    /// Ends with these mapping files, which get their names in this order.
     pub fn finish_with(self, mapping_files: Vec<(FileRole, Vec<u8>)>) -> Result<()> {
+        self.install(mapping_files, NameOrder::AsGiven)
+    }
+
+    fn install(self, mapping_files: Vec<(FileRole, Vec<u8>)>, order: NameOrder) -> Result<()> {
         // W-1, 1 and 2: pages and mappings are durable under their temporary names.
         self.sync_data()?;
         for (role, bytes) in &mapping_files {
@@ -97,13 +102,15 @@ impl FreshRepository {
             name_staged(&directory, FileRole::data(space))?;
         }
         sync_directory(&directory)?;
-        // W-1, 4: the first mapping makes it a repository; each is there before the next, so that none decides alone that
-        // belongs behind another.
+        // W-1, 4: the first mapping makes it a repository. Where they differ each is there before the next, so that none
+        // decides alone that belongs behind another.
         for (role, _) in &mapping_files {
             name_staged(&directory, *role)?;
-            sync_directory(&directory)?;
+            if order == NameOrder::AsGiven {
+                sync_directory(&directory)?;
+            }
         }
-        Ok(())
+        sync_directory(&directory)
     }
 
     /// Gives up: takes away what was written.
@@ -121,6 +128,13 @@ impl FreshRepository {
             Space::Index => index.as_ref(),
         }
     }
+}
+
+/// In which order a crash may leave the names of mapping files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NameOrder {
+    Any,
+    AsGiven,
 }
 
 fn staged_name(role: FileRole) -> String {

@@ -21,7 +21,7 @@ use super::{Installed, RestoreSummary};
 const RUN: usize = 32;
 
 /// The early sync begins when one part of this many is left to write.
-const EARLY_SYNC: usize = 3;
+const EARLY_SYNC: usize = 2;
 
 /// Ending of the name of the directory in which a new repository is made beside a damaged one.
 const STAGING_SUFFIX: &str = ".restoring";
