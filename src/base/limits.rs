@@ -7,10 +7,10 @@ pub const MAX_TREE_DEPTH: usize = 32;
 pub const MAX_ADMIN_PAGES: usize = 65_536;
 
 /// Size of a mapping file that is read, in bytes: enough for a 4 GB repository, Windows' own limit.
-pub const MAX_MAPPING_BYTES: u64 = 64 << 20;
+pub const MAX_MAPPING_BYTES: u64 = 16 << 20;
 
 /// Logical pages of a space that a backup is believed to have: as many as a mapping file of the greatest size has entries.
-pub const MAX_LOGICAL_PAGES: u32 = 2_796_202;
+pub const MAX_LOGICAL_PAGES: u32 = 699_050;
 const _: () = assert!(MAX_LOGICAL_PAGES as u64 == MAX_MAPPING_BYTES / 24);
 
 /// Longest key the engine writes, in bytes. The longest seen in a repository of Windows is 290.

@@ -1,6 +1,7 @@
 //! Whether a mapping is whole: invariants 1 to 7 and 10 of `docs::format`, and what of 9 a mapping shows by itself.
 
 use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::findings::Findings;
 use crate::base::page_no::{LogicalPage, NIL, Space};
 use crate::base::site::{FileRole, Site};
 use crate::base::widen;
@@ -18,9 +19,9 @@ pub struct Surroundings {
     pub file_pages: [Option<u64>; 2],
 }
 
-/// Everything wrong with a mapping.
+/// Everything wrong with a mapping; of each kind a bounded number.
 pub fn check(mapping: &Mapping, around: Surroundings) -> Vec<Corruption> {
-    let mut findings = Vec::new();
+    let mut findings = Findings::default();
     let [objects, index] = around.file_pages;
     for (space, pages) in Space::ALL.into_iter().zip([objects, index]) {
         let check = SectionCheck { section: mapping.section(space), space, site: Site::file(around.role) };
@@ -31,11 +32,11 @@ pub fn check(mapping: &Mapping, around: Surroundings) -> Vec<Corruption> {
         }
     }
     check_file(mapping, around, &mut findings);
-    findings
+    findings.into_list()
 }
 
 /// Invariants 5 and 6: what concerns the file as a whole.
-fn check_file(mapping: &Mapping, around: Surroundings, findings: &mut Vec<Corruption>) {
+fn check_file(mapping: &Mapping, around: Surroundings, findings: &mut Findings) {
     let site = Site::file(around.role);
     let mut report = |code, detail: String| findings.push(Corruption::new(code, site, detail));
     let (objects, index) = (&mapping.objects, &mapping.index);
@@ -71,12 +72,12 @@ struct SectionCheck<'m> {
 }
 
 impl SectionCheck<'_> {
-    fn report(&self, findings: &mut Vec<Corruption>, code: CorruptionCode, detail: String) {
+    fn report(&self, findings: &mut Findings, code: CorruptionCode, detail: String) {
         findings.push(Corruption::new(code, self.site, format!("{} section: {detail}", self.space)));
     }
 
     /// Invariants 2 and 3: mapped and free pages are all there, once, and inside the file.
-    fn pages(&self, file_pages: Option<u64>, findings: &mut Vec<Corruption>) {
+    fn pages(&self, file_pages: Option<u64>, findings: &mut Findings) {
         let size = widen(self.section.physical_pages);
         // A healthy space holds exactly its mapped and free pages; a header that claims more reserves nothing.
         let possible = self.section.entries.len() + self.section.free.len();
@@ -109,7 +110,7 @@ impl SectionCheck<'_> {
         }
     }
 
-    fn free_list(&self, owner: &mut [Owner], findings: &mut Vec<Corruption>) {
+    fn free_list(&self, owner: &mut [Owner], findings: &mut Findings) {
         for &physical in &self.section.free {
             let code = match owner.get_mut(physical.index()) {
                 Some(owner @ Owner::Nobody) => {
@@ -125,7 +126,7 @@ impl SectionCheck<'_> {
     }
 
     /// Invariant 4.
-    fn numbers(&self, findings: &mut Vec<Corruption>) {
+    fn numbers(&self, findings: &mut Findings) {
         let (generation, previous) = (self.section.generation, self.section.previous);
         if generation.checked_sub(1) != Some(previous) {
             let detail = format!("generation {generation} says it follows {previous}");
@@ -134,7 +135,7 @@ impl SectionCheck<'_> {
     }
 
     /// Invariants 7, 10 and, for entries without page, 9. One finding a kind: a torn file breaks hundreds of stamps.
-    fn entries(&self, findings: &mut Vec<Corruption>) {
+    fn entries(&self, findings: &mut Findings) {
         let generation = self.section.generation;
         let mut first = |code, page: u32, detail: String, count: usize| {
             if count > 0 {

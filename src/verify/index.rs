@@ -16,7 +16,7 @@ use crate::format::index_page::{IndexPage, MIN_USED};
 use crate::format::key;
 use crate::pager::image::Image;
 
-use super::report::Findings;
+use crate::base::findings::Findings;
 
 /// What the index says.
 #[derive(Debug, Default)]

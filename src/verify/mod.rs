@@ -21,7 +21,7 @@ use crate::pager::image::Image;
 use crate::pager::wholeness::{self, Surroundings};
 use crate::repository::{Repository, Snapshot};
 
-use report::Findings;
+use crate::base::findings::Findings;
 pub use report::{GenerationReport, Report, Unchecked};
 
 /// How a verification is run.

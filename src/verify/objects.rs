@@ -12,7 +12,7 @@ use crate::format::object_page::{Descriptor, MULTI_PAGE_ID, ObjectPage};
 use crate::heap::record;
 use crate::pager::image::Image;
 
-use super::report::Findings;
+use crate::base::findings::Findings;
 
 /// What the heap holds.
 #[derive(Debug, Default)]

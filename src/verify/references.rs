@@ -6,7 +6,7 @@ use crate::pager::image::Image;
 
 use super::index::{KeyPlace, Tree};
 use super::objects::Heap;
-use super::report::Findings;
+use crate::base::findings::Findings;
 
 /// Checks both directions; orphans only when the whole index could be read.
 pub(crate) fn check(image: &Image, heap: &Heap, tree: &Tree, findings: &mut Findings) {
