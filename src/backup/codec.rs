@@ -3,6 +3,8 @@
 //! LZ4 blocks: of the codecs without C or unsafe code measured on real repositories (`benches/codec.rs`) the one with which a
 //! backup stays near the time of a plain copy; `docs::backup` has the table.
 
+use std::ops::Deref;
+
 use crate::format::backup_file::ChunkHeader;
 
 /// How the chunks of a backup are compressed.
@@ -15,36 +17,53 @@ pub enum Compression {
     Lz4,
 }
 
+/// What a chunk holds, unpacked: the bytes behind its header, which stays in front of what was never packed.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+}
+
 const STORED: u8 = 0;
 const LZ4: u8 = 1;
 
-/// Compresses the bytes of `framed` behind `start`, if that makes them smaller; gives the number of the codec.
-pub(crate) fn pack(framed: &mut Vec<u8>, start: usize, compression: Compression) -> u8 {
+/// Compresses the bytes of `framed` behind `start`, if that makes them smaller; gives the number of the codec. What stands in
+/// `scratch` before and after has no meaning.
+pub(crate) fn pack(framed: &mut Vec<u8>, scratch: &mut Vec<u8>, start: usize, compression: Compression) -> u8 {
     let raw = framed.get(start..).unwrap_or_default();
     if compression == Compression::Lz4 && !raw.is_empty() {
-        let mut packed = vec![0; start + lz4_flex::block::get_maximum_output_size(raw.len())];
-        let target = packed.get_mut(start..).unwrap_or_default();
+        scratch.resize(start + lz4_flex::block::get_maximum_output_size(raw.len()), 0);
+        let target = scratch.get_mut(start..).unwrap_or_default();
         if let Ok(len) = lz4_flex::block::compress_into(raw, target)
             && len < raw.len()
         {
-            packed.truncate(start + len);
-            *framed = packed;
+            scratch.truncate(start + len);
+            std::mem::swap(framed, scratch);
             return LZ4;
         }
     }
     STORED
 }
 
-/// Undoes [`pack`]; `None` when the bytes are not what the header says. Never makes more than the header's length, which
-/// the caller has bounded.
-pub(crate) fn unpack(header: &ChunkHeader, stored: Vec<u8>) -> Option<Vec<u8>> {
+/// Undoes [`pack`] for the bytes of `framed` behind `start`; `None` when they are not what the header says. Never makes more
+/// than the header's length, which the caller has bounded.
+pub(crate) fn unpack(header: &ChunkHeader, framed: Vec<u8>, start: usize) -> Option<Payload> {
     let raw_len = usize::try_from(header.raw_len()).ok()?;
+    let stored = framed.get(start..)?;
     match header.codec {
-        STORED => (stored.len() == raw_len).then_some(stored),
+        STORED => (stored.len() == raw_len).then_some(Payload { bytes: framed, start }),
         LZ4 => {
             let mut raw = vec![0; raw_len];
-            let len = lz4_flex::block::decompress_into(&stored, &mut raw).ok()?;
-            (len == raw_len).then_some(raw)
+            let len = lz4_flex::block::decompress_into(stored, &mut raw).ok()?;
+            (len == raw_len).then_some(Payload { bytes: raw, start: 0 })
         }
         _ => None,
     }

@@ -19,7 +19,7 @@ use crate::format::checksum::crc32;
 use crate::format::manifest::{ChunkEntry, Manifest, PageState};
 use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_exact_at};
 
-use super::codec::unpack;
+use super::codec::{Payload, unpack};
 use super::identity::{digest, seal};
 use super::pages::split_pages;
 
@@ -37,7 +37,7 @@ pub(crate) struct Link {
     pub manifest: Manifest,
     /// By space: the included pages in ascending order, each with its chunk and its place in it.
     places: [BTreeMap<LogicalPage, (usize, usize)>; 2],
-    cache: Cache<usize, Arc<Vec<u8>>, ByBytes>,
+    cache: Cache<usize, Arc<Payload>, ByBytes>,
     /// Chunks that were read and found right.
     checked: Vec<AtomicBool>,
 }
@@ -45,8 +45,8 @@ pub(crate) struct Link {
 #[derive(Debug, Clone)]
 struct ByBytes;
 
-impl Weighter<usize, Arc<Vec<u8>>> for ByBytes {
-    fn weight(&self, _: &usize, chunk: &Arc<Vec<u8>>) -> u64 {
+impl Weighter<usize, Arc<Payload>> for ByBytes {
+    fn weight(&self, _: &usize, chunk: &Arc<Payload>) -> u64 {
         chunk.len() as u64 + 1
     }
 }
@@ -105,11 +105,12 @@ impl Link {
         Ok(())
     }
 
-    /// The payload of a chunk, unpacked and checked.
-    pub(crate) fn chunk(&self, number: usize) -> Result<Arc<Vec<u8>>> {
-        if let Some(chunk) = self.cache.get(&number) {
-            return Ok(chunk);
-        }
+    /// The payload of a chunk, unpacked and checked. A thread that wants what another is reading waits for it.
+    pub(crate) fn chunk(&self, number: usize) -> Result<Arc<Payload>> {
+        self.cache.get_or_insert_with(&number, || self.load(number))
+    }
+
+    fn load(&self, number: usize) -> Result<Arc<Payload>> {
         let Some(entry) = self.manifest.chunks.get(number) else {
             return Err(self.fault(BackupFault::Structure(format!("there is no chunk {number}"))));
         };
@@ -117,11 +118,10 @@ impl Link {
         if let Some(checked) = self.checked.get(number) {
             checked.store(true, Ordering::Relaxed);
         }
-        self.cache.insert(number, raw.clone());
         Ok(raw)
     }
 
-    fn read_chunk(&self, number: usize, entry: &ChunkEntry) -> Result<Vec<u8>> {
+    fn read_chunk(&self, number: usize, entry: &ChunkEntry) -> Result<Payload> {
         let damaged = |what: &str| {
             let text = format!("chunk {number} at offset {}: {what}", entry.offset);
             self.fault(BackupFault::Checksum(text))
@@ -131,14 +131,14 @@ impl Link {
             std::io::ErrorKind::UnexpectedEof => self.fault(BackupFault::Truncated(format!("chunk {number} is cut"))),
             _ => Error::io("read", &self.path, error),
         })?;
-        let stored = framed.split_off(CHUNK_HEADER_SIZE);
-        if framed != entry.header.to_bytes() {
+        let (header, stored) = framed.split_at(CHUNK_HEADER_SIZE);
+        if header != entry.header.to_bytes() {
             return Err(damaged("its header does not match the manifest"));
         }
-        if crc32(&stored) != entry.header.payload_crc {
+        if crc32(stored) != entry.header.payload_crc {
             return Err(damaged("it does not match its checksum"));
         }
-        let raw = unpack(&entry.header, stored).ok_or_else(|| damaged("it cannot be unpacked"))?;
+        let raw = unpack(&entry.header, framed, CHUNK_HEADER_SIZE).ok_or_else(|| damaged("it cannot be unpacked"))?;
         if !self.is_as_stated(number, entry, &raw) {
             return Err(damaged("its content does not match its digest"));
         }

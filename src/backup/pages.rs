@@ -1,5 +1,7 @@
 //! The pages of a backup on their way in: read, checked, scrubbed, digested, and packed into chunks.
 
+use parking_lot::Mutex;
+
 use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
 use crate::base::progress::Monitor;
@@ -35,8 +37,24 @@ pub(crate) struct PageDone {
 pub(crate) struct Packed {
     pub space: Space,
     pub pages: Vec<PageDone>,
-    /// Header and the bytes to write, header included; `None` when the base holds all pages.
-    pub chunk: Option<(ChunkHeader, Vec<u8>)>,
+    /// Header of the chunk; `None` when the base holds all pages.
+    pub header: Option<ChunkHeader>,
+    /// The bytes to write, header included.
+    pub bytes: Vec<u8>,
+}
+
+/// Buffers that were written out and wait to be filled again: new ones would have to be cleared by the system first.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(Mutex<Vec<Vec<u8>>>);
+
+impl Spare {
+    fn take(&self) -> Vec<u8> {
+        self.0.lock().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give(&self, buffer: Vec<u8>) {
+        self.0.lock().push(buffer);
+    }
 }
 
 /// How pages are read and packed.
@@ -47,6 +65,7 @@ pub(crate) struct Packer<'a> {
     pub scrub: Option<Scrub<'a>>,
     pub is_forensic: bool,
     pub compression: Compression,
+    pub spare: Spare,
 }
 
 impl Packer<'_> {
@@ -61,29 +80,29 @@ impl Packer<'_> {
     }
 
     /// Does a job. Pages are read to where they lie in the chunk, so that nothing is copied that is not compressed.
-    pub(crate) fn run(&self, job: &Job, monitor: &Monitor<'_>) -> Result<Packed> {
+    pub(crate) fn run(&self, job: &Job, scratch: &mut Vec<u8>, monitor: &Monitor<'_>) -> Result<Packed> {
         let mut done = Vec::with_capacity(job.pages.len());
         let mut included = Vec::with_capacity(job.pages.len());
-        let mut framed = Vec::with_capacity(CHUNK_HEADER_SIZE + job.pages.len() * (PAGE_SIZE + 4));
-        framed.resize(CHUNK_HEADER_SIZE, 0);
+        let mut framed = self.spare.take();
+        framed.resize(CHUNK_HEADER_SIZE + job.pages.len() * PAGE_SIZE, 0);
+        let mut end = CHUNK_HEADER_SIZE;
         for &page in &job.pages {
-            let start = framed.len();
-            framed.resize(start + PAGE_SIZE, 0);
-            let Some(bytes) = framed.last_chunk_mut() else { continue };
+            let Some(bytes) = framed.get_mut(end..).and_then(|rest| rest.first_chunk_mut()) else { continue };
             let (digest, checksum) = self.load(job.space, page, bytes)?;
             let in_base = self.base.and_then(|base| base.space(job.space).page(page).digest().copied());
             let is_included = in_base != Some(digest);
             if is_included {
                 included.push(page.get());
-            } else {
-                framed.truncate(start);
+                end += PAGE_SIZE;
             }
             done.push(PageDone { page, digest, checksum, is_included });
         }
         monitor.advance(job.pages.len() as u64)?;
+        framed.truncate(end);
         let kind = ChunkKind::Pages(job.space);
-        let chunk = (!included.is_empty()).then(|| finish_page_chunk(kind, &included, framed, self.compression));
-        Ok(Packed { space: job.space, pages: done, chunk })
+        let finish = || finish_page_chunk(kind, &included, &mut framed, scratch, self.compression);
+        let header = (!included.is_empty()).then(finish);
+        Ok(Packed { space: job.space, pages: done, header, bytes: framed })
     }
 
     /// Reads a page as it goes into the backup; gives its digest and its sampled checksum.
@@ -109,44 +128,48 @@ pub(crate) fn page_chunk(
 ) -> (ChunkHeader, Vec<u8>) {
     let mut framed = vec![0; CHUNK_HEADER_SIZE];
     framed.extend_from_slice(pages);
-    finish_page_chunk(kind, numbers, framed, compression)
+    let header = finish_page_chunk(kind, numbers, &mut framed, &mut Vec::new(), compression);
+    (header, framed)
 }
 
 /// As [`page_chunk`]; the pages stand in `framed` already, behind room for the header.
 fn finish_page_chunk(
     kind: ChunkKind,
     numbers: &[u32],
-    mut framed: Vec<u8>,
+    framed: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
     compression: Compression,
-) -> (ChunkHeader, Vec<u8>) {
+) -> ChunkHeader {
     numbers.iter().for_each(|number| framed.extend_from_slice(&number.to_le_bytes()));
     let range = (numbers.first().copied().unwrap_or(0), numbers.last().copied().unwrap_or(0));
-    finish(kind, range, narrow(numbers.len()), framed, compression)
+    finish(kind, range, narrow(numbers.len()), framed, scratch, compression)
 }
 
 /// A chunk of plain bytes.
 pub(crate) fn byte_chunk(kind: ChunkKind, bytes: &[u8], compression: Compression) -> (ChunkHeader, Vec<u8>) {
     let mut framed = vec![0; CHUNK_HEADER_SIZE];
     framed.extend_from_slice(bytes);
-    finish(kind, (0, 0), narrow(bytes.len()), framed, compression)
+    let header = finish(kind, (0, 0), narrow(bytes.len()), &mut framed, &mut Vec::new(), compression);
+    (header, framed)
 }
 
-/// Compresses the payload and puts the header in front of it.
+/// Compresses the payload, with `scratch` to do it in, and puts the header in front of it.
 fn finish(
     kind: ChunkKind,
     (first, last): (u32, u32),
     count: u32,
-    mut framed: Vec<u8>,
+    framed: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
     compression: Compression,
-) -> (ChunkHeader, Vec<u8>) {
-    let codec = pack(&mut framed, CHUNK_HEADER_SIZE, compression);
+) -> ChunkHeader {
+    let codec = pack(framed, scratch, CHUNK_HEADER_SIZE, compression);
     let payload = framed.get(CHUNK_HEADER_SIZE..).unwrap_or_default();
     let (stored, payload_crc) = (narrow(payload.len()), crc32(payload));
     let header = ChunkHeader { kind, codec, first, last, count, stored, payload_crc };
     if let Some(front) = framed.first_chunk_mut() {
         *front = header.to_bytes();
     }
-    (header, framed)
+    header
 }
 
 /// The pages of a chunk's payload, and their numbers; `None` when its length does not fit.

@@ -24,7 +24,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// Begins to write; refuses what cannot be a target.
-    pub(crate) fn create(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
+    pub(crate) fn create(storage: &Arc<dyn Storage>, path: &Path, threads: usize) -> Result<Self> {
         check(storage.as_ref(), path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = path.with_file_name(format!("{name}.partial-{:08x}", random_u64() >> 32));
@@ -36,7 +36,7 @@ impl Target {
             temporary,
             file: Some(file.into()),
             written: 0,
-            early_sync: EarlySync::default(),
+            early_sync: EarlySync::new(threads),
         })
     }
 

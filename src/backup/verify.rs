@@ -35,7 +35,7 @@ impl Backup {
         let repository = verify_snapshot(&self.snapshot(), options, observer)?;
         let links: Vec<_> = self.chain().links().collect();
         let threads = thread_count(options.threads);
-        let rest = split(narrow(links.len()), threads, |range| {
+        let rest = split(narrow(links.len()), 1, threads, |range| {
             range.filter_map(|number| links.get(widen(number))).try_for_each(|link| link.check_rest())
         });
         rest.into_iter().collect::<Result<()>>()?;

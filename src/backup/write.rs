@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::base::error::{BackupFault, Error, Result};
 use crate::base::limits::MAX_BACKUP_CHAIN;
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
-use crate::base::parallel::{beside, ordered, thread_count};
+use crate::base::parallel::{both, ordered, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::random::random_uuid;
 use crate::base::site::FileRole;
@@ -20,15 +20,15 @@ use crate::repository::{Repository, Snapshot};
 use crate::storage::{RealStorage, Storage, read_exact_at};
 
 use super::identity::{content_identity, digest, seal};
-use super::pages::{Packed, Packer, byte_chunk, page_chunk};
+use super::pages::{Packed, Packer, Spare, byte_chunk, page_chunk};
 use super::read::{Backup, OpenBackup};
 use super::scrub::Scrub;
 use super::summary::summarise;
 use super::target::Target;
 use super::{BackupOptions, CHUNK_PAGES};
 
-/// The early sync begins when one part of this many is left to write.
-const EARLY_SYNC: usize = 2;
+/// A sync is begun beside the writing each time one part of this many is written.
+const EARLY_SYNCS: usize = 6;
 
 /// What was backed up.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ pub fn backup_in(
     need_data(repository, options)?;
     let base = open_base(storage, &snapshot, target.as_ref(), options)?;
     let threads = thread_count(options.threads);
-    let mut writer = Writer::begin(storage, target.as_ref(), &snapshot, base.as_ref(), options)?;
+    let mut writer = Writer::begin(storage, target.as_ref(), &snapshot, base.as_ref(), options, threads)?;
     let mut mapping = snapshot.mapping().clone();
     let scrub = if options.scrub { Some(Scrub::new(snapshot.image())?) } else { None };
     let packer = Packer {
@@ -91,9 +91,12 @@ pub fn backup_in(
         scrub,
         is_forensic: options.forensic,
         compression: options.compression,
+        spare: Spare::default(),
     };
-    writer.manifest.summary =
-        beside(threads, || summarise(&snapshot), || writer.pages(&packer, threads, observer, &mut mapping))??;
+    let (summary, written) =
+        both(threads, || summarise(&snapshot), || writer.pages(&packer, threads, observer, &mut mapping));
+    written?;
+    writer.manifest.summary = summary?;
     writer.mapping(&snapshot, &mapping)?;
     if options.forensic {
         writer.forensic(repository)?;
@@ -160,6 +163,7 @@ impl<'o> Writer<'o> {
         snapshot: &Snapshot,
         base: Option<&Backup>,
         options: &'o BackupOptions,
+        threads: usize,
     ) -> Result<Self> {
         let mut flags = BackupFlags::empty();
         flags.set(BackupFlags::INCREMENTAL, base.is_some());
@@ -175,7 +179,7 @@ impl<'o> Writer<'o> {
             transaction: snapshot.mapping().transaction(),
             flags,
         };
-        let mut target = Target::create(storage, target)?;
+        let mut target = Target::create(storage, target, threads)?;
         let header_bytes = header.to_bytes().to_vec();
         target.append(&header_bytes)?;
         let pages = |space| vec![PageState::Unmapped; snapshot.mapping().section(space).entries.len()];
@@ -197,27 +201,30 @@ impl<'o> Writer<'o> {
         let total: usize = jobs.iter().map(|job| job.pages.len()).sum();
         let monitor = Monitor::new(observer, Phase::Backup, total as u64);
         monitor.check()?;
-        let job = |(): &mut (), number: usize| match jobs.get(number) {
-            Some(job) => packer.run(job, &monitor).map(Some),
+        let job = |scratch: &mut Vec<u8>, number: usize| match jobs.get(number) {
+            Some(job) => packer.run(job, scratch, &monitor).map(Some),
             None => Ok(None),
         };
         let is_scrubbed = packer.scrub.is_some();
-        let mut left = jobs.len();
+        let mut done = 0;
+        let part = jobs.len().div_ceil(EARLY_SYNCS);
         let take = |packed: Option<Packed>| {
             let Some(packed) = packed else { return Ok(()) };
-            left = left.saturating_sub(1);
-            if threads > 1 && left == jobs.len() / EARLY_SYNC {
+            if done > 0 && done % part == 0 {
                 self.target.sync_early();
             }
+            done += 1;
             if is_scrubbed {
                 restate_checksums(mapping, &packed);
             }
-            self.take(packed)
+            packer.spare.give(self.take(packed)?);
+            Ok(())
         };
-        ordered(jobs.len(), threads, || (), job, take)
+        ordered(jobs.len(), threads, Vec::new, job, take)
     }
 
-    fn take(&mut self, packed: Packed) -> Result<()> {
+    /// Writes the chunk; gives back its buffer.
+    fn take(&mut self, packed: Packed) -> Result<Vec<u8>> {
         let [objects, index] = &mut self.manifest.spaces;
         let space = if packed.space == Space::Objects { objects } else { index };
         for done in &packed.pages {
@@ -226,10 +233,10 @@ impl<'o> Writer<'o> {
                     if done.is_included { PageState::Included(done.digest) } else { PageState::InBase(done.digest) };
             }
         }
-        match packed.chunk {
-            Some((header, bytes)) => self.chunk(header, &bytes, Digest::default()),
-            None => Ok(()),
+        if let Some(header) = packed.header {
+            self.chunk(header, &packed.bytes, Digest::default())?;
         }
+        Ok(packed.bytes)
     }
 
     fn chunk(&mut self, header: ChunkHeader, bytes: &[u8], digest: Digest) -> Result<()> {

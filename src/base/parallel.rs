@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -12,21 +13,25 @@ pub(crate) fn thread_count(wanted: Option<NonZeroUsize>) -> usize {
     wanted.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get).min(MAX_THREADS)
 }
 
-/// Runs `work` on equal parts of `0..len`, one a thread, and gives the results in order of the parts.
-pub(crate) fn split<T: Send>(len: u32, threads: usize, work: impl Fn(Range<u32>) -> T + Sync) -> Vec<T> {
-    let parts = u32::try_from(threads.max(1)).unwrap_or(1).min(len.max(1));
-    let bound = |part: u32| {
-        let scaled = u64::from(len) * u64::from(part) / u64::from(parts);
-        u32::try_from(scaled).unwrap_or(len)
-    };
-    if parts == 1 {
-        return vec![work(0..len)];
+/// Runs `work` on consecutive pieces of `0..len` and gives the results in order of the pieces. A thread that is done with a
+/// piece takes the next one, so it does not matter that some are more work than others.
+pub(crate) fn split<T: Send>(len: u32, piece: u32, threads: usize, work: impl Fn(Range<u32>) -> T + Sync) -> Vec<T> {
+    let piece = piece.max(1);
+    let pieces = len.div_ceil(piece);
+    let range = |number: u32| number * piece..(number + 1).saturating_mul(piece).min(len);
+    let threads = u32::try_from(threads).unwrap_or(u32::MAX).min(pieces);
+    if threads <= 1 {
+        return (0..pieces).map(|number| work(range(number))).collect();
     }
-    let work = &work;
-    thread::scope(|scope| {
-        let handles: Vec<_> = (0..parts).map(|part| scope.spawn(move || work(bound(part)..bound(part + 1)))).collect();
-        handles.into_iter().map(join).collect()
-    })
+    let next = AtomicU32::new(0);
+    let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < pieces);
+    let worker = || std::iter::from_fn(take).map(|number| (number, work(range(number)))).collect::<Vec<_>>();
+    let mut results: Vec<(u32, T)> = thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        handles.into_iter().flat_map(join).collect()
+    });
+    results.sort_unstable_by_key(|(number, _)| *number);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Does `jobs` pieces of work on several threads and hands the results to `consume` in order of the pieces, on the calling
@@ -73,20 +78,14 @@ pub(crate) fn ordered<T: Send, E: Send, W>(
 }
 
 /// Does `aside` on a thread of its own while `main` runs, or before it when there is one thread alone.
-pub(crate) fn beside<A: Send, E>(
-    threads: usize,
-    aside: impl FnOnce() -> A + Send,
-    main: impl FnOnce() -> Result<(), E>,
-) -> Result<A, E> {
+pub(crate) fn both<A: Send, B>(threads: usize, aside: impl FnOnce() -> A + Send, main: impl FnOnce() -> B) -> (A, B) {
     if threads <= 1 {
-        let result = aside();
-        return main().map(|()| result);
+        return (aside(), main());
     }
     thread::scope(|scope| {
         let handle = scope.spawn(aside);
-        let outcome = main();
-        let result = join(handle);
-        outcome.map(|()| result)
+        let result = main();
+        (join(handle), result)
     })
 }
 
@@ -124,8 +123,8 @@ mod tests {
 
     #[test]
     fn parts_cover_the_range_in_order() {
-        for (len, threads) in [(0, 4), (1, 4), (7, 3), (1000, 16)] {
-            let parts = split(len, threads, |range| range);
+        for (len, piece, threads) in [(0, 1, 4), (1, 1, 4), (7, 2, 3), (1000, 7, 16), (5, 0, 1), (9, u32::MAX, 2)] {
+            let parts = split(len, piece, threads, |range| range);
             let all: Vec<u32> = parts.into_iter().flatten().collect();
             assert_eq!(all, (0..len).collect::<Vec<_>>());
         }

@@ -9,18 +9,12 @@ use super::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Checking pages and records of the object heap.
-    CheckObjects,
-    /// Checking the index.
-    CheckIndex,
-    /// Checking the chunks of a backup.
-    CheckBackup,
+    /// Checking the pages of the object heap and of the index.
+    Verify,
     /// Reading pages and writing them to a backup.
     Backup,
     /// Writing the pages of a restored repository.
     Restore,
-    /// Making what was written durable.
-    Sync,
 }
 
 /// How far an operation is.
@@ -79,7 +73,8 @@ impl<'o> Monitor<'o> {
     }
 
     fn report(&self, done: u64) -> Result<()> {
-        let progress = Progress { phase: self.phase, done, total: self.total };
+        // What is looked at a second time counts once.
+        let progress = Progress { phase: self.phase, done: done.min(self.total), total: self.total };
         if self.observer.progress(progress).is_break() {
             self.cancelled.store(true, Ordering::Relaxed);
         }

@@ -31,24 +31,25 @@ pub struct FreshRepository {
 }
 
 impl FreshRepository {
-    /// Begins a repository in an existing directory that holds none.
-    pub fn create(directory: Directory) -> Result<Self> {
+    /// Begins a repository in an existing directory that holds none. With more than one thread, early syncs have their own.
+    pub fn create(directory: Directory, threads: usize) -> Result<Self> {
         let open = |space| create_staged(&directory, FileRole::data(space)).map(Arc::from);
         let data = [open(Space::Objects)?, open(Space::Index)?];
-        Ok(Self { directory, data, early_sync: Mutex::default() })
+        Ok(Self { directory, data, early_sync: Mutex::new(EarlySync::new(threads)) })
     }
 
     /// Writes consecutive pages. May be called from several threads for different pages.
     pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
         debug_assert!(pages.len().is_multiple_of(PAGE_SIZE), "whole pages are written");
         let path = staged_path(&self.directory, FileRole::data(space));
-        write_all_at(self.file(space), first.byte_offset(), pages).map_err(|error| Error::io("write", &path, error))
+        write_all_at(self.file(space).as_ref(), first.byte_offset(), pages)
+            .map_err(|error| Error::io("write", &path, error))
     }
 
     /// Writes bytes at an offset of a data file: for what is no whole page.
     pub fn write_tail(&self, space: Space, offset: u64, bytes: &[u8]) -> Result<()> {
         let path = staged_path(&self.directory, FileRole::data(space));
-        write_all_at(self.file(space), offset, bytes).map_err(|error| Error::io("write", &path, error))
+        write_all_at(self.file(space).as_ref(), offset, bytes).map_err(|error| Error::io("write", &path, error))
     }
 
     /// Gives a data file its length.
@@ -57,16 +58,14 @@ impl FreshRepository {
         self.file(space).set_len(len).map_err(|error| Error::io("set the length of", &path, error))
     }
 
-    /// Begins to make the object heap durable beside the writing of the rest.
-    pub fn sync_early(&self) {
-        let [objects, _] = &self.data;
-        self.early_sync.lock().begin(objects);
+    /// Begins to make what is written of a data file durable beside the writing of the rest.
+    pub fn sync_early(&self, space: Space) {
+        self.early_sync.lock().begin(self.file(space));
     }
 
     fn sync_data(&self) -> Result<()> {
         let early = self.early_sync.lock().join();
-        let objects = staged_path(&self.directory, FileRole::Objects);
-        early.map_err(|error| Error::io("sync", &objects, error))?;
+        early.map_err(|error| Error::io("sync the data files in", &self.directory.path, error))?;
         for space in Space::ALL {
             let path = staged_path(&self.directory, FileRole::data(space));
             self.file(space).sync().map_err(|error| Error::io("sync", &path, error))?;
@@ -88,10 +87,15 @@ impl FreshRepository {
     fn install(self, mapping_files: Vec<(FileRole, Vec<u8>)>, order: NameOrder) -> Result<()> {
         // W-1, 1 and 2: pages and mappings are durable under their temporary names.
         self.sync_data()?;
+        let mut written = Vec::new();
         for (role, bytes) in &mapping_files {
             let path = staged_path(&self.directory, *role);
             let file = create_staged(&self.directory, *role)?;
             write_all_at(file.as_ref(), 0, bytes).map_err(|error| Error::io("write", &path, error))?;
+            written.push((path, file));
+        }
+        // All are written before the first is synced: one commit of the file system's journal may then do for all.
+        for (path, file) in written {
             file.sync().map_err(|error| Error::io("sync", &path, error))?;
         }
         let directory = self.directory;
@@ -121,11 +125,11 @@ impl FreshRepository {
         remove_unfinished(&directory).ok();
     }
 
-    fn file(&self, space: Space) -> &dyn StorageFile {
+    fn file(&self, space: Space) -> &Arc<dyn StorageFile> {
         let [objects, index] = &self.data;
         match space {
-            Space::Objects => objects.as_ref(),
-            Space::Index => index.as_ref(),
+            Space::Objects => objects,
+            Space::Index => index,
         }
     }
 }

@@ -61,7 +61,7 @@ impl BulkBuilder {
     }
 
     fn with_ids(directory: Directory, ids: UniqueIds) -> Result<Self> {
-        let files = FreshRepository::create(directory)?;
+        let files = FreshRepository::create(directory, 1)?;
         let pages = Pages { files, spaces: [SpacePages::default(), SpacePages::default()] };
         Ok(Self { heap: HeapBuilder::new(ids), index: IndexBuilder::new(), pages })
     }

@@ -20,8 +20,8 @@ use super::{Installed, RestoreSummary};
 /// Pages written at once.
 const RUN: usize = 32;
 
-/// The early sync begins when one part of this many is left to write.
-const EARLY_SYNC: usize = 2;
+/// A sync is begun beside the writing each time one part of this many is written.
+const EARLY_SYNCS: usize = 4;
 
 /// Ending of the name of the directory in which a new repository is made beside a damaged one.
 const STAGING_SUFFIX: &str = ".restoring";
@@ -152,7 +152,7 @@ fn fill(backup: &Backup, into: &Directory, threads: usize, observer: &dyn Observ
     let mut mapping = snapshot.mapping().clone();
     let exact = backup.forensic_files()?;
     let clean_up = || drop(remove_unfinished(into));
-    let files = FreshRepository::create(into.clone()).inspect_err(|_| clean_up())?;
+    let files = FreshRepository::create(into.clone(), threads).inspect_err(|_| clean_up())?;
     if exact.is_none() {
         place_densely(&mut mapping.objects);
         place_densely(&mut mapping.index);
@@ -221,19 +221,21 @@ fn write_pages(
     let monitor = Monitor::new(observer, Phase::Restore, total as u64);
     monitor.check()?;
     let work = |bytes: &mut Vec<u8>, number: usize| {
-        let Some(run) = runs.get(number) else { return Ok(()) };
+        let Some(run) = runs.get(number) else { return Ok::<_, Error>(None) };
         bytes.resize(run.pages.len() * PAGE_SIZE, 0);
         for (&page, target) in run.pages.iter().zip(bytes.as_chunks_mut::<PAGE_SIZE>().0) {
             image.read(run.space, page, target)?;
         }
         files.write_pages(run.space, run.first, bytes)?;
-        monitor.advance(run.pages.len() as u64)
+        monitor.advance(run.pages.len() as u64)?;
+        Ok(Some(run.space))
     };
-    let mut left = runs.len();
-    let done = |()| {
-        left = left.saturating_sub(1);
-        if threads > 1 && left == runs.len() / EARLY_SYNC {
-            files.sync_early();
+    let mut count = 0;
+    let part = runs.len().div_ceil(EARLY_SYNCS);
+    let done = |space: Option<Space>| {
+        count += 1;
+        if count % part == 0 {
+            space.into_iter().for_each(|space| files.sync_early(space));
         }
         Ok(())
     };

@@ -1,27 +1,109 @@
-//! A sync that runs beside the writing of the rest of a file, so that less is left for the last one.
+//! Syncs that run beside the writing of the rest of a file, so that less is left for the last one.
 
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use super::StorageFile;
 
-/// A sync that was begun, or none.
-#[derive(Debug, Default)]
-pub(crate) struct EarlySync(Option<JoinHandle<io::Result<()>>>);
+/// Syncs that were begun, or none. One that fails keeps its error for [`join`](Self::join).
+#[derive(Debug)]
+pub(crate) enum EarlySync {
+    /// On the calling thread: an operation that was given one thread has no other.
+    Inline(io::Result<()>),
+    /// On a thread of its own, started with the first.
+    Beside(Option<Syncer>),
+}
+
+/// A thread that syncs the files it is sent until its channel closes or one fails.
+#[derive(Debug)]
+pub(crate) struct Syncer {
+    files: SyncSender<Arc<dyn StorageFile>>,
+    thread: JoinHandle<io::Result<()>>,
+}
 
 impl EarlySync {
-    /// Begins a sync of `file`, unless one was begun.
+    /// For an operation that runs on so many threads.
+    pub(crate) fn new(threads: usize) -> Self {
+        if threads > 1 { Self::Beside(None) } else { Self::Inline(Ok(())) }
+    }
+
+    /// Begins a sync of `file`, unless another waits for its turn already: what is left out here the last sync does, which the
+    /// caller makes in any case.
     pub(crate) fn begin(&mut self, file: &Arc<dyn StorageFile>) {
-        if self.0.is_none() {
-            let file = file.clone();
-            self.0 = Some(thread::spawn(move || file.sync()));
+        match self {
+            Self::Inline(result) if result.is_ok() => *result = file.sync(),
+            Self::Inline(_) => {}
+            Self::Beside(syncer) => drop(syncer.get_or_insert_with(Syncer::start).files.try_send(file.clone())),
         }
     }
 
-    /// Waits for it. An error here may be told only once, so a later sync that succeeds proves nothing.
+    /// Waits for all of them. An error here may be told only once, so a later sync that succeeds proves nothing.
     pub(crate) fn join(&mut self) -> io::Result<()> {
+        match self {
+            Self::Inline(result) => std::mem::replace(result, Ok(())),
+            Self::Beside(syncer) => syncer.take().map_or(Ok(()), Syncer::join),
+        }
+    }
+}
+
+impl Syncer {
+    fn start() -> Self {
+        let (files, receiver) = sync_channel::<Arc<dyn StorageFile>>(1);
+        let thread = thread::spawn(move || receiver.into_iter().try_for_each(|file| file.sync()));
+        Self { files, thread }
+    }
+
+    fn join(self) -> io::Result<()> {
+        drop(self.files);
         let panicked = |_| Err(io::Error::other("the thread that synced the file ended early"));
-        self.0.take().map_or(Ok(()), |handle| handle.join().unwrap_or_else(panicked))
+        self.thread.join().unwrap_or_else(panicked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file whose syncs fail from the second on.
+    #[derive(Debug, Default)]
+    struct Failing(std::sync::atomic::AtomicUsize);
+
+    impl StorageFile for Failing {
+        fn len(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+
+        fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+
+        fn write_at(&self, _: u64, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            let before = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            if before == 0 { Ok(()) } else { Err(io::Error::other("refused")) }
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_however_many_syncs_follow() {
+        for threads in [1, 2] {
+            let file: Arc<dyn StorageFile> = Arc::new(Failing::default());
+            let mut early = EarlySync::new(threads);
+            assert!(early.join().is_ok(), "nothing was begun");
+            early.begin(&file);
+            assert!(early.join().is_ok());
+            early.begin(&file);
+            early.begin(&file);
+            assert!(early.join().is_err(), "{threads} threads");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::base::limits::MAX_TREE_DEPTH;
 use crate::base::narrow;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
 use crate::base::parallel::split;
-use crate::base::progress::{Monitor, Observer, Phase};
+use crate::base::progress::Monitor;
 use crate::btree::search::{too_deep, view};
 use crate::format::Dialect;
 use crate::format::admin_page::check_index_admin;
@@ -27,6 +27,8 @@ pub(crate) struct Tree {
     pub references: Vec<(RecordRef, KeyPlace)>,
     /// Whether every page that something leads to could be read.
     pub is_complete: bool,
+    /// What is wrong with it.
+    pub findings: Findings,
 }
 
 /// Where a key stands.
@@ -37,25 +39,22 @@ pub(crate) struct KeyPlace {
 }
 
 /// Checks the index.
-pub(crate) fn check(image: &Image, threads: usize, observer: &dyn Observer, findings: &mut Findings) -> Result<Tree> {
-    let mut part = walk(image, threads, observer)?;
+pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Tree> {
+    let mut part = walk(image, threads, monitor)?;
     if part.has_page_twice && threads > 1 {
         // Which of the ways to a page comes first is chance among threads, and the findings hang on it. Whether there is
         // such a page is none.
-        part = walk(image, 1, observer)?;
+        part = walk(image, 1, monitor)?;
     }
-    findings.absorb(part.findings);
-    Ok(Tree { keys: part.keys, references: part.references, is_complete: !part.is_broken })
+    Ok(Tree { keys: part.keys, references: part.references, is_complete: !part.is_broken, findings: part.findings })
 }
 
 /// Goes through the whole index.
-fn walk(image: &Image, threads: usize, observer: &dyn Observer) -> Result<Part> {
+fn walk(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Part> {
     let section = &image.mapping().index;
-    let monitor = Monitor::new(observer, Phase::CheckIndex, section.mapped_count().into());
     let seen: Vec<AtomicBool> = section.entries.iter().map(|_| AtomicBool::new(false)).collect();
-    let walk = Walk { image, monitor: &monitor, seen: &seen };
+    let walk = Walk { image, monitor, seen: &seen };
     let mut part = Part::default();
-    monitor.check()?;
     check_admin(image, &seen, &mut part)?;
     match image.root() {
         Ok(root) => walk.root(root, threads, &mut part)?,
@@ -184,7 +183,7 @@ impl Walk<'_> {
             part.leaf(0, root, self.image);
             return self.keys(&node, root, part, |_, _| Ok(()));
         };
-        let subtrees = split(narrow(children.len()), threads, |range| {
+        let subtrees = split(narrow(children.len()), 1, threads, |range| {
             let children = range.filter_map(|number| children.get(crate::base::widen(number)));
             children.map(|&child| self.subtree(child)).collect::<Vec<_>>()
         });

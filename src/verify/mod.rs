@@ -1,8 +1,8 @@
 //! Checks a repository wholly: every invariant of `docs::format`, level structure. Nothing is changed, and the run never
 //! stops at the first finding.
 //!
-//! Three passes: the mapping by itself; the object heap, page by page in parallel, then put in order; the index, its
-//! subtrees in parallel. Then the records that keys name are held against those that the heap holds.
+//! The mapping by itself; the object heap, page by page in parallel, then put in order; beside it the index, its subtrees in
+//! parallel. Then the records that keys name are held against those that the heap holds.
 
 mod index;
 mod objects;
@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use crate::base::error::Result;
 use crate::base::page_no::Space;
-use crate::base::parallel::thread_count;
-use crate::base::progress::Observer;
+use crate::base::parallel::{both, thread_count};
+use crate::base::progress::{Monitor, Observer, Phase};
 use crate::pager::generation::{Generation, read_all};
 use crate::pager::image::Image;
 use crate::pager::wholeness::{self, Surroundings};
@@ -87,19 +87,16 @@ fn run(
     let threads = thread_count(options.threads);
     let mut findings = Findings::default();
     findings.extend(mapping_findings);
+    let (mut heap, mut tree) = heap_and_tree(image, threads, observer)?;
     let mut unchecked = Vec::new();
-    let heap = if image.has(Space::Objects) {
-        Some(objects::check(image, threads, observer, &mut findings)?)
-    } else {
-        unchecked.push(Unchecked::NoObjects);
-        None
-    };
-    let tree = if image.has(Space::Index) {
-        Some(index::check(image, threads, observer, &mut findings)?)
-    } else {
-        unchecked.push(Unchecked::NoIndex);
-        None
-    };
+    match &mut heap {
+        Some(heap) => findings.absorb(std::mem::take(&mut heap.findings)),
+        None => unchecked.push(Unchecked::NoObjects),
+    }
+    match &mut tree {
+        Some(tree) => findings.absorb(std::mem::take(&mut tree.findings)),
+        None => unchecked.push(Unchecked::NoIndex),
+    }
     let mut report = GenerationReport {
         dialect: image.dialect(),
         generation: image.mapping().generation(),
@@ -121,4 +118,20 @@ fn run(
     }
     (report.findings, report.not_listed) = findings.finish();
     Ok(report)
+}
+
+/// Both data files, side by side: each has parts that one thread alone does.
+fn heap_and_tree(
+    image: &Image,
+    threads: usize,
+    observer: &dyn Observer,
+) -> Result<(Option<objects::Heap>, Option<index::Tree>)> {
+    let there = Space::ALL.into_iter().filter(|&space| image.has(space));
+    let pages = there.map(|space| u64::from(image.mapping().section(space).mapped_count())).sum();
+    let monitor = Monitor::new(observer, Phase::Verify, pages);
+    monitor.check()?;
+    let heap = || image.has(Space::Objects).then(|| objects::check(image, threads, &monitor)).transpose();
+    let tree = || image.has(Space::Index).then(|| index::check(image, threads, &monitor)).transpose();
+    let (tree, heap) = both(threads, tree, heap);
+    Ok((heap?, tree?))
 }

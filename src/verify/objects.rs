@@ -7,7 +7,7 @@ use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, RecordRef, Space};
 use crate::base::parallel::split;
-use crate::base::progress::{Monitor, Observer, Phase};
+use crate::base::progress::Monitor;
 use crate::format::Dialect;
 use crate::format::object_page::{Descriptor, MULTI_PAGE_ID, ObjectPage};
 use crate::heap::record;
@@ -15,11 +15,16 @@ use crate::pager::image::Image;
 
 use crate::base::findings::Findings;
 
+/// Pages that a thread takes at once.
+const PIECE: u32 = 128;
+
 /// What the heap holds.
 #[derive(Debug, Default)]
 pub(crate) struct Heap {
     /// All records, in ascending order.
     pub records: Vec<RecordRef>,
+    /// What is wrong with it.
+    pub findings: Findings,
 }
 
 /// What the first look at a page shows. Whether it is a page of records is not known yet: it may continue a record.
@@ -31,24 +36,23 @@ struct PageSummary {
 }
 
 /// Checks the heap; a damaged heap is one with fewer records.
-pub(crate) fn check(image: &Image, threads: usize, observer: &dyn Observer, findings: &mut Findings) -> Result<Heap> {
+pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Heap> {
     let section = &image.mapping().objects;
-    let monitor = Monitor::new(observer, Phase::CheckObjects, section.mapped_count().into());
-    monitor.check()?;
+    let mut findings = Findings::default();
     let repeated = repeated(image);
-    let parts = split(section.logical_pages(), threads, |range| look_at(image, range, &repeated, &monitor));
+    let parts = split(section.logical_pages(), PIECE, threads, |range| look_at(image, range, &repeated, monitor));
     let mut pages = Vec::with_capacity(section.entries.len());
     for part in parts {
         let (summaries, found) = part?;
         pages.extend(summaries);
         findings.absorb(found);
     }
-    let mut walk = Walk { image, findings, heap: Heap::default() };
+    let mut walk = Walk { image, heap: Heap { findings, ..Heap::default() } };
     walk.admin(&mut pages);
     walk.pages(pages)?;
     let mut heap = walk.heap;
     heap.records.sort_unstable();
-    check_ids(image, &heap, findings);
+    check_ids(image, &mut heap);
     Ok(heap)
 }
 
@@ -113,19 +117,18 @@ fn summarise(image: &Image, page: LogicalPage, view: &ObjectPage<'_>) -> PageSum
 /// Second pass: pages in ascending order, which tells pages of records from those that continue one.
 struct Walk<'a> {
     image: &'a Image,
-    findings: &'a mut Findings,
     heap: Heap,
 }
 
 impl Walk<'_> {
     fn report(&mut self, code: CorruptionCode, page: LogicalPage, detail: String) {
-        self.findings.push(Corruption::new(code, self.image.site(Space::Objects, page), detail));
+        self.heap.findings.push(Corruption::new(code, self.image.site(Space::Objects, page), detail));
     }
 
     /// Takes the admin pages of dialect 2.1 out, and reports what is wrong with their chain (invariant 23).
     fn admin(&mut self, pages: &mut [Option<PageSummary>]) {
         let admin = self.image.admin();
-        self.findings.extend(admin.findings.iter().cloned());
+        self.heap.findings.extend(admin.findings.iter().cloned());
         for page in &admin.chain {
             if let Some(summary) = pages.get_mut(page.index()) {
                 *summary = None;
@@ -157,7 +160,7 @@ impl Walk<'_> {
 
     fn single(&mut self, page: LogicalPage, summary: PageSummary) {
         let is_packed = summary.findings.iter().all(|finding| finding.code == CorruptionCode::RecordCheck);
-        self.findings.extend(summary.findings);
+        self.heap.findings.extend(summary.findings);
         let reference = |descriptor: Descriptor| RecordRef { page, id: descriptor.id, size: descriptor.size };
         self.heap.records.extend(summary.descriptors.into_iter().map(reference));
         if is_packed {
@@ -167,13 +170,13 @@ impl Walk<'_> {
 
     /// Gives the number of pages that the record takes.
     fn multi_page(&mut self, page: LogicalPage, summary: PageSummary) -> Result<u32> {
-        self.findings.extend(summary.findings);
+        self.heap.findings.extend(summary.findings);
         let Some(head) = summary.descriptors.first() else { return Ok(1) };
         self.heap.records.push(RecordRef { page, id: head.id, size: head.size });
         let count = match record::pages(self.image, page, head.size) {
             Ok(count) => count,
             Err(finding) => {
-                self.findings.push(finding);
+                self.heap.findings.push(finding);
                 return Ok(1);
             }
         };
@@ -237,7 +240,7 @@ impl Walk<'_> {
 }
 
 /// Invariant 24: in dialect 2.2 no record id but 1 appears twice in the repository.
-fn check_ids(image: &Image, heap: &Heap, findings: &mut Findings) {
+fn check_ids(image: &Image, heap: &mut Heap) {
     if image.dialect() == Dialect::V21 {
         return;
     }
@@ -253,7 +256,11 @@ fn check_ids(image: &Image, heap: &Heap, findings: &mut Findings) {
         // Twice in one page is invariant 20.
         if first == second && on != page {
             let detail = format!("record id {first}, also on page {on}");
-            findings.push(Corruption::new(CorruptionCode::RecordIdRepeated, image.site(Space::Objects, *page), detail));
+            heap.findings.push(Corruption::new(
+                CorruptionCode::RecordIdRepeated,
+                image.site(Space::Objects, *page),
+                detail,
+            ));
         }
     }
 }

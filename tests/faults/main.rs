@@ -14,8 +14,8 @@
 //!
 //! What the simulated disk cannot show is listed in `cimrepo::storage::sim`: a device that lies about a sync, a kernel that
 //! reports a failed write-back once and forgets it, rot, calls that fail after their work, what other processes do.
-//! Nor does it see threads: all of it runs on one, so the early sync of a backup, which has a thread of its own, is not
-//! in it.
+//! Nor does it see threads: all of it runs on one. The early syncs are made, and fail, there too, but where they stand in the
+//! order of the calls is fixed.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 

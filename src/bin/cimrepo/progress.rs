@@ -35,8 +35,7 @@ impl Observer for Bar {
             self.bar.set_length(progress.total);
             self.bar.set_position(progress.done);
             self.bar.set_message(match progress.phase {
-                Phase::CheckObjects => "checking objects",
-                Phase::CheckIndex => "checking index",
+                Phase::Verify => "checking",
                 Phase::Backup => "backing up",
                 Phase::Restore => "restoring",
                 _ => "working",
