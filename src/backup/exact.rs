@@ -1,7 +1,7 @@
 //! Restoring a forensic backup byte for byte: what belongs into the files besides the mapped pages.
 
 use crate::base::error::{BackupFault, Result};
-use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::site::FileRole;
 use crate::format::backup_file::{BackupFlags, ChunkKind};
 use crate::format::mapping::{Mapping, MappingSection};
@@ -81,9 +81,9 @@ impl Backup {
     fn is_extent_right(&self, space: Space) -> Result<bool> {
         let top = &self.chain().top;
         let manifest = top.manifest.space(space);
-        let has_pages = manifest.pages.iter().any(|page| page.digest().is_some());
         let mapping = self.snapshot();
-        let mapped = mapping.mapping().section(space).mapped().filter(|_| has_pages);
+        let is_there = |page: LogicalPage| manifest.page(page).digest().is_some();
+        let mapped = mapping.mapping().section(space).mapped().filter(|(page, ..)| is_there(*page));
         let mut physical: Vec<u32> = mapped.map(|(_, physical, _)| physical.get()).collect();
         // That two logical pages share a place is for the verification of the repository to say.
         physical.sort_unstable();

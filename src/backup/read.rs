@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{BackupFault, Error, Result};
 use crate::base::limits::MAX_BACKUP_CHAIN;
-use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
-use crate::base::site::FileRole;
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
+use crate::base::site::{FileRole, Site};
 use crate::format::backup_file::{BackupFlags, ChunkKind, Digest, HEADER_SIZE, Header};
-use crate::format::manifest::{Manifest, PageState};
-use crate::format::mapping::Mapping;
+use crate::format::manifest::{Manifest, PageState, SpaceManifest};
+use crate::format::mapping::{Mapping, MappingEntry};
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::pager::source::PageSource;
 use crate::repository::Snapshot;
@@ -187,15 +188,18 @@ impl Chain {
 impl PageSource for Arc<Chain> {
     fn has(&self, space: Space) -> bool {
         let manifest = self.top.manifest.space(space);
-        manifest.pages.iter().any(|page| page.digest().is_some())
+        manifest.file_length > 0 || manifest.pages.iter().any(|page| page.digest().is_some())
     }
 
-    fn read(&self, space: Space, page: LogicalPage, _: PhysicalPage, into: &mut PageBytes) -> Result<()> {
+    fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()> {
         match self.holder(space, page) {
             Some(link) => link.read_page(space, page, into),
+            // Such a page was let through when the backup was opened, so the data file ended before it.
             None => {
-                let text = format!("{space} page {page} is in none of its files");
-                Err(self.top.fault(BackupFault::Structure(text)))
+                let site = Site::page(space, page).at_physical(Some(physical));
+                let length = self.top.manifest.space(space).file_length;
+                let detail = format!("the file had {length} bytes");
+                Err(Corruption::new(CorruptionCode::MappingBeyondFile, site, detail).into())
             }
         }
     }
@@ -289,14 +293,15 @@ impl Backup {
 fn check_mapping(mapping: &Mapping, top: &Link) -> Result<(), String> {
     for space in Space::ALL {
         let entries = &mapping.section(space).entries;
-        let pages = &top.manifest.space(space).pages;
-        // A forensic backup of a repository without one of its data files has none of its pages.
-        let is_absent = pages.iter().all(|page| page.digest().is_none());
-        let agree = entries.len() == pages.len()
-            && entries
-                .iter()
-                .zip(pages)
-                .all(|(entry, page)| is_absent || entry.physical.is_some() == page.digest().is_some());
+        let SpaceManifest { pages, file_length } = top.manifest.space(space);
+        // A forensic backup may lack pages: those behind the end of a data file that was cut or is missing.
+        let is_forensic = top.header.flags.contains(BackupFlags::FORENSIC);
+        let is_behind = |page: PhysicalPage| page.byte_offset() + PAGE_SIZE as u64 > *file_length;
+        let agree = |(entry, page): (&MappingEntry, &PageState)| match (entry.physical, page.digest()) {
+            (Some(physical), None) => is_forensic && is_behind(physical),
+            (physical, digest) => physical.is_some() == digest.is_some(),
+        };
+        let agree = entries.len() == pages.len() && entries.iter().zip(pages).all(agree);
         if !agree {
             return Err(format!("its mapping and its manifest disagree about the {space} pages"));
         }

@@ -38,7 +38,7 @@ impl<'i> Scrub<'i> {
     fn scrubbed_crcs(&self) -> Result<BTreeMap<u32, u32>> {
         let mut crcs = BTreeMap::new();
         let mut bytes = Box::new([0; PAGE_SIZE]);
-        for page in self.image.admin().listed.keys().filter_map(|&page| LogicalPage::new(page)) {
+        for page in self.image.admin()?.listed.keys().filter_map(|&page| LogicalPage::new(page)) {
             self.image.read(Space::Objects, page, &mut bytes)?;
             self.page(Space::Objects, page, &mut bytes)?;
             crcs.insert(page.get(), crc32(&bytes[..]));

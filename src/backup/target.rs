@@ -74,7 +74,7 @@ impl Target {
         // The temporary name is gone: nothing is left for `drop` to remove.
         self.temporary = PathBuf::new();
         let parent = parent_of(&self.path);
-        self.storage.sync_dir(parent).map_err(|error| Error::io("sync directory", parent, error))
+        self.storage.sync_dir(parent).map_err(|error| Error::unconfirmed("sync directory", parent, error))
     }
 }
 

@@ -53,8 +53,8 @@ pub struct BackupSummary {
 /// # Errors
 /// [`Error::InvalidArgument`] for a target that cannot be one, or options that exclude each other; [`Error::Corrupt`] for a
 /// page that does not match its checksum (a forensic backup takes it as it is); [`Error::Backup`] for a base that cannot be
-/// used; [`Error::Io`] when the system refuses; [`Error::Cancelled`]. An older file of that name is
-/// untouched then, unless the system refused the last sync of the directory: then the new one, complete, has its name.
+/// used; [`Error::Io`] when the system refuses; [`Error::Cancelled`]. An older file of that name is untouched then.
+/// [`Error::Unconfirmed`] when the system refuses the last sync of the directory: the new backup, complete, has its name.
 pub fn backup(
     repository: &Repository,
     target: impl AsRef<Path>,

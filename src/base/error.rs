@@ -22,6 +22,17 @@ pub enum Error {
         /// The refusal.
         source: io::Error,
     },
+    /// What was written is complete and in place, but the system refused to say that it is durable: it may be gone after a
+    /// loss of power, and then what was there before is back.
+    #[error("the new state is in place, but may not outlast a loss of power: cannot {action} {path}; do it again")]
+    Unconfirmed {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// On which file or directory.
+        path: Box<Path>,
+        /// The refusal.
+        source: io::Error,
+    },
     /// Something in the repository is damaged.
     #[error("{0}")]
     Corrupt(Box<Corruption>),
@@ -186,6 +197,10 @@ impl Error {
         Error::Io { action, path: path.into(), source }
     }
 
+    pub(crate) fn unconfirmed(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Error::Unconfirmed { action, path: path.into(), source }
+    }
+
     pub(crate) fn backup(path: &Path, fault: BackupFault) -> Self {
         Error::Backup { path: path.into(), fault: Box::new(fault) }
     }
@@ -197,7 +212,7 @@ impl Error {
     /// The result code that a COM caller sees.
     pub fn hresult(&self) -> HResult {
         match self {
-            Error::Io { source, .. } => HResult::from_io(source),
+            Error::Io { source, .. } | Error::Unconfirmed { source, .. } => HResult::from_io(source),
             Error::Corrupt(_) | Error::NotARepository { .. } => HResult::CRITICAL_ERROR,
             Error::Backup { fault, .. } => match **fault {
                 BackupFault::NotABackup => HResult::INVALID_PARAMETER,
@@ -220,7 +235,7 @@ impl Error {
     /// The exit code of a command that ends with this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Error::Io { .. } => ExitCode::Io,
+            Error::Io { .. } | Error::Unconfirmed { .. } => ExitCode::Io,
             Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => ExitCode::Corrupt,
             Error::InvalidArgument(_) | Error::Unsupported(_) | Error::Limit { .. } => ExitCode::Usage,
             Error::Locked { .. } | Error::Cancelled => ExitCode::Busy,
@@ -231,6 +246,7 @@ impl Error {
     pub fn path(&self) -> Option<PathBuf> {
         match self {
             Error::Io { path, .. }
+            | Error::Unconfirmed { path, .. }
             | Error::NotARepository { path, .. }
             | Error::Backup { path, .. }
             | Error::Locked { path, .. } => Some(path.to_path_buf()),

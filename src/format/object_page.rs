@@ -76,7 +76,7 @@ const _: () = assert!(widen(PAGE_BYTES) == PAGE_SIZE && widen(HEAD_BYTES) == MUL
 
 /// Whether a record of this size needs pages of its own.
 pub const fn is_multi_page(size: u32) -> bool {
-    size as usize + MULTI_PAGE_OFFSET > PAGE_SIZE
+    size as usize > PAGE_SIZE - MULTI_PAGE_OFFSET
 }
 
 /// Pages that a multi-page record of this size takes.
@@ -88,7 +88,7 @@ pub const fn pages_of(size: u32) -> u32 {
 
 /// Offset in its last page at which a multi-page record ends.
 pub const fn end_in_last_page(size: u32) -> usize {
-    let end = (size as usize + MULTI_PAGE_OFFSET) % PAGE_SIZE;
+    let end = (size as usize % PAGE_SIZE + MULTI_PAGE_OFFSET) % PAGE_SIZE;
     if end == 0 { PAGE_SIZE } else { end }
 }
 

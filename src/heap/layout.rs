@@ -32,7 +32,7 @@ pub enum PageKind {
 pub fn page_kinds(image: &Image) -> Result<Vec<PageKind>> {
     let section = &image.mapping().objects;
     let mut kinds = vec![PageKind::Unmapped; section.entries.len()];
-    image.admin().chain.iter().for_each(|&page| set(&mut kinds, page, PageKind::Admin));
+    image.admin()?.chain.iter().for_each(|&page| set(&mut kinds, page, PageKind::Admin));
     let mut bytes = Box::new([0; PAGE_SIZE]);
     let mut behind = 0;
     for (page, ..) in section.mapped() {
@@ -66,7 +66,8 @@ fn set(kinds: &mut [PageKind], page: LogicalPage, kind: PageKind) {
 #[derive(Debug)]
 pub struct Records {
     image: Arc<Image>,
-    admin: Vec<LogicalPage>,
+    /// The admin pages of dialect 2.1, once they were looked up.
+    admin: Option<Vec<LogicalPage>>,
     next: u32,
     page: Option<LogicalPage>,
     queue: std::vec::IntoIter<Descriptor>,
@@ -75,18 +76,23 @@ pub struct Records {
 impl Records {
     /// The records of a generation.
     pub fn new(image: Arc<Image>) -> Self {
-        let mut admin = image.admin().chain.clone();
-        admin.sort_unstable();
-        Self { image, admin, next: 0, page: None, queue: Vec::new().into_iter() }
+        Self { image, admin: None, next: 0, page: None, queue: Vec::new().into_iter() }
     }
 
     /// Looks at the next page that is mapped and begins records; `None` behind the last.
     fn advance(&mut self) -> Option<Result<()>> {
+        let admin = match self.admin.take().map_or_else(|| admin_pages(&self.image), Ok) {
+            Ok(admin) => self.admin.insert(admin),
+            Err(error) => {
+                self.next = u32::MAX; // without them it cannot be told what a record is
+                return Some(Err(error));
+            }
+        };
         let section = &self.image.mapping().objects;
         loop {
             let page = LogicalPage::new(self.next).filter(|page| page.index() < section.entries.len())?;
             self.next += 1;
-            if section.resolve(page).is_some() && self.admin.binary_search(&page).is_err() {
+            if section.resolve(page).is_some() && admin.binary_search(&page).is_err() {
                 return Some(self.look(page));
             }
         }
@@ -104,6 +110,12 @@ impl Records {
         self.queue = view.descriptors().collect::<Vec<_>>().into_iter();
         Ok(())
     }
+}
+
+fn admin_pages(image: &Image) -> Result<Vec<LogicalPage>> {
+    let mut pages = image.admin()?.chain.clone();
+    pages.sort_unstable();
+    Ok(pages)
 }
 
 impl Iterator for Records {

@@ -105,11 +105,13 @@ impl NextGeneration {
         let file = storage.open(&path, mode).map_err(failed("open"))?;
         let bytes = mapping.to_bytes();
         write_all_at(file.as_ref(), 0, &bytes).map_err(failed("write"))?;
-        file.set_len(bytes.len() as u64).map_err(failed("cut"))?;
-        file.sync().map_err(failed("sync"))?;
+        // From here on whoever opens the repository sees the new generation.
+        let unconfirmed = |action| move |error| Error::unconfirmed(action, &self.files.path(role), error);
+        file.set_len(bytes.len() as u64).map_err(unconfirmed("cut"))?;
+        file.sync().map_err(unconfirmed("sync"))?;
         if !exists {
             let directory = &self.files.directory.path;
-            storage.sync_dir(directory).map_err(|error| Error::io("sync directory", directory, error))?;
+            storage.sync_dir(directory).map_err(|error| Error::unconfirmed("sync directory", directory, error))?;
         }
         Ok(())
     }

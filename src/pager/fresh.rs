@@ -108,13 +108,17 @@ impl FreshRepository {
         sync_directory(&directory)?;
         // W-1, 4: the first mapping makes it a repository. Where they differ each is there before the next, so that none
         // decides alone that belongs behind another.
+        let mut is_there = false;
         for (role, _) in &mapping_files {
-            name_staged(&directory, *role)?;
-            if order == NameOrder::AsGiven {
-                sync_directory(&directory)?;
+            name_staged(&directory, *role).map_err(|error| if is_there { behind_the_switch(error) } else { error })?;
+            is_there |= matches!(role, FileRole::Mapping(_));
+            match order {
+                NameOrder::AsGiven if is_there => confirm(&directory)?,
+                NameOrder::AsGiven => sync_directory(&directory)?,
+                NameOrder::Any => {}
             }
         }
-        sync_directory(&directory)
+        confirm(&directory)
     }
 
     /// Gives up: takes away what was written.
@@ -161,6 +165,19 @@ fn name_staged(directory: &Directory, role: FileRole) -> Result<()> {
 
 fn sync_directory(directory: &Directory) -> Result<()> {
     directory.storage.sync_dir(&directory.path).map_err(|error| Error::io("sync directory", &directory.path, error))
+}
+
+/// A repository is there already when this error comes.
+fn behind_the_switch(error: Error) -> Error {
+    match error {
+        Error::Io { action, path, source } => Error::Unconfirmed { action, path, source },
+        error => error,
+    }
+}
+
+/// The last sync, behind the switch.
+fn confirm(directory: &Directory) -> Result<()> {
+    sync_directory(directory).map_err(behind_the_switch)
 }
 
 /// Whether a name is one under which a file of a new repository is written.

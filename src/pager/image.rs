@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use quick_cache::sync::Cache;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_ADMIN_PAGES;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
 use crate::base::site::{FileRole, Site};
@@ -97,7 +97,7 @@ impl Image {
     /// Reads and checks a page, past the cache: for a pass over everything.
     pub fn read(&self, space: Space, page: LogicalPage, into: &mut PageBytes) -> Result<()> {
         self.read_unchecked(space, page, into)?;
-        match self.check_page(space, page, into) {
+        match self.check_page(space, page, into)? {
             Some(corruption) => Err(corruption.into()),
             None => Ok(()),
         }
@@ -117,22 +117,22 @@ impl Image {
     }
 
     /// What is wrong with a page's checksum: that of its mapping entry in 2.2, that of its admin entry in 2.1.
-    pub fn check_page(&self, space: Space, page: LogicalPage, bytes: &PageBytes) -> Option<Corruption> {
+    pub fn check_page(&self, space: Space, page: LogicalPage, bytes: &PageBytes) -> Result<Option<Corruption>> {
         let (found, expected) = match self.dialect() {
             Dialect::V22 => {
                 (checksum::sampled(bytes), self.mapping.section(space).entry(page).map_or(0, |entry| entry.checksum))
             }
             Dialect::V21 if space == Space::Objects => {
-                let listing = self.admin().listed.get(&page.get())?;
+                let Some(listing) = self.admin()?.listed.get(&page.get()) else { return Ok(None) };
                 (checksum::crc32(bytes), listing.crc)
             }
-            Dialect::V21 => return None,
+            Dialect::V21 => return Ok(None),
         };
         if found == expected {
-            return None;
+            return Ok(None);
         }
         let detail = format!("checksum {found:#010X}, expected {expected:#010X}");
-        Some(Corruption::new(CorruptionCode::PageChecksum, self.site(space, page), detail))
+        Ok(Some(Corruption::new(CorruptionCode::PageChecksum, self.site(space, page), detail)))
     }
 
     /// The root of the index.
@@ -154,7 +154,7 @@ impl Image {
         }
     }
 
-    fn no_root(&self, stored: u32) -> crate::Error {
+    fn no_root(&self, stored: u32) -> Error {
         let detail = format!("the root is said to be page {stored}, which is not mapped");
         let site = match (self.dialect(), LogicalPage::new(0)) {
             (Dialect::V21, Some(page)) => self.site(Space::Index, page),
@@ -163,16 +163,21 @@ impl Image {
         Corruption::new(CorruptionCode::IndexRoot, site, detail).into()
     }
 
-    /// What the admin pages of dialect 2.1 list; empty in 2.2, which has none.
-    pub fn admin(&self) -> &AdminTable {
-        self.admin.get_or_init(|| match self.dialect() {
-            Dialect::V21 if self.has(Space::Objects) => self.read_admin(),
+    /// What the admin pages of dialect 2.1 list; empty in 2.2, which has none. Damage is among its findings; the error is that
+    /// the system refused to read, which the next call tries again.
+    pub fn admin(&self) -> Result<&AdminTable> {
+        if let Some(table) = self.admin.get() {
+            return Ok(table);
+        }
+        let table = match self.dialect() {
+            Dialect::V21 if self.has(Space::Objects) => self.read_admin()?,
             _ => AdminTable::default(),
-        })
+        };
+        Ok(self.admin.get_or_init(|| table))
     }
 
     /// Follows the chain of admin pages from logical page 0, with a bound and a check for cycles.
-    fn read_admin(&self) -> AdminTable {
+    fn read_admin(&self) -> Result<AdminTable> {
         let mut table = AdminTable::default();
         let mut seen = vec![false; self.mapping.objects.entries.len()];
         let mut next = LogicalPage::new(0);
@@ -181,22 +186,23 @@ impl Image {
             let wrong = |detail: &str| Corruption::new(CorruptionCode::AdminChain, site, detail);
             match seen.get_mut(page.index()) {
                 Some(seen) if !*seen && table.chain.len() < MAX_ADMIN_PAGES => *seen = true,
-                Some(_) => return table.ended_by(wrong("the chain comes back to this page")),
-                None => return table.ended_by(wrong("the chain leads to a page that does not exist")),
+                Some(_) => return Ok(table.ended_by(wrong("the chain comes back to this page"))),
+                None => return Ok(table.ended_by(wrong("the chain leads to a page that does not exist"))),
             }
             let mut bytes = Box::new([0; PAGE_SIZE]);
             let parsed = match self.read_unchecked(Space::Objects, page, &mut bytes) {
                 Ok(()) => ObjectAdminPage::parse(&bytes, site),
+                Err(error @ Error::Io { .. }) => return Err(error),
                 Err(error) => Err(wrong(&error.to_string())),
             };
             let admin = match parsed {
                 Ok(admin) => admin,
-                Err(corruption) => return table.ended_by(corruption),
+                Err(corruption) => return Ok(table.ended_by(corruption)),
             };
             table.add(&admin, page, site);
             next = LogicalPage::new(admin.next).filter(|_| admin.next != 0);
         }
-        table
+        Ok(table)
     }
 }
 

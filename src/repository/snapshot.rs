@@ -111,7 +111,7 @@ impl Snapshot {
 
     /// What is wrong with the checksum of a page; nothing for a page that cannot be read.
     pub fn check_page(&self, space: Space, page: LogicalPage) -> Option<Corruption> {
-        self.image.check_page(space, page, &*self.page(space, page).ok()?)
+        self.image.check_page(space, page, &*self.page(space, page).ok()?).ok()?
     }
 
     /// Counts what the repository holds. What cannot be read is counted as that.

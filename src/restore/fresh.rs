@@ -33,14 +33,16 @@ pub(crate) fn into_missing(
     threads: usize,
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
-    let result = create_directory(into).and_then(|()| {
-        let _lock = WriterLock::acquire(into, "restore")?;
-        into_empty(backup, into, threads, observer)
+    create_directory(into)?;
+    let restored = WriterLock::acquire(into, "restore").and_then(|lock| {
+        let restored = into_empty(backup, into, threads, observer);
+        drop(lock);
+        restored
     });
-    if result.is_err() {
+    if restored.is_err() {
         into.storage.remove_dir(&into.path).ok();
     }
-    result
+    restored
 }
 
 /// Into an empty directory, whose lock is held.
@@ -67,11 +69,25 @@ pub(crate) fn aside(
     let staging = Directory::new(storage.clone(), sibling(&directory.path, STAGING_SUFFIX)?);
     clear_staging(&staging)?;
     let filled = create_directory(&staging).and_then(|()| fill(backup, &staging, threads, observer));
-    let switched = filled.and_then(|pages| switch(directory, &staging, &old).map(|()| pages));
-    let pages_written = switched.inspect_err(|_| drop(clear_staging(&staging)))?;
+    let pages_written = filled.map_err(|error| {
+        clear_staging(&staging).ok();
+        match error {
+            // What is in place is in the staging directory, where it helps nobody.
+            Error::Unconfirmed { action, path, source } => Error::Io { action, path, source },
+            error => error,
+        }
+    })?;
+    let switched = match switch(directory, &staging, &old) {
+        Err(error) if !matches!(error, Error::Unconfirmed { .. }) => {
+            clear_staging(&staging).ok();
+            return Err(error);
+        }
+        switched => switched,
+    };
     storage.remove_file(&old.join(LOCK_NAME)).ok();
     drop(lock);
     bring_back(directory, &old);
+    switched?;
     let installed = Installed::SetAside { old };
     Ok(RestoreSummary { installed, directory: directory.path.clone(), pages_written, pages_kept: 0 })
 }
@@ -80,9 +96,10 @@ pub(crate) fn aside(
 fn switch(directory: &Directory, staging: &Directory, old: &Path) -> Result<()> {
     let storage = &directory.storage;
     let parent = parent_of(&directory.path);
-    let sync = || storage.sync_dir(parent).map_err(|error| Error::io("sync directory", parent, error));
+    let sync = || storage.sync_dir(parent);
     storage.rename(&directory.path, old).map_err(|error| Error::io("set aside", &directory.path, error))?;
-    let renamed = sync().and_then(|()| {
+    let durable = sync().map_err(|error| Error::io("sync directory", parent, error));
+    let renamed = durable.and_then(|()| {
         let rename = storage.rename(&staging.path, &directory.path);
         rename.map_err(|error| Error::io("rename", &staging.path, error))
     });
@@ -90,7 +107,7 @@ fn switch(directory: &Directory, staging: &Directory, old: &Path) -> Result<()> 
         storage.rename(old, &directory.path).ok();
         return Err(error);
     }
-    sync()
+    sync().map_err(|error| Error::unconfirmed("sync directory", parent, error))
 }
 
 /// Files that are no part of the repository (a backup kept in its directory, say) go back to where they were.
@@ -123,7 +140,11 @@ fn create_directory(directory: &Directory) -> Result<()> {
     let create = directory.storage.create_dir(&directory.path);
     create.map_err(|error| Error::io("create directory", &directory.path, error))?;
     let parent = parent_of(&directory.path);
-    directory.storage.sync_dir(parent).map_err(|error| Error::io("sync directory", parent, error))
+    let synced = directory.storage.sync_dir(parent);
+    synced.map_err(|error| {
+        directory.storage.remove_dir(&directory.path).ok();
+        Error::io("sync directory", parent, error)
+    })
 }
 
 /// Takes away what an interrupted restore left: a directory with files of ours and nothing else.

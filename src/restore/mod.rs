@@ -79,8 +79,8 @@ pub struct RestoreSummary {
 /// # Errors
 /// [`Error::Backup`] when the backup is damaged or the repository in it inconsistent; [`Error::InvalidArgument`] for a
 /// directory that cannot be the target; [`Error::Locked`] while another process writes there; [`Error::Io`] when the system
-/// refuses; [`Error::Cancelled`]. What was there is untouched then, but for one case: when the system refuses the last sync,
-/// behind the switch, the restored repository may be in place already. Opening it shows which one it is.
+/// refuses; [`Error::Cancelled`]. What was there is untouched then. [`Error::Unconfirmed`] when the system refuses the last
+/// sync, behind the switch: the restored repository is in place.
 pub fn restore(
     backup: &Backup,
     into: impl AsRef<Path>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -35,7 +35,7 @@ impl MemStorage {
 
     /// Puts a file there, whatever stood there before, and creates the directories it needs.
     pub fn put(&self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
-        let (path, mut tree) = (path.into(), self.0.lock());
+        let (path, mut tree) = (plain(&path.into()), self.0.lock());
         for dir in path.ancestors().skip(1).filter(|dir| !is_root(dir)) {
             tree.nodes.entry(dir.to_owned()).or_insert(Node::Directory);
         }
@@ -44,7 +44,7 @@ impl MemStorage {
 
     /// The bytes of a file.
     pub fn get(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
-        match self.0.lock().nodes.get(path.as_ref())? {
+        match self.0.lock().nodes.get(&plain(path.as_ref()))? {
             Node::Directory => None,
             Node::File(contents) => Some(contents.read().clone()),
         }
@@ -74,16 +74,24 @@ impl Tree {
     }
 }
 
+/// The path without components that say "here", so that a file has one name.
+fn plain(path: &Path) -> PathBuf {
+    let plain: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    if plain.as_os_str().is_empty() { PathBuf::from(".") } else { plain }
+}
+
 fn is_root(path: &Path) -> bool {
     path == Path::new(".") || path.as_os_str().is_empty() || path.parent().is_none()
 }
 
 impl Storage for MemStorage {
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
+        let path = &plain(path);
         Ok(self.0.lock().kind(path))
     }
 
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        let dir = &plain(dir);
         let tree = self.0.lock();
         match tree.kind(dir) {
             Some(EntryKind::Directory) => {}
@@ -99,6 +107,7 @@ impl Storage for MemStorage {
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {
+        let path = &plain(path);
         let mut tree = self.0.lock();
         let contents = match (tree.nodes.get(path), mode) {
             (Some(_), OpenMode::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
@@ -123,6 +132,7 @@ impl Storage for MemStorage {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        let dir = &plain(dir);
         let mut tree = self.0.lock();
         if tree.kind(dir).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
@@ -133,6 +143,7 @@ impl Storage for MemStorage {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (from, to) = (&plain(from), &plain(to));
         let mut tree = self.0.lock();
         tree.need_parent(to)?;
         match (tree.kind(from), tree.kind(to)) {
@@ -155,6 +166,7 @@ impl Storage for MemStorage {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let path = &plain(path);
         let mut tree = self.0.lock();
         match tree.kind(path) {
             Some(EntryKind::File) => {}
@@ -166,6 +178,7 @@ impl Storage for MemStorage {
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        let dir = &plain(dir);
         let mut tree = self.0.lock();
         match tree.kind(dir) {
             Some(EntryKind::Directory) if tree.has_children(dir) => Err(io::ErrorKind::DirectoryNotEmpty.into()),
@@ -179,6 +192,7 @@ impl Storage for MemStorage {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let dir = &plain(dir);
         match self.0.lock().kind(dir) {
             Some(EntryKind::Directory) => Ok(()),
             Some(_) => Err(io::ErrorKind::NotADirectory.into()),
@@ -187,6 +201,7 @@ impl Storage for MemStorage {
     }
 
     fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn LockGuard>> {
+        let path = &plain(path);
         let mut tree = self.0.lock();
         if tree.locks.iter().any(|held| held == path) {
             return Err(io::ErrorKind::WouldBlock.into());

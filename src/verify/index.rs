@@ -249,7 +249,7 @@ impl Walk<'_> {
         }
         self.monitor.advance(1)?;
         let bytes: &'p PageBytes = bytes;
-        part.findings.extend(self.image.check_page(Space::Index, page, bytes));
+        part.findings.extend(self.image.check_page(Space::Index, page, bytes)?);
         self.check_entry(page, part);
         match view(self.image, page, bytes) {
             Ok(node) => {

@@ -11,7 +11,7 @@ use crate::base::progress::Monitor;
 use crate::format::Dialect;
 use crate::format::object_page::{Descriptor, MULTI_PAGE_ID, ObjectPage};
 use crate::heap::record;
-use crate::pager::image::Image;
+use crate::pager::image::{AdminTable, Image};
 
 use crate::base::findings::Findings;
 
@@ -47,7 +47,7 @@ pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Res
         pages.extend(summaries);
         findings.absorb(found);
     }
-    let mut walk = Walk { image, heap: Heap { findings, ..Heap::default() } };
+    let mut walk = Walk { image, admin: image.admin()?, heap: Heap { findings, ..Heap::default() } };
     walk.admin(&mut pages);
     walk.pages(pages)?;
     let mut heap = walk.heap;
@@ -81,7 +81,7 @@ fn look_at(
         }
         summaries.push(match image.read_unchecked(Space::Objects, page, &mut bytes) {
             Ok(()) => {
-                findings.extend(image.check_page(Space::Objects, page, &bytes));
+                findings.extend(image.check_page(Space::Objects, page, &bytes)?);
                 Some(summarise(image, page, &ObjectPage::new(&bytes)))
             }
             Err(Error::Corrupt(finding)) => {
@@ -117,6 +117,7 @@ fn summarise(image: &Image, page: LogicalPage, view: &ObjectPage<'_>) -> PageSum
 /// Second pass: pages in ascending order, which tells pages of records from those that continue one.
 struct Walk<'a> {
     image: &'a Image,
+    admin: &'a AdminTable,
     heap: Heap,
 }
 
@@ -127,9 +128,8 @@ impl Walk<'_> {
 
     /// Takes the admin pages of dialect 2.1 out, and reports what is wrong with their chain (invariant 23).
     fn admin(&mut self, pages: &mut [Option<PageSummary>]) {
-        let admin = self.image.admin();
-        self.heap.findings.extend(admin.findings.iter().cloned());
-        for page in &admin.chain {
+        self.heap.findings.extend(self.admin.findings.iter().cloned());
+        for page in &self.admin.chain {
             if let Some(summary) = pages.get_mut(page.index()) {
                 *summary = None;
             }
@@ -137,7 +137,7 @@ impl Walk<'_> {
     }
 
     fn pages(&mut self, pages: Vec<Option<PageSummary>>) -> Result<()> {
-        let mut listed = self.image.admin().listed.clone();
+        let mut listed = self.admin.listed.clone();
         let mut skip_to = 0;
         for (number, summary) in (0..).zip(pages) {
             let (Some(page), Some(summary)) = (LogicalPage::new(number), summary) else { continue };
@@ -228,7 +228,7 @@ impl Walk<'_> {
 
     /// Invariant 23.
     fn listed_free_bytes(&mut self, page: LogicalPage, expected: u32) {
-        match self.image.admin().listed.get(&page.get()) {
+        match self.admin.listed.get(&page.get()) {
             Some(listing) if listing.free_bytes == expected => {}
             Some(listing) => {
                 let detail = format!("{} free bytes stated, {expected} there", listing.free_bytes);

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use cimrepo::backup::{BackupOptions, Compression};
+use cimrepo::base::corruption::CorruptionCode;
 use cimrepo::base::error::{BackupFault, HResult};
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::format::Dialect;
@@ -306,17 +307,48 @@ fn a_repository_with_a_bad_page_is_backed_up_only_forensically_and_never_restore
 }
 
 #[test]
-fn a_cut_data_file_is_refused_and_nothing_is_left() {
-    for name in ["OBJECTS.DATA", "INDEX.BTR"] {
-        let mut files = tiny(Dialect::V22, 1);
+fn a_cut_data_file_is_refused_and_nothing_is_left_unless_the_backup_is_forensic() {
+    for (dialect, name) in [
+        (Dialect::V22, "OBJECTS.DATA"),
+        (Dialect::V22, "INDEX.BTR"),
+        (Dialect::V21, "OBJECTS.DATA"),
+        (Dialect::V21, "INDEX.BTR"),
+    ] {
+        let mut files = tiny(dialect, 1);
         let bytes = files.get_mut(name).unwrap();
-        bytes.truncate(bytes.len() - PAGE_SIZE - 100);
+        bytes.truncate(bytes.len() / 2 - 100);
+        let kept = bytes.clone();
         let (storage, _) = in_memory(&files);
-        // A forensic backup, too, has no way to say that a page which the mapping names is not there.
-        for forensic in [false, true] {
-            assert!(save(&storage, PLACE, "backup", &BackupOptions { forensic, ..single() }).is_err());
-            let left = cimrepo::storage::Storage::read_dir(&storage, Path::new(".")).unwrap();
-            assert_eq!(left.len(), 1, "{left:?}");
+        assert!(save(&storage, PLACE, "backup", &single()).is_err());
+        let left = cimrepo::storage::Storage::read_dir(&storage, Path::new(".")).unwrap();
+        assert_eq!(left.len(), 1, "{left:?}");
+        takes_what_is_there(&storage, name, &kept);
+    }
+}
+
+/// The forensic backup of the repository holds the cut file to its last byte, and says what is missing.
+fn takes_what_is_there(storage: &MemStorage, name: &str, kept: &[u8]) {
+    save(storage, PLACE, "backup", &BackupOptions { forensic: true, ..single() }).unwrap();
+    let backup = cimrepo::backup::OpenBackup::new().open_in(&crate::tiny::shared(storage), "backup").unwrap();
+    let report = backup.verify(crate::tiny::VERIFY, &cimrepo::base::progress::Unobserved).unwrap();
+    let beyond = report.repository.findings.iter().filter(|found| found.code == CorruptionCode::MappingBeyondFile);
+    assert!(beyond.count() > 0, "{name} {} {:?}", kept.len(), report.repository);
+    let space = if name == "OBJECTS.DATA" { Space::Objects } else { Space::Index };
+    let snapshot = backup.snapshot();
+    let (mut whole, mut missing) = (0, 0);
+    for (page, physical, _) in snapshot.mapping().section(space).mapped() {
+        let at = usize::try_from(physical.byte_offset()).unwrap();
+        match (snapshot.page(space, page), kept.get(at..at + PAGE_SIZE)) {
+            (Ok(found), Some(bytes)) => {
+                assert_eq!(&found[..], bytes);
+                whole += 1;
+            }
+            (Err(_), None) => missing += 1,
+            (found, _) => panic!("{space} page {page}: {found:?}"),
         }
     }
+    assert!(missing > 0 && (whole > 0 || space == Space::Index), "{name}: {whole} whole, {missing} missing");
+    assert_eq!(backup.manifest().space(space).file_length, kept.len() as u64);
+    let error = load_into(storage, "backup", "restored", NEW).unwrap_err();
+    assert!(matches!(fault_of(&error), Some(BackupFault::Inconsistent(_))), "{error}");
 }

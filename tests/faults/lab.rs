@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
-use cimrepo::Result;
 use cimrepo::storage::Storage;
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
+use cimrepo::{Error, Result};
 
 /// What is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,8 +113,11 @@ impl Scenario {
         let state = (self.look)(&disk);
         match (&result, state) {
             (Ok(()), State::New) => tally.survived += 1,
+            (Err(Error::Unconfirmed { .. }), State::New) if !way.is_harmless && (behind_switch || way.lasts) => {
+                tally.in_doubt += 1;
+            }
+            (Err(Error::Unconfirmed { .. }), _) => panic!("{what}: {result:?} and {state:?}"),
             (Err(_), State::Old) if !way.is_harmless => {}
-            (Err(_), State::New) if !way.is_harmless && (behind_switch || way.lasts) => tally.in_doubt += 1,
             (Err(_), State::Gap) if way.lasts && self.has_gap => tally.gaps += 1,
             _ => panic!("{what}: {result:?} and {state:?}"),
         }

@@ -6,8 +6,8 @@
 //! Two places are not as simple as that:
 //!
 //! * *In doubt.* When a call behind the switch fails (the sync of the directory after a rename, the sync of the mapping),
-//!   the caller gets an error and the new state may be there: it is seen, and only a crash can take it back. The tests
-//!   allow that behind the switch and nowhere else, and count it.
+//!   the caller gets `Error::Unconfirmed` and the new state is there: it is seen, and only a crash can take it back. The
+//!   tests allow that behind the switch and nowhere else, and count it.
 //! * *The gap.* A damaged repository is set aside by two renames (W-7). Power lost between them, or a disk that fails for
 //!   ever from the second one on, leaves nothing under the name of the repository: the old one is whole as `<name>.001`,
 //!   the new one whole as `<name>.restoring`. The tests check both and restore again.
