@@ -4,6 +4,7 @@ pub mod backup;
 pub mod base;
 mod btree;
 pub mod docs;
+pub mod engine;
 pub mod format;
 mod heap;
 mod pager;

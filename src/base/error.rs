@@ -66,6 +66,9 @@ pub enum Error {
         /// What the lock file says of its holder.
         holder: Box<str>,
     },
+    /// A write failed before, so that it is not known what the files hold.
+    #[error("nothing more can be written until the repository is opened anew: {0}")]
+    Poisoned(Box<str>),
     /// A bound of the format or the engine would be passed.
     #[error("{what} would be {got}; at most {max} is possible")]
     Limit {
@@ -213,7 +216,7 @@ impl Error {
     pub fn hresult(&self) -> HResult {
         match self {
             Error::Io { source, .. } | Error::Unconfirmed { source, .. } => HResult::from_io(source),
-            Error::Corrupt(_) | Error::NotARepository { .. } => HResult::CRITICAL_ERROR,
+            Error::Corrupt(_) | Error::NotARepository { .. } | Error::Poisoned(_) => HResult::CRITICAL_ERROR,
             Error::Backup { fault, .. } => match **fault {
                 BackupFault::NotABackup => HResult::INVALID_PARAMETER,
                 BackupFault::UnknownVersion(_) => HResult::DATABASE_VER_MISMATCH,
@@ -235,7 +238,7 @@ impl Error {
     /// The exit code of a command that ends with this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Error::Io { .. } | Error::Unconfirmed { .. } => ExitCode::Io,
+            Error::Io { .. } | Error::Unconfirmed { .. } | Error::Poisoned(_) => ExitCode::Io,
             Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => ExitCode::Corrupt,
             Error::InvalidArgument(_) | Error::Unsupported(_) | Error::Limit { .. } => ExitCode::Usage,
             Error::Locked { .. } | Error::Cancelled => ExitCode::Busy,

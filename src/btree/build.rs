@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes};
-use crate::format::index_node::{IndexNode, NodeSize, is_storable};
+use crate::format::index_node::is_storable;
 use crate::format::index_page::MIN_USED;
 use crate::format::key::Key;
+
+use super::node::{KeyText, Node};
 
 /// Bytes to which a node is filled: room is left for the first insertions.
 const FILL: usize = PAGE_SIZE * 9 / 10;
 
 /// Takes the pages of an index.
 pub type IndexSink<'s> = dyn FnMut(LogicalPage, &PageBytes) -> Result<()> + 's;
-
-type KeyText = Box<[u8]>;
 
 /// An index being built.
 #[derive(Debug, Default)]
@@ -29,21 +29,6 @@ pub struct IndexBuilder {
 struct Level {
     held: Option<(Node, KeyText)>,
     current: Node,
-}
-
-/// Keys, and in an inner node the children between and around them.
-#[derive(Debug, Default)]
-struct Node {
-    keys: Vec<KeyText>,
-    children: Vec<u32>,
-}
-
-impl Node {
-    fn size(&self) -> NodeSize {
-        let mut size = NodeSize::new();
-        self.keys.iter().for_each(|key| size.add(key));
-        size
-    }
 }
 
 impl IndexBuilder {
@@ -105,7 +90,7 @@ impl IndexBuilder {
     /// Adds a key to the current node of a level, or closes that node with it.
     fn push_key(&mut self, number: usize, key: KeyText, sink: &mut IndexSink<'_>) -> Result<()> {
         let level = self.level(number);
-        let has_room = level.current.keys.len() < 2 || level.current.size().with(&key) <= FILL;
+        let has_room = level.current.keys.len() < 2 || level.current.used_with(&key) <= FILL;
         if has_room {
             level.current.keys.push(key);
             return Ok(());
@@ -124,10 +109,8 @@ impl IndexBuilder {
         let limit = || Error::Limit { what: "the number of logical pages", max: NIL.into(), got: u64::from(NIL) + 1 };
         let page = LogicalPage::new(self.next).ok_or_else(limit)?;
         self.next = self.next.checked_add(1).ok_or_else(limit)?;
-        let children = if node.children.is_empty() { vec![NIL; node.keys.len() + 1] } else { node.children.clone() };
-        let keys = node.keys.iter().map(|key| &key[..]);
         let too_large = || Error::invalid("the keys of an index page do not fit into it");
-        sink(page, &*IndexNode::from_keys(keys, children).to_page(page).ok_or_else(too_large)?)?;
+        sink(page, &*node.to_page(page).ok_or_else(too_large)?)?;
         Ok(page)
     }
 }
@@ -140,32 +123,13 @@ enum Ending {
 
 /// Makes legal nodes of the last two of a level, of which the second may be too empty, even without keys.
 fn even_out(held: Node, separator: KeyText, current: Node) -> Ending {
-    if current.size().used() >= MIN_USED {
+    if current.used() >= MIN_USED {
         return Ending::Two(held, separator, current);
     }
-    let mut all = held;
-    all.keys.push(separator);
-    all.keys.extend(current.keys);
-    all.children.extend(current.children);
-    if all.size().used() <= PAGE_SIZE {
+    let all = held.join(separator, current);
+    if all.used() <= PAGE_SIZE {
         return Ending::One(all);
     }
-    let middle = middle(&all);
-    let mut right = Node { keys: all.keys.split_off(middle), children: Vec::new() };
-    let separator = right.keys.remove(0);
-    if !all.children.is_empty() {
-        right.children = all.children.split_off(middle + 1);
-    }
-    Ending::Two(all, separator, right)
-}
-
-/// The key that cuts a node into halves of about the same size.
-fn middle(node: &Node) -> usize {
-    let half = node.size().used() / 2;
-    let mut size = NodeSize::new();
-    let cut = node.keys.iter().position(|key| {
-        size.add(key);
-        size.used() > half
-    });
-    cut.unwrap_or(node.keys.len() / 2).clamp(1, node.keys.len().saturating_sub(2).max(1))
+    let (left, separator, right) = all.cut();
+    Ending::Two(left, separator, right)
 }

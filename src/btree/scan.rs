@@ -6,6 +6,7 @@ use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_TREE_DEPTH;
 use crate::base::page_no::{LogicalPage, PageBytes, Space};
+use crate::base::widen;
 use crate::format::index_page::IndexPage;
 use crate::format::key::Key;
 use crate::pager::image::Image;
@@ -83,7 +84,7 @@ enum Step {
 impl Scan {
     /// A scan of a range.
     pub fn new(image: Arc<Image>, range: KeyRange, direction: Direction) -> Self {
-        let seen = vec![false; image.mapping().index.entries.len()];
+        let seen = vec![false; widen(image.logical_pages(Space::Index))];
         let mut scan =
             Self { image, direction, range, stack: Vec::new(), seen, pending: None, text: Vec::new(), finished: false };
         match scan.image.root() {

@@ -6,11 +6,13 @@
 pub mod admin_page;
 pub mod backup_file;
 pub mod checksum;
+pub mod index_edit;
 pub mod index_node;
 pub mod index_page;
 pub mod key;
 pub mod manifest;
 pub mod mapping;
+pub mod object_edit;
 pub mod object_page;
 
 pub(crate) mod bytes;

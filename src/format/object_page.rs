@@ -32,13 +32,13 @@ pub const MULTI_PAGE_OFFSET: usize = 2 * DESCRIPTOR_SIZE;
 pub const EMPTY_PAGE_FREE: u32 = 8176;
 const _: () = assert!(widen(EMPTY_PAGE_FREE) == PAGE_SIZE - DESCRIPTOR_SIZE);
 
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy, Debug)]
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy, Debug, Default)]
 #[repr(C)]
-struct DescriptorRaw {
-    id: U32,
-    offset: U32,
-    size: U32,
-    check: U32,
+pub(crate) struct DescriptorRaw {
+    pub id: U32,
+    pub offset: U32,
+    pub size: U32,
+    pub check: U32,
 }
 const _: () = assert!(size_of::<DescriptorRaw>() == DESCRIPTOR_SIZE);
 

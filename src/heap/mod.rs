@@ -2,5 +2,8 @@
 
 pub mod build;
 pub mod carve;
+pub mod edit;
+pub mod free_space;
 pub mod layout;
 pub mod record;
+pub mod record_ids;

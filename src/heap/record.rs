@@ -3,7 +3,7 @@
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_RECORD_BYTES;
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, RecordRef, Space};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
 use crate::base::widen;
 use crate::format::Dialect;
 use crate::format::checksum::crc32;
@@ -14,15 +14,8 @@ use crate::pager::image::Image;
 pub fn record(image: &Image, reference: RecordRef) -> Result<Vec<u8>> {
     let site = image.site(Space::Objects, reference.page);
     let bytes = image.fetch(Space::Objects, reference.page)?;
+    let descriptor = find_descriptor(image, &bytes, reference)?;
     let page = ObjectPage::new(&bytes);
-    let Some(descriptor) = page.descriptors().find(|descriptor| descriptor.id == reference.id) else {
-        let detail = format!("record {}", reference.id);
-        return Err(Corruption::new(CorruptionCode::ReferenceRecord, site, detail).into());
-    };
-    if descriptor.size != reference.size {
-        let detail = format!("record {}: {} bytes, the key says {}", reference.id, descriptor.size, reference.size);
-        return Err(Corruption::new(CorruptionCode::ReferenceSize, site, detail).into());
-    }
     let bytes = match page.multi_page_head() {
         Some(head) => multi_page(image, reference.page, &head)?,
         None => page.record(&descriptor).map(<[u8]>::to_vec).ok_or_else(|| {
@@ -34,6 +27,21 @@ pub fn record(image: &Image, reference: RecordRef) -> Result<Vec<u8>> {
         Some(detail) => Err(Corruption::new(CorruptionCode::RecordCheck, site, detail).into()),
         None => Ok(bytes),
     }
+}
+
+/// The descriptor of a record in its page.
+pub(crate) fn find_descriptor(image: &Image, page: &PageBytes, reference: RecordRef) -> Result<Descriptor, Corruption> {
+    let site = image.site(Space::Objects, reference.page);
+    let found = ObjectPage::new(page).descriptors().find(|descriptor| descriptor.id == reference.id);
+    let Some(descriptor) = found else {
+        let detail = format!("record {}", reference.id);
+        return Err(Corruption::new(CorruptionCode::ReferenceRecord, site, detail));
+    };
+    if descriptor.size != reference.size {
+        let detail = format!("record {}: {} bytes, the key says {}", reference.id, descriptor.size, reference.size);
+        return Err(Corruption::new(CorruptionCode::ReferenceSize, site, detail));
+    }
+    Ok(descriptor)
 }
 
 /// What is wrong with the check value of a record, in words (invariant 22).

@@ -1,4 +1,5 @@
-//! One generation of a repository, opened: its mapping, its pages checked as they are fetched, and a cache of them.
+//! A state of a repository: a generation on disk, its pages checked as they are fetched, a cache of them, and the changes
+//! that were committed since.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,27 +8,72 @@ use quick_cache::sync::Cache;
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_ADMIN_PAGES;
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
+use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
 
 use crate::format::Dialect;
 use crate::format::admin_page::{ObjectAdminPage, index_root};
 use crate::format::checksum;
-use crate::format::mapping::Mapping;
+use crate::format::mapping::{Mapping, MappingEntry};
 
+use super::overlay::Overlay;
+use super::page_table::Slot;
 use super::source::PageSource;
 
 /// Pages the cache keeps unless told otherwise: 32 MiB.
 pub const DEFAULT_CACHE_PAGES: usize = 4096;
 
-/// A generation of a repository whose pages can be fetched. Nothing of it ever changes.
+/// A state of a repository whose pages can be fetched: a generation, and what was committed since. A copy is cheap and stands
+/// alone; while it is shared nothing of it changes.
 #[derive(Debug)]
 pub struct Image {
+    base: Arc<Base>,
+    overlay: Overlay,
+    /// The mapping of both together, made when it is asked for.
+    merged: OnceLock<Box<Mapping>>,
+}
+
+/// A generation on disk, or in a backup.
+#[derive(Debug)]
+pub struct Base {
     mapping: Mapping,
     role: FileRole,
     source: Box<dyn PageSource>,
-    cache: Cache<(Space, LogicalPage), Arc<PageBytes>>,
+    cache: Arc<PageCache>,
     admin: OnceLock<AdminTable>,
+}
+
+/// Pages as they were read and checked. One cache serves the generations of a repository one after the other: what a page
+/// number, its place and the generation that wrote it name together never changes.
+pub type PageCache = Cache<CacheKey, Arc<PageBytes>>;
+
+/// What names a page for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CacheKey {
+    space: Space,
+    page: LogicalPage,
+    physical: PhysicalPage,
+    last_write: u32,
+}
+
+impl CacheKey {
+    /// The page that an entry of a mapping describes, if it has one.
+    pub fn of(space: Space, page: LogicalPage, entry: &MappingEntry) -> Option<Self> {
+        Some(Self { space, page, physical: entry.physical?, last_write: entry.last_write })
+    }
+}
+
+impl Base {
+    /// The mapping of the generation.
+    pub const fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+}
+
+impl Clone for Image {
+    fn clone(&self) -> Self {
+        Self { base: self.base.clone(), overlay: self.overlay.clone(), merged: OnceLock::new() }
+    }
 }
 
 /// What the admin pages of dialect 2.1 say, as far as they can be read.
@@ -53,44 +99,101 @@ pub struct AdminListing {
 impl Image {
     /// A generation whose pages come from `source`.
     pub fn new(mapping: Mapping, role: FileRole, source: Box<dyn PageSource>, cache_pages: usize) -> Self {
-        Self { mapping, role, source, cache: Cache::new(cache_pages.max(16)), admin: OnceLock::new() }
+        Self::with_cache(mapping, role, source, Arc::new(Cache::new(cache_pages.max(16))))
     }
 
-    /// The mapping.
-    pub const fn mapping(&self) -> &Mapping {
-        &self.mapping
+    /// As [`new`](Self::new), with a cache that other generations of the repository use too.
+    pub fn with_cache(mapping: Mapping, role: FileRole, source: Box<dyn PageSource>, cache: Arc<PageCache>) -> Self {
+        let base = Arc::new(Base { mapping, role, source, cache, admin: OnceLock::new() });
+        Self { base, overlay: Overlay::default(), merged: OnceLock::new() }
+    }
+
+    /// The generation below the changes.
+    pub const fn base(&self) -> &Arc<Base> {
+        &self.base
+    }
+
+    /// What was committed since the generation.
+    pub const fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
+    /// To change the state.
+    pub fn overlay_mut(&mut self) -> &mut Overlay {
+        self.merged = OnceLock::new();
+        &mut self.overlay
+    }
+
+    /// The mapping. Of pages that are not on disk yet it says where they would lie if they were written behind all others.
+    pub fn mapping(&self) -> &Mapping {
+        if self.overlay.is_empty() {
+            return &self.base.mapping;
+        }
+        self.merged.get_or_init(|| Box::new(self.overlay.merge(&self.base.mapping)))
     }
 
     /// The file the mapping came from.
-    pub const fn mapping_role(&self) -> FileRole {
-        self.role
+    pub fn mapping_role(&self) -> FileRole {
+        self.base.role
     }
 
     /// The dialect.
-    pub const fn dialect(&self) -> Dialect {
-        self.mapping.dialect
+    pub fn dialect(&self) -> Dialect {
+        self.base.mapping.dialect
     }
 
     /// Whether the pages of a space are there at all.
     pub fn has(&self, space: Space) -> bool {
-        self.source.has(space)
+        self.base.source.has(space)
     }
 
-    /// The place of a page, with the physical page it is mapped to.
+    /// Whether a logical page has a page.
+    pub fn is_mapped(&self, space: Space, page: LogicalPage) -> bool {
+        match self.overlay.table(space).get(page) {
+            Some(slot) => matches!(slot, Slot::Page { .. }),
+            None => self.base.mapping.section(space).resolve(page).is_some(),
+        }
+    }
+
+    /// Free bytes of a page as the mapping states them.
+    pub fn free_bytes(&self, space: Space, page: LogicalPage) -> u32 {
+        match self.overlay.table(space).get(page) {
+            Some(Slot::Page { free_bytes, .. }) => *free_bytes,
+            Some(Slot::Unmapped) => 0,
+            None => self.base.mapping.section(space).entry(page).map_or(0, |entry| entry.free_bytes),
+        }
+    }
+
+    /// Logical pages of a space, with and without page.
+    pub fn logical_pages(&self, space: Space) -> u32 {
+        self.overlay.logical_pages(space, self.base.mapping.section(space))
+    }
+
+    /// The place of a page, with the physical page it is mapped to, if it is on disk.
     pub fn site(&self, space: Space, page: LogicalPage) -> Site {
-        Site::page(space, page).at_physical(self.mapping.section(space).resolve(page))
+        let on_disk = self.overlay.table(space).get(page).is_none();
+        let physical = self.base.mapping.section(space).resolve(page).filter(|_| on_disk);
+        Site::page(space, page).at_physical(physical)
     }
 
-    /// A page, from the cache or else read and checked.
+    /// A page, from memory or else read and checked.
     pub fn fetch(&self, space: Space, page: LogicalPage) -> Result<Arc<PageBytes>> {
-        if let Some(bytes) = self.cache.get(&(space, page)) {
+        match self.overlay.table(space).get(page) {
+            Some(Slot::Page { bytes, .. }) => return Ok(bytes.clone()),
+            Some(Slot::Unmapped) => return Err(self.unmapped(space, page).into()),
+            None => {}
+        }
+        let key = self.base.mapping.section(space).entry(page).and_then(|entry| CacheKey::of(space, page, entry));
+        if let Some(bytes) = key.and_then(|key| self.base.cache.get(&key)) {
             return Ok(bytes);
         }
         let mut bytes = Arc::new([0; PAGE_SIZE]);
         if let Some(target) = Arc::get_mut(&mut bytes) {
             self.read(space, page, target)?;
         }
-        self.cache.insert((space, page), bytes.clone());
+        if let Some(key) = key {
+            self.base.cache.insert(key, bytes.clone());
+        }
         Ok(bytes)
     }
 
@@ -105,23 +208,40 @@ impl Image {
 
     /// Reads a page whatever its checksum.
     pub fn read_unchecked(&self, space: Space, page: LogicalPage, into: &mut PageBytes) -> Result<()> {
-        let section = self.mapping.section(space);
-        let Some(physical) = section.resolve(page) else {
-            let detail = match section.entry(page) {
-                Some(_) => "the mapping has no page for it".to_owned(),
-                None => format!("the mapping ends at page {}", section.logical_pages()),
-            };
-            return Err(Corruption::new(CorruptionCode::PageUnmapped, Site::page(space, page), detail).into());
+        match self.overlay.table(space).get(page) {
+            Some(Slot::Page { bytes, .. }) => {
+                into.copy_from_slice(&bytes[..]);
+                return Ok(());
+            }
+            Some(Slot::Unmapped) => return Err(self.unmapped(space, page).into()),
+            None => {}
+        }
+        match self.base.mapping.section(space).resolve(page) {
+            Some(physical) => self.base.source.read(space, page, physical, into),
+            None => Err(self.unmapped(space, page).into()),
+        }
+    }
+
+    fn unmapped(&self, space: Space, page: LogicalPage) -> Corruption {
+        let count = self.logical_pages(space);
+        let detail = if page.get() < count {
+            "the mapping has no page for it".to_owned()
+        } else {
+            format!("the mapping ends at page {count}")
         };
-        self.source.read(space, page, physical, into)
+        Corruption::new(CorruptionCode::PageUnmapped, Site::page(space, page), detail)
     }
 
     /// What is wrong with a page's checksum: that of its mapping entry in 2.2, that of its admin entry in 2.1.
     pub fn check_page(&self, space: Space, page: LogicalPage, bytes: &PageBytes) -> Result<Option<Corruption>> {
+        if self.overlay.table(space).get(page).is_some() {
+            return Ok(None); // it never left memory
+        }
         let (found, expected) = match self.dialect() {
-            Dialect::V22 => {
-                (checksum::sampled(bytes), self.mapping.section(space).entry(page).map_or(0, |entry| entry.checksum))
-            }
+            Dialect::V22 => (
+                checksum::sampled(bytes),
+                self.base.mapping.section(space).entry(page).map_or(0, |entry| entry.checksum),
+            ),
             Dialect::V21 if space == Space::Objects => {
                 let Some(listing) = self.admin()?.listed.get(&page.get()) else { return Ok(None) };
                 (checksum::crc32(bytes), listing.crc)
@@ -137,7 +257,10 @@ impl Image {
 
     /// The root of the index.
     pub fn root(&self) -> Result<LogicalPage> {
-        let section = &self.mapping.index;
+        if let Some(root) = self.overlay.root() {
+            return root.ok_or_else(|| self.no_root(NIL));
+        }
+        let section = &self.base.mapping.index;
         let root = match self.dialect() {
             Dialect::V21 => {
                 let Some(page) = LogicalPage::new(0) else { return Err(self.no_root(0)) };
@@ -158,7 +281,7 @@ impl Image {
         let detail = format!("the root is said to be page {stored}, which is not mapped");
         let site = match (self.dialect(), LogicalPage::new(0)) {
             (Dialect::V21, Some(page)) => self.site(Space::Index, page),
-            _ => Site::file(self.role),
+            _ => Site::file(self.base.role),
         };
         Corruption::new(CorruptionCode::IndexRoot, site, detail).into()
     }
@@ -166,20 +289,20 @@ impl Image {
     /// What the admin pages of dialect 2.1 list; empty in 2.2, which has none. Damage is among its findings; the error is that
     /// the system refused to read, which the next call tries again.
     pub fn admin(&self) -> Result<&AdminTable> {
-        if let Some(table) = self.admin.get() {
+        if let Some(table) = self.base.admin.get() {
             return Ok(table);
         }
         let table = match self.dialect() {
             Dialect::V21 if self.has(Space::Objects) => self.read_admin()?,
             _ => AdminTable::default(),
         };
-        Ok(self.admin.get_or_init(|| table))
+        Ok(self.base.admin.get_or_init(|| table))
     }
 
     /// Follows the chain of admin pages from logical page 0, with a bound and a check for cycles.
     fn read_admin(&self) -> Result<AdminTable> {
         let mut table = AdminTable::default();
-        let mut seen = vec![false; self.mapping.objects.entries.len()];
+        let mut seen = vec![false; self.base.mapping.objects.entries.len()];
         let mut next = LogicalPage::new(0);
         while let Some(page) = next {
             let site = self.site(Space::Objects, page);

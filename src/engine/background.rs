@@ -1,0 +1,63 @@
+//! The thread that makes checkpoints.
+
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Shared;
+
+/// The thread, and how it is told to end.
+#[derive(Debug)]
+pub(super) struct Background {
+    signal: Arc<Signal>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    is_ending: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Background {
+    /// Starts the thread; `None` when the system gives none: then commits make the checkpoints.
+    pub(super) fn start(shared: &Arc<Shared>) -> Option<Self> {
+        let signal = Arc::new(Signal::default());
+        let (shared, its_signal) = (Arc::downgrade(shared), signal.clone());
+        let thread = thread::Builder::new().name("cimrepo checkpoint".to_owned()).spawn(move || run(&shared, &its_signal));
+        Some(Self { signal, thread: Some(thread.ok()?) })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        *self.signal.is_ending.lock() = true;
+        self.signal.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+/// How often the thread looks whether a checkpoint is due.
+const PERIOD: Duration = Duration::from_millis(200);
+
+fn run(shared: &Weak<Shared>, signal: &Signal) {
+    loop {
+        let mut is_ending = signal.is_ending.lock();
+        if !*is_ending {
+            signal.changed.wait_for(&mut is_ending, PERIOD);
+        }
+        if *is_ending {
+            return;
+        }
+        drop(is_ending);
+        let Some(shared) = shared.upgrade() else { return };
+        if shared.is_due() {
+            // What it meets the next commit or checkpoint meets too, and reports: the journal keeps the commits.
+            shared.checkpoint().ok();
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! A write transaction.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+
+use crate::base::error::{Error, Result};
+use crate::base::page_no::RecordRef;
+use crate::btree::scan::{Direction, KeyRange, Scan};
+use crate::btree::{edit, search};
+use crate::format::journal::{CommitBuilder, JournalOp};
+use crate::format::key::{self, Key};
+use crate::heap::edit::HeapEditor;
+use crate::heap::record;
+use crate::pager::working::Mark;
+
+use super::{Durability, Shared, Writer};
+
+/// A transaction: its changes are seen by itself alone until it is committed. Dropping it takes them back.
+///
+/// Records and keys are those of the format: a key may end in `.page.id.size`, the reference of the record that it names, and
+/// every record is named by one key at least. What a record means is not looked at.
+#[derive(Debug)]
+pub struct Transaction<'e> {
+    shared: &'e Shared,
+    writer: MutexGuard<'e, Writer>,
+    begin: Savepoint,
+    operations: CommitBuilder,
+    durability: Durability,
+    /// Records of this transaction that no key names yet.
+    unnamed: HashSet<RecordRef>,
+    is_done: bool,
+    /// A change failed half-way: only giving up is left.
+    is_broken: bool,
+}
+
+/// A moment in a transaction to which it can go back.
+#[derive(Debug, Clone)]
+pub struct Savepoint {
+    mark: Mark,
+    heap: usize,
+    operations: usize,
+    unnamed: HashSet<RecordRef>,
+}
+
+impl<'e> Transaction<'e> {
+    pub(super) fn begin(shared: &'e Shared, writer: MutexGuard<'e, Writer>) -> Self {
+        let heap = writer.heap.as_ref().map_or(0, HeapEditor::mark);
+        let begin = Savepoint { mark: writer.working.mark(), heap, operations: 0, unnamed: HashSet::new() };
+        Self {
+            shared,
+            writer,
+            begin,
+            operations: CommitBuilder::new(),
+            durability: shared.options.durability,
+            unnamed: HashSet::new(),
+            is_done: false,
+            is_broken: false,
+        }
+    }
+
+    /// When the commit counts as done.
+    pub fn set_durability(&mut self, durability: Durability) {
+        self.durability = durability;
+    }
+
+    /// Stores a record; a key has to name it before the transaction is committed.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] for a record of more than 64 MiB or a repository that is full, [`Error::Corrupt`] when a page that is
+    /// needed is damaged, [`Error::Io`] when the system refuses.
+    pub fn insert_record(&mut self, bytes: &[u8]) -> Result<RecordRef> {
+        let reference = self.change(|writer| {
+            let heap = writer.heap.get_or_insert_with(|| HeapEditor::new(&writer.working));
+            heap.insert(&mut writer.working, bytes)
+        })?;
+        self.operations.push(JournalOp::PutRecord { page: reference.page, id: reference.id, bytes })?;
+        self.unnamed.insert(reference);
+        Ok(reference)
+    }
+
+    /// Removes a record. The keys that name it have to be removed too.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when there is no such record or its page is damaged, [`Error::Io`] when the system refuses.
+    pub fn remove_record(&mut self, reference: RecordRef) -> Result<()> {
+        self.change(|writer| {
+            let heap = writer.heap.get_or_insert_with(|| HeapEditor::new(&writer.working));
+            heap.remove(&mut writer.working, reference)
+        })?;
+        self.operations.push(JournalOp::DeleteRecord(reference))?;
+        self.unnamed.remove(&reference);
+        Ok(())
+    }
+
+    /// Inserts a key; `false` when it is there already. A record that it names must exist.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a key that cannot be stored, [`Error::Limit`] for one that is too long,
+    /// [`Error::Corrupt`] when a page that is needed is damaged or the record is not there, [`Error::Io`] when the system
+    /// refuses.
+    pub fn insert_key(&mut self, key: &[u8]) -> Result<bool> {
+        let named = key::reference(key).map_err(|_| {
+            Error::invalid(format!("the key {} has a record reference in a wrong form or place", Key::new(key)))
+        })?;
+        if let Some(reference) = named {
+            let image = self.writer.working.image();
+            let page = image.fetch(crate::base::page_no::Space::Objects, reference.page)?;
+            record::find_descriptor(image, &page, reference)?;
+        }
+        if !self.change(|writer| edit::insert(&mut writer.working, key))? {
+            return Ok(false);
+        }
+        self.operations.push(JournalOp::InsertKey(key))?;
+        named.iter().for_each(|reference| _ = self.unnamed.remove(reference));
+        Ok(true)
+    }
+
+    /// Removes a key; `false` when it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when a page that is needed is damaged, [`Error::Io`] when the system refuses.
+    pub fn remove_key(&mut self, key: &[u8]) -> Result<bool> {
+        let is_removed = self.change(|writer| edit::remove(&mut writer.working, key))?;
+        if is_removed {
+            self.operations.push(JournalOp::DeleteKey(key))?;
+        }
+        Ok(is_removed)
+    }
+
+    /// Whether the index holds exactly this key.
+    ///
+    /// # Errors
+    /// As [`Snapshot::contains_key`](crate::repository::Snapshot::contains_key).
+    pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
+        if self.writer.working.image().overlay().root() == Some(None) {
+            return Ok(false);
+        }
+        search::contains(self.writer.working.image(), key)
+    }
+
+    /// The keys of a range as they are now; later changes do not show.
+    pub fn keys(&self, range: KeyRange, direction: Direction) -> Scan {
+        Scan::new(Arc::new(self.writer.working.image().clone()), range, direction)
+    }
+
+    /// The first key that begins with `prefix`, if any.
+    ///
+    /// # Errors
+    /// As [`contains_key`](Self::contains_key).
+    pub fn find(&self, prefix: &[u8]) -> Result<Option<Key>> {
+        self.keys(KeyRange::prefix(prefix), Direction::Forward).next().transpose()
+    }
+
+    /// The bytes of a record.
+    ///
+    /// # Errors
+    /// As [`Snapshot::record`](crate::repository::Snapshot::record).
+    pub fn record(&self, reference: RecordRef) -> Result<Vec<u8>> {
+        record::record(self.writer.working.image(), reference)
+    }
+
+    /// This moment. Savepoints may be nested; going back to one ends those behind it.
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint {
+            mark: self.writer.working.mark(),
+            heap: self.writer.heap.as_ref().map_or(0, HeapEditor::mark),
+            operations: self.operations.payload_len(),
+            unnamed: self.unnamed.clone(),
+        }
+    }
+
+    /// Takes back what was changed since a savepoint of this transaction.
+    pub fn roll_back(&mut self, to: Savepoint) {
+        self.operations.truncate(to.operations);
+        self.unnamed = to.unnamed.clone();
+        self.restore(to);
+        self.is_broken = false;
+    }
+
+    /// Makes the changes permanent. With the durability [`Journal`](Durability::Journal) they are durable when this returns.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when a record is named by no key or no key would be left; [`Error::Io`] when the system
+    /// refuses: nothing is changed then; [`Error::Unconfirmed`] when it refuses the sync: whether the commit outlasts a loss of
+    /// power is not known, and the engine writes nothing more until it is opened anew.
+    pub fn commit(mut self) -> Result<()> {
+        self.shared.check()?;
+        self.check_complete()?;
+        if self.operations.is_empty() {
+            return Ok(());
+        }
+        match self.durability {
+            Durability::Journal if !self.writer.is_unlogged => self.commit_to_journal(),
+            Durability::None => {
+                self.writer.is_unlogged = true;
+                let image = self.finish();
+                self.shared.publish(image);
+                Ok(())
+            }
+            Durability::Journal | Durability::Checkpoint => {
+                let shared = self.shared;
+                shared.commit_by_checkpoint(&mut self.writer)?;
+                self.is_done = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn check_complete(&self) -> Result<()> {
+        if self.is_broken {
+            return Err(Error::invalid("a change of this transaction failed; it can only be taken back"));
+        }
+        if let Some(reference) = self.unnamed.iter().min() {
+            return Err(Error::invalid(format!("the record {reference} is named by no key")));
+        }
+        match self.writer.working.image().overlay().root() {
+            Some(None) => Err(Error::invalid("the last key cannot be removed: a repository holds one at least")),
+            _ => Ok(()),
+        }
+    }
+
+    fn commit_to_journal(mut self) -> Result<()> {
+        let shared = self.shared;
+        let number = self.writer.next_commit;
+        let file = shared.append(&mut self.writer, &mut self.operations, number)?;
+        let image = self.finish();
+        shared.group.append(number, image, file);
+        drop(self);
+        shared.wait(number)
+    }
+
+    /// The changes become those of the state; gives it.
+    fn finish(&mut self) -> Arc<crate::pager::image::Image> {
+        self.is_done = true;
+        self.writer.next_commit += 1;
+        self.writer.settle();
+        Arc::new(self.writer.working.image().clone())
+    }
+
+    /// Runs a change; one that fails half-way breaks the transaction.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
+        if self.is_broken {
+            return Err(Error::invalid("a change of this transaction failed; it can only be taken back"));
+        }
+        self.is_broken = true;
+        let before = self.writer.working.mark();
+        let heap = self.writer.heap.as_ref().map_or(0, HeapEditor::mark);
+        let result = change(&mut self.writer);
+        if result.is_err() {
+            self.writer.working.roll_back(before);
+            self.writer.heap.iter_mut().for_each(|editor| editor.roll_back(heap));
+        }
+        self.is_broken = false;
+        result
+    }
+
+    fn restore(&mut self, to: Savepoint) {
+        self.writer.working.roll_back(to.mark);
+        self.writer.heap.iter_mut().for_each(|heap| heap.roll_back(to.heap));
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.restore(self.begin.clone());
+        }
+    }
+}
+
+impl Writer {
+    /// The changes of the transaction are final.
+    pub(super) fn settle(&mut self) {
+        self.working.commit();
+        self.heap.iter_mut().for_each(HeapEditor::commit);
+    }
+}

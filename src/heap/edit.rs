@@ -1,0 +1,158 @@
+//! Storing, replacing and removing records.
+
+use std::sync::Arc;
+
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::error::{Error, Result};
+use crate::base::limits::MAX_RECORD_BYTES;
+use crate::base::narrow;
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
+use crate::format::object_edit;
+use crate::format::object_page::{MULTI_PAGE_ID, ObjectPage, build_multi_page, is_multi_page, pages_of};
+use crate::pager::working::Working;
+
+use super::free_space::FreeSpace;
+use super::layout::Records;
+use super::record::{self, find_descriptor};
+use super::record_ids::RecordIds;
+
+/// What is known of the heap to write in it: where there is room, and which ids are in use.
+#[derive(Debug)]
+pub struct HeapEditor {
+    free: FreeSpace,
+    /// Gathered with the first record that needs a fresh one: that reads every page of the heap.
+    ids: Option<RecordIds>,
+}
+
+impl HeapEditor {
+    /// To write in the heap of this state.
+    pub fn new(working: &Working) -> Self {
+        Self { free: FreeSpace::of(working.image()), ids: None }
+    }
+
+    /// Stores a record.
+    pub fn insert(&mut self, working: &mut Working, bytes: &[u8]) -> Result<RecordRef> {
+        let size = checked_size(bytes)?;
+        if is_multi_page(size) {
+            let page = working.take(Space::Objects, pages_of(size))?;
+            put_multi_page(working, page, bytes);
+            return Ok(RecordRef { page, id: MULTI_PAGE_ID, size });
+        }
+        let id = self.fresh_id(working);
+        let page = match self.free.find(size) {
+            Some(page) => page,
+            None => working.take(Space::Objects, 1)?,
+        };
+        self.append(working, page, id, bytes)?;
+        Ok(RecordRef { page, id, size })
+    }
+
+    /// Stores a record at a place and under an id that were chosen before.
+    pub fn insert_at(&mut self, working: &mut Working, page: LogicalPage, id: u32, bytes: &[u8]) -> Result<RecordRef> {
+        let size = checked_size(bytes)?;
+        let reference = RecordRef { page, id, size };
+        let pages = pages_of(size);
+        if is_multi_page(size) {
+            working.take_at(Space::Objects, page, pages)?;
+            put_multi_page(working, page, bytes);
+            return Ok(reference);
+        }
+        if !working.image().is_mapped(Space::Objects, page) {
+            working.take_at(Space::Objects, page, 1)?;
+        }
+        if let Some(ids) = &mut self.ids {
+            ids.add(id);
+        }
+        self.append(working, page, id, bytes)?;
+        Ok(reference)
+    }
+
+    /// Removes a record.
+    pub fn remove(&mut self, working: &mut Working, reference: RecordRef) -> Result<()> {
+        let image = working.image();
+        let bytes = image.fetch(Space::Objects, reference.page)?;
+        let descriptor = find_descriptor(image, &bytes, reference)?;
+        if ObjectPage::new(&bytes).multi_page_head().is_some() {
+            let pages = record::pages(image, reference.page, descriptor.size)?;
+            working.release(Space::Objects, reference.page, pages);
+            return Ok(());
+        }
+        let mut page = sound(working, reference.page, &bytes)?;
+        if !object_edit::remove(&mut page, reference.id) {
+            return Err(not_packed(working, reference.page).into());
+        }
+        self.put(working, reference.page, page);
+        Ok(())
+    }
+
+    /// This moment.
+    pub fn mark(&self) -> usize {
+        self.free.mark()
+    }
+
+    /// Goes back to a moment, as the state does.
+    pub fn roll_back(&mut self, mark: usize) {
+        self.free.roll_back(mark);
+    }
+
+    /// The changes so far cannot be undone any more.
+    pub fn commit(&mut self) {
+        self.free.commit();
+    }
+
+    fn append(&mut self, working: &mut Working, at: LogicalPage, id: u32, bytes: &[u8]) -> Result<()> {
+        let mut page = if working.image().is_mapped(Space::Objects, at) {
+            sound(working, at, &*working.image().fetch(Space::Objects, at)?)?
+        } else {
+            Box::new([0; PAGE_SIZE])
+        };
+        if !object_edit::append(&mut page, id, bytes) {
+            return Err(not_packed(working, at).into());
+        }
+        self.put(working, at, page);
+        Ok(())
+    }
+
+    fn put(&mut self, working: &mut Working, at: LogicalPage, page: Box<PageBytes>) {
+        let (old, new) = (working.image().free_bytes(Space::Objects, at), ObjectPage::new(&page).free_bytes());
+        self.free.change(at, old, new);
+        working.put(Space::Objects, at, page.into(), new);
+    }
+
+    fn fresh_id(&mut self, working: &Working) -> u32 {
+        let ids = self.ids.take().filter(|ids| !ids.is_crowded());
+        let gather = || {
+            // A page that cannot be read has ids that are not known; that one of them is drawn is one case in 2^32.
+            let records = Records::new(Arc::new(working.image().clone()));
+            RecordIds::of(records.filter_map(Result::ok))
+        };
+        self.ids.insert(ids.unwrap_or_else(gather)).fresh()
+    }
+}
+
+/// A copy of a page that is packed as it should be: what is changed in another would spread the damage.
+fn sound(working: &Working, page: LogicalPage, bytes: &PageBytes) -> Result<Box<PageBytes>> {
+    let site = working.image().site(Space::Objects, page);
+    match ObjectPage::new(bytes).check_single(site).into_iter().next() {
+        Some(finding) => Err(finding.into()),
+        None => Ok(Box::new(*bytes)),
+    }
+}
+
+fn put_multi_page(working: &mut Working, first: LogicalPage, bytes: &[u8]) {
+    for (number, page) in (0..).zip(build_multi_page(bytes, 0)) {
+        if let Some(at) = first.checked_add(number) {
+            working.put(Space::Objects, at, page.into(), 0);
+        }
+    }
+}
+
+fn checked_size(bytes: &[u8]) -> Result<u32> {
+    let (max, got) = (MAX_RECORD_BYTES.into(), bytes.len() as u64);
+    if got > max { Err(Error::Limit { what: "the size of a record", max, got }) } else { Ok(narrow(bytes.len())) }
+}
+
+fn not_packed(working: &Working, page: LogicalPage) -> Corruption {
+    let detail = "the page has less room than the mapping says";
+    Corruption::new(CorruptionCode::MappingFreeBytes, working.image().site(Space::Objects, page), detail)
+}

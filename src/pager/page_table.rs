@@ -1,0 +1,175 @@
+//! The pages that differ from the generation on disk: a table by logical page whose copies share what they have in common.
+//!
+//! A tree of three levels with 64 branches each below a short top. A copy costs the top; a change copies the three nodes on
+//! its way that others see too. So each commit can keep its own table, and a snapshot is one more reference.
+
+use std::array;
+use std::sync::Arc;
+
+use crate::base::narrow;
+use crate::base::page_no::{LogicalPage, PageBytes};
+
+/// Branches of a node, a power of two.
+const BRANCHES: usize = 64;
+
+/// What a logical page became since the generation on disk was written.
+#[derive(Debug, Clone)]
+pub enum Slot {
+    /// It has this content.
+    Page {
+        /// The bytes.
+        bytes: Arc<PageBytes>,
+        /// Free bytes as the mapping states them.
+        free_bytes: u32,
+    },
+    /// It has no page any more.
+    Unmapped,
+}
+
+type Leaf = [Option<Slot>; BRANCHES];
+type Inner = [Option<Arc<Leaf>>; BRANCHES];
+
+/// A table of slots by logical page.
+#[derive(Debug, Clone, Default)]
+pub struct PageTable {
+    top: Vec<Option<Arc<Inner>>>,
+    len: usize,
+}
+
+/// The branches that lead to a page: in the top, in the inner node, in the leaf.
+const fn way(page: LogicalPage) -> (usize, usize, usize) {
+    let index = page.index();
+    (index / (BRANCHES * BRANCHES), index / BRANCHES % BRANCHES, index % BRANCHES)
+}
+
+impl PageTable {
+    /// Slots that are set.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no slot is set.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The slot of a page, if it is set.
+    pub fn get(&self, page: LogicalPage) -> Option<&Slot> {
+        let (top, inner, leaf) = way(page);
+        self.top.get(top)?.as_ref()?.get(inner)?.as_ref()?.get(leaf)?.as_ref()
+    }
+
+    /// Sets the slot of a page.
+    pub fn set(&mut self, page: LogicalPage, slot: Slot) {
+        let (top, inner, leaf) = way(page);
+        if self.top.len() <= top {
+            self.top.resize(top + 1, None);
+        }
+        let place = self
+            .top
+            .get_mut(top)
+            .map(|node| node.get_or_insert_with(|| Arc::new(array::from_fn(|_| None))))
+            .and_then(|node| Arc::make_mut(node).get_mut(inner))
+            .map(|node| node.get_or_insert_with(|| Arc::new(array::from_fn(|_| None))))
+            .and_then(|node| Arc::make_mut(node).get_mut(leaf));
+        if let Some(place) = place
+            && place.replace(slot).is_none()
+        {
+            self.len += 1;
+        }
+    }
+
+    /// The slots that are set, by ascending page.
+    pub fn iter(&self) -> impl Iterator<Item = (LogicalPage, &Slot)> {
+        let inners =
+            (0..).step_by(BRANCHES * BRANCHES).zip(&self.top).filter_map(|(at, node)| Some((at, node.as_ref()?)));
+        let leaves = inners.flat_map(|(at, node)| {
+            (at..).step_by(BRANCHES).zip(node.iter()).filter_map(|(at, node)| Some((at, node.as_ref()?)))
+        });
+        leaves.flat_map(|(at, leaf)| {
+            let slots = (at..).zip(leaf.iter());
+            slots.filter_map(|(page, slot)| Some((LogicalPage::new(page)?, slot.as_ref()?)))
+        })
+    }
+
+    /// The greatest page whose slot is set.
+    pub fn last(&self) -> Option<LogicalPage> {
+        let top = self.top.iter().rposition(Option::is_some)?;
+        let inner_node = self.top.get(top)?.as_ref()?;
+        let inner = inner_node.iter().rposition(Option::is_some)?;
+        let leaf = inner_node.get(inner)?.as_ref()?.iter().rposition(Option::is_some)?;
+        LogicalPage::new(narrow((top * BRANCHES + inner) * BRANCHES + leaf))
+    }
+
+    /// What this table has and `older`, from which it came, has not, or had otherwise.
+    pub fn since(&self, older: &PageTable) -> PageTable {
+        let mut changed = PageTable::default();
+        for (page, slot) in self.iter() {
+            if !older.get(page).is_some_and(|old| old.is_same(slot)) {
+                changed.set(page, slot.clone());
+            }
+        }
+        changed
+    }
+}
+
+impl Slot {
+    /// Whether both are the very same state of a page.
+    fn is_same(&self, other: &Slot) -> bool {
+        match (self, other) {
+            (Slot::Page { bytes: a, .. }, Slot::Page { bytes: b, .. }) => Arc::ptr_eq(a, b),
+            (Slot::Unmapped, Slot::Unmapped) => true,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::page_no::PAGE_SIZE;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn slot(free_bytes: u32) -> Slot {
+        Slot::Page { bytes: Arc::new([0; PAGE_SIZE]), free_bytes }
+    }
+
+    fn content(table: &PageTable) -> BTreeMap<u32, Option<u32>> {
+        let free = |slot: &Slot| match slot {
+            Slot::Page { free_bytes, .. } => Some(*free_bytes),
+            Slot::Unmapped => None,
+        };
+        table.iter().map(|(page, slot)| (page.get(), free(slot))).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_map_whose_copies_stand_alone(
+            first in prop::collection::vec((0..20_000u32, any::<Option<u16>>()), 0..60),
+            second in prop::collection::vec((0..20_000u32, any::<Option<u16>>()), 0..60),
+        ) {
+            let (mut table, mut model) = (PageTable::default(), BTreeMap::new());
+            let mut apply = |table: &mut PageTable, changes: &[(u32, Option<u16>)]| {
+                for &(page, free) in changes {
+                    let free = free.map(u32::from);
+                    table.set(LogicalPage::new(page).unwrap(), free.map_or(Slot::Unmapped, slot));
+                    model.insert(page, free);
+                }
+                model.clone()
+            };
+            let before = apply(&mut table, &first);
+            let copy = table.clone();
+            let after = apply(&mut table, &second);
+            prop_assert_eq!(content(&copy), before);
+            prop_assert_eq!(content(&table), after.clone());
+            prop_assert_eq!(table.len(), after.len());
+            prop_assert_eq!(table.last().map(LogicalPage::get), after.keys().next_back().copied());
+            let changed = content(&table.since(&copy));
+            for (page, free) in second.iter().filter(|(_, free)| free.is_some()) {
+                prop_assert!(changed.contains_key(page), "{page} {free:?}");
+            }
+            prop_assert!(changed.iter().all(|(page, free)| after.get(page) == Some(free)));
+        }
+    }
+}
