@@ -8,6 +8,7 @@ pub mod backup_file;
 pub mod checksum;
 pub mod index_node;
 pub mod index_page;
+pub mod journal;
 pub mod key;
 pub mod manifest;
 pub mod mapping;
