@@ -134,6 +134,10 @@ corruption_codes! {
     AdminMissing = "admin.missing", "An object page is not in the list of object pages";
     /// 24: a record id that appears twice in the repository.
     RecordIdRepeated = "record.id-repeated", "Two objects of the repository bear the same number";
+    /// The header of a journal that has commits, or was renamed or copied to another name.
+    JournalHeader = "journal.header", "The journal's first bytes are damaged; what was committed through it cannot be told";
+    /// A commit whose checksum is right and whose operations make no sense.
+    JournalOperation = "journal.operation", "A commit in the journal holds an operation that is never written";
 }
 
 impl fmt::Display for CorruptionCode {

@@ -23,6 +23,9 @@ pub const MAX_READ_KEY_BYTES: usize = 8192;
 /// Largest record the engine reads or writes, in bytes. The largest seen is 297,697.
 pub const MAX_RECORD_BYTES: u32 = 64 << 20;
 
+/// Operations of one commit in a journal, in bytes.
+pub const MAX_COMMIT_BYTES: u32 = 1 << 30;
+
 /// Findings of one kind that a verification keeps; the rest is counted.
 pub const MAX_FINDINGS_PER_CODE: usize = 1_000;
 

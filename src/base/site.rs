@@ -22,6 +22,8 @@ pub enum FileRole {
     IndexMap,
     /// A backup.
     Backup,
+    /// The journal of a generation, `cimrepo-….journal`: a file of this engine, not of Windows.
+    Journal,
 }
 
 impl FileRole {
@@ -45,6 +47,7 @@ impl FileRole {
             FileRole::ObjectsMap => "OBJECTS.MAP",
             FileRole::IndexMap => "INDEX.MAP",
             FileRole::Backup => "backup",
+            FileRole::Journal => "journal",
         }
     }
 

@@ -13,6 +13,13 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
 }
 
+/// CRC-32 of byte strings as if they were one.
+pub(crate) fn crc32_of(parts: &[&[u8]]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finalize()
+}
+
 /// The page checksum of dialect 2.2: CRC-32 over the first byte of each sector.
 pub fn sampled(page: &PageBytes) -> u32 {
     let mut sample = [0; 16];
@@ -30,6 +37,7 @@ mod tests {
     #[test]
     fn the_check_value_of_the_algorithm() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(crc32_of(&[b"1234", b"", b"56789"]), 0xCBF4_3926);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod checksum;
 pub mod index_edit;
 pub mod index_node;
 pub mod index_page;
+pub mod journal;
 pub mod key;
 pub mod manifest;
 pub mod mapping;

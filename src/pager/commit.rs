@@ -68,34 +68,42 @@ impl NextGeneration {
         self.generation
     }
 
-    /// Writes a page to a place that [`FreePages`] gave. May be called from several threads for different pages.
-    pub fn write_page(&self, space: Space, at: PhysicalPage, page: &[u8]) -> Result<()> {
-        debug_assert_eq!(page.len(), PAGE_SIZE);
-        let write = write_all_at(self.file(space), at.byte_offset(), page);
+    /// Writes consecutive pages to places that [`FreePages`] gave. May be called from several threads for different pages.
+    pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
+        debug_assert!(pages.len().is_multiple_of(PAGE_SIZE), "whole pages are written");
+        let write = write_all_at(self.file(space), first.byte_offset(), pages);
         write.map_err(|error| Error::io("write", &self.files.path(FileRole::data(space)), error))
     }
 
-    /// Commits. `sections` give entries, sizes and free lists; numbers and stamps are set here.
-    pub fn commit(mut self, objects: MappingSection, index: MappingSection) -> Result<u32> {
-        let mut mapping = Mapping { dialect: Dialect::V22, objects, index, shutdown_flag: 1 };
+    /// The transaction number behind all that are on disk.
+    pub const fn transaction(&self) -> u32 {
+        self.transaction
+    }
+
+    /// The mapping of the generation: sections give entries, sizes and free lists; numbers and stamps are set here.
+    pub fn seal(&self, objects: MappingSection, index: MappingSection, transaction: u32, flag: u32) -> Mapping {
+        let mut mapping = Mapping { dialect: Dialect::V22, objects, index, shutdown_flag: flag };
         for space in Space::ALL {
             let section = mapping.section_mut(space);
-            section.transaction = self.transaction;
+            section.transaction = transaction;
             (section.generation, section.previous) = (self.generation, self.generation - 1);
             section.entries.iter_mut().for_each(|entry| entry.stamp = self.generation);
         }
+        mapping
+    }
+
+    /// Commits: `mapping` are the bytes of the one that was sealed.
+    pub fn publish(self, mapping: &[u8]) -> Result<()> {
         // W-3: every page is durable before the mapping that names it is written.
         for space in Space::ALL {
             let sync = self.file(space).sync();
             sync.map_err(|error| Error::io("sync", &self.files.path(FileRole::data(space)), error))?;
         }
-        self.write_mapping(&mapping)?;
-        self.lengths = [0, 0];
-        Ok(self.generation)
+        self.write_mapping(mapping)
     }
 
     /// W-4 and W-5.
-    fn write_mapping(&self, mapping: &Mapping) -> Result<()> {
+    fn write_mapping(&self, bytes: &[u8]) -> Result<()> {
         let role = FileRole::Mapping(Mapping::slot_of(self.generation));
         let path = self.files.path(role);
         let failed = |action| move |error| Error::io(action, &self.files.path(role), error);
@@ -103,8 +111,7 @@ impl NextGeneration {
         let exists = self.files.has(role);
         let mode = if exists { OpenMode::Write } else { OpenMode::CreateNew };
         let file = storage.open(&path, mode).map_err(failed("open"))?;
-        let bytes = mapping.to_bytes();
-        write_all_at(file.as_ref(), 0, &bytes).map_err(failed("write"))?;
+        write_all_at(file.as_ref(), 0, bytes).map_err(failed("write"))?;
         // From here on whoever opens the repository sees the new generation.
         let unconfirmed = |action| move |error| Error::unconfirmed(action, &self.files.path(role), error);
         file.set_len(bytes.len() as u64).map_err(unconfirmed("cut"))?;
@@ -135,9 +142,9 @@ impl NextGeneration {
 }
 
 impl FreePages {
-    /// The pages of a space that may be written (W-2): free in the current generation and mapped by no other on disk, the
-    /// one free for longest first; behind them, new pages.
-    pub fn new(space: Space, current: &Mapping, on_disk: &[Generation]) -> Self {
+    /// The pages of a space that may be written (W-2): free in the current generation and mapped by no other on disk nor by
+    /// one that is `pinned`, the one free for longest first; behind them, new pages. The last `held` free ones are left alone.
+    pub fn new(space: Space, current: &Mapping, on_disk: &[Generation], pinned: &[&Mapping], held: usize) -> Self {
         let mut taken = vec![false; widen(current.section(space).physical_pages)];
         let mut size = current.section(space).physical_pages;
         for found in on_disk {
@@ -146,14 +153,18 @@ impl FreePages {
             if found.findings.is_empty() {
                 size = size.max(section.physical_pages);
             }
-            for (_, physical, _) in section.mapped() {
+        }
+        for mapping in on_disk.iter().map(|found| &found.mapping).chain(pinned.iter().copied()) {
+            for (_, physical, _) in mapping.section(space).mapped() {
                 if let Some(taken) = taken.get_mut(physical.index()) {
                     *taken = true;
                 }
             }
         }
         let is_free = |page: &PhysicalPage| taken.get(page.index()) == Some(&false);
-        let queue: Vec<PhysicalPage> = current.section(space).free.iter().copied().filter(is_free).collect();
+        let free = &current.section(space).free;
+        let free = free.iter().take(free.len().saturating_sub(held));
+        let queue: Vec<PhysicalPage> = free.copied().filter(is_free).collect();
         Self { queue: queue.into_iter(), size }
     }
 

@@ -5,6 +5,7 @@ pub mod files;
 pub mod fresh;
 pub mod generation;
 pub mod image;
+pub mod journal;
 pub mod logical;
 pub mod overlay;
 pub mod page_table;

@@ -58,7 +58,9 @@ pub(crate) fn over(
             return Err(error);
         }
     };
-    let generation = next.commit(objects, index)?;
+    let generation = next.generation();
+    let mapping = next.seal(objects, index, next.transaction(), 1);
+    next.publish(&mapping.to_bytes())?;
     let installed = Installed::NextGeneration { generation };
     let directory = current.files().directory.path.clone();
     Ok(RestoreSummary { installed, directory, pages_written, pages_kept })
@@ -96,7 +98,7 @@ impl Restore<'_> {
         let section = self.new.mapping().section(space);
         let pages: Vec<LogicalPage> = section.mapped().map(|(page, ..)| page).collect();
         let changed = self.changed(space, &pages, monitor)?;
-        let mut free = FreePages::new(space, self.old.mapping(), self.on_disk);
+        let mut free = FreePages::new(space, self.old.mapping(), self.on_disk, &[], 0);
         let placed = changed.into_iter().map(|page| Ok((page, free.take()?))).collect::<Result<Vec<_>>>()?;
         self.write_pages(space, &placed, monitor)?;
         let entries = self.entries(space, &placed);
@@ -136,7 +138,7 @@ impl Restore<'_> {
         let work = |bytes: &mut Box<[u8; PAGE_SIZE]>, number: usize| {
             for &(page, physical) in batches.get(number).copied().unwrap_or_default() {
                 self.new.read(space, page, bytes)?;
-                self.next.write_page(space, physical, &bytes[..])?;
+                self.next.write_pages(space, physical, &bytes[..])?;
                 monitor.advance(1)?;
             }
             Ok(())
