@@ -26,7 +26,8 @@ impl Background {
     pub(super) fn start(shared: &Arc<Shared>) -> Option<Self> {
         let signal = Arc::new(Signal::default());
         let (shared, its_signal) = (Arc::downgrade(shared), signal.clone());
-        let thread = thread::Builder::new().name("cimrepo checkpoint".to_owned()).spawn(move || run(&shared, &its_signal));
+        let thread =
+            thread::Builder::new().name("cimrepo checkpoint".to_owned()).spawn(move || run(&shared, &its_signal));
         Some(Self { signal, thread: Some(thread.ok()?) })
     }
 }

@@ -179,7 +179,12 @@ impl OnDisk {
         Ok([objects?, index?])
     }
 
-    fn prepare_space(&self, next: &NextGeneration, image: &Image, space: Space) -> Result<(MappingSection, Vec<Placed>)> {
+    fn prepare_space(
+        &self,
+        next: &NextGeneration,
+        image: &Image,
+        space: Space,
+    ) -> Result<(MappingSection, Vec<Placed>)> {
         let base = image.base().mapping();
         let pinned: Vec<Arc<Base>> = self.bases.iter().filter_map(Weak::upgrade).collect();
         let pinned: Vec<&Mapping> = pinned.iter().map(|base| base.mapping()).collect();

@@ -37,11 +37,13 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
     let Chosen { current, .. } = choose(&files, &data, Choice::default())?;
     let path = files.directory.path.as_path();
     if current.mapping.dialect == Dialect::V21 {
-        let text = format!("{} is of dialect 2.1, which is only read; convert it to 2.2 to write in it", path.display());
+        let text =
+            format!("{} is of dialect 2.1, which is only read; convert it to 2.2 to write in it", path.display());
         return Err(Error::Unsupported(text.into()));
     }
     if let Some(finding) = current.findings.first() {
-        let reason = format!("no generation is whole ({finding}); restore a backup, what is damaged must not be built on");
+        let reason =
+            format!("no generation is whole ({finding}); restore a backup, what is damaged must not be built on");
         return Err(Error::NotARepository { path: path.into(), reason: reason.into() });
     }
     let (generations, _) = read_all(&files, &data)?;
