@@ -5,6 +5,7 @@
 //! damage must be told, not survived by luck. Only the public interface of the crate is used.
 
 pub(crate) mod backup;
+pub(crate) mod journal;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -37,6 +38,7 @@ pub(crate) const TARGETS: &[(&str, Entry)] = &[
     ("object_page", object_page),
     ("repository", repository),
     ("backup", backup::backup),
+    ("journal", journal::journal),
 ];
 
 /// Gives an input to a target.

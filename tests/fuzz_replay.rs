@@ -13,12 +13,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cimrepo::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, Space};
+use cimrepo::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space};
 use cimrepo::base::site::FileRole;
 use cimrepo::format::Dialect;
 use cimrepo::format::admin_page::{AdminEntry, CAPACITY, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
 use cimrepo::format::checksum::crc32;
 use cimrepo::format::index_node::IndexNode;
+use cimrepo::format::journal::{CommitBuilder, HEADER_SIZE, JournalHeader, JournalOp, MappingId};
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection};
 use cimrepo::format::object_page::{MULTI_PAGE_OFFSET, ObjectPageBuilder, build_multi_page};
 
@@ -74,6 +75,11 @@ fn backup_inputs() {
 }
 
 #[test]
+fn journal_inputs() {
+    replay("journal");
+}
+
+#[test]
 fn every_target_has_the_seeds_that_are_made_for_it() {
     let made = [
         ("mapping", mapping_seeds()),
@@ -81,6 +87,7 @@ fn every_target_has_the_seeds_that_are_made_for_it() {
         ("object_page", object_page_seeds()),
         ("repository", repository_seeds()),
         ("backup", backup_seeds()),
+        ("journal", journal_seeds()),
     ];
     assert!(made.iter().map(|(target, _)| target).eq(entries::TARGETS.iter().map(|(target, _)| target)));
     let regenerate = std::env::var_os("CIMREPO_REGENERATE_SEEDS").is_some();
@@ -526,4 +533,66 @@ fn backup_write(offset: usize, bytes: &[u8]) -> Vec<u8> {
 fn backup_cut(offset: usize) -> Vec<u8> {
     let [a, b, c, _] = u32::try_from(offset).unwrap().to_le_bytes();
     vec![a, b, c, u8::MAX]
+}
+
+// -------------------------------------------------------------------------------------------------------- journals
+
+const JOURNAL: JournalHeader = JournalHeader {
+    base: MappingId { generation: 42, mapping_crc: 0x0A0B_0C0D },
+    previous: MappingId { generation: 41, mapping_crc: 7 },
+    first_commit: 1000,
+    salt: 0x0102_0304_0506_0708,
+};
+
+fn journal_seeds() -> Seeds {
+    let page = LogicalPage::new(7).unwrap();
+    let (size, bytes) = (300, [0x6B; 300]);
+    let commits: [&[JournalOp]; 4] = [
+        &[
+            JournalOp::PutRecord { page, id: 77, bytes: &bytes },
+            JournalOp::InsertKey(b"NS_A\\CD_B.7.77.300"),
+            JournalOp::InsertKey(b"NS_A\\CR_B\\C_D"),
+        ],
+        &[],
+        &[JournalOp::DeleteKey(b"NS_A\\CD_B.7.77.300"), JournalOp::DeleteRecord(RecordRef { page, id: 77, size })],
+        &[JournalOp::InsertKey(b"")],
+    ];
+    let new = journal(&commits);
+    // Where the second frame begins; it has no payload, and the third follows after 24 bytes.
+    let second = journal(&commits[..1]).len();
+    let edited = |offset: usize, bytes: &[u8]| {
+        let mut journal = new.clone();
+        journal[offset..offset + bytes.len()].copy_from_slice(bytes);
+        journal
+    };
+    let seed = |flags: u8, journal: &[u8]| [&[flags], journal].concat();
+    let repaired = entries::journal::HEADER | entries::journal::FRAMES;
+    named([
+        ("whole", seed(0, &new)),
+        ("whole-and-zeros-behind", seed(0, &[&new[..], &[0; 100]].concat())),
+        ("without-commits", seed(0, &journal(&[]))),
+        ("cut-in-a-frame", seed(0, &new[..new.len() - 9])),
+        ("cut-in-the-header", seed(0, &new[..50])),
+        ("header-damaged", seed(0, &edited(17, &[1]))),
+        ("header-of-another-version", seed(entries::journal::FRAMES, &edited(8, &[2]))),
+        ("header-continues-itself", seed(repaired, &edited(24, &[42]))),
+        ("numbers-end", seed(repaired, &edited(32, &[0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]))),
+        ("frame-torn", seed(0, &edited(second + 4, &[9]))),
+        ("frame-endless", seed(repaired, &edited(second + 4, &[0xFF; 4]))),
+        ("operation-unknown", seed(repaired, &edited(HEADER_SIZE + 20, &[9]))),
+        ("key-endless", seed(repaired, &edited(second + 24 + 21, &[0xFF, 0xFF]))),
+        ("record-endless", seed(repaired, &edited(HEADER_SIZE + 29, &[0xFF; 4]))),
+        ("page-none", seed(repaired, &edited(HEADER_SIZE + 21, &[0xFF; 4]))),
+        ("zeros-repaired", seed(repaired, &[0; 200])),
+    ])
+}
+
+fn journal(commits: &[&[JournalOp]]) -> Vec<u8> {
+    let mut bytes = JOURNAL.to_bytes().to_vec();
+    for (operations, number) in commits.iter().zip(JOURNAL.first_commit..) {
+        let mut commit = CommitBuilder::new();
+        operations.iter().for_each(|operation| commit.push(*operation).unwrap());
+        bytes.extend_from_slice(commit.finish(JOURNAL.salt, number));
+    }
+    bytes
 }

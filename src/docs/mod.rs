@@ -9,6 +9,9 @@ pub mod format {}
 #[doc = include_str!("backup.md")]
 pub mod backup {}
 
+#[doc = include_str!("journal.md")]
+pub mod journal {}
+
 #[doc = include_str!("invariants.md")]
 pub mod invariants {}
 

@@ -1,9 +1,10 @@
-//! The journal of a generation as a file: made, appended to, read again after a crash (`docs::journal`).
+//! The journal of a generation as a file: made, appended to, read again after a crash (`docs::journal`,
+//! J-1 to J-7).
 //!
 //! ```text
-//! 1  create: header and zeros, sync the file, sync the directory      no commit yet
-//! 2  append: room of zeros where there is not enough, then the frame  at the end
-//! 3  sync the file: now, and only now, the commit is durable
+//! 1  create: header and zeros, sync the file, sync the directory: no commit yet          (J-1)
+//! 2  append: zeros where there is not room enough, then the frame                        (J-2)
+//! 3  sync the file: now, and only now, the commit is durable                             (J-4)
 //! ```
 //!
 //! Room is made ahead, a step at a time and of written zeros: the sync of an overwrite of blocks that were written before
@@ -91,7 +92,7 @@ pub struct Journal {
 impl Journal {
     /// Makes the journal that the header describes, durably; there must be none of that name. Until this has returned a crash
     /// may leave a file without a whole header: [`scan`](Self::scan) tells, and it can be removed, for there is no commit in
-    /// it.
+    /// it (J-1).
     pub fn create(directory: &Directory, header: &JournalHeader) -> Result<Self> {
         let path = directory.join(&journal_name(header.base.generation));
         let storage = &directory.storage;
@@ -137,7 +138,7 @@ impl Journal {
     ///
     /// Behind a torn frame there may be whole ones, which a crash kept and whose numbers are still to come: a new frame that
     /// ends where one of them begins would make it count. So a tail that is not all zeros is cut off, durably, before
-    /// anything is written in its place.
+    /// anything is written in its place (J-5).
     pub fn resume(mut scan: JournalScan) -> Result<Self> {
         let is_torn = scan.has_torn_tail()?;
         let path = scan.path;
@@ -178,7 +179,7 @@ impl Journal {
     }
 
     /// Grows the file so that a frame can end at `end`. Nothing of the frame is written before there is room for all of it: so
-    /// a full disk refuses a commit and leaves no trace of it.
+    /// a full disk refuses a commit and leaves no trace of it (J-2).
     fn make_room(&mut self, end: u64) -> Result<()> {
         if end > self.allocated {
             let grown = end.div_ceil(GROWTH_STEP).saturating_mul(GROWTH_STEP);
@@ -189,7 +190,7 @@ impl Journal {
     }
 
     /// Takes back a frame whose write failed, and which may be there in part or, for all that is known, as a whole: without
-    /// its head it is none. Durably, for else a crash could bring back a commit that its caller believes failed.
+    /// its head it is none. Durably, for else a crash could bring back a commit that its caller believes failed (J-3).
     fn retract(&self) -> io::Result<()> {
         write_all_at(self.file.as_ref(), self.end, &[0; FRAME_HEAD_SIZE])?;
         self.file.sync()
@@ -502,7 +503,7 @@ mod tests {
     fn commits_of_any_size_come_back() {
         let commits = [(1, 0), (2, 100), (3, 300_000), (4, 1), (5, 262_144 - 100), (6, 2_000_000), (7, 5)];
         let (_, directory, bytes) = journal_of(&commits);
-        assert!(bytes.len() as u64 % GROWTH_STEP == 0, "grown by whole steps");
+        assert!((bytes.len() as u64).is_multiple_of(GROWTH_STEP), "grown by whole steps");
         let mut scan = scan(&directory);
         assert_eq!(scan.path(), directory.join(NAME));
         assert_eq!(marks(&mut scan), [1, 2, 3, 4, 5, 6, 7]);
@@ -696,21 +697,34 @@ mod tests {
 
         #[test]
         fn whole_frames_behind_a_torn_one_do_not_come_back() {
-            // Commit 2 is torn; 3 and 4, whole behind it, are what a crash has kept.
-            let (_, _, mut bytes) = journal_of(&[(1, 1000), (2, 1000), (3, 1000), (4, 1000)]);
-            bytes[2000] ^= 1;
+            // Commit 2 is torn; 3 and 4, whole behind it, are what a crash has kept. From 2 on each frame is a sector, so
+            // that zeros over one can be lost while the new frame in front of it is kept.
+            let (_, _, mut bytes) = journal_of(&[(1, 415), (2, 479), (3, 479), (4, 479)]);
+            bytes[900] ^= 1;
+            assert!([1, 2, 3].iter().all(|sector| bytes[sector * 512..].starts_with(b"JCMT")));
             let disk = SimStorage::new();
             disk.put(NAME, &bytes);
             let go_on = |directory: &Directory| -> Option<()> {
                 let mut journal = Journal::resume(Journal::scan(directory, NAME).ok()??).ok()?;
                 // As long as the one that was torn: it ends where the old 3 begins.
-                append(&mut journal, 5, 1000).ok()?;
+                append(&mut journal, 5, 479).ok()?;
                 sync(&journal).ok()
             };
             lose_power_everywhere(&disk, go_on, |disk, done| {
                 let found = examine(disk).unwrap();
                 assert!(found == [1, 5] || found == [1] && done.is_none(), "{found:?}");
             });
+        }
+
+        #[test]
+        fn what_a_scan_found_is_durable_when_the_journal_goes_on() {
+            // The process died and the power did not: frames that were never synced are seen all the same.
+            let disk = SimStorage::new();
+            let directory = directory(disk.clone());
+            append(&mut Journal::create(&directory, &HEADER).unwrap(), 1, 1000).unwrap();
+            let scan = scan(&directory);
+            drop(Journal::resume(scan).unwrap());
+            assert_eq!(examine(&disk.crash(CrashPolicy::DropAll)).unwrap(), [1]);
         }
 
         #[test]
