@@ -84,7 +84,9 @@ impl Records {
         let admin = match self.admin.take().map_or_else(|| admin_pages(&self.image), Ok) {
             Ok(admin) => self.admin.insert(admin),
             Err(error) => {
-                self.next = u32::MAX; // without them it cannot be told what a record is
+                // Without them it cannot be told what a record is: it is over, and they are not looked up again.
+                self.admin = Some(Vec::new());
+                self.next = u32::MAX;
                 return Some(Err(error));
             }
         };
