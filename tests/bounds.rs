@@ -5,15 +5,21 @@
 mod support;
 
 use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-use cimrepo::base::page_no::Space;
+use cimrepo::base::corruption::CorruptionCode;
+use cimrepo::base::limits::MAX_MAPPING_BYTES;
+use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::repository::{OpenOptions, Repository};
 use cimrepo::storage::sim::{Fault, FaultPlan, SimStorage};
 use cimrepo::storage::{Directory, Storage};
 use cimrepo::{Direction, Error, KeyRange};
 
-use support::small::{small_v21, small_v22};
-use support::{Files, PLACE};
+use support::edit::{edit_mapping, set_word};
+use support::small::{physical, small_v21, small_v22, stored};
+use support::{Files, PLACE, check, codes, open};
 
 /// A disk with a repository, opened.
 fn on_disk(files: &Files) -> (SimStorage, Repository) {
@@ -42,4 +48,73 @@ fn a_disk_that_stays_broken_ends_every_walk() {
         }
         assert!(snapshot.counts().unreadable >= 2);
     }
+}
+
+/// Does it on another thread, and gives up when it takes minutes: what it does ends in seconds, or not in a lifetime.
+fn in_time<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(act()));
+    receiver.recv_timeout(Duration::from_secs(120)).unwrap_or_else(|error| panic!("{what}: {error}"))
+}
+
+/// A page that begins a record of 4 GiB, and a mapping of the greatest size all of whose pages are that one, but for a gap
+/// just before each claim is met: whoever looks for the gap page by page looks a million million times.
+fn heads_without_end() -> Files {
+    let mut files = small_v21();
+    files.retain(|name, _| !["OBJECTS.MAP", "MAPPING2.MAP"].contains(&&**name));
+    let mut heap = vec![0; 2 * PAGE_SIZE];
+    set_word(&mut heap, 0, 1); // an admin page that lists nothing
+    for (at, word) in [1, 32, u32::MAX, 0].into_iter().enumerate() {
+        set_word(&mut heap, PAGE_SIZE + 4 * at, word);
+    }
+    files.insert("OBJECTS.DATA".to_owned(), heap);
+    let mut version = vec![0; 4];
+    set_word(&mut version, 0, 1);
+    files.insert("MAPPING.VER".to_owned(), version);
+    edit_mapping(&mut files, "MAPPING1.MAP", |mapping| {
+        let room = usize::try_from(MAX_MAPPING_BYTES).unwrap() - 4 * mapping.index.entries.len() - 4_096;
+        let section = &mut mapping.objects;
+        (section.physical_pages, section.free) = (2, Vec::new());
+        section.entries.resize(room / 4, Default::default());
+        for (page, entry) in section.entries.iter_mut().enumerate() {
+            let is_gap = page % 524_288 == 524_287;
+            entry.physical = (!is_gap).then(|| physical(stored(page.min(1))));
+        }
+    });
+    files
+}
+
+#[test]
+fn heads_of_gigabytes_on_every_page_cost_one_look_each() {
+    let files = heads_without_end();
+    let (found, errors) = in_time("records", {
+        let files = files.clone();
+        move || {
+            let snapshot = open(&files).unwrap().snapshot();
+            let found = codes(&check(&open(&files).unwrap(), false));
+            let records: Vec<_> = snapshot.records().collect();
+            (found, records)
+        }
+    });
+    assert!(found.contains(&CorruptionCode::MappingPageTwice) && found.contains(&CorruptionCode::RecordMultiPage));
+    let [Err(Error::Corrupt(error))] = &errors[..] else { panic!("{} results", errors.len()) };
+    assert_eq!(error.code, CorruptionCode::RecordMultiPage);
+    assert!(error.to_string().contains("number 524286 has no page"), "{error}");
+}
+
+/// The same with every head at a place of its own.
+#[test]
+fn heads_of_gigabytes_at_different_places_are_measured_in_no_time() {
+    const PAGES: usize = 3_000;
+    let mut files = heads_without_end();
+    let head = files["OBJECTS.DATA"][PAGE_SIZE..].to_vec();
+    files.get_mut("OBJECTS.DATA").unwrap().extend(head.repeat(PAGES - 1));
+    edit_mapping(&mut files, "MAPPING1.MAP", |mapping| {
+        mapping.objects.physical_pages = stored(PAGES) + 1;
+        for (page, entry) in mapping.objects.entries.iter_mut().enumerate().take(PAGES + 1) {
+            entry.physical = Some(physical(stored(page)));
+        }
+    });
+    let errors = in_time("records", move || open(&files).unwrap().snapshot().records().filter(Result::is_err).count());
+    assert_eq!(errors, PAGES);
 }

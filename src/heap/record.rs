@@ -49,16 +49,18 @@ pub(crate) fn check_value(image: &Image, record: &[u8], descriptor: &Descriptor)
 /// The logical pages of a multi-page record that begins on `first`; fails when the mapping ends before or has a gap, so a
 /// record that claims gigabytes costs nothing.
 pub(crate) fn pages(image: &Image, first: LogicalPage, size: u32) -> Result<u32, Corruption> {
-    let section = &image.mapping().objects;
     let count = pages_of(size);
     let wrong =
         |detail: String| Corruption::new(CorruptionCode::RecordMultiPage, image.site(Space::Objects, first), detail);
-    let all = first.index().checked_add(widen(count)).and_then(|end| section.entries.get(first.index()..end));
-    let Some(entries) = all else {
+    let end = first.get().checked_add(count).filter(|&end| end <= image.mapping().objects.logical_pages());
+    let Some(end) = end else {
         return Err(wrong(format!("{size} bytes on {count} pages, the mapping ends before")));
     };
-    match entries.iter().position(|entry| entry.physical.is_none()) {
-        Some(gap) => Err(wrong(format!("{size} bytes on {count} pages, of which number {gap} has no page"))),
+    match image.object_gap(first).filter(|gap| gap.get() < end) {
+        Some(gap) => {
+            let number = gap.get() - first.get();
+            Err(wrong(format!("{size} bytes on {count} pages, of which number {number} has no page")))
+        }
         None => Ok(count),
     }
 }

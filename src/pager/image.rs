@@ -28,6 +28,8 @@ pub struct Image {
     source: Box<dyn PageSource>,
     cache: Cache<(Space, LogicalPage), Arc<PageBytes>>,
     admin: OnceLock<AdminTable>,
+    /// The logical pages of the object heap that have no page, ascending.
+    gaps: OnceLock<Vec<LogicalPage>>,
 }
 
 /// What the admin pages of dialect 2.1 say, as far as they can be read.
@@ -53,7 +55,8 @@ pub struct AdminListing {
 impl Image {
     /// A generation whose pages come from `source`.
     pub fn new(mapping: Mapping, role: FileRole, source: Box<dyn PageSource>, cache_pages: usize) -> Self {
-        Self { mapping, role, source, cache: Cache::new(cache_pages.max(16)), admin: OnceLock::new() }
+        let cache = Cache::new(cache_pages.max(16));
+        Self { mapping, role, source, cache, admin: OnceLock::new(), gaps: OnceLock::new() }
     }
 
     /// The mapping.
@@ -133,6 +136,19 @@ impl Image {
         }
         let detail = format!("checksum {found:#010X}, expected {expected:#010X}");
         Ok(Some(Corruption::new(CorruptionCode::PageChecksum, self.site(space, page), detail)))
+    }
+
+    /// The first logical page of the object heap from `first` on that has no page. They are looked up once: every page of a
+    /// hostile file may claim to begin a record of gigabytes.
+    pub fn object_gap(&self, first: LogicalPage) -> Option<LogicalPage> {
+        let gaps = self.gaps.get_or_init(|| {
+            let entries = (0..).zip(&self.mapping.objects.entries);
+            entries
+                .filter(|(_, entry)| entry.physical.is_none())
+                .filter_map(|(page, _)| LogicalPage::new(page))
+                .collect()
+        });
+        gaps.get(gaps.partition_point(|&gap| gap < first)).copied()
     }
 
     /// The root of the index.

@@ -1,6 +1,5 @@
 //! The object heap: checksums, tables of contents, multi-page records, admin pages (invariants 8, 9, 20 to 24).
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
@@ -10,6 +9,7 @@ use crate::base::parallel::split;
 use crate::base::progress::Monitor;
 use crate::format::Dialect;
 use crate::format::object_page::{Descriptor, MULTI_PAGE_ID, ObjectPage};
+use crate::heap::layout::repeated;
 use crate::heap::record;
 use crate::pager::image::{AdminTable, Image};
 
@@ -54,14 +54,6 @@ pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Res
     heap.records.sort_unstable();
     check_ids(image, &mut heap);
     Ok(heap)
-}
-
-/// Logical pages that lie where one before them lies, ascending. The mapping's own check reports them; their records are not
-/// taken a second time, so that a small file cannot make up a large heap.
-fn repeated(image: &Image) -> Vec<LogicalPage> {
-    let mut places = HashSet::new();
-    let mapped = image.mapping().objects.mapped();
-    mapped.filter(|(_, physical, _)| !places.insert(*physical)).map(|(page, ..)| page).collect()
 }
 
 /// First pass: each page of a range by itself.
