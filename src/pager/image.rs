@@ -6,6 +6,7 @@ use quick_cache::sync::Cache;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::findings::Findings;
 use crate::base::limits::MAX_ADMIN_PAGES;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
 use crate::base::site::{FileRole, Site};
@@ -37,10 +38,10 @@ pub struct Image {
 pub struct AdminTable {
     /// The pages of the chain.
     pub chain: Vec<LogicalPage>,
-    /// By logical page: free bytes and CRC-32 of the page.
+    /// By logical page, of those that the mapping knows: free bytes and CRC-32 of the page.
     pub listed: std::collections::BTreeMap<u32, AdminListing>,
     /// What is wrong with the chain, its form and its entries.
-    pub findings: Vec<Corruption>,
+    pub(crate) findings: Findings,
 }
 
 /// What an admin entry says of a page.
@@ -215,7 +216,7 @@ impl Image {
                 Ok(admin) => admin,
                 Err(corruption) => return Ok(table.ended_by(corruption)),
             };
-            table.add(&admin, page, site);
+            table.add(&admin, page, site, self.mapping.objects.logical_pages());
             next = LogicalPage::new(admin.next).filter(|_| admin.next != 0);
         }
         Ok(table)
@@ -228,7 +229,8 @@ impl AdminTable {
         self
     }
 
-    fn add(&mut self, admin: &ObjectAdminPage, page: LogicalPage, site: Site) {
+    /// Takes what a page of the chain says, in a space of so many logical pages.
+    fn add(&mut self, admin: &ObjectAdminPage, page: LogicalPage, site: Site, pages: u32) {
         if admin.head_mark != u32::from(self.chain.is_empty()) {
             let detail = format!("head mark {}", admin.head_mark);
             self.findings.push(Corruption::new(CorruptionCode::AdminChain, site.at(0), detail));
@@ -236,12 +238,19 @@ impl AdminTable {
         self.chain.push(page);
         for (number, entry) in admin.entries.iter().enumerate() {
             let listing = AdminListing { free_bytes: entry.free_bytes, crc: entry.crc };
-            let twice = self.listed.insert(entry.page, listing).is_some();
-            if twice || entry.zero != 0 {
-                let site = site.at_index(12 + 16 * number);
-                let detail = format!("entry for page {}{}", entry.page, if twice { ", listed twice" } else { "" });
-                self.findings.push(Corruption::new(CorruptionCode::AdminEntry, site, detail));
-            }
+            let wrong = if entry.page >= pages {
+                ", which does not exist"
+            } else if self.listed.insert(entry.page, listing).is_some() {
+                ", listed twice"
+            } else if entry.zero != 0 {
+                ""
+            } else {
+                continue;
+            };
+            self.findings.push_with(CorruptionCode::AdminEntry, || {
+                let detail = format!("entry for page {}{wrong}", entry.page);
+                Corruption::new(CorruptionCode::AdminEntry, site.at_index(12 + 16 * number), detail)
+            });
         }
     }
 }
