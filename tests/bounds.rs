@@ -118,3 +118,101 @@ fn heads_of_gigabytes_at_different_places_are_measured_in_no_time() {
     let errors = in_time("records", move || open(&files).unwrap().snapshot().records().filter(Result::is_err).count());
     assert_eq!(errors, PAGES);
 }
+
+/// What is no regular file is never opened: to open a pipe would be to wait for ever.
+#[cfg(unix)]
+mod pipes {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    use cimrepo::Error;
+    use cimrepo::backup::{Backup, BackupOptions, OpenBackup, backup};
+    use cimrepo::base::corruption::CorruptionCode;
+    use cimrepo::base::error::BackupFault;
+    use cimrepo::base::progress::Unobserved;
+    use cimrepo::base::site::FileRole;
+    use cimrepo::repository::Repository;
+
+    use super::in_time;
+    use super::support::small::{current_file, small_v21, small_v22};
+    use super::support::write_to;
+
+    fn pipe(path: &Path) {
+        if path.exists() {
+            fs::remove_file(path).unwrap();
+        }
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+
+    fn fault(path: &Path, open: impl FnOnce(PathBuf) -> cimrepo::Result<Backup> + Send + 'static) -> BackupFault {
+        let path = path.to_owned();
+        match in_time("opening a backup", move || open(path)).unwrap_err() {
+            Error::Backup { fault, .. } => *fault,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn in_place_of_a_backup_or_its_base() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::create_dir(at("repository")).unwrap();
+        write_to(&small_v22(), &at("repository"), str::to_owned);
+        let repository = Repository::open_read_only(at("repository")).unwrap();
+        let options = |base: &str| BackupOptions { base: Some(at(base)), ..BackupOptions::default() };
+        backup(&repository, at("base"), &BackupOptions::default(), &Unobserved).unwrap();
+        backup(&repository, at("top"), &options("base"), &Unobserved).unwrap();
+        pipe(&at("base"));
+        assert_eq!(fault(&at("base"), Backup::open), BackupFault::NotABackup);
+        let wrong = fault(&at("top"), Backup::open);
+        assert!(matches!(&wrong, BackupFault::BaseWrong { found, .. } if found.contains("no backup")), "{wrong}");
+        pipe(&at("given"));
+        let given = at("given");
+        let wrong = fault(&at("top"), move |path| OpenBackup::new().base(given).open(path));
+        assert!(matches!(wrong, BackupFault::BaseWrong { .. }), "{wrong}");
+        let (target, options) = (at("next"), options("base"));
+        let error = in_time("a backup", move || backup(&repository, target, &options, &Unobserved)).unwrap_err();
+        assert!(matches!(error, Error::Backup { .. }), "{error}");
+    }
+
+    #[test]
+    fn in_place_of_a_file_of_a_repository() {
+        for files in [small_v21(), small_v22()] {
+            let names: Vec<String> = files.keys().cloned().collect();
+            for name in names {
+                let place = tempfile::tempdir().unwrap();
+                write_to(&files, place.path(), str::to_owned);
+                let path = place.path().join(&name);
+                pipe(&path);
+                let at = place.path().to_owned();
+                let repository = in_time(&name, move || Repository::open_read_only(at)).unwrap();
+                let role = FileRole::from_file_name(&name).unwrap();
+                let reasons = repository.refused().iter().filter(|refusal| refusal.role == role);
+                let reasons: Vec<String> = reasons.map(|refusal| refusal.reason.to_string()).collect();
+                assert!(reasons.iter().any(|reason| reason.contains("no regular file")), "{name}: {reasons:?}");
+                let is_data = matches!(role, FileRole::Objects | FileRole::Index);
+                assert_eq!(repository.missing().collect::<Vec<_>>(), if is_data { vec![role] } else { vec![] });
+                if is_data {
+                    let target = place.path().join("x.cimbak");
+                    let error = backup(&repository, target, &BackupOptions::default(), &Unobserved).unwrap_err();
+                    assert!(error.to_string().contains("no regular file"), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn in_place_of_the_only_mapping() {
+        let mut files = small_v22();
+        let current = current_file(&files);
+        files.retain(|name, _| !name.starts_with("MAPPING"));
+        let place = tempfile::tempdir().unwrap();
+        write_to(&files, place.path(), str::to_owned);
+        pipe(&place.path().join(&current));
+        let at = place.path().to_owned();
+        let error = in_time("opening", move || Repository::open_read_only(at)).unwrap_err();
+        assert!(error.to_string().contains(&format!("{current} is no regular file")), "{error}");
+        assert!(error.to_string().contains(CorruptionCode::FileMissing.as_str()), "{error}");
+    }
+}
