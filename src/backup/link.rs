@@ -53,10 +53,11 @@ impl Weighter<usize, Arc<Payload>> for ByBytes {
 
 impl Link {
     pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
-        if storage.kind(path).map_err(|error| Error::io("open", path, error))? == Some(EntryKind::Directory) {
+        let failed = |action| move |error| Error::io(action, path, error);
+        // To open a pipe would be to wait for whoever writes to it.
+        if storage.kind(path).map_err(failed("open"))?.is_some_and(|kind| kind != EntryKind::File) {
             return Err(Error::backup(path, BackupFault::NotABackup));
         }
-        let failed = |action| move |error| Error::io(action, path, error);
         let file = storage.open(path, OpenMode::Read).map_err(failed("open"))?;
         let length = file.len().map_err(failed("measure"))?;
         let read = |offset: u64, len: u64| -> Result<Vec<u8>> {

@@ -72,8 +72,9 @@ impl OpenBackup {
         Backup::new(top, bases)
     }
 
-    /// The identity of a backup, if the file begins like one.
+    /// The identity of a backup, if it is a file that begins like one.
     pub(crate) fn identity_in(storage: &Arc<dyn Storage>, path: &Path) -> Option<[u8; 16]> {
+        storage.kind(path).ok()?.filter(|&kind| kind == EntryKind::File)?;
         let file = storage.open(path, OpenMode::Read).ok()?;
         let mut bytes = [0; HEADER_SIZE];
         read_exact_at(file.as_ref(), 0, &mut bytes).ok()?;

@@ -29,6 +29,9 @@ impl<'i> Scrub<'i> {
         let kinds = page_kinds(image)?;
         let mut scrub = Self { image, kinds, crcs: BTreeMap::new() };
         if image.dialect() == Dialect::V21 {
+            if let Some(finding) = image.admin()?.findings.first() {
+                return Err(finding.clone().into());
+            }
             scrub.crcs = scrub.scrubbed_crcs()?;
         }
         Ok(scrub)

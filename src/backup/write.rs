@@ -114,7 +114,9 @@ fn need_data(repository: &Repository, options: &BackupOptions) -> Result<()> {
         return Ok(());
     }
     if let Some(role) = repository.missing().next() {
-        return refuse(&repository.files().path(role), "the file is missing".to_owned());
+        let known = repository.refused().iter().find(|refusal| refusal.role == role);
+        let reason = known.map_or("the file is missing".to_owned(), |refusal| refusal.reason.to_string());
+        return refuse(&repository.files().path(role), reason);
     }
     if !repository.is_whole() {
         let first = repository.refused().first().map_or(String::new(), |refusal| format!(": {}", refusal.reason));

@@ -6,7 +6,7 @@ use super::corruption::{Corruption, CorruptionCode};
 use super::limits::MAX_FINDINGS_PER_CODE;
 
 /// Gathers findings; of each kind a bounded number, the rest counted.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Findings {
     list: Vec<Corruption>,
     counts: BTreeMap<CorruptionCode, usize>,
@@ -15,10 +15,15 @@ pub(crate) struct Findings {
 
 impl Findings {
     pub(crate) fn push(&mut self, finding: Corruption) {
-        let count = self.counts.entry(finding.code).or_default();
+        self.push_with(finding.code, || finding);
+    }
+
+    /// As [`push`](Self::push); what is counted alone is not made.
+    pub(crate) fn push_with(&mut self, code: CorruptionCode, make: impl FnOnce() -> Corruption) {
+        let count = self.counts.entry(code).or_default();
         *count += 1;
         if *count <= MAX_FINDINGS_PER_CODE {
-            self.list.push(finding);
+            self.list.push(make());
         } else {
             self.not_listed += 1;
         }
@@ -32,6 +37,11 @@ impl Findings {
     pub(crate) fn absorb(&mut self, other: Findings) {
         self.not_listed += other.not_listed;
         self.extend(other.list);
+    }
+
+    /// The finding that came first.
+    pub(crate) fn first(&self) -> Option<&Corruption> {
+        self.list.first()
     }
 
     /// The findings in the order in which they came; those beyond the bound are left out.

@@ -16,7 +16,7 @@ use crate::format::key::Key;
 use crate::pager::working::Working;
 
 use super::node::{KeyText, Node};
-use super::search::{child_page, too_deep, view};
+use super::search::{child_page, is_leaf, too_deep, view};
 
 /// A node on the way from the root, and the child (or, at the end, the key) in it.
 #[derive(Debug, Clone, Copy)]
@@ -101,11 +101,11 @@ fn find(working: &Working, root: LogicalPage, key: &[u8]) -> Result<Way> {
         let found = node.search(key).map_err(|key| damaged(working, &node, page, key))?;
         let (position, is_found) = found;
         steps.push(Step { page, position });
-        match child_page(image, &node, position) {
-            _ if is_found => return Ok(Way { steps, is_found, is_leaf: child_page(image, &node, 0).is_none() }),
-            Some(child) => page = child,
-            None => return Ok(Way { steps, is_found, is_leaf: true }),
+        let is_leaf = is_leaf(image, &node);
+        if is_found || is_leaf {
+            return Ok(Way { steps, is_found, is_leaf });
         }
+        page = child_page(image, &node, page, position)?;
     }
     Err(too_deep(image, page).into())
 }
@@ -117,20 +117,15 @@ fn predecessor(working: &Working, steps: &[Step]) -> Result<KeyText> {
     for _ in 0..MAX_TREE_DEPTH {
         let bytes = image.fetch(Space::Index, at)?;
         let node = view(image, at, &bytes)?;
-        match child_page(image, &node, position) {
-            Some(child) => (at, position) = (child, usize::MAX),
-            None => {
-                let last = node.key_count().saturating_sub(1);
-                let mut text = Vec::new();
-                node.append_key(last, &mut text).ok_or_else(|| damaged(working, &node, at, last))?;
-                return Ok(text.into());
-            }
+        if is_leaf(image, &node) {
+            let last = node.key_count().saturating_sub(1);
+            let mut text = Vec::new();
+            node.append_key(last, &mut text).ok_or_else(|| damaged(working, &node, at, last))?;
+            return Ok(text.into());
         }
         // Behind the first node the way goes along the last children.
-        if position == usize::MAX {
-            let bytes = image.fetch(Space::Index, at)?;
-            position = view(image, at, &bytes)?.key_count();
-        }
+        at = child_page(image, &node, at, position.min(node.key_count()))?;
+        position = usize::MAX;
     }
     Err(too_deep(image, at).into())
 }
@@ -251,6 +246,10 @@ fn read(working: &Working, page: LogicalPage) -> Result<Node> {
 }
 
 fn take_apart(working: &Working, node: &IndexPage<'_>, page: LogicalPage) -> Result<Node> {
+    // A node that lost some of its children must not be written again without them.
+    if !is_leaf(working.image(), node) {
+        (0..=node.key_count()).try_for_each(|child| child_page(working.image(), node, page, child).map(drop))?;
+    }
     Node::from_page(node).map_err(|key| damaged(working, node, page, key).into())
 }
 

@@ -11,7 +11,7 @@ use crate::format::index_page::IndexPage;
 use crate::format::key::Key;
 use crate::pager::image::Image;
 
-use super::search::{child_page, too_deep, view};
+use super::search::{child_page, is_leaf, too_deep, view};
 
 /// The direction of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,10 +73,12 @@ struct Frame {
     bytes: Arc<PageBytes>,
     next: usize,
     end: usize,
+    is_leaf: bool,
 }
 
 enum Step {
     Descend(LogicalPage),
+    Lost(Corruption),
     Key(usize),
     Up,
 }
@@ -105,6 +107,7 @@ impl Scan {
             }
             match self.step()? {
                 Step::Descend(page) => self.push(page),
+                Step::Lost(child) => return Some(Err(child.into())),
                 Step::Up => _ = self.stack.pop(),
                 Step::Key(key) => match self.load_key(key) {
                     Err(error) => return Some(Err(error)),
@@ -136,16 +139,14 @@ impl Scan {
         if number % 2 == 1 {
             return Some(Step::Key(number / 2));
         }
+        if frame.is_leaf {
+            return self.step();
+        }
         let page = frame.page;
         let bytes = frame.bytes.clone();
         // The page was viewed once when it was pushed; the same bytes give the same view.
         let node = view(&self.image, page, &bytes).ok()?;
-        Some(child_page(&self.image, &node, number / 2).map_or_else(|| self.skip(), Step::Descend))
-    }
-
-    /// Goes past a child that a leaf does not have: to its key, or up when there is none.
-    fn skip(&mut self) -> Step {
-        self.step().unwrap_or(Step::Up)
+        Some(child_page(&self.image, &node, page, number / 2).map_or_else(Step::Lost, Step::Descend))
     }
 
     fn load_key(&mut self, key: usize) -> Result<()> {
@@ -193,7 +194,8 @@ impl Scan {
         let node = view(&self.image, page, &bytes)?;
         let end = 2 * node.key_count() + 1;
         let next = self.first_step(&node, page)?;
-        Ok(Frame { page, bytes, next, end })
+        let is_leaf = is_leaf(&self.image, &node);
+        Ok(Frame { page, bytes, next, end, is_leaf })
     }
 
     /// How much of a node lies in front of the range: everything up to the child in which it begins.

@@ -12,10 +12,26 @@ pub(crate) fn view<'p>(image: &Image, page: LogicalPage, bytes: &'p PageBytes) -
     IndexPage::parse(bytes, page, image.site(Space::Index, page))
 }
 
-/// Child `number` of a node; `None` for a leaf.
-pub(crate) fn child_page(image: &Image, node: &IndexPage<'_>, number: usize) -> Option<LogicalPage> {
+/// Whether a node has no children: all of its pointers are "none".
+pub(crate) fn is_leaf(image: &Image, node: &IndexPage<'_>) -> bool {
+    let none = image.dialect().no_child();
+    node.children().all(|child| child == none)
+}
+
+/// Child `number` of a node that is no leaf. Where a node has others and not this one, the pointer was lost, and what was
+/// below it is not known.
+pub(crate) fn child_page(
+    image: &Image,
+    node: &IndexPage<'_>,
+    page: LogicalPage,
+    number: usize,
+) -> Result<LogicalPage, Corruption> {
     let raw = node.child(number);
-    if raw == image.dialect().no_child() { None } else { LogicalPage::new(raw) }
+    let child = if raw == image.dialect().no_child() { None } else { LogicalPage::new(raw) };
+    child.ok_or_else(|| {
+        let detail = format!("child {number} of an inner node is none");
+        Corruption::new(CorruptionCode::IndexChildrenMixed, image.site(Space::Index, page), detail)
+    })
 }
 
 /// The error for an index with more levels than any can have.
@@ -35,9 +51,10 @@ pub fn contains(image: &Image, key: &[u8]) -> Result<bool> {
         if found {
             return Ok(true);
         }
-        match child_page(image, &node, position) {
-            Some(child) => page = child,
-            None => return Ok(false),
+        match child_page(image, &node, page, position) {
+            Ok(child) => page = child,
+            Err(_) if is_leaf(image, &node) => return Ok(false),
+            Err(lost) => return Err(lost.into()),
         }
     }
     Err(too_deep(image, page).into())

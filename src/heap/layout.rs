@@ -4,7 +4,7 @@ use std::iter::FusedIterator;
 use std::sync::Arc;
 
 use crate::base::error::Result;
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, RecordRef, Space};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, RecordRef, Space};
 use crate::format::object_page::{Descriptor, ObjectPage};
 use crate::pager::image::Image;
 
@@ -60,14 +60,30 @@ fn set(kinds: &mut [PageKind], page: LogicalPage, kind: PageKind) {
     }
 }
 
+/// Logical pages that lie where one before them lies, ascending. The check of the mapping reports them; their records are not
+/// taken a second time, so that a small file cannot make up a large heap.
+pub(crate) fn repeated(image: &Image) -> Vec<LogicalPage> {
+    let mapped = image.mapping().objects.mapped();
+    let mut places: Vec<(PhysicalPage, LogicalPage)> = mapped.map(|(page, physical, _)| (physical, page)).collect();
+    places.sort_unstable();
+    let second = |pair: &[(PhysicalPage, LogicalPage)]| match pair {
+        [(first, _), (second, page)] if first == second => Some(*page),
+        _ => None,
+    };
+    let mut pages: Vec<LogicalPage> = places.windows(2).filter_map(second).collect();
+    pages.sort_unstable();
+    pages
+}
+
 /// All records of a repository, found page by page without the index, in order of their pages.
 ///
-/// A damaged page gives an error, and the walk goes on behind it.
+/// A damaged page gives an error, and the walk goes on behind it. Of logical pages that lie at the same place, which only a
+/// damaged mapping has, the first alone is looked at.
 #[derive(Debug)]
 pub struct Records {
     image: Arc<Image>,
-    /// The admin pages of dialect 2.1, once they were looked up.
-    admin: Option<Vec<LogicalPage>>,
+    /// Pages that are passed by, ascending, once they were looked up: those of [`repeated`], the admin pages of dialect 2.1.
+    skipped: Option<Vec<LogicalPage>>,
     next: u32,
     page: Option<LogicalPage>,
     queue: std::vec::IntoIter<Descriptor>,
@@ -76,15 +92,17 @@ pub struct Records {
 impl Records {
     /// The records of a generation.
     pub fn new(image: Arc<Image>) -> Self {
-        Self { image, admin: None, next: 0, page: None, queue: Vec::new().into_iter() }
+        Self { image, skipped: None, next: 0, page: None, queue: Vec::new().into_iter() }
     }
 
     /// Looks at the next page that is mapped and begins records; `None` behind the last.
     fn advance(&mut self) -> Option<Result<()>> {
-        let admin = match self.admin.take().map_or_else(|| admin_pages(&self.image), Ok) {
-            Ok(admin) => self.admin.insert(admin),
+        let skipped = match self.skipped.take().map_or_else(|| skipped(&self.image), Ok) {
+            Ok(skipped) => self.skipped.insert(skipped),
             Err(error) => {
-                self.next = u32::MAX; // without them it cannot be told what a record is
+                // Without admin pages it cannot be told what a record is: it is over, and they are not looked up again.
+                self.skipped = Some(Vec::new());
+                self.next = u32::MAX;
                 return Some(Err(error));
             }
         };
@@ -92,7 +110,7 @@ impl Records {
         loop {
             let page = LogicalPage::new(self.next).filter(|page| page.index() < section.entries.len())?;
             self.next += 1;
-            if section.resolve(page).is_some() && admin.binary_search(&page).is_err() {
+            if section.resolve(page).is_some() && skipped.binary_search(&page).is_err() {
                 return Some(self.look(page));
             }
         }
@@ -112,8 +130,9 @@ impl Records {
     }
 }
 
-fn admin_pages(image: &Image) -> Result<Vec<LogicalPage>> {
+fn skipped(image: &Image) -> Result<Vec<LogicalPage>> {
     let mut pages = image.admin()?.chain.clone();
+    pages.extend(repeated(image));
     pages.sort_unstable();
     Ok(pages)
 }

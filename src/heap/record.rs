@@ -4,6 +4,7 @@ use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_RECORD_BYTES;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
+use crate::base::site::Site;
 use crate::base::widen;
 use crate::format::Dialect;
 use crate::format::checksum::crc32;
@@ -23,9 +24,15 @@ pub fn record(image: &Image, reference: RecordRef) -> Result<Vec<u8>> {
             Corruption::new(CorruptionCode::RecordPacking, site, detail)
         })?,
     };
-    match check_value(image, &bytes, &descriptor) {
-        Some(detail) => Err(Corruption::new(CorruptionCode::RecordCheck, site, detail).into()),
-        None => Ok(bytes),
+    let expected = check_value(image.dialect(), &bytes);
+    if descriptor.check == expected { Ok(bytes) } else { Err(wrong_check(&descriptor, expected, site).into()) }
+}
+
+/// The check value of a record (invariant 22).
+pub(crate) fn check_value(dialect: Dialect, record: &[u8]) -> u32 {
+    match dialect {
+        Dialect::V21 => crc32(record),
+        Dialect::V22 => 0,
     }
 }
 
@@ -44,29 +51,27 @@ pub(crate) fn find_descriptor(image: &Image, page: &PageBytes, reference: Record
     Ok(descriptor)
 }
 
-/// What is wrong with the check value of a record, in words (invariant 22).
-pub(crate) fn check_value(image: &Image, record: &[u8], descriptor: &Descriptor) -> Option<String> {
-    let expected = match image.dialect() {
-        Dialect::V21 => crc32(record),
-        Dialect::V22 => 0,
-    };
-    let found = descriptor.check;
-    (found != expected).then(|| format!("record {}: check {found:#010X}, expected {expected:#010X}", descriptor.id))
+/// The error for a record whose check value is another.
+pub(crate) fn wrong_check(descriptor: &Descriptor, expected: u32, site: Site) -> Corruption {
+    let detail = format!("record {}: check {:#010X}, expected {expected:#010X}", descriptor.id, descriptor.check);
+    Corruption::new(CorruptionCode::RecordCheck, site, detail)
 }
 
 /// The logical pages of a multi-page record that begins on `first`; fails when the mapping ends before or has a gap, so a
 /// record that claims gigabytes costs nothing.
 pub(crate) fn pages(image: &Image, first: LogicalPage, size: u32) -> Result<u32, Corruption> {
-    let section = &image.mapping().objects;
     let count = pages_of(size);
     let wrong =
         |detail: String| Corruption::new(CorruptionCode::RecordMultiPage, image.site(Space::Objects, first), detail);
-    let all = first.index().checked_add(widen(count)).and_then(|end| section.entries.get(first.index()..end));
-    let Some(entries) = all else {
+    let end = first.get().checked_add(count).filter(|&end| end <= image.logical_pages(Space::Objects));
+    let Some(end) = end else {
         return Err(wrong(format!("{size} bytes on {count} pages, the mapping ends before")));
     };
-    match entries.iter().position(|entry| entry.physical.is_none()) {
-        Some(gap) => Err(wrong(format!("{size} bytes on {count} pages, of which number {gap} has no page"))),
+    match image.object_gap(first, end) {
+        Some(gap) => {
+            let number = gap.get() - first.get();
+            Err(wrong(format!("{size} bytes on {count} pages, of which number {number} has no page")))
+        }
         None => Ok(count),
     }
 }

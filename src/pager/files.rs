@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_MAPPING_BYTES;
 use crate::base::page_no::{PAGE_SIZE, Space};
-use crate::base::site::FileRole;
+use crate::base::site::{FileRole, Site};
 use crate::storage::{Directory, EntryKind, OpenMode, StorageFile, read_whole};
 
 /// Directories below the one given in which a repository is looked for: Windows keeps it in `wbem\Repository`, XP in
@@ -19,6 +20,7 @@ pub struct RepositoryFiles {
     /// The directory.
     pub directory: Directory,
     names: BTreeMap<FileRole, String>,
+    no_files: BTreeMap<FileRole, String>,
 }
 
 impl RepositoryFiles {
@@ -28,13 +30,24 @@ impl RepositoryFiles {
         let mut entries = entries.map_err(|error| Error::io("read directory", &directory.path, error))?;
         // Where two names differ in case alone, the choice must not hang on the order in which a directory is listed.
         entries.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut names = BTreeMap::new();
-        for entry in entries.into_iter().filter(|entry| entry.kind == EntryKind::File) {
+        let (mut names, mut no_files) = (BTreeMap::new(), BTreeMap::new());
+        for entry in entries {
             if let Some(role) = FileRole::from_file_name(&entry.name) {
+                let names = if entry.kind == EntryKind::File { &mut names } else { &mut no_files };
                 names.entry(role).or_insert(entry.name);
             }
         }
-        Ok(Self { directory, names })
+        no_files.retain(|role, _| !names.contains_key(role));
+        Ok(Self { directory, names, no_files })
+    }
+
+    /// Why a file is not there although something has its name: a directory, a pipe, a link that leads nowhere. Such a
+    /// thing is never opened.
+    pub(crate) fn not_files(&self) -> impl Iterator<Item = Corruption> {
+        self.no_files.iter().map(|(role, name)| {
+            let detail = format!("{name} is no regular file");
+            Corruption::new(CorruptionCode::FileMissing, Site::file(*role), detail)
+        })
     }
 
     /// The files of the repository at `directory`, or at the usual places below it.

@@ -7,6 +7,7 @@ use quick_cache::sync::Cache;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::findings::Findings;
 use crate::base::limits::MAX_ADMIN_PAGES;
 use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
@@ -41,6 +42,8 @@ pub struct Base {
     source: Box<dyn PageSource>,
     cache: Arc<PageCache>,
     admin: OnceLock<AdminTable>,
+    /// The logical pages of the object heap that have no page, ascending.
+    gaps: OnceLock<Vec<LogicalPage>>,
 }
 
 /// Pages as they were read and checked. One cache serves the generations of a repository one after the other: what a page
@@ -81,10 +84,10 @@ impl Clone for Image {
 pub struct AdminTable {
     /// The pages of the chain.
     pub chain: Vec<LogicalPage>,
-    /// By logical page: free bytes and CRC-32 of the page.
+    /// By logical page, of those that the mapping knows: free bytes and CRC-32 of the page.
     pub listed: std::collections::BTreeMap<u32, AdminListing>,
     /// What is wrong with the chain, its form and its entries.
-    pub findings: Vec<Corruption>,
+    pub(crate) findings: Findings,
 }
 
 /// What an admin entry says of a page.
@@ -104,7 +107,7 @@ impl Image {
 
     /// As [`new`](Self::new), with a cache that other generations of the repository use too.
     pub fn with_cache(mapping: Mapping, role: FileRole, source: Box<dyn PageSource>, cache: Arc<PageCache>) -> Self {
-        let base = Arc::new(Base { mapping, role, source, cache, admin: OnceLock::new() });
+        let base = Arc::new(Base { mapping, role, source, cache, admin: OnceLock::new(), gaps: OnceLock::new() });
         Self { base, overlay: Overlay::default(), merged: OnceLock::new() }
     }
 
@@ -255,6 +258,23 @@ impl Image {
         Ok(Some(Corruption::new(CorruptionCode::PageChecksum, self.site(space, page), detail)))
     }
 
+    /// The first logical page of the object heap from `first` to `end` that has no page.
+    pub fn object_gap(&self, first: LogicalPage, end: u32) -> Option<LogicalPage> {
+        if !self.overlay.is_empty() {
+            let mut pages = (first.get()..end).filter_map(LogicalPage::new);
+            return pages.find(|&page| !self.is_mapped(Space::Objects, page));
+        }
+        // They are looked up once: every page of a hostile file may claim to begin a record of gigabytes.
+        let gaps = self.base.gaps.get_or_init(|| {
+            let entries = (0..).zip(&self.base.mapping.objects.entries);
+            entries
+                .filter(|(_, entry)| entry.physical.is_none())
+                .filter_map(|(page, _)| LogicalPage::new(page))
+                .collect()
+        });
+        gaps.get(gaps.partition_point(|&gap| gap < first)).copied().filter(|gap| gap.get() < end)
+    }
+
     /// The root of the index.
     pub fn root(&self) -> Result<LogicalPage> {
         if let Some(root) = self.overlay.root() {
@@ -322,7 +342,7 @@ impl Image {
                 Ok(admin) => admin,
                 Err(corruption) => return Ok(table.ended_by(corruption)),
             };
-            table.add(&admin, page, site);
+            table.add(&admin, page, site, self.base.mapping.objects.logical_pages());
             next = LogicalPage::new(admin.next).filter(|_| admin.next != 0);
         }
         Ok(table)
@@ -335,7 +355,8 @@ impl AdminTable {
         self
     }
 
-    fn add(&mut self, admin: &ObjectAdminPage, page: LogicalPage, site: Site) {
+    /// Takes what a page of the chain says, in a space of so many logical pages.
+    fn add(&mut self, admin: &ObjectAdminPage, page: LogicalPage, site: Site, pages: u32) {
         if admin.head_mark != u32::from(self.chain.is_empty()) {
             let detail = format!("head mark {}", admin.head_mark);
             self.findings.push(Corruption::new(CorruptionCode::AdminChain, site.at(0), detail));
@@ -343,12 +364,19 @@ impl AdminTable {
         self.chain.push(page);
         for (number, entry) in admin.entries.iter().enumerate() {
             let listing = AdminListing { free_bytes: entry.free_bytes, crc: entry.crc };
-            let twice = self.listed.insert(entry.page, listing).is_some();
-            if twice || entry.zero != 0 {
-                let site = site.at_index(12 + 16 * number);
-                let detail = format!("entry for page {}{}", entry.page, if twice { ", listed twice" } else { "" });
-                self.findings.push(Corruption::new(CorruptionCode::AdminEntry, site, detail));
-            }
+            let wrong = if entry.page >= pages {
+                ", which does not exist"
+            } else if self.listed.insert(entry.page, listing).is_some() {
+                ", listed twice"
+            } else if entry.zero != 0 {
+                ""
+            } else {
+                continue;
+            };
+            self.findings.push_with(CorruptionCode::AdminEntry, || {
+                let detail = format!("entry for page {}{wrong}", entry.page);
+                Corruption::new(CorruptionCode::AdminEntry, site.at_index(12 + 16 * number), detail)
+            });
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::page_no::Space;
 use crate::base::site::FileRole;
 use crate::format::Dialect;
@@ -71,10 +71,28 @@ impl OpenOptions {
     pub fn open_in(self, directory: &Directory) -> Result<Repository> {
         let files = RepositoryFiles::locate(directory)?;
         let data = files.open_data()?;
-        let Chosen { current, refused } = choose(&files, &data, self.choice)?;
+        let chosen = choose(&files, &data, self.choice).map_err(|error| with_not_files(error, &files))?;
+        let Chosen { current, mut refused } = chosen;
+        for reason in files.not_files() {
+            // Better than that it is not there, which was found where nothing was known of it.
+            refused.retain(|other: &Refusal| (other.role, other.reason.code) != (reason.site.role, reason.code));
+            refused.push(Refusal { role: reason.site.role, generation: None, reason });
+        }
         let Generation { role, mapping, findings } = current;
         let image = Image::new(mapping, role, Box::new(data), self.cache_pages);
         Ok(Repository { files, snapshot: Snapshot::new(Arc::new(image)), is_whole: findings.is_empty(), refused })
+    }
+}
+
+/// An error that says there is no repository says as well what has the name of a file and is none.
+fn with_not_files(error: Error, files: &RepositoryFiles) -> Error {
+    match error {
+        Error::NotARepository { path, reason } => {
+            let also = files.not_files().map(|finding| format!("; {finding}"));
+            let reason = std::iter::once(reason.into_string()).chain(also).collect::<String>().into();
+            Error::NotARepository { path, reason }
+        }
+        other => other,
     }
 }
 
@@ -116,7 +134,8 @@ impl Repository {
         self.is_whole
     }
 
-    /// Mapping files that were refused before this generation was taken, and why.
+    /// Mapping files that were refused before this generation was taken, and why; and whatever has the name of a file of a
+    /// repository and is no regular file.
     pub fn refused(&self) -> &[Refusal] {
         &self.refused
     }

@@ -9,7 +9,7 @@ use crate::base::narrow;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
 use crate::base::parallel::split;
 use crate::base::progress::Monitor;
-use crate::btree::search::{too_deep, view};
+use crate::btree::search::{is_leaf, too_deep, view};
 use crate::format::Dialect;
 use crate::format::admin_page::check_index_admin;
 use crate::format::index_page::{IndexPage, MIN_USED};
@@ -185,12 +185,13 @@ impl Walk<'_> {
         };
         let subtrees = split(narrow(children.len()), 1, threads, |range| {
             let children = range.filter_map(|number| children.get(crate::base::widen(number)));
-            children.map(|&child| self.subtree(child)).collect::<Vec<_>>()
+            children.map(|child| child.map(|child| self.subtree(child))).collect::<Vec<_>>()
         });
         let mut subtrees = subtrees.into_iter().flatten().zip(&children);
         self.keys(&node, root, part, |part, _| {
-            if let Some((subtree, &page)) = subtrees.next() {
-                part.append(subtree?, page, self.image);
+            match subtrees.next() {
+                Some((Some(subtree), &Some(page))) => part.append(subtree?, page, self.image),
+                _ => part.is_broken = true,
             }
             Ok(())
         })
@@ -210,14 +211,16 @@ impl Walk<'_> {
             let site = self.image.site(Space::Index, page);
             part.findings.push(Corruption::new(CorruptionCode::IndexUnderfull, site, detail));
         }
-        let children = self.children(&node);
-        if children.is_none() {
+        let Some(children) = self.children(&node) else {
             part.leaf(depth, page, self.image);
-        }
-        let children = children.unwrap_or_default();
+            return self.keys(&node, page, part, |_, _| Ok(()));
+        };
         self.keys(&node, page, part, |part, number| match children.get(number) {
-            Some(&child) => self.descend(child, depth + 1, part),
-            None => Ok(()),
+            Some(&Some(child)) => self.descend(child, depth + 1, part),
+            _ => {
+                part.is_broken = true;
+                Ok(())
+            }
         })
     }
 
@@ -273,13 +276,12 @@ impl Walk<'_> {
         }
     }
 
-    /// The children of an inner node; those that are none in spite of the others are left out, which `check` reports.
-    fn children(&self, node: &IndexPage<'_>) -> Option<Vec<LogicalPage>> {
+    /// The children of an inner node. One that is none in spite of the others, which the check of the page reports, leaves a
+    /// part of the tree that cannot be read.
+    fn children(&self, node: &IndexPage<'_>) -> Option<Vec<Option<LogicalPage>>> {
         let none = self.image.dialect().no_child();
-        if node.children().all(|child| child == none) {
-            return None;
-        }
-        Some(node.children().filter(|&child| child != none).filter_map(LogicalPage::new).collect())
+        let child = |child| if child == none { None } else { LogicalPage::new(child) };
+        (!is_leaf(self.image, node)).then(|| node.children().map(child).collect())
     }
 
     /// Goes through a node in key order: before each key, and behind the last, `between` with the number of the child there.

@@ -1,15 +1,16 @@
 //! The object heap: checksums, tables of contents, multi-page records, admin pages (invariants 8, 9, 20 to 24).
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, RecordRef, Space};
-use crate::base::parallel::split;
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
+use crate::base::parallel::ordered;
 use crate::base::progress::Monitor;
+use crate::base::{narrow, widen};
 use crate::format::Dialect;
 use crate::format::object_page::{Descriptor, MULTI_PAGE_ID, ObjectPage};
+use crate::heap::layout::repeated;
 use crate::heap::record;
 use crate::pager::image::{AdminTable, Image};
 
@@ -32,36 +33,36 @@ struct PageSummary {
     descriptors: Vec<Descriptor>,
     is_head: bool,
     free_bytes: u32,
+    /// What is wrong with its table of contents; two findings at most.
     findings: Vec<Corruption>,
+    /// Descriptors whose check value is not that of their record, by number, and what it would be.
+    wrong_checks: Vec<(usize, u32)>,
 }
 
-/// Checks the heap; a damaged heap is one with fewer records.
+/// A range of pages, looked at.
+struct Piece {
+    range: Range<u32>,
+    summaries: Vec<Option<PageSummary>>,
+    /// What is wrong with the pages, whatever they are.
+    findings: Findings,
+}
+
+/// Checks the heap; a damaged heap is one with fewer records. What the first look gives is taken in order of the pages while
+/// others are looked at, so that no more than a few pieces are in memory.
 pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Heap> {
-    let section = &image.mapping().objects;
-    let mut findings = Findings::default();
+    let pages = image.mapping().objects.logical_pages();
     let repeated = repeated(image);
-    let parts = split(section.logical_pages(), PIECE, threads, |range| look_at(image, range, &repeated, monitor));
-    let mut pages = Vec::with_capacity(section.entries.len());
-    for part in parts {
-        let (summaries, found) = part?;
-        pages.extend(summaries);
-        findings.absorb(found);
-    }
-    let mut walk = Walk { image, admin: image.admin()?, heap: Heap { findings, ..Heap::default() } };
-    walk.admin(&mut pages);
-    walk.pages(pages)?;
-    let mut heap = walk.heap;
+    let mut walk = Walk::new(image, &repeated)?;
+    let look = |bytes: &mut Box<PageBytes>, piece: usize| {
+        let first = narrow(piece).saturating_mul(PIECE);
+        look_at(image, first..first.saturating_add(PIECE).min(pages), &repeated, bytes, monitor)
+    };
+    let pieces = widen(pages.div_ceil(PIECE));
+    ordered(pieces, threads, || Box::new([0; PAGE_SIZE]), look, |piece| walk.piece(piece))?;
+    let mut heap = walk.finish();
     heap.records.sort_unstable();
     check_ids(image, &mut heap);
     Ok(heap)
-}
-
-/// Logical pages that lie where one before them lies, ascending. The mapping's own check reports them; their records are not
-/// taken a second time, so that a small file cannot make up a large heap.
-fn repeated(image: &Image) -> Vec<LogicalPage> {
-    let mut places = HashSet::new();
-    let mapped = image.mapping().objects.mapped();
-    mapped.filter(|(_, physical, _)| !places.insert(*physical)).map(|(page, ..)| page).collect()
 }
 
 /// First pass: each page of a range by itself.
@@ -69,97 +70,122 @@ fn look_at(
     image: &Image,
     range: Range<u32>,
     repeated: &[LogicalPage],
+    bytes: &mut PageBytes,
     monitor: &Monitor<'_>,
-) -> Result<(Vec<Option<PageSummary>>, Findings)> {
-    let mut findings = Findings::default();
-    let mut summaries = Vec::with_capacity(range.len());
-    let mut bytes = Box::new([0; PAGE_SIZE]);
+) -> Result<Piece> {
+    let mut piece =
+        Piece { range: range.clone(), summaries: Vec::with_capacity(range.len()), findings: Findings::default() };
     for page in range.filter_map(LogicalPage::new) {
         if image.mapping().objects.resolve(page).is_none() || repeated.binary_search(&page).is_ok() {
-            summaries.push(None);
+            piece.summaries.push(None);
             continue;
         }
-        summaries.push(match image.read_unchecked(Space::Objects, page, &mut bytes) {
+        let summary = match image.read_unchecked(Space::Objects, page, bytes) {
             Ok(()) => {
-                findings.extend(image.check_page(Space::Objects, page, &bytes)?);
-                Some(summarise(image, page, &ObjectPage::new(&bytes)))
+                piece.findings.extend(image.check_page(Space::Objects, page, bytes)?);
+                Some(summarise(image, page, &ObjectPage::new(bytes)))
             }
             Err(Error::Corrupt(finding)) => {
-                findings.push(*finding);
+                piece.findings.push(*finding);
                 None
             }
             Err(error) => return Err(error),
-        });
+        };
+        piece.summaries.push(summary);
         monitor.advance(1)?;
     }
-    Ok((summaries, findings))
+    Ok(piece)
 }
 
 fn summarise(image: &Image, page: LogicalPage, view: &ObjectPage<'_>) -> PageSummary {
     let site = image.site(Space::Objects, page);
-    let descriptors: Vec<Descriptor> = view.descriptors().collect();
     let head = view.multi_page_head();
-    let mut findings = match &head {
+    let findings = match &head {
         Some(head) => view.check_head(head, site).into_iter().collect(),
         None => view.check_single(site),
     };
     // Only a packed page has records that do not overlap; the sum over those of another could be made endless.
-    if head.is_none() && findings.is_empty() {
-        let check = |descriptor: &Descriptor| {
-            let detail = record::check_value(image, view.record(descriptor)?, descriptor)?;
-            Some(Corruption::new(CorruptionCode::RecordCheck, site, detail))
-        };
-        findings.extend(descriptors.iter().filter_map(check));
-    }
-    PageSummary { descriptors, is_head: head.is_some(), free_bytes: view.free_bytes(), findings }
+    let wrong = |(number, descriptor): (usize, Descriptor)| {
+        let expected = record::check_value(image.dialect(), view.record(&descriptor)?);
+        (descriptor.check != expected).then_some((number, expected))
+    };
+    let is_packed = head.is_none() && findings.is_empty();
+    let wrong_checks = if is_packed { view.descriptors().enumerate().filter_map(wrong).collect() } else { Vec::new() };
+    let descriptors = view.descriptors().collect();
+    PageSummary { descriptors, is_head: head.is_some(), free_bytes: view.free_bytes(), findings, wrong_checks }
 }
 
 /// Second pass: pages in ascending order, which tells pages of records from those that continue one.
 struct Walk<'a> {
     image: &'a Image,
     admin: &'a AdminTable,
+    /// The pages of the chain of admin pages, ascending.
+    chain: Vec<LogicalPage>,
+    repeated: &'a [LogicalPage],
+    /// First page behind the multi-page record at hand.
+    skip_to: u32,
+    /// By logical page: whether it is one of records. Empty in dialect 2.2, which has no list to hold it against.
+    singles: Vec<bool>,
     heap: Heap,
 }
 
-impl Walk<'_> {
-    fn report(&mut self, code: CorruptionCode, page: LogicalPage, detail: String) {
-        self.heap.findings.push(Corruption::new(code, self.image.site(Space::Objects, page), detail));
+impl<'a> Walk<'a> {
+    /// Begins with what is wrong with the admin pages of dialect 2.1 (invariant 23).
+    fn new(image: &'a Image, repeated: &'a [LogicalPage]) -> Result<Self> {
+        let admin = image.admin()?;
+        let mut chain = admin.chain.clone();
+        chain.sort_unstable();
+        let singles = match image.dialect() {
+            Dialect::V21 => vec![false; image.mapping().objects.entries.len()],
+            Dialect::V22 => Vec::new(),
+        };
+        let mut heap = Heap::default();
+        heap.findings.absorb(admin.findings.clone());
+        Ok(Self { image, admin, chain, repeated, skip_to: 0, singles, heap })
     }
 
-    /// Takes the admin pages of dialect 2.1 out, and reports what is wrong with their chain (invariant 23).
-    fn admin(&mut self, pages: &mut [Option<PageSummary>]) {
-        self.heap.findings.extend(self.admin.findings.iter().cloned());
-        for page in &self.admin.chain {
-            if let Some(summary) = pages.get_mut(page.index()) {
-                *summary = None;
-            }
-        }
+    fn report(&mut self, code: CorruptionCode, page: LogicalPage, detail: impl FnOnce() -> String) {
+        let image = self.image;
+        self.heap.findings.push_with(code, || Corruption::new(code, image.site(Space::Objects, page), detail()));
     }
 
-    fn pages(&mut self, pages: Vec<Option<PageSummary>>) -> Result<()> {
-        let mut listed = self.admin.listed.clone();
-        let mut skip_to = 0;
-        for (number, summary) in (0..).zip(pages) {
+    fn piece(&mut self, piece: Piece) -> Result<()> {
+        self.heap.findings.absorb(piece.findings);
+        for (number, summary) in piece.range.zip(piece.summaries) {
             let (Some(page), Some(summary)) = (LogicalPage::new(number), summary) else { continue };
-            if number < skip_to {
+            if number < self.skip_to || self.chain.binary_search(&page).is_ok() {
                 continue;
             }
             if summary.is_head {
-                skip_to = number.saturating_add(self.multi_page(page, summary)?);
+                self.skip_to = number.saturating_add(self.multi_page(page, summary)?);
             } else {
                 self.single(page, summary);
-                listed.remove(&number);
             }
-        }
-        for number in listed.keys().filter_map(|&number| LogicalPage::new(number)) {
-            let detail = "the page listed is no page of records".to_owned();
-            self.report(CorruptionCode::AdminEntry, number, detail);
         }
         Ok(())
     }
 
+    fn finish(mut self) -> Heap {
+        let admin = self.admin;
+        for page in admin.listed.keys().filter_map(|&number| LogicalPage::new(number)) {
+            if self.singles.get(page.index()) != Some(&true) {
+                self.report(CorruptionCode::AdminEntry, page, || "the page listed is no page of records".to_owned());
+            }
+        }
+        self.heap
+    }
+
     fn single(&mut self, page: LogicalPage, summary: PageSummary) {
-        let is_packed = summary.findings.iter().all(|finding| finding.code == CorruptionCode::RecordCheck);
+        if let Some(is_single) = self.singles.get_mut(page.index()) {
+            *is_single = true;
+        }
+        let site = self.image.site(Space::Objects, page);
+        for (number, expected) in summary.wrong_checks {
+            let Some(descriptor) = summary.descriptors.get(number) else { continue };
+            let make = || record::wrong_check(descriptor, expected, site);
+            self.heap.findings.push_with(CorruptionCode::RecordCheck, make);
+        }
+        let is_packed = summary.findings.is_empty();
         self.heap.findings.extend(summary.findings);
         let reference = |descriptor: Descriptor| RecordRef { page, id: descriptor.id, size: descriptor.size };
         self.heap.records.extend(summary.descriptors.into_iter().map(reference));
@@ -185,7 +211,12 @@ impl Walk<'_> {
                 self.mapped_free_bytes(page, 0);
             }
         }
-        self.check_value(page, head)?;
+        // Pages that lie where others lie are damage already; what is read stays within the size of the file.
+        let next = self.repeated.partition_point(|&other| other < page);
+        let is_repeated = self.repeated.get(next).is_some_and(|other| other.get() - page.get() < count);
+        if !is_repeated {
+            self.check_value(page, head)?;
+        }
         Ok(count)
     }
 
@@ -197,14 +228,15 @@ impl Walk<'_> {
                 Ok(bytes) => bytes,
                 Err(Error::Corrupt(_)) => return Ok(()), // the page that cannot be read was reported in the first pass
                 Err(error @ Error::Limit { .. }) => {
-                    self.report(CorruptionCode::RecordMultiPage, page, error.to_string());
+                    self.report(CorruptionCode::RecordMultiPage, page, || error.to_string());
                     return Ok(());
                 }
                 Err(error) => return Err(error),
             },
         };
-        if let Some(detail) = record::check_value(self.image, &bytes, head) {
-            self.report(CorruptionCode::RecordCheck, page, detail);
+        let expected = record::check_value(self.image.dialect(), &bytes);
+        if head.check != expected {
+            self.heap.findings.push(record::wrong_check(head, expected, self.image.site(Space::Objects, page)));
         }
         Ok(())
     }
@@ -221,7 +253,7 @@ impl Walk<'_> {
     fn mapped_free_bytes(&mut self, page: LogicalPage, expected: u32) {
         let found = self.image.mapping().objects.entry(page).map_or(0, |entry| entry.free_bytes);
         if found != expected {
-            let detail = format!("{found} free bytes stated, {expected} there");
+            let detail = || format!("{found} free bytes stated, {expected} there");
             self.report(CorruptionCode::MappingFreeBytes, page, detail);
         }
     }
@@ -231,10 +263,11 @@ impl Walk<'_> {
         match self.admin.listed.get(&page.get()) {
             Some(listing) if listing.free_bytes == expected => {}
             Some(listing) => {
-                let detail = format!("{} free bytes stated, {expected} there", listing.free_bytes);
+                let stated = listing.free_bytes;
+                let detail = || format!("{stated} free bytes stated, {expected} there");
                 self.report(CorruptionCode::AdminEntry, page, detail);
             }
-            None => self.report(CorruptionCode::AdminMissing, page, String::new()),
+            None => self.report(CorruptionCode::AdminMissing, page, String::new),
         }
     }
 }
@@ -255,12 +288,11 @@ fn check_ids(image: &Image, heap: &mut Heap) {
         let [(first, on), (second, page)] = pair else { continue };
         // Twice in one page is invariant 20.
         if first == second && on != page {
-            let detail = format!("record id {first}, also on page {on}");
-            heap.findings.push(Corruption::new(
-                CorruptionCode::RecordIdRepeated,
-                image.site(Space::Objects, *page),
-                detail,
-            ));
+            heap.findings.push_with(CorruptionCode::RecordIdRepeated, || {
+                let (site, detail) =
+                    (image.site(Space::Objects, *page), format!("record id {first}, also on page {on}"));
+                Corruption::new(CorruptionCode::RecordIdRepeated, site, detail)
+            });
         }
     }
 }

@@ -1,0 +1,155 @@
+//! What a verification holds in memory at once is measured: hostile files must not make it many times their own size.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cimrepo::base::corruption::CorruptionCode;
+use cimrepo::base::limits::MAX_FINDINGS_PER_CODE;
+use cimrepo::base::page_no::{PAGE_SIZE, PageBytes};
+use cimrepo::base::progress::Unobserved;
+use cimrepo::format::admin_page::{AdminEntry, CAPACITY, ObjectAdminPage};
+use cimrepo::format::checksum::sampled;
+use cimrepo::format::mapping::MappingEntry;
+use cimrepo::verify::{Report, VerifyOptions, verify};
+
+use support::edit::{edit_mapping, set_word};
+use support::small::{current_file, physical, small_v21, small_v22, stored};
+use support::{Files, codes, open};
+
+/// Counts the bytes that are handed out.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+#[expect(unsafe_code, reason = "an allocator cannot be written without")]
+// SAFETY: every call goes to the allocator of the system as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(held, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of the trait.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const PAGES: usize = 3_000;
+
+/// Verifies; gives what was found and the bytes that were held at once more than before.
+fn measure(what: &str, files: Files) -> (Report, usize) {
+    let repository = open(&files).unwrap();
+    drop(files);
+    let before = HELD.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let report = verify(&repository, VerifyOptions::default(), &Unobserved).unwrap();
+    let peak = PEAK.load(Ordering::Relaxed) - before;
+    let heap = PAGES * PAGE_SIZE;
+    println!("{what}: {:.1} MiB at once, a heap of {:.1} MiB", mib(peak), mib(heap));
+    (report, peak)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn mib(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// A page of as many empty records as it can hold, each with a check value that is wrong.
+fn page_of_empty_records(page: usize) -> Box<PageBytes> {
+    let mut bytes = Box::new([0; PAGE_SIZE]);
+    for number in 0..PAGE_SIZE / 16 - 1 {
+        let id = stored(page * 512 + number) + 10;
+        for (at, word) in [id, stored(PAGE_SIZE), 0, 7].into_iter().enumerate() {
+            set_word(&mut bytes[..], number * 16 + 4 * at, word);
+        }
+    }
+    bytes
+}
+
+/// A repository of dialect 2.2 with these pages as its heap.
+fn with_heap(pages: impl Iterator<Item = Box<PageBytes>>) -> Files {
+    let mut files = small_v22();
+    let current = current_file(&files);
+    files.retain(|name, _| !name.starts_with("MAPPING") || *name == current);
+    let heap: Vec<u8> = pages.flat_map(|page| page.to_vec()).collect();
+    edit_mapping(&mut files, &current, |mapping| {
+        let generation = mapping.generation();
+        let entry = |(number, page): (usize, &[u8])| MappingEntry {
+            physical: Some(physical(stored(number))),
+            checksum: sampled(page.try_into().unwrap()),
+            stamp: generation,
+            last_write: 1,
+            ..MappingEntry::default()
+        };
+        mapping.objects.entries = heap.chunks(PAGE_SIZE).enumerate().map(entry).collect();
+        mapping.objects.physical_pages = stored(mapping.objects.entries.len());
+        mapping.objects.free.clear();
+    });
+    files.insert("OBJECTS.DATA".to_owned(), heap);
+    files
+}
+
+/// Every page looks like one of records that are all wrong, and continues a record: nothing of it counts.
+fn continued() -> Files {
+    let mut head = Box::new([0; PAGE_SIZE]);
+    for (at, word) in [1, 32, stored(PAGES * PAGE_SIZE - 32), 0].into_iter().enumerate() {
+        set_word(&mut head[..], 4 * at, word);
+    }
+    with_heap(std::iter::once(head).chain((1..PAGES).map(page_of_empty_records)))
+}
+
+/// A chain of admin pages of dialect 2.1 that list nothing but pages that do not exist.
+fn admin_pages() -> Files {
+    let mut files = small_v21();
+    files.retain(|name, _| !["OBJECTS.MAP", "MAPPING2.MAP"].contains(&&**name));
+    files.insert("MAPPING.VER".to_owned(), 1u32.to_le_bytes().to_vec());
+    let entry = |number| AdminEntry { page: 5_000_000 + stored(number), free_bytes: 0, crc: 0, zero: 1 };
+    let page = |number| {
+        let mut bytes = Box::new([0; PAGE_SIZE]);
+        let entries = (0..CAPACITY).map(|at| entry(number * CAPACITY + at)).collect();
+        let next = if number + 1 == PAGES { 0 } else { stored(number) + 1 };
+        ObjectAdminPage { head_mark: u32::from(number == 0), next, entries }.write(&mut bytes);
+        bytes
+    };
+    files.insert("OBJECTS.DATA".to_owned(), (0..PAGES).flat_map(|number| page(number).to_vec()).collect());
+    edit_mapping(&mut files, "MAPPING1.MAP", |mapping| {
+        let entry = |number| MappingEntry { physical: Some(physical(stored(number))), ..MappingEntry::default() };
+        mapping.objects.entries = (0..PAGES).map(entry).collect();
+        (mapping.objects.physical_pages, mapping.objects.free) = (stored(PAGES), Vec::new());
+    });
+    files
+}
+
+/// One test: what is measured is that of the whole process.
+#[test]
+fn a_verification_holds_what_the_documents_say() {
+    let heap = PAGES * PAGE_SIZE;
+    let (report, peak) = measure("records without end", with_heap((0..PAGES).map(page_of_empty_records)));
+    assert_eq!(report.generations[0].records, (PAGES * 511) as u64);
+    assert!(codes(&report).contains(&CorruptionCode::RecordCheck));
+    assert!(report.generations[0].not_listed > (PAGES * 511 - 2_000) as u64);
+    // Twelve bytes a record in a list that doubles, eight more for its id: of empty ones there are as many as bytes by 16.
+    assert!(peak < 5 * heap / 2, "{:.1} MiB", mib(peak));
+
+    let (report, peak) = measure("pages that continue a record", continued());
+    assert_eq!(report.generations[0].records, 1);
+    assert!(!codes(&report).contains(&CorruptionCode::RecordCheck));
+    assert!(peak < 12 << 20, "{:.1} MiB", mib(peak));
+
+    let (report, peak) = measure("admin pages that list nothing", admin_pages());
+    let entries = report.findings().filter(|finding| finding.code == CorruptionCode::AdminEntry).count();
+    assert!(entries == MAX_FINDINGS_PER_CODE && report.generations[0].records == 0, "{entries} entries");
+    assert!(peak < 12 << 20, "{:.1} MiB", mib(peak));
+}
