@@ -3,14 +3,25 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use super::limits::MAX_THREADS;
+use super::widen;
 
 /// Threads an operation uses: what the caller asks for, else one a processor; bounded.
 pub(crate) fn thread_count(wanted: Option<NonZeroUsize>) -> usize {
     wanted.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get).min(MAX_THREADS)
+}
+
+/// A thread to be started. The system may refuse it, so every caller can do its work without.
+pub(crate) fn new_thread() -> thread::Builder {
+    #[cfg(test)]
+    if tests::is_refused() {
+        // More memory than any system gives a stack.
+        return thread::Builder::new().stack_size(1 << 60);
+    }
+    thread::Builder::new()
 }
 
 /// Runs `work` on consecutive pieces of `0..len` and gives the results in order of the pieces. A thread that is done with a
@@ -27,8 +38,10 @@ pub(crate) fn split<T: Send>(len: u32, piece: u32, threads: usize, work: impl Fn
     let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < pieces);
     let worker = || std::iter::from_fn(take).map(|number| (number, work(range(number)))).collect::<Vec<_>>();
     let mut results: Vec<(u32, T)> = thread::scope(|scope| {
-        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        handles.into_iter().flat_map(join).collect()
+        let handles: Vec<_> = (0..threads).map_while(|_| new_thread().spawn_scoped(scope, worker).ok()).collect();
+        // With fewer threads than wanted, the calling one takes pieces too.
+        let own = if handles.len() < widen(threads) { worker() } else { Vec::new() };
+        handles.into_iter().flat_map(join).chain(own).collect()
     });
     results.sort_unstable_by_key(|(number, _)| *number);
     results.into_iter().map(|(_, result)| result).collect()
@@ -52,9 +65,9 @@ pub(crate) fn ordered<T: Send, E: Send, W>(
     }
     let (new_worker, work) = (&new_worker, &work);
     thread::scope(|scope| {
-        let spawn = |first: usize| {
+        let lane = |first: usize| {
             let (sender, receiver) = mpsc::sync_channel(2);
-            scope.spawn(move || {
+            let run = move || {
                 let mut worker = new_worker();
                 for job in (first..jobs).step_by(threads) {
                     let result = work(&mut worker, job);
@@ -64,28 +77,46 @@ pub(crate) fn ordered<T: Send, E: Send, W>(
                         return;
                     }
                 }
-            });
-            receiver
+            };
+            match new_thread().spawn_scoped(scope, run) {
+                Ok(_) => Lane::Beside(receiver),
+                Err(_) => Lane::Inline(new_worker()),
+            }
         };
-        let receivers: Vec<_> = (0..threads).map(spawn).collect();
-        for receiver in receivers.iter().cycle().take(jobs) {
-            // A sender goes early only by a panic, which the scope hands on.
-            let Ok(result) = receiver.recv() else { break };
-            consume(result?)?;
+        let mut lanes: Vec<_> = (0..threads).map(lane).collect();
+        for job in 0..jobs {
+            match lanes.get_mut(job % threads) {
+                Some(Lane::Beside(receiver)) => match receiver.recv() {
+                    Ok(result) => consume(result?)?,
+                    // A sender goes early only by a panic, which the scope hands on.
+                    Err(_) => break,
+                },
+                Some(Lane::Inline(worker)) => consume(work(worker, job)?)?,
+                None => {}
+            }
         }
         Ok(())
     })
 }
 
-/// Does `aside` on a thread of its own while `main` runs, or before it when there is one thread alone.
-pub(crate) fn both<A: Send, B>(threads: usize, aside: impl FnOnce() -> A + Send, main: impl FnOnce() -> B) -> (A, B) {
+/// Every so-maniest piece of work: done by a thread, or, where the system gave none, when its turn comes.
+enum Lane<R, W> {
+    Beside(Receiver<R>),
+    Inline(W),
+}
+
+/// Does `aside` on a thread of its own while `main` runs, or before it when there is one thread alone, or no other to be
+/// had.
+pub(crate) fn both<A: Send, B>(threads: usize, aside: impl Fn() -> A + Sync, main: impl FnOnce() -> B) -> (A, B) {
     if threads <= 1 {
         return (aside(), main());
     }
-    thread::scope(|scope| {
-        let handle = scope.spawn(aside);
-        let result = main();
-        (join(handle), result)
+    thread::scope(|scope| match new_thread().spawn_scoped(scope, &aside) {
+        Ok(handle) => {
+            let result = main();
+            (join(handle), result)
+        }
+        Err(_) => (aside(), main()),
     })
 }
 
@@ -95,8 +126,50 @@ pub(crate) fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// How many more threads the system gives to this one; `None`: as many as it wants.
+        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    /// Whether the next thread is one too many.
+    pub(super) fn is_refused() -> bool {
+        LEFT.with(|left| {
+            let now = left.get();
+            left.set(now.map(|left| left.saturating_sub(1)));
+            now == Some(0)
+        })
+    }
+
+    /// Runs something with this many threads to be had besides the calling one.
+    pub(crate) fn with_threads(count: usize, run: impl FnOnce()) {
+        LEFT.set(Some(count));
+        run();
+        LEFT.set(None);
+    }
+
+    #[test]
+    fn threads_that_cannot_be_had_are_done_without() {
+        for count in 0..4 {
+            with_threads(count, || {
+                assert_eq!(split(100, 7, 4, |range| range).into_iter().flatten().count(), 100);
+            });
+            with_threads(count, || {
+                let mut seen = Vec::new();
+                let consume = |job| {
+                    seen.push(job);
+                    Ok::<_, ()>(())
+                };
+                assert_eq!(ordered(50, 4, || (), |(), job| Ok(job), consume), Ok(()));
+                assert_eq!(seen, (0..50).collect::<Vec<_>>());
+            });
+            with_threads(count, || assert_eq!(both(2, || 1, || 2), (1, 2)));
+        }
+    }
 
     #[test]
     fn results_come_in_order_and_errors_end_it() {

@@ -42,10 +42,11 @@ impl Generation {
     }
 
     /// Checks the pages of the generation against their checksums: all, or those alone that it wrote itself. Dialect 2.1
-    /// has no page checksums in its mappings; nothing is checked there.
-    pub fn check_pages(&mut self, data: &DataFiles, extent: PageExtent) {
+    /// has no page checksums in its mappings; nothing is checked there. That the system refuses to read a page says nothing of
+    /// the generation: that is an error, and no reason to take an older one.
+    pub fn check_pages(&mut self, data: &DataFiles, extent: PageExtent) -> Result<()> {
         if self.mapping.dialect == Dialect::V21 {
-            return;
+            return Ok(());
         }
         let mut page_bytes = Box::new([0; PAGE_SIZE]);
         for space in Space::ALL {
@@ -59,13 +60,15 @@ impl Generation {
                 let detail = match read {
                     Ok(()) if checksum::sampled(&page_bytes) == entry.checksum => continue,
                     Ok(()) => "written by this generation".to_owned(),
-                    Err(error) => error.to_string(),
+                    Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => error.to_string(),
+                    Err(error) => return Err(Error::io("read", &file.path, error)),
                 };
                 let site = Site::page(space, page).at_physical(Some(physical));
                 self.findings.push(Corruption::new(CorruptionCode::PageChecksum, site, detail));
-                return;
+                return Ok(());
             }
         }
+        Ok(())
     }
 }
 

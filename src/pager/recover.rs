@@ -55,7 +55,7 @@ pub fn choose(files: &RepositoryFiles, data: &DataFiles, choice: Choice) -> Resu
     let (mut current, mut best) = (None, None);
     for mut generation in generations {
         if current.is_none() {
-            inspect(&mut generation, data, choice);
+            inspect(&mut generation, data, choice)?;
             best.get_or_insert_with(|| generation.clone());
         }
         match generation.refusal() {
@@ -87,15 +87,17 @@ fn missing(files: &RepositoryFiles, dialect: Dialect, generations: &[Generation]
     .collect()
 }
 
-fn inspect(generation: &mut Generation, data: &DataFiles, choice: Choice) {
+fn inspect(generation: &mut Generation, data: &DataFiles, choice: Choice) -> Result<()> {
     if !generation.findings.is_empty() {
-        return;
+        return Ok(());
     }
     if choice.check_all_pages {
-        generation.check_pages(data, PageExtent::All);
-    } else if generation.mapping.shutdown_flag == 0 {
-        generation.check_pages(data, PageExtent::Written);
+        return generation.check_pages(data, PageExtent::All);
     }
+    if generation.mapping.shutdown_flag == 0 {
+        return generation.check_pages(data, PageExtent::Written);
+    }
+    Ok(())
 }
 
 /// The dialect that the file names speak for, if a mapping file is of it; else that of the mapping files.

@@ -6,7 +6,7 @@
 use std::io;
 
 use crate::base::error::{Error, Result};
-use crate::storage::{Directory, LockGuard, OpenMode, read_whole};
+use crate::storage::{Directory, LOCK_NOTE, LockGuard, OpenMode, read_whole};
 
 /// Name of the lock file.
 pub(crate) const LOCK_NAME: &str = "cimrepo.lock";
@@ -21,7 +21,7 @@ impl WriterLock {
     /// Takes the lock of a repository for a purpose that others are told.
     pub(crate) fn acquire(directory: &Directory, purpose: &str) -> Result<Self> {
         let path = directory.join(LOCK_NAME);
-        let note = format!("process {} ({purpose})", std::process::id());
+        let note = format!("{LOCK_NOTE}{} ({purpose})", std::process::id());
         match directory.storage.lock(&path, &note) {
             Ok(guard) => Ok(Self { _guard: guard }),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

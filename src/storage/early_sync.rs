@@ -3,14 +3,15 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use super::StorageFile;
+use crate::base::parallel::new_thread;
 
 /// Syncs that were begun, or none. One that fails keeps its error for [`join`](Self::join).
 #[derive(Debug)]
 pub(crate) enum EarlySync {
-    /// On the calling thread: an operation that was given one thread has no other.
+    /// On the calling thread: an operation that was given one thread has no other, nor has one to which the system gives none.
     Inline(io::Result<()>),
     /// On a thread of its own, started with the first.
     Beside(Option<Syncer>),
@@ -32,10 +33,16 @@ impl EarlySync {
     /// Begins a sync of `file`, unless another waits for its turn already: what is left out here the last sync does, which the
     /// caller makes in any case.
     pub(crate) fn begin(&mut self, file: &Arc<dyn StorageFile>) {
+        if let Self::Beside(syncer @ None) = self {
+            match Syncer::start() {
+                Ok(started) => *syncer = Some(started),
+                Err(_) => *self = Self::Inline(Ok(())),
+            }
+        }
         match self {
             Self::Inline(result) if result.is_ok() => *result = file.sync(),
-            Self::Inline(_) => {}
-            Self::Beside(syncer) => drop(syncer.get_or_insert_with(Syncer::start).files.try_send(file.clone())),
+            Self::Beside(Some(syncer)) => drop(syncer.files.try_send(file.clone())),
+            Self::Inline(_) | Self::Beside(None) => {}
         }
     }
 
@@ -49,10 +56,10 @@ impl EarlySync {
 }
 
 impl Syncer {
-    fn start() -> Self {
+    fn start() -> io::Result<Self> {
         let (files, receiver) = sync_channel::<Arc<dyn StorageFile>>(1);
-        let thread = thread::spawn(move || receiver.into_iter().try_for_each(|file| file.sync()));
-        Self { files, thread }
+        let thread = new_thread().spawn(move || receiver.into_iter().try_for_each(|file| file.sync()))?;
+        Ok(Self { files, thread })
     }
 
     fn join(self) -> io::Result<()> {
@@ -91,6 +98,17 @@ mod tests {
             let before = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             if before == 0 { Ok(()) } else { Err(io::Error::other("refused")) }
         }
+    }
+
+    #[test]
+    fn without_a_thread_the_caller_syncs() {
+        crate::base::parallel::tests::with_threads(0, || {
+            let file = Arc::new(Failing::default());
+            let mut early = EarlySync::new(2);
+            early.begin(&(file.clone() as Arc<dyn StorageFile>));
+            assert_eq!(file.0.load(std::sync::atomic::Ordering::SeqCst), 1, "it was synced at once");
+            assert!(early.join().is_ok());
+        });
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The file system.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::{DirEntry, EntryKind, LockGuard, OpenMode, Storage, StorageFile};
+use super::{DirEntry, EntryKind, LOCK_NOTE, LockGuard, OpenMode, Storage, StorageFile};
 
 /// The file system of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,9 +25,11 @@ impl Storage for RealStorage {
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            // A dangling link has no metadata behind it: it is there, and it is no file.
-            let kind = fs::metadata(entry.path()).map_or(EntryKind::Other, |metadata| entry_kind(&metadata));
-            entries.push(DirEntry { name, kind });
+            let kind = kind_of_entry(&entry.path());
+            // Without a kind it was removed meanwhile.
+            if let Some(kind) = kind.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))? {
+                entries.push(DirEntry { name, kind });
+            }
         }
         Ok(entries)
     }
@@ -66,8 +68,8 @@ impl Storage for RealStorage {
     }
 
     fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn LockGuard>> {
-        loop {
-            let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        for _ in 0..LOCK_TRIES {
+            let Some(file) = open_lock_file(path)? else { continue };
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
@@ -76,12 +78,56 @@ impl Storage for RealStorage {
             // The holder before us may have removed the file between our opening and locking it: then this lock guards
             // nothing, and the next caller would lock another file of the same name.
             if same_file(&file, path) {
+                need_note(&file)?;
                 file.set_len(0)?;
                 (&file).write_all(note.as_bytes())?;
                 return Ok(Box::new(FileLock { file, path: path.to_owned() }));
             }
         }
+        // Each time another one took the lock and gave it back.
+        Err(io::ErrorKind::WouldBlock.into())
     }
+}
+
+/// How often a lock file that disappears while it is being locked is made again.
+const LOCK_TRIES: u32 = 1000;
+
+/// Longest note in a lock file, in bytes.
+const MAX_NOTE: u64 = 1024;
+
+/// Opens a lock file, or makes it; `None` when it appeared or disappeared meanwhile. Links are not followed: what they lead
+/// to is someone else's, and would be written to.
+fn open_lock_file(path: &Path) -> io::Result<Option<File>> {
+    let mut options = File::options();
+    options.read(true).write(true);
+    let (opened, passing) = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => (options.open(path), io::ErrorKind::NotFound),
+        Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => return Err(no_lock_file("it is a link or a device")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (options.create_new(true).open(path), io::ErrorKind::AlreadyExists)
+        }
+        Err(error) => return Err(error),
+    };
+    match opened {
+        Err(error) if error.kind() == passing => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+/// Whether the file holds nothing, a note of an earlier holder, or what a loss of power left of one; anything else is not
+/// written over.
+fn need_note(mut file: &File) -> io::Result<()> {
+    let mut text = Vec::new();
+    file.take(MAX_NOTE + 1).read_to_end(&mut text)?;
+    file.rewind()?;
+    let begin = LOCK_NOTE.as_bytes();
+    let is_note = text.starts_with(begin) || begin.starts_with(&text) || text.iter().all(|&byte| byte == 0);
+    if is_note && text.len() as u64 <= MAX_NOTE { Ok(()) } else { Err(no_lock_file("it holds something else")) }
+}
+
+fn no_lock_file(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{why}, not the note of a process; move it away"))
 }
 
 /// Opens a file for reading. A directory is none, although some systems open it.
@@ -118,11 +164,27 @@ fn entry_kind(metadata: &fs::Metadata) -> EntryKind {
     }
 }
 
-/// Whether `path` still names the open `file`.
+/// What stands in a directory, `None` when it is gone. A link that leads nowhere is there, and it is no file. Of what the
+/// system does not tell, nothing is said: a file that looked like none would be taken for missing.
+fn kind_of_entry(path: &Path) -> io::Result<Option<EntryKind>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(entry_kind(&metadata))),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            match fs::symlink_metadata(path) {
+                Ok(_) => Ok(Some(EntryKind::Other)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether `path` itself, and no link there, still names the open `file`.
 #[cfg(unix)]
 fn same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::metadata(path)) {
+    match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
         _ => false,
     }

@@ -93,8 +93,14 @@ pub trait Storage: Send + Sync + Debug {
 
     /// Takes the exclusive lock that the file at `path` stands for, creating the file. The lock ends with the guard, or
     /// with the process; the guard removes the file. Fails with [`io::ErrorKind::WouldBlock`] while another holds it.
+    ///
+    /// A note begins with [`LOCK_NOTE`]: in the file system a file that holds anything else, or is none, fails with
+    /// [`io::ErrorKind::InvalidData`] and stays as it is.
     fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn LockGuard>>;
 }
+
+/// Beginning of the notes in lock files: by it a file that a holder left behind is told from someone else's.
+pub const LOCK_NOTE: &str = "process ";
 
 /// A held lock; dropping it releases it.
 pub trait LockGuard: Send + Sync + Debug {}

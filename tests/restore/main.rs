@@ -7,6 +7,7 @@ mod next;
 mod refused;
 #[path = "../support/mod.rs"]
 mod support;
+mod system;
 #[path = "../faults/tiny.rs"]
 mod tiny;
 

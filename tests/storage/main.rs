@@ -194,7 +194,7 @@ fn locking(storage: &dyn Storage, root: &Path) {
     assert_eq!(kind_of(storage.lock(&root.join("none/lock"), "")), Some(ErrorKind::NotFound));
 
     // A lock file that stayed behind locks nobody out.
-    write(storage, &path, b"some longer text of a holder that is gone");
+    write(storage, &path, b"process 4711 (a longer text than the next one)");
     let guard = storage.lock(&path, "you").unwrap();
     assert_eq!(read(storage, &path).unwrap(), b"you");
     drop(guard);
@@ -224,6 +224,69 @@ fn mem_storage_conforms() {
         storage.remove_file(Path::new("/a/root/file")).unwrap();
         (Arc::new(storage), PathBuf::from("/a/root"))
     });
+}
+
+#[test]
+fn a_lock_file_that_is_someone_elses_is_not_touched() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("lock");
+    for text in [&b"my diary"[..], b"\0\0x", b"process", &b"process ".repeat(200)] {
+        std::fs::write(&path, text).unwrap();
+        let is_note = text == b"process";
+        assert_eq!(kind_of(RealStorage.lock(&path, "process 1")), (!is_note).then_some(ErrorKind::InvalidData));
+        assert!(is_note || std::fs::read(&path).unwrap() == text, "it was written over");
+    }
+    // What power leaves of a note: nothing, or as many zeros as it was long.
+    for text in [&b""[..], &[0; 30]] {
+        std::fs::write(&path, text).unwrap();
+        drop(RealStorage.lock(&path, "process 1").unwrap());
+        assert!(!path.exists());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_place_of_a_lock_file_is_not_followed() {
+    let temp = tempfile::tempdir().unwrap();
+    let (path, other) = (temp.path().join("lock"), temp.path().join("someone else's"));
+    std::os::unix::fs::symlink(&other, &path).unwrap();
+    assert_eq!(kind_of(RealStorage.lock(&path, "process 1")), Some(ErrorKind::InvalidData));
+    assert!(!other.exists(), "a file was made behind the link");
+    std::fs::write(&other, b"").unwrap();
+    assert_eq!(kind_of(RealStorage.lock(&path, "process 1")), Some(ErrorKind::InvalidData));
+    assert_eq!(std::fs::read(&other).unwrap(), b"");
+    assert!(path.is_symlink());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nowhere_is_no_file_and_one_that_cannot_be_followed_is_an_error() {
+    let temp = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("nowhere", temp.path().join("dangling")).unwrap();
+    assert_eq!(names(&RealStorage, temp.path()), [("dangling".to_owned(), EntryKind::Other)]);
+    std::os::unix::fs::symlink("round", temp.path().join("round")).unwrap();
+    let error = RealStorage.read_dir(temp.path()).unwrap_err();
+    assert!(error.to_string().starts_with("round: "), "{error}");
+}
+
+#[test]
+fn many_who_want_a_lock_have_it_one_at_a_time() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("lock");
+    let holders = std::sync::atomic::AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let Ok(guard) = RealStorage.lock(&path, "process 1") else { continue };
+                    assert_eq!(holders.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                    holders.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    drop(guard);
+                }
+            });
+        }
+    });
+    assert!(!path.exists());
 }
 
 #[test]
