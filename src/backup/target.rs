@@ -9,6 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::base::random::random_u64;
 use crate::base::site::FileRole;
 use crate::pager::fresh::is_staged_name;
+use crate::pager::journal::is_journal_name;
 use crate::storage::{EarlySync, EntryKind, OpenMode, Storage, StorageFile, parent_of, write_all_at};
 
 /// A backup being written.
@@ -94,7 +95,7 @@ fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
         return Err(Error::invalid(format!("`{}` names no file to write the backup to", path.display())));
     };
     let name = name.to_string_lossy();
-    if FileRole::from_file_name(&name).is_some() || is_staged_name(&name) {
+    if FileRole::from_file_name(&name).is_some() || is_staged_name(&name) || is_journal_name(&name) {
         let text = "is the name of a file of a repository; give the backup another";
         return Err(Error::invalid(format!("{} {text}", path.display())));
     }

@@ -213,6 +213,7 @@ impl Journal {
     }
 
     /// The number that the next commit bears; none when there are no more numbers.
+    #[cfg(test)]
     pub const fn next_commit(&self) -> Option<u64> {
         self.next
     }
@@ -223,6 +224,7 @@ impl Journal {
     }
 
     /// Whether there is no commit in it.
+    #[cfg(test)]
     pub const fn is_empty(&self) -> bool {
         self.end == HEADER_SIZE as u64
     }
@@ -306,11 +308,6 @@ impl JournalScan {
         &self.header
     }
 
-    /// The path of the file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The next whole commit; `None` behind the last one.
     pub fn next_commit(&mut self) -> Result<Option<Commit<'_>>> {
         let (offset, number) = (self.end, self.next);
@@ -381,6 +378,7 @@ impl JournalScan {
     }
 
     /// Where the last commit ends that was given, in bytes; behind the last one the end of the journal.
+    #[cfg(test)]
     pub const fn end(&self) -> u64 {
         self.end
     }
@@ -505,7 +503,7 @@ mod tests {
         let (_, directory, bytes) = journal_of(&commits);
         assert!((bytes.len() as u64).is_multiple_of(GROWTH_STEP), "grown by whole steps");
         let mut scan = scan(&directory);
-        assert_eq!(scan.path(), directory.join(NAME));
+        assert_eq!(scan.path, directory.join(NAME));
         assert_eq!(marks(&mut scan), [1, 2, 3, 4, 5, 6, 7]);
         assert!(!scan.has_torn_tail().unwrap());
         let mut in_memory = Commits::new(&bytes, &HEADER);

@@ -23,6 +23,7 @@ impl LogicalPages {
     }
 
     /// The first number that was never used.
+    #[cfg(test)]
     pub const fn end(&self) -> u32 {
         self.end
     }

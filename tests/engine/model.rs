@@ -88,11 +88,7 @@ fn change(transaction: &mut Transaction<'_>, steps: &[Step], model: &mut Model) 
                 put(transaction, &name, &bytes);
                 model.insert(name, bytes);
             }
-            Step::Remove(number) => {
-                if model.remove(&name(*number)).is_some() {
-                    remove(transaction, &name(*number));
-                }
-            }
+            Step::Remove(number) if model.remove(&name(*number)).is_some() => remove(transaction, &name(*number)),
             Step::Savepoint => savepoints.push((transaction.savepoint(), model.clone())),
             Step::RollBack => {
                 if let Some((savepoint, before)) = savepoints.pop() {
