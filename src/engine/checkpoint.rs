@@ -110,7 +110,7 @@ impl Shared {
         writer.journal_since = None;
         self.group.settle_all(|image| self.publish(image));
         self.publish(Arc::new(image));
-        // J-4: the mapping is durable. A journal that stays behind, because this fails, is stale and known as that.
+        // J-7: the mapping is durable. A journal that stays behind, because this fails, is stale and known as that.
         if let Some(journal) = writer.journal.take()
             && let Some(name) = journal.path().file_name().and_then(|name| name.to_str()).map(str::to_owned)
         {
@@ -137,7 +137,7 @@ impl Shared {
     }
 }
 
-/// Whether the engine can go on after a failed checkpoint: no space was left for new pages, and nothing was lost.
+/// W-12: whether the engine can go on after a failed checkpoint: no space was left for new pages, and nothing was lost.
 fn is_harmless(error: &Error) -> bool {
     matches!(error, Error::Io { action, source, .. } if source.kind() == ErrorKind::StorageFull && *action != "sync")
 }
@@ -186,6 +186,7 @@ impl OnDisk {
         space: Space,
     ) -> Result<(MappingSection, Vec<Placed>)> {
         let base = image.base().mapping();
+        // W-10.
         let pinned: Vec<Arc<Base>> = self.bases.iter().filter_map(Weak::upgrade).collect();
         let pinned: Vec<&Mapping> = pinned.iter().map(|base| base.mapping()).collect();
         let held = self.held(space, next.generation());

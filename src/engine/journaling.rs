@@ -35,14 +35,14 @@ impl Shared {
         appended.map(|()| journal.sync_handle())
     }
 
-    /// J-2, J-3: a journal is durable before the first commit in it is, and bound to the generation it continues.
+    /// J-1: a journal counts before the first commit in it is appended; its header binds it to the generation it continues.
     fn new_journal(&self, number: u64) -> Result<Journal> {
         let base = self.on_disk.lock().id;
         let header = JournalHeader { base, previous: base, first_commit: number, salt: random_u64() };
         Journal::create(&self.files.directory, &header)
     }
 
-    /// J-1: waits until a commit is durable.
+    /// J-4: waits until a commit is durable.
     pub(super) fn wait(&self, number: u64) -> Result<()> {
         match self.group.wait(number, |image| self.publish(image)) {
             Synced::Durable => {}

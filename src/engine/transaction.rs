@@ -199,6 +199,7 @@ impl<'e> Transaction<'e> {
                 self.shared.publish(image);
                 Ok(())
             }
+            // W-11, or what the caller asks for.
             Durability::Journal | Durability::Checkpoint => {
                 let shared = self.shared;
                 shared.commit_by_checkpoint(&mut self.writer)?;

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
 
+#[cfg(feature = "sim")]
+mod crashes;
 mod model;
 mod real;
 #[path = "../support/mod.rs"]
