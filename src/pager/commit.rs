@@ -3,10 +3,14 @@
 //! ```text
 //! 1  pages to physical pages that no mapping file on disk maps     (W-2)
 //! 2  sync both data files                                          (W-3)
-//! 3  the whole mapping over the file of the oldest generation      (W-4)
+//! 3  the whole mapping over the file of the oldest generation,     (W-4)
+//!    or over one that was refused
 //! 4  sync it: now, and only now, the generation is committed       (W-5)
 //! ```
 
+use std::collections::BTreeSet;
+
+use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{NIL, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::site::FileRole;
@@ -26,6 +30,8 @@ pub struct NextGeneration {
     lengths: [u64; 2],
     generation: u32,
     transaction: u32,
+    /// Mapping files that hold a whole generation: what is written over one shows by its stamps where the old one is left.
+    whole: Vec<FileRole>,
 }
 
 /// The pages of one space that may be written: no mapping file on disk maps them.
@@ -33,22 +39,39 @@ pub struct NextGeneration {
 pub struct FreePages {
     queue: std::vec::IntoIter<PhysicalPage>,
     size: u32,
+    /// Pages behind the end of the space that a refused generation maps.
+    beyond: BTreeSet<PhysicalPage>,
+}
+
+/// Whether recovery chooses the generation, or could: nothing is wrong with it but that its pages lie behind the end of a
+/// data file, which may grow. What is wrong with its numbers and stamps stays wrong.
+fn may_count(found: &Generation) -> bool {
+    found.findings.iter().all(|finding| finding.code == CorruptionCode::MappingBeyondFile)
+}
+
+/// The number of the generation after those on disk that count or could; `current` is the file of the one that does. A file
+/// that is refused for good does not stand in the way, whatever number it bears.
+pub fn next_number(on_disk: &[Generation], current: FileRole) -> Result<u32> {
+    let counting = on_disk.iter().filter(|found| may_count(found));
+    let newest = counting.map(|found| found.mapping.generation()).max().unwrap_or(0);
+    // Where two newer ones were refused, the next number belongs into the file of the one that counts (W-4).
+    let is_taken = |generation: u32| FileRole::Mapping(Mapping::slot_of(generation)) == current;
+    let next = newest.checked_add(1).and_then(|next| if is_taken(next) { next.checked_add(1) } else { Some(next) });
+    next.filter(|&generation| generation != NIL).ok_or(Error::Limit {
+        what: "the generation number",
+        max: u64::from(NIL) - 1,
+        got: u64::from(NIL),
+    })
 }
 
 impl NextGeneration {
-    /// Begins the generation after all that are on disk; `current` is the file of the one that counts. The caller holds the
+    /// Begins the generation after all on disk that count; `current` is the file of the one that counts. The caller holds the
     /// writer lock.
     pub fn begin(files: RepositoryFiles, on_disk: &[Generation], current: FileRole) -> Result<Self> {
-        let newest = on_disk.iter().map(|found| found.mapping.generation()).max().unwrap_or(0);
-        let transaction = on_disk.iter().map(|found| found.mapping.transaction()).max().unwrap_or(0);
-        // Where two newer ones were refused, the next number belongs into the file of the one that counts (W-4).
-        let is_taken = |generation: u32| FileRole::Mapping(Mapping::slot_of(generation)) == current;
-        let next = newest.checked_add(1).and_then(|next| if is_taken(next) { next.checked_add(1) } else { Some(next) });
-        let generation = next.filter(|&generation| generation != NIL).ok_or(Error::Limit {
-            what: "the generation number",
-            max: u64::from(NIL) - 1,
-            got: u64::from(NIL),
-        })?;
+        let generation = next_number(on_disk, current)?;
+        let counting = on_disk.iter().filter(|found| may_count(found));
+        let transaction = counting.map(|found| found.mapping.transaction()).max().unwrap_or(0);
+        let whole = on_disk.iter().filter(|found| found.findings.is_empty()).map(|found| found.role).collect();
         let open = |space| {
             let role = FileRole::data(space);
             let file = files.open(role, OpenMode::Write)?;
@@ -60,7 +83,7 @@ impl NextGeneration {
         };
         let [objects, index] = &data;
         let lengths = [length(Space::Objects, objects.as_ref())?, length(Space::Index, index.as_ref())?];
-        Ok(Self { files, data, lengths, generation, transaction: transaction.wrapping_add(1) })
+        Ok(Self { files, data, lengths, generation, transaction: transaction.wrapping_add(1), whole })
     }
 
     /// The number of the generation.
@@ -95,11 +118,19 @@ impl NextGeneration {
     /// Commits: `mapping` are the bytes of the one that was sealed.
     pub fn publish(self, mapping: &[u8]) -> Result<()> {
         // W-3: every page is durable before the mapping that names it is written.
+        if let Err(error) = self.sync_data() {
+            self.abort();
+            return Err(error);
+        }
+        self.write_mapping(mapping)
+    }
+
+    fn sync_data(&self) -> Result<()> {
         for space in Space::ALL {
             let sync = self.file(space).sync();
             sync.map_err(|error| Error::io("sync", &self.files.path(FileRole::data(space)), error))?;
         }
-        self.write_mapping(mapping)
+        Ok(())
     }
 
     /// W-4 and W-5.
@@ -111,14 +142,30 @@ impl NextGeneration {
         let exists = self.files.has(role);
         let mode = if exists { OpenMode::Write } else { OpenMode::CreateNew };
         let file = storage.open(&path, mode).map_err(failed("open"))?;
+        if exists {
+            self.make_room(role, file.as_ref(), bytes.len() as u64)?;
+        }
         write_all_at(file.as_ref(), 0, bytes).map_err(failed("write"))?;
         // From here on whoever opens the repository sees the new generation.
-        let unconfirmed = |action| move |error| Error::unconfirmed(action, &self.files.path(role), error);
-        file.set_len(bytes.len() as u64).map_err(unconfirmed("cut"))?;
-        file.sync().map_err(unconfirmed("sync"))?;
+        file.sync().map_err(|error| Error::unconfirmed("sync", &self.files.path(role), error))?;
         if !exists {
             let directory = &self.files.directory.path;
             storage.sync_dir(directory).map_err(|error| Error::unconfirmed("sync directory", directory, error))?;
+        }
+        Ok(())
+    }
+
+    /// Takes from the file what would be left of it beside the new mapping: the end of a longer one, and all of one that was
+    /// refused. That one may be what a commit of this same number left when it was interrupted; where the new mapping is
+    /// torn in turn, the stamps would not tell the two apart.
+    fn make_room(&self, role: FileRole, file: &dyn StorageFile, new: u64) -> Result<()> {
+        let failed = |action| move |error| Error::io(action, &self.files.path(role), error);
+        if !self.whole.contains(&role) {
+            file.set_len(0).map_err(failed("empty"))?;
+            return file.sync().map_err(failed("sync"));
+        }
+        if file.len().map_err(failed("measure"))? > new {
+            file.set_len(new).map_err(failed("cut"))?;
         }
         Ok(())
     }
@@ -147,6 +194,7 @@ impl FreePages {
     pub fn new(space: Space, current: &Mapping, on_disk: &[Generation], pinned: &[&Mapping], held: usize) -> Self {
         let mut taken = vec![false; widen(current.section(space).physical_pages)];
         let mut size = current.section(space).physical_pages;
+        let mut beyond = BTreeSet::new();
         for found in on_disk {
             let section = found.mapping.section(space);
             // What a mapping that recovery would never choose says of the size of the space is not to be believed.
@@ -156,8 +204,9 @@ impl FreePages {
         }
         for mapping in on_disk.iter().map(|found| &found.mapping).chain(pinned.iter().copied()) {
             for (_, physical, _) in mapping.section(space).mapped() {
-                if let Some(taken) = taken.get_mut(physical.index()) {
-                    *taken = true;
+                match taken.get_mut(physical.index()) {
+                    Some(taken) => *taken = true,
+                    None => _ = beyond.insert(physical),
                 }
             }
         }
@@ -165,7 +214,7 @@ impl FreePages {
         let free = &current.section(space).free;
         let free = free.iter().take(free.len().saturating_sub(held));
         let queue: Vec<PhysicalPage> = free.copied().filter(is_free).collect();
-        Self { queue: queue.into_iter(), size }
+        Self { queue: queue.into_iter(), size, beyond }
     }
 
     /// The next page to write.
@@ -173,9 +222,14 @@ impl FreePages {
         if let Some(page) = self.queue.next() {
             return Ok(page);
         }
-        let page = PhysicalPage::new(self.size);
-        self.size = self.size.saturating_add(1);
-        page.ok_or(Error::Limit { what: "the size of a data file in pages", max: NIL.into(), got: u64::from(NIL) + 1 })
+        while let Some(page) = PhysicalPage::new(self.size) {
+            self.size = self.size.saturating_add(1);
+            // Those that are left out become free pages of the new generation, and are written when no mapping names them.
+            if !self.beyond.contains(&page) {
+                return Ok(page);
+            }
+        }
+        Err(Error::Limit { what: "the size of a data file in pages", max: NIL.into(), got: u64::from(NIL) + 1 })
     }
 
     /// Size of the space with what was taken.

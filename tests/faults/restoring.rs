@@ -169,6 +169,31 @@ fn next_after_refused() -> Scenario {
     scenario
 }
 
+/// The same where an earlier restore was interrupted while it wrote the mapping of the same number: all of it but the first
+/// sector is on the disk, stamped with the number that is written now, and it has pages in other places.
+fn next_after_torn() -> Scenario {
+    let (disk, _) = disk(&small_v22(), &single());
+    let mut files = tiny(Dialect::V22, 0);
+    put(&disk, TARGET, &files);
+    let done = disk.crash(CrashPolicy::KeepAll);
+    restore_next(&done).unwrap();
+    // Generation 4 follows the three of the builder.
+    let name = "MAPPING3.MAP";
+    files.insert(name.to_owned(), crate::tiny::listing(&done, TARGET).remove(name).unwrap());
+    edit_mapping(&mut files, name, |mapping| {
+        // Two entries in the second sector.
+        let place = |number: usize| mapping.objects.entries[number].physical;
+        let (first, second) = (place(22), place(25));
+        assert!(first.is_some() && second.is_some());
+        (mapping.objects.entries[22].physical, mapping.objects.entries[25].physical) = (second, first);
+    });
+    files.get_mut(name).unwrap()[..512].fill(0);
+    put(&disk, TARGET, &files);
+    assert_eq!(opened(&disk, TARGET).unwrap().refused().len(), 1);
+    let look = look_for_next(&disk);
+    Scenario { name: "restore as next generation over a torn one", disk, look, stride: 23, ..next_generation() }
+}
+
 /// Over a damaged repository with a file of someone else's beside it.
 fn set_aside() -> Scenario {
     let (disk, new) = disk(&tiny(Dialect::V22, 1), &single());
@@ -230,7 +255,7 @@ fn a_restore_without_power_leaves_nothing_or_all() {
 
 #[test]
 fn a_next_generation_that_fails_leaves_the_one_before() {
-    for scenario in [next_generation(), next_after_refused()] {
+    for scenario in [next_generation(), next_after_refused(), next_after_torn()] {
         let tally = scenario.fail_everywhere();
         assert!(tally.faults >= 100, "{tally:?}");
     }
@@ -238,7 +263,7 @@ fn a_next_generation_that_fails_leaves_the_one_before() {
 
 #[test]
 fn a_next_generation_without_power_leaves_the_one_before() {
-    for scenario in [next_generation(), next_after_refused()] {
+    for scenario in [next_generation(), next_after_refused(), next_after_torn()] {
         let tally = scenario.lose_power_everywhere();
         assert!(tally.images > 800 && tally.new > 0, "{tally:?}");
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use cimrepo::Error;
 use cimrepo::backup::BackupOptions;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::base::site::FileRole;
@@ -13,8 +14,9 @@ use cimrepo::restore::Installed;
 use cimrepo::storage::MemStorage;
 
 use crate::support::edit::{edit_mapping, mapping_files};
+use crate::support::hooked::Hooked;
 use crate::support::small::{mapping_in, page_at, small_v22};
-use crate::support::{Files, assert_clean, check, corpus, load, name_of};
+use crate::support::{Files, assert_clean, check, corpus, load, name_of, open};
 use crate::tiny::{
     REPLACE, assert_same_pages, checked, content, directory, listing, load_into, opened, save, single, sound, tiny,
 };
@@ -184,6 +186,88 @@ fn refused_generations_do_not_cost_the_one_that_counts() {
         assert!(sound(&storage, TARGET).unwrap() == content_of(version(1)));
         assert_eq!(opened(&storage, TARGET).unwrap().snapshot().mapping().generation(), generation);
     }
+}
+
+#[test]
+fn a_number_in_a_refused_file_does_not_stand_in_the_way() {
+    for (number, back) in [(0xFFFF_FFFE, 1), (0xFFFF_FFFF, 2), (0x8000_0000, 1)] {
+        let mut files = small_v22();
+        let counts = open(&files).unwrap().snapshot().mapping().generation();
+        let name = FileRole::Mapping(Mapping::slot_of(counts - back)).file_name();
+        edit_mapping(&mut files, name, |mapping| {
+            (mapping.objects.generation, mapping.index.generation) = (number, number);
+        });
+        let storage = storage(version(1), &files);
+        for next in 1..=4 {
+            assert_eq!(restore(&storage, BACKUP), counts + next, "{number:#X}");
+            let repository = opened(&storage, TARGET).unwrap();
+            assert_eq!(repository.snapshot().mapping().generation(), counts + next);
+            assert!(sound(&storage, TARGET).unwrap() == content_of(version(1)));
+        }
+        assert_clean(&opened(&storage, TARGET).unwrap(), "the damaged file was written over");
+    }
+}
+
+/// A repository whose newest generation is refused because the end of the data files, which it maps, is missing.
+fn with_short_files() -> Files {
+    let mut files = small_v22();
+    for name in ["OBJECTS.DATA", "INDEX.BTR"] {
+        // A page without content, and the one that the newest generation wrote.
+        let file = files.get_mut(name).unwrap();
+        file.truncate(file.len() - 2 * PAGE_SIZE);
+    }
+    files
+}
+
+#[test]
+fn a_generation_that_lacks_the_end_of_a_file_does_not_count_when_the_file_grows() {
+    let files = with_short_files();
+    let storage = storage(version(1), &files);
+    let newest = open(&small_v22()).unwrap().snapshot().mapping().generation();
+    assert_eq!(opened(&storage, TARGET).unwrap().snapshot().mapping().generation(), newest - 1);
+    assert!(restore(&storage, BACKUP) > newest);
+    let grown = |name: &str| storage.get(format!("{TARGET}/{name}")).unwrap().len() > files[name].len();
+    assert!(grown("OBJECTS.DATA") && sound(&storage, TARGET).unwrap() == content_of(version(1)));
+}
+
+#[test]
+fn no_page_behind_the_end_that_a_refused_generation_maps_is_written() {
+    let mut stamped = small_v22();
+    let newest = crate::support::small::current_file(&stamped);
+    edit_mapping(&mut stamped, &newest, |mapping| mapping.index.entries[0].stamp ^= 0x100);
+    for files in [stamped, with_short_files()] {
+        let storage = storage(version(1), &files);
+        restore(&storage, BACKUP);
+        let after = listing(&storage, TARGET);
+        let mapping = mapping_in(&files, &newest);
+        for space in Space::ALL {
+            let name = FileRole::data(space).file_name();
+            for (page, physical, _) in mapping.section(space).mapped() {
+                let place = physical.index() * PAGE_SIZE..(physical.index() + 1) * PAGE_SIZE;
+                let (before, after) = (files[name].get(place.clone()), after[name].get(place));
+                let zeros = [0; PAGE_SIZE];
+                // Where the file was too short for the page it may be longer now; nothing is written there.
+                assert!(after == before || before.is_none() && after == Some(&zeros), "{space} page {page}");
+            }
+        }
+        assert!(sound(&storage, TARGET).unwrap() == content_of(version(1)));
+    }
+}
+
+#[test]
+fn a_longer_mapping_that_cannot_be_cut_is_an_error_before_the_switch() {
+    let storage = storage(version(1), &small_v22());
+    let counts = opened(&storage, TARGET).unwrap().snapshot().mapping().generation();
+    let oldest = FileRole::Mapping(Mapping::slot_of(counts + 1)).file_name();
+    let refuse = move |call: &str, path: &Path| match call == "set_len" && path.ends_with(oldest) {
+        true => Err(std::io::Error::other("refused")),
+        false => Ok(()),
+    };
+    let hooked = Hooked::new(storage.clone(), refuse);
+    let error = load_into(&hooked, BACKUP, TARGET, REPLACE).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error:?}");
+    assert_eq!(opened(&storage, TARGET).unwrap().snapshot().mapping().generation(), counts);
+    assert_eq!(restore(&storage, BACKUP), counts + 1);
 }
 
 #[test]
