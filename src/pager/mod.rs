@@ -5,6 +5,7 @@ pub mod files;
 pub mod fresh;
 pub mod generation;
 pub mod image;
+pub mod leftovers;
 pub mod recover;
 pub mod source;
 pub mod wholeness;
