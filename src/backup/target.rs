@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::base::error::{Error, Result};
 use crate::base::random::random_u64;
 use crate::base::site::FileRole;
-use crate::pager::fresh::is_staged_name;
 use crate::pager::journal::is_journal_name;
+use crate::pager::leftovers::is_own_name;
 use crate::storage::{EarlySync, EntryKind, OpenMode, Storage, StorageFile, parent_of, write_all_at};
 
 /// A backup being written.
@@ -95,8 +95,8 @@ fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
         return Err(Error::invalid(format!("`{}` names no file to write the backup to", path.display())));
     };
     let name = name.to_string_lossy();
-    if FileRole::from_file_name(&name).is_some() || is_staged_name(&name) || is_journal_name(&name) {
-        let text = "is the name of a file of a repository; give the backup another";
+    if FileRole::from_file_name(&name).is_some() || is_own_name(&name) || is_journal_name(&name) {
+        let text = "is the name of a file of a repository, or of one beside it; give the backup another";
         return Err(Error::invalid(format!("{} {text}", path.display())));
     }
     let trailing = path.as_os_str().as_encoded_bytes().last().is_some_and(|&byte| std::path::is_separator(byte.into()));

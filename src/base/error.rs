@@ -33,6 +33,22 @@ pub enum Error {
         /// The refusal.
         source: io::Error,
     },
+    /// A repository was being replaced by renaming directories and the system refused to go on and to go back: nothing has
+    /// its name. Both are whole.
+    #[error(
+        "nothing has the name {path} now: the repository that was there is {old}, and the restored one, complete, is {new}; \
+         restore again, or rename one of them"
+    )]
+    Stranded {
+        /// The name of the repository.
+        path: Box<Path>,
+        /// Where the one is that had it.
+        old: Box<Path>,
+        /// Where the one is that was to get it.
+        new: Box<Path>,
+        /// The refusal to go back.
+        source: io::Error,
+    },
     /// Something in the repository is damaged.
     #[error("{0}")]
     Corrupt(Box<Corruption>),
@@ -215,7 +231,9 @@ impl Error {
     /// The result code that a COM caller sees.
     pub fn hresult(&self) -> HResult {
         match self {
-            Error::Io { source, .. } | Error::Unconfirmed { source, .. } => HResult::from_io(source),
+            Error::Io { source, .. } | Error::Unconfirmed { source, .. } | Error::Stranded { source, .. } => {
+                HResult::from_io(source)
+            }
             Error::Corrupt(_) | Error::NotARepository { .. } | Error::Poisoned(_) => HResult::CRITICAL_ERROR,
             Error::Backup { fault, .. } => match **fault {
                 BackupFault::NotABackup => HResult::INVALID_PARAMETER,
@@ -238,7 +256,7 @@ impl Error {
     /// The exit code of a command that ends with this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Error::Io { .. } | Error::Unconfirmed { .. } | Error::Poisoned(_) => ExitCode::Io,
+            Error::Io { .. } | Error::Unconfirmed { .. } | Error::Stranded { .. } | Error::Poisoned(_) => ExitCode::Io,
             Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => ExitCode::Corrupt,
             Error::InvalidArgument(_) | Error::Unsupported(_) | Error::Limit { .. } => ExitCode::Usage,
             Error::Locked { .. } | Error::Cancelled => ExitCode::Busy,
@@ -250,6 +268,7 @@ impl Error {
         match self {
             Error::Io { path, .. }
             | Error::Unconfirmed { path, .. }
+            | Error::Stranded { path, .. }
             | Error::NotARepository { path, .. }
             | Error::Backup { path, .. }
             | Error::Locked { path, .. } => Some(path.to_path_buf()),

@@ -3,7 +3,7 @@
 //! Everything is written under temporary names and made durable, then the data files get their names, then the mapping
 //! files: invariant W-1 of `docs::invariants`. A directory in which that was interrupted holds no mapping, so no repository.
 
-use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -16,45 +16,55 @@ use crate::format::Dialect;
 use crate::format::mapping::{Mapping, MappingSection};
 use crate::storage::{Directory, EarlySync, OpenMode, StorageFile, write_all_at};
 
-/// Ending of the names under which the files of a new repository are written before they get their own.
-pub const STAGED_SUFFIX: &str = ".restoring";
+use super::leftovers::{NEW_VERSION, STAGED_SUFFIX};
 
 /// Generations whose number is near the end of what 32 bits count begin anew.
 const LAST_GENERATION: u32 = u32::MAX - 16;
 
-/// A repository in the making.
+/// A repository in the making. What was written is taken away again unless it is finished.
 #[derive(Debug)]
 pub struct FreshRepository {
-    directory: Directory,
-    data: [Arc<dyn StorageFile>; 2],
+    // In this order: what is synced is closed, and what is closed is taken away.
     early_sync: Mutex<EarlySync>,
+    data: [Arc<dyn StorageFile>; 2],
+    made: Made,
+}
+
+/// The files that were made so far; takes them away when it is dropped before there is a repository.
+#[derive(Debug)]
+struct Made {
+    directory: Directory,
+    /// Those that wait for their names.
+    staged: Vec<FileRole>,
+    /// Those that have them.
+    named: Vec<FileRole>,
 }
 
 impl FreshRepository {
     /// Begins a repository in an existing directory that holds none. With more than one thread, early syncs have their own.
     pub fn create(directory: Directory, threads: usize) -> Result<Self> {
-        let open = |space| create_staged(&directory, FileRole::data(space)).map(Arc::from);
-        let data = [open(Space::Objects)?, open(Space::Index)?];
-        Ok(Self { directory, data, early_sync: Mutex::new(EarlySync::new(threads)) })
+        let mut made = Made { directory, staged: Vec::new(), named: Vec::new() };
+        let data = [made.create(FileRole::Objects)?.into(), made.create(FileRole::Index)?.into()];
+        Ok(Self { early_sync: Mutex::new(EarlySync::new(threads)), data, made })
     }
 
     /// Writes consecutive pages. May be called from several threads for different pages.
     pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
         debug_assert!(pages.len().is_multiple_of(PAGE_SIZE), "whole pages are written");
-        let path = staged_path(&self.directory, FileRole::data(space));
+        let path = self.made.staged_path(FileRole::data(space));
         write_all_at(self.file(space).as_ref(), first.byte_offset(), pages)
             .map_err(|error| Error::io("write", &path, error))
     }
 
     /// Writes bytes at an offset of a data file: for what is no whole page.
     pub fn write_tail(&self, space: Space, offset: u64, bytes: &[u8]) -> Result<()> {
-        let path = staged_path(&self.directory, FileRole::data(space));
+        let path = self.made.staged_path(FileRole::data(space));
         write_all_at(self.file(space).as_ref(), offset, bytes).map_err(|error| Error::io("write", &path, error))
     }
 
     /// Gives a data file its length.
     pub fn set_len(&self, space: Space, len: u64) -> Result<()> {
-        let path = staged_path(&self.directory, FileRole::data(space));
+        let path = self.made.staged_path(FileRole::data(space));
         self.file(space).set_len(len).map_err(|error| Error::io("set the length of", &path, error))
     }
 
@@ -65,9 +75,9 @@ impl FreshRepository {
 
     fn sync_data(&self) -> Result<()> {
         let early = self.early_sync.lock().join();
-        early.map_err(|error| Error::io("sync the data files in", &self.directory.path, error))?;
+        early.map_err(|error| Error::io("sync the data files in", &self.made.directory.path, error))?;
         for space in Space::ALL {
-            let path = staged_path(&self.directory, FileRole::data(space));
+            let path = self.made.staged_path(FileRole::data(space));
             self.file(space).sync().map_err(|error| Error::io("sync", &path, error))?;
         }
         Ok(())
@@ -87,10 +97,12 @@ impl FreshRepository {
     fn install(self, mapping_files: Vec<(FileRole, Vec<u8>)>, order: NameOrder) -> Result<()> {
         // W-1, 1 and 2: pages and mappings are durable under their temporary names.
         self.sync_data()?;
+        let Self { early_sync, data, mut made } = self;
+        drop((early_sync, data)); // a file that is open cannot be renamed everywhere
         let mut written = Vec::new();
         for (role, bytes) in &mapping_files {
-            let path = staged_path(&self.directory, *role);
-            let file = create_staged(&self.directory, *role)?;
+            let path = made.staged_path(*role);
+            let file = made.create(*role)?;
             write_all_at(file.as_ref(), 0, bytes).map_err(|error| Error::io("write", &path, error))?;
             written.push((path, file));
         }
@@ -98,35 +110,24 @@ impl FreshRepository {
         for (path, file) in written {
             file.sync().map_err(|error| Error::io("sync", &path, error))?;
         }
-        let directory = self.directory;
-        drop(self.data); // a file that is open cannot be renamed everywhere
-        sync_directory(&directory)?;
+        made.sync()?;
         // W-1, 3: the data files get their names, durably, before any mapping does.
         for space in Space::ALL {
-            name_staged(&directory, FileRole::data(space))?;
+            made.name(FileRole::data(space))?;
         }
-        sync_directory(&directory)?;
+        made.sync()?;
         // W-1, 4: the first mapping makes it a repository. Where they differ each is there before the next, so that none
         // decides alone that belongs behind another.
-        let mut is_there = false;
         for (role, _) in &mapping_files {
-            name_staged(&directory, *role).map_err(|error| if is_there { behind_the_switch(error) } else { error })?;
-            is_there |= matches!(role, FileRole::Mapping(_));
+            let is_there = made.is_repository();
+            made.name(*role).map_err(|error| if is_there { behind_the_switch(error) } else { error })?;
             match order {
-                NameOrder::AsGiven if is_there => confirm(&directory)?,
-                NameOrder::AsGiven => sync_directory(&directory)?,
+                NameOrder::AsGiven if made.is_repository() => made.sync().map_err(behind_the_switch)?,
+                NameOrder::AsGiven => made.sync()?,
                 NameOrder::Any => {}
             }
         }
-        confirm(&directory)
-    }
-
-    /// Gives up: takes away what was written.
-    pub fn abort(self) {
-        self.early_sync.lock().join().ok();
-        let directory = self.directory;
-        drop(self.data);
-        remove_unfinished(&directory).ok();
+        made.sync().map_err(behind_the_switch)
     }
 
     fn file(&self, space: Space) -> &Arc<dyn StorageFile> {
@@ -145,26 +146,55 @@ enum NameOrder {
     AsGiven,
 }
 
-fn staged_name(role: FileRole) -> String {
-    format!("{}{STAGED_SUFFIX}", role.file_name())
+impl Made {
+    fn staged_path(&self, role: FileRole) -> PathBuf {
+        self.directory.join(&format!("{}{STAGED_SUFFIX}", role.file_name()))
+    }
+
+    fn create(&mut self, role: FileRole) -> Result<Box<dyn StorageFile>> {
+        let path = self.staged_path(role);
+        let file = self.directory.storage.open(&path, OpenMode::Create);
+        let file = file.map_err(|error| Error::io("create", &path, error))?;
+        self.staged.push(role);
+        Ok(file)
+    }
+
+    fn name(&mut self, role: FileRole) -> Result<()> {
+        let (from, to) = (self.staged_path(role), self.directory.join(role.file_name()));
+        self.directory.storage.rename(&from, &to).map_err(|error| Error::io("rename", &from, error))?;
+        self.staged.retain(|staged| *staged != role);
+        self.named.push(role);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        let Directory { storage, path } = &self.directory;
+        storage.sync_dir(path).map_err(|error| Error::io("sync directory", path, error))
+    }
+
+    /// Whether what was named so far is a repository.
+    fn is_repository(&self) -> bool {
+        self.named.iter().any(|role| matches!(role, FileRole::Mapping(_)))
+    }
+
+    /// Takes away what is no part of a repository. As in an interrupted attempt, what has its name goes before the mappings by
+    /// which it is known.
+    fn discard(&mut self) -> Result<()> {
+        let storage = &self.directory.storage;
+        let remove = |path: &Path| storage.remove_file(path).map_err(|error| Error::io("remove", path, error));
+        if !self.named.is_empty() && !self.is_repository() {
+            self.named.iter().try_for_each(|role| remove(&self.directory.join(role.file_name())))?;
+            self.sync()?;
+        }
+        // The last that were made are the mappings.
+        self.staged.iter().rev().try_for_each(|role| remove(&self.staged_path(*role)))
+    }
 }
 
-fn staged_path(directory: &Directory, role: FileRole) -> std::path::PathBuf {
-    directory.join(&staged_name(role))
-}
-
-fn create_staged(directory: &Directory, role: FileRole) -> Result<Box<dyn StorageFile>> {
-    let path = staged_path(directory, role);
-    directory.storage.open(&path, OpenMode::Create).map_err(|error| Error::io("create", &path, error))
-}
-
-fn name_staged(directory: &Directory, role: FileRole) -> Result<()> {
-    let (from, to) = (staged_path(directory, role), directory.join(role.file_name()));
-    directory.storage.rename(&from, &to).map_err(|error| Error::io("rename", &from, error))
-}
-
-fn sync_directory(directory: &Directory) -> Result<()> {
-    directory.storage.sync_dir(&directory.path).map_err(|error| Error::io("sync directory", &directory.path, error))
+impl Drop for Made {
+    fn drop(&mut self) {
+        self.discard().ok();
+    }
 }
 
 /// A repository is there already when this error comes.
@@ -173,50 +203,6 @@ fn behind_the_switch(error: Error) -> Error {
         Error::Io { action, path, source } => Error::Unconfirmed { action, path, source },
         error => error,
     }
-}
-
-/// The last sync, behind the switch.
-fn confirm(directory: &Directory) -> Result<()> {
-    sync_directory(directory).map_err(behind_the_switch)
-}
-
-/// Whether a name is one under which a file of a new repository is written.
-pub fn is_staged_name(name: &str) -> bool {
-    name.strip_suffix(STAGED_SUFFIX).is_some_and(|name| FileRole::from_file_name(name).is_some())
-}
-
-/// Whether the files of a directory are those of an interrupted attempt: a mapping waits for its name, and none has one. The
-/// data files may have theirs already.
-pub fn is_unfinished<'n>(names: impl IntoIterator<Item = &'n str>) -> bool {
-    let is_mapping = |name: &str| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_)));
-    let mut waits = false;
-    for name in names {
-        if is_mapping(name) {
-            return false;
-        }
-        waits |= name.strip_suffix(STAGED_SUFFIX).is_some_and(is_mapping);
-    }
-    waits
-}
-
-/// Takes away what an interrupted attempt left in a directory; nothing where a mapping has its name.
-pub fn remove_unfinished(directory: &Directory) -> io::Result<()> {
-    let storage = &directory.storage;
-    let names: Vec<String> = storage.read_dir(&directory.path)?.into_iter().map(|entry| entry.name).collect();
-    let is_named = |name: &&String| FileRole::from_file_name(name).is_some();
-    if is_unfinished(names.iter().map(String::as_str)) {
-        // First, and durably, what has its name: by the mapping that waits it is known not to be anyone's data.
-        for name in names.iter().filter(is_named) {
-            storage.remove_file(&directory.join(name))?;
-        }
-        storage.sync_dir(&directory.path)?;
-    } else if names.iter().any(|name| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_)))) {
-        return Ok(());
-    }
-    for name in names.iter().filter(|name| is_staged_name(name)) {
-        storage.remove_file(&directory.join(name))?;
-    }
-    Ok(())
 }
 
 /// The mapping files of a new repository, in the order in which they get their names.
@@ -244,7 +230,7 @@ fn mapping_files(mapping: &Mapping) -> Vec<(FileRole, Vec<u8>)> {
                 (FileRole::IndexMap, section(&mapping.index)),
                 (FileRole::Mapping(1), mapping.to_bytes()),
                 (FileRole::Mapping(2), mapping.to_bytes()),
-                (FileRole::MappingVersion, 2u32.to_le_bytes().to_vec()),
+                (FileRole::MappingVersion, NEW_VERSION.to_vec()),
             ]
         }
     }

@@ -6,6 +6,7 @@ pub mod fresh;
 pub mod generation;
 pub mod image;
 pub mod journal;
+pub mod leftovers;
 pub mod logical;
 pub mod overlay;
 pub mod page_table;

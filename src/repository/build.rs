@@ -10,7 +10,10 @@ use crate::format::checksum::sampled;
 use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
 use crate::heap::build::HeapBuilder;
 use crate::pager::fresh::FreshRepository;
+use crate::pager::leftovers::Leftovers;
 use crate::storage::Directory;
+
+use super::lock::WriterLock;
 
 /// Bytes of consecutive pages that are written at once.
 const WRITE_SIZE: usize = 1 << 20;
@@ -19,7 +22,8 @@ const WRITE_SIZE: usize = 1 << 20;
 const FIRST_GENERATION: u32 = 1;
 
 /// Builds a repository from records and sorted keys. Pages are well filled; the mapping is written last, so until
-/// [`finish`](Self::finish) has returned there is no repository.
+/// [`finish`](Self::finish) has returned there is no repository. A builder that is dropped before takes away what it wrote.
+/// While it lives no other writer gets the directory.
 ///
 /// ```
 /// use cimrepo::repository::{BulkBuilder, OpenOptions};
@@ -40,12 +44,15 @@ pub struct BulkBuilder {
     heap: HeapBuilder,
     index: IndexBuilder,
     pages: Pages,
+    // Behind the pages: they are taken away under the lock.
+    lock: WriterLock,
 }
 
 impl BulkBuilder {
-    /// Begins a repository in an existing directory that holds none.
+    /// Begins a repository in an existing empty directory; what an interrupted restore or build left there is taken away.
     ///
     /// # Errors
+    /// [`Error::InvalidArgument`] for a directory that holds anything, [`Error::Locked`] while another process writes there,
     /// [`Error::Io`] when the system refuses.
     pub fn create(directory: Directory) -> Result<Self> {
         Self::with_ids(directory, UniqueIds::random())
@@ -55,15 +62,18 @@ impl BulkBuilder {
     /// same bytes.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system refuses.
+    /// As [`create`](Self::create).
     pub fn create_seeded(directory: Directory, seed: u64) -> Result<Self> {
         Self::with_ids(directory, UniqueIds::seeded(seed))
     }
 
     fn with_ids(directory: Directory, ids: UniqueIds) -> Result<Self> {
+        // W-9: what is built on is looked at under the lock.
+        let lock = WriterLock::acquire(&directory, "build")?;
+        Leftovers::find(&directory)?.remove(&directory)?;
         let files = FreshRepository::create(directory, 1)?;
         let pages = Pages { files, spaces: [SpacePages::default(), SpacePages::default()] };
-        Ok(Self { heap: HeapBuilder::new(ids), index: IndexBuilder::new(), pages })
+        Ok(Self { heap: HeapBuilder::new(ids), index: IndexBuilder::new(), pages, lock })
     }
 
     /// Stores a record; what names it goes into the keys.
@@ -95,7 +105,8 @@ impl BulkBuilder {
     /// # Errors
     /// [`Error::InvalidArgument`] without any key, [`Error::Io`] when the system refuses.
     pub fn finish(self) -> Result<()> {
-        let Self { heap, index, mut pages } = self;
+        // First here, so given back last.
+        let Self { lock: _lock, heap, index, mut pages } = self;
         heap.finish(&mut |page, bytes, free| pages.put(Space::Objects, page, bytes, free))?;
         let (root, _) = index.finish(&mut |page, bytes| pages.put(Space::Index, page, bytes, 0))?;
         pages.finish(root)

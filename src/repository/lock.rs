@@ -1,41 +1,118 @@
 //! The writer lock: one process at a time changes a repository.
 //!
-//! It is an operating-system lock on a file of its own beside those of the repository, so it ends with its process.
-//! Whoever only reads neither needs nor touches it.
+//! It is two operating-system locks, each on a file of its own, so they end with their process: one beside the directory,
+//! one in it, taken in this order. While a directory is renamed no file in it may be open (Windows refuses it then), and for
+//! a moment nothing has its name: then the one beside keeps others out. Whoever only reads neither needs nor touches them.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
+use crate::pager::leftovers::{LOCK_NAME, LOCK_SUFFIX};
 use crate::storage::{Directory, LOCK_NOTE, LockGuard, OpenMode, read_whole};
-
-/// Name of the lock file.
-pub(crate) const LOCK_NAME: &str = "cimrepo.lock";
 
 /// The writer lock, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct WriterLock {
-    _guard: Box<dyn LockGuard>,
+    // In this order: as they were taken, backwards.
+    inside: Option<Box<dyn LockGuard>>,
+    beside: Beside,
+    directory: Directory,
+    note: String,
+}
+
+/// The lock beside the directory.
+#[derive(Debug)]
+enum Beside {
+    Held {
+        _guard: Box<dyn LockGuard>,
+    },
+    /// A path that ends without a name: nothing can be renamed by it.
+    Nameless,
+    /// The system lets the caller make no file there. Then it cannot rename the directory either; what is in it it may change.
+    Denied(io::Error),
 }
 
 impl WriterLock {
     /// Takes the lock of a repository for a purpose that others are told.
     pub(crate) fn acquire(directory: &Directory, purpose: &str) -> Result<Self> {
-        let path = directory.join(LOCK_NAME);
+        let mut lock = Self::beside(directory, purpose)?;
+        lock.enter()?;
+        Ok(lock)
+    }
+
+    /// The part of it beside the directory: all there is to lock where nothing has the name yet.
+    pub(crate) fn beside(directory: &Directory, purpose: &str) -> Result<Self> {
         let note = format!("{LOCK_NOTE}{} ({purpose})", std::process::id());
-        match directory.storage.lock(&path, &note) {
-            Ok(guard) => Ok(Self { _guard: guard }),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let path = directory.path.as_path().into();
-                Err(Error::Locked { path, holder: holder(directory).into_boxed_str() })
+        let beside = match path_beside(&directory.path) {
+            None => Beside::Nameless,
+            Some(path) => match take(directory, &path, &note) {
+                Ok(guard) => Beside::Held { _guard: guard },
+                Err(Error::Io { source, .. }) if is_denied(&source) && !is_there(directory, &path) => {
+                    Beside::Denied(source)
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(Self { inside: None, beside, directory: directory.clone(), note })
+    }
+
+    /// The other part: the lock in the directory.
+    pub(crate) fn enter(&mut self) -> Result<()> {
+        let path = self.directory.join(LOCK_NAME);
+        self.inside = Some(take(&self.directory, &path, &self.note)?);
+        Ok(())
+    }
+
+    /// Says whether the directory may be renamed under the lock.
+    pub(crate) fn need_beside(&self) -> Result<()> {
+        let path = self.directory.path.as_path();
+        match &self.beside {
+            Beside::Held { .. } => Ok(()),
+            Beside::Nameless => {
+                let text = "has no name of its own, so nothing can be put beside it; give the path with the name of the directory";
+                Err(Error::invalid(format!("{} {text}", path.display())))
             }
-            Err(error) => Err(Error::io("lock", &path, error)),
+            Beside::Denied(error) => Err(Error::io("make a file beside", path, error.kind().into())),
         }
+    }
+
+    /// Gives back the lock in the directory, so that nothing in it is open. The one beside is kept: whoever wants to write
+    /// takes that first.
+    pub(crate) fn leave(&mut self) {
+        self.inside = None;
     }
 }
 
+/// The lock file beside a directory.
+fn path_beside(path: &Path) -> Option<PathBuf> {
+    let mut name = path.file_name()?.to_os_string();
+    name.push(LOCK_SUFFIX);
+    Some(path.with_file_name(name))
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Whether a lock file is there that is not the caller's to lock: someone who may rename the directory may hold it.
+fn is_there(directory: &Directory, path: &Path) -> bool {
+    !matches!(directory.storage.kind(path), Ok(None))
+}
+
+fn take(directory: &Directory, path: &Path, note: &str) -> Result<Box<dyn LockGuard>> {
+    directory.storage.lock(path, note).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            let holder = holder(directory, path).into_boxed_str();
+            Error::Locked { path: directory.path.as_path().into(), holder }
+        }
+        _ => Error::io("lock", path, error),
+    })
+}
+
 /// What the lock file says of its holder.
-fn holder(directory: &Directory) -> String {
-    let note = directory.storage.open(&directory.join(LOCK_NAME), OpenMode::Read).ok();
+fn holder(directory: &Directory, path: &Path) -> String {
+    let note = directory.storage.open(path, OpenMode::Read).ok();
     let note = note.and_then(|file| read_whole(file.as_ref(), 1024).ok()).unwrap_or_default();
     let note: String = String::from_utf8_lossy(&note).chars().filter(|c| !c.is_control()).collect();
     if note.is_empty() { "another process".to_owned() } else { note }

@@ -9,12 +9,13 @@ use crate::base::parallel::ordered;
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::FileRole;
 use crate::format::mapping::Mapping;
-use crate::pager::fresh::{FreshRepository, is_staged_name, place_densely, remove_unfinished};
+use crate::pager::fresh::{FreshRepository, place_densely};
 use crate::pager::image::Image;
-use crate::repository::lock::{LOCK_NAME, WriterLock};
-use crate::storage::{Directory, EntryKind, parent_of};
+use crate::pager::leftovers::{LOCK_NAME, Leftovers, STAGING_MARK, is_own_name};
+use crate::repository::lock::WriterLock;
+use crate::storage::{Directory, EntryKind, OpenMode, parent_of};
 
-use super::target::sibling;
+use super::target::{self, Found, sibling};
 use super::{Installed, RestoreSummary};
 
 /// Pages written at once.
@@ -26,21 +27,28 @@ const EARLY_SYNCS: usize = 4;
 /// Ending of the name of the directory in which a new repository is made beside a damaged one.
 const STAGING_SUFFIX: &str = ".restoring";
 
-/// Into a directory that does not exist yet.
+/// What is done to the old repository first.
+const SET_ASIDE: &str = "set aside";
+
+/// Into a directory that does not exist yet. The lock is the part of it beside.
 pub(crate) fn into_missing(
     backup: &Backup,
     into: &Directory,
+    mut lock: WriterLock,
     threads: usize,
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
     create_directory(into)?;
-    let restored = WriterLock::acquire(into, "restore").and_then(|lock| {
-        let restored = into_empty(backup, into, threads, observer);
-        drop(lock);
-        restored
+    let restored = lock.enter().and_then(|()| match target::look(into)? {
+        Found::Empty => into_empty(backup, into, threads, observer),
+        Found::Missing | Found::Repository(_) => Err(target::changed(into)),
     });
+    lock.leave();
     if restored.is_err() {
         into.storage.remove_dir(&into.path).ok();
+    } else if let Ok(path) = sibling(&into.path, STAGING_SUFFIX) {
+        // What a crash between the two renames of W-7 left is needed no more.
+        clear_staging(&Directory::new(into.storage.clone(), path)).ok();
     }
     restored
 }
@@ -60,15 +68,15 @@ pub(crate) fn into_empty(
 pub(crate) fn aside(
     backup: &Backup,
     directory: &Directory,
-    lock: WriterLock,
+    mut lock: WriterLock,
     threads: usize,
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
-    let storage = &directory.storage;
+    lock.need_beside()?;
     let old = free_name(directory)?;
-    let staging = Directory::new(storage.clone(), sibling(&directory.path, STAGING_SUFFIX)?);
+    let staging = Directory::new(directory.storage.clone(), sibling(&directory.path, STAGING_SUFFIX)?);
     clear_staging(&staging)?;
-    let filled = create_directory(&staging).and_then(|()| fill(backup, &staging, threads, observer));
+    let filled = create_staging(&staging).and_then(|()| fill(backup, &staging, threads, observer));
     let pages_written = filled.map_err(|error| {
         clear_staging(&staging).ok();
         match error {
@@ -77,44 +85,81 @@ pub(crate) fn aside(
             error => error,
         }
     })?;
+    lock.leave();
     let switched = match switch(directory, &staging, &old) {
-        Err(error) if !matches!(error, Error::Unconfirmed { .. }) => {
+        Err(Failed::Back(error)) => {
             clear_staging(&staging).ok();
-            return Err(error);
+            return Err(explained(error, backup, directory));
         }
-        switched => switched,
+        Err(Failed::Between(error)) => return Err(error),
+        Err(Failed::Behind(error)) => Err(error),
+        Ok(()) => Ok(()),
     };
-    storage.remove_file(&old.join(LOCK_NAME)).ok();
-    drop(lock);
+    unmark(directory);
     bring_back(directory, &old);
     switched?;
     let installed = Installed::SetAside { old };
     Ok(RestoreSummary { installed, directory: directory.path.clone(), pages_written, pages_kept: 0 })
 }
 
+/// An error of the switch; with its reason where that is known.
+fn explained(error: Error, backup: &Backup, directory: &Directory) -> Error {
+    let inside = backup.chain().links().find(|link| link.path.starts_with(&directory.path));
+    match (&error, inside) {
+        (Error::Io { action: SET_ASIDE, source, .. }, Some(link)) => {
+            let path = link.path.display();
+            let text = "lies in the directory that is to be set aside, and the system does not rename that now";
+            Error::invalid(format!("{path} {text} ({source}); move the backup somewhere else"))
+        }
+        _ => error,
+    }
+}
+
+/// How far a switch came that failed.
+enum Failed {
+    /// The old repository is in place, durably.
+    Back(Error),
+    /// What is in place, or would be after a loss of power, is neither: the new repository is kept in the staging directory.
+    Between(Error),
+    /// The new one is in place, but perhaps not after a loss of power.
+    Behind(Error),
+}
+
 /// W-7: the new directory is complete and durable; the old one is durably renamed before it takes its place.
-fn switch(directory: &Directory, staging: &Directory, old: &Path) -> Result<()> {
+fn switch(directory: &Directory, staging: &Directory, old: &Path) -> Result<(), Failed> {
     let storage = &directory.storage;
     let parent = parent_of(&directory.path);
     let sync = || storage.sync_dir(parent);
-    storage.rename(&directory.path, old).map_err(|error| Error::io("set aside", &directory.path, error))?;
+    let set_aside = storage.rename(&directory.path, old);
+    set_aside.map_err(|error| Failed::Back(Error::io(SET_ASIDE, &directory.path, error)))?;
     let durable = sync().map_err(|error| Error::io("sync directory", parent, error));
     let renamed = durable.and_then(|()| {
         let rename = storage.rename(&staging.path, &directory.path);
         rename.map_err(|error| Error::io("rename", &staging.path, error))
     });
-    if let Err(error) = renamed {
-        storage.rename(old, &directory.path).ok();
-        return Err(error);
+    renamed.map_err(|error| go_back(directory, staging, old, error))?;
+    sync().map_err(|error| Failed::Behind(Error::unconfirmed("sync directory", parent, error)))
+}
+
+/// Gives the old repository its name back after an error.
+fn go_back(directory: &Directory, staging: &Directory, old: &Path, error: Error) -> Failed {
+    let storage = &directory.storage;
+    if let Err(source) = storage.rename(old, &directory.path) {
+        let [path, old, new] = [directory.path.as_path(), old, &staging.path].map(Into::into);
+        return Failed::Between(Error::Stranded { path, old, new, source });
     }
-    sync().map_err(|error| Error::unconfirmed("sync directory", parent, error))
+    match storage.sync_dir(parent_of(&directory.path)) {
+        Ok(()) => Failed::Back(error),
+        Err(_) => Failed::Between(error),
+    }
 }
 
 /// Files that are no part of the repository (a backup kept in its directory, say) go back to where they were.
 fn bring_back(directory: &Directory, old: &Path) {
     let storage = &directory.storage;
     let Ok(entries) = storage.read_dir(old) else { return };
-    for entry in entries.into_iter().filter(|entry| FileRole::from_file_name(&entry.name).is_none()) {
+    let is_other = |name: &str| FileRole::from_file_name(name).is_none() && !is_own_name(name);
+    for entry in entries.into_iter().filter(|entry| is_other(&entry.name)) {
         let target = directory.join(&entry.name);
         if entry.kind == EntryKind::File && storage.kind(&target).is_ok_and(|kind| kind.is_none()) {
             // What cannot be moved stays where the old files are, and is named there.
@@ -147,7 +192,22 @@ fn create_directory(directory: &Directory) -> Result<()> {
     })
 }
 
-/// Takes away what an interrupted restore left: a directory with files of ours and nothing else.
+/// Makes the directory in which the new repository is made, with the mark in it that it is that. The mark is durable before
+/// any file there has the name of one of a repository: filling syncs the directory before it gives names.
+fn create_staging(staging: &Directory) -> Result<()> {
+    create_directory(staging)?;
+    let path = staging.join(STAGING_MARK);
+    let mark = staging.storage.open(&path, OpenMode::CreateNew);
+    mark.map(drop).map_err(|error| Error::io("create", &path, error))
+}
+
+/// Takes the mark from a directory that has its name: it is a repository like any other now.
+pub(crate) fn unmark(directory: &Directory) {
+    directory.storage.remove_file(&directory.join(STAGING_MARK)).ok();
+}
+
+/// Takes away what an interrupted restore left. That a directory of this name holds a repository does not make it that: the
+/// mark does. Without it only what waits for its name is taken away.
 fn clear_staging(staging: &Directory) -> Result<()> {
     let storage = &staging.storage;
     let failed = |error| Error::io("remove", &staging.path, error);
@@ -155,47 +215,53 @@ fn clear_staging(staging: &Directory) -> Result<()> {
         return Ok(());
     }
     let entries = storage.read_dir(&staging.path).map_err(failed)?;
-    let is_ours = |name: &str| FileRole::from_file_name(name).is_some() || is_staged_name(name);
+    let is_marked = entries.iter().any(|entry| entry.name == STAGING_MARK);
+    let is_ours = |name: &str| is_own_name(name) || is_marked && FileRole::from_file_name(name).is_some();
     if let Some(foreign) = entries.iter().find(|entry| !is_ours(&entry.name)) {
-        let text = "is where the new repository is made, but holds other files";
-        return Err(Error::invalid(format!("{} {text} ({}); move it away", staging.path.display(), foreign.name)));
+        let is_repository = FileRole::from_file_name(&foreign.name).is_some();
+        let what = if is_repository { "a repository that no restore left there" } else { "other files" };
+        let path = staging.path.display();
+        let text =
+            format!("{path} is where the new repository is made, but holds {what} ({}); move it away", foreign.name);
+        return Err(Error::invalid(text));
     }
-    for entry in entries {
+    // Whoever works there still has the lock.
+    let lock = WriterLock::acquire(staging, "restore")?;
+    for entry in entries.iter().filter(|entry| ![STAGING_MARK, LOCK_NAME].contains(&&*entry.name)) {
         storage.remove_file(&staging.join(&entry.name)).map_err(failed)?;
+    }
+    drop(lock);
+    if is_marked {
+        // As long as anything else is there, so is the mark.
+        storage.sync_dir(&staging.path).map_err(failed)?;
+        storage.remove_file(&staging.join(STAGING_MARK)).map_err(failed)?;
     }
     storage.remove_dir(&staging.path).map_err(failed)
 }
 
 /// Writes all files of the repository into an empty directory.
 fn fill(backup: &Backup, into: &Directory, threads: usize, observer: &dyn Observer) -> Result<u64> {
-    remove_unfinished(into).map_err(|error| Error::io("remove leftovers from", &into.path, error))?;
+    Leftovers::find(into)?.remove(into)?;
     let snapshot = backup.snapshot();
     let mut mapping = snapshot.mapping().clone();
     let exact = backup.forensic_files()?;
-    let clean_up = || drop(remove_unfinished(into));
-    let files = FreshRepository::create(into.clone(), threads).inspect_err(|_| clean_up())?;
     if exact.is_none() {
         place_densely(&mut mapping.objects);
         place_densely(&mut mapping.index);
     }
-    let written = write_pages(snapshot.image(), &mapping, &files, threads, observer);
-    let written = written.and_then(|pages| match &exact {
-        Some(_) => backup.write_forensic(&files).map(|free| pages + free),
-        None => Ok(pages),
-    });
-    let pages = match written {
-        Ok(pages) => pages,
-        Err(error) => {
-            files.abort();
-            return Err(error);
+    let files = FreshRepository::create(into.clone(), threads)?;
+    let pages = write_pages(snapshot.image(), &mapping, &files, threads, observer)?;
+    match exact {
+        Some(exact) => {
+            let free = backup.write_forensic(&files)?;
+            files.finish_with(exact)?;
+            Ok(pages + free)
         }
-    };
-    let finished = match exact {
-        Some(exact) => files.finish_with(exact),
-        None => files.finish(&mapping),
-    };
-    finished.inspect_err(|_| clean_up())?;
-    Ok(pages)
+        None => {
+            files.finish(&mapping)?;
+            Ok(pages)
+        }
+    }
 }
 
 /// Consecutive physical pages of a space, with the logical pages that go there.

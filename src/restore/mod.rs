@@ -80,7 +80,8 @@ pub struct RestoreSummary {
 /// [`Error::Backup`] when the backup is damaged or the repository in it inconsistent; [`Error::InvalidArgument`] for a
 /// directory that cannot be the target; [`Error::Locked`] while another process writes there; [`Error::Io`] when the system
 /// refuses; [`Error::Cancelled`]. What was there is untouched then. [`Error::Unconfirmed`] when the system refuses the last
-/// sync, behind the switch: the restored repository is in place.
+/// sync, behind the switch: the restored repository is in place. [`Error::Stranded`] when it refuses to rename a directory and
+/// to rename it back.
 pub fn restore(
     backup: &Backup,
     into: impl AsRef<Path>,
@@ -104,20 +105,28 @@ pub fn restore_in(
     validate(backup, options, observer)?;
     let threads = thread_count(options.threads);
     let directory = match target::look(into)? {
-        Found::Missing => return fresh::into_missing(backup, into, threads, observer),
-        Found::Empty => into.clone(),
+        Found::Missing | Found::Empty => into.clone(),
         Found::Repository(files) => files.directory,
     };
     // W-9: what is built on is looked at under the lock.
-    let lock = WriterLock::acquire(&directory, "restore")?;
+    let mut lock = WriterLock::beside(&directory, "restore")?;
+    if matches!(target::look(&directory)?, Found::Missing) {
+        return fresh::into_missing(backup, &directory, lock, threads, observer);
+    }
+    lock.enter()?;
     let found = target::look(&directory)?;
     allowed(&found, options)?;
-    if !matches!(found, Found::Repository(_)) {
-        return fresh::into_empty(backup, &directory, threads, observer);
+    match found {
+        Found::Repository(files) if files.directory.path == directory.path => {}
+        Found::Empty => return fresh::into_empty(backup, &directory, threads, observer),
+        Found::Missing | Found::Repository(_) => return Err(target::changed(&directory)),
     }
-    match next::healthy(&directory, options, observer)? {
-        Some(current) if backup.snapshot().dialect() == Dialect::V22 => next::over(backup, &current, threads, observer),
-        _ => fresh::aside(backup, &directory, lock, threads, observer),
+    fresh::unmark(&directory);
+    let current = next::healthy(&directory, options, observer)?;
+    // What is not built on is closed: no file may be open in a directory that is renamed.
+    match current.filter(|_| backup.snapshot().dialect() == Dialect::V22) {
+        Some(current) => next::over(backup, &current, threads, observer),
+        None => fresh::aside(backup, &directory, lock, threads, observer),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::base::parallel::ordered;
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::format::Dialect;
 use crate::format::mapping::{MappingEntry, MappingSection};
-use crate::pager::commit::{FreePages, NextGeneration, next_section, unmapped_entry};
+use crate::pager::commit::{FreePages, NextGeneration, next_number, next_section, unmapped_entry};
 use crate::pager::generation::{Generation, read_all};
 use crate::pager::image::Image;
 use crate::repository::{OpenOptions, Repository};
@@ -19,21 +19,27 @@ use super::{Installed, RestoreOptions, RestoreSummary};
 /// Pages compared or written in one piece of work.
 const BATCH: usize = 64;
 
-/// The repository, if it is one that can take a next generation: of dialect 2.2, and nothing is wrong with it.
+/// The repository, if it is one that can take a next generation: of dialect 2.2, and nothing is wrong with it. One that the
+/// system refuses to read is none: a disk that loses pages is a reason to restore, and no reason not to.
 pub(crate) fn healthy(
     directory: &Directory,
     options: RestoreOptions,
     observer: &dyn Observer,
 ) -> Result<Option<Repository>> {
-    let repository = match OpenOptions::new().open_in(directory) {
-        Ok(repository) => repository,
-        Err(Error::NotARepository { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    match judge(directory, options, observer) {
+        Err(Error::Cancelled) => Err(Error::Cancelled),
+        judged => Ok(judged.ok().flatten()),
+    }
+}
+
+fn judge(directory: &Directory, options: RestoreOptions, observer: &dyn Observer) -> Result<Option<Repository>> {
+    let repository = OpenOptions::new().open_in(directory)?;
     let is_plain = repository.dialect() == Dialect::V22 && repository.is_whole();
     if !is_plain || repository.missing().next().is_some() {
         return Ok(None);
     }
+    let (on_disk, _) = read_all(repository.files(), &repository.files().open_data()?)?;
+    next_number(&on_disk, repository.snapshot().image().mapping_role())?;
     let verify_options = VerifyOptions { threads: options.threads, all_generations: false };
     let report = verify(&repository, verify_options, observer)?;
     Ok(report.is_consistent().then_some(repository))

@@ -3,10 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
-use crate::base::site::FileRole;
 use crate::pager::files::RepositoryFiles;
-use crate::pager::fresh::{is_staged_name, is_unfinished};
-use crate::repository::lock::LOCK_NAME;
+use crate::pager::leftovers::Leftovers;
 use crate::storage::{Directory, EntryKind, parent_of};
 
 /// What was found.
@@ -40,21 +38,22 @@ pub(crate) fn look(into: &Directory) -> Result<Found> {
 }
 
 fn look_inside(into: &Directory) -> Result<Found> {
-    let entries = into.storage.read_dir(&into.path).map_err(|error| Error::io("read directory", &into.path, error))?;
-    let is_unfinished = is_unfinished(entries.iter().map(|entry| entry.name.as_str()));
-    let is_leftover = |name: &str| {
-        is_staged_name(name) || name == LOCK_NAME || is_unfinished && FileRole::from_file_name(name).is_some()
-    };
-    let Some(other) = entries.iter().find(|entry| !is_leftover(&entry.name)) else { return Ok(Found::Empty) };
+    let leftovers = Leftovers::find(into)?;
+    let Some(other) = leftovers.foreign() else { return Ok(Found::Empty) };
     match RepositoryFiles::locate(into) {
         Ok(files) => Ok(Found::Repository(files)),
         Err(Error::NotARepository { .. }) => {
             let path = into.path.display();
-            let text = format!("{path} holds other files ({}), and no repository; give an empty directory", other.name);
+            let text = format!("{path} holds other files ({other}), and no repository; give an empty directory");
             Err(Error::invalid(text))
         }
         Err(error) => Err(error),
     }
+}
+
+/// The error when what was found is not what was found before.
+pub(crate) fn changed(directory: &Directory) -> Error {
+    Error::invalid(format!("{} was changed by another process; restore again", directory.path.display()))
 }
 
 /// A name beside a directory: its own with an ending.

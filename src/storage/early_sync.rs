@@ -55,6 +55,13 @@ impl EarlySync {
     }
 }
 
+impl Drop for EarlySync {
+    /// Nothing is synced any more that was given up.
+    fn drop(&mut self) {
+        self.join().ok();
+    }
+}
+
 impl Syncer {
     fn start() -> io::Result<Self> {
         let (files, receiver) = sync_channel::<Arc<dyn StorageFile>>(1);

@@ -38,7 +38,16 @@ fn targets_that_cannot_be_one_are_refused_and_nothing_is_created() {
     {
         targets.extend([inside.join(name), place.path().join(name)]);
     }
-    targets.push(inside.join("OBJECTS.DATA.restoring"));
+    for name in [
+        "OBJECTS.DATA.restoring",
+        "cimrepo.lock",
+        "CIMREPO.LOCK",
+        "x.cimrepo.lock",
+        "cimrepo.restoring",
+        "Index.btr.Restoring",
+    ] {
+        targets.push(inside.join(name));
+    }
     for target in targets {
         let error = backup(&repository, &target, &single(), &Unobserved).unwrap_err();
         assert!(matches!(error, Error::InvalidArgument(_)), "{}: {error}", target.display());

@@ -55,25 +55,76 @@ fn a_missing_and_an_empty_directory_get_a_new_repository() {
     }
 }
 
+/// The files of a restore that was interrupted: those named wait for their names or have them.
+fn interrupted(dialect: Dialect, names: &[&str]) -> (MemStorage, Files) {
+    let storage = missing(dialect);
+    load_into(&storage, BACKUP, "model", NEW).unwrap();
+    let model = listing(&storage, "model");
+    let bytes = |name: &str| model[name.strip_suffix(".restoring").unwrap_or(name)].clone();
+    let files: Files = names.iter().map(|name| ((*name).to_owned(), bytes(name))).collect();
+    stored_at(&storage, TARGET, &files);
+    (storage, files)
+}
+
+/// Stages at which a restore can be interrupted, the last one of dialect 2.1 alone.
+fn stages(dialect: Dialect) -> Vec<Vec<&'static str>> {
+    let waiting = if dialect == Dialect::V22 { "MAPPING3.MAP.restoring" } else { "MAPPING1.MAP.restoring" };
+    let mut stages = vec![
+        vec!["OBJECTS.DATA.restoring"],
+        vec!["OBJECTS.DATA.restoring", "INDEX.BTR.restoring", waiting],
+        vec!["OBJECTS.DATA", "INDEX.BTR.restoring", waiting],
+        vec!["OBJECTS.DATA", "INDEX.BTR", waiting],
+    ];
+    if dialect == Dialect::V21 {
+        stages.push(vec!["OBJECTS.DATA", "INDEX.BTR", waiting, "MAPPING.VER.restoring", "OBJECTS.MAP"]);
+    }
+    stages
+}
+
 #[test]
 fn leftovers_of_an_interrupted_restore_are_taken_away() {
     for dialect in DIALECTS {
-        let mapping = if dialect == Dialect::V22 { "MAPPING3.MAP" } else { "MAPPING1.MAP" };
-        let waiting = format!("{mapping}.restoring");
-        let stages: [&[&str]; 4] = [
-            &["OBJECTS.DATA.restoring", "cimrepo.lock"],
-            &["OBJECTS.DATA.restoring", "INDEX.BTR.restoring", &waiting],
-            &["OBJECTS.DATA", "INDEX.BTR.restoring", &waiting],
-            &["OBJECTS.DATA", "INDEX.BTR", &waiting, "OBJECTS.MAP"],
-        ];
-        for stage in stages {
-            let storage = missing(dialect);
-            for name in stage {
-                storage.put(Path::new(TARGET).join(name), b"half of it".to_vec());
-            }
+        for stage in stages(dialect) {
+            let (storage, _) = interrupted(dialect, &stage);
+            storage.put(Path::new(TARGET).join("cimrepo.lock"), b"process 4711 (restore)".to_vec());
+            // What was cut off before it had its name says nothing.
+            storage.put(Path::new(TARGET).join("INDEX.MAP.restoring"), b"half of it".to_vec());
             let summary = load_into(&storage, BACKUP, TARGET, NEW).unwrap();
             assert_eq!(summary.installed, Installed::New, "{stage:?}");
             assert_restored(&storage, dialect, &format!("{stage:?}"));
+        }
+    }
+}
+
+#[test]
+fn data_files_that_the_waiting_mapping_does_not_describe_are_someones() {
+    for dialect in DIALECTS {
+        let [.., stage] = &stages(dialect)[..4] else { panic!() };
+        let (_, ours) = interrupted(dialect, stage);
+        let waiting = stage[2];
+        let other = |name: &str| if dialect == Dialect::V22 { tiny(dialect, 0)[name].clone() } else { vec![1; 8192] };
+        let mut cases = vec![
+            ("other objects", vec![("OBJECTS.DATA", other("OBJECTS.DATA"))]),
+            ("another index", vec![("INDEX.BTR", other("INDEX.BTR"))]),
+            ("a mapping that is torn", vec![(waiting, ours[waiting][..40].to_vec())]),
+            ("ours still waits", vec![("OBJECTS.DATA.restoring", ours["OBJECTS.DATA"].clone())]),
+        ];
+        if dialect == Dialect::V21 {
+            cases.push(("another map", vec![("INDEX.MAP", tiny(dialect, 0)["OBJECTS.MAP"].clone())]));
+            cases.push(("a version", vec![("MAPPING.VER", vec![1, 0, 0, 0])]));
+        }
+        for (what, changes) in cases {
+            let (storage, mut files) = interrupted(dialect, stage);
+            for (name, bytes) in changes {
+                storage.put(Path::new(TARGET).join(name), bytes.clone());
+                files.insert(name.to_owned(), bytes);
+            }
+            let error = load_into(&storage, BACKUP, TARGET, NEW).unwrap_err();
+            assert!(matches!(error, Error::InvalidArgument(_)), "{dialect}, {what}: {error}");
+            assert!(BulkBuilder::create(directory(&storage, TARGET)).is_err(), "{dialect}, {what}");
+            assert!(listing(&storage, TARGET) == files, "{dialect}, {what}: something was lost");
+            let summary = load_into(&storage, BACKUP, TARGET, REPLACE).unwrap();
+            assert!(listing(&storage, old(&summary)) == files, "{dialect}, {what}: something was lost");
         }
     }
 }
@@ -210,19 +261,35 @@ fn a_snapshot_of_what_was_set_aside_can_still_be_read() {
 fn what_was_interrupted_before_the_switch_is_begun_anew() {
     let damaged = damages().swap_remove(0).1;
     let storage = storage((Dialect::V22, 1), &damaged);
-    storage.put("place/target.restoring/OBJECTS.DATA.restoring", b"half of it".to_vec());
-    storage.put("place/target.restoring/MAPPING1.MAP", b"half of it".to_vec());
+    let staging = Path::new("place/target.restoring");
+    // With its mark, whole or not; without it as long as nothing has its name.
+    storage.put(staging.join("cimrepo.restoring"), Vec::new());
+    stored_at(&storage, "place/target.restoring", &tiny(Dialect::V22, 2));
     load_into(&storage, BACKUP, TARGET, REPLACE).unwrap();
     assert_restored(&storage, Dialect::V22, "anew");
-    // A directory of that name with anything else in it is not ours.
+    assert!(storage.kind(&Path::new(TARGET).join("cimrepo.restoring")).unwrap().is_none(), "the mark is left");
     stored_at(&storage, TARGET, &damaged);
-    storage.put("place/target.restoring/letter.txt", b"dear".to_vec());
-    let error = load_into(&storage, BACKUP, TARGET, REPLACE).unwrap_err();
-    assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
-    assert!(error.to_string().contains("letter.txt"), "{error}");
-    assert_eq!(storage.get("place/target.restoring/letter.txt").unwrap(), b"dear");
-    let files = listing(&storage, TARGET);
-    assert!(damaged.iter().all(|(name, bytes)| files.get(name) == Some(bytes)));
+    storage.put(staging.join("OBJECTS.DATA.restoring"), b"half of it".to_vec());
+    load_into(&storage, BACKUP, TARGET, REPLACE).unwrap();
+    assert_restored(&storage, Dialect::V22, "anew");
+    assert_eq!(names(&storage, "place"), ["target", "target.001", "target.002"]);
+}
+
+#[test]
+fn a_directory_where_the_new_one_would_be_made_is_someones() {
+    let damaged = damages().swap_remove(0).1;
+    let mut no_mapping = tiny(Dialect::V22, 2);
+    no_mapping.retain(|name, _| !name.starts_with("MAPPING"));
+    let letter = [("letter.txt".to_owned(), b"dear".to_vec()), ("cimrepo.restoring".to_owned(), Vec::new())];
+    let cases = [(tiny(Dialect::V22, 2), "INDEX.BTR"), (no_mapping, "INDEX.BTR"), (Files::from(letter), "letter.txt")];
+    for (files, named) in cases {
+        let storage = storage((Dialect::V22, 1), &damaged);
+        stored_at(&storage, "place/target.restoring", &files);
+        let error = load_into(&storage, BACKUP, TARGET, REPLACE).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument(_)) && error.to_string().contains(named), "{error}");
+        assert!(listing(&storage, "place/target.restoring") == files, "someone's repository is lost");
+        assert!(listing(&storage, TARGET) == damaged);
+    }
 }
 
 #[test]

@@ -1,0 +1,199 @@
+//! What interrupted work left in a directory, told from what is someone's.
+//!
+//! By its name a file is ours where it is one of the engine's own, or waits under a temporary name. Files of a repository that
+//! have their names may be anyone's: those of an interrupted attempt are known by the mapping that still waits for its name
+//! and describes them (W-1).
+
+use std::io;
+
+use crate::base::error::{Error, Result};
+use crate::base::limits::MAX_MAPPING_BYTES;
+use crate::base::page_no::{PAGE_SIZE, Space};
+use crate::base::site::FileRole;
+use crate::format::Dialect;
+use crate::format::checksum::sampled;
+use crate::format::mapping::{Mapping, MappingSection};
+use crate::storage::{Directory, OpenMode, StorageFile, read_exact_at, read_whole};
+
+/// Name of the lock file in the directory of a repository.
+pub const LOCK_NAME: &str = "cimrepo.lock";
+
+/// Ending of the name of the lock file beside the directory.
+pub const LOCK_SUFFIX: &str = ".cimrepo.lock";
+
+/// Name of the file that says that a directory was made to take the place of another: only such a one is ever cleared.
+pub const STAGING_MARK: &str = "cimrepo.restoring";
+
+/// Ending of the names under which the files of a new repository are written before they get their own.
+pub const STAGED_SUFFIX: &str = ".restoring";
+
+/// MAPPING.VER of a new repository of dialect 2.1: the second mapping counts.
+pub const NEW_VERSION: [u8; 4] = 2u32.to_le_bytes();
+
+/// The file of a repository that waits under this name for its own, in any case of letters.
+pub fn staged_role(name: &str) -> Option<FileRole> {
+    let (stem, suffix) = name.split_at_checked(name.len().checked_sub(STAGED_SUFFIX.len())?)?;
+    if suffix.eq_ignore_ascii_case(STAGED_SUFFIX) { FileRole::from_file_name(stem) } else { None }
+}
+
+/// Whether a name is one that only the engine gives: to a lock, a mark, or a file that waits for its own name.
+pub fn is_own_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    staged_role(name).is_some() || [LOCK_NAME, STAGING_MARK].contains(&&*lower) || lower.ends_with(LOCK_SUFFIX)
+}
+
+/// What a directory holds, as far as interrupted work can have left it there.
+#[derive(Debug, Default)]
+pub struct Leftovers {
+    /// Files that wait for their names.
+    staged: Vec<(FileRole, String)>,
+    /// Files of an interrupted attempt that have theirs.
+    named: Vec<(FileRole, String)>,
+    /// The first entry that is someone's.
+    foreign: Option<String>,
+}
+
+impl Leftovers {
+    /// Looks at a directory. Where files of a repository stand beside a mapping that waits they are read.
+    pub fn find(directory: &Directory) -> Result<Self> {
+        let entries = directory.storage.read_dir(&directory.path);
+        let entries = entries.map_err(|error| Error::io("read directory", &directory.path, error))?;
+        let mut found = Self::default();
+        for name in entries.into_iter().map(|entry| entry.name) {
+            match (staged_role(&name), FileRole::from_file_name(&name)) {
+                (Some(role), _) => found.staged.push((role, name)),
+                (None, Some(role)) => found.named.push((role, name)),
+                (None, None) if is_own_name(&name) => {}
+                (None, None) => _ = found.foreign.get_or_insert(name),
+            }
+        }
+        let named = std::mem::take(&mut found.named);
+        if found.foreign.is_none() {
+            found.foreign = found.first_of_others(directory, &named)?;
+        }
+        if found.foreign.is_none() {
+            found.named = named;
+        }
+        Ok(found)
+    }
+
+    /// The first entry of the directory that is no leftover.
+    pub fn foreign(&self) -> Option<&str> {
+        self.foreign.as_deref()
+    }
+
+    /// Refuses a directory that holds anything else.
+    pub fn need_vacant(&self, directory: &Directory) -> Result<()> {
+        let Some(foreign) = &self.foreign else { return Ok(()) };
+        let path = directory.path.display();
+        let what = if FileRole::from_file_name(foreign).is_some() { "files of a repository" } else { "other files" };
+        Err(Error::invalid(format!("{path} holds {what} ({foreign}); give an empty directory")))
+    }
+
+    /// The first of the files that have their names which no interrupted attempt can have left there.
+    fn first_of_others(&self, directory: &Directory, named: &[(FileRole, String)]) -> Result<Option<String>> {
+        let is_mapping = |role: &FileRole| matches!(role, FileRole::Mapping(_));
+        let is_waiting = |role: &FileRole| self.staged.iter().any(|(staged, _)| staged == role);
+        let Some((_, first)) = named.first() else { return Ok(None) };
+        if named.iter().any(|(role, _)| is_mapping(role)) {
+            return Ok(Some(first.clone()));
+        }
+        let mut waiting = Vec::new();
+        for (role, name) in self.staged.iter().filter(|(role, _)| is_mapping(role)) {
+            let likely = if is_waiting(&FileRole::MappingVersion) { Dialect::V21 } else { Dialect::V22 };
+            let bytes = with_file(directory, name, |file| read_whole(file, MAX_MAPPING_BYTES))?;
+            waiting.extend(bytes.and_then(|bytes| Mapping::parse_any(&bytes, likely, *role).ok()));
+        }
+        for (role, name) in named {
+            // A file gets its name by losing the other one.
+            let mut is_ours = false;
+            for parsed in waiting.iter().filter(|_| !is_waiting(role)) {
+                let describes = with_file(directory, name, |file| describes(&parsed.mapping, *role, file))?;
+                is_ours |= describes == Some(true);
+            }
+            if !is_ours {
+                return Ok(Some(name.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes them away; refuses where anything is someone's.
+    pub fn remove(self, directory: &Directory) -> Result<()> {
+        self.need_vacant(directory)?;
+        // First, and durably, what has its name: by the mapping that waits it is known not to be anyone's data.
+        remove_durably(directory, &self.named)?;
+        let (mappings, rest): (Vec<_>, Vec<_>) =
+            self.staged.into_iter().partition(|(role, _)| matches!(role, FileRole::Mapping(_)));
+        remove_durably(directory, &mappings)?;
+        remove_all(directory, &rest)
+    }
+}
+
+/// Whether the mapping is that of this file: of a data file every page it maps is there, and (in dialect 2.2, which has
+/// checksums) is the one that it maps.
+fn describes(mapping: &Mapping, role: FileRole, file: &dyn StorageFile) -> io::Result<bool> {
+    match role {
+        FileRole::Objects => holds_pages(mapping, Space::Objects, file),
+        FileRole::Index => holds_pages(mapping, Space::Index, file),
+        FileRole::ObjectsMap => is_section(&mapping.objects, role, file),
+        FileRole::IndexMap => is_section(&mapping.index, role, file),
+        FileRole::MappingVersion => Ok(mapping.dialect == Dialect::V21 && read_whole(file, 4)? == NEW_VERSION),
+        _ => Ok(false),
+    }
+}
+
+fn holds_pages(mapping: &Mapping, space: Space, file: &dyn StorageFile) -> io::Result<bool> {
+    let len = file.len()?;
+    let mut page = Box::new([0; PAGE_SIZE]);
+    for (_, physical, entry) in mapping.section(space).mapped() {
+        if physical.byte_offset() + PAGE_SIZE as u64 > len {
+            return Ok(false);
+        }
+        if mapping.dialect == Dialect::V22 {
+            read_exact_at(file, physical.byte_offset(), &mut page[..])?;
+            if sampled(&page) != entry.checksum {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn is_section(section: &MappingSection, role: FileRole, file: &dyn StorageFile) -> io::Result<bool> {
+    let parsed = MappingSection::parse_single(&read_whole(file, MAX_MAPPING_BYTES)?, role);
+    Ok(parsed.is_ok_and(|(parsed, _)| parsed.entries == section.entries))
+}
+
+/// Looks into a file; `None` when it is larger or shorter than what is looked for.
+fn with_file<T>(
+    directory: &Directory,
+    name: &str,
+    look: impl FnOnce(&dyn StorageFile) -> io::Result<T>,
+) -> Result<Option<T>> {
+    let path = directory.join(name);
+    let file = directory.storage.open(&path, OpenMode::Read);
+    match file.and_then(|file| look(file.as_ref())) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Ok(None),
+        Err(error) => Err(Error::io("read", &path, error)),
+    }
+}
+
+fn remove_all(directory: &Directory, files: &[(FileRole, String)]) -> Result<()> {
+    for (_, name) in files {
+        let path = directory.join(name);
+        directory.storage.remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
+    }
+    Ok(())
+}
+
+/// Takes files away, so that after a crash none of them is there beside the lack of what goes after them.
+fn remove_durably(directory: &Directory, files: &[(FileRole, String)]) -> Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    remove_all(directory, files)?;
+    let sync = directory.storage.sync_dir(&directory.path);
+    sync.map_err(|error| Error::io("sync directory", &directory.path, error))
+}
