@@ -71,7 +71,7 @@ impl RepositoryFiles {
         Err(not_a_repository(path, reason))
     }
 
-    /// Refuses a repository that is written in place where a name of it is a symbolic link: what it leads to is elsewhere, and
+    /// W-13: refuses a repository that is written in place where a name of it is a symbolic link: what it leads to is elsewhere, and
     /// would be changed there.
     pub fn need_no_links(&self) -> Result<()> {
         let linked = |path: &Path| Ok::<_, Error>(self.ties(path)? == Ties::Link);
@@ -96,7 +96,7 @@ impl RepositoryFiles {
         Ok(None)
     }
 
-    /// Refuses a repository that is not to be written in place: what is written there would show elsewhere too.
+    /// W-13: refuses a repository that is not to be written in place: what is written there would show elsewhere too.
     pub fn need_own(&self) -> Result<()> {
         self.need_no_links()?;
         let Some((path, count)) = self.shared()? else { return Ok(()) };

@@ -144,7 +144,7 @@ fn install(
         Found::Missing | Found::Repository(_) => return Err(target::changed(&directory)),
     };
     fresh::unmark(&directory);
-    // What is written into a file of several names would show under each: the old files are left as they are.
+    // W-13: what is written into a file of several names would show under each: the old files are left as they are.
     let current = match files.shared()? {
         None => next::healthy(&directory, options, observer)?,
         Some(_) => None,
