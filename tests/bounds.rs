@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use cimrepo::base::corruption::CorruptionCode;
-use cimrepo::base::limits::MAX_MAPPING_BYTES;
+use cimrepo::base::limits::MAX_LOGICAL_PAGES;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::repository::{OpenOptions, Repository};
 use cimrepo::storage::sim::{Fault, FaultPlan, SimStorage};
@@ -72,10 +72,9 @@ fn heads_without_end() -> Files {
     set_word(&mut version, 0, 1);
     files.insert("MAPPING.VER".to_owned(), version);
     edit_mapping(&mut files, "MAPPING1.MAP", |mapping| {
-        let room = usize::try_from(MAX_MAPPING_BYTES).unwrap() - 4 * mapping.index.entries.len() - 4_096;
         let section = &mut mapping.objects;
         (section.physical_pages, section.free) = (2, Vec::new());
-        section.entries.resize(room / 4, Default::default());
+        section.entries.resize(usize::try_from(MAX_LOGICAL_PAGES).unwrap(), Default::default());
         for (page, entry) in section.entries.iter_mut().enumerate() {
             let is_gap = page % 524_288 == 524_287;
             entry.physical = (!is_gap).then(|| physical(stored(page.min(1))));

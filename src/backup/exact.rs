@@ -1,127 +1,290 @@
-//! Restoring a forensic backup byte for byte: what belongs into the files besides the mapped pages.
+//! The files that a forensic backup holds, byte for byte, as a directory to read: what a restore of it writes, and what it has
+//! to be checked as. Which generation counts is for the rules of recovery to say, not for the backup.
 
-use crate::base::error::{BackupFault, Result};
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::base::error::{BackupFault, Error, Result};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::site::FileRole;
-use crate::format::backup_file::{BackupFlags, ChunkKind};
-use crate::format::mapping::{Mapping, MappingSection};
-use crate::pager::fresh::FreshRepository;
+use crate::base::{narrow, widen};
+use crate::format::backup_file::ChunkKind;
+use crate::format::manifest::{NO_FILE, PageState};
+use crate::pager::source::PageSource;
+use crate::repository::OpenOptions;
+use crate::storage::{DirEntry, Directory, EntryKind, LockGuard, OpenMode, Storage, StorageFile};
 
+use super::link::Link;
 use super::pages::split_pages;
-use super::read::Backup;
+use super::read::{Backup, Chain};
 
-/// Files with their whole content, in the order in which they are written.
-pub(crate) type SmallFiles = Vec<(FileRole, Vec<u8>)>;
+/// A small file with its whole content.
+pub(crate) type SmallFile = (FileRole, Vec<u8>);
+
+/// The files of a forensic backup.
+#[derive(Debug, Clone)]
+pub(crate) struct ExactFiles {
+    chain: Arc<Chain>,
+    /// Of both spaces, where there is such a file.
+    data: [Option<Arc<DataLayout>>; 2],
+    /// The small files, each with its chunk; the mapping of the generation in the backup comes first, then the file that says
+    /// it is the one: an interrupted restore shows no older generation.
+    small: Vec<(FileRole, usize)>,
+}
+
+/// What a data file is made of.
+#[derive(Debug)]
+pub(crate) struct DataLayout {
+    space: Space,
+    /// By physical page.
+    pages: Vec<Held>,
+    /// The chunk with the bytes behind the last whole page.
+    tail: Option<usize>,
+    length: u64,
+}
+
+/// Where a physical page is held.
+#[derive(Debug, Clone, Copy)]
+enum Held {
+    /// As this logical page.
+    Mapped(LogicalPage),
+    /// As a free page: number of the chunk, and within it.
+    Free(u32, u32),
+}
 
 impl Backup {
-    /// The small files of a forensic backup as they were; `None` for another backup. The mapping of the generation in the
-    /// backup comes first, then the file that says it is the one: an interrupted restore shows no older generation.
-    pub(crate) fn forensic_files(&self) -> Result<Option<SmallFiles>> {
-        if !self.header().flags.contains(BackupFlags::FORENSIC) {
+    /// The files of a forensic backup; `None` for another backup. Fails when they are not wholly there.
+    pub(crate) fn exact_files(&self) -> Result<Option<ExactFiles>> {
+        let top = &self.chain().top;
+        if !top.is_forensic() {
             return Ok(None);
         }
-        let top = &self.chain().top;
-        let mut files = Vec::new();
+        let mut small: Vec<(FileRole, usize)> = Vec::new();
         // The first file is the mapping of the generation, which stands among the others again, as it was.
         let chunks = top.manifest.chunks.iter().enumerate();
-        let mut small = chunks.filter_map(|(number, entry)| match entry.header.kind {
-            ChunkKind::File(role) => Some((number, role)),
+        let mut files = chunks.filter_map(|(number, entry)| match entry.header.kind {
+            ChunkKind::File(role) => Some((role, number)),
             _ => None,
         });
-        let current = small.next().map(|(_, role)| role);
-        for (number, role) in small {
-            files.push((role, top.chunk(number)?.to_vec()));
-        }
-        files.sort_by_key(|(role, _)| (Some(*role) != current, *role != FileRole::MappingVersion));
-        Ok(Some(files))
-    }
-
-    /// Writes the free pages and the ends of the data files; gives the number of pages.
-    pub(crate) fn write_forensic(&self, files: &FreshRepository) -> Result<u64> {
-        let top = &self.chain().top;
-        let mut written = 0;
-        for (number, entry) in top.manifest.chunks.iter().enumerate() {
-            match entry.header.kind {
-                ChunkKind::FreePages(space) => {
-                    let raw = top.chunk(number)?;
-                    let Some((pages, numbers)) = split_pages(&entry.header, &raw) else { continue };
-                    let contents = pages.chunks_exact(PAGE_SIZE);
-                    for (physical, page) in numbers.into_iter().filter_map(PhysicalPage::new).zip(contents) {
-                        files.write_pages(space, physical, page)?;
-                        written += 1;
-                    }
-                }
-                ChunkKind::Tail(space) => {
-                    let raw = top.chunk(number)?;
-                    let length = self.manifest().space(space).file_length;
-                    files.write_tail(space, length.saturating_sub(raw.len() as u64), &raw)?;
-                }
-                ChunkKind::Pages(_) | ChunkKind::File(_) => {}
-            }
-        }
-        for space in Space::ALL {
-            files.set_len(space, self.manifest().space(space).file_length)?;
-        }
-        Ok(written)
-    }
-
-    /// What a forensic backup restores is what was verified: its files hold the mapping, every physical page is mapped or
-    /// listed as free, and the lengths are theirs.
-    pub(crate) fn check_exact(&self) -> Result<()> {
-        if !self.header().flags.contains(BackupFlags::FORENSIC) {
-            return Ok(());
-        }
-        let is_right =
-            self.is_extent_right(Space::Objects)? && self.is_extent_right(Space::Index)? && self.has_mapping()?;
-        let text = "the files that it restores are not those of its pages";
-        if is_right { Ok(()) } else { Err(self.chain().top.fault(BackupFault::Structure(text.to_owned()))) }
+        let current = files.next().map(|(role, _)| role);
+        small.extend(files);
+        small.sort_by_key(|(role, _)| (Some(*role) != current, *role != FileRole::MappingVersion));
+        let data = [self.layout(Space::Objects)?, self.layout(Space::Index)?];
+        Ok(Some(ExactFiles { chain: self.chain().clone(), data, small }))
     }
 
     /// Mapped pages, free pages and the end fill a data file without gap or overlap.
-    fn is_extent_right(&self, space: Space) -> Result<bool> {
+    fn layout(&self, space: Space) -> Result<Option<Arc<DataLayout>>> {
         let top = &self.chain().top;
         let manifest = top.manifest.space(space);
-        let mapping = self.snapshot();
-        let is_there = |page: LogicalPage| manifest.page(page).digest().is_some();
-        let mapped = mapping.mapping().section(space).mapped().filter(|(page, ..)| is_there(*page));
-        let mut physical: Vec<u32> = mapped.map(|(_, physical, _)| physical.get()).collect();
-        // That two logical pages share a place is for the verification of the repository to say.
-        physical.sort_unstable();
-        physical.dedup();
-        let mut length = 0;
+        if manifest.file_length == NO_FILE {
+            return Ok(None);
+        }
+        let is_own = |page| matches!(manifest.page(page), PageState::Included(_) | PageState::InBase(_));
+        let snapshot = self.snapshot();
+        let mapped = snapshot.mapping().section(space).mapped().filter(|(page, ..)| is_own(*page));
+        let mut pages: Vec<(u32, Held)> =
+            mapped.map(|(page, physical, _)| (physical.get(), Held::Mapped(page))).collect();
+        let (mut tail, mut length) = (None, 0);
         for (number, entry) in top.manifest.chunks.iter().enumerate() {
             if entry.header.kind == ChunkKind::FreePages(space) {
-                let raw = top.chunk(number)?;
-                physical.extend(split_pages(&entry.header, &raw).map(|(_, numbers)| numbers).unwrap_or_default());
+                let numbers = split_pages(&entry.header, &top.chunk(number)?).map(|(_, numbers)| numbers);
+                let free = numbers.unwrap_or_default().into_iter().zip(0..);
+                pages.extend(free.map(|(page, slot)| (page, Held::Free(narrow(number), slot))));
             } else if entry.header.kind == ChunkKind::Tail(space) {
-                length += entry.header.raw_len();
+                (tail, length) = (Some(number), entry.header.raw_len());
             }
         }
-        physical.sort_unstable();
-        length += physical.len() as u64 * PAGE_SIZE as u64;
-        Ok(length == manifest.file_length && (0..).zip(&physical).all(|(number, page)| number == *page))
+        pages.sort_unstable_by_key(|(page, _)| *page);
+        length += pages.len() as u64 * PAGE_SIZE as u64;
+        if length != manifest.file_length || !(0..).zip(&pages).all(|(number, (page, _))| number == *page) {
+            return Err(not_right(top, &format!("its pages do not make up {}", FileRole::data(space))));
+        }
+        let pages = pages.into_iter().map(|(_, held)| held).collect();
+        Ok(Some(Arc::new(DataLayout { space, pages, tail, length })))
     }
 
-    /// The mapping of the generation is among the files, or the pair of single maps that make it up.
-    fn has_mapping(&self) -> Result<bool> {
-        let (snapshot, dialect) = (self.snapshot(), self.header().dialect);
-        let sections = |mapping: &Mapping| (mapping.objects.entries.clone(), mapping.index.entries.clone());
-        let mut singles = Vec::new();
-        for (role, bytes) in self.forensic_files()?.unwrap_or_default() {
-            match role {
-                FileRole::Mapping(_) => {
-                    let parsed = Mapping::parse(&bytes, dialect, role);
-                    if parsed.is_ok_and(|parsed| sections(&parsed.mapping) == sections(snapshot.mapping())) {
-                        return Ok(true);
-                    }
-                }
-                FileRole::ObjectsMap | FileRole::IndexMap => {
-                    singles.extend(MappingSection::parse_single(&bytes, role).map(|(section, _)| section.entries));
-                }
-                _ => {}
+    /// What a forensic backup restores is what was verified: all bytes of its files are there, and of the generations among
+    /// them recovery chooses the one in the backup.
+    pub(crate) fn check_exact(&self) -> Result<()> {
+        let Some(files) = self.exact_files()? else { return Ok(()) };
+        let top = &self.chain().top;
+        let directory = Directory::new(Arc::new(files), ".");
+        match OpenOptions::new().open_in(&directory) {
+            Ok(opened) if opened.snapshot().mapping() == self.snapshot().mapping() => Ok(()),
+            Ok(opened) => {
+                let generation = opened.snapshot().mapping().generation();
+                let text =
+                    format!("of the files in it generation {generation} is the current one, and not what it says");
+                Err(not_right(top, &text))
+            }
+            Err(error @ Error::NotARepository { .. }) => Err(not_right(top, &error.to_string())),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn not_right(top: &Link, text: &str) -> Error {
+    top.fault(BackupFault::Structure(text.to_owned()))
+}
+
+impl ExactFiles {
+    /// The small files in the order in which they get their names, one at a time.
+    pub(crate) fn small_files(&self) -> impl Iterator<Item = Result<SmallFile>> {
+        self.small.iter().map(|&(role, chunk)| Ok((role, self.chain.top.chunk(chunk)?.to_vec())))
+    }
+
+    /// A data file, if there is one.
+    pub(crate) fn data(&self, space: Space) -> Option<&Arc<DataLayout>> {
+        let [objects, index] = &self.data;
+        if space == Space::Objects { objects.as_ref() } else { index.as_ref() }
+    }
+
+    /// Reads a physical page of a data file; one behind the end is zeros.
+    pub(crate) fn read_page(&self, layout: &DataLayout, page: PhysicalPage, into: &mut PageBytes) -> Result<()> {
+        match layout.pages.get(page.index()) {
+            Some(Held::Mapped(logical)) => self.chain.read(layout.space, *logical, page, into),
+            Some(Held::Free(chunk, slot)) => {
+                let (chunk, slot) = (widen(*chunk), widen(*slot));
+                let found = self.chain.top.page_in(chunk, slot, into)?;
+                found.ok_or_else(|| not_right(&self.chain.top, &format!("chunk {chunk} is too short")))
+            }
+            None => {
+                into.fill(0);
+                Ok(())
             }
         }
-        let (objects, index) = sections(snapshot.mapping());
-        Ok(singles == [objects, index])
+    }
+
+    /// The bytes behind the last whole page of a data file, and where they lie.
+    pub(crate) fn tail(&self, layout: &DataLayout) -> Result<(u64, Vec<u8>)> {
+        let bytes = layout.tail.map(|chunk| self.chain.top.chunk(chunk)).transpose()?;
+        Ok((u64::from(layout.page_count()) * PAGE_SIZE as u64, bytes.map(|bytes| bytes.to_vec()).unwrap_or_default()))
+    }
+
+    /// What a name stands for.
+    fn find(&self, path: &Path) -> Option<(FileRole, Option<usize>)> {
+        let role = FileRole::from_file_name(path.file_name()?.to_str()?)?;
+        let small = self.small.iter().find(|(small, _)| *small == role).map(|(_, chunk)| *chunk);
+        let is_data = Space::ALL.into_iter().any(|space| FileRole::data(space) == role && self.data(space).is_some());
+        (small.is_some() || is_data).then_some((role, small))
+    }
+}
+
+impl DataLayout {
+    /// Whole pages of the file.
+    pub(crate) fn page_count(&self) -> u32 {
+        narrow(self.pages.len())
+    }
+}
+
+fn read_only<T>() -> io::Result<T> {
+    Err(io::ErrorKind::ReadOnlyFilesystem.into())
+}
+
+impl Storage for ExactFiles {
+    fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
+        if path == Path::new(".") {
+            return Ok(Some(EntryKind::Directory));
+        }
+        Ok(self.find(path).map(|_| EntryKind::File))
+    }
+
+    fn read_dir(&self, _: &Path) -> io::Result<Vec<DirEntry>> {
+        let there = FileRole::REPOSITORY.into_iter().filter(|role| self.find(Path::new(role.file_name())).is_some());
+        Ok(there.map(|role| DirEntry { name: role.file_name().to_owned(), kind: EntryKind::File }).collect())
+    }
+
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {
+        if mode != OpenMode::Read {
+            return read_only();
+        }
+        let failed = io::Error::other::<Error>;
+        match self.find(path) {
+            None => Err(io::ErrorKind::NotFound.into()),
+            Some((_, Some(chunk))) => {
+                let bytes = self.chain.top.chunk(chunk).map_err(failed)?.to_vec();
+                Ok(Box::new(OpenFile { files: self.clone(), bytes, data: None }))
+            }
+            Some((role, None)) => {
+                let space = if role == FileRole::Objects { Space::Objects } else { Space::Index };
+                let layout = self.data(space).cloned().ok_or(io::ErrorKind::NotFound)?;
+                let (_, bytes) = self.tail(&layout).map_err(failed)?;
+                Ok(Box::new(OpenFile { files: self.clone(), bytes, data: Some(layout) }))
+            }
+        }
+    }
+
+    fn create_dir(&self, _: &Path) -> io::Result<()> {
+        read_only()
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        read_only()
+    }
+
+    fn remove_file(&self, _: &Path) -> io::Result<()> {
+        read_only()
+    }
+
+    fn remove_dir(&self, _: &Path) -> io::Result<()> {
+        read_only()
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        read_only()
+    }
+
+    fn lock(&self, _: &Path, _: &str) -> io::Result<Box<dyn LockGuard>> {
+        read_only()
+    }
+}
+
+/// A file of a forensic backup, open: all bytes of a small one; of a data file those behind its last whole page.
+#[derive(Debug)]
+struct OpenFile {
+    files: ExactFiles,
+    bytes: Vec<u8>,
+    data: Option<Arc<DataLayout>>,
+}
+
+impl StorageFile for OpenFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.data.as_ref().map_or(self.bytes.len() as u64, |layout| layout.length))
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let number = u32::try_from(offset / PAGE_SIZE as u64).unwrap_or(u32::MAX);
+        let whole = self.data.as_ref().filter(|layout| number < layout.page_count());
+        let mut page = [0; PAGE_SIZE];
+        let (bytes, start) = match (whole, PhysicalPage::new(number)) {
+            (Some(layout), Some(physical)) => {
+                self.files.read_page(layout, physical, &mut page).map_err(io::Error::other::<Error>)?;
+                (&page[..], offset % PAGE_SIZE as u64)
+            }
+            _ => {
+                let pages = self.data.as_ref().map_or(0, |layout| u64::from(layout.page_count()));
+                (&self.bytes[..], offset.saturating_sub(pages * PAGE_SIZE as u64))
+            }
+        };
+        let rest = usize::try_from(start).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
+        let count = rest.len().min(buf.len());
+        if let (Some(target), Some(source)) = (buf.get_mut(..count), rest.get(..count)) {
+            target.copy_from_slice(source);
+        }
+        Ok(count)
+    }
+
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<usize> {
+        read_only()
+    }
+
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        read_only()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        read_only()
     }
 }

@@ -3,28 +3,52 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::base::error::{BackupFault, Error, Result};
-use crate::base::limits::{MAX_CHUNK_BYTES, MAX_MANIFEST_BYTES, MAX_MAPPING_BYTES};
+use crate::base::limits::{MAX_CHUNK_PAGES, MAX_MANIFEST_BYTES, MAX_MAPPING_BYTES};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
+use crate::base::site::FileRole;
 use crate::base::widen;
 use crate::format::backup_file::{
     BackupFlags, CHUNK_HEADER_SIZE, ChunkHeader, ChunkKind, Digest, HEADER_SIZE, Header, TRAILER_SIZE, Trailer,
 };
 use crate::format::checksum::crc32;
-use crate::format::manifest::{ChunkEntry, Manifest, PageState};
+use crate::format::manifest::{ChunkEntry, Manifest, NO_FILE, PageState, SpaceManifest};
 use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_exact_at};
 
 use super::codec::{Payload, unpack};
 use super::identity::{digest, seal};
 use super::pages::split_pages;
 
-/// Unpacked chunks that are kept in memory, in bytes.
+/// Unpacked chunks of a chain that are kept in memory, in bytes.
 const CHUNK_CACHE_BYTES: u64 = 64 << 20;
+
+/// Unpacked chunks, of all files of a chain together.
+#[derive(Debug)]
+pub(crate) struct ChunkCache {
+    chunks: Cache<(usize, usize), Arc<Payload>, ByBytes>,
+    links: AtomicUsize,
+}
+
+impl ChunkCache {
+    pub(crate) fn new() -> Arc<Self> {
+        let chunks = Cache::with_weighter(256, CHUNK_CACHE_BYTES, ByBytes);
+        Arc::new(Self { chunks, links: AtomicUsize::new(0) })
+    }
+}
+
+#[derive(Debug, Clone)]
+struct ByBytes;
+
+impl Weighter<(usize, usize), Arc<Payload>> for ByBytes {
+    fn weight(&self, _: &(usize, usize), chunk: &Arc<Payload>) -> u64 {
+        chunk.len() as u64 + 1
+    }
+}
 
 /// One file of a chain of backups.
 #[derive(Debug)]
@@ -35,24 +59,16 @@ pub(crate) struct Link {
     pub header: Header,
     pub seal: Digest,
     pub manifest: Manifest,
-    /// By space: the included pages in ascending order, each with its chunk and its place in it.
-    places: [BTreeMap<LogicalPage, (usize, usize)>; 2],
-    cache: Cache<usize, Arc<Payload>, ByBytes>,
+    places: Places,
+    cache: Arc<ChunkCache>,
+    /// What the cache knows the file by.
+    number: usize,
     /// Chunks that were read and found right.
     checked: Vec<AtomicBool>,
 }
 
-#[derive(Debug, Clone)]
-struct ByBytes;
-
-impl Weighter<usize, Arc<Payload>> for ByBytes {
-    fn weight(&self, _: &usize, chunk: &Arc<Payload>) -> u64 {
-        chunk.len() as u64 + 1
-    }
-}
-
 impl Link {
-    pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path) -> Result<Self> {
+    pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, cache: &Arc<ChunkCache>) -> Result<Self> {
         let failed = |action| move |error| Error::io(action, path, error);
         // To open a pipe would be to wait for whoever writes to it.
         if storage.kind(path).map_err(failed("open"))?.is_some_and(|kind| kind != EntryKind::File) {
@@ -80,12 +96,25 @@ impl Link {
         }
         let manifest = Manifest::parse(&manifest_bytes)
             .ok_or_else(|| fault(BackupFault::Structure("its manifest cannot be read".to_owned())))?;
-        let places =
-            places(&header, &manifest, trailer.manifest_offset).map_err(|text| fault(BackupFault::Structure(text)))?;
+        let structure = |text| fault(BackupFault::Structure(text));
+        check_kinds(&header, &manifest).map_err(structure)?;
+        let places = Places::find(&header, &manifest, trailer.manifest_offset).map_err(structure)?;
         let checked = manifest.chunks.iter().map(|_| AtomicBool::new(false)).collect();
-        let cache = Cache::with_weighter(256, CHUNK_CACHE_BYTES, ByBytes);
+        let (cache, number) = (cache.clone(), cache.links.fetch_add(1, Ordering::Relaxed));
         let path = path.to_owned();
-        Ok(Self { path, file, length, header, seal: trailer.seal, manifest, places, cache, checked })
+        Ok(Self { path, file, length, header, seal: trailer.seal, manifest, places, cache, number, checked })
+    }
+
+    /// Gives back what is known of pages that are not in this file: of a base nobody asks for it, once what is based on it
+    /// was held against it. A manifest of a few bytes may list hundreds of thousands.
+    pub(crate) fn forget_pages(&mut self) {
+        for space in &mut self.manifest.spaces {
+            space.pages = Vec::new();
+        }
+    }
+
+    pub(crate) fn is_forensic(&self) -> bool {
+        self.header.flags.contains(BackupFlags::FORENSIC)
     }
 
     pub(crate) fn fault(&self, fault: BackupFault) -> Error {
@@ -108,7 +137,7 @@ impl Link {
 
     /// The payload of a chunk, unpacked and checked. A thread that wants what another is reading waits for it.
     pub(crate) fn chunk(&self, number: usize) -> Result<Arc<Payload>> {
-        self.cache.get_or_insert_with(&number, || self.load(number))
+        self.cache.chunks.get_or_insert_with(&(self.number, number), || self.load(number))
     }
 
     fn load(&self, number: usize) -> Result<Arc<Payload>> {
@@ -154,12 +183,9 @@ impl Link {
         }
         let Some((pages, numbers)) = split_pages(header, raw) else { return false };
         let ChunkKind::Pages(space) = header.kind else { return digest(pages) == entry.digest };
-        let [objects, index] = &self.places;
-        let places = if space == Space::Objects { objects } else { index };
         numbers.iter().zip(pages.chunks_exact(PAGE_SIZE)).enumerate().all(|(slot, (&page, bytes))| {
-            let Some(page) = LogicalPage::new(page) else { return false };
-            let state = self.manifest.space(space).page(page);
-            places.get(&page) == Some(&(number, slot)) && state.digest() == Some(&digest(bytes))
+            let place = LogicalPage::new(page).and_then(|page| self.places.of(space).get(&page));
+            place == Some(&Place { chunk: number, slot, digest: digest(bytes) })
         })
     }
 
@@ -173,19 +199,31 @@ impl Link {
         Ok(())
     }
 
+    /// Whether the file holds a page itself.
+    pub(crate) fn holds(&self, space: Space, page: LogicalPage) -> bool {
+        self.places.of(space).contains_key(&page)
+    }
+
+    /// The page that a page is the same as; itself, unless the manifest says otherwise.
+    pub(crate) fn original(&self, space: Space, page: LogicalPage) -> LogicalPage {
+        self.places.same(space).get(&page).copied().unwrap_or(page)
+    }
+
     pub(crate) fn read_page(&self, space: Space, page: LogicalPage, into: &mut PageBytes) -> Result<()> {
-        let [objects, index] = &self.places;
-        let places = if space == Space::Objects { objects } else { index };
-        let Some(&(chunk, slot)) = places.get(&page) else {
+        let Some(&Place { chunk, slot, .. }) = self.places.of(space).get(&page) else {
             return Err(self.fault(BackupFault::Structure(format!("{space} page {page} is not in it"))));
         };
+        match self.page_in(chunk, slot, into)? {
+            Some(()) => Ok(()),
+            None => Err(self.fault(BackupFault::Structure(format!("chunk {chunk} is too short")))),
+        }
+    }
+
+    /// A page by its place in a chunk; `None` when the chunk ends before it.
+    pub(crate) fn page_in(&self, chunk: usize, slot: usize, into: &mut PageBytes) -> Result<Option<()>> {
         let raw = self.chunk(chunk)?;
         let start = slot * PAGE_SIZE;
-        match raw.get(start..start + PAGE_SIZE) {
-            Some(bytes) => into.copy_from_slice(bytes),
-            None => return Err(self.fault(BackupFault::Structure(format!("chunk {chunk} is too short")))),
-        }
-        Ok(())
+        Ok(raw.get(start..start + PAGE_SIZE).map(|bytes| into.copy_from_slice(bytes)))
     }
 }
 
@@ -201,55 +239,144 @@ fn check_extent(trailer: &Trailer, trailer_at: u64) -> Result<(), BackupFault> {
     Ok(())
 }
 
-type Places = [BTreeMap<LogicalPage, (usize, usize)>; 2];
+/// Where a page lies, and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    chunk: usize,
+    /// Number within the chunk.
+    slot: usize,
+    digest: Digest,
+}
 
-/// Finds the place of each included page, and checks that chunks and pages agree in number, order and extent.
-fn places(header: &Header, manifest: &Manifest, manifest_offset: u64) -> Result<Places, String> {
-    let mut places = Places::default();
-    let mut included = Space::ALL.map(|space| {
-        let pages = (0..).zip(&manifest.space(space).pages);
-        pages
-            .filter(|(_, state)| matches!(state, PageState::Included(_)))
-            .filter_map(|(page, _)| LogicalPage::new(page))
-    });
-    let mut end = HEADER_SIZE as u64;
-    for (number, chunk) in manifest.chunks.iter().enumerate() {
-        if chunk.offset != end {
-            return Err(format!("chunk {number} is not where the one before it ends"));
-        }
-        end = end.saturating_add(CHUNK_HEADER_SIZE as u64 + u64::from(chunk.header.stored));
-        check_chunk(&chunk.header).ok_or_else(|| format!("chunk {number} has impossible sizes"))?;
-        let ChunkKind::Pages(space) = chunk.header.kind else { continue };
-        let ([objects, index], [in_objects, in_index]) = (&mut places, &mut included);
-        let (places, pages) = if space == Space::Objects { (objects, in_objects) } else { (index, in_index) };
-        let mut last = None;
-        for slot in 0..widen(chunk.header.count) {
-            let page = pages.next().ok_or_else(|| format!("chunk {number} has more pages than the manifest"))?;
-            if slot == 0 && page.get() != chunk.header.first {
-                return Err(format!("chunk {number} begins with another page than the manifest says"));
+/// The pages in a file, and those that are the same as one of them or of a base, by space.
+#[derive(Debug, Default)]
+struct Places {
+    own: [BTreeMap<LogicalPage, Place>; 2],
+    same: [BTreeMap<LogicalPage, LogicalPage>; 2],
+}
+
+/// What belongs to a space, of both.
+fn of_space<T>([objects, index]: &[T; 2], space: Space) -> &T {
+    if space == Space::Objects { objects } else { index }
+}
+
+impl Places {
+    fn of(&self, space: Space) -> &BTreeMap<LogicalPage, Place> {
+        of_space(&self.own, space)
+    }
+
+    fn same(&self, space: Space) -> &BTreeMap<LogicalPage, LogicalPage> {
+        of_space(&self.same, space)
+    }
+
+    /// Finds the place of each included page, and checks that chunks and pages agree in number, order and extent.
+    fn find(header: &Header, manifest: &Manifest, manifest_offset: u64) -> Result<Self, String> {
+        let mut places = Self { same: Space::ALL.map(|space| same_pages(manifest.space(space))), ..Self::default() };
+        let mut included = Space::ALL.map(|space| included_pages(manifest.space(space)));
+        let mut end = HEADER_SIZE as u64;
+        for (number, chunk) in manifest.chunks.iter().enumerate() {
+            if chunk.offset != end {
+                return Err(format!("chunk {number} is not where the one before it ends"));
             }
-            places.insert(page, (number, slot));
-            last = Some(page.get());
+            end = end.saturating_add(CHUNK_HEADER_SIZE as u64 + u64::from(chunk.header.stored));
+            check_chunk(&chunk.header).ok_or_else(|| format!("chunk {number} has impossible sizes"))?;
+            let ChunkKind::Pages(space) = chunk.header.kind else { continue };
+            let ([objects, index], [in_objects, in_index]) = (&mut places.own, &mut included);
+            let (places, pages) = if space == Space::Objects { (objects, in_objects) } else { (index, in_index) };
+            take_pages(number, &chunk.header, pages, places)?;
         }
-        if last != Some(chunk.header.last) {
-            return Err(format!("chunk {number} ends with another page than the manifest says"));
+        if end != manifest_offset || included.iter_mut().any(|pages| pages.next().is_some()) {
+            return Err("the chunks do not hold what the manifest lists".to_owned());
+        }
+        let mut states = manifest.spaces.iter().flat_map(|space| &space.pages);
+        let needs_base = states.any(|page| matches!(page, PageState::InBase(_)));
+        if needs_base && !header.flags.contains(BackupFlags::INCREMENTAL) {
+            return Err("pages are missing that no base holds".to_owned());
+        }
+        Ok(places)
+    }
+}
+
+fn included_pages(space: &SpaceManifest) -> impl Iterator<Item = (LogicalPage, Digest)> {
+    (0..).zip(&space.pages).filter_map(|(page, state)| match state {
+        PageState::Included(digest) => Some((LogicalPage::new(page)?, *digest)),
+        _ => None,
+    })
+}
+
+fn same_pages(space: &SpaceManifest) -> BTreeMap<LogicalPage, LogicalPage> {
+    let states = (0..).zip(&space.pages);
+    let same = states.filter_map(|(page, state)| match state {
+        PageState::Same(as_page, _) => Some((LogicalPage::new(page)?, *as_page)),
+        _ => None,
+    });
+    same.collect()
+}
+
+/// The next pages lie in a chunk.
+fn take_pages(
+    chunk: usize,
+    header: &ChunkHeader,
+    pages: &mut impl Iterator<Item = (LogicalPage, Digest)>,
+    places: &mut BTreeMap<LogicalPage, Place>,
+) -> Result<(), String> {
+    let mut last = None;
+    for slot in 0..widen(header.count) {
+        let (page, digest) = pages.next().ok_or_else(|| format!("chunk {chunk} has more pages than the manifest"))?;
+        if slot == 0 && page.get() != header.first {
+            return Err(format!("chunk {chunk} begins with another page than the manifest says"));
+        }
+        places.insert(page, Place { chunk, slot, digest });
+        last = Some(page.get());
+    }
+    if last != Some(header.last) {
+        return Err(format!("chunk {chunk} ends with another page than the manifest says"));
+    }
+    Ok(())
+}
+
+/// The chunks are such as a backup of its kind has: one mapping; in a forensic one each file once besides, and what belongs
+/// to a data file where there is one.
+fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
+    let is_forensic = header.flags.contains(BackupFlags::FORENSIC);
+    let mut seen = Vec::new();
+    let mut files = 0;
+    for (number, chunk) in manifest.chunks.iter().enumerate() {
+        let kind = chunk.header.kind;
+        let is_right = match kind {
+            ChunkKind::Pages(_) => true,
+            // The mapping of the generation. Among the files of a forensic backup it stands again.
+            ChunkKind::File(role) if files == 0 => matches!(role, FileRole::Mapping(_)),
+            ChunkKind::File(_) => is_forensic && !seen.contains(&kind),
+            ChunkKind::FreePages(space) => is_forensic && manifest.space(space).file_length != NO_FILE,
+            ChunkKind::Tail(space) => {
+                let has_file = is_forensic && manifest.space(space).file_length != NO_FILE;
+                has_file && !seen.contains(&kind) && widen(chunk.header.count) < PAGE_SIZE
+            }
+        };
+        if !is_right {
+            return Err(format!("chunk {number} is of a kind that does not belong there"));
+        }
+        match kind {
+            ChunkKind::File(_) if files == 0 => files = 1,
+            ChunkKind::File(_) | ChunkKind::Tail(_) => seen.push(kind),
+            ChunkKind::Pages(_) | ChunkKind::FreePages(_) => {}
         }
     }
-    if end != manifest_offset || included.iter_mut().any(|pages| pages.next().is_some()) {
-        return Err("the chunks do not hold what the manifest lists".to_owned());
+    let lengths = || manifest.spaces.iter().map(|space| space.file_length);
+    if files == 0 {
+        return Err("it holds no mapping".to_owned());
     }
-    let needs_base =
-        manifest.spaces.iter().flat_map(|space| &space.pages).any(|page| matches!(page, PageState::InBase(_)));
-    if needs_base && !header.flags.contains(BackupFlags::INCREMENTAL) {
-        return Err("pages are missing that no base holds".to_owned());
+    if !is_forensic && lengths().any(|length| length != 0) {
+        return Err("it gives lengths of files that only a forensic backup keeps".to_owned());
     }
-    Ok(places)
+    Ok(())
 }
 
 /// Sizes that a chunk can have.
 fn check_chunk(header: &ChunkHeader) -> Option<()> {
-    let limit = if header.kind.has_pages() { u64::from(MAX_CHUNK_BYTES) } else { MAX_MAPPING_BYTES };
-    let is_possible = header.raw_len() <= limit && u64::from(header.stored) <= header.raw_len();
+    let limit = if header.kind.has_pages() { MAX_CHUNK_PAGES.into() } else { MAX_MAPPING_BYTES };
+    let is_possible = u64::from(header.count) <= limit && u64::from(header.stored) <= header.raw_len();
     let has_content = !header.kind.has_pages() || header.count > 0;
     (is_possible && has_content).then_some(())
 }

@@ -10,6 +10,7 @@ mod link;
 mod pages;
 mod read;
 mod scrub;
+mod search;
 mod summary;
 mod target;
 mod verify;
@@ -19,9 +20,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 pub use codec::Compression;
+pub(crate) use exact::{DataLayout, ExactFiles};
 pub use read::{Backup, BackupInfo, OpenBackup};
 pub use verify::BackupReport;
-pub use write::{BackupSummary, backup, backup_in};
+pub use write::{BackupSummary, Damage, backup, backup_in};
 
 /// Pages in a chunk: 256 KiB of pages.
 const CHUNK_PAGES: usize = 32;

@@ -1,14 +1,17 @@
 //! The pages of a backup on their way in: read, checked, scrubbed, digested, and packed into chunks.
 
+use std::collections::BTreeMap;
+
 use parking_lot::Mutex;
 
 use crate::base::error::{Error, Result};
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::progress::Monitor;
 use crate::base::{narrow, widen};
 use crate::format::backup_file::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkKind, Digest};
 use crate::format::checksum::{crc32, sampled};
 use crate::format::manifest::Manifest;
+use crate::format::mapping::MappingSection;
 use crate::pager::image::Image;
 
 use super::codec::{Compression, pack};
@@ -69,11 +72,14 @@ pub(crate) struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    /// Splits all mapped pages into jobs.
+    /// Splits all mapped pages into jobs; a forensic backup takes those of one place once.
     pub(crate) fn jobs(&self) -> Vec<Job> {
         let mut jobs = Vec::new();
         for space in Space::ALL.into_iter().filter(|&space| self.image.has(space)) {
-            let pages: Vec<LogicalPage> = self.image.mapping().section(space).mapped().map(|(page, ..)| page).collect();
+            let section = self.image.mapping().section(space);
+            let same = if self.is_forensic { same_places(section) } else { BTreeMap::new() };
+            let pages = section.mapped().map(|(page, ..)| page).filter(|page| !same.contains_key(page));
+            let pages: Vec<LogicalPage> = pages.collect();
             jobs.extend(pages.chunks(super::CHUNK_PAGES).map(|pages| Job { space, pages: pages.to_vec() }));
         }
         jobs
@@ -121,6 +127,20 @@ impl Packer<'_> {
         }
         Ok((digest(&bytes[..]), sampled(bytes)))
     }
+}
+
+/// The logical pages that lie where a lower one lies, with that one: a mapping of two megabytes can put hundreds of thousands
+/// of them into one place, which a forensic backup holds once.
+pub(crate) fn same_places(section: &MappingSection) -> BTreeMap<LogicalPage, LogicalPage> {
+    let mut first: BTreeMap<PhysicalPage, LogicalPage> = BTreeMap::new();
+    let mut same = BTreeMap::new();
+    for (page, physical, _) in section.mapped() {
+        let lowest = *first.entry(physical).or_insert(page);
+        if lowest != page {
+            same.insert(page, lowest);
+        }
+    }
+    same
 }
 
 /// A chunk of numbered pages: header, and all bytes to write.

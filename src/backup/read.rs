@@ -1,23 +1,26 @@
 //! Opening a backup: its bases are found, and what they hold together is given out as a repository to read.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
-use crate::base::error::{BackupFault, Error, Result};
+use crate::base::error::{BackupFault, Result};
 use crate::base::limits::MAX_BACKUP_CHAIN;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
 use crate::format::backup_file::{BackupFlags, ChunkKind, Digest, HEADER_SIZE, Header};
-use crate::format::manifest::{Manifest, PageState, SpaceManifest};
+use crate::format::manifest::{Manifest, NO_FILE, PageState, SpaceManifest};
 use crate::format::mapping::{Mapping, MappingEntry};
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::pager::source::PageSource;
 use crate::repository::Snapshot;
-use crate::storage::{EntryKind, OpenMode, RealStorage, Storage, parent_of, read_exact_at};
+use crate::storage::{EntryKind, OpenMode, RealStorage, Storage, read_exact_at};
 
 use super::identity::content_identity;
-use super::link::Link;
+use super::link::{ChunkCache, Link};
+use super::pages::same_places;
+use super::search::Search;
 use super::write::chain_too_long;
 use super::{hex, uuid_text};
 
@@ -53,7 +56,8 @@ impl OpenBackup {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_in(&self, storage: &Arc<dyn Storage>, path: impl AsRef<Path>) -> Result<Backup> {
-        let top = Link::open(storage, path.as_ref())?;
+        let cache = ChunkCache::new();
+        let top = Link::open(storage, path.as_ref(), &cache)?;
         let mut bases: Vec<Link> = Vec::new();
         loop {
             let link = bases.last().unwrap_or(&top);
@@ -61,15 +65,17 @@ impl OpenBackup {
             if bases.len() + 1 >= MAX_BACKUP_CHAIN {
                 return Err(top.fault(chain_too_long()));
             }
-            let next = self.find_base(storage, link, &base)?;
-            if next.seal != base_seal {
-                let found = format!("{} is another backup of that identity", next.path.display());
-                return Err(link.fault(BackupFault::BaseWrong { base: uuid_text(&base), found }));
-            }
+            let next = self.search(storage, &cache).base_of(link, &base, &base_seal)?;
             link.check_against_base(&next)?;
+            bases.last_mut().into_iter().for_each(Link::forget_pages);
             bases.push(next);
         }
+        bases.last_mut().into_iter().for_each(Link::forget_pages);
         Backup::new(top, bases)
+    }
+
+    fn search<'s>(&'s self, storage: &'s Arc<dyn Storage>, cache: &'s Arc<ChunkCache>) -> Search<'s> {
+        Search { given: &self.bases, storage, cache }
     }
 
     /// The identity of a backup, if it is a file that begins like one.
@@ -79,57 +85,6 @@ impl OpenBackup {
         let mut bytes = [0; HEADER_SIZE];
         read_exact_at(file.as_ref(), 0, &mut bytes).ok()?;
         Some(Header::parse(&bytes).ok()?.identity)
-    }
-
-    /// The base of a link: among those given, under its old name, or anywhere beside the link.
-    fn find_base(&self, storage: &Arc<dyn Storage>, link: &Link, identity: &[u8; 16]) -> Result<Link> {
-        let is_base = |path: &Path| Self::identity_in(storage, path).as_ref() == Some(identity);
-        if let Some(path) = self.bases.iter().find(|path| is_base(path)) {
-            return Link::open(storage, path);
-        }
-        let directory = parent_of(&link.path);
-        let named = directory.join(&link.manifest.base_name);
-        let is_plain =
-            Path::new(&link.manifest.base_name).file_name().is_some_and(|name| *name == *link.manifest.base_name);
-        if is_plain && is_base(&named) {
-            return Link::open(storage, &named);
-        }
-        let mut files: Vec<PathBuf> = match storage.read_dir(directory) {
-            Ok(entries) => entries
-                .into_iter()
-                .filter(|entry| entry.kind == EntryKind::File)
-                .map(|entry| directory.join(entry.name))
-                .collect(),
-            Err(_) => Vec::new(),
-        };
-        files.sort();
-        if let Some(path) = files.iter().find(|path| is_base(path)) {
-            return Link::open(storage, path);
-        }
-        Err(self.no_base(storage, link, identity, &named))
-    }
-
-    fn no_base(&self, storage: &Arc<dyn Storage>, link: &Link, identity: &[u8; 16], named: &Path) -> Error {
-        let base = uuid_text(identity);
-        let candidate = self.bases.first().map(PathBuf::as_path).or_else(|| {
-            let there = !link.manifest.base_name.is_empty() && storage.kind(named).ok().flatten().is_some();
-            there.then_some(named)
-        });
-        match candidate {
-            Some(path) => {
-                let found = match Self::identity_in(storage, path) {
-                    Some(other) => format!("{} is {}", path.display(), uuid_text(&other)),
-                    None => format!("{} is no backup", path.display()),
-                };
-                link.fault(BackupFault::BaseWrong { base, found })
-            }
-            None => {
-                let name = &link.manifest.base_name;
-                let hint =
-                    format!("it was called {name} when this backup was made; put it beside this one, or name it");
-                link.fault(BackupFault::BaseMissing { base, hint })
-            }
-        }
     }
 }
 
@@ -180,26 +135,34 @@ impl Chain {
         std::iter::once(&self.top).chain(&self.bases)
     }
 
-    /// The link that holds a page.
-    fn holder(&self, space: Space, page: LogicalPage) -> Option<&Link> {
-        self.links().find(|link| matches!(link.manifest.space(space).page(page), PageState::Included(_)))
+    /// The link that holds a page, and the number that the page has there.
+    fn holder(&self, space: Space, mut page: LogicalPage) -> Option<(&Link, LogicalPage)> {
+        for link in self.links() {
+            page = link.original(space, page);
+            if link.holds(space, page) {
+                return Some((link, page));
+            }
+        }
+        None
     }
 }
 
 impl PageSource for Arc<Chain> {
     fn has(&self, space: Space) -> bool {
-        let manifest = self.top.manifest.space(space);
-        manifest.file_length > 0 || manifest.pages.iter().any(|page| page.digest().is_some())
+        // Any other backup is one of a repository that has both files.
+        !self.top.is_forensic() || self.top.manifest.space(space).file_length != NO_FILE
     }
 
     fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()> {
         match self.holder(space, page) {
-            Some(link) => link.read_page(space, page, into),
+            Some((link, page)) => link.read_page(space, page, into),
             // Such a page was let through when the backup was opened, so the data file ended before it.
             None => {
                 let site = Site::page(space, page).at_physical(Some(physical));
-                let length = self.top.manifest.space(space).file_length;
-                let detail = format!("the file had {length} bytes");
+                let detail = match self.top.manifest.space(space).file_length {
+                    NO_FILE => "there was no such file".to_owned(),
+                    length => format!("the file had {length} bytes"),
+                };
                 Err(Corruption::new(CorruptionCode::MappingBeyondFile, site, detail).into())
             }
         }
@@ -293,18 +256,31 @@ impl Backup {
 /// The mapping describes the pages that the manifest lists.
 fn check_mapping(mapping: &Mapping, top: &Link) -> Result<(), String> {
     for space in Space::ALL {
-        let entries = &mapping.section(space).entries;
+        let section = mapping.section(space);
         let SpaceManifest { pages, file_length } = top.manifest.space(space);
         // A forensic backup may lack pages: those behind the end of a data file that was cut or is missing.
-        let is_forensic = top.header.flags.contains(BackupFlags::FORENSIC);
-        let is_behind = |page: PhysicalPage| page.byte_offset() + PAGE_SIZE as u64 > *file_length;
+        let length = if *file_length == NO_FILE { 0 } else { *file_length };
+        let is_behind = |page: PhysicalPage| page.byte_offset() + PAGE_SIZE as u64 > length;
         let agree = |(entry, page): (&MappingEntry, &PageState)| match (entry.physical, page.digest()) {
-            (Some(physical), None) => is_forensic && is_behind(physical),
-            (physical, digest) => physical.is_some() == digest.is_some(),
+            (Some(physical), None) => top.is_forensic() && is_behind(physical),
+            (Some(physical), Some(_)) => !top.is_forensic() || !is_behind(physical),
+            (None, digest) => digest.is_none(),
         };
-        let agree = entries.len() == pages.len() && entries.iter().zip(pages).all(agree);
+        let agree = section.entries.len() == pages.len() && section.entries.iter().zip(pages).all(agree);
         if !agree {
             return Err(format!("its mapping and its manifest disagree about the {space} pages"));
+        }
+        let same = if top.is_forensic() { same_places(section) } else { BTreeMap::new() };
+        let is_same = |(page, state): (u32, &PageState)| {
+            let expected = LogicalPage::new(page).and_then(|page| same.get(&page));
+            match state {
+                PageState::Same(as_page, _) => expected == Some(as_page),
+                PageState::Unmapped => true,
+                PageState::Included(_) | PageState::InBase(_) => expected.is_none(),
+            }
+        };
+        if !(0..).zip(pages).all(is_same) {
+            return Err(format!("its mapping and its manifest disagree about which {space} pages are the same"));
         }
     }
     if (mapping.generation(), mapping.transaction()) != (top.header.generation, top.header.transaction) {

@@ -8,9 +8,13 @@ use std::sync::Arc;
 use crate::base::error::{Error, Result};
 use crate::base::random::random_u64;
 use crate::base::site::FileRole;
+use crate::format::backup_file::MAGIC;
 use crate::pager::journal::is_journal_name;
 use crate::pager::leftovers::is_own_name;
-use crate::storage::{EarlySync, EntryKind, OpenMode, Storage, StorageFile, parent_of, write_all_at};
+use crate::repository::lock::lock_file;
+use crate::storage::{
+    EarlySync, EntryKind, LockGuard, OpenMode, Storage, StorageFile, Ties, parent_of, read_exact_at, write_all_at,
+};
 
 /// A backup being written.
 #[derive(Debug)]
@@ -21,14 +25,23 @@ pub(crate) struct Target {
     file: Option<Arc<dyn StorageFile>>,
     written: u64,
     early_sync: EarlySync,
+    /// The last to go: while it is held, nobody takes the temporary file for a leftover.
+    _lock: Option<Box<dyn LockGuard>>,
 }
+
+/// What stands between the name of the backup and a number in that of the file which becomes it.
+const PARTIAL: &str = ".partial-";
 
 impl Target {
     /// Begins to write; refuses what cannot be a target.
     pub(crate) fn create(storage: &Arc<dyn Storage>, path: &Path, threads: usize) -> Result<Self> {
         check(storage.as_ref(), path)?;
+        let lock = lock_file(storage, path, "backup")?;
+        if lock.is_some() {
+            clear_leftovers(storage.as_ref(), path);
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!("{name}.partial-{:08x}", random_u64() >> 32));
+        let temporary = path.with_file_name(format!("{name}{PARTIAL}{:08x}", random_u64() >> 32));
         let file = storage.open(&temporary, OpenMode::CreateNew);
         let file = file.map_err(|error| Error::io("create", &temporary, error))?;
         Ok(Self {
@@ -38,6 +51,7 @@ impl Target {
             file: Some(file.into()),
             written: 0,
             early_sync: EarlySync::new(threads),
+            _lock: lock,
         })
     }
 
@@ -90,6 +104,33 @@ impl Drop for Target {
     }
 }
 
+/// Takes away what interrupted backups to the same target left. By its name, by being a file of its own, and by how it begins
+/// it is told from what is someone's. Where that fails, the new backup does not need it.
+fn clear_leftovers(storage: &dyn Storage, target: &Path) {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let number = |entry: &str| entry.strip_prefix(&*name)?.strip_prefix(PARTIAL).map(str::to_owned);
+    let is_number = |text: String| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    for entry in storage.read_dir(parent_of(target)).unwrap_or_default() {
+        if entry.kind == EntryKind::File && number(&entry.name).is_some_and(is_number) {
+            let path = target.with_file_name(&entry.name);
+            if storage.ties(&path).is_ok_and(|ties| ties == Ties::None) && begins_like_one(storage, &path) {
+                storage.remove_file(&path).ok();
+            }
+        }
+    }
+}
+
+/// Whether a file begins like a backup, or like one of which a loss of power took the beginning.
+fn begins_like_one(storage: &dyn Storage, path: &Path) -> bool {
+    let mut begin = [0; MAGIC.len()];
+    let Ok(file) = storage.open(path, OpenMode::Read) else { return false };
+    match file.len() {
+        Ok(0) => true,
+        Ok(_) => read_exact_at(file.as_ref(), 0, &mut begin).is_ok() && (begin == MAGIC || begin == [0; MAGIC.len()]),
+        Err(_) => false,
+    }
+}
+
 fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
     let Some(name) = path.file_name() else {
         return Err(Error::invalid(format!("`{}` names no file to write the backup to", path.display())));
@@ -102,7 +143,12 @@ fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
     let trailing = path.as_os_str().as_encoded_bytes().last().is_some_and(|&byte| std::path::is_separator(byte.into()));
     let kind = storage.kind(path).map_err(|error| Error::io("look at", path, error))?;
     if trailing || kind.is_some_and(|kind| kind != EntryKind::File) {
-        let text = "is no file; give the name of a file to write the backup to";
+        let text = "is no regular file; give the name of a file to write the backup to";
+        return Err(Error::invalid(format!("{} {text}", path.display())));
+    }
+    // To write through it would change a file that nobody named; to put the backup in its place would lose the link.
+    if storage.ties(path).map_err(|error| Error::io("look at", path, error))? == Ties::Link {
+        let text = "is a symbolic link; name the file that it leads to, or remove it";
         return Err(Error::invalid(format!("{} {text}", path.display())));
     }
     Ok(())

@@ -7,6 +7,7 @@ use crate::base::{narrow, widen};
 use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
 
 use super::read::Backup;
+use super::summary::summarise;
 
 /// What the verification of a backup found. That it exists says that every byte of the backup, and of its bases, matches
 /// its checksum.
@@ -33,24 +34,31 @@ impl Backup {
     pub fn verify(&self, options: VerifyOptions, observer: &dyn Observer) -> Result<BackupReport> {
         // The pass over the repository reads, and so checks, every chunk of pages that it needs; an error there ends it.
         let repository = verify_snapshot(&self.snapshot(), options, observer)?;
-        let links: Vec<_> = self.chain().links().collect();
-        let threads = thread_count(options.threads);
-        let rest = split(narrow(links.len()), 1, threads, |range| {
-            range.filter_map(|number| links.get(widen(number))).try_for_each(|link| link.check_rest())
-        });
-        rest.into_iter().collect::<Result<()>>()?;
+        self.check_chunks(thread_count(options.threads))?;
         self.check_exact()?;
         self.check_summary(&repository)?;
         Ok(BackupReport { repository })
     }
 
-    /// The numbers in the manifest are those of the repository, where that could be counted.
+    /// Reads and checks every chunk of the chain that nothing has read yet.
+    pub(crate) fn check_chunks(&self, threads: usize) -> Result<()> {
+        let links: Vec<_> = self.chain().links().collect();
+        let checked = split(narrow(links.len()), 1, threads, |range| {
+            range.filter_map(|number| links.get(widen(number))).try_for_each(|link| link.check_rest())
+        });
+        checked.into_iter().collect()
+    }
+
+    /// The numbers in the manifest are those of the repository: all of them are counted anew, and where nothing is damaged
+    /// those that verification counted otherwise are these.
     fn check_summary(&self, repository: &GenerationReport) -> Result<()> {
         let summary = &self.manifest().summary;
-        if !repository.is_consistent() || (summary.keys, summary.records) == (repository.keys, repository.records) {
+        let is_counted =
+            !repository.is_consistent() || (summary.keys, summary.records) == (repository.keys, repository.records);
+        if is_counted && summarise(&self.snapshot())? == *summary {
             return Ok(());
         }
-        let text = "its summary counts other keys or records than it holds";
+        let text = "its summary counts something else than it holds";
         Err(self.chain().top.fault(BackupFault::Structure(text.to_owned())))
     }
 }

@@ -1,11 +1,14 @@
 //! Writing a backup.
 
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::error::{BackupFault, Error, Result};
-use crate::base::limits::MAX_BACKUP_CHAIN;
+use crate::base::limits::{MAX_BACKUP_CHAIN, MAX_MANIFEST_BYTES};
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::{both, ordered, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
@@ -13,19 +16,23 @@ use crate::base::random::random_uuid;
 use crate::base::site::FileRole;
 use crate::format::Dialect;
 use crate::format::backup_file::{BackupFlags, ChunkHeader, ChunkKind, Digest, Header, TRAILER_SIZE, Trailer};
-use crate::format::manifest::{ChunkEntry, Manifest, PageState, SpaceManifest};
+use crate::format::manifest::{ChunkEntry, Manifest, NO_FILE, PageState, SpaceManifest, is_plain_name};
 use crate::format::mapping::Mapping;
-use crate::pager::files::DataFile;
-use crate::repository::{Repository, Snapshot};
+use crate::pager::files::{DataFile, DataFiles};
+use crate::repository::{OpenOptions, Repository, Snapshot};
 use crate::storage::{RealStorage, Storage, read_exact_at};
+use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
 
 use super::identity::{content_identity, digest, seal};
-use super::pages::{Packed, Packer, Spare, byte_chunk, page_chunk};
+use super::pages::{Job, Packed, Packer, Spare, byte_chunk, page_chunk, same_places};
 use super::read::{Backup, OpenBackup};
 use super::scrub::Scrub;
 use super::summary::summarise;
 use super::target::Target;
 use super::{BackupOptions, CHUNK_PAGES};
+
+/// Bytes that the manifest has for a chunk.
+const ENTRY_SIZE: u64 = 72;
 
 /// A sync is begun beside the writing each time one part of this many is written.
 const EARLY_SYNCS: usize = 6;
@@ -45,6 +52,25 @@ pub struct BackupSummary {
     pub pages_in_base: u64,
     /// Size of the file in bytes.
     pub bytes: u64,
+    /// What is wrong with the repository; only a forensic backup is made of one that is damaged.
+    pub damage: Option<Damage>,
+}
+
+/// What is wrong with a repository of which a forensic backup was made. It is restored only where that is asked for
+/// ([`RestoreOptions::damaged`](crate::restore::RestoreOptions)).
+#[derive(Debug, Clone)]
+pub struct Damage {
+    /// The first finding, or what could not be checked.
+    pub first: String,
+    /// Findings in all.
+    pub findings: u64,
+}
+
+impl Damage {
+    fn of(report: GenerationReport) -> Option<Self> {
+        let findings = report.findings.len() as u64 + report.not_listed;
+        first_reason(&report).map(|first| Self { first, findings })
+    }
 }
 
 /// Backs a repository up to a file of the file system. The generation that `repository` has opened is backed up, whatever
@@ -52,8 +78,9 @@ pub struct BackupSummary {
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] for a target that cannot be one, or options that exclude each other; [`Error::Corrupt`] for a
-/// page that does not match its checksum (a forensic backup takes it as it is); [`Error::Backup`] for a base that cannot be
-/// used; [`Error::Io`] when the system refuses; [`Error::Cancelled`]. An older file of that name is untouched then.
+/// page that does not match its checksum, [`Error::NotARepository`] for anything else that a restore would refuse (a forensic
+/// backup takes it as it is); [`Error::Backup`] for a base that cannot be used, or is damaged; [`Error::Locked`] while another
+/// process writes to the target; [`Error::Io`] when the system refuses; [`Error::Cancelled`]. An older file of that name is untouched then.
 /// [`Error::Unconfirmed`] when the system refuses the last sync of the directory: the new backup, complete, has its name.
 pub fn backup(
     repository: &Repository,
@@ -80,9 +107,9 @@ pub fn backup_in(
     }
     let snapshot = repository.snapshot();
     need_data(repository, options)?;
-    let base = open_base(storage, &snapshot, target.as_ref(), options)?;
+    need_current(repository, options)?;
     let threads = thread_count(options.threads);
-    let mut writer = Writer::begin(storage, target.as_ref(), &snapshot, base.as_ref(), options, threads)?;
+    let base = open_base(storage, &snapshot, target.as_ref(), options, threads)?;
     let mut mapping = snapshot.mapping().clone();
     let scrub = if options.scrub { Some(Scrub::new(snapshot.image())?) } else { None };
     let packer = Packer {
@@ -93,15 +120,86 @@ pub fn backup_in(
         compression: options.compression,
         spare: Spare::default(),
     };
-    let (summary, written) =
-        both(threads, || summarise(&snapshot), || writer.pages(&packer, threads, observer, &mut mapping));
+    let jobs = packer.jobs();
+    let data = if options.forensic { Some(repository.files().open_data()?) } else { None };
+    let free = data.as_ref().map_or(0, |data| free_count(&snapshot, data));
+    let total = jobs.iter().map(|job| job.pages.len() as u64).sum::<u64>() + free;
+    need_room(total)?;
+    let monitor = Monitor::new(observer, Phase::Backup, total);
+    monitor.check()?;
+    let mut writer = Writer::begin(storage, target.as_ref(), &snapshot, base.as_ref(), options, threads)?;
+    let look = || Ok::<_, Error>((summarise(&snapshot)?, judge(&snapshot, threads, &monitor)?));
+    let (looked, written) = both(threads, look, || writer.pages(&packer, &jobs, threads, &monitor, &mut mapping));
     written?;
-    writer.manifest.summary = summary?;
-    writer.mapping(&snapshot, &mapping)?;
-    if options.forensic {
-        writer.forensic(repository)?;
+    let (summary, report) = looked?;
+    if !options.forensic {
+        need_consistent(repository, &report)?;
     }
-    writer.finish(&mapping, base.as_ref())
+    writer.manifest.summary = summary;
+    writer.mapping(&snapshot, &mapping)?;
+    if let Some(data) = &data {
+        writer.same_places(&snapshot);
+        writer.forensic(repository, data, &monitor)?;
+    }
+    let damage = Damage::of(report);
+    Ok(BackupSummary { damage, ..writer.finish(&mapping, base.as_ref())? })
+}
+
+/// Verifies what is backed up, beside the backing up; its progress is not told.
+fn judge(snapshot: &Snapshot, threads: usize, monitor: &Monitor<'_>) -> Result<GenerationReport> {
+    let options = VerifyOptions { threads: NonZeroUsize::new(threads), all_generations: false };
+    let may_go_on = |_| match monitor.check() {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    };
+    verify_snapshot(snapshot, options, &may_go_on)
+}
+
+/// A backup that no restore would take, and that may take the place of an older one that does, is none.
+fn need_consistent(repository: &Repository, report: &GenerationReport) -> Result<()> {
+    let Some(reason) = first_reason(report) else { return Ok(()) };
+    let reason = format!("{reason}; no restore would take a backup of it. A forensic backup takes what is there");
+    Err(Error::NotARepository { path: repository.files().directory.path.as_path().into(), reason: reason.into() })
+}
+
+fn first_reason(report: &GenerationReport) -> Option<String> {
+    let finding = report.findings.first().map(ToString::to_string);
+    finding.or_else(|| report.unchecked.first().map(ToString::to_string))
+}
+
+/// A forensic backup restores all files as they are, so what counts among them must be what is backed up.
+fn need_current(repository: &Repository, options: &BackupOptions) -> Result<()> {
+    if !options.forensic {
+        return Ok(());
+    }
+    let files = repository.files();
+    let current = OpenOptions::new().open_in(&files.directory)?.snapshot();
+    if current.mapping() == repository.snapshot().mapping() {
+        return Ok(());
+    }
+    let text = "a forensic backup keeps all generations, and the current one counts: open the repository without choosing \
+                another, and while nothing writes to it";
+    Err(Error::invalid(text))
+}
+
+/// Physical pages that no mapped page lies in.
+fn free_count(snapshot: &Snapshot, data: &DataFiles) -> u64 {
+    let count = |space| {
+        let pages = data.pages(space).unwrap_or(0);
+        pages.saturating_sub(mapped_places(snapshot, space).len() as u64)
+    };
+    Space::ALL.into_iter().map(count).sum()
+}
+
+fn mapped_places(snapshot: &Snapshot, space: Space) -> BTreeSet<u32> {
+    snapshot.mapping().section(space).mapped().map(|(_, physical, _)| physical.get()).collect()
+}
+
+/// The manifest names each chunk; one that no reader would believe is not begun.
+fn need_room(pages: u64) -> Result<()> {
+    let max = MAX_MANIFEST_BYTES / ENTRY_SIZE * CHUNK_PAGES as u64;
+    let what = "the number of pages in a backup";
+    if pages > max { Err(Error::Limit { what, max, got: pages }) } else { Ok(()) }
 }
 
 /// A backup needs a whole generation and both data files; a forensic one takes what is there.
@@ -130,6 +228,7 @@ fn open_base(
     snapshot: &Snapshot,
     target: &Path,
     options: &BackupOptions,
+    threads: usize,
 ) -> Result<Option<Backup>> {
     let Some(path) = &options.base else { return Ok(None) };
     let base = OpenBackup::new().open_in(storage, path)?;
@@ -141,6 +240,8 @@ fn open_base(
         let (max, got) = (MAX_BACKUP_CHAIN as u64, base.chain_len() as u64 + 1);
         return Err(Error::Limit { what: "the length of a chain of backups", max, got });
     }
+    // What is left out is in no other file, so it must be right there.
+    base.check_chunks(threads)?;
     // Replacing a link of the chain by what is based on it would leave neither.
     let is_chained = OpenBackup::identity_in(storage, target).is_some_and(|identity| base.has_link(&identity));
     if is_chained {
@@ -195,16 +296,13 @@ impl<'o> Writer<'o> {
     fn pages(
         &mut self,
         packer: &Packer<'_>,
+        jobs: &[Job],
         threads: usize,
-        observer: &dyn Observer,
+        monitor: &Monitor<'_>,
         mapping: &mut Mapping,
     ) -> Result<()> {
-        let jobs = packer.jobs();
-        let total: usize = jobs.iter().map(|job| job.pages.len()).sum();
-        let monitor = Monitor::new(observer, Phase::Backup, total as u64);
-        monitor.check()?;
         let job = |scratch: &mut Vec<u8>, number: usize| match jobs.get(number) {
-            Some(job) => packer.run(job, scratch, &monitor).map(Some),
+            Some(job) => packer.run(job, scratch, monitor).map(Some),
             None => Ok(None),
         };
         let is_scrubbed = packer.scrub.is_some();
@@ -263,8 +361,22 @@ impl<'o> Writer<'o> {
         self.chunk(header, &framed, digest)
     }
 
+    /// The pages that lie where a lower one lies.
+    fn same_places(&mut self, snapshot: &Snapshot) {
+        for space in Space::ALL {
+            let [objects, index] = &mut self.manifest.spaces;
+            let states = if space == Space::Objects { &mut objects.pages } else { &mut index.pages };
+            for (page, lowest) in same_places(snapshot.mapping().section(space)) {
+                let digest = states.get(lowest.index()).and_then(PageState::digest).copied();
+                if let (Some(state), Some(digest)) = (states.get_mut(page.index()), digest) {
+                    *state = PageState::Same(lowest, digest);
+                }
+            }
+        }
+    }
+
     /// Everything else that the files hold: mapping files as they are, free pages, ends of files.
-    fn forensic(&mut self, repository: &Repository) -> Result<()> {
+    fn forensic(&mut self, repository: &Repository, data: &DataFiles, monitor: &Monitor<'_>) -> Result<()> {
         let files = repository.files();
         for role in FileRole::REPOSITORY.into_iter().filter(|role| !matches!(role, FileRole::Objects | FileRole::Index))
         {
@@ -272,22 +384,33 @@ impl<'o> Writer<'o> {
                 self.bytes(ChunkKind::File(role), &bytes)?;
             }
         }
-        let data = files.open_data()?;
         let snapshot = repository.snapshot();
         for space in Space::ALL {
-            let Some(file) = data.get(space) else { continue };
-            let mapped: std::collections::BTreeSet<u32> =
-                snapshot.mapping().section(space).mapped().map(|(_, physical, _)| physical.get()).collect();
-            let pages = u32::try_from(file.len / PAGE_SIZE as u64).unwrap_or(u32::MAX);
-            let free: Vec<u32> = (0..pages).filter(|page| !mapped.contains(page)).collect();
-            for numbers in free.chunks(CHUNK_PAGES) {
-                self.free_pages(space, file, numbers)?;
-            }
-            self.tail(space, file)?;
+            let length = match data.get(space) {
+                Some(file) => self.data_file(&snapshot, space, file, monitor)?,
+                None => NO_FILE,
+            };
             let [objects, index] = &mut self.manifest.spaces;
-            (if space == Space::Objects { objects } else { index }).file_length = file.len;
+            (if space == Space::Objects { objects } else { index }).file_length = length;
         }
         Ok(())
+    }
+
+    /// What a data file holds besides mapped pages; gives its length.
+    fn data_file(&mut self, snapshot: &Snapshot, space: Space, file: &DataFile, monitor: &Monitor<'_>) -> Result<u64> {
+        let mapped = mapped_places(snapshot, space);
+        let pages = u32::try_from(file.len / PAGE_SIZE as u64).unwrap_or(u32::MAX);
+        let mut free = (0..pages).filter(|page| !mapped.contains(page));
+        loop {
+            let numbers: Vec<u32> = free.by_ref().take(CHUNK_PAGES).collect();
+            if numbers.is_empty() {
+                break;
+            }
+            self.free_pages(space, file, &numbers)?;
+            monitor.advance(numbers.len() as u64)?;
+        }
+        self.tail(space, file)?;
+        Ok(file.len)
     }
 
     fn free_pages(&mut self, space: Space, file: &DataFile, numbers: &[u32]) -> Result<()> {
@@ -317,9 +440,15 @@ impl<'o> Writer<'o> {
         let [objects, index] = &self.manifest.spaces;
         self.manifest.content_identity = content_identity(mapping, [objects, index]);
         if let Some(path) = base.map(Backup::path) {
-            self.manifest.base_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // It is a hint: without one the base is found by its identity.
+            self.manifest.base_name = if is_plain_name(&name) { name.into_owned() } else { String::new() };
         }
         let manifest = self.manifest.to_bytes();
+        let (what, got) = ("the size of the manifest of a backup in bytes", manifest.len() as u64);
+        if got > MAX_MANIFEST_BYTES {
+            return Err(Error::Limit { what, max: MAX_MANIFEST_BYTES, got });
+        }
         let manifest_offset = self.target.append(&manifest)?;
         let trailer = Trailer {
             file_length: self.target.written() + TRAILER_SIZE as u64,
@@ -337,6 +466,7 @@ impl<'o> Writer<'o> {
             pages: pages().filter(|page| matches!(page, PageState::Included(_))).count() as u64,
             pages_in_base: pages().filter(|page| matches!(page, PageState::InBase(_))).count() as u64,
             bytes: trailer.file_length,
+            damage: None,
         };
         self.target.publish()?;
         Ok(summary)

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::corruption::Corruption;
+use super::shown::{shown, shown_text};
 
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -13,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused something.
-    #[error("cannot {action} {path}")]
+    #[error("cannot {action} {}", shown(.path))]
     Io {
         /// What was tried, as a verb.
         action: &'static str,
@@ -24,7 +25,10 @@ pub enum Error {
     },
     /// What was written is complete and in place, but the system refused to say that it is durable: it may be gone after a
     /// loss of power, and then what was there before is back.
-    #[error("the new state is in place, but may not outlast a loss of power: cannot {action} {path}; do it again")]
+    #[error(
+        "the new state is in place, but may not outlast a loss of power: cannot {action} {}; do it again",
+        shown(.path)
+    )]
     Unconfirmed {
         /// What was tried, as a verb.
         action: &'static str,
@@ -36,8 +40,11 @@ pub enum Error {
     /// A repository was being replaced by renaming directories and the system refused to go on and to go back: nothing has
     /// its name. Both are whole.
     #[error(
-        "nothing has the name {path} now: the repository that was there is {old}, and the restored one, complete, is {new}; \
-         restore again, or rename one of them"
+        "nothing has the name {} now: the repository that was there is {}, and the restored one, complete, is {}; \
+         restore again, or rename one of them",
+        shown(.path),
+        shown(.old),
+        shown(.new)
     )]
     Stranded {
         /// The name of the repository.
@@ -53,7 +60,7 @@ pub enum Error {
     #[error("{0}")]
     Corrupt(Box<Corruption>),
     /// No repository can be opened here.
-    #[error("{path} is not a usable repository: {reason}")]
+    #[error("{} is not a usable repository: {reason}", shown(.path))]
     NotARepository {
         /// The place.
         path: Box<Path>,
@@ -61,7 +68,7 @@ pub enum Error {
         reason: Box<str>,
     },
     /// The backup cannot be used.
-    #[error("{path}: {fault}")]
+    #[error("{}: {fault}", shown(.path))]
     Backup {
         /// The backup.
         path: Box<Path>,
@@ -75,7 +82,7 @@ pub enum Error {
     #[error("{0}")]
     Unsupported(Box<str>),
     /// Another writer is at work.
-    #[error("{path} is locked by {holder}; wait until it is done, or stop it")]
+    #[error("{} is locked by {holder}; wait until it is done, or stop it", shown(.path))]
     Locked {
         /// The repository.
         path: Box<Path>,
@@ -225,7 +232,8 @@ impl Error {
     }
 
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
-        Error::InvalidArgument(text.into().into_boxed_str())
+        // What such a text names is often a file.
+        Error::InvalidArgument(shown_text(&text.into()).into_boxed_str())
     }
 
     /// The result code that a COM caller sees.

@@ -35,8 +35,8 @@ pub const MAX_BACKUP_CHAIN: usize = 64;
 /// Size of a backup's manifest in memory, in bytes.
 pub const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 
-/// Page bytes in one chunk of a backup.
-pub const MAX_CHUNK_BYTES: u32 = 4 << 20;
+/// Pages in one chunk of a backup: who wants one of them unpacks all.
+pub const MAX_CHUNK_PAGES: u32 = 64;
 
 /// Threads that an operation starts by itself.
 pub const MAX_THREADS: usize = 16;

@@ -33,6 +33,7 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
     // W-9: what is built on is looked at under the lock.
     let lock = WriterLock::acquire(&directory, "write")?;
     let files = RepositoryFiles::list(directory)?;
+    files.need_own()?;
     let data = files.open_data()?;
     let Chosen { current, .. } = choose(&files, &data, Choice::default())?;
     let path = files.directory.path.as_path();

@@ -4,6 +4,7 @@
 //! magic "CIMBKMAN" | content identity (32)
 //! two spaces, objects then index:   u32 logical pages | bitmap: mapped | bitmap: included | u32 mapped count
 //!                                   | a SHA-256 for each mapped page | u64 length of the data file (forensic), else 0
+//!                                   | u32 count, each: u32 page, u32 page below it that is the same page (forensic)
 //! u32 chunk count | chunks: u64 offset, the 32 bytes that precede the payload, SHA-256 of the raw payload (bytes) or zeros (pages)
 //! summary: u64 keys, class definitions, instances, records, unreadable | u32 namespaces, each: u16 length, first token of its
 //!          keys, u64 keys, u64 class definitions, u64 instances
@@ -17,6 +18,7 @@ use super::backup_file::{CHUNK_HEADER_SIZE, ChunkHeader, Digest};
 use super::bytes::Reader;
 use crate::base::limits::MAX_LOGICAL_PAGES;
 use crate::base::page_no::{LogicalPage, Space};
+use crate::base::shown::is_invisible;
 use crate::base::{narrow, widen};
 
 const MAGIC: [u8; 8] = *b"CIMBKMAN";
@@ -32,7 +34,7 @@ pub struct Manifest {
     pub chunks: Vec<ChunkEntry>,
     /// What the repository holds, in numbers.
     pub summary: Summary,
-    /// File name of the base, as a hint where to look for it.
+    /// File name of the base, as a hint where to look for it: empty, or [plain](is_plain_name).
     pub base_name: String,
 }
 
@@ -41,9 +43,12 @@ pub struct Manifest {
 pub struct SpaceManifest {
     /// By logical page.
     pub pages: Vec<PageState>,
-    /// Length of the data file in a forensic backup, in bytes; else 0.
+    /// Length of the data file in a forensic backup, in bytes, [`NO_FILE`] where there is none; 0 in other backups.
     pub file_length: u64,
 }
+
+/// What a forensic backup says of the length of a data file that is not there.
+pub const NO_FILE: u64 = u64::MAX;
 
 /// What a backup knows of a logical page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +60,9 @@ pub enum PageState {
     Included(Digest),
     /// The page is in the base.
     InBase(Digest),
+    /// The page is that of another, lower logical page: both are mapped to one place, which only damage does. What that page
+    /// is, this one is; a forensic backup holds it once.
+    Same(LogicalPage, Digest),
 }
 
 impl PageState {
@@ -62,7 +70,7 @@ impl PageState {
     pub const fn digest(&self) -> Option<&Digest> {
         match self {
             PageState::Unmapped => None,
-            PageState::Included(digest) | PageState::InBase(digest) => Some(digest),
+            PageState::Included(digest) | PageState::InBase(digest) | PageState::Same(_, digest) => Some(digest),
         }
     }
 }
@@ -155,9 +163,15 @@ impl Manifest {
             chunks.push(ChunkEntry { offset, header, digest: reader.array()? });
         }
         let summary = Summary::parse(&mut reader)?;
-        let base_name = read_text(&mut reader)?;
+        let base_name = read_text(&mut reader).filter(|name| name.is_empty() || is_plain_name(name))?;
         (reader.remaining() == 0).then_some(Self { content_identity, spaces, chunks, summary, base_name })
     }
+}
+
+/// Whether a text is a file name and nothing more, wherever it is used: it leads to no other directory, and shows as it is.
+pub fn is_plain_name(name: &str) -> bool {
+    let is_plain = |c: char| !c.is_control() && !is_invisible(c) && !"/\\:*?\"<>|".contains(c);
+    !matches!(name, "" | "." | "..") && name.len() <= 255 && name.chars().all(is_plain)
 }
 
 impl SpaceManifest {
@@ -174,6 +188,14 @@ impl SpaceManifest {
         bytes.extend_from_slice(&narrow(digests().count()).to_le_bytes());
         digests().for_each(|digest| bytes.extend_from_slice(digest));
         bytes.extend_from_slice(&self.file_length.to_le_bytes());
+        let same = || {
+            (0u32..).zip(&self.pages).filter_map(|(page, state)| match state {
+                PageState::Same(as_page, _) => Some([page, as_page.get()]),
+                _ => None,
+            })
+        };
+        bytes.extend_from_slice(&narrow(same().count()).to_le_bytes());
+        same().flatten().for_each(|page| bytes.extend_from_slice(&page.to_le_bytes()));
     }
 
     fn parse(reader: &mut Reader<'_>) -> Option<Self> {
@@ -194,8 +216,22 @@ impl SpaceManifest {
             });
         }
         let file_length = reader.u64()?;
+        for _ in 0..reader.u32()? {
+            mark_same(&mut pages, reader.u32()?, reader.u32()?)?;
+        }
         (digests == 0).then_some(Self { pages, file_length })
     }
+}
+
+/// Marks a page as the same as a lower one that has a page of its own, with the same content; `None` when they are not so.
+fn mark_same(pages: &mut [PageState], page: u32, as_page: u32) -> Option<()> {
+    let own = match pages.get(widen(as_page)).filter(|_| as_page < page)? {
+        PageState::Included(digest) | PageState::InBase(digest) => *digest,
+        PageState::Unmapped | PageState::Same(..) => return None,
+    };
+    let state = pages.get_mut(widen(page)).filter(|state| **state == PageState::InBase(own))?;
+    *state = PageState::Same(LogicalPage::new(as_page)?, own);
+    Some(())
 }
 
 fn write_bitmap(bits: impl ExactSizeIterator<Item = bool>, bytes: &mut Vec<u8>) {
@@ -298,7 +334,7 @@ mod tests {
             namespaces,
         });
         let chunks = prop::collection::vec(chunk, 0..6);
-        (any::<Digest>(), [space.clone(), space], chunks, summary, "[a-z.]{0,12}").prop_map(
+        (any::<Digest>(), [space.clone(), space], chunks, summary, "[a-z]{0,12}").prop_map(
             |(content_identity, spaces, chunks, summary, base_name)| Manifest {
                 content_identity,
                 spaces,
@@ -307,6 +343,43 @@ mod tests {
                 base_name,
             },
         )
+    }
+
+    #[test]
+    fn pages_that_are_the_same_read_back_and_lie_below() {
+        let page = |number| LogicalPage::new(number).unwrap();
+        let (one, two) = ([1; 32], [2; 32]);
+        let read = |pages: Vec<PageState>| {
+            let mut manifest = Manifest::default();
+            manifest.spaces[0].pages = pages;
+            Manifest::parse(&manifest.to_bytes()).map(|read| read == manifest)
+        };
+        let included = PageState::Included(one);
+        assert_eq!(read(vec![included, PageState::Unmapped, PageState::Same(page(0), one)]), Some(true));
+        assert_eq!(read(vec![PageState::InBase(one), PageState::Same(page(0), one)]), Some(true));
+        let same = PageState::Same(page(0), one);
+        for wrong in [
+            vec![same],
+            vec![PageState::Unmapped, same],
+            vec![PageState::Included(two), same],
+            vec![PageState::Same(page(1), one), included],
+            vec![included, same, PageState::Same(page(1), one)],
+            vec![included, PageState::Same(page(7), one)],
+        ] {
+            assert_eq!(read(wrong.clone()), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_base_that_leads_elsewhere_or_shows_as_another_is_refused() {
+        for name in ["..", ".", "a/b", "/etc/passwd", "..\\b", "c:x", "a\nb", "\u{1b}[2J", "x\u{202e}kabmic.a", "a\0"] {
+            assert!(!is_plain_name(name), "{name:?}");
+            let manifest = Manifest { base_name: name.to_owned(), ..Manifest::default() };
+            assert_eq!(Manifest::parse(&manifest.to_bytes()), None, "{name:?}");
+        }
+        for name in ["monday.cimbak", "..monday", "Größe 1 (alt).bak"] {
+            assert!(is_plain_name(name), "{name:?}");
+        }
     }
 
     proptest! {

@@ -20,6 +20,7 @@ use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
 use crate::storage::{OpenMode, StorageFile, write_all_at};
 
 use super::files::RepositoryFiles;
+use super::fresh::need_readable;
 use super::generation::Generation;
 
 /// A generation in the making, over an existing repository.
@@ -68,6 +69,7 @@ impl NextGeneration {
     /// Begins the generation after all on disk that count; `current` is the file of the one that counts. The caller holds the
     /// writer lock.
     pub fn begin(files: RepositoryFiles, on_disk: &[Generation], current: FileRole) -> Result<Self> {
+        files.need_own()?;
         let generation = next_number(on_disk, current)?;
         let counting = on_disk.iter().filter(|found| may_count(found));
         let transaction = counting.map(|found| found.mapping.transaction()).max().unwrap_or(0);
@@ -117,6 +119,11 @@ impl NextGeneration {
 
     /// Commits: `mapping` are the bytes of the one that was sealed.
     pub fn publish(self, mapping: &[u8]) -> Result<()> {
+        // One that no reader would believe is not written.
+        if let Err(error) = need_readable(mapping.len()) {
+            self.abort();
+            return Err(error);
+        }
         // W-3: every page is durable before the mapping that names it is written.
         if let Err(error) = self.sync_data() {
             self.abort();

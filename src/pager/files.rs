@@ -8,7 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_MAPPING_BYTES;
 use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::{FileRole, Site};
-use crate::storage::{Directory, EntryKind, OpenMode, StorageFile, read_whole};
+use crate::storage::{Directory, EntryKind, OpenMode, StorageFile, Ties, read_whole};
 
 /// Directories below the one given in which a repository is looked for: Windows keeps it in `wbem\Repository`, XP in
 /// `wbem\Repository\FS`.
@@ -71,6 +71,43 @@ impl RepositoryFiles {
         Err(not_a_repository(path, reason))
     }
 
+    /// W-13: refuses a repository that is written in place where a name of it is a symbolic link: what it leads to is elsewhere, and
+    /// would be changed there.
+    pub fn need_no_links(&self) -> Result<()> {
+        let linked = |path: &Path| Ok::<_, Error>(self.ties(path)? == Ties::Link);
+        for role in self.names.keys().chain(self.no_files.keys()) {
+            let path = self.directory.join(self.name(*role));
+            if linked(&path)? {
+                let text = "is a symbolic link; what it leads to is not written to. Put the file itself in its place";
+                return Err(Error::invalid(format!("{} {text}", path.display())));
+            }
+        }
+        Ok(())
+    }
+
+    /// A file that has other names too (hard links): whoever writes into it changes what those show. `None`: there is none.
+    pub fn shared(&self) -> Result<Option<(PathBuf, u64)>> {
+        for role in self.names.keys() {
+            let path = self.path(*role);
+            if let Ties::Names(count) = self.ties(&path)? {
+                return Ok(Some((path, count)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// W-13: refuses a repository that is not to be written in place: what is written there would show elsewhere too.
+    pub fn need_own(&self) -> Result<()> {
+        self.need_no_links()?;
+        let Some((path, count)) = self.shared()? else { return Ok(()) };
+        let text = "names (hard links), and what is written into it would show under each; put a copy in its place";
+        Err(Error::invalid(format!("{} has {count} {text}", path.display())))
+    }
+
+    fn ties(&self, path: &Path) -> Result<Ties> {
+        self.directory.storage.ties(path).map_err(|error| Error::io("look at", path, error))
+    }
+
     /// Whether the file is there.
     pub fn has(&self, role: FileRole) -> bool {
         self.names.contains_key(&role)
@@ -83,7 +120,11 @@ impl RepositoryFiles {
 
     /// The path of a file: under its stored name where it exists, under Windows' name where not.
     pub fn path(&self, role: FileRole) -> PathBuf {
-        self.directory.join(self.names.get(&role).map_or(role.file_name(), String::as_str))
+        self.directory.join(self.name(role))
+    }
+
+    fn name(&self, role: FileRole) -> &str {
+        self.names.get(&role).or_else(|| self.no_files.get(&role)).map_or(role.file_name(), String::as_str)
     }
 
     /// Opens a file; `None` when it is not there.

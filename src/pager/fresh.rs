@@ -9,7 +9,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::base::error::{Error, Result};
+use crate::base::limits::MAX_MAPPING_BYTES;
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
+use crate::base::parallel::both;
 use crate::base::site::FileRole;
 use crate::base::widen;
 use crate::format::Dialect;
@@ -27,7 +29,9 @@ pub struct FreshRepository {
     // In this order: what is synced is closed, and what is closed is taken away.
     early_sync: Mutex<EarlySync>,
     data: [Arc<dyn StorageFile>; 2],
-    made: Made,
+    threads: usize,
+    made: Mutex<Made>,
+    directory: Directory,
 }
 
 /// The files that were made so far; takes them away when it is dropped before there is a repository.
@@ -38,34 +42,39 @@ struct Made {
     staged: Vec<FileRole>,
     /// Those that have them.
     named: Vec<FileRole>,
+    /// The mapping files among those that wait, in the order in which they get their names, and whether that matters.
+    mappings: Vec<FileRole>,
+    order: NameOrder,
 }
 
 impl FreshRepository {
-    /// Begins a repository in an existing directory that holds none. With more than one thread, early syncs have their own.
+    /// Begins a repository in an existing directory that holds none, nor leftovers of one. With more than one thread, early
+    /// syncs have their own.
     pub fn create(directory: Directory, threads: usize) -> Result<Self> {
-        let mut made = Made { directory, staged: Vec::new(), named: Vec::new() };
+        let mut made = Made {
+            directory: directory.clone(),
+            staged: Vec::new(),
+            named: Vec::new(),
+            mappings: Vec::new(),
+            order: NameOrder::Any,
+        };
         let data = [made.create(FileRole::Objects)?.into(), made.create(FileRole::Index)?.into()];
-        Ok(Self { early_sync: Mutex::new(EarlySync::new(threads)), data, made })
+        let early_sync = Mutex::new(EarlySync::new(threads));
+        Ok(Self { early_sync, data, threads, made: Mutex::new(made), directory })
     }
 
     /// Writes consecutive pages. May be called from several threads for different pages.
     pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
         debug_assert!(pages.len().is_multiple_of(PAGE_SIZE), "whole pages are written");
-        let path = self.made.staged_path(FileRole::data(space));
+        let path = staged_path(&self.directory, FileRole::data(space));
         write_all_at(self.file(space).as_ref(), first.byte_offset(), pages)
             .map_err(|error| Error::io("write", &path, error))
     }
 
     /// Writes bytes at an offset of a data file: for what is no whole page.
     pub fn write_tail(&self, space: Space, offset: u64, bytes: &[u8]) -> Result<()> {
-        let path = self.made.staged_path(FileRole::data(space));
+        let path = staged_path(&self.directory, FileRole::data(space));
         write_all_at(self.file(space).as_ref(), offset, bytes).map_err(|error| Error::io("write", &path, error))
-    }
-
-    /// Gives a data file its length.
-    pub fn set_len(&self, space: Space, len: u64) -> Result<()> {
-        let path = self.made.staged_path(FileRole::data(space));
-        self.file(space).set_len(len).map_err(|error| Error::io("set the length of", &path, error))
     }
 
     /// Begins to make what is written of a data file durable beside the writing of the rest.
@@ -73,55 +82,74 @@ impl FreshRepository {
         self.early_sync.lock().begin(self.file(space));
     }
 
-    fn sync_data(&self) -> Result<()> {
-        let early = self.early_sync.lock().join();
-        early.map_err(|error| Error::io("sync the data files in", &self.made.directory.path, error))?;
-        for space in Space::ALL {
-            let path = self.made.staged_path(FileRole::data(space));
-            self.file(space).sync().map_err(|error| Error::io("sync", &path, error))?;
-        }
-        Ok(())
-    }
-
-    /// Ends with the files that make the directory a repository whose current generation is `mapping`.
-    pub fn finish(self, mapping: &Mapping) -> Result<()> {
+    /// Writes the files that make the directory a repository whose current generation is `mapping`, and makes them durable
+    /// under their temporary names; beside the writing of pages if that is wanted.
+    pub fn stage(&self, mapping: &Mapping) -> Result<()> {
         // Each of them describes the same pages: whichever a crash leaves, the repository is this one.
-        self.install(mapping_files(mapping), NameOrder::Any)
+        self.stage_all(mapping_files(mapping).into_iter().map(Ok), NameOrder::Any)
     }
 
-    /// Ends with these mapping files, which get their names in this order.
-    pub fn finish_with(self, mapping_files: Vec<(FileRole, Vec<u8>)>) -> Result<()> {
-        self.install(mapping_files, NameOrder::AsGiven)
+    /// The same with these mapping files, which get their names in this order.
+    pub fn stage_as_given(&self, files: impl Iterator<Item = Result<(FileRole, Vec<u8>)>>) -> Result<()> {
+        self.stage_all(files, NameOrder::AsGiven)
     }
 
-    fn install(self, mapping_files: Vec<(FileRole, Vec<u8>)>, order: NameOrder) -> Result<()> {
-        // W-1, 1 and 2: pages and mappings are durable under their temporary names.
-        self.sync_data()?;
-        let Self { early_sync, data, mut made } = self;
-        drop((early_sync, data)); // a file that is open cannot be renamed everywhere
+    fn stage_all(&self, files: impl Iterator<Item = Result<(FileRole, Vec<u8>)>>, order: NameOrder) -> Result<()> {
+        let mut made = self.made.lock();
+        made.order = order;
         let mut written = Vec::new();
-        for (role, bytes) in &mapping_files {
-            let path = made.staged_path(*role);
-            let file = made.create(*role)?;
-            write_all_at(file.as_ref(), 0, bytes).map_err(|error| Error::io("write", &path, error))?;
+        for file in files {
+            let (role, bytes) = file?;
+            need_readable(bytes.len())?;
+            let path = made.staged_path(role);
+            let file = made.create(role)?;
+            write_all_at(file.as_ref(), 0, &bytes).map_err(|error| Error::io("write", &path, error))?;
+            made.mappings.push(role);
             written.push((path, file));
         }
         // All are written before the first is synced: one commit of the file system's journal may then do for all.
         for (path, file) in written {
             file.sync().map_err(|error| Error::io("sync", &path, error))?;
         }
-        made.sync()?;
+        made.sync()
+    }
+
+    /// The repository has no such data file.
+    pub fn omit(&self, space: Space) -> Result<()> {
+        self.made.lock().omit(FileRole::data(space))
+    }
+
+    fn sync_data(&self) -> Result<()> {
+        let early = self.early_sync.lock().join();
+        early.map_err(|error| Error::io("sync the data files in", &self.directory.path, error))?;
+        let sync = |space| {
+            let path = staged_path(&self.directory, FileRole::data(space));
+            self.file(space).sync().map_err(|error| Error::io("sync", &path, error))
+        };
+        let (index, objects) = both(self.threads, || sync(Space::Index), || sync(Space::Objects));
+        objects.and(index)
+    }
+
+    /// Makes a repository of what was written and staged.
+    pub fn finish(self) -> Result<()> {
+        // W-1, 1 and 2: pages are durable under their temporary names; so are the mappings, and the names.
+        self.sync_data()?;
+        let Self { early_sync, data, made, .. } = self;
+        drop((early_sync, data)); // a file that is open cannot be renamed everywhere
+        let mut made = made.into_inner();
         // W-1, 3: the data files get their names, durably, before any mapping does.
-        for space in Space::ALL {
-            made.name(FileRole::data(space))?;
+        for role in Space::ALL.map(FileRole::data) {
+            if made.staged.contains(&role) {
+                made.name(role)?;
+            }
         }
         made.sync()?;
         // W-1, 4: the first mapping makes it a repository. Where they differ each is there before the next, so that none
         // decides alone that belongs behind another.
-        for (role, _) in &mapping_files {
+        for role in std::mem::take(&mut made.mappings) {
             let is_there = made.is_repository();
-            made.name(*role).map_err(|error| if is_there { behind_the_switch(error) } else { error })?;
-            match order {
+            made.name(role).map_err(|error| if is_there { behind_the_switch(error) } else { error })?;
+            match made.order {
                 NameOrder::AsGiven if made.is_repository() => made.sync().map_err(behind_the_switch)?,
                 NameOrder::AsGiven => made.sync()?,
                 NameOrder::Any => {}
@@ -146,14 +174,26 @@ enum NameOrder {
     AsGiven,
 }
 
+/// Refuses a mapping file that is longer than readers believe.
+pub fn need_readable(mapping: usize) -> Result<()> {
+    let (what, got) = ("the size of a mapping file in bytes", mapping as u64);
+    if got > MAX_MAPPING_BYTES { Err(Error::Limit { what, max: MAX_MAPPING_BYTES, got }) } else { Ok(()) }
+}
+
+/// Where a file waits for its name.
+fn staged_path(directory: &Directory, role: FileRole) -> PathBuf {
+    directory.join(&format!("{}{STAGED_SUFFIX}", role.file_name()))
+}
+
 impl Made {
     fn staged_path(&self, role: FileRole) -> PathBuf {
-        self.directory.join(&format!("{}{STAGED_SUFFIX}", role.file_name()))
+        staged_path(&self.directory, role)
     }
 
     fn create(&mut self, role: FileRole) -> Result<Box<dyn StorageFile>> {
         let path = self.staged_path(role);
-        let file = self.directory.storage.open(&path, OpenMode::Create);
+        // Leftovers were taken away, so whatever is there now is someone's; a link would lead to it.
+        let file = self.directory.storage.open(&path, OpenMode::CreateNew);
         let file = file.map_err(|error| Error::io("create", &path, error))?;
         self.staged.push(role);
         Ok(file)
@@ -164,6 +204,13 @@ impl Made {
         self.directory.storage.rename(&from, &to).map_err(|error| Error::io("rename", &from, error))?;
         self.staged.retain(|staged| *staged != role);
         self.named.push(role);
+        Ok(())
+    }
+
+    fn omit(&mut self, role: FileRole) -> Result<()> {
+        let path = self.staged_path(role);
+        self.directory.storage.remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
+        self.staged.retain(|staged| *staged != role);
         Ok(())
     }
 
@@ -261,4 +308,21 @@ pub fn place_densely(section: &mut MappingSection) {
     section.physical_pages = next;
     section.free.clear();
     debug_assert!(widen(next) <= section.entries.len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemStorage;
+
+    #[test]
+    fn a_mapping_that_no_reader_would_believe_is_not_written() {
+        let storage = MemStorage::new();
+        let files = FreshRepository::create(Directory::new(Arc::new(storage.clone()), "."), 1).unwrap();
+        let length = usize::try_from(MAX_MAPPING_BYTES).unwrap() + 1;
+        let mapping = std::iter::once(Ok((FileRole::Mapping(1), vec![0; length])));
+        let error = files.stage_as_given(mapping).unwrap_err();
+        assert!(matches!(error, Error::Limit { .. }), "{error}");
+        assert!(storage.get("MAPPING1.MAP.restoring").is_none());
+    }
 }

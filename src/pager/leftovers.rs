@@ -13,7 +13,7 @@ use crate::base::site::FileRole;
 use crate::format::Dialect;
 use crate::format::checksum::sampled;
 use crate::format::mapping::{Mapping, MappingSection};
-use crate::storage::{Directory, OpenMode, StorageFile, read_exact_at, read_whole};
+use crate::storage::{DirEntry, Directory, EntryKind, OpenMode, StorageFile, Ties, read_exact_at, read_whole};
 
 /// Name of the lock file in the directory of a repository.
 pub const LOCK_NAME: &str = "cimrepo.lock";
@@ -59,7 +59,12 @@ impl Leftovers {
         let entries = directory.storage.read_dir(&directory.path);
         let entries = entries.map_err(|error| Error::io("read directory", &directory.path, error))?;
         let mut found = Self::default();
-        for name in entries.into_iter().map(|entry| entry.name) {
+        for DirEntry { name, kind } in entries {
+            // Whatever is no file of its own nobody left there who was interrupted; nor is it opened to look.
+            if kind != EntryKind::File || is_link(directory, &name)? {
+                _ = found.foreign.get_or_insert(name);
+                continue;
+            }
             match (staged_role(&name), FileRole::from_file_name(&name)) {
                 (Some(role), _) => found.staged.push((role, name)),
                 (None, Some(role)) => found.named.push((role, name)),
@@ -128,6 +133,12 @@ impl Leftovers {
         remove_durably(directory, &mappings)?;
         remove_all(directory, &rest)
     }
+}
+
+fn is_link(directory: &Directory, name: &str) -> Result<bool> {
+    let path = directory.join(name);
+    let ties = directory.storage.ties(&path).map_err(|error| Error::io("look at", &path, error))?;
+    Ok(ties == Ties::Link)
 }
 
 /// Whether the mapping is that of this file: of a data file every page it maps is there, and (in dialect 2.2, which has

@@ -1,9 +1,10 @@
 //! The bulk builder: sorted keys with their records in, a valid repository of dialect 2.2 out.
 
 use crate::base::error::{Error, Result};
+use crate::base::limits::MAX_LOGICAL_PAGES;
+use crate::base::narrow;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space};
 use crate::base::random::UniqueIds;
-use crate::base::widen;
 use crate::btree::build::IndexBuilder;
 use crate::format::Dialect;
 use crate::format::checksum::sampled;
@@ -130,6 +131,7 @@ struct SpacePages {
 
 impl Pages {
     fn put(&mut self, space: Space, page: LogicalPage, bytes: &PageBytes, free_bytes: u32) -> Result<()> {
+        need_room(page)?;
         let Some(physical) = PhysicalPage::new(page.get()) else { return Ok(()) };
         let [objects, index] = &mut self.spaces;
         let pages = if space == Space::Objects { objects } else { index };
@@ -162,15 +164,22 @@ impl Pages {
             entry.user_data = root.get();
         }
         let mapping =
-            Mapping { dialect: Dialect::V22, objects: objects.section()?, index: index.section()?, shutdown_flag: 1 };
-        files.finish(&mapping)
+            Mapping { dialect: Dialect::V22, objects: objects.section(), index: index.section(), shutdown_flag: 1 };
+        files.stage(&mapping)?;
+        files.finish()
     }
+}
+
+/// Refuses a page that no mapping could name.
+fn need_room(page: LogicalPage) -> Result<()> {
+    let (what, max) = ("the number of logical pages", MAX_LOGICAL_PAGES);
+    if page.get() < max { Ok(()) } else { Err(Error::Limit { what, max: max.into(), got: u64::from(page.get()) + 1 }) }
 }
 
 impl SpacePages {
     /// The page behind the run.
     fn run_end(&self) -> Option<u32> {
-        self.run_start?.get().checked_add(crate::base::narrow(self.run.len() / PAGE_SIZE))
+        self.run_start?.get().checked_add(narrow(self.run.len() / PAGE_SIZE))
     }
 
     fn flush(&mut self, space: Space, files: &FreshRepository) -> Result<()> {
@@ -181,20 +190,27 @@ impl SpacePages {
         Ok(())
     }
 
-    fn section(self) -> Result<MappingSection> {
+    fn section(self) -> MappingSection {
         debug_assert!(self.entries.iter().all(|entry| entry.physical.is_some()), "builders leave no gaps");
-        let physical_pages = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        if widen(physical_pages) != self.entries.len() {
-            let got = self.entries.len() as u64;
-            return Err(Error::Limit { what: "the number of logical pages", max: u32::MAX.into(), got });
-        }
-        Ok(MappingSection {
+        MappingSection {
             transaction: FIRST_GENERATION,
             generation: FIRST_GENERATION,
             previous: FIRST_GENERATION - 1,
-            physical_pages,
+            physical_pages: narrow(self.entries.len()),
             entries: self.entries,
             free: Vec::new(),
-        })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_pages_than_a_mapping_can_name_are_refused() {
+        let page = |number| LogicalPage::new(number).unwrap();
+        assert!(need_room(page(MAX_LOGICAL_PAGES - 1)).is_ok());
+        assert!(matches!(need_room(page(MAX_LOGICAL_PAGES)), Err(Error::Limit { .. })));
     }
 }

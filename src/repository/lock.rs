@@ -6,10 +6,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
 use crate::pager::leftovers::{LOCK_NAME, LOCK_SUFFIX};
-use crate::storage::{Directory, LOCK_NOTE, LockGuard, OpenMode, read_whole};
+use crate::storage::{Directory, LOCK_NOTE, LockGuard, OpenMode, Storage, read_whole};
 
 /// The writer lock, held until it is dropped.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl WriterLock {
         let note = format!("{LOCK_NOTE}{} ({purpose})", std::process::id());
         let beside = match path_beside(&directory.path) {
             None => Beside::Nameless,
-            Some(path) => match take(directory, &path, &note) {
+            Some(path) => match take(directory.storage.as_ref(), &directory.path, &path, &note) {
                 Ok(guard) => Beside::Held { _guard: guard },
                 Err(Error::Io { source, .. }) if is_denied(&source) && !is_there(directory, &path) => {
                     Beside::Denied(source)
@@ -60,7 +61,7 @@ impl WriterLock {
     /// The other part: the lock in the directory.
     pub(crate) fn enter(&mut self) -> Result<()> {
         let path = self.directory.join(LOCK_NAME);
-        self.inside = Some(take(&self.directory, &path, &self.note)?);
+        self.inside = Some(take(self.directory.storage.as_ref(), &self.directory.path, &path, &self.note)?);
         Ok(())
     }
 
@@ -84,7 +85,19 @@ impl WriterLock {
     }
 }
 
-/// The lock file beside a directory.
+/// Takes the lock beside a file that is to be written and replaced, so that one process at a time does it. `None` where the
+/// file system has no locks: then nothing that looks left over may be touched.
+pub(crate) fn lock_file(storage: &Arc<dyn Storage>, file: &Path, purpose: &str) -> Result<Option<Box<dyn LockGuard>>> {
+    let Some(path) = path_beside(file) else { return Ok(None) };
+    let note = format!("{LOCK_NOTE}{} ({purpose})", std::process::id());
+    match take(storage.as_ref(), file, &path, &note) {
+        Ok(guard) => Ok(Some(guard)),
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::Unsupported => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The lock file beside a directory or a file.
 fn path_beside(path: &Path) -> Option<PathBuf> {
     let mut name = path.file_name()?.to_os_string();
     name.push(LOCK_SUFFIX);
@@ -100,19 +113,18 @@ fn is_there(directory: &Directory, path: &Path) -> bool {
     !matches!(directory.storage.kind(path), Ok(None))
 }
 
-fn take(directory: &Directory, path: &Path, note: &str) -> Result<Box<dyn LockGuard>> {
-    directory.storage.lock(path, note).map_err(|error| match error.kind() {
+fn take(storage: &dyn Storage, locked: &Path, path: &Path, note: &str) -> Result<Box<dyn LockGuard>> {
+    storage.lock(path, note).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
-            let holder = holder(directory, path).into_boxed_str();
-            Error::Locked { path: directory.path.as_path().into(), holder }
+            Error::Locked { path: locked.into(), holder: holder(storage, path).into_boxed_str() }
         }
         _ => Error::io("lock", path, error),
     })
 }
 
 /// What the lock file says of its holder.
-fn holder(directory: &Directory, path: &Path) -> String {
-    let note = directory.storage.open(path, OpenMode::Read).ok();
+fn holder(storage: &dyn Storage, path: &Path) -> String {
+    let note = storage.open(path, OpenMode::Read).ok();
     let note = note.and_then(|file| read_whole(file.as_ref(), 1024).ok()).unwrap_or_default();
     let note: String = String::from_utf8_lossy(&note).chars().filter(|c| !c.is_control()).collect();
     if note.is_empty() { "another process".to_owned() } else { note }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::backup::Backup;
+use crate::backup::{Backup, DataLayout, ExactFiles};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
-use crate::base::parallel::ordered;
+use crate::base::parallel::{both, ordered};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::FileRole;
 use crate::format::mapping::Mapping;
@@ -27,6 +27,13 @@ const EARLY_SYNCS: usize = 4;
 /// Ending of the name of the directory in which a new repository is made beside a damaged one.
 const STAGING_SUFFIX: &str = ".restoring";
 
+/// Whether the directory of a new repository was made for it just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Now,
+    Before,
+}
+
 /// What is done to the old repository first.
 const SET_ASIDE: &str = "set aside";
 
@@ -40,7 +47,7 @@ pub(crate) fn into_missing(
 ) -> Result<RestoreSummary> {
     create_directory(into)?;
     let restored = lock.enter().and_then(|()| match target::look(into)? {
-        Found::Empty => into_empty(backup, into, threads, observer),
+        Found::Empty => new(backup, into, Made::Now, threads, observer),
         Found::Missing | Found::Repository(_) => Err(target::changed(into)),
     });
     lock.leave();
@@ -60,8 +67,24 @@ pub(crate) fn into_empty(
     threads: usize,
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
-    let pages_written = fill(backup, into, threads, observer)?;
-    Ok(RestoreSummary { installed: Installed::New, directory: into.path.clone(), pages_written, pages_kept: 0 })
+    new(backup, into, Made::Before, threads, observer)
+}
+
+fn new(
+    backup: &Backup,
+    into: &Directory,
+    made: Made,
+    threads: usize,
+    observer: &dyn Observer,
+) -> Result<RestoreSummary> {
+    let pages_written = fill(backup, into, made, threads, observer)?;
+    Ok(RestoreSummary {
+        installed: Installed::New,
+        directory: into.path.clone(),
+        pages_written,
+        pages_kept: 0,
+        findings: 0,
+    })
 }
 
 /// In place of a repository that is set aside. The lock is that of the old directory.
@@ -76,7 +99,7 @@ pub(crate) fn aside(
     let old = free_name(directory)?;
     let staging = Directory::new(directory.storage.clone(), sibling(&directory.path, STAGING_SUFFIX)?);
     clear_staging(&staging)?;
-    let filled = create_staging(&staging).and_then(|()| fill(backup, &staging, threads, observer));
+    let filled = create_staging(&staging).and_then(|()| fill(backup, &staging, Made::Now, threads, observer));
     let pages_written = filled.map_err(|error| {
         clear_staging(&staging).ok();
         match error {
@@ -99,7 +122,7 @@ pub(crate) fn aside(
     bring_back(directory, &old);
     switched?;
     let installed = Installed::SetAside { old };
-    Ok(RestoreSummary { installed, directory: directory.path.clone(), pages_written, pages_kept: 0 })
+    Ok(RestoreSummary { installed, directory: directory.path.clone(), pages_written, pages_kept: 0, findings: 0 })
 }
 
 /// An error of the switch; with its reason where that is known.
@@ -183,13 +206,12 @@ fn free_name(directory: &Directory) -> Result<PathBuf> {
 
 fn create_directory(directory: &Directory) -> Result<()> {
     let create = directory.storage.create_dir(&directory.path);
-    create.map_err(|error| Error::io("create directory", &directory.path, error))?;
+    create.map_err(|error| Error::io("create directory", &directory.path, error))
+}
+
+fn sync_parent(directory: &Directory) -> Result<()> {
     let parent = parent_of(&directory.path);
-    let synced = directory.storage.sync_dir(parent);
-    synced.map_err(|error| {
-        directory.storage.remove_dir(&directory.path).ok();
-        Error::io("sync directory", parent, error)
-    })
+    directory.storage.sync_dir(parent).map_err(|error| Error::io("sync directory", parent, error))
 }
 
 /// Makes the directory in which the new repository is made, with the mark in it that it is that. The mark is durable before
@@ -239,29 +261,31 @@ fn clear_staging(staging: &Directory) -> Result<()> {
     storage.remove_dir(&staging.path).map_err(failed)
 }
 
-/// Writes all files of the repository into an empty directory.
-fn fill(backup: &Backup, into: &Directory, threads: usize, observer: &dyn Observer) -> Result<u64> {
+/// Writes all files of the repository into an empty directory. A directory that was made for it is durable with them.
+fn fill(backup: &Backup, into: &Directory, made: Made, threads: usize, observer: &dyn Observer) -> Result<u64> {
     Leftovers::find(into)?.remove(into)?;
-    let snapshot = backup.snapshot();
-    let mut mapping = snapshot.mapping().clone();
-    let exact = backup.forensic_files()?;
-    if exact.is_none() {
-        place_densely(&mut mapping.objects);
-        place_densely(&mut mapping.index);
-    }
+    let exact = backup.exact_files()?;
+    let mut mapping = backup.snapshot().mapping().clone();
+    place_densely(&mut mapping.objects);
+    place_densely(&mut mapping.index);
     let files = FreshRepository::create(into.clone(), threads)?;
-    let pages = write_pages(snapshot.image(), &mapping, &files, threads, observer)?;
-    match exact {
-        Some(exact) => {
-            let free = backup.write_forensic(&files)?;
-            files.finish_with(exact)?;
-            Ok(pages + free)
+    // Everything but the pages is known before them, and made durable beside their writing.
+    let stage = || {
+        match &exact {
+            Some(exact) => files.stage_as_given(exact.small_files())?,
+            None => files.stage(&mapping)?,
         }
-        None => {
-            files.finish(&mapping)?;
-            Ok(pages)
-        }
-    }
+        if made == Made::Now { sync_parent(into) } else { Ok(()) }
+    };
+    let write = || match &exact {
+        Some(exact) => write_exact(exact, &files, threads, observer),
+        None => write_pages(backup.snapshot().image(), &mapping, &files, threads, observer),
+    };
+    let (staged, written) = both(threads, stage, write);
+    let written = written?;
+    staged?;
+    files.finish()?;
+    Ok(written)
 }
 
 /// Consecutive physical pages of a space, with the logical pages that go there.
@@ -317,15 +341,57 @@ fn write_pages(
         monitor.advance(run.pages.len() as u64)?;
         Ok(Some(run.space))
     };
+    ordered(runs.len(), threads, Vec::new, work, sync_now_and_then(runs.len(), files))?;
+    Ok(total as u64)
+}
+
+/// Begins a sync of what was written now and then, so many times that little is left in the end.
+fn sync_now_and_then(jobs: usize, files: &FreshRepository) -> impl FnMut(Option<Space>) -> Result<()> {
+    let part = jobs.div_ceil(EARLY_SYNCS);
     let mut count = 0;
-    let part = runs.len().div_ceil(EARLY_SYNCS);
-    let done = |space: Option<Space>| {
+    move |space| {
         count += 1;
         if count % part == 0 {
             space.into_iter().for_each(|space| files.sync_early(space));
         }
         Ok(())
+    }
+}
+
+/// The data files of a forensic backup, as they were.
+fn write_exact(exact: &ExactFiles, files: &FreshRepository, threads: usize, observer: &dyn Observer) -> Result<u64> {
+    let there = || Space::ALL.into_iter().filter_map(|space| Some((space, exact.data(space)?)));
+    let runs: Vec<(Space, &DataLayout, std::ops::Range<u32>)> = there()
+        .flat_map(|(space, layout)| {
+            let pages = layout.page_count();
+            let run = crate::base::narrow(RUN);
+            (0..pages).step_by(RUN).map(move |first| (space, &**layout, first..first.saturating_add(run).min(pages)))
+        })
+        .collect();
+    let total = there().map(|(_, layout)| u64::from(layout.page_count())).sum();
+    let monitor = Monitor::new(observer, Phase::Restore, total);
+    monitor.check()?;
+    let work = |bytes: &mut Vec<u8>, number: usize| {
+        let Some((space, layout, run)) = runs.get(number) else { return Ok::<_, Error>(None) };
+        bytes.resize(run.len() * PAGE_SIZE, 0);
+        for (page, target) in run.clone().filter_map(PhysicalPage::new).zip(bytes.as_chunks_mut::<PAGE_SIZE>().0) {
+            exact.read_page(layout, page, target)?;
+        }
+        if let Some(first) = PhysicalPage::new(run.start) {
+            files.write_pages(*space, first, bytes)?;
+        }
+        monitor.advance(run.len() as u64)?;
+        Ok(Some(*space))
     };
-    ordered(runs.len(), threads, Vec::new, work, done)?;
-    Ok(total as u64)
+    ordered(runs.len(), threads, Vec::new, work, sync_now_and_then(runs.len(), files))?;
+    for space in Space::ALL {
+        match exact.data(space) {
+            Some(layout) => {
+                let (offset, tail) = exact.tail(layout)?;
+                files.write_tail(space, offset, &tail)?;
+            }
+            None => files.omit(space)?,
+        }
+    }
+    Ok(total)
 }

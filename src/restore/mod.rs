@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | nothing, or an empty directory | files are written under temporary names | the first mapping gets its name (W-1) |
 //! | a healthy repository of dialect 2.2 | pages that differ go to free places | the mapping of the next generation (W-2 to W-5) |
-//! | a damaged one, or one of dialect 2.1 | a new directory is filled beside it | the old directory is renamed to `<name>.001` … `.009`, the new one to `<name>` (W-7) |
+//! | a damaged one, one of dialect 2.1, one whose files have other names too | a new directory is filled beside it | the old directory is renamed to `<name>.001` … `.009`, the new one to `<name>` (W-7) |
 
 mod fresh;
 mod next;
@@ -18,6 +18,7 @@ use crate::base::error::{BackupFault, Error, Result};
 use crate::base::parallel::thread_count;
 use crate::base::progress::Observer;
 use crate::format::Dialect;
+use crate::format::backup_file::BackupFlags;
 use crate::repository::lock::WriterLock;
 use crate::storage::Directory;
 use crate::verify::VerifyOptions;
@@ -39,6 +40,9 @@ pub enum Existing {
 pub struct RestoreOptions {
     /// What to do when there is a repository already.
     pub existing: Existing,
+    /// Restore a forensic backup although the repository in it is damaged: its files, byte for byte, into a new or empty
+    /// directory. The backup itself must be right.
+    pub damaged: bool,
     /// Threads; one a processor unless given. With one, no thread is started.
     pub threads: Option<NonZeroUsize>,
 }
@@ -72,6 +76,8 @@ pub struct RestoreSummary {
     pub pages_written: u64,
     /// Pages that were there already with the same content.
     pub pages_kept: u64,
+    /// Findings in what was restored, and checks that were not possible: none, but where a damaged one was asked for.
+    pub findings: u64,
 }
 
 /// Restores a backup to a directory of the file system.
@@ -102,7 +108,19 @@ pub fn restore_in(
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
     allowed(&target::look(into)?, options)?;
-    validate(backup, options, observer)?;
+    let findings = validate(backup, options, observer)?;
+    let summary = install(backup, into, options, findings > 0, observer)?;
+    Ok(RestoreSummary { findings, ..summary })
+}
+
+/// Restores what was checked; what is damaged only where nothing is.
+fn install(
+    backup: &Backup,
+    into: &Directory,
+    options: RestoreOptions,
+    is_damaged: bool,
+    observer: &dyn Observer,
+) -> Result<RestoreSummary> {
     let threads = thread_count(options.threads);
     let directory = match target::look(into)? {
         Found::Missing | Found::Empty => into.clone(),
@@ -116,17 +134,28 @@ pub fn restore_in(
     lock.enter()?;
     let found = target::look(&directory)?;
     allowed(&found, options)?;
-    match found {
-        Found::Repository(files) if files.directory.path == directory.path => {}
+    let files = match found {
+        Found::Repository(_) if is_damaged => {
+            let text = "holds a repository, which is not replaced by a damaged one; give a new or empty directory";
+            return Err(Error::invalid(format!("{} {text}", directory.path.display())));
+        }
+        Found::Repository(files) if files.directory.path == directory.path => files,
         Found::Empty => return fresh::into_empty(backup, &directory, threads, observer),
         Found::Missing | Found::Repository(_) => return Err(target::changed(&directory)),
-    }
+    };
     fresh::unmark(&directory);
-    let current = next::healthy(&directory, options, observer)?;
+    // W-13: what is written into a file of several names would show under each: the old files are left as they are.
+    let current = match files.shared()? {
+        None => next::healthy(&directory, options, observer)?,
+        Some(_) => None,
+    };
     // What is not built on is closed: no file may be open in a directory that is renamed.
     match current.filter(|_| backup.snapshot().dialect() == Dialect::V22) {
         Some(current) => next::over(backup, &current, threads, observer),
-        None => fresh::aside(backup, &directory, lock, threads, observer),
+        None => {
+            target::need_no_link(&directory)?;
+            fresh::aside(backup, &directory, lock, threads, observer)
+        }
     }
 }
 
@@ -135,19 +164,22 @@ fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
     match (found, options.existing) {
         (Found::Repository(files), Existing::Refuse) => {
             let path = files.directory.path.display();
-            Err(Error::invalid(format!("{path} holds a repository; say that it is to be replaced")))
+            Err(Error::invalid(format!("{path} holds a repository; say that it is to be replaced (--force)")))
         }
         _ => Ok(()),
     }
 }
 
-/// Everything in the backup is right, and so is the repository that it makes.
-fn validate(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -> Result<()> {
+/// Everything in the backup is right, and so is the repository that it makes, unless it may be damaged; gives what was found.
+fn validate(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -> Result<u64> {
     let verify = VerifyOptions { threads: options.threads, all_generations: false };
     let report = backup.verify(verify, observer)?.repository;
+    if options.damaged && backup.header().flags.contains(BackupFlags::FORENSIC) {
+        return Ok(report.findings.len() as u64 + report.not_listed + report.unchecked.len() as u64);
+    }
     match (report.findings.into_iter().next(), report.unchecked.first()) {
         (Some(finding), _) => Err(Error::backup(backup.path(), BackupFault::Inconsistent(Box::new(finding)))),
         (None, Some(unchecked)) => Err(Error::backup(backup.path(), BackupFault::Structure(unchecked.to_string()))),
-        (None, None) => Ok(()),
+        (None, None) => Ok(0),
     }
 }

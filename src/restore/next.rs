@@ -69,7 +69,7 @@ pub(crate) fn over(
     next.publish(&mapping.to_bytes())?;
     let installed = Installed::NextGeneration { generation };
     let directory = current.files().directory.path.clone();
-    Ok(RestoreSummary { installed, directory, pages_written, pages_kept })
+    Ok(RestoreSummary { installed, directory, pages_written, pages_kept, findings: 0 })
 }
 
 struct Restore<'a> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::error::{Error, Result};
 use crate::pager::files::RepositoryFiles;
 use crate::pager::leftovers::Leftovers;
-use crate::storage::{Directory, EntryKind, parent_of};
+use crate::storage::{Directory, EntryKind, Ties, parent_of};
 
 /// What was found.
 #[derive(Debug)]
@@ -41,13 +41,32 @@ fn look_inside(into: &Directory) -> Result<Found> {
     let leftovers = Leftovers::find(into)?;
     let Some(other) = leftovers.foreign() else { return Ok(Found::Empty) };
     match RepositoryFiles::locate(into) {
-        Ok(files) => Ok(Found::Repository(files)),
+        Ok(files) => {
+            let below = files.directory.path.ancestors().take_while(|path| *path != into.path);
+            for path in below {
+                need_no_link(&Directory::new(into.storage.clone(), path))?;
+            }
+            files.need_no_links()?;
+            Ok(Found::Repository(files))
+        }
         Err(Error::NotARepository { .. }) => {
             let path = into.path.display();
             let text = format!("{path} holds other files ({other}), and no repository; give an empty directory");
             Err(Error::invalid(text))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Refuses a directory that is reached by a symbolic link nobody named, or that is to be renamed and is one.
+pub(crate) fn need_no_link(directory: &Directory) -> Result<()> {
+    let path = directory.path.as_path();
+    match directory.storage.ties(path).map_err(|error| Error::io("look at", path, error))? {
+        Ties::Link => {
+            let text = "is a symbolic link; give the directory that it leads to";
+            Err(Error::invalid(format!("{} {text}", path.display())))
+        }
+        Ties::None | Ties::Names(_) => Ok(()),
     }
 }
 

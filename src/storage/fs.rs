@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use super::{DirEntry, EntryKind, LOCK_NOTE, LockGuard, OpenMode, Storage, StorageFile};
+use super::{DirEntry, EntryKind, LOCK_NOTE, LockGuard, OpenMode, Storage, StorageFile, Ties};
 
 /// The file system of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,6 +16,17 @@ impl Storage for RealStorage {
             Ok(metadata) => Ok(Some(entry_kind(&metadata))),
             // Below a file there is nothing.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn ties(&self, path: &Path) -> io::Result<Ties> {
+        match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_symlink() => Ok(Ties::Link),
+            Ok(metadata) => Ok(hard_links(&metadata)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(Ties::None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -152,6 +163,19 @@ fn open_untouched(path: &Path) -> io::Result<File> {
         }
     }
     File::open(path)
+}
+
+/// The names of a file. A directory is counted by those below it, which says nothing.
+#[cfg(unix)]
+fn hard_links(metadata: &fs::Metadata) -> Ties {
+    use std::os::unix::fs::MetadataExt;
+    if metadata.is_file() && metadata.nlink() > 1 { Ties::Names(metadata.nlink()) } else { Ties::None }
+}
+
+/// The standard library does not tell it here.
+#[cfg(not(unix))]
+fn hard_links(_: &fs::Metadata) -> Ties {
+    Ties::None
 }
 
 fn entry_kind(metadata: &fs::Metadata) -> EntryKind {

@@ -11,7 +11,7 @@ use std::ptr;
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::fs::open_for_reading;
-use super::{DirEntry, EntryKind, LockGuard, OpenMode, RealStorage, Storage, StorageFile};
+use super::{DirEntry, EntryKind, LockGuard, OpenMode, RealStorage, Storage, StorageFile, Ties};
 
 /// The file system of the machine for reading only, through memory maps. Every call that would change something fails.
 ///
@@ -41,6 +41,10 @@ fn read_only<T>() -> io::Result<T> {
 impl Storage for MappedStorage {
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
         RealStorage.kind(path)
+    }
+
+    fn ties(&self, path: &Path) -> io::Result<Ties> {
+        RealStorage.ties(path)
     }
 
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

@@ -62,10 +62,26 @@ pub struct DirEntry {
     pub kind: EntryKind,
 }
 
+/// What a name has to do with others: whether what is written under it shows elsewhere too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ties {
+    /// Nothing: the file, or whatever stands there, has this name alone. Also where there is nothing.
+    None,
+    /// The name is a symbolic link: what is opened by it is something else.
+    Link,
+    /// The file has so many names (hard links), all of them equal.
+    Names(u64),
+}
+
 /// A tree of files: the file system, or something that stands for it.
 pub trait Storage: Send + Sync + Debug {
     /// What stands at `path`, `None` for nothing.
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>>;
+
+    /// What ties the name `path` has. A storage without links needs not say anything.
+    fn ties(&self, _path: &Path) -> io::Result<Ties> {
+        Ok(Ties::None)
+    }
 
     /// The entries of a directory, in no order. Names that are not Unicode are left out: no file of ours has one.
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;

@@ -206,3 +206,52 @@ fn chains_have_a_limit() {
     storage.put("kept/more", parts.to_bytes());
     assert!(matches!(fault(&storage, "kept/more"), BackupFault::Structure(_)));
 }
+
+/// The base with a byte changed in a chunk of pages: it opens.
+fn with_damaged_chunk(bytes: &[u8]) -> Vec<u8> {
+    let chunk = Parts::of(bytes).manifest.chunks[0];
+    let mut damaged = bytes.to_vec();
+    damaged[usize::try_from(chunk.offset).unwrap() + 40] ^= 1;
+    damaged
+}
+
+#[test]
+fn nothing_is_based_on_a_damaged_backup() {
+    let storage = pair();
+    let (base, older) = (get(&storage, BASE), get(&storage, TOP));
+    storage.put(BASE, with_damaged_chunk(&base));
+    for (on, target) in [(BASE, "kept/new"), (BASE, TOP), (TOP, "kept/new")] {
+        let error = save(&storage, "repository", target, &based_on(on)).unwrap_err();
+        assert!(matches!(fault_of(&error), Some(BackupFault::Checksum(_))), "{on}: {error}");
+    }
+    assert!(storage.get("kept/new").is_none() && get(&storage, TOP) == older);
+    assert_eq!(storage.read_dir(Path::new("kept")).unwrap().len(), 2);
+}
+
+#[test]
+fn of_several_copies_of_a_base_the_one_that_is_whole_is_taken() {
+    let storage = pair();
+    let base = get(&storage, BASE);
+    let mut cut_off = base.clone();
+    cut_off.truncate(base.len() - 1);
+    let mut manifest = base.clone();
+    manifest[base.len() - 200] ^= 1;
+    for damaged in [with_damaged_chunk(&base), cut_off, manifest] {
+        storage.put(BASE, damaged.clone());
+        assert!(checked(&storage, TOP).is_err());
+        storage.put("kept/copy", base.clone());
+        checked(&storage, TOP).unwrap();
+        save(&storage, "repository", "kept/next", &based_on(TOP)).unwrap();
+        storage.remove_file(Path::new("kept/copy")).unwrap();
+        storage.put("elsewhere/copy", base.clone());
+        let open = OpenBackup::new().base(BASE).base("elsewhere/copy");
+        let opened = open.open_in(&shared(&storage), TOP).unwrap();
+        let report = opened.verify(crate::tiny::VERIFY, &cimrepo::base::progress::Unobserved).unwrap();
+        assert!(report.is_consistent());
+        // With none that is whole the first one is named.
+        storage.put("kept/copy", damaged);
+        let error = checked(&storage, TOP).unwrap_err();
+        assert!(error.path().unwrap().ends_with(BASE), "{error}");
+        storage.remove_file(Path::new("kept/copy")).unwrap();
+    }
+}

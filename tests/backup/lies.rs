@@ -48,6 +48,15 @@ fn assert_refused(what: &str, bytes: Vec<u8>) {
 /// A way to lie.
 type Lie = (&'static str, fn(&mut Parts));
 
+/// Adds a chunk of a kind, with the payload of the last.
+fn add(parts: &mut Parts, kind: ChunkKind) {
+    let mut entry = *parts.manifest.chunks.last().unwrap();
+    entry.header.kind = kind;
+    parts.manifest.chunks.push(entry);
+    parts.payloads.push(parts.payloads.last().unwrap().clone());
+    parts.settle();
+}
+
 fn first_file(parts: &Parts) -> usize {
     parts.manifest.chunks.iter().position(|chunk| matches!(chunk.header.kind, ChunkKind::File(_))).unwrap()
 }
@@ -118,6 +127,17 @@ fn chunks_that_contradict_the_rest_are_refused() {
             ("more pages than there are", |parts| parts.manifest.chunks[0].header.count += 1),
             ("fewer pages than there are", |parts| parts.manifest.chunks[0].header.count -= 1),
             ("no page", |parts| parts.manifest.chunks[0].header.count = 0),
+            ("a page more than any chunk has", |parts| {
+                parts.manifest.chunks[0].header.count = cimrepo::base::limits::MAX_CHUNK_PAGES + 1;
+            }),
+            ("free pages in a backup that is not forensic", |parts| add(parts, ChunkKind::FreePages(Space::Index))),
+            ("the end of a file in one", |parts| add(parts, ChunkKind::Tail(Space::Index))),
+            ("a second mapping in one", |parts| add(parts, ChunkKind::File(FileRole::Mapping(2)))),
+            ("the length of a file in one", |parts| parts.manifest.spaces[0].file_length = 8_192),
+            ("a page that is the same as another in one", |parts| {
+                let digest = *parts.manifest.spaces[0].pages[2].digest().unwrap();
+                parts.manifest.spaces[0].pages[3] = PageState::Same(crate::support::small::logical(2), digest);
+            }),
             ("four billion pages", |parts| parts.manifest.chunks[0].header.count = u32::MAX),
             ("another first page", |parts| parts.manifest.chunks[0].header.first += 1),
             ("another last page", |parts| parts.manifest.chunks[0].header.last += 1),
@@ -205,6 +225,19 @@ fn summaries_that_count_something_else_are_refused() {
         &[
             ("a key more", |parts| parts.manifest.summary.keys += 1),
             ("no records", |parts| parts.manifest.summary.records = 0),
+            ("a class more", |parts| parts.manifest.summary.class_definitions += 1),
+            ("an instance more", |parts| parts.manifest.summary.instances += 1),
+            ("something unreadable", |parts| parts.manifest.summary.unreadable += 1),
+            ("a namespace less", |parts| {
+                parts.manifest.summary.namespaces.pop();
+            }),
+            ("another namespace", |parts| parts.manifest.summary.namespaces[0].token.push('0')),
+            ("a key of another namespace", |parts| {
+                parts.manifest.summary.namespaces[0].keys += 1;
+                parts.manifest.summary.namespaces[1].keys -= 1;
+            }),
+            ("a class of a namespace", |parts| parts.manifest.summary.namespaces[0].class_definitions += 1),
+            ("an instance of a namespace", |parts| parts.manifest.summary.namespaces[0].instances += 1),
         ],
     );
 }
@@ -298,6 +331,25 @@ fn forensic_backups_that_do_not_make_what_was_checked_are_refused() {
         &[
             ("files that are cut", |parts| parts.manifest.spaces[0].file_length = PAGE_SIZE as u64),
             ("files without end", |parts| parts.manifest.spaces[1].file_length = 1 << 60),
+            ("files that are not there", |parts| parts.manifest.spaces[1].file_length = u64::MAX),
+            ("a file twice", |parts| {
+                let last =
+                    parts.manifest.chunks.iter().rposition(|chunk| matches!(chunk.header.kind, ChunkKind::File(_)));
+                let (entry, payload) = (parts.manifest.chunks[last.unwrap()], parts.payloads[last.unwrap()].clone());
+                parts.manifest.chunks.push(entry);
+                parts.payloads.push(payload);
+                parts.settle();
+            }),
+            ("an end that is a page", |parts| {
+                let mut entry = *parts.manifest.chunks.last().unwrap();
+                let payload = vec![7; PAGE_SIZE];
+                (entry.header.kind, entry.header.count) = (ChunkKind::Tail(Space::Objects), 8_192);
+                (entry.header.first, entry.header.last, entry.digest) = (0, 0, digest(&payload));
+                parts.manifest.chunks.push(entry);
+                parts.payloads.push(payload);
+                parts.manifest.spaces[0].file_length += 8_192;
+                parts.settle();
+            }),
             ("a free page where a page is", |parts| {
                 let current = crate::support::small::mapping_in(
                     &crate::support::small::small_v22(),
@@ -319,4 +371,31 @@ fn forensic_backups_that_do_not_make_what_was_checked_are_refused() {
             }),
         ],
     );
+}
+
+#[test]
+fn a_forensic_backup_whose_files_make_another_generation_current_is_refused() {
+    let all = crate::support::small::small_v22();
+    let newest = crate::support::small::current_file(&all);
+    let mut older = all.clone();
+    older.remove(&newest);
+    let options = BackupOptions { compression: Compression::None, forensic: true, ..single() };
+    let mut parts = parts(&older, &options);
+    // What is verified is the generation before; what is restored would have the newest one too, in a file of its own.
+    let mut entry = parts.manifest.chunks[first_file(&parts)];
+    let payload = all[&newest].clone();
+    entry.header.kind = ChunkKind::File(FileRole::from_file_name(&newest).unwrap());
+    entry.header.count = u32::try_from(payload.len()).unwrap();
+    entry.digest = digest(&payload);
+    parts.manifest.chunks.push(entry);
+    parts.payloads.push(payload);
+    parts.settle();
+    assert_refused("another generation", parts.to_bytes());
+    // Such a backup is not made either.
+    let (storage, directory) = in_memory(&all);
+    let current = crate::support::open(&all).unwrap().snapshot().mapping().generation();
+    let repository = cimrepo::repository::OpenOptions::new().generation(current - 1).open_in(&directory).unwrap();
+    let shared = crate::tiny::shared(&storage);
+    let error = cimrepo::backup::backup_in(&repository, &shared, "it", &options, &cimrepo::base::progress::Unobserved);
+    assert!(matches!(error, Err(cimrepo::Error::InvalidArgument(_))), "{error:?}");
 }

@@ -4,6 +4,7 @@
 
 mod chain;
 mod damage;
+mod forensic;
 mod forge;
 mod lies;
 mod round_trip;

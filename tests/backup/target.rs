@@ -225,3 +225,84 @@ fn progress_grows_to_its_total() {
     assert!(seen.iter().all(|progress| progress.done >= last.replace(progress.done)));
     assert!(seen.last().is_some_and(|progress| progress.done == progress.total && progress.total > 0));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_target_that_is_a_link_or_no_regular_file_is_refused() {
+    let (place, repository) = real_repository();
+    let at = |name: &str| place.path().join(name);
+    std::fs::write(at("victim"), b"precious").unwrap();
+    std::os::unix::fs::symlink(at("victim"), at("link")).unwrap();
+    std::os::unix::fs::symlink(at("nothing"), at("dangling")).unwrap();
+    let mut targets = vec![at("link"), at("dangling")];
+    targets
+        .extend(["/dev/null", "/dev/stdout"].map(|path| Path::new(path).to_owned()).into_iter().filter(|p| p.exists()));
+    for target in targets {
+        let error = backup(&repository, &target, &single(), &Unobserved).unwrap_err();
+        assert!(matches!(error, Error::InvalidArgument(_)), "{}: {error}", target.display());
+    }
+    assert_eq!(std::fs::read(at("victim")).unwrap(), b"precious");
+    assert!(std::fs::symlink_metadata(at("link")).unwrap().is_symlink() && !at("nothing").exists());
+    // Another name of an older backup keeps the older backup.
+    std::fs::hard_link(at("victim"), at("other")).unwrap();
+    backup(&repository, at("other"), &single(), &Unobserved).unwrap();
+    assert_eq!(std::fs::read(at("victim")).unwrap(), b"precious");
+}
+
+#[test]
+fn what_interrupted_backups_left_goes_and_what_is_someones_stays() {
+    let (storage, _) = in_memory(&tiny(Dialect::V22, 1));
+    storage.create_dir(Path::new("kept")).unwrap();
+    let magic = b"CIMBK\r\n\x1A and more".to_vec();
+    let left = ["kept/it.partial-0123abcd", "kept/it.partial-ffffffff", "kept/it.partial-00000000"];
+    storage.put(left[0], magic.clone());
+    storage.put(left[1], Vec::new());
+    storage.put(left[2], vec![0; 5_000]);
+    let stays = [
+        ("kept/it.partial-1111111", magic.clone()),
+        ("kept/it.partial-1111111g", magic.clone()),
+        ("kept/it.partial-22222222", b"someone's letter".to_vec()),
+        ("kept/it.partial-33333333", b"short".to_vec()),
+        ("kept/that.partial-44444444", magic.clone()),
+        ("kept/it", b"an older one".to_vec()),
+    ];
+    for (path, bytes) in &stays {
+        storage.put(path, bytes.clone());
+    }
+    // As long as another process writes there nothing is touched, and it is named.
+    let lock = storage.lock(Path::new("kept/it.cimrepo.lock"), "process 4711 (backup)").unwrap();
+    let before = listing(&storage, "kept");
+    let error = save(&storage, PLACE, "kept/it", &single()).unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }) && error.to_string().contains("4711"), "{error}");
+    assert!(listing(&storage, "kept") == before);
+    drop(lock);
+    save(&storage, PLACE, "kept/it", &single()).unwrap();
+    checked(&storage, "kept/it").unwrap();
+    assert!(left.iter().all(|path| storage.get(path).is_none()));
+    assert!(stays.iter().take(5).all(|(path, bytes)| storage.get(path).as_ref() == Some(bytes)));
+    assert_eq!(storage.read_dir(Path::new("kept")).unwrap().len(), stays.len());
+}
+
+#[test]
+fn what_no_restore_would_take_is_not_backed_up_over_what_one_does() {
+    for dialect in DIALECTS {
+        let (storage, _) = in_memory(&tiny(dialect, 1));
+        save(&storage, PLACE, "it", &single()).unwrap();
+        let older = storage.get("it").unwrap();
+        // Every page and checksum is right, but a key says that its record has another size.
+        let mut files = tiny(dialect, 1);
+        let at = files["INDEX.BTR"].windows(5).position(|bytes| bytes == b".2000").unwrap();
+        let page = at / cimrepo::base::page_no::PAGE_SIZE;
+        files.get_mut("INDEX.BTR").unwrap()[at + 4] = b'1';
+        crate::support::edit::restate_checksum(&mut files, cimrepo::base::page_no::Space::Index, page);
+        let (storage, _) = in_memory(&files);
+        storage.put("it", older.clone());
+        let error = save(&storage, PLACE, "it", &single()).unwrap_err();
+        assert!(matches!(error, Error::NotARepository { .. }), "{error}");
+        assert!(error.to_string().contains("reference.") && error.to_string().contains("forensic"), "{error}");
+        assert!(storage.get("it").unwrap() == older, "the older one was replaced");
+        assert_eq!(storage.read_dir(Path::new(".")).unwrap().len(), 2);
+        let summary = save(&storage, PLACE, "it", &BackupOptions { forensic: true, ..single() }).unwrap();
+        assert!(summary.damage.is_some_and(|damage| damage.findings > 0));
+    }
+}

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod into;
+#[cfg(unix)]
+mod links;
 mod next;
 mod refused;
 #[path = "../support/mod.rs"]

@@ -70,3 +70,16 @@ pub fn set_first_child(page: &mut PageBytes, child: LogicalPage) {
     let keys = usize::try_from(word(page, 16)).unwrap();
     set_word(page, 20 + 4 * keys, child.get());
 }
+
+/// Puts the checksum of a physical page right in every generation of dialect 2.2 that maps it.
+pub fn restate_checksum(files: &mut Files, space: Space, physical: usize) {
+    let checksum = sampled(page_at_mut(data_mut(files, space), super::small::physical(physical.try_into().unwrap())));
+    for name in mapping_files(files) {
+        edit_mapping(files, &name, |mapping| {
+            let has_checksum = mapping.dialect == Dialect::V22;
+            let mapped = mapping.section_mut(space).entries.iter_mut();
+            let here = mapped.filter(|entry| entry.physical.is_some_and(|page| page.index() == physical));
+            here.filter(|_| has_checksum).for_each(|entry| entry.checksum = checksum);
+        });
+    }
+}

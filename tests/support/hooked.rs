@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cimrepo::storage::{DirEntry, Directory, EntryKind, LockGuard, OpenMode, Storage, StorageFile};
+use cimrepo::storage::{DirEntry, Directory, EntryKind, LockGuard, OpenMode, Storage, StorageFile, Ties};
 use parking_lot::Mutex;
 
 /// Called with the name of a call and its path before it is made.
@@ -115,6 +115,10 @@ impl Storage for Hooked {
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
         (self.hook)("kind", path)?;
         self.inner.kind(path)
+    }
+
+    fn ties(&self, path: &Path) -> io::Result<Ties> {
+        self.inner.ties(path)
     }
 
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

@@ -15,7 +15,8 @@ use super::source::warn;
 /// Write a consistent backup of a repository to one file
 ///
 /// The file holds the current generation: every page with its checksum, and a digest over all. It is written beside FILE and
-/// renamed when it is complete and durable, so an older backup of that name is only ever replaced by a whole new one.
+/// renamed when it is complete and durable, so an older backup of that name is only ever replaced by a whole new one. The
+/// repository is verified beside that: of one that is damaged, which no restore would take, only a forensic backup is made.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -59,6 +60,7 @@ struct Row {
     pages: u64,
     pages_in_base: u64,
     bytes: u64,
+    findings: u64,
 }
 
 impl Arguments {
@@ -76,6 +78,10 @@ impl Arguments {
             let bar = Bar::new();
             backup(&repository, &self.file, &options, &bar)?
         };
+        if let Some(damage) = &summary.damage {
+            eprintln!("cimrepo: the repository is damaged: {}", damage.first);
+            eprintln!("cimrepo: only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
+        }
         let mut output = Output::new(self.json);
         if output.is_json() {
             let row = Row {
@@ -86,6 +92,7 @@ impl Arguments {
                 pages: summary.pages,
                 pages_in_base: summary.pages_in_base,
                 bytes: summary.bytes,
+                findings: summary.damage.as_ref().map_or(0, |damage| damage.findings),
             };
             output.row("backup", &row)?;
         } else {

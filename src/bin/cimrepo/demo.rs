@@ -147,7 +147,7 @@ impl Demo {
     }
 
     fn restore(&mut self, file: &Path, to: &Path) -> Result<(), Failure> {
-        let options = RestoreOptions { existing: Existing::Replace, threads: None };
+        let options = RestoreOptions { existing: Existing::Replace, ..RestoreOptions::default() };
         let summary = restore(&Backup::open(file)?, to, options, &Unobserved)?;
         let Installed::SetAside { old } = summary.installed else {
             return expect(false, "the damaged repository was not set aside");

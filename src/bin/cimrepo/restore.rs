@@ -7,14 +7,15 @@ use cimrepo::restore::{Existing, Installed, RestoreOptions, RestoreSummary, rest
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{Failure, Output};
+use super::output::{Failure, Output, count};
 use super::progress::Bar;
 use super::source::open_backup;
 
 /// Restore a backup to a directory
 ///
 /// The whole backup is checked before anything is touched, and a crash at any moment leaves the old repository or the new
-/// one. Over a healthy repository the backup becomes its next generation; a damaged one is kept as REPO.001 … REPO.009.
+/// one. Over a healthy repository of dialect 2.2 the backup becomes its next generation; any other one (damaged, of dialect 2.1,
+/// or with files that have other names too) is kept as REPO.001 … REPO.009.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,6 +31,10 @@ pub struct Arguments {
     /// Replace the repository that is there
     #[arg(long)]
     force: bool,
+
+    /// Restore a forensic backup of a damaged repository, byte for byte, to a new or empty directory
+    #[arg(long)]
+    damaged: bool,
 
     /// Where the base of an incremental backup is, if not beside it; may be given several times
     #[arg(long, value_name = "FILE")]
@@ -48,6 +53,7 @@ struct Row {
     set_aside: Option<String>,
     pages_written: u64,
     pages_kept: u64,
+    findings: u64,
 }
 
 impl Arguments {
@@ -56,8 +62,13 @@ impl Arguments {
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
         let summary = {
             let bar = Bar::new();
-            restore(&backup, &self.repo, RestoreOptions { existing, threads: None }, &bar)?
+            let options = RestoreOptions { existing, damaged: self.damaged, threads: None };
+            restore(&backup, &self.repo, options, &bar)?
         };
+        if summary.findings > 0 {
+            let found = count(summary.findings, "finding", "findings");
+            eprintln!("cimrepo: what was restored is damaged, as it was: {found}; `cimrepo verify` lists them");
+        }
         let mut output = Output::new(self.json);
         if output.is_json() {
             output.row("restore", &row(&summary))?;
@@ -82,6 +93,7 @@ fn row(summary: &RestoreSummary) -> Row {
         set_aside,
         pages_written: summary.pages_written,
         pages_kept: summary.pages_kept,
+        findings: summary.findings,
     }
 }
 

@@ -1,0 +1,97 @@
+//! Finding the base of an incremental backup: among the files given, under the name it had, or anywhere beside the backup.
+//!
+//! There may be several copies of it, and one of them damaged. The first that is whole is taken; where there is but one, its
+//! chunks are checked when they are read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::error::{BackupFault, Error, Result};
+use crate::base::shown::shown;
+use crate::format::backup_file::Digest;
+use crate::storage::{EntryKind, Storage, parent_of};
+
+use super::link::{ChunkCache, Link};
+use super::read::OpenBackup;
+use super::uuid_text;
+
+/// Where bases are looked for.
+#[derive(Debug)]
+pub(crate) struct Search<'s> {
+    pub given: &'s [PathBuf],
+    pub storage: &'s Arc<dyn Storage>,
+    pub cache: &'s Arc<ChunkCache>,
+}
+
+impl Search<'_> {
+    /// The base of a link, by identity and seal.
+    pub(crate) fn base_of(&self, link: &Link, identity: &[u8; 16], seal: &Digest) -> Result<Link> {
+        let named = self.named(link);
+        let is_base = |path: &PathBuf| OpenBackup::identity_in(self.storage, path).as_ref() == Some(identity);
+        let known = self.given.iter().cloned().chain(named.clone());
+        let others = std::iter::once_with(|| self.beside(link)).flatten();
+        // What was given may lie beside the backup too: it is looked at once.
+        let others = others.filter(|path| Some(path) != named.as_ref() && !self.given.contains(path));
+        let mut candidates = known.chain(others).filter(is_base).peekable();
+        let mut refusal = None;
+        while let Some(path) = candidates.next() {
+            let opened = Link::open(self.storage, &path, self.cache).and_then(|found| {
+                if found.seal != *seal {
+                    let found = format!("{} is another backup of that identity", shown(&path));
+                    return Err(link.fault(BackupFault::BaseWrong { base: uuid_text(identity), found }));
+                }
+                if refusal.is_some() || candidates.peek().is_some() {
+                    found.check_rest()?;
+                }
+                Ok(found)
+            });
+            match opened {
+                Ok(found) => return Ok(found),
+                Err(error) => _ = refusal.get_or_insert(error),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| self.no_base(link, identity, named)))
+    }
+
+    /// Where the base would be, under the name it had.
+    fn named(&self, link: &Link) -> Option<PathBuf> {
+        let name = &link.manifest.base_name;
+        (!name.is_empty()).then(|| parent_of(&link.path).join(name))
+    }
+
+    /// The files beside a link, in the order of their names.
+    fn beside(&self, link: &Link) -> Vec<PathBuf> {
+        let directory = parent_of(&link.path);
+        let entries = self.storage.read_dir(directory).unwrap_or_default();
+        let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File);
+        let mut files: Vec<PathBuf> = files.map(|entry| directory.join(entry.name)).collect();
+        files.sort();
+        files
+    }
+
+    fn no_base(&self, link: &Link, identity: &[u8; 16], named: Option<PathBuf>) -> Error {
+        let base = uuid_text(identity);
+        let is_there = |path: &PathBuf| self.storage.kind(path).ok().flatten().is_some();
+        match self.given.first().cloned().or(named.filter(is_there)) {
+            Some(path) => {
+                let found = self.what(&path);
+                link.fault(BackupFault::BaseWrong { base, found })
+            }
+            None => {
+                let name = match &*link.manifest.base_name {
+                    "" => String::new(),
+                    name => format!("it was called {name} when this backup was made; "),
+                };
+                let hint = format!("{name}put it beside this one, or say where it is (--base)");
+                link.fault(BackupFault::BaseMissing { base, hint })
+            }
+        }
+    }
+
+    fn what(&self, path: &Path) -> String {
+        match OpenBackup::identity_in(self.storage, path) {
+            Some(other) => format!("{} is {}", shown(path), uuid_text(&other)),
+            None => format!("{} is no backup", shown(path)),
+        }
+    }
+}

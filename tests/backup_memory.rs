@@ -1,0 +1,91 @@
+//! What opening a chain of backups holds in memory is measured: a manifest of a few bytes may list hundreds of thousands of pages.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+#[path = "backup/forge.rs"]
+mod forge;
+mod support;
+#[path = "faults/tiny.rs"]
+mod tiny;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cimrepo::backup::OpenBackup;
+use cimrepo::base::limits::{MAX_BACKUP_CHAIN, MAX_LOGICAL_PAGES};
+use cimrepo::format::Dialect;
+use cimrepo::format::backup_file::BackupFlags;
+use cimrepo::format::manifest::PageState;
+use cimrepo::storage::MemStorage;
+
+use forge::Parts;
+use support::{PLACE, in_memory};
+use tiny::{bytes_of, fault_of, save, shared, single};
+
+/// Counts the bytes that are handed out.
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+#[expect(unsafe_code, reason = "an allocator cannot be written without")]
+// SAFETY: every call goes to the allocator of the system as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(held, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of the trait.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// As long a chain as there may be, each backup of as many logical pages as there may be, none of which has a page.
+fn chain_of_nothing() -> (MemStorage, usize) {
+    let (source, _) = in_memory(&tiny::tiny(Dialect::V22, 1));
+    save(&source, PLACE, "one", &single()).unwrap();
+    let storage = MemStorage::new();
+    let mut parts = Parts::of(&bytes_of(&source, Path::new("one")));
+    let mapping = parts.payloads.pop().unwrap();
+    let entry = parts.manifest.chunks.pop().unwrap();
+    (parts.payloads, parts.manifest.chunks) = (vec![mapping], vec![entry]);
+    for space in &mut parts.manifest.spaces {
+        space.pages = vec![PageState::Unmapped; usize::try_from(MAX_LOGICAL_PAGES).unwrap()];
+    }
+    parts.settle();
+    let mut size = 0;
+    for number in 0..MAX_BACKUP_CHAIN {
+        let bytes = parts.to_bytes();
+        size += bytes.len();
+        let seal = forge::seal(&parts.header.to_bytes(), &parts.manifest.to_bytes());
+        storage.put(format!("{number}"), bytes);
+        parts.header.base = Some((parts.header.identity, seal));
+        parts.header.identity[15] = u8::try_from(number + 1).unwrap();
+        parts.header.flags |= BackupFlags::INCREMENTAL;
+        parts.manifest.base_name = number.to_string();
+    }
+    (storage, size)
+}
+
+#[test]
+fn a_chain_of_backups_that_hold_nothing_costs_no_more_than_three_of_them() {
+    let (storage, size) = chain_of_nothing();
+    let before = HELD.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let error = OpenBackup::new().open_in(&shared(&storage), (MAX_BACKUP_CHAIN - 1).to_string()).unwrap_err();
+    // Its mapping has a dozen pages: the whole chain was opened before that was seen.
+    assert!(fault_of(&error).unwrap().to_string().contains("disagree"), "{error}");
+    let peak = (PEAK.load(Ordering::Relaxed) - before) >> 20;
+    println!("{MAX_BACKUP_CHAIN} backups of {} MiB: {peak} MiB at once", size >> 20);
+    let one = 2 * usize::try_from(MAX_LOGICAL_PAGES).unwrap() * size_of::<PageState>();
+    assert!(peak < (one >> 20) * 3 + 32, "{peak} MiB");
+}
