@@ -101,6 +101,8 @@ pub fn backup_in(
     if options.forensic {
         writer.forensic(repository)?;
     }
+    // Before an older backup gives way to one of pages that another process wrote over.
+    repository.ensure_unchanged()?;
     writer.finish(&mapping, base.as_ref())
 }
 

@@ -19,6 +19,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use super::Dialect;
 use super::bytes::Reader;
 use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::limits::MAX_LOGICAL_PAGES;
 use crate::base::page_no::{LogicalPage, NIL, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
 use crate::base::{narrow, widen};
@@ -269,12 +270,24 @@ impl<'b> SectionReader<'b> {
             Dialect::V22 => (self.u32("the header")?, self.u32("the header")?),
         };
         let physical_pages = self.u32("the header")?;
+        let at = self.reader.position();
         let count = self.u32("the header")?;
+        self.bound(count, at)?;
         let entries = self.entries(count)?;
         let count = self.u32("the free count")?;
         let free = self.free_list(count)?;
         self.mark(FOOTER, CorruptionCode::MappingFooter)?;
         Ok(MappingSection { transaction, generation, previous, physical_pages, entries, free })
+    }
+
+    /// In dialect 2.1 an entry has 4 bytes in the file and 24 in memory, so the size of the file is bound enough in 2.2 alone.
+    /// A count that the file has no bytes for is cut, not large.
+    fn bound(&self, count: u32, at: usize) -> Result<(), Corruption> {
+        if count <= MAX_LOGICAL_PAGES || widen(count) > self.reader.remaining() / size_of::<U32>() {
+            return Ok(());
+        }
+        let detail = format!("{count} logical pages, at most {MAX_LOGICAL_PAGES} are possible");
+        Err(Corruption::new(CorruptionCode::MappingTooLarge, self.site.at_index(at), detail))
     }
 
     fn entries(&mut self, count: u32) -> Result<Vec<MappingEntry>, Corruption> {
