@@ -386,6 +386,19 @@ mod tests {
     }
 
     #[test]
+    fn more_pages_than_a_repository_can_have_are_not_believed() {
+        for dialect in [Dialect::V21, Dialect::V22] {
+            let mut mapping = sample(dialect);
+            mapping.index.entries.resize(widen(MAX_LOGICAL_PAGES), MappingEntry::default());
+            let bytes = mapping.to_bytes();
+            assert_eq!(Mapping::parse(&bytes, dialect, FileRole::Mapping(1)).unwrap().mapping, mapping);
+            mapping.index.entries.push(MappingEntry::default());
+            let error = Mapping::parse(&mapping.to_bytes(), dialect, FileRole::Mapping(1)).unwrap_err();
+            assert_eq!(error.code, CorruptionCode::MappingTooLarge, "{error}");
+        }
+    }
+
+    #[test]
     fn every_truncation_is_an_error() {
         for dialect in [Dialect::V21, Dialect::V22] {
             let bytes = sample(dialect).to_bytes();
