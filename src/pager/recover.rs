@@ -30,7 +30,7 @@ pub struct Choice {
 pub struct Chosen {
     /// The generation.
     pub current: Generation,
-    /// Newer or equal ones that were refused, and files that could not be read.
+    /// Files that cannot serve, newer and older ones, and why.
     pub refused: Vec<Refusal>,
 }
 

@@ -137,8 +137,8 @@ impl Repository {
         self.is_whole
     }
 
-    /// Mapping files that were refused before this generation was taken, and why; and whatever has the name of a file of a
-    /// repository and is no regular file.
+    /// Mapping files that cannot serve, newer and older ones, and why; and whatever has the name of a file of a repository and
+    /// is no regular file. Where a generation was asked for by its number, those alone that cannot be read.
     pub fn refused(&self) -> &[Refusal] {
         &self.refused
     }

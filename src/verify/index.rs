@@ -1,4 +1,4 @@
-//! The index: pages, shape of the tree, order of keys, references (invariants 8, 11 to 17).
+//! The index: pages, shape of the tree, order of keys, references (invariants 8, 9, 11 to 17).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
