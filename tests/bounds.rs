@@ -17,7 +17,8 @@ use cimrepo::storage::sim::{Fault, FaultPlan, SimStorage};
 use cimrepo::storage::{Directory, Storage};
 use cimrepo::{Direction, Error, KeyRange};
 
-use support::edit::{edit_mapping, set_word};
+use support::edit::{edit_mapping, edit_page, root_and_child, set_word, word};
+use support::flood::floods;
 use support::small::{physical, small_v21, small_v22, stored};
 use support::{Files, PLACE, check, codes, open};
 
@@ -116,6 +117,46 @@ fn heads_of_gigabytes_at_different_places_are_measured_in_no_time() {
     });
     let errors = in_time("records", move || open(&files).unwrap().snapshot().records().filter(Result::is_err).count());
     assert_eq!(errors, PAGES);
+}
+
+/// Scans, counts, look-ups and a verification of each, in a build without optimisation and beside other work.
+#[test]
+fn floods_of_keys_end_in_time() {
+    for (what, files) in floods(if cfg!(debug_assertions) { 30 } else { 770 }) {
+        let (counts, found) = in_time(what, move || {
+            let repository = open(&files).unwrap();
+            let snapshot = repository.snapshot();
+            assert!(snapshot.contains_key(&[b'A'; 2_000]).is_ok_and(|is_there| !is_there));
+            let backwards = snapshot.keys(KeyRange::all(), Direction::Backward).filter(Result::is_ok).count();
+            let counts = snapshot.counts();
+            assert_eq!(backwards as u64, counts.keys);
+            (counts, codes(&check(&repository, false)))
+        });
+        println!("{what}: {} keys read", counts.keys);
+        assert!(!found.is_empty(), "{what}");
+        if what == "keys of thousands of tokens" {
+            assert!(found.contains(&CorruptionCode::IndexDefinition) && counts.unreadable > 0, "{found:?}");
+        }
+    }
+}
+
+/// One damaged definition, which overlaps others, hides neither the other keys of its page nor the pages below it.
+#[test]
+fn a_damaged_definition_hides_its_key_alone() {
+    for files in [small_v21(), small_v22()] {
+        let keys = |files: &Files| {
+            let snapshot = open(files).unwrap().snapshot();
+            snapshot.keys(KeyRange::all(), Direction::Forward).filter_map(Result::ok).count()
+        };
+        let (root, _) = root_and_child(&files);
+        let mut damaged = files.clone();
+        edit_page(&mut damaged, Space::Index, root, |page| {
+            let keys = usize::try_from(word(page, 16)).unwrap();
+            let offset = 20 + 4 * keys + 4 * (keys + 1) + 2 * (keys / 2);
+            page[offset..offset + 2].fill(0xFF);
+        });
+        assert_eq!(keys(&damaged), keys(&files) - 1);
+    }
 }
 
 /// What is no regular file is never opened: to open a pipe would be to wait for ever.

@@ -110,13 +110,20 @@ fn rows_of_keys_and_pages() {
     reversed.reverse();
     assert_eq!(reversed.join("\n") + "\n", run(&[&"keys", &place.repo], 0));
     assert_eq!(rows(&[&"page", &place.repo, &"objects", &"--json"], 0).len(), 40);
-    let node = &rows(&[&"page", &place.repo, &"index", &"0", &"--json"], 0)[0];
-    assert_eq!(node["kind"], "node");
+    let page = rows(&[&"page", &place.repo, &"index", &"0", &"--json"], 0);
+    assert_eq!((&page[0]["kind"], &page[1]["kind"]), (&"page".into(), &"node".into()));
+    assert_eq!(
+        (&page[0]["space"], &page[0]["physical_page"], &page[0]["finding"]),
+        (&"index".into(), &0.into(), &Value::Null)
+    );
+    assert!(run(&[&"keys", &place.repo, &"NS_\x1b"], 1).contains("no key begins with NS_\\x1B"));
     let raw = cimrepo(&[&"page", &place.repo, &"index", &"0", &"--raw"]);
     assert_eq!(raw.stdout.len(), 8192);
     assert_eq!(raw.stdout, fs::read(place.repo.join("INDEX.BTR")).unwrap()[..8192]);
     assert!(run(&[&"page", &place.repo, &"objects", &"0", &"--hex"], 0).contains("1ff0  "));
-    assert!(run(&[&"page", &place.repo, &"objects", &"4000000"], 4).contains("the mapping ends"));
+    let beyond = run(&[&"page", &place.repo, &"objects", &"4000000"], 2);
+    assert!(beyond.contains("OBJECTS.DATA has no logical page 4000000; its logical pages are 0 to"), "{beyond}");
+    assert!(run(&[&"page", &place.repo, &"index", &"70", &"--physical"], 2).contains("no physical page 70; its"));
     run(&[&"page", &place.repo, &"index"], 2);
 }
 
@@ -176,6 +183,175 @@ fn a_closed_pipe_ends_quietly() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
+
+/// Runs a verb with standard output or standard error that nobody reads; gives the exit code and what the other one got.
+fn unheard(arguments: &[&dyn AsRef<Path>], close_error: bool) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cimrepo"));
+    command.args(arguments.iter().map(|argument| argument.as_ref().as_os_str()));
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    if close_error {
+        drop(child.stderr.take());
+    } else {
+        drop(child.stdout.take());
+    }
+    let output = child.wait_with_output().unwrap();
+    let text = if close_error { output.stdout } else { output.stderr };
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn the_exit_code_is_right_whoever_listens() {
+    let place = Place::new();
+    let mut bytes = fs::read(place.repo.join("OBJECTS.DATA")).unwrap();
+    bytes[0] ^= 1;
+    let sound = place.at("sound.cimbak");
+    run(&[&"backup", &place.repo, &sound], 0);
+    fs::write(place.repo.join("OBJECTS.DATA"), bytes).unwrap();
+    for close_error in [false, true] {
+        assert_eq!(unheard(&[&"verify", &place.repo], close_error).0, Some(1));
+        assert_eq!(unheard(&[&"verify", &place.repo, &"--json"], close_error).0, Some(1));
+        assert_eq!(unheard(&[&"verify", &sound], close_error).0, Some(0));
+        assert_eq!(unheard(&[&"verify", &place.at("nowhere")], close_error).0, Some(3));
+        assert_eq!(unheard(&[&"page", &place.repo, &"objects", &"0"], close_error).0, Some(0));
+        assert_eq!(unheard(&[&"info", &place.repo], close_error).0, Some(0));
+        assert_eq!(unheard(&[&"keys", &place.at("nowhere")], close_error).0, Some(3));
+    }
+    // What is done without being shown is done.
+    let (restored, again) = (place.at("restored"), place.at("again.cimbak"));
+    assert_eq!(unheard(&[&"restore", &sound, &restored], false), (Some(0), String::new()));
+    assert_eq!(unheard(&[&"backup", &restored, &again], false), (Some(0), String::new()));
+    run(&[&"verify", &restored], 0);
+    run(&[&"verify", &again], 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_standard_output_is_an_error() {
+    let place = Place::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cimrepo"));
+    let output = command.arg("keys").arg(&place.repo).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write the output: "));
+}
+
+#[test]
+fn a_refused_mapping_file_fails_the_verification() {
+    let place = Place::new();
+    let files = ["MAPPING1.MAP", "MAPPING2.MAP", "MAPPING3.MAP"].map(|name| place.repo.join(name));
+    let generations: Vec<u32> = files.iter().map(|file| word(file, 8)).collect();
+    let newest = *generations.iter().max().unwrap();
+    for (file, generation) in files.iter().zip(generations) {
+        let intact = fs::read(file).unwrap();
+        fs::write(file, &intact[..intact.len() - 6]).unwrap();
+        let may_be_newer = generation != newest - 1;
+        let text = run(&[&"verify", &place.repo], i32::from(may_be_newer));
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(text.contains(&format!("cimrepo: {name} was refused: ")), "{text}");
+        assert_eq!(text.contains("a newer state may be lost with it"), may_be_newer, "{text}");
+        assert_eq!(text.contains("FAILED verification: 0 findings, 1 file refused"), may_be_newer, "{text}");
+        assert_eq!(text.contains("is consistent"), !may_be_newer, "{text}");
+        let rows = rows(&[&"verify", &place.repo, &"--json"], i32::from(may_be_newer));
+        let row = |kind: &str| rows.iter().find(|row| row["kind"] == kind).unwrap();
+        assert_eq!(
+            (row("refusal")["file"].as_str(), &row("refusal")["may_be_newer"]),
+            (Some(name), &may_be_newer.into())
+        );
+        assert_eq!(row("result")["consistent"], true);
+        let verdict = rows.last().unwrap();
+        assert_eq!((verdict["kind"].as_str(), &verdict["consistent"]), (Some("verdict"), &(!may_be_newer).into()));
+        assert_eq!(verdict["newer_state_lost"], may_be_newer);
+        assert!(run(&[&"verify", &place.repo, &"--all-generations"], 1).contains("1 file refused"));
+        fs::write(file, intact).unwrap();
+    }
+    run(&[&"verify", &place.repo, &"--all-generations"], 0);
+}
+
+fn word(file: &Path, at: usize) -> u32 {
+    u32::from_le_bytes(fs::read(file).unwrap()[at..at + 4].try_into().unwrap())
+}
+
+#[test]
+fn options_that_do_not_fit_say_so_and_messages_name_those_that_help() {
+    let place = Place::new();
+    let (monday, tuesday, restored) = (place.at("monday.cimbak"), place.at("tuesday.cimbak"), place.at("restored"));
+    run(&[&"backup", &place.repo, &monday], 0);
+    run(&[&"backup", &place.repo, &tuesday, &"--base", &monday], 0);
+    run(&[&"restore", &tuesday, &restored], 0);
+    assert!(run(&[&"restore", &tuesday, &restored], 2).contains("--force"));
+    let generation = word(&place.repo.join("MAPPING1.MAP"), 8).max(word(&place.repo.join("MAPPING2.MAP"), 8));
+    let generation = generation.max(word(&place.repo.join("MAPPING3.MAP"), 8));
+    for verb in ["info", "verify", "keys"] {
+        run(&[&verb, &monday, &"--generation", &generation.to_string()], 0);
+        let other = run(&[&verb, &monday, &"--generation", &"77"], 2);
+        assert!(other.contains(&format!("is a backup of generation {generation}; it holds no 77")), "{other}");
+        assert!(run(&[&verb, &place.repo, &"--base", &monday], 2).contains("is no backup, so --base"));
+    }
+    let physical = run(&[&"page", &monday, &"objects", &"0", &"--physical"], 2);
+    assert!(physical.contains("--physical reads the data files in a directory"), "{physical}");
+    let elsewhere = place.at("elsewhere/monday.cimbak");
+    fs::create_dir(place.at("elsewhere")).unwrap();
+    fs::rename(&monday, &elsewhere).unwrap();
+    for verb in ["info", "verify", "keys"] {
+        assert!(run(&[&verb, &tuesday], 4).contains("--base FILE"));
+        run(&[&verb, &tuesday, &"--base", &elsewhere], 0);
+    }
+    assert!(run(&[&"restore", &tuesday, &place.at("second")], 4).contains("--base FILE"));
+    let missing = run(&[&"restore", &tuesday, &place.at("no/parent"), &"--base", &elsewhere], 3);
+    assert!(missing.contains("cannot find directory"), "{missing}");
+}
+
+/// An inner page shows each of its children; in dialect 2.2 page 0 is one like any other.
+#[test]
+fn an_inner_page_shows_all_its_children() {
+    let place = Place::new();
+    let big = place.at("big");
+    fs::create_dir(&big).unwrap();
+    let mut builder = BulkBuilder::create_seeded(Directory::real(&big), 3).unwrap();
+    for number in 0..400 {
+        builder.key(format!("NS_00\\CR_{number:064}\\C_{number:064}").as_bytes(), None).unwrap();
+    }
+    builder.finish().unwrap();
+    let root = open_root(&big);
+    let row = &rows(&[&"page", &big, &"index", &root, &"--json"], 0)[1];
+    let children: Vec<String> = row["children"].as_array().unwrap().iter().map(ToString::to_string).collect();
+    assert!(children.len() > 2 && children.contains(&"0".to_owned()), "{children:?}");
+    for physical in [false, true] {
+        // The builder puts each page where its number says.
+        let arguments: &[&dyn AsRef<Path>] = &[&"page", &big, &"index", &root, &"--physical"];
+        let text = run(if physical { arguments } else { &arguments[..4] }, 0);
+        let shown: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  child ")).collect();
+        assert_eq!(shown, children);
+    }
+    assert!(!run(&[&"page", &big, &"index", &children[0]], 0).contains("child"), "a leaf has none");
+}
+
+fn open_root(path: &Path) -> String {
+    let snapshot = cimrepo::repository::Repository::open_read_only(path).unwrap().snapshot();
+    snapshot.mapping().index.entries[0].user_data.to_string()
+}
+
+/// A sparse file takes no room on the disk, and whoever reads it to its end reads for days.
+#[cfg(unix)]
+#[test]
+fn a_sparse_file_of_a_terabyte_is_looked_at_in_seconds() {
+    let place = Place::new();
+    let objects = fs::OpenOptions::new().write(true).open(place.repo.join("OBJECTS.DATA")).unwrap();
+    if objects.set_len(1 << 40).is_err() {
+        println!("not shown: the file system has no files of a terabyte");
+        return;
+    }
+    run(&[&"verify", &place.repo], 0);
+    assert!(run(&[&"info", &place.repo], 0).contains("40 records"));
+    for number in 1..=3 {
+        fs::remove_file(place.repo.join(format!("MAPPING{number}.MAP"))).unwrap();
+    }
+    let text = run(&[&"info", &place.repo], 4);
+    assert!(
+        text.contains("40 records") && text.contains("has 134217728 pages; the first 131072 are looked at"),
+        "{text}"
+    );
 }
 
 #[test]

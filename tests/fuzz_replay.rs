@@ -219,6 +219,7 @@ fn index_page_seeds() -> Seeds {
         ("root-with-one-key", seed(false, "NS_1\\CD_A", &page_of(&index_node(&KEYS[..1], Some(4))))),
         ("token-order", seed(false, KEYS[1], &token_order())),
         ("definitions-shared", seed(false, KEYS[0], &definitions_shared())),
+        ("definitions-overlap", seed(false, "A\\A", &definitions_overlap())),
         ("not-an-index-page", seed(false, "", &[0x5A; PAGE_SIZE])),
     ])
 }
@@ -248,6 +249,17 @@ fn definitions_shared() -> Box<PageBytes> {
     let mut page = page_of(&index_node(&KEYS, None));
     let offsets = 20 + 4 * KEYS.len() + 4 * (KEYS.len() + 1);
     page[offsets..offsets + 2 * KEYS.len()].fill(0);
+    page
+}
+
+/// A leaf of so many keys with the same long definition that they are not read one by one.
+fn definitions_overlap() -> Box<PageBytes> {
+    let long = ["A"; 200].join("\\");
+    let short: Vec<String> = (0..110).map(|number| format!("B\\C_{number:03}.3.{number}.40")).collect();
+    let keys: Vec<&str> = [long.as_str()].into_iter().chain(short.iter().map(String::as_str)).collect();
+    let mut page = page_of(&index_node(&keys, None));
+    let offsets = 20 + 4 * keys.len() + 4 * (keys.len() + 1);
+    page[offsets..offsets + 2 * keys.len()].fill(0);
     page
 }
 

@@ -6,10 +6,15 @@ mod support;
 
 use std::error::Error as _;
 use std::fs;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use cimrepo::backup::{BackupOptions, backup_in};
 use cimrepo::base::corruption::{Corruption, CorruptionCode};
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, RecordRef, Space};
+use cimrepo::base::progress::{Observer, Progress, Unobserved};
 use cimrepo::base::site::{FileRole, Site};
 use cimrepo::format::Dialect;
 use cimrepo::format::index_page::IndexPage;
@@ -17,7 +22,7 @@ use cimrepo::format::key::Key;
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection};
 use cimrepo::repository::{OpenOptions, Repository};
 use cimrepo::storage::{Directory, MemStorage};
-use cimrepo::verify::Unchecked;
+use cimrepo::verify::{Unchecked, VerifyOptions, verify};
 use cimrepo::{Direction, Error, KeyRange};
 
 use support::areas::{Area, Areas, areas, is_cut};
@@ -208,7 +213,8 @@ fn cut(what: &str, files: &Files, name: &str, len: usize) {
         }
         _ => {
             assert_refused(&repository, name, code_of_cut(name));
-            assert!(report.is_consistent(), "{context}: {:?}", codes(&report));
+            assert!(report.has_sound_generations(), "{context}: {:?}", codes(&report));
+            assert!(!report.is_consistent(), "{context}: a file that was refused counts where all are checked");
         }
     }
 }
@@ -253,6 +259,150 @@ fn a_cut_current_mapping_leaves_the_generation_before_it() {
         let repository = open(&files).unwrap();
         assert_refused(&repository, &current, code_of_cut(&current));
         assert_eq!(repository.snapshot().mapping().generation(), now - 1, "{dialect}");
+    }
+}
+
+/// What the current generation is may hang on a file that cannot be used any more: then it is not known whether what is
+/// there is the newest state, and no verification may say that all is well.
+#[test]
+fn a_newer_state_that_may_be_lost_is_no_consistent_repository() {
+    for (dialect, files) in both() {
+        let (current, intact) = (current_file(&files), files);
+        let now = mapping_in(&intact, &current).generation();
+        for name in mapping_files(&intact) {
+            for remove in [false, true] {
+                let context = format!("{dialect}: {name}, removed: {remove}");
+                let mut files = intact.clone();
+                if remove {
+                    files.remove(&name);
+                } else {
+                    files.get_mut(&name).unwrap().truncate(40);
+                }
+                let repository = open(&files).unwrap();
+                let (report, all) = (check(&repository, false), check(&repository, true));
+                assert!(report.has_sound_generations() && all.has_sound_generations(), "{context}");
+                // In dialect 2.2 the next generation goes where the oldest is: what is left there may be of either.
+                let generation = mapping_in(&intact, &name).generation();
+                let is_lost = name == current || dialect == "2.2" && generation != now - 1;
+                assert_eq!(report.is_consistent(), !is_lost, "{context}: {:?}", report.refused);
+                assert_eq!(report.refused_that_count().count(), usize::from(is_lost), "{context}");
+                // Of the two maps of dialect 2.1 the one that does not count need not be there.
+                let is_fine = dialect == "2.1" && remove && !is_lost;
+                assert_eq!(all.is_consistent(), is_fine, "{context}: {:?}", all.refused);
+            }
+        }
+    }
+}
+
+/// A generation that was torn while it was written bears the number of the one that was there before, or its own.
+#[test]
+fn a_newest_generation_whose_mapping_or_page_is_torn_may_be_lost() {
+    let files = small_v22();
+    let current = current_file(&files);
+    let mapping = mapping_in(&files, &current);
+    let mut stamps = files.clone();
+    edit_mapping(&mut stamps, &current, |mapping| mapping.objects.entries[0].stamp -= 3);
+    let mut older = files.clone();
+    edit_mapping(&mut older, &current, |mapping| {
+        for section in [&mut mapping.objects, &mut mapping.index] {
+            (section.generation, section.previous) = (section.generation - 3, section.previous - 3);
+        }
+    });
+    let mut page = files.clone();
+    let written = |entry: &&MappingEntry| entry.last_write == mapping.generation();
+    let torn = mapping.objects.entries.iter().find(written).unwrap().physical.unwrap();
+    data_mut(&mut page, Space::Objects)[torn.index() * PAGE_SIZE] ^= 1;
+    for files in [stamps, older, page] {
+        let repository = open(&files).unwrap();
+        assert_eq!(repository.snapshot().mapping().generation(), mapping.generation() - 1);
+        let report = check(&repository, false);
+        assert!(report.has_sound_generations() && !report.is_consistent(), "{:?}", report.refused);
+        assert!(report.refused.iter().all(|refusal| refusal.may_be_newer), "{:?}", report.refused);
+    }
+    // Asked for the generation before, one has it, and need not hear what came after it.
+    let (_, directory) = in_memory(&files);
+    let before = OpenOptions::new().generation(mapping.generation() - 1).open_in(&directory).unwrap();
+    assert!(check(&before, false).is_consistent());
+}
+
+#[test]
+fn a_verification_tells_how_far_it_is_and_ends_when_asked_to() {
+    for (dialect, files) in both() {
+        let repository = open(&files).unwrap();
+        for threads in [1, 3] {
+            let options = VerifyOptions { threads: NonZeroUsize::new(threads), all_generations: true };
+            let (calls, last) = (AtomicU64::new(0), AtomicU64::new(0));
+            let watch = |progress: Progress| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                last.fetch_max(progress.done, Ordering::Relaxed);
+                assert!(progress.done <= progress.total, "{progress:?}");
+                ControlFlow::Continue(())
+            };
+            verify(&repository, options, &watch).unwrap();
+            let mapped = |space| u64::from(repository.snapshot().mapping().section(space).mapped_count());
+            let mut pages = Space::ALL.map(mapped).iter().sum::<u64>();
+            if dialect == "2.1" {
+                pages -= 1; // the admin page of the index is looked at beside the others
+            }
+            assert!(last.into_inner() >= pages, "{dialect}: {pages} pages");
+            for stop in (0..calls.into_inner()).step_by(7) {
+                let calls = AtomicU64::new(0);
+                let watch = |_: Progress| match calls.fetch_add(1, Ordering::Relaxed) {
+                    call if call == stop => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                };
+                let error = verify(&repository, options, &watch).unwrap_err();
+                assert!(matches!(error, Error::Cancelled), "{dialect}, call {stop}: {error}");
+            }
+        }
+    }
+}
+
+/// Does something at the first sign of progress: what another process may do at any moment.
+fn first(act: &(impl Fn() + Sync)) -> impl Observer {
+    let once = std::sync::Once::new();
+    move |_: Progress| {
+        once.call_once(act);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Reading takes no lock. What another process writes is not seen as long as the mapping file that was opened stays; and when
+/// it goes, neither a verification nor a backup says anything of a mixture of states.
+#[test]
+fn a_writer_that_goes_over_what_is_read_is_noticed() {
+    for (dialect, files) in both() {
+        let current = current_file(&files);
+        for name in mapping_files(&files) {
+            let (storage, directory) = in_memory(&files);
+            let path = Path::new(support::PLACE).join(&name);
+            let shared: std::sync::Arc<dyn cimrepo::storage::Storage> = std::sync::Arc::new(storage.clone());
+            let repository = OpenOptions::new().open_in(&directory).unwrap();
+            backup_in(&repository, &shared, "b.cimbak", &BackupOptions::default(), &Unobserved).unwrap();
+            let older = storage.get("b.cimbak").unwrap();
+            let overwrite = || {
+                let mut bytes = files[&name].clone();
+                bytes[4] ^= 0x40;
+                storage.put(&path, bytes);
+            };
+            let verified = verify(&repository, VerifyOptions::default(), &first(&overwrite)).map(drop);
+            storage.put(&path, files[&name].clone());
+            let options = BackupOptions::default();
+            let backed_up = backup_in(&repository, &shared, "b.cimbak", &options, &first(&overwrite)).map(drop);
+            for result in [verified, backed_up] {
+                match result {
+                    Err(error @ Error::Overtaken { .. }) => {
+                        assert_eq!(name, current, "{dialect}");
+                        assert_names(&error.to_string(), &current);
+                        assert_eq!(error.exit_code() as u8, 5);
+                    }
+                    other => assert!(other.is_ok() && name != current, "{dialect}, {name}: {other:?}"),
+                }
+            }
+            if name == current {
+                assert!(storage.get("b.cimbak") == Some(older), "an older backup gave way to one that failed");
+            }
+        }
     }
 }
 
@@ -364,8 +514,11 @@ fn the_single_maps_of_2_1_serve_when_no_other_does() {
     files.remove("MAPPING1.MAP");
     files.remove("MAPPING2.MAP");
     let repository = open(&files).unwrap();
-    assert_clean(&repository, "single maps alone");
-    assert_eq!(check(&repository, false).generations[0].mapping, FileRole::ObjectsMap);
+    let report = check(&repository, true);
+    assert!(report.has_sound_generations() && repository.is_whole());
+    assert_eq!(report.generations[0].mapping, FileRole::ObjectsMap);
+    assert_refused(&repository, "MAPPING2.MAP", CorruptionCode::FileMissing);
+    assert!(report.refused[0].may_be_newer && !report.is_consistent(), "MAPPING.VER names the file that is gone");
     files.remove("INDEX.MAP");
     let error = open(&files).unwrap_err();
     assert!(matches!(error, Error::NotARepository { .. }), "{error:?}");
@@ -392,7 +545,9 @@ fn mapping_ver_that_names_nothing() {
         let repository = open(&files).unwrap();
         assert_refused(&repository, "MAPPING.VER", CorruptionCode::MappingVersion);
         assert_eq!(repository.snapshot().mapping().generation(), now, "{value:?}");
-        assert!(check(&repository, true).is_consistent(), "{value:?}");
+        let report = check(&repository, false);
+        assert!(report.has_sound_generations() && !report.is_consistent(), "{value:?}");
+        assert!(report.refused[0].may_be_newer);
     }
 }
 

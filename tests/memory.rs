@@ -17,6 +17,7 @@ use cimrepo::format::mapping::MappingEntry;
 use cimrepo::verify::{Report, VerifyOptions, verify};
 
 use support::edit::{edit_mapping, set_word};
+use support::flood::floods;
 use support::small::{current_file, physical, small_v21, small_v22, stored};
 use support::{Files, codes, open};
 
@@ -147,6 +148,20 @@ fn a_verification_holds_what_the_documents_say() {
     assert_eq!(report.generations[0].records, 1);
     assert!(!codes(&report).contains(&CorruptionCode::RecordCheck));
     assert!(peak < 12 << 20, "{:.1} MiB", mib(peak));
+
+    for (what, files) in floods(if cfg!(debug_assertions) { 200 } else { 770 }) {
+        let size = files["INDEX.BTR"].len();
+        let (report, peak) = measure(what, files);
+        println!(
+            "    an index of {:.1} MiB, {} findings and {} more",
+            mib(size),
+            report.findings().count(),
+            report.generations[0].not_listed
+        );
+        assert!(!report.is_consistent());
+        // Twenty bytes a reference in a list that doubles, of a thousand findings a kind a few hundred bytes each.
+        assert!(peak < 6 * size + (8 << 20), "{what}: {:.1} MiB", mib(peak));
+    }
 
     let (report, peak) = measure("admin pages that list nothing", admin_pages());
     let entries = report.findings().filter(|finding| finding.code == CorruptionCode::AdminEntry).count();

@@ -141,6 +141,8 @@ pub fn backup_in(
         writer.same_places(&snapshot);
         writer.forensic(repository, data, &monitor)?;
     }
+    // Before an older backup gives way to one of pages that another process wrote over.
+    repository.ensure_unchanged()?;
     let damage = Damage::of(report);
     Ok(BackupSummary { damage, ..writer.finish(&mapping, base.as_ref())? })
 }

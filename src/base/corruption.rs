@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::limits::MAX_DETAIL_BYTES;
 use super::site::Site;
 
 macro_rules! corruption_codes {
@@ -38,6 +39,8 @@ corruption_codes! {
     MappingTruncated = "mapping.truncated", "The mapping file ends too early";
     /// The number in MAPPING.VER.
     MappingVersion = "mapping.version", "The file that says which mapping counts names none";
+    /// A mapping file larger than any can be, or one that describes more pages.
+    MappingTooLarge = "mapping.too-large", "The mapping file is larger than that of the largest repository there can be";
     /// 1: the signature 0xABCD.
     MappingSignature = "mapping.signature", "The file does not begin like a mapping file";
     /// 1: the footer 0xDCBA.
@@ -158,10 +161,20 @@ pub struct Corruption {
 }
 
 impl Corruption {
-    /// A finding.
+    /// A finding. A detail longer than [`MAX_DETAIL_BYTES`] is cut, and ends in `…`.
     pub fn new(code: CorruptionCode, site: Site, detail: impl Into<String>) -> Self {
-        Self { code, site, detail: detail.into() }
+        Self { code, site, detail: bounded(detail.into()) }
     }
+}
+
+fn bounded(mut detail: String) -> String {
+    if detail.len() > MAX_DETAIL_BYTES {
+        let end = (0..=MAX_DETAIL_BYTES).rev().find(|&end| detail.is_char_boundary(end));
+        detail.truncate(end.unwrap_or(0));
+        detail.push('…');
+        detail.shrink_to_fit();
+    }
+    detail
 }
 
 impl fmt::Display for Corruption {
@@ -193,7 +206,21 @@ impl serde::Serialize for Corruption {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::site::FileRole;
     use std::collections::HashSet;
+
+    #[test]
+    fn a_long_detail_is_cut_between_characters() {
+        let detail =
+            |text: &str| Corruption::new(CorruptionCode::KeyReference, Site::file(FileRole::Index), text).detail;
+        let fits = "x".repeat(MAX_DETAIL_BYTES);
+        assert_eq!(detail(&fits), fits);
+        assert_eq!(detail(&(fits.clone() + "y")), fits + "…");
+        let umlauts = detail(&"ü".repeat(MAX_DETAIL_BYTES));
+        assert!(umlauts.ends_with("ü…") && umlauts.len() <= MAX_DETAIL_BYTES + 3);
+        let odd = detail(&format!("x{}", "ü".repeat(MAX_DETAIL_BYTES)));
+        assert!(odd.ends_with("ü…") && odd.len() <= MAX_DETAIL_BYTES + 3);
+    }
 
     #[test]
     fn codes_are_unique_and_well_formed() {

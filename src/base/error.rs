@@ -89,6 +89,14 @@ pub enum Error {
         /// What the lock file says of its holder.
         holder: Box<str>,
     },
+    /// Another process wrote to the repository while it was read, and over what was read. What came of it is worth nothing.
+    #[error(
+        "{path} was written over while the repository was read; read it again, or a copy of it that nobody writes to"
+    )]
+    Overtaken {
+        /// The mapping file of the generation that was read.
+        path: Box<Path>,
+    },
     /// A write failed before, so that it is not known what the files hold.
     #[error("nothing more can be written until the repository is opened anew: {0}")]
     Poisoned(Box<str>),
@@ -255,7 +263,7 @@ impl Error {
             },
             Error::InvalidArgument(_) => HResult::INVALID_PARAMETER,
             Error::Unsupported(_) => HResult::NOT_SUPPORTED,
-            Error::Locked { .. } => HResult::INVALID_OPERATION,
+            Error::Locked { .. } | Error::Overtaken { .. } => HResult::INVALID_OPERATION,
             Error::Limit { .. } => HResult::FAILED,
             Error::Cancelled => HResult::CALL_CANCELLED,
         }
@@ -267,7 +275,7 @@ impl Error {
             Error::Io { .. } | Error::Unconfirmed { .. } | Error::Stranded { .. } | Error::Poisoned(_) => ExitCode::Io,
             Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => ExitCode::Corrupt,
             Error::InvalidArgument(_) | Error::Unsupported(_) | Error::Limit { .. } => ExitCode::Usage,
-            Error::Locked { .. } | Error::Cancelled => ExitCode::Busy,
+            Error::Locked { .. } | Error::Overtaken { .. } | Error::Cancelled => ExitCode::Busy,
         }
     }
 
@@ -279,7 +287,8 @@ impl Error {
             | Error::Stranded { path, .. }
             | Error::NotARepository { path, .. }
             | Error::Backup { path, .. }
-            | Error::Locked { path, .. } => Some(path.to_path_buf()),
+            | Error::Locked { path, .. }
+            | Error::Overtaken { path } => Some(path.to_path_buf()),
             _ => None,
         }
     }

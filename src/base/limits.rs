@@ -16,9 +16,17 @@ const _: () = assert!(MAX_LOGICAL_PAGES as u64 == MAX_MAPPING_BYTES / 24);
 /// Longest key the engine writes, in bytes. The longest seen in a repository of Windows is 290.
 pub const MAX_KEY_BYTES: usize = 1024;
 
-/// Longest key the engine reads, in bytes: that of a page. Only a damaged page, whose keys name a long token over and over,
-/// has longer ones: megabytes each, gigabytes a page.
-pub const MAX_READ_KEY_BYTES: usize = 8192;
+/// Longest key the engine reads, in bytes: twice the longest that it writes. Only a damaged page, whose keys name a long token
+/// over and over, has longer ones: megabytes each, gigabytes a page.
+pub const MAX_READ_KEY_BYTES: usize = 2048;
+
+/// Tokens that the keys of one index page name together, counted as often as they are named. A page has room for fewer than
+/// 4,096; definitions that overlap name more. A few damaged ones are let pass, so that they do not hide their neighbours.
+pub const MAX_PAGE_TOKENS: usize = 16_384;
+
+/// Physical pages of OBJECTS.DATA that are looked at when no mapping says which of them count: 8 GiB, twice what Windows lets
+/// a repository grow to. A sparse file of a terabyte takes no room on a disk and days to read.
+pub const MAX_CARVED_PAGES: u32 = 1 << 20;
 
 /// Largest record the engine reads or writes, in bytes. The largest seen is 297,697.
 pub const MAX_RECORD_BYTES: u32 = 64 << 20;
@@ -28,6 +36,9 @@ pub const MAX_COMMIT_BYTES: u32 = 1 << 30;
 
 /// Findings of one kind that a verification keeps; the rest is counted.
 pub const MAX_FINDINGS_PER_CODE: usize = 1_000;
+
+/// What a finding says of what was found, in bytes. A hostile key is as long as a page, and there are many of them.
+pub const MAX_DETAIL_BYTES: usize = 200;
 
 /// Backups in a chain of incremental ones.
 pub const MAX_BACKUP_CHAIN: usize = 64;

@@ -192,6 +192,9 @@ impl Scan {
         }
         let bytes = self.image.fetch(Space::Index, page)?;
         let node = view(&self.image, page, &bytes)?;
+        if let Some(overload) = node.overload(self.image.site(Space::Index, page)) {
+            return Err(overload.into());
+        }
         let end = 2 * node.key_count() + 1;
         let next = self.first_step(&node, page)?;
         let is_leaf = is_leaf(&self.image, &node);

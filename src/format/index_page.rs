@@ -17,7 +17,7 @@ use std::cmp::Ordering;
 
 use super::bytes::{u16_at, u32_at};
 use crate::base::corruption::{Corruption, CorruptionCode};
-use crate::base::limits::MAX_READ_KEY_BYTES;
+use crate::base::limits::{MAX_PAGE_TOKENS, MAX_READ_KEY_BYTES};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes};
 use crate::base::site::Site;
 use crate::base::widen;
@@ -241,6 +241,21 @@ impl<'p> IndexPage<'p> {
         Ok((low, false))
     }
 
+    /// Why the keys of the page are not read one after the other: definitions overlap, so that together they name more tokens
+    /// than the page has room for. Read one by one, a few kilobytes of such pages take minutes.
+    pub fn overload(&self, site: Site) -> Option<Corruption> {
+        let mut named = 0;
+        for key in 0..self.keys {
+            named += self.token_numbers(key).map_or(0, |numbers| numbers.len());
+            if named > MAX_PAGE_TOKENS {
+                let detail = format!("the definitions overlap: the first {} keys name {named} tokens", key + 1);
+                let site = site.at_index(self.definitions_at);
+                return Some(Corruption::new(CorruptionCode::IndexDefinition, site, detail));
+            }
+        }
+        None
+    }
+
     /// The error for a damaged key.
     pub(crate) fn damaged_key(&self, key: usize, site: Site) -> Corruption {
         let site = site.at_index(self.offsets_at + 2 * key);
@@ -282,6 +297,9 @@ impl<'p> IndexPage<'p> {
     /// Every definition lies in the table, they fill it without gap or overlap, name tokens that exist, and give keys that
     /// are neither empty nor too long.
     fn check_definitions(&self, site: Site, findings: &mut Vec<Corruption>) {
+        if let Some(overload) = self.overload(site) {
+            return findings.push(overload);
+        }
         let mut ranges = Vec::with_capacity(self.keys);
         let mut used = vec![false; self.tokens];
         let lengths: Vec<usize> =

@@ -270,12 +270,24 @@ impl<'b> SectionReader<'b> {
             Dialect::V22 => (self.u32("the header")?, self.u32("the header")?),
         };
         let physical_pages = self.u32("the header")?;
+        let at = self.reader.position();
         let count = self.u32("the header")?;
+        self.bound(count, at)?;
         let entries = self.entries(count)?;
         let count = self.u32("the free count")?;
         let free = self.free_list(count)?;
         self.mark(FOOTER, CorruptionCode::MappingFooter)?;
         Ok(MappingSection { transaction, generation, previous, physical_pages, entries, free })
+    }
+
+    /// In dialect 2.1 an entry has 4 bytes in the file and 24 in memory, so the size of the file is bound enough in 2.2 alone.
+    /// A count that the file has no bytes for is cut, not large.
+    fn bound(&self, count: u32, at: usize) -> Result<(), Corruption> {
+        if count <= MAX_LOGICAL_PAGES || widen(count) > self.reader.remaining() / size_of::<U32>() {
+            return Ok(());
+        }
+        let detail = format!("{count} logical pages, at most {MAX_LOGICAL_PAGES} are possible");
+        Err(Corruption::new(CorruptionCode::MappingTooLarge, self.site.at_index(at), detail))
     }
 
     fn entries(&mut self, count: u32) -> Result<Vec<MappingEntry>, Corruption> {
@@ -375,6 +387,19 @@ mod tests {
             bytes.extend_from_slice(b"stale");
             let parsed = Mapping::parse_any(&bytes, Dialect::V21, FileRole::Mapping(1)).unwrap();
             assert_eq!((parsed.mapping, parsed.trailing_bytes), (mapping, 5));
+        }
+    }
+
+    #[test]
+    fn more_pages_than_a_repository_can_have_are_not_believed() {
+        for dialect in [Dialect::V21, Dialect::V22] {
+            let mut mapping = sample(dialect);
+            mapping.index.entries.resize(widen(MAX_LOGICAL_PAGES), MappingEntry::default());
+            let bytes = mapping.to_bytes();
+            assert_eq!(Mapping::parse(&bytes, dialect, FileRole::Mapping(1)).unwrap().mapping, mapping);
+            mapping.index.entries.push(MappingEntry::default());
+            let error = Mapping::parse(&mapping.to_bytes(), dialect, FileRole::Mapping(1)).unwrap_err();
+            assert_eq!(error.code, CorruptionCode::MappingTooLarge, "{error}");
         }
     }
 

@@ -3,10 +3,14 @@
 //! What is found is a candidate, no more: the page may be free and its records deleted, and nothing says which key named
 //! them. Of a record on several pages only the beginning can be found, as its pages lie anywhere.
 
+use std::io;
+
 use crate::base::error::{Error, Result};
+use crate::base::limits::MAX_CARVED_PAGES;
 use crate::base::page_no::{PAGE_SIZE, PageBytes, PhysicalPage};
 use crate::base::site::{FileRole, Site};
-use crate::format::object_page::{Descriptor, ObjectPage};
+use crate::base::widen;
+use crate::format::object_page::{DESCRIPTOR_SIZE, Descriptor, ObjectPage};
 use crate::pager::files::DataFile;
 use crate::storage::read_exact_at;
 
@@ -21,19 +25,57 @@ pub struct CarvedPage {
     pub is_head: bool,
 }
 
-/// Looks at each physical page of the object heap; gives those that hold records.
-pub fn carve(file: &DataFile) -> impl Iterator<Item = Result<CarvedPage>> + '_ {
-    let pages = u32::try_from(file.len / PAGE_SIZE as u64).unwrap_or(u32::MAX);
-    let mut bytes = Box::new([0; PAGE_SIZE]);
-    (0..pages).filter_map(PhysicalPage::new).filter_map(move |physical| {
-        match read_exact_at(file.file.as_ref(), physical.byte_offset(), &mut bytes[..]) {
-            Ok(()) => look(physical, &bytes).map(Ok),
-            Err(error) => Some(Err(Error::io("read", &file.path, error))),
-        }
+/// Pages that are read at once.
+const BLOCK: u32 = 64;
+
+/// Looks at the first `count` physical pages of the object heap, at most [`MAX_CARVED_PAGES`]; gives those that hold records.
+pub fn carve(file: &DataFile, count: u32) -> impl Iterator<Item = Result<CarvedPage>> + '_ {
+    let pages = u32::try_from(file.len / PAGE_SIZE as u64).unwrap_or(u32::MAX).min(MAX_CARVED_PAGES).min(count);
+    let mut block = Block { file, pages, first: 0, bytes: Vec::new() };
+    (0..pages).filter_map(PhysicalPage::new).filter_map(move |physical| match block.page(physical) {
+        Ok(bytes) => look(physical, bytes).map(Ok),
+        Err(error) => Some(Err(Error::io("read", &file.path, error))),
     })
 }
 
+/// Some pages of the file, read together.
+struct Block<'f> {
+    file: &'f DataFile,
+    pages: u32,
+    first: u32,
+    bytes: Vec<u8>,
+}
+
+impl Block<'_> {
+    fn page(&mut self, page: PhysicalPage) -> io::Result<&PageBytes> {
+        if self.get(page).is_none() {
+            let left = self.pages.saturating_sub(page.get()).min(BLOCK);
+            // Where a block cannot be read, one bad page does not hide the others.
+            self.read(page, left).or_else(|_| self.read(page, 1))?;
+        }
+        self.get(page).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn get(&self, page: PhysicalPage) -> Option<&PageBytes> {
+        let at = widen(page.get().checked_sub(self.first)?).checked_mul(PAGE_SIZE)?;
+        self.bytes.get(at..)?.first_chunk()
+    }
+
+    fn read(&mut self, first: PhysicalPage, count: u32) -> io::Result<()> {
+        self.first = first.get();
+        self.bytes.resize(widen(count) * PAGE_SIZE, 0);
+        let read = read_exact_at(self.file.file.as_ref(), first.byte_offset(), &mut self.bytes);
+        if read.is_err() {
+            self.bytes.clear();
+        }
+        read
+    }
+}
+
 fn look(physical: PhysicalPage, bytes: &PageBytes) -> Option<CarvedPage> {
+    if bytes.first_chunk() == Some(&[0; DESCRIPTOR_SIZE]) {
+        return None; // no record, as in the holes of a sparse file
+    }
     let view = ObjectPage::new(bytes);
     let site = Site::file(FileRole::Objects);
     let head = view.multi_page_head();

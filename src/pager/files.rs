@@ -56,7 +56,10 @@ impl RepositoryFiles {
         match directory.storage.kind(path).map_err(|error| Error::io("open", path, error))? {
             Some(EntryKind::Directory) => {}
             Some(_) => return Err(not_a_repository(path, "it is a file; give the directory that holds OBJECTS.DATA")),
-            None => return Err(Error::io("open", path, std::io::ErrorKind::NotFound.into())),
+            None => {
+                let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such file or directory");
+                return Err(Error::io("open", path, missing));
+            }
         }
         for below in BELOW {
             if let Some(found) = descend(directory, below)? {

@@ -32,13 +32,23 @@ pub struct Refusal {
     pub generation: Option<u32>,
     /// The first thing wrong with it.
     pub reason: Corruption,
+    /// Whether it may have held a newer state than the one that was opened: then what was committed last is lost, or was
+    /// about to be committed when a crash came. Not known of a file that is read without opening the repository.
+    pub may_be_newer: bool,
+}
+
+impl Refusal {
+    /// A file that cannot serve; its generation, if it could be read.
+    pub(crate) const fn new(role: FileRole, generation: Option<u32>, reason: Corruption) -> Self {
+        Self { role, generation, reason, may_be_newer: false }
+    }
 }
 
 impl Generation {
     /// Why it is not whole.
     pub fn refusal(&self) -> Option<Refusal> {
         let reason = self.findings.first()?.clone();
-        Some(Refusal { role: self.role, generation: Some(self.mapping.generation()), reason })
+        Some(Refusal::new(self.role, Some(self.mapping.generation()), reason))
     }
 
     /// Checks the pages of the generation against their checksums: all, or those alone that it wrote itself. Dialect 2.1
@@ -97,10 +107,16 @@ pub fn read_all(files: &RepositoryFiles, data: &DataFiles) -> Result<(Vec<Genera
                 let findings = wholeness::check(&mapping, Surroundings { role, trailing_bytes, file_pages });
                 generations.push(Generation { role, mapping, findings });
             }
-            Err(reason) => refused.push(Refusal { role, generation: None, reason }),
+            Err(reason) => refused.push(Refusal::new(role, None, reason)),
         }
     }
     Ok((generations, refused))
+}
+
+/// The mapping in a file, if it is there and can be read.
+pub fn read_mapping(files: &RepositoryFiles, role: FileRole, dialect: Dialect) -> Result<Option<Mapping>> {
+    let bytes = read_small(files, role)?.and_then(Result::ok);
+    Ok(bytes.and_then(|bytes| Mapping::parse(&bytes, dialect, role).ok()).map(|parsed| parsed.mapping))
 }
 
 /// All bytes of a mapping file, if it is there. One larger than any can be is damaged, which is no reason to fail; when the
@@ -110,7 +126,7 @@ pub(super) fn read_small(files: &RepositoryFiles, role: FileRole) -> Result<Opti
         Ok(bytes) => Ok(bytes.map(Ok)),
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::InvalidData => {
             let site = Site::file(role);
-            Ok(Some(Err(Corruption::new(CorruptionCode::MappingTrailingBytes, site, source.to_string()))))
+            Ok(Some(Err(Corruption::new(CorruptionCode::MappingTooLarge, site, source.to_string()))))
         }
         Err(error) => Err(error),
     }
@@ -123,7 +139,7 @@ pub fn read_single_maps(files: &RepositoryFiles, data: &DataFiles) -> Result<Opt
     let (Some(objects), Some(index)) = (objects, index) else { return Ok(None) };
     let parse = |bytes: Result<Vec<u8>, Corruption>, role| {
         let parsed = bytes.and_then(|bytes| MappingSection::parse_single(&bytes, role));
-        parsed.map(|(section, _)| section).map_err(|reason| Refusal { role, generation: None, reason })
+        parsed.map(|(section, _)| section).map_err(|reason| Refusal::new(role, None, reason))
     };
     Ok(Some(parse(objects, role).and_then(|objects| {
         let index = parse(index, FileRole::IndexMap)?;

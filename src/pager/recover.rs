@@ -11,6 +11,7 @@ use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::site::{FileRole, Site};
 use crate::format::Dialect;
+use crate::format::mapping::Mapping;
 
 use super::files::{DataFiles, RepositoryFiles};
 use super::generation::{Generation, PageExtent, Refusal, read_all, read_single_maps, read_small};
@@ -29,7 +30,7 @@ pub struct Choice {
 pub struct Chosen {
     /// The generation.
     pub current: Generation,
-    /// Newer or equal ones that were refused, and files that could not be read.
+    /// Files that cannot serve, newer and older ones, and why.
     pub refused: Vec<Refusal>,
 }
 
@@ -52,6 +53,7 @@ pub fn choose(files: &RepositoryFiles, data: &DataFiles, choice: Choice) -> Resu
         return exactly(wanted, generations, files, refused);
     }
     refused.extend(missing(files, dialect, &generations));
+    let named = named_file(named_number(files)?);
     let (mut current, mut best) = (None, None);
     for mut generation in generations {
         if current.is_none() {
@@ -66,8 +68,48 @@ pub fn choose(files: &RepositoryFiles, data: &DataFiles, choice: Choice) -> Resu
         }
     }
     match current.or(best) {
-        Some(current) => Ok(Chosen { current, refused }),
+        Some(current) => {
+            for refusal in &mut refused {
+                refusal.may_be_newer = may_be_newer(refusal, &current, named);
+            }
+            Ok(Chosen { current, refused })
+        }
         None => Err(nothing_usable(files, &refused)),
+    }
+}
+
+/// Whether a refused file may have held a newer state than the one that was taken. In dialect 2.2 the generation behind it
+/// goes into one file alone, whatever a file that is torn says of its number; so a refused one in the other place is older.
+/// In 2.1 the file counts that MAPPING.VER names.
+fn may_be_newer(refusal: &Refusal, current: &Generation, named: Option<FileRole>) -> bool {
+    if refusal.role == current.role {
+        return false; // no generation is whole, and this is the best one
+    }
+    let generation = current.mapping.generation();
+    match current.mapping.dialect {
+        Dialect::V21 => {
+            let says = matches!(refusal.role, FileRole::Mapping(_) | FileRole::MappingVersion);
+            says && named.is_none_or(|named| refusal.role == named)
+        }
+        Dialect::V22 => {
+            let next = FileRole::Mapping(Mapping::slot_of(generation.wrapping_add(1)));
+            refusal.role == next || refusal.generation.is_some_and(|refused| refused > generation)
+        }
+    }
+}
+
+/// The number in MAPPING.VER, which names the mapping file that counts in dialect 2.1.
+fn named_number(files: &RepositoryFiles) -> Result<Option<u32>> {
+    let version = read_small(files, FileRole::MappingVersion)?.and_then(Result::ok);
+    Ok(version.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_le_bytes))
+}
+
+/// The mapping file of a number; `None` where there is no such file.
+fn named_file(number: Option<u32>) -> Option<FileRole> {
+    match number {
+        Some(1) => Some(FileRole::Mapping(1)),
+        Some(2) => Some(FileRole::Mapping(2)),
+        _ => None,
     }
 }
 
@@ -81,8 +123,7 @@ fn missing(files: &RepositoryFiles, dialect: Dialect, generations: &[Generation]
     let gone = (1..=3).map(FileRole::Mapping).filter(|&role| !files.has(role));
     gone.map(|role| {
         let detail = "whether it held a newer state is not known";
-        let reason = Corruption::new(CorruptionCode::FileMissing, Site::file(role), detail);
-        Refusal { role, generation: None, reason }
+        Refusal::new(role, None, Corruption::new(CorruptionCode::FileMissing, Site::file(role), detail))
     })
     .collect()
 }
@@ -114,7 +155,7 @@ fn dialect_of(files: &RepositoryFiles, generations: &[Generation]) -> Dialect {
 fn other_dialect(generation: &Generation, dialect: Dialect) -> Refusal {
     let detail = format!("the file is of dialect {}, the repository of {dialect}", generation.mapping.dialect);
     let reason = Corruption::new(CorruptionCode::MappingSignature, Site::file(generation.role), detail);
-    Refusal { role: generation.role, generation: Some(generation.mapping.generation()), reason }
+    Refusal::new(generation.role, Some(generation.mapping.generation()), reason)
 }
 
 /// Puts the file that MAPPING.VER names first, the single maps last.
@@ -124,15 +165,18 @@ fn order_v21(
     generations: &mut Vec<Generation>,
     refused: &mut Vec<Refusal>,
 ) -> Result<()> {
-    let version = read_small(files, FileRole::MappingVersion)?.and_then(Result::ok);
-    let named = version.as_deref().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_le_bytes);
-    if !matches!(named, Some(1 | 2)) {
-        let detail = named.map_or("it has no number".to_owned(), |number| format!("it says {number}"));
+    let number = named_number(files)?;
+    let named = named_file(number);
+    if named.is_none() {
+        let detail = number.map_or("it has no number".to_owned(), |number| format!("it says {number}"));
         let reason = Corruption::new(CorruptionCode::MappingVersion, Site::file(FileRole::MappingVersion), detail);
-        refused.push(Refusal { role: FileRole::MappingVersion, generation: None, reason });
+        refused.push(Refusal::new(FileRole::MappingVersion, None, reason));
     }
-    let is_named = |role| named.and_then(|n| u8::try_from(n).ok()).map(FileRole::Mapping) == Some(role);
-    generations.sort_by_key(|found| (!is_named(found.role), std::cmp::Reverse(found.mapping.transaction())));
+    if let Some(role) = named.filter(|&role| !files.has(role)) {
+        let reason = Corruption::new(CorruptionCode::FileMissing, Site::file(role), "MAPPING.VER says that it counts");
+        refused.push(Refusal::new(role, None, reason));
+    }
+    generations.sort_by_key(|found| (named != Some(found.role), std::cmp::Reverse(found.mapping.transaction())));
     match read_single_maps(files, data)? {
         Some(Ok(generation)) => generations.push(generation),
         Some(Err(refusal)) => refused.push(refusal),
@@ -160,7 +204,7 @@ fn exactly(
 
 fn nothing_usable(files: &RepositoryFiles, refused: &[Refusal]) -> Error {
     let path = files.directory.path.as_path().into();
-    if refused.is_empty() {
+    if refused.iter().all(|refusal| refusal.reason.code == CorruptionCode::FileMissing) {
         let there: Vec<&str> = files.present().map(|(_, name)| name).collect();
         let reason = format!("no mapping file (MAPPING1.MAP to MAPPING3.MAP) is there, only {}", there.join(", "));
         return Error::NotARepository { path, reason: reason.into() };

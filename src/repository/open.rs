@@ -8,7 +8,7 @@ use crate::base::page_no::Space;
 use crate::base::site::FileRole;
 use crate::format::Dialect;
 use crate::pager::files::RepositoryFiles;
-use crate::pager::generation::{Generation, Refusal, read_all};
+use crate::pager::generation::{Generation, Refusal, read_all, read_mapping, read_single_maps};
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::pager::recover::{Choice, Chosen, choose};
 use crate::storage::Directory;
@@ -75,8 +75,11 @@ impl OpenOptions {
         let Chosen { current, mut refused } = chosen;
         for reason in files.not_files() {
             // Better than that it is not there, which was found where nothing was known of it.
-            refused.retain(|other: &Refusal| (other.role, other.reason.code) != (reason.site.role, reason.code));
-            refused.push(Refusal { role: reason.site.role, generation: None, reason });
+            let is_same = |other: &&mut Refusal| (other.role, other.reason.code) == (reason.site.role, reason.code);
+            match refused.iter_mut().find(is_same) {
+                Some(known) => known.reason = reason,
+                None => refused.push(Refusal::new(reason.site.role, None, reason)),
+            }
         }
         let Generation { role, mapping, findings } = current;
         let image = Image::new(mapping, role, Box::new(data), self.cache_pages);
@@ -134,8 +137,8 @@ impl Repository {
         self.is_whole
     }
 
-    /// Mapping files that were refused before this generation was taken, and why; and whatever has the name of a file of a
-    /// repository and is no regular file.
+    /// Mapping files that cannot serve, newer and older ones, and why; and whatever has the name of a file of a repository and
+    /// is no regular file. Where a generation was asked for by its number, those alone that cannot be read.
     pub fn refused(&self) -> &[Refusal] {
         &self.refused
     }
@@ -143,6 +146,24 @@ impl Repository {
     /// Data files that are not there.
     pub fn missing(&self) -> impl Iterator<Item = FileRole> + '_ {
         Space::ALL.into_iter().map(FileRole::data).filter(|&role| !self.files.has(role))
+    }
+
+    /// Whether the generation that was opened is still there as it was. Reading takes no lock, and a writer in another process
+    /// may take the pages of a generation again as soon as its mapping file was written over; as long as that was not, they
+    /// stay (invariants W-2 and W-4). So what was read before this call is that generation.
+    ///
+    /// # Errors
+    /// [`Error::Overtaken`] when the mapping file is another now, [`Error::Io`] when the system refuses.
+    pub fn ensure_unchanged(&self) -> Result<()> {
+        let (role, mapping) = (self.snapshot.image().mapping_role(), self.snapshot.mapping());
+        let is_same = match mapping.dialect {
+            Dialect::V21 if role == FileRole::ObjectsMap => {
+                let found = read_single_maps(&self.files, &self.files.open_data()?)?;
+                found.and_then(Result::ok).is_some_and(|found| found.mapping == *mapping)
+            }
+            _ => read_mapping(&self.files, role, mapping.dialect)?.is_some_and(|found| found == *mapping),
+        };
+        if is_same { Ok(()) } else { Err(Error::Overtaken { path: self.files.path(role).into() }) }
     }
 
     /// The numbers of the generations on disk whose mapping can be read, newest first.

@@ -44,12 +44,21 @@ impl UnmappedFiles {
         self.data.pages(space)
     }
 
-    /// The physical pages of the object heap that look like pages of records.
+    /// The physical pages of the object heap that look like pages of records, among the first
+    /// [`MAX_CARVED_PAGES`](crate::base::limits::MAX_CARVED_PAGES).
     ///
     /// # Errors
     /// [`Error::Corrupt`] without OBJECTS.DATA; the iterator gives [`Error::Io`] when the system refuses.
     pub fn object_pages(&self) -> Result<impl Iterator<Item = Result<CarvedPage>> + '_> {
-        Ok(carve(self.file(Space::Objects)?))
+        self.object_pages_up_to(u32::MAX)
+    }
+
+    /// The same, among the first `count`.
+    ///
+    /// # Errors
+    /// As [`object_pages`](Self::object_pages).
+    pub fn object_pages_up_to(&self, count: u32) -> Result<impl Iterator<Item = Result<CarvedPage>> + '_> {
+        Ok(carve(self.file(Space::Objects)?, count))
     }
 
     /// A physical page.

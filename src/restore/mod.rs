@@ -164,7 +164,9 @@ fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
     match (found, options.existing) {
         (Found::Repository(files), Existing::Refuse) => {
             let path = files.directory.path.display();
-            Err(Error::invalid(format!("{path} holds a repository; say that it is to be replaced (--force)")))
+            let text =
+                "holds a repository; allow that it is replaced (`Existing::Replace`, on the command line --force)";
+            Err(Error::invalid(format!("{path} {text}")))
         }
         _ => Ok(()),
     }

@@ -42,7 +42,7 @@ fn judge(directory: &Directory, options: RestoreOptions, observer: &dyn Observer
     next_number(&on_disk, repository.snapshot().image().mapping_role())?;
     let verify_options = VerifyOptions { threads: options.threads, all_generations: false };
     let report = verify(&repository, verify_options, observer)?;
-    Ok(report.is_consistent().then_some(repository))
+    Ok(report.has_sound_generations().then_some(repository))
 }
 
 /// Commits the content of the backup as the next generation.

@@ -1,4 +1,4 @@
-//! The index: pages, shape of the tree, order of keys, references (invariants 8, 11 to 17).
+//! The index: pages, shape of the tree, order of keys, references (invariants 8, 9, 11 to 17).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_TREE_DEPTH;
 use crate::base::narrow;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
-use crate::base::parallel::split;
+use crate::base::parallel::ordered;
 use crate::base::progress::Monitor;
 use crate::btree::search::{is_leaf, too_deep, view};
 use crate::format::Dialect;
@@ -126,16 +126,17 @@ impl Part {
             Ok(Some(reference)) => self.references.push((reference, place)),
             Ok(None) => {}
             Err(key::BadReference) => {
-                let site = image.site(Space::Index, place.page);
-                self.findings.push(key::bad_reference(text, site));
+                let make = || key::bad_reference(text, image.site(Space::Index, place.page));
+                self.findings.push_with(CorruptionCode::KeyReference, make);
             }
         }
     }
 
     fn out_of_order(&mut self, place: KeyPlace, image: &Image) {
-        let detail = format!("key number {} is not above the one before it", place.number);
-        let site = image.site(Space::Index, place.page);
-        self.findings.push(Corruption::new(CorruptionCode::IndexKeyOrder, site, detail));
+        self.findings.push_with(CorruptionCode::IndexKeyOrder, || {
+            let detail = format!("key number {} is not above the one before it", place.number);
+            Corruption::new(CorruptionCode::IndexKeyOrder, image.site(Space::Index, place.page), detail)
+        });
     }
 
     /// Takes a leaf at a depth (invariant 13).
@@ -175,7 +176,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The root, and its subtrees in parallel.
+    /// The root, and its subtrees in parallel. What they give is taken in key order while others are walked, so that the
+    /// findings of a few alone are in memory beside those that are kept.
     fn root(&self, root: LogicalPage, threads: usize, part: &mut Part) -> Result<()> {
         let mut bytes = Box::new([0; PAGE_SIZE]);
         let Some(node) = self.enter(root, 0, &mut bytes, part)? else { return Ok(()) };
@@ -183,18 +185,28 @@ impl Walk<'_> {
             part.leaf(0, root, self.image);
             return self.keys(&node, root, part, |_, _| Ok(()));
         };
-        let subtrees = split(narrow(children.len()), 1, threads, |range| {
-            let children = range.filter_map(|number| children.get(crate::base::widen(number)));
-            children.map(|child| child.map(|child| self.subtree(child))).collect::<Vec<_>>()
-        });
-        let mut subtrees = subtrees.into_iter().flatten().zip(&children);
-        self.keys(&node, root, part, |part, _| {
-            match subtrees.next() {
-                Some((Some(subtree), &Some(page))) => part.append(subtree?, page, self.image),
-                _ => part.is_broken = true,
-            }
-            Ok(())
-        })
+        let walk = |(): &mut (), number: usize| match children.get(number) {
+            Some(&Some(page)) => Ok(Some((page, self.subtree(page)?))),
+            _ => Ok(None),
+        };
+        let (mut number, mut text) = (0, Vec::new());
+        ordered(
+            children.len(),
+            threads,
+            || (),
+            walk,
+            |subtree| {
+                match subtree {
+                    Some((page, subtree)) => part.append(subtree, page, self.image),
+                    None => part.is_broken = true,
+                }
+                if number < node.key_count() {
+                    self.key(&node, root, number, &mut text, part);
+                }
+                number += 1;
+                Ok(())
+            },
+        )
     }
 
     fn subtree(&self, page: LogicalPage) -> Result<Part> {
@@ -256,6 +268,10 @@ impl Walk<'_> {
         self.check_entry(page, part);
         match view(self.image, page, bytes) {
             Ok(node) => {
+                if let Some(overload) = node.overload(site) {
+                    part.broken(overload);
+                    return Ok(None);
+                }
                 part.findings.extend(node.check(self.image.dialect().no_child(), site));
                 Ok(Some(node))
             }
@@ -295,14 +311,19 @@ impl Walk<'_> {
         let mut text = Vec::new();
         for number in 0..node.key_count() {
             between(part, number)?;
-            text.clear();
-            // A damaged key is a finding of the page's own check.
-            if node.append_key(number, &mut text).is_some() {
-                part.key(&text, KeyPlace { page, number: narrow(number) }, self.image);
-            } else {
-                part.is_broken = true;
-            }
+            self.key(node, page, number, &mut text, part);
         }
         between(part, node.key_count())
+    }
+
+    /// Takes a key of a node.
+    fn key(&self, node: &IndexPage<'_>, page: LogicalPage, number: usize, text: &mut Vec<u8>, part: &mut Part) {
+        text.clear();
+        // A damaged key is a finding of the page's own check.
+        if node.append_key(number, text).is_some() {
+            part.key(text, KeyPlace { page, number: narrow(number) }, self.image);
+        } else {
+            part.is_broken = true;
+        }
     }
 }

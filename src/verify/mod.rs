@@ -1,5 +1,6 @@
-//! Checks a repository wholly: every invariant of `docs::format`, level structure. Nothing is changed, and the run never
-//! stops at the first finding.
+//! Checks every invariant of `docs::format`, level structure: every page, every table of contents, every key. What the format
+//! has no rule or checksum for cannot be seen (`docs::testing`). Nothing is changed, and the run never stops at the first
+//! finding.
 //!
 //! The mapping by itself; the object heap, page by page in parallel, then put in order; beside it the index, its subtrees in
 //! parallel. Then the records that keys name are held against those that the heap holds.
@@ -37,7 +38,8 @@ pub struct VerifyOptions {
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) when the system refuses, [`Error::Cancelled`](crate::Error::Cancelled) when the observer
-/// asks to stop. Damage is no error here: it is in the report.
+/// asks to stop, [`Error::Overtaken`](crate::Error::Overtaken) when another process wrote over what was read. Damage is no
+/// error here: it is in the report.
 pub fn verify(repository: &Repository, options: VerifyOptions, observer: &dyn Observer) -> Result<Report> {
     let data = repository.files().open_data()?;
     let (mut generations, _) = read_all(repository.files(), &data)?;
@@ -61,7 +63,9 @@ pub fn verify(repository: &Repository, options: VerifyOptions, observer: &dyn Ob
             reports.push(run(&image, findings, options, observer)?);
         }
     }
-    Ok(Report { generations: reports, refused: repository.refused().to_vec() })
+    repository.ensure_unchanged()?;
+    let (refused, all_generations) = (repository.refused().to_vec(), options.all_generations);
+    Ok(Report { generations: reports, refused, all_generations })
 }
 
 /// Verifies a snapshot: one generation of a repository, or what a backup holds.

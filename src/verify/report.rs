@@ -12,15 +12,28 @@ use crate::pager::generation::Refusal;
 pub struct Report {
     /// The generation that was opened, then the others if they were asked for.
     pub generations: Vec<GenerationReport>,
-    /// Mapping files that were refused when the repository was opened. That alone is no inconsistency: a crash in the
-    /// middle of writing a generation leaves one, and the generation before it counts.
+    /// Files that were refused when the repository was opened.
     pub refused: Vec<Refusal>,
+    /// Whether every generation on disk was to be checked.
+    pub all_generations: bool,
 }
 
 impl Report {
-    /// Whether nothing was found and everything could be checked.
+    /// Whether nothing was found, everything could be checked, and no file was refused that counts.
     pub fn is_consistent(&self) -> bool {
+        self.has_sound_generations() && self.refused_that_count().next().is_none()
+    }
+
+    /// Whether the generations that were checked are consistent, whatever was refused beside them: a crash in the middle of
+    /// writing a generation leaves such a file, and the generation before it is whole and counts.
+    pub fn has_sound_generations(&self) -> bool {
         self.generations.iter().all(GenerationReport::is_consistent)
+    }
+
+    /// The refused files that make the repository inconsistent: those that may have held a newer state than the one that was
+    /// opened, and all of them when every generation was to be checked.
+    pub fn refused_that_count(&self) -> impl Iterator<Item = &Refusal> {
+        self.refused.iter().filter(|refusal| self.all_generations || refusal.may_be_newer)
     }
 
     /// All findings.

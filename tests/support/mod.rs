@@ -6,6 +6,7 @@
 pub mod areas;
 pub mod edit;
 pub mod flips;
+pub mod flood;
 pub mod hooked;
 pub mod raw;
 pub mod small;

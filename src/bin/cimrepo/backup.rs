@@ -20,7 +20,7 @@ use super::source::warn;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cimrepo backup C:\\Windows\\System32\\wbem\\Repository monday.cimbak
+  cimrepo backup D:\\copy\\wbem\\Repository monday.cimbak
   cimrepo backup /evidence/Repository tuesday.cimbak --base monday.cimbak
   cimrepo backup /evidence/Repository all.cimbak --forensic")]
 pub struct Arguments {

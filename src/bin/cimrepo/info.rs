@@ -10,7 +10,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output::{Failure, Output, human_bytes};
-use super::source::{Source, SourceArguments};
+use super::source::{Source, SourceArguments, warn_of_size};
+
+/// Physical pages that are counted without a mapping: 1 GiB, so that the answer comes in seconds.
+const QUICK_PAGES: u32 = 1 << 17;
 
 /// Show what a repository or backup is and how much it holds
 ///
@@ -47,6 +50,7 @@ struct RepositoryRow {
     generations: Vec<u32>,
     whole: bool,
     missing: Vec<String>,
+    refused: Vec<String>,
     objects: SpaceRow,
     index: SpaceRow,
     content: Counts,
@@ -113,6 +117,7 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<(), F
         generations: repository.generations()?,
         whole: repository.is_whole(),
         missing: repository.missing().map(|role| role.to_string()).collect(),
+        refused: repository.refused().iter().map(|refusal| refusal.reason.to_string()).collect(),
         objects: space_row(repository, Space::Objects),
         index: space_row(repository, Space::Index),
         content: snapshot.counts(),
@@ -209,8 +214,9 @@ fn utc(seconds: u64) -> String {
 }
 
 fn unmapped_info(files: &UnmappedFiles, output: &mut Output) -> Result<(), Failure> {
+    warn_of_size(files, QUICK_PAGES);
     let (mut object_pages, mut records) = (0, 0);
-    if let Ok(pages) = files.object_pages() {
+    if let Ok(pages) = files.object_pages_up_to(QUICK_PAGES) {
         for page in pages {
             object_pages += 1;
             records += page?.descriptors.len() as u64;

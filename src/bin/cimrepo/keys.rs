@@ -1,11 +1,12 @@
 //! `keys`: the keys of the index.
 
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::format::key::Key;
 use cimrepo::{Direction, KeyRange};
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{Failure, Output};
+use super::output::{Failure, Output, complain, words};
 use super::source::SourceArguments;
 
 /// List the keys of the index, in its order
@@ -66,12 +67,23 @@ impl Arguments {
                     }
                 }
                 Err(error) => {
-                    eprintln!("cimrepo: {error}");
+                    complain(words(&error));
                     failed = Some(error);
                 }
             }
+            if output.is_closed() {
+                break;
+            }
         }
         output.finish()?;
+        if !found && failed.is_none() {
+            let prefix = Key::new(self.prefix.as_bytes());
+            complain(if self.prefix.is_empty() {
+                "there is no key".to_owned()
+            } else {
+                format!("no key begins with {prefix}")
+            });
+        }
         Ok(match (failed, found) {
             (Some(error), _) => error.exit_code(),
             (None, true) => Outcome::Done,

@@ -16,11 +16,12 @@ use std::process::ExitCode;
 use cimrepo::base::error::ExitCode as Outcome;
 use clap::{Parser, Subcommand};
 
-use output::Failure;
+use output::{Failure, complain};
 
 /// Reads, verifies, backs up and restores the Windows CIM (WMI) repository as it lies on disk.
 ///
 /// REPO is the directory that holds OBJECTS.DATA, or one above it (wbem, Repository). Reading never changes anything there.
+/// Give a copy, or stop the service winmgmt first: what Windows writes meanwhile is not waited for.
 #[derive(Debug, Parser)]
 #[command(name = "cimrepo", version, max_term_width = 100, after_help = EXIT_CODES, propagate_version = true)]
 struct Command {
@@ -36,7 +37,7 @@ Examples:
   cimrepo demo /tmp/demo                         see it all at work on a repository made for it
   cimrepo verify /evidence/wbem/Repository       is it consistent?
   cimrepo backup /evidence/wbem/Repository monday.cimbak
-  cimrepo restore monday.cimbak /restored/Repository";
+  cimrepo restore monday.cimbak restored";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(failure)) => failure.report(),
         Err(_) => {
-            eprintln!("cimrepo: this is a fault of the program; please report the message above with what you did");
+            complain("this is a fault of the program; please report the message above with what you did");
             Outcome::Bug
         }
     };

@@ -1,6 +1,10 @@
 //! Results to standard output, everything else to standard error.
+//!
+//! A reader of standard output that goes away (`| head`) has seen enough: what follows is not written, and the exit code is
+//! that of what was found. Where standard error cannot be written nobody is told; that is no reason to fail.
 
 use std::error::Error as _;
+use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
 
 use cimrepo::base::error::ExitCode as Outcome;
@@ -14,6 +18,8 @@ pub const SCHEMA: u32 = 1;
 pub enum Failure {
     /// The library failed.
     Engine(cimrepo::Error),
+    /// The same, and what on the command line helps.
+    Hinted(cimrepo::Error, &'static str),
     /// Standard output cannot be written.
     Output(io::Error),
     /// What was to be shown did not come out as it must.
@@ -33,56 +39,92 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
+    /// A call that makes no sense.
+    pub fn usage(text: impl Into<String>) -> Self {
+        cimrepo::Error::InvalidArgument(text.into().into()).into()
+    }
+
     /// Says it on standard error; gives the exit code.
     pub fn report(self) -> Outcome {
         match self {
             Failure::Engine(error) => {
-                let mut text = error.to_string();
-                let mut cause = error.source();
-                while let Some(error) = cause {
-                    text.push_str(&format!(": {error}"));
-                    cause = error.source();
-                }
-                eprintln!("cimrepo: {text}");
+                complain(words(&error));
                 error.exit_code()
             }
-            // The reader of a pipe has seen enough.
-            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Outcome::Done,
+            Failure::Hinted(error, hint) => {
+                complain(format_args!("{}; {hint}", words(&error)));
+                error.exit_code()
+            }
             Failure::Output(error) => {
-                eprintln!("cimrepo: cannot write the output: {error}");
+                complain(format_args!("cannot write the output: {error}"));
                 Outcome::Io
             }
             Failure::Mismatch(text) => {
-                eprintln!("cimrepo: {text}");
+                complain(text);
                 Outcome::Bug
             }
         }
     }
 }
 
+/// A line on standard error, as far as it can be written.
+pub fn complain(text: impl Display) {
+    writeln!(io::stderr().lock(), "cimrepo: {text}").ok();
+}
+
+/// An error with what caused it.
+pub fn words(error: &cimrepo::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
 /// Standard output, as text or as JSON, one object a line.
 pub struct Output {
     out: BufWriter<StdoutLock<'static>>,
     is_json: bool,
+    is_closed: bool,
 }
 
 impl Output {
     pub fn new(is_json: bool) -> Self {
-        Self { out: BufWriter::new(io::stdout().lock()), is_json }
+        Self { out: BufWriter::new(io::stdout().lock()), is_json, is_closed: false }
     }
 
     pub const fn is_json(&self) -> bool {
         self.is_json
     }
 
+    /// Whether its reader went away: nothing more need be looked for only to be shown.
+    pub const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    fn put(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+        if self.is_closed {
+            return Ok(());
+        }
+        match write(&mut self.out) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.is_closed = true;
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
     /// A line of text.
-    pub fn line(&mut self, text: impl std::fmt::Display) -> Result<(), Failure> {
-        Ok(writeln!(self.out, "{text}")?)
+    pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
+        self.put(|out| writeln!(out, "{text}"))
     }
 
     /// A labelled line of text.
-    pub fn field(&mut self, label: &str, text: impl std::fmt::Display) -> Result<(), Failure> {
-        Ok(writeln!(self.out, "{label:<13}{text}")?)
+    pub fn field(&mut self, label: &str, text: impl Display) -> Result<(), Failure> {
+        self.put(|out| writeln!(out, "{label:<13}{text}"))
     }
 
     /// A JSON object.
@@ -94,18 +136,20 @@ impl Output {
             #[serde(flatten)]
             row: &'r T,
         }
-        serde_json::to_writer(&mut self.out, &Row { schema: SCHEMA, kind, row }).map_err(io::Error::from)?;
-        Ok(self.out.write_all(b"\n")?)
+        self.put(|out| {
+            serde_json::to_writer(&mut *out, &Row { schema: SCHEMA, kind, row })?;
+            out.write_all(b"\n")
+        })
     }
 
     /// Bytes as they are.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        Ok(self.out.write_all(bytes)?)
+        self.put(|out| out.write_all(bytes))
     }
 
     /// Ends the output.
     pub fn finish(mut self) -> Result<(), Failure> {
-        Ok(self.out.flush()?)
+        self.put(|out| out.flush())
     }
 }
 

@@ -1,8 +1,10 @@
 //! `page`: one page, decoded; or a list of the pages of objects.
 
+use cimrepo::base::corruption::Corruption;
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::limits::MAX_CARVED_PAGES;
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
-use cimrepo::base::site::Site;
+use cimrepo::base::site::{FileRole, Site};
 use cimrepo::format::index_page::{IndexPage, SIGNATURE};
 use cimrepo::format::key::Key;
 use cimrepo::format::object_page::{Descriptor, ObjectPage};
@@ -10,8 +12,8 @@ use cimrepo::repository::{Snapshot, UnmappedFiles};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::output::{Failure, Output};
-use super::source::SourceArguments;
+use super::output::{Failure, Output, complain, words};
+use super::source::{SourceArguments, warn_of_size};
 
 /// Show a page: its structure, its bytes
 ///
@@ -79,6 +81,17 @@ struct NodeRow {
 }
 
 #[derive(Serialize)]
+struct PageRow<'p> {
+    space: Space,
+    page: u32,
+    physical_page: Option<u32>,
+    checksum: u32,
+    free_bytes: u32,
+    last_write: u32,
+    finding: Option<&'p Corruption>,
+}
+
+#[derive(Serialize)]
 struct BytesRow {
     bytes: String,
 }
@@ -101,14 +114,37 @@ impl Arguments {
         }
     }
 
+    /// The files without their mapping. A backup has none but by its mapping.
+    fn unmapped(&self) -> Result<UnmappedFiles, Failure> {
+        if self.source.path.is_file() {
+            let path = self.source.path.display();
+            return Err(Failure::usage(format!("{path} is a file; --physical reads the data files in a directory")));
+        }
+        Ok(UnmappedFiles::open(&self.source.path)?)
+    }
+
+    /// The failure for a number that is beyond the last page.
+    fn no_page(&self, number: u32, count: u64, kind: &str) -> Failure {
+        let file = FileRole::data(self.space());
+        let there = match count.checked_sub(1) {
+            Some(last) => format!("its {kind} pages are 0 to {last}"),
+            None => format!("it has no {kind} page"),
+        };
+        Failure::usage(format!("{file} has no {kind} page {number}; {there}"))
+    }
+
     fn show(&self, number: u32, output: &mut Output) -> Result<Outcome, Failure> {
-        let no_page = || cimrepo::Error::InvalidArgument(format!("{number} is no page number").into());
         let (bytes, mapped) = if self.physical {
-            let physical = PhysicalPage::new(number).ok_or_else(no_page)?;
-            (UnmappedFiles::open(&self.source.path)?.page(self.space(), physical)?, None)
+            let files = self.unmapped()?;
+            let count = files.pages(self.space()).unwrap_or(0);
+            let physical = PhysicalPage::new(number).filter(|page| u64::from(page.get()) < count);
+            let physical = physical.ok_or_else(|| self.no_page(number, count, "physical"))?;
+            (files.page(self.space(), physical)?, None)
         } else {
-            let page = LogicalPage::new(number).ok_or_else(no_page)?;
             let snapshot = self.source.open()?.snapshot();
+            let count = snapshot.mapping().section(self.space()).logical_pages();
+            let page = LogicalPage::new(number).filter(|page| page.get() < count);
+            let page = page.ok_or_else(|| self.no_page(number, count.into(), "logical"))?;
             (snapshot.page(self.space(), page)?, Some((snapshot, page)))
         };
         if self.raw {
@@ -134,8 +170,18 @@ impl Arguments {
     /// Where the page lies and what the mapping says of it.
     fn describe(&self, snapshot: &Snapshot, page: LogicalPage, output: &mut Output) -> Result<(), Failure> {
         let Some(entry) = snapshot.mapping().section(self.space()).entry(page) else { return Ok(()) };
+        let finding = snapshot.check_page(self.space(), page);
         if output.is_json() {
-            return Ok(());
+            let row = PageRow {
+                space: self.space(),
+                page: page.get(),
+                physical_page: entry.physical.map(PhysicalPage::get),
+                checksum: entry.checksum,
+                free_bytes: entry.free_bytes,
+                last_write: entry.last_write,
+                finding: finding.as_ref(),
+            };
+            return output.row("page", &row);
         }
         let physical = entry.physical.map_or_else(|| "none".to_owned(), |physical| physical.to_string());
         output.line(format!(
@@ -145,7 +191,7 @@ impl Arguments {
             entry.free_bytes,
             entry.last_write
         ))?;
-        if let Some(finding) = snapshot.check_page(self.space(), page) {
+        if let Some(finding) = finding {
             output.line(finding)?;
         }
         Ok(())
@@ -154,7 +200,7 @@ impl Arguments {
     fn list(&self, output: &mut Output) -> Result<Outcome, Failure> {
         if let SpaceName::Index = self.space {
             let text = "give the number of an index page; `cimrepo keys` lists the keys";
-            return Err(cimrepo::Error::InvalidArgument(text.into()).into());
+            return Err(Failure::usage(text));
         }
         if self.physical { self.list_physical(output) } else { self.list_mapped(output) }
     }
@@ -171,22 +217,29 @@ impl Arguments {
                     if output.is_json() { output.row("record", &row)? } else { output.line(record)? }
                 }
                 Err(error) => {
-                    eprintln!("cimrepo: {error}");
+                    complain(words(&error));
                     failed = Some(error.exit_code());
                 }
+            }
+            if output.is_closed() {
+                break;
             }
         }
         Ok(failed.unwrap_or(outcome))
     }
 
     fn list_physical(&self, output: &mut Output) -> Result<Outcome, Failure> {
-        let files = UnmappedFiles::open(&self.source.path)?;
+        let files = self.unmapped()?;
+        warn_of_size(&files, MAX_CARVED_PAGES);
         let mut outcome = Outcome::Findings;
         for page in files.object_pages()? {
             let page = page?;
             for descriptor in page.descriptors {
                 outcome = Outcome::Done;
                 show_descriptor(&descriptor, None, Some(page.physical.get()), output)?;
+            }
+            if output.is_closed() {
+                break;
             }
         }
         Ok(outcome)
@@ -270,10 +323,12 @@ fn show_node(bytes: &PageBytes, output: &mut Output) -> Result<(), Failure> {
         node.token_count(),
         node.used()
     ))?;
+    // A leaf says so in every child, with 0 in dialect 2.1 and with the mark for no page in 2.2, where 0 is a page.
+    let is_leaf = [0, u32::MAX].into_iter().any(|none| node.children().all(|child| child == none));
     for (number, child) in node.children().enumerate() {
-        // A leaf says so in every child; the pointer of an inner node stands between its keys.
-        if child != 0 && child != u32::MAX || number > 0 && node.child(0) != child {
-            output.line(format!("  child {child}"))?;
+        if !is_leaf {
+            output
+                .line(format!("  child {}", if child == u32::MAX { "none".to_owned() } else { child.to_string() }))?;
         }
         if number < node.key_count() {
             output.line(format!("  {}", text(number)))?;

@@ -19,13 +19,16 @@ use super::source::open_backup;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cimrepo restore monday.cimbak /restored/Repository
-  cimrepo restore tuesday.cimbak C:\\Windows\\System32\\wbem\\Repository --force")]
+  cimrepo restore monday.cimbak restored
+  cimrepo restore tuesday.cimbak restored --force
+  cimrepo restore tuesday.cimbak restored --base /backups/monday.cimbak --force
+
+To restore over the repository of Windows itself, stop the service winmgmt first.")]
 pub struct Arguments {
     /// The backup
     file: PathBuf,
 
-    /// Directory to restore to: a new one, an empty one, or with --force that of a repository
+    /// Directory to restore to: a new one (in a directory that is there), an empty one, or with --force that of a repository
     repo: PathBuf,
 
     /// Replace the repository that is there

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use cimrepo::backup::{Backup, OpenBackup};
-use cimrepo::repository::{OpenOptions, Repository, Snapshot};
+use cimrepo::base::error::BackupFault;
+use cimrepo::base::page_no::Space;
+use cimrepo::repository::{OpenOptions, Repository, Snapshot, UnmappedFiles};
 use clap::Args;
 
-use super::output::Failure;
+use super::output::{Failure, complain};
 
 /// Which repository or backup, and which state of it.
 #[derive(Debug, Args)]
@@ -15,7 +17,7 @@ pub struct SourceArguments {
     #[arg(value_name = "REPO|BACKUP")]
     pub path: PathBuf,
 
-    /// Read this generation of a repository instead of the current one
+    /// Read this generation of a repository instead of the current one (`info` lists those on disk)
     #[arg(long, value_name = "N")]
     pub generation: Option<u32>,
 
@@ -37,7 +39,17 @@ impl SourceArguments {
     /// Opens it: what is a file is a backup, everything else a repository.
     pub fn open(&self) -> Result<Source, Failure> {
         if self.path.is_file() {
-            return Ok(Source::Backup(Box::new(open_backup(&self.path, &self.base)?)));
+            let backup = open_backup(&self.path, &self.base)?;
+            let held = backup.header().generation;
+            if let Some(wanted) = self.generation.filter(|&wanted| wanted != held) {
+                let path = self.path.display();
+                return Err(Failure::usage(format!("{path} is a backup of generation {held}; it holds no {wanted}")));
+            }
+            return Ok(Source::Backup(Box::new(backup)));
+        }
+        if let Some(base) = self.base.first() {
+            let (path, base) = (self.path.display(), base.display());
+            return Err(Failure::usage(format!("{path} is no backup, so --base {base} means nothing")));
         }
         let mut options = OpenOptions::new();
         if let Some(generation) = self.generation {
@@ -52,7 +64,14 @@ impl SourceArguments {
 /// Opens a backup with the bases given.
 pub fn open_backup(path: &Path, bases: &[PathBuf]) -> Result<Backup, Failure> {
     let open = bases.iter().fold(OpenBackup::new(), |open, base| open.base(base));
-    Ok(open.open(path)?)
+    open.open(path).map_err(|error| match &error {
+        cimrepo::Error::Backup { fault, .. }
+            if matches!(**fault, BackupFault::BaseMissing { .. } | BackupFault::BaseWrong { .. }) =>
+        {
+            Failure::Hinted(error, "give the right one with --base FILE")
+        }
+        _ => error.into(),
+    })
 }
 
 impl Source {
@@ -65,18 +84,28 @@ impl Source {
     }
 }
 
+/// Says on standard error how much of a data file is not looked at because it is larger than any can be.
+pub fn warn_of_size(files: &UnmappedFiles, looked_at: u32) {
+    let pages = files.pages(Space::Objects).unwrap_or(0);
+    if pages > u64::from(looked_at) {
+        complain(format_args!("OBJECTS.DATA has {pages} pages; the first {looked_at} are looked at"));
+    }
+}
+
 /// Says on standard error what is not as it should be.
 pub fn warn(repository: &Repository) {
     for refusal in repository.refused() {
-        eprintln!("cimrepo: {} was refused: {}", refusal.role, refusal.reason);
+        complain(format_args!("{} was refused: {}", refusal.role, refusal.reason));
     }
     let generation = repository.snapshot().mapping().generation();
     if !repository.is_whole() {
-        eprintln!("cimrepo: no generation is whole; reading what is left of generation {generation}");
+        complain(format_args!("generation {generation} is not whole; reading what is left of it"));
+    } else if repository.refused().iter().any(|refusal| refusal.may_be_newer) {
+        complain(format_args!("reading generation {generation}, which is whole; a newer state may be lost"));
     } else if !repository.refused().is_empty() {
-        eprintln!("cimrepo: reading generation {generation}, which is whole");
+        complain(format_args!("reading generation {generation}, which is whole and the newest"));
     }
     for role in repository.missing() {
-        eprintln!("cimrepo: {role} is missing; what needs it cannot be read");
+        complain(format_args!("{role} is missing; what needs it cannot be read"));
     }
 }

@@ -6,18 +6,23 @@ use cimrepo::verify::{GenerationReport, Report, VerifyOptions, verify};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::output::{Failure, Output, count};
+use super::output::{Failure, Output, complain, count};
 use super::progress::Bar;
 use super::source::{Source, SourceArguments};
 
-/// Check a repository or a backup wholly, changing nothing
+/// Check a repository or a backup, changing nothing
 ///
 /// Reads every page, record and key, and reports everything that is wrong: where, what, and a code that stays the same from
-/// version to version. Says `WMI repository is consistent` when nothing is. A backup is checked without restoring it.
+/// version to version. Says `WMI repository is consistent` when nothing is, and then exits with 0, else with 1. That a mapping
+/// file is unusable which may have held a newer state counts too; with --all-generations, that any is. A backup is checked
+/// without restoring it.
+///
+/// What no check can see: the format of Windows Vista and later has a checksum over one byte in 512 of a page, so that most
+/// changed bytes inside an object or a key go unseen. A backup of cimrepo has digests over every byte.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cimrepo verify C:\\Windows\\System32\\wbem\\Repository
+  cimrepo verify D:\\copy\\wbem\\Repository
   cimrepo verify /evidence/Repository --all-generations --json
   cimrepo verify monday.cimbak")]
 pub struct Arguments {
@@ -28,7 +33,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Level::Structure)]
     level: Level,
 
-    /// Check every generation on disk, not only the current one
+    /// Check every generation on disk, not only the current one (of a backup the one that it restores to)
     #[arg(long)]
     all_generations: bool,
 
@@ -54,7 +59,9 @@ struct FindingRow<'r> {
 struct RefusalRow<'r> {
     file: &'r str,
     generation: Option<u32>,
+    code: &'r str,
     reason: String,
+    may_be_newer: bool,
 }
 
 #[derive(Serialize)]
@@ -70,6 +77,15 @@ struct ResultRow {
     unchecked: Vec<String>,
 }
 
+#[derive(Serialize)]
+struct VerdictRow {
+    consistent: bool,
+    generations: usize,
+    findings: u64,
+    refused: usize,
+    newer_state_lost: bool,
+}
+
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let Level::Structure = self.level;
@@ -80,8 +96,13 @@ impl Arguments {
             match &source {
                 Source::Repository(repository) => verify(repository, options, &bar)?,
                 Source::Backup(backup) => {
+                    if self.all_generations && backup.info().forensic {
+                        complain(
+                            "the older generations in the backup are held against their digests alone; restore it to check them",
+                        );
+                    }
                     let report = backup.verify(options, &bar)?;
-                    Report { generations: vec![report.repository], refused: Vec::new() }
+                    Report { generations: vec![report.repository], refused: Vec::new(), all_generations: false }
                 }
             }
         };
@@ -99,7 +120,9 @@ pub fn show(report: &Report, output: &mut Output) -> Result<(), Failure> {
             let row = RefusalRow {
                 file: refusal.role.file_name(),
                 generation: refusal.generation,
+                code: refusal.reason.code.as_str(),
                 reason: refusal.reason.to_string(),
+                may_be_newer: refusal.may_be_newer,
             };
             output.row("refusal", &row)?;
         }
@@ -111,15 +134,29 @@ pub fn show(report: &Report, output: &mut Output) -> Result<(), Failure> {
             show_text(generation, output)?;
         }
     }
+    let (findings, refused) = (report.generations.iter().map(total).sum(), report.refused_that_count().count());
     if output.is_json() {
-        return Ok(());
+        let row = VerdictRow {
+            consistent: report.is_consistent(),
+            generations: report.generations.len(),
+            findings,
+            refused,
+            newer_state_lost: report.refused.iter().any(|refusal| refusal.may_be_newer),
+        };
+        return output.row("verdict", &row);
+    }
+    for refusal in report.refused_that_count() {
+        let lost = if refusal.may_be_newer { "; a newer state may be lost with it" } else { "" };
+        output.line(format!("{}{lost}", refusal.reason))?;
     }
     if report.is_consistent() {
         return output.line("WMI repository is consistent");
     }
     // Scripts look for the word of the line above; it does not appear in this one.
-    let findings: u64 = report.generations.iter().map(total).sum();
-    let found = count(findings, "finding", "findings");
+    let mut found = count(findings, "finding", "findings");
+    if refused > 0 {
+        found = format!("{found}, {} refused", count(refused as u64, "file", "files"));
+    }
     output.line(format!("WMI repository FAILED verification: {found} (1358, ERROR_INTERNAL_DB_CORRUPTION)"))
 }
 
