@@ -40,3 +40,6 @@ pub const MAX_CHUNK_BYTES: u32 = 4 << 20;
 
 /// Threads that an operation starts by itself.
 pub const MAX_THREADS: usize = 16;
+
+/// Length of an access control list, in bytes: what its length field can say.
+pub const MAX_ACL_BYTES: usize = 0xFFFF;
