@@ -18,7 +18,7 @@
 //! Spare bytes are what the length of a list covers behind its last entry. Windows leaves them where it makes a list in a
 //! buffer of a fixed size, and in some they are remains of other things: they are kept as they are until a list is built anew.
 //!
-//! Source: [MS-DTYP] 2.4.4 and 2.4.5; the lengths met are in `docs::format`, "Security descriptors".
+//! Source: [MS-DTYP] 2.4.4 and 2.4.5; the lengths met are in `docs::security`.
 
 use super::bytes::{Reader, u32_at};
 use super::sid::Sid;

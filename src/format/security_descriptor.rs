@@ -15,7 +15,7 @@
 //! lists are kept, so that a descriptor that was read is written as it was. Two things are not: parts that share bytes are
 //! written one after the other, and an offset of a list that the control word says is not there becomes 0.
 //!
-//! Source: [MS-DTYP] 2.4.6; what Windows wrote is in `docs::format`, "Security descriptors".
+//! Source: [MS-DTYP] 2.4.6; what Windows wrote stands in `docs::security`.
 
 use super::acl::{self, Acl, AclFault};
 use super::bytes::Reader;

@@ -297,18 +297,48 @@ mod tests {
         assert_eq!(ask(0x60022), Err(HResult::ACCESS_DENIED));
     }
 
+    fn any_ace() -> impl Strategy<Value = Ace> {
+        let flags = prop_oneof![prop::bits::u8::masked(0x1F), any::<u8>()].prop_map(AceFlags::from_bits_retain);
+        let mask = prop_oneof![prop::bits::u32::masked(0x600FB), prop::bits::u32::masked(0x600FF), any::<u32>()];
+        let kind = prop_oneof![9 => 0..2u8, 1 => 2..20u8];
+        (flags, mask, kind, prop::sample::select(&[Sid::EVERYONE, USER][..])).prop_map(|(flags, mask, kind, sid)| {
+            match kind {
+                0 => Ace::allow(flags, mask, sid),
+                1 => Ace::deny(flags, mask, sid),
+                _ => Ace { flags, body: AceBody::Other { kind, bytes: mask.to_le_bytes().into() } },
+            }
+        })
+    }
+
     proptest! {
         #[test]
-        fn whatever_is_set_can_be_read_set_again_and_stays(bytes in prop::collection::vec(any::<u8>(), 0..120), at in 20..100u8) {
-            let head = [1, 0, 4, 0x80, at, 0, 0, 0, at, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0, 2, 0];
-            let bytes = [&head[..], &bytes].concat();
-            match set(&bytes) {
+        fn what_is_taken_holds_every_rule_and_can_be_set_again(entries in prop::collection::vec(any_ace(), 0..4), control in any::<u16>()) {
+            let given = descriptor(entries.clone()).with_control(Control::from_bits_retain(control));
+            let own: Vec<&Ace> = entries.iter().filter(|ace| ace.flags.bits() & 0x10 == 0).collect();
+            let is_good = |ace: &&&Ace| {
+                let (flags, mask) = (ace.flags.bits(), ace.mask().unwrap());
+                ace.kind() < 2 && flags < 0x20 && flags & 0xA != 8 && mask & !0x600FF == 0 && (mask & 4 == 0 || mask & 0x1C == 0x1C)
+            };
+            match set(&given.to_bytes()) {
                 Ok(stored) => {
-                    prop_assert_eq!(SecurityDescriptor::parse(&stored.to_bytes()).unwrap().canonical(), stored.clone());
-                    prop_assert_eq!(set(&stored.to_bytes()), Ok(stored));
+                    prop_assert_eq!(own.iter().filter(is_good).count(), own.len());
+                    let Dacl::List(list) = stored.dacl() else { panic!("there is a list") };
+                    let inherited = if control & 0x1000 == 0 { 4 } else { 0 };
+                    prop_assert_eq!(list.entries().len(), own.len() + inherited);
+                    prop_assert!(list.entries().iter().zip(&own).all(|(stored, own)| stored == *own));
+                    prop_assert_eq!(set(&stored.to_bytes()).unwrap().to_bytes(), stored.to_bytes());
                 }
-                Err(code) => prop_assert!(code == HResult::INVALID_OBJECT || code == HResult::INVALID_PARAMETER),
+                Err(code) => {
+                    prop_assert_eq!(code, HResult::INVALID_PARAMETER);
+                    prop_assert!(own.iter().filter(is_good).count() < own.len());
+                }
             }
+        }
+
+        #[test]
+        fn other_bytes_are_refused_with_one_of_two_codes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let code = set(&bytes).unwrap_err();
+            prop_assert!(code == HResult::INVALID_OBJECT || code == HResult::INVALID_PARAMETER);
         }
     }
 }
