@@ -276,7 +276,7 @@ fn audit(flags: AceFlags, mask: u32, sid: Sid) -> Ace {
 }
 
 /// Writes a descriptor as text that [`parse`] reads. `None` for one that has no such text: with entries of other kinds, with
-/// other flags or bytes behind an identifier, or with a NULL list.
+/// other flags or bytes behind an identifier, with an entry in the wrong list, or with a NULL list.
 pub fn print(descriptor: &SecurityDescriptor) -> Option<String> {
     let mut text = String::new();
     for (tag, sid) in [("O:", descriptor.owner()), ("G:", descriptor.group())] {
@@ -291,7 +291,7 @@ pub fn print(descriptor: &SecurityDescriptor) -> Option<String> {
         Dacl::List(list) => {
             text.push_str("D:");
             LIST_FLAGS.iter().filter(|(_, flag, _)| control.contains(*flag)).for_each(|(name, ..)| text.push_str(name));
-            list.entries().iter().try_for_each(|ace| print_entry(ace, &mut text))?;
+            list.entries().iter().try_for_each(|ace| print_entry(ListKind::Dacl, ace, &mut text))?;
         }
     }
     match descriptor.sacl().map(Acl::parse_prefix) {
@@ -300,17 +300,19 @@ pub fn print(descriptor: &SecurityDescriptor) -> Option<String> {
         Some(list) => {
             text.push_str("S:");
             LIST_FLAGS.iter().filter(|(.., flag)| control.contains(*flag)).for_each(|(name, ..)| text.push_str(name));
-            list.ok()?.entries().iter().try_for_each(|ace| print_entry(ace, &mut text))?;
+            list.ok()?.entries().iter().try_for_each(|ace| print_entry(ListKind::Sacl, ace, &mut text))?;
         }
     }
     Some(text)
 }
 
-fn print_entry(ace: &Ace, text: &mut String) -> Option<()> {
-    let (name, mask, sid) = match &ace.body {
-        AceBody::Allow(trustee) if trustee.tail.is_empty() => ("A", trustee.mask, trustee.sid),
-        AceBody::Deny(trustee) if trustee.tail.is_empty() => ("D", trustee.mask, trustee.sid),
-        AceBody::Other { kind: AUDIT, bytes } => ("AU", ace.mask()?, Sid::from_bytes(bytes.get(4..)?)?),
+fn print_entry(kind: ListKind, ace: &Ace, text: &mut String) -> Option<()> {
+    let (name, mask, sid) = match (kind, &ace.body) {
+        (ListKind::Dacl, AceBody::Allow(trustee)) if trustee.tail.is_empty() => ("A", trustee.mask, trustee.sid),
+        (ListKind::Dacl, AceBody::Deny(trustee)) if trustee.tail.is_empty() => ("D", trustee.mask, trustee.sid),
+        (ListKind::Sacl, AceBody::Other { kind: AUDIT, bytes }) => {
+            ("AU", ace.mask()?, Sid::from_bytes(bytes.get(4..)?)?)
+        }
         _ => return None,
     };
     let known = FLAGS.iter().fold(AceFlags::empty(), |sum, (_, flag)| sum | *flag);
@@ -394,7 +396,7 @@ mod tests {
 
     fn print_mask(mask: u32) -> String {
         let mut text = String::new();
-        print_entry(&Ace::allow(AceFlags::empty(), mask, Sid::EVERYONE), &mut text).unwrap();
+        print_entry(ListKind::Dacl, &Ace::allow(AceFlags::empty(), mask, Sid::EVERYONE), &mut text).unwrap();
         text.trim_start_matches("(A;;").trim_end_matches(";;;WD)").to_owned()
     }
 
@@ -441,7 +443,11 @@ mod tests {
         let other =
             |kind, bytes: &[u8]| Ace { flags: AceFlags::empty(), body: AceBody::Other { kind, bytes: bytes.into() } };
         assert_eq!(with(other(9, &[0; 16])), None);
-        assert_eq!(with(other(AUDIT, &[0; 5])), None);
+        assert_eq!(with(audit(AceFlags::empty(), 1, Sid::EVERYONE)), None, "it belongs into the list of audits");
+        let audits = |ace| print(&SecurityDescriptor::new(None, None).with_sacl(&Acl::new(vec![ace]).unwrap()));
+        assert!(audits(audit(AceFlags::empty(), 1, Sid::EVERYONE)).is_some());
+        assert_eq!(audits(Ace::allow(AceFlags::empty(), 1, Sid::EVERYONE)), None, "it belongs into the other list");
+        assert_eq!(audits(other(AUDIT, &[0; 5])), None);
         let mut null = SecurityDescriptor::new(None, None).to_bytes();
         null[2] = 4;
         assert_eq!(print(&SecurityDescriptor::parse(&null).unwrap()), None);
