@@ -51,7 +51,9 @@ fn source_files() -> Vec<(PathBuf, String)> {
 
 /// The text without comments and without inline tests.
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let tests = ["mod tests", "pub(crate) mod tests"].map(|head| format!("#[cfg(test)]\n{head}"));
+    let end = tests.iter().filter_map(|head| text.find(head.as_str())).min().unwrap_or(text.len());
+    let text = &text[..end];
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 

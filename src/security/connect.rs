@@ -50,7 +50,7 @@ impl NamespaceSecurity<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::base::error::HResult;
     use crate::format::acl::{Ace, AceFlags, Acl};
