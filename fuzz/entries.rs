@@ -6,6 +6,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod journal;
+pub(crate) mod security;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -39,6 +40,7 @@ pub(crate) const TARGETS: &[(&str, Entry)] = &[
     ("repository", repository),
     ("backup", backup::backup),
     ("journal", journal::journal),
+    ("security_descriptor", security::security_descriptor),
 ];
 
 /// Gives an input to a target.

@@ -16,13 +16,18 @@ use std::path::{Path, PathBuf};
 use cimrepo::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space};
 use cimrepo::base::site::FileRole;
 use cimrepo::format::Dialect;
+use cimrepo::format::acl::{Ace, AceBody, AceFlags, Acl};
 use cimrepo::format::admin_page::{AdminEntry, CAPACITY, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
 use cimrepo::format::checksum::crc32;
 use cimrepo::format::index_node::IndexNode;
 use cimrepo::format::journal::{CommitBuilder, HEADER_SIZE, JournalHeader, JournalOp, MappingId};
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection};
 use cimrepo::format::object_page::{MULTI_PAGE_OFFSET, ObjectPageBuilder, build_multi_page};
+use cimrepo::format::security_descriptor::{Control, SecurityDescriptor};
+use cimrepo::format::sid::Sid;
+use cimrepo::security::{defaults, inheritance, sddl};
 
+use entries::security::{ADMINISTRATOR, AUDITOR, TEXT};
 use entries::{BELOW, REPAIR};
 
 /// Beginning of the names of inputs that are kept and not made.
@@ -80,6 +85,11 @@ fn journal_inputs() {
 }
 
 #[test]
+fn security_descriptor_inputs() {
+    replay("security_descriptor");
+}
+
+#[test]
 fn every_target_has_the_seeds_that_are_made_for_it() {
     let made = [
         ("mapping", mapping_seeds()),
@@ -88,6 +98,7 @@ fn every_target_has_the_seeds_that_are_made_for_it() {
         ("repository", repository_seeds()),
         ("backup", backup_seeds()),
         ("journal", journal_seeds()),
+        ("security_descriptor", security_descriptor_seeds()),
     ];
     assert!(made.iter().map(|(target, _)| target).eq(entries::TARGETS.iter().map(|(target, _)| target)));
     let regenerate = std::env::var_os("CIMREPO_REGENERATE_SEEDS").is_some();
@@ -607,4 +618,48 @@ fn journal(commits: &[&[JournalOp]]) -> Vec<u8> {
         bytes.extend_from_slice(commit.finish(JOURNAL.salt, number));
     }
     bytes
+}
+
+// -------------------------------------------------------------------------------------------- security descriptors
+
+fn security_descriptor_seeds() -> Seeds {
+    let seed = |flags: u8, bytes: &[u8]| [&[flags], bytes].concat();
+    let root = defaults::of_root();
+    let child = inheritance::of_new_namespace(&root).unwrap().to_bytes();
+    let (none, owner) = (AceFlags::empty(), Some(Sid::ADMINISTRATORS));
+    let other = AceBody::Other { kind: 6, bytes: [1; 20].into() };
+    let entries = vec![
+        Ace::allow(none, 1, Sid::USERS),
+        Ace::deny(AceFlags::CONTAINER_INHERIT, 2, Sid::EVERYONE),
+        Ace::allow(AceFlags::CONTAINER_INHERIT | AceFlags::INHERIT_ONLY, 0x20000, Sid::OWNER_RIGHTS),
+        Ace::allow(AceFlags::from_bits_retain(0x16), 0x1C, "S-1-0xABCDEF012345-1-2-3".parse().unwrap()),
+    ];
+    let mixed = SecurityDescriptor::new(owner, owner).with_dacl(Acl::new(entries.clone()).unwrap());
+    let carried = Acl::new([entries, vec![Ace { flags: none, body: other }]].concat()).unwrap();
+    let carried = SecurityDescriptor::new(owner, None).with_dacl(carried.padded_to(200)).to_bytes();
+    let text = "O:BAG:BAD:PAR(A;CI;CCDCLCSWRPWPRCWD;;;BA)(D;CIIONP;0x23;;;S-1-5-80-1-2)S:(AU;SAFA;CCRC;;;WD)";
+    let audited = sddl::parse(text).unwrap();
+    let mut null = SecurityDescriptor::new(owner, owner).with_control(Control::DACL_PROTECTED).to_bytes();
+    null[2] |= 4;
+    let mut shared = SecurityDescriptor::new(owner, None).to_bytes();
+    shared[8] = 20;
+    // The owner first, as other programs lay descriptors out, and bytes before and behind it.
+    let mut owner_first = SecurityDescriptor::new(owner, None).to_bytes();
+    owner_first.splice(20..20, [0xAA; 4]);
+    owner_first[4] = 24;
+    owner_first.extend([0xBB, 2, 0, 8, 0, 0, 0, 0, 0, 0xCC]);
+    (owner_first[2], owner_first[16]) = (4, 41);
+    named([
+        ("audited", seed(AUDITOR, &audited.to_bytes())),
+        ("carried", seed(ADMINISTRATOR, &carried)),
+        ("child", seed(0, &child)),
+        ("cut", seed(0, &child[..100])),
+        ("mixed", seed(ADMINISTRATOR, &mixed.to_bytes())),
+        ("null", seed(0, &null)),
+        ("owner-first", seed(ADMINISTRATOR, &owner_first)),
+        ("root", seed(ADMINISTRATOR | AUDITOR, &root.to_bytes())),
+        ("shared", seed(0, &shared)),
+        ("text", seed(TEXT, text.as_bytes())),
+        ("text-of-root", seed(TEXT, sddl::print(&root).unwrap().as_bytes())),
+    ])
 }

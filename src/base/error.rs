@@ -78,6 +78,18 @@ pub enum Error {
     /// The caller asks for something that makes no sense.
     #[error("{0}")]
     InvalidArgument(Box<str>),
+    /// The caller may not do it.
+    #[error("access denied: {0}")]
+    AccessDenied(Box<str>),
+    /// The namespace takes only callers whose connection is encrypted.
+    #[error("{namespace} takes only encrypted connections; connect with the authentication level packet privacy")]
+    EncryptionRequired {
+        /// The namespace.
+        namespace: Box<str>,
+    },
+    /// Bytes that are to become part of an object do not make one.
+    #[error("{0}")]
+    InvalidObject(Box<str>),
     /// The dialect does not allow the operation.
     #[error("{0}")]
     Unsupported(Box<str>),
@@ -160,22 +172,48 @@ pub enum BackupFault {
 pub struct HResult(pub u32);
 
 impl HResult {
+    /// `WBEM_S_NO_ERROR`, which is `S_OK`.
+    pub const NO_ERROR: HResult = HResult(0);
     /// `WBEM_E_FAILED`.
     pub const FAILED: HResult = HResult(0x8004_1001);
+    /// `WBEM_E_NOT_FOUND`.
+    pub const NOT_FOUND: HResult = HResult(0x8004_1002);
+    /// `WBEM_E_ACCESS_DENIED`.
+    pub const ACCESS_DENIED: HResult = HResult(0x8004_1003);
+    /// `WBEM_E_OUT_OF_MEMORY`.
+    pub const OUT_OF_MEMORY: HResult = HResult(0x8004_1006);
     /// `WBEM_E_INVALID_PARAMETER`.
     pub const INVALID_PARAMETER: HResult = HResult(0x8004_1008);
     /// `WBEM_E_CRITICAL_ERROR`.
     pub const CRITICAL_ERROR: HResult = HResult(0x8004_100A);
     /// `WBEM_E_NOT_SUPPORTED`.
     pub const NOT_SUPPORTED: HResult = HResult(0x8004_100C);
+    /// `WBEM_E_INVALID_OBJECT`.
+    pub const INVALID_OBJECT: HResult = HResult(0x8004_100F);
+    /// `WBEM_E_INITIALIZATION_FAILURE`.
+    pub const INITIALIZATION_FAILURE: HResult = HResult(0x8004_1014);
     /// `WBEM_E_INVALID_OPERATION`.
     pub const INVALID_OPERATION: HResult = HResult(0x8004_1016);
+    /// `WBEM_E_UNEXPECTED`.
+    pub const UNEXPECTED: HResult = HResult(0x8004_101D);
     /// `WBEM_E_CALL_CANCELLED`.
     pub const CALL_CANCELLED: HResult = HResult(0x8004_1032);
+    /// `WBEM_E_SHUTTING_DOWN`.
+    pub const SHUTTING_DOWN: HResult = HResult(0x8004_1033);
     /// `WBEM_E_OUT_OF_DISK_SPACE`.
     pub const OUT_OF_DISK_SPACE: HResult = HResult(0x8004_103B);
+    /// `WBEM_E_BACKUP_RESTORE_WINMGMT_RUNNING`.
+    pub const BACKUP_RESTORE_WINMGMT_RUNNING: HResult = HResult(0x8004_1060);
+    /// `WBEM_E_PRIVILEGE_NOT_HELD`.
+    pub const PRIVILEGE_NOT_HELD: HResult = HResult(0x8004_1062);
+    /// `WBEM_E_TIMED_OUT`.
+    pub const TIMED_OUT: HResult = HResult(0x8004_1069);
     /// `WBEM_E_DATABASE_VER_MISMATCH`.
     pub const DATABASE_VER_MISMATCH: HResult = HResult(0x8004_1078);
+    /// `WBEM_E_ENCRYPTED_CONNECTION_REQUIRED`.
+    pub const ENCRYPTED_CONNECTION_REQUIRED: HResult = HResult(0x8004_1087);
+    /// `RPC_E_DISCONNECTED`.
+    pub const DISCONNECTED: HResult = HResult(0x8001_0108);
 
     /// The code for an error of the operating system.
     fn from_io(error: &io::Error) -> Self {
@@ -214,7 +252,7 @@ pub enum ExitCode {
     Findings = 1,
     /// The call makes no sense.
     Usage = 2,
-    /// The operating system refused something.
+    /// The operating system, or a namespace, refused something.
     Io = 3,
     /// Corrupt, or not a repository or backup.
     Corrupt = 4,
@@ -237,6 +275,10 @@ impl Error {
 
     pub(crate) fn backup(path: &Path, fault: BackupFault) -> Self {
         Error::Backup { path: path.into(), fault: Box::new(fault) }
+    }
+
+    pub(crate) fn denied(text: impl Into<String>) -> Self {
+        Error::AccessDenied(text.into().into_boxed_str())
     }
 
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
@@ -262,6 +304,9 @@ impl Error {
                 | BackupFault::BaseWrong { .. } => HResult::CRITICAL_ERROR,
             },
             Error::InvalidArgument(_) => HResult::INVALID_PARAMETER,
+            Error::AccessDenied(_) => HResult::ACCESS_DENIED,
+            Error::EncryptionRequired { .. } => HResult::ENCRYPTED_CONNECTION_REQUIRED,
+            Error::InvalidObject(_) => HResult::INVALID_OBJECT,
             Error::Unsupported(_) => HResult::NOT_SUPPORTED,
             Error::Locked { .. } | Error::Overtaken { .. } => HResult::INVALID_OPERATION,
             Error::Limit { .. } => HResult::FAILED,
@@ -273,8 +318,11 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Error::Io { .. } | Error::Unconfirmed { .. } | Error::Stranded { .. } | Error::Poisoned(_) => ExitCode::Io,
+            Error::AccessDenied(_) | Error::EncryptionRequired { .. } => ExitCode::Io,
             Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => ExitCode::Corrupt,
-            Error::InvalidArgument(_) | Error::Unsupported(_) | Error::Limit { .. } => ExitCode::Usage,
+            Error::InvalidArgument(_) | Error::InvalidObject(_) | Error::Unsupported(_) | Error::Limit { .. } => {
+                ExitCode::Usage
+            }
             Error::Locked { .. } | Error::Overtaken { .. } | Error::Cancelled => ExitCode::Busy,
         }
     }
@@ -303,10 +351,46 @@ impl From<Corruption> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::corruption::CorruptionCode;
+    use crate::base::site::{FileRole, Site};
 
     #[test]
     fn errors_stay_small() {
         assert!(size_of::<Error>() <= 64, "{}", size_of::<Error>());
+    }
+
+    #[test]
+    fn every_error_has_its_codes() {
+        let path = || Box::<Path>::from(Path::new("x"));
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let backup = |fault| Error::backup(Path::new("x"), fault);
+        let corruption = || Corruption::new(CorruptionCode::KeyReference, Site::file(FileRole::Index), "x");
+        let expected = [
+            (Error::io("open", Path::new("x"), gone()), 0x8007_0002, ExitCode::Io),
+            (Error::unconfirmed("sync", Path::new("x"), gone()), 0x8007_0002, ExitCode::Io),
+            (Error::Stranded { path: path(), old: path(), new: path(), source: gone() }, 0x8007_0002, ExitCode::Io),
+            (corruption().into(), 0x8004_100A, ExitCode::Corrupt),
+            (Error::NotARepository { path: path(), reason: "x".into() }, 0x8004_100A, ExitCode::Corrupt),
+            (backup(BackupFault::NotABackup), 0x8004_1008, ExitCode::Corrupt),
+            (backup(BackupFault::UnknownVersion(9)), 0x8004_1078, ExitCode::Corrupt),
+            (backup(BackupFault::Truncated("x".into())), 0x8004_100A, ExitCode::Corrupt),
+            (backup(BackupFault::Checksum("x".into())), 0x8004_100A, ExitCode::Corrupt),
+            (backup(BackupFault::Structure("x".into())), 0x8004_100A, ExitCode::Corrupt),
+            (backup(BackupFault::Inconsistent(Box::new(corruption()))), 0x8004_100A, ExitCode::Corrupt),
+            (Error::invalid("x"), 0x8004_1008, ExitCode::Usage),
+            (Error::denied("x"), 0x8004_1003, ExitCode::Io),
+            (Error::EncryptionRequired { namespace: "x".into() }, 0x8004_1087, ExitCode::Io),
+            (Error::InvalidObject("x".into()), 0x8004_100F, ExitCode::Usage),
+            (Error::Unsupported("x".into()), 0x8004_100C, ExitCode::Usage),
+            (Error::Locked { path: path(), holder: "x".into() }, 0x8004_1016, ExitCode::Busy),
+            (Error::Overtaken { path: path() }, 0x8004_1016, ExitCode::Busy),
+            (Error::Poisoned("x".into()), 0x8004_100A, ExitCode::Io),
+            (Error::Limit { what: "x", max: 1, got: 2 }, 0x8004_1001, ExitCode::Usage),
+            (Error::Cancelled, 0x8004_1032, ExitCode::Busy),
+        ];
+        for (error, code, exit) in expected {
+            assert_eq!((error.hresult(), error.exit_code()), (HResult(code), exit), "{error:?}");
+        }
     }
 
     #[test]

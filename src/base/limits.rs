@@ -51,3 +51,6 @@ pub const MAX_CHUNK_PAGES: u32 = 64;
 
 /// Threads that an operation starts by itself.
 pub const MAX_THREADS: usize = 16;
+
+/// Length of an access control list, in bytes: what its length field can say.
+pub const MAX_ACL_BYTES: usize = 0xFFFF;

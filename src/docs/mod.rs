@@ -15,5 +15,8 @@ pub mod journal {}
 #[doc = include_str!("invariants.md")]
 pub mod invariants {}
 
+#[doc = include_str!("security.md")]
+pub mod security {}
+
 #[doc = include_str!("testing.md")]
 pub mod testing {}

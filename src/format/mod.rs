@@ -3,6 +3,7 @@
 //! The evidence for every layout is in `docs::format`. Parsers never panic, check every length
 //! against what remains before they use it, and say which file, page and offset they stumbled over.
 
+pub mod acl;
 pub mod admin_page;
 pub mod backup_file;
 pub mod checksum;
@@ -15,6 +16,8 @@ pub mod manifest;
 pub mod mapping;
 pub mod object_edit;
 pub mod object_page;
+pub mod security_descriptor;
+pub mod sid;
 
 pub(crate) mod bytes;
 
