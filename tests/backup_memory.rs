@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+#[allow(dead_code, reason = "the tests of backups use more of it")]
 #[path = "backup/forge.rs"]
 mod forge;
 mod support;

@@ -8,7 +8,7 @@ use cimrepo::repository::Repository;
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{Failure, Output, human_bytes};
+use super::output::{Failure, Output, complain, human_bytes};
 use super::progress::Bar;
 use super::source::warn;
 
@@ -79,8 +79,8 @@ impl Arguments {
             backup(&repository, &self.file, &options, &bar)?
         };
         if let Some(damage) = &summary.damage {
-            eprintln!("cimrepo: the repository is damaged: {}", damage.first);
-            eprintln!("cimrepo: only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
+            complain(format_args!("the repository is damaged: {}", damage.first));
+            complain("only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
         }
         let mut output = Output::new(self.json);
         if output.is_json() {

@@ -7,7 +7,7 @@ use cimrepo::restore::{Existing, Installed, RestoreOptions, RestoreSummary, rest
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{Failure, Output, count};
+use super::output::{Failure, Output, complain, count};
 use super::progress::Bar;
 use super::source::open_backup;
 
@@ -70,7 +70,7 @@ impl Arguments {
         };
         if summary.findings > 0 {
             let found = count(summary.findings, "finding", "findings");
-            eprintln!("cimrepo: what was restored is damaged, as it was: {found}; `cimrepo verify` lists them");
+            complain(format_args!("what was restored is damaged, as it was: {found}; `cimrepo verify` lists them"));
         }
         let mut output = Output::new(self.json);
         if output.is_json() {
