@@ -291,11 +291,6 @@ impl<'b> SectionReader<'b> {
     }
 
     fn entries(&mut self, count: u32) -> Result<Vec<MappingEntry>, Corruption> {
-        // Dialect 2.1 has room for six times as many in a file; a space of that size no system of its time had.
-        if count > MAX_LOGICAL_PAGES {
-            let detail = format!("{count} entries announced, at most {MAX_LOGICAL_PAGES} make sense");
-            return Err(Corruption::new(CorruptionCode::MappingTruncated, self.site, detail));
-        }
         match self.dialect {
             Dialect::V21 => {
                 let entry = |raw: &U32| MappingEntry { physical: PhysicalPage::new(raw.get()), ..Default::default() };
@@ -420,22 +415,6 @@ mod tests {
         bytes[20..24].copy_from_slice(&u32::MAX.to_le_bytes());
         let error = Mapping::parse(&bytes, Dialect::V22, FileRole::Mapping(1)).unwrap_err();
         assert_eq!(error.code, CorruptionCode::MappingTruncated);
-    }
-
-    #[test]
-    fn more_entries_than_make_sense_are_refused_although_they_are_there() {
-        for (count, is_right) in [(MAX_LOGICAL_PAGES, true), (MAX_LOGICAL_PAGES + 1, false)] {
-            let mut mapping = sample(Dialect::V21);
-            mapping.objects.entries.resize(widen(count), MappingEntry::default());
-            let parsed = Mapping::parse(&mapping.to_bytes(), Dialect::V21, FileRole::Mapping(1));
-            assert_eq!(
-                parsed.map(|parsed| parsed.mapping == mapping).map_err(|error| error.code),
-                match is_right {
-                    true => Ok(true),
-                    false => Err(CorruptionCode::MappingTruncated),
-                }
-            );
-        }
     }
 
     #[test]
