@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 
+use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
-use crate::base::site::FileRole;
+use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
+use crate::base::site::{FileRole, Site};
 use crate::base::widen;
 use crate::format::checksum::crc32;
 use crate::format::journal::MappingId;
@@ -16,14 +17,12 @@ use crate::pager::generation::Generation;
 use crate::pager::image::{Base, CacheKey, Image};
 use crate::pager::journal;
 use crate::pager::page_table::Slot;
+use crate::pager::run::Run;
 
 use super::{Shared, Writer};
 
 /// A page released in generation G may be taken for generation G + 5 and later (`docs::format`, "The reuse rule").
-const REUSE_LAG: u32 = 5;
-
-/// Bytes of neighbouring pages that are written at once.
-const WRITE_SIZE: usize = 1 << 20;
+pub(super) const REUSE_LAG: u32 = 5;
 
 /// What the files hold, and what must stay in them.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ pub(super) struct OnDisk {
 
 /// Whether the repository is in use or closed in order: what the flag at the end of a mapping says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
+pub(super) enum Mark {
     Open,
     Closed,
 }
@@ -93,7 +92,7 @@ impl Shared {
         self.begin_anew(writer, image)
     }
 
-    fn fold(&self, writer: &mut Writer, mark: Mark) -> Result<()> {
+    pub(super) fn fold(&self, writer: &mut Writer, mark: Mark) -> Result<()> {
         let is_clean = writer.working.image().overlay().is_empty();
         let needs_mark = mark == Mark::Closed && self.on_disk.lock().is_marked_open;
         if is_clean && !needs_mark {
@@ -104,7 +103,7 @@ impl Shared {
     }
 
     /// Everything is in the generation that `image` shows: the journal is not needed any more.
-    fn begin_anew(&self, writer: &mut Writer, image: Image) -> Result<()> {
+    pub(super) fn begin_anew(&self, writer: &mut Writer, image: Image) -> Result<()> {
         writer.working.rebase(image.clone());
         writer.is_unlogged = false;
         writer.journal_since = None;
@@ -123,7 +122,11 @@ impl Shared {
     /// Writes a state as the next generation; gives it as it is on disk.
     fn write_generation(&self, image: &Image, mark: Mark) -> Result<Image> {
         let mut on_disk = self.on_disk.lock();
-        let written = on_disk.write(self, image, mark);
+        self.watch(on_disk.write(self, image, mark))
+    }
+
+    /// W-12: poisons the engine when a generation could not be written and it is not known what was left.
+    pub(super) fn watch<T>(&self, written: Result<T>) -> Result<T> {
         written.inspect_err(|error| {
             if !is_harmless(error) {
                 self.poison(error);
@@ -137,9 +140,16 @@ impl Shared {
     }
 }
 
-/// W-12: whether the engine can go on after a failed checkpoint: no space was left for new pages, and nothing was lost.
+/// W-12: whether the engine can go on after this error: it met damage or a limit, or was stopped, before anything was written
+/// that counts; or no space was left for that, and nothing was lost.
 fn is_harmless(error: &Error) -> bool {
-    matches!(error, Error::Io { action, source, .. } if source.kind() == ErrorKind::StorageFull && *action != "sync")
+    match error {
+        Error::Io { action, source, .. } => {
+            *action == "read" || source.kind() == ErrorKind::StorageFull && *action != "sync"
+        }
+        Error::Unconfirmed { .. } => false,
+        _ => true,
+    }
 }
 
 impl OnDisk {
@@ -156,12 +166,7 @@ impl OnDisk {
         let base = image.base().mapping();
         let transaction = base.transaction().wrapping_add(image.overlay().commits);
         let mapping = next.seal(objects, index, transaction, u32::from(mark == Mark::Closed));
-        let bytes = mapping.to_bytes();
-        next.publish(&bytes)?;
-        self.note(image, &mapping, &bytes, mark);
-        let source = Box::new(shared.files.open_data()?);
-        let image = Image::with_cache(mapping, self.current, source, shared.cache.clone());
-        self.bases.push(Arc::downgrade(image.base()));
+        let image = self.install(shared, next, mapping, base)?;
         for (space, placed) in [(Space::Objects, in_objects), (Space::Index, in_index)] {
             for Placed { page, bytes, .. } in placed {
                 let entry = image.mapping().section(space).entry(page);
@@ -171,6 +176,32 @@ impl OnDisk {
             }
         }
         Ok(image)
+    }
+
+    /// Commits a generation that follows the one with the mapping `old`; gives it as it is on disk.
+    pub(super) fn install(
+        &mut self,
+        shared: &Shared,
+        next: NextGeneration,
+        mapping: Mapping,
+        old: &Mapping,
+    ) -> Result<Image> {
+        let bytes = mapping.to_bytes();
+        let role = FileRole::Mapping(Mapping::slot_of(mapping.generation()));
+        next.publish(&bytes).inspect_err(|_| self.doubt(role))?;
+        self.note(old, &mapping, &bytes);
+        let source = Box::new(shared.files.open_data()?);
+        let image = Image::with_cache(mapping, self.current, source, shared.cache.clone());
+        self.bases.push(Arc::downgrade(image.base()));
+        Ok(image)
+    }
+
+    /// W-4: what the file holds now that it was perhaps written to in part is no whole generation. Its pages stay as they are.
+    fn doubt(&mut self, role: FileRole) {
+        for found in self.generations.iter_mut().filter(|found| found.role == role) {
+            let detail = "a later generation was begun in this file";
+            found.findings.push(Corruption::new(CorruptionCode::MappingStamp, Site::file(role), detail));
+        }
     }
 
     /// Finds a place for each changed page and writes it there.
@@ -186,8 +217,7 @@ impl OnDisk {
         space: Space,
     ) -> Result<(MappingSection, Vec<Placed>)> {
         let base = image.base().mapping();
-        // W-10.
-        let pinned: Vec<Arc<Base>> = self.bases.iter().filter_map(Weak::upgrade).collect();
+        let pinned = self.pinned();
         let pinned: Vec<&Mapping> = pinned.iter().map(|base| base.mapping()).collect();
         let held = self.held(space, next.generation());
         let mut free = FreePages::new(space, base, &self.generations, &pinned, held);
@@ -204,8 +234,13 @@ impl OnDisk {
         Ok((section, placed))
     }
 
+    /// The generations that living snapshots see (W-10).
+    pub(super) fn pinned(&self) -> Vec<Arc<Base>> {
+        self.bases.iter().filter_map(Weak::upgrade).collect()
+    }
+
     /// Pages at the end of the free list that were released too recently to be taken for a generation.
-    fn held(&self, space: Space, generation: u32) -> usize {
+    pub(super) fn held(&self, space: Space, generation: u32) -> usize {
         let [objects, index] = &self.released;
         let released = if space == Space::Objects { objects } else { index };
         let recent = released.iter().filter(|(released_in, _)| generation < released_in.saturating_add(REUSE_LAG));
@@ -213,10 +248,10 @@ impl OnDisk {
     }
 
     /// The generation is on disk.
-    fn note(&mut self, image: &Image, mapping: &Mapping, bytes: &[u8], mark: Mark) {
+    fn note(&mut self, old: &Mapping, mapping: &Mapping, bytes: &[u8]) {
         let generation = mapping.generation();
         for (space, released) in Space::ALL.into_iter().zip(&mut self.released) {
-            let (old, new) = (image.base().mapping().section(space), mapping.section(space));
+            let (old, new) = (old.section(space), mapping.section(space));
             let kept: std::collections::HashSet<PhysicalPage> = new.mapped().map(|(_, physical, _)| physical).collect();
             let count = old.mapped().filter(|(_, physical, _)| !kept.contains(physical)).count();
             released.push_back((generation, count));
@@ -226,7 +261,7 @@ impl OnDisk {
         self.generations.retain(|found| found.role != self.current);
         self.generations.push(Generation { role: self.current, mapping: mapping.clone(), findings: Vec::new() });
         self.id = MappingId { generation, mapping_crc: crc32(bytes) };
-        self.is_marked_open = mark == Mark::Open;
+        self.is_marked_open = mapping.shutdown_flag == 0;
         self.bases.retain(|base| base.strong_count() > 0);
     }
 }
@@ -235,23 +270,11 @@ impl OnDisk {
 fn write_pages(next: &NextGeneration, space: Space, placed: &[Placed]) -> Result<()> {
     let mut order: Vec<&Placed> = placed.iter().collect();
     order.sort_unstable_by_key(|placed| placed.physical);
-    let mut run: Vec<u8> = Vec::new();
-    let mut start = None;
+    let mut run = Run::default();
     for placed in order {
-        let end = start.and_then(|start: PhysicalPage| start.checked_add(crate::base::narrow(run.len() / PAGE_SIZE)));
-        if end != Some(placed.physical) || run.len() >= WRITE_SIZE {
-            if let Some(start) = start {
-                next.write_pages(space, start, &run)?;
-            }
-            run.clear();
-            start = Some(placed.physical);
-        }
-        run.extend_from_slice(&placed.bytes[..]);
+        run.push(placed.physical, &placed.bytes, |first, pages| next.write_pages(space, first, pages))?;
     }
-    match start {
-        Some(start) => next.write_pages(space, start, &run),
-        None => Ok(()),
-    }
+    run.flush(|first, pages| next.write_pages(space, first, pages))
 }
 
 const _: () = assert!(widen(REUSE_LAG) > 3, "more than there are mapping files");

@@ -7,9 +7,11 @@
 
 mod background;
 mod checkpoint;
+mod compact;
 mod group_commit;
 mod journaling;
 mod recovery;
+mod rewrite;
 mod transaction;
 
 use std::path::Path;
@@ -30,6 +32,7 @@ use crate::storage::Directory;
 
 use background::Background;
 use checkpoint::OnDisk;
+pub use compact::{CompactSummary, SpaceSize};
 use group_commit::GroupCommit;
 pub use transaction::{Savepoint, Transaction};
 

@@ -139,16 +139,17 @@ impl NextGeneration {
         let path = self.files.path(role);
         let failed = |action| move |error| Error::io(action, &self.files.path(role), error);
         let storage = &self.files.directory.storage;
-        let exists = self.files.has(role);
-        let mode = if exists { OpenMode::Write } else { OpenMode::CreateNew };
-        let file = storage.open(&path, mode).map_err(failed("open"))?;
-        if exists {
-            self.make_room(role, file.as_ref(), bytes.len() as u64)?;
-        }
+        let file = match storage.open(&path, OpenMode::Write) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => storage.open(&path, OpenMode::CreateNew),
+            opened => opened,
+        };
+        let file = file.map_err(failed("open"))?;
+        self.make_room(role, file.as_ref(), bytes.len() as u64)?;
         write_all_at(file.as_ref(), 0, bytes).map_err(failed("write"))?;
         // From here on whoever opens the repository sees the new generation.
         file.sync().map_err(|error| Error::unconfirmed("sync", &self.files.path(role), error))?;
-        if !exists {
+        if !self.whole.contains(&role) {
+            // The file may be new, or left of an attempt that made it.
             let directory = &self.files.directory.path;
             storage.sync_dir(directory).map_err(|error| Error::unconfirmed("sync directory", directory, error))?;
         }
@@ -215,6 +216,13 @@ impl FreePages {
         let free = free.iter().take(free.len().saturating_sub(held));
         let queue: Vec<PhysicalPage> = free.copied().filter(is_free).collect();
         Self { queue: queue.into_iter(), size, beyond }
+    }
+
+    /// The same pages, the lowest number first.
+    pub fn lowest_first(self) -> Self {
+        let mut queue: Vec<PhysicalPage> = self.queue.collect();
+        queue.sort_unstable();
+        Self { queue: queue.into_iter(), ..self }
     }
 
     /// The next page to write.
