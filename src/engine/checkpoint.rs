@@ -15,9 +15,10 @@ use crate::format::mapping::{Mapping, MappingSection};
 use crate::pager::commit::{FreePages, NextGeneration, next_section};
 use crate::pager::generation::Generation;
 use crate::pager::image::{Base, CacheKey, Image};
-use crate::pager::journal;
+use crate::pager::journal::{self, Journal};
 use crate::pager::page_table::Slot;
 use crate::pager::run::Run;
+use crate::storage::{Directory, OpenMode};
 
 use super::{Shared, Writer};
 
@@ -35,6 +36,8 @@ pub(super) struct OnDisk {
     pub id: MappingId,
     /// Whether this engine has written a generation that is marked as open.
     pub is_marked_open: bool,
+    /// Whether the current generation is durable for certain: this engine wrote it, or has synced it.
+    pub is_confirmed: bool,
     /// The generations that snapshots see.
     pub bases: Vec<Weak<Base>>,
     /// By space: how many pages which generation released, the oldest first; they stand in that order at the end of the free
@@ -93,11 +96,15 @@ impl Shared {
     }
 
     pub(super) fn fold(&self, writer: &mut Writer, mark: Mark) -> Result<()> {
-        let is_clean = writer.working.image().overlay().is_empty();
-        let needs_mark = mark == Mark::Closed && self.on_disk.lock().is_marked_open;
+        // A frame that could not be taken back goes with its journal (J-3).
+        let is_broken = writer.journal.as_ref().is_some_and(Journal::is_broken);
+        let is_clean = writer.working.image().overlay().is_empty() && !is_broken;
+        let mut on_disk = self.on_disk.lock();
+        let needs_mark = mark == Mark::Closed && on_disk.is_marked_open;
         if is_clean && !needs_mark {
-            return Ok(());
+            return self.watch(on_disk.confirm(self));
         }
+        drop(on_disk);
         let image = self.write_generation(writer.working.image(), mark)?;
         self.begin_anew(writer, image)
     }
@@ -176,6 +183,23 @@ impl OnDisk {
             }
         }
         Ok(image)
+    }
+
+    /// W-15: makes durable what another process wrote and this one builds on or has shown: that process may have died, or met
+    /// an error, before its last sync.
+    pub(super) fn confirm(&mut self, shared: &Shared) -> Result<()> {
+        if self.is_confirmed {
+            return Ok(());
+        }
+        let files = &shared.files;
+        for role in [FileRole::Objects, FileRole::Index, self.current] {
+            let Some(file) = files.open(role, OpenMode::Write)? else { continue };
+            file.sync().map_err(|error| Error::io("sync", &files.path(role), error))?;
+        }
+        let Directory { storage, path } = &files.directory;
+        storage.sync_dir(path).map_err(|error| Error::io("sync directory", path, error))?;
+        self.is_confirmed = true;
+        Ok(())
     }
 
     /// Commits a generation that follows the one with the mapping `old`; gives it as it is on disk.
@@ -262,6 +286,7 @@ impl OnDisk {
         self.generations.push(Generation { role: self.current, mapping: mapping.clone(), findings: Vec::new() });
         self.id = MappingId { generation, mapping_crc: crc32(bytes) };
         self.is_marked_open = mapping.shutdown_flag == 0;
+        self.is_confirmed = true;
         self.bases.retain(|base| base.strong_count() > 0);
     }
 }

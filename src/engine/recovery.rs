@@ -56,6 +56,7 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
         current: current.role,
         id,
         is_marked_open: false,
+        is_confirmed: false,
         bases: vec![Arc::downgrade(image.base())],
         released: [VecDeque::new(), VecDeque::new()],
     };
