@@ -167,7 +167,10 @@ fn kill_again_and_again(rounds: u64) {
         let engine = EngineOptions::new().background(false).open(&place).unwrap();
         for (thread, told) in (0..).zip(&mut acknowledged) {
             let there = last(&engine.snapshot(), thread);
-            assert!(there >= *told, "round {round}: commit {told} of thread {thread} was acknowledged, the last is {there}");
+            assert!(
+                there >= *told,
+                "round {round}: commit {told} of thread {thread} was acknowledged, the last is {there}"
+            );
             assert!(there <= *told + 1, "round {round}: thread {thread} was told {told}, and {there} is there");
             *told = there;
         }

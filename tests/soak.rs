@@ -99,7 +99,8 @@ fn check(snapshot: &Snapshot, model: &Model) {
     let mut expected = model.iter();
     for key in snapshot.keys(KeyRange::all(), Direction::Forward) {
         let key = key.unwrap().to_string();
-        let Some((key, record)) = key.split_once('.').map(|(name, _)| (name, reference(key.as_bytes()).unwrap().unwrap()))
+        let Some((key, record)) =
+            key.split_once('.').map(|(name, _)| (name, reference(key.as_bytes()).unwrap().unwrap()))
         else {
             assert_eq!(key, "NS_0\\FIRST");
             continue;
@@ -147,7 +148,8 @@ impl Life {
 
     fn remove(&mut self, transaction: &mut Transaction<'_>) {
         let from = name(self.numbers.below(NAMES));
-        let Some((name, (_, record))) = self.model.range(from..).next().map(|(name, object)| (name.clone(), *object)) else {
+        let Some((name, (_, record))) = self.model.range(from..).next().map(|(name, object)| (name.clone(), *object))
+        else {
             return;
         };
         assert!(transaction.remove_key(format!("{name}.{record}").as_bytes()).unwrap());
@@ -339,7 +341,12 @@ fn live(operations: u64, seed: u64) {
     check(&repository.snapshot(), &life.model);
     assert!(verify(&repository, VERIFY, &Unobserved).unwrap().is_consistent());
     let size = ["OBJECTS.DATA", "INDEX.BTR"].map(|name| life.storage.get(format!("r/{name}")).unwrap().len());
-    println!("seed {seed}, {:.0?}: {:?}; {} objects, files of {size:?} bytes", begun.elapsed(), life.done, life.model.len());
+    println!(
+        "seed {seed}, {:.0?}: {:?}; {} objects, files of {size:?} bytes",
+        begun.elapsed(),
+        life.done,
+        life.model.len()
+    );
 }
 
 fn main() {

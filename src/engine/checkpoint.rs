@@ -1,24 +1,24 @@
 //! Checkpoints: all commits become a generation of the repository (`docs::invariants`, W-2 to W-5).
 
-use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, Weak};
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::limits::MAX_MAPPING_BYTES;
 use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
 use crate::base::widen;
 use crate::format::checksum::crc32;
 use crate::format::journal::MappingId;
 use crate::format::mapping::{Mapping, MappingSection};
-use crate::pager::commit::{FreePages, NextGeneration, next_section};
+use crate::pager::commit::{FreePages, NextGeneration, next_section, released};
 use crate::pager::generation::Generation;
 use crate::pager::image::{Base, CacheKey, Image};
 use crate::pager::journal::{self, Journal};
 use crate::pager::page_table::Slot;
 use crate::pager::run::Run;
-use crate::storage::{Directory, OpenMode};
+use crate::storage::{Directory, OpenMode, read_whole};
 
 use super::{Shared, Writer};
 
@@ -40,9 +40,8 @@ pub(super) struct OnDisk {
     pub is_confirmed: bool,
     /// The generations that snapshots see.
     pub bases: Vec<Weak<Base>>,
-    /// By space: how many pages which generation released, the oldest first; they stand in that order at the end of the free
-    /// list.
-    pub released: [VecDeque<(u32, usize)>; 2],
+    /// By space: which pages which generation released, as far as it is known.
+    pub released: [Vec<(u32, Vec<PhysicalPage>)>; 2],
 }
 
 /// Whether the repository is in use or closed in order: what the flag at the end of a mapping says.
@@ -161,6 +160,7 @@ fn is_harmless(error: &Error) -> bool {
 
 impl OnDisk {
     fn write(&mut self, shared: &Shared, image: &Image, mark: Mark) -> Result<Image> {
+        self.need_unchanged(shared)?;
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
         let prepared = self.prepare(&next, image);
         let [(objects, in_objects), (index, in_index)] = match prepared {
@@ -185,6 +185,35 @@ impl OnDisk {
         Ok(image)
     }
 
+    /// W-9 keeps other writers out that ask. What one did that does not ask, or whoever replaced the files, is seen here: the
+    /// mapping is not the one that this engine knows, or a data file ends before what it maps.
+    pub(super) fn need_unchanged(&self, shared: &Shared) -> Result<()> {
+        let files = &shared.files;
+        let changed = |role| {
+            let reason = io::Error::other("another program has changed or replaced it while it was open for writing");
+            Err(Error::io("build on", &files.path(role), reason))
+        };
+        let path = files.path(self.current);
+        let mapping = match files.directory.storage.open(&path, OpenMode::Read) {
+            Ok(file) => read_whole(file.as_ref(), MAX_MAPPING_BYTES),
+            Err(error) => Err(error),
+        };
+        let mapping = mapping.map_err(|error| Error::io("build on", &path, error))?;
+        if crc32(&mapping) != self.id.mapping_crc {
+            return changed(self.current);
+        }
+        let data = files.open_data()?;
+        let current = self.generations.iter().find(|found| found.role == self.current);
+        for space in Space::ALL {
+            let mapped = current.into_iter().flat_map(|found| found.mapping.section(space).mapped());
+            let last = mapped.map(|(_, physical, _)| u64::from(physical.get()) + 1).max().unwrap_or(0);
+            if data.pages(space).is_none_or(|pages| pages < last) {
+                return changed(FileRole::data(space));
+            }
+        }
+        Ok(())
+    }
+
     /// W-15: makes durable what another process wrote and this one builds on or has shown: that process may have died, or met
     /// an error, before its last sync.
     pub(super) fn confirm(&mut self, shared: &Shared) -> Result<()> {
@@ -193,8 +222,10 @@ impl OnDisk {
         }
         let files = &shared.files;
         for role in [FileRole::Objects, FileRole::Index, self.current] {
-            let Some(file) = files.open(role, OpenMode::Write)? else { continue };
-            file.sync().map_err(|error| Error::io("sync", &files.path(role), error))?;
+            // By its path: the listing may be older than the file.
+            let path = files.path(role);
+            let file = files.directory.storage.open(&path, OpenMode::Write);
+            file.and_then(|file| file.sync()).map_err(|error| Error::io("sync", &path, error))?;
         }
         let Directory { storage, path } = &files.directory;
         storage.sync_dir(path).map_err(|error| Error::io("sync directory", path, error))?;
@@ -263,24 +294,46 @@ impl OnDisk {
         self.bases.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Pages at the end of the free list that were released too recently to be taken for a generation.
-    pub(super) fn held(&self, space: Space, generation: u32) -> usize {
+    /// Pages that were released too recently to be taken for a generation.
+    pub(super) fn held(&self, space: Space, generation: u32) -> impl Iterator<Item = &PhysicalPage> {
         let [objects, index] = &self.released;
         let released = if space == Space::Objects { objects } else { index };
-        let recent = released.iter().filter(|(released_in, _)| generation < released_in.saturating_add(REUSE_LAG));
-        recent.map(|(_, count)| count).sum()
+        let is_recent = move |released_in: u32| generation < released_in.saturating_add(REUSE_LAG);
+        released.iter().filter(move |(released_in, _)| is_recent(*released_in)).flat_map(|(_, pages)| pages)
+    }
+
+    /// Notes which pages a generation released; what no generation to come has to know is forgotten.
+    pub(super) fn note_released(&mut self, old: &Mapping, new: &Mapping) {
+        let generation = new.generation();
+        for (space, noted) in Space::ALL.into_iter().zip(&mut self.released) {
+            noted.push((generation, released(old.section(space), new.section(space))));
+            noted.retain(|(released_in, _)| generation < released_in.saturating_add(REUSE_LAG));
+        }
+    }
+
+    /// What the mapping files tell of the pages that the last generations released: each file beside the one before it. Of those
+    /// released before, which no file tells of, the ones free for longest are taken first.
+    pub(super) fn reconstruct_released(&mut self) {
+        let mut whole: Vec<Mapping> = self
+            .generations
+            .iter()
+            .filter(|found| found.findings.is_empty())
+            .map(|found| found.mapping.clone())
+            .collect();
+        whole.sort_by_key(Mapping::generation);
+        for pair in whole.windows(2) {
+            if let [old, new] = pair
+                && old.generation().checked_add(1) == Some(new.generation())
+            {
+                self.note_released(old, new);
+            }
+        }
     }
 
     /// The generation is on disk.
     fn note(&mut self, old: &Mapping, mapping: &Mapping, bytes: &[u8]) {
         let generation = mapping.generation();
-        for (space, released) in Space::ALL.into_iter().zip(&mut self.released) {
-            let (old, new) = (old.section(space), mapping.section(space));
-            let kept: std::collections::HashSet<PhysicalPage> = new.mapped().map(|(_, physical, _)| physical).collect();
-            let count = old.mapped().filter(|(_, physical, _)| !kept.contains(physical)).count();
-            released.push_back((generation, count));
-            released.retain(|(released_in, _)| generation < released_in.saturating_add(REUSE_LAG));
-        }
+        self.note_released(old, mapping);
         self.current = FileRole::Mapping(Mapping::slot_of(generation));
         self.generations.retain(|found| found.role != self.current);
         self.generations.push(Generation { role: self.current, mapping: mapping.clone(), findings: Vec::new() });

@@ -150,6 +150,7 @@ impl OnDisk {
         let total = Space::ALL.map(|space| u64::from(mapping.section(space).mapped_count())).iter().sum();
         let monitor = Monitor::new(observer, Phase::Compact, total);
         monitor.check()?;
+        self.need_unchanged(shared)?;
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
         let pinned = self.pinned();
         let mut spaces = Space::ALL.map(|space| NewPages::new(self.free(space, mapping, &pinned, next.generation())));
@@ -168,8 +169,7 @@ impl OnDisk {
 
     fn free(&self, space: Space, current: &Mapping, pinned: &[Arc<Base>], generation: u32) -> FreePages {
         let pinned: Vec<&Mapping> = pinned.iter().map(|base| base.mapping()).collect();
-        let held = self.held(space, generation);
-        FreePages::new(space, current, &self.generations, &pinned, held).lowest_first()
+        FreePages::new(space, current, &self.generations, &pinned, self.held(space, generation)).lowest_first()
     }
 
     /// The same state as one more generation.

@@ -51,6 +51,7 @@ impl Shared {
     /// J-1: a journal counts before the first commit in it is appended; its header binds it to the generation it continues.
     fn new_journal(&self, number: u64) -> Result<Journal> {
         let mut on_disk = self.on_disk.lock();
+        on_disk.need_unchanged(self)?;
         on_disk.confirm(self)?;
         let base = on_disk.id;
         drop(on_disk);

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
+use crate::base::limits::check_mapping_size;
 use crate::base::page_no::{NIL, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::site::FileRole;
 use crate::base::widen;
@@ -118,7 +119,7 @@ impl NextGeneration {
     /// Commits: `mapping` are the bytes of the one that was sealed.
     pub fn publish(self, mapping: &[u8]) -> Result<()> {
         // W-3: every page is durable before the mapping that names it is written.
-        if let Err(error) = self.sync_data() {
+        if let Err(error) = check_mapping_size(mapping.len() as u64).and_then(|()| self.sync_data()) {
             self.abort();
             return Err(error);
         }
@@ -191,8 +192,14 @@ impl NextGeneration {
 
 impl FreePages {
     /// The pages of a space that may be written (W-2): free in the current generation and mapped by no other on disk nor by
-    /// one that is `pinned`, the one free for longest first; behind them, new pages. The last `held` free ones are left alone.
-    pub fn new(space: Space, current: &Mapping, on_disk: &[Generation], pinned: &[&Mapping], held: usize) -> Self {
+    /// one that is `pinned`, the one free for longest first; behind them, new pages. Those that are `held` are left alone.
+    pub fn new<'h>(
+        space: Space,
+        current: &Mapping,
+        on_disk: &[Generation],
+        pinned: &[&Mapping],
+        held: impl IntoIterator<Item = &'h PhysicalPage>,
+    ) -> Self {
         let mut taken = vec![false; widen(current.section(space).physical_pages)];
         let mut size = current.section(space).physical_pages;
         let mut beyond = BTreeSet::new();
@@ -211,10 +218,13 @@ impl FreePages {
                 }
             }
         }
+        for held in held {
+            if let Some(taken) = taken.get_mut(held.index()) {
+                *taken = true;
+            }
+        }
         let is_free = |page: &PhysicalPage| taken.get(page.index()) == Some(&false);
-        let free = &current.section(space).free;
-        let free = free.iter().take(free.len().saturating_sub(held));
-        let queue: Vec<PhysicalPage> = free.copied().filter(is_free).collect();
+        let queue: Vec<PhysicalPage> = current.section(space).free.iter().copied().filter(is_free).collect();
         Self { queue: queue.into_iter(), size, beyond }
     }
 
@@ -263,6 +273,12 @@ pub fn next_section(old: &MappingSection, entries: Vec<MappingEntry>, size: u32)
     let known = old.physical_pages;
     free.extend((known..size).filter_map(PhysicalPage::new).filter(|&page| is_free(page)));
     MappingSection { physical_pages: size, entries, free, ..old.clone() }
+}
+
+/// The pages that `new` does not map any more and `old`, the generation before it, does: `new` released them.
+pub fn released(old: &MappingSection, new: &MappingSection) -> Vec<PhysicalPage> {
+    let kept: std::collections::HashSet<PhysicalPage> = new.mapped().map(|(_, physical, _)| physical).collect();
+    old.mapped().map(|(_, physical, _)| physical).filter(|physical| !kept.contains(physical)).collect()
 }
 
 /// The entry of a logical page without page, as the generation that released it leaves it.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::base::error::{Error, Result};
+use crate::base::limits::check_mapping_size;
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
 use crate::base::site::FileRole;
 use crate::base::widen;
@@ -86,7 +87,9 @@ impl FreshRepository {
     /// Ends with the files that make the directory a repository whose current generation is `mapping`.
     pub fn finish(self, mapping: &Mapping) -> Result<()> {
         // Each of them describes the same pages: whichever a crash leaves, the repository is this one.
-        self.install(mapping_files(mapping), NameOrder::Any)
+        let files = mapping_files(mapping);
+        files.iter().try_for_each(|(_, bytes)| check_mapping_size(bytes.len() as u64))?;
+        self.install(files, NameOrder::Any)
     }
 
     /// Ends with these mapping files, which get their names in this order.

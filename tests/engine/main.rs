@@ -8,10 +8,13 @@ mod compact;
 mod crashes;
 #[cfg(feature = "sim")]
 mod faults;
+#[path = "../support/hooked.rs"]
+mod hooked;
 mod model;
 mod real;
 #[path = "../support/mod.rs"]
 mod support;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
