@@ -229,6 +229,8 @@ impl Life {
             }
             20..23 => {
                 engine.close().unwrap();
+                // The next engine knows nothing of them.
+                self.held.drain(..).for_each(|(snapshot, model)| check(&snapshot, &model));
                 self.durable.clone_from(&self.model);
                 engine = open(&self.storage);
                 self.done.reopened += 1;

@@ -198,7 +198,9 @@ impl Engine {
         EngineOptions::new().open(path)
     }
 
-    /// The state after the last commit that is done. It never changes, and keeps the pages it needs from being reused.
+    /// The state after the last commit that is done. It never changes, and keeps the pages it needs from being reused, as
+    /// long as this engine lives. One that outlives it can be read until another writer takes its pages, which are left alone
+    /// for five generations at least; a page that was taken is told by its checksum.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.shared.published.read().clone())
     }

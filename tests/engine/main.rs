@@ -14,6 +14,7 @@ mod model;
 mod real;
 #[path = "../support/mod.rs"]
 mod support;
+mod threads;
 mod trouble;
 
 use std::sync::Arc;

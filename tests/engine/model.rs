@@ -194,6 +194,10 @@ proptest! {
                     verified(&reopened.snapshot());
                 }
                 Some(Step::Close) => {
+                    // The next engine knows nothing of the snapshots of this one.
+                    for (snapshot, expected) in held.drain(..) {
+                        prop_assert_eq!(&content(&snapshot), &expected);
+                    }
                     engine.close().unwrap();
                     prop_assert_eq!(&content(&on_disk(&directory)), &model);
                     durable.clone_from(&model);
