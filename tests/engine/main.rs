@@ -8,8 +8,6 @@ mod compact;
 mod crashes;
 #[cfg(feature = "sim")]
 mod faults;
-#[path = "../support/hooked.rs"]
-mod hooked;
 mod model;
 mod real;
 #[path = "../support/mod.rs"]

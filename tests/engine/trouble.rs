@@ -1,7 +1,6 @@
 //! Damaged repositories, files that are taken away or replaced under the engine, and limits.
 
 use std::io;
-use std::sync::Arc;
 
 use cimrepo::base::limits::{MAX_KEY_BYTES, MAX_RECORD_BYTES};
 use cimrepo::base::page_no::PhysicalPage;
@@ -10,7 +9,7 @@ use cimrepo::format::mapping::Mapping;
 use cimrepo::storage::{Directory, MemStorage, Storage};
 use cimrepo::{Error, KeyRange};
 
-use crate::hooked::Hooked;
+use crate::support::hooked::Hooked;
 use crate::{copy_of, fresh, keys, on_disk, put, still, verified};
 
 /// A repository with some objects, closed.
@@ -167,7 +166,7 @@ fn a_file_system_that_takes_no_writes_is_an_error_and_nothing_is_touched() {
         "open" | "kind" | "read_dir" => Ok(()),
         _ => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
     });
-    let refused = still().open_in(&Directory::new(Arc::new(hooked), "."));
+    let refused = still().open_in(&hooked.directory("."));
     assert!(matches!(&refused, Err(Error::Io { .. })), "{refused:?}");
     drop(refused);
     assert_eq!(crate::names(&directory), crate::names(&before));
@@ -186,7 +185,7 @@ fn limits_are_errors_and_size_is_told() {
     transaction.commit().unwrap();
     let info = engine.info().unwrap();
     assert!((info.commits_waiting, info.pages_waiting) == (1, 1) && !info.is_beyond_windows, "{info:?}");
-    assert!(info.journal_bytes > MAX_KEY_BYTES as u64 && info.data_bytes % 8192 == 0);
+    assert!(info.journal_bytes > MAX_KEY_BYTES as u64 && info.data_bytes.is_multiple_of(8192));
     engine.checkpoint().unwrap();
     let after = engine.info().unwrap();
     assert_eq!((after.generation, after.commits_waiting, after.journal_bytes), (info.generation + 1, 0, 0));
