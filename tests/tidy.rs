@@ -15,8 +15,8 @@ const LAYERS: [&str; 12] = [
     "btree",
     "heap",
     "repository",
-    "engine",
     "verify",
+    "engine",
     "backup",
     "restore",
 ];

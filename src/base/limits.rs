@@ -1,5 +1,7 @@
 //! Every bound that protects the engine from what a file claims.
 
+use super::error::Error;
+
 /// Levels of the index that are followed. Windows' trees have three; 2^32 pages of two children need 32.
 pub const MAX_TREE_DEPTH: usize = 32;
 
@@ -8,6 +10,18 @@ pub const MAX_ADMIN_PAGES: usize = 65_536;
 
 /// Size of a mapping file that is read, in bytes: enough for a 4 GB repository, Windows' own limit.
 pub const MAX_MAPPING_BYTES: u64 = 16 << 20;
+
+/// Size of both data files together that Windows documents as the limit of a repository, in bytes. It is no limit here; what is
+/// larger is told ([`Engine::info`](crate::engine::Engine::info)).
+pub const WINDOWS_REPOSITORY_BYTES: u64 = 4 << 30;
+
+/// Fails for a mapping file that could not be read again.
+pub(crate) const fn check_mapping_size(bytes: u64) -> Result<(), Error> {
+    if bytes > MAX_MAPPING_BYTES {
+        return Err(Error::Limit { what: "the size of a mapping file in bytes", max: MAX_MAPPING_BYTES, got: bytes });
+    }
+    Ok(())
+}
 
 /// Logical pages of a space that a backup is believed to have: as many as a mapping file of the greatest size has entries.
 pub const MAX_LOGICAL_PAGES: u32 = 699_050;

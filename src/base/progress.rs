@@ -15,6 +15,8 @@ pub enum Phase {
     Backup,
     /// Writing the pages of a restored repository.
     Restore,
+    /// Writing the content of a repository into fewer pages.
+    Compact,
 }
 
 /// How far an operation is.

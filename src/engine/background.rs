@@ -25,9 +25,11 @@ impl Background {
     /// Starts the thread; `None` when the system gives none: then commits make the checkpoints.
     pub(super) fn start(shared: &Arc<Shared>) -> Option<Self> {
         let signal = Arc::new(Signal::default());
+        let period = shared.options.checkpoint_age.clamp(PERIODS.0, PERIODS.1);
         let (shared, its_signal) = (Arc::downgrade(shared), signal.clone());
-        let thread =
-            thread::Builder::new().name("cimrepo checkpoint".to_owned()).spawn(move || run(&shared, &its_signal));
+        let thread = thread::Builder::new()
+            .name("cimrepo checkpoint".to_owned())
+            .spawn(move || run(&shared, &its_signal, period));
         Some(Self { signal, thread: Some(thread.ok()?) })
     }
 }
@@ -42,14 +44,15 @@ impl Drop for Background {
     }
 }
 
-/// How often the thread looks whether a checkpoint is due.
-const PERIOD: Duration = Duration::from_millis(200);
+/// How often the thread looks whether a checkpoint is due, at least and at most: as often as checkpoints may be that the
+/// age of commits asks for.
+const PERIODS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(200));
 
-fn run(shared: &Weak<Shared>, signal: &Signal) {
+fn run(shared: &Weak<Shared>, signal: &Signal, period: Duration) {
     loop {
         let mut is_ending = signal.is_ending.lock();
         if !*is_ending {
-            signal.changed.wait_for(&mut is_ending, PERIOD);
+            signal.changed.wait_for(&mut is_ending, period);
         }
         if *is_ending {
             return;

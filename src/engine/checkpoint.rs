@@ -1,29 +1,29 @@
 //! Checkpoints: all commits become a generation of the repository (`docs::invariants`, W-2 to W-5).
 
-use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, Weak};
 
+use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
-use crate::base::site::FileRole;
+use crate::base::limits::MAX_MAPPING_BYTES;
+use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
+use crate::base::site::{FileRole, Site};
 use crate::base::widen;
 use crate::format::checksum::crc32;
 use crate::format::journal::MappingId;
 use crate::format::mapping::{Mapping, MappingSection};
-use crate::pager::commit::{FreePages, NextGeneration, next_section};
+use crate::pager::commit::{FreePages, NextGeneration, next_section, released};
 use crate::pager::generation::Generation;
 use crate::pager::image::{Base, CacheKey, Image};
-use crate::pager::journal;
+use crate::pager::journal::{self, Journal};
 use crate::pager::page_table::Slot;
+use crate::pager::run::Run;
+use crate::storage::{Directory, OpenMode, read_whole};
 
 use super::{Shared, Writer};
 
 /// A page released in generation G may be taken for generation G + 5 and later (`docs::format`, "The reuse rule").
-const REUSE_LAG: u32 = 5;
-
-/// Bytes of neighbouring pages that are written at once.
-const WRITE_SIZE: usize = 1 << 20;
+pub(super) const REUSE_LAG: u32 = 5;
 
 /// What the files hold, and what must stay in them.
 #[derive(Debug)]
@@ -36,16 +36,17 @@ pub(super) struct OnDisk {
     pub id: MappingId,
     /// Whether this engine has written a generation that is marked as open.
     pub is_marked_open: bool,
+    /// Whether the current generation is durable for certain: this engine wrote it, or has synced it.
+    pub is_confirmed: bool,
     /// The generations that snapshots see.
     pub bases: Vec<Weak<Base>>,
-    /// By space: how many pages which generation released, the oldest first; they stand in that order at the end of the free
-    /// list.
-    pub released: [VecDeque<(u32, usize)>; 2],
+    /// By space: which pages which generation released, as far as it is known.
+    pub released: [Vec<(u32, Vec<PhysicalPage>)>; 2],
 }
 
 /// Whether the repository is in use or closed in order: what the flag at the end of a mapping says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
+pub(super) enum Mark {
     Open,
     Closed,
 }
@@ -93,18 +94,22 @@ impl Shared {
         self.begin_anew(writer, image)
     }
 
-    fn fold(&self, writer: &mut Writer, mark: Mark) -> Result<()> {
-        let is_clean = writer.working.image().overlay().is_empty();
-        let needs_mark = mark == Mark::Closed && self.on_disk.lock().is_marked_open;
+    pub(super) fn fold(&self, writer: &mut Writer, mark: Mark) -> Result<()> {
+        // A frame that could not be taken back goes with its journal (J-3).
+        let is_broken = writer.journal.as_ref().is_some_and(Journal::is_broken);
+        let is_clean = writer.working.image().overlay().is_empty() && !is_broken;
+        let mut on_disk = self.on_disk.lock();
+        let needs_mark = mark == Mark::Closed && on_disk.is_marked_open;
         if is_clean && !needs_mark {
-            return Ok(());
+            return self.watch(on_disk.confirm(self));
         }
+        drop(on_disk);
         let image = self.write_generation(writer.working.image(), mark)?;
         self.begin_anew(writer, image)
     }
 
     /// Everything is in the generation that `image` shows: the journal is not needed any more.
-    fn begin_anew(&self, writer: &mut Writer, image: Image) -> Result<()> {
+    pub(super) fn begin_anew(&self, writer: &mut Writer, image: Image) -> Result<()> {
         writer.working.rebase(image.clone());
         writer.is_unlogged = false;
         writer.journal_since = None;
@@ -123,7 +128,11 @@ impl Shared {
     /// Writes a state as the next generation; gives it as it is on disk.
     fn write_generation(&self, image: &Image, mark: Mark) -> Result<Image> {
         let mut on_disk = self.on_disk.lock();
-        let written = on_disk.write(self, image, mark);
+        self.watch(on_disk.write(self, image, mark))
+    }
+
+    /// W-12: poisons the engine when a generation could not be written and it is not known what was left.
+    pub(super) fn watch<T>(&self, written: Result<T>) -> Result<T> {
         written.inspect_err(|error| {
             if !is_harmless(error) {
                 self.poison(error);
@@ -137,13 +146,21 @@ impl Shared {
     }
 }
 
-/// W-12: whether the engine can go on after a failed checkpoint: no space was left for new pages, and nothing was lost.
+/// W-12: whether the engine can go on after this error: it met damage or a limit, or was stopped, before anything was written
+/// that counts; or no space was left for that, and nothing was lost.
 fn is_harmless(error: &Error) -> bool {
-    matches!(error, Error::Io { action, source, .. } if source.kind() == ErrorKind::StorageFull && *action != "sync")
+    match error {
+        Error::Io { action, source, .. } => {
+            *action == "read" || source.kind() == ErrorKind::StorageFull && *action != "sync"
+        }
+        Error::Unconfirmed { .. } => false,
+        _ => true,
+    }
 }
 
 impl OnDisk {
     fn write(&mut self, shared: &Shared, image: &Image, mark: Mark) -> Result<Image> {
+        self.need_unchanged(shared)?;
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
         let prepared = self.prepare(&next, image);
         let [(objects, in_objects), (index, in_index)] = match prepared {
@@ -156,12 +173,7 @@ impl OnDisk {
         let base = image.base().mapping();
         let transaction = base.transaction().wrapping_add(image.overlay().commits);
         let mapping = next.seal(objects, index, transaction, u32::from(mark == Mark::Closed));
-        let bytes = mapping.to_bytes();
-        next.publish(&bytes)?;
-        self.note(image, &mapping, &bytes, mark);
-        let source = Box::new(shared.files.open_data()?);
-        let image = Image::with_cache(mapping, self.current, source, shared.cache.clone());
-        self.bases.push(Arc::downgrade(image.base()));
+        let image = self.install(shared, next, mapping, base)?;
         for (space, placed) in [(Space::Objects, in_objects), (Space::Index, in_index)] {
             for Placed { page, bytes, .. } in placed {
                 let entry = image.mapping().section(space).entry(page);
@@ -171,6 +183,80 @@ impl OnDisk {
             }
         }
         Ok(image)
+    }
+
+    /// W-9 keeps other writers out that ask. What one did that does not ask, or whoever replaced the files, is seen here: the
+    /// mapping is not the one that this engine knows, or a data file ends before what it maps.
+    pub(super) fn need_unchanged(&self, shared: &Shared) -> Result<()> {
+        let files = &shared.files;
+        let changed = |role| {
+            let reason = io::Error::other("another program has changed or replaced it while it was open for writing");
+            Err(Error::io("build on", &files.path(role), reason))
+        };
+        let path = files.path(self.current);
+        let mapping = match files.directory.storage.open(&path, OpenMode::Read) {
+            Ok(file) => read_whole(file.as_ref(), MAX_MAPPING_BYTES),
+            Err(error) => Err(error),
+        };
+        let mapping = mapping.map_err(|error| Error::io("build on", &path, error))?;
+        if crc32(&mapping) != self.id.mapping_crc {
+            return changed(self.current);
+        }
+        let data = files.open_data()?;
+        let current = self.generations.iter().find(|found| found.role == self.current);
+        for space in Space::ALL {
+            let mapped = current.into_iter().flat_map(|found| found.mapping.section(space).mapped());
+            let last = mapped.map(|(_, physical, _)| u64::from(physical.get()) + 1).max().unwrap_or(0);
+            if data.pages(space).is_none_or(|pages| pages < last) {
+                return changed(FileRole::data(space));
+            }
+        }
+        Ok(())
+    }
+
+    /// W-16: makes durable what another process wrote and this one builds on or has shown: that process may have died, or met
+    /// an error, before its last sync.
+    pub(super) fn confirm(&mut self, shared: &Shared) -> Result<()> {
+        if self.is_confirmed {
+            return Ok(());
+        }
+        let files = &shared.files;
+        for role in [FileRole::Objects, FileRole::Index, self.current] {
+            // By its path: the listing may be older than the file.
+            let path = files.path(role);
+            let file = files.directory.storage.open(&path, OpenMode::Write);
+            file.and_then(|file| file.sync()).map_err(|error| Error::io("sync", &path, error))?;
+        }
+        let Directory { storage, path } = &files.directory;
+        storage.sync_dir(path).map_err(|error| Error::io("sync directory", path, error))?;
+        self.is_confirmed = true;
+        Ok(())
+    }
+
+    /// Commits a generation that follows the one with the mapping `old`; gives it as it is on disk.
+    pub(super) fn install(
+        &mut self,
+        shared: &Shared,
+        next: NextGeneration,
+        mapping: Mapping,
+        old: &Mapping,
+    ) -> Result<Image> {
+        let bytes = mapping.to_bytes();
+        let role = FileRole::Mapping(Mapping::slot_of(mapping.generation()));
+        next.publish(&bytes).inspect_err(|_| self.doubt(role))?;
+        self.note(old, &mapping, &bytes);
+        let source = Box::new(shared.files.open_data()?);
+        let image = Image::with_cache(mapping, self.current, source, shared.cache.clone());
+        self.bases.push(Arc::downgrade(image.base()));
+        Ok(image)
+    }
+
+    /// W-4: what the file holds now that it was perhaps written to in part is no whole generation. Its pages stay as they are.
+    fn doubt(&mut self, role: FileRole) {
+        for found in self.generations.iter_mut().filter(|found| found.role == role) {
+            let detail = "a later generation was begun in this file";
+            found.findings.push(Corruption::new(CorruptionCode::MappingStamp, Site::file(role), detail));
+        }
     }
 
     /// Finds a place for each changed page and writes it there.
@@ -186,8 +272,7 @@ impl OnDisk {
         space: Space,
     ) -> Result<(MappingSection, Vec<Placed>)> {
         let base = image.base().mapping();
-        // W-10.
-        let pinned: Vec<Arc<Base>> = self.bases.iter().filter_map(Weak::upgrade).collect();
+        let pinned = self.pinned();
         let pinned: Vec<&Mapping> = pinned.iter().map(|base| base.mapping()).collect();
         let held = self.held(space, next.generation());
         let mut free = FreePages::new(space, base, &self.generations, &pinned, held);
@@ -204,29 +289,57 @@ impl OnDisk {
         Ok((section, placed))
     }
 
-    /// Pages at the end of the free list that were released too recently to be taken for a generation.
-    fn held(&self, space: Space, generation: u32) -> usize {
+    /// The generations that living snapshots see (W-10).
+    pub(super) fn pinned(&self) -> Vec<Arc<Base>> {
+        self.bases.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Pages that were released too recently to be taken for a generation.
+    pub(super) fn held(&self, space: Space, generation: u32) -> impl Iterator<Item = &PhysicalPage> {
         let [objects, index] = &self.released;
         let released = if space == Space::Objects { objects } else { index };
-        let recent = released.iter().filter(|(released_in, _)| generation < released_in.saturating_add(REUSE_LAG));
-        recent.map(|(_, count)| count).sum()
+        let is_recent = move |released_in: u32| generation < released_in.saturating_add(REUSE_LAG);
+        released.iter().filter(move |(released_in, _)| is_recent(*released_in)).flat_map(|(_, pages)| pages)
+    }
+
+    /// Notes which pages a generation released; what no generation to come has to know is forgotten.
+    pub(super) fn note_released(&mut self, old: &Mapping, new: &Mapping) {
+        let generation = new.generation();
+        for (space, noted) in Space::ALL.into_iter().zip(&mut self.released) {
+            noted.push((generation, released(old.section(space), new.section(space))));
+            noted.retain(|(released_in, _)| generation < released_in.saturating_add(REUSE_LAG));
+        }
+    }
+
+    /// What the mapping files tell of the pages that the last generations released: each file beside the one before it. Of those
+    /// released before, which no file tells of, the ones free for longest are taken first.
+    pub(super) fn reconstruct_released(&mut self) {
+        let mut whole: Vec<Mapping> = self
+            .generations
+            .iter()
+            .filter(|found| found.findings.is_empty())
+            .map(|found| found.mapping.clone())
+            .collect();
+        whole.sort_by_key(Mapping::generation);
+        for pair in whole.windows(2) {
+            if let [old, new] = pair
+                && old.generation().checked_add(1) == Some(new.generation())
+            {
+                self.note_released(old, new);
+            }
+        }
     }
 
     /// The generation is on disk.
-    fn note(&mut self, image: &Image, mapping: &Mapping, bytes: &[u8], mark: Mark) {
+    fn note(&mut self, old: &Mapping, mapping: &Mapping, bytes: &[u8]) {
         let generation = mapping.generation();
-        for (space, released) in Space::ALL.into_iter().zip(&mut self.released) {
-            let (old, new) = (image.base().mapping().section(space), mapping.section(space));
-            let kept: std::collections::HashSet<PhysicalPage> = new.mapped().map(|(_, physical, _)| physical).collect();
-            let count = old.mapped().filter(|(_, physical, _)| !kept.contains(physical)).count();
-            released.push_back((generation, count));
-            released.retain(|(released_in, _)| generation < released_in.saturating_add(REUSE_LAG));
-        }
+        self.note_released(old, mapping);
         self.current = FileRole::Mapping(Mapping::slot_of(generation));
         self.generations.retain(|found| found.role != self.current);
         self.generations.push(Generation { role: self.current, mapping: mapping.clone(), findings: Vec::new() });
         self.id = MappingId { generation, mapping_crc: crc32(bytes) };
-        self.is_marked_open = mark == Mark::Open;
+        self.is_marked_open = mapping.shutdown_flag == 0;
+        self.is_confirmed = true;
         self.bases.retain(|base| base.strong_count() > 0);
     }
 }
@@ -235,23 +348,11 @@ impl OnDisk {
 fn write_pages(next: &NextGeneration, space: Space, placed: &[Placed]) -> Result<()> {
     let mut order: Vec<&Placed> = placed.iter().collect();
     order.sort_unstable_by_key(|placed| placed.physical);
-    let mut run: Vec<u8> = Vec::new();
-    let mut start = None;
+    let mut run = Run::default();
     for placed in order {
-        let end = start.and_then(|start: PhysicalPage| start.checked_add(crate::base::narrow(run.len() / PAGE_SIZE)));
-        if end != Some(placed.physical) || run.len() >= WRITE_SIZE {
-            if let Some(start) = start {
-                next.write_pages(space, start, &run)?;
-            }
-            run.clear();
-            start = Some(placed.physical);
-        }
-        run.extend_from_slice(&placed.bytes[..]);
+        run.push(placed.physical, &placed.bytes, |first, pages| next.write_pages(space, first, pages))?;
     }
-    match start {
-        Some(start) => next.write_pages(space, start, &run),
-        None => Ok(()),
-    }
+    run.flush(|first, pages| next.write_pages(space, first, pages))
 }
 
 const _: () = assert!(widen(REUSE_LAG) > 3, "more than there are mapping files");

@@ -12,6 +12,11 @@ use crate::storage::StorageFile;
 use super::group_commit::Synced;
 use super::{Shared, Writer};
 
+/// Whether there was no space: then nothing is lost and the next try may succeed.
+fn is_full(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull)
+}
+
 impl Shared {
     /// Appends the frame of a commit to the journal; gives the file that has to be synced.
     pub(super) fn append(
@@ -21,13 +26,21 @@ impl Shared {
         number: u64,
     ) -> Result<Arc<dyn StorageFile>> {
         if writer.journal.is_none() {
-            writer.journal = Some(self.new_journal(number)?);
+            // Where one was begun and could not be taken away again, no other can be made before the next open.
+            let made = self.new_journal(number);
+            writer.journal = Some(made.inspect_err(|error| {
+                if !is_full(error) {
+                    self.poison(error)
+                }
+            })?);
             writer.journal_since = Some(Instant::now());
         }
         let Some(journal) = &mut writer.journal else { return Err(Error::invalid("there is no journal")) };
         let salt = journal.header().salt;
-        let appended = journal.append(operations.finish(salt, number));
+        let mended = journal.mend();
+        let appended = mended.and_then(|()| journal.append(operations.finish(salt, number)));
         if journal.is_broken()
+            && !journal.can_mend()
             && let Err(error) = &appended
         {
             self.poison(error);
@@ -37,7 +50,11 @@ impl Shared {
 
     /// J-1: a journal counts before the first commit in it is appended; its header binds it to the generation it continues.
     fn new_journal(&self, number: u64) -> Result<Journal> {
-        let base = self.on_disk.lock().id;
+        let mut on_disk = self.on_disk.lock();
+        on_disk.need_unchanged(self)?;
+        on_disk.confirm(self)?;
+        let base = on_disk.id;
+        drop(on_disk);
         let header = JournalHeader { base, previous: base, first_commit: number, salt: random_u64() };
         Journal::create(&self.files.directory, &header)
     }

@@ -7,9 +7,11 @@
 
 mod background;
 mod checkpoint;
+mod compact;
 mod group_commit;
 mod journaling;
 mod recovery;
+mod rewrite;
 mod transaction;
 
 use std::path::Path;
@@ -19,6 +21,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 
 use crate::base::error::{Error, Result};
+use crate::base::limits::WINDOWS_REPOSITORY_BYTES;
+use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::heap::edit::HeapEditor;
 use crate::pager::files::RepositoryFiles;
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image, PageCache};
@@ -30,6 +34,7 @@ use crate::storage::Directory;
 
 use background::Background;
 use checkpoint::OnDisk;
+pub use compact::{CompactSummary, SpaceSize};
 use group_commit::GroupCommit;
 pub use transaction::{Savepoint, Transaction};
 
@@ -54,6 +59,7 @@ pub struct EngineOptions {
     checkpoint_bytes: u64,
     checkpoint_age: Duration,
     background: bool,
+    verify: bool,
 }
 
 impl Default for EngineOptions {
@@ -64,6 +70,7 @@ impl Default for EngineOptions {
             checkpoint_bytes: 16 << 20,
             checkpoint_age: Duration::from_secs(60),
             background: true,
+            verify: false,
         }
     }
 }
@@ -98,11 +105,19 @@ impl EngineOptions {
         self
     }
 
+    /// Verifies everything before the first write, and refuses a repository with findings that could spread
+    /// (`docs::invariants`, "Damage"). Without it damage is met, and the change refused, where a page of it is to be changed.
+    /// Reads the whole repository.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
+    }
+
     /// Opens the repository at `path` for writing. Commits that an earlier process left in the journal are taken over.
     ///
     /// # Errors
     /// [`Error::Locked`] while another process writes; [`Error::Unsupported`] for dialect 2.1; [`Error::NotARepository`] when no
-    /// generation is whole, or a journal continues one that is not there; [`Error::Io`] when the system refuses.
+    /// generation is whole, a journal continues one that is not there, or what was verified is damaged; [`Error::Io`] when the system refuses.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine> {
         self.open_in(&Directory::real(path.as_ref()))
     }
@@ -114,6 +129,25 @@ impl EngineOptions {
     pub fn open_in(self, directory: &Directory) -> Result<Engine> {
         recovery::open(directory, self)
     }
+}
+
+/// How large a repository is, and what waits for the next checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineInfo {
+    /// The generation on disk.
+    pub generation: u32,
+    /// Commits that are in the journal, or in memory alone, and not in that generation.
+    pub commits_waiting: u32,
+    /// Pages that the next checkpoint writes.
+    pub pages_waiting: u64,
+    /// Length of the journal in bytes.
+    pub journal_bytes: u64,
+    /// Length of both data files in bytes.
+    pub data_bytes: u64,
+    /// Whether that, with what waits, is more than Windows documents for a repository (4 GB): the engine goes on, up to
+    /// mapping files of 16 MiB; Windows may not.
+    pub is_beyond_windows: bool,
 }
 
 /// A repository opened for writing. Dropping it closes it; [`close`](Self::close) says whether that worked.
@@ -164,7 +198,9 @@ impl Engine {
         EngineOptions::new().open(path)
     }
 
-    /// The state after the last commit that is done. It never changes, and keeps the pages it needs from being reused.
+    /// The state after the last commit that is done. It never changes, and keeps the pages it needs from being reused, as
+    /// long as this engine lives. One that outlives it can be read until another writer takes its pages, which are left alone
+    /// for five generations at least; a page that was taken is told by its checksum.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.shared.published.read().clone())
     }
@@ -185,6 +221,27 @@ impl Engine {
     /// [`Error::Poisoned`] after a write that failed.
     pub fn checkpoint(&self) -> Result<()> {
         self.shared.checkpoint()
+    }
+
+    /// How large the repository is, and how much of it waits in the journal.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system refuses.
+    pub fn info(&self) -> Result<EngineInfo> {
+        let writer = self.shared.writer.lock();
+        let image = writer.working.image();
+        let data = self.shared.files.open_data()?;
+        let pages_waiting = Space::ALL.map(|space| image.overlay().table(space).len() as u64).iter().sum();
+        let bytes = |space| data.get(space).map_or(0, |file| file.len);
+        let data_bytes = bytes(Space::Objects) + bytes(Space::Index);
+        Ok(EngineInfo {
+            generation: image.base().mapping().generation(),
+            commits_waiting: image.overlay().commits,
+            pages_waiting,
+            journal_bytes: writer.journal.as_ref().map_or(0, Journal::len),
+            data_bytes,
+            is_beyond_windows: data_bytes + pages_waiting * PAGE_SIZE as u64 > WINDOWS_REPOSITORY_BYTES,
+        })
     }
 
     /// The files.

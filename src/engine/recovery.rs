@@ -1,13 +1,14 @@
 //! Opening for writing: the current generation, and the commits that the journal holds beyond it.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
 
+use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
+use crate::base::progress::Unobserved;
 use crate::btree::edit;
 use crate::format::Dialect;
 use crate::format::checksum::crc32;
@@ -19,8 +20,10 @@ use crate::pager::image::Image;
 use crate::pager::journal::{self, Journal, JournalScan};
 use crate::pager::recover::{Choice, Chosen, choose};
 use crate::pager::working::Working;
+use crate::repository::Snapshot;
 use crate::repository::lock::WriterLock;
 use crate::storage::Directory;
+use crate::verify::{VerifyOptions, verify_snapshot};
 
 use super::background::Background;
 use super::checkpoint::OnDisk;
@@ -52,16 +55,21 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
     let id = MappingId { generation: current.mapping.generation(), mapping_crc: crc32(&bytes) };
     let cache = Arc::new(Cache::new(options.cache_pages.max(16)));
     let image = Image::with_cache(current.mapping, current.role, Box::new(data), cache.clone());
-    let on_disk = OnDisk {
+    let mut on_disk = OnDisk {
         generations,
         current: current.role,
         id,
         is_marked_open: false,
+        is_confirmed: false,
         bases: vec![Arc::downgrade(image.base())],
-        released: [VecDeque::new(), VecDeque::new()],
+        released: [Vec::new(), Vec::new()],
     };
+    on_disk.reconstruct_released();
     let writer = recover(&files.directory, id, image)?;
     let published = Arc::new(writer.working.image().clone());
+    if options.verify {
+        need_sound(&files.directory, Snapshot::new(published.clone()))?;
+    }
     let with_thread = options.background;
     let shared = Arc::new(Shared {
         files,
@@ -76,6 +84,27 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
     });
     let background = if with_thread { Background::start(&shared) } else { None };
     Ok(Engine { shared, background })
+}
+
+/// Findings that no write makes worse: what they are about is left as it is, and nothing is built on it.
+const HARMLESS: [CorruptionCode; 7] = [
+    CorruptionCode::IndexUnderfull,
+    CorruptionCode::MappingFreeBytes,
+    CorruptionCode::RecordIdRepeated,
+    CorruptionCode::RecordOrphan,
+    CorruptionCode::ReferencePage,
+    CorruptionCode::ReferenceRecord,
+    CorruptionCode::ReferenceSize,
+];
+
+fn need_sound(directory: &Directory, snapshot: Snapshot) -> Result<()> {
+    let report = verify_snapshot(&snapshot, VerifyOptions::default(), &Unobserved)?;
+    let worst = report.findings.iter().find(|finding| !HARMLESS.contains(&finding.code)).map(ToString::to_string);
+    let unchecked = report.unchecked.first().map(ToString::to_string);
+    let Some(what) = worst.or(unchecked) else { return Ok(()) };
+    let text = "what is damaged must not be built on. Restore a backup; `cimrepo verify` lists all findings";
+    let reason = format!("{what}; {text}");
+    Err(Error::NotARepository { path: directory.path.as_path().into(), reason: reason.into() })
 }
 
 /// The state with the commits of the journals that continue the generation, in their order (`docs::journal`).

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use crate::base::error::{Error, Result};
-use crate::base::page_no::RecordRef;
+use crate::base::limits::check_mapping_size;
+use crate::base::page_no::{RecordRef, Space};
 use crate::btree::scan::{Direction, KeyRange, Scan};
 use crate::btree::{edit, search};
 use crate::format::journal::{CommitBuilder, JournalOp};
@@ -16,6 +17,11 @@ use crate::heap::record;
 use crate::pager::working::Mark;
 
 use super::{Durability, Shared, Writer};
+
+/// Bytes of a section of a mapping without its tables, of an entry, and of a free page.
+const SECTION_BYTES: u64 = 36;
+const ENTRY_BYTES: u64 = 24;
+const FREE_BYTES: u64 = 4;
 
 /// A transaction: its changes are seen by itself alone until it is committed. Dropping it takes them back.
 ///
@@ -106,7 +112,7 @@ impl<'e> Transaction<'e> {
         })?;
         if let Some(reference) = named {
             let image = self.writer.working.image();
-            let page = image.fetch(crate::base::page_no::Space::Objects, reference.page)?;
+            let page = image.fetch(Space::Objects, reference.page)?;
             record::find_descriptor(image, &page, reference)?;
         }
         if !self.change(|writer| edit::insert(&mut writer.working, key))? {
@@ -216,10 +222,23 @@ impl<'e> Transaction<'e> {
         if let Some(reference) = self.unnamed.iter().min() {
             return Err(Error::invalid(format!("the record {reference} is named by no key")));
         }
+        self.check_size()?;
         match self.writer.working.image().overlay().root() {
             Some(None) => Err(Error::invalid("the last key cannot be removed: a repository holds one at least")),
             _ => Ok(()),
         }
+    }
+
+    /// What the journal takes a checkpoint must be able to write: a mapping file has its size too. At most, for what is free
+    /// then depends on the places.
+    fn check_size(&self) -> Result<()> {
+        let image = self.writer.working.image();
+        let bytes = Space::ALL.map(|space| {
+            let physical = u64::from(image.base().mapping().section(space).physical_pages);
+            let free = physical + image.overlay().table(space).len() as u64;
+            SECTION_BYTES + ENTRY_BYTES * u64::from(image.logical_pages(space)) + FREE_BYTES * free
+        });
+        check_mapping_size(bytes.iter().sum())
     }
 
     fn commit_to_journal(mut self) -> Result<()> {

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
+use crate::base::limits::check_mapping_size;
 use crate::base::page_no::{NIL, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::site::FileRole;
 use crate::base::widen;
@@ -20,7 +21,6 @@ use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
 use crate::storage::{OpenMode, StorageFile, write_all_at};
 
 use super::files::RepositoryFiles;
-use super::fresh::need_readable;
 use super::generation::Generation;
 
 /// A generation in the making, over an existing repository.
@@ -119,13 +119,8 @@ impl NextGeneration {
 
     /// Commits: `mapping` are the bytes of the one that was sealed.
     pub fn publish(self, mapping: &[u8]) -> Result<()> {
-        // One that no reader would believe is not written.
-        if let Err(error) = need_readable(mapping.len()) {
-            self.abort();
-            return Err(error);
-        }
-        // W-3: every page is durable before the mapping that names it is written.
-        if let Err(error) = self.sync_data() {
+        // One that no reader would believe is not written. W-3: every page is durable before the mapping that names it is.
+        if let Err(error) = check_mapping_size(mapping.len() as u64).and_then(|()| self.sync_data()) {
             self.abort();
             return Err(error);
         }
@@ -146,16 +141,17 @@ impl NextGeneration {
         let path = self.files.path(role);
         let failed = |action| move |error| Error::io(action, &self.files.path(role), error);
         let storage = &self.files.directory.storage;
-        let exists = self.files.has(role);
-        let mode = if exists { OpenMode::Write } else { OpenMode::CreateNew };
-        let file = storage.open(&path, mode).map_err(failed("open"))?;
-        if exists {
-            self.make_room(role, file.as_ref(), bytes.len() as u64)?;
-        }
+        let file = match storage.open(&path, OpenMode::Write) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => storage.open(&path, OpenMode::CreateNew),
+            opened => opened,
+        };
+        let file = file.map_err(failed("open"))?;
+        self.make_room(role, file.as_ref(), bytes.len() as u64)?;
         write_all_at(file.as_ref(), 0, bytes).map_err(failed("write"))?;
         // From here on whoever opens the repository sees the new generation.
         file.sync().map_err(|error| Error::unconfirmed("sync", &self.files.path(role), error))?;
-        if !exists {
+        if !self.whole.contains(&role) {
+            // The file may be new, or left of an attempt that made it.
             let directory = &self.files.directory.path;
             storage.sync_dir(directory).map_err(|error| Error::unconfirmed("sync directory", directory, error))?;
         }
@@ -197,8 +193,14 @@ impl NextGeneration {
 
 impl FreePages {
     /// The pages of a space that may be written (W-2): free in the current generation and mapped by no other on disk nor by
-    /// one that is `pinned`, the one free for longest first; behind them, new pages. The last `held` free ones are left alone.
-    pub fn new(space: Space, current: &Mapping, on_disk: &[Generation], pinned: &[&Mapping], held: usize) -> Self {
+    /// one that is `pinned`, the one free for longest first; behind them, new pages. Those that are `held` are left alone.
+    pub fn new<'h>(
+        space: Space,
+        current: &Mapping,
+        on_disk: &[Generation],
+        pinned: &[&Mapping],
+        held: impl IntoIterator<Item = &'h PhysicalPage>,
+    ) -> Self {
         let mut taken = vec![false; widen(current.section(space).physical_pages)];
         let mut size = current.section(space).physical_pages;
         let mut beyond = BTreeSet::new();
@@ -217,11 +219,21 @@ impl FreePages {
                 }
             }
         }
+        for held in held {
+            if let Some(taken) = taken.get_mut(held.index()) {
+                *taken = true;
+            }
+        }
         let is_free = |page: &PhysicalPage| taken.get(page.index()) == Some(&false);
-        let free = &current.section(space).free;
-        let free = free.iter().take(free.len().saturating_sub(held));
-        let queue: Vec<PhysicalPage> = free.copied().filter(is_free).collect();
+        let queue: Vec<PhysicalPage> = current.section(space).free.iter().copied().filter(is_free).collect();
         Self { queue: queue.into_iter(), size, beyond }
+    }
+
+    /// The same pages, the lowest number first.
+    pub fn lowest_first(self) -> Self {
+        let mut queue: Vec<PhysicalPage> = self.queue.collect();
+        queue.sort_unstable();
+        Self { queue: queue.into_iter(), ..self }
     }
 
     /// The next page to write.
@@ -262,6 +274,12 @@ pub fn next_section(old: &MappingSection, entries: Vec<MappingEntry>, size: u32)
     let known = old.physical_pages;
     free.extend((known..size).filter_map(PhysicalPage::new).filter(|&page| is_free(page)));
     MappingSection { physical_pages: size, entries, free, ..old.clone() }
+}
+
+/// The pages that `new` does not map any more and `old`, the generation before it, does: `new` released them.
+pub fn released(old: &MappingSection, new: &MappingSection) -> Vec<PhysicalPage> {
+    let kept: std::collections::HashSet<PhysicalPage> = new.mapped().map(|(_, physical, _)| physical).collect();
+    old.mapped().map(|(_, physical, _)| physical).filter(|physical| !kept.contains(physical)).collect()
 }
 
 /// The entry of a logical page without page, as the generation that released it leaves it.

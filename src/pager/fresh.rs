@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::base::error::{Error, Result};
-use crate::base::limits::MAX_MAPPING_BYTES;
+use crate::base::limits::check_mapping_size;
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::both;
 use crate::base::site::FileRole;
@@ -100,7 +100,7 @@ impl FreshRepository {
         let mut written = Vec::new();
         for file in files {
             let (role, bytes) = file?;
-            need_readable(bytes.len())?;
+            check_mapping_size(bytes.len() as u64)?;
             let path = made.staged_path(role);
             let file = made.create(role)?;
             write_all_at(file.as_ref(), 0, &bytes).map_err(|error| Error::io("write", &path, error))?;
@@ -172,12 +172,6 @@ impl FreshRepository {
 enum NameOrder {
     Any,
     AsGiven,
-}
-
-/// Refuses a mapping file that is longer than readers believe.
-pub fn need_readable(mapping: usize) -> Result<()> {
-    let (what, got) = ("the size of a mapping file in bytes", mapping as u64);
-    if got > MAX_MAPPING_BYTES { Err(Error::Limit { what, max: MAX_MAPPING_BYTES, got }) } else { Ok(()) }
 }
 
 /// Where a file waits for its name.

@@ -87,6 +87,8 @@ pub struct Journal {
     next: Option<u64>,
     /// A frame may be there of which the caller was told that it is not.
     is_broken: bool,
+    /// Only because there was no space: taking it back may be tried again.
+    can_mend: bool,
 }
 
 impl Journal {
@@ -105,6 +107,7 @@ impl Journal {
             allocated: GROWTH_STEP,
             next: Some(header.first_commit),
             is_broken: false,
+            can_mend: false,
         };
         let made = journal.write_first().and_then(|()| {
             let synced = storage.sync_dir(&directory.path);
@@ -150,7 +153,7 @@ impl Journal {
         file.sync().map_err(failed("sync", &path))?;
         let allocated = if is_torn { scan.end } else { scan.len };
         let (header, end, next) = (scan.header, scan.end, scan.next);
-        Ok(Self { file: Arc::from(file), path, header, end, allocated, next, is_broken: false })
+        Ok(Self { file: Arc::from(file), path, header, end, allocated, next, is_broken: false, can_mend: false })
     }
 
     /// Appends the frame of the commit [`next_commit`](Self::next_commit). It is durable once
@@ -170,7 +173,10 @@ impl Journal {
         let end = self.end.saturating_add(frame.len() as u64);
         self.make_room(end)?;
         if let Err(error) = write_all_at(self.file.as_ref(), self.end, frame) {
-            self.is_broken = self.retract().is_err();
+            let retracted = self.retract();
+            self.is_broken = retracted.is_err();
+            let is_full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
+            self.can_mend = is_full(&error) && retracted.is_err_and(|error| is_full(&error));
             return Err(self.failed("write")(error));
         }
         self.end = end;
@@ -194,6 +200,23 @@ impl Journal {
     fn retract(&self) -> io::Result<()> {
         write_all_at(self.file.as_ref(), self.end, &[0; FRAME_HEAD_SIZE])?;
         self.file.sync()
+    }
+
+    /// Tries again to take back the frame of a commit that failed, when there was no space for that before (J-3).
+    pub fn mend(&mut self) -> Result<()> {
+        if self.is_broken && self.can_mend {
+            if let Err(error) = self.retract() {
+                self.can_mend = error.kind() == io::ErrorKind::StorageFull;
+                return Err(self.failed("write")(error));
+            }
+            self.is_broken = false;
+        }
+        Ok(())
+    }
+
+    /// Whether [`mend`](Self::mend) may make a broken journal whole.
+    pub const fn can_mend(&self) -> bool {
+        self.can_mend
     }
 
     /// Whether a commit failed in such a way that it may count after a crash all the same. Then nothing more can be appended.

@@ -11,6 +11,7 @@ pub mod logical;
 pub mod overlay;
 pub mod page_table;
 pub mod recover;
+pub mod run;
 pub mod source;
 pub mod wholeness;
 pub mod working;

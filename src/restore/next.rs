@@ -104,7 +104,7 @@ impl Restore<'_> {
         let section = self.new.mapping().section(space);
         let pages: Vec<LogicalPage> = section.mapped().map(|(page, ..)| page).collect();
         let changed = self.changed(space, &pages, monitor)?;
-        let mut free = FreePages::new(space, self.old.mapping(), self.on_disk, &[], 0);
+        let mut free = FreePages::new(space, self.old.mapping(), self.on_disk, &[], []);
         let placed = changed.into_iter().map(|page| Ok((page, free.take()?))).collect::<Result<Vec<_>>>()?;
         self.write_pages(space, &placed, monitor)?;
         let entries = self.entries(space, &placed);

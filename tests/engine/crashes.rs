@@ -1,4 +1,5 @@
-//! The power is lost at every I/O step of small histories, with what was not synced kept, lost and torn.
+//! The power is lost at every I/O step of small histories, with what was not synced kept and lost as a whole, and each single
+//! write, length and name lost, torn and kept alone; and at random steps of long histories, with random parts of it lost.
 //!
 //! Afterwards the engine opens the disk: it holds the state of the last commit that was acknowledged, or the one in flight;
 //! it verifies; a reader that knows nothing of the journal finds a whole repository; and the next commit works. What the
@@ -9,22 +10,20 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use cimrepo::Result;
-use cimrepo::engine::{Durability, Engine};
+use cimrepo::base::progress::Unobserved;
+use cimrepo::engine::{Durability, Engine, EngineOptions};
 use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
 use cimrepo::storage::{Directory, Storage};
 
 use crate::{keys, still, verified};
 
-/// Sectors of which one alone is lost, kept or torn, of each crash.
-const SINGLES: usize = 12;
-
-fn at(disk: &SimStorage) -> Directory {
+pub fn at(disk: &SimStorage) -> Directory {
     Directory::new(Arc::new(disk.clone()), "/r")
 }
 
 /// A disk with a repository of one key.
-fn disk() -> SimStorage {
+pub fn disk() -> SimStorage {
     let disk = SimStorage::new();
     disk.create_dir("/r".as_ref()).unwrap();
     disk.sync_dir("/".as_ref()).unwrap();
@@ -34,65 +33,78 @@ fn disk() -> SimStorage {
     disk
 }
 
-/// One commit of a history: what it puts there, and how durable it is.
-#[derive(Debug, Clone, Copy)]
-enum Act {
-    Put(&'static str, usize, Durability),
-    Remove(&'static str),
+/// One step of a history; a commit says what it puts there, and how durable it is.
+#[derive(Debug, Clone)]
+pub enum Act {
+    Put(String, usize, Durability),
+    Remove(String),
     Checkpoint,
+    Compact,
     Reopen,
 }
 
-fn commit(engine: &Engine, act: Act) -> Result<()> {
+pub fn put(name: &str, size: usize, durability: Durability) -> Act {
+    Act::Put(name.to_owned(), size, durability)
+}
+
+fn remove(name: &str) -> Act {
+    Act::Remove(name.to_owned())
+}
+
+pub fn commit(engine: &Engine, act: &Act) -> Result<()> {
+    match act {
+        Act::Checkpoint => return engine.checkpoint(),
+        Act::Compact => return engine.compact(&Unobserved).map(drop),
+        _ => {}
+    }
     let mut transaction = engine.begin_write()?;
     match act {
         Act::Put(name, size, durability) => {
-            transaction.set_durability(durability);
-            let record = transaction.insert_record(&vec![u8::try_from(size % 251).unwrap(); size])?;
+            transaction.set_durability(*durability);
+            let record = transaction.insert_record(&vec![u8::try_from(size % 251).unwrap(); *size])?;
             transaction.insert_key(format!("{name}.{record}").as_bytes())?;
         }
         Act::Remove(name) => {
-            let key = transaction.find(name.as_bytes())?.unwrap();
+            let key = transaction.find(format!("{name}.").as_bytes())?.unwrap();
             let record = cimrepo::format::key::reference(key.as_bytes()).unwrap().unwrap();
             transaction.remove_key(key.as_bytes())?;
             transaction.remove_record(record)?;
         }
-        Act::Checkpoint | Act::Reopen => return Ok(()),
+        Act::Checkpoint | Act::Compact | Act::Reopen => return Ok(()),
     }
     transaction.commit()
 }
 
 /// What a run has said: the states that a crash may leave, as lists of names.
-#[derive(Debug, Default)]
-struct Told {
+#[derive(Debug, Default, Clone)]
+pub struct Told {
     /// After the last acknowledged durable commit, and after each one behind it.
-    allowed: Vec<Vec<String>>,
+    pub allowed: Vec<Vec<String>>,
 }
 
-fn names_after(before: &[String], act: Act) -> Vec<String> {
+pub fn names_after(before: &[String], act: &Act) -> Vec<String> {
     let mut names = before.to_vec();
     match act {
-        Act::Put(name, ..) => names.push(name.to_owned()),
+        Act::Put(name, ..) => names.push(name.clone()),
         Act::Remove(name) => names.retain(|other| other != name),
-        Act::Checkpoint | Act::Reopen => {}
+        Act::Checkpoint | Act::Compact | Act::Reopen => {}
     }
     names.sort();
     names
 }
 
 /// Runs a history until something fails; notes what may be there at each moment.
-fn run(disk: &SimStorage, history: &[Act], told: &mut Told) -> Result<()> {
+pub fn run(disk: &SimStorage, options: &EngineOptions, history: &[Act], told: &mut Told) -> Result<()> {
     let mut state = vec!["NS_0\\FIRST".to_owned()];
     told.allowed = vec![state.clone()];
-    let mut engine = still().open_in(&at(disk))?;
-    for &act in history {
+    let mut engine = options.clone().open_in(&at(disk))?;
+    for act in history {
         let next = names_after(&state, act);
         told.allowed.push(next.clone());
         match act {
-            Act::Checkpoint => engine.checkpoint()?,
             Act::Reopen => {
                 engine.close()?;
-                engine = still().open_in(&at(disk))?;
+                engine = options.clone().open_in(&at(disk))?;
             }
             _ => commit(&engine, act)?,
         }
@@ -104,13 +116,13 @@ fn run(disk: &SimStorage, history: &[Act], told: &mut Told) -> Result<()> {
     engine.close()
 }
 
-fn names(engine: &Engine) -> Vec<String> {
+pub fn names(engine: &Engine) -> Vec<String> {
     let name = |key: String| key.split('.').next().unwrap().to_owned();
     keys(&engine.snapshot()).into_iter().map(name).collect()
 }
 
 /// What a reader finds that knows nothing of the journal. A mapping that the crash tore is refused, the one before it counts.
-fn read(disk: &SimStorage) -> Snapshot {
+pub fn read(disk: &SimStorage) -> Snapshot {
     let repository = OpenOptions::new().open_in(&at(disk)).unwrap();
     assert!(repository.is_whole());
     verified(&repository.snapshot());
@@ -118,49 +130,67 @@ fn read(disk: &SimStorage) -> Snapshot {
 }
 
 /// Looks at what is left, and goes on with it.
-fn check(image: &SimStorage, told: &Told, what: &str) {
+pub fn check(image: &SimStorage, told: &Told, what: &str) {
     read(image);
     let engine = still().open_in(&at(image)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let found = names(&engine);
     assert!(told.allowed.contains(&found), "{what}: {found:?} is none of {:?}", told.allowed);
     verified(&engine.snapshot());
-    commit(&engine, Act::Put("NS_9\\AFTER", 300, Durability::Journal)).unwrap();
+    commit(&engine, &put("NS_9\\AFTER", 300, Durability::Journal)).unwrap();
     engine.close().unwrap();
     let after = keys(&read(image));
     assert_eq!(after.len(), found.len() + 1, "{what}: {after:?}");
 }
 
-fn policies(unsynced: usize) -> Vec<CrashPolicy> {
+/// All and nothing, each single operation lost, torn and kept, and some at random.
+fn policies(disk: &SimStorage) -> Vec<CrashPolicy> {
     let mut policies = vec![CrashPolicy::DropAll, CrashPolicy::KeepAll];
-    let step = unsynced.div_ceil(SINGLES).max(1);
-    for number in (0..unsynced).step_by(step).chain(unsynced.saturating_sub(4)..unsynced) {
+    for number in disk.telling() {
         policies.extend([CrashPolicy::LoseOne(number), CrashPolicy::TearOne(number), CrashPolicy::KeepOne(number)]);
     }
     policies.extend((0..4).map(CrashPolicy::Seeded));
     policies
 }
 
+/// What was looked at, so that nothing is looked at twice.
+#[derive(Default)]
+struct Seen {
+    hashes: HashSet<u64>,
+    hasher: RandomState,
+    images: usize,
+}
+
+impl Seen {
+    fn check(&mut self, image: &SimStorage, told: &Told, what: impl FnOnce() -> String) {
+        self.images += 1;
+        if self.hashes.insert(self.hasher.hash_one((image.files(), &told.allowed))) {
+            check(image, told, &what());
+        }
+    }
+}
+
 fn lose_power_everywhere(name: &str, history: &[Act]) {
-    let start = disk();
+    let act = |disk: &SimStorage, told: &mut Told| run(disk, &still(), history, told);
+    lose_power_of(name, &disk(), act);
+}
+
+/// Runs `act` on copies of a disk, and takes the power away at each of its steps.
+fn lose_power_of(name: &str, start: &SimStorage, act: impl Fn(&SimStorage, &mut Told) -> Result<()>) {
     let measured = start.crash(CrashPolicy::KeepAll);
-    run(&measured, history, &mut Told::default()).unwrap();
+    act(&measured, &mut Told::default()).unwrap();
     let operations = measured.operations();
-    let (mut seen, hasher, mut images) = (HashSet::new(), RandomState::new(), 0);
+    let mut seen = Seen::default();
     for step in 0..operations {
         let disk = start.crash(CrashPolicy::KeepAll);
         disk.set_plan(FaultPlan::once(step, Fault::PowerOff));
         let mut told = Told::default();
-        run(&disk, history, &mut told).ok();
-        for policy in policies(disk.unsynced()) {
-            let image = disk.crash(policy);
-            images += 1;
-            if seen.insert(hasher.hash_one((image.files(), &told.allowed))) {
-                check(&image, &told, &format!("{name}: step {step}, {policy:?}"));
-            }
+        act(&disk, &mut told).ok();
+        for policy in policies(&disk) {
+            seen.check(&disk.crash(policy), &told, || format!("{name}: step {step}, {policy:?}"));
         }
     }
-    println!("{name}: power lost at {operations} steps, {images} images, {} distinct", seen.len());
-    assert!(seen.len() > 20);
+    println!("{name}: power lost at {operations} steps, {} images, {} distinct", seen.images, seen.hashes.len());
+    assert!(seen.hashes.len() > 20);
 }
 
 use Durability::{Checkpoint, Journal, None};
@@ -170,13 +200,13 @@ fn commits_by_the_journal_and_checkpoints() {
     lose_power_everywhere(
         "journal",
         &[
-            Act::Put("NS_0\\CD_A", 100, Journal),
-            Act::Put("NS_0\\CD_B", 20_000, Journal),
-            Act::Remove("NS_0\\CD_A"),
+            put("NS_0\\CD_A", 100, Journal),
+            put("NS_0\\CD_B", 20_000, Journal),
+            remove("NS_0\\CD_A"),
             Act::Checkpoint,
-            Act::Put("NS_0\\CD_C", 500, Journal),
-            Act::Remove("NS_0\\CD_B"),
-            Act::Put("NS_0\\CD_D", 9_000, Journal),
+            put("NS_0\\CD_C", 500, Journal),
+            remove("NS_0\\CD_B"),
+            put("NS_0\\CD_D", 9_000, Journal),
         ],
     );
 }
@@ -186,10 +216,10 @@ fn commits_by_checkpoint() {
     lose_power_everywhere(
         "checkpoint per commit",
         &[
-            Act::Put("NS_0\\CD_A", 100, Checkpoint),
-            Act::Put("NS_0\\CD_B", 20_000, Checkpoint),
-            Act::Remove("NS_0\\CD_A"),
-            Act::Put("NS_0\\CD_C", 700, Checkpoint),
+            put("NS_0\\CD_A", 100, Checkpoint),
+            put("NS_0\\CD_B", 20_000, Checkpoint),
+            remove("NS_0\\CD_A"),
+            put("NS_0\\CD_C", 700, Checkpoint),
         ],
     );
 }
@@ -199,51 +229,133 @@ fn commits_that_nothing_makes_durable_go_together() {
     lose_power_everywhere(
         "no durability",
         &[
-            Act::Put("NS_0\\CD_A", 100, None),
-            Act::Put("NS_0\\CD_B", 10_000, None),
-            Act::Put("NS_0\\CD_C", 100, Journal),
-            Act::Put("NS_0\\CD_D", 100, Journal),
-            Act::Put("NS_0\\CD_E", 100, None),
+            put("NS_0\\CD_A", 100, None),
+            put("NS_0\\CD_B", 10_000, None),
+            put("NS_0\\CD_C", 100, Journal),
+            put("NS_0\\CD_D", 100, Journal),
+            put("NS_0\\CD_E", 100, None),
             Act::Checkpoint,
         ],
     );
 }
 
 #[test]
-fn recovery_is_interrupted() {
-    let history = [
-        Act::Put("NS_0\\CD_A", 100, Journal),
-        Act::Put("NS_0\\CD_B", 12_000, Journal),
-        Act::Reopen,
-        Act::Remove("NS_0\\CD_A"),
-    ];
-    lose_power_everywhere("reopening", &history);
+fn compaction_is_interrupted() {
+    lose_power_everywhere(
+        "compaction",
+        &[
+            put("NS_0\\CD_A", 100, Journal),
+            put("NS_0\\CD_B", 30_000, Checkpoint),
+            put("NS_0\\CD_C", 9_000, Journal),
+            remove("NS_0\\CD_B"),
+            Act::Compact,
+            put("NS_0\\CD_D", 500, Journal),
+        ],
+    );
+}
+
+#[test]
+fn reopening_is_interrupted() {
+    let (a, b) = (put("NS_0\\CD_A", 100, Journal), put("NS_0\\CD_B", 12_000, Journal));
+    lose_power_everywhere("reopening", &[a, b, Act::Reopen, remove("NS_0\\CD_A")]);
+}
+
+#[test]
+fn replay_of_a_journal_is_interrupted() {
     // The process dies without closing, and the next one is interrupted while it takes over.
+    let (a, b) = (put("NS_0\\CD_A", 100, Journal), put("NS_0\\CD_B", 12_000, Journal));
     let start = disk();
     let engine = still().open_in(&at(&start)).unwrap();
-    commit(&engine, history[0]).unwrap();
-    commit(&engine, history[1]).unwrap();
+    commit(&engine, &a).unwrap();
+    commit(&engine, &b).unwrap();
     let died = start.crash(CrashPolicy::KeepAll);
     drop(engine);
-    let measured = died.crash(CrashPolicy::KeepAll);
-    let take_over = |disk: &SimStorage| -> Result<()> {
-        let engine = still().open_in(&at(disk))?;
-        commit(&engine, Act::Put("NS_0\\CD_C", 100, Journal))?;
-        engine.close()
-    };
-    take_over(&measured).unwrap();
+    let c = put("NS_0\\CD_C", 100, Journal);
     let both = ["NS_0\\CD_A", "NS_0\\CD_B", "NS_0\\FIRST"].map(str::to_owned).to_vec();
-    let all = names_after(&both, Act::Put("NS_0\\CD_C", 100, Journal));
-    let told = Told { allowed: vec![both, all] };
-    let mut images = 0;
-    for step in 0..measured.operations() {
-        let disk = died.crash(CrashPolicy::KeepAll);
-        disk.set_plan(FaultPlan::once(step, Fault::PowerOff));
-        take_over(&disk).ok();
-        for policy in policies(disk.unsynced()) {
-            images += 1;
-            check(&disk.crash(policy), &told, &format!("taking over: step {step}, {policy:?}"));
+    let all = names_after(&both, &c);
+    lose_power_of("replay", &died, |disk, told| {
+        told.allowed = vec![both.clone()];
+        let engine = still().open_in(&at(disk))?;
+        told.allowed.push(all.clone());
+        commit(&engine, &c)?;
+        told.allowed = vec![all.clone()];
+        engine.close()
+    });
+}
+
+/// Numbers that look random and follow from a seed.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
+}
+
+/// A history of many commits, with checkpoints, compactions and reopenings among them.
+fn long_history(numbers: &mut Numbers, commits: usize) -> Vec<Act> {
+    let (mut history, mut there) = (Vec::new(), Vec::<String>::new());
+    for number in 0..commits {
+        let durability = [Journal, Journal, Journal, Journal, Journal, Journal, Checkpoint, None][numbers.below(8)];
+        match numbers.below(40) {
+            0..12 if there.len() > 2 => history.push(Act::Remove(there.swap_remove(numbers.below(there.len())))),
+            12 | 13 => history.push(Act::Checkpoint),
+            14 => history.push(Act::Reopen),
+            15 => history.push(Act::Compact),
+            way => {
+                let size = if way == 16 { 9_000 + numbers.below(20_000) } else { numbers.below(900) };
+                let name = format!("NS_{}\\CI_{}\\IL_{number:060}", number % 3, number % 5);
+                there.push(name.clone());
+                history.push(Act::Put(name, size, durability));
+            }
         }
     }
-    println!("taking over: power lost at {} steps, {images} images", measured.operations());
+    history
+}
+
+/// Images of each run that are looked at.
+const IMAGES_PER_RUN: u64 = 26;
+
+fn lose_power_somewhere(name: &str, seeds: std::ops::Range<u64>, options: &EngineOptions, is_threaded: bool) -> u32 {
+    let (mut seen, runs, mut generations) = (Seen::default(), seeds.end - seeds.start, 0);
+    for seed in seeds {
+        let mut numbers = Numbers(seed);
+        let history = long_history(&mut numbers, 70);
+        let start = disk();
+        let measured = start.crash(CrashPolicy::KeepAll);
+        run(&measured, options, &history, &mut Told::default()).unwrap();
+        let step = numbers.below(usize::try_from(measured.operations()).unwrap()) as u64;
+        generations += read(&measured).mapping().generation();
+        let disk = start.crash(CrashPolicy::KeepAll);
+        disk.set_plan(FaultPlan::once(step, Fault::PowerOff));
+        let mut told = Told::default();
+        // With a thread beside it the order of the steps differs from run to run, and a run may end before the step.
+        let ended = run(&disk, options, &history, &mut told);
+        assert!(is_threaded || ended.is_err());
+        for number in 0..IMAGES_PER_RUN {
+            let policy = match number {
+                0 => CrashPolicy::DropAll,
+                1 => CrashPolicy::KeepAll,
+                _ => CrashPolicy::Seeded(seed << 8 | number),
+            };
+            seen.check(&disk.crash(policy), &told, || format!("{name}: seed {seed}, step {step}, {policy:?}"));
+        }
+    }
+    println!(
+        "{name}: {runs} histories, {generations} generations, {} images, {} distinct",
+        seen.images,
+        seen.hashes.len()
+    );
+    assert!(seen.images as u64 == runs * IMAGES_PER_RUN && seen.hashes.len() > seen.images / 8);
+    generations
+}
+
+#[test]
+fn long_histories_without_power() {
+    let still = lose_power_somewhere("long histories", 0..200, &still(), false);
+    // The journal is always too old for the thread.
+    let options = EngineOptions::new().checkpoint_at(1, std::time::Duration::ZERO);
+    let threaded = lose_power_somewhere("long histories with checkpoints in the background", 0..200, &options, true);
+    assert!(threaded > still, "the thread made {still} generations into {threaded}");
 }

@@ -3,12 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
 
+mod compact;
 #[cfg(feature = "sim")]
 mod crashes;
+#[cfg(feature = "sim")]
+mod faults;
 mod model;
 mod real;
 #[path = "../support/mod.rs"]
 mod support;
+mod threads;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +25,9 @@ use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
 use cimrepo::storage::{Directory, MemStorage};
 use cimrepo::verify::{VerifyOptions, verify, verify_snapshot};
 use cimrepo::{Direction, Error, KeyRange};
+
+/// Repositories are small and tests are many.
+const ONE_THREAD: VerifyOptions = VerifyOptions { threads: std::num::NonZeroUsize::new(1), all_generations: false };
 
 /// Options under which nothing happens by itself.
 fn still() -> EngineOptions {
@@ -37,7 +45,7 @@ fn fresh() -> (MemStorage, Directory) {
 }
 
 fn verified(snapshot: &Snapshot) {
-    let report = verify_snapshot(snapshot, VerifyOptions::default(), &Unobserved).unwrap();
+    let report = verify_snapshot(snapshot, ONE_THREAD, &Unobserved).unwrap();
     assert!(report.is_consistent(), "{:?}", report.findings);
 }
 
@@ -45,7 +53,7 @@ fn verified(snapshot: &Snapshot) {
 fn on_disk(directory: &Directory) -> Snapshot {
     let repository = OpenOptions::new().open_in(directory).unwrap();
     assert!(repository.is_whole() && repository.refused().is_empty(), "{:?}", repository.refused());
-    let options = VerifyOptions { all_generations: true, ..VerifyOptions::default() };
+    let options = VerifyOptions { all_generations: true, ..ONE_THREAD };
     let report = verify(&repository, options, &Unobserved).unwrap();
     assert!(report.is_consistent(), "{report:?}");
     repository.snapshot()

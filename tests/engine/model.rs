@@ -1,14 +1,20 @@
 //! Random histories against a model.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
+use cimrepo::backup::{BackupOptions, OpenBackup, backup_in};
 use cimrepo::base::page_no::RecordRef;
+use cimrepo::base::progress::Unobserved;
 use cimrepo::engine::{Durability, Engine, Transaction};
-use cimrepo::repository::Snapshot;
+use cimrepo::repository::{OpenOptions, Snapshot};
+use cimrepo::restore::{Existing, RestoreOptions, restore_in};
 use cimrepo::{Direction, KeyRange};
 use proptest::prelude::*;
 
 use crate::{copy_of, fresh, on_disk, still, verified};
+
+const ONE: Option<NonZeroUsize> = NonZeroUsize::new(1);
 
 /// Names and the records behind them.
 type Model = BTreeMap<String, Vec<u8>>;
@@ -22,6 +28,9 @@ enum Step {
     Commit(Durability),
     Abort,
     Checkpoint,
+    Compact,
+    Backup,
+    Restore,
     Hold,
     Crash,
     Close,
@@ -39,6 +48,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Commit(Durability::None)),
         1 => Just(Step::Abort),
         1 => Just(Step::Checkpoint),
+        1 => Just(Step::Compact),
+        1 => Just(Step::Backup),
+        1 => Just(Step::Restore),
         1 => Just(Step::Hold),
         1 => Just(Step::Crash),
         1 => Just(Step::Close),
@@ -111,7 +123,7 @@ proptest! {
     fn histories(steps in prop::collection::vec(step(), 1..250)) {
         let (storage, directory) = fresh();
         let mut engine: Engine = still().open_in(&directory).unwrap();
-        let (mut model, mut held) = (Model::new(), Vec::new());
+        let (mut model, mut held, mut backup) = (Model::new(), Vec::new(), None);
         // What a crash may take: commits that were not durable.
         let mut durable = Model::new();
         for group in steps.split_inclusive(is_end) {
@@ -145,6 +157,35 @@ proptest! {
                     durable.clone_from(&model);
                     prop_assert_eq!(&content(&on_disk(&directory)), &model);
                 }
+                Some(Step::Compact) => {
+                    engine.compact(&Unobserved).unwrap();
+                    durable.clone_from(&model);
+                    prop_assert_eq!(&content(&engine.snapshot()), &model);
+                    prop_assert_eq!(&content(&on_disk(&directory)), &model);
+                }
+                // A backup without a record has no object pages, and is refused as one whose heap is missing.
+                Some(Step::Backup) if !model.is_empty() => {
+                    engine.checkpoint().unwrap();
+                    durable.clone_from(&model);
+                    let repository = OpenOptions::new().open_in(&directory).unwrap();
+                    let options = BackupOptions { threads: ONE, ..BackupOptions::default() };
+                    backup_in(&repository, &directory.storage, "backup", &options, &Unobserved).unwrap();
+                    backup = Some(model.clone());
+                }
+                Some(Step::Restore) if backup.is_some() => {
+                    // What snapshots see another process does not know of.
+                    for (snapshot, expected) in held.drain(..) {
+                        prop_assert_eq!(&content(&snapshot), &expected);
+                    }
+                    engine.close().unwrap();
+                    let file = OpenBackup::new().open_in(&directory.storage, "backup").unwrap();
+                    let options = RestoreOptions { existing: Existing::Replace, threads: ONE };
+                    restore_in(&file, &directory, options, &Unobserved).unwrap();
+                    model.clone_from(backup.as_ref().unwrap());
+                    durable.clone_from(&model);
+                    engine = still().open_in(&directory).unwrap();
+                    prop_assert_eq!(&content(&engine.snapshot()), &model);
+                }
                 Some(Step::Hold) => held.push((engine.snapshot(), model.clone())),
                 Some(Step::Crash) => {
                     let left = copy_of(&storage);
@@ -153,6 +194,10 @@ proptest! {
                     verified(&reopened.snapshot());
                 }
                 Some(Step::Close) => {
+                    // The next engine knows nothing of the snapshots of this one.
+                    for (snapshot, expected) in held.drain(..) {
+                        prop_assert_eq!(&content(&snapshot), &expected);
+                    }
                     engine.close().unwrap();
                     prop_assert_eq!(&content(&on_disk(&directory)), &model);
                     durable.clone_from(&model);

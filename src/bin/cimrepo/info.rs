@@ -2,6 +2,7 @@
 
 use cimrepo::backup::{Backup, BackupInfo};
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::limits::WINDOWS_REPOSITORY_BYTES;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::format::Dialect;
 use cimrepo::format::manifest::Summary;
@@ -53,6 +54,8 @@ struct RepositoryRow {
     refused: Vec<String>,
     objects: SpaceRow,
     index: SpaceRow,
+    /// Whether the pages take more than Windows documents for a repository.
+    beyond_windows: bool,
     content: Counts,
 }
 
@@ -120,6 +123,11 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<(), F
         refused: repository.refused().iter().map(|refusal| refusal.reason.to_string()).collect(),
         objects: space_row(repository, Space::Objects),
         index: space_row(repository, Space::Index),
+        beyond_windows: Space::ALL
+            .map(|space| u64::from(mapping.section(space).physical_pages) * PAGE_SIZE as u64)
+            .iter()
+            .sum::<u64>()
+            > WINDOWS_REPOSITORY_BYTES,
         content: snapshot.counts(),
     };
     if output.is_json() {
@@ -136,6 +144,12 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<(), F
     output.field("index", space_words(&row.index))?;
     let Counts { keys, class_definitions, instances, namespaces, records, unreadable } = row.content;
     output.field("content", content_words(keys, namespaces, class_definitions, instances, records))?;
+    if row.beyond_windows {
+        output.field(
+            "warning",
+            "the data files have more than 4 GB, which Windows documents as the limit of a repository",
+        )?;
+    }
     if unreadable > 0 {
         output.field("", format!("{unreadable} parts could not be read; `cimrepo verify` says which"))?;
     }

@@ -1,6 +1,7 @@
 //! The `cimrepo` command: reads, verifies, backs up and restores a Windows CIM (WMI) repository.
 
 mod backup;
+mod compact;
 mod demo;
 mod info;
 mod keys;
@@ -46,6 +47,7 @@ enum Verb {
     Verify(verify::Arguments),
     Backup(backup::Arguments),
     Restore(restore::Arguments),
+    Compact(compact::Arguments),
     Keys(keys::Arguments),
     Page(page::Arguments),
 }
@@ -58,6 +60,7 @@ impl Verb {
             Verb::Verify(arguments) => arguments.run(),
             Verb::Backup(arguments) => arguments.run(),
             Verb::Restore(arguments) => arguments.run(),
+            Verb::Compact(arguments) => arguments.run(),
             Verb::Keys(arguments) => arguments.run(),
             Verb::Page(arguments) => arguments.run(),
         }

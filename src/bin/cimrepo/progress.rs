@@ -38,6 +38,7 @@ impl Observer for Bar {
                 Phase::Verify => "checking",
                 Phase::Backup => "backing up",
                 Phase::Restore => "restoring",
+                Phase::Compact => "compacting",
                 _ => "working",
             });
         }

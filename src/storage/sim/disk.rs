@@ -1,11 +1,11 @@
 //! The tree of files: what programs see, what is durable, and the operations between the two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::crash::{CrashPolicy, Fates};
-use super::image::{Image, cut};
+use super::image::{Image, SECTOR, cut};
 use super::pending::{EntryOp, FileOp, Name, NodeId, Slot};
 use crate::storage::{DirEntry, EntryKind, OpenMode};
 
@@ -359,6 +359,13 @@ impl Disk {
         in_files.chain(self.pending.iter().map(ToString::to_string)).collect()
     }
 
+    /// The numbers of the unsynced operations of which one alone can make a difference when it is lost, torn or kept.
+    pub(super) fn telling(&self) -> Vec<usize> {
+        let in_files = self.unsynced_files().flat_map(|file| telling(&file.durable, &file.pending));
+        let all = in_files.chain(self.pending.iter().map(|_| true));
+        all.enumerate().filter_map(|(number, is_telling)| is_telling.then_some(number)).collect()
+    }
+
     /// The disk after a loss of power.
     pub(super) fn crash(&self, policy: CrashPolicy) -> Disk {
         let mut fates = Fates::new(policy);
@@ -382,6 +389,25 @@ impl Disk {
         }
         disk
     }
+}
+
+/// Of each operation whether it is more than zeros over what reads as zeros without it.
+fn telling(durable: &Image, operations: &[FileOp]) -> Vec<bool> {
+    let mut written = HashSet::new();
+    let look = |operation: &FileOp| match operation {
+        FileOp::Sector(piece, sector) => {
+            let at = piece.offset() / SECTOR;
+            let mut before = [0; SECTOR];
+            durable.read(at * SECTOR, &mut before);
+            let is_idle = sector.iter().chain(&before).all(|byte| *byte == 0) && !written.contains(&at);
+            if !is_idle {
+                written.insert(at);
+            }
+            !is_idle
+        }
+        FileOp::SetLen(_) | FileOp::Extend { .. } => true,
+    };
+    operations.iter().map(look).collect()
 }
 
 /// The names on the way to a path. The root and the working directory are the same place.

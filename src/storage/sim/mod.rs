@@ -146,6 +146,14 @@ impl SimStorage {
         self.0.lock().disk.unsynced_log()
     }
 
+    /// The numbers of the operations that were not synced and that alone make a difference: all but zeros that are written
+    /// where zeros are read without them. Under [`CrashPolicy::LoseOne`], [`TearOne`](CrashPolicy::TearOne) and
+    /// [`KeepOne`](CrashPolicy::KeepOne) the others leave what [`KeepAll`](CrashPolicy::KeepAll) or
+    /// [`DropAll`](CrashPolicy::DropAll) does.
+    pub fn telling(&self) -> Vec<usize> {
+        self.0.lock().disk.telling()
+    }
+
     /// The disk as it is when power returns: a new storage where all is durable, nothing locked and no fault planned.
     /// This one stays as it is, so that one state can be crashed in many ways.
     pub fn crash(&self, policy: CrashPolicy) -> SimStorage {

@@ -1,0 +1,84 @@
+//! `compact`: the content in as few pages as it needs.
+
+use std::path::PathBuf;
+
+use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::engine::{CompactSummary, EngineOptions, SpaceSize};
+use clap::Args;
+use serde::Serialize;
+
+use super::output::{Failure, Output, count, human_bytes};
+use super::progress::Bar;
+
+/// Rewrite a repository densely and cut its files, and say what was won
+///
+/// Everything is written anew into as few pages as it needs; then OBJECTS.DATA and INDEX.BTR are cut. Readers go on reading. A
+/// crash at any moment leaves the old content or the new, both whole; run it again then. For its time it takes up to as much
+/// room more as the content has. Objects get new places, so a list of keys from before no longer fits.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cimrepo compact /restored/Repository
+  cimrepo compact /restored/Repository --json")]
+pub struct Arguments {
+    /// Directory of a repository of dialect 2.2
+    repo: PathBuf,
+
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    directory: String,
+    #[serde(flatten)]
+    summary: CompactSummary,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let engine = EngineOptions::new().background(false).open(&self.repo)?;
+        let directory = engine.directory().path.display().to_string();
+        let summary = {
+            let bar = Bar::new();
+            engine.compact(&bar)?
+        };
+        engine.close()?;
+        let mut output = Output::new(self.json);
+        if output.is_json() {
+            output.row("compact", &Row { directory, summary })?;
+        } else {
+            output.field("repository", directory)?;
+            output.field("objects", change(&summary.objects_before, &summary.objects_after))?;
+            output.field("index", change(&summary.index_before, &summary.index_after))?;
+            output.field("won", won(&summary))?;
+            let (keys, records) = (count(summary.keys, "key", "keys"), count(summary.records, "record", "records"));
+            output.field("content", format!("{keys} and {records}, the same as before"))?;
+        }
+        output.finish()?;
+        Ok(Outcome::Done)
+    }
+}
+
+fn change(before: &SpaceSize, after: &SpaceSize) -> String {
+    format!(
+        "{} pages in use, a file of {} ({} bytes); before: {} pages, {} ({} bytes)",
+        after.pages,
+        human_bytes(after.bytes),
+        after.bytes,
+        before.pages,
+        human_bytes(before.bytes),
+        before.bytes
+    )
+}
+
+fn won(summary: &CompactSummary) -> String {
+    let before = summary.objects_before.bytes + summary.index_before.bytes;
+    let after = summary.objects_after.bytes + summary.index_after.bytes;
+    match before.checked_sub(after) {
+        Some(0) => "nothing: it is dense already".to_owned(),
+        Some(won) => format!("{} of {}", human_bytes(won), human_bytes(before)),
+        None => format!("nothing: {} more", human_bytes(after - before)),
+    }
+}

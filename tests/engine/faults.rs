@@ -1,0 +1,278 @@
+//! Every call to the storage fails, once and from then on, in every way there is, while transactions, checkpoints, replay,
+//! compaction and closing go on.
+//!
+//! A disk without space refuses a commit and nothing else: once there is space the same engine goes on. A device that fails may
+//! end the engine's writing: then its snapshots still read, and opening anew decides. What was acknowledged is there in any
+//! case, also when the power is lost right behind the failure.
+
+use cimrepo::engine::Engine;
+use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
+use cimrepo::{Error, Result};
+
+use crate::crashes::{Act, Told, at, check, commit, disk, names, names_after, put, read};
+use crate::{still, verified};
+use cimrepo::engine::Durability::{Checkpoint, Journal, None as Later};
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// No space, which does not end the engine.
+    Space,
+    /// The device fails, which may.
+    Device,
+    /// A transfer is cut or begun anew, which no one notices.
+    Harmless,
+}
+
+fn ways(step: u64, operation: &str) -> Vec<(Kind, FaultPlan)> {
+    let begins = |words: &[&str]| words.iter().any(|word| operation.starts_with(word));
+    let both = |kind, fault| [(kind, FaultPlan::once(step, fault)), (kind, FaultPlan::from(step, fault))];
+    let mut ways = Vec::from(both(Kind::Device, Fault::Io));
+    if begins(&["write", "create", "lock", "set_len"]) {
+        ways.extend(both(Kind::Space, Fault::NoSpace));
+    }
+    if begins(&["write"]) {
+        let in_part: Vec<_> = ways.iter().map(|(kind, plan)| (*kind, plan.clone().transfer_first())).collect();
+        ways.extend(in_part);
+    }
+    if begins(&["read ", "write"]) {
+        ways.push((Kind::Harmless, FaultPlan::from(step, Fault::Short)));
+        ways.push((Kind::Harmless, FaultPlan::once(step, Fault::Interrupted)));
+    }
+    ways
+}
+
+/// A history over a disk, and what the disk holds at first.
+struct Scenario {
+    name: &'static str,
+    disk: SimStorage,
+    before: Vec<String>,
+    history: Vec<Act>,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+struct Tally {
+    runs: usize,
+    refused: usize,
+    poisoned: usize,
+    images: usize,
+}
+
+/// A run with a fault in it.
+struct Run<'s> {
+    scenario: &'s Scenario,
+    disk: SimStorage,
+    kind: Kind,
+    what: String,
+    state: Vec<String>,
+    tally: &'s mut Tally,
+}
+
+fn open(disk: &SimStorage) -> Result<Engine> {
+    still().open_in(&at(disk))
+}
+
+impl Scenario {
+    fn fail_everywhere(&self) -> Tally {
+        let measured = self.disk.crash(CrashPolicy::KeepAll);
+        let mut unused = Tally::default();
+        let calls = self.start(&measured, Kind::Harmless, "without fault".to_owned(), &mut unused).go();
+        let log: Vec<String> = measured.operation_log().into_iter().take(calls).collect();
+        let mut tally = Tally::default();
+        for (step, operation) in (0..).zip(&log) {
+            for (kind, plan) in ways(step, operation) {
+                let disk = self.disk.crash(CrashPolicy::KeepAll);
+                disk.set_plan(plan.clone());
+                tally.runs += 1;
+                self.start(&disk, kind, format!("{}: {operation}: {plan:?}", self.name), &mut tally).go();
+                assert!(disk.faults_struck() > 0, "{}: {operation}: {plan:?} did not strike", self.name);
+            }
+        }
+        println!("{}: {} calls, {tally:?}", self.name, log.len());
+        tally
+    }
+
+    fn start<'s>(&'s self, disk: &SimStorage, kind: Kind, what: String, tally: &'s mut Tally) -> Run<'s> {
+        Run { scenario: self, disk: disk.clone(), kind, what, state: self.before.clone(), tally }
+    }
+}
+
+impl Run<'_> {
+    /// Gives the number of calls that may fail.
+    fn go(mut self) -> usize {
+        let mut engine = self.opened();
+        for act in &self.scenario.history {
+            engine = self.act(engine, act);
+        }
+        if let Err(error) = engine.close() {
+            self.failed(&error);
+            self.look(&self.state.clone());
+            self.opened().close().unwrap();
+        }
+        let calls = usize::try_from(self.disk.operations()).unwrap();
+        self.disk.set_plan(FaultPlan::none());
+        let disk = self.disk.crash(CrashPolicy::DropAll);
+        let end = still().open_in(&at(&disk)).unwrap();
+        assert_eq!(names(&end), self.state, "{}", self.what);
+        drop(end);
+        read(&self.disk);
+        calls
+    }
+
+    /// Opens the engine; where the fault strikes there, again.
+    fn opened(&mut self) -> Engine {
+        // What it holds is looked at when the fault is over, for looking at it reads.
+        open(&self.disk).unwrap_or_else(|error| {
+            self.failed(&error);
+            self.look(&self.state.clone());
+            let engine = open(&self.disk).unwrap_or_else(|error| panic!("{}: then: {error}", self.what));
+            assert_eq!(names(&engine), self.state, "{}", self.what);
+            engine
+        })
+    }
+
+    /// Notes a failure: the fault is over.
+    fn failed(&mut self, error: &Error) {
+        assert!(self.kind != Kind::Harmless && self.disk.faults_struck() > 0, "{}: {error}", self.what);
+        assert!(!matches!(error, Error::Corrupt(_) | Error::InvalidArgument(_)), "{}: {error}", self.what);
+        self.disk.set_plan(FaultPlan::none());
+        self.tally.refused += 1;
+    }
+
+    /// What the disk holds if the power is lost now.
+    fn look(&mut self, next: &[String]) {
+        let told = Told { allowed: vec![self.state.clone(), next.to_vec()] };
+        for policy in [CrashPolicy::DropAll, CrashPolicy::KeepAll, CrashPolicy::Seeded(self.tally.images as u64)] {
+            self.tally.images += 1;
+            check(&self.disk.crash(policy), &told, &format!("{}, then {policy:?}", self.what));
+        }
+    }
+
+    fn act(&mut self, engine: Engine, act: &Act) -> Engine {
+        let next = names_after(&self.state, act);
+        let before = engine.snapshot();
+        if let Act::Reopen = act {
+            drop(before);
+            if let Err(error) = engine.close() {
+                self.failed(&error);
+                self.look(&next);
+            }
+            return self.opened();
+        }
+        let Err(error) = commit(&engine, act) else {
+            self.state = next;
+            return engine;
+        };
+        self.failed(&error);
+        assert_eq!(crate::keys(&before).len(), self.state.len(), "{}: the snapshot before", self.what);
+        verified(&before);
+        self.look(&next);
+        match engine.begin_write().map(drop) {
+            Ok(()) => {}
+            Err(Error::Poisoned(_)) if self.kind == Kind::Device => {
+                self.tally.poisoned += 1;
+                verified(&engine.snapshot());
+                assert!(matches!(engine.checkpoint(), Err(Error::Poisoned(_))));
+                drop((engine, before));
+                return self.reopened(act, next);
+            }
+            Err(other) => panic!("{}: {error}, then {other}", self.what),
+        }
+        assert_eq!(names(&engine), self.state, "{}: a commit that was refused", self.what);
+        self.again(&engine, act, next);
+        engine
+    }
+
+    /// Opening decides whether the commit counts; if not it is made again.
+    fn reopened(&mut self, act: &Act, next: Vec<String>) -> Engine {
+        let engine = open(&self.disk).unwrap_or_else(|error| panic!("{}: reopening: {error}", self.what));
+        let found = names(&engine);
+        verified(&engine.snapshot());
+        if found == next {
+            self.state = next;
+        } else {
+            assert_eq!(found, self.state, "{}", self.what);
+            self.again(&engine, act, next);
+        }
+        engine
+    }
+
+    fn again(&mut self, engine: &Engine, act: &Act, next: Vec<String>) {
+        commit(engine, act).unwrap_or_else(|error| panic!("{}: again: {error}", self.what));
+        self.state = next;
+        assert_eq!(names(engine), self.state, "{}", self.what);
+    }
+}
+
+fn first() -> Vec<String> {
+    vec!["NS_0\\FIRST".to_owned()]
+}
+
+#[test]
+fn every_call_fails_during_commits_and_checkpoints() {
+    let history = vec![
+        put("NS_0\\CD_A", 100, Journal),
+        // More than the room that the journal makes ahead.
+        put("NS_0\\CD_B", 300_000, Journal),
+        Act::Checkpoint,
+        put("NS_0\\CD_C", 9_000, Journal),
+        Act::Remove("NS_0\\CD_A".to_owned()),
+        put("NS_0\\CD_D", 500, Checkpoint),
+        Act::Reopen,
+        Act::Remove("NS_0\\CD_B".to_owned()),
+        put("NS_0\\CD_E", 100, Checkpoint),
+    ];
+    let scenario = Scenario { name: "commits", disk: disk(), before: first(), history };
+    let tally = scenario.fail_everywhere();
+    assert!(tally.runs > 500 && tally.refused > 300 && tally.poisoned > 50, "{tally:?}");
+}
+
+#[test]
+fn every_call_fails_during_compaction() {
+    let history = vec![
+        put("NS_0\\CD_A", 100, Journal),
+        put("NS_0\\CD_B", 40_000, Checkpoint),
+        put("NS_0\\CD_C", 9_000, Journal),
+        Act::Remove("NS_0\\CD_B".to_owned()),
+        Act::Compact,
+        put("NS_0\\CD_D", 500, Journal),
+    ];
+    let scenario = Scenario { name: "compaction", disk: disk(), before: first(), history };
+    let tally = scenario.fail_everywhere();
+    assert!(tally.runs > 500 && tally.refused > 300 && tally.poisoned > 50, "{tally:?}");
+}
+
+#[test]
+fn every_call_fails_during_replay() {
+    let disk = disk();
+    let engine = open(&disk).unwrap();
+    let (a, b) = (put("NS_0\\CD_A", 100, Journal), put("NS_0\\CD_B", 12_000, Journal));
+    commit(&engine, &a).unwrap();
+    commit(&engine, &b).unwrap();
+    let died = disk.crash(CrashPolicy::KeepAll);
+    drop(engine);
+    let before = names_after(&names_after(&first(), &a), &b);
+    let history = vec![put("NS_0\\CD_C", 100, Journal), Act::Reopen];
+    let tally = Scenario { name: "replay", disk: died, before, history }.fail_everywhere();
+    assert!(tally.runs > 150 && tally.refused > 80, "{tally:?}");
+}
+
+#[test]
+fn commits_that_wait_for_the_next_checkpoint_are_lost_together_and_only_then() {
+    // Those are acknowledged without being durable: what the engine shows is asserted, what a crash leaves is in `crashes`.
+    let disk = disk();
+    let engine = open(&disk).unwrap();
+    commit(&engine, &put("NS_0\\CD_A", 100, Later)).unwrap();
+    disk.set_plan(FaultPlan::from(disk.operations(), Fault::NoSpace));
+    assert!(engine.checkpoint().is_err());
+    commit(&engine, &put("NS_0\\CD_B", 100, Later)).unwrap();
+    let refused = commit(&engine, &put("NS_0\\CD_C", 100, Journal));
+    assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
+    disk.set_plan(FaultPlan::none());
+    commit(&engine, &put("NS_0\\CD_D", 100, Journal)).unwrap();
+    let expected = ["NS_0\\CD_A", "NS_0\\CD_B", "NS_0\\CD_D", "NS_0\\FIRST"];
+    assert_eq!(names(&engine), expected);
+    drop(engine);
+    assert_eq!(names(&open(&disk.crash(CrashPolicy::DropAll)).unwrap()), expected);
+}
