@@ -307,6 +307,7 @@ pub fn place_densely(section: &mut MappingSection) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::MAX_MAPPING_BYTES;
     use crate::storage::MemStorage;
 
     #[test]

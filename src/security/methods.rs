@@ -259,7 +259,7 @@ mod tests {
         let Dacl::List(list) = stored.dacl() else { panic!("there is a list") };
         assert_eq!(list.entries()[0], own);
         assert_eq!(list.entries()[1..], inheritance::inherited(&defaults::of_root())[..]);
-        assert_eq!(list.spare(), []);
+        assert!(list.spare().is_empty());
         let again = set_as(&Caller::local(USER).in_groups([Sid::ADMINISTRATORS]), &stored, &stored.to_bytes());
         assert_eq!(again.unwrap(), stored, "what was read can be set");
     }

@@ -179,7 +179,7 @@ proptest! {
                     }
                     engine.close().unwrap();
                     let file = OpenBackup::new().open_in(&directory.storage, "backup").unwrap();
-                    let options = RestoreOptions { existing: Existing::Replace, threads: ONE };
+                    let options = RestoreOptions { existing: Existing::Replace, threads: ONE, ..RestoreOptions::default() };
                     restore_in(&file, &directory, options, &Unobserved).unwrap();
                     model.clone_from(backup.as_ref().unwrap());
                     durable.clone_from(&model);
