@@ -10,6 +10,7 @@ mod heap;
 mod pager;
 pub mod repository;
 pub mod restore;
+pub mod service;
 pub mod storage;
 pub mod verify;
 

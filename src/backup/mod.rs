@@ -21,7 +21,7 @@ use std::path::PathBuf;
 pub use codec::Compression;
 pub use read::{Backup, BackupInfo, OpenBackup};
 pub use verify::BackupReport;
-pub use write::{BackupSummary, backup, backup_in};
+pub use write::{BackupSummary, backup, backup_in, backup_snapshot};
 
 /// Pages in a chunk: 256 KiB of pages.
 const CHUNK_PAGES: usize = 32;

@@ -78,11 +78,40 @@ pub fn backup_in(
     if options.scrub && options.forensic {
         return Err(Error::invalid("a forensic backup keeps everything; it cannot be scrubbed"));
     }
-    let snapshot = repository.snapshot();
     need_data(repository, options)?;
-    let base = open_base(storage, &snapshot, target.as_ref(), options)?;
+    write(&repository.snapshot(), Some(repository), storage, target.as_ref(), options, observer)
+}
+
+/// Backs up what a snapshot shows, of a repository that is being written meanwhile. The snapshot keeps the pages that it
+/// shows; the repository can grow by no more than those (`docs::pausing`).
+///
+/// # Errors
+/// As [`backup`]; [`Error::InvalidArgument`] for a forensic backup too: it takes files as they lie, which must be at rest.
+pub fn backup_snapshot(
+    snapshot: &Snapshot,
+    storage: &Arc<dyn Storage>,
+    target: impl AsRef<Path>,
+    options: &BackupOptions,
+    observer: &dyn Observer,
+) -> Result<BackupSummary> {
+    if options.forensic {
+        let text = "a forensic backup takes the files as they lie, and they change; pause the repository and back up its directory";
+        return Err(Error::invalid(text));
+    }
+    write(snapshot, None, storage, target.as_ref(), options, observer)
+}
+
+fn write(
+    snapshot: &Snapshot,
+    files: Option<&Repository>,
+    storage: &Arc<dyn Storage>,
+    target: &Path,
+    options: &BackupOptions,
+    observer: &dyn Observer,
+) -> Result<BackupSummary> {
+    let base = open_base(storage, snapshot, target, options)?;
     let threads = thread_count(options.threads);
-    let mut writer = Writer::begin(storage, target.as_ref(), &snapshot, base.as_ref(), options, threads)?;
+    let mut writer = Writer::begin(storage, target, snapshot, base.as_ref(), options, threads)?;
     let mut mapping = snapshot.mapping().clone();
     let scrub = if options.scrub { Some(Scrub::new(snapshot.image())?) } else { None };
     let packer = Packer {
@@ -94,11 +123,11 @@ pub fn backup_in(
         spare: Spare::default(),
     };
     let (summary, written) =
-        both(threads, || summarise(&snapshot), || writer.pages(&packer, threads, observer, &mut mapping));
+        both(threads, || summarise(snapshot), || writer.pages(&packer, threads, observer, &mut mapping));
     written?;
     writer.manifest.summary = summary?;
-    writer.mapping(&snapshot, &mapping)?;
-    if options.forensic {
+    writer.mapping(snapshot, &mapping)?;
+    if let Some(repository) = files.filter(|_| options.forensic) {
         writer.forensic(repository)?;
     }
     writer.finish(&mapping, base.as_ref())

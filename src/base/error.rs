@@ -85,6 +85,40 @@ pub enum Error {
     /// A write failed before, so that it is not known what the files hold.
     #[error("nothing more can be written until the repository is opened anew: {0}")]
     Poisoned(Box<str>),
+    /// The call comes at the wrong moment: a second pause, a resume without one, a restore while paused.
+    // HRESULT WBEM_E_INVALID_OPERATION
+    #[error("{0}")]
+    InvalidOperation(Box<str>),
+    /// A restore without force while clients are connected.
+    // HRESULT WBEM_E_BACKUP_RESTORE_WINMGMT_RUNNING
+    #[error("{count} connections are open; restore by force to break them, or wait until they are closed")]
+    ConnectionsActive {
+        /// How many.
+        count: usize,
+    },
+    /// A restore broke the connection.
+    // HRESULT RPC_E_DISCONNECTED
+    #[error("the connection was broken by a restore; connect again")]
+    Disconnected,
+    /// The repository was closed while the object lived.
+    // HRESULT WBEM_E_SHUTTING_DOWN
+    #[error("the repository is closed; open it again")]
+    Closed,
+    /// What was waited for did not come in time.
+    // HRESULT WBEM_E_TIMED_OUT
+    #[error("{what} did not come in time")]
+    Timeout {
+        /// What was waited for.
+        what: &'static str,
+    },
+    /// Another has the turn, and the caller did not want to wait.
+    // HRESULT WBEM_E_INVALID_OPERATION, as for `Locked`: no COM call asks without waiting
+    #[error("a transaction, a pause or a restore has the turn; wait for it, or try again")]
+    Busy,
+    /// The caller may not do this.
+    // HRESULT WBEM_E_ACCESS_DENIED
+    #[error("access denied: {0}")]
+    AccessDenied(Box<str>),
     /// A bound of the format or the engine would be passed.
     #[error("{what} would be {got}; at most {max} is possible")]
     Limit {
@@ -147,6 +181,8 @@ pub struct HResult(pub u32);
 impl HResult {
     /// `WBEM_E_FAILED`.
     pub const FAILED: HResult = HResult(0x8004_1001);
+    /// `WBEM_E_ACCESS_DENIED`.
+    pub const ACCESS_DENIED: HResult = HResult(0x8004_1003);
     /// `WBEM_E_INVALID_PARAMETER`.
     pub const INVALID_PARAMETER: HResult = HResult(0x8004_1008);
     /// `WBEM_E_CRITICAL_ERROR`.
@@ -157,10 +193,18 @@ impl HResult {
     pub const INVALID_OPERATION: HResult = HResult(0x8004_1016);
     /// `WBEM_E_CALL_CANCELLED`.
     pub const CALL_CANCELLED: HResult = HResult(0x8004_1032);
+    /// `WBEM_E_SHUTTING_DOWN`.
+    pub const SHUTTING_DOWN: HResult = HResult(0x8004_1033);
     /// `WBEM_E_OUT_OF_DISK_SPACE`.
     pub const OUT_OF_DISK_SPACE: HResult = HResult(0x8004_103B);
+    /// `WBEM_E_BACKUP_RESTORE_WINMGMT_RUNNING`.
+    pub const BACKUP_RESTORE_WINMGMT_RUNNING: HResult = HResult(0x8004_1060);
+    /// `WBEM_E_TIMED_OUT`.
+    pub const TIMED_OUT: HResult = HResult(0x8004_1069);
     /// `WBEM_E_DATABASE_VER_MISMATCH`.
     pub const DATABASE_VER_MISMATCH: HResult = HResult(0x8004_1078);
+    /// `RPC_E_DISCONNECTED`.
+    pub const DISCONNECTED: HResult = HResult(0x8001_0108);
 
     /// The code for an error of the operating system.
     fn from_io(error: &io::Error) -> Self {
@@ -247,7 +291,12 @@ impl Error {
             },
             Error::InvalidArgument(_) => HResult::INVALID_PARAMETER,
             Error::Unsupported(_) => HResult::NOT_SUPPORTED,
-            Error::Locked { .. } => HResult::INVALID_OPERATION,
+            Error::Locked { .. } | Error::InvalidOperation(_) | Error::Busy => HResult::INVALID_OPERATION,
+            Error::ConnectionsActive { .. } => HResult::BACKUP_RESTORE_WINMGMT_RUNNING,
+            Error::Disconnected => HResult::DISCONNECTED,
+            Error::Closed => HResult::SHUTTING_DOWN,
+            Error::Timeout { .. } => HResult::TIMED_OUT,
+            Error::AccessDenied(_) => HResult::ACCESS_DENIED,
             Error::Limit { .. } => HResult::FAILED,
             Error::Cancelled => HResult::CALL_CANCELLED,
         }
@@ -259,7 +308,15 @@ impl Error {
             Error::Io { .. } | Error::Unconfirmed { .. } | Error::Stranded { .. } | Error::Poisoned(_) => ExitCode::Io,
             Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => ExitCode::Corrupt,
             Error::InvalidArgument(_) | Error::Unsupported(_) | Error::Limit { .. } => ExitCode::Usage,
-            Error::Locked { .. } | Error::Cancelled => ExitCode::Busy,
+            Error::AccessDenied(_) => ExitCode::Io,
+            Error::Locked { .. }
+            | Error::Cancelled
+            | Error::InvalidOperation(_)
+            | Error::ConnectionsActive { .. }
+            | Error::Disconnected
+            | Error::Closed
+            | Error::Timeout { .. }
+            | Error::Busy => ExitCode::Busy,
         }
     }
 

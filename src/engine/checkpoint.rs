@@ -45,7 +45,7 @@ pub(super) struct OnDisk {
 
 /// Whether the repository is in use or closed in order: what the flag at the end of a mapping says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
+pub(super) enum Mark {
     Open,
     Closed,
 }
@@ -104,7 +104,7 @@ impl Shared {
     }
 
     /// Everything is in the generation that `image` shows: the journal is not needed any more.
-    fn begin_anew(&self, writer: &mut Writer, image: Image) -> Result<()> {
+    pub(super) fn begin_anew(&self, writer: &mut Writer, image: Image) -> Result<()> {
         writer.working.rebase(image.clone());
         writer.is_unlogged = false;
         writer.journal_since = None;
@@ -138,7 +138,7 @@ impl Shared {
 }
 
 /// W-12: whether the engine can go on after a failed checkpoint: no space was left for new pages, and nothing was lost.
-fn is_harmless(error: &Error) -> bool {
+pub(super) fn is_harmless(error: &Error) -> bool {
     matches!(error, Error::Io { action, source, .. } if source.kind() == ErrorKind::StorageFull && *action != "sync")
 }
 
@@ -156,12 +156,7 @@ impl OnDisk {
         let base = image.base().mapping();
         let transaction = base.transaction().wrapping_add(image.overlay().commits);
         let mapping = next.seal(objects, index, transaction, u32::from(mark == Mark::Closed));
-        let bytes = mapping.to_bytes();
-        next.publish(&bytes)?;
-        self.note(image, &mapping, &bytes, mark);
-        let source = Box::new(shared.files.open_data()?);
-        let image = Image::with_cache(mapping, self.current, source, shared.cache.clone());
-        self.bases.push(Arc::downgrade(image.base()));
+        let image = self.switch(shared, next, mapping, image, mark)?;
         for (space, placed) in [(Space::Objects, in_objects), (Space::Index, in_index)] {
             for Placed { page, bytes, .. } in placed {
                 let entry = image.mapping().section(space).entry(page);
@@ -170,6 +165,31 @@ impl OnDisk {
                 }
             }
         }
+        Ok(image)
+    }
+
+    /// Commits the generation that follows the one of `old`; its pages are written.
+    pub(super) fn switch(
+        &mut self,
+        shared: &Shared,
+        next: NextGeneration,
+        mapping: Mapping,
+        old: &Image,
+        mark: Mark,
+    ) -> Result<Image> {
+        // First, so that behind the switch nothing is left that can fail.
+        let source = match shared.files.open_data() {
+            Ok(source) => Box::new(source),
+            Err(error) => {
+                next.abort();
+                return Err(error);
+            }
+        };
+        let bytes = mapping.to_bytes();
+        next.publish(&bytes)?;
+        self.note(old, &mapping, &bytes, mark);
+        let image = Image::with_cache(mapping, self.current, source, shared.cache.clone());
+        self.bases.push(Arc::downgrade(image.base()));
         Ok(image)
     }
 
@@ -205,7 +225,7 @@ impl OnDisk {
     }
 
     /// Pages at the end of the free list that were released too recently to be taken for a generation.
-    fn held(&self, space: Space, generation: u32) -> usize {
+    pub(super) fn held(&self, space: Space, generation: u32) -> usize {
         let [objects, index] = &self.released;
         let released = if space == Space::Objects { objects } else { index };
         let recent = released.iter().filter(|(released_in, _)| generation < released_in.saturating_add(REUSE_LAG));

@@ -6,6 +6,7 @@ mod info;
 mod keys;
 mod output;
 mod page;
+mod pause;
 mod progress;
 mod restore;
 mod source;
@@ -47,6 +48,7 @@ enum Verb {
     Restore(restore::Arguments),
     Keys(keys::Arguments),
     Page(page::Arguments),
+    Pause(pause::Arguments),
 }
 
 impl Verb {
@@ -59,6 +61,7 @@ impl Verb {
             Verb::Restore(arguments) => arguments.run(),
             Verb::Keys(arguments) => arguments.run(),
             Verb::Page(arguments) => arguments.run(),
+            Verb::Pause(arguments) => arguments.run(),
         }
     }
 }

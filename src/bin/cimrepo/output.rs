@@ -18,6 +18,8 @@ pub enum Failure {
     Output(io::Error),
     /// What was to be shown did not come out as it must.
     Mismatch(String),
+    /// A command that was run, or was to be run, came to no good end.
+    Command(String, Outcome),
 }
 
 impl From<cimrepo::Error> for Failure {
@@ -55,6 +57,10 @@ impl Failure {
             Failure::Mismatch(text) => {
                 eprintln!("cimrepo: {text}");
                 Outcome::Bug
+            }
+            Failure::Command(text, outcome) => {
+                eprintln!("cimrepo: {text}");
+                outcome
             }
         }
     }
