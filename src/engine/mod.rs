@@ -216,6 +216,11 @@ impl Engine {
         Ok(Transaction::begin(self.shared.clone(), writer, pass))
     }
 
+    /// Fails when nothing can be written any more.
+    pub(crate) fn need_writable(&self) -> Result<()> {
+        self.shared.check()
+    }
+
     /// Where writers wait for their turn.
     pub(crate) fn gate(&self) -> &Gate {
         &self.shared.gate

@@ -97,7 +97,8 @@ impl BackupRestore {
     /// # Errors
     /// [`Error::AccessDenied`]; [`Error::InvalidArgument`] for flags and an empty path; [`Error::InvalidOperation`] while anyone has
     /// paused or restores; [`Error::Backup`] for a file that is no backup, of an unknown version, or damaged;
-    /// [`Error::Unsupported`] for a backup of dialect 2.1; [`Error::ConnectionsActive`]. All these have no effect.
+    /// [`Error::Unsupported`] for a backup of dialect 2.1; [`Error::Poisoned`] after a write that failed;
+    /// [`Error::ConnectionsActive`]. All these have no effect.
     ///
     /// Connections may be broken already when it fails with [`Error::Timeout`], [`Error::Io`] or [`Error::Cancelled`]: the
     /// repository has its old content then, and new connections work. [`Error::Unconfirmed`]: the new content is in place, the last
@@ -125,6 +126,7 @@ impl BackupRestore {
         let backup = self.open_backup(file.as_ref(), options)?;
         let how = RestoreOptions { existing: Existing::Replace, threads: options.threads };
         live::check(&backup, how, observer)?;
+        self.core.engine()?.need_writable()?;
         // Everything is checked: from here on there are effects.
         restoring.switch(force, Wait::at_most(options.limit), |broken| self.core.cut(broken))?;
         let engine = self.core.engine()?;

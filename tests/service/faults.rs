@@ -236,3 +236,22 @@ fn a_backup_that_fails_at_any_step_leaves_the_older_one_and_the_repository() {
         });
     }
 }
+
+#[test]
+fn an_engine_that_can_write_no_more_disconnects_no_one() {
+    let disk = start();
+    let service = open(&disk);
+    let connection = service.connect().unwrap();
+    let object = service.backup_restore();
+    disk.set_plan(FaultPlan::once(disk.operations(), Fault::Io));
+    object.pause().unwrap_err();
+    disk.set_plan(FaultPlan::none());
+    assert!(matches!(put(&connection, "ON", 10), Err(Error::Poisoned(_))));
+    assert!(matches!(object.pause(), Err(Error::Poisoned(_))));
+    assert!(matches!(object.restore(BACKUP, FORCE), Err(Error::Poisoned(_))));
+    assert!(!connection.is_broken());
+    assert!(connection.find(b"NS_0\\OLD").unwrap().is_some());
+    // What can be read can be backed up, elsewhere if need be.
+    object.backup("/rescue", NONE).unwrap();
+    assert_eq!(service.activity().paused_by, None);
+}

@@ -241,6 +241,13 @@ impl World {
                 self.set_writer(writer, Writer::Idle);
                 Some(Ok(()))
             }
+            // One that has no turn cannot give one back.
+            (Event::Leave(writer), Writer::Idle | Writer::Waiting) => {
+                let before = self.state.clone();
+                self.state.leave(ticket(Who::Writer(writer)));
+                assert_eq!(self.state, before);
+                Some(Ok(()))
+            }
             (Event::Timeout(who @ Who::Writer(writer)), Writer::Waiting) => {
                 assert_eq!(self.state.withdraw(ticket(who)), Standing::Removed);
                 self.line.retain(|waiting| *waiting != who);
@@ -280,6 +287,10 @@ impl World {
         match event {
             Event::Tick(ticks) => {
                 self.state.tick(Duration::from_secs(ticks));
+                // A clock that goes back stands still.
+                let now = self.state.clone();
+                self.state.tick(Duration::ZERO);
+                assert_eq!(self.state, now);
                 for owner in &mut self.owners {
                     if let Owner::Paused(left) = *owner {
                         *owner = if left <= ticks { Owner::Idle } else { Owner::Paused(left - ticks) };
@@ -495,6 +506,10 @@ impl World {
         }
         for number in 0..LINKS {
             assert_eq!(state.is_open(link(number)), self.link(number) == Link::Open, "{self:?}");
+        }
+        for (writer, told) in self.writers.iter().enumerate() {
+            let is_broken = link_of(writer).is_some_and(|number| self.link(number) == Link::Broken);
+            assert!(*told != Writer::Waiting || !is_broken, "waits on a broken connection in {self:?}");
         }
         if self.is_switching() || self.is_closed {
             assert!(!self.links.contains(&Link::Open), "a client is connected in {self:?}");
