@@ -140,7 +140,7 @@ impl BackupRestore {
 
     /// Pauses: brings everything to the files, and lets no one write until it is resumed, this object is dropped, or the lease has
     /// run out. Waits for the transaction that runs and those that asked before; while another object has paused, until that
-    /// has ended. The lease begins when this returns.
+    /// has ended. A thread that has a transaction itself waits for ever. The lease begins when this returns.
     ///
     /// # Errors
     /// [`Error::AccessDenied`]; [`Error::InvalidOperation`] when this object has paused already, which leaves that pause as it is, and

@@ -32,7 +32,7 @@ pub struct Connection {
 pub(super) struct Link {
     pub(super) core: Arc<Core>,
     pub(super) id: ConnectionId,
-    caller: Arc<dyn Caller>,
+    pub(super) caller: Arc<dyn Caller>,
     is_broken: AtomicBool,
     /// The transaction that runs on it, if one does.
     running: Mutex<Weak<Slot>>,

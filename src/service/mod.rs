@@ -163,6 +163,13 @@ impl Service {
         Ok(self.core.engine()?.snapshot())
     }
 
+    /// Whose connections are not gone, in the order in which they were made: whom a restore without force waits for. Broken ones
+    /// that their clients still hold are left out.
+    pub fn clients(&self) -> Vec<Arc<dyn Caller>> {
+        let links: Vec<Arc<Link>> = self.core.links.lock().values().filter_map(Weak::upgrade).collect();
+        links.iter().filter(|link| link.check().is_ok()).map(|link| link.caller.clone()).collect()
+    }
+
     /// What goes on: who has paused, for how long yet, whether backups, restores and transactions run.
     pub fn activity(&self) -> Activity {
         self.core.gate.activity()

@@ -51,5 +51,11 @@ fn a_caller_without_the_right_is_refused_before_any_effect() {
     drop(pauser);
     let named = service.connect_as(Arc::new(AllBut(Operation::Backup)), None).unwrap();
     assert_eq!(named.caller().name(), "someone");
+    let clients = || service.clients().iter().map(|client| client.name().to_owned()).collect::<Vec<_>>();
+    assert_eq!(clients(), ["this process", "someone"]);
+    drop(connection);
+    assert_eq!(clients(), ["someone"]);
     put(&named, "M", 10).unwrap();
+    service.backup_restore().restore("/b", FORCE).unwrap();
+    assert!(named.is_broken() && clients().is_empty());
 }

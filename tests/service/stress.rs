@@ -148,6 +148,10 @@ impl Field {
             std::fs::create_dir(&target).unwrap();
             for entry in std::fs::read_dir(self.at("Repository")).unwrap() {
                 let entry = entry.unwrap();
+                // Windows lets no one read it while it is locked, and it means nothing in a copy.
+                if entry.file_name() == "cimrepo.lock" {
+                    continue;
+                }
                 std::fs::copy(entry.path(), target.join(entry.file_name())).unwrap();
             }
             object.resume().unwrap();
