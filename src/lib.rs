@@ -11,6 +11,7 @@ mod pager;
 pub mod repository;
 pub mod restore;
 pub mod security;
+pub mod service;
 pub mod storage;
 pub mod verify;
 

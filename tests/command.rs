@@ -365,3 +365,48 @@ fn help_says_what_how_and_what_for() {
     assert!(text.contains("Exit codes"));
     assert!(run(&[&"--version"], 0).starts_with("cimrepo 0.1.0"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_command_runs_while_the_repository_is_paused() {
+    let place = Place::new();
+    let copy = place.at("copy");
+    let text = run(&[&"pause", &place.repo, &"--", &"cp", &"-a", &place.repo, &copy], 0);
+    assert_eq!(text, "");
+    run(&[&"verify", &copy], 0);
+    // Meanwhile no one else gets the lock, and is told who has it.
+    let nested =
+        cimrepo(&[&"pause", &place.repo, &"--", &env!("CARGO_BIN_EXE_cimrepo"), &"pause", &place.repo, &"--", &"true"]);
+    assert_eq!(nested.status.code(), Some(1), "the inner one failed");
+    let err = String::from_utf8_lossy(&nested.stderr);
+    assert!(err.contains("is locked by process ") && err.contains("exit status: 5"), "{err}");
+    assert!(run(&[&"pause", &place.repo, &"--", &"false"], 1).contains("the pause held"));
+    assert!(run(&[&"pause", &place.repo, &"--", &"/no such program"], 3).contains("cannot run"));
+    run(&[&"pause", &place.repo], 2);
+    run(&[&"pause", &place.at("nothing"), &"--", &"true"], 3);
+    let expired = run(&[&"pause", &place.repo, &"--lease", &"0", &"--", &"sleep", &"0.3"], 5);
+    assert!(expired.contains("not to be trusted"), "{expired}");
+    let rows = rows(&[&"pause", &place.repo, &"--json", &"--", &"true"], 0);
+    assert_eq!((rows[0]["held"].clone(), rows[0]["status"].clone()), (Value::Bool(true), 0.into()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_pause_leaves_nothing_locked() {
+    let place = Place::new();
+    for _ in 0..5 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cimrepo"));
+        let inner = ["--", "sh", "-c", "echo paused; cat"].map(std::ffi::OsStr::new);
+        command.arg("pause").arg(&place.repo).args(inner);
+        // It lasts until its input ends, which is when it is dropped here.
+        let mut paused = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = [0; 7];
+        std::io::Read::read_exact(paused.stdout.as_mut().unwrap(), &mut said).unwrap();
+        assert_eq!(&said, b"paused\n");
+        assert!(run(&[&"pause", &place.repo, &"--", &"true"], 5).contains("is locked by process "));
+        paused.kill().unwrap();
+        paused.wait().unwrap();
+        run(&[&"pause", &place.repo, &"--", &"true"], 0);
+        run(&[&"verify", &place.repo], 0);
+    }
+}

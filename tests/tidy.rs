@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of `src`, from the ground up. A folder imports only from itself and from those before it.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "base",
     "format",
     "storage",
@@ -19,6 +19,7 @@ const LAYERS: [&str; 12] = [
     "engine",
     "backup",
     "restore",
+    "service",
 ];
 
 /// Neighbours that stand side by side: neither imports the other.

@@ -23,7 +23,7 @@ pub use codec::Compression;
 pub(crate) use exact::{DataLayout, ExactFiles};
 pub use read::{Backup, BackupInfo, OpenBackup};
 pub use verify::BackupReport;
-pub use write::{BackupSummary, Damage, backup, backup_in};
+pub use write::{BackupSummary, Damage, backup, backup_in, backup_snapshot};
 
 /// Pages in a chunk: 256 KiB of pages.
 const CHUNK_PAGES: usize = 32;

@@ -105,11 +105,40 @@ pub fn backup_in(
     if options.scrub && options.forensic {
         return Err(Error::invalid("a forensic backup keeps everything; it cannot be scrubbed"));
     }
-    let snapshot = repository.snapshot();
     need_data(repository, options)?;
     need_current(repository, options)?;
+    write(&repository.snapshot(), Some(repository), storage, target.as_ref(), options, observer)
+}
+
+/// Backs up what a snapshot shows, of a repository that is being written meanwhile. The snapshot keeps the pages that it
+/// shows; the repository can grow by no more than those (`docs::pausing`).
+///
+/// # Errors
+/// As [`backup`]; [`Error::InvalidArgument`] for a forensic backup too: it takes files as they lie, which must be at rest.
+pub fn backup_snapshot(
+    snapshot: &Snapshot,
+    storage: &Arc<dyn Storage>,
+    target: impl AsRef<Path>,
+    options: &BackupOptions,
+    observer: &dyn Observer,
+) -> Result<BackupSummary> {
+    if options.forensic {
+        let text = "a forensic backup takes the files as they lie, and they change; pause the repository and back up its directory";
+        return Err(Error::invalid(text));
+    }
+    write(snapshot, None, storage, target.as_ref(), options, observer)
+}
+
+fn write(
+    snapshot: &Snapshot,
+    files: Option<&Repository>,
+    storage: &Arc<dyn Storage>,
+    target: &Path,
+    options: &BackupOptions,
+    observer: &dyn Observer,
+) -> Result<BackupSummary> {
     let threads = thread_count(options.threads);
-    let base = open_base(storage, &snapshot, target.as_ref(), options, threads)?;
+    let base = open_base(storage, snapshot, target, options, threads)?;
     let mut mapping = snapshot.mapping().clone();
     let scrub = if options.scrub { Some(Scrub::new(snapshot.image())?) } else { None };
     let packer = Packer {
@@ -121,28 +150,33 @@ pub fn backup_in(
         spare: Spare::default(),
     };
     let jobs = packer.jobs();
-    let data = if options.forensic { Some(repository.files().open_data()?) } else { None };
-    let free = data.as_ref().map_or(0, |data| free_count(&snapshot, data));
+    let data = match files.filter(|_| options.forensic) {
+        Some(repository) => Some(repository.files().open_data()?),
+        None => None,
+    };
+    let free = data.as_ref().map_or(0, |data| free_count(snapshot, data));
     let total = jobs.iter().map(|job| job.pages.len() as u64).sum::<u64>() + free;
     need_room(total)?;
     let monitor = Monitor::new(observer, Phase::Backup, total);
     monitor.check()?;
-    let mut writer = Writer::begin(storage, target.as_ref(), &snapshot, base.as_ref(), options, threads)?;
-    let look = || Ok::<_, Error>((summarise(&snapshot)?, judge(&snapshot, threads, &monitor)?));
+    let mut writer = Writer::begin(storage, target, snapshot, base.as_ref(), options, threads)?;
+    let look = || Ok::<_, Error>((summarise(snapshot)?, judge(snapshot, threads, &monitor)?));
     let (looked, written) = both(threads, look, || writer.pages(&packer, &jobs, threads, &monitor, &mut mapping));
     written?;
     let (summary, report) = looked?;
     if !options.forensic {
-        need_consistent(repository, &report)?;
+        need_consistent(files.map_or(Path::new("the repository"), |files| &files.files().directory.path), &report)?;
     }
     writer.manifest.summary = summary;
-    writer.mapping(&snapshot, &mapping)?;
-    if let Some(data) = &data {
-        writer.same_places(&snapshot);
-        writer.forensic(repository, data, &monitor)?;
+    writer.mapping(snapshot, &mapping)?;
+    if let Some(repository) = files {
+        if let Some(data) = &data {
+            writer.same_places(snapshot);
+            writer.forensic(repository, data, &monitor)?;
+        }
+        // Before an older backup gives way to one of pages that another process wrote over.
+        repository.ensure_unchanged()?;
     }
-    // Before an older backup gives way to one of pages that another process wrote over.
-    repository.ensure_unchanged()?;
     let damage = Damage::of(report);
     Ok(BackupSummary { damage, ..writer.finish(&mapping, base.as_ref())? })
 }
@@ -158,10 +192,10 @@ fn judge(snapshot: &Snapshot, threads: usize, monitor: &Monitor<'_>) -> Result<G
 }
 
 /// A backup that no restore would take, and that may take the place of an older one that does, is none.
-fn need_consistent(repository: &Repository, report: &GenerationReport) -> Result<()> {
+fn need_consistent(path: &Path, report: &GenerationReport) -> Result<()> {
     let Some(reason) = first_reason(report) else { return Ok(()) };
     let reason = format!("{reason}; no restore would take a backup of it. A forensic backup takes what is there");
-    Err(Error::NotARepository { path: repository.files().directory.path.as_path().into(), reason: reason.into() })
+    Err(Error::NotARepository { path: path.into(), reason: reason.into() })
 }
 
 fn first_reason(report: &GenerationReport) -> Option<String> {

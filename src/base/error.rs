@@ -112,6 +112,36 @@ pub enum Error {
     /// A write failed before, so that it is not known what the files hold.
     #[error("nothing more can be written until the repository is opened anew: {0}")]
     Poisoned(Box<str>),
+    /// The call comes at the wrong moment: a second pause, a resume without one, a restore while paused.
+    // HRESULT WBEM_E_INVALID_OPERATION
+    #[error("{0}")]
+    InvalidOperation(Box<str>),
+    /// A restore without force while clients are connected.
+    // HRESULT WBEM_E_BACKUP_RESTORE_WINMGMT_RUNNING
+    #[error("{count} connections are open; restore by force to break them, or wait until they are closed")]
+    ConnectionsActive {
+        /// How many.
+        count: usize,
+    },
+    /// A restore broke the connection.
+    // HRESULT RPC_E_DISCONNECTED
+    #[error("the connection was broken by a restore; connect again")]
+    Disconnected,
+    /// The repository was closed while the object lived.
+    // HRESULT WBEM_E_SHUTTING_DOWN
+    #[error("the repository is closed; open it again")]
+    Closed,
+    /// What was waited for did not come in time.
+    // HRESULT WBEM_E_TIMED_OUT
+    #[error("{what} did not come in time")]
+    Timeout {
+        /// What was waited for.
+        what: &'static str,
+    },
+    /// Another has the turn, and the caller did not want to wait.
+    // HRESULT WBEM_E_INVALID_OPERATION, as for `Locked`: no COM call asks without waiting
+    #[error("a transaction, a pause or a restore has the turn; wait for it, or try again")]
+    Busy,
     /// A bound of the format or the engine would be passed.
     #[error("{what} would be {got}; at most {max} is possible")]
     Limit {
@@ -308,7 +338,13 @@ impl Error {
             Error::EncryptionRequired { .. } => HResult::ENCRYPTED_CONNECTION_REQUIRED,
             Error::InvalidObject(_) => HResult::INVALID_OBJECT,
             Error::Unsupported(_) => HResult::NOT_SUPPORTED,
-            Error::Locked { .. } | Error::Overtaken { .. } => HResult::INVALID_OPERATION,
+            Error::Locked { .. } | Error::Overtaken { .. } | Error::InvalidOperation(_) | Error::Busy => {
+                HResult::INVALID_OPERATION
+            }
+            Error::ConnectionsActive { .. } => HResult::BACKUP_RESTORE_WINMGMT_RUNNING,
+            Error::Disconnected => HResult::DISCONNECTED,
+            Error::Closed => HResult::SHUTTING_DOWN,
+            Error::Timeout { .. } => HResult::TIMED_OUT,
             Error::Limit { .. } => HResult::FAILED,
             Error::Cancelled => HResult::CALL_CANCELLED,
         }
@@ -323,7 +359,15 @@ impl Error {
             Error::InvalidArgument(_) | Error::InvalidObject(_) | Error::Unsupported(_) | Error::Limit { .. } => {
                 ExitCode::Usage
             }
-            Error::Locked { .. } | Error::Overtaken { .. } | Error::Cancelled => ExitCode::Busy,
+            Error::Locked { .. }
+            | Error::Overtaken { .. }
+            | Error::Cancelled
+            | Error::InvalidOperation(_)
+            | Error::ConnectionsActive { .. }
+            | Error::Disconnected
+            | Error::Closed
+            | Error::Timeout { .. }
+            | Error::Busy => ExitCode::Busy,
         }
     }
 

@@ -12,6 +12,12 @@ pub mod backup {}
 #[doc = include_str!("journal.md")]
 pub mod journal {}
 
+#[doc = include_str!("pausing.md")]
+pub mod pausing {}
+
+#[doc = include_str!("contract_a.md")]
+pub mod contract_a {}
+
 #[doc = include_str!("invariants.md")]
 pub mod invariants {}
 

@@ -148,7 +148,7 @@ impl Shared {
 
 /// W-12: whether the engine can go on after this error: it met damage or a limit, or was stopped, before anything was written
 /// that counts; or no space was left for that, and nothing was lost.
-fn is_harmless(error: &Error) -> bool {
+pub(super) fn is_harmless(error: &Error) -> bool {
     match error {
         Error::Io { action, source, .. } => {
             *action == "read" || source.kind() == ErrorKind::StorageFull && *action != "sync"
@@ -241,11 +241,18 @@ impl OnDisk {
         mapping: Mapping,
         old: &Mapping,
     ) -> Result<Image> {
+        // First, so that behind the switch nothing is left that can fail.
+        let source = match shared.files.open_data() {
+            Ok(source) => Box::new(source),
+            Err(error) => {
+                next.abort();
+                return Err(error);
+            }
+        };
         let bytes = mapping.to_bytes();
         let role = FileRole::Mapping(Mapping::slot_of(mapping.generation()));
         next.publish(&bytes).inspect_err(|_| self.doubt(role))?;
         self.note(old, &mapping, &bytes);
-        let source = Box::new(shared.files.open_data()?);
         let image = Image::with_cache(mapping, self.current, source, shared.cache.clone());
         self.bases.push(Arc::downgrade(image.base()));
         Ok(image)

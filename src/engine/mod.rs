@@ -11,6 +11,7 @@ mod compact;
 mod group_commit;
 mod journaling;
 mod recovery;
+mod replace;
 mod rewrite;
 mod transaction;
 
@@ -29,6 +30,8 @@ use crate::pager::image::{DEFAULT_CACHE_PAGES, Image, PageCache};
 use crate::pager::journal::Journal;
 use crate::pager::working::Working;
 use crate::repository::Snapshot;
+use crate::repository::gate::state::ConnectionId;
+use crate::repository::gate::{Gate, Wait};
 use crate::repository::lock::WriterLock;
 use crate::storage::Directory;
 
@@ -36,6 +39,7 @@ use background::Background;
 use checkpoint::OnDisk;
 pub use compact::{CompactSummary, SpaceSize};
 use group_commit::GroupCommit;
+pub(crate) use replace::Replacing;
 pub use transaction::{Savepoint, Transaction};
 
 /// When a commit counts as done.
@@ -159,13 +163,14 @@ pub struct Engine {
 
 /// What transactions, checkpoints and the background thread share.
 ///
-/// Locks are taken in this order: `writer`, `on_disk`, the group commit's, `published`.
+/// The turn at the gate is taken before all locks. Locks are taken in this order: `writer`, `on_disk`, the group commit's, `published`.
 #[derive(Debug)]
 struct Shared {
     files: RepositoryFiles,
     options: EngineOptions,
     cache: Arc<PageCache>,
-    writer: Mutex<Writer>,
+    gate: Gate,
+    writer: Arc<Mutex<Writer>>,
     on_disk: Mutex<OnDisk>,
     group: GroupCommit,
     published: RwLock<Arc<Image>>,
@@ -205,13 +210,56 @@ impl Engine {
         Snapshot::new(self.shared.published.read().clone())
     }
 
-    /// Begins a transaction; waits until no other runs.
+    /// Begins a transaction; waits until no other runs and no pause is in force. Who asks first comes first.
     ///
     /// # Errors
     /// [`Error::Poisoned`] after a write that failed.
     pub fn begin_write(&self) -> Result<Transaction<'_>> {
+        self.begin(None, Wait::ForEver)
+    }
+
+    /// As [`begin_write`](Self::begin_write), but waits at most so long.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when the turn did not come; [`Error::Poisoned`] after a write that failed.
+    pub fn begin_write_within(&self, limit: Duration) -> Result<Transaction<'_>> {
+        self.begin(None, Wait::at_most(Some(limit)))
+    }
+
+    /// As [`begin_write`](Self::begin_write), but does not wait.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when another has the turn; [`Error::Poisoned`] after a write that failed.
+    pub fn try_begin_write(&self) -> Result<Transaction<'_>> {
+        self.begin(None, Wait::No)
+    }
+
+    /// Begins a transaction that does not borrow the engine. It has to be gone before the engine is closed.
+    pub(crate) fn begin(&self, connection: Option<ConnectionId>, wait: Wait) -> Result<Transaction<'static>> {
         self.shared.check()?;
-        Ok(Transaction::begin(&self.shared, self.shared.writer.lock()))
+        let pass = self.shared.gate.enter(connection, wait)?;
+        self.shared.check()?;
+        let writer = match wait {
+            Wait::Until(moment) => self.shared.writer.try_lock_arc_until(moment),
+            Wait::No => self.shared.writer.try_lock_arc(),
+            Wait::ForEver => Some(self.shared.writer.lock_arc()),
+        };
+        // A checkpoint has it.
+        let writer = writer.ok_or(match wait {
+            Wait::No => Error::Busy,
+            _ => Error::Timeout { what: "the end of a checkpoint" },
+        })?;
+        Ok(Transaction::begin(self.shared.clone(), writer, pass))
+    }
+
+    /// Fails when nothing can be written any more.
+    pub(crate) fn need_writable(&self) -> Result<()> {
+        self.shared.check()
+    }
+
+    /// Where writers wait for their turn.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.shared.gate
     }
 
     /// Writes all commits into the repository itself; does nothing when it has them. Waits until no transaction runs.
@@ -258,6 +306,7 @@ impl Engine {
     }
 
     fn shut_down(&mut self) -> Result<()> {
+        self.shared.gate.close();
         drop(self.background.take());
         self.shared.close()
     }

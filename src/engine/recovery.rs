@@ -21,6 +21,7 @@ use crate::pager::journal::{self, Journal, JournalScan};
 use crate::pager::recover::{Choice, Chosen, choose};
 use crate::pager::working::Working;
 use crate::repository::Snapshot;
+use crate::repository::gate::Gate;
 use crate::repository::lock::WriterLock;
 use crate::storage::Directory;
 use crate::verify::{VerifyOptions, verify_snapshot};
@@ -75,7 +76,8 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
         files,
         options,
         cache,
-        writer: Mutex::new(writer),
+        gate: Gate::default(),
+        writer: Arc::new(Mutex::new(writer)),
         on_disk: Mutex::new(on_disk),
         group: GroupCommit::default(),
         published: RwLock::new(published),

@@ -1,9 +1,11 @@
 //! A write transaction.
 
 use std::collections::HashSet;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use parking_lot::MutexGuard;
+use parking_lot::{ArcMutexGuard, RawMutex};
 
 use crate::base::error::{Error, Result};
 use crate::base::limits::check_mapping_size;
@@ -15,8 +17,9 @@ use crate::format::key::{self, Key};
 use crate::heap::edit::HeapEditor;
 use crate::heap::record;
 use crate::pager::working::Mark;
+use crate::repository::gate::Pass;
 
-use super::{Durability, Shared, Writer};
+use super::{Durability, Engine, Shared, Writer};
 
 /// Bytes of a section of a mapping without its tables, of an entry, and of a free page.
 const SECTION_BYTES: u64 = 36;
@@ -27,10 +30,12 @@ const FREE_BYTES: u64 = 4;
 ///
 /// Records and keys are those of the format: a key may end in `.page.id.size`, the reference of the record that it names, and
 /// every record is named by one key at least. What a record means is not looked at.
-#[derive(Debug)]
 pub struct Transaction<'e> {
-    shared: &'e Shared,
-    writer: MutexGuard<'e, Writer>,
+    shared: Arc<Shared>,
+    writer: ArcMutexGuard<RawMutex, Writer>,
+    /// Given back behind the lock.
+    _pass: Pass,
+    _engine: PhantomData<&'e Engine>,
     begin: Savepoint,
     operations: CommitBuilder,
     durability: Durability,
@@ -39,6 +44,12 @@ pub struct Transaction<'e> {
     is_done: bool,
     /// A change failed half-way: only giving up is left.
     is_broken: bool,
+}
+
+impl fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").field("durability", &self.durability).finish_non_exhaustive()
+    }
 }
 
 /// A moment in a transaction to which it can go back.
@@ -50,16 +61,19 @@ pub struct Savepoint {
     unnamed: HashSet<RecordRef>,
 }
 
-impl<'e> Transaction<'e> {
-    pub(super) fn begin(shared: &'e Shared, writer: MutexGuard<'e, Writer>) -> Self {
+impl Transaction<'_> {
+    pub(super) fn begin(shared: Arc<Shared>, writer: ArcMutexGuard<RawMutex, Writer>, pass: Pass) -> Self {
         let heap = writer.heap.as_ref().map_or(0, HeapEditor::mark);
         let begin = Savepoint { mark: writer.working.mark(), heap, operations: 0, unnamed: HashSet::new() };
+        let durability = shared.options.durability;
         Self {
             shared,
             writer,
+            _pass: pass,
+            _engine: PhantomData,
             begin,
             operations: CommitBuilder::new(),
-            durability: shared.options.durability,
+            durability,
             unnamed: HashSet::new(),
             is_done: false,
             is_broken: false,
@@ -207,7 +221,7 @@ impl<'e> Transaction<'e> {
             }
             // W-11, or what the caller asks for.
             Durability::Journal | Durability::Checkpoint => {
-                let shared = self.shared;
+                let shared = self.shared.clone();
                 shared.commit_by_checkpoint(&mut self.writer)?;
                 self.is_done = true;
                 Ok(())
@@ -242,7 +256,7 @@ impl<'e> Transaction<'e> {
     }
 
     fn commit_to_journal(mut self) -> Result<()> {
-        let shared = self.shared;
+        let shared = self.shared.clone();
         let number = self.writer.next_commit;
         let file = shared.append(&mut self.writer, &mut self.operations, number)?;
         let image = self.finish();

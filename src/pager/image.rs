@@ -116,6 +116,11 @@ impl Image {
         &self.base
     }
 
+    /// The generation alone, without what was committed since.
+    pub fn on_disk(&self) -> Self {
+        Self { base: self.base.clone(), overlay: Overlay::default(), merged: OnceLock::new() }
+    }
+
     /// What was committed since the generation.
     pub const fn overlay(&self) -> &Overlay {
         &self.overlay

@@ -7,6 +7,7 @@
 //! | a damaged one, one of dialect 2.1, one whose files have other names too | a new directory is filled beside it | the old directory is renamed to `<name>.001` … `.009`, the new one to `<name>` (W-7) |
 
 mod fresh;
+pub(crate) mod live;
 mod next;
 mod target;
 

@@ -6,7 +6,7 @@ use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::ordered;
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::format::Dialect;
-use crate::format::mapping::{MappingEntry, MappingSection};
+use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
 use crate::pager::commit::{FreePages, NextGeneration, next_number, next_section, unmapped_entry};
 use crate::pager::generation::{Generation, read_all};
 use crate::pager::image::Image;
@@ -55,7 +55,16 @@ pub(crate) fn over(
     let (on_disk, _) = read_all(current.files(), &current.files().open_data()?)?;
     let next = NextGeneration::begin(current.files().clone(), &on_disk, current.snapshot().image().mapping_role())?;
     let (old, new) = (current.snapshot(), backup.snapshot());
-    let restore = Restore { old: old.image(), new: new.image(), on_disk: &on_disk, next: &next, threads, observer };
+    let restore = Restore {
+        old: old.image(),
+        new: new.image(),
+        on_disk: &on_disk,
+        pinned: &[],
+        held: [&[]; 2],
+        next: &next,
+        threads,
+        observer,
+    };
     let written = restore.write();
     let Written { objects, index, pages_written, pages_kept } = match written {
         Ok(written) => written,
@@ -72,24 +81,29 @@ pub(crate) fn over(
     Ok(RestoreSummary { installed, directory, pages_written, pages_kept, findings: 0 })
 }
 
-struct Restore<'a> {
-    old: &'a Image,
-    new: &'a Image,
-    on_disk: &'a [Generation],
-    next: &'a NextGeneration,
-    threads: usize,
-    observer: &'a dyn Observer,
+/// A content, and the repository whose next generation it becomes.
+pub(super) struct Restore<'a> {
+    pub old: &'a Image,
+    pub new: &'a Image,
+    pub on_disk: &'a [Generation],
+    /// Generations that snapshots see (W-10).
+    pub pinned: &'a [&'a Mapping],
+    /// By space: pages at the end of the free list that are left alone.
+    pub held: [&'a [PhysicalPage]; 2],
+    pub next: &'a NextGeneration,
+    pub threads: usize,
+    pub observer: &'a dyn Observer,
 }
 
-struct Written {
-    objects: MappingSection,
-    index: MappingSection,
-    pages_written: u64,
-    pages_kept: u64,
+pub(super) struct Written {
+    pub objects: MappingSection,
+    pub index: MappingSection,
+    pub pages_written: u64,
+    pub pages_kept: u64,
 }
 
 impl Restore<'_> {
-    fn write(&self) -> Result<Written> {
+    pub(super) fn write(&self) -> Result<Written> {
         let total: u32 = Space::ALL.into_iter().map(|space| self.new.mapping().section(space).mapped_count()).sum();
         let monitor = Monitor::new(self.observer, Phase::Restore, total.into());
         monitor.check()?;
@@ -104,7 +118,9 @@ impl Restore<'_> {
         let section = self.new.mapping().section(space);
         let pages: Vec<LogicalPage> = section.mapped().map(|(page, ..)| page).collect();
         let changed = self.changed(space, &pages, monitor)?;
-        let mut free = FreePages::new(space, self.old.mapping(), self.on_disk, &[], []);
+        let [objects, index] = self.held;
+        let held = if space == Space::Objects { objects } else { index };
+        let mut free = FreePages::new(space, self.old.mapping(), self.on_disk, self.pinned, held);
         let placed = changed.into_iter().map(|page| Ok((page, free.take()?))).collect::<Result<Vec<_>>>()?;
         self.write_pages(space, &placed, monitor)?;
         let entries = self.entries(space, &placed);
@@ -118,9 +134,10 @@ impl Restore<'_> {
         let work = |(old, new): &mut (Box<[u8; PAGE_SIZE]>, Box<[u8; PAGE_SIZE]>), number: usize| {
             let mut changed = Vec::new();
             for &page in batches.get(number).copied().unwrap_or_default() {
-                let is_there = self.old.mapping().section(space).resolve(page).is_some();
+                // A page that is damaged, or cannot be read, is one to write anew.
+                let is_there = self.old.mapping().section(space).resolve(page).is_some()
+                    && self.old.read(space, page, old).is_ok();
                 if is_there {
-                    self.old.read(space, page, old)?;
                     self.new.read(space, page, new)?;
                 }
                 if !is_there || old != new {

@@ -7,6 +7,7 @@ mod info;
 mod keys;
 mod output;
 mod page;
+mod pause;
 mod progress;
 mod restore;
 mod source;
@@ -50,6 +51,7 @@ enum Verb {
     Compact(compact::Arguments),
     Keys(keys::Arguments),
     Page(page::Arguments),
+    Pause(pause::Arguments),
 }
 
 impl Verb {
@@ -63,6 +65,7 @@ impl Verb {
             Verb::Compact(arguments) => arguments.run(),
             Verb::Keys(arguments) => arguments.run(),
             Verb::Page(arguments) => arguments.run(),
+            Verb::Pause(arguments) => arguments.run(),
         }
     }
 }

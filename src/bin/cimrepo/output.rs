@@ -24,6 +24,8 @@ pub enum Failure {
     Output(io::Error),
     /// What was to be shown did not come out as it must.
     Mismatch(String),
+    /// A command that was run, or was to be run, came to no good end.
+    Command(String, Outcome),
 }
 
 impl From<cimrepo::Error> for Failure {
@@ -62,6 +64,10 @@ impl Failure {
             Failure::Mismatch(text) => {
                 complain(text);
                 Outcome::Bug
+            }
+            Failure::Command(text, outcome) => {
+                eprintln!("cimrepo: {text}");
+                outcome
             }
         }
     }

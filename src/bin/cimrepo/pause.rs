@@ -1,0 +1,83 @@
+//! `pause`: a command runs while nobody writes.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::service::pause_repository;
+use clap::Args;
+use serde::Serialize;
+
+use super::output::{Failure, Output};
+
+/// Run a command while nobody writes in a repository
+///
+/// Takes the writer lock, brings to the files what a journal holds, and runs COMMAND: a copy of the directory, a volume
+/// snapshot. Its files are a complete repository all that time, and do not change. Refused while another process has the
+/// repository open for writing. When the lease runs out the lock is given back, whether or not COMMAND has ended.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 COMMAND succeeded and the pause held, 1 COMMAND failed, 3 COMMAND cannot be run, 5 the repository is locked,
+or the lease ran out before COMMAND ended: then what it copied is not to be trusted.
+
+Examples:
+  cimrepo pause /evidence/wbem/Repository -- cp -a /evidence/wbem/Repository /copy
+  cimrepo pause C:\\Windows\\System32\\wbem\\Repository --lease 60 -- robocopy ... /XF cimrepo.lock")]
+pub struct Arguments {
+    /// Directory of the repository
+    repo: PathBuf,
+
+    /// How long the pause lasts at most, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    lease: u64,
+
+    /// Print JSON, one object a line, behind what COMMAND prints
+    #[arg(long)]
+    json: bool,
+
+    /// What to run, with its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    directory: String,
+    held: bool,
+    /// Nothing when a signal ended it.
+    status: Option<i32>,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let Some((program, arguments)) = self.command.split_first() else {
+            return Err(Failure::Command("give a command to run".to_owned(), Outcome::Usage));
+        };
+        let mut directory = PathBuf::new();
+        let run = pause_repository(&self.repo, Duration::from_secs(self.lease), |paused| {
+            directory.clone_from(&paused.path);
+            Command::new(program).args(arguments).status()
+        })?;
+        let program = program.to_string_lossy();
+        let status =
+            run.value.map_err(|error| Failure::Command(format!("cannot run {program}: {error}"), Outcome::Io))?;
+        let mut output = Output::new(self.json);
+        if output.is_json() {
+            let row = Row { directory: directory.display().to_string(), held: run.held, status: status.code() };
+            output.row("pause", &row)?;
+        }
+        output.finish()?;
+        if !run.held {
+            let lease = self.lease;
+            let text =
+                format!("the lease of {lease} s ran out before {program} ended; what it copied is not to be trusted");
+            return Err(Failure::Command(text, Outcome::Busy));
+        }
+        if !status.success() {
+            return Err(Failure::Command(format!("{program} failed ({status}); the pause held"), Outcome::Findings));
+        }
+        Ok(Outcome::Done)
+    }
+}

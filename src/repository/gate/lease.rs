@@ -1,0 +1,30 @@
+//! The thread that ends a pause whose lease has run out, whether or not anyone calls.
+
+use std::sync::Arc;
+use std::thread;
+
+use super::{Gate, Shared};
+
+/// Starts the thread of a gate with its first pause. Where the system gives none, those who wait end the lease themselves, and
+/// whoever asks is told what the clock says: what is missing then is the moment in between.
+pub(super) fn start(gate: &Gate) {
+    let mut inner = gate.0.inner.lock();
+    if inner.has_thread || inner.is_closed {
+        return;
+    }
+    let shared = gate.0.clone();
+    let thread = thread::Builder::new().name("cimrepo lease".to_owned()).spawn(move || run(&shared));
+    inner.has_thread = thread.is_ok();
+}
+
+/// Ends with the gate: an engine closes its gate when it is closed or dropped.
+fn run(shared: &Arc<Shared>) {
+    let mut inner = shared.lock();
+    while !inner.is_closed {
+        match inner.state.expiry().and_then(|expiry| shared.start.checked_add(expiry)) {
+            Some(moment) => _ = shared.changed.wait_until(&mut inner, moment),
+            None => shared.changed.wait(&mut inner),
+        }
+        shared.step(&mut inner, |_| ());
+    }
+}

@@ -1,0 +1,419 @@
+//! The gate as a state machine: no threads, no clock, no I/O. Time is told to it.
+//!
+//! ```text
+//!            Write(ticket)    Persist(owner) --ok--> Paused(owner, until)
+//!               |   ^              |   ^                    |
+//!         leave |   | first        |   | first              | resume, release, expiry
+//!               v   | in line fail v   | in line            v
+//!              Free ---------------------------------------- Free
+//!               |   ^
+//!   all          v   | end
+//!   connections  Restore(owner)
+//!   broken
+//! ```
+//!
+//! One has the turn at a time: a transaction, a pause, or a restore that switches. Transactions and pauses stand in one line and
+//! come in the order in which they asked: so neither starves the other. A restore that switches goes to the head of the
+//! line: it waits for the transaction that runs and for nothing else.
+//!
+//! What must hold is asserted in every state that three owners, three writers and two connections can reach (`explore`).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// A backup and restore object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnerId(pub u64);
+
+/// A connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// A call that waits for its turn, or has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Who has the turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Turn {
+    /// No one; then no one waits.
+    Free,
+    /// A transaction.
+    Write(Ticket),
+    /// A pause that brings everything to the files.
+    Persist(Ticket, OwnerId),
+    /// A pause in force, until a moment.
+    Paused(OwnerId, Duration),
+    /// A restore that switches.
+    Restore(Ticket, OwnerId),
+}
+
+/// How a call stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// It has the turn.
+    Admitted,
+    /// It is in line.
+    Waiting,
+    /// Neither: its connection was broken, or the repository closed.
+    Removed,
+}
+
+/// Why a call is refused. Nothing has changed then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The object has paused, or is about to.
+    PausedByCaller,
+    /// Another object has paused, or is about to.
+    PausedByOther,
+    /// There is no pause, or its lease has run out.
+    NotPaused,
+    /// A restore is in progress.
+    Restoring,
+    /// So many connections are open.
+    Connections(usize),
+    /// The connection is broken.
+    Disconnected,
+    /// Another has the turn, and the caller does not want to wait.
+    Busy,
+    /// The repository is closed.
+    Closed,
+}
+
+/// What a restore by force cuts off.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Broken {
+    /// The connections that were open.
+    pub connections: Vec<ConnectionId>,
+    /// Calls of theirs that were in line and are no more.
+    pub tickets: Vec<Ticket>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Wish {
+    Write(Option<ConnectionId>),
+    Pause(OwnerId),
+    Restore(OwnerId),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Waiting {
+    ticket: Ticket,
+    wish: Wish,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Restoring {
+    owner: OwnerId,
+    /// Whether connections are broken and none may be made.
+    is_switching: bool,
+}
+
+/// The state of the gate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct State {
+    now: Duration,
+    turn: Turn,
+    line: VecDeque<Waiting>,
+    restoring: Option<Restoring>,
+    backups: usize,
+    open: BTreeSet<ConnectionId>,
+    is_closed: bool,
+}
+
+impl State {
+    /// Everything is idle; the clock shows zero.
+    pub const fn new() -> Self {
+        Self {
+            now: Duration::ZERO,
+            turn: Turn::Free,
+            line: VecDeque::new(),
+            restoring: None,
+            backups: 0,
+            open: BTreeSet::new(),
+            is_closed: false,
+        }
+    }
+
+    /// The time is `now`: a lease that ends by then has run out. A clock that goes back stands still.
+    pub fn tick(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+        if self.expiry().is_some_and(|until| until <= self.now) {
+            self.free();
+        }
+    }
+
+    /// When the lease in force ends.
+    pub const fn expiry(&self) -> Option<Duration> {
+        match self.turn {
+            Turn::Paused(_, until) => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Who has the turn.
+    pub const fn turn(&self) -> Turn {
+        self.turn
+    }
+
+    /// The ticket that has the turn.
+    pub const fn admitted(&self) -> Option<Ticket> {
+        match self.turn {
+            Turn::Write(ticket) | Turn::Persist(ticket, _) | Turn::Restore(ticket, _) => Some(ticket),
+            Turn::Free | Turn::Paused(..) => None,
+        }
+    }
+
+    /// How a call stands.
+    pub fn standing(&self, ticket: Ticket) -> Standing {
+        if self.admitted() == Some(ticket) {
+            Standing::Admitted
+        } else if self.line.iter().any(|waiting| waiting.ticket == ticket) {
+            Standing::Waiting
+        } else {
+            Standing::Removed
+        }
+    }
+
+    /// Calls in line: transactions, and pauses or restores.
+    pub fn waiting(&self) -> (usize, usize) {
+        let writers = self.line.iter().filter(|waiting| matches!(waiting.wish, Wish::Write(_))).count();
+        (writers, self.line.len() - writers)
+    }
+
+    /// Whose restore is in progress.
+    pub fn restoring(&self) -> Option<OwnerId> {
+        self.restoring.map(|restoring| restoring.owner)
+    }
+
+    /// Backups in progress.
+    pub const fn backups(&self) -> usize {
+        self.backups
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether a connection is open.
+    pub fn is_open(&self, connection: ConnectionId) -> bool {
+        self.open.contains(&connection)
+    }
+
+    /// A transaction asks for its turn.
+    pub fn write(
+        &mut self,
+        ticket: Ticket,
+        connection: Option<ConnectionId>,
+        may_wait: bool,
+    ) -> Result<Standing, Refusal> {
+        self.need_open()?;
+        if connection.is_some_and(|connection| !self.is_open(connection)) {
+            return Err(Refusal::Disconnected);
+        }
+        if !may_wait && self.turn != Turn::Free {
+            return Err(Refusal::Busy);
+        }
+        self.line.push_back(Waiting { ticket, wish: Wish::Write(connection) });
+        self.advance();
+        Ok(self.standing(ticket))
+    }
+
+    /// A transaction has ended, however it did.
+    pub fn leave(&mut self, ticket: Ticket) {
+        if self.turn == Turn::Write(ticket) {
+            self.free();
+        }
+    }
+
+    /// A call does not wait any longer. One that has got its turn meanwhile keeps it.
+    pub fn withdraw(&mut self, ticket: Ticket) -> Standing {
+        self.line.retain(|waiting| waiting.ticket != ticket);
+        self.standing(ticket)
+    }
+
+    /// An object asks to pause. `at_once` refuses where another has paused or is about to; it waits for transactions all the
+    /// same. When its turn comes, everything has to be brought to the files, and [`persisted`](Self::persisted) told.
+    pub fn pause(&mut self, ticket: Ticket, owner: OwnerId, at_once: bool) -> Result<Standing, Refusal> {
+        self.need_no_restore()?;
+        self.need_no_pause(owner, at_once)?;
+        self.line.push_back(Waiting { ticket, wish: Wish::Pause(owner) });
+        self.advance();
+        Ok(self.standing(ticket))
+    }
+
+    /// Everything is in the files, and the pause in force from now on; or it is not (no lease), and the pause has failed.
+    pub fn persisted(&mut self, ticket: Ticket, lease: Option<Duration>) -> Result<(), Refusal> {
+        match (self.turn, lease) {
+            (Turn::Persist(held, owner), Some(lease)) if held == ticket && !self.is_closed => {
+                self.turn = Turn::Paused(owner, self.now.saturating_add(lease));
+                Ok(())
+            }
+            (Turn::Persist(held, _), _) if held == ticket => {
+                self.free();
+                self.need_open()
+            }
+            _ => Err(Refusal::NotPaused),
+        }
+    }
+
+    /// The owner of the pause ends it.
+    pub fn resume(&mut self, owner: OwnerId) -> Result<(), Refusal> {
+        match self.turn {
+            Turn::Paused(paused, _) if paused == owner => {
+                self.free();
+                Ok(())
+            }
+            Turn::Paused(..) => Err(Refusal::PausedByOther),
+            _ => Err(Refusal::NotPaused),
+        }
+    }
+
+    /// An object is no more.
+    pub fn release(&mut self, owner: OwnerId) {
+        self.line.retain(|waiting| waiting.wish != Wish::Pause(owner));
+        self.resume(owner).ok();
+    }
+
+    /// A restore begins, with its checks. Until it ends, no pause, backup or other restore may.
+    pub fn begin_restore(&mut self, owner: OwnerId) -> Result<(), Refusal> {
+        self.need_no_restore()?;
+        self.need_no_pause(owner, true)?;
+        self.restoring = Some(Restoring { owner, is_switching: false });
+        Ok(())
+    }
+
+    /// Whether a restore without force could go on.
+    pub fn need_no_connections(&self) -> Result<(), Refusal> {
+        if self.open.is_empty() { Ok(()) } else { Err(Refusal::Connections(self.open.len())) }
+    }
+
+    /// The checks of a restore have passed: connections are broken, or refuse it, and it asks for its turn.
+    pub fn switch(&mut self, ticket: Ticket, owner: OwnerId, force: bool) -> Result<Broken, Refusal> {
+        self.need_open()?;
+        if self.restoring != Some(Restoring { owner, is_switching: false }) {
+            return Err(Refusal::Restoring);
+        }
+        if !force {
+            self.need_no_connections()?;
+        }
+        self.restoring = Some(Restoring { owner, is_switching: true });
+        let broken = self.break_all();
+        self.line.push_front(Waiting { ticket, wish: Wish::Restore(owner) });
+        self.advance();
+        Ok(broken)
+    }
+
+    /// A restore has ended, however it did and however far it came.
+    pub fn end_restore(&mut self, owner: OwnerId) {
+        if self.restoring() != Some(owner) {
+            return;
+        }
+        self.restoring = None;
+        self.line.retain(|waiting| waiting.wish != Wish::Restore(owner));
+        if matches!(self.turn, Turn::Restore(..)) {
+            self.free();
+        }
+    }
+
+    /// A backup begins.
+    pub fn begin_backup(&mut self) -> Result<(), Refusal> {
+        self.need_no_restore()?;
+        self.backups += 1;
+        Ok(())
+    }
+
+    /// A backup has ended, however it did.
+    pub fn end_backup(&mut self) {
+        self.backups = self.backups.saturating_sub(1);
+    }
+
+    /// A connection is made; refused while a restore switches.
+    pub fn connect(&mut self, connection: ConnectionId) -> Result<(), Refusal> {
+        self.need_open()?;
+        if self.restoring.is_some_and(|restoring| restoring.is_switching) {
+            return Err(Refusal::Restoring);
+        }
+        self.open.insert(connection);
+        Ok(())
+    }
+
+    /// A connection is given up by its client.
+    pub fn disconnect(&mut self, connection: ConnectionId) {
+        self.open.remove(&connection);
+    }
+
+    /// The repository is being closed: nothing is admitted any more, pauses end, connections are broken.
+    pub fn close(&mut self) -> Broken {
+        self.is_closed = true;
+        let mut broken = self.break_all();
+        broken.tickets.extend(self.line.drain(..).map(|waiting| waiting.ticket));
+        if matches!(self.turn, Turn::Paused(..)) {
+            self.free();
+        }
+        broken
+    }
+
+    fn need_open(&self) -> Result<(), Refusal> {
+        if self.is_closed { Err(Refusal::Closed) } else { Ok(()) }
+    }
+
+    fn need_no_restore(&self) -> Result<(), Refusal> {
+        self.need_open()?;
+        if self.restoring.is_some() { Err(Refusal::Restoring) } else { Ok(()) }
+    }
+
+    fn need_no_pause(&self, caller: OwnerId, minds_others: bool) -> Result<(), Refusal> {
+        if self.pausers().any(|pauser| pauser == caller) {
+            return Err(Refusal::PausedByCaller);
+        }
+        if minds_others && self.pausers().next().is_some() {
+            return Err(Refusal::PausedByOther);
+        }
+        Ok(())
+    }
+
+    /// Objects that have paused or are about to.
+    fn pausers(&self) -> impl Iterator<Item = OwnerId> + '_ {
+        let held = match self.turn {
+            Turn::Persist(_, owner) | Turn::Paused(owner, _) => Some(owner),
+            Turn::Free | Turn::Write(_) | Turn::Restore(..) => None,
+        };
+        held.into_iter().chain(self.line.iter().filter_map(|waiting| match waiting.wish {
+            Wish::Pause(owner) => Some(owner),
+            Wish::Write(_) | Wish::Restore(_) => None,
+        }))
+    }
+
+    fn break_all(&mut self) -> Broken {
+        let connections = std::mem::take(&mut self.open).into_iter().collect();
+        let is_theirs = |waiting: &Waiting| matches!(waiting.wish, Wish::Write(Some(_)));
+        let tickets = self.line.iter().filter(|waiting| is_theirs(waiting)).map(|waiting| waiting.ticket).collect();
+        self.line.retain(|waiting| !is_theirs(waiting));
+        Broken { connections, tickets }
+    }
+
+    fn free(&mut self) {
+        self.turn = Turn::Free;
+        self.advance();
+    }
+
+    /// The first in line gets a free turn.
+    fn advance(&mut self) {
+        if self.turn != Turn::Free {
+            return;
+        }
+        if let Some(Waiting { ticket, wish }) = self.line.pop_front() {
+            self.turn = match wish {
+                Wish::Write(_) => Turn::Write(ticket),
+                Wish::Pause(owner) => Turn::Persist(ticket, owner),
+                Wish::Restore(owner) => Turn::Restore(ticket, owner),
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "explore.rs"]
+mod explore;

@@ -1,0 +1,50 @@
+//! Restoring over a repository that an engine has open, as its next generation (W-2 to W-5, W-10).
+
+use crate::backup::Backup;
+use crate::base::error::{Error, Result};
+use crate::base::parallel::thread_count;
+use crate::base::progress::Observer;
+use crate::engine::{Engine, Replacing};
+use crate::format::Dialect;
+
+use super::next::{Restore, Written};
+use super::{Installed, RestoreOptions, RestoreSummary, validate};
+
+/// Whether a backup can be restored over a live repository; everything in it is read.
+pub(crate) fn check(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -> Result<()> {
+    if backup.snapshot().dialect() != Dialect::V22 {
+        let text = "is of dialect 2.1, and the live repository of 2.2; restore it to a directory of its own";
+        return Err(Error::Unsupported(format!("{} {text}", backup.path().display()).into()));
+    }
+    validate(backup, options, observer).map(drop)
+}
+
+/// Restores a backup that was checked. The caller has the turn at the gate of the engine.
+pub(crate) fn over_live(
+    backup: &Backup,
+    engine: &Engine,
+    options: RestoreOptions,
+    observer: &dyn Observer,
+) -> Result<RestoreSummary> {
+    let threads = thread_count(options.threads);
+    let new = backup.snapshot();
+    let mut counts = (0, 0);
+    let generation = engine.replace(|into: &Replacing<'_>| {
+        let restore = Restore {
+            old: into.old,
+            new: new.image(),
+            on_disk: into.on_disk,
+            pinned: into.pinned,
+            held: into.held.each_ref().map(Vec::as_slice),
+            next: into.next,
+            threads,
+            observer,
+        };
+        let Written { objects, index, pages_written, pages_kept } = restore.write()?;
+        counts = (pages_written, pages_kept);
+        Ok([objects, index])
+    })?;
+    let (pages_written, pages_kept) = counts;
+    let installed = Installed::NextGeneration { generation };
+    Ok(RestoreSummary { installed, directory: engine.directory().path.clone(), pages_written, pages_kept, findings: 0 })
+}

@@ -1,0 +1,229 @@
+//! A repository in use: clients on connections, and objects that back it up, pause it and restore it beneath them.
+//!
+//! [`Service`] is what a server has for its repository, and an embedder that wants the same promises. It gives
+//! [`Connection`]s, on which clients read and write, and [`BackupRestore`] objects, the twins of the COM object of
+//! `IWbemBackupRestoreEx`. What each of them promises stands in `docs::pausing` and, requirement by requirement, in
+//! `docs::contract_a`.
+
+mod backup_restore;
+mod caller;
+mod connection;
+mod paused;
+mod writing;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
+
+use crate::base::error::{Error, Result};
+use crate::engine::{Engine, EngineOptions};
+use crate::repository::gate::state::ConnectionId;
+use crate::repository::gate::{Activity, Gate, Wait};
+use crate::repository::{OwnerId, Snapshot};
+use crate::storage::Directory;
+
+pub use backup_restore::{BackupRestore, BackupRestoreFlags, LiveRestoreOptions};
+pub use caller::{Caller, Operation, Trusted};
+pub use connection::{Connection, Enumeration, View};
+pub use paused::{PausedRun, pause_repository};
+pub use writing::WriteTransaction;
+
+use connection::Link;
+
+/// How long a pause lasts at most, unless told otherwise: 15 minutes, as Windows has it.
+pub const DEFAULT_LEASE: Duration = Duration::from_secs(15 * 60);
+
+/// How a repository is put to use.
+#[derive(Debug, Clone)]
+pub struct ServiceOptions {
+    engine: EngineOptions,
+    lease: Duration,
+}
+
+impl Default for ServiceOptions {
+    fn default() -> Self {
+        Self { engine: EngineOptions::default(), lease: DEFAULT_LEASE }
+    }
+}
+
+impl ServiceOptions {
+    /// The engine's default options; pauses last 15 minutes at most.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How the repository is written.
+    pub fn engine(mut self, options: EngineOptions) -> Self {
+        self.engine = options;
+        self
+    }
+
+    /// How long a pause lasts at most.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Opens the repository at `path`.
+    ///
+    /// # Errors
+    /// As [`EngineOptions::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Service> {
+        self.open_in(&Directory::real(path.as_ref()))
+    }
+
+    /// As [`open`](Self::open), for a directory of any storage.
+    ///
+    /// # Errors
+    /// As [`EngineOptions::open`].
+    pub fn open_in(self, directory: &Directory) -> Result<Service> {
+        let engine = self.engine.open_in(directory)?;
+        let core = Core {
+            gate: engine.gate().clone(),
+            directory: engine.directory().clone(),
+            engine: RwLock::new(Some(engine)),
+            is_closing: AtomicBool::new(false),
+            links: Mutex::new(BTreeMap::new()),
+            lease: self.lease,
+        };
+        Ok(Service { core: Arc::new(core) })
+    }
+}
+
+/// A repository in use. It is closed with the last of its handles: this one, connections, and backup and restore objects;
+/// or by [`close`](Self::close), whatever handles there are.
+#[derive(Debug)]
+pub struct Service {
+    core: Arc<Core>,
+}
+
+/// What the handles of a repository share.
+///
+/// Locks are taken in this order: `engine`, then those of the engine. `links` and the locks of connections are taken beside
+/// them and never held while the gate is waited for.
+#[derive(Debug)]
+struct Core {
+    /// Taken away when the repository is closed. Calls hold it for reading while they last.
+    engine: RwLock<Option<Engine>>,
+    gate: Gate,
+    directory: Directory,
+    is_closing: AtomicBool,
+    /// The connections that are not gone, to break them.
+    links: Mutex<BTreeMap<ConnectionId, Weak<Link>>>,
+    lease: Duration,
+}
+
+impl Service {
+    /// Opens a repository with default options.
+    ///
+    /// # Errors
+    /// As [`EngineOptions::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        ServiceOptions::new().open(path)
+    }
+
+    /// Connects code of this process; waits while a restore replaces the content.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn connect(&self) -> Result<Connection> {
+        self.connect_as(Arc::new(Trusted), None)
+    }
+
+    /// Connects a client; waits while a restore replaces the content, at most as long as `limit`.
+    ///
+    /// # Errors
+    /// What the caller's check says, [`Error::AccessDenied`] as a rule; [`Error::Timeout`]; [`Error::Closed`].
+    pub fn connect_as(&self, caller: Arc<dyn Caller>, limit: Option<Duration>) -> Result<Connection> {
+        caller.check(Operation::Connect)?;
+        let id = self.core.gate.connect(Wait::at_most(limit))?;
+        Ok(Connection::new(&self.core, id, caller))
+    }
+
+    /// A backup and restore object for code of this process.
+    pub fn backup_restore(&self) -> BackupRestore {
+        self.backup_restore_as(Arc::new(Trusted))
+    }
+
+    /// A backup and restore object; every call on it asks the caller first whether it may.
+    pub fn backup_restore_as(&self, caller: Arc<dyn Caller>) -> BackupRestore {
+        BackupRestore::new(self.core.clone(), OwnerId(self.core.gate.number()), caller)
+    }
+
+    /// The state after the last commit. It is no connection: a restore does not wait for it and does not break it, it goes on
+    /// showing what it shows.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        Ok(self.core.engine()?.snapshot())
+    }
+
+    /// Whose connections are not gone, in the order in which they were made: whom a restore without force waits for. Broken ones
+    /// that their clients still hold are left out.
+    pub fn clients(&self) -> Vec<Arc<dyn Caller>> {
+        let links: Vec<Arc<Link>> = self.core.links.lock().values().filter_map(Weak::upgrade).collect();
+        links.iter().filter(|link| link.check().is_ok()).map(|link| link.caller.clone()).collect()
+    }
+
+    /// What goes on: who has paused, for how long yet, whether backups, restores and transactions run.
+    pub fn activity(&self) -> Activity {
+        self.core.gate.activity()
+    }
+
+    /// The files.
+    pub fn directory(&self) -> &Directory {
+        &self.core.directory
+    }
+
+    /// Writes all commits into the repository itself.
+    ///
+    /// # Errors
+    /// As [`Engine::checkpoint`]; [`Error::Closed`].
+    pub fn checkpoint(&self) -> Result<()> {
+        self.core.engine()?.checkpoint()
+    }
+
+    /// Ends pauses, breaks connections, takes running transactions back and closes the repository. Calls on handles that are left
+    /// fail with [`Error::Closed`] or [`Error::Disconnected`].
+    ///
+    /// # Errors
+    /// As [`Engine::close`]: the journal keeps what could not be written.
+    pub fn close(self) -> Result<()> {
+        self.core.close()
+    }
+}
+
+impl Core {
+    /// The engine, for a call.
+    fn engine(&self) -> Result<MappedRwLockReadGuard<'_, Engine>> {
+        if self.is_closing.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        // Recursive: a call may come to need it twice, and must not wait for a close that waits for it.
+        let engine = RwLockReadGuard::try_map(self.engine.read_recursive(), Option::as_ref);
+        engine.map_err(|_| Error::Closed)
+    }
+
+    /// Breaks connections.
+    fn cut(&self, connections: &[ConnectionId]) {
+        for connection in connections {
+            let link = self.links.lock().get(connection).and_then(Weak::upgrade);
+            if let Some(link) = link {
+                link.cut();
+            }
+        }
+    }
+
+    fn close(&self) -> Result<()> {
+        self.is_closing.store(true, Ordering::Release);
+        let connections = self.gate.close();
+        self.cut(&connections);
+        let engine = self.engine.write().take();
+        engine.map_or(Ok(()), Engine::close)
+    }
+}

@@ -1,0 +1,41 @@
+//! The table of requirements is whole, and every test that it names is there.
+
+const TABLE: &str = include_str!("../../src/docs/contract_a.md");
+
+/// The files of tests that the table may name, with their text.
+const FILES: [(&str, &str); 9] = [
+    ("pausing", include_str!("pausing.rs")),
+    ("restoring", include_str!("restoring.rs")),
+    ("backing_up", include_str!("backing_up.rs")),
+    ("authority", include_str!("authority.rs")),
+    ("faults", include_str!("faults.rs")),
+    ("stress", include_str!("stress.rs")),
+    ("service", include_str!("main.rs")),
+    ("explore", include_str!("../../src/repository/gate/explore.rs")),
+    ("command", include_str!("../command.rs")),
+];
+
+#[test]
+fn every_requirement_has_its_row_and_every_row_its_test() {
+    let numbers = [1..=6, 10..=16, 20..=38, 40..=54, 60..=84, 90..=98, 100..=105];
+    for number in numbers.into_iter().flatten() {
+        let head = format!("| A-{number:02} |");
+        let rows: Vec<&str> = TABLE.lines().filter(|line| line.starts_with(&head)).collect();
+        let [row] = rows[..] else { panic!("A-{number:02} has {} rows", rows.len()) };
+        let cell = row.trim_end_matches('|').rsplit('|').next().unwrap().trim();
+        let tests: Vec<&str> = cell
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|name| name.contains("::") && name.starts_with(char::is_lowercase))
+            .collect();
+        let says_why = cell.starts_with("not ours: ") || cell.starts_with("not yet: ");
+        assert!(!tests.is_empty() || (says_why && cell.len() > 12), "A-{number:02} has no test: {cell}");
+        for test in tests {
+            let (file, name) = test.split_once("::").unwrap();
+            let (_, text) =
+                FILES.iter().find(|(known, _)| *known == file).unwrap_or_else(|| panic!("{test}: no such file"));
+            assert!(text.contains(&format!("fn {name}(")), "A-{number:02} names {test}, which is not there");
+        }
+    }
+}
