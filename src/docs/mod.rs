@@ -17,3 +17,6 @@ pub mod invariants {}
 
 #[doc = include_str!("testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("windows.md")]
+pub mod windows {}
