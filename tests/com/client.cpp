@@ -1,8 +1,9 @@
 // A native program that uses the object as its documents say, and checks each answer.
 //
-//   client.exe DLL PLACE [pausing]
+//   client.exe DLL PLACE [HOST]
 //
-// PLACE is a directory with a repository in `repository`; the client writes beside it.
+// PLACE is a directory with a repository in `repository`; the client writes beside it. HOST is a DLL that has a repository open;
+// with it the client looks at pauses as well, and at clients that are connected.
 
 #include <initguid.h>
 
@@ -104,11 +105,12 @@ int wmain(int count, wchar_t **arguments) {
     privileges(factory.get());
     backing_up(factory.get());
     threads(factory.get());
-    if (count > 3 && std::wstring(arguments[3]) == L"pausing") pausing(factory.get());
+    if (count > 3) pausing(factory.get());
     restoring(factory.get());
     check_code("the DLL stays for its factory", module.can_unload_now(), S_FALSE);
   }
   check_code("the DLL may go at the end", module.can_unload_now(), S_OK);
+  if (count > 3) hosted(arguments[3]);
   registered();
   process_local();
   check_code("the DLL may go at the very end", module.can_unload_now(), S_OK);

@@ -74,3 +74,4 @@ void threads(IClassFactory *factory);
 void registered();
 void process_local();
 void pausing(IClassFactory *factory);
+void hosted(const wchar_t *host);
