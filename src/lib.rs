@@ -3,6 +3,8 @@
 pub mod backup;
 pub mod base;
 mod btree;
+#[cfg(feature = "windows")]
+pub mod com;
 pub mod docs;
 pub mod engine;
 pub mod format;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of `src`, from the ground up. A folder imports only from itself and from those before it.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
     "base",
     "format",
     "storage",
@@ -20,10 +20,24 @@ const LAYERS: [&str; 13] = [
     "backup",
     "restore",
     "service",
+    "com",
 ];
 
 /// Neighbours that stand side by side: neither imports the other.
 const SIBLINGS: [(&str, &str); 3] = [("format", "storage"), ("storage", "security"), ("btree", "heap")];
+
+/// The files that may hold unsafe code: those that map files and those that COM and Windows call, or are called by.
+const UNSAFE: [&str; 9] = [
+    "com/error_info.rs",
+    "com/exports.rs",
+    "com/factory.rs",
+    "com/interfaces.rs",
+    "com/object.rs",
+    "com/registration.rs",
+    "com/token.rs",
+    "com/wide.rs",
+    "storage/mmap.rs",
+];
 
 const MAX_FILE_LINES: usize = 600;
 const MAX_FUNCTION_LINES: usize = 70;
@@ -124,9 +138,7 @@ fn unsafe_code_and_file_access_stay_where_they_belong() {
         let code = code(&text);
         let name = path.to_str().unwrap().replace('\\', "/");
         let uses = |word: &str| code.contains(word);
-        if name != "storage/mmap.rs" {
-            assert!(!uses("unsafe "), "{name} has unsafe code");
-        }
+        assert_eq!(uses("unsafe "), UNSAFE.contains(&&*name), "{name} has unsafe code, or is said to have some");
         let is_storage = name.starts_with("storage/");
         if !is_storage && !name.starts_with("bin/") {
             assert!(!uses("std::fs") && !uses("File::"), "{name} opens files past the storage seam");

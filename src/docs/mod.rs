@@ -26,3 +26,6 @@ pub mod security {}
 
 #[doc = include_str!("testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("windows.md")]
+pub mod windows {}

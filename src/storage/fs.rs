@@ -1,6 +1,8 @@
 //! The file system.
 
-use std::fs::{self, File, TryLockError};
+#[cfg(unix)]
+use std::fs::TryLockError;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -81,18 +83,11 @@ impl Storage for RealStorage {
     fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn LockGuard>> {
         for _ in 0..LOCK_TRIES {
             let Some(file) = open_lock_file(path)? else { continue };
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
-                Err(TryLockError::Error(error)) => return Err(error),
-            }
-            // The holder before us may have removed the file between our opening and locking it: then this lock guards
-            // nothing, and the next caller would lock another file of the same name.
-            if same_file(&file, path) {
+            if hold(&file, path)? {
                 need_note(&file)?;
                 file.set_len(0)?;
                 (&file).write_all(note.as_bytes())?;
-                return Ok(Box::new(FileLock { file, path: path.to_owned() }));
+                return Ok(Box::new(FileLock { file: Some(file), path: path.to_owned() }));
             }
         }
         // Each time another one took the lock and gave it back.
@@ -106,11 +101,42 @@ const LOCK_TRIES: u32 = 1000;
 /// Longest note in a lock file, in bytes.
 const MAX_NOTE: u64 = 1024;
 
+/// While a file is open, others may open it for reading, but not for writing or to remove it.
+#[cfg(windows)]
+const FILE_SHARE_READ: u32 = 1;
+
+#[cfg(windows)]
+const ERROR_SHARING_VIOLATION: i32 = 32;
+
+/// Takes the lock of an open lock file; `false` when it guards nothing. The holder before us may have removed the file between
+/// our opening and locking it: then the next caller would lock another file of the same name.
+#[cfg(unix)]
+fn hold(file: &File, path: &Path) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(same_file(file, path)),
+        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// On Windows whoever opened the file has the lock, by what is shared: nobody else can open it for writing or remove it.
+/// A lock on its bytes would keep others from reading who holds it.
+#[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+fn hold(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
 /// Opens a lock file, or makes it; `None` when it appeared or disappeared meanwhile. Links are not followed: what they lead
 /// to is someone else's, and would be written to.
 fn open_lock_file(path: &Path) -> io::Result<Option<File>> {
     let mut options = File::options();
     options.read(true).write(true);
+    #[cfg(windows)]
+    {
+        use std::os::windows::fs::OpenOptionsExt;
+        options.share_mode(FILE_SHARE_READ);
+    }
     let (opened, passing) = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => (options.open(path), io::ErrorKind::NotFound),
         Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
@@ -122,6 +148,8 @@ fn open_lock_file(path: &Path) -> io::Result<Option<File>> {
     };
     match opened {
         Err(error) if error.kind() == passing => Ok(None),
+        #[cfg(windows)]
+        Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => Err(io::ErrorKind::WouldBlock.into()),
         opened => opened.map(Some),
     }
 }
@@ -214,27 +242,28 @@ fn same_file(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Whether `path` still names the open `file`: a name cannot be given away while its file is open, so it does if it exists.
-#[cfg(not(unix))]
-fn same_file(_file: &File, path: &Path) -> bool {
-    path.exists()
-}
-
 #[derive(Debug)]
 struct FileLock {
-    file: File,
+    /// There until it is dropped.
+    file: Option<File>,
     path: PathBuf,
 }
 
 impl LockGuard for FileLock {}
 
 impl Drop for FileLock {
+    // A file that stays behind locks nobody out.
     fn drop(&mut self) {
-        // Removed before it is released, and only if the name is still ours; a file that stays behind locks nobody out.
-        if same_file(&self.file, &self.path) {
+        let Some(file) = self.file.take() else { return };
+        // Removed before it is released, and only if the name is still ours.
+        #[cfg(unix)]
+        if same_file(&file, &self.path) {
             fs::remove_file(&self.path).ok();
         }
-        self.file.unlock().ok();
+        drop(file);
+        // An open file cannot be removed, and one that the next holder has opened meanwhile is not.
+        #[cfg(windows)]
+        fs::remove_file(&self.path).ok();
     }
 }
 

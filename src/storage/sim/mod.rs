@@ -42,7 +42,7 @@ mod pending;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -185,7 +185,7 @@ impl SimStorage {
 
     /// Begins an operation on a path and gives the disk to do it on.
     fn at(&self, class: Class, what: &'static str, path: &Path) -> io::Result<MutexGuard<'_, State>> {
-        self.named(class, what, path.to_string_lossy().as_ref().into())
+        self.named(class, what, log_name(path).into())
     }
 
     fn named(&self, class: Class, what: &'static str, path: Arc<str>) -> io::Result<MutexGuard<'_, State>> {
@@ -195,6 +195,11 @@ impl SimStorage {
             Transfer::Whole | Transfer::Short => Ok(state),
         }
     }
+}
+
+/// A path as it stands in the log: the same on every platform, whatever stands between its parts there.
+fn log_name(path: &Path) -> String {
+    path.to_string_lossy().replace(MAIN_SEPARATOR, "/")
 }
 
 impl fmt::Debug for SimStorage {
@@ -219,7 +224,7 @@ impl Storage for SimStorage {
             OpenMode::Create => (Class::Grow, "create"),
             OpenMode::CreateNew => (Class::Grow, "create new"),
         };
-        let name: Arc<str> = path.to_string_lossy().as_ref().into();
+        let name: Arc<str> = log_name(path).into();
         let node = self.named(class, what, name.clone())?.disk.open(path, mode)?;
         Ok(Box::new(SimFile { storage: self.clone(), node, name, writable: mode != OpenMode::Read }))
     }
@@ -229,7 +234,7 @@ impl Storage for SimStorage {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let names = format!("{} to {}", from.display(), to.display());
+        let names = format!("{} to {}", log_name(from), log_name(to));
         self.named(Class::Other, "rename", names.into())?.disk.rename(from, to)
     }
 

@@ -1,0 +1,87 @@
+//! The repository that the DLL serves: the one that the administrator of the machine configured.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::failure::{Failure, INITIALIZATION_FAILURE};
+use super::files::Files;
+use super::service::{Caller, Callers, Host, Service};
+
+/// The environment variable with the directory of the repository; it goes before the registry.
+const VARIABLE: &str = "CIMREPO_REPOSITORY";
+
+/// Where the registry has it, under `HKEY_LOCAL_MACHINE`.
+#[cfg(windows)]
+const KEY: &str = "SOFTWARE\\cimrepo";
+#[cfg(windows)]
+const VALUE: &str = "Repository";
+
+/// The host of the DLL.
+#[derive(Debug)]
+pub(super) struct Configured;
+
+impl Host for Configured {
+    fn open(&self) -> Result<Box<dyn Service>, Failure> {
+        Ok(Box::new(Files::new(repository()?, Arc::new(ByToken))))
+    }
+}
+
+/// Callers are who their tokens say they are.
+#[derive(Debug)]
+struct ByToken;
+
+impl Callers for ByToken {
+    #[cfg(windows)]
+    fn caller(&self) -> Result<Caller, Failure> {
+        super::token::caller()
+    }
+
+    /// Nobody is let in unseen.
+    #[cfg(not(windows))]
+    fn caller(&self) -> Result<Caller, Failure> {
+        let text = "this system has no token that says who calls";
+        Err(Failure::new(super::failure::ACCESS_DENIED, text))
+    }
+}
+
+/// The directory of the repository.
+fn repository() -> Result<PathBuf, Failure> {
+    let variable = env::var_os(VARIABLE).filter(|value| !value.is_empty());
+    let found = match variable {
+        Some(value) => Some(PathBuf::from(value)),
+        None => registry()?,
+    };
+    let missing = "no repository is configured: set the environment variable CIMREPO_REPOSITORY, or the text value Repository \
+                   under HKEY_LOCAL_MACHINE\\SOFTWARE\\cimrepo, to its directory";
+    let path = found.ok_or_else(|| Failure::new(INITIALIZATION_FAILURE, missing))?;
+    // What a relative path means would depend on the program that loaded the DLL.
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let text = format!("the configured repository {} is no absolute path", path.display());
+    Err(Failure::new(INITIALIZATION_FAILURE, text))
+}
+
+#[cfg(windows)]
+fn registry() -> Result<Option<PathBuf>, Failure> {
+    use windows_registry::LOCAL_MACHINE;
+    /// `HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND)`.
+    const NOT_THERE: i32 = 0x8007_0002_u32.cast_signed();
+    let value = LOCAL_MACHINE.open(KEY).and_then(|key| key.get_hstring(VALUE));
+    match value {
+        Ok(text) if text.is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text.to_os_string().into())),
+        Err(error) if error.code().0 == NOT_THERE => Ok(None),
+        Err(error) => {
+            let text = format!("the value {VALUE} under HKEY_LOCAL_MACHINE\\{KEY} cannot be read: {error}");
+            Err(Failure::new(INITIALIZATION_FAILURE, text))
+        }
+    }
+}
+
+#[cfg(not(windows))]
+#[expect(clippy::unnecessary_wraps, reason = "on Windows it can fail")]
+fn registry() -> Result<Option<PathBuf>, Failure> {
+    Ok(None)
+}

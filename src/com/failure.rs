@@ -1,0 +1,87 @@
+//! Why a call failed, as a COM caller is told: a code and a text.
+
+use std::any::Any;
+use std::error::Error as _;
+
+use windows_core::HRESULT;
+
+use crate::base::error::{Error, HResult};
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What the method returns.
+    pub code: HResult,
+    /// What the caller finds in its error info.
+    pub text: String,
+}
+
+/// `WBEM_E_ACCESS_DENIED`.
+pub(super) const ACCESS_DENIED: HResult = HResult(0x8004_1003);
+/// `WBEM_E_INITIALIZATION_FAILURE`.
+pub(super) const INITIALIZATION_FAILURE: HResult = HResult(0x8004_1014);
+/// `E_UNEXPECTED`.
+const UNEXPECTED: HResult = HResult(0x8000_FFFF);
+
+impl Failure {
+    /// A failure with a code of its own.
+    pub fn new(code: HResult, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    /// A call whose arguments make no sense.
+    pub(super) fn invalid(text: impl Into<String>) -> Self {
+        Self::new(HResult::INVALID_PARAMETER, text)
+    }
+
+    /// What a panic becomes: the caller's process must live on.
+    pub(super) fn panicked(payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given");
+        Self::new(UNEXPECTED, format!("cimrepo has a fault, please report it: {text}"))
+    }
+
+    /// The code as methods return it.
+    pub(super) fn hresult(&self) -> HRESULT {
+        HRESULT(self.code.0.cast_signed())
+    }
+}
+
+impl From<Error> for Failure {
+    /// The message with all its causes: COM has one text.
+    fn from(error: Error) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Self::new(error.hresult(), text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_text_has_every_cause() {
+        let source = io::Error::new(io::ErrorKind::NotFound, "it is not there");
+        let failure = Failure::from(Error::io("open", Path::new("a.cimbak"), source));
+        assert_eq!(failure, Failure::new(HResult(0x8007_0002), "cannot open a.cimbak: it is not there"));
+        assert_eq!(failure.hresult().0.cast_unsigned(), 0x8007_0002);
+    }
+
+    #[test]
+    fn a_panic_tells_its_reason() {
+        let reasons: [Box<dyn Any + Send>; 3] = [Box::new("short"), Box::new("long".to_owned()), Box::new(7)];
+        let texts = reasons.map(|reason| Failure::panicked(&*reason).text);
+        for (text, end) in texts.iter().zip([": short", ": long", ": no reason given"]) {
+            assert!(text.ends_with(end), "{text}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The COM object: `IWbemBackupRestore` and `IWbemBackupRestoreEx`, for callers that know the interface of Windows.
+//!
+//! With feature `windows` the library can be built as a DLL (`docs::windows` says how) that COM loads into the process of
+//! its caller. It has a class of its own, [`CLASS_ID`], and never registers itself as the system's.
+//!
+//! The object knows nothing of repositories: what the four methods do is behind [`Service`], who calls behind [`Callers`],
+//! and which repository is meant behind [`Host`]. In the DLL the host is what the machine's administrator configured; a
+//! program with an engine of its own gives [`class_factory`] its own host and registers the result with
+//! `CoRegisterClassObject`.
+//!
+//! Everything but the token, the registry and the error info of Windows is compiled on every platform, so that the real
+//! vtables are tested wherever the tests run.
+
+mod configured;
+mod error_info;
+mod exports;
+mod factory;
+mod failure;
+mod files;
+mod guard;
+mod interfaces;
+mod lifetime;
+mod object;
+#[cfg(windows)]
+mod registration;
+mod service;
+#[cfg(any(windows, test))]
+mod sid;
+#[cfg(windows)]
+mod token;
+mod wide;
+
+pub use exports::{DllCanUnloadNow, DllGetClassObject};
+pub use factory::class_factory;
+pub use failure::Failure;
+pub use files::Files;
+pub use interfaces::{IClassFactory, ISupportErrorInfo, IWbemBackupRestore, IWbemBackupRestoreEx};
+pub use service::{Caller, Callers, Host, Privileges, Service};
+
+use windows_core::GUID;
+
+/// The class of the object: `{71C2737C-6419-4674-90F6-EB34929EA1CF}`. The system's own is another.
+pub const CLASS_ID: GUID = GUID::from_u128(0x71c2737c_6419_4674_90f6_eb34929ea1cf);

@@ -1,0 +1,196 @@
+//! The caller's token: who calls, with which privileges.
+
+#![expect(unsafe_code, reason = "the system tells it through raw buffers")]
+
+use std::ffi::c_void;
+use std::ptr;
+
+use windows_core::HRESULT;
+use windows_sys::Win32::Foundation::{
+    CO_E_NOTINITIALIZED, CloseHandle, ERROR_NO_TOKEN, GetLastError, HANDLE, LUID, RPC_E_CALL_COMPLETE,
+};
+use windows_sys::Win32::Security::{
+    GetLengthSid, GetTokenInformation, IsTokenRestricted, LookupPrivilegeValueW, PSID, SE_BACKUP_NAME,
+    SE_PRIVILEGE_ENABLED, SE_RESTORE_NAME, TOKEN_GROUPS, TOKEN_INFORMATION_CLASS, TOKEN_PRIVILEGES, TOKEN_QUERY,
+    TOKEN_USER, TokenGroups, TokenPrivileges, TokenUser,
+};
+use windows_sys::Win32::System::Com::{CoImpersonateClient, CoRevertToSelf};
+use windows_sys::Win32::System::SystemServices::{SE_GROUP_ENABLED, SE_GROUP_USE_FOR_DENY_ONLY};
+use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetCurrentThread, OpenProcessToken, OpenThreadToken};
+
+use super::failure::{ACCESS_DENIED, Failure};
+use super::service::{Caller, Privileges};
+use super::sid;
+
+/// The group of all who come over the network.
+const NETWORK: &str = "S-1-5-2";
+
+/// Most bytes that are read of one part of a token: the system's own bound on groups is far below.
+const MAX_INFORMATION: u32 = 1 << 20;
+
+/// Who makes the call that runs on this thread: the client that COM called for, else whom the thread impersonates, else the
+/// user of the process.
+pub(super) fn caller() -> Result<Caller, Failure> {
+    let _impersonation = Impersonation::begin()?;
+    let token = Token::of_thread()?;
+    token.need_one_list()?;
+    let groups = token.groups()?;
+    Ok(Caller {
+        user: token.user()?,
+        is_remote: groups.iter().any(|group| group == NETWORK),
+        groups,
+        privileges: token.privileges()?,
+    })
+}
+
+/// Whoever cannot be recognised is refused; the reason is the system's.
+fn refused(action: &str, code: HRESULT) -> Failure {
+    let reason = windows_core::Error::from_hresult(code);
+    Failure::new(ACCESS_DENIED, format!("it cannot be found out who calls: cannot {action}: {reason}"))
+}
+
+fn last_refusal(action: &str) -> Failure {
+    // SAFETY: it only reads a number of this thread.
+    refused(action, HRESULT::from_win32(unsafe { GetLastError() }))
+}
+
+/// The identity of a client in another apartment or process, worn for as long as this lives.
+struct Impersonation {
+    is_client: bool,
+}
+
+impl Impersonation {
+    fn begin() -> Result<Self, Failure> {
+        // SAFETY: it takes nothing; what it does to the thread, dropping this value takes back.
+        let code = unsafe { CoImpersonateClient() };
+        match code {
+            0.. => Ok(Self { is_client: true }),
+            // Not called through COM's channel: by a plain pointer, as in one apartment or by agile objects.
+            RPC_E_CALL_COMPLETE | CO_E_NOTINITIALIZED => Ok(Self { is_client: false }),
+            code => Err(refused("impersonate the client", HRESULT(code))),
+        }
+    }
+}
+
+impl Drop for Impersonation {
+    fn drop(&mut self) {
+        if self.is_client {
+            // SAFETY: it takes back what `begin` did, on the same thread.
+            unsafe { CoRevertToSelf() };
+        }
+    }
+}
+
+/// An open token.
+struct Token(HANDLE);
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        // SAFETY: the handle is ours and closed once.
+        unsafe { CloseHandle(self.0) };
+    }
+}
+
+impl Token {
+    fn of_thread() -> Result<Self, Failure> {
+        let mut handle = ptr::null_mut();
+        // Opened as the process: whom the thread impersonates may not be allowed to look at its own token.
+        // SAFETY: `handle` is where the result belongs; the other handles always mean this thread and this process.
+        let opened = unsafe {
+            OpenThreadToken(GetCurrentThread(), TOKEN_QUERY, 1, &raw mut handle) != 0
+                || (GetLastError() == ERROR_NO_TOKEN
+                    && OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut handle) != 0)
+        };
+        if opened { Ok(Self(handle)) } else { Err(last_refusal("open the token")) }
+    }
+
+    /// A token with a second list, of restricting identifiers, may less than its groups and privileges say.
+    fn need_one_list(&self) -> Result<(), Failure> {
+        // SAFETY: the handle is open.
+        match unsafe { IsTokenRestricted(self.0) } {
+            0 => Ok(()),
+            _ => Err(Failure::new(ACCESS_DENIED, "the caller's token is restricted; call with an unrestricted one")),
+        }
+    }
+
+    /// One part of the token, in words, so that what is in it lies as its types demand.
+    fn information(&self, class: TOKEN_INFORMATION_CLASS) -> Result<Vec<usize>, Failure> {
+        let mut len = 0;
+        // SAFETY: with no room at all the call only tells how much it needs.
+        unsafe { GetTokenInformation(self.0, class, ptr::null_mut(), 0, &raw mut len) };
+        if len == 0 || len > MAX_INFORMATION {
+            return Err(last_refusal("read the size of the token"));
+        }
+        let mut words = vec![0_usize; (len as usize).div_ceil(size_of::<usize>())];
+        // SAFETY: the buffer has at least `len` bytes.
+        let read =
+            unsafe { GetTokenInformation(self.0, class, words.as_mut_ptr().cast::<c_void>(), len, &raw mut len) };
+        if read != 0 { Ok(words) } else { Err(last_refusal("read the token")) }
+    }
+
+    fn user(&self) -> Result<String, Failure> {
+        let words = self.information(TokenUser)?;
+        // SAFETY: the system filled the buffer with this structure, and the identifier lies behind it in the same buffer.
+        unsafe { sid_text((*words.as_ptr().cast::<TOKEN_USER>()).User.Sid) }
+    }
+
+    fn groups(&self) -> Result<Vec<String>, Failure> {
+        let words = self.information(TokenGroups)?;
+        let groups = words.as_ptr().cast::<TOKEN_GROUPS>();
+        let mut texts = Vec::new();
+        // SAFETY: the system filled the buffer with this structure; behind its head lie as many entries as it says, and
+        // behind those what they point to.
+        unsafe {
+            let first = (&raw const (*groups).Groups).cast::<windows_sys::Win32::Security::SID_AND_ATTRIBUTES>();
+            for at in 0..(*groups).GroupCount as usize {
+                let group = *first.add(at);
+                let marks = group.Attributes.cast_signed();
+                if marks & SE_GROUP_ENABLED != 0 && marks & SE_GROUP_USE_FOR_DENY_ONLY == 0 {
+                    texts.push(sid_text(group.Sid)?);
+                }
+            }
+        }
+        Ok(texts)
+    }
+
+    fn privileges(&self) -> Result<Privileges, Failure> {
+        let known = [(luid(SE_BACKUP_NAME)?, Privileges::BACKUP), (luid(SE_RESTORE_NAME)?, Privileges::RESTORE)];
+        let words = self.information(TokenPrivileges)?;
+        let held = words.as_ptr().cast::<TOKEN_PRIVILEGES>();
+        let mut enabled = Privileges::empty();
+        // SAFETY: as for the groups.
+        unsafe {
+            let first = (&raw const (*held).Privileges).cast::<windows_sys::Win32::Security::LUID_AND_ATTRIBUTES>();
+            for at in 0..(*held).PrivilegeCount as usize {
+                let privilege = *first.add(at);
+                // held is not enough.
+                if privilege.Attributes & SE_PRIVILEGE_ENABLED != 0 {
+                    let number = (privilege.Luid.LowPart, privilege.Luid.HighPart);
+                    enabled |=
+                        known.iter().filter(|(luid, _)| *luid == number).map(|&(_, privilege)| privilege).collect();
+                }
+            }
+        }
+        Ok(enabled)
+    }
+}
+
+/// The number that a privilege has on this machine.
+fn luid(name: *const u16) -> Result<(u32, i32), Failure> {
+    let mut luid = LUID { LowPart: 0, HighPart: 0 };
+    // SAFETY: the names are constants that end with a zero; `luid` is where the result belongs.
+    match unsafe { LookupPrivilegeValueW(ptr::null(), name, &raw mut luid) } {
+        0 => Err(last_refusal("look up a privilege")),
+        _ => Ok((luid.LowPart, luid.HighPart)),
+    }
+}
+
+/// A security identifier as text.
+///
+/// # Safety
+/// `sid` leads to a whole identifier.
+unsafe fn sid_text(sid: PSID) -> Result<String, Failure> {
+    // SAFETY: the identifier is whole, so it has as many bytes as it says.
+    let bytes = unsafe { std::slice::from_raw_parts(sid.cast::<u8>(), GetLengthSid(sid) as usize) };
+    sid::text(bytes).ok_or_else(|| Failure::new(ACCESS_DENIED, "the token has an identifier that is none"))
+}
