@@ -6,6 +6,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod journal;
+pub(crate) mod objects;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -39,6 +40,10 @@ pub(crate) const TARGETS: &[(&str, Entry)] = &[
     ("repository", repository),
     ("backup", backup::backup),
     ("journal", journal::journal),
+    ("class_record", objects::class_record),
+    ("instance_record", objects::instance_record),
+    ("reference_record", objects::reference_record),
+    ("object_path", objects::object_path),
 ];
 
 /// Gives an input to a target.

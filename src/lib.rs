@@ -3,6 +3,8 @@
 pub mod backup;
 pub mod base;
 mod btree;
+pub mod catalog;
+pub mod cim;
 pub mod docs;
 pub mod engine;
 pub mod format;

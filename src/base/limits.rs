@@ -40,3 +40,15 @@ pub const MAX_CHUNK_BYTES: u32 = 4 << 20;
 
 /// Threads that an operation starts by itself.
 pub const MAX_THREADS: usize = 16;
+
+/// Superclasses of a class. Real chains have fewer than 20.
+pub const MAX_CLASS_DEPTH: usize = 128;
+
+/// Properties of a class, inherited ones included: a declaration order is 16 bits.
+pub const MAX_PROPERTIES: usize = 1 << 15;
+
+/// Embedded objects within embedded objects.
+pub const MAX_OBJECT_DEPTH: usize = 16;
+
+/// Length of an object path in bytes.
+pub const MAX_PATH_CHARS: usize = 1 << 16;

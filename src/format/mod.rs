@@ -6,15 +6,30 @@
 pub mod admin_page;
 pub mod backup_file;
 pub mod checksum;
+pub mod cim_value;
+pub mod class_part;
+pub mod class_record;
+pub mod encoded_string;
 pub mod index_edit;
 pub mod index_node;
 pub mod index_page;
+pub mod instance_part;
+pub mod instance_record;
 pub mod journal;
 pub mod key;
 pub mod manifest;
 pub mod mapping;
+pub mod methods_part;
+pub mod name_hash;
+pub mod object_block;
 pub mod object_edit;
+pub mod object_key;
 pub mod object_page;
+pub mod qualifier_set;
+pub mod record_heap;
+pub mod record_reader;
+pub mod reference_record;
+pub mod value_table;
 
 pub(crate) mod bytes;
 
