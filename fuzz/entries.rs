@@ -6,6 +6,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod journal;
+pub(crate) mod objects;
 pub(crate) mod security;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,10 @@ pub(crate) const TARGETS: &[(&str, Entry)] = &[
     ("backup", backup::backup),
     ("journal", journal::journal),
     ("security_descriptor", security::security_descriptor),
+    ("class_record", objects::class_record),
+    ("instance_record", objects::instance_record),
+    ("reference_record", objects::reference_record),
+    ("object_path", objects::object_path),
 ];
 
 /// Gives an input to a target.

@@ -3,6 +3,8 @@
 pub mod backup;
 pub mod base;
 mod btree;
+pub mod catalog;
+pub mod cim;
 #[cfg(feature = "windows")]
 pub mod com;
 pub mod docs;

@@ -15,18 +15,26 @@ use std::path::{Path, PathBuf};
 
 use cimrepo::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space};
 use cimrepo::base::site::FileRole;
+use cimrepo::cim::{
+    Array, CimType, Class, Flavor, FullClass, Instance, Method, Object, Property, Qualifier, QualifierSet, ScalarType,
+    Setting, Value,
+};
 use cimrepo::format::Dialect;
 use cimrepo::format::acl::{Ace, AceBody, AceFlags, Acl};
 use cimrepo::format::admin_page::{AdminEntry, CAPACITY, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
 use cimrepo::format::checksum::crc32;
+use cimrepo::format::class_record::encode_class_record;
 use cimrepo::format::index_node::IndexNode;
+use cimrepo::format::instance_record::encode_instance_record;
 use cimrepo::format::journal::{CommitBuilder, HEADER_SIZE, JournalHeader, JournalOp, MappingId};
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection};
 use cimrepo::format::object_page::{MULTI_PAGE_OFFSET, ObjectPageBuilder, build_multi_page};
+use cimrepo::format::reference_record::ReferenceRecord;
 use cimrepo::format::security_descriptor::{Control, SecurityDescriptor};
 use cimrepo::format::sid::Sid;
 use cimrepo::security::{defaults, inheritance, sddl};
 
+use entries::objects::{self, DERIVED, base};
 use entries::security::{ADMINISTRATOR, AUDITOR, TEXT};
 use entries::{BELOW, REPAIR};
 
@@ -90,6 +98,43 @@ fn security_descriptor_inputs() {
 }
 
 #[test]
+fn class_record_inputs() {
+    replay("class_record");
+}
+
+#[test]
+fn instance_record_inputs() {
+    replay("instance_record");
+}
+
+#[test]
+fn reference_record_inputs() {
+    replay("reference_record");
+}
+
+#[test]
+fn object_path_inputs() {
+    replay("object_path");
+}
+
+/// Each byte of each seed of a record in turn becomes another: what a fuzzer would try first.
+#[test]
+fn changed_object_records() {
+    for target in ["class_record", "instance_record", "reference_record", "object_path"] {
+        for (name, seed) in inputs(target) {
+            println!("{target}/{name}");
+            for at in 0..seed.len() {
+                for byte in [0, 1, 2, 0x7F, 0xFF, seed[at] ^ 0x20, seed[at].wrapping_add(1), seed[at].wrapping_sub(4)] {
+                    let mut changed = seed.clone();
+                    changed[at] = byte;
+                    entries::run(target, &changed);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn every_target_has_the_seeds_that_are_made_for_it() {
     let made = [
         ("mapping", mapping_seeds()),
@@ -99,6 +144,10 @@ fn every_target_has_the_seeds_that_are_made_for_it() {
         ("backup", backup_seeds()),
         ("journal", journal_seeds()),
         ("security_descriptor", security_descriptor_seeds()),
+        ("class_record", class_record_seeds()),
+        ("instance_record", instance_record_seeds()),
+        ("reference_record", reference_record_seeds()),
+        ("object_path", object_path_seeds()),
     ];
     assert!(made.iter().map(|(target, _)| target).eq(entries::TARGETS.iter().map(|(target, _)| target)));
     let regenerate = std::env::var_os("CIMREPO_REGENERATE_SEEDS").is_some();
@@ -661,5 +710,105 @@ fn security_descriptor_seeds() -> Seeds {
         ("shared", seed(0, &shared)),
         ("text", seed(TEXT, text.as_bytes())),
         ("text-of-root", seed(TEXT, sddl::print(&root).unwrap().as_bytes())),
+    ])
+}
+
+// --------------------------------------------------------------------------------------------------------- objects
+
+fn class_record_seeds() -> Seeds {
+    let record = |class: Class, superclass: Option<std::sync::Arc<FullClass>>| {
+        let flags = if superclass.is_some() { DERIVED } else { 0 };
+        let full = FullClass::compose(class, superclass).unwrap();
+        [&[flags][..], &encode_class_record(&full, 0x1D0_0000_0000_0000).unwrap()].concat()
+    };
+    let derived = || Class::builder("Derived").superclass("Base");
+    let overriding = Property { default: Setting::Inherited, ..Property::new("Number", ScalarType::Uint32) };
+    let wide = Property::new("P\u{416}", ScalarType::String).default("\u{E9}").qualifier(Qualifier::new(
+        "Q",
+        "\u{416}",
+        Flavor::AMENDED,
+    ));
+    let whole = record(base().declaration().clone(), None);
+    named([
+        ("empty", record(Class::builder("C").build(), None)),
+        ("base-cut", whole[..whole.len() - 20].to_vec()),
+        ("base", whole),
+        ("derived", record(derived().build(), Some(base()))),
+        (
+            "derived-with-overrides",
+            record(
+                derived()
+                    .property(overriding)
+                    .property(Property::new("Default", ScalarType::String))
+                    .property(Property::new("New", ScalarType::Sint16).default(-1i16))
+                    .method(Method::new("Do").qualifier(Qualifier::flag("static", Flavor::TO_SUBCLASS)))
+                    .build(),
+                Some(base()),
+            ),
+        ),
+        ("wide-texts", record(Class::builder("C").property(wide).build(), None)),
+        ("embedded", record(Class::builder("C").property(embedded_property()).build(), None)),
+    ])
+}
+
+fn embedded_instance() -> Object {
+    Object::Instance(Box::new(Instance::new(base()).with("Name", "inner").unwrap()))
+}
+
+fn embedded_property() -> Property {
+    let class =
+        Object::Class(Box::new(Class::builder("Inner").property(Property::new("P", ScalarType::Uint8)).build()));
+    let objects = vec![Some(embedded_instance()), None, Some(class), Some(Object::Opaque(Box::new([9, 9])))];
+    Property::new("O", CimType::array(ScalarType::Object)).default(Value::Array(Array::Object(objects)))
+}
+
+fn instance_record_seeds() -> Seeds {
+    let record = |instance: &Instance, flags: u8| {
+        let dialect = if flags == objects::OLD { Dialect::V21 } else { Dialect::V22 };
+        [&[flags][..], &encode_instance_record(instance, dialect, 3, 2).unwrap()].concat()
+    };
+    let plain = Instance::new(base()).with("Name", "n").unwrap();
+    let texts = Value::Array(Array::String(vec![Some("a".to_owned()), None, Some("\u{416}".to_owned())]));
+    let mut full = plain.clone().with("Texts", texts).unwrap().with("Number", Setting::Null).unwrap();
+    full.set("Object", Value::Object(Box::new(embedded_instance()))).unwrap();
+    full.set("Target", Value::Reference("Base.Name=\"n\"".to_owned())).unwrap();
+    let mut qualified = plain.clone();
+    qualified.qualifiers.set(Qualifier::flag("DYNPROPS", Flavor::empty()));
+    let mut sets = vec![QualifierSet::new(); base().properties().len()];
+    sets[1].set(Qualifier::flag("dynamic", Flavor::TO_INSTANCE));
+    qualified.property_qualifiers = Some(sets);
+    let whole = record(&plain, 0);
+    named([
+        ("cut", whole[..whole.len() - 3].to_vec()),
+        ("plain", whole),
+        ("plain-old", record(&plain, objects::OLD)),
+        ("full", record(&full, 0)),
+        ("qualified", record(&qualified, 0)),
+    ])
+}
+
+fn reference_record_seeds() -> Seeds {
+    let text = str::to_owned;
+    let reference =
+        ReferenceRecord { namespace: text("ROOT\\x"), class: text("C"), property: text("P"), key: text("NS_0") };
+    let whole = reference.to_bytes();
+    named([
+        ("cut", whole[..whole.len() - 1].to_vec()),
+        ("endless", [&[0xFF; 4], &whole[4..]].concat()),
+        ("whole", whole),
+    ])
+}
+
+fn object_path_seeds() -> Seeds {
+    let text = |text: &str| text.as_bytes().to_vec();
+    named([
+        ("class", text("Class")),
+        ("whole", text(r#"\\SERVER\ROOT\cimv2:Class.Key="a\"b\\c",Key2=-1,Key3=TRUE"#)),
+        ("singleton", text(r"root\cimv2:Class=@")),
+        ("single-key", text("C='x'")),
+        ("hexadecimal", text("C.K=0xFF")),
+        ("timestamp", text("20220310123456.123456-420")),
+        ("interval", text("00000001010203.000004:000")),
+        ("wildcards", text("********235959.******+***")),
     ])
 }

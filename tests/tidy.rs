@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of `src`, from the ground up. A folder imports only from itself and from those before it.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 16] = [
     "base",
+    "cim",
     "format",
     "storage",
     "security",
@@ -15,6 +16,7 @@ const LAYERS: [&str; 14] = [
     "btree",
     "heap",
     "repository",
+    "catalog",
     "verify",
     "engine",
     "backup",

@@ -137,6 +137,12 @@ corruption_codes! {
     AdminMissing = "admin.missing", "An object page is not in the list of object pages";
     /// 24: a record id that appears twice in the repository.
     RecordIdRepeated = "record.id-repeated", "Two objects of the repository bear the same number";
+    /// The record of a class, or that of a superclass, that cannot be understood.
+    RecordClass = "record.class", "The definition of a class is damaged; it and its instances cannot be read";
+    /// The record of an instance that cannot be understood.
+    RecordInstance = "record.instance", "The record of an instance is damaged or does not fit to its class";
+    /// The record of a reference that cannot be understood.
+    RecordReference = "record.referrer", "The record of a reference between instances is damaged";
     /// The header of a journal that has commits, or was renamed or copied to another name.
     JournalHeader = "journal.header", "The journal's first bytes are damaged; what was committed through it cannot be told";
     /// A commit whose checksum is right and whose operations make no sense.

@@ -68,3 +68,15 @@ pub const MAX_THREADS: usize = 16;
 
 /// Length of an access control list, in bytes: what its length field can say.
 pub const MAX_ACL_BYTES: usize = 0xFFFF;
+
+/// Superclasses of a class. Real chains have fewer than 20.
+pub const MAX_CLASS_DEPTH: usize = 128;
+
+/// Properties of a class, inherited ones included: a declaration order is 16 bits.
+pub const MAX_PROPERTIES: usize = 1 << 15;
+
+/// Embedded objects within embedded objects.
+pub const MAX_OBJECT_DEPTH: usize = 16;
+
+/// Length of an object path in bytes.
+pub const MAX_PATH_CHARS: usize = 1 << 16;

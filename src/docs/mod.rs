@@ -6,6 +6,9 @@ pub mod architecture {}
 #[doc = include_str!("format.md")]
 pub mod format {}
 
+#[doc = include_str!("objects.md")]
+pub mod objects {}
+
 #[doc = include_str!("backup.md")]
 pub mod backup {}
 

@@ -1,0 +1,171 @@
+//! Decoding every class and every instance of real repositories: as views, as the owned model, and by way of the catalog.
+//! Beside them, in `benches/read.rs`, stands reading all files and their CRC-32.
+
+#![allow(missing_docs, reason = "a macro of the harness makes a public function")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
+
+mod support;
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use cimrepo::catalog::Catalog;
+use cimrepo::cim::FullClass;
+use cimrepo::format::class_record::{ClassRecordView, encode_class_record};
+use cimrepo::format::instance_part::SettingView;
+use cimrepo::format::instance_record::{InstanceRecordView, encode_instance_record};
+use cimrepo::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
+use cimrepo::repository::Repository;
+use cimrepo::{Direction, KeyRange};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+struct Objects {
+    catalog: Catalog,
+    namespaces: Vec<String>,
+    /// Records of classes, with their superclasses.
+    classes: Vec<(Vec<u8>, Option<Arc<FullClass>>)>,
+    /// Records of instances, with their classes.
+    instances: Vec<(Vec<u8>, Arc<FullClass>)>,
+}
+
+fn load(catalog: Catalog) -> Objects {
+    let found = catalog.namespaces().into_iter().map(Result::unwrap);
+    let namespaces: Vec<String> = [SYSTEM_NAMESPACE.to_owned()].into_iter().chain(found).collect();
+    let (mut classes, mut instances) = (Vec::new(), Vec::new());
+    for namespace in &namespaces {
+        let range = KeyRange::prefix(catalog.keys().namespace(namespace).as_bytes());
+        for key in catalog.snapshot().keys(range, Direction::Forward).map(Result::unwrap) {
+            let record = || catalog.snapshot().record(key.reference().unwrap()).unwrap();
+            match KeyShape::parse(key.as_bytes()).unwrap().1 {
+                KeyShape::Class(name) => {
+                    let class = catalog.class_by_hash(namespace, name).unwrap().unwrap();
+                    classes.push((record(), class.class.superclass().cloned()));
+                }
+                KeyShape::Instance(class, _) => {
+                    let class = catalog.class_by_hash(namespace, class).unwrap().unwrap();
+                    instances.push((record(), class.class.clone()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Objects { catalog, namespaces, classes, instances }
+}
+
+/// Looks at every name, type and qualifier of a class without copying any.
+fn view_class(record: &[u8]) -> usize {
+    let view = ClassRecordView::parse(record).unwrap();
+    let part = view.class_part();
+    let properties = part.properties().map(|property| {
+        let property = property.unwrap();
+        black_box(property.name().unwrap());
+        property.qualifiers.iter().map(|qualifier| usize::from(qualifier.unwrap().flavor.bits())).sum::<usize>()
+    });
+    let methods = view.methods_part().methods().map(|method| black_box(method.name().unwrap()).chars().count());
+    properties.sum::<usize>() + methods.sum::<usize>()
+}
+
+/// Looks at every value of an instance without copying any.
+fn view_instance(record: &[u8], objects: &Objects, class: &FullClass) -> usize {
+    let view = InstanceRecordView::parse(record, objects.catalog.dialect()).unwrap();
+    let part = view.part(class).unwrap();
+    let own = class.properties().iter().filter(|property| match part.setting(property) {
+        SettingView::Value(value) => value.text().is_some() || !value.is_null(),
+        _ => false,
+    });
+    own.count()
+}
+
+/// Every namespace, class and instance, from a catalog that knows nothing yet.
+fn enumerate(objects: &Objects) -> usize {
+    let catalog = Catalog::new(objects.catalog.snapshot().clone());
+    let mut count = 0;
+    for namespace in &objects.namespaces {
+        let range = KeyRange::prefix(catalog.keys().namespace(namespace).as_bytes());
+        for key in catalog.snapshot().keys(range, Direction::Forward).map(Result::unwrap) {
+            match KeyShape::parse(key.as_bytes()).unwrap().1 {
+                KeyShape::Class(name) => {
+                    black_box(catalog.class_by_hash(namespace, name).unwrap().unwrap());
+                    count += 1;
+                }
+                KeyShape::Instance(class, _) => {
+                    let class = catalog.class_by_hash(namespace, class).unwrap().unwrap();
+                    let record = catalog.snapshot().record(key.reference().unwrap()).unwrap();
+                    let view = InstanceRecordView::parse(&record, catalog.dialect()).unwrap();
+                    black_box(view.to_instance(&class.class).unwrap());
+                    count += 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    count
+}
+
+fn objects(criterion: &mut Criterion) {
+    for (name, path) in support::repositories() {
+        let objects = load(Catalog::new(Repository::open_read_only(&path).unwrap().snapshot()));
+        let (classes, instances) = (&objects.classes, &objects.instances);
+        println!("{name}: {} classes, {} instances", classes.len(), instances.len());
+        let bytes = |sizes: usize| Throughput::Bytes(sizes as u64);
+        let class_bytes = classes.iter().map(|(record, _)| record.len()).sum();
+        let instance_bytes = instances.iter().map(|(record, _)| record.len()).sum();
+
+        let mut group = criterion.benchmark_group(format!("objects/{name}"));
+        group.sample_size(20);
+        group.throughput(bytes(class_bytes));
+        group.bench_function("classes, views", |bencher| {
+            bencher.iter(|| classes.iter().map(|(record, _)| view_class(record)).sum::<usize>());
+        });
+        group.bench_function("classes, owned", |bencher| {
+            bencher.iter(|| {
+                for (record, superclass) in classes {
+                    let view = ClassRecordView::parse(record).unwrap();
+                    black_box(view.to_class(superclass.clone()).unwrap());
+                }
+            });
+        });
+        group.throughput(bytes(instance_bytes));
+        group.bench_function("instances, views", |bencher| {
+            bencher
+                .iter(|| instances.iter().map(|(record, class)| view_instance(record, &objects, class)).sum::<usize>());
+        });
+        group.bench_function("instances, owned", |bencher| {
+            bencher.iter(|| {
+                for (record, class) in instances {
+                    let view = InstanceRecordView::parse(record, objects.catalog.dialect()).unwrap();
+                    black_box(view.to_instance(class).unwrap());
+                }
+            });
+        });
+        let decoded: Vec<_> = classes
+            .iter()
+            .map(|(record, parent)| ClassRecordView::parse(record).unwrap().to_class(parent.clone()).unwrap())
+            .collect();
+        group.throughput(bytes(class_bytes));
+        group.bench_function("classes, encoded", |bencher| {
+            bencher.iter(|| decoded.iter().map(|class| encode_class_record(class, 0).unwrap().len()).sum::<usize>());
+        });
+        let dialect = objects.catalog.dialect();
+        let decoded: Vec<_> = instances
+            .iter()
+            .map(|(record, class)| InstanceRecordView::parse(record, dialect).unwrap().to_instance(class).unwrap())
+            .collect();
+        group.throughput(bytes(instance_bytes));
+        group.bench_function("instances, encoded", |bencher| {
+            let encode = |instance| encode_instance_record(instance, dialect, 0, 0).unwrap().len();
+            bencher.iter(|| decoded.iter().map(encode).sum::<usize>());
+        });
+        group.throughput(Throughput::Elements((classes.len() + instances.len()) as u64));
+        group.bench_function("all from a cold catalog", |bencher| bencher.iter(|| enumerate(&objects)));
+        let hot = decoded.first().map_or("__SystemClass", |instance| instance.class().name().as_str());
+        group.throughput(Throughput::Elements(1));
+        group.bench_function("class resolution, hot", |bencher| {
+            bencher.iter(|| objects.catalog.class("ROOT", black_box(hot)).unwrap());
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, objects);
+criterion_main!(benches);

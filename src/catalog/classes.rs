@@ -1,0 +1,151 @@
+//! Classes: found in their namespace or among the system classes, put together with what they inherit.
+
+use std::sync::Arc;
+
+use super::Catalog;
+use crate::base::corruption::CorruptionCode;
+use crate::base::error::{Error, Result};
+use crate::base::limits::MAX_CLASS_DEPTH;
+use crate::base::page_no::RecordRef;
+use crate::cim::full_class::FullClass;
+use crate::format::class_record::ClassRecordView;
+use crate::format::name_hash::NameHash;
+use crate::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
+use crate::format::record_reader::BadRecord;
+
+/// A class and where it lies.
+#[derive(Debug, Clone)]
+pub struct StoredClass {
+    /// The class with what it inherits.
+    pub class: Arc<FullClass>,
+    /// Whether it is a system class: it lies in no namespace that a path can name.
+    pub is_system: bool,
+    /// When it was written: a FILETIME.
+    pub stamp: u64,
+    /// Its record.
+    pub record: RecordRef,
+}
+
+impl Catalog {
+    /// The class with this name, of a namespace or else of the system.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it, a superclass or a page on the way is damaged or missing, [`Error::Io`] when the system
+    /// refuses.
+    pub fn class(&self, namespace: &str, name: &str) -> Result<Option<Arc<StoredClass>>> {
+        self.class_by_hash(namespace, self.keys.hash(name))
+    }
+
+    /// The class whose name has this hash, of a namespace or else of the system.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class).
+    pub fn class_by_hash(&self, namespace: &str, name: NameHash) -> Result<Option<Arc<StoredClass>>> {
+        self.resolve(namespace, name, 0)
+    }
+
+    /// The classes that lie in a namespace itself, in order of their keys. One that cannot be read is an error, and the
+    /// others follow.
+    pub fn classes(&self, namespace: &str) -> impl Iterator<Item = Result<Arc<StoredClass>>> + use<> {
+        let prefix = format!("{}CD_", self.keys.namespace(namespace));
+        let (catalog, namespace) = (self.clone(), namespace.to_owned());
+        self.scan(&prefix).filter_map(move |key| {
+            let key = match key {
+                Ok(key) => key,
+                Err(error) => return Some(Err(error)),
+            };
+            match KeyShape::parse(key.as_bytes()) {
+                Some((_, KeyShape::Class(hash))) => catalog.class_by_hash(&namespace, hash).transpose(),
+                _ => None,
+            }
+        })
+    }
+
+    /// The classes of a namespace that are derived directly from a class, or from none, in order of their keys. The class may
+    /// be one of the system.
+    pub fn subclasses(
+        &self,
+        namespace: &str,
+        superclass: Option<&str>,
+    ) -> impl Iterator<Item = Result<Arc<StoredClass>>> + use<> {
+        let (catalog, namespace_name) = (self.clone(), namespace.to_owned());
+        self.scan(&self.keys.subclasses(namespace, superclass)).filter_map(move |key| {
+            let key = match key {
+                Ok(key) => key,
+                Err(error) => return Some(Err(error)),
+            };
+            match KeyShape::parse(key.as_bytes()) {
+                Some((_, KeyShape::Subclass(_, hash))) => catalog.class_by_hash(&namespace_name, hash).transpose(),
+                _ => None,
+            }
+        })
+    }
+
+    /// The classes of a namespace that declare or inherit a reference to a class.
+    pub fn classes_referring_to(
+        &self,
+        namespace: &str,
+        target: &str,
+    ) -> impl Iterator<Item = Result<Arc<StoredClass>>> + use<> {
+        let (catalog, namespace_name) = (self.clone(), namespace.to_owned());
+        let prefix = format!(r"{}CR_{}\R_", self.keys.namespace(namespace), self.keys.hash(target));
+        self.scan(&prefix).filter_map(move |key| {
+            let key = match key {
+                Ok(key) => key,
+                Err(error) => return Some(Err(error)),
+            };
+            match KeyShape::parse(key.as_bytes()) {
+                Some((_, KeyShape::ClassReference(_, hash))) => {
+                    catalog.class_by_hash(&namespace_name, hash).transpose()
+                }
+                _ => None,
+            }
+        })
+    }
+
+    fn resolve(&self, namespace: &str, name: NameHash, depth: usize) -> Result<Option<Arc<StoredClass>>> {
+        for place in [namespace, SYSTEM_NAMESPACE] {
+            let at = (self.keys.hash(place), name);
+            if let Some(class) = self.classes.get(&at) {
+                return Ok(Some(class));
+            }
+            if let Some(record) = self.record_of(&self.keys.class_by_hash(place, name))? {
+                let class = Arc::new(self.compose(place, record, depth)?);
+                self.classes.insert(at, class.clone());
+                return Ok(Some(class));
+            }
+        }
+        Ok(None)
+    }
+
+    fn compose(&self, namespace: &str, record: RecordRef, depth: usize) -> Result<StoredClass> {
+        let bytes = self.snapshot.record(record)?;
+        let bad = |bad| self.bad(CorruptionCode::RecordClass, record, bad);
+        let view = ClassRecordView::parse(&bytes).map_err(bad)?;
+        let superclass = match view.superclass().map_err(bad)? {
+            None => None,
+            Some(_) if depth >= MAX_CLASS_DEPTH => {
+                return Err(bad(BadRecord { offset: 0, what: "the chain of superclasses is too long, or has no end" }));
+            }
+            Some(name) => {
+                let found = self.resolve(namespace, self.keys.hash(&name), depth + 1)?;
+                Some(found.ok_or_else(|| bad(BadRecord { offset: 4, what: "the superclass is not there" }))?)
+            }
+        };
+        let class = view.to_class(superclass.map(|superclass| superclass.class.clone())).map_err(bad)?;
+        let is_system = namespace.eq_ignore_ascii_case(SYSTEM_NAMESPACE);
+        Ok(StoredClass { class: Arc::new(class), is_system, stamp: view.stamp(), record })
+    }
+
+    /// The class of a namespace or the system that must be there, because a record says so.
+    pub(super) fn class_of_record(
+        &self,
+        namespace: &str,
+        name: NameHash,
+        record: RecordRef,
+    ) -> Result<Arc<StoredClass>, Error> {
+        let missing = BadRecord { offset: 0, what: "its class is not there" };
+        let found = self.class_by_hash(namespace, name)?;
+        found.ok_or_else(|| self.bad(CorruptionCode::RecordInstance, record, missing))
+    }
+}

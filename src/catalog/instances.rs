@@ -1,0 +1,125 @@
+//! Instances: by path, by class, by class with subclasses.
+
+use super::Catalog;
+use crate::base::corruption::CorruptionCode;
+use crate::base::error::{Error, Result};
+use crate::base::page_no::RecordRef;
+use crate::btree::scan::Scan;
+use crate::cim::full_class::KeyClass;
+use crate::cim::instance::Instance;
+use crate::cim::name::Name;
+use crate::cim::path::{ObjectPath, PathKeys};
+use crate::format::instance_record::InstanceRecordView;
+use crate::format::key::Key;
+use crate::format::object_key::KeyShape;
+
+/// An instance and where it lies.
+#[derive(Debug, Clone)]
+pub struct StoredInstance {
+    /// The instance, with its class.
+    pub instance: Instance,
+    /// When it was written: a FILETIME.
+    pub stamp: u64,
+    /// When the class was written whose layout it has.
+    pub class_stamp: u64,
+    /// Its record.
+    pub record: RecordRef,
+}
+
+/// The instances behind keys. One that cannot be read is an error, and the others follow.
+#[derive(Debug)]
+pub struct Instances {
+    catalog: Catalog,
+    namespace: String,
+    keys: Option<Scan>,
+    /// Only instances of this class or derived ones.
+    of_class: Option<Name>,
+}
+
+impl Iterator for Instances {
+    type Item = Result<StoredInstance>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let record = match self.keys.as_mut()?.next()? {
+                // References lie between the instances of a namespace.
+                Ok(key) => is_instance(&key).then(|| key.reference()).flatten(),
+                Err(error) => return Some(Err(error)),
+            };
+            let Some(record) = record else { continue };
+            match self.catalog.read_instance(&self.namespace, record, self.of_class.as_ref()) {
+                Ok(None) => {}
+                Ok(Some(instance)) => return Some(Ok(instance)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+fn is_instance(key: &Key) -> bool {
+    let shape = KeyShape::parse(key.as_bytes());
+    matches!(shape, Some((_, KeyShape::Instance(..) | KeyShape::KeyedInstance(..))))
+}
+
+impl Catalog {
+    /// The instances of exactly this class in a namespace, in order of their keys.
+    pub fn instances(&self, namespace: &str, class: &str) -> Instances {
+        let keys = Some(self.scan(&self.keys.instances(namespace, class)));
+        Instances { catalog: self.clone(), namespace: namespace.to_owned(), keys, of_class: None }
+    }
+
+    /// The instances of a class and of all classes derived from it, in order of their keys.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class); a class that is not there has no instances.
+    pub fn instances_deep(&self, namespace: &str, class: &str) -> Result<Instances> {
+        let (catalog, namespace) = (self.clone(), namespace.to_owned());
+        let Some(found) = self.class(&namespace, class)? else {
+            return Ok(Instances { catalog, namespace, keys: None, of_class: None });
+        };
+        let keys = match found.class.key_class() {
+            Some(key_class) => self.scan(&self.keys.keyed_instances(&namespace, key_class.name().as_str())),
+            // The class declares no keys yet: each class derived from it that does has instances of its own.
+            None => self.scan(&format!("{}KI_", self.keys.namespace(&namespace))),
+        };
+        let of_class = Some(found.class.name().clone());
+        Ok(Instances { catalog, namespace, keys: Some(keys), of_class })
+    }
+
+    /// The instance that a path means. A path without namespace means one in `namespace`; the server is not looked at.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class).
+    pub fn instance(&self, namespace: &str, path: &ObjectPath) -> Result<Option<StoredInstance>> {
+        let namespace = path.namespace.as_deref().unwrap_or(namespace);
+        let Some(class) = self.class(namespace, path.class.as_str())? else { return Ok(None) };
+        let (Some(key_class), Some(key_text)) = (class.class.key_class(), path.key_text()) else { return Ok(None) };
+        let singleton = matches!(key_class, KeyClass::Singleton(_));
+        if singleton != (path.keys == PathKeys::Singleton) {
+            return Ok(None);
+        }
+        let key = self.keys.keyed_instance(namespace, key_class.name().as_str(), &key_text);
+        match self.record_of(&key)? {
+            Some(record) => self.read_instance(namespace, record, Some(class.class.name())),
+            None => Ok(None),
+        }
+    }
+
+    /// The instance of a record; `None` when it is not of the class wanted.
+    pub(super) fn read_instance(
+        &self,
+        namespace: &str,
+        record: RecordRef,
+        of_class: Option<&Name>,
+    ) -> Result<Option<StoredInstance>> {
+        let bytes = self.snapshot.record(record)?;
+        let bad = |bad| -> Error { self.bad(CorruptionCode::RecordInstance, record, bad) };
+        let view = InstanceRecordView::parse(&bytes, self.dialect()).map_err(bad)?;
+        let class = self.class_of_record(namespace, view.class_hash().map_err(bad)?, record)?;
+        if of_class.is_some_and(|wanted| !class.class.is_a(wanted.as_str())) {
+            return Ok(None);
+        }
+        let instance = view.to_instance(&class.class).map_err(bad)?;
+        Ok(Some(StoredInstance { instance, stamp: view.stamp(), class_stamp: view.class_stamp(), record }))
+    }
+}

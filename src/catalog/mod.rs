@@ -1,0 +1,83 @@
+//! What the keys and records of a snapshot mean: namespaces, classes with what they inherit, instances, references.
+
+mod classes;
+mod instances;
+pub mod keys;
+mod namespaces;
+mod references;
+
+use std::fmt;
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::error::{Error, Result};
+use crate::base::page_no::{RecordRef, Space};
+use crate::btree::scan::{Direction, KeyRange, Scan};
+use crate::format::Dialect;
+use crate::format::name_hash::NameHash;
+use crate::format::object_key::ObjectKeys;
+use crate::format::record_reader::BadRecord;
+use crate::repository::Snapshot;
+
+pub use classes::StoredClass;
+pub use instances::{Instances, StoredInstance};
+pub use references::Referrer;
+
+/// Classes that are kept put together. A real repository has 4,000 to 7,000.
+const CACHED_CLASSES: usize = 16_384;
+
+/// The objects of a snapshot. Cheap to clone; clones share the classes that were put together. As a snapshot never changes,
+/// nor does what a catalog shows.
+#[derive(Clone)]
+pub struct Catalog {
+    snapshot: Snapshot,
+    keys: ObjectKeys,
+    classes: Arc<Cache<(NameHash, NameHash), Arc<StoredClass>>>,
+}
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalog").field("snapshot", &self.snapshot).finish_non_exhaustive()
+    }
+}
+
+impl Catalog {
+    /// The objects of a snapshot.
+    pub fn new(snapshot: Snapshot) -> Self {
+        let keys = ObjectKeys::new(snapshot.dialect());
+        Self { snapshot, keys, classes: Arc::new(Cache::new(CACHED_CLASSES)) }
+    }
+
+    /// The snapshot.
+    pub const fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The builder of its keys.
+    pub const fn keys(&self) -> &ObjectKeys {
+        &self.keys
+    }
+
+    /// The dialect.
+    pub fn dialect(&self) -> Dialect {
+        self.snapshot.dialect()
+    }
+
+    fn scan(&self, prefix: &str) -> Scan {
+        self.snapshot.keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward)
+    }
+
+    /// The record that the key with this text names, whatever the record is.
+    fn record_of(&self, key: &str) -> Result<Option<RecordRef>> {
+        let found = self.snapshot.find(format!("{key}.").as_bytes())?;
+        Ok(found.and_then(|key| key.reference()))
+    }
+
+    /// The error for a record that cannot be understood.
+    fn bad(&self, code: CorruptionCode, reference: RecordRef, bad: BadRecord) -> Error {
+        let site = self.snapshot.image().site(Space::Objects, reference.page);
+        Corruption::new(code, site, format!("record {}: {bad}", reference.id)).into()
+    }
+}

@@ -1,0 +1,58 @@
+//! Who refers to an instance.
+
+use super::Catalog;
+use super::instances::StoredInstance;
+use crate::base::corruption::CorruptionCode;
+use crate::base::error::Result;
+use crate::base::page_no::RecordRef;
+use crate::cim::path::ObjectPath;
+use crate::format::reference_record::{ReferenceRecord, ReferenceRecordView};
+
+/// An instance that refers to another, as the record of the reference tells it.
+#[derive(Debug, Clone)]
+pub struct Referrer {
+    /// Its namespace, class, property and key.
+    pub reference: ReferenceRecord,
+    /// The record of the reference.
+    pub record: RecordRef,
+}
+
+impl Catalog {
+    /// The references to the instance that a path means, whether or not it is there. One that cannot be read is an
+    /// error, and the others follow.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class).
+    pub fn referrers(&self, namespace: &str, path: &ObjectPath) -> Result<Vec<Result<Referrer>>> {
+        let namespace = path.namespace.as_deref().unwrap_or(namespace);
+        let key_class = self.class(namespace, path.class.as_str())?.and_then(|class| class.class.key_class());
+        let (Some(key_class), Some(key_text)) = (key_class, path.key_text()) else { return Ok(Vec::new()) };
+        let prefix = self.keys.references(namespace, key_class.name().as_str(), &key_text);
+        let referrer = |key: Result<crate::format::key::Key>| {
+            let record = match key {
+                Ok(key) => key.reference()?,
+                Err(error) => return Some(Err(error)),
+            };
+            Some(self.read_reference(record).map(|reference| Referrer { reference, record }))
+        };
+        Ok(self.scan(&prefix).filter_map(referrer).collect())
+    }
+
+    /// The instance that makes a reference; `None` when it is not there.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class).
+    pub fn referring_instance(&self, referrer: &ReferenceRecord) -> Result<Option<StoredInstance>> {
+        let key = referrer.key.strip_prefix('\\').unwrap_or(&referrer.key);
+        match self.record_of(key)? {
+            Some(record) => self.read_instance(&referrer.namespace, record, None),
+            None => Ok(None),
+        }
+    }
+
+    fn read_reference(&self, record: RecordRef) -> Result<ReferenceRecord> {
+        let bytes = self.snapshot.record(record)?;
+        let reference = ReferenceRecordView::parse(&bytes).and_then(|view| view.to_reference());
+        reference.map_err(|bad| self.bad(CorruptionCode::RecordReference, record, bad))
+    }
+}

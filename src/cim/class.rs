@@ -1,0 +1,230 @@
+//! Class declarations: what a class says itself, without what it inherits.
+
+use super::name::Name;
+use super::qualifier::{Flavor, Qualifier, QualifierSet, cimtype_text};
+use super::types::CimType;
+use super::value::Value;
+
+/// What a class says of a default, or an instance of a value.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Setting {
+    /// Nothing: that of the superclass, or the default of the class, holds.
+    #[default]
+    Inherited,
+    /// NULL.
+    Null,
+    /// A value.
+    Value(Value),
+}
+
+impl Setting {
+    /// The value, when there is one of its own.
+    pub const fn value(&self) -> Option<&Value> {
+        match self {
+            Setting::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl<V: Into<Value>> From<V> for Setting {
+    fn from(value: V) -> Self {
+        Setting::Value(value.into())
+    }
+}
+
+/// A property that a class declares or declares anew; or a parameter of a method.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Property {
+    /// Its name.
+    pub name: Name,
+    /// Its type.
+    pub cim_type: CimType,
+    /// Its default. A new property without one says [`Setting::Null`].
+    pub default: Setting,
+    /// Its own qualifiers, `CIMTYPE` among them.
+    pub qualifiers: QualifierSet,
+}
+
+impl Property {
+    /// A property without default, with its `CIMTYPE` qualifier.
+    pub fn new(name: impl Into<Name>, cim_type: impl Into<CimType>) -> Self {
+        let cim_type = cim_type.into();
+        let qualifiers = [Qualifier::cimtype(cimtype_text(cim_type.scalar))].into_iter().collect();
+        Self { name: name.into(), cim_type, default: Setting::Null, qualifiers }
+    }
+
+    /// The property with this default.
+    #[must_use]
+    pub fn default(mut self, value: impl Into<Setting>) -> Self {
+        self.default = value.into();
+        self
+    }
+
+    /// The property with this qualifier.
+    #[must_use]
+    pub fn qualifier(mut self, qualifier: Qualifier) -> Self {
+        self.qualifiers.set(qualifier);
+        self
+    }
+
+    /// The property as a key.
+    #[must_use]
+    pub fn key(self) -> Self {
+        self.qualifier(Qualifier::key())
+    }
+
+    /// A reference or embedded object that is to be of this class.
+    #[must_use]
+    pub fn of_class(self, class: &str) -> Self {
+        let text = format!("{}:{class}", cimtype_text(self.cim_type.scalar));
+        self.qualifier(Qualifier::cimtype(&text))
+    }
+}
+
+/// A method that a class declares or declares anew.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Method {
+    /// Its name.
+    pub name: Name,
+    /// Its own qualifiers.
+    pub qualifiers: QualifierSet,
+    /// The input parameters: a class [`Method::PARAMETERS`] with a property for each. `None` when there are none.
+    pub input: Option<Box<Class>>,
+    /// The output parameters and the return value, likewise.
+    pub output: Option<Box<Class>>,
+}
+
+impl Method {
+    /// The class of a signature.
+    pub const PARAMETERS: &'static str = "__PARAMETERS";
+    /// The output parameter that is the return value.
+    pub const RETURN_VALUE: &'static str = "ReturnValue";
+
+    /// A method without parameters and return value.
+    pub fn new(name: impl Into<Name>) -> Self {
+        Self { name: name.into(), qualifiers: QualifierSet::new(), input: None, output: None }
+    }
+
+    /// The method with this qualifier.
+    #[must_use]
+    pub fn qualifier(mut self, qualifier: Qualifier) -> Self {
+        self.qualifiers.set(qualifier);
+        self
+    }
+
+    /// The method with one more input parameter; it gets the next `ID`.
+    #[must_use]
+    pub fn input(mut self, parameter: Property) -> Self {
+        let parameter = self.numbered(parameter, "in");
+        add(&mut self.input, parameter);
+        self
+    }
+
+    /// The method with one more output parameter; it gets the next `ID`.
+    #[must_use]
+    pub fn output(mut self, parameter: Property) -> Self {
+        let parameter = self.numbered(parameter, "out");
+        add(&mut self.output, parameter);
+        self
+    }
+
+    /// The method with a return value of this type.
+    #[must_use]
+    pub fn returns(mut self, cim_type: impl Into<CimType>) -> Self {
+        let value = Property::new(Self::RETURN_VALUE, cim_type).qualifier(Qualifier::flag("out", Flavor::empty()));
+        add(&mut self.output, value);
+        self
+    }
+
+    fn numbered(&self, parameter: Property, direction: &str) -> Property {
+        let parameters = self.input.iter().chain(&self.output).flat_map(|class| &class.properties);
+        let ids = parameters.filter_map(|parameter| parameter.qualifiers.get("ID")?.value.as_ref()?.as_integer());
+        let id = ids.max().and_then(|id| i32::try_from(id).ok()?.checked_add(1)).unwrap_or_default();
+        let spread = Flavor::TO_INSTANCE | Flavor::NOT_OVERRIDABLE;
+        parameter.qualifier(Qualifier::new("ID", id, spread)).qualifier(Qualifier::flag(direction, Flavor::empty()))
+    }
+}
+
+/// Adds a parameter: in front of the return value, which stands last.
+fn add(signature: &mut Option<Box<Class>>, parameter: Property) {
+    let class = signature.get_or_insert_with(|| {
+        let flag = Qualifier::flag("abstract", Flavor::empty());
+        Box::new(Class::builder(Method::PARAMETERS).qualifier(flag).build())
+    });
+    let is_return = |property: &Property| property.name == Method::RETURN_VALUE;
+    let end = class.properties.iter().position(is_return).unwrap_or(class.properties.len());
+    class.properties.insert(end, parameter);
+}
+
+/// A class as it is declared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Class {
+    /// Its name.
+    pub name: Name,
+    /// The name of its superclass.
+    pub superclass: Option<Name>,
+    /// Its own qualifiers.
+    pub qualifiers: QualifierSet,
+    /// The properties it declares or declares anew, in order of declaration.
+    pub properties: Vec<Property>,
+    /// The methods it declares or declares anew, in order of declaration.
+    pub methods: Vec<Method>,
+}
+
+impl Class {
+    /// Begins a class.
+    pub fn builder(name: impl Into<Name>) -> ClassBuilder {
+        let (superclass, qualifiers) = (None, QualifierSet::new());
+        ClassBuilder(Self { name: name.into(), superclass, qualifiers, properties: Vec::new(), methods: Vec::new() })
+    }
+
+    /// The property with this name that the class declares itself.
+    pub fn property(&self, name: &str) -> Option<&Property> {
+        self.properties.iter().find(|property| property.name == *name)
+    }
+
+    /// The method with this name that the class declares itself.
+    pub fn method(&self, name: &str) -> Option<&Method> {
+        self.methods.iter().find(|method| method.name == *name)
+    }
+}
+
+/// A class in the making.
+#[derive(Debug, Clone)]
+pub struct ClassBuilder(Class);
+
+impl ClassBuilder {
+    /// The superclass.
+    #[must_use]
+    pub fn superclass(mut self, name: impl Into<Name>) -> Self {
+        self.0.superclass = Some(name.into());
+        self
+    }
+
+    /// One more qualifier.
+    #[must_use]
+    pub fn qualifier(mut self, qualifier: Qualifier) -> Self {
+        self.0.qualifiers.set(qualifier);
+        self
+    }
+
+    /// One more property.
+    #[must_use]
+    pub fn property(mut self, property: Property) -> Self {
+        self.0.properties.push(property);
+        self
+    }
+
+    /// One more method.
+    #[must_use]
+    pub fn method(mut self, method: Method) -> Self {
+        self.0.methods.push(method);
+        self
+    }
+
+    /// The class.
+    pub fn build(self) -> Class {
+        self.0
+    }
+}

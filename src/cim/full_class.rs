@@ -1,0 +1,453 @@
+//! A class with everything it inherits. Source of the rules: `docs::objects`, "Composition".
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::class::{Class, Method, Property, Setting};
+use super::name::Name;
+use super::qualifier::QualifierSet;
+use super::types::CimType;
+use super::value::Value;
+use crate::base::limits::{MAX_CLASS_DEPTH, MAX_PROPERTIES};
+
+/// Why a class cannot be put together.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ComposeError {
+    /// The superclass is not the one that the class names.
+    #[error("class {class} names the superclass {expected:?}, not {given:?}")]
+    Superclass {
+        /// The class.
+        class: Name,
+        /// What it names.
+        expected: Option<Name>,
+        /// What was given.
+        given: Option<Name>,
+    },
+    /// A property is declared anew with another type.
+    #[error("property {property} of class {class} is {own}, the superclass has it as {inherited}")]
+    OverrideType {
+        /// The class.
+        class: Name,
+        /// The property.
+        property: Name,
+        /// Its type here.
+        own: CimType,
+        /// Its type in the superclass.
+        inherited: CimType,
+    },
+    /// A class declares two properties or two methods of one name.
+    #[error("class {class} declares {member} twice")]
+    Twice {
+        /// The class.
+        class: Name,
+        /// The property or method.
+        member: Name,
+    },
+    /// There are more properties, or the chain of superclasses is longer, than the engine accepts.
+    #[error("class {class}: too many {what}")]
+    TooMany {
+        /// The class.
+        class: Name,
+        /// Of what.
+        what: &'static str,
+    },
+}
+
+/// A property of a full class.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FullProperty {
+    /// Its name, as first declared.
+    pub name: Name,
+    /// Its type.
+    pub cim_type: CimType,
+    /// Its place in order of declaration over the whole chain.
+    pub order: u16,
+    /// Where its value begins in the table of values, in bytes.
+    pub(crate) offset: u32,
+    /// The class that first declared it.
+    pub origin: Name,
+    /// How deep that class lies: 0 is the topmost of the chain.
+    pub origin_level: u32,
+    /// Whether this class declares it, or declares it anew.
+    pub local: bool,
+    /// Whether a superclass has it too.
+    pub overrides: bool,
+    /// The default that holds; `None` is NULL.
+    pub default: Option<Value>,
+    /// The qualifiers that hold.
+    pub qualifiers: QualifierSet,
+}
+
+impl FullProperty {
+    /// Whether it is a key.
+    pub fn is_key(&self) -> bool {
+        self.qualifiers.is_true("key")
+    }
+
+    /// The class that a reference is to be of, from a `CIMTYPE` of the form `ref:Class`.
+    pub fn reference_class(&self) -> Option<&str> {
+        let (kind, class) = self.qualifiers.text("CIMTYPE")?.split_once(':')?;
+        (kind.eq_ignore_ascii_case("ref") && !class.is_empty()).then_some(class)
+    }
+}
+
+/// A method of a full class.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FullMethod {
+    /// Its name, qualifiers that hold, and signatures.
+    pub method: Method,
+    /// The class that first declared it.
+    pub origin: Name,
+    /// How deep that class lies: 0 is the topmost of the chain.
+    pub origin_level: u32,
+    /// Whether this class declares it, or declares it anew.
+    pub local: bool,
+    /// Whether a superclass has it too.
+    pub overrides: bool,
+}
+
+/// The class whose name stands in the keys of instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyClass {
+    /// The topmost class that declares a key property.
+    Keyed(Name),
+    /// The topmost class with the qualifier `singleton`: there is one instance at most.
+    Singleton(Name),
+}
+
+impl KeyClass {
+    /// Its name.
+    pub const fn name(&self) -> &Name {
+        match self {
+            KeyClass::Keyed(name) | KeyClass::Singleton(name) => name,
+        }
+    }
+}
+
+/// A class with everything it inherits.
+#[derive(Debug, Clone)]
+pub struct FullClass {
+    declaration: Class,
+    superclass: Option<Arc<FullClass>>,
+    derivation: Vec<Name>,
+    qualifiers: QualifierSet,
+    properties: Vec<Arc<FullProperty>>,
+    /// Orders of properties, by name.
+    by_name: Vec<u16>,
+    methods: Vec<Arc<FullMethod>>,
+    keyed: Option<Name>,
+    singleton: Option<Name>,
+    table_size: u32,
+}
+
+impl FullClass {
+    /// A class with what it inherits from its superclass.
+    ///
+    /// # Errors
+    /// [`ComposeError`] when the superclass is another, or the class does not fit to it.
+    pub fn compose(declaration: Class, superclass: Option<Arc<FullClass>>) -> Result<Self, ComposeError> {
+        let given = superclass.as_ref().map(|superclass| superclass.name());
+        if declaration.superclass.as_ref() != given {
+            let (class, expected) = (declaration.name.clone(), declaration.superclass.clone());
+            return Err(ComposeError::Superclass { class, expected, given: given.cloned() });
+        }
+        let derivation: Vec<Name> = superclass
+            .iter()
+            .flat_map(|superclass| [superclass.name()].into_iter().chain(superclass.derivation()))
+            .cloned()
+            .collect();
+        if derivation.len() >= MAX_CLASS_DEPTH {
+            return Err(ComposeError::TooMany { class: declaration.name, what: "superclasses" });
+        }
+        Self::begin(declaration, superclass, derivation).with_members()
+    }
+
+    /// A class that an embedded instance brings along: it lists what it inherits as if it were its own. `derivation` is
+    /// its superclasses, the nearest first; `origins` gives, in order of declaration, the origin level of each property and
+    /// whether it is declared anew.
+    pub(crate) fn merged(
+        declaration: Class,
+        derivation: Vec<Name>,
+        origins: &[(u32, bool)],
+    ) -> Result<Self, ComposeError> {
+        if derivation.len() >= MAX_CLASS_DEPTH {
+            return Err(ComposeError::TooMany { class: declaration.name, what: "superclasses" });
+        }
+        let mut class = Self::begin(declaration, None, derivation).with_members()?;
+        for (property, &(level, overrides)) in class.properties.iter_mut().zip(origins) {
+            // Level 0 is the last of the derivation, the deepest level is the class itself.
+            let above = class.derivation.iter().rev().chain([&class.declaration.name]);
+            let origin = above.clone().nth(crate::base::widen(level)).unwrap_or(&class.declaration.name).clone();
+            let property = Arc::make_mut(property);
+            (property.origin, property.origin_level, property.overrides) = (origin, level, overrides);
+        }
+        Ok(class)
+    }
+
+    /// The class as an embedded instance brings it along: everything it inherits listed as its own.
+    pub(crate) fn to_merged(&self) -> Self {
+        let properties = self.properties.iter().map(|property| Property {
+            name: property.name.clone(),
+            cim_type: property.cim_type,
+            default: property.default.clone().map_or(Setting::Null, Setting::Value),
+            qualifiers: property.qualifiers.clone(),
+        });
+        let declaration = match self.superclass {
+            None => self.declaration.clone(),
+            Some(_) => Class {
+                qualifiers: self.qualifiers.clone(),
+                properties: properties.collect(),
+                methods: Vec::new(),
+                ..self.declaration.clone()
+            },
+        };
+        Self { declaration, superclass: None, ..self.clone() }
+    }
+
+    fn begin(declaration: Class, superclass: Option<Arc<FullClass>>, derivation: Vec<Name>) -> Self {
+        let (mut keyed, mut singleton) = (None, None);
+        let mut qualifiers = declaration.qualifiers.clone();
+        let (mut properties, mut methods, mut table_size) = (Vec::new(), Vec::new(), 0);
+        if let Some(parent) = &superclass {
+            qualifiers = qualifiers.with_inherited(&parent.qualifiers);
+            (keyed, singleton) = (parent.keyed.clone(), parent.singleton.clone());
+            (properties, methods) = (parent.properties.clone(), parent.methods.clone());
+            table_size = parent.table_size;
+        }
+        let own = || Some(declaration.name.clone());
+        if declaration.properties.iter().any(|property| property.qualifiers.is_true("key")) {
+            keyed = keyed.or_else(own);
+        }
+        if declaration.qualifiers.is_true("singleton") {
+            singleton = singleton.or_else(own);
+        }
+        let by_name = Vec::new();
+        Self {
+            declaration,
+            superclass,
+            derivation,
+            qualifiers,
+            properties,
+            by_name,
+            methods,
+            keyed,
+            singleton,
+            table_size,
+        }
+    }
+
+    fn with_members(mut self) -> Result<Self, ComposeError> {
+        self.check_names()?;
+        for property in &mut self.properties {
+            if property.local || !all_inherited(&property.qualifiers) {
+                *property = Arc::new(inherited_property(property));
+            }
+        }
+        for method in &mut self.methods {
+            if method.local || !all_inherited(&method.method.qualifiers) {
+                *method = Arc::new(inherited_method(method));
+            }
+        }
+        self.by_name = self.superclass.as_ref().map(|parent| parent.by_name.clone()).unwrap_or_default();
+        let declaration = std::mem::replace(&mut self.declaration, Class::builder("").build());
+        let added = declaration.properties.iter().try_for_each(|property| self.add_property(&declaration, property));
+        declaration.methods.iter().for_each(|method| self.add_method(&declaration, method));
+        self.declaration = declaration;
+        self.by_name = (0..).take(self.properties.len()).collect();
+        let properties = &self.properties;
+        let name_of = |order: &u16| properties.get(usize::from(*order)).map(|property| &property.name);
+        self.by_name.sort_by(|a, b| name_of(a).cmp(&name_of(b)));
+        added.map(|()| self)
+    }
+
+    fn check_names(&self) -> Result<(), ComposeError> {
+        let class = &self.declaration;
+        let mut properties: Vec<&Name> = class.properties.iter().map(|property| &property.name).collect();
+        let mut methods: Vec<&Name> = class.methods.iter().map(|method| &method.name).collect();
+        for names in [&mut properties, &mut methods] {
+            names.sort_unstable();
+            if let Some([member, _]) =
+                names.windows(2).find_map(|pair| <&[_; 2]>::try_from(pair).ok().filter(|[a, b]| a == b))
+            {
+                return Err(ComposeError::Twice { class: class.name.clone(), member: (*member).clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn add_property(&mut self, class: &Class, own: &Property) -> Result<(), ComposeError> {
+        if let Some(order) = self.order_of(own.name.as_str()) {
+            let Some(slot) = self.properties.get_mut(usize::from(order)) else { return Ok(()) };
+            if slot.cim_type != own.cim_type {
+                let (class, property) = (class.name.clone(), own.name.clone());
+                return Err(ComposeError::OverrideType {
+                    class,
+                    property,
+                    own: own.cim_type,
+                    inherited: slot.cim_type,
+                });
+            }
+            *slot = Arc::new(overridden_property(slot, own));
+            return Ok(());
+        }
+        let order = u16::try_from(self.properties.len()).ok().filter(|&order| usize::from(order) < MAX_PROPERTIES);
+        let Some(order) = order else {
+            return Err(ComposeError::TooMany { class: class.name.clone(), what: "properties" });
+        };
+        self.properties.push(Arc::new(FullProperty {
+            name: own.name.clone(),
+            cim_type: own.cim_type,
+            order,
+            offset: self.table_size,
+            origin: class.name.clone(),
+            origin_level: self.level(),
+            local: true,
+            overrides: false,
+            default: own.default.value().cloned(),
+            qualifiers: own.qualifiers.clone(),
+        }));
+        self.table_size = self.table_size.saturating_add(crate::base::narrow(own.cim_type.slot_size()));
+        Ok(())
+    }
+
+    /// Among the inherited properties: those of the class itself come behind, with names that differ.
+    fn order_of(&self, name: &str) -> Option<u16> {
+        let properties = &self.properties;
+        let compare = |order: &u16| {
+            let property = properties.get(usize::from(*order));
+            property.map_or(std::cmp::Ordering::Less, |property| super::name::order(property.name.as_str(), name))
+        };
+        self.by_name.get(self.by_name.binary_search_by(compare).ok()?).copied()
+    }
+
+    fn add_method(&mut self, class: &Class, own: &Method) {
+        let origin_level = self.level();
+        match self.methods.iter_mut().find(|method| method.method.name == own.name) {
+            Some(slot) => {
+                let qualifiers = own.qualifiers.with_inherited(&slot.method.qualifiers);
+                let method = Method { qualifiers, ..own.clone() };
+                let (origin, origin_level) = (slot.origin.clone(), slot.origin_level);
+                *slot = Arc::new(FullMethod { method, origin, origin_level, local: true, overrides: true });
+            }
+            None => {
+                let (method, origin) = (own.clone(), class.name.clone());
+                self.methods.push(Arc::new(FullMethod { method, origin, origin_level, local: true, overrides: false }));
+            }
+        }
+    }
+
+    /// Its name.
+    pub const fn name(&self) -> &Name {
+        &self.declaration.name
+    }
+
+    /// What the class declares itself.
+    pub const fn declaration(&self) -> &Class {
+        &self.declaration
+    }
+
+    /// The superclass.
+    pub const fn superclass(&self) -> Option<&Arc<FullClass>> {
+        self.superclass.as_ref()
+    }
+
+    /// The names of its superclasses, the nearest first.
+    pub fn derivation(&self) -> &[Name] {
+        &self.derivation
+    }
+
+    /// How many superclasses it has.
+    pub fn level(&self) -> u32 {
+        crate::base::narrow(self.derivation.len())
+    }
+
+    /// Whether it is the class with this name or derived from it.
+    pub fn is_a(&self, class: &str) -> bool {
+        *self.name() == *class || self.derivation.iter().any(|name| *name == *class)
+    }
+
+    /// The qualifiers that hold, inherited ones included and marked.
+    pub const fn qualifiers(&self) -> &QualifierSet {
+        &self.qualifiers
+    }
+
+    /// The properties in order of declaration, inherited ones first.
+    pub fn properties(&self) -> &[Arc<FullProperty>] {
+        &self.properties
+    }
+
+    /// The property with this name.
+    pub fn property(&self, name: &str) -> Option<&FullProperty> {
+        self.properties.get(usize::from(self.order_of(name)?)).map(|property| &**property)
+    }
+
+    /// The properties sorted by name.
+    pub(crate) fn properties_by_name(&self) -> impl Iterator<Item = &FullProperty> {
+        self.by_name.iter().filter_map(|&order| self.properties.get(usize::from(order)).map(|property| &**property))
+    }
+
+    /// The methods, inherited ones first.
+    pub fn methods(&self) -> &[Arc<FullMethod>] {
+        &self.methods
+    }
+
+    /// The method with this name.
+    pub fn method(&self, name: &str) -> Option<&FullMethod> {
+        self.methods.iter().find(|method| method.method.name == *name).map(|method| &**method)
+    }
+
+    /// The key properties, sorted by name: the order of their values in a key.
+    pub fn key_properties(&self) -> impl Iterator<Item = &FullProperty> {
+        self.properties_by_name().filter(|property| property.is_key())
+    }
+
+    /// The class whose name stands in the keys of instances; `None` for a class that cannot have any.
+    pub fn key_class(&self) -> Option<KeyClass> {
+        let keyed = self.keyed.clone().map(KeyClass::Keyed);
+        keyed.or_else(|| self.singleton.clone().map(KeyClass::Singleton))
+    }
+
+    /// Bytes of the table of values, without the bits in front of it.
+    pub(crate) const fn table_size(&self) -> u32 {
+        self.table_size
+    }
+}
+
+impl PartialEq for FullClass {
+    /// Equal when they declare and have the same; where the superclasses differ in what is not inherited does not matter.
+    fn eq(&self, other: &Self) -> bool {
+        let has = |class: &Self| (class.keyed.clone(), class.singleton.clone(), class.table_size);
+        self.declaration == other.declaration
+            && self.derivation == other.derivation
+            && self.qualifiers == other.qualifiers
+            && self.properties == other.properties
+            && self.methods == other.methods
+            && has(self) == has(other)
+    }
+}
+
+fn all_inherited(qualifiers: &QualifierSet) -> bool {
+    qualifiers.iter().all(|qualifier| qualifier.flavor.contains(super::qualifier::Flavor::INHERITED))
+}
+
+fn inherited_property(property: &FullProperty) -> FullProperty {
+    let qualifiers = QualifierSet::new().with_inherited(&property.qualifiers);
+    FullProperty { qualifiers, local: false, overrides: false, ..property.clone() }
+}
+
+fn overridden_property(inherited: &FullProperty, own: &Property) -> FullProperty {
+    let qualifiers = own.qualifiers.with_inherited(&inherited.qualifiers);
+    let default = match &own.default {
+        Setting::Inherited => inherited.default.clone(),
+        Setting::Null => None,
+        Setting::Value(value) => Some(value.clone()),
+    };
+    FullProperty { local: true, overrides: true, default, qualifiers, ..inherited.clone() }
+}
+
+fn inherited_method(method: &FullMethod) -> FullMethod {
+    let qualifiers = QualifierSet::new().with_inherited(&method.method.qualifiers);
+    let method_of = |method: &Method| Method { qualifiers, ..method.clone() };
+    FullMethod { method: method_of(&method.method), local: false, overrides: false, ..method.clone() }
+}

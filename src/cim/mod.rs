@@ -1,0 +1,24 @@
+//! The CIM model: types, values, qualifiers, classes, instances, object paths. No bytes, no I/O.
+//!
+//! A [`Class`] is what a class declares itself, as in MOF. A [`FullClass`] is that class with everything it inherits; an
+//! [`Instance`] belongs to one, and can therefore be asked by property name. Source of the rules: `docs::objects`.
+
+pub mod class;
+pub mod datetime;
+pub mod full_class;
+pub mod instance;
+pub mod name;
+pub mod path;
+pub mod qualifier;
+pub mod types;
+pub mod value;
+
+pub use class::{Class, ClassBuilder, Method, Property, Setting};
+pub use datetime::DateTime;
+pub use full_class::{ComposeError, FullClass, FullMethod, FullProperty, KeyClass};
+pub use instance::{Instance, InstanceError};
+pub use name::Name;
+pub use path::{KeyBinding, ObjectPath, PathKeys, PathValue};
+pub use qualifier::{Flavor, Qualifier, QualifierSet};
+pub use types::{CimType, ScalarType};
+pub use value::{Array, Object, Value};

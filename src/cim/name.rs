@@ -1,0 +1,172 @@
+//! Names: they compare without regard to case and keep their spelling.
+//!
+//! Upper-casing is that of the index: one UTF-16 code unit at a time, one to one, no locale. A character whose upper case
+//! is longer (`ß`) or that takes two units stays as it is. Order folds to lower case, so that `_` sorts before letters: the
+//! order of the property table of a class. Source: `docs::objects`, "Names".
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// A character in upper case, as the index folds it.
+pub fn upper(c: char) -> char {
+    if c.is_ascii() { c.to_ascii_uppercase() } else { one_to_one(c, c.to_uppercase()) }
+}
+
+fn lower(c: char) -> char {
+    if c.is_ascii() { c.to_ascii_lowercase() } else { one_to_one(c, c.to_lowercase()) }
+}
+
+/// The only character of `folded`, when both it and `c` take one UTF-16 unit.
+fn one_to_one(c: char, mut folded: impl Iterator<Item = char>) -> char {
+    match (folded.next(), folded.next()) {
+        (Some(one), None) if c.len_utf16() == 1 && one.len_utf16() == 1 => one,
+        _ => c,
+    }
+}
+
+/// A text in upper case, as the index hashes it.
+pub fn to_upper(text: &str) -> String {
+    text.chars().map(upper).collect()
+}
+
+/// Whether two names are the same.
+pub fn same(a: &str, b: &str) -> bool {
+    if a.is_ascii() && b.is_ascii() { a.eq_ignore_ascii_case(b) } else { a.chars().map(upper).eq(b.chars().map(upper)) }
+}
+
+/// The order of names; equal exactly when they are the [`same`].
+pub fn order(a: &str, b: &str) -> Ordering {
+    if a.is_ascii() && b.is_ascii() {
+        let lower = |byte: u8| byte.to_ascii_lowercase();
+        return a.bytes().map(lower).cmp(b.bytes().map(lower));
+    }
+    let folded = |text: &str| text.chars().map(|c| lower(upper(c))).collect::<String>();
+    let units = |text: &str| folded(text).encode_utf16().collect::<Vec<u16>>();
+    units(a).cmp(&units(b)).then_with(|| to_upper(a).cmp(&to_upper(b)))
+}
+
+/// The name of a class, property, method, parameter or qualifier.
+#[derive(Clone)]
+pub struct Name(Box<str>);
+
+impl Name {
+    /// The name with this spelling.
+    pub fn new(spelling: impl Into<Box<str>>) -> Self {
+        Self(spelling.into())
+    }
+
+    /// The spelling.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        same(&self.0, &other.0)
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        same(&self.0, other)
+    }
+}
+
+impl PartialEq<&str> for Name {
+    fn eq(&self, other: &&str) -> bool {
+        same(&self.0, other)
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        order(&self.0, &other.0)
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.chars().for_each(|c| state.write_u32(upper(c).into()));
+        state.write_u8(0xFF);
+    }
+}
+
+impl From<&str> for Name {
+    fn from(spelling: &str) -> Self {
+        Self::new(spelling)
+    }
+}
+
+impl From<String> for Name {
+    fn from(spelling: String) -> Self {
+        Self::new(spelling)
+    }
+}
+
+impl AsRef<str> for Name {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Name {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_compare_without_case_and_keep_their_spelling() {
+        let name = Name::new("__SystemClass");
+        assert_eq!(name, Name::new("__SYSTEMCLASS"));
+        assert_eq!(name.as_str(), "__SystemClass");
+        assert_eq!(Name::new("Größe"), "GRÖßE");
+        assert_ne!(Name::new("Größe"), "GRÖSSE");
+        assert_ne!(Name::new("\u{10428}"), "\u{10400}");
+    }
+
+    #[test]
+    fn the_low_line_sorts_before_letters() {
+        let mut names = ["ab", "A_c", "AB_", "a"].map(Name::new);
+        names.sort();
+        assert_eq!(names.map(|name| name.as_str().to_owned()), ["a", "A_c", "ab", "AB_"]);
+    }
+
+    #[test]
+    fn order_and_equality_agree() {
+        let names = ["k", "K", "\u{212A}", "s", "\u{17F}", "S", "i", "\u{131}", "\u{130}", "µ", "\u{3BC}", "z"];
+        for a in names.map(Name::new) {
+            for b in names.map(Name::new) {
+                assert_eq!(a == b, a.cmp(&b).is_eq(), "{a} {b}");
+                assert_eq!(a.cmp(&b), b.cmp(&a).reverse(), "{a} {b}");
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Qualifiers: named values with a flavor, on classes, properties, methods, parameters and instances.
+
+use bitflags::bitflags;
+
+use super::name::Name;
+use super::types::{CimType, ScalarType};
+use super::value::Value;
+
+bitflags! {
+    /// How a qualifier spreads. Bits without a name survive.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+    pub struct Flavor: u8 {
+        /// It goes to instances.
+        const TO_INSTANCE = 0x01;
+        /// It goes to subclasses.
+        const TO_SUBCLASS = 0x02;
+        /// A subclass may not change it.
+        const NOT_OVERRIDABLE = 0x10;
+        /// It comes from a superclass; never stored.
+        const INHERITED = 0x20;
+        /// The engine made it; never stored.
+        const SYSTEM = 0x40;
+        /// Its text is translated in another namespace.
+        const AMENDED = 0x80;
+        const _ = !0;
+    }
+}
+
+/// A qualifier.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Qualifier {
+    /// Its name.
+    pub name: Name,
+    /// The type of its value.
+    pub cim_type: CimType,
+    /// Its value; `None` is NULL.
+    pub value: Option<Value>,
+    /// How it spreads.
+    pub flavor: Flavor,
+}
+
+impl Qualifier {
+    /// A qualifier of the type of its value.
+    pub fn new(name: impl Into<Name>, value: impl Into<Value>, flavor: Flavor) -> Self {
+        let value = value.into();
+        Self { name: name.into(), cim_type: value.cim_type(), value: Some(value), flavor }
+    }
+
+    /// A boolean qualifier that is TRUE.
+    pub fn flag(name: impl Into<Name>, flavor: Flavor) -> Self {
+        Self::new(name, true, flavor)
+    }
+
+    /// `CIMTYPE`, as every property and parameter has it: how MOF writes the type.
+    pub fn cimtype(text: &str) -> Self {
+        Self::new("CIMTYPE", text, Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS)
+    }
+
+    /// `key`: the property is part of the identity of an instance.
+    pub fn key() -> Self {
+        Self::flag("key", Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS | Flavor::NOT_OVERRIDABLE)
+    }
+
+    /// Whether the value is the boolean TRUE.
+    pub fn is_true(&self) -> bool {
+        self.value == Some(Value::Boolean(true))
+    }
+}
+
+/// The default text of `CIMTYPE` for a type: `ref` and `object` may name a class behind a colon.
+pub(crate) const fn cimtype_text(scalar: ScalarType) -> &'static str {
+    match scalar {
+        ScalarType::Reference => "ref",
+        other => other.as_str(),
+    }
+}
+
+/// Qualifiers in order of their definition.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct QualifierSet(Vec<Qualifier>);
+
+impl QualifierSet {
+    /// No qualifiers.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The qualifier with this name.
+    pub fn get(&self, name: &str) -> Option<&Qualifier> {
+        self.0.iter().find(|qualifier| qualifier.name == *name)
+    }
+
+    /// Whether the qualifier with this name is the boolean TRUE.
+    pub fn is_true(&self, name: &str) -> bool {
+        self.get(name).is_some_and(Qualifier::is_true)
+    }
+
+    /// The text of the qualifier with this name.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.value.as_ref()?.as_text()
+    }
+
+    /// Adds a qualifier behind the others; one of the same name gives its place to it.
+    pub fn set(&mut self, qualifier: Qualifier) {
+        match self.0.iter_mut().find(|old| old.name == qualifier.name) {
+            Some(old) => *old = qualifier,
+            None => self.0.push(qualifier),
+        }
+    }
+
+    /// Takes the qualifier with this name out.
+    pub fn remove(&mut self, name: &str) -> Option<Qualifier> {
+        let position = self.0.iter().position(|qualifier| qualifier.name == *name)?;
+        Some(self.0.remove(position))
+    }
+
+    /// The qualifiers in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Qualifier> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// These qualifiers, and behind them those of the superclass that go to subclasses and whose names are new, marked as
+    /// inherited. Source: `docs::objects`, "Composition".
+    pub fn with_inherited(&self, superclass: &QualifierSet) -> Self {
+        let goes_down = |qualifier: &&Qualifier| qualifier.flavor.contains(Flavor::TO_SUBCLASS);
+        let is_new = |qualifier: &&Qualifier| self.get(qualifier.name.as_str()).is_none();
+        let inherited = superclass.iter().filter(goes_down).filter(is_new).cloned();
+        let marked = inherited.map(|qualifier| Qualifier { flavor: qualifier.flavor | Flavor::INHERITED, ..qualifier });
+        Self(self.iter().cloned().chain(marked).collect())
+    }
+}
+
+impl FromIterator<Qualifier> for QualifierSet {
+    /// Every qualifier in its order, those of a name that was there before too: what is stored can be shown as it is.
+    fn from_iter<I: IntoIterator<Item = Qualifier>>(qualifiers: I) -> Self {
+        Self(qualifiers.into_iter().collect())
+    }
+}
+
+impl<'q> IntoIterator for &'q QualifierSet {
+    type Item = &'q Qualifier;
+    type IntoIter = std::slice::Iter<'q, Qualifier>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

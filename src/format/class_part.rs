@@ -1,0 +1,407 @@
+//! The first part of a class: qualifiers, properties, defaults.
+//!
+//! ```text
+//! 0   u32  length in bytes, from here to the end of the heap; in embedded objects with spare bytes behind it
+//! 4   u8   0
+//! 5   u32  reference of the name of the class, FFFFFFFF for the empty class
+//! 9   u32  length of states and values
+//! 13  u32  length of the derivation in bytes, with these four; then, for each superclass, the nearest first:
+//!            an encoded string
+//!            u32  its length in bytes
+//!     …    qualifier set of the class
+//!     u32  number of properties that are declared here, or declared anew
+//!     …    for each of them, sorted by name: u32 reference of the name, u32 reference of its description
+//!     …    states and values of all properties, inherited ones included (`value_table`)
+//!     …    heap
+//!
+//! description of a property
+//! 0   u32  type, with 0x4000 when a superclass has the property too
+//! 4   u16  order of declaration over the whole chain
+//! 6   u32  offset of its value
+//! 10  u32  level of the class that first declared it: 0 is the topmost of the chain
+//! 14  …    qualifier set
+//! ```
+//!
+//! A record names one superclass at most; the class of an embedded instance all of them, and all properties.
+//! How many properties there are is not stored: it comes from the superclass. A writer fills the heap with the name of the
+//! class; names and values of its qualifiers; for each property, sorted by name, its name, its description, names and values
+//! of its qualifiers; then, likewise sorted, the defaults. Source: `docs::objects`, "Class part".
+
+use std::collections::HashMap;
+
+use super::cim_value::{type_from_number, type_number};
+use super::encoded_string::{NO_REFERENCE, TextView, encode_text};
+use super::qualifier_set::{self, QualifierSetView};
+use super::record_heap::{Budget, EncodeError, HeapDecoder, HeapNotes, HeapView, HeapWriter, present};
+use super::record_reader::{Parsed, RecordReader};
+use super::value_table::{Row, TableKind, TableNotes, TableWriter, ValueTable, decode_setting, notes};
+use crate::base::{narrow, widen};
+use crate::cim::class::{Class, Property, Setting};
+use crate::cim::full_class::{FullClass, FullProperty};
+use crate::cim::name::Name;
+use crate::cim::types::CimType;
+
+/// A class part where it lies.
+#[derive(Debug, Clone, Copy)]
+pub struct ClassPartView<'b> {
+    name: u32,
+    derivation: RecordReader<'b>,
+    qualifiers: QualifierSetView<'b>,
+    lookup: &'b [u8],
+    table: RecordReader<'b>,
+    heap: HeapView<'b>,
+    slack: &'b [u8],
+}
+
+/// The description of a property where it lies.
+#[derive(Debug, Clone, Copy)]
+pub struct PropertyView<'b> {
+    name: u32,
+    info: u32,
+    heap: HeapView<'b>,
+    info_size: usize,
+    /// The type.
+    pub cim_type: CimType,
+    /// Whether a superclass has the property too.
+    pub overrides: bool,
+    /// The order of declaration over the whole chain.
+    pub order: u16,
+    /// The offset of its value in the table of values.
+    pub offset: u32,
+    /// The level of the class that first declared it.
+    pub origin_level: u32,
+    /// Its own qualifiers.
+    pub qualifiers: QualifierSetView<'b>,
+}
+
+impl<'b> PropertyView<'b> {
+    /// Its name.
+    ///
+    /// # Errors
+    /// [`BadRecord`](super::record_reader::BadRecord) when it is damaged.
+    pub fn name(&self) -> Parsed<TextView<'b>> {
+        self.heap.name(self.name)
+    }
+}
+
+impl<'b> ClassPartView<'b> {
+    /// The class part at the front of what is left.
+    pub(crate) fn parse(reader: &mut RecordReader<'b>) -> Parsed<Self> {
+        const CUT: &str = "the class part is cut off";
+        let mut part = reader.counted_part("the length of the class part is wrong")?;
+        if part.u8(CUT)? != 0 {
+            return part.fail("the byte behind the length of the class part is not zero");
+        }
+        let (name, table_size) = (part.u32(CUT)?, widen(part.u32(CUT)?));
+        let derivation = part.counted_part("the derivation is cut off")?;
+        let qualifiers = part.counted_part("the qualifiers of the class are cut off")?;
+        let count = widen(part.u32(CUT)?);
+        let lookup = part.take(count.saturating_mul(8), "the table of properties is cut off")?;
+        let offset = part.offset();
+        let table = RecordReader::new(part.take(table_size, "the table of values is cut off")?, offset);
+        let heap = HeapView::parse(&mut part)?;
+        let qualifiers = QualifierSetView::new(qualifiers, heap);
+        Ok(Self { name, derivation, qualifiers, lookup, table, heap, slack: part.rest() })
+    }
+
+    /// The name of the class; `None` for the empty class.
+    ///
+    /// # Errors
+    /// [`BadRecord`](super::record_reader::BadRecord) when it is damaged.
+    pub fn name(&self) -> Parsed<Option<TextView<'b>>> {
+        present(self.name).map(|name| self.heap.text(name)).transpose()
+    }
+
+    /// Its own qualifiers.
+    pub const fn qualifiers(&self) -> QualifierSetView<'b> {
+        self.qualifiers
+    }
+
+    /// How many properties it declares, or declares anew.
+    pub const fn property_count(&self) -> usize {
+        self.lookup.len() / 8
+    }
+
+    /// The properties it declares, or declares anew, sorted by name.
+    pub fn properties(&self) -> impl ExactSizeIterator<Item = Parsed<PropertyView<'b>>> + use<'b> {
+        let heap = self.heap;
+        self.lookup.as_chunks::<8>().0.iter().map(move |&[a, b, c, d, e, f, g, h]| {
+            parse_property(heap, u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
+        })
+    }
+
+    /// The superclasses that the part names, the nearest first.
+    fn derivation(&self) -> Parsed<Vec<String>> {
+        const BAD: &str = "the derivation is damaged";
+        let mut reader = self.derivation;
+        let mut names = Vec::new();
+        loop {
+            let mut ahead = reader;
+            let rest = ahead.rest();
+            if rest.is_empty() {
+                return Ok(names);
+            }
+            let Some(text) = TextView::parse(rest) else { return reader.fail(BAD) };
+            let bytes = reader.take(text.size(), BAD)?;
+            let name = text.to_text();
+            if widen(reader.u32(BAD)?) != text.size() || encode_text(&name) != bytes {
+                return reader.fail(BAD);
+            }
+            names.push(name);
+        }
+    }
+
+    /// Whether it is the empty class, which stands for "no superclass".
+    pub(crate) fn is_empty(&self) -> bool {
+        let (mut derivation, mut table) = (self.derivation, self.table);
+        let is_bare = self.name == NO_REFERENCE && self.lookup.is_empty() && self.heap.bytes().is_empty();
+        let is_plain = derivation.rest().is_empty() && table.rest().is_empty() && self.slack.is_empty();
+        is_bare && is_plain && self.qualifiers.iter().next().is_none()
+    }
+}
+
+fn parse_property(heap: HeapView<'_>, name: u32, info: u32) -> Parsed<PropertyView<'_>> {
+    const CUT: &str = "the description of a property is cut off";
+    let mut reader = heap.from(info)?;
+    let Some((cim_type, overrides)) = type_from_number(reader.u32(CUT)?) else {
+        return reader.fail("a property has an unknown type");
+    };
+    let (order, offset, origin_level) = (reader.u16(CUT)?, reader.u32(CUT)?, reader.u32(CUT)?);
+    let qualifiers = QualifierSetView::new(reader.counted_part("the qualifiers of a property are cut off")?, heap);
+    let info_size = reader.position();
+    Ok(PropertyView { name, info, heap, info_size, cim_type, overrides, order, offset, origin_level, qualifiers })
+}
+
+/// What a class part has beside its content.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClassPartNotes {
+    /// Where names, qualifiers and values lie.
+    pub heap: HeapNotes,
+    /// Leftovers in states and values.
+    pub table: TableNotes,
+    /// Spare bytes behind the heap.
+    slack: Box<[u8]>,
+    /// The orders of the properties in the lookup table, where these are not sorted as a writer sorts them.
+    lookup: Option<Vec<u16>>,
+}
+
+/// The content of a class part: a class without methods yet.
+pub(crate) struct ClassPart<'b> {
+    pub(crate) class: Class,
+    pub(crate) derivation: Vec<Name>,
+    entries: Vec<Entry>,
+    table: ValueTable<'b>,
+    heap: HeapNotes,
+    slack: &'b [u8],
+}
+
+/// Where a property that is declared here stands.
+struct Entry {
+    property: Property,
+    order: u16,
+    offset: u32,
+    origin_level: u32,
+    overrides: bool,
+}
+
+impl Entry {
+    /// Enough of a full property to take its value.
+    fn place(&self) -> FullProperty {
+        FullProperty {
+            name: self.property.name.clone(),
+            cim_type: self.property.cim_type,
+            order: self.order,
+            offset: self.offset,
+            origin: self.property.name.clone(),
+            origin_level: self.origin_level,
+            local: true,
+            overrides: self.overrides,
+            default: None,
+            qualifiers: crate::cim::qualifier::QualifierSet::new(),
+        }
+    }
+}
+
+/// The content of a class part whose class inherits from `superclass`.
+pub(crate) fn decode<'b>(
+    view: &ClassPartView<'b>,
+    superclass: Option<&FullClass>,
+    budget: &mut Budget,
+    exact: bool,
+) -> Parsed<ClassPart<'b>> {
+    let mut decoder = HeapDecoder::new(view.heap, budget, exact);
+    let cx = &mut decoder;
+    let name = cx.text(view.name)?;
+    let qualifiers = qualifier_set::decode(cx, view.qualifiers)?;
+    let mut entries = Vec::with_capacity(view.property_count());
+    for property in view.properties() {
+        entries.push(decode_property(cx, &property?)?);
+    }
+    let inherited = superclass.map_or((0, 0), |parent| (parent.properties().len(), widen(parent.table_size())));
+    let new = || entries.iter().filter(|entry| superclass.is_none() || !entry.overrides);
+    let size = new().map(|entry| entry.property.cim_type.slot_size()).sum::<usize>() + inherited.1;
+    let mut table = view.table;
+    let states_and_values = ValueTable::parse(&mut table, inherited.0 + new().count(), size)?;
+    if !table.rest().is_empty() {
+        return table.fail("the table of values is longer than the properties of the class need");
+    }
+    for entry in &mut entries {
+        let state = match states_and_values.state(entry.order) {
+            // The class of an embedded instance has in its slots what it inherits, too.
+            state if superclass.is_none() => state & 1,
+            // A new property has nothing to inherit.
+            2.. if !entry.overrides => 1,
+            state => state,
+        };
+        entry.property.default = decode_setting(cx, &states_and_values, &entry.place(), state)?;
+    }
+    let mut derivation = view.derivation()?.into_iter().map(Name::from);
+    let superclass = derivation.next();
+    let mut properties: Vec<(u16, Property)> =
+        entries.iter().map(|entry| (entry.order, entry.property.clone())).collect();
+    properties.sort_by_key(|(order, _)| *order);
+    let properties = properties.into_iter().map(|(_, property)| property).collect();
+    let class = Class { name: name.into(), superclass, qualifiers, properties, methods: Vec::new() };
+    Ok(ClassPart {
+        class,
+        derivation: derivation.collect(),
+        entries,
+        table: states_and_values,
+        heap: decoder.finish(),
+        slack: view.slack,
+    })
+}
+
+fn decode_property(cx: &mut HeapDecoder<'_, '_>, view: &PropertyView<'_>) -> Parsed<Entry> {
+    let name = Name::from(cx.name(view.name)?);
+    cx.item(view.info, view.info_size)?;
+    let qualifiers = qualifier_set::decode(cx, view.qualifiers)?;
+    let property = Property { name, cim_type: view.cim_type, default: Setting::Null, qualifiers };
+    let (order, offset, origin_level) = (view.order, view.offset, view.origin_level);
+    Ok(Entry { property, order, offset, origin_level, overrides: view.overrides })
+}
+
+impl ClassPart<'_> {
+    /// The class of an embedded instance, which lists everything.
+    pub(crate) fn merged(&self) -> Option<FullClass> {
+        let mut origins: Vec<(u16, (u32, bool))> =
+            self.entries.iter().map(|entry| (entry.order, (entry.origin_level, entry.overrides))).collect();
+        origins.sort_unstable();
+        let origins: Vec<(u32, bool)> = origins.into_iter().map(|(_, origin)| origin).collect();
+        let derivation = self.class.superclass.iter().chain(&self.derivation).cloned().collect();
+        FullClass::merged(self.class.clone(), derivation, &origins).ok()
+    }
+
+    /// Whether the stored orders, offsets and levels are those of the composed class: what everything else relies on.
+    pub(crate) fn fits(&self, full: &FullClass) -> bool {
+        self.entries.iter().all(|entry| {
+            let Some(found) = full.property(entry.property.name.as_str()) else { return false };
+            let stored = (entry.order, entry.offset, entry.origin_level, entry.overrides);
+            stored == (found.order, found.offset, found.origin_level, found.overrides)
+        })
+    }
+
+    /// What the part has beside the content of this class.
+    pub(crate) fn notes(self, full: &FullClass) -> ClassPartNotes {
+        let table = notes(&self.table, TableKind::Class, &rows(full));
+        let stored: Vec<u16> = self.entries.iter().map(|entry| entry.order).collect();
+        let lookup =
+            (!stored.iter().eq(sorted_local(full).iter().map(|(property, _)| &property.order))).then_some(stored);
+        ClassPartNotes { heap: self.heap, table, slack: self.slack.into(), lookup }
+    }
+}
+
+/// The properties that a class declares itself, sorted by name, with their declarations.
+fn sorted_local(full: &FullClass) -> Vec<(&FullProperty, &Property)> {
+    let mut declared: Vec<&Property> = full.declaration().properties.iter().collect();
+    declared.sort_by(|a, b| a.name.cmp(&b.name));
+    declared.into_iter().filter_map(|own| Some((full.property(own.name.as_str())?, own))).collect()
+}
+
+/// What a class says of each property, in order of declaration.
+fn rows(full: &FullClass) -> Vec<Row<'_>> {
+    static NOTHING: Setting = Setting::Inherited;
+    let declared: HashMap<&Name, &Property> =
+        full.declaration().properties.iter().map(|property| (&property.name, property)).collect();
+    full.properties()
+        .iter()
+        .map(|property| {
+            let own = declared.get(&property.name);
+            let setting = own.map_or(&NOTHING, |own| &own.default);
+            Row { property, setting, inherits: own.is_none() || property.overrides }
+        })
+        .collect()
+}
+
+/// A class part: of the class as it is declared when its superclass is known, else of everything it has.
+pub(crate) fn encode(full: &FullClass, notes: Option<&ClassPartNotes>) -> Result<Vec<u8>, EncodeError> {
+    let rows = rows(full);
+    let mut heap = HeapWriter::new(notes.map(|notes| &notes.heap));
+    let mut table = TableWriter::new(TableKind::Class, &rows, notes.map(|notes| &notes.table));
+    let local = local_in_order(full, notes);
+    let name = heap.text(full.name().as_str());
+    let qualifiers = qualifier_set::encode(&mut heap, &full.declaration().qualifiers);
+    let mut lookup = Vec::with_capacity(local.len() * 8);
+    for (place, property) in &local {
+        let name = heap.name(property.name.as_str());
+        let info = encode_property(&mut heap, place, property);
+        lookup.extend([name, info].into_iter().flat_map(u32::to_le_bytes));
+    }
+    for (place, _) in &local {
+        if let Some(row) = rows.get(usize::from(place.order)) {
+            table.put(&mut heap, row);
+        }
+    }
+    let table = table.finish();
+    let mut part = vec![0; 5];
+    part.extend(name.to_le_bytes());
+    part.extend(narrow(table.len()).to_le_bytes());
+    part.extend(encode_derivation(full));
+    part.extend(qualifiers);
+    part.extend(narrow(local.len()).to_le_bytes());
+    part.extend(lookup);
+    part.extend(table);
+    heap.finish(&mut part)?;
+    part.extend(notes.iter().flat_map(|notes| &notes.slack));
+    set_length(&mut part);
+    Ok(part)
+}
+
+/// Writes the length of a part into its first four bytes.
+pub(crate) fn set_length(part: &mut [u8]) {
+    let length = narrow(part.len()).to_le_bytes();
+    super::bytes::put(part, 0, &length);
+}
+
+fn local_in_order<'c>(full: &'c FullClass, notes: Option<&ClassPartNotes>) -> Vec<(&'c FullProperty, &'c Property)> {
+    let local = sorted_local(full);
+    let Some(lookup) = notes.and_then(|notes| notes.lookup.as_ref()) else { return local };
+    let find = |order: &u16| local.iter().find(|(place, _)| place.order == *order).copied();
+    lookup.iter().filter_map(find).collect()
+}
+
+fn encode_property(heap: &mut HeapWriter<'_>, place: &FullProperty, property: &Property) -> u32 {
+    let offset = heap.reserve(14 + qualifier_set::encoded_size(&property.qualifiers));
+    let mut info = type_number(property.cim_type, place.overrides).to_le_bytes().to_vec();
+    info.extend(place.order.to_le_bytes());
+    info.extend(place.offset.to_le_bytes());
+    info.extend(place.origin_level.to_le_bytes());
+    info.extend(qualifier_set::encode(heap, &property.qualifiers));
+    heap.put(offset, &info);
+    offset
+}
+
+/// A record names its superclass alone; an embedded class, which stands without it, all of them.
+fn encode_derivation(full: &FullClass) -> Vec<u8> {
+    let count = if full.superclass().is_some() { 1 } else { full.derivation().len() };
+    let mut bytes = vec![0; 4];
+    for (number, name) in full.derivation().iter().take(count).enumerate() {
+        // The spelling is that of the class, whatever the superclass's own is.
+        let spelled = full.declaration().superclass.as_ref().filter(|_| number == 0).unwrap_or(name);
+        let text = encode_text(spelled.as_str());
+        bytes.extend_from_slice(&text);
+        bytes.extend(narrow(text.len()).to_le_bytes());
+    }
+    set_length(&mut bytes);
+    bytes
+}

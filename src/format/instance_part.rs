@@ -1,0 +1,180 @@
+//! The values of an instance.
+//!
+//! ```text
+//! 0  u32  length in bytes, from here to the end of the heap; in embedded objects with spare bytes behind it
+//! 4  u8   0
+//! 5  u32  reference of the name of the class
+//! 9  …    states and values of all properties of the class (`value_table`); values that are not its own are zero
+//!    …    qualifier set of the instance
+//!    u8   1: no property has qualifiers; 2: a qualifier set for each property follows, in order of declaration
+//!    …    heap
+//! ```
+//!
+//! A writer fills the heap with the name of the class; for each property, sorted by name, what its own value refers to;
+//! names and values of the qualifiers. Source: `docs::objects`, "Instance part".
+
+use std::sync::Arc;
+
+use super::class_part::set_length;
+use super::encoded_string::TextView;
+use super::qualifier_set::{self, QualifierSetView};
+use super::record_heap::{Budget, EncodeError, HeapDecoder, HeapNotes, HeapView, HeapWriter};
+use super::record_reader::{BadRecord, Parsed, RecordReader};
+use super::value_table::{Row, TableKind, TableNotes, TableWriter, ValueTable, decode_setting, notes};
+use crate::base::widen;
+use crate::cim::class::Setting;
+use crate::cim::full_class::{FullClass, FullProperty};
+use crate::cim::instance::Instance;
+use crate::cim::name;
+use crate::cim::qualifier::QualifierSet;
+
+use super::cim_value::ValueView;
+
+/// An instance part where it lies.
+#[derive(Debug, Clone)]
+pub struct InstancePartView<'b> {
+    name: u32,
+    table: ValueTable<'b>,
+    qualifiers: QualifierSetView<'b>,
+    property_qualifiers: Option<Vec<QualifierSetView<'b>>>,
+    heap: HeapView<'b>,
+    slack: &'b [u8],
+}
+
+/// What an instance says of a property.
+#[derive(Debug, Clone, Copy)]
+pub enum SettingView<'b> {
+    /// Nothing: the default of the class holds.
+    Inherited,
+    /// NULL.
+    Null,
+    /// A value of its own.
+    Value(ValueView<'b>),
+}
+
+impl<'b> InstancePartView<'b> {
+    /// The instance part at the front of what is left, of an instance of this class.
+    pub(crate) fn parse(reader: &mut RecordReader<'b>, class: &FullClass) -> Parsed<Self> {
+        const CUT: &str = "the instance part is cut off";
+        const SETS: &str = "the qualifiers of the instance are cut off";
+        let mut part = reader.counted_part("the length of the instance part is wrong")?;
+        if part.u8(CUT)? != 0 {
+            return part.fail("the byte behind the length of the instance part is not zero");
+        }
+        let name = part.u32(CUT)?;
+        let count = class.properties().len();
+        let table = ValueTable::parse(&mut part, count, widen(class.table_size()))?;
+        let qualifiers = part.counted_part(SETS)?;
+        let sets = match part.u8(CUT)? {
+            1 => None,
+            2 => Some((0..count).map(|_| part.counted_part(SETS)).collect::<Parsed<Vec<_>>>()?),
+            _ => return part.fail("the instance does not say whether its properties have qualifiers"),
+        };
+        let heap = HeapView::parse(&mut part)?;
+        let set = |entries| QualifierSetView::new(entries, heap);
+        let property_qualifiers = sets.map(|sets| sets.into_iter().map(set).collect());
+        Ok(Self { name, table, qualifiers: set(qualifiers), property_qualifiers, heap, slack: part.rest() })
+    }
+
+    /// The name of its class.
+    ///
+    /// # Errors
+    /// [`BadRecord`] when it is damaged.
+    pub fn class_name(&self) -> Parsed<TextView<'b>> {
+        self.heap.text(self.name)
+    }
+
+    /// What it says of a property of its class.
+    pub fn setting(&self, property: &FullProperty) -> SettingView<'b> {
+        let slot = self.table.slot(property.offset, property.cim_type.slot_size());
+        match (self.table.state(property.order), slot) {
+            (0, Some(slot)) => SettingView::Value(ValueView { cim_type: property.cim_type, slot, heap: self.heap }),
+            (0 | 1, _) => SettingView::Null,
+            _ => SettingView::Inherited,
+        }
+    }
+
+    /// Its own qualifiers.
+    pub const fn qualifiers(&self) -> QualifierSetView<'b> {
+        self.qualifiers
+    }
+}
+
+/// What an instance part has beside its content.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InstancePartNotes {
+    /// Where values and qualifiers lie.
+    pub heap: HeapNotes,
+    /// Leftovers in states and values.
+    pub table: TableNotes,
+    /// Spare bytes behind the heap.
+    slack: Box<[u8]>,
+}
+
+/// The instance of a part.
+pub(crate) fn decode(
+    view: &InstancePartView<'_>,
+    class: &Arc<FullClass>,
+    budget: &mut Budget,
+    exact: bool,
+) -> Parsed<(Instance, InstancePartNotes)> {
+    let mut cx = HeapDecoder::new(view.heap, budget, exact);
+    let class_name = cx.text_like(view.name, class.name().as_str())?;
+    if !name::same(&class_name, class.name().as_str()) {
+        return Err(view.heap.bad(view.name, "the instance is of another class"));
+    }
+    let mut settings = vec![Setting::Inherited; class.properties().len()];
+    for property in class.properties_by_name() {
+        let setting = decode_setting(&mut cx, &view.table, property, view.table.state(property.order))?;
+        if let Some(slot) = settings.get_mut(usize::from(property.order)) {
+            *slot = setting;
+        }
+    }
+    let mut instance = Instance::from_settings(class.clone(), settings);
+    instance.qualifiers = qualifier_set::decode(&mut cx, view.qualifiers)?;
+    let mut sets = |sets: &Vec<QualifierSetView<'_>>| -> Result<Vec<QualifierSet>, BadRecord> {
+        sets.iter().map(|set| qualifier_set::decode(&mut cx, *set)).collect()
+    };
+    instance.property_qualifiers = view.property_qualifiers.as_ref().map(&mut sets).transpose()?;
+    if !exact {
+        return Ok((instance, InstancePartNotes::default()));
+    }
+    let table = notes(&view.table, TableKind::Instance, &rows(&instance));
+    Ok((instance, InstancePartNotes { heap: cx.finish(), table, slack: view.slack.into() }))
+}
+
+/// What an instance says of each property, in order of declaration.
+fn rows(instance: &Instance) -> Vec<Row<'_>> {
+    let properties = instance.class().properties().iter().zip(instance.settings());
+    properties.map(|(property, setting)| Row { property, setting, inherits: true }).collect()
+}
+
+/// An instance part.
+pub(crate) fn encode(instance: &Instance, notes: Option<&InstancePartNotes>) -> Result<Vec<u8>, EncodeError> {
+    let class = instance.class();
+    let rows = rows(instance);
+    let mut heap = HeapWriter::new(notes.map(|notes| &notes.heap));
+    let mut table = TableWriter::new(TableKind::Instance, &rows, notes.map(|notes| &notes.table));
+    let name = heap.text(class.name().as_str());
+    for property in class.properties_by_name() {
+        if let Some(row) = rows.get(usize::from(property.order)) {
+            table.put(&mut heap, row);
+        }
+    }
+    let mut part = vec![0; 5];
+    part.extend(name.to_le_bytes());
+    part.extend(table.finish());
+    part.extend(qualifier_set::encode(&mut heap, &instance.qualifiers));
+    match &instance.property_qualifiers {
+        None => part.push(1),
+        Some(sets) if sets.len() == rows.len() => {
+            part.push(2);
+            sets.iter().for_each(|set| part.extend(qualifier_set::encode(&mut heap, set)));
+        }
+        Some(_) => heap.fail("it has not one set of qualifiers for each property"),
+    }
+    heap.finish(&mut part)?;
+    part.extend(notes.iter().flat_map(|notes| &notes.slack));
+    set_length(&mut part);
+    Ok(part)
+}

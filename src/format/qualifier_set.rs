@@ -1,0 +1,114 @@
+//! A set of qualifiers.
+//!
+//! ```text
+//! 0  u32  length in bytes, with these four
+//! 4  …    qualifiers, in order of their definition:
+//!           u32   reference of the name, or its number in the dictionary
+//!           u8    flavor
+//!           u32   type
+//!           …     slot of the value
+//! ```
+//!
+//! A writer puts into the heap, for each qualifier: its name, what its value refers to. Source: `docs::objects`,
+//! "Qualifier sets".
+
+use super::cim_value::{ValueView, decode_value, encode_value, type_from_number, type_number};
+use super::encoded_string::TextView;
+use super::record_heap::{HeapDecoder, HeapView, HeapWriter};
+use super::record_reader::{Parsed, RecordReader};
+use crate::base::narrow;
+use crate::cim::name::Name;
+use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
+
+/// Bytes of an entry without its slot.
+const ENTRY_HEAD: usize = 9;
+
+/// A set of qualifiers where it lies.
+#[derive(Debug, Clone, Copy)]
+pub struct QualifierSetView<'b> {
+    entries: RecordReader<'b>,
+    heap: HeapView<'b>,
+}
+
+/// A qualifier where it lies.
+#[derive(Debug, Clone, Copy)]
+pub struct QualifierView<'b> {
+    name: u32,
+    /// How it spreads.
+    pub flavor: Flavor,
+    /// Its value.
+    pub value: ValueView<'b>,
+}
+
+impl<'b> QualifierView<'b> {
+    /// Its name.
+    ///
+    /// # Errors
+    /// [`BadRecord`](super::record_reader::BadRecord) when it is damaged.
+    pub fn name(&self) -> Parsed<TextView<'b>> {
+        self.value.heap.name(self.name)
+    }
+}
+
+impl<'b> QualifierSetView<'b> {
+    /// The entries of a set, behind its length.
+    pub(crate) const fn new(entries: RecordReader<'b>, heap: HeapView<'b>) -> Self {
+        Self { entries, heap }
+    }
+
+    /// The qualifiers; one error ends them.
+    pub fn iter(&self) -> impl Iterator<Item = Parsed<QualifierView<'b>>> + use<'b> {
+        let (mut entries, heap) = (self.entries, self.heap);
+        let mut over = false;
+        std::iter::from_fn(move || {
+            let mut ahead = entries;
+            if over || ahead.rest().is_empty() {
+                return None;
+            }
+            let entry = parse_entry(&mut entries, heap);
+            over = entry.is_err();
+            Some(entry)
+        })
+    }
+}
+
+fn parse_entry<'b>(reader: &mut RecordReader<'b>, heap: HeapView<'b>) -> Parsed<QualifierView<'b>> {
+    const CUT: &str = "a qualifier is cut off";
+    let name = reader.u32(CUT)?;
+    let flavor = Flavor::from_bits_retain(reader.u8(CUT)?);
+    let Some((cim_type, false)) = type_from_number(reader.u32(CUT)?) else {
+        return reader.fail("a qualifier has an unknown type");
+    };
+    let slot = reader.take(cim_type.slot_size(), CUT)?;
+    Ok(QualifierView { name, flavor, value: ValueView { cim_type, slot, heap } })
+}
+
+/// The qualifiers of a set.
+pub(crate) fn decode(cx: &mut HeapDecoder<'_, '_>, set: QualifierSetView<'_>) -> Parsed<QualifierSet> {
+    let qualifier = |view: Parsed<QualifierView<'_>>| {
+        let view = view?;
+        let name = Name::from(cx.name(view.name)?);
+        let value = decode_value(cx, view.value.cim_type, view.value.slot)?;
+        Ok(Qualifier { name, cim_type: view.value.cim_type, value, flavor: view.flavor })
+    };
+    set.iter().map(qualifier).collect()
+}
+
+/// Bytes of a set.
+pub(crate) fn encoded_size(set: &QualifierSet) -> usize {
+    4 + set.iter().map(|qualifier| ENTRY_HEAD + qualifier.cim_type.slot_size()).sum::<usize>()
+}
+
+/// A set; names and values go to the heap.
+pub(crate) fn encode(heap: &mut HeapWriter<'_>, set: &QualifierSet) -> Vec<u8> {
+    let size = encoded_size(set);
+    let mut bytes = Vec::with_capacity(size);
+    bytes.extend_from_slice(&narrow(size).to_le_bytes());
+    for qualifier in set {
+        bytes.extend_from_slice(&heap.name(qualifier.name.as_str()).to_le_bytes());
+        bytes.push(qualifier.flavor.bits());
+        bytes.extend_from_slice(&type_number(qualifier.cim_type, false).to_le_bytes());
+        encode_value(heap, qualifier.cim_type, qualifier.value.as_ref(), &mut bytes);
+    }
+    bytes
+}
