@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 
 use crate::base::error::{Error, Result};
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::site::FileRole;
 use crate::base::widen;
 use crate::format::checksum::crc32;
@@ -13,8 +13,9 @@ use crate::format::journal::MappingId;
 use crate::format::mapping::{Mapping, MappingSection};
 use crate::pager::commit::{FreePages, NextGeneration, next_section};
 use crate::pager::generation::Generation;
-use crate::pager::image::{Base, CacheKey, Image};
+use crate::pager::image::{Base, Image};
 use crate::pager::journal;
+use crate::pager::page::Page;
 use crate::pager::page_table::Slot;
 
 use super::{Shared, Writer};
@@ -54,7 +55,7 @@ enum Mark {
 struct Placed {
     page: LogicalPage,
     physical: PhysicalPage,
-    bytes: Arc<PageBytes>,
+    bytes: Arc<Page>,
 }
 
 impl Shared {
@@ -160,16 +161,12 @@ impl OnDisk {
         next.publish(&bytes)?;
         self.note(image, &mapping, &bytes, mark);
         let source = Box::new(shared.files.open_data()?);
-        let image = Image::with_cache(mapping, self.current, source, shared.cache.clone());
-        self.bases.push(Arc::downgrade(image.base()));
+        let cache = image.base().cache().next(base, &mapping);
         for (space, placed) in [(Space::Objects, in_objects), (Space::Index, in_index)] {
-            for Placed { page, bytes, .. } in placed {
-                let entry = image.mapping().section(space).entry(page);
-                if let Some(key) = entry.and_then(|entry| CacheKey::of(space, page, entry)) {
-                    shared.cache.insert(key, bytes);
-                }
-            }
+            placed.into_iter().for_each(|placed| cache.insert(space, placed.page, placed.bytes));
         }
+        let image = Image::with_cache(mapping, self.current, source, cache);
+        self.bases.push(Arc::downgrade(image.base()));
         Ok(image)
     }
 

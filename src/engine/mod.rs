@@ -19,9 +19,10 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 
 use crate::base::error::{Error, Result};
+use crate::format::journal::CommitBuilder;
 use crate::heap::edit::HeapEditor;
 use crate::pager::files::RepositoryFiles;
-use crate::pager::image::{DEFAULT_CACHE_PAGES, Image, PageCache};
+use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::pager::journal::Journal;
 use crate::pager::working::Working;
 use crate::repository::Snapshot;
@@ -80,7 +81,7 @@ impl EngineOptions {
         self
     }
 
-    /// Pages of 8 KiB that are kept in memory.
+    /// Pages of 8 KiB that are kept in memory, of each generation that someone looks at; index pages take up to three times as much.
     pub fn cache_pages(mut self, pages: usize) -> Self {
         self.cache_pages = pages;
         self
@@ -130,7 +131,6 @@ pub struct Engine {
 struct Shared {
     files: RepositoryFiles,
     options: EngineOptions,
-    cache: Arc<PageCache>,
     writer: Mutex<Writer>,
     on_disk: Mutex<OnDisk>,
     group: GroupCommit,
@@ -151,6 +151,8 @@ struct Writer {
     /// When its first commit was made.
     journal_since: Option<Instant>,
     next_commit: u64,
+    /// For the operations of the next transaction: the memory of the last one's.
+    spare: CommitBuilder,
     /// Whether there are commits that the journal does not hold: then no later one may go there.
     is_unlogged: bool,
 }

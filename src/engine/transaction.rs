@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use crate::base::error::{Error, Result};
-use crate::base::page_no::RecordRef;
+use crate::base::page_no::{RecordRef, Space};
 use crate::btree::scan::{Direction, KeyRange, Scan};
 use crate::btree::{edit, search};
 use crate::format::journal::{CommitBuilder, JournalOp};
@@ -35,6 +35,9 @@ pub struct Transaction<'e> {
     is_broken: bool,
 }
 
+/// Bytes of operations whose memory is kept for the next transaction at most.
+const MAX_SPARE: usize = 1 << 20;
+
 /// A moment in a transaction to which it can go back.
 #[derive(Debug, Clone)]
 pub struct Savepoint {
@@ -45,14 +48,15 @@ pub struct Savepoint {
 }
 
 impl<'e> Transaction<'e> {
-    pub(super) fn begin(shared: &'e Shared, writer: MutexGuard<'e, Writer>) -> Self {
+    pub(super) fn begin(shared: &'e Shared, mut writer: MutexGuard<'e, Writer>) -> Self {
         let heap = writer.heap.as_ref().map_or(0, HeapEditor::mark);
         let begin = Savepoint { mark: writer.working.mark(), heap, operations: 0, unnamed: HashSet::new() };
+        let operations = std::mem::take(&mut writer.spare);
         Self {
             shared,
             writer,
             begin,
-            operations: CommitBuilder::new(),
+            operations,
             durability: shared.options.durability,
             unnamed: HashSet::new(),
             is_done: false,
@@ -106,7 +110,7 @@ impl<'e> Transaction<'e> {
         })?;
         if let Some(reference) = named {
             let image = self.writer.working.image();
-            let page = image.fetch(crate::base::page_no::Space::Objects, reference.page)?;
+            let page = image.page(Space::Objects, reference.page)?;
             record::find_descriptor(image, &page, reference)?;
         }
         if !self.change(|writer| edit::insert(&mut writer.working, key))? {
@@ -153,6 +157,17 @@ impl<'e> Transaction<'e> {
         self.keys(KeyRange::prefix(prefix), Direction::Forward).next().transpose()
     }
 
+    /// The record that `key` names.
+    ///
+    /// # Errors
+    /// As [`Snapshot::reference`](crate::repository::Snapshot::reference).
+    pub fn reference(&self, key: &[u8]) -> Result<Option<RecordRef>> {
+        if self.writer.working.image().overlay().root() == Some(None) {
+            return Ok(None);
+        }
+        search::reference(self.writer.working.image(), key)
+    }
+
     /// The bytes of a record.
     ///
     /// # Errors
@@ -162,7 +177,7 @@ impl<'e> Transaction<'e> {
     }
 
     /// This moment. Savepoints may be nested; going back to one ends those behind it.
-    pub fn savepoint(&self) -> Savepoint {
+    pub fn savepoint(&mut self) -> Savepoint {
         Savepoint {
             mark: self.writer.working.mark(),
             heap: self.writer.heap.as_ref().map_or(0, HeapEditor::mark),
@@ -246,11 +261,11 @@ impl<'e> Transaction<'e> {
             return Err(Error::invalid("a change of this transaction failed; it can only be taken back"));
         }
         self.is_broken = true;
-        let before = self.writer.working.mark();
+        self.writer.working.begin_step();
         let heap = self.writer.heap.as_ref().map_or(0, HeapEditor::mark);
         let result = change(&mut self.writer);
+        self.writer.working.end_step(result.is_ok());
         if result.is_err() {
-            self.writer.working.roll_back(before);
             self.writer.heap.iter_mut().for_each(|editor| editor.roll_back(heap));
         }
         self.is_broken = false;
@@ -267,6 +282,10 @@ impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if !self.is_done {
             self.restore(self.begin.clone());
+        }
+        if self.operations.payload_len() <= MAX_SPARE {
+            self.writer.spare = std::mem::take(&mut self.operations);
+            self.writer.spare.truncate(0);
         }
     }
 }

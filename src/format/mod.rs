@@ -7,6 +7,7 @@ pub mod admin_page;
 pub mod backup_file;
 pub mod checksum;
 pub mod index_edit;
+pub mod index_keys;
 pub mod index_node;
 pub mod index_page;
 pub mod journal;
