@@ -22,4 +22,5 @@ pub mod verify;
 pub use base::error::{Error, Result};
 pub use btree::scan::{Direction, KeyRange, Scan};
 pub use heap::layout::Records;
+pub use heap::record::RecordView;
 pub use pager::generation::Refusal;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes};
-use crate::format::index_node::is_storable;
+use crate::format::index_node::{NodeSize, is_storable};
 use crate::format::index_page::MIN_USED;
 use crate::format::key::Key;
 
@@ -21,7 +21,7 @@ pub type IndexSink<'s> = dyn FnMut(LogicalPage, &PageBytes) -> Result<()> + 's;
 pub struct IndexBuilder {
     next: u32,
     levels: BTreeMap<usize, Level>,
-    last: Option<KeyText>,
+    last: Vec<u8>,
 }
 
 /// One level of the tree: its last two nodes, which are held back so that the end can be evened out.
@@ -29,6 +29,8 @@ pub struct IndexBuilder {
 struct Level {
     held: Option<(Node, KeyText)>,
     current: Node,
+    /// Of the current node.
+    size: NodeSize,
 }
 
 impl IndexBuilder {
@@ -43,21 +45,22 @@ impl IndexBuilder {
             let text = "cannot be stored: it is empty, too long, has an empty token or a zero byte";
             return Err(Error::invalid(format!("the key {} {text}", Key::new(key))));
         }
-        if self.last.as_deref().is_some_and(|last| last >= key) {
+        if self.last.as_slice() >= key {
             return Err(Error::invalid(format!("the key {} is not above the one before it", Key::new(key))));
         }
-        self.last = Some(key.into());
+        self.last.clear();
+        self.last.extend_from_slice(key);
         self.push_key(0, key.into(), sink)
     }
 
     /// Ends the index; gives its root and the number of its logical pages.
     pub fn finish(mut self, sink: &mut IndexSink<'_>) -> Result<(LogicalPage, u32)> {
-        if self.last.is_none() {
+        if self.last.is_empty() {
             return Err(Error::invalid("an index holds at least one key"));
         }
         let mut level = 0;
         loop {
-            let Level { held, current } = std::mem::take(self.level(level));
+            let Level { held, current, .. } = std::mem::take(self.level(level));
             let Some((held, separator)) = held else {
                 let root = self.emit(&current, sink)?;
                 return Ok((root, self.next));
@@ -90,12 +93,13 @@ impl IndexBuilder {
     /// Adds a key to the current node of a level, or closes that node with it.
     fn push_key(&mut self, number: usize, key: KeyText, sink: &mut IndexSink<'_>) -> Result<()> {
         let level = self.level(number);
-        let has_room = level.current.keys.len() < 2 || level.current.used_with(&key) <= FILL;
-        if has_room {
+        let limit = if level.current.keys.len() < 2 { usize::MAX } else { FILL };
+        if level.size.add_within(limit, &key) {
             level.current.keys.push(key);
             return Ok(());
         }
         let closed = std::mem::take(&mut level.current);
+        level.size = NodeSize::default();
         if let Some((node, separator)) = level.held.replace((closed, key)) {
             let page = self.emit(&node, sink)?;
             self.level(number + 1).current.children.push(page.get());

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use crate::base::corruption::Corruption;
 use crate::base::error::{Error, Result};
 use crate::base::limits::{MAX_KEY_BYTES, MAX_TREE_DEPTH};
-use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, Space};
+use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, Space};
 use crate::format::index_edit::{self, Edited};
 use crate::format::index_node::is_storable;
 use crate::format::index_page::{IndexPage, MIN_USED};
 use crate::format::key::Key;
+use crate::pager::page::Page;
 use crate::pager::working::Working;
 
 use super::node::{KeyText, Node};
-use super::search::{child_page, is_leaf, too_deep, view};
+use super::search::{NodeView, child_page, is_leaf, too_deep, view};
 
 /// A node on the way from the root, and the child (or, at the end, the key) in it.
 #[derive(Debug, Clone, Copy)]
@@ -51,9 +52,11 @@ pub fn insert(working: &mut Working, key: &[u8]) -> Result<bool> {
     }
     let bytes = working.image().fetch(Space::Index, leaf.page)?;
     let node = view(working.image(), leaf.page, &bytes)?;
-    let edited = index_edit::insert(&node, leaf.page, leaf.position, key, NIL);
+    let mut page = working.new_page();
+    let edit = |into: &mut Page| index_edit::insert(&node, leaf.page, leaf.position, (key, NIL), into.bytes_mut());
+    let edited = Arc::get_mut(&mut page).and_then(edit);
     match edited.ok_or_else(|| damaged(working, &node, leaf.page, leaf.position))? {
-        Edited::Page(page, _) => working.put(Space::Index, leaf.page, page.into(), 0),
+        Edited::Page(_) => working.put(Space::Index, leaf.page, page, 0),
         Edited::Beyond => {
             let mut node = take_apart(working, &node, leaf.page)?;
             node.keys.insert(leaf.position.min(node.keys.len()), key.into());
@@ -96,12 +99,12 @@ fn find(working: &Working, root: LogicalPage, key: &[u8]) -> Result<Way> {
     let mut steps = Vec::with_capacity(4);
     let mut page = root;
     for _ in 0..MAX_TREE_DEPTH {
-        let bytes = image.fetch(Space::Index, page)?;
-        let node = view(image, page, &bytes)?;
-        let found = node.search(key).map_err(|key| damaged(working, &node, page, key))?;
-        let (position, is_found) = found;
+        let bytes = image.page(Space::Index, page)?;
+        let seen = NodeView::view(image, page, &bytes)?;
+        let node = seen.page;
+        let (position, is_found) = seen.search(key).map_err(|key| damaged(working, &node, page, key))?;
         steps.push(Step { page, position });
-        let is_leaf = is_leaf(image, &node);
+        let is_leaf = seen.is_leaf(image);
         if is_found || is_leaf {
             return Ok(Way { steps, is_found, is_leaf });
         }
@@ -134,10 +137,12 @@ fn remove_from_leaf(working: &mut Working, steps: &[Step]) -> Result<()> {
     let Some((&leaf, above)) = steps.split_last() else { return Err(no_way()) };
     let bytes = working.image().fetch(Space::Index, leaf.page)?;
     let node = view(working.image(), leaf.page, &bytes)?;
-    let edited = index_edit::remove(&node, leaf.page, leaf.position, leaf.position);
+    let mut page = working.new_page();
+    let edit = |into: &mut Page| index_edit::remove(&node, leaf.page, leaf.position, leaf.position, into.bytes_mut());
+    let edited = Arc::get_mut(&mut page).and_then(edit);
     match edited.ok_or_else(|| damaged(working, &node, leaf.page, leaf.position))? {
-        Edited::Page(page, used) if used >= MIN_USED || above.is_empty() => {
-            working.put(Space::Index, leaf.page, page.into(), 0);
+        Edited::Page(used) if used >= MIN_USED || above.is_empty() => {
+            working.put(Space::Index, leaf.page, page, 0);
             Ok(())
         }
         _ => {
@@ -255,8 +260,8 @@ fn take_apart(working: &Working, node: &IndexPage<'_>, page: LogicalPage) -> Res
 
 fn put(working: &mut Working, page: LogicalPage, node: &Node) -> Result<()> {
     let too_large = || Error::invalid("the keys of an index page do not fit into it");
-    let bytes: Arc<PageBytes> = node.to_page(page).ok_or_else(too_large)?.into();
-    working.put(Space::Index, page, bytes, 0);
+    let bytes = node.to_page(page).ok_or_else(too_large)?;
+    working.put(Space::Index, page, Page::new(&bytes), 0);
     Ok(())
 }
 
@@ -280,7 +285,7 @@ fn no_way() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::page_no::PhysicalPage;
+    use crate::base::page_no::{PageBytes, PhysicalPage};
     use crate::base::site::FileRole;
     use crate::btree::scan::{Direction, KeyRange, Scan};
     use crate::format::Dialect;

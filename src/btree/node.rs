@@ -1,7 +1,7 @@
 //! A node taken apart: its keys and children, to be put together otherwise.
 
 use crate::base::page_no::{LogicalPage, NIL, PageBytes};
-use crate::format::index_node::{IndexNode, NodeSize};
+use crate::format::index_node::{page_of, sizes_of};
 use crate::format::index_page::IndexPage;
 
 /// The text of a key.
@@ -28,24 +28,12 @@ impl Node {
 
     /// The page; `None` when the node does not fit into one.
     pub(crate) fn to_page(&self, own: LogicalPage) -> Option<Box<PageBytes>> {
-        let children = if self.children.is_empty() { vec![NIL; self.keys.len() + 1] } else { self.children.clone() };
-        IndexNode::from_keys(self.keys.iter().map(|key| &key[..]), children).to_page(own)
+        page_of(own, &self.keys, &self.children)
     }
 
     /// The bytes that the node takes in a page.
     pub(crate) fn used(&self) -> usize {
-        self.size().used()
-    }
-
-    /// The bytes that it would take with one more key.
-    pub(crate) fn used_with(&self, key: &[u8]) -> usize {
-        self.size().with(key)
-    }
-
-    fn size(&self) -> NodeSize {
-        let mut size = NodeSize::new();
-        self.keys.iter().for_each(|key| size.add(key));
-        size
+        sizes_of(&self.keys).last().copied().unwrap_or_default()
     }
 
     /// The node that this one, a key and the node behind that key make up.
@@ -69,12 +57,9 @@ impl Node {
 
     /// The key that cuts the node into halves of about the same size.
     fn middle(&self) -> usize {
-        let half = self.used() / 2;
-        let mut size = NodeSize::new();
-        let cut = self.keys.iter().position(|key| {
-            size.add(key);
-            size.used() > half
-        });
+        let sizes = sizes_of(&self.keys);
+        let half = sizes.last().copied().unwrap_or_default() / 2;
+        let cut = sizes.iter().position(|&size| size > half);
         cut.unwrap_or(self.keys.len() / 2).clamp(1, self.keys.len().saturating_sub(2).max(1))
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_TREE_DEPTH;
-use crate::base::page_no::{LogicalPage, PageBytes, Space};
+use crate::base::page_no::{LogicalPage, Space};
 use crate::base::widen;
-use crate::format::index_page::IndexPage;
+use crate::format::index_page::{IndexPage, Layout};
 use crate::format::key::Key;
 use crate::pager::image::Image;
+use crate::pager::page::Page;
 
-use super::search::{child_page, is_leaf, too_deep, view};
+use super::search::{NodeView, child_page, too_deep};
 
 /// The direction of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +71,8 @@ pub struct Scan {
 #[derive(Debug)]
 struct Frame {
     page: LogicalPage,
-    bytes: Arc<PageBytes>,
+    bytes: Arc<Page>,
+    layout: Layout,
     next: usize,
     end: usize,
     is_leaf: bool,
@@ -142,17 +144,20 @@ impl Scan {
         if frame.is_leaf {
             return self.step();
         }
-        let page = frame.page;
-        let bytes = frame.bytes.clone();
         // The page was viewed once when it was pushed; the same bytes give the same view.
-        let node = view(&self.image, page, &bytes).ok()?;
-        Some(child_page(&self.image, &node, page, number / 2).map_or_else(Step::Lost, Step::Descend))
+        let node = IndexPage::with_layout(&frame.bytes, frame.layout)?;
+        Some(child_page(&self.image, &node, frame.page, number / 2).map_or_else(Step::Lost, Step::Descend))
     }
 
     fn load_key(&mut self, key: usize) -> Result<()> {
         let Some(frame) = self.stack.last() else { return Ok(()) };
-        let node = view(&self.image, frame.page, &frame.bytes)?;
         self.text.clear();
+        if let Some(keys) = frame.bytes.known_keys() {
+            self.text.extend_from_slice(keys.prefix());
+            self.text.extend_from_slice(keys.rest(key));
+            return Ok(());
+        }
+        let Some(node) = IndexPage::with_layout(&frame.bytes, frame.layout) else { return Ok(()) };
         if node.append_key(key, &mut self.text).is_none() {
             return Err(node.damaged_key(key, self.image.site(Space::Index, frame.page)).into());
         }
@@ -191,28 +196,28 @@ impl Scan {
             *seen = true;
         }
         let bytes = self.image.fetch(Space::Index, page)?;
-        let node = view(&self.image, page, &bytes)?;
-        if let Some(overload) = node.overload(self.image.site(Space::Index, page)) {
+        let node = NodeView::view(&self.image, page, &bytes)?;
+        if let Some(overload) = node.page.overload(self.image.site(Space::Index, page)) {
             return Err(overload.into());
         }
-        let end = 2 * node.key_count() + 1;
+        let (end, layout) = (2 * node.page.key_count() + 1, node.page.layout());
         let next = self.first_step(&node, page)?;
-        let is_leaf = is_leaf(&self.image, &node);
-        Ok(Frame { page, bytes, next, end, is_leaf })
+        let is_leaf = node.is_leaf(&self.image);
+        Ok(Frame { page, bytes, layout, next, end, is_leaf })
     }
 
     /// How much of a node lies in front of the range: everything up to the child in which it begins.
-    fn first_step(&self, node: &IndexPage<'_>, page: LogicalPage) -> Result<usize> {
+    fn first_step(&self, node: &NodeView<'_>, page: LogicalPage) -> Result<usize> {
         let bound = match self.direction {
             Direction::Forward => self.range.from.as_deref(),
             Direction::Backward => self.range.to.as_deref(),
         };
         let Some(bound) = bound else { return Ok(0) };
-        let damaged = |key| node.damaged_key(key, self.image.site(Space::Index, page));
+        let damaged = |key| node.page.damaged_key(key, self.image.site(Space::Index, page));
         let (position, _) = node.search(bound).map_err(damaged)?;
         Ok(match self.direction {
             Direction::Forward => 2 * position,
-            Direction::Backward => 2 * (node.key_count() - position),
+            Direction::Backward => 2 * (node.page.key_count() - position),
         })
     }
 }

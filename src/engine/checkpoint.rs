@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_MAPPING_BYTES;
-use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
+use crate::base::page_no::{LogicalPage, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
 use crate::base::widen;
 use crate::format::checksum::crc32;
@@ -14,8 +14,10 @@ use crate::format::journal::MappingId;
 use crate::format::mapping::{Mapping, MappingSection};
 use crate::pager::commit::{FreePages, NextGeneration, next_section, released};
 use crate::pager::generation::Generation;
-use crate::pager::image::{Base, CacheKey, Image};
+use crate::pager::image::{Base, Image};
 use crate::pager::journal::{self, Journal};
+use crate::pager::page::Page;
+use crate::pager::page_cache::PageCache;
 use crate::pager::page_table::Slot;
 use crate::pager::run::Run;
 use crate::storage::{Directory, OpenMode, read_whole};
@@ -55,7 +57,7 @@ pub(super) enum Mark {
 struct Placed {
     page: LogicalPage,
     physical: PhysicalPage,
-    bytes: Arc<PageBytes>,
+    bytes: Arc<Page>,
 }
 
 impl Shared {
@@ -175,12 +177,8 @@ impl OnDisk {
         let mapping = next.seal(objects, index, transaction, u32::from(mark == Mark::Closed));
         let image = self.install(shared, next, mapping, base)?;
         for (space, placed) in [(Space::Objects, in_objects), (Space::Index, in_index)] {
-            for Placed { page, bytes, .. } in placed {
-                let entry = image.mapping().section(space).entry(page);
-                if let Some(key) = entry.and_then(|entry| CacheKey::of(space, page, entry)) {
-                    shared.cache.insert(key, bytes);
-                }
-            }
+            let cache = image.base().cache();
+            placed.into_iter().for_each(|placed| cache.insert(space, placed.page, placed.bytes));
         }
         Ok(image)
     }
@@ -253,7 +251,11 @@ impl OnDisk {
         let role = FileRole::Mapping(Mapping::slot_of(mapping.generation()));
         next.publish(&bytes).inspect_err(|_| self.doubt(role))?;
         self.note(old, &mapping, &bytes);
-        let image = Image::with_cache(mapping, self.current, source, shared.cache.clone());
+        let cache = match self.bases.last().and_then(Weak::upgrade) {
+            Some(base) => base.cache().next(base.mapping(), &mapping),
+            None => PageCache::new(&mapping, shared.options.cache_pages),
+        };
+        let image = Image::with_cache(mapping, self.current, source, cache);
         self.bases.push(Arc::downgrade(image.base()));
         Ok(image)
     }

@@ -24,9 +24,10 @@ use parking_lot::{Mutex, RwLock};
 use crate::base::error::{Error, Result};
 use crate::base::limits::WINDOWS_REPOSITORY_BYTES;
 use crate::base::page_no::{PAGE_SIZE, Space};
+use crate::format::journal::CommitBuilder;
 use crate::heap::edit::HeapEditor;
 use crate::pager::files::RepositoryFiles;
-use crate::pager::image::{DEFAULT_CACHE_PAGES, Image, PageCache};
+use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::pager::journal::Journal;
 use crate::pager::working::Working;
 use crate::repository::Snapshot;
@@ -91,7 +92,7 @@ impl EngineOptions {
         self
     }
 
-    /// Pages of 8 KiB that are kept in memory.
+    /// Pages of 8 KiB that are kept in memory, of each generation that someone looks at; index pages take up to three times as much.
     pub fn cache_pages(mut self, pages: usize) -> Self {
         self.cache_pages = pages;
         self
@@ -168,7 +169,6 @@ pub struct Engine {
 struct Shared {
     files: RepositoryFiles,
     options: EngineOptions,
-    cache: Arc<PageCache>,
     gate: Gate,
     writer: Arc<Mutex<Writer>>,
     on_disk: Mutex<OnDisk>,
@@ -190,6 +190,8 @@ struct Writer {
     /// When its first commit was made.
     journal_since: Option<Instant>,
     next_commit: u64,
+    /// For the operations of the next transaction: the memory of the last one's.
+    spare: CommitBuilder,
     /// Whether there are commits that the journal does not hold: then no later one may go there.
     is_unlogged: bool,
 }

@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
-use quick_cache::sync::Cache;
 
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
@@ -12,13 +11,13 @@ use crate::base::progress::Unobserved;
 use crate::btree::edit;
 use crate::format::Dialect;
 use crate::format::checksum::crc32;
-use crate::format::journal::{JournalOp, MappingId};
+use crate::format::journal::{CommitBuilder, JournalOp, MappingId};
 use crate::heap::edit::HeapEditor;
 use crate::pager::files::RepositoryFiles;
 use crate::pager::generation::read_all;
 use crate::pager::image::Image;
 use crate::pager::journal::{self, Journal, JournalScan};
-use crate::pager::recover::{Choice, Chosen, choose};
+use crate::pager::recover::{Choice, Chosen, choose_among};
 use crate::pager::working::Working;
 use crate::repository::Snapshot;
 use crate::repository::gate::Gate;
@@ -39,7 +38,8 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
     let files = RepositoryFiles::list(directory)?;
     files.need_own()?;
     let data = files.open_data()?;
-    let Chosen { current, .. } = choose(&files, &data, Choice::default())?;
+    let (generations, refused) = read_all(&files, &data)?;
+    let Chosen { current, .. } = choose_among((generations.clone(), refused), &files, &data, Choice::default())?;
     let path = files.directory.path.as_path();
     if current.mapping.dialect == Dialect::V21 {
         let text =
@@ -51,11 +51,9 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
             format!("no generation is whole ({finding}); restore a backup, what is damaged must not be built on");
         return Err(Error::NotARepository { path: path.into(), reason: reason.into() });
     }
-    let (generations, _) = read_all(&files, &data)?;
     let bytes = files.read(current.role)?.unwrap_or_default();
     let id = MappingId { generation: current.mapping.generation(), mapping_crc: crc32(&bytes) };
-    let cache = Arc::new(Cache::new(options.cache_pages.max(16)));
-    let image = Image::with_cache(current.mapping, current.role, Box::new(data), cache.clone());
+    let image = Image::new(current.mapping, current.role, Box::new(data), options.cache_pages);
     let mut on_disk = OnDisk {
         generations,
         current: current.role,
@@ -75,7 +73,6 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
     let shared = Arc::new(Shared {
         files,
         options,
-        cache,
         gate: Gate::default(),
         writer: Arc::new(Mutex::new(writer)),
         on_disk: Mutex::new(on_disk),
@@ -118,6 +115,7 @@ fn recover(directory: &Directory, current: MappingId, image: Image) -> Result<Wr
         journal: None,
         journal_since: None,
         next_commit,
+        spare: CommitBuilder::new(),
         is_unlogged: false,
     };
     let mut scans = Vec::new();

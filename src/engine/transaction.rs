@@ -52,6 +52,9 @@ impl fmt::Debug for Transaction<'_> {
     }
 }
 
+/// Bytes of operations whose memory is kept for the next transaction at most.
+const MAX_SPARE: usize = 1 << 20;
+
 /// A moment in a transaction to which it can go back.
 #[derive(Debug, Clone)]
 pub struct Savepoint {
@@ -62,17 +65,18 @@ pub struct Savepoint {
 }
 
 impl Transaction<'_> {
-    pub(super) fn begin(shared: Arc<Shared>, writer: ArcMutexGuard<RawMutex, Writer>, pass: Pass) -> Self {
+    pub(super) fn begin(shared: Arc<Shared>, mut writer: ArcMutexGuard<RawMutex, Writer>, pass: Pass) -> Self {
         let heap = writer.heap.as_ref().map_or(0, HeapEditor::mark);
         let begin = Savepoint { mark: writer.working.mark(), heap, operations: 0, unnamed: HashSet::new() };
         let durability = shared.options.durability;
+        let operations = std::mem::take(&mut writer.spare);
         Self {
             shared,
             writer,
             _pass: pass,
             _engine: PhantomData,
             begin,
-            operations: CommitBuilder::new(),
+            operations,
             durability,
             unnamed: HashSet::new(),
             is_done: false,
@@ -126,7 +130,7 @@ impl Transaction<'_> {
         })?;
         if let Some(reference) = named {
             let image = self.writer.working.image();
-            let page = image.fetch(Space::Objects, reference.page)?;
+            let page = image.page(Space::Objects, reference.page)?;
             record::find_descriptor(image, &page, reference)?;
         }
         if !self.change(|writer| edit::insert(&mut writer.working, key))? {
@@ -173,6 +177,17 @@ impl Transaction<'_> {
         self.keys(KeyRange::prefix(prefix), Direction::Forward).next().transpose()
     }
 
+    /// The record that `key` names.
+    ///
+    /// # Errors
+    /// As [`Snapshot::reference`](crate::repository::Snapshot::reference).
+    pub fn reference(&self, key: &[u8]) -> Result<Option<RecordRef>> {
+        if self.writer.working.image().overlay().root() == Some(None) {
+            return Ok(None);
+        }
+        search::reference(self.writer.working.image(), key)
+    }
+
     /// The bytes of a record.
     ///
     /// # Errors
@@ -182,7 +197,7 @@ impl Transaction<'_> {
     }
 
     /// This moment. Savepoints may be nested; going back to one ends those behind it.
-    pub fn savepoint(&self) -> Savepoint {
+    pub fn savepoint(&mut self) -> Savepoint {
         Savepoint {
             mark: self.writer.working.mark(),
             heap: self.writer.heap.as_ref().map_or(0, HeapEditor::mark),
@@ -279,11 +294,11 @@ impl Transaction<'_> {
             return Err(Error::invalid("a change of this transaction failed; it can only be taken back"));
         }
         self.is_broken = true;
-        let before = self.writer.working.mark();
+        self.writer.working.begin_step();
         let heap = self.writer.heap.as_ref().map_or(0, HeapEditor::mark);
         let result = change(&mut self.writer);
+        self.writer.working.end_step(result.is_ok());
         if result.is_err() {
-            self.writer.working.roll_back(before);
             self.writer.heap.iter_mut().for_each(|editor| editor.roll_back(heap));
         }
         self.is_broken = false;
@@ -300,6 +315,10 @@ impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if !self.is_done {
             self.restore(self.begin.clone());
+        }
+        if self.operations.payload_len() <= MAX_SPARE {
+            self.writer.spare = std::mem::take(&mut self.operations);
+            self.writer.spare.truncate(0);
         }
     }
 }

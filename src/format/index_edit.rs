@@ -12,14 +12,21 @@ use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes};
 /// What became of an edit.
 #[derive(Debug)]
 pub enum Edited {
-    /// The page after it, and the bytes it uses.
-    Page(Box<PageBytes>, usize),
+    /// The page was written; so many bytes of it are used.
+    Page(usize),
     /// It would not fit, or nothing would be left; the node has to be taken apart.
     Beyond,
 }
 
-/// Puts a key in front of key `position`, and `child` in front of child `position`. `None`: the page is damaged.
-pub fn insert(page: &IndexPage<'_>, own: LogicalPage, position: usize, key: &[u8], child: u32) -> Option<Edited> {
+/// Puts a key in front of key `position`, and `child` in front of child `position`: `into` gets the page after that. `None`:
+/// the page is damaged.
+pub fn insert(
+    page: &IndexPage<'_>,
+    own: LogicalPage,
+    position: usize,
+    (key, child): (&[u8], u32),
+    into: &mut PageBytes,
+) -> Option<Edited> {
     let mut tables = Tables::of(page);
     let mut numbers = Vec::new();
     for token in tokens_of(key) {
@@ -35,11 +42,17 @@ pub fn insert(page: &IndexPage<'_>, own: LogicalPage, position: usize, key: &[u8
     let offsets = (0..page.key_count()).map(|key| page.definition_offset(key));
     let mut offsets: Vec<u16> = offsets.map(|offset| u16::try_from(offset?).ok()).collect::<Option<_>>()?;
     offsets.insert(position.min(offsets.len()), offset);
-    Some(tables.assemble(own, children, &offsets))
+    Some(tables.assemble(own, children, &offsets, into))
 }
 
-/// Takes key `position` and child `child` out. `None`: the page is damaged.
-pub fn remove(page: &IndexPage<'_>, own: LogicalPage, position: usize, child: usize) -> Option<Edited> {
+/// Takes key `position` and child `child` out: `into` gets the page after that. `None`: the page is damaged.
+pub fn remove(
+    page: &IndexPage<'_>,
+    own: LogicalPage,
+    position: usize,
+    child: usize,
+    into: &mut PageBytes,
+) -> Option<Edited> {
     if page.key_count() == 1 {
         return Some(Edited::Beyond);
     }
@@ -52,7 +65,7 @@ pub fn remove(page: &IndexPage<'_>, own: LogicalPage, position: usize, child: us
         u16::try_from(if offset > gone { offset.checked_sub(removed)? } else { offset }).ok()
     });
     let offsets: Vec<u16> = offsets.collect::<Option<_>>()?;
-    Some(tables.assemble(own, children, &offsets))
+    Some(tables.assemble(own, children, &offsets, into))
 }
 
 /// The tables of a page while they change.
@@ -159,15 +172,20 @@ impl<'p> Tables<'p> {
         Some(1 + numbers.len())
     }
 
-    /// The page with these tables.
-    fn assemble(self, own: LogicalPage, children: impl Iterator<Item = u32>, offsets: &[u16]) -> Edited {
+    /// Writes the page with these tables.
+    fn assemble(
+        self,
+        own: LogicalPage,
+        children: impl Iterator<Item = u32>,
+        offsets: &[u16],
+        page: &mut PageBytes,
+    ) -> Edited {
         let keys = offsets.len();
         let fixed = HEADER_SIZE + 4 * keys + 4 * (keys + 1) + 2 * keys + 2 + 2 * self.definitions.len() + 2;
         let used = fixed + 2 * (self.token_offsets.len() + 1) + self.heap.len();
         if used > PAGE_SIZE {
             return Edited::Beyond;
         }
-        let mut page = Box::new([0; PAGE_SIZE]);
         let mut at = 0;
         let mut write = |bytes: &[u8]| {
             put(&mut page[..], at, bytes);
@@ -187,7 +205,8 @@ impl<'p> Tables<'p> {
         halves(&self.token_offsets);
         halves(&[count(self.heap.len())]);
         write(&self.heap);
-        Edited::Page(page, used)
+        page.iter_mut().skip(used).for_each(|byte| *byte = 0);
+        Edited::Page(used)
     }
 }
 
@@ -249,20 +268,21 @@ mod tests {
             let mut page = IndexNode::from_keys([first.as_bytes()], vec![NIL; 2]).to_page(own()).unwrap();
             let mut model = BTreeSet::from([first]);
             for (key, is_removal, index) in steps {
+                let mut next = Box::new([0xEE; PAGE_SIZE]);
                 let view = IndexPage::parse(&page, own(), SITE).unwrap();
                 let edited = if is_removal && model.len() > 1 {
                     let victim = model.iter().nth(index.index(model.len())).unwrap().clone();
                     model.remove(&victim);
                     let (position, found) = view.search(victim.as_bytes()).unwrap();
                     prop_assert!(found);
-                    remove(&view, own(), position, position).unwrap()
+                    remove(&view, own(), position, position, &mut next).unwrap()
                 } else {
                     let (position, found) = view.search(key.as_bytes()).unwrap();
                     if found { continue; }
                     model.insert(key.clone());
-                    insert(&view, own(), position, key.as_bytes(), NIL).unwrap()
+                    insert(&view, own(), position, (key.as_bytes(), NIL), &mut next).unwrap()
                 };
-                let Edited::Page(next, used) = edited else { panic!("it fits") };
+                let Edited::Page(used) = edited else { panic!("it fits") };
                 prop_assert_eq!(IndexPage::parse(&next, own(), SITE).unwrap().used(), used);
                 prop_assert!(next[used..].iter().all(|&byte| byte == 0));
                 page = next;
@@ -282,7 +302,9 @@ mod tests {
                 page[offset] = byte;
             }
             if let Ok(view) = IndexPage::parse(&page, own(), SITE) {
-                let _ = (insert(&view, own(), at, b"B\\NEW\\B", NIL), remove(&view, own(), at, at));
+                let mut into = [0; PAGE_SIZE];
+                let _ = insert(&view, own(), at, (b"B\\NEW\\B", NIL), &mut into);
+                let _ = remove(&view, own(), at, at, &mut into);
             }
         }
     }
@@ -292,11 +314,12 @@ mod tests {
         let node = IndexNode::from_keys([&b"B"[..], b"D"], vec![1, 2, 3]);
         let page = node.to_page(own()).unwrap();
         let view = IndexPage::parse(&page, own(), SITE).unwrap();
-        let Some(Edited::Page(more, _)) = insert(&view, own(), 1, b"C", 9) else { panic!("it fits") };
+        let (mut more, mut less) = ([0xEE; PAGE_SIZE], [0xEE; PAGE_SIZE]);
+        assert!(matches!(insert(&view, own(), 1, (b"C", 9), &mut more), Some(Edited::Page(_))));
         let more = IndexPage::parse(&more, own(), SITE).unwrap();
         assert_eq!(more.children().collect::<Vec<_>>(), [1, 9, 2, 3]);
-        let Some(Edited::Page(less, _)) = remove(&more, own(), 1, 1) else { panic!("two keys are left") };
-        assert_eq!(less, page);
-        assert!(matches!(insert(&view, own(), 1, &[b'C'; 8150], NIL), Some(Edited::Beyond)));
+        assert!(matches!(remove(&more, own(), 1, 1, &mut less), Some(Edited::Page(_))));
+        assert_eq!(less, *page);
+        assert!(matches!(insert(&view, own(), 1, (&[b'C'; 8150], NIL), &mut less), Some(Edited::Beyond)));
     }
 }

@@ -1,11 +1,11 @@
 //! Building index pages: a node as keys and children, and its bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::bytes::put;
 use super::index_page::{HEADER_SIZE, IndexPage, SEPARATOR, SIGNATURE};
 use crate::base::limits::MAX_KEY_BYTES;
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes};
+use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes};
 use crate::base::{narrow, widen};
 
 /// Everything an index page holds, apart from its own number: enough to write it again byte for byte.
@@ -120,38 +120,142 @@ pub(crate) fn tokens_of(key: &[u8]) -> impl Iterator<Item = &[u8]> {
     key.split(|&byte| byte == SEPARATOR)
 }
 
+/// The page of a node with these keys (ascending, unique, not empty) and children, one more or none; `None` when they do not fit
+/// into one. The same page as that of [`IndexNode::from_keys`], without the way over owned tables.
+pub(crate) fn page_of<K: AsRef<[u8]>>(own: LogicalPage, keys: &[K], children: &[u32]) -> Option<Box<PageBytes>> {
+    let Numbered { tokens, numbers, definition_units } = Numbered::of(keys)?;
+    let heap_len: usize = tokens.iter().map(|token| token.len() + 1).sum();
+    let fixed = HEADER_SIZE + 10 * keys.len() + 4 + 2 + 2 * definition_units + 2;
+    if fixed + 2 * (tokens.len() + 1) + heap_len > PAGE_SIZE {
+        return None;
+    }
+    let mut page = Box::new([0; PAGE_SIZE]);
+    let mut at = 0;
+    let mut write = |bytes: &[u8]| {
+        put(&mut page[..], at, bytes);
+        at += bytes.len();
+    };
+    let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX).to_le_bytes();
+    [SIGNATURE, own.get(), 0, 0, narrow(keys.len())].iter().for_each(|word| write(&word.to_le_bytes()));
+    keys.iter().for_each(|_| write(&[0; 4]));
+    match children {
+        [] => (0..=keys.len()).for_each(|_| write(&NIL.to_le_bytes())),
+        children => children.iter().for_each(|child| write(&child.to_le_bytes())),
+    }
+    let mut offset = 0;
+    for key in keys {
+        write(&count(offset));
+        offset += 1 + tokens_of(key.as_ref()).count();
+    }
+    write(&count(definition_units));
+    let mut numbers = numbers.iter();
+    for key in keys {
+        let tokens = tokens_of(key.as_ref()).count();
+        write(&count(tokens));
+        numbers.by_ref().take(tokens).for_each(|number| write(&number.to_le_bytes()));
+    }
+    write(&count(tokens.len()));
+    let mut offset = 0;
+    for token in &tokens {
+        write(&count(offset));
+        offset += token.len() + 1;
+    }
+    write(&count(heap_len));
+    for token in &tokens {
+        write(token);
+        write(&[0]);
+    }
+    Some(page)
+}
+
+/// The tokens of keys, sorted and each once, and their numbers in the order in which the keys have them.
+struct Numbered<'k> {
+    tokens: Vec<&'k [u8]>,
+    numbers: Vec<u16>,
+    definition_units: usize,
+}
+
+impl<'k> Numbered<'k> {
+    fn of<K: AsRef<[u8]>>(keys: &'k [K]) -> Option<Self> {
+        let mut places: Vec<(&[u8], usize)> = keys.iter().flat_map(|key| tokens_of(key.as_ref())).zip(0..).collect();
+        let mut numbers = vec![0; places.len()];
+        places.sort_unstable();
+        let mut tokens: Vec<&[u8]> = Vec::with_capacity(places.len());
+        for (token, place) in places {
+            if tokens.last() != Some(&token) {
+                tokens.push(token);
+            }
+            *numbers.get_mut(place)? = u16::try_from(tokens.len() - 1).ok()?;
+        }
+        let definition_units = keys.len() + numbers.len();
+        Some(Self { tokens, numbers, definition_units })
+    }
+}
+
+/// The bytes that a node uses with the first key, with the first two, and so on to all of them.
+pub(crate) fn sizes_of<K: AsRef<[u8]>>(keys: &[K]) -> Vec<usize> {
+    let mut tokens: HashSet<&[u8]> = HashSet::with_capacity(2 * keys.len());
+    let (mut used, mut last): (usize, &[u8]) = (EMPTY_NODE, &[]);
+    let mut sizes = Vec::with_capacity(keys.len());
+    for key in keys.iter().map(AsRef::as_ref) {
+        used += KEY_UNITS;
+        let mut before = tokens_of(last);
+        for token in tokens_of(key) {
+            used += 2;
+            // A token that the key before has in the same place is known without being looked up.
+            if before.next() != Some(token) && tokens.insert(token) {
+                used += 2 + token.len() + 1;
+            }
+        }
+        sizes.push(used);
+        last = key;
+    }
+    sizes
+}
+
+/// Bytes of a node without keys: header, one child, and the empty tables.
+const EMPTY_NODE: usize = HEADER_SIZE + 4 + 2 + 2 + 2;
+
+/// Bytes that a key takes besides its tokens: a zero, a child, a definition offset, the count of its tokens.
+const KEY_UNITS: usize = 4 + 4 + 2 + 2;
+
 /// Measures a node while keys are added to it.
 #[derive(Debug, Clone)]
 pub(crate) struct NodeSize {
     used: usize,
-    tokens: BTreeSet<Box<[u8]>>,
+    tokens: HashSet<Box<[u8]>>,
+    /// The key that was added last: with sorted keys the next one has tokens in common with it.
+    last: Vec<u8>,
+}
+
+impl Default for NodeSize {
+    fn default() -> Self {
+        Self { used: EMPTY_NODE, tokens: HashSet::new(), last: Vec::new() }
+    }
 }
 
 impl NodeSize {
-    /// A node without keys: header, one child, and the empty tables.
-    pub(crate) fn new() -> Self {
-        Self { used: HEADER_SIZE + 4 + 2 + 2 + 2, tokens: BTreeSet::new() }
-    }
-
-    /// Bytes the node uses.
-    pub(crate) fn used(&self) -> usize {
-        self.used
-    }
-
-    /// Bytes the node would use with one more key.
-    pub(crate) fn with(&self, key: &[u8]) -> usize {
-        let mut fresh: Vec<&[u8]> = tokens_of(key).filter(|&token| !self.tokens.contains(token)).collect();
-        fresh.sort_unstable();
-        fresh.dedup();
-        let token_bytes: usize = fresh.iter().map(|token| 2 + token.len() + 1).sum();
-        // A zero, a child, a definition offset, and the definition: a count and a number for each token.
-        self.used + 4 + 4 + 2 + 2 * (1 + tokens_of(key).count()) + token_bytes
-    }
-
-    /// Adds a key.
-    pub(crate) fn add(&mut self, key: &[u8]) {
-        self.used = self.with(key);
-        self.tokens.extend(tokens_of(key).map(Into::into));
+    /// Adds a key, unless the node would use more than `limit` bytes with it.
+    pub(crate) fn add_within(&mut self, limit: usize, key: &[u8]) -> bool {
+        let mut more = KEY_UNITS;
+        let mut fresh: Vec<&[u8]> = Vec::new();
+        let mut before = tokens_of(&self.last);
+        for token in tokens_of(key) {
+            more += 2;
+            if before.next() != Some(token) && !self.tokens.contains(token) && !fresh.contains(&token) {
+                more += 2 + token.len() + 1;
+                fresh.push(token);
+            }
+        }
+        drop(before);
+        if self.used + more > limit {
+            return false;
+        }
+        self.used += more;
+        self.tokens.extend(fresh.into_iter().map(Box::from));
+        self.last.clear();
+        self.last.extend_from_slice(key);
+        true
     }
 }
 
@@ -167,7 +271,6 @@ const _: () = assert!(widen(u32::MAX) > PAGE_SIZE);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::page_no::NIL;
     use crate::base::site::{FileRole, Site};
     use proptest::prelude::*;
     use std::cmp::Ordering;
@@ -190,16 +293,19 @@ mod tests {
             let page = node.to_page(page_no(7)).unwrap();
             let view = IndexPage::parse(&page, page_no(7), SITE).unwrap();
             prop_assert_eq!(view.check(NIL, SITE), vec![]);
-            prop_assert_eq!(view.children().collect::<Vec<_>>(), children);
-            let mut size = NodeSize::new();
+            prop_assert_eq!(view.children().collect::<Vec<_>>(), children.clone());
+            prop_assert_eq!(page_of(page_no(7), &keys.iter().collect::<Vec<_>>(), &children).unwrap(), page.clone());
+            let mut size = NodeSize::default();
             for (number, key) in keys.iter().enumerate() {
                 let mut text = Vec::new();
                 view.append_key(number, &mut text).unwrap();
                 prop_assert_eq!(text.as_slice(), key.as_bytes());
                 prop_assert_eq!(view.search(key.as_bytes()), Ok((number, true)));
-                size.add(key.as_bytes());
+                let used = size.used;
+                prop_assert!(!size.add_within(used, key.as_bytes()) && size.add_within(PAGE_SIZE, key.as_bytes()));
+                prop_assert_eq!(sizes_of(&keys.iter().collect::<Vec<_>>())[number], size.used);
             }
-            prop_assert_eq!(size.used(), view.used());
+            prop_assert_eq!(size.used, view.used());
             prop_assert_eq!(IndexNode::from_page(&view).unwrap().to_page(page_no(7)).unwrap(), page);
         }
 
@@ -253,5 +359,6 @@ mod tests {
         let keys: Vec<String> = (0..200).map(|n| format!("NS_{n:064}")).collect();
         let node = IndexNode::from_keys(keys.iter().map(|key| key.as_bytes()), vec![NIL; 201]);
         assert!(node.to_page(page_no(0)).is_none());
+        assert!(page_of(page_no(0), &keys, &[]).is_none());
     }
 }

@@ -48,6 +48,15 @@ pub struct IndexPage<'p> {
     heap: &'p [u8],
 }
 
+/// Where the tables of an index page are: for another view of a page that was viewed before.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Layout {
+    keys: u16,
+    definition_units: u16,
+    tokens: u16,
+    heap_len: u16,
+}
+
 impl<'p> IndexPage<'p> {
     /// A view of `bytes`, the content of logical page `page`. Checks signature, page number and the extent of the tables.
     pub fn parse(bytes: &'p PageBytes, page: LogicalPage, site: Site) -> Result<Self, Corruption> {
@@ -72,14 +81,24 @@ impl<'p> IndexPage<'p> {
         if keys > PAGE_SIZE {
             return None;
         }
+        let definitions_at = HEADER_SIZE + 4 * keys + 4 * (keys + 1) + 2 * keys + 2;
+        let definition_units = u16_at(bytes, definitions_at - 2)?;
+        let token_offsets_at = definitions_at + 2 * usize::from(definition_units) + 2;
+        let tokens = u16_at(bytes, token_offsets_at - 2)?;
+        let heap_at = token_offsets_at + 2 * (usize::from(tokens) + 1);
+        let heap_len = u16_at(bytes, heap_at - 2)?;
+        Self::with_layout(bytes, Layout { keys: u16::try_from(keys).ok()?, definition_units, tokens, heap_len })
+    }
+
+    /// A view of a page whose layout is known; `None` when it is not that of this page and runs over its end.
+    pub fn with_layout(bytes: &'p PageBytes, layout: Layout) -> Option<Self> {
+        let [keys, definition_units, tokens, heap_len] =
+            [layout.keys, layout.definition_units, layout.tokens, layout.heap_len].map(usize::from);
         let children_at = HEADER_SIZE + 4 * keys;
         let offsets_at = children_at + 4 * (keys + 1);
         let definitions_at = offsets_at + 2 * keys + 2;
-        let definition_units = usize::from(u16_at(bytes, definitions_at - 2)?);
         let token_offsets_at = definitions_at + 2 * definition_units + 2;
-        let tokens = usize::from(u16_at(bytes, token_offsets_at - 2)?);
         let heap_at = token_offsets_at + 2 * (tokens + 1);
-        let heap_len = usize::from(u16_at(bytes, heap_at - 2)?);
         let heap = bytes.get(heap_at..heap_at + heap_len)?;
         Some(Self {
             bytes,
@@ -92,6 +111,18 @@ impl<'p> IndexPage<'p> {
             token_offsets_at,
             heap,
         })
+    }
+
+    /// Where the tables are.
+    pub fn layout(&self) -> Layout {
+        // They lie in a page, so all of them are smaller than it.
+        let small = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+        Layout {
+            keys: small(self.keys),
+            definition_units: small(self.definition_units),
+            tokens: small(self.tokens),
+            heap_len: small(self.heap.len()),
+        }
     }
 
     /// Number of keys, at least 1.

@@ -96,10 +96,11 @@ pub fn reference(key: &[u8]) -> Result<Option<RecordRef>, BadReference> {
     if memchr::memchr(SEPARATOR, numbers).is_some() {
         return Err(BadReference); // it stands in a token that is not the last
     }
-    parse_numbers(numbers).map(Some).ok_or(BadReference)
+    reference_in(numbers).map(Some).ok_or(BadReference)
 }
 
-fn parse_numbers(text: &[u8]) -> Option<RecordRef> {
+/// The record that the end of a key names: what stands behind the first dot.
+pub(crate) fn reference_in(text: &[u8]) -> Option<RecordRef> {
     let mut parts = text.split(|&byte| byte == b'.').map(decimal);
     let (page, id, size) = (parts.next()??, parts.next()??, parts.next()??);
     if parts.next().is_some() {

@@ -9,6 +9,7 @@ use crate::base::narrow;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
 use crate::format::object_edit;
 use crate::format::object_page::{MULTI_PAGE_ID, ObjectPage, build_multi_page, is_multi_page, pages_of};
+use crate::pager::page::Page;
 use crate::pager::working::Working;
 
 use super::free_space::FreeSpace;
@@ -78,7 +79,7 @@ impl HeapEditor {
             return Ok(());
         }
         let mut page = sound(working, reference.page, &bytes)?;
-        if !object_edit::remove(&mut page, reference.id) {
+        if !edit(&mut page, |bytes| object_edit::remove(bytes, reference.id)) {
             return Err(not_packed(working, reference.page).into());
         }
         self.put(working, reference.page, page);
@@ -102,21 +103,22 @@ impl HeapEditor {
 
     fn append(&mut self, working: &mut Working, at: LogicalPage, id: u32, bytes: &[u8]) -> Result<()> {
         let mut page = if working.image().is_mapped(Space::Objects, at) {
-            sound(working, at, &*working.image().fetch(Space::Objects, at)?)?
+            let bytes = working.image().fetch(Space::Objects, at)?;
+            sound(working, at, &bytes)?
         } else {
-            Box::new([0; PAGE_SIZE])
+            copy(working, &[0; PAGE_SIZE])
         };
-        if !object_edit::append(&mut page, id, bytes) {
+        if !edit(&mut page, |page| object_edit::append(page, id, bytes)) {
             return Err(not_packed(working, at).into());
         }
         self.put(working, at, page);
         Ok(())
     }
 
-    fn put(&mut self, working: &mut Working, at: LogicalPage, page: Box<PageBytes>) {
+    fn put(&mut self, working: &mut Working, at: LogicalPage, page: Arc<Page>) {
         let (old, new) = (working.image().free_bytes(Space::Objects, at), ObjectPage::new(&page).free_bytes());
         self.free.change(at, old, new);
-        working.put(Space::Objects, at, page.into(), new);
+        working.put(Space::Objects, at, page, new);
     }
 
     fn fresh_id(&mut self, working: &Working) -> u32 {
@@ -131,18 +133,31 @@ impl HeapEditor {
 }
 
 /// A copy of a page that is packed as it should be: what is changed in another would spread the damage.
-fn sound(working: &Working, page: LogicalPage, bytes: &PageBytes) -> Result<Box<PageBytes>> {
+fn sound(working: &mut Working, page: LogicalPage, bytes: &PageBytes) -> Result<Arc<Page>> {
     let site = working.image().site(Space::Objects, page);
     match ObjectPage::new(bytes).check_single(site).into_iter().next() {
         Some(finding) => Err(finding.into()),
-        None => Ok(Box::new(*bytes)),
+        None => Ok(copy(working, bytes)),
     }
+}
+
+fn copy(working: &mut Working, bytes: &PageBytes) -> Arc<Page> {
+    let mut page = working.new_page();
+    if let Some(page) = Arc::get_mut(&mut page) {
+        *page.bytes_mut() = *bytes;
+    }
+    page
+}
+
+/// Changes a page that no one else sees; `false` when the change is not possible.
+fn edit(page: &mut Arc<Page>, change: impl FnOnce(&mut PageBytes) -> bool) -> bool {
+    Arc::get_mut(page).is_some_and(|page| change(page.bytes_mut()))
 }
 
 fn put_multi_page(working: &mut Working, first: LogicalPage, bytes: &[u8]) {
     for (number, page) in (0..).zip(build_multi_page(bytes, 0)) {
         if let Some(at) = first.checked_add(number) {
-            working.put(Space::Objects, at, page.into(), 0);
+            working.put(Space::Objects, at, Page::new(&page), 0);
         }
     }
 }

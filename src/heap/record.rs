@@ -1,5 +1,8 @@
 //! Fetching a record by its reference.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_RECORD_BYTES;
@@ -10,22 +13,69 @@ use crate::format::Dialect;
 use crate::format::checksum::crc32;
 use crate::format::object_page::{Descriptor, MULTI_PAGE_OFFSET, ObjectPage, pages_of};
 use crate::pager::image::Image;
+use crate::pager::page::Page;
+
+/// The bytes of a record: in the page in memory that holds it, or put together from several.
+#[derive(Debug, Clone)]
+pub struct RecordView(Content);
+
+#[derive(Debug, Clone)]
+enum Content {
+    InPage { page: Arc<Page>, start: usize, end: usize },
+    Whole(Vec<u8>),
+}
+
+impl Deref for RecordView {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Content::InPage { page, start, end } => page.get(*start..*end).unwrap_or_default(),
+            Content::Whole(bytes) => bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for RecordView {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl From<RecordView> for Vec<u8> {
+    fn from(view: RecordView) -> Self {
+        match view.0 {
+            Content::Whole(bytes) => bytes,
+            Content::InPage { .. } => view.to_vec(),
+        }
+    }
+}
 
 /// The bytes of a record.
 pub fn record(image: &Image, reference: RecordRef) -> Result<Vec<u8>> {
-    let site = image.site(Space::Objects, reference.page);
-    let bytes = image.fetch(Space::Objects, reference.page)?;
-    let descriptor = find_descriptor(image, &bytes, reference)?;
-    let page = ObjectPage::new(&bytes);
-    let bytes = match page.multi_page_head() {
-        Some(head) => multi_page(image, reference.page, &head)?,
-        None => page.record(&descriptor).map(<[u8]>::to_vec).ok_or_else(|| {
-            let detail = format!("record {} leaves its page", descriptor.id);
-            Corruption::new(CorruptionCode::RecordPacking, site, detail)
-        })?,
+    view(image, reference).map(Into::into)
+}
+
+/// The bytes of a record without a copy of them, where one page holds it.
+pub fn view(image: &Image, reference: RecordRef) -> Result<RecordView> {
+    let held = image.page(Space::Objects, reference.page)?;
+    let descriptor = find_descriptor(image, &held, reference)?;
+    let page = ObjectPage::new(&held);
+    let (start, size) = (widen(descriptor.offset), widen(descriptor.size));
+    let view = if let Some(head) = page.multi_page_head() {
+        RecordView(Content::Whole(multi_page(image, reference.page, &head)?))
+    } else if page.record(&descriptor).is_some() {
+        RecordView(Content::InPage { page: held.into_arc(), start, end: start.saturating_add(size) })
+    } else {
+        let detail = format!("record {} leaves its page", descriptor.id);
+        let site = image.site(Space::Objects, reference.page);
+        return Err(Corruption::new(CorruptionCode::RecordPacking, site, detail).into());
     };
-    let expected = check_value(image.dialect(), &bytes);
-    if descriptor.check == expected { Ok(bytes) } else { Err(wrong_check(&descriptor, expected, site).into()) }
+    let expected = check_value(image.dialect(), &view);
+    if descriptor.check == expected {
+        return Ok(view);
+    }
+    Err(wrong_check(&descriptor, expected, image.site(Space::Objects, reference.page)).into())
 }
 
 /// The check value of a record (invariant 22).
@@ -38,15 +88,14 @@ pub(crate) fn check_value(dialect: Dialect, record: &[u8]) -> u32 {
 
 /// The descriptor of a record in its page.
 pub(crate) fn find_descriptor(image: &Image, page: &PageBytes, reference: RecordRef) -> Result<Descriptor, Corruption> {
-    let site = image.site(Space::Objects, reference.page);
+    let wrong = |code, detail| Corruption::new(code, image.site(Space::Objects, reference.page), detail);
     let found = ObjectPage::new(page).descriptors().find(|descriptor| descriptor.id == reference.id);
     let Some(descriptor) = found else {
-        let detail = format!("record {}", reference.id);
-        return Err(Corruption::new(CorruptionCode::ReferenceRecord, site, detail));
+        return Err(wrong(CorruptionCode::ReferenceRecord, format!("record {}", reference.id)));
     };
     if descriptor.size != reference.size {
         let detail = format!("record {}: {} bytes, the key says {}", reference.id, descriptor.size, reference.size);
-        return Err(Corruption::new(CorruptionCode::ReferenceSize, site, detail));
+        return Err(wrong(CorruptionCode::ReferenceSize, detail));
     }
     Ok(descriptor)
 }
@@ -85,7 +134,7 @@ pub(crate) fn multi_page(image: &Image, first: LogicalPage, head: &Descriptor) -
     }
     let mut record = Vec::with_capacity(widen(count) * PAGE_SIZE);
     for page in (0..count).filter_map(|number| first.checked_add(number)) {
-        record.extend_from_slice(&image.fetch(Space::Objects, page)?[..]);
+        record.extend_from_slice(&image.page(Space::Objects, page)?[..]);
     }
     record.drain(..MULTI_PAGE_OFFSET.min(record.len()));
     record.truncate(widen(head.size));

@@ -3,21 +3,21 @@
 
 use std::sync::{Arc, OnceLock};
 
-use quick_cache::sync::Cache;
-
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::findings::Findings;
 use crate::base::limits::MAX_ADMIN_PAGES;
-use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, Space};
+use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, Space};
 use crate::base::site::{FileRole, Site};
 
 use crate::format::Dialect;
 use crate::format::admin_page::{ObjectAdminPage, index_root};
 use crate::format::checksum;
-use crate::format::mapping::{Mapping, MappingEntry};
+use crate::format::mapping::Mapping;
 
 use super::overlay::Overlay;
+use super::page::{Page, PageRef};
+use super::page_cache::PageCache;
 use super::page_table::Slot;
 use super::source::PageSource;
 
@@ -40,36 +40,21 @@ pub struct Base {
     mapping: Mapping,
     role: FileRole,
     source: Box<dyn PageSource>,
-    cache: Arc<PageCache>,
+    cache: PageCache,
     admin: OnceLock<AdminTable>,
     /// The logical pages of the object heap that have no page, ascending.
     gaps: OnceLock<Vec<LogicalPage>>,
-}
-
-/// Pages as they were read and checked. One cache serves the generations of a repository one after the other: what a page
-/// number, its place and the generation that wrote it name together never changes.
-pub type PageCache = Cache<CacheKey, Arc<PageBytes>>;
-
-/// What names a page for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CacheKey {
-    space: Space,
-    page: LogicalPage,
-    physical: PhysicalPage,
-    last_write: u32,
-}
-
-impl CacheKey {
-    /// The page that an entry of a mapping describes, if it has one.
-    pub fn of(space: Space, page: LogicalPage, entry: &MappingEntry) -> Option<Self> {
-        Some(Self { space, page, physical: entry.physical?, last_write: entry.last_write })
-    }
 }
 
 impl Base {
     /// The mapping of the generation.
     pub const fn mapping(&self) -> &Mapping {
         &self.mapping
+    }
+
+    /// The pages of the generation that are in memory.
+    pub const fn cache(&self) -> &PageCache {
+        &self.cache
     }
 }
 
@@ -102,11 +87,12 @@ pub struct AdminListing {
 impl Image {
     /// A generation whose pages come from `source`.
     pub fn new(mapping: Mapping, role: FileRole, source: Box<dyn PageSource>, cache_pages: usize) -> Self {
-        Self::with_cache(mapping, role, source, Arc::new(Cache::new(cache_pages.max(16))))
+        let cache = PageCache::new(&mapping, cache_pages);
+        Self::with_cache(mapping, role, source, cache)
     }
 
-    /// As [`new`](Self::new), with a cache that other generations of the repository use too.
-    pub fn with_cache(mapping: Mapping, role: FileRole, source: Box<dyn PageSource>, cache: Arc<PageCache>) -> Self {
+    /// As [`new`](Self::new), with a cache that has pages of the generation already.
+    pub fn with_cache(mapping: Mapping, role: FileRole, source: Box<dyn PageSource>, cache: PageCache) -> Self {
         let base = Arc::new(Base { mapping, role, source, cache, admin: OnceLock::new(), gaps: OnceLock::new() });
         Self { base, overlay: Overlay::default(), merged: OnceLock::new() }
     }
@@ -185,24 +171,30 @@ impl Image {
     }
 
     /// A page, from memory or else read and checked.
-    pub fn fetch(&self, space: Space, page: LogicalPage) -> Result<Arc<PageBytes>> {
+    pub fn page(&self, space: Space, page: LogicalPage) -> Result<PageRef<'_>> {
         match self.overlay.table(space).get(page) {
-            Some(Slot::Page { bytes, .. }) => return Ok(bytes.clone()),
+            Some(Slot::Page { bytes, .. }) => return Ok(PageRef::changed(bytes)),
             Some(Slot::Unmapped) => return Err(self.unmapped(space, page).into()),
             None => {}
         }
-        let key = self.base.mapping.section(space).entry(page).and_then(|entry| CacheKey::of(space, page, entry));
-        if let Some(bytes) = key.and_then(|key| self.base.cache.get(&key)) {
-            return Ok(bytes);
+        match self.base.cache.get(space, page) {
+            Some(found) => Ok(found),
+            None => self.page_from_source(space, page).map(PageRef::read),
         }
-        let mut bytes = Arc::new([0; PAGE_SIZE]);
-        if let Some(target) = Arc::get_mut(&mut bytes) {
-            self.read(space, page, target)?;
+    }
+
+    /// As [`page`](Self::page), to keep.
+    pub fn fetch(&self, space: Space, page: LogicalPage) -> Result<Arc<Page>> {
+        self.page(space, page).map(PageRef::into_arc)
+    }
+
+    fn page_from_source(&self, space: Space, page: LogicalPage) -> Result<Arc<Page>> {
+        let mut content = Arc::new(Page::blank());
+        if let Some(target) = Arc::get_mut(&mut content) {
+            self.read(space, page, target.bytes_mut())?;
         }
-        if let Some(key) = key {
-            self.base.cache.insert(key, bytes.clone());
-        }
-        Ok(bytes)
+        self.base.cache.insert(space, page, content.clone());
+        Ok(content)
     }
 
     /// Reads and checks a page, past the cache: for a pass over everything.
@@ -218,7 +210,7 @@ impl Image {
     pub fn read_unchecked(&self, space: Space, page: LogicalPage, into: &mut PageBytes) -> Result<()> {
         match self.overlay.table(space).get(page) {
             Some(Slot::Page { bytes, .. }) => {
-                into.copy_from_slice(&bytes[..]);
+                *into = **bytes.as_ref();
                 return Ok(());
             }
             Some(Slot::Unmapped) => return Err(self.unmapped(space, page).into()),
@@ -289,7 +281,7 @@ impl Image {
         let root = match self.dialect() {
             Dialect::V21 => {
                 let Some(page) = LogicalPage::new(0) else { return Err(self.no_root(0)) };
-                index_root(&*self.fetch(Space::Index, page)?, self.site(Space::Index, page))?
+                index_root(&**self.page(Space::Index, page)?, self.site(Space::Index, page))?
             }
             Dialect::V22 => {
                 let stored = section.entries.first().map_or(0, |entry| entry.user_data);

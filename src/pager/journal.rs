@@ -31,6 +31,9 @@ const DIGITS: usize = 10;
 /// A journal grows by multiples of this many bytes.
 pub const GROWTH_STEP: u64 = 256 << 10;
 
+/// Where a frame takes a good part of a step, room is made for so many like it: growing is what a commit waits for longest.
+const FRAMES_AHEAD: u64 = 8;
+
 /// What is read at once, at least.
 const WINDOW: u64 = 256 << 10;
 
@@ -171,7 +174,7 @@ impl Journal {
             return Err(Error::invalid(format!("the frame is not that of commit {:?}", self.next)));
         }
         let end = self.end.saturating_add(frame.len() as u64);
-        self.make_room(end)?;
+        self.make_room(end, frame.len() as u64)?;
         if let Err(error) = write_all_at(self.file.as_ref(), self.end, frame) {
             let retracted = self.retract();
             self.is_broken = retracted.is_err();
@@ -186,9 +189,11 @@ impl Journal {
 
     /// Grows the file so that a frame can end at `end`. Nothing of the frame is written before there is room for all of it: so
     /// a full disk refuses a commit and leaves no trace of it (J-2).
-    fn make_room(&mut self, end: u64) -> Result<()> {
+    fn make_room(&mut self, end: u64, frame: u64) -> Result<()> {
         if end > self.allocated {
-            let grown = end.div_ceil(GROWTH_STEP).saturating_mul(GROWTH_STEP);
+            let is_large = (GROWTH_STEP / FRAMES_AHEAD..=4 * GROWTH_STEP).contains(&frame);
+            let ahead = if is_large { (FRAMES_AHEAD - 1) * frame } else { 0 };
+            let grown = end.saturating_add(ahead).div_ceil(GROWTH_STEP).saturating_mul(GROWTH_STEP);
             write_zeros(self.file.as_ref(), self.allocated, grown).map_err(self.failed("extend"))?;
             self.allocated = grown;
         }
@@ -549,9 +554,15 @@ mod tests {
             append(&mut journal, mark, 1000).unwrap();
             assert_eq!(storage.get(NAME).unwrap().len() as u64, GROWTH_STEP);
         }
-        append(&mut journal, 4, 260_000).unwrap();
-        assert_eq!(storage.get(NAME).unwrap().len() as u64, 2 * GROWTH_STEP);
-        assert!(journal.len() > GROWTH_STEP);
+        // Where commits are large, there is room for eight at once.
+        for mark in 4..4 + 8 {
+            append(&mut journal, mark, 260_000).unwrap();
+            assert_eq!(storage.get(NAME).unwrap().len() as u64, 8 * GROWTH_STEP);
+        }
+        assert!(journal.len() > 7 * GROWTH_STEP);
+        // A huge one is not taken for the rule.
+        append(&mut journal, 12, 5 << 20).unwrap();
+        assert_eq!(storage.get(NAME).unwrap().len() as u64, journal.len().next_multiple_of(GROWTH_STEP));
     }
 
     #[test]

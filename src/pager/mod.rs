@@ -9,6 +9,8 @@ pub mod journal;
 pub mod leftovers;
 pub mod logical;
 pub mod overlay;
+pub mod page;
+pub mod page_cache;
 pub mod page_table;
 pub mod recover;
 pub mod run;

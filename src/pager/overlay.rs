@@ -33,11 +33,11 @@ impl Overlay {
         }
     }
 
-    /// Changes the state of a page.
-    pub fn set(&mut self, space: Space, page: LogicalPage, slot: Slot) {
+    /// Changes the state of a page; `None`: it is that of the generation again. Gives the one before.
+    pub fn set(&mut self, space: Space, page: LogicalPage, slot: Option<Slot>) -> Option<Slot> {
         let [objects, index] = &mut self.tables;
         let table = if space == Space::Objects { objects } else { index };
-        table.set(page, slot);
+        table.set(page, slot)
     }
 
     /// The root, when it was changed; the inner `None`: the index is empty.
@@ -45,9 +45,9 @@ impl Overlay {
         self.root
     }
 
-    /// Changes the root.
-    pub const fn set_root(&mut self, root: Option<LogicalPage>) {
-        self.root = Some(root);
+    /// Changes the root; the outer `None`: it is that of the generation again.
+    pub const fn set_root(&mut self, root: Option<Option<LogicalPage>>) {
+        self.root = root;
     }
 
     /// What this overlay has and `older`, from which it came, has not: what is left when that was written as a generation.

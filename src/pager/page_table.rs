@@ -1,16 +1,19 @@
 //! The pages that differ from the generation on disk: a table by logical page whose copies share what they have in common.
 //!
-//! A tree of three levels with 64 branches each below a short top. A copy costs the top; a change copies the three nodes on
-//! its way that others see too. So each commit can keep its own table, and a snapshot is one more reference.
+//! A tree of two levels with 32 branches each below a short top. A copy costs the top; a change copies the two nodes on its
+//! way that others see too. So each commit can keep its own table, and a snapshot is one more reference. Nodes are small:
+//! to copy one counts up every page in it.
 
 use std::array;
 use std::sync::Arc;
 
 use crate::base::narrow;
-use crate::base::page_no::{LogicalPage, PageBytes};
+use crate::base::page_no::LogicalPage;
+
+use super::page::Page;
 
 /// Branches of a node, a power of two.
-const BRANCHES: usize = 64;
+const BRANCHES: usize = 32;
 
 /// What a logical page became since the generation on disk was written.
 #[derive(Debug, Clone)]
@@ -18,7 +21,7 @@ pub enum Slot {
     /// It has this content.
     Page {
         /// The bytes.
-        bytes: Arc<PageBytes>,
+        bytes: Arc<Page>,
         /// Free bytes as the mapping states them.
         free_bytes: u32,
     },
@@ -59,8 +62,9 @@ impl PageTable {
         self.top.get(top)?.as_ref()?.get(inner)?.as_ref()?.get(leaf)?.as_ref()
     }
 
-    /// Sets the slot of a page.
-    pub fn set(&mut self, page: LogicalPage, slot: Slot) {
+    /// Sets the slot of a page, or clears it; gives what it was.
+    pub fn set(&mut self, page: LogicalPage, slot: Option<Slot>) -> Option<Slot> {
+        let is_set = slot.is_some();
         let (top, inner, leaf) = way(page);
         if self.top.len() <= top {
             self.top.resize(top + 1, None);
@@ -72,11 +76,9 @@ impl PageTable {
             .and_then(|node| Arc::make_mut(node).get_mut(inner))
             .map(|node| node.get_or_insert_with(|| Arc::new(array::from_fn(|_| None))))
             .and_then(|node| Arc::make_mut(node).get_mut(leaf));
-        if let Some(place) = place
-            && place.replace(slot).is_none()
-        {
-            self.len += 1;
-        }
+        let old = place.and_then(|place| std::mem::replace(place, slot));
+        self.len = self.len + usize::from(is_set) - usize::from(old.is_some());
+        old
     }
 
     /// The slots that are set, by ascending page.
@@ -106,7 +108,7 @@ impl PageTable {
         let mut changed = PageTable::default();
         for (page, slot) in self.iter() {
             if !older.get(page).is_some_and(|old| old.is_same(slot)) {
-                changed.set(page, slot.clone());
+                changed.set(page, Some(slot.clone()));
             }
         }
         changed
@@ -127,12 +129,11 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::page_no::PAGE_SIZE;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
     fn slot(free_bytes: u32) -> Slot {
-        Slot::Page { bytes: Arc::new([0; PAGE_SIZE]), free_bytes }
+        Slot::Page { bytes: Arc::default(), free_bytes }
     }
 
     fn content(table: &PageTable) -> BTreeMap<u32, Option<u32>> {
@@ -153,7 +154,7 @@ mod tests {
             let mut apply = |table: &mut PageTable, changes: &[(u32, Option<u16>)]| {
                 for &(page, free) in changes {
                     let free = free.map(u32::from);
-                    table.set(LogicalPage::new(page).unwrap(), free.map_or(Slot::Unmapped, slot));
+                    table.set(LogicalPage::new(page).unwrap(), Some(free.map_or(Slot::Unmapped, slot)));
                     model.insert(page, free);
                 }
                 model.clone()

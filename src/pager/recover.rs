@@ -36,7 +36,16 @@ pub struct Chosen {
 
 /// Chooses a generation.
 pub fn choose(files: &RepositoryFiles, data: &DataFiles, choice: Choice) -> Result<Chosen> {
-    let (mut generations, mut refused) = read_all(files, data)?;
+    choose_among(read_all(files, data)?, files, data, choice)
+}
+
+/// As [`choose`], among what [`read_all`] gave.
+pub fn choose_among(
+    (mut generations, mut refused): (Vec<Generation>, Vec<Refusal>),
+    files: &RepositoryFiles,
+    data: &DataFiles,
+    choice: Choice,
+) -> Result<Chosen> {
     let dialect = dialect_of(files, &generations);
     generations.retain(|generation| {
         let fits = generation.mapping.dialect == dialect;
@@ -58,7 +67,9 @@ pub fn choose(files: &RepositoryFiles, data: &DataFiles, choice: Choice) -> Resu
     for mut generation in generations {
         if current.is_none() {
             inspect(&mut generation, data, choice)?;
-            best.get_or_insert_with(|| generation.clone());
+            if !generation.findings.is_empty() {
+                best.get_or_insert_with(|| generation.clone());
+            }
         }
         match generation.refusal() {
             None if current.is_none() => current = Some(generation),

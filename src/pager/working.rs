@@ -1,36 +1,48 @@
 //! The state that a write transaction works on: pages are changed in memory, and every change can be undone.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::image::Image;
 use super::logical::LogicalPages;
+use super::page::Page;
 use super::page_table::Slot;
 use crate::base::error::Result;
-use crate::base::page_no::{LogicalPage, PageBytes, Space};
+use crate::base::page_no::{LogicalPage, Space};
 
-/// A state being changed, and what it takes to give its logical page numbers back.
+/// A state being changed, and what it takes to undo that.
 #[derive(Debug)]
 pub struct Working {
     image: Image,
     logical: [LogicalPages; 2],
-    undo: Vec<Taken>,
+    undo: Vec<Change>,
+    /// The pages whose state at the last mark is in `undo`: what became of them in between is not kept.
+    kept: HashSet<(Space, LogicalPage)>,
+    /// What the step that is under way has changed.
+    step: Option<Vec<Change>>,
+    /// Pages that no one may need any more, for the memory they take.
+    spare: Vec<Arc<Page>>,
 }
 
-/// A change of the logical page numbers.
-#[derive(Debug, Clone, Copy)]
-enum Taken {
+/// Spare pages that are kept at most.
+const MAX_SPARE: usize = 512;
+
+/// A change, with what there was before.
+#[derive(Debug)]
+enum Change {
     /// These numbers were taken.
     Took(Space, LogicalPage, u32),
     /// These numbers were released.
     Released(Space, LogicalPage, u32),
+    /// The state of a page was this.
+    Slot(Space, LogicalPage, Option<Slot>),
+    /// The root of the index was this.
+    Root(Option<Option<LogicalPage>>),
 }
 
 /// A moment to which a transaction can go back.
-#[derive(Debug, Clone)]
-pub struct Mark {
-    image: Image,
-    undo: usize,
-}
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(usize);
 
 impl Working {
     /// Begins to change a state.
@@ -40,7 +52,7 @@ impl Working {
             let free = numbers.filter(|&page| !image.is_mapped(space, page));
             LogicalPages::new(image.logical_pages(space), free)
         });
-        Self { image, logical, undo: Vec::new() }
+        Self { image, logical, undo: Vec::new(), kept: HashSet::new(), step: None, spare: Vec::new() }
     }
 
     /// The state as it is now.
@@ -49,25 +61,90 @@ impl Working {
     }
 
     /// This moment.
-    pub fn mark(&self) -> Mark {
-        Mark { image: self.image.clone(), undo: self.undo.len() }
+    pub fn mark(&mut self) -> Mark {
+        self.kept.clear();
+        Mark(self.undo.len())
     }
 
     /// Goes back to a moment.
     pub fn roll_back(&mut self, mark: Mark) {
-        for change in self.undo.split_off(mark.undo.min(self.undo.len())).into_iter().rev() {
-            match change {
-                Taken::Took(space, first, count) => self.numbers(space).release(first, count),
-                Taken::Released(space, first, count) => _ = self.numbers(space).take_at(first, count),
-            }
+        if self.step.is_some() {
+            self.end_step(false); // a panic ended it
         }
-        self.image = mark.image;
+        self.kept.clear();
+        let changes = self.undo.split_off(mark.0.min(self.undo.len()));
+        changes.into_iter().rev().for_each(|change| self.take_back(change));
+    }
+
+    /// Begins a step: a few changes that are made together or not at all.
+    pub fn begin_step(&mut self) {
+        debug_assert!(self.step.is_none(), "steps are not nested");
+        self.step = Some(Vec::new());
+    }
+
+    /// Ends the step: with its changes, or without them.
+    pub fn end_step(&mut self, is_made: bool) {
+        let changes = self.step.take().unwrap_or_default();
+        if is_made {
+            changes.into_iter().for_each(|change| self.keep(change));
+        } else {
+            changes.into_iter().rev().for_each(|change| self.take_back(change));
+        }
     }
 
     /// Makes the changes those of a committed transaction: they cannot be undone any more.
     pub fn commit(&mut self) {
         self.image.overlay_mut().commits += 1;
-        self.undo.clear();
+        let undo = std::mem::take(&mut self.undo);
+        undo.into_iter().for_each(|change| self.reuse(change));
+        self.kept.clear();
+    }
+
+    /// A page to fill, of which no one else knows; what it holds is left over from another.
+    pub fn new_page(&mut self) -> Arc<Page> {
+        while let Some(mut page) = self.spare.pop() {
+            // A snapshot may still see it.
+            if Arc::get_mut(&mut page).is_some() {
+                return page;
+            }
+        }
+        Arc::default()
+    }
+
+    fn reuse(&mut self, change: Change) {
+        if let Change::Slot(_, _, Some(Slot::Page { bytes, .. })) = change
+            && self.spare.len() < MAX_SPARE
+        {
+            self.spare.push(bytes);
+        }
+    }
+
+    fn note(&mut self, change: Change) {
+        match &mut self.step {
+            Some(step) => step.push(change),
+            None => self.keep(change),
+        }
+    }
+
+    fn keep(&mut self, change: Change) {
+        let is_wanted = match change {
+            Change::Slot(space, page, _) => self.kept.insert((space, page)),
+            _ => true,
+        };
+        if is_wanted {
+            self.undo.push(change);
+        } else {
+            self.reuse(change);
+        }
+    }
+
+    fn take_back(&mut self, change: Change) {
+        match change {
+            Change::Took(space, first, count) => self.numbers(space).release(first, count),
+            Change::Released(space, first, count) => _ = self.numbers(space).take_at(first, count),
+            Change::Slot(space, page, slot) => _ = self.image.overlay_mut().set(space, page, slot),
+            Change::Root(root) => self.image.overlay_mut().set_root(root),
+        }
     }
 
     /// The same state over a generation that holds a part of the changes.
@@ -77,36 +154,42 @@ impl Working {
     }
 
     /// Sets the content of a page.
-    pub fn put(&mut self, space: Space, page: LogicalPage, bytes: Arc<PageBytes>, free_bytes: u32) {
-        self.image.overlay_mut().set(space, page, Slot::Page { bytes, free_bytes });
+    pub fn put(&mut self, space: Space, page: LogicalPage, bytes: Arc<Page>, free_bytes: u32) {
+        self.set(space, page, Slot::Page { bytes, free_bytes });
     }
 
     /// Takes consecutive logical pages; they have no page before one is put there.
     pub fn take(&mut self, space: Space, count: u32) -> Result<LogicalPage> {
         let first = self.numbers(space).take(count)?;
-        self.undo.push(Taken::Took(space, first, count));
+        self.note(Change::Took(space, first, count));
         Ok(first)
     }
 
     /// Takes exactly these logical pages.
     pub fn take_at(&mut self, space: Space, first: LogicalPage, count: u32) -> Result<()> {
         self.numbers(space).take_at(first, count)?;
-        self.undo.push(Taken::Took(space, first, count));
+        self.note(Change::Took(space, first, count));
         Ok(())
     }
 
     /// Gives logical pages back: they have no page any more.
     pub fn release(&mut self, space: Space, first: LogicalPage, count: u32) {
         for page in (0..count).filter_map(|number| first.checked_add(number)) {
-            self.image.overlay_mut().set(space, page, Slot::Unmapped);
+            self.set(space, page, Slot::Unmapped);
         }
-        self.undo.push(Taken::Released(space, first, count));
+        self.note(Change::Released(space, first, count));
         self.numbers(space).release(first, count);
     }
 
     /// Changes the root of the index; `None`: the index is empty.
     pub fn set_root(&mut self, root: Option<LogicalPage>) {
-        self.image.overlay_mut().set_root(root);
+        self.note(Change::Root(self.image.overlay().root()));
+        self.image.overlay_mut().set_root(Some(root));
+    }
+
+    fn set(&mut self, space: Space, page: LogicalPage, slot: Slot) {
+        let old = self.image.overlay_mut().set(space, page, Some(slot));
+        self.note(Change::Slot(space, page, old));
     }
 
     fn numbers(&mut self, space: Space) -> &mut LogicalPages {

@@ -93,7 +93,9 @@ impl BulkBuilder {
     /// [`Error::InvalidArgument`] for a key out of order or one that cannot be stored, [`Error::Io`] when the system
     /// refuses.
     pub fn key(&mut self, key: &[u8], reference: Option<RecordRef>) -> Result<()> {
-        let mut text = key.to_vec();
+        // Three numbers of ten digits at most.
+        let mut text = Vec::with_capacity(key.len() + 36);
+        text.extend_from_slice(key);
         if let Some(reference) = reference {
             text.extend_from_slice(format!(".{reference}").as_bytes());
         }

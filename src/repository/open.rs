@@ -47,7 +47,7 @@ impl OpenOptions {
         self
     }
 
-    /// Pages of 8 KiB that are kept in memory.
+    /// Pages of 8 KiB that are kept in memory; index pages take up to three times as much.
     pub fn cache_pages(mut self, pages: usize) -> Self {
         self.cache_pages = pages;
         self

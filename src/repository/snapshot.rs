@@ -11,7 +11,7 @@ use crate::format::Dialect;
 use crate::format::key::{self, KeyFamily};
 use crate::format::mapping::Mapping;
 use crate::heap::layout::Records;
-use crate::heap::record;
+use crate::heap::record::{self, RecordView};
 use crate::pager::image::Image;
 
 /// One generation of a repository, or of a backup. Cheap to clone; what it shows never changes.
@@ -91,6 +91,23 @@ impl Snapshot {
     /// [`Error::Io`](crate::Error::Io) when the system refuses.
     pub fn record(&self, reference: RecordRef) -> Result<Vec<u8>> {
         record::record(&self.image, reference)
+    }
+
+    /// The bytes of a record as they lie in memory: no copy is made of one that a single page holds. It keeps that page.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn record_view(&self, reference: RecordRef) -> Result<RecordView> {
+        record::view(&self.image, reference)
+    }
+
+    /// The record that `key` names: that of the first key which goes on behind `key` with `.page.id.size` and nothing else.
+    /// The fast way from the name of a thing to its record.
+    ///
+    /// # Errors
+    /// As [`contains_key`](Self::contains_key).
+    pub fn reference(&self, key: &[u8]) -> Result<Option<RecordRef>> {
+        search::reference(&self.image, key)
     }
 
     /// All records, found page by page without the index.
