@@ -167,8 +167,9 @@ mod tests {
             prop_assert_eq!(table.len(), after.len());
             prop_assert_eq!(table.last().map(LogicalPage::get), after.keys().next_back().copied());
             let changed = content(&table.since(&copy));
-            for (page, free) in second.iter().filter(|(_, free)| free.is_some()) {
-                prop_assert!(changed.contains_key(page), "{page} {free:?}");
+            // A page that is set and unmapped again may be what it was before.
+            for (page, _) in second.iter().filter(|(page, _)| after[page].is_some()) {
+                prop_assert!(changed.contains_key(page), "{page}");
             }
             prop_assert!(changed.iter().all(|(page, free)| after.get(page) == Some(free)));
         }
