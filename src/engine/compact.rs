@@ -25,6 +25,7 @@ use crate::pager::commit::{FreePages, NextGeneration, next_section};
 use crate::pager::image::{Base, Image};
 use crate::pager::run::Run;
 use crate::pager::working::Working;
+use crate::repository::gate::Wait;
 use crate::storage::OpenMode;
 
 use super::checkpoint::{Mark, OnDisk, REUSE_LAG};
@@ -80,6 +81,8 @@ impl Engine {
     /// the files are not or not wholly cut. [`Error::Unconfirmed`] and [`Error::Poisoned`] as for a commit.
     pub fn compact(&self, observer: &dyn Observer) -> Result<CompactSummary> {
         self.shared.check()?;
+        // Nothing is written while the repository is paused.
+        let _turn = self.shared.gate.enter(None, Wait::ForEver)?;
         let mut writer = self.shared.writer.lock();
         self.shared.compact(&mut writer, observer)
     }

@@ -20,7 +20,8 @@ use std::time::Duration;
 use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
 use crate::base::error::{Error, Result};
-use crate::engine::{Engine, EngineOptions};
+use crate::base::progress::Observer;
+use crate::engine::{CompactSummary, Engine, EngineOptions};
 use crate::repository::gate::state::ConnectionId;
 use crate::repository::gate::{Activity, Gate, Wait};
 use crate::repository::{OwnerId, Snapshot};
@@ -186,6 +187,15 @@ impl Service {
     /// As [`Engine::checkpoint`]; [`Error::Closed`].
     pub fn checkpoint(&self) -> Result<()> {
         self.core.engine()?.checkpoint()
+    }
+
+    /// Writes the content anew into as few pages as it needs ([`Engine::compact`]); takes its turn as a writer does, so it waits while
+    /// the repository is paused.
+    ///
+    /// # Errors
+    /// As [`Engine::compact`].
+    pub fn compact(&self, observer: &dyn Observer) -> Result<CompactSummary> {
+        self.core.engine()?.compact(observer)
     }
 
     /// Ends pauses, breaks connections, takes running transactions back and closes the repository. Calls on handles that are left

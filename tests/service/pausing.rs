@@ -58,7 +58,8 @@ fn while_paused_not_one_byte_of_the_directory_changes() {
                 })
             })
             .collect();
-        until("the wait of the writers", || service.activity().waiting_writers == 3);
+        let compactor = scope.spawn(|| service.compact(&Unobserved));
+        until("the wait of the writers", || service.activity().waiting_writers == 4);
         // Reads, backups and calls for a checkpoint go on.
         assert!(connection.find(b"NS_0\\FIRST").unwrap().is_some());
         assert_eq!(connection.keys(KeyRange::all(), Direction::Forward).unwrap().count(), 21);
@@ -69,6 +70,7 @@ fn while_paused_not_one_byte_of_the_directory_changes() {
         assert_eq!(files(&storage), before);
         object.resume().unwrap();
         writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+        compactor.join().unwrap().unwrap();
     });
     assert_eq!(names(&service.snapshot().unwrap()).len(), 24, "who waited has written");
     service.close().unwrap();
