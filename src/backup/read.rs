@@ -46,7 +46,7 @@ impl OpenBackup {
     /// read; [`Backup::verify`] reads them all.
     ///
     /// # Errors
-    /// [`Error::Backup`] says what is wrong with it, [`Error::Io`] when the system refuses.
+    /// [`Error::Backup`](crate::Error::Backup) says what is wrong with it, [`Error::Io`](crate::Error::Io) when the system refuses.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Backup> {
         self.open_in(&(Arc::new(RealStorage) as Arc<dyn Storage>), path)
     }
