@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+#[path = "support/counting.rs"]
+mod counting;
 #[allow(dead_code, reason = "the tests of backups use more of it")]
 #[path = "backup/forge.rs"]
 mod forge;
@@ -9,9 +11,7 @@ mod support;
 #[path = "faults/tiny.rs"]
 mod tiny;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cimrepo::backup::OpenBackup;
 use cimrepo::base::limits::{MAX_BACKUP_CHAIN, MAX_LOGICAL_PAGES};
@@ -20,35 +20,10 @@ use cimrepo::format::backup_file::BackupFlags;
 use cimrepo::format::manifest::PageState;
 use cimrepo::storage::MemStorage;
 
+use counting::peak_of;
 use forge::Parts;
 use support::{PLACE, in_memory};
 use tiny::{bytes_of, fault_of, save, shared, single};
-
-/// Counts the bytes that are handed out.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-#[expect(unsafe_code, reason = "an allocator cannot be written without")]
-// SAFETY: every call goes to the allocator of the system as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(held, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of the trait.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// As long a chain as there may be, each backup of as many logical pages as there may be, none of which has a page.
 fn chain_of_nothing() -> (MemStorage, usize) {
@@ -80,12 +55,11 @@ fn chain_of_nothing() -> (MemStorage, usize) {
 #[test]
 fn a_chain_of_backups_that_hold_nothing_costs_no_more_than_three_of_them() {
     let (storage, size) = chain_of_nothing();
-    let before = HELD.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let error = OpenBackup::new().open_in(&shared(&storage), (MAX_BACKUP_CHAIN - 1).to_string()).unwrap_err();
+    let last = (MAX_BACKUP_CHAIN - 1).to_string();
+    let (error, peak) = peak_of(|| OpenBackup::new().open_in(&shared(&storage), last).unwrap_err());
     // Its mapping has a dozen pages: the whole chain was opened before that was seen.
     assert!(fault_of(&error).unwrap().to_string().contains("disagree"), "{error}");
-    let peak = (PEAK.load(Ordering::Relaxed) - before) >> 20;
+    let peak = peak >> 20;
     println!("{MAX_BACKUP_CHAIN} backups of {} MiB: {peak} MiB at once", size >> 20);
     let one = 2 * usize::try_from(MAX_LOGICAL_PAGES).unwrap() * size_of::<PageState>();
     assert!(peak < (one >> 20) * 3 + 32, "{peak} MiB");

@@ -2,50 +2,23 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+#[path = "support/counting.rs"]
+mod counting;
 mod support;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cimrepo::base::corruption::CorruptionCode;
 use cimrepo::base::limits::MAX_FINDINGS_PER_CODE;
-use cimrepo::base::page_no::{PAGE_SIZE, PageBytes};
+use cimrepo::base::page_no::{PAGE_SIZE, PageBytes, Space};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::format::admin_page::{AdminEntry, CAPACITY, ObjectAdminPage};
-use cimrepo::format::checksum::sampled;
 use cimrepo::format::mapping::MappingEntry;
 use cimrepo::verify::{Report, VerifyOptions, verify};
 
-use support::edit::{edit_mapping, set_word};
+use counting::peak_of;
+use support::edit::{edit_mapping, set_word, with_pages};
 use support::flood::floods;
-use support::small::{current_file, physical, small_v21, small_v22, stored};
+use support::small::{physical, small_v21, stored};
 use support::{Files, codes, open};
-
-/// Counts the bytes that are handed out.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-#[expect(unsafe_code, reason = "an allocator cannot be written without")]
-// SAFETY: every call goes to the allocator of the system as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(held, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of the trait.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const PAGES: usize = 3_000;
 
@@ -53,10 +26,7 @@ const PAGES: usize = 3_000;
 fn measure(what: &str, files: Files) -> (Report, usize) {
     let repository = open(&files).unwrap();
     drop(files);
-    let before = HELD.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let report = verify(&repository, VerifyOptions::default(), &Unobserved).unwrap();
-    let peak = PEAK.load(Ordering::Relaxed) - before;
+    let (report, peak) = peak_of(|| verify(&repository, VerifyOptions::default(), &Unobserved).unwrap());
     let heap = PAGES * PAGE_SIZE;
     println!("{what}: {:.1} MiB at once, a heap of {:.1} MiB", mib(peak), mib(heap));
     (report, peak)
@@ -79,36 +49,13 @@ fn page_of_empty_records(page: usize) -> Box<PageBytes> {
     bytes
 }
 
-/// A repository of dialect 2.2 with these pages as its heap.
-fn with_heap(pages: impl Iterator<Item = Box<PageBytes>>) -> Files {
-    let mut files = small_v22();
-    let current = current_file(&files);
-    files.retain(|name, _| !name.starts_with("MAPPING") || *name == current);
-    let heap: Vec<u8> = pages.flat_map(|page| page.to_vec()).collect();
-    edit_mapping(&mut files, &current, |mapping| {
-        let generation = mapping.generation();
-        let entry = |(number, page): (usize, &[u8])| MappingEntry {
-            physical: Some(physical(stored(number))),
-            checksum: sampled(page.try_into().unwrap()),
-            stamp: generation,
-            last_write: 1,
-            ..MappingEntry::default()
-        };
-        mapping.objects.entries = heap.chunks(PAGE_SIZE).enumerate().map(entry).collect();
-        mapping.objects.physical_pages = stored(mapping.objects.entries.len());
-        mapping.objects.free.clear();
-    });
-    files.insert("OBJECTS.DATA".to_owned(), heap);
-    files
-}
-
 /// Every page looks like one of records that are all wrong, and continues a record: nothing of it counts.
 fn continued() -> Files {
     let mut head = Box::new([0; PAGE_SIZE]);
     for (at, word) in [1, 32, stored(PAGES * PAGE_SIZE - 32), 0].into_iter().enumerate() {
         set_word(&mut head[..], 4 * at, word);
     }
-    with_heap(std::iter::once(head).chain((1..PAGES).map(page_of_empty_records)))
+    with_pages(Space::Objects, std::iter::once(head).chain((1..PAGES).map(page_of_empty_records)))
 }
 
 /// A chain of admin pages of dialect 2.1 that list nothing but pages that do not exist.
@@ -137,7 +84,8 @@ fn admin_pages() -> Files {
 #[test]
 fn a_verification_holds_what_the_documents_say() {
     let heap = PAGES * PAGE_SIZE;
-    let (report, peak) = measure("records without end", with_heap((0..PAGES).map(page_of_empty_records)));
+    let (report, peak) =
+        measure("records without end", with_pages(Space::Objects, (0..PAGES).map(page_of_empty_records)));
     assert_eq!(report.generations[0].records, (PAGES * 511) as u64);
     assert!(codes(&report).contains(&CorruptionCode::RecordCheck));
     assert!(report.generations[0].not_listed > (PAGES * 511 - 2_000) as u64);

@@ -13,7 +13,7 @@ use crate::format::backup_file::ChunkKind;
 use crate::format::manifest::{NO_FILE, PageState};
 use crate::pager::source::PageSource;
 use crate::repository::OpenOptions;
-use crate::storage::{DirEntry, Directory, EntryKind, LockGuard, OpenMode, Storage, StorageFile};
+use crate::storage::{DirEntry, Directory, EntryKind, OpenMode, Storage, StorageFile, read_only};
 
 use super::link::Link;
 use super::pages::split_pages;
@@ -179,10 +179,6 @@ impl DataLayout {
     }
 }
 
-fn read_only<T>() -> io::Result<T> {
-    Err(io::ErrorKind::ReadOnlyFilesystem.into())
-}
-
 impl Storage for ExactFiles {
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
         if path == Path::new(".") {
@@ -214,30 +210,6 @@ impl Storage for ExactFiles {
                 Ok(Box::new(OpenFile { files: self.clone(), bytes, data: Some(layout) }))
             }
         }
-    }
-
-    fn create_dir(&self, _: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn remove_file(&self, _: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn remove_dir(&self, _: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn lock(&self, _: &Path, _: &str) -> io::Result<Box<dyn LockGuard>> {
-        read_only()
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::failure::{Failure, INITIALIZATION_FAILURE};
 use super::files::Files;
-use super::service::{Caller, Callers, Host, Service};
+use super::service::{Callers, Host, Service};
+use crate::security::Caller;
 
 /// The environment variable with the directory of the repository; it goes before the registry.
 const VARIABLE: &str = "CIMREPO_REPOSITORY";
@@ -41,7 +42,7 @@ impl Callers for ByToken {
     #[cfg(not(windows))]
     fn caller(&self) -> Result<Caller, Failure> {
         let text = "this system has no token that says who calls";
-        Err(Failure::new(super::failure::ACCESS_DENIED, text))
+        Err(Failure::new(crate::base::error::HResult::ACCESS_DENIED, text))
     }
 }
 

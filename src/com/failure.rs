@@ -16,8 +16,6 @@ pub struct Failure {
     pub text: String,
 }
 
-/// `WBEM_E_ACCESS_DENIED`.
-pub(super) const ACCESS_DENIED: HResult = HResult(0x8004_1003);
 /// `WBEM_E_INITIALIZATION_FAILURE`.
 pub(super) const INITIALIZATION_FAILURE: HResult = HResult(0x8004_1014);
 /// `E_UNEXPECTED`.

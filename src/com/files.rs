@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::failure::{ACCESS_DENIED, Failure};
-use super::service::{Callers, Privileges, Service};
+use super::failure::Failure;
+use super::service::{Callers, Service};
 use crate::backup::{Backup, BackupOptions, backup};
 use crate::base::error::HResult;
 use crate::base::progress::Unobserved;
 use crate::repository::Repository;
 use crate::restore::{Existing, RestoreOptions, restore};
+use crate::security::backup_rights::{BackupPolicy, Operation, need_privilege};
 
 /// `WBEM_FLAG_BACKUP_RESTORE_FORCE_SHUTDOWN`.
 const FORCE_SHUTDOWN: i32 = 1;
@@ -27,21 +28,20 @@ impl Files {
         Self { directory, callers }
     }
 
-    /// The caller needs one of these privileges, enabled.
-    fn need(&self, any_of: Privileges) -> Result<(), Failure> {
+    /// Who calls has to be on this machine, for a DLL in the caller's process serves no other, and to have the privilege.
+    fn need(&self, operation: Operation) -> Result<(), Failure> {
         let caller = self.callers.caller()?;
-        if caller.privileges.intersects(any_of) && !caller.is_remote {
-            return Ok(());
+        if caller.is_remote() {
+            let text = format!("{} calls from another machine, and this object serves its own alone", caller.user());
+            return Err(Failure::new(HResult::ACCESS_DENIED, text));
         }
-        let names = any_of.iter_names().map(|(name, _)| name.to_lowercase()).collect::<Vec<_>>().join(" or ");
-        let text = format!("{} may not do this: it needs the {names} privilege, enabled, on this machine", caller.user);
-        Err(Failure::new(ACCESS_DENIED, text))
+        Ok(need_privilege(operation, &caller, BackupPolicy::default())?)
     }
 }
 
 impl Service for Files {
     fn backup(&self, to: &Path, flags: i32) -> Result<(), Failure> {
-        self.need(Privileges::BACKUP | Privileges::RESTORE)?;
+        self.need(Operation::Backup)?;
         if flags != 0 {
             return Err(Failure::invalid(format!("Backup knows no flags, and {flags:#x} was given")));
         }
@@ -51,7 +51,7 @@ impl Service for Files {
     }
 
     fn restore(&self, from: &Path, flags: i32) -> Result<(), Failure> {
-        self.need(Privileges::RESTORE)?;
+        self.need(Operation::Restore)?;
         if !(0..=FORCE_SHUTDOWN).contains(&flags) {
             return Err(Failure::invalid(format!("Restore knows the flags 0 and 1, and {flags:#x} was given")));
         }
@@ -62,12 +62,12 @@ impl Service for Files {
     }
 
     fn pause(&self) -> Result<(), Failure> {
-        self.need(Privileges::BACKUP)?;
+        self.need(Operation::Pause)?;
         Err(Failure::new(HResult::NOT_SUPPORTED, "nothing writes this repository, so there is nothing to pause"))
     }
 
     fn resume(&self) -> Result<(), Failure> {
-        self.need(Privileges::BACKUP)?;
+        self.need(Operation::Resume)?;
         Err(Failure::new(HResult::INVALID_OPERATION, "the repository is not paused"))
     }
 }

@@ -24,8 +24,6 @@ mod object;
 #[cfg(windows)]
 mod registration;
 mod service;
-#[cfg(any(windows, test))]
-mod sid;
 #[cfg(windows)]
 mod token;
 mod wide;
@@ -35,7 +33,7 @@ pub use factory::class_factory;
 pub use failure::Failure;
 pub use files::Files;
 pub use interfaces::{IClassFactory, ISupportErrorInfo, IWbemBackupRestore, IWbemBackupRestoreEx};
-pub use service::{Caller, Callers, Host, Privileges, Service};
+pub use service::{Callers, Host, Service};
 
 use windows_core::GUID;
 

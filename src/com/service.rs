@@ -4,30 +4,7 @@ use std::fmt::Debug;
 use std::path::Path;
 
 use super::failure::Failure;
-
-bitflags::bitflags! {
-    /// Privileges that are held *and* enabled: one that is only held counts for nothing.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-    pub struct Privileges: u8 {
-        /// `SeBackupPrivilege`.
-        const BACKUP = 1;
-        /// `SeRestorePrivilege`.
-        const RESTORE = 2;
-    }
-}
-
-/// Who calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The security identifier of the user, as text.
-    pub user: String,
-    /// Those of the groups that count for the caller.
-    pub groups: Vec<String>,
-    /// The privileges that matter here.
-    pub privileges: Privileges,
-    /// Whether the call comes from another machine.
-    pub is_remote: bool,
-}
+use crate::security::Caller;
 
 /// Who calls, as far as a service needs to know it. It is asked on the thread of the call, before anything else is done.
 pub trait Callers: Send + Sync + Debug {

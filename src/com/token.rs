@@ -18,12 +18,16 @@ use windows_sys::Win32::System::Com::{CoImpersonateClient, CoRevertToSelf};
 use windows_sys::Win32::System::SystemServices::{SE_GROUP_ENABLED, SE_GROUP_USE_FOR_DENY_ONLY};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetCurrentThread, OpenProcessToken, OpenThreadToken};
 
-use super::failure::{ACCESS_DENIED, Failure};
-use super::service::{Caller, Privileges};
-use super::sid;
+use super::failure::Failure;
+use crate::base::error::HResult;
+use crate::format::sid::Sid;
+use crate::security::{AuthenticationLevel, Caller, Origin, Privileges};
 
-/// The group of all who come over the network.
-const NETWORK: &str = "S-1-5-2";
+/// The authority of the accounts of Windows.
+const NT_AUTHORITY: u64 = 5;
+
+/// Behind it, the group of all who come over the network.
+const NETWORK: [u32; 1] = [2];
 
 /// Most bytes that are read of one part of a token: the system's own bound on groups is far below.
 const MAX_INFORMATION: u32 = 1 << 20;
@@ -35,18 +39,17 @@ pub(super) fn caller() -> Result<Caller, Failure> {
     let token = Token::of_thread()?;
     token.need_one_list()?;
     let groups = token.groups()?;
-    Ok(Caller {
-        user: token.user()?,
-        is_remote: groups.iter().any(|group| group == NETWORK),
-        groups,
-        privileges: token.privileges()?,
-    })
+    let is_network = |group: &Sid| group.authority() == NT_AUTHORITY && group.sub_authorities() == NETWORK;
+    // How well the packets of the call are protected the token does not say: not at all is assumed.
+    let origin = if groups.iter().any(is_network) { Origin::Remote(AuthenticationLevel::None) } else { Origin::Local };
+    let enabled = token.privileges()?;
+    Ok(Caller::new(token.user()?, origin).in_groups(groups).holding(enabled).enabling(enabled))
 }
 
 /// Whoever cannot be recognised is refused; the reason is the system's.
 fn refused(action: &str, code: HRESULT) -> Failure {
     let reason = windows_core::Error::from_hresult(code);
-    Failure::new(ACCESS_DENIED, format!("it cannot be found out who calls: cannot {action}: {reason}"))
+    Failure::new(HResult::ACCESS_DENIED, format!("it cannot be found out who calls: cannot {action}: {reason}"))
 }
 
 fn last_refusal(action: &str) -> Failure {
@@ -109,7 +112,10 @@ impl Token {
         // SAFETY: the handle is open.
         match unsafe { IsTokenRestricted(self.0) } {
             0 => Ok(()),
-            _ => Err(Failure::new(ACCESS_DENIED, "the caller's token is restricted; call with an unrestricted one")),
+            _ => Err(Failure::new(
+                HResult::ACCESS_DENIED,
+                "the caller's token is restricted; call with an unrestricted one",
+            )),
         }
     }
 
@@ -128,16 +134,16 @@ impl Token {
         if read != 0 { Ok(words) } else { Err(last_refusal("read the token")) }
     }
 
-    fn user(&self) -> Result<String, Failure> {
+    fn user(&self) -> Result<Sid, Failure> {
         let words = self.information(TokenUser)?;
         // SAFETY: the system filled the buffer with this structure, and the identifier lies behind it in the same buffer.
-        unsafe { sid_text((*words.as_ptr().cast::<TOKEN_USER>()).User.Sid) }
+        unsafe { sid((*words.as_ptr().cast::<TOKEN_USER>()).User.Sid) }
     }
 
-    fn groups(&self) -> Result<Vec<String>, Failure> {
+    fn groups(&self) -> Result<Vec<Sid>, Failure> {
         let words = self.information(TokenGroups)?;
         let groups = words.as_ptr().cast::<TOKEN_GROUPS>();
-        let mut texts = Vec::new();
+        let mut sids = Vec::new();
         // SAFETY: the system filled the buffer with this structure; behind its head lie as many entries as it says, and
         // behind those what they point to.
         unsafe {
@@ -146,11 +152,11 @@ impl Token {
                 let group = *first.add(at);
                 let marks = group.Attributes.cast_signed();
                 if marks & SE_GROUP_ENABLED != 0 && marks & SE_GROUP_USE_FOR_DENY_ONLY == 0 {
-                    texts.push(sid_text(group.Sid)?);
+                    sids.push(sid(group.Sid)?);
                 }
             }
         }
-        Ok(texts)
+        Ok(sids)
     }
 
     fn privileges(&self) -> Result<Privileges, Failure> {
@@ -185,12 +191,13 @@ fn luid(name: *const u16) -> Result<(u32, i32), Failure> {
     }
 }
 
-/// A security identifier as text.
+/// A security identifier.
 ///
 /// # Safety
 /// `sid` leads to a whole identifier.
-unsafe fn sid_text(sid: PSID) -> Result<String, Failure> {
+unsafe fn sid(sid: PSID) -> Result<Sid, Failure> {
     // SAFETY: the identifier is whole, so it has as many bytes as it says.
     let bytes = unsafe { std::slice::from_raw_parts(sid.cast::<u8>(), GetLengthSid(sid) as usize) };
-    sid::text(bytes).ok_or_else(|| Failure::new(ACCESS_DENIED, "the token has an identifier that is none"))
+    Sid::from_bytes(bytes)
+        .ok_or_else(|| Failure::new(HResult::ACCESS_DENIED, "the token has an identifier that is none"))
 }

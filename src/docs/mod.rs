@@ -18,8 +18,8 @@ pub mod journal {}
 #[doc = include_str!("pausing.md")]
 pub mod pausing {}
 
-#[doc = include_str!("contract_a.md")]
-pub mod contract_a {}
+#[doc = include_str!("contract.md")]
+pub mod contract {}
 
 #[doc = include_str!("invariants.md")]
 pub mod invariants {}

@@ -1,5 +1,6 @@
 //! What stands where a backup is to be restored to.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
@@ -29,7 +30,10 @@ pub(crate) fn look(into: &Directory) -> Result<Found> {
             let parent = parent_of(path);
             match into.storage.kind(parent).map_err(|error| Error::io("look at", parent, error))? {
                 Some(EntryKind::Directory) => Ok(Found::Missing),
-                _ => Err(Error::io("find directory", parent, std::io::ErrorKind::NotFound.into())),
+                _ => {
+                    let reason = "it is not there; create it, the repository is made in it";
+                    Err(Error::io("find directory", parent, io::Error::new(io::ErrorKind::NotFound, reason)))
+                }
             }
         }
         Some(EntryKind::Directory) => look_inside(into),

@@ -1,4 +1,4 @@
-//! Who may back up, restore, pause and resume.
+//! Who may connect, back up, restore, pause and resume.
 //!
 //! The privilege has to be held and enabled. One on this machine is enough; a caller from another machine also needs
 //! `WBEM_FULL_WRITE_REP` on ROOT. Sources: `IWbemBackupRestoreEx` and `IWbemBackupRestore`, remarks. They name
@@ -12,7 +12,10 @@ use crate::base::error::{Error, Result};
 
 /// What a caller wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Operation {
+    /// Connect as a client; no privilege is needed for that.
+    Connect,
     /// `Backup`.
     Backup,
     /// `Restore`.
@@ -26,6 +29,7 @@ pub enum Operation {
 impl Operation {
     const fn as_str(self) -> &'static str {
         match self {
+            Operation::Connect => "connect",
             Operation::Backup => "back up",
             Operation::Restore => "restore",
             Operation::Pause => "pause",
@@ -48,32 +52,45 @@ pub enum BackupPolicy {
 
 /// Refuses a caller who may not do it. To be asked before anything else happens.
 ///
-/// `root` is the security of ROOT; only for callers from other machines is it looked at.
+/// `root` is the security of ROOT: who connects is held against it, and of the others those who call from another machine.
 ///
 /// # Errors
-/// [`Error::AccessDenied`].
+/// [`Error::AccessDenied`]; [`Error::EncryptionRequired`] for whoever connects as [`NamespaceSecurity::connect`] says.
 pub fn authorize(
     operation: Operation,
     caller: &Caller,
     policy: BackupPolicy,
     root: NamespaceSecurity<'_>,
 ) -> Result<()> {
-    let sufficient = sufficient(operation, policy);
-    if !caller.enabled().intersects(sufficient) {
-        return Err(refusal(operation, caller, sufficient));
-    }
-    if caller.is_remote() {
+    need_privilege(operation, caller, policy)?;
+    if operation == Operation::Connect {
+        root.connect(caller)?;
+    } else if caller.is_remote() {
         root.require(caller, AccessRights::FULL_WRITE_REP)?;
     }
     Ok(())
 }
 
-/// The privileges of which one is enough.
-fn sufficient(operation: Operation, policy: BackupPolicy) -> Privileges {
+/// Refuses a caller without the privilege. That is all there is to ask of one on this machine.
+///
+/// # Errors
+/// [`Error::AccessDenied`].
+pub fn need_privilege(operation: Operation, caller: &Caller, policy: BackupPolicy) -> Result<()> {
+    match sufficient(operation, policy) {
+        Some(sufficient) if !caller.enabled().intersects(sufficient) => Err(refusal(operation, caller, sufficient)),
+        _ => Ok(()),
+    }
+}
+
+/// The privileges of which one is enough; `None` where none is needed.
+fn sufficient(operation: Operation, policy: BackupPolicy) -> Option<Privileges> {
     match (operation, policy) {
-        (Operation::Backup, BackupPolicy::Either) => Privileges::BACKUP | Privileges::RESTORE,
-        (Operation::Backup, BackupPolicy::Literal) | (Operation::Restore, _) => Privileges::RESTORE,
-        (Operation::Backup, BackupPolicy::Strict) | (Operation::Pause | Operation::Resume, _) => Privileges::BACKUP,
+        (Operation::Connect, _) => None,
+        (Operation::Backup, BackupPolicy::Either) => Some(Privileges::BACKUP | Privileges::RESTORE),
+        (Operation::Backup, BackupPolicy::Literal) | (Operation::Restore, _) => Some(Privileges::RESTORE),
+        (Operation::Backup, BackupPolicy::Strict) | (Operation::Pause | Operation::Resume, _) => {
+            Some(Privileges::BACKUP)
+        }
     }
 }
 

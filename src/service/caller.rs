@@ -3,22 +3,11 @@
 use std::fmt::Debug;
 
 use crate::base::error::Result;
-
-/// What a caller wants to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Operation {
-    /// Connect as a client.
-    Connect,
-    /// Back up.
-    Backup,
-    /// Restore.
-    Restore,
-    /// Pause.
-    Pause,
-    /// Resume.
-    Resume,
-}
+use crate::format::security_descriptor::SecurityDescriptor;
+use crate::security;
+use crate::security::NamespaceSecurity;
+pub use crate::security::backup_rights::Operation;
+use crate::security::backup_rights::{BackupPolicy, authorize};
 
 /// Someone who calls. It is asked before anything else is done, so that a refusal has no effect.
 pub trait Caller: Debug + Send + Sync {
@@ -43,5 +32,50 @@ impl Caller for Trusted {
 
     fn check(&self, _: Operation) -> Result<()> {
         Ok(())
+    }
+}
+
+/// A caller whose identity the embedder knows: held against its privileges and, where that is asked, against the descriptor of ROOT
+///
+#[derive(Debug)]
+pub struct Identified {
+    name: String,
+    identity: security::Caller,
+    policy: BackupPolicy,
+    root: SecurityDescriptor,
+    requires_encryption: bool,
+}
+
+impl Identified {
+    /// A caller; `root` is the descriptor of the namespace ROOT.
+    pub fn new(identity: security::Caller, root: SecurityDescriptor) -> Self {
+        let (name, policy) = (identity.user().to_string(), BackupPolicy::default());
+        Self { name, identity, policy, root, requires_encryption: false }
+    }
+
+    /// Which privilege backing up needs.
+    #[must_use]
+    pub fn policy(mut self, policy: BackupPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Whether ROOT has the qualifier `RequiresEncryption`.
+    #[must_use]
+    pub fn requires_encryption(mut self, requires: bool) -> Self {
+        self.requires_encryption = requires;
+        self
+    }
+}
+
+impl Caller for Identified {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn check(&self, operation: Operation) -> Result<()> {
+        let requires_encryption = self.requires_encryption;
+        let root = NamespaceSecurity { path: "ROOT", descriptor: &self.root, requires_encryption };
+        authorize(operation, &self.identity, self.policy, root)
     }
 }

@@ -3,7 +3,7 @@
 //! [`Service`] is what a server has for its repository, and an embedder that wants the same promises. It gives
 //! [`Connection`]s, on which clients read and write, and [`BackupRestore`] objects, the twins of the COM object of
 //! `IWbemBackupRestoreEx`. What each of them promises stands in `docs::pausing` and, requirement by requirement, in
-//! `docs::contract_a`.
+//! `docs::contract`.
 
 mod backup_restore;
 mod caller;
@@ -28,7 +28,7 @@ use crate::repository::{OwnerId, Snapshot};
 use crate::storage::Directory;
 
 pub use backup_restore::{BackupRestore, BackupRestoreFlags, LiveRestoreOptions};
-pub use caller::{Caller, Operation, Trusted};
+pub use caller::{Caller, Identified, Operation, Trusted};
 pub use connection::{Connection, Enumeration, View};
 pub use paused::{PausedRun, pause_repository};
 pub use writing::WriteTransaction;

@@ -11,7 +11,7 @@ use std::ptr;
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::fs::open_for_reading;
-use super::{DirEntry, EntryKind, LockGuard, OpenMode, RealStorage, Storage, StorageFile, Ties};
+use super::{DirEntry, EntryKind, OpenMode, RealStorage, Storage, StorageFile, Ties, read_only};
 
 /// The file system of the machine for reading only, through memory maps. Every call that would change something fails.
 ///
@@ -34,10 +34,6 @@ impl MappedStorage {
     }
 }
 
-fn read_only<T>() -> io::Result<T> {
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, "mapped storage is for reading only"))
-}
-
 impl Storage for MappedStorage {
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
         RealStorage.kind(path)
@@ -56,30 +52,6 @@ impl Storage for MappedStorage {
             OpenMode::Read => Ok(Box::new(MappedFile::new(&open_for_reading(path)?)?)),
             OpenMode::Write | OpenMode::Create | OpenMode::CreateNew => read_only(),
         }
-    }
-
-    fn create_dir(&self, _: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn remove_file(&self, _: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn remove_dir(&self, _: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        read_only()
-    }
-
-    fn lock(&self, _: &Path, _: &str) -> io::Result<Box<dyn LockGuard>> {
-        read_only()
     }
 }
 

@@ -74,6 +74,8 @@ pub enum Ties {
 }
 
 /// A tree of files: the file system, or something that stands for it.
+///
+/// The calls that change something fail as they stand here: a storage for reading only leaves them so.
 pub trait Storage: Send + Sync + Debug {
     /// What stands at `path`, `None` for nothing.
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>>;
@@ -91,28 +93,45 @@ pub trait Storage: Send + Sync + Debug {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>>;
 
     /// Creates a directory; its parent must exist and it must not.
-    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    fn create_dir(&self, _dir: &Path) -> io::Result<()> {
+        read_only()
+    }
 
     /// Gives a file or directory another name, atomically; what is open stays open. A file replaces a file of that name. A
     /// directory replaces nothing that has content; whether it replaces an empty directory differs (Linux does it, Windows
     /// and the others here do not), so callers look first.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        read_only()
+    }
 
     /// Removes a file.
-    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    fn remove_file(&self, _path: &Path) -> io::Result<()> {
+        read_only()
+    }
 
     /// Removes an empty directory.
-    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+    fn remove_dir(&self, _dir: &Path) -> io::Result<()> {
+        read_only()
+    }
 
     /// Makes the creations, renames and removals in a directory durable.
-    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
+        read_only()
+    }
 
     /// Takes the exclusive lock that the file at `path` stands for, creating the file. The lock ends with the guard, or
     /// with the process; the guard removes the file. Fails with [`io::ErrorKind::WouldBlock`] while another holds it.
     ///
     /// A note begins with [`LOCK_NOTE`]: in the file system a file that holds anything else, or is none, fails with
     /// [`io::ErrorKind::InvalidData`] and stays as it is.
-    fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn LockGuard>>;
+    fn lock(&self, _path: &Path, _note: &str) -> io::Result<Box<dyn LockGuard>> {
+        read_only()
+    }
+}
+
+/// What a storage for reading only answers to whoever wants to write.
+pub(crate) fn read_only<T>() -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, "this storage is for reading only"))
 }
 
 /// Beginning of the notes in lock files: by it a file that a holder left behind is told from someone else's.

@@ -5,11 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use cimrepo::base::error::HResult;
-use cimrepo::com::{Caller, Callers, Failure, Files, Host, Privileges, Service};
+use cimrepo::com::{Callers, Failure, Files, Host, Service};
+use cimrepo::format::sid::Sid;
+use cimrepo::security::{Caller, Privileges};
 
-/// A caller on this machine with these privileges.
+/// A caller on this machine with these privileges enabled.
 pub fn caller(privileges: Privileges) -> Caller {
-    Caller { user: "S-1-5-21-1-2-3-1001".into(), groups: vec!["S-1-5-32-544".into()], privileges, is_remote: false }
+    Caller::local(user()).in_groups([Sid::ADMINISTRATORS]).holding(privileges).enabling(privileges)
+}
+
+/// Some user.
+pub fn user() -> Sid {
+    "S-1-5-21-1-2-3-1001".parse().unwrap()
 }
 
 /// What a call came with.
@@ -89,17 +96,14 @@ impl Host for LoggingHost {
     }
 }
 
-/// A caller that the test changes; without a user nobody can say who it is.
+/// A caller that the test changes; without one nobody can say who it is.
 #[derive(Debug)]
-pub struct Changing(pub Mutex<Caller>);
+pub struct Changing(pub Mutex<Option<Caller>>);
 
 impl Callers for Changing {
     fn caller(&self) -> Result<Caller, Failure> {
         let caller = self.0.lock().unwrap().clone();
-        if caller.user.is_empty() {
-            return Err(Failure::new(HResult(super::ACCESS_DENIED), "nobody"));
-        }
-        Ok(caller)
+        caller.ok_or_else(|| Failure::new(HResult(super::ACCESS_DENIED), "nobody"))
     }
 }
 

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use cimrepo::base::progress::Unobserved;
-use cimrepo::com::{IWbemBackupRestoreEx, Privileges, class_factory};
+use cimrepo::com::{IWbemBackupRestoreEx, class_factory};
 use cimrepo::repository::{BulkBuilder, Repository};
+use cimrepo::security::{AuthenticationLevel, Caller, Privileges};
 use cimrepo::storage::Directory;
 use cimrepo::verify::{VerifyOptions, verify};
 use cimrepo::{Direction, KeyRange};
 
-use crate::host::{Changing, DiskHost, caller};
+use crate::host::{Changing, DiskHost, caller, user};
 use crate::{ACCESS_DENIED, CRITICAL_ERROR, INVALID_OPERATION, INVALID_PARAMETER, S_OK, code, object, wide};
 
 /// A repository with this many keys.
@@ -33,7 +34,7 @@ fn keys(directory: &Path) -> usize {
 }
 
 fn served(directory: &Path) -> (Arc<Changing>, IWbemBackupRestoreEx) {
-    let callers = Arc::new(Changing(Mutex::new(caller(Privileges::all()))));
+    let callers = Arc::new(Changing(Mutex::new(Some(caller(Privileges::all())))));
     let host = DiskHost { directory: directory.to_owned(), callers: callers.clone() };
     (callers, object(&class_factory(Arc::new(host))))
 }
@@ -108,7 +109,7 @@ fn each_call_needs_its_privilege() {
     for (privileges, may_back_up, may_restore) in
         [(none, ACCESS_DENIED, ACCESS_DENIED), (by_backup, S_OK, ACCESS_DENIED), (by_restore, S_OK, S_OK)]
     {
-        *callers.0.lock().unwrap() = caller(privileges);
+        *callers.0.lock().unwrap() = Some(caller(privileges));
         assert_eq!(backup(&made, &file, 0), may_back_up, "{privileges:?}");
         assert_eq!(restore(&made, &file, 1), may_restore, "{privileges:?}");
         assert_eq!(file.exists(), may_back_up == S_OK);
@@ -116,8 +117,12 @@ fn each_call_needs_its_privilege() {
     // SAFETY: the calls take no pointer.
     let resume = || code(unsafe { made.Resume() });
     assert_eq!(resume(), ACCESS_DENIED);
-    *callers.0.lock().unwrap() = caller(by_backup);
+    *callers.0.lock().unwrap() = Some(caller(by_backup));
     assert_eq!(resume(), INVALID_OPERATION);
-    callers.0.lock().unwrap().user.clear();
+    let remote = Caller::remote(user(), AuthenticationLevel::PacketPrivacy).holding(by_backup).enabling(by_backup);
+    for nobody in [Some(remote), Some(caller(none).holding(by_backup)), None] {
+        *callers.0.lock().unwrap() = nobody;
+        assert_eq!(resume(), ACCESS_DENIED);
+    }
     assert_eq!(backup(&made, &file, 0), ACCESS_DENIED, "whoever cannot be recognised is refused");
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use cimrepo::service::{Caller, Operation};
+use cimrepo::format::sid::Sid;
+use cimrepo::security::backup_rights::BackupPolicy;
+use cimrepo::security::{self, AuthenticationLevel, Privileges, defaults};
+use cimrepo::service::{Caller, Identified, Operation};
 
 use super::*;
 
@@ -58,4 +61,49 @@ fn a_caller_without_the_right_is_refused_before_any_effect() {
     put(&named, "M", 10).unwrap();
     service.backup_restore().restore("/b", FORCE).unwrap();
     assert!(named.is_broken() && clients().is_empty());
+}
+
+/// Privileges as a token has them, and the rights that the descriptor of a new ROOT gives.
+#[test]
+fn an_identified_caller_needs_privileges_and_from_elsewhere_rights() {
+    let (storage, service) = service();
+    let user: Sid = "S-1-5-21-1-2-3-1001".parse().unwrap();
+    let users = || security::Caller::local(user).in_groups([Sid::AUTHENTICATED_USERS]);
+    let object = |caller, policy| {
+        service.backup_restore_as(Arc::new(Identified::new(caller, defaults::of_root()).policy(policy)))
+    };
+    let (backup, restore) = (Privileges::BACKUP, Privileges::RESTORE);
+    let either = BackupPolicy::Either;
+    // held is not enough.
+    fails(object(users(), either).backup("/b", NONE), ACCESS_DENIED);
+    fails(object(users().holding(backup | restore), either).backup("/b", NONE), ACCESS_DENIED);
+    assert_eq!(storage.get("/b"), None);
+    //
+    let with = |privileges| users().holding(privileges).enabling(privileges);
+    for (privileges, policy, may) in [
+        (backup, BackupPolicy::Either, true),
+        (restore, BackupPolicy::Either, true),
+        (restore, BackupPolicy::Strict, false),
+        (backup, BackupPolicy::Literal, false),
+    ] {
+        let done = object(with(privileges), policy).backup("/b", NONE);
+        assert_eq!(done.is_ok(), may, "{privileges:?} {policy:?}");
+    }
+    fails(object(with(backup), either).restore("/b", NONE), ACCESS_DENIED);
+    fails(object(with(restore), either).pause(), ACCESS_DENIED);
+    object(with(restore), either).restore("/b", NONE).unwrap();
+    let pauser = object(with(backup), either);
+    pauser.pause().unwrap();
+    pauser.resume().unwrap();
+    // from another machine only administrators have the rights on ROOT.
+    let remote = |group| {
+        let caller = security::Caller::remote(user, AuthenticationLevel::Packet).in_groups([group]);
+        caller.holding(backup).enabling(backup)
+    };
+    fails(object(remote(Sid::AUTHENTICATED_USERS), either).backup("/b", NONE), ACCESS_DENIED);
+    object(remote(Sid::ADMINISTRATORS), either).backup("/b", NONE).unwrap();
+    let connect = |caller| service.connect_as(Arc::new(Identified::new(caller, defaults::of_root())), None);
+    fails(connect(remote(Sid::AUTHENTICATED_USERS)), ACCESS_DENIED);
+    assert_eq!(connect(users()).unwrap().caller().name(), "S-1-5-21-1-2-3-1001");
+    connect(remote(Sid::ADMINISTRATORS)).unwrap();
 }

@@ -1,9 +1,9 @@
 //! The table of requirements is whole, and every test that it names is there.
 
-const TABLE: &str = include_str!("../../src/docs/contract_a.md");
+const TABLE: &str = include_str!("../../src/docs/contract.md");
 
 /// The files of tests that the table may name, with their text.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 11] = [
     ("pausing", include_str!("pausing.rs")),
     ("restoring", include_str!("restoring.rs")),
     ("backing_up", include_str!("backing_up.rs")),
@@ -13,6 +13,8 @@ const FILES: [(&str, &str); 9] = [
     ("service", include_str!("main.rs")),
     ("explore", include_str!("../../src/repository/gate/explore.rs")),
     ("command", include_str!("../command.rs")),
+    ("com_object", include_str!("../com/object.rs")),
+    ("com_module", include_str!("../com_module.rs")),
 ];
 
 #[test]

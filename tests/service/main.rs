@@ -1,4 +1,4 @@
-//! A repository in use: pause, resume, backup and restore beneath clients at work. `cimrepo::docs::contract_a` says which test shows
+//! A repository in use: pause, resume, backup and restore beneath clients at work. `cimrepo::docs::contract` says which test shows
 //! which requirement.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]

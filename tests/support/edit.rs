@@ -1,13 +1,13 @@
 //! Damage done on purpose, with the checksums made to fit again.
 
-use cimrepo::base::page_no::{LogicalPage, NIL, PageBytes, Space};
+use cimrepo::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, Space};
 use cimrepo::base::site::FileRole;
 use cimrepo::format::Dialect;
 use cimrepo::format::checksum::sampled;
-use cimrepo::format::mapping::Mapping;
+use cimrepo::format::mapping::{Mapping, MappingEntry};
 
 use super::Files;
-use super::small::{current_file, data_mut, mapping_in, page_at_mut};
+use super::small::{current_file, data_mut, mapping_in, page_at_mut, physical, small_v22, stored};
 
 /// The names of the mapping files that are there.
 pub fn mapping_files(files: &Files) -> Vec<String> {
@@ -82,4 +82,28 @@ pub fn restate_checksum(files: &mut Files, space: Space, physical: usize) {
             here.filter(|_| has_checksum).for_each(|entry| entry.checksum = checksum);
         });
     }
+}
+
+/// A repository of dialect 2.2, one generation of it, with these pages in place of all of a space.
+pub fn with_pages(space: Space, pages: impl Iterator<Item = Box<PageBytes>>) -> Files {
+    let mut files = small_v22();
+    let current = current_file(&files);
+    files.retain(|name, _| !name.starts_with("MAPPING") || *name == current);
+    let bytes: Vec<u8> = pages.flat_map(|page| page.to_vec()).collect();
+    edit_mapping(&mut files, &current, |mapping| {
+        let generation = mapping.generation();
+        let entry = |(number, page): (usize, &[u8])| MappingEntry {
+            physical: Some(physical(stored(number))),
+            checksum: sampled(page.try_into().unwrap()),
+            stamp: generation,
+            last_write: 1,
+            ..MappingEntry::default()
+        };
+        let section = mapping.section_mut(space);
+        section.entries = bytes.chunks(PAGE_SIZE).enumerate().map(entry).collect();
+        section.physical_pages = stored(section.entries.len());
+        section.free.clear();
+    });
+    *data_mut(&mut files, space) = bytes;
+    files
 }

@@ -1,13 +1,11 @@
 //! Indexes made to cost as much time and memory as possible for their size: definitions that overlap give a page many more
 //! keys than it has room for, each as long as any that is read.
 
-use cimrepo::base::page_no::{NIL, PAGE_SIZE, PageBytes};
-use cimrepo::format::checksum::sampled;
-use cimrepo::format::mapping::MappingEntry;
+use cimrepo::base::page_no::{NIL, PAGE_SIZE, PageBytes, Space};
 
 use super::Files;
-use super::edit::edit_mapping;
-use super::small::{current_file, physical, small_v22, stored};
+use super::edit::with_pages;
+use super::small::stored;
 
 /// Keys that fit beside one definition and little text: ten bytes each.
 pub const KEYS: usize = 780;
@@ -42,25 +40,7 @@ pub fn index_of(leaves: usize, keys: usize, definition: &[u16], tokens: &[&[u8]]
     let children: Vec<u32> = (1..=stored(leaves)).collect();
     let root = node(0, leaves - 1, &children, &[0], &[b"A"]);
     let leaves = (1..=leaves).map(|own| node(own, keys, &none, definition, tokens));
-    let pages: Vec<u8> = std::iter::once(root).chain(leaves).flat_map(|page| page.to_vec()).collect();
-    let mut files = small_v22();
-    let current = current_file(&files);
-    files.retain(|name, _| !name.starts_with("MAPPING") || *name == current);
-    edit_mapping(&mut files, &current, |mapping| {
-        let generation = mapping.generation();
-        let entry = |(number, page): (usize, &[u8])| MappingEntry {
-            physical: Some(physical(stored(number))),
-            checksum: sampled(page.try_into().unwrap()),
-            stamp: generation,
-            last_write: 1,
-            ..MappingEntry::default()
-        };
-        mapping.index.entries = pages.chunks(PAGE_SIZE).enumerate().map(entry).collect();
-        mapping.index.physical_pages = stored(mapping.index.entries.len());
-        mapping.index.free.clear();
-    });
-    files.insert("INDEX.BTR".to_owned(), pages);
-    files
+    with_pages(Space::Index, std::iter::once(root).chain(leaves))
 }
 
 /// Every kind of flood, with a name; of so many leaves each.

@@ -32,8 +32,8 @@ struct Command {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 findings or nothing found, 2 usage, 3 I/O, 4 corrupt or not a repository or backup,
-5 busy or locked, 70 a fault of this program.
+Exit codes: 0 done, 1 findings or nothing found, 2 usage, 3 I/O, 4 corrupt or not a repository or
+backup, 5 busy or locked, 70 a fault of this program.
 
 Examples:
   cimrepo demo /tmp/demo                         see it all at work on a repository made for it

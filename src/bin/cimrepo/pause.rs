@@ -19,12 +19,13 @@ use super::output::{Failure, Output};
 /// repository open for writing. When the lease runs out the lock is given back, whether or not COMMAND has ended.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 COMMAND succeeded and the pause held, 1 COMMAND failed, 3 COMMAND cannot be run, 5 the repository is locked,
-or the lease ran out before COMMAND ended: then what it copied is not to be trusted.
+Exit codes: 0 COMMAND succeeded and the pause held, 1 COMMAND failed, 3 COMMAND cannot be run,
+5 the repository is locked, or the lease ran out before COMMAND ended: then what it copied is
+not to be trusted.
 
 Examples:
-  cimrepo pause /evidence/wbem/Repository -- cp -a /evidence/wbem/Repository /copy
-  cimrepo pause C:\\Windows\\System32\\wbem\\Repository --lease 60 -- robocopy ... /XF cimrepo.lock")]
+  cimrepo pause work/Repository -- cp -a work/Repository copy
+  cimrepo pause D:\\work\\Repository --lease 60 -- robocopy D:\\work\\Repository D:\\copy /XF cimrepo.lock")]
 pub struct Arguments {
     /// Directory of the repository
     repo: PathBuf,
