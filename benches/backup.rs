@@ -55,10 +55,12 @@ fn main() {
         let row = |name| Row { name, times: Vec::new(), bytes: 0 };
         let mut rows = [
             row("copy and sync"),
-            row("backup, no compression"),
+            row("backup, plain, unverified"),
+            row("backup, unverified"),
+            row("backup, plain"),
             row("backup"),
             row("verify the backup"),
-            row("restore, no compression"),
+            row("restore, plain"),
             row("restore"),
         ];
         // The first round warms caches up and is not counted.
@@ -85,10 +87,10 @@ fn main() {
 }
 
 /// One round: everything once, into a clean directory.
-fn round_of(path: &Path, at: &dyn Fn(&str) -> std::path::PathBuf, rows: &mut [Row; 6]) -> [Duration; 6] {
-    let back_up = |compression, file: &str| {
+fn round_of(path: &Path, at: &dyn Fn(&str) -> std::path::PathBuf, rows: &mut [Row; 8]) -> [Duration; 8] {
+    let back_up = |compression, skip_verify, file: &str| {
         let repository = Repository::open_read_only(path).unwrap();
-        let options = BackupOptions { compression, ..BackupOptions::default() };
+        let options = BackupOptions { compression, skip_verify, ..BackupOptions::default() };
         backup(&repository, at(file), &options, &Unobserved).unwrap();
     };
     let check = |file: &str| {
@@ -101,8 +103,10 @@ fn round_of(path: &Path, at: &dyn Fn(&str) -> std::path::PathBuf, rows: &mut [Ro
     };
     let times = [
         timed(|| copy(path, &at("copy"))),
-        timed(|| back_up(Compression::None, "plain.cimbak")),
-        timed(|| back_up(Compression::default(), "packed.cimbak")),
+        timed(|| back_up(Compression::None, true, "unverified-plain.cimbak")),
+        timed(|| back_up(Compression::default(), true, "unverified.cimbak")),
+        timed(|| back_up(Compression::None, false, "plain.cimbak")),
+        timed(|| back_up(Compression::default(), false, "packed.cimbak")),
         timed(|| check("packed.cimbak")),
         timed(|| put_back("plain.cimbak", "from-plain")),
         timed(|| put_back("packed.cimbak", "from-packed")),
@@ -110,13 +114,15 @@ fn round_of(path: &Path, at: &dyn Fn(&str) -> std::path::PathBuf, rows: &mut [Ro
     let size = |name: &str| fs::metadata(at(name)).unwrap().len();
     let files = |name: &str| fs::read_dir(at(name)).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
     rows[0].bytes = files("copy");
-    (rows[1].bytes, rows[2].bytes, rows[3].bytes) =
-        (size("plain.cimbak"), size("packed.cimbak"), size("packed.cimbak"));
-    (rows[4].bytes, rows[5].bytes) = (files("from-plain"), files("from-packed"));
+    for (row, file) in rows[1..].iter_mut().zip(["plain.cimbak", "packed.cimbak"].into_iter().cycle().take(4)) {
+        row.bytes = size(file);
+    }
+    rows[5].bytes = size("packed.cimbak");
+    (rows[6].bytes, rows[7].bytes) = (files("from-plain"), files("from-packed"));
     for name in ["copy", "from-plain", "from-packed"] {
         fs::remove_dir_all(at(name)).unwrap();
     }
-    for name in ["plain.cimbak", "packed.cimbak"] {
+    for name in ["plain.cimbak", "packed.cimbak", "unverified-plain.cimbak", "unverified.cimbak"] {
         fs::remove_file(at(name)).unwrap();
     }
     times

@@ -1,9 +1,10 @@
 //! Verifying a backup without restoring it, in stages: the file by its checksums, then the repository in it.
 
 use crate::base::error::{BackupFault, Result};
-use crate::base::parallel::{split, thread_count};
+use crate::base::parallel::{both, split, thread_count};
 use crate::base::progress::Observer;
 use crate::base::{narrow, widen};
+use crate::format::manifest::Summary;
 use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
 
 use super::read::Backup;
@@ -32,11 +33,14 @@ impl Backup {
     /// [`Error::Backup`](crate::Error::Backup) when the file is damaged: then nothing in it can be trusted. Findings in the
     /// repository are in the report. [`Error::Io`](crate::Error::Io), [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn verify(&self, options: VerifyOptions, observer: &dyn Observer) -> Result<BackupReport> {
+        let (snapshot, threads) = (self.snapshot(), thread_count(options.threads));
         // The pass over the repository reads, and so checks, every chunk of pages that it needs; an error there ends it.
-        let repository = verify_snapshot(&self.snapshot(), options, observer)?;
-        self.check_chunks(thread_count(options.threads))?;
+        let (verified, counted) =
+            both(threads, || verify_snapshot(&snapshot, options, observer), || summarise(&snapshot));
+        let repository = verified?;
+        self.check_chunks(threads)?;
         self.check_exact()?;
-        self.check_summary(&repository)?;
+        self.check_summary(&repository, &counted?)?;
         Ok(BackupReport { repository })
     }
 
@@ -51,11 +55,11 @@ impl Backup {
 
     /// The numbers in the manifest are those of the repository: all of them are counted anew, and where nothing is damaged
     /// those that verification counted otherwise are these.
-    fn check_summary(&self, repository: &GenerationReport) -> Result<()> {
+    fn check_summary(&self, repository: &GenerationReport, counted: &Summary) -> Result<()> {
         let summary = &self.manifest().summary;
         let is_counted =
             !repository.is_consistent() || (summary.keys, summary.records) == (repository.keys, repository.records);
-        if is_counted && summarise(&self.snapshot())? == *summary {
+        if is_counted && counted == summary {
             return Ok(());
         }
         let text = "its summary counts something else than it holds";

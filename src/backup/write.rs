@@ -160,12 +160,16 @@ fn write(
     let monitor = Monitor::new(observer, Phase::Backup, total);
     monitor.check()?;
     let mut writer = Writer::begin(storage, target, snapshot, base.as_ref(), options, threads)?;
-    let look = || Ok::<_, Error>((summarise(snapshot)?, judge(snapshot, threads, &monitor)?));
+    let is_verified = options.forensic || !options.skip_verify;
+    let look = || {
+        let report = if is_verified { Some(judge(snapshot, threads, &monitor)?) } else { None };
+        Ok::<_, Error>((summarise(snapshot)?, report))
+    };
     let (looked, written) = both(threads, look, || writer.pages(&packer, &jobs, threads, &monitor, &mut mapping));
     written?;
     let (summary, report) = looked?;
-    if !options.forensic {
-        need_consistent(files.map_or(Path::new("the repository"), |files| &files.files().directory.path), &report)?;
+    if let Some(report) = report.as_ref().filter(|_| !options.forensic) {
+        need_consistent(files.map_or(Path::new("the repository"), |files| &files.files().directory.path), report)?;
     }
     writer.manifest.summary = summary;
     writer.mapping(snapshot, &mapping)?;
@@ -177,7 +181,7 @@ fn write(
         // Before an older backup gives way to one of pages that another process wrote over.
         repository.ensure_unchanged()?;
     }
-    let damage = Damage::of(report);
+    let damage = report.and_then(Damage::of);
     Ok(BackupSummary { damage, ..writer.finish(&mapping, base.as_ref())? })
 }
 

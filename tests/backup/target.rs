@@ -10,6 +10,7 @@ use cimrepo::base::error::HResult;
 use cimrepo::base::progress::{Progress, Unobserved};
 use cimrepo::format::Dialect;
 use cimrepo::repository::Repository;
+use cimrepo::restore::RestoreOptions;
 use cimrepo::storage::sim::{Fault, FaultPlan, SimStorage};
 use cimrepo::storage::{RealStorage, Storage};
 
@@ -302,7 +303,14 @@ fn what_no_restore_would_take_is_not_backed_up_over_what_one_does() {
         assert!(error.to_string().contains("reference.") && error.to_string().contains("forensic"), "{error}");
         assert!(storage.get("it").unwrap() == older, "the older one was replaced");
         assert_eq!(storage.read_dir(Path::new(".")).unwrap().len(), 2);
-        let summary = save(&storage, PLACE, "it", &BackupOptions { forensic: true, ..single() }).unwrap();
-        assert!(summary.damage.is_some_and(|damage| damage.findings > 0));
+        let forensic = BackupOptions { forensic: true, skip_verify: true, ..single() };
+        let summary = save(&storage, PLACE, "it", &forensic).unwrap();
+        assert!(summary.damage.is_some_and(|damage| damage.findings > 0), "a forensic one is verified in any case");
+        // Whoever skips it gets a backup that says nothing, and is refused when it is to be restored.
+        let summary = save(&storage, PLACE, "unverified", &BackupOptions { skip_verify: true, ..single() }).unwrap();
+        assert!(summary.damage.is_none());
+        let restored = crate::tiny::load_into(&storage, "unverified", "new", RestoreOptions::default());
+        assert!(matches!(restored, Err(Error::Backup { .. })), "{restored:?}");
+        assert!(storage.read_dir(Path::new("new")).is_err(), "nothing was made");
     }
 }
