@@ -157,9 +157,12 @@ impl Scan {
             self.text.extend_from_slice(keys.rest(key));
             return Ok(());
         }
-        let Some(node) = IndexPage::with_layout(&frame.bytes, frame.layout) else { return Ok(()) };
+        let site = self.image.site(Space::Index, frame.page);
+        let Some(node) = IndexPage::with_layout(&frame.bytes, frame.layout) else {
+            return Err(Corruption::new(CorruptionCode::IndexSize, site, "the page is another than it was").into());
+        };
         if node.append_key(key, &mut self.text).is_none() {
-            return Err(node.damaged_key(key, self.image.site(Space::Index, frame.page)).into());
+            return Err(node.damaged_key(key, site).into());
         }
         Ok(())
     }
