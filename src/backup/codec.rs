@@ -7,6 +7,8 @@ use std::ops::Deref;
 
 use crate::format::backup_file::ChunkHeader;
 
+use super::frame::Frame;
+
 /// How the chunks of a backup are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
@@ -35,18 +37,19 @@ impl Deref for Payload {
 const STORED: u8 = 0;
 const LZ4: u8 = 1;
 
-/// Compresses the bytes of `framed` behind `start`, if that makes them smaller; gives the number of the codec. What stands in
-/// `scratch` before and after has no meaning.
-pub(crate) fn pack(framed: &mut Vec<u8>, scratch: &mut Vec<u8>, start: usize, compression: Compression) -> u8 {
-    let raw = framed.get(start..).unwrap_or_default();
+/// Compresses what `frame` has behind `start`, if that makes it smaller; gives the number of the codec. What stands in `scratch`
+/// before and after has no meaning.
+pub(crate) fn pack(frame: &mut Frame, scratch: &mut Frame, start: usize, compression: Compression) -> u8 {
+    let raw = frame.filled().get(start..).unwrap_or_default();
     if compression == Compression::Lz4 && !raw.is_empty() {
-        scratch.resize(start + lz4_flex::block::get_maximum_output_size(raw.len()), 0);
-        let target = scratch.get_mut(start..).unwrap_or_default();
-        if let Ok(len) = lz4_flex::block::compress_into(raw, target)
+        scratch.clear(lz4_flex::block::get_maximum_output_size(raw.len()));
+        let (_, room) = scratch.split();
+        if let Ok(len) = lz4_flex::block::compress_into(raw, room)
             && len < raw.len()
         {
-            scratch.truncate(start + len);
-            std::mem::swap(framed, scratch);
+            scratch.fill(len);
+            frame.truncate(start);
+            frame.extend(scratch.filled());
             return LZ4;
         }
     }

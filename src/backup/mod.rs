@@ -5,6 +5,7 @@
 
 mod codec;
 mod exact;
+mod frame;
 mod identity;
 mod link;
 mod pages;

@@ -15,8 +15,12 @@ use crate::format::mapping::MappingSection;
 use crate::pager::image::Image;
 
 use super::codec::{Compression, pack};
+use super::frame::Frame;
 use super::identity::digest;
 use super::scrub::Scrub;
+
+/// Bytes that a page takes in a chunk that is not compressed: itself, and its number.
+const PAGE_ROOM: usize = PAGE_SIZE + 4;
 
 /// Consecutive mapped pages of a space that become a chunk.
 #[derive(Debug)]
@@ -43,19 +47,19 @@ pub(crate) struct Packed {
     /// Header of the chunk; `None` when the base holds all pages.
     pub header: Option<ChunkHeader>,
     /// The bytes to write, header included.
-    pub bytes: Vec<u8>,
+    pub frame: Frame,
 }
 
 /// Buffers that were written out and wait to be filled again: new ones would have to be cleared by the system first.
 #[derive(Debug, Default)]
-pub(crate) struct Spare(Mutex<Vec<Vec<u8>>>);
+pub(crate) struct Spare(Mutex<Vec<Frame>>);
 
 impl Spare {
-    fn take(&self) -> Vec<u8> {
+    fn take(&self) -> Frame {
         self.0.lock().pop().unwrap_or_default()
     }
 
-    pub(crate) fn give(&self, buffer: Vec<u8>) {
+    pub(crate) fn give(&self, buffer: Frame) {
         self.0.lock().push(buffer);
     }
 }
@@ -86,14 +90,14 @@ impl Packer<'_> {
     }
 
     /// Does a job. Pages are read to where they lie in the chunk, so that nothing is copied that is not compressed.
-    pub(crate) fn run(&self, job: &Job, scratch: &mut Vec<u8>, monitor: &Monitor<'_>) -> Result<Packed> {
+    pub(crate) fn run(&self, job: &Job, scratch: &mut Frame, monitor: &Monitor<'_>) -> Result<Packed> {
         let mut done = Vec::with_capacity(job.pages.len());
         let mut included = Vec::with_capacity(job.pages.len());
-        let mut framed = self.spare.take();
-        framed.resize(CHUNK_HEADER_SIZE + job.pages.len() * PAGE_SIZE, 0);
-        let mut end = CHUNK_HEADER_SIZE;
+        let mut frame = self.spare.take();
+        frame.clear(CHUNK_HEADER_SIZE + job.pages.len() * PAGE_ROOM);
+        frame.fill(CHUNK_HEADER_SIZE);
         for &page in &job.pages {
-            let Some(bytes) = framed.get_mut(end..).and_then(|rest| rest.first_chunk_mut()) else { continue };
+            let Some(bytes) = frame.split().1.first_chunk_mut() else { continue };
             let (digest, checksum) = match self.load(job.space, page, bytes) {
                 // The data file ends before the page. A forensic backup takes what is there.
                 Err(Error::Corrupt(_)) if self.is_forensic => continue,
@@ -103,16 +107,15 @@ impl Packer<'_> {
             let is_included = in_base != Some(digest);
             if is_included {
                 included.push(page.get());
-                end += PAGE_SIZE;
+                frame.fill(PAGE_SIZE);
             }
             done.push(PageDone { page, digest, checksum, is_included });
         }
         monitor.advance(job.pages.len() as u64)?;
-        framed.truncate(end);
         let kind = ChunkKind::Pages(job.space);
-        let finish = || finish_page_chunk(kind, &included, &mut framed, scratch, self.compression);
+        let finish = || finish_page_chunk(kind, &included, &mut frame, scratch, self.compression);
         let header = (!included.is_empty()).then(finish);
-        Ok(Packed { space: job.space, pages: done, header, bytes: framed })
+        Ok(Packed { space: job.space, pages: done, header, frame })
     }
 
     /// Reads a page as it goes into the backup; gives its digest and its sampled checksum.
@@ -149,32 +152,39 @@ pub(crate) fn page_chunk(
     numbers: &[u32],
     pages: &[u8],
     compression: Compression,
-) -> (ChunkHeader, Vec<u8>) {
-    let mut framed = vec![0; CHUNK_HEADER_SIZE];
-    framed.extend_from_slice(pages);
-    let header = finish_page_chunk(kind, numbers, &mut framed, &mut Vec::new(), compression);
-    (header, framed)
+) -> (ChunkHeader, Frame) {
+    let mut frame = framed(pages);
+    let header = finish_page_chunk(kind, numbers, &mut frame, &mut Frame::default(), compression);
+    (header, frame)
 }
 
-/// As [`page_chunk`]; the pages stand in `framed` already, behind room for the header.
+/// As [`page_chunk`]; the pages stand in `frame` already, behind room for the header.
 fn finish_page_chunk(
     kind: ChunkKind,
     numbers: &[u32],
-    framed: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
+    frame: &mut Frame,
+    scratch: &mut Frame,
     compression: Compression,
 ) -> ChunkHeader {
-    numbers.iter().for_each(|number| framed.extend_from_slice(&number.to_le_bytes()));
+    numbers.iter().for_each(|number| frame.extend(&number.to_le_bytes()));
     let range = (numbers.first().copied().unwrap_or(0), numbers.last().copied().unwrap_or(0));
-    finish(kind, range, narrow(numbers.len()), framed, scratch, compression)
+    finish(kind, range, narrow(numbers.len()), frame, scratch, compression)
 }
 
 /// A chunk of plain bytes.
-pub(crate) fn byte_chunk(kind: ChunkKind, bytes: &[u8], compression: Compression) -> (ChunkHeader, Vec<u8>) {
-    let mut framed = vec![0; CHUNK_HEADER_SIZE];
-    framed.extend_from_slice(bytes);
-    let header = finish(kind, (0, 0), narrow(bytes.len()), &mut framed, &mut Vec::new(), compression);
-    (header, framed)
+pub(crate) fn byte_chunk(kind: ChunkKind, bytes: &[u8], compression: Compression) -> (ChunkHeader, Frame) {
+    let mut frame = framed(bytes);
+    let header = finish(kind, (0, 0), narrow(bytes.len()), &mut frame, &mut Frame::default(), compression);
+    (header, frame)
+}
+
+/// The bytes, behind room for the header.
+fn framed(bytes: &[u8]) -> Frame {
+    let mut frame = Frame::default();
+    frame.clear(CHUNK_HEADER_SIZE + bytes.len());
+    frame.fill(CHUNK_HEADER_SIZE);
+    frame.extend(bytes);
+    frame
 }
 
 /// Compresses the payload, with `scratch` to do it in, and puts the header in front of it.
@@ -182,15 +192,15 @@ fn finish(
     kind: ChunkKind,
     (first, last): (u32, u32),
     count: u32,
-    framed: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
+    frame: &mut Frame,
+    scratch: &mut Frame,
     compression: Compression,
 ) -> ChunkHeader {
-    let codec = pack(framed, scratch, CHUNK_HEADER_SIZE, compression);
-    let payload = framed.get(CHUNK_HEADER_SIZE..).unwrap_or_default();
+    let codec = pack(frame, scratch, CHUNK_HEADER_SIZE, compression);
+    let payload = frame.filled().get(CHUNK_HEADER_SIZE..).unwrap_or_default();
     let (stored, payload_crc) = (narrow(payload.len()), crc32(payload));
     let header = ChunkHeader { kind, codec, first, last, count, stored, payload_crc };
-    if let Some(front) = framed.first_chunk_mut() {
+    if let Some(front) = frame.split().0.first_chunk_mut() {
         *front = header.to_bytes();
     }
     header

@@ -23,6 +23,7 @@ use crate::repository::{OpenOptions, Repository, Snapshot};
 use crate::storage::{RealStorage, Storage, read_exact_at};
 use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
 
+use super::frame::Frame;
 use super::identity::{content_identity, digest, seal};
 use super::pages::{Job, Packed, Packer, Spare, byte_chunk, page_chunk, same_places};
 use super::read::{Backup, OpenBackup};
@@ -341,7 +342,7 @@ impl<'o> Writer<'o> {
         monitor: &Monitor<'_>,
         mapping: &mut Mapping,
     ) -> Result<()> {
-        let job = |scratch: &mut Vec<u8>, number: usize| match jobs.get(number) {
+        let job = |scratch: &mut Frame, number: usize| match jobs.get(number) {
             Some(job) => packer.run(job, scratch, monitor).map(Some),
             None => Ok(None),
         };
@@ -360,11 +361,11 @@ impl<'o> Writer<'o> {
             packer.spare.give(self.take(packed)?);
             Ok(())
         };
-        ordered(jobs.len(), threads, Vec::new, job, take)
+        ordered(jobs.len(), threads, Frame::default, job, take)
     }
 
     /// Writes the chunk; gives back its buffer.
-    fn take(&mut self, packed: Packed) -> Result<Vec<u8>> {
+    fn take(&mut self, packed: Packed) -> Result<Frame> {
         let [objects, index] = &mut self.manifest.spaces;
         let space = if packed.space == Space::Objects { objects } else { index };
         for done in &packed.pages {
@@ -374,9 +375,9 @@ impl<'o> Writer<'o> {
             }
         }
         if let Some(header) = packed.header {
-            self.chunk(header, &packed.bytes, Digest::default())?;
+            self.chunk(header, packed.frame.filled(), Digest::default())?;
         }
-        Ok(packed.bytes)
+        Ok(packed.frame)
     }
 
     fn chunk(&mut self, header: ChunkHeader, bytes: &[u8], digest: Digest) -> Result<()> {
@@ -397,8 +398,8 @@ impl<'o> Writer<'o> {
 
     fn bytes(&mut self, kind: ChunkKind, bytes: &[u8]) -> Result<()> {
         let digest = digest(bytes);
-        let (header, framed) = byte_chunk(kind, bytes, self.options.compression);
-        self.chunk(header, &framed, digest)
+        let (header, frame) = byte_chunk(kind, bytes, self.options.compression);
+        self.chunk(header, frame.filled(), digest)
     }
 
     /// The pages that lie where a lower one lies.
@@ -460,8 +461,8 @@ impl<'o> Writer<'o> {
             let read = read_exact_at(file.file.as_ref(), physical.byte_offset(), page);
             read.map_err(|error| Error::io("read", &file.path, error))?;
         }
-        let (header, framed) = page_chunk(ChunkKind::FreePages(space), numbers, &pages, self.options.compression);
-        self.chunk(header, &framed, digest(&pages))
+        let (header, frame) = page_chunk(ChunkKind::FreePages(space), numbers, &pages, self.options.compression);
+        self.chunk(header, frame.filled(), digest(&pages))
     }
 
     fn tail(&mut self, space: Space, file: &DataFile) -> Result<()> {

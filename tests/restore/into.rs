@@ -138,13 +138,13 @@ fn data_files_without_any_mapping_are_someones_data() {
     assert!(matches!(load_into(&storage, BACKUP, TARGET, NEW), Err(Error::InvalidArgument(_))));
     assert!(listing(&storage, TARGET) == files);
     let summary = load_into(&storage, BACKUP, TARGET, REPLACE).unwrap();
-    assert_eq!(old(&summary), "place/target.001");
+    assert_eq!(old(&summary), Path::new("place/target.001"));
     assert!(listing(&storage, "place/target.001") == files);
 }
 
-fn old(summary: &RestoreSummary) -> &str {
+fn old(summary: &RestoreSummary) -> &Path {
     match &summary.installed {
-        Installed::SetAside { old } => old.to_str().unwrap(),
+        Installed::SetAside { old } => old,
         other => panic!("{other:?}"),
     }
 }
@@ -177,7 +177,7 @@ fn a_damaged_repository_is_set_aside_as_it_is() {
         assert!(matches!(load_into(&storage, BACKUP, TARGET, NEW), Err(Error::InvalidArgument(_))), "{what}");
         assert!(listing(&storage, TARGET) == damaged, "{what}");
         let summary = load_into(&storage, BACKUP, TARGET, REPLACE).unwrap();
-        assert_eq!(old(&summary), "place/target.001", "{what}");
+        assert_eq!(old(&summary), Path::new("place/target.001"), "{what}");
         assert!(listing(&storage, "place/target.001") == damaged, "{what}: what was set aside is not what was there");
         assert_restored(&storage, Dialect::V22, what);
     }
@@ -189,7 +189,7 @@ fn nine_are_set_aside_and_the_tenth_is_refused() {
     let storage = storage((Dialect::V22, 1), &damaged);
     for number in 1..=9 {
         let summary = load_into(&storage, BACKUP, TARGET, REPLACE).unwrap();
-        assert_eq!(old(&summary), format!("place/target.00{number}"));
+        assert_eq!(old(&summary), Path::new(&format!("place/target.00{number}")));
         assert_restored(&storage, Dialect::V22, "set aside");
         stored_at(&storage, TARGET, &damaged);
     }
@@ -203,7 +203,7 @@ fn nine_are_set_aside_and_the_tenth_is_refused() {
         storage.remove_file(&Path::new("place/target.004").join(name)).unwrap();
     }
     storage.remove_dir(Path::new("place/target.004")).unwrap();
-    assert_eq!(old(&load_into(&storage, BACKUP, TARGET, REPLACE).unwrap()), "place/target.004");
+    assert_eq!(old(&load_into(&storage, BACKUP, TARGET, REPLACE).unwrap()), Path::new("place/target.004"));
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn what_has_no_next_generation_is_set_aside() {
     for (from, over) in [(Dialect::V21, Dialect::V21), (Dialect::V22, Dialect::V21), (Dialect::V21, Dialect::V22)] {
         let storage = storage((from, 1), &tiny(over, 0));
         let summary = load_into(&storage, BACKUP, TARGET, REPLACE).unwrap();
-        assert_eq!(old(&summary), "place/target.001", "{from} over {over}");
+        assert_eq!(old(&summary), Path::new("place/target.001"), "{from} over {over}");
         assert!(listing(&storage, "place/target.001") == tiny(over, 0));
         assert_restored(&storage, from, &format!("{from} over {over}"));
     }

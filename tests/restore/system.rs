@@ -130,10 +130,8 @@ fn a_switch_that_can_go_neither_on_nor_back_names_both_repositories() {
     };
     let error = load_into(&Hooked::new(storage.clone(), refuse), BACKUP, TARGET, REPLACE).unwrap_err();
     assert!(matches!(error, Error::Stranded { .. }), "{error:?}");
-    assert!(
-        ["place/target.001", "place/target.restoring"].iter().all(|path| error.to_string().contains(path)),
-        "{error}"
-    );
+    let named = |name| error.to_string().contains(&*Path::new("place").join(name).to_string_lossy());
+    assert!(["target.001", "target.restoring"].into_iter().all(named), "{error}");
     assert_eq!(error.path().unwrap(), Path::new(TARGET));
     assert!(listing(&storage, "place/target.001") == files);
     assert!(sound(&storage, "place/target.restoring").unwrap() == content_of((Dialect::V22, 1)));
