@@ -64,6 +64,13 @@ impl Storage for RealStorage {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        // Windows would put a directory in the place of a file.
+        if cfg!(windows)
+            && fs::symlink_metadata(from)?.is_dir()
+            && fs::symlink_metadata(to).is_ok_and(|to| !to.is_dir())
+        {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         fs::rename(from, to)
     }
 

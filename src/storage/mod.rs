@@ -89,7 +89,7 @@ pub trait Storage: Send + Sync + Debug {
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
 
     /// Opens a file. Fails with `NotFound` or `AlreadyExists` where the mode says so, for a directory with `IsADirectory`
-    /// (on Windows `PermissionDenied`), and to create where there is no directory with `NotFound`.
+    /// (by Windows itself with `PermissionDenied`), and to create where there is no directory with `NotFound`.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>>;
 
     /// Creates a directory; its parent must exist and it must not.
