@@ -8,9 +8,9 @@ use cimrepo::format::Dialect;
 use cimrepo::storage::Storage;
 use cimrepo::storage::sim::SimStorage;
 
-use crate::lab::{Scenario, State};
+use crate::lab::{Depth, Scenario, State};
 use crate::support::Files;
-use crate::tiny::{checked, content, opened, save, single, tiny};
+use crate::tiny::{checked, content, mini, opened, save, single, tiny, tiny_v22};
 
 const TARGET: &str = "kept/backup";
 
@@ -22,11 +22,15 @@ fn put(disk: &SimStorage, place: &str, files: &Files) {
 
 /// A disk with a repository of version 1 and a directory for backups, in which there is one of version 0 as `base`.
 fn disk() -> SimStorage {
+    disk_of(tiny_v22)
+}
+
+fn disk_of(version: fn(u8) -> Files) -> SimStorage {
     let disk = SimStorage::new();
-    put(&disk, "repository", &tiny(Dialect::V22, 0));
+    put(&disk, "repository", &version(0));
     disk.put("kept/other file", b"it stays");
     save(&disk, "repository", "kept/base", &single()).unwrap();
-    put(&disk, "repository", &tiny(Dialect::V22, 1));
+    put(&disk, "repository", &version(1));
     disk
 }
 
@@ -63,15 +67,15 @@ fn look(before: &SimStorage) -> Box<dyn Fn(&SimStorage) -> State> {
 
 fn scenario(name: &'static str, disk: SimStorage, act: fn(&SimStorage) -> Result<()>) -> Scenario {
     let look = look(&disk);
-    Scenario { name, disk, act, again: act, look, switch: ("rename", TARGET), has_gap: false, stride: 3 }
+    Scenario { name, disk, act, again: act, look, switch: ("rename", TARGET), has_gap: false, depth: Depth::Every(3) }
 }
 
 fn to_a_new_file() -> Scenario {
     scenario("backup to a new file", disk(), full)
 }
 
-fn over_an_older_one() -> Scenario {
-    let disk = disk();
+fn over_an_older_one(version: fn(u8) -> Files) -> Scenario {
+    let disk = disk_of(version);
     let base = disk.get("kept/base").unwrap();
     disk.put(TARGET, &base);
     scenario("backup over an older one", disk, full)
@@ -94,7 +98,7 @@ fn scrubbed_v21() -> Scenario {
 
 #[test]
 fn a_backup_that_fails_leaves_nothing_or_the_older_one() {
-    for scenario in [to_a_new_file(), over_an_older_one(), increment(), scrubbed_v21()] {
+    for scenario in [to_a_new_file(), over_an_older_one(tiny_v22), increment(), scrubbed_v21()] {
         let tally = scenario.fail_everywhere();
         assert!(tally.faults >= 100 && tally.in_doubt <= 4, "{tally:?}");
     }
@@ -102,10 +106,16 @@ fn a_backup_that_fails_leaves_nothing_or_the_older_one() {
 
 #[test]
 fn a_backup_without_power_leaves_nothing_or_the_older_one() {
-    for scenario in [to_a_new_file(), over_an_older_one(), increment(), scrubbed_v21()] {
+    for scenario in [to_a_new_file(), over_an_older_one(tiny_v22), increment(), scrubbed_v21()] {
         let tally = scenario.lose_power_everywhere();
         assert!(tally.images > 800 && tally.new > 0, "{tally:?}");
     }
+}
+
+#[test]
+fn of_small_repositories_each_write_is_lost_torn_and_kept_alone() {
+    let tally = Scenario { depth: Depth::Each, ..over_an_older_one(mini) }.lose_power_everywhere();
+    assert!(tally.images > 200 && tally.new > 0, "{tally:?}");
 }
 
 #[test]

@@ -32,8 +32,17 @@ pub struct Scenario {
     pub switch: (&'static str, &'static str),
     /// Whether the gap may be seen.
     pub has_gap: bool,
-    /// Every this many numbers of operations one is broken; the last ones, which do the switch, are broken all.
-    pub stride: usize,
+    pub depth: Depth,
+}
+
+/// How much of what may go wrong is tried.
+#[derive(Debug, Clone, Copy)]
+pub enum Depth {
+    /// Of so many operations one is broken, and all of the last ones, which do the switch; a loss of power takes, tears and
+    /// keeps some twenty writes alone.
+    Every(usize),
+    /// Every operation is broken, and a loss of power takes, tears and keeps each write of a sector, length and name alone.
+    Each,
 }
 
 /// Operations at the end of a run that are broken one by one, whatever the stride.
@@ -84,7 +93,11 @@ impl Scenario {
     /// The numbers of the operations that are broken.
     fn broken(&self, operations: u64, switch: u64) -> Vec<u64> {
         let near = operations.min(switch).saturating_sub(LAST);
-        (0..near).step_by(self.stride).chain(near..operations + 1).collect()
+        let stride = match self.depth {
+            Depth::Every(stride) => stride,
+            Depth::Each => 1,
+        };
+        (0..near).step_by(stride).chain(near..operations + 1).collect()
     }
 
     /// Breaks every operation in every way.
@@ -148,7 +161,7 @@ impl Scenario {
             disk.set_plan(FaultPlan::once(at, Fault::PowerOff));
             let result = (self.act)(&disk);
             tally.crashes += 1;
-            for policy in policies(disk.unsynced()) {
+            for policy in self.policies(&disk) {
                 let image = disk.crash(policy);
                 tally.images += 1;
                 // What succeeded must be there whatever is lost, so it is looked at whenever a run succeeded.
@@ -162,6 +175,19 @@ impl Scenario {
         }
         println!("{}: {tally:?}", self.name);
         tally
+    }
+
+    /// What may have reached the disk of what was not synced.
+    fn policies(&self, disk: &SimStorage) -> Vec<CrashPolicy> {
+        let singles = match self.depth {
+            Depth::Each => disk.telling(),
+            Depth::Every(_) => some(disk.unsynced()),
+        };
+        let alone = |number| [CrashPolicy::LoseOne(number), CrashPolicy::TearOne(number), CrashPolicy::KeepOne(number)];
+        let mut policies = vec![CrashPolicy::DropAll, CrashPolicy::KeepAll];
+        policies.extend(singles.into_iter().flat_map(alone));
+        policies.extend((0..8).map(CrashPolicy::Seeded));
+        policies
     }
 
     fn examine(&self, image: &SimStorage, succeeded: bool, what: &str, tally: &mut Tally) {
@@ -213,17 +239,10 @@ fn ways(at: u64, operation: &str) -> Vec<Way> {
     ways
 }
 
-/// What may have reached the disk of this many operations that were not synced.
-fn policies(unsynced: usize) -> Vec<CrashPolicy> {
-    let mut policies = vec![CrashPolicy::DropAll, CrashPolicy::KeepAll];
+/// Some of so many operations. The last ones are names more often than bytes: they are all there.
+fn some(unsynced: usize) -> Vec<usize> {
     let step = unsynced.div_ceil(SINGLES).max(1);
-    // The last ones are names more often than bytes: they are all looked at.
-    let singles = (0..unsynced).step_by(step).chain(unsynced.saturating_sub(SINGLES)..unsynced);
-    for number in singles {
-        policies.extend([CrashPolicy::LoseOne(number), CrashPolicy::TearOne(number), CrashPolicy::KeepOne(number)]);
-    }
-    policies.extend((0..8).map(CrashPolicy::Seeded));
-    policies
+    (0..unsynced).step_by(step).chain(unsynced.saturating_sub(SINGLES)..unsynced).collect()
 }
 
 /// The directories at the root.

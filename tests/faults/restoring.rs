@@ -10,11 +10,11 @@ use cimrepo::restore::{Installed, RestoreOptions};
 use cimrepo::storage::Storage;
 use cimrepo::storage::sim::{CrashPolicy, SimStorage};
 
-use crate::lab::{Scenario, State};
+use crate::lab::{Depth, Scenario, State};
 use crate::support::Files;
 use crate::support::edit::edit_mapping;
 use crate::support::small::small_v22;
-use crate::tiny::{Content, NEW, REPLACE, directory, load_into, opened, save, single, sound, tiny};
+use crate::tiny::{Content, NEW, REPLACE, directory, load_into, mini, opened, save, single, sound, tiny, tiny_v22};
 
 const TARGET: &str = "target";
 
@@ -75,7 +75,11 @@ fn look_for_new(new: Content) -> Box<dyn Fn(&SimStorage) -> State> {
 }
 
 fn into_missing() -> Scenario {
-    let (disk, new) = disk(&tiny(Dialect::V22, 1), &single());
+    into_missing_of(&tiny(Dialect::V22, 1))
+}
+
+fn into_missing_of(files: &Files) -> Scenario {
+    let (disk, new) = disk(files, &single());
     Scenario {
         name: "restore into a missing directory",
         disk,
@@ -84,7 +88,7 @@ fn into_missing() -> Scenario {
         look: look_for_new(new),
         switch: ("rename", "to target/MAPPING"),
         has_gap: false,
-        stride: 1,
+        depth: Depth::Every(1),
     }
 }
 
@@ -107,7 +111,7 @@ fn into_empty_v21() -> Scenario {
 fn forensic() -> Scenario {
     let options = BackupOptions { forensic: true, ..single() };
     Scenario {
-        stride: 7,
+        depth: Depth::Every(7),
         ..into_empty(&older_generations_differ(), &options, "forensic restore into an empty directory")
     }
 }
@@ -145,8 +149,12 @@ fn look_for_next(before: &SimStorage) -> Box<dyn Fn(&SimStorage) -> State> {
 
 /// Over a healthy repository.
 fn next_generation() -> Scenario {
-    let (disk, _) = disk(&tiny(Dialect::V22, 1), &single());
-    put(&disk, TARGET, &tiny(Dialect::V22, 0));
+    next_generation_of(tiny_v22)
+}
+
+fn next_generation_of(version: fn(u8) -> Files) -> Scenario {
+    let (disk, _) = disk(&version(1), &single());
+    put(&disk, TARGET, &version(0));
     let look = look_for_next(&disk);
     Scenario {
         name: "restore as next generation",
@@ -156,7 +164,7 @@ fn next_generation() -> Scenario {
         look,
         switch: ("write", "target/MAPPING"),
         has_gap: false,
-        stride: 5,
+        depth: Depth::Every(5),
     }
 }
 
@@ -197,13 +205,23 @@ fn next_after_torn() -> Scenario {
     put(&disk, TARGET, &files);
     assert_eq!(opened(&disk, TARGET).unwrap().refused().len(), 1);
     let look = look_for_next(&disk);
-    Scenario { name: "restore as next generation over a torn one", disk, look, stride: 23, ..next_generation() }
+    Scenario {
+        name: "restore as next generation over a torn one",
+        disk,
+        look,
+        depth: Depth::Every(23),
+        ..next_generation()
+    }
 }
 
 /// Over a damaged repository with a file of someone else's beside it.
 fn set_aside() -> Scenario {
-    let (disk, new) = disk(&tiny(Dialect::V22, 1), &single());
-    let mut damaged = tiny(Dialect::V22, 0);
+    set_aside_of(tiny_v22)
+}
+
+fn set_aside_of(version: fn(u8) -> Files) -> Scenario {
+    let (disk, new) = disk(&version(1), &single());
+    let mut damaged = version(0);
     damaged.get_mut("INDEX.BTR").unwrap()[..4096].fill(0xAA);
     damaged.insert("my notes".to_owned(), b"they stay".to_vec());
     put(&disk, TARGET, &damaged);
@@ -239,7 +257,7 @@ fn set_aside() -> Scenario {
         look: Box::new(look),
         switch: ("rename", "target.restoring to target"),
         has_gap: true,
-        stride: 5,
+        depth: Depth::Every(5),
     }
 }
 
@@ -285,6 +303,14 @@ fn a_damaged_repository_is_set_aside_or_in_place_after_every_fault() {
 fn a_damaged_repository_is_set_aside_or_in_place_after_every_loss_of_power() {
     let tally = set_aside().lose_power_everywhere();
     assert!(tally.images > 800 && tally.new > 0 && tally.gaps > 0, "{tally:?}");
+}
+
+#[test]
+fn of_small_repositories_each_write_is_lost_torn_and_kept_alone() {
+    for scenario in [into_missing_of(&mini(1)), next_generation_of(mini), set_aside_of(mini)] {
+        let tally = Scenario { depth: Depth::Each, ..scenario }.lose_power_everywhere();
+        assert!(tally.images > 800 && tally.new > 0, "{tally:?}");
+    }
 }
 
 #[test]

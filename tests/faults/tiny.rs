@@ -81,6 +81,19 @@ pub fn tiny_v22(version: u8) -> Files {
     listing(&storage, "tiny")
 }
 
+/// A repository of dialect 2.2 of two pages, so small that every single write can be lost alone.
+pub fn mini(version: u8) -> Files {
+    let storage = MemStorage::new();
+    storage.create_dir(Path::new("mini")).unwrap();
+    let mut builder = BulkBuilder::create_seeded(directory(&storage, "mini"), 7).unwrap();
+    for number in 0..2 {
+        let reference = builder.record(&record(u64::from(version * number), 3_000)).unwrap();
+        builder.key(format!("NS_{:064}\\CD_{number:064}", 0).as_bytes(), Some(reference)).unwrap();
+    }
+    builder.finish().unwrap();
+    listing(&storage, "mini")
+}
+
 /// What the slack of the pages of dialect 2.1 is full of.
 const SLACK: u8 = 0xE1;
 
