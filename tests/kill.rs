@@ -98,14 +98,16 @@ fn child(directory: &str) {
     });
 }
 
-/// Lets a child work for a while and kills it; gives what it acknowledged.
-fn kill_one(directory: &Path, after: Duration) -> Vec<(u64, u64)> {
+/// Lets a child work for a while and kills it; gives what it acknowledged. The while begins with the process, or with its first
+/// commit: how long a start takes differs from machine to machine.
+fn kill_one(directory: &Path, from_first_commit: bool, after: Duration) -> Vec<(u64, u64)> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--child", directory.to_str().unwrap()])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let out = child.stdout.take().unwrap();
+    let (said, first) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {
         let mut lines = Vec::new();
         let mut bytes = Vec::new();
@@ -115,9 +117,15 @@ fn kill_one(directory: &Path, after: Duration) -> Vec<(u64, u64)> {
             let line = String::from_utf8(std::mem::take(&mut bytes)).unwrap();
             let numbers = line.strip_suffix('\n').and_then(|line| line.split_once(' '));
             lines.extend(numbers.map(|(thread, number)| (thread.parse().unwrap(), number.parse().unwrap())));
+            if lines.len() == 1 {
+                said.send(()).ok();
+            }
         }
         lines
     });
+    if from_first_commit {
+        first.recv().expect("the child ended before it committed");
+    }
     std::thread::sleep(after);
     assert!(child.try_wait().unwrap().is_none(), "the child ended by itself");
     child.kill().unwrap();
@@ -154,7 +162,7 @@ fn kill_again_and_again(rounds: u64) {
     for round in 0..rounds {
         // From one that has hardly begun to one that has made several checkpoints.
         let after = Duration::from_millis(20 + round * 7919 % 331);
-        for (thread, number) in kill_one(&directory, after) {
+        for (thread, number) in kill_one(&directory, round % 4 > 0, after) {
             acknowledged[usize::try_from(thread).unwrap()] = number;
             commits += 1;
         }

@@ -164,10 +164,9 @@ fn directories(storage: &dyn Storage, root: &Path) {
     assert_eq!(kind_of(storage.read_dir(&root.join("none"))), Some(ErrorKind::NotFound));
     assert!(storage.read_dir(&root.join("file")).is_err());
     storage.sync_dir(root).unwrap();
-    assert_eq!(
-        kind_of(storage.sync_dir(&root.join("none"))),
-        if cfg!(windows) { None } else { Some(ErrorKind::NotFound) }
-    );
+    // In the file system of Windows there is nothing to sync.
+    let missing = kind_of(storage.sync_dir(&root.join("none")));
+    assert!(missing == Some(ErrorKind::NotFound) || cfg!(windows) && missing.is_none(), "{missing:?}");
 }
 
 fn removing(storage: &dyn Storage, root: &Path) {
