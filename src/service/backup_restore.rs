@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backup::{Backup, BackupOptions, BackupSummary, OpenBackup, backup_snapshot};
+use crate::backup::{
+    Backup, BackupOptions, BackupSet, BackupSummary, OpenBackup, SetOptions, SetSummary, backup_snapshot,
+};
 use crate::base::error::{Error, Result};
 use crate::base::progress::{Observer, Unobserved};
 use crate::repository::OwnerId;
@@ -148,6 +150,17 @@ impl BackupRestore {
         let _noted = self.core.gate.begin_backup()?;
         let snapshot = self.core.engine()?.snapshot();
         backup_snapshot(&snapshot, &self.core.directory.storage, file, options, observer)
+    }
+
+    /// As [`backup_with`](Self::backup_with), into a directory that keeps several backups.
+    ///
+    /// # Errors
+    /// [`Error::AccessDenied`]; [`Error::InvalidOperation`] during a restore; else as [`BackupSet::back_up_snapshot`].
+    pub fn backup_into(&self, set: &BackupSet, options: &SetOptions, observer: &dyn Observer) -> Result<SetSummary> {
+        self.core.ask(self.caller.as_ref(), Operation::Backup)?;
+        let _noted = self.core.gate.begin_backup()?;
+        let snapshot = self.core.engine()?.snapshot();
+        set.back_up_snapshot(&snapshot, options, observer)
     }
 
     /// Replaces the content of the repository by that of a backup. Without flags it is refused while connections are open; with
