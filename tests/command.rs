@@ -99,6 +99,52 @@ fn the_main_job_from_repository_to_repository() {
 }
 
 #[test]
+fn a_directory_keeps_so_many_backups() {
+    let place = Place::new();
+    let kept = place.at("kept");
+    let back_up = |more: &[&dyn AsRef<Path>], code: i32| {
+        let mut arguments: Vec<&dyn AsRef<Path>> = vec![&"backup", &place.repo, &kept, &"--keep", &"2", &"--json"];
+        arguments.extend(more);
+        rows(&arguments, code)
+    };
+    let first = &back_up(&[&"--full-after", &"1"], 0)[0];
+    assert!(first["base"].is_null() && first["removed"].as_array().unwrap().is_empty());
+    let second = &back_up(&[&"--full-after", &"1", &"--rate", &"100M"], 0)[0];
+    assert_eq!((&second["base"], &second["pages"]), (&first["file"], &Value::from(0)));
+    assert!(back_up(&[&"--full-after", &"1"], 0)[0]["base"].is_null());
+    let fourth = &back_up(&[&"--full-after", &"1"], 0)[0];
+    assert_eq!(fourth["removed"].as_array().unwrap().as_slice(), [second["file"].clone(), first["file"].clone()]);
+    let listed = rows(&[&"backups", &"list", &kept, &"--json"], 0);
+    assert_eq!(listed.iter().map(|row| row["chain"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    assert!(listed.iter().all(|row| row["usable"] == true && row["findings"].is_null()));
+    let verified = run(&[&"backups", &"verify", &kept], 0);
+    assert!(verified.contains("in the chain") && verified.ends_with("2 backups\n"), "{verified}");
+    assert_eq!(verified.matches(": consistent").count(), 2);
+    // The newest is changed: that is told, nothing is based on it, and a full one begins anew.
+    let newest = PathBuf::from(fourth["file"].as_str().unwrap());
+    let mut bytes = fs::read(&newest).unwrap();
+    let len = bytes.len();
+    bytes[len - 40] ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    assert!(run(&[&"backups", &"list", &kept], 1).contains("NOT USABLE"));
+    assert_eq!(rows(&[&"backups", &"verify", &kept, &"--json"], 1)[1]["usable"], false);
+    run(&[&"backup", &place.repo, &kept, &"--keep", &"2"], 4);
+    assert!(run(&[&"backup", &place.repo, &kept, &"--keep", &"2", &"--full"], 0).contains("backed up to"));
+    fs::remove_file(&newest).unwrap();
+    assert!(run(&[&"backups", &"prune", &kept, &"--keep", &"1"], 0).contains("1 backup removed"));
+    run(&[&"backups", &"verify", &kept], 0);
+    // What makes no sense.
+    run(&[&"backup", &place.repo, &kept, &"--keep", &"0"], 2);
+    run(&[&"backup", &place.repo, &kept, &"--full"], 2);
+    run(&[&"backup", &place.repo, &place.at("x"), &"--rate", &"0"], 2);
+    run(&[&"backup", &place.repo, &kept, &"--keep", &"2", &"--base", &newest], 2);
+    run(&[&"backups", &"list", &place.at("nowhere")], 3);
+    let empty = place.at("empty");
+    fs::create_dir(&empty).unwrap();
+    assert_eq!(run(&[&"backups", &"list", &empty], 1), "0 backups\n");
+}
+
+#[test]
 fn rows_of_keys_and_pages() {
     let place = Place::new();
     let keys = rows(&[&"keys", &place.repo, &"NS_02", &"--json"], 0);
@@ -357,7 +403,7 @@ fn a_sparse_file_of_a_terabyte_is_looked_at_in_seconds() {
 #[test]
 fn help_says_what_how_and_what_for() {
     let text = run(&[&"--help"], 0);
-    for verb in ["demo", "info", "verify", "backup", "restore", "keys", "page"] {
+    for verb in ["demo", "info", "verify", "backup", "backups", "restore", "keys", "page"] {
         assert!(text.contains(verb));
         let help = run(&[&verb, &"--help"], 0);
         assert!(help.contains("Example") && help.contains(&format!("cimrepo {verb}")), "{help}");

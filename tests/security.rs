@@ -19,6 +19,7 @@ use cimrepo::format::security_descriptor::{Control, Dacl, SecurityDescriptor};
 use cimrepo::format::sid::Sid;
 use cimrepo::repository::{Repository, Snapshot};
 use cimrepo::security::{AccessRights, Caller, access, inheritance, methods, sddl};
+use cimrepo::service::Root;
 use cimrepo::{Direction, KeyRange};
 
 use support::{corpus, name_of};
@@ -91,6 +92,25 @@ fn every_descriptor_is_read_and_written_byte_for_byte() {
             assert_eq!(access::granted(&tight, &administrator), access::granted(&descriptor, &administrator));
         }
         println!("{}: {dialect}, {} descriptors, {spare} of them with spare bytes", name_of(&path), descriptors.len());
+    }
+}
+
+#[test]
+fn the_service_reads_the_descriptor_that_root_has() {
+    for path in corpus("the_service_reads_the_descriptor_that_root_has") {
+        let snapshot = Repository::open_read_only(&path).unwrap().snapshot();
+        let root = Root::new(&|| Ok(snapshot.clone())).security().unwrap();
+        let namespace = root.namespace();
+        let (dialect, descriptors) = descriptors(&path);
+        let stored = match dialect {
+            Dialect::V22 => descriptors[&format!("NS_{}", hash("ROOT"))].clone(),
+            // Its hash is another; one of those that are there it has to be.
+            Dialect::V21 => {
+                descriptors.values().find(|bytes| **bytes == namespace.descriptor.to_bytes()).unwrap().clone()
+            }
+        };
+        assert_eq!(namespace.descriptor.to_bytes(), stored, "{}", name_of(&path));
+        assert!(!namespace.requires_encryption);
     }
 }
 

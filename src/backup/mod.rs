@@ -12,17 +12,19 @@ mod pages;
 mod read;
 mod scrub;
 mod search;
+mod set;
 mod summary;
 mod target;
 mod verify;
 mod write;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 pub use codec::Compression;
 pub(crate) use exact::{DataLayout, ExactFiles};
 pub use read::{Backup, BackupInfo, OpenBackup};
+pub use set::{BackupSet, SetEntry, SetOptions, SetSummary};
 pub use verify::BackupReport;
 pub use write::{BackupSummary, Damage, backup, backup_in, backup_snapshot};
 
@@ -46,6 +48,9 @@ pub struct BackupOptions {
     pub skip_verify: bool,
     /// Threads; one a processor unless given. With one, no thread is started.
     pub threads: Option<NonZeroUsize>,
+    /// Bytes of pages a second that are backed up at most, and as many that are verified beside it: for a repository in use. It
+    /// sleeps where no one waits for it.
+    pub rate: Option<NonZeroU64>,
 }
 
 /// An identity in the usual form of a UUID.

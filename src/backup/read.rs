@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
-use crate::base::error::{BackupFault, Result};
+use crate::base::error::{BackupFault, Error, Result};
 use crate::base::limits::MAX_BACKUP_CHAIN;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
@@ -81,10 +81,18 @@ impl OpenBackup {
     /// The identity of a backup, if it is a file that begins like one.
     pub(crate) fn identity_in(storage: &Arc<dyn Storage>, path: &Path) -> Option<[u8; 16]> {
         storage.kind(path).ok()?.filter(|&kind| kind == EntryKind::File)?;
-        let file = storage.open(path, OpenMode::Read).ok()?;
+        Some(Self::header_in(storage, path).ok()??.identity)
+    }
+
+    /// The header of a backup, if the file begins like one.
+    pub(crate) fn header_in(storage: &Arc<dyn Storage>, path: &Path) -> Result<Option<Header>> {
         let mut bytes = [0; HEADER_SIZE];
-        read_exact_at(file.as_ref(), 0, &mut bytes).ok()?;
-        Some(Header::parse(&bytes).ok()?.identity)
+        let read = storage.open(path, OpenMode::Read).and_then(|file| read_exact_at(file.as_ref(), 0, &mut bytes));
+        match read {
+            Ok(()) => Ok(Header::parse(&bytes).ok()),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(Error::io("read", path, error)),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Writing a backup.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::error::{BackupFault, Error, Result};
 use crate::base::limits::{MAX_BACKUP_CHAIN, MAX_MANIFEST_BYTES};
+use crate::base::pace::Paced;
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::{both, ordered, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
@@ -139,6 +140,7 @@ fn write(
     observer: &dyn Observer,
 ) -> Result<BackupSummary> {
     let threads = thread_count(options.threads);
+    let observer = &Paced::new(observer, options.rate);
     let base = open_base(storage, snapshot, target, options, threads)?;
     let mut mapping = snapshot.mapping().clone();
     let scrub = if options.scrub { Some(Scrub::new(snapshot.image())?) } else { None };
@@ -163,7 +165,7 @@ fn write(
     let mut writer = Writer::begin(storage, target, snapshot, base.as_ref(), options, threads)?;
     let is_verified = options.forensic || !options.skip_verify;
     let look = || {
-        let report = if is_verified { Some(judge(snapshot, threads, &monitor)?) } else { None };
+        let report = if is_verified { Some(judge(snapshot, threads, options.rate, &monitor)?) } else { None };
         Ok::<_, Error>((summarise(snapshot)?, report))
     };
     let (looked, written) = both(threads, look, || writer.pages(&packer, &jobs, threads, &monitor, &mut mapping));
@@ -187,13 +189,18 @@ fn write(
 }
 
 /// Verifies what is backed up, beside the backing up; its progress is not told.
-fn judge(snapshot: &Snapshot, threads: usize, monitor: &Monitor<'_>) -> Result<GenerationReport> {
+fn judge(
+    snapshot: &Snapshot,
+    threads: usize,
+    rate: Option<NonZeroU64>,
+    monitor: &Monitor<'_>,
+) -> Result<GenerationReport> {
     let options = VerifyOptions { threads: NonZeroUsize::new(threads), all_generations: false };
     let may_go_on = |_| match monitor.check() {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
     };
-    verify_snapshot(snapshot, options, &may_go_on)
+    verify_snapshot(snapshot, options, &Paced::new(&may_go_on, rate))
 }
 
 /// A backup that no restore would take, and that may take the place of an older one that does, is none.

@@ -1,9 +1,11 @@
 //! Words that every layer uses: page numbers, sites, errors, limits, progress. No bytes, no I/O.
 
+pub mod calendar;
 pub mod corruption;
 pub mod error;
 pub(crate) mod findings;
 pub mod limits;
+pub(crate) mod pace;
 pub mod page_no;
 pub(crate) mod parallel;
 pub mod progress;

@@ -1,13 +1,16 @@
 //! The repository that the DLL serves: the one that the administrator of the machine configured.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::failure::{Failure, INITIALIZATION_FAILURE};
-use super::files::Files;
-use super::service::{Callers, Host, Service};
-use crate::security::Caller;
+use super::host::Host;
+use crate::security;
+use crate::service::{BackupAndRestore, Caller, EachCall, Standby};
 
 /// The environment variable with the directory of the repository; it goes before the registry.
 const VARIABLE: &str = "CIMREPO_REPOSITORY";
@@ -18,32 +21,36 @@ const KEY: &str = "SOFTWARE\\cimrepo";
 #[cfg(windows)]
 const VALUE: &str = "Repository";
 
-/// The host of the DLL.
+/// The host of the DLL. All objects of the process share what is served, so that they see each other's pauses.
 #[derive(Debug)]
 pub(super) struct Configured;
 
+/// What is served in this process, by directory: as a rule one.
+static SERVED: Mutex<BTreeMap<PathBuf, Standby>> = Mutex::new(BTreeMap::new());
+
 impl Host for Configured {
-    fn open(&self) -> Result<Box<dyn Service>, Failure> {
-        Ok(Box::new(Files::new(repository()?, Arc::new(ByToken))))
+    fn open(&self) -> Result<Box<dyn BackupAndRestore>, Failure> {
+        let path = repository()?;
+        let standby = SERVED.lock().entry(path).or_insert_with_key(|path| Standby::new(path)).clone();
+        Ok(Box::new(standby.backup_restore_as(token_caller())))
     }
 }
 
-/// Callers are who their tokens say they are.
-#[derive(Debug)]
-struct ByToken;
+/// Callers who are who their tokens say they are: the client that COM called for, else whom the thread impersonates, else the
+/// user of the process. Where there are no tokens, everyone is refused.
+pub fn token_caller() -> Arc<dyn Caller> {
+    Arc::new(EachCall::new(who_calls))
+}
 
-impl Callers for ByToken {
-    #[cfg(windows)]
-    fn caller(&self) -> Result<Caller, Failure> {
-        super::token::caller()
-    }
+#[cfg(windows)]
+fn who_calls() -> crate::Result<security::Caller> {
+    super::token::caller()
+}
 
-    /// Nobody is let in unseen.
-    #[cfg(not(windows))]
-    fn caller(&self) -> Result<Caller, Failure> {
-        let text = "this system has no token that says who calls";
-        Err(Failure::new(crate::base::error::HResult::ACCESS_DENIED, text))
-    }
+/// Nobody is let in unseen.
+#[cfg(not(windows))]
+fn who_calls() -> crate::Result<security::Caller> {
+    Err(crate::Error::denied("this system has no token that says who calls"))
 }
 
 /// The directory of the repository.

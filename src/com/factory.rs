@@ -12,10 +12,10 @@ use windows_core::{BOOL, GUID, HRESULT, IUnknown, Interface, Ref, implement};
 
 use super::failure::Failure;
 use super::guard::{E_POINTER, S_OK, call};
+use super::host::Host;
 use super::interfaces::{IClassFactory, IClassFactory_Impl};
 use super::lifetime::{self, Alive};
 use super::object::BackupRestore;
-use super::service::Host;
 
 /// `CLASS_E_NOAGGREGATION`.
 const NO_AGGREGATION: HRESULT = HRESULT(0x8004_0110_u32.cast_signed());

@@ -3,10 +3,10 @@
 //! With feature `windows` the library can be built as a DLL (`docs::windows` says how) that COM loads into the process of
 //! its caller. It has a class of its own, [`CLASS_ID`], and never registers itself as the system's.
 //!
-//! The object knows nothing of repositories: what the four methods do is behind [`Service`], who calls behind [`Callers`],
-//! and which repository is meant behind [`Host`]. In the DLL the host is what the machine's administrator configured; a
-//! program with an engine of its own gives [`class_factory`] its own host and registers the result with
-//! `CoRegisterClassObject`.
+//! The object decides nothing: what the four methods do is behind [`BackupAndRestore`](crate::service::BackupAndRestore), who calls
+//! behind [`Caller`](crate::service::Caller), and which repository is meant behind [`Host`]. In the DLL that is a
+//! [`Standby`](crate::service::Standby) over the directory that the machine's administrator configured; a program that has a
+//! repository open gives [`class_factory`] a [`Hosted`] and registers the result with `CoRegisterClassObject`.
 //!
 //! Everything but the token, the registry and the error info of Windows is compiled on every platform, so that the real
 //! vtables are tested wherever the tests run.
@@ -16,24 +16,23 @@ mod error_info;
 mod exports;
 mod factory;
 mod failure;
-mod files;
 mod guard;
+mod host;
 mod interfaces;
 mod lifetime;
 mod object;
 #[cfg(windows)]
 mod registration;
-mod service;
 #[cfg(windows)]
 mod token;
 mod wide;
 
+pub use configured::token_caller;
 pub use exports::{DllCanUnloadNow, DllGetClassObject};
 pub use factory::class_factory;
 pub use failure::Failure;
-pub use files::Files;
+pub use host::{Host, Hosted};
 pub use interfaces::{IClassFactory, ISupportErrorInfo, IWbemBackupRestore, IWbemBackupRestoreEx};
-pub use service::{Callers, Host, Service};
 
 use windows_core::GUID;
 

@@ -18,8 +18,7 @@ use windows_sys::Win32::System::Com::{CoImpersonateClient, CoRevertToSelf};
 use windows_sys::Win32::System::SystemServices::{SE_GROUP_ENABLED, SE_GROUP_USE_FOR_DENY_ONLY};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetCurrentThread, OpenProcessToken, OpenThreadToken};
 
-use super::failure::Failure;
-use crate::base::error::HResult;
+use crate::base::error::{Error, Result};
 use crate::format::sid::Sid;
 use crate::security::{AuthenticationLevel, Caller, Origin, Privileges};
 
@@ -34,7 +33,7 @@ const MAX_INFORMATION: u32 = 1 << 20;
 
 /// Who makes the call that runs on this thread: the client that COM called for, else whom the thread impersonates, else the
 /// user of the process.
-pub(super) fn caller() -> Result<Caller, Failure> {
+pub(super) fn caller() -> Result<Caller> {
     let _impersonation = Impersonation::begin()?;
     let token = Token::of_thread()?;
     token.need_one_list()?;
@@ -47,12 +46,12 @@ pub(super) fn caller() -> Result<Caller, Failure> {
 }
 
 /// Whoever cannot be recognised is refused; the reason is the system's.
-fn refused(action: &str, code: HRESULT) -> Failure {
+fn refused(action: &str, code: HRESULT) -> Error {
     let reason = windows_core::Error::from_hresult(code);
-    Failure::new(HResult::ACCESS_DENIED, format!("it cannot be found out who calls: cannot {action}: {reason}"))
+    Error::denied(format!("it cannot be found out who calls: cannot {action}: {reason}"))
 }
 
-fn last_refusal(action: &str) -> Failure {
+fn last_refusal(action: &str) -> Error {
     // SAFETY: it only reads a number of this thread.
     refused(action, HRESULT::from_win32(unsafe { GetLastError() }))
 }
@@ -63,7 +62,7 @@ struct Impersonation {
 }
 
 impl Impersonation {
-    fn begin() -> Result<Self, Failure> {
+    fn begin() -> Result<Self> {
         // SAFETY: it takes nothing; what it does to the thread, dropping this value takes back.
         let code = unsafe { CoImpersonateClient() };
         match code {
@@ -95,7 +94,7 @@ impl Drop for Token {
 }
 
 impl Token {
-    fn of_thread() -> Result<Self, Failure> {
+    fn of_thread() -> Result<Self> {
         let mut handle = ptr::null_mut();
         // Opened as the process: whom the thread impersonates may not be allowed to look at its own token.
         // SAFETY: `handle` is where the result belongs; the other handles always mean this thread and this process.
@@ -108,19 +107,16 @@ impl Token {
     }
 
     /// A token with a second list, of restricting identifiers, may less than its groups and privileges say.
-    fn need_one_list(&self) -> Result<(), Failure> {
+    fn need_one_list(&self) -> Result<()> {
         // SAFETY: the handle is open.
         match unsafe { IsTokenRestricted(self.0) } {
             0 => Ok(()),
-            _ => Err(Failure::new(
-                HResult::ACCESS_DENIED,
-                "the caller's token is restricted; call with an unrestricted one",
-            )),
+            _ => Err(Error::denied("the caller's token is restricted; call with an unrestricted one")),
         }
     }
 
     /// One part of the token, in words, so that what is in it lies as its types demand.
-    fn information(&self, class: TOKEN_INFORMATION_CLASS) -> Result<Vec<usize>, Failure> {
+    fn information(&self, class: TOKEN_INFORMATION_CLASS) -> Result<Vec<usize>> {
         let mut len = 0;
         // SAFETY: with no room at all the call only tells how much it needs.
         unsafe { GetTokenInformation(self.0, class, ptr::null_mut(), 0, &raw mut len) };
@@ -134,13 +130,13 @@ impl Token {
         if read != 0 { Ok(words) } else { Err(last_refusal("read the token")) }
     }
 
-    fn user(&self) -> Result<Sid, Failure> {
+    fn user(&self) -> Result<Sid> {
         let words = self.information(TokenUser)?;
         // SAFETY: the system filled the buffer with this structure, and the identifier lies behind it in the same buffer.
         unsafe { sid((*words.as_ptr().cast::<TOKEN_USER>()).User.Sid) }
     }
 
-    fn groups(&self) -> Result<Vec<Sid>, Failure> {
+    fn groups(&self) -> Result<Vec<Sid>> {
         let words = self.information(TokenGroups)?;
         let groups = words.as_ptr().cast::<TOKEN_GROUPS>();
         let mut sids = Vec::new();
@@ -159,7 +155,7 @@ impl Token {
         Ok(sids)
     }
 
-    fn privileges(&self) -> Result<Privileges, Failure> {
+    fn privileges(&self) -> Result<Privileges> {
         let known = [(luid(SE_BACKUP_NAME)?, Privileges::BACKUP), (luid(SE_RESTORE_NAME)?, Privileges::RESTORE)];
         let words = self.information(TokenPrivileges)?;
         let held = words.as_ptr().cast::<TOKEN_PRIVILEGES>();
@@ -182,7 +178,7 @@ impl Token {
 }
 
 /// The number that a privilege has on this machine.
-fn luid(name: *const u16) -> Result<(u32, i32), Failure> {
+fn luid(name: *const u16) -> Result<(u32, i32)> {
     let mut luid = LUID { LowPart: 0, HighPart: 0 };
     // SAFETY: the names are constants that end with a zero; `luid` is where the result belongs.
     match unsafe { LookupPrivilegeValueW(ptr::null(), name, &raw mut luid) } {
@@ -195,9 +191,8 @@ fn luid(name: *const u16) -> Result<(u32, i32), Failure> {
 ///
 /// # Safety
 /// `sid` leads to a whole identifier.
-unsafe fn sid(sid: PSID) -> Result<Sid, Failure> {
+unsafe fn sid(sid: PSID) -> Result<Sid> {
     // SAFETY: the identifier is whole, so it has as many bytes as it says.
     let bytes = unsafe { std::slice::from_raw_parts(sid.cast::<u8>(), GetLengthSid(sid) as usize) };
-    Sid::from_bytes(bytes)
-        .ok_or_else(|| Failure::new(HResult::ACCESS_DENIED, "the token has an identifier that is none"))
+    Sid::from_bytes(bytes).ok_or_else(|| Error::denied("the token has an identifier that is none"))
 }

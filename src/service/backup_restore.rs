@@ -1,11 +1,14 @@
 //! The backup and restore object: the twin of one COM object of `IWbemBackupRestoreEx`.
 
+use std::fmt::Debug;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backup::{Backup, BackupOptions, BackupSummary, OpenBackup, backup_snapshot};
+use crate::backup::{
+    Backup, BackupOptions, BackupSet, BackupSummary, OpenBackup, SetOptions, SetSummary, backup_snapshot,
+};
 use crate::base::error::{Error, Result};
 use crate::base::progress::{Observer, Unobserved};
 use crate::repository::OwnerId;
@@ -20,6 +23,75 @@ bitflags::bitflags! {
     pub struct BackupRestoreFlags: u32 {
         /// `WBEM_FLAG_BACKUP_RESTORE_FORCE_SHUTDOWN`: break all connections. For a restore alone.
         const FORCE_SHUTDOWN = 1;
+    }
+}
+
+impl BackupRestoreFlags {
+    /// What a backup takes.
+    pub(super) fn need_none(self) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("a backup takes no flags: {:#X} was given", self.bits())))
+    }
+
+    /// What a restore takes.
+    pub(super) fn need_known(self) -> Result<()> {
+        if Self::all().contains(self) {
+            return Ok(());
+        }
+        Err(Error::invalid(format!("a restore takes the flags 0 and 1: {:#X} was given", self.bits())))
+    }
+}
+
+/// Refuses a path without a name.
+pub(super) fn need_path(file: &Path) -> Result<()> {
+    if file.as_os_str().is_empty() { Err(Error::invalid("an empty path names no backup")) } else { Ok(()) }
+}
+
+/// The four calls of `IWbemBackupRestoreEx` on one object, with the meaning that they have there. The value is the owner of a
+/// pause: dropping it resumes.
+pub trait BackupAndRestore: Debug + Send + Sync {
+    /// `Backup`: as [`BackupRestore::backup`].
+    ///
+    /// # Errors
+    /// As there.
+    fn back_up_to(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()>;
+
+    /// `Restore`: as [`BackupRestore::restore`].
+    ///
+    /// # Errors
+    /// As there.
+    fn restore_from(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()>;
+
+    /// `Pause`: as [`BackupRestore::try_pause`], for it does not wait for another holder.
+    ///
+    /// # Errors
+    /// As there.
+    fn pause_now(&self) -> Result<()>;
+
+    /// `Resume`: as [`BackupRestore::resume`].
+    ///
+    /// # Errors
+    /// As there.
+    fn end_pause(&self) -> Result<()>;
+}
+
+impl BackupAndRestore for BackupRestore {
+    fn back_up_to(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()> {
+        self.backup(file, flags).map(drop)
+    }
+
+    fn restore_from(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()> {
+        self.restore(file, flags).map(drop)
+    }
+
+    fn pause_now(&self) -> Result<()> {
+        self.try_pause()
+    }
+
+    fn end_pause(&self) -> Result<()> {
+        self.resume()
     }
 }
 
@@ -73,14 +145,22 @@ impl BackupRestore {
         options: &BackupOptions,
         observer: &dyn Observer,
     ) -> Result<BackupSummary> {
-        self.caller.check(Operation::Backup)?;
-        if !flags.is_empty() {
-            let text = format!("a backup takes no flags: {:#X} was given", flags.bits());
-            return Err(Error::invalid(text));
-        }
+        self.core.ask(self.caller.as_ref(), Operation::Backup)?;
+        flags.need_none()?;
         let _noted = self.core.gate.begin_backup()?;
         let snapshot = self.core.engine()?.snapshot();
         backup_snapshot(&snapshot, &self.core.directory.storage, file, options, observer)
+    }
+
+    /// As [`backup_with`](Self::backup_with), into a directory that keeps several backups.
+    ///
+    /// # Errors
+    /// [`Error::AccessDenied`]; [`Error::InvalidOperation`] during a restore; else as [`BackupSet::back_up_snapshot`].
+    pub fn backup_into(&self, set: &BackupSet, options: &SetOptions, observer: &dyn Observer) -> Result<SetSummary> {
+        self.core.ask(self.caller.as_ref(), Operation::Backup)?;
+        let _noted = self.core.gate.begin_backup()?;
+        let snapshot = self.core.engine()?.snapshot();
+        set.back_up_snapshot(&snapshot, options, observer)
     }
 
     /// Replaces the content of the repository by that of a backup. Without flags it is refused while connections are open; with
@@ -110,15 +190,10 @@ impl BackupRestore {
         options: &LiveRestoreOptions,
         observer: &dyn Observer,
     ) -> Result<RestoreSummary> {
-        self.caller.check(Operation::Restore)?;
-        if !BackupRestoreFlags::all().contains(flags) {
-            let text = format!("a restore takes the flags 0 and 1: {:#X} was given", flags.bits());
-            return Err(Error::invalid(text));
-        }
+        self.core.ask(self.caller.as_ref(), Operation::Restore)?;
+        flags.need_known()?;
+        need_path(file.as_ref())?;
         let force = flags.contains(BackupRestoreFlags::FORCE_SHUTDOWN);
-        if file.as_ref().as_os_str().is_empty() {
-            return Err(Error::invalid("an empty path names no backup"));
-        }
         let restoring = self.core.gate.begin_restore(self.owner)?;
         if !force {
             restoring.need_no_connections()?;
@@ -176,7 +251,7 @@ impl BackupRestore {
     }
 
     fn close_gate(&self, at_once: bool, limit: Option<Duration>) -> Result<()> {
-        self.caller.check(Operation::Pause)?;
+        self.core.ask(self.caller.as_ref(), Operation::Pause)?;
         let engine = self.core.engine()?;
         let (gate, lease) = (&self.core.gate, self.core.lease);
         gate.pause(self.owner, at_once, Wait::at_most(limit), lease, || engine.checkpoint())
@@ -188,7 +263,7 @@ impl BackupRestore {
     /// [`Error::AccessDenied`]; [`Error::InvalidOperation`] when it has none. After a pause that means that its lease ran out:
     /// writers may have been at work, and what was copied is not to be trusted.
     pub fn resume(&self) -> Result<()> {
-        self.caller.check(Operation::Resume)?;
+        self.core.ask(self.caller.as_ref(), Operation::Resume)?;
         self.core.gate.resume(self.owner)
     }
 

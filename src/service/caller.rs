@@ -1,24 +1,24 @@
 //! Who calls, as far as the service asks: the one place where rights and privileges come in.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
 use crate::base::error::Result;
-use crate::format::security_descriptor::SecurityDescriptor;
 use crate::security;
-use crate::security::NamespaceSecurity;
 pub use crate::security::backup_rights::Operation;
-use crate::security::backup_rights::{BackupPolicy, authorize};
+use crate::security::backup_rights::{BackupPolicy, authorize, need_privilege};
+
+use super::Root;
 
 /// Someone who calls. It is asked before anything else is done, so that a refusal has no effect.
 pub trait Caller: Debug + Send + Sync {
     /// What it is called, for those who look who is there.
     fn name(&self) -> &str;
 
-    /// Whether it may.
+    /// Whether it may. Asked on the thread of the call; `root` is ROOT of the repository that is meant.
     ///
     /// # Errors
     /// [`Error::AccessDenied`](crate::Error::AccessDenied) when not.
-    fn check(&self, operation: Operation) -> Result<()>;
+    fn check(&self, operation: Operation, root: &Root<'_>) -> Result<()>;
 }
 
 /// Code of the process itself, which may do everything: it could write the files as well.
@@ -30,40 +30,30 @@ impl Caller for Trusted {
         "this process"
     }
 
-    fn check(&self, _: Operation) -> Result<()> {
+    fn check(&self, _: Operation, _: &Root<'_>) -> Result<()> {
         Ok(())
     }
 }
 
-/// A caller whose identity the embedder knows: held against its privileges and, where that is asked, against the descriptor of ROOT
-///
+/// A caller whose identity the embedder knows: held against its privileges and, where that is asked, against the descriptor of
+/// ROOT in the repository.
 #[derive(Debug)]
 pub struct Identified {
     name: String,
     identity: security::Caller,
     policy: BackupPolicy,
-    root: SecurityDescriptor,
-    requires_encryption: bool,
 }
 
 impl Identified {
-    /// A caller; `root` is the descriptor of the namespace ROOT.
-    pub fn new(identity: security::Caller, root: SecurityDescriptor) -> Self {
-        let (name, policy) = (identity.user().to_string(), BackupPolicy::default());
-        Self { name, identity, policy, root, requires_encryption: false }
+    /// A caller.
+    pub fn new(identity: security::Caller) -> Self {
+        Self { name: identity.user().to_string(), identity, policy: BackupPolicy::default() }
     }
 
     /// Which privilege backing up needs.
     #[must_use]
     pub fn policy(mut self, policy: BackupPolicy) -> Self {
         self.policy = policy;
-        self
-    }
-
-    /// Whether ROOT has the qualifier `RequiresEncryption`.
-    #[must_use]
-    pub fn requires_encryption(mut self, requires: bool) -> Self {
-        self.requires_encryption = requires;
         self
     }
 }
@@ -73,9 +63,56 @@ impl Caller for Identified {
         &self.name
     }
 
-    fn check(&self, operation: Operation) -> Result<()> {
-        let requires_encryption = self.requires_encryption;
-        let root = NamespaceSecurity { path: "ROOT", descriptor: &self.root, requires_encryption };
-        authorize(operation, &self.identity, self.policy, root)
+    fn check(&self, operation: Operation, root: &Root<'_>) -> Result<()> {
+        may(operation, &self.identity, self.policy, root)
     }
+}
+
+/// Finds out who makes the call that runs on this thread.
+type WhoCalls = dyn Fn() -> Result<security::Caller> + Send + Sync;
+
+/// A caller that may be another with each call: who it is, is asked on the thread of the call. So a server knows its clients.
+pub struct EachCall {
+    who: Box<WhoCalls>,
+    policy: BackupPolicy,
+}
+
+impl Debug for EachCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EachCall").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl EachCall {
+    /// Whoever `who` says. When it cannot be found out the call is refused with what `who` fails with.
+    pub fn new(who: impl Fn() -> Result<security::Caller> + Send + Sync + 'static) -> Self {
+        Self { who: Box::new(who), policy: BackupPolicy::default() }
+    }
+
+    /// Which privilege backing up needs.
+    #[must_use]
+    pub fn policy(mut self, policy: BackupPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+}
+
+impl Caller for EachCall {
+    fn name(&self) -> &str {
+        "whoever calls"
+    }
+
+    fn check(&self, operation: Operation, root: &Root<'_>) -> Result<()> {
+        may(operation, &(self.who)()?, self.policy, root)
+    }
+}
+
+/// Whether someone may. ROOT is read for those who connect and for those who call from another machine; no one else is held
+/// against it, so that a repository too damaged to be read is restored by whoever has the privilege on this one.
+fn may(operation: Operation, identity: &security::Caller, policy: BackupPolicy, root: &Root<'_>) -> Result<()> {
+    need_privilege(operation, identity, policy)?;
+    if operation != Operation::Connect && !identity.is_remote() {
+        return Ok(());
+    }
+    authorize(operation, identity, policy, root.security()?.namespace())
 }

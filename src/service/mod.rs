@@ -9,6 +9,8 @@ mod backup_restore;
 mod caller;
 mod connection;
 mod paused;
+mod root;
+mod standby;
 mod writing;
 
 use std::collections::BTreeMap;
@@ -27,10 +29,12 @@ use crate::repository::gate::{Activity, Gate, Wait};
 use crate::repository::{OwnerId, Snapshot};
 use crate::storage::Directory;
 
-pub use backup_restore::{BackupRestore, BackupRestoreFlags, LiveRestoreOptions};
-pub use caller::{Caller, Identified, Operation, Trusted};
+pub use backup_restore::{BackupAndRestore, BackupRestore, BackupRestoreFlags, LiveRestoreOptions};
+pub use caller::{Caller, EachCall, Identified, Operation, Trusted};
 pub use connection::{Connection, Enumeration, View};
 pub use paused::{PausedRun, pause_repository};
+pub use root::{Root, RootSecurity};
+pub use standby::{Standby, StandbyObject};
 pub use writing::WriteTransaction;
 
 use connection::Link;
@@ -96,8 +100,8 @@ impl ServiceOptions {
 }
 
 /// A repository in use. It is closed with the last of its handles: this one, connections, and backup and restore objects;
-/// or by [`close`](Self::close), whatever handles there are.
-#[derive(Debug)]
+/// or by [`close`](Self::close), whatever handles there are. Clones are handles of the same.
+#[derive(Debug, Clone)]
 pub struct Service {
     core: Arc<Core>,
 }
@@ -140,7 +144,7 @@ impl Service {
     /// # Errors
     /// What the caller's check says, [`Error::AccessDenied`] as a rule; [`Error::Timeout`]; [`Error::Closed`].
     pub fn connect_as(&self, caller: Arc<dyn Caller>, limit: Option<Duration>) -> Result<Connection> {
-        caller.check(Operation::Connect)?;
+        self.core.ask(caller.as_ref(), Operation::Connect)?;
         let id = self.core.gate.connect(Wait::at_most(limit))?;
         Ok(Connection::new(&self.core, id, caller))
     }
@@ -217,6 +221,12 @@ impl Core {
         // Recursive: a call may come to need it twice, and must not wait for a close that waits for it.
         let engine = RwLockReadGuard::try_map(self.engine.read_recursive(), Option::as_ref);
         engine.map_err(|_| Error::Closed)
+    }
+
+    /// Asks a caller whether it may.
+    fn ask(&self, caller: &dyn Caller, operation: Operation) -> Result<()> {
+        let snapshot = || Ok(self.engine()?.snapshot());
+        caller.check(operation, &Root::new(&snapshot))
     }
 
     /// Breaks connections.

@@ -8,6 +8,7 @@ mod forensic;
 mod forge;
 mod lies;
 mod round_trip;
+mod set;
 #[path = "../support/mod.rs"]
 mod support;
 mod target;

@@ -1,6 +1,6 @@
 /* The same from C, by the class alone: through a manifest beside the program, or the registry.
  *
- *   cclient.exe PLACE [pausing]
+ *   cclient.exe PLACE
  */
 #define COBJMACROS
 #include <windows.h>
@@ -43,12 +43,11 @@ int wmain(int count, wchar_t **arguments) {
   check_code("QueryInterface", IWbemBackupRestoreEx_QueryInterface(object, &IID_IWbemBackupRestore, (void **)&base), S_OK);
   check_code("Backup through the base", IWbemBackupRestore_Backup(base, file, 1), WBEM_E_INVALID_PARAMETER);
   IWbemBackupRestore_Release(base);
-  if (count > 2) {
-    check_code("Pause", IWbemBackupRestoreEx_Pause(object), S_OK);
-    check_code("Pause again", IWbemBackupRestoreEx_Pause(object), WBEM_E_INVALID_OPERATION);
-    check_code("Resume", IWbemBackupRestoreEx_Resume(object), S_OK);
-    check_code("Resume again", IWbemBackupRestoreEx_Resume(object), WBEM_E_INVALID_OPERATION);
-  }
+  check_code("Pause", IWbemBackupRestoreEx_Pause(object), S_OK);
+  check_code("Pause again", IWbemBackupRestoreEx_Pause(object), WBEM_E_INVALID_OPERATION);
+  check_code("Restore while paused", IWbemBackupRestoreEx_Restore(object, file, 1), WBEM_E_INVALID_OPERATION);
+  check_code("Resume", IWbemBackupRestoreEx_Resume(object), S_OK);
+  check_code("Resume again", IWbemBackupRestoreEx_Resume(object), WBEM_E_INVALID_OPERATION);
   check_that("the last release gives 0", IWbemBackupRestoreEx_Release(object) == 0);
   CoUninitialize();
   return check_sums();

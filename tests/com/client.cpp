@@ -2,8 +2,8 @@
 //
 //   client.exe DLL PLACE [HOST]
 //
-// PLACE is a directory with a repository in `repository`; the client writes beside it. HOST is a DLL that has a repository open;
-// with it the client looks at pauses as well, and at clients that are connected.
+// PLACE is a directory with a repository in `repository`; the client writes beside it. HOST is a DLL that has a repository open
+// (the example `com_host`); with it the client looks at clients that are connected as well, and at a lease that runs out.
 
 #include <initguid.h>
 
@@ -105,7 +105,7 @@ int wmain(int count, wchar_t **arguments) {
     privileges(factory.get());
     backing_up(factory.get());
     threads(factory.get());
-    if (count > 3) pausing(factory.get());
+    pausing(factory.get());
     restoring(factory.get());
     check_code("the DLL stays for its factory", module.can_unload_now(), S_FALSE);
   }

@@ -4,10 +4,11 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use cimrepo::base::error::HResult;
-use cimrepo::com::{Callers, Failure, Files, Host, Service};
+use cimrepo::com::{Failure, Host};
 use cimrepo::format::sid::Sid;
 use cimrepo::security::{Caller, Privileges};
+use cimrepo::service::{BackupAndRestore, BackupRestoreFlags, EachCall, Standby};
+use cimrepo::{Error, Result};
 
 /// A caller on this machine with these privileges enabled.
 pub fn caller(privileges: Privileges) -> Caller {
@@ -31,23 +32,29 @@ pub enum Event {
 }
 
 /// Writes down what it is asked for; answers and panics as it is told to.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Log {
     pub events: Mutex<Vec<Event>>,
     /// What the calls fail with.
-    pub failure: Mutex<Option<Failure>>,
+    pub failure: Mutex<Option<fn() -> Error>>,
     /// What fails at opening.
     pub refused: Mutex<Option<Failure>>,
     /// Whether everything panics, dropping included.
     pub panics: Mutex<bool>,
 }
 
+impl Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Log")
+    }
+}
+
 impl Log {
-    fn note(&self, event: Event) -> Result<(), Failure> {
+    fn note(&self, event: Event) -> Result<()> {
         self.events.lock().unwrap().push(event);
         let panics = *self.panics.lock().unwrap();
         assert!(!panics, "told to");
-        self.failure.lock().unwrap().clone().map_or(Ok(()), Err)
+        self.failure.lock().unwrap().map_or(Ok(()), |failure| Err(failure()))
     }
 
     pub fn take(&self) -> Vec<Event> {
@@ -58,20 +65,24 @@ impl Log {
 #[derive(Debug)]
 struct Logging(Arc<Log>);
 
-impl Service for Logging {
-    fn backup(&self, to: &Path, flags: i32) -> Result<(), Failure> {
-        self.0.note(Event::Backup(to.to_owned(), flags))
+fn bits(flags: BackupRestoreFlags) -> i32 {
+    flags.bits().cast_signed()
+}
+
+impl BackupAndRestore for Logging {
+    fn back_up_to(&self, to: &Path, flags: BackupRestoreFlags) -> Result<()> {
+        self.0.note(Event::Backup(to.to_owned(), bits(flags)))
     }
 
-    fn restore(&self, from: &Path, flags: i32) -> Result<(), Failure> {
-        self.0.note(Event::Restore(from.to_owned(), flags))
+    fn restore_from(&self, from: &Path, flags: BackupRestoreFlags) -> Result<()> {
+        self.0.note(Event::Restore(from.to_owned(), bits(flags)))
     }
 
-    fn pause(&self) -> Result<(), Failure> {
+    fn pause_now(&self) -> Result<()> {
         self.0.note(Event::Paused)
     }
 
-    fn resume(&self) -> Result<(), Failure> {
+    fn end_pause(&self) -> Result<()> {
         self.0.note(Event::Resumed)
     }
 }
@@ -87,7 +98,7 @@ impl Drop for Logging {
 pub struct LoggingHost(pub Arc<Log>);
 
 impl Host for LoggingHost {
-    fn open(&self) -> Result<Box<dyn Service>, Failure> {
+    fn open(&self) -> Result<Box<dyn BackupAndRestore>, Failure> {
         if let Some(failure) = self.0.refused.lock().unwrap().clone() {
             return Err(failure);
         }
@@ -97,25 +108,38 @@ impl Host for LoggingHost {
 }
 
 /// A caller that the test changes; without one nobody can say who it is.
-#[derive(Debug)]
-pub struct Changing(pub Mutex<Option<Caller>>);
+#[derive(Debug, Clone)]
+pub struct Changing(Arc<Mutex<Option<Caller>>>);
 
-impl Callers for Changing {
-    fn caller(&self) -> Result<Caller, Failure> {
-        let caller = self.0.lock().unwrap().clone();
-        caller.ok_or_else(|| Failure::new(HResult(super::ACCESS_DENIED), "nobody"))
+impl Changing {
+    /// One with both privileges, for now.
+    pub fn new() -> Self {
+        Self(Arc::new(Mutex::new(Some(caller(Privileges::all())))))
+    }
+
+    pub fn is_now(&self, caller: Option<Caller>) {
+        *self.0.lock().unwrap() = caller;
+    }
+
+    /// As the service asks for it.
+    pub fn asked(&self) -> Arc<EachCall> {
+        let now = self.0.clone();
+        Arc::new(EachCall::new(move || {
+            let caller = now.lock().unwrap().clone();
+            caller.ok_or_else(|| Error::AccessDenied("nobody".into()))
+        }))
     }
 }
 
-/// A repository on disk.
+/// A repository on disk, as the DLL serves it.
 #[derive(Debug)]
 pub struct DiskHost {
-    pub directory: PathBuf,
-    pub callers: Arc<Changing>,
+    pub standby: Standby,
+    pub callers: Changing,
 }
 
 impl Host for DiskHost {
-    fn open(&self) -> Result<Box<dyn Service>, Failure> {
-        Ok(Box::new(Files::new(self.directory.clone(), self.callers.clone())))
+    fn open(&self) -> Result<Box<dyn BackupAndRestore>, Failure> {
+        Ok(Box::new(self.standby.backup_restore_as(self.callers.asked())))
     }
 }

@@ -7,7 +7,8 @@ typedef HRESULT(WINAPI *Open)(LPCWSTR, DWORD, REFIID, void **);
 typedef void *(WINAPI *Connect)();
 typedef int(WINAPI *CanRead)(void *);
 typedef void(WINAPI *Disconnect)(void *);
-typedef void(WINAPI *Close)();
+typedef int(WINAPI *CanWrite)(void *);
+typedef int(WINAPI *Close)();
 
 template <typename T> T find(HMODULE host, const char *name) {
   return reinterpret_cast<T>(reinterpret_cast<void *>(GetProcAddress(host, name)));
@@ -22,6 +23,7 @@ void hosted(const wchar_t *path) {
   Open open = find<Open>(host, "HostOpen");
   Connect connect = find<Connect>(host, "HostConnect");
   CanRead can_read = find<CanRead>(host, "HostCanRead");
+  CanWrite can_write = find<CanWrite>(host, "HostCanWrite");
   Disconnect disconnect = find<Disconnect>(host, "HostDisconnect");
   Close close = find<Close>(host, "HostClose");
   {
@@ -52,17 +54,35 @@ void hosted(const wchar_t *path) {
     disconnect(client), disconnect(again);
     check_code("Restore without force, nobody connected", object->Restore(file.c_str(), 0), S_OK);
 
-    check_code("Pause", object->Pause(), S_OK);
     client = connect();
+    check_that("a client writes", can_write(client) == 1);
+    check_code("Pause", object->Pause(), S_OK);
+    check_that("a client that writes would have to wait", can_write(client) == 0);
     check_that("reading goes on while paused", can_read(client));
+    check_code("Restore by force while paused", object->Restore(file.c_str(), 1), WBEM_E_INVALID_OPERATION);
+    check_that("which cuts no one", can_read(client));
+    check_code("Resume", object->Resume(), S_OK);
+    check_that("a client writes again", can_write(client) == 1);
     disconnect(client);
+
     BackupRestore other;
     create(factory.get(), other);
+    check_code("Pause", object->Pause(), S_OK);
     check_code("Pause by another object", other->Pause(), WBEM_E_INVALID_OPERATION);
     Sleep(lease + 500);
     check_code("the lease has run out: Resume tells it", object->Resume(), WBEM_E_INVALID_OPERATION);
+    check_that("and its text says what that means", has(error_text(), L"trusted"));
     check_code("and another may pause", other->Pause(), S_OK);
     check_code("Resume", other->Resume(), S_OK);
+
+    become_operator(false);
+    check_code("who is not privileged does not restore", object->Restore(file.c_str(), 1), WBEM_E_ACCESS_DENIED);
+    check_code("nor pause", object->Pause(), WBEM_E_ACCESS_DENIED);
+    become_operator(true);
+    check_code("Pause", object->Pause(), S_OK);
+    check_that("the program closes its repository", close());
+    check_code("Pause of a repository that was closed", object->Pause(), static_cast<HRESULT>(0x80041033));
+    check_code("Backup likewise", object->Backup(file.c_str(), 0), static_cast<HRESULT>(0x80041033));
+    check_code("Resume likewise", object->Resume(), WBEM_E_INVALID_OPERATION);
   }
-  close();
 }

@@ -5,6 +5,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::thread;
 
+use cimrepo::Error;
 use cimrepo::base::error::HResult;
 use cimrepo::com::{Failure, IClassFactory, IWbemBackupRestore, IWbemBackupRestoreEx, class_factory};
 use windows_core::{IUnknown, Interface};
@@ -66,8 +67,14 @@ fn an_object_that_was_not_used_opens_nothing() {
 fn the_code_is_the_one_of_the_failure() {
     let (log, factory) = logged();
     let made = object(&factory);
-    for number in [INVALID_OPERATION, 0x8007_0002, 0x8004_1060] {
-        *log.failure.lock().unwrap() = Some(Failure::new(HResult(number), "so"));
+    let failures: [(u32, fn() -> Error); 4] = [
+        (INVALID_OPERATION, || Error::InvalidOperation("so".into())),
+        (0x8004_1060, || Error::ConnectionsActive { count: 2 }),
+        (0x8001_0108, || Error::Disconnected),
+        (0x8004_1033, || Error::Closed),
+    ];
+    for (number, failure) in failures {
+        *log.failure.lock().unwrap() = Some(failure);
         // SAFETY: the calls take no pointer.
         let results = unsafe { [made.Pause(), made.Resume()] };
         assert_eq!(results.map(code), [number; 2]);

@@ -19,8 +19,13 @@ void pausing(IClassFactory *factory) {
   check_code("Restore by the owner while paused", owner->Restore(file.c_str(), 0), WBEM_E_INVALID_OPERATION);
   check_code("Restore by another while paused", other->Restore(file.c_str(), 1), WBEM_E_INVALID_OPERATION);
   check_code("it is still paused", other->Pause(), WBEM_E_INVALID_OPERATION);
+  HANDLE lock = CreateFileW(at(L"repository\\cimrepo.lock").c_str(), GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+                            nullptr, OPEN_EXISTING, 0, nullptr);
+  check_that("the writer lock is held", lock == INVALID_HANDLE_VALUE && GetLastError() == ERROR_SHARING_VIOLATION);
   check_code("Resume", owner->Resume(), S_OK);
   check_code("Resume again", owner->Resume(), WBEM_E_INVALID_OPERATION);
+  check_that("the text says what it means", has(error_text(), L"trusted"));
+  check_that("the writer lock is given back", !is_there(at(L"repository\\cimrepo.lock")));
   check_code("Pause by another object, now", other->Pause(), S_OK);
   check_code("the first one waits for nobody", owner->Pause(), WBEM_E_INVALID_OPERATION);
   check_code("releasing who does not hold changes nothing", (owner.release(), other->Pause()), WBEM_E_INVALID_OPERATION);

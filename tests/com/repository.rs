@@ -2,18 +2,26 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cimrepo::base::progress::Unobserved;
-use cimrepo::com::{IWbemBackupRestoreEx, class_factory};
+use cimrepo::com::{Hosted, IClassFactory, IWbemBackupRestoreEx, class_factory};
+use cimrepo::engine::Engine;
+use cimrepo::format::sid::Sid;
 use cimrepo::repository::{BulkBuilder, Repository};
 use cimrepo::security::{AuthenticationLevel, Caller, Privileges};
+use cimrepo::service::{ServiceOptions, Standby};
 use cimrepo::storage::Directory;
 use cimrepo::verify::{VerifyOptions, verify};
-use cimrepo::{Direction, KeyRange};
+use cimrepo::{Direction, Error, KeyRange};
 
 use crate::host::{Changing, DiskHost, caller, user};
-use crate::{ACCESS_DENIED, CRITICAL_ERROR, INVALID_OPERATION, INVALID_PARAMETER, S_OK, code, object, wide};
+use crate::{
+    ACCESS_DENIED, CRITICAL_ERROR, DISCONNECTED, INVALID_OPERATION, INVALID_PARAMETER, S_OK, SHUTTING_DOWN,
+    WINMGMT_RUNNING, code, object, wide,
+};
 
 /// A repository with this many keys.
 fn build(directory: &Path, keys: u32) {
@@ -33,10 +41,24 @@ fn keys(directory: &Path) -> usize {
     repository.snapshot().keys(KeyRange::prefix(b""), Direction::Forward).count()
 }
 
-fn served(directory: &Path) -> (Arc<Changing>, IWbemBackupRestoreEx) {
-    let callers = Arc::new(Changing(Mutex::new(Some(caller(Privileges::all())))));
-    let host = DiskHost { directory: directory.to_owned(), callers: callers.clone() };
-    (callers, object(&class_factory(Arc::new(host))))
+fn factory(standby: Standby) -> (Changing, IClassFactory) {
+    let callers = Changing::new();
+    (callers.clone(), class_factory(Arc::new(DiskHost { standby, callers })))
+}
+
+fn served(directory: &Path) -> (Changing, IWbemBackupRestoreEx) {
+    let (callers, factory) = factory(Standby::new(directory));
+    (callers, object(&factory))
+}
+
+fn pause(object: &IWbemBackupRestoreEx) -> u32 {
+    // SAFETY: the call takes no pointer.
+    code(unsafe { object.Pause() })
+}
+
+fn resume(object: &IWbemBackupRestoreEx) -> u32 {
+    // SAFETY: as above.
+    code(unsafe { object.Resume() })
 }
 
 fn backup(object: &IWbemBackupRestoreEx, to: &Path, flags: i32) -> u32 {
@@ -109,20 +131,191 @@ fn each_call_needs_its_privilege() {
     for (privileges, may_back_up, may_restore) in
         [(none, ACCESS_DENIED, ACCESS_DENIED), (by_backup, S_OK, ACCESS_DENIED), (by_restore, S_OK, S_OK)]
     {
-        *callers.0.lock().unwrap() = Some(caller(privileges));
+        callers.is_now(Some(caller(privileges)));
         assert_eq!(backup(&made, &file, 0), may_back_up, "{privileges:?}");
         assert_eq!(restore(&made, &file, 1), may_restore, "{privileges:?}");
         assert_eq!(file.exists(), may_back_up == S_OK);
     }
-    // SAFETY: the calls take no pointer.
-    let resume = || code(unsafe { made.Resume() });
-    assert_eq!(resume(), ACCESS_DENIED);
-    *callers.0.lock().unwrap() = Some(caller(by_backup));
-    assert_eq!(resume(), INVALID_OPERATION);
+    assert_eq!((pause(&made), resume(&made)), (ACCESS_DENIED, ACCESS_DENIED));
+    callers.is_now(Some(caller(by_backup)));
+    assert_eq!(resume(&made), INVALID_OPERATION);
+    // From another machine ROOT has to give the right to write: this one says nothing, and is taken for a new one, which gives it to
+    // administrators alone.
     let remote = Caller::remote(user(), AuthenticationLevel::PacketPrivacy).holding(by_backup).enabling(by_backup);
-    for nobody in [Some(remote), Some(caller(none).holding(by_backup)), None] {
-        *callers.0.lock().unwrap() = nobody;
-        assert_eq!(resume(), ACCESS_DENIED);
+    for nobody in [Some(remote.clone()), Some(caller(none).holding(by_backup)), None] {
+        callers.is_now(nobody);
+        assert_eq!((pause(&made), resume(&made)), (ACCESS_DENIED, ACCESS_DENIED));
     }
+    callers.is_now(Some(remote.in_groups([Sid::ADMINISTRATORS])));
+    assert_eq!((pause(&made), resume(&made)), (S_OK, S_OK));
+    callers.is_now(None);
     assert_eq!(backup(&made, &file, 0), ACCESS_DENIED, "whoever cannot be recognised is refused");
+}
+
+/// The files of a directory that are the repository's, with their bytes.
+fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    let names = entries.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| !name.contains("lock"));
+    let mut files: Vec<_> = names.map(|name| (name.clone(), fs::read(directory.join(name)).unwrap())).collect();
+    files.sort();
+    files
+}
+
+/// Waits until something is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what} does not come");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_pause_of_files_that_nobody_has_open_locks_them() {
+    let temp = tempfile::tempdir().unwrap();
+    let [place, file] = ["place", "file.cimbak"].map(|name| temp.path().join(name));
+    build(&place, 20);
+    let (_, factory) = factory(Standby::new(&place));
+    let [owner, other] = [object(&factory), object(&factory)];
+    assert_eq!((resume(&owner), resume(&other)), (INVALID_OPERATION, INVALID_OPERATION));
+    assert_eq!(pause(&owner), S_OK);
+    let held = files(&place);
+    assert_eq!(
+        (pause(&owner), pause(&other), resume(&other)),
+        (INVALID_OPERATION, INVALID_OPERATION, INVALID_OPERATION)
+    );
+    assert!(matches!(Engine::open(&place), Err(Error::Locked { .. })), "others do not write");
+    for object in [&owner, &other] {
+        assert_eq!(backup(object, &file, 0), S_OK);
+        assert_eq!((restore(object, &file, 0), restore(object, &file, 1)), (INVALID_OPERATION, INVALID_OPERATION));
+    }
+    assert_eq!(files(&place), held, "not one byte changes");
+    assert_eq!((resume(&owner), resume(&owner)), (S_OK, INVALID_OPERATION));
+    drop(Engine::open(&place).unwrap());
+    assert_eq!((pause(&other), pause(&owner)), (S_OK, INVALID_OPERATION));
+    drop(owner);
+    assert!(matches!(Engine::open(&place), Err(Error::Locked { .. })), "one that does not hold may go");
+    drop(other);
+    drop(Engine::open(&place).unwrap());
+    let third = object(&factory);
+    assert_eq!((restore(&third, &file, 0), pause(&third), resume(&third)), (S_OK, S_OK, S_OK));
+    assert_eq!(keys(&place), 20);
+}
+
+#[test]
+fn a_repository_that_another_has_open_is_backed_up_and_else_left_alone() {
+    let temp = tempfile::tempdir().unwrap();
+    let [place, file] = ["place", "file.cimbak"].map(|name| temp.path().join(name));
+    build(&place, 20);
+    let engine = Engine::open(&place).unwrap();
+    let (_, made) = served(&place);
+    assert_eq!(backup(&made, &file, 0), S_OK);
+    assert_eq!((pause(&made), resume(&made)), (INVALID_OPERATION, INVALID_OPERATION));
+    assert_eq!((restore(&made, &file, 0), restore(&made, &file, 1)), (INVALID_OPERATION, INVALID_OPERATION));
+    engine.close().unwrap();
+    assert_eq!((pause(&made), resume(&made), restore(&made, &file, 0)), (S_OK, S_OK, S_OK));
+}
+
+#[test]
+fn a_lease_that_runs_out_gives_the_files_back() {
+    let temp = tempfile::tempdir().unwrap();
+    let place = temp.path().join("place");
+    build(&place, 20);
+    let lease = Duration::from_millis(300);
+    let (_, factory) = factory(Standby::with_lease(&Directory::real(&place), lease));
+    let [owner, other] = [object(&factory), object(&factory)];
+    let start = Instant::now();
+    assert_eq!((pause(&owner), pause(&other)), (S_OK, INVALID_OPERATION));
+    // Nobody calls: the lock is given back by itself.
+    until("the lock", || Engine::open(&place).is_ok());
+    assert!(start.elapsed() >= lease);
+    assert_eq!(resume(&owner), INVALID_OPERATION, "so it learns that its copy is worth nothing");
+    assert_eq!((pause(&owner), pause(&other)), (S_OK, INVALID_OPERATION));
+    // One that is quicker than the thread finds the lease over as well; the next pause is not ended by what is left of the last.
+    until("the other's turn", || pause(&other) == S_OK);
+    assert_eq!((pause(&owner), resume(&owner)), (INVALID_OPERATION, INVALID_OPERATION));
+    assert_eq!(resume(&other), S_OK);
+}
+
+#[test]
+fn what_is_damaged_is_set_aside_by_a_restore() {
+    let temp = tempfile::tempdir().unwrap();
+    let [place, file] = ["place", "file.cimbak"].map(|name| temp.path().join(name));
+    build(&place, 20);
+    let (_, made) = served(&place);
+    assert_eq!(backup(&made, &file, 0), S_OK);
+    fs::write(place.join("INDEX.BTR"), vec![7; 4 * 8192]).unwrap();
+    assert_eq!(backup(&made, &temp.path().join("none"), 0), CRITICAL_ERROR);
+    assert_eq!(restore(&made, &file, 0), S_OK);
+    assert_eq!(keys(&place), 20);
+    assert!(temp.path().join("place.001").exists());
+}
+
+/// A program that has the repository open, with clients: the object restores beneath them.
+#[test]
+fn an_object_of_a_repository_in_use_stands_beside_its_connections() {
+    let temp = tempfile::tempdir().unwrap();
+    let [place, file] = ["place", "file.cimbak"].map(|name| temp.path().join(name));
+    build(&place, 20);
+    let lease = Duration::from_millis(300);
+    let service = ServiceOptions::new().lease(lease).open(&place).unwrap();
+    let callers = Changing::new();
+    let factory = class_factory(Arc::new(Hosted::new(service.clone(), callers.asked())));
+    let [owner, other] = [object(&factory), object(&factory)];
+    let client = service.connect().unwrap();
+    let mut enumeration = client.keys(KeyRange::all(), Direction::Forward).unwrap();
+    assert_eq!(backup(&owner, &file, 0), S_OK);
+    let mut transaction = client.begin_write().unwrap();
+    transaction.insert_key(b"NS_9\\LATER").unwrap();
+    transaction.commit().unwrap();
+
+    // Without force the client hinders a restore, and notices nothing.
+    assert_eq!(restore(&owner, &file, 0), WINMGMT_RUNNING);
+    assert_eq!(restore(&owner, &place.join("INDEX.BTR"), 1), INVALID_PARAMETER);
+    assert_eq!(restore(&owner, &file, 2), INVALID_PARAMETER);
+    assert!(enumeration.next().unwrap().is_ok() && client.contains_key(b"NS_9\\LATER").unwrap());
+    // By force it is broken, in the middle of its enumeration, and sees nothing of the new content.
+    assert_eq!(restore(&owner, &file, 1), S_OK);
+    assert_eq!(enumeration.next().unwrap().unwrap_err().hresult().0, DISCONNECTED);
+    assert_eq!(client.contains_key(b"NS_9\\LATER").unwrap_err().hresult().0, DISCONNECTED);
+    let again = service.connect().unwrap();
+    assert!(!again.contains_key(b"NS_9\\LATER").unwrap());
+
+    // Pause, and what others may meanwhile.
+    assert_eq!((pause(&owner), pause(&owner), pause(&other)), (S_OK, INVALID_OPERATION, INVALID_OPERATION));
+    assert!(matches!(again.try_begin_write(), Err(Error::Busy)));
+    assert_eq!((backup(&other, &file, 0), restore(&owner, &file, 1)), (S_OK, INVALID_OPERATION));
+    assert!(!again.is_broken(), "a restore that is refused breaks no one");
+    callers.is_now(Some(caller(Privileges::empty())));
+    assert_eq!((resume(&owner), pause(&other)), (ACCESS_DENIED, ACCESS_DENIED));
+    callers.is_now(Some(caller(Privileges::all())));
+    assert_eq!((resume(&other), resume(&owner), resume(&owner)), (INVALID_OPERATION, S_OK, INVALID_OPERATION));
+
+    // The lease, and the last release.
+    assert_eq!(pause(&owner), S_OK);
+    until("the end of the lease", || service.activity().paused_by.is_none());
+    assert_eq!((resume(&owner), pause(&owner)), (INVALID_OPERATION, S_OK));
+    drop(owner);
+    assert_eq!((pause(&other), resume(&other)), (S_OK, S_OK));
+    drop((again, client, enumeration));
+    assert_eq!(restore(&other, &file, 0), S_OK, "nobody is connected");
+
+    drop((factory, service));
+    assert_eq!(pause(&other), S_OK, "the object keeps what it serves open");
+    drop(other);
+    assert_eq!(keys(&place), 20);
+}
+
+#[test]
+fn objects_of_a_repository_that_was_closed_say_so() {
+    let temp = tempfile::tempdir().unwrap();
+    let [place, file] = ["place", "file.cimbak"].map(|name| temp.path().join(name));
+    build(&place, 20);
+    let service = ServiceOptions::new().open(&place).unwrap();
+    let factory = class_factory(Arc::new(Hosted::new(service.clone(), Changing::new().asked())));
+    let made = object(&factory);
+    assert_eq!(pause(&made), S_OK);
+    service.close().unwrap();
+    let codes = [pause(&made), backup(&made, &file, 0), restore(&made, &file, 1)];
+    assert_eq!((codes, resume(&made)), ([SHUTTING_DOWN; 3], INVALID_OPERATION));
 }

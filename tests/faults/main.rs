@@ -20,6 +20,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod backing_up;
+mod keeping;
 mod lab;
 mod restoring;
 #[path = "../support/mod.rs"]

@@ -2,10 +2,20 @@
 
 use std::sync::Arc;
 
+use cimrepo::catalog::keys;
+use cimrepo::cim::full_class::FullClass;
+use cimrepo::cim::qualifier::Flavor;
+use cimrepo::cim::{Class, Instance, Property, Qualifier, Value};
+use cimrepo::format::Dialect;
+use cimrepo::format::acl::{Ace, AceFlags, Acl};
+use cimrepo::format::class_record::encode_class_record;
+use cimrepo::format::instance_record::encode_instance_record;
+use cimrepo::format::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
+use cimrepo::format::security_descriptor::SecurityDescriptor;
 use cimrepo::format::sid::Sid;
 use cimrepo::security::backup_rights::BackupPolicy;
-use cimrepo::security::{self, AuthenticationLevel, Privileges, defaults};
-use cimrepo::service::{Caller, Identified, Operation};
+use cimrepo::security::{self, AccessRights, AuthenticationLevel, Privileges};
+use cimrepo::service::{Caller, Identified, Operation, Root, WriteTransaction};
 
 use super::*;
 
@@ -18,7 +28,7 @@ impl Caller for AllBut {
         "someone"
     }
 
-    fn check(&self, operation: Operation) -> Result<()> {
+    fn check(&self, operation: Operation, _: &Root<'_>) -> Result<()> {
         if operation == self.0 { Err(Error::AccessDenied("not this".into())) } else { Ok(()) }
     }
 }
@@ -69,9 +79,7 @@ fn an_identified_caller_needs_privileges_and_from_elsewhere_rights() {
     let (storage, service) = service();
     let user: Sid = "S-1-5-21-1-2-3-1001".parse().unwrap();
     let users = || security::Caller::local(user).in_groups([Sid::AUTHENTICATED_USERS]);
-    let object = |caller, policy| {
-        service.backup_restore_as(Arc::new(Identified::new(caller, defaults::of_root()).policy(policy)))
-    };
+    let object = |caller, policy| service.backup_restore_as(Arc::new(Identified::new(caller).policy(policy)));
     let (backup, restore) = (Privileges::BACKUP, Privileges::RESTORE);
     let either = BackupPolicy::Either;
     // held is not enough.
@@ -102,8 +110,102 @@ fn an_identified_caller_needs_privileges_and_from_elsewhere_rights() {
     };
     fails(object(remote(Sid::AUTHENTICATED_USERS), either).backup("/b", NONE), ACCESS_DENIED);
     object(remote(Sid::ADMINISTRATORS), either).backup("/b", NONE).unwrap();
-    let connect = |caller| service.connect_as(Arc::new(Identified::new(caller, defaults::of_root())), None);
+    let connect = |caller| service.connect_as(Arc::new(Identified::new(caller)), None);
     fails(connect(remote(Sid::AUTHENTICATED_USERS)), ACCESS_DENIED);
     assert_eq!(connect(users()).unwrap().caller().name(), "S-1-5-21-1-2-3-1001");
     connect(remote(Sid::ADMINISTRATORS)).unwrap();
+}
+
+/// Stores in ROOT what `__thisNAMESPACE` and `__SystemSecurity` say, with their classes.
+fn store_root(connection: &Connection, descriptor: impl Into<Value>, requires_encryption: bool) {
+    let singleton = || Qualifier::flag("singleton", Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS);
+    let descriptor = descriptor.into();
+    let property = Property::new("SECURITY_DESCRIPTOR", descriptor.cim_type());
+    let namespace = Class::builder("__thisNAMESPACE").qualifier(singleton()).property(property).build();
+    let system = Class::builder("__SystemSecurity").qualifier(singleton()).build();
+    let [namespace, system] = [namespace, system].map(|class| Arc::new(FullClass::compose(class, None).unwrap()));
+    let mut security = Instance::new(system);
+    if requires_encryption {
+        security.qualifiers.set(Qualifier::flag("RequiresEncryption", Flavor::TO_INSTANCE));
+    }
+    let mut transaction = connection.begin_write().unwrap();
+    for instance in [Instance::new(namespace).with("SECURITY_DESCRIPTOR", descriptor).unwrap(), security] {
+        store(&mut transaction, &instance);
+    }
+    transaction.commit().unwrap();
+}
+
+/// An instance of ROOT, in place of one that is there, with its class.
+fn store(transaction: &mut WriteTransaction, instance: &Instance) {
+    let keys = ObjectKeys::new(Dialect::V22);
+    let class = keys::class_keys(&keys, SYSTEM_NAMESPACE, instance.class());
+    let own = keys::instance_keys(&keys, "ROOT", instance).unwrap();
+    let records = [
+        (encode_class_record(instance.class(), 1).unwrap(), vec![class.definition]),
+        (encode_instance_record(instance, Dialect::V22, 1, 1).unwrap(), vec![own.own, own.keyed]),
+    ];
+    for (bytes, names) in records {
+        for name in &names {
+            if let Some(old) = transaction.find(format!("{name}.").as_bytes()).unwrap() {
+                assert!(transaction.remove_key(old.as_bytes()).unwrap());
+            }
+        }
+        let record = transaction.insert_record(&bytes).unwrap();
+        for name in names {
+            assert!(transaction.insert_key(format!("{name}.{record}").as_bytes()).unwrap());
+        }
+    }
+}
+
+/// What ROOT of this repository says counts, from the call on in which it says it.
+#[test]
+fn who_calls_from_another_machine_is_held_against_root_of_the_repository() {
+    let (_, service) = service();
+    let user: Sid = "S-1-5-21-1-2-3-1001".parse().unwrap();
+    let caller = |level| security::Caller::remote(user, level).holding(Privileges::all()).enabling(Privileges::all());
+    let remote = || caller(AuthenticationLevel::Packet);
+    let object = service.backup_restore_as(Arc::new(Identified::new(remote())));
+    let connect = |caller| service.connect_as(Arc::new(Identified::new(caller)), None).map(drop);
+    let local = || security::Caller::local(user);
+    let trusted = service.connect().unwrap();
+    let giving = |rights: AccessRights| {
+        let list = Acl::new(vec![Ace::allow(AceFlags::CONTAINER_INHERIT, rights.bits(), user)]).unwrap();
+        let owner = Some(Sid::ADMINISTRATORS);
+        SecurityDescriptor::new(owner, owner).with_dacl(list).to_bytes()
+    };
+    // A repository that says nothing is taken for a new one.
+    fails(object.backup("/b", NONE), ACCESS_DENIED);
+    service.backup_restore().backup("/nothing", NONE).unwrap();
+    // The right to write in ROOT, and nothing else, is what these calls need; connecting needs other rights.
+    store_root(&trusted, giving(AccessRights::FULL_WRITE), false);
+    object.backup("/b", NONE).unwrap();
+    object.pause().unwrap();
+    object.resume().unwrap();
+    fails(connect(remote()), ACCESS_DENIED);
+    fails(connect(local()), ACCESS_DENIED);
+    store_root(&trusted, giving(AccessRights::ENABLE), false);
+    fails(object.backup("/c", NONE), ACCESS_DENIED);
+    connect(local()).unwrap();
+    fails(connect(remote()), ACCESS_DENIED);
+    store_root(&trusted, giving(AccessRights::ENABLE | AccessRights::REMOTE_ACCESS), false);
+    connect(remote()).unwrap();
+    // The qualifier.
+    store_root(&trusted, giving(AccessRights::ENABLE | AccessRights::REMOTE_ACCESS), true);
+    fails(connect(remote()), ENCRYPTION_REQUIRED);
+    connect(caller(AuthenticationLevel::PacketPrivacy)).unwrap();
+    connect(local()).unwrap();
+    // What is no descriptor lets in no one who is held against it; who is not goes on.
+    for (text, fault) in [(Value::from(vec![1_u8, 2, 3]), "none"), (Value::from("D:"), "no row of bytes")] {
+        store_root(&trusted, text, false);
+        let error = fails(object.backup("/c", NONE), INVALID_OBJECT);
+        assert!(error.to_string().contains(fault), "{error}");
+        fails(connect(local()), INVALID_OBJECT);
+    }
+    let privileged = local().holding(Privileges::all()).enabling(Privileges::all());
+    let near = service.backup_restore_as(Arc::new(Identified::new(privileged)));
+    near.restore("/b", FORCE).unwrap();
+    // And what the restored repository says counts at once.
+    object.backup("/c", NONE).unwrap();
+    near.restore("/nothing", FORCE).unwrap();
+    fails(object.backup("/c", NONE), ACCESS_DENIED);
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::thread;
 
-use cimrepo::backup::{BackupOptions, OpenBackup};
+use cimrepo::backup::{BackupOptions, BackupSet, OpenBackup, SetOptions};
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::base::progress::Phase;
 use cimrepo::restore::{RestoreOptions, restore_in};
@@ -233,5 +233,67 @@ fn backups_by_many_objects_at_once() {
         assert!(held.contains(&"N".to_owned()));
         // A prefix of the commits, whichever.
         (0..expected).for_each(|number| assert!(held.contains(&format!("M{number}")), "{held:?}"));
+    }
+}
+
+/// A bound on the rate makes it last; nobody waits for it meanwhile.
+#[test]
+fn a_backup_with_a_rate_takes_its_time_and_no_one_waits_for_it() {
+    let (storage, service) = service();
+    let connection = service.connect().unwrap();
+    (0..8).for_each(|number| put(&connection, &format!("OLD{number}"), 60_000).unwrap());
+    service.checkpoint().unwrap();
+    let before = names(&service.snapshot().unwrap());
+    let snapshot = service.snapshot().unwrap();
+    let pages: usize = Space::ALL.into_iter().map(|space| snapshot.mapping().section(space).mapped().count()).sum();
+    // One second for all pages.
+    let rate = std::num::NonZeroU64::new(pages as u64 * PAGE_SIZE as u64);
+    let options = BackupOptions { rate, ..BackupOptions::default() };
+    let object = service.backup_restore();
+    let start = Instant::now();
+    let written = thread::scope(|scope| {
+        let backup = scope.spawn(|| object.backup_with("/b", NONE, &options, &Unobserved).unwrap());
+        until("the backup", || service.activity().backups == 1);
+        let mut written = 0;
+        while service.activity().backups == 1 {
+            put(&connection, "MEANWHILE", 500).unwrap();
+            written += 1;
+            thread::sleep(Duration::from_millis(5));
+        }
+        backup.join().unwrap();
+        written
+    });
+    assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(written > 5, "{written} commits meanwhile");
+    assert_eq!(elsewhere(&storage, "/b"), before);
+    // One that is stopped does not wait for what is due.
+    let slow = BackupOptions { rate: std::num::NonZeroU64::MIN.into(), ..BackupOptions::default() };
+    let stop = |_| std::ops::ControlFlow::Break(());
+    assert!(matches!(object.backup_with("/c", NONE, &slow, &stop), Err(Error::Cancelled)));
+}
+
+#[test]
+fn a_repository_in_use_is_backed_up_into_a_directory_of_backups() {
+    let (storage, service) = service();
+    storage.create_dir(Path::new("/kept")).unwrap();
+    let connection = service.connect().unwrap();
+    let set = BackupSet::open_in(&Directory::new(Arc::new(storage.clone()), "/kept")).unwrap();
+    let keep = std::num::NonZeroUsize::new(2);
+    let options = SetOptions { keep, full_after: 2, ..SetOptions::default() };
+    let object = service.backup_restore();
+    let mut expected = Vec::new();
+    for number in 0..5 {
+        put(&connection, &format!("N{number}"), 2_000).unwrap();
+        expected.push(names(&service.snapshot().unwrap()));
+        let done = object.backup_into(&set, &options, &Unobserved).unwrap();
+        assert_eq!(elsewhere(&storage, done.path.to_str().unwrap()), expected[number]);
+    }
+    let entries = set.entries().unwrap();
+    assert_eq!(entries.len(), 2);
+    for (entry, expected) in entries.iter().zip(&expected[3..]) {
+        assert_eq!(elsewhere(&storage, entry.path.to_str().unwrap()), *expected);
+        let other = service.backup_restore();
+        other.restore(&entry.path, FORCE).unwrap();
+        assert_eq!(names(&service.snapshot().unwrap()), *expected);
     }
 }

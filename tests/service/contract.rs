@@ -3,7 +3,7 @@
 const TABLE: &str = include_str!("../../src/docs/contract.md");
 
 /// The files of tests that the table may name, with their text.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("pausing", include_str!("pausing.rs")),
     ("restoring", include_str!("restoring.rs")),
     ("backing_up", include_str!("backing_up.rs")),
@@ -14,6 +14,7 @@ const FILES: [(&str, &str); 11] = [
     ("explore", include_str!("../../src/repository/gate/explore.rs")),
     ("command", include_str!("../command.rs")),
     ("com_object", include_str!("../com/object.rs")),
+    ("com_repository", include_str!("../com/repository.rs")),
     ("com_module", include_str!("../com_module.rs")),
 ];
 

@@ -122,6 +122,8 @@ fn fails<T: std::fmt::Debug>(result: Result<T>, code: u32) -> Error {
 
 const ACCESS_DENIED: u32 = 0x8004_1003;
 const INVALID_PARAMETER: u32 = 0x8004_1008;
+const ENCRYPTION_REQUIRED: u32 = 0x8004_1087;
+const INVALID_OBJECT: u32 = 0x8004_100F;
 const CRITICAL_ERROR: u32 = 0x8004_100A;
 const INVALID_OPERATION: u32 = 0x8004_1016;
 const SHUTTING_DOWN: u32 = 0x8004_1033;

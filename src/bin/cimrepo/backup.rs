@@ -1,8 +1,11 @@
 //! `backup`: a consistent backup in one file.
 
-use std::path::PathBuf;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
 
-use cimrepo::backup::{BackupOptions, Compression, backup, hex, uuid_text};
+use cimrepo::backup::{
+    BackupOptions, BackupSet, BackupSummary, Compression, SetOptions, SetSummary, backup, hex, uuid_text,
+};
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::repository::Repository;
 use clap::Args;
@@ -12,24 +15,42 @@ use super::output::{Failure, Output, complain, human_bytes};
 use super::progress::Bar;
 use super::source::warn;
 
-/// Write a consistent backup of a repository to one file
+/// Write a consistent backup of a repository to one file, or into a directory that keeps several
 ///
 /// The file holds the current generation: every page with its checksum, and a digest over all. It is written beside FILE and
 /// renamed when it is complete and durable, so an older backup of that name is only ever replaced by a whole new one. The
 /// repository is verified beside that: of one that is damaged, which no restore would take, only a forensic backup is made.
 /// What is verified already, by this program and unchanged since, can go without (--no-verify): it is about a third faster.
+///
+/// With --keep, FILE is a directory, and made if it is not there. Each backup gets a name of its time and identity. It holds what the
+/// one before does not, until --full-after such ones have followed a full one; then the next is full. Then all but the newest N
+/// are removed, except those that one of these is based on. When the newest backup or one that it is based on is damaged or
+/// missing, nothing is done: move it away, or begin anew (--full). `cimrepo backups` lists, verifies and removes them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cimrepo backup D:\\copy\\wbem\\Repository monday.cimbak
   cimrepo backup /evidence/Repository tuesday.cimbak --base monday.cimbak
-  cimrepo backup /evidence/Repository all.cimbak --forensic")]
+  cimrepo backup /evidence/Repository all.cimbak --forensic
+  cimrepo backup D:\\copy\\wbem\\Repository E:\\backups --keep 14 --full-after 6")]
 pub struct Arguments {
     /// Directory of the repository
     repo: PathBuf,
 
-    /// File to write
+    /// File to write; with --keep, directory of backups
     file: PathBuf,
+
+    /// Write into a directory of backups, and keep the newest N
+    #[arg(long, value_name = "N", conflicts_with = "base")]
+    keep: Option<NonZeroUsize>,
+
+    /// In a directory of backups: after how many incremental ones a full one comes
+    #[arg(long, value_name = "K", default_value_t = 6, requires = "keep")]
+    full_after: usize,
+
+    /// In a directory of backups: make this one full, the first of a new chain
+    #[arg(long, requires = "keep")]
+    full: bool,
 
     /// Leave out pages that this older backup holds; it is needed to restore
     #[arg(long, value_name = "FILE")]
@@ -51,9 +72,26 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "forensic")]
     no_verify: bool,
 
+    /// Read at most so many bytes a second; K, M and G are powers of 1024
+    #[arg(long, value_name = "BYTES", value_parser = rate)]
+    rate: Option<NonZeroU64>,
+
     /// Print JSON, one object a line
     #[arg(long)]
     json: bool,
+}
+
+/// A number of bytes.
+fn rate(text: &str) -> Result<NonZeroU64, String> {
+    let (digits, unit) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
+        Some(b'K') => (text.get(..text.len() - 1), 1 << 10),
+        Some(b'M') => (text.get(..text.len() - 1), 1 << 20),
+        Some(b'G') => (text.get(..text.len() - 1), 1 << 30),
+        _ => (Some(text), 1),
+    };
+    let number: Option<u64> = digits.and_then(|digits| digits.parse().ok());
+    let bytes = number.and_then(|number| number.checked_mul(unit)).and_then(NonZeroU64::new);
+    bytes.ok_or_else(|| "give a number of bytes above 0, as 500K, 20M or 1G".to_owned())
 }
 
 #[derive(Serialize)]
@@ -66,56 +104,116 @@ struct Row {
     pages_in_base: u64,
     bytes: u64,
     findings: u64,
+    /// In a directory of backups: what it is based on, and what was removed.
+    base: Option<String>,
+    removed: Vec<String>,
+}
+
+/// What was written, and what became of older ones.
+struct Done {
+    summary: BackupSummary,
+    file: PathBuf,
+    base: Option<PathBuf>,
+    removed: Vec<PathBuf>,
+    not_removed: Option<cimrepo::Error>,
 }
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let repository = Repository::open_read_only(&self.repo)?;
         warn(&repository);
-        let options = BackupOptions {
-            compression: if self.no_compress { Compression::None } else { Compression::default() },
-            base: self.base,
-            scrub: self.scrub,
-            forensic: self.forensic,
-            skip_verify: self.no_verify,
-            threads: None,
-        };
-        let summary = {
-            let bar = Bar::new();
-            backup(&repository, &self.file, &options, &bar)?
-        };
+        let done = self.back_up(&repository)?;
+        let summary = &done.summary;
         if let Some(damage) = &summary.damage {
             complain(format_args!("the repository is damaged: {}", damage.first));
             complain("only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
         }
         let mut output = Output::new(self.json);
         if output.is_json() {
-            let row = Row {
-                file: self.file.display().to_string(),
-                identity: uuid_text(&summary.identity),
-                content_identity: hex(&summary.content_identity),
-                generation: summary.generation,
-                pages: summary.pages,
-                pages_in_base: summary.pages_in_base,
-                bytes: summary.bytes,
-                findings: summary.damage.as_ref().map_or(0, |damage| damage.findings),
-            };
-            output.row("backup", &row)?;
+            output.row("backup", &row(&done))?;
         } else {
-            let base = if summary.pages_in_base > 0 {
-                format!(", {} more in the base", summary.pages_in_base)
-            } else {
-                String::new()
-            };
-            output.line(format!(
-                "generation {} backed up to {}: {} pages{base}, {}",
-                summary.generation,
-                self.file.display(),
-                summary.pages,
-                human_bytes(summary.bytes)
-            ))?;
+            show(&done, &mut output)?;
         }
         output.finish()?;
-        Ok(Outcome::Done)
+        match done.not_removed {
+            Some(error) => {
+                Err(Failure::Hinted(error, "the new backup is in its place; `cimrepo backups prune` tries again"))
+            }
+            None => Ok(Outcome::Done),
+        }
+    }
+
+    fn back_up(&self, repository: &Repository) -> Result<Done, Failure> {
+        let options = BackupOptions {
+            compression: if self.no_compress { Compression::None } else { Compression::default() },
+            base: self.base.clone(),
+            scrub: self.scrub,
+            forensic: self.forensic,
+            skip_verify: self.no_verify,
+            threads: None,
+            rate: self.rate,
+        };
+        let bar = Bar::new();
+        let Some(keep) = self.keep else {
+            let summary = backup(repository, &self.file, &options, &bar)?;
+            let (base, removed) = (options.base, Vec::new());
+            return Ok(Done { summary, file: self.file.clone(), base, removed, not_removed: None });
+        };
+        let options = SetOptions { backup: options, keep: Some(keep), full_after: self.full_after, full: self.full };
+        let done = BackupSet::create(&self.file)?.back_up(repository, &options, &bar)?;
+        let SetSummary { backup: summary, path: file, base, removed, not_removed } = done;
+        Ok(Done { summary, file, base, removed, not_removed })
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn row(done: &Done) -> Row {
+    let Done { summary, file, base, removed, .. } = done;
+    Row {
+        file: text(file),
+        identity: uuid_text(&summary.identity),
+        content_identity: hex(&summary.content_identity),
+        generation: summary.generation,
+        pages: summary.pages,
+        pages_in_base: summary.pages_in_base,
+        bytes: summary.bytes,
+        findings: summary.damage.as_ref().map_or(0, |damage| damage.findings),
+        base: base.as_deref().map(text),
+        removed: removed.iter().map(|path| text(path)).collect(),
+    }
+}
+
+fn show(done: &Done, output: &mut Output) -> Result<(), Failure> {
+    let Done { summary, file, removed, .. } = done;
+    let base =
+        if summary.pages_in_base > 0 { format!(", {} more in the base", summary.pages_in_base) } else { String::new() };
+    output.line(format!(
+        "generation {} backed up to {}: {} pages{base}, {}",
+        summary.generation,
+        file.display(),
+        summary.pages,
+        human_bytes(summary.bytes)
+    ))?;
+    for path in removed {
+        output.line(format!("removed {}", path.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn rates_have_units() {
+        let bytes = |text| rate(text).ok().map(std::num::NonZeroU64::get);
+        assert_eq!([bytes("1"), bytes("500K"), bytes("20m")], [Some(1), Some(512_000), Some(20 << 20)]);
+        assert_eq!(bytes("3G"), Some(3 << 30));
+        for none in ["", "0", "0K", "-1", "K", "1.5M", "20MB", "1€", "18446744073709551615K"] {
+            assert_eq!(bytes(none), None, "{none}");
+        }
     }
 }

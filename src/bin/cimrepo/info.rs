@@ -1,6 +1,7 @@
 //! `info`: what is it, and how much does it hold?
 
 use cimrepo::backup::{Backup, BackupInfo};
+use cimrepo::base::calendar::date;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::limits::WINDOWS_REPOSITORY_BYTES;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
@@ -215,15 +216,7 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<(), Failure> {
 /// Seconds since 1970 as a date and time.
 fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, in eras of 400 years; years begin in March, so that leap days come last.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = era * 400 + year_of_era + carry;
+    let (year, month, day) = date(days);
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
 }
 

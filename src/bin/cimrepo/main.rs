@@ -1,6 +1,7 @@
 //! The `cimrepo` command: reads, verifies, backs up and restores a Windows CIM (WMI) repository.
 
 mod backup;
+mod backups;
 mod compact;
 mod demo;
 mod info;
@@ -47,6 +48,7 @@ enum Verb {
     Info(info::Arguments),
     Verify(verify::Arguments),
     Backup(backup::Arguments),
+    Backups(backups::Arguments),
     Restore(restore::Arguments),
     Compact(compact::Arguments),
     Keys(keys::Arguments),
@@ -61,6 +63,7 @@ impl Verb {
             Verb::Info(arguments) => arguments.run(),
             Verb::Verify(arguments) => arguments.run(),
             Verb::Backup(arguments) => arguments.run(),
+            Verb::Backups(arguments) => arguments.run(),
             Verb::Restore(arguments) => arguments.run(),
             Verb::Compact(arguments) => arguments.run(),
             Verb::Keys(arguments) => arguments.run(),
