@@ -17,7 +17,7 @@ use crate::base::page_no::{RecordRef, Space};
 use crate::btree::scan::{Direction, KeyRange, Scan};
 use crate::format::Dialect;
 use crate::format::name_hash::NameHash;
-use crate::format::object_key::ObjectKeys;
+use crate::format::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
 use crate::format::record_reader::BadRecord;
 use crate::repository::Snapshot;
 
@@ -34,6 +34,8 @@ const CACHED_CLASSES: usize = 16_384;
 pub struct Catalog {
     snapshot: Snapshot,
     keys: ObjectKeys,
+    /// The hash of the namespace of the system classes.
+    system: NameHash,
     classes: Arc<Cache<(NameHash, NameHash), Arc<StoredClass>>>,
 }
 
@@ -47,7 +49,8 @@ impl Catalog {
     /// The objects of a snapshot.
     pub fn new(snapshot: Snapshot) -> Self {
         let keys = ObjectKeys::new(snapshot.dialect());
-        Self { snapshot, keys, classes: Arc::new(Cache::new(CACHED_CLASSES)) }
+        let system = keys.hash(SYSTEM_NAMESPACE);
+        Self { snapshot, keys, system, classes: Arc::new(Cache::new(CACHED_CLASSES)) }
     }
 
     /// The snapshot.
@@ -71,8 +74,7 @@ impl Catalog {
 
     /// The record that the key with this text names, whatever the record is.
     fn record_of(&self, key: &str) -> Result<Option<RecordRef>> {
-        let found = self.snapshot.find(format!("{key}.").as_bytes())?;
-        Ok(found.and_then(|key| key.reference()))
+        self.snapshot.reference(key.as_bytes())
     }
 
     /// The error for a record that cannot be understood.

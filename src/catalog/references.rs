@@ -1,6 +1,7 @@
 //! Who refers to an instance.
 
 use super::Catalog;
+use super::classes::Place;
 use super::instances::StoredInstance;
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::Result;
@@ -45,13 +46,13 @@ impl Catalog {
     pub fn referring_instance(&self, referrer: &ReferenceRecord) -> Result<Option<StoredInstance>> {
         let key = referrer.key.strip_prefix('\\').unwrap_or(&referrer.key);
         match self.record_of(key)? {
-            Some(record) => self.read_instance(&referrer.namespace, record, None),
+            Some(record) => self.read_instance(Place::new(self, &referrer.namespace), record, None),
             None => Ok(None),
         }
     }
 
     fn read_reference(&self, record: RecordRef) -> Result<ReferenceRecord> {
-        let bytes = self.snapshot.record(record)?;
+        let bytes = self.snapshot.record_view(record)?;
         let reference = ReferenceRecordView::parse(&bytes).and_then(|view| view.to_reference());
         reference.map_err(|bad| self.bad(CorruptionCode::RecordReference, record, bad))
     }

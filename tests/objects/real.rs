@@ -289,8 +289,9 @@ fn classes_are_put_together_once() {
         for namespace in namespaces(&catalog) {
             for class in catalog.classes(&namespace).map(Result::unwrap) {
                 let name = class.class.name().as_str();
+                let found = catalog.class(&namespace, name).unwrap().unwrap();
                 let again = catalog.class(&namespace, &name.to_ascii_uppercase()).unwrap().unwrap();
-                assert!(Arc::ptr_eq(&class, &again), "{namespace}:{name}");
+                assert!(Arc::ptr_eq(&found, &again) && found.class == class.class, "{namespace}:{name}");
                 if let Some(superclass) = &class.class.declaration().superclass {
                     let parent = catalog.class(&namespace, superclass.as_str()).unwrap().unwrap();
                     let of_class = class.class.superclass().unwrap();
