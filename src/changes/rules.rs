@@ -231,7 +231,10 @@ pub(super) fn yield_overrides(own: &mut Class, parent: &FullClass) {
 }
 
 /// Whether clients may put instances of a class.
-pub(super) fn class_of_instance(class: &FullClass) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Rule`] when not.
+pub fn class_of_instance(class: &FullClass) -> Result<()> {
     let name = class.name();
     if *name == system::THIS_NAMESPACE {
         let text = format!("{name} is read only; the methods of {} change it", system::SYSTEM_SECURITY);

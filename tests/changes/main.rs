@@ -6,6 +6,8 @@
 mod support;
 
 mod creating;
+mod edits;
 mod lab;
+mod model;
 mod namespaces;
 mod rules;
