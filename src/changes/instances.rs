@@ -16,16 +16,29 @@ use crate::cim::path::ObjectPath;
 
 impl Changes<'_, '_> {
     pub(crate) fn put_instance(&mut self, namespace: &str, instance: &Instance, put: Put) -> Result<ObjectPath> {
+        let (class, instance) = self.fitted(namespace, instance)?;
+        if class.class.is_a(system::NAMESPACE) {
+            return self.put_namespace_instance(namespace, &instance, put);
+        }
+        self.write_instance(namespace, &class, &instance, put, None)
+    }
+
+    /// As [`put_instance`](Self::put_instance), by someone who may not write what is the system's.
+    pub(crate) fn put_own_instance(&mut self, namespace: &str, instance: &Instance, put: Put) -> Result<ObjectPath> {
+        let (class, instance) = self.fitted(namespace, instance)?;
+        need_own(&class.class)?;
+        self.write_instance(namespace, &class, &instance, put, None)
+    }
+
+    /// The instance as one of the class that is stored, if clients may put it.
+    fn fitted(&mut self, namespace: &str, instance: &Instance) -> Result<(Arc<StoredClass>, Instance)> {
         self.need_namespace(namespace)?;
         let name = instance.class().name();
         let class = self.class(namespace, name.as_str())?.ok_or_else(|| no_class(namespace, name.as_str()))?;
         rules::class_of_instance(&class.class)?;
         let instance = fit(instance, &class.class, Misfit::Refuse).map_err(broken_rule)?;
         rules::instance(&instance)?;
-        if class.class.is_a(system::NAMESPACE) {
-            return self.put_namespace_instance(namespace, &instance, put);
-        }
-        self.write_instance(namespace, &class, &instance, put, None)
+        Ok((class, instance))
     }
 
     /// Writes an instance, whatever it means.
@@ -73,20 +86,32 @@ impl Changes<'_, '_> {
 
     pub(crate) fn delete_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
+        let instance = self.found(namespace, path)?;
+        if instance.class().is_a(system::NAMESPACE) {
+            let name = instance.get(system::NAMESPACE_NAME).and_then(|name| name.as_text()).unwrap_or_default();
+            return self.delete_namespace(&format!(r"{namespace}\{name}"));
+        }
+        self.drop_instance(namespace, &instance)
+    }
+
+    /// As [`delete_instance`](Self::delete_instance), by someone who may not write what is the system's.
+    pub(crate) fn delete_own_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
+        let instance = self.found(namespace, path)?;
+        need_own(instance.class())?;
+        self.drop_instance(namespace, &instance)
+    }
+
+    /// The instance that a path means, if clients may delete it.
+    fn found(&mut self, namespace: &str, path: &ObjectPath) -> Result<Instance> {
         self.need_namespace(namespace)?;
         if !path.is_instance() {
             return Err(Error::rule(Rule::InvalidObjectPath, format!("{path} means no instance")));
         }
         let found = self.now().instance(namespace, path)?;
-        let missing = || Error::rule(Rule::NotFound, format!("there is no {namespace}:{}", path));
+        let missing = || Error::rule(Rule::NotFound, format!("there is no {path} in {namespace}"));
         let found = found.ok_or_else(missing)?;
-        let class = found.instance.class();
-        rules::may_delete_instance_of(class)?;
-        if class.is_a(system::NAMESPACE) {
-            let name = found.instance.get(system::NAMESPACE_NAME).and_then(|name| name.as_text()).unwrap_or_default();
-            return self.delete_namespace(&format!(r"{namespace}\{name}"));
-        }
-        self.drop_instance(namespace, &found.instance)
+        rules::may_delete_instance_of(found.instance.class())?;
+        Ok(found.instance)
     }
 
     /// Takes an instance away, whatever it means.
@@ -112,4 +137,13 @@ impl Changes<'_, '_> {
 
 pub(super) fn no_class(namespace: &str, class: &str) -> Error {
     Error::rule(Rule::InvalidClass, format!("there is no class {class} in {namespace}"))
+}
+
+/// Refuses instances of system classes, and of those that make namespaces.
+fn need_own(class: &FullClass) -> Result<()> {
+    let name = class.name();
+    match system::is_system_name(name.as_str()) || class.is_a(system::NAMESPACE) {
+        true => Err(Error::denied(format!("to write an instance of {name} takes FULL_WRITE_REP"))),
+        false => Ok(()),
+    }
 }

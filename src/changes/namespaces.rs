@@ -10,7 +10,7 @@ use super::{Changes, Put, rules, system};
 use crate::base::error::{Error, Result};
 use crate::base::rule::Rule;
 use crate::btree::scan::{Direction, KeyRange};
-use crate::catalog::StoredClass;
+use crate::catalog::{StoredClass, StoredSecurity};
 use crate::cim::instance::Instance;
 use crate::cim::path::ObjectPath;
 use crate::cim::value::{Array, Value};
@@ -56,7 +56,7 @@ impl Changes<'_, '_> {
         rules::namespace(&namespace, name)?;
         let descriptor = match descriptor {
             Some(descriptor) => descriptor.clone(),
-            None => of_new_namespace(&self.security_descriptor(parent)?)?,
+            None => of_new_namespace(&self.security(parent)?.descriptor)?,
         };
         self.write_instance(parent, class, instance, put, None)?;
         self.touch_schema();
@@ -87,9 +87,9 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// The descriptor of a namespace.
-    pub(crate) fn security_descriptor(&mut self, namespace: &str) -> Result<SecurityDescriptor> {
-        self.now().security_of(namespace).map(|security| security.descriptor)
+    /// What a namespace says of who may use it.
+    pub(crate) fn security(&mut self, namespace: &str) -> Result<StoredSecurity> {
+        self.now().security_of(namespace)
     }
 
     fn need_system_class(&mut self, namespace: &str, class: &str) -> Result<Arc<StoredClass>> {
