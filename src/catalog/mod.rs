@@ -5,6 +5,7 @@ mod instances;
 pub mod keys;
 mod namespaces;
 mod references;
+mod security;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +24,10 @@ use crate::repository::Snapshot;
 
 pub use classes::StoredClass;
 pub use instances::{Instances, StoredInstance};
+pub(crate) use namespaces::NAMESPACE_CLASS;
+pub use namespaces::ROOT;
 pub use references::Referrer;
+pub use security::StoredSecurity;
 
 /// Classes that are kept put together. A real repository has 4,000 to 7,000.
 const CACHED_CLASSES: usize = 16_384;
@@ -53,6 +57,22 @@ impl Catalog {
         Self { snapshot, keys, system, classes: Arc::new(Cache::new(CACHED_CLASSES)) }
     }
 
+    /// The objects of a later state, with the classes that are known already: those that have changed since have to be
+    /// [forgotten](Self::forget).
+    pub(crate) fn moved_to(&self, snapshot: Snapshot) -> Self {
+        Self { snapshot, ..self.clone() }
+    }
+
+    /// Puts a class together anew when it is wanted again.
+    pub(crate) fn forget(&self, namespace: &str, class: &str) {
+        self.classes.remove(&(self.keys.hash(namespace), self.keys.hash(class)));
+    }
+
+    /// As [`forget`](Self::forget), for all classes.
+    pub(crate) fn forget_all(&self) {
+        self.classes.clear();
+    }
+
     /// The snapshot.
     pub const fn snapshot(&self) -> &Snapshot {
         &self.snapshot
@@ -78,7 +98,7 @@ impl Catalog {
     }
 
     /// The error for a record that cannot be understood.
-    fn bad(&self, code: CorruptionCode, reference: RecordRef, bad: BadRecord) -> Error {
+    pub(crate) fn bad(&self, code: CorruptionCode, reference: RecordRef, bad: BadRecord) -> Error {
         let site = self.snapshot.image().site(Space::Objects, reference.page);
         Corruption::new(code, site, format!("record {}: {bad}", reference.id)).into()
     }

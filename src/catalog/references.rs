@@ -26,9 +26,9 @@ impl Catalog {
     /// As [`class`](Self::class).
     pub fn referrers(&self, namespace: &str, path: &ObjectPath) -> Result<Vec<Result<Referrer>>> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
-        let key_class = self.class(namespace, path.class.as_str())?.and_then(|class| class.class.key_class());
-        let (Some(key_class), Some(key_text)) = (key_class, path.key_text()) else { return Ok(Vec::new()) };
-        let prefix = self.keys.references(namespace, key_class.name().as_str(), &key_text);
+        let Some(key_text) = path.key_text() else { return Ok(Vec::new()) };
+        let key_class = self.key_class_of(namespace, path.class.as_str())?;
+        let prefix = self.keys.references(namespace, key_class.as_str(), &key_text);
         let referrer = |key: Result<crate::format::key::Key>| {
             let record = match key {
                 Ok(key) => key.reference()?,

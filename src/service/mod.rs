@@ -8,6 +8,8 @@
 mod backup_restore;
 mod caller;
 mod connection;
+mod namespace;
+mod namespace_writer;
 mod paused;
 mod writing;
 
@@ -30,6 +32,8 @@ use crate::storage::Directory;
 pub use backup_restore::{BackupRestore, BackupRestoreFlags, LiveRestoreOptions};
 pub use caller::{Caller, Identified, Operation, Trusted};
 pub use connection::{Connection, Enumeration, View};
+pub use namespace::{NamespaceConnection, NamespaceView};
+pub use namespace_writer::NamespaceWriter;
 pub use paused::{PausedRun, pause_repository};
 pub use writing::WriteTransaction;
 
