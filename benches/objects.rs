@@ -81,24 +81,16 @@ fn enumerate(objects: &Objects) -> usize {
     let catalog = Catalog::new(objects.catalog.snapshot().clone());
     let mut count = 0;
     for namespace in &objects.namespaces {
-        let range = KeyRange::prefix(catalog.keys().namespace(namespace).as_bytes());
-        for key in catalog.snapshot().keys(range, Direction::Forward).map(Result::unwrap) {
-            match KeyShape::parse(key.as_bytes()).unwrap().1 {
-                KeyShape::Class(name) => {
-                    black_box(catalog.class_by_hash(namespace, name).unwrap().unwrap());
-                    count += 1;
-                }
-                KeyShape::Instance(class, _) => {
-                    let class = catalog.class_by_hash(namespace, class).unwrap().unwrap();
-                    let record = catalog.snapshot().record(key.reference().unwrap()).unwrap();
-                    let view = InstanceRecordView::parse(&record, catalog.dialect()).unwrap();
-                    black_box(view.to_instance(&class.class).unwrap());
-                    count += 1;
-                }
-                _ => {}
-            }
+        for class in catalog.classes(namespace) {
+            black_box(class.unwrap());
+            count += 1;
+        }
+        for instance in catalog.all_instances(namespace) {
+            black_box(instance.unwrap());
+            count += 1;
         }
     }
+    assert_eq!(count, objects.classes.len() + objects.instances.len());
     count
 }
 

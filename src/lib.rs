@@ -4,6 +4,7 @@ pub mod backup;
 pub mod base;
 mod btree;
 pub mod catalog;
+pub mod changes;
 pub mod cim;
 #[cfg(feature = "windows")]
 pub mod com;

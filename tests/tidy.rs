@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of `src`, from the ground up. A folder imports only from itself and from those before it.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "base",
     "cim",
     "format",
@@ -19,6 +19,7 @@ const LAYERS: [&str; 16] = [
     "catalog",
     "verify",
     "engine",
+    "changes",
     "backup",
     "restore",
     "service",

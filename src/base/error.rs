@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::corruption::Corruption;
+use super::rule::Rule;
 use super::shown::{shown, shown_text};
 
 /// The result of everything that can fail.
@@ -86,6 +87,14 @@ pub enum Error {
     EncryptionRequired {
         /// The namespace.
         namespace: Box<str>,
+    },
+    /// A change breaks a rule of the model, or what it is about is not there.
+    #[error("{text}")]
+    Rule {
+        /// Which.
+        rule: Rule,
+        /// What breaks it, and how.
+        text: Box<str>,
     },
     /// Bytes that are to become part of an object do not make one.
     #[error("{0}")]
@@ -311,6 +320,10 @@ impl Error {
         Error::AccessDenied(text.into().into_boxed_str())
     }
 
+    pub(crate) fn rule(rule: Rule, text: impl Into<String>) -> Self {
+        Error::Rule { rule, text: text.into().into_boxed_str() }
+    }
+
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         // What such a text names is often a file.
         Error::InvalidArgument(shown_text(&text.into()).into_boxed_str())
@@ -336,6 +349,7 @@ impl Error {
             Error::InvalidArgument(_) => HResult::INVALID_PARAMETER,
             Error::AccessDenied(_) => HResult::ACCESS_DENIED,
             Error::EncryptionRequired { .. } => HResult::ENCRYPTED_CONNECTION_REQUIRED,
+            Error::Rule { rule, .. } => rule.hresult(),
             Error::InvalidObject(_) => HResult::INVALID_OBJECT,
             Error::Unsupported(_) => HResult::NOT_SUPPORTED,
             Error::Locked { .. } | Error::Overtaken { .. } | Error::InvalidOperation(_) | Error::Busy => {
@@ -356,9 +370,8 @@ impl Error {
             Error::Io { .. } | Error::Unconfirmed { .. } | Error::Stranded { .. } | Error::Poisoned(_) => ExitCode::Io,
             Error::AccessDenied(_) | Error::EncryptionRequired { .. } => ExitCode::Io,
             Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => ExitCode::Corrupt,
-            Error::InvalidArgument(_) | Error::InvalidObject(_) | Error::Unsupported(_) | Error::Limit { .. } => {
-                ExitCode::Usage
-            }
+            Error::InvalidArgument(_) | Error::InvalidObject(_) | Error::Rule { .. } => ExitCode::Usage,
+            Error::Unsupported(_) | Error::Limit { .. } => ExitCode::Usage,
             Error::Locked { .. }
             | Error::Overtaken { .. }
             | Error::Cancelled
@@ -425,6 +438,7 @@ mod tests {
             (Error::denied("x"), 0x8004_1003, ExitCode::Io),
             (Error::EncryptionRequired { namespace: "x".into() }, 0x8004_1087, ExitCode::Io),
             (Error::InvalidObject("x".into()), 0x8004_100F, ExitCode::Usage),
+            (Error::rule(Rule::InvalidClass, "x"), 0x8004_1010, ExitCode::Usage),
             (Error::Unsupported("x".into()), 0x8004_100C, ExitCode::Usage),
             (Error::Locked { path: path(), holder: "x".into() }, 0x8004_1016, ExitCode::Busy),
             (Error::Overtaken { path: path() }, 0x8004_1016, ExitCode::Busy),

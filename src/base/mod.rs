@@ -10,6 +10,7 @@ pub mod page_no;
 pub(crate) mod parallel;
 pub mod progress;
 pub(crate) mod random;
+pub mod rule;
 pub(crate) mod shown;
 pub mod site;
 

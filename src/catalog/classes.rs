@@ -10,7 +10,7 @@ use crate::base::page_no::RecordRef;
 use crate::cim::full_class::FullClass;
 use crate::format::class_record::ClassRecordView;
 use crate::format::name_hash::NameHash;
-use crate::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
+use crate::format::object_key::KeyShape;
 use crate::format::record_reader::BadRecord;
 
 /// A class and where it lies.
@@ -24,6 +24,21 @@ pub struct StoredClass {
     pub stamp: u64,
     /// Its record.
     pub record: RecordRef,
+}
+
+/// The namespace that names are looked up in, by its hash: hashing its path for each of thousands of objects would cost
+/// more than reading some of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) hash: NameHash,
+    is_system: bool,
+}
+
+impl Place {
+    pub(super) fn new(catalog: &Catalog, namespace: &str) -> Self {
+        let hash = catalog.keys.hash(namespace);
+        Self { hash, is_system: hash == catalog.system }
+    }
 }
 
 impl Catalog {
@@ -41,21 +56,25 @@ impl Catalog {
     /// # Errors
     /// As [`class`](Self::class).
     pub fn class_by_hash(&self, namespace: &str, name: NameHash) -> Result<Option<Arc<StoredClass>>> {
-        self.resolve(namespace, name, 0)
+        self.resolve(Place::new(self, namespace), name, 0)
     }
 
     /// The classes that lie in a namespace itself, in order of their keys. One that cannot be read is an error, and the
-    /// others follow.
+    /// others follow. Only what they are derived from is kept in memory.
     pub fn classes(&self, namespace: &str) -> impl Iterator<Item = Result<Arc<StoredClass>>> + use<> {
-        let prefix = format!("{}CD_", self.keys.namespace(namespace));
-        let (catalog, namespace) = (self.clone(), namespace.to_owned());
+        let catalog = self.clone();
+        let place = Place::new(self, namespace);
+        let prefix = format!(r"NS_{}\CD_", place.hash);
         self.scan(&prefix).filter_map(move |key| {
             let key = match key {
                 Ok(key) => key,
                 Err(error) => return Some(Err(error)),
             };
-            match KeyShape::parse(key.as_bytes()) {
-                Some((_, KeyShape::Class(hash))) => catalog.class_by_hash(&namespace, hash).transpose(),
+            match (KeyShape::parse(key.as_bytes()), key.reference()) {
+                (Some((_, KeyShape::Class(name))), Some(record)) => match catalog.classes.get(&(place.hash, name)) {
+                    Some(class) => Some(Ok(class)),
+                    None => Some(catalog.compose(place, record, 0).map(Arc::new)),
+                },
                 _ => None,
             }
         })
@@ -103,23 +122,24 @@ impl Catalog {
         })
     }
 
-    fn resolve(&self, namespace: &str, name: NameHash, depth: usize) -> Result<Option<Arc<StoredClass>>> {
-        for place in [namespace, SYSTEM_NAMESPACE] {
-            let at = (self.keys.hash(place), name);
-            if let Some(class) = self.classes.get(&at) {
+    /// The class with this name in a place, else among those of the system.
+    pub(super) fn resolve(&self, place: Place, name: NameHash, depth: usize) -> Result<Option<Arc<StoredClass>>> {
+        for at in [place, Place { hash: self.system, is_system: true }] {
+            if let Some(class) = self.classes.get(&(at.hash, name)) {
                 return Ok(Some(class));
             }
-            if let Some(record) = self.record_of(&self.keys.class_by_hash(place, name))? {
-                let class = Arc::new(self.compose(place, record, depth)?);
-                self.classes.insert(at, class.clone());
+            let key = format!(r"NS_{}\CD_{name}", at.hash);
+            if let Some(record) = self.snapshot.reference(key.as_bytes())? {
+                let class = Arc::new(self.compose(at, record, depth)?);
+                self.classes.insert((at.hash, name), class.clone());
                 return Ok(Some(class));
             }
         }
         Ok(None)
     }
 
-    fn compose(&self, namespace: &str, record: RecordRef, depth: usize) -> Result<StoredClass> {
-        let bytes = self.snapshot.record(record)?;
+    fn compose(&self, place: Place, record: RecordRef, depth: usize) -> Result<StoredClass> {
+        let bytes = self.snapshot.record_view(record)?;
         let bad = |bad| self.bad(CorruptionCode::RecordClass, record, bad);
         let view = ClassRecordView::parse(&bytes).map_err(bad)?;
         let superclass = match view.superclass().map_err(bad)? {
@@ -128,24 +148,23 @@ impl Catalog {
                 return Err(bad(BadRecord { offset: 0, what: "the chain of superclasses is too long, or has no end" }));
             }
             Some(name) => {
-                let found = self.resolve(namespace, self.keys.hash(&name), depth + 1)?;
+                let found = self.resolve(place, self.keys.hash(&name), depth + 1)?;
                 Some(found.ok_or_else(|| bad(BadRecord { offset: 4, what: "the superclass is not there" }))?)
             }
         };
         let class = view.to_class(superclass.map(|superclass| superclass.class.clone())).map_err(bad)?;
-        let is_system = namespace.eq_ignore_ascii_case(SYSTEM_NAMESPACE);
-        Ok(StoredClass { class: Arc::new(class), is_system, stamp: view.stamp(), record })
+        Ok(StoredClass { class: Arc::new(class), is_system: place.is_system, stamp: view.stamp(), record })
     }
 
     /// The class of a namespace or the system that must be there, because a record says so.
     pub(super) fn class_of_record(
         &self,
-        namespace: &str,
+        place: Place,
         name: NameHash,
         record: RecordRef,
     ) -> Result<Arc<StoredClass>, Error> {
         let missing = BadRecord { offset: 0, what: "its class is not there" };
-        let found = self.class_by_hash(namespace, name)?;
+        let found = self.resolve(place, name, 0)?;
         found.ok_or_else(|| self.bad(CorruptionCode::RecordInstance, record, missing))
     }
 }

@@ -1,6 +1,7 @@
 //! Instances: by path, by class, by class with subclasses.
 
 use super::Catalog;
+use super::classes::Place;
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
@@ -30,7 +31,7 @@ pub struct StoredInstance {
 #[derive(Debug)]
 pub struct Instances {
     catalog: Catalog,
-    namespace: String,
+    place: Place,
     keys: Option<Scan>,
     /// Only instances of this class or derived ones.
     of_class: Option<Name>,
@@ -47,7 +48,7 @@ impl Iterator for Instances {
                 Err(error) => return Some(Err(error)),
             };
             let Some(record) = record else { continue };
-            match self.catalog.read_instance(&self.namespace, record, self.of_class.as_ref()) {
+            match self.catalog.read_instance(self.place, record, self.of_class.as_ref()) {
                 Ok(None) => {}
                 Ok(Some(instance)) => return Some(Ok(instance)),
                 Err(error) => return Some(Err(error)),
@@ -65,7 +66,14 @@ impl Catalog {
     /// The instances of exactly this class in a namespace, in order of their keys.
     pub fn instances(&self, namespace: &str, class: &str) -> Instances {
         let keys = Some(self.scan(&self.keys.instances(namespace, class)));
-        Instances { catalog: self.clone(), namespace: namespace.to_owned(), keys, of_class: None }
+        Instances { catalog: self.clone(), place: Place::new(self, namespace), keys, of_class: None }
+    }
+
+    /// All instances of a namespace, whatever their classes, in order of their keys.
+    pub fn all_instances(&self, namespace: &str) -> Instances {
+        let place = Place::new(self, namespace);
+        let keys = Some(self.scan(&format!(r"NS_{}\CI_", place.hash)));
+        Instances { catalog: self.clone(), place, keys, of_class: None }
     }
 
     /// The instances of a class and of all classes derived from it, in order of their keys.
@@ -73,17 +81,17 @@ impl Catalog {
     /// # Errors
     /// As [`class`](Self::class); a class that is not there has no instances.
     pub fn instances_deep(&self, namespace: &str, class: &str) -> Result<Instances> {
-        let (catalog, namespace) = (self.clone(), namespace.to_owned());
-        let Some(found) = self.class(&namespace, class)? else {
-            return Ok(Instances { catalog, namespace, keys: None, of_class: None });
+        let (catalog, place) = (self.clone(), Place::new(self, namespace));
+        let Some(found) = self.resolve(place, self.keys.hash(class), 0)? else {
+            return Ok(Instances { catalog, place, keys: None, of_class: None });
         };
         let keys = match found.class.key_class() {
-            Some(key_class) => self.scan(&self.keys.keyed_instances(&namespace, key_class.name().as_str())),
+            Some(key_class) => self.scan(&self.keys.keyed_instances(namespace, key_class.name().as_str())),
             // The class declares no keys yet: each class derived from it that does has instances of its own.
-            None => self.scan(&format!("{}KI_", self.keys.namespace(&namespace))),
+            None => self.scan(&format!(r"NS_{}\KI_", place.hash)),
         };
         let of_class = Some(found.class.name().clone());
-        Ok(Instances { catalog, namespace, keys: Some(keys), of_class })
+        Ok(Instances { catalog, place, keys: Some(keys), of_class })
     }
 
     /// The instance that a path means. A path without namespace means one in `namespace`; the server is not looked at.
@@ -100,7 +108,7 @@ impl Catalog {
         }
         let key = self.keys.keyed_instance(namespace, key_class.name().as_str(), &key_text);
         match self.record_of(&key)? {
-            Some(record) => self.read_instance(namespace, record, Some(class.class.name())),
+            Some(record) => self.read_instance(Place::new(self, namespace), record, Some(class.class.name())),
             None => Ok(None),
         }
     }
@@ -108,14 +116,14 @@ impl Catalog {
     /// The instance of a record; `None` when it is not of the class wanted.
     pub(super) fn read_instance(
         &self,
-        namespace: &str,
+        place: Place,
         record: RecordRef,
         of_class: Option<&Name>,
     ) -> Result<Option<StoredInstance>> {
-        let bytes = self.snapshot.record(record)?;
+        let bytes = self.snapshot.record_view(record)?;
         let bad = |bad| -> Error { self.bad(CorruptionCode::RecordInstance, record, bad) };
         let view = InstanceRecordView::parse(&bytes, self.dialect()).map_err(bad)?;
-        let class = self.class_of_record(namespace, view.class_hash().map_err(bad)?, record)?;
+        let class = self.class_of_record(place, view.class_hash().map_err(bad)?, record)?;
         if of_class.is_some_and(|wanted| !class.class.is_a(wanted.as_str())) {
             return Ok(None);
         }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::Catalog;
+use super::namespaces::ROOT;
 use crate::base::error::Result;
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::{Instance, InstanceError};
-use crate::cim::name::Name;
+use crate::cim::name::{self, Name};
 use crate::cim::path::ObjectPath;
 use crate::cim::value::Value;
 use crate::format::object_key::ObjectKeys;
@@ -73,8 +74,8 @@ pub struct ReferenceKey {
 pub enum Unresolved {
     /// Its text is no path of an instance.
     NoPath,
-    /// The class of the path is not there, or has no keys.
-    NoClass,
+    /// The namespace of the path is not there: nothing can lie in it.
+    NoNamespace,
 }
 
 /// A reference that an instance makes.
@@ -104,7 +105,7 @@ impl Catalog {
             let key = self.reference_key(namespace, path, &keys.keyed)?;
             let target = key.map(|key| {
                 let (class, property) = (text(instance.class().name()), text(&property.name));
-                let (namespace, referrer) = (namespace.to_owned(), self.keys.referrer_text(&keys.keyed));
+                let (namespace, referrer) = (with_root(namespace), self.keys.referrer_text(&keys.keyed));
                 ReferenceKey { key, record: ReferenceRecord { namespace, class, property, key: referrer } }
             });
             found.push(OutgoingReference { property: property.name.clone(), target });
@@ -115,11 +116,32 @@ impl Catalog {
     fn reference_key(&self, namespace: &str, path: &str, referrer: &str) -> Result<Result<String, Unresolved>> {
         let Ok(path) = path.parse::<ObjectPath>() else { return Ok(Err(Unresolved::NoPath)) };
         let Some(key_text) = path.key_text() else { return Ok(Err(Unresolved::NoPath)) };
-        let namespace = path.namespace.as_deref().unwrap_or(namespace);
-        let class = self.class(namespace, path.class.as_str())?;
-        let key_class = class.and_then(|class| class.class.key_class());
-        Ok(key_class
-            .map(|key_class| self.keys.reference(namespace, key_class.name().as_str(), &key_text, referrer))
-            .ok_or(Unresolved::NoClass))
+        let target = path.namespace.as_deref().unwrap_or(namespace);
+        if !name::same(target, namespace) && !self.has_namespace(target)? {
+            return Ok(Err(Unresolved::NoNamespace));
+        }
+        let key_class = self.key_class_of(target, path.class.as_str())?;
+        Ok(Ok(self.keys.reference(target, key_class.as_str(), &key_text, referrer)))
+    }
+
+    /// The class whose name stands in the keys of references to instances of a class: the one that declares its keys. For a
+    /// class that is not there, or has no keys, it is the class itself; so a reference has a key whatever becomes of the
+    /// class, and it can be told from that key alone.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class).
+    pub(crate) fn key_class_of(&self, namespace: &str, class: &str) -> Result<Name> {
+        let found = self.class(namespace, class)?;
+        let key_class = found.and_then(|found| found.class.key_class());
+        Ok(key_class.map_or_else(|| Name::new(class), |key_class| key_class.name().clone()))
+    }
+}
+
+/// A path of a namespace as records of references have it: its first part in capitals.
+fn with_root(namespace: &str) -> String {
+    let root = namespace.split('\\').next().unwrap_or_default();
+    match namespace.strip_prefix(root) {
+        Some(rest) if name::same(root, ROOT) => format!("{ROOT}{rest}"),
+        _ => namespace.to_owned(),
     }
 }

@@ -5,6 +5,7 @@ mod instances;
 pub mod keys;
 mod namespaces;
 mod references;
+mod security;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,13 +18,16 @@ use crate::base::page_no::{RecordRef, Space};
 use crate::btree::scan::{Direction, KeyRange, Scan};
 use crate::format::Dialect;
 use crate::format::name_hash::NameHash;
-use crate::format::object_key::ObjectKeys;
+use crate::format::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
 use crate::format::record_reader::BadRecord;
 use crate::repository::Snapshot;
 
 pub use classes::StoredClass;
 pub use instances::{Instances, StoredInstance};
+pub(crate) use namespaces::NAMESPACE_CLASS;
+pub use namespaces::ROOT;
 pub use references::Referrer;
+pub use security::StoredSecurity;
 
 /// Classes that are kept put together. A real repository has 4,000 to 7,000.
 const CACHED_CLASSES: usize = 16_384;
@@ -34,6 +38,8 @@ const CACHED_CLASSES: usize = 16_384;
 pub struct Catalog {
     snapshot: Snapshot,
     keys: ObjectKeys,
+    /// The hash of the namespace of the system classes.
+    system: NameHash,
     classes: Arc<Cache<(NameHash, NameHash), Arc<StoredClass>>>,
 }
 
@@ -47,7 +53,24 @@ impl Catalog {
     /// The objects of a snapshot.
     pub fn new(snapshot: Snapshot) -> Self {
         let keys = ObjectKeys::new(snapshot.dialect());
-        Self { snapshot, keys, classes: Arc::new(Cache::new(CACHED_CLASSES)) }
+        let system = keys.hash(SYSTEM_NAMESPACE);
+        Self { snapshot, keys, system, classes: Arc::new(Cache::new(CACHED_CLASSES)) }
+    }
+
+    /// The objects of a later state, with the classes that are known already: those that have changed since have to be
+    /// [forgotten](Self::forget).
+    pub(crate) fn moved_to(&self, snapshot: Snapshot) -> Self {
+        Self { snapshot, ..self.clone() }
+    }
+
+    /// Puts a class together anew when it is wanted again.
+    pub(crate) fn forget(&self, namespace: &str, class: &str) {
+        self.classes.remove(&(self.keys.hash(namespace), self.keys.hash(class)));
+    }
+
+    /// As [`forget`](Self::forget), for all classes.
+    pub(crate) fn forget_all(&self) {
+        self.classes.clear();
     }
 
     /// The snapshot.
@@ -71,12 +94,11 @@ impl Catalog {
 
     /// The record that the key with this text names, whatever the record is.
     fn record_of(&self, key: &str) -> Result<Option<RecordRef>> {
-        let found = self.snapshot.find(format!("{key}.").as_bytes())?;
-        Ok(found.and_then(|key| key.reference()))
+        self.snapshot.reference(key.as_bytes())
     }
 
     /// The error for a record that cannot be understood.
-    fn bad(&self, code: CorruptionCode, reference: RecordRef, bad: BadRecord) -> Error {
+    pub(crate) fn bad(&self, code: CorruptionCode, reference: RecordRef, bad: BadRecord) -> Error {
         let site = self.snapshot.image().site(Space::Objects, reference.page);
         Corruption::new(code, site, format!("record {}: {bad}", reference.id)).into()
     }

@@ -11,9 +11,24 @@ use crate::format::record_reader::BadRecord;
 pub const ROOT: &str = "ROOT";
 
 /// The class of namespaces.
-const NAMESPACE_CLASS: &str = "__NAMESPACE";
+pub(crate) const NAMESPACE_CLASS: &str = "__NAMESPACE";
 
 impl Catalog {
+    /// Whether there is a namespace with this path, and so each above it.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class).
+    pub fn has_namespace(&self, namespace: &str) -> Result<bool> {
+        let mut path = namespace;
+        while let Some((parent, name)) = path.rsplit_once('\\') {
+            if self.record_of(&self.keys.keyed_instance(parent, NAMESPACE_CLASS, name))?.is_none() {
+                return Ok(false);
+            }
+            path = parent;
+        }
+        Ok(name::same(path, ROOT))
+    }
+
     /// The paths of the namespaces directly below another, by name. One that cannot be read is an error among them.
     pub fn child_namespaces(&self, namespace: &str) -> Vec<Result<String>> {
         let mut children: Vec<Result<String>> = self
@@ -39,8 +54,20 @@ impl Catalog {
     /// The paths of all namespaces: `ROOT`, and below each its children by name. One that cannot be read is an error
     /// among them. The system classes lie in none of them.
     pub fn namespaces(&self) -> Vec<Result<String>> {
+        self.tree(ROOT)
+    }
+
+    /// The paths of a namespace and all below it.
+    ///
+    /// # Errors
+    /// That of the first that cannot be read.
+    pub(crate) fn namespaces_below(&self, namespace: &str) -> Result<Vec<String>> {
+        self.tree(namespace).into_iter().collect()
+    }
+
+    fn tree(&self, top: &str) -> Vec<Result<String>> {
         let mut found = Vec::new();
-        let mut ahead = vec![Ok(ROOT.to_owned())];
+        let mut ahead = vec![Ok(top.to_owned())];
         while let Some(next) = ahead.pop() {
             if let Ok(namespace) = &next {
                 ahead.extend(self.child_namespaces(namespace).into_iter().rev());

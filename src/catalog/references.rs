@@ -1,6 +1,7 @@
 //! Who refers to an instance.
 
 use super::Catalog;
+use super::classes::Place;
 use super::instances::StoredInstance;
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::Result;
@@ -25,9 +26,9 @@ impl Catalog {
     /// As [`class`](Self::class).
     pub fn referrers(&self, namespace: &str, path: &ObjectPath) -> Result<Vec<Result<Referrer>>> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
-        let key_class = self.class(namespace, path.class.as_str())?.and_then(|class| class.class.key_class());
-        let (Some(key_class), Some(key_text)) = (key_class, path.key_text()) else { return Ok(Vec::new()) };
-        let prefix = self.keys.references(namespace, key_class.name().as_str(), &key_text);
+        let Some(key_text) = path.key_text() else { return Ok(Vec::new()) };
+        let key_class = self.key_class_of(namespace, path.class.as_str())?;
+        let prefix = self.keys.references(namespace, key_class.as_str(), &key_text);
         let referrer = |key: Result<crate::format::key::Key>| {
             let record = match key {
                 Ok(key) => key.reference()?,
@@ -45,13 +46,13 @@ impl Catalog {
     pub fn referring_instance(&self, referrer: &ReferenceRecord) -> Result<Option<StoredInstance>> {
         let key = referrer.key.strip_prefix('\\').unwrap_or(&referrer.key);
         match self.record_of(key)? {
-            Some(record) => self.read_instance(&referrer.namespace, record, None),
+            Some(record) => self.read_instance(Place::new(self, &referrer.namespace), record, None),
             None => Ok(None),
         }
     }
 
     fn read_reference(&self, record: RecordRef) -> Result<ReferenceRecord> {
-        let bytes = self.snapshot.record(record)?;
+        let bytes = self.snapshot.record_view(record)?;
         let reference = ReferenceRecordView::parse(&bytes).and_then(|view| view.to_reference());
         reference.map_err(|bad| self.bad(CorruptionCode::RecordReference, record, bad))
     }

@@ -1,5 +1,7 @@
 //! Class declarations: what a class says itself, without what it inherits.
 
+use std::sync::Arc;
+
 use super::name::Name;
 use super::qualifier::{Flavor, Qualifier, QualifierSet, cimtype_text};
 use super::types::CimType;
@@ -90,9 +92,9 @@ pub struct Method {
     /// Its own qualifiers.
     pub qualifiers: QualifierSet,
     /// The input parameters: a class [`Method::PARAMETERS`] with a property for each. `None` when there are none.
-    pub input: Option<Box<Class>>,
+    pub input: Option<Arc<Class>>,
     /// The output parameters and the return value, likewise.
-    pub output: Option<Box<Class>>,
+    pub output: Option<Arc<Class>>,
 }
 
 impl Method {
@@ -147,11 +149,12 @@ impl Method {
 }
 
 /// Adds a parameter: in front of the return value, which stands last.
-fn add(signature: &mut Option<Box<Class>>, parameter: Property) {
+fn add(signature: &mut Option<Arc<Class>>, parameter: Property) {
     let class = signature.get_or_insert_with(|| {
         let flag = Qualifier::flag("abstract", Flavor::empty());
-        Box::new(Class::builder(Method::PARAMETERS).qualifier(flag).build())
+        Arc::new(Class::builder(Method::PARAMETERS).qualifier(flag).build())
     });
+    let class = Arc::make_mut(class);
     let is_return = |property: &Property| property.name == Method::RETURN_VALUE;
     let end = class.properties.iter().position(is_return).unwrap_or(class.properties.len());
     class.properties.insert(end, parameter);

@@ -1,6 +1,6 @@
 //! A class with everything it inherits. Source of the rules: `docs::objects`, "Composition".
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 
@@ -139,6 +139,15 @@ pub struct FullClass {
     keyed: Option<Name>,
     singleton: Option<Name>,
     table_size: u32,
+    /// What subclasses get of all this: made once, for the first of them.
+    heritage: OnceLock<Heritage>,
+}
+
+/// Properties and methods as the direct subclasses of a class have them before they declare any themselves.
+#[derive(Debug, Clone)]
+struct Heritage {
+    properties: Vec<Arc<FullProperty>>,
+    methods: Vec<Arc<FullMethod>>,
 }
 
 impl FullClass {
@@ -202,7 +211,7 @@ impl FullClass {
                 ..self.declaration.clone()
             },
         };
-        Self { declaration, superclass: None, ..self.clone() }
+        Self { declaration, superclass: None, heritage: OnceLock::new(), ..self.clone() }
     }
 
     fn begin(declaration: Class, superclass: Option<Arc<FullClass>>, derivation: Vec<Name>) -> Self {
@@ -212,7 +221,8 @@ impl FullClass {
         if let Some(parent) = &superclass {
             qualifiers = qualifiers.with_inherited(&parent.qualifiers);
             (keyed, singleton) = (parent.keyed.clone(), parent.singleton.clone());
-            (properties, methods) = (parent.properties.clone(), parent.methods.clone());
+            let heritage = parent.heritage.get_or_init(|| Heritage::of(parent));
+            (properties, methods) = (heritage.properties.clone(), heritage.methods.clone());
             table_size = parent.table_size;
         }
         let own = || Some(declaration.name.clone());
@@ -234,27 +244,20 @@ impl FullClass {
             keyed,
             singleton,
             table_size,
+            heritage: OnceLock::new(),
         }
     }
 
     fn with_members(mut self) -> Result<Self, ComposeError> {
         self.check_names()?;
-        for property in &mut self.properties {
-            if property.local || !all_inherited(&property.qualifiers) {
-                *property = Arc::new(inherited_property(property));
-            }
-        }
-        for method in &mut self.methods {
-            if method.local || !all_inherited(&method.method.qualifiers) {
-                *method = Arc::new(inherited_method(method));
-            }
-        }
         self.by_name = self.superclass.as_ref().map(|parent| parent.by_name.clone()).unwrap_or_default();
         let declaration = std::mem::replace(&mut self.declaration, Class::builder("").build());
         let added = declaration.properties.iter().try_for_each(|property| self.add_property(&declaration, property));
         declaration.methods.iter().for_each(|method| self.add_method(&declaration, method));
         self.declaration = declaration;
-        self.by_name = (0..).take(self.properties.len()).collect();
+        // Two runs, or what those of an embedded class give: the inherited ones are sorted already.
+        let inherited = narrow_order(self.by_name.len());
+        self.by_name.extend((inherited..).take(self.properties.len().saturating_sub(self.by_name.len())));
         let properties = &self.properties;
         let name_of = |order: &u16| properties.get(usize::from(*order)).map(|property| &property.name);
         self.by_name.sort_by(|a, b| name_of(a).cmp(&name_of(b)));
@@ -425,6 +428,30 @@ impl PartialEq for FullClass {
             && self.methods == other.methods
             && has(self) == has(other)
     }
+}
+
+impl Heritage {
+    fn of(class: &FullClass) -> Self {
+        let property = |property: &Arc<FullProperty>| match property {
+            property if property.local || !all_inherited(&property.qualifiers) => {
+                Arc::new(inherited_property(property))
+            }
+            property => property.clone(),
+        };
+        let method = |method: &Arc<FullMethod>| match method {
+            method if method.local || !all_inherited(&method.method.qualifiers) => Arc::new(inherited_method(method)),
+            method => method.clone(),
+        };
+        Self {
+            properties: class.properties.iter().map(property).collect(),
+            methods: class.methods.iter().map(method).collect(),
+        }
+    }
+}
+
+/// There are no more properties than orders.
+fn narrow_order(order: usize) -> u16 {
+    u16::try_from(order).unwrap_or(u16::MAX)
 }
 
 fn all_inherited(qualifiers: &QualifierSet) -> bool {

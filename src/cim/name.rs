@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// A character in upper case, as the index folds it.
 pub fn upper(c: char) -> char {
@@ -37,22 +38,32 @@ pub fn same(a: &str, b: &str) -> bool {
 
 /// The order of names; equal exactly when they are the [`same`].
 pub fn order(a: &str, b: &str) -> Ordering {
-    if a.is_ascii() && b.is_ascii() {
-        let lower = |byte: u8| byte.to_ascii_lowercase();
-        return a.bytes().map(lower).cmp(b.bytes().map(lower));
+    // Most names differ early: a difference that both have behind nothing but ASCII decides.
+    for (x, y) in a.bytes().zip(b.bytes()) {
+        if !(x.is_ascii() && y.is_ascii()) {
+            return order_folded(a, b);
+        }
+        let (x, y) = (x.to_ascii_lowercase(), y.to_ascii_lowercase());
+        if x != y {
+            return x.cmp(&y);
+        }
     }
+    a.len().cmp(&b.len())
+}
+
+fn order_folded(a: &str, b: &str) -> Ordering {
     let folded = |text: &str| text.chars().map(|c| lower(upper(c))).collect::<String>();
     let units = |text: &str| folded(text).encode_utf16().collect::<Vec<u16>>();
     units(a).cmp(&units(b)).then_with(|| to_upper(a).cmp(&to_upper(b)))
 }
 
-/// The name of a class, property, method, parameter or qualifier.
+/// The name of a class, property, method, parameter or qualifier. Cheap to clone: the spelling is shared.
 #[derive(Clone)]
-pub struct Name(Box<str>);
+pub struct Name(Arc<str>);
 
 impl Name {
     /// The name with this spelling.
-    pub fn new(spelling: impl Into<Box<str>>) -> Self {
+    pub fn new(spelling: impl Into<Arc<str>>) -> Self {
         Self(spelling.into())
     }
 
@@ -64,7 +75,7 @@ impl Name {
 
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
-        same(&self.0, &other.0)
+        Arc::ptr_eq(&self.0, &other.0) || same(&self.0, &other.0)
     }
 }
 

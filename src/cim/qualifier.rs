@@ -1,5 +1,7 @@
 //! Qualifiers: named values with a flavor, on classes, properties, methods, parameters and instances.
 
+use std::sync::Arc;
+
 use bitflags::bitflags;
 
 use super::name::Name;
@@ -75,19 +77,29 @@ pub(crate) const fn cimtype_text(scalar: ScalarType) -> &'static str {
     }
 }
 
-/// Qualifiers in order of their definition.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct QualifierSet(Vec<Qualifier>);
+/// Qualifiers in order of their definition. Cheap to clone: a class and what is composed of it share them.
+#[derive(Debug, Clone, Default)]
+pub struct QualifierSet(Option<Arc<[Qualifier]>>);
+
+impl PartialEq for QualifierSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
 
 impl QualifierSet {
     /// No qualifiers.
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self(None)
+    }
+
+    fn as_slice(&self) -> &[Qualifier] {
+        self.0.as_deref().unwrap_or_default()
     }
 
     /// The qualifier with this name.
     pub fn get(&self, name: &str) -> Option<&Qualifier> {
-        self.0.iter().find(|qualifier| qualifier.name == *name)
+        self.iter().find(|qualifier| qualifier.name == *name)
     }
 
     /// Whether the qualifier with this name is the boolean TRUE.
@@ -102,31 +114,36 @@ impl QualifierSet {
 
     /// Adds a qualifier behind the others; one of the same name gives its place to it.
     pub fn set(&mut self, qualifier: Qualifier) {
-        match self.0.iter_mut().find(|old| old.name == qualifier.name) {
+        let mut qualifiers = self.as_slice().to_vec();
+        match qualifiers.iter_mut().find(|old| old.name == qualifier.name) {
             Some(old) => *old = qualifier,
-            None => self.0.push(qualifier),
+            None => qualifiers.push(qualifier),
         }
+        *self = qualifiers.into_iter().collect();
     }
 
     /// Takes the qualifier with this name out.
     pub fn remove(&mut self, name: &str) -> Option<Qualifier> {
-        let position = self.0.iter().position(|qualifier| qualifier.name == *name)?;
-        Some(self.0.remove(position))
+        let position = self.iter().position(|qualifier| qualifier.name == *name)?;
+        let mut qualifiers = self.as_slice().to_vec();
+        let removed = qualifiers.remove(position);
+        *self = qualifiers.into_iter().collect();
+        Some(removed)
     }
 
     /// The qualifiers in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Qualifier> {
-        self.0.iter()
+        self.as_slice().iter()
     }
 
     /// How many there are.
-    pub const fn len(&self) -> usize {
-        self.0.len()
+    pub fn len(&self) -> usize {
+        self.as_slice().len()
     }
 
     /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
     }
 
     /// These qualifiers, and behind them those of the superclass that go to subclasses and whose names are new, marked as
@@ -134,16 +151,25 @@ impl QualifierSet {
     pub fn with_inherited(&self, superclass: &QualifierSet) -> Self {
         let goes_down = |qualifier: &&Qualifier| qualifier.flavor.contains(Flavor::TO_SUBCLASS);
         let is_new = |qualifier: &&Qualifier| self.get(qualifier.name.as_str()).is_none();
-        let inherited = superclass.iter().filter(goes_down).filter(is_new).cloned();
-        let marked = inherited.map(|qualifier| Qualifier { flavor: qualifier.flavor | Flavor::INHERITED, ..qualifier });
-        Self(self.iter().cloned().chain(marked).collect())
+        let inherited = || superclass.iter().filter(goes_down).filter(is_new);
+        if inherited().next().is_none() {
+            return self.clone();
+        }
+        let marked = |qualifier: &Qualifier| Qualifier {
+            name: qualifier.name.clone(),
+            cim_type: qualifier.cim_type,
+            value: qualifier.value.clone(),
+            flavor: qualifier.flavor | Flavor::INHERITED,
+        };
+        self.iter().cloned().chain(inherited().map(marked)).collect()
     }
 }
 
 impl FromIterator<Qualifier> for QualifierSet {
     /// Every qualifier in its order, those of a name that was there before too: what is stored can be shown as it is.
     fn from_iter<I: IntoIterator<Item = Qualifier>>(qualifiers: I) -> Self {
-        Self(qualifiers.into_iter().collect())
+        let qualifiers: Arc<[Qualifier]> = qualifiers.into_iter().collect();
+        Self((!qualifiers.is_empty()).then_some(qualifiers))
     }
 }
 

@@ -16,6 +16,7 @@ mod rewrite;
 mod transaction;
 
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -176,6 +177,8 @@ struct Shared {
     published: RwLock<Arc<Image>>,
     /// Why nothing can be written any more.
     poison: OnceLock<Box<str>>,
+    /// The greatest time stamp that an object has, 0 while that is not known: `changes` finds and keeps it.
+    last_stamp: AtomicU64,
     _lock: WriterLock,
 }
 

@@ -1,5 +1,6 @@
 //! Opening for writing: the current generation, and the commits that the journal holds beyond it.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -79,6 +80,7 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
         group: GroupCommit::default(),
         published: RwLock::new(published),
         poison: OnceLock::new(),
+        last_stamp: AtomicU64::new(0),
         _lock: lock,
     });
     let background = if with_thread { Background::start(&shared) } else { None };

@@ -1,5 +1,6 @@
 //! A restore over the live repository: another content becomes the next generation, whatever was committed since the last.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use crate::base::error::Result;
@@ -59,7 +60,8 @@ impl Engine {
         let image = shared.watch(on_disk.install(shared, next, mapping, old.mapping()))?;
         drop(on_disk);
         shared.begin_anew(&mut writer, image.clone())?;
-        // Nothing that was known of the old content holds: free numbers, free space.
+        // Nothing that was known of the old content holds: free numbers, free space, stamps.
+        shared.last_stamp.store(0, Ordering::Relaxed);
         writer.working = Working::new(image);
         writer.heap = None;
         Ok(generation)

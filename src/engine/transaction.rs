@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::{ArcMutexGuard, RawMutex};
 
@@ -17,6 +18,7 @@ use crate::format::key::{self, Key};
 use crate::heap::edit::HeapEditor;
 use crate::heap::record;
 use crate::pager::working::Mark;
+use crate::repository::Snapshot;
 use crate::repository::gate::Pass;
 
 use super::{Durability, Engine, Shared, Writer};
@@ -194,6 +196,16 @@ impl Transaction<'_> {
     /// As [`Snapshot::record`](crate::repository::Snapshot::record).
     pub fn record(&self, reference: RecordRef) -> Result<Vec<u8>> {
         record::record(self.writer.working.image(), reference)
+    }
+
+    /// The state as it is now, to look at; later changes do not show.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(Arc::new(self.writer.working.image().clone()))
+    }
+
+    /// The greatest time stamp that an object of the repository has, 0 while that is not known.
+    pub(crate) fn last_stamp(&self) -> &AtomicU64 {
+        &self.shared.last_stamp
     }
 
     /// This moment. Savepoints may be nested; going back to one ends those behind it.

@@ -35,6 +35,7 @@ use super::qualifier_set::{self, QualifierSetView};
 use super::record_heap::{Budget, EncodeError, HeapDecoder, HeapNotes, HeapView, HeapWriter, present};
 use super::record_reader::{Parsed, RecordReader};
 use super::value_table::{Row, TableKind, TableNotes, TableWriter, ValueTable, decode_setting, notes};
+use crate::base::limits::MAX_PROPERTIES;
 use crate::base::{narrow, widen};
 use crate::cim::class::{Class, Property, Setting};
 use crate::cim::full_class::{FullClass, FullProperty};
@@ -185,130 +186,144 @@ pub struct ClassPartNotes {
     lookup: Option<Vec<u16>>,
 }
 
-/// The content of a class part: a class without methods yet.
-pub(crate) struct ClassPart<'b> {
-    pub(crate) class: Class,
+/// How a class part lays out its class, and what it has beside it.
+pub(crate) struct Layout<'b> {
+    /// The superclasses behind the nearest.
     pub(crate) derivation: Vec<Name>,
-    entries: Vec<Entry>,
+    /// Where each property of the class stands, in the same order.
+    places: Vec<Place>,
+    /// The orders of the properties as the lookup table has them; for an exact copy alone.
+    lookup: Vec<u16>,
     table: ValueTable<'b>,
     heap: HeapNotes,
     slack: &'b [u8],
 }
 
 /// Where a property that is declared here stands.
-struct Entry {
-    property: Property,
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
     order: u16,
     offset: u32,
     origin_level: u32,
     overrides: bool,
 }
 
-impl Entry {
-    /// Enough of a full property to take its value.
-    fn place(&self) -> FullProperty {
-        FullProperty {
-            name: self.property.name.clone(),
-            cim_type: self.property.cim_type,
-            order: self.order,
-            offset: self.offset,
-            origin: self.property.name.clone(),
-            origin_level: self.origin_level,
-            local: true,
-            overrides: self.overrides,
-            default: None,
-            qualifiers: crate::cim::qualifier::QualifierSet::new(),
-        }
-    }
-}
-
-/// The content of a class part whose class inherits from `superclass`.
+/// The class of a part, without methods yet, that inherits from `superclass`; and how it is laid out.
 pub(crate) fn decode<'b>(
     view: &ClassPartView<'b>,
     superclass: Option<&FullClass>,
     budget: &mut Budget,
     exact: bool,
-) -> Parsed<ClassPart<'b>> {
+) -> Parsed<(Class, Layout<'b>)> {
     let mut decoder = HeapDecoder::new(view.heap, budget, exact);
     let cx = &mut decoder;
-    let name = cx.text(view.name)?;
+    let name = cx.text_name(view.name)?;
     let qualifiers = qualifier_set::decode(cx, view.qualifiers)?;
     let mut entries = Vec::with_capacity(view.property_count());
     for property in view.properties() {
         entries.push(decode_property(cx, &property?)?);
     }
-    let inherited = superclass.map_or((0, 0), |parent| (parent.properties().len(), widen(parent.table_size())));
-    let new = || entries.iter().filter(|entry| superclass.is_none() || !entry.overrides);
-    let size = new().map(|entry| entry.property.cim_type.slot_size()).sum::<usize>() + inherited.1;
-    let mut table = view.table;
-    let states_and_values = ValueTable::parse(&mut table, inherited.0 + new().count(), size)?;
-    if !table.rest().is_empty() {
-        return table.fail("the table of values is longer than the properties of the class need");
-    }
-    for entry in &mut entries {
-        let state = match states_and_values.state(entry.order) {
+    let table = value_table(view, superclass, &entries)?;
+    for (place, property) in &mut entries {
+        let state = match table.state(place.order) {
             // The class of an embedded instance has in its slots what it inherits, too.
             state if superclass.is_none() => state & 1,
             // A new property has nothing to inherit.
-            2.. if !entry.overrides => 1,
+            2.. if !place.overrides => 1,
             state => state,
         };
-        entry.property.default = decode_setting(cx, &states_and_values, &entry.place(), state)?;
+        property.default = decode_setting(cx, &table, (property.cim_type, place.offset), state)?;
     }
+    let lookup = if exact { entries.iter().map(|(place, _)| place.order).collect() } else { Vec::new() };
+    entries.sort_by_key(|(place, _)| place.order);
+    let (places, properties) = entries.into_iter().unzip();
     let mut derivation = view.derivation()?.into_iter().map(Name::from);
     let superclass = derivation.next();
-    let mut properties: Vec<(u16, Property)> =
-        entries.iter().map(|entry| (entry.order, entry.property.clone())).collect();
-    properties.sort_by_key(|(order, _)| *order);
-    let properties = properties.into_iter().map(|(_, property)| property).collect();
-    let class = Class { name: name.into(), superclass, qualifiers, properties, methods: Vec::new() };
-    Ok(ClassPart {
-        class,
-        derivation: derivation.collect(),
-        entries,
-        table: states_and_values,
-        heap: decoder.finish(),
-        slack: view.slack,
-    })
+    let class = Class { name, superclass, qualifiers, properties, methods: Vec::new() };
+    let (derivation, heap) = (derivation.collect(), decoder.finish());
+    Ok((class, Layout { derivation, places, lookup, table, heap, slack: view.slack }))
 }
 
-fn decode_property(cx: &mut HeapDecoder<'_, '_>, view: &PropertyView<'_>) -> Parsed<Entry> {
-    let name = Name::from(cx.name(view.name)?);
+/// The table of values: how long it is follows from the properties inherited and new.
+fn value_table<'b>(
+    view: &ClassPartView<'b>,
+    superclass: Option<&FullClass>,
+    entries: &[(Place, Property)],
+) -> Parsed<ValueTable<'b>> {
+    let inherited = superclass.map_or((0, 0), |parent| (parent.properties().len(), widen(parent.table_size())));
+    let new = || entries.iter().filter(|(place, _)| superclass.is_none() || !place.overrides);
+    let size = new().map(|(_, property)| property.cim_type.slot_size()).sum::<usize>() + inherited.1;
+    let mut reader = view.table;
+    let table = ValueTable::parse(&mut reader, inherited.0 + new().count(), size)?;
+    if !reader.rest().is_empty() {
+        return reader.fail("the table of values is longer than the properties of the class need");
+    }
+    Ok(table)
+}
+
+fn decode_property(cx: &mut HeapDecoder<'_, '_>, view: &PropertyView<'_>) -> Parsed<(Place, Property)> {
+    let name = cx.name(view.name)?;
     cx.item(view.info, view.info_size)?;
     let qualifiers = qualifier_set::decode(cx, view.qualifiers)?;
     let property = Property { name, cim_type: view.cim_type, default: Setting::Null, qualifiers };
     let (order, offset, origin_level) = (view.order, view.offset, view.origin_level);
-    Ok(Entry { property, order, offset, origin_level, overrides: view.overrides })
+    Ok((Place { order, offset, origin_level, overrides: view.overrides }, property))
 }
 
-impl ClassPart<'_> {
+impl Layout<'_> {
     /// The class of an embedded instance, which lists everything.
-    pub(crate) fn merged(&self) -> Option<FullClass> {
-        let mut origins: Vec<(u16, (u32, bool))> =
-            self.entries.iter().map(|entry| (entry.order, (entry.origin_level, entry.overrides))).collect();
-        origins.sort_unstable();
-        let origins: Vec<(u32, bool)> = origins.into_iter().map(|(_, origin)| origin).collect();
-        let derivation = self.class.superclass.iter().chain(&self.derivation).cloned().collect();
-        FullClass::merged(self.class.clone(), derivation, &origins).ok()
+    pub(crate) fn merged(&self, class: Class) -> Option<FullClass> {
+        let origins: Vec<(u32, bool)> = self.places.iter().map(|place| (place.origin_level, place.overrides)).collect();
+        let derivation = class.superclass.iter().chain(&self.derivation).cloned().collect();
+        FullClass::merged(class, derivation, &origins).ok()
     }
 
     /// Whether the stored orders, offsets and levels are those of the composed class: what everything else relies on.
     pub(crate) fn fits(&self, full: &FullClass) -> bool {
-        self.entries.iter().all(|entry| {
-            let Some(found) = full.property(entry.property.name.as_str()) else { return false };
-            let stored = (entry.order, entry.offset, entry.origin_level, entry.overrides);
-            stored == (found.order, found.offset, found.origin_level, found.overrides)
+        self.places.iter().zip(&full.declaration().properties).all(|(stored, property)| {
+            let by_order = full.properties().get(usize::from(stored.order)).map(|found| &**found);
+            let found = by_order.filter(|found| found.name == property.name);
+            found.is_some_and(|found| *stored == Place::of(found))
         })
+    }
+
+    /// Whether the class stands alone and is laid out as it must be: as [`fits`](Self::fits), but nothing need be composed
+    /// for it.
+    pub(crate) fn stands_alone(&self, class: &Class) -> bool {
+        let mut offset = 0u32;
+        let in_place = self.places.iter().zip(&class.properties).zip(0u16..).all(|((place, property), order)| {
+            let expected = Place { order, offset, origin_level: 0, overrides: false };
+            offset = offset.saturating_add(narrow(property.cim_type.slot_size()));
+            *place == expected
+        });
+        in_place
+            && class.superclass.is_none()
+            && self.places.len() <= MAX_PROPERTIES
+            && are_unique(class.properties.iter().map(|property| &property.name))
+            && are_unique(class.methods.iter().map(|method| &method.name))
     }
 
     /// What the part has beside the content of this class.
     pub(crate) fn notes(self, full: &FullClass) -> ClassPartNotes {
         let table = notes(&self.table, TableKind::Class, &rows(full));
-        let stored: Vec<u16> = self.entries.iter().map(|entry| entry.order).collect();
-        let lookup =
-            (!stored.iter().eq(sorted_local(full).iter().map(|(property, _)| &property.order))).then_some(stored);
+        let sorted = sorted_local(full);
+        let is_sorted = self.lookup.iter().eq(sorted.iter().map(|(property, _)| &property.order));
+        let lookup = (!is_sorted).then_some(self.lookup);
         ClassPartNotes { heap: self.heap, table, slack: self.slack.into(), lookup }
     }
+}
+
+impl Place {
+    const fn of(property: &FullProperty) -> Self {
+        let (order, offset, origin_level) = (property.order, property.offset, property.origin_level);
+        Self { order, offset, origin_level, overrides: property.overrides }
+    }
+}
+
+fn are_unique<'n>(names: impl Iterator<Item = &'n Name>) -> bool {
+    let mut names: Vec<&Name> = names.collect();
+    names.sort_unstable();
+    names.is_sorted_by(|a, b| a < b)
 }
 
 /// The properties that a class declares itself, sorted by name, with their declarations.

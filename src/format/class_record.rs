@@ -18,7 +18,6 @@ use super::record_heap::{Budget, EncodeError};
 use super::record_reader::{BadRecord, Parsed, RecordReader, push_utf16, utf16_text};
 use crate::base::limits::MAX_RECORD_BYTES;
 use crate::base::{narrow, widen};
-use crate::cim::class::Class;
 use crate::cim::full_class::FullClass;
 use crate::cim::name::Name;
 
@@ -96,22 +95,22 @@ impl<'b> ClassRecordView<'b> {
     fn decode(&self, superclass: Option<Arc<FullClass>>, exact: bool) -> Parsed<(FullClass, ClassNotes)> {
         let bad = |what| BadRecord { offset: 0, what };
         let mut budget = Budget::for_record(self.length);
-        let part = class_part::decode(&self.class_part, superclass.as_deref(), &mut budget, exact)?;
+        let (mut class, layout) = class_part::decode(&self.class_part, superclass.as_deref(), &mut budget, exact)?;
         let named = self.superclass()?;
-        if named.as_deref() != part.class.superclass.as_ref().map(Name::as_str) || !part.derivation.is_empty() {
+        if named.as_deref() != class.superclass.as_ref().map(Name::as_str) || !layout.derivation.is_empty() {
             return Err(bad("head and class part of the record name different superclasses"));
         }
         let (methods, heap) = methods_part::decode(&self.methods_part, &mut budget, exact)?;
-        let class = Class { methods, ..part.class.clone() };
+        class.methods = methods;
         let full =
             FullClass::compose(class, superclass).map_err(|_| bad("the class does not fit to its superclass"))?;
-        if !part.fits(&full) {
+        if !layout.fits(&full) {
             return Err(bad("the properties of the class are not laid out as its superclass wants it"));
         }
         let mut notes = ClassNotes::default();
         if exact {
             notes.methods = methods_part::notes(&self.methods_part, heap, &full);
-            notes.class = part.notes(&full);
+            notes.class = layout.notes(&full);
         }
         Ok((full, notes))
     }

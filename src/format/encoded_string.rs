@@ -11,9 +11,10 @@
 //! letters, is always stored so. Source: `docs::objects`, "Strings".
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use super::record_reader::utf16_units;
-use crate::cim::name;
+use crate::cim::name::{self, Name};
 
 /// Bit 31 of a reference: it is a number of the dictionary.
 pub(crate) const DICTIONARY_BIT: u32 = 0x8000_0000;
@@ -28,6 +29,12 @@ const DICTIONARY: [&str; 11] =
 pub(crate) fn dictionary_word(reference: u32) -> Option<&'static str> {
     let number = usize::try_from(reference ^ DICTIONARY_BIT).ok()?;
     DICTIONARY.get(number).copied()
+}
+
+/// The word of the dictionary that a reference means, as a name. All share one.
+pub(crate) fn dictionary_name(reference: u32) -> Option<Name> {
+    static NAMES: LazyLock<[Name; DICTIONARY.len()]> = LazyLock::new(|| DICTIONARY.map(Name::from));
+    NAMES.get(usize::try_from(reference ^ DICTIONARY_BIT).ok()?).cloned()
 }
 
 /// The reference to a name that stands in the dictionary.
@@ -94,6 +101,71 @@ impl<'b> TextView<'b> {
     }
 }
 
+impl From<TextView<'_>> for Name {
+    fn from(text: TextView<'_>) -> Self {
+        match text.as_ascii() {
+            Some(text) => frequent_name(text).unwrap_or_else(|| Name::from(text)),
+            None => text.to_text().into(),
+        }
+    }
+}
+
+/// Names that classes use over and over. All share one allocation: a repository has a hundred thousand qualifiers.
+const FREQUENT: [&str; 31] = [
+    "abstract",
+    "Amendment",
+    "Association",
+    "Bitmap",
+    "BitValues",
+    "Description",
+    "DisplayName",
+    "ID",
+    "Implemented",
+    "in",
+    "InParams",
+    "Locale",
+    "MappingStrings",
+    "Max",
+    "MaxLen",
+    "Min",
+    "ModelCorrespondence",
+    "Optional",
+    "out",
+    "Override",
+    "Privileges",
+    "PropertyContext",
+    "Required",
+    "ReturnValue",
+    "Static",
+    "Units",
+    "UUID",
+    "ValueMap",
+    "Values",
+    "WmiDataId",
+    "__PARAMETERS",
+];
+
+const SLOTS: usize = 256;
+
+fn frequent_name(text: &str) -> Option<Name> {
+    static NAMES: LazyLock<[Option<Name>; SLOTS]> = LazyLock::new(|| {
+        let mut slots = [const { None }; SLOTS];
+        for word in FREQUENT {
+            if let Some(slot) = slot_of(word).and_then(|slot| slots.get_mut(slot)) {
+                *slot = Some(Name::from(word));
+            }
+        }
+        slots
+    });
+    NAMES.get(slot_of(text)?)?.as_ref().filter(|name| name.as_str() == text).cloned()
+}
+
+/// Where a name has its place: by its length and both ends.
+fn slot_of(text: &str) -> Option<usize> {
+    let (first, last) = (usize::from(*text.as_bytes().first()?), usize::from(*text.as_bytes().last()?));
+    Some((text.len() * 1 + first * 3 + last * 17) % SLOTS)
+}
+
 impl fmt::Display for TextView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_text())
@@ -150,6 +222,15 @@ mod tests {
         for bytes in [&b""[..], b"\0", b"\0abc", b"\x01a", b"\x01a\0\0", b"\x01a\0b\0\0", b"\x02a\0"] {
             assert_eq!(TextView::parse(bytes), None, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn every_frequent_name_has_its_place() {
+        for word in FREQUENT {
+            assert_eq!(frequent_name(word).unwrap().as_str(), word);
+            assert!(frequent_name(&word.to_lowercase()).is_none_or(|name| name.as_str() == word.to_lowercase()));
+        }
+        assert!(frequent_name("").is_none());
     }
 
     #[test]

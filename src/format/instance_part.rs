@@ -125,7 +125,8 @@ pub(crate) fn decode(
     }
     let mut settings = vec![Setting::Inherited; class.properties().len()];
     for property in class.properties_by_name() {
-        let setting = decode_setting(&mut cx, &view.table, property, view.table.state(property.order))?;
+        let place = (property.cim_type, property.offset);
+        let setting = decode_setting(&mut cx, &view.table, place, view.table.state(property.order))?;
         if let Some(slot) = settings.get_mut(usize::from(property.order)) {
             *slot = setting;
         }

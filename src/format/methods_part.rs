@@ -18,6 +18,8 @@
 //! A writer fills the heap with, for each method: its name, its qualifier set, names and values of the qualifiers, the input
 //! signature, the output signature. Source: `docs::objects`, "Methods part".
 
+use std::sync::Arc;
+
 use super::cim_value::{add_object, object_item};
 use super::class_part::set_length;
 use super::encoded_string::TextView;
@@ -152,7 +154,7 @@ pub(crate) fn decode(view: &MethodsPartView<'_>, budget: &mut Budget, exact: boo
 }
 
 fn decode_method(cx: &mut HeapDecoder<'_, '_>, view: &MethodView<'_>) -> Parsed<Method> {
-    let name = cx.text(view.name)?.into();
+    let name = cx.text_name(view.name)?;
     let mut set = cx.heap.from(view.qualifiers)?;
     let entries = set.counted_part("the qualifiers of a method are cut off")?;
     let heap = cx.heap;
@@ -161,7 +163,7 @@ fn decode_method(cx: &mut HeapDecoder<'_, '_>, view: &MethodView<'_>) -> Parsed<
     Ok(Method { name, qualifiers, input: signature(cx, view.input)?, output: signature(cx, view.output)? })
 }
 
-fn signature(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Option<Box<Class>>> {
+fn signature(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Option<Arc<Class>>> {
     let mut block = object_item(cx, reference)?;
     let offset = block.offset();
     let bytes = block.rest();
@@ -171,7 +173,7 @@ fn signature(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Option<Box<
     }
     let object = cx.nested(offset, |budget, exact| object_block::decode(bytes, offset, budget, exact))?;
     match object {
-        Object::Class(class) => Ok(Some(class)),
+        Object::Class(class) => Ok(Some(Arc::new(*class))),
         _ => block.fail("the signature of a method is no class"),
     }
 }

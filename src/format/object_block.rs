@@ -92,16 +92,16 @@ fn decode_class(
         return reader.fail("an embedded class has a superclass");
     }
     notes.superclass_unused = methods_part::unused(&parent.1);
-    let part = class_part::decode(&ClassPartView::parse(reader)?, None, budget, exact)?;
+    let (mut class, layout) = class_part::decode(&ClassPartView::parse(reader)?, None, budget, exact)?;
     let methods_view = MethodsPartView::parse(reader)?;
     let (methods, heap) = methods_part::decode(&methods_view, budget, exact)?;
-    let class = Class { methods, ..part.class.clone() };
-    let Some(full) = FullClass::compose(class.clone(), None).ok().filter(|full| part.fits(full)) else {
+    class.methods = methods;
+    if !layout.stands_alone(&class) {
         return reader.fail("the properties of an embedded class are not as they must be");
-    };
-    if exact {
+    }
+    if exact && let Ok(full) = FullClass::compose(class.clone(), None) {
         notes.methods = methods_part::notes(&methods_view, heap, &full);
-        notes.class = part.notes(&full);
+        notes.class = layout.notes(&full);
     }
     Ok(class)
 }
@@ -112,12 +112,12 @@ fn decode_instance(
     budget: &mut Budget,
     exact: bool,
 ) -> Parsed<Instance> {
-    let part = class_part::decode(&ClassPartView::parse(reader)?, None, budget, exact)?;
-    let Some(full) = part.merged().filter(|full| part.fits(full)) else {
+    let (class, layout) = class_part::decode(&ClassPartView::parse(reader)?, None, budget, exact)?;
+    let Some(full) = layout.merged(class).filter(|full| layout.fits(full)) else {
         return reader.fail("the properties of an embedded instance are not as they must be");
     };
     if exact {
-        notes.class = part.notes(&full);
+        notes.class = layout.notes(&full);
     }
     let view = InstancePartView::parse(reader, &full)?;
     let (instance, instance_notes) = instance_part::decode(&view, &Arc::new(full), budget, exact)?;

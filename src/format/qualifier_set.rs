@@ -17,7 +17,6 @@ use super::encoded_string::TextView;
 use super::record_heap::{HeapDecoder, HeapView, HeapWriter};
 use super::record_reader::{Parsed, RecordReader};
 use crate::base::narrow;
-use crate::cim::name::Name;
 use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
 
 /// Bytes of an entry without its slot.
@@ -85,13 +84,14 @@ fn parse_entry<'b>(reader: &mut RecordReader<'b>, heap: HeapView<'b>) -> Parsed<
 
 /// The qualifiers of a set.
 pub(crate) fn decode(cx: &mut HeapDecoder<'_, '_>, set: QualifierSetView<'_>) -> Parsed<QualifierSet> {
-    let qualifier = |view: Parsed<QualifierView<'_>>| {
+    let mut qualifiers = Vec::new();
+    for view in set.iter() {
         let view = view?;
-        let name = Name::from(cx.name(view.name)?);
+        let name = cx.name(view.name)?;
         let value = decode_value(cx, view.value.cim_type, view.value.slot)?;
-        Ok(Qualifier { name, cim_type: view.value.cim_type, value, flavor: view.flavor })
-    };
-    set.iter().map(qualifier).collect()
+        qualifiers.push(Qualifier { name, cim_type: view.value.cim_type, value, flavor: view.flavor });
+    }
+    Ok(qualifiers.into_iter().collect())
 }
 
 /// Bytes of a set.

@@ -12,12 +12,13 @@
 use thiserror::Error;
 
 use super::encoded_string::{
-    DICTIONARY_BIT, NO_REFERENCE, TextView, dictionary_reference, dictionary_word, encode_text,
+    DICTIONARY_BIT, NO_REFERENCE, TextView, dictionary_name, dictionary_reference, dictionary_word, encode_text,
 };
 use super::object_block::ObjectNotes;
 use super::record_reader::{BadRecord, Parsed, RecordReader};
 use crate::base::limits::{MAX_OBJECT_DEPTH, MAX_RECORD_BYTES};
 use crate::base::{narrow, widen};
+use crate::cim::name::Name;
 
 /// A heap where it lies.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +65,11 @@ impl<'b> HeapView<'b> {
         if reference & DICTIONARY_BIT == 0 {
             return self.text(reference);
         }
-        let unknown = BadRecord { offset: self.base, what: "a name is not in the dictionary" };
-        dictionary_word(reference).map(TextView::word).ok_or(unknown)
+        dictionary_word(reference).map(TextView::word).ok_or(self.no_word())
+    }
+
+    const fn no_word(&self) -> BadRecord {
+        BadRecord { offset: self.base, what: "a name is not in the dictionary" }
     }
 }
 
@@ -170,18 +174,26 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         Ok(view.to_text())
     }
 
+    /// A string that is a name and never stands in the dictionary.
+    pub(crate) fn text_name(&mut self, reference: u32) -> Parsed<Name> {
+        let view = self.heap.text(reference)?;
+        let bytes = self.item(reference, view.size())?.rest();
+        self.visit(|| (encode_text(&view.to_text()) != bytes).then_some(bytes));
+        Ok(view.into())
+    }
+
     /// The name of a qualifier or property.
-    pub(crate) fn name(&mut self, reference: u32) -> Parsed<String> {
+    pub(crate) fn name(&mut self, reference: u32) -> Parsed<Name> {
         if reference & DICTIONARY_BIT != 0 {
-            let word = self.heap.name(reference)?;
             self.visit(|| None);
-            return Ok(word.to_text());
+            return dictionary_name(reference).ok_or(self.heap.no_word());
         }
         let view = self.heap.text(reference)?;
         let bytes = self.item(reference, view.size())?.rest();
-        let text = view.to_text();
-        self.visit(|| (dictionary_reference(&text).is_some() || encode_text(&text) != bytes).then_some(bytes));
-        Ok(text)
+        let name = Name::from(view);
+        let text = name.as_str();
+        self.visit(|| (dictionary_reference(text).is_some() || encode_text(text) != bytes).then_some(bytes));
+        Ok(name)
     }
 
     /// A boolean, from its slot.

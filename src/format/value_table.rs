@@ -20,6 +20,7 @@ use super::record_reader::{Parsed, RecordReader};
 use crate::base::widen;
 use crate::cim::class::Setting;
 use crate::cim::full_class::FullProperty;
+use crate::cim::types::CimType;
 
 /// Bytes of the states of this many properties.
 pub(crate) const fn states_size(properties: usize) -> usize {
@@ -128,19 +129,19 @@ impl Row<'_> {
     }
 }
 
-/// What a state says of a property: 0 is the value of its slot.
+/// What a state says of a property of this type whose slot lies at this offset: 0 is the value of its slot.
 pub(crate) fn decode_setting(
     cx: &mut HeapDecoder<'_, '_>,
     table: &ValueTable<'_>,
-    property: &FullProperty,
+    (cim_type, offset): (CimType, u32),
     state: u8,
 ) -> Parsed<Setting> {
     Ok(match state {
         0 => {
             let bad = cx.heap.bad(0, "a value lies behind the table of values");
-            let slot = table.slot(property.offset, property.cim_type.slot_size()).ok_or(bad)?;
+            let slot = table.slot(offset, cim_type.slot_size()).ok_or(bad)?;
             // A reference to nothing in place of the state that says so.
-            decode_value(cx, property.cim_type, slot)?.map_or(Setting::Null, Setting::Value)
+            decode_value(cx, cim_type, slot)?.map_or(Setting::Null, Setting::Value)
         }
         1 => Setting::Null,
         _ => Setting::Inherited,

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
 use crate::btree::scan::{Direction, KeyRange, Scan};
+use crate::catalog::Catalog;
 use crate::format::key::Key;
 use crate::heap::layout::Records;
 use crate::repository::Snapshot;
@@ -94,6 +95,16 @@ impl Connection {
     /// Whose it is.
     pub fn caller(&self) -> &dyn Caller {
         self.link.caller.as_ref()
+    }
+
+    /// What it shares with all that it gave.
+    pub(super) const fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// The objects after the last commit.
+    pub(super) fn catalog(&self) -> Result<Catalog> {
+        Ok(Catalog::new(self.view()?.snapshot))
     }
 
     /// Whether it was broken.

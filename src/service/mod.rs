@@ -8,6 +8,8 @@
 mod backup_restore;
 mod caller;
 mod connection;
+mod namespace;
+mod namespace_writer;
 mod paused;
 mod root;
 mod standby;
@@ -32,6 +34,8 @@ use crate::storage::Directory;
 pub use backup_restore::{BackupAndRestore, BackupRestore, BackupRestoreFlags, LiveRestoreOptions};
 pub use caller::{Caller, EachCall, Identified, Operation, Trusted};
 pub use connection::{Connection, Enumeration, View};
+pub use namespace::{NamespaceConnection, NamespaceView};
+pub use namespace_writer::NamespaceWriter;
 pub use paused::{PausedRun, pause_repository};
 pub use root::{Root, RootSecurity};
 pub use standby::{Standby, StandbyObject};

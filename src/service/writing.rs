@@ -39,7 +39,7 @@ impl WriteTransaction {
     }
 
     /// Runs a call on the transaction.
-    fn with<T>(&self, call: impl FnOnce(&mut Transaction<'static>) -> Result<T>) -> Result<T> {
+    pub(super) fn with<T>(&self, call: impl FnOnce(&mut Transaction<'static>) -> Result<T>) -> Result<T> {
         let mut slot = self.slot.0.lock();
         self.link.check()?;
         slot.as_mut().map_or(Err(Error::Disconnected), call)

@@ -1,40 +1,25 @@
 //! Every record of every real repository is taken apart and put together again.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use cimrepo::catalog::Catalog;
-use cimrepo::catalog::keys::{InstanceKeys, class_keys, instance_keys};
 use cimrepo::cim::{Array, FullClass, Instance, Object, Value};
 use cimrepo::format::class_record::{ClassRecordView, encode_class_record, encode_exact_class_record};
 use cimrepo::format::instance_record::{InstanceRecordView, encode_exact_instance_record, encode_instance_record};
-use cimrepo::format::key::Key;
 use cimrepo::format::object_block::ObjectNotes;
-use cimrepo::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
+use cimrepo::format::object_key::KeyShape;
 use cimrepo::format::record_heap::HeapNotes;
 use cimrepo::format::reference_record::{REFERENCE_TAIL, ReferenceRecordView};
 use cimrepo::repository::Repository;
-use cimrepo::{Direction, KeyRange};
 
 use sha2::{Digest, Sha256};
 
+use crate::support::content::{check_keys, keys, namespaces};
 use crate::support::{corpus, name_of};
 
 fn catalog(path: &Path) -> Catalog {
     Catalog::new(Repository::open_read_only(path).unwrap().snapshot())
-}
-
-/// All keys that begin like this.
-fn keys(catalog: &Catalog, prefix: &str) -> Vec<Key> {
-    let range = KeyRange::prefix(prefix.as_bytes());
-    catalog.snapshot().keys(range, Direction::Forward).map(Result::unwrap).collect()
-}
-
-/// The namespaces of a repository, that of the system classes first.
-fn namespaces(catalog: &Catalog) -> Vec<String> {
-    let found = catalog.namespaces().into_iter().map(Result::unwrap);
-    [SYSTEM_NAMESPACE.to_owned()].into_iter().chain(found).collect()
 }
 
 /// Notes of embedded objects: how many have bytes that mean nothing, and how many there are.
@@ -198,88 +183,13 @@ fn reference_records_are_reproduced() {
     }
 }
 
-/// Keys of a repository without the records they name, and how often each shape occurs.
-fn stored_keys(catalog: &Catalog) -> BTreeSet<String> {
-    let text = |key: Key| {
-        assert!(KeyShape::parse(key.as_bytes()).is_some(), "{key} has none of the six shapes");
-        key.to_string()
-    };
-    keys(catalog, "").into_iter().map(text).collect()
-}
-
 #[test]
 fn keys_follow_from_content() {
     for path in corpus("keys_follow_from_content") {
-        let catalog = catalog(&path);
-        let mut expected = BTreeSet::new();
-        let mut references = BTreeMap::new();
-        for namespace in namespaces(&catalog) {
-            for class in catalog.classes(&namespace).map(Result::unwrap) {
-                let keys = class_keys(catalog.keys(), &namespace, &class.class);
-                expected.insert(format!("{}.{}", keys.definition, class.record));
-                expected.insert(keys.subclass);
-                expected.extend(keys.references);
-                for stored in catalog.instances(&namespace, class.class.name().as_str()).map(Result::unwrap) {
-                    let keys = instance_keys(catalog.keys(), &namespace, &stored.instance).unwrap();
-                    expected.insert(format!("{}.{}", keys.own, stored.record));
-                    expected.insert(format!("{}.{}", keys.keyed, stored.record));
-                    add_references(&catalog, &namespace, &stored.instance, &keys, &mut references);
-                }
-            }
-            // Instances of system classes lie in the namespaces.
-            for class in catalog.classes(SYSTEM_NAMESPACE).map(Result::unwrap) {
-                let local = catalog.class(&namespace, class.class.name().as_str()).unwrap().unwrap();
-                if !local.is_system {
-                    continue;
-                }
-                for stored in catalog.instances(&namespace, class.class.name().as_str()).map(Result::unwrap) {
-                    let keys = instance_keys(catalog.keys(), &namespace, &stored.instance).unwrap();
-                    expected.insert(format!("{}.{}", keys.own, stored.record));
-                    expected.insert(format!("{}.{}", keys.keyed, stored.record));
-                    add_references(&catalog, &namespace, &stored.instance, &keys, &mut references);
-                }
-            }
-        }
-        let stored = stored_keys(&catalog);
-        let (mut found, mut with_reference) = (BTreeSet::new(), 0);
-        for key in &stored {
-            let text = key.split('.').next().unwrap();
-            if references.contains_key(text) {
-                with_reference += 1;
-                check_reference(&catalog, &Key::new(key.as_bytes()), &references[text]);
-                found.insert(key.clone());
-            }
-        }
-        assert_eq!(with_reference, references.len(), "{}", name_of(&path));
-        expected.extend(found);
-        let missing: Vec<&String> = expected.difference(&stored).take(5).collect();
-        let unexpected: Vec<&String> = stored.difference(&expected).take(5).collect();
-        assert!(missing.is_empty() && unexpected.is_empty(), "{}: {missing:#?} {unexpected:#?}", name_of(&path));
-        println!("{}: {} keys, {with_reference} of them of references", name_of(&path), stored.len());
+        let content = check_keys(&catalog(&path), &name_of(&path));
+        assert_eq!(content.unresolved, 0, "{}", name_of(&path));
+        println!("{}: {content:?}", name_of(&path));
     }
-}
-
-type Made = cimrepo::format::reference_record::ReferenceRecord;
-
-fn add_references(
-    catalog: &Catalog,
-    namespace: &str,
-    instance: &Instance,
-    keys: &InstanceKeys,
-    made: &mut BTreeMap<String, Made>,
-) {
-    for reference in catalog.outgoing_references(namespace, instance, keys).unwrap() {
-        let key = reference.target.unwrap();
-        assert!(made.insert(key.key, key.record).is_none(), "two references have one key");
-    }
-}
-
-fn check_reference(catalog: &Catalog, key: &Key, expected: &Made) {
-    let record = catalog.snapshot().record(key.reference().unwrap()).unwrap();
-    let stored = ReferenceRecordView::parse(&record).unwrap().to_reference().unwrap();
-    assert!(stored.namespace.eq_ignore_ascii_case(&expected.namespace), "{key}");
-    assert_eq!((&stored.class, &stored.key), (&expected.class, &expected.key), "{key}");
-    assert!(stored.property.eq_ignore_ascii_case(&expected.property), "{key}");
 }
 
 #[test]
@@ -289,8 +199,9 @@ fn classes_are_put_together_once() {
         for namespace in namespaces(&catalog) {
             for class in catalog.classes(&namespace).map(Result::unwrap) {
                 let name = class.class.name().as_str();
+                let found = catalog.class(&namespace, name).unwrap().unwrap();
                 let again = catalog.class(&namespace, &name.to_ascii_uppercase()).unwrap().unwrap();
-                assert!(Arc::ptr_eq(&class, &again), "{namespace}:{name}");
+                assert!(Arc::ptr_eq(&found, &again) && found.class == class.class, "{namespace}:{name}");
                 if let Some(superclass) = &class.class.declaration().superclass {
                     let parent = catalog.class(&namespace, superclass.as_str()).unwrap().unwrap();
                     let of_class = class.class.superclass().unwrap();

@@ -8,6 +8,7 @@ mod backing_up;
 mod contract;
 #[cfg(feature = "sim")]
 mod faults;
+mod namespaces;
 mod pausing;
 mod restoring;
 mod stress;

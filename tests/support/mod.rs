@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod areas;
+pub mod content;
 pub mod edit;
 pub mod flips;
 pub mod flood;

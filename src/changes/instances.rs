@@ -1,0 +1,149 @@
+//! Putting and deleting instances.
+
+use std::sync::Arc;
+
+use super::fit::{Misfit, fit};
+use super::store::{Footprint, broken_rule, encode};
+use super::{Changes, Put, rules, system};
+use crate::base::error::{Error, Result};
+use crate::base::page_no::RecordRef;
+use crate::base::rule::Rule;
+use crate::btree::scan::{Direction, KeyRange};
+use crate::catalog::StoredClass;
+use crate::cim::full_class::FullClass;
+use crate::cim::instance::Instance;
+use crate::cim::path::ObjectPath;
+
+impl Changes<'_, '_> {
+    pub(crate) fn put_instance(&mut self, namespace: &str, instance: &Instance, put: Put) -> Result<ObjectPath> {
+        let (class, instance) = self.fitted(namespace, instance)?;
+        if class.class.is_a(system::NAMESPACE) {
+            return self.put_namespace_instance(namespace, &instance, put);
+        }
+        self.write_instance(namespace, &class, &instance, put, None)
+    }
+
+    /// As [`put_instance`](Self::put_instance), by someone who may not write what is the system's.
+    pub(crate) fn put_own_instance(&mut self, namespace: &str, instance: &Instance, put: Put) -> Result<ObjectPath> {
+        let (class, instance) = self.fitted(namespace, instance)?;
+        need_own(&class.class)?;
+        self.write_instance(namespace, &class, &instance, put, None)
+    }
+
+    /// The instance as one of the class that is stored, if clients may put it.
+    fn fitted(&mut self, namespace: &str, instance: &Instance) -> Result<(Arc<StoredClass>, Instance)> {
+        self.need_namespace(namespace)?;
+        let name = instance.class().name();
+        let class = self.class(namespace, name.as_str())?.ok_or_else(|| no_class(namespace, name.as_str()))?;
+        rules::class_of_instance(&class.class)?;
+        let instance = fit(instance, &class.class, Misfit::Refuse).map_err(broken_rule)?;
+        rules::instance(&instance)?;
+        Ok((class, instance))
+    }
+
+    /// Writes an instance, whatever it means.
+    pub(super) fn write_instance(
+        &mut self,
+        namespace: &str,
+        class: &StoredClass,
+        instance: &Instance,
+        put: Put,
+        stamp: Option<u64>,
+    ) -> Result<ObjectPath> {
+        let path = instance.path().map_err(broken_rule)?;
+        let new = self.footprint(namespace, instance)?;
+        let old = self.replaced(namespace, class, &new, put, &path)?;
+        let stamp = stamp.unwrap_or_else(|| self.stamp());
+        let record = encode(instance, stamp, class.stamp)?;
+        self.change(|changes| changes.swap(old.as_ref(), Some((&new, &record))))?;
+        Ok(path)
+    }
+
+    /// What an instance takes the place of, if that is allowed.
+    fn replaced(
+        &mut self,
+        namespace: &str,
+        class: &StoredClass,
+        new: &Footprint,
+        put: Put,
+        path: &ObjectPath,
+    ) -> Result<Option<Footprint>> {
+        let Some(record) = self.transaction.reference(new.keys.keyed.as_bytes())? else {
+            let missing = || Error::rule(Rule::NotFound, format!("there is no {namespace}:{path} to be updated"));
+            return if put == Put::UpdateOnly { Err(missing()) } else { Ok(None) };
+        };
+        if put == Put::CreateOnly {
+            return Err(Error::rule(Rule::AlreadyExists, format!("{namespace}:{path} is there already")));
+        }
+        match self.read(record, &class.class)? {
+            Some((old, _)) => self.footprint(namespace, &old).map(Some),
+            None => {
+                let text = format!("an instance of another class has the key of {namespace}:{path}");
+                Err(Error::rule(Rule::AlreadyExists, text))
+            }
+        }
+    }
+
+    pub(crate) fn delete_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
+        let namespace = path.namespace.as_deref().unwrap_or(namespace);
+        let instance = self.found(namespace, path)?;
+        if instance.class().is_a(system::NAMESPACE) {
+            let name = instance.get(system::NAMESPACE_NAME).and_then(|name| name.as_text()).unwrap_or_default();
+            return self.delete_namespace(&format!(r"{namespace}\{name}"));
+        }
+        self.drop_instance(namespace, &instance)
+    }
+
+    /// As [`delete_instance`](Self::delete_instance), by someone who may not write what is the system's.
+    pub(crate) fn delete_own_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
+        let instance = self.found(namespace, path)?;
+        need_own(instance.class())?;
+        self.drop_instance(namespace, &instance)
+    }
+
+    /// The instance that a path means, if clients may delete it.
+    fn found(&mut self, namespace: &str, path: &ObjectPath) -> Result<Instance> {
+        self.need_namespace(namespace)?;
+        if !path.is_instance() {
+            return Err(Error::rule(Rule::InvalidObjectPath, format!("{path} means no instance")));
+        }
+        let found = self.now().instance(namespace, path)?;
+        let missing = || Error::rule(Rule::NotFound, format!("there is no {path} in {namespace}"));
+        let found = found.ok_or_else(missing)?;
+        rules::may_delete_instance_of(found.instance.class())?;
+        Ok(found.instance)
+    }
+
+    /// Takes an instance away, whatever it means.
+    pub(super) fn drop_instance(&mut self, namespace: &str, instance: &Instance) -> Result<()> {
+        let old = self.footprint(namespace, instance)?;
+        self.change(|changes| changes.swap(Some(&old), None))
+    }
+
+    /// The records of all instances of exactly this class, whether or not they can be read.
+    pub(super) fn instance_records(&mut self, namespace: &str, class: &str) -> Result<Vec<RecordRef>> {
+        let prefix = self.keys().instances(namespace, class);
+        let keys = self.transaction.keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward);
+        let records = keys.filter_map(|key| key.map(|key| key.reference()).transpose());
+        records.collect()
+    }
+
+    /// The instance of a record that must be of this class.
+    pub(super) fn need_instance(&mut self, record: RecordRef, class: &Arc<FullClass>) -> Result<(Instance, u64)> {
+        let text = || format!("the record {record} is no instance of {}", class.name());
+        self.read(record, class)?.ok_or_else(|| Error::rule(Rule::InvalidObject, text()))
+    }
+}
+
+pub(super) fn no_class(namespace: &str, class: &str) -> Error {
+    Error::rule(Rule::InvalidClass, format!("there is no class {class} in {namespace}"))
+}
+
+/// Refuses instances of system classes, and of those that make namespaces.
+fn need_own(class: &FullClass) -> Result<()> {
+    let name = class.name();
+    match system::is_system_name(name.as_str()) || class.is_a(system::NAMESPACE) {
+        true => Err(Error::denied(format!("to write an instance of {name} takes FULL_WRITE_REP"))),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,291 @@
+//! Changes of objects: classes, instances and namespaces put and deleted in a transaction, with every key and reference
+//! record that follows from them, and the rules of the model. What is decided where the documents of WMI are silent stands in
+//! `docs::changes`.
+//!
+//! [`CatalogWriter`] holds the rules. [`Importer`] does not: it stores what another repository has. [`create`] makes a new
+//! repository.
+
+mod class_update;
+mod classes;
+pub mod create;
+mod fit;
+mod importer;
+mod instances;
+mod namespaces;
+mod references;
+pub mod rules;
+mod stamps;
+mod store;
+mod system;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::error::{Error, Result};
+use crate::catalog::{Catalog, StoredClass};
+use crate::cim::class::Class;
+use crate::cim::instance::Instance;
+use crate::cim::path::ObjectPath;
+use crate::engine::{Engine, Savepoint, Transaction};
+use crate::format::security_descriptor::SecurityDescriptor;
+
+pub use create::create;
+pub use importer::Importer;
+
+use stamps::Stamps;
+
+/// Whether an object has to be there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Put {
+    /// It may be, and is then replaced (`WBEM_FLAG_CREATE_OR_UPDATE`).
+    #[default]
+    CreateOrUpdate,
+    /// It must not be (`WBEM_FLAG_CREATE_ONLY`).
+    CreateOnly,
+    /// It must be (`WBEM_FLAG_UPDATE_ONLY`).
+    UpdateOnly,
+}
+
+/// How far a change of a class may go that others depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum UpdateMode {
+    /// With derived classes or instances, no further than qualifiers that mean nothing to the engine
+    /// (`WBEM_FLAG_UPDATE_COMPATIBLE`).
+    #[default]
+    Compatible,
+    /// Also with derived classes, as long as nothing in them conflicts (`WBEM_FLAG_UPDATE_SAFE_MODE`).
+    Safe,
+    /// What conflicts in derived classes is taken out of them, and instances are written anew
+    /// (`WBEM_FLAG_UPDATE_FORCE_MODE`).
+    Force,
+}
+
+/// How a class is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct PutClass {
+    /// Whether it has to be there already.
+    pub put: Put,
+    /// How far the change may go.
+    pub mode: UpdateMode,
+}
+
+impl PutClass {
+    /// A class that must not be there.
+    pub const CREATE: PutClass = PutClass { put: Put::CreateOnly, mode: UpdateMode::Compatible };
+    /// The class, there or not, with what depends on it.
+    pub const FORCE: PutClass = PutClass { put: Put::CreateOrUpdate, mode: UpdateMode::Force };
+
+    /// A class that may be there, changed as far as this mode allows.
+    pub const fn update(mode: UpdateMode) -> Self {
+        Self { put: Put::CreateOrUpdate, mode }
+    }
+}
+
+/// What is known of the objects in a transaction.
+pub(crate) struct State {
+    /// Classes as they are now. Instances as they were when a class or namespace changed last.
+    catalog: Catalog,
+    /// Whether the catalog shows an older state of classes and namespaces.
+    is_stale: bool,
+    stamps: Stamps,
+    /// A change is under way.
+    is_changing: bool,
+    /// A change failed half-way.
+    is_broken: bool,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("is_broken", &self.is_broken).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    pub(crate) fn begin(transaction: &Transaction<'_>) -> Result<Self> {
+        let catalog = Catalog::new(transaction.snapshot());
+        let stamps = Stamps::begin(transaction)?;
+        Ok(Self { catalog, is_stale: false, stamps, is_changing: false, is_broken: false })
+    }
+
+    /// Nothing that was known needs to hold any more.
+    pub(crate) fn reset(&mut self) {
+        self.catalog.forget_all();
+        (self.is_stale, self.is_broken) = (true, false);
+    }
+
+    /// Fails when a change failed half-way.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.is_broken {
+            true => Err(Error::invalid("a change failed half-way; the transaction can only be taken back")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A transaction and what is known of its objects: all changes are made through it.
+///
+/// A change first looks whether it can be made, and then makes it. When something fails in between (the storage, a damaged
+/// page) the state is marked, and the transaction cannot be committed.
+pub(crate) struct Changes<'t, 'e> {
+    transaction: &'t mut Transaction<'e>,
+    state: &'t mut State,
+}
+
+impl<'t, 'e> Changes<'t, 'e> {
+    pub(crate) fn new(transaction: &'t mut Transaction<'e>, state: &'t mut State) -> Self {
+        Self { transaction, state }
+    }
+}
+
+/// A transaction over objects. Its changes are seen by itself alone until it is committed; dropping it takes them back.
+///
+/// ```
+/// use cimrepo::changes::{CatalogWriter, Put, PutClass, create};
+/// use cimrepo::cim::{Class, Instance, Property, ScalarType};
+/// use cimrepo::engine::EngineOptions;
+/// use cimrepo::storage::{Directory, MemStorage};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let directory = Directory::new(std::sync::Arc::new(MemStorage::new()), ".");
+/// create(&directory)?;
+/// let engine = EngineOptions::new().open_in(&directory)?;
+///
+/// let mut writer = engine.begin_catalog_write()?;
+/// writer.create_namespace(r"ROOT\Shop")?;
+/// let shelf = Class::builder("Shop_Shelf")
+///     .property(Property::new("Name", ScalarType::String).key())
+///     .property(Property::new("Boards", ScalarType::Uint32).default(3u32));
+/// let shelf = writer.put_class(r"ROOT\Shop", &shelf.build(), PutClass::CREATE)?;
+/// let instance = Instance::new(shelf.class.clone()).with("Name", "left")?;
+/// let path = writer.put_instance(r"ROOT\Shop", &instance, Put::CreateOnly)?;
+/// assert_eq!(path.to_string(), r#"Shop_Shelf.Name="left""#);
+/// writer.commit()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct CatalogWriter<'e> {
+    transaction: Transaction<'e>,
+    state: State,
+}
+
+impl Engine {
+    /// Begins a transaction over objects; waits for its turn as [`begin_write`](Self::begin_write) does.
+    ///
+    /// # Errors
+    /// As [`begin_write`](Self::begin_write); [`Error::Corrupt`], [`Error::Io`] when the index cannot be read.
+    pub fn begin_catalog_write(&self) -> Result<CatalogWriter<'_>> {
+        CatalogWriter::new(self.begin_write()?)
+    }
+}
+
+impl<'e> CatalogWriter<'e> {
+    /// Changes objects in a transaction. What it holds already counts too.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Io`] when the index cannot be read.
+    pub fn new(transaction: Transaction<'e>) -> Result<Self> {
+        let state = State::begin(&transaction)?;
+        Ok(Self { transaction, state })
+    }
+
+    fn changes(&mut self) -> Changes<'_, 'e> {
+        Changes::new(&mut self.transaction, &mut self.state)
+    }
+
+    /// The objects as they are now in the transaction; later changes do not show.
+    pub fn catalog(&mut self) -> Catalog {
+        self.changes().now()
+    }
+
+    /// Stores a class, and writes anew what its change alters: classes derived from it, instances, their keys and references.
+    /// A class that is there and the same is left as it is.
+    ///
+    /// # Errors
+    /// [`Error::Rule`] when a rule forbids it: nothing is changed then. [`Error::Corrupt`], [`Error::Io`].
+    pub fn put_class(&mut self, namespace: &str, class: &Class, how: PutClass) -> Result<Arc<StoredClass>> {
+        self.changes().put_class(namespace, class, how)
+    }
+
+    /// Deletes a class with its instances, the classes derived from it and theirs.
+    ///
+    /// # Errors
+    /// As [`put_class`](Self::put_class).
+    pub fn delete_class(&mut self, namespace: &str, class: &str) -> Result<()> {
+        self.changes().delete_class(namespace, class)
+    }
+
+    /// Stores an instance. Its class is the one of that name in the namespace; values go by the names of properties. An
+    /// instance of `__NAMESPACE` makes a namespace, as [`create_namespace`](Self::create_namespace) does.
+    ///
+    /// # Errors
+    /// As [`put_class`](Self::put_class).
+    pub fn put_instance(&mut self, namespace: &str, instance: &Instance, put: Put) -> Result<ObjectPath> {
+        self.changes().put_instance(namespace, instance, put)
+    }
+
+    /// Deletes an instance and the references that it makes; references to it stay, as the objects that make them do. A path
+    /// without namespace means one in `namespace`. An instance of `__NAMESPACE` takes its namespace with it.
+    ///
+    /// # Errors
+    /// As [`put_class`](Self::put_class).
+    pub fn delete_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
+        self.changes().delete_instance(namespace, path)
+    }
+
+    /// Makes a namespace with the descriptor that it inherits. The one above it has to be there.
+    ///
+    /// # Errors
+    /// As [`put_class`](Self::put_class).
+    pub fn create_namespace(&mut self, namespace: &str) -> Result<()> {
+        self.changes().create_namespace(namespace, None)
+    }
+
+    /// As [`create_namespace`](Self::create_namespace), with this descriptor as it is.
+    ///
+    /// # Errors
+    /// As [`put_class`](Self::put_class).
+    pub fn create_namespace_with(&mut self, namespace: &str, descriptor: &SecurityDescriptor) -> Result<()> {
+        self.changes().create_namespace(namespace, Some(descriptor))
+    }
+
+    /// Deletes a namespace with all that lies in it and below it.
+    ///
+    /// # Errors
+    /// As [`put_class`](Self::put_class).
+    pub fn delete_namespace(&mut self, namespace: &str) -> Result<()> {
+        self.changes().delete_namespace(namespace)
+    }
+
+    /// Sets the descriptor of a namespace to this one, as it is. Namespaces below keep theirs.
+    ///
+    /// # Errors
+    /// As [`put_class`](Self::put_class).
+    pub fn set_security_descriptor(&mut self, namespace: &str, descriptor: &SecurityDescriptor) -> Result<()> {
+        self.changes().set_security_descriptor(namespace, descriptor)
+    }
+
+    /// This moment, as [`Transaction::savepoint`]. Each one costs memory for the pages that are changed behind it.
+    pub fn savepoint(&mut self) -> Savepoint {
+        self.transaction.savepoint()
+    }
+
+    /// Takes back what was changed since a savepoint of this transaction.
+    pub fn roll_back(&mut self, to: Savepoint) {
+        self.transaction.roll_back(to);
+        self.state.reset();
+    }
+
+    /// The transaction over keys and records. Changes that are made there of objects met before are not seen here.
+    pub fn transaction(&mut self) -> &mut Transaction<'e> {
+        &mut self.transaction
+    }
+
+    /// Makes the changes permanent.
+    ///
+    /// # Errors
+    /// As [`Transaction::commit`]; [`Error::InvalidArgument`] after a change that failed half-way.
+    pub fn commit(self) -> Result<()> {
+        self.state.check()?;
+        self.transaction.commit()
+    }
+}

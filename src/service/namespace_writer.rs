@@ -1,0 +1,157 @@
+//! A transaction on the objects of a namespace, by a connection with rights.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::WriteTransaction;
+use super::namespace::{Identity, need_any, need_inside};
+use crate::base::error::Result;
+use crate::catalog::StoredClass;
+use crate::changes::{Changes, Put, PutClass, State};
+use crate::cim::class::Class;
+use crate::cim::instance::Instance;
+use crate::cim::path::ObjectPath;
+use crate::engine::Durability;
+use crate::format::security_descriptor::SecurityDescriptor;
+use crate::security::AccessRights;
+
+/// What it takes to write classes and namespaces.
+const FULL: AccessRights = AccessRights::FULL_WRITE_REP;
+/// What it takes to write instances, one of the two.
+const INSTANCES: AccessRights = FULL.union(AccessRights::PARTIAL_WRITE_REP);
+
+/// A transaction on the objects of a namespace. Dropping it takes it back; so does whatever breaks the connection. Every call fails with
+/// [`Error::Disconnected`](crate::Error::Disconnected) on a broken connection, and with
+/// [`Error::AccessDenied`](crate::Error::AccessDenied) where a right is missing.
+#[derive(Debug)]
+pub struct NamespaceWriter {
+    transaction: WriteTransaction,
+    state: Mutex<State>,
+    identity: Identity,
+    namespace: Arc<str>,
+    rights: AccessRights,
+}
+
+impl NamespaceWriter {
+    pub(super) fn new(
+        transaction: WriteTransaction,
+        identity: Identity,
+        namespace: Arc<str>,
+        rights: AccessRights,
+    ) -> Result<Self> {
+        let state = Mutex::new(transaction.with(|transaction| State::begin(transaction))?);
+        Ok(Self { transaction, state, identity, namespace, rights })
+    }
+
+    /// Runs a change that needs one of these rights.
+    fn change<T>(
+        &mut self,
+        needed: AccessRights,
+        change: impl FnOnce(&mut Changes<'_, 'static>, &str) -> Result<T>,
+    ) -> Result<T> {
+        need_any(self.rights, needed, &self.namespace)?;
+        let mut state = self.state.lock();
+        self.transaction.with(|transaction| change(&mut Changes::new(transaction, &mut state), &self.namespace))
+    }
+
+    /// When the commit counts as done.
+    ///
+    /// # Errors
+    /// As every call.
+    pub fn set_durability(&mut self, durability: Durability) -> Result<()> {
+        self.transaction.set_durability(durability)
+    }
+
+    /// As [`CatalogWriter::put_class`](crate::changes::CatalogWriter::put_class); needs `FULL_WRITE_REP`.
+    ///
+    /// # Errors
+    /// As there, and as every call.
+    pub fn put_class(&mut self, class: &Class, how: PutClass) -> Result<Arc<StoredClass>> {
+        self.change(FULL, |changes, namespace| changes.put_class(namespace, class, how))
+    }
+
+    /// As [`CatalogWriter::delete_class`](crate::changes::CatalogWriter::delete_class); needs `FULL_WRITE_REP`.
+    ///
+    /// # Errors
+    /// As there, and as every call.
+    pub fn delete_class(&mut self, class: &str) -> Result<()> {
+        self.change(FULL, |changes, namespace| changes.delete_class(namespace, class))
+    }
+
+    /// As [`CatalogWriter::put_instance`](crate::changes::CatalogWriter::put_instance); needs `FULL_WRITE_REP` or
+    /// `PARTIAL_WRITE_REP`, for instances of system classes the former.
+    ///
+    /// # Errors
+    /// As there, and as every call.
+    pub fn put_instance(&mut self, instance: &Instance, put: Put) -> Result<ObjectPath> {
+        let is_full = self.rights.contains(FULL);
+        self.change(INSTANCES, |changes, namespace| match is_full {
+            true => changes.put_instance(namespace, instance, put),
+            false => changes.put_own_instance(namespace, instance, put),
+        })
+    }
+
+    /// As [`CatalogWriter::delete_instance`](crate::changes::CatalogWriter::delete_instance); needs what
+    /// [`put_instance`](Self::put_instance) does.
+    ///
+    /// # Errors
+    /// As there, and as every call.
+    pub fn delete_instance(&mut self, path: &ObjectPath) -> Result<()> {
+        need_inside(path, &self.namespace)?;
+        let is_full = self.rights.contains(FULL);
+        self.change(INSTANCES, |changes, namespace| match is_full {
+            true => changes.delete_instance(namespace, path),
+            false => changes.delete_own_instance(namespace, path),
+        })
+    }
+
+    /// Makes a namespace below this one, with the descriptor that it inherits; needs `FULL_WRITE_REP`.
+    ///
+    /// # Errors
+    /// As [`CatalogWriter::create_namespace`](crate::changes::CatalogWriter::create_namespace), and as every call.
+    pub fn create_namespace(&mut self, name: &str) -> Result<()> {
+        self.change(FULL, |changes, namespace| changes.create_namespace(&format!(r"{namespace}\{name}"), None))
+    }
+
+    /// Deletes a namespace below this one with all that it holds; needs `FULL_WRITE_REP`.
+    ///
+    /// # Errors
+    /// As [`CatalogWriter::delete_namespace`](crate::changes::CatalogWriter::delete_namespace), and as every call.
+    pub fn delete_namespace(&mut self, name: &str) -> Result<()> {
+        self.change(FULL, |changes, namespace| changes.delete_namespace(&format!(r"{namespace}\{name}")))
+    }
+
+    /// Sets the descriptor of the namespace (`SetSD`): own entries are taken, inherited ones come from the namespace above as it
+    /// is now. The connection keeps the rights that it has.
+    ///
+    /// # Errors
+    /// As [`NamespaceSecurity::set_sd`](crate::security::NamespaceSecurity::set_sd); without checks as
+    /// [`SecurityDescriptor::parse`]; and as every call.
+    pub fn set_sd(&mut self, bytes: &[u8]) -> Result<()> {
+        let identity = self.identity.clone();
+        self.change(AccessRights::WRITE_DAC, |changes, namespace| {
+            let descriptor = match &identity {
+                Identity::Checked(caller) => {
+                    let parent = namespace.rsplit_once('\\').map(|(parent, _)| changes.security(parent)).transpose()?;
+                    let stored = changes.security(namespace)?;
+                    let parent = parent.as_ref().map(|parent| &parent.descriptor);
+                    stored.as_security().set_sd(caller, bytes, parent)?
+                }
+                Identity::Trusted => SecurityDescriptor::parse(bytes)
+                    .map_err(|fault| crate::Error::InvalidObject(fault.to_string().into()))?,
+            };
+            changes.set_security_descriptor(namespace, &descriptor)
+        })
+    }
+
+    /// Makes the changes permanent.
+    ///
+    /// # Errors
+    /// As [`WriteTransaction::commit`]; [`Error::InvalidArgument`](crate::Error::InvalidArgument) after a change that failed
+    /// half-way.
+    pub fn commit(self) -> Result<()> {
+        self.state.lock().check()?;
+        self.transaction.commit()
+    }
+}
