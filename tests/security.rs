@@ -100,7 +100,7 @@ fn the_service_reads_the_descriptor_that_root_has() {
     for path in corpus("the_service_reads_the_descriptor_that_root_has") {
         let snapshot = Repository::open_read_only(&path).unwrap().snapshot();
         let root = Root::new(&|| Ok(snapshot.clone())).security().unwrap();
-        let namespace = root.namespace();
+        let namespace = root.as_security();
         let (dialect, descriptors) = descriptors(&path);
         let stored = match dialect {
             Dialect::V22 => descriptors[&format!("NS_{}", hash("ROOT"))].clone(),

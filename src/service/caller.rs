@@ -114,5 +114,5 @@ fn may(operation: Operation, identity: &security::Caller, policy: BackupPolicy, 
     if operation != Operation::Connect && !identity.is_remote() {
         return Ok(());
     }
-    authorize(operation, identity, policy, root.security()?.namespace())
+    authorize(operation, identity, policy, root.security()?.as_security())
 }

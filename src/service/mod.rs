@@ -37,7 +37,7 @@ pub use connection::{Connection, Enumeration, View};
 pub use namespace::{NamespaceConnection, NamespaceView};
 pub use namespace_writer::NamespaceWriter;
 pub use paused::{PausedRun, pause_repository};
-pub use root::{Root, RootSecurity};
+pub use root::Root;
 pub use standby::{Standby, StandbyObject};
 pub use writing::WriteTransaction;
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::connection::{Enumeration, Link};
 use super::namespace_writer::NamespaceWriter;
-use super::{Caller, Connection, Identified, Operation, Service};
+use super::{Caller, Connection, Operation, Root, Service};
 use crate::base::error::{Error, Result};
 use crate::base::rule::Rule;
-use crate::catalog::{Catalog, ROOT, Referrer, StoredClass, StoredInstance, StoredSecurity};
+use crate::catalog::{Catalog, Referrer, StoredClass, StoredInstance, StoredSecurity};
 use crate::cim::name;
 use crate::cim::path::ObjectPath;
 use crate::repository::gate::Wait;
@@ -28,7 +28,7 @@ impl Caller for Client {
         &self.name
     }
 
-    fn check(&self, operation: Operation) -> Result<()> {
+    fn check(&self, operation: Operation, _: &Root<'_>) -> Result<()> {
         match operation {
             Operation::Connect => Ok(()),
             _ => Err(Error::denied(format!("{} is connected to a namespace alone", self.name))),
@@ -46,16 +46,6 @@ pub(super) enum Identity {
 }
 
 impl Service {
-    /// A caller for [`connect_as`](Self::connect_as) and [`backup_restore_as`](Self::backup_restore_as), held against the
-    /// descriptor of ROOT as it is stored now.
-    ///
-    /// # Errors
-    /// [`Error::InvalidObject`] when that is damaged; [`Error::Corrupt`], [`Error::Io`], [`Error::Closed`].
-    pub fn identified(&self, identity: security::Caller) -> Result<Identified> {
-        let root = Catalog::new(self.snapshot()?).security_of(ROOT)?;
-        Ok(Identified::new(identity, root.descriptor).requires_encryption(root.requires_encryption))
-    }
-
     /// Connects a caller to a namespace; waits while a restore replaces the content, at most as long as `limit`. The connection
     /// has exactly the rights that the descriptor of the namespace gives the caller.
     ///

@@ -2,17 +2,10 @@
 
 use std::fmt;
 
-use crate::base::error::{Error, Result};
-use crate::catalog::Catalog;
-use crate::cim::instance::Instance;
-use crate::cim::path::{ObjectPath, PathKeys};
-use crate::cim::value::{Array, Value};
-use crate::format::security_descriptor::SecurityDescriptor;
+use crate::base::error::Result;
+use crate::catalog::{Catalog, ROOT, StoredSecurity};
 use crate::repository::Snapshot;
-use crate::security::{NamespaceSecurity, defaults};
-
-/// The namespace that all others lie below.
-const ROOT: &str = "ROOT";
+use crate::security::defaults;
 
 /// The namespace ROOT of the repository that is asked about. It is read when someone wants to know, and each time anew: it may
 /// have been changed, or another restored in its place.
@@ -37,46 +30,9 @@ impl<'r> Root<'r> {
     ///
     /// # Errors
     /// What reading says; [`Error::InvalidObject`] when the descriptor is none.
-    pub fn security(&self) -> Result<RootSecurity> {
-        let catalog = Catalog::new((self.snapshot)()?);
-        let descriptor = match singleton(&catalog, "__thisNAMESPACE")? {
-            Some(namespace) => descriptor(&namespace)?,
-            None => None,
-        };
-        let system = singleton(&catalog, "__SystemSecurity")?;
-        Ok(RootSecurity {
-            descriptor: descriptor.unwrap_or_else(defaults::of_root),
-            requires_encryption: system.is_some_and(|system| system.qualifiers.is_true("RequiresEncryption")),
-        })
+    pub fn security(&self) -> Result<StoredSecurity> {
+        let (descriptor, requires_encryption) = Catalog::new((self.snapshot)()?).security_parts(ROOT)?;
+        let descriptor = descriptor.unwrap_or_else(defaults::of_root);
+        Ok(StoredSecurity { namespace: ROOT.to_owned(), descriptor, requires_encryption })
     }
-}
-
-/// What ROOT says.
-#[derive(Debug, Clone)]
-pub struct RootSecurity {
-    descriptor: SecurityDescriptor,
-    requires_encryption: bool,
-}
-
-impl RootSecurity {
-    /// As rights are asked for.
-    pub fn namespace(&self) -> NamespaceSecurity<'_> {
-        let Self { descriptor, requires_encryption } = self;
-        NamespaceSecurity { path: ROOT, descriptor, requires_encryption: *requires_encryption }
-    }
-}
-
-fn singleton(catalog: &Catalog, class: &str) -> Result<Option<Instance>> {
-    let path = ObjectPath { keys: PathKeys::Singleton, ..ObjectPath::of_class(class) };
-    Ok(catalog.instance(ROOT, &path)?.map(|stored| stored.instance))
-}
-
-/// The descriptor of a `__thisNAMESPACE`, if it has one.
-fn descriptor(namespace: &Instance) -> Result<Option<SecurityDescriptor>> {
-    let Some(value) = namespace.get("SECURITY_DESCRIPTOR") else { return Ok(None) };
-    let Value::Array(Array::Uint8(bytes)) = value else {
-        return Err(Error::InvalidObject("the descriptor of ROOT is no row of bytes".into()));
-    };
-    let parsed = SecurityDescriptor::parse(bytes);
-    parsed.map(Some).map_err(|fault| Error::InvalidObject(format!("the descriptor of ROOT is none: {fault}").into()))
 }

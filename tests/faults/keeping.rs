@@ -9,7 +9,7 @@ use cimrepo::base::progress::Unobserved;
 use cimrepo::format::Dialect;
 use cimrepo::storage::sim::SimStorage;
 
-use crate::lab::{Scenario, State};
+use crate::lab::{Depth, Scenario, State};
 use crate::tiny::{checked, content, directory, listing, opened, single, tiny};
 
 const KEPT: &str = "kept";
@@ -83,7 +83,7 @@ fn look(before: &SimStorage) -> Box<dyn Fn(&SimStorage) -> State> {
 fn scenario(name: &'static str, act: fn(&SimStorage) -> Result<()>) -> Scenario {
     let disk = disk();
     let look = look(&disk);
-    Scenario { name, disk, act, again: act, look, switch: ("rename", "Z-"), has_gap: false, stride: 29 }
+    Scenario { name, disk, act, again: act, look, switch: ("rename", "Z-"), has_gap: false, depth: Depth::Every(29) }
 }
 
 fn scenarios() -> [Scenario; 2] {

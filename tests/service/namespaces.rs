@@ -4,7 +4,7 @@ use cimrepo::changes::{Put, PutClass, create};
 use cimrepo::cim::{Class, FullClass, Instance, ObjectPath, Property, ScalarType};
 use cimrepo::format::sid::Sid;
 use cimrepo::security::{self, AccessRights, AuthenticationLevel, sddl};
-use cimrepo::service::{NamespaceConnection, Service};
+use cimrepo::service::{Identified, NamespaceConnection, Service};
 
 use super::*;
 
@@ -186,7 +186,7 @@ fn encryption_is_asked_for_where_the_namespace_wants_it() {
 #[test]
 fn a_caller_is_held_against_the_stored_descriptor_of_root() {
     let service = shop();
-    let caller = |user| Arc::new(service.identified(security::Caller::local(user)).unwrap());
+    let caller = |user| Arc::new(Identified::new(security::Caller::local(user)));
     fails(service.connect_as(caller(Sid::EVERYONE), None), ACCESS_DENIED);
     service.connect_as(caller(READER), None).unwrap();
 }
