@@ -13,6 +13,7 @@ use crate::format::checksum::crc32;
 use crate::format::journal::MappingId;
 use crate::format::mapping::{Mapping, MappingSection};
 use crate::pager::commit::{FreePages, NextGeneration, next_section, released};
+use crate::pager::files::RepositoryFiles;
 use crate::pager::generation::Generation;
 use crate::pager::image::{Base, Image};
 use crate::pager::journal::{self, Journal};
@@ -218,15 +219,7 @@ impl OnDisk {
         if self.is_confirmed {
             return Ok(());
         }
-        let files = &shared.files;
-        for role in [FileRole::Objects, FileRole::Index, self.current] {
-            // By its path: the listing may be older than the file.
-            let path = files.path(role);
-            let file = files.directory.storage.open(&path, OpenMode::Write);
-            file.and_then(|file| file.sync()).map_err(|error| Error::io("sync", &path, error))?;
-        }
-        let Directory { storage, path } = &files.directory;
-        storage.sync_dir(path).map_err(|error| Error::io("sync directory", path, error))?;
+        make_durable(&shared.files, self.current)?;
         self.is_confirmed = true;
         Ok(())
     }
@@ -351,6 +344,18 @@ impl OnDisk {
         self.is_confirmed = true;
         self.bases.retain(|base| base.strong_count() > 0);
     }
+}
+
+/// W-16: syncs all that the generation in the mapping file `current` is made of.
+pub(super) fn make_durable(files: &RepositoryFiles, current: FileRole) -> Result<()> {
+    for role in [FileRole::Objects, FileRole::Index, current] {
+        // By its path: the listing may be older than the file.
+        let path = files.path(role);
+        let file = files.directory.storage.open(&path, OpenMode::Write);
+        file.and_then(|file| file.sync()).map_err(|error| Error::io("sync", &path, error))?;
+    }
+    let Directory { storage, path } = &files.directory;
+    storage.sync_dir(path).map_err(|error| Error::io("sync directory", path, error))
 }
 
 /// Writes pages in order of their places, neighbours at once.

@@ -81,6 +81,13 @@ impl GroupCommit {
         }
     }
 
+    /// Publishes a state that need not be durable and has all that wait in it: none of those may show an older one later.
+    pub(super) fn overtake(&self, image: Arc<Image>, publish: impl Fn(Arc<Image>)) {
+        let mut queue = self.queue.lock();
+        queue.waiting.iter_mut().for_each(|waiting| waiting.image = image.clone());
+        publish(image);
+    }
+
     /// All that wait are durable by other means: a checkpoint holds them.
     pub(super) fn settle_all(&self, publish: impl Fn(Arc<Image>)) {
         let mut queue = self.queue.lock();

@@ -27,7 +27,7 @@ use crate::storage::Directory;
 use crate::verify::{VerifyOptions, verify_snapshot};
 
 use super::background::Background;
-use super::checkpoint::OnDisk;
+use super::checkpoint::{OnDisk, make_durable};
 use super::group_commit::GroupCommit;
 use super::{Engine, EngineOptions, Shared, Writer};
 
@@ -65,7 +65,7 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
         released: [Vec::new(), Vec::new()],
     };
     on_disk.reconstruct_released();
-    let writer = recover(&files.directory, id, image)?;
+    let writer = recover(&files, id, image)?;
     let published = Arc::new(writer.working.image().clone());
     if options.verify {
         need_sound(&files.directory, Snapshot::new(published.clone()))?;
@@ -109,7 +109,9 @@ fn need_sound(directory: &Directory, snapshot: Snapshot) -> Result<()> {
 }
 
 /// The state with the commits of the journals that continue the generation, in their order (`docs::journal`).
-fn recover(directory: &Directory, current: MappingId, image: Image) -> Result<Writer> {
+fn recover(files: &RepositoryFiles, current: MappingId, image: Image) -> Result<Writer> {
+    let directory = &files.directory;
+    let role = image.mapping_role();
     let next_commit = u64::from(image.mapping().transaction()) + 1;
     let mut writer = Writer {
         working: Working::new(image),
@@ -140,6 +142,10 @@ fn recover(directory: &Directory, current: MappingId, image: Image) -> Result<Wr
         replay(&mut writer, &mut scan)?;
         wanted = Some(scan.header().base);
         last = Some(scan);
+    }
+    if !scans.is_empty() {
+        // J-7: the generation that makes them stale is seen; it is not durable where its writer died before its last sync.
+        make_durable(files, role)?;
     }
     for (name, scan) in scans {
         discard(directory, &name, &scan, current)?;

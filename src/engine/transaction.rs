@@ -243,7 +243,7 @@ impl Transaction<'_> {
             Durability::None => {
                 self.writer.is_unlogged = true;
                 let image = self.finish();
-                self.shared.publish(image);
+                self.shared.group.overtake(image, |image| self.shared.publish(image));
                 Ok(())
             }
             // W-11, or what the caller asks for.

@@ -18,7 +18,9 @@ use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::site::{FileRole, Site};
 use crate::format::journal::{Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader};
-use crate::storage::{Directory, EntryKind, OpenMode, Storage, StorageFile, read_exact_at, write_all_at};
+use crate::storage::{
+    Directory, EntryKind, OpenMode, Storage, StorageFile, Ties, parent_of, read_exact_at, write_all_at,
+};
 
 /// Beginning of the name of a journal.
 pub const JOURNAL_PREFIX: &str = "cimrepo-";
@@ -146,6 +148,7 @@ impl Journal {
     /// ends where one of them begins would make it count. So a tail that is not all zeros is cut off, durably, before
     /// anything is written in its place (J-5).
     pub fn resume(mut scan: JournalScan) -> Result<Self> {
+        need_own(&scan)?;
         let is_torn = scan.has_torn_tail()?;
         let path = scan.path;
         let file = scan.storage.open(&path, OpenMode::Write).map_err(failed("open", &path))?;
@@ -154,6 +157,9 @@ impl Journal {
         }
         // Also where nothing was cut: a process that died may have left frames which only this machine's memory holds.
         file.sync().map_err(failed("sync", &path))?;
+        // Nor need its name be durable: the process may have died between the two syncs of J-1.
+        let directory = parent_of(&path);
+        scan.storage.sync_dir(directory).map_err(failed("sync directory", directory))?;
         let allocated = if is_torn { scan.end } else { scan.len };
         let (header, end, next) = (scan.header, scan.end, scan.next);
         Ok(Self { file: Arc::from(file), path, header, end, allocated, next, is_broken: false, can_mend: false })
@@ -421,6 +427,17 @@ impl JournalScan {
 fn window_at(window: &[u8], window_start: u64, offset: u64, len: u64) -> Option<&[u8]> {
     let start = usize::try_from(offset.checked_sub(window_start)?).ok()?;
     window.get(start..)?.get(..usize::try_from(len).ok()?)
+}
+
+/// W-13: refuses a journal that is not to be written in place, for what is written would show elsewhere too.
+fn need_own(scan: &JournalScan) -> Result<()> {
+    match scan.storage.ties(&scan.path).map_err(failed("look at", &scan.path))? {
+        Ties::None => Ok(()),
+        Ties::Link | Ties::Names(_) => {
+            let text = "is a link or has other names (hard links), and what is written into it would show there; put a copy in its place";
+            Err(Error::invalid(format!("{} {text}", scan.path.display())))
+        }
+    }
 }
 
 fn wrong_header(name: &str, detail: &str) -> Error {

@@ -156,6 +156,9 @@ fn describes(mapping: &Mapping, role: FileRole, file: &dyn StorageFile) -> io::R
 
 fn holds_pages(mapping: &Mapping, space: Space, file: &dyn StorageFile) -> io::Result<bool> {
     let len = file.len()?;
+    if mapping.section(space).mapped_count() == 0 {
+        return Ok(len == 0); // it says nothing of what a longer file holds
+    }
     let mut page = Box::new([0; PAGE_SIZE]);
     for (_, physical, entry) in mapping.section(space).mapped() {
         if physical.byte_offset() + PAGE_SIZE as u64 > len {

@@ -11,6 +11,7 @@ use crate::base::site::FileRole;
 use crate::format::mapping::Mapping;
 use crate::pager::fresh::{FreshRepository, place_densely};
 use crate::pager::image::Image;
+use crate::pager::journal::is_journal_name;
 use crate::pager::leftovers::{LOCK_NAME, Leftovers, STAGING_MARK, is_own_name};
 use crate::repository::lock::WriterLock;
 use crate::storage::{Directory, EntryKind, OpenMode, parent_of};
@@ -181,7 +182,9 @@ fn go_back(directory: &Directory, staging: &Directory, old: &Path, error: Error)
 fn bring_back(directory: &Directory, old: &Path) {
     let storage = &directory.storage;
     let Ok(entries) = storage.read_dir(old) else { return };
-    let is_other = |name: &str| FileRole::from_file_name(name).is_none() && !is_own_name(name);
+    // A journal continues the old repository: it stays with that.
+    let is_ours = |name: &str| is_own_name(name) || is_journal_name(name);
+    let is_other = |name: &str| FileRole::from_file_name(name).is_none() && !is_ours(name);
     for entry in entries.into_iter().filter(|entry| is_other(&entry.name)) {
         let target = directory.join(&entry.name);
         if entry.kind == EntryKind::File && storage.kind(&target).is_ok_and(|kind| kind.is_none()) {
@@ -236,6 +239,7 @@ fn clear_staging(staging: &Directory) -> Result<()> {
     if storage.kind(&staging.path).map_err(failed)?.is_none() {
         return Ok(());
     }
+    target::need_no_link(staging)?;
     let entries = storage.read_dir(&staging.path).map_err(failed)?;
     let is_marked = entries.iter().any(|entry| entry.name == STAGING_MARK);
     let is_ours = |name: &str| is_own_name(name) || is_marked && FileRole::from_file_name(name).is_some();

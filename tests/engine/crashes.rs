@@ -143,7 +143,7 @@ pub fn check(image: &SimStorage, told: &Told, what: &str) {
 }
 
 /// All and nothing, each single operation lost, torn and kept, and some at random.
-fn policies(disk: &SimStorage) -> Vec<CrashPolicy> {
+pub fn policies(disk: &SimStorage) -> Vec<CrashPolicy> {
     let mut policies = vec![CrashPolicy::DropAll, CrashPolicy::KeepAll];
     for number in disk.telling() {
         policies.extend([CrashPolicy::LoseOne(number), CrashPolicy::TearOne(number), CrashPolicy::KeepOne(number)]);
@@ -154,14 +154,14 @@ fn policies(disk: &SimStorage) -> Vec<CrashPolicy> {
 
 /// What was looked at, so that nothing is looked at twice.
 #[derive(Default)]
-struct Seen {
-    hashes: HashSet<u64>,
+pub struct Seen {
+    pub hashes: HashSet<u64>,
     hasher: RandomState,
-    images: usize,
+    pub images: usize,
 }
 
 impl Seen {
-    fn check(&mut self, image: &SimStorage, told: &Told, what: impl FnOnce() -> String) {
+    pub fn check(&mut self, image: &SimStorage, told: &Told, what: impl FnOnce() -> String) {
         self.images += 1;
         if self.hashes.insert(self.hasher.hash_one((image.files(), &told.allowed))) {
             check(image, told, &what());

@@ -12,6 +12,8 @@ mod model;
 mod real;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "sim")]
+mod takeover;
 mod threads;
 mod trouble;
 

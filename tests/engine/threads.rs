@@ -10,7 +10,8 @@ use cimrepo::format::key::reference;
 use cimrepo::repository::Snapshot;
 use cimrepo::{Direction, KeyRange};
 
-use crate::{fresh, on_disk, verified};
+use crate::support::hooked::Hooked;
+use crate::{fresh, on_disk, put, still, verified};
 
 const WRITERS: u8 = 3;
 const COMMITS: u32 = 60;
@@ -91,4 +92,39 @@ fn every_snapshot_is_a_state_between_two_commits() {
     verified(&engine.snapshot());
     engine.checkpoint().unwrap();
     assert_eq!([0, 1, 2].map(|writer| last(&on_disk(&directory), writer)), [COMMITS; 3]);
+}
+
+/// While a commit waits for its sync, another one is made that waits for none.
+#[test]
+fn a_snapshot_never_goes_back() {
+    let (storage, _) = fresh();
+    let (entered, wait_for_entry) = std::sync::mpsc::channel();
+    let (go_on, wait_to_go_on) = std::sync::mpsc::channel::<()>();
+    let ends = parking_lot::Mutex::new((entered, wait_to_go_on));
+    let is_armed = std::sync::Arc::new(AtomicBool::new(false));
+    let armed = is_armed.clone();
+    let storage = Hooked::new(storage, move |call, path| {
+        let is_journal = path.extension().is_some_and(|extension| extension == "journal");
+        if call == "sync" && is_journal && armed.swap(false, Ordering::SeqCst) {
+            let ends = ends.lock();
+            ends.0.send(()).unwrap();
+            ends.1.recv().unwrap();
+        }
+        Ok(())
+    });
+    let engine = still().open_in(&storage.directory(".")).unwrap();
+    put(&engine, "NS_0\\CD_A", b"the journal is there");
+    std::thread::scope(|scope| {
+        is_armed.store(true, Ordering::SeqCst);
+        let waiting = scope.spawn(|| put(&engine, "NS_0\\CD_B", b"waits for its sync"));
+        wait_for_entry.recv().unwrap();
+        let mut transaction = engine.begin_write().unwrap();
+        transaction.set_durability(Durability::None);
+        transaction.insert_key(b"NS_0\\CD_C").unwrap();
+        transaction.commit().unwrap();
+        assert!(engine.snapshot().contains_key(b"NS_0\\CD_C").unwrap());
+        go_on.send(()).unwrap();
+        waiting.join().unwrap();
+        assert!(engine.snapshot().contains_key(b"NS_0\\CD_C").unwrap(), "the commit was seen and is gone");
+    });
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use cimrepo::base::error::Error;
+use cimrepo::base::site::FileRole;
 use cimrepo::format::Dialect;
+use cimrepo::format::mapping::Mapping;
 use cimrepo::repository::{BulkBuilder, OpenOptions};
 use cimrepo::restore::{Installed, RestoreSummary};
 use cimrepo::storage::{MemStorage, Storage};
@@ -109,6 +111,12 @@ fn data_files_that_the_waiting_mapping_does_not_describe_are_someones() {
             ("a mapping that is torn", vec![(waiting, ours[waiting][..40].to_vec())]),
             ("ours still waits", vec![("OBJECTS.DATA.restoring", ours["OBJECTS.DATA"].clone())]),
         ];
+        if dialect == Dialect::V22 {
+            let role = FileRole::Mapping(waiting.as_bytes()[7] - b'0');
+            let mut mapping = Mapping::parse(&ours[waiting], dialect, role).unwrap().mapping;
+            mapping.objects.entries.iter_mut().for_each(|entry| entry.physical = None);
+            cases.push(("a mapping without pages", vec![(waiting, mapping.to_bytes())]));
+        }
         if dialect == Dialect::V21 {
             cases.push(("another map", vec![("INDEX.MAP", tiny(dialect, 0)["OBJECTS.MAP"].clone())]));
             cases.push(("a version", vec![("MAPPING.VER", vec![1, 0, 0, 0])]));
@@ -181,6 +189,20 @@ fn a_damaged_repository_is_set_aside_as_it_is() {
         assert!(listing(&storage, "place/target.001") == damaged, "{what}: what was set aside is not what was there");
         assert_restored(&storage, Dialect::V22, what);
     }
+}
+
+/// Commits that wait in a journal are those of the repository that is set aside: in another they would be lost, or keep it from
+/// being written.
+#[test]
+fn a_journal_stays_with_its_repository() {
+    let mut damaged = damages().swap_remove(0).1;
+    let name = "cimrepo-0000004000.journal";
+    damaged.insert(name.to_owned(), vec![7; 100]);
+    damaged.insert("notes.txt".to_owned(), vec![1]);
+    let storage = storage((Dialect::V22, 1), &damaged);
+    let summary = load_into(&storage, BACKUP, TARGET, REPLACE).unwrap();
+    assert!(storage.get(old(&summary).join(name)).is_some() && storage.get(Path::new(TARGET).join(name)).is_none());
+    assert!(storage.get(Path::new(TARGET).join("notes.txt")).is_some(), "other files go back");
 }
 
 #[test]
