@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use cimrepo::backup::{BackupOptions, Compression, backup, hex, uuid_text};
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::shown::shown;
 use cimrepo::repository::Repository;
 use clap::Args;
 use serde::Serialize;
 
 use super::output::{Failure, Output, complain, human_bytes};
 use super::progress::Bar;
-use super::source::warn;
+use super::source::{backup_failed, repository_failed, warn};
 
 /// Write a consistent backup of a repository to one file
 ///
@@ -47,7 +48,7 @@ pub struct Arguments {
     #[arg(long)]
     no_compress: bool,
 
-    /// Do not verify the repository; a backup of a damaged one is then made too, and no restore takes it
+    /// Do not verify the repository; of a damaged one a backup may then be made too, and no restore takes it
     #[arg(long, conflicts_with = "forensic")]
     no_verify: bool,
 
@@ -70,7 +71,7 @@ struct Row {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let repository = Repository::open_read_only(&self.repo)?;
+        let repository = Repository::open_read_only(&self.repo).map_err(repository_failed)?;
         warn(&repository);
         let options = BackupOptions {
             compression: if self.no_compress { Compression::None } else { Compression::default() },
@@ -82,11 +83,15 @@ impl Arguments {
         };
         let summary = {
             let bar = Bar::new();
-            backup(&repository, &self.file, &options, &bar)?
+            backup(&repository, &self.file, &options, &bar).map_err(failed)?
         };
         if let Some(damage) = &summary.damage {
             complain(format_args!("the repository is damaged: {}", damage.first));
-            complain("only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
+            complain(if self.forensic {
+                "only `cimrepo restore --damaged` takes this backup, to a new or empty directory"
+            } else {
+                "no restore takes this backup; a forensic one (--forensic) can be restored as damaged as it is"
+            });
         }
         let mut output = Output::new(self.json);
         if output.is_json() {
@@ -110,12 +115,21 @@ impl Arguments {
             output.line(format!(
                 "generation {} backed up to {}: {} pages{base}, {}",
                 summary.generation,
-                self.file.display(),
+                shown(&self.file),
                 summary.pages,
                 human_bytes(summary.bytes)
             ))?;
         }
         output.finish()?;
         Ok(Outcome::Done)
+    }
+}
+
+fn failed(error: cimrepo::Error) -> Failure {
+    match error {
+        cimrepo::Error::Corrupt(_) => {
+            Failure::Hinted(error, "a forensic backup (--forensic) takes what is there".to_owned())
+        }
+        _ => backup_failed(error),
     }
 }
