@@ -566,3 +566,22 @@ fn what_the_demo_says_to_run_can_be_run() {
     let slash = std::path::MAIN_SEPARATOR;
     assert!(text.contains(&format!("  cimrepo info \".{slash}-a b{slash}demo.cimbak\"\n")), "{text}");
 }
+
+/// A link is told from the directory that it leads to, however it is written.
+#[cfg(unix)]
+#[test]
+fn a_restore_sets_no_link_aside() {
+    let place = Place::new();
+    let (backup, link, nowhere) = (place.at("b.cimbak"), place.at("link"), place.at("nowhere"));
+    run(&[&"backup", &place.repo, &backup], 0);
+    fs::write(place.repo.join("INDEX.BTR"), "").unwrap();
+    std::os::unix::fs::symlink(&place.repo, &link).unwrap();
+    std::os::unix::fs::symlink(place.at("gone"), &nowhere).unwrap();
+    for path in [link.clone(), link.join("")] {
+        let text = run(&[&"restore", &backup, &path, &"--force"], 2);
+        assert!(text.contains("is a symbolic link; give the directory that it leads to"), "{text}");
+    }
+    let text = run(&[&"restore", &backup, &nowhere], 2);
+    assert!(text.contains("is a symbolic link that leads nowhere"), "{text}");
+    assert!(!place.at("gone").exists());
+}
