@@ -456,3 +456,178 @@ fn a_killed_pause_leaves_nothing_locked() {
         run(&[&"verify", &place.repo], 0);
     }
 }
+
+/// Each message says what to do next.
+#[test]
+fn failures_lead_further() {
+    let place = Place::new();
+    let (backup, copy) = (place.at("b.cimbak"), place.at("copy"));
+    run(&[&"backup", &place.repo, &backup], 0);
+
+    let index = place.repo.join("INDEX.BTR");
+    assert!(run(&[&"verify", &index], 4).contains("is named by its directory"));
+    assert!(run(&[&"restore", &place.repo, &copy], 4).contains("it is a directory; give a file that `cimrepo backup`"));
+    let no_parent = run(&[&"backup", &place.repo, &place.at("no/b.cimbak")], 3);
+    assert!(no_parent.contains("cannot find directory") && !no_parent.contains("lock"), "{no_parent}");
+    assert!(run(&[&"page", &place.repo, &"objects", &"--hex"], 2).contains("<NUMBER>"));
+    #[cfg(unix)]
+    assert!(run(&[&"backup", &place.repo, &place.at(&"x".repeat(250))], 3).contains("give a shorter name"));
+
+    let mut cut = fs::read(&backup).unwrap();
+    cut.truncate(cut.len() - 9);
+    let half = place.at("half.cimbak");
+    fs::write(&half, cut).unwrap();
+    assert!(run(&[&"verify", &half], 4).contains("take another copy of it"));
+
+    fs::create_dir(&copy).unwrap();
+    fs::copy(place.repo.join("OBJECTS.DATA"), copy.join("OBJECTS.DATA")).unwrap();
+    for verb in ["verify", "keys"] {
+        assert!(run(&[&verb, &copy], 4).contains("objects --physical` lists the objects that are left"));
+    }
+    assert!(run(&[&"backup", &copy, &place.at("c.cimbak"), &"--forensic"], 4).contains("objects --physical`"));
+    let info = run(&[&"info", &copy], 4);
+    assert!(info.contains("objects --physical` lists them") && !info.contains("that are left"), "{info}");
+}
+
+/// What a damaged repository can become, and what says so.
+#[test]
+fn backups_of_damaged_repositories_say_what_takes_them() {
+    let place = Place::new();
+    let mut bytes = fs::read(place.repo.join("OBJECTS.DATA")).unwrap();
+    bytes[0] ^= 1;
+    fs::write(place.repo.join("OBJECTS.DATA"), bytes).unwrap();
+    let (file, plain, to) = (place.at("f.cimbak"), place.at("p.cimbak"), place.at("to"));
+    assert!(run(&[&"backup", &place.repo, &plain], 4).contains("--forensic"));
+    assert!(run(&[&"backup", &place.repo, &file, &"--forensic"], 0).contains("restore --damaged"));
+    assert!(run(&[&"restore", &file, &to], 4).contains("--damaged restores it as it is"));
+    assert!(!to.exists());
+    run(&[&"restore", &file, &to, &"--damaged"], 0);
+    assert!(run(&[&"compact", &to], 4).contains("`cimrepo verify` lists"));
+    assert!(run(&[&"info", &file, &"--generation", &"1"], 2).contains("restore it"));
+
+    // The root of the index, which has no checksum over this byte, is read by every verb; a backup without verifying takes it.
+    let mut bytes = fs::read(place.repo.join("OBJECTS.DATA")).unwrap();
+    bytes[0] ^= 1;
+    fs::write(place.repo.join("OBJECTS.DATA"), bytes).unwrap();
+    let root = open_root(&place.repo).parse::<usize>().unwrap() * 8192;
+    let mut bytes = fs::read(place.repo.join("INDEX.BTR")).unwrap();
+    bytes[root + 16] ^= 0x40;
+    fs::write(place.repo.join("INDEX.BTR"), bytes).unwrap();
+    run(&[&"backup", &place.repo, &plain, &"--no-verify"], 0);
+    let text = run(&[&"restore", &plain, &place.at("never"), &"--damaged"], 4);
+    assert!(text.contains("no restore takes it"), "{text}");
+    assert!(run(&[&"info", &place.repo], 0).contains("1 part could not be read"));
+    assert!(run(&[&"info", &plain], 0).contains("1 part could not be read"));
+
+    fs::remove_file(place.repo.join("INDEX.BTR")).unwrap();
+    assert!(run(&[&"verify", &place.repo], 1).contains("0 findings, not everything could be checked"));
+    let rows = rows(&[&"verify", &place.repo, &"--json"], 1);
+    let result = rows.iter().find(|row| row["kind"] == "result").unwrap();
+    assert!(result["mapping"].as_str().unwrap().ends_with(".MAP"), "{result}");
+}
+
+/// A name from elsewhere moves no cursor.
+#[cfg(unix)]
+#[test]
+fn control_characters_in_names_are_escaped() {
+    let place = Place::new();
+    let (odd, to) = (place.at("a\u{1b}[31mb\n"), place.at("to\u{1b}[0m"));
+    let text = [
+        run(&[&"backup", &place.repo, &odd], 0),
+        run(&[&"info", &odd], 0),
+        run(&[&"restore", &odd, &to], 0),
+        run(&[&"info", &to], 0),
+    ];
+    for text in text {
+        assert!(!text.contains('\u{1b}') && text.contains("\\u{1b}"), "{text:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_failed_pause_is_no_fault_where_nobody_can_be_told() {
+    let place = Place::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cimrepo"));
+    let status = command.arg("pause").arg(&place.repo).args(["--", "false"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}
+
+/// Ctrl-C takes away what is half written, and the process ends by the signal.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let place = Place::new();
+    let large = place.at("large");
+    fs::create_dir(&large).unwrap();
+    let mut builder = BulkBuilder::create_seeded(Directory::real(&large), 5).unwrap();
+    for number in 0..4000u32 {
+        let mut word = number;
+        let bytes = std::iter::repeat_with(|| {
+            word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            word.to_le_bytes()[3]
+        });
+        let record = builder.record(&bytes.take(7000).collect::<Vec<u8>>()).unwrap();
+        builder.key(format!("NS_1\\CD_{number:064}").as_bytes(), Some(record)).unwrap();
+    }
+    builder.finish().unwrap();
+    let target = place.at("t.cimbak");
+    run(&[&"backup", &place.repo, &target], 0);
+    let older = fs::read(&target).unwrap();
+
+    let entries = || {
+        let names = fs::read_dir(place.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.map(|name| name.into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let mut interrupted = 0;
+    for signal in ["-INT", "-TERM", "-INT", "-TERM", "-INT", "-TERM"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cimrepo"));
+        let command = command.arg("backup").arg(&large).arg(&target).stderr(Stdio::piped()).stdout(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        while child.try_wait().unwrap().is_none() && !entries().iter().any(|name| name.contains(".partial-")) {}
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(entries().len(), 3, "{:?}", entries());
+        if output.status.signal() == Some(if signal == "-INT" { 2 } else { 15 }) {
+            interrupted += 1;
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert!(text.contains("cancelled; what was there before is still there"), "{text}");
+            assert_eq!(fs::read(&target).unwrap(), older);
+        } else {
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            fs::write(&target, &older).unwrap();
+        }
+    }
+    assert!(interrupted > 0, "each backup was done before the signal came");
+}
+
+#[test]
+fn what_the_demo_says_to_run_can_be_run() {
+    let place = Place::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cimrepo"));
+    let output = command.current_dir(place.dir.path()).args(["demo", "--", "-a b"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let slash = std::path::MAIN_SEPARATOR;
+    assert!(text.contains(&format!("  cimrepo info \".{slash}-a b{slash}demo.cimbak\"\n")), "{text}");
+}
+
+/// A link is told from the directory that it leads to, however it is written.
+#[cfg(unix)]
+#[test]
+fn a_restore_sets_no_link_aside() {
+    let place = Place::new();
+    let (backup, link, nowhere) = (place.at("b.cimbak"), place.at("link"), place.at("nowhere"));
+    run(&[&"backup", &place.repo, &backup], 0);
+    fs::write(place.repo.join("INDEX.BTR"), "").unwrap();
+    std::os::unix::fs::symlink(&place.repo, &link).unwrap();
+    std::os::unix::fs::symlink(place.at("gone"), &nowhere).unwrap();
+    for path in [link.clone(), link.join("")] {
+        let text = run(&[&"restore", &backup, &path, &"--force"], 2);
+        assert!(text.contains("is a symbolic link; give the directory that it leads to"), "{text}");
+    }
+    let text = run(&[&"restore", &backup, &nowhere], 2);
+    assert!(text.contains("is a symbolic link that leads nowhere"), "{text}");
+    assert!(!place.at("gone").exists());
+}

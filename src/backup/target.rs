@@ -2,6 +2,7 @@
 //!
 //! So an older backup of that name is only ever replaced by a complete new one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -141,6 +142,11 @@ fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
         return Err(Error::invalid(format!("{} {text}", path.display())));
     }
     let trailing = path.as_os_str().as_encoded_bytes().last().is_some_and(|&byte| std::path::is_separator(byte.into()));
+    let parent = parent_of(path);
+    if storage.kind(parent).map_err(|error| Error::io("look at", parent, error))?.is_none() {
+        let reason = "it is not there; create it, the backup is written in it";
+        return Err(Error::io("find directory", parent, io::Error::new(io::ErrorKind::NotFound, reason)));
+    }
     let kind = storage.kind(path).map_err(|error| Error::io("look at", path, error))?;
     if trailing || kind.is_some_and(|kind| kind != EntryKind::File) {
         let text = "is no regular file; give the name of a file to write the backup to";

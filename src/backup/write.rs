@@ -206,7 +206,8 @@ fn judge(
 /// A backup that no restore would take, and that may take the place of an older one that does, is none.
 fn need_consistent(path: &Path, report: &GenerationReport) -> Result<()> {
     let Some(reason) = first_reason(report) else { return Ok(()) };
-    let reason = format!("{reason}; no restore would take a backup of it. A forensic backup takes what is there");
+    let reason =
+        format!("{reason}; no restore would take a backup of it. A forensic backup (--forensic) takes what is there");
     Err(Error::NotARepository { path: path.into(), reason: reason.into() })
 }
 
@@ -253,7 +254,7 @@ fn need_room(pages: u64) -> Result<()> {
 /// A backup needs a whole generation and both data files; a forensic one takes what is there.
 fn need_data(repository: &Repository, options: &BackupOptions) -> Result<()> {
     let refuse = |path: &Path, reason: String| {
-        let reason = format!("{reason}; a forensic backup takes what is there").into();
+        let reason = format!("{reason}; a forensic backup (--forensic) takes what is there").into();
         Err(Error::NotARepository { path: path.into(), reason })
     };
     if options.forensic {

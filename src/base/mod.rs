@@ -11,7 +11,7 @@ pub(crate) mod parallel;
 pub mod progress;
 pub(crate) mod random;
 pub mod rule;
-pub(crate) mod shown;
+pub mod shown;
 pub mod site;
 
 /// Widens a 32-bit number from a file to an index. Lossless on every supported platform.

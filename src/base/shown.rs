@@ -4,7 +4,7 @@
 use std::path::Path;
 
 /// A path to show: like `display`, what does not show as itself escaped.
-pub(crate) fn shown(path: &Path) -> String {
+pub fn shown(path: &Path) -> String {
     shown_text(&path.to_string_lossy())
 }
 

@@ -27,6 +27,10 @@ pub(crate) fn look(into: &Directory) -> Result<Found> {
     }
     match into.storage.kind(path).map_err(|error| Error::io("look at", path, error))? {
         None => {
+            if into.storage.ties(path).is_ok_and(|ties| ties == Ties::Link) {
+                let text = "is a symbolic link that leads nowhere; remove it, or give another directory";
+                return Err(Error::invalid(format!("{} {text}", path.display())));
+            }
             let parent = parent_of(path);
             match into.storage.kind(parent).map_err(|error| Error::io("look at", parent, error))? {
                 Some(EntryKind::Directory) => Ok(Found::Missing),
@@ -64,7 +68,8 @@ fn look_inside(into: &Directory) -> Result<Found> {
 
 /// Refuses a directory that is reached by a symbolic link nobody named, or that is to be renamed and is one.
 pub(crate) fn need_no_link(directory: &Directory) -> Result<()> {
-    let path = directory.path.as_path();
+    // With a separator at its end the name of a link stands for what it leads to.
+    let path = directory.path.components().as_path();
     match directory.storage.ties(path).map_err(|error| Error::io("look at", path, error))? {
         Ties::Link => {
             let text = "is a symbolic link; give the directory that it leads to";

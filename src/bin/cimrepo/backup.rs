@@ -7,13 +7,14 @@ use cimrepo::backup::{
     BackupOptions, BackupSet, BackupSummary, Compression, SetOptions, SetSummary, backup, hex, uuid_text,
 };
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::shown::shown;
 use cimrepo::repository::Repository;
 use clap::Args;
 use serde::Serialize;
 
 use super::output::{Failure, Output, complain, human_bytes};
 use super::progress::Bar;
-use super::source::warn;
+use super::source::{backup_failed, repository_failed, warn};
 
 /// Write a consistent backup of a repository to one file, or into a directory that keeps several
 ///
@@ -68,7 +69,7 @@ pub struct Arguments {
     #[arg(long)]
     no_compress: bool,
 
-    /// Do not verify the repository; a backup of a damaged one is then made too, and no restore takes it
+    /// Do not verify the repository; of a damaged one a backup may then be made too, and no restore takes it
     #[arg(long, conflicts_with = "forensic")]
     no_verify: bool,
 
@@ -120,13 +121,17 @@ struct Done {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let repository = Repository::open_read_only(&self.repo)?;
+        let repository = Repository::open_read_only(&self.repo).map_err(repository_failed)?;
         warn(&repository);
         let done = self.back_up(&repository)?;
         let summary = &done.summary;
         if let Some(damage) = &summary.damage {
             complain(format_args!("the repository is damaged: {}", damage.first));
-            complain("only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
+            complain(if self.forensic {
+                "only `cimrepo restore --damaged` takes this backup, to a new or empty directory"
+            } else {
+                "no restore takes this backup; a forensic one (--forensic) can be restored as damaged as it is"
+            });
         }
         let mut output = Output::new(self.json);
         if output.is_json() {
@@ -136,9 +141,10 @@ impl Arguments {
         }
         output.finish()?;
         match done.not_removed {
-            Some(error) => {
-                Err(Failure::Hinted(error, "the new backup is in its place; `cimrepo backups prune` tries again"))
-            }
+            Some(error) => Err(Failure::Hinted(
+                error,
+                "the new backup is in its place; `cimrepo backups prune` tries again".to_owned(),
+            )),
             None => Ok(Outcome::Done),
         }
     }
@@ -160,7 +166,7 @@ impl Arguments {
             return Ok(Done { summary, file: self.file.clone(), base, removed, not_removed: None });
         };
         let options = SetOptions { backup: options, keep: Some(keep), full_after: self.full_after, full: self.full };
-        let done = BackupSet::create(&self.file)?.back_up(repository, &options, &bar)?;
+        let done = BackupSet::create(&self.file)?.back_up(repository, &options, &bar).map_err(failed)?;
         let SetSummary { backup: summary, path: file, base, removed, not_removed } = done;
         Ok(Done { summary, file, base, removed, not_removed })
     }
@@ -193,14 +199,23 @@ fn show(done: &Done, output: &mut Output) -> Result<(), Failure> {
     output.line(format!(
         "generation {} backed up to {}: {} pages{base}, {}",
         summary.generation,
-        file.display(),
+        shown(file),
         summary.pages,
         human_bytes(summary.bytes)
     ))?;
     for path in removed {
-        output.line(format!("removed {}", path.display()))?;
+        output.line(format!("removed {}", shown(path)))?;
     }
     Ok(())
+}
+
+fn failed(error: cimrepo::Error) -> Failure {
+    match error {
+        cimrepo::Error::Corrupt(_) => {
+            Failure::Hinted(error, "a forensic backup (--forensic) takes what is there".to_owned())
+        }
+        _ => backup_failed(error),
+    }
 }
 
 #[cfg(test)]

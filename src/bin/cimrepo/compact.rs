@@ -38,11 +38,11 @@ struct Row {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let engine = EngineOptions::new().background(false).open(&self.repo)?;
+        let engine = EngineOptions::new().background(false).open(&self.repo).map_err(failed)?;
         let directory = engine.directory().path.display().to_string();
         let summary = {
             let bar = Bar::new();
-            engine.compact(&bar)?
+            engine.compact(&bar).map_err(failed)?
         };
         engine.close()?;
         let mut output = Output::new(self.json);
@@ -58,6 +58,17 @@ impl Arguments {
         }
         output.finish()?;
         Ok(Outcome::Done)
+    }
+}
+
+/// Damage stops the rewriting before anything is given up.
+fn failed(error: cimrepo::Error) -> Failure {
+    match error {
+        cimrepo::Error::Corrupt(_) => Failure::Hinted(
+            error,
+            "the content is as it was; `cimrepo verify` lists all that is damaged, and what is lost comes from a backup".to_owned(),
+        ),
+        _ => error.into(),
     }
 }
 

@@ -7,6 +7,7 @@ use cimrepo::backup::{Backup, BackupOptions, backup};
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::page_no::{PAGE_SIZE, RecordRef, Space};
 use cimrepo::base::progress::Unobserved;
+use cimrepo::base::shown::shown;
 use cimrepo::repository::{BulkBuilder, Repository};
 use cimrepo::restore::{Existing, Installed, RestoreOptions, restore};
 use cimrepo::storage::Directory;
@@ -16,7 +17,7 @@ use clap::Args;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::output::{Failure, Output, human_bytes};
+use super::output::{Failure, Output, argument, human_bytes};
 
 /// Show the main job on a repository made for it
 ///
@@ -56,7 +57,7 @@ fn prepare(dir: &Path) -> Result<(), Failure> {
     let failed = |source| cimrepo::Error::Io { action: "create directory", path: dir.into(), source };
     fs::create_dir_all(dir).map_err(failed)?;
     if fs::read_dir(dir).map_err(failed)?.next().is_some() {
-        let text = format!("{} is not empty; give a new or empty directory", dir.display());
+        let text = format!("{} is not empty; give a new or empty directory", shown(dir));
         return Err(cimrepo::Error::InvalidArgument(text.into()).into());
     }
     Ok(())
@@ -85,9 +86,9 @@ impl Demo {
         self.restore(&file, &copy)?;
         self.compare(&original, &copy)?;
         if !self.output.is_json() {
-            self.output.line(format!("\nEverything is still in {}: look at it with", dir.display()))?;
-            self.output.line(format!("  cimrepo info {}", file.display()))?;
-            self.output.line(format!("  cimrepo keys {} | head", copy.display()))?;
+            self.output.line(format!("\nEverything is still in {}: look at it with", shown(dir)))?;
+            self.output.line(format!("  cimrepo info {}", argument(&file)))?;
+            self.output.line(format!("  cimrepo keys {} | head", argument(&copy)))?;
         }
         Ok(())
     }
@@ -101,7 +102,7 @@ impl Demo {
         let mut builder = BulkBuilder::create(Directory::real(to))?;
         let (keys, records) = fill(&mut builder)?;
         builder.finish()?;
-        self.say("build", format!("{records} objects under {keys} keys, in {}", to.display()))
+        self.say("build", format!("{records} objects under {keys} keys, in {}", shown(to)))
     }
 
     fn verify(&mut self, path: &Path) -> Result<(), Failure> {
@@ -115,7 +116,7 @@ impl Demo {
         let summary = backup(&Repository::open_read_only(from)?, to, &BackupOptions::default(), &Unobserved)?;
         let pages = human_bytes(summary.pages * PAGE_SIZE as u64);
         let size = human_bytes(summary.bytes);
-        self.say("backup", format!("{} pages ({pages}) in one file of {size}: {}", summary.pages, to.display()))?;
+        self.say("backup", format!("{} pages ({pages}) in one file of {size}: {}", summary.pages, shown(to)))?;
         let report = Backup::open(to)?.verify(VerifyOptions::default(), &Unobserved)?;
         expect(report.is_consistent(), "the backup is inconsistent")?;
         self.say("check", "every byte of the backup matches its checksum; what is in it is consistent".to_owned())
@@ -139,7 +140,7 @@ impl Demo {
             *byte ^= 0x40;
         }
         fs::write(&path, bytes).map_err(failed)?;
-        self.say("damage", format!("one bit of byte {offset} of {} is flipped", path.display()))?;
+        self.say("damage", format!("one bit of byte {offset} of {} is flipped", shown(&path)))?;
         let report = verify(&Repository::open_read_only(to)?, VerifyOptions::default(), &Unobserved)?;
         let finding = report.findings().next().map(ToString::to_string);
         expect(!report.is_consistent() && finding.is_some(), "the damage was not seen")?;
@@ -152,12 +153,8 @@ impl Demo {
         let Installed::SetAside { old } = summary.installed else {
             return expect(false, "the damaged repository was not set aside");
         };
-        let text = format!(
-            "{} pages to {}; the damaged one is kept as {}",
-            summary.pages_written,
-            to.display(),
-            old.display()
-        );
+        let text =
+            format!("{} pages to {}; the damaged one is kept as {}", summary.pages_written, shown(to), shown(&old));
         self.say("restore", text)
     }
 

@@ -5,13 +5,14 @@ use cimrepo::base::calendar::date;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::limits::WINDOWS_REPOSITORY_BYTES;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
+use cimrepo::base::shown::shown;
 use cimrepo::format::Dialect;
 use cimrepo::format::manifest::Summary;
 use cimrepo::repository::{Counts, Repository, UnmappedFiles};
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{Failure, Output, human_bytes};
+use super::output::{Failure, Output, argument, count, human_bytes};
 use super::source::{Source, SourceArguments, warn_of_size};
 
 /// Physical pages that are counted without a mapping: 1 GiB, so that the answer comes in seconds.
@@ -85,7 +86,10 @@ impl Arguments {
         let outcome = match self.source.open() {
             Ok(Source::Repository(repository)) => repository_info(&repository, &mut output).map(|()| Outcome::Done),
             Ok(Source::Backup(backup)) => backup_info(&backup, &mut output).map(|()| Outcome::Done),
-            Err(Failure::Engine(error @ cimrepo::Error::NotARepository { .. })) => {
+            Err(
+                Failure::Engine(error @ cimrepo::Error::NotARepository { .. })
+                | Failure::Hinted(error @ cimrepo::Error::NotARepository { .. }, _),
+            ) => {
                 if let Ok(files) = UnmappedFiles::open(&self.source.path) {
                     unmapped_info(&files, &mut output)?;
                 }
@@ -134,7 +138,7 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<(), F
     if output.is_json() {
         return output.row("repository", &row);
     }
-    output.field("repository", &row.directory)?;
+    output.field("repository", shown(&repository.files().directory.path))?;
     output.field("dialect", dialect_words(row.dialect))?;
     let flag =
         if row.dialect == Dialect::V22 { format!(", shutdown flag {}", row.shutdown_flag) } else { String::new() };
@@ -151,8 +155,13 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<(), F
             "the data files have more than 4 GB, which Windows documents as the limit of a repository",
         )?;
     }
+    unreadable_words(unreadable, output)
+}
+
+fn unreadable_words(unreadable: u64, output: &mut Output) -> Result<(), Failure> {
     if unreadable > 0 {
-        output.field("", format!("{unreadable} parts could not be read; `cimrepo verify` says which"))?;
+        let parts = count(unreadable, "part", "parts");
+        output.field("", format!("{parts} could not be read; `cimrepo verify` says which"))?;
     }
     Ok(())
 }
@@ -194,7 +203,7 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<(), Failure> {
         };
         return output.row("backup", &row);
     }
-    output.field("backup", backup.path().display())?;
+    output.field("backup", shown(backup.path()))?;
     output.field("identity", &info.identity)?;
     if let Some(base) = &info.base {
         output.field("based on", format!("{base} ({} backups in the chain)", info.chain))?;
@@ -210,7 +219,8 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<(), Failure> {
     output.field("size", format!("{} for {} pages{base}", human_bytes(info.bytes), info.pages))?;
     let namespaces = summary.namespaces.len() as u64;
     let words = content_words(summary.keys, namespaces, summary.class_definitions, summary.instances, summary.records);
-    output.field("holds", words)
+    output.field("holds", words)?;
+    unreadable_words(summary.unreadable, output)
 }
 
 /// Seconds since 1970 as a date and time.
@@ -229,16 +239,17 @@ fn unmapped_info(files: &UnmappedFiles, output: &mut Output) -> Result<(), Failu
             records += page?.descriptors.len() as u64;
         }
     }
-    let directory = files.files().directory.path.display().to_string();
+    let path = &files.files().directory.path;
     let physical_pages = files.pages(Space::Objects);
     if output.is_json() {
+        let directory = path.display().to_string();
         return output.row("unmapped", &UnmappedRow { directory, physical_pages, object_pages, records });
     }
-    output.field("repository", format!("{directory}, without a usable mapping"))?;
+    output.field("repository", format!("{}, without a usable mapping", shown(path)))?;
     if let Some(pages) = physical_pages {
         let text = format!("{pages} physical pages, {object_pages} look like pages of objects, {records} records");
         output.field("objects", text)?;
-        output.field("", "`cimrepo page … objects --physical` lists them")?;
+        output.field("", format!("`cimrepo page {} objects --physical` lists them", argument(path)))?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod backups;
 mod compact;
 mod demo;
 mod info;
+mod interrupt;
 mod keys;
 mod output;
 mod page;
@@ -34,7 +35,8 @@ struct Command {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 findings or nothing found, 2 usage, 3 I/O, 4 corrupt or not a repository or
-backup, 5 busy or locked, 70 a fault of this program.
+backup, 5 busy or locked, 70 a fault of this program. Ctrl-C takes away what is half written and
+ends the program as the shell expects (130).
 
 Examples:
   cimrepo demo /tmp/demo                         see it all at work on a repository made for it
@@ -77,7 +79,14 @@ fn main() -> ExitCode {
     let verb = Command::parse().verb;
     let outcome = match std::panic::catch_unwind(|| verb.run()) {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(failure)) => failure.report(),
+        Ok(Err(failure)) => {
+            let is_cancelled = failure.is_cancelled();
+            let outcome = failure.report();
+            if is_cancelled {
+                interrupt::end_by_signal();
+            }
+            outcome
+        }
         Err(_) => {
             complain("this is a fault of the program; please report the message above with what you did");
             Outcome::Bug

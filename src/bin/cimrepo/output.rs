@@ -6,8 +6,10 @@
 use std::error::Error as _;
 use std::fmt::Display;
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::path::{MAIN_SEPARATOR, Path};
 
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::shown::shown;
 use serde::Serialize;
 
 /// Version of the JSON rows.
@@ -19,7 +21,7 @@ pub enum Failure {
     /// The library failed.
     Engine(cimrepo::Error),
     /// The same, and what on the command line helps.
-    Hinted(cimrepo::Error, &'static str),
+    Hinted(cimrepo::Error, String),
     /// Standard output cannot be written.
     Output(io::Error),
     /// What was to be shown did not come out as it must.
@@ -46,11 +48,19 @@ impl Failure {
         cimrepo::Error::InvalidArgument(text.into().into()).into()
     }
 
+    /// Whether the user wanted no more of it.
+    pub const fn is_cancelled(&self) -> bool {
+        matches!(self, Failure::Engine(cimrepo::Error::Cancelled))
+    }
+
     /// Says it on standard error; gives the exit code.
     pub fn report(self) -> Outcome {
         match self {
             Failure::Engine(error) => {
-                complain(words(&error));
+                match general_hint(&error) {
+                    Some(hint) => complain(format_args!("{}; {hint}", words(&error))),
+                    None => complain(words(&error)),
+                }
                 error.exit_code()
             }
             Failure::Hinted(error, hint) => {
@@ -66,10 +76,29 @@ impl Failure {
                 Outcome::Bug
             }
             Failure::Command(text, outcome) => {
-                eprintln!("cimrepo: {text}");
+                complain(text);
                 outcome
             }
         }
+    }
+}
+
+/// What helps against some errors of the operating system, whatever was done.
+fn general_hint(error: &cimrepo::Error) -> Option<&'static str> {
+    let source = match error {
+        cimrepo::Error::Io { source, .. } => source,
+        cimrepo::Error::Cancelled => return Some("what was there before is still there"),
+        _ => return None,
+    };
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("make room and try again; what was there before is still there")
+        }
+        io::ErrorKind::FileTooLarge => Some("the limit of the file system or of the shell is in the way"),
+        io::ErrorKind::InvalidFilename => {
+            Some("give a shorter name: files with longer ones are made beside it for a time")
+        }
+        _ => None,
     }
 }
 
@@ -157,6 +186,14 @@ impl Output {
     pub fn finish(mut self) -> Result<(), Failure> {
         self.put(|out| out.flush())
     }
+}
+
+/// A path as it is written behind a verb in a shell.
+pub fn argument(path: &Path) -> String {
+    let text = shown(path);
+    let text = if text.starts_with('-') { format!(".{MAIN_SEPARATOR}{text}") } else { text };
+    let is_plain = |c: char| c.is_alphanumeric() || "/\\:._-+,@".contains(c);
+    if text.chars().all(is_plain) { text } else { format!("\"{text}\"") }
 }
 
 /// A number of bytes for people.

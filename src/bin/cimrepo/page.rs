@@ -4,6 +4,7 @@ use cimrepo::base::corruption::Corruption;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::limits::MAX_CARVED_PAGES;
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
+use cimrepo::base::shown::shown;
 use cimrepo::base::site::{FileRole, Site};
 use cimrepo::format::index_page::{IndexPage, SIGNATURE};
 use cimrepo::format::key::Key;
@@ -42,7 +43,7 @@ pub struct Arguments {
     physical: bool,
 
     /// Show the bytes as well
-    #[arg(long, conflicts_with = "raw")]
+    #[arg(long, requires = "number", conflicts_with = "raw")]
     hex: bool,
 
     /// Write the 8,192 bytes as they are, and nothing else
@@ -117,7 +118,7 @@ impl Arguments {
     /// The files without their mapping. A backup has none but by its mapping.
     fn unmapped(&self) -> Result<UnmappedFiles, Failure> {
         if self.source.path.is_file() {
-            let path = self.source.path.display();
+            let path = shown(&self.source.path);
             return Err(Failure::usage(format!("{path} is a file; --physical reads the data files in a directory")));
         }
         Ok(UnmappedFiles::open(&self.source.path)?)

@@ -25,7 +25,7 @@ not to be trusted.
 
 Examples:
   cimrepo pause work/Repository -- cp -a work/Repository copy
-  cimrepo pause D:\\work\\Repository --lease 60 -- robocopy D:\\work\\Repository D:\\copy /XF cimrepo.lock")]
+  cimrepo pause D:\\wbem --lease 60 -- robocopy D:\\wbem D:\\copy /S /XF cimrepo.lock")]
 pub struct Arguments {
     /// Directory of the repository
     repo: PathBuf,

@@ -1,4 +1,4 @@
-//! Progress on a terminal; nothing anywhere else.
+//! Progress on a terminal, nothing anywhere else; and the place where Ctrl-C is seen.
 
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use cimrepo::base::progress::{Observer, Phase, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::interrupt::Cancellable;
+
 /// An operation that ends sooner than this shows no bar.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -14,6 +16,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub struct Bar {
     bar: ProgressBar,
     started: Instant,
+    cancellable: Cancellable,
 }
 
 impl Bar {
@@ -22,7 +25,7 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template("{msg:18} {wide_bar} {pos}/{len} pages") {
             bar.set_style(style);
         }
-        Self { bar, started: Instant::now() }
+        Self { bar, started: Instant::now(), cancellable: Cancellable::new() }
     }
 }
 
@@ -42,7 +45,7 @@ impl Observer for Bar {
                 _ => "working",
             });
         }
-        ControlFlow::Continue(())
+        if self.cancellable.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 

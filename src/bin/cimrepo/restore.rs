@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::backup::Backup;
+use cimrepo::base::error::{BackupFault, ExitCode as Outcome};
+use cimrepo::base::shown::shown;
 use cimrepo::restore::{Existing, Installed, RestoreOptions, RestoreSummary, restore};
 use clap::Args;
 use serde::Serialize;
 
 use super::output::{Failure, Output, complain, count};
 use super::progress::Bar;
-use super::source::open_backup;
+use super::source::{backup_failed, open_backup};
 
 /// Restore a backup to a directory
 ///
@@ -66,7 +68,7 @@ impl Arguments {
         let summary = {
             let bar = Bar::new();
             let options = RestoreOptions { existing, damaged: self.damaged, threads: None };
-            restore(&backup, &self.repo, options, &bar)?
+            restore(&backup, &self.repo, options, &bar).map_err(|error| failed(error, &backup, self.damaged))?
         };
         if summary.findings > 0 {
             let found = count(summary.findings, "finding", "findings");
@@ -81,6 +83,20 @@ impl Arguments {
         output.finish()?;
         Ok(Outcome::Done)
     }
+}
+
+fn failed(error: cimrepo::Error, backup: &Backup, damaged: bool) -> Failure {
+    let inconsistent = matches!(&error, cimrepo::Error::Backup { fault, .. }
+        if matches!(**fault, BackupFault::Inconsistent(_)));
+    if !inconsistent {
+        return backup_failed(error);
+    }
+    let hint = match (backup.info().forensic, damaged) {
+        (true, false) => "--damaged restores it as it is, to a new or empty directory",
+        (true, true) => return error.into(),
+        (false, _) => "no restore takes it; `cimrepo keys` and `cimrepo page` read what it holds",
+    };
+    Failure::Hinted(error, hint.to_owned())
 }
 
 fn row(summary: &RestoreSummary) -> Row {
@@ -101,12 +117,12 @@ fn row(summary: &RestoreSummary) -> Row {
 }
 
 fn sentence(summary: &RestoreSummary) -> String {
-    let directory = summary.directory.display();
+    let directory = shown(&summary.directory);
     let how = match &summary.installed {
         Installed::NextGeneration { generation } => {
             format!("as generation {generation} of the repository that was there")
         }
-        Installed::SetAside { old } => format!("as a new repository; the old one is now {}", old.display()),
+        Installed::SetAside { old } => format!("as a new repository; the old one is now {}", shown(old)),
         _ => "as a new repository".to_owned(),
     };
     let kept =

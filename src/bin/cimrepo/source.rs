@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use cimrepo::backup::{Backup, OpenBackup};
 use cimrepo::base::error::BackupFault;
 use cimrepo::base::page_no::Space;
+use cimrepo::base::shown::shown;
+use cimrepo::base::site::FileRole;
 use cimrepo::repository::{OpenOptions, Repository, Snapshot, UnmappedFiles};
 use clap::Args;
 
-use super::output::{Failure, complain};
+use super::output::{Failure, argument, complain};
 
 /// Which repository or backup, and which state of it.
 #[derive(Debug, Args)]
@@ -42,20 +44,27 @@ impl SourceArguments {
             let backup = open_backup(&self.path, &self.base)?;
             let held = backup.header().generation;
             if let Some(wanted) = self.generation.filter(|&wanted| wanted != held) {
-                let path = self.path.display();
-                return Err(Failure::usage(format!("{path} is a backup of generation {held}; it holds no {wanted}")));
+                let path = shown(&self.path);
+                let text = if backup.info().forensic {
+                    format!(
+                        "{path} is read as generation {held}; to read older ones that it may hold, such as {wanted}, restore it"
+                    )
+                } else {
+                    format!("{path} is a backup of generation {held}; it holds no {wanted}")
+                };
+                return Err(Failure::usage(text));
             }
             return Ok(Source::Backup(Box::new(backup)));
         }
         if let Some(base) = self.base.first() {
-            let (path, base) = (self.path.display(), base.display());
+            let (path, base) = (shown(&self.path), shown(base));
             return Err(Failure::usage(format!("{path} is no backup, so --base {base} means nothing")));
         }
         let mut options = OpenOptions::new();
         if let Some(generation) = self.generation {
             options = options.generation(generation);
         }
-        let repository = options.open(&self.path)?;
+        let repository = options.open(&self.path).map_err(repository_failed)?;
         warn(&repository);
         Ok(Source::Repository(Box::new(repository)))
     }
@@ -64,14 +73,36 @@ impl SourceArguments {
 /// Opens a backup with the bases given.
 pub fn open_backup(path: &Path, bases: &[PathBuf]) -> Result<Backup, Failure> {
     let open = bases.iter().fold(OpenBackup::new(), |open, base| open.base(base));
-    open.open(path).map_err(|error| match &error {
-        cimrepo::Error::Backup { fault, .. }
-            if matches!(**fault, BackupFault::BaseMissing { .. } | BackupFault::BaseWrong { .. }) =>
-        {
-            Failure::Hinted(error, "give the right one with --base FILE")
+    open.open(path).map_err(backup_failed)
+}
+
+/// The failure for a backup that cannot be used, with what helps.
+pub fn backup_failed(error: cimrepo::Error) -> Failure {
+    let cimrepo::Error::Backup { path, fault } = &error else { return error.into() };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let hint = match **fault {
+        BackupFault::BaseWrong { .. } => "give the right one with --base FILE",
+        BackupFault::NotABackup if path.is_dir() => "it is a directory; give a file that `cimrepo backup` wrote",
+        BackupFault::NotABackup if FileRole::from_file_name(&name).is_some() => {
+            "it is a file of a repository, which is named by its directory"
+        }
+        BackupFault::NotABackup => "give a file that `cimrepo backup` wrote",
+        BackupFault::Truncated(_) | BackupFault::Checksum(_) => "take another copy of it, or another backup",
+        _ => return error.into(),
+    };
+    Failure::Hinted(error, hint.to_owned())
+}
+
+/// The failure for a repository that cannot be opened, with what helps.
+pub fn repository_failed(error: cimrepo::Error) -> Failure {
+    let cimrepo::Error::NotARepository { path, .. } = &error else { return error.into() };
+    match UnmappedFiles::open(path) {
+        Ok(files) if files.pages(Space::Objects).is_some_and(|pages| pages > 0) => {
+            let hint = format!("`cimrepo page {} objects --physical` lists the objects that are left", argument(path));
+            Failure::Hinted(error, hint)
         }
         _ => error.into(),
-    })
+    }
 }
 
 impl Source {

@@ -67,6 +67,7 @@ struct RefusalRow<'r> {
 #[derive(Serialize)]
 struct ResultRow {
     consistent: bool,
+    mapping: String,
     dialect: &'static str,
     generation: u32,
     object_pages: u32,
@@ -157,6 +158,9 @@ pub fn show(report: &Report, output: &mut Output) -> Result<(), Failure> {
     if refused > 0 {
         found = format!("{found}, {} refused", count(refused as u64, "file", "files"));
     }
+    if report.generations.iter().any(|report| !report.unchecked.is_empty()) {
+        found = format!("{found}, not everything could be checked");
+    }
     output.line(format!("WMI repository FAILED verification: {found} (1358, ERROR_INTERNAL_DB_CORRUPTION)"))
 }
 
@@ -195,6 +199,7 @@ fn show_json(report: &GenerationReport, output: &mut Output) -> Result<(), Failu
     let [object_pages, index_pages] = report.pages;
     let row = ResultRow {
         consistent: report.is_consistent(),
+        mapping: report.mapping.to_string(),
         dialect: report.dialect.as_str(),
         generation: report.generation,
         object_pages,
