@@ -11,6 +11,8 @@ mod faults;
 mod pausing;
 mod restoring;
 mod stress;
+#[cfg(feature = "tracing")]
+mod traced;
 
 use std::path::Path;
 use std::sync::Arc;
