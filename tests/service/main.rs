@@ -22,7 +22,7 @@ use cimrepo::base::error::HResult;
 use cimrepo::base::progress::Unobserved;
 use cimrepo::engine::EngineOptions;
 use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
-use cimrepo::service::{BackupRestoreFlags, Connection, Service, ServiceOptions};
+use cimrepo::service::{BackupRestore, BackupRestoreFlags, Connection, Service, ServiceOptions};
 use cimrepo::storage::{Directory, MemStorage, Storage};
 use cimrepo::verify::{VerifyOptions, verify};
 use cimrepo::{Direction, Error, KeyRange, Result};
