@@ -111,6 +111,13 @@ impl Field {
         !self.is_over.load(Ordering::Relaxed)
     }
 
+    /// Backups take longest; the others wait for them, so that all is done beside all to the end.
+    fn keep_step(&self, ahead: u64, times: &mut Times) {
+        while self.goes_on() && self.counts.backups.load(Ordering::Relaxed) < ahead.min(self.aim.rounds) {
+            times.rest(4);
+        }
+    }
+
     /// Whether one of those who pause, back up and restore has more to do.
     fn has_more(&self, done: &AtomicU64, of: u64) -> bool {
         self.goes_on() && (done.load(Ordering::Relaxed) < of || Instant::now() < self.aim.until)
@@ -179,6 +186,7 @@ impl Field {
         let target = self.at(&format!("copy{number}"));
         let mut times = Times(self.aim.seed + number);
         while self.has_more(&self.counts.pauses, self.aim.rounds) {
+            self.keep_step(self.counts.pauses.load(Ordering::Relaxed).saturating_sub(2), &mut times);
             match object.pause() {
                 Ok(()) => {}
                 Err(Error::InvalidOperation(_)) => {
@@ -282,6 +290,7 @@ impl Field {
         let object = self.service.backup_restore();
         let mut times = Times(self.aim.seed + 200);
         while self.has_more(&self.counts.restores, self.aim.rounds.div_ceil(4)) {
+            self.keep_step(self.counts.restores.load(Ordering::Relaxed) * 4, &mut times);
             self.counts.restores_tried.fetch_add(1, Ordering::SeqCst);
             let restored = object.restore(self.at("base"), FORCE);
             self.counts.restores_ended.fetch_add(1, Ordering::SeqCst);
