@@ -30,8 +30,13 @@ class Dissect:
         return self.cim.objects.get(Key(self.cim, text)).read()
 
     def namespaces(self):
-        """By the reader's own API: names of namespaces below the root."""
-        return sorted({namespace.name.lower() for namespace in self.cim.root.namespaces})
+        """By the reader's own API: names of namespaces below the root. A repository of keys and records alone has none."""
+        from dissect.cim.exceptions import ReferenceNotFoundError
+
+        try:
+            return sorted({namespace.name.lower() for namespace in self.cim.root.namespaces})
+        except ReferenceNotFoundError as error:
+            return [f"{error}"]
 
 
 class Pycim:

@@ -13,6 +13,7 @@ pub(crate) mod random;
 pub mod rule;
 pub mod shown;
 pub mod site;
+pub(crate) mod trace;
 
 /// Widens a 32-bit number from a file to an index. Lossless on every supported platform.
 pub(crate) const fn widen(value: u32) -> usize {

@@ -8,6 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_MAPPING_BYTES;
 use crate::base::page_no::{LogicalPage, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
+use crate::base::trace::tell;
 use crate::base::widen;
 use crate::format::checksum::crc32;
 use crate::format::journal::MappingId;
@@ -77,7 +78,10 @@ impl Shared {
     pub(super) fn checkpoint(&self) -> Result<()> {
         self.check()?;
         let mut writer = self.writer.lock();
-        self.fold(&mut writer, Mark::Open)
+        self.fold(&mut writer, Mark::Open)?;
+        drop(writer);
+        tell!(DEBUG, "a checkpoint is done: everything committed is in the files");
+        Ok(())
     }
 
     /// Writes what was committed, and marks the repository as closed in order.

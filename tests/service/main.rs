@@ -12,6 +12,8 @@ mod namespaces;
 mod pausing;
 mod restoring;
 mod stress;
+#[cfg(feature = "tracing")]
+mod traced;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use cimrepo::base::error::HResult;
 use cimrepo::base::progress::Unobserved;
 use cimrepo::engine::EngineOptions;
 use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
-use cimrepo::service::{BackupRestoreFlags, Connection, Service, ServiceOptions};
+use cimrepo::service::{BackupRestore, BackupRestoreFlags, Connection, Service, ServiceOptions};
 use cimrepo::storage::{Directory, MemStorage, Storage};
 use cimrepo::verify::{VerifyOptions, verify};
 use cimrepo::{Direction, Error, KeyRange, Result};

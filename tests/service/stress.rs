@@ -1,15 +1,18 @@
 //! Real threads, all at once: writers, readers, pauses with copies, backups, restores by force.
 //!
-//! Three seconds in the gate. For longer:
-//! `CIMREPO_STRESS_SECONDS=300 cargo test --release --all-features --test service stress -- --nocapture`.
+//! A few rounds in the gate. `CIMREPO_STRESS_ROUNDS=200` pauses and backs up so often, and restores a quarter as often;
+//! `CIMREPO_STRESS_SECONDS=300` goes on for at least so long; `CIMREPO_STRESS_SEED` chooses the times between. With
+//! `CIMREPO_STRESS_KEEP=DIRECTORY` some paused copies are kept there for another reader, beside what a backup taken during the same
+//! pause was restored to. With `cargo test --release --all-features --test service stress -- --nocapture`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use cimrepo::backup::{Backup, BackupOptions};
+use cimrepo::backup::Backup;
 use cimrepo::base::progress::Unobserved;
+use cimrepo::restore::{RestoreOptions, restore};
 use parking_lot::Mutex;
 
 use super::*;
@@ -35,8 +38,43 @@ struct Counts {
     pauses: AtomicU64,
     backups: AtomicU64,
     restores: AtomicU64,
+    /// Calls that were begun, and that have ended.
+    restores_tried: AtomicU64,
+    restores_ended: AtomicU64,
     disconnected: AtomicU64,
     refused: AtomicU64,
+    /// Backups that were held against what was acknowledged before them and begun behind them.
+    instants: AtomicU64,
+}
+
+/// How much is done at least.
+struct Aim {
+    rounds: u64,
+    until: Instant,
+    seed: u64,
+    keep: Option<PathBuf>,
+}
+
+impl Aim {
+    fn asked() -> Self {
+        let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+        Self {
+            rounds: number("CIMREPO_STRESS_ROUNDS").unwrap_or(8),
+            until: Instant::now() + Duration::from_secs(number("CIMREPO_STRESS_SECONDS").unwrap_or(0)),
+            seed: number("CIMREPO_STRESS_SEED").unwrap_or(1),
+            keep: std::env::var_os("CIMREPO_STRESS_KEEP").map(PathBuf::from),
+        }
+    }
+}
+
+/// Times between what is done: they look random and follow from a seed.
+struct Times(u64);
+
+impl Times {
+    fn rest(&mut self, most_ms: u64) {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        thread::sleep(Duration::from_micros((self.0 >> 33) % (most_ms * 1000)));
+    }
 }
 
 struct Field {
@@ -45,10 +83,11 @@ struct Field {
     told: Vec<Mutex<Told>>,
     is_over: AtomicBool,
     counts: Counts,
+    aim: Aim,
 }
 
 impl Field {
-    fn new() -> Self {
+    fn new(aim: Aim) -> Self {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("Repository");
         std::fs::create_dir(&path).unwrap();
@@ -65,11 +104,23 @@ impl Field {
         let told = (0..WRITERS)
             .map(|_| Mutex::new(Told { connection: connect(), first: 0, acknowledged: None, begun: None }))
             .collect();
-        Self { place, service, told, is_over: AtomicBool::new(false), counts: Counts::default() }
+        Self { place, service, told, is_over: AtomicBool::new(false), counts: Counts::default(), aim }
     }
 
     fn goes_on(&self) -> bool {
         !self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Backups take longest; the others wait for them, so that all is done beside all to the end.
+    fn keep_step(&self, ahead: u64, times: &mut Times) {
+        while self.goes_on() && self.counts.backups.load(Ordering::Relaxed) < ahead.min(self.aim.rounds) {
+            times.rest(4);
+        }
+    }
+
+    /// Whether one of those who pause, back up and restore has more to do.
+    fn has_more(&self, done: &AtomicU64, of: u64) -> bool {
+        self.goes_on() && (done.load(Ordering::Relaxed) < of || Instant::now() < self.aim.until)
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -130,36 +181,50 @@ impl Field {
     }
 
     /// Pauses, copies the directory, looks at the copy, resumes.
-    fn pause(&self, number: usize) {
+    fn pause(&self, number: u64) {
         let object = self.service.backup_restore();
         let target = self.at(&format!("copy{number}"));
-        while self.goes_on() {
+        let mut times = Times(self.aim.seed + number);
+        while self.has_more(&self.counts.pauses, self.aim.rounds) {
+            self.keep_step(self.counts.pauses.load(Ordering::Relaxed).saturating_sub(2), &mut times);
             match object.pause() {
                 Ok(()) => {}
                 Err(Error::InvalidOperation(_)) => {
                     self.counts.refused.fetch_add(1, Ordering::Relaxed);
-                    thread::sleep(Duration::from_millis(1));
+                    times.rest(2);
                     continue;
                 }
                 Err(error) => panic!("pause: {error}"),
             }
             let state = names(&self.service.snapshot().unwrap());
             self.holds_what_was_acknowledged(&state);
-            std::fs::create_dir(&target).unwrap();
-            for entry in std::fs::read_dir(self.at("Repository")).unwrap() {
-                let entry = entry.unwrap();
-                // Windows lets no one read it while it is locked, and it means nothing in a copy.
-                if entry.file_name() == "cimrepo.lock" {
-                    continue;
-                }
-                std::fs::copy(entry.path(), target.join(entry.file_name())).unwrap();
-            }
+            copy_directory(&self.at("Repository"), &target);
+            let kept = self.keep(&target, &object);
             object.resume().unwrap();
             assert_eq!(names(&read(&Directory::real(&target))), state);
             std::fs::remove_dir_all(&target).unwrap();
+            if let Some(kept) = kept {
+                same_content(&read(&Directory::real(&kept[0])), &read(&Directory::real(&kept[1])));
+            }
             self.counts.pauses.fetch_add(1, Ordering::Relaxed);
-            thread::sleep(Duration::from_millis(2));
+            times.rest(4);
         }
+    }
+
+    /// One copy in ten is kept where that is asked for, and beside it what a backup of the same state is restored to.
+    fn keep(&self, copy: &Path, object: &BackupRestore) -> Option<[PathBuf; 2]> {
+        let number = self.counts.pauses.load(Ordering::Relaxed);
+        let keep = self.aim.keep.as_ref().filter(|_| number.is_multiple_of(10))?;
+        let places = ["copied", "restored"].map(|kind| keep.join(kind).join(format!("{number:04}")));
+        if places.iter().any(|place| place.exists()) {
+            return None;
+        }
+        places.iter().for_each(|place| std::fs::create_dir_all(place.parent().unwrap()).unwrap());
+        copy_directory(copy, &places[0]);
+        let file = copy.with_extension("kept");
+        object.backup(&file, NONE).unwrap();
+        restore(&Backup::open(&file).unwrap(), &places[1], RestoreOptions::default(), &Unobserved).unwrap();
+        Some(places)
     }
 
     /// No writer writes: whatever was acknowledged on a connection that is whole is there.
@@ -176,16 +241,31 @@ impl Field {
         }
     }
 
+    /// Backs up while all go on, and restores elsewhere: the state of the instant of the call, so everything that was acknowledged
+    /// before it, and nothing that was not begun when it returned.
     fn back_up(&self) {
-        let file = self.at("hot");
+        let (file, other) = (self.at("hot"), self.at("elsewhere"));
         let object = self.service.backup_restore();
-        while self.goes_on() {
-            match object.backup_with(&file, NONE, &BackupOptions::default(), &Unobserved) {
+        let mut times = Times(self.aim.seed + 100);
+        while self.has_more(&self.counts.backups, self.aim.rounds) {
+            let tried = self.counts.restores_tried.load(Ordering::SeqCst);
+            let is_quiet = self.counts.restores_ended.load(Ordering::SeqCst) == tried;
+            let before = self.acknowledged();
+            match object.backup(&file, NONE) {
                 Ok(_) => {
                     let backup = Backup::open(&file).unwrap();
                     let report = backup.verify(VerifyOptions::default(), &Unobserved).unwrap();
                     assert!(report.repository.is_consistent(), "{:?}", report.repository);
-                    one_state(&names(&backup.snapshot()));
+                    let held = one_state(&names(&backup.snapshot()));
+                    let begun: Vec<_> = self.told.iter().map(|told| told.lock().begun).collect();
+                    // A restore in between makes what was told before it void.
+                    if is_quiet && self.counts.restores_tried.load(Ordering::SeqCst) == tried {
+                        is_of_its_instant(&held, &before, &begun);
+                        self.counts.instants.fetch_add(1, Ordering::Relaxed);
+                    }
+                    restore(&backup, &other, RestoreOptions::default(), &Unobserved).unwrap();
+                    same_content(&read(&Directory::real(&other)), &backup.snapshot());
+                    std::fs::remove_dir_all(&other).unwrap();
                     self.counts.backups.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(Error::InvalidOperation(_)) => {
@@ -193,25 +273,48 @@ impl Field {
                 }
                 Err(error) => panic!("backup: {error}"),
             }
-            thread::sleep(Duration::from_millis(5));
+            times.rest(6);
         }
+    }
+
+    /// The last number that each writer was told of, on a connection that is whole.
+    fn acknowledged(&self) -> Vec<Option<u64>> {
+        let of = |told: &Mutex<Told>| {
+            let told = told.lock();
+            told.acknowledged.filter(|_| !told.connection.is_broken())
+        };
+        self.told.iter().map(of).collect()
     }
 
     fn restore(&self) {
         let object = self.service.backup_restore();
-        while self.goes_on() {
-            match object.restore(self.at("base"), FORCE) {
+        let mut times = Times(self.aim.seed + 200);
+        while self.has_more(&self.counts.restores, self.aim.rounds.div_ceil(4)) {
+            self.keep_step(self.counts.restores.load(Ordering::Relaxed) * 4, &mut times);
+            self.counts.restores_tried.fetch_add(1, Ordering::SeqCst);
+            let restored = object.restore(self.at("base"), FORCE);
+            self.counts.restores_ended.fetch_add(1, Ordering::SeqCst);
+            match restored {
                 Ok(_) => {
                     self.counts.restores.fetch_add(1, Ordering::Relaxed);
-                    thread::sleep(Duration::from_millis(200));
+                    times.rest(400);
                 }
                 Err(Error::InvalidOperation(_)) => {
                     self.counts.refused.fetch_add(1, Ordering::Relaxed);
-                    thread::sleep(Duration::from_millis(1));
+                    times.rest(2);
                 }
                 Err(error) => panic!("restore: {error}"),
             }
         }
+    }
+}
+
+/// What was acknowledged before is there, and nothing that was not begun. A writer that was without connection had none.
+fn is_of_its_instant(held: &BTreeMap<usize, (u64, u64)>, acknowledged: &[Option<u64>], begun: &[Option<u64>]) {
+    for (writer, (acknowledged, begun)) in acknowledged.iter().zip(begun).enumerate() {
+        let last = held.get(&writer).map(|&(_, last)| last);
+        assert!(*acknowledged <= last, "writer {writer}: {acknowledged:?} was acknowledged, {last:?} is there");
+        assert!(last <= *begun || begun.is_none(), "writer {writer}: {last:?} is there, {begun:?} was begun");
     }
 }
 
@@ -244,19 +347,38 @@ fn one_state(names: &[String]) -> BTreeMap<usize, (u64, u64)> {
     ranges
 }
 
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        // Windows lets no one read it while it is locked, and it means nothing in a copy.
+        if entry.file_name() != "cimrepo.lock" {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+/// Every key and the bytes of every record.
+fn same_content(left: &Snapshot, right: &Snapshot) {
+    let content = |snapshot: &Snapshot| -> Vec<(String, Option<Vec<u8>>)> {
+        let keys = snapshot.keys(KeyRange::all(), Direction::Forward).map(Result::unwrap);
+        keys.map(|key| (key.to_string(), key.reference().map(|record| snapshot.record(record).unwrap()))).collect()
+    };
+    assert!(content(left) == content(right));
+}
+
 #[test]
 fn stress_everything_at_once() {
-    let seconds = std::env::var("CIMREPO_STRESS_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
-    let field = Field::new();
+    let field = Field::new(Aim::asked());
     let start = Instant::now();
     thread::scope(|scope| {
         let field = &field;
         let mut threads: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || field.write(writer))).collect();
         threads.extend((0..READERS).map(|_| scope.spawn(|| field.read())));
-        threads.extend((0..2).map(|number| scope.spawn(move || field.pause(number))));
-        threads.push(scope.spawn(|| field.back_up()));
-        threads.push(scope.spawn(|| field.restore()));
-        while start.elapsed() < Duration::from_secs(seconds) && !threads.iter().any(|thread| thread.is_finished()) {
+        let mut actors: Vec<_> = (0..2).map(|number| scope.spawn(move || field.pause(number))).collect();
+        actors.push(scope.spawn(|| field.back_up()));
+        actors.push(scope.spawn(|| field.restore()));
+        while !actors.iter().all(|actor| actor.is_finished()) && !threads.iter().any(|thread| thread.is_finished()) {
             thread::sleep(Duration::from_millis(20));
         }
         field.is_over.store(true, Ordering::Relaxed);
@@ -264,11 +386,14 @@ fn stress_everything_at_once() {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let counts = &field.counts;
     println!(
-        "{seconds} s: {} commits, {} scans, {} pauses with a copy, {} backups, {} restores, {} times disconnected, {} refused",
+        "{:.0?}: {} commits, {} scans, {} pauses with a copy, {} backups restored elsewhere ({} held against their instant), \
+         {} restores, {} times disconnected, {} refused",
+        start.elapsed(),
         count(&counts.commits),
         count(&counts.scans),
         count(&counts.pauses),
         count(&counts.backups),
+        count(&counts.instants),
         count(&counts.restores),
         count(&counts.disconnected),
         count(&counts.refused),

@@ -21,11 +21,11 @@ const USAGE: &str = "cimrepo-peers [--objects N] [--rounds N] [--dir DIR] [--sto
   --rounds    how often everything is measured       (3)
   --dir       where the stores are made, and removed (target/peers, or below CARGO_TARGET_DIR)
   --stores    cimrepo,lmdb,redb,fjall,sqlite-wal,sqlite-delete
-  --stages    load,limit,read-1,read-2,scan,open,commit-1,commit-100,kill,open-killed
+  --stages    load,limit,read-1,read-2,scan,open,commit-1,commit-100,copy,kill,open-killed
               (a store is loaded in any case)";
 
-const STAGES: [&str; 10] =
-    ["load", "limit", "read-1", "read-2", "scan", "open", "commit-1", "commit-100", "kill", "open-killed"];
+const STAGES: [&str; 11] =
+    ["load", "limit", "read-1", "read-2", "scan", "open", "commit-1", "commit-100", "copy", "kill", "open-killed"];
 
 struct Plan {
     objects: u64,
@@ -99,6 +99,9 @@ impl Plan {
                 let stores =
                     if stage == "limit" { vec!["limit"] } else { self.stores.iter().map(String::as_str).collect() };
                 for store in stores {
+                    if stage == "copy" && !stores::COPYING.contains(&store) {
+                        continue;
+                    }
                     self.one(stage, store, &mut figures)?;
                 }
             }

@@ -13,7 +13,7 @@ pub struct Figures(BTreeMap<(String, String, String), Vec<f64>>);
 /// A column: heading, stage, figure, and whether its ratio to the least of the peers stands behind it.
 struct Column(&'static str, &'static str, &'static str, bool);
 
-const TABLES: [(&str, &[Column]); 4] = [
+const TABLES: [(&str, &[Column]); 5] = [
     (
         "Sorted bulk load, size on disk",
         &[
@@ -41,6 +41,18 @@ const TABLES: [(&str, &[Column]); 4] = [
             Column("100 objects, p50 ms", "commit-100", "wall_ms", true),
             Column("processor µs", "commit-100", "processor_us", true),
             Column("written / payload", "commit-100", "amplification", false),
+        ],
+    ),
+    (
+        "Durable commits of 1 object while the store is copied",
+        &[
+            Column("p50 ms without", "copy", "without_p50_ms", false),
+            Column("with", "copy", "with_p50_ms", false),
+            Column("p99 ms without", "copy", "without_p99_ms", false),
+            Column("with", "copy", "with_p99_ms", true),
+            Column("p99, with / without", "copy", "p99_ratio", true),
+            Column("copy, ms", "copy", "copy_ms", true),
+            Column("commits meanwhile", "copy", "commits", false),
         ],
     ),
     (

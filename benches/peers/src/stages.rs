@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::time::Instant;
 
-use crate::clock::{Clock, Time, bytes_written, median};
+use crate::clock::{Clock, Time, bytes_written, median, quantile};
 use crate::stores::{self, Outcome, Reader, look_at};
 use crate::workload::{NAMESPACES, Random, batch, class_prefix, key, value};
 
@@ -23,6 +23,7 @@ pub fn run(stage: &str, store: &str, dir: &Path, objects: u64) -> Outcome<()> {
         "open" => open(store, dir, objects, 9),
         "commit-1" => commit(store, dir, objects, 1, 400),
         "commit-100" => commit(store, dir, objects, 100, 60),
+        "copy" => copy(store, dir, objects, 6),
         "kill" => kill(store, dir, objects),
         "open-killed" => open(store, dir, objects, 1),
         "limit" => limit(objects),
@@ -176,6 +177,53 @@ fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> O
     print("amplification", written / payload as f64);
     drop(store);
     fs::remove_file(beside)?;
+    Ok(())
+}
+
+/// What a copy of the store costs those who write meanwhile: durable transactions of one object, in turn without a copy and for as
+/// long as one is made.
+fn copy(store: &str, dir: &Path, objects: u64, times: usize) -> Outcome<()> {
+    let target = dir.with_extension("copy");
+    let store = stores::open(store, dir)?;
+    let mut random = Random::fresh();
+    store.put(&batch(&mut random, objects, 1))?;
+    let mut one = |walls: &mut Vec<f64>| -> Outcome<()> {
+        let batch = batch(&mut random, objects, 1);
+        let start = Instant::now();
+        store.put(&batch)?;
+        walls.push(start.elapsed().as_secs_f64() * 1e3);
+        Ok(())
+    };
+    let (mut without, mut with, mut copies) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..times {
+        if target.exists() {
+            fs::remove_file(&target)?;
+        }
+        let before = with.len();
+        std::thread::scope(|scope| -> Outcome<()> {
+            let (store, target) = (&store, &target);
+            let copying = scope.spawn(move || {
+                let start = Instant::now();
+                store.copy(target).map(|()| start.elapsed().as_secs_f64() * 1e3)
+            });
+            while !copying.is_finished() {
+                one(&mut with)?;
+            }
+            copies.push(copying.join().map_err(|_| "the copying panicked")??);
+            Ok(())
+        })?;
+        for _ in 0..(with.len() - before).max(20) {
+            one(&mut without)?;
+        }
+    }
+    fs::remove_file(&target)?;
+    print("copy_ms", median(&mut copies));
+    print("commits", with.len() as f64);
+    for (name, walls) in [("without", &mut without), ("with", &mut with)] {
+        print(&format!("{name}_p50_ms"), quantile(walls, 0.5));
+        print(&format!("{name}_p99_ms"), quantile(walls, 0.99));
+    }
+    print("p99_ratio", quantile(&mut with, 0.99) / quantile(&mut without, 0.99));
     Ok(())
 }
 

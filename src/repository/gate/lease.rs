@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::thread;
 
+use parking_lot::MutexGuard;
+
 use super::{Gate, Shared};
+use crate::base::trace::tell;
 
 /// Starts the thread of a gate with its first pause. Where the system gives none, those who wait end the lease themselves, and
 /// whoever asks is told what the clock says: what is missing then is the moment in between.
@@ -26,5 +29,14 @@ fn run(shared: &Arc<Shared>) {
             None => shared.changed.wait(&mut inner),
         }
         shared.step(&mut inner, |_| ());
+        if let Some(_owner) = inner.expired.take() {
+            MutexGuard::unlocked(&mut inner, || {
+                tell!(
+                    WARN,
+                    owner = _owner.0,
+                    "a lease has run out: writers go on, and what was copied is not to be trusted"
+                );
+            });
+        }
     }
 }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::base::error::{Error, Result};
+use crate::base::trace::tell;
 use state::{Broken, ConnectionId, OwnerId, Refusal, Standing, State, Ticket, Turn};
 
 /// How long a caller waits for its turn.
@@ -80,6 +81,8 @@ struct Inner {
     last_number: u64,
     has_thread: bool,
     is_closed: bool,
+    /// Whose pause has run out, until the lease's thread has told of it.
+    expired: Option<OwnerId>,
 }
 
 impl Inner {
@@ -95,8 +98,14 @@ impl Inner {
 
 impl Default for Gate {
     fn default() -> Self {
-        let inner =
-            Inner { state: State::new(), waiting: HashMap::new(), last_number: 0, has_thread: false, is_closed: false };
+        let inner = Inner {
+            state: State::new(),
+            waiting: HashMap::new(),
+            last_number: 0,
+            has_thread: false,
+            is_closed: false,
+            expired: None,
+        };
         Self(Arc::new(Shared { inner: Mutex::new(inner), changed: Condvar::new(), start: Instant::now() }))
     }
 }
@@ -111,7 +120,11 @@ impl Shared {
     /// A step of the machine, at the time that it is; whoever gets the turn by it is woken.
     fn step<T>(&self, inner: &mut Inner, step: impl FnOnce(&mut State) -> T) -> T {
         let before = (inner.state.admitted(), inner.state.expiry(), inner.state.restoring());
+        let paused = inner.state.paused_by();
         inner.state.tick(self.start.elapsed());
+        if paused.is_some() && inner.state.paused_by().is_none() {
+            inner.expired = paused;
+        }
         let result = step(&mut inner.state);
         let after = (inner.state.admitted(), inner.state.expiry(), inner.state.restoring());
         if let Some(ticket) = after.0.filter(|_| before.0 != after.0)
@@ -228,6 +241,7 @@ impl Gate {
             self.0.wait(&mut inner, ticket, wait).check(&inner, "the turn of the transaction")?;
         }
         drop(inner);
+        tell!(TRACE, ticket = ticket.0, "a transaction has the turn");
         Ok(Pass { gate: self.clone(), ticket })
     }
 
@@ -252,28 +266,41 @@ impl Gate {
         let mut persisting = Persisting { gate: self, ticket: Some(ticket) };
         persist()?;
         persisting.ticket = None;
-        self.0.change(|state| state.persisted(ticket, Some(lease))).map_err(refuse)
+        self.0.change(|state| state.persisted(ticket, Some(lease))).map_err(refuse)?;
+        tell!(INFO, owner = owner.0, lease_s = lease.as_secs_f64(), "paused");
+        Ok(())
     }
 
     /// Opens the gate for its owner.
     pub(crate) fn resume(&self, owner: OwnerId) -> Result<()> {
-        self.0.change(|state| state.resume(owner)).map_err(refuse)
+        self.0.change(|state| state.resume(owner)).map_err(refuse)?;
+        tell!(INFO, owner = owner.0, "resumed");
+        Ok(())
     }
 
     /// An owner is no more: what it holds is given back.
     pub(crate) fn release(&self, owner: OwnerId) {
-        self.0.change(|state| state.release(owner));
+        let held = self.0.change(|state| {
+            let held = state.paused_by() == Some(owner);
+            state.release(owner);
+            held
+        });
+        if held {
+            tell!(INFO, owner = owner.0, "resumed, for its owner is no more");
+        }
     }
 
     /// Notes a backup, until the guard is dropped.
     pub(crate) fn begin_backup(&self) -> Result<BackingUp<'_>> {
         self.0.change(State::begin_backup).map_err(refuse)?;
+        tell!(INFO, "a backup begins");
         Ok(BackingUp(self))
     }
 
     /// Begins a restore with its checks, until the guard is dropped.
     pub(crate) fn begin_restore(&self, owner: OwnerId) -> Result<Restoring<'_>> {
         self.0.change(|state| state.begin_restore(owner)).map_err(refuse)?;
+        tell!(INFO, owner = owner.0, "a restore begins with its checks");
         Ok(Restoring { gate: self, owner })
     }
 
@@ -325,6 +352,7 @@ pub(crate) struct Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         self.gate.0.change(|state| state.leave(self.ticket));
+        tell!(TRACE, ticket = self.ticket.0, "a transaction has given its turn back");
     }
 }
 
@@ -338,6 +366,7 @@ impl Drop for Persisting<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             self.gate.0.change(|state| state.persisted(ticket, None)).ok();
+            tell!(WARN, "a pause has failed: the state could not be brought to the files");
         }
     }
 }
@@ -349,6 +378,7 @@ pub(crate) struct BackingUp<'g>(&'g Gate);
 impl Drop for BackingUp<'_> {
     fn drop(&mut self) {
         self.0.0.change(State::end_backup);
+        tell!(INFO, "a backup has ended");
     }
 }
 
@@ -374,6 +404,12 @@ impl Restoring<'_> {
         let broken = broken.map_err(refuse)?;
         self.gate.0.wake_all(&inner);
         drop(inner);
+        tell!(
+            INFO,
+            owner = self.owner.0,
+            connections = broken.connections.len(),
+            "a restore switches; connections are broken"
+        );
         cut(&broken.connections);
         let mut inner = self.gate.0.lock();
         self.gate.0.wait(&mut inner, ticket, wait).check(&inner, "the end of the transaction that runs")
@@ -385,6 +421,8 @@ impl Drop for Restoring<'_> {
         let mut inner = self.gate.0.inner.lock();
         self.gate.0.step(&mut inner, |state| state.end_restore(self.owner));
         self.gate.0.changed.notify_all();
+        drop(inner);
+        tell!(INFO, owner = self.owner.0, "a restore has ended");
     }
 }
 

@@ -258,6 +258,14 @@ impl State {
         }
     }
 
+    /// Whose pause is in force.
+    pub const fn paused_by(&self) -> Option<OwnerId> {
+        match self.turn {
+            Turn::Paused(owner, _) => Some(owner),
+            _ => None,
+        }
+    }
+
     /// The owner of the pause ends it.
     pub fn resume(&mut self, owner: OwnerId) -> Result<(), Refusal> {
         match self.turn {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use heed::types::Bytes;
-use heed::{Database, Env, EnvOpenOptions, RoTxn, WithTls};
+use heed::{CompactionOption, Database, Env, EnvOpenOptions, RoTxn, WithTls};
 
 use super::{Outcome, Reader, Store, look_at};
 use crate::workload::Object;
@@ -35,6 +35,10 @@ impl Store for Lmdb {
 
     fn reader(&self) -> Outcome<Box<dyn Reader + '_>> {
         Ok(Box::new(View { transaction: self.env.read_txn()?, database: self.database }))
+    }
+
+    fn copy(&self, to: &Path) -> Outcome<()> {
+        Ok(self.env.copy_to_path(to, CompactionOption::Disabled)?.sync_all()?)
     }
 }
 

@@ -18,6 +18,9 @@ const CACHE_BYTES: usize = 1 << 30;
 /// The stores that are measured.
 pub const NAMES: [&str; 6] = ["cimrepo", "lmdb", "redb", "fjall", "sqlite-wal", "sqlite-delete"];
 
+/// Those of them that can be copied while they are in use.
+pub const COPYING: [&str; 3] = ["cimrepo", "lmdb", "sqlite-wal"];
+
 /// An open store.
 pub trait Store: Send + Sync {
     /// One transaction; durable when it returns.
@@ -25,6 +28,11 @@ pub trait Store: Send + Sync {
 
     /// A reader of the state as it is now.
     fn reader(&self) -> Outcome<Box<dyn Reader + '_>>;
+
+    /// A durable copy of one state, while transactions go on: by the means that the store has for that.
+    fn copy(&self, _to: &Path) -> Outcome<()> {
+        Err("this store has no copy while it is in use".into())
+    }
 }
 
 /// A reader of one snapshot. It looks at one byte of each cache line of a value.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::{CACHE_BYTES, Outcome, Reader, Store, look_at};
@@ -48,6 +49,16 @@ impl Store for Sqlite {
         let connection = connect(&self.file)?;
         connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
         Ok(Box::new(View(connection)))
+    }
+
+    /// The online backup, all pages in one step: with several it begins anew whenever another connection has written.
+    fn copy(&self, to: &Path) -> Outcome<()> {
+        let (from, mut to) = (connect(&self.file)?, Connection::open(to)?);
+        to.pragma_update(None, "synchronous", "FULL")?;
+        match Backup::new(&from, &mut to)?.step(-1)? {
+            StepResult::Done => Ok(()),
+            other => Err(format!("the online backup ended with {other:?}").into()),
+        }
     }
 }
 
