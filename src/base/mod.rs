@@ -2,6 +2,7 @@
 
 pub mod corruption;
 pub mod error;
+pub mod filetime;
 pub(crate) mod findings;
 pub mod limits;
 pub mod page_no;

@@ -15,6 +15,8 @@
 //! flavor 19, others 0 unless it is said, and `interval` is `SUBTYPE/3("interval")`. Values are numbers, `TRUE`, `FALSE`, `"text"`
 //! and bytes behind `0x`.
 
+use std::sync::Arc;
+
 use crate::cim::class::{Class, Method, Property, Setting};
 use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
 use crate::cim::types::{CimType, ScalarType};
@@ -112,9 +114,9 @@ fn add_parameter(method: &mut Method, direction: &str, rest: &str) -> Option<()>
     };
     let empty = || {
         let flag = Qualifier::flag("abstract", Flavor::empty());
-        Box::new(Class::builder(Method::PARAMETERS).qualifier(flag).build())
+        Arc::new(Class::builder(Method::PARAMETERS).qualifier(flag).build())
     };
-    signature.get_or_insert_with(empty).properties.push(parameter);
+    Arc::make_mut(signature.get_or_insert_with(empty)).properties.push(parameter);
     Some(())
 }
 
