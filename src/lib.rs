@@ -12,6 +12,7 @@ pub mod docs;
 pub mod engine;
 pub mod format;
 mod heap;
+pub mod mof;
 mod pager;
 pub mod repository;
 pub mod restore;

@@ -143,6 +143,38 @@ corruption_codes! {
     RecordInstance = "record.instance", "The record of an instance is damaged or does not fit to its class";
     /// The record of a reference that cannot be understood.
     RecordReference = "record.referrer", "The record of a reference between instances is damaged";
+    /// A key in none of the shapes that objects have.
+    KeyShape = "key.shape", "A key has a form that no object's key has";
+    /// A key that objects call for and that is not stored.
+    KeyMissing = "key.missing", "An object lacks one of its keys; not every look-up finds it";
+    /// A key that is stored and that no readable object calls for.
+    KeyUnexpected = "key.unexpected", "No object that can be read accounts for this key";
+    /// A reference to an instance that does not exist.
+    ReferenceDangling = "reference.dangling", "An instance refers to one that is not there";
+    /// A reference record under the key of another reference.
+    ReferenceContent = "reference.content", "The record of a reference names another instance than its key";
+    /// An instance without a value for its key.
+    ObjectNoKey = "object.no-key", "An instance has no value for its key; no path leads to it";
+    /// An instance whose stamp is not that of its class.
+    ObjectClassStamp = "object.class-stamp", "An instance was written under another state of its class";
+    /// A time stamp that two records have.
+    ObjectStampTwice = "object.stamp-twice", "Two objects bear the same time stamp";
+    /// A qualifier that a set has twice.
+    SchemaQualifierTwice = "schema.qualifier-twice", "A qualifier is given twice";
+    /// A stored qualifier with a flavor that is never stored.
+    SchemaQualifierFlavor = "schema.qualifier-flavor", "A qualifier is marked as inherited where it is declared";
+    /// A qualifier that a superclass forbids to change.
+    SchemaQualifierOverride = "schema.qualifier-override", "A class changes a qualifier that its superclass fixes";
+    /// `CIMTYPE` and the stored type.
+    SchemaCimType = "schema.cimtype", "A property's CIMTYPE qualifier is missing or does not say its type";
+    /// A key property of a type that has no text.
+    SchemaKeyType = "schema.key-type", "A key property has a type that cannot be a key";
+    /// The parameters of a method.
+    SchemaSignature = "schema.signature", "The parameters of a method are not declared as they must be";
+    /// An instance of an abstract class.
+    SchemaAbstractInstance = "schema.abstract-instance", "A class that is abstract has an instance";
+    /// An embedded object that cannot be understood.
+    SchemaObject = "schema.object", "A value is an embedded object that cannot be read";
     /// The header of a journal that has commits, or was renamed or copied to another name.
     JournalHeader = "journal.header", "The journal's first bytes are damaged; what was committed through it cannot be told";
     /// A commit whose checksum is right and whose operations make no sense.

@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod corruption;
 pub mod error;
+pub mod filetime;
 pub(crate) mod findings;
 pub mod limits;
 pub(crate) mod pace;

@@ -17,6 +17,8 @@ pub enum Phase {
     Restore,
     /// Writing the content of a repository into fewer pages.
     Compact,
+    /// Taking classes and instances over into another repository; what is counted is objects.
+    Convert,
 }
 
 /// How far an operation is.

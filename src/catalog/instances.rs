@@ -13,6 +13,7 @@ use crate::cim::path::{ObjectPath, PathKeys};
 use crate::format::instance_record::InstanceRecordView;
 use crate::format::key::Key;
 use crate::format::object_key::KeyShape;
+use crate::format::record_reader::BadRecord;
 
 /// An instance and where it lies.
 #[derive(Debug, Clone)]
@@ -111,6 +112,16 @@ impl Catalog {
             Some(record) => self.read_instance(Place::new(self, namespace), record, Some(class.class.name())),
             None => Ok(None),
         }
+    }
+
+    /// The instance of a namespace that lies in a record.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class).
+    pub fn instance_of_record(&self, namespace: &str, record: RecordRef) -> Result<StoredInstance> {
+        let found = self.read_instance(Place::new(self, namespace), record, None)?;
+        let none = BadRecord { offset: 0, what: "it is of another class" };
+        found.ok_or_else(|| self.bad(CorruptionCode::RecordInstance, record, none))
     }
 
     /// The instance of a record; `None` when it is not of the class wanted.

@@ -1,7 +1,10 @@
 //! What the keys and records of a snapshot mean: namespaces, classes with what they inherit, instances, references.
 
 mod classes;
+pub mod diff;
 mod instances;
+#[cfg(feature = "serde")]
+pub mod json;
 pub mod keys;
 mod namespaces;
 mod references;

@@ -7,6 +7,7 @@
 
 mod class_update;
 mod classes;
+mod convert;
 pub mod create;
 mod fit;
 mod importer;
@@ -29,6 +30,7 @@ use crate::cim::path::ObjectPath;
 use crate::engine::{Engine, Savepoint, Transaction};
 use crate::format::security_descriptor::SecurityDescriptor;
 
+pub use convert::{Converted, convert};
 pub use create::create;
 pub use importer::Importer;
 

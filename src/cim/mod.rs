@@ -7,6 +7,8 @@ pub mod class;
 pub mod datetime;
 pub mod full_class;
 pub mod instance;
+#[cfg(feature = "serde")]
+pub mod json;
 pub mod name;
 pub mod path;
 pub mod qualifier;

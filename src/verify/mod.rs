@@ -1,14 +1,17 @@
-//! Checks every invariant of `docs::format`, level structure: every page, every table of contents, every key. What the format
+//! Checks every invariant of `docs::format`. Level structure: every page, every table of contents, every key. What the format
 //! has no rule or checksum for cannot be seen (`docs::testing`). Nothing is changed, and the run never stops at the first
 //! finding.
 //!
 //! The mapping by itself; the object heap, page by page in parallel, then put in order; beside it the index, its subtrees in
-//! parallel. Then the records that keys name are held against those that the heap holds.
+//! parallel. Then the records that keys name are held against those that the heap holds. The levels above, `references` and
+//! `schema`, look at what the objects hold: [`verify_content`].
 
+mod content;
 mod index;
 mod objects;
 mod references;
 mod report;
+mod schema;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -23,6 +26,7 @@ use crate::pager::wholeness::{self, Surroundings};
 use crate::repository::{Repository, Snapshot};
 
 use crate::base::findings::Findings;
+pub use content::{Level, verify_content};
 pub use report::{GenerationReport, Report, Unchecked};
 
 /// How a verification is run.

@@ -3,15 +3,22 @@
 mod backup;
 mod backups;
 mod compact;
+mod convert;
+mod create;
 mod demo;
+mod diff;
+mod export;
 mod info;
 mod interrupt;
 mod keys;
+mod listing;
+mod ls;
 mod output;
 mod page;
 mod pause;
 mod progress;
 mod restore;
+mod show;
 mod source;
 mod verify;
 
@@ -41,18 +48,25 @@ ends the program as the shell expects (130).
 Examples:
   cimrepo demo /tmp/demo                         see it all at work on a repository made for it
   cimrepo verify /evidence/wbem/Repository       is it consistent?
+  cimrepo ls /evidence/wbem/Repository 'root\\subscription'
   cimrepo backup /evidence/wbem/Repository monday.cimbak
   cimrepo restore monday.cimbak restored";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::Arguments),
+    Create(create::Arguments),
     Info(info::Arguments),
     Verify(verify::Arguments),
     Backup(backup::Arguments),
     Backups(backups::Arguments),
     Restore(restore::Arguments),
     Compact(compact::Arguments),
+    Ls(ls::Arguments),
+    Show(show::Arguments),
+    Export(export::Arguments),
+    Diff(diff::Arguments),
+    Convert(convert::Arguments),
     Keys(keys::Arguments),
     Page(page::Arguments),
     Pause(pause::Arguments),
@@ -62,12 +76,18 @@ impl Verb {
     fn run(self) -> Result<Outcome, Failure> {
         match self {
             Verb::Demo(arguments) => arguments.run(),
+            Verb::Create(arguments) => arguments.run(),
             Verb::Info(arguments) => arguments.run(),
             Verb::Verify(arguments) => arguments.run(),
             Verb::Backup(arguments) => arguments.run(),
             Verb::Backups(arguments) => arguments.run(),
             Verb::Restore(arguments) => arguments.run(),
             Verb::Compact(arguments) => arguments.run(),
+            Verb::Ls(arguments) => arguments.run(),
+            Verb::Show(arguments) => arguments.run(),
+            Verb::Export(arguments) => arguments.run(),
+            Verb::Diff(arguments) => arguments.run(),
+            Verb::Convert(arguments) => arguments.run(),
             Verb::Keys(arguments) => arguments.run(),
             Verb::Page(arguments) => arguments.run(),
             Verb::Pause(arguments) => arguments.run(),

@@ -162,6 +162,14 @@ impl Output {
         self.put(|out| writeln!(out, "{label:<13}{text}"))
     }
 
+    /// A JSON object that says itself what it is.
+    pub fn json(&mut self, row: &impl Serialize) -> Result<(), Failure> {
+        self.put(|out| {
+            serde_json::to_writer(&mut *out, row)?;
+            out.write_all(b"\n")
+        })
+    }
+
     /// A JSON object.
     pub fn row(&mut self, kind: &str, row: &impl Serialize) -> Result<(), Failure> {
         #[derive(Serialize)]

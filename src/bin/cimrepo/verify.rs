@@ -2,7 +2,7 @@
 
 use cimrepo::base::corruption::Corruption;
 use cimrepo::base::error::ExitCode as Outcome;
-use cimrepo::verify::{GenerationReport, Report, VerifyOptions, verify};
+use cimrepo::verify::{GenerationReport, Report, VerifyOptions, verify, verify_content};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -24,12 +24,12 @@ use super::source::{Source, SourceArguments};
 Examples:
   cimrepo verify D:\\copy\\wbem\\Repository
   cimrepo verify /evidence/Repository --all-generations --json
-  cimrepo verify monday.cimbak")]
+  cimrepo verify monday.cimbak --level schema")]
 pub struct Arguments {
     #[command(flatten)]
     source: SourceArguments,
 
-    /// How deep to check
+    /// How deep to check; beyond the structure, only the current generation
     #[arg(long, value_enum, default_value_t = Level::Structure)]
     level: Level,
 
@@ -46,6 +46,20 @@ pub struct Arguments {
 enum Level {
     /// Pages, records, keys, and that they agree
     Structure,
+    /// Also: the keys are those that the objects call for, references lead somewhere, stamps agree
+    References,
+    /// Also: classes and instances keep the rules of the model
+    Schema,
+}
+
+impl From<Level> for cimrepo::verify::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Structure => Self::Structure,
+            Level::References => Self::References,
+            Level::Schema => Self::Schema,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -89,10 +103,9 @@ struct VerdictRow {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let Level::Structure = self.level;
         let options = VerifyOptions { threads: None, all_generations: self.all_generations };
         let source = self.source.open()?;
-        let report = {
+        let mut report = {
             let bar = Bar::new();
             match &source {
                 Source::Repository(repository) => verify(repository, options, &bar)?,
@@ -107,6 +120,9 @@ impl Arguments {
                 }
             }
         };
+        if let Some(current) = report.generations.first_mut() {
+            verify_content(&source.snapshot(), self.level.into(), &Bar::new(), current)?;
+        }
         let mut output = Output::new(self.json);
         show(&report, &mut output)?;
         output.finish()?;

@@ -1,0 +1,122 @@
+//! `convert`: the content of a repository into a new one of the present format.
+
+use std::path::PathBuf;
+
+use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::catalog::Catalog;
+use cimrepo::catalog::diff::{Compared, diff};
+use cimrepo::changes::{Converted, convert};
+use cimrepo::repository::Repository;
+use clap::Args;
+use serde::Serialize;
+
+use super::create::new_directory;
+use super::output::{Failure, Output, complain, count, words};
+use super::progress::Bar;
+use super::source::SourceArguments;
+
+/// Convert a repository of Windows XP or Server 2003 to the format of Vista and later
+///
+/// Reads every namespace, class and instance and writes them into a new repository, with their time stamps, names hashed anew
+/// and keys made anew; then compares the two object by object. The source is not changed. A repository that has the format
+/// already, or a backup, is written anew the same way. What cannot be read is left out and told; the exit code is then 1.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cimrepo convert /evidence/xp/wbem/Repository/FS converted
+  cimrepo diff /evidence/xp/wbem/Repository/FS converted")]
+pub struct Arguments {
+    #[command(flatten)]
+    source: SourceArguments,
+
+    /// Directory of the new repository: empty, or not there yet
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct LeftOutRow<'r> {
+    what: &'r str,
+    why: String,
+}
+
+#[derive(Serialize)]
+struct Row {
+    from: &'static str,
+    to: &'static str,
+    namespaces: u64,
+    classes: u64,
+    instances: u64,
+    left_out: usize,
+    differences: u64,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let from = Catalog::new(self.source.open()?.snapshot());
+        let target = new_directory(&self.dir)?;
+        let converted = {
+            let bar = Bar::new();
+            convert(&from, &target, &bar)?
+        };
+        let to = Catalog::new(Repository::open_read_only(&self.dir)?.snapshot());
+        let differences = compare(&from, &to)?;
+        let mut output = Output::new(self.json);
+        show(&converted, &from, &to, differences, &mut output)?;
+        output.finish()?;
+        let is_whole = converted.left_out.is_empty() && differences == 0;
+        Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
+    }
+}
+
+/// What the new one does not have as the old one has it. That something cannot be read is told by the conversion already.
+fn compare(from: &Catalog, to: &Catalog) -> Result<u64, Failure> {
+    let mut differences = 0;
+    diff(from, to, &mut |compared| {
+        match compared {
+            Compared::Difference(difference) => {
+                differences += 1;
+                complain(format_args!("not the same: {}", difference.path));
+            }
+            Compared::Unreadable { second: true, error } => {
+                differences += 1;
+                complain(words(&error));
+            }
+            Compared::Unreadable { .. } => {}
+        }
+        true
+    })?;
+    Ok(differences)
+}
+
+fn show(
+    converted: &Converted,
+    from: &Catalog,
+    to: &Catalog,
+    differences: u64,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    for (what, why) in &converted.left_out {
+        match output.is_json() {
+            true => output.row("left-out", &LeftOutRow { what, why: words(why) })?,
+            false => output.line(format_args!("left out: {what}: {}", words(why)))?,
+        }
+    }
+    let Converted { namespaces, classes, instances, ref left_out } = *converted;
+    let (from, to) = (from.dialect().as_str(), to.dialect().as_str());
+    if output.is_json() {
+        let left_out = left_out.len();
+        return output.row("converted", &Row { from, to, namespaces, classes, instances, left_out, differences });
+    }
+    output.line(format_args!(
+        "dialect {from} to {to}: {}, {}, {}; {}",
+        count(namespaces, "namespace", "namespaces"),
+        count(classes, "class", "classes"),
+        count(instances, "instance", "instances"),
+        if differences == 0 { "the same content".to_owned() } else { count(differences, "difference", "differences") },
+    ))
+}

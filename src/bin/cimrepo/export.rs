@@ -1,0 +1,73 @@
+//! `export`: all objects, as JSON lines.
+
+use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::catalog::Catalog;
+use clap::{Args, ValueEnum};
+
+use super::listing::Listing;
+use super::output::{Failure, Output, complain, count};
+use super::source::SourceArguments;
+
+/// Print every namespace, class and instance, one JSON object a line
+///
+/// The system classes come first (their namespace is called __SystemClass), then the namespaces in order of their tree, in each
+/// the classes by name and the instances by class and path. A class has all its properties and methods, inherited ones too; an
+/// instance has a value for each property of its class.
+///
+/// An object that cannot be read is reported on standard error and the rest follows; how many objects were printed is said at
+/// the end, and when the index has more.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cimrepo export /evidence/wbem/Repository > objects.jsonl
+  cimrepo export monday.cimbak --namespace 'root\\subscription' -r | jq 'select(.kind == \"instance\") | .path'")]
+pub struct Arguments {
+    #[command(flatten)]
+    source: SourceArguments,
+
+    /// Only this namespace
+    #[arg(long, value_name = "NS")]
+    namespace: Option<String>,
+
+    /// With --namespace, also everything below it
+    #[arg(short, long, requires = "namespace")]
+    recursive: bool,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// JSON, one object a line
+    Jsonl,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let Format::Jsonl = self.format;
+        let mut output = Output::new(true);
+        let mut list = Listing::new(Catalog::new(self.source.open()?.snapshot()), &mut output);
+        let top = self.namespace.as_deref().map(|namespace| list.find(namespace)).transpose()?;
+        for namespace in list.tree(top.as_deref(), self.recursive) {
+            if list.is_over() {
+                break;
+            }
+            list.namespace(&namespace)?;
+            list.objects(&namespace)?;
+        }
+        if top.is_none() {
+            list.check_whole();
+        }
+        complain(format_args!(
+            "{}, {}, {}",
+            count(list.namespaces, "namespace", "namespaces"),
+            count(list.classes, "class", "classes"),
+            count(list.instances, "instance", "instances"),
+        ));
+        let outcome = list.failed().unwrap_or(Outcome::Done);
+        output.finish()?;
+        Ok(outcome)
+    }
+}

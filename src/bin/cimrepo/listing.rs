@@ -1,0 +1,172 @@
+//! What `ls` and `export` share: the objects of namespaces in their order.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use cimrepo::base::error::{Error, ExitCode as Outcome};
+use cimrepo::catalog::json::{ClassRow, InstanceRow, NamespaceRow};
+use cimrepo::catalog::{Catalog, ROOT, StoredClass, StoredInstance};
+use cimrepo::cim::name;
+use cimrepo::format::object_key::SYSTEM_NAMESPACE;
+
+use super::output::{Failure, Output, complain, words};
+
+/// Prints objects. One that cannot be read is told on standard error, and the others follow.
+pub struct Listing<'o> {
+    catalog: Catalog,
+    output: &'o mut Output,
+    failed: Option<Outcome>,
+    /// What was printed.
+    pub namespaces: u64,
+    pub classes: u64,
+    pub instances: u64,
+}
+
+impl<'o> Listing<'o> {
+    pub const fn new(catalog: Catalog, output: &'o mut Output) -> Self {
+        Self { catalog, output, failed: None, namespaces: 0, classes: 0, instances: 0 }
+    }
+
+    /// The outcome of what could not be read, if anything.
+    pub const fn failed(&self) -> Option<Outcome> {
+        self.failed
+    }
+
+    /// A namespace as its path spells it in the repository; an error when it is not there.
+    pub fn find(&mut self, path: &str) -> Result<String, Failure> {
+        let path = path.trim_start_matches(['\\', '/']).replace('/', "\\");
+        let known = self.namespaces_from_root();
+        let found = known.into_iter().find(|namespace| name::same(namespace, &path));
+        found.ok_or_else(|| missing(format!("there is no namespace {path}")))
+    }
+
+    /// The system classes and all namespaces.
+    fn namespaces_from_root(&mut self) -> Vec<String> {
+        let mut found = vec![SYSTEM_NAMESPACE.to_owned()];
+        let tree = self.catalog.namespaces();
+        found.extend(tree.into_iter().filter_map(|namespace| self.readable(namespace)));
+        found
+    }
+
+    /// A namespace and, if wanted, those below it, in order of the tree.
+    pub fn tree(&mut self, top: Option<&str>, below: bool) -> Vec<String> {
+        let all = self.namespaces_from_root();
+        let Some(top) = top else { return all };
+        let inside = |namespace: &String| {
+            let rest =
+                namespace.get(..top.len()).filter(|front| name::same(front, top)).and(namespace.get(top.len()..));
+            rest.is_some_and(|rest| rest.is_empty() || below && rest.starts_with('\\'))
+        };
+        all.into_iter().filter(inside).collect()
+    }
+
+    /// Whether nothing more need be looked for.
+    pub const fn is_over(&self) -> bool {
+        self.output.is_closed()
+    }
+
+    pub fn namespace(&mut self, path: &str) -> Result<(), Failure> {
+        self.namespaces += 1;
+        match self.output.is_json() {
+            true => self.output.json(&NamespaceRow(path)),
+            false => self.output.line(format_args!("namespace {path}")),
+        }
+    }
+
+    /// The namespaces directly below one, by name.
+    pub fn children(&mut self, namespace: &str) -> Result<(), Failure> {
+        for child in self.catalog.child_namespaces(namespace) {
+            if let Some(child) = self.readable(child) {
+                self.namespace(&child)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The classes and instances of a namespace: classes by name, instances by class and path.
+    pub fn objects(&mut self, namespace: &str) -> Result<(), Failure> {
+        let mut classes: Vec<Arc<StoredClass>> = Vec::new();
+        for class in self.catalog.classes(namespace) {
+            classes.extend(self.readable(class));
+        }
+        classes.sort_by(|a, b| a.class.name().cmp(b.class.name()));
+        for class in &classes {
+            self.class(namespace, class)?;
+        }
+        drop(classes);
+        let mut instances: Vec<(String, StoredInstance)> = Vec::new();
+        for stored in self.catalog.all_instances(namespace) {
+            let Some(stored) = self.readable(stored) else { continue };
+            let path = match stored.instance.path() {
+                Ok(path) => path.in_namespace(namespace).to_string(),
+                Err(error) => {
+                    complain(format_args!("{namespace}, record {}: {error}", stored.record));
+                    format!("{namespace}:{}", stored.instance.class().name())
+                }
+            };
+            instances.push((path, stored));
+        }
+        instances.sort_by(by_class_and_path);
+        for (path, stored) in &instances {
+            self.instance(namespace, path, stored)?;
+        }
+        Ok(())
+    }
+
+    fn class(&mut self, namespace: &str, class: &StoredClass) -> Result<(), Failure> {
+        self.classes += 1;
+        if self.output.is_json() {
+            return self.output.json(&ClassRow { namespace, class });
+        }
+        let declared = class.class.declaration();
+        let above = declared.superclass.as_ref().map(|name| format!(" : {name}")).unwrap_or_default();
+        self.output.line(format_args!("class     {namespace}:{}{above}", declared.name))
+    }
+
+    fn instance(&mut self, namespace: &str, path: &str, instance: &StoredInstance) -> Result<(), Failure> {
+        self.instances += 1;
+        match self.output.is_json() {
+            true => self.output.json(&InstanceRow { namespace, instance }),
+            false => self.output.line(format_args!("instance  {path}")),
+        }
+    }
+
+    fn readable<T>(&mut self, found: Result<T, Error>) -> Option<T> {
+        match found {
+            Ok(found) => Some(found),
+            Err(error) => {
+                complain(words(&error));
+                self.failed = Some(error.exit_code());
+                None
+            }
+        }
+    }
+
+    /// Says when the index has objects in namespaces that no path leads to, of which nothing was printed.
+    pub fn check_whole(&mut self) {
+        let counts = self.catalog.snapshot().counts();
+        for (what, stored, printed) in [
+            ("classes", counts.class_definitions, self.classes),
+            ("instances", counts.instances, self.instances),
+            ("namespaces", counts.namespaces, self.namespaces),
+        ] {
+            if stored > printed && !self.output.is_closed() {
+                complain(format_args!("the index has {stored} {what}; {printed} could be reached and read"));
+                self.failed.get_or_insert(Outcome::Corrupt);
+            }
+        }
+    }
+}
+
+fn by_class_and_path(a: &(String, StoredInstance), b: &(String, StoredInstance)) -> Ordering {
+    let class = |stored: &StoredInstance| stored.instance.class().name().clone();
+    class(&a.1).cmp(&class(&b.1)).then_with(|| name::order(&a.0, &b.0))
+}
+
+/// What was asked for is not there.
+pub fn missing(text: String) -> Failure {
+    Failure::Command(text, Outcome::Findings)
+}
+
+/// `ROOT`, where lists begin.
+pub const TOP: &str = ROOT;

@@ -1,0 +1,61 @@
+//! `ls`: namespaces, classes, instances.
+
+use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::catalog::Catalog;
+use clap::Args;
+
+use super::listing::{Listing, TOP};
+use super::output::{Failure, Output};
+use super::source::SourceArguments;
+
+/// List the namespaces, classes and instances of a namespace
+///
+/// Lists the namespaces directly below, then the classes by name, then the instances by class and path. The system classes lie
+/// in a namespace of their own, __SystemClass. An object that cannot be read is reported on standard error, and the list goes
+/// on behind it. With --json, objects are printed whole, as `export` prints them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cimrepo ls /evidence/wbem/Repository
+  cimrepo ls monday.cimbak 'root\\subscription'
+  cimrepo ls /evidence/wbem/Repository -r | grep -c ^instance")]
+pub struct Arguments {
+    #[command(flatten)]
+    source: SourceArguments,
+
+    /// Path of the namespace
+    #[arg(default_value = TOP)]
+    namespace: String,
+
+    /// Also everything below it
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// Print JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let mut output = Output::new(self.json);
+        let mut list = Listing::new(Catalog::new(self.source.open()?.snapshot()), &mut output);
+        let top = list.find(&self.namespace)?;
+        if self.recursive {
+            for namespace in list.tree(Some(&top), true) {
+                if list.is_over() {
+                    break;
+                }
+                list.namespace(&namespace)?;
+                list.objects(&namespace)?;
+            }
+        } else {
+            list.children(&top)?;
+            list.objects(&top)?;
+        }
+        let found = list.namespaces + list.classes + list.instances;
+        let outcome = list.failed().unwrap_or(if found > 0 { Outcome::Done } else { Outcome::Findings });
+        output.finish()?;
+        Ok(outcome)
+    }
+}

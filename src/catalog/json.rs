@@ -1,0 +1,101 @@
+//! Rows of `export`: a namespace, class or instance as a JSON object. Source: `docs::objects`, "JSON lines".
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::{StoredClass, StoredInstance};
+use crate::base::filetime;
+use crate::cim::json::Values;
+use crate::cim::name::Name;
+use crate::cim::qualifier::QualifierSet;
+
+/// The version of the schema.
+pub const SCHEMA: u32 = 1;
+
+fn begin<S: Serializer>(serializer: S, kind: &str) -> Result<S::SerializeMap, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("schema", &SCHEMA)?;
+    map.serialize_entry("kind", kind)?;
+    Ok(map)
+}
+
+/// A namespace, by its path.
+#[derive(Debug)]
+pub struct NamespaceRow<'r>(pub &'r str);
+
+impl Serialize for NamespaceRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = begin(serializer, "namespace")?;
+        map.serialize_entry("path", self.0)?;
+        map.end()
+    }
+}
+
+/// A class of a namespace.
+#[derive(Debug)]
+pub struct ClassRow<'r> {
+    /// The path of the namespace.
+    pub namespace: &'r str,
+    /// The class.
+    pub class: &'r StoredClass,
+}
+
+impl Serialize for ClassRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let class = &self.class.class;
+        let mut map = begin(serializer, "class")?;
+        map.serialize_entry("namespace", self.namespace)?;
+        map.serialize_entry("name", class.name())?;
+        map.serialize_entry("superclass", &class.declaration().superclass)?;
+        map.serialize_entry("written", &filetime::text(self.class.stamp))?;
+        map.serialize_entry("qualifiers", class.qualifiers())?;
+        map.serialize_entry("properties", &Shared(class.properties()))?;
+        map.serialize_entry("methods", &Shared(class.methods()))?;
+        map.end()
+    }
+}
+
+struct Shared<'r, T>(&'r [std::sync::Arc<T>]);
+
+impl<T: Serialize> Serialize for Shared<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|shared| &**shared))
+    }
+}
+
+/// An instance of a namespace. Its path is null when it has no value for its key.
+#[derive(Debug)]
+pub struct InstanceRow<'r> {
+    /// The path of the namespace.
+    pub namespace: &'r str,
+    /// The instance.
+    pub instance: &'r StoredInstance,
+}
+
+impl Serialize for InstanceRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let instance = &self.instance.instance;
+        let path = instance.path().ok().map(|path| path.in_namespace(self.namespace).to_string());
+        let mut map = begin(serializer, "instance")?;
+        map.serialize_entry("namespace", self.namespace)?;
+        map.serialize_entry("class", instance.class().name())?;
+        map.serialize_entry("path", &path)?;
+        map.serialize_entry("written", &filetime::text(self.instance.stamp))?;
+        map.serialize_entry("properties", &Values(instance))?;
+        map.serialize_entry("qualifiers", &instance.qualifiers)?;
+        if let Some(sets) = &instance.property_qualifiers {
+            let names = instance.class().properties().iter().map(|property| &property.name);
+            let sets: Vec<(&Name, &QualifierSet)> = names.zip(sets).filter(|(_, set)| !set.is_empty()).collect();
+            map.serialize_entry("property_qualifiers", &Pairs(&sets))?;
+        }
+        map.end()
+    }
+}
+
+struct Pairs<'r>(&'r [(&'r Name, &'r QualifierSet)]);
+
+impl Serialize for Pairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}

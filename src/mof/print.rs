@@ -1,0 +1,344 @@
+//! Objects as MOF.
+//!
+//! What the engine adds by itself is not shown: `CIMTYPE`, which the type says already, and the numbers of parameters.
+//! Qualifiers that spread as their definition says (`key`, `singleton`) have no flavors.
+
+use std::fmt::{self, Write};
+
+use crate::cim::class::{Class, Method, Property, Setting};
+use crate::cim::full_class::FullClass;
+use crate::cim::instance::Instance;
+use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
+use crate::cim::types::{CimType, ScalarType};
+use crate::cim::value::{Array, Object, Value};
+
+const INDENT: &str = "    ";
+
+/// A class as MOF: what it declares itself; with `inherited`, behind it and in comments, what it inherits.
+pub fn class_text(class: &FullClass, inherited: bool) -> String {
+    let mut text = String::new();
+    // Nothing can fail that writes into a string.
+    write_class(&mut text, class.declaration(), "").ok();
+    text.push_str(";\n");
+    if inherited {
+        write_inherited(&mut text, class).ok();
+    }
+    text
+}
+
+/// An instance as MOF: every property that has a value. One that the class gives as its default is marked.
+pub fn instance_text(instance: &Instance) -> String {
+    let mut text = String::new();
+    write_instance(&mut text, instance, "").ok();
+    text.push_str(";\n");
+    text
+}
+
+fn write_class(out: &mut String, class: &Class, indent: &str) -> fmt::Result {
+    if write_qualifiers(out, &class.qualifiers, &[], indent)? {
+        out.push('\n');
+        out.push_str(indent);
+    }
+    write!(out, "class {}", class.name)?;
+    if let Some(superclass) = &class.superclass {
+        write!(out, " : {superclass}")?;
+    }
+    writeln!(out, "\n{indent}{{")?;
+    let inner = format!("{indent}{INDENT}");
+    for property in &class.properties {
+        out.push_str(&inner);
+        write_property(out, property, &inner)?;
+    }
+    for method in &class.methods {
+        out.push_str(&inner);
+        write_method(out, method, &inner)?;
+    }
+    write!(out, "{indent}}}")
+}
+
+fn write_inherited(out: &mut String, class: &FullClass) -> fmt::Result {
+    let properties: Vec<_> = class.properties().iter().filter(|property| !property.local).collect();
+    let methods: Vec<_> = class.methods().iter().filter(|method| !method.local).collect();
+    if properties.is_empty() && methods.is_empty() {
+        return Ok(());
+    }
+    out.push_str("\n// Inherited:\n");
+    for property in properties {
+        let head = declarator(property.name.as_str(), property.cim_type, &property.qualifiers);
+        write!(out, "//   {head}")?;
+        if let Some(value) = &property.default {
+            out.push_str(" = ");
+            write_value(out, value, "//   ")?;
+        }
+        let key = if property.is_key() { ", key" } else { "" };
+        writeln!(out, ";  (of {}{key})", property.origin)?;
+    }
+    for method in methods {
+        writeln!(out, "//   {}();  (of {})", method.method.name, method.origin)?;
+    }
+    Ok(())
+}
+
+fn write_property(out: &mut String, property: &Property, indent: &str) -> fmt::Result {
+    if write_qualifiers(out, &property.qualifiers, &["CIMTYPE"], indent)? {
+        out.push(' ');
+    }
+    out.push_str(&declarator(property.name.as_str(), property.cim_type, &property.qualifiers));
+    if let Setting::Value(value) = &property.default {
+        out.push_str(" = ");
+        write_value(out, value, indent)?;
+    }
+    out.push_str(";\n");
+    Ok(())
+}
+
+/// Type and name: `uint8 Data[]`, `CIM_Thing REF Element`.
+fn declarator(name: &str, cim_type: CimType, qualifiers: &QualifierSet) -> String {
+    let class = qualifiers.text("CIMTYPE").and_then(|text| text.split_once(':')).map(|(_, class)| class);
+    let kind = match (cim_type.scalar, class) {
+        (ScalarType::Reference, class) => format!("{} REF", class.unwrap_or("object")),
+        (ScalarType::Object, Some(class)) => class.to_owned(),
+        (scalar, _) => scalar.to_string(),
+    };
+    format!("{kind} {name}{}", if cim_type.array { "[]" } else { "" })
+}
+
+fn write_method(out: &mut String, method: &Method, indent: &str) -> fmt::Result {
+    if write_qualifiers(out, &method.qualifiers, &[], indent)? {
+        out.push(' ');
+    }
+    let signatures = || method.input.iter().chain(&method.output);
+    let is_return = |parameter: &&Property| parameter.name == Method::RETURN_VALUE;
+    let result = method.output.iter().flat_map(|class| &class.properties).find(is_return);
+    let kind = result.map_or_else(
+        || "void".to_owned(),
+        |result| declarator("", result.cim_type, &result.qualifiers).trim_end().to_owned(),
+    );
+    write!(out, "{kind} {}(", method.name)?;
+    let mut parameters: Vec<(&Property, bool)> = Vec::new();
+    for parameter in signatures().flat_map(|class| &class.properties).filter(|parameter| !is_return(parameter)) {
+        // One that is both in and out stands in both signatures.
+        match parameters.iter_mut().find(|(other, _)| other.name == parameter.name) {
+            Some((_, is_both)) => *is_both = true,
+            None => parameters.push((parameter, false)),
+        }
+    }
+    let number = |parameter: &Property| parameter.qualifiers.get("ID").and_then(|id| id.value.as_ref()?.as_integer());
+    parameters.sort_by_key(|(parameter, _)| number(parameter));
+    for (position, (parameter, is_both)) in parameters.into_iter().enumerate() {
+        out.push_str(if position > 0 { ", " } else { "" });
+        if write_qualifiers(out, &parameter.qualifiers, &["CIMTYPE", "ID"], indent)? {
+            if is_both {
+                out.pop();
+                out.push_str(", out]");
+            }
+            out.push(' ');
+        }
+        out.push_str(&declarator(parameter.name.as_str(), parameter.cim_type, &parameter.qualifiers));
+    }
+    out.push_str(");\n");
+    Ok(())
+}
+
+/// Gives whether there are any.
+fn write_qualifiers(out: &mut String, set: &QualifierSet, hidden: &[&str], indent: &str) -> Result<bool, fmt::Error> {
+    let mut shown = set.iter().filter(|qualifier| hidden.iter().all(|hidden| qualifier.name != *hidden)).peekable();
+    if shown.peek().is_none() {
+        return Ok(false);
+    }
+    out.push('[');
+    while let Some(qualifier) = shown.next() {
+        write_qualifier(out, qualifier, indent)?;
+        out.push_str(if shown.peek().is_some() { ", " } else { "]" });
+    }
+    Ok(true)
+}
+
+fn write_qualifier(out: &mut String, qualifier: &Qualifier, indent: &str) -> fmt::Result {
+    write!(out, "{}", qualifier.name)?;
+    match &qualifier.value {
+        Some(Value::Boolean(true)) => {}
+        None => out.push_str("(NULL)"),
+        Some(value @ Value::Array(_)) => write_value(out, value, indent)?,
+        Some(value) => {
+            out.push('(');
+            write_value(out, value, indent)?;
+            out.push(')');
+        }
+    }
+    let usual = Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS | Flavor::NOT_OVERRIDABLE;
+    if ["key", "singleton"].iter().any(|name| qualifier.name == *name) && qualifier.flavor == usual {
+        return Ok(());
+    }
+    let mut before = ": ";
+    for (flavor, word) in [
+        (Flavor::AMENDED, "Amended"),
+        (Flavor::TO_INSTANCE, "ToInstance"),
+        (Flavor::TO_SUBCLASS, "ToSubclass"),
+        (Flavor::NOT_OVERRIDABLE, "DisableOverride"),
+    ] {
+        if qualifier.flavor.contains(flavor) {
+            write!(out, "{before}{word}")?;
+            before = " ";
+        }
+    }
+    Ok(())
+}
+
+fn write_instance(out: &mut String, instance: &Instance, indent: &str) -> fmt::Result {
+    if write_qualifiers(out, &instance.qualifiers, &[], indent)? {
+        out.push('\n');
+        out.push_str(indent);
+    }
+    writeln!(out, "instance of {}\n{indent}{{", instance.class().name())?;
+    let inner = format!("{indent}{INDENT}");
+    let sets = instance.property_qualifiers.as_deref().unwrap_or_default();
+    for (number, (property, value)) in instance.values().enumerate() {
+        let Some(value) = value else { continue };
+        out.push_str(&inner);
+        if let Some(set) = sets.get(number)
+            && write_qualifiers(out, set, &[], &inner)?
+        {
+            out.push(' ');
+        }
+        write!(out, "{} = ", property.name)?;
+        write_value(out, value, &inner)?;
+        let is_own = instance.settings().get(number).is_some_and(|setting| setting.value().is_some());
+        out.push_str(if is_own { ";\n" } else { ";  // default\n" });
+    }
+    write!(out, "{indent}}}")
+}
+
+fn write_value(out: &mut String, value: &Value, indent: &str) -> fmt::Result {
+    match value {
+        Value::Boolean(value) => out.push_str(word(*value)),
+        Value::Char16(value) => write!(out, "{value}")?,
+        Value::Real32(value) => write!(out, "{value:?}")?,
+        Value::Real64(value) => write!(out, "{value:?}")?,
+        Value::Object(object) => write_object(out, object, indent)?,
+        Value::Array(array) => {
+            out.push('{');
+            write_elements(out, array, indent)?;
+            out.push('}');
+        }
+        other => match (other.as_text(), other.as_integer()) {
+            (Some(text), _) => write_text(out, text)?,
+            (None, Some(integer)) => write!(out, "{integer}")?,
+            (None, None) => out.push_str("NULL"),
+        },
+    }
+    Ok(())
+}
+
+fn write_elements(out: &mut String, array: &Array, indent: &str) -> fmt::Result {
+    fn each<T>(out: &mut String, all: &[T], mut one: impl FnMut(&mut String, &T) -> fmt::Result) -> fmt::Result {
+        all.iter().enumerate().try_for_each(|(number, element)| {
+            out.push_str(if number > 0 { ", " } else { "" });
+            one(out, element)
+        })
+    }
+    fn shown<T: fmt::Display>(out: &mut String, all: &[T]) -> fmt::Result {
+        each(out, all, |out, value| write!(out, "{value}"))
+    }
+    match array {
+        Array::Boolean(values) => each(out, values, |out, value| out.write_str(word(*value))),
+        Array::Sint8(values) => shown(out, values),
+        Array::Sint16(values) => shown(out, values),
+        Array::Sint32(values) => shown(out, values),
+        Array::Sint64(values) => shown(out, values),
+        Array::Uint8(values) => shown(out, values),
+        Array::Uint16(values) | Array::Char16(values) => shown(out, values),
+        Array::Uint32(values) => shown(out, values),
+        Array::Uint64(values) => shown(out, values),
+        Array::Real32(values) => each(out, values, |out, value| write!(out, "{value:?}")),
+        Array::Real64(values) => each(out, values, |out, value| write!(out, "{value:?}")),
+        Array::String(texts) | Array::DateTime(texts) | Array::Reference(texts) => {
+            each(out, texts, |out, text| match text {
+                Some(text) => write_text(out, text),
+                None => out.write_str("NULL"),
+            })
+        }
+        Array::Object(objects) => each(out, objects, |out, object| match object {
+            Some(object) => write_object(out, object, indent),
+            None => out.write_str("NULL"),
+        }),
+    }
+}
+
+const fn word(value: bool) -> &'static str {
+    if value { "TRUE" } else { "FALSE" }
+}
+
+fn write_object(out: &mut String, object: &Object, indent: &str) -> fmt::Result {
+    match object {
+        Object::Class(class) => write_class(out, class, indent),
+        Object::Instance(instance) => write_instance(out, instance, indent),
+        Object::Opaque(bytes) => write!(out, "NULL /* an object of {} bytes that cannot be read */", bytes.len()),
+    }
+}
+
+fn write_text(out: &mut String, text: &str) -> fmt::Result {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => write!(out, "\\{c}")?,
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => write!(out, "\\x{:04X}", u32::from(c))?,
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn classes_and_instances_are_shown() {
+        let spread = Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS;
+        let parameter = |name| Property::new(name, ScalarType::Uint8);
+        let class = Class::builder("C")
+            .qualifier(Qualifier::new("Description", "a \"b\"\n", Flavor::AMENDED))
+            .property(Property::new("Name", ScalarType::String).key())
+            .property(Property::new("Data", CimType::array(ScalarType::Uint8)).default(vec![1u8, 2]))
+            .property(Property::new("Of", ScalarType::Reference).of_class("D"))
+            .property(Property::new("On", ScalarType::Boolean).default(true).qualifier(Qualifier::flag("read", spread)))
+            .method(Method::new("Do").input(parameter("A")).output(parameter("B")).returns(ScalarType::Uint32))
+            .build();
+        let class = Arc::new(FullClass::compose(class, None).unwrap());
+        let expected = r#"[Description("a \"b\"\n"): Amended]
+class C
+{
+    [key] string Name;
+    uint8 Data[] = {1, 2};
+    D REF Of;
+    [read: ToInstance ToSubclass] boolean On = TRUE;
+    uint32 Do([in] uint8 A, [out] uint8 B);
+};
+"#;
+        assert_eq!(class_text(&class, true), expected);
+        let instance = Instance::new(class).with("Name", "n\\").unwrap();
+        let expected = r#"instance of C
+{
+    Name = "n\\";
+    Data = {1, 2};  // default
+    On = TRUE;  // default
+};
+"#;
+        assert_eq!(instance_text(&instance), expected);
+    }
+
+    #[test]
+    fn what_is_inherited_stands_in_comments() {
+        let above = Class::builder("A").property(Property::new("X", ScalarType::Uint8).key()).build();
+        let above = Arc::new(FullClass::compose(above, None).unwrap());
+        let class = FullClass::compose(Class::builder("B").superclass("A").build(), Some(above)).unwrap();
+        let text = class_text(&class, true);
+        assert_eq!(text, "class B : A\n{\n};\n\n// Inherited:\n//   uint8 X;  (of A, key)\n");
+    }
+}

@@ -1,0 +1,321 @@
+//! Level references: what objects hold against the keys that are stored, both ways; stamps; where references lead. On the way
+//! level schema looks at each class and instance.
+//!
+//! What one object that cannot be read would account for is reported too: each of its keys is one that nothing accounts for.
+
+use std::collections::{HashMap, HashSet};
+
+use super::report::GenerationReport;
+use super::schema;
+use crate::base::corruption::{Corruption, CorruptionCode as Code};
+use crate::base::error::{Error, Result};
+use crate::base::findings::Findings;
+use crate::base::page_no::{RecordRef, Space};
+use crate::base::progress::{Monitor, Observer, Phase};
+use crate::base::site::{FileRole, Site};
+use crate::btree::scan::{Direction, KeyRange};
+use crate::catalog::keys::{InstanceKeys, class_keys, instance_keys};
+use crate::catalog::{Catalog, StoredClass, StoredInstance};
+use crate::format::key::Key;
+use crate::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
+use crate::format::reference_record::{ReferenceRecord, ReferenceRecordView};
+use crate::repository::Snapshot;
+
+/// How deep a verification goes. Each level has those before it in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Level {
+    /// Pages, records, keys, and that they agree.
+    #[default]
+    Structure,
+    /// The keys that the content of objects calls for are those that are stored; references lead somewhere; stamps.
+    References,
+    /// Classes and instances keep the rules of the model.
+    Schema,
+}
+
+/// Goes on where [`verify`](super::verify) ends: what the objects of a snapshot hold. What is found is added to the report.
+/// An object that cannot be read is one finding, and the others follow.
+///
+/// # Errors
+/// [`Error::Io`] when the system refuses, [`Error::Cancelled`] when the observer asks to stop.
+pub fn verify_content(
+    snapshot: &Snapshot,
+    level: Level,
+    observer: &dyn Observer,
+    report: &mut GenerationReport,
+) -> Result<()> {
+    let is_readable = Space::ALL.into_iter().all(|space| snapshot.has(space));
+    if level == Level::Structure || !is_readable {
+        return Ok(());
+    }
+    let mut findings = Findings::default();
+    findings.extend(std::mem::take(&mut report.findings));
+    let monitor = Monitor::new(observer, Phase::Verify, report.keys);
+    Check::new(snapshot, level, &monitor).run(&mut findings)?;
+    let not_listed;
+    (report.findings, not_listed) = findings.finish();
+    report.not_listed += not_listed;
+    Ok(())
+}
+
+struct Check<'c> {
+    catalog: Catalog,
+    level: Level,
+    monitor: &'c Monitor<'c>,
+    /// The keys that objects call for, those with a record with it.
+    expected: HashSet<String>,
+    /// The references that instances make, by their keys; and where the instance lies.
+    made: HashMap<String, Made>,
+    /// Keys without record of the instances there are, by which references are found to lead somewhere.
+    instances: HashSet<String>,
+    stamps: HashMap<u64, RecordRef>,
+    /// Records that cannot be read: their own keys are no second finding.
+    unreadable: HashSet<RecordRef>,
+}
+
+struct Made {
+    by: RecordRef,
+    target: String,
+    record: ReferenceRecord,
+}
+
+impl<'c> Check<'c> {
+    fn new(snapshot: &Snapshot, level: Level, monitor: &'c Monitor<'c>) -> Self {
+        Self {
+            catalog: Catalog::new(snapshot.clone()),
+            level,
+            monitor,
+            expected: HashSet::new(),
+            made: HashMap::new(),
+            instances: HashSet::new(),
+            stamps: HashMap::new(),
+            unreadable: HashSet::new(),
+        }
+    }
+
+    fn run(mut self, findings: &mut Findings) -> Result<()> {
+        let mut namespaces = vec![SYSTEM_NAMESPACE.to_owned()];
+        for namespace in self.catalog.namespaces() {
+            match namespace {
+                Ok(namespace) => namespaces.push(namespace),
+                // It is met again among the instances.
+                Err(error) => drop(corruption(error)?),
+            }
+        }
+        for namespace in &namespaces {
+            self.monitor.check()?;
+            self.classes(namespace, findings)?;
+            self.instances(namespace, findings)?;
+        }
+        self.compare(findings)
+    }
+
+    fn classes(&mut self, namespace: &str, findings: &mut Findings) -> Result<()> {
+        let catalog = self.catalog.clone();
+        for (key, record) in self.records(namespace, "CD_", findings)? {
+            let Some((_, KeyShape::Class(name))) = KeyShape::parse(key.as_bytes()) else { continue };
+            match catalog.class_by_hash(namespace, name) {
+                Ok(Some(class)) => self.class(namespace, &class, findings),
+                Ok(None) => {}
+                Err(error) => self.unreadable(error, record, findings)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn class(&mut self, namespace: &str, class: &StoredClass, findings: &mut Findings) {
+        let keys = class_keys(self.catalog.keys(), namespace, &class.class);
+        self.expected.insert(format!("{}.{}", keys.definition, class.record));
+        self.expected.insert(keys.subclass);
+        self.expected.extend(keys.references);
+        self.stamp(class.stamp, class.record, findings);
+        if self.level >= Level::Schema {
+            schema::check_class(&class.class, &mut |code, detail| {
+                self.report(findings, code, class.record, || format!("{namespace}:{}: {detail}", class.class.name()));
+            });
+        }
+    }
+
+    fn instances(&mut self, namespace: &str, findings: &mut Findings) -> Result<()> {
+        let catalog = self.catalog.clone();
+        for (_, record) in self.records(namespace, "CI_", findings)? {
+            match catalog.instance_of_record(namespace, record) {
+                Ok(instance) => self.instance(namespace, &instance, findings)?,
+                Err(error) => self.unreadable(error, record, findings)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn instance(&mut self, namespace: &str, stored: &StoredInstance, findings: &mut Findings) -> Result<()> {
+        let class = stored.instance.class().clone();
+        let name = class.name();
+        self.stamp(stored.stamp, stored.record, findings);
+        let written_under = self.catalog.class(namespace, name.as_str())?.map(|class| class.stamp);
+        if written_under != Some(stored.class_stamp) {
+            self.report(findings, Code::ObjectClassStamp, stored.record, || format!("{namespace}:{name}"));
+        }
+        match instance_keys(self.catalog.keys(), namespace, &stored.instance) {
+            Ok(keys) => {
+                self.references(namespace, stored, &keys, findings)?;
+                self.expected.insert(format!("{}.{}", keys.own, stored.record));
+                self.expected.insert(format!("{}.{}", keys.keyed, stored.record));
+                self.instances.insert(keys.keyed);
+            }
+            Err(error) => {
+                self.unreadable.insert(stored.record);
+                self.report(findings, Code::ObjectNoKey, stored.record, || format!("{namespace}:{name}: {error}"));
+            }
+        }
+        if self.level >= Level::Schema {
+            schema::check_instance(&stored.instance, &mut |code, detail| {
+                self.report(findings, code, stored.record, || format!("{namespace}:{name}: {detail}"));
+            });
+        }
+        Ok(())
+    }
+
+    fn references(
+        &mut self,
+        namespace: &str,
+        stored: &StoredInstance,
+        keys: &InstanceKeys,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let outgoing = match self.catalog.outgoing_references(namespace, &stored.instance, keys) {
+            Ok(outgoing) => outgoing,
+            Err(error) => return self.unreadable(error, stored.record, findings),
+        };
+        for reference in outgoing {
+            let name = stored.instance.class().name();
+            match reference.target {
+                Ok(made) => {
+                    let target = made.key.replace(r"\IR_", r"\I_");
+                    let target = target.rsplit_once('\\').map(|(target, _)| target.to_owned()).unwrap_or_default();
+                    let made_by = Made { by: stored.record, target, record: made.record };
+                    self.made.entry(made.key).or_insert(made_by);
+                }
+                Err(_) => self.report(findings, Code::ReferenceDangling, stored.record, || {
+                    format!("{namespace}:{name}, property {}: it names no namespace or instance", reference.property)
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    /// The stored keys against those that objects call for.
+    fn compare(&mut self, findings: &mut Findings) -> Result<()> {
+        let mut met = HashSet::new();
+        let snapshot = self.catalog.snapshot().clone();
+        for key in snapshot.keys(KeyRange::all(), Direction::Forward) {
+            self.monitor.advance(1)?;
+            // What cannot be read is a finding of the structure already.
+            let Ok(key) = key else { continue };
+            let text = key.to_string();
+            if self.expected.remove(&text) {
+                continue;
+            }
+            let bare = text.split('.').next().unwrap_or_default();
+            if let Some(made) = self.made.get(bare) {
+                self.reference_record(&key, made, findings)?;
+                met.insert(bare.to_owned());
+            } else if KeyShape::parse(key.as_bytes()).is_none() {
+                report_key(findings, Code::KeyShape, &text);
+            } else if key.reference().is_none_or(|record| !self.unreadable.contains(&record)) {
+                report_key(findings, Code::KeyUnexpected, &text);
+            }
+        }
+        for text in std::mem::take(&mut self.expected) {
+            report_key(findings, Code::KeyMissing, &text);
+        }
+        for (key, made) in &self.made {
+            if !met.contains(key) {
+                report_key(findings, Code::KeyMissing, key);
+            }
+            if !self.instances.contains(&made.target) {
+                self.report(findings, Code::ReferenceDangling, made.by, || {
+                    let ReferenceRecord { namespace, class, property, .. } = &made.record;
+                    format!("{namespace}:{class}, property {property}: no instance has the key {}", made.target)
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn reference_record(&self, key: &Key, made: &Made, findings: &mut Findings) -> Result<()> {
+        let Some(record) = key.reference() else {
+            report_key(findings, Code::KeyReference, &key.to_string());
+            return Ok(());
+        };
+        let bytes = match self.catalog.snapshot().record_view(record) {
+            Ok(bytes) => bytes,
+            // The structure has it.
+            Err(error) => return corruption(error).map(drop),
+        };
+        let found = ReferenceRecordView::parse(&bytes).and_then(|view| view.to_reference());
+        let same = |a: &str, b: &str| crate::cim::name::same(a, b);
+        match found {
+            Err(bad) => self.report(findings, Code::RecordReference, record, || bad.to_string()),
+            Ok(found) => {
+                let expected = &made.record;
+                let agrees = same(&found.namespace, &expected.namespace)
+                    && same(&found.class, &expected.class)
+                    && same(&found.property, &expected.property)
+                    && found.key == expected.key;
+                if !agrees {
+                    self.report(findings, Code::ReferenceContent, record, || {
+                        let name = |record: &ReferenceRecord| {
+                            format!("{}:{}, property {}", record.namespace, record.class, record.property)
+                        };
+                        format!("it names {}; its key stands for {}", name(&found), name(expected))
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys of a namespace that begin like this, with their records.
+    fn records(&self, namespace: &str, prefix: &str, findings: &mut Findings) -> Result<Vec<(Key, RecordRef)>> {
+        let prefix = format!("{}{prefix}", self.catalog.keys().namespace(namespace));
+        let mut found = Vec::new();
+        for key in self.catalog.snapshot().keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward) {
+            match key {
+                Ok(key) => found.extend(key.reference().map(|record| (key, record))),
+                Err(error) => findings.push(corruption(error)?),
+            }
+        }
+        Ok(found)
+    }
+
+    fn stamp(&mut self, stamp: u64, record: RecordRef, findings: &mut Findings) {
+        if let Some(other) = self.stamps.insert(stamp, record) {
+            self.report(findings, Code::ObjectStampTwice, record, || format!("{stamp}, as that of record {other}"));
+        }
+    }
+
+    fn unreadable(&mut self, error: Error, record: RecordRef, findings: &mut Findings) -> Result<()> {
+        self.unreadable.insert(record);
+        findings.push(corruption(error)?);
+        Ok(())
+    }
+
+    fn report(&self, findings: &mut Findings, code: Code, record: RecordRef, detail: impl FnOnce() -> String) {
+        findings.push_with(code, || {
+            let site = self.catalog.snapshot().image().site(Space::Objects, record.page);
+            Corruption::new(code, site, format!("record {}: {}", record.id, detail()))
+        });
+    }
+}
+
+fn report_key(findings: &mut Findings, code: Code, key: &str) {
+    findings.push_with(code, || Corruption::new(code, Site::file(FileRole::Index), key));
+}
+
+/// Damage is a finding; everything else ends the run.
+fn corruption(error: Error) -> Result<Corruption> {
+    match error {
+        Error::Corrupt(finding) => Ok(*finding),
+        other => Err(other),
+    }
+}

@@ -1,0 +1,127 @@
+//! Level schema: the rules of the model that a stored class or instance must keep. That it can be put together at all is known
+//! when it gets here. Source: `docs::objects`, "Composition"; WMI SDK, "Standard Qualifiers".
+
+use crate::base::corruption::CorruptionCode as Code;
+use crate::cim::class::{Class, Method};
+use crate::cim::full_class::FullClass;
+use crate::cim::instance::Instance;
+use crate::cim::name::Name;
+use crate::cim::qualifier::{Flavor, QualifierSet, cimtype_text};
+use crate::cim::types::{CimType, ScalarType};
+use crate::cim::value::{Array, Object, Value};
+
+/// Takes a finding: its code, and what was found.
+pub(super) type Report<'r> = dyn FnMut(Code, String) + 'r;
+
+/// A class as it is declared.
+pub(super) fn check_class(class: &FullClass, report: &mut Report<'_>) {
+    let declared = class.declaration();
+    let above = class.superclass().map(|superclass| superclass.qualifiers());
+    check_set("the class", &declared.qualifiers, above, report);
+    for property in &declared.properties {
+        let place = format!("property {}", property.name);
+        let above = class.superclass().and_then(|superclass| superclass.property(property.name.as_str()));
+        check_set(&place, &property.qualifiers, above.map(|above| &above.qualifiers), report);
+        let effective = class.property(property.name.as_str());
+        if let Some(effective) = effective {
+            check_type(&place, effective.cim_type, &effective.qualifiers, report);
+        }
+        if property.qualifiers.is_true("key") && !can_be_key(property.cim_type) {
+            report(Code::SchemaKeyType, format!("{place} is {}", property.cim_type));
+        }
+        check_value(&place, property.default.value(), report);
+    }
+    for method in &declared.methods {
+        let above = class.superclass().and_then(|superclass| superclass.method(method.name.as_str()));
+        let place = format!("method {}", method.name);
+        check_set(&place, &method.qualifiers, above.map(|above| &above.method.qualifiers), report);
+        for signature in method.input.iter().chain(&method.output) {
+            check_signature(&place, signature, report);
+        }
+    }
+}
+
+/// An instance: of a class that may have any, with values that can be taken apart.
+pub(super) fn check_instance(instance: &Instance, report: &mut Report<'_>) {
+    let class = instance.class();
+    // A class inherits the qualifier only by a flavor that none has; what it says itself counts.
+    if class.declaration().qualifiers.is_true("abstract") {
+        report(Code::SchemaAbstractInstance, "the class is abstract".to_owned());
+    }
+    check_set("the instance", &instance.qualifiers, None, report);
+    for (property, setting) in class.properties().iter().zip(instance.settings()) {
+        check_value(&format!("property {}", property.name), setting.value(), report);
+    }
+    for set in instance.property_qualifiers.iter().flatten() {
+        check_set("a property", set, None, report);
+    }
+}
+
+fn check_signature(place: &str, signature: &Class, report: &mut Report<'_>) {
+    if signature.name != Method::PARAMETERS {
+        report(Code::SchemaSignature, format!("{place}: its parameters are a class {}", signature.name));
+    }
+    for parameter in &signature.properties {
+        let place = format!("{place}, parameter {}", parameter.name);
+        check_set(&place, &parameter.qualifiers, None, report);
+        check_type(&place, parameter.cim_type, &parameter.qualifiers, report);
+        let directions = ["in", "out"].map(|direction| parameter.qualifiers.is_true(direction));
+        if directions == [false, false] {
+            report(Code::SchemaSignature, format!("{place}: it is neither in nor out"));
+        }
+    }
+}
+
+fn check_set(place: &str, set: &QualifierSet, above: Option<&QualifierSet>, report: &mut Report<'_>) {
+    let mut seen: Vec<&Name> = Vec::with_capacity(set.len());
+    for qualifier in set {
+        let name = &qualifier.name;
+        if seen.contains(&name) {
+            report(Code::SchemaQualifierTwice, format!("{place}: {name}"));
+        }
+        seen.push(name);
+        if qualifier.flavor.intersects(Flavor::INHERITED | Flavor::SYSTEM) {
+            report(Code::SchemaQualifierFlavor, format!("{place}: {name} has the flavor {:#04x}", qualifier.flavor));
+        }
+        let fixed = above
+            .and_then(|above| above.get(name.as_str()))
+            .filter(|above| above.flavor.contains(Flavor::NOT_OVERRIDABLE | Flavor::TO_SUBCLASS));
+        if fixed.is_some_and(|above| above.value != qualifier.value) {
+            report(Code::SchemaQualifierOverride, format!("{place}: {name}"));
+        }
+    }
+}
+
+/// Whether `CIMTYPE` says the type that is stored.
+fn check_type(place: &str, cim_type: CimType, qualifiers: &QualifierSet, report: &mut Report<'_>) {
+    let Some(text) = qualifiers.text("CIMTYPE") else {
+        return report(Code::SchemaCimType, format!("{place}: it has none"));
+    };
+    let kind = text.split(':').next().unwrap_or_default();
+    let agrees = kind.eq_ignore_ascii_case(cimtype_text(cim_type.scalar))
+        || kind.eq_ignore_ascii_case(cim_type.scalar.as_str())
+        // A class may be named where "object:" would stand.
+        || cim_type.scalar == ScalarType::Object && ScalarType::ALL.iter().all(|other| !kind.eq_ignore_ascii_case(other.as_str()));
+    if !agrees {
+        report(Code::SchemaCimType, format!("{place}: it says {text}, the type is {cim_type}"));
+    }
+}
+
+const fn can_be_key(cim_type: CimType) -> bool {
+    let no_key = matches!(cim_type.scalar, ScalarType::Real32 | ScalarType::Real64 | ScalarType::Object);
+    !cim_type.array && !no_key
+}
+
+/// Embedded objects that cannot be taken apart.
+fn check_value(place: &str, value: Option<&Value>, report: &mut Report<'_>) {
+    let mut check = |object: &Object| {
+        if let Object::Opaque(bytes) = object {
+            report(Code::SchemaObject, format!("{place}: an object of {} bytes", bytes.len()));
+        }
+    };
+    match value {
+        Some(Value::Object(object)) => check(object),
+        Some(Value::Array(Array::Object(objects))) => objects.iter().flatten().for_each(check),
+        _ => {}
+    }
+}
