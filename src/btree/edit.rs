@@ -1,23 +1,20 @@
 //! Insertion and removal of keys.
 //!
-//! Most edits change one leaf and are done on the page as it is stored. Where a node would pass a page or fall below a
-//! third of it, it is taken apart: cut in the middle, joined with a sibling, or evened out with it, up to the root.
+//! A node that changes is a draft (`format::index_draft`): keys go in and out of it, and its page is written once, when that is
+//! wanted. Where a node would pass a page or fall below a third of it, it is taken apart: cut in the middle, joined with a
+//! sibling, or evened out with it, up to the root.
 
-use std::sync::Arc;
-
-use crate::base::corruption::Corruption;
 use crate::base::error::{Error, Result};
 use crate::base::limits::{MAX_KEY_BYTES, MAX_TREE_DEPTH};
-use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, Space};
-use crate::format::index_edit::{self, Edited};
+use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, RecordRef, Space};
+use crate::format::index_draft::Draft;
 use crate::format::index_node::is_storable;
-use crate::format::index_page::{IndexPage, MIN_USED};
+use crate::format::index_page::MIN_USED;
 use crate::format::key::Key;
-use crate::pager::page::Page;
 use crate::pager::working::Working;
 
-use super::node::{KeyText, Node};
-use super::search::{NodeView, child_page, is_leaf, too_deep, view};
+use super::node::{KeyText, Node, text_of};
+use super::search::{Drafts, contains_among, reference_among, too_deep, view, visit};
 
 /// A node on the way from the root, and the child (or, at the end, the key) in it.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +31,23 @@ struct Way {
     is_leaf: bool,
 }
 
+/// Whether what follows in the same step can still fail: then a node is changed in a copy, which the step can take back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Nothing,
+    MayFail,
+}
+
+/// Whether the index holds exactly this key.
+pub fn contains(working: &Working, key: &[u8]) -> Result<bool> {
+    root(working)?.map_or(Ok(false), |_| contains_among(working.image(), key, Drafts::AsTheyAre))
+}
+
+/// The record that the first key of the form `key.page.id.size` names, if there is one.
+pub fn reference(working: &Working, key: &[u8]) -> Result<Option<RecordRef>> {
+    root(working)?.map_or(Ok(None), |_| reference_among(working.image(), key, Drafts::AsTheyAre))
+}
+
 /// Inserts a key; `false` when the index has it already.
 pub fn insert(working: &mut Working, key: &[u8]) -> Result<bool> {
     if !is_storable(key) {
@@ -41,7 +55,7 @@ pub fn insert(working: &mut Working, key: &[u8]) -> Result<bool> {
     }
     let Some(root) = root(working)? else {
         let root = working.take(Space::Index, 1)?;
-        put(working, root, &Node { keys: vec![key.into()], children: Vec::new() })?;
+        working.put_node(root, Draft::of(&[key], Vec::new()).ok_or_else(too_many)?);
         working.set_root(Some(root));
         return Ok(true);
     };
@@ -50,18 +64,18 @@ pub fn insert(working: &mut Working, key: &[u8]) -> Result<bool> {
     if way.is_found {
         return Ok(false);
     }
-    let bytes = working.image().fetch(Space::Index, leaf.page)?;
-    let node = view(working.image(), leaf.page, &bytes)?;
-    let mut page = working.new_page();
-    let edit = |into: &mut Page| index_edit::insert(&node, leaf.page, leaf.position, (key, NIL), into.bytes_mut());
-    let edited = Arc::get_mut(&mut page).and_then(edit);
-    match edited.ok_or_else(|| damaged(working, &node, leaf.page, leaf.position))? {
-        Edited::Page(_) => working.put(Space::Index, leaf.page, page, 0),
-        Edited::Beyond => {
-            let mut node = take_apart(working, &node, leaf.page)?;
-            node.keys.insert(leaf.position.min(node.keys.len()), key.into());
-            settle(working, above, leaf.page, node)?;
-        }
+    if let Some(draft) = working.own_node(leaf.page)
+        && draft.used_with(key) <= PAGE_SIZE
+    {
+        draft.insert(leaf.position, key, None).ok_or_else(too_many)?;
+        return Ok(true);
+    }
+    let mut draft = take(working, leaf.page)?;
+    draft.insert(leaf.position, key, None).ok_or_else(too_many)?;
+    if draft.used() <= PAGE_SIZE {
+        working.put_node(leaf.page, draft);
+    } else {
+        settle(working, above, leaf.page, draft)?;
     }
     Ok(true)
 }
@@ -74,14 +88,14 @@ pub fn remove(working: &mut Working, key: &[u8]) -> Result<bool> {
         return Ok(false);
     }
     if way.is_leaf {
-        return remove_from_leaf(working, &way.steps).map(|()| true);
+        return remove_from_leaf(working, &way.steps, Rest::Nothing).map(|()| true);
     }
     // An inner key is replaced by the one before it, the last of a leaf. That one is taken out first; where the key is
     // afterwards has to be looked up again.
     let before = predecessor(working, &way.steps)?;
     let way = find(working, root, &before)?;
-    remove_from_leaf(working, &way.steps)?;
-    replace(working, key, before)?;
+    remove_from_leaf(working, &way.steps, Rest::MayFail)?;
+    replace(working, key, &before)?;
     Ok(true)
 }
 
@@ -99,16 +113,17 @@ fn find(working: &Working, root: LogicalPage, key: &[u8]) -> Result<Way> {
     let mut steps = Vec::with_capacity(4);
     let mut page = root;
     for _ in 0..MAX_TREE_DEPTH {
-        let bytes = image.page(Space::Index, page)?;
-        let seen = NodeView::view(image, page, &bytes)?;
-        let node = seen.page;
-        let (position, is_found) = seen.search(key).map_err(|key| damaged(working, &node, page, key))?;
+        let (position, is_found, child) = visit(image, page, Drafts::AsTheyAre, |node| {
+            let (position, is_found) = node.search(key).map_err(|key| node.damaged(image, page, key))?;
+            let goes_on = !is_found && !node.is_leaf(image);
+            let child = goes_on.then(|| node.child(image, page, position)).transpose()?;
+            Ok((position, is_found, child.ok_or(node.is_leaf(image))))
+        })?;
         steps.push(Step { page, position });
-        let is_leaf = seen.is_leaf(image);
-        if is_found || is_leaf {
-            return Ok(Way { steps, is_found, is_leaf });
+        match child {
+            Ok(child) => page = child,
+            Err(is_leaf) => return Ok(Way { steps, is_found, is_leaf }),
         }
-        page = child_page(image, &node, page, position)?;
     }
     Err(too_deep(image, page).into())
 }
@@ -118,155 +133,144 @@ fn predecessor(working: &Working, steps: &[Step]) -> Result<KeyText> {
     let image = working.image();
     let Some(&Step { page: mut at, mut position }) = steps.last() else { return Err(no_way()) };
     for _ in 0..MAX_TREE_DEPTH {
-        let bytes = image.fetch(Space::Index, at)?;
-        let node = view(image, at, &bytes)?;
-        if is_leaf(image, &node) {
-            let last = node.key_count().saturating_sub(1);
-            let mut text = Vec::new();
-            node.append_key(last, &mut text).ok_or_else(|| damaged(working, &node, at, last))?;
-            return Ok(text.into());
+        let next = visit(image, at, Drafts::AsTheyAre, |node| {
+            if node.is_leaf(image) {
+                let last = node.key(node.key_count().saturating_sub(1));
+                return Ok(Err(last.map_err(|key| node.damaged(image, at, key))?));
+            }
+            // Behind the first node the way goes along the last children.
+            Ok(Ok(node.child(image, at, position.min(node.key_count()))?))
+        })?;
+        match next {
+            Ok(child) => (at, position) = (child, usize::MAX),
+            Err(text) => return Ok(text.into()),
         }
-        // Behind the first node the way goes along the last children.
-        at = child_page(image, &node, at, position.min(node.key_count()))?;
-        position = usize::MAX;
     }
     Err(too_deep(image, at).into())
 }
 
-fn remove_from_leaf(working: &mut Working, steps: &[Step]) -> Result<()> {
+fn remove_from_leaf(working: &mut Working, steps: &[Step], rest: Rest) -> Result<()> {
     let Some((&leaf, above)) = steps.split_last() else { return Err(no_way()) };
-    let bytes = working.image().fetch(Space::Index, leaf.page)?;
-    let node = view(working.image(), leaf.page, &bytes)?;
-    let mut page = working.new_page();
-    let edit = |into: &mut Page| index_edit::remove(&node, leaf.page, leaf.position, leaf.position, into.bytes_mut());
-    let edited = Arc::get_mut(&mut page).and_then(edit);
-    match edited.ok_or_else(|| damaged(working, &node, leaf.page, leaf.position))? {
-        Edited::Page(used) if used >= MIN_USED || above.is_empty() => {
-            working.put(Space::Index, leaf.page, page, 0);
-            Ok(())
-        }
-        _ => {
-            let mut node = take_apart(working, &node, leaf.page)?;
-            node.keys.remove(leaf.position.min(node.keys.len().saturating_sub(1)));
-            settle(working, above, leaf.page, node)
-        }
+    if rest == Rest::Nothing
+        && let Some(draft) = working.own_node(leaf.page)
+        && draft.key_count() > 1
+        && (above.is_empty() || draft.used_without(leaf.position) >= MIN_USED)
+    {
+        draft.remove(leaf.position, leaf.position);
+        return Ok(());
     }
+    let mut draft = take(working, leaf.page)?;
+    draft.remove(leaf.position, leaf.position);
+    settle(working, above, leaf.page, draft)
 }
 
 /// Puts another text in the place of a key: one that belongs there in order.
-fn replace(working: &mut Working, key: &[u8], by: KeyText) -> Result<()> {
+fn replace(working: &mut Working, key: &[u8], by: &[u8]) -> Result<()> {
     let root = root(working)?.ok_or_else(no_way)?;
     let way = find(working, root, key)?;
     let Some((&at, above)) = way.steps.split_last().filter(|_| way.is_found) else { return Err(no_way()) };
-    let bytes = working.image().fetch(Space::Index, at.page)?;
-    let mut node = take_apart(working, &view(working.image(), at.page, &bytes)?, at.page)?;
-    if let Some(text) = node.keys.get_mut(at.position) {
-        *text = by;
-    }
-    settle(working, above, at.page, node)
+    let mut draft = take(working, at.page)?;
+    draft.replace(at.position, by).ok_or_else(too_many)?;
+    settle(working, above, at.page, draft)
 }
 
 /// Stores a changed node, with all that follows when it is too large or too small for a page.
-fn settle(working: &mut Working, above: &[Step], page: LogicalPage, node: Node) -> Result<()> {
-    let used = node.used();
-    let Some((&parent, further)) = above.split_last() else { return settle_root(working, page, node, used) };
-    if used > PAGE_SIZE {
-        let parent_node = read(working, parent.page)?;
-        let parent_node = split(working, parent_node, parent.position, page, node)?;
-        return settle(working, further, parent.page, parent_node);
-    }
-    if used >= MIN_USED {
-        return put(working, page, &node);
-    }
-    let parent_node = read(working, parent.page)?;
-    let parent_node = even_out(working, parent_node, parent.position, page, node)?;
-    settle(working, further, parent.page, parent_node)
-}
-
-fn settle_root(working: &mut Working, page: LogicalPage, node: Node, used: usize) -> Result<()> {
-    if used > PAGE_SIZE {
-        let root = working.take(Space::Index, 1)?;
-        let parent = Node { keys: Vec::new(), children: vec![page.get()] };
-        let parent = split(working, parent, 0, page, node)?;
-        put(working, root, &parent)?;
-        working.set_root(Some(root));
+fn settle(working: &mut Working, above: &[Step], page: LogicalPage, draft: Draft) -> Result<()> {
+    let used = draft.used();
+    let Some((&parent, further)) = above.split_last() else { return settle_root(working, page, draft) };
+    if (MIN_USED..=PAGE_SIZE).contains(&used) {
+        working.put_node(page, draft);
         return Ok(());
     }
-    if !node.keys.is_empty() {
-        return put(working, page, &node);
+    let mut parent_draft = take(working, parent.page)?;
+    if used > PAGE_SIZE {
+        split(working, &mut parent_draft, parent.position, page, &draft)?;
+    } else {
+        even_out(working, &mut parent_draft, parent.position, page, &draft)?;
     }
-    // The tree loses a level, or its last key.
-    working.set_root(node.children.first().copied().and_then(LogicalPage::new));
-    working.release(Space::Index, page, 1);
+    settle(working, further, parent.page, parent_draft)
+}
+
+fn settle_root(working: &mut Working, page: LogicalPage, draft: Draft) -> Result<()> {
+    if draft.used() > PAGE_SIZE {
+        let root = working.take(Space::Index, 1)?;
+        let mut parent = Draft::of::<KeyText>(&[], vec![page.get()]).ok_or_else(too_many)?;
+        split(working, &mut parent, 0, page, &draft)?;
+        working.put_node(root, parent);
+        working.set_root(Some(root));
+    } else if draft.key_count() > 0 {
+        working.put_node(page, draft);
+    } else {
+        // The tree loses a level, or its last key.
+        working.set_root(draft.child(0));
+        working.release(Space::Index, page, 1);
+    }
     Ok(())
 }
 
 /// Cuts a node that is child `position` of `parent` into two. The right half keeps its page, as Windows does it.
-fn split(working: &mut Working, mut parent: Node, position: usize, page: LogicalPage, node: Node) -> Result<Node> {
-    let (left, separator, right) = node.cut();
+fn split(working: &mut Working, parent: &mut Draft, position: usize, page: LogicalPage, draft: &Draft) -> Result<()> {
+    let (left, separator, right) = Node::of(draft).cut();
     let left_page = working.take(Space::Index, 1)?;
-    put(working, left_page, &left)?;
-    put(working, page, &right)?;
-    let position = position.min(parent.keys.len());
-    parent.keys.insert(position, separator);
-    parent.children.insert(position, left_page.get());
-    Ok(parent)
+    put(working, left_page, left)?;
+    put(working, page, right)?;
+    parent.insert(position.min(parent.key_count()), &separator, Some(left_page)).ok_or_else(too_many)
 }
 
 /// Joins a node that is too small, child `position` of `parent`, with a sibling, or evens the two out.
-fn even_out(working: &mut Working, mut parent: Node, position: usize, page: LogicalPage, node: Node) -> Result<Node> {
+fn even_out(
+    working: &mut Working,
+    parent: &mut Draft,
+    position: usize,
+    page: LogicalPage,
+    draft: &Draft,
+) -> Result<()> {
     // Between this child and its sibling stands key `between`.
-    let between = position.saturating_sub(1).min(parent.keys.len().saturating_sub(1));
+    let between = position.saturating_sub(1).min(parent.key_count().saturating_sub(1));
     let sibling = if position == 0 { 1 } else { position - 1 };
-    let sibling_page = parent.children.get(sibling).copied().and_then(LogicalPage::new);
-    let (Some(sibling_page), Some(separator)) = (sibling_page, parent.keys.get(between).cloned()) else {
-        return Err(no_way());
-    };
-    let sibling_node = read(working, sibling_page)?;
+    let Some(sibling_page) = parent.child(sibling).filter(|_| parent.key_count() > 0) else { return Err(no_way()) };
+    let (node, sibling_node) = (Node::of(draft), Node::of(&take(working, sibling_page)?));
     let ((left_page, left), (right_page, right)) = if sibling > position {
         ((page, node), (sibling_page, sibling_node))
     } else {
         ((sibling_page, sibling_node), (page, node))
     };
-    let all = left.join(separator, right);
+    let all = left.join(text_of(parent, between), right);
     if all.used() <= PAGE_SIZE {
-        put(working, right_page, &all)?;
+        put(working, right_page, all)?;
         working.release(Space::Index, left_page, 1);
-        parent.keys.remove(between);
-        parent.children.remove(between);
-        return Ok(parent);
+        parent.remove(between, between);
+        return Ok(());
     }
     let (left, separator, right) = all.cut();
-    put(working, left_page, &left)?;
-    put(working, right_page, &right)?;
-    if let Some(text) = parent.keys.get_mut(between) {
-        *text = separator;
+    put(working, left_page, left)?;
+    put(working, right_page, right)?;
+    parent.replace(between, &separator).ok_or_else(too_many)
+}
+
+/// A node to be changed: a copy of the draft that there is, or else what is on its page.
+fn take(working: &Working, page: LogicalPage) -> Result<Draft> {
+    let image = working.image();
+    if let Some(draft) = image.draft(page) {
+        return Ok(draft.clone());
     }
-    Ok(parent)
+    let bytes = image.page(Space::Index, page)?;
+    let node = view(image, page, &bytes)?;
+    Draft::from_page(&node).ok_or_else(|| {
+        let site = image.site(Space::Index, page);
+        let finding = node.check(NIL, site).into_iter().next();
+        finding.unwrap_or_else(|| node.damaged_key(0, site)).into()
+    })
 }
 
-fn read(working: &Working, page: LogicalPage) -> Result<Node> {
-    let bytes = working.image().fetch(Space::Index, page)?;
-    take_apart(working, &view(working.image(), page, &bytes)?, page)
-}
-
-fn take_apart(working: &Working, node: &IndexPage<'_>, page: LogicalPage) -> Result<Node> {
-    // A node that lost some of its children must not be written again without them.
-    if !is_leaf(working.image(), node) {
-        (0..=node.key_count()).try_for_each(|child| child_page(working.image(), node, page, child).map(drop))?;
-    }
-    Node::from_page(node).map_err(|key| damaged(working, node, page, key).into())
-}
-
-fn put(working: &mut Working, page: LogicalPage, node: &Node) -> Result<()> {
-    let too_large = || Error::invalid("the keys of an index page do not fit into it");
-    let bytes = node.to_page(page).ok_or_else(too_large)?;
-    working.put(Space::Index, page, Page::new(&bytes), 0);
+fn put(working: &mut Working, page: LogicalPage, node: Node) -> Result<()> {
+    let draft = node.into_draft().filter(|draft| draft.used() <= PAGE_SIZE);
+    working.put_node(page, draft.ok_or_else(too_many)?);
     Ok(())
 }
 
-fn damaged(working: &Working, node: &IndexPage<'_>, page: LogicalPage, key: usize) -> Corruption {
-    node.damaged_key(key, working.image().site(Space::Index, page))
+fn too_many() -> Error {
+    Error::invalid("the keys of an index page do not fit into it")
 }
 
 fn unstorable(key: &[u8]) -> Error {

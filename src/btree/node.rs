@@ -1,8 +1,9 @@
 //! A node taken apart: its keys and children, to be put together otherwise.
 
-use crate::base::page_no::{LogicalPage, NIL, PageBytes};
+use crate::base::page_no::LogicalPage;
+use crate::base::page_no::PageBytes;
+use crate::format::index_draft::Draft;
 use crate::format::index_node::{page_of, sizes_of};
-use crate::format::index_page::IndexPage;
 
 /// The text of a key.
 pub(crate) type KeyText = Box<[u8]>;
@@ -15,15 +16,15 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// What a page of dialect 2.2 holds; `Err` names a key that is damaged.
-    pub(crate) fn from_page(page: &IndexPage<'_>) -> Result<Self, usize> {
-        let text = |number| {
-            let mut text = Vec::new();
-            page.append_key(number, &mut text).map(|()| text.into()).ok_or(number)
-        };
-        let keys = (0..page.key_count()).map(text).collect::<Result<_, usize>>()?;
-        let is_leaf = page.child(0) == NIL;
-        Ok(Self { keys, children: if is_leaf { Vec::new() } else { page.children().collect() } })
+    /// What a draft holds.
+    pub(crate) fn of(draft: &Draft) -> Self {
+        let keys = (0..draft.key_count()).map(|key| text_of(draft, key)).collect();
+        Self { keys, children: draft.children().to_vec() }
+    }
+
+    /// The draft with this content; `None` when it has more tokens than any node can have.
+    pub(crate) fn into_draft(self) -> Option<Draft> {
+        Draft::of(&self.keys, self.children)
     }
 
     /// The page; `None` when the node does not fit into one.
@@ -62,4 +63,11 @@ impl Node {
         let cut = sizes.iter().position(|&size| size > half);
         cut.unwrap_or(self.keys.len() / 2).clamp(1, self.keys.len().saturating_sub(2).max(1))
     }
+}
+
+/// The text of a key of a draft.
+pub(crate) fn text_of(draft: &Draft, key: usize) -> KeyText {
+    let mut text = Vec::new();
+    draft.append_key(key, &mut text);
+    text.into()
 }

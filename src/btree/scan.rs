@@ -7,6 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_TREE_DEPTH;
 use crate::base::page_no::{LogicalPage, Space};
 use crate::base::widen;
+use crate::format::index_keys::IndexKeys;
 use crate::format::index_page::{IndexPage, Layout};
 use crate::format::key::Key;
 use crate::pager::image::Image;
@@ -64,6 +65,8 @@ pub struct Scan {
     seen: Vec<bool>,
     pending: Option<Error>,
     text: Vec<u8>,
+    /// The page whose prefix the text begins with.
+    loaded: Option<LogicalPage>,
     finished: bool,
 }
 
@@ -76,6 +79,8 @@ struct Frame {
     next: usize,
     end: usize,
     is_leaf: bool,
+    /// Whether all keys that are still to come lie in the range, as is known from their order.
+    is_inside: bool,
 }
 
 enum Step {
@@ -89,8 +94,9 @@ impl Scan {
     /// A scan of a range.
     pub fn new(image: Arc<Image>, range: KeyRange, direction: Direction) -> Self {
         let seen = vec![false; widen(image.logical_pages(Space::Index))];
+        let (stack, text) = (Vec::new(), Vec::new());
         let mut scan =
-            Self { image, direction, range, stack: Vec::new(), seen, pending: None, text: Vec::new(), finished: false };
+            Self { image, direction, range, stack, seen, pending: None, text, loaded: None, finished: false };
         match scan.image.root() {
             Ok(root) => scan.push(root),
             Err(error) => scan.pending = Some(error),
@@ -151,12 +157,19 @@ impl Scan {
 
     fn load_key(&mut self, key: usize) -> Result<()> {
         let Some(frame) = self.stack.last() else { return Ok(()) };
-        self.text.clear();
         if let Some(keys) = frame.bytes.known_keys() {
-            self.text.extend_from_slice(keys.prefix());
+            if self.loaded == Some(frame.page) {
+                self.text.truncate(keys.prefix().len());
+            } else {
+                self.text.clear();
+                self.text.extend_from_slice(keys.prefix());
+                self.loaded = Some(frame.page);
+            }
             self.text.extend_from_slice(keys.rest(key));
             return Ok(());
         }
+        self.text.clear();
+        self.loaded = None;
         let site = self.image.site(Space::Index, frame.page);
         let Some(node) = IndexPage::with_layout(&frame.bytes, frame.layout) else {
             return Err(Corruption::new(CorruptionCode::IndexSize, site, "the page is another than it was").into());
@@ -169,6 +182,9 @@ impl Scan {
 
     /// Where the loaded key lies, seen in the direction of the scan.
     fn place(&self) -> Place {
+        if self.stack.last().is_some_and(|frame| frame.is_inside) {
+            return Place::Inside;
+        }
         let text = self.text.as_slice();
         let below = self.range.from.as_deref().is_some_and(|from| text < from);
         let above = self.range.to.as_deref().is_some_and(|to| text >= to);
@@ -206,7 +222,19 @@ impl Scan {
         let (end, layout) = (2 * node.page.key_count() + 1, node.page.layout());
         let next = self.first_step(&node, page)?;
         let is_leaf = node.is_leaf(&self.image);
-        Ok(Frame { page, bytes, layout, next, end, is_leaf })
+        let is_inside = node.keys.is_some_and(|keys| self.ends_inside(keys, node.page.key_count()));
+        Ok(Frame { page, bytes, layout, next, end, is_leaf, is_inside })
+    }
+
+    /// Whether the key of a node that the scan comes to last lies in the range. Those before it, from [`first_step`](Self::first_step)
+    /// on, do so too: keys that were put together are in order.
+    fn ends_inside(&self, keys: &IndexKeys, count: usize) -> bool {
+        let last = |key| [keys.prefix(), keys.rest(key)].concat();
+        match (self.direction, &self.range.from, &self.range.to) {
+            (Direction::Forward, _, Some(to)) => last(count.saturating_sub(1)) < *to,
+            (Direction::Backward, Some(from), _) => last(0) >= *from,
+            _ => true,
+        }
     }
 
     /// How much of a node lies in front of the range: everything up to the child in which it begins.

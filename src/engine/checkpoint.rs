@@ -20,7 +20,6 @@ use crate::pager::image::{Base, Image};
 use crate::pager::journal::{self, Journal};
 use crate::pager::page::Page;
 use crate::pager::page_cache::PageCache;
-use crate::pager::page_table::Slot;
 use crate::pager::run::Run;
 use crate::storage::{Directory, OpenMode, read_whole};
 
@@ -284,7 +283,7 @@ impl OnDisk {
         let mut free = FreePages::new(space, base, &self.generations, &pinned, held);
         let mut placed = Vec::new();
         for (page, slot) in image.overlay().table(space).iter() {
-            if let Slot::Page { bytes, .. } = slot {
+            if let Some(bytes) = slot.page() {
                 placed.push(Placed { page, physical: free.take()?, bytes: bytes.clone() });
             }
         }

@@ -11,8 +11,8 @@ use parking_lot::{ArcMutexGuard, RawMutex};
 use crate::base::error::{Error, Result};
 use crate::base::limits::check_mapping_size;
 use crate::base::page_no::{RecordRef, Space};
+use crate::btree::edit;
 use crate::btree::scan::{Direction, KeyRange, Scan};
-use crate::btree::{edit, search};
 use crate::format::journal::{CommitBuilder, JournalOp};
 use crate::format::key::{self, Key};
 use crate::heap::edit::HeapEditor;
@@ -97,6 +97,7 @@ impl Transaction<'_> {
     /// [`Error::Limit`] for a record of more than 64 MiB or a repository that is full, [`Error::Corrupt`] when a page that is
     /// needed is damaged, [`Error::Io`] when the system refuses.
     pub fn insert_record(&mut self, bytes: &[u8]) -> Result<RecordRef> {
+        self.operations.need_room(bytes.len())?;
         let reference = self.change(|writer| {
             let heap = writer.heap.get_or_insert_with(|| HeapEditor::new(&writer.working));
             heap.insert(&mut writer.working, bytes)
@@ -111,6 +112,7 @@ impl Transaction<'_> {
     /// # Errors
     /// [`Error::Corrupt`] when there is no such record or its page is damaged, [`Error::Io`] when the system refuses.
     pub fn remove_record(&mut self, reference: RecordRef) -> Result<()> {
+        self.operations.need_room(0)?;
         self.change(|writer| {
             let heap = writer.heap.get_or_insert_with(|| HeapEditor::new(&writer.working));
             heap.remove(&mut writer.working, reference)
@@ -127,6 +129,7 @@ impl Transaction<'_> {
     /// [`Error::Corrupt`] when a page that is needed is damaged or the record is not there, [`Error::Io`] when the system
     /// refuses.
     pub fn insert_key(&mut self, key: &[u8]) -> Result<bool> {
+        self.operations.need_room(key.len())?;
         let named = key::reference(key).map_err(|_| {
             Error::invalid(format!("the key {} has a record reference in a wrong form or place", Key::new(key)))
         })?;
@@ -148,6 +151,7 @@ impl Transaction<'_> {
     /// # Errors
     /// [`Error::Corrupt`] when a page that is needed is damaged, [`Error::Io`] when the system refuses.
     pub fn remove_key(&mut self, key: &[u8]) -> Result<bool> {
+        self.operations.need_room(key.len())?;
         let is_removed = self.change(|writer| edit::remove(&mut writer.working, key))?;
         if is_removed {
             self.operations.push(JournalOp::DeleteKey(key))?;
@@ -160,10 +164,7 @@ impl Transaction<'_> {
     /// # Errors
     /// As [`Snapshot::contains_key`](crate::repository::Snapshot::contains_key).
     pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
-        if self.writer.working.image().overlay().root() == Some(None) {
-            return Ok(false);
-        }
-        search::contains(self.writer.working.image(), key)
+        edit::contains(&self.writer.working, key)
     }
 
     /// The keys of a range as they are now; later changes do not show.
@@ -184,10 +185,7 @@ impl Transaction<'_> {
     /// # Errors
     /// As [`Snapshot::reference`](crate::repository::Snapshot::reference).
     pub fn reference(&self, key: &[u8]) -> Result<Option<RecordRef>> {
-        if self.writer.working.image().overlay().root() == Some(None) {
-            return Ok(None);
-        }
-        search::reference(self.writer.working.image(), key)
+        edit::reference(&self.writer.working, key)
     }
 
     /// The bytes of a record.
@@ -340,5 +338,88 @@ impl Writer {
     pub(super) fn settle(&mut self) {
         self.working.commit();
         self.heap.iter_mut().for_each(HeapEditor::commit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::EngineOptions;
+    use crate::pager::draft_node::written;
+    use crate::repository::BulkBuilder;
+    use crate::storage::{Directory, MemStorage};
+    use std::time::Duration;
+
+    fn engine() -> Engine {
+        let directory = Directory::new(Arc::new(MemStorage::new()), ".");
+        let mut builder = BulkBuilder::create_seeded(directory.clone(), 1).unwrap();
+        builder.key(b"NS_0\\FIRST", None).unwrap();
+        builder.finish().unwrap();
+        let options = EngineOptions::new().background(false).checkpoint_at(u64::MAX, Duration::MAX);
+        options.open_in(&directory).unwrap()
+    }
+
+    fn key(number: u32) -> Vec<u8> {
+        format!("NS_{}\\CD_{:08X}{number:056X}", number % 7, number.wrapping_mul(0x9E37_79B9)).into_bytes()
+    }
+
+    fn pages(engine: &Engine) -> usize {
+        engine.shared.writer.lock().working.image().overlay().table(Space::Index).len()
+    }
+
+    #[test]
+    fn thousands_of_keys_in_one_transaction_write_each_page_once() {
+        let engine = engine();
+        let before = written::pages();
+        let mut transaction = engine.begin_write().unwrap();
+        for number in 0..20_000 {
+            assert!(transaction.insert_key(&key(number)).unwrap());
+            assert!(transaction.contains_key(&key(number / 2)).unwrap(), "the transaction sees what it did");
+        }
+        for number in (0..20_000).step_by(3) {
+            assert!(transaction.remove_key(&key(number)).unwrap());
+        }
+        assert_eq!(written::pages(), before, "no page is written while keys come and go");
+        transaction.commit().unwrap();
+        assert_eq!(written::pages(), before, "the journal has the keys, and no one has asked for a page");
+        let count = pages(&engine);
+        assert!(count > 100, "{count} pages");
+        let snapshot = engine.snapshot();
+        for _ in 0..2 {
+            let keys = snapshot.keys(KeyRange::all(), Direction::Forward).map(Result::unwrap).count();
+            assert_eq!(keys, 1 + 20_000 - 20_000_usize.div_ceil(3));
+        }
+        engine.checkpoint().unwrap();
+        // Pages that were released again on the way are in the table too, and were never written.
+        let wrote = written::pages() - before;
+        assert!(wrote <= count && wrote > count / 2, "{wrote} of {count} pages");
+        // A handful of keys in one page of many: that page, and those above it that did not change are not written.
+        let before = written::pages();
+        let mut transaction = engine.begin_write().unwrap();
+        (0..8).for_each(|number| assert!(transaction.insert_key(format!("NS_1\\CD_0\\{number}").as_bytes()).unwrap()));
+        transaction.commit().unwrap();
+        engine.checkpoint().unwrap();
+        assert_eq!(written::pages() - before, 1);
+    }
+
+    #[test]
+    fn own_reads_savepoints_and_aborts_see_every_key_where_it_is() {
+        let engine = engine();
+        let mut transaction = engine.begin_write().unwrap();
+        let scan = |transaction: &Transaction<'_>| transaction.keys(KeyRange::all(), Direction::Forward).count();
+        (0..500).for_each(|number| assert!(transaction.insert_key(&key(number)).unwrap()));
+        let held = transaction.keys(KeyRange::all(), Direction::Forward);
+        let savepoint = transaction.savepoint();
+        (500..1000).for_each(|number| assert!(transaction.insert_key(&key(number)).unwrap()));
+        (0..100).for_each(|number| assert!(transaction.remove_key(&key(number)).unwrap()));
+        assert_eq!((scan(&transaction), held.count()), (901, 501));
+        transaction.roll_back(savepoint);
+        assert_eq!(scan(&transaction), 501);
+        assert!(transaction.contains_key(&key(0)).unwrap() && !transaction.contains_key(&key(500)).unwrap());
+        transaction.commit().unwrap();
+        let mut transaction = engine.begin_write().unwrap();
+        (0..400).for_each(|number| assert!(transaction.remove_key(&key(number)).unwrap()));
+        drop(transaction);
+        assert_eq!(engine.snapshot().keys(KeyRange::all(), Direction::Forward).count(), 501);
     }
 }

@@ -169,14 +169,14 @@ pub(crate) fn page_of<K: AsRef<[u8]>>(own: LogicalPage, keys: &[K], children: &[
 }
 
 /// The tokens of keys, sorted and each once, and their numbers in the order in which the keys have them.
-struct Numbered<'k> {
-    tokens: Vec<&'k [u8]>,
-    numbers: Vec<u16>,
-    definition_units: usize,
+pub(super) struct Numbered<'k> {
+    pub tokens: Vec<&'k [u8]>,
+    pub numbers: Vec<u16>,
+    pub definition_units: usize,
 }
 
 impl<'k> Numbered<'k> {
-    fn of<K: AsRef<[u8]>>(keys: &'k [K]) -> Option<Self> {
+    pub fn of<K: AsRef<[u8]>>(keys: &'k [K]) -> Option<Self> {
         let mut places: Vec<(&[u8], usize)> = keys.iter().flat_map(|key| tokens_of(key.as_ref())).zip(0..).collect();
         let mut numbers = vec![0; places.len()];
         places.sort_unstable();
@@ -214,10 +214,10 @@ pub(crate) fn sizes_of<K: AsRef<[u8]>>(keys: &[K]) -> Vec<usize> {
 }
 
 /// Bytes of a node without keys: header, one child, and the empty tables.
-const EMPTY_NODE: usize = HEADER_SIZE + 4 + 2 + 2 + 2;
+pub(super) const EMPTY_NODE: usize = HEADER_SIZE + 4 + 2 + 2 + 2;
 
 /// Bytes that a key takes besides its tokens: a zero, a child, a definition offset, the count of its tokens.
-const KEY_UNITS: usize = 4 + 4 + 2 + 2;
+pub(super) const KEY_UNITS: usize = 4 + 4 + 2 + 2;
 
 /// Measures a node while keys are added to it.
 #[derive(Debug, Clone)]

@@ -197,20 +197,6 @@ impl<'p> IndexPage<'p> {
         u16_at(self.bytes, self.token_offsets_at + 2 * number).unwrap_or(u16::MAX)
     }
 
-    /// The number of a token, or else the number of tokens below it; `None` when a token is damaged.
-    pub(crate) fn find_token(&self, token: &[u8]) -> Option<Result<u16, u16>> {
-        let (mut low, mut high) = (0, u16::try_from(self.tokens).ok()?);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.token(middle)?.cmp(token) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Equal => return Some(Ok(middle)),
-                Ordering::Greater => high = middle,
-            }
-        }
-        Some(Err(low))
-    }
-
     /// The token numbers of a key; `None` when its definition leaves the table.
     pub fn token_numbers(&self, key: usize) -> Option<impl ExactSizeIterator<Item = u16> + use<'p>> {
         let offset = self.definition_offset(key)?;

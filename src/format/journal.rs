@@ -335,11 +335,14 @@ impl<'a> JournalOp<'a> {
     const fn encoded_len(&self) -> usize {
         match self {
             JournalOp::InsertKey(text) | JournalOp::DeleteKey(text) => 3 + text.len(),
-            JournalOp::PutRecord { bytes, .. } => 13 + bytes.len(),
-            JournalOp::DeleteRecord(_) => 13,
+            JournalOp::PutRecord { bytes, .. } => MAX_HEAD + bytes.len(),
+            JournalOp::DeleteRecord(_) => MAX_HEAD,
         }
     }
 }
+
+/// Bytes of an operation besides its key or record, at most.
+const MAX_HEAD: usize = 13;
 
 fn read_key<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
     let len = usize::from(reader.u16()?);
@@ -412,15 +415,22 @@ impl CommitBuilder {
     /// Adds an operation; one that passes a bound is refused and changes nothing.
     pub fn push(&mut self, operation: JournalOp<'_>) -> Result<()> {
         operation.check()?;
-        let got = self.payload_len() as u64 + operation.encoded_len() as u64;
-        let max = u64::from(MAX_COMMIT_BYTES);
-        if got > max {
-            return Err(Error::Limit { what: "the size of a commit", max, got });
-        }
+        self.need_bytes(operation.encoded_len())?;
         self.frame.truncate(self.end);
         operation.write(&mut self.frame);
         self.end = self.frame.len();
         Ok(())
+    }
+
+    /// Fails when an operation with a key or record of so many bytes might not find room: to be known before it is carried out.
+    pub fn need_room(&self, len: usize) -> Result<()> {
+        self.need_bytes(MAX_HEAD.saturating_add(len))
+    }
+
+    fn need_bytes(&self, more: usize) -> Result<()> {
+        let got = (self.payload_len() as u64).saturating_add(more as u64);
+        let max = u64::from(MAX_COMMIT_BYTES);
+        if got > max { Err(Error::Limit { what: "the size of a commit", max, got }) } else { Ok(()) }
     }
 
     /// Whether there is no operation in it.

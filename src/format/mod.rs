@@ -12,7 +12,7 @@ pub mod cim_value;
 pub mod class_part;
 pub mod class_record;
 pub mod encoded_string;
-pub mod index_edit;
+pub mod index_draft;
 pub mod index_keys;
 pub mod index_node;
 pub mod index_page;

@@ -106,6 +106,12 @@ impl<'p> ObjectPage<'p> {
         Self { bytes, descriptors: descriptors.unwrap_or(PAGE_SIZE / DESCRIPTOR_SIZE) }
     }
 
+    /// The first descriptor of a record with this id, without a look at those behind it.
+    pub fn find(bytes: &PageBytes, id: u32) -> Option<Descriptor> {
+        let mut descriptors = raw_table(bytes).iter().map(Descriptor::from_raw).take_while(|found| !found.is_zero());
+        descriptors.find(|found| found.id == id)
+    }
+
     /// The descriptors in stored order.
     pub fn descriptors(&self) -> impl ExactSizeIterator<Item = Descriptor> + use<'p> {
         let table = raw_table(self.bytes);

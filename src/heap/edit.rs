@@ -71,19 +71,16 @@ impl HeapEditor {
     /// Removes a record.
     pub fn remove(&mut self, working: &mut Working, reference: RecordRef) -> Result<()> {
         let image = working.image();
-        let bytes = image.fetch(Space::Objects, reference.page)?;
+        let bytes = image.page(Space::Objects, reference.page)?;
         let descriptor = find_descriptor(image, &bytes, reference)?;
         if ObjectPage::new(&bytes).multi_page_head().is_some() {
             let pages = record::pages(image, reference.page, descriptor.size)?;
+            drop(bytes);
             working.release(Space::Objects, reference.page, pages);
             return Ok(());
         }
-        let mut page = sound(working, reference.page, &bytes)?;
-        if !edit(&mut page, |bytes| object_edit::remove(bytes, reference.id)) {
-            return Err(not_packed(working, reference.page).into());
-        }
-        self.put(working, reference.page, page);
-        Ok(())
+        drop(bytes);
+        self.edit(working, reference.page, |bytes| object_edit::remove(bytes, reference.id))
     }
 
     /// This moment.
@@ -102,23 +99,39 @@ impl HeapEditor {
     }
 
     fn append(&mut self, working: &mut Working, at: LogicalPage, id: u32, bytes: &[u8]) -> Result<()> {
+        self.edit(working, at, |page| object_edit::append(page, id, bytes))
+    }
+
+    /// Changes a page of whole records: where it is, when it is the transaction's alone, else in a copy. `change` does nothing
+    /// when it is not possible, and says so.
+    fn edit(
+        &mut self,
+        working: &mut Working,
+        at: LogicalPage,
+        change: impl FnOnce(&mut PageBytes) -> bool,
+    ) -> Result<()> {
+        let old = working.image().free_bytes(Space::Objects, at);
+        if let Some((page, free)) = working.own_page(Space::Objects, at) {
+            if !change(page.bytes_mut()) {
+                return Err(not_packed(working, at).into());
+            }
+            *free = ObjectPage::new(page).free_bytes();
+            self.free.change(at, old, *free);
+            return Ok(());
+        }
         let mut page = if working.image().is_mapped(Space::Objects, at) {
             let bytes = working.image().fetch(Space::Objects, at)?;
             sound(working, at, &bytes)?
         } else {
             copy(working, &[0; PAGE_SIZE])
         };
-        if !edit(&mut page, |page| object_edit::append(page, id, bytes)) {
+        if !Arc::get_mut(&mut page).is_some_and(|page| change(page.bytes_mut())) {
             return Err(not_packed(working, at).into());
         }
-        self.put(working, at, page);
-        Ok(())
-    }
-
-    fn put(&mut self, working: &mut Working, at: LogicalPage, page: Arc<Page>) {
-        let (old, new) = (working.image().free_bytes(Space::Objects, at), ObjectPage::new(&page).free_bytes());
+        let new = ObjectPage::new(&page).free_bytes();
         self.free.change(at, old, new);
         working.put(Space::Objects, at, page, new);
+        Ok(())
     }
 
     fn fresh_id(&mut self, working: &Working) -> u32 {
@@ -147,11 +160,6 @@ fn copy(working: &mut Working, bytes: &PageBytes) -> Arc<Page> {
         *page.bytes_mut() = *bytes;
     }
     page
-}
-
-/// Changes a page that no one else sees; `false` when the change is not possible.
-fn edit(page: &mut Arc<Page>, change: impl FnOnce(&mut PageBytes) -> bool) -> bool {
-    Arc::get_mut(page).is_some_and(|page| change(page.bytes_mut()))
 }
 
 fn put_multi_page(working: &mut Working, first: LogicalPage, bytes: &[u8]) {

@@ -60,11 +60,11 @@ pub fn record(image: &Image, reference: RecordRef) -> Result<Vec<u8>> {
 pub fn view(image: &Image, reference: RecordRef) -> Result<RecordView> {
     let held = image.page(Space::Objects, reference.page)?;
     let descriptor = find_descriptor(image, &held, reference)?;
-    let page = ObjectPage::new(&held);
     let (start, size) = (widen(descriptor.offset), widen(descriptor.size));
-    let view = if let Some(head) = page.multi_page_head() {
+    let head = descriptor.is_multi_page().then(|| ObjectPage::new(&held).multi_page_head()).flatten();
+    let view = if let Some(head) = head {
         RecordView(Content::Whole(multi_page(image, reference.page, &head)?))
-    } else if page.record(&descriptor).is_some() {
+    } else if start.checked_add(size).is_some_and(|end| end <= PAGE_SIZE) {
         RecordView(Content::InPage { page: held.into_arc(), start, end: start.saturating_add(size) })
     } else {
         let detail = format!("record {} leaves its page", descriptor.id);
@@ -89,7 +89,7 @@ pub(crate) fn check_value(dialect: Dialect, record: &[u8]) -> u32 {
 /// The descriptor of a record in its page.
 pub(crate) fn find_descriptor(image: &Image, page: &PageBytes, reference: RecordRef) -> Result<Descriptor, Corruption> {
     let wrong = |code, detail| Corruption::new(code, image.site(Space::Objects, reference.page), detail);
-    let found = ObjectPage::new(page).descriptors().find(|descriptor| descriptor.id == reference.id);
+    let found = ObjectPage::find(page, reference.id);
     let Some(descriptor) = found else {
         return Err(wrong(CorruptionCode::ReferenceRecord, format!("record {}", reference.id)));
     };

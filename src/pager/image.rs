@@ -13,6 +13,7 @@ use crate::base::site::{FileRole, Site};
 use crate::format::Dialect;
 use crate::format::admin_page::{ObjectAdminPage, index_root};
 use crate::format::checksum;
+use crate::format::index_draft::Draft;
 use crate::format::mapping::Mapping;
 
 use super::overlay::Overlay;
@@ -144,7 +145,7 @@ impl Image {
     /// Whether a logical page has a page.
     pub fn is_mapped(&self, space: Space, page: LogicalPage) -> bool {
         match self.overlay.table(space).get(page) {
-            Some(slot) => matches!(slot, Slot::Page { .. }),
+            Some(slot) => slot.is_mapped(),
             None => self.base.mapping.section(space).resolve(page).is_some(),
         }
     }
@@ -152,8 +153,7 @@ impl Image {
     /// Free bytes of a page as the mapping states them.
     pub fn free_bytes(&self, space: Space, page: LogicalPage) -> u32 {
         match self.overlay.table(space).get(page) {
-            Some(Slot::Page { free_bytes, .. }) => *free_bytes,
-            Some(Slot::Unmapped) => 0,
+            Some(slot) => slot.free_bytes(),
             None => self.base.mapping.section(space).entry(page).map_or(0, |entry| entry.free_bytes),
         }
     }
@@ -172,14 +172,21 @@ impl Image {
 
     /// A page, from memory or else read and checked.
     pub fn page(&self, space: Space, page: LogicalPage) -> Result<PageRef<'_>> {
-        match self.overlay.table(space).get(page) {
-            Some(Slot::Page { bytes, .. }) => return Ok(PageRef::changed(bytes)),
-            Some(Slot::Unmapped) => return Err(self.unmapped(space, page).into()),
-            None => {}
+        if let Some(slot) = self.overlay.table(space).get(page) {
+            let bytes = slot.page().ok_or_else(|| self.unmapped(space, page))?;
+            return Ok(PageRef::changed(bytes));
         }
         match self.base.cache.get(space, page) {
             Some(found) => Ok(found),
             None => self.page_from_source(space, page).map(PageRef::read),
+        }
+    }
+
+    /// A node of the index that is being changed, if this is one.
+    pub fn draft(&self, page: LogicalPage) -> Option<&Draft> {
+        match self.overlay.table(Space::Index).get(page)? {
+            Slot::Node(node) => Some(node.draft()),
+            _ => None,
         }
     }
 
@@ -208,13 +215,10 @@ impl Image {
 
     /// Reads a page whatever its checksum.
     pub fn read_unchecked(&self, space: Space, page: LogicalPage, into: &mut PageBytes) -> Result<()> {
-        match self.overlay.table(space).get(page) {
-            Some(Slot::Page { bytes, .. }) => {
-                *into = **bytes.as_ref();
-                return Ok(());
-            }
-            Some(Slot::Unmapped) => return Err(self.unmapped(space, page).into()),
-            None => {}
+        if let Some(slot) = self.overlay.table(space).get(page) {
+            let bytes = slot.page().ok_or_else(|| self.unmapped(space, page))?;
+            *into = ***bytes;
+            return Ok(());
         }
         match self.base.mapping.section(space).resolve(page) {
             Some(physical) => self.base.source.read(space, page, physical, into),

@@ -1,6 +1,7 @@
 //! Pages of a repository: which generation is current, where its pages lie, the pages themselves, and new generations.
 
 pub mod commit;
+pub mod draft_node;
 pub mod files;
 pub mod fresh;
 pub mod generation;

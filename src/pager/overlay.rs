@@ -40,6 +40,13 @@ impl Overlay {
         table.set(page, slot)
     }
 
+    /// The state of a page, to change it.
+    pub fn slot_mut(&mut self, space: Space, page: LogicalPage) -> Option<&mut Slot> {
+        let [objects, index] = &mut self.tables;
+        let table = if space == Space::Objects { objects } else { index };
+        table.get_mut(page)
+    }
+
     /// The root, when it was changed; the inner `None`: the index is empty.
     pub const fn root(&self) -> Option<Option<LogicalPage>> {
         self.root
@@ -69,7 +76,7 @@ impl Overlay {
             let section = base.section(space);
             let mut next = (section.physical_pages..).filter_map(PhysicalPage::new);
             let entries = self.entries(space, section, base.generation(), |_| next.next());
-            let mapped = narrow(self.table(space).iter().filter(|(_, slot)| matches!(slot, Slot::Page { .. })).count());
+            let mapped = narrow(self.table(space).iter().filter(|(_, slot)| slot.is_mapped()).count());
             *mapping.section_mut(space) = next_section(section, entries, section.physical_pages.saturating_add(mapped));
         }
         let transaction = base.transaction().wrapping_add(self.commits);
@@ -91,16 +98,16 @@ impl Overlay {
                 entries.resize(page.index() + 1, unmapped_entry(0, generation));
             }
             let Some(entry) = entries.get_mut(page.index()) else { continue };
-            *entry = match slot {
-                Slot::Page { bytes, free_bytes } => MappingEntry {
+            *entry = match slot.page() {
+                Some(bytes) => MappingEntry {
                     physical: place(page),
                     checksum: sampled(bytes),
-                    free_bytes: *free_bytes,
+                    free_bytes: slot.free_bytes(),
                     last_write: generation,
                     ..*entry
                 },
                 // Its checksum and last write stay, as Windows leaves them.
-                Slot::Unmapped => MappingEntry { physical: None, free_bytes: 0, ..*entry },
+                None => MappingEntry { physical: None, free_bytes: 0, ..*entry },
             };
         }
         if let (Space::Index, Some(root), Some(first)) = (space, self.root, entries.first_mut()) {

@@ -19,11 +19,11 @@ const LOOKS: u8 = 4;
 // In this order: the table of contents of an object page lies in the same line of the processor's cache as what is in front.
 #[repr(C)]
 pub struct Page {
-    keys: OnceLock<Option<Box<IndexKeys>>>,
     looks: AtomicU8,
     /// Whether it was looked at since the cache last asked.
     is_used: AtomicBool,
     bytes: PageBytes,
+    keys: OnceLock<Option<IndexKeys>>,
 }
 
 impl Page {
@@ -48,7 +48,7 @@ impl Page {
     /// something is wrong with one of them.
     pub fn keys(&self, own: LogicalPage) -> Option<&IndexKeys> {
         if let Some(keys) = self.keys.get() {
-            return keys.as_deref();
+            return keys.as_ref();
         }
         let looks = self.looks.load(Ordering::Relaxed);
         if looks < LOOKS {
@@ -57,14 +57,14 @@ impl Page {
         }
         let put_together = || {
             let page = IndexPage::parse(&self.bytes, own, Site::file(FileRole::Index)).ok()?;
-            IndexKeys::of(&page).map(Box::new)
+            IndexKeys::of(&page)
         };
-        self.keys.get_or_init(put_together).as_deref()
+        self.keys.get_or_init(put_together).as_ref()
     }
 
     /// The keys, if they were put together already.
     pub fn known_keys(&self) -> Option<&IndexKeys> {
-        self.keys.get()?.as_deref()
+        self.keys.get()?.as_ref()
     }
 
     pub(super) fn note_use(&self) {

@@ -17,8 +17,8 @@ use crate::base::page_no::{LogicalPage, Space};
 use crate::base::widen;
 use crate::format::mapping::{Mapping, MappingEntry};
 
-/// Slots that are made together, a power of two.
-const GROUP: usize = 64;
+/// Slots that are made together, a power of two: so many that the way to the groups stays in the cache of the processor.
+const GROUP: usize = 1024;
 
 /// A cache has room for so many pages at least.
 const MIN_CAPACITY: usize = 16;

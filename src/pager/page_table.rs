@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::base::narrow;
 use crate::base::page_no::LogicalPage;
 
+use super::draft_node::DraftNode;
 use super::page::Page;
 
 /// Branches of a node, a power of two.
@@ -25,6 +26,8 @@ pub enum Slot {
         /// Free bytes as the mapping states them.
         free_bytes: u32,
     },
+    /// It is a node of the index that changes. Without bytes yet.
+    Node(Arc<DraftNode>),
     /// It has no page any more.
     Unmapped,
 }
@@ -60,6 +63,13 @@ impl PageTable {
     pub fn get(&self, page: LogicalPage) -> Option<&Slot> {
         let (top, inner, leaf) = way(page);
         self.top.get(top)?.as_ref()?.get(inner)?.as_ref()?.get(leaf)?.as_ref()
+    }
+
+    /// The slot of a page, to change it. What other copies of the table see stays.
+    pub fn get_mut(&mut self, page: LogicalPage) -> Option<&mut Slot> {
+        let (top, inner, leaf) = way(page);
+        let inner_node = Arc::make_mut(self.top.get_mut(top)?.as_mut()?);
+        Arc::make_mut(inner_node.get_mut(inner)?.as_mut()?).get_mut(leaf)?.as_mut()
     }
 
     /// Sets the slot of a page, or clears it; gives what it was.
@@ -116,10 +126,33 @@ impl PageTable {
 }
 
 impl Slot {
+    /// The page; `None` when there is none.
+    pub fn page(&self) -> Option<&Arc<Page>> {
+        match self {
+            Slot::Page { bytes, .. } => Some(bytes),
+            Slot::Node(node) => Some(node.page()),
+            Slot::Unmapped => None,
+        }
+    }
+
+    /// Free bytes as the mapping states them.
+    pub const fn free_bytes(&self) -> u32 {
+        match self {
+            Slot::Page { free_bytes, .. } => *free_bytes,
+            Slot::Node(_) | Slot::Unmapped => 0,
+        }
+    }
+
+    /// Whether there is a page.
+    pub const fn is_mapped(&self) -> bool {
+        !matches!(self, Slot::Unmapped)
+    }
+
     /// Whether both are the very same state of a page.
     fn is_same(&self, other: &Slot) -> bool {
         match (self, other) {
             (Slot::Page { bytes: a, .. }, Slot::Page { bytes: b, .. }) => Arc::ptr_eq(a, b),
+            (Slot::Node(a), Slot::Node(b)) => Arc::ptr_eq(a, b),
             (Slot::Unmapped, Slot::Unmapped) => true,
             _ => false,
         }
@@ -137,10 +170,7 @@ mod tests {
     }
 
     fn content(table: &PageTable) -> BTreeMap<u32, Option<u32>> {
-        let free = |slot: &Slot| match slot {
-            Slot::Page { free_bytes, .. } => Some(*free_bytes),
-            Slot::Unmapped => None,
-        };
+        let free = |slot: &Slot| slot.is_mapped().then(|| slot.free_bytes());
         table.iter().map(|(page, slot)| (page.get(), free(slot))).collect()
     }
 

@@ -3,12 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::draft_node::DraftNode;
 use super::image::Image;
 use super::logical::LogicalPages;
 use super::page::Page;
 use super::page_table::Slot;
 use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, Space};
+use crate::format::index_draft::Draft;
 
 /// A state being changed, and what it takes to undo that.
 #[derive(Debug)]
@@ -156,6 +158,35 @@ impl Working {
     /// Sets the content of a page.
     pub fn put(&mut self, space: Space, page: LogicalPage, bytes: Arc<Page>, free_bytes: u32) {
         self.set(space, page, Slot::Page { bytes, free_bytes });
+    }
+
+    /// Sets the content of a page of the index: a node that fits into one.
+    pub fn put_node(&mut self, page: LogicalPage, draft: Draft) {
+        self.set(Space::Index, page, Slot::Node(Arc::new(DraftNode::new(page, draft))));
+    }
+
+    /// A node of the index that is this transaction's alone, to be changed where it is: what there was at the last mark is
+    /// kept, and no one else sees it. The change is not one that a step takes back: it has to be the last of the step.
+    pub fn own_node(&mut self, page: LogicalPage) -> Option<&mut Draft> {
+        match self.own_slot(Space::Index, page)? {
+            Slot::Node(node) => Arc::get_mut(node).map(DraftNode::draft_mut),
+            _ => None,
+        }
+    }
+
+    /// As [`own_node`](Self::own_node): a page that is this transaction's alone, and its free bytes.
+    pub fn own_page(&mut self, space: Space, page: LogicalPage) -> Option<(&mut Page, &mut u32)> {
+        match self.own_slot(space, page)? {
+            Slot::Page { bytes, free_bytes } => Some((Arc::get_mut(bytes)?, free_bytes)),
+            _ => None,
+        }
+    }
+
+    fn own_slot(&mut self, space: Space, page: LogicalPage) -> Option<&mut Slot> {
+        if !self.kept.contains(&(space, page)) {
+            return None;
+        }
+        self.image.overlay_mut().slot_mut(space, page)
     }
 
     /// Takes consecutive logical pages; they have no page before one is put there.
