@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::thread::ThreadId;
 
 use parking_lot::Mutex;
 use tracing::field::{Field, Visit};
@@ -10,8 +11,10 @@ use tracing::{Event, Metadata, Subscriber};
 
 use super::*;
 
-/// Writes events down, and looks at the service with each.
+/// Writes the events of one thread down, and looks at the service with each. It is the subscriber of the whole process: whether
+/// anyone listens to an event is asked once, by whichever test comes first.
 struct Listener {
+    thread: ThreadId,
     service: Service,
     told: Arc<Mutex<Vec<String>>>,
 }
@@ -40,6 +43,9 @@ impl Subscriber for Listener {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
+        if std::thread::current().id() != self.thread {
+            return;
+        }
         let _ = self.service.activity();
         let mut text = Text(format!("{} ", event.metadata().level()));
         event.record(&mut text);
@@ -55,8 +61,9 @@ impl Subscriber for Listener {
 fn a_subscriber_is_told_what_goes_on() {
     let (_, service) = serve(ServiceOptions::new().lease(Duration::from_secs(20)));
     let told = Arc::new(Mutex::new(Vec::new()));
-    let listener = Listener { service: service.clone(), told: told.clone() };
-    tracing::subscriber::with_default(listener, || {
+    let listener = Listener { thread: std::thread::current().id(), service: service.clone(), told: told.clone() };
+    tracing::subscriber::set_global_default(listener).unwrap();
+    {
         let connection = service.connect().unwrap();
         put(&connection, "N", 10).unwrap();
         let object = service.backup_restore();
@@ -66,7 +73,7 @@ fn a_subscriber_is_told_what_goes_on() {
         object.restore("/b", FORCE).unwrap();
         object.pause().unwrap();
         drop(object);
-    });
+    }
     let expected = [
         "TRACE a transaction has the turn",
         "TRACE a transaction has given its turn back",

@@ -161,7 +161,7 @@ impl Arguments {
         };
         let bar = Bar::new();
         let Some(keep) = self.keep else {
-            let summary = backup(repository, &self.file, &options, &bar)?;
+            let summary = backup(repository, &self.file, &options, &bar).map_err(failed)?;
             let (base, removed) = (options.base, Vec::new());
             return Ok(Done { summary, file: self.file.clone(), base, removed, not_removed: None });
         };
