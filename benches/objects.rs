@@ -10,12 +10,15 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use cimrepo::catalog::Catalog;
-use cimrepo::cim::FullClass;
+use cimrepo::changes::{Put, PutClass, create};
+use cimrepo::cim::{Class, FullClass, Instance, Property, ScalarType, Value};
+use cimrepo::engine::{Durability, EngineOptions};
 use cimrepo::format::class_record::{ClassRecordView, encode_class_record};
 use cimrepo::format::instance_part::SettingView;
 use cimrepo::format::instance_record::{InstanceRecordView, encode_instance_record};
 use cimrepo::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
 use cimrepo::repository::Repository;
+use cimrepo::storage::{Directory, MemStorage};
 use cimrepo::{Direction, KeyRange};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -159,5 +162,75 @@ fn objects(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, objects);
+/// Putting instances and enumerating a class of a made-up repository in memory: what the engine itself takes, without a disk.
+fn changes(criterion: &mut Criterion) {
+    const NAMESPACE: &str = "ROOT";
+    const INSTANCES: u32 = 10_000;
+    let directory = Directory::new(Arc::new(MemStorage::new()), ".");
+    create(&directory).unwrap();
+    let engine = EngineOptions::new().durability(Durability::None).background(false).open_in(&directory).unwrap();
+    let mut writer = engine.begin_catalog_write().unwrap();
+    let part = Class::builder("Part")
+        .property(Property::new("Id", ScalarType::Uint32).key())
+        .property(Property::new("Name", ScalarType::String))
+        .property(Property::new("Weight", ScalarType::Uint64).default(1u64));
+    let part = writer.put_class(NAMESPACE, &part.build(), PutClass::CREATE).unwrap();
+    let target = Property::new("Of", ScalarType::Reference).of_class("Part");
+    let link = Class::builder("Link").property(Property::new("Id", ScalarType::Uint32).key()).property(target);
+    let link = writer.put_class(NAMESPACE, &link.build(), PutClass::CREATE).unwrap();
+    let instance = |id: u32| {
+        let instance = Instance::new(part.class.clone()).with("Id", id).unwrap();
+        instance.with("Name", format!("part number {id}")).unwrap()
+    };
+    let linked = |id: u32| {
+        let to = Value::Reference(format!("Part.Id={}", id % INSTANCES));
+        Instance::new(link.class.clone()).with("Id", id).unwrap().with("Of", to).unwrap()
+    };
+    for id in 0..INSTANCES {
+        writer.put_instance(NAMESPACE, &instance(id), Put::CreateOnly).unwrap();
+    }
+    writer.commit().unwrap();
+
+    let mut group = criterion.benchmark_group("objects/changes");
+    group.throughput(Throughput::Elements(1));
+    let mut next = INSTANCES;
+    let mut writer = engine.begin_catalog_write().unwrap();
+    group.bench_function("put instance, new, in a transaction", |bencher| {
+        bencher.iter(|| {
+            next += 1;
+            writer.put_instance(NAMESPACE, &instance(next), Put::CreateOnly).unwrap()
+        });
+    });
+    group.bench_function("put instance, over another", |bencher| {
+        bencher.iter(|| {
+            next = (next + 7) % INSTANCES;
+            writer.put_instance(NAMESPACE, &instance(next), Put::UpdateOnly).unwrap()
+        });
+    });
+    let mut next = 0;
+    group.bench_function("put instance with a reference", |bencher| {
+        bencher.iter(|| {
+            next += 1;
+            writer.put_instance(NAMESPACE, &linked(next), Put::CreateOrUpdate).unwrap()
+        });
+    });
+    drop(writer);
+    group.bench_function("put instance, a transaction each", |bencher| {
+        bencher.iter(|| {
+            next = (next + 7) % INSTANCES;
+            let mut writer = engine.begin_catalog_write().unwrap();
+            writer.put_instance(NAMESPACE, &instance(next), Put::UpdateOnly).unwrap();
+            writer.commit().unwrap();
+        });
+    });
+    group.throughput(Throughput::Elements(INSTANCES.into()));
+    let catalog = Catalog::new(engine.snapshot());
+    group.sample_size(20);
+    group.bench_function("enumerate a class", |bencher| {
+        bencher.iter(|| assert_eq!(catalog.instances(NAMESPACE, "Part").map(Result::unwrap).count(), 10_000));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, objects, changes);
 criterion_main!(benches);

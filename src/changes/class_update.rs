@@ -137,7 +137,8 @@ impl Changes<'_, '_> {
         new: &Arc<FullClass>,
         class_stamp: u64,
     ) -> Result<()> {
-        for record in self.instance_records(namespace, new.name().as_str())? {
+        for key in self.instance_keys(namespace, new.name().as_str())? {
+            let Some(record) = key.reference() else { continue };
             let (instance, stamp) = self.need_instance(record, old)?;
             let fitted = fit(&instance, new, Misfit::Drop).map_err(super::store::broken_rule)?;
             let (before, after) = (self.footprint(namespace, &instance)?, self.footprint(namespace, &fitted)?);

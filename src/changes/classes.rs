@@ -143,14 +143,6 @@ impl Changes<'_, '_> {
         })
     }
 
-    fn drop_instances(&mut self, namespace: &str, class: &Arc<FullClass>) -> Result<()> {
-        for record in self.instance_records(namespace, class.name().as_str())? {
-            let (instance, _) = self.need_instance(record, class)?;
-            self.drop_instance(namespace, &instance)?;
-        }
-        Ok(())
-    }
-
     /// The classes of a namespace that are derived from a class, each behind its superclass.
     pub(super) fn derived_from(
         &mut self,

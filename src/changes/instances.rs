@@ -1,9 +1,10 @@
 //! Putting and deleting instances.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fit::{Misfit, fit};
-use super::store::{Footprint, broken_rule, encode};
+use super::store::{Footprint, broken_rule, encode, has_references};
 use super::{Changes, Put, rules, system};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
@@ -13,6 +14,7 @@ use crate::catalog::StoredClass;
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
 use crate::cim::path::ObjectPath;
+use crate::format::key::Key;
 
 impl Changes<'_, '_> {
     pub(crate) fn put_instance(&mut self, namespace: &str, instance: &Instance, put: Put) -> Result<ObjectPath> {
@@ -75,13 +77,16 @@ impl Changes<'_, '_> {
         if put == Put::CreateOnly {
             return Err(Error::rule(Rule::AlreadyExists, format!("{namespace}:{path} is there already")));
         }
-        match self.read(record, &class.class)? {
-            Some((old, _)) => self.footprint(namespace, &old).map(Some),
-            None => {
-                let text = format!("an instance of another class has the key of {namespace}:{path}");
-                Err(Error::rule(Rule::AlreadyExists, text))
-            }
+        if !self.is_of_class(record, &class.class)? {
+            let text = format!("an instance of another class has the key of {namespace}:{path}");
+            return Err(Error::rule(Rule::AlreadyExists, text));
         }
+        if !has_references(&class.class) {
+            // What it holds does not matter then, even when it is damaged.
+            return Ok(Some(Footprint { keys: new.keys.clone(), references: BTreeMap::new() }));
+        }
+        let (old, _) = self.need_instance(record, &class.class)?;
+        self.footprint(namespace, &old).map(Some)
     }
 
     pub(crate) fn delete_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
@@ -120,12 +125,35 @@ impl Changes<'_, '_> {
         self.change(|changes| changes.swap(Some(&old), None))
     }
 
-    /// The records of all instances of exactly this class, whether or not they can be read.
-    pub(super) fn instance_records(&mut self, namespace: &str, class: &str) -> Result<Vec<RecordRef>> {
+    /// The keys of all instances of exactly this class, whether or not they can be read.
+    pub(super) fn instance_keys(&mut self, namespace: &str, class: &str) -> Result<Vec<Key>> {
         let prefix = self.keys().instances(namespace, class);
-        let keys = self.transaction.keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward);
-        let records = keys.filter_map(|key| key.map(|key| key.reference()).transpose());
-        records.collect()
+        self.transaction.keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward).collect()
+    }
+
+    /// Takes all instances of a class away. Of one that is damaged nothing tells what it refers to: such references stay, and
+    /// a verification finds them.
+    pub(super) fn drop_instances(&mut self, namespace: &str, class: &Arc<FullClass>) -> Result<()> {
+        for key in self.instance_keys(namespace, class.name().as_str())? {
+            let Some(record) = key.reference() else { continue };
+            match self.need_instance(record, class) {
+                Ok((instance, _)) => self.drop_instance(namespace, &instance)?,
+                Err(Error::Corrupt(_)) => self.drop_damaged(namespace, class, &key, record)?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an instance away by its key alone: both of its keys end in the same hash.
+    fn drop_damaged(&mut self, namespace: &str, class: &FullClass, own: &Key, record: RecordRef) -> Result<()> {
+        self.transaction.remove_key(own.as_bytes())?;
+        let text = own.to_string();
+        if let (Some(key_class), Some((_, hash))) = (class.key_class(), text.rsplit_once('_')) {
+            let keyed = format!("{}{hash}", self.keys().keyed_instances(namespace, key_class.name().as_str()));
+            self.transaction.remove_key(keyed.as_bytes())?;
+        }
+        self.discard(record)
     }
 
     /// The instance of a record that must be of this class.

@@ -2,8 +2,8 @@
 //! record that follows from them, and the rules of the model. What is decided where the documents of WMI are silent stands in
 //! `docs::changes`.
 //!
-//! [`CatalogWriter`] holds the rules. [`Importer`] does not: it stores what another repository has. [`create`] makes a new
-//! repository.
+//! [`CatalogWriter`] holds the rules. [`Importer`] does not: it stores what another repository has. [`create()`] makes a
+//! new repository.
 
 mod class_update;
 mod classes;

@@ -146,7 +146,7 @@ impl Changes<'_, '_> {
             // An instance has two keys.
             let is_second = matches!(KeyShape::parse(key.as_bytes()), Some((_, KeyShape::KeyedInstance(..))));
             if let Some(record) = key.reference().filter(|_| !is_second) {
-                self.transaction.remove_record(record)?;
+                self.discard(record)?;
             }
         }
         Ok(())

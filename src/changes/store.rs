@@ -17,6 +17,7 @@ use crate::format::Dialect;
 use crate::format::instance_record::{InstanceRecordView, encode_instance_record};
 use crate::format::object_key::ObjectKeys;
 use crate::format::record_heap::EncodeError;
+use crate::format::record_reader::BadRecord;
 use crate::format::reference_record::{ReferenceRecord, ReferenceRecordView};
 
 /// The dialect that the engine writes.
@@ -90,6 +91,14 @@ impl Changes<'_, '_> {
         self.transaction.remove_record(reference)
     }
 
+    /// Takes a record away that no key names any more. One whose page is damaged stays where it is.
+    pub(super) fn discard(&mut self, record: RecordRef) -> Result<()> {
+        match self.transaction.remove_record(record) {
+            Err(Error::Corrupt(_)) => Ok(()),
+            other => other,
+        }
+    }
+
     /// What lies in the repository because of an instance, as classes and namespaces are now.
     pub(super) fn footprint(&mut self, namespace: &str, instance: &Instance) -> Result<Footprint> {
         let catalog = self.schema();
@@ -132,16 +141,29 @@ impl Changes<'_, '_> {
 
     /// The instance of a record that is of this class; `None` when it is of another.
     pub(super) fn read(&mut self, record: RecordRef, class: &Arc<FullClass>) -> Result<Option<(Instance, u64)>> {
-        let bytes = self.transaction.record(record)?;
         let hash = self.state.catalog.keys().hash(class.name().as_str());
-        let read = || {
-            let view = InstanceRecordView::parse(&bytes, DIALECT)?;
+        self.look(record, |view| {
             if view.class_hash()? != hash {
                 return Ok(None);
             }
             Ok(Some((view.to_instance(class)?, view.stamp())))
-        };
-        read().map_err(|bad| self.state.catalog.bad(CorruptionCode::RecordInstance, record, bad))
+        })
+    }
+
+    /// Whether the record is of an instance of exactly this class.
+    pub(super) fn is_of_class(&mut self, record: RecordRef, class: &FullClass) -> Result<bool> {
+        let hash = self.state.catalog.keys().hash(class.name().as_str());
+        self.look(record, |view| Ok(view.class_hash()? == hash))
+    }
+
+    fn look<T>(
+        &self,
+        record: RecordRef,
+        look: impl FnOnce(&InstanceRecordView<'_>) -> Result<T, BadRecord>,
+    ) -> Result<T> {
+        let bytes = self.transaction.record(record)?;
+        let looked = InstanceRecordView::parse(&bytes, DIALECT).and_then(|view| look(&view));
+        looked.map_err(|bad| self.state.catalog.bad(CorruptionCode::RecordInstance, record, bad))
     }
 
     /// The reference of a record.

@@ -9,6 +9,9 @@ pub mod format {}
 #[doc = include_str!("objects.md")]
 pub mod objects {}
 
+#[doc = include_str!("changes.md")]
+pub mod changes {}
+
 #[doc = include_str!("backup.md")]
 pub mod backup {}
 

@@ -245,6 +245,42 @@ fn savepoints_take_objects_back() {
     lab.close();
 }
 
+#[test]
+fn a_damaged_instance_hinders_neither_the_next_nor_the_end_of_its_class() {
+    let lab = lab();
+    lab.write(|writer| put(writer, "Base", &[("Id", 9u32.into())]));
+    let keys = lab.catalog().keys().clone();
+    let (own, keyed) = (keys.instance(NS, "Base", "9"), keys.keyed_instance(NS, "Base", "9"));
+    lab.write_unchecked(|writer| {
+        let transaction = writer.transaction();
+        let sound = transaction.reference(own.as_bytes())?.unwrap();
+        let mut bytes = transaction.record(sound)?;
+        bytes.pop();
+        let damaged = transaction.insert_record(&bytes)?;
+        for key in [&own, &keyed] {
+            transaction.remove_key(format!("{key}.{sound}").as_bytes())?;
+            transaction.insert_key(format!("{key}.{damaged}").as_bytes())?;
+        }
+        transaction.remove_record(sound)
+    });
+    assert_eq!(lab.catalog().instances(NS, "Base").filter(Result::is_err).count(), 1);
+    let mut writer = lab.writer();
+    let wider = base().property(Property::new("X", ScalarType::Uint8)).build();
+    let failed = writer.put_class(NS, &wider, PutClass::FORCE);
+    assert!(matches!(failed, Err(cimrepo::Error::Corrupt(_))), "{failed:?}");
+    assert!(writer.commit().is_err(), "what was done in part cannot be committed");
+    lab.write_unchecked(|writer| {
+        let before = writer.savepoint();
+        put(writer, "Base", &[("Id", 9u32.into()), ("Text", "mended".into())])?;
+        assert_eq!(get(&writer.catalog(), "Base.Id=9", "Text"), Some("mended".into()), "it can be put anew");
+        writer.roll_back(before);
+        Ok(())
+    });
+    let after = lab.write(|writer| writer.delete_class(NS, "Base"));
+    assert_eq!(after.references, 0);
+    lab.close();
+}
+
 /// A class of a real repository with subclasses and instances of its own or theirs: the one with the most.
 fn busiest(catalog: &Catalog) -> (String, String) {
     let mut found = (0, String::new(), String::new());

@@ -7,6 +7,7 @@ mod support;
 
 mod creating;
 mod edits;
+mod importing;
 mod lab;
 mod model;
 mod namespaces;
