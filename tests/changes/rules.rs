@@ -163,7 +163,7 @@ fn parameters_of_methods() {
         |id: i32| Property::new("P", ScalarType::Uint32).qualifier(Qualifier::new("ID", id, Flavor::empty()));
     let with = |parameters: Vec<Property>| {
         let signature = Class { properties: parameters, ..Class::builder(Method::PARAMETERS).build() };
-        let method = Method { input: Some(Box::new(signature)), ..Method::new("M") };
+        let method = Method { input: Some(Arc::new(signature)), ..Method::new("M") };
         keyed("C").method(method).build()
     };
     refuses_class(&lab, Rule::MissingParameterId, with(vec![Property::new("P", ScalarType::Uint32)]));
