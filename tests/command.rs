@@ -401,9 +401,82 @@ fn a_sparse_file_of_a_terabyte_is_looked_at_in_seconds() {
 }
 
 #[test]
+fn objects_are_listed_shown_exported_compared_and_converted() {
+    let place = Place::new();
+    let new = place.at("new");
+    assert!(run(&[&"create", &new], 0).contains("3 namespaces, "));
+    assert!(run(&[&"create", &new], 2).contains("new"), "what is there is not written over");
+    assert!(run(&[&"verify", &new, &"--level", &"schema"], 0).contains("WMI repository is consistent"));
+
+    let list = run(&[&"ls", &new], 0);
+    assert!(list.starts_with("namespace ROOT\\DEFAULT\nnamespace ROOT\\SECURITY\nclass     ROOT:"), "{list}");
+    assert!(list.contains("instance  ROOT:__SystemSecurity=@\n"));
+    assert!(run(&[&"ls", &new, &"/root/security", &"-r"], 0).contains("class     ROOT\\SECURITY:__User : __Subject"));
+    assert!(run(&[&"ls", &new, &"root\\none"], 1).contains("there is no namespace root\\none"));
+
+    let mof = run(&[&"show", &new, &"root:__win32provider", &"--inherited"], 0);
+    assert!(mof.contains("class __Win32Provider : __Provider\n{\n") && mof.contains("(of __Provider, key)"), "{mof}");
+    let mof = run(&[&"show", &new, &"root:__NAMESPACE.Name=\"default\""], 0);
+    assert_eq!(mof, "instance of __NAMESPACE\n{\n    Name = \"DEFAULT\";\n};\n");
+    assert!(run(&[&"show", &new, &"root:__NAMESPACE.Name=\"x\""], 1).contains("there is no root:__NAMESPACE"));
+    assert!(run(&[&"show", &new, &"root:="], 2).contains("not an object path"));
+    let shown = rows(&[&"show", &new, &"root:__NAMESPACE.Name=\"default\"", &"--json"], 0);
+    assert_eq!(shown[0]["path"], "ROOT:__NAMESPACE.Name=\"DEFAULT\"");
+
+    let all = rows(&[&"export", &new], 0);
+    let count = |kind: &str| all.iter().filter(|row| row["kind"] == kind).count() as u64;
+    let snapshot = cimrepo::repository::Repository::open_read_only(&new).unwrap().snapshot();
+    let counts = snapshot.counts();
+    assert_eq!(
+        [count("namespace"), count("class"), count("instance")],
+        [counts.namespaces, counts.class_definitions, counts.instances]
+    );
+    let paths: Vec<&str> =
+        all.iter().filter_map(|row| row["path"].as_str()).filter(|path| !path.contains(':')).collect();
+    assert_eq!(paths, ["__SystemClass", "ROOT", "ROOT\\DEFAULT", "ROOT\\SECURITY"]);
+    assert!(shown.iter().all(|row| all.contains(row)), "one schema");
+    let class = all.iter().find(|row| row["name"] == "__Win32Provider").unwrap();
+    let name = &class["properties"][0];
+    assert_eq!((&name["name"], &name["origin"], &name["local"]), (&"Name".into(), &"__Provider".into(), &false.into()));
+    let of_system = |row: &&Value| row["namespace"] == "__SystemClass" || row["path"] == "__SystemClass";
+    let below_root = rows(&[&"export", &new, &"--namespace", &"root", &"-r"], 0);
+    assert_eq!(below_root.len() + all.iter().filter(of_system).count(), all.len());
+
+    let again = place.at("again");
+    assert!(run(&[&"convert", &new, &again], 0).contains("the same content"));
+    assert_eq!(run(&[&"diff", &new, &again], 0), "");
+    let backup = place.at("new.cimbak");
+    run(&[&"backup", &new, &backup], 0);
+    assert_eq!(run(&[&"diff", &backup, &again], 0), "");
+    let engine = cimrepo::engine::EngineOptions::new().open(&again).unwrap();
+    let mut writer = engine.begin_catalog_write().unwrap();
+    writer.create_namespace("ROOT\\Added").unwrap();
+    writer.commit().unwrap();
+    engine.close().unwrap();
+    let differences = run(&[&"diff", &new, &again], 1);
+    assert!(differences.contains("+ instance  ROOT:__NAMESPACE.Name=\"Added\"\n"), "{differences}");
+    assert!(differences.contains("+ namespace ROOT\\Added\n"), "{differences}");
+    let differences = rows(&[&"diff", &again, &new, &"--json"], 1);
+    assert!(differences.iter().all(|row| row["change"] == "removed"), "{differences:?}");
+}
+
+/// What cannot be read is told, and the rest follows.
+#[test]
+fn one_bad_object_does_not_end_a_list() {
+    let place = Place::new();
+    let text = run(&[&"export", &place.repo], 4);
+    assert!(text.contains("the index has 40 classes; 0 could be reached and read"), "{text}");
+    let text = run(&[&"verify", &place.repo, &"--level", &"references"], 1);
+    assert!(text.contains("[key.shape]"), "{text}");
+}
+
+#[test]
 fn help_says_what_how_and_what_for() {
     let text = run(&[&"--help"], 0);
-    for verb in ["demo", "info", "verify", "backup", "backups", "restore", "keys", "page"] {
+    for verb in [
+        "demo", "info", "verify", "backup", "backups", "restore", "keys", "page", "create", "ls", "show", "export",
+        "diff", "convert",
+    ] {
         assert!(text.contains(verb));
         let help = run(&[&verb, &"--help"], 0);
         assert!(help.contains("Example") && help.contains(&format!("cimrepo {verb}")), "{help}");

@@ -80,8 +80,9 @@ fn write_inherited(out: &mut String, class: &FullClass) -> fmt::Result {
 }
 
 fn write_property(out: &mut String, property: &Property, indent: &str) -> fmt::Result {
+    let start = out.len();
     if write_qualifiers(out, &property.qualifiers, &["CIMTYPE"], indent)? {
-        out.push(' ');
+        end_qualifiers(out, start, indent);
     }
     out.push_str(&declarator(property.name.as_str(), property.cim_type, &property.qualifiers));
     if let Setting::Value(value) = &property.default {
@@ -104,8 +105,9 @@ fn declarator(name: &str, cim_type: CimType, qualifiers: &QualifierSet) -> Strin
 }
 
 fn write_method(out: &mut String, method: &Method, indent: &str) -> fmt::Result {
+    let start = out.len();
     if write_qualifiers(out, &method.qualifiers, &[], indent)? {
-        out.push(' ');
+        end_qualifiers(out, start, indent);
     }
     let signatures = || method.input.iter().chain(&method.output);
     let is_return = |parameter: &&Property| parameter.name == Method::RETURN_VALUE;
@@ -138,6 +140,17 @@ fn write_method(out: &mut String, method: &Method, indent: &str) -> fmt::Result 
     }
     out.push_str(");\n");
     Ok(())
+}
+
+/// Many qualifiers have a line of their own.
+fn end_qualifiers(out: &mut String, start: usize, indent: &str) {
+    const MANY: usize = 60;
+    if out.len().saturating_sub(start) > MANY {
+        out.push('\n');
+        out.push_str(indent);
+    } else {
+        out.push(' ');
+    }
 }
 
 /// Gives whether there are any.

@@ -6,5 +6,6 @@
 mod support;
 
 mod catalog;
+mod levels;
 mod made_up;
 mod real;

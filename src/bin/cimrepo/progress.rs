@@ -22,7 +22,7 @@ pub struct Bar {
 impl Bar {
     pub fn new() -> Self {
         let bar = ProgressBar::hidden();
-        if let Ok(style) = ProgressStyle::with_template("{msg:18} {wide_bar} {pos}/{len} pages") {
+        if let Ok(style) = ProgressStyle::with_template("{msg:18} {wide_bar} {pos}/{len}") {
             bar.set_style(style);
         }
         Self { bar, started: Instant::now(), cancellable: Cancellable::new() }
@@ -42,6 +42,7 @@ impl Observer for Bar {
                 Phase::Backup => "backing up",
                 Phase::Restore => "restoring",
                 Phase::Compact => "compacting",
+                Phase::Convert => "converting",
                 _ => "working",
             });
         }
