@@ -15,7 +15,7 @@ use crate::format::journal::MappingId;
 use crate::format::mapping::{Mapping, MappingSection};
 use crate::pager::commit::{FreePages, NextGeneration, next_section, released};
 use crate::pager::files::RepositoryFiles;
-use crate::pager::generation::Generation;
+use crate::pager::generation::{Generation, read_some};
 use crate::pager::image::{Base, Image};
 use crate::pager::journal::{self, Journal};
 use crate::pager::page::Page;
@@ -33,6 +33,8 @@ pub(super) const REUSE_LAG: u32 = 5;
 pub(super) struct OnDisk {
     /// The mapping files, as far as they can be read.
     pub generations: Vec<Generation>,
+    /// Whether they are all there: opening reads the current one alone.
+    pub has_others: bool,
     /// The file of the current one.
     pub current: FileRole,
     /// What the journal names it by.
@@ -167,6 +169,7 @@ pub(super) fn is_harmless(error: &Error) -> bool {
 impl OnDisk {
     fn write(&mut self, shared: &Shared, image: &Image, mark: Mark) -> Result<Image> {
         self.need_unchanged(shared)?;
+        self.need_others(shared)?;
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
         let prepared = self.prepare(&next, image);
         let [(objects, in_objects), (index, in_index)] = match prepared {
@@ -185,6 +188,18 @@ impl OnDisk {
             placed.into_iter().for_each(|placed| cache.insert(space, placed.page, placed.bytes));
         }
         Ok(image)
+    }
+
+    /// W-2: reads the mapping files that opening passed by. Their pages are not written, so all of them have to be known before any is.
+    pub(super) fn need_others(&mut self, shared: &Shared) -> Result<()> {
+        if !self.has_others {
+            let data = shared.files.open_data()?;
+            let (others, _) = read_some(&shared.files, &data, |role| role != self.current)?;
+            self.generations.extend(others);
+            self.has_others = true;
+            self.reconstruct_released();
+        }
+        Ok(())
     }
 
     /// W-9 keeps other writers out that ask. What one did that does not ask, or whoever replaced the files, is seen here: the
@@ -319,20 +334,18 @@ impl OnDisk {
     /// What the mapping files tell of the pages that the last generations released: each file beside the one before it. Of those
     /// released before, which no file tells of, the ones free for longest are taken first.
     pub(super) fn reconstruct_released(&mut self) {
-        let mut whole: Vec<Mapping> = self
-            .generations
-            .iter()
-            .filter(|found| found.findings.is_empty())
-            .map(|found| found.mapping.clone())
-            .collect();
-        whole.sort_by_key(Mapping::generation);
+        let mut generations = std::mem::take(&mut self.generations);
+        generations.sort_by_key(|found| found.mapping.generation());
+        let whole: Vec<&Mapping> =
+            generations.iter().filter(|found| found.findings.is_empty()).map(|found| &found.mapping).collect();
         for pair in whole.windows(2) {
-            if let [old, new] = pair
+            if let [old, new] = *pair
                 && old.generation().checked_add(1) == Some(new.generation())
             {
                 self.note_released(old, new);
             }
         }
+        self.generations = generations;
     }
 
     /// The generation is on disk.

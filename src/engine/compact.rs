@@ -154,6 +154,7 @@ impl OnDisk {
         let monitor = Monitor::new(observer, Phase::Compact, total);
         monitor.check()?;
         self.need_unchanged(shared)?;
+        self.need_others(shared)?;
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
         let pinned = self.pinned();
         let mut spaces = Space::ALL.map(|space| NewPages::new(self.free(space, mapping, &pinned, next.generation())));

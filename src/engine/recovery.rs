@@ -18,7 +18,7 @@ use crate::pager::files::RepositoryFiles;
 use crate::pager::generation::read_all;
 use crate::pager::image::Image;
 use crate::pager::journal::{self, Journal, JournalScan};
-use crate::pager::recover::{Choice, Chosen, choose_among};
+use crate::pager::recover::{Choice, choose_among, choose_newest};
 use crate::pager::working::Working;
 use crate::repository::Snapshot;
 use crate::repository::gate::Gate;
@@ -39,8 +39,17 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
     let files = RepositoryFiles::list(directory)?;
     files.need_own()?;
     let data = files.open_data()?;
-    let (generations, refused) = read_all(&files, &data)?;
-    let Chosen { current, .. } = choose_among((generations.clone(), refused), &files, &data, Choice::default())?;
+    let newest = choose_newest(&files, &data)?;
+    let has_others = newest.is_none();
+    let (current, crc, generations) = match newest {
+        Some((newest, crc)) => (newest.clone(), crc, vec![newest]),
+        None => {
+            let (generations, refused) = read_all(&files, &data)?;
+            let chosen = choose_among((generations.clone(), refused), &files, &data, Choice::default())?;
+            let bytes = files.read(chosen.current.role)?.unwrap_or_default();
+            (chosen.current, crc32(&bytes), generations)
+        }
+    };
     let path = files.directory.path.as_path();
     if current.mapping.dialect == Dialect::V21 {
         let text =
@@ -52,11 +61,11 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
             format!("no generation is whole ({finding}); restore a backup, what is damaged must not be built on");
         return Err(Error::NotARepository { path: path.into(), reason: reason.into() });
     }
-    let bytes = files.read(current.role)?.unwrap_or_default();
-    let id = MappingId { generation: current.mapping.generation(), mapping_crc: crc32(&bytes) };
+    let id = MappingId { generation: current.mapping.generation(), mapping_crc: crc };
     let image = Image::new(current.mapping, current.role, Box::new(data), options.cache_pages);
     let mut on_disk = OnDisk {
         generations,
+        has_others,
         current: current.role,
         id,
         is_marked_open: false,
@@ -64,7 +73,9 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
         bases: vec![Arc::downgrade(image.base())],
         released: [Vec::new(), Vec::new()],
     };
-    on_disk.reconstruct_released();
+    if has_others {
+        on_disk.reconstruct_released();
+    }
     let writer = recover(&files, id, image)?;
     let published = Arc::new(writer.working.image().clone());
     if options.verify {

@@ -40,6 +40,7 @@ impl Engine {
         let mut writer = shared.writer.lock();
         let mut on_disk = shared.on_disk.lock();
         on_disk.need_unchanged(shared)?;
+        on_disk.need_others(shared)?;
         let next = NextGeneration::begin(shared.files.clone(), &on_disk.generations, on_disk.current)?;
         let old = writer.working.image().on_disk();
         let written = {

@@ -345,6 +345,8 @@ impl Writer {
 mod tests {
     use super::*;
     use crate::engine::EngineOptions;
+    use crate::heap::layout::Records;
+    use crate::heap::record_ids::RecordIds;
     use crate::pager::draft_node::written;
     use crate::repository::BulkBuilder;
     use crate::storage::{Directory, MemStorage};
@@ -400,6 +402,32 @@ mod tests {
         transaction.commit().unwrap();
         engine.checkpoint().unwrap();
         assert_eq!(written::pages() - before, 1);
+    }
+
+    #[test]
+    fn the_ids_of_all_records_are_known_without_reading_them() {
+        let directory = Directory::new(Arc::new(MemStorage::new()), ".");
+        let mut builder = BulkBuilder::create_seeded(directory.clone(), 1).unwrap();
+        for number in 0..400u32 {
+            // Pages of many small records, of few large ones, and records of several pages.
+            let size = [3, 10, 900, 30_000][usize::try_from(number / 100).unwrap()];
+            let record = builder.record(&vec![7; size]).unwrap();
+            builder.key(format!("NS_0\\CD_{number:04}").as_bytes(), Some(record)).unwrap();
+        }
+        builder.finish().unwrap();
+        let engine = EngineOptions::new().background(false).open_in(&directory).unwrap();
+        let mut transaction = engine.begin_write().unwrap();
+        for number in 0..50 {
+            let record = transaction.insert_record(&[1; 20]).unwrap();
+            transaction.insert_key(format!("NS_0\\CE_{number}.{record}").as_bytes()).unwrap();
+        }
+        transaction.commit().unwrap();
+        let image = engine.snapshot().image().clone();
+        let ids = RecordIds::of_heap(&image);
+        let records: Vec<RecordRef> = Records::new(image).map(Result::unwrap).filter(|record| record.id != 1).collect();
+        assert_eq!(records.len(), 350);
+        assert!(records.iter().all(|record| ids.may_have(record.id)));
+        assert!((2..20_000).filter(|id| ids.may_have(id << 17)).count() < 1000, "most are free");
     }
 
     #[test]

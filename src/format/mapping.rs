@@ -86,6 +86,16 @@ pub struct Mapping {
     pub shutdown_flag: u32,
 }
 
+/// Bytes of a mapping file of dialect 2.2 up to the number of its generation.
+pub const MAPPING_HEAD: usize = 12;
+
+/// The number of the generation that the head of a mapping file of dialect 2.2 states; `None` when it is none.
+pub fn stated_generation(head: &[u8; MAPPING_HEAD]) -> Option<u32> {
+    let mut reader = Reader::new(head);
+    let (signature, _transaction) = (reader.u32()?, reader.u32()?);
+    reader.u32().filter(|_| signature == SIGNATURE)
+}
+
 /// A parsed mapping file and the number of bytes behind its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedMapping {

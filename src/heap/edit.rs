@@ -13,7 +13,6 @@ use crate::pager::page::Page;
 use crate::pager::working::Working;
 
 use super::free_space::FreeSpace;
-use super::layout::Records;
 use super::record::{self, find_descriptor};
 use super::record_ids::RecordIds;
 
@@ -21,7 +20,7 @@ use super::record_ids::RecordIds;
 #[derive(Debug)]
 pub struct HeapEditor {
     free: FreeSpace,
-    /// Gathered with the first record that needs a fresh one: that reads every page of the heap.
+    /// Gathered with the first record that needs a fresh one: that reads the table of contents of every page of the heap.
     ids: Option<RecordIds>,
 }
 
@@ -136,12 +135,7 @@ impl HeapEditor {
 
     fn fresh_id(&mut self, working: &Working) -> u32 {
         let ids = self.ids.take().filter(|ids| !ids.is_crowded());
-        let gather = || {
-            // A page that cannot be read has ids that are not known; that one of them is drawn is one case in 2^32.
-            let records = Records::new(Arc::new(working.image().clone()));
-            RecordIds::of(records.filter_map(Result::ok))
-        };
-        self.ids.insert(ids.unwrap_or_else(gather)).fresh()
+        self.ids.insert(ids.unwrap_or_else(|| RecordIds::of_heap(working.image()))).fresh()
     }
 }
 

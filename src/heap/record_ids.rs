@@ -1,9 +1,11 @@
 //! Fresh record ids: random, and unique in the repository (invariant 24).
 
-use crate::base::page_no::RecordRef;
+use super::record;
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, Space};
 use crate::base::random::UniqueIds;
 use crate::base::widen;
-use crate::format::object_page::MULTI_PAGE_ID;
+use crate::format::object_page::{DESCRIPTOR_SIZE, MULTI_PAGE_ID, ObjectPage};
+use crate::pager::image::Image;
 
 /// Bits for each record that is expected: so many that a random id rarely meets one that is taken.
 const BITS_PER_RECORD: usize = 32;
@@ -29,9 +31,35 @@ impl RecordIds {
         Self { words: vec![0; words], significant: bits.trailing_zeros(), used: 0, random: UniqueIds::random() }
     }
 
-    /// All ids of a repository.
-    pub fn of(records: impl IntoIterator<Item = RecordRef>) -> Self {
-        let ids: Vec<u32> = records.into_iter().map(|record| record.id).filter(|&id| id != MULTI_PAGE_ID).collect();
+    /// All ids of a repository: what the tables of contents of its pages say. The records are not read, nor are checksums looked
+    /// at: an id that no record has is left out at worst. A page that the system refuses to read has ids that are not known; that
+    /// one of them is drawn is one case in 2^32.
+    pub fn of_heap(image: &Image) -> Self {
+        let (mut ids, mut front) = (Vec::new(), [0; FRONT]);
+        let mut next = 0;
+        while let Some(page) = LogicalPage::new(next).filter(|_| next < image.logical_pages(Space::Objects)) {
+            next += 1;
+            if !image.is_mapped(Space::Objects, page) || image.read_front(Space::Objects, page, &mut front).is_err() {
+                continue;
+            }
+            match contents(&front) {
+                Contents::Records(found) => ids.extend(found),
+                Contents::More => {
+                    let mut bytes = Box::new([0; PAGE_SIZE]);
+                    if image.read_front(Space::Objects, page, &mut bytes[..]).is_ok() {
+                        ids.extend(ObjectPage::new(&bytes).descriptors().map(|descriptor| descriptor.id));
+                    }
+                }
+                // The pages behind it have no table.
+                Contents::MultiPage(size) => next += record::pages(image, page, size).map_or(0, |count| count - 1),
+            }
+        }
+        Self::of(ids)
+    }
+
+    /// These ids.
+    fn of(ids: impl IntoIterator<Item = u32>) -> Self {
+        let ids: Vec<u32> = ids.into_iter().filter(|&id| id != MULTI_PAGE_ID).collect();
         // Twice the room that is needed now, so that the repository can grow before they are gathered anew.
         let mut taken = Self::with_capacity(2 * ids.len());
         ids.into_iter().for_each(|id| taken.add(id));
@@ -64,25 +92,54 @@ impl RecordIds {
         }
     }
 
+    /// Whether a record may have this id.
+    #[cfg(test)]
+    pub fn may_have(&self, id: u32) -> bool {
+        let (word, bit) = self.place(id);
+        self.words.get(word).is_some_and(|word| word & bit != 0)
+    }
+
     fn place(&self, id: u32) -> (usize, u64) {
         let number = id >> (32 - self.significant);
         (widen(number / WORD_BITS), 1 << (number % WORD_BITS))
     }
 }
 
+/// Bytes of a page that are read for its table of contents: as a rule there are few records in it.
+const FRONT: usize = 512;
+
+/// What the front of a page of the heap says.
+#[derive(Debug)]
+enum Contents {
+    /// The ids of its records.
+    Records(Vec<u32>),
+    /// The table goes on behind the front.
+    More,
+    /// A record of so many bytes begins here and goes on over the following pages.
+    MultiPage(u32),
+}
+
+fn contents(front: &[u8; FRONT]) -> Contents {
+    let mut page = [0; PAGE_SIZE];
+    page.iter_mut().zip(front).for_each(|(to, from)| *to = *from);
+    let view = ObjectPage::new(&page);
+    match view.multi_page_head() {
+        Some(head) => Contents::MultiPage(head.size),
+        None if view.descriptors().len() >= FRONT / DESCRIPTOR_SIZE => Contents::More,
+        None => Contents::Records(view.descriptors().map(|descriptor| descriptor.id).collect()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::page_no::LogicalPage;
     use std::collections::HashSet;
 
     #[test]
     fn fresh_ids_are_none_that_is_in_use() {
-        let page = LogicalPage::new(3).unwrap();
-        let record = |id| RecordRef { page, id, size: 1 };
         let mut ids = UniqueIds::seeded(5);
         let in_use: HashSet<u32> = (0..50_000).map(|_| ids.next()).filter(|&id| id > 1).collect();
-        let mut taken = RecordIds::of(in_use.iter().copied().map(record));
+        let mut taken = RecordIds::of(in_use.iter().copied());
         let mut seen = in_use;
         for _ in 0..100_000 {
             let id = taken.fresh();

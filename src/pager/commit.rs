@@ -278,8 +278,13 @@ pub fn next_section(old: &MappingSection, entries: Vec<MappingEntry>, size: u32)
 
 /// The pages that `new` does not map any more and `old`, the generation before it, does: `new` released them.
 pub fn released(old: &MappingSection, new: &MappingSection) -> Vec<PhysicalPage> {
-    let kept: std::collections::HashSet<PhysicalPage> = new.mapped().map(|(_, physical, _)| physical).collect();
-    old.mapped().map(|(_, physical, _)| physical).filter(|physical| !kept.contains(physical)).collect()
+    let places = |section: &MappingSection, other: &MappingSection| {
+        let moved = section.mapped().filter(|(page, physical, _)| other.resolve(*page) != Some(*physical));
+        moved.map(|(_, physical, _)| physical).collect::<Vec<_>>()
+    };
+    // What lies where it lay is no question: most of it.
+    let kept: std::collections::HashSet<PhysicalPage> = places(new, old).into_iter().collect();
+    places(old, new).into_iter().filter(|physical| !kept.contains(physical)).collect()
 }
 
 /// The entry of a logical page without page, as the generation that released it leaves it.

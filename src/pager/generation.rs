@@ -6,11 +6,11 @@ use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::{FileRole, Site};
 use crate::format::Dialect;
 use crate::format::checksum;
-use crate::format::mapping::{Mapping, MappingSection, ParsedMapping};
+use crate::format::mapping::{MAPPING_HEAD, Mapping, MappingSection, ParsedMapping, stated_generation};
 
 use super::files::{DataFiles, RepositoryFiles};
 use super::wholeness::{self, Surroundings};
-use crate::storage::read_exact_at;
+use crate::storage::{OpenMode, read_exact_at};
 
 /// A mapping file that could be read.
 #[derive(Debug, Clone)]
@@ -93,24 +93,67 @@ pub enum PageExtent {
 
 /// Reads every mapping file of a repository. Those that cannot be read are refused; others carry their findings.
 pub fn read_all(files: &RepositoryFiles, data: &DataFiles) -> Result<(Vec<Generation>, Vec<Refusal>)> {
-    let file_pages = [data.pages(Space::Objects), data.pages(Space::Index)];
+    read_some(files, data, |_| true)
+}
+
+/// As [`read_all`], of some of the files.
+pub fn read_some(
+    files: &RepositoryFiles,
+    data: &DataFiles,
+    is_wanted: impl Fn(FileRole) -> bool,
+) -> Result<(Vec<Generation>, Vec<Refusal>)> {
     let likely = if files.has(FileRole::MappingVersion) { Dialect::V21 } else { Dialect::V22 };
     let (mut generations, mut refused) = (Vec::new(), Vec::new());
-    for role in (1..=3).map(FileRole::Mapping) {
-        let parsed = match read_small(files, role)? {
-            None => continue,
-            Some(Ok(bytes)) => Mapping::parse_any(&bytes, likely, role),
-            Some(Err(reason)) => Err(reason),
-        };
-        match parsed {
-            Ok(ParsedMapping { mapping, trailing_bytes }) => {
-                let findings = wholeness::check(&mapping, Surroundings { role, trailing_bytes, file_pages });
-                generations.push(Generation { role, mapping, findings });
-            }
+    for role in (1..=3).map(FileRole::Mapping).filter(|role| is_wanted(*role)) {
+        let Some(bytes) = read_small(files, role)? else { continue };
+        match parse_one(bytes.as_deref().map_err(Clone::clone), likely, role, data) {
+            Ok(found) => generations.push(found),
             Err(reason) => refused.push(Refusal::new(role, None, reason)),
         }
     }
     Ok((generations, refused))
+}
+
+/// The generation of dialect 2.2 with the greatest number, if it is whole, and the CRC-32 of its file: the only mapping file that is
+/// read whole. `None` where only a look at all of them can tell which one counts.
+pub(super) fn read_newest(files: &RepositoryFiles, data: &DataFiles) -> Result<Option<(Generation, u32)>> {
+    if files.has(FileRole::MappingVersion) {
+        return Ok(None);
+    }
+    let mut newest = None;
+    for role in (1..=3).map(FileRole::Mapping) {
+        let Some(file) = files.open(role, OpenMode::Read)? else { continue };
+        let mut head = [0; MAPPING_HEAD];
+        match read_exact_at(file.as_ref(), 0, &mut head) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(Error::io("read", &files.path(role), error)),
+        }
+        let Some(generation) = stated_generation(&head) else { return Ok(None) };
+        match newest {
+            Some((greatest, _)) if greatest == generation => return Ok(None),
+            Some((greatest, _)) if greatest > generation => {}
+            _ => newest = Some((generation, role)),
+        }
+    }
+    let Some((_, role)) = newest else { return Ok(None) };
+    let Some(Ok(bytes)) = read_small(files, role)? else { return Ok(None) };
+    let found = parse_one(Ok(&bytes), Dialect::V22, role, data).ok();
+    let whole = found.filter(|found| found.findings.is_empty() && found.mapping.dialect == Dialect::V22);
+    Ok(whole.map(|found| (found, checksum::crc32(&bytes))))
+}
+
+/// A mapping file with what is wrong with it.
+fn parse_one(
+    bytes: Result<&[u8], Corruption>,
+    likely: Dialect,
+    role: FileRole,
+    data: &DataFiles,
+) -> Result<Generation, Corruption> {
+    let ParsedMapping { mapping, trailing_bytes } = Mapping::parse_any(bytes?, likely, role)?;
+    let file_pages = [data.pages(Space::Objects), data.pages(Space::Index)];
+    let findings = wholeness::check(&mapping, Surroundings { role, trailing_bytes, file_pages });
+    Ok(Generation { role, mapping, findings })
 }
 
 /// The mapping in a file, if it is there and can be read.

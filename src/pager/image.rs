@@ -226,6 +226,19 @@ impl Image {
         }
     }
 
+    /// Reads the first bytes of a page, whatever its checksum and past the cache.
+    pub fn read_front(&self, space: Space, page: LogicalPage, into: &mut [u8]) -> Result<()> {
+        if let Some(slot) = self.overlay.table(space).get(page) {
+            let bytes = slot.page().ok_or_else(|| self.unmapped(space, page))?;
+            into.iter_mut().zip(&***bytes).for_each(|(to, from)| *to = *from);
+            return Ok(());
+        }
+        match self.base.mapping.section(space).resolve(page) {
+            Some(physical) => self.base.source.read_front(space, page, physical, into),
+            None => Err(self.unmapped(space, page).into()),
+        }
+    }
+
     fn unmapped(&self, space: Space, page: LogicalPage) -> Corruption {
         let count = self.logical_pages(space);
         let detail = if page.get() < count {

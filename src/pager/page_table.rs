@@ -104,13 +104,14 @@ impl PageTable {
         })
     }
 
-    /// The greatest page whose slot is set.
+    /// The greatest page whose slot is set. Nodes whose slots were all cleared again, as an abort does it, are passed by.
     pub fn last(&self) -> Option<LogicalPage> {
-        let top = self.top.iter().rposition(Option::is_some)?;
-        let inner_node = self.top.get(top)?.as_ref()?;
-        let inner = inner_node.iter().rposition(Option::is_some)?;
-        let leaf = inner_node.get(inner)?.as_ref()?.iter().rposition(Option::is_some)?;
-        LogicalPage::new(narrow((top * BRANCHES + inner) * BRANCHES + leaf))
+        self.top.iter().enumerate().rev().find_map(|(top, node)| {
+            node.as_ref()?.iter().enumerate().rev().find_map(|(inner, node)| {
+                let leaf = node.as_ref()?.iter().rposition(Option::is_some)?;
+                LogicalPage::new(narrow((top * BRANCHES + inner) * BRANCHES + leaf))
+            })
+        })
     }
 
     /// What this table has and `older`, from which it came, has not, or had otherwise.
@@ -172,6 +173,20 @@ mod tests {
     fn content(table: &PageTable) -> BTreeMap<u32, Option<u32>> {
         let free = |slot: &Slot| slot.is_mapped().then(|| slot.free_bytes());
         table.iter().map(|(page, slot)| (page.get(), free(slot))).collect()
+    }
+
+    #[test]
+    fn slots_that_were_cleared_again_are_not_the_last() {
+        let page = |number| LogicalPage::new(number).unwrap();
+        let mut table = PageTable::default();
+        table.set(page(5), Some(slot(1)));
+        for number in [6, 40, 2_000, 9_000] {
+            table.set(page(number), Some(slot(1)));
+            table.set(page(number), None);
+            assert_eq!(table.last(), Some(page(5)), "{number}");
+        }
+        table.set(page(5), None);
+        assert_eq!(table.last(), None);
     }
 
     proptest! {

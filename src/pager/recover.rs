@@ -14,7 +14,7 @@ use crate::format::Dialect;
 use crate::format::mapping::Mapping;
 
 use super::files::{DataFiles, RepositoryFiles};
-use super::generation::{Generation, PageExtent, Refusal, read_all, read_single_maps, read_small};
+use super::generation::{Generation, PageExtent, Refusal, read_all, read_newest, read_single_maps, read_small};
 
 /// Which generation to open, and how carefully.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +37,14 @@ pub struct Chosen {
 /// Chooses a generation.
 pub fn choose(files: &RepositoryFiles, data: &DataFiles, choice: Choice) -> Result<Chosen> {
     choose_among(read_all(files, data)?, files, data, choice)
+}
+
+/// The current generation of dialect 2.2 and the CRC-32 of its file, without a look at the others: the one with the greatest number,
+/// when it is whole. [`choose`] takes that one too. `None`: all have to be looked at.
+pub fn choose_newest(files: &RepositoryFiles, data: &DataFiles) -> Result<Option<(Generation, u32)>> {
+    let Some((mut newest, crc)) = read_newest(files, data)? else { return Ok(None) };
+    inspect(&mut newest, data, Choice::default())?;
+    Ok(newest.findings.is_empty().then_some((newest, crc)))
 }
 
 /// As [`choose`], among what [`read_all`] gave.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
-use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
 use crate::storage::read_exact_at;
 
@@ -18,6 +18,14 @@ pub trait PageSource: Send + Sync + Debug {
     /// Reads a mapped page. Gives the bytes as they are: checksums of the repository are checked by the caller, those of
     /// the place by the place.
     fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()>;
+
+    /// Reads the first bytes of a mapped page, not more than it has.
+    fn read_front(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut [u8]) -> Result<()> {
+        let mut bytes = Box::new([0; PAGE_SIZE]);
+        self.read(space, page, physical, &mut bytes)?;
+        into.iter_mut().zip(&*bytes).for_each(|(to, from)| *to = *from);
+        Ok(())
+    }
 }
 
 impl PageSource for DataFiles {
@@ -26,6 +34,10 @@ impl PageSource for DataFiles {
     }
 
     fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()> {
+        self.read_front(space, page, physical, into)
+    }
+
+    fn read_front(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut [u8]) -> Result<()> {
         let role = FileRole::data(space);
         let site = Site::page(space, page).at_physical(Some(physical));
         let Some(data) = self.get(space) else {
