@@ -29,7 +29,7 @@ impl<'r> Root<'r> {
     /// `RequiresEncryption` of its `__SystemSecurity`). Where a repository says nothing, what a new one has.
     ///
     /// # Errors
-    /// What reading says; [`Error::InvalidObject`] when the descriptor is none.
+    /// What reading says; [`Error::InvalidObject`](crate::Error::InvalidObject) when the descriptor is none.
     pub fn security(&self) -> Result<StoredSecurity> {
         let (descriptor, requires_encryption) = Catalog::new((self.snapshot)()?).security_parts(ROOT)?;
         let descriptor = descriptor.unwrap_or_else(defaults::of_root);

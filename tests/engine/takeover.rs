@@ -7,9 +7,6 @@ use cimrepo::Result;
 use cimrepo::engine::Durability::Journal;
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
 
-use cimrepo::repository::BulkBuilder;
-use cimrepo::storage::Directory;
-
 use crate::crashes::{Act, Seen, Told, at, commit, disk, names, names_after, policies, put, run};
 use crate::still;
 
@@ -80,6 +77,9 @@ fn a_generation_that_is_not_durable_replaces_no_journal() {
 #[test]
 fn a_journal_with_other_names_is_not_gone_on_with() {
     use std::fs;
+
+    use cimrepo::repository::BulkBuilder;
+    use cimrepo::storage::Directory;
 
     let place = tempfile::tempdir().unwrap();
     let (first, second) = (place.path().join("first"), place.path().join("second"));
