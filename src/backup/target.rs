@@ -2,7 +2,6 @@
 //!
 //! So an older backup of that name is only ever replaced by a complete new one.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -145,7 +144,7 @@ fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
     let parent = parent_of(path);
     if storage.kind(parent).map_err(|error| Error::io("look at", parent, error))?.is_none() {
         let reason = "it is not there; create it, the backup is written in it";
-        return Err(Error::io("find directory", parent, io::Error::new(io::ErrorKind::NotFound, reason)));
+        return Err(Error::no_directory(parent, reason));
     }
     let kind = storage.kind(path).map_err(|error| Error::io("look at", path, error))?;
     if trailing || kind.is_some_and(|kind| kind != EntryKind::File) {

@@ -247,6 +247,8 @@ impl HResult {
     pub const PRIVILEGE_NOT_HELD: HResult = HResult(0x8004_1062);
     /// `WBEM_E_TIMED_OUT`.
     pub const TIMED_OUT: HResult = HResult(0x8004_1069);
+    /// `HRESULT_FROM_WIN32(ERROR_PATH_NOT_FOUND)`.
+    pub const PATH_NOT_FOUND: HResult = HResult(0x8007_0003);
     /// `WBEM_E_DATABASE_VER_MISMATCH`.
     pub const DATABASE_VER_MISMATCH: HResult = HResult(0x8004_1078);
     /// `WBEM_E_ENCRYPTED_CONNECTION_REQUIRED`.
@@ -266,6 +268,9 @@ impl HResult {
         HResult(0x8007_0000 | (win32 & 0xFFFF))
     }
 }
+
+/// What is done with a directory that is not there. Windows has a code of its own for that.
+const FIND_DIRECTORY: &str = "find directory";
 
 /// The Win32 code nearest to a kind of error; `ERROR_GEN_FAILURE` for the rest.
 fn win32_code(kind: io::ErrorKind) -> u32 {
@@ -308,6 +313,11 @@ impl Error {
         Error::Io { action, path: path.into(), source }
     }
 
+    /// The directory in which something is to be made is not there.
+    pub(crate) fn no_directory(path: &Path, reason: &str) -> Self {
+        Self::io(FIND_DIRECTORY, path, io::Error::new(io::ErrorKind::NotFound, reason))
+    }
+
     pub(crate) fn unconfirmed(action: &'static str, path: &Path, source: io::Error) -> Self {
         Error::Unconfirmed { action, path: path.into(), source }
     }
@@ -332,6 +342,7 @@ impl Error {
     /// The result code that a COM caller sees.
     pub fn hresult(&self) -> HResult {
         match self {
+            Error::Io { action: FIND_DIRECTORY, .. } => HResult::PATH_NOT_FOUND,
             Error::Io { source, .. } | Error::Unconfirmed { source, .. } | Error::Stranded { source, .. } => {
                 HResult::from_io(source)
             }

@@ -1,6 +1,5 @@
 //! What stands where a backup is to be restored to.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
@@ -36,7 +35,7 @@ pub(crate) fn look(into: &Directory) -> Result<Found> {
                 Some(EntryKind::Directory) => Ok(Found::Missing),
                 _ => {
                     let reason = "it is not there; create it, the repository is made in it";
-                    Err(Error::io("find directory", parent, io::Error::new(io::ErrorKind::NotFound, reason)))
+                    Err(Error::no_directory(parent, reason))
                 }
             }
         }
