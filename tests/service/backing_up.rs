@@ -96,7 +96,7 @@ fn a_backup_takes_no_flags_and_no_odd_path() {
     let forensic = BackupOptions { forensic: true, ..BackupOptions::default() };
     fails(object.backup_with("/new", NONE, &forensic, &Unobserved), INVALID_PARAMETER);
     let parent = object.backup("/not there/new", NONE).unwrap_err();
-    assert_eq!(parent.hresult(), HResult(0x8007_0002), "{parent}");
+    assert_eq!(parent.hresult(), HResult::PATH_NOT_FOUND, "{parent}");
     let long = format!("/{}/x", "very long ".repeat(5000));
     assert!(object.backup(long, NONE).unwrap_err().hresult().0 & 0x8000_0000 != 0);
     assert_eq!(service.activity().backups, 0, "on every way out");
