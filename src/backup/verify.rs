@@ -5,6 +5,7 @@ use crate::base::parallel::{both, split, thread_count};
 use crate::base::progress::Observer;
 use crate::base::{narrow, widen};
 use crate::format::manifest::Summary;
+use crate::repository::Snapshot;
 use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
 
 use super::read::Backup;
@@ -33,10 +34,20 @@ impl Backup {
     /// [`Error::Backup`](crate::Error::Backup) when the file is damaged: then nothing in it can be trusted. Findings in the
     /// repository are in the report. [`Error::Io`](crate::Error::Io), [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn verify(&self, options: VerifyOptions, observer: &dyn Observer) -> Result<BackupReport> {
-        let (snapshot, threads) = (self.snapshot(), thread_count(options.threads));
+        self.verify_as(&self.snapshot(), options, observer)
+    }
+
+    /// The same, with the pages read by way of `snapshot`.
+    pub(crate) fn verify_as(
+        &self,
+        snapshot: &Snapshot,
+        options: VerifyOptions,
+        observer: &dyn Observer,
+    ) -> Result<BackupReport> {
+        let threads = thread_count(options.threads);
         // The pass over the repository reads, and so checks, every chunk of pages that it needs; an error there ends it.
         let (verified, counted) =
-            both(threads, || verify_snapshot(&snapshot, options, observer), || summarise(&snapshot));
+            both(threads, || verify_snapshot(snapshot, options, observer), || summarise(snapshot));
         let repository = verified?;
         self.check_chunks(threads)?;
         self.check_exact()?;
