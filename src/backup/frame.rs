@@ -5,6 +5,9 @@ use parking_lot::Mutex;
 /// Buffers that wait to be filled again, at most.
 const MAX_SPARE: usize = 64;
 
+/// Larger ones are not kept, in bytes: those of chunks of pages are smaller, and the others come once.
+const MAX_SPARE_BYTES: usize = 1 << 20;
+
 /// Buffers that are done with and wait to be filled again: new ones would have to be cleared by the system first.
 #[derive(Debug, Default)]
 pub(crate) struct Spare(Mutex<Vec<Frame>>);
@@ -16,7 +19,7 @@ impl Spare {
 
     pub(crate) fn give(&self, buffer: Frame) {
         let mut spare = self.0.lock();
-        if spare.len() < MAX_SPARE {
+        if spare.len() < MAX_SPARE && buffer.bytes.len() <= MAX_SPARE_BYTES {
             spare.push(buffer);
         }
     }
