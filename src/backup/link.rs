@@ -193,7 +193,7 @@ impl Link {
 
     fn read_chunk(&self, number: usize, entry: &ChunkEntry) -> Result<Payload> {
         let damaged = |what: &str| {
-            let text = format!("chunk {number} at offset {}: {what}", entry.offset);
+            let text = format!("chunk {number} at offset {}{}: {what}", entry.offset, pages_of(&entry.header));
             self.fault(BackupFault::Checksum(text))
         };
         let framed = self.read_framed(number, entry)?;
@@ -224,6 +224,15 @@ impl Link {
         })?;
         framed.fill(length);
         Ok(framed)
+    }
+
+    /// What is wrong with a chunk, if anything is.
+    pub(crate) fn fault_of_chunk(&self, number: usize) -> Result<Option<Error>> {
+        match self.passing_chunk(number) {
+            Ok(_) => Ok(None),
+            Err(error @ Error::Backup { .. }) => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the content of a chunk is what the manifest says.
@@ -280,6 +289,17 @@ fn check_extent(trailer: &Trailer, trailer_at: u64) -> Result<(), BackupFault> {
         return Err(BackupFault::Structure("the manifest is larger than any can be".to_owned()));
     }
     Ok(())
+}
+
+/// The pages of a chunk in words; nothing when it has none.
+fn pages_of(header: &ChunkHeader) -> String {
+    let what = match header.kind {
+        ChunkKind::Pages(Space::Objects) => "object",
+        ChunkKind::Pages(Space::Index) => "index",
+        ChunkKind::FreePages(_) => "free",
+        _ => return String::new(),
+    };
+    format!(" ({what} pages {} to {})", header.first, header.last)
 }
 
 /// Where a page lies, and what it is.

@@ -1,8 +1,10 @@
 //! Verifying a backup without restoring it, in stages: the file by its checksums, then the repository in it.
 
-use crate::base::error::{BackupFault, Result};
+use std::num::NonZeroUsize;
+
+use crate::base::error::{BackupFault, Error, Result};
 use crate::base::parallel::{both, split, thread_count};
-use crate::base::progress::Observer;
+use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::{narrow, widen};
 use crate::format::manifest::Summary;
 use crate::repository::Snapshot;
@@ -53,6 +55,31 @@ impl Backup {
         self.check_exact()?;
         self.check_summary(&repository, &counted?)?;
         Ok(BackupReport { repository })
+    }
+
+    /// Every chunk of the backup and of its bases that is damaged, as an error that says where it is and which pages it has; in
+    /// order. For whoever has to know how much is lost when [`verify`](Self::verify) has said that something is.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) when the system refuses, [`Error::Cancelled`](crate::Error::Cancelled).
+    pub fn damaged_chunks(&self, threads: Option<NonZeroUsize>, observer: &dyn Observer) -> Result<Vec<Error>> {
+        let threads = thread_count(threads);
+        let total = self.chain().links().map(|link| link.manifest.chunks.len() as u64).sum();
+        let monitor = Monitor::new(observer, Phase::Verify, total);
+        let mut damaged = Vec::new();
+        for link in self.chain().links() {
+            let found = split(narrow(link.manifest.chunks.len()), 1, threads, |range| {
+                let chunks = range.map(|number| {
+                    monitor.advance(1)?;
+                    link.fault_of_chunk(widen(number))
+                });
+                chunks.filter_map(Result::transpose).collect::<Result<Vec<_>>>()
+            });
+            for chunks in found {
+                damaged.extend(chunks?);
+            }
+        }
+        Ok(damaged)
     }
 
     /// Reads and checks every chunk of the chain that nothing has read yet.
