@@ -25,11 +25,9 @@ pub(crate) struct Held<'c> {
     /// Number of the backup in the chain, the last one made being 0.
     pub number: usize,
     pub link: &'c Link,
-    /// What the page is there.
-    pub page: LogicalPage,
     /// Number of the chunk, and of the page within it.
     pub chunk: usize,
-    slot: usize,
+    pub slot: usize,
 }
 
 impl Chain {
@@ -42,7 +40,7 @@ impl Chain {
         for (number, link) in self.links().enumerate() {
             page = link.original(space, page);
             if let Some((chunk, slot)) = link.place(space, page) {
-                return Some(Held { number, link, page, chunk, slot });
+                return Some(Held { number, link, chunk, slot });
             }
         }
         None

@@ -37,6 +37,13 @@ impl Deref for Payload {
     }
 }
 
+impl Payload {
+    /// Bytes of memory that it takes.
+    pub(crate) const fn held_bytes(&self) -> usize {
+        self.frame.room()
+    }
+}
+
 impl Drop for Payload {
     fn drop(&mut self) {
         self.home.give(std::mem::take(&mut self.frame));

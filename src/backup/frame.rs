@@ -42,6 +42,11 @@ impl Frame {
         self.filled = 0;
     }
 
+    /// Bytes there is room for, filled or not.
+    pub(crate) const fn room(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// What is filled.
     pub(crate) fn filled(&self) -> &[u8] {
         self.bytes.get(..self.filled).unwrap_or_default()

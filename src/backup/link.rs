@@ -48,21 +48,27 @@ impl ChunkCache {
     }
 }
 
-/// The chunks at which the threads of a pass over everything are, the latest last.
+/// The chunks of pages at which the threads of a pass over everything are, the last that was used in the end.
 #[derive(Debug, Default)]
 struct Passing(Mutex<VecDeque<(ChunkKey, Arc<Payload>)>>);
 
 impl Passing {
-    /// Chunks at most: each thread is at one.
-    const CAPACITY: usize = MAX_THREADS + 8;
-
     fn get(&self, key: &ChunkKey) -> Option<Arc<Payload>> {
-        self.0.lock().iter().rev().find(|(held, _)| held == key).map(|(_, chunk)| chunk.clone())
+        let mut chunks = self.0.lock();
+        let at = chunks.iter().rposition(|(held, _)| held == key)?;
+        if at + MAX_THREADS < chunks.len() {
+            let found = chunks.remove(at)?;
+            chunks.push_back(found);
+            return chunks.back().map(|(_, chunk)| chunk.clone());
+        }
+        chunks.get(at).map(|(_, chunk)| chunk.clone())
     }
 
-    fn put(&self, key: ChunkKey, chunk: Arc<Payload>) {
+    /// Keeps a chunk of a chain of so many files: a thread may be at one of each. A chunk of pages is 512 KiB at most.
+    fn put(&self, key: ChunkKey, chunk: Arc<Payload>, links: usize) {
+        let capacity = (MAX_THREADS + 8).max(2 * links);
         let mut chunks = self.0.lock();
-        if chunks.len() >= Self::CAPACITY {
+        while chunks.len() >= capacity {
             chunks.pop_front();
         }
         chunks.push_back((key, chunk));
@@ -74,7 +80,7 @@ struct ByBytes;
 
 impl Weighter<ChunkKey, Arc<Payload>> for ByBytes {
     fn weight(&self, _: &ChunkKey, chunk: &Arc<Payload>) -> u64 {
-        chunk.len() as u64 + 1
+        chunk.held_bytes() as u64 + 1
     }
 }
 
@@ -176,7 +182,10 @@ impl Link {
             return Ok(found);
         }
         let chunk = self.load(number)?;
-        self.cache.passing.put(key, chunk.clone());
+        // The others come once, and may be large.
+        if self.manifest.chunks.get(number).is_some_and(|entry| entry.header.kind.has_pages()) {
+            self.cache.passing.put(key, chunk.clone(), self.cache.links.load(Ordering::Relaxed));
+        }
         Ok(chunk)
     }
 
@@ -273,9 +282,12 @@ impl Link {
     pub(crate) fn copy_page(&self, chunk: usize, raw: &Payload, slot: usize, into: &mut PageBytes) -> Result<()> {
         let start = slot * PAGE_SIZE;
         let bytes = raw.get(start..start + PAGE_SIZE);
-        let bytes = bytes.ok_or_else(|| self.fault(BackupFault::Structure(format!("chunk {chunk} is too short"))))?;
-        into.copy_from_slice(bytes);
+        into.copy_from_slice(bytes.ok_or_else(|| self.too_short(chunk))?);
         Ok(())
+    }
+
+    pub(crate) fn too_short(&self, chunk: usize) -> Error {
+        self.fault(BackupFault::Structure(format!("chunk {chunk} is too short")))
     }
 }
 

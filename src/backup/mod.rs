@@ -28,7 +28,7 @@ pub(crate) use exact::{DataLayout, ExactFiles};
 pub use read::{Backup, BackupInfo, OpenBackup};
 pub use set::{BackupSet, SetEntry, SetOptions, SetSummary};
 pub(crate) use tee::PageSink;
-pub use verify::BackupReport;
+pub use verify::{BackupReport, DamagedChunks};
 pub use write::{BackupSummary, Damage, backup, backup_in, backup_snapshot};
 
 /// Pages in a chunk: 256 KiB of pages.

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -19,6 +20,9 @@ use crate::format::mapping::{Mapping, MappingSection};
 use crate::storage::{Directory, EarlySync, OpenMode, StorageFile, write_all_at};
 
 use super::leftovers::{NEW_VERSION, STAGED_SUFFIX};
+
+/// A sync is begun beside the writing each time so many bytes were written.
+const EARLY_SYNC_BYTES: usize = 6 << 20;
 
 /// Generations whose number is near the end of what 32 bits count begin anew.
 const LAST_GENERATION: u32 = u32::MAX - 16;
@@ -39,6 +43,8 @@ pub struct DataWriter {
     // In this order: what is synced is closed.
     early_sync: Mutex<EarlySync>,
     files: [Arc<dyn StorageFile>; 2],
+    /// Bytes written with early syncs.
+    written: AtomicUsize,
     directory: Directory,
 }
 
@@ -49,9 +55,14 @@ impl DataWriter {
         self.write_at(space, first.byte_offset(), pages)
     }
 
-    /// Begins to make what is written of a data file durable beside the writing of the rest.
-    pub fn sync_early(&self, space: Space) {
-        self.early_sync.lock().begin(self.file(space));
+    /// The same. Now and then it begins to make durable what was written of the file, beside the writing of the rest.
+    pub fn write_and_sync_early(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
+        self.write_pages(space, first, pages)?;
+        let before = self.written.fetch_add(pages.len(), Ordering::Relaxed);
+        if before / EARLY_SYNC_BYTES != (before + pages.len()) / EARLY_SYNC_BYTES {
+            self.early_sync.lock().begin(self.file(space));
+        }
+        Ok(())
     }
 
     fn write_at(&self, space: Space, offset: u64, bytes: &[u8]) -> Result<()> {
@@ -105,18 +116,13 @@ impl FreshRepository {
         };
         let files = [made.create(FileRole::Objects)?.into(), made.create(FileRole::Index)?.into()];
         let early_sync = Mutex::new(EarlySync::new(threads));
-        let data = Arc::new(DataWriter { early_sync, files, directory });
+        let data = Arc::new(DataWriter { early_sync, files, written: AtomicUsize::new(0), directory });
         Ok(Self { data, threads, made: Mutex::new(made) })
     }
 
     /// The data files. To be given back before the repository is finished.
     pub const fn data(&self) -> &Arc<DataWriter> {
         &self.data
-    }
-
-    /// As [`DataWriter::write_pages`].
-    pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
-        self.data.write_pages(space, first, pages)
     }
 
     /// Writes bytes at an offset of a data file: for what is no whole page.

@@ -19,7 +19,7 @@ pub trait PageSource: Send + Sync + Debug {
     /// the place by the place.
     fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()>;
 
-    /// As [`read`](Self::read), for a pass over everything: nothing is kept for the sake of those who come again.
+    /// As [`read`](Self::read), for a pass over everything: what is read need not be kept for those who come again.
     fn read_passing(
         &self,
         space: Space,

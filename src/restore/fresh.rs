@@ -22,9 +22,6 @@ use super::{Check, Installed, RestoreSummary, Source, single_pass};
 /// Pages written at once.
 const RUN: usize = 32;
 
-/// A sync is begun beside the writing each time one part of this many is written.
-const EARLY_SYNCS: usize = 4;
-
 /// Ending of the name of the directory in which a new repository is made beside a damaged one.
 const STAGING_SUFFIX: &str = ".restoring";
 
@@ -322,30 +319,16 @@ fn write_pages(
     let monitor = Monitor::new(observer, Phase::Restore, total as u64);
     monitor.check()?;
     let work = |bytes: &mut Vec<u8>, number: usize| {
-        let Some(run) = runs.get(number) else { return Ok::<_, Error>(None) };
+        let Some(run) = runs.get(number) else { return Ok::<_, Error>(()) };
         bytes.resize(run.pages.len() * PAGE_SIZE, 0);
         for (&page, target) in run.pages.iter().zip(bytes.as_chunks_mut::<PAGE_SIZE>().0) {
             image.read(run.space, page, target)?;
         }
-        files.write_pages(run.space, run.first, bytes)?;
-        monitor.advance(run.pages.len() as u64)?;
-        Ok(Some(run.space))
+        files.data().write_and_sync_early(run.space, run.first, bytes)?;
+        monitor.advance(run.pages.len() as u64)
     };
-    ordered(runs.len(), threads, Vec::new, work, sync_now_and_then(runs.len(), files))?;
+    ordered(runs.len(), threads, Vec::new, work, |()| Ok(()))?;
     Ok(total as u64)
-}
-
-/// Begins a sync of what was written now and then, so many times that little is left in the end.
-fn sync_now_and_then(jobs: usize, files: &FreshRepository) -> impl FnMut(Option<Space>) -> Result<()> {
-    let part = jobs.div_ceil(EARLY_SYNCS);
-    let mut count = 0;
-    move |space| {
-        count += 1;
-        if count % part == 0 {
-            space.into_iter().for_each(|space| files.data().sync_early(space));
-        }
-        Ok(())
-    }
 }
 
 /// The data files of a forensic backup, as they were.
@@ -362,18 +345,17 @@ fn write_exact(exact: &ExactFiles, files: &FreshRepository, threads: usize, obse
     let monitor = Monitor::new(observer, Phase::Restore, total);
     monitor.check()?;
     let work = |bytes: &mut Vec<u8>, number: usize| {
-        let Some((space, layout, run)) = runs.get(number) else { return Ok::<_, Error>(None) };
+        let Some((space, layout, run)) = runs.get(number) else { return Ok::<_, Error>(()) };
         bytes.resize(run.len() * PAGE_SIZE, 0);
         for (page, target) in run.clone().filter_map(PhysicalPage::new).zip(bytes.as_chunks_mut::<PAGE_SIZE>().0) {
             exact.read_page(layout, page, target)?;
         }
         if let Some(first) = PhysicalPage::new(run.start) {
-            files.write_pages(*space, first, bytes)?;
+            files.data().write_and_sync_early(*space, first, bytes)?;
         }
-        monitor.advance(run.len() as u64)?;
-        Ok(Some(*space))
+        monitor.advance(run.len() as u64)
     };
-    ordered(runs.len(), threads, Vec::new, work, sync_now_and_then(runs.len(), files))?;
+    ordered(runs.len(), threads, Vec::new, work, |()| Ok(()))?;
     for space in Space::ALL {
         match exact.data(space) {
             Some(layout) => {

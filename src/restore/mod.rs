@@ -94,7 +94,9 @@ pub struct RestoreSummary {
 /// # Errors
 /// [`Error::Backup`] when the backup is damaged or the repository in it inconsistent; [`Error::InvalidArgument`] for a
 /// directory that cannot be the target; [`Error::Locked`] while another process writes there; [`Error::Io`] when the system
-/// refuses; [`Error::Cancelled`]. What was there is untouched then. [`Error::Unconfirmed`] when the system refuses the last
+/// refuses; [`Error::Cancelled`]. What was there is untouched then. (Into a new directory the backup is checked while it is
+/// written; what was written is taken away again, but a loss of power right behind the error may bring it back, as files that
+/// the next restore clears away.) [`Error::Unconfirmed`] when the system refuses the last
 /// sync, behind the switch: the restored repository is in place. [`Error::Stranded`] when it refuses to rename a directory and
 /// to rename it back.
 pub fn restore(

@@ -137,11 +137,15 @@ impl Arguments {
 /// Says of a damaged backup all that is damaged, not only what was met first.
 fn tell_damage(backup: &Backup, first: Error) -> Result<Outcome, Failure> {
     let damaged = backup.damaged_chunks(None, &Bar::new())?;
-    if damaged.len() <= 1 {
-        return Err(damaged.into_iter().next().unwrap_or(first).into());
+    let total = damaged.count();
+    if total <= 1 {
+        return Err(damaged.listed.into_iter().next().unwrap_or(first).into());
     }
-    damaged.iter().for_each(complain);
-    let text = format!("{} of the backup are damaged", count(damaged.len() as u64, "chunk", "chunks"));
+    damaged.listed.iter().for_each(complain);
+    if damaged.not_listed > 0 {
+        complain(format_args!("… and {} more", damaged.not_listed));
+    }
+    let text = format!("{} of the backup are damaged", count(total, "chunk", "chunks"));
     Err(Failure::Command(text, Outcome::Corrupt))
 }
 
