@@ -219,6 +219,16 @@ fn each_failure_has_its_exit_code() {
     assert_eq!(found.last().unwrap()["consistent"], false);
     assert!(run(&[&"backup", &place.repo, &backup], 4).contains("OBJECTS.DATA, page 0"));
     run(&[&"verify", &backup], 0);
+
+    // Everything that is damaged is told, not only what was met first.
+    let mut bytes = fs::read(&backup).unwrap();
+    let chunks = cimrepo::backup::Backup::open(&backup).unwrap().manifest().chunks.clone();
+    for chunk in chunks.iter().filter(|chunk| chunk.header.kind.has_pages()) {
+        bytes[usize::try_from(chunk.offset).unwrap()] ^= 1;
+    }
+    fs::write(&backup, bytes).unwrap();
+    let text = run(&[&"verify", &backup], 4);
+    assert!(text.contains("2 chunks of the backup are damaged") && text.matches("object pages").count() > 0, "{text}");
 }
 
 #[test]

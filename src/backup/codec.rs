@@ -4,10 +4,11 @@
 //! backup stays near the time of a plain copy; `docs::backup` has the table.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::format::backup_file::ChunkHeader;
 
-use super::frame::Frame;
+use super::frame::{Frame, Spare};
 
 /// How the chunks of a backup are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,18 +20,33 @@ pub enum Compression {
     Lz4,
 }
 
-/// What a chunk holds, unpacked: the bytes behind its header, which stays in front of what was never packed.
+/// What a chunk holds, unpacked: the bytes behind its header, which stays in front of what was never packed. Its buffer goes
+/// back to where it was taken from.
 #[derive(Debug)]
 pub(crate) struct Payload {
-    bytes: Vec<u8>,
+    frame: Frame,
     start: usize,
+    home: Arc<Spare>,
 }
 
 impl Deref for Payload {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
+        self.frame.filled().get(self.start..).unwrap_or_default()
+    }
+}
+
+impl Payload {
+    /// Bytes of memory that it takes.
+    pub(crate) const fn held_bytes(&self) -> usize {
+        self.frame.room()
+    }
+}
+
+impl Drop for Payload {
+    fn drop(&mut self) {
+        self.home.give(std::mem::take(&mut self.frame));
     }
 }
 
@@ -56,17 +72,19 @@ pub(crate) fn pack(frame: &mut Frame, scratch: &mut Frame, start: usize, compres
     STORED
 }
 
-/// Undoes [`pack`] for the bytes of `framed` behind `start`; `None` when they are not what the header says. Never makes more
+/// Undoes [`pack`] for what is filled of `framed` behind `start`; `None` when it is not what the header says. Never makes more
 /// than the header's length, which the caller has bounded.
-pub(crate) fn unpack(header: &ChunkHeader, framed: Vec<u8>, start: usize) -> Option<Payload> {
+pub(crate) fn unpack(header: &ChunkHeader, framed: Frame, start: usize, spare: &Arc<Spare>) -> Option<Payload> {
     let raw_len = usize::try_from(header.raw_len()).ok()?;
-    let stored = framed.get(start..)?;
+    let packed = Payload { frame: framed, start, home: spare.clone() };
     match header.codec {
-        STORED => (stored.len() == raw_len).then_some(Payload { bytes: framed, start }),
+        STORED => (packed.len() == raw_len).then_some(packed),
         LZ4 => {
-            let mut raw = vec![0; raw_len];
-            let len = lz4_flex::block::decompress_into(stored, &mut raw).ok()?;
-            (len == raw_len).then_some(Payload { bytes: raw, start: 0 })
+            let mut frame = spare.take();
+            frame.clear(raw_len);
+            let len = lz4_flex::block::decompress_into(&packed, frame.split().1.get_mut(..raw_len)?).ok()?;
+            frame.fill(len);
+            (len == raw_len).then_some(Payload { frame, start: 0, home: spare.clone() })
         }
         _ => None,
     }

@@ -15,9 +15,10 @@ use crate::pager::source::PageSource;
 use crate::repository::OpenOptions;
 use crate::storage::{DirEntry, Directory, EntryKind, OpenMode, Storage, StorageFile, read_only};
 
+use super::chain::Chain;
 use super::link::Link;
 use super::pages::split_pages;
-use super::read::{Backup, Chain};
+use super::read::Backup;
 
 /// A small file with its whole content.
 pub(crate) type SmallFile = (FileRole, Vec<u8>);
@@ -147,8 +148,7 @@ impl ExactFiles {
             Some(Held::Mapped(logical)) => self.chain.read(layout.space, *logical, page, into),
             Some(Held::Free(chunk, slot)) => {
                 let (chunk, slot) = (widen(*chunk), widen(*slot));
-                let found = self.chain.top.page_in(chunk, slot, into)?;
-                found.ok_or_else(|| not_right(&self.chain.top, &format!("chunk {chunk} is too short")))
+                self.chain.top.copy_page(chunk, &*self.chain.top.chunk(chunk)?, slot, into)
             }
             None => {
                 into.fill(0);

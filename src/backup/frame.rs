@@ -1,4 +1,29 @@
-//! The bytes of a chunk on their way out.
+//! The bytes of a chunk on their way out or in.
+
+use parking_lot::Mutex;
+
+/// Buffers that wait to be filled again, at most.
+const MAX_SPARE: usize = 64;
+
+/// Larger ones are not kept, in bytes: those of chunks of pages are smaller, and the others come once.
+const MAX_SPARE_BYTES: usize = 1 << 20;
+
+/// Buffers that are done with and wait to be filled again: new ones would have to be cleared by the system first.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(Mutex<Vec<Frame>>);
+
+impl Spare {
+    pub(crate) fn take(&self) -> Frame {
+        self.0.lock().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give(&self, buffer: Frame) {
+        let mut spare = self.0.lock();
+        if spare.len() < MAX_SPARE && buffer.bytes.len() <= MAX_SPARE_BYTES {
+            spare.push(buffer);
+        }
+    }
+}
 
 /// A buffer of which the first bytes are filled. It is used again and again and never becomes shorter, because a vector that is
 /// shortened and lengthened is cleared each time.
@@ -15,6 +40,11 @@ impl Frame {
             self.bytes.resize(room, 0);
         }
         self.filled = 0;
+    }
+
+    /// Bytes there is room for, filled or not.
+    pub(crate) const fn room(&self) -> usize {
+        self.bytes.len()
     }
 
     /// What is filled.

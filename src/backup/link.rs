@@ -1,15 +1,16 @@
 //! One file of a chain of backups: opened in stages, its chunks found, read and checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::base::error::{BackupFault, Error, Result};
-use crate::base::limits::{MAX_CHUNK_PAGES, MAX_MANIFEST_BYTES, MAX_MAPPING_BYTES};
+use crate::base::limits::{MAX_CHUNK_PAGES, MAX_MANIFEST_BYTES, MAX_MAPPING_BYTES, MAX_THREADS};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
 use crate::base::site::FileRole;
 use crate::base::widen;
@@ -21,32 +22,65 @@ use crate::format::manifest::{ChunkEntry, Manifest, NO_FILE, PageState, SpaceMan
 use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_exact_at};
 
 use super::codec::{Payload, unpack};
+use super::frame::{Frame, Spare};
 use super::identity::{digest, seal};
 use super::pages::split_pages;
 
 /// Unpacked chunks of a chain that are kept in memory, in bytes.
 const CHUNK_CACHE_BYTES: u64 = 64 << 20;
 
+/// Number of a file of the chain, and of a chunk in it.
+type ChunkKey = (usize, usize);
+
 /// Unpacked chunks, of all files of a chain together.
 #[derive(Debug)]
 pub(crate) struct ChunkCache {
-    chunks: Cache<(usize, usize), Arc<Payload>, ByBytes>,
+    kept: Cache<ChunkKey, Arc<Payload>, ByBytes>,
+    passing: Passing,
+    spare: Arc<Spare>,
     links: AtomicUsize,
 }
 
 impl ChunkCache {
     pub(crate) fn new() -> Arc<Self> {
-        let chunks = Cache::with_weighter(256, CHUNK_CACHE_BYTES, ByBytes);
-        Arc::new(Self { chunks, links: AtomicUsize::new(0) })
+        let kept = Cache::with_weighter(256, CHUNK_CACHE_BYTES, ByBytes);
+        Arc::new(Self { kept, passing: Passing::default(), spare: Arc::default(), links: AtomicUsize::new(0) })
+    }
+}
+
+/// The chunks of pages at which the threads of a pass over everything are, the last that was used in the end.
+#[derive(Debug, Default)]
+struct Passing(Mutex<VecDeque<(ChunkKey, Arc<Payload>)>>);
+
+impl Passing {
+    fn get(&self, key: &ChunkKey) -> Option<Arc<Payload>> {
+        let mut chunks = self.0.lock();
+        let at = chunks.iter().rposition(|(held, _)| held == key)?;
+        if at + MAX_THREADS < chunks.len() {
+            let found = chunks.remove(at)?;
+            chunks.push_back(found);
+            return chunks.back().map(|(_, chunk)| chunk.clone());
+        }
+        chunks.get(at).map(|(_, chunk)| chunk.clone())
+    }
+
+    /// Keeps a chunk of a chain of so many files: a thread may be at one of each. A chunk of pages is 512 KiB at most.
+    fn put(&self, key: ChunkKey, chunk: Arc<Payload>, links: usize) {
+        let capacity = (MAX_THREADS + 8).max(2 * links);
+        let mut chunks = self.0.lock();
+        while chunks.len() >= capacity {
+            chunks.pop_front();
+        }
+        chunks.push_back((key, chunk));
     }
 }
 
 #[derive(Debug, Clone)]
 struct ByBytes;
 
-impl Weighter<(usize, usize), Arc<Payload>> for ByBytes {
-    fn weight(&self, _: &(usize, usize), chunk: &Arc<Payload>) -> u64 {
-        chunk.len() as u64 + 1
+impl Weighter<ChunkKey, Arc<Payload>> for ByBytes {
+    fn weight(&self, _: &ChunkKey, chunk: &Arc<Payload>) -> u64 {
+        chunk.held_bytes() as u64 + 1
     }
 }
 
@@ -137,7 +171,22 @@ impl Link {
 
     /// The payload of a chunk, unpacked and checked. A thread that wants what another is reading waits for it.
     pub(crate) fn chunk(&self, number: usize) -> Result<Arc<Payload>> {
-        self.cache.chunks.get_or_insert_with(&(self.number, number), || self.load(number))
+        let key = (self.number, number);
+        self.cache.kept.get_or_insert_with(&key, || self.cache.passing.get(&key).map_or_else(|| self.load(number), Ok))
+    }
+
+    /// As [`chunk`](Self::chunk), for a pass over everything: it is not kept long.
+    pub(crate) fn passing_chunk(&self, number: usize) -> Result<Arc<Payload>> {
+        let key = (self.number, number);
+        if let Some(found) = self.cache.passing.get(&key).or_else(|| self.cache.kept.get(&key)) {
+            return Ok(found);
+        }
+        let chunk = self.load(number)?;
+        // The others come once, and may be large.
+        if self.manifest.chunks.get(number).is_some_and(|entry| entry.header.kind.has_pages()) {
+            self.cache.passing.put(key, chunk.clone(), self.cache.links.load(Ordering::Relaxed));
+        }
+        Ok(chunk)
     }
 
     fn load(&self, number: usize) -> Result<Arc<Payload>> {
@@ -153,26 +202,46 @@ impl Link {
 
     fn read_chunk(&self, number: usize, entry: &ChunkEntry) -> Result<Payload> {
         let damaged = |what: &str| {
-            let text = format!("chunk {number} at offset {}: {what}", entry.offset);
+            let text = format!("chunk {number} at offset {}{}: {what}", entry.offset, pages_of(&entry.header));
             self.fault(BackupFault::Checksum(text))
         };
-        let mut framed = vec![0; CHUNK_HEADER_SIZE + widen(entry.header.stored)];
-        read_exact_at(self.file.as_ref(), entry.offset, &mut framed).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => self.fault(BackupFault::Truncated(format!("chunk {number} is cut"))),
-            _ => Error::io("read", &self.path, error),
-        })?;
-        let (header, stored) = framed.split_at(CHUNK_HEADER_SIZE);
+        let framed = self.read_framed(number, entry)?;
+        let (header, stored) = framed.filled().split_at(CHUNK_HEADER_SIZE);
         if header != entry.header.to_bytes() {
             return Err(damaged("its header does not match the manifest"));
         }
         if crc32(stored) != entry.header.payload_crc {
             return Err(damaged("it does not match its checksum"));
         }
-        let raw = unpack(&entry.header, framed, CHUNK_HEADER_SIZE).ok_or_else(|| damaged("it cannot be unpacked"))?;
+        let raw = unpack(&entry.header, framed, CHUNK_HEADER_SIZE, &self.cache.spare);
+        let raw = raw.ok_or_else(|| damaged("it cannot be unpacked"))?;
         if !self.is_as_stated(number, entry, &raw) {
             return Err(damaged("its content does not match its digest"));
         }
         Ok(raw)
+    }
+
+    /// The bytes of a chunk as they are in the file, header included.
+    fn read_framed(&self, number: usize, entry: &ChunkEntry) -> Result<Frame> {
+        let length = CHUNK_HEADER_SIZE + widen(entry.header.stored);
+        let mut framed = self.cache.spare.take();
+        framed.clear(length);
+        let room = framed.split().1.get_mut(..length).unwrap_or_default();
+        read_exact_at(self.file.as_ref(), entry.offset, room).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => self.fault(BackupFault::Truncated(format!("chunk {number} is cut"))),
+            _ => Error::io("read", &self.path, error),
+        })?;
+        framed.fill(length);
+        Ok(framed)
+    }
+
+    /// What is wrong with a chunk, if anything is.
+    pub(crate) fn fault_of_chunk(&self, number: usize) -> Result<Option<Error>> {
+        match self.passing_chunk(number) {
+            Ok(_) => Ok(None),
+            Err(error @ Error::Backup { .. }) => Ok(Some(error)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the content of a chunk is what the manifest says.
@@ -193,15 +262,10 @@ impl Link {
     pub(crate) fn check_rest(&self) -> Result<()> {
         for (number, checked) in self.checked.iter().enumerate() {
             if !checked.load(Ordering::Relaxed) {
-                self.chunk(number)?;
+                self.passing_chunk(number)?;
             }
         }
         Ok(())
-    }
-
-    /// Whether the file holds a page itself.
-    pub(crate) fn holds(&self, space: Space, page: LogicalPage) -> bool {
-        self.places.of(space).contains_key(&page)
     }
 
     /// The page that a page is the same as; itself, unless the manifest says otherwise.
@@ -209,21 +273,21 @@ impl Link {
         self.places.same(space).get(&page).copied().unwrap_or(page)
     }
 
-    pub(crate) fn read_page(&self, space: Space, page: LogicalPage, into: &mut PageBytes) -> Result<()> {
-        let Some(&Place { chunk, slot, .. }) = self.places.of(space).get(&page) else {
-            return Err(self.fault(BackupFault::Structure(format!("{space} page {page} is not in it"))));
-        };
-        match self.page_in(chunk, slot, into)? {
-            Some(()) => Ok(()),
-            None => Err(self.fault(BackupFault::Structure(format!("chunk {chunk} is too short")))),
-        }
+    /// The chunk in which the file holds a page itself, and the number of the page within it.
+    pub(crate) fn place(&self, space: Space, page: LogicalPage) -> Option<(usize, usize)> {
+        self.places.of(space).get(&page).map(|place| (place.chunk, place.slot))
     }
 
-    /// A page by its place in a chunk; `None` when the chunk ends before it.
-    pub(crate) fn page_in(&self, chunk: usize, slot: usize, into: &mut PageBytes) -> Result<Option<()>> {
-        let raw = self.chunk(chunk)?;
+    /// Copies a page out of the chunk, which has this number.
+    pub(crate) fn copy_page(&self, chunk: usize, raw: &Payload, slot: usize, into: &mut PageBytes) -> Result<()> {
         let start = slot * PAGE_SIZE;
-        Ok(raw.get(start..start + PAGE_SIZE).map(|bytes| into.copy_from_slice(bytes)))
+        let bytes = raw.get(start..start + PAGE_SIZE);
+        into.copy_from_slice(bytes.ok_or_else(|| self.too_short(chunk))?);
+        Ok(())
+    }
+
+    pub(crate) fn too_short(&self, chunk: usize) -> Error {
+        self.fault(BackupFault::Structure(format!("chunk {chunk} is too short")))
     }
 }
 
@@ -237,6 +301,17 @@ fn check_extent(trailer: &Trailer, trailer_at: u64) -> Result<(), BackupFault> {
         return Err(BackupFault::Structure("the manifest is larger than any can be".to_owned()));
     }
     Ok(())
+}
+
+/// The pages of a chunk in words; nothing when it has none.
+fn pages_of(header: &ChunkHeader) -> String {
+    let what = match header.kind {
+        ChunkKind::Pages(Space::Objects) => "object",
+        ChunkKind::Pages(Space::Index) => "index",
+        ChunkKind::FreePages(_) => "free",
+        _ => return String::new(),
+    };
+    format!(" ({what} pages {} to {})", header.first, header.last)
 }
 
 /// Where a page lies, and what it is.

@@ -3,6 +3,7 @@
 //! The container is specified byte by byte in `docs::backup`. [`backup`] writes one; [`Backup`] opens one for verification
 //! and as a [`Snapshot`](crate::repository::Snapshot), which everything that reads a repository takes.
 
+mod chain;
 mod codec;
 mod exact;
 mod frame;
@@ -15,6 +16,7 @@ mod search;
 mod set;
 mod summary;
 mod target;
+mod tee;
 mod verify;
 mod write;
 
@@ -25,7 +27,8 @@ pub use codec::Compression;
 pub(crate) use exact::{DataLayout, ExactFiles};
 pub use read::{Backup, BackupInfo, OpenBackup};
 pub use set::{BackupSet, SetEntry, SetOptions, SetSummary};
-pub use verify::BackupReport;
+pub(crate) use tee::PageSink;
+pub use verify::{BackupReport, DamagedChunks};
 pub use write::{BackupSummary, Damage, backup, backup_in, backup_snapshot};
 
 /// Pages in a chunk: 256 KiB of pages.

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use parking_lot::Mutex;
-
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::progress::Monitor;
@@ -15,7 +13,7 @@ use crate::format::mapping::MappingSection;
 use crate::pager::image::Image;
 
 use super::codec::{Compression, pack};
-use super::frame::Frame;
+use super::frame::{Frame, Spare};
 use super::identity::digest;
 use super::scrub::Scrub;
 
@@ -48,20 +46,6 @@ pub(crate) struct Packed {
     pub header: Option<ChunkHeader>,
     /// The bytes to write, header included.
     pub frame: Frame,
-}
-
-/// Buffers that were written out and wait to be filled again: new ones would have to be cleared by the system first.
-#[derive(Debug, Default)]
-pub(crate) struct Spare(Mutex<Vec<Frame>>);
-
-impl Spare {
-    fn take(&self) -> Frame {
-        self.0.lock().pop().unwrap_or_default()
-    }
-
-    pub(crate) fn give(&self, buffer: Frame) {
-        self.0.lock().push(buffer);
-    }
 }
 
 /// How pages are read and packed.

@@ -4,19 +4,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{BackupFault, Error, Result};
 use crate::base::limits::MAX_BACKUP_CHAIN;
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
-use crate::base::site::{FileRole, Site};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
+use crate::base::site::FileRole;
 use crate::format::backup_file::{BackupFlags, ChunkKind, Digest, HEADER_SIZE, Header};
 use crate::format::manifest::{Manifest, NO_FILE, PageState, SpaceManifest};
 use crate::format::mapping::{Mapping, MappingEntry};
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
-use crate::pager::source::PageSource;
 use crate::repository::Snapshot;
 use crate::storage::{EntryKind, OpenMode, RealStorage, Storage, read_exact_at};
 
+use super::chain::Chain;
 use super::identity::content_identity;
 use super::link::{ChunkCache, Link};
 use super::pages::same_places;
@@ -129,52 +128,6 @@ pub struct BackupInfo {
     pub bytes: u64,
     /// Backups in the chain, this one included.
     pub chain: usize,
-}
-
-/// A backup and those it is based on.
-#[derive(Debug)]
-pub(crate) struct Chain {
-    pub top: Link,
-    pub bases: Vec<Link>,
-}
-
-impl Chain {
-    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
-        std::iter::once(&self.top).chain(&self.bases)
-    }
-
-    /// The link that holds a page, and the number that the page has there.
-    fn holder(&self, space: Space, mut page: LogicalPage) -> Option<(&Link, LogicalPage)> {
-        for link in self.links() {
-            page = link.original(space, page);
-            if link.holds(space, page) {
-                return Some((link, page));
-            }
-        }
-        None
-    }
-}
-
-impl PageSource for Arc<Chain> {
-    fn has(&self, space: Space) -> bool {
-        // Any other backup is one of a repository that has both files.
-        !self.top.is_forensic() || self.top.manifest.space(space).file_length != NO_FILE
-    }
-
-    fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()> {
-        match self.holder(space, page) {
-            Some((link, page)) => link.read_page(space, page, into),
-            // Such a page was let through when the backup was opened, so the data file ended before it.
-            None => {
-                let site = Site::page(space, page).at_physical(Some(physical));
-                let detail = match self.top.manifest.space(space).file_length {
-                    NO_FILE => "there was no such file".to_owned(),
-                    length => format!("the file had {length} bytes"),
-                };
-                Err(Corruption::new(CorruptionCode::MappingBeyondFile, site, detail).into())
-            }
-        }
-    }
 }
 
 impl Backup {

@@ -1,10 +1,14 @@
 //! Verifying a backup without restoring it, in stages: the file by its checksums, then the repository in it.
 
-use crate::base::error::{BackupFault, Result};
+use std::num::NonZeroUsize;
+
+use crate::base::error::{BackupFault, Error, Result};
+use crate::base::limits::MAX_FINDINGS_PER_CODE;
 use crate::base::parallel::{both, split, thread_count};
-use crate::base::progress::Observer;
+use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::{narrow, widen};
 use crate::format::manifest::Summary;
+use crate::repository::Snapshot;
 use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
 
 use super::read::Backup;
@@ -16,6 +20,35 @@ use super::summary::summarise;
 pub struct BackupReport {
     /// What was found in the repository that the backup holds.
     pub repository: GenerationReport,
+}
+
+/// Chunks that a thread takes at once when all are looked at.
+const CHUNKS_AT_ONCE: u32 = 256;
+
+/// The chunks of a backup that are damaged.
+#[derive(Debug, Default)]
+pub struct DamagedChunks {
+    /// The first ones, as errors that say where they are and which pages they have.
+    pub listed: Vec<Error>,
+    /// Those behind them.
+    pub not_listed: u64,
+}
+
+impl DamagedChunks {
+    /// All of them.
+    pub fn count(&self) -> u64 {
+        self.listed.len() as u64 + self.not_listed
+    }
+
+    fn extend(&mut self, found: impl IntoIterator<Item = Error>) {
+        for error in found {
+            if self.listed.len() < MAX_FINDINGS_PER_CODE {
+                self.listed.push(error);
+            } else {
+                self.not_listed += 1;
+            }
+        }
+    }
 }
 
 impl BackupReport {
@@ -33,15 +66,53 @@ impl Backup {
     /// [`Error::Backup`](crate::Error::Backup) when the file is damaged: then nothing in it can be trusted. Findings in the
     /// repository are in the report. [`Error::Io`](crate::Error::Io), [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn verify(&self, options: VerifyOptions, observer: &dyn Observer) -> Result<BackupReport> {
-        let (snapshot, threads) = (self.snapshot(), thread_count(options.threads));
+        self.verify_as(&self.snapshot(), options, observer)
+    }
+
+    /// The same, with the pages read by way of `snapshot`.
+    pub(crate) fn verify_as(
+        &self,
+        snapshot: &Snapshot,
+        options: VerifyOptions,
+        observer: &dyn Observer,
+    ) -> Result<BackupReport> {
+        let threads = thread_count(options.threads);
         // The pass over the repository reads, and so checks, every chunk of pages that it needs; an error there ends it.
         let (verified, counted) =
-            both(threads, || verify_snapshot(&snapshot, options, observer), || summarise(&snapshot));
+            both(threads, || verify_snapshot(snapshot, options, observer), || summarise(snapshot));
         let repository = verified?;
         self.check_chunks(threads)?;
         self.check_exact()?;
         self.check_summary(&repository, &counted?)?;
         Ok(BackupReport { repository })
+    }
+
+    /// Every chunk of the backup and of its bases that is damaged, in order. For whoever has to know how much is lost when
+    /// [`verify`](Self::verify) has said that something is.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) when the system refuses, [`Error::Cancelled`](crate::Error::Cancelled).
+    pub fn damaged_chunks(&self, threads: Option<NonZeroUsize>, observer: &dyn Observer) -> Result<DamagedChunks> {
+        let threads = thread_count(threads);
+        let total = self.chain().links().map(|link| link.manifest.chunks.len() as u64).sum();
+        let monitor = Monitor::new(observer, Phase::Verify, total);
+        let mut damaged = DamagedChunks::default();
+        for link in self.chain().links() {
+            let found = split(narrow(link.manifest.chunks.len()), CHUNKS_AT_ONCE, threads, |range| {
+                let mut found = DamagedChunks::default();
+                for number in range {
+                    monitor.advance(1)?;
+                    found.extend(link.fault_of_chunk(widen(number))?);
+                }
+                Ok::<_, Error>(found)
+            });
+            for found in found {
+                let DamagedChunks { listed, not_listed } = found?;
+                damaged.extend(listed);
+                damaged.not_listed += not_listed;
+            }
+        }
+        Ok(damaged)
     }
 
     /// Reads and checks every chunk of the chain that nothing has read yet.

@@ -24,9 +24,9 @@ use crate::repository::{OpenOptions, Repository, Snapshot};
 use crate::storage::{RealStorage, Storage, read_exact_at};
 use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
 
-use super::frame::Frame;
+use super::frame::{Frame, Spare};
 use super::identity::{content_identity, digest, seal};
-use super::pages::{Job, Packed, Packer, Spare, byte_chunk, page_chunk, same_places};
+use super::pages::{Job, Packed, Packer, byte_chunk, page_chunk, same_places};
 use super::read::{Backup, OpenBackup};
 use super::scrub::Scrub;
 use super::summary::summarise;

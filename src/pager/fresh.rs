@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -20,18 +21,73 @@ use crate::storage::{Directory, EarlySync, OpenMode, StorageFile, write_all_at};
 
 use super::leftovers::{NEW_VERSION, STAGED_SUFFIX};
 
+/// A sync is begun beside the writing each time so many bytes were written.
+const EARLY_SYNC_BYTES: usize = 6 << 20;
+
 /// Generations whose number is near the end of what 32 bits count begin anew.
 const LAST_GENERATION: u32 = u32::MAX - 16;
 
 /// A repository in the making. What was written is taken away again unless it is finished.
 #[derive(Debug)]
 pub struct FreshRepository {
-    // In this order: what is synced is closed, and what is closed is taken away.
-    early_sync: Mutex<EarlySync>,
-    data: [Arc<dyn StorageFile>; 2],
+    // In this order: what is closed is taken away.
+    data: Arc<DataWriter>,
     threads: usize,
     made: Mutex<Made>,
+}
+
+/// The data files of a repository in the making, to write pages to. Whoever has one keeps the files open, so that they cannot
+/// get their names everywhere.
+#[derive(Debug)]
+pub struct DataWriter {
+    // In this order: what is synced is closed.
+    early_sync: Mutex<EarlySync>,
+    files: [Arc<dyn StorageFile>; 2],
+    /// Bytes written with early syncs.
+    written: AtomicUsize,
     directory: Directory,
+}
+
+impl DataWriter {
+    /// Writes consecutive pages. May be called from several threads for different pages.
+    pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
+        debug_assert!(pages.len().is_multiple_of(PAGE_SIZE), "whole pages are written");
+        self.write_at(space, first.byte_offset(), pages)
+    }
+
+    /// The same. Now and then it begins to make durable what was written of the file, beside the writing of the rest.
+    pub fn write_and_sync_early(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
+        self.write_pages(space, first, pages)?;
+        let before = self.written.fetch_add(pages.len(), Ordering::Relaxed);
+        if before / EARLY_SYNC_BYTES != (before + pages.len()) / EARLY_SYNC_BYTES {
+            self.early_sync.lock().begin(self.file(space));
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, space: Space, offset: u64, bytes: &[u8]) -> Result<()> {
+        let path = staged_path(&self.directory, FileRole::data(space));
+        write_all_at(self.file(space).as_ref(), offset, bytes).map_err(|error| Error::io("write", &path, error))
+    }
+
+    fn sync(&self, threads: usize) -> Result<()> {
+        let early = self.early_sync.lock().join();
+        early.map_err(|error| Error::io("sync the data files in", &self.directory.path, error))?;
+        let sync = |space| {
+            let path = staged_path(&self.directory, FileRole::data(space));
+            self.file(space).sync().map_err(|error| Error::io("sync", &path, error))
+        };
+        let (index, objects) = both(threads, || sync(Space::Index), || sync(Space::Objects));
+        objects.and(index)
+    }
+
+    fn file(&self, space: Space) -> &Arc<dyn StorageFile> {
+        let [objects, index] = &self.files;
+        match space {
+            Space::Objects => objects,
+            Space::Index => index,
+        }
+    }
 }
 
 /// The files that were made so far; takes them away when it is dropped before there is a repository.
@@ -58,28 +114,20 @@ impl FreshRepository {
             mappings: Vec::new(),
             order: NameOrder::Any,
         };
-        let data = [made.create(FileRole::Objects)?.into(), made.create(FileRole::Index)?.into()];
+        let files = [made.create(FileRole::Objects)?.into(), made.create(FileRole::Index)?.into()];
         let early_sync = Mutex::new(EarlySync::new(threads));
-        Ok(Self { early_sync, data, threads, made: Mutex::new(made), directory })
+        let data = Arc::new(DataWriter { early_sync, files, written: AtomicUsize::new(0), directory });
+        Ok(Self { data, threads, made: Mutex::new(made) })
     }
 
-    /// Writes consecutive pages. May be called from several threads for different pages.
-    pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
-        debug_assert!(pages.len().is_multiple_of(PAGE_SIZE), "whole pages are written");
-        let path = staged_path(&self.directory, FileRole::data(space));
-        write_all_at(self.file(space).as_ref(), first.byte_offset(), pages)
-            .map_err(|error| Error::io("write", &path, error))
+    /// The data files. To be given back before the repository is finished.
+    pub const fn data(&self) -> &Arc<DataWriter> {
+        &self.data
     }
 
     /// Writes bytes at an offset of a data file: for what is no whole page.
     pub fn write_tail(&self, space: Space, offset: u64, bytes: &[u8]) -> Result<()> {
-        let path = staged_path(&self.directory, FileRole::data(space));
-        write_all_at(self.file(space).as_ref(), offset, bytes).map_err(|error| Error::io("write", &path, error))
-    }
-
-    /// Begins to make what is written of a data file durable beside the writing of the rest.
-    pub fn sync_early(&self, space: Space) {
-        self.early_sync.lock().begin(self.file(space));
+        self.data.write_at(space, offset, bytes)
     }
 
     /// Writes the files that make the directory a repository whose current generation is `mapping`, and makes them durable
@@ -119,23 +167,12 @@ impl FreshRepository {
         self.made.lock().omit(FileRole::data(space))
     }
 
-    fn sync_data(&self) -> Result<()> {
-        let early = self.early_sync.lock().join();
-        early.map_err(|error| Error::io("sync the data files in", &self.directory.path, error))?;
-        let sync = |space| {
-            let path = staged_path(&self.directory, FileRole::data(space));
-            self.file(space).sync().map_err(|error| Error::io("sync", &path, error))
-        };
-        let (index, objects) = both(self.threads, || sync(Space::Index), || sync(Space::Objects));
-        objects.and(index)
-    }
-
     /// Makes a repository of what was written and staged.
     pub fn finish(self) -> Result<()> {
         // W-1, 1 and 2: pages are durable under their temporary names; so are the mappings, and the names.
-        self.sync_data()?;
-        let Self { early_sync, data, made, .. } = self;
-        drop((early_sync, data)); // a file that is open cannot be renamed everywhere
+        self.data.sync(self.threads)?;
+        let Self { data, made, .. } = self;
+        drop(data); // a file that is open cannot be renamed everywhere
         let mut made = made.into_inner();
         // W-1, 3: the data files get their names, durably, before any mapping does.
         for role in Space::ALL.map(FileRole::data) {
@@ -156,14 +193,6 @@ impl FreshRepository {
             }
         }
         made.sync().map_err(behind_the_switch)
-    }
-
-    fn file(&self, space: Space) -> &Arc<dyn StorageFile> {
-        let [objects, index] = &self.data;
-        match space {
-            Space::Objects => objects,
-            Space::Index => index,
-        }
     }
 }
 

@@ -198,7 +198,11 @@ impl Image {
     fn page_from_source(&self, space: Space, page: LogicalPage) -> Result<Arc<Page>> {
         let mut content = Arc::new(Page::blank());
         if let Some(target) = Arc::get_mut(&mut content) {
-            self.read(space, page, target.bytes_mut())?;
+            let target = target.bytes_mut();
+            let physical = self.base.mapping.section(space).resolve(page);
+            let physical = physical.ok_or_else(|| self.unmapped(space, page))?;
+            self.base.source.read(space, page, physical, target)?;
+            self.need_right(space, page, target)?;
         }
         self.base.cache.insert(space, page, content.clone());
         Ok(content)
@@ -207,13 +211,17 @@ impl Image {
     /// Reads and checks a page, past the cache: for a pass over everything.
     pub fn read(&self, space: Space, page: LogicalPage, into: &mut PageBytes) -> Result<()> {
         self.read_unchecked(space, page, into)?;
-        match self.check_page(space, page, into)? {
+        self.need_right(space, page, into)
+    }
+
+    fn need_right(&self, space: Space, page: LogicalPage, bytes: &PageBytes) -> Result<()> {
+        match self.check_page(space, page, bytes)? {
             Some(corruption) => Err(corruption.into()),
             None => Ok(()),
         }
     }
 
-    /// Reads a page whatever its checksum.
+    /// Reads a page whatever its checksum, past the cache.
     pub fn read_unchecked(&self, space: Space, page: LogicalPage, into: &mut PageBytes) -> Result<()> {
         if let Some(slot) = self.overlay.table(space).get(page) {
             let bytes = slot.page().ok_or_else(|| self.unmapped(space, page))?;
@@ -221,7 +229,7 @@ impl Image {
             return Ok(());
         }
         match self.base.mapping.section(space).resolve(page) {
-            Some(physical) => self.base.source.read(space, page, physical, into),
+            Some(physical) => self.base.source.read_passing(space, page, physical, into),
             None => Err(self.unmapped(space, page).into()),
         }
     }

@@ -19,6 +19,17 @@ pub trait PageSource: Send + Sync + Debug {
     /// the place by the place.
     fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()>;
 
+    /// As [`read`](Self::read), for a pass over everything: what is read need not be kept for those who come again.
+    fn read_passing(
+        &self,
+        space: Space,
+        page: LogicalPage,
+        physical: PhysicalPage,
+        into: &mut PageBytes,
+    ) -> Result<()> {
+        self.read(space, page, physical, into)
+    }
+
     /// Reads the first bytes of a mapped page, not more than it has.
     fn read_front(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut [u8]) -> Result<()> {
         let mut bytes = Box::new([0; PAGE_SIZE]);

@@ -186,7 +186,7 @@ impl SpacePages {
 
     fn flush(&mut self, space: Space, files: &FreshRepository) -> Result<()> {
         if let Some(start) = self.run_start.take() {
-            files.write_pages(space, start, &self.run)?;
+            files.data().write_pages(space, start, &self.run)?;
             self.run.clear();
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::backup::{Backup, DataLayout, ExactFiles};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
-use crate::base::parallel::{both, ordered};
+use crate::base::parallel::{both, ordered, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::FileRole;
 use crate::format::mapping::Mapping;
@@ -17,13 +17,10 @@ use crate::repository::lock::WriterLock;
 use crate::storage::{Directory, EntryKind, OpenMode, parent_of};
 
 use super::target::{self, Found, sibling};
-use super::{Installed, RestoreSummary};
+use super::{Check, Installed, RestoreSummary, Source, single_pass};
 
 /// Pages written at once.
 const RUN: usize = 32;
-
-/// A sync is begun beside the writing each time one part of this many is written.
-const EARLY_SYNCS: usize = 4;
 
 /// Ending of the name of the directory in which a new repository is made beside a damaged one.
 const STAGING_SUFFIX: &str = ".restoring";
@@ -40,15 +37,14 @@ const SET_ASIDE: &str = "set aside";
 
 /// Into a directory that does not exist yet. The lock is the part of it beside.
 pub(crate) fn into_missing(
-    backup: &Backup,
+    source: &Source<'_>,
+    check: Check,
     into: &Directory,
     mut lock: WriterLock,
-    threads: usize,
-    observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
     create_directory(into)?;
     let restored = lock.enter().and_then(|()| match target::look(into)? {
-        Found::Empty => new(backup, into, Made::Now, threads, observer),
+        Found::Empty => new(source, check, into, Made::Now),
         Found::Missing | Found::Repository(_) => Err(target::changed(into)),
     });
     lock.leave();
@@ -62,45 +58,29 @@ pub(crate) fn into_missing(
 }
 
 /// Into an empty directory, whose lock is held.
-pub(crate) fn into_empty(
-    backup: &Backup,
-    into: &Directory,
-    threads: usize,
-    observer: &dyn Observer,
-) -> Result<RestoreSummary> {
-    new(backup, into, Made::Before, threads, observer)
+pub(crate) fn into_empty(source: &Source<'_>, check: Check, into: &Directory) -> Result<RestoreSummary> {
+    new(source, check, into, Made::Before)
 }
 
-fn new(
-    backup: &Backup,
-    into: &Directory,
-    made: Made,
-    threads: usize,
-    observer: &dyn Observer,
-) -> Result<RestoreSummary> {
-    let pages_written = fill(backup, into, made, threads, observer)?;
+fn new(source: &Source<'_>, check: Check, into: &Directory, made: Made) -> Result<RestoreSummary> {
+    let pages_written = fill(source, check, into, made)?;
     Ok(RestoreSummary {
         installed: Installed::New,
         directory: into.path.clone(),
         pages_written,
         pages_kept: 0,
-        findings: 0,
+        findings: check.findings(),
     })
 }
 
 /// In place of a repository that is set aside. The lock is that of the old directory.
-pub(crate) fn aside(
-    backup: &Backup,
-    directory: &Directory,
-    mut lock: WriterLock,
-    threads: usize,
-    observer: &dyn Observer,
-) -> Result<RestoreSummary> {
+pub(crate) fn aside(source: &Source<'_>, directory: &Directory, mut lock: WriterLock) -> Result<RestoreSummary> {
     lock.need_beside()?;
     let old = free_name(directory)?;
     let staging = Directory::new(directory.storage.clone(), sibling(&directory.path, STAGING_SUFFIX)?);
     clear_staging(&staging)?;
-    let filled = create_staging(&staging).and_then(|()| fill(backup, &staging, Made::Now, threads, observer));
+    let done = Check::Done { findings: 0 };
+    let filled = create_staging(&staging).and_then(|()| fill(source, done, &staging, Made::Now));
     let pages_written = filled.map_err(|error| {
         clear_staging(&staging).ok();
         match error {
@@ -113,7 +93,7 @@ pub(crate) fn aside(
     let switched = match switch(directory, &staging, &old) {
         Err(Failed::Back(error)) => {
             clear_staging(&staging).ok();
-            return Err(explained(error, backup, directory));
+            return Err(explained(error, source.backup, directory));
         }
         Err(Failed::Between(error)) => return Err(error),
         Err(Failed::Behind(error)) => Err(error),
@@ -266,7 +246,9 @@ fn clear_staging(staging: &Directory) -> Result<()> {
 }
 
 /// Writes all files of the repository into an empty directory. A directory that was made for it is durable with them.
-fn fill(backup: &Backup, into: &Directory, made: Made, threads: usize, observer: &dyn Observer) -> Result<u64> {
+fn fill(source: &Source<'_>, check: Check, into: &Directory, made: Made) -> Result<u64> {
+    let Source { backup, options, observer } = *source;
+    let threads = thread_count(options.threads);
     Leftovers::find(into)?.remove(into)?;
     let exact = backup.exact_files()?;
     let mut mapping = backup.snapshot().mapping().clone();
@@ -283,6 +265,7 @@ fn fill(backup: &Backup, into: &Directory, made: Made, threads: usize, observer:
     };
     let write = || match &exact {
         Some(exact) => write_exact(exact, &files, threads, observer),
+        None if check == Check::Beside => single_pass::write(backup, &mapping, files.data(), options, observer),
         None => write_pages(backup.snapshot().image(), &mapping, &files, threads, observer),
     };
     let (staged, written) = both(threads, stage, write);
@@ -336,30 +319,16 @@ fn write_pages(
     let monitor = Monitor::new(observer, Phase::Restore, total as u64);
     monitor.check()?;
     let work = |bytes: &mut Vec<u8>, number: usize| {
-        let Some(run) = runs.get(number) else { return Ok::<_, Error>(None) };
+        let Some(run) = runs.get(number) else { return Ok::<_, Error>(()) };
         bytes.resize(run.pages.len() * PAGE_SIZE, 0);
         for (&page, target) in run.pages.iter().zip(bytes.as_chunks_mut::<PAGE_SIZE>().0) {
             image.read(run.space, page, target)?;
         }
-        files.write_pages(run.space, run.first, bytes)?;
-        monitor.advance(run.pages.len() as u64)?;
-        Ok(Some(run.space))
+        files.data().write_and_sync_early(run.space, run.first, bytes)?;
+        monitor.advance(run.pages.len() as u64)
     };
-    ordered(runs.len(), threads, Vec::new, work, sync_now_and_then(runs.len(), files))?;
+    ordered(runs.len(), threads, Vec::new, work, |()| Ok(()))?;
     Ok(total as u64)
-}
-
-/// Begins a sync of what was written now and then, so many times that little is left in the end.
-fn sync_now_and_then(jobs: usize, files: &FreshRepository) -> impl FnMut(Option<Space>) -> Result<()> {
-    let part = jobs.div_ceil(EARLY_SYNCS);
-    let mut count = 0;
-    move |space| {
-        count += 1;
-        if count % part == 0 {
-            space.into_iter().for_each(|space| files.sync_early(space));
-        }
-        Ok(())
-    }
 }
 
 /// The data files of a forensic backup, as they were.
@@ -376,18 +345,17 @@ fn write_exact(exact: &ExactFiles, files: &FreshRepository, threads: usize, obse
     let monitor = Monitor::new(observer, Phase::Restore, total);
     monitor.check()?;
     let work = |bytes: &mut Vec<u8>, number: usize| {
-        let Some((space, layout, run)) = runs.get(number) else { return Ok::<_, Error>(None) };
+        let Some((space, layout, run)) = runs.get(number) else { return Ok::<_, Error>(()) };
         bytes.resize(run.len() * PAGE_SIZE, 0);
         for (page, target) in run.clone().filter_map(PhysicalPage::new).zip(bytes.as_chunks_mut::<PAGE_SIZE>().0) {
             exact.read_page(layout, page, target)?;
         }
         if let Some(first) = PhysicalPage::new(run.start) {
-            files.write_pages(*space, first, bytes)?;
+            files.data().write_and_sync_early(*space, first, bytes)?;
         }
-        monitor.advance(run.len() as u64)?;
-        Ok(Some(*space))
+        monitor.advance(run.len() as u64)
     };
-    ordered(runs.len(), threads, Vec::new, work, sync_now_and_then(runs.len(), files))?;
+    ordered(runs.len(), threads, Vec::new, work, |()| Ok(()))?;
     for space in Space::ALL {
         match exact.data(space) {
             Some(layout) => {

@@ -1,4 +1,5 @@
-//! Restoring a backup: everything is checked before anything is touched, and a crash leaves the old state or the new.
+//! Restoring a backup: everything is checked before anything that is there is touched, and a crash leaves the old state or the
+//! new. Where nothing is, checking and writing go together: what is written waits under temporary names for the result.
 //!
 //! | what is there | what happens | the switch |
 //! |---|---|---|
@@ -9,6 +10,7 @@
 mod fresh;
 pub(crate) mod live;
 mod next;
+mod single_pass;
 mod target;
 
 use std::num::NonZeroUsize;
@@ -22,7 +24,7 @@ use crate::format::Dialect;
 use crate::format::backup_file::BackupFlags;
 use crate::repository::lock::WriterLock;
 use crate::storage::Directory;
-use crate::verify::VerifyOptions;
+use crate::verify::{GenerationReport, VerifyOptions};
 
 use target::Found;
 
@@ -46,6 +48,12 @@ pub struct RestoreOptions {
     pub damaged: bool,
     /// Threads; one a processor unless given. With one, no thread is started.
     pub threads: Option<NonZeroUsize>,
+}
+
+impl RestoreOptions {
+    const fn verify(self) -> VerifyOptions {
+        VerifyOptions { threads: self.threads, all_generations: false }
+    }
 }
 
 /// How a backup was restored.
@@ -86,7 +94,9 @@ pub struct RestoreSummary {
 /// # Errors
 /// [`Error::Backup`] when the backup is damaged or the repository in it inconsistent; [`Error::InvalidArgument`] for a
 /// directory that cannot be the target; [`Error::Locked`] while another process writes there; [`Error::Io`] when the system
-/// refuses; [`Error::Cancelled`]. What was there is untouched then. [`Error::Unconfirmed`] when the system refuses the last
+/// refuses; [`Error::Cancelled`]. What was there is untouched then. (Into a new directory the backup is checked while it is
+/// written; what was written is taken away again, but a loss of power right behind the error may bring it back, as files that
+/// the next restore clears away.) [`Error::Unconfirmed`] when the system refuses the last
 /// sync, behind the switch: the restored repository is in place. [`Error::Stranded`] when it refuses to rename a directory and
 /// to rename it back.
 pub fn restore(
@@ -108,21 +118,44 @@ pub fn restore_in(
     options: RestoreOptions,
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
-    allowed(&target::look(into)?, options)?;
-    let findings = validate(backup, options, observer)?;
-    let summary = install(backup, into, options, findings > 0, observer)?;
-    Ok(RestoreSummary { findings, ..summary })
+    let found = target::look(into)?;
+    allowed(&found, options)?;
+    let is_forensic = backup.header().flags.contains(BackupFlags::FORENSIC);
+    let check = match found {
+        Found::Missing | Found::Empty if !is_forensic => Check::Beside,
+        _ => Check::Done { findings: validate(backup, options, observer)? },
+    };
+    install(backup, into, options, check, observer)
 }
 
-/// Restores what was checked; what is damaged only where nothing is.
+/// When the backup is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// It was, and so much was found.
+    Done { findings: u64 },
+    /// While it is written.
+    Beside,
+}
+
+impl Check {
+    const fn findings(self) -> u64 {
+        match self {
+            Self::Done { findings } => findings,
+            Self::Beside => 0,
+        }
+    }
+}
+
+/// Puts the repository in its place; what is damaged only where nothing is.
 fn install(
     backup: &Backup,
     into: &Directory,
     options: RestoreOptions,
-    is_damaged: bool,
+    check: Check,
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
     let threads = thread_count(options.threads);
+    let source = Source { backup, options, observer };
     let directory = match target::look(into)? {
         Found::Missing | Found::Empty => into.clone(),
         Found::Repository(files) => files.directory,
@@ -130,18 +163,25 @@ fn install(
     // W-9: what is built on is looked at under the lock.
     let mut lock = WriterLock::beside(&directory, "restore")?;
     if matches!(target::look(&directory)?, Found::Missing) {
-        return fresh::into_missing(backup, &directory, lock, threads, observer);
+        return fresh::into_missing(&source, check, &directory, lock);
     }
     lock.enter()?;
     let found = target::look(&directory)?;
     allowed(&found, options)?;
+    let check = match found {
+        // It came between the first look and the lock.
+        Found::Repository(_) if check == Check::Beside => {
+            Check::Done { findings: validate(backup, options, observer)? }
+        }
+        _ => check,
+    };
     let files = match found {
-        Found::Repository(_) if is_damaged => {
+        Found::Repository(_) if check.findings() > 0 => {
             let text = "holds a repository, which is not replaced by a damaged one; give a new or empty directory";
             return Err(Error::invalid(format!("{} {text}", directory.path.display())));
         }
         Found::Repository(files) if files.directory.path == directory.path => files,
-        Found::Empty => return fresh::into_empty(backup, &directory, threads, observer),
+        Found::Empty => return fresh::into_empty(&source, check, &directory),
         Found::Missing | Found::Repository(_) => return Err(target::changed(&directory)),
     };
     fresh::unmark(&directory);
@@ -155,9 +195,17 @@ fn install(
         Some(current) => next::over(backup, &current, threads, observer),
         None => {
             target::need_no_link(&directory)?;
-            fresh::aside(backup, &directory, lock, threads, observer)
+            fresh::aside(&source, &directory, lock)
         }
     }
+}
+
+/// What is restored, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    backup: &'a Backup,
+    options: RestoreOptions,
+    observer: &'a dyn Observer,
 }
 
 /// Whether what was found may be replaced.
@@ -175,14 +223,19 @@ fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
 
 /// Everything in the backup is right, and so is the repository that it makes, unless it may be damaged; gives what was found.
 fn validate(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -> Result<u64> {
-    let verify = VerifyOptions { threads: options.threads, all_generations: false };
-    let report = backup.verify(verify, observer)?.repository;
+    let report = backup.verify(options.verify(), observer)?.repository;
     if options.damaged && backup.header().flags.contains(BackupFlags::FORENSIC) {
         return Ok(report.findings.len() as u64 + report.not_listed + report.unchecked.len() as u64);
     }
+    refuse_findings(backup, report)?;
+    Ok(0)
+}
+
+/// A repository in which something was found is not restored.
+fn refuse_findings(backup: &Backup, report: GenerationReport) -> Result<()> {
     match (report.findings.into_iter().next(), report.unchecked.first()) {
         (Some(finding), _) => Err(Error::backup(backup.path(), BackupFault::Inconsistent(Box::new(finding)))),
         (None, Some(unchecked)) => Err(Error::backup(backup.path(), BackupFault::Structure(unchecked.to_string()))),
-        (None, None) => Ok(0),
+        (None, None) => Ok(()),
     }
 }

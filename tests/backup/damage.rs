@@ -352,3 +352,30 @@ fn takes_what_is_there(storage: &MemStorage, name: &str, kept: &[u8]) {
     let error = load_into(storage, "backup", "restored", NEW).unwrap_err();
     assert!(matches!(fault_of(&error), Some(BackupFault::Inconsistent(_))), "{error}");
 }
+
+#[test]
+fn every_damaged_chunk_is_named_with_its_pages() {
+    for dialect in DIALECTS {
+        let mut bytes = backup_of(&tiny(dialect, 1), &single());
+        let (storage, _) = in_memory(&tiny(dialect, 1));
+        storage.put("backup", bytes.clone());
+        let backup = checked(&storage, "backup").unwrap();
+        assert!(backup.damaged_chunks(None, &cimrepo::base::progress::Unobserved).unwrap().count() == 0);
+        // That of the mapping is read when a backup is opened.
+        let chunks: Vec<_> = backup.manifest().chunks.iter().filter(|chunk| chunk.header.kind.has_pages()).collect();
+        assert!(chunks.len() > 1);
+        for chunk in &chunks {
+            bytes[usize::try_from(chunk.offset).unwrap() + CHUNK_HEADER_SIZE] ^= 4;
+        }
+        storage.put("backup", bytes);
+        let backup = cimrepo::backup::OpenBackup::new().open_in(&crate::tiny::shared(&storage), "backup").unwrap();
+        let found = backup.damaged_chunks(None, &cimrepo::base::progress::Unobserved).unwrap();
+        assert_eq!((found.listed.len(), found.not_listed), (chunks.len(), 0));
+        for (chunk, error) in chunks.iter().zip(&found.listed) {
+            assert!(matches!(fault_of(error), Some(BackupFault::Checksum(_))), "{error}");
+            let pages = format!("pages {} to {})", chunk.header.first, chunk.header.last);
+            let text = error.to_string();
+            assert!(text.contains(&pages) && text.contains(&format!("at offset {}", chunk.offset)), "{text}");
+        }
+    }
+}

@@ -92,6 +92,25 @@ fn into_missing_of(files: &Files) -> Scenario {
     }
 }
 
+/// Pages of the base and of what is based on it.
+fn increment() -> Scenario {
+    let source = SimStorage::new();
+    source.put("kept/other file", b"it stays");
+    for version in [0, 1] {
+        let place = format!("source {version}");
+        put(&source, &place, &tiny(Dialect::V22, version));
+        let base = (version > 0).then(|| "kept/base".into());
+        let target = if version > 0 { "kept/backup" } else { "kept/base" };
+        save(&source, &place, target, &BackupOptions { base, ..single() }).unwrap();
+    }
+    let disk = SimStorage::new();
+    for file in ["kept/base", "kept/backup"] {
+        disk.put(file, &source.get(file).unwrap());
+    }
+    let name = "restore of an increment into a missing directory";
+    Scenario { name, disk, look: look_for_new(sound(&source, "source 1").unwrap()), ..into_missing() }
+}
+
 fn into_empty(files: &Files, options: &BackupOptions, name: &'static str) -> Scenario {
     let (disk, new) = disk(files, options);
     disk.create_dir(Path::new(TARGET)).unwrap();
@@ -263,7 +282,7 @@ fn set_aside_of(version: fn(u8) -> Files) -> Scenario {
 
 #[test]
 fn a_restore_that_fails_leaves_nothing_or_all() {
-    for scenario in [into_missing(), into_empty_v22(), into_empty_v21(), forensic()] {
+    for scenario in [into_missing(), increment(), into_empty_v22(), into_empty_v21(), forensic()] {
         let tally = scenario.fail_everywhere();
         assert!(tally.faults >= 100, "{tally:?}");
     }
@@ -271,7 +290,7 @@ fn a_restore_that_fails_leaves_nothing_or_all() {
 
 #[test]
 fn a_restore_without_power_leaves_nothing_or_all() {
-    for scenario in [into_missing(), into_empty_v22(), into_empty_v21(), forensic()] {
+    for scenario in [into_missing(), increment(), into_empty_v22(), into_empty_v21(), forensic()] {
         let tally = scenario.lose_power_everywhere();
         assert!(tally.images > 800 && tally.new > 0, "{tally:?}");
     }

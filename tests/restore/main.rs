@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod chains;
 mod into;
 #[cfg(unix)]
 mod links;

@@ -1,5 +1,6 @@
 //! Restores that do not take place, and leave everything as it was.
 
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,6 +9,7 @@ use cimrepo::backup::{Backup, OpenBackup, backup};
 use cimrepo::base::error::{Error, HResult};
 use cimrepo::base::progress::{Observer, Progress, Unobserved};
 use cimrepo::format::Dialect;
+use cimrepo::format::backup_file::CHUNK_HEADER_SIZE;
 use cimrepo::repository::Repository;
 use cimrepo::restore::{RestoreOptions, restore, restore_in};
 use cimrepo::storage::{MemStorage, RealStorage, Storage};
@@ -194,4 +196,38 @@ fn what_the_file_system_refuses_leaves_the_target_alone() {
         assert!(matches!(error, Error::Io { .. }), "{}: {error}", target.display());
     }
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
+}
+
+/// Pages are written while the backup is checked: what was written is taken away when a later byte is wrong.
+#[test]
+fn a_chunk_that_is_damaged_leaves_nothing_behind() {
+    for dialect in DIALECTS {
+        let storage = storage((dialect, 1), &Files::new());
+        storage.create_dir(Path::new("place/empty")).unwrap();
+        let bytes = storage.get(BACKUP).unwrap();
+        let backup = OpenBackup::new().open_in(&shared(&storage), BACKUP).unwrap();
+        let chunks = &backup.manifest().chunks;
+        assert!(chunks.len() > 2, "{} chunks", chunks.len());
+        for chunk in chunks {
+            let mut damaged = bytes.clone();
+            let at = usize::try_from(chunk.offset).unwrap() + CHUNK_HEADER_SIZE;
+            damaged[at + usize::try_from(chunk.header.stored).unwrap() / 2] ^= 1;
+            storage.put(BACKUP, damaged);
+            let mut before = Vec::new();
+            for threads in [1, 2].map(NonZeroUsize::new) {
+                for into in [TARGET, "place/empty"] {
+                    let options = RestoreOptions { threads, ..NEW };
+                    let error = load_into(&storage, BACKUP, into, options).unwrap_err();
+                    assert!(matches!(error, Error::Backup { .. }), "{error}");
+                    before.push(error.to_string());
+                    assert_eq!(names(&storage, "place"), ["empty"]);
+                    assert!(names(&storage, "place/empty").is_empty());
+                }
+            }
+            before.dedup();
+            assert_eq!(before.len(), 1, "{before:?}");
+        }
+        storage.put(BACKUP, bytes);
+        load_into(&storage, BACKUP, TARGET, NEW).unwrap();
+    }
 }

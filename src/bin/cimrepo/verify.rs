@@ -1,7 +1,8 @@
 //! `verify`: is it consistent?
 
+use cimrepo::backup::Backup;
 use cimrepo::base::corruption::Corruption;
-use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::verify::{GenerationReport, Report, VerifyOptions, verify, verify_content};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -115,7 +116,10 @@ impl Arguments {
                             "the older generations in the backup are held against their digests alone; restore it to check them",
                         );
                     }
-                    let report = backup.verify(options, &bar)?;
+                    let report = match backup.verify(options, &bar) {
+                        Err(error @ Error::Backup { .. }) => return tell_damage(backup, error),
+                        report => report?,
+                    };
                     Report { generations: vec![report.repository], refused: Vec::new(), all_generations: false }
                 }
             }
@@ -128,6 +132,21 @@ impl Arguments {
         output.finish()?;
         Ok(if report.is_consistent() { Outcome::Done } else { Outcome::Findings })
     }
+}
+
+/// Says of a damaged backup all that is damaged, not only what was met first.
+fn tell_damage(backup: &Backup, first: Error) -> Result<Outcome, Failure> {
+    let damaged = backup.damaged_chunks(None, &Bar::new())?;
+    let total = damaged.count();
+    if total <= 1 {
+        return Err(damaged.listed.into_iter().next().unwrap_or(first).into());
+    }
+    damaged.listed.iter().for_each(complain);
+    if damaged.not_listed > 0 {
+        complain(format_args!("… and {} more", damaged.not_listed));
+    }
+    let text = format!("{} of the backup are damaged", count(total, "chunk", "chunks"));
+    Err(Failure::Command(text, Outcome::Corrupt))
 }
 
 /// Prints a report.

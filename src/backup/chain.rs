@@ -1,0 +1,105 @@
+//! A backup and those it is based on: which of them holds a page.
+
+use std::sync::Arc;
+
+use crate::base::corruption::{Corruption, CorruptionCode};
+use crate::base::error::Result;
+use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
+use crate::base::site::Site;
+use crate::format::manifest::NO_FILE;
+use crate::pager::source::PageSource;
+
+use super::codec::Payload;
+use super::link::Link;
+
+/// A backup and those it is based on.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub top: Link,
+    pub bases: Vec<Link>,
+}
+
+/// Where a chain holds a page.
+#[derive(Debug)]
+pub(crate) struct Held<'c> {
+    /// Number of the backup in the chain, the last one made being 0.
+    pub number: usize,
+    pub link: &'c Link,
+    /// Number of the chunk, and of the page within it.
+    pub chunk: usize,
+    pub slot: usize,
+}
+
+impl Chain {
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+        std::iter::once(&self.top).chain(&self.bases)
+    }
+
+    /// Where the chain holds a page, if it does.
+    pub(crate) fn holder(&self, space: Space, mut page: LogicalPage) -> Option<Held<'_>> {
+        for (number, link) in self.links().enumerate() {
+            page = link.original(space, page);
+            if let Some((chunk, slot)) = link.place(space, page) {
+                return Some(Held { number, link, chunk, slot });
+            }
+        }
+        None
+    }
+
+    /// As [`holder`](Self::holder), for a page that is mapped.
+    pub(crate) fn find(&self, space: Space, page: LogicalPage, physical: PhysicalPage) -> Result<Held<'_>> {
+        self.holder(space, page).ok_or_else(|| {
+            // Such a page was let through when the backup was opened, so the data file ended before it.
+            let site = Site::page(space, page).at_physical(Some(physical));
+            let detail = match self.top.manifest.space(space).file_length {
+                NO_FILE => "there was no such file".to_owned(),
+                length => format!("the file had {length} bytes"),
+            };
+            Corruption::new(CorruptionCode::MappingBeyondFile, site, detail).into()
+        })
+    }
+
+    /// Whether the pages of a space are there at all.
+    pub(crate) fn has(&self, space: Space) -> bool {
+        // Any other backup is one of a repository that has both files.
+        !self.top.is_forensic() || self.top.manifest.space(space).file_length != NO_FILE
+    }
+}
+
+impl Held<'_> {
+    /// The chunk, for a pass over all pages of the space.
+    pub(crate) fn passing(&self, space: Space) -> Result<Arc<Payload>> {
+        match space {
+            Space::Objects => self.link.passing_chunk(self.chunk),
+            // The pages of the index are walked as keys lead from one to the other, not in their order.
+            Space::Index => self.link.chunk(self.chunk),
+        }
+    }
+
+    /// Copies the page out of its chunk.
+    pub(crate) fn copy(&self, raw: &Payload, into: &mut PageBytes) -> Result<()> {
+        self.link.copy_page(self.chunk, raw, self.slot, into)
+    }
+}
+
+impl PageSource for Arc<Chain> {
+    fn has(&self, space: Space) -> bool {
+        Chain::has(self, space)
+    }
+
+    fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()> {
+        let held = self.find(space, page, physical)?;
+        held.copy(&*held.link.chunk(held.chunk)?, into)
+    }
+
+    fn read_passing(
+        &self,
+        space: Space,
+        page: LogicalPage,
+        physical: PhysicalPage,
+        into: &mut PageBytes,
+    ) -> Result<()> {
+        let held = self.find(space, page, physical)?;
+        held.copy(&*held.passing(space)?, into)
+    }
+}

@@ -1,0 +1,137 @@
+//! The pages of a backup as a repository to verify, each handed on besides when its chunk is first read: so that a restore writes
+//! them while they are checked, and needs neither to read them twice nor to keep them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::base::error::Result;
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
+use crate::base::progress::Observer;
+use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
+use crate::pager::source::PageSource;
+use crate::repository::Snapshot;
+use crate::verify::VerifyOptions;
+
+use super::chain::{Chain, Held};
+use super::codec::Payload;
+use super::read::Backup;
+use super::verify::BackupReport;
+
+/// Takes the pages of a backup, from several threads.
+pub(crate) trait PageSink: std::fmt::Debug + Send + Sync {
+    /// Takes pages of a space and their bytes, which match their digests. Every mapped page comes once.
+    fn take(&self, space: Space, pages: &[LogicalPage], bytes: &[u8]) -> Result<()>;
+}
+
+impl Backup {
+    /// As [`verify`](Self::verify), with every page of the repository in it handed to `sink` while that goes on. Whether the
+    /// pages are worth anything the report says in the end; where it has findings not all need have come.
+    pub(crate) fn verify_into(
+        &self,
+        sink: Box<dyn PageSink>,
+        options: VerifyOptions,
+        observer: &dyn Observer,
+    ) -> Result<BackupReport> {
+        let tee = Arc::new(Tee { plan: plan(self)?, chain: self.chain().clone(), sink });
+        let (mapping, role) = (self.snapshot().mapping().clone(), self.snapshot().image().mapping_role());
+        let image = Image::new(mapping, role, Box::new(tee.clone()), DEFAULT_CACHE_PAGES);
+        let report = self.verify_as(&Snapshot::new(Arc::new(image)), options, observer)?;
+        if report.is_consistent() {
+            tee.hand_on_rest()?;
+        }
+        Ok(report)
+    }
+}
+
+/// By backup of the chain, and by chunk: what is to be handed on of it.
+type Plan = BTreeMap<(usize, usize), Planned>;
+
+/// The pages of a chunk that the repository has.
+#[derive(Debug)]
+struct Planned {
+    space: Space,
+    /// Number within the chunk, and what the page is in the repository, ascending. Of pages that are the same the chunk holds one.
+    pages: Vec<(usize, LogicalPage)>,
+    /// Whether they were handed on, or are being so.
+    taken: AtomicBool,
+}
+
+/// Where each mapped page lies.
+fn plan(backup: &Backup) -> Result<Plan> {
+    let snapshot = backup.snapshot();
+    let mut plan = Plan::new();
+    for space in Space::ALL {
+        for (page, physical, _) in snapshot.mapping().section(space).mapped() {
+            let held = backup.chain().find(space, page, physical)?;
+            let planned = plan.entry((held.number, held.chunk));
+            let planned =
+                planned.or_insert_with(|| Planned { space, pages: Vec::new(), taken: AtomicBool::new(false) });
+            planned.pages.push((held.slot, page));
+        }
+    }
+    plan.values_mut().for_each(|planned| planned.pages.sort_unstable());
+    Ok(plan)
+}
+
+#[derive(Debug)]
+struct Tee {
+    plan: Plan,
+    chain: Arc<Chain>,
+    sink: Box<dyn PageSink>,
+}
+
+impl Tee {
+    /// Hands on what is planned of a chunk, unless that was done. An error ends the verification, so that nobody relies on what
+    /// another thread was to hand on.
+    fn hand_on(&self, held: &Held<'_>, raw: &Payload) -> Result<()> {
+        let Some(planned) = self.plan.get(&(held.number, held.chunk)) else { return Ok(()) };
+        if planned.taken.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        for run in planned.pages.chunk_by(|(before, _), (slot, _)| before + 1 == *slot) {
+            let Some(&(first, _)) = run.first() else { continue };
+            let pages: Vec<LogicalPage> = run.iter().map(|(_, page)| *page).collect();
+            let bytes = raw.get(first * PAGE_SIZE..(first + run.len()) * PAGE_SIZE);
+            self.sink.take(planned.space, &pages, bytes.ok_or_else(|| held.link.too_short(held.chunk))?)?;
+        }
+        Ok(())
+    }
+
+    /// Hands on what nothing has read.
+    fn hand_on_rest(&self) -> Result<()> {
+        for planned in self.plan.values().filter(|planned| !planned.taken.load(Ordering::Relaxed)) {
+            let page = planned.pages.first().and_then(|(_, page)| self.chain.holder(planned.space, *page));
+            if let Some(held) = page {
+                self.hand_on(&held, &*held.passing(planned.space)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PageSource for Arc<Tee> {
+    fn has(&self, space: Space) -> bool {
+        self.chain.has(space)
+    }
+
+    fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()> {
+        let held = self.chain.find(space, page, physical)?;
+        let raw = held.link.chunk(held.chunk)?;
+        self.hand_on(&held, &raw)?;
+        held.copy(&raw, into)
+    }
+
+    fn read_passing(
+        &self,
+        space: Space,
+        page: LogicalPage,
+        physical: PhysicalPage,
+        into: &mut PageBytes,
+    ) -> Result<()> {
+        let held = self.chain.find(space, page, physical)?;
+        let raw = held.passing(space)?;
+        self.hand_on(&held, &raw)?;
+        held.copy(&raw, into)
+    }
+}
