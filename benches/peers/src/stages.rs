@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::clock::{Clock, Time, bytes_written, median, quantile};
 use crate::stores::{self, Outcome, Reader, look_at};
-use crate::workload::{NAMESPACES, Random, batch, class_prefix, key, value};
+use crate::workload::{NAMESPACES, Object, Random, batch, class_prefix, key, value};
 
 /// Commits that take turns with as many appends of the disk's own: the speed of a disk moves tenfold, the ratio does not.
 const BLOCK: usize = 20;
@@ -136,7 +136,8 @@ fn open(store: &str, dir: &Path, objects: u64, times: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// Durable transactions, in turn with appends of 4 KiB and a sync of a file beside the store.
+/// Durable transactions, in turn with appends to a file beside the store, each with a sync: of 4 KiB, or of as many bytes as the
+/// objects of the transaction have where it has many.
 fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> Outcome<()> {
     let beside = dir.with_extension("append");
     let mut file = File::create(&beside)?;
@@ -144,13 +145,13 @@ fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> O
     let mut random = Random::fresh();
     store.put(&batch(&mut random, objects, size))?;
     let (mut walls, mut appends, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut processor, mut written, mut payload) = (0.0, 0.0, 0);
+    let (mut processor, mut append_processor, mut written, mut payload) = (0.0, 0.0, 0.0, 0);
     while walls.len() < times {
         let batches: Vec<_> = (0..BLOCK).map(|_| batch(&mut random, objects, size)).collect();
         let (mut block, mut limit) = (Vec::new(), Vec::new());
         let before = bytes_written();
         for batch in &batches {
-            payload += batch.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+            payload += bytes_of(batch);
             let clock = Clock::start();
             store.put(batch)?;
             let time = clock.read();
@@ -158,11 +159,14 @@ fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> O
             processor += time.processor;
         }
         written += bytes_written() - before;
-        for _ in 0..BLOCK {
-            let start = Instant::now();
-            file.write_all(&[0x5A; 4096])?;
+        for batch in &batches {
+            let bytes = vec![0x5A; if size == 1 { 4096 } else { bytes_of(batch) }];
+            let clock = Clock::start();
+            file.write_all(&bytes)?;
             file.sync_data()?;
-            limit.push(start.elapsed().as_secs_f64() * 1e3);
+            let time = clock.read();
+            limit.push(time.wall * 1e3);
+            append_processor += time.processor;
         }
         ratios.push(median(&mut block) / median(&mut limit));
         walls.append(&mut block);
@@ -173,11 +177,16 @@ fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> O
     print("append_ms", median(&mut appends));
     print("ratio", median(&mut ratios));
     print("processor_us", processor / count * 1e6);
+    print("append_processor_us", append_processor / count * 1e6);
     print("written", written / count);
     print("amplification", written / payload as f64);
     drop(store);
     fs::remove_file(beside)?;
     Ok(())
+}
+
+fn bytes_of(objects: &[Object]) -> usize {
+    objects.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
 
 /// What a copy of the store costs those who write meanwhile: durable transactions of one object, in turn without a copy and for as
