@@ -228,6 +228,9 @@ mod tests {
         assert_eq!(cache.get(Space::Index, page(1)).map(|page| page[0]), Some(9));
     }
 
+    /// Looks of each thread; the interpreter that looks for undefined behaviour is slow.
+    const LOOKS: u32 = if cfg!(miri) { 50 } else { 3000 };
+
     #[test]
     fn threads_that_read_and_drive_out_see_whole_pages() {
         let cache = PageCache::new(&mapping(200, &[]), 16);
@@ -235,7 +238,7 @@ mod tests {
             for start in 0..4u32 {
                 let cache = &cache;
                 scope.spawn(move || {
-                    for step in 0..3000u32 {
+                    for step in 0..LOOKS {
                         let number = (start * 31 + step * 7) % 200;
                         let mark = u8::try_from(number).unwrap();
                         match cache.get(Space::Objects, page(number)) {

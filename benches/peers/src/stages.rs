@@ -1,10 +1,13 @@
 //! The measurements. Each runs in a process of its own and prints its figures, one `name value` a line.
 
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Barrier;
 use std::time::Instant;
+
+use cimrepo::format::checksum::crc32;
 
 use crate::clock::{Clock, Time, bytes_written, median, quantile};
 use crate::stores::{self, Outcome, Reader, look_at};
@@ -122,8 +125,13 @@ fn scan(store: &str, dir: &Path) -> Outcome<()> {
 /// From nothing to the first object.
 fn open(store: &str, dir: &Path, objects: u64, times: usize) -> Outcome<()> {
     let key = key(objects / 2);
-    let (mut walls, mut processor) = (Vec::new(), Vec::new());
+    let (mut walls, mut processor, mut reading) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..times {
+        if store == "cimrepo" {
+            let clock = Clock::start();
+            black_box(read_what_opening_reads(dir)?);
+            reading.push(clock.read().processor * 1e3);
+        }
         let clock = Clock::start();
         let store = stores::open(store, dir)?;
         store.reader()?.get(&key)?.ok_or("an object is missing")?;
@@ -133,7 +141,22 @@ fn open(store: &str, dir: &Path, objects: u64, times: usize) -> Outcome<()> {
     }
     print("wall_ms", median(&mut walls));
     print("processor_ms", median(&mut processor));
+    if !reading.is_empty() {
+        print("reading_ms", median(&mut reading));
+    }
     Ok(())
+}
+
+/// What cannot be left out where a repository is opened: the bytes of a mapping file and of the journal, and their CRC-32.
+fn read_what_opening_reads(dir: &Path) -> Outcome<u32> {
+    let mut sum = 0;
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.ends_with("MAPPING1.MAP") || path.extension().is_some_and(|extension| extension == "journal") {
+            sum ^= crc32(&fs::read(path)?);
+        }
+    }
+    Ok(sum)
 }
 
 /// Durable transactions, in turn with appends to a file beside the store, each with a sync: of 4 KiB, or of as many bytes as the
