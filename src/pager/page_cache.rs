@@ -229,7 +229,7 @@ mod tests {
     }
 
     /// Looks of each thread; the interpreter that looks for undefined behaviour is slow.
-    const LOOKS: u32 = if cfg!(miri) { 50 } else { 3000 };
+    const LOOKS: u32 = if cfg!(miri) { 16 } else { 3000 };
 
     #[test]
     fn threads_that_read_and_drive_out_see_whole_pages() {
