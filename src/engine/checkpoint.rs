@@ -261,6 +261,7 @@ impl OnDisk {
         let bytes = mapping.to_bytes();
         let role = FileRole::Mapping(Mapping::slot_of(mapping.generation()));
         next.publish(&bytes).inspect_err(|_| self.doubt(role))?;
+        let mapping = Arc::new(mapping);
         self.note(old, &mapping, &bytes);
         let cache = match self.bases.last().and_then(Weak::upgrade) {
             Some(base) => base.cache().next(base.mapping(), &mapping),
@@ -337,7 +338,7 @@ impl OnDisk {
         let mut generations = std::mem::take(&mut self.generations);
         generations.sort_by_key(|found| found.mapping.generation());
         let whole: Vec<&Mapping> =
-            generations.iter().filter(|found| found.findings.is_empty()).map(|found| &found.mapping).collect();
+            generations.iter().filter(|found| found.findings.is_empty()).map(|found| &*found.mapping).collect();
         for pair in whole.windows(2) {
             if let [old, new] = *pair
                 && old.generation().checked_add(1) == Some(new.generation())
@@ -349,7 +350,7 @@ impl OnDisk {
     }
 
     /// The generation is on disk.
-    fn note(&mut self, old: &Mapping, mapping: &Mapping, bytes: &[u8]) {
+    fn note(&mut self, old: &Mapping, mapping: &Arc<Mapping>, bytes: &[u8]) {
         let generation = mapping.generation();
         self.note_released(old, mapping);
         self.current = FileRole::Mapping(Mapping::slot_of(generation));

@@ -208,7 +208,7 @@ impl OnDisk {
     /// The pages of a space that mappings on disk and snapshots name, by number, other than those of `own`.
     fn others(&self, space: Space, own: &Mapping, pinned: &[Arc<Base>]) -> Vec<bool> {
         let mut named = Vec::new();
-        let on_disk = self.generations.iter().map(|found| &found.mapping);
+        let on_disk = self.generations.iter().map(|found| &*found.mapping);
         for mapping in on_disk.chain(pinned.iter().map(|base| base.mapping())) {
             for (_, physical, _) in mapping.section(space).mapped() {
                 if named.len() <= physical.index() {

@@ -18,8 +18,20 @@ const MAX_HOLES: usize = 4 * PAGE_SIZE;
 /// Marks the count of a definition that was removed.
 const REMOVED: u16 = 1 << 15;
 
+/// Room for some more keys, so that the first ones that come do not move the tables.
+const MORE_TEXT: usize = 512;
+const MORE_UNITS: usize = 32;
+const MORE_ENTRIES: usize = 8;
+
+/// A copy with room for more.
+fn roomy<T: Copy>(from: &[T], more: usize) -> Vec<T> {
+    let mut copy = Vec::with_capacity(from.len() + more);
+    copy.extend_from_slice(from);
+    copy
+}
+
 /// A node whose keys change. It has a key at least, unless the last one was taken out; more than fits into a page, until it is cut.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Draft {
     /// The texts of the tokens, each closed by a zero, in the order in which they came; those of removed ones too.
     heap: Vec<u8>,
@@ -45,21 +57,40 @@ struct Token {
     uses: Option<u16>,
 }
 
+impl Clone for Draft {
+    fn clone(&self) -> Self {
+        Self {
+            heap: roomy(&self.heap, MORE_TEXT),
+            tokens: roomy(&self.tokens, MORE_ENTRIES),
+            order: roomy(&self.order, MORE_ENTRIES),
+            definitions: roomy(&self.definitions, MORE_UNITS),
+            keys: roomy(&self.keys, MORE_ENTRIES),
+            children: self.children.clone(),
+            used: self.used,
+        }
+    }
+}
+
 impl Draft {
     /// The node on a page of dialect 2.2. `None`: a table of the page is damaged, and nothing is to be built on it.
     pub fn from_page(page: &IndexPage<'_>) -> Option<Self> {
-        let mut definitions = Vec::with_capacity(page.definitions().len() / 2 + 32);
+        let mut definitions = Vec::with_capacity(page.definitions().len() / 2 + MORE_UNITS);
         definitions.extend(page.definitions().as_chunks().0.iter().map(|unit| u16::from_le_bytes(*unit)));
+        let mut tokens = Vec::with_capacity(page.token_count() + MORE_ENTRIES);
+        tokens.resize(page.token_count(), Token { start: 0, len: 0, uses: Some(0) });
+        let mut keys = Vec::with_capacity(page.key_count() + MORE_ENTRIES);
+        for key in 0..page.key_count() {
+            keys.push(narrow(page.definition_offset(key)?));
+        }
         let mut draft = Self {
-            heap: Vec::with_capacity(page.heap().len() + 512),
-            tokens: vec![Token { start: 0, len: 0, uses: Some(0) }; page.token_count()],
+            heap: roomy(page.heap(), MORE_TEXT),
+            tokens,
             order: Vec::new(),
             definitions,
-            keys: (0..page.key_count()).map(|key| page.definition_offset(key).map(narrow)).collect::<Option<_>>()?,
+            keys,
             children: Vec::new(),
             used: page.used(),
         };
-        draft.heap.extend_from_slice(page.heap());
         if page.children().any(|child| child != NIL) {
             draft.children = page.children().collect();
             draft.children.iter().all(|&child| LogicalPage::new(child).is_some()).then_some(())?;
@@ -77,7 +108,8 @@ impl Draft {
         if !places.is_sorted() {
             places.sort_unstable();
         }
-        self.order = vec![0; places.len()];
+        self.order = Vec::with_capacity(places.len() + MORE_ENTRIES);
+        self.order.resize(places.len(), 0);
         let mut end = 0;
         for ((place, (start, number)), token) in (0..).zip(&places).zip(&mut self.tokens) {
             // Each begins where the one before it ends: no gap, nothing shared.
@@ -111,7 +143,7 @@ impl Draft {
         let Numbered { tokens, numbers, definition_units } = Numbered::of(keys)?;
         let mut draft =
             Self { children, used: EMPTY_NODE + KEY_UNITS * keys.len() + 2 * numbers.len(), ..Self::default() };
-        draft.definitions.reserve(definition_units + 32);
+        draft.definitions.reserve(definition_units + MORE_UNITS);
         for token in &tokens {
             draft.order.push(u16::try_from(draft.tokens.len()).ok()?);
             draft.push_token(token)?;

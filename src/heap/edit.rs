@@ -140,7 +140,7 @@ impl HeapEditor {
 }
 
 /// A copy of a page that is packed as it should be: what is changed in another would spread the damage.
-fn sound(working: &mut Working, page: LogicalPage, bytes: &PageBytes) -> Result<Arc<Page>> {
+fn sound(working: &Working, page: LogicalPage, bytes: &PageBytes) -> Result<Arc<Page>> {
     let site = working.image().site(Space::Objects, page);
     match ObjectPage::new(bytes).check_single(site).into_iter().next() {
         Some(finding) => Err(finding.into()),
@@ -148,7 +148,7 @@ fn sound(working: &mut Working, page: LogicalPage, bytes: &PageBytes) -> Result<
     }
 }
 
-fn copy(working: &mut Working, bytes: &PageBytes) -> Arc<Page> {
+fn copy(working: &Working, bytes: &PageBytes) -> Arc<Page> {
     let mut page = working.new_page();
     if let Some(page) = Arc::get_mut(&mut page) {
         *page.bytes_mut() = *bytes;

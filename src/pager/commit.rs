@@ -211,7 +211,7 @@ impl FreePages {
                 size = size.max(section.physical_pages);
             }
         }
-        for mapping in on_disk.iter().map(|found| &found.mapping).chain(pinned.iter().copied()) {
+        for mapping in on_disk.iter().map(|found| &*found.mapping).chain(pinned.iter().copied()) {
             for (_, physical, _) in mapping.section(space).mapped() {
                 match taken.get_mut(physical.index()) {
                     Some(taken) => *taken = true,

@@ -1,5 +1,7 @@
 //! The generations on disk: each mapping file read, and what is wrong with it.
 
+use std::sync::Arc;
+
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{PAGE_SIZE, Space};
@@ -17,8 +19,8 @@ use crate::storage::{OpenMode, read_exact_at};
 pub struct Generation {
     /// The file; for dialect 2.1's pair of single maps OBJECTS.MAP.
     pub role: FileRole,
-    /// Its content.
-    pub mapping: Mapping,
+    /// Its content: megabytes in a large repository, so it is shared.
+    pub mapping: Arc<Mapping>,
     /// What is wrong with it; empty: it is whole.
     pub findings: Vec<Corruption>,
 }
@@ -153,7 +155,7 @@ fn parse_one(
     let ParsedMapping { mapping, trailing_bytes } = Mapping::parse_any(bytes?, likely, role)?;
     let file_pages = [data.pages(Space::Objects), data.pages(Space::Index)];
     let findings = wholeness::check(&mapping, Surroundings { role, trailing_bytes, file_pages });
-    Ok(Generation { role, mapping, findings })
+    Ok(Generation { role, mapping: Arc::new(mapping), findings })
 }
 
 /// The mapping in a file, if it is there and can be read.
@@ -189,6 +191,6 @@ pub fn read_single_maps(files: &RepositoryFiles, data: &DataFiles) -> Result<Opt
         let mapping = Mapping { dialect: Dialect::V21, objects, index, shutdown_flag: 0 };
         let file_pages = [data.pages(Space::Objects), data.pages(Space::Index)];
         let findings = wholeness::check(&mapping, Surroundings { role, trailing_bytes: 0, file_pages });
-        Ok(Generation { role, mapping, findings })
+        Ok(Generation { role, mapping: Arc::new(mapping), findings })
     })))
 }

@@ -38,7 +38,7 @@ pub struct Image {
 /// A generation on disk, or in a backup.
 #[derive(Debug)]
 pub struct Base {
-    mapping: Mapping,
+    mapping: Arc<Mapping>,
     role: FileRole,
     source: Box<dyn PageSource>,
     cache: PageCache,
@@ -49,7 +49,7 @@ pub struct Base {
 
 impl Base {
     /// The mapping of the generation.
-    pub const fn mapping(&self) -> &Mapping {
+    pub fn mapping(&self) -> &Mapping {
         &self.mapping
     }
 
@@ -87,13 +87,19 @@ pub struct AdminListing {
 
 impl Image {
     /// A generation whose pages come from `source`.
-    pub fn new(mapping: Mapping, role: FileRole, source: Box<dyn PageSource>, cache_pages: usize) -> Self {
+    pub fn new(
+        mapping: impl Into<Arc<Mapping>>,
+        role: FileRole,
+        source: Box<dyn PageSource>,
+        cache_pages: usize,
+    ) -> Self {
+        let mapping = mapping.into();
         let cache = PageCache::new(&mapping, cache_pages);
         Self::with_cache(mapping, role, source, cache)
     }
 
     /// As [`new`](Self::new), with a cache that has pages of the generation already.
-    pub fn with_cache(mapping: Mapping, role: FileRole, source: Box<dyn PageSource>, cache: PageCache) -> Self {
+    pub fn with_cache(mapping: Arc<Mapping>, role: FileRole, source: Box<dyn PageSource>, cache: PageCache) -> Self {
         let base = Arc::new(Base { mapping, role, source, cache, admin: OnceLock::new(), gaps: OnceLock::new() });
         Self { base, overlay: Overlay::default(), merged: OnceLock::new() }
     }
@@ -196,7 +202,7 @@ impl Image {
     }
 
     fn page_from_source(&self, space: Space, page: LogicalPage) -> Result<Arc<Page>> {
-        let mut content = Arc::new(Page::blank());
+        let mut content = self.base.cache.new_page();
         if let Some(target) = Arc::get_mut(&mut content) {
             let target = target.bytes_mut();
             let physical = self.base.mapping.section(space).resolve(page);

@@ -23,6 +23,9 @@ const GROUP: usize = 1024;
 /// A cache has room for so many pages at least.
 const MIN_CAPACITY: usize = 16;
 
+/// Spare pages that are kept at most: 4 MiB.
+const MAX_SPARE: usize = 512;
+
 type Group = [ArcSwapOption<Page>; GROUP];
 type Slots = Box<[OnceLock<Box<Group>>]>;
 
@@ -32,6 +35,8 @@ pub struct PageCache {
     slots: [Slots; 2],
     /// The pages there are, in the order in which they are asked whether they were used.
     clock: Mutex<VecDeque<(Space, LogicalPage)>>,
+    /// Pages that no one may need any more, for the memory they take: fresh memory costs more than what is read into it.
+    spare: Mutex<Vec<Arc<Page>>>,
 }
 
 impl PageCache {
@@ -41,7 +46,7 @@ impl PageCache {
             let groups = widen(mapping.section(space).logical_pages()).div_ceil(GROUP);
             (0..groups).map(|_| OnceLock::new()).collect()
         });
-        Self { capacity: capacity.max(MIN_CAPACITY), slots, clock: Mutex::default() }
+        Self { capacity: capacity.max(MIN_CAPACITY), slots, clock: Mutex::default(), spare: Mutex::default() }
     }
 
     /// The cache of the generation behind this one, with the pages that are the same in both.
@@ -79,6 +84,38 @@ impl PageCache {
         while clock.len() > self.capacity {
             self.drop_one(&mut clock);
         }
+    }
+
+    /// Lets a page go that is the same no more in the states to come. Whoever sees an older one reads it again.
+    pub fn replaced(&self, space: Space, page: LogicalPage) {
+        let group = self.group(space, page).and_then(OnceLock::get);
+        // Its place in the clock stays until it is its turn.
+        if let Some(slot) = group.and_then(|group| group.get(page.index() % GROUP))
+            && let Some(held) = slot.swap(None)
+        {
+            self.reuse(held);
+        }
+    }
+
+    /// Takes a page that no one may need any more.
+    pub fn reuse(&self, page: Arc<Page>) {
+        let mut spare = self.spare.lock();
+        if spare.len() < MAX_SPARE {
+            spare.push(page);
+        }
+    }
+
+    /// A page to fill, of which no one else knows; what it holds is left over from another.
+    pub fn new_page(&self) -> Arc<Page> {
+        let mut spare = self.spare.lock();
+        while let Some(mut page) = spare.pop() {
+            // A snapshot may still see it.
+            if Arc::get_mut(&mut page).is_some() {
+                return page;
+            }
+        }
+        drop(spare);
+        Arc::default()
     }
 
     /// Lets the first page go that was not used since it was last asked.
@@ -175,13 +212,33 @@ mod tests {
     }
 
     #[test]
+    fn the_memory_of_a_replaced_page_is_taken_again_when_no_one_looks_at_it() {
+        let cache = PageCache::new(&mapping(10, &[]), 20);
+        cache.insert(Space::Index, page(1), marked(7));
+        cache.insert(Space::Index, page(2), marked(8));
+        let held = cache.get(Space::Index, page(1)).unwrap().into_arc();
+        cache.replaced(Space::Index, page(1));
+        cache.replaced(Space::Index, page(2));
+        cache.replaced(Space::Index, page(3));
+        assert!(cache.get(Space::Index, page(1)).is_none() && cache.get(Space::Index, page(2)).is_none());
+        assert!(cache.new_page().iter().all(|&byte| byte == 8), "page 2 is needed by no one");
+        assert!(cache.new_page().iter().all(|&byte| byte == 0), "page 1 is still looked at");
+        assert!(held.iter().all(|&byte| byte == 7));
+        cache.insert(Space::Index, page(1), marked(9));
+        assert_eq!(cache.get(Space::Index, page(1)).map(|page| page[0]), Some(9));
+    }
+
+    /// Looks of each thread; the interpreter that looks for undefined behaviour is slow.
+    const LOOKS: u32 = if cfg!(miri) { 16 } else { 3000 };
+
+    #[test]
     fn threads_that_read_and_drive_out_see_whole_pages() {
         let cache = PageCache::new(&mapping(200, &[]), 16);
         std::thread::scope(|scope| {
             for start in 0..4u32 {
                 let cache = &cache;
                 scope.spawn(move || {
-                    for step in 0..3000u32 {
+                    for step in 0..LOOKS {
                         let number = (start * 31 + step * 7) % 200;
                         let mark = u8::try_from(number).unwrap();
                         match cache.get(Space::Objects, page(number)) {

@@ -22,12 +22,7 @@ pub struct Working {
     kept: HashSet<(Space, LogicalPage)>,
     /// What the step that is under way has changed.
     step: Option<Vec<Change>>,
-    /// Pages that no one may need any more, for the memory they take.
-    spare: Vec<Arc<Page>>,
 }
-
-/// Spare pages that are kept at most.
-const MAX_SPARE: usize = 512;
 
 /// A change, with what there was before.
 #[derive(Debug)]
@@ -54,7 +49,7 @@ impl Working {
             let free = numbers.filter(|&page| !image.is_mapped(space, page));
             LogicalPages::new(image.logical_pages(space), free)
         });
-        Self { image, logical, undo: Vec::new(), kept: HashSet::new(), step: None, spare: Vec::new() }
+        Self { image, logical, undo: Vec::new(), kept: HashSet::new(), step: None }
     }
 
     /// The state as it is now.
@@ -103,21 +98,13 @@ impl Working {
     }
 
     /// A page to fill, of which no one else knows; what it holds is left over from another.
-    pub fn new_page(&mut self) -> Arc<Page> {
-        while let Some(mut page) = self.spare.pop() {
-            // A snapshot may still see it.
-            if Arc::get_mut(&mut page).is_some() {
-                return page;
-            }
-        }
-        Arc::default()
+    pub fn new_page(&self) -> Arc<Page> {
+        self.image.base().cache().new_page()
     }
 
-    fn reuse(&mut self, change: Change) {
-        if let Change::Slot(_, _, Some(Slot::Page { bytes, .. })) = change
-            && self.spare.len() < MAX_SPARE
-        {
-            self.spare.push(bytes);
+    fn reuse(&self, change: Change) {
+        if let Change::Slot(_, _, Some(Slot::Page { bytes, .. })) = change {
+            self.image.base().cache().reuse(bytes);
         }
     }
 
@@ -220,6 +207,9 @@ impl Working {
 
     fn set(&mut self, space: Space, page: LogicalPage, slot: Slot) {
         let old = self.image.overlay_mut().set(space, page, Some(slot));
+        if old.is_none() {
+            self.image.base().cache().replaced(space, page);
+        }
         self.note(Change::Slot(space, page, old));
     }
 

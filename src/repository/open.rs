@@ -159,7 +159,7 @@ impl Repository {
         let is_same = match mapping.dialect {
             Dialect::V21 if role == FileRole::ObjectsMap => {
                 let found = read_single_maps(&self.files, &self.files.open_data()?)?;
-                found.and_then(Result::ok).is_some_and(|found| found.mapping == *mapping)
+                found.and_then(Result::ok).is_some_and(|found| *found.mapping == *mapping)
             }
             _ => read_mapping(&self.files, role, mapping.dialect)?.is_some_and(|found| found == *mapping),
         };

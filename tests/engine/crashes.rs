@@ -47,7 +47,7 @@ pub fn put(name: &str, size: usize, durability: Durability) -> Act {
     Act::Put(name.to_owned(), size, durability)
 }
 
-fn remove(name: &str) -> Act {
+pub fn remove(name: &str) -> Act {
     Act::Remove(name.to_owned())
 }
 
@@ -95,8 +95,19 @@ pub fn names_after(before: &[String], act: &Act) -> Vec<String> {
 
 /// Runs a history until something fails; notes what may be there at each moment.
 pub fn run(disk: &SimStorage, options: &EngineOptions, history: &[Act], told: &mut Told) -> Result<()> {
-    let mut state = vec!["NS_0\\FIRST".to_owned()];
-    told.allowed = vec![state.clone()];
+    let first = vec!["NS_0\\FIRST".to_owned()];
+    told.allowed = vec![first.clone()];
+    go_on(disk, options, history, first, told)
+}
+
+/// As [`run`], of a process that finds `state`. What `told` has may be there until this one acknowledges something durable.
+pub fn go_on(
+    disk: &SimStorage,
+    options: &EngineOptions,
+    history: &[Act],
+    mut state: Vec<String>,
+    told: &mut Told,
+) -> Result<()> {
     let mut engine = options.clone().open_in(&at(disk))?;
     for act in history {
         let next = names_after(&state, act);
@@ -113,7 +124,9 @@ pub fn run(disk: &SimStorage, options: &EngineOptions, history: &[Act], told: &m
             told.allowed = vec![state.clone()];
         }
     }
-    engine.close()
+    engine.close()?;
+    told.allowed = vec![state];
+    Ok(())
 }
 
 pub fn names(engine: &Engine) -> Vec<String> {
@@ -284,19 +297,20 @@ fn replay_of_a_journal_is_interrupted() {
 }
 
 /// Numbers that look random and follow from a seed.
-struct Numbers(u64);
+pub struct Numbers(pub u64);
 
 impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % end
     }
 }
 
-/// A history of many commits, with checkpoints, compactions and reopenings among them.
-fn long_history(numbers: &mut Numbers, commits: usize) -> Vec<Act> {
-    let (mut history, mut there) = (Vec::new(), Vec::<String>::new());
-    for number in 0..commits {
+/// A history of many commits, with checkpoints, compactions and reopenings among them: of a process that finds records under
+/// the names `there`, and whose own have the numbers `own`.
+pub fn long_history(numbers: &mut Numbers, mut there: Vec<String>, own: std::ops::Range<usize>) -> Vec<Act> {
+    let mut history = Vec::new();
+    for number in own {
         let durability = [Journal, Journal, Journal, Journal, Journal, Journal, Checkpoint, None][numbers.below(8)];
         match numbers.below(40) {
             0..12 if there.len() > 2 => history.push(Act::Remove(there.swap_remove(numbers.below(there.len())))),
@@ -321,7 +335,7 @@ fn lose_power_somewhere(name: &str, seeds: std::ops::Range<u64>, options: &Engin
     let (mut seen, runs, mut generations) = (Seen::default(), seeds.end - seeds.start, 0);
     for seed in seeds {
         let mut numbers = Numbers(seed);
-        let history = long_history(&mut numbers, 70);
+        let history = long_history(&mut numbers, Vec::new(), 0..70);
         let start = disk();
         let measured = start.crash(CrashPolicy::KeepAll);
         run(&measured, options, &history, &mut Told::default()).unwrap();

@@ -3,73 +3,186 @@
 //!
 //! What the first one acknowledged is there all the same, and what the second one did.
 
-use cimrepo::Result;
-use cimrepo::engine::Durability::Journal;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use cimrepo::engine::Durability::{Checkpoint, Journal, None};
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
 
-use crate::crashes::{Act, Seen, Told, at, commit, disk, names, names_after, policies, put, run};
+use crate::crashes::{Act, Numbers, Seen, Told, at, commit, disk, go_on, long_history, names, policies, put, remove};
 use crate::still;
 
-/// Runs a history of a process that dies at its step `step`: of its calls from there on none reaches the system.
-fn die(start: &SimStorage, history: &[Act], step: u64) -> (SimStorage, Told) {
-    let disk = start.crash(CrashPolicy::KeepAll);
-    disk.set_plan(FaultPlan::from(step, Fault::Io));
-    let mut told = Told::default();
-    run(&disk, &still(), history, &mut told).ok();
-    disk.set_plan(FaultPlan::none());
+/// What a process leaves that died: the disk, what the next one finds on it, and what a loss of power may make of that.
+struct Left {
+    disk: SimStorage,
+    found: Vec<String>,
+    told: Told,
+}
+
+/// Runs a process that finds what another left, and dies at its step `step`; a write that is under way then is done in part.
+fn die(left: &Left, history: &[Act], step: u64) -> Left {
+    let (disk, mut told) = (left.disk.after_death(), left.told.clone());
+    disk.set_plan(FaultPlan::once(step, Fault::PowerOff).transfer_first());
+    go_on(&disk, &still(), history, left.found.clone(), &mut told).ok();
+    let disk = disk.after_death();
+    let found = names(&still().open_in(&at(&disk.crash(CrashPolicy::KeepAll))).unwrap());
+    // What the disk holds beyond what is seen there is nothing.
+    let place = told.allowed.iter().rposition(|state| *state == found);
+    let place = place.unwrap_or_else(|| panic!("after a death at {step}: {found:?} is none of {:?}", told.allowed));
+    told.allowed.truncate(place + 1);
+    Left { disk, found, told }
+}
+
+/// What stands on a disk that was just made.
+fn nothing_happened() -> Left {
+    let found = vec!["NS_0\\FIRST".to_owned()];
+    Left { disk: disk(), told: Told { allowed: vec![found.clone()] }, found }
+}
+
+/// Runs a process to its end; gives how many steps it takes.
+fn steps_of(left: &Left, history: &[Act]) -> u64 {
+    let disk = left.disk.after_death();
+    go_on(&disk, &still(), history, left.found.clone(), &mut left.told.clone()).unwrap();
+    disk.operations()
+}
+
+/// Runs a process that finds what another left, and that loses power at its step `step`.
+fn lose_power(left: &Left, history: &[Act], step: u64) -> (SimStorage, Told) {
+    let (disk, mut told) = (left.disk.after_death(), left.told.clone());
+    disk.set_plan(FaultPlan::once(step, Fault::PowerOff));
+    go_on(&disk, &still(), history, left.found.clone(), &mut told).ok();
     (disk, told)
 }
 
-/// The next process opens the repository, in which it finds `found`, and does one thing; `told` is what may be there at each
-/// moment.
-fn take_over(disk: &SimStorage, found: &[String], act: &Act, told: &mut Told) -> Result<()> {
-    let engine = still().open_in(&at(disk))?;
-    told.allowed.push(names_after(found, act));
-    commit(&engine, act)?;
-    // What was found was perhaps not durable; what is acknowledged on top of it makes it so.
-    told.allowed = vec![names_after(found, act)];
-    engine.close()
+/// Whether a disk, or what was said, is another than the one this was asked of before: most calls only look.
+#[derive(Default)]
+struct Last(Option<Shape>);
+
+/// The bytes of each file, what is not synced, what was told.
+type Shape = (BTreeMap<PathBuf, Vec<u8>>, Vec<String>, Vec<Vec<String>>);
+
+impl Last {
+    fn is_other(&mut self, disk: &SimStorage, told: &Told) -> bool {
+        let shape = (disk.files(), disk.unsynced_log(), told.allowed.clone());
+        let is_other = self.0.as_ref() != Some(&shape);
+        self.0 = Some(shape);
+        is_other
+    }
 }
 
-/// The process dies at the first call behind the last `from` that begins with `call`; the power goes at each step of the next.
-fn lose_power_behind_a_death(name: &str, history: &[Act], [from, call]: [&str; 2]) {
-    let (start, act) = (disk(), put("NS_0\\CD_Z", 200, Journal));
-    let measured = start.crash(CrashPolicy::KeepAll);
-    run(&measured, &still(), history, &mut Told::default()).unwrap();
-    let log = measured.operation_log();
-    let place = |begin: &str, first: usize| log[first..].iter().position(|line| line.starts_with(begin));
-    let first = place(from, 0).unwrap_or_else(|| panic!("{from} is not in {log:#?}"));
-    let step = (first + place(call, first).unwrap_or_else(|| panic!("{call} is not in {log:#?}"))) as u64;
-    let (measured, mut told) = die(&start, history, step);
-    let first = measured.operations();
-    let found = names(&still().open_in(&at(&measured.crash(CrashPolicy::KeepAll))).unwrap());
-    assert!(told.allowed.contains(&found), "{found:?} is none of {:?}", told.allowed);
-    take_over(&measured, &found, &act, &mut told).unwrap();
-    let mut seen = Seen::default();
-    for later in first..=measured.operations() {
-        let (disk, mut told) = die(&start, history, step);
-        disk.set_plan(FaultPlan::once(later, Fault::PowerOff));
-        take_over(&disk, &found, &act, &mut told).ok();
-        for policy in policies(&disk) {
-            seen.check(&disk.crash(policy), &told, || format!("{name}: power lost at {later}, {policy:?}"));
+/// Whether every death and every loss of power is looked at, each in all ways. Else it is every `DEATHS`th death, and of the
+/// losses of power behind it every `LOSSES`th in all ways, the others in four.
+fn is_thorough() -> bool {
+    std::env::var_os("CIMREPO_EVERY_DEATH").is_some()
+}
+
+const DEATHS: usize = 7;
+const LOSSES: usize = 8;
+
+fn few_policies(number: usize) -> Vec<CrashPolicy> {
+    let seed = number as u64;
+    vec![CrashPolicy::DropAll, CrashPolicy::KeepAll, CrashPolicy::Seeded(2 * seed), CrashPolicy::Seeded(2 * seed + 1)]
+}
+
+/// A process dies at each of its steps; the next one takes over and does one thing, and the power goes at each of its steps.
+fn lose_power_behind_deaths(name: &str, history: &[Act]) {
+    let start = nothing_happened();
+    let then = [put("NS_0\\CD_Z", 200, Journal)];
+    let (mut seen, mut last, mut deaths, mut losses) = (Seen::default(), Last::default(), 0, 0);
+    for step in 0..=steps_of(&start, history) {
+        let left = die(&start, history, step);
+        if !last.is_other(&left.disk, &left.told) {
+            continue;
+        }
+        deaths += 1;
+        if !is_thorough() && deaths % DEATHS != 0 {
+            continue;
+        }
+        let mut last = Last::default();
+        for later in 0..=steps_of(&left, &then) {
+            let (disk, told) = lose_power(&left, &then, later);
+            if !last.is_other(&disk, &told) {
+                continue;
+            }
+            losses += 1;
+            let is_full = is_thorough() || losses % LOSSES == 0;
+            for policy in if is_full { policies(&disk) } else { few_policies(losses) } {
+                let what = || format!("{name}: dead at {step}, no power at {later}, {policy:?}");
+                seen.check(&disk.crash(policy), &told, what);
+            }
         }
     }
-    println!("{name}: {} images, {} distinct", seen.images, seen.hashes.len());
-    assert!(seen.hashes.len() > 20);
+    println!(
+        "{name}: {deaths} deaths, {losses} losses of power looked at, {} images, {} distinct",
+        seen.images,
+        seen.hashes.len()
+    );
+    assert!(deaths > 20 && losses > deaths && seen.hashes.len() > 200);
 }
 
-/// Its header is whole, and nothing says that its name outlasts a loss of power.
 #[test]
-fn a_journal_whose_name_is_not_durable_goes_on() {
-    let history = [put("NS_0\\CD_A", 100, Journal)];
-    lose_power_behind_a_death("a journal without a durable name", &history, ["write /r/cimrepo-", "sync_dir"]);
+fn commits_by_the_journal() {
+    let (a, b) = (put("NS_0\\CD_A", 100, Journal), put("NS_0\\CD_B", 3_000, Journal));
+    lose_power_behind_deaths("journal", &[a, b, remove("NS_0\\CD_A")]);
 }
 
-/// The mapping is whole, and was not synced: as long as it is not, the journal of the generation before holds the commits.
 #[test]
-fn a_generation_that_is_not_durable_replaces_no_journal() {
-    let history = [put("NS_0\\CD_A", 100, Journal), Act::Checkpoint];
-    lose_power_behind_a_death("a generation that was not synced", &history, ["write /r/MAPPING", "sync"]);
+fn a_checkpoint_and_commits_behind_it() {
+    let (a, b) = (put("NS_0\\CD_A", 100, Journal), put("NS_0\\CD_B", 200, Journal));
+    lose_power_behind_deaths("checkpoint", &[a, Act::Checkpoint, b]);
+}
+
+#[test]
+fn commits_by_checkpoint_and_without_durability() {
+    let (a, b) = (put("NS_0\\CD_A", 100, Checkpoint), put("NS_0\\CD_B", 200, None));
+    lose_power_behind_deaths("checkpoint per commit", &[a, b, put("NS_0\\CD_C", 300, Journal)]);
+}
+
+#[test]
+fn compaction() {
+    let (a, b) = (put("NS_0\\CD_A", 100, Checkpoint), put("NS_0\\CD_B", 12_000, Checkpoint));
+    lose_power_behind_deaths("compaction", &[a, b, remove("NS_0\\CD_B"), Act::Compact]);
+}
+
+/// Up to three processes die one after the other, each somewhere in its work; the power goes while the next one takes over, or
+/// somewhat later.
+#[test]
+fn deaths_one_after_the_other() {
+    const RUNS: u64 = 200;
+    const IMAGES_PER_RUN: u64 = 20;
+    let (mut seen, mut deaths) = (Seen::default(), 0);
+    for seed in 0..RUNS {
+        let mut numbers = Numbers(seed);
+        let mut left = nothing_happened();
+        let mut own = 0;
+        let mut work = |numbers: &mut Numbers, left: &Left, acts: usize| {
+            let there = left.found.iter().filter(|name| *name != "NS_0\\FIRST").cloned().collect();
+            own += acts;
+            long_history(numbers, there, own - acts..own)
+        };
+        for _ in 0..=numbers.below(3) {
+            let history = work(&mut numbers, &left, 30);
+            left = die(&left, &history, below(&mut numbers, steps_of(&left, &history)));
+            deaths += 1;
+        }
+        let history = work(&mut numbers, &left, 4);
+        let step = below(&mut numbers, steps_of(&left, &history));
+        let (disk, told) = lose_power(&left, &history, step);
+        for number in 0..IMAGES_PER_RUN {
+            let policy = match number {
+                0 => CrashPolicy::DropAll,
+                1 => CrashPolicy::KeepAll,
+                _ => CrashPolicy::Seeded(seed << 8 | number),
+            };
+            seen.check(&disk.crash(policy), &told, || format!("deaths: seed {seed}, step {step}, {policy:?}"));
+        }
+    }
+    println!("deaths: {RUNS} runs, {deaths} deaths, {} images, {} distinct", seen.images, seen.hashes.len());
+    assert!(deaths > RUNS && seen.hashes.len() > seen.images / 8);
+}
+
+fn below(numbers: &mut Numbers, end: u64) -> u64 {
+    numbers.below(usize::try_from(end).unwrap()) as u64
 }
 
 /// W-13: what is written into a journal must not show under a name that someone gave it.
@@ -86,7 +199,7 @@ fn a_journal_with_other_names_is_not_gone_on_with() {
     fs::create_dir(&first).unwrap();
     fs::create_dir(&second).unwrap();
     let mut builder = BulkBuilder::create_seeded(Directory::real(&first), 1).unwrap();
-    builder.key(b"NS_0\\FIRST", None).unwrap();
+    builder.key(b"NS_0\\FIRST", Option::None).unwrap();
     builder.finish().unwrap();
     let engine = still().open(&first).unwrap();
     commit(&engine, &put("NS_0\\CD_A", 100, Journal)).unwrap();

@@ -128,10 +128,23 @@ impl Figures {
                 let _ = writeln!(text, "- a value in memory, {what}: {} µs", short(value));
             }
         }
-        let mut appends: Vec<f64> = NAMES.iter().map(|store| self.get("commit-1", store, "append_ms")).collect();
-        appends.retain(|value| !value.is_nan());
-        if !appends.is_empty() {
-            let _ = writeln!(text, "- append of 4 KiB and sync, p50: {} ms", short(median(&mut appends)));
+        for (what, stage) in [("of 4 KiB", "commit-1"), ("of the bytes of 100 objects", "commit-100")] {
+            let middle = |name| {
+                let mut values: Vec<f64> = NAMES.iter().map(|store| self.get(stage, store, name)).collect();
+                values.retain(|value| !value.is_nan());
+                median(&mut values)
+            };
+            let (wall, processor) = (middle("append_ms"), middle("append_processor_us"));
+            if !wall.is_nan() {
+                let (wall, processor) = (short(wall), short(processor));
+                let _ = writeln!(text, "- append {what} and sync: p50 {wall} ms, processor {processor} µs");
+            }
+        }
+        for (what, stage) in [("a mapping file", "open"), ("a mapping file and the journal", "open-killed")] {
+            let value = self.get(stage, "cimrepo", "reading_ms");
+            if !value.is_nan() {
+                let _ = writeln!(text, "- cimrepo, {what} read, and the CRC-32: {} ms", short(value));
+            }
         }
         for store in NAMES {
             let ratio = self.get("read-2", store, "per_second") / self.get("read-1", store, "per_second");

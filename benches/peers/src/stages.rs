@@ -1,14 +1,17 @@
 //! The measurements. Each runs in a process of its own and prints its figures, one `name value` a line.
 
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Barrier;
 use std::time::Instant;
 
+use cimrepo::format::checksum::crc32;
+
 use crate::clock::{Clock, Time, bytes_written, median, quantile};
 use crate::stores::{self, Outcome, Reader, look_at};
-use crate::workload::{NAMESPACES, Random, batch, class_prefix, key, value};
+use crate::workload::{NAMESPACES, Object, Random, batch, class_prefix, key, value};
 
 /// Commits that take turns with as many appends of the disk's own: the speed of a disk moves tenfold, the ratio does not.
 const BLOCK: usize = 20;
@@ -122,8 +125,13 @@ fn scan(store: &str, dir: &Path) -> Outcome<()> {
 /// From nothing to the first object.
 fn open(store: &str, dir: &Path, objects: u64, times: usize) -> Outcome<()> {
     let key = key(objects / 2);
-    let (mut walls, mut processor) = (Vec::new(), Vec::new());
+    let (mut walls, mut processor, mut reading) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..times {
+        if store == "cimrepo" {
+            let clock = Clock::start();
+            black_box(read_what_opening_reads(dir)?);
+            reading.push(clock.read().processor * 1e3);
+        }
         let clock = Clock::start();
         let store = stores::open(store, dir)?;
         store.reader()?.get(&key)?.ok_or("an object is missing")?;
@@ -133,10 +141,26 @@ fn open(store: &str, dir: &Path, objects: u64, times: usize) -> Outcome<()> {
     }
     print("wall_ms", median(&mut walls));
     print("processor_ms", median(&mut processor));
+    if !reading.is_empty() {
+        print("reading_ms", median(&mut reading));
+    }
     Ok(())
 }
 
-/// Durable transactions, in turn with appends of 4 KiB and a sync of a file beside the store.
+/// What cannot be left out where a repository is opened: the bytes of a mapping file and of the journal, and their CRC-32.
+fn read_what_opening_reads(dir: &Path) -> Outcome<u32> {
+    let mut sum = 0;
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.ends_with("MAPPING1.MAP") || path.extension().is_some_and(|extension| extension == "journal") {
+            sum ^= crc32(&fs::read(path)?);
+        }
+    }
+    Ok(sum)
+}
+
+/// Durable transactions, in turn with appends to a file beside the store, each with a sync: of 4 KiB, or of as many bytes as the
+/// objects of the transaction have where it has many.
 fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> Outcome<()> {
     let beside = dir.with_extension("append");
     let mut file = File::create(&beside)?;
@@ -144,13 +168,13 @@ fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> O
     let mut random = Random::fresh();
     store.put(&batch(&mut random, objects, size))?;
     let (mut walls, mut appends, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut processor, mut written, mut payload) = (0.0, 0.0, 0);
+    let (mut processor, mut append_processor, mut written, mut payload) = (0.0, 0.0, 0.0, 0);
     while walls.len() < times {
         let batches: Vec<_> = (0..BLOCK).map(|_| batch(&mut random, objects, size)).collect();
         let (mut block, mut limit) = (Vec::new(), Vec::new());
         let before = bytes_written();
         for batch in &batches {
-            payload += batch.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+            payload += bytes_of(batch);
             let clock = Clock::start();
             store.put(batch)?;
             let time = clock.read();
@@ -158,11 +182,14 @@ fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> O
             processor += time.processor;
         }
         written += bytes_written() - before;
-        for _ in 0..BLOCK {
-            let start = Instant::now();
-            file.write_all(&[0x5A; 4096])?;
+        for batch in &batches {
+            let bytes = vec![0x5A; if size == 1 { 4096 } else { bytes_of(batch) }];
+            let clock = Clock::start();
+            file.write_all(&bytes)?;
             file.sync_data()?;
-            limit.push(start.elapsed().as_secs_f64() * 1e3);
+            let time = clock.read();
+            limit.push(time.wall * 1e3);
+            append_processor += time.processor;
         }
         ratios.push(median(&mut block) / median(&mut limit));
         walls.append(&mut block);
@@ -173,11 +200,16 @@ fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> O
     print("append_ms", median(&mut appends));
     print("ratio", median(&mut ratios));
     print("processor_us", processor / count * 1e6);
+    print("append_processor_us", append_processor / count * 1e6);
     print("written", written / count);
     print("amplification", written / payload as f64);
     drop(store);
     fs::remove_file(beside)?;
     Ok(())
+}
+
+fn bytes_of(objects: &[Object]) -> usize {
+    objects.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
 
 /// What a copy of the store costs those who write meanwhile: durable transactions of one object, in turn without a copy and for as

@@ -38,6 +38,7 @@ struct Directory {
     durable: BTreeMap<Name, NodeId>,
 }
 
+#[derive(Clone)]
 pub(super) struct Disk {
     nodes: Vec<Node>,
     pending: Vec<EntryOp>,

@@ -161,6 +161,15 @@ impl SimStorage {
         Self(Arc::new(Mutex::new(State { disk, ..State::default() })))
     }
 
+    /// The disk as the next process finds it when the one that uses it dies now, and the machine goes on: what was not synced
+    /// is seen, and still not durable; nothing is locked, no fault is planned, and operations are counted anew. This one stays
+    /// as it is.
+    pub fn after_death(&self) -> SimStorage {
+        let mut disk = self.0.lock().disk.clone();
+        disk.locked.clear();
+        Self(Arc::new(Mutex::new(State { disk, ..State::default() })))
+    }
+
     /// Puts a file there, whatever stood there before, and creates the directories it needs. It is no operation and it is
     /// durable at once, as is then everything that was pending in the directories on the way.
     ///
