@@ -158,6 +158,22 @@ fn a_property_is_taken_out_of_a_class_and_given_back() {
     lab.close();
 }
 
+/// The record of a derived class without properties stays the same, but its instances do not.
+#[test]
+fn a_property_that_takes_the_place_of_another_does_not_take_its_values() {
+    let lab = Lab::new();
+    let with = |name: &str| base().property(Property::new(name, ScalarType::String).default("default")).build();
+    lab.write(|writer| {
+        writer.put_class(NS, &with("One"), PutClass::CREATE)?;
+        writer.put_class(NS, &Class::builder("Plain").superclass("Base").build(), PutClass::CREATE)?;
+        put(writer, "Plain", &[("Id", 1u32.into()), ("One", "own".into())])
+    });
+    lab.write(|writer| writer.put_class(NS, &with("Two"), PutClass::FORCE).map(|_| ()));
+    assert_eq!(get(&lab.catalog(), "Base.Id=1", "Two"), Some("default".into()));
+    assert_eq!(get(&lab.catalog(), "Base.Id=1", "One"), None);
+    lab.close();
+}
+
 #[test]
 fn keys_do_not_change_under_instances() {
     let lab = lab();
