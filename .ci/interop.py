@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Reads two repositories with an independent reader and compares them: every key, and the bytes of every record.
+"""Reads repositories with an independent reader.
 
-usage: interop.py dissect|pycim ORIGINAL REWRITTEN
+usage: interop.py dissect|pycim records ORIGINAL REWRITTEN   compares two: every key, and the bytes of every record
+       interop.py dissect|pycim objects REPOSITORY EXPORT    holds every class and instance against `cimrepo export`
+       interop.py dissect|pycim time REPOSITORY              decodes all of them, and prints their number and the seconds
 
 The readers open the files, choose the mapping, and take pages, keys and records apart. The walk from the root is done here: both
 readers take child 0 of an index page for "none", as it is in dialect 2.1; in 2.2 page 0 is a page like any other.
@@ -83,8 +85,7 @@ def content(reader):
     return found, dict(index_pages=pages, keys=len(found), records=len(records))
 
 
-def main():
-    kind, original, rewritten = sys.argv[1:]
+def compare_records(kind, original, rewritten):
     make = {"dissect": Dissect, "pycim": Pycim}[kind]
     readers = [make(original), make(rewritten)]
     (before, counts), (after, counts_after) = map(content, readers)
@@ -94,7 +95,20 @@ def main():
     print(f"{kind}: {original}: {counts}; {rewritten}: {counts_after}: {'equal' if same else 'DIFFERENT'}")
     if not same:
         print("only before:", sorted(set(before) - set(after))[:5], "only after:", sorted(set(after) - set(before))[:5])
-    sys.exit(0 if same else 1)
+    return same
 
 
-main()
+def main():
+    kind, what, *arguments = sys.argv[1:]
+    if what == "records":
+        return compare_records(kind, *arguments)
+    import interop_objects
+
+    make = {"dissect": interop_objects.DissectObjects, "pycim": interop_objects.PycimObjects}[kind]
+    if what == "objects":
+        return interop_objects.compare(kind, make, *arguments)
+    return interop_objects.time_all(make, *arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main() else 1)

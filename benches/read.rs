@@ -7,7 +7,6 @@
 mod support;
 
 use std::hint::black_box;
-use std::path::Path;
 
 use cimrepo::base::progress::Unobserved;
 use cimrepo::repository::{Repository, Snapshot};
@@ -15,30 +14,7 @@ use cimrepo::verify::{VerifyOptions, verify};
 use cimrepo::{Direction, KeyRange};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-fn file_bytes(path: &Path) -> u64 {
-    let entries = std::fs::read_dir(path).unwrap();
-    entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
-}
-
-/// Reads every file in pieces of 1 MiB and takes its CRC.
-fn read_and_crc(path: &Path) -> u32 {
-    use std::io::Read;
-    let mut sum = 0u32;
-    let mut piece = vec![0; 1 << 20];
-    for entry in std::fs::read_dir(path).unwrap() {
-        let mut file = std::fs::File::open(entry.unwrap().path()).unwrap();
-        let mut hash = crc32fast::Hasher::new();
-        loop {
-            let count = file.read(&mut piece).unwrap();
-            if count == 0 {
-                break;
-            }
-            hash.update(&piece[..count]);
-        }
-        sum ^= hash.finalize();
-    }
-    sum
-}
+use support::{file_bytes, read_and_crc};
 
 fn scan_keys(snapshot: &Snapshot) -> u64 {
     let mut keys = snapshot.keys(KeyRange::all(), Direction::Forward);

@@ -470,6 +470,20 @@ fn objects_are_listed_shown_exported_compared_and_converted() {
     assert!(differences.iter().all(|row| row["change"] == "removed"), "{differences:?}");
 }
 
+/// A directory that was made for a repository goes when none comes to be; one that was there stays, empty.
+#[test]
+fn what_fails_leaves_no_new_directory() {
+    let place = Place::new();
+    // No object can be read, so there is nothing to be converted.
+    run(&[&"convert", &place.repo, &place.at("above").join("new")], 2);
+    assert!(!place.at("above").exists());
+    let there = place.at("there");
+    fs::create_dir(&there).unwrap();
+    run(&[&"convert", &place.repo, &there.join("new")], 2);
+    run(&[&"convert", &place.repo, &there], 2);
+    assert_eq!(fs::read_dir(&there).unwrap().count(), 0);
+}
+
 /// What cannot be read is told, and the rest follows.
 #[test]
 fn one_bad_object_does_not_end_a_list() {

@@ -1,6 +1,9 @@
 //! What the benches run on: every repository under `CIMREPO_CORPUS`, by default `target/corpus/repositories`.
 
-use std::path::PathBuf;
+// Each bench uses a part of it.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
 
 /// The repositories, by name. Without any, says so: there is nothing to measure then.
 pub fn repositories() -> Vec<(String, PathBuf)> {
@@ -16,4 +19,30 @@ pub fn repositories() -> Vec<(String, PathBuf)> {
         eprintln!("no repositories under {}: nothing is measured; set CIMREPO_CORPUS", root.display());
     }
     found
+}
+
+/// The size of all files of a directory together.
+pub fn file_bytes(path: &Path) -> u64 {
+    let entries = std::fs::read_dir(path).unwrap();
+    entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+/// Reads every file in pieces of 1 MiB and takes its CRC.
+pub fn read_and_crc(path: &Path) -> u32 {
+    use std::io::Read;
+    let mut sum = 0u32;
+    let mut piece = vec![0; 1 << 20];
+    for entry in std::fs::read_dir(path).unwrap() {
+        let mut file = std::fs::File::open(entry.unwrap().path()).unwrap();
+        let mut hash = crc32fast::Hasher::new();
+        loop {
+            let count = file.read(&mut piece).unwrap();
+            if count == 0 {
+                break;
+            }
+            hash.update(&piece[..count]);
+        }
+        sum ^= hash.finalize();
+    }
+    sum
 }

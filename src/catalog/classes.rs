@@ -8,6 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_CLASS_DEPTH;
 use crate::base::page_no::RecordRef;
 use crate::cim::full_class::FullClass;
+use crate::cim::name::Name;
 use crate::format::class_record::ClassRecordView;
 use crate::format::name_hash::NameHash;
 use crate::format::object_key::KeyShape;
@@ -78,6 +79,48 @@ impl Catalog {
                 _ => None,
             }
         })
+    }
+
+    /// The names of the classes that lie in a namespace itself, with their hashes, in order of their keys. Nothing is put
+    /// together or kept for it: a list that is to be sorted begins with this.
+    pub fn class_names(&self, namespace: &str) -> impl Iterator<Item = Result<(Name, NameHash)>> + use<> {
+        let catalog = self.clone();
+        let prefix = format!(r"NS_{}\CD_", Place::new(self, namespace).hash);
+        self.scan(&prefix).filter_map(move |key| {
+            let key = match key {
+                Ok(key) => key,
+                Err(error) => return Some(Err(error)),
+            };
+            match (KeyShape::parse(key.as_bytes()), key.reference()) {
+                (Some((_, KeyShape::Class(hash))), Some(record)) => {
+                    Some(catalog.class_name(record).map(|name| (name, hash)))
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// The name in the record of a class; empty where it has none.
+    fn class_name(&self, record: RecordRef) -> Result<Name> {
+        let bytes = self.snapshot.record_view(record)?;
+        let name = ClassRecordView::parse(&bytes).and_then(|view| view.class_part().name());
+        let name = name.map_err(|bad| self.bad(CorruptionCode::RecordClass, record, bad))?;
+        Ok(name.map_or_else(|| Name::from(""), Name::from))
+    }
+
+    /// The class of a namespace itself whose name has this hash. Only what it is derived from is kept in memory.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class).
+    pub fn class_once(&self, namespace: &str, name: NameHash) -> Result<Option<Arc<StoredClass>>> {
+        let place = Place::new(self, namespace);
+        if let Some(class) = self.classes.get(&(place.hash, name)) {
+            return Ok(Some(class));
+        }
+        match self.record_of(&format!(r"NS_{}\CD_{name}", place.hash))? {
+            Some(record) => self.compose(place, record, 0).map(|class| Some(Arc::new(class))),
+            None => Ok(None),
+        }
     }
 
     /// The classes of a namespace that are derived directly from a class, or from none, in order of their keys. The class may

@@ -1,7 +1,9 @@
 //! Instances: by path, by class, by class with subclasses.
 
+use std::sync::Arc;
+
 use super::Catalog;
-use super::classes::Place;
+use super::classes::{Place, StoredClass};
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
@@ -101,6 +103,15 @@ impl Catalog {
     /// As [`class`](Self::class).
     pub fn instance(&self, namespace: &str, path: &ObjectPath) -> Result<Option<StoredInstance>> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
+        match self.located(namespace, path)? {
+            Some((class, record)) => self.read_instance(Place::new(self, namespace), record, Some(class.class.name())),
+            None => Ok(None),
+        }
+    }
+
+    /// The class that a path names, and the record of the instance with its key, which may be of a class derived from it, or
+    /// of another.
+    pub(crate) fn located(&self, namespace: &str, path: &ObjectPath) -> Result<Option<(Arc<StoredClass>, RecordRef)>> {
         let Some(class) = self.class(namespace, path.class.as_str())? else { return Ok(None) };
         let (Some(key_class), Some(key_text)) = (class.class.key_class(), path.key_text()) else { return Ok(None) };
         let singleton = matches!(key_class, KeyClass::Singleton(_));
@@ -108,10 +119,7 @@ impl Catalog {
             return Ok(None);
         }
         let key = self.keys.keyed_instance(namespace, key_class.name().as_str(), &key_text);
-        match self.record_of(&key)? {
-            Some(record) => self.read_instance(Place::new(self, namespace), record, Some(class.class.name())),
-            None => Ok(None),
-        }
+        Ok(self.record_of(&key)?.map(|record| (class, record)))
     }
 
     /// The instance of a namespace that lies in a record.

@@ -41,7 +41,7 @@ impl Step {
     pub(super) fn record(&self) -> Result<Option<Vec<u8>>> {
         let new = record(&self.new, 0)?;
         let is_kept = match self.replaced() {
-            Some(old) => record(old, 0)? == new,
+            Some(old) => has_same_places(old, &self.new) && record(old, 0)? == new,
             None => false,
         };
         Ok((!is_kept).then_some(new))
@@ -50,6 +50,15 @@ impl Step {
     fn changes_keys(&self) -> bool {
         self.old.as_ref().is_some_and(|old| identity(&old.class) != identity(&self.new))
     }
+}
+
+/// Whether the values of instances lie in the same places. The record of a class need not tell: it has nothing of what is
+/// inherited but the room that it takes.
+fn has_same_places(old: &FullClass, new: &FullClass) -> bool {
+    let places = |class: &FullClass| -> Vec<(Name, CimType)> {
+        class.properties().iter().map(|property| (property.name.clone(), property.cim_type)).collect()
+    };
+    places(old) == places(new)
 }
 
 /// What the keys of instances are made of: the class that declares them, names, types and defaults.

@@ -91,32 +91,62 @@ impl Changes<'_, '_> {
 
     pub(crate) fn delete_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
-        let instance = self.found(namespace, path)?;
-        if instance.class().is_a(system::NAMESPACE) {
+        let doomed = self.found(namespace, path)?;
+        if let Doomed::Whole(instance) = &doomed
+            && instance.class().is_a(system::NAMESPACE)
+        {
             let name = instance.get(system::NAMESPACE_NAME).and_then(|name| name.as_text()).unwrap_or_default();
             return self.delete_namespace(&format!(r"{namespace}\{name}"));
         }
-        self.drop_instance(namespace, &instance)
+        self.drop_doomed(namespace, &doomed)
     }
 
     /// As [`delete_instance`](Self::delete_instance), by someone who may not write what is the system's.
     pub(crate) fn delete_own_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
-        let instance = self.found(namespace, path)?;
-        need_own(instance.class())?;
-        self.drop_instance(namespace, &instance)
+        let doomed = self.found(namespace, path)?;
+        need_own(doomed.class())?;
+        self.drop_doomed(namespace, &doomed)
     }
 
     /// The instance that a path means, if clients may delete it.
-    fn found(&mut self, namespace: &str, path: &ObjectPath) -> Result<Instance> {
+    fn found(&mut self, namespace: &str, path: &ObjectPath) -> Result<Doomed> {
         self.need_namespace(namespace)?;
         if !path.is_instance() {
             return Err(Error::rule(Rule::InvalidObjectPath, format!("{path} means no instance")));
         }
-        let found = self.now().instance(namespace, path)?;
+        let found = match self.now().instance(namespace, path) {
+            Ok(found) => found.map(|stored| Doomed::Whole(stored.instance)),
+            Err(damage @ Error::Corrupt(_)) => Some(self.damaged(namespace, path)?.ok_or(damage)?),
+            Err(error) => return Err(error),
+        };
         let missing = || Error::rule(Rule::NotFound, format!("there is no {path} in {namespace}"));
         let found = found.ok_or_else(missing)?;
-        rules::may_delete_instance_of(found.instance.class())?;
-        Ok(found.instance)
+        rules::may_delete_instance_of(found.class())?;
+        Ok(found)
+    }
+
+    /// The instance with the key of a path, whose record cannot be read: the keys tell its class, which is that of the path or
+    /// derived from it. One that stands for a namespace is left to those who delete the namespace.
+    fn damaged(&mut self, namespace: &str, path: &ObjectPath) -> Result<Option<Doomed>> {
+        let Some((named, record)) = self.now().located(namespace, path)? else { return Ok(None) };
+        let mut classes = vec![named.clone()];
+        self.derived_from(namespace, &named, &mut classes)?;
+        for class in classes.into_iter().filter(|class| !class.class.is_a(system::NAMESPACE)) {
+            let keys = self.instance_keys(namespace, class.class.name().as_str())?;
+            if let Some(own) = keys.into_iter().find(|key| key.reference() == Some(record)) {
+                return Ok(Some(Doomed::Damaged { class: class.class.clone(), own, record }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn drop_doomed(&mut self, namespace: &str, doomed: &Doomed) -> Result<()> {
+        match doomed {
+            Doomed::Whole(instance) => self.drop_instance(namespace, instance),
+            Doomed::Damaged { class, own, record } => {
+                self.change(|changes| changes.drop_damaged(namespace, class, own, *record))
+            }
+        }
     }
 
     /// Takes an instance away, whatever it means.
@@ -160,6 +190,26 @@ impl Changes<'_, '_> {
     pub(super) fn need_instance(&mut self, record: RecordRef, class: &Arc<FullClass>) -> Result<(Instance, u64)> {
         let text = || format!("the record {record} is no instance of {}", class.name());
         self.read(record, class)?.ok_or_else(|| Error::rule(Rule::InvalidObject, text()))
+    }
+}
+
+/// An instance that is to be deleted.
+enum Doomed {
+    Whole(Instance),
+    /// What it holds cannot be read.
+    Damaged {
+        class: Arc<FullClass>,
+        own: Key,
+        record: RecordRef,
+    },
+}
+
+impl Doomed {
+    const fn class(&self) -> &Arc<FullClass> {
+        match self {
+            Doomed::Whole(instance) => instance.class(),
+            Doomed::Damaged { class, .. } => class,
+        }
     }
 }
 

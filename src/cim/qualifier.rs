@@ -168,7 +168,11 @@ impl QualifierSet {
 impl FromIterator<Qualifier> for QualifierSet {
     /// Every qualifier in its order, those of a name that was there before too: what is stored can be shown as it is.
     fn from_iter<I: IntoIterator<Item = Qualifier>>(qualifiers: I) -> Self {
-        let qualifiers: Arc<[Qualifier]> = qualifiers.into_iter().collect();
+        let qualifiers = qualifiers.into_iter();
+        if qualifiers.size_hint() == (0, Some(0)) {
+            return Self(None);
+        }
+        let qualifiers: Arc<[Qualifier]> = qualifiers.collect();
         Self((!qualifiers.is_empty()).then_some(qualifiers))
     }
 }

@@ -84,14 +84,18 @@ fn parse_entry<'b>(reader: &mut RecordReader<'b>, heap: HeapView<'b>) -> Parsed<
 
 /// The qualifiers of a set.
 pub(crate) fn decode(cx: &mut HeapDecoder<'_, '_>, set: QualifierSetView<'_>) -> Parsed<QualifierSet> {
-    let mut qualifiers = Vec::new();
+    // Taken, as a value may be an object with sets of its own.
+    let mut qualifiers = std::mem::take(&mut cx.budget.qualifiers);
+    qualifiers.clear();
     for view in set.iter() {
         let view = view?;
         let name = cx.name(view.name)?;
         let value = decode_value(cx, view.value.cim_type, view.value.slot)?;
         qualifiers.push(Qualifier { name, cim_type: view.value.cim_type, value, flavor: view.flavor });
     }
-    Ok(qualifiers.into_iter().collect())
+    let set = qualifiers.drain(..).collect();
+    cx.budget.qualifiers = qualifiers;
+    Ok(set)
 }
 
 /// Bytes of a set.

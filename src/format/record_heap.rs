@@ -19,6 +19,7 @@ use super::record_reader::{BadRecord, Parsed, RecordReader};
 use crate::base::limits::{MAX_OBJECT_DEPTH, MAX_RECORD_BYTES};
 use crate::base::{narrow, widen};
 use crate::cim::name::Name;
+use crate::cim::qualifier::Qualifier;
 
 /// A heap where it lies.
 #[derive(Debug, Clone, Copy)]
@@ -115,11 +116,13 @@ struct Placement {
 pub(crate) struct Budget {
     bytes: usize,
     depth: usize,
+    /// Where sets of qualifiers are put together: there are many, and each is made once.
+    pub(crate) qualifiers: Vec<Qualifier>,
 }
 
 impl Budget {
     pub(crate) const fn for_record(length: usize) -> Self {
-        Self { bytes: length.saturating_mul(MAX_OBJECT_DEPTH), depth: 0 }
+        Self { bytes: length.saturating_mul(MAX_OBJECT_DEPTH), depth: 0, qualifiers: Vec::new() }
     }
 }
 
@@ -135,7 +138,7 @@ struct Trace {
 #[derive(Debug)]
 pub(crate) struct HeapDecoder<'b, 'm> {
     pub(crate) heap: HeapView<'b>,
-    budget: &'m mut Budget,
+    pub(crate) budget: &'m mut Budget,
     trace: Option<Trace>,
 }
 

@@ -1,13 +1,11 @@
-//! Edits of small repositories and of copies of real ones: what depends on a class or instance follows.
+//! Edits of small repositories: what depends on a class or instance follows.
 
 use cimrepo::base::rule::Rule;
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{CatalogWriter, Put, PutClass, UpdateMode, rules};
-use cimrepo::cim::{Class, Flavor, Instance, ObjectPath, Property, Qualifier, ScalarType, Setting, Value};
+use cimrepo::changes::{CatalogWriter, Put, PutClass, UpdateMode};
+use cimrepo::cim::{Class, Flavor, Instance, ObjectPath, Property, Qualifier, ScalarType, Value};
 
 use crate::lab::Lab;
-use crate::support::content::namespaces;
-use crate::support::{corpus, in_memory, load, name_of};
 
 const NS: &str = "ROOT";
 
@@ -160,6 +158,22 @@ fn a_property_is_taken_out_of_a_class_and_given_back() {
     lab.close();
 }
 
+/// The record of a derived class without properties stays the same, but its instances do not.
+#[test]
+fn a_property_that_takes_the_place_of_another_does_not_take_its_values() {
+    let lab = Lab::new();
+    let with = |name: &str| base().property(Property::new(name, ScalarType::String).default("default")).build();
+    lab.write(|writer| {
+        writer.put_class(NS, &with("One"), PutClass::CREATE)?;
+        writer.put_class(NS, &Class::builder("Plain").superclass("Base").build(), PutClass::CREATE)?;
+        put(writer, "Plain", &[("Id", 1u32.into()), ("One", "own".into())])
+    });
+    lab.write(|writer| writer.put_class(NS, &with("Two"), PutClass::FORCE).map(|_| ()));
+    assert_eq!(get(&lab.catalog(), "Base.Id=1", "Two"), Some("default".into()));
+    assert_eq!(get(&lab.catalog(), "Base.Id=1", "One"), None);
+    lab.close();
+}
+
 #[test]
 fn keys_do_not_change_under_instances() {
     let lab = lab();
@@ -245,12 +259,10 @@ fn savepoints_take_objects_back() {
     lab.close();
 }
 
-#[test]
-fn a_damaged_instance_hinders_neither_the_next_nor_the_end_of_its_class() {
-    let lab = lab();
-    lab.write(|writer| put(writer, "Base", &[("Id", 9u32.into())]));
+/// Cuts the record of an instance short.
+fn damage(lab: &Lab, class: &str, key: &str) {
     let keys = lab.catalog().keys().clone();
-    let (own, keyed) = (keys.instance(NS, "Base", "9"), keys.keyed_instance(NS, "Base", "9"));
+    let (own, keyed) = (keys.instance(NS, class, key), keys.keyed_instance(NS, "Base", key));
     lab.write_unchecked(|writer| {
         let transaction = writer.transaction();
         let sound = transaction.reference(own.as_bytes())?.unwrap();
@@ -263,6 +275,31 @@ fn a_damaged_instance_hinders_neither_the_next_nor_the_end_of_its_class() {
         }
         transaction.remove_record(sound)
     });
+}
+
+#[test]
+fn a_damaged_instance_is_deleted_by_its_path() {
+    for (class, key, by) in [("Base", "1", "Base.Id=1"), ("Middle", "2", "Middle.Id=2"), ("Middle", "2", "Base.Id=2")] {
+        let lab = lab();
+        let instances = lab.write(|_| Ok(())).instances;
+        damage(&lab, class, key);
+        assert!(matches!(lab.catalog().instance(NS, &path(by)), Err(cimrepo::Error::Corrupt(_))), "{by}");
+        let after = lab.write(|writer| writer.delete_instance(NS, &path(by)));
+        assert_eq!(after.instances, instances - 1);
+        lab.refused(Rule::NotFound, |writer| writer.delete_instance(NS, &path(by)));
+        lab.close();
+    }
+    // One of another class with that key is not what the path means.
+    let lab = lab();
+    damage(&lab, "Base", "1");
+    assert!(lab.writer().delete_instance(NS, &path("Middle.Id=1")).is_err());
+}
+
+#[test]
+fn a_damaged_instance_hinders_neither_the_next_nor_the_end_of_its_class() {
+    let lab = lab();
+    lab.write(|writer| put(writer, "Base", &[("Id", 9u32.into())]));
+    damage(&lab, "Base", "9");
     assert_eq!(lab.catalog().instances(NS, "Base").filter(Result::is_err).count(), 1);
     let mut writer = lab.writer();
     let wider = base().property(Property::new("X", ScalarType::Uint8)).build();
@@ -279,125 +316,4 @@ fn a_damaged_instance_hinders_neither_the_next_nor_the_end_of_its_class() {
     let after = lab.write(|writer| writer.delete_class(NS, "Base"));
     assert_eq!(after.references, 0);
     lab.close();
-}
-
-/// A class of a real repository with subclasses and instances of its own or theirs: the one with the most.
-fn busiest(catalog: &Catalog) -> (String, String) {
-    let mut found = (0, String::new(), String::new());
-    for namespace in namespaces(catalog).into_iter().skip(1) {
-        for class in catalog.classes(&namespace).map(Result::unwrap) {
-            let name = class.class.name().as_str();
-            if name.starts_with("__") || catalog.subclasses(&namespace, Some(name)).next().is_none() {
-                continue;
-            }
-            let count = catalog.instances_deep(&namespace, name).unwrap().count();
-            if count > found.0 {
-                found = (count, namespace.clone(), name.to_owned());
-            }
-        }
-    }
-    assert!(found.0 > 0, "a repository has a class with subclasses and instances");
-    (found.1, found.2)
-}
-
-fn real(test: &str) -> impl Iterator<Item = (String, Lab)> {
-    let labs = corpus(test).into_iter().filter_map(|path| {
-        let directory = in_memory(&load(&path)).1;
-        let repository = cimrepo::repository::OpenOptions::new().open_in(&directory).unwrap();
-        let is_written = repository.snapshot().dialect() == cimrepo::format::Dialect::V22;
-        is_written.then(|| (name_of(&path), Lab::over(directory)))
-    });
-    labs.collect::<Vec<_>>().into_iter()
-}
-
-#[test]
-fn copies_of_real_repositories_are_edited() {
-    for (name, lab) in real("copies_of_real_repositories_are_edited") {
-        let (namespace, class) = busiest(&lab.catalog());
-        let before = lab.catalog().snapshot().counts();
-        let deep = |lab: &Lab| lab.catalog().instances_deep(&namespace, &class).unwrap().count();
-        let instances = deep(&lab);
-
-        // A property is added to a class with subclasses and instances.
-        let old = lab.catalog().class(&namespace, &class).unwrap().unwrap().class.declaration().clone();
-        let mut wider = old.clone();
-        wider.properties.push(Property::new("cimrepo_Added", ScalarType::String).default("here"));
-        let after = lab.write(|writer| writer.put_class(&namespace, &wider, PutClass::FORCE).map(|_| ()));
-        assert_eq!((after.keys as u64, after.instances as u64), (before.keys, before.instances), "{name}: {class}");
-        for stored in lab.catalog().instances_deep(&namespace, &class).unwrap().map(Result::unwrap) {
-            assert_eq!(stored.instance.get("cimrepo_Added"), Some(&"here".into()));
-        }
-        lab.write_unchecked(|writer| writer.put_class(&namespace, &old, PutClass::FORCE).map(|_| ()));
-
-        // An instance is renamed: put with another key, and deleted.
-        let stored = lab.catalog().instances_deep(&namespace, &class).unwrap().next().unwrap().unwrap();
-        let key = stored.instance.class().key_properties().find(|key| key.cim_type == ScalarType::String.into());
-        if let Some(key) = key.map(|key| key.name.as_str().to_owned()) {
-            let renamed = stored.instance.clone().with(&key, "cimrepo renamed").unwrap();
-            let old_path = stored.instance.path().unwrap();
-            let after = lab.write(|writer| {
-                writer.put_instance(&namespace, &renamed, Put::CreateOnly)?;
-                writer.delete_instance(&namespace, &old_path)
-            });
-            assert_eq!(after.instances as u64, before.instances);
-            let found = lab.catalog().instance(&namespace, &renamed.path().unwrap()).unwrap().unwrap();
-            assert_eq!(found.instance, renamed);
-        }
-
-        // A subtree goes, with all instances.
-        let after = lab.write(|writer| writer.delete_class(&namespace, &class));
-        assert_eq!((after.instances + instances) as u64, before.instances, "{name}: {namespace}:{class}");
-        println!("{name}: {namespace}:{class} with {instances} instances, {before:?}, {after:?}");
-        lab.close();
-    }
-}
-
-#[test]
-fn references_of_real_repositories_are_moved() {
-    for (name, lab) in real("references_of_real_repositories_are_moved") {
-        let mut moved = 0;
-        for namespace in namespaces(&lab.catalog()).into_iter().skip(1) {
-            let bindings: Vec<_> = lab.catalog().instances(&namespace, "__FilterToConsumerBinding").collect();
-            for binding in bindings.into_iter().map(Result::unwrap) {
-                let Some(Value::Reference(to)) = binding.instance.get("Filter").cloned() else { continue };
-                let elsewhere = Setting::Value(Value::Reference(r#"__EventFilter.Name="cimrepo""#.to_owned()));
-                let other = binding.instance.clone().with("Filter", elsewhere).unwrap();
-                lab.write_unchecked(|writer| {
-                    writer.delete_instance(&namespace, &binding.instance.path().unwrap())?;
-                    writer.put_instance(&namespace, &other, Put::CreateOnly).map(|_| ())
-                });
-                assert!(lab.catalog().referrers(&namespace, &path(&to)).unwrap().iter().all(|referrer| {
-                    let referrer = referrer.as_ref().unwrap();
-                    referrer.reference.class != "__FilterToConsumerBinding" || referrer.reference.property != "Filter"
-                }));
-                moved += 1;
-            }
-        }
-        println!("{name}: {moved} references moved");
-        lab.close();
-    }
-}
-
-/// Every class and every instance of real repositories holds the rules that the engine knows, so that they can all be put by
-/// clients too.
-#[test]
-fn real_content_holds_the_rules() {
-    for path in corpus("real_content_holds_the_rules") {
-        let catalog = Catalog::new(cimrepo::repository::Repository::open_read_only(&path).unwrap().snapshot());
-        let (mut classes, mut instances) = (0, 0);
-        for namespace in namespaces(&catalog) {
-            for class in catalog.classes(&namespace).map(Result::unwrap) {
-                rules::class(&class.class).unwrap_or_else(|error| panic!("{namespace}: {error}"));
-                classes += 1;
-                for stored in catalog.instances(&namespace, class.class.name().as_str()).map(Result::unwrap) {
-                    let is_good =
-                        rules::class_of_instance(&class.class).and_then(|()| rules::instance(&stored.instance));
-                    is_good.unwrap_or_else(|error| panic!("{namespace}: {error}"));
-                    instances += 1;
-                }
-            }
-        }
-        assert_eq!(classes, catalog.snapshot().counts().class_definitions);
-        println!("{}: {classes} classes, {instances} instances of classes that are not the system's", name_of(&path));
-    }
 }

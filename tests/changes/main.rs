@@ -11,4 +11,6 @@ mod importing;
 mod lab;
 mod model;
 mod namespaces;
+mod real_edits;
+mod rebuild;
 mod rules;

@@ -10,7 +10,7 @@ use cimrepo::repository::Repository;
 use clap::Args;
 use serde::Serialize;
 
-use super::create::new_directory;
+use super::create::NewDirectory;
 use super::output::{Failure, Output, complain, count, words};
 use super::progress::Bar;
 use super::source::SourceArguments;
@@ -58,11 +58,12 @@ struct Row {
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let from = Catalog::new(self.source.open()?.snapshot());
-        let target = new_directory(&self.dir)?;
+        let target = NewDirectory::make(&self.dir)?;
         let converted = {
             let bar = Bar::new();
-            convert(&from, &target, &bar)?
+            convert(&from, &target.directory(), &bar)?
         };
+        target.keep();
         let to = Catalog::new(Repository::open_read_only(&self.dir)?.snapshot());
         let differences = compare(&from, &to)?;
         let mut output = Output::new(self.json);

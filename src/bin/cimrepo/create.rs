@@ -1,7 +1,7 @@
 //! `create`: a new repository.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::changes::create;
@@ -39,19 +39,46 @@ struct Row {
     namespaces: u64,
 }
 
-/// The directory of a repository that is to be: made when it is not there.
-pub fn new_directory(path: &PathBuf) -> Result<Directory, Failure> {
-    fs::create_dir_all(path).map_err(|source| cimrepo::Error::Io {
-        action: "create",
-        path: path.as_path().into(),
-        source,
-    })?;
-    Ok(Directory::real(path))
+/// The directory of a repository that is to be. Those that are made for it go again unless they are [kept](Self::keep).
+#[derive(Debug)]
+pub struct NewDirectory {
+    path: PathBuf,
+    /// The deepest first.
+    made: Vec<PathBuf>,
+}
+
+impl NewDirectory {
+    /// A directory; it is made when it is not there, with those above it.
+    pub fn make(path: &Path) -> Result<Self, Failure> {
+        let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+        let new = Self { path: path.to_owned(), made: missing.map(Path::to_owned).collect() };
+        let failed = |source| cimrepo::Error::Io { action: "create", path: path.into(), source };
+        fs::create_dir_all(path).map_err(failed)?;
+        Ok(new)
+    }
+
+    pub fn directory(&self) -> Directory {
+        Directory::real(&self.path)
+    }
+
+    /// The repository is there.
+    pub fn keep(mut self) {
+        self.made.clear();
+    }
+}
+
+impl Drop for NewDirectory {
+    fn drop(&mut self) {
+        // One that holds anything stays, as do those above it.
+        drop(self.made.iter().try_for_each(fs::remove_dir));
+    }
 }
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        create(&new_directory(&self.dir)?)?;
+        let new = NewDirectory::make(&self.dir)?;
+        create(&new.directory())?;
+        new.keep();
         let counts = Repository::open_read_only(&self.dir)?.snapshot().counts();
         let mut output = Output::new(self.json);
         let path = self.dir.display().to_string();

@@ -1,8 +1,5 @@
 //! What `ls` and `export` share: the objects of namespaces in their order.
 
-use std::cmp::Ordering;
-use std::sync::Arc;
-
 use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::catalog::json::{ClassRow, InstanceRow, NamespaceRow};
 use cimrepo::catalog::{Catalog, ROOT, StoredClass, StoredInstance};
@@ -85,30 +82,37 @@ impl<'o> Listing<'o> {
 
     /// The classes and instances of a namespace: classes by name, instances by class and path.
     pub fn objects(&mut self, namespace: &str) -> Result<(), Failure> {
-        let mut classes: Vec<Arc<StoredClass>> = Vec::new();
-        for class in self.catalog.classes(namespace) {
-            classes.extend(self.readable(class));
+        let mut names = Vec::new();
+        for name in self.catalog.class_names(namespace) {
+            names.extend(self.readable(name));
         }
-        classes.sort_by(|a, b| a.class.name().cmp(b.class.name()));
-        for class in &classes {
-            self.class(namespace, class)?;
+        names.sort();
+        for (_, hash) in names {
+            let class = self.catalog.class_once(namespace, hash);
+            if let Some(class) = self.readable(class).flatten() {
+                self.class(namespace, &class)?;
+            }
         }
-        drop(classes);
-        let mut instances: Vec<(String, StoredInstance)> = Vec::new();
+        // As with classes, a namespace may have more than should be in memory at once.
+        let mut places = Vec::new();
         for stored in self.catalog.all_instances(namespace) {
             let Some(stored) = self.readable(stored) else { continue };
+            let class = stored.instance.class().name().clone();
             let path = match stored.instance.path() {
                 Ok(path) => path.in_namespace(namespace).to_string(),
                 Err(error) => {
                     complain(format_args!("{namespace}, record {}: {error}", stored.record));
-                    format!("{namespace}:{}", stored.instance.class().name())
+                    format!("{namespace}:{class}")
                 }
             };
-            instances.push((path, stored));
+            places.push((class, path, stored.record));
         }
-        instances.sort_by(by_class_and_path);
-        for (path, stored) in &instances {
-            self.instance(namespace, path, stored)?;
+        places.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| name::order(&a.1, &b.1)));
+        for (_, path, record) in places {
+            let stored = self.catalog.instance_of_record(namespace, record);
+            if let Some(stored) = self.readable(stored) {
+                self.instance(namespace, &path, &stored)?;
+            }
         }
         Ok(())
     }
@@ -156,11 +160,6 @@ impl<'o> Listing<'o> {
             }
         }
     }
-}
-
-fn by_class_and_path(a: &(String, StoredInstance), b: &(String, StoredInstance)) -> Ordering {
-    let class = |stored: &StoredInstance| stored.instance.class().name().clone();
-    class(&a.1).cmp(&class(&b.1)).then_with(|| name::order(&a.0, &b.0))
 }
 
 /// What was asked for is not there.
