@@ -270,7 +270,7 @@ fn the_exit_code_is_right_whoever_listens() {
         assert_eq!(unheard(&[&"verify", &sound], close_error).0, Some(0));
         assert_eq!(unheard(&[&"verify", &place.at("nowhere")], close_error).0, Some(3));
         assert_eq!(unheard(&[&"page", &place.repo, &"objects", &"0"], close_error).0, Some(0));
-        assert_eq!(unheard(&[&"info", &place.repo], close_error).0, Some(0));
+        assert_eq!(unheard(&[&"info", &place.repo], close_error).0, Some(1));
         assert_eq!(unheard(&[&"keys", &place.at("nowhere")], close_error).0, Some(3));
     }
     // What is done without being shown is done.
@@ -613,8 +613,8 @@ fn backups_of_damaged_repositories_say_what_takes_them() {
     run(&[&"backup", &place.repo, &plain, &"--no-verify"], 0);
     let text = run(&[&"restore", &plain, &place.at("never"), &"--damaged"], 4);
     assert!(text.contains("no restore takes it"), "{text}");
-    assert!(run(&[&"info", &place.repo], 0).contains("1 part could not be read"));
-    assert!(run(&[&"info", &plain], 0).contains("1 part could not be read"));
+    assert!(run(&[&"info", &place.repo], 1).contains("1 part could not be read"));
+    assert!(run(&[&"info", &plain], 1).contains("1 part could not be read"));
 
     fs::remove_file(place.repo.join("INDEX.BTR")).unwrap();
     assert!(run(&[&"verify", &place.repo], 1).contains("0 findings, not everything could be checked"));
@@ -698,6 +698,36 @@ fn an_interrupt_leaves_nothing_behind() {
         }
     }
     assert!(interrupted > 0, "each backup was done before the signal came");
+
+    // What it was started to ignore, as by `nohup`, it ignores.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' INT TERM; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_cimrepo"), "backup"]);
+    let mut child = command.arg(&large).arg(&target).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    while child.try_wait().unwrap().is_none() && !entries().iter().any(|name| name.contains(".partial-")) {}
+    for signal in ["-INT", "-TERM", "-INT", "-TERM"] {
+        Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_ne!(fs::read(&target).unwrap(), older);
+}
+
+#[test]
+fn where_a_restore_was_interrupted_that_is_said() {
+    let place = Place::new();
+    let (backup, to) = (place.at("b.cimbak"), place.at("to"));
+    run(&[&"backup", &place.repo, &backup], 0);
+    fs::create_dir(&to).unwrap();
+    fs::copy(place.repo.join("OBJECTS.DATA"), to.join("OBJECTS.DATA.restoring")).unwrap();
+    for verb in ["verify", "info"] {
+        let text = run(&[&verb, &to], 4);
+        assert!(
+            text.contains("OBJECTS.DATA.restoring is there: a restore into it, or its creation, was interrupted"),
+            "{text}"
+        );
+    }
+    run(&[&"restore", &backup, &to], 0);
+    run(&[&"verify", &to], 0);
 }
 
 #[test]

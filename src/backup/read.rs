@@ -193,6 +193,18 @@ impl Backup {
         self.chain.links().any(|link| link.header.identity == *identity)
     }
 
+    /// Fails when another file, or none, is where the links of the chain were found.
+    pub(crate) fn need_in_place(&self, storage: &Arc<dyn Storage>) -> Result<()> {
+        for link in self.chain.links() {
+            if OpenBackup::identity_in(storage, &link.path) != Some(link.header.identity) {
+                let found = "another file, or none, has come in its place meanwhile; back up again".to_owned();
+                let fault = BackupFault::BaseWrong { base: uuid_text(&link.header.identity), found };
+                return Err(Error::backup(&link.path, fault));
+            }
+        }
+        Ok(())
+    }
+
     /// What it is, in words and numbers.
     pub fn info(&self) -> BackupInfo {
         let header = self.header();

@@ -78,12 +78,13 @@ impl Target {
         Ok(offset)
     }
 
-    /// Makes the backup durable and gives it its name.
-    pub(crate) fn publish(mut self) -> Result<()> {
+    /// Makes the backup durable and gives it its name, if `may_replace` finds nothing against it then.
+    pub(crate) fn publish(mut self, may_replace: impl FnOnce() -> Result<()>) -> Result<()> {
         let early = self.early_sync.join();
         if let Some(file) = self.file.take() {
             early.and_then(|()| file.sync()).map_err(|error| Error::io("sync", &self.temporary, error))?;
         }
+        may_replace()?;
         let rename = self.storage.rename(&self.temporary, &self.path);
         rename.map_err(|error| Error::io("rename to the name of the backup", &self.path, error))?;
         // The temporary name is gone: nothing is left for `drop` to remove.

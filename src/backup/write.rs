@@ -141,7 +141,7 @@ fn write(
 ) -> Result<BackupSummary> {
     let threads = thread_count(options.threads);
     let observer = &Paced::new(observer, options.rate);
-    let base = open_base(storage, snapshot, target, options, threads)?;
+    let base = open_base(storage, snapshot, options, threads)?;
     let mut mapping = snapshot.mapping().clone();
     let scrub = if options.scrub { Some(Scrub::new(snapshot.image())?) } else { None };
     let packer = Packer {
@@ -185,7 +185,7 @@ fn write(
         repository.ensure_unchanged()?;
     }
     let damage = report.and_then(Damage::of);
-    Ok(BackupSummary { damage, ..writer.finish(&mapping, base.as_ref())? })
+    Ok(BackupSummary { damage, ..writer.finish(storage, &mapping, base.as_ref())? })
 }
 
 /// Verifies what is backed up, beside the backing up; its progress is not told.
@@ -275,7 +275,6 @@ fn need_data(repository: &Repository, options: &BackupOptions) -> Result<()> {
 fn open_base(
     storage: &Arc<dyn Storage>,
     snapshot: &Snapshot,
-    target: &Path,
     options: &BackupOptions,
     threads: usize,
 ) -> Result<Option<Backup>> {
@@ -291,13 +290,17 @@ fn open_base(
     }
     // What is left out is in no other file, so it must be right there.
     base.check_chunks(threads)?;
-    // Replacing a link of the chain by what is based on it would leave neither.
-    let is_chained = OpenBackup::identity_in(storage, target).is_some_and(|identity| base.has_link(&identity));
-    if is_chained {
+    Ok(Some(base))
+}
+
+/// Refuses to replace a link of the chain by what is based on it, which would leave neither. To be asked under the lock of the target:
+/// what has its name then stays until the new backup takes it.
+fn need_no_link(storage: &Arc<dyn Storage>, target: &Path, base: &Backup) -> Result<()> {
+    if OpenBackup::identity_in(storage, target).is_some_and(|identity| base.has_link(&identity)) {
         let text = "is the base, or what the base is based on; write the incremental backup to another file";
         return Err(Error::invalid(format!("{} {text}", target.display())));
     }
-    Ok(Some(base))
+    Ok(())
 }
 
 struct Writer<'o> {
@@ -331,7 +334,11 @@ impl<'o> Writer<'o> {
             transaction: snapshot.mapping().transaction(),
             flags,
         };
-        let mut target = Target::create(storage, target, threads)?;
+        let path = target;
+        let mut target = Target::create(storage, path, threads)?;
+        if let Some(base) = base {
+            need_no_link(storage, path, base)?;
+        }
         let header_bytes = header.to_bytes().to_vec();
         target.append(&header_bytes)?;
         let pages = |space| vec![PageState::Unmapped; snapshot.mapping().section(space).entries.len()];
@@ -485,7 +492,7 @@ impl<'o> Writer<'o> {
     }
 
     /// Manifest, trailer, and the name.
-    fn finish(mut self, mapping: &Mapping, base: Option<&Backup>) -> Result<BackupSummary> {
+    fn finish(mut self, storage: &Arc<dyn Storage>, mapping: &Mapping, base: Option<&Backup>) -> Result<BackupSummary> {
         let [objects, index] = &self.manifest.spaces;
         self.manifest.content_identity = content_identity(mapping, [objects, index]);
         if let Some(path) = base.map(Backup::path) {
@@ -517,7 +524,8 @@ impl<'o> Writer<'o> {
             bytes: trailer.file_length,
             damage: None,
         };
-        self.target.publish()?;
+        // Another backup may have taken the place of the base meanwhile.
+        self.target.publish(|| base.map_or(Ok(()), |base| base.need_in_place(storage)))?;
         Ok(summary)
     }
 }

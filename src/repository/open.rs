@@ -10,8 +10,9 @@ use crate::format::Dialect;
 use crate::pager::files::RepositoryFiles;
 use crate::pager::generation::{Generation, Refusal, read_all, read_mapping, read_single_maps};
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
+use crate::pager::leftovers::staged_role;
 use crate::pager::recover::{Choice, Chosen, choose};
-use crate::storage::Directory;
+use crate::storage::{DirEntry, Directory};
 
 use super::snapshot::Snapshot;
 
@@ -69,9 +70,11 @@ impl OpenOptions {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_in(self, directory: &Directory) -> Result<Repository> {
-        let files = RepositoryFiles::locate(directory)?;
+        let interrupted = |error| with_interruption(error, directory);
+        let files = RepositoryFiles::locate(directory).map_err(interrupted)?;
         let data = files.open_data()?;
-        let chosen = choose(&files, &data, self.choice).map_err(|error| with_not_files(error, &files))?;
+        let chosen = choose(&files, &data, self.choice);
+        let chosen = chosen.map_err(|error| with_interruption(with_not_files(error, &files), &files.directory))?;
         let Chosen { current, mut refused } = chosen;
         for reason in files.not_files() {
             // Better than that it is not there, which was found where nothing was known of it.
@@ -97,6 +100,20 @@ fn with_not_files(error: Error, files: &RepositoryFiles) -> Error {
         }
         other => other,
     }
+}
+
+/// An error that says there is no repository says as well when files are there that an interrupted restore left.
+fn with_interruption(error: Error, directory: &Directory) -> Error {
+    let Error::NotARepository { path, reason } = error else { return error };
+    let entries = directory.storage.read_dir(&directory.path).unwrap_or_default();
+    let reason = match entries.iter().find(|entry| staged_role(&entry.name).is_some()) {
+        Some(DirEntry { name, .. }) => {
+            format!("{reason}; {name} is there: a restore into it, or its creation, was interrupted; do it again")
+                .into()
+        }
+        None => reason,
+    };
+    Error::NotARepository { path, reason }
 }
 
 /// A repository as Windows lays it on disk, opened for reading.

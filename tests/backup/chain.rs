@@ -1,14 +1,16 @@
 //! Incremental backups and their bases: what belongs together is found, what does not is named.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use cimrepo::Error;
-use cimrepo::backup::{BackupOptions, OpenBackup, uuid_text};
+use cimrepo::backup::{BackupOptions, OpenBackup, backup_in, uuid_text};
 use cimrepo::base::error::BackupFault;
 use cimrepo::base::limits::MAX_BACKUP_CHAIN;
 use cimrepo::format::Dialect;
 use cimrepo::format::backup_file::{HEADER_SIZE, Header};
-use cimrepo::storage::{MemStorage, Storage};
+use cimrepo::repository::OpenOptions;
+use cimrepo::storage::{Directory, MemStorage, Storage};
 
 use crate::forge::Parts;
 use crate::tiny::{bytes_of, checked, fault_of, save, shared, single, stored_at, tiny};
@@ -164,6 +166,30 @@ fn an_incremental_backup_does_not_replace_what_it_is_based_on() {
     save(&storage, "repository", TOP, &based_on(BASE)).unwrap();
     assert_eq!(get(&storage, BASE), before.0);
     assert_ne!(get(&storage, TOP), before.1);
+}
+
+#[test]
+fn a_base_that_is_replaced_meanwhile_is_noticed_before_anything_is() {
+    let storage = pair();
+    let (base, older) = (get(&storage, BASE), get(&storage, TOP));
+    save(&storage, "repository", "kept/other", &single()).unwrap();
+    let other = get(&storage, "kept/other");
+    let repository = OpenOptions::new().open_in(&Directory::new(shared(&storage), "repository")).unwrap();
+    for found in [Some(other), None] {
+        storage.put(BASE, base.clone());
+        let replace = |_| {
+            match &found {
+                Some(bytes) => storage.put(BASE, bytes.clone()),
+                None => _ = storage.remove_file(Path::new(BASE)),
+            }
+            ControlFlow::Continue(())
+        };
+        let error = backup_in(&repository, &shared(&storage), TOP, &based_on(BASE), &replace).unwrap_err();
+        assert!(matches!(fault_of(&error), Some(BackupFault::BaseWrong { .. })), "{error}");
+        assert!(error.path().unwrap().ends_with(BASE), "{error}");
+        assert_eq!(get(&storage, TOP), older);
+        assert!(storage.read_dir(Path::new("kept")).unwrap().iter().all(|entry| !entry.name.contains("partial")));
+    }
 }
 
 #[test]

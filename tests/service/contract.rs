@@ -42,3 +42,40 @@ fn every_requirement_has_its_row_and_every_row_its_test() {
         }
     }
 }
+
+/// The table of part D, and the files whose tests it names.
+const RIGHTS: &str = include_str!("../../src/docs/security.md");
+const RIGHTS_TESTS: [&str; 13] = [
+    include_str!("authority.rs"),
+    include_str!("namespaces.rs"),
+    include_str!("../security.rs"),
+    include_str!("../changes/namespaces.rs"),
+    include_str!("../changes/rules.rs"),
+    include_str!("../../src/security/access.rs"),
+    include_str!("../../src/security/connect.rs"),
+    include_str!("../../src/security/defaults.rs"),
+    include_str!("../../src/security/inheritance.rs"),
+    include_str!("../../src/security/methods.rs"),
+    include_str!("../../src/security/sddl.rs"),
+    include_str!("../../src/format/acl.rs"),
+    include_str!("../../src/format/security_descriptor.rs"),
+];
+
+#[test]
+fn every_right_has_its_row_and_every_row_its_test() {
+    for number in 1..=20 {
+        let head = format!("| D-{number:02} |");
+        let rows: Vec<&str> = RIGHTS.lines().filter(|line| line.starts_with(&head)).collect();
+        let [row] = rows[..] else { panic!("D-{number:02} has {} rows", rows.len()) };
+        let cell = row.trim_end_matches('|').rsplit('|').next().unwrap().trim();
+        let is_name =
+            |word: &str| word.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let tests: Vec<&str> =
+            cell.split('`').skip(1).step_by(2).filter(|word| word.contains('_') && is_name(word)).collect();
+        assert!(!tests.is_empty() || cell.contains(", all tests"), "D-{number:02} has no test: {cell}");
+        for test in tests {
+            let declared = format!("fn {test}(");
+            assert!(RIGHTS_TESTS.iter().any(|text| text.contains(&declared)), "D-{number:02}: {test} is not there");
+        }
+    }
+}

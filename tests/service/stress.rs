@@ -19,17 +19,23 @@ use super::*;
 
 const WRITERS: usize = 4;
 const READERS: usize = 4;
+/// So many rounds have one restore.
+const RESTORE_EVERY: u64 = 4;
 /// Objects of a page each in the backup that is restored: an independent reader takes a repository for one of dialect 2.1 when it
 /// has ten times as many physical pages as logical ones, which a restore of next to nothing over much leaves.
 const BASELINE: usize = 60;
 
-/// What a writer was told on the connection that it has.
+/// What a writer was told on the connection that it has: its commits, and the number of the first.
 struct Told {
     connection: Arc<Connection>,
-    /// Its commits on this connection: the number of the first, and of the last that was acknowledged, and begun.
     first: u64,
+    commits: Vec<Commit>,
+}
+
+/// When a commit was begun, and when acknowledged.
+struct Commit {
+    begun: u64,
     acknowledged: Option<u64>,
-    begun: Option<u64>,
 }
 
 /// How often what was done.
@@ -45,8 +51,8 @@ struct Counts {
     restores_ended: AtomicU64,
     disconnected: AtomicU64,
     refused: AtomicU64,
-    /// Backups that were held against what was acknowledged before them and begun behind them.
-    instants: AtomicU64,
+    /// Backups beside which a restore made void what was told: verified and restored, but not counted as backups.
+    void: AtomicU64,
 }
 
 /// How much is done at least.
@@ -84,6 +90,8 @@ struct Field {
     service: Service,
     told: Vec<Mutex<Told>>,
     is_over: AtomicBool,
+    /// What has happened so far: the time by which calls are put in order.
+    clock: AtomicU64,
     counts: Counts,
     aim: Aim,
 }
@@ -103,10 +111,15 @@ impl Field {
         let service = ServiceOptions::new().engine(engine).open(&path).unwrap();
         service.backup_restore().backup(place.path().join("base"), NONE).unwrap();
         let connect = || Arc::new(service.connect().unwrap());
-        let told = (0..WRITERS)
-            .map(|_| Mutex::new(Told { connection: connect(), first: 0, acknowledged: None, begun: None }))
-            .collect();
-        Self { place, service, told, is_over: AtomicBool::new(false), counts: Counts::default(), aim }
+        let told =
+            (0..WRITERS).map(|_| Mutex::new(Told { connection: connect(), first: 0, commits: Vec::new() })).collect();
+        let (is_over, clock) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { place, service, told, is_over, clock, counts: Counts::default(), aim }
+    }
+
+    /// A moment behind all that were asked for before.
+    fn now(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
     fn goes_on(&self) -> bool {
@@ -133,11 +146,14 @@ impl Field {
     fn write(&self, writer: usize) {
         let mut number = 0;
         while self.goes_on() {
-            let connection = self.told[writer].lock().connection.clone();
-            self.told[writer].lock().begun = Some(number);
+            let connection = {
+                let mut told = self.told[writer].lock();
+                told.commits.push(Commit { begun: self.now(), acknowledged: None });
+                told.connection.clone()
+            };
             match pair(&connection, writer, number) {
                 Ok(()) => {
-                    self.told[writer].lock().acknowledged = Some(number);
+                    self.told[writer].lock().commits.last_mut().unwrap().acknowledged = Some(self.now());
                     self.counts.commits.fetch_add(1, Ordering::Relaxed);
                     number += 1;
                 }
@@ -145,7 +161,7 @@ impl Field {
                     self.counts.disconnected.fetch_add(1, Ordering::Relaxed);
                     number += 1;
                     let connection = Arc::new(self.service.connect().unwrap());
-                    *self.told[writer].lock() = Told { connection, first: number, acknowledged: None, begun: None };
+                    *self.told[writer].lock() = Told { connection, first: number, commits: Vec::new() };
                 }
                 Err(error) => panic!("writer {writer}: {error}"),
             }
@@ -199,9 +215,11 @@ impl Field {
                 Err(error) => panic!("pause: {error}"),
             }
             let state = names(&self.service.snapshot().unwrap());
-            self.holds_what_was_acknowledged(&state);
             copy_directory(&self.at("Repository"), &target);
             let kept = self.keep(&target, &object);
+            // To the end of the pause: no one was told of a commit that is not in it.
+            let now = self.now();
+            self.is_of_an_instant(&one_state(&state), [now; 2]).unwrap();
             object.resume().unwrap();
             assert_eq!(names(&read(&Directory::real(&target))), state);
             std::fs::remove_dir_all(&target).unwrap();
@@ -229,22 +247,39 @@ impl Field {
         Some(places)
     }
 
-    /// No writer writes: whatever was acknowledged on a connection that is whole is there.
-    fn holds_what_was_acknowledged(&self, state: &[String]) {
-        let held = one_state(state);
+    /// Whether this is the state at one instant between two: there is one by which everything in it was begun, and nothing that is
+    /// not in it was acknowledged. Connections that were broken tell nothing.
+    fn is_of_an_instant(
+        &self,
+        held: &BTreeMap<usize, (u64, u64)>,
+        [mut earliest, mut latest]: [u64; 2],
+    ) -> std::result::Result<(), String> {
         for (writer, told) in self.told.iter().enumerate() {
             let told = told.lock();
-            let range = held.get(&writer);
-            if let (Some(last), false) = (told.acknowledged, told.connection.is_broken()) {
-                let &(first, end) = range.unwrap_or_else(|| panic!("all of writer {writer} is lost"));
-                assert!(first <= told.first && end >= last, "writer {writer}: {last} is not in {first} to {end}");
-                assert!(Some(end) <= told.begun, "writer {writer}: {end} was never begun");
+            if told.connection.is_broken() {
+                continue;
             }
+            let range = held.get(&writer);
+            let end = told.first + told.commits.len() as u64;
+            if range.is_some_and(|&(_, last)| last >= end) {
+                return Err(format!("writer {writer}: {range:?} is there, {end} was never begun"));
+            }
+            for (number, commit) in (told.first..).zip(&told.commits) {
+                if range.is_some_and(|&(first, last)| (first..=last).contains(&number)) {
+                    earliest = earliest.max(commit.begun);
+                } else {
+                    latest = latest.min(commit.acknowledged.unwrap_or(latest));
+                }
+            }
+        }
+        if earliest <= latest {
+            Ok(())
+        } else {
+            Err(format!("what was begun at {earliest} is there, and what was acknowledged at {latest} is not"))
         }
     }
 
-    /// Backs up while all go on, and restores elsewhere: the state of the instant of the call, so everything that was acknowledged
-    /// before it, and nothing that was not begun when it returned.
+    /// Backs up while all go on, and restores elsewhere: the state of an instant during the call.
     fn back_up(&self) {
         let (file, other) = (self.at("hot"), self.at("elsewhere"));
         let object = self.service.backup_restore();
@@ -252,23 +287,25 @@ impl Field {
         while self.has_more(&self.counts.backups, self.aim.rounds) {
             let tried = self.counts.restores_tried.load(Ordering::SeqCst);
             let is_quiet = self.counts.restores_ended.load(Ordering::SeqCst) == tried;
-            let before = self.acknowledged();
+            let before = self.now();
             match object.backup(&file, NONE) {
                 Ok(_) => {
+                    let instant = [before, self.now()];
                     let backup = Backup::open(&file).unwrap();
+                    let checked = self.is_of_an_instant(&one_state(&names(&backup.snapshot())), instant);
+                    // A restore beside it makes void what was told.
+                    let counter = if is_quiet && self.counts.restores_tried.load(Ordering::SeqCst) == tried {
+                        checked.unwrap();
+                        &self.counts.backups
+                    } else {
+                        &self.counts.void
+                    };
                     let report = backup.verify(VerifyOptions::default(), &Unobserved).unwrap();
-                    assert!(report.repository.is_consistent(), "{:?}", report.repository);
-                    let held = one_state(&names(&backup.snapshot()));
-                    let begun: Vec<_> = self.told.iter().map(|told| told.lock().begun).collect();
-                    // A restore in between makes what was told before it void.
-                    if is_quiet && self.counts.restores_tried.load(Ordering::SeqCst) == tried {
-                        is_of_its_instant(&held, &before, &begun);
-                        self.counts.instants.fetch_add(1, Ordering::Relaxed);
-                    }
+                    assert!(report.is_consistent(), "{report:?}");
                     restore(&backup, &other, RestoreOptions::default(), &Unobserved).unwrap();
                     same_content(&read(&Directory::real(&other)), &backup.snapshot());
                     std::fs::remove_dir_all(&other).unwrap();
-                    self.counts.backups.fetch_add(1, Ordering::Relaxed);
+                    counter.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(Error::InvalidOperation(_)) => {
                     self.counts.refused.fetch_add(1, Ordering::Relaxed);
@@ -279,20 +316,11 @@ impl Field {
         }
     }
 
-    /// The last number that each writer was told of, on a connection that is whole.
-    fn acknowledged(&self) -> Vec<Option<u64>> {
-        let of = |told: &Mutex<Told>| {
-            let told = told.lock();
-            told.acknowledged.filter(|_| !told.connection.is_broken())
-        };
-        self.told.iter().map(of).collect()
-    }
-
     fn restore(&self) {
         let object = self.service.backup_restore();
         let mut times = Times(self.aim.seed + 200);
-        while self.has_more(&self.counts.restores, self.aim.rounds.div_ceil(4)) {
-            self.keep_step(self.counts.restores.load(Ordering::Relaxed) * 4, &mut times);
+        while self.has_more(&self.counts.restores, self.aim.rounds.div_ceil(RESTORE_EVERY)) {
+            self.keep_step(self.counts.restores.load(Ordering::Relaxed) * RESTORE_EVERY, &mut times);
             self.counts.restores_tried.fetch_add(1, Ordering::SeqCst);
             let restored = object.restore(self.at("base"), FORCE);
             self.counts.restores_ended.fetch_add(1, Ordering::SeqCst);
@@ -308,15 +336,6 @@ impl Field {
                 Err(error) => panic!("restore: {error}"),
             }
         }
-    }
-}
-
-/// What was acknowledged before is there, and nothing that was not begun. A writer that was without connection had none.
-fn is_of_its_instant(held: &BTreeMap<usize, (u64, u64)>, acknowledged: &[Option<u64>], begun: &[Option<u64>]) {
-    for (writer, (acknowledged, begun)) in acknowledged.iter().zip(begun).enumerate() {
-        let last = held.get(&writer).map(|&(_, last)| last);
-        assert!(*acknowledged <= last, "writer {writer}: {acknowledged:?} was acknowledged, {last:?} is there");
-        assert!(last <= *begun || begun.is_none(), "writer {writer}: {last:?} is there, {begun:?} was begun");
     }
 }
 
@@ -388,20 +407,21 @@ fn stress_everything_at_once() {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let counts = &field.counts;
     println!(
-        "{:.0?}: {} commits, {} scans, {} pauses with a copy, {} backups restored elsewhere ({} held against their instant), \
-         {} restores, {} times disconnected, {} refused",
+        "{:.0?}: {} commits, {} scans, {} pauses with a copy, {} backups held against their instant and restored elsewhere, \
+         {} more with a restore beside them, {} restores, {} times disconnected, {} refused",
         start.elapsed(),
         count(&counts.commits),
         count(&counts.scans),
         count(&counts.pauses),
         count(&counts.backups),
-        count(&counts.instants),
+        count(&counts.void),
         count(&counts.restores),
         count(&counts.disconnected),
         count(&counts.refused),
     );
-    for counter in [&counts.commits, &counts.scans, &counts.pauses, &counts.backups, &counts.restores] {
-        assert!(count(counter) > 0);
+    assert!(count(&counts.commits) > 0 && count(&counts.scans) > 0);
+    for (counter, of) in [(&counts.pauses, 1), (&counts.backups, 1), (&counts.restores, RESTORE_EVERY)] {
+        assert!(count(counter) >= field.aim.rounds.div_ceil(of));
     }
     let Field { place, service, told, .. } = field;
     let state = names(&service.snapshot().unwrap());

@@ -20,7 +20,8 @@ const QUICK_PAGES: u32 = 1 << 17;
 
 /// Show what a repository or backup is and how much it holds
 ///
-/// Where no mapping file can be read, it says why, and counts the pages of OBJECTS.DATA that look like pages of objects.
+/// It exits with 1 when it met damage or a file is missing; only `verify` looks for all there is. Where no mapping file can be read, it
+/// says why, and counts the pages of OBJECTS.DATA that look like pages of objects.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -84,8 +85,8 @@ impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let mut output = Output::new(self.json);
         let outcome = match self.source.open() {
-            Ok(Source::Repository(repository)) => repository_info(&repository, &mut output).map(|()| Outcome::Done),
-            Ok(Source::Backup(backup)) => backup_info(&backup, &mut output).map(|()| Outcome::Done),
+            Ok(Source::Repository(repository)) => repository_info(&repository, &mut output),
+            Ok(Source::Backup(backup)) => backup_info(&backup, &mut output),
             Err(
                 Failure::Engine(error @ cimrepo::Error::NotARepository { .. })
                 | Failure::Hinted(error @ cimrepo::Error::NotARepository { .. }, _),
@@ -113,7 +114,12 @@ fn space_row(repository: &Repository, space: Space) -> SpaceRow {
     }
 }
 
-fn repository_info(repository: &Repository, output: &mut Output) -> Result<(), Failure> {
+/// What was met on the way counts as a finding.
+fn outcome(is_sound: bool) -> Outcome {
+    if is_sound { Outcome::Done } else { Outcome::Findings }
+}
+
+fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outcome, Failure> {
     let snapshot = repository.snapshot();
     let mapping = snapshot.mapping();
     let row = RepositoryRow {
@@ -135,8 +141,10 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<(), F
             > WINDOWS_REPOSITORY_BYTES,
         content: snapshot.counts(),
     };
+    let outcome = outcome(row.whole && row.missing.is_empty() && row.content.unreadable == 0);
     if output.is_json() {
-        return output.row("repository", &row);
+        output.row("repository", &row)?;
+        return Ok(outcome);
     }
     output.field("repository", shown(&repository.files().directory.path))?;
     output.field("dialect", dialect_words(row.dialect))?;
@@ -155,7 +163,8 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<(), F
             "the data files have more than 4 GB, which Windows documents as the limit of a repository",
         )?;
     }
-    unreadable_words(unreadable, output)
+    unreadable_words(unreadable, output)?;
+    Ok(outcome)
 }
 
 fn unreadable_words(unreadable: u64, output: &mut Output) -> Result<(), Failure> {
@@ -190,8 +199,9 @@ fn content_words(keys: u64, namespaces: u64, classes: u64, instances: u64, recor
     )
 }
 
-fn backup_info(backup: &Backup, output: &mut Output) -> Result<(), Failure> {
+fn backup_info(backup: &Backup, output: &mut Output) -> Result<Outcome, Failure> {
     let (header, info, summary) = (backup.header(), backup.info(), &backup.manifest().summary);
+    let outcome = outcome(summary.unreadable == 0);
     if output.is_json() {
         let row = BackupRow {
             file: backup.path().display().to_string(),
@@ -201,7 +211,8 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<(), Failure> {
             info,
             content: summary,
         };
-        return output.row("backup", &row);
+        output.row("backup", &row)?;
+        return Ok(outcome);
     }
     output.field("backup", shown(backup.path()))?;
     output.field("identity", &info.identity)?;
@@ -220,7 +231,8 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<(), Failure> {
     let namespaces = summary.namespaces.len() as u64;
     let words = content_words(summary.keys, namespaces, summary.class_definitions, summary.instances, summary.records);
     output.field("holds", words)?;
-    unreadable_words(summary.unreadable, output)
+    unreadable_words(summary.unreadable, output)?;
+    Ok(outcome)
 }
 
 /// Seconds since 1970 as a date and time.
