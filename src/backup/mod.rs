@@ -49,7 +49,8 @@ pub struct BackupOptions {
     /// restore will take the backup to whoever verified the repository before, or verifies the backup afterwards. A forensic
     /// backup, which tells what is damaged, is verified all the same.
     pub skip_verify: bool,
-    /// Threads; one a processor unless given. With one, no thread is started.
+    /// Threads; one a processor unless given, and of a snapshot beside writers ([`backup_snapshot`]) one alone. With one, no
+    /// thread is started.
     pub threads: Option<NonZeroUsize>,
     /// Bytes of pages a second that are backed up at most, and as many that are verified beside it: for a repository in use. It
     /// sleeps where no one waits for it.

@@ -113,7 +113,8 @@ pub fn backup_in(
 }
 
 /// Backs up what a snapshot shows, of a repository that is being written meanwhile. The snapshot keeps the pages that it
-/// shows; the repository can grow by no more than those (`docs::pausing`).
+/// shows; the repository can grow by no more than those (`docs::pausing`). One thread does it unless more are asked for, and
+/// syncs once, in the end: so a commit waits for neither.
 ///
 /// # Errors
 /// As [`backup`]; [`Error::InvalidArgument`] for a forensic backup too: it takes files as they lie, which must be at rest.
@@ -139,7 +140,10 @@ fn write(
     options: &BackupOptions,
     observer: &dyn Observer,
 ) -> Result<BackupSummary> {
-    let threads = thread_count(options.threads);
+    // Beside writers: every thread more, and every sync more, is one that a commit waits for.
+    let is_beside_writers = files.is_none();
+    let threads =
+        if is_beside_writers { options.threads.map_or(1, NonZeroUsize::get) } else { thread_count(options.threads) };
     let observer = &Paced::new(observer, options.rate);
     let base = open_base(storage, snapshot, options, threads)?;
     let mut mapping = snapshot.mapping().clone();
@@ -163,12 +167,14 @@ fn write(
     let monitor = Monitor::new(observer, Phase::Backup, total);
     monitor.check()?;
     let mut writer = Writer::begin(storage, target, snapshot, base.as_ref(), options, threads)?;
+    let early_syncs = if is_beside_writers { 1 } else { EARLY_SYNCS };
     let is_verified = options.forensic || !options.skip_verify;
     let look = || {
         let report = if is_verified { Some(judge(snapshot, threads, options.rate, &monitor)?) } else { None };
         Ok::<_, Error>((summarise(snapshot)?, report))
     };
-    let (looked, written) = both(threads, look, || writer.pages(&packer, &jobs, threads, &monitor, &mut mapping));
+    let (looked, written) =
+        both(threads, look, || writer.pages(&packer, &jobs, threads, &monitor, &mut mapping, early_syncs));
     written?;
     let (summary, report) = looked?;
     if let Some(report) = report.as_ref().filter(|_| !options.forensic) {
@@ -356,6 +362,7 @@ impl<'o> Writer<'o> {
         threads: usize,
         monitor: &Monitor<'_>,
         mapping: &mut Mapping,
+        early_syncs: usize,
     ) -> Result<()> {
         let job = |scratch: &mut Frame, number: usize| match jobs.get(number) {
             Some(job) => packer.run(job, scratch, monitor).map(Some),
@@ -363,7 +370,7 @@ impl<'o> Writer<'o> {
         };
         let is_scrubbed = packer.scrub.is_some();
         let mut done = 0;
-        let part = jobs.len().div_ceil(EARLY_SYNCS);
+        let part = jobs.len().div_ceil(early_syncs);
         let take = |packed: Option<Packed>| {
             let Some(packed) = packed else { return Ok(()) };
             if done > 0 && done % part == 0 {
