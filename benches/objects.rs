@@ -8,6 +8,7 @@ mod support;
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cimrepo::catalog::Catalog;
 use cimrepo::changes::{Put, PutClass, create};
@@ -20,7 +21,7 @@ use cimrepo::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
 use cimrepo::repository::Repository;
 use cimrepo::storage::{Directory, MemStorage};
 use cimrepo::{Direction, KeyRange};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
 struct Objects {
     catalog: Catalog,
@@ -97,6 +98,26 @@ fn enumerate(objects: &Objects) -> usize {
     count
 }
 
+/// The same by two threads, which take namespaces in turn.
+fn enumerate_by_two(objects: &Objects) -> usize {
+    let catalog = Catalog::new(objects.catalog.snapshot().clone());
+    let next = AtomicUsize::new(0);
+    let run = || {
+        let mut count = 0;
+        while let Some(namespace) = objects.namespaces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            count += catalog.classes(namespace).map(|class| black_box(class.unwrap())).count();
+            count += catalog.all_instances(namespace).map(|instance| black_box(instance.unwrap())).count();
+        }
+        count
+    };
+    let count = std::thread::scope(|scope| {
+        let other = scope.spawn(run);
+        run() + other.join().unwrap()
+    });
+    assert_eq!(count, objects.classes.len() + objects.instances.len());
+    count
+}
+
 fn objects(criterion: &mut Criterion) {
     for (name, path) in support::repositories() {
         let objects = load(Catalog::new(Repository::open_read_only(&path).unwrap().snapshot()));
@@ -153,10 +174,17 @@ fn objects(criterion: &mut Criterion) {
         });
         group.throughput(Throughput::Elements((classes.len() + instances.len()) as u64));
         group.bench_function("all from a cold catalog", |bencher| bencher.iter(|| enumerate(&objects)));
+        let by_two = |bencher: &mut criterion::Bencher<'_>| bencher.iter(|| enumerate_by_two(&objects));
+        group.bench_function("all from a cold catalog, two threads", by_two);
         let hot = decoded.first().map_or("__SystemClass", |instance| instance.class().name().as_str());
         group.throughput(Throughput::Elements(1));
         group.bench_function("class resolution, hot", |bencher| {
             bencher.iter(|| objects.catalog.class("ROOT", black_box(hot)).unwrap());
+        });
+        group.bench_function("class resolution, cold", |bencher| {
+            let cold = || Catalog::new(objects.catalog.snapshot().clone());
+            let find = |catalog: Catalog| catalog.class("ROOT", black_box(hot)).map(drop).unwrap();
+            bencher.iter_batched(cold, find, BatchSize::SmallInput);
         });
         group.finish();
     }
