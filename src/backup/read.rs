@@ -78,9 +78,12 @@ impl OpenBackup {
     }
 
     /// The identity of a backup, if it is a file that begins like one.
-    pub(crate) fn identity_in(storage: &Arc<dyn Storage>, path: &Path) -> Option<[u8; 16]> {
-        storage.kind(path).ok()?.filter(|&kind| kind == EntryKind::File)?;
-        Some(Self::header_in(storage, path).ok()??.identity)
+    pub(crate) fn identity_in(storage: &Arc<dyn Storage>, path: &Path) -> Result<Option<[u8; 16]>> {
+        let kind = storage.kind(path).map_err(|error| Error::io("look at", path, error))?;
+        if kind != Some(EntryKind::File) {
+            return Ok(None);
+        }
+        Ok(Self::header_in(storage, path)?.map(|header| header.identity))
     }
 
     /// The header of a backup, if the file begins like one.
@@ -196,7 +199,7 @@ impl Backup {
     /// Fails when another file, or none, is where the links of the chain were found.
     pub(crate) fn need_in_place(&self, storage: &Arc<dyn Storage>) -> Result<()> {
         for link in self.chain.links() {
-            if OpenBackup::identity_in(storage, &link.path) != Some(link.header.identity) {
+            if OpenBackup::identity_in(storage, &link.path)? != Some(link.header.identity) {
                 let found = "another file, or none, has come in its place meanwhile; back up again".to_owned();
                 let fault = BackupFault::BaseWrong { base: uuid_text(&link.header.identity), found };
                 return Err(Error::backup(&link.path, fault));

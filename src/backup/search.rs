@@ -27,7 +27,9 @@ impl Search<'_> {
     /// The base of a link, by identity and seal.
     pub(crate) fn base_of(&self, link: &Link, identity: &[u8; 16], seal: &Digest) -> Result<Link> {
         let named = self.named(link);
-        let is_base = |path: &PathBuf| OpenBackup::identity_in(self.storage, path).as_ref() == Some(identity);
+        // What cannot be read is no candidate: another may be the base.
+        let identity_of = |path: &PathBuf| OpenBackup::identity_in(self.storage, path).ok().flatten();
+        let is_base = |path: &PathBuf| identity_of(path).as_ref() == Some(identity);
         let known = self.given.iter().cloned().chain(named.clone());
         let others = std::iter::once_with(|| self.beside(link)).flatten();
         // What was given may lie beside the backup too: it is looked at once.
@@ -90,8 +92,9 @@ impl Search<'_> {
 
     fn what(&self, path: &Path) -> String {
         match OpenBackup::identity_in(self.storage, path) {
-            Some(other) => format!("{} is {}", shown(path), uuid_text(&other)),
-            None => format!("{} is no backup", shown(path)),
+            Ok(Some(other)) => format!("{} is {}", shown(path), uuid_text(&other)),
+            Ok(None) => format!("{} is no backup", shown(path)),
+            Err(error) => format!("{} cannot be read: {error}", shown(path)),
         }
     }
 }

@@ -142,8 +142,11 @@ fn write(
 ) -> Result<BackupSummary> {
     // Beside writers: every thread more, and every sync more, is one that a commit waits for.
     let is_beside_writers = files.is_none();
-    let threads =
-        if is_beside_writers { options.threads.map_or(1, NonZeroUsize::get) } else { thread_count(options.threads) };
+    let threads = if is_beside_writers {
+        thread_count(options.threads.or(Some(NonZeroUsize::MIN)))
+    } else {
+        thread_count(options.threads)
+    };
     let observer = &Paced::new(observer, options.rate);
     let base = open_base(storage, snapshot, options, threads)?;
     let mut mapping = snapshot.mapping().clone();
@@ -302,7 +305,7 @@ fn open_base(
 /// Refuses to replace a link of the chain by what is based on it, which would leave neither. To be asked under the lock of the target:
 /// what has its name then stays until the new backup takes it.
 fn need_no_link(storage: &Arc<dyn Storage>, target: &Path, base: &Backup) -> Result<()> {
-    if OpenBackup::identity_in(storage, target).is_some_and(|identity| base.has_link(&identity)) {
+    if OpenBackup::identity_in(storage, target)?.is_some_and(|identity| base.has_link(&identity)) {
         let text = "is the base, or what the base is based on; write the incremental backup to another file";
         return Err(Error::invalid(format!("{} {text}", target.display())));
     }

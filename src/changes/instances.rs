@@ -133,8 +133,18 @@ impl Changes<'_, '_> {
         self.derived_from(namespace, &named, &mut classes)?;
         for class in classes.into_iter().filter(|class| !class.class.is_a(system::NAMESPACE)) {
             let keys = self.instance_keys(namespace, class.class.name().as_str())?;
-            if let Some(own) = keys.into_iter().find(|key| key.reference() == Some(record)) {
-                return Ok(Some(Doomed::Damaged { class: class.class.clone(), own, record }));
+            for own in keys.into_iter().filter(|own| own.reference() == Some(record)) {
+                // Where the keys contradict each other too, it is not known which instance that is.
+                let keyed = self.keyed_beside(namespace, &class.class, &own);
+                let is_meant = match (keyed, path.key_text()) {
+                    (Some((key_class, keyed)), Some(text)) => {
+                        keyed == format!("{}.{record}", self.keys().keyed_instance(namespace, &key_class, &text))
+                    }
+                    _ => false,
+                };
+                if is_meant {
+                    return Ok(Some(Doomed::Damaged { class: class.class.clone(), own, record }));
+                }
             }
         }
         Ok(None)
@@ -175,15 +185,27 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// Takes an instance away by its key alone: both of its keys end in the same hash.
+    /// Takes an instance away by its key alone. A record that can be read and is that of something else stays: other keys may
+    /// name it rightly.
     fn drop_damaged(&mut self, namespace: &str, class: &FullClass, own: &Key, record: RecordRef) -> Result<()> {
         self.transaction.remove_key(own.as_bytes())?;
-        let text = own.to_string();
-        if let (Some(key_class), Some((_, hash))) = (class.key_class(), text.rsplit_once('_')) {
-            let keyed = format!("{}{hash}", self.keys().keyed_instances(namespace, key_class.name().as_str()));
+        if let Some((_, keyed)) = self.keyed_beside(namespace, class, own) {
             self.transaction.remove_key(keyed.as_bytes())?;
         }
-        self.discard(record)
+        match self.transaction.record(record) {
+            Ok(_) if !self.is_of_class(record, class).unwrap_or(false) => Ok(()),
+            Ok(_) | Err(Error::Corrupt(_)) => self.discard(record),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The other key of the instance with this key, and the class that declares its keys: both end in the same hash.
+    fn keyed_beside(&self, namespace: &str, class: &FullClass, own: &Key) -> Option<(String, String)> {
+        let key_class = class.key_class()?.name().as_str().to_owned();
+        let text = own.to_string();
+        let (_, hash) = text.rsplit_once('_')?;
+        let keyed = format!("{}{hash}", self.keys().keyed_instances(namespace, &key_class));
+        Some((key_class, keyed))
     }
 
     /// The instance of a record that must be of this class.

@@ -295,6 +295,30 @@ fn a_damaged_instance_is_deleted_by_its_path() {
     assert!(lab.writer().delete_instance(NS, &path("Middle.Id=1")).is_err());
 }
 
+/// The keys of an instance name the record of a class: whose it is the class's own key says, and the instance has none.
+#[test]
+fn a_record_that_is_something_else_stays_when_its_keys_go() {
+    let lab = lab();
+    let before = lab.write(|_| Ok(()));
+    let keys = lab.catalog().keys().clone();
+    let (own, keyed) = (keys.instance(NS, "Base", "1"), keys.keyed_instance(NS, "Base", "1"));
+    let class = keys.class(NS, "Middle");
+    lab.write_unchecked(|writer| {
+        let transaction = writer.transaction();
+        let sound = transaction.reference(own.as_bytes())?.unwrap();
+        let of_class = transaction.reference(class.as_bytes())?.unwrap();
+        for key in [&own, &keyed] {
+            transaction.remove_key(format!("{key}.{sound}").as_bytes())?;
+            transaction.insert_key(format!("{key}.{of_class}").as_bytes())?;
+        }
+        transaction.remove_record(sound)
+    });
+    let after = lab.write(|writer| writer.delete_instance(NS, &path("Base.Id=1")));
+    assert_eq!((after.instances, after.keys), (before.instances - 1, before.keys - 2));
+    assert!(lab.catalog().class(NS, "Middle").unwrap().is_some());
+    lab.close();
+}
+
 #[test]
 fn a_damaged_instance_hinders_neither_the_next_nor_the_end_of_its_class() {
     let lab = lab();

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use cimrepo::engine::Durability::{Checkpoint, Journal, None};
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
 
-use crate::crashes::{Act, Numbers, Seen, Told, at, commit, disk, go_on, long_history, names, policies, put, remove};
+#[cfg(unix)]
+use crate::crashes::commit;
+use crate::crashes::{Act, Numbers, Seen, Told, at, disk, go_on, long_history, names, policies, put, remove};
 use crate::still;
 
 /// What a process leaves that died: the disk, what the next one finds on it, and what a loss of power may make of that.

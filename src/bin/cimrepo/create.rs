@@ -50,10 +50,16 @@ pub struct NewDirectory {
 impl NewDirectory {
     /// A directory; it is made when it is not there, with those above it.
     pub fn make(path: &Path) -> Result<Self, Failure> {
-        let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists());
-        let new = Self { path: path.to_owned(), made: missing.map(Path::to_owned).collect() };
-        let failed = |source| cimrepo::Error::Io { action: "create", path: path.into(), source };
-        fs::create_dir_all(path).map_err(failed)?;
+        let above: Vec<&Path> = path.ancestors().filter(|path| !path.as_os_str().is_empty()).collect();
+        let mut new = Self { path: path.to_owned(), made: Vec::new() };
+        for directory in above.into_iter().rev().filter(|path| !path.is_dir()) {
+            match fs::create_dir(directory) {
+                Ok(()) => new.made.insert(0, directory.to_owned()),
+                // Someone else made it meanwhile.
+                Err(_) if directory.is_dir() => {}
+                Err(source) => return Err(cimrepo::Error::Io { action: "create", path: path.into(), source }.into()),
+            }
+        }
         Ok(new)
     }
 

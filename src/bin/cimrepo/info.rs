@@ -141,7 +141,8 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
             > WINDOWS_REPOSITORY_BYTES,
         content: snapshot.counts(),
     };
-    let outcome = outcome(row.whole && row.missing.is_empty() && row.content.unreadable == 0);
+    let is_newest = repository.refused().iter().all(|refusal| !refusal.may_be_newer);
+    let outcome = outcome(row.whole && is_newest && row.missing.is_empty() && row.content.unreadable == 0);
     if output.is_json() {
         output.row("repository", &row)?;
         return Ok(outcome);
