@@ -8,9 +8,11 @@ use std::sync::Arc;
 use super::store::broken_rule;
 use super::{Changes, Put, rules, system};
 use crate::base::error::{Error, Result};
+use crate::base::page_no::RecordRef;
 use crate::base::rule::Rule;
 use crate::btree::scan::{Direction, KeyRange};
 use crate::catalog::{StoredClass, StoredSecurity};
+use crate::cim::FullClass;
 use crate::cim::instance::Instance;
 use crate::cim::path::ObjectPath;
 use crate::cim::value::{Array, Value};
@@ -112,13 +114,31 @@ impl Changes<'_, '_> {
             changes.detach_referrers(&tree)?;
             tree.iter().try_for_each(|namespace| changes.empty_namespace(namespace))?;
             if let Some(record) = record {
-                let (instance, _) = changes.need_instance(record, &class.class)?;
-                changes.drop_instance(parent, &instance)?;
+                match changes.need_instance(record, &class.class) {
+                    Ok((instance, _)) => changes.drop_instance(parent, &instance)?,
+                    Err(Error::Corrupt(_)) => changes.drop_damaged_namespace(parent, &class.class, &key, record)?,
+                    Err(error) => return Err(error),
+                }
             }
             changes.state.catalog.forget_all();
             changes.touch_schema();
             Ok(())
         })
+    }
+
+    /// Takes away the instance that stands for a namespace, which has this key and cannot be read.
+    fn drop_damaged_namespace(
+        &mut self,
+        parent: &str,
+        class: &Arc<FullClass>,
+        key: &str,
+        record: RecordRef,
+    ) -> Result<()> {
+        let own = self.instance_keys(parent, class.name().as_str())?;
+        match own.iter().find(|own| own.reference() == Some(record)) {
+            Some(own) => self.drop_damaged(parent, class, own, record),
+            None => self.transaction.remove_key(format!("{key}.{record}").as_bytes()).map(drop),
+        }
     }
 
     /// Takes away what the instances of namespaces refer to outside of them.

@@ -261,8 +261,13 @@ fn savepoints_take_objects_back() {
 
 /// Cuts the record of an instance short.
 fn damage(lab: &Lab, class: &str, key: &str) {
+    damage_in(lab, NS, (class, "Base"), key);
+}
+
+/// The same, of a class whose keys another declares.
+fn damage_in(lab: &Lab, namespace: &str, (class, key_class): (&str, &str), key: &str) {
     let keys = lab.catalog().keys().clone();
-    let (own, keyed) = (keys.instance(NS, class, key), keys.keyed_instance(NS, "Base", key));
+    let (own, keyed) = (keys.instance(namespace, class, key), keys.keyed_instance(namespace, key_class, key));
     lab.write_unchecked(|writer| {
         let transaction = writer.transaction();
         let sound = transaction.reference(own.as_bytes())?.unwrap();
@@ -293,6 +298,17 @@ fn a_damaged_instance_is_deleted_by_its_path() {
     let lab = lab();
     damage(&lab, "Base", "1");
     assert!(lab.writer().delete_instance(NS, &path("Middle.Id=1")).is_err());
+}
+
+#[test]
+fn a_namespace_whose_instance_is_damaged_can_be_deleted() {
+    let lab = lab();
+    let before = lab.write(|_| Ok(()));
+    lab.write(|writer| writer.create_namespace(&format!(r"{NS}\Sub")));
+    damage_in(&lab, NS, ("__NAMESPACE", "__NAMESPACE"), "Sub");
+    let after = lab.write(|writer| writer.delete_namespace(&format!(r"{NS}\Sub")));
+    assert_eq!((after.keys, after.instances), (before.keys, before.instances));
+    lab.close();
 }
 
 /// The keys of an instance name the record of a class: whose it is the class's own key says, and the instance has none.

@@ -24,11 +24,13 @@ impl State {
     fn new() -> Self {
         let at_once = Arc::new(AtomicBool::new(true));
         let ignored = ignored();
+        let any = Arc::new(AtomicBool::new(false));
         let came = [SIGINT, SIGTERM].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0).map(|signal| {
             let came = Arc::new(AtomicBool::new(false));
-            // In the order in which they were registered: a second signal finds what the first one left.
+            // In the order in which they were registered: a second signal finds what the first one left, whichever each is.
             flag::register_conditional_default(signal, at_once.clone()).ok();
-            flag::register_conditional_default(signal, came.clone()).ok();
+            flag::register_conditional_default(signal, any.clone()).ok();
+            flag::register(signal, any.clone()).ok();
             flag::register(signal, came.clone()).ok();
             (signal, came)
         });
