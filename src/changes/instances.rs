@@ -187,7 +187,13 @@ impl Changes<'_, '_> {
 
     /// Takes an instance away by its key alone. A record that can be read and is that of something else stays: other keys may
     /// name it rightly.
-    pub(super) fn drop_damaged(&mut self, namespace: &str, class: &FullClass, own: &Key, record: RecordRef) -> Result<()> {
+    pub(super) fn drop_damaged(
+        &mut self,
+        namespace: &str,
+        class: &FullClass,
+        own: &Key,
+        record: RecordRef,
+    ) -> Result<()> {
         self.transaction.remove_key(own.as_bytes())?;
         if let Some((_, keyed)) = self.keyed_beside(namespace, class, own) {
             self.transaction.remove_key(keyed.as_bytes())?;
