@@ -7,7 +7,7 @@ use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
 use crate::base::site::Site;
 use crate::format::manifest::NO_FILE;
-use crate::pager::source::PageSource;
+use crate::pager::source::{PageSource, Reading};
 
 use super::codec::Payload;
 use super::link::Link;
@@ -67,12 +67,12 @@ impl Chain {
 }
 
 impl Held<'_> {
-    /// The chunk, for a pass over all pages of the space.
-    pub(crate) fn passing(&self, space: Space) -> Result<Arc<Payload>> {
-        match space {
-            Space::Objects => self.link.passing_chunk(self.chunk),
+    /// The chunk, of a page of this space.
+    pub(crate) fn chunk(&self, space: Space, how: Reading) -> Result<Arc<Payload>> {
+        match (space, how) {
+            (Space::Objects, Reading::Passing) => self.link.passing_chunk(self.chunk),
             // The pages of the index are walked as keys lead from one to the other, not in their order.
-            Space::Index => self.link.chunk(self.chunk),
+            (Space::Index, _) | (_, Reading::Single) => self.link.chunk(self.chunk),
         }
     }
 
@@ -87,19 +87,15 @@ impl PageSource for Arc<Chain> {
         Chain::has(self, space)
     }
 
-    fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()> {
-        let held = self.find(space, page, physical)?;
-        held.copy(&*held.link.chunk(held.chunk)?, into)
-    }
-
-    fn read_passing(
+    fn read(
         &self,
         space: Space,
         page: LogicalPage,
         physical: PhysicalPage,
+        how: Reading,
         into: &mut PageBytes,
     ) -> Result<()> {
         let held = self.find(space, page, physical)?;
-        held.copy(&*held.passing(space)?, into)
+        held.copy(&*held.chunk(space, how)?, into)
     }
 }

@@ -11,7 +11,7 @@ use crate::base::site::FileRole;
 use crate::base::{narrow, widen};
 use crate::format::backup_file::ChunkKind;
 use crate::format::manifest::{NO_FILE, PageState};
-use crate::pager::source::PageSource;
+use crate::pager::source::{PageSource, Reading};
 use crate::repository::OpenOptions;
 use crate::storage::{DirEntry, Directory, EntryKind, OpenMode, Storage, StorageFile, read_only};
 
@@ -145,7 +145,7 @@ impl ExactFiles {
     /// Reads a physical page of a data file; one behind the end is zeros.
     pub(crate) fn read_page(&self, layout: &DataLayout, page: PhysicalPage, into: &mut PageBytes) -> Result<()> {
         match layout.pages.get(page.index()) {
-            Some(Held::Mapped(logical)) => self.chain.read(layout.space, *logical, page, into),
+            Some(Held::Mapped(logical)) => self.chain.read(layout.space, *logical, page, Reading::Single, into),
             Some(Held::Free(chunk, slot)) => {
                 let (chunk, slot) = (widen(*chunk), widen(*slot));
                 self.chain.top.copy_page(chunk, &*self.chain.top.chunk(chunk)?, slot, into)

@@ -9,7 +9,7 @@ use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::progress::Observer;
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
-use crate::pager::source::PageSource;
+use crate::pager::source::{PageSource, Reading};
 use crate::repository::Snapshot;
 use crate::verify::VerifyOptions;
 
@@ -103,7 +103,7 @@ impl Tee {
         for planned in self.plan.values().filter(|planned| !planned.taken.load(Ordering::Relaxed)) {
             let page = planned.pages.first().and_then(|(_, page)| self.chain.holder(planned.space, *page));
             if let Some(held) = page {
-                self.hand_on(&held, &*held.passing(planned.space)?)?;
+                self.hand_on(&held, &*held.chunk(planned.space, Reading::Passing)?)?;
             }
         }
         Ok(())
@@ -115,22 +115,16 @@ impl PageSource for Arc<Tee> {
         self.chain.has(space)
     }
 
-    fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()> {
-        let held = self.chain.find(space, page, physical)?;
-        let raw = held.link.chunk(held.chunk)?;
-        self.hand_on(&held, &raw)?;
-        held.copy(&raw, into)
-    }
-
-    fn read_passing(
+    fn read(
         &self,
         space: Space,
         page: LogicalPage,
         physical: PhysicalPage,
+        how: Reading,
         into: &mut PageBytes,
     ) -> Result<()> {
         let held = self.chain.find(space, page, physical)?;
-        let raw = held.passing(space)?;
+        let raw = held.chunk(space, how)?;
         self.hand_on(&held, &raw)?;
         held.copy(&raw, into)
     }

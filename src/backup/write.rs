@@ -142,11 +142,7 @@ fn write(
 ) -> Result<BackupSummary> {
     // Beside writers: every thread more, and every sync more, is one that a commit waits for.
     let is_beside_writers = files.is_none();
-    let threads = if is_beside_writers {
-        thread_count(options.threads.or(Some(NonZeroUsize::MIN)))
-    } else {
-        thread_count(options.threads)
-    };
+    let threads = thread_count(options.threads.or(is_beside_writers.then_some(NonZeroUsize::MIN)));
     let observer = &Paced::new(observer, options.rate);
     let base = open_base(storage, snapshot, options, threads)?;
     let mut mapping = snapshot.mapping().clone();

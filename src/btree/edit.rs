@@ -295,7 +295,7 @@ mod tests {
     use crate::format::Dialect;
     use crate::format::mapping::{Mapping, MappingSection};
     use crate::pager::image::Image;
-    use crate::pager::source::PageSource;
+    use crate::pager::source::{PageSource, Reading};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -308,7 +308,7 @@ mod tests {
             true
         }
 
-        fn read(&self, space: Space, page: LogicalPage, _: PhysicalPage, _: &mut PageBytes) -> Result<()> {
+        fn read(&self, space: Space, page: LogicalPage, _: PhysicalPage, _: Reading, _: &mut PageBytes) -> Result<()> {
             panic!("{space} page {page} is on no disk")
         }
     }

@@ -20,7 +20,7 @@ use super::overlay::Overlay;
 use super::page::{Page, PageRef};
 use super::page_cache::PageCache;
 use super::page_table::Slot;
-use super::source::PageSource;
+use super::source::{PageSource, Reading};
 
 /// Pages the cache keeps unless told otherwise: 32 MiB.
 pub const DEFAULT_CACHE_PAGES: usize = 4096;
@@ -207,7 +207,7 @@ impl Image {
             let target = target.bytes_mut();
             let physical = self.base.mapping.section(space).resolve(page);
             let physical = physical.ok_or_else(|| self.unmapped(space, page))?;
-            self.base.source.read(space, page, physical, target)?;
+            self.base.source.read(space, page, physical, Reading::Single, target)?;
             self.need_right(space, page, target)?;
         }
         self.base.cache.insert(space, page, content.clone());
@@ -235,7 +235,7 @@ impl Image {
             return Ok(());
         }
         match self.base.mapping.section(space).resolve(page) {
-            Some(physical) => self.base.source.read_passing(space, page, physical, into),
+            Some(physical) => self.base.source.read(space, page, physical, Reading::Passing, into),
             None => Err(self.unmapped(space, page).into()),
         }
     }

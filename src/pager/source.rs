@@ -10,6 +10,15 @@ use crate::storage::read_exact_at;
 
 use super::files::DataFiles;
 
+/// What for a page is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// By itself: what is read with it is worth keeping for those who come again.
+    Single,
+    /// In a pass over everything, which comes by once.
+    Passing,
+}
+
 /// A place that holds the pages of one generation.
 pub trait PageSource: Send + Sync + Debug {
     /// Whether the pages of a space are there at all.
@@ -17,23 +26,19 @@ pub trait PageSource: Send + Sync + Debug {
 
     /// Reads a mapped page. Gives the bytes as they are: checksums of the repository are checked by the caller, those of
     /// the place by the place.
-    fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()>;
-
-    /// As [`read`](Self::read), for a pass over everything: what is read need not be kept for those who come again.
-    fn read_passing(
+    fn read(
         &self,
         space: Space,
         page: LogicalPage,
         physical: PhysicalPage,
+        how: Reading,
         into: &mut PageBytes,
-    ) -> Result<()> {
-        self.read(space, page, physical, into)
-    }
+    ) -> Result<()>;
 
     /// Reads the first bytes of a mapped page, not more than it has.
     fn read_front(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut [u8]) -> Result<()> {
         let mut bytes = Box::new([0; PAGE_SIZE]);
-        self.read(space, page, physical, &mut bytes)?;
+        self.read(space, page, physical, Reading::Single, &mut bytes)?;
         into.iter_mut().zip(&*bytes).for_each(|(to, from)| *to = *from);
         Ok(())
     }
@@ -44,7 +49,14 @@ impl PageSource for DataFiles {
         self.get(space).is_some()
     }
 
-    fn read(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut PageBytes) -> Result<()> {
+    fn read(
+        &self,
+        space: Space,
+        page: LogicalPage,
+        physical: PhysicalPage,
+        _: Reading,
+        into: &mut PageBytes,
+    ) -> Result<()> {
         self.read_front(space, page, physical, into)
     }
 

@@ -15,7 +15,7 @@ use super::source::{backup_failed, open_backup};
 
 /// Restore a backup to a directory
 ///
-/// The whole backup is checked before anything is touched, and a crash at any moment leaves the old repository or the new
+/// The whole backup is checked before anything that is there is touched, and a crash at any moment leaves the old repository or the new
 /// one. Over a healthy repository of dialect 2.2 the backup becomes its next generation; any other one (damaged, of dialect 2.1,
 /// or with files that have other names too) is kept as REPO.001 … REPO.009.
 #[derive(Debug, Args)]
