@@ -22,6 +22,7 @@ pub mod storage;
 pub mod verify;
 
 pub use base::error::{Error, Result};
+pub use base::io_op::IoOp;
 pub use btree::scan::{Direction, KeyRange, Scan};
 pub use heap::layout::Records;
 pub use heap::record::RecordView;

@@ -10,6 +10,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::base::error::{BackupFault, Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::limits::{MAX_CHUNK_PAGES, MAX_MANIFEST_BYTES, MAX_MAPPING_BYTES, MAX_THREADS};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
 use crate::base::site::FileRole;
@@ -103,16 +104,16 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, cache: &Arc<ChunkCache>) -> Result<Self> {
-        let failed = |action| move |error| Error::io(action, path, error);
+        let failed = |op| move |error| Error::io(op, path, error);
         // To open a pipe would be to wait for whoever writes to it.
-        if storage.kind(path).map_err(failed("open"))?.is_some_and(|kind| kind != EntryKind::File) {
+        if storage.kind(path).map_err(failed(IoOp::Open))?.is_some_and(|kind| kind != EntryKind::File) {
             return Err(Error::backup(path, BackupFault::NotABackup));
         }
-        let file = storage.open(path, OpenMode::Read).map_err(failed("open"))?;
-        let length = file.len().map_err(failed("measure"))?;
+        let file = storage.open(path, OpenMode::Read).map_err(failed(IoOp::Open))?;
+        let length = file.len().map_err(failed(IoOp::Metadata))?;
         let read = |offset: u64, len: u64| -> Result<Vec<u8>> {
             let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
-            read_exact_at(file.as_ref(), offset, &mut bytes).map_err(failed("read"))?;
+            read_exact_at(file.as_ref(), offset, &mut bytes).map_err(failed(IoOp::Read))?;
             Ok(bytes)
         };
         let fault = |fault| Error::backup(path, fault);
@@ -229,7 +230,7 @@ impl Link {
         let room = framed.split().1.get_mut(..length).unwrap_or_default();
         read_exact_at(self.file.as_ref(), entry.offset, room).map_err(|error| match error.kind() {
             std::io::ErrorKind::UnexpectedEof => self.fault(BackupFault::Truncated(format!("chunk {number} is cut"))),
-            _ => Error::io("read", &self.path, error),
+            _ => Error::io(IoOp::Read, &self.path, error),
         })?;
         framed.fill(length);
         Ok(framed)

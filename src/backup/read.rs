@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::error::{BackupFault, Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_BACKUP_CHAIN;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::site::FileRole;
@@ -79,7 +80,7 @@ impl OpenBackup {
 
     /// The identity of a backup, if it is a file that begins like one.
     pub(crate) fn identity_in(storage: &Arc<dyn Storage>, path: &Path) -> Result<Option<[u8; 16]>> {
-        let kind = storage.kind(path).map_err(|error| Error::io("look at", path, error))?;
+        let kind = storage.kind(path).map_err(|error| Error::io(IoOp::Metadata, path, error))?;
         if kind != Some(EntryKind::File) {
             return Ok(None);
         }
@@ -93,7 +94,7 @@ impl OpenBackup {
         match read {
             Ok(()) => Ok(Header::parse(&bytes).ok()),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(Error::io("read", path, error)),
+            Err(error) => Err(Error::io(IoOp::Read, path, error)),
         }
     }
 }

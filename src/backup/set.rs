@@ -10,6 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{BackupFault, Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_BACKUP_CHAIN;
 use crate::base::progress::Observer;
 use crate::format::backup_file::Header;
@@ -110,9 +111,9 @@ impl BackupSet {
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let directory = Directory::real(path.as_ref());
         let kind = directory.storage.kind(&directory.path);
-        if kind.map_err(|error| Error::io("look at", &directory.path, error))?.is_none() {
+        if kind.map_err(|error| Error::io(IoOp::Metadata, &directory.path, error))?.is_none() {
             let made = directory.storage.create_dir(&directory.path);
-            made.map_err(|error| Error::io("create", &directory.path, error))?;
+            made.map_err(|error| Error::io(IoOp::Create, &directory.path, error))?;
         }
         Self::open_in(&directory)
     }
@@ -214,9 +215,9 @@ impl BackupSet {
         let path = self.directory.join(&name.to_string());
         let renamed = storage.rename(unfinished, &path);
         renamed
-            .map_err(|error| self.give_up(unfinished, Error::io("rename to the name of the backup", &path, error)))?;
+            .map_err(|error| self.give_up(unfinished, Error::io(IoOp::RenameTo, &path, error)))?;
         let directory = self.directory.path.as_path();
-        storage.sync_dir(directory).map_err(|error| Error::unconfirmed("sync directory", directory, error))?;
+        storage.sync_dir(directory).map_err(|error| Error::unconfirmed(IoOp::SyncDirectory, directory, error))?;
         Ok(path)
     }
 
@@ -225,7 +226,7 @@ impl BackupSet {
         self.directory.storage.remove_file(unfinished).ok();
         match error {
             // It is in place as what is not finished, and so in doubt for no one.
-            Error::Unconfirmed { action, path, source } => Error::Io { action, path, source },
+            Error::Unconfirmed { op, path, source } => Error::Io { op, path, source },
             error => error,
         }
     }
@@ -245,10 +246,10 @@ impl BackupSet {
         doomed.sort_by_key(|&(chain, _)| std::cmp::Reverse(chain));
         let storage = &self.directory.storage;
         for (_, SetEntry { path, .. }) in doomed {
-            storage.remove_file(path).map_err(|error| Error::io("remove", path, error))?;
+            storage.remove_file(path).map_err(|error| Error::io(IoOp::Remove, path, error))?;
             removed.push(path.clone());
             let directory = self.directory.path.as_path();
-            storage.sync_dir(directory).map_err(|error| Error::io("sync directory", directory, error))?;
+            storage.sync_dir(directory).map_err(|error| Error::io(IoOp::SyncDirectory, directory, error))?;
         }
         Ok(())
     }
@@ -261,7 +262,7 @@ impl BackupSet {
     fn names(&self) -> Result<BTreeMap<String, PathBuf>> {
         let directory = &self.directory;
         let entries = directory.storage.read_dir(&directory.path);
-        let entries = entries.map_err(|error| Error::io("read directory", &directory.path, error))?;
+        let entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
         let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File);
         let names = files.map(|entry| entry.name).filter(|name| BackupName::parse(name).is_some());
         Ok(names.map(|name| (name.clone(), directory.join(&name))).collect())

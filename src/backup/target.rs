@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::random::random_u64;
 use crate::base::site::FileRole;
 use crate::format::backup_file::MAGIC;
@@ -43,7 +44,7 @@ impl Target {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = path.with_file_name(format!("{name}{PARTIAL}{:08x}", random_u64() >> 32));
         let file = storage.open(&temporary, OpenMode::CreateNew);
-        let file = file.map_err(|error| Error::io("create", &temporary, error))?;
+        let file = file.map_err(|error| Error::io(IoOp::Create, &temporary, error))?;
         Ok(Self {
             storage: storage.clone(),
             path: path.to_owned(),
@@ -72,7 +73,7 @@ impl Target {
         let offset = self.written;
         if let Some(file) = &self.file {
             let write = write_all_at(file.as_ref(), offset, bytes);
-            write.map_err(|error| Error::io("write", &self.temporary, error))?;
+            write.map_err(|error| Error::io(IoOp::Write, &self.temporary, error))?;
         }
         self.written = offset.saturating_add(bytes.len() as u64);
         Ok(offset)
@@ -82,15 +83,15 @@ impl Target {
     pub(crate) fn publish(mut self, may_replace: impl FnOnce() -> Result<()>) -> Result<()> {
         let early = self.early_sync.join();
         if let Some(file) = self.file.take() {
-            early.and_then(|()| file.sync()).map_err(|error| Error::io("sync", &self.temporary, error))?;
+            early.and_then(|()| file.sync()).map_err(|error| Error::io(IoOp::Sync, &self.temporary, error))?;
         }
         may_replace()?;
         let rename = self.storage.rename(&self.temporary, &self.path);
-        rename.map_err(|error| Error::io("rename to the name of the backup", &self.path, error))?;
+        rename.map_err(|error| Error::io(IoOp::RenameTo, &self.path, error))?;
         // The temporary name is gone: nothing is left for `drop` to remove.
         self.temporary = PathBuf::new();
         let parent = parent_of(&self.path);
-        self.storage.sync_dir(parent).map_err(|error| Error::unconfirmed("sync directory", parent, error))
+        self.storage.sync_dir(parent).map_err(|error| Error::unconfirmed(IoOp::SyncDirectory, parent, error))
     }
 }
 
@@ -143,17 +144,17 @@ fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
     }
     let trailing = path.as_os_str().as_encoded_bytes().last().is_some_and(|&byte| std::path::is_separator(byte.into()));
     let parent = parent_of(path);
-    if storage.kind(parent).map_err(|error| Error::io("look at", parent, error))?.is_none() {
+    if storage.kind(parent).map_err(|error| Error::io(IoOp::Metadata, parent, error))?.is_none() {
         let reason = "it is not there; create it, the backup is written in it";
         return Err(Error::no_directory(parent, reason));
     }
-    let kind = storage.kind(path).map_err(|error| Error::io("look at", path, error))?;
+    let kind = storage.kind(path).map_err(|error| Error::io(IoOp::Metadata, path, error))?;
     if trailing || kind.is_some_and(|kind| kind != EntryKind::File) {
         let text = "is no regular file; give the name of a file to write the backup to";
         return Err(Error::invalid(format!("{} {text}", path.display())));
     }
     // To write through it would change a file that nobody named; to put the backup in its place would lose the link.
-    if storage.ties(path).map_err(|error| Error::io("look at", path, error))? == Ties::Link {
+    if storage.ties(path).map_err(|error| Error::io(IoOp::Metadata, path, error))? == Ties::Link {
         let text = "is a symbolic link; name the file that it leads to, or remove it";
         return Err(Error::invalid(format!("{} {text}", path.display())));
     }

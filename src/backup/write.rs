@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::error::{BackupFault, Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::limits::{MAX_BACKUP_CHAIN, MAX_MANIFEST_BYTES};
 use crate::base::pace::Paced;
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
@@ -480,7 +481,7 @@ impl<'o> Writer<'o> {
         for (&number, page) in numbers.iter().zip(pages.chunks_exact_mut(PAGE_SIZE)) {
             let Some(physical) = PhysicalPage::new(number) else { continue };
             let read = read_exact_at(file.file.as_ref(), physical.byte_offset(), page);
-            read.map_err(|error| Error::io("read", &file.path, error))?;
+            read.map_err(|error| Error::io(IoOp::Read, &file.path, error))?;
         }
         let (header, frame) = page_chunk(ChunkKind::FreePages(space), numbers, &pages, self.options.compression);
         self.chunk(header, frame.filled(), digest(&pages))
@@ -493,7 +494,7 @@ impl<'o> Writer<'o> {
         }
         let mut bytes = vec![0; len];
         let read = read_exact_at(file.file.as_ref(), file.len - len as u64, &mut bytes);
-        read.map_err(|error| Error::io("read", &file.path, error))?;
+        read.map_err(|error| Error::io(IoOp::Read, &file.path, error))?;
         self.bytes(ChunkKind::Tail(space), &bytes)
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::corruption::Corruption;
+use super::io_op::IoOp;
 use super::rule::Rule;
 use super::shown::{shown, shown_text};
 
@@ -15,10 +16,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused something.
-    #[error("cannot {action} {}", shown(.path))]
+    #[error("cannot {op} {}", shown(.path))]
     Io {
-        /// What was tried, as a verb.
-        action: &'static str,
+        /// The operation.
+        op: IoOp,
         /// On which file or directory.
         path: Box<Path>,
         /// The refusal.
@@ -27,12 +28,12 @@ pub enum Error {
     /// What was written is complete and in place, but the system refused to say that it is durable: it may be gone after a
     /// loss of power, and then what was there before is back.
     #[error(
-        "the new state is in place, but may not outlast a loss of power: cannot {action} {}; do it again",
+        "the new state is in place, but may not outlast a loss of power: cannot {op} {}; do it again",
         shown(.path)
     )]
     Unconfirmed {
-        /// What was tried, as a verb.
-        action: &'static str,
+        /// The operation.
+        op: IoOp,
         /// On which file or directory.
         path: Box<Path>,
         /// The refusal.
@@ -96,6 +97,17 @@ pub enum Error {
         /// What breaks it, and how.
         text: Box<str>,
     },
+    /// The keys that a path gives are not the keys of its class: one is missing, has another name, or is given twice.
+    // HRESULT WBEM_E_INVALID_OBJECT_PATH
+    #[error("the path gives {}, but the class {} has {}", key_names(.given), shown_text(.class), key_names(.keys))]
+    WrongKeys {
+        /// The class of the path.
+        class: Box<str>,
+        /// The names of its keys; none of a singleton.
+        keys: Box<[Box<str>]>,
+        /// The names that the path gives.
+        given: Box<[Box<str>]>,
+    },
     /// Bytes that are to become part of an object do not make one.
     #[error("{0}")]
     InvalidObject(Box<str>),
@@ -117,6 +129,14 @@ pub enum Error {
     Overtaken {
         /// The mapping file of the generation that was read.
         path: Box<Path>,
+    },
+    /// Another program changed or replaced a file, or moved it, while this one worked on it.
+    #[error("{} was changed or replaced by another program meanwhile; {advice}", shown(.path))]
+    Changed {
+        /// The file or directory.
+        path: Box<Path>,
+        /// What to do next.
+        advice: &'static str,
     },
     /// A write failed before, so that it is not known what the files hold.
     #[error("nothing more can be written until the repository is opened anew: {0}")]
@@ -269,9 +289,6 @@ impl HResult {
     }
 }
 
-/// What is done with a directory that is not there. Windows has a code of its own for that.
-const FIND_DIRECTORY: &str = "find directory";
-
 /// The Win32 code nearest to a kind of error; `ERROR_GEN_FAILURE` for the rest.
 fn win32_code(kind: io::ErrorKind) -> u32 {
     match kind {
@@ -309,17 +326,17 @@ pub enum ExitCode {
 }
 
 impl Error {
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Error::Io { action, path: path.into(), source }
+    pub(crate) fn io(op: IoOp, path: &Path, source: io::Error) -> Self {
+        Error::Io { op, path: path.into(), source }
     }
 
     /// The directory in which something is to be made is not there.
     pub(crate) fn no_directory(path: &Path, reason: &str) -> Self {
-        Self::io(FIND_DIRECTORY, path, io::Error::new(io::ErrorKind::NotFound, reason))
+        Self::io(IoOp::FindDirectory, path, io::Error::new(io::ErrorKind::NotFound, reason))
     }
 
-    pub(crate) fn unconfirmed(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Error::Unconfirmed { action, path: path.into(), source }
+    pub(crate) fn unconfirmed(op: IoOp, path: &Path, source: io::Error) -> Self {
+        Error::Unconfirmed { op, path: path.into(), source }
     }
 
     pub(crate) fn backup(path: &Path, fault: BackupFault) -> Self {
@@ -342,7 +359,7 @@ impl Error {
     /// The result code that a COM caller sees.
     pub fn hresult(&self) -> HResult {
         match self {
-            Error::Io { action: FIND_DIRECTORY, .. } => HResult::PATH_NOT_FOUND,
+            Error::Io { op: IoOp::FindDirectory, .. } => HResult::PATH_NOT_FOUND,
             Error::Io { source, .. } | Error::Unconfirmed { source, .. } | Error::Stranded { source, .. } => {
                 HResult::from_io(source)
             }
@@ -361,11 +378,14 @@ impl Error {
             Error::AccessDenied(_) => HResult::ACCESS_DENIED,
             Error::EncryptionRequired { .. } => HResult::ENCRYPTED_CONNECTION_REQUIRED,
             Error::Rule { rule, .. } => rule.hresult(),
+            Error::WrongKeys { .. } => Rule::InvalidObjectPath.hresult(),
             Error::InvalidObject(_) => HResult::INVALID_OBJECT,
             Error::Unsupported(_) => HResult::NOT_SUPPORTED,
-            Error::Locked { .. } | Error::Overtaken { .. } | Error::InvalidOperation(_) | Error::Busy => {
-                HResult::INVALID_OPERATION
-            }
+            Error::Locked { .. }
+            | Error::Overtaken { .. }
+            | Error::Changed { .. }
+            | Error::InvalidOperation(_)
+            | Error::Busy => HResult::INVALID_OPERATION,
             Error::ConnectionsActive { .. } => HResult::BACKUP_RESTORE_WINMGMT_RUNNING,
             Error::Disconnected => HResult::DISCONNECTED,
             Error::Closed => HResult::SHUTTING_DOWN,
@@ -381,10 +401,12 @@ impl Error {
             Error::Io { .. } | Error::Unconfirmed { .. } | Error::Stranded { .. } | Error::Poisoned(_) => ExitCode::Io,
             Error::AccessDenied(_) | Error::EncryptionRequired { .. } => ExitCode::Io,
             Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => ExitCode::Corrupt,
-            Error::InvalidArgument(_) | Error::InvalidObject(_) | Error::Rule { .. } => ExitCode::Usage,
+            Error::InvalidArgument(_) | Error::InvalidObject(_) => ExitCode::Usage,
+            Error::Rule { .. } | Error::WrongKeys { .. } => ExitCode::Usage,
             Error::Unsupported(_) | Error::Limit { .. } => ExitCode::Usage,
             Error::Locked { .. }
             | Error::Overtaken { .. }
+            | Error::Changed { .. }
             | Error::Cancelled
             | Error::InvalidOperation(_)
             | Error::ConnectionsActive { .. }
@@ -404,9 +426,20 @@ impl Error {
             | Error::NotARepository { path, .. }
             | Error::Backup { path, .. }
             | Error::Locked { path, .. }
-            | Error::Overtaken { path } => Some(path.to_path_buf()),
+            | Error::Overtaken { path }
+            | Error::Changed { path, .. } => Some(path.to_path_buf()),
             _ => None,
         }
+    }
+}
+
+/// The names of keys in a sentence.
+fn key_names(names: &[Box<str>]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", shown_text(name))).collect();
+    match quoted.as_slice() {
+        [] => "no key".to_owned(),
+        [one] => format!("the key {one}"),
+        [most @ .., last] => format!("the keys {} and {last}", most.join(", ")),
     }
 }
 
@@ -422,6 +455,19 @@ mod tests {
     use crate::base::corruption::CorruptionCode;
     use crate::base::site::{FileRole, Site};
 
+    fn wrong_keys(keys: &[&str], given: &[&str]) -> Error {
+        let owned = |names: &[&str]| names.iter().map(|name| Box::from(*name)).collect();
+        Error::WrongKeys { class: "C".into(), keys: owned(keys), given: owned(given) }
+    }
+
+    #[test]
+    fn wrong_keys_are_named() {
+        let text = wrong_keys(&["A", "B", "C"], &["D"]).to_string();
+        assert_eq!(text, "the path gives the key `D`, but the class C has the keys `A`, `B` and `C`");
+        let text = wrong_keys(&[], &["D\u{1b}"]).to_string();
+        assert_eq!(text, "the path gives the key `D\\u{1b}`, but the class C has no key");
+    }
+
     #[test]
     fn errors_stay_small() {
         assert!(size_of::<Error>() <= 64, "{}", size_of::<Error>());
@@ -434,8 +480,8 @@ mod tests {
         let backup = |fault| Error::backup(Path::new("x"), fault);
         let corruption = || Corruption::new(CorruptionCode::KeyReference, Site::file(FileRole::Index), "x");
         let expected = [
-            (Error::io("open", Path::new("x"), gone()), 0x8007_0002, ExitCode::Io),
-            (Error::unconfirmed("sync", Path::new("x"), gone()), 0x8007_0002, ExitCode::Io),
+            (Error::io(IoOp::Open, Path::new("x"), gone()), 0x8007_0002, ExitCode::Io),
+            (Error::unconfirmed(IoOp::Sync, Path::new("x"), gone()), 0x8007_0002, ExitCode::Io),
             (Error::Stranded { path: path(), old: path(), new: path(), source: gone() }, 0x8007_0002, ExitCode::Io),
             (corruption().into(), 0x8004_100A, ExitCode::Corrupt),
             (Error::NotARepository { path: path(), reason: "x".into() }, 0x8004_100A, ExitCode::Corrupt),
@@ -453,6 +499,8 @@ mod tests {
             (Error::Unsupported("x".into()), 0x8004_100C, ExitCode::Usage),
             (Error::Locked { path: path(), holder: "x".into() }, 0x8004_1016, ExitCode::Busy),
             (Error::Overtaken { path: path() }, 0x8004_1016, ExitCode::Busy),
+            (Error::Changed { path: path(), advice: "x" }, 0x8004_1016, ExitCode::Busy),
+            (wrong_keys(&["A"], &[]), 0x8004_103A, ExitCode::Usage),
             (Error::Poisoned("x".into()), 0x8004_100A, ExitCode::Io),
             (Error::Limit { what: "x", max: 1, got: 2 }, 0x8004_1001, ExitCode::Usage),
             (Error::Cancelled, 0x8004_1032, ExitCode::Busy),
@@ -464,9 +512,9 @@ mod tests {
 
     #[test]
     fn a_full_disk_has_its_own_code() {
-        let full = Error::io("write", Path::new("x"), io::ErrorKind::StorageFull.into());
+        let full = Error::io(IoOp::Write, Path::new("x"), io::ErrorKind::StorageFull.into());
         assert_eq!(full.hresult(), HResult::OUT_OF_DISK_SPACE);
-        let denied = Error::io("open", Path::new("x"), io::ErrorKind::PermissionDenied.into());
+        let denied = Error::io(IoOp::Open, Path::new("x"), io::ErrorKind::PermissionDenied.into());
         assert_eq!(denied.hresult(), HResult(0x8007_0005));
         assert_eq!(denied.exit_code(), ExitCode::Io);
     }

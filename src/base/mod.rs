@@ -5,6 +5,7 @@ pub mod corruption;
 pub mod error;
 pub mod filetime;
 pub(crate) mod findings;
+pub mod io_op;
 pub mod limits;
 pub(crate) mod pace;
 pub mod page_no;

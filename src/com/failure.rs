@@ -65,11 +65,12 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::base::io_op::IoOp;
 
     #[test]
     fn the_text_has_every_cause() {
         let source = io::Error::new(io::ErrorKind::NotFound, "it is not there");
-        let failure = Failure::from(Error::io("open", Path::new("a.cimbak"), source));
+        let failure = Failure::from(Error::io(IoOp::Open, Path::new("a.cimbak"), source));
         assert_eq!(failure, Failure::new(HResult(0x8007_0002), "cannot open a.cimbak: it is not there"));
         assert_eq!(failure.hresult().0.cast_unsigned(), 0x8007_0002);
     }

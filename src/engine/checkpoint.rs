@@ -1,11 +1,12 @@
 //! Checkpoints: all commits become a generation of the repository (`docs::invariants`, W-2 to W-5).
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
-use crate::base::limits::MAX_MAPPING_BYTES;
+use crate::base::io_op::IoOp;
 use crate::base::page_no::{LogicalPage, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
 use crate::base::trace::tell;
@@ -21,7 +22,7 @@ use crate::pager::journal::{self, Journal};
 use crate::pager::page::Page;
 use crate::pager::page_cache::PageCache;
 use crate::pager::run::Run;
-use crate::storage::{Directory, OpenMode, read_whole};
+use crate::storage::{Directory, OpenMode};
 
 use super::{Shared, Writer};
 
@@ -158,10 +159,10 @@ impl Shared {
 /// that counts; or no space was left for that, and nothing was lost.
 pub(super) fn is_harmless(error: &Error) -> bool {
     match error {
-        Error::Io { action, source, .. } => {
-            *action == "read" || source.kind() == ErrorKind::StorageFull && *action != "sync"
+        Error::Io { op, source, .. } => {
+            *op == IoOp::Read || source.kind() == ErrorKind::StorageFull && *op != IoOp::Sync
         }
-        Error::Unconfirmed { .. } => false,
+        Error::Unconfirmed { .. } | Error::Changed { .. } => false,
         _ => true,
     }
 }
@@ -206,26 +207,17 @@ impl OnDisk {
     /// mapping is not the one that this engine knows, or a data file ends before what it maps.
     pub(super) fn need_unchanged(&self, shared: &Shared) -> Result<()> {
         let files = &shared.files;
-        let changed = |role| {
-            let reason = io::Error::other("another program has changed or replaced it while it was open for writing");
-            Err(Error::io("build on", &files.path(role), reason))
-        };
-        let path = files.path(self.current);
-        let mapping = match files.directory.storage.open(&path, OpenMode::Read) {
-            Ok(file) => read_whole(file.as_ref(), MAX_MAPPING_BYTES),
-            Err(error) => Err(error),
-        };
-        let mapping = mapping.map_err(|error| Error::io("build on", &path, error))?;
-        if crc32(&mapping) != self.id.mapping_crc {
-            return changed(self.current);
+        match files.read(self.current).map_err(changed_if_gone)? {
+            Some(mapping) if crc32(&mapping) == self.id.mapping_crc => {}
+            _ => return Err(changed(files.path(self.current))),
         }
-        let data = files.open_data()?;
+        let data = files.open_data().map_err(changed_if_gone)?;
         let current = self.generations.iter().find(|found| found.role == self.current);
         for space in Space::ALL {
             let mapped = current.into_iter().flat_map(|found| found.mapping.section(space).mapped());
             let last = mapped.map(|(_, physical, _)| u64::from(physical.get()) + 1).max().unwrap_or(0);
             if data.pages(space).is_none_or(|pages| pages < last) {
-                return changed(FileRole::data(space));
+                return Err(changed(files.path(FileRole::data(space))));
             }
         }
         Ok(())
@@ -363,16 +355,30 @@ impl OnDisk {
     }
 }
 
+/// The files are not the ones that this engine knows.
+fn changed(path: PathBuf) -> Error {
+    let advice = "nothing more is written to it: close it, verify it, and open it again";
+    Error::Changed { path: path.into(), advice }
+}
+
+/// A file that this engine has seen, and that is not there now, was taken away by another program.
+fn changed_if_gone(error: Error) -> Error {
+    match error {
+        Error::Io { path, source, .. } if source.kind() == ErrorKind::NotFound => changed(path.into()),
+        error => error,
+    }
+}
+
 /// W-16: syncs all that the generation in the mapping file `current` is made of.
 pub(super) fn make_durable(files: &RepositoryFiles, current: FileRole) -> Result<()> {
     for role in [FileRole::Objects, FileRole::Index, current] {
         // By its path: the listing may be older than the file.
         let path = files.path(role);
         let file = files.directory.storage.open(&path, OpenMode::Write);
-        file.and_then(|file| file.sync()).map_err(|error| Error::io("sync", &path, error))?;
+        file.and_then(|file| file.sync()).map_err(|error| Error::io(IoOp::Sync, &path, error))?;
     }
     let Directory { storage, path } = &files.directory;
-    storage.sync_dir(path).map_err(|error| Error::io("sync directory", path, error))
+    storage.sync_dir(path).map_err(|error| Error::io(IoOp::SyncDirectory, path, error))
 }
 
 /// Writes pages in order of their places, neighbours at once.

@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::FileRole;
@@ -249,9 +250,9 @@ impl OnDisk {
 fn cut_file(shared: &Shared, role: FileRole, len: u64) -> Result<()> {
     let path = shared.files.path(role);
     let Some(file) = shared.files.open(role, OpenMode::Write)? else { return Ok(()) };
-    if file.len().map_err(|error| Error::io("measure", &path, error))? > len {
-        file.set_len(len).map_err(|error| Error::io("cut", &path, error))?;
-        file.sync().map_err(|error| Error::io("sync", &path, error))?;
+    if file.len().map_err(|error| Error::io(IoOp::Metadata, &path, error))? > len {
+        file.set_len(len).map_err(|error| Error::io(IoOp::Truncate, &path, error))?;
+        file.sync().map_err(|error| Error::io(IoOp::Sync, &path, error))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::random::random_u64;
 use crate::format::journal::{CommitBuilder, JournalHeader};
 use crate::pager::journal::Journal;
@@ -64,7 +65,7 @@ impl Shared {
         match self.group.wait(number, |image| self.publish(image)) {
             Synced::Durable => {}
             Synced::Failed(source) => {
-                let error = Error::unconfirmed("sync the journal in", &self.files.directory.path, source);
+                let error = Error::unconfirmed(IoOp::SyncFiles, &self.files.directory.path, source);
                 self.poison(&error);
                 return Err(error);
             }

@@ -6,6 +6,7 @@
 use std::io;
 
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_CARVED_PAGES;
 use crate::base::page_no::{PAGE_SIZE, PageBytes, PhysicalPage};
 use crate::base::site::{FileRole, Site};
@@ -34,7 +35,7 @@ pub fn carve(file: &DataFile, count: u32) -> impl Iterator<Item = Result<CarvedP
     let mut block = Block { file, pages, first: 0, bytes: Vec::new() };
     (0..pages).filter_map(PhysicalPage::new).filter_map(move |physical| match block.page(physical) {
         Ok(bytes) => look(physical, bytes).map(Ok),
-        Err(error) => Some(Err(Error::io("read", &file.path, error))),
+        Err(error) => Some(Err(Error::io(IoOp::Read, &file.path, error))),
     })
 }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::limits::check_mapping_size;
 use crate::base::page_no::{NIL, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::site::FileRole;
@@ -77,11 +78,11 @@ impl NextGeneration {
         let open = |space| {
             let role = FileRole::data(space);
             let file = files.open(role, OpenMode::Write)?;
-            file.ok_or_else(|| Error::io("open", &files.path(role), std::io::ErrorKind::NotFound.into()))
+            file.ok_or_else(|| Error::io(IoOp::Open, &files.path(role), std::io::ErrorKind::NotFound.into()))
         };
         let data = [open(Space::Objects)?, open(Space::Index)?];
         let length = |space, file: &dyn StorageFile| {
-            file.len().map_err(|error| Error::io("measure", &files.path(FileRole::data(space)), error))
+            file.len().map_err(|error| Error::io(IoOp::Metadata, &files.path(FileRole::data(space)), error))
         };
         let [objects, index] = &data;
         let lengths = [length(Space::Objects, objects.as_ref())?, length(Space::Index, index.as_ref())?];
@@ -97,7 +98,7 @@ impl NextGeneration {
     pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
         debug_assert!(pages.len().is_multiple_of(PAGE_SIZE), "whole pages are written");
         let write = write_all_at(self.file(space), first.byte_offset(), pages);
-        write.map_err(|error| Error::io("write", &self.files.path(FileRole::data(space)), error))
+        write.map_err(|error| Error::io(IoOp::Write, &self.files.path(FileRole::data(space)), error))
     }
 
     /// The transaction number behind all that are on disk.
@@ -130,7 +131,7 @@ impl NextGeneration {
     fn sync_data(&self) -> Result<()> {
         for space in Space::ALL {
             let sync = self.file(space).sync();
-            sync.map_err(|error| Error::io("sync", &self.files.path(FileRole::data(space)), error))?;
+            sync.map_err(|error| Error::io(IoOp::Sync, &self.files.path(FileRole::data(space)), error))?;
         }
         Ok(())
     }
@@ -139,21 +140,21 @@ impl NextGeneration {
     fn write_mapping(&self, bytes: &[u8]) -> Result<()> {
         let role = FileRole::Mapping(Mapping::slot_of(self.generation));
         let path = self.files.path(role);
-        let failed = |action| move |error| Error::io(action, &self.files.path(role), error);
+        let failed = |op| move |error| Error::io(op, &self.files.path(role), error);
         let storage = &self.files.directory.storage;
         let file = match storage.open(&path, OpenMode::Write) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => storage.open(&path, OpenMode::CreateNew),
             opened => opened,
         };
-        let file = file.map_err(failed("open"))?;
+        let file = file.map_err(failed(IoOp::Open))?;
         self.make_room(role, file.as_ref(), bytes.len() as u64)?;
-        write_all_at(file.as_ref(), 0, bytes).map_err(failed("write"))?;
+        write_all_at(file.as_ref(), 0, bytes).map_err(failed(IoOp::Write))?;
         // From here on whoever opens the repository sees the new generation.
-        file.sync().map_err(|error| Error::unconfirmed("sync", &self.files.path(role), error))?;
+        file.sync().map_err(|error| Error::unconfirmed(IoOp::Sync, &self.files.path(role), error))?;
         if !self.whole.contains(&role) {
             // The file may be new, or left of an attempt that made it.
             let directory = &self.files.directory.path;
-            storage.sync_dir(directory).map_err(|error| Error::unconfirmed("sync directory", directory, error))?;
+            storage.sync_dir(directory).map_err(|error| Error::unconfirmed(IoOp::SyncDirectory, directory, error))?;
         }
         Ok(())
     }
@@ -162,13 +163,13 @@ impl NextGeneration {
     /// refused. That one may be what a commit of this same number left when it was interrupted; where the new mapping is
     /// torn in turn, the stamps would not tell the two apart.
     fn make_room(&self, role: FileRole, file: &dyn StorageFile, new: u64) -> Result<()> {
-        let failed = |action| move |error| Error::io(action, &self.files.path(role), error);
+        let failed = |op| move |error| Error::io(op, &self.files.path(role), error);
         if !self.whole.contains(&role) {
-            file.set_len(0).map_err(failed("empty"))?;
-            return file.sync().map_err(failed("sync"));
+            file.set_len(0).map_err(failed(IoOp::Truncate))?;
+            return file.sync().map_err(failed(IoOp::Sync));
         }
-        if file.len().map_err(failed("measure"))? > new {
-            file.set_len(new).map_err(failed("cut"))?;
+        if file.len().map_err(failed(IoOp::Metadata))? > new {
+            file.set_len(new).map_err(failed(IoOp::Truncate))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_MAPPING_BYTES;
 use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::{FileRole, Site};
@@ -27,7 +28,7 @@ impl RepositoryFiles {
     /// The files in exactly this directory.
     pub fn list(directory: Directory) -> Result<Self> {
         let entries = directory.storage.read_dir(&directory.path);
-        let mut entries = entries.map_err(|error| Error::io("read directory", &directory.path, error))?;
+        let mut entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
         // Where two names differ in case alone, the choice must not hang on the order in which a directory is listed.
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         let (mut names, mut no_files) = (BTreeMap::new(), BTreeMap::new());
@@ -53,12 +54,12 @@ impl RepositoryFiles {
     /// The files of the repository at `directory`, or at the usual places below it.
     pub fn locate(directory: &Directory) -> Result<Self> {
         let path = directory.path.as_path();
-        match directory.storage.kind(path).map_err(|error| Error::io("open", path, error))? {
+        match directory.storage.kind(path).map_err(|error| Error::io(IoOp::Open, path, error))? {
             Some(EntryKind::Directory) => {}
             Some(_) => return Err(not_a_repository(path, "it is a file; give the directory that holds OBJECTS.DATA")),
             None => {
                 let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such file or directory");
-                return Err(Error::io("open", path, missing));
+                return Err(Error::io(IoOp::Open, path, missing));
             }
         }
         for below in BELOW {
@@ -108,7 +109,7 @@ impl RepositoryFiles {
     }
 
     fn ties(&self, path: &Path) -> Result<Ties> {
-        self.directory.storage.ties(path).map_err(|error| Error::io("look at", path, error))
+        self.directory.storage.ties(path).map_err(|error| Error::io(IoOp::Metadata, path, error))
     }
 
     /// Whether the file is there.
@@ -137,14 +138,14 @@ impl RepositoryFiles {
         }
         let path = self.path(role);
         let file = self.directory.storage.open(&path, mode);
-        file.map(Some).map_err(|error| Error::io("open", &path, error))
+        file.map(Some).map_err(|error| Error::io(IoOp::Open, &path, error))
     }
 
     /// All bytes of a small file: a mapping; `None` when it is not there.
     pub fn read(&self, role: FileRole) -> Result<Option<Vec<u8>>> {
         let Some(file) = self.open(role, OpenMode::Read)? else { return Ok(None) };
         let bytes = read_whole(file.as_ref(), MAX_MAPPING_BYTES);
-        bytes.map(Some).map_err(|error| Error::io("read", &self.path(role), error))
+        bytes.map(Some).map_err(|error| Error::io(IoOp::Read, &self.path(role), error))
     }
 
     /// Opens both data files, for reading.
@@ -159,7 +160,7 @@ fn descend(directory: &Directory, below: &[&str]) -> Result<Option<Directory>> {
     let mut found = directory.clone();
     for name in below {
         let entries = found.storage.read_dir(&found.path);
-        let entries = entries.map_err(|error| Error::io("read directory", &found.path, error))?;
+        let entries = entries.map_err(|error| Error::io(IoOp::List, &found.path, error))?;
         let mut matches = entries
             .iter()
             .filter(|entry| entry.kind == EntryKind::Directory && entry.name.eq_ignore_ascii_case(name))
@@ -202,7 +203,7 @@ impl DataFiles {
         let data = |space, file: Option<Box<dyn StorageFile>>| -> Result<Option<DataFile>> {
             let Some(file) = file else { return Ok(None) };
             let path = files.path(FileRole::data(space));
-            let len = file.len().map_err(|error| Error::io("measure", &path, error))?;
+            let len = file.len().map_err(|error| Error::io(IoOp::Metadata, &path, error))?;
             Ok(Some(DataFile { file, path, len }))
         };
         Ok(Self { files: [data(Space::Objects, objects)?, data(Space::Index, index)?] })

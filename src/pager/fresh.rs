@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::limits::check_mapping_size;
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::both;
@@ -67,15 +68,15 @@ impl DataWriter {
 
     fn write_at(&self, space: Space, offset: u64, bytes: &[u8]) -> Result<()> {
         let path = staged_path(&self.directory, FileRole::data(space));
-        write_all_at(self.file(space).as_ref(), offset, bytes).map_err(|error| Error::io("write", &path, error))
+        write_all_at(self.file(space).as_ref(), offset, bytes).map_err(|error| Error::io(IoOp::Write, &path, error))
     }
 
     fn sync(&self, threads: usize) -> Result<()> {
         let early = self.early_sync.lock().join();
-        early.map_err(|error| Error::io("sync the data files in", &self.directory.path, error))?;
+        early.map_err(|error| Error::io(IoOp::SyncFiles, &self.directory.path, error))?;
         let sync = |space| {
             let path = staged_path(&self.directory, FileRole::data(space));
-            self.file(space).sync().map_err(|error| Error::io("sync", &path, error))
+            self.file(space).sync().map_err(|error| Error::io(IoOp::Sync, &path, error))
         };
         let (index, objects) = both(threads, || sync(Space::Index), || sync(Space::Objects));
         objects.and(index)
@@ -151,13 +152,13 @@ impl FreshRepository {
             check_mapping_size(bytes.len() as u64)?;
             let path = made.staged_path(role);
             let file = made.create(role)?;
-            write_all_at(file.as_ref(), 0, &bytes).map_err(|error| Error::io("write", &path, error))?;
+            write_all_at(file.as_ref(), 0, &bytes).map_err(|error| Error::io(IoOp::Write, &path, error))?;
             made.mappings.push(role);
             written.push((path, file));
         }
         // All are written before the first is synced: one commit of the file system's journal may then do for all.
         for (path, file) in written {
-            file.sync().map_err(|error| Error::io("sync", &path, error))?;
+            file.sync().map_err(|error| Error::io(IoOp::Sync, &path, error))?;
         }
         made.sync()
     }
@@ -217,14 +218,14 @@ impl Made {
         let path = self.staged_path(role);
         // Leftovers were taken away, so whatever is there now is someone's; a link would lead to it.
         let file = self.directory.storage.open(&path, OpenMode::CreateNew);
-        let file = file.map_err(|error| Error::io("create", &path, error))?;
+        let file = file.map_err(|error| Error::io(IoOp::Create, &path, error))?;
         self.staged.push(role);
         Ok(file)
     }
 
     fn name(&mut self, role: FileRole) -> Result<()> {
         let (from, to) = (self.staged_path(role), self.directory.join(role.file_name()));
-        self.directory.storage.rename(&from, &to).map_err(|error| Error::io("rename", &from, error))?;
+        self.directory.storage.rename(&from, &to).map_err(|error| Error::io(IoOp::Rename, &from, error))?;
         self.staged.retain(|staged| *staged != role);
         self.named.push(role);
         Ok(())
@@ -232,14 +233,14 @@ impl Made {
 
     fn omit(&mut self, role: FileRole) -> Result<()> {
         let path = self.staged_path(role);
-        self.directory.storage.remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
+        self.directory.storage.remove_file(&path).map_err(|error| Error::io(IoOp::Remove, &path, error))?;
         self.staged.retain(|staged| *staged != role);
         Ok(())
     }
 
     fn sync(&self) -> Result<()> {
         let Directory { storage, path } = &self.directory;
-        storage.sync_dir(path).map_err(|error| Error::io("sync directory", path, error))
+        storage.sync_dir(path).map_err(|error| Error::io(IoOp::SyncDirectory, path, error))
     }
 
     /// Whether what was named so far is a repository.
@@ -251,7 +252,7 @@ impl Made {
     /// which it is known.
     fn discard(&mut self) -> Result<()> {
         let storage = &self.directory.storage;
-        let remove = |path: &Path| storage.remove_file(path).map_err(|error| Error::io("remove", path, error));
+        let remove = |path: &Path| storage.remove_file(path).map_err(|error| Error::io(IoOp::Remove, path, error));
         if !self.named.is_empty() && !self.is_repository() {
             self.named.iter().try_for_each(|role| remove(&self.directory.join(role.file_name())))?;
             self.sync()?;
@@ -270,7 +271,7 @@ impl Drop for Made {
 /// A repository is there already when this error comes.
 fn behind_the_switch(error: Error) -> Error {
     match error {
-        Error::Io { action, path, source } => Error::Unconfirmed { action, path, source },
+        Error::Io { op, path, source } => Error::Unconfirmed { op, path, source },
         error => error,
     }
 }

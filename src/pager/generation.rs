@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::{FileRole, Site};
 use crate::format::Dialect;
@@ -73,7 +74,7 @@ impl Generation {
                     Ok(()) if checksum::sampled(&page_bytes) == entry.checksum => continue,
                     Ok(()) => "written by this generation".to_owned(),
                     Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => error.to_string(),
-                    Err(error) => return Err(Error::io("read", &file.path, error)),
+                    Err(error) => return Err(Error::io(IoOp::Read, &file.path, error)),
                 };
                 let site = Site::page(space, page).at_physical(Some(physical));
                 self.findings.push(Corruption::new(CorruptionCode::PageChecksum, site, detail));
@@ -129,7 +130,7 @@ pub(super) fn read_newest(files: &RepositoryFiles, data: &DataFiles) -> Result<O
         match read_exact_at(file.as_ref(), 0, &mut head) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(Error::io("read", &files.path(role), error)),
+            Err(error) => return Err(Error::io(IoOp::Read, &files.path(role), error)),
         }
         let Some(generation) = stated_generation(&head) else { return Ok(None) };
         match newest {

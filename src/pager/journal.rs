@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::site::{FileRole, Site};
 use crate::format::journal::{Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader};
 use crate::storage::{
@@ -64,7 +65,7 @@ pub fn is_journal_name(name: &str) -> bool {
 /// The journals of a directory with the generations that their names name, ascending.
 pub fn list(directory: &Directory) -> Result<Vec<(u32, String)>> {
     let entries = directory.storage.read_dir(&directory.path);
-    let entries = entries.map_err(|error| Error::io("read directory", &directory.path, error))?;
+    let entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
     let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File);
     let mut found: Vec<_> =
         files.filter_map(|entry| generation_of(&entry.name).map(|generation| (generation, entry.name))).collect();
@@ -75,7 +76,7 @@ pub fn list(directory: &Directory) -> Result<Vec<(u32, String)>> {
 /// Removes a journal. Until the caller has synced the directory a crash brings it back.
 pub fn remove(directory: &Directory, name: &str) -> Result<()> {
     let path = directory.join(name);
-    directory.storage.remove_file(&path).map_err(|error| Error::io("remove", &path, error))
+    directory.storage.remove_file(&path).map_err(|error| Error::io(IoOp::Remove, &path, error))
 }
 
 /// A journal that commits are appended to.
@@ -103,7 +104,7 @@ impl Journal {
     pub fn create(directory: &Directory, header: &JournalHeader) -> Result<Self> {
         let path = directory.join(&journal_name(header.base.generation));
         let storage = &directory.storage;
-        let file = storage.open(&path, OpenMode::CreateNew).map_err(|error| Error::io("create", &path, error))?;
+        let file = storage.open(&path, OpenMode::CreateNew).map_err(|error| Error::io(IoOp::Create, &path, error))?;
         let journal = Self {
             file: Arc::from(file),
             path,
@@ -116,7 +117,7 @@ impl Journal {
         };
         let made = journal.write_first().and_then(|()| {
             let synced = storage.sync_dir(&directory.path);
-            synced.map_err(|error| Error::io("sync directory", &directory.path, error))
+            synced.map_err(|error| Error::io(IoOp::SyncDirectory, &directory.path, error))
         });
         match made {
             Ok(()) => Ok(journal),
@@ -130,9 +131,9 @@ impl Journal {
 
     /// Writes and syncs the header and the first step of zeros.
     fn write_first(&self) -> Result<()> {
-        write_zeros(self.file.as_ref(), 0, self.allocated).map_err(self.failed("write"))?;
-        write_all_at(self.file.as_ref(), 0, &self.header.to_bytes()).map_err(self.failed("write"))?;
-        self.file.sync().map_err(self.failed("sync"))
+        write_zeros(self.file.as_ref(), 0, self.allocated).map_err(self.failed(IoOp::Write))?;
+        write_all_at(self.file.as_ref(), 0, &self.header.to_bytes()).map_err(self.failed(IoOp::Write))?;
+        self.file.sync().map_err(self.failed(IoOp::Sync))
     }
 
     /// Opens a journal to read its header, and then its commits one by one. `None`: its header was never written wholly, so
@@ -151,15 +152,15 @@ impl Journal {
         need_own(&scan)?;
         let is_torn = scan.has_torn_tail()?;
         let path = scan.path;
-        let file = scan.storage.open(&path, OpenMode::Write).map_err(failed("open", &path))?;
+        let file = scan.storage.open(&path, OpenMode::Write).map_err(failed(IoOp::Open, &path))?;
         if is_torn {
-            file.set_len(scan.end).map_err(failed("cut", &path))?;
+            file.set_len(scan.end).map_err(failed(IoOp::Truncate, &path))?;
         }
         // Also where nothing was cut: a process that died may have left frames which only this machine's memory holds.
-        file.sync().map_err(failed("sync", &path))?;
+        file.sync().map_err(failed(IoOp::Sync, &path))?;
         // Nor need its name be durable: the process may have died between the two syncs of J-1.
         let directory = parent_of(&path);
-        scan.storage.sync_dir(directory).map_err(failed("sync directory", directory))?;
+        scan.storage.sync_dir(directory).map_err(failed(IoOp::SyncDirectory, directory))?;
         let allocated = if is_torn { scan.end } else { scan.len };
         let (header, end, next) = (scan.header, scan.end, scan.next);
         Ok(Self { file: Arc::from(file), path, header, end, allocated, next, is_broken: false, can_mend: false })
@@ -172,7 +173,7 @@ impl Journal {
     /// After an error the commit is not in the journal and others may be appended, unless [`is_broken`](Self::is_broken).
     pub fn append(&mut self, frame: &[u8]) -> Result<()> {
         if self.is_broken {
-            return Err(self.failed("append to")(io::Error::other("an earlier commit failed and could not be undone")));
+            return Err(self.failed(IoOp::Write)(io::Error::other("an earlier commit failed and could not be undone")));
         }
         let head = FrameHead::parse(frame).filter(|head| head.frame_len() == frame.len());
         let number = head.map(|head| head.number);
@@ -186,7 +187,7 @@ impl Journal {
             self.is_broken = retracted.is_err();
             let is_full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
             self.can_mend = is_full(&error) && retracted.is_err_and(|error| is_full(&error));
-            return Err(self.failed("write")(error));
+            return Err(self.failed(IoOp::Write)(error));
         }
         self.end = end;
         self.next = self.next.and_then(|number| number.checked_add(1));
@@ -200,7 +201,7 @@ impl Journal {
             let is_large = (GROWTH_STEP / FRAMES_AHEAD..=4 * GROWTH_STEP).contains(&frame);
             let ahead = if is_large { (FRAMES_AHEAD - 1) * frame } else { 0 };
             let grown = end.saturating_add(ahead).div_ceil(GROWTH_STEP).saturating_mul(GROWTH_STEP);
-            write_zeros(self.file.as_ref(), self.allocated, grown).map_err(self.failed("extend"))?;
+            write_zeros(self.file.as_ref(), self.allocated, grown).map_err(self.failed(IoOp::Extend))?;
             self.allocated = grown;
         }
         Ok(())
@@ -218,7 +219,7 @@ impl Journal {
         if self.is_broken && self.can_mend {
             if let Err(error) = self.retract() {
                 self.can_mend = error.kind() == io::ErrorKind::StorageFull;
-                return Err(self.failed("write")(error));
+                return Err(self.failed(IoOp::Write)(error));
             }
             self.is_broken = false;
         }
@@ -268,13 +269,13 @@ impl Journal {
         &self.path
     }
 
-    fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> Error {
-        failed(action, &self.path)
+    fn failed(&self, op: IoOp) -> impl Fn(io::Error) -> Error {
+        failed(op, &self.path)
     }
 }
 
-fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
-    move |error| Error::io(action, path, error)
+fn failed(op: IoOp, path: &Path) -> impl Fn(io::Error) -> Error {
+    move |error| Error::io(op, path, error)
 }
 
 /// Writes zeros from `from` up to `to`.
@@ -312,11 +313,11 @@ impl JournalScan {
     fn open(directory: &Directory, name: &str) -> Result<Option<Self>> {
         let path = directory.join(name);
         let storage = Arc::clone(&directory.storage);
-        let file = storage.open(&path, OpenMode::Read).map_err(failed("open", &path))?;
-        let len = file.len().map_err(failed("measure", &path))?;
+        let file = storage.open(&path, OpenMode::Read).map_err(failed(IoOp::Open, &path))?;
+        let len = file.len().map_err(failed(IoOp::Metadata, &path))?;
         let mut front = vec![0; HEADER_SIZE + FRAME_HEAD_SIZE];
         front.truncate(usize::try_from(len).unwrap_or(usize::MAX));
-        read_exact_at(file.as_ref(), 0, &mut front).map_err(failed("read", &path))?;
+        read_exact_at(file.as_ref(), 0, &mut front).map_err(failed(IoOp::Read, &path))?;
         let header = match JournalHeader::parse(&front) {
             Ok(header) => header,
             Err(HeaderFault::Unfinished) => return Ok(None),
@@ -380,7 +381,7 @@ impl JournalScan {
         if window_at(&self.window, self.window_start, offset, len).is_some() {
             return Ok(());
         }
-        let failed = |error| Error::io("read", &self.path, error);
+        let failed = |error| Error::io(IoOp::Read, &self.path, error);
         let size = len.max(WINDOW).min(self.len.saturating_sub(offset));
         let size = usize::try_from(size).map_err(|_| failed(io::ErrorKind::OutOfMemory.into()))?;
         let more = size.saturating_sub(self.window.len());
@@ -431,7 +432,7 @@ fn window_at(window: &[u8], window_start: u64, offset: u64, len: u64) -> Option<
 
 /// W-13: refuses a journal that is not to be written in place, for what is written would show elsewhere too.
 fn need_own(scan: &JournalScan) -> Result<()> {
-    match scan.storage.ties(&scan.path).map_err(failed("look at", &scan.path))? {
+    match scan.storage.ties(&scan.path).map_err(failed(IoOp::Metadata, &scan.path))? {
         Ties::None => Ok(()),
         Ties::Link | Ties::Names(_) => {
             let text = "is a link or has other names (hard links), and what is written into it would show there; put a copy in its place";
@@ -699,7 +700,7 @@ mod tests {
         }
 
         fn sync(journal: &Journal) -> Result<()> {
-            journal.sync_handle().sync().map_err(journal.failed("sync"))
+            journal.sync_handle().sync().map_err(journal.failed(IoOp::Sync))
         }
 
         /// The commits that are found, and whether the journal can be continued.

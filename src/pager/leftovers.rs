@@ -7,6 +7,7 @@
 use std::io;
 
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_MAPPING_BYTES;
 use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::FileRole;
@@ -57,7 +58,7 @@ impl Leftovers {
     /// Looks at a directory. Where files of a repository stand beside a mapping that waits they are read.
     pub fn find(directory: &Directory) -> Result<Self> {
         let entries = directory.storage.read_dir(&directory.path);
-        let entries = entries.map_err(|error| Error::io("read directory", &directory.path, error))?;
+        let entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
         let mut found = Self::default();
         for DirEntry { name, kind } in entries {
             // Whatever is no file of its own nobody left there who was interrupted; nor is it opened to look.
@@ -137,7 +138,7 @@ impl Leftovers {
 
 fn is_link(directory: &Directory, name: &str) -> Result<bool> {
     let path = directory.join(name);
-    let ties = directory.storage.ties(&path).map_err(|error| Error::io("look at", &path, error))?;
+    let ties = directory.storage.ties(&path).map_err(|error| Error::io(IoOp::Metadata, &path, error))?;
     Ok(ties == Ties::Link)
 }
 
@@ -190,14 +191,14 @@ fn with_file<T>(
     match file.and_then(|file| look(file.as_ref())) {
         Ok(found) => Ok(Some(found)),
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Ok(None),
-        Err(error) => Err(Error::io("read", &path, error)),
+        Err(error) => Err(Error::io(IoOp::Read, &path, error)),
     }
 }
 
 fn remove_all(directory: &Directory, files: &[(FileRole, String)]) -> Result<()> {
     for (_, name) in files {
         let path = directory.join(name);
-        directory.storage.remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
+        directory.storage.remove_file(&path).map_err(|error| Error::io(IoOp::Remove, &path, error))?;
     }
     Ok(())
 }
@@ -209,5 +210,5 @@ fn remove_durably(directory: &Directory, files: &[(FileRole, String)]) -> Result
     }
     remove_all(directory, files)?;
     let sync = directory.storage.sync_dir(&directory.path);
-    sync.map_err(|error| Error::io("sync directory", &directory.path, error))
+    sync.map_err(|error| Error::io(IoOp::SyncDirectory, &directory.path, error))
 }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
 use crate::storage::read_exact_at;
@@ -72,7 +73,7 @@ impl PageSource for DataFiles {
                 let detail = format!("the file has {} bytes", data.len);
                 Err(Corruption::new(CorruptionCode::MappingBeyondFile, site, detail).into())
             }
-            Err(error) => Err(Error::io("read", &data.path, error)),
+            Err(error) => Err(Error::io(IoOp::Read, &data.path, error)),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::pager::leftovers::{LOCK_NAME, LOCK_SUFFIX};
 use crate::storage::{Directory, LOCK_NOTE, LockGuard, OpenMode, Storage, read_whole};
 
@@ -74,7 +75,7 @@ impl WriterLock {
                 let text = "has no name of its own, so nothing can be put beside it; give the path with the name of the directory";
                 Err(Error::invalid(format!("{} {text}", path.display())))
             }
-            Beside::Denied(error) => Err(Error::io("make a file beside", path, error.kind().into())),
+            Beside::Denied(error) => Err(Error::io(IoOp::CreateBeside, path, error.kind().into())),
         }
     }
 
@@ -118,7 +119,7 @@ fn take(storage: &dyn Storage, locked: &Path, path: &Path, note: &str) -> Result
         io::ErrorKind::WouldBlock => {
             Error::Locked { path: locked.into(), holder: holder(storage, path).into_boxed_str() }
         }
-        _ => Error::io("lock", path, error),
+        _ => Error::io(IoOp::Lock, path, error),
     })
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::page_no::{PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
 use crate::heap::carve::{CarvedPage, carve};
@@ -69,7 +70,7 @@ impl UnmappedFiles {
         let file = self.file(space)?;
         let mut bytes = Box::new([0; PAGE_SIZE]);
         let read = read_exact_at(file.file.as_ref(), physical.byte_offset(), &mut bytes[..]);
-        read.map_err(|error| Error::io("read", &file.path, error))?;
+        read.map_err(|error| Error::io(IoOp::Read, &file.path, error))?;
         Ok(bytes)
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backup::{Backup, DataLayout, ExactFiles};
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::{both, ordered, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
@@ -33,7 +34,6 @@ enum Made {
 }
 
 /// What is done to the old repository first.
-const SET_ASIDE: &str = "set aside";
 
 /// Into a directory that does not exist yet. The lock is the part of it beside.
 pub(crate) fn into_missing(
@@ -85,7 +85,7 @@ pub(crate) fn aside(source: &Source<'_>, directory: &Directory, mut lock: Writer
         clear_staging(&staging).ok();
         match error {
             // What is in place is in the staging directory, where it helps nobody.
-            Error::Unconfirmed { action, path, source } => Error::Io { action, path, source },
+            Error::Unconfirmed { op, path, source } => Error::Io { op, path, source },
             error => error,
         }
     })?;
@@ -110,7 +110,7 @@ pub(crate) fn aside(source: &Source<'_>, directory: &Directory, mut lock: Writer
 fn explained(error: Error, backup: &Backup, directory: &Directory) -> Error {
     let inside = backup.chain().links().find(|link| link.path.starts_with(&directory.path));
     match (&error, inside) {
-        (Error::Io { action: SET_ASIDE, source, .. }, Some(link)) => {
+        (Error::Io { op: IoOp::SetAside, source, .. }, Some(link)) => {
             let path = link.path.display();
             let text = "lies in the directory that is to be set aside, and the system does not rename that now";
             Error::invalid(format!("{path} {text} ({source}); move the backup somewhere else"))
@@ -135,14 +135,14 @@ fn switch(directory: &Directory, staging: &Directory, old: &Path) -> Result<(), 
     let parent = parent_of(&directory.path);
     let sync = || storage.sync_dir(parent);
     let set_aside = storage.rename(&directory.path, old);
-    set_aside.map_err(|error| Failed::Back(Error::io(SET_ASIDE, &directory.path, error)))?;
-    let durable = sync().map_err(|error| Error::io("sync directory", parent, error));
+    set_aside.map_err(|error| Failed::Back(Error::io(IoOp::SetAside, &directory.path, error)))?;
+    let durable = sync().map_err(|error| Error::io(IoOp::SyncDirectory, parent, error));
     let renamed = durable.and_then(|()| {
         let rename = storage.rename(&staging.path, &directory.path);
-        rename.map_err(|error| Error::io("rename", &staging.path, error))
+        rename.map_err(|error| Error::io(IoOp::Rename, &staging.path, error))
     });
     renamed.map_err(|error| go_back(directory, staging, old, error))?;
-    sync().map_err(|error| Failed::Behind(Error::unconfirmed("sync directory", parent, error)))
+    sync().map_err(|error| Failed::Behind(Error::unconfirmed(IoOp::SyncDirectory, parent, error)))
 }
 
 /// Gives the old repository its name back after an error.
@@ -178,7 +178,7 @@ fn bring_back(directory: &Directory, old: &Path) {
 fn free_name(directory: &Directory) -> Result<PathBuf> {
     for number in 1..=9 {
         let path = sibling(&directory.path, &format!(".00{number}"))?;
-        let kind = directory.storage.kind(&path).map_err(|error| Error::io("look at", &path, error))?;
+        let kind = directory.storage.kind(&path).map_err(|error| Error::io(IoOp::Metadata, &path, error))?;
         if kind.is_none() {
             return Ok(path);
         }
@@ -189,12 +189,12 @@ fn free_name(directory: &Directory) -> Result<PathBuf> {
 
 fn create_directory(directory: &Directory) -> Result<()> {
     let create = directory.storage.create_dir(&directory.path);
-    create.map_err(|error| Error::io("create directory", &directory.path, error))
+    create.map_err(|error| Error::io(IoOp::CreateDirectory, &directory.path, error))
 }
 
 fn sync_parent(directory: &Directory) -> Result<()> {
     let parent = parent_of(&directory.path);
-    directory.storage.sync_dir(parent).map_err(|error| Error::io("sync directory", parent, error))
+    directory.storage.sync_dir(parent).map_err(|error| Error::io(IoOp::SyncDirectory, parent, error))
 }
 
 /// Makes the directory in which the new repository is made, with the mark in it that it is that. The mark is durable before
@@ -203,7 +203,7 @@ fn create_staging(staging: &Directory) -> Result<()> {
     create_directory(staging)?;
     let path = staging.join(STAGING_MARK);
     let mark = staging.storage.open(&path, OpenMode::CreateNew);
-    mark.map(drop).map_err(|error| Error::io("create", &path, error))
+    mark.map(drop).map_err(|error| Error::io(IoOp::Create, &path, error))
 }
 
 /// Takes the mark from a directory that has its name: it is a repository like any other now.
@@ -215,7 +215,7 @@ pub(crate) fn unmark(directory: &Directory) {
 /// mark does. Without it only what waits for its name is taken away.
 fn clear_staging(staging: &Directory) -> Result<()> {
     let storage = &staging.storage;
-    let failed = |error| Error::io("remove", &staging.path, error);
+    let failed = |error| Error::io(IoOp::Remove, &staging.path, error);
     if storage.kind(&staging.path).map_err(failed)?.is_none() {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::pager::files::RepositoryFiles;
 use crate::pager::leftovers::Leftovers;
 use crate::storage::{Directory, EntryKind, Ties, parent_of};
@@ -24,14 +25,14 @@ pub(crate) fn look(into: &Directory) -> Result<Found> {
     if path.as_os_str().is_empty() {
         return Err(Error::invalid("an empty path names no directory to restore to"));
     }
-    match into.storage.kind(path).map_err(|error| Error::io("look at", path, error))? {
+    match into.storage.kind(path).map_err(|error| Error::io(IoOp::Metadata, path, error))? {
         None => {
             if into.storage.ties(path).is_ok_and(|ties| ties == Ties::Link) {
                 let text = "is a symbolic link that leads nowhere; remove it, or give another directory";
                 return Err(Error::invalid(format!("{} {text}", path.display())));
             }
             let parent = parent_of(path);
-            match into.storage.kind(parent).map_err(|error| Error::io("look at", parent, error))? {
+            match into.storage.kind(parent).map_err(|error| Error::io(IoOp::Metadata, parent, error))? {
                 Some(EntryKind::Directory) => Ok(Found::Missing),
                 _ => {
                     let reason = "it is not there; create it, the repository is made in it";
@@ -69,7 +70,7 @@ fn look_inside(into: &Directory) -> Result<Found> {
 pub(crate) fn need_no_link(directory: &Directory) -> Result<()> {
     // With a separator at its end the name of a link stands for what it leads to.
     let path = directory.path.components().as_path();
-    match directory.storage.ties(path).map_err(|error| Error::io("look at", path, error))? {
+    match directory.storage.ties(path).map_err(|error| Error::io(IoOp::Metadata, path, error))? {
         Ties::Link => {
             let text = "is a symbolic link; give the directory that it leads to";
             Err(Error::invalid(format!("{} {text}", path.display())))

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::engine::EngineOptions;
 use crate::storage::Directory;
 
@@ -75,7 +76,7 @@ fn pause_repository_in<T>(
         };
         object.pause()?;
         let watch = thread::Builder::new().name("cimrepo lease of the lock".to_owned()).spawn_scoped(scope, watch);
-        watch.map_err(|error| Error::io("start a thread for", &directory.path, error))?;
+        watch.map_err(|error| Error::io(IoOp::SpawnThread, &directory.path, error))?;
         let _done = done;
         let value = act(service.directory());
         Ok::<_, Error>(PausedRun { value, held: object.resume().is_ok() })

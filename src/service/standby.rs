@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::backup::{BackupOptions, OpenBackup, backup_in};
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::progress::Unobserved;
 use crate::engine::EngineOptions;
 use crate::repository::OpenOptions;
@@ -169,7 +170,7 @@ impl StandbyObject {
             }
         };
         let thread = thread::Builder::new().name("cimrepo lease of the lock".to_owned()).spawn(watch);
-        thread.map_err(|error| Error::io("start a thread for", &self.shared.directory.path, error))?;
+        thread.map_err(|error| Error::io(IoOp::SpawnThread, &self.shared.directory.path, error))?;
         Ok(ended)
     }
 }

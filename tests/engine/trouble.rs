@@ -124,7 +124,7 @@ fn what_another_program_does_to_the_files_is_seen_before_anything_is_built_on_it
                 assert!(changed.is_err()); // reading it may fail first
                 continue;
             }
-            assert!(matches!(&changed, Err(Error::Io { action: "build on", .. })), "{replaced}: {changed:?}");
+            assert!(matches!(&changed, Err(Error::Changed { .. })), "{replaced}: {changed:?}");
             assert!(matches!(engine.begin_write().map(drop), Err(Error::Poisoned(_))));
             assert_eq!(before.0.keys(KeyRange::all(), cimrepo::Direction::Forward).count(), before.1.len());
         }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cimrepo::IoOp;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::changes::create;
 use cimrepo::repository::Repository;
@@ -57,7 +58,7 @@ impl NewDirectory {
                 Ok(()) => new.made.insert(0, directory.to_owned()),
                 // Someone else made it meanwhile.
                 Err(_) if directory.is_dir() => {}
-                Err(source) => return Err(cimrepo::Error::Io { action: "create", path: path.into(), source }.into()),
+                Err(source) => return Err(cimrepo::Error::Io { op: IoOp::Create, path: path.into(), source }.into()),
             }
         }
         Ok(new)

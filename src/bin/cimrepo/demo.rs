@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use cimrepo::IoOp;
 use cimrepo::backup::{Backup, BackupOptions, backup};
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::page_no::{PAGE_SIZE, RecordRef, Space};
@@ -54,7 +55,7 @@ impl Arguments {
 
 /// The demo writes into a new or empty directory alone.
 fn prepare(dir: &Path) -> Result<(), Failure> {
-    let failed = |source| cimrepo::Error::Io { action: "create directory", path: dir.into(), source };
+    let failed = |source| cimrepo::Error::Io { op: IoOp::CreateDirectory, path: dir.into(), source };
     fs::create_dir_all(dir).map_err(failed)?;
     if fs::read_dir(dir).map_err(failed)?.next().is_some() {
         let text = format!("{} is not empty; give a new or empty directory", shown(dir));
@@ -95,7 +96,7 @@ impl Demo {
 
     fn build(&mut self, to: &Path) -> Result<(), Failure> {
         fs::create_dir(to).map_err(|source| cimrepo::Error::Io {
-            action: "create directory",
+            op: IoOp::CreateDirectory,
             path: to.into(),
             source,
         })?;
@@ -124,7 +125,7 @@ impl Demo {
 
     /// Changes one byte of an index page of a copy: as little as a failing disk may.
     fn damage(&mut self, from: &Path, to: &Path) -> Result<(), Failure> {
-        let failed = |source| cimrepo::Error::Io { action: "copy the repository to", path: to.into(), source };
+        let failed = |source| cimrepo::Error::Io { op: IoOp::Copy, path: to.into(), source };
         fs::create_dir(to).map_err(failed)?;
         for entry in fs::read_dir(from).map_err(failed)? {
             let entry = entry.map_err(failed)?;
