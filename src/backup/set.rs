@@ -214,8 +214,7 @@ impl BackupSet {
             BackupName::new(got, identity).ok_or_else(|| self.give_up(unfinished, Error::Limit { what, max, got }))?;
         let path = self.directory.join(&name.to_string());
         let renamed = storage.rename(unfinished, &path);
-        renamed
-            .map_err(|error| self.give_up(unfinished, Error::io(IoOp::RenameTo, &path, error)))?;
+        renamed.map_err(|error| self.give_up(unfinished, Error::io(IoOp::RenameTo, &path, error)))?;
         let directory = self.directory.path.as_path();
         storage.sync_dir(directory).map_err(|error| Error::unconfirmed(IoOp::SyncDirectory, directory, error))?;
         Ok(path)

@@ -130,8 +130,8 @@ pub enum Error {
         /// The mapping file of the generation that was read.
         path: Box<Path>,
     },
-    /// Another program changed or replaced a file, or moved it, while this one worked on it.
-    #[error("{} was changed or replaced by another program meanwhile; {advice}", shown(.path))]
+    /// Another program changed, replaced or removed a file while this one worked on it.
+    #[error("{} was changed, replaced or taken away by another program; {advice}", shown(.path))]
     Changed {
         /// The file or directory.
         path: Box<Path>,

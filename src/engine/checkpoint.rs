@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::io_op::IoOp;
+use crate::base::limits::MAX_MAPPING_BYTES;
 use crate::base::page_no::{LogicalPage, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
 use crate::base::trace::tell;
@@ -22,7 +23,7 @@ use crate::pager::journal::{self, Journal};
 use crate::pager::page::Page;
 use crate::pager::page_cache::PageCache;
 use crate::pager::run::Run;
-use crate::storage::{Directory, OpenMode};
+use crate::storage::{Directory, OpenMode, read_whole};
 
 use super::{Shared, Writer};
 
@@ -207,9 +208,13 @@ impl OnDisk {
     /// mapping is not the one that this engine knows, or a data file ends before what it maps.
     pub(super) fn need_unchanged(&self, shared: &Shared) -> Result<()> {
         let files = &shared.files;
-        match files.read(self.current).map_err(changed_if_gone)? {
-            Some(mapping) if crc32(&mapping) == self.id.mapping_crc => {}
-            _ => return Err(changed(files.path(self.current))),
+        // By its path: the listing may be older than the file.
+        let path = files.path(self.current);
+        let failed = |op| move |error| changed_if_gone(Error::io(op, &files.path(self.current), error));
+        let file = files.directory.storage.open(&path, OpenMode::Read).map_err(failed(IoOp::Open))?;
+        let mapping = read_whole(file.as_ref(), MAX_MAPPING_BYTES).map_err(failed(IoOp::Read))?;
+        if crc32(&mapping) != self.id.mapping_crc {
+            return Err(changed(path));
         }
         let data = files.open_data().map_err(changed_if_gone)?;
         let current = self.generations.iter().find(|found| found.role == self.current);

@@ -33,8 +33,6 @@ enum Made {
     Before,
 }
 
-/// What is done to the old repository first.
-
 /// Into a directory that does not exist yet. The lock is the part of it beside.
 pub(crate) fn into_missing(
     source: &Source<'_>,

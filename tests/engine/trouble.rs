@@ -151,7 +151,7 @@ fn a_directory_that_vanishes_is_an_error() {
         transaction.insert_key(b"NS_1\\CR_A\\C_B")?;
         transaction.commit()
     };
-    assert!(matches!(commit(&engine), Err(Error::Io { .. })));
+    assert!(matches!(commit(&engine), Err(Error::Changed { .. })));
     assert!(matches!(commit(&engine), Err(Error::Poisoned(_))));
     assert!(engine.close().is_err());
     let engine = Engine::open(temporary.path().join("elsewhere")).unwrap();
