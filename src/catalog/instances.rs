@@ -8,10 +8,9 @@ use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
 use crate::btree::scan::Scan;
-use crate::cim::full_class::KeyClass;
 use crate::cim::instance::Instance;
-use crate::cim::name::Name;
-use crate::cim::path::{ObjectPath, PathKeys};
+use crate::cim::name::{self, Name};
+use crate::cim::path::ObjectPath;
 use crate::format::instance_record::InstanceRecordView;
 use crate::format::key::Key;
 use crate::format::object_key::KeyShape;
@@ -28,6 +27,17 @@ pub struct StoredInstance {
     pub class_stamp: u64,
     /// Its record.
     pub record: RecordRef,
+}
+
+/// Where a path leads.
+#[derive(Debug)]
+pub(crate) struct Located {
+    /// The class that the path names.
+    pub(crate) class: Arc<StoredClass>,
+    /// The text that the key is hashed from.
+    pub(crate) key_text: String,
+    /// The record under that key.
+    pub(crate) record: RecordRef,
 }
 
 /// The instances behind keys. One that cannot be read is an error, and the others follow.
@@ -100,26 +110,35 @@ impl Catalog {
     /// The instance that a path means. A path without namespace means one in `namespace`; the server is not looked at.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// [`Error::Rule`] with [`Rule::InvalidObjectPath`] when the keys of the path are not those of its class; else as
+    /// [`class`](Self::class).
     pub fn instance(&self, namespace: &str, path: &ObjectPath) -> Result<Option<StoredInstance>> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
-        match self.located(namespace, path)? {
-            Some((class, record)) => self.read_instance(Place::new(self, namespace), record, Some(class.class.name())),
-            None => Ok(None),
+        let Some(Located { class, key_text, record }) = self.located(namespace, path)? else { return Ok(None) };
+        let found = self.read_instance(Place::new(self, namespace), record, Some(class.class.name()))?;
+
+        // A key that leads to the record of another instance is damage: that other one was not asked for.
+        let is_meant = |found: &StoredInstance| found.instance.key_text().is_ok_and(|own| name::same(&own, &key_text));
+        match found {
+            Some(found) if !is_meant(&found) => {
+                let what = "it has another key than the one that leads to it";
+                Err(self.bad(CorruptionCode::RecordInstance, record, BadRecord { offset: 0, what }))
+            }
+            found => Ok(found),
         }
     }
 
-    /// The class that a path names, and the record of the instance with its key, which may be of a class derived from it, or
-    /// of another.
-    pub(crate) fn located(&self, namespace: &str, path: &ObjectPath) -> Result<Option<(Arc<StoredClass>, RecordRef)>> {
+    /// The class that a path names, and the record under the key that the path means. The record may be of a class derived
+    /// from it, or of another.
+    ///
+    /// # Errors
+    /// As [`instance`](Self::instance).
+    pub(crate) fn located(&self, namespace: &str, path: &ObjectPath) -> Result<Option<Located>> {
         let Some(class) = self.class(namespace, path.class.as_str())? else { return Ok(None) };
-        let (Some(key_class), Some(key_text)) = (class.class.key_class(), path.key_text()) else { return Ok(None) };
-        let singleton = matches!(key_class, KeyClass::Singleton(_));
-        if singleton != (path.keys == PathKeys::Singleton) {
-            return Ok(None);
-        }
+        let key_text = class.class.key_text_of(path)?;
+        let Some(key_class) = class.class.key_class() else { return Ok(None) };
         let key = self.keys.keyed_instance(namespace, key_class.name().as_str(), &key_text);
-        Ok(self.record_of(&key)?.map(|record| (class, record)))
+        Ok(self.record_of(&key)?.map(|record| Located { class, key_text, record }))
     }
 
     /// The instance of a namespace that lies in a record.

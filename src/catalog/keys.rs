@@ -9,6 +9,7 @@ use crate::cim::full_class::FullClass;
 use crate::cim::instance::{Instance, InstanceError};
 use crate::cim::name::{self, Name};
 use crate::cim::path::ObjectPath;
+use crate::cim::path_keys::KeyMismatch;
 use crate::cim::value::Value;
 use crate::format::object_key::ObjectKeys;
 use crate::format::reference_record::ReferenceRecord;
@@ -85,6 +86,9 @@ pub struct OutgoingReference {
     pub property: Name,
     /// Where it leads.
     pub target: Result<ReferenceKey, Unresolved>,
+    /// Its path has other keys than the class it names. Such a reference has a key, which is made of its values alone, but
+    /// leads to no instance.
+    pub mismatch: Option<KeyMismatch>,
 }
 
 impl Catalog {
@@ -102,39 +106,45 @@ impl Catalog {
         let mut found = Vec::new();
         for (property, value) in instance.values() {
             let Some(Value::Reference(path)) = value else { continue };
-            let key = self.reference_key(namespace, path, &keys.keyed)?;
+            let (key, mismatch) = match self.reference_key(namespace, path, &keys.keyed)? {
+                Ok((key, mismatch)) => (Ok(key), mismatch),
+                Err(unresolved) => (Err(unresolved), None),
+            };
             let target = key.map(|key| {
                 let (class, property) = (text(instance.class().name()), text(&property.name));
                 let (namespace, referrer) = (with_root(namespace), self.keys.referrer_text(&keys.keyed));
                 ReferenceKey { key, record: ReferenceRecord { namespace, class, property, key: referrer } }
             });
-            found.push(OutgoingReference { property: property.name.clone(), target });
+            found.push(OutgoingReference { property: property.name.clone(), target, mismatch });
         }
         Ok(found)
     }
 
-    fn reference_key(&self, namespace: &str, path: &str, referrer: &str) -> Result<Result<String, Unresolved>> {
+    /// The key of a reference, and how its path differs from what its class wants.
+    ///
+    /// The class whose name stands in the key is the one that declares the keys of the target. For a class that is not there,
+    /// or has no keys, it is the class itself; so a reference has a key whatever becomes of the class, and it can be told from
+    /// that key alone.
+    fn reference_key(&self, namespace: &str, path: &str, referrer: &str) -> Result<Result<KeyOfReference, Unresolved>> {
         let Ok(path) = path.parse::<ObjectPath>() else { return Ok(Err(Unresolved::NoPath)) };
         let Some(key_text) = path.key_text() else { return Ok(Err(Unresolved::NoPath)) };
         let target = path.namespace.as_deref().unwrap_or(namespace);
         if !name::same(target, namespace) && !self.has_namespace(target)? {
             return Ok(Err(Unresolved::NoNamespace));
         }
-        let key_class = self.key_class_of(target, path.class.as_str())?;
-        Ok(Ok(self.keys.reference(target, key_class.as_str(), &key_text, referrer)))
+        let class = self.class(target, path.class.as_str())?;
+        let mismatch = class.as_ref().and_then(|class| class.class.key_text_of(&path).err());
+        let key_class = class.map_or_else(|| path.class.clone(), |class| key_class_name(&class.class));
+        Ok(Ok((self.keys.reference(target, key_class.as_str(), &key_text, referrer), mismatch)))
     }
+}
 
-    /// The class whose name stands in the keys of references to instances of a class: the one that declares its keys. For a
-    /// class that is not there, or has no keys, it is the class itself; so a reference has a key whatever becomes of the
-    /// class, and it can be told from that key alone.
-    ///
-    /// # Errors
-    /// As [`class`](Self::class).
-    pub(crate) fn key_class_of(&self, namespace: &str, class: &str) -> Result<Name> {
-        let found = self.class(namespace, class)?;
-        let key_class = found.and_then(|found| found.class.key_class());
-        Ok(key_class.map_or_else(|| Name::new(class), |key_class| key_class.name().clone()))
-    }
+type KeyOfReference = (String, Option<KeyMismatch>);
+
+/// The name that stands in the keys of references to instances of a class: that of the class which declares its keys, or its
+/// own where none does.
+pub(crate) fn key_class_name(class: &FullClass) -> Name {
+    class.key_class().map_or_else(|| class.name().clone(), |key_class| key_class.name().clone())
 }
 
 /// A path of a namespace as records of references have it: its first part in capitals.

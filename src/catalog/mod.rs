@@ -26,6 +26,7 @@ use crate::format::record_reader::BadRecord;
 use crate::repository::Snapshot;
 
 pub use classes::StoredClass;
+pub(crate) use instances::Located;
 pub use instances::{Instances, StoredInstance};
 pub(crate) use namespaces::NAMESPACE_CLASS;
 pub use namespaces::ROOT;

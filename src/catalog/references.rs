@@ -3,6 +3,7 @@
 use super::Catalog;
 use super::classes::Place;
 use super::instances::StoredInstance;
+use super::keys::key_class_name;
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::Result;
 use crate::base::page_no::RecordRef;
@@ -23,11 +24,17 @@ impl Catalog {
     /// error, and the others follow.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// As [`instance`](Self::instance).
     pub fn referrers(&self, namespace: &str, path: &ObjectPath) -> Result<Vec<Result<Referrer>>> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
-        let Some(key_text) = path.key_text() else { return Ok(Vec::new()) };
-        let key_class = self.key_class_of(namespace, path.class.as_str())?;
+        let (key_class, key_text) = match self.class(namespace, path.class.as_str())? {
+            Some(class) => (key_class_name(&class.class), class.class.key_text_of(path)?),
+            // References to instances of a class that is not there have keys too, by the class in their paths.
+            None => match path.key_text() {
+                Some(key_text) => (path.class.clone(), key_text),
+                None => return Ok(Vec::new()),
+            },
+        };
         let prefix = self.keys.references(namespace, key_class.as_str(), &key_text);
         let referrer = |key: Result<crate::format::key::Key>| {
             let record = match key {

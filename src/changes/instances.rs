@@ -10,7 +10,8 @@ use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
 use crate::base::rule::Rule;
 use crate::btree::scan::{Direction, KeyRange};
-use crate::catalog::StoredClass;
+use crate::catalog::keys::instance_keys;
+use crate::catalog::{Located, StoredClass};
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
 use crate::cim::path::ObjectPath;
@@ -111,9 +112,6 @@ impl Changes<'_, '_> {
     /// The instance that a path means, if clients may delete it.
     fn found(&mut self, namespace: &str, path: &ObjectPath) -> Result<Doomed> {
         self.need_namespace(namespace)?;
-        if !path.is_instance() {
-            return Err(Error::rule(Rule::InvalidObjectPath, format!("{path} means no instance")));
-        }
         let found = match self.now().instance(namespace, path) {
             Ok(found) => found.map(|stored| Doomed::Whole(stored.instance)),
             Err(damage @ Error::Corrupt(_)) => Some(self.damaged(namespace, path)?.ok_or(damage)?),
@@ -128,7 +126,8 @@ impl Changes<'_, '_> {
     /// The instance with the key of a path, whose record cannot be read: the keys tell its class, which is that of the path or
     /// derived from it. One that stands for a namespace is left to those who delete the namespace.
     fn damaged(&mut self, namespace: &str, path: &ObjectPath) -> Result<Option<Doomed>> {
-        let Some((named, record)) = self.now().located(namespace, path)? else { return Ok(None) };
+        let Some(located) = self.now().located(namespace, path)? else { return Ok(None) };
+        let Located { class: named, key_text, record } = located;
         let mut classes = vec![named.clone()];
         self.derived_from(namespace, &named, &mut classes)?;
         for class in classes.into_iter().filter(|class| !class.class.is_a(system::NAMESPACE)) {
@@ -136,12 +135,9 @@ impl Changes<'_, '_> {
             for own in keys.into_iter().filter(|own| own.reference() == Some(record)) {
                 // Where the keys contradict each other too, it is not known which instance that is.
                 let keyed = self.keyed_beside(namespace, &class.class, &own);
-                let is_meant = match (keyed, path.key_text()) {
-                    (Some((key_class, keyed)), Some(text)) => {
-                        keyed == format!("{}.{record}", self.keys().keyed_instance(namespace, &key_class, &text))
-                    }
-                    _ => false,
-                };
+                let is_meant = keyed.is_some_and(|(key_class, keyed)| {
+                    keyed == format!("{}.{record}", self.keys().keyed_instance(namespace, &key_class, &key_text))
+                });
                 if is_meant {
                     return Ok(Some(Doomed::Damaged { class: class.class.clone(), own, record }));
                 }
@@ -190,7 +186,7 @@ impl Changes<'_, '_> {
     pub(super) fn drop_damaged(
         &mut self,
         namespace: &str,
-        class: &FullClass,
+        class: &Arc<FullClass>,
         own: &Key,
         record: RecordRef,
     ) -> Result<()> {
@@ -199,10 +195,20 @@ impl Changes<'_, '_> {
             self.transaction.remove_key(keyed.as_bytes())?;
         }
         match self.transaction.record(record) {
-            Ok(_) if !self.is_of_class(record, class).unwrap_or(false) => Ok(()),
+            Ok(_) if !self.belongs_to(namespace, class, own, record) => Ok(()),
             Ok(_) | Err(Error::Corrupt(_)) => self.discard(record),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a record is of an instance of this class and, as far as it can be read, of the one with this key.
+    fn belongs_to(&mut self, namespace: &str, class: &Arc<FullClass>, own: &Key, record: RecordRef) -> bool {
+        if !self.is_of_class(record, class).unwrap_or(false) {
+            return false;
+        }
+        let Ok(Some((instance, _))) = self.read(record, class) else { return true };
+        let named = instance_keys(&self.keys(), namespace, &instance);
+        named.map_or(true, |named| own.to_string() == format!("{}.{record}", named.own))
     }
 
     /// The other key of the instance with this key, and the class that declares its keys: both end in the same hash.

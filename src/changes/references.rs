@@ -11,6 +11,7 @@ use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
 use crate::btree::scan::{Direction, KeyRange};
 use crate::catalog::Catalog;
+use crate::catalog::keys::key_class_name;
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
 use crate::cim::name::Name;
@@ -21,8 +22,7 @@ use crate::format::reference_record::ReferenceRecord;
 
 /// The class in the keys of references to instances of a class.
 fn key_class(class: Option<&FullClass>, name: &Name) -> Name {
-    let declared = class.and_then(FullClass::key_class);
-    declared.map_or_else(|| name.clone(), |key_class| key_class.name().clone())
+    class.map_or_else(|| name.clone(), key_class_name)
 }
 
 impl Changes<'_, '_> {

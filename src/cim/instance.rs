@@ -147,7 +147,7 @@ impl Instance {
         }
     }
 
-    /// Its path, without server and namespace. Keys stand in order of declaration.
+    /// Its path, without server and namespace. Keys stand in ascending order of their names.
     ///
     /// # Errors
     /// As [`key_text`](Self::key_text).
@@ -161,8 +161,7 @@ impl Instance {
                     let value = value.ok_or_else(|| InstanceError::NoKeyValue { property: property.name.clone() })?;
                     Ok(KeyBinding { name: Some(property.name.clone()), value })
                 };
-                let keys = self.class.properties().iter().filter(|property| property.is_key());
-                PathKeys::Keys(keys.map(|property| binding(property)).collect::<Result<_, _>>()?)
+                PathKeys::Keys(self.class.key_properties().map(binding).collect::<Result<_, _>>()?)
             }
         };
         Ok(ObjectPath { server: None, namespace: None, class: self.class.name().clone(), keys })

@@ -11,6 +11,7 @@ pub mod instance;
 pub mod json;
 pub mod name;
 pub mod path;
+pub mod path_keys;
 pub mod qualifier;
 pub mod types;
 pub mod value;
@@ -21,6 +22,7 @@ pub use full_class::{ComposeError, FullClass, FullMethod, FullProperty, KeyClass
 pub use instance::{Instance, InstanceError};
 pub use name::Name;
 pub use path::{KeyBinding, ObjectPath, PathKeys, PathValue};
+pub use path_keys::{ExpectedKeys, KeyMismatch};
 pub use qualifier::{Flavor, Qualifier, QualifierSet};
 pub use types::{CimType, ScalarType};
 pub use value::{Array, Object, Value};

@@ -1,6 +1,6 @@
 //! Object paths: `\\SERVER\ROOT\cimv2:Class.Key="v",Key2=1`, `ROOT\cimv2:Class=@`, `Class`.
 //!
-//! Backslash and quote are escaped by a backslash within quotes. A slash is as good as a backslash between namespaces.
+//! Keys are accepted in any order and printed in ascending order of their names. Backslash and quote are escaped by a backslash within quotes. A slash is as good as a backslash between namespaces.
 //! Source: `docs::objects`, "Object paths".
 
 use std::fmt;
@@ -114,13 +114,18 @@ impl ObjectPath {
             PathKeys::Class => None,
             PathKeys::Singleton => Some("@".to_owned()),
             PathKeys::Keys(keys) => {
-                let mut keys: Vec<&KeyBinding> = keys.iter().collect();
-                keys.sort_by(|a, b| a.name.cmp(&b.name));
-                let texts: Vec<String> = keys.into_iter().map(|key| key.value.key_text()).collect();
+                let texts: Vec<String> = by_name(keys).map(|key| key.value.key_text()).collect();
                 Some(texts.join("\u{FFFF}"))
             }
         }
     }
+}
+
+/// Keys in ascending order of their names, as paths are printed and hashed.
+fn by_name(keys: &[KeyBinding]) -> impl Iterator<Item = &KeyBinding> {
+    let mut keys: Vec<&KeyBinding> = keys.iter().collect();
+    keys.sort_by(|a, b| a.name.cmp(&b.name));
+    keys.into_iter()
 }
 
 impl fmt::Display for ObjectPath {
@@ -135,7 +140,7 @@ impl fmt::Display for ObjectPath {
         match &self.keys {
             PathKeys::Class => Ok(()),
             PathKeys::Singleton => f.write_str("=@"),
-            PathKeys::Keys(keys) => keys.iter().enumerate().try_for_each(|(number, key)| {
+            PathKeys::Keys(keys) => by_name(keys).enumerate().try_for_each(|(number, key)| {
                 match &key.name {
                     Some(name) => write!(f, "{}{name}=", if number == 0 { '.' } else { ',' })?,
                     None => f.write_str("=")?,
@@ -327,6 +332,17 @@ mod tests {
         ] {
             let path: ObjectPath = text.parse().unwrap();
             assert_eq!(path.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn keys_are_printed_in_order_of_their_names() {
+        for (text, printed) in [
+            (r#"C.Filter="f",Consumer="c""#, r#"C.Consumer="c",Filter="f""#),
+            ("C.b=2,A=1,a_=3,a1=4", "C.A=1,a1=4,a_=3,b=2"),
+        ] {
+            let path: ObjectPath = text.parse().unwrap();
+            assert_eq!(path.to_string(), printed);
         }
     }
 

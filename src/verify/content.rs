@@ -14,7 +14,7 @@ use crate::base::page_no::{RecordRef, Space};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::{FileRole, Site};
 use crate::btree::scan::{Direction, KeyRange};
-use crate::catalog::keys::{InstanceKeys, class_keys, instance_keys};
+use crate::catalog::keys::{InstanceKeys, OutgoingReference, class_keys, instance_keys};
 use crate::catalog::{Catalog, StoredClass, StoredInstance};
 use crate::format::key::Key;
 use crate::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
@@ -75,7 +75,8 @@ struct Check<'c> {
 
 struct Made {
     by: RecordRef,
-    target: String,
+    /// The key of the instance it leads to, unless its path cannot mean one: that is reported already.
+    target: Option<String>,
     record: ReferenceRecord,
 }
 
@@ -186,17 +187,23 @@ impl<'c> Check<'c> {
             Ok(outgoing) => outgoing,
             Err(error) => return self.unreadable(error, stored.record, findings),
         };
-        for reference in outgoing {
-            let name = stored.instance.class().name();
-            match reference.target {
+        let name = stored.instance.class().name();
+        for OutgoingReference { property, target, mismatch } in outgoing {
+            let dangling = |text: &str| format!("{namespace}:{name}, property {property}: {text}");
+            match target {
                 Ok(made) => {
                     let target = made.key.replace(r"\IR_", r"\I_");
-                    let target = target.rsplit_once('\\').map(|(target, _)| target.to_owned()).unwrap_or_default();
+                    let mut target = target.rsplit_once('\\').map(|(target, _)| target.to_owned());
+                    if let Some(mismatch) = mismatch {
+                        target = None;
+                        let detail = || dangling(&mismatch.to_string());
+                        self.report(findings, Code::ReferenceDangling, stored.record, detail);
+                    }
                     let made_by = Made { by: stored.record, target, record: made.record };
                     self.made.entry(made.key).or_insert(made_by);
                 }
                 Err(_) => self.report(findings, Code::ReferenceDangling, stored.record, || {
-                    format!("{namespace}:{name}, property {}: it names no namespace or instance", reference.property)
+                    dangling("it names no namespace or instance")
                 }),
             }
         }
@@ -232,10 +239,10 @@ impl<'c> Check<'c> {
             if !met.contains(key) {
                 report_key(findings, Code::KeyMissing, key);
             }
-            if !self.instances.contains(&made.target) {
+            if let Some(target) = made.target.as_ref().filter(|target| !self.instances.contains(*target)) {
                 self.report(findings, Code::ReferenceDangling, made.by, || {
                     let ReferenceRecord { namespace, class, property, .. } = &made.record;
-                    format!("{namespace}:{class}, property {property}: no instance has the key {}", made.target)
+                    format!("{namespace}:{class}, property {property}: no instance has the key {target}")
                 });
             }
         }
