@@ -51,9 +51,7 @@ impl FullClass {
         match self.key_class() {
             None => ExpectedKeys::None,
             Some(KeyClass::Singleton(_)) => ExpectedKeys::Singleton,
-            Some(KeyClass::Keyed(_)) => {
-                ExpectedKeys::Keys(self.key_properties().map(|key| key.name.clone()).collect())
-            }
+            Some(KeyClass::Keyed(_)) => ExpectedKeys::Keys(self.key_properties().map(|key| key.name.clone()).collect()),
         }
     }
 
@@ -63,11 +61,8 @@ impl FullClass {
     /// # Errors
     /// [`KeyMismatch`] when the path has other keys than the class, more or fewer, or none.
     pub fn key_text_of(&self, path: &ObjectPath) -> Result<String, KeyMismatch> {
-        let mismatch = || KeyMismatch {
-            path: path.to_string().into(),
-            class: self.name().clone(),
-            keys: self.expected_keys(),
-        };
+        let mismatch =
+            || KeyMismatch { path: path.to_string().into(), class: self.name().clone(), keys: self.expected_keys() };
         let is_named = match (&path.keys, self.key_class()) {
             (PathKeys::Singleton, Some(KeyClass::Singleton(_))) => true,
             (PathKeys::Keys(given), Some(KeyClass::Keyed(_))) => self.is_named_by(given),
@@ -114,9 +109,12 @@ mod tests {
     #[test]
     fn a_path_names_exactly_the_keys_of_its_class() {
         let (one, two, none) = (class(&["Id"]), class(&["b", "A"]), class(&[]));
-        for (class, path, text) in
-            [(&one, "C.id=7", "7"), (&one, "C=7", "7"), (&two, "C.B=1,a=2", "2\u{FFFF}1"), (&two, "C.a=2,B=1", "2\u{FFFF}1")]
-        {
+        for (class, path, text) in [
+            (&one, "C.id=7", "7"),
+            (&one, "C=7", "7"),
+            (&two, "C.B=1,a=2", "2\u{FFFF}1"),
+            (&two, "C.a=2,B=1", "2\u{FFFF}1"),
+        ] {
             assert_eq!(of(class, path).as_deref(), Ok(text), "{path}");
         }
         for path in ["C", "C=@", "C.Foo=7", "C.Id=7,Other=1", "C.Id=7,Id=7"] {

@@ -107,7 +107,8 @@ fn references_with_other_keys_lead_nowhere_and_stop_nothing() {
     let catalog = Catalog::new(repository.snapshot());
     assert_eq!(catalog.all_instances(NS).filter(Result::is_ok).count(), catalog.all_instances(NS).count());
     let mut report = check(&repository, false).generations.remove(0);
-    verify_content(&repository.snapshot(), Level::References, &cimrepo::base::progress::Unobserved, &mut report).unwrap();
+    verify_content(&repository.snapshot(), Level::References, &cimrepo::base::progress::Unobserved, &mut report)
+        .unwrap();
     let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
     assert_eq!(findings.len(), 2, "{findings:#?}");
     for (finding, wrong) in findings.iter().zip(["Item.Foo=2", "Item=@"]) {
