@@ -737,7 +737,8 @@ fn what_the_demo_says_to_run_can_be_run() {
     let output = command.current_dir(place.dir.path()).args(["demo", "--", "-a b"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let slash = std::path::MAIN_SEPARATOR;
-    assert!(text.contains(&format!("  cimrepo info \".{slash}-a b{slash}demo.cimbak\"\n")), "{text}");
+    let quote = if cfg!(windows) { '"' } else { '\'' };
+    assert!(text.contains(&format!("  cimrepo info {quote}.{slash}-a b{slash}demo.cimbak{quote}\n")), "{text}");
 }
 
 /// A link is told from the directory that it leads to, however it is written.

@@ -152,3 +152,27 @@ fn unsafe_code_and_file_access_stay_where_they_belong() {
         }
     }
 }
+
+#[test]
+fn only_the_printer_reaches_the_terminal() {
+    const PRINTER: &str = "bin/cimrepo/output.rs";
+    // A test with a file of its own.
+    const TESTS: [&str; 1] = ["repository/gate/explore.rs"];
+    let mut found = false;
+    for (path, text) in source_files() {
+        let name = path.to_str().unwrap().replace('\\', "/");
+        if TESTS.contains(&&*name) {
+            continue;
+        }
+        // The tests inside a file are no part of the command.
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines();
+        let code: String = code.map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
+        for way in ["print!(", "println!(", "stdout()", "stderr()", ".exit()", "/dev/tty"] {
+            let is_there = code.contains(way);
+            found |= is_there && name == PRINTER;
+            let is_bar = name == "bin/cimrepo/progress.rs" && way == "stderr()";
+            assert!(!is_there || name == PRINTER || is_bar, "{name} has {way}: print through {PRINTER}");
+        }
+    }
+    assert!(found, "the printer was found");
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::error::{BackupFault, Error, Result};
-use crate::base::shown::shown;
+use crate::base::escape::escape_path;
 use crate::format::backup_file::Digest;
 use crate::storage::{EntryKind, Storage, parent_of};
 
@@ -39,7 +39,7 @@ impl Search<'_> {
         while let Some(path) = candidates.next() {
             let opened = Link::open(self.storage, &path, self.cache).and_then(|found| {
                 if found.seal != *seal {
-                    let found = format!("{} is another backup of that identity", shown(&path));
+                    let found = format!("{} is another backup of that identity", escape_path(&path));
                     return Err(link.fault(BackupFault::BaseWrong { base: uuid_text(identity), found }));
                 }
                 if refusal.is_some() || candidates.peek().is_some() {
@@ -92,9 +92,9 @@ impl Search<'_> {
 
     fn what(&self, path: &Path) -> String {
         match OpenBackup::identity_in(self.storage, path) {
-            Ok(Some(other)) => format!("{} is {}", shown(path), uuid_text(&other)),
-            Ok(None) => format!("{} is no backup", shown(path)),
-            Err(error) => format!("{} cannot be read: {error}", shown(path)),
+            Ok(Some(other)) => format!("{} is {}", escape_path(path), uuid_text(&other)),
+            Ok(None) => format!("{} is no backup", escape_path(path)),
+            Err(error) => format!("{} cannot be read: {error}", escape_path(path)),
         }
     }
 }

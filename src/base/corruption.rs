@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::escape::guard;
 use super::limits::MAX_DETAIL_BYTES;
 use super::site::Site;
 
@@ -219,7 +220,7 @@ impl fmt::Display for Corruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.site, self.code.sentence())?;
         if !self.detail.is_empty() {
-            write!(f, " ({})", self.detail)?;
+            write!(f, " ({})", guard(&self.detail))?;
         }
         write!(f, " [{}]", self.code)
     }

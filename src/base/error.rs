@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::corruption::Corruption;
+use super::escape::{escape, escape_path, guard};
 use super::io_op::IoOp;
 use super::rule::Rule;
-use super::shown::{shown, shown_text};
 
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -16,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused something.
-    #[error("cannot {op} {}", shown(.path))]
+    #[error("cannot {op} {}", escape_path(.path))]
     Io {
         /// The operation.
         op: IoOp,
@@ -29,7 +29,7 @@ pub enum Error {
     /// loss of power, and then what was there before is back.
     #[error(
         "the new state is in place, but may not outlast a loss of power: cannot {op} {}; do it again",
-        shown(.path)
+        escape_path(.path)
     )]
     Unconfirmed {
         /// The operation.
@@ -44,9 +44,9 @@ pub enum Error {
     #[error(
         "nothing has the name {} now: the repository that was there is {}, and the restored one, complete, is {}; \
          restore again, or rename one of them",
-        shown(.path),
-        shown(.old),
-        shown(.new)
+        escape_path(.path),
+        escape_path(.old),
+        escape_path(.new)
     )]
     Stranded {
         /// The name of the repository.
@@ -62,7 +62,7 @@ pub enum Error {
     #[error("{0}")]
     Corrupt(Box<Corruption>),
     /// No repository can be opened here.
-    #[error("{} is not a usable repository: {reason}", shown(.path))]
+    #[error("{} is not a usable repository: {}", escape_path(.path), guard(.reason))]
     NotARepository {
         /// The place.
         path: Box<Path>,
@@ -70,7 +70,7 @@ pub enum Error {
         reason: Box<str>,
     },
     /// The backup cannot be used.
-    #[error("{}: {fault}", shown(.path))]
+    #[error("{}: {fault}", escape_path(.path))]
     Backup {
         /// The backup.
         path: Box<Path>,
@@ -78,19 +78,22 @@ pub enum Error {
         fault: Box<BackupFault>,
     },
     /// The caller asks for something that makes no sense.
-    #[error("{0}")]
+    #[error("{}", guard(.0))]
     InvalidArgument(Box<str>),
     /// The caller may not do it.
-    #[error("access denied: {0}")]
+    #[error("access denied: {}", guard(.0))]
     AccessDenied(Box<str>),
     /// The namespace takes only callers whose connection is encrypted.
-    #[error("{namespace} takes only encrypted connections; connect with the authentication level packet privacy")]
+    #[error(
+        "{} takes only encrypted connections; connect with the authentication level packet privacy",
+        escape(.namespace)
+    )]
     EncryptionRequired {
         /// The namespace.
         namespace: Box<str>,
     },
     /// A change breaks a rule of the model, or what it is about is not there.
-    #[error("{text}")]
+    #[error("{}", guard(.text))]
     Rule {
         /// Which.
         rule: Rule,
@@ -99,7 +102,7 @@ pub enum Error {
     },
     /// The keys that a path gives are not the keys of its class: one is missing, has another name, or is given twice.
     // HRESULT WBEM_E_INVALID_OBJECT_PATH
-    #[error("the path gives {}, but the class {} has {}", key_names(.given), shown_text(.class), key_names(.keys))]
+    #[error("the path gives {}, but the class {} has {}", key_names(.given), escape(.class), key_names(.keys))]
     WrongKeys {
         /// The class of the path.
         class: Box<str>,
@@ -109,13 +112,13 @@ pub enum Error {
         given: Box<[Box<str>]>,
     },
     /// Bytes that are to become part of an object do not make one.
-    #[error("{0}")]
+    #[error("{}", guard(.0))]
     InvalidObject(Box<str>),
     /// The dialect does not allow the operation.
-    #[error("{0}")]
+    #[error("{}", guard(.0))]
     Unsupported(Box<str>),
     /// Another writer is at work.
-    #[error("{} is locked by {holder}; wait until it is done, or stop it", shown(.path))]
+    #[error("{} is locked by {}; wait until it is done, or stop it", escape_path(.path), escape(.holder))]
     Locked {
         /// The repository.
         path: Box<Path>,
@@ -124,14 +127,15 @@ pub enum Error {
     },
     /// Another process wrote to the repository while it was read, and over what was read. What came of it is worth nothing.
     #[error(
-        "{path} was written over while the repository was read; read it again, or a copy of it that nobody writes to"
+        "{} was written over while the repository was read; read it again, or a copy of it that nobody writes to",
+        escape_path(.path)
     )]
     Overtaken {
         /// The mapping file of the generation that was read.
         path: Box<Path>,
     },
     /// Another program changed, replaced or removed a file while this one worked on it.
-    #[error("{} was changed, replaced or taken away by another program; {advice}", shown(.path))]
+    #[error("{} was changed, replaced or taken away by another program; {advice}", escape_path(.path))]
     Changed {
         /// The file or directory.
         path: Box<Path>,
@@ -139,11 +143,11 @@ pub enum Error {
         advice: &'static str,
     },
     /// A write failed before, so that it is not known what the files hold.
-    #[error("nothing more can be written until the repository is opened anew: {0}")]
+    #[error("nothing more can be written until the repository is opened anew: {}", guard(.0))]
     Poisoned(Box<str>),
     /// The call comes at the wrong moment: a second pause, a resume without one, a restore while paused.
     // HRESULT WBEM_E_INVALID_OPERATION
-    #[error("{0}")]
+    #[error("{}", guard(.0))]
     InvalidOperation(Box<str>),
     /// A restore without force while clients are connected.
     // HRESULT WBEM_E_BACKUP_RESTORE_WINMGMT_RUNNING
@@ -197,19 +201,19 @@ pub enum BackupFault {
     #[error("backup format version {0} is unknown; use a newer cimrepo")]
     UnknownVersion(u32),
     /// The end of the file is missing.
-    #[error("the backup is truncated: {0}")]
+    #[error("the backup is truncated: {}", guard(.0))]
     Truncated(String),
     /// Bytes of the backup were changed.
-    #[error("the backup is damaged: {0}")]
+    #[error("the backup is damaged: {}", guard(.0))]
     Checksum(String),
     /// The checksums are right, but what they protect contradicts itself.
-    #[error("the backup contradicts itself: {0}")]
+    #[error("the backup contradicts itself: {}", guard(.0))]
     Structure(String),
     /// The repository in the backup is inconsistent.
     #[error("the repository in the backup is inconsistent: {0}")]
     Inconsistent(Box<Corruption>),
     /// The backup is incremental and its base is not at hand.
-    #[error("the backup is incremental and its base {base} was not found: {hint}")]
+    #[error("the backup is incremental and its base {} was not found: {}", guard(.base), guard(.hint))]
     BaseMissing {
         /// Identity of the base.
         base: String,
@@ -217,7 +221,7 @@ pub enum BackupFault {
         hint: String,
     },
     /// The file given as base is another backup.
-    #[error("the backup is based on {base}, but {found}")]
+    #[error("the backup is based on {}, but {}", guard(.base), guard(.found))]
     BaseWrong {
         /// Identity of the base.
         base: String,
@@ -352,8 +356,7 @@ impl Error {
     }
 
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
-        // What such a text names is often a file.
-        Error::InvalidArgument(shown_text(&text.into()).into_boxed_str())
+        Error::InvalidArgument(text.into().into_boxed_str())
     }
 
     /// The result code that a COM caller sees.
@@ -435,7 +438,7 @@ impl Error {
 
 /// The names of keys in a sentence.
 fn key_names(names: &[Box<str>]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", shown_text(name))).collect();
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", escape(name))).collect();
     match quoted.as_slice() {
         [] => "no key".to_owned(),
         [one] => format!("the key {one}"),

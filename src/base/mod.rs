@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod corruption;
 pub mod error;
+pub mod escape;
 pub mod filetime;
 pub(crate) mod findings;
 pub mod io_op;
@@ -13,7 +14,6 @@ pub(crate) mod parallel;
 pub mod progress;
 pub(crate) mod random;
 pub mod rule;
-pub mod shown;
 pub mod site;
 pub(crate) mod trace;
 

@@ -16,9 +16,9 @@
 
 use super::backup_file::{CHUNK_HEADER_SIZE, ChunkHeader, Digest};
 use super::bytes::Reader;
+use crate::base::escape::is_invisible;
 use crate::base::limits::MAX_LOGICAL_PAGES;
 use crate::base::page_no::{LogicalPage, Space};
-use crate::base::shown::is_invisible;
 use crate::base::{narrow, widen};
 
 const MAGIC: [u8; 8] = *b"CIMBKMAN";
@@ -170,7 +170,7 @@ impl Manifest {
 
 /// Whether a text is a file name and nothing more, wherever it is used: it leads to no other directory, and shows as it is.
 pub fn is_plain_name(name: &str) -> bool {
-    let is_plain = |c: char| !c.is_control() && !is_invisible(c) && !"/\\:*?\"<>|".contains(c);
+    let is_plain = |c: char| !is_invisible(c) && !"/\\:*?\"<>|".contains(c);
     !matches!(name, "" | "." | "..") && name.len() <= 255 && name.chars().all(is_plain)
 }
 

@@ -7,7 +7,7 @@ use cimrepo::backup::{
     BackupOptions, BackupSet, BackupSummary, Compression, SetOptions, SetSummary, backup, hex, uuid_text,
 };
 use cimrepo::base::error::ExitCode as Outcome;
-use cimrepo::base::shown::shown;
+use cimrepo::base::escape::escape_path;
 use cimrepo::repository::Repository;
 use clap::Args;
 use serde::Serialize;
@@ -199,12 +199,12 @@ fn show(done: &Done, output: &mut Output) -> Result<(), Failure> {
     output.line(format!(
         "generation {} backed up to {}: {} pages{base}, {}",
         summary.generation,
-        shown(file),
+        escape_path(file),
         summary.pages,
         human_bytes(summary.bytes)
     ))?;
     for path in removed {
-        output.line(format!("removed {}", shown(path)))?;
+        output.line(format!("removed {}", escape_path(path)))?;
     }
     Ok(())
 }

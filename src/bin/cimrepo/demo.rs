@@ -8,7 +8,7 @@ use cimrepo::backup::{Backup, BackupOptions, backup};
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::page_no::{PAGE_SIZE, RecordRef, Space};
 use cimrepo::base::progress::Unobserved;
-use cimrepo::base::shown::shown;
+use cimrepo::base::escape::escape_path;
 use cimrepo::repository::{BulkBuilder, Repository};
 use cimrepo::restore::{Existing, Installed, RestoreOptions, restore};
 use cimrepo::storage::Directory;
@@ -58,7 +58,7 @@ fn prepare(dir: &Path) -> Result<(), Failure> {
     let failed = |source| cimrepo::Error::Io { op: IoOp::CreateDirectory, path: dir.into(), source };
     fs::create_dir_all(dir).map_err(failed)?;
     if fs::read_dir(dir).map_err(failed)?.next().is_some() {
-        let text = format!("{} is not empty; give a new or empty directory", shown(dir));
+        let text = format!("{} is not empty; give a new or empty directory", escape_path(dir));
         return Err(cimrepo::Error::InvalidArgument(text.into()).into());
     }
     Ok(())
@@ -87,7 +87,8 @@ impl Demo {
         self.restore(&file, &copy)?;
         self.compare(&original, &copy)?;
         if !self.output.is_json() {
-            self.output.line(format!("\nEverything is still in {}: look at it with", shown(dir)))?;
+            self.output.line("")?;
+            self.output.line(format!("Everything is still in {}: look at it with", escape_path(dir)))?;
             self.output.line(format!("  cimrepo info {}", argument(&file)))?;
             self.output.line(format!("  cimrepo keys {} | head", argument(&copy)))?;
         }
@@ -103,7 +104,7 @@ impl Demo {
         let mut builder = BulkBuilder::create(Directory::real(to))?;
         let (keys, records) = fill(&mut builder)?;
         builder.finish()?;
-        self.say("build", format!("{records} objects under {keys} keys, in {}", shown(to)))
+        self.say("build", format!("{records} objects under {keys} keys, in {}", escape_path(to)))
     }
 
     fn verify(&mut self, path: &Path) -> Result<(), Failure> {
@@ -117,7 +118,7 @@ impl Demo {
         let summary = backup(&Repository::open_read_only(from)?, to, &BackupOptions::default(), &Unobserved)?;
         let pages = human_bytes(summary.pages * PAGE_SIZE as u64);
         let size = human_bytes(summary.bytes);
-        self.say("backup", format!("{} pages ({pages}) in one file of {size}: {}", summary.pages, shown(to)))?;
+        self.say("backup", format!("{} pages ({pages}) in one file of {size}: {}", summary.pages, escape_path(to)))?;
         let report = Backup::open(to)?.verify(VerifyOptions::default(), &Unobserved)?;
         expect(report.is_consistent(), "the backup is inconsistent")?;
         self.say("check", "every byte of the backup matches its checksum; what is in it is consistent".to_owned())
@@ -141,7 +142,7 @@ impl Demo {
             *byte ^= 0x40;
         }
         fs::write(&path, bytes).map_err(failed)?;
-        self.say("damage", format!("one bit of byte {offset} of {} is flipped", shown(&path)))?;
+        self.say("damage", format!("one bit of byte {offset} of {} is flipped", escape_path(&path)))?;
         let report = verify(&Repository::open_read_only(to)?, VerifyOptions::default(), &Unobserved)?;
         let finding = report.findings().next().map(ToString::to_string);
         expect(!report.is_consistent() && finding.is_some(), "the damage was not seen")?;
@@ -155,7 +156,7 @@ impl Demo {
             return expect(false, "the damaged repository was not set aside");
         };
         let text =
-            format!("{} pages to {}; the damaged one is kept as {}", summary.pages_written, shown(to), shown(&old));
+            format!("{} pages to {}; the damaged one is kept as {}", summary.pages_written, escape_path(to), escape_path(&old));
         self.say("restore", text)
     }
 

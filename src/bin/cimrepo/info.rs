@@ -5,7 +5,7 @@ use cimrepo::base::calendar::date;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::limits::WINDOWS_REPOSITORY_BYTES;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
-use cimrepo::base::shown::shown;
+use cimrepo::base::escape::escape_path;
 use cimrepo::format::Dialect;
 use cimrepo::format::manifest::Summary;
 use cimrepo::repository::{Counts, Repository, UnmappedFiles};
@@ -147,7 +147,7 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
         output.row("repository", &row)?;
         return Ok(outcome);
     }
-    output.field("repository", shown(&repository.files().directory.path))?;
+    output.field("repository", escape_path(&repository.files().directory.path))?;
     output.field("dialect", dialect_words(row.dialect))?;
     let flag =
         if row.dialect == Dialect::V22 { format!(", shutdown flag {}", row.shutdown_flag) } else { String::new() };
@@ -215,7 +215,7 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<Outcome, Failure>
         output.row("backup", &row)?;
         return Ok(outcome);
     }
-    output.field("backup", shown(backup.path()))?;
+    output.field("backup", escape_path(backup.path()))?;
     output.field("identity", &info.identity)?;
     if let Some(base) = &info.base {
         output.field("based on", format!("{base} ({} backups in the chain)", info.chain))?;
@@ -258,7 +258,7 @@ fn unmapped_info(files: &UnmappedFiles, output: &mut Output) -> Result<(), Failu
         let directory = path.display().to_string();
         return output.row("unmapped", &UnmappedRow { directory, physical_pages, object_pages, records });
     }
-    output.field("repository", format!("{}, without a usable mapping", shown(path)))?;
+    output.field("repository", format!("{}, without a usable mapping", escape_path(path)))?;
     if let Some(pages) = physical_pages {
         let text = format!("{pages} physical pages, {object_pages} look like pages of objects, {records} records");
         output.field("objects", text)?;

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use cimrepo::base::error::ExitCode as Outcome;
 use clap::{Parser, Subcommand};
 
-use output::{Failure, complain};
+use output::{Failure, complain, guard_panics, read_arguments};
 
 /// Reads, verifies, backs up and restores the Windows CIM (WMI) repository as it lies on disk.
 ///
@@ -96,7 +96,11 @@ impl Verb {
 }
 
 fn main() -> ExitCode {
-    let verb = Command::parse().verb;
+    guard_panics();
+    let verb = match read_arguments::<Command>() {
+        Ok(command) => command.verb,
+        Err(code) => return ExitCode::from(code),
+    };
     let outcome = match std::panic::catch_unwind(|| verb.run()) {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(failure)) => {

@@ -1,16 +1,24 @@
-//! Results to standard output, everything else to standard error.
+//! Results to standard output, everything else to standard error, and no other way to either.
+//!
+//! Names, values, paths and arguments come from evidence and may hold what a terminal obeys. Whatever is printed here is
+//! escaped, however it was formatted; a line ends only where this module ends it, and in JSON every string is printed in
+//! characters that show.
 //!
 //! A reader of standard output that goes away (`| head`) has seen enough: what follows is not written, and the exit code is
 //! that of what was found. Where standard error cannot be written nobody is told; that is no reason to fail.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::error::Error as _;
-use std::fmt::Display;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::fmt::{Display, Write as _};
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::panic::{self, PanicHookInfo};
 use std::path::{MAIN_SEPARATOR, Path};
 
 use cimrepo::base::error::ExitCode as Outcome;
-use cimrepo::base::shown::shown;
+use cimrepo::base::escape::{EscapingWriter, Visible, escape, escape_path, guard};
+use clap::Parser;
 use serde::Serialize;
+use serde_json::ser::Formatter;
 
 /// Version of the JSON rows.
 pub const SCHEMA: u32 = 1;
@@ -102,9 +110,47 @@ fn general_hint(error: &cimrepo::Error) -> Option<&'static str> {
     }
 }
 
-/// A line on standard error, as far as it can be written.
+/// Whether standard error is a terminal, so that progress can be shown there.
+pub fn has_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Prints `text` as a line on standard error, as far as it can be written.
 pub fn complain(text: impl Display) {
-    writeln!(io::stderr().lock(), "cimrepo: {text}").ok();
+    writeln!(io::stderr().lock(), "cimrepo: {}", guard(text)).ok();
+}
+
+/// Reads the command line. Help, and the reason why the arguments make no sense, are printed; then the exit code is returned.
+pub fn read_arguments<C: Parser>() -> Result<C, u8> {
+    let error = match C::try_parse() {
+        Ok(command) => return Ok(command),
+        Err(error) => error,
+    };
+
+    // The message has several lines and repeats arguments, so it cannot be escaped as a whole: it is made again from
+    // arguments that are escaped already.
+    let escaped = std::env::args_os().map(|argument| escape(&argument.to_string_lossy()).to_string());
+    match C::try_parse_from(escaped).err().filter(|again| again.kind() == error.kind()) {
+        Some(again) => again.print().ok(),
+        None => complain(error.kind()).into(),
+    };
+    Err(u8::try_from(error.exit_code()).unwrap_or(Outcome::Usage as u8))
+}
+
+/// Prints every panic from now on as [`complain`] prints: its message may repeat evidence.
+pub fn guard_panics() {
+    panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
+        let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+        complain(format_args!("panicked{place}: {text}"));
+
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            trace.to_string().lines().for_each(complain);
+        }
+    }));
 }
 
 /// An error with what caused it.
@@ -121,13 +167,15 @@ pub fn words(error: &cimrepo::Error) -> String {
 /// Standard output, as text or as JSON, one object a line.
 pub struct Output {
     out: BufWriter<StdoutLock<'static>>,
+    /// The line being put together; kept for its memory.
+    line: String,
     is_json: bool,
     is_closed: bool,
 }
 
 impl Output {
     pub fn new(is_json: bool) -> Self {
-        Self { out: BufWriter::new(io::stdout().lock()), is_json, is_closed: false }
+        Self { out: BufWriter::new(io::stdout().lock()), line: String::new(), is_json, is_closed: false }
     }
 
     pub const fn is_json(&self) -> bool {
@@ -139,11 +187,9 @@ impl Output {
         self.is_closed
     }
 
-    fn put(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-        if self.is_closed {
-            return Ok(());
-        }
-        match write(&mut self.out) {
+    /// Notes that the reader went away. What cannot be written for another reason is a failure.
+    fn written(&mut self, result: io::Result<()>) -> Result<(), Failure> {
+        match result {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.is_closed = true;
                 Ok(())
@@ -152,25 +198,41 @@ impl Output {
         }
     }
 
-    /// A line of text.
+    /// Prints `text` as one line, whatever it holds.
     pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
-        self.put(|out| writeln!(out, "{text}"))
+        if self.is_closed {
+            return Ok(());
+        }
+        self.line.clear();
+        // Nothing can fail that writes into a string, and a `Display` that fails has written what there is to see.
+        write!(EscapingWriter::new(&mut self.line), "{text}").ok();
+        self.line.push('\n');
+        let result = self.out.write_all(self.line.as_bytes());
+        self.written(result)
     }
 
-    /// A labelled line of text.
+    /// Prints a labelled line of text.
     pub fn field(&mut self, label: &str, text: impl Display) -> Result<(), Failure> {
-        self.put(|out| writeln!(out, "{label:<13}{text}"))
+        self.line(format_args!("{label:<13}{text}"))
     }
 
-    /// A JSON object that says itself what it is.
+    /// Prints a text of several lines, such as MOF, in which evidence is escaped already: its own line ends are kept.
+    pub fn text(&mut self, text: &str) -> Result<(), Failure> {
+        text.lines().try_for_each(|line| self.line(line))
+    }
+
+    /// Prints a JSON object that says itself what it is.
     pub fn json(&mut self, row: &impl Serialize) -> Result<(), Failure> {
-        self.put(|out| {
-            serde_json::to_writer(&mut *out, row)?;
-            out.write_all(b"\n")
-        })
+        if self.is_closed {
+            return Ok(());
+        }
+        let mut serializer = serde_json::Serializer::with_formatter(&mut self.out, VisibleJson);
+        let result = row.serialize(&mut serializer).map_err(io::Error::from);
+        let result = result.and_then(|()| self.out.write_all(b"\n"));
+        self.written(result)
     }
 
-    /// A JSON object.
+    /// Prints a JSON object of a kind.
     pub fn row(&mut self, kind: &str, row: &impl Serialize) -> Result<(), Failure> {
         #[derive(Serialize)]
         struct Row<'r, T> {
@@ -179,29 +241,63 @@ impl Output {
             #[serde(flatten)]
             row: &'r T,
         }
-        self.put(|out| {
-            serde_json::to_writer(&mut *out, &Row { schema: SCHEMA, kind, row })?;
-            out.write_all(b"\n")
-        })
+        self.json(&Row { schema: SCHEMA, kind, row })
     }
 
-    /// Bytes as they are.
+    /// Writes bytes as they are, for another program: never to a terminal.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.put(|out| out.write_all(bytes))
+        if self.out.get_ref().is_terminal() {
+            return Err(Failure::usage("these bytes are not for a terminal; send them to a file or another program"));
+        }
+        if self.is_closed {
+            return Ok(());
+        }
+        let result = self.out.write_all(bytes);
+        self.written(result)
     }
 
     /// Ends the output.
     pub fn finish(mut self) -> Result<(), Failure> {
-        self.put(|out| out.flush())
+        let result = self.out.flush();
+        self.written(result)
     }
 }
 
-/// A path as it is written behind a verb in a shell.
+/// JSON in characters that show: the others stand in strings as `\uXXXX`, which means the same.
+struct VisibleJson;
+
+impl Formatter for VisibleJson {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // A fragment follows a quote or an escape, none of which a mark of the evidence may change.
+        let mut visible = Visible::new();
+        let mut shown = 0;
+        for (at, c) in fragment.char_indices() {
+            if visible.shows(c) {
+                continue;
+            }
+            writer.write_all(fragment.get(shown..at).unwrap_or_default().as_bytes())?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            shown = at + c.len_utf8();
+        }
+        writer.write_all(fragment.get(shown..).unwrap_or_default().as_bytes())
+    }
+}
+
+/// A path as it is written after a verb in a shell: in quotes where the shell would take it apart, or do what it says.
 pub fn argument(path: &Path) -> String {
-    let text = shown(path);
+    let text = escape_path(path);
     let text = if text.starts_with('-') { format!(".{MAIN_SEPARATOR}{text}") } else { text };
-    let is_plain = |c: char| c.is_alphanumeric() || "/\\:._-+,@".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("\"{text}\"") }
+    let separators = if cfg!(windows) { "/\\" } else { "/" };
+    let is_plain = |c: char| c.is_alphanumeric() || separators.contains(c) || ":._-+,@".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else if cfg!(windows) {
+        format!("\"{text}\"") // no name of Windows has a quote
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// A number of bytes for people.

@@ -4,7 +4,7 @@ use cimrepo::base::corruption::Corruption;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::limits::MAX_CARVED_PAGES;
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
-use cimrepo::base::shown::shown;
+use cimrepo::base::escape::escape_path;
 use cimrepo::base::site::{FileRole, Site};
 use cimrepo::format::index_page::{IndexPage, SIGNATURE};
 use cimrepo::format::key::Key;
@@ -118,7 +118,7 @@ impl Arguments {
     /// The files without their mapping. A backup has none but by its mapping.
     fn unmapped(&self) -> Result<UnmappedFiles, Failure> {
         if self.source.path.is_file() {
-            let path = shown(&self.source.path);
+            let path = escape_path(&self.source.path);
             return Err(Failure::usage(format!("{path} is a file; --physical reads the data files in a directory")));
         }
         Ok(UnmappedFiles::open(&self.source.path)?)

@@ -1,6 +1,5 @@
 //! Progress on a terminal, nothing anywhere else; and the place where Ctrl-C is seen.
 
-use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use cimrepo::base::progress::{Observer, Phase, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::interrupt::Cancellable;
+use super::output::has_terminal;
 
 /// An operation that ends sooner than this shows no bar.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -31,7 +31,7 @@ impl Bar {
 
 impl Observer for Bar {
     fn progress(&self, progress: Progress) -> ControlFlow<()> {
-        if self.started.elapsed() >= PATIENCE && std::io::stderr().is_terminal() {
+        if self.started.elapsed() >= PATIENCE && has_terminal() {
             if self.bar.is_hidden() {
                 self.bar.set_draw_target(ProgressDrawTarget::stderr());
             }

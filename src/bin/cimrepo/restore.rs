@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use cimrepo::backup::Backup;
 use cimrepo::base::error::{BackupFault, ExitCode as Outcome};
-use cimrepo::base::shown::shown;
+use cimrepo::base::escape::escape_path;
 use cimrepo::restore::{Existing, Installed, RestoreOptions, RestoreSummary, restore};
 use clap::Args;
 use serde::Serialize;
@@ -117,12 +117,12 @@ fn row(summary: &RestoreSummary) -> Row {
 }
 
 fn sentence(summary: &RestoreSummary) -> String {
-    let directory = shown(&summary.directory);
+    let directory = escape_path(&summary.directory);
     let how = match &summary.installed {
         Installed::NextGeneration { generation } => {
             format!("as generation {generation} of the repository that was there")
         }
-        Installed::SetAside { old } => format!("as a new repository; the old one is now {}", shown(old)),
+        Installed::SetAside { old } => format!("as a new repository; the old one is now {}", escape_path(old)),
         _ => "as a new repository".to_owned(),
     };
     let kept =

@@ -65,14 +65,14 @@ impl Arguments {
             let stored = catalog.instance(&namespace, &path)?.ok_or_else(none)?;
             match output.is_json() {
                 true => output.json(&InstanceRow { namespace: &namespace, instance: &stored })?,
-                false => output.bytes(mof::instance_text(&stored.instance).as_bytes())?,
+                false => output.text(&mof::instance_text(&stored.instance))?,
             }
         } else {
             let stored = catalog.class(&namespace, path.class.as_str())?.ok_or_else(none)?;
             let lies_in = if stored.is_system { SYSTEM_NAMESPACE } else { &namespace };
             match output.is_json() {
                 true => output.json(&ClassRow { namespace: lies_in, class: &stored })?,
-                false => output.bytes(mof::class_text(&stored.class, self.inherited).as_bytes())?,
+                false => output.text(&mof::class_text(&stored.class, self.inherited))?,
             }
         }
         output.finish()?;

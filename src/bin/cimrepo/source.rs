@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cimrepo::backup::{Backup, OpenBackup};
 use cimrepo::base::error::BackupFault;
 use cimrepo::base::page_no::Space;
-use cimrepo::base::shown::shown;
+use cimrepo::base::escape::escape_path;
 use cimrepo::base::site::FileRole;
 use cimrepo::repository::{OpenOptions, Repository, Snapshot, UnmappedFiles};
 use clap::Args;
@@ -44,7 +44,7 @@ impl SourceArguments {
             let backup = open_backup(&self.path, &self.base)?;
             let held = backup.header().generation;
             if let Some(wanted) = self.generation.filter(|&wanted| wanted != held) {
-                let path = shown(&self.path);
+                let path = escape_path(&self.path);
                 let text = if backup.info().forensic {
                     format!(
                         "{path} is read as generation {held}; to read older ones that it may hold, such as {wanted}, restore it"
@@ -57,7 +57,7 @@ impl SourceArguments {
             return Ok(Source::Backup(Box::new(backup)));
         }
         if let Some(base) = self.base.first() {
-            let (path, base) = (shown(&self.path), shown(base));
+            let (path, base) = (escape_path(&self.path), escape_path(base));
             return Err(Failure::usage(format!("{path} is no backup, so --base {base} means nothing")));
         }
         let mut options = OpenOptions::new();
