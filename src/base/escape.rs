@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn marks_are_what_unicode_defines() {
-        let (mark, other) = (defined(r"[\p{Mn}\p{Me}]"), defined(r"[\p{L}\p{N}\p{P}\p{S}\p{Zs}\p{Co}--\p{Grapheme_Extend}]"));
+        let (mark, other) =
+            (defined(r"[\p{Mn}\p{Me}]"), defined(r"[\p{L}\p{N}\p{P}\p{S}\p{Zs}\p{Co}--\p{Grapheme_Extend}]"));
         for c in ('\0'..=char::MAX).filter(|c| !is_invisible(*c)) {
             assert!(is_mark(c) || !mark(c), "U+{:04X} is a mark", u32::from(c));
             assert!(!is_mark(c) || !other(c), "U+{:04X} is none", u32::from(c));
@@ -188,7 +189,8 @@ mod tests {
     #[test]
     fn what_moves_or_turns_is_escaped_and_the_rest_is_not() {
         let escaped = |text| escape(text).to_string();
-        for plain in ["", "a b-Ä/日本.bak", "root\\cimv2:C.K=\"v\"", "ROOT\\new\\u1b", "Việt", "שָׁלוֹם", "🙂 \u{e000}"] {
+        for plain in ["", "a b-Ä/日本.bak", "root\\cimv2:C.K=\"v\"", "ROOT\\new\\u1b", "Việt", "שָׁלוֹם", "🙂 \u{e000}"]
+        {
             assert_eq!(escaped(plain), plain);
         }
         assert_eq!(escaped("a\u{1b}[2Jb\n\t"), "a\\u{1b}[2Jb\\u{a}\\u{9}");

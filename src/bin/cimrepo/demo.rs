@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use cimrepo::IoOp;
 use cimrepo::backup::{Backup, BackupOptions, backup};
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::escape_path;
 use cimrepo::base::page_no::{PAGE_SIZE, RecordRef, Space};
 use cimrepo::base::progress::Unobserved;
-use cimrepo::base::escape::escape_path;
 use cimrepo::repository::{BulkBuilder, Repository};
 use cimrepo::restore::{Existing, Installed, RestoreOptions, restore};
 use cimrepo::storage::Directory;
@@ -155,8 +155,12 @@ impl Demo {
         let Installed::SetAside { old } = summary.installed else {
             return expect(false, "the damaged repository was not set aside");
         };
-        let text =
-            format!("{} pages to {}; the damaged one is kept as {}", summary.pages_written, escape_path(to), escape_path(&old));
+        let text = format!(
+            "{} pages to {}; the damaged one is kept as {}",
+            summary.pages_written,
+            escape_path(to),
+            escape_path(&old)
+        );
         self.say("restore", text)
     }
 

@@ -3,9 +3,9 @@
 use cimrepo::backup::{Backup, BackupInfo};
 use cimrepo::base::calendar::date;
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::escape_path;
 use cimrepo::base::limits::WINDOWS_REPOSITORY_BYTES;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
-use cimrepo::base::escape::escape_path;
 use cimrepo::format::Dialect;
 use cimrepo::format::manifest::Summary;
 use cimrepo::repository::{Counts, Repository, UnmappedFiles};

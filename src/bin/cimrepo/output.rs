@@ -131,9 +131,10 @@ pub fn read_arguments<C: Parser>() -> Result<C, u8> {
     // arguments that are escaped already.
     let escaped = std::env::args_os().map(|argument| escape(&argument.to_string_lossy()).to_string());
     match C::try_parse_from(escaped).err().filter(|again| again.kind() == error.kind()) {
-        Some(again) => again.print().ok(),
-        None => complain(error.kind()).into(),
-    };
+        // Nobody is told when nothing can be written.
+        Some(again) => again.print().unwrap_or_default(),
+        None => complain(error.kind()),
+    }
     Err(u8::try_from(error.exit_code()).unwrap_or(Outcome::Usage as u8))
 }
 

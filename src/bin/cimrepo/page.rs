@@ -2,9 +2,9 @@
 
 use cimrepo::base::corruption::Corruption;
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::escape_path;
 use cimrepo::base::limits::MAX_CARVED_PAGES;
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
-use cimrepo::base::escape::escape_path;
 use cimrepo::base::site::{FileRole, Site};
 use cimrepo::format::index_page::{IndexPage, SIGNATURE};
 use cimrepo::format::key::Key;

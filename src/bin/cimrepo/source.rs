@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use cimrepo::backup::{Backup, OpenBackup};
 use cimrepo::base::error::BackupFault;
-use cimrepo::base::page_no::Space;
 use cimrepo::base::escape::escape_path;
+use cimrepo::base::page_no::Space;
 use cimrepo::base::site::FileRole;
 use cimrepo::repository::{OpenOptions, Repository, Snapshot, UnmappedFiles};
 use clap::Args;
