@@ -1,5 +1,6 @@
 //! Classes: found in their namespace or among the system classes, put together with what they inherit.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::Catalog;
@@ -141,6 +142,28 @@ impl Catalog {
                 _ => None,
             }
         })
+    }
+
+    /// The classes of a namespace that are derived from a class, directly or not, nearest first.
+    /// One that cannot be read is an error among them; what is derived from it alone is not found.
+    pub fn derived_classes(&self, namespace: &str, class: &str) -> Vec<Result<Arc<StoredClass>>> {
+        let mut seen = BTreeSet::from([self.keys.hash(class)]);
+        let mut found = Vec::new();
+        let mut ahead = VecDeque::from([class.to_owned()]);
+        while let Some(parent) = ahead.pop_front() {
+            for derived in self.subclasses(namespace, Some(&parent)) {
+                let Ok(class) = &derived else {
+                    found.push(derived);
+                    continue;
+                };
+                let name = class.class.name().as_str();
+                if !class.is_system && seen.insert(self.keys.hash(name)) {
+                    ahead.push_back(name.to_owned());
+                    found.push(derived);
+                }
+            }
+        }
+        found
     }
 
     /// The classes of a namespace that declare or inherit a reference to a class.

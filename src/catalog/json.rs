@@ -5,6 +5,9 @@ use serde::{Serialize, Serializer};
 
 use super::{StoredClass, StoredInstance};
 use crate::base::filetime;
+use crate::base::page_no::RecordRef;
+use crate::cim::class::Setting;
+use crate::cim::instance::Instance;
 use crate::cim::json::Values;
 use crate::cim::name::Name;
 use crate::cim::qualifier::QualifierSet;
@@ -48,6 +51,7 @@ impl Serialize for ClassRow<'_> {
         map.serialize_entry("name", class.name())?;
         map.serialize_entry("superclass", &class.declaration().superclass)?;
         map.serialize_entry("written", &filetime::text(self.class.stamp))?;
+        map.serialize_entry("record", &place(self.class.record))?;
         map.serialize_entry("qualifiers", class.qualifiers())?;
         map.serialize_entry("properties", &Shared(class.properties()))?;
         map.serialize_entry("methods", &Shared(class.methods()))?;
@@ -81,7 +85,9 @@ impl Serialize for InstanceRow<'_> {
         map.serialize_entry("class", instance.class().name())?;
         map.serialize_entry("path", &path)?;
         map.serialize_entry("written", &filetime::text(self.instance.stamp))?;
+        map.serialize_entry("record", &place(self.instance.record))?;
         map.serialize_entry("properties", &Values(instance))?;
+        map.serialize_entry("defaults", &Defaulted(instance))?;
         map.serialize_entry("qualifiers", &instance.qualifiers)?;
         if let Some(sets) = &instance.property_qualifiers {
             let names = instance.class().properties().iter().map(|property| &property.name);
@@ -89,6 +95,22 @@ impl Serialize for InstanceRow<'_> {
             map.serialize_entry("property_qualifiers", &Pairs(&sets))?;
         }
         map.end()
+    }
+}
+
+/// Where an object lies: the page and the id of its record, as its keys name them.
+fn place(record: RecordRef) -> String {
+    format!("{}.{}", record.page, record.id)
+}
+
+/// The names of the properties whose value, NULL included, is the default of the class.
+struct Defaulted<'i>(&'i Instance);
+
+impl Serialize for Defaulted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let properties = self.0.class().properties().iter().zip(self.0.settings());
+        let inherited = properties.filter(|(_, setting)| **setting == Setting::Inherited);
+        serializer.collect_seq(inherited.map(|(property, _)| &property.name))
     }
 }
 

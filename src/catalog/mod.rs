@@ -9,6 +9,7 @@ pub mod keys;
 mod namespaces;
 mod references;
 mod security;
+mod usage;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) use namespaces::NAMESPACE_CLASS;
 pub use namespaces::ROOT;
 pub use references::Referrer;
 pub use security::StoredSecurity;
+pub use usage::{ClassUsage, NamespaceUsage, Share};
 
 /// Classes that are kept put together. A real repository has 4,000 to 7,000.
 const CACHED_CLASSES: usize = 16_384;

@@ -8,7 +8,6 @@ use super::instances::no_class;
 use super::store::not_storable;
 use super::{Changes, Put, PutClass, UpdateMode, rules};
 use crate::base::error::{Error, Result};
-use crate::base::limits::MAX_CLASS_DEPTH;
 use crate::base::rule::Rule;
 use crate::catalog::StoredClass;
 use crate::catalog::keys::{ClassKeys, class_keys};
@@ -150,23 +149,8 @@ impl Changes<'_, '_> {
         class: &StoredClass,
         found: &mut Vec<Arc<StoredClass>>,
     ) -> Result<()> {
-        let catalog = self.now();
-        let mut seen: BTreeSet<Name> = BTreeSet::from([class.class.name().clone()]);
-        let mut ahead = vec![class.class.name().clone()];
-        let mut level = 0;
-        while !ahead.is_empty() && level <= MAX_CLASS_DEPTH {
-            let mut below = Vec::new();
-            for parent in ahead {
-                for derived in catalog.subclasses(namespace, Some(parent.as_str())) {
-                    let derived = derived?;
-                    if !derived.is_system && seen.insert(derived.class.name().clone()) {
-                        below.push(derived.class.name().clone());
-                        found.push(derived);
-                    }
-                }
-            }
-            (ahead, level) = (below, level + 1);
-        }
+        let derived = self.now().derived_classes(namespace, class.class.name().as_str());
+        found.extend(derived.into_iter().collect::<Result<Vec<_>>>()?);
         Ok(())
     }
 

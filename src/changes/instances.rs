@@ -93,11 +93,8 @@ impl Changes<'_, '_> {
     pub(crate) fn delete_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
         let doomed = self.found(namespace, path)?;
-        if let Doomed::Whole(instance) = &doomed
-            && instance.class().is_a(system::NAMESPACE)
-        {
-            let name = instance.get(system::NAMESPACE_NAME).and_then(|name| name.as_text()).unwrap_or_default();
-            return self.delete_namespace(&format!(r"{namespace}\{name}"));
+        if let Some(doomed) = doomed.namespace_in(namespace) {
+            return self.delete_namespace(&doomed);
         }
         self.drop_doomed(namespace, &doomed)
     }
@@ -110,7 +107,7 @@ impl Changes<'_, '_> {
     }
 
     /// The instance that a path means, if clients may delete it.
-    fn found(&mut self, namespace: &str, path: &ObjectPath) -> Result<Doomed> {
+    pub(super) fn found(&mut self, namespace: &str, path: &ObjectPath) -> Result<Doomed> {
         self.need_namespace(namespace)?;
         let found = match self.now().instance(namespace, path) {
             Ok(found) => found.map(|stored| Doomed::Whole(stored.instance)),
@@ -228,7 +225,7 @@ impl Changes<'_, '_> {
 }
 
 /// An instance that is to be deleted.
-enum Doomed {
+pub(super) enum Doomed {
     Whole(Instance),
     /// What it holds cannot be read.
     Damaged {
@@ -244,6 +241,16 @@ impl Doomed {
             Doomed::Whole(instance) => instance.class(),
             Doomed::Damaged { class, .. } => class,
         }
+    }
+
+    /// The namespace that the instance stands for, if it is one of `__NAMESPACE`.
+    pub(super) fn namespace_in(&self, parent: &str) -> Option<String> {
+        let Doomed::Whole(instance) = self else { return None };
+        if !instance.class().is_a(system::NAMESPACE) {
+            return None;
+        }
+        let name = instance.get(system::NAMESPACE_NAME).and_then(|name| name.as_text());
+        Some(format!(r"{parent}\{}", name.unwrap_or_default()))
     }
 }
 

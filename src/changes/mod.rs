@@ -13,6 +13,7 @@ mod fit;
 mod importer;
 mod instances;
 mod namespaces;
+mod preview;
 mod references;
 pub mod rules;
 mod stamps;
@@ -33,6 +34,7 @@ use crate::format::security_descriptor::SecurityDescriptor;
 pub use convert::{Converted, convert};
 pub use create::create;
 pub use importer::Importer;
+pub use preview::Deletion;
 
 use stamps::Stamps;
 
@@ -256,6 +258,30 @@ impl<'e> CatalogWriter<'e> {
     /// As [`put_class`](Self::put_class).
     pub fn delete_namespace(&mut self, namespace: &str) -> Result<()> {
         self.changes().delete_namespace(namespace)
+    }
+
+    /// Counts what deleting a class would take with it. Nothing is changed.
+    ///
+    /// # Errors
+    /// As [`delete_class`](Self::delete_class).
+    pub fn deletion_of_class(&mut self, namespace: &str, class: &str) -> Result<Deletion> {
+        self.changes().deletion_of_class(namespace, class)
+    }
+
+    /// Counts what deleting an instance would take with it. Nothing is changed.
+    ///
+    /// # Errors
+    /// As [`delete_instance`](Self::delete_instance).
+    pub fn deletion_of_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<Deletion> {
+        self.changes().deletion_of_instance(namespace, path)
+    }
+
+    /// Counts what deleting a namespace would take with it. Nothing is changed.
+    ///
+    /// # Errors
+    /// As [`delete_namespace`](Self::delete_namespace), but for rules that forbid it.
+    pub fn deletion_of_namespace(&mut self, namespace: &str) -> Result<Deletion> {
+        self.changes().deletion_of_namespace(namespace)
     }
 
     /// Sets the descriptor of a namespace to this one, as it is. Namespaces below keep theirs.

@@ -34,6 +34,13 @@ pub fn instance_text(instance: &Instance) -> String {
     text
 }
 
+/// A value as MOF.
+pub fn value_text(value: &Value) -> String {
+    let mut text = String::new();
+    write_value(&mut text, value, "").ok();
+    text
+}
+
 fn write_class(out: &mut String, class: &Class, indent: &str) -> fmt::Result {
     if write_qualifiers(out, &class.qualifiers, &[], indent)? {
         out.push('\n');

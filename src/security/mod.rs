@@ -12,6 +12,7 @@ pub mod connect;
 pub mod defaults;
 pub mod inheritance;
 pub mod methods;
+pub mod readable;
 pub mod rights;
 pub mod sddl;
 

@@ -6,6 +6,7 @@ use cimrepo::catalog::{Catalog, ROOT, StoredClass, StoredInstance};
 use cimrepo::cim::name;
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
 
+use super::near;
 use super::output::{Failure, Output, complain, words};
 
 /// Prints objects. One that cannot be read is told on standard error, and the others follow.
@@ -31,10 +32,11 @@ impl<'o> Listing<'o> {
 
     /// A namespace as its path spells it in the repository; an error when it is not there.
     pub fn find(&mut self, path: &str) -> Result<String, Failure> {
-        let path = path.trim_start_matches(['\\', '/']).replace('/', "\\");
+        let path = namespace_path(path);
         let known = self.namespaces_from_root();
         let found = known.into_iter().find(|namespace| name::same(namespace, &path));
-        found.ok_or_else(|| missing(format!("there is no namespace {path}")))
+        let near = || near::namespaces(&self.catalog, &path);
+        found.ok_or_else(|| missing(format!("there is no namespace {path}{}", near())))
     }
 
     /// The system classes and all namespaces.
@@ -160,6 +162,15 @@ impl<'o> Listing<'o> {
             }
         }
     }
+}
+
+/// The path of a namespace, from any spelling that WMI's own tools print: slashes or backslashes,
+/// with or without a server in front.
+pub fn namespace_path(text: &str) -> String {
+    let text = text.replace('/', "\\");
+    let without_server = text.strip_prefix(r"\\").and_then(|rest| rest.split_once('\\'));
+    let path = without_server.map_or(text.as_str(), |(_, path)| path);
+    path.trim_matches('\\').to_owned()
 }
 
 /// What was asked for is not there.

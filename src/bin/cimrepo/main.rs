@@ -5,6 +5,7 @@ mod backups;
 mod compact;
 mod convert;
 mod create;
+mod delete;
 mod demo;
 mod diff;
 mod export;
@@ -13,6 +14,7 @@ mod interrupt;
 mod keys;
 mod listing;
 mod ls;
+mod near;
 mod output;
 mod page;
 mod pause;
@@ -20,6 +22,7 @@ mod progress;
 mod restore;
 mod show;
 mod source;
+mod usage;
 mod verify;
 
 use std::process::ExitCode;
@@ -67,6 +70,8 @@ enum Verb {
     Export(export::Arguments),
     Diff(diff::Arguments),
     Convert(convert::Arguments),
+    Delete(delete::Arguments),
+    Usage(usage::Arguments),
     Keys(keys::Arguments),
     Page(page::Arguments),
     Pause(pause::Arguments),
@@ -88,6 +93,8 @@ impl Verb {
             Verb::Export(arguments) => arguments.run(),
             Verb::Diff(arguments) => arguments.run(),
             Verb::Convert(arguments) => arguments.run(),
+            Verb::Delete(arguments) => arguments.run(),
+            Verb::Usage(arguments) => arguments.run(),
             Verb::Keys(arguments) => arguments.run(),
             Verb::Page(arguments) => arguments.run(),
             Verb::Pause(arguments) => arguments.run(),

@@ -1,0 +1,54 @@
+//! Security identifiers and descriptors in values, as text that a person can read.
+
+use super::sddl;
+use crate::cim::value::{Array, Value};
+use crate::format::security_descriptor::SecurityDescriptor;
+use crate::format::sid::Sid;
+
+/// Authorities that Windows has: null, world, local, creator, NT, application packages, labels.
+const AUTHORITIES: [u64; 7] = [0, 1, 2, 3, 5, 15, 16];
+
+/// Reads a value of bytes that is a security identifier or a descriptor and nothing else: the one as
+/// `S-1-…`, the other as SDDL. `None` for every other value, and for descriptors that SDDL has no
+/// words for.
+pub fn text_of(value: &Value) -> Option<String> {
+    let Value::Array(Array::Uint8(bytes)) = value else { return None };
+    sid(bytes).or_else(|| sddl::print(&SecurityDescriptor::parse(bytes).ok()?))
+}
+
+/// An identifier of a known authority. A few bytes of something else are easily one of authority 0
+/// without parts, so at least one part is asked for.
+fn sid(bytes: &[u8]) -> Option<String> {
+    let sid = Sid::from_bytes(bytes)?;
+    let is_usual = AUTHORITIES.contains(&sid.authority()) && !sid.sub_authorities().is_empty();
+    is_usual.then(|| sid.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(bytes: Vec<u8>) -> Value {
+        Value::Array(Array::Uint8(bytes))
+    }
+
+    #[test]
+    fn identifiers_and_descriptors_are_read() {
+        let sid = text_of(&bytes(Sid::ADMINISTRATORS.to_bytes()));
+        assert_eq!(sid.as_deref(), Some("S-1-5-32-544"));
+        let text = "O:BAG:BAD:(A;CI;0x6003f;;;BA)";
+        let descriptor = sddl::parse(text).unwrap();
+        let read = text_of(&bytes(descriptor.to_bytes())).unwrap();
+        assert_eq!(sddl::parse(&read).unwrap(), descriptor);
+    }
+
+    #[test]
+    fn other_bytes_are_left_alone() {
+        let mut long = Sid::ADMINISTRATORS.to_bytes();
+        long.push(0);
+        for other in [vec![], vec![1, 0, 0, 0, 0, 0, 0, 0], vec![0; 20], long] {
+            assert_eq!(text_of(&bytes(other.clone())), None, "{other:?}");
+        }
+        assert_eq!(text_of(&Value::String("S-1-5-18".to_owned())), None);
+    }
+}

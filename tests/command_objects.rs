@@ -1,0 +1,183 @@
+//! The verbs that look for, measure and delete objects, as a user calls them.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use cimrepo::changes::{Put, PutClass, create};
+use cimrepo::cim::value::{Array, Value};
+use cimrepo::cim::{Class, Instance, Property, ScalarType, types::CimType};
+use cimrepo::engine::EngineOptions;
+use cimrepo::storage::Directory;
+use tempfile::TempDir;
+
+/// A repository with a shop in it: two namespaces, a class and one derived from it, three instances.
+struct Shop {
+    place: TempDir,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("repository");
+        std::fs::create_dir(&directory).unwrap();
+        let directory = Directory::real(&directory);
+        create(&directory).unwrap();
+        let engine = EngineOptions::new().background(false).open_in(&directory).unwrap();
+        let mut writer = engine.begin_catalog_write().unwrap();
+        for namespace in [r"ROOT\Shop", r"ROOT\Shop\Cellar", r"ROOT\Other"] {
+            writer.create_namespace(namespace).unwrap();
+        }
+        let shelf = Class::builder("Shop_Shelf")
+            .property(Property::new("Name", ScalarType::String).key())
+            .property(Property::new("Owner", CimType::array(ScalarType::Uint8)))
+            .property(Property::new("Note", ScalarType::String))
+            .build();
+        let tall = Class::builder("Shop_TallShelf").superclass("Shop_Shelf").build();
+        let shelf = writer.put_class(r"ROOT\Shop", &shelf, PutClass::CREATE).unwrap();
+        let tall = writer.put_class(r"ROOT\Shop", &tall, PutClass::CREATE).unwrap();
+        // S-1-5-32-544
+        let owner = vec![1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 32, 2, 0, 0];
+        for (class, name) in [(&shelf, "left"), (&shelf, "right"), (&tall, "high")] {
+            let instance = Instance::new(class.class.clone()).with("Name", name).unwrap();
+            let instance = instance.with("Owner", Value::Array(Array::Uint8(owner.clone()))).unwrap();
+            let instance = instance.with("Note", "one\ntwo").unwrap();
+            writer.put_instance(r"ROOT\Shop", &instance, Put::CreateOnly).unwrap();
+        }
+        writer.commit().unwrap();
+        engine.close().unwrap();
+        Self { place }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.place.path().join("repository")
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let (verb, rest) = arguments.split_first().unwrap();
+        Command::new(env!("CARGO_BIN_EXE_cimrepo")).arg(verb).arg(self.path()).args(rest).output().unwrap()
+    }
+
+    /// Exit code, standard output and standard error.
+    fn said(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self.run(arguments);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+}
+
+fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
+    let mut files: Vec<_> = entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_name_that_is_not_there_brings_those_like_it() {
+    let shop = Shop::open();
+    let (code, out, error) = shop.said(&["show", r"root\shop:Shop_Shelve"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(error.contains("did you mean Shop_Shelf?"), "{error}");
+    let (code, _, error) = shop.said(&["show", r"root\other:Shop_Shelf"]);
+    assert!(code == 1 && error.contains(r"it lies in ROOT\Shop"), "{error}");
+    let (code, _, error) = shop.said(&["show", r#"root\shop:Shop_Shelf.Name="lef""#]);
+    assert!(code == 1 && error.contains(r#"did you mean Shop_Shelf.Name="left"?"#), "{error}");
+    let (code, _, error) = shop.said(&["ls", "cellar"]);
+    assert!(code == 1 && error.contains(r"did you mean ROOT\Shop\Cellar?"), "{error}");
+    let (code, _, error) = shop.said(&["show", r#"root\shop:Shop_Shelf.Name="left""#, "--property", "Noet"]);
+    assert!(code == 1 && error.contains("did you mean Note?"), "{error}");
+}
+
+#[test]
+fn a_namespace_given_to_show_is_named_as_one() {
+    let shop = Shop::open();
+    for spelling in [r"root\shop", "root/shop", r"\\.\root\shop", r"root\shop:", r"\\HOST\ROOT\SHOP"] {
+        let (code, _, error) = shop.said(&["show", spelling]);
+        assert!(code == 2 && error.contains("is a namespace") && error.contains("cimrepo ls"), "{spelling}: {error}");
+    }
+    for spelling in [r"\\.\root\shop", "//host/ROOT/shop", r"\root\shop\"] {
+        assert_eq!(shop.said(&["ls", spelling]).0, 0, "{spelling}");
+    }
+}
+
+#[test]
+fn one_property_is_shown_as_text_json_or_bytes() {
+    let shop = Shop::open();
+    let left = r#"root\shop:Shop_Shelf.Name="left""#;
+    assert_eq!(shop.said(&["show", left, "--property", "owner"]).1, "S-1-5-32-544\n");
+    assert_eq!(shop.run(&["show", left, "--property", "Note", "--raw"]).stdout, b"one\ntwo");
+    assert_eq!(shop.run(&["show", left, "--property", "Owner", "--raw"]).stdout.len(), 16);
+    let (_, json, _) = shop.said(&["show", left, "--property", "Note", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["kind"], &json["name"], &json["value"]), (&"property".into(), &"Note".into(), &"one\ntwo".into()));
+    // Text for a person stays on its line.
+    assert_eq!(shop.said(&["show", left, "--property", "Note"]).1.lines().count(), 1);
+    assert!(shop.said(&["show", left]).1.contains("// Owner: S-1-5-32-544\n"));
+}
+
+#[test]
+fn usage_counts_what_the_keys_name() {
+    let shop = Shop::open();
+    let (code, text, _) = shop.said(&["usage", "--json"]);
+    assert_eq!(code, 0);
+    let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str, name: &str| {
+        let field = if kind == "class" { "class" } else { "namespace" };
+        rows.iter().find(|row| row["kind"] == kind && row[field] == name).cloned().unwrap()
+    };
+    let namespace = of("namespace", r"ROOT\Shop");
+    assert_eq!((&namespace["classes"], &namespace["instances"]), (&2.into(), &6.into()));
+    let shelf = of("class", "Shop_Shelf");
+    assert_eq!(shelf["instances"], 2);
+    let sum = |field: &str| -> u64 {
+        let classes = rows.iter().filter(|row| row["kind"] == "class" && row["namespace"] == r"ROOT\Shop");
+        classes.map(|row| row[field].as_u64().unwrap()).sum()
+    };
+    assert_eq!(sum("bytes"), namespace["bytes"].as_u64().unwrap() - namespace["reference_bytes"].as_u64().unwrap());
+    assert_eq!(sum("instances"), 6);
+    let (_, text, _) = shop.said(&["usage", "--namespace", "root/shop"]);
+    assert!(text.lines().any(|line| line.ends_with("    Shop_Shelf")), "{text}");
+}
+
+#[test]
+fn delete_says_what_goes_and_takes_it() {
+    let shop = Shop::open();
+    let before = files(&shop.path());
+    let (code, text, _) = shop.said(&["delete", r"root\shop:Shop_Shelf", "--dry-run"]);
+    assert_eq!(code, 0);
+    assert!(text.contains("would delete 0 namespaces, 2 classes, 3 instances"), "{text}");
+    let data = |files: &[(String, Vec<u8>)]| -> Vec<(String, Vec<u8>)> {
+        files.iter().filter(|(name, _)| name.ends_with("DATA") || name.ends_with("BTR")).cloned().collect()
+    };
+    assert_eq!(data(&before), data(&files(&shop.path())), "a dry run changes nothing");
+
+    let (code, text, _) = shop.said(&["delete", r#"root\shop:Shop_Shelf.Name="left""#, "--json"]);
+    let row: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &row["kind"], &row["instances"]), (0, &"deletion".into(), &1.into()));
+    assert_eq!(shop.said(&["show", r#"root\shop:Shop_Shelf.Name="left""#]).0, 1);
+    assert_eq!(shop.said(&["show", r#"root\shop:Shop_Shelf.Name="right""#]).0, 0);
+
+    assert_eq!(shop.said(&["delete", "root/shop"]).0, 0);
+    assert_eq!(shop.said(&["ls", r"root\shop\cellar"]).0, 1);
+    assert_eq!(shop.said(&["verify", "--level", "schema"]).0, 0);
+}
+
+#[test]
+fn what_may_not_be_deleted_is_refused_without_a_word_of_deleting() {
+    let shop = Shop::open();
+    for (object, code) in [
+        ("root", 2),
+        ("root:__EventFilter", 2),
+        (r"root\none", 1),
+        (r"root\shop:None", 1),
+        (r#"root\shop:Shop_Shelf.Nam="left""#, 2),
+        (r#"root\shop:Shop_Shelf.Name="none""#, 1),
+    ] {
+        let (found, out, error) = shop.said(&["delete", object]);
+        assert_eq!((found, out.as_str()), (code, ""), "{object}: {error}");
+    }
+}
