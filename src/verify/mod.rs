@@ -6,6 +6,7 @@
 //! parallel. Then the records that keys name are held against those that the heap holds. The levels above, `references` and
 //! `schema`, look at what the objects hold: [`verify_content`].
 
+mod affected;
 mod content;
 mod index;
 mod objects;
@@ -26,6 +27,7 @@ use crate::pager::wholeness::{self, Surroundings};
 use crate::repository::{Repository, Snapshot};
 
 use crate::base::findings::Findings;
+pub use affected::{AffectedNamespace, NAMED, Touched, affected};
 pub use content::{Level, verify_content};
 pub use report::{GenerationReport, Report, Unchecked};
 

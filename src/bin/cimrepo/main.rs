@@ -1,5 +1,6 @@
 //! The `cimrepo` command: reads, verifies, backs up and restores a Windows CIM (WMI) repository.
 
+mod affected;
 mod backup;
 mod backups;
 mod compact;

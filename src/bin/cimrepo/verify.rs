@@ -7,6 +7,7 @@ use cimrepo::verify::{GenerationReport, Report, VerifyOptions, verify, verify_co
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::affected;
 use super::output::{Failure, Output, complain, count};
 use super::progress::Bar;
 use super::source::{Source, SourceArguments};
@@ -129,6 +130,9 @@ impl Arguments {
         }
         let mut output = Output::new(self.json);
         show(&report, &mut output)?;
+        if !report.is_consistent() {
+            affected::show(&source, &report, &self.source.path, &mut output)?;
+        }
         output.finish()?;
         Ok(if report.is_consistent() { Outcome::Done } else { Outcome::Findings })
     }
