@@ -69,9 +69,8 @@ impl Shop {
 
 fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
-    let mut files: Vec<_> = entries
-        .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap()))
-        .collect();
+    let mut files: Vec<_> =
+        entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect();
     files.sort();
     files
 }
@@ -113,7 +112,10 @@ fn one_property_is_shown_as_text_json_or_bytes() {
     assert_eq!(shop.run(&["show", left, "--property", "Owner", "--raw"]).stdout.len(), 16);
     let (_, json, _) = shop.said(&["show", left, "--property", "Note", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&json["kind"], &json["name"], &json["value"]), (&"property".into(), &"Note".into(), &"one\ntwo".into()));
+    assert_eq!(
+        (&json["kind"], &json["name"], &json["value"]),
+        (&"property".into(), &"Note".into(), &"one\ntwo".into())
+    );
     // Text for a person stays on its line.
     assert_eq!(shop.said(&["show", left, "--property", "Note"]).1.lines().count(), 1);
     assert!(shop.said(&["show", left]).1.contains("// Owner: S-1-5-32-544\n"));

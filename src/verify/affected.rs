@@ -113,9 +113,10 @@ impl Search {
             None => format!("NS_{namespace}"),
         };
         let catalog = &self.catalog;
-        let found = self.found.entry(namespace).or_insert_with(|| {
-            AffectedNamespace { namespace: path.clone(), ..AffectedNamespace::default() }
-        });
+        let found = self
+            .found
+            .entry(namespace)
+            .or_insert_with(|| AffectedNamespace { namespace: path.clone(), ..AffectedNamespace::default() });
         match shape {
             KeyShape::Class(class) => found.classes.add(|| class_name(catalog, &path, class)),
             KeyShape::Instance(class, own) => {

@@ -143,9 +143,10 @@ fn count_deletion(writer: &mut CatalogWriter<'_>, subject: &Subject) -> Result<D
 }
 
 fn delete(writer: &mut CatalogWriter<'_>, subject: &Subject) -> Result<(), Failure> {
-    Ok(match subject {
-        Subject::Namespace(namespace) => writer.delete_namespace(namespace)?,
-        Subject::Class(namespace, class) => writer.delete_class(namespace, class)?,
-        Subject::Instance(namespace, path) => writer.delete_instance(namespace, path)?,
-    })
+    match subject {
+        Subject::Namespace(namespace) => writer.delete_namespace(namespace),
+        Subject::Class(namespace, class) => writer.delete_class(namespace, class),
+        Subject::Instance(namespace, path) => writer.delete_instance(namespace, path),
+    }?;
+    Ok(())
 }

@@ -128,7 +128,10 @@ fn show_spaces(catalog: &Catalog, complete: bool, output: &mut Output) -> Result
             output.row("file", &SpaceRow { file, pages, free_pages, bytes, complete })?;
         } else {
             let free = human_bytes(free_pages * PAGE_SIZE as u64);
-            output.line(format_args!("{file:<13}{pages} pages ({}), {free_pages} of them free ({free})", human_bytes(bytes)))?;
+            output.line(format_args!(
+                "{file:<13}{pages} pages ({}), {free_pages} of them free ({free})",
+                human_bytes(bytes)
+            ))?;
         }
     }
     Ok(())
