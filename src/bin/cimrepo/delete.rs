@@ -105,6 +105,10 @@ impl Arguments {
             return Ok(Subject::Class(namespace, class.to_owned()));
         }
         let path = ObjectPath { namespace: None, server: None, ..path };
+        if catalog.instance(&namespace, &path).is_ok_and(|found| found.is_none()) {
+            let near = near::instances(&catalog, &namespace, path.class.as_str(), &path.to_string());
+            return Err(missing(format!("there is no {text}{near}")));
+        }
         Ok(Subject::Instance(namespace, path))
     }
 
