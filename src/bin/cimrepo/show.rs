@@ -1,6 +1,6 @@
 //! `show`: one class or instance.
 
-use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::catalog::json::{ClassRow, InstanceRow};
@@ -72,15 +72,12 @@ enum Format {
 
 /// The object that a path means.
 enum Found {
-    Class(std::sync::Arc<StoredClass>),
+    Class(Arc<StoredClass>),
     Instance(Box<StoredInstance>),
 }
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        if self.raw && io::stdout().is_terminal() {
-            return Err(Failure::usage("--raw writes to a file or a pipe, not to a terminal"));
-        }
         let catalog = Catalog::new(self.source.open()?.snapshot());
         let mut output = Output::new(self.json || self.format == Format::Json);
         let path = self.path(&catalog)?;
@@ -168,8 +165,11 @@ impl Arguments {
         if output.is_json() {
             return output.row("property", &PropertyRow { name: declared.name.as_str(), value });
         }
-        let readable = value.and_then(readable::text_of);
-        output.line(readable.unwrap_or_else(|| value.map_or_else(|| "NULL".to_owned(), mof::value_text)))
+        match (value, value.and_then(readable::text_of)) {
+            (_, Some(text)) => output.line(text),
+            (Some(value), None) => output.text(&mof::value_text(value)),
+            (None, None) => output.line("NULL"),
+        }
     }
 }
 
