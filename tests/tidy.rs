@@ -170,6 +170,7 @@ fn only_the_printer_reaches_the_terminal() {
         for way in ["print!(", "println!(", "stdout()", "stderr()", ".exit()", "/dev/tty"] {
             let is_there = code.contains(way);
             found |= is_there && name == PRINTER;
+            assert!(!code.contains(".display()") || name.starts_with("bin/"), "{name}: print paths by escape_path");
             let is_bar = name == "bin/cimrepo/progress.rs" && way == "stderr()";
             assert!(!is_there || name == PRINTER || is_bar, "{name} has {way}: print through {PRINTER}");
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
+use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::random::random_u64;
 use crate::base::site::FileRole;
@@ -135,12 +136,12 @@ fn begins_like_one(storage: &dyn Storage, path: &Path) -> bool {
 
 fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
     let Some(name) = path.file_name() else {
-        return Err(Error::invalid(format!("`{}` names no file to write the backup to", path.display())));
+        return Err(Error::invalid(format!("`{}` names no file to write the backup to", escape_path(path))));
     };
     let name = name.to_string_lossy();
     if FileRole::from_file_name(&name).is_some() || is_own_name(&name) || is_journal_name(&name) {
         let text = "is the name of a file of a repository, or of one beside it; give the backup another";
-        return Err(Error::invalid(format!("{} {text}", path.display())));
+        return Err(Error::invalid(format!("{} {text}", escape_path(path))));
     }
     let trailing = path.as_os_str().as_encoded_bytes().last().is_some_and(|&byte| std::path::is_separator(byte.into()));
     let parent = parent_of(path);
@@ -151,12 +152,12 @@ fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
     let kind = storage.kind(path).map_err(|error| Error::io(IoOp::Metadata, path, error))?;
     if trailing || kind.is_some_and(|kind| kind != EntryKind::File) {
         let text = "is no regular file; give the name of a file to write the backup to";
-        return Err(Error::invalid(format!("{} {text}", path.display())));
+        return Err(Error::invalid(format!("{} {text}", escape_path(path))));
     }
     // To write through it would change a file that nobody named; to put the backup in its place would lose the link.
     if storage.ties(path).map_err(|error| Error::io(IoOp::Metadata, path, error))? == Ties::Link {
         let text = "is a symbolic link; name the file that it leads to, or remove it";
-        return Err(Error::invalid(format!("{} {text}", path.display())));
+        return Err(Error::invalid(format!("{} {text}", escape_path(path))));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::error::{BackupFault, Error, Result};
+use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::limits::{MAX_BACKUP_CHAIN, MAX_MANIFEST_BYTES};
 use crate::base::pace::Paced;
@@ -288,7 +289,7 @@ fn open_base(
     let base = OpenBackup::new().open_in(storage, path)?;
     if base.header().dialect != snapshot.dialect() {
         let text = "is a backup of the other dialect; it cannot be the base";
-        return Err(Error::invalid(format!("{} {text}", path.display())));
+        return Err(Error::invalid(format!("{} {text}", escape_path(path))));
     }
     if base.chain_len() >= MAX_BACKUP_CHAIN {
         let (max, got) = (MAX_BACKUP_CHAIN as u64, base.chain_len() as u64 + 1);
@@ -304,7 +305,7 @@ fn open_base(
 fn need_no_link(storage: &Arc<dyn Storage>, target: &Path, base: &Backup) -> Result<()> {
     if OpenBackup::identity_in(storage, target)?.is_some_and(|identity| base.has_link(&identity)) {
         let text = "is the base, or what the base is based on; write the incremental backup to another file";
-        return Err(Error::invalid(format!("{} {text}", target.display())));
+        return Err(Error::invalid(format!("{} {text}", escape_path(target))));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 //! `u{` in the evidence is printed as `\u{5c}`, so that nothing stored can pose as an escape.
 //!
 //! There are two walls. The types that hold evidence are printed through [`escape`]: their `Display` is for people, their
-//! `as_str` or `text` for machines. [`guard`] and [`EscapingWriter`] escape what is left in a message that was put together
+//! `as_str` or `text` is for machines. [`guard`] and [`EscapingWriter`] escape what is left in a message that was put together
 //! from several texts; they leave backslashes alone, so that what is escaped already passes through unchanged.
 
 use std::fmt::{self, Display, Write};
@@ -21,8 +21,8 @@ pub const fn escape(text: &str) -> Escaped<'_> {
 }
 
 /// A path, to print: as [`escape`] prints its text.
-pub fn escape_path(path: &Path) -> String {
-    escape(&path.to_string_lossy()).to_string()
+pub fn escape_path(path: impl AsRef<Path>) -> String {
+    escape(&path.as_ref().to_string_lossy()).to_string()
 }
 
 /// A message, to print: every invisible character that formatting `message` yields is escaped.
@@ -195,7 +195,7 @@ mod tests {
         }
         assert_eq!(escaped("a\u{1b}[2Jb\n\t"), "a\\u{1b}[2Jb\\u{a}\\u{9}");
         assert_eq!(escaped("x\u{202e}cba"), "x\\u{202e}cba");
-        assert_eq!(escape_path(Path::new("d/\r")), "d/\\u{d}");
+        assert_eq!(escape_path("d/\r"), "d/\\u{d}");
     }
 
     #[test]

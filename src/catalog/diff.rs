@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{Catalog, StoredInstance};
 use crate::base::error::{Error, Result};
+use crate::base::escape::escape;
 use crate::cim::class::Class;
 use crate::cim::name::{Name, to_upper};
 use crate::format::object_key::SYSTEM_NAMESPACE;
@@ -37,7 +38,7 @@ pub enum Change {
 pub struct Difference {
     /// What it is.
     pub what: What,
-    /// Its path.
+    /// Its path, as it is stored: to print, `escape` it.
     pub path: String,
     /// How it differs.
     pub change: Change,
@@ -124,7 +125,7 @@ impl Walk<'_> {
 
     fn namespace(&mut self, a: &str, b: &str) -> Result<()> {
         if a != b {
-            let detail = format!("it is spelled {b}");
+            let detail = format!("it is spelled {}", escape(b));
             self.give(What::Namespace, a.to_owned(), Change::Changed(vec![detail]));
         }
         self.classes(a, b)?;
@@ -138,7 +139,7 @@ impl Walk<'_> {
             for class in catalog.classes(namespace) {
                 let Some(class) = self.readable(side, class)? else { continue };
                 let declaration = class.class.declaration().clone();
-                let path = format!("{namespace}:{}", declaration.name);
+                let path = format!("{namespace}:{}", declaration.name.as_str());
                 put(&mut all, side, String::new(), path, declaration);
             }
         }
@@ -153,9 +154,10 @@ impl Walk<'_> {
             for stored in catalog.all_instances(namespace) {
                 let Some(stored) = self.readable(side, stored)? else { continue };
                 let path = match stored.instance.path() {
-                    Ok(path) => path.in_namespace(namespace).to_string(),
+                    Ok(path) => path.in_namespace(namespace).text(),
                     Err(_) => {
-                        format!("{namespace}:{} without key, record {}", stored.instance.class().name(), stored.record)
+                        let class = stored.instance.class().name().as_str();
+                        format!("{namespace}:{class} without key, record {}", stored.record)
                     }
                 };
                 put(&mut all, side, to_upper(stored.instance.class().name().as_str()), path, stored);

@@ -79,7 +79,7 @@ pub struct InstanceRow<'r> {
 impl Serialize for InstanceRow<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let instance = &self.instance.instance;
-        let path = instance.path().ok().map(|path| path.in_namespace(self.namespace).to_string());
+        let path = instance.path().ok().map(|path| path.in_namespace(self.namespace).text());
         let mut map = begin(serializer, "instance")?;
         map.serialize_entry("namespace", self.namespace)?;
         map.serialize_entry("class", instance.class().name())?;

@@ -101,7 +101,7 @@ impl Copy<'_, '_> {
         self.monitor.advance(1)?;
         let declaration = class.class.declaration();
         let put = self.importer.put_class(namespace, declaration, Some(class.stamp));
-        let what = || format!("{namespace}:{}", declaration.name);
+        let what = || format!("{namespace}:{}", declaration.name.as_str());
         self.converted.classes += u64::from(self.keep(what, put)?.is_some());
         Ok(())
     }
@@ -124,8 +124,8 @@ impl Copy<'_, '_> {
             self.monitor.advance(1)?;
             let put = self.importer.put_instance(namespace, &stored.instance, Some(stored.stamp));
             let what = || match stored.instance.path() {
-                Ok(path) => path.in_namespace(namespace).to_string(),
-                Err(_) => format!("{namespace}:{} without key", stored.instance.class().name()),
+                Ok(path) => path.in_namespace(namespace).text(),
+                Err(_) => format!("{namespace}:{} without key", stored.instance.class().name().as_str()),
             };
             self.converted.instances += u64::from(self.keep(what, put)?.is_some());
         }

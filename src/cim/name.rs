@@ -9,6 +9,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::base::escape::escape;
+
 /// A character in upper case, as the index folds it.
 pub fn upper(c: char) -> char {
     if c.is_ascii() { c.to_ascii_uppercase() } else { one_to_one(c, c.to_uppercase()) }
@@ -130,9 +132,10 @@ impl AsRef<str> for Name {
     }
 }
 
+/// For people: what does not show is escaped. [`as_str`](Name::as_str) is the name itself.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        escape(&self.0).fmt(f)
     }
 }
 
@@ -158,6 +161,7 @@ mod tests {
         let name = Name::new("__SystemClass");
         assert_eq!(name, Name::new("__SYSTEMCLASS"));
         assert_eq!(name.as_str(), "__SystemClass");
+        assert_eq!(Name::new("a\u{202e}b").to_string(), "a\\u{202e}b");
         assert_eq!(Name::new("Größe"), "GRÖßE");
         assert_ne!(Name::new("Größe"), "GRÖSSE");
         assert_ne!(Name::new("\u{10428}"), "\u{10400}");

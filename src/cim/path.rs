@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::name::Name;
 use super::value::Value;
+use crate::base::escape::escape;
 use crate::base::limits::MAX_PATH_CHARS;
 
 /// Why a text is no object path.
@@ -107,6 +108,32 @@ impl ObjectPath {
         self.keys != PathKeys::Class
     }
 
+    /// The path as it is read and stored; for machines, since names and values stand in it as they are.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if let Some(server) = &self.server {
+            text.extend(["\\\\", server, "\\"]);
+        }
+        if let Some(namespace) = &self.namespace {
+            text.extend([namespace, ":"]);
+        }
+        text.push_str(self.class.as_str());
+        match &self.keys {
+            PathKeys::Class => {}
+            PathKeys::Singleton => text.push_str("=@"),
+            PathKeys::Keys(keys) => {
+                for (number, key) in by_name(keys).enumerate() {
+                    if let Some(name) = &key.name {
+                        text.extend([if number == 0 { "." } else { "," }, name.as_str()]);
+                    }
+                    text.push('=');
+                    push_value(&mut text, &key.value);
+                }
+            }
+        }
+        text
+    }
+
     /// The text that the key of the instance is hashed from: values in order of the names of their keys, U+FFFF between
     /// them; `@` for a singleton; `None` for a class.
     pub fn key_text(&self) -> Option<String> {
@@ -128,44 +155,26 @@ fn by_name(keys: &[KeyBinding]) -> impl Iterator<Item = &KeyBinding> {
     keys.into_iter()
 }
 
+/// For people: what does not show is escaped. [`text`](ObjectPath::text) is the path itself.
 impl fmt::Display for ObjectPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(server) = &self.server {
-            write!(f, r"\\{server}\")?;
-        }
-        if let Some(namespace) = &self.namespace {
-            write!(f, "{namespace}:")?;
-        }
-        write!(f, "{}", self.class)?;
-        match &self.keys {
-            PathKeys::Class => Ok(()),
-            PathKeys::Singleton => f.write_str("=@"),
-            PathKeys::Keys(keys) => by_name(keys).enumerate().try_for_each(|(number, key)| {
-                match &key.name {
-                    Some(name) => write!(f, "{}{name}=", if number == 0 { '.' } else { ',' })?,
-                    None => f.write_str("=")?,
-                }
-                write_value(&key.value, f)
-            }),
-        }
+        escape(&self.text()).fmt(f)
     }
 }
 
-fn write_value(value: &PathValue, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match value {
-        PathValue::Integer(value) => write!(f, "{value}"),
-        PathValue::Boolean(value) => f.write_str(if *value { "TRUE" } else { "FALSE" }),
-        PathValue::Text(text) => {
-            f.write_str("\"")?;
-            for c in text.chars() {
-                if matches!(c, '"' | '\\') {
-                    f.write_str("\\")?;
-                }
-                write!(f, "{c}")?;
-            }
-            f.write_str("\"")
+fn push_value(text: &mut String, value: &PathValue) {
+    let PathValue::Text(value) = value else {
+        text.push_str(&value.key_text());
+        return;
+    };
+    text.push('"');
+    for c in value.chars() {
+        if matches!(c, '"' | '\\') {
+            text.push('\\');
         }
+        text.push(c);
     }
+    text.push('"');
 }
 
 impl FromStr for ObjectPath {
@@ -331,6 +340,7 @@ mod tests {
             r#"C.A="",B="=,.:@""#,
         ] {
             let path: ObjectPath = text.parse().unwrap();
+            assert_eq!(path.text(), text);
             assert_eq!(path.to_string(), text);
         }
     }
@@ -342,7 +352,7 @@ mod tests {
             ("C.b=2,A=1,a_=3,a1=4", "C.A=1,a1=4,a_=3,b=2"),
         ] {
             let path: ObjectPath = text.parse().unwrap();
-            assert_eq!(path.to_string(), printed);
+            assert_eq!(path.text(), printed);
         }
     }
 
@@ -352,6 +362,13 @@ mod tests {
         same(r"\root\cimv2:c=@", r"root\cimv2:C=@");
         same("//server/root/cimv2:C", r"\\server\root\cimv2:C");
         same("C.K='x',L=0x10,M=true", r#"C.K="x",L=16,M=TRUE"#);
+    }
+
+    #[test]
+    fn a_path_for_people_shows_what_it_holds() {
+        let path: ObjectPath = "ro\u{1b}ot:C\n.K=\"\u{202e}\"".parse().unwrap();
+        assert_eq!(path.text(), "ro\u{1b}ot:C\n.K=\"\u{202e}\"");
+        assert_eq!(path.to_string(), r#"ro\u{1b}ot:C\u{a}.K="\u{202e}""#);
     }
 
     #[test]

@@ -6,11 +6,12 @@ use super::full_class::{FullClass, KeyClass};
 use super::name::Name;
 use super::path::{KeyBinding, ObjectPath, PathKeys};
 use crate::base::error::Error;
+use crate::base::escape::escape;
 use crate::base::rule::Rule;
 
 /// The keys of a path are not those of its class.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{path} means no instance: {}", expected(class, keys))]
+#[error("{} means no instance: {}", escape(path), expected(class, keys))]
 pub struct KeyMismatch {
     /// The path.
     pub path: Box<str>,
@@ -36,8 +37,8 @@ fn expected(class: &Name, keys: &ExpectedKeys) -> String {
         ExpectedKeys::Singleton => format!("{class} is a singleton, its instance is {class}=@"),
         ExpectedKeys::None => format!("{class} has no keys, and so no instances"),
         ExpectedKeys::Keys(names) => {
-            let names: Vec<&str> = names.iter().map(Name::as_str).collect();
-            match names[..] {
+            let names: Vec<String> = names.iter().map(Name::to_string).collect();
+            match &names[..] {
                 [name] => format!("the key of {class} is {name}"),
                 _ => format!("the keys of {class} are {}", names.join(", ")),
             }
@@ -62,7 +63,7 @@ impl FullClass {
     /// [`KeyMismatch`] when the path has other keys than the class, more or fewer, or none.
     pub fn key_text_of(&self, path: &ObjectPath) -> Result<String, KeyMismatch> {
         let mismatch =
-            || KeyMismatch { path: path.to_string().into(), class: self.name().clone(), keys: self.expected_keys() };
+            || KeyMismatch { path: path.text().into(), class: self.name().clone(), keys: self.expected_keys() };
         let is_named = match (&path.keys, self.key_class()) {
             (PathKeys::Singleton, Some(KeyClass::Singleton(_))) => true,
             (PathKeys::Keys(given), Some(KeyClass::Keyed(_))) => self.is_named_by(given),

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::failure::{Failure, INITIALIZATION_FAILURE};
 use super::host::Host;
+use crate::base::escape::escape_path;
 use crate::security;
 use crate::service::{BackupAndRestore, Caller, EachCall, Standby};
 
@@ -67,7 +68,7 @@ fn repository() -> Result<PathBuf, Failure> {
     if path.is_absolute() {
         return Ok(path);
     }
-    let text = format!("the configured repository {} is no absolute path", path.display());
+    let text = format!("the configured repository {} is no absolute path", escape_path(path));
     Err(Failure::new(INITIALIZATION_FAILURE, text))
 }
 

@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
+use crate::base::escape::escape_path;
 use crate::base::progress::Unobserved;
 use crate::btree::edit;
 use crate::format::Dialect;
@@ -53,7 +54,7 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
     let path = files.directory.path.as_path();
     if current.mapping.dialect == Dialect::V21 {
         let text =
-            format!("{} is of dialect 2.1, which is only read; convert it to 2.2 to write in it", path.display());
+            format!("{} is of dialect 2.1, which is only read; convert it to 2.2 to write in it", escape_path(path));
         return Err(Error::Unsupported(text.into()));
     }
     if let Some(finding) = current.findings.first() {

@@ -2,9 +2,13 @@
 //!
 //! What the engine adds by itself is not shown: `CIMTYPE`, which the type says already, and the numbers of parameters.
 //! Qualifiers that spread as their definition says (`key`, `singleton`) have no flavors.
+//!
+//! Nothing stored can leave its place: a text is one string literal in characters that show, and a name that is no identifier
+//! is printed as a string literal too, which no compiler takes for a name, with a comment that says so.
 
 use std::fmt::{self, Write};
 
+use crate::base::escape::Visible;
 use crate::cim::class::{Class, Method, Property, Setting};
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
@@ -46,9 +50,9 @@ fn write_class(out: &mut String, class: &Class, indent: &str) -> fmt::Result {
         out.push('\n');
         out.push_str(indent);
     }
-    write!(out, "class {}", class.name)?;
+    write!(out, "class {}", Identifier(class.name.as_str()))?;
     if let Some(superclass) = &class.superclass {
-        write!(out, " : {superclass}")?;
+        write!(out, " : {}", Identifier(superclass.as_str()))?;
     }
     writeln!(out, "\n{indent}{{")?;
     let inner = format!("{indent}{INDENT}");
@@ -78,10 +82,11 @@ fn write_inherited(out: &mut String, class: &FullClass) -> fmt::Result {
             write_value(out, value, "//   ")?;
         }
         let key = if property.is_key() { ", key" } else { "" };
-        writeln!(out, ";  (of {}{key})", property.origin)?;
+        writeln!(out, ";  (of {}{key})", Identifier(property.origin.as_str()))?;
     }
     for method in methods {
-        writeln!(out, "//   {}();  (of {})", method.method.name, method.origin)?;
+        let (name, origin) = (Identifier(method.method.name.as_str()), Identifier(method.origin.as_str()));
+        writeln!(out, "//   {name}();  (of {origin})")?;
     }
     Ok(())
 }
@@ -102,13 +107,20 @@ fn write_property(out: &mut String, property: &Property, indent: &str) -> fmt::R
 
 /// Type and name: `uint8 Data[]`, `CIM_Thing REF Element`.
 fn declarator(name: &str, cim_type: CimType, qualifiers: &QualifierSet) -> String {
-    let class = qualifiers.text("CIMTYPE").and_then(|text| text.split_once(':')).map(|(_, class)| class);
-    let kind = match (cim_type.scalar, class) {
-        (ScalarType::Reference, class) => format!("{} REF", class.unwrap_or("object")),
-        (ScalarType::Object, Some(class)) => class.to_owned(),
+    let array = if cim_type.array { "[]" } else { "" };
+    format!("{} {}{array}", type_word(cim_type, qualifiers), Identifier(name))
+}
+
+/// The type as it stands before a name.
+fn type_word(cim_type: CimType, qualifiers: &QualifierSet) -> String {
+    let text = qualifiers.text("CIMTYPE");
+    let class = text.and_then(|text| text.split_once(':')).map(|(_, class)| Identifier(class));
+    match (cim_type.scalar, class) {
+        (ScalarType::Reference, Some(class)) => format!("{class} REF"),
+        (ScalarType::Reference, None) => "object REF".to_owned(),
+        (ScalarType::Object, Some(class)) => class.to_string(),
         (scalar, _) => scalar.to_string(),
-    };
-    format!("{kind} {name}{}", if cim_type.array { "[]" } else { "" })
+    }
 }
 
 fn write_method(out: &mut String, method: &Method, indent: &str) -> fmt::Result {
@@ -121,9 +133,12 @@ fn write_method(out: &mut String, method: &Method, indent: &str) -> fmt::Result 
     let result = method.output.iter().flat_map(|class| &class.properties).find(is_return);
     let kind = result.map_or_else(
         || "void".to_owned(),
-        |result| declarator("", result.cim_type, &result.qualifiers).trim_end().to_owned(),
+        |result| {
+            let array = if result.cim_type.array { "[]" } else { "" };
+            format!("{}{array}", type_word(result.cim_type, &result.qualifiers))
+        },
     );
-    write!(out, "{kind} {}(", method.name)?;
+    write!(out, "{kind} {}(", Identifier(method.name.as_str()))?;
     let mut parameters: Vec<(&Property, bool)> = Vec::new();
     for parameter in signatures().flat_map(|class| &class.properties).filter(|parameter| !is_return(parameter)) {
         // One that is both in and out stands in both signatures.
@@ -175,7 +190,7 @@ fn write_qualifiers(out: &mut String, set: &QualifierSet, hidden: &[&str], inden
 }
 
 fn write_qualifier(out: &mut String, qualifier: &Qualifier, indent: &str) -> fmt::Result {
-    write!(out, "{}", qualifier.name)?;
+    write!(out, "{}", Identifier(qualifier.name.as_str()))?;
     match &qualifier.value {
         Some(Value::Boolean(true)) => {}
         None => out.push_str("(NULL)"),
@@ -210,7 +225,7 @@ fn write_instance(out: &mut String, instance: &Instance, indent: &str) -> fmt::R
         out.push('\n');
         out.push_str(indent);
     }
-    writeln!(out, "instance of {}\n{indent}{{", instance.class().name())?;
+    writeln!(out, "instance of {}\n{indent}{{", Identifier(instance.class().name().as_str()))?;
     let inner = format!("{indent}{INDENT}");
     let sets = instance.property_qualifiers.as_deref().unwrap_or_default();
     for (number, (property, value)) in instance.values().enumerate() {
@@ -221,7 +236,7 @@ fn write_instance(out: &mut String, instance: &Instance, indent: &str) -> fmt::R
         {
             out.push(' ');
         }
-        write!(out, "{} = ", property.name)?;
+        write!(out, "{} = ", Identifier(property.name.as_str()))?;
         write_value(out, value, &inner)?;
         let is_own = instance.settings().get(number).is_some_and(|setting| setting.value().is_some());
         out.push_str(if is_own { ";\n" } else { ";  // default\n" });
@@ -233,8 +248,8 @@ fn write_value(out: &mut String, value: &Value, indent: &str) -> fmt::Result {
     match value {
         Value::Boolean(value) => out.push_str(word(*value)),
         Value::Char16(value) => write!(out, "{value}")?,
-        Value::Real32(value) => write!(out, "{value:?}")?,
-        Value::Real64(value) => write!(out, "{value:?}")?,
+        Value::Real32(value) => write_real(out, value, value.is_finite())?,
+        Value::Real64(value) => write_real(out, value, value.is_finite())?,
         Value::Object(object) => write_object(out, object, indent)?,
         Value::Array(array) => {
             out.push('{');
@@ -270,8 +285,8 @@ fn write_elements(out: &mut String, array: &Array, indent: &str) -> fmt::Result 
         Array::Uint16(values) | Array::Char16(values) => shown(out, values),
         Array::Uint32(values) => shown(out, values),
         Array::Uint64(values) => shown(out, values),
-        Array::Real32(values) => each(out, values, |out, value| write!(out, "{value:?}")),
-        Array::Real64(values) => each(out, values, |out, value| write!(out, "{value:?}")),
+        Array::Real32(values) => each(out, values, |out, value| write_real(out, value, value.is_finite())),
+        Array::Real64(values) => each(out, values, |out, value| write_real(out, value, value.is_finite())),
         Array::String(texts) | Array::DateTime(texts) | Array::Reference(texts) => {
             each(out, texts, |out, text| match text {
                 Some(text) => write_text(out, text),
@@ -297,20 +312,58 @@ fn write_object(out: &mut String, object: &Object, indent: &str) -> fmt::Result 
     }
 }
 
-fn write_text(out: &mut String, text: &str) -> fmt::Result {
-    out.push('"');
+/// MOF has no word for infinity, nor for what is no number.
+fn write_real(out: &mut String, value: impl fmt::Debug, is_finite: bool) -> fmt::Result {
+    if is_finite { write!(out, "{value:?}") } else { write!(out, "NULL /* {value:?} */") }
+}
+
+/// A name where MOF wants an identifier. One that is none is printed as a string.
+#[derive(Clone, Copy)]
+struct Identifier<'n>(&'n str);
+
+impl Identifier<'_> {
+    /// Letters, digits and low lines, and beyond ASCII everything that shows and is no white space.
+    fn is_one(self) -> bool {
+        let mut visible = Visible::new();
+        let is_part = |c: char| {
+            visible.shows(c) && (c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii() && !c.is_whitespace())
+        };
+        let starts_well = self.0.starts_with(|c: char| !c.is_ascii_digit());
+        starts_well && self.0.chars().all(is_part)
+    }
+}
+
+impl fmt::Display for Identifier<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_one() {
+            return f.write_str(self.0);
+        }
+        write_text(f, self.0)?;
+        f.write_str(" /* no identifier */")
+    }
+}
+
+/// A string literal. What does not show is written by its UTF-16 units, always with four digits, since a fifth would be taken
+/// for one of them.
+fn write_text(out: &mut impl Write, text: &str) -> fmt::Result {
+    let mut visible = Visible::new();
+    out.write_char('"')?;
     for c in text.chars() {
+        let shows = visible.shows(c);
         match c {
             '"' | '\\' => write!(out, "\\{c}")?,
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_control() => write!(out, "\\x{:04X}", u32::from(c))?,
-            c => out.push(c),
+            '\n' => out.write_str("\\n")?,
+            '\r' => out.write_str("\\r")?,
+            '\t' => out.write_str("\\t")?,
+            c if shows => out.write_char(c)?,
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\x{unit:04X}")?;
+                }
+            }
         }
     }
-    out.push('"');
-    Ok(())
+    out.write_char('"')
 }
 
 #[cfg(test)]

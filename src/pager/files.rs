@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_MAPPING_BYTES;
 use crate::base::page_no::{PAGE_SIZE, Space};
@@ -83,7 +84,7 @@ impl RepositoryFiles {
             let path = self.directory.join(self.name(*role));
             if linked(&path)? {
                 let text = "is a symbolic link; what it leads to is not written to. Put the file itself in its place";
-                return Err(Error::invalid(format!("{} {text}", path.display())));
+                return Err(Error::invalid(format!("{} {text}", escape_path(path))));
             }
         }
         Ok(())
@@ -105,7 +106,7 @@ impl RepositoryFiles {
         self.need_no_links()?;
         let Some((path, count)) = self.shared()? else { return Ok(()) };
         let text = "names (hard links), and what is written into it would show under each; put a copy in its place";
-        Err(Error::invalid(format!("{} has {count} {text}", path.display())))
+        Err(Error::invalid(format!("{} has {count} {text}", escape_path(path))))
     }
 
     fn ties(&self, path: &Path) -> Result<Ties> {

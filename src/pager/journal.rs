@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::site::{FileRole, Site};
 use crate::format::journal::{Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader};
@@ -323,7 +324,7 @@ impl JournalScan {
             Err(HeaderFault::Unfinished) => return Ok(None),
             Err(HeaderFault::UnknownVersion(version)) => {
                 let text =
-                    format!("{}: journal format version {version} is unknown; use a newer cimrepo", path.display());
+                    format!("{}: journal format version {version} is unknown; use a newer cimrepo", escape_path(path));
                 return Err(Error::Unsupported(text.into()));
             }
             Err(HeaderFault::Damaged(finding)) => return Err(wrong_header(name, &finding.detail)),
@@ -436,7 +437,7 @@ fn need_own(scan: &JournalScan) -> Result<()> {
         Ties::None => Ok(()),
         Ties::Link | Ties::Names(_) => {
             let text = "is a link or has other names (hard links), and what is written into it would show there; put a copy in its place";
-            Err(Error::invalid(format!("{} {text}", scan.path.display())))
+            Err(Error::invalid(format!("{} {text}", escape_path(&scan.path))))
         }
     }
 }

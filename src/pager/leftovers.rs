@@ -7,6 +7,7 @@
 use std::io;
 
 use crate::base::error::{Error, Result};
+use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_MAPPING_BYTES;
 use crate::base::page_no::{PAGE_SIZE, Space};
@@ -91,7 +92,7 @@ impl Leftovers {
     /// Refuses a directory that holds anything else.
     pub fn need_vacant(&self, directory: &Directory) -> Result<()> {
         let Some(foreign) = &self.foreign else { return Ok(()) };
-        let path = directory.path.display();
+        let path = escape_path(&directory.path);
         let what = if FileRole::from_file_name(foreign).is_some() { "files of a repository" } else { "other files" };
         Err(Error::invalid(format!("{path} holds {what} ({foreign}); give an empty directory")))
     }

@@ -9,6 +9,7 @@
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::escape::escape_path;
 use crate::base::site::{FileRole, Site};
 use crate::format::Dialect;
 use crate::format::mapping::Mapping;
@@ -215,7 +216,7 @@ fn exactly(
         Some(current) => Ok(Chosen { current, refused }),
         None => Err(Error::invalid(format!(
             "{} holds no generation {wanted}; it holds {}",
-            files.directory.path.display(),
+            escape_path(&files.directory.path),
             if there.is_empty() { "none".to_owned() } else { there.join(", ") }
         ))),
     }

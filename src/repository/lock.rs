@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
+use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::pager::leftovers::{LOCK_NAME, LOCK_SUFFIX};
 use crate::storage::{Directory, LOCK_NOTE, LockGuard, OpenMode, Storage, read_whole};
@@ -73,7 +74,7 @@ impl WriterLock {
             Beside::Held { .. } => Ok(()),
             Beside::Nameless => {
                 let text = "has no name of its own, so nothing can be put beside it; give the path with the name of the directory";
-                Err(Error::invalid(format!("{} {text}", path.display())))
+                Err(Error::invalid(format!("{} {text}", escape_path(path))))
             }
             Beside::Denied(error) => Err(Error::io(IoOp::CreateBeside, path, error.kind().into())),
         }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backup::{Backup, DataLayout, ExactFiles};
 use crate::base::error::{Error, Result};
+use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::{both, ordered, thread_count};
@@ -109,7 +110,7 @@ fn explained(error: Error, backup: &Backup, directory: &Directory) -> Error {
     let inside = backup.chain().links().find(|link| link.path.starts_with(&directory.path));
     match (&error, inside) {
         (Error::Io { op: IoOp::SetAside, source, .. }, Some(link)) => {
-            let path = link.path.display();
+            let path = escape_path(&link.path);
             let text = "lies in the directory that is to be set aside, and the system does not rename that now";
             Error::invalid(format!("{path} {text} ({source}); move the backup somewhere else"))
         }
@@ -182,7 +183,7 @@ fn free_name(directory: &Directory) -> Result<PathBuf> {
         }
     }
     let text = "nine repositories that were set aside are there already; remove one of";
-    Err(Error::invalid(format!("{text} {0}.001 to {0}.009", directory.path.display())))
+    Err(Error::invalid(format!("{text} {0}.001 to {0}.009", escape_path(&directory.path))))
 }
 
 fn create_directory(directory: &Directory) -> Result<()> {
@@ -224,7 +225,7 @@ fn clear_staging(staging: &Directory) -> Result<()> {
     if let Some(foreign) = entries.iter().find(|entry| !is_ours(&entry.name)) {
         let is_repository = FileRole::from_file_name(&foreign.name).is_some();
         let what = if is_repository { "a repository that no restore left there" } else { "other files" };
-        let path = staging.path.display();
+        let path = escape_path(&staging.path);
         let text =
             format!("{path} is where the new repository is made, but holds {what} ({}); move it away", foreign.name);
         return Err(Error::invalid(text));

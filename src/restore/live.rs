@@ -2,6 +2,7 @@
 
 use crate::backup::Backup;
 use crate::base::error::{Error, Result};
+use crate::base::escape::escape_path;
 use crate::base::parallel::thread_count;
 use crate::base::progress::Observer;
 use crate::engine::{Engine, Replacing};
@@ -14,7 +15,7 @@ use super::{Installed, RestoreOptions, RestoreSummary, validate};
 pub(crate) fn check(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -> Result<()> {
     if backup.snapshot().dialect() != Dialect::V22 {
         let text = "is of dialect 2.1, and the live repository of 2.2; restore it to a directory of its own";
-        return Err(Error::Unsupported(format!("{} {text}", backup.path().display()).into()));
+        return Err(Error::Unsupported(format!("{} {text}", escape_path(backup.path())).into()));
     }
     validate(backup, options, observer).map(drop)
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
+use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::pager::files::RepositoryFiles;
 use crate::pager::leftovers::Leftovers;
@@ -29,7 +30,7 @@ pub(crate) fn look(into: &Directory) -> Result<Found> {
         None => {
             if into.storage.ties(path).is_ok_and(|ties| ties == Ties::Link) {
                 let text = "is a symbolic link that leads nowhere; remove it, or give another directory";
-                return Err(Error::invalid(format!("{} {text}", path.display())));
+                return Err(Error::invalid(format!("{} {text}", escape_path(path))));
             }
             let parent = parent_of(path);
             match into.storage.kind(parent).map_err(|error| Error::io(IoOp::Metadata, parent, error))? {
@@ -41,7 +42,7 @@ pub(crate) fn look(into: &Directory) -> Result<Found> {
             }
         }
         Some(EntryKind::Directory) => look_inside(into),
-        Some(_) => Err(Error::invalid(format!("{} is a file; give a directory to restore to", path.display()))),
+        Some(_) => Err(Error::invalid(format!("{} is a file; give a directory to restore to", escape_path(path)))),
     }
 }
 
@@ -58,7 +59,7 @@ fn look_inside(into: &Directory) -> Result<Found> {
             Ok(Found::Repository(files))
         }
         Err(Error::NotARepository { .. }) => {
-            let path = into.path.display();
+            let path = escape_path(&into.path);
             let text = format!("{path} holds other files ({other}), and no repository; give an empty directory");
             Err(Error::invalid(text))
         }
@@ -73,7 +74,7 @@ pub(crate) fn need_no_link(directory: &Directory) -> Result<()> {
     match directory.storage.ties(path).map_err(|error| Error::io(IoOp::Metadata, path, error))? {
         Ties::Link => {
             let text = "is a symbolic link; give the directory that it leads to";
-            Err(Error::invalid(format!("{} {text}", path.display())))
+            Err(Error::invalid(format!("{} {text}", escape_path(path))))
         }
         Ties::None | Ties::Names(_) => Ok(()),
     }
@@ -81,7 +82,7 @@ pub(crate) fn need_no_link(directory: &Directory) -> Result<()> {
 
 /// The error when what was found is not what was found before.
 pub(crate) fn changed(directory: &Directory) -> Error {
-    Error::invalid(format!("{} was changed by another process; restore again", directory.path.display()))
+    Error::invalid(format!("{} was changed by another process; restore again", escape_path(&directory.path)))
 }
 
 /// A name beside a directory: its own with an ending.
@@ -95,7 +96,7 @@ pub(crate) fn sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
         None => {
             let text =
                 "has no name of its own, so nothing can be put beside it; give the path with the name of the directory";
-            Err(Error::invalid(format!("{} {text}", path.display())))
+            Err(Error::invalid(format!("{} {text}", escape_path(path))))
         }
     }
 }

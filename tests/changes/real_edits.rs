@@ -62,7 +62,7 @@ fn class_line(namespace: &str, class: &str, change: &str) -> String {
 }
 
 fn instance_line(namespace: &str, instance: &Instance, change: &str) -> String {
-    line(What::Instance, &instance.path().unwrap().in_namespace(namespace).to_string(), change)
+    line(What::Instance, &instance.path().unwrap().in_namespace(namespace).text(), change)
 }
 
 /// What a verification at the highest level finds: nothing but references into what is not there, which are counted.
@@ -184,7 +184,7 @@ impl Edited<'_> {
         for stored in &instances {
             let path = stored.instance.path().unwrap();
             expected.push(instance_line(namespace, &stored.instance, "-"));
-            let path = ObjectPath { class: "cimrepo_Renamed".into(), ..path }.in_namespace(namespace).to_string();
+            let path = ObjectPath { class: "cimrepo_Renamed".into(), ..path }.in_namespace(namespace).text();
             expected.push(line(What::Instance, &path, "+"));
         }
         self.write(expected, 0, |writer| put(writer, name, &renamed));

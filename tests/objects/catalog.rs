@@ -47,7 +47,7 @@ fn instances_are_found_by_their_paths() {
             for class in classes(&catalog, &namespace) {
                 for stored in catalog.instances(&namespace, class.class.name().as_str()).map(Result::unwrap) {
                     let path = stored.instance.path().unwrap().in_namespace(&namespace);
-                    let text = path.to_string();
+                    let text = path.text();
                     let path: ObjectPath = text.parse().unwrap();
                     let again = catalog.instance("ROOT", &path).unwrap().unwrap_or_else(|| panic!("{name}: {text}"));
                     assert_eq!(again.record, stored.record, "{name}: {text}");

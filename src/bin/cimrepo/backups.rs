@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cimrepo::backup::{Backup, BackupInfo, BackupSet, SetEntry};
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::{escape, escape_path};
 use cimrepo::verify::VerifyOptions;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -118,7 +119,7 @@ impl Where {
             output.row("prune", &PruneRow { removed: removed.iter().map(|path| name(path)).collect() })?;
         } else {
             for path in &removed {
-                output.line(format!("removed {}", path.display()))?;
+                output.line(format!("removed {}", escape_path(path)))?;
             }
             output.line(format!("{} removed", count(removed.len() as u64, "backup", "backups")))?;
         }
@@ -147,7 +148,7 @@ fn verify(entry: &SetEntry) -> Result<u64, String> {
 }
 
 fn line(entry: &SetEntry, found: &Result<Option<u64>, String>) -> String {
-    let name = name(&entry.path);
+    let name = escape(&name(&entry.path)).to_string();
     let what = match &entry.info {
         Ok(info) => {
             let kind = match &info.base {

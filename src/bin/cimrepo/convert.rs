@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::escape;
 use cimrepo::catalog::Catalog;
 use cimrepo::catalog::diff::{Compared, diff};
 use cimrepo::changes::{Converted, convert};
@@ -81,7 +82,7 @@ fn compare(from: &Catalog, to: &Catalog) -> Result<u64, Failure> {
         match compared {
             Compared::Difference(difference) => {
                 differences += 1;
-                complain(format_args!("not the same: {}", difference.path));
+                complain(format_args!("not the same: {}", escape(&difference.path)));
             }
             Compared::Unreadable { second: true, error } => {
                 differences += 1;
@@ -104,7 +105,7 @@ fn show(
     for (what, why) in &converted.left_out {
         match output.is_json() {
             true => output.row("left-out", &LeftOutRow { what, why: words(why) })?,
-            false => output.line(format_args!("left out: {what}: {}", words(why)))?,
+            false => output.line(format_args!("left out: {}: {}", escape(what), words(why)))?,
         }
     }
     let Converted { namespaces, classes, instances, ref left_out } = *converted;

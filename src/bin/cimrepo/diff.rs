@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::{escape, escape_path};
 use cimrepo::catalog::Catalog;
 use cimrepo::catalog::diff::{Change, Compared, Difference, What, diff};
 use clap::Args;
@@ -64,7 +65,7 @@ impl Arguments {
                 }
                 Compared::Unreadable { second, error } => {
                     let of = if second { &self.second } else { &self.first };
-                    complain(format_args!("{}: {}", of.display(), words(&error)));
+                    complain(format_args!("{}: {}", escape_path(of), words(&error)));
                     failed = Some(error.exit_code());
                 }
             }
@@ -95,5 +96,5 @@ fn show(difference: &Difference, output: &mut Output) -> Result<(), Failure> {
         What::Instance => "instance ",
     };
     let details = if details.is_empty() { String::new() } else { format!("  ({})", details.join("; ")) };
-    output.line(format_args!("{sign} {word} {path}{details}"))
+    output.line(format_args!("{sign} {word} {}{details}", escape(path)))
 }

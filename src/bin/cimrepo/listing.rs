@@ -1,6 +1,7 @@
 //! What `ls` and `export` share: the objects of namespaces in their order.
 
 use cimrepo::base::error::{Error, ExitCode as Outcome};
+use cimrepo::base::escape::escape;
 use cimrepo::catalog::json::{ClassRow, InstanceRow, NamespaceRow};
 use cimrepo::catalog::{Catalog, ROOT, StoredClass, StoredInstance};
 use cimrepo::cim::name;
@@ -36,7 +37,7 @@ impl<'o> Listing<'o> {
         let known = self.namespaces_from_root();
         let found = known.into_iter().find(|namespace| name::same(namespace, &path));
         let near = || near::namespaces(&self.catalog, &path);
-        found.ok_or_else(|| missing(format!("there is no namespace {path}{}", near())))
+        found.ok_or_else(|| missing(format!("there is no namespace {}{}", escape(&path), near())))
     }
 
     /// The system classes and all namespaces.
@@ -68,7 +69,7 @@ impl<'o> Listing<'o> {
         self.namespaces += 1;
         match self.output.is_json() {
             true => self.output.json(&NamespaceRow(path)),
-            false => self.output.line(format_args!("namespace {path}")),
+            false => self.output.line(format_args!("namespace {}", escape(path))),
         }
     }
 
@@ -101,10 +102,10 @@ impl<'o> Listing<'o> {
             let Some(stored) = self.readable(stored) else { continue };
             let class = stored.instance.class().name().clone();
             let path = match stored.instance.path() {
-                Ok(path) => path.in_namespace(namespace).to_string(),
+                Ok(path) => path.in_namespace(namespace).text(),
                 Err(error) => {
-                    complain(format_args!("{namespace}, record {}: {error}", stored.record));
-                    format!("{namespace}:{class}")
+                    complain(format_args!("{}, record {}: {error}", escape(namespace), stored.record));
+                    format!("{namespace}:{}", class.as_str())
                 }
             };
             places.push((class, path, stored.record));
@@ -126,14 +127,14 @@ impl<'o> Listing<'o> {
         }
         let declared = class.class.declaration();
         let above = declared.superclass.as_ref().map(|name| format!(" : {name}")).unwrap_or_default();
-        self.output.line(format_args!("class     {namespace}:{}{above}", declared.name))
+        self.output.line(format_args!("class     {}:{}{above}", escape(namespace), declared.name))
     }
 
     fn instance(&mut self, namespace: &str, path: &str, instance: &StoredInstance) -> Result<(), Failure> {
         self.instances += 1;
         match self.output.is_json() {
             true => self.output.json(&InstanceRow { namespace, instance }),
-            false => self.output.line(format_args!("instance  {path}")),
+            false => self.output.line(format_args!("instance  {}", escape(path))),
         }
     }
 

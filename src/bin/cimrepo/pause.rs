@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::escape_path;
 use cimrepo::service::pause_repository;
 use clap::Args;
 use serde::Serialize;
@@ -61,7 +62,7 @@ impl Arguments {
             directory.clone_from(&paused.path);
             Command::new(program).args(arguments).status()
         })?;
-        let program = program.to_string_lossy();
+        let program = escape_path(program);
         let status =
             run.value.map_err(|error| Failure::Command(format!("cannot run {program}: {error}"), Outcome::Io))?;
         let mut output = Output::new(self.json);

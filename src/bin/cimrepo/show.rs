@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::escape;
 use cimrepo::catalog::json::{ClassRow, InstanceRow};
 use cimrepo::catalog::{Catalog, ROOT, StoredClass, StoredInstance};
 use cimrepo::cim::value::{Array, Value};
@@ -100,10 +101,11 @@ impl Arguments {
         let namespace = super::listing::namespace_path(text.trim_end_matches(':'));
         if !names_class && catalog.has_namespace(&namespace)? && !self.is_class(catalog, &namespace)? {
             let repository = argument(&self.source.path);
-            let text = format!("{text} is a namespace; `cimrepo ls {repository} '{namespace}'` lists it");
+            let (text, namespace) = (escape(text), argument(namespace.as_ref()));
+            let text = format!("{text} is a namespace; `cimrepo ls {repository} {namespace}` lists it");
             return Err(Failure::usage(text));
         }
-        parsed.map_err(|error| Failure::usage(format!("{text}: {error}")))
+        parsed.map_err(|error| Failure::usage(format!("{}: {error}", escape(text))))
     }
 
     /// Whether a name without namespace is that of a class of ROOT or of the system.
@@ -113,7 +115,7 @@ impl Arguments {
 
     fn find(&self, catalog: &Catalog, namespace: &str, path: &ObjectPath) -> Result<Found, Failure> {
         let class = path.class.as_str();
-        let none = |hint: String| missing(format!("there is no {}{hint}", self.object));
+        let none = |hint: String| missing(format!("there is no {}{hint}", escape(&self.object)));
         let found = catalog.class(namespace, class)?;
         let found = found.ok_or_else(|| none(near::classes(catalog, namespace, class)))?;
         if !path.is_instance() {
@@ -150,7 +152,7 @@ impl Arguments {
         let Some(declared) = class.property(property) else {
             let names = class.properties().iter().map(|property| property.name.as_str().to_owned());
             let near = near::properties(property, names);
-            return Err(missing(format!("{} has no property {property}{near}", class.name())));
+            return Err(missing(format!("{} has no property {}{near}", class.name(), escape(property))));
         };
         let value = match found {
             Found::Class(_) => declared.default.as_ref(),
@@ -159,7 +161,7 @@ impl Arguments {
         if self.raw {
             return match value {
                 Some(value) => output.bytes(&raw(property, value)?),
-                None => Err(missing(format!("{property} is NULL"))),
+                None => Err(missing(format!("{} is NULL", escape(property)))),
             };
         }
         if output.is_json() {
