@@ -1,6 +1,6 @@
 //! The verbs that look for, measure and delete objects, as a user calls them.
 #![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -182,4 +182,67 @@ fn what_may_not_be_deleted_is_refused_without_a_word_of_deleting() {
         let (found, out, error) = shop.said(&["delete", object]);
         assert_eq!((found, out.as_str()), (code, ""), "{object}: {error}");
     }
+}
+
+/// The shop with a later generation in which one note is another, one shelf is gone and one new.
+fn later() -> (Shop, u32, u32) {
+    let shop = Shop::open();
+    let generation = |shop: &Shop| -> u32 {
+        let (_, text, _) = shop.said(&["info", "--json"]);
+        let row: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        u32::try_from(row["generation"].as_u64().unwrap()).unwrap()
+    };
+    let before = generation(&shop);
+    let engine = EngineOptions::new().background(false).open_in(&Directory::real(shop.path())).unwrap();
+    let mut writer = engine.begin_catalog_write().unwrap();
+    let class = writer.catalog().class(r"ROOT\Shop", "Shop_Shelf").unwrap().unwrap();
+    for (name, note) in [("left", "three"), ("new", "four")] {
+        let instance = Instance::new(class.class.clone()).with("Name", name).unwrap().with("Note", note).unwrap();
+        writer.put_instance(r"ROOT\Shop", &instance, Put::CreateOrUpdate).unwrap();
+    }
+    writer.delete_instance(r"ROOT\Shop", &r#"Shop_Shelf.Name="right""#.parse().unwrap()).unwrap();
+    writer.commit().unwrap();
+    engine.checkpoint().unwrap();
+    engine.close().unwrap();
+    let after = generation(&shop);
+    assert!(after > before);
+    (shop, before, after)
+}
+
+#[test]
+fn two_generations_are_compared_with_both_values() {
+    let (shop, before, after) = later();
+    let (before, after) = (before.to_string(), after.to_string());
+    let generations = ["--generation-a", &before, "--generation-b", &after];
+    let (code, text, error) = shop.said(&[&["diff"], &generations[..]].concat());
+    assert_eq!(code, 1, "{error}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            r#"~ instance  ROOT\Shop:Shop_Shelf.Name="left""#,
+            "    property Owner",
+            "      - S-1-5-32-544",
+            "      + NULL",
+            "    property Note",
+            r#"      - "one\ntwo""#,
+            r#"      + "three""#,
+            r#"+ instance  ROOT\Shop:Shop_Shelf.Name="new""#,
+            r#"- instance  ROOT\Shop:Shop_Shelf.Name="right""#,
+        ]
+    );
+    assert!(error.contains("3 differences"), "{error}");
+
+    let (_, json, _) = shop.said(&[&["diff", "--json"], &generations[..]].concat());
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!(first["details"][0]["b"], serde_json::Value::Null);
+    assert_eq!(first["details"][1], serde_json::json!({"what": "property Note", "a": "one\ntwo", "b": "three"}));
+
+    let (_, stat, _) = shop.said(&[&["diff", "--stat"], &generations[..]].concat());
+    assert_eq!(stat, "     1 removed       1 added       1 changed  ROOT\\Shop\n");
+    let other = [&["diff", "--namespace", "root/other"], &generations[..]].concat();
+    assert_eq!(shop.said(&other), (0, String::new(), String::new()));
+    let (code, text, _) = shop.said(&[&["diff", "--namespace", r"\\.\root\SHOP"], &generations[..]].concat());
+    assert_eq!((code, text.lines().count()), (1, 9));
+    assert_eq!(shop.said(&["diff"]).0, 2, "one state cannot be compared with itself");
 }

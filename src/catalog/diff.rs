@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 
 use super::{Catalog, StoredInstance};
 use crate::base::error::{Error, Result};
-use crate::base::escape::escape;
-use crate::cim::class::Class;
+use crate::cim::class::{Class, Method, Property, Setting};
+use crate::cim::instance::Instance;
 use crate::cim::name::{Name, to_upper};
+use crate::cim::qualifier::QualifierSet;
+use crate::cim::value::Value;
 use crate::format::object_key::SYSTEM_NAMESPACE;
+use crate::mof;
 
 /// What a difference is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,18 +26,53 @@ pub enum What {
 }
 
 /// How an object differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// The first has it alone.
     Removed,
     /// The second has it alone.
     Added,
     /// Both have it; what differs in it.
-    Changed(Vec<String>),
+    Changed(Vec<Detail>),
+}
+
+/// One thing that differs in an object, with what each of the two has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detail {
+    /// What differs, in words: `property Query`, `qualifiers`, `superclass`.
+    pub what: String,
+    /// What the first has; `None` where it has no such thing.
+    pub first: Option<Content>,
+    /// What the second has.
+    pub second: Option<Content>,
+}
+
+impl Detail {
+    fn text(what: impl Into<String>, first: impl Into<String>, second: impl Into<String>) -> Self {
+        let text = |text: String| Some(Content::Text(text));
+        Self { what: what.into(), first: text(first.into()), second: text(second.into()) }
+    }
+}
+
+/// The content of one side of a [`Detail`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// NULL.
+    Null,
+    /// A value of a property.
+    Value(Value),
+    /// A declaration as MOF, a name, or how often something is there.
+    Text(String),
+}
+
+impl Content {
+    fn of(value: Option<&Value>) -> Self {
+        value.map_or(Content::Null, |value| Content::Value(value.clone()))
+    }
 }
 
 /// An object that is not the same in both.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
     /// What it is.
     pub what: What,
@@ -64,11 +102,25 @@ pub enum Compared {
 /// # Errors
 /// Those that are no damage: what the system refuses.
 pub fn diff(first: &Catalog, second: &Catalog, visit: &mut dyn FnMut(Compared) -> bool) -> Result<()> {
+    diff_below(first, second, None, visit)
+}
+
+/// Compares what lies in a namespace and below it, of each of two snapshots; without a namespace
+/// everything, as [`diff`] does.
+///
+/// # Errors
+/// As [`diff`].
+pub fn diff_below(
+    first: &Catalog,
+    second: &Catalog,
+    top: Option<&str>,
+    visit: &mut dyn FnMut(Compared) -> bool,
+) -> Result<()> {
     let mut walk = Walk { sides: [first, second], visit, is_over: false };
     let [a, b] = [walk.namespaces(0)?, walk.namespaces(1)?];
     let mut all: BTreeMap<String, [Option<String>; 2]> = BTreeMap::new();
     for (side, namespaces) in [a, b].into_iter().enumerate() {
-        for namespace in namespaces {
+        for namespace in namespaces.into_iter().filter(|path| top.is_none_or(|top| is_below(path, top))) {
             if let Some(slot) = all.entry(to_upper(&namespace)).or_default().get_mut(side) {
                 *slot = Some(namespace);
             }
@@ -86,6 +138,12 @@ pub fn diff(first: &Catalog, second: &Catalog, visit: &mut dyn FnMut(Compared) -
         }
     }
     Ok(())
+}
+
+/// Whether a namespace is another or lies below it.
+fn is_below(path: &str, top: &str) -> bool {
+    let (path, top) = (to_upper(path), to_upper(top));
+    path.strip_prefix(&top).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
 }
 
 struct Walk<'d> {
@@ -125,7 +183,7 @@ impl Walk<'_> {
 
     fn namespace(&mut self, a: &str, b: &str) -> Result<()> {
         if a != b {
-            let detail = format!("it is spelled {}", escape(b));
+            let detail = Detail::text("spelling", a, b);
             self.give(What::Namespace, a.to_owned(), Change::Changed(vec![detail]));
         }
         self.classes(a, b)?;
@@ -167,7 +225,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn compare<T>(&mut self, what: What, all: Both<T>, differences: fn(&T, &T) -> Vec<String>) {
+    fn compare<T>(&mut self, what: What, all: Both<T>, differences: fn(&T, &T) -> Vec<Detail>) {
         for (_, sides) in all {
             if self.is_over {
                 return;
@@ -198,61 +256,117 @@ fn spelled_alike(a: &Name, b: &Name) -> bool {
     a.as_str() == b.as_str()
 }
 
-fn class_differences(a: &Class, b: &Class) -> Vec<String> {
+fn class_differences(a: &Class, b: &Class) -> Vec<Detail> {
     let mut found = Vec::new();
     if !spelled_alike(&a.name, &b.name) {
-        found.push(format!("it is spelled {}", b.name));
+        found.push(Detail::text("spelling", a.name.as_str(), b.name.as_str()));
     }
     if a.superclass != b.superclass {
-        found.push("its superclass".to_owned());
+        let name = |class: &Class| Some(Content::Text(class.superclass.as_ref()?.as_str().to_owned()));
+        found.push(Detail { what: "superclass".to_owned(), first: name(a), second: name(b) });
     }
     if a.qualifiers != b.qualifiers {
-        found.push("its qualifiers".to_owned());
+        found.push(qualifiers("qualifiers", &a.qualifiers, &b.qualifiers));
     }
-    members(&mut found, "property", &a.properties, &b.properties, |property| &property.name);
-    members(&mut found, "method", &a.methods, &b.methods, |method| &method.name);
+    let property: Kind<Property> = Kind { word: "property", name: |property| &property.name, text: mof::property_text };
+    property.compare(&a.properties, &b.properties, &mut found);
+    let method: Kind<Method> = Kind { word: "method", name: |method| &method.name, text: mof::method_text };
+    method.compare(&a.methods, &b.methods, &mut found);
     found
 }
 
-fn members<T: PartialEq>(found: &mut Vec<String>, kind: &str, a: &[T], b: &[T], name: fn(&T) -> &Name) {
-    let before = found.len();
-    for member in a {
-        match b.iter().find(|other| name(other) == name(member)) {
-            None => found.push(format!("{kind} {} is removed", name(member))),
-            Some(other) if other != member || !spelled_alike(name(member), name(other)) => {
-                found.push(format!("{kind} {}", name(member)));
+fn qualifiers(what: &str, a: &QualifierSet, b: &QualifierSet) -> Detail {
+    Detail::text(what, mof::qualifiers_text(a), mof::qualifiers_text(b))
+}
+
+/// Properties or methods: how they are called, named and written.
+struct Kind<T> {
+    word: &'static str,
+    name: fn(&T) -> &Name,
+    text: fn(&T) -> String,
+}
+
+impl<T: PartialEq> Kind<T> {
+    fn compare(&self, a: &[T], b: &[T], found: &mut Vec<Detail>) {
+        let (before, name) = (found.len(), self.name);
+        let of_b: BTreeMap<&Name, &T> = b.iter().map(|member| (name(member), member)).collect();
+        let of_a: BTreeMap<&Name, &T> = a.iter().map(|member| (name(member), member)).collect();
+        for member in a {
+            match of_b.get(name(member)).copied() {
+                None => found.push(self.detail(Some(member), None)),
+                Some(other) if other != member || !spelled_alike(name(member), name(other)) => {
+                    found.push(self.detail(Some(member), Some(other)));
+                }
+                Some(_) => {}
             }
-            Some(_) => {}
+        }
+        for member in b.iter().filter(|member| !of_a.contains_key(name(member))) {
+            found.push(self.detail(None, Some(member)));
+        }
+        if found.len() == before && a.iter().map(name).ne(b.iter().map(name)) {
+            let what = format!("order of {} declarations", self.word);
+            found.push(Detail::text(what, self.order(a), self.order(b)));
         }
     }
-    for member in b.iter().filter(|member| a.iter().all(|other| name(other) != name(member))) {
-        found.push(format!("{kind} {} is added", name(member)));
+
+    fn detail(&self, first: Option<&T>, second: Option<&T>) -> Detail {
+        let member = first.or(second).map(|member| (self.name)(member).as_str());
+        let what = format!("{} {}", self.word, member.unwrap_or_default());
+        let text = |member: Option<&T>| member.map(|member| Content::Text((self.text)(member)));
+        Detail { what, first: text(first), second: text(second) }
     }
-    if found.len() == before && a.iter().map(name).ne(b.iter().map(name)) {
-        found.push(format!("the order of its {kind} declarations"));
+
+    fn order(&self, members: &[T]) -> String {
+        let names: Vec<&str> = members.iter().map(|member| (self.name)(member).as_str()).collect();
+        names.join(", ")
     }
 }
 
-fn instance_differences(a: &StoredInstance, b: &StoredInstance) -> Vec<String> {
+fn instance_differences(a: &StoredInstance, b: &StoredInstance) -> Vec<Detail> {
     let (a, b) = (&a.instance, &b.instance);
     let mut found = Vec::new();
     for (property, (setting, value)) in a.class().properties().iter().zip(a.settings().iter().zip(a.values())) {
-        let other = b.class().property(property.name.as_str());
-        let same = other.is_some_and(|other| {
-            b.settings().get(usize::from(other.order)) == Some(setting) && b.value_of(other) == value.1
-        });
-        if !same {
-            found.push(format!("property {}", property.name));
+        let what = format!("property {}", property.name);
+        let first = Some(Content::of(value.1));
+        let Some(other) = b.class().property(property.name.as_str()) else {
+            found.push(Detail { what, first, second: None });
+            continue;
+        };
+        let (own, value_of_b) = (b.settings().get(usize::from(other.order)), b.value_of(other));
+        if value_of_b != value.1 {
+            found.push(Detail { what, first, second: Some(Content::of(value_of_b)) });
+        } else if own != Some(setting) {
+            // The same value, once of the instance and once the default of its class.
+            found.push(Detail::text(what, whose(Some(setting)), whose(own)));
         }
     }
     let is_new = |name: &Name| a.class().property(name.as_str()).is_none();
-    let added = b.class().properties().iter().filter(|property| is_new(&property.name));
-    found.extend(added.map(|property| format!("property {} is added", property.name)));
+    for property in b.class().properties().iter().filter(|property| is_new(&property.name)) {
+        let second = Some(Content::of(b.value_of(property)));
+        found.push(Detail { what: format!("property {}", property.name), first: None, second });
+    }
     if a.qualifiers != b.qualifiers {
-        found.push("its qualifiers".to_owned());
+        found.push(qualifiers("qualifiers", &a.qualifiers, &b.qualifiers));
     }
     if a.property_qualifiers != b.property_qualifiers {
-        found.push("qualifiers of its properties".to_owned());
+        found.push(Detail::text("qualifiers of properties", property_qualifiers(a), property_qualifiers(b)));
     }
     found
+}
+
+/// Whose a value is that two instances share.
+fn whose(setting: Option<&Setting>) -> &'static str {
+    match setting {
+        Some(Setting::Inherited) | None => "the default of the class",
+        Some(_) => "a value of its own",
+    }
+}
+
+/// The qualifiers that an instance has on its properties, those without left out.
+fn property_qualifiers(instance: &Instance) -> String {
+    let sets = instance.property_qualifiers.as_deref().unwrap_or_default();
+    let named = instance.class().properties().iter().zip(sets).filter(|(_, set)| !set.is_empty());
+    let texts: Vec<String> =
+        named.map(|(property, set)| format!("{} {}", mof::qualifiers_text(set), property.name)).collect();
+    texts.join(" ")
 }

@@ -3,4 +3,4 @@
 
 mod print;
 
-pub use print::{class_text, instance_text, value_text};
+pub use print::{class_text, instance_text, method_text, property_text, qualifiers_text, value_text};

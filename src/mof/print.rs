@@ -45,6 +45,33 @@ pub fn value_text(value: &Value) -> String {
     text
 }
 
+/// A declaration of a property as MOF, on one line.
+pub fn property_text(property: &Property) -> String {
+    let mut text = String::new();
+    write_property(&mut text, property, "").ok();
+    on_one_line(&text)
+}
+
+/// A declaration of a method as MOF, on one line.
+pub fn method_text(method: &Method) -> String {
+    let mut text = String::new();
+    write_method(&mut text, method, "").ok();
+    on_one_line(&text)
+}
+
+/// A list of qualifiers as MOF, in brackets; empty where there are none.
+pub fn qualifiers_text(qualifiers: &QualifierSet) -> String {
+    let mut text = String::new();
+    write_qualifiers(&mut text, qualifiers, &[], "").ok();
+    text
+}
+
+/// Joins the lines that the printer has made. Texts of evidence have none: they are escaped.
+fn on_one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join(" ")
+}
+
 fn write_class(out: &mut String, class: &Class, indent: &str) -> fmt::Result {
     if write_qualifiers(out, &class.qualifiers, &[], indent)? {
         out.push('\n');

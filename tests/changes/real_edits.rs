@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cimrepo::base::progress::Unobserved;
-use cimrepo::catalog::diff::{Change, Compared, What, diff};
+use cimrepo::catalog::diff::{Change, Compared, Detail, What, diff};
 use cimrepo::catalog::{Catalog, StoredClass, StoredInstance};
 use cimrepo::changes::{Put, PutClass, convert, rules};
 use cimrepo::cim::{Class, Instance, ObjectPath, Property, ScalarType, Setting, Value};
@@ -44,13 +44,21 @@ fn differences(before: &Catalog, after: &Catalog) -> BTreeSet<String> {
         let change = match difference.change {
             Change::Added => "+".to_owned(),
             Change::Removed => "-".to_owned(),
-            Change::Changed(details) => details.join(", "),
+            Change::Changed(details) => details.iter().map(changed).collect::<Vec<_>>().join(", "),
         };
         assert!(found.insert(line(difference.what, &difference.path, &change)));
         true
     })
     .unwrap();
     found
+}
+
+fn changed(detail: &Detail) -> String {
+    match (&detail.first, &detail.second) {
+        (None, Some(_)) => format!("{} is added", detail.what),
+        (Some(_), None) => format!("{} is removed", detail.what),
+        _ => detail.what.clone(),
+    }
 }
 
 fn line(what: What, path: &str, change: &str) -> String {

@@ -1,37 +1,66 @@
-//! `diff`: how the content of two repositories or backups differs.
+//! `diff`: how the content of two repositories, backups or generations differs.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::{escape, escape_path};
 use cimrepo::catalog::Catalog;
-use cimrepo::catalog::diff::{Change, Compared, Difference, What, diff};
+use cimrepo::catalog::diff::{Change, Compared, Content, Detail, Difference, What, diff_below};
+use cimrepo::cim::value::Value;
+use cimrepo::mof;
+use cimrepo::security::readable;
 use clap::Args;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::listing::namespace_path;
 use super::output::{Failure, Output, complain, count, words};
-use super::source::SourceArguments;
+use super::source::{Source, SourceArguments};
 
-/// Compare two repositories or backups by their namespaces, classes and instances
+/// Compare two repositories, backups or generations by their namespaces, classes and instances
 ///
-/// Where and when objects are stored does not matter, nor the dialect. Prints `-` for what only A has, `+` for what only B has,
-/// and `~` for what differs, with what differs in it. Exits with 0 when nothing does, else with 1. An object that cannot be
-/// read is reported on standard error and compared no further.
+/// Prints `-` for what only A has, `+` for what only B has, and `~` for what differs, followed by
+/// what each of the two has. Where and when an object is stored does not matter, nor the dialect.
+/// An object that cannot be read is reported on standard error and not compared.
+///
+/// A repository keeps up to three generations. Comparing the newest two shows what the last change
+/// of an attacked machine put there: without B, both are taken from A.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 nothing differs and everything could be read, 1 something differs or could not be
+read, 4 nothing could be compared.
+
 Examples:
   cimrepo diff monday.cimbak /evidence/wbem/Repository
-  cimrepo diff monday.cimbak tuesday.cimbak --json")]
+  cimrepo diff monday.cimbak tuesday.cimbak --namespace 'root\\subscription' --json
+  cimrepo diff /evidence/wbem/Repository --generation-a 390 --generation-b 391
+  cimrepo diff monday.cimbak tuesday.cimbak --stat")]
 pub struct Arguments {
     /// Directory of a repository, or a backup
     #[arg(value_name = "A")]
     first: PathBuf,
 
-    /// The same
-    #[arg(value_name = "B")]
-    second: PathBuf,
+    /// The same; A itself where it is left out
+    #[arg(value_name = "B", required_unless_present_any = ["generation_a", "generation_b"])]
+    second: Option<PathBuf>,
 
-    /// Where the base of an incremental backup is, if not beside it; may be given several times
+    /// Read this generation of A instead of the current one (`info` lists those on disk)
+    #[arg(long, value_name = "N")]
+    generation_a: Option<u32>,
+
+    /// Read this generation of B instead of the current one
+    #[arg(long, value_name = "N")]
+    generation_b: Option<u32>,
+
+    /// Only this namespace and what lies below it
+    #[arg(long, value_name = "NS")]
+    namespace: Option<String>,
+
+    /// Only how many objects differ in each namespace
+    #[arg(long)]
+    stat: bool,
+
+    /// Where the base of an incremental backup is, if not next to it; may be given several times
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
 
@@ -40,54 +69,150 @@ pub struct Arguments {
     json: bool,
 }
 
+impl Arguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let second = self.second.as_ref().unwrap_or(&self.first);
+        let sources = [self.open(&self.first, self.generation_a)?, self.open(second, self.generation_b)?];
+        let [a, b] = sources.each_ref().map(|source| Catalog::new(source.snapshot()));
+        let top = self.namespace.as_deref().map(namespace_path);
+        let mut found = Found::new(self.stat, Output::new(self.json));
+        diff_below(&a, &b, top.as_deref(), &mut |compared| {
+            match compared {
+                Compared::Difference(difference) => found.add(&difference),
+                Compared::Unreadable { second: is_second, error } => {
+                    let of = if is_second { second } else { &self.first };
+                    complain(format_args!("{}: {}", escape_path(of), words(&error)));
+                    found.failed = Some(error.exit_code());
+                }
+            }
+            found.broken.is_ok() && !found.output.is_closed()
+        })?;
+        found.finish()
+    }
+
+    fn open(&self, path: &Path, generation: Option<u32>) -> Result<Source, Failure> {
+        let base = if path.is_file() { self.base.clone() } else { Vec::new() };
+        SourceArguments { path: path.to_owned(), generation, base }.open()
+    }
+}
+
+/// What was found so far, and where it goes.
+struct Found {
+    output: Output,
+    /// By namespace, where only counts are wanted.
+    counts: Option<BTreeMap<String, Counts>>,
+    differences: u64,
+    failed: Option<Outcome>,
+    broken: Result<(), Failure>,
+}
+
+/// Objects of a namespace that differ.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+struct Counts {
+    removed: u64,
+    added: u64,
+    changed: u64,
+}
+
+impl Counts {
+    fn add(&mut self, change: &Change) {
+        *match change {
+            Change::Removed => &mut self.removed,
+            Change::Added => &mut self.added,
+            Change::Changed(_) => &mut self.changed,
+        } += 1;
+    }
+}
+
+impl Found {
+    fn new(stat: bool, output: Output) -> Self {
+        let counts = stat.then(BTreeMap::new);
+        Self { output, counts, differences: 0, failed: None, broken: Ok(()) }
+    }
+
+    fn add(&mut self, difference: &Difference) {
+        self.differences += 1;
+        match &mut self.counts {
+            Some(counts) => counts.entry(namespace_of(difference)).or_default().add(&difference.change),
+            None => self.broken = show(difference, &mut self.output),
+        }
+    }
+
+    fn finish(mut self) -> Result<Outcome, Failure> {
+        self.broken?;
+        for (namespace, counts) in self.counts.unwrap_or_default() {
+            show_counts(&namespace, counts, &mut self.output)?;
+        }
+        let is_closed = self.output.is_closed();
+        self.output.finish()?;
+        if self.differences > 0 && !is_closed {
+            complain(count(self.differences, "difference", "differences"));
+        }
+        Ok(self.failed.unwrap_or(if self.differences > 0 { Outcome::Findings } else { Outcome::Done }))
+    }
+}
+
+/// The namespace that an object lies in; of a namespace itself.
+fn namespace_of(difference: &Difference) -> String {
+    let path = difference.path.as_str();
+    let end = if difference.what == What::Namespace { None } else { path.find(':') };
+    path.get(..end.unwrap_or(path.len())).unwrap_or(path).to_owned()
+}
+
+#[derive(Serialize)]
+struct StatRow<'r> {
+    namespace: &'r str,
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+fn show_counts(namespace: &str, counts: Counts, output: &mut Output) -> Result<(), Failure> {
+    if output.is_json() {
+        return output.row("stat", &StatRow { namespace, counts });
+    }
+    let Counts { removed, added, changed } = counts;
+    output.line(format_args!("{removed:>6} removed  {added:>6} added  {changed:>6} changed  {namespace}"))
+}
+
 #[derive(Serialize)]
 struct Row<'r> {
     change: &'r str,
     what: What,
     path: &'r str,
-    details: &'r [String],
+    details: Vec<DetailRow<'r>>,
 }
 
-impl Arguments {
-    pub fn run(self) -> Result<Outcome, Failure> {
-        let open = |path: &PathBuf| {
-            let base = if path.is_file() { self.base.clone() } else { Vec::new() };
-            SourceArguments { path: path.clone(), generation: None, base }.open()
-        };
-        let (first, second) = (open(&self.first)?, open(&self.second)?);
-        let mut output = Output::new(self.json);
-        let (mut differences, mut failed, mut broken) = (0u64, None, Ok(()));
-        diff(&Catalog::new(first.snapshot()), &Catalog::new(second.snapshot()), &mut |compared| {
-            match compared {
-                Compared::Difference(difference) => {
-                    differences += 1;
-                    broken = show(&difference, &mut output);
-                }
-                Compared::Unreadable { second, error } => {
-                    let of = if second { &self.second } else { &self.first };
-                    complain(format_args!("{}: {}", escape_path(of), words(&error)));
-                    failed = Some(error.exit_code());
-                }
-            }
-            broken.is_ok() && !output.is_closed()
-        })?;
-        broken?;
-        output.finish()?;
-        if differences > 0 {
-            complain(count(differences, "difference", "differences"));
+/// What differs. A side that has no such thing is left out; NULL is null.
+#[derive(Serialize)]
+struct DetailRow<'r> {
+    what: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    a: Option<ContentValue<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    b: Option<ContentValue<'r>>,
+}
+
+struct ContentValue<'r>(&'r Content);
+
+impl Serialize for ContentValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Content::Null => serializer.serialize_none(),
+            Content::Value(value) => value.serialize(serializer),
+            Content::Text(text) => serializer.serialize_str(text),
         }
-        Ok(failed.unwrap_or(if differences > 0 { Outcome::Findings } else { Outcome::Done }))
     }
 }
 
 fn show(difference: &Difference, output: &mut Output) -> Result<(), Failure> {
-    let (sign, change, details): (_, _, &[String]) = match &difference.change {
+    let (sign, change, details): (_, _, &[Detail]) = match &difference.change {
         Change::Removed => ('-', "removed", &[]),
         Change::Added => ('+', "added", &[]),
         Change::Changed(details) => ('~', "changed", details),
     };
-    let (what, path) = (difference.what, &difference.path);
+    let (what, path) = (difference.what, difference.path.as_str());
     if output.is_json() {
+        let details = details.iter().map(detail_row).collect();
         return output.row("difference", &Row { change, what, path, details });
     }
     let word = match what {
@@ -95,6 +220,35 @@ fn show(difference: &Difference, output: &mut Output) -> Result<(), Failure> {
         What::Class => "class    ",
         What::Instance => "instance ",
     };
-    let details = if details.is_empty() { String::new() } else { format!("  ({})", details.join("; ")) };
-    output.line(format_args!("{sign} {word} {}{details}", escape(path)))
+    output.line(format_args!("{sign} {word} {}", escape(path)))?;
+    details.iter().try_for_each(|detail| show_detail(detail, output))
+}
+
+fn detail_row(detail: &Detail) -> DetailRow<'_> {
+    let (a, b) = (detail.first.as_ref(), detail.second.as_ref());
+    DetailRow { what: &detail.what, a: a.map(ContentValue), b: b.map(ContentValue) }
+}
+
+/// What differs, and under it what each of the two has.
+fn show_detail(detail: &Detail, output: &mut Output) -> Result<(), Failure> {
+    output.line(format_args!("    {}", detail.what))?;
+    for (sign, content) in [('-', &detail.first), ('+', &detail.second)] {
+        if let Some(content) = content {
+            output.line(format_args!("      {sign} {}", content_text(content)))?;
+        }
+    }
+    Ok(())
+}
+
+/// One side on one line: a value as MOF, security as text.
+fn content_text(content: &Content) -> String {
+    let of_value = |value: &Value| {
+        let text = readable::text_of(value).unwrap_or_else(|| mof::value_text(value));
+        text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    };
+    match content {
+        Content::Null => "NULL".to_owned(),
+        Content::Value(value) => of_value(value),
+        Content::Text(text) => text.clone(),
+    }
 }
