@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of `src`, from the ground up. A folder imports only from itself and from those before it.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "base",
     "cim",
     "mof",
@@ -23,6 +23,7 @@ const LAYERS: [&str; 18] = [
     "changes",
     "backup",
     "restore",
+    "collection",
     "service",
     "com",
 ];

@@ -4,9 +4,10 @@
 use std::fs::TryLockError;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::{DirEntry, EntryKind, LOCK_NOTE, LockGuard, OpenMode, Storage, StorageFile, Ties};
+use super::{DirEntry, EntryKind, LOCK_NOTE, LockGuard, OpenMode, RawEntry, RawKind, Storage, StorageFile, Ties};
 
 /// The file system of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,6 +46,22 @@ impl Storage for RealStorage {
             }
         }
         Ok(entries)
+    }
+
+    fn walk_dir(&self, dir: &Path, visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>) -> io::Result<()> {
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let kind = match entry.file_type() {
+                Ok(kind) if kind.is_symlink() => RawKind::Link,
+                Ok(kind) if kind.is_dir() => RawKind::Directory,
+                Ok(kind) if kind.is_file() => RawKind::File,
+                _ => RawKind::Other,
+            };
+            if visit(RawEntry { name: entry.file_name(), kind }).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {

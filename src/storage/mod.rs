@@ -18,8 +18,10 @@ mod mmap;
 #[cfg(feature = "sim")]
 pub mod sim;
 
+use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,6 +64,28 @@ pub struct DirEntry {
     pub kind: EntryKind,
 }
 
+/// A directory entry as it stands there: a symbolic link is a link, whatever it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawEntry {
+    /// Name within the directory. It need not be Unicode.
+    pub name: OsString,
+    /// Kind of the entry itself.
+    pub kind: RawKind,
+}
+
+/// Kind of a directory entry, with no link followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link; on Windows a junction too.
+    Link,
+    /// Anything else, and what the system cannot say.
+    Other,
+}
+
 /// What a name has to do with others: whether what is written under it shows elsewhere too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ties {
@@ -87,6 +111,23 @@ pub trait Storage: Send + Sync + Debug {
 
     /// The entries of a directory, in no order. Names that are not Unicode are left out: no file of ours has one.
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
+
+    /// Hands each entry of a directory to `visit`, in no order and with no link followed, until `visit` breaks. Nothing of
+    /// the directory is kept, so that one of millions of entries takes no memory.
+    fn walk_dir(&self, dir: &Path, visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>) -> io::Result<()> {
+        for DirEntry { name, kind } in self.read_dir(dir)? {
+            let kind = match kind {
+                _ if self.ties(&dir.join(&name))? == Ties::Link => RawKind::Link,
+                EntryKind::File => RawKind::File,
+                EntryKind::Directory => RawKind::Directory,
+                EntryKind::Other => RawKind::Other,
+            };
+            if visit(RawEntry { name: name.into(), kind }).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
 
     /// Opens a file. Fails with `NotFound` or `AlreadyExists` where the mode says so, for a directory with `IsADirectory`
     /// (by Windows itself with `PermissionDenied`), and to create where there is no directory with `NotFound`.
