@@ -11,11 +11,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::base::error::{Error, Result};
+use crate::base::escape::{escape, escape_path};
+use crate::base::io_op::IoOp;
 use crate::base::limits::{
     MAX_SEARCH_DEPTH, MAX_SEARCH_ENTRIES, MAX_SEARCH_FOUND, MAX_SEARCH_NOTES, MAX_SEARCH_PENDING,
 };
 use crate::base::progress::{Observer, Phase, Progress};
-use crate::base::shown::shown;
 use crate::base::site::FileRole;
 use crate::storage::{Directory, RawEntry, RawKind};
 
@@ -112,11 +113,11 @@ pub enum Reason {
 
 impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = shown(&self.path);
+        let path = escape_path(&self.path);
         match &self.reason {
             Reason::Unreadable(error) => write!(f, "{path} was passed over: {error}"),
             Reason::LinkedFile(name) => {
-                let name = shown(Path::new(name));
+                let name = escape(name);
                 write!(f, "{path} was passed over: {name} is a symbolic link; give this directory itself to read it")
             }
             Reason::TooDeep { limit } => {
@@ -226,7 +227,7 @@ impl Search<'_> {
         let top = self.directory.path.clone();
         let mut listed = self.list(&top)?;
         if let Some(error) = listed.error.take_if(|_| listed.directories.is_empty() && listed.files.is_empty()) {
-            return Err(Error::io("read directory", &top, error));
+            return Err(Error::io(IoOp::List, &top, error));
         }
         // The caller named this one: any file of a repository makes it what was meant, links too.
         if !listed.files.is_empty() || listed.linked.is_some() {
