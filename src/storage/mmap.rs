@@ -12,7 +12,7 @@ use std::ptr;
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::fs::open_for_reading;
-use super::{DirEntry, EntryKind, OpenMode, RawEntry, RealStorage, Storage, StorageFile, Ties, read_only};
+use super::{DirEntry, EntryKind, OpenMode, Protection, RawEntry, RealStorage, Storage, StorageFile, Ties, read_only};
 
 /// The file system of the machine for reading only, through memory maps. Every call that would change something fails.
 ///
@@ -50,6 +50,10 @@ impl Storage for MappedStorage {
 
     fn walk_dir(&self, dir: &Path, visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>) -> io::Result<()> {
         RealStorage.walk_dir(dir, visit)
+    }
+
+    fn protection(&self, path: &Path) -> io::Result<Protection> {
+        RealStorage.protection(path)
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {

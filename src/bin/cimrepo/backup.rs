@@ -178,7 +178,8 @@ impl Arguments {
             return Ok(Done { summary, file: self.file.clone(), base, removed, not_removed: None });
         };
         let options = SetOptions { backup: options, keep: Some(keep), full_after: self.full_after, full: self.full };
-        let done = BackupSet::create(&self.file)?.back_up(repository, &options, &bar).map_err(failed)?;
+        let set = BackupSet::create_for(&self.file, &repository.snapshot().protection())?;
+        let done = set.back_up(repository, &options, &bar).map_err(failed)?;
         let SetSummary { backup: summary, path: file, base, removed, not_removed } = done;
         Ok(Done { summary, file, base, removed, not_removed })
     }

@@ -69,7 +69,7 @@ impl Arguments {
             inside::refuse(&self.dir, &opened.evidence(&self.source.path))?;
         }
         let from = Catalog::new(opened.snapshot());
-        let target = NewDirectory::make(&self.dir)?;
+        let target = NewDirectory::make(&self.dir, &from.snapshot().protection())?;
         let converted = {
             let bar = Bar::new();
             convert(&from, &target.directory(), &bar)?
