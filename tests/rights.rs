@@ -444,8 +444,8 @@ fn what_the_storage_makes_by_itself_is_for_its_owner_alone() {
 
 #[cfg(target_os = "linux")]
 mod access_lists {
-    use super::{Place, chown, files_in, fs, is_root, make_everything, mode, rights, set_mode};
     use super::{DIRECTORIES, FILES, USER};
+    use super::{Place, chown, files_in, fs, is_root, make_everything, mode, rights, set_mode};
     use rustix::fs::{XattrFlags, getxattr, setxattr};
     use std::path::Path;
 

@@ -140,7 +140,19 @@ impl Link {
         let checked = manifest.chunks.iter().map(|_| AtomicBool::new(false)).collect();
         let (cache, number) = (cache.clone(), cache.links.fetch_add(1, Ordering::Relaxed));
         let path = path.to_owned();
-        Ok(Self { path, file, length, protection, header, seal: trailer.seal, manifest, places, cache, number, checked })
+        Ok(Self {
+            path,
+            file,
+            length,
+            protection,
+            header,
+            seal: trailer.seal,
+            manifest,
+            places,
+            cache,
+            number,
+            checked,
+        })
     }
 
     /// Gives back what is known of pages that are not in this file: of a base nobody asks for it, once what is based on it

@@ -16,7 +16,8 @@ use crate::pager::journal::is_journal_name;
 use crate::pager::leftovers::is_own_name;
 use crate::repository::lock::lock_file;
 use crate::storage::{
-    EarlySync, EntryKind, LockGuard, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at, write_all_at,
+    EarlySync, EntryKind, LockGuard, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at,
+    write_all_at,
 };
 
 /// A backup being written.
@@ -38,12 +39,7 @@ const PARTIAL: &str = ".partial-";
 impl Target {
     /// Begins to write; refuses what cannot be a target. The file is no more readable than `source`, what is backed up, nor
     /// than the backup that it replaces.
-    pub(crate) fn create(
-        storage: &Arc<dyn Storage>,
-        path: &Path,
-        source: &Protection,
-        threads: usize,
-    ) -> Result<Self> {
+    pub(crate) fn create(storage: &Arc<dyn Storage>, path: &Path, source: &Protection, threads: usize) -> Result<Self> {
         check(storage.as_ref(), path)?;
         let lock = lock_file(storage, path, "backup")?;
         if lock.is_some() {

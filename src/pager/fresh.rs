@@ -369,7 +369,8 @@ mod tests {
             Directory::new(Arc::new(storage.clone()), "."),
             FileRights::Alike(Protection::default()),
             1,
-        ).unwrap();
+        )
+        .unwrap();
         let length = usize::try_from(MAX_MAPPING_BYTES).unwrap() + 1;
         let mapping = std::iter::once(Ok((FileRole::Mapping(1), vec![0; length])));
         let error = files.stage_as_given(mapping).unwrap_err();

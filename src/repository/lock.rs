@@ -63,7 +63,13 @@ impl WriterLock {
     /// The other part: the lock in the directory.
     pub(crate) fn enter(&mut self) -> Result<()> {
         let path = self.directory.join(LOCK_NAME);
-        self.inside = Some(take(self.directory.storage.as_ref(), &self.directory.path, &path, &self.note, &rights(&self.directory))?);
+        self.inside = Some(take(
+            self.directory.storage.as_ref(),
+            &self.directory.path,
+            &path,
+            &self.note,
+            &rights(&self.directory),
+        )?);
         Ok(())
     }
 

@@ -48,9 +48,7 @@ mod system {
     use std::os::windows::io::FromRawHandle;
     use std::ptr;
 
-    use windows_sys::Win32::Foundation::{
-        ERROR_SUCCESS, GENERIC_READ, GENERIC_WRITE, INVALID_HANDLE_VALUE, LocalFree,
-    };
+    use windows_sys::Win32::Foundation::{ERROR_SUCCESS, GENERIC_READ, GENERIC_WRITE, INVALID_HANDLE_VALUE, LocalFree};
     use windows_sys::Win32::Security::Authorization::{GetNamedSecurityInfoW, SE_FILE_OBJECT};
     use windows_sys::Win32::Security::{
         DACL_SECURITY_INFORMATION, GROUP_SECURITY_INFORMATION, GetSecurityDescriptorLength, OWNER_SECURITY_INFORMATION,
@@ -79,7 +77,8 @@ mod system {
 
     /// `D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)`: the system, the administrators, the owner.
     const PRIVATE: [u8; 92] = [
-        1, 0, 0x04, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0, 0, // descriptor: its list is 20 bytes from here
+        1, 0, 0x04, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0,
+        0, // descriptor: its list is 20 bytes from here
         2, 0, 72, 0, 3, 0, 0, 0, // list of 72 bytes and three entries
         0, 3, 20, 0, 0xff, 0x01, 0x1f, 0, 1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0, // S-1-5-18
         0, 3, 24, 0, 0xff, 0x01, 0x1f, 0, 1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x20, 2, 0, 0, // S-1-5-32-544
@@ -109,7 +108,8 @@ mod system {
         // SAFETY: the descriptor was just given, and is freed after it was copied.
         let bytes = unsafe {
             let len = GetSecurityDescriptorLength(found);
-            let bytes = (len <= MAX_BYTES).then(|| std::slice::from_raw_parts(found.cast::<u8>(), len as usize).to_vec());
+            let bytes =
+                (len <= MAX_BYTES).then(|| std::slice::from_raw_parts(found.cast::<u8>(), len as usize).to_vec());
             LocalFree(found);
             bytes
         };
