@@ -21,6 +21,10 @@ pub(super) enum AccessList {
     /// There are none.
     #[default]
     None,
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "without the package for them, lists are met on Windows alone")
+    )]
     /// An access list of POSIX, or a security descriptor of Windows, in the bytes of the system.
     Given(Vec<u8>),
     /// Sources have different ones, and no list is known that grants what all of them grant.
@@ -77,6 +81,10 @@ impl Protection {
         self.group
     }
 
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "without the package for them, lists are met on Windows alone")
+    )]
     pub(super) const fn list(&self) -> &AccessList {
         &self.list
     }
