@@ -6,7 +6,6 @@ mod btree;
 pub mod catalog;
 pub mod changes;
 pub mod cim;
-pub mod collection;
 #[cfg(feature = "windows")]
 pub mod com;
 pub mod docs;

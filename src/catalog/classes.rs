@@ -4,9 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::Catalog;
-use crate::base::corruption::CorruptionCode;
+use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
-use crate::base::limits::MAX_CLASS_DEPTH;
 use crate::base::page_no::RecordRef;
 use crate::cim::full_class::FullClass;
 use crate::cim::name::Name;
@@ -26,6 +25,9 @@ pub struct StoredClass {
     pub stamp: u64,
     /// Its record.
     pub record: RecordRef,
+    /// Why the class is partial, if it is: what keeps the superclass from being read that
+    /// [`missing_ancestor`](FullClass::missing_ancestor) names.
+    pub damage: Option<Arc<Corruption>>,
 }
 
 /// The namespace that names are looked up in, by its hash: hashing its path for each of thousands of objects would cost
@@ -33,13 +35,17 @@ pub struct StoredClass {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) hash: NameHash,
-    is_system: bool,
+    pub(super) is_system: bool,
 }
 
 impl Place {
     pub(super) fn new(catalog: &Catalog, namespace: &str) -> Self {
-        let hash = catalog.keys.hash(namespace);
+        let hash = catalog.keys.namespace_hash(namespace);
         Self { hash, is_system: hash == catalog.system }
+    }
+
+    pub(super) const fn system(catalog: &Catalog) -> Self {
+        Self { hash: catalog.system, is_system: true }
     }
 }
 
@@ -58,7 +64,7 @@ impl Catalog {
     /// # Errors
     /// As [`class`](Self::class).
     pub fn class_by_hash(&self, namespace: &str, name: NameHash) -> Result<Option<Arc<StoredClass>>> {
-        self.resolve(Place::new(self, namespace), name, 0)
+        self.resolve(Place::new(self, namespace), name)
     }
 
     /// The classes that lie in a namespace itself, in order of their keys. One that cannot be read is an error, and the
@@ -73,10 +79,7 @@ impl Catalog {
                 Err(error) => return Some(Err(error)),
             };
             match (KeyShape::parse(key.as_bytes()), key.reference()) {
-                (Some((_, KeyShape::Class(name))), Some(record)) => match catalog.classes.get(&(place.hash, name)) {
-                    Some(class) => Some(Ok(class)),
-                    None => Some(catalog.compose(place, record, 0).map(Arc::new)),
-                },
+                (Some((_, KeyShape::Class(name))), Some(record)) => Some(catalog.class_at(place, name, record)),
                 _ => None,
             }
         })
@@ -115,12 +118,16 @@ impl Catalog {
     /// As [`class`](Self::class).
     pub fn class_once(&self, namespace: &str, name: NameHash) -> Result<Option<Arc<StoredClass>>> {
         let place = Place::new(self, namespace);
-        if let Some(class) = self.classes.get(&(place.hash, name)) {
-            return Ok(Some(class));
-        }
-        match self.record_of(&format!(r"NS_{}\CD_{name}", place.hash))? {
-            Some(record) => self.compose(place, record, 0).map(|class| Some(Arc::new(class))),
-            None => Ok(None),
+        let record = self.record_of(&format!(r"NS_{}\CD_{name}", place.hash))?;
+        record.map(|record| self.class_at(place, name, record)).transpose()
+    }
+
+    /// The class of a record that a key names. Several keys may name a class of one name. Only what it is derived from is kept
+    /// in memory.
+    pub(super) fn class_at(&self, place: Place, name: NameHash, record: RecordRef) -> Result<Arc<StoredClass>> {
+        match self.composed.get(&(place.hash, name)).filter(|class| class.record == record) {
+            Some(class) => self.accept(class),
+            None => self.compose(place, None, record),
         }
     }
 
@@ -188,40 +195,6 @@ impl Catalog {
         })
     }
 
-    /// The class with this name in a place, else among those of the system.
-    pub(super) fn resolve(&self, place: Place, name: NameHash, depth: usize) -> Result<Option<Arc<StoredClass>>> {
-        for at in [place, Place { hash: self.system, is_system: true }] {
-            if let Some(class) = self.classes.get(&(at.hash, name)) {
-                return Ok(Some(class));
-            }
-            let key = format!(r"NS_{}\CD_{name}", at.hash);
-            if let Some(record) = self.snapshot.reference(key.as_bytes())? {
-                let class = Arc::new(self.compose(at, record, depth)?);
-                self.classes.insert((at.hash, name), class.clone());
-                return Ok(Some(class));
-            }
-        }
-        Ok(None)
-    }
-
-    fn compose(&self, place: Place, record: RecordRef, depth: usize) -> Result<StoredClass> {
-        let bytes = self.snapshot.record_view(record)?;
-        let bad = |bad| self.bad(CorruptionCode::RecordClass, record, bad);
-        let view = ClassRecordView::parse(&bytes).map_err(bad)?;
-        let superclass = match view.superclass().map_err(bad)? {
-            None => None,
-            Some(_) if depth >= MAX_CLASS_DEPTH => {
-                return Err(bad(BadRecord { offset: 0, what: "the chain of superclasses is too long, or has no end" }));
-            }
-            Some(name) => {
-                let found = self.resolve(place, self.keys.hash(&name), depth + 1)?;
-                Some(found.ok_or_else(|| bad(BadRecord { offset: 4, what: "the superclass is not there" }))?)
-            }
-        };
-        let class = view.to_class(superclass.map(|superclass| superclass.class.clone())).map_err(bad)?;
-        Ok(StoredClass { class: Arc::new(class), is_system: place.is_system, stamp: view.stamp(), record })
-    }
-
     /// The class of a namespace or the system that must be there, because a record says so.
     pub(super) fn class_of_record(
         &self,
@@ -230,7 +203,7 @@ impl Catalog {
         record: RecordRef,
     ) -> Result<Arc<StoredClass>, Error> {
         let missing = BadRecord { offset: 0, what: "its class is not there" };
-        let found = self.resolve(place, name, 0)?;
+        let found = self.resolve(place, name)?;
         found.ok_or_else(|| self.bad(CorruptionCode::RecordInstance, record, missing))
     }
 }

@@ -95,7 +95,7 @@ impl Catalog {
     /// As [`class`](Self::class); a class that is not there has no instances.
     pub fn instances_deep(&self, namespace: &str, class: &str) -> Result<Instances> {
         let (catalog, place) = (self.clone(), Place::new(self, namespace));
-        let Some(found) = self.resolve(place, self.keys.hash(class), 0)? else {
+        let Some(found) = self.resolve(place, self.keys.hash(class))? else {
             return Ok(Instances { catalog, place, keys: None, of_class: None });
         };
         let keys = match found.class.key_class() {

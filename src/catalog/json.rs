@@ -7,6 +7,7 @@ use super::{StoredClass, StoredInstance};
 use crate::base::filetime;
 use crate::base::page_no::RecordRef;
 use crate::cim::class::Setting;
+use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
 use crate::cim::json::Values;
 use crate::cim::name::Name;
@@ -20,6 +21,14 @@ fn begin<S: Serializer>(serializer: S, kind: &str) -> Result<S::SerializeMap, S:
     map.serialize_entry("schema", &SCHEMA)?;
     map.serialize_entry("kind", kind)?;
     Ok(map)
+}
+
+/// Marks an object of which something is missing with the name of the lost ancestor of its class.
+fn partial<M: SerializeMap>(map: &mut M, class: &FullClass) -> Result<(), M::Error> {
+    match class.missing_ancestor() {
+        Some(ancestor) => map.serialize_entry("partial", ancestor),
+        None => Ok(()),
+    }
 }
 
 /// A namespace, by its path.
@@ -50,6 +59,7 @@ impl Serialize for ClassRow<'_> {
         map.serialize_entry("namespace", self.namespace)?;
         map.serialize_entry("name", class.name())?;
         map.serialize_entry("superclass", &class.declaration().superclass)?;
+        partial(&mut map, class)?;
         map.serialize_entry("written", &filetime::text(self.class.stamp))?;
         map.serialize_entry("record", &place(self.class.record))?;
         map.serialize_entry("qualifiers", class.qualifiers())?;
@@ -84,6 +94,7 @@ impl Serialize for InstanceRow<'_> {
         map.serialize_entry("namespace", self.namespace)?;
         map.serialize_entry("class", instance.class().name())?;
         map.serialize_entry("path", &path)?;
+        partial(&mut map, instance.class())?;
         map.serialize_entry("written", &filetime::text(self.instance.stamp))?;
         map.serialize_entry("record", &place(self.instance.record))?;
         map.serialize_entry("properties", &Values(instance))?;

@@ -1,20 +1,20 @@
 //! What the keys and records of a snapshot mean: namespaces, classes with what they inherit, instances, references.
 
 mod classes;
+mod compose;
 pub mod diff;
 mod instances;
 #[cfg(feature = "serde")]
 pub mod json;
 pub mod keys;
 mod namespaces;
+mod naming;
 mod references;
 mod security;
 mod usage;
 
 use std::fmt;
 use std::sync::Arc;
-
-use quick_cache::sync::Cache;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
@@ -27,16 +27,14 @@ use crate::format::record_reader::BadRecord;
 use crate::repository::Snapshot;
 
 pub use classes::StoredClass;
+use compose::Composed;
 pub(crate) use instances::Located;
 pub use instances::{Instances, StoredInstance};
 pub(crate) use namespaces::NAMESPACE_CLASS;
-pub use namespaces::ROOT;
+pub use namespaces::{Hidden, ROOT};
 pub use references::Referrer;
 pub use security::StoredSecurity;
 pub use usage::{ClassUsage, NamespaceUsage, Share};
-
-/// Classes that are kept put together. A real repository has 4,000 to 7,000.
-const CACHED_CLASSES: usize = 16_384;
 
 /// The objects of a snapshot. Cheap to clone; clones share the classes that were put together. As a snapshot never changes,
 /// nor does what a catalog shows.
@@ -46,7 +44,9 @@ pub struct Catalog {
     keys: ObjectKeys,
     /// The hash of the namespace of the system classes.
     system: NameHash,
-    classes: Arc<Cache<(NameHash, NameHash), Arc<StoredClass>>>,
+    composed: Arc<Composed>,
+    /// Whether a class that lacks an ancestor is an error.
+    is_strict: bool,
 }
 
 impl fmt::Debug for Catalog {
@@ -56,11 +56,18 @@ impl fmt::Debug for Catalog {
 }
 
 impl Catalog {
-    /// The objects of a snapshot.
+    /// The objects of a snapshot. A class whose superclass is lost has what it declares itself, and is marked
+    /// [partial](crate::cim::FullClass::is_partial).
     pub fn new(snapshot: Snapshot) -> Self {
         let keys = ObjectKeys::new(snapshot.dialect());
         let system = keys.hash(SYSTEM_NAMESPACE);
-        Self { snapshot, keys, system, classes: Arc::new(Cache::new(CACHED_CLASSES)) }
+        Self { snapshot, keys, system, composed: Arc::new(Composed::new()), is_strict: false }
+    }
+
+    /// The objects of a snapshot that are whole: a class whose superclass is lost is an error. So writers, and those that verify,
+    /// take nothing for granted.
+    pub(crate) fn strict(snapshot: Snapshot) -> Self {
+        Self { is_strict: true, ..Self::new(snapshot) }
     }
 
     /// The objects of a later state, with the classes that are known already: those that have changed since have to be
@@ -71,12 +78,12 @@ impl Catalog {
 
     /// Puts a class together anew when it is wanted again.
     pub(crate) fn forget(&self, namespace: &str, class: &str) {
-        self.classes.remove(&(self.keys.hash(namespace), self.keys.hash(class)));
+        self.composed.forget(&(self.keys.namespace_hash(namespace), self.keys.hash(class)));
     }
 
     /// As [`forget`](Self::forget), for all classes.
     pub(crate) fn forget_all(&self) {
-        self.classes.clear();
+        self.composed.clear();
     }
 
     /// The snapshot.
@@ -105,7 +112,12 @@ impl Catalog {
 
     /// The error for a record that cannot be understood.
     pub(crate) fn bad(&self, code: CorruptionCode, reference: RecordRef, bad: BadRecord) -> Error {
+        self.bad_record(code, reference, bad).into()
+    }
+
+    /// What is wrong with a record that cannot be understood.
+    fn bad_record(&self, code: CorruptionCode, reference: RecordRef, bad: BadRecord) -> Corruption {
         let site = self.snapshot.image().site(Space::Objects, reference.page);
-        Corruption::new(code, site, format!("record {}: {bad}", reference.id)).into()
+        Corruption::new(code, site, format!("record {}: {bad}", reference.id))
     }
 }

@@ -94,7 +94,7 @@ impl Catalog {
     /// # Errors
     /// As [`class`](Self::class): a part of the index that cannot be read fails the count.
     pub fn usage_of(&self, namespace: &str) -> Result<NamespaceUsage> {
-        let mut tally = Tally::new(self.keys.hash(namespace));
+        let mut tally = Tally::new(self.keys.namespace_hash(namespace));
         for key in self.scan(&self.keys.namespace(namespace)) {
             tally.add(&key?);
         }

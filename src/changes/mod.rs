@@ -106,7 +106,7 @@ impl fmt::Debug for State {
 
 impl State {
     pub(crate) fn begin(transaction: &Transaction<'_>) -> Result<Self> {
-        let catalog = Catalog::new(transaction.snapshot());
+        let catalog = Catalog::strict(transaction.snapshot());
         let stamps = Stamps::begin(transaction)?;
         Ok(Self { catalog, is_stale: false, stamps, is_changing: false, is_broken: false })
     }

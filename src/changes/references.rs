@@ -90,7 +90,7 @@ impl Changes<'_, '_> {
         let inside = self.keys().namespace(namespace);
         let catalog = self.now();
         let mut found = BTreeMap::new();
-        for place in catalog.namespaces() {
+        for place in catalog.namespace_tree() {
             let place = place?;
             for instance in self.referring(&catalog, &place)? {
                 let references = self.footprint(&place, &instance)?.references;

@@ -1,5 +1,7 @@
 //! A class with everything it inherits. Source of the rules: `docs::objects`, "Composition".
 
+mod partial;
+
 use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
@@ -10,6 +12,8 @@ use super::qualifier::QualifierSet;
 use super::types::CimType;
 use super::value::Value;
 use crate::base::limits::{MAX_CLASS_DEPTH, MAX_PROPERTIES};
+
+pub(crate) use partial::{Partial, TableShape};
 
 /// Why a class cannot be put together.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -141,6 +145,8 @@ pub struct FullClass {
     table_size: u32,
     /// What subclasses get of all this: made once, for the first of them.
     heritage: OnceLock<Heritage>,
+    /// Of a class that lacks an ancestor, what is known of it.
+    partial: Option<Arc<Partial>>,
 }
 
 /// Properties and methods as the direct subclasses of a class have them before they declare any themselves.
@@ -245,6 +251,7 @@ impl FullClass {
             singleton,
             table_size,
             heritage: OnceLock::new(),
+            partial: None,
         }
     }
 
@@ -426,6 +433,7 @@ impl PartialEq for FullClass {
             && self.qualifiers == other.qualifiers
             && self.properties == other.properties
             && self.methods == other.methods
+            && self.partial == other.partial
             && has(self) == has(other)
     }
 }

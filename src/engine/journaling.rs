@@ -6,7 +6,6 @@ use std::time::Instant;
 use crate::base::error::{Error, Result};
 use crate::base::io_op::IoOp;
 use crate::base::random::random_u64;
-use crate::base::site::FileRole;
 use crate::format::journal::{CommitBuilder, JournalHeader};
 use crate::pager::journal::Journal;
 use crate::storage::StorageFile;
@@ -58,8 +57,7 @@ impl Shared {
         let base = on_disk.id;
         drop(on_disk);
         let header = JournalHeader { base, previous: base, first_commit: number, salt: random_u64() };
-        let protection = self.files.protection_for(FileRole::Objects);
-        Journal::create(&self.files.directory, &header, &protection)
+        Journal::create(&self.files.directory, &header)
     }
 
     /// J-4: waits until a commit is durable.

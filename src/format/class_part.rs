@@ -34,11 +34,11 @@ use super::encoded_string::{NO_REFERENCE, TextView, encode_text};
 use super::qualifier_set::{self, QualifierSetView};
 use super::record_heap::{Budget, EncodeError, HeapDecoder, HeapNotes, HeapView, HeapWriter, present};
 use super::record_reader::{Parsed, RecordReader};
-use super::value_table::{Row, TableKind, TableNotes, TableWriter, ValueTable, decode_setting, notes};
+use super::value_table::{Row, TableKind, TableNotes, TableWriter, ValueTable, decode_setting, notes, states_size};
 use crate::base::limits::MAX_PROPERTIES;
 use crate::base::{narrow, widen};
 use crate::cim::class::{Class, Property, Setting};
-use crate::cim::full_class::{FullClass, FullProperty};
+use crate::cim::full_class::{FullClass, FullProperty, Partial, TableShape};
 use crate::cim::name::Name;
 use crate::cim::types::CimType;
 
@@ -197,6 +197,8 @@ pub(crate) struct Layout<'b> {
     table: ValueTable<'b>,
     heap: HeapNotes,
     slack: &'b [u8],
+    /// Properties that have a state, if that is known.
+    count: Option<usize>,
 }
 
 /// Where a property that is declared here stands.
@@ -208,10 +210,21 @@ struct Place {
     overrides: bool,
 }
 
-/// The class of a part, without methods yet, that inherits from `superclass`; and how it is laid out.
+/// What a class inherits from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Inherits<'c> {
+    /// Nothing: it is the topmost, or that of an embedded instance, which lists everything itself.
+    Nothing,
+    /// This class.
+    From(&'c FullClass),
+    /// A class that is lost, or not whole.
+    FromLost,
+}
+
+/// The class of a part, without methods yet; and how it is laid out.
 pub(crate) fn decode<'b>(
     view: &ClassPartView<'b>,
-    superclass: Option<&FullClass>,
+    inherits: Inherits<'_>,
     budget: &mut Budget,
     exact: bool,
 ) -> Parsed<(Class, Layout<'b>)> {
@@ -223,13 +236,16 @@ pub(crate) fn decode<'b>(
     for property in view.properties() {
         entries.push(decode_property(cx, &property?)?);
     }
-    let table = value_table(view, superclass, &entries)?;
+    let shape = table_shape(view, inherits, &entries)?;
+    let table = value_table(view, shape)?;
     for (place, property) in &mut entries {
         let state = match table.state(place.order) {
             // The class of an embedded instance has in its slots what it inherits, too.
-            state if superclass.is_none() => state & 1,
+            state if matches!(inherits, Inherits::Nothing) => state & 1,
             // A new property has nothing to inherit.
             2.. if !place.overrides => 1,
+            // Where the slots begin is not known.
+            _ if shape.is_none() => 2,
             state => state,
         };
         property.default = decode_setting(cx, &table, (property.cim_type, place.offset), state)?;
@@ -241,20 +257,43 @@ pub(crate) fn decode<'b>(
     let superclass = derivation.next();
     let class = Class { name, superclass, qualifiers, properties, methods: Vec::new() };
     let (derivation, heap) = (derivation.collect(), decoder.finish());
-    Ok((class, Layout { derivation, places, lookup, table, heap, slack: view.slack }))
+    let count = shape.map(|shape| shape.count);
+    Ok((class, Layout { derivation, places, lookup, table, heap, slack: view.slack, count }))
 }
 
-/// The table of values: how long it is follows from the properties inherited and new.
-fn value_table<'b>(
-    view: &ClassPartView<'b>,
-    superclass: Option<&FullClass>,
+/// The shape of the table of values: how long it is follows from the properties inherited and new. Where those inherited are
+/// not known, new ones tell, which come after them all; `None` where there are none.
+fn table_shape(
+    view: &ClassPartView<'_>,
+    inherits: Inherits<'_>,
     entries: &[(Place, Property)],
-) -> Parsed<ValueTable<'b>> {
-    let inherited = superclass.map_or((0, 0), |parent| (parent.properties().len(), widen(parent.table_size())));
-    let new = || entries.iter().filter(|(place, _)| superclass.is_none() || !place.overrides);
-    let size = new().map(|(_, property)| property.cim_type.slot_size()).sum::<usize>() + inherited.1;
+) -> Parsed<Option<TableShape>> {
+    let size = |property: &Property| property.cim_type.slot_size();
+    let inherited = match inherits {
+        Inherits::Nothing => TableShape { count: 0, slots: 0 },
+        Inherits::From(parent) => TableShape { count: parent.properties().len(), slots: widen(parent.table_size()) },
+        Inherits::FromLost => {
+            let new = entries.iter().filter(|(place, _)| !place.overrides);
+            let Some((place, property)) = new.max_by_key(|(place, _)| place.order) else { return Ok(None) };
+            let count = usize::from(place.order) + 1;
+            let slots = widen(place.offset).saturating_add(size(property));
+            let mut table = view.table;
+            return match table.rest().len() == states_size(count).saturating_add(slots) {
+                true => Ok(Some(TableShape { count, slots })),
+                false => view.table.fail("the table of values is not as long as its last property says"),
+            };
+        }
+    };
+    let is_new = |place: &Place| matches!(inherits, Inherits::Nothing) || !place.overrides;
+    let new = || entries.iter().filter(|(place, _)| is_new(place));
+    let slots = new().map(|(_, property)| size(property)).sum::<usize>() + inherited.slots;
+    Ok(Some(TableShape { count: inherited.count + new().count(), slots }))
+}
+
+fn value_table<'b>(view: &ClassPartView<'b>, shape: Option<TableShape>) -> Parsed<ValueTable<'b>> {
     let mut reader = view.table;
-    let table = ValueTable::parse(&mut reader, inherited.0 + new().count(), size)?;
+    let Some(TableShape { count, slots }) = shape else { return Ok(ValueTable::of_states(reader.rest())) };
+    let table = ValueTable::parse(&mut reader, count, slots)?;
     if !reader.rest().is_empty() {
         return reader.fail("the table of values is longer than the properties of the class need");
     }
@@ -285,6 +324,17 @@ impl Layout<'_> {
             let found = by_order.filter(|found| found.name == property.name);
             found.is_some_and(|found| *stored == Place::of(found))
         })
+    }
+
+    /// What is known of a class that lacks this ancestor, over what is left of its superclass.
+    pub(crate) fn partial(&self, class: &Class, parent: Option<&FullClass>, ancestor: Name) -> Partial {
+        let above = parent.and_then(|parent| parent.partial());
+        let mut places = above.map(|above| above.places.clone()).unwrap_or_default();
+        let own = self.places.iter().zip(&class.properties);
+        let is_new = |name: &Name| parent.is_none_or(|parent| parent.property(name.as_str()).is_none());
+        places.extend(own.filter(|(_, own)| is_new(&own.name)).map(|(place, _)| (place.order, place.offset)));
+        let ancestor = above.map_or(ancestor, |above| above.ancestor.clone());
+        Partial { ancestor, places, count: self.count, table_bytes: self.table.size() }
     }
 
     /// Whether the class stands alone and is laid out as it must be: as [`fits`](Self::fits), but nothing need be composed

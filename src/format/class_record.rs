@@ -12,12 +12,13 @@
 
 use std::sync::Arc;
 
-use super::class_part::{self, ClassPartNotes, ClassPartView};
+use super::class_part::{self, ClassPartNotes, ClassPartView, Inherits, Layout};
 use super::methods_part::{self, MethodsPartNotes, MethodsPartView};
 use super::record_heap::{Budget, EncodeError};
 use super::record_reader::{BadRecord, Parsed, RecordReader, push_utf16, utf16_text};
 use crate::base::limits::MAX_RECORD_BYTES;
 use crate::base::{narrow, widen};
+use crate::cim::class::Class;
 use crate::cim::full_class::FullClass;
 use crate::cim::name::Name;
 
@@ -92,14 +93,37 @@ impl<'b> ClassRecordView<'b> {
         self.decode(superclass, true)
     }
 
+    /// The class over what is left of its superclass, which lacks this ancestor or is lost itself.
+    ///
+    /// # Errors
+    /// [`BadRecord`] when the record is damaged, or does not fit to what is left.
+    pub(crate) fn partial_class(&self, superclass: Option<Arc<FullClass>>, ancestor: Name) -> Parsed<FullClass> {
+        let bad = |what| BadRecord { offset: 0, what };
+        let mut budget = Budget::for_record(self.length);
+        let (mut class, layout) = class_part::decode(&self.class_part, Inherits::FromLost, &mut budget, false)?;
+        self.check_superclass(&class, &layout)?;
+        class.methods = methods_part::decode(&self.methods_part, &mut budget, false)?.0;
+        let partial = layout.partial(&class, superclass.as_deref(), ancestor);
+        FullClass::compose_partial(class, superclass, partial)
+            .map_err(|_| bad("the class does not fit to what is left of its superclass"))
+    }
+
+    /// Fails when the two places that name the superclass differ.
+    fn check_superclass(&self, class: &Class, layout: &Layout<'_>) -> Parsed<()> {
+        let named = self.superclass()?;
+        if named.as_deref() != class.superclass.as_ref().map(Name::as_str) || !layout.derivation.is_empty() {
+            let what = "head and class part of the record name different superclasses";
+            return Err(BadRecord { offset: 0, what });
+        }
+        Ok(())
+    }
+
     fn decode(&self, superclass: Option<Arc<FullClass>>, exact: bool) -> Parsed<(FullClass, ClassNotes)> {
         let bad = |what| BadRecord { offset: 0, what };
         let mut budget = Budget::for_record(self.length);
-        let (mut class, layout) = class_part::decode(&self.class_part, superclass.as_deref(), &mut budget, exact)?;
-        let named = self.superclass()?;
-        if named.as_deref() != class.superclass.as_ref().map(Name::as_str) || !layout.derivation.is_empty() {
-            return Err(bad("head and class part of the record name different superclasses"));
-        }
+        let inherits = superclass.as_deref().map_or(Inherits::Nothing, Inherits::From);
+        let (mut class, layout) = class_part::decode(&self.class_part, inherits, &mut budget, exact)?;
+        self.check_superclass(&class, &layout)?;
         let (methods, heap) = methods_part::decode(&self.methods_part, &mut budget, exact)?;
         class.methods = methods;
         let full =

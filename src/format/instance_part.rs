@@ -21,9 +21,8 @@ use super::qualifier_set::{self, QualifierSetView};
 use super::record_heap::{Budget, EncodeError, HeapDecoder, HeapNotes, HeapView, HeapWriter};
 use super::record_reader::{BadRecord, Parsed, RecordReader};
 use super::value_table::{Row, TableKind, TableNotes, TableWriter, ValueTable, decode_setting, notes};
-use crate::base::widen;
 use crate::cim::class::Setting;
-use crate::cim::full_class::{FullClass, FullProperty};
+use crate::cim::full_class::{FullClass, FullProperty, Partial, TableShape};
 use crate::cim::instance::Instance;
 use crate::cim::name;
 use crate::cim::qualifier::QualifierSet;
@@ -39,6 +38,8 @@ pub struct InstancePartView<'b> {
     property_qualifiers: Option<Vec<QualifierSetView<'b>>>,
     heap: HeapView<'b>,
     slack: &'b [u8],
+    /// Where values stand, if the class is not whole.
+    partial: Option<Arc<Partial>>,
 }
 
 /// What an instance says of a property.
@@ -62,8 +63,10 @@ impl<'b> InstancePartView<'b> {
             return part.fail("the byte behind the length of the instance part is not zero");
         }
         let name = part.u32(CUT)?;
-        let count = class.properties().len();
-        let table = ValueTable::parse(&mut part, count, widen(class.table_size()))?;
+        let Some(TableShape { count, slots }) = class.table_shape() else {
+            return part.fail("the layout of its class is lost with a superclass");
+        };
+        let table = ValueTable::parse(&mut part, count, slots)?;
         let qualifiers = part.counted_part(SETS)?;
         let sets = match part.u8(CUT)? {
             1 => None,
@@ -73,7 +76,15 @@ impl<'b> InstancePartView<'b> {
         let heap = HeapView::parse(&mut part)?;
         let set = |entries| QualifierSetView::new(entries, heap);
         let property_qualifiers = sets.map(|sets| sets.into_iter().map(set).collect());
-        Ok(Self { name, table, qualifiers: set(qualifiers), property_qualifiers, heap, slack: part.rest() })
+        Ok(Self {
+            name,
+            table,
+            qualifiers: set(qualifiers),
+            property_qualifiers,
+            heap,
+            slack: part.rest(),
+            partial: class.partial().cloned(),
+        })
     }
 
     /// The name of its class.
@@ -86,8 +97,10 @@ impl<'b> InstancePartView<'b> {
 
     /// What it says of a property of its class.
     pub fn setting(&self, property: &FullProperty) -> SettingView<'b> {
-        let slot = self.table.slot(property.offset, property.cim_type.slot_size());
-        match (self.table.state(property.order), slot) {
+        let place = (property.order, property.offset);
+        let (order, offset) = self.partial.as_ref().map_or(place, |partial| partial.place(place));
+        let slot = self.table.slot(offset, property.cim_type.slot_size());
+        match (self.table.state(order), slot) {
             (0, Some(slot)) => SettingView::Value(ValueView { cim_type: property.cim_type, slot, heap: self.heap }),
             (0 | 1, _) => SettingView::Null,
             _ => SettingView::Inherited,
@@ -125,8 +138,9 @@ pub(crate) fn decode(
     }
     let mut settings = vec![Setting::Inherited; class.properties().len()];
     for property in class.properties_by_name() {
-        let place = (property.cim_type, property.offset);
-        let setting = decode_setting(&mut cx, &view.table, place, view.table.state(property.order))?;
+        let (order, offset) = class.stored_place(property);
+        let place = (property.cim_type, offset);
+        let setting = decode_setting(&mut cx, &view.table, place, view.table.state(order))?;
         if let Some(slot) = settings.get_mut(usize::from(property.order)) {
             *slot = setting;
         }
@@ -136,7 +150,11 @@ pub(crate) fn decode(
     let mut sets = |sets: &Vec<QualifierSetView<'_>>| -> Result<Vec<QualifierSet>, BadRecord> {
         sets.iter().map(|set| qualifier_set::decode(&mut cx, *set)).collect()
     };
-    instance.property_qualifiers = view.property_qualifiers.as_ref().map(&mut sets).transpose()?;
+    let of_properties = view.property_qualifiers.as_ref().map(&mut sets).transpose()?;
+    instance.property_qualifiers = match class.partial() {
+        None => of_properties,
+        Some(partial) => of_properties.map(|sets| partial.known(&sets)),
+    };
     if !exact {
         return Ok((instance, InstancePartNotes::default()));
     }

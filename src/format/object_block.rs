@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use super::class_part::{self, ClassPartNotes, ClassPartView};
+use super::class_part::{self, ClassPartNotes, ClassPartView, Inherits};
 use super::encoded_string::TextView;
 use super::instance_part::{self, InstancePartNotes, InstancePartView};
 use super::methods_part::{self, MethodsPartNotes, MethodsPartView};
@@ -92,7 +92,7 @@ fn decode_class(
         return reader.fail("an embedded class has a superclass");
     }
     notes.superclass_unused = methods_part::unused(&parent.1);
-    let (mut class, layout) = class_part::decode(&ClassPartView::parse(reader)?, None, budget, exact)?;
+    let (mut class, layout) = class_part::decode(&ClassPartView::parse(reader)?, Inherits::Nothing, budget, exact)?;
     let methods_view = MethodsPartView::parse(reader)?;
     let (methods, heap) = methods_part::decode(&methods_view, budget, exact)?;
     class.methods = methods;
@@ -112,7 +112,7 @@ fn decode_instance(
     budget: &mut Budget,
     exact: bool,
 ) -> Parsed<Instance> {
-    let (class, layout) = class_part::decode(&ClassPartView::parse(reader)?, None, budget, exact)?;
+    let (class, layout) = class_part::decode(&ClassPartView::parse(reader)?, Inherits::Nothing, budget, exact)?;
     let Some(full) = layout.merged(class).filter(|full| layout.fits(full)) else {
         return reader.fail("the properties of an embedded instance are not as they must be");
     };

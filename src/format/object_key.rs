@@ -52,9 +52,22 @@ impl ObjectKeys {
         NameHash::of(self.dialect, name)
     }
 
+    /// The hash of the path of a namespace. A namespace whose path is lost is given by its hash, as the first token of its
+    /// keys spells it: `NS_` and the digits.
+    pub fn namespace_hash(&self, namespace: &str) -> NameHash {
+        Self::hash_token(self.dialect, namespace).unwrap_or_else(|| self.hash(namespace))
+    }
+
+    /// The hash in a text of the form `NS_` and the digits of a hash of this dialect.
+    pub fn hash_token(dialect: Dialect, text: &str) -> Option<NameHash> {
+        let (prefix, digits) = text.split_at_checked(3)?;
+        let is_token = prefix.eq_ignore_ascii_case("NS_") && digits.len() == NameHash::digits(dialect);
+        is_token.then(|| NameHash::parse(digits.to_ascii_uppercase().as_bytes())).flatten()
+    }
+
     /// What all keys of a namespace begin with; `NS_n\`.
     pub fn namespace(&self, namespace: &str) -> String {
-        format!(r"NS_{}\", self.hash(namespace))
+        format!(r"NS_{}\", self.namespace_hash(namespace))
     }
 
     /// `NS_n\CD_c`: a class.
@@ -64,7 +77,7 @@ impl ObjectKeys {
 
     /// `NS_n\CD_c`: a class whose name is known by its hash.
     pub fn class_by_hash(&self, namespace: &str, class: NameHash) -> String {
-        format!(r"NS_{}\CD_{class}", self.hash(namespace))
+        format!(r"NS_{}\CD_{class}", self.namespace_hash(namespace))
     }
 
     /// `NS_n\CR_p\C_c`: a class is derived from another, or from none.
@@ -74,12 +87,12 @@ impl ObjectKeys {
 
     /// `NS_n\CR_p\C_`: what the keys of the direct subclasses of a class begin with.
     pub fn subclasses(&self, namespace: &str, superclass: Option<&str>) -> String {
-        format!(r"NS_{}\CR_{}\C_", self.hash(namespace), self.hash(superclass.unwrap_or_default()))
+        format!(r"NS_{}\CR_{}\C_", self.namespace_hash(namespace), self.hash(superclass.unwrap_or_default()))
     }
 
     /// `NS_n\CR_t\R_c`: a class has a reference to another.
     pub fn class_reference(&self, namespace: &str, target: &str, class: &str) -> String {
-        format!(r"NS_{}\CR_{}\R_{}", self.hash(namespace), self.hash(target), self.hash(class))
+        format!(r"NS_{}\CR_{}\R_{}", self.namespace_hash(namespace), self.hash(target), self.hash(class))
     }
 
     /// `NS_n\CI_c\IL_i`: an instance under its own class.
@@ -89,7 +102,7 @@ impl ObjectKeys {
 
     /// `NS_n\CI_c\IL_`: what the keys of all instances of a class begin with, those of subclasses not included.
     pub fn instances(&self, namespace: &str, class: &str) -> String {
-        format!(r"NS_{}\CI_{}\IL_", self.hash(namespace), self.hash(class))
+        format!(r"NS_{}\CI_{}\IL_", self.namespace_hash(namespace), self.hash(class))
     }
 
     /// `NS_n\KI_k\I_i`: an instance under the class that declares its keys.
@@ -99,7 +112,7 @@ impl ObjectKeys {
 
     /// `NS_n\KI_k\I_`: what the keys of all instances begin with whose keys are declared by a class.
     pub fn keyed_instances(&self, namespace: &str, key_class: &str) -> String {
-        format!(r"NS_{}\KI_{}\I_", self.hash(namespace), self.hash(key_class))
+        format!(r"NS_{}\KI_{}\I_", self.namespace_hash(namespace), self.hash(key_class))
     }
 
     /// `NS_m\KI_k\IR_j\R_r`: an instance refers to another. `referrer` is its key as [`keyed_instance`](Self::keyed_instance)
@@ -122,7 +135,7 @@ impl ObjectKeys {
 
     /// `NS_m\KI_k\IR_j\R_`: what the keys of all references to an instance begin with.
     pub fn references(&self, namespace: &str, key_class: &str, key_text: &str) -> String {
-        format!(r"NS_{}\KI_{}\IR_{}\R_", self.hash(namespace), self.hash(key_class), self.hash(key_text))
+        format!(r"NS_{}\KI_{}\IR_{}\R_", self.namespace_hash(namespace), self.hash(key_class), self.hash(key_text))
     }
 }
 

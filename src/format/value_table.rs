@@ -40,6 +40,16 @@ impl<'b> ValueTable<'b> {
         Ok(Self { states: reader.take(states_size(properties), CUT)?, slots: reader.take(slots, CUT)? })
     }
 
+    /// States whose end is not known, without slots.
+    pub(crate) const fn of_states(states: &'b [u8]) -> Self {
+        Self { states, slots: &[] }
+    }
+
+    /// Bytes of the whole table.
+    pub(crate) const fn size(&self) -> usize {
+        self.states.len() + self.slots.len()
+    }
+
     /// The state of a property.
     pub(crate) fn state(&self, order: u16) -> u8 {
         let byte = self.states.get(usize::from(order / 4)).copied().unwrap_or(0);

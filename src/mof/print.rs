@@ -12,6 +12,7 @@ use crate::base::escape::Visible;
 use crate::cim::class::{Class, Method, Property, Setting};
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
+use crate::cim::name::Name;
 use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
 use crate::cim::types::{CimType, ScalarType};
 use crate::cim::value::{Array, Object, Value};
@@ -20,7 +21,7 @@ const INDENT: &str = "    ";
 
 /// A class as MOF: what it declares itself; with `inherited`, behind it and in comments, what it inherits.
 pub fn class_text(class: &FullClass, inherited: bool) -> String {
-    let mut text = String::new();
+    let mut text = missing_note(class);
     // Nothing can fail that writes into a string.
     write_class(&mut text, class.declaration(), "").ok();
     text.push_str(";\n");
@@ -32,10 +33,18 @@ pub fn class_text(class: &FullClass, inherited: bool) -> String {
 
 /// An instance as MOF: every property that has a value. One that the class gives as its default is marked.
 pub fn instance_text(instance: &Instance) -> String {
-    let mut text = String::new();
+    let mut text = missing_note(instance.class());
     write_instance(&mut text, instance, "").ok();
     text.push_str(";\n");
     text
+}
+
+/// Says of a class whose ancestor is lost that there is more to it, in a comment.
+fn missing_note(class: &FullClass) -> String {
+    let note = |ancestor: &Name| {
+        format!("// Partial: what {} declares and inherits is lost.\n", Identifier(ancestor.as_str()))
+    };
+    class.missing_ancestor().map(note).unwrap_or_default()
 }
 
 /// A value as MOF.

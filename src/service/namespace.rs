@@ -60,7 +60,7 @@ impl Service {
         limit: Option<Duration>,
     ) -> Result<NamespaceConnection> {
         // A refusal has no effect: whoever may not connect hinders no restore.
-        Catalog::new(self.snapshot()?).security_of(namespace)?.as_security().connect(&caller)?;
+        Catalog::strict(self.snapshot()?).security_of(namespace)?.as_security().connect(&caller)?;
         let client = Arc::new(Client { name: caller.user().to_string() });
         self.connect_client(client, Identity::Checked(caller), namespace, limit)
     }

@@ -31,7 +31,7 @@ impl<'r> Root<'r> {
     /// # Errors
     /// What reading says; [`Error::InvalidObject`](crate::Error::InvalidObject) when the descriptor is none.
     pub fn security(&self) -> Result<StoredSecurity> {
-        let (descriptor, requires_encryption) = Catalog::new((self.snapshot)()?).security_parts(ROOT)?;
+        let (descriptor, requires_encryption) = Catalog::strict((self.snapshot)()?).security_parts(ROOT)?;
         let descriptor = descriptor.unwrap_or_else(defaults::of_root);
         Ok(StoredSecurity { namespace: ROOT.to_owned(), descriptor, requires_encryption })
     }

@@ -83,7 +83,7 @@ struct Made {
 impl<'c> Check<'c> {
     fn new(snapshot: &Snapshot, level: Level, monitor: &'c Monitor<'c>) -> Self {
         Self {
-            catalog: Catalog::new(snapshot.clone()),
+            catalog: Catalog::strict(snapshot.clone()),
             level,
             monitor,
             expected: HashSet::new(),

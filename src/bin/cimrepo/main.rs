@@ -4,7 +4,6 @@ mod affected;
 mod backup;
 mod backups;
 mod compact;
-mod completions;
 mod convert;
 mod create;
 mod delete;
@@ -12,12 +11,10 @@ mod demo;
 mod diff;
 mod export;
 mod info;
-mod inside;
 mod interrupt;
 mod keys;
 mod listing;
 mod ls;
-mod man;
 mod near;
 mod output;
 mod page;
@@ -32,9 +29,9 @@ mod verify;
 use std::process::ExitCode;
 
 use cimrepo::base::error::ExitCode as Outcome;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use output::{Failure, complain_of_bug, guard_panics, read_arguments};
+use output::{Failure, complain, guard_panics, read_arguments};
 
 /// Reads, verifies, backs up and restores the Windows CIM (WMI) repository as it lies on disk.
 ///
@@ -79,8 +76,6 @@ enum Verb {
     Keys(keys::Arguments),
     Page(page::Arguments),
     Pause(pause::Arguments),
-    Completions(completions::Arguments),
-    Man(man::Arguments),
 }
 
 impl Verb {
@@ -104,8 +99,6 @@ impl Verb {
             Verb::Keys(arguments) => arguments.run(),
             Verb::Page(arguments) => arguments.run(),
             Verb::Pause(arguments) => arguments.run(),
-            Verb::Completions(arguments) => arguments.run(Command::command()),
-            Verb::Man(arguments) => arguments.run(Command::command()),
         }
     }
 }
@@ -126,7 +119,10 @@ fn main() -> ExitCode {
             }
             outcome
         }
-        Err(_) => complain_of_bug(),
+        Err(_) => {
+            complain("this is a fault of the program; please report the message above with what you did");
+            Outcome::Bug
+        }
     };
     ExitCode::from(outcome as u8)
 }

@@ -98,15 +98,14 @@ struct BytesRow {
 }
 
 impl Arguments {
-    pub fn run(mut self) -> Result<Outcome, Failure> {
-        self.source = self.source.the_one()?;
+    pub fn run(self) -> Result<Outcome, Failure> {
         let mut output = Output::new(self.json);
         let outcome = match self.number {
-            Some(number) => self.show(number, &mut output)?,
-            None => self.list(&mut output)?,
+            Some(number) => self.show(number, &mut output),
+            None => self.list(&mut output),
         };
         output.finish()?;
-        Ok(outcome)
+        outcome
     }
 
     fn space(&self) -> Space {
@@ -223,6 +222,9 @@ impl Arguments {
                     failed = Some(error.exit_code());
                 }
             }
+            if output.is_closed() {
+                break;
+            }
         }
         Ok(failed.unwrap_or(outcome))
     }
@@ -236,6 +238,9 @@ impl Arguments {
             for descriptor in page.descriptors {
                 outcome = Outcome::Done;
                 show_descriptor(&descriptor, None, Some(page.physical.get()), output)?;
+            }
+            if output.is_closed() {
+                break;
             }
         }
         Ok(outcome)
