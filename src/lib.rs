@@ -6,6 +6,7 @@ mod btree;
 pub mod catalog;
 pub mod changes;
 pub mod cim;
+pub mod collection;
 #[cfg(feature = "windows")]
 pub mod com;
 pub mod docs;

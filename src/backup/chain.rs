@@ -8,6 +8,7 @@ use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
 use crate::base::site::Site;
 use crate::format::manifest::NO_FILE;
 use crate::pager::source::{PageSource, Reading};
+use crate::storage::Protection;
 
 use super::codec::Payload;
 use super::link::Link;
@@ -59,6 +60,11 @@ impl Chain {
         })
     }
 
+    /// What all files of the chain let do.
+    pub(crate) fn protection(&self) -> Protection {
+        self.links().fold(Protection::default(), |all, link| all.and(&link.protection))
+    }
+
     /// Whether the pages of a space are there at all.
     pub(crate) fn has(&self, space: Space) -> bool {
         // Any other backup is one of a repository that has both files.
@@ -85,6 +91,10 @@ impl Held<'_> {
 impl PageSource for Arc<Chain> {
     fn has(&self, space: Space) -> bool {
         Chain::has(self, space)
+    }
+
+    fn protection(&self) -> Protection {
+        Chain::protection(self)
     }
 
     fn read(

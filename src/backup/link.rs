@@ -20,7 +20,7 @@ use crate::format::backup_file::{
 };
 use crate::format::checksum::crc32;
 use crate::format::manifest::{ChunkEntry, Manifest, NO_FILE, PageState, SpaceManifest};
-use crate::storage::{EntryKind, OpenMode, Storage, StorageFile, read_exact_at};
+use crate::storage::{EntryKind, OpenMode, Protection, Storage, StorageFile, read_exact_at};
 
 use super::codec::{Payload, unpack};
 use super::frame::{Frame, Spare};
@@ -91,6 +91,8 @@ pub(crate) struct Link {
     pub path: PathBuf,
     file: Box<dyn StorageFile>,
     pub length: u64,
+    /// Who may read the file.
+    pub protection: Protection,
     pub header: Header,
     pub seal: Digest,
     pub manifest: Manifest,
@@ -111,6 +113,7 @@ impl Link {
         }
         let file = storage.open(path, OpenMode::Read).map_err(failed(IoOp::Open))?;
         let length = file.len().map_err(failed(IoOp::Metadata))?;
+        let protection = storage.protection(path).map_err(failed(IoOp::Metadata))?;
         let read = |offset: u64, len: u64| -> Result<Vec<u8>> {
             let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
             read_exact_at(file.as_ref(), offset, &mut bytes).map_err(failed(IoOp::Read))?;
@@ -137,7 +140,19 @@ impl Link {
         let checked = manifest.chunks.iter().map(|_| AtomicBool::new(false)).collect();
         let (cache, number) = (cache.clone(), cache.links.fetch_add(1, Ordering::Relaxed));
         let path = path.to_owned();
-        Ok(Self { path, file, length, header, seal: trailer.seal, manifest, places, cache, number, checked })
+        Ok(Self {
+            path,
+            file,
+            length,
+            protection,
+            header,
+            seal: trailer.seal,
+            manifest,
+            places,
+            cache,
+            number,
+            checked,
+        })
     }
 
     /// Gives back what is known of pages that are not in this file: of a base nobody asks for it, once what is based on it

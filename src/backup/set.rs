@@ -17,7 +17,7 @@ use crate::format::backup_file::Header;
 use crate::format::backup_name::{BackupName, END_OF_TIME};
 use crate::repository::lock::lock_file;
 use crate::repository::{Repository, Snapshot};
-use crate::storage::{Directory, EntryKind, LockGuard};
+use crate::storage::{Directory, EntryKind, LockGuard, Protection};
 
 use super::{BackupInfo, BackupOptions, BackupSummary, OpenBackup, backup_in, backup_snapshot, uuid_text};
 
@@ -104,15 +104,23 @@ impl BackupSet {
         Ok(set)
     }
 
-    /// The set in a directory, which is made if it is not there; its parent has to be.
+    /// The set in a directory, which is made if it is not there, for its owner alone; its parent has to be there.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        Self::create_for(path, &Protection::private())
+    }
+
+    /// As [`create`](Self::create); a directory that is made is for all who may read `source`, what is to be backed up.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create_for(path: impl AsRef<Path>, source: &Protection) -> Result<Self> {
         let directory = Directory::real(path.as_ref());
         let kind = directory.storage.kind(&directory.path);
         if kind.map_err(|error| Error::io(IoOp::Metadata, &directory.path, error))?.is_none() {
-            let made = directory.storage.create_dir(&directory.path);
+            let made = directory.storage.create_dir_with(&directory.path, &source.for_directory());
             made.map_err(|error| Error::io(IoOp::Create, &directory.path, error))?;
         }
         Self::open_in(&directory)

@@ -2,6 +2,7 @@
 //!
 //! So an older backup of that name is only ever replaced by a complete new one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use crate::pager::journal::is_journal_name;
 use crate::pager::leftovers::is_own_name;
 use crate::repository::lock::lock_file;
 use crate::storage::{
-    EarlySync, EntryKind, LockGuard, OpenMode, Storage, StorageFile, Ties, parent_of, read_exact_at, write_all_at,
+    EarlySync, EntryKind, LockGuard, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at,
+    write_all_at,
 };
 
 /// A backup being written.
@@ -35,8 +37,9 @@ pub(crate) struct Target {
 const PARTIAL: &str = ".partial-";
 
 impl Target {
-    /// Begins to write; refuses what cannot be a target.
-    pub(crate) fn create(storage: &Arc<dyn Storage>, path: &Path, threads: usize) -> Result<Self> {
+    /// Begins to write; refuses what cannot be a target. The file is no more readable than `source`, what is backed up, nor
+    /// than the backup that it replaces.
+    pub(crate) fn create(storage: &Arc<dyn Storage>, path: &Path, source: &Protection, threads: usize) -> Result<Self> {
         check(storage.as_ref(), path)?;
         let lock = lock_file(storage, path, "backup")?;
         if lock.is_some() {
@@ -44,7 +47,12 @@ impl Target {
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = path.with_file_name(format!("{name}{PARTIAL}{:08x}", random_u64() >> 32));
-        let file = storage.open(&temporary, OpenMode::CreateNew);
+        let rights = match storage.protection(path) {
+            Ok(replaced) => source.in_place_of(&replaced),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => source.clone(),
+            Err(error) => return Err(Error::io(IoOp::Metadata, path, error)),
+        };
+        let file = storage.create(&temporary, &rights);
         let file = file.map_err(|error| Error::io(IoOp::Create, &temporary, error))?;
         Ok(Self {
             storage: storage.clone(),

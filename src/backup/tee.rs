@@ -11,6 +11,7 @@ use crate::base::progress::Observer;
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::pager::source::{PageSource, Reading};
 use crate::repository::Snapshot;
+use crate::storage::Protection;
 use crate::verify::VerifyOptions;
 
 use super::chain::{Chain, Held};
@@ -113,6 +114,10 @@ impl Tee {
 impl PageSource for Arc<Tee> {
     fn has(&self, space: Space) -> bool {
         self.chain.has(space)
+    }
+
+    fn protection(&self) -> Protection {
+        self.chain.protection()
     }
 
     fn read(

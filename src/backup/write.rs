@@ -342,7 +342,11 @@ impl<'o> Writer<'o> {
             flags,
         };
         let path = target;
-        let mut target = Target::create(storage, path, threads)?;
+        let mut rights = snapshot.protection().for_file();
+        if let Some(base) = base {
+            rights = rights.and(&base.snapshot().protection());
+        }
+        let mut target = Target::create(storage, path, &rights, threads)?;
         if let Some(base) = base {
             need_no_link(storage, path, base)?;
         }

@@ -327,6 +327,33 @@ pub enum ExitCode {
     Language = 6,
     /// A fault of this program.
     Bug = 70,
+    /// The user ended it before it was done.
+    Interrupted = 130,
+}
+
+impl ExitCode {
+    /// Every code, from the one that tells least to the one that tells most.
+    ///
+    /// When several repositories are read in one run, the run ends with the code that tells most: findings before
+    /// nothing, what could not be read before findings (first what another try may mend, then what it will not), a wrong
+    /// call before all of these, then an interrupted run, and a fault of the program before anything else.
+    pub const BY_WEIGHT: [ExitCode; 9] = [
+        ExitCode::Done,
+        ExitCode::Findings,
+        ExitCode::Busy,
+        ExitCode::Corrupt,
+        ExitCode::Io,
+        ExitCode::Language,
+        ExitCode::Usage,
+        ExitCode::Interrupted,
+        ExitCode::Bug,
+    ];
+
+    /// The one of two codes that tells more, as [`BY_WEIGHT`](Self::BY_WEIGHT) ranks them.
+    pub fn most_telling(self, other: Self) -> Self {
+        let weight = |code| Self::BY_WEIGHT.iter().position(|known| *known == code);
+        if weight(other) > weight(self) { other } else { self }
+    }
 }
 
 impl Error {
@@ -410,13 +437,13 @@ impl Error {
             Error::Locked { .. }
             | Error::Overtaken { .. }
             | Error::Changed { .. }
-            | Error::Cancelled
             | Error::InvalidOperation(_)
             | Error::ConnectionsActive { .. }
             | Error::Disconnected
             | Error::Closed
             | Error::Timeout { .. }
             | Error::Busy => ExitCode::Busy,
+            Error::Cancelled => ExitCode::Interrupted,
         }
     }
 
@@ -506,10 +533,24 @@ mod tests {
             (wrong_keys(&["A"], &[]), 0x8004_103A, ExitCode::Usage),
             (Error::Poisoned("x".into()), 0x8004_100A, ExitCode::Io),
             (Error::Limit { what: "x", max: 1, got: 2 }, 0x8004_1001, ExitCode::Usage),
-            (Error::Cancelled, 0x8004_1032, ExitCode::Busy),
+            (Error::Cancelled, 0x8004_1032, ExitCode::Interrupted),
         ];
         for (error, code, exit) in expected {
             assert_eq!((error.hresult(), error.exit_code()), (HResult(code), exit), "{error:?}");
+        }
+    }
+
+    /// The numbers are a contract with scripts.
+    #[test]
+    fn exit_codes_have_their_numbers_and_their_weight() {
+        let numbers = ExitCode::BY_WEIGHT.map(|code| code as u8);
+        assert_eq!(numbers, [0, 1, 5, 4, 3, 6, 2, 130, 70]);
+        let all = || numbers.iter().zip(ExitCode::BY_WEIGHT);
+        for (weight, (_, code)) in all().enumerate() {
+            for (other_weight, (_, other)) in all().enumerate() {
+                let heavier = ExitCode::BY_WEIGHT[weight.max(other_weight)];
+                assert_eq!(code.most_telling(other), heavier, "{code:?} and {other:?}");
+            }
         }
     }
 

@@ -80,3 +80,18 @@ pub const MAX_OBJECT_DEPTH: usize = 16;
 
 /// Length of an object path in bytes.
 pub const MAX_PATH_CHARS: usize = 1 << 16;
+
+/// Levels of directories below the one given in which repositories are looked for. Windows' own lie five below its drive.
+pub const MAX_SEARCH_DEPTH: usize = 16;
+
+/// Directory entries that a search for repositories looks at: several times those of a whole drive of Windows.
+pub const MAX_SEARCH_ENTRIES: u64 = 4_000_000;
+
+/// Names of directories that wait in a search until it comes to them: the memory it takes.
+pub const MAX_SEARCH_PENDING: usize = 250_000;
+
+/// Repositories that one search finds.
+pub const MAX_SEARCH_FOUND: usize = 65_536;
+
+/// Places that a search passed over and lists; the rest is counted.
+pub const MAX_SEARCH_NOTES: usize = 50;

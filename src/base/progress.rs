@@ -19,6 +19,8 @@ pub enum Phase {
     Compact,
     /// Taking classes and instances over into another repository; what is counted is objects.
     Convert,
+    /// Looking for repositories below a directory; what is counted is directory entries.
+    Search,
 }
 
 /// How far an operation is.

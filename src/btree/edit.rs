@@ -308,6 +308,10 @@ mod tests {
             true
         }
 
+        fn protection(&self) -> crate::storage::Protection {
+            crate::storage::Protection::default()
+        }
+
         fn read(&self, space: Space, page: LogicalPage, _: PhysicalPage, _: Reading, _: &mut PageBytes) -> Result<()> {
             panic!("{space} page {page} is on no disk")
         }

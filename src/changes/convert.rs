@@ -2,7 +2,7 @@
 //! what its objects say.
 
 use super::Importer;
-use super::create::build;
+use super::create::build_from;
 use crate::base::error::{Error, Result};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::catalog::{Catalog, StoredClass};
@@ -26,15 +26,15 @@ pub struct Converted {
 }
 
 /// Makes a new repository of dialect 2.2, in an existing empty directory, with everything that the objects of another say. Time
-/// stamps are kept. An object that cannot be read is left out and told; until all is done there is no repository.
+/// stamps are kept. The files are no more readable than those of the other one. An object that cannot be read is left out and told; until all is done there is no repository.
 ///
 /// # Errors
-/// As [`build`].
+/// As [`build`](super::create::build).
 pub fn convert(from: &Catalog, to: &Directory, observer: &dyn Observer) -> Result<Converted> {
     let counts = from.snapshot().counts();
     let monitor = Monitor::new(observer, Phase::Convert, counts.class_definitions.saturating_add(counts.instances));
     let mut converted = Converted::default();
-    build(to, |importer| {
+    build_from(to, &from.snapshot().protection(), |importer| {
         let mut copy = Copy { from, importer, converted: &mut converted, monitor: &monitor };
         copy.everything()
     })?;

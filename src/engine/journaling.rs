@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::base::error::{Error, Result};
 use crate::base::io_op::IoOp;
 use crate::base::random::random_u64;
+use crate::base::site::FileRole;
 use crate::format::journal::{CommitBuilder, JournalHeader};
 use crate::pager::journal::Journal;
 use crate::storage::StorageFile;
@@ -57,7 +58,8 @@ impl Shared {
         let base = on_disk.id;
         drop(on_disk);
         let header = JournalHeader { base, previous: base, first_commit: number, salt: random_u64() };
-        Journal::create(&self.files.directory, &header)
+        let protection = self.files.protection_for(FileRole::Objects);
+        Journal::create(&self.files.directory, &header, &protection)
     }
 
     /// J-4: waits until a commit is durable.

@@ -143,7 +143,9 @@ impl NextGeneration {
         let failed = |op| move |error| Error::io(op, &self.files.path(role), error);
         let storage = &self.files.directory.storage;
         let file = match storage.open(&path, OpenMode::Write) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => storage.open(&path, OpenMode::CreateNew),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                storage.create(&path, &self.files.protection_for(role))
+            }
             opened => opened,
         };
         let file = file.map_err(failed(IoOp::Open))?;

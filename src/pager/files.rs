@@ -10,7 +10,7 @@ use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_MAPPING_BYTES;
 use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::{FileRole, Site};
-use crate::storage::{Directory, EntryKind, OpenMode, StorageFile, Ties, read_whole};
+use crate::storage::{Directory, EntryKind, OpenMode, Protection, StorageFile, Ties, read_whole};
 
 /// Directories below the one given in which a repository is looked for: Windows keeps it in `wbem\Repository`, XP in
 /// `wbem\Repository\FS`.
@@ -113,6 +113,28 @@ impl RepositoryFiles {
         self.directory.storage.ties(path).map_err(|error| Error::io(IoOp::Metadata, path, error))
     }
 
+    /// Who may read the repository: what its directory and all of its files let do. Where that cannot be found out, the owner
+    /// alone.
+    pub fn protection(&self) -> Protection {
+        let directory = self.directory.protection().through_directory();
+        let files = self.names.keys().map(|role| self.protection_of(*role));
+        files.fold(directory, |all, file| all.and(&file))
+    }
+
+    /// The rights that a new file of the repository gets: those of the old one of its role, else of another file there.
+    pub fn protection_for(&self, role: FileRole) -> Protection {
+        let like = if self.has(role) { Some(role) } else { self.names.keys().next().copied() };
+        match like {
+            Some(role) => self.protection_of(role).kept(),
+            None => self.directory.protection().for_file().kept(),
+        }
+    }
+
+    fn protection_of(&self, role: FileRole) -> Protection {
+        let storage = &self.directory.storage;
+        storage.protection(&self.path(role)).unwrap_or_else(|_| Protection::private())
+    }
+
     /// Whether the file is there.
     pub fn has(&self, role: FileRole) -> bool {
         self.names.contains_key(&role)
@@ -181,7 +203,8 @@ fn not_a_repository(path: &Path, reason: &str) -> Error {
 /// The two data files, as far as they are there, and their lengths when they were opened.
 #[derive(Debug)]
 pub struct DataFiles {
-    files: [Option<DataFile>; 2],
+    data: [Option<DataFile>; 2],
+    files: RepositoryFiles,
 }
 
 /// An open data file.
@@ -207,12 +230,17 @@ impl DataFiles {
             let len = file.len().map_err(|error| Error::io(IoOp::Metadata, &path, error))?;
             Ok(Some(DataFile { file, path, len }))
         };
-        Ok(Self { files: [data(Space::Objects, objects)?, data(Space::Index, index)?] })
+        Ok(Self { data: [data(Space::Objects, objects)?, data(Space::Index, index)?], files: files.clone() })
+    }
+
+    /// All files of the repository.
+    pub const fn files(&self) -> &RepositoryFiles {
+        &self.files
     }
 
     /// The data file of a page space, if it is there.
     pub fn get(&self, space: Space) -> Option<&DataFile> {
-        let [objects, index] = &self.files;
+        let [objects, index] = &self.data;
         match space {
             Space::Objects => objects.as_ref(),
             Space::Index => index.as_ref(),

@@ -18,8 +18,9 @@ use crate::base::site::FileRole;
 use crate::base::widen;
 use crate::format::Dialect;
 use crate::format::mapping::{Mapping, MappingSection};
-use crate::storage::{Directory, EarlySync, OpenMode, StorageFile, write_all_at};
+use crate::storage::{Directory, EarlySync, Protection, StorageFile, write_all_at};
 
+use super::files::RepositoryFiles;
 use super::leftovers::{NEW_VERSION, STAGED_SUFFIX};
 
 /// A sync is begun beside the writing each time so many bytes were written.
@@ -91,10 +92,30 @@ impl DataWriter {
     }
 }
 
+/// The rights of the files of a new repository.
+#[derive(Debug, Clone)]
+pub enum FileRights {
+    /// Those of one protection, for all of them.
+    Alike(Protection),
+    /// Those of the files of the repository whose place it takes.
+    Of(RepositoryFiles),
+}
+
+impl FileRights {
+    /// The rights of a file.
+    pub fn of(&self, role: FileRole) -> Protection {
+        match self {
+            Self::Alike(protection) => protection.clone(),
+            Self::Of(replaced) => replaced.protection_for(role),
+        }
+    }
+}
+
 /// The files that were made so far; takes them away when it is dropped before there is a repository.
 #[derive(Debug)]
 struct Made {
     directory: Directory,
+    rights: FileRights,
     /// Those that wait for their names.
     staged: Vec<FileRole>,
     /// Those that have them.
@@ -107,9 +128,10 @@ struct Made {
 impl FreshRepository {
     /// Begins a repository in an existing directory that holds none, nor leftovers of one. With more than one thread, early
     /// syncs have their own.
-    pub fn create(directory: Directory, threads: usize) -> Result<Self> {
+    pub fn create(directory: Directory, rights: FileRights, threads: usize) -> Result<Self> {
         let mut made = Made {
             directory: directory.clone(),
+            rights,
             staged: Vec::new(),
             named: Vec::new(),
             mappings: Vec::new(),
@@ -217,7 +239,7 @@ impl Made {
     fn create(&mut self, role: FileRole) -> Result<Box<dyn StorageFile>> {
         let path = self.staged_path(role);
         // Leftovers were taken away, so whatever is there now is someone's; a link would lead to it.
-        let file = self.directory.storage.open(&path, OpenMode::CreateNew);
+        let file = self.directory.storage.create(&path, &self.rights.of(role));
         let file = file.map_err(|error| Error::io(IoOp::Create, &path, error))?;
         self.staged.push(role);
         Ok(file)
@@ -343,7 +365,12 @@ mod tests {
     #[test]
     fn a_mapping_that_no_reader_would_believe_is_not_written() {
         let storage = MemStorage::new();
-        let files = FreshRepository::create(Directory::new(Arc::new(storage.clone()), "."), 1).unwrap();
+        let files = FreshRepository::create(
+            Directory::new(Arc::new(storage.clone()), "."),
+            FileRights::Alike(Protection::default()),
+            1,
+        )
+        .unwrap();
         let length = usize::try_from(MAX_MAPPING_BYTES).unwrap() + 1;
         let mapping = std::iter::once(Ok((FileRole::Mapping(1), vec![0; length])));
         let error = files.stage_as_given(mapping).unwrap_err();

@@ -16,6 +16,8 @@ use crate::format::checksum;
 use crate::format::index_draft::Draft;
 use crate::format::mapping::Mapping;
 
+use crate::storage::Protection;
+
 use super::overlay::Overlay;
 use super::page::{Page, PageRef};
 use super::page_cache::PageCache;
@@ -51,6 +53,11 @@ impl Base {
     /// The mapping of the generation.
     pub fn mapping(&self) -> &Mapping {
         &self.mapping
+    }
+
+    /// Who may read the place where the pages lie.
+    pub fn protection(&self) -> Protection {
+        self.source.protection()
     }
 
     /// The pages of the generation that are in memory.

@@ -21,7 +21,7 @@ use crate::base::io_op::IoOp;
 use crate::base::site::{FileRole, Site};
 use crate::format::journal::{Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader};
 use crate::storage::{
-    Directory, EntryKind, OpenMode, Storage, StorageFile, Ties, parent_of, read_exact_at, write_all_at,
+    Directory, EntryKind, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at, write_all_at,
 };
 
 /// Beginning of the name of a journal.
@@ -99,13 +99,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Makes the journal that the header describes, durably; there must be none of that name. Until this has returned a crash
-    /// may leave a file without a whole header: [`scan`](Self::scan) tells, and it can be removed, for there is no commit in
+    /// Makes the journal that the header describes, durably and with a protection; there must be none of that name. Until this
+    /// has returned a crash may leave a file without a whole header: [`scan`](Self::scan) tells, and it can be removed, for there is no commit in
     /// it (J-1).
-    pub fn create(directory: &Directory, header: &JournalHeader) -> Result<Self> {
+    pub fn create(directory: &Directory, header: &JournalHeader, protection: &Protection) -> Result<Self> {
         let path = directory.join(&journal_name(header.base.generation));
         let storage = &directory.storage;
-        let file = storage.open(&path, OpenMode::CreateNew).map_err(|error| Error::io(IoOp::Create, &path, error))?;
+        let file = storage.create(&path, protection).map_err(|error| Error::io(IoOp::Create, &path, error))?;
         let journal = Self {
             file: Arc::from(file),
             path,
@@ -504,7 +504,7 @@ mod tests {
     fn journal_of(commits: &[(u8, usize)]) -> (MemStorage, Directory, Vec<u8>) {
         let storage = MemStorage::new();
         let directory = directory(storage.clone());
-        let mut journal = Journal::create(&directory, &HEADER).unwrap();
+        let mut journal = Journal::create(&directory, &HEADER, &Protection::private()).unwrap();
         commits.iter().for_each(|(mark, size)| append(&mut journal, *mark, *size).unwrap());
         let bytes = storage.get(NAME).unwrap();
         (storage, directory, bytes)
@@ -595,7 +595,7 @@ mod tests {
         }
         journal.append(&frame(8)).unwrap();
         assert_eq!(marks(&mut scan(&directory)), [1, 2]);
-        assert!(Journal::create(&directory, &HEADER).is_err(), "there is one of that name");
+        assert!(Journal::create(&directory, &HEADER, &Protection::private()).is_err(), "there is one of that name");
     }
 
     /// The journal is read and continued, whatever a crash or damage has left of it.
@@ -724,7 +724,7 @@ mod tests {
         /// Makes a journal and appends to it, syncing after every second commit; gives how many commits were
         /// acknowledged, none when not even the journal was.
         fn work(directory: &Directory) -> Option<usize> {
-            let mut journal = Journal::create(directory, &HEADER).ok()?;
+            let mut journal = Journal::create(directory, &HEADER, &Protection::private()).ok()?;
             let mut acknowledged = 0;
             for (done, (mark, size)) in (1..).zip(COMMITS) {
                 if append(&mut journal, mark, size).is_err() || done % 2 == 0 && sync(&journal).is_err() {
@@ -772,7 +772,7 @@ mod tests {
             // The process died and the power did not: frames that were never synced are seen all the same.
             let disk = SimStorage::new();
             let directory = directory(disk.clone());
-            append(&mut Journal::create(&directory, &HEADER).unwrap(), 1, 1000).unwrap();
+            append(&mut Journal::create(&directory, &HEADER, &Protection::private()).unwrap(), 1, 1000).unwrap();
             let scan = scan(&directory);
             drop(Journal::resume(scan).unwrap());
             assert_eq!(examine(&disk.crash(CrashPolicy::DropAll)).unwrap(), [1]);
@@ -783,7 +783,7 @@ mod tests {
             for transfers in [false, true] {
                 let disk = SimStorage::new();
                 let directory = directory(disk.clone());
-                let mut journal = Journal::create(&directory, &HEADER).unwrap();
+                let mut journal = Journal::create(&directory, &HEADER, &Protection::private()).unwrap();
                 append(&mut journal, 1, 1000).unwrap();
                 let plan = FaultPlan::once(disk.operations(), Fault::NoSpace);
                 disk.set_plan(if transfers { plan.transfer_first() } else { plan });
@@ -804,7 +804,7 @@ mod tests {
         fn a_failed_write_is_taken_back() {
             let disk = SimStorage::new();
             let directory = directory(disk.clone());
-            let mut journal = Journal::create(&directory, &HEADER).unwrap();
+            let mut journal = Journal::create(&directory, &HEADER, &Protection::private()).unwrap();
             append(&mut journal, 1, 1000).unwrap();
             disk.set_plan(FaultPlan::once(disk.operations(), Fault::Io).transfer_first());
             assert!(append(&mut journal, 2, 5000).is_err() && !journal.is_broken());
@@ -821,7 +821,7 @@ mod tests {
             for later in [1, 2] {
                 let disk = SimStorage::new();
                 let directory = directory(disk.clone());
-                let mut journal = Journal::create(&directory, &HEADER).unwrap();
+                let mut journal = Journal::create(&directory, &HEADER, &Protection::private()).unwrap();
                 let at = disk.operations();
                 disk.set_plan(FaultPlan::once(at, Fault::Io).and_once(at + later, Fault::Io));
                 assert!(append(&mut journal, 1, 10).is_err() && journal.is_broken());
@@ -834,7 +834,7 @@ mod tests {
         fn a_journal_that_cannot_be_made_leaves_nothing() {
             for at in 0.. {
                 let disk = SimStorage::with_plan(FaultPlan::once(at, Fault::Io));
-                let made = Journal::create(&directory(disk.clone()), &HEADER);
+                let made = Journal::create(&directory(disk.clone()), &HEADER, &Protection::private());
                 if disk.faults_struck() == 0 {
                     assert!(made.is_ok() && at > 5);
                     return;

@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::io_op::IoOp;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::site::{FileRole, Site};
-use crate::storage::read_exact_at;
+use crate::storage::{Protection, read_exact_at};
 
 use super::files::DataFiles;
 
@@ -24,6 +24,9 @@ pub enum Reading {
 pub trait PageSource: Send + Sync + Debug {
     /// Whether the pages of a space are there at all.
     fn has(&self, space: Space) -> bool;
+
+    /// Who may read the place: what is made from its pages must not be more readable.
+    fn protection(&self) -> Protection;
 
     /// Reads a mapped page. Gives the bytes as they are: checksums of the repository are checked by the caller, those of
     /// the place by the place.
@@ -48,6 +51,10 @@ pub trait PageSource: Send + Sync + Debug {
 impl PageSource for DataFiles {
     fn has(&self, space: Space) -> bool {
         self.get(space).is_some()
+    }
+
+    fn protection(&self) -> Protection {
+        self.files().protection()
     }
 
     fn read(

@@ -10,9 +10,9 @@ use crate::format::Dialect;
 use crate::format::checksum::sampled;
 use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
 use crate::heap::build::HeapBuilder;
-use crate::pager::fresh::FreshRepository;
+use crate::pager::fresh::{FileRights, FreshRepository};
 use crate::pager::leftovers::Leftovers;
-use crate::storage::Directory;
+use crate::storage::{Directory, Protection};
 
 use super::lock::WriterLock;
 
@@ -50,13 +50,22 @@ pub struct BulkBuilder {
 }
 
 impl BulkBuilder {
-    /// Begins a repository in an existing empty directory; what an interrupted restore or build left there is taken away.
+    /// Begins a repository in an existing empty directory; what an interrupted restore or build left there is taken away. Its
+    /// files are no more readable than the directory lets them be.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for a directory that holds anything, [`Error::Locked`] while another process writes there,
     /// [`Error::Io`] when the system refuses.
     pub fn create(directory: Directory) -> Result<Self> {
-        Self::with_ids(directory, UniqueIds::random())
+        Self::with_ids(directory, UniqueIds::random(), &Protection::default())
+    }
+
+    /// As [`create`](Self::create), of what is for those alone who may read `source`: its files are no more readable either.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_from(directory: Directory, source: &Protection) -> Result<Self> {
+        Self::with_ids(directory, UniqueIds::random(), source)
     }
 
     /// As [`create`](Self::create); the record ids, otherwise random, follow from `seed`, so that the same input gives the
@@ -65,14 +74,15 @@ impl BulkBuilder {
     /// # Errors
     /// As [`create`](Self::create).
     pub fn create_seeded(directory: Directory, seed: u64) -> Result<Self> {
-        Self::with_ids(directory, UniqueIds::seeded(seed))
+        Self::with_ids(directory, UniqueIds::seeded(seed), &Protection::default())
     }
 
-    fn with_ids(directory: Directory, ids: UniqueIds) -> Result<Self> {
+    fn with_ids(directory: Directory, ids: UniqueIds, source: &Protection) -> Result<Self> {
         // W-9: what is built on is looked at under the lock.
         let lock = WriterLock::acquire(&directory, "build")?;
         Leftovers::find(&directory)?.remove(&directory)?;
-        let files = FreshRepository::create(directory, 1)?;
+        let rights = directory.protection().through_directory().and(source).for_file();
+        let files = FreshRepository::create(directory, FileRights::Alike(rights), 1)?;
         let pages = Pages { files, spaces: [SpacePages::default(), SpacePages::default()] };
         Ok(Self { heap: HeapBuilder::new(ids), index: IndexBuilder::new(), pages, lock })
     }

@@ -12,7 +12,7 @@ use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::pager::leftovers::{LOCK_NAME, LOCK_SUFFIX};
-use crate::storage::{Directory, LOCK_NOTE, LockGuard, OpenMode, Storage, read_whole};
+use crate::storage::{Directory, LOCK_NOTE, LockGuard, OpenMode, Protection, Storage, read_whole};
 
 /// The writer lock, held until it is dropped.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl WriterLock {
         let note = format!("{LOCK_NOTE}{} ({purpose})", std::process::id());
         let beside = match path_beside(&directory.path) {
             None => Beside::Nameless,
-            Some(path) => match take(directory.storage.as_ref(), &directory.path, &path, &note) {
+            Some(path) => match take(directory.storage.as_ref(), &directory.path, &path, &note, &rights(directory)) {
                 Ok(guard) => Beside::Held { _guard: guard },
                 Err(Error::Io { source, .. }) if is_denied(&source) && !is_there(directory, &path) => {
                     Beside::Denied(source)
@@ -63,7 +63,13 @@ impl WriterLock {
     /// The other part: the lock in the directory.
     pub(crate) fn enter(&mut self) -> Result<()> {
         let path = self.directory.join(LOCK_NAME);
-        self.inside = Some(take(self.directory.storage.as_ref(), &self.directory.path, &path, &self.note)?);
+        self.inside = Some(take(
+            self.directory.storage.as_ref(),
+            &self.directory.path,
+            &path,
+            &self.note,
+            &rights(&self.directory),
+        )?);
         Ok(())
     }
 
@@ -92,7 +98,7 @@ impl WriterLock {
 pub(crate) fn lock_file(storage: &Arc<dyn Storage>, file: &Path, purpose: &str) -> Result<Option<Box<dyn LockGuard>>> {
     let Some(path) = path_beside(file) else { return Ok(None) };
     let note = format!("{LOCK_NOTE}{} ({purpose})", std::process::id());
-    match take(storage.as_ref(), file, &path, &note) {
+    match take(storage.as_ref(), file, &path, &note, &Protection::private()) {
         Ok(guard) => Ok(Some(guard)),
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::Unsupported => Ok(None),
         Err(error) => Err(error),
@@ -115,8 +121,19 @@ fn is_there(directory: &Directory, path: &Path) -> bool {
     !matches!(directory.storage.kind(path), Ok(None))
 }
 
-fn take(storage: &dyn Storage, locked: &Path, path: &Path, note: &str) -> Result<Box<dyn LockGuard>> {
-    storage.lock(path, note).map_err(|error| match error.kind() {
+/// The rights of the lock files of a directory: whoever may write there can take the lock when one was left behind.
+fn rights(directory: &Directory) -> Protection {
+    directory.protection().for_file().kept()
+}
+
+fn take(
+    storage: &dyn Storage,
+    locked: &Path,
+    path: &Path,
+    note: &str,
+    rights: &Protection,
+) -> Result<Box<dyn LockGuard>> {
+    storage.lock_with(path, note, rights).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
             Error::Locked { path: locked.into(), holder: holder(storage, path).into_boxed_str() }
         }

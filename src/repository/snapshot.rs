@@ -13,6 +13,7 @@ use crate::format::mapping::Mapping;
 use crate::heap::layout::Records;
 use crate::heap::record::{self, RecordView};
 use crate::pager::image::Image;
+use crate::storage::Protection;
 
 /// One generation of a repository, or of a backup. Cheap to clone; what it shows never changes.
 #[derive(Debug, Clone)]
@@ -55,6 +56,12 @@ impl Snapshot {
     /// The mapping: generation, transaction, what lies where.
     pub fn mapping(&self) -> &Mapping {
         self.image.mapping()
+    }
+
+    /// The rights that a file made from what the snapshot shows may have at most: what the directory and all files of the
+    /// repository, or all files of the backup, let do. Where they cannot be found out, those of the owner alone.
+    pub fn protection(&self) -> Protection {
+        self.image.base().protection()
     }
 
     /// Whether the data file of a space is there.

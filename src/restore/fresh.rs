@@ -11,12 +11,13 @@ use crate::base::parallel::{both, ordered, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::FileRole;
 use crate::format::mapping::Mapping;
-use crate::pager::fresh::{FreshRepository, place_densely};
+use crate::pager::files::RepositoryFiles;
+use crate::pager::fresh::{FileRights, FreshRepository, place_densely};
 use crate::pager::image::Image;
 use crate::pager::journal::is_journal_name;
 use crate::pager::leftovers::{LOCK_NAME, Leftovers, STAGING_MARK, is_own_name};
 use crate::repository::lock::WriterLock;
-use crate::storage::{Directory, EntryKind, OpenMode, parent_of};
+use crate::storage::{Directory, EntryKind, OpenMode, Protection, parent_of};
 
 use super::target::{self, Found, sibling};
 use super::{Check, Installed, RestoreSummary, Source, single_pass};
@@ -41,7 +42,7 @@ pub(crate) fn into_missing(
     into: &Directory,
     mut lock: WriterLock,
 ) -> Result<RestoreSummary> {
-    create_directory(into)?;
+    create_directory(into, &source.backup.snapshot().protection().for_directory())?;
     let restored = lock.enter().and_then(|()| match target::look(into)? {
         Found::Empty => new(source, check, into, Made::Now),
         Found::Missing | Found::Repository(_) => Err(target::changed(into)),
@@ -62,7 +63,8 @@ pub(crate) fn into_empty(source: &Source<'_>, check: Check, into: &Directory) ->
 }
 
 fn new(source: &Source<'_>, check: Check, into: &Directory, made: Made) -> Result<RestoreSummary> {
-    let pages_written = fill(source, check, into, made)?;
+    let rights = FileRights::Alike(source.backup.snapshot().protection().for_file());
+    let pages_written = fill(source, check, into, rights, made)?;
     Ok(RestoreSummary {
         installed: Installed::New,
         directory: into.path.clone(),
@@ -72,14 +74,17 @@ fn new(source: &Source<'_>, check: Check, into: &Directory, made: Made) -> Resul
     })
 }
 
-/// In place of a repository that is set aside. The lock is that of the old directory.
-pub(crate) fn aside(source: &Source<'_>, directory: &Directory, mut lock: WriterLock) -> Result<RestoreSummary> {
+/// In place of a repository that is set aside: `replaced`, whose lock is held. Directory and files get the rights that the
+/// old ones have.
+pub(crate) fn aside(source: &Source<'_>, replaced: &RepositoryFiles, mut lock: WriterLock) -> Result<RestoreSummary> {
+    let directory = &replaced.directory;
     lock.need_beside()?;
     let old = free_name(directory)?;
     let staging = Directory::new(directory.storage.clone(), sibling(&directory.path, STAGING_SUFFIX)?);
     clear_staging(&staging)?;
     let done = Check::Done { findings: 0 };
-    let filled = create_staging(&staging).and_then(|()| fill(source, done, &staging, Made::Now));
+    let filled = create_staging(&staging, replaced)
+        .and_then(|()| fill(source, done, &staging, FileRights::Of(replaced.clone()), Made::Now));
     let pages_written = filled.map_err(|error| {
         clear_staging(&staging).ok();
         match error {
@@ -186,8 +191,8 @@ fn free_name(directory: &Directory) -> Result<PathBuf> {
     Err(Error::invalid(format!("{text} {0}.001 to {0}.009", escape_path(&directory.path))))
 }
 
-fn create_directory(directory: &Directory) -> Result<()> {
-    let create = directory.storage.create_dir(&directory.path);
+fn create_directory(directory: &Directory, rights: &Protection) -> Result<()> {
+    let create = directory.storage.create_dir_with(&directory.path, rights);
     create.map_err(|error| Error::io(IoOp::CreateDirectory, &directory.path, error))
 }
 
@@ -198,8 +203,8 @@ fn sync_parent(directory: &Directory) -> Result<()> {
 
 /// Makes the directory in which the new repository is made, with the mark in it that it is that. The mark is durable before
 /// any file there has the name of one of a repository: filling syncs the directory before it gives names.
-fn create_staging(staging: &Directory) -> Result<()> {
-    create_directory(staging)?;
+fn create_staging(staging: &Directory, replaced: &RepositoryFiles) -> Result<()> {
+    create_directory(staging, &replaced.directory.protection().kept())?;
     let path = staging.join(STAGING_MARK);
     let mark = staging.storage.open(&path, OpenMode::CreateNew);
     mark.map(drop).map_err(|error| Error::io(IoOp::Create, &path, error))
@@ -245,7 +250,7 @@ fn clear_staging(staging: &Directory) -> Result<()> {
 }
 
 /// Writes all files of the repository into an empty directory. A directory that was made for it is durable with them.
-fn fill(source: &Source<'_>, check: Check, into: &Directory, made: Made) -> Result<u64> {
+fn fill(source: &Source<'_>, check: Check, into: &Directory, rights: FileRights, made: Made) -> Result<u64> {
     let Source { backup, options, observer } = *source;
     let threads = thread_count(options.threads);
     Leftovers::find(into)?.remove(into)?;
@@ -253,7 +258,7 @@ fn fill(source: &Source<'_>, check: Check, into: &Directory, made: Made) -> Resu
     let mut mapping = backup.snapshot().mapping().clone();
     place_densely(&mut mapping.objects);
     place_densely(&mut mapping.index);
-    let files = FreshRepository::create(into.clone(), threads)?;
+    let files = FreshRepository::create(into.clone(), rights, threads)?;
     // Everything but the pages is known before them, and made durable beside their writing.
     let stage = || {
         match &exact {

@@ -196,7 +196,7 @@ fn install(
         Some(current) => next::over(backup, &current, threads, observer),
         None => {
             target::need_no_link(&directory)?;
-            fresh::aside(&source, &directory, lock)
+            fresh::aside(&source, &files, lock)
         }
     }
 }

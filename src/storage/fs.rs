@@ -4,9 +4,13 @@
 use std::fs::TryLockError;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::{DirEntry, EntryKind, LOCK_NOTE, LockGuard, OpenMode, Storage, StorageFile, Ties};
+use super::{
+    DirEntry, EntryKind, LOCK_NOTE, LockGuard, OpenMode, Protection, RawEntry, RawKind, Storage, StorageFile, Ties,
+    rights,
+};
 
 /// The file system of the machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,20 +51,48 @@ impl Storage for RealStorage {
         Ok(entries)
     }
 
+    fn walk_dir(&self, dir: &Path, visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>) -> io::Result<()> {
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let kind = match entry.file_type() {
+                Ok(kind) if kind.is_symlink() => RawKind::Link,
+                Ok(kind) if kind.is_dir() => RawKind::Directory,
+                Ok(kind) if kind.is_file() => RawKind::File,
+                _ => RawKind::Other,
+            };
+            if visit(RawEntry { name: entry.file_name(), kind }).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {
         let mut options = File::options();
         options.read(true).write(true);
         let file = match mode {
             OpenMode::Read => open_for_reading(path)?,
             OpenMode::Write => options.open(path)?,
-            OpenMode::Create => options.create(true).truncate(true).open(path)?,
-            OpenMode::CreateNew => options.create_new(true).open(path)?,
+            OpenMode::Create => rights::for_owner(&mut options).create(true).truncate(true).open(path)?,
+            OpenMode::CreateNew => return self.create(path, &Protection::private()),
         };
         Ok(Box::new(RealFile(file)))
     }
 
+    fn protection(&self, path: &Path) -> io::Result<Protection> {
+        rights::protection(path)
+    }
+
+    fn create(&self, path: &Path, protection: &Protection) -> io::Result<Box<dyn StorageFile>> {
+        Ok(Box::new(RealFile(rights::create(path, protection)?)))
+    }
+
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir(dir)
+        self.create_dir_with(dir, &Protection::private().for_directory())
+    }
+
+    fn create_dir_with(&self, dir: &Path, protection: &Protection) -> io::Result<()> {
+        rights::create_dir(dir, protection)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -88,8 +120,12 @@ impl Storage for RealStorage {
     }
 
     fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn LockGuard>> {
+        self.lock_with(path, note, &Protection::private())
+    }
+
+    fn lock_with(&self, path: &Path, note: &str, protection: &Protection) -> io::Result<Box<dyn LockGuard>> {
         for _ in 0..LOCK_TRIES {
-            let Some(file) = open_lock_file(path)? else { continue };
+            let Some(file) = open_lock_file(path, protection)? else { continue };
             if hold(&file, path)? {
                 need_note(&file)?;
                 file.set_len(0)?;
@@ -136,7 +172,7 @@ fn hold(_: &File, _: &Path) -> io::Result<bool> {
 
 /// Opens a lock file, or makes it; `None` when it appeared or disappeared meanwhile. Links are not followed: what they lead
 /// to is someone else's, and would be written to.
-fn open_lock_file(path: &Path) -> io::Result<Option<File>> {
+fn open_lock_file(path: &Path, protection: &Protection) -> io::Result<Option<File>> {
     let mut options = File::options();
     options.read(true).write(true);
     #[cfg(windows)]
@@ -149,7 +185,7 @@ fn open_lock_file(path: &Path) -> io::Result<Option<File>> {
         Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(_) => return Err(no_lock_file("it is a link or a device")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            (options.create_new(true).open(path), io::ErrorKind::AlreadyExists)
+            (rights::create_by(options.create_new(true), path, protection), io::ErrorKind::AlreadyExists)
         }
         Err(error) => return Err(error),
     };
@@ -241,7 +277,7 @@ fn kind_of_entry(path: &Path) -> io::Result<Option<EntryKind>> {
 
 /// Whether `path` itself, and no link there, still names the open `file`.
 #[cfg(unix)]
-fn same_file(file: &File, path: &Path) -> bool {
+pub(super) fn same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),

@@ -5,13 +5,14 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::ptr;
 
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::fs::open_for_reading;
-use super::{DirEntry, EntryKind, OpenMode, RealStorage, Storage, StorageFile, Ties, read_only};
+use super::{DirEntry, EntryKind, OpenMode, Protection, RawEntry, RealStorage, Storage, StorageFile, Ties, read_only};
 
 /// The file system of the machine for reading only, through memory maps. Every call that would change something fails.
 ///
@@ -45,6 +46,14 @@ impl Storage for MappedStorage {
 
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         RealStorage.read_dir(dir)
+    }
+
+    fn walk_dir(&self, dir: &Path, visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>) -> io::Result<()> {
+        RealStorage.walk_dir(dir, visit)
+    }
+
+    fn protection(&self, path: &Path) -> io::Result<Protection> {
+        RealStorage.protection(path)
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {

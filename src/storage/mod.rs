@@ -15,11 +15,20 @@ mod fs;
 mod mem;
 #[cfg(feature = "mmap")]
 mod mmap;
+mod protection;
+#[cfg(unix)]
+#[path = "rights_unix.rs"]
+mod rights;
+#[cfg(windows)]
+#[path = "rights_windows.rs"]
+mod rights;
 #[cfg(feature = "sim")]
 pub mod sim;
 
+use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +37,7 @@ pub use fs::RealStorage;
 pub use mem::MemStorage;
 #[cfg(feature = "mmap")]
 pub use mmap::MappedStorage;
+pub use protection::Protection;
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +46,10 @@ pub enum OpenMode {
     Read,
     /// For reading and writing; the file must exist.
     Write,
-    /// For reading and writing; the file is created, and emptied if it exists.
+    /// For reading and writing; the file is created, for its owner alone, and emptied if it exists.
     Create,
-    /// For reading and writing; the file is created and must not exist.
+    /// For reading and writing; the file is created, for its owner alone, and must not exist. [`Storage::create`] creates one
+    /// for others too.
     CreateNew,
 }
 
@@ -60,6 +71,28 @@ pub struct DirEntry {
     pub name: String,
     /// What it is.
     pub kind: EntryKind,
+}
+
+/// A directory entry as it stands there: a symbolic link is a link, whatever it leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawEntry {
+    /// Name within the directory. It need not be Unicode.
+    pub name: OsString,
+    /// Kind of the entry itself.
+    pub kind: RawKind,
+}
+
+/// Kind of a directory entry, with no link followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link; on Windows a junction too.
+    Link,
+    /// Anything else, and what the system cannot say.
+    Other,
 }
 
 /// What a name has to do with others: whether what is written under it shows elsewhere too.
@@ -88,13 +121,46 @@ pub trait Storage: Send + Sync + Debug {
     /// The entries of a directory, in no order. Names that are not Unicode are left out: no file of ours has one.
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
 
+    /// Hands each entry of a directory to `visit`, in no order and with no link followed, until `visit` breaks. Nothing of
+    /// the directory is kept, so that one of millions of entries takes no memory.
+    fn walk_dir(&self, dir: &Path, visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>) -> io::Result<()> {
+        for DirEntry { name, kind } in self.read_dir(dir)? {
+            let kind = match kind {
+                _ if self.ties(&dir.join(&name))? == Ties::Link => RawKind::Link,
+                EntryKind::File => RawKind::File,
+                EntryKind::Directory => RawKind::Directory,
+                EntryKind::Other => RawKind::Other,
+            };
+            if visit(RawEntry { name: name.into(), kind }).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Opens a file. Fails with `NotFound` or `AlreadyExists` where the mode says so, for a directory with `IsADirectory`
     /// (by Windows itself with `PermissionDenied`), and to create where there is no directory with `NotFound`.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>>;
 
-    /// Creates a directory; its parent must exist and it must not.
+    /// The rights of the file or directory at `path`, where a link leads. A storage without rights says nothing.
+    fn protection(&self, _path: &Path) -> io::Result<Protection> {
+        Ok(Protection::default())
+    }
+
+    /// Creates a file, which must not exist, for reading and writing. At no time may it be read by anyone whom `protection`
+    /// does not let; what of it the file system cannot keep is left narrower, and is no error.
+    fn create(&self, path: &Path, _protection: &Protection) -> io::Result<Box<dyn StorageFile>> {
+        self.open(path, OpenMode::CreateNew)
+    }
+
+    /// Creates a directory, for its owner alone; its parent must exist and it must not.
     fn create_dir(&self, _dir: &Path) -> io::Result<()> {
         read_only()
+    }
+
+    /// Creates a directory with a protection, as [`create`](Self::create) does a file.
+    fn create_dir_with(&self, dir: &Path, _protection: &Protection) -> io::Result<()> {
+        self.create_dir(dir)
     }
 
     /// Gives a file or directory another name, atomically; what is open stays open. A file replaces a file of that name. A
@@ -126,6 +192,11 @@ pub trait Storage: Send + Sync + Debug {
     /// [`io::ErrorKind::InvalidData`] and stays as it is.
     fn lock(&self, _path: &Path, _note: &str) -> io::Result<Box<dyn LockGuard>> {
         read_only()
+    }
+
+    /// Takes the lock as [`lock`](Self::lock); the file gets a protection instead of being for its owner alone.
+    fn lock_with(&self, path: &Path, note: &str, _protection: &Protection) -> io::Result<Box<dyn LockGuard>> {
+        self.lock(path, note)
     }
 }
 
@@ -215,6 +286,11 @@ impl Directory {
     /// A directory of a storage.
     pub fn new(storage: Arc<dyn Storage>, path: impl Into<PathBuf>) -> Self {
         Self { storage, path: path.into() }
+    }
+
+    /// The rights of the directory; those of nobody but the owner where they cannot be found out.
+    pub(crate) fn protection(&self) -> Protection {
+        self.storage.protection(&self.path).unwrap_or_else(|_| Protection::private().for_directory())
     }
 
     /// The path of an entry.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cimrepo::storage::{DirEntry, Directory, EntryKind, LockGuard, OpenMode, Storage, StorageFile, Ties};
+use cimrepo::storage::{DirEntry, Directory, EntryKind, LockGuard, OpenMode, Protection, Storage, StorageFile, Ties};
 use parking_lot::Mutex;
 
 /// Called with the name of a call and its path before it is made.
@@ -132,9 +132,24 @@ impl Storage for Hooked {
         Ok(Box::new(HookedFile { inner, storage: self.clone(), held: self.hold(path) }))
     }
 
+    fn protection(&self, path: &Path) -> io::Result<Protection> {
+        self.inner.protection(path)
+    }
+
+    fn create(&self, path: &Path, protection: &Protection) -> io::Result<Box<dyn StorageFile>> {
+        (self.hook)("open", path)?;
+        let inner = self.inner.create(path, protection)?;
+        Ok(Box::new(HookedFile { inner, storage: self.clone(), held: self.hold(path) }))
+    }
+
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         (self.hook)("create_dir", dir)?;
         self.inner.create_dir(dir)
+    }
+
+    fn create_dir_with(&self, dir: &Path, protection: &Protection) -> io::Result<()> {
+        (self.hook)("create_dir", dir)?;
+        self.inner.create_dir_with(dir, protection)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -164,6 +179,12 @@ impl Storage for Hooked {
     fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn LockGuard>> {
         (self.hook)("lock", path)?;
         let inner = self.inner.lock(path, note)?;
+        Ok(Box::new(HookedLock { _inner: inner, _held: self.hold(path) }))
+    }
+
+    fn lock_with(&self, path: &Path, note: &str, protection: &Protection) -> io::Result<Box<dyn LockGuard>> {
+        (self.hook)("lock", path)?;
+        let inner = self.inner.lock_with(path, note, protection)?;
         Ok(Box::new(HookedLock { _inner: inner, _held: self.hold(path) }))
     }
 }

@@ -12,9 +12,10 @@ use cimrepo::repository::Repository;
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{Failure, Output, complain, human_bytes};
+use super::inside;
+use super::output::{Failure, Output, complain, even_if_closed, human_bytes};
 use super::progress::Bar;
-use super::source::{backup_failed, repository_failed, warn};
+use super::source::{backup_failed, repository_failed, the_one, warn};
 
 /// Write a consistent backup of a repository to one file, or into a directory that keeps several
 ///
@@ -77,6 +78,10 @@ pub struct Arguments {
     #[arg(long, value_name = "BYTES", value_parser = rate)]
     rate: Option<NonZeroU64>,
 
+    /// Write into the directory of the repository, or into the one given above it
+    #[arg(long)]
+    inside: bool,
+
     /// Print JSON, one object a line
     #[arg(long)]
     json: bool,
@@ -121,8 +126,11 @@ struct Done {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let repository = Repository::open_read_only(&self.repo).map_err(repository_failed)?;
+        let repository = Repository::open_read_only(the_one(&self.repo)?).map_err(repository_failed)?;
         warn(&repository);
+        if !self.inside {
+            inside::refuse(&self.file, &[&self.repo, &repository.files().directory.path])?;
+        }
         let done = self.back_up(&repository)?;
         let summary = &done.summary;
         if let Some(damage) = &summary.damage {
@@ -133,13 +141,7 @@ impl Arguments {
                 "no restore takes this backup; a forensic one (--forensic) can be restored as damaged as it is"
             });
         }
-        let mut output = Output::new(self.json);
-        if output.is_json() {
-            output.row("backup", &row(&done))?;
-        } else {
-            show(&done, &mut output)?;
-        }
-        output.finish()?;
+        even_if_closed(self.print(&done))?;
         match done.not_removed {
             Some(error) => Err(Failure::Hinted(
                 error,
@@ -147,6 +149,16 @@ impl Arguments {
             )),
             None => Ok(Outcome::Done),
         }
+    }
+
+    fn print(&self, done: &Done) -> Result<(), Failure> {
+        let mut output = Output::new(self.json);
+        if output.is_json() {
+            output.row("backup", &row(done))?;
+        } else {
+            show(done, &mut output)?;
+        }
+        output.finish()
     }
 
     fn back_up(&self, repository: &Repository) -> Result<Done, Failure> {
@@ -166,7 +178,8 @@ impl Arguments {
             return Ok(Done { summary, file: self.file.clone(), base, removed, not_removed: None });
         };
         let options = SetOptions { backup: options, keep: Some(keep), full_after: self.full_after, full: self.full };
-        let done = BackupSet::create(&self.file)?.back_up(repository, &options, &bar).map_err(failed)?;
+        let set = BackupSet::create_for(&self.file, &repository.snapshot().protection())?;
+        let done = set.back_up(repository, &options, &bar).map_err(failed)?;
         let SetSummary { backup: summary, path: file, base, removed, not_removed } = done;
         Ok(Done { summary, file, base, removed, not_removed })
     }

@@ -10,7 +10,7 @@ use cimrepo::verify::VerifyOptions;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::output::{Failure, Output, count, human_bytes};
+use super::output::{Failure, Output, count, human_bytes, words};
 use super::progress::Bar;
 
 /// List, verify or remove the backups of a directory
@@ -72,11 +72,14 @@ struct PruneRow {
     removed: Vec<String>,
 }
 
+/// The number of findings in a backup, if they were looked for; or why it cannot be used.
+type Found = Result<Option<u64>, String>;
+
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         match self.verb {
-            Verb::List(place) => place.show(|entry| entry.info.as_ref().map(|_| None).map_err(words)),
-            Verb::Verify(place) => place.show(|entry| verify(entry).map(Some)),
+            Verb::List(place) => place.show(|entry| Ok(entry.info.as_ref().map(|_| None).map_err(words))),
+            Verb::Verify(place) => place.show(|entry| Ok(verify(entry)?.map(Some))),
             Verb::Prune { place, keep } => place.prune(keep),
         }
     }
@@ -84,12 +87,12 @@ impl Arguments {
 
 impl Where {
     /// Shows each backup with the number of findings in it, or what hinders its use.
-    fn show(self, mut look: impl FnMut(&SetEntry) -> Result<Option<u64>, String>) -> Result<Outcome, Failure> {
+    fn show(self, mut look: impl FnMut(&SetEntry) -> Result<Found, Failure>) -> Result<Outcome, Failure> {
         let entries = BackupSet::open(&self.directory)?.entries()?;
         let mut output = Output::new(self.json);
         let mut usable = 0;
         for entry in &entries {
-            let found = look(entry);
+            let found = look(entry)?;
             let is_usable = matches!(found, Ok(None | Some(0)));
             usable += usize::from(is_usable);
             if output.is_json() {
@@ -132,22 +135,23 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// An error with its causes.
-fn words(error: &cimrepo::Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-/// How much is wrong with the repository in a backup; or why the backup cannot be read to its end.
-fn verify(entry: &SetEntry) -> Result<u64, String> {
-    entry.info.as_ref().map_err(words)?;
+/// How much is wrong with the repository in a backup; or why the backup cannot be read to its end. Fails when the user
+/// ends it: that says nothing of the backup.
+fn verify(entry: &SetEntry) -> Result<Result<u64, String>, Failure> {
+    if let Err(error) = &entry.info {
+        return Ok(Err(words(error)));
+    }
     let bar = Bar::new();
     let report = Backup::open(&entry.path).and_then(|backup| backup.verify(VerifyOptions::default(), &bar));
-    let report = report.map_err(|error| words(&error))?.repository;
-    Ok(report.findings.len() as u64 + report.not_listed + report.unchecked.len() as u64)
+    let report = match report {
+        Ok(report) => report.repository,
+        Err(error @ cimrepo::Error::Cancelled) => return Err(error.into()),
+        Err(error) => return Ok(Err(words(&error))),
+    };
+    Ok(Ok(report.findings.len() as u64 + report.not_listed + report.unchecked.len() as u64))
 }
 
-fn line(entry: &SetEntry, found: &Result<Option<u64>, String>) -> String {
+fn line(entry: &SetEntry, found: &Found) -> String {
     let name = escape(&name(&entry.path)).to_string();
     let what = match &entry.info {
         Ok(info) => {

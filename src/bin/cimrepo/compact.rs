@@ -1,6 +1,6 @@
 //! `compact`: the content in as few pages as it needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::engine::{CompactSummary, EngineOptions, SpaceSize};
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::output::{Failure, Output, count, human_bytes};
 use super::progress::Bar;
+use super::source::written_failed;
 
 /// Rewrite a repository densely and cut its files, and say what was won
 ///
@@ -38,11 +39,14 @@ struct Row {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let engine = EngineOptions::new().background(false).open(&self.repo).map_err(failed)?;
+        let engine = {
+            let options = EngineOptions::new().background(false);
+            options.open(&self.repo).map_err(|error| failed(error, &self.repo))?
+        };
         let directory = engine.directory().path.display().to_string();
         let summary = {
             let bar = Bar::new();
-            engine.compact(&bar).map_err(failed)?
+            engine.compact(&bar).map_err(|error| failed(error, &self.repo))?
         };
         engine.close()?;
         let mut output = Output::new(self.json);
@@ -62,13 +66,13 @@ impl Arguments {
 }
 
 /// Damage stops the rewriting before anything is given up.
-fn failed(error: cimrepo::Error) -> Failure {
+fn failed(error: cimrepo::Error, given: &Path) -> Failure {
     match error {
         cimrepo::Error::Corrupt(_) => Failure::Hinted(
             error,
             "the content is as it was; `cimrepo verify` lists all that is damaged, and what is lost comes from a backup".to_owned(),
         ),
-        _ => error.into(),
+        _ => written_failed(error, given),
     }
 }
 

@@ -12,6 +12,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::create::NewDirectory;
+use super::inside;
 use super::output::{Failure, Output, complain, count, words};
 use super::progress::Bar;
 use super::source::SourceArguments;
@@ -33,6 +34,10 @@ pub struct Arguments {
     /// Directory of the new repository: empty, or not there yet
     #[arg(value_name = "DIR")]
     dir: PathBuf,
+
+    /// Write into the directory of the repository that is read, or into the one given above it
+    #[arg(long)]
+    inside: bool,
 
     /// Print JSON, one object a line
     #[arg(long)]
@@ -58,8 +63,13 @@ struct Row {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let from = Catalog::new(self.source.open()?.snapshot());
-        let target = NewDirectory::make(&self.dir)?;
+        let source = self.source.the_one()?;
+        let opened = source.open()?;
+        if !self.inside {
+            inside::refuse(&self.dir, &opened.evidence(&self.source.path))?;
+        }
+        let from = Catalog::new(opened.snapshot());
+        let target = NewDirectory::make(&self.dir, &from.snapshot().protection())?;
         let converted = {
             let bar = Bar::new();
             convert(&from, &target.directory(), &bar)?

@@ -7,7 +7,7 @@ use cimrepo::IoOp;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::changes::create;
 use cimrepo::repository::Repository;
-use cimrepo::storage::Directory;
+use cimrepo::storage::{Directory, Protection, RealStorage, Storage};
 use clap::Args;
 use serde::Serialize;
 
@@ -49,12 +49,13 @@ pub struct NewDirectory {
 }
 
 impl NewDirectory {
-    /// A directory; it is made when it is not there, with those above it.
-    pub fn make(path: &Path) -> Result<Self, Failure> {
+    /// A directory; it is made when it is not there, with those above it, and no more readable than `source`.
+    pub fn make(path: &Path, source: &Protection) -> Result<Self, Failure> {
+        let rights = source.for_directory();
         let above: Vec<&Path> = path.ancestors().filter(|path| !path.as_os_str().is_empty()).collect();
         let mut new = Self { path: path.to_owned(), made: Vec::new() };
         for directory in above.into_iter().rev().filter(|path| !path.is_dir()) {
-            match fs::create_dir(directory) {
+            match RealStorage.create_dir_with(directory, &rights) {
                 Ok(()) => new.made.insert(0, directory.to_owned()),
                 // Someone else made it meanwhile.
                 Err(_) if directory.is_dir() => {}
@@ -83,7 +84,7 @@ impl Drop for NewDirectory {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let new = NewDirectory::make(&self.dir)?;
+        let new = NewDirectory::make(&self.dir, &Protection::default())?;
         create(&new.directory())?;
         new.keep();
         let counts = Repository::open_read_only(&self.dir)?.snapshot().counts();

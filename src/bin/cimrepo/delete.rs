@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::listing::{Listing, missing, namespace_path};
 use super::near;
-use super::output::{Failure, Output, count};
+use super::output::{Failure, Output, count, even_if_closed};
+use super::source::written_failed;
 
 /// Delete a class, an instance or a namespace, with all that goes with it
 ///
@@ -62,21 +63,22 @@ struct Row<'r> {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let engine = EngineOptions::new().background(false).open(&self.repo)?;
+        let engine = EngineOptions::new().background(false).open(&self.repo);
+        let engine = engine.map_err(|error| written_failed(error, &self.repo))?;
         let mut writer = engine.begin_catalog_write()?;
         let subject = self.subject(&mut writer)?;
         let deletion = count_deletion(&mut writer, &subject)?;
         // Also in a dry run, which is never committed: what may not be deleted is refused.
         delete(&mut writer, &subject)?;
         let mut output = Output::new(self.json);
-        self.show(&deletion, &mut output)?;
+        even_if_closed(self.show(&deletion, &mut output))?;
         if self.dry_run {
             drop(writer);
         } else {
             writer.commit()?;
         }
         engine.close()?;
-        output.finish()?;
+        even_if_closed(output.finish())?;
         Ok(Outcome::Done)
     }
 

@@ -15,7 +15,7 @@ use serde::{Serialize, Serializer};
 
 use super::listing::namespace_path;
 use super::output::{Failure, Output, complain, count, words};
-use super::source::{Source, SourceArguments};
+use super::source::{ReadArguments, Source, SourceArguments};
 
 /// Compare two repositories, backups or generations by their namespaces, classes and instances
 ///
@@ -85,14 +85,14 @@ impl Arguments {
                     found.failed = Some(error.exit_code());
                 }
             }
-            found.broken.is_ok() && !found.output.is_closed()
+            found.broken.is_ok()
         })?;
         found.finish()
     }
 
     fn open(&self, path: &Path, generation: Option<u32>) -> Result<Source, Failure> {
         let base = if path.is_file() { self.base.clone() } else { Vec::new() };
-        SourceArguments { path: path.to_owned(), generation, base }.open()
+        SourceArguments { path: path.to_owned(), read: ReadArguments { generation, base } }.the_one()?.open()
     }
 }
 
@@ -143,9 +143,8 @@ impl Found {
         for (namespace, counts) in self.counts.unwrap_or_default() {
             show_counts(&namespace, counts, &mut self.output)?;
         }
-        let is_closed = self.output.is_closed();
         self.output.finish()?;
-        if self.differences > 0 && !is_closed {
+        if self.differences > 0 {
             complain(count(self.differences, "difference", "differences"));
         }
         Ok(self.failed.unwrap_or(if self.differences > 0 { Outcome::Findings } else { Outcome::Done }))

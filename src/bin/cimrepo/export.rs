@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::listing::Listing;
 use super::output::{Failure, Output, complain, count};
-use super::source::SourceArguments;
+use super::source::{SourceArguments, SourcesArguments};
 
 /// Print every namespace, class and instance, one JSON object a line
 ///
@@ -23,7 +23,7 @@ Examples:
   cimrepo export monday.cimbak --namespace 'root\\subscription' -r | jq 'select(.kind == \"instance\") | .path'")]
 pub struct Arguments {
     #[command(flatten)]
-    source: SourceArguments,
+    sources: SourcesArguments,
 
     /// Only this namespace
     #[arg(long, value_name = "NS")]
@@ -36,6 +36,10 @@ pub struct Arguments {
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
+
+    /// The same as --format jsonl
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -47,16 +51,18 @@ enum Format {
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let Format::Jsonl = self.format;
+        self.sources.each(|source| self.export(source))
+    }
+
+    fn export(&self, source: &SourceArguments) -> Result<Outcome, Failure> {
         let mut output = Output::new(true);
-        let mut list = Listing::new(Catalog::new(self.source.open()?.snapshot()), &mut output);
+        let mut list = Listing::new(Catalog::new(source.open()?.snapshot()), &mut output);
         let top = self.namespace.as_deref().map(|namespace| list.find(namespace)).transpose()?;
         for namespace in list.tree(top.as_deref(), self.recursive) {
-            if list.is_over() {
-                break;
-            }
             list.namespace(&namespace)?;
             list.objects(&namespace)?;
         }
+        list.flush()?;
         if top.is_none() {
             list.check_whole();
         }
@@ -66,8 +72,6 @@ impl Arguments {
             count(list.classes, "class", "classes"),
             count(list.instances, "instance", "instances"),
         ));
-        let outcome = list.failed().unwrap_or(Outcome::Done);
-        output.finish()?;
-        Ok(outcome)
+        Ok(list.failed().unwrap_or(Outcome::Done))
     }
 }

@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output::{Failure, Output, argument, count, human_bytes};
-use super::source::{Source, SourceArguments, warn_of_size};
+use super::source::{Source, SourceArguments, SourcesArguments, warn_of_size};
 
 /// Physical pages that are counted without a mapping: 1 GiB, so that the answer comes in seconds.
 const QUICK_PAGES: u32 = 1 << 17;
@@ -29,7 +29,7 @@ Examples:
   cimrepo info monday.cimbak --json")]
 pub struct Arguments {
     #[command(flatten)]
-    source: SourceArguments,
+    sources: SourcesArguments,
 
     /// Print JSON, one object a line
     #[arg(long)]
@@ -83,15 +83,19 @@ struct UnmappedRow {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
+        self.sources.each(|source| self.show(source))
+    }
+
+    fn show(&self, source: &SourceArguments) -> Result<Outcome, Failure> {
         let mut output = Output::new(self.json);
-        let outcome = match self.source.open() {
-            Ok(Source::Repository(repository)) => repository_info(&repository, &mut output),
-            Ok(Source::Backup(backup)) => backup_info(&backup, &mut output),
+        let outcome = match source.open() {
+            Ok(Source::Repository(repository)) => Ok(repository_info(&repository, &mut output)?),
+            Ok(Source::Backup(backup)) => Ok(backup_info(&backup, &mut output)?),
             Err(
                 Failure::Engine(error @ cimrepo::Error::NotARepository { .. })
                 | Failure::Hinted(error @ cimrepo::Error::NotARepository { .. }, _),
             ) => {
-                if let Ok(files) = UnmappedFiles::open(&self.source.path) {
+                if let Ok(files) = UnmappedFiles::open(&source.path) {
                     unmapped_info(&files, &mut output)?;
                 }
                 Err(error.into())

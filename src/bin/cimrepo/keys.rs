@@ -45,7 +45,7 @@ struct Row {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let snapshot = self.source.open()?.snapshot();
+        let snapshot = self.source.the_one()?.open()?.snapshot();
         let direction = if self.reverse { Direction::Backward } else { Direction::Forward };
         let mut output = Output::new(self.json);
         let (mut found, mut failed) = (false, None);
@@ -70,9 +70,6 @@ impl Arguments {
                     complain(words(&error));
                     failed = Some(error);
                 }
-            }
-            if output.is_closed() {
-                break;
             }
         }
         output.finish()?;

@@ -38,14 +38,15 @@ pub struct Arguments {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
+        self.source.each(|source| self.list(source))
+    }
+
+    fn list(&self, source: &SourceArguments) -> Result<Outcome, Failure> {
         let mut output = Output::new(self.json);
-        let mut list = Listing::new(Catalog::new(self.source.open()?.snapshot()), &mut output);
+        let mut list = Listing::new(Catalog::new(source.open()?.snapshot()), &mut output);
         let top = list.find(&self.namespace)?;
         if self.recursive {
             for namespace in list.tree(Some(&top), true) {
-                if list.is_over() {
-                    break;
-                }
                 list.namespace(&namespace)?;
                 list.objects(&namespace)?;
             }

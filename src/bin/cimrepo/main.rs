@@ -4,6 +4,7 @@ mod affected;
 mod backup;
 mod backups;
 mod compact;
+mod completions;
 mod convert;
 mod create;
 mod delete;
@@ -11,10 +12,12 @@ mod demo;
 mod diff;
 mod export;
 mod info;
+mod inside;
 mod interrupt;
 mod keys;
 mod listing;
 mod ls;
+mod man;
 mod near;
 mod output;
 mod page;
@@ -29,9 +32,9 @@ mod verify;
 use std::process::ExitCode;
 
 use cimrepo::base::error::ExitCode as Outcome;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use output::{Failure, complain, guard_panics, read_arguments};
+use output::{Failure, complain_of_bug, guard_panics, read_arguments};
 
 /// Reads, verifies, backs up and restores the Windows CIM (WMI) repository as it lies on disk.
 ///
@@ -76,6 +79,8 @@ enum Verb {
     Keys(keys::Arguments),
     Page(page::Arguments),
     Pause(pause::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 impl Verb {
@@ -99,6 +104,8 @@ impl Verb {
             Verb::Keys(arguments) => arguments.run(),
             Verb::Page(arguments) => arguments.run(),
             Verb::Pause(arguments) => arguments.run(),
+            Verb::Completions(arguments) => arguments.run(Command::command()),
+            Verb::Man(arguments) => arguments.run(Command::command()),
         }
     }
 }
@@ -119,10 +126,7 @@ fn main() -> ExitCode {
             }
             outcome
         }
-        Err(_) => {
-            complain("this is a fault of the program; please report the message above with what you did");
-            Outcome::Bug
-        }
+        Err(_) => complain_of_bug(),
     };
     ExitCode::from(outcome as u8)
 }

@@ -4,10 +4,13 @@
 //! escaped, however it was formatted; a line ends only where this module ends it, and in JSON every string is printed in
 //! characters that show.
 //!
-//! A reader of standard output that goes away (`| head`) has seen enough: what follows is not written, and the exit code is
-//! that of what was found. Where standard error cannot be written nobody is told; that is no reason to fail.
+//! A reader of standard output that goes away (`| head`) has seen enough: the verb ends there, quietly, without totals and
+//! with exit code 0. Where standard error cannot be written nobody is told; that is no reason to fail.
+//!
+//! While one of several sources is read, each line says which one it is about ([`Label`]).
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
 use std::error::Error as _;
 use std::fmt::{Display, Write as _};
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
@@ -32,6 +35,8 @@ pub enum Failure {
     Hinted(cimrepo::Error, String),
     /// Standard output cannot be written.
     Output(io::Error),
+    /// The reader of standard output went away: the verb ends there, and nobody is told.
+    Closed,
     /// What was to be shown did not come out as it must.
     Mismatch(String),
     /// A command that was run, or was to be run, came to no good end.
@@ -46,7 +51,10 @@ impl From<cimrepo::Error> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Failure::Output(error)
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::Closed,
+            _ => Failure::Output(error),
+        }
     }
 }
 
@@ -56,9 +64,14 @@ impl Failure {
         cimrepo::Error::InvalidArgument(text.into().into()).into()
     }
 
-    /// Whether the user wanted no more of it.
+    /// Whether the user ended it.
     pub const fn is_cancelled(&self) -> bool {
-        matches!(self, Failure::Engine(cimrepo::Error::Cancelled))
+        matches!(self, Failure::Engine(cimrepo::Error::Cancelled) | Failure::Hinted(cimrepo::Error::Cancelled, _))
+    }
+
+    /// Whether nothing more is to be read for it: the user ended the run, or nobody reads what is printed.
+    pub const fn ends_the_run(&self) -> bool {
+        self.is_cancelled() || matches!(self, Failure::Closed | Failure::Output(_))
     }
 
     /// Says it on standard error; gives the exit code.
@@ -79,6 +92,7 @@ impl Failure {
                 complain(format_args!("cannot write the output: {error}"));
                 Outcome::Io
             }
+            Failure::Closed => Outcome::Done,
             Failure::Mismatch(text) => {
                 complain(text);
                 Outcome::Bug
@@ -115,9 +129,43 @@ pub fn has_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
+thread_local! {
+    /// The source that is read now, when there are several.
+    static SOURCE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// While it lives, whatever is printed says that it is about one of several sources: in text before each line, in JSON by
+/// the field `source` after `kind`.
+pub struct Label(());
+
+impl Label {
+    pub fn new(source: &Path) -> Self {
+        SOURCE.set(Some(source.to_string_lossy().into_owned()));
+        Self(())
+    }
+}
+
+impl Drop for Label {
+    fn drop(&mut self) {
+        SOURCE.take();
+    }
+}
+
+/// The label of a line of text.
+fn before_line(source: Option<&str>) -> String {
+    source.map(|source| format!("{}: ", escape(source))).unwrap_or_default()
+}
+
 /// Prints `text` as a line on standard error, as far as it can be written.
 pub fn complain(text: impl Display) {
-    writeln!(io::stderr().lock(), "cimrepo: {}", guard(text)).ok();
+    let label = SOURCE.with_borrow(|source| before_line(source.as_deref()));
+    writeln!(io::stderr().lock(), "cimrepo: {label}{}", guard(text)).ok();
+}
+
+/// Says that the program itself is at fault.
+pub fn complain_of_bug() -> Outcome {
+    complain("this is a fault of the program; please report the message above with what you did");
+    Outcome::Bug
 }
 
 /// Reads the command line. Help, and the reason why the arguments make no sense, are printed; then the exit code is returned.
@@ -171,45 +219,30 @@ pub struct Output {
     /// The line being put together; kept for its memory.
     line: String,
     is_json: bool,
-    is_closed: bool,
+    source: Option<String>,
+    /// What stands before each line of text.
+    label: String,
 }
 
 impl Output {
     pub fn new(is_json: bool) -> Self {
-        Self { out: BufWriter::new(io::stdout().lock()), line: String::new(), is_json, is_closed: false }
+        let source = SOURCE.with_borrow(Clone::clone);
+        let label = before_line(source.as_deref());
+        Self { out: BufWriter::new(io::stdout().lock()), line: String::new(), is_json, source, label }
     }
 
     pub const fn is_json(&self) -> bool {
         self.is_json
     }
 
-    /// Whether its reader went away: nothing more need be looked for only to be shown.
-    pub const fn is_closed(&self) -> bool {
-        self.is_closed
-    }
-
-    /// Notes that the reader went away. What cannot be written for another reason is a failure.
-    fn written(&mut self, result: io::Result<()>) -> Result<(), Failure> {
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.is_closed = true;
-                Ok(())
-            }
-            other => Ok(other?),
-        }
-    }
-
     /// Prints `text` as one line, whatever it holds.
     pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
-        if self.is_closed {
-            return Ok(());
-        }
         self.line.clear();
+        self.line.push_str(&self.label);
         // Nothing can fail that writes into a string, and a `Display` that fails has written what there is to see.
         write!(EscapingWriter::new(&mut self.line), "{text}").ok();
         self.line.push('\n');
-        let result = self.out.write_all(self.line.as_bytes());
-        self.written(result)
+        Ok(self.out.write_all(self.line.as_bytes())?)
     }
 
     /// Prints a labelled line of text.
@@ -224,13 +257,10 @@ impl Output {
 
     /// Prints a JSON object that says itself what it is.
     pub fn json(&mut self, row: &impl Serialize) -> Result<(), Failure> {
-        if self.is_closed {
-            return Ok(());
-        }
-        let mut serializer = serde_json::Serializer::with_formatter(&mut self.out, VisibleJson);
-        let result = row.serialize(&mut serializer).map_err(io::Error::from);
-        let result = result.and_then(|()| self.out.write_all(b"\n"));
-        self.written(result)
+        let formatter = VisibleJson::of(self.source.as_deref());
+        let mut serializer = serde_json::Serializer::with_formatter(&mut self.out, formatter);
+        row.serialize(&mut serializer).map_err(io::Error::from)?;
+        Ok(self.out.write_all(b"\n")?)
     }
 
     /// Prints a JSON object of a kind.
@@ -250,24 +280,64 @@ impl Output {
         if self.out.get_ref().is_terminal() {
             return Err(Failure::usage("these bytes are not for a terminal; send them to a file or another program"));
         }
-        if self.is_closed {
-            return Ok(());
-        }
-        let result = self.out.write_all(bytes);
-        self.written(result)
+        Ok(self.out.write_all(bytes)?)
     }
 
-    /// Ends the output.
+    /// Hands on what was printed so far.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
+    }
+
+    /// Ends the output. Totals on standard error come after it: of an output that nobody read to its end there are none.
     pub fn finish(mut self) -> Result<(), Failure> {
-        let result = self.out.flush();
-        self.written(result)
+        Ok(self.out.flush()?)
     }
 }
 
-/// JSON in characters that show: the others stand in strings as `\uXXXX`, which means the same.
-struct VisibleJson;
+/// What became of the output of a verb whose outcome is not in the output alone: that nobody reads it changes nothing.
+pub fn even_if_closed(result: Result<(), Failure>) -> Result<(), Failure> {
+    match result {
+        Err(Failure::Closed) => Ok(()),
+        other => other,
+    }
+}
 
-impl Formatter for VisibleJson {
+/// JSON in characters that show: the others stand in strings as `\uXXXX`, which means the same. In the outermost object a
+/// source, if there is one, comes after the first two fields, which are `schema` and `kind`.
+struct VisibleJson<'s> {
+    source: Option<&'s str>,
+    depth: usize,
+    fields: usize,
+}
+
+impl<'s> VisibleJson<'s> {
+    const fn of(source: Option<&'s str>) -> Self {
+        Self { source, depth: 0, fields: 0 }
+    }
+}
+
+impl Formatter for VisibleJson<'_> {
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depth += 1;
+        writer.write_all(b"{")
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depth = self.depth.saturating_sub(1);
+        writer.write_all(b"}")
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, mut writer: &mut W) -> io::Result<()> {
+        if self.depth != 1 {
+            return Ok(());
+        }
+        self.fields += 1;
+        let Some(source) = self.source.filter(|_| self.fields == 2) else { return Ok(()) };
+        writer.write_all(b",\"source\":")?;
+        let mut serializer = serde_json::Serializer::with_formatter(&mut writer, VisibleJson::of(None));
+        Ok(source.serialize(&mut serializer)?)
+    }
+
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         // A fragment follows a quote or an escape, none of which a mark of the evidence may change.
         let mut visible = Visible::new();

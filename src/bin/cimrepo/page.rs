@@ -98,14 +98,15 @@ struct BytesRow {
 }
 
 impl Arguments {
-    pub fn run(self) -> Result<Outcome, Failure> {
+    pub fn run(mut self) -> Result<Outcome, Failure> {
+        self.source = self.source.the_one()?;
         let mut output = Output::new(self.json);
         let outcome = match self.number {
-            Some(number) => self.show(number, &mut output),
-            None => self.list(&mut output),
+            Some(number) => self.show(number, &mut output)?,
+            None => self.list(&mut output)?,
         };
         output.finish()?;
-        outcome
+        Ok(outcome)
     }
 
     fn space(&self) -> Space {
@@ -222,9 +223,6 @@ impl Arguments {
                     failed = Some(error.exit_code());
                 }
             }
-            if output.is_closed() {
-                break;
-            }
         }
         Ok(failed.unwrap_or(outcome))
     }
@@ -238,9 +236,6 @@ impl Arguments {
             for descriptor in page.descriptors {
                 outcome = Outcome::Done;
                 show_descriptor(&descriptor, None, Some(page.physical.get()), output)?;
-            }
-            if output.is_closed() {
-                break;
             }
         }
         Ok(outcome)

@@ -11,7 +11,8 @@ use cimrepo::service::pause_repository;
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{Failure, Output};
+use super::output::{Failure, Output, even_if_closed};
+use super::source::written_failed;
 
 /// Run a command while nobody writes in a repository
 ///
@@ -53,6 +54,14 @@ struct Row {
 }
 
 impl Arguments {
+    fn print(&self, row: &Row) -> Result<(), Failure> {
+        let mut output = Output::new(self.json);
+        if output.is_json() {
+            output.row("pause", row)?;
+        }
+        output.finish()
+    }
+
     pub fn run(self) -> Result<Outcome, Failure> {
         let Some((program, arguments)) = self.command.split_first() else {
             return Err(Failure::Command("give a command to run".to_owned(), Outcome::Usage));
@@ -61,16 +70,13 @@ impl Arguments {
         let run = pause_repository(&self.repo, Duration::from_secs(self.lease), |paused| {
             directory.clone_from(&paused.path);
             Command::new(program).args(arguments).status()
-        })?;
+        })
+        .map_err(|error| written_failed(error, &self.repo))?;
         let program = escape_path(program);
         let status =
             run.value.map_err(|error| Failure::Command(format!("cannot run {program}: {error}"), Outcome::Io))?;
-        let mut output = Output::new(self.json);
-        if output.is_json() {
-            let row = Row { directory: directory.display().to_string(), held: run.held, status: status.code() };
-            output.row("pause", &row)?;
-        }
-        output.finish()?;
+        let row = Row { directory: directory.display().to_string(), held: run.held, status: status.code() };
+        even_if_closed(self.print(&row))?;
         if !run.held {
             let lease = self.lease;
             let text =

@@ -43,6 +43,7 @@ impl Observer for Bar {
                 Phase::Restore => "restoring",
                 Phase::Compact => "compacting",
                 Phase::Convert => "converting",
+                Phase::Search => "looking",
                 _ => "working",
             });
         }

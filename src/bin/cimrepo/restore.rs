@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::output::{Failure, Output, complain, count};
 use super::progress::Bar;
-use super::source::{backup_failed, open_backup};
+use super::source::{backup_failed, open_backup, written_failed};
 
 /// Restore a backup to a directory
 ///
@@ -68,7 +68,7 @@ impl Arguments {
         let summary = {
             let bar = Bar::new();
             let options = RestoreOptions { existing, damaged: self.damaged, threads: None };
-            restore(&backup, &self.repo, options, &bar).map_err(|error| failed(error, &backup, self.damaged))?
+            restore(&backup, &self.repo, options, &bar).map_err(|error| self.failed(error, &backup))?
         };
         if summary.findings > 0 {
             let found = count(summary.findings, "finding", "findings");
@@ -83,20 +83,19 @@ impl Arguments {
         output.finish()?;
         Ok(Outcome::Done)
     }
-}
 
-fn failed(error: cimrepo::Error, backup: &Backup, damaged: bool) -> Failure {
-    let inconsistent = matches!(&error, cimrepo::Error::Backup { fault, .. }
-        if matches!(**fault, BackupFault::Inconsistent(_)));
-    if !inconsistent {
-        return backup_failed(error);
+    fn failed(&self, error: cimrepo::Error, backup: &Backup) -> Failure {
+        let cimrepo::Error::Backup { fault, .. } = &error else { return written_failed(error, &self.repo) };
+        if !matches!(**fault, BackupFault::Inconsistent(_)) {
+            return backup_failed(error);
+        }
+        let hint = match (backup.info().forensic, self.damaged) {
+            (true, false) => "--damaged restores it as it is, to a new or empty directory",
+            (true, true) => return error.into(),
+            (false, _) => "no restore takes it; `cimrepo keys` and `cimrepo page` read what it holds",
+        };
+        Failure::Hinted(error, hint.to_owned())
     }
-    let hint = match (backup.info().forensic, damaged) {
-        (true, false) => "--damaged restores it as it is, to a new or empty directory",
-        (true, true) => return error.into(),
-        (false, _) => "no restore takes it; `cimrepo keys` and `cimrepo page` read what it holds",
-    };
-    Failure::Hinted(error, hint.to_owned())
 }
 
 fn row(summary: &RestoreSummary) -> Row {

@@ -1,5 +1,6 @@
 //! `show`: one class or instance.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use cimrepo::base::error::ExitCode as Outcome;
@@ -79,9 +80,13 @@ enum Found {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let catalog = Catalog::new(self.source.open()?.snapshot());
+        self.source.each(|source| self.look_up(source))
+    }
+
+    fn look_up(&self, source: &SourceArguments) -> Result<Outcome, Failure> {
+        let catalog = Catalog::new(source.open()?.snapshot());
         let mut output = Output::new(self.json || self.format == Format::Json);
-        let path = self.path(&catalog)?;
+        let path = self.path(&catalog, &source.path)?;
         let wanted = path.namespace.as_deref().unwrap_or(ROOT);
         let namespace = Listing::new(catalog.clone(), &mut output).find(wanted)?;
         let found = self.find(&catalog, &namespace, &path)?;
@@ -94,13 +99,13 @@ impl Arguments {
     }
 
     /// The path given. One of a namespace is told from one of a class that is not there.
-    fn path(&self, catalog: &Catalog) -> Result<ObjectPath, Failure> {
+    fn path(&self, catalog: &Catalog, repository: &Path) -> Result<ObjectPath, Failure> {
         let text = &self.object;
         let parsed = text.parse::<ObjectPath>();
         let names_class = parsed.as_ref().is_ok_and(|path| path.namespace.is_some() || path.is_instance());
         let namespace = super::listing::namespace_path(text.trim_end_matches(':'));
         if !names_class && catalog.has_namespace(&namespace)? && !self.is_class(catalog, &namespace)? {
-            let repository = argument(&self.source.path);
+            let repository = argument(repository);
             let (text, namespace) = (escape(text), argument(namespace.as_ref()));
             let text = format!("{text} is a namespace; `cimrepo ls {repository} {namespace}` lists it");
             return Err(Failure::usage(text));

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::listing::Listing;
 use super::output::{Failure, Output, complain, human_bytes, words};
-use super::source::SourceArguments;
+use super::source::{SourceArguments, SourcesArguments};
 
 /// Show how much each namespace and class takes
 ///
@@ -30,7 +30,7 @@ Examples:
   cimrepo usage monday.cimbak --json")]
 pub struct Arguments {
     #[command(flatten)]
-    source: SourceArguments,
+    sources: SourcesArguments,
 
     /// Only this namespace, class by class
     #[arg(long, value_name = "NS")]
@@ -81,7 +81,11 @@ struct SpaceRow {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let catalog = Catalog::new(self.source.open()?.snapshot());
+        self.sources.each(|source| self.measure(source))
+    }
+
+    fn measure(&self, source: &SourceArguments) -> Result<Outcome, Failure> {
+        let catalog = Catalog::new(source.open()?.snapshot());
         let mut output = Output::new(self.json);
         let mut is_complete = true;
         let mut found = match &self.namespace {

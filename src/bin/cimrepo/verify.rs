@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::affected;
 use super::output::{Failure, Output, complain, count};
 use super::progress::Bar;
-use super::source::{Source, SourceArguments};
+use super::source::{Source, SourceArguments, SourcesArguments};
 
 /// Check a repository or a backup, changing nothing
 ///
@@ -29,7 +29,7 @@ Examples:
   cimrepo verify monday.cimbak --level schema")]
 pub struct Arguments {
     #[command(flatten)]
-    source: SourceArguments,
+    sources: SourcesArguments,
 
     /// How deep to check; beyond the structure, only the current generation
     #[arg(long, value_enum, default_value_t = Level::Structure)]
@@ -105,8 +105,13 @@ struct VerdictRow {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
+        self.sources.each(|source| self.verify(source))
+    }
+
+    fn verify(&self, source: &SourceArguments) -> Result<Outcome, Failure> {
         let options = VerifyOptions { threads: None, all_generations: self.all_generations };
-        let source = self.source.open()?;
+        let path = &source.path;
+        let source = source.open()?;
         let mut report = {
             let bar = Bar::new();
             match &source {
@@ -131,7 +136,7 @@ impl Arguments {
         let mut output = Output::new(self.json);
         show(&report, &mut output)?;
         if !report.is_consistent() {
-            affected::show(&source, &report, &self.source.path, &mut output)?;
+            affected::show(&source, &report, path, &mut output)?;
         }
         output.finish()?;
         Ok(if report.is_consistent() { Outcome::Done } else { Outcome::Findings })

@@ -17,7 +17,7 @@ use crate::format::key;
 use crate::format::object_key::SYSTEM_NAMESPACE;
 use crate::repository::BulkBuilder;
 use crate::security::defaults;
-use crate::storage::{Directory, MemStorage};
+use crate::storage::{Directory, MemStorage, Protection};
 use crate::{Direction, KeyRange};
 
 use definitions::{Item, Values};
@@ -41,8 +41,20 @@ pub fn create(directory: &Directory) -> Result<()> {
 /// [`Error::InvalidArgument`] for a directory that holds anything, or when nothing is imported; [`Error::Locked`] while another
 /// process writes there; [`Error::Io`] when the system refuses; what `fill` fails with.
 pub fn build(directory: &Directory, fill: impl FnOnce(&mut Importer<'_>) -> Result<()>) -> Result<()> {
+    build_from(directory, &Protection::default(), fill)
+}
+
+/// As [`build`], of what is for those alone who may read `source`: the files are no more readable either.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_from(
+    directory: &Directory,
+    source: &Protection,
+    fill: impl FnOnce(&mut Importer<'_>) -> Result<()>,
+) -> Result<()> {
     // What is built on is looked at, and taken, before anything else is done.
-    let mut builder = BulkBuilder::create(directory.clone())?;
+    let mut builder = BulkBuilder::create_from(directory.clone(), source)?;
     let storage = MemStorage::new();
     let draft = Directory::new(Arc::new(storage), Path::new("."));
     // The engine needs a repository, and a repository a key.

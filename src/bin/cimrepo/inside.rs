@@ -1,0 +1,91 @@
+//! Nothing is written among the evidence: a target that lies in the repository, or in a directory above it that was given
+//! as the repository, is refused.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use cimrepo::base::escape::escape_path;
+
+use super::output::Failure;
+
+/// Refuses to write to `target` when it is, or lies in, one of the directories `evidence`. Directories are compared by what
+/// they are, not by their names: links and `..` lead nowhere else.
+pub fn refuse(target: &Path, evidence: &[&Path]) -> Result<(), Failure> {
+    let kept: Vec<Identity> = evidence.iter().filter(|path| path.is_dir()).filter_map(|path| identity(path)).collect();
+    let real = resolved(target);
+    let Some(inside) = real.ancestors().find(|above| identity(above).is_some_and(|one| kept.contains(&one))) else {
+        return Ok(());
+    };
+    let (target, inside) = (escape_path(target), escape_path(inside));
+    let advice = "give a place outside of it, or --inside to write there all the same";
+    Err(Failure::usage(format!("{target} lies in {inside}, from which is read; {advice}")))
+}
+
+/// The path without links and `..`, as far as it exists; the rest as it would be made.
+fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut resolved = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::ParentDir => _ = resolved.pop(),
+            Component::CurDir => {}
+            other => {
+                resolved.push(other);
+                if let Ok(real) = fs::canonicalize(&resolved) {
+                    resolved = real;
+                }
+            }
+        }
+    }
+    resolved
+}
+
+#[cfg(unix)]
+type Identity = (u64, u64);
+
+/// Device and file number: the same under every name, also where a directory is mounted twice.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+type Identity = PathBuf;
+
+/// The standard library has no file number here; the path without links comes next to it.
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<Identity> {
+    fs::canonicalize(path).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_found_to_lie_inside_however_it_is_spelled() {
+        let dir = tempfile::tempdir().unwrap();
+        let (evidence, other) = (dir.path().join("wbem/Repository"), dir.path().join("other"));
+        fs::create_dir_all(evidence.join("sub")).unwrap();
+        fs::create_dir(&other).unwrap();
+        let refused = |target: PathBuf, from: &Path| refuse(&target, &[from]).is_err();
+        for inside in ["b", "sub/b", "not/there/b", "not/../b", "sub/../../Repository/b", ""] {
+            assert!(refused(evidence.join(inside), &evidence), "{inside}");
+            assert!(refused(evidence.join(inside), dir.path()), "{inside}");
+        }
+        for outside in ["../b", "sub/../../b", "not/../../b", "../Repository.001/b", "../../other/b"] {
+            assert!(!refused(evidence.join(outside), &evidence), "{outside}");
+        }
+        assert!(!refused(other.join("b"), &evidence));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&evidence, other.join("in")).unwrap();
+            std::os::unix::fs::symlink(&other, evidence.join("out")).unwrap();
+            assert!(refused(other.join("in/b"), &evidence) && refused(other.join("in/sub/new/b"), &evidence));
+            assert!(refused(evidence.join("b"), &other.join("in")), "the evidence is named by a link");
+            assert!(!refused(evidence.join("out/b"), &evidence));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Many repositories at once: finding those that lie in a collected tree.
+
+mod find;
+
+pub use find::{Finder, Found, PassedOver, Reason};
