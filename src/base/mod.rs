@@ -6,6 +6,7 @@ pub mod error;
 pub mod escape;
 pub mod filetime;
 pub(crate) mod findings;
+pub mod hresult;
 pub mod io_op;
 pub mod limits;
 pub(crate) mod pace;

@@ -160,9 +160,7 @@ impl Shared {
 /// that counts; or no space was left for that, and nothing was lost.
 pub(super) fn is_harmless(error: &Error) -> bool {
     match error {
-        Error::Io { op, source, .. } => {
-            *op == IoOp::Read || source.kind() == ErrorKind::StorageFull && *op != IoOp::Sync
-        }
+        Error::Io { op, .. } => *op == IoOp::Read || error.is_disk_full() && *op != IoOp::Sync,
         Error::Unconfirmed { .. } | Error::Changed { .. } => false,
         _ => true,
     }

@@ -14,11 +14,6 @@ use crate::storage::StorageFile;
 use super::group_commit::Synced;
 use super::{Shared, Writer};
 
-/// Whether there was no space: then nothing is lost and the next try may succeed.
-fn is_full(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull)
-}
-
 impl Shared {
     /// Appends the frame of a commit to the journal; gives the file that has to be synced.
     pub(super) fn append(
@@ -31,7 +26,7 @@ impl Shared {
             // Where one was begun and could not be taken away again, no other can be made before the next open.
             let made = self.new_journal(number);
             writer.journal = Some(made.inspect_err(|error| {
-                if !is_full(error) {
+                if !error.is_disk_full() {
                     self.poison(error)
                 }
             })?);

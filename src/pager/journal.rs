@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
+use crate::base::hresult::is_disk_full;
 use crate::base::io_op::IoOp;
 use crate::base::site::{FileRole, Site};
 use crate::format::journal::{Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader};
@@ -186,8 +187,7 @@ impl Journal {
         if let Err(error) = write_all_at(self.file.as_ref(), self.end, frame) {
             let retracted = self.retract();
             self.is_broken = retracted.is_err();
-            let is_full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
-            self.can_mend = is_full(&error) && retracted.is_err_and(|error| is_full(&error));
+            self.can_mend = is_disk_full(&error) && retracted.is_err_and(|error| is_disk_full(&error));
             return Err(self.failed(IoOp::Write)(error));
         }
         self.end = end;
@@ -219,7 +219,7 @@ impl Journal {
     pub fn mend(&mut self) -> Result<()> {
         if self.is_broken && self.can_mend {
             if let Err(error) = self.retract() {
-                self.can_mend = error.kind() == io::ErrorKind::StorageFull;
+                self.can_mend = is_disk_full(&error);
                 return Err(self.failed(IoOp::Write)(error));
             }
             self.is_broken = false;

@@ -108,14 +108,15 @@ impl Failure {
 /// What helps against some errors of the operating system, whatever was done.
 fn general_hint(error: &cimrepo::Error) -> Option<&'static str> {
     let source = match error {
+        // Not where the new state is in place, and only unconfirmed.
+        cimrepo::Error::Io { .. } if error.is_disk_full() => {
+            return Some("make room and try again; what was there before is still there");
+        }
         cimrepo::Error::Io { source, .. } => source,
         cimrepo::Error::Cancelled => return Some("what was there before is still there"),
         _ => return None,
     };
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Some("make room and try again; what was there before is still there")
-        }
         io::ErrorKind::FileTooLarge => Some("the limit of the file system or of the shell is in the way"),
         io::ErrorKind::InvalidFilename => {
             Some("give a shorter name: files with longer ones are made beside it for a time")
