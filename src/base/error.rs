@@ -145,8 +145,8 @@ pub enum Error {
         /// What to do next.
         advice: &'static str,
     },
-    /// A write failed before, so that it is not known what the files hold.
-    #[error("nothing more can be written until the repository is opened anew: {}", guard(.0))]
+    /// A sync was refused before, so that it is not known what the files hold after a loss of power.
+    #[error("nothing more can be written until the repository is opened again: {}", guard(.0))]
     Poisoned(Box<str>),
     /// The call comes at the wrong moment: a second pause, a resume without one, a restore while paused.
     // HRESULT WBEM_E_INVALID_OPERATION

@@ -15,7 +15,7 @@ use crate::base::widen;
 use crate::format::checksum::crc32;
 use crate::format::journal::MappingId;
 use crate::format::mapping::{Mapping, MappingSection};
-use crate::pager::commit::{FreePages, NextGeneration, next_section, released};
+use crate::pager::commit::{Failed, FreePages, NextGeneration, next_section, released, withdraw};
 use crate::pager::files::RepositoryFiles;
 use crate::pager::generation::{Generation, read_some};
 use crate::pager::image::{Base, Image};
@@ -45,6 +45,10 @@ pub(super) struct OnDisk {
     pub is_marked_open: bool,
     /// Whether the current generation is durable for certain: this engine wrote it, or has synced it.
     pub is_confirmed: bool,
+    /// The file of a mapping whose write failed, and which may count (W-12).
+    pub unsettled: Option<FileRole>,
+    /// The generation for which a journal was begun that could be neither finished nor removed.
+    pub left_journal: Option<u32>,
     /// The generations that snapshots see.
     pub bases: Vec<Weak<Base>>,
     /// By space: which pages which generation released, as far as it is known.
@@ -109,6 +113,7 @@ impl Shared {
         let is_broken = writer.journal.as_ref().is_some_and(Journal::is_broken);
         let is_clean = writer.working.image().overlay().is_empty() && !is_broken;
         let mut on_disk = self.on_disk.lock();
+        on_disk.settle(self)?;
         let needs_mark = mark == Mark::Closed && on_disk.is_marked_open;
         if is_clean && !needs_mark {
             return self.watch(on_disk.confirm(self));
@@ -141,12 +146,15 @@ impl Shared {
         self.watch(on_disk.write(self, image, mark))
     }
 
-    /// W-12: poisons the engine when a generation could not be written and it is not known what was left.
-    pub(super) fn watch<T>(&self, written: Result<T>) -> Result<T> {
-        written.inspect_err(|error| {
-            if !is_harmless(error) {
-                self.poison(error);
+    /// W-12: poisons the engine after a sync that was refused and that nothing makes good.
+    pub(super) fn watch<T>(&self, written: Result<T, Failed>) -> Result<T> {
+        written.map_err(|failed| {
+            let is_unsynced = matches!(failed, Failed::Unsynced(_));
+            let error = Error::from(failed);
+            if is_unsynced {
+                self.poison(&error);
             }
+            error
         })
     }
 
@@ -156,18 +164,8 @@ impl Shared {
     }
 }
 
-/// W-12: whether the engine can go on after this error: it met damage or a limit, or was stopped, before anything was written
-/// that counts; or no space was left for that, and nothing was lost.
-pub(super) fn is_harmless(error: &Error) -> bool {
-    match error {
-        Error::Io { op, .. } => *op == IoOp::Read || error.is_disk_full() && *op != IoOp::Sync,
-        Error::Unconfirmed { .. } | Error::Changed { .. } => false,
-        _ => true,
-    }
-}
-
 impl OnDisk {
-    fn write(&mut self, shared: &Shared, image: &Image, mark: Mark) -> Result<Image> {
+    fn write(&mut self, shared: &Shared, image: &Image, mark: Mark) -> Result<Image, Failed> {
         self.need_unchanged(shared)?;
         self.need_others(shared)?;
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
@@ -176,7 +174,7 @@ impl OnDisk {
             Ok(prepared) => prepared,
             Err(error) => {
                 next.abort();
-                return Err(error);
+                return Err(error.into());
             }
         };
         let base = image.base().mapping();
@@ -202,10 +200,29 @@ impl OnDisk {
         Ok(())
     }
 
+    /// W-12: withdraws the mapping that a failed write may have left. Until that has worked nothing else is written: a
+    /// commit that goes into the journal of this generation would be lost where the other one counts.
+    pub(super) fn settle(&mut self, shared: &Shared) -> Result<()> {
+        if let Some(role) = self.unsettled {
+            shared.watch(withdraw(&shared.files, role))?;
+            self.unsettled = None;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the files can be built on: they are the ones that this engine knows, and all it began is settled.
+    pub(super) fn need_unchanged(&mut self, shared: &Shared) -> Result<()> {
+        self.settle(shared)?;
+        let unchanged = self.check_unchanged(&shared.files);
+        if let Err(error @ Error::Changed { .. }) = &unchanged {
+            shared.poison(error);
+        }
+        unchanged
+    }
+
     /// W-9 keeps other writers out that ask. What one did that does not ask, or whoever replaced the files, is seen here: the
     /// mapping is not the one that this engine knows, or a data file ends before what it maps.
-    pub(super) fn need_unchanged(&self, shared: &Shared) -> Result<()> {
-        let files = &shared.files;
+    fn check_unchanged(&self, files: &RepositoryFiles) -> Result<()> {
         // By its path: the listing may be older than the file.
         let path = files.path(self.current);
         let failed = |op| move |error| changed_if_gone(Error::io(op, &files.path(self.current), error));
@@ -228,7 +245,7 @@ impl OnDisk {
 
     /// W-16: makes durable what another process wrote and this one builds on or has shown: that process may have died, or met
     /// an error, before its last sync.
-    pub(super) fn confirm(&mut self, shared: &Shared) -> Result<()> {
+    pub(super) fn confirm(&mut self, shared: &Shared) -> Result<(), Failed> {
         if self.is_confirmed {
             return Ok(());
         }
@@ -244,18 +261,23 @@ impl OnDisk {
         next: NextGeneration,
         mapping: Mapping,
         old: &Mapping,
-    ) -> Result<Image> {
+    ) -> Result<Image, Failed> {
         // First, so that behind the switch nothing is left that can fail.
         let source = match shared.files.open_data() {
             Ok(source) => Box::new(source),
             Err(error) => {
                 next.abort();
-                return Err(error);
+                return Err(error.into());
             }
         };
         let bytes = mapping.to_bytes();
         let role = FileRole::Mapping(Mapping::slot_of(mapping.generation()));
-        next.publish(&bytes).inspect_err(|_| self.doubt(role))?;
+        next.publish(&bytes).inspect_err(|failed| {
+            self.doubt(role);
+            if let Failed::Unsettled(_) = failed {
+                self.unsettled = Some(role);
+            }
+        })?;
         let mapping = Arc::new(mapping);
         self.note(old, &mapping, &bytes);
         let cache = match self.bases.last().and_then(Weak::upgrade) {
@@ -372,16 +394,19 @@ fn changed_if_gone(error: Error) -> Error {
     }
 }
 
-/// W-16: syncs all that the generation in the mapping file `current` is made of.
-pub(super) fn make_durable(files: &RepositoryFiles, current: FileRole) -> Result<()> {
+/// W-16: syncs all that the generation in the mapping file `current` is made of. Another process wrote it, and it is not
+/// written again: a sync that is refused cannot be made good (W-12).
+pub(super) fn make_durable(files: &RepositoryFiles, current: FileRole) -> Result<(), Failed> {
     for role in [FileRole::Objects, FileRole::Index, current] {
         // By its path: the listing may be older than the file.
         let path = files.path(role);
         let file = files.directory.storage.open(&path, OpenMode::Write);
-        file.and_then(|file| file.sync()).map_err(|error| Error::io(IoOp::Sync, &path, error))?;
+        let file = file.map_err(|error| Error::io(IoOp::Open, &path, error))?;
+        file.sync().map_err(|error| Failed::Unsynced(Error::io(IoOp::Sync, &path, error)))?;
     }
     let Directory { storage, path } = &files.directory;
-    storage.sync_dir(path).map_err(|error| Error::io(IoOp::SyncDirectory, path, error))
+    let synced = storage.sync_dir(path);
+    synced.map_err(|error| Failed::Unsynced(Error::io(IoOp::SyncDirectory, path, error)))
 }
 
 /// Writes pages in order of their places, neighbours at once.

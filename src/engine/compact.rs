@@ -22,7 +22,7 @@ use crate::base::site::FileRole;
 use crate::base::{narrow, widen};
 use crate::format::checksum::sampled;
 use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
-use crate::pager::commit::{FreePages, NextGeneration, next_section};
+use crate::pager::commit::{Failed, FreePages, NextGeneration, next_section};
 use crate::pager::image::{Base, Image};
 use crate::pager::run::Run;
 use crate::pager::working::Working;
@@ -89,6 +89,9 @@ impl Engine {
     }
 }
 
+/// Writes the state on disk as one more generation.
+type Step = fn(&mut OnDisk, &Shared, &Image) -> Result<Image, Failed>;
+
 impl Shared {
     fn compact(&self, writer: &mut Writer, observer: &dyn Observer) -> Result<CompactSummary> {
         let [objects_before, index_before] = self.sizes(writer.working.image().mapping())?;
@@ -130,7 +133,7 @@ impl Shared {
     }
 
     /// One more generation with the same content.
-    fn step(&self, writer: &mut Writer, step: fn(&mut OnDisk, &Shared, &Image) -> Result<Image>) -> Result<()> {
+    fn step(&self, writer: &mut Writer, step: Step) -> Result<()> {
         let image = {
             let mut on_disk = self.on_disk.lock();
             self.watch(step(&mut on_disk, self, writer.working.image()))?
@@ -149,7 +152,12 @@ impl Shared {
 
 impl OnDisk {
     /// W-14: the content of `old` as the next generation, in new pages.
-    fn write_anew(&mut self, shared: &Shared, old: &Arc<Image>, observer: &dyn Observer) -> Result<(Image, Rewritten)> {
+    fn write_anew(
+        &mut self,
+        shared: &Shared,
+        old: &Arc<Image>,
+        observer: &dyn Observer,
+    ) -> Result<(Image, Rewritten), Failed> {
         let mapping = old.mapping();
         let total = Space::ALL.map(|space| u64::from(mapping.section(space).mapped_count())).iter().sum();
         let monitor = Monitor::new(observer, Phase::Compact, total);
@@ -164,7 +172,7 @@ impl OnDisk {
             Ok(written) => written,
             Err(error) => {
                 next.abort();
-                return Err(error);
+                return Err(error.into());
             }
         };
         let [objects, index] = sections;
@@ -178,7 +186,7 @@ impl OnDisk {
     }
 
     /// The same state as one more generation.
-    fn repeat(&mut self, shared: &Shared, image: &Image) -> Result<Image> {
+    fn repeat(&mut self, shared: &Shared, image: &Image) -> Result<Image, Failed> {
         let old = image.base().mapping();
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
         let sealed = next.seal(old.objects.clone(), old.index.clone(), old.transaction(), 0);
@@ -186,7 +194,7 @@ impl OnDisk {
     }
 
     /// The same state as one more generation, with no page behind the number of pages that it needs.
-    fn move_down(&mut self, shared: &Shared, image: &Image) -> Result<Image> {
+    fn move_down(&mut self, shared: &Shared, image: &Image) -> Result<Image, Failed> {
         let old = image.base().mapping();
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
         let pinned = self.pinned();
@@ -198,7 +206,7 @@ impl OnDisk {
             [Ok(objects), Ok(index)] => [objects, index],
             [Err(error), _] | [_, Err(error)] => {
                 next.abort();
-                return Err(error);
+                return Err(error.into());
             }
         };
         let [objects, index] = sections;

@@ -81,6 +81,22 @@ impl GroupCommit {
         }
     }
 
+    /// Runs something that syncs the journal, while no other sync of it runs; `sync` says whether syncs are still to be
+    /// believed. Where they are not, every commit that waits has failed, and so has every later one.
+    pub(super) fn sync_alone(&self, sync: impl FnOnce() -> bool) {
+        let mut queue = self.queue.lock();
+        while queue.is_syncing {
+            self.done.wait(&mut queue);
+        }
+        queue.is_syncing = true;
+        drop(queue);
+        let is_believed = sync();
+        queue = self.queue.lock();
+        queue.is_syncing = false;
+        queue.has_failed |= !is_believed;
+        self.done.notify_all();
+    }
+
     /// Publishes a state that need not be durable and has all that wait in it: none of those may show an older one later.
     pub(super) fn overtake(&self, image: Arc<Image>, publish: impl Fn(Arc<Image>)) {
         let mut queue = self.queue.lock();

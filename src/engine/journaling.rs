@@ -1,5 +1,6 @@
 //! A commit on its way through the journal.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,7 @@ use crate::base::io_op::IoOp;
 use crate::base::random::random_u64;
 use crate::base::site::FileRole;
 use crate::format::journal::{CommitBuilder, JournalHeader};
-use crate::pager::journal::Journal;
+use crate::pager::journal::{self, Journal, journal_name};
 use crate::storage::StorageFile;
 
 use super::group_commit::Synced;
@@ -22,39 +23,63 @@ impl Shared {
         operations: &mut CommitBuilder,
         number: u64,
     ) -> Result<Arc<dyn StorageFile>> {
+        self.on_disk.lock().settle(self)?;
         if writer.journal.is_none() {
-            // Where one was begun and could not be taken away again, no other can be made before the next open.
-            let made = self.new_journal(number);
-            writer.journal = Some(made.inspect_err(|error| {
-                if !error.is_disk_full() {
-                    self.poison(error)
-                }
-            })?);
+            writer.journal = Some(self.new_journal(number)?);
             writer.journal_since = Some(Instant::now());
         }
         let Some(journal) = &mut writer.journal else { return Err(Error::invalid("there is no journal")) };
         let salt = journal.header().salt;
-        let mended = journal.mend();
+        let mended = self.mend(journal);
         let appended = mended.and_then(|()| journal.append(operations.finish(salt, number)));
-        if journal.is_broken()
+        if appended.is_err() {
+            // Where this cannot be done now, the next commit tries it again.
+            self.mend(journal).ok();
+        }
+        appended.map(|()| journal.sync_handle())
+    }
+
+    /// J-3: takes back the frame that a failed write has left. After a sync that was refused no commit that waits for one
+    /// is durable, and none will be (W-12).
+    fn mend(&self, journal: &mut Journal) -> Result<()> {
+        if !journal.is_broken() {
+            return Ok(());
+        }
+        let mut mended = Ok(());
+        self.group.sync_alone(|| {
+            mended = journal.mend();
+            !journal.is_broken() || journal.can_mend()
+        });
+        if let Err(error) = &mended
             && !journal.can_mend()
-            && let Err(error) = &appended
         {
             self.poison(error);
         }
-        appended.map(|()| journal.sync_handle())
+        mended
     }
 
     /// J-1: a journal counts before the first commit in it is appended; its header binds it to the generation it continues.
     fn new_journal(&self, number: u64) -> Result<Journal> {
         let mut on_disk = self.on_disk.lock();
         on_disk.need_unchanged(self)?;
-        on_disk.confirm(self)?;
+        self.watch(on_disk.confirm(self))?;
         let base = on_disk.id;
-        drop(on_disk);
+        if on_disk.left_journal == Some(base.generation) {
+            match journal::remove(&self.files.directory, &journal_name(base.generation)) {
+                // The call that failed may have removed it.
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
+            on_disk.left_journal = None;
+        }
         let header = JournalHeader { base, previous: base, first_commit: number, salt: random_u64() };
         let protection = self.files.protection_for(FileRole::Objects);
-        Journal::create(&self.files.directory, &header, &protection)
+        Journal::create(&self.files.directory, &header, &protection).map_err(|unmade| {
+            if unmade.is_left {
+                on_disk.left_journal = Some(base.generation);
+            }
+            unmade.error
+        })
     }
 
     /// J-4: waits until a commit is durable.

@@ -71,6 +71,8 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
         id,
         is_marked_open: false,
         is_confirmed: false,
+        unsettled: None,
+        left_journal: None,
         bases: vec![Arc::downgrade(image.base())],
         released: [Vec::new(), Vec::new()],
     };

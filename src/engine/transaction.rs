@@ -228,8 +228,9 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when a record is named by no key or no key would be left; [`Error::Io`] when the system
-    /// refuses: nothing is changed then; [`Error::Unconfirmed`] when it refuses the sync: whether the commit outlasts a loss of
-    /// power is not known, and the engine writes nothing more until it is opened anew.
+    /// refuses: nothing is changed then, and it may be tried again; [`Error::Unconfirmed`] when it refuses the last sync:
+    /// whether the commit outlasts a loss of power is not known, and the engine writes nothing more until it is opened
+    /// again (`docs::invariants`, W-12).
     pub fn commit(mut self) -> Result<()> {
         self.shared.check()?;
         self.check_complete()?;

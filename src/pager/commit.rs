@@ -7,8 +7,11 @@
 //!    or over one that was refused
 //! 4  sync it: now, and only now, the generation is committed       (W-5)
 //! ```
+//!
+//! How far this came says what an error means, [`Failed`] (W-12).
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
@@ -23,6 +26,32 @@ use crate::storage::{OpenMode, StorageFile, write_all_at};
 
 use super::files::RepositoryFiles;
 use super::generation::Generation;
+
+/// How far a write came that failed: this alone, and not what was refused or why, decides how to go on (W-12).
+#[derive(Debug)]
+pub enum Failed {
+    /// Nothing of it counts, and nothing will. The next attempt writes again all that it relies on.
+    Before(Error),
+    /// A mapping was written in part, or for all that is known wholly, and could not be withdrawn: it may count. It is
+    /// withdrawn before anything else is written.
+    Unsettled(Error),
+    /// A sync was refused, and what it was for is not written again: no later sync is to be believed.
+    Unsynced(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Failed::Before(error)
+    }
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Before(error) | Failed::Unsettled(error) | Failed::Unsynced(error) => error,
+        }
+    }
+}
 
 /// A generation in the making, over an existing repository.
 #[derive(Debug)]
@@ -119,13 +148,14 @@ impl NextGeneration {
     }
 
     /// Commits: `mapping` are the bytes of the one that was sealed.
-    pub fn publish(self, mapping: &[u8]) -> Result<()> {
+    pub fn publish(self, mapping: &[u8]) -> Result<(), Failed> {
         // One that no reader would believe is not written. W-3: every page is durable before the mapping that names it is.
-        if let Err(error) = check_mapping_size(mapping.len() as u64).and_then(|()| self.sync_data()) {
+        let sound = check_mapping_size(mapping.len() as u64).and_then(|()| self.sync_data());
+        let written = sound.map_err(Failed::Before).and_then(|()| self.write_mapping(mapping));
+        if let Err(Failed::Before(_)) = written {
             self.abort();
-            return Err(error);
         }
-        self.write_mapping(mapping)
+        written
     }
 
     fn sync_data(&self) -> Result<()> {
@@ -137,10 +167,9 @@ impl NextGeneration {
     }
 
     /// W-4 and W-5.
-    fn write_mapping(&self, bytes: &[u8]) -> Result<()> {
+    fn write_mapping(&self, bytes: &[u8]) -> Result<(), Failed> {
         let role = FileRole::Mapping(Mapping::slot_of(self.generation));
         let path = self.files.path(role);
-        let failed = |op| move |error| Error::io(op, &self.files.path(role), error);
         let storage = &self.files.directory.storage;
         let file = match storage.open(&path, OpenMode::Write) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -148,30 +177,46 @@ impl NextGeneration {
             }
             opened => opened,
         };
-        let file = file.map_err(failed(IoOp::Open))?;
+        let file = file.map_err(|error| Error::io(IoOp::Open, &path, error))?;
         self.make_room(role, file.as_ref(), bytes.len() as u64)?;
-        write_all_at(file.as_ref(), 0, bytes).map_err(failed(IoOp::Write))?;
+
+        if let Err(error) = write_all_at(file.as_ref(), 0, bytes) {
+            let error = Error::io(IoOp::Write, &path, error);
+            // A call that failed may have written everything. The file is emptied, so that it is known what is there.
+            return Err(match empty(file.as_ref(), &path) {
+                Ok(()) => Failed::Before(error),
+                Err(Failed::Unsynced(_)) => Failed::Unsynced(error),
+                Err(_) => Failed::Unsettled(error),
+            });
+        }
+
         // From here on whoever opens the repository sees the new generation.
-        file.sync().map_err(|error| Error::unconfirmed(IoOp::Sync, &self.files.path(role), error))?;
+        file.sync().map_err(|error| Failed::Unsynced(Error::unconfirmed(IoOp::Sync, &path, error)))?;
         if !self.whole.contains(&role) {
             // The file may be new, or left of an attempt that made it.
             let directory = &self.files.directory.path;
-            storage.sync_dir(directory).map_err(|error| Error::unconfirmed(IoOp::SyncDirectory, directory, error))?;
+            let unconfirmed = |error| Error::unconfirmed(IoOp::SyncDirectory, directory, error);
+            storage.sync_dir(directory).map_err(|error| Failed::Unsynced(unconfirmed(error)))?;
         }
         Ok(())
     }
 
-    /// Takes from the file what would be left of it beside the new mapping: the end of a longer one, and all of one that was
-    /// refused. That one may be what a commit of this same number left when it was interrupted; where the new mapping is
-    /// torn in turn, the stamps would not tell the two apart.
-    fn make_room(&self, role: FileRole, file: &dyn StorageFile, new: u64) -> Result<()> {
-        let failed = |op| move |error| Error::io(op, &self.files.path(role), error);
+    /// Takes from the file what would be left of it next to the new mapping: the end of a longer one, and all of one that
+    /// was refused. That one may be what a commit of this same number left when it was interrupted; where the new mapping
+    /// is torn in turn, the stamps would not tell the two apart.
+    ///
+    /// A file that was refused counts neither before nor after, and one that loses its end is the oldest generation: where
+    /// this fails, nothing of the new one is there.
+    fn make_room(&self, role: FileRole, file: &dyn StorageFile, new: u64) -> Result<(), Failed> {
+        let path = self.files.path(role);
         if !self.whole.contains(&role) {
-            file.set_len(0).map_err(failed(IoOp::Truncate))?;
-            return file.sync().map_err(failed(IoOp::Sync));
+            return match empty(file, &path) {
+                Err(Failed::Unsettled(error)) => Err(Failed::Before(error)),
+                emptied => emptied,
+            };
         }
-        if file.len().map_err(failed(IoOp::Metadata))? > new {
-            file.set_len(new).map_err(failed(IoOp::Truncate))?;
+        if file.len().map_err(|error| Error::io(IoOp::Metadata, &path, error))? > new {
+            file.set_len(new).map_err(|error| Error::io(IoOp::Truncate, &path, error))?;
         }
         Ok(())
     }
@@ -192,6 +237,22 @@ impl NextGeneration {
             Space::Index => index.as_ref(),
         }
     }
+}
+
+/// Withdraws the mapping in a file whose write failed (W-12).
+pub fn withdraw(files: &RepositoryFiles, role: FileRole) -> Result<(), Failed> {
+    let path = files.path(role);
+    // By its path: the listing may be older than the file.
+    let file = files.directory.storage.open(&path, OpenMode::Write);
+    let file = file.map_err(|error| Failed::Unsettled(Error::io(IoOp::Open, &path, error)))?;
+    empty(file.as_ref(), &path)
+}
+
+/// Empties a mapping file, durably.
+fn empty(file: &dyn StorageFile, path: &Path) -> Result<(), Failed> {
+    file.set_len(0).map_err(|error| Failed::Unsettled(Error::io(IoOp::Truncate, path, error)))?;
+    // Emptying an empty file again would give the next sync nothing to do.
+    file.sync().map_err(|error| Failed::Unsynced(Error::io(IoOp::Sync, path, error)))
 }
 
 impl FreePages {

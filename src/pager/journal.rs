@@ -17,7 +17,6 @@ use std::sync::Arc;
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
-use crate::base::hresult::is_disk_full;
 use crate::base::io_op::IoOp;
 use crate::base::site::{FileRole, Site};
 use crate::format::journal::{Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader};
@@ -95,7 +94,7 @@ pub struct Journal {
     next: Option<u64>,
     /// A frame may be there of which the caller was told that it is not.
     is_broken: bool,
-    /// Only because there was no space: taking it back may be tried again.
+    /// Taking it back may be tried.
     can_mend: bool,
 }
 
@@ -103,10 +102,11 @@ impl Journal {
     /// Makes the journal that the header describes, durably and with a protection; there must be none of that name. Until this
     /// has returned a crash may leave a file without a whole header: [`scan`](Self::scan) tells, and it can be removed, for there is no commit in
     /// it (J-1).
-    pub fn create(directory: &Directory, header: &JournalHeader, protection: &Protection) -> Result<Self> {
+    pub fn create(directory: &Directory, header: &JournalHeader, protection: &Protection) -> Result<Self, Unmade> {
         let path = directory.join(&journal_name(header.base.generation));
         let storage = &directory.storage;
-        let file = storage.create(&path, protection).map_err(|error| Error::io(IoOp::Create, &path, error))?;
+        let file = storage.create(&path, protection);
+        let file = file.map_err(|error| Unmade { error: Error::io(IoOp::Create, &path, error), is_left: false })?;
         let journal = Self {
             file: Arc::from(file),
             path,
@@ -123,11 +123,8 @@ impl Journal {
         });
         match made {
             Ok(()) => Ok(journal),
-            Err(error) => {
-                // What cannot be removed has no commit in it, and is found again at the next open.
-                storage.remove_file(&journal.path).ok();
-                Err(error)
-            }
+            // Another one is another file with another entry: all that was synced in vain is written again (W-12).
+            Err(error) => Err(Unmade { error, is_left: storage.remove_file(&journal.path).is_err() }),
         }
     }
 
@@ -172,7 +169,8 @@ impl Journal {
     /// [`sync_handle`](Self::sync_handle) has been synced, which may be done for several at once; when that fails, no
     /// one may append any more, because what the disk holds is not known.
     ///
-    /// After an error the commit is not in the journal and others may be appended, unless [`is_broken`](Self::is_broken).
+    /// After an error others may be appended, unless the journal [`is_broken`](Self::is_broken): then the commit may be
+    /// there, and has to be taken back with [`mend`](Self::mend).
     pub fn append(&mut self, frame: &[u8]) -> Result<()> {
         if self.is_broken {
             return Err(self.failed(IoOp::Write)(io::Error::other("an earlier commit failed and could not be undone")));
@@ -185,9 +183,7 @@ impl Journal {
         let end = self.end.saturating_add(frame.len() as u64);
         self.make_room(end, frame.len() as u64)?;
         if let Err(error) = write_all_at(self.file.as_ref(), self.end, frame) {
-            let retracted = self.retract();
-            self.is_broken = retracted.is_err();
-            self.can_mend = is_disk_full(&error) && retracted.is_err_and(|error| is_disk_full(&error));
+            (self.is_broken, self.can_mend) = (true, true);
             return Err(self.failed(IoOp::Write)(error));
         }
         self.end = end;
@@ -208,20 +204,19 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes back a frame whose write failed, and which may be there in part or, for all that is known, as a whole: without
-    /// its head it is none. Durably, for else a crash could bring back a commit that its caller believes failed (J-3).
-    fn retract(&self) -> io::Result<()> {
-        write_all_at(self.file.as_ref(), self.end, &[0; FRAME_HEAD_SIZE])?;
-        self.file.sync()
-    }
-
-    /// Tries again to take back the frame of a commit that failed, when there was no space for that before (J-3).
+    /// Takes back the frame of a commit whose write failed, and which may be there in part or, for all that is known, as a
+    /// whole: without its head it is none. Durably, for else a crash could bring back a commit that its caller believes
+    /// failed (J-3).
+    ///
+    /// Where this fails before the sync it may be tried again. After a sync that was refused it may not: frames before this
+    /// one may not be durable yet, and are not written again (W-12). No other sync of the file may run meanwhile, for the
+    /// system may report a refusal to one of the two alone.
     pub fn mend(&mut self) -> Result<()> {
         if self.is_broken && self.can_mend {
-            if let Err(error) = self.retract() {
-                self.can_mend = is_disk_full(&error);
-                return Err(self.failed(IoOp::Write)(error));
-            }
+            let head = write_all_at(self.file.as_ref(), self.end, &[0; FRAME_HEAD_SIZE]);
+            head.map_err(self.failed(IoOp::Write))?;
+            self.can_mend = false;
+            self.file.sync().map_err(self.failed(IoOp::Sync))?;
             self.is_broken = false;
         }
         Ok(())
@@ -288,6 +283,15 @@ fn write_zeros(file: &dyn StorageFile, mut from: u64, to: u64) -> io::Result<()>
         from = from.saturating_add(piece.len() as u64);
     }
     Ok(())
+}
+
+/// Why a journal could not be made.
+#[derive(Debug)]
+pub struct Unmade {
+    /// The refusal.
+    pub error: Error,
+    /// Its file could not be removed either. No commit is in it, but it has the name that the next one needs.
+    pub is_left: bool,
 }
 
 /// A journal that is read from its front.
@@ -807,7 +811,9 @@ mod tests {
             let mut journal = Journal::create(&directory, &HEADER, &Protection::private()).unwrap();
             append(&mut journal, 1, 1000).unwrap();
             disk.set_plan(FaultPlan::once(disk.operations(), Fault::Io).transfer_first());
-            assert!(append(&mut journal, 2, 5000).is_err() && !journal.is_broken());
+            assert!(append(&mut journal, 2, 5000).is_err() && journal.is_broken());
+            assert!(append(&mut journal, 2, 5000).is_err(), "none is taken before that one is taken back");
+            journal.mend().unwrap();
             for policy in policies(disk.unsynced()) {
                 assert_eq!(examine(&disk.crash(policy)).unwrap(), [1], "{policy:?}");
             }
@@ -817,16 +823,19 @@ mod tests {
         }
 
         #[test]
-        fn a_write_that_cannot_be_taken_back_breaks_the_journal() {
-            for later in [1, 2] {
+        fn taking_back_may_be_tried_again_until_a_sync_was_refused() {
+            for (later, can_mend) in [(1, true), (2, false)] {
                 let disk = SimStorage::new();
                 let directory = directory(disk.clone());
                 let mut journal = Journal::create(&directory, &HEADER, &Protection::private()).unwrap();
                 let at = disk.operations();
-                disk.set_plan(FaultPlan::once(at, Fault::Io).and_once(at + later, Fault::Io));
+                let full = Fault::Refused(io::ErrorKind::StorageFull);
+                disk.set_plan(FaultPlan::once(at, Fault::Io).and_once(at + later, full));
                 assert!(append(&mut journal, 1, 10).is_err() && journal.is_broken());
-                assert!(append(&mut journal, 1, 10).is_err(), "none is taken any more");
-                assert_eq!(journal.next_commit(), Some(7));
+                assert!(journal.mend().is_err() && journal.is_broken() && journal.can_mend() == can_mend);
+                journal.mend().unwrap();
+                assert_eq!(append(&mut journal, 1, 10).is_ok(), can_mend);
+                assert_eq!(journal.next_commit(), Some(if can_mend { 8 } else { 7 }));
             }
         }
 

@@ -1,9 +1,13 @@
-//! Every call to the storage fails, once and from then on, in every way there is, while transactions, checkpoints, replay,
-//! compaction and closing go on.
+//! Every call to the storage fails, once and from then on, in every way there is (the device, a full disk, a used up quota; a
+//! write after a part of its work or all of it; a sync that gives up what it was for), while transactions, checkpoints,
+//! replay, compaction and closing go on.
 //!
-//! A disk without space refuses a commit and nothing else: once there is space the same engine goes on. A device that fails may
-//! end the engine's writing: then its snapshots still read, and opening anew decides. What was acknowledged is there in any
-//! case, also when the power is lost right behind the failure.
+//! How far the write came decides whether the engine goes on (W-12), not what was refused or why: `ends_writing` says it by
+//! the calls alone, and holds in every case. After an error the engine goes on as if nothing had been, or its snapshots
+//! still read and opening again decides. What was acknowledged is there in any case, also when the power is lost right after
+//! the failure.
+
+use std::io::ErrorKind;
 
 use cimrepo::engine::Engine;
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
@@ -16,30 +20,60 @@ use cimrepo::engine::Durability::{Checkpoint, Journal, None as Later};
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// No space, which does not end the engine.
-    Space,
-    /// The device fails, which may.
-    Device,
-    /// A transfer is cut or begun anew, which no one notices.
+    /// It is refused.
+    Refused,
+    /// A transfer is cut or begun again, which no one notices.
     Harmless,
 }
 
-fn ways(step: u64, operation: &str) -> Vec<(Kind, FaultPlan)> {
+const REFUSALS: [Fault; 3] =
+    [Fault::Io, Fault::Refused(ErrorKind::StorageFull), Fault::Refused(ErrorKind::QuotaExceeded)];
+
+fn ways(log: &[String], step: usize) -> Vec<(Kind, FaultPlan)> {
+    let (at, operation) = (step as u64, &log[step]);
     let begins = |words: &[&str]| words.iter().any(|word| operation.starts_with(word));
-    let both = |kind, fault| [(kind, FaultPlan::once(step, fault)), (kind, FaultPlan::from(step, fault))];
-    let mut ways = Vec::from(both(Kind::Device, Fault::Io));
+    let mut plans: Vec<FaultPlan> = REFUSALS.into_iter().map(|fault| FaultPlan::once(at, fault)).collect();
+    // In turn, for each is as good as the others.
+    let fault = REFUSALS[step % REFUSALS.len()];
+    plans.push(FaultPlan::from(at, fault));
     if begins(&["write", "create", "lock", "set_len"]) {
-        ways.extend(both(Kind::Space, Fault::NoSpace));
+        // What needs no room goes on.
+        plans.push(FaultPlan::from(at, Fault::NoSpace));
     }
     if begins(&["write"]) {
-        let in_part: Vec<_> = ways.iter().map(|(kind, plan)| (*kind, plan.clone().transfer_first())).collect();
-        ways.extend(in_part);
+        let both = [FaultPlan::once(at, fault), FaultPlan::from(at, fault), FaultPlan::from(at, Fault::NoSpace)];
+        plans.extend(both.clone().map(FaultPlan::transfer_first));
+        plans.extend(both.map(FaultPlan::transfer_all));
     }
+    if begins(&["sync"]) && !ends_writing(log, step) {
+        plans.push(FaultPlan::once(at, fault).sync_loses());
+    }
+    let mut ways: Vec<_> = plans.into_iter().map(|plan| (Kind::Refused, plan)).collect();
     if begins(&["read ", "write"]) {
-        ways.push((Kind::Harmless, FaultPlan::from(step, Fault::Short)));
-        ways.push((Kind::Harmless, FaultPlan::once(step, Fault::Interrupted)));
+        ways.push((Kind::Harmless, FaultPlan::from(at, Fault::Short)));
+        ways.push((Kind::Harmless, FaultPlan::once(at, Fault::Interrupted)));
     }
     ways
+}
+
+/// W-12, by the calls alone: the engine writes nothing more after a refused sync of something that is not written again.
+/// `step` is the call that failed.
+fn ends_writing(log: &[String], step: usize) -> bool {
+    let (call, before) = (&log[step], log[..step].last().map_or("", String::as_str));
+    let is = |call: &str, what: &str, file: &str| call.starts_with(what) && call.contains(file);
+    if call.starts_with("sync_dir") {
+        // A journal that is being made is removed, with its name, and made again.
+        return !is(before, "sync", ".journal");
+    }
+    if is(call, "sync", ".journal") {
+        // The same; the header is what was written last.
+        return !is(before, "write", " 0+64");
+    }
+    if is(call, "sync", "MAPPING") {
+        return true;
+    }
+    // Pages of the next generation are written again. Those of one that another process wrote are not.
+    call.starts_with("sync") && before.starts_with("open for writing")
 }
 
 /// A history over a disk, and what the disk holds at first.
@@ -63,6 +97,8 @@ struct Tally {
 struct Run<'s> {
     scenario: &'s Scenario,
     disk: SimStorage,
+    /// The call that fails first.
+    step: usize,
     kind: Kind,
     what: String,
     state: Vec<String>,
@@ -77,15 +113,16 @@ impl Scenario {
     fn fail_everywhere(&self) -> Tally {
         let measured = self.disk.crash(CrashPolicy::KeepAll);
         let mut unused = Tally::default();
-        let calls = self.start(&measured, Kind::Harmless, "without fault".to_owned(), &mut unused).go();
+        let calls = self.start(&measured, (0, Kind::Harmless), "without fault".to_owned(), &mut unused).go();
         let log: Vec<String> = measured.operation_log().into_iter().take(calls).collect();
         let mut tally = Tally::default();
-        for (step, operation) in (0..).zip(&log) {
-            for (kind, plan) in ways(step, operation) {
+        for (step, operation) in log.iter().enumerate() {
+            for (kind, plan) in ways(&log, step) {
                 let disk = self.disk.crash(CrashPolicy::KeepAll);
                 disk.set_plan(plan.clone());
                 tally.runs += 1;
-                self.start(&disk, kind, format!("{}: {operation}: {plan:?}", self.name), &mut tally).go();
+                let (way, what) = ((step, kind), format!("{}: {operation}: {plan:?}", self.name));
+                self.start(&disk, way, what, &mut tally).go();
                 assert!(disk.faults_struck() > 0, "{}: {operation}: {plan:?} did not strike", self.name);
             }
         }
@@ -93,8 +130,14 @@ impl Scenario {
         tally
     }
 
-    fn start<'s>(&'s self, disk: &SimStorage, kind: Kind, what: String, tally: &'s mut Tally) -> Run<'s> {
-        Run { scenario: self, disk: disk.clone(), kind, what, state: self.before.clone(), tally }
+    fn start<'s>(
+        &'s self,
+        disk: &SimStorage,
+        (step, kind): (usize, Kind),
+        what: String,
+        tally: &'s mut Tally,
+    ) -> Run<'s> {
+        Run { scenario: self, disk: disk.clone(), step, kind, what, state: self.before.clone(), tally }
     }
 }
 
@@ -143,9 +186,11 @@ impl Run<'_> {
     /// What the disk holds if the power is lost now.
     fn look(&mut self, next: &[String]) {
         let told = Told { allowed: vec![self.state.clone(), next.to_vec()] };
-        for policy in [CrashPolicy::DropAll, CrashPolicy::KeepAll, CrashPolicy::Seeded(self.tally.images as u64)] {
+        // In turn: the same moment comes again with the next fault.
+        let policies = [CrashPolicy::DropAll, CrashPolicy::KeepAll, CrashPolicy::Seeded(self.tally.images as u64)];
+        for policy in &policies[self.tally.images % policies.len()..][..1] {
             self.tally.images += 1;
-            check(&self.disk.crash(policy), &told, &format!("{}, then {policy:?}", self.what));
+            check(&self.disk.crash(*policy), &told, &format!("{}, then {policy:?}", self.what));
         }
     }
 
@@ -164,13 +209,18 @@ impl Run<'_> {
             self.state = next;
             return engine;
         };
+        let log = self.disk.operation_log();
+        // A journal that is not needed any more may stay: no one fails because it cannot be removed.
+        let refused = (self.step..log.len()).find(|&call| !log[call].starts_with("remove_file")).unwrap();
         self.failed(&error);
         assert_eq!(crate::keys(&before).len(), self.state.len(), "{}: the snapshot before", self.what);
         verified(&before);
         self.look(&next);
+        let ends = ends_writing(&log, refused);
         match engine.begin_write().map(drop) {
-            Ok(()) => {}
-            Err(Error::Poisoned(_)) if self.kind == Kind::Device => {
+            Ok(()) => assert!(!ends, "{}: {}: {error}", self.what, log[refused]),
+            Err(Error::Poisoned(_)) => {
+                assert!(ends, "{}: {}: {error}", self.what, log[refused]);
                 self.tally.poisoned += 1;
                 verified(&engine.snapshot());
                 assert!(matches!(engine.checkpoint(), Err(Error::Poisoned(_))));

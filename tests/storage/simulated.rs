@@ -312,3 +312,23 @@ proptest! {
         prop_assert_eq!(disk.crash(CrashPolicy::DropAll).files(), disk.files());
     }
 }
+
+#[test]
+fn what_a_failed_sync_gives_up_is_seen_and_lost_until_it_is_written_again() {
+    let disk = SimStorage::new();
+    let file = disk.open("a".as_ref(), OpenMode::CreateNew).unwrap();
+    write_all_at(file.as_ref(), 0, &[1; 1024]).unwrap();
+    file.sync().unwrap();
+    disk.sync_dir("".as_ref()).unwrap();
+    write_all_at(file.as_ref(), 0, &[2; 1024]).unwrap();
+    disk.rename("a".as_ref(), "b".as_ref()).unwrap();
+    disk.set_plan(FaultPlan::from(disk.operations(), Fault::Io).sync_loses());
+    assert!(file.sync().is_err() && disk.sync_dir("".as_ref()).is_err());
+    disk.set_plan(FaultPlan::none());
+    write_all_at(file.as_ref(), 0, &[3; 512]).unwrap();
+    file.sync().unwrap();
+    disk.sync_dir("".as_ref()).unwrap();
+    assert_eq!(disk.get("b").unwrap(), [[3; 512], [2; 512]].concat());
+    let left = disk.crash(CrashPolicy::KeepAll);
+    assert_eq!(left.files().into_iter().collect::<Vec<_>>(), [("a".into(), [[3; 512], [1; 512]].concat())]);
+}

@@ -24,11 +24,13 @@ struct File {
     live: Image,
     durable: Image,
     pending: Vec<FileOp>,
+    /// A failed sync gave up what was pending then: what is seen is not what will be durable.
+    has_lost: bool,
 }
 
 impl File {
     fn durable(name: Name, image: Image) -> Self {
-        Self { name, live: image.clone(), durable: image, pending: Vec::new() }
+        Self { name, live: image.clone(), durable: image, pending: Vec::new(), has_lost: false }
     }
 }
 
@@ -256,9 +258,27 @@ impl Disk {
 impl Disk {
     pub(super) fn sync(&mut self, node: NodeId) -> io::Result<()> {
         let file = self.file_mut(node)?;
-        file.durable = file.live.clone();
+        file.durable = match file.has_lost {
+            true => Fates::new(CrashPolicy::KeepAll).replay_file(&file.durable, &file.pending),
+            false => file.live.clone(),
+        };
         file.pending.clear();
         Ok(())
+    }
+
+    /// Gives up what a sync of the file would have made durable.
+    pub(super) fn lose(&mut self, node: NodeId) {
+        if let Ok(file) = self.file_mut(node) {
+            file.has_lost |= !file.pending.is_empty();
+            file.pending.clear();
+        }
+    }
+
+    /// Gives up what a sync of the directory would have made durable.
+    pub(super) fn lose_dir(&mut self, path: &Path) {
+        if let Ok(directory) = self.resolve(path) {
+            self.pending.retain(|operation| !operation.touches(|slot| slot.0 == directory));
+        }
     }
 
     /// Makes the entries of a directory durable, and with them what they rest on: earlier operations on the other name of

@@ -10,6 +10,9 @@ pub enum Fault {
     /// No space is left: [`io::ErrorKind::StorageFull`]. Only operations that can need space fail: writes, changes of a
     /// length, creation of files and directories, locks.
     NoSpace,
+    /// The call fails with an error of this kind, whatever call it is. A file system that gives room only when it has to
+    /// refuses a sync because the disk is full.
+    Refused(io::ErrorKind),
     /// Reads and writes transfer fewer bytes than asked for, at least one, and succeed. Other operations do not notice.
     Short,
     /// A signal arrives: [`io::ErrorKind::Interrupted`]. Happens to reads and writes, once; the other calls are repeated
@@ -24,6 +27,8 @@ pub enum Fault {
 pub struct FaultPlan {
     rules: Vec<Rule>,
     transfer_first: bool,
+    transfer_all: bool,
+    pub(super) sync_loses: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +76,21 @@ impl FaultPlan {
         self
     }
 
+    /// The same plan, but a write that fails has done all its work before.
+    #[must_use]
+    pub fn transfer_all(mut self) -> Self {
+        self.transfer_all = true;
+        self
+    }
+
+    /// The same plan, but a sync that fails has given up what it was for: programs see it still, and no later sync makes it
+    /// durable, unless it is written again. So do kernels that report a failed write-back once and drop the data.
+    #[must_use]
+    pub fn sync_loses(mut self) -> Self {
+        self.sync_loses = true;
+        self
+    }
+
     fn fault_at(&self, number: u64, class: Class) -> Option<Fault> {
         let hit = |rule: &&Rule| (number == rule.at || rule.for_ever && number > rule.at) && class.can(rule.fault);
         self.rules.iter().find(hit).map(|rule| rule.fault)
@@ -90,7 +110,7 @@ pub(super) enum Class {
 impl Class {
     fn can(self, fault: Fault) -> bool {
         match fault {
-            Fault::Io | Fault::PowerOff => true,
+            Fault::Io | Fault::Refused(_) | Fault::PowerOff => true,
             Fault::NoSpace => matches!(self, Class::Write | Class::Grow),
             Fault::Short | Fault::Interrupted => matches!(self, Class::Read | Class::Write),
         }
@@ -106,13 +126,15 @@ pub(super) enum Transfer {
     Short,
     /// With fewer bytes, and an error afterwards.
     Fail(io::Error),
+    /// As asked, and an error afterwards.
+    FailAfter(io::Error),
 }
 
 impl Transfer {
     /// How many of `len` bytes are transferred.
     pub(super) fn count(&self, len: usize) -> usize {
         match self {
-            Transfer::Whole => len,
+            Transfer::Whole | Transfer::FailAfter(_) => len,
             // Two thirds, so that the cut seldom is the border of a sector.
             Transfer::Short | Transfer::Fail(_) => (len / 3 * 2).max(1).min(len),
         }
@@ -143,12 +165,17 @@ impl Faults {
             Fault::Interrupted => return Err(io::ErrorKind::Interrupted.into()),
             Fault::Io => io::Error::other("simulated I/O error"),
             Fault::NoSpace => io::ErrorKind::StorageFull.into(),
+            Fault::Refused(kind) => kind.into(),
             Fault::PowerOff => {
                 self.off = true;
                 power_is_off()
             }
         };
-        if self.plan.transfer_first && class == Class::Write { Ok(Transfer::Fail(error)) } else { Err(error) }
+        match class {
+            Class::Write if self.plan.transfer_all => Ok(Transfer::FailAfter(error)),
+            Class::Write if self.plan.transfer_first => Ok(Transfer::Fail(error)),
+            _ => Err(error),
+        }
     }
 }
 

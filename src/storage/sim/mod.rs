@@ -18,15 +18,15 @@
 //! * Creations, renames and removals are operations of a directory. [`Storage::sync_dir`] makes them durable. A rename
 //!   between directories is one operation: a crash keeps it in both or in neither, and syncing either of them makes it
 //!   durable. A kept rename gives the file its name even when the creation before it was lost.
-//! * A failed call changes nothing, except a write under [`FaultPlan::transfer_first`]. A failed `sync` or `sync_dir`
-//!   leaves everything unsynced, and the next one can make it durable.
+//! * A failed call changes nothing, except a write under [`FaultPlan::transfer_first`] or
+//!   [`FaultPlan::transfer_all`]. A failed `sync` or `sync_dir`
+//!   leaves everything unsynced, and the next one can make it durable; under [`FaultPlan::sync_loses`] it gives that up,
+//!   and the next one succeeds without it.
 //!
 //! # What this disk cannot show
 //!
 //! * A device that lies: what was synced stays. Nor does it rot, lose sectors or give wrong bytes when read.
-//! * A kernel that reports a failed write-back once, drops the data and calls the next sync a success. Callers must
-//!   treat a failed sync as final; this disk does not punish those who try again.
-//! * A call that fails and has done its work all the same, other than in parts of a write.
+//! * A call other than a write that fails and has done its work all the same.
 //! * Damage to what was durable: a torn sector is a mixture of old and new, never unreadable, and a write to one sector
 //!   does not hurt its neighbours. Directory entries are never half written, and the tree itself is never inconsistent.
 //! * What file systems guarantee beyond the model, such as order among entries or barriers between files: code that
@@ -98,6 +98,13 @@ impl State {
         let faulty = !matches!(transfer, Ok(Transfer::Whole));
         self.log.push(Operation { what, path: path.clone(), span, faulty });
         transfer
+    }
+
+    /// What a failed sync gives up, where the plan has it so.
+    fn lose(&mut self, lose: impl FnOnce(&mut Disk)) {
+        if self.faults.plan.sync_loses && !self.faults.off {
+            lose(&mut self.disk);
+        }
     }
 }
 
@@ -200,7 +207,7 @@ impl SimStorage {
     fn named(&self, class: Class, what: &'static str, path: Arc<str>) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.0.lock();
         match state.begin(class, what, &path, None)? {
-            Transfer::Fail(error) => Err(error),
+            Transfer::Fail(error) | Transfer::FailAfter(error) => Err(error),
             Transfer::Whole | Transfer::Short => Ok(state),
         }
     }
@@ -256,7 +263,13 @@ impl Storage for SimStorage {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.at(Class::Other, "sync_dir", dir)?.disk.sync_dir(dir)
+        match self.at(Class::Other, "sync_dir", dir) {
+            Ok(mut state) => state.disk.sync_dir(dir),
+            Err(error) => {
+                self.0.lock().lose(|disk| disk.lose_dir(dir));
+                Err(error)
+            }
+        }
     }
 
     fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn LockGuard>> {
@@ -342,7 +355,10 @@ impl StorageFile for SimFile {
         self.need_writable()?;
         let (written, _) = bytes.split_at(transfer.count(bytes.len()));
         state.disk.write(self.node, bounded(offset, written.len())?, written)?;
-        if let Transfer::Fail(error) = transfer { Err(error) } else { Ok(written.len()) }
+        match transfer {
+            Transfer::Fail(error) | Transfer::FailAfter(error) => Err(error),
+            Transfer::Whole | Transfer::Short => Ok(written.len()),
+        }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -352,7 +368,12 @@ impl StorageFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let (mut state, _) = self.begin(Class::Other, "sync", None)?;
-        state.disk.sync(self.node)
+        match self.begin(Class::Other, "sync", None) {
+            Ok((mut state, _)) => state.disk.sync(self.node),
+            Err(error) => {
+                self.storage.0.lock().lose(|disk| disk.lose(self.node));
+                Err(error)
+            }
+        }
     }
 }
