@@ -7,6 +7,7 @@ mod instances;
 #[cfg(feature = "serde")]
 pub mod json;
 pub mod keys;
+mod namespace_count;
 mod namespaces;
 mod naming;
 mod references;
@@ -30,6 +31,7 @@ pub use classes::StoredClass;
 use compose::Composed;
 pub(crate) use instances::Located;
 pub use instances::{Instances, StoredInstance};
+pub use namespace_count::NamespaceCount;
 pub(crate) use namespaces::NAMESPACE_CLASS;
 pub use namespaces::{Hidden, ROOT};
 pub use references::Referrer;

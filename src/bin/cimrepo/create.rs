@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cimrepo::IoOp;
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::catalog::Catalog;
 use cimrepo::changes::create;
 use cimrepo::repository::Repository;
 use cimrepo::storage::{Directory, Protection, RealStorage, Storage};
@@ -87,12 +88,12 @@ impl Arguments {
         let new = NewDirectory::make(&self.dir, &Protection::default())?;
         create(&new.directory())?;
         new.keep();
-        let counts = Repository::open_read_only(&self.dir)?.snapshot().counts();
+        let snapshot = Repository::open_read_only(&self.dir)?.snapshot();
+        let counts = snapshot.counts();
         let mut output = Output::new(self.json);
         let path = self.dir.display().to_string();
-        // The system classes have a namespace of their own, which no path names.
         let (classes, instances) = (counts.class_definitions, counts.instances);
-        let namespaces = counts.namespaces.saturating_sub(1);
+        let namespaces = Catalog::new(snapshot).namespace_count().named;
         if output.is_json() {
             output.row("created", &Row { path, classes, instances, namespaces })?;
         } else {

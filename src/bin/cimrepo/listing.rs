@@ -3,7 +3,7 @@
 use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::base::escape::escape;
 use cimrepo::catalog::json::{ClassRow, InstanceRow, NamespaceRow};
-use cimrepo::catalog::{Catalog, ROOT, StoredClass, StoredInstance};
+use cimrepo::catalog::{Catalog, NamespaceCount, ROOT, StoredClass, StoredInstance};
 use cimrepo::cim::name;
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
 
@@ -61,7 +61,8 @@ impl<'o> Listing<'o> {
     }
 
     pub fn namespace(&mut self, path: &str) -> Result<(), Failure> {
-        self.namespaces += 1;
+        // The system classes lie in none: no path names theirs.
+        self.namespaces += u64::from(path != SYSTEM_NAMESPACE);
         match self.output.is_json() {
             true => self.output.json(&NamespaceRow(path)),
             false => self.output.line(format_args!("namespace {}", escape(path))),
@@ -152,10 +153,11 @@ impl<'o> Listing<'o> {
     /// Says when the index has objects in namespaces that no path leads to, of which nothing was printed.
     pub fn check_whole(&mut self) {
         let counts = self.catalog.snapshot().counts();
+        let NamespaceCount { named, unnamed } = self.catalog.namespace_count();
         for (what, stored, printed) in [
             ("classes", counts.class_definitions, self.classes),
             ("instances", counts.instances, self.instances),
-            ("namespaces", counts.namespaces, self.namespaces),
+            ("namespaces", named + unnamed, self.namespaces),
         ] {
             if stored > printed {
                 complain(format_args!("the index has {stored} {what}; {printed} could be reached and read"));
