@@ -14,17 +14,20 @@ use serde::Serialize;
 
 use super::output::{Failure, Output};
 
-/// Make a new, empty repository with the system classes
+/// Create a new, empty repository with the system classes
 ///
-/// The format is that of Windows Vista and later. It has the system classes, ROOT and its settings, and the namespaces DEFAULT
-/// and SECURITY. DIR must not exist or be empty; until the repository is complete there is none.
+/// The repository has the format of Windows Vista and later, the system classes, ROOT and its
+/// settings, and the namespaces DEFAULT and SECURITY. DIR must be empty or not exist. If
+/// anything fails, no repository is left.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 created, 2 DIR is not empty, 3 I/O.
+
 Examples:
   cimrepo create /tmp/Repository
   cimrepo verify /tmp/Repository --level schema")]
 pub struct Arguments {
-    /// Directory of the repository
+    /// Directory of the new repository: empty, or not there yet
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 

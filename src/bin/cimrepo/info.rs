@@ -21,10 +21,19 @@ const QUICK_PAGES: u32 = 1 << 17;
 
 /// Show what a repository or backup is and how much it holds
 ///
-/// It exits with 1 when it met damage or a file is missing; only `verify` looks for all there is. Where no mapping file can be read, it
-/// says why, and counts the pages of OBJECTS.DATA that look like pages of objects.
+/// Only `verify` looks for all damage; this reports what it comes across. If no mapping file
+/// can be read, it says why and counts the pages of OBJECTS.DATA that look like pages of
+/// objects.
+///
+/// A PATH may be a directory above repositories, such as the root of a collected tree. Every
+/// repository below it is shown; if there are several, each line begins with the one it is
+/// about.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 shown, 1 damage was met, a file is missing or a directory was passed over, 3
+I/O, 4 not a repository or backup. Of several sources the most telling code counts: 70, 130,
+2, 6, 3, 4, 5, 1, 0, in this order.
+
 Examples:
   cimrepo info /evidence/wbem/Repository
   cimrepo info monday.cimbak --json")]
