@@ -105,7 +105,7 @@ impl Catalog {
     }
 
     /// The name in the record of a class; empty where it has none.
-    fn class_name(&self, record: RecordRef) -> Result<Name> {
+    pub(super) fn class_name(&self, record: RecordRef) -> Result<Name> {
         let bytes = self.snapshot.record_view(record)?;
         let name = ClassRecordView::parse(&bytes).and_then(|view| view.class_part().name());
         let name = name.map_err(|bad| self.bad(CorruptionCode::RecordClass, record, bad))?;

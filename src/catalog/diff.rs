@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Catalog, StoredInstance};
+use super::{Catalog, Census, Counted, KeyFault, ObjectKey, StoredClass, StoredInstance};
 use crate::base::error::{Error, Result};
 use crate::cim::class::{Class, Method, Property, Setting};
 use crate::cim::instance::Instance;
@@ -97,11 +97,11 @@ pub enum Compared {
 }
 
 /// Compares the content of two snapshots. Each difference, and each object that cannot be read, is given to `visit`, which
-/// says whether to go on.
+/// says whether to go on. Returns what the keys of each have, and how much of that was compared.
 ///
 /// # Errors
 /// Those that are no damage: what the system refuses.
-pub fn diff(first: &Catalog, second: &Catalog, visit: &mut dyn FnMut(Compared) -> bool) -> Result<()> {
+pub fn diff(first: &Catalog, second: &Catalog, visit: &mut dyn FnMut(Compared) -> bool) -> Result<[Census; 2]> {
     diff_below(first, second, None, visit)
 }
 
@@ -115,12 +115,13 @@ pub fn diff_below(
     second: &Catalog,
     top: Option<&str>,
     visit: &mut dyn FnMut(Compared) -> bool,
-) -> Result<()> {
-    let mut walk = Walk { sides: [first, second], visit, is_over: false };
-    let [a, b] = [walk.namespaces(0)?, walk.namespaces(1)?];
+) -> Result<[Census; 2]> {
+    let census = [Census::of(first), Census::of(second)];
+    let mut walk = Walk { sides: [first, second], visit, is_over: false, census };
+    let [a, b] = [walk.namespaces(0, top)?, walk.namespaces(1, top)?];
     let mut all: BTreeMap<String, [Option<String>; 2]> = BTreeMap::new();
     for (side, namespaces) in [a, b].into_iter().enumerate() {
-        for namespace in namespaces.into_iter().filter(|path| top.is_none_or(|top| is_below(path, top))) {
+        for namespace in namespaces {
             if let Some(slot) = all.entry(to_upper(&namespace)).or_default().get_mut(side) {
                 *slot = Some(namespace);
             }
@@ -132,12 +133,12 @@ pub fn diff_below(
         }
         match sides {
             [Some(a), Some(b)] => walk.namespace(&a, &b)?,
-            [Some(path), None] => walk.give(What::Namespace, path, Change::Removed),
-            [None, Some(path)] => walk.give(What::Namespace, path, Change::Added),
+            [Some(path), None] => walk.lone(0, path, Change::Removed)?,
+            [None, Some(path)] => walk.lone(1, path, Change::Added)?,
             [None, None] => {}
         }
     }
-    Ok(())
+    Ok(walk.census)
 }
 
 /// Whether a namespace is another or lies below it.
@@ -150,35 +151,109 @@ struct Walk<'d> {
     sides: [&'d Catalog; 2],
     visit: &'d mut dyn FnMut(Compared) -> bool,
     is_over: bool,
+    census: [Census; 2],
 }
 
-type Both<T> = BTreeMap<(String, String), [Option<(String, T)>; 2]>;
+/// Objects by group and path, of either side. Several may have one path.
+type Both<T> = BTreeMap<(String, String), [Vec<(String, T)>; 2]>;
+
+/// Objects of one path on one side that are matched with every one of the other; beyond that each with the one in its place.
+const MATCHED: usize = 16;
 
 impl Walk<'_> {
     fn give(&mut self, what: What, path: String, change: Change) {
         self.is_over = self.is_over || !(self.visit)(Compared::Difference(Difference { what, path, change }));
     }
 
-    /// Damage is told; everything else ends the comparison.
+    /// Damage is reported; everything else ends the comparison.
     fn readable<T>(&mut self, side: usize, found: Result<T>) -> Result<Option<T>> {
         match found {
             Ok(found) => Ok(Some(found)),
             Err(error @ Error::Corrupt(_)) => {
-                let compared = Compared::Unreadable { second: side == 1, error };
-                self.is_over = self.is_over || !(self.visit)(compared);
+                self.unreadable(side, error);
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
-    fn namespaces(&mut self, side: usize) -> Result<Vec<String>> {
-        let mut namespaces = vec![SYSTEM_NAMESPACE.to_owned()];
-        let found = self.sides.get(side).map(|catalog| catalog.namespaces()).unwrap_or_default();
-        for namespace in found {
+    fn unreadable(&mut self, side: usize, error: Error) {
+        let compared = Compared::Unreadable { second: side == 1, error };
+        self.is_over = self.is_over || !(self.visit)(compared);
+    }
+
+    fn census(&mut self, side: usize) -> &mut Census {
+        let [first, second] = &mut self.census;
+        if side == 0 { first } else { second }
+    }
+
+    fn namespaces(&mut self, side: usize, top: Option<&str>) -> Result<Vec<String>> {
+        let [first, second] = self.sides;
+        let found = if side == 0 { first } else { second }.all_namespaces();
+        let is_inside = |path: &str| top.is_none_or(|top| is_below(path, top));
+        if top.is_none() {
+            self.census(side).has_namespaces(&found);
+        }
+        let mut namespaces = Vec::new();
+        for namespace in found.tree {
             namespaces.extend(self.readable(side, namespace)?);
         }
+        for hidden in found.hidden.into_iter().filter(|hidden| is_inside(&hidden.path)) {
+            self.census(side).hidden += 1;
+            namespaces.push(hidden.path);
+        }
+        namespaces.retain(|path| is_inside(path));
+        for _ in &namespaces {
+            if top.is_some() {
+                self.census(side).has(Counted::Namespaces);
+            }
+            self.census(side).reach(Counted::Namespaces);
+        }
+        if is_inside(SYSTEM_NAMESPACE) {
+            namespaces.insert(0, SYSTEM_NAMESPACE.to_owned());
+        }
         Ok(namespaces)
+    }
+
+    /// A namespace that only one has. What lies in it is counted, and said with it.
+    fn lone(&mut self, side: usize, path: String, change: Change) -> Result<()> {
+        self.objects(side, &path, Counted::Classes, Catalog::class_of_key, &mut |_, _| ())?;
+        self.objects(side, &path, Counted::Instances, Catalog::instance_of_key, &mut |_, _| ())?;
+        self.give(What::Namespace, path, change);
+        Ok(())
+    }
+
+    /// Counts the classes or instances of a namespace of one side, and gives each to `take`.
+    fn objects<T>(
+        &mut self,
+        side: usize,
+        namespace: &str,
+        counted: Counted,
+        read: fn(&Catalog, &str, &ObjectKey) -> Result<T>,
+        take: &mut dyn FnMut(&mut Self, T),
+    ) -> Result<()> {
+        let [first, second] = self.sides;
+        let catalog = if side == 0 { first } else { second };
+        for key in catalog.object_keys(namespace, counted) {
+            let (named, object) = match key {
+                Ok(key) => (true, read(catalog, namespace, &key)),
+                Err(KeyFault::Malformed(error)) => (true, Err(error)),
+                Err(KeyFault::Index(error)) => (false, Err(error)),
+            };
+            if named {
+                self.census(side).has(counted);
+            } else {
+                self.census(side).tear();
+            }
+            if let (Err(error), true) = (&object, named) {
+                self.census(side).lose(error);
+            }
+            if let Some(object) = self.readable(side, object)? {
+                self.census(side).reach(counted);
+                take(self, object);
+            }
+        }
+        Ok(())
     }
 
     fn namespace(&mut self, a: &str, b: &str) -> Result<()> {
@@ -193,61 +268,86 @@ impl Walk<'_> {
     fn classes(&mut self, a: &str, b: &str) -> Result<()> {
         let mut all: Both<Class> = BTreeMap::new();
         for (side, namespace) in [a, b].into_iter().enumerate() {
-            let Some(catalog) = self.sides.get(side).copied() else { continue };
-            for class in catalog.classes(namespace) {
-                let Some(class) = self.readable(side, class)? else { continue };
+            self.objects(side, namespace, Counted::Classes, Catalog::class_of_key, &mut |walk, class| {
+                walk.partial(side, &class);
                 let declaration = class.class.declaration().clone();
                 let path = format!("{namespace}:{}", declaration.name.as_str());
                 put(&mut all, side, String::new(), path, declaration);
-            }
+            })?;
         }
         self.compare(What::Class, all, class_differences);
         Ok(())
     }
 
+    /// What a class declares is compared though an ancestor is lost.
+    fn partial(&mut self, side: usize, class: &StoredClass) {
+        if let Some(damage) = &class.damage {
+            self.census(side).partial += 1;
+            self.unreadable(side, Error::Corrupt(Box::new((**damage).clone())));
+        }
+    }
+
     fn instances(&mut self, a: &str, b: &str) -> Result<()> {
         let mut all: Both<StoredInstance> = BTreeMap::new();
         for (side, namespace) in [a, b].into_iter().enumerate() {
-            let Some(catalog) = self.sides.get(side).copied() else { continue };
-            for stored in catalog.all_instances(namespace) {
-                let Some(stored) = self.readable(side, stored)? else { continue };
+            self.objects(side, namespace, Counted::Instances, Catalog::instance_of_key, &mut |_, stored| {
                 let path = match stored.instance.path() {
                     Ok(path) => path.in_namespace(namespace).text(),
-                    Err(_) => {
-                        let class = stored.instance.class().name().as_str();
-                        format!("{namespace}:{class} without key, record {}", stored.record)
-                    }
+                    Err(_) => format!("{namespace}:{} without key", stored.instance.class().name().as_str()),
                 };
                 put(&mut all, side, to_upper(stored.instance.class().name().as_str()), path, stored);
-            }
+            })?;
         }
         self.compare(What::Instance, all, instance_differences);
         Ok(())
     }
 
     fn compare<T>(&mut self, what: What, all: Both<T>, differences: fn(&T, &T) -> Vec<Detail>) {
-        for (_, sides) in all {
-            if self.is_over {
-                return;
-            }
-            match sides {
-                [Some((path, _)), None] => self.give(what, path, Change::Removed),
-                [None, Some((path, _))] => self.give(what, path, Change::Added),
-                [Some((path, a)), Some((_, b))] => {
-                    let found = differences(&a, &b);
-                    if !found.is_empty() {
-                        self.give(what, path, Change::Changed(found));
+        for (_, [first, second]) in all {
+            let (mut first, mut second) = (first, second);
+            take_equal(&mut first, &mut second, differences);
+            let mut second = second.into_iter();
+            for (path, a) in first {
+                if self.is_over {
+                    return;
+                }
+                match second.next() {
+                    None => self.give(what, path, Change::Removed),
+                    Some((_, b)) => {
+                        let found = differences(&a, &b);
+                        if !found.is_empty() {
+                            self.give(what, path, Change::Changed(found));
+                        }
                     }
                 }
-                [None, None] => {}
             }
+            second.for_each(|(path, _)| self.give(what, path, Change::Added));
         }
     }
 }
 
+/// Takes away what is the same on both sides, where several objects have one path: in which order they lie means nothing.
+fn take_equal<T>(
+    first: &mut Vec<(String, T)>,
+    second: &mut Vec<(String, T)>,
+    differences: fn(&T, &T) -> Vec<Detail>,
+) {
+    let is_single = first.len() <= 1 && second.len() <= 1;
+    if is_single || first.len() > MATCHED || second.len() > MATCHED {
+        return;
+    }
+    first.retain(|(_, a)| match second.iter().position(|(_, b)| differences(a, b).is_empty()) {
+        Some(same) => {
+            second.remove(same);
+            false
+        }
+        None => true,
+    });
+}
+
 fn put<T>(all: &mut Both<T>, side: usize, group: String, path: String, object: T) {
     if let Some(slot) = all.entry((group, to_upper(&path))).or_default().get_mut(side) {
-        *slot = Some((path, object));
+        slot.push((path, object));
     }
 }
 

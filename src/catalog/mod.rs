@@ -1,5 +1,6 @@
 //! What the keys and records of a snapshot mean: namespaces, classes with what they inherit, instances, references.
 
+mod census;
 mod classes;
 mod compose;
 pub mod diff;
@@ -7,9 +8,9 @@ mod instances;
 #[cfg(feature = "serde")]
 pub mod json;
 pub mod keys;
-mod namespace_count;
 mod namespaces;
 mod naming;
+mod objects;
 mod references;
 mod security;
 mod usage;
@@ -27,13 +28,14 @@ use crate::format::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
 use crate::format::record_reader::BadRecord;
 use crate::repository::Snapshot;
 
+pub use census::{Census, Counted, Grouped, IndexState, Tally};
 pub use classes::StoredClass;
 use compose::Composed;
 pub(crate) use instances::Located;
 pub use instances::{Instances, StoredInstance};
-pub use namespace_count::NamespaceCount;
 pub(crate) use namespaces::NAMESPACE_CLASS;
-pub use namespaces::{Hidden, ROOT};
+pub use namespaces::{Hidden, Namespaces, ROOT};
+pub use objects::{KeyFault, ObjectKey};
 pub use references::Referrer;
 pub use security::StoredSecurity;
 pub use usage::{ClassUsage, NamespaceUsage, Share};
@@ -70,6 +72,12 @@ impl Catalog {
     /// take nothing for granted.
     pub(crate) fn strict(snapshot: Snapshot) -> Self {
         Self { is_strict: true, ..Self::new(snapshot) }
+    }
+
+    /// The same objects, but those that are partial: a class whose superclass is lost is an error.
+    #[must_use]
+    pub fn whole_only(&self) -> Self {
+        Self { is_strict: true, ..self.clone() }
     }
 
     /// The objects of a later state, with the classes that are known already: those that have changed since have to be

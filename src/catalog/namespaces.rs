@@ -9,7 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_PATH_CHARS;
 use crate::btree::scan::{Direction, KeyRange};
 use crate::cim::name;
-use crate::format::key::Key;
+use crate::format::key::{self, Key, KeyFamily};
 use crate::format::name_hash::NameHash;
 use crate::format::object_key::{KeyShape, ObjectKeys, SYSTEM_NAMESPACE};
 use crate::format::record_reader::BadRecord;
@@ -19,6 +19,19 @@ pub const ROOT: &str = "ROOT";
 
 /// The class of namespaces.
 pub(crate) const NAMESPACE_CLASS: &str = "__NAMESPACE";
+
+/// All namespaces of a repository.
+#[derive(Debug)]
+pub struct Namespaces {
+    /// `ROOT`, and below each its children by name. One that cannot be read is an error among them.
+    pub tree: Vec<Result<String>>,
+    /// Those that have keys though nothing leads to them: by path where that is known, then by hash.
+    pub hidden: Vec<Hidden>,
+    /// Namespaces that the index has: named by another, or with keys of their own.
+    pub count: u64,
+    /// Keys of classes and of instances that lie in no namespace there can be.
+    pub strays: [u64; 2],
+}
 
 /// A namespace that has keys though no instance of `__NAMESPACE` leads to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,10 +125,9 @@ impl Catalog {
     /// The paths of all namespaces: `ROOT`, and below each its children by name; after these the [hidden](Hidden) ones. One
     /// that cannot be read is an error among them. The system classes lie in none of them.
     pub fn namespaces(&self) -> Vec<Result<String>> {
-        let mut found = self.tree(ROOT);
-        let hidden = self.hidden(&found);
-        found.extend(hidden.into_iter().map(|hidden| Ok(hidden.path)));
-        found
+        let Namespaces { mut tree, hidden, .. } = self.all_namespaces();
+        tree.extend(hidden.into_iter().map(|hidden| Ok(hidden.path)));
+        tree
     }
 
     /// The paths of the namespaces that their parents name, without the [hidden](Hidden) ones.
@@ -123,28 +135,29 @@ impl Catalog {
         self.tree(ROOT)
     }
 
-    /// The namespaces that have keys though no instance of `__NAMESPACE` leads to them, by path where hashing gives it, then
-    /// by hash.
-    pub fn hidden_namespaces(&self) -> Vec<Hidden> {
-        self.hidden(&self.tree(ROOT))
-    }
-
-    fn hidden(&self, tree: &[Result<String>]) -> Vec<Hidden> {
+    /// All namespaces: those of the tree, and those that have keys though nothing leads to them.
+    pub fn all_namespaces(&self) -> Namespaces {
+        let tree = self.tree(ROOT);
         let known: Vec<String> = tree.iter().flatten().cloned().collect();
         let mut explained: BTreeSet<NameHash> = known.iter().map(|path| self.keys.hash(path)).collect();
+        let in_tree = explained.len();
         explained.insert(self.system);
-        let hashes: BTreeSet<NameHash> = self.namespace_hashes().difference(&explained).copied().collect();
-        if hashes.is_empty() {
-            return Vec::new();
-        }
+        let (hashes, odd) = self.first_tokens();
+        let hashes: BTreeSet<NameHash> = hashes.difference(&explained).copied().collect();
+        let strays = self.stray_keys(&odd);
+        let count = (in_tree + hashes.len()) as u64;
+        let hidden = if hashes.is_empty() { Vec::new() } else { self.named(hashes, known) };
+        Namespaces { tree, hidden, count, strays }
+    }
+
+    /// Namespaces with these hashes, by path where hashing gives it, then by hash.
+    fn named(&self, hashes: BTreeSet<NameHash>, known: Vec<String>) -> Vec<Hidden> {
         let names = Naming::search(self, hashes.clone(), known);
-        let mut hidden: Vec<Hidden> = hashes
-            .into_iter()
-            .map(|hash| {
-                let name = names.get(&hash);
-                Hidden { path: name.cloned().unwrap_or_else(|| format!("NS_{hash}")), is_named: name.is_some(), hash }
-            })
-            .collect();
+        let hidden = |hash| {
+            let name = names.get(&hash);
+            Hidden { path: name.cloned().unwrap_or_else(|| format!("NS_{hash}")), is_named: name.is_some(), hash }
+        };
+        let mut hidden: Vec<Hidden> = hashes.into_iter().map(hidden).collect();
         hidden.sort_by(|a, b| b.is_named.cmp(&a.is_named).then_with(|| name::order(&a.path, &b.path)));
         hidden
     }
@@ -161,25 +174,48 @@ impl Catalog {
         keys.filter(is_lost).filter_map(name).collect()
     }
 
-    /// The hashes of namespaces that keys begin with. What cannot be read is left out: every scan of what lies there reports it.
-    fn namespace_hashes(&self) -> BTreeSet<NameHash> {
-        /// Keys of one namespace that are read before the next is looked up.
+    /// What keys begin with: the hashes of namespaces, and tokens that are no hash of one. What cannot be read is left out:
+    /// every scan of what lies there reports it.
+    fn first_tokens(&self) -> (BTreeSet<NameHash>, BTreeSet<Vec<u8>>) {
+        /// Keys with one first token that are read before the next is looked up.
         const RUN: usize = 64;
-        let mut found = BTreeSet::new();
+        let (mut hashes, mut odd) = (BTreeSet::new(), BTreeSet::new());
         let (mut scan, mut run) = (self.scan(""), 0);
         while let Some(key) = scan.next_text() {
             let Ok(key) = key else { continue };
             let token = key.split(|&byte| byte == b'\\').next().unwrap_or_default();
             let hash = str::from_utf8(token).ok().and_then(|token| ObjectKeys::hash_token(self.dialect(), token));
-            run = if hash.is_some_and(|hash| !found.insert(hash)) { run + 1 } else { 0 };
+            let is_new = match hash {
+                Some(hash) => hashes.insert(hash),
+                None => !odd.contains(token) && odd.insert(token.to_vec()),
+            };
+            run = if is_new { 0 } else { run + 1 };
             if run == RUN {
-                // A backslash is followed by this character: so are all keys of the namespace.
+                // A backslash is followed by this character: so are all keys with this token.
                 let behind = [token, b"]"].concat();
                 scan = self.snapshot.keys(KeyRange { from: Some(behind), to: None }, Direction::Forward);
                 run = 0;
             }
         }
-        found
+        (hashes, odd)
+    }
+
+    /// Keys that are marked as those of classes and of instances, but lie in no namespace there can be.
+    fn stray_keys(&self, tokens: &BTreeSet<Vec<u8>>) -> [u64; 2] {
+        let mut strays = [0; 2];
+        let [classes, instances] = &mut strays;
+        for token in tokens {
+            let range = KeyRange::prefix(&[&token[..], b"\\"].concat());
+            let mut scan = self.snapshot.keys(range, Direction::Forward);
+            while let Some(key) = scan.next_text() {
+                match key.map(|key| key::family(key).1) {
+                    Ok(KeyFamily::ClassDefinition) => *classes += 1,
+                    Ok(KeyFamily::Instance) => *instances += 1,
+                    _ => {}
+                }
+            }
+        }
+        strays
     }
 
     /// The paths of a namespace and all below it.

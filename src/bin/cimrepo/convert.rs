@@ -1,11 +1,12 @@
 //! `convert`: the content of a repository into a new one of the present format.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape;
-use cimrepo::catalog::Catalog;
-use cimrepo::catalog::diff::{Compared, diff};
+use cimrepo::catalog::{Catalog, Census};
+use cimrepo::catalog::diff::{Change, Compared, Difference, diff};
 use cimrepo::changes::{Converted, convert};
 use cimrepo::repository::Repository;
 use clap::Args;
@@ -19,19 +20,11 @@ use super::source::SourceArguments;
 
 /// Convert a repository of Windows XP or Server 2003 to the format of Vista and later
 ///
-/// Reads every namespace, class and instance, writes them with their time stamps into a new
-/// repository, and compares the two object by object. The source is not changed. A repository
-/// that already has this format, or a backup, is rewritten in the same way. What cannot be read
-/// is left out and named.
-///
-/// Nothing is written into the repository that is read, or into the directory given above it,
-/// unless --inside is given.
+/// Reads every namespace, class and instance and writes them into a new repository, with their time stamps, names hashed anew
+/// and keys made anew; then compares the two object by object. The source is not changed. A repository that has the format
+/// already, or a backup, is written anew the same way. What cannot be read is left out and told; the exit code is then 1.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 converted, and the content is the same, 1 something was left out or differs, 2
-DIR cannot be a target, or REPO holds several repositories, 3 I/O, 4 not a repository or
-backup.
-
 Examples:
   cimrepo convert /evidence/xp/wbem/Repository/FS converted
   cimrepo diff /evidence/xp/wbem/Repository/FS converted")]
@@ -59,7 +52,7 @@ struct LeftOutRow<'r> {
 }
 
 #[derive(Serialize)]
-struct Row {
+struct Row<'r> {
     from: &'static str,
     to: &'static str,
     namespaces: u64,
@@ -67,6 +60,7 @@ struct Row {
     instances: u64,
     left_out: usize,
     differences: u64,
+    census: &'r Census,
 }
 
 impl Arguments {
@@ -84,20 +78,23 @@ impl Arguments {
         };
         target.keep();
         let to = Catalog::new(Repository::open_read_only(&self.dir)?.snapshot());
-        let differences = compare(&from, &to)?;
+        let differences = compare(&from, &to, &converted)?;
         let mut output = Output::new(self.json);
         show(&converted, &from, &to, differences, &mut output)?;
         output.finish()?;
-        let is_whole = converted.left_out.is_empty() && differences == 0;
+        let is_whole = converted.left_out.is_empty() && converted.census.is_whole() && differences == 0;
         Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
     }
 }
 
-/// What the new one does not have as the old one has it. That something cannot be read is told by the conversion already.
-fn compare(from: &Catalog, to: &Catalog) -> Result<u64, Failure> {
+/// Counts what the new one does not have as the old one has it. What was left out is no difference: it is said already.
+fn compare(from: &Catalog, to: &Catalog, converted: &Converted) -> Result<u64, Failure> {
+    let left_out: HashSet<&str> = converted.left_out.iter().map(|(what, _)| what.as_str()).collect();
     let mut differences = 0;
-    diff(from, to, &mut |compared| {
+    diff(&from.whole_only(), to, &mut |compared| {
         match compared {
+            Compared::Difference(Difference { path, change: Change::Removed, .. })
+                if left_out.contains(path.as_str()) => {}
             Compared::Difference(difference) => {
                 differences += 1;
                 complain(format_args!("not the same: {}", escape(&difference.path)));
@@ -126,17 +123,20 @@ fn show(
             false => output.line(format_args!("left out: {}: {}", escape(what), words(why)))?,
         }
     }
-    let Converted { namespaces, classes, instances, ref left_out } = *converted;
+    let Converted { census, left_out } = converted;
+    let is_whole = census.is_whole() && left_out.is_empty();
     let (from, to) = (from.dialect().as_str(), to.dialect().as_str());
     if output.is_json() {
+        let [namespaces, classes, instances] =
+            [&census.namespaces, &census.classes, &census.instances].map(|tally| tally.reached);
         let left_out = left_out.len();
-        return output.row("converted", &Row { from, to, namespaces, classes, instances, left_out, differences });
+        let row = Row { from, to, namespaces, classes, instances, left_out, differences, census };
+        return output.row("converted", &row);
     }
-    output.line(format_args!(
-        "dialect {from} to {to}: {}, {}, {}; {}",
-        count(namespaces, "namespace", "namespaces"),
-        count(classes, "class", "classes"),
-        count(instances, "instance", "instances"),
-        if differences == 0 { "the same content".to_owned() } else { count(differences, "difference", "differences") },
-    ))
+    let verdict = match (differences, is_whole) {
+        (0, true) => "the same content".to_owned(),
+        (0, false) => "what could be read is the same".to_owned(),
+        (differences, _) => count(differences, "difference", "differences"),
+    };
+    output.line(format_args!("dialect {from} to {to}: {census}; {verdict}"))
 }

@@ -1,11 +1,11 @@
 //! `diff`: how the content of two repositories, backups or generations differs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::{escape, escape_path};
-use cimrepo::catalog::Catalog;
+use cimrepo::catalog::{Catalog, Census};
 use cimrepo::catalog::diff::{Change, Compared, Content, Detail, Difference, What, diff_below};
 use cimrepo::cim::value::Value;
 use cimrepo::mof;
@@ -36,7 +36,7 @@ Examples:
   cimrepo diff /evidence/wbem/Repository --generation-a 390 --generation-b 391
   cimrepo diff monday.cimbak tuesday.cimbak --stat")]
 pub struct Arguments {
-    /// Directory of a repository, or one above it, or a backup
+    /// Directory of a repository, or a backup
     #[arg(value_name = "A")]
     first: PathBuf,
 
@@ -60,7 +60,7 @@ pub struct Arguments {
     #[arg(long)]
     stat: bool,
 
-    /// File of the base of an incremental backup, if it is not in the same directory; may be given several times
+    /// Where the base of an incremental backup is, if not next to it; may be given several times
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
 
@@ -76,18 +76,23 @@ impl Arguments {
         let [a, b] = sources.each_ref().map(|source| Catalog::new(source.snapshot()));
         let top = self.namespace.as_deref().map(namespace_path);
         let mut found = Found::new(self.stat, Output::new(self.json));
-        diff_below(&a, &b, top.as_deref(), &mut |compared| {
+        // What cannot be read of the index is met by each scan over it.
+        let mut said = HashSet::new();
+        let census = diff_below(&a, &b, top.as_deref(), &mut |compared| {
             match compared {
                 Compared::Difference(difference) => found.add(&difference),
                 Compared::Unreadable { second: is_second, error } => {
                     let of = if is_second { second } else { &self.first };
-                    complain(format_args!("{}: {}", escape_path(of), words(&error)));
-                    found.failed = Some(error.exit_code());
+                    let text = format!("{}: {}", escape_path(of), words(&error));
+                    if said.insert(text.clone()) {
+                        complain(text);
+                    }
+                    found.has_unreadable = true;
                 }
             }
             found.broken.is_ok()
         })?;
-        found.finish()
+        found.finish(&[&self.first, second], census)
     }
 
     fn open(&self, path: &Path, generation: Option<u32>) -> Result<Source, Failure> {
@@ -102,7 +107,7 @@ struct Found {
     /// By namespace, where only counts are wanted.
     counts: Option<BTreeMap<String, Counts>>,
     differences: u64,
-    failed: Option<Outcome>,
+    has_unreadable: bool,
     broken: Result<(), Failure>,
 }
 
@@ -127,7 +132,7 @@ impl Counts {
 impl Found {
     fn new(stat: bool, output: Output) -> Self {
         let counts = stat.then(BTreeMap::new);
-        Self { output, counts, differences: 0, failed: None, broken: Ok(()) }
+        Self { output, counts, differences: 0, has_unreadable: false, broken: Ok(()) }
     }
 
     fn add(&mut self, difference: &Difference) {
@@ -138,17 +143,39 @@ impl Found {
         }
     }
 
-    fn finish(mut self) -> Result<Outcome, Failure> {
+    fn finish(mut self, sides: &[&PathBuf; 2], census: [Census; 2]) -> Result<Outcome, Failure> {
         self.broken?;
         for (namespace, counts) in self.counts.unwrap_or_default() {
             show_counts(&namespace, counts, &mut self.output)?;
         }
+        let is_whole = census.iter().all(Census::is_whole);
+        let is_lost = census.iter().any(|side| !side.is_whole() && !side.has_objects());
+        if self.output.is_json() && !is_whole {
+            let [a, b] = &census;
+            self.output.row("totals", &Totals { differences: self.differences, a, b })?;
+        }
         self.output.finish()?;
         if self.differences > 0 {
             complain(count(self.differences, "difference", "differences"));
+        } else if !is_whole && !is_lost {
+            complain("what could be read of both is the same");
         }
-        Ok(self.failed.unwrap_or(if self.differences > 0 { Outcome::Findings } else { Outcome::Done }))
+        for (path, census) in sides.iter().zip(&census).filter(|(_, census)| !census.is_whole()) {
+            complain(format_args!("{}: {census}", escape_path(path)));
+        }
+        Ok(match () {
+            () if is_lost => Outcome::Corrupt,
+            () if self.differences > 0 || self.has_unreadable || !is_whole => Outcome::Findings,
+            () => Outcome::Done,
+        })
     }
+}
+
+#[derive(Serialize)]
+struct Totals<'r> {
+    differences: u64,
+    a: &'r Census,
+    b: &'r Census,
 }
 
 /// The namespace that an object lies in; of a namespace itself.

@@ -11,14 +11,10 @@ use super::source::SourceArguments;
 
 /// List the keys of the index, in its order
 ///
-/// Prints one key a line, as stored. The last token of a key may end in `.page.id.size`, which
-/// names a record of OBJECTS.DATA. A damaged page is reported on standard error, and the list
-/// goes on.
+/// Prints one key a line, as stored. The last token of a key may end in `.page.id.size`, which names a record of
+/// OBJECTS.DATA. A damaged page is reported on standard error, and the list goes on behind it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 listed, 1 no key begins with PREFIX, 3 I/O, 4 a page is damaged, or not a
-repository or backup.
-
 Examples:
   cimrepo keys /evidence/wbem/Repository | wc -l
   cimrepo keys monday.cimbak NS_68577372 --json")]

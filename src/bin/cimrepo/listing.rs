@@ -1,68 +1,98 @@
 //! What `ls` and `export` share: the objects of namespaces in their order.
 
+use std::collections::HashSet;
+
 use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::base::escape::escape;
 use cimrepo::catalog::json::{ClassRow, InstanceRow, NamespaceRow};
-use cimrepo::catalog::{Catalog, NamespaceCount, ROOT, StoredClass, StoredInstance};
+use cimrepo::catalog::{
+    Catalog, Census, Counted, Hidden, KeyFault, Namespaces, ObjectKey, ROOT, StoredClass, StoredInstance,
+};
 use cimrepo::cim::name;
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
 
 use super::near;
 use super::output::{Failure, Output, complain, words};
 
-/// Prints objects. One that cannot be read is told on standard error, and the others follow.
+/// Prints objects, and counts them against the keys of the index. One that cannot be read is reported on standard error, and
+/// the others follow.
 pub struct Listing<'o> {
     catalog: Catalog,
     output: &'o mut Output,
-    failed: Option<Outcome>,
-    /// What was printed.
-    pub namespaces: u64,
-    pub classes: u64,
-    pub instances: u64,
+    census: Census,
+    /// What was said of the index: each scan over a page that cannot be read meets it again.
+    said: HashSet<String>,
+    /// Something was said that is no loss.
+    has_findings: bool,
 }
 
 impl<'o> Listing<'o> {
-    pub const fn new(catalog: Catalog, output: &'o mut Output) -> Self {
-        Self { catalog, output, failed: None, namespaces: 0, classes: 0, instances: 0 }
+    pub fn new(catalog: Catalog, output: &'o mut Output) -> Self {
+        let census = Census::of(&catalog);
+        Self { catalog, output, census, said: HashSet::new(), has_findings: false }
     }
 
-    /// The outcome of what could not be read, if anything.
-    pub const fn failed(&self) -> Option<Outcome> {
-        self.failed
+    /// How it ends: 1 when something is lost, 4 when that is everything.
+    pub const fn outcome(&self) -> Outcome {
+        if !self.census.is_whole() && !self.census.has_objects() {
+            Outcome::Corrupt
+        } else if self.census.is_whole() && self.census.has_any() && !self.has_findings {
+            Outcome::Done
+        } else {
+            Outcome::Findings
+        }
     }
 
-    /// A namespace as its path spells it in the repository; an error when it is not there.
+    /// A namespace as its path spells it in the repository; an error when it is not there, or that cannot be told.
     pub fn find(&mut self, path: &str) -> Result<String, Failure> {
         let path = namespace_path(path);
-        let known = self.namespaces_from_root();
-        let found = known.into_iter().find(|namespace| name::same(namespace, &path));
+        let found = self.catalog.find_namespace(&path).map_err(|error| cannot_tell("namespace", &path, error))?;
         let near = || near::namespaces(&self.catalog, &path);
         found.ok_or_else(|| missing(format!("there is no namespace {}{}", escape(&path), near())))
     }
 
-    /// The system classes and all namespaces.
-    fn namespaces_from_root(&mut self) -> Vec<String> {
-        let mut found = vec![SYSTEM_NAMESPACE.to_owned()];
-        let tree = self.catalog.namespaces();
-        found.extend(tree.into_iter().filter_map(|namespace| self.readable(namespace)));
-        found
+    /// A namespace and, if wanted, those below it, in order of the tree; without one, the system classes and all namespaces.
+    /// Those that nothing leads to come last.
+    pub fn tree(&mut self, top: Option<&str>, below: bool) -> Vec<String> {
+        if let Some(top) = top.filter(|_| !below) {
+            self.census.has(Counted::Namespaces);
+            return vec![top.to_owned()];
+        }
+        let is_all = top.is_none_or(|top| name::same(top, ROOT));
+        let found = self.catalog.all_namespaces();
+        if is_all {
+            self.census.has_namespaces(&found);
+        }
+        let Namespaces { tree, hidden, .. } = found;
+        let mut all: Vec<String> = tree.into_iter().filter_map(|namespace| self.readable(namespace)).collect();
+        let is_inside = |path: &str| top.is_none_or(|top| is_below(path, top));
+        all.retain(|path| is_inside(path));
+        for hidden in hidden {
+            // One whose path is lost may lie anywhere below ROOT.
+            if is_inside(&hidden.path) || !hidden.is_named && is_all {
+                self.say_hidden(&hidden);
+                all.push(hidden.path);
+            }
+        }
+        if !is_all {
+            all.iter().for_each(|_| self.census.has(Counted::Namespaces));
+        }
+        if top.is_none() {
+            all.insert(0, SYSTEM_NAMESPACE.to_owned());
+        }
+        all
     }
 
-    /// A namespace and, if wanted, those below it, in order of the tree.
-    pub fn tree(&mut self, top: Option<&str>, below: bool) -> Vec<String> {
-        let all = self.namespaces_from_root();
-        let Some(top) = top else { return all };
-        let inside = |namespace: &String| {
-            let rest =
-                namespace.get(..top.len()).filter(|front| name::same(front, top)).and(namespace.get(top.len()..));
-            rest.is_some_and(|rest| rest.is_empty() || below && rest.starts_with('\\'))
-        };
-        all.into_iter().filter(inside).collect()
+    fn say_hidden(&mut self, hidden: &Hidden) {
+        self.census.hidden += 1;
+        complain(format_args!("no namespace names {}: nothing that walks their tree shows what it holds", escape(&hidden.path)));
     }
 
     pub fn namespace(&mut self, path: &str) -> Result<(), Failure> {
         // The system classes lie in none: no path names theirs.
-        self.namespaces += u64::from(path != SYSTEM_NAMESPACE);
+        if path != SYSTEM_NAMESPACE {
+            self.census.reach(Counted::Namespaces);
+        }
         match self.output.is_json() {
             true => self.output.json(&NamespaceRow(path)),
             false => self.output.line(format_args!("namespace {}", escape(path))),
@@ -73,6 +103,7 @@ impl<'o> Listing<'o> {
     pub fn children(&mut self, namespace: &str) -> Result<(), Failure> {
         for child in self.catalog.child_namespaces(namespace) {
             if let Some(child) = self.readable(child) {
+                self.census.has(Counted::Namespaces);
                 self.namespace(&child)?;
             }
         }
@@ -82,88 +113,168 @@ impl<'o> Listing<'o> {
     /// The classes and instances of a namespace: classes by name, instances by class and path.
     pub fn objects(&mut self, namespace: &str) -> Result<(), Failure> {
         let mut names = Vec::new();
-        for name in self.catalog.class_names(namespace) {
-            names.extend(self.readable(name));
+        for key in self.keys(namespace, Counted::Classes) {
+            let name = self.catalog.class_name_of_key(&key);
+            names.extend(self.object(namespace, &key, name).map(|name| (name, key)));
         }
-        names.sort();
-        for (_, hash) in names {
-            let class = self.catalog.class_once(namespace, hash);
-            if let Some(class) = self.readable(class).flatten() {
+        names.sort_by(|a, b| a.0.cmp(&b.0));
+        self.say_twice(namespace, names.iter().map(|(name, _)| name.as_str()));
+        for (_, key) in names {
+            let class = self.catalog.class_of_key(namespace, &key);
+            if let Some(class) = self.object(namespace, &key, class) {
                 self.class(namespace, &class)?;
             }
         }
+
         // As with classes, a namespace may have more than should be in memory at once.
         let mut places = Vec::new();
-        for stored in self.catalog.all_instances(namespace) {
-            let Some(stored) = self.readable(stored) else { continue };
-            let class = stored.instance.class().name().clone();
-            let path = match stored.instance.path() {
-                Ok(path) => path.in_namespace(namespace).text(),
-                Err(error) => {
-                    complain(format_args!("{}, record {}: {error}", escape(namespace), stored.record));
-                    format!("{namespace}:{}", class.as_str())
-                }
-            };
-            places.push((class, path, stored.record));
+        for key in self.keys(namespace, Counted::Instances) {
+            let stored = self.catalog.instance_of_key(namespace, &key);
+            if let Some(stored) = self.object(namespace, &key, stored) {
+                let class = stored.instance.class().name().clone();
+                places.push((class, self.path(namespace, &key, &stored), key));
+            }
         }
         places.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| name::order(&a.1, &b.1)));
-        for (_, path, record) in places {
-            let stored = self.catalog.instance_of_record(namespace, record);
-            if let Some(stored) = self.readable(stored) {
+        self.say_twice("", places.iter().map(|(_, path, _)| path.as_str()));
+        for (_, path, key) in places {
+            let stored = self.catalog.instance_of_key(namespace, &key);
+            if let Some(stored) = self.object(namespace, &key, stored) {
                 self.instance(namespace, &path, &stored)?;
             }
         }
         Ok(())
     }
 
+    /// The keys of objects of a namespace, each counted.
+    fn keys(&mut self, namespace: &str, counted: Counted) -> Vec<ObjectKey> {
+        let mut found = Vec::new();
+        for key in self.catalog.object_keys(namespace, counted) {
+            match key {
+                Ok(key) => {
+                    self.census.has(counted);
+                    found.push(key);
+                }
+                Err(KeyFault::Index(error)) => self.torn(&error),
+                Err(KeyFault::Malformed(error)) => {
+                    self.census.has(counted);
+                    self.census.lose(&error);
+                    complain(words(&error));
+                }
+            }
+        }
+        found
+    }
+
+    fn torn(&mut self, error: &Error) {
+        self.census.tear();
+        let words = words(error);
+        if self.said.insert(words.clone()) {
+            complain(words);
+        }
+    }
+
+    /// An object that was read, or one that is lost.
+    fn object<T>(&mut self, namespace: &str, key: &ObjectKey, found: Result<T, Error>) -> Option<T> {
+        found.map_err(|error| {
+            self.census.lose(&error);
+            let name = self.catalog.name_of_key(namespace, key);
+            complain(format_args!("{}: {}", escape(&name), words(&error)));
+        })
+        .ok()
+    }
+
+    /// The path of an instance; of one without a key what its index key says.
+    fn path(&mut self, namespace: &str, key: &ObjectKey, stored: &StoredInstance) -> String {
+        match stored.instance.path() {
+            Ok(path) => path.in_namespace(namespace).text(),
+            Err(error) => {
+                let name = self.catalog.name_of_key(namespace, key);
+                complain(format_args!("{}: {error}", escape(&name)));
+                self.has_findings = true;
+                name
+            }
+        }
+    }
+
+    /// Says which of these names, in their order, stand there more than once.
+    fn say_twice<'n>(&mut self, namespace: &str, names: impl Iterator<Item = &'n str>) {
+        let mut last: Option<&str> = None;
+        for name in names {
+            if last.is_some_and(|last| name::same(last, name)) {
+                let colon = if namespace.is_empty() { "" } else { ":" };
+                complain(format_args!("{}{colon}{} is there more than once", escape(namespace), escape(name)));
+                self.has_findings = true;
+            }
+            last = Some(name);
+        }
+    }
+
     fn class(&mut self, namespace: &str, class: &StoredClass) -> Result<(), Failure> {
-        self.classes += 1;
+        self.census.reach(Counted::Classes);
+        let name = class.class.name();
+        let lost = class.class.missing_ancestor();
+        if let (Some(ancestor), Some(damage)) = (lost, &class.damage) {
+            self.census.partial += 1;
+            complain(format_args!("{}:{name} is partial, as {ancestor} is lost: {damage}", escape(namespace)));
+        }
         if self.output.is_json() {
             return self.output.json(&ClassRow { namespace, class });
         }
-        let declared = class.class.declaration();
-        let above = declared.superclass.as_ref().map(|name| format!(" : {name}")).unwrap_or_default();
-        self.output.line(format_args!("class     {}:{}{above}", escape(namespace), declared.name))
+        let above = class.class.declaration().superclass.as_ref().map(|name| format!(" : {name}")).unwrap_or_default();
+        let partial = lost.map(|ancestor| format!(" (partial: {ancestor} is lost)")).unwrap_or_default();
+        self.output.line(format_args!("class     {}:{name}{above}{partial}", escape(namespace)))
     }
 
     fn instance(&mut self, namespace: &str, path: &str, instance: &StoredInstance) -> Result<(), Failure> {
-        self.instances += 1;
+        self.census.reach(Counted::Instances);
         match self.output.is_json() {
             true => self.output.json(&InstanceRow { namespace, instance }),
             false => self.output.line(format_args!("instance  {}", escape(path))),
         }
     }
 
+    /// A namespace that cannot be read is met again, and counted, among the instances.
     fn readable<T>(&mut self, found: Result<T, Error>) -> Option<T> {
-        match found {
-            Ok(found) => Some(found),
-            Err(error) => {
-                complain(words(&error));
-                self.failed = Some(error.exit_code());
-                None
+        found.map_err(|error| {
+            self.has_findings = true;
+            let words = words(&error);
+            if self.said.insert(words.clone()) {
+                complain(words);
             }
-        }
+        })
+        .ok()
     }
 
-    /// Hands on what was printed. Totals come after it: of a list that nobody read to its end there are none.
-    pub fn flush(&mut self) -> Result<(), Failure> {
-        self.output.flush()
-    }
-
-    /// Says when the index has objects in namespaces that no path leads to, of which nothing was printed.
-    pub fn check_whole(&mut self) {
-        let counts = self.catalog.snapshot().counts();
-        let NamespaceCount { named, unnamed } = self.catalog.namespace_count();
-        for (what, stored, printed) in [
-            ("classes", counts.class_definitions, self.classes),
-            ("instances", counts.instances, self.instances),
-            ("namespaces", named + unnamed, self.namespaces),
-        ] {
-            if stored > printed {
-                complain(format_args!("the index has {stored} {what}; {printed} could be reached and read"));
-                self.failed.get_or_insert(Outcome::Corrupt);
-            }
+    /// Says how many objects there are and how many were reached: always where `totals` are wanted, else where some were not.
+    /// Totals come after what was printed: of a list that nobody reads to its end there are none.
+    pub fn finish(&mut self, totals: bool) -> Result<(), Failure> {
+        self.output.flush()?;
+        if !totals && self.census.is_whole() {
+            return Ok(());
         }
+        if self.output.is_json() && !self.census.is_whole() {
+            self.output.row("totals", &self.census)?;
+        }
+        complain(&self.census);
+        Ok(())
+    }
+}
+
+/// Whether a namespace is another or lies below it.
+fn is_below(path: &str, top: &str) -> bool {
+    let (path, top) = (name::to_upper(path), name::to_upper(top));
+    path.strip_prefix(&top).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+}
+
+/// The failure for what may or may not be there: a page on the way cannot be read.
+fn cannot_tell(what: &str, name: &str, error: Error) -> Failure {
+    match &error {
+        Error::Corrupt(damage) => {
+            let text = format!("whether there is a {what} {} cannot be told: {damage}", escape(name));
+            Failure::Command(text, Outcome::Corrupt)
+        }
+        _ => error.into(),
     }
 }
 

@@ -10,18 +10,11 @@ use super::source::SourceArguments;
 
 /// List the namespaces, classes and instances of a namespace
 ///
-/// Lists the namespaces directly below, then the classes by name, then the instances by class
-/// and path. The system classes have a namespace of their own, __SystemClass. An object that
-/// cannot be read is reported on standard error, and the list goes on. With --json, objects are
-/// printed in full, as `export` prints them.
-///
-/// The repository may be named by a directory above it. Every repository below that directory
-/// is listed; if there are several, each line begins with the one it is about.
+/// Lists the namespaces directly below, then the classes by name, then the instances by class and path. The system classes lie
+/// in a namespace of their own, __SystemClass. An object that cannot be read is reported on standard error, and the list goes
+/// on behind it. With --json, objects are printed whole, as `export` prints them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 listed, 1 nothing is there, or no such namespace, 3 I/O, 4 something could not
-be read, or not a repository or backup.
-
 Examples:
   cimrepo ls /evidence/wbem/Repository
   cimrepo ls monday.cimbak 'root\\subscription'
@@ -61,8 +54,8 @@ impl Arguments {
             list.children(&top)?;
             list.objects(&top)?;
         }
-        let found = list.namespaces + list.classes + list.instances;
-        let outcome = list.failed().unwrap_or(if found > 0 { Outcome::Done } else { Outcome::Findings });
+        list.finish(false)?;
+        let outcome = list.outcome();
         output.finish()?;
         Ok(outcome)
     }

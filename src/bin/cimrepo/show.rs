@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(value_name = "OBJECTPATH")]
     object: String,
 
-    /// Form in which it is shown
+    /// How to show it
     #[arg(long, value_enum, default_value_t = Format::Mof)]
     format: Format,
 
