@@ -327,11 +327,7 @@ impl Walk<'_> {
 }
 
 /// Takes away what is the same on both sides, where several objects have one path: in which order they lie means nothing.
-fn take_equal<T>(
-    first: &mut Vec<(String, T)>,
-    second: &mut Vec<(String, T)>,
-    differences: fn(&T, &T) -> Vec<Detail>,
-) {
+fn take_equal<T>(first: &mut Vec<(String, T)>, second: &mut Vec<(String, T)>, differences: fn(&T, &T) -> Vec<Detail>) {
     let is_single = first.len() <= 1 && second.len() <= 1;
     if is_single || first.len() > MATCHED || second.len() > MATCHED {
         return;

@@ -185,7 +185,8 @@ impl Copy<'_, '_> {
         }
         // Superclasses of this namespace come before what is derived from them; each is as deep as its chain is long.
         // Of several with one name the one goes first that look-ups by name find.
-        let is_misplaced = |class: &StoredClass, key: &ObjectKey| self.from.keys().hash(class.class.name().as_str()) != key.class;
+        let is_misplaced =
+            |class: &StoredClass, key: &ObjectKey| self.from.keys().hash(class.class.name().as_str()) != key.class;
         classes.sort_by_key(|(class, key)| (class.class.level(), is_misplaced(class, key)));
         let mut names = HashSet::new();
         for (class, _) in classes {

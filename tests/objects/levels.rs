@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cimrepo::base::progress::Unobserved;
-use cimrepo::catalog::{Catalog, Census};
 use cimrepo::catalog::diff::{Compared, diff};
+use cimrepo::catalog::{Catalog, Census};
 use cimrepo::changes::{Importer, convert, create};
 use cimrepo::cim::{
     CimType, Class, Flavor, Instance, Method, Object, ObjectPath, Property, Qualifier, ScalarType, Setting, Value,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape;
-use cimrepo::catalog::{Catalog, Census};
 use cimrepo::catalog::diff::{Change, Compared, Difference, diff};
+use cimrepo::catalog::{Catalog, Census};
 use cimrepo::changes::{Converted, convert};
 use cimrepo::repository::Repository;
 use clap::Args;

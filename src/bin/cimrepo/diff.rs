@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::{escape, escape_path};
-use cimrepo::catalog::{Catalog, Census};
 use cimrepo::catalog::diff::{Change, Compared, Content, Detail, Difference, What, diff_below};
+use cimrepo::catalog::{Catalog, Census};
 use cimrepo::cim::value::Value;
 use cimrepo::mof;
 use cimrepo::security::readable;

@@ -85,7 +85,10 @@ impl<'o> Listing<'o> {
 
     fn say_hidden(&mut self, hidden: &Hidden) {
         self.census.hidden += 1;
-        complain(format_args!("no namespace names {}: nothing that walks their tree shows what it holds", escape(&hidden.path)));
+        complain(format_args!(
+            "no namespace names {}: nothing that walks their tree shows what it holds",
+            escape(&hidden.path)
+        ));
     }
 
     pub fn namespace(&mut self, path: &str) -> Result<(), Failure> {
@@ -176,12 +179,13 @@ impl<'o> Listing<'o> {
 
     /// An object that was read, or one that is lost.
     fn object<T>(&mut self, namespace: &str, key: &ObjectKey, found: Result<T, Error>) -> Option<T> {
-        found.map_err(|error| {
-            self.census.lose(&error);
-            let name = self.catalog.name_of_key(namespace, key);
-            complain(format_args!("{}: {}", escape(&name), words(&error)));
-        })
-        .ok()
+        found
+            .map_err(|error| {
+                self.census.lose(&error);
+                let name = self.catalog.name_of_key(namespace, key);
+                complain(format_args!("{}: {}", escape(&name), words(&error)));
+            })
+            .ok()
     }
 
     /// The path of an instance; of one without a key what its index key says.
@@ -236,14 +240,15 @@ impl<'o> Listing<'o> {
 
     /// A namespace that cannot be read is met again, and counted, among the instances.
     fn readable<T>(&mut self, found: Result<T, Error>) -> Option<T> {
-        found.map_err(|error| {
-            self.has_findings = true;
-            let words = words(&error);
-            if self.said.insert(words.clone()) {
-                complain(words);
-            }
-        })
-        .ok()
+        found
+            .map_err(|error| {
+                self.has_findings = true;
+                let words = words(&error);
+                if self.said.insert(words.clone()) {
+                    complain(words);
+                }
+            })
+            .ok()
     }
 
     /// Says how many objects there are and how many were reached: always where `totals` are wanted, else where some were not.
