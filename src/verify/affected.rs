@@ -154,5 +154,5 @@ fn class_name(catalog: &Catalog, namespace: &str, class: NameHash) -> String {
 fn instance_name(catalog: &Catalog, namespace: &str, class: NameHash, own: NameHash, record: RecordRef) -> String {
     let stored = catalog.instance_of_record(namespace, record);
     let path = stored.ok().and_then(|stored| stored.instance.path().ok());
-    path.map_or_else(|| format!("{} IL_{own}", class_name(catalog, namespace, class)), |path| path.to_string())
+    path.map_or_else(|| format!("{} IL_{own}", class_name(catalog, namespace, class)), |path| path.text())
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cimrepo::base::escape::escape;
 use cimrepo::verify::{AffectedNamespace, Report, Touched, affected};
 
 use super::output::{Failure, Output, argument, count};
@@ -30,13 +31,13 @@ fn show_namespace(namespace: &AffectedNamespace, output: &mut Output) -> Result<
     let of = |touched: &Touched, one, many| count(touched.count, one, many);
     output.line(format_args!(
         "affected in {}: {}, {}",
-        namespace.namespace,
+        escape(&namespace.namespace),
         of(&namespace.classes, "class", "classes"),
         of(&namespace.instances, "instance", "instances"),
     ))?;
     for (word, touched) in [("class    ", &namespace.classes), ("instance ", &namespace.instances)] {
         for name in &touched.names {
-            output.line(format_args!("  {word} {name}"))?;
+            output.line(format_args!("  {word} {}", escape(name)))?;
         }
         let more = touched.count.saturating_sub(touched.names.len() as u64);
         if more > 0 {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::escape;
 use cimrepo::engine::{CompactSummary, EngineOptions, SpaceSize};
 use clap::Args;
 use serde::Serialize;
@@ -53,7 +54,7 @@ impl Arguments {
         if output.is_json() {
             output.row("compact", &Row { directory, summary })?;
         } else {
-            output.field("repository", directory)?;
+            output.field("repository", escape(&directory))?;
             output.field("objects", change(&summary.objects_before, &summary.objects_after))?;
             output.field("index", change(&summary.index_before, &summary.index_after))?;
             output.field("won", won(&summary))?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cimrepo::IoOp;
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::escape_path;
 use cimrepo::changes::create;
 use cimrepo::repository::Repository;
 use cimrepo::storage::{Directory, Protection, RealStorage, Storage};
@@ -96,6 +97,7 @@ impl Arguments {
         if output.is_json() {
             output.row("created", &Row { path, classes, instances, namespaces })?;
         } else {
+            let path = escape_path(&self.dir);
             output.line(format_args!("{path}: {namespaces} namespaces, {classes} classes, {instances} instances"))?;
         }
         output.finish()?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::escape;
 use cimrepo::catalog::ROOT;
 use cimrepo::changes::{CatalogWriter, Deletion};
 use cimrepo::cim::ObjectPath;
@@ -94,22 +95,22 @@ impl Arguments {
         }
         if !text.contains([':', '=', '"']) {
             let near = near::namespaces(&catalog, &whole);
-            return Err(missing(format!("there is no namespace {whole}{near}")));
+            return Err(missing(format!("there is no namespace {}{near}", escape(&whole))));
         }
-        let path: ObjectPath = text.parse().map_err(|error| Failure::usage(format!("{text}: {error}")))?;
+        let path: ObjectPath = text.parse().map_err(|error| Failure::usage(format!("{}: {error}", escape(text))))?;
         let named = path.namespace.as_deref().unwrap_or(ROOT);
         let namespace = list.find(named)?;
         let class = path.class.as_str();
         if catalog.class(&namespace, class)?.is_none() {
-            return Err(missing(format!("there is no {text}{}", near::classes(&catalog, &namespace, class))));
+            return Err(missing(format!("there is no {}{}", escape(text), near::classes(&catalog, &namespace, class))));
         }
         if !path.is_instance() {
             return Ok(Subject::Class(namespace, class.to_owned()));
         }
         let path = ObjectPath { namespace: None, server: None, ..path };
         if catalog.instance(&namespace, &path).is_ok_and(|found| found.is_none()) {
-            let near = near::instances(&catalog, &namespace, path.class.as_str(), &path.to_string());
-            return Err(missing(format!("there is no {text}{near}")));
+            let near = near::instances(&catalog, &namespace, path.class.as_str(), &path.text());
+            return Err(missing(format!("there is no {}{near}", escape(text))));
         }
         Ok(Subject::Instance(namespace, path))
     }
@@ -120,10 +121,10 @@ impl Arguments {
             return output.row("deletion", &Row { object, dry_run, deletion });
         }
         for namespace in &deletion.namespaces {
-            output.line(format_args!("namespace {namespace}"))?;
+            output.line(format_args!("namespace {}", escape(namespace)))?;
         }
         for class in &deletion.classes {
-            output.line(format_args!("class     {class}"))?;
+            output.line(format_args!("class     {}", escape(class)))?;
         }
         let word = if self.dry_run { "would delete" } else { "deletes" };
         output.line(format_args!(

@@ -197,7 +197,7 @@ fn show_counts(namespace: &str, counts: Counts, output: &mut Output) -> Result<(
         return output.row("stat", &StatRow { namespace, counts });
     }
     let Counts { removed, added, changed } = counts;
-    output.line(format_args!("{removed:>6} removed  {added:>6} added  {changed:>6} changed  {namespace}"))
+    output.line(format_args!("{removed:>6} removed  {added:>6} added  {changed:>6} changed  {}", escape(namespace)))
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
 //! Help for a name that is not there: names like it, and other places where it lies.
 
+use cimrepo::base::escape::escape;
 use cimrepo::catalog::Catalog;
 use cimrepo::cim::name;
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
@@ -61,7 +62,7 @@ pub fn namespaces(catalog: &Catalog, wanted: &str) -> String {
 pub fn classes(catalog: &Catalog, namespace: &str, wanted: &str) -> String {
     let elsewhere = lies_in(catalog, wanted);
     if !elsewhere.is_empty() {
-        return format!("; it lies in {}", list(&elsewhere));
+        return format!("; it lies in {}", list(&elsewhere, "and"));
     }
     let of = |namespace: &str| catalog.class_names(namespace).flatten().map(|(name, _)| name.as_str().to_owned());
     suggestion(&near(wanted, of(namespace).chain(of(SYSTEM_NAMESPACE))))
@@ -79,7 +80,7 @@ fn lies_in(catalog: &Catalog, class: &str) -> Vec<String> {
 /// Paths of instances of a class like the one that is not there.
 pub fn instances(catalog: &Catalog, namespace: &str, class: &str, wanted: &str) -> String {
     let paths = catalog.instances(namespace, class).flatten();
-    let paths = paths.filter_map(|stored| Some(stored.instance.path().ok()?.to_string()));
+    let paths = paths.filter_map(|stored| Some(stored.instance.path().ok()?.text()));
     suggestion(&near(wanted, paths))
 }
 
@@ -91,18 +92,21 @@ pub fn properties(wanted: &str, names: impl IntoIterator<Item = String>) -> Stri
 fn suggestion(found: &[String]) -> String {
     match found {
         [] => String::new(),
-        found => format!("; did you mean {}?", list(found).replace(" and ", " or ")),
+        found => format!("; did you mean {}?", list(found, "or")),
     }
 }
 
-/// Names one after the other, as a sentence has them; of many the first few.
-fn list(names: &[String]) -> String {
-    match names {
+/// Names one after the other, as a sentence has them, `word` before the last; of many the first few.
+fn list(names: &[String], word: &str) -> String {
+    let (first, more) = names.split_at(names.len().min(SUGGESTIONS));
+    let mut parts: Vec<String> = first.iter().map(|name| escape(name).to_string()).collect();
+    if !more.is_empty() {
+        parts.push(format!("{} more", more.len()));
+    }
+    match parts.as_slice() {
         [] => String::new(),
         [one] => one.clone(),
-        [a, b] => format!("{a} and {b}"),
-        [a, b, c] => format!("{a}, {b} and {c}"),
-        [a, b, c, rest @ ..] => format!("{a}, {b}, {c} and {} more", rest.len()),
+        [most @ .., last] => format!("{} {word} {last}", most.join(", ")),
     }
 }
 

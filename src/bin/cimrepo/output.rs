@@ -342,6 +342,9 @@ impl Formatter for VisibleJson<'_> {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         // A fragment follows a quote or an escape, none of which a mark of the evidence may change.
         let mut visible = Visible::new();
+        if visible.shows_all(fragment) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut shown = 0;
         for (at, c) in fragment.char_indices() {
             if visible.shows(c) {

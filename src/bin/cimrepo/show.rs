@@ -128,7 +128,7 @@ impl Arguments {
         }
         let path = ObjectPath { namespace: None, server: None, ..path.clone() };
         let stored = catalog.instance(namespace, &path)?;
-        let near = || near::instances(catalog, namespace, class, &path.to_string());
+        let near = || near::instances(catalog, namespace, class, &path.text());
         stored.map(|stored| Found::Instance(Box::new(stored))).ok_or_else(|| none(near()))
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::escape::escape;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::catalog::{Catalog, ClassUsage, NamespaceUsage};
 use cimrepo::format::name_hash::NameHash;
@@ -168,7 +169,7 @@ impl Names {
                 usage.pages,
                 usage.classes.count,
                 usage.instances.count,
-                namespace.unwrap_or(&by_hash)
+                escape(namespace.unwrap_or(&by_hash))
             ))?;
         }
         if with_classes {
@@ -225,7 +226,7 @@ fn show_classes(
                 human_bytes(class.bytes()),
                 class.pages,
                 class.instances.count,
-                name.unwrap_or(&by_hash)
+                escape(name.unwrap_or(&by_hash))
             ))?;
         }
     }
