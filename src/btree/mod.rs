@@ -2,6 +2,10 @@
 
 pub mod build;
 pub mod edit;
+mod merge;
 mod node;
 pub mod scan;
 pub mod search;
+mod strays;
+pub mod survey;
+mod walk;

@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
-use crate::base::limits::MAX_TREE_DEPTH;
-use crate::base::page_no::{LogicalPage, Space};
-use crate::base::widen;
-use crate::format::index_keys::IndexKeys;
-use crate::format::index_page::{IndexPage, Layout};
+use crate::base::page_no::Space;
 use crate::format::key::Key;
 use crate::pager::image::Image;
-use crate::pager::page::Page;
 
-use super::search::{NodeView, child_page, too_deep};
+use super::merge::Merge;
+use super::walk::{Place, Walk};
 
 /// The direction of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,212 +46,81 @@ impl KeyRange {
         }
         Self { from: Some(prefix.to_vec()), to: None }
     }
-}
 
-/// A scan. It owns its view of the repository and gives each key once.
-///
-/// A damaged part gives an error, and the scan goes on behind it: one bad page does not hide the others.
-#[derive(Debug)]
-pub struct Scan {
-    image: Arc<Image>,
-    direction: Direction,
-    range: KeyRange,
-    stack: Vec<Frame>,
-    seen: Vec<bool>,
-    pending: Option<Error>,
-    text: Vec<u8>,
-    /// The page whose prefix the text begins with.
-    loaded: Option<LogicalPage>,
-    finished: bool,
-}
-
-/// A node on the way from the root; `next` counts its children and keys alternately: child 0, key 0, child 1, …
-#[derive(Debug)]
-struct Frame {
-    page: LogicalPage,
-    bytes: Arc<Page>,
-    layout: Layout,
-    next: usize,
-    end: usize,
-    is_leaf: bool,
-    /// Whether all keys that are still to come lie in the range, as is known from their order.
-    is_inside: bool,
-}
-
-enum Step {
-    Descend(LogicalPage),
-    Lost(Corruption),
-    Key(usize),
-    Up,
-}
-
-impl Scan {
-    /// A scan of a range.
-    pub fn new(image: Arc<Image>, range: KeyRange, direction: Direction) -> Self {
-        let seen = vec![false; widen(image.logical_pages(Space::Index))];
-        let (stack, text) = (Vec::new(), Vec::new());
-        let mut scan =
-            Self { image, direction, range, stack, seen, pending: None, text, loaded: None, finished: false };
-        match scan.image.root() {
-            Ok(root) => scan.push(root),
-            Err(error) => scan.pending = Some(error),
-        }
-        scan
-    }
-
-    /// The text of the next key, borrowed until the one after it is asked for; `None` at the end.
-    pub fn next_text(&mut self) -> Option<Result<&[u8]>> {
-        if self.finished {
-            return None;
-        }
-        loop {
-            if let Some(error) = self.pending.take() {
-                return Some(Err(error));
-            }
-            match self.step()? {
-                Step::Descend(page) => self.push(page),
-                Step::Lost(child) => return Some(Err(child.into())),
-                Step::Up => _ = self.stack.pop(),
-                Step::Key(key) => match self.load_key(key) {
-                    Err(error) => return Some(Err(error)),
-                    Ok(()) => match self.place() {
-                        Place::Inside => return Some(Ok(&self.text)),
-                        Place::Before => {}
-                        Place::Behind => {
-                            self.finished = true;
-                            return None;
-                        }
-                    },
-                },
-            }
+    /// The bound at which a scan begins.
+    pub(super) fn start(&self, direction: Direction) -> Option<&[u8]> {
+        match direction {
+            Direction::Forward => self.from.as_deref(),
+            Direction::Backward => self.to.as_deref(),
         }
     }
 
-    /// What comes next in the node at hand; `None` when the scan is over.
-    fn step(&mut self) -> Option<Step> {
-        let frame = self.stack.last_mut()?;
-        if frame.next == frame.end {
-            return Some(Step::Up);
-        }
-        let at = frame.next;
-        let number = match self.direction {
-            Direction::Forward => at,
-            Direction::Backward => frame.end - 1 - at,
-        };
-        frame.next = at + 1;
-        if number % 2 == 1 {
-            return Some(Step::Key(number / 2));
-        }
-        if frame.is_leaf {
-            return self.step();
-        }
-        // The page was viewed once when it was pushed; the same bytes give the same view.
-        let node = IndexPage::with_layout(&frame.bytes, frame.layout)?;
-        Some(child_page(&self.image, &node, frame.page, number / 2).map_or_else(Step::Lost, Step::Descend))
-    }
-
-    fn load_key(&mut self, key: usize) -> Result<()> {
-        let Some(frame) = self.stack.last() else { return Ok(()) };
-        if let Some(keys) = frame.bytes.known_keys() {
-            if self.loaded == Some(frame.page) {
-                self.text.truncate(keys.prefix().len());
-            } else {
-                self.text.clear();
-                self.text.extend_from_slice(keys.prefix());
-                self.loaded = Some(frame.page);
-            }
-            self.text.extend_from_slice(keys.rest(key));
-            return Ok(());
-        }
-        self.text.clear();
-        self.loaded = None;
-        let site = self.image.site(Space::Index, frame.page);
-        let Some(node) = IndexPage::with_layout(&frame.bytes, frame.layout) else {
-            return Err(Corruption::new(CorruptionCode::IndexSize, site, "the page is another than it was").into());
-        };
-        if node.append_key(key, &mut self.text).is_none() {
-            return Err(node.damaged_key(key, site).into());
-        }
-        Ok(())
-    }
-
-    /// Where the loaded key lies, seen in the direction of the scan.
-    fn place(&self) -> Place {
-        if self.stack.last().is_some_and(|frame| frame.is_inside) {
-            return Place::Inside;
-        }
-        let text = self.text.as_slice();
-        let below = self.range.from.as_deref().is_some_and(|from| text < from);
-        let above = self.range.to.as_deref().is_some_and(|to| text >= to);
-        match (below, above, self.direction) {
+    /// Where a key lies, seen in the direction of a scan.
+    pub(super) fn place(&self, key: &[u8], direction: Direction) -> Place {
+        let below = self.from.as_deref().is_some_and(|from| key < from);
+        let above = self.to.as_deref().is_some_and(|to| key >= to);
+        match (below, above, direction) {
             (false, false, _) => Place::Inside,
             (true, _, Direction::Forward) | (_, true, Direction::Backward) => Place::Before,
             _ => Place::Behind,
         }
     }
-
-    /// Enters a page, at the place where the range begins in it.
-    fn push(&mut self, page: LogicalPage) {
-        match self.enter(page) {
-            Ok(frame) => self.stack.push(frame),
-            Err(error) => self.pending = Some(error),
-        }
-    }
-
-    fn enter(&mut self, page: LogicalPage) -> Result<Frame> {
-        if self.stack.len() >= MAX_TREE_DEPTH {
-            return Err(too_deep(&self.image, page).into());
-        }
-        if let Some(seen) = self.seen.get_mut(page.index()) {
-            if *seen {
-                let site = self.image.site(Space::Index, page);
-                return Err(Corruption::new(CorruptionCode::IndexPageTwice, site, "").into());
-            }
-            *seen = true;
-        }
-        let bytes = self.image.fetch(Space::Index, page)?;
-        let node = NodeView::view(&self.image, page, &bytes)?;
-        if let Some(overload) = node.page.overload(self.image.site(Space::Index, page)) {
-            return Err(overload.into());
-        }
-        let (end, layout) = (2 * node.page.key_count() + 1, node.page.layout());
-        let next = self.first_step(&node, page)?;
-        let is_leaf = node.is_leaf(&self.image);
-        let is_inside = node.keys.is_some_and(|keys| self.ends_inside(keys, node.page.key_count()));
-        Ok(Frame { page, bytes, layout, next, end, is_leaf, is_inside })
-    }
-
-    /// Whether the key of a node that the scan comes to last lies in the range. Those before it, from [`first_step`](Self::first_step)
-    /// on, do so too: keys that were put together are in order.
-    fn ends_inside(&self, keys: &IndexKeys, count: usize) -> bool {
-        let last = |key| [keys.prefix(), keys.rest(key)].concat();
-        match (self.direction, &self.range.from, &self.range.to) {
-            (Direction::Forward, _, Some(to)) => last(count.saturating_sub(1)) < *to,
-            (Direction::Backward, Some(from), _) => last(0) >= *from,
-            _ => true,
-        }
-    }
-
-    /// How much of a node lies in front of the range: everything up to the child in which it begins.
-    fn first_step(&self, node: &NodeView<'_>, page: LogicalPage) -> Result<usize> {
-        let bound = match self.direction {
-            Direction::Forward => self.range.from.as_deref(),
-            Direction::Backward => self.range.to.as_deref(),
-        };
-        let Some(bound) = bound else { return Ok(0) };
-        let damaged = |key| node.page.damaged_key(key, self.image.site(Space::Index, page));
-        let (position, _) = node.search(bound).map_err(damaged)?;
-        Ok(match self.direction {
-            Direction::Forward => 2 * position,
-            Direction::Backward => 2 * (node.page.key_count() - position),
-        })
-    }
 }
 
-enum Place {
-    Before,
-    Inside,
-    Behind,
+/// A scan. It owns its view of the repository and gives each key once.
+///
+/// A page that cannot be read is an error among the keys, and hides only those it holds itself: from
+/// there on the scan also gives the keys of the whole pages that nothing readable leads to, each in its
+/// place. Only where pages claim keys that the scan had passed already, as no writer leaves them, do
+/// these come late.
+#[derive(Debug)]
+pub struct Scan {
+    walk: Walk,
+    /// The keys of the tree and of the pages beside it, once damage was met.
+    merge: Option<Box<Merge>>,
+    is_complete: bool,
+}
+
+impl Scan {
+    /// A scan of a range.
+    pub fn new(image: Arc<Image>, range: KeyRange, direction: Direction) -> Self {
+        Self { walk: Walk::new(image, range, direction, Vec::new()), merge: None, is_complete: true }
+    }
+
+    /// The text of the next key, borrowed until the one after it is asked for; `None` at the end.
+    pub fn next_text(&mut self) -> Option<Result<&[u8]>> {
+        if self.merge.is_some() {
+            return self.next_merged();
+        }
+        match self.walk.advance()? {
+            Ok(()) => Some(Ok(&self.walk.text)),
+            Err(error) => Some(Err(self.met(error))),
+        }
+    }
+
+    /// Whether every page that was needed so far was read.
+    pub const fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    fn next_merged(&mut self) -> Option<Result<&[u8]>> {
+        match self.merge.as_mut()?.advance(&mut self.walk)? {
+            Ok(()) => self.merge.as_ref().map(|merge| Ok(merge.given())),
+            Err(error) => {
+                self.is_complete = false;
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// Takes note of damage. Where a page was not entered, what lies below it is looked for elsewhere.
+    fn met(&mut self, error: Error) -> Error {
+        self.is_complete = false;
+        if self.walk.is_broken && self.walk.image.has(Space::Index) {
+            self.merge = Some(Box::new(Merge::new(&mut self.walk)));
+        }
+        error
+    }
 }
 
 impl Iterator for Scan {

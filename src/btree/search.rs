@@ -1,6 +1,7 @@
 //! Point look-ups in the index.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::Result;
@@ -13,6 +14,9 @@ use crate::format::index_page::IndexPage;
 use crate::format::key;
 use crate::pager::image::Image;
 use crate::pager::page::Page;
+
+use super::strays;
+use super::survey::node_pages;
 
 /// A view of an index page fetched from `image`.
 pub(crate) fn view<'p>(image: &Image, page: LogicalPage, bytes: &'p PageBytes) -> Result<IndexPage<'p>, Corruption> {
@@ -31,7 +35,20 @@ pub(crate) struct NodeView<'p> {
 impl<'p> NodeView<'p> {
     /// The node on a page fetched from `image`.
     pub(crate) fn view(image: &Image, own: LogicalPage, page: &'p Page) -> Result<Self, Corruption> {
-        let keys = page.keys(own);
+        Self::with_keys(image, own, page, page.keys(own))
+    }
+
+    /// As [`view`](Self::view), to go through all keys.
+    pub(super) fn view_all(image: &Image, own: LogicalPage, page: &'p Page) -> Result<Self, Corruption> {
+        Self::with_keys(image, own, page, page.keys_at_once(own))
+    }
+
+    fn with_keys(
+        image: &Image,
+        own: LogicalPage,
+        page: &'p Page,
+        keys: Option<&'p IndexKeys>,
+    ) -> Result<Self, Corruption> {
         let known = keys.and_then(|keys| IndexPage::with_layout(page, keys.layout));
         Ok(Self { page: known.map_or_else(|| view(image, own, page), Ok)?, keys })
     }
@@ -50,6 +67,22 @@ impl<'p> NodeView<'p> {
             Some(keys) => Ok(keys.search(text)),
             None => self.page.search(text),
         }
+    }
+
+    /// How a key compares to `text`; `None` when the key is damaged.
+    pub(super) fn compare(&self, key: usize, text: &[u8]) -> Option<Ordering> {
+        match self.keys {
+            Some(keys) => Some(keys.compare(key, text)),
+            None => self.page.compare_key(key, text),
+        }
+    }
+
+    /// Appends the text of a key; `None`, and a part of it, when the key is damaged.
+    pub(super) fn append_key(&self, key: usize, text: &mut Vec<u8>) -> Option<()> {
+        let Some(keys) = self.keys else { return self.page.append_key(key, text) };
+        text.extend_from_slice(keys.prefix());
+        text.extend_from_slice(keys.rest(key));
+        Some(())
     }
 
     /// What a key has behind `text`, if it begins with that; `Err` names a damaged key.
@@ -96,6 +129,61 @@ pub(crate) fn too_deep(image: &Image, page: LogicalPage) -> Corruption {
     Corruption::new(CorruptionCode::IndexDepth, image.site(Space::Index, page), detail)
 }
 
+/// The error for a pointer to a node whose keys do not lie between those on either side of the pointer.
+pub(crate) fn misplaced(image: &Image, parent: LogicalPage, child: LogicalPage) -> Corruption {
+    let detail = format!("it leads to page {child}, whose keys do not belong there");
+    Corruption::new(CorruptionCode::IndexKeyOrder, image.site(Space::Index, parent), detail)
+}
+
+/// Logical pages that are looked at to see whether a root that is a leaf is the only page.
+const ROOT_LOOKS: u32 = 64;
+
+/// Fails for a root that is a leaf while other pages are in use: it was something else, and leads to none of them.
+pub(crate) fn ensure_root(image: &Image, is_leaf: bool, root: LogicalPage) -> Result<()> {
+    // Where the tree has lost its root nearly all numbers are in use: a few tell, and cost the same however many there are.
+    let is_alone = || node_pages(image, ROOT_LOOKS).all(|page| page == root);
+    if !is_leaf || is_alone() {
+        return Ok(());
+    }
+    let detail = format!("the root, page {root}, leads to no other page, and others are in use");
+    Err(Corruption::new(CorruptionCode::IndexRoot, image.site(Space::Index, root), detail).into())
+}
+
+/// Fails for a leaf that is nearer to the root than others: a pointer passed by a page between.
+pub(crate) fn ensure_level(image: &Image, leaf: LogicalPage, level: usize) -> Result<()> {
+    let levels = image.levels(count_levels);
+    if level >= levels {
+        return Ok(());
+    }
+    let detail = format!("a leaf at level {level}, others at {levels}");
+    Err(Corruption::new(CorruptionCode::IndexDepth, image.site(Space::Index, leaf), detail).into())
+}
+
+/// The levels of the tree: those on the way to its first leaf or to its last, of which a damaged pointer makes one shorter.
+fn count_levels(image: &Image) -> usize {
+    levels_at(image, false).max(levels_at(image, true))
+}
+
+/// The levels at an edge of the tree, as far as nodes there can be read and are in their places.
+fn levels_at(image: &Image, is_last: bool) -> usize {
+    let (mut next, mut between) = (image.root().ok(), Between::default());
+    for level in 0..MAX_TREE_DEPTH {
+        let Some(page) = next else { return level };
+        let below = visit(image, page, Drafts::Written, |node| {
+            between.check(image, node, page, Drafts::Written)?;
+            let number = if is_last { node.key_count() } else { 0 };
+            between.enter(page, number, node.key_count());
+            let goes_on = !node.is_leaf(image);
+            Ok(goes_on.then(|| node.child(image, page, number)).transpose()?)
+        });
+        match below {
+            Ok(child) => next = child,
+            Err(_) => return level,
+        }
+    }
+    MAX_TREE_DEPTH
+}
+
 /// A node on the way down, as it is at hand: on its page, or as a draft that has no page yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Visited<'n> {
@@ -140,10 +228,18 @@ impl<'n> Visited<'n> {
     pub(crate) fn key(&self, number: usize) -> Result<Vec<u8>, usize> {
         let mut text = Vec::new();
         match self {
-            Self::Page(node) => node.page.append_key(number, &mut text).ok_or(number)?,
+            Self::Page(node) => node.append_key(number, &mut text).ok_or(number)?,
             Self::Draft(draft) => draft.append_key(number, &mut text),
         }
         Ok(text)
+    }
+
+    /// How a key compares to `text`; `None` when the key is damaged.
+    fn compare(&self, key: usize, text: &[u8]) -> Option<Ordering> {
+        match self {
+            Self::Page(node) => node.compare(key, text),
+            Self::Draft(_) => Some(self.key(key).ok()?.as_slice().cmp(text)),
+        }
     }
 
     /// The error for a key that is damaged: no draft has one.
@@ -191,9 +287,13 @@ pub(crate) fn visit<T>(
 /// Keys below this length are put together without memory of their own.
 const SHORT_KEY: usize = 256;
 
-/// Whether the index holds exactly this key.
+/// Whether the index holds exactly this key. A page that cannot be read does not hide keys that whole pages hold; "no" is
+/// said only when every page on the way was read.
 pub fn contains(image: &Image, key: &[u8]) -> Result<bool> {
-    contains_among(image, key, Drafts::Written)
+    match contains_among(image, key, Drafts::Written) {
+        Err(_) if strays::contain(image, key) => Ok(true),
+        told => told,
+    }
 }
 
 pub(crate) fn contains_among(image: &Image, key: &[u8], drafts: Drafts) -> Result<bool> {
@@ -205,12 +305,28 @@ pub(crate) fn contains_among(image: &Image, key: &[u8], drafts: Drafts) -> Resul
     Ok(is_there)
 }
 
-/// The record that the first key of the form `key.page.id.size` names, if there is one.
+/// The record that the first key of the form `key.page.id.size` names, if there is one. As with [`contains`], `None` is said
+/// only when every page on the way was read.
 pub fn reference(image: &Image, key: &[u8]) -> Result<Option<RecordRef>> {
-    reference_among(image, key, Drafts::Written)
+    with_dot(key, |prefix| {
+        let (found, way) = first_reference(image, prefix, Drafts::Written);
+        match way {
+            Ok(()) => Ok(found),
+            // A key that was read may lie beyond a page that was not.
+            Err(error) => found.or_else(|| strays::reference(image, prefix)).map(Some).ok_or(error),
+        }
+    })
 }
 
 pub(crate) fn reference_among(image: &Image, key: &[u8], drafts: Drafts) -> Result<Option<RecordRef>> {
+    with_dot(key, |prefix| {
+        let (found, way) = first_reference(image, prefix, drafts);
+        way.map(|()| found)
+    })
+}
+
+/// Hands on a key with a dot behind it.
+fn with_dot<T>(key: &[u8], find: impl FnOnce(&[u8]) -> T) -> T {
     let (mut short, long);
     let prefix = match key.len() {
         len @ ..SHORT_KEY => {
@@ -223,19 +339,56 @@ pub(crate) fn reference_among(image: &Image, key: &[u8], drafts: Drafts) -> Resu
             long.as_slice()
         }
     };
+    find(prefix)
+}
+
+/// The record that the first key with a prefix names, as far as the pages on the way could be read.
+fn first_reference(image: &Image, prefix: &[u8], drafts: Drafts) -> (Option<RecordRef>, Result<()>) {
     // The first key that is not less than the prefix is in the leaf or, where that ends before, the one behind the last child
     // taken.
     let mut found = None;
-    descend(image, prefix, drafts, |node, position, _| {
+    let way = descend(image, prefix, drafts, |node, position, _| {
         if position < node.key_count() {
-            found = node.tail(position, prefix)?.and_then(|tail| key::reference_in(&tail));
+            // A node below that is in the wrong place does not take back what was found above it.
+            found = node.tail(position, prefix)?.and_then(|tail| key::reference_in(&tail)).or(found);
         }
         Ok(true)
-    })?;
-    Ok(found)
+    });
+    (found, way)
 }
 
-/// Goes down to where a key is or would be. `visit` gets every node on the way, the first key in it that is not less, and
+/// The keys between which a node lies that the way down has come to, by page and number; none at the edges of the tree.
+#[derive(Debug, Clone, Copy, Default)]
+struct Between {
+    lower: Option<(LogicalPage, usize)>,
+    upper: Option<(LogicalPage, usize)>,
+}
+
+impl Between {
+    /// Goes on to child `number` of a page with so many keys.
+    fn enter(&mut self, page: LogicalPage, number: usize, keys: usize) {
+        self.lower = number.checked_sub(1).map(|key| (page, key)).or(self.lower);
+        self.upper = Some((page, number)).filter(|_| number < keys).or(self.upper);
+    }
+
+    /// Fails when a node holds keys that lie outside. Then another one belongs in its place, and it says nothing of the
+    /// keys that this one would hold.
+    fn check(self, image: &Image, node: &Visited<'_>, own: LogicalPage, drafts: Drafts) -> Result<()> {
+        let last = node.key_count().saturating_sub(1);
+        for (bound, key, wanted) in [(self.lower, 0, Ordering::Greater), (self.upper, last, Ordering::Less)] {
+            let Some((page, number)) = bound else { continue };
+            let bound = visit(image, page, drafts, |above| {
+                above.key(number).map_err(|key| above.damaged(image, page, key).into())
+            })?;
+            if node.compare(key, &bound).is_some_and(|order| order != wanted) {
+                return Err(misplaced(image, page, own).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Goes down to where a key is or would be. `look` gets every node on the way, the first key in it that is not less, and
 /// whether it is equal; it says whether to go on, or which key is damaged.
 fn descend(
     image: &Image,
@@ -244,13 +397,27 @@ fn descend(
     mut look: impl FnMut(&Visited<'_>, usize, bool) -> Result<bool, usize>,
 ) -> Result<()> {
     let mut page = image.root()?;
-    for _ in 0..MAX_TREE_DEPTH {
+    let mut between = Between::default();
+    for level in 1..=MAX_TREE_DEPTH {
         let next = visit(image, page, drafts, |node| {
             let damaged = |key| node.damaged(image, page, key);
             let (position, is_found) = node.search(text).map_err(damaged)?;
-            if !look(node, position, is_found).map_err(damaged)? || node.is_leaf(image) {
+            if !look(node, position, is_found).map_err(damaged)? {
                 return Ok(None);
             }
+            // A node with keys on both sides of the text is in its place.
+            if position == 0 || position == node.key_count() {
+                between.check(image, node, page, drafts)?;
+            }
+            if node.is_leaf(image) {
+                if level == 1 {
+                    ensure_root(image, true, page)?;
+                } else if drafts == Drafts::Written {
+                    ensure_level(image, page, level)?;
+                }
+                return Ok(None);
+            }
+            between.enter(page, position, node.key_count());
             Ok(node.child(image, page, position).map(Some)?)
         })?;
         match next {

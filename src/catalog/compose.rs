@@ -81,6 +81,14 @@ struct Step {
     superclass: Option<Name>,
 }
 
+/// A class that was found.
+enum Located {
+    /// Put together already.
+    Composed(Arc<StoredClass>),
+    /// In a record, in a place.
+    Record(Place, RecordRef),
+}
+
 /// What stands above the last class of a chain.
 enum Above {
     /// Nothing.
@@ -94,16 +102,28 @@ enum Above {
 impl Catalog {
     /// The class with this name in a place, else among those of the system.
     pub(super) fn resolve(&self, place: Place, name: NameHash) -> Result<Option<Arc<StoredClass>>> {
+        match self.locate(place, name)? {
+            Some(Located::Composed(class)) => self.accept(class).map(Some),
+            Some(Located::Record(at, record)) => self.compose(at, Some(name), record).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The place of the class with this name: the one given, else that of the system.
+    fn locate(&self, place: Place, name: NameHash) -> Result<Option<Located>> {
+        let mut hidden = None;
         for at in [place, Place::system(self)] {
-            let id = (at.hash, name);
-            if let Some(class) = self.composed.get(&id) {
-                return self.accept(class).map(Some);
+            if let Some(class) = self.composed.get(&(at.hash, name)) {
+                return Ok(Some(Located::Composed(class)));
             }
-            if let Some(record) = self.record_of(&format!(r"NS_{}\CD_{name}", at.hash))? {
-                return self.compose(at, Some(name), record).map(Some);
+            match self.record_of(&format!(r"NS_{}\CD_{name}", at.hash)) {
+                Ok(Some(record)) => return Ok(Some(Located::Record(at, record))),
+                Ok(None) => {}
+                // Where it cannot be told that a namespace lacks the class, the system may have it nevertheless.
+                Err(error) => _ = hidden.get_or_insert(error),
             }
         }
-        Ok(None)
+        hidden.map_or(Ok(None), Err)
     }
 
     /// The class of a record. It is kept in memory when its name is given; what it inherits from always is.
@@ -172,24 +192,18 @@ impl Catalog {
     /// The superclass of this name of a class in a place; or what stands above that class instead.
     fn climb_one(&self, place: Place, superclass: &str, record: RecordRef) -> Result<Result<Step, Above>> {
         let name = self.keys.hash(superclass);
-        for at in [place, Place::system(self)] {
-            let id = (at.hash, name);
-            if let Some(class) = self.composed.get(&id) {
-                return Ok(Err(Above::Class(class)));
+        let found = self.locate(place, name).and_then(|found| match found {
+            Some(Located::Composed(class)) => Ok(Err(Above::Class(class))),
+            Some(Located::Record(at, record)) => self.step(at, Some((at.hash, name)), record).map(Ok),
+            None => {
+                let missing = BadRecord { offset: 4, what: "the superclass is not there" };
+                Ok(Err(Above::Lost(self.bad_class(record, missing))))
             }
-            let found = self.record_of(&format!(r"NS_{}\CD_{name}", at.hash)).and_then(|found| match found {
-                Some(record) => self.step(at, Some(id), record).map(Some),
-                None => Ok(None),
-            });
-            match found {
-                Ok(Some(step)) => return Ok(Ok(step)),
-                Ok(None) => {}
-                Err(Error::Corrupt(damage)) => return Ok(Err(Above::Lost(Arc::new(*damage)))),
-                Err(error) => return Err(error),
-            }
+        });
+        match found {
+            Err(Error::Corrupt(damage)) => Ok(Err(Above::Lost(Arc::new(*damage)))),
+            found => found,
         }
-        let missing = BadRecord { offset: 4, what: "the superclass is not there" };
-        Ok(Err(Above::Lost(self.bad_class(record, missing))))
     }
 
     fn step(&self, place: Place, id: Option<ClassId>, record: RecordRef) -> Result<Step> {

@@ -5,6 +5,7 @@
 //! number in a table of their own, which a search goes through first: in an index of hashes they nearly always settle it.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use super::index_page::{IndexPage, Layout};
 use crate::base::page_no::PAGE_SIZE;
@@ -84,12 +85,20 @@ impl IndexKeys {
         while low < high {
             let middle = low + (high - low) / 2;
             match self.rest(middle).cmp(rest) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Equal => return (middle, true),
-                std::cmp::Ordering::Greater => high = middle,
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return (middle, true),
+                Ordering::Greater => high = middle,
             }
         }
         (low, false)
+    }
+
+    /// How a key compares to `text`.
+    pub fn compare(&self, key: usize, text: &[u8]) -> Ordering {
+        match text.strip_prefix(self.prefix()) {
+            Some(rest) => self.rest(key).cmp(rest),
+            None => self.prefix().cmp(text),
+        }
     }
 
     /// How many places are below a number. All of a step are looked at whatever they say, so that the processor waits for its
@@ -156,6 +165,9 @@ mod tests {
                 prop_assert_eq!(tail(key.as_bytes()), Some(Vec::new()));
                 prop_assert_eq!(tail(b"A"), Some(key.as_bytes()[1..].to_vec()));
                 prop_assert_eq!(decoded.tail(number, b"AX"), None);
+                for text in texts.iter().chain(&keys) {
+                    prop_assert_eq!(decoded.compare(number, text.as_bytes()), key.cmp(text));
+                }
             }
             for text in &texts {
                 prop_assert_eq!(Ok(decoded.search(text.as_bytes())), page.search(text.as_bytes()));

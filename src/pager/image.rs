@@ -23,6 +23,7 @@ use super::page::{Page, PageRef};
 use super::page_cache::PageCache;
 use super::page_table::Slot;
 use super::source::{PageSource, Reading};
+use super::survey::Survey;
 
 /// Pages the cache keeps unless told otherwise: 32 MiB.
 pub const DEFAULT_CACHE_PAGES: usize = 4096;
@@ -35,6 +36,10 @@ pub struct Image {
     overlay: Overlay,
     /// The mapping of both together, made when it is asked for.
     merged: OnceLock<Box<Mapping>>,
+    /// What a damaged index still holds, made when damage is met.
+    survey: OnceLock<Box<Survey>>,
+    /// Levels of the index, counted when they are asked for.
+    levels: OnceLock<usize>,
 }
 
 /// A generation on disk, or in a backup.
@@ -68,7 +73,7 @@ impl Base {
 
 impl Clone for Image {
     fn clone(&self) -> Self {
-        Self { base: self.base.clone(), overlay: self.overlay.clone(), merged: OnceLock::new() }
+        Self::of(self.base.clone(), self.overlay.clone())
     }
 }
 
@@ -108,7 +113,11 @@ impl Image {
     /// As [`new`](Self::new), with a cache that has pages of the generation already.
     pub fn with_cache(mapping: Arc<Mapping>, role: FileRole, source: Box<dyn PageSource>, cache: PageCache) -> Self {
         let base = Arc::new(Base { mapping, role, source, cache, admin: OnceLock::new(), gaps: OnceLock::new() });
-        Self { base, overlay: Overlay::default(), merged: OnceLock::new() }
+        Self::of(base, Overlay::default())
+    }
+
+    const fn of(base: Arc<Base>, overlay: Overlay) -> Self {
+        Self { base, overlay, merged: OnceLock::new(), survey: OnceLock::new(), levels: OnceLock::new() }
     }
 
     /// The generation below the changes.
@@ -118,7 +127,7 @@ impl Image {
 
     /// The generation alone, without what was committed since.
     pub fn on_disk(&self) -> Self {
-        Self { base: self.base.clone(), overlay: Overlay::default(), merged: OnceLock::new() }
+        Self::of(self.base.clone(), Overlay::default())
     }
 
     /// What was committed since the generation.
@@ -128,7 +137,7 @@ impl Image {
 
     /// To change the state.
     pub fn overlay_mut(&mut self) -> &mut Overlay {
-        self.merged = OnceLock::new();
+        (self.merged, self.survey, self.levels) = Default::default();
         &mut self.overlay
     }
 
@@ -193,6 +202,21 @@ impl Image {
             Some(found) => Ok(found),
             None => self.page_from_source(space, page).map(PageRef::read),
         }
+    }
+
+    /// What the index holds page by page, which `make` finds out the first time.
+    pub fn survey(&self, make: impl FnOnce(&Self) -> Survey) -> &Survey {
+        self.survey.get_or_init(|| Box::new(make(self)))
+    }
+
+    /// The levels of the index, which `count` finds out the first time.
+    pub fn levels(&self, count: impl FnOnce(&Self) -> usize) -> usize {
+        *self.levels.get_or_init(|| count(self))
+    }
+
+    /// The survey, if damage of the index was met.
+    pub fn known_survey(&self) -> Option<&Survey> {
+        self.survey.get().map(Box::as_ref)
     }
 
     /// A node of the index that is being changed, if this is one.

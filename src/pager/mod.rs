@@ -16,5 +16,6 @@ pub mod page_table;
 pub mod recover;
 pub mod run;
 pub mod source;
+pub mod survey;
 pub mod wholeness;
 pub mod working;

@@ -55,6 +55,11 @@ impl Page {
             self.looks.store(looks + 1, Ordering::Relaxed); // one that gets lost does not matter
             return None;
         }
+        self.keys_at_once(own)
+    }
+
+    /// As [`keys`](Self::keys), however often it was looked at: for those that go through all of them.
+    pub fn keys_at_once(&self, own: LogicalPage) -> Option<&IndexKeys> {
         let put_together = || {
             let page = IndexPage::parse(&self.bytes, own, Site::file(FileRole::Index)).ok()?;
             IndexKeys::of(&page)

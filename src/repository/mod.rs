@@ -7,6 +7,7 @@ mod open;
 mod snapshot;
 mod unmapped;
 
+pub use crate::pager::survey::IndexHealth;
 pub use build::BulkBuilder;
 pub use gate::Activity;
 pub use gate::state::OwnerId;

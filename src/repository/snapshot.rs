@@ -7,12 +7,14 @@ use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
 use crate::btree::scan::{Direction, KeyRange, Scan};
 use crate::btree::search;
+use crate::btree::survey::survey;
 use crate::format::Dialect;
 use crate::format::key::{self, KeyFamily};
 use crate::format::mapping::Mapping;
 use crate::heap::layout::Records;
 use crate::heap::record::{self, RecordView};
 use crate::pager::image::Image;
+use crate::pager::survey::{IndexHealth, Survey};
 use crate::storage::Protection;
 
 /// One generation of a repository, or of a backup. Cheap to clone; what it shows never changes.
@@ -69,16 +71,18 @@ impl Snapshot {
         self.image.has(space)
     }
 
-    /// Whether the index holds exactly this key.
+    /// Whether the index holds exactly this key. A page that cannot be read hides only the keys it holds itself, and `false`
+    /// is said only when every page on the way was read.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when a page on the way is damaged, [`Error::Io`](crate::Error::Io) when
-    /// the system refuses.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when a page on the way is damaged and no whole page holds the key,
+    /// [`Error::Io`](crate::Error::Io) when the system refuses.
     pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
         search::contains(&self.image, key)
     }
 
-    /// The keys of a range, in order.
+    /// The keys of a range, in order. A page that cannot be read is an error among them, and hides only the keys it holds
+    /// itself.
     pub fn keys(&self, range: KeyRange, direction: Direction) -> Scan {
         Scan::new(self.image.clone(), range, direction)
     }
@@ -88,7 +92,24 @@ impl Snapshot {
     /// # Errors
     /// As [`contains_key`](Self::contains_key).
     pub fn find(&self, prefix: &[u8]) -> Result<Option<crate::format::key::Key>> {
-        self.keys(KeyRange::prefix(prefix), Direction::Forward).next().transpose()
+        let mut failed = None;
+        for key in self.keys(KeyRange::prefix(prefix), Direction::Forward) {
+            match key {
+                Ok(key) => return Ok(Some(key)),
+                Err(error) => _ = failed.get_or_insert(error),
+            }
+        }
+        failed.map_or(Ok(None), Err)
+    }
+
+    /// How much of the index can be read, found by a pass over all its pages the first time.
+    pub fn index_health(&self) -> IndexHealth {
+        survey(&self.image).health()
+    }
+
+    /// The same, if a scan or a look-up of this state has come to damage of the index that hides keys; costs nothing.
+    pub fn index_damage(&self) -> Option<IndexHealth> {
+        self.image.known_survey().map(Survey::health)
     }
 
     /// The bytes of a record.

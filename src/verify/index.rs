@@ -10,6 +10,7 @@ use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
 use crate::base::parallel::ordered;
 use crate::base::progress::Monitor;
 use crate::btree::search::{is_leaf, too_deep, view};
+use crate::btree::survey::node_pages;
 use crate::format::Dialect;
 use crate::format::admin_page::check_index_admin;
 use crate::format::index_page::{IndexPage, MIN_USED};
@@ -61,7 +62,9 @@ fn walk(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Part> {
         Err(Error::Corrupt(finding)) => part.broken(*finding),
         Err(error) => return Err(error),
     }
-    if !part.is_broken {
+    if part.is_broken {
+        walk.strays(&mut part)?;
+    } else {
         unreached(image, &seen, &mut part.findings);
     }
     Ok(part)
@@ -213,6 +216,25 @@ impl Walk<'_> {
         let mut part = Part::default();
         self.descend(page, 1, &mut part)?;
         Ok(part)
+    }
+
+    /// The pages that a broken tree does not lead to, each by itself: what they hold is not lost, so that their records are
+    /// no orphans, and damage of theirs is not hidden by that of others.
+    fn strays(&self, part: &mut Part) -> Result<()> {
+        let mut bytes = Box::new([0; PAGE_SIZE]);
+        for page in node_pages(self.image, u32::MAX) {
+            if self.seen.get(page.index()).is_some_and(|seen| seen.load(Ordering::Relaxed)) {
+                continue;
+            }
+            let mut stray = Part::default();
+            if let Some(node) = self.enter(page, 0, &mut bytes, &mut stray)? {
+                self.keys(&node, page, &mut stray, |_, _| Ok(()))?;
+            }
+            part.keys += stray.keys;
+            part.references.extend(stray.references);
+            part.findings.absorb(stray.findings);
+        }
+        Ok(())
     }
 
     fn descend(&self, page: LogicalPage, depth: usize, part: &mut Part) -> Result<()> {

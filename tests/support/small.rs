@@ -197,11 +197,15 @@ fn append_rubbish(file: &mut Vec<u8>, section: &mut MappingSection) {
     section.physical_pages += 1;
 }
 
-/// A repository of dialect 2.1 with the content of [`small_v22`]: two generations, two admin pages of the heap.
+/// A repository of dialect 2.1 with the content of [`small_v22`].
 pub fn small_v21() -> Files {
-    let source = open(&small_v22()).unwrap().snapshot();
-    let mut objects = convert_objects(&source);
-    let mut index = convert_index(&source);
+    as_v21(&open(&small_v22()).unwrap().snapshot())
+}
+
+/// A repository of dialect 2.1 with the content of one of dialect 2.2: two generations, two admin pages of the heap.
+pub fn as_v21(source: &Snapshot) -> Files {
+    let mut objects = convert_objects(source);
+    let mut index = convert_index(source);
     let mut mapping =
         Mapping { dialect: Dialect::V21, objects: objects.place(8), index: index.place(8), shutdown_flag: 0 };
     let mut files = Files::new();

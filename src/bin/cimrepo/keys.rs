@@ -1,20 +1,25 @@
 //! `keys`: the keys of the index.
 
-use cimrepo::base::error::ExitCode as Outcome;
+use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::format::key::Key;
+use cimrepo::repository::IndexHealth;
 use cimrepo::{Direction, KeyRange};
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{Failure, Output, complain, words};
+use super::output::{Failure, Output, complain, count, words};
 use super::source::SourceArguments;
 
 /// List the keys of the index, in its order
 ///
-/// Prints one key a line, as stored. The last token of a key may end in `.page.id.size`, which names a record of
-/// OBJECTS.DATA. A damaged page is reported on standard error, and the list goes on behind it.
+/// Prints one key a line, as stored. The last token of a key may end in `.page.id.size`, which
+/// names a record of OBJECTS.DATA. A damaged page is reported on standard error and hides only the
+/// keys it holds itself; an estimate of how many those are follows the list.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 listed, 1 no key begins with PREFIX or a page is damaged, 3 I/O, 4 no key could be
+read, or not a repository or backup.
+
 Examples:
   cimrepo keys /evidence/wbem/Repository | wc -l
   cimrepo keys monday.cimbak NS_68577372 --json")]
@@ -43,6 +48,27 @@ struct Row {
     size: Option<u32>,
 }
 
+impl Row {
+    fn of(key: &Key) -> Self {
+        let record = key.reference();
+        Self {
+            key: key.to_string(),
+            page: record.map(|record| record.page.get()),
+            id: record.map(|record| record.id),
+            size: record.map(|record| record.size),
+        }
+    }
+}
+
+/// Extent of the damage to the index, after the keys.
+#[derive(Serialize)]
+struct DamageRow {
+    #[serde(flatten)]
+    health: IndexHealth,
+    /// An estimate.
+    keys_lost: Option<u64>,
+}
+
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let snapshot = self.source.the_one()?.open()?.snapshot();
@@ -53,23 +79,23 @@ impl Arguments {
             match key {
                 Ok(key) => {
                     found = true;
-                    if output.is_json() {
-                        let reference = key.reference();
-                        let row = Row {
-                            key: key.to_string(),
-                            page: reference.map(|record| record.page.get()),
-                            id: reference.map(|record| record.id),
-                            size: reference.map(|record| record.size),
-                        };
-                        output.row("key", &row)?;
-                    } else {
-                        output.line(key)?;
+                    match output.is_json() {
+                        true => output.row("key", &Row::of(&key))?,
+                        false => output.line(key)?,
                     }
                 }
                 Err(error) => {
                     complain(words(&error));
                     failed = Some(error);
                 }
+            }
+        }
+        if let Some(health) = snapshot.index_damage() {
+            // The extent comes after the keys: of a list that nobody read to its end there is none.
+            output.flush()?;
+            complain(extent(health));
+            if output.is_json() {
+                output.row("index", &DamageRow { health, keys_lost: health.keys_lost() })?;
             }
         }
         output.finish()?;
@@ -81,10 +107,26 @@ impl Arguments {
                 format!("no key begins with {prefix}")
             });
         }
-        Ok(match (failed, found) {
-            (Some(error), _) => error.exit_code(),
-            (None, true) => Outcome::Done,
-            (None, false) => Outcome::Findings,
+        Ok(match failed {
+            Some(error @ Error::Io { .. }) => error.exit_code(),
+            Some(error) if !found => error.exit_code(),
+            None if found => Outcome::Done,
+            _ => Outcome::Findings,
         })
     }
+}
+
+/// Extent of the damage to an index, in words.
+fn extent(health: IndexHealth) -> String {
+    let pages = count(health.pages.into(), "index page", "index pages");
+    let lost = match health.keys_lost() {
+        Some(0) => "every key was found".to_owned(),
+        Some(lost) => format!("about {} may be lost with them", count(lost, "key", "keys")),
+        None => "how many keys are lost is not known".to_owned(),
+    };
+    format!(
+        "{} of {pages} cannot be read; {} found without the pages that lead to them; {lost}",
+        health.unreadable,
+        count(health.strays.into(), "was", "were"),
+    )
 }
