@@ -75,6 +75,31 @@ pub const MAX_CLASS_DEPTH: usize = 128;
 /// Properties of a class, inherited ones included: a declaration order is 16 bits.
 pub const MAX_PROPERTIES: usize = 1 << 15;
 
+/// Qualifiers of one class, property, method or parameter, inherited ones included. Real ones have 12.
+pub const MAX_QUALIFIERS: usize = 1 << 15;
+
+/// Methods of a class, inherited ones included. Real classes have 66.
+pub const MAX_METHODS: usize = 1 << 15;
+
+/// Bytes of memory that a class may inherit, and as many times its record as [`MAX_EXPANSION`] says on top: what is
+/// inherited is said again for each class, whatever its record takes. Real classes inherit fewer than 100,000.
+pub const MAX_INHERITED_BYTES: usize = 512 << 10;
+
+/// Bytes of memory that an instance may get from its class, names and defaults of properties, and as many times its record
+/// as [`MAX_EXPANSION`] says on top. Real classes give fewer than 20,000.
+pub const MAX_GIVEN_BYTES: usize = 64 << 10;
+
+/// How many times its record an object may inherit, beyond what every object may.
+pub const MAX_EXPANSION: usize = 64;
+
+/// Whether an object gets more from others than the engine takes, for how long its record is.
+pub(crate) const fn gets_too_much(bytes: usize, most: usize, record: usize) -> bool {
+    bytes > most.saturating_add(record.saturating_mul(MAX_EXPANSION))
+}
+
+/// How many times the length of a record its content may take in memory, that of embedded objects included.
+pub const MAX_DECODED_FACTOR: usize = 16;
+
 /// Embedded objects within embedded objects.
 pub const MAX_OBJECT_DEPTH: usize = 16;
 

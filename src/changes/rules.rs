@@ -9,7 +9,7 @@ use crate::catalog::StoredClass;
 use crate::cim::class::{Class, Method, Property, Setting};
 use crate::cim::full_class::{FullClass, KeyClass};
 use crate::cim::instance::Instance;
-use crate::cim::name::Name;
+use crate::cim::name::{ByName, Name};
 use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
 use crate::cim::types::{CimType, ScalarType};
 
@@ -208,19 +208,21 @@ pub(super) fn overrides(own: &Class, parent: &FullClass) -> Option<String> {
 
 /// The first qualifier whose inherited form goes to subclasses and cannot be overridden, but is.
 fn forbidden<'q>(own: &'q QualifierSet, inherited: &QualifierSet) -> Option<&'q Name> {
-    own.iter().find(|qualifier| is_forbidden(qualifier, inherited)).map(|qualifier| &qualifier.name)
+    let inherited = inherited.by_name();
+    own.iter().find(|qualifier| is_forbidden(qualifier, &inherited)).map(|qualifier| &qualifier.name)
 }
 
-fn is_forbidden(own: &Qualifier, inherited: &QualifierSet) -> bool {
+fn is_forbidden(own: &Qualifier, inherited: &ByName<'_, Qualifier>) -> bool {
     let fixed = Flavor::TO_SUBCLASS | Flavor::NOT_OVERRIDABLE;
-    let above = inherited.get(own.name.as_str());
+    let above = inherited.get(&own.name);
     above.is_some_and(|above| above.flavor.contains(fixed) && above.value != own.value)
 }
 
 /// Takes out of a class what its superclass forbids it to declare anew.
 pub(super) fn yield_overrides(own: &mut Class, parent: &FullClass) {
     let keep = |set: &mut QualifierSet, inherited: &QualifierSet| {
-        *set = set.iter().filter(|qualifier| !is_forbidden(qualifier, inherited)).cloned().collect();
+        let inherited = inherited.by_name();
+        *set = set.iter().filter(|qualifier| !is_forbidden(qualifier, &inherited)).cloned().collect();
     };
     keep(&mut own.qualifiers, parent.qualifiers());
     for property in &mut own.properties {

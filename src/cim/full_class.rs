@@ -7,11 +7,13 @@ use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 use super::class::{Class, Method, Property, Setting};
+use super::members::{Member, Members};
 use super::name::Name;
 use super::qualifier::QualifierSet;
 use super::types::CimType;
 use super::value::Value;
-use crate::base::limits::{MAX_CLASS_DEPTH, MAX_PROPERTIES};
+use super::weight;
+use crate::base::limits::{MAX_CLASS_DEPTH, MAX_METHODS, MAX_PROPERTIES, MAX_QUALIFIERS};
 
 pub(crate) use partial::{Partial, TableShape};
 
@@ -136,24 +138,43 @@ pub struct FullClass {
     superclass: Option<Arc<FullClass>>,
     derivation: Vec<Name>,
     qualifiers: QualifierSet,
-    properties: Vec<Arc<FullProperty>>,
-    /// Orders of properties, by name.
-    by_name: Vec<u16>,
-    methods: Vec<Arc<FullMethod>>,
+    properties: Members<FullProperty>,
+    methods: Members<FullMethod>,
+    /// Orders of the key properties, sorted by name.
+    keys: Vec<u16>,
     keyed: Option<Name>,
     singleton: Option<Name>,
     table_size: u32,
+    /// Size of everything that it inherits.
+    inherited_bytes: usize,
+    /// Size of the names and defaults of its properties, which every instance has.
+    given_bytes: usize,
     /// What subclasses get of all this: made once, for the first of them.
     heritage: OnceLock<Heritage>,
     /// Of a class that lacks an ancestor, what is known of it.
     partial: Option<Arc<Partial>>,
 }
 
-/// Properties and methods as the direct subclasses of a class have them before they declare any themselves.
+/// Everything that the direct subclasses of a class have before they declare anything themselves.
 #[derive(Debug, Clone)]
 struct Heritage {
-    properties: Vec<Arc<FullProperty>>,
-    methods: Vec<Arc<FullMethod>>,
+    qualifiers: QualifierSet,
+    properties: Members<FullProperty>,
+    methods: Members<FullMethod>,
+    keys: Vec<u16>,
+    bytes: usize,
+}
+
+impl Member for FullProperty {
+    fn name(&self) -> &Name {
+        &self.name
+    }
+}
+
+impl Member for FullMethod {
+    fn name(&self) -> &Name {
+        &self.method.name
+    }
 }
 
 impl FullClass {
@@ -190,7 +211,7 @@ impl FullClass {
             return Err(ComposeError::TooMany { class: declaration.name, what: "superclasses" });
         }
         let mut class = Self::begin(declaration, None, derivation).with_members()?;
-        for (property, &(level, overrides)) in class.properties.iter_mut().zip(origins) {
+        for (property, &(level, overrides)) in class.properties.slots().zip(origins) {
             // Level 0 is the last of the derivation, the deepest level is the class itself.
             let above = class.derivation.iter().rev().chain([&class.declaration.name]);
             let origin = above.clone().nth(crate::base::widen(level)).unwrap_or(&class.declaration.name).clone();
@@ -202,7 +223,7 @@ impl FullClass {
 
     /// The class as an embedded instance brings it along: everything it inherits listed as its own.
     pub(crate) fn to_merged(&self) -> Self {
-        let properties = self.properties.iter().map(|property| Property {
+        let properties = self.properties().iter().map(|property| Property {
             name: property.name.clone(),
             cim_type: property.cim_type,
             default: property.default.clone().map_or(Setting::Null, Setting::Value),
@@ -221,54 +242,65 @@ impl FullClass {
     }
 
     fn begin(declaration: Class, superclass: Option<Arc<FullClass>>, derivation: Vec<Name>) -> Self {
-        let (mut keyed, mut singleton) = (None, None);
-        let mut qualifiers = declaration.qualifiers.clone();
-        let (mut properties, mut methods, mut table_size) = (Vec::new(), Vec::new(), 0);
-        if let Some(parent) = &superclass {
-            qualifiers = qualifiers.with_inherited(&parent.qualifiers);
-            (keyed, singleton) = (parent.keyed.clone(), parent.singleton.clone());
-            let heritage = parent.heritage.get_or_init(|| Heritage::of(parent));
-            (properties, methods) = (heritage.properties.clone(), heritage.methods.clone());
-            table_size = parent.table_size;
-        }
         let own = || Some(declaration.name.clone());
-        if declaration.properties.iter().any(|property| property.qualifiers.is_true("key")) {
-            keyed = keyed.or_else(own);
-        }
-        if declaration.qualifiers.is_true("singleton") {
-            singleton = singleton.or_else(own);
-        }
-        let by_name = Vec::new();
+        let is_singleton = declaration.qualifiers.is_true("singleton");
+        let Some(parent) = &superclass else {
+            return Self {
+                qualifiers: declaration.qualifiers.clone(),
+                properties: Members::default(),
+                methods: Members::default(),
+                keys: Vec::new(),
+                keyed: None,
+                singleton: own().filter(|_| is_singleton),
+                table_size: 0,
+                inherited_bytes: 0,
+                given_bytes: 0,
+                heritage: OnceLock::new(),
+                partial: None,
+                declaration,
+                superclass,
+                derivation,
+            };
+        };
+        let heritage = parent.heritage.get_or_init(|| Heritage::of(parent));
         Self {
+            qualifiers: declaration.qualifiers.with_inherited(&heritage.qualifiers),
+            properties: heritage.properties.clone(),
+            methods: heritage.methods.clone(),
+            keys: heritage.keys.clone(),
+            keyed: parent.keyed.clone(),
+            singleton: parent.singleton.clone().or_else(|| own().filter(|_| is_singleton)),
+            table_size: parent.table_size,
+            inherited_bytes: heritage.bytes,
+            given_bytes: parent.given_bytes,
+            heritage: OnceLock::new(),
             declaration,
             superclass,
             derivation,
-            qualifiers,
-            properties,
-            by_name,
-            methods,
-            keyed,
-            singleton,
-            table_size,
-            heritage: OnceLock::new(),
             partial: None,
         }
     }
 
     fn with_members(mut self) -> Result<Self, ComposeError> {
         self.check_names()?;
-        self.by_name = self.superclass.as_ref().map(|parent| parent.by_name.clone()).unwrap_or_default();
         let declaration = std::mem::replace(&mut self.declaration, Class::builder("").build());
-        let added = declaration.properties.iter().try_for_each(|property| self.add_property(&declaration, property));
-        declaration.methods.iter().for_each(|method| self.add_method(&declaration, method));
+        let added = self.add_members(&declaration);
         self.declaration = declaration;
-        // Two runs, or what those of an embedded class give: the inherited ones are sorted already.
-        let inherited = narrow_order(self.by_name.len());
-        self.by_name.extend((inherited..).take(self.properties.len().saturating_sub(self.by_name.len())));
-        let properties = &self.properties;
-        let name_of = |order: &u16| properties.get(usize::from(*order)).map(|property| &property.name);
-        self.by_name.sort_by(|a, b| name_of(a).cmp(&name_of(b)));
         added.map(|()| self)
+    }
+
+    fn add_members(&mut self, class: &Class) -> Result<(), ComposeError> {
+        class.properties.iter().try_for_each(|property| self.add_property(class, property))?;
+        class.methods.iter().try_for_each(|method| self.add_method(class, method))?;
+        self.properties.sort();
+        self.methods.sort();
+        if self.qualifiers.len() > MAX_QUALIFIERS {
+            return Err(ComposeError::TooMany { class: class.name.clone(), what: "qualifiers" });
+        }
+        let properties = &self.properties;
+        let name_of = |order: &u16| properties.get(*order).map(|property| &property.name);
+        self.keys.sort_by(|a, b| name_of(a).cmp(&name_of(b)));
+        Ok(())
     }
 
     fn check_names(&self) -> Result<(), ComposeError> {
@@ -287,25 +319,18 @@ impl FullClass {
     }
 
     fn add_property(&mut self, class: &Class, own: &Property) -> Result<(), ComposeError> {
-        if let Some(order) = self.order_of(own.name.as_str()) {
-            let Some(slot) = self.properties.get_mut(usize::from(order)) else { return Ok(()) };
-            if slot.cim_type != own.cim_type {
-                let (class, property) = (class.name.clone(), own.name.clone());
-                return Err(ComposeError::OverrideType {
-                    class,
-                    property,
-                    own: own.cim_type,
-                    inherited: slot.cim_type,
-                });
-            }
-            *slot = Arc::new(overridden_property(slot, own));
-            return Ok(());
+        let is_key = own.qualifiers.is_true("key");
+        if is_key {
+            self.keyed.get_or_insert_with(|| class.name.clone());
+        }
+        if let Some(order) = self.properties.find(own.name.as_str()) {
+            return self.override_property(class, own, order);
         }
         let order = u16::try_from(self.properties.len()).ok().filter(|&order| usize::from(order) < MAX_PROPERTIES);
         let Some(order) = order else {
             return Err(ComposeError::TooMany { class: class.name.clone(), what: "properties" });
         };
-        self.properties.push(Arc::new(FullProperty {
+        let property = FullProperty {
             name: own.name.clone(),
             cim_type: own.cim_type,
             order,
@@ -316,35 +341,50 @@ impl FullClass {
             overrides: false,
             default: own.default.value().cloned(),
             qualifiers: own.qualifiers.clone(),
-        }));
+        };
+        self.keys.extend(is_key.then_some(order));
+        self.given_bytes = self.given_bytes.saturating_add(weight::of_given(&property));
+        self.properties.push(property);
         self.table_size = self.table_size.saturating_add(crate::base::narrow(own.cim_type.slot_size()));
         Ok(())
     }
 
-    /// Among the inherited properties: those of the class itself come behind, with names that differ.
-    fn order_of(&self, name: &str) -> Option<u16> {
-        let properties = &self.properties;
-        let compare = |order: &u16| {
-            let property = properties.get(usize::from(*order));
-            property.map_or(std::cmp::Ordering::Less, |property| super::name::order(property.name.as_str(), name))
-        };
-        self.by_name.get(self.by_name.binary_search_by(compare).ok()?).copied()
+    fn override_property(&mut self, class: &Class, own: &Property, order: u16) -> Result<(), ComposeError> {
+        let Some(slot) = self.properties.slot(order) else { return Ok(()) };
+        if slot.cim_type != own.cim_type {
+            let (class, property) = (class.name.clone(), own.name.clone());
+            return Err(ComposeError::OverrideType { class, property, own: own.cim_type, inherited: slot.cim_type });
+        }
+        let property = overridden_property(slot, own);
+        if property.qualifiers.len() > MAX_QUALIFIERS {
+            return Err(ComposeError::TooMany { class: class.name.clone(), what: "qualifiers of a property" });
+        }
+        self.keys.retain(|&key| key != order);
+        self.keys.extend(property.is_key().then_some(order));
+        self.given_bytes = self.given_bytes.saturating_add(weight::of_given(&property));
+        *slot = Arc::new(property);
+        Ok(())
     }
 
-    fn add_method(&mut self, class: &Class, own: &Method) {
+    fn add_method(&mut self, class: &Class, own: &Method) -> Result<(), ComposeError> {
+        let too_many = |what| Err(ComposeError::TooMany { class: class.name.clone(), what });
         let origin_level = self.level();
-        match self.methods.iter_mut().find(|method| method.method.name == own.name) {
-            Some(slot) => {
-                let qualifiers = own.qualifiers.with_inherited(&slot.method.qualifiers);
-                let method = Method { qualifiers, ..own.clone() };
-                let (origin, origin_level) = (slot.origin.clone(), slot.origin_level);
-                *slot = Arc::new(FullMethod { method, origin, origin_level, local: true, overrides: true });
+        if let Some(slot) = self.methods.find(own.name.as_str()).and_then(|number| self.methods.slot(number)) {
+            let qualifiers = own.qualifiers.with_inherited(&slot.method.qualifiers);
+            if qualifiers.len() > MAX_QUALIFIERS {
+                return too_many("qualifiers of a method");
             }
-            None => {
-                let (method, origin) = (own.clone(), class.name.clone());
-                self.methods.push(Arc::new(FullMethod { method, origin, origin_level, local: true, overrides: false }));
-            }
+            let method = Method { qualifiers, ..own.clone() };
+            let (origin, origin_level) = (slot.origin.clone(), slot.origin_level);
+            *slot = Arc::new(FullMethod { method, origin, origin_level, local: true, overrides: true });
+            return Ok(());
         }
+        if self.methods.len() >= MAX_METHODS {
+            return too_many("methods");
+        }
+        let (method, origin) = (own.clone(), class.name.clone());
+        self.methods.push(FullMethod { method, origin, origin_level, local: true, overrides: false });
+        Ok(())
     }
 
     /// Its name.
@@ -384,38 +424,48 @@ impl FullClass {
 
     /// The properties in order of declaration, inherited ones first.
     pub fn properties(&self) -> &[Arc<FullProperty>] {
-        &self.properties
+        self.properties.as_slice()
     }
 
     /// The property with this name.
     pub fn property(&self, name: &str) -> Option<&FullProperty> {
-        self.properties.get(usize::from(self.order_of(name)?)).map(|property| &**property)
+        self.properties.get(self.properties.find(name)?).map(|property| &**property)
     }
 
     /// The properties sorted by name.
     pub(crate) fn properties_by_name(&self) -> impl Iterator<Item = &FullProperty> {
-        self.by_name.iter().filter_map(|&order| self.properties.get(usize::from(order)).map(|property| &**property))
+        self.properties.by_name()
     }
 
     /// The methods, inherited ones first.
     pub fn methods(&self) -> &[Arc<FullMethod>] {
-        &self.methods
+        self.methods.as_slice()
     }
 
     /// The method with this name.
     pub fn method(&self, name: &str) -> Option<&FullMethod> {
-        self.methods.iter().find(|method| method.method.name == *name).map(|method| &**method)
+        self.methods.get(self.methods.find(name)?).map(|method| &**method)
     }
 
     /// The key properties, sorted by name: the order of their values in a key.
     pub fn key_properties(&self) -> impl Iterator<Item = &FullProperty> {
-        self.properties_by_name().filter(|property| property.is_key())
+        self.keys.iter().filter_map(|&order| self.properties.get(order).map(|property| &**property))
     }
 
     /// The class whose name stands in the keys of instances; `None` for a class that cannot have any.
     pub fn key_class(&self) -> Option<KeyClass> {
         let keyed = self.keyed.clone().map(KeyClass::Keyed);
         keyed.or_else(|| self.singleton.clone().map(KeyClass::Singleton))
+    }
+
+    /// Size in bytes of everything that it inherits.
+    pub(crate) const fn inherited_bytes(&self) -> usize {
+        self.inherited_bytes
+    }
+
+    /// Size in bytes of the names and defaults of its properties, which every instance has.
+    pub(crate) const fn given_bytes(&self) -> usize {
+        self.given_bytes
     }
 
     /// Bytes of the table of values, without the bits in front of it.
@@ -450,16 +500,21 @@ impl Heritage {
             method if method.local || !all_inherited(&method.method.qualifiers) => Arc::new(inherited_method(method)),
             method => method.clone(),
         };
-        Self {
-            properties: class.properties.iter().map(property).collect(),
-            methods: class.methods.iter().map(method).collect(),
-        }
+        let (properties, methods) = (class.properties.map(property), class.methods.map(method));
+        let is_key = |order: &u16| properties.get(*order).is_some_and(|property| property.is_key());
+        let keys = class.keys.iter().copied().filter(is_key).collect();
+        let bytes = class.inherited_bytes.saturating_add(declared_bytes(class));
+        Self { qualifiers: QualifierSet::new().with_inherited(&class.qualifiers), properties, methods, keys, bytes }
     }
 }
 
-/// There are no more properties than orders.
-fn narrow_order(order: usize) -> u16 {
-    u16::try_from(order).unwrap_or(u16::MAX)
+/// Size of what a class adds to what its subclasses inherit. What it declares again counts twice.
+fn declared_bytes(class: &FullClass) -> usize {
+    let properties = class.properties().iter().filter(|property| property.local);
+    let methods = class.methods().iter().filter(|method| method.local);
+    weight::of_qualifiers(&class.declaration.qualifiers)
+        + properties.map(|property| weight::of_full_property(property)).sum::<usize>()
+        + methods.map(|method| weight::of_full_method(method)).sum::<usize>()
 }
 
 fn all_inherited(qualifiers: &QualifierSet) -> bool {

@@ -9,12 +9,14 @@ pub mod full_class;
 pub mod instance;
 #[cfg(feature = "serde")]
 pub mod json;
+mod members;
 pub mod name;
 pub mod path;
 pub mod path_keys;
 pub mod qualifier;
 pub mod types;
 pub mod value;
+mod weight;
 
 pub use class::{Class, ClassBuilder, Method, Property, Setting};
 pub use datetime::DateTime;

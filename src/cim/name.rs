@@ -5,6 +5,7 @@
 //! order of the property table of a class. Source: `docs::objects`, "Names".
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -35,7 +36,8 @@ pub fn to_upper(text: &str) -> String {
 
 /// Whether two names are the same.
 pub fn same(a: &str, b: &str) -> bool {
-    if a.is_ascii() && b.is_ascii() { a.eq_ignore_ascii_case(b) } else { a.chars().map(upper).eq(b.chars().map(upper)) }
+    // The second way stops at the first difference, so that long names cost nothing when they differ early.
+    a.eq_ignore_ascii_case(b) || a.chars().map(upper).eq(b.chars().map(upper))
 }
 
 /// The order of names; equal exactly when they are the [`same`].
@@ -145,6 +147,34 @@ impl fmt::Debug for Name {
     }
 }
 
+/// Members of a list by their names: a short list is looked through, a long one has a table, so that finding each of many
+/// members stays linear. Of several members with one name the first is found.
+pub(crate) struct ByName<'n, T> {
+    members: &'n [T],
+    name: fn(&T) -> &Name,
+    table: Option<HashMap<&'n Name, &'n T>>,
+}
+
+impl<'n, T> ByName<'n, T> {
+    /// Up to this length looking is faster than hashing. Nearly all real lists are shorter.
+    const SHORT: usize = 16;
+
+    pub(crate) fn new(members: &'n [T], name: fn(&T) -> &Name) -> Self {
+        let is_long = members.len() > Self::SHORT;
+        // The first of a name is put in last and stays.
+        let table = is_long.then(|| members.iter().rev().map(|member| (name(member), member)).collect());
+        Self { members, name, table }
+    }
+
+    /// The member with this name.
+    pub(crate) fn get(&self, name: &Name) -> Option<&'n T> {
+        match &self.table {
+            Some(table) => table.get(name).copied(),
+            None => self.members.iter().find(|member| (self.name)(member) == name),
+        }
+    }
+}
+
 #[cfg(feature = "serde")]
 impl serde::Serialize for Name {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -165,6 +195,19 @@ mod tests {
         assert_eq!(Name::new("Größe"), "GRÖßE");
         assert_ne!(Name::new("Größe"), "GRÖSSE");
         assert_ne!(Name::new("\u{10428}"), "\u{10400}");
+    }
+
+    #[test]
+    fn members_are_found_by_name_in_short_and_long_lists() {
+        for length in [0, 3, 16, 17, 400] {
+            let names: Vec<Name> = (0..length).map(|number| Name::from(format!("N{}", number % 300))).collect();
+            let found = ByName::new(&names, |name| name);
+            for name in &names {
+                let first = names.iter().find(|other| *other == name).unwrap();
+                assert!(std::ptr::eq(found.get(&Name::from(name.as_str().to_lowercase())).unwrap(), first));
+            }
+            assert!(found.get(&Name::new("N300")).is_none());
+        }
     }
 
     #[test]

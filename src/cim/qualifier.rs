@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bitflags::bitflags;
 
-use super::name::Name;
+use super::name::{ByName, Name};
 use super::types::{CimType, ScalarType};
 use super::value::Value;
 
@@ -102,6 +102,11 @@ impl QualifierSet {
         self.iter().find(|qualifier| qualifier.name == *name)
     }
 
+    /// The qualifiers by name, for looking up many of them.
+    pub(crate) fn by_name(&self) -> ByName<'_, Qualifier> {
+        ByName::new(self.as_slice(), |qualifier| &qualifier.name)
+    }
+
     /// Whether the qualifier with this name is the boolean TRUE.
     pub fn is_true(&self, name: &str) -> bool {
         self.get(name).is_some_and(Qualifier::is_true)
@@ -149,8 +154,13 @@ impl QualifierSet {
     /// These qualifiers, and behind them those of the superclass that go to subclasses and whose names are new, marked as
     /// inherited. Source: `docs::objects`, "Composition".
     pub fn with_inherited(&self, superclass: &QualifierSet) -> Self {
+        let is_ready = |qualifier: &Qualifier| qualifier.flavor.contains(Flavor::TO_SUBCLASS | Flavor::INHERITED);
+        if self.is_empty() && superclass.iter().all(is_ready) {
+            return superclass.clone();
+        }
+        let own = self.by_name();
         let goes_down = |qualifier: &&Qualifier| qualifier.flavor.contains(Flavor::TO_SUBCLASS);
-        let is_new = |qualifier: &&Qualifier| self.get(qualifier.name.as_str()).is_none();
+        let is_new = |qualifier: &&Qualifier| own.get(&qualifier.name).is_none();
         let inherited = || superclass.iter().filter(goes_down).filter(is_new);
         if inherited().next().is_none() {
             return self.clone();

@@ -134,11 +134,21 @@ pub(crate) fn decode_value(cx: &mut HeapDecoder<'_, '_>, cim_type: CimType, slot
     }))
 }
 
+/// Bytes of memory of an element of an array, besides what a text or object has of its own.
+const fn size_in_memory(scalar: ScalarType) -> usize {
+    match scalar {
+        ScalarType::String | ScalarType::DateTime | ScalarType::Reference => size_of::<Option<String>>(),
+        ScalarType::Object => size_of::<Option<Object>>(),
+        other => other.slot_size(),
+    }
+}
+
 fn decode_array(cx: &mut HeapDecoder<'_, '_>, scalar: ScalarType, reference: u32) -> Parsed<Array> {
     let count = widen(cx.heap.from(reference)?.u32("the count of an array is missing")?);
     let over = cx.heap.bad(reference, "an array leaves its heap");
     let length = count.checked_mul(scalar.slot_size()).and_then(|length| length.checked_add(4)).ok_or(over)?;
     let mut item = cx.item(reference, length)?;
+    cx.hold(reference, count.saturating_mul(size_in_memory(scalar)))?;
     item.u32("the count of an array is missing")?;
     let slots = item.rest();
     if scalar == ScalarType::Boolean {
@@ -179,6 +189,7 @@ fn decode_object(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Object>
         Ok(object) => Ok(object),
         // One object that cannot be taken apart does not take the record with it.
         Err(_) => {
+            cx.hold(reference, bytes.len())?;
             cx.keep_object_notes(object_block::ObjectNotes::default());
             Ok(Object::Opaque(bytes.into()))
         }

@@ -42,6 +42,9 @@ use crate::cim::full_class::{FullClass, FullProperty, Partial, TableShape};
 use crate::cim::name::Name;
 use crate::cim::types::CimType;
 
+/// Bytes of memory of a property, declared and composed.
+const PROPERTY: usize = size_of::<(Place, Property)>() + size_of::<FullProperty>() + 32;
+
 /// A class part where it lies.
 #[derive(Debug, Clone, Copy)]
 pub struct ClassPartView<'b> {
@@ -301,6 +304,7 @@ fn value_table<'b>(view: &ClassPartView<'b>, shape: Option<TableShape>) -> Parse
 }
 
 fn decode_property(cx: &mut HeapDecoder<'_, '_>, view: &PropertyView<'_>) -> Parsed<(Place, Property)> {
+    cx.hold(view.info, PROPERTY)?;
     let name = cx.name(view.name)?;
     cx.item(view.info, view.info_size)?;
     let qualifiers = qualifier_set::decode(cx, view.qualifiers)?;
@@ -441,8 +445,9 @@ pub(crate) fn set_length(part: &mut [u8]) {
 fn local_in_order<'c>(full: &'c FullClass, notes: Option<&ClassPartNotes>) -> Vec<(&'c FullProperty, &'c Property)> {
     let local = sorted_local(full);
     let Some(lookup) = notes.and_then(|notes| notes.lookup.as_ref()) else { return local };
-    let find = |order: &u16| local.iter().find(|(place, _)| place.order == *order).copied();
-    lookup.iter().filter_map(find).collect()
+    let by_order: HashMap<u16, (&FullProperty, &Property)> =
+        local.into_iter().map(|(place, property)| (place.order, (place, property))).collect();
+    lookup.iter().filter_map(|order| by_order.get(order).copied()).collect()
 }
 
 fn encode_property(heap: &mut HeapWriter<'_>, place: &FullProperty, property: &Property) -> u32 {

@@ -16,10 +16,10 @@ use super::class_part::{self, ClassPartNotes, ClassPartView, Inherits, Layout};
 use super::methods_part::{self, MethodsPartNotes, MethodsPartView};
 use super::record_heap::{Budget, EncodeError};
 use super::record_reader::{BadRecord, Parsed, RecordReader, push_utf16, utf16_text};
-use crate::base::limits::MAX_RECORD_BYTES;
+use crate::base::limits::{MAX_EXPANSION, MAX_INHERITED_BYTES, MAX_RECORD_BYTES, gets_too_much};
 use crate::base::{narrow, widen};
 use crate::cim::class::Class;
-use crate::cim::full_class::FullClass;
+use crate::cim::full_class::{ComposeError, FullClass};
 use crate::cim::name::Name;
 
 /// The record of a class where it lies.
@@ -104,8 +104,12 @@ impl<'b> ClassRecordView<'b> {
         self.check_superclass(&class, &layout)?;
         class.methods = methods_part::decode(&self.methods_part, &mut budget, false)?.0;
         let partial = layout.partial(&class, superclass.as_deref(), ancestor);
-        FullClass::compose_partial(class, superclass, partial)
-            .map_err(|_| bad("the class does not fit to what is left of its superclass"))
+        let full = FullClass::compose_partial(class, superclass, partial)
+            .map_err(|_| bad("the class does not fit to what is left of its superclass"))?;
+        match gets_too_much(full.inherited_bytes(), MAX_INHERITED_BYTES, self.length) {
+            true => Err(bad(INHERITS_TOO_MUCH)),
+            false => Ok(full),
+        }
     }
 
     /// Fails when the two places that name the superclass differ.
@@ -126,8 +130,10 @@ impl<'b> ClassRecordView<'b> {
         self.check_superclass(&class, &layout)?;
         let (methods, heap) = methods_part::decode(&self.methods_part, &mut budget, exact)?;
         class.methods = methods;
-        let full =
-            FullClass::compose(class, superclass).map_err(|_| bad("the class does not fit to its superclass"))?;
+        let full = FullClass::compose(class, superclass).map_err(|error| bad(misfit(&error)))?;
+        if gets_too_much(full.inherited_bytes(), MAX_INHERITED_BYTES, self.length) {
+            return Err(bad(INHERITS_TOO_MUCH));
+        }
         if !layout.fits(&full) {
             return Err(bad("the properties of the class are not laid out as its superclass wants it"));
         }
@@ -137,6 +143,17 @@ impl<'b> ClassRecordView<'b> {
             notes.class = layout.notes(&full);
         }
         Ok((full, notes))
+    }
+}
+
+const INHERITS_TOO_MUCH: &str = "the class inherits more than 512 KiB and 64 times the length of its record";
+const _: () = assert!(MAX_INHERITED_BYTES == 512 << 10 && MAX_EXPANSION == 64, "the text above says it");
+
+/// Why a class does not go with its superclass.
+const fn misfit(error: &ComposeError) -> &'static str {
+    match error {
+        ComposeError::TooMany { .. } => "the class has more members, qualifiers or superclasses than the engine takes",
+        _ => "the class does not fit to its superclass",
     }
 }
 
@@ -172,6 +189,9 @@ fn encode(class: &FullClass, stamp: u64, notes: Option<&ClassNotes>) -> Result<V
     record.extend(stamp.to_le_bytes());
     record.extend(class_part::encode(class, notes.map(|notes| &notes.class))?);
     record.extend(methods_part::encode(class, notes.map(|notes| &notes.methods))?);
+    if gets_too_much(class.inherited_bytes(), MAX_INHERITED_BYTES, record.len()) {
+        return Err(EncodeError { what: INHERITS_TOO_MUCH });
+    }
     if record.len() > widen(MAX_RECORD_BYTES) {
         return Err(EncodeError { what: "it is larger than a record may be" });
     }

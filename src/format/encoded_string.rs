@@ -75,6 +75,12 @@ impl<'b> TextView<'b> {
         self.text.len() + if self.wide { 3 } else { 2 }
     }
 
+    /// Bytes of memory that its text takes at most.
+    pub(crate) const fn memory(&self) -> usize {
+        // A character above U+007F takes two bytes, a UTF-16 unit up to three.
+        if self.wide { self.text.len() / 2 * 3 } else { self.text.len() * 2 }
+    }
+
     /// Its characters; U+FFFD for a surrogate that stands alone.
     pub fn chars(&self) -> impl Iterator<Item = char> + 'b {
         let (narrow, wide) = if self.wide { (&[][..], self.text) } else { (self.text, &[][..]) };

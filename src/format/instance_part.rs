@@ -19,7 +19,7 @@ use super::class_part::set_length;
 use super::encoded_string::TextView;
 use super::qualifier_set::{self, QualifierSetView};
 use super::record_heap::{Budget, EncodeError, HeapDecoder, HeapNotes, HeapView, HeapWriter};
-use super::record_reader::{BadRecord, Parsed, RecordReader};
+use super::record_reader::{Parsed, RecordReader};
 use super::value_table::{Row, TableKind, TableNotes, TableWriter, ValueTable, decode_setting, notes};
 use crate::cim::class::Setting;
 use crate::cim::full_class::{FullClass, FullProperty, Partial, TableShape};
@@ -35,7 +35,8 @@ pub struct InstancePartView<'b> {
     name: u32,
     table: ValueTable<'b>,
     qualifiers: QualifierSetView<'b>,
-    property_qualifiers: Option<Vec<QualifierSetView<'b>>>,
+    /// The sets of all properties, back to back, when there are any.
+    property_qualifiers: Option<RecordReader<'b>>,
     heap: HeapView<'b>,
     slack: &'b [u8],
     /// Where values stand, if the class is not whole.
@@ -68,23 +69,21 @@ impl<'b> InstancePartView<'b> {
         };
         let table = ValueTable::parse(&mut part, count, slots)?;
         let qualifiers = part.counted_part(SETS)?;
-        let sets = match part.u8(CUT)? {
+        let property_qualifiers = match part.u8(CUT)? {
             1 => None,
-            2 => Some((0..count).map(|_| part.counted_part(SETS)).collect::<Parsed<Vec<_>>>()?),
+            2 => {
+                let sets = part;
+                for _ in 0..count {
+                    part.counted_part(SETS)?;
+                }
+                Some(sets)
+            }
             _ => return part.fail("the instance does not say whether its properties have qualifiers"),
         };
         let heap = HeapView::parse(&mut part)?;
-        let set = |entries| QualifierSetView::new(entries, heap);
-        let property_qualifiers = sets.map(|sets| sets.into_iter().map(set).collect());
-        Ok(Self {
-            name,
-            table,
-            qualifiers: set(qualifiers),
-            property_qualifiers,
-            heap,
-            slack: part.rest(),
-            partial: class.partial().cloned(),
-        })
+        let qualifiers = QualifierSetView::new(qualifiers, heap);
+        let (slack, partial) = (part.rest(), class.partial().cloned());
+        Ok(Self { name, table, qualifiers, property_qualifiers, heap, slack, partial })
     }
 
     /// The name of its class.
@@ -147,19 +146,28 @@ pub(crate) fn decode(
     }
     let mut instance = Instance::from_settings(class.clone(), settings);
     instance.qualifiers = qualifier_set::decode(&mut cx, view.qualifiers)?;
-    let mut sets = |sets: &Vec<QualifierSetView<'_>>| -> Result<Vec<QualifierSet>, BadRecord> {
-        sets.iter().map(|set| qualifier_set::decode(&mut cx, *set)).collect()
-    };
-    let of_properties = view.property_qualifiers.as_ref().map(&mut sets).transpose()?;
-    instance.property_qualifiers = match class.partial() {
-        None => of_properties,
-        Some(partial) => of_properties.map(|sets| partial.known(&sets)),
-    };
+    if let (Some(sets), Some(shape)) = (view.property_qualifiers, class.table_shape()) {
+        let sets = decode_sets(&mut cx, sets, shape.count)?;
+        instance.property_qualifiers = Some(match class.partial() {
+            None => sets,
+            Some(partial) => partial.known(&sets),
+        });
+    }
     if !exact {
         return Ok((instance, InstancePartNotes::default()));
     }
     let table = notes(&view.table, TableKind::Instance, &rows(&instance));
     Ok((instance, InstancePartNotes { heap: cx.finish(), table, slack: view.slack.into() }))
+}
+
+/// This many sets of qualifiers that lie back to back.
+fn decode_sets(cx: &mut HeapDecoder<'_, '_>, mut sets: RecordReader<'_>, count: usize) -> Parsed<Vec<QualifierSet>> {
+    let heap = cx.heap;
+    let set = |_| {
+        let entries = sets.counted_part("the qualifiers of the instance are cut off")?;
+        qualifier_set::decode(cx, QualifierSetView::new(entries, heap))
+    };
+    (0..count).map(set).collect()
 }
 
 /// What an instance says of each property, in order of declaration.

@@ -16,10 +16,14 @@ use super::instance_part::{self, InstancePartNotes, InstancePartView};
 use super::name_hash::NameHash;
 use super::record_heap::{Budget, EncodeError};
 use super::record_reader::{BadRecord, Parsed, RecordReader, push_utf16, utf16_text};
-use crate::base::limits::MAX_RECORD_BYTES;
+use crate::base::limits::{MAX_EXPANSION, MAX_GIVEN_BYTES, MAX_RECORD_BYTES, gets_too_much};
 use crate::base::widen;
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
+
+const GETS_TOO_MUCH: &str =
+    "names and defaults of its class take more than 64 KiB and 64 times the length of the record of the instance";
+const _: () = assert!(MAX_GIVEN_BYTES == 64 << 10 && MAX_EXPANSION == 64, "the text above says it");
 
 /// The record of an instance where it lies. Its values can be told apart once its class is known.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +72,9 @@ impl<'b> InstanceRecordView<'b> {
     /// # Errors
     /// [`BadRecord`] when the record is damaged or the class is another.
     pub fn part(&self, class: &FullClass) -> Parsed<InstancePartView<'b>> {
+        if gets_too_much(class.given_bytes(), MAX_GIVEN_BYTES, self.length) {
+            return Err(BadRecord { offset: 0, what: GETS_TOO_MUCH });
+        }
         let mut reader = self.part;
         let part = InstancePartView::parse(&mut reader, class)?;
         let mut ahead = reader;
@@ -134,6 +141,9 @@ fn encode(
     record.extend(stamp.to_le_bytes());
     record.extend(class_stamp.to_le_bytes());
     record.extend(instance_part::encode(instance, notes)?);
+    if gets_too_much(instance.class().given_bytes(), MAX_GIVEN_BYTES, record.len()) {
+        return Err(EncodeError { what: GETS_TOO_MUCH });
+    }
     if record.len() > widen(MAX_RECORD_BYTES) {
         return Err(EncodeError { what: "it is larger than a record may be" });
     }

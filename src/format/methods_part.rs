@@ -27,13 +27,20 @@ use super::object_block::{self, ObjectNotes};
 use super::qualifier_set::{self, QualifierSetView};
 use super::record_heap::{Budget, EncodeError, HeapDecoder, HeapNotes, HeapView, HeapWriter};
 use super::record_reader::{Parsed, RecordReader};
+use crate::base::limits::MAX_METHODS;
 use crate::base::narrow;
 use crate::cim::class::{Class, Method};
-use crate::cim::full_class::FullClass;
+use crate::cim::full_class::{FullClass, FullMethod};
 use crate::cim::value::Object;
 
 /// Bytes of a method's description.
 const DESCRIPTION: usize = 24;
+
+/// Bytes of memory of a method, declared and composed.
+const METHOD: usize = 2 * size_of::<FullMethod>();
+
+const TOO_MANY: &str = "the class has more than 32,768 methods";
+const _: () = assert!(MAX_METHODS == 32_768, "the text above says it");
 
 /// The flag of a method that a superclass has too.
 const OVERRIDES: u8 = 0x20;
@@ -149,11 +156,15 @@ impl MethodsPartNotes {
 /// The methods of a part, and what it has beside them.
 pub(crate) fn decode(view: &MethodsPartView<'_>, budget: &mut Budget, exact: bool) -> Parsed<(Vec<Method>, HeapNotes)> {
     let mut cx = HeapDecoder::new(view.heap, budget, exact);
+    if view.methods().len() > MAX_METHODS {
+        return Err(view.heap.bad(0, TOO_MANY));
+    }
     let methods = view.methods().map(|method| decode_method(&mut cx, &method)).collect::<Parsed<_>>()?;
     Ok((methods, cx.finish()))
 }
 
 fn decode_method(cx: &mut HeapDecoder<'_, '_>, view: &MethodView<'_>) -> Parsed<Method> {
+    cx.hold(view.name, METHOD)?;
     let name = cx.text_name(view.name)?;
     let mut set = cx.heap.from(view.qualifiers)?;
     let entries = set.counted_part("the qualifiers of a method are cut off")?;
@@ -209,7 +220,10 @@ pub(crate) fn encode(full: &FullClass, notes: Option<&MethodsPartNotes>) -> Resu
     part.extend(count.to_le_bytes());
     part.extend(notes.map_or([0, 0], |notes| notes.unused));
     for (method, number) in methods.iter().zip(0u16..) {
-        let noted = notes.and_then(|notes| notes.heads.iter().find(|(noted, _)| *noted == number));
+        let noted = notes.and_then(|notes| {
+            let position = notes.heads.binary_search_by_key(&number, |(noted, _)| *noted).ok()?;
+            notes.heads.get(position)
+        });
         let head = noted.map_or_else(|| head(full, method), |(_, head)| *head);
         encode_method(&mut heap, method, head, &mut part);
     }

@@ -24,6 +24,9 @@ use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
 use crate::cim::value::Object;
 
+/// Bytes of memory of an object, without what its properties and methods take.
+const OBJECT: usize = size_of::<FullClass>() + size_of::<Class>() + size_of::<Instance>();
+
 const CLASS: u8 = 1;
 const INSTANCE: u8 = 2;
 const DECORATED: u8 = 4;
@@ -51,6 +54,9 @@ pub struct ObjectNotes {
 /// The object of a block.
 pub(crate) fn decode(bytes: &[u8], offset: usize, budget: &mut Budget, exact: bool) -> Parsed<(Object, ObjectNotes)> {
     let mut reader = RecordReader::new(bytes, offset);
+    if !budget.take_memory(OBJECT) {
+        return reader.fail("objects are embedded too often");
+    }
     let flags = reader.u8("an object has no flags")?;
     let mut notes = ObjectNotes::default();
     if flags & DECORATED != 0 {

@@ -16,8 +16,12 @@ use super::cim_value::{ValueView, decode_value, encode_value, type_from_number, 
 use super::encoded_string::TextView;
 use super::record_heap::{HeapDecoder, HeapView, HeapWriter};
 use super::record_reader::{Parsed, RecordReader};
+use crate::base::limits::MAX_QUALIFIERS;
 use crate::base::narrow;
 use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
+
+const TOO_MANY: &str = "there are more than 32,768 qualifiers in one place";
+const _: () = assert!(MAX_QUALIFIERS == 32_768, "the text above says it");
 
 /// Bytes of an entry without its slot.
 const ENTRY_HEAD: usize = 9;
@@ -89,6 +93,10 @@ pub(crate) fn decode(cx: &mut HeapDecoder<'_, '_>, set: QualifierSetView<'_>) ->
     qualifiers.clear();
     for view in set.iter() {
         let view = view?;
+        if qualifiers.len() >= MAX_QUALIFIERS {
+            return set.entries.fail(TOO_MANY);
+        }
+        cx.hold(0, size_of::<Qualifier>())?;
         let name = cx.name(view.name)?;
         let value = decode_value(cx, view.value.cim_type, view.value.slot)?;
         qualifiers.push(Qualifier { name, cim_type: view.value.cim_type, value, flavor: view.flavor });

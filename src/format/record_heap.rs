@@ -16,7 +16,7 @@ use super::encoded_string::{
 };
 use super::object_block::ObjectNotes;
 use super::record_reader::{BadRecord, Parsed, RecordReader};
-use crate::base::limits::{MAX_OBJECT_DEPTH, MAX_RECORD_BYTES};
+use crate::base::limits::{MAX_DECODED_FACTOR, MAX_OBJECT_DEPTH, MAX_RECORD_BYTES};
 use crate::base::{narrow, widen};
 use crate::cim::name::Name;
 use crate::cim::qualifier::Qualifier;
@@ -110,11 +110,13 @@ struct Placement {
     gaps: Vec<(u32, Box<[u8]>)>,
 }
 
-/// How much more may be decoded of a record. Items are not shared, so an honest record needs its own length for each level
-/// of embedding; one that refers to an item over and over runs out.
+/// How much more may be decoded of a record, in bytes that are read and in bytes of memory. Items are not shared, so an
+/// honest record needs its own length for each level of embedding, and a few times its length in memory; one that refers
+/// to an item over and over runs out.
 #[derive(Debug)]
 pub(crate) struct Budget {
     bytes: usize,
+    memory: usize,
     depth: usize,
     /// Where sets of qualifiers are put together: there are many, and each is made once.
     pub(crate) qualifiers: Vec<Qualifier>,
@@ -122,9 +124,31 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) const fn for_record(length: usize) -> Self {
-        Self { bytes: length.saturating_mul(MAX_OBJECT_DEPTH), depth: 0, qualifiers: Vec::new() }
+        let (bytes, memory) = (length.saturating_mul(MAX_OBJECT_DEPTH), length.saturating_mul(MAX_DECODED_FACTOR));
+        Self { bytes, memory, depth: 0, qualifiers: Vec::new() }
+    }
+
+    /// Takes memory out of the budget; `false` when it is used up, and then for everything that follows: an embedded
+    /// object that is given up must not let the record go on.
+    pub(crate) fn take_memory(&mut self, bytes: usize) -> bool {
+        let left = self.memory.checked_sub(bytes);
+        self.memory = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    fn take_bytes(&mut self, bytes: usize) -> bool {
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes = left.unwrap_or(0);
+        left.is_some()
     }
 }
+
+const TOO_OFTEN: &str = "the record refers to its items too often";
+const TOO_LARGE: &str = "the record refers to its items too often: its content takes more than 16 times its length in memory";
+const _: () = assert!(MAX_DECODED_FACTOR == 16, "the text above says it");
+
+/// Bytes of memory of a name besides its text.
+const NAME: usize = 16;
 
 #[derive(Debug, Default)]
 struct Trace {
@@ -152,18 +176,31 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         let mut from = self.heap.from(reference)?;
         let offset = from.offset();
         let bytes = from.take(length, "an item leaves its heap")?;
-        let over = self.heap.bad(reference, "the record refers to its items too often");
-        self.budget.bytes = self.budget.bytes.checked_sub(length).ok_or(over)?;
+        if !self.budget.take_bytes(length) {
+            return Err(self.heap.bad(reference, TOO_OFTEN));
+        }
         if let Some(trace) = &mut self.trace {
             trace.items.push((reference, narrow(length)));
         }
         Ok(RecordReader::new(bytes, offset))
     }
 
+    /// Notes that this many bytes of memory are about to be used for what an item holds.
+    ///
+    /// # Errors
+    /// [`BadRecord`] when the record may not have that much.
+    pub(crate) fn hold(&mut self, reference: u32, bytes: usize) -> Parsed<()> {
+        match self.budget.take_memory(bytes) {
+            true => Ok(()),
+            false => Err(self.heap.bad(reference, TOO_LARGE)),
+        }
+    }
+
     /// A string.
     pub(crate) fn text(&mut self, reference: u32) -> Parsed<String> {
         let view = self.heap.text(reference)?;
         let bytes = self.item(reference, view.size())?.rest();
+        self.hold(reference, view.memory())?;
         let text = view.to_text();
         self.visit(|| (encode_text(&text) != bytes).then_some(bytes));
         Ok(text)
@@ -173,6 +210,7 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
     pub(crate) fn text_like(&mut self, reference: u32, expected: &str) -> Parsed<String> {
         let view = self.heap.text(reference)?;
         let bytes = self.item(reference, view.size())?.rest();
+        self.hold(reference, view.memory())?;
         self.visit(|| (encode_text(expected) != bytes).then_some(bytes));
         Ok(view.to_text())
     }
@@ -181,6 +219,7 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
     pub(crate) fn text_name(&mut self, reference: u32) -> Parsed<Name> {
         let view = self.heap.text(reference)?;
         let bytes = self.item(reference, view.size())?.rest();
+        self.hold(reference, NAME + view.memory())?;
         self.visit(|| (encode_text(&view.to_text()) != bytes).then_some(bytes));
         Ok(view.into())
     }
@@ -193,6 +232,7 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         }
         let view = self.heap.text(reference)?;
         let bytes = self.item(reference, view.size())?.rest();
+        self.hold(reference, NAME + view.memory())?;
         let name = Name::from(view);
         let text = name.as_str();
         self.visit(|| (dictionary_reference(text).is_some() || encode_text(text) != bytes).then_some(bytes));

@@ -199,7 +199,8 @@ impl TableWriter {
         let mut states = vec![0u8; states_size(rows.len())];
         let noted = |order: u16| {
             let states = notes.map(|notes| &notes.states[..]).unwrap_or_default();
-            states.iter().find(|(noted, _)| *noted == order).map(|&(_, state)| state)
+            let position = states.binary_search_by_key(&order, |(noted, _)| *noted).ok()?;
+            states.get(position).map(|&(_, state)| state)
         };
         for (row, order) in rows.iter().zip(0u16..) {
             let state = noted(order).unwrap_or_else(|| row.state()) & 3;

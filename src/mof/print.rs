@@ -12,7 +12,7 @@ use crate::base::escape::Visible;
 use crate::cim::class::{Class, Method, Property, Setting};
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
-use crate::cim::name::Name;
+use crate::cim::name::{ByName, Name};
 use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
 use crate::cim::types::{CimType, ScalarType};
 use crate::cim::value::{Array, Object, Value};
@@ -159,12 +159,23 @@ fn type_word(cim_type: CimType, qualifiers: &QualifierSet) -> String {
     }
 }
 
+/// The parameters of a method, its return value left out. One that is both in and out stands in both signatures; it comes
+/// once, and is marked.
+fn parameters(method: &Method) -> Vec<(&Property, bool)> {
+    let [ins, outs] = [&method.input, &method.output]
+        .map(|signature| signature.as_ref().map(|class| &class.properties[..]).unwrap_or_default());
+    let [named_in, named_out] = [ins, outs].map(|parameters| ByName::new(parameters, |parameter| &parameter.name));
+    let both = ins.iter().map(|parameter| (parameter, named_out.get(&parameter.name).is_some()));
+    let only_out = outs.iter().filter(|parameter| named_in.get(&parameter.name).is_none());
+    let all = both.chain(only_out.map(|parameter| (parameter, false)));
+    all.filter(|(parameter, _)| parameter.name != Method::RETURN_VALUE).collect()
+}
+
 fn write_method(out: &mut String, method: &Method, indent: &str) -> fmt::Result {
     let start = out.len();
     if write_qualifiers(out, &method.qualifiers, &[], indent)? {
         end_qualifiers(out, start, indent);
     }
-    let signatures = || method.input.iter().chain(&method.output);
     let is_return = |parameter: &&Property| parameter.name == Method::RETURN_VALUE;
     let result = method.output.iter().flat_map(|class| &class.properties).find(is_return);
     let kind = result.map_or_else(
@@ -175,14 +186,7 @@ fn write_method(out: &mut String, method: &Method, indent: &str) -> fmt::Result 
         },
     );
     write!(out, "{kind} {}(", Identifier(method.name.as_str()))?;
-    let mut parameters: Vec<(&Property, bool)> = Vec::new();
-    for parameter in signatures().flat_map(|class| &class.properties).filter(|parameter| !is_return(parameter)) {
-        // One that is both in and out stands in both signatures.
-        match parameters.iter_mut().find(|(other, _)| other.name == parameter.name) {
-            Some((_, is_both)) => *is_both = true,
-            None => parameters.push((parameter, false)),
-        }
-    }
+    let mut parameters = parameters(method);
     let number = |parameter: &Property| parameter.qualifiers.get("ID").and_then(|id| id.value.as_ref()?.as_integer());
     parameters.sort_by_key(|(parameter, _)| number(parameter));
     for (position, (parameter, is_both)) in parameters.into_iter().enumerate() {

@@ -5,7 +5,6 @@ use crate::base::corruption::CorruptionCode as Code;
 use crate::cim::class::{Class, Method};
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
-use crate::cim::name::Name;
 use crate::cim::qualifier::{Flavor, QualifierSet, cimtype_text};
 use crate::cim::types::{CimType, ScalarType};
 use crate::cim::value::{Array, Object, Value};
@@ -73,18 +72,18 @@ fn check_signature(place: &str, signature: &Class, report: &mut Report<'_>) {
 }
 
 fn check_set(place: &str, set: &QualifierSet, above: Option<&QualifierSet>, report: &mut Report<'_>) {
-    let mut seen: Vec<&Name> = Vec::with_capacity(set.len());
+    let (own, above) = (set.by_name(), above.map(QualifierSet::by_name));
     for qualifier in set {
         let name = &qualifier.name;
-        if seen.contains(&name) {
+        if own.get(name).is_some_and(|first| !std::ptr::eq(first, qualifier)) {
             report(Code::SchemaQualifierTwice, format!("{place}: {name}"));
         }
-        seen.push(name);
         if qualifier.flavor.intersects(Flavor::INHERITED | Flavor::SYSTEM) {
             report(Code::SchemaQualifierFlavor, format!("{place}: {name} has the flavor {:#04x}", qualifier.flavor));
         }
         let fixed = above
-            .and_then(|above| above.get(name.as_str()))
+            .as_ref()
+            .and_then(|above| above.get(name))
             .filter(|above| above.flavor.contains(Flavor::NOT_OVERRIDABLE | Flavor::TO_SUBCLASS));
         if fixed.is_some_and(|above| above.value != qualifier.value) {
             report(Code::SchemaQualifierOverride, format!("{place}: {name}"));
