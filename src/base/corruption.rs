@@ -144,6 +144,8 @@ corruption_codes! {
     RecordInstance = "record.instance", "The record of an instance is damaged or does not fit to its class";
     /// The record of a reference that cannot be understood.
     RecordReference = "record.referrer", "The record of a reference between instances is damaged";
+    /// A record that more keys name than an object has, or one that lies on the pages of others.
+    RecordShared = "record.shared", "An object is named by a key that is not its own; it is read once";
     /// A key in none of the shapes that objects have.
     KeyShape = "key.shape", "A key has a form that no object's key has";
     /// A key that objects call for and that is not stored.

@@ -103,6 +103,12 @@ pub const MAX_DECODED_FACTOR: usize = 16;
 /// Embedded objects within embedded objects.
 pub const MAX_OBJECT_DEPTH: usize = 16;
 
+/// Namespaces in each other, `ROOT` not counted. Real ones lie 5 deep.
+pub const MAX_NAMESPACE_DEPTH: usize = 128;
+
+/// Length of the path of a namespace in bytes: it stands in the path of each object that lies there.
+pub const MAX_NAMESPACE_BYTES: usize = 4096;
+
 /// Length of an object path in bytes.
 pub const MAX_PATH_CHARS: usize = 1 << 16;
 

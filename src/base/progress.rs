@@ -17,6 +17,8 @@ pub enum Phase {
     Restore,
     /// Writing the content of a repository into fewer pages.
     Compact,
+    /// Reading namespaces, classes and instances; what is counted is keys, and how many there are is not known.
+    Read,
     /// Taking classes and instances over into another repository; what is counted is objects.
     Convert,
     /// Looking for repositories below a directory; what is counted is directory entries.

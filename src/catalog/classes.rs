@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::Catalog;
+use super::run::Family;
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
@@ -79,7 +80,10 @@ impl Catalog {
                 Err(error) => return Some(Err(error)),
             };
             match (KeyShape::parse(key.as_bytes()), key.reference()) {
-                (Some((_, KeyShape::Class(name))), Some(record)) => Some(catalog.class_at(place, name, record)),
+                (Some((_, KeyShape::Class(name))), Some(record)) => {
+                    let admitted = catalog.admit(Family::Classes, &key, record);
+                    Some(admitted.and_then(|()| catalog.class_at(place, name, record)))
+                }
                 _ => None,
             }
         })
@@ -97,7 +101,8 @@ impl Catalog {
             };
             match (KeyShape::parse(key.as_bytes()), key.reference()) {
                 (Some((_, KeyShape::Class(hash))), Some(record)) => {
-                    Some(catalog.class_name(record).map(|name| (name, hash)))
+                    let name = catalog.admit(Family::Classes, &key, record).and_then(|()| catalog.class_name(record));
+                    Some(name.map(|name| (name, hash)))
                 }
                 _ => None,
             }

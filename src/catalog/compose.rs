@@ -7,13 +7,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::Catalog;
 use super::classes::{Place, StoredClass};
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
-use crate::base::limits::MAX_CLASS_DEPTH;
+use crate::base::limits::{MAX_CLASS_DEPTH, MAX_DECODED_FACTOR};
 use crate::base::page_no::RecordRef;
 use crate::cim::name::Name;
 use crate::format::class_record::ClassRecordView;
@@ -21,17 +22,38 @@ use crate::format::name_hash::NameHash;
 use crate::format::record_reader::BadRecord;
 use crate::heap::record::RecordView;
 
-/// Classes that are kept put together. A real repository has 4,000 to 7,000.
-const CACHED_CLASSES: usize = 16_384;
+/// Classes that are kept put together as a rule. A real repository has 4,000 to 7,000.
+const USUAL_CLASSES: usize = 16_384;
+
+/// Bytes of records whose classes are kept put together, in a heap of so many: room for every class that the heap can hold,
+/// so that none is decoded twice. The cache has several parts, of which each must take the largest class.
+const fn cache_bytes(heap: u64) -> u64 {
+    const LEAST: u64 = 64 << 20;
+    heap.saturating_mul(8).saturating_add(LEAST)
+}
 
 /// A class by the hashes of its namespace and its name.
 type ClassId = (NameHash, NameHash);
+
+/// Weighs a class by the length of its record, of which its memory is a small multiple ([`MAX_DECODED_FACTOR`]), and what it
+/// repeats of its superclass.
+#[derive(Debug, Clone)]
+struct Bytes;
+
+impl Weighter<ClassId, Arc<StoredClass>> for Bytes {
+    fn weight(&self, _: &ClassId, class: &Arc<StoredClass>) -> u64 {
+        let inherited = class.class.inherited_bytes() / MAX_DECODED_FACTOR;
+        u64::from(class.record.size).saturating_add(inherited as u64).saturating_add(64)
+    }
+}
+
+const MISNAMED: BadRecord = BadRecord { offset: 0, what: "its key is that of a class of another name" };
 
 const TOO_LONG: &str = "the chain of superclasses is too long, or has no end";
 
 /// The classes of a state that were put together, and what is known of those that cannot be.
 pub(super) struct Composed {
-    classes: Cache<ClassId, Arc<StoredClass>>,
+    classes: Cache<ClassId, Arc<StoredClass>, Bytes>,
     trouble: Mutex<Trouble>,
 }
 
@@ -44,8 +66,10 @@ struct Trouble {
 }
 
 impl Composed {
-    pub(super) fn new() -> Self {
-        Self { classes: Cache::new(CACHED_CLASSES), trouble: Mutex::new(Trouble::default()) }
+    /// Room for the classes of a heap of so many bytes.
+    pub(super) fn new(heap: u64) -> Self {
+        let classes = Cache::with_weighter(USUAL_CLASSES, cache_bytes(heap), Bytes);
+        Self { classes, trouble: Mutex::new(Trouble::default()) }
     }
 
     pub(super) fn get(&self, id: &ClassId) -> Option<Arc<StoredClass>> {
@@ -211,12 +235,41 @@ impl Catalog {
             return Err(Error::Corrupt(Box::new((*damage).clone())));
         }
         let read = || {
+            self.step_watch()?;
+            self.may_read(id, record)?;
             let bytes = self.snapshot.record_view(record)?;
-            let superclass = ClassRecordView::parse(&bytes).and_then(|view| view.superclass());
-            let superclass = superclass.map_err(|bad| self.bad(CorruptionCode::RecordClass, record, bad))?;
+            let bad = |bad| self.bad(CorruptionCode::RecordClass, record, bad);
+            let view = ClassRecordView::parse(&bytes).map_err(bad)?;
+            self.check_name(id, record, &view)?;
+            let superclass = view.superclass().map_err(bad)?;
             Ok(Step { place, id, record, bytes, superclass: superclass.map(Name::from) })
         };
         read().inspect_err(|error| self.remember(id, error))
+    }
+
+    /// Fails for a record that is known not to answer to a name, or that was decoded for too many namespaces.
+    fn may_read(&self, id: Option<ClassId>, record: RecordRef) -> Result<()> {
+        let Some((namespace, name)) = id else { return Ok(()) };
+        if !self.owners.may_be(record, name) {
+            return Err(self.bad(CorruptionCode::RecordClass, record, MISNAMED));
+        }
+        match self.owners.admit(record, namespace, self.snapshot.heap_bytes()) {
+            true => Ok(()),
+            false => Err(self.shared(record, || "keys of too many namespaces name it".to_owned())),
+        }
+    }
+
+    /// Fails when a record was looked up under another name than its own.
+    fn check_name(&self, id: Option<ClassId>, record: RecordRef, view: &ClassRecordView<'_>) -> Result<()> {
+        let bad = |bad| self.bad(CorruptionCode::RecordClass, record, bad);
+        let Some((_, name)) = id else { return Ok(()) };
+        let own = view.class_part().name().map_err(bad)?.map(|name| name.to_text()).unwrap_or_default();
+        let own = self.keys.hash(&own);
+        if own == name {
+            return Ok(());
+        }
+        self.owners.note_name(record, own);
+        Err(bad(MISNAMED))
     }
 
     fn remember(&self, id: Option<ClassId>, error: &Error) {

@@ -116,6 +116,7 @@ pub fn diff_below(
     top: Option<&str>,
     visit: &mut dyn FnMut(Compared) -> bool,
 ) -> Result<[Census; 2]> {
+    let (first, second) = (&first.each_once(), &second.each_once());
     let census = [Census::of(first), Census::of(second)];
     let mut walk = Walk { sides: [first, second], visit, is_over: false, census };
     let [a, b] = [walk.namespaces(0, top)?, walk.namespaces(1, top)?];
@@ -275,8 +276,7 @@ impl Walk<'_> {
                 put(&mut all, side, String::new(), path, declaration);
             })?;
         }
-        self.compare(What::Class, all, class_differences);
-        Ok(())
+        self.compare(What::Class, all, class_differences)
     }
 
     /// What a class declares is compared though an ancestor is lost.
@@ -298,19 +298,19 @@ impl Walk<'_> {
                 put(&mut all, side, to_upper(stored.instance.class().name().as_str()), path, stored);
             })?;
         }
-        self.compare(What::Instance, all, instance_differences);
-        Ok(())
+        self.compare(What::Instance, all, instance_differences)
     }
 
-    fn compare<T>(&mut self, what: What, all: Both<T>, differences: fn(&T, &T) -> Vec<Detail>) {
+    fn compare<T>(&mut self, what: What, all: Both<T>, differences: fn(&T, &T) -> Vec<Detail>) -> Result<()> {
         for (_, [first, second]) in all {
             let (mut first, mut second) = (first, second);
             take_equal(&mut first, &mut second, differences);
             let mut second = second.into_iter();
             for (path, a) in first {
                 if self.is_over {
-                    return;
+                    return Ok(());
                 }
+                self.sides.iter().try_for_each(|side| side.step_watch())?;
                 match second.next() {
                     None => self.give(what, path, Change::Removed),
                     Some((_, b)) => {
@@ -323,6 +323,7 @@ impl Walk<'_> {
             }
             second.for_each(|(path, _)| self.give(what, path, Change::Added));
         }
+        Ok(())
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::Catalog;
 use super::classes::{Place, StoredClass};
+use super::run::{Family, Keys};
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
-use crate::btree::scan::Scan;
 use crate::cim::instance::Instance;
 use crate::cim::name::{self, Name};
 use crate::cim::path::ObjectPath;
@@ -45,7 +45,7 @@ pub(crate) struct Located {
 pub struct Instances {
     catalog: Catalog,
     place: Place,
-    keys: Option<Scan>,
+    keys: Option<Keys>,
     /// Only instances of this class or derived ones.
     of_class: Option<Name>,
 }
@@ -55,12 +55,15 @@ impl Iterator for Instances {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let record = match self.keys.as_mut()?.next()? {
-                // References lie between the instances of a namespace.
-                Ok(key) => is_instance(&key).then(|| key.reference()).flatten(),
+            let key = match self.keys.as_mut()?.next()? {
+                Ok(key) => key,
                 Err(error) => return Some(Err(error)),
             };
-            let Some(record) = record else { continue };
+            // References lie between the instances of a namespace.
+            let Some(record) = key.reference().filter(|_| is_instance(&key)) else { continue };
+            if let Err(shared) = self.catalog.admit(Family::Instances, &key, record) {
+                return Some(Err(shared));
+            }
             match self.catalog.read_instance(self.place, record, self.of_class.as_ref()) {
                 Ok(None) => {}
                 Ok(Some(instance)) => return Some(Ok(instance)),

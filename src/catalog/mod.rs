@@ -11,7 +11,9 @@ pub mod keys;
 mod namespaces;
 mod naming;
 mod objects;
+mod owners;
 mod references;
+mod run;
 mod security;
 mod usage;
 
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{RecordRef, Space};
-use crate::btree::scan::{Direction, KeyRange, Scan};
+use crate::btree::scan::{Direction, KeyRange};
 use crate::format::Dialect;
 use crate::format::name_hash::NameHash;
 use crate::format::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
@@ -33,10 +35,13 @@ pub use classes::StoredClass;
 use compose::Composed;
 pub(crate) use instances::Located;
 pub use instances::{Instances, StoredInstance};
-pub(crate) use namespaces::NAMESPACE_CLASS;
+pub(crate) use namespaces::{NAMESPACE_CLASS, is_possible};
 pub use namespaces::{Hidden, Namespaces, ROOT};
 pub use objects::{KeyFault, ObjectKey};
+use owners::Owners;
 pub use references::Referrer;
+pub(crate) use run::Family;
+use run::{Keys, Runs, Watch};
 pub use security::StoredSecurity;
 pub use usage::{ClassUsage, NamespaceUsage, Share};
 
@@ -49,8 +54,14 @@ pub struct Catalog {
     /// The hash of the namespace of the system classes.
     system: NameHash,
     composed: Arc<Composed>,
+    /// Which class records answer to which names, in this state.
+    owners: Arc<Owners>,
     /// Whether a class that lacks an ancestor is an error.
     is_strict: bool,
+    /// Who is asked whether to go on.
+    watch: Option<Arc<Watch>>,
+    /// The records that this run has read.
+    runs: Option<Arc<Runs>>,
 }
 
 impl fmt::Debug for Catalog {
@@ -65,7 +76,9 @@ impl Catalog {
     pub fn new(snapshot: Snapshot) -> Self {
         let keys = ObjectKeys::new(snapshot.dialect());
         let system = keys.hash(SYSTEM_NAMESPACE);
-        Self { snapshot, keys, system, composed: Arc::new(Composed::new()), is_strict: false }
+        let composed = Arc::new(Composed::new(snapshot.heap_bytes()));
+        let owners = Arc::default();
+        Self { snapshot, keys, system, composed, owners, is_strict: false, watch: None, runs: None }
     }
 
     /// The objects of a snapshot that are whole: a class whose superclass is lost is an error. So writers, and those that verify,
@@ -83,7 +96,8 @@ impl Catalog {
     /// The objects of a later state, with the classes that are known already: those that have changed since have to be
     /// [forgotten](Self::forget).
     pub(crate) fn moved_to(&self, snapshot: Snapshot) -> Self {
-        Self { snapshot, ..self.clone() }
+        // A record that goes leaves its place to another.
+        Self { snapshot, owners: Arc::default(), ..self.clone() }
     }
 
     /// Puts a class together anew when it is wanted again.
@@ -111,8 +125,9 @@ impl Catalog {
         self.snapshot.dialect()
     }
 
-    fn scan(&self, prefix: &str) -> Scan {
-        self.snapshot.keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward)
+    fn scan(&self, prefix: &str) -> Keys {
+        let scan = self.snapshot.keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward);
+        Keys::new(scan, self.watch.clone())
     }
 
     /// The record that the key with this text names, whatever the record is.

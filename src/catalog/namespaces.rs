@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::Catalog;
 use super::naming::Naming;
+use super::{Catalog, StoredInstance};
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
-use crate::base::limits::MAX_PATH_CHARS;
+use crate::base::limits::{MAX_NAMESPACE_BYTES, MAX_NAMESPACE_DEPTH};
+use crate::base::page_no::RecordRef;
 use crate::btree::scan::{Direction, KeyRange};
 use crate::cim::name;
 use crate::format::key::{self, Key, KeyFamily};
@@ -44,6 +45,13 @@ pub struct Hidden {
     pub hash: NameHash,
 }
 
+impl Namespaces {
+    /// A tree that was not walked to its end.
+    const fn only(tree: Vec<Result<String>>) -> Self {
+        Self { tree, hidden: Vec::new(), count: 0, strays: [0, 0] }
+    }
+}
+
 impl Catalog {
     /// Whether there is a namespace with this path: one that the namespace above it names, and so on up to `ROOT`, or one
     /// that has keys all the same. A namespace whose path is lost is given by its hash: `NS_` and the digits.
@@ -56,6 +64,9 @@ impl Catalog {
 
     fn is_in_tree(&self, namespace: &str) -> Result<bool> {
         let mut path = namespace;
+        if !is_possible(namespace) {
+            return Ok(false);
+        }
         while let Some((parent, name)) = path.rsplit_once('\\') {
             if self.record_of(&self.keys.keyed_instance(parent, NAMESPACE_CLASS, name))?.is_none() {
                 return Ok(false);
@@ -100,34 +111,61 @@ impl Catalog {
         Ok(Some(path))
     }
 
-    /// The paths of the namespaces directly below another, by name. One that cannot be read is an error among them.
+    /// The paths of the namespaces directly below another, by name. One that cannot be read is an error among them, and so is
+    /// one that lies too deep, or has the name of another.
     pub fn child_namespaces(&self, namespace: &str) -> Vec<Result<String>> {
-        let mut children: Vec<Result<String>> = self
-            .instances(namespace, NAMESPACE_CLASS)
-            .map(|child| {
-                let child = child?;
-                let name = child.instance.get("Name").and_then(|name| name.as_text()).unwrap_or_default();
-                let path = format!(r"{namespace}\{name}");
-                let usable = !name.is_empty() && !name.contains(['\\', '/', ':', '\0']) && path.len() <= MAX_PATH_CHARS;
-                let bad = BadRecord { offset: 0, what: "the name of the namespace is none" };
-                usable
-                    .then_some(path)
-                    .ok_or_else(|| -> Error { self.bad(CorruptionCode::RecordInstance, child.record, bad) })
-            })
-            .collect();
+        self.each_once().children(namespace)
+    }
+
+    fn children(&self, namespace: &str) -> Vec<Result<String>> {
+        let found = self.instances(namespace, NAMESPACE_CLASS);
+        let named = found.map(|child| child.and_then(|child| Ok((self.child_path(namespace, &child)?, child.record))));
+        let mut children: Vec<Result<(String, RecordRef)>> = named.collect();
         children.sort_by(|a, b| match (a, b) {
-            (Ok(a), Ok(b)) => name::order(a, b),
+            (Ok((a, _)), Ok((b, _))) => name::order(a, b),
             (a, b) => b.is_ok().cmp(&a.is_ok()),
         });
-        children
+        let mut last: Option<String> = None;
+        let mut once = |(path, record): (String, RecordRef)| {
+            if last.as_ref().is_some_and(|last| name::same(last, &path)) {
+                let twice = BadRecord { offset: 0, what: "another namespace has its path" };
+                return Err(self.bad(CorruptionCode::RecordInstance, record, twice));
+            }
+            last = Some(path.clone());
+            Ok(path)
+        };
+        children.into_iter().map(|child| child.and_then(&mut once)).collect()
+    }
+
+    /// The path of the namespace that an instance stands for.
+    fn child_path(&self, parent: &str, child: &StoredInstance) -> Result<String> {
+        let bad = |what| Err(self.bad(CorruptionCode::RecordInstance, child.record, BadRecord { offset: 0, what }));
+        let name = child.instance.get("Name").and_then(|name| name.as_text()).unwrap_or_default();
+        if name.is_empty() || name.contains(['\\', '/', ':', '\0']) {
+            return bad("the name of the namespace is none");
+        }
+        if !may_have_path(parent.len().saturating_add(name.len()), parent.matches('\\').count()) {
+            return bad(
+                "the namespace lies too deep: at most 128 lie in each other, and a path has at most 4,096 bytes",
+            );
+        }
+        Ok(format!(r"{parent}\{name}"))
     }
 
     /// The paths of all namespaces: `ROOT`, and below each its children by name; after these the [hidden](Hidden) ones. One
     /// that cannot be read is an error among them. The system classes lie in none of them.
     pub fn namespaces(&self) -> Vec<Result<String>> {
-        let Namespaces { mut tree, hidden, .. } = self.all_namespaces();
+        self.namespaces_while(&mut || Ok(())).unwrap_or_else(|error| vec![Err(error)])
+    }
+
+    /// The same; `check` says before each whether to go on.
+    ///
+    /// # Errors
+    /// That of `check`.
+    pub(crate) fn namespaces_while(&self, check: &mut dyn FnMut() -> Result<()>) -> Result<Vec<Result<String>>> {
+        let Namespaces { mut tree, hidden, .. } = self.all_namespaces_while(check)?;
         tree.extend(hidden.into_iter().map(|hidden| Ok(hidden.path)));
-        tree
+        Ok(tree)
     }
 
     /// The paths of the namespaces that their parents name, without the [hidden](Hidden) ones.
@@ -137,7 +175,18 @@ impl Catalog {
 
     /// All namespaces: those of the tree, and those that have keys though nothing leads to them.
     pub fn all_namespaces(&self) -> Namespaces {
-        let tree = self.tree(ROOT);
+        self.all_namespaces_while(&mut || Ok(())).unwrap_or_else(|error| Namespaces::only(vec![Err(error)]))
+    }
+
+    /// The same; `check` says before each of the tree whether to go on.
+    ///
+    /// # Errors
+    /// That of `check`.
+    pub(crate) fn all_namespaces_while(&self, check: &mut dyn FnMut() -> Result<()>) -> Result<Namespaces> {
+        let tree = self.tree_while(ROOT, check)?;
+        if matches!(tree.last(), Some(Err(Error::Cancelled))) {
+            return Ok(Namespaces::only(tree));
+        }
         let known: Vec<String> = tree.iter().flatten().cloned().collect();
         let mut explained: BTreeSet<NameHash> = known.iter().map(|path| self.keys.hash(path)).collect();
         let in_tree = explained.len();
@@ -147,7 +196,7 @@ impl Catalog {
         let strays = self.stray_keys(&odd);
         let count = (in_tree + hashes.len()) as u64;
         let hidden = if hashes.is_empty() { Vec::new() } else { self.named(hashes, known) };
-        Namespaces { tree, hidden, count, strays }
+        Ok(Namespaces { tree, hidden, count, strays })
     }
 
     /// Namespaces with these hashes, by path where hashing gives it, then by hash.
@@ -180,7 +229,7 @@ impl Catalog {
         /// Keys with one first token that are read before the next is looked up.
         const RUN: usize = 64;
         let (mut hashes, mut odd) = (BTreeSet::new(), BTreeSet::new());
-        let (mut scan, mut run) = (self.scan(""), 0);
+        let (mut scan, mut run) = (self.snapshot.keys(KeyRange::all(), Direction::Forward), 0);
         while let Some(key) = scan.next_text() {
             let Ok(key) = key else { continue };
             let token = key.split(|&byte| byte == b'\\').next().unwrap_or_default();
@@ -227,14 +276,36 @@ impl Catalog {
     }
 
     fn tree(&self, top: &str) -> Vec<Result<String>> {
+        self.tree_while(top, &mut || Ok(())).unwrap_or_else(|error| vec![Err(error)])
+    }
+
+    fn tree_while(&self, top: &str, check: &mut dyn FnMut() -> Result<()>) -> Result<Vec<Result<String>>> {
+        // A run of its own: the instances are met again by the caller.
+        let run = self.each_once();
         let mut found = Vec::new();
         let mut ahead = vec![Ok(top.to_owned())];
         while let Some(next) = ahead.pop() {
-            if let Ok(namespace) = &next {
-                ahead.extend(self.child_namespaces(namespace).into_iter().rev());
+            check()?;
+            match &next {
+                Ok(namespace) => ahead.extend(run.children(namespace).into_iter().rev()),
+                Err(Error::Cancelled) => return Ok(vec![next]),
+                Err(_) => {}
             }
             found.push(next);
         }
-        found
+        Ok(found)
     }
 }
+
+/// Whether a namespace can have this path: it is neither too long nor too deep.
+pub(crate) fn is_possible(path: &str) -> bool {
+    let parents = path.matches('\\').count().saturating_sub(1);
+    may_have_path(path.len().saturating_sub(1), parents)
+}
+
+/// Whether a path may have so many bytes, its last separator left out, and its parent lie so deep.
+const fn may_have_path(bytes: usize, parent: usize) -> bool {
+    bytes < MAX_NAMESPACE_BYTES && parent < MAX_NAMESPACE_DEPTH
+}
+
+const _: () = assert!(MAX_NAMESPACE_DEPTH == 128 && MAX_NAMESPACE_BYTES == 4096, "an error says it");

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Catalog;
-use super::namespaces::ROOT;
+use super::namespaces::{ROOT, is_possible};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, Space};
 use crate::cim::name;
 use crate::format::name_hash::NameHash;
@@ -117,7 +117,7 @@ impl<'n> Naming<'n> {
     }
 
     fn try_one(&mut self, path: &str) {
-        if self.is_over() {
+        if self.is_over() || !is_possible(path) {
             return;
         }
         self.left -= 1;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::classes::Place;
+use super::run::Family;
 use super::{Catalog, Counted, StoredClass, StoredInstance};
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
@@ -40,21 +41,29 @@ impl fmt::Display for ObjectKey {
 pub enum KeyFault {
     /// A part of the index cannot be read: how many keys stood there is not known.
     Index(Error),
-    /// A key that stands where objects are named names none.
+    /// A key that stands where objects are named names none, or one that another key named already to a run that reads
+    /// [each once](Catalog::each_once).
     Malformed(Error),
 }
 
 impl Catalog {
     /// The classes or instances that the keys of a namespace name, in order of the keys. Several keys may stand for one path,
-    /// and each is given.
+    /// and each is given. A walk that the observer ends gives [`Error::Cancelled`] as a fault of the index.
     pub fn object_keys(
         &self,
         namespace: &str,
         counted: Counted,
     ) -> impl Iterator<Item = Result<ObjectKey, KeyFault>> + use<> {
-        let family = if counted == Counted::Classes { "CD_" } else { "CI_" };
-        let prefix = format!("{}{family}", self.keys.namespace(namespace));
-        self.scan(&prefix).map(|key| object_key(&key.map_err(KeyFault::Index)?))
+        let token = if counted == Counted::Classes { "CD_" } else { "CI_" };
+        let prefix = format!("{}{token}", self.keys.namespace(namespace));
+        let family = if counted == Counted::Classes { Family::Classes } else { Family::Instances };
+        let catalog = self.clone();
+        self.scan(&prefix).map(move |key| {
+            let key = key.map_err(KeyFault::Index)?;
+            let found = object_key(&key)?;
+            catalog.admit(family, &key, found.record).map_err(KeyFault::Malformed)?;
+            Ok(found)
+        })
     }
 
     /// The class that a key names.

@@ -38,9 +38,9 @@ pub fn convert(from: &Catalog, to: &Directory, observer: &dyn Observer) -> Resul
     let mut converted = Converted { census: Census::of(from), left_out: Vec::new() };
     let protection = from.snapshot().protection();
     // What a class lacks that is not whole cannot be made up.
-    let from = from.whole_only();
+    let from = from.whole_only().each_once();
     build_from(to, &protection, |importer| {
-        let mut copy = Copy { from, importer, converted: &mut converted, monitor: &monitor };
+        let mut copy = Copy { again: from.each_once(), from, importer, converted: &mut converted, monitor: &monitor };
         copy.everything()?;
         // A repository has one key at least; and one without a class is no copy of anything.
         match converted.census.has_objects() {
@@ -65,6 +65,8 @@ fn nothing_left(converted: &mut Converted) -> Error {
 
 struct Copy<'c, 'i> {
     from: Catalog,
+    /// The same for the second round over instances, which meets all of them again.
+    again: Catalog,
     importer: &'c mut Importer<'i>,
     converted: &'c mut Converted,
     monitor: &'c Monitor<'c>,
@@ -81,6 +83,8 @@ impl Copy<'_, '_> {
             self.classes(namespace)?;
             self.instances(namespace, true)?;
         }
+        // Every instance is met a second time, and again each once.
+        self.from = self.from.each_once();
         for namespace in &namespaces {
             self.instances(namespace, false)?;
         }
@@ -89,7 +93,7 @@ impl Copy<'_, '_> {
 
     /// The namespaces whose content is taken over. One that no path is known of cannot be: all that lies in it is lost.
     fn namespaces(&mut self) -> Result<Vec<String>> {
-        let found = self.from.all_namespaces();
+        let found = self.from.all_namespaces_while(&mut || self.monitor.check())?;
         self.census().has_namespaces(&found);
         if found.strays != [0, 0] {
             let [classes, instances] = found.strays;
@@ -179,6 +183,7 @@ impl Copy<'_, '_> {
     fn classes(&mut self, namespace: &str) -> Result<()> {
         let mut classes = Vec::new();
         for key in self.keys(namespace, Counted::Classes)? {
+            self.monitor.check()?;
             let class = self.from.class_of_key(namespace, &key);
             let class = self.keep(|copy| copy.from.name_of_key(namespace, &key), class)?;
             classes.extend(class.map(|class| (class, key)));
@@ -213,10 +218,11 @@ impl Copy<'_, '_> {
     fn instances(&mut self, namespace: &str, of_namespaces: bool) -> Result<()> {
         let keys = match of_namespaces {
             true => self.keys(namespace, Counted::Instances)?,
-            false => self.from.object_keys(namespace, Counted::Instances).filter_map(Result::ok).collect(),
+            false => self.again.object_keys(namespace, Counted::Instances).filter_map(Result::ok).collect(),
         };
         let (mut taken, mut misplaced) = (HashSet::new(), Vec::new());
         for key in keys {
+            self.monitor.check()?;
             let stored = match self.from.instance_of_key(namespace, &key) {
                 Err(Error::Corrupt(_)) if of_namespaces => continue,
                 stored => self.keep(|copy| copy.from.name_of_key(namespace, &key), stored)?,

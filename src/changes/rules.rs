@@ -3,9 +3,8 @@
 
 use super::system::{self, is_system_name};
 use crate::base::error::{Error, Result};
-use crate::base::limits::MAX_PATH_CHARS;
 use crate::base::rule::Rule;
-use crate::catalog::StoredClass;
+use crate::catalog::{StoredClass, is_possible};
 use crate::cim::class::{Class, Method, Property, Setting};
 use crate::cim::full_class::{FullClass, KeyClass};
 use crate::cim::instance::Instance;
@@ -280,7 +279,7 @@ pub(super) fn may_delete_instance_of(class: &FullClass) -> Result<()> {
 
 /// Whether a namespace can have this name and path.
 pub(super) fn namespace(path: &str, name: &str) -> Result<()> {
-    let is_name = !name.is_empty() && !name.contains(['\\', '/', ':', '"', '\0']) && path.len() <= MAX_PATH_CHARS;
+    let is_name = !name.is_empty() && !name.contains(['\\', '/', ':', '"', '\0']) && is_possible(path);
     match is_name {
         true => Ok(()),
         false => Err(broken(Rule::InvalidObject, format!("{name:?} cannot be the name of a namespace"))),

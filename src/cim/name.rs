@@ -29,6 +29,23 @@ fn one_to_one(c: char, mut folded: impl Iterator<Item = char>) -> char {
     }
 }
 
+#[cfg(feature = "sim")]
+thread_local! {
+    static COMPARISONS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Names that were compared on this thread: for tests of how work grows.
+#[cfg(feature = "sim")]
+pub fn comparisons() -> u64 {
+    COMPARISONS.get()
+}
+
+#[inline]
+fn count_comparison() {
+    #[cfg(feature = "sim")]
+    COMPARISONS.set(COMPARISONS.get().wrapping_add(1));
+}
+
 /// A text in upper case, as the index hashes it.
 pub fn to_upper(text: &str) -> String {
     text.chars().map(upper).collect()
@@ -36,12 +53,14 @@ pub fn to_upper(text: &str) -> String {
 
 /// Whether two names are the same.
 pub fn same(a: &str, b: &str) -> bool {
+    count_comparison();
     // The second way stops at the first difference, so that long names cost nothing when they differ early.
     a.eq_ignore_ascii_case(b) || a.chars().map(upper).eq(b.chars().map(upper))
 }
 
 /// The order of names; equal exactly when they are the [`same`].
 pub fn order(a: &str, b: &str) -> Ordering {
+    count_comparison();
     // Most names differ early: a difference that both have behind nothing but ASCII decides.
     for (x, y) in a.bytes().zip(b.bytes()) {
         if !(x.is_ascii() && y.is_ascii()) {

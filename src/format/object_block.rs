@@ -19,13 +19,16 @@ use super::instance_part::{self, InstancePartNotes, InstancePartView};
 use super::methods_part::{self, MethodsPartNotes, MethodsPartView};
 use super::record_heap::{Budget, EncodeError};
 use super::record_reader::{Parsed, RecordReader};
-use crate::cim::class::Class;
+use crate::cim::class::{Class, Setting};
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
 use crate::cim::value::Object;
 
 /// Bytes of memory of an object, without what its properties and methods take.
 const OBJECT: usize = size_of::<FullClass>() + size_of::<Class>() + size_of::<Instance>();
+
+/// Bytes of memory of what an instance says of a property, and of what is known of the property while it is decoded.
+const SETTING: usize = 2 * size_of::<Setting>();
 
 const CLASS: u8 = 1;
 const INSTANCE: u8 = 2;
@@ -124,6 +127,9 @@ fn decode_instance(
     };
     if exact {
         notes.class = layout.notes(&full);
+    }
+    if !budget.take_memory(full.properties().len().saturating_mul(SETTING)) {
+        return reader.fail("objects are embedded too often");
     }
     let view = InstancePartView::parse(reader, &full)?;
     let (instance, instance_notes) = instance_part::decode(&view, &Arc::new(full), budget, exact)?;

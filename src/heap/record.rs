@@ -11,7 +11,7 @@ use crate::base::site::Site;
 use crate::base::widen;
 use crate::format::Dialect;
 use crate::format::checksum::crc32;
-use crate::format::object_page::{Descriptor, MULTI_PAGE_OFFSET, ObjectPage, pages_of};
+use crate::format::object_page::{Descriptor, MULTI_PAGE_OFFSET, ObjectPage, is_multi_page, pages_of};
 use crate::pager::image::Image;
 use crate::pager::page::Page;
 
@@ -76,6 +76,13 @@ pub fn view(image: &Image, reference: RecordRef) -> Result<RecordView> {
         return Ok(view);
     }
     Err(wrong_check(&descriptor, expected, image.site(Space::Objects, reference.page)).into())
+}
+
+/// Whether a page says that the record lies there, and the mapping has all its pages.
+pub fn is_there(image: &Image, reference: RecordRef) -> bool {
+    let Ok(held) = image.page(Space::Objects, reference.page) else { return false };
+    let is_listed = find_descriptor(image, &held, reference).is_ok();
+    is_listed && (!is_multi_page(reference.size) || pages(image, reference.page, reference.size).is_ok())
 }
 
 /// The check value of a record (invariant 22).

@@ -129,6 +129,16 @@ impl Snapshot {
         record::view(&self.image, reference)
     }
 
+    /// Bytes that the pages of the object heap take together.
+    pub(crate) fn heap_bytes(&self) -> u64 {
+        u64::from(self.image.logical_pages(Space::Objects)).saturating_mul(PAGE_SIZE as u64)
+    }
+
+    /// Whether there is a record where a key says, without reading what it holds.
+    pub(crate) fn has_record(&self, reference: RecordRef) -> bool {
+        record::is_there(&self.image, reference)
+    }
+
     /// The record that `key` names: that of the first key which goes on behind `key` with `.page.id.size` and nothing else.
     /// The fast way from the name of a thing to its record.
     ///

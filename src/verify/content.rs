@@ -15,7 +15,7 @@ use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::{FileRole, Site};
 use crate::btree::scan::{Direction, KeyRange};
 use crate::catalog::keys::{InstanceKeys, OutgoingReference, class_keys, instance_keys};
-use crate::catalog::{Catalog, StoredClass, StoredInstance};
+use crate::catalog::{Catalog, Family, StoredClass, StoredInstance};
 use crate::format::key::Key;
 use crate::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
 use crate::format::reference_record::{ReferenceRecord, ReferenceRecordView};
@@ -83,7 +83,7 @@ struct Made {
 impl<'c> Check<'c> {
     fn new(snapshot: &Snapshot, level: Level, monitor: &'c Monitor<'c>) -> Self {
         Self {
-            catalog: Catalog::strict(snapshot.clone()),
+            catalog: Catalog::strict(snapshot.clone()).each_once(),
             level,
             monitor,
             expected: HashSet::new(),
@@ -96,7 +96,7 @@ impl<'c> Check<'c> {
 
     fn run(mut self, findings: &mut Findings) -> Result<()> {
         let mut namespaces = vec![SYSTEM_NAMESPACE.to_owned()];
-        for namespace in self.catalog.namespaces() {
+        for namespace in self.catalog.namespaces_while(&mut || self.monitor.check())? {
             match namespace {
                 Ok(namespace) => namespaces.push(namespace),
                 // It is met again among the instances.
@@ -113,7 +113,8 @@ impl<'c> Check<'c> {
 
     fn classes(&mut self, namespace: &str, findings: &mut Findings) -> Result<()> {
         let catalog = self.catalog.clone();
-        for (key, record) in self.records(namespace, "CD_", findings)? {
+        for (key, record) in self.records(namespace, Family::Classes, findings)? {
+            self.monitor.check()?;
             let Some((_, KeyShape::Class(name))) = KeyShape::parse(key.as_bytes()) else { continue };
             match catalog.class_by_hash(namespace, name) {
                 Ok(Some(class)) => self.class(namespace, &class, findings),
@@ -139,7 +140,8 @@ impl<'c> Check<'c> {
 
     fn instances(&mut self, namespace: &str, findings: &mut Findings) -> Result<()> {
         let catalog = self.catalog.clone();
-        for (_, record) in self.records(namespace, "CI_", findings)? {
+        for (_, record) in self.records(namespace, Family::Instances, findings)? {
+            self.monitor.check()?;
             match catalog.instance_of_record(namespace, record) {
                 Ok(instance) => self.instance(namespace, &instance, findings)?,
                 Err(error) => self.unreadable(error, record, findings)?,
@@ -283,12 +285,20 @@ impl<'c> Check<'c> {
     }
 
     /// The keys of a namespace that begin like this, with their records.
-    fn records(&self, namespace: &str, prefix: &str, findings: &mut Findings) -> Result<Vec<(Key, RecordRef)>> {
+    fn records(&self, namespace: &str, family: Family, findings: &mut Findings) -> Result<Vec<(Key, RecordRef)>> {
+        let prefix = match family {
+            Family::Classes => "CD_",
+            Family::Instances => "CI_",
+        };
         let prefix = format!("{}{prefix}", self.catalog.keys().namespace(namespace));
         let mut found = Vec::new();
         for key in self.catalog.snapshot().keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward) {
             match key {
-                Ok(key) => found.extend(key.reference().map(|record| (key, record))),
+                Ok(key) => {
+                    // Another key of a record is none that an object calls for, and a finding as that.
+                    let record = key.reference().filter(|record| self.catalog.admit(family, &key, *record).is_ok());
+                    found.extend(record.map(|record| (key, record)));
+                }
                 Err(error) => findings.push(corruption(error)?),
             }
         }

@@ -1,5 +1,8 @@
 //! An allocator that counts, for tests of how much memory something takes. It is that of the whole test program.
 
+// Each program uses a part of it.
+#![allow(dead_code)]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,6 +11,7 @@ struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
 #[expect(unsafe_code, reason = "an allocator cannot be written without")]
 // SAFETY: every call goes to the allocator of the system as it came.
@@ -15,6 +19,7 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
         PEAK.fetch_max(held, Ordering::Relaxed);
+        ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller keeps the contract of the trait.
         unsafe { System.alloc(layout) }
     }
@@ -35,4 +40,20 @@ pub fn peak_of<T>(run: impl FnOnce() -> T) -> (T, usize) {
     PEAK.store(before, Ordering::Relaxed);
     let result = run();
     (result, PEAK.load(Ordering::Relaxed) - before)
+}
+
+/// What something asks of the allocator.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Bytes that were held at once more than before.
+    pub held: usize,
+    /// Bytes that were handed out in all.
+    pub allocated: usize,
+}
+
+/// Runs something; gives what it asked of the allocator as well.
+pub fn memory_of<T>(run: impl FnOnce() -> T) -> (T, Memory) {
+    let before = ALLOCATED.load(Ordering::Relaxed);
+    let (result, held) = peak_of(run);
+    (result, Memory { held, allocated: ALLOCATED.load(Ordering::Relaxed) - before })
 }

@@ -5,6 +5,7 @@
 
 pub mod areas;
 pub mod content;
+pub mod crafted;
 pub mod edit;
 pub mod flips;
 pub mod flood;

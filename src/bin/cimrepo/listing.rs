@@ -28,6 +28,7 @@ pub struct Listing<'o> {
 
 impl<'o> Listing<'o> {
     pub fn new(catalog: Catalog, output: &'o mut Output) -> Self {
+        let catalog = catalog.each_once();
         let census = Census::of(&catalog);
         Self { catalog, output, census, said: HashSet::new(), has_findings: false }
     }

@@ -44,6 +44,7 @@ impl Observer for Bar {
                 Phase::Compact => "compacting",
                 Phase::Convert => "converting",
                 Phase::Search => "looking",
+                Phase::Read => "reading",
                 _ => "working",
             });
         }
