@@ -92,7 +92,7 @@ impl Catalog {
         };
         let mut met = run.met.lock();
         if !met.records.insert(record) {
-            return Err(self.shared(record, || format!("the key {key} names it too")));
+            return Err(self.shared(record, || format!("also named by the key {key}")));
         }
         // A reference that leads nowhere claims nothing; the read says what is wrong.
         if !self.snapshot.has_record(record) || met.claim(record, self.snapshot.heap_bytes()) {

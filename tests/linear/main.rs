@@ -130,10 +130,10 @@ fn a_record_under_many_keys_is_read_once_and_the_other_keys_are_reported() {
     for (shape, others) in [("keys that name one instance", 99), ("namespaces that share a class", 19)] {
         let shape = SHAPES.iter().find(|found| found.name == shape).unwrap();
         let errors = errors(&(shape.make)(shape.size));
-        let shared = errors.iter().filter(|error| error.contains("names it too"));
+        let shared = errors.iter().filter(|error| error.contains("also named by the key"));
         let shared: Vec<_> = shared.filter(|error| error.contains(CorruptionCode::RecordShared.as_str())).collect();
-        assert_eq!(shared.len(), others, "{}: {errors:?}", shape.name);
-        assert!(shared.iter().all(|error| error.contains("OBJECTS.DATA, page")), "{errors:?}");
+        assert_eq!(shared.len(), others, "{}", shape.name);
+        assert!(shared.iter().all(|error| error.contains("OBJECTS.DATA, page")), "{shared:?}");
     }
 }
 
@@ -187,7 +187,7 @@ fn every_long_call_ends_soon_after_the_observer_says_so() {
     let _turn = TURN.lock();
     let made =
         |name: &str| SHAPES.iter().find(|shape| shape.name == name).map(|shape| (shape.make)(shape.size)).unwrap();
-    let (referring, nested) = (made("references to one instance"), made("namespaces in each other"));
+    let (referring, nested) = (made("references to one instance"), made("namespaces that share a class"));
     for (name, run) in verbs::CANCELLABLE {
         let files = if name == "namespaces" { &nested } else { &referring };
         let (count, observer) = stopped_after(u64::MAX);
