@@ -11,9 +11,9 @@ use std::sync::Arc;
 use cimrepo::Error;
 use cimrepo::backup::{Backup, BackupOptions, OpenBackup, backup_in};
 use cimrepo::base::progress::{Observer, Unobserved};
-use cimrepo::catalog::Catalog;
 use cimrepo::catalog::diff::diff;
 use cimrepo::catalog::json::{ClassRow, InstanceRow};
+use cimrepo::catalog::{Catalog, Counted, KeyFault, ObjectKey};
 use cimrepo::changes::convert;
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
 use cimrepo::mof;
@@ -83,17 +83,25 @@ pub fn walk(catalog: &Catalog) -> Walked {
     let run = catalog.each_once();
     let mut walked = Walked::default();
     for namespace in namespaces(&run, &mut walked) {
-        for name in run.class_names(&namespace).collect::<Vec<_>>() {
-            let Some((_, hash)) = walked.readable(name) else { continue };
-            let class = walked.readable(run.class_once(&namespace, hash)).flatten();
+        for key in keys(&run, &namespace, Counted::Classes, &mut walked) {
+            let Some(_) = walked.readable(run.class_name_of_key(&key)) else { continue };
+            let class = walked.readable(run.class_of_key(&namespace, &key));
             walked.listed += class.map_or(0, |class| class.class.name().as_str().len() as u64);
         }
-        for instance in run.all_instances(&namespace) {
-            let Some(instance) = walked.readable(instance) else { continue };
-            walked.listed += instance.instance.path().map_or(0, |path| path.to_string().len() as u64);
+        for key in keys(&run, &namespace, Counted::Instances, &mut walked) {
+            let Some(instance) = walked.readable(run.instance_of_key(&namespace, &key)) else { continue };
+            walked.listed += instance.instance.path().map_or(0, |path| path.text().len() as u64);
         }
     }
     walked
+}
+
+fn keys(catalog: &Catalog, namespace: &str, counted: Counted, walked: &mut Walked) -> Vec<ObjectKey> {
+    let key = |key: Result<ObjectKey, KeyFault>| match key {
+        Ok(key) => Some(key),
+        Err(KeyFault::Index(error) | KeyFault::Malformed(error)) => walked.readable(Err(error)),
+    };
+    catalog.object_keys(namespace, counted).filter_map(key).collect()
 }
 
 fn namespaces(catalog: &Catalog, walked: &mut Walked) -> Vec<String> {
