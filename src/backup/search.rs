@@ -84,7 +84,7 @@ impl Search<'_> {
                     "" => String::new(),
                     name => format!("it was called {name} when this backup was made; "),
                 };
-                let hint = format!("{name}put it beside this one, or say where it is (--base FILE)");
+                let hint = format!("{name}put it next to this one, or name it with --base FILE");
                 link.fault(BackupFault::BaseMissing { base, hint })
             }
         }

@@ -148,7 +148,7 @@ fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
     };
     let name = name.to_string_lossy();
     if FileRole::from_file_name(&name).is_some() || is_own_name(&name) || is_journal_name(&name) {
-        let text = "is the name of a file of a repository, or of one beside it; give the backup another";
+        let text = "is the name of a file of a repository, or of one next to it; give the backup another";
         return Err(Error::invalid(format!("{} {text}", escape_path(path))));
     }
     let trailing = path.as_os_str().as_encoded_bytes().last().is_some_and(|&byte| std::path::is_separator(byte.into()));

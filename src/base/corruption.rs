@@ -67,7 +67,7 @@ corruption_codes! {
     /// 6: a shutdown flag other than 0 and 1.
     MappingShutdownFlag = "mapping.shutdown-flag", "The mapping's shutdown flag has a value that is never written";
     /// 6: bytes behind the shutdown flag.
-    MappingTrailingBytes = "mapping.trailing-bytes", "There are bytes behind the end of the mapping";
+    MappingTrailingBytes = "mapping.trailing-bytes", "There are bytes after the end of the mapping";
     /// 7: an entry's stamp differs from the generation.
     MappingStamp = "mapping.stamp", "A part of the mapping belongs to another state; it was written only in part";
     /// 7: an entry's last-write generation is 0 or in the future.
@@ -179,7 +179,7 @@ corruption_codes! {
     /// An embedded object that cannot be understood.
     SchemaObject = "schema.object", "A value is an embedded object that cannot be read";
     /// The header of a journal that has commits, or was renamed or copied to another name.
-    JournalHeader = "journal.header", "The journal's first bytes are damaged; what was committed through it cannot be told";
+    JournalHeader = "journal.header", "The journal's first bytes are damaged; what it committed is unknown";
     /// A commit whose checksum is right and whose operations make no sense.
     JournalOperation = "journal.operation", "A commit in the journal holds an operation that is never written";
 }

@@ -30,7 +30,7 @@ operations! {
     Open "open" "A file that exists is opened";
     Create "create" "A file is created";
     CreateDirectory "create directory" "A directory is created";
-    CreateBeside "make a file beside" "A file is made next to a directory, for its lock";
+    CreateBeside "make a file next to" "A file is made next to a directory, for its lock";
     FindDirectory "find directory" "The directory in which something is to be made is looked for";
     List "read directory" "The entries of a directory are read";
     Metadata "look at" "The kind, the length or the links of a file are asked for";

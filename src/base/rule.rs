@@ -43,7 +43,7 @@ rules! {
     InvalidObject = 0x8004_100F, "WBEM_E_INVALID_OBJECT", "the object cannot be stored";
     InvalidClass = 0x8004_1010, "WBEM_E_INVALID_CLASS", "the class is not there, or has no instances";
     AlreadyExists = 0x8004_1019, "WBEM_E_ALREADY_EXISTS", "the object is there already";
-    OverrideNotAllowed = 0x8004_101A, "WBEM_E_OVERRIDE_NOT_ALLOWED", "a qualifier may not be declared anew";
+    OverrideNotAllowed = 0x8004_101A, "WBEM_E_OVERRIDE_NOT_ALLOWED", "a qualifier may not be declared again";
     CannotBeKey = 0x8004_101F, "WBEM_E_CANNOT_BE_KEY", "the property cannot be a key";
     ReadOnly = 0x8004_1023, "WBEM_E_READ_ONLY", "the object cannot be changed";
     ProviderNotCapable = 0x8004_1024, "WBEM_E_PROVIDER_NOT_CAPABLE", "a provider would have to do it";

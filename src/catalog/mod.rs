@@ -8,6 +8,7 @@ mod instances;
 #[cfg(feature = "serde")]
 pub mod json;
 pub mod keys;
+mod namespace_count;
 mod namespaces;
 mod naming;
 mod objects;
@@ -35,6 +36,7 @@ pub use classes::StoredClass;
 use compose::Composed;
 pub(crate) use instances::Located;
 pub use instances::{Instances, StoredInstance};
+pub use namespace_count::NamespaceCount;
 pub use namespaces::{Hidden, Namespaces, ROOT};
 pub(crate) use namespaces::{NAMESPACE_CLASS, is_possible};
 pub use objects::{KeyFault, ObjectKey};

@@ -200,7 +200,7 @@ pub(super) fn overrides(own: &Class, parent: &FullClass) -> Option<String> {
         own.properties.iter().find_map(|property| {
             let inherited = parent.property(property.name.as_str())?;
             let name = forbidden(&property.qualifiers, &inherited.qualifiers)?;
-            Some(format!("{}.{}: the qualifier {name} cannot be declared anew", own.name, property.name))
+            Some(format!("{}.{}: the qualifier {name} cannot be declared again", own.name, property.name))
         })
     })
 }

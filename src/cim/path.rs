@@ -241,7 +241,7 @@ impl<'t> Parser<'t> {
     fn namespace(&mut self, required: bool) -> Result<Option<String>, PathError> {
         let before = self.rest().split(['.', '=', '"']).next().unwrap_or_default();
         let Some((namespace, _)) = before.split_once(':') else {
-            return if required { self.fail("a colon is expected behind the namespace") } else { Ok(None) };
+            return if required { self.fail("a colon is expected after the namespace") } else { Ok(None) };
         };
         let parts: Vec<&str> = namespace.split(['\\', '/']).collect();
         // A leading separator is common in what clients write.

@@ -94,7 +94,7 @@ impl<'b> ClassPartView<'b> {
         const CUT: &str = "the class part is cut off";
         let mut part = reader.counted_part("the length of the class part is wrong")?;
         if part.u8(CUT)? != 0 {
-            return part.fail("the byte behind the length of the class part is not zero");
+            return part.fail("the byte after the length of the class part is not zero");
         }
         let (name, table_size) = (part.u32(CUT)?, widen(part.u32(CUT)?));
         let derivation = part.counted_part("the derivation is cut off")?;

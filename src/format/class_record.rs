@@ -45,7 +45,7 @@ impl<'b> ClassRecordView<'b> {
         let methods_part = MethodsPartView::parse(&mut reader)?;
         let mut ahead = reader;
         if !ahead.rest().is_empty() {
-            return reader.fail("there are bytes behind the methods part");
+            return reader.fail("there are bytes after the methods part");
         }
         Ok(Self { superclass, stamp, class_part, methods_part, length: record.len() })
     }

@@ -61,7 +61,7 @@ impl<'b> InstancePartView<'b> {
         const SETS: &str = "the qualifiers of the instance are cut off";
         let mut part = reader.counted_part("the length of the instance part is wrong")?;
         if part.u8(CUT)? != 0 {
-            return part.fail("the byte behind the length of the instance part is not zero");
+            return part.fail("the byte after the length of the instance part is not zero");
         }
         let name = part.u32(CUT)?;
         let Some(TableShape { count, slots }) = class.table_shape() else {

@@ -79,7 +79,7 @@ impl<'b> InstanceRecordView<'b> {
         let part = InstancePartView::parse(&mut reader, class)?;
         let mut ahead = reader;
         if !ahead.rest().is_empty() {
-            return reader.fail("there are bytes behind the instance part");
+            return reader.fail("there are bytes after the instance part");
         }
         Ok(part)
     }

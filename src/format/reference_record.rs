@@ -51,7 +51,7 @@ impl<'b> ReferenceRecordView<'b> {
         let mut ahead = reader;
         match ahead.rest().try_into() {
             Ok(tail) => Ok(Self { texts, tail }),
-            Err(_) => reader.fail("not 8 bytes stand behind the texts"),
+            Err(_) => reader.fail("the texts are not followed by 8 bytes"),
         }
     }
 

@@ -148,7 +148,7 @@ pub(crate) fn decode_setting(
 ) -> Parsed<Setting> {
     Ok(match state {
         0 => {
-            let bad = cx.heap.bad(0, "a value lies behind the table of values");
+            let bad = cx.heap.bad(0, "a value lies after the table of values");
             let slot = table.slot(offset, cim_type.slot_size()).ok_or(bad)?;
             // A reference to nothing in place of the state that says so.
             decode_value(cx, cim_type, slot)?.map_or(Setting::Null, Setting::Value)

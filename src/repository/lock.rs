@@ -79,7 +79,7 @@ impl WriterLock {
         match &self.beside {
             Beside::Held { .. } => Ok(()),
             Beside::Nameless => {
-                let text = "has no name of its own, so nothing can be put beside it; give the path with the name of the directory";
+                let text = "has no name of its own, so nothing can be put next to it; give the path with the name of the directory";
                 Err(Error::invalid(format!("{} {text}", escape_path(path))))
             }
             Beside::Denied(error) => Err(Error::io(IoOp::CreateBeside, path, error.kind().into())),

@@ -33,7 +33,8 @@ pub struct Counts {
     pub class_definitions: u64,
     /// Instances: keys `NS_…\CI_…\IL_…`.
     pub instances: u64,
-    /// Namespaces: different first tokens of keys.
+    /// Different first tokens of keys: one for each namespace, and one for the system classes. For people, a
+    /// [`Catalog`](crate::catalog::Catalog::namespace_count) counts what paths name.
     pub namespaces: u64,
     /// Records of the object heap, found page by page.
     pub records: u64,

@@ -99,7 +99,7 @@ impl EachCall {
 
 impl Caller for EachCall {
     fn name(&self) -> &str {
-        "whoever calls"
+        "the caller"
     }
 
     fn check(&self, operation: Operation, root: &Root<'_>) -> Result<()> {

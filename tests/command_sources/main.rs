@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
 #![cfg(feature = "cli")]
 
+mod counts;
 mod finder;
 mod inside;
 mod pages;

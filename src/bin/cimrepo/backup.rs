@@ -17,26 +17,34 @@ use super::output::{Failure, Output, complain, even_if_closed, human_bytes};
 use super::progress::Bar;
 use super::source::{backup_failed, repository_failed, the_one, warn};
 
-/// Write a consistent backup of a repository to one file, or into a directory that keeps several
+/// Back up a repository to one file, or into a directory that keeps several backups
 ///
-/// The file holds the current generation: every page with its checksum, and a digest over all. It is written beside FILE and
-/// renamed when it is complete and durable, so an older backup of that name is only ever replaced by a whole new one. The
-/// repository is verified beside that: of one that is damaged, which no restore would take, only a forensic backup is made.
-/// What is verified already, by this program and unchanged since, can go without (--no-verify): it is about a third faster.
+/// The file holds the current generation: every page with its checksum, and a digest over all
+/// of it. It is written next to FILE under a temporary name and renamed once it is complete and
+/// durable, so an older backup is only ever replaced by a complete new one. The repository is
+/// verified in the meantime. If it is damaged, only a forensic backup is made, because no
+/// restore would take any other. --no-verify saves about a third of the time; use it for a
+/// repository that was verified and has not changed since.
 ///
-/// With --keep, FILE is a directory, and made if it is not there. Each backup gets a name of its time and identity. It holds what the
-/// one before does not, until --full-after such ones have followed a full one; then the next is full. Then all but the newest N
-/// are removed, except those that one of these is based on. When the newest backup or one that it is based on is damaged or
-/// missing, nothing is done: move it away, or begin anew (--full). `cimrepo backups` lists, verifies and removes them.
+/// With --keep, FILE is a directory, which is created if necessary. Each backup is named by its
+/// time and identity and holds what the one before it does not. After --full-after of these
+/// incremental backups, the next one is full. Then all but the newest N are removed, except
+/// those that one of the N is based on. `cimrepo backups` lists, verifies and removes them.
+///
+/// Nothing is written into the repository that is read, or into the directory given above it,
+/// unless --inside is given.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 backed up, 2 FILE cannot be a target, or REPO holds several repositories, 3
+I/O, 4 damaged, or not a repository, 5 locked, or another process wrote meanwhile.
+
 Examples:
   cimrepo backup D:\\copy\\wbem\\Repository monday.cimbak
   cimrepo backup /evidence/Repository tuesday.cimbak --base monday.cimbak
   cimrepo backup /evidence/Repository all.cimbak --forensic
   cimrepo backup D:\\copy\\wbem\\Repository E:\\backups --keep 14 --full-after 6")]
 pub struct Arguments {
-    /// Directory of the repository
+    /// Directory of the repository, or one above it
     repo: PathBuf,
 
     /// File to write; with --keep, directory of backups
@@ -46,19 +54,19 @@ pub struct Arguments {
     #[arg(long, value_name = "N", conflicts_with = "base")]
     keep: Option<NonZeroUsize>,
 
-    /// In a directory of backups: after how many incremental ones a full one comes
+    /// In a directory of backups: the number of incremental backups after which a full one follows
     #[arg(long, value_name = "K", default_value_t = 6, requires = "keep")]
     full_after: usize,
 
-    /// In a directory of backups: make this one full, the first of a new chain
+    /// In a directory of backups: make this backup full, the first of a new chain
     #[arg(long, requires = "keep")]
     full: bool,
 
-    /// Leave out pages that this older backup holds; it is needed to restore
+    /// Leave out the pages that this older backup holds; restoring needs both
     #[arg(long, value_name = "FILE")]
     base: Option<PathBuf>,
 
-    /// Zero the slack of pages, where remains of deleted objects are
+    /// Zero the unused bytes of pages, which hold remains of deleted objects
     #[arg(long, conflicts_with = "forensic")]
     scrub: bool,
 
@@ -70,11 +78,11 @@ pub struct Arguments {
     #[arg(long)]
     no_compress: bool,
 
-    /// Do not verify the repository; of a damaged one a backup may then be made too, and no restore takes it
+    /// Do not verify the repository. A backup of a damaged one is then possible, but no restore takes it
     #[arg(long, conflicts_with = "forensic")]
     no_verify: bool,
 
-    /// Read at most so many bytes a second; K, M and G are powers of 1024
+    /// Read at most this many bytes a second; K, M and G are powers of 1024
     #[arg(long, value_name = "BYTES", value_parser = rate)]
     rate: Option<NonZeroU64>,
 

@@ -15,10 +15,11 @@ use super::progress::Bar;
 
 /// List, verify or remove the backups of a directory
 ///
-/// Of a directory that `cimrepo backup --keep` writes into. Files of other names are left alone and not shown.
+/// The directory is one that `cimrepo backup --keep` writes into. Files with other names are neither
+/// shown nor removed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 done, 1 a backup cannot be restored, or the directory has none.
+Exit codes: 0 done, 1 a backup cannot be restored, or the directory has none, 3 I/O.
 
 Examples:
   cimrepo backups list /backups
@@ -29,13 +30,34 @@ pub struct Arguments {
     verb: Verb,
 }
 
+const LIST: &str = "\
+Exit codes: 0 listed, 1 a backup cannot be used, or the directory has none, 3 I/O.
+
+Example:
+  cimrepo backups list /backups";
+
+const VERIFY: &str = "\
+Exit codes: 0 all can be restored, 1 a backup cannot be, or the directory has none, 3 I/O.
+
+Example:
+  cimrepo backups verify /backups --json";
+
+const PRUNE: &str = "\
+Exit codes: 0 done, 3 I/O.
+
+Example:
+  cimrepo backups prune /backups --keep 14";
+
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Show each backup: what it is, what it is based on, whether it is complete
+    /// Show each backup: its kind, what it is based on, and whether it is complete
+    #[command(after_help = LIST)]
     List(Where),
     /// Read every byte of each backup, and check the repository in it
+    #[command(after_help = VERIFY)]
     Verify(Where),
-    /// Remove all but the newest, and what those are based on
+    /// Remove all but the newest and the ones those are based on
+    #[command(after_help = PRUNE)]
     Prune {
         #[command(flatten)]
         place: Where,

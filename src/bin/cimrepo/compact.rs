@@ -12,13 +12,17 @@ use super::output::{Failure, Output, count, human_bytes};
 use super::progress::Bar;
 use super::source::written_failed;
 
-/// Rewrite a repository densely and cut its files, and say what was won
+/// Rewrite a repository densely, truncate its files, and report the space reclaimed
 ///
-/// Everything is written anew into as few pages as it needs; then OBJECTS.DATA and INDEX.BTR are cut. Readers go on reading. A
-/// crash at any moment leaves the old content or the new, both whole; run it again then. For its time it takes up to as much
-/// room more as the content has. Objects get new places, so a list of keys from before no longer fits.
+/// Everything is rewritten into as few pages as it needs; then OBJECTS.DATA and INDEX.BTR are
+/// truncated. Readers can go on reading. A crash at any moment leaves the old content or the
+/// new one, both complete; run it again then. Until it is done it needs additional space, up to
+/// the size of the content. Objects move, so record addresses noted before no longer apply.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 done, 2 not a repository of dialect 2.2, 3 I/O, 4 damaged, or not a
+repository, 5 the repository is locked.
+
 Examples:
   cimrepo compact /restored/Repository
   cimrepo compact /restored/Repository --json")]
@@ -57,7 +61,7 @@ impl Arguments {
             output.field("repository", escape(&directory))?;
             output.field("objects", change(&summary.objects_before, &summary.objects_after))?;
             output.field("index", change(&summary.index_before, &summary.index_after))?;
-            output.field("won", won(&summary))?;
+            output.field("reclaimed", reclaimed(&summary))?;
             let (keys, records) = (count(summary.keys, "key", "keys"), count(summary.records, "record", "records"));
             output.field("content", format!("{keys} and {records}, the same as before"))?;
         }
@@ -89,12 +93,12 @@ fn change(before: &SpaceSize, after: &SpaceSize) -> String {
     )
 }
 
-fn won(summary: &CompactSummary) -> String {
+fn reclaimed(summary: &CompactSummary) -> String {
     let before = summary.objects_before.bytes + summary.index_before.bytes;
     let after = summary.objects_after.bytes + summary.index_after.bytes;
     match before.checked_sub(after) {
         Some(0) => "nothing: it is dense already".to_owned(),
-        Some(won) => format!("{} of {}", human_bytes(won), human_bytes(before)),
+        Some(bytes) => format!("{} of {}", human_bytes(bytes), human_bytes(before)),
         None => format!("nothing: {} more", human_bytes(after - before)),
     }
 }

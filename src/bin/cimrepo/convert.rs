@@ -20,11 +20,19 @@ use super::source::SourceArguments;
 
 /// Convert a repository of Windows XP or Server 2003 to the format of Vista and later
 ///
-/// Reads every namespace, class and instance and writes them into a new repository, with their time stamps, names hashed anew
-/// and keys made anew; then compares the two object by object. The source is not changed. A repository that has the format
-/// already, or a backup, is written anew the same way. What cannot be read is left out and told; the exit code is then 1.
+/// Reads every namespace, class and instance, writes them with their time stamps into a new
+/// repository, and compares the two object by object. The source is not changed. A repository
+/// that already has this format, or a backup, is rewritten in the same way. What cannot be read
+/// is left out and named.
+///
+/// Nothing is written into the repository that is read, or into the directory given above it,
+/// unless --inside is given.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 converted, and the content is the same, 1 something was left out or differs, 2
+DIR cannot be a target, or REPO holds several repositories, 3 I/O, 4 not a repository or
+backup.
+
 Examples:
   cimrepo convert /evidence/xp/wbem/Repository/FS converted
   cimrepo diff /evidence/xp/wbem/Repository/FS converted")]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use cimrepo::IoOp;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
+use cimrepo::catalog::Catalog;
 use cimrepo::changes::create;
 use cimrepo::repository::Repository;
 use cimrepo::storage::{Directory, Protection, RealStorage, Storage};
@@ -14,17 +15,20 @@ use serde::Serialize;
 
 use super::output::{Failure, Output};
 
-/// Make a new, empty repository with the system classes
+/// Create a new, empty repository with the system classes
 ///
-/// The format is that of Windows Vista and later. It has the system classes, ROOT and its settings, and the namespaces DEFAULT
-/// and SECURITY. DIR must not exist or be empty; until the repository is complete there is none.
+/// The repository has the format of Windows Vista and later, the system classes, ROOT and its
+/// settings, and the namespaces DEFAULT and SECURITY. DIR must be empty or not exist. If
+/// anything fails, no repository is left.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 created, 2 DIR is not empty, 3 I/O.
+
 Examples:
   cimrepo create /tmp/Repository
   cimrepo verify /tmp/Repository --level schema")]
 pub struct Arguments {
-    /// Directory of the repository
+    /// Directory of the new repository: empty, or not there yet
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 
@@ -88,12 +92,12 @@ impl Arguments {
         let new = NewDirectory::make(&self.dir, &Protection::default())?;
         create(&new.directory())?;
         new.keep();
-        let counts = Repository::open_read_only(&self.dir)?.snapshot().counts();
+        let snapshot = Repository::open_read_only(&self.dir)?.snapshot();
+        let counts = snapshot.counts();
         let mut output = Output::new(self.json);
         let path = self.dir.display().to_string();
-        // The system classes have a namespace of their own, which no path names.
         let (classes, instances) = (counts.class_definitions, counts.instances);
-        let namespaces = counts.namespaces.saturating_sub(1);
+        let namespaces = Catalog::new(snapshot).namespace_count().named;
         if output.is_json() {
             output.row("created", &Row { path, classes, instances, namespaces })?;
         } else {

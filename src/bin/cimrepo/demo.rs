@@ -22,14 +22,17 @@ use super::output::{Failure, Output, argument, human_bytes};
 
 /// Show the main job on a repository made for it
 ///
-/// Builds a repository from generated objects, verifies it, backs it up, checks the backup, damages a copy of the repository
-/// to show that it is seen, restores the backup over it, and compares everything with the original.
+/// Creates a repository from generated objects, verifies it, backs it up and verifies the
+/// backup. Then it damages a copy of the repository to show that the damage is found, restores
+/// the backup over that copy, and compares every object with the original.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 everything is as it was, 2 DIR is not empty, 3 I/O, 70 something was lost.
+
 Example:
   cimrepo demo /tmp/cimrepo-demo")]
 pub struct Arguments {
-    /// Directory for what it makes: a new or empty one
+    /// Directory for everything the demo makes: a new or empty one
     dir: PathBuf,
 
     /// Print JSON, one object a line

@@ -36,7 +36,7 @@ Examples:
   cimrepo diff /evidence/wbem/Repository --generation-a 390 --generation-b 391
   cimrepo diff monday.cimbak tuesday.cimbak --stat")]
 pub struct Arguments {
-    /// Directory of a repository, or a backup
+    /// Directory of a repository, or one above it, or a backup
     #[arg(value_name = "A")]
     first: PathBuf,
 
@@ -60,7 +60,7 @@ pub struct Arguments {
     #[arg(long)]
     stat: bool,
 
-    /// Where the base of an incremental backup is, if not next to it; may be given several times
+    /// File of the base of an incremental backup, if it is not in the same directory; may be given several times
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
 

@@ -10,14 +10,23 @@ use super::source::{SourceArguments, SourcesArguments};
 
 /// Print every namespace, class and instance, one JSON object a line
 ///
-/// The system classes come first (their namespace is called __SystemClass), then the namespaces in order of their tree, in each
-/// the classes by name and the instances by class and path. A class has all its properties and methods, inherited ones too; an
-/// instance has a value for each property of its class.
+/// The system classes come first (their namespace is called __SystemClass), then the namespaces
+/// in the order of their tree, each with its classes by name and its instances by class and
+/// path. A class has all its properties and methods, inherited ones too; an instance has a
+/// value for each property of its class.
 ///
-/// An object that cannot be read is reported on standard error and the rest follows; how many objects were printed is said at
-/// the end, and when the index has more.
+/// An object that cannot be read is reported on standard error, and the others follow. The
+/// numbers of objects printed come last, on standard error, and whether the index has more.
+///
+/// A PATH may be a directory above repositories, such as the root of a collected tree. Every
+/// repository below it is read; if there are several, each object says in `source` which one it
+/// is from.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 everything was printed, 1 no such namespace, or a directory was passed over, 3
+I/O, 4 something could not be read, or not a repository or backup. Of several sources the
+most telling code counts: 70, 130, 2, 6, 3, 4, 5, 1, 0, in this order.
+
 Examples:
   cimrepo export /evidence/wbem/Repository > objects.jsonl
   cimrepo export monday.cimbak --namespace 'root\\subscription' -r | jq 'select(.kind == \"instance\") | .path'")]

@@ -6,9 +6,10 @@ use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
 use cimrepo::base::limits::WINDOWS_REPOSITORY_BYTES;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
+use cimrepo::catalog::{Catalog, NamespaceCount};
 use cimrepo::format::Dialect;
 use cimrepo::format::manifest::Summary;
-use cimrepo::repository::{Counts, Repository, UnmappedFiles};
+use cimrepo::repository::{Counts, Repository, Snapshot, UnmappedFiles};
 use clap::Args;
 use serde::Serialize;
 
@@ -20,10 +21,19 @@ const QUICK_PAGES: u32 = 1 << 17;
 
 /// Show what a repository or backup is and how much it holds
 ///
-/// It exits with 1 when it met damage or a file is missing; only `verify` looks for all there is. Where no mapping file can be read, it
-/// says why, and counts the pages of OBJECTS.DATA that look like pages of objects.
+/// Only `verify` looks for all damage; this reports what it comes across. If no mapping file
+/// can be read, it says why and counts the pages of OBJECTS.DATA that look like pages of
+/// objects.
+///
+/// A PATH may be a directory above repositories, such as the root of a collected tree. Every
+/// repository below it is shown; if there are several, each line begins with the one it is
+/// about.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 shown, 1 damage was met, a file is missing or a directory was passed over, 3
+I/O, 4 not a repository or backup. Of several sources the most telling code counts: 70, 130,
+2, 6, 3, 4, 5, 1, 0, in this order.
+
 Examples:
   cimrepo info /evidence/wbem/Repository
   cimrepo info monday.cimbak --json")]
@@ -59,7 +69,53 @@ struct RepositoryRow {
     index: SpaceRow,
     /// Whether the pages take more than Windows documents for a repository.
     beyond_windows: bool,
-    content: Counts,
+    content: Content,
+}
+
+/// What the keys and records hold.
+#[derive(Serialize)]
+struct Content {
+    keys: Option<u64>,
+    class_definitions: Option<u64>,
+    instances: Option<u64>,
+    namespaces: Option<u64>,
+    /// Namespaces of which only the hash is known.
+    unnamed_namespaces: Option<u64>,
+    records: Option<u64>,
+    unreadable: u64,
+}
+
+impl Content {
+    /// What is counted, and the namespaces. Without the file that says it a number is unknown, and not 0.
+    fn new(counts: Counts, snapshot: &Snapshot) -> Self {
+        let NamespaceCount { named, unnamed } = Catalog::new(snapshot.clone()).namespace_count();
+        let (has_index, has_objects) = (snapshot.has(Space::Index), snapshot.has(Space::Objects));
+        let Counts { keys, class_definitions, instances, records, unreadable, .. } = counts;
+        Self {
+            keys: has_index.then_some(keys),
+            class_definitions: has_index.then_some(class_definitions),
+            instances: has_index.then_some(instances),
+            namespaces: (has_index && has_objects).then_some(named),
+            unnamed_namespaces: (has_index && has_objects).then_some(unnamed),
+            records: has_objects.then_some(records),
+            unreadable,
+        }
+    }
+
+    fn words(&self) -> String {
+        let unnamed = match self.unnamed_namespaces {
+            None | Some(0) => String::new(),
+            Some(number) => format!(" and {number} without a name"),
+        };
+        format!(
+            "{}{unnamed}, {}, {} ({}, {})",
+            known(self.namespaces, "namespace", "namespaces"),
+            known(self.class_definitions, "class definition", "class definitions"),
+            known(self.instances, "instance", "instances"),
+            known(self.keys, "key", "keys"),
+            known(self.records, "record", "records"),
+        )
+    }
 }
 
 #[derive(Serialize)]
@@ -70,6 +126,8 @@ struct BackupRow<'b> {
     transaction: u32,
     #[serde(flatten)]
     info: BackupInfo,
+    namespaces: Option<u64>,
+    unnamed_namespaces: Option<u64>,
     content: &'b Summary,
 }
 
@@ -143,7 +201,7 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
             .iter()
             .sum::<u64>()
             > WINDOWS_REPOSITORY_BYTES,
-        content: snapshot.counts(),
+        content: Content::new(snapshot.counts(), &snapshot),
     };
     let is_newest = repository.refused().iter().all(|refusal| !refusal.may_be_newer);
     let outcome = outcome(row.whole && is_newest && row.missing.is_empty() && row.content.unreadable == 0);
@@ -160,15 +218,14 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
     output.field("on disk", generations.join(", "))?;
     output.field("objects", space_words(&row.objects))?;
     output.field("index", space_words(&row.index))?;
-    let Counts { keys, class_definitions, instances, namespaces, records, unreadable } = row.content;
-    output.field("content", content_words(keys, namespaces, class_definitions, instances, records))?;
+    output.field("content", row.content.words())?;
     if row.beyond_windows {
         output.field(
             "warning",
             "the data files have more than 4 GB, which Windows documents as the limit of a repository",
         )?;
     }
-    unreadable_words(unreadable, output)?;
+    unreadable_words(row.content.unreadable, output)?;
     Ok(outcome)
 }
 
@@ -198,15 +255,10 @@ fn space_words(space: &SpaceRow) -> String {
     )
 }
 
-fn content_words(keys: u64, namespaces: u64, classes: u64, instances: u64, records: u64) -> String {
-    format!(
-        "{namespaces} namespaces, {classes} class definitions, {instances} instances ({keys} keys, {records} records)"
-    )
-}
-
 fn backup_info(backup: &Backup, output: &mut Output) -> Result<Outcome, Failure> {
     let (header, info, summary) = (backup.header(), backup.info(), &backup.manifest().summary);
     let outcome = outcome(summary.unreadable == 0);
+    let held = held(backup);
     if output.is_json() {
         let row = BackupRow {
             file: backup.path().display().to_string(),
@@ -214,6 +266,8 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<Outcome, Failure>
             generation: header.generation,
             transaction: header.transaction,
             info,
+            namespaces: held.namespaces,
+            unnamed_namespaces: held.unnamed_namespaces,
             content: summary,
         };
         output.row("backup", &row)?;
@@ -233,11 +287,21 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<Outcome, Failure>
     output.field("kind", if kinds.is_empty() { "full".to_owned() } else { kinds.join(", ") })?;
     let base = if info.incremental { format!(", {} in the base", info.pages_in_base) } else { String::new() };
     output.field("size", format!("{} for {} pages{base}", human_bytes(info.bytes), info.pages))?;
-    let namespaces = summary.namespaces.len() as u64;
-    let words = content_words(summary.keys, namespaces, summary.class_definitions, summary.instances, summary.records);
-    output.field("holds", words)?;
+    output.field("holds", held.words())?;
     unreadable_words(summary.unreadable, output)?;
     Ok(outcome)
+}
+
+/// A count and its noun, or that it is unknown.
+fn known(number: Option<u64>, one: &str, many: &str) -> String {
+    number.map_or_else(|| format!("an unknown number of {many}"), |number| count(number, one, many))
+}
+
+/// What a backup holds: its own summary, and the namespaces by their names.
+fn held(backup: &Backup) -> Content {
+    let &Summary { keys, class_definitions, instances, records, unreadable, .. } = &backup.manifest().summary;
+    let counts = Counts { keys, class_definitions, instances, records, unreadable, ..Counts::default() };
+    Content::new(counts, &backup.snapshot())
 }
 
 /// Seconds since 1970 as a date and time.

@@ -10,11 +10,18 @@ use super::source::SourceArguments;
 
 /// List the namespaces, classes and instances of a namespace
 ///
-/// Lists the namespaces directly below, then the classes by name, then the instances by class and path. The system classes lie
-/// in a namespace of their own, __SystemClass. An object that cannot be read is reported on standard error, and the list goes
-/// on behind it. With --json, objects are printed whole, as `export` prints them.
+/// Lists the namespaces directly below, then the classes by name, then the instances by class
+/// and path. The system classes have a namespace of their own, __SystemClass. An object that
+/// cannot be read is reported on standard error, and the list goes on. With --json, objects are
+/// printed in full, as `export` prints them.
+///
+/// The repository may be named by a directory above it. Every repository below that directory
+/// is listed; if there are several, each line begins with the one it is about.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 listed, 1 nothing is there, or no such namespace, 3 I/O, 4 something could not
+be read, or not a repository or backup.
+
 Examples:
   cimrepo ls /evidence/wbem/Repository
   cimrepo ls monday.cimbak 'root\\subscription'

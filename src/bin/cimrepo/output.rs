@@ -119,7 +119,7 @@ fn general_hint(error: &cimrepo::Error) -> Option<&'static str> {
     match source.kind() {
         io::ErrorKind::FileTooLarge => Some("the limit of the file system or of the shell is in the way"),
         io::ErrorKind::InvalidFilename => {
-            Some("give a shorter name: files with longer ones are made beside it for a time")
+            Some("give a shorter name: temporary files with longer names are made next to it")
         }
         _ => None,
     }

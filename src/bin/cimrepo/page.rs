@@ -16,12 +16,16 @@ use serde::Serialize;
 use super::output::{Failure, Output, complain, words};
 use super::source::{SourceArguments, warn_of_size};
 
-/// Show a page: its structure, its bytes
+/// Show a page: its structure and its bytes
 ///
-/// Without a number, lists the records of the object heap, found page by page without the index. With --physical, pages are
-/// numbered as they lie in the file: for files without a usable mapping, and for free pages.
+/// Without a number, lists the records of OBJECTS.DATA, found page by page without the index.
+/// With --physical, pages are numbered as they lie in the file: for files without a usable
+/// mapping, and for free pages.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 shown, 1 there is no record, 2 no such page, 3 I/O, 4 damaged, or not a
+repository or backup.
+
 Examples:
   cimrepo page /evidence/Repository index 61
   cimrepo page /evidence/Repository objects 12 --hex
@@ -31,18 +35,18 @@ pub struct Arguments {
     #[command(flatten)]
     source: SourceArguments,
 
-    /// Which data file
+    /// The data file
     #[arg(value_enum)]
     space: SpaceName,
 
     /// Number of the page
     number: Option<u32>,
 
-    /// The number is that of a physical page; no mapping is needed
+    /// Take NUMBER for the number of a physical page; no mapping is needed
     #[arg(long)]
     physical: bool,
 
-    /// Show the bytes as well
+    /// Also show the bytes
     #[arg(long, requires = "number", conflicts_with = "raw")]
     hex: bool,
 

@@ -14,16 +14,17 @@ use serde::Serialize;
 use super::output::{Failure, Output, even_if_closed};
 use super::source::written_failed;
 
-/// Run a command while nobody writes in a repository
+/// Run a command while nobody writes to a repository
 ///
-/// Takes the writer lock, brings to the files what a journal holds, and runs COMMAND: a copy of the directory, a volume
-/// snapshot. Its files are a complete repository all that time, and do not change. Refused while another process has the
-/// repository open for writing. When the lease runs out the lock is given back, whether or not COMMAND has ended.
+/// Takes the writer lock, brings the files up to date with the journal, and runs COMMAND: a
+/// copy of the directory, or a shadow copy of the volume. Meanwhile the files are a complete
+/// repository and do not change. Refused if another process has the repository open for
+/// writing. When the lease runs out, the lock is released, whether COMMAND has ended or not.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 COMMAND succeeded and the pause held, 1 COMMAND failed, 3 COMMAND cannot be run,
-5 the repository is locked, or the lease ran out before COMMAND ended: then what it copied is
-not to be trusted.
+Exit codes: 0 COMMAND succeeded and the pause held, 1 COMMAND failed, 3 COMMAND cannot be
+run, 5 the repository is locked, or the lease ran out before COMMAND ended: then what it
+copied is not to be trusted.
 
 Examples:
   cimrepo pause work/Repository -- cp -a work/Repository copy
@@ -32,15 +33,15 @@ pub struct Arguments {
     /// Directory of the repository
     repo: PathBuf,
 
-    /// How long the pause lasts at most, in seconds
+    /// Longest time the pause may last, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     lease: u64,
 
-    /// Print JSON, one object a line, behind what COMMAND prints
+    /// Print JSON, one object a line, after what COMMAND prints
     #[arg(long)]
     json: bool,
 
-    /// What to run, with its arguments
+    /// The command to run, with its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }

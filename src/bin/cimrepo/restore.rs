@@ -15,11 +15,15 @@ use super::source::{backup_failed, open_backup, written_failed};
 
 /// Restore a backup to a directory
 ///
-/// The whole backup is checked before anything that is there is touched, and a crash at any moment leaves the old repository or the new
-/// one. Over a healthy repository of dialect 2.2 the backup becomes its next generation; any other one (damaged, of dialect 2.1,
-/// or with files that have other names too) is kept as REPO.001 … REPO.009.
+/// The whole backup is checked before anything is touched, and a crash at any moment leaves the
+/// old repository or the new one. Over a healthy repository of dialect 2.2, the backup becomes
+/// its next generation. Any other repository is first renamed to REPO.001 … REPO.009: a damaged
+/// one, one of dialect 2.1, and one whose files have other names (hard links).
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 restored, 2 REPO cannot be a target, 3 I/O, 4 the backup cannot be used, 5 the
+repository is locked.
+
 Examples:
   cimrepo restore monday.cimbak restored
   cimrepo restore tuesday.cimbak restored --force
@@ -30,10 +34,10 @@ pub struct Arguments {
     /// The backup
     file: PathBuf,
 
-    /// Directory to restore to: a new one (in a directory that is there), an empty one, or with --force that of a repository
+    /// Directory to restore to: a new one in a directory that exists, an empty one, or with --force that of a repository
     repo: PathBuf,
 
-    /// Replace the repository that is there
+    /// Replace the repository that is in REPO
     #[arg(long)]
     force: bool,
 
@@ -41,7 +45,7 @@ pub struct Arguments {
     #[arg(long)]
     damaged: bool,
 
-    /// Where the base of an incremental backup is, if not beside it; may be given several times
+    /// File of the base of an incremental backup, if it is not in the same directory; may be given several times
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
 

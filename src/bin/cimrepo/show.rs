@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(value_name = "OBJECTPATH")]
     object: String,
 
-    /// How to show it
+    /// Form in which it is shown
     #[arg(long, value_enum, default_value_t = Format::Mof)]
     format: Format,
 

@@ -14,15 +14,24 @@ use super::source::{Source, SourceArguments, SourcesArguments};
 
 /// Check a repository or a backup, changing nothing
 ///
-/// Reads every page, record and key, and reports everything that is wrong: where, what, and a code that stays the same from
-/// version to version. Says `WMI repository is consistent` when nothing is, and then exits with 0, else with 1. That a mapping
-/// file is unusable which may have held a newer state counts too; with --all-generations, that any is. A backup is checked
-/// without restoring it.
+/// Reads every page, record and key and reports everything that is wrong: where, what, and a
+/// code that stays the same from version to version. Prints `WMI repository is consistent` if
+/// nothing is. An unusable mapping file that may have held a newer state is a finding too; with
+/// --all-generations, any unusable one is. A backup is checked without restoring it.
 ///
-/// What no check can see: the format of Windows Vista and later has a checksum over one byte in 512 of a page, so that most
-/// changed bytes inside an object or a key go unseen. A backup of cimrepo has digests over every byte.
+/// Some damage cannot be seen: in the format of Windows Vista and later, the checksum of a page
+/// covers one byte in 512, so most changed bytes inside an object or a key go unnoticed. A
+/// backup has digests over every byte.
+///
+/// A PATH may be a directory above repositories, such as the root of a collected tree. Every
+/// repository below it is checked; if there are several, each line begins with the one it is
+/// about.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Exit codes: 0 consistent, 1 findings, or a directory was passed over, 3 I/O, 4 not a
+repository or backup, or a damaged backup, 5 another process wrote meanwhile. Of several
+sources the most telling code counts: 70, 130, 2, 6, 3, 4, 5, 1, 0, in this order.
+
 Examples:
   cimrepo verify D:\\copy\\wbem\\Repository
   cimrepo verify /evidence/Repository --all-generations --json
@@ -31,7 +40,7 @@ pub struct Arguments {
     #[command(flatten)]
     sources: SourcesArguments,
 
-    /// How deep to check; beyond the structure, only the current generation
+    /// Depth of the check; beyond the structure, only the current generation is checked
     #[arg(long, value_enum, default_value_t = Level::Structure)]
     level: Level,
 
@@ -46,11 +55,11 @@ pub struct Arguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Level {
-    /// Pages, records, keys, and that they agree
+    /// Pages, records and keys, and their agreement
     Structure,
-    /// Also: the keys are those that the objects call for, references lead somewhere, stamps agree
+    /// Also the keys that each object needs, the targets of references, and time stamps
     References,
-    /// Also: classes and instances keep the rules of the model
+    /// Also the rules of the model for classes and instances
     Schema,
 }
 
