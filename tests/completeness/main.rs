@@ -7,4 +7,7 @@
 mod support;
 
 mod lab;
+mod left;
+mod model;
 mod paths;
+mod shapes;
