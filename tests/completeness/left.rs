@@ -156,8 +156,8 @@ mod by_command {
     use crate::lab::{cimrepo, on_disk};
 
     fn totals(out: &str) -> Option<serde_json::Value> {
-        let rows = out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        rows.filter(|row| row["kind"] == "totals").last()
+        let mut rows = out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        rows.rfind(|row| row["kind"] == "totals")
     }
 
     #[test]
@@ -174,7 +174,10 @@ mod by_command {
             let into = target.path().join("new");
             let ran = cimrepo(&[&"convert", &place.path(), &into]);
             assert!(ran.code == 1 && ran.out.contains("left out: "), "{ran:?}");
-            assert!(!ran.out.contains("the same content") && ran.out.contains("what could be read is the same"), "{ran:?}");
+            assert!(
+                !ran.out.contains("the same content") && ran.out.contains("what could be read is the same"),
+                "{ran:?}"
+            );
             assert_eq!(cimrepo(&[&"verify", &into]).code, 0);
             let ran = cimrepo(&[&"diff", &place.path(), &into]);
             assert_eq!(ran.code, 1, "{ran:?}");
@@ -227,7 +230,9 @@ fn cut_real_repositories_show_all_that_is_left() {
         let (mut has, mut readable, mut shown) = (0u64, 0u64, 0u64);
         for key in snapshot.keys(cimrepo::KeyRange::all(), cimrepo::Direction::Forward) {
             let key = key.unwrap();
-            let Some((_, KeyShape::Class(_) | KeyShape::Instance(..))) = KeyShape::parse(key.as_bytes()) else { continue };
+            let Some((_, KeyShape::Class(_) | KeyShape::Instance(..))) = KeyShape::parse(key.as_bytes()) else {
+                continue;
+            };
             has += 1;
             readable += u64::from(key.reference().is_some_and(|record| snapshot.record_view(record).is_ok()));
         }

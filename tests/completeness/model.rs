@@ -68,11 +68,8 @@ fn said(files: &Files) -> Vec<(&'static str, Census)> {
 fn check(files: &Files, what: &str) {
     let expected = count(files);
     for (verb, census) in said(files) {
-        let has = Counted {
-            namespaces: census.namespaces.has,
-            classes: census.classes.has,
-            instances: census.instances.has,
-        };
+        let has =
+            Counted { namespaces: census.namespaces.has, classes: census.classes.has, instances: census.instances.has };
         assert_eq!(has, expected, "{what}: {verb}: {census}");
         assert_eq!(census.index, IndexState::Whole, "{what}: {verb}");
         let lost: u64 = census.lost.values().sum();
@@ -108,6 +105,11 @@ fn exported(files: &Files, expected: &Counted, what: &str) {
     }
 }
 
+/// A number below another.
+fn below(numbers: &mut Numbers, limit: usize) -> usize {
+    usize::try_from(numbers.next() % u64::try_from(limit).unwrap()).unwrap()
+}
+
 #[test]
 fn pages_of_objects_are_zeroed() {
     let whole = shapes::populated();
@@ -117,7 +119,7 @@ fn pages_of_objects_are_zeroed() {
     for round in 0..12 {
         let mut files = whole.clone();
         let zeroed: Vec<u32> =
-            (0..1 + numbers.next() % 4).map(|_| pages[(numbers.next() % pages.len() as u64) as usize]).collect();
+            (0..1 + numbers.next() % 4).map(|_| pages[below(&mut numbers, pages.len())]).collect();
         zeroed.iter().for_each(|&page| shapes::zero_page(&mut files, Space::Objects, page));
         check(&files, &format!("round {round}: objects {zeroed:?}"));
     }
@@ -126,11 +128,12 @@ fn pages_of_objects_are_zeroed() {
 #[test]
 fn keys_are_removed_and_doubled() {
     let whole = shapes::populated();
-    let keys: Vec<String> = crate::support::content::keys(&catalog(&whole), "").iter().map(ToString::to_string).collect();
+    let keys: Vec<String> =
+        crate::support::content::keys(&catalog(&whole), "").iter().map(ToString::to_string).collect();
     let objects: Vec<&String> = keys.iter().filter(|key| key.contains(r"\CD_") || key.contains(r"\IL_")).collect();
     let mut numbers = Numbers(0x6E75);
     for round in 0..12 {
-        let mut pick = |from: &[&String]| (*from[(numbers.next() % from.len() as u64) as usize]).clone();
+        let mut pick = |from: &[&String]| (*from[below(&mut numbers, from.len())]).clone();
         let removed: BTreeSet<String> = (0..4).map(|_| pick(&objects)).collect();
         let doubled: BTreeSet<String> = (0..4).map(|_| pick(&objects)).filter(|key| !removed.contains(key)).collect();
         let others: BTreeSet<String> = (0..2).map(|_| pick(&objects)).collect();

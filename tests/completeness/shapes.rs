@@ -13,8 +13,9 @@ use crate::support::{Files, in_memory};
 /// The namespaces of [`populated`], below `ROOT`.
 pub const NAMESPACES: [&str; 3] = [r"ROOT\Shop", r"ROOT\Shop\Back", r"ROOT\Yard"];
 
-fn text(seed: u64, length: usize) -> String {
-    (0..length).map(|at| char::from(b'a' + ((seed as usize * 7 + at * at) % 26) as u8)).collect()
+fn text(seed: u64, length: u64) -> String {
+    let letter = |at: u64| char::from(b'a' + u8::try_from((seed * 7 + at * at) % 26).unwrap());
+    (0..length).map(letter).collect()
 }
 
 /// Three namespaces; in each classes `Base`, `Mid : Base`, `Leaf : Mid` and others, and instances of them on several pages.
@@ -77,22 +78,21 @@ pub fn hide_children(writer: &mut CatalogWriter<'_>, parent: &str) -> cimrepo::R
     let catalog = writer.catalog();
     let own = catalog.keys().instances(parent, "__NAMESPACE");
     let keyed = catalog.keys().keyed_instances(parent, "__NAMESPACE");
-    let keys = [own, keyed].iter().flat_map(|prefix| crate::support::content::keys(&catalog, prefix)).collect::<Vec<_>>();
+    let keys =
+        [own, keyed].iter().flat_map(|prefix| crate::support::content::keys(&catalog, prefix)).collect::<Vec<_>>();
     for key in &keys {
         writer.transaction().remove_key(key.as_bytes())?;
     }
-    for record in keys.iter().filter_map(cimrepo::format::key::Key::reference).collect::<std::collections::BTreeSet<_>>() {
+    for record in
+        keys.iter().filter_map(cimrepo::format::key::Key::reference).collect::<std::collections::BTreeSet<_>>()
+    {
         writer.transaction().remove_record(record)?;
     }
     Ok(())
 }
 
 /// Puts a second object beside the one of a key, with the record that `change` makes of its bytes.
-pub fn double(
-    writer: &mut CatalogWriter<'_>,
-    key: &str,
-    change: impl FnOnce(&mut Vec<u8>),
-) -> cimrepo::Result<()> {
+pub fn double(writer: &mut CatalogWriter<'_>, key: &str, change: impl FnOnce(&mut Vec<u8>)) -> cimrepo::Result<()> {
     let record = writer.catalog().snapshot().reference(key.as_bytes())?.expect("the key is there");
     let mut bytes = writer.catalog().snapshot().record(record)?;
     change(&mut bytes);
