@@ -118,8 +118,7 @@ fn pages_of_objects_are_zeroed() {
     let pages = shapes::mapped(&whole, Space::Objects);
     for round in 0..12 {
         let mut files = whole.clone();
-        let zeroed: Vec<u32> =
-            (0..1 + numbers.next() % 4).map(|_| pages[below(&mut numbers, pages.len())]).collect();
+        let zeroed: Vec<u32> = (0..1 + numbers.next() % 4).map(|_| pages[below(&mut numbers, pages.len())]).collect();
         zeroed.iter().for_each(|&page| shapes::zero_page(&mut files, Space::Objects, page));
         check(&files, &format!("round {round}: objects {zeroed:?}"));
     }
