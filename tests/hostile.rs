@@ -21,7 +21,7 @@ use cimrepo::format::key::Key;
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection};
 use cimrepo::repository::{OpenOptions, Repository};
 use cimrepo::storage::{Directory, MemStorage};
-use cimrepo::verify::{Unchecked, VerifyOptions, verify};
+use cimrepo::verify::{Level, Unchecked, VerifyOptions, verify};
 use cimrepo::{Direction, Error, KeyRange};
 
 use support::areas::{Area, Areas, areas, is_cut};
@@ -152,8 +152,8 @@ fn flip_everywhere(what: &str, files: &Files, count: usize, sure: usize, read_al
             areas.iter().flat_map(|(name, of)| positions(name, of, count, wanted)).collect()
         };
         let (spread, must) = (pick(count, |_| true), pick(sure, Area::is_always_seen));
-        flip_all(what, files, &areas, &spread, Look { all_generations, read_all: false });
-        flip_all(&format!("{what}+"), files, &areas, &must, Look { all_generations, read_all });
+        flip_all(what, files, &areas, &spread, Look { all_generations, read_all: false, level: Level::Structure });
+        flip_all(&format!("{what}+"), files, &areas, &must, Look { all_generations, read_all, level: Level::Structure });
         flips += spread.len() + must.len();
     }
     flips
@@ -173,7 +173,7 @@ fn every_byte_of_the_current_mapping_is_checked() {
         let current = current_file(&files);
         let areas = areas(&files, true);
         let all = positions(&current, &areas[&current], areas[&current].len(), Area::is_always_seen);
-        let seen = flips::run(&files, &all, Look { all_generations: true, read_all: false });
+        let seen = flips::run(&files, &all, Look { all_generations: true, read_all: false, level: Level::Structure });
         for (position, seen) in all.iter().zip(seen) {
             assert!(seen, "{dialect}: no word of {position:?}");
         }

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use cimrepo::Direction;
 use cimrepo::KeyRange;
+use cimrepo::base::progress::Unobserved;
 use cimrepo::repository::OpenOptions;
 use cimrepo::storage::{Directory, MemStorage, OpenMode, Storage, read_exact_at, write_all_at};
+use cimrepo::verify::{Level, verify_content};
 
 use super::areas::{Area, Areas};
 use super::{Files, PLACE, check, in_memory};
@@ -39,6 +41,8 @@ pub struct Look {
     pub all_generations: bool,
     /// Scan and count as well, and verify what was refused.
     pub read_all: bool,
+    /// How deep the current generation is verified.
+    pub level: Level,
 }
 
 /// About `count` bits of a file, evenly spread over the bytes that `wanted` accepts; over all eight bits of a byte in turn.
@@ -86,7 +90,13 @@ fn is_seen(directory: &Directory, look: Look) -> bool {
     let Ok(repository) = OpenOptions::new().open_in(directory) else { return true };
     let is_refused = !repository.refused().is_empty() || !repository.is_whole();
     // What opening has seen need not be looked for in every generation; three take thrice as long.
-    let report = check(&repository, look.all_generations && (look.read_all || !is_refused));
+    let mut report = check(&repository, look.all_generations && (look.read_all || !is_refused));
+    if look.level > Level::Structure
+        && report.is_consistent()
+        && let Some(current) = report.generations.first_mut()
+    {
+        verify_content(&repository.snapshot(), look.level, &Unobserved, current).unwrap();
+    }
     if look.read_all {
         let snapshot = repository.snapshot();
         assert!(snapshot.counts().keys <= 1_000_000);
