@@ -246,3 +246,36 @@ fn two_generations_are_compared_with_both_values() {
     assert_eq!((code, text.lines().count()), (1, 9));
     assert_eq!(shop.said(&["diff"]).0, 2, "one state cannot be compared with itself");
 }
+
+#[test]
+fn one_class_is_listed_and_exported_with_what_is_derived_from_it() {
+    let shop = Shop::open();
+    let lines = |arguments: &[&str]| -> Vec<String> {
+        let (code, text, error) = shop.said(arguments);
+        assert_eq!(code, 0, "{error}");
+        text.lines().map(str::to_owned).collect()
+    };
+    assert_eq!(
+        lines(&["ls", r"root\shop:shop_shelf"]),
+        [
+            r"class     ROOT\Shop:Shop_Shelf",
+            r"class     ROOT\Shop:Shop_TallShelf : Shop_Shelf",
+            r#"instance  ROOT\Shop:Shop_Shelf.Name="left""#,
+            r#"instance  ROOT\Shop:Shop_Shelf.Name="right""#,
+        ]
+    );
+    assert_eq!(lines(&["ls", "-r", r"root\shop:Shop_Shelf"]).len(), 5);
+    let rows = lines(&["export", "--class", "Shop_Shelf"]);
+    let kinds: Vec<serde_json::Value> = rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect();
+    let count = |kind: &str| kinds.iter().filter(|row| row["kind"] == kind).count();
+    assert_eq!((count("namespace"), count("class"), count("instance")), (0, 2, 3));
+    let (_, _, error) = shop.said(&["export", "--class", "Shop_Shelf"]);
+    assert!(error.contains("2 classes, 3 instances"), "{error}");
+    // A system class has its definition in one place and its instances in others.
+    let rows = lines(&["export", "--class", "__NAMESPACE"]);
+    assert!(rows.iter().any(|row| row.contains(r#""kind":"class","namespace":"__SystemClass""#)));
+    assert!(rows.iter().any(|row| row.contains("Cellar")));
+    let (code, _, error) = shop.said(&["export", "--class", "Shop_Shel"]);
+    assert!(code == 1 && error.contains("there is no"), "{error}");
+    assert_eq!(shop.said(&["ls", r"root\other:Shop_Shelf"]).0, 1);
+}

@@ -4,7 +4,7 @@ use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::catalog::Catalog;
 use clap::{Args, ValueEnum};
 
-use super::listing::Listing;
+use super::listing::{Listing, TOP};
 use super::output::{Failure, Output};
 use super::source::{SourceArguments, SourcesArguments};
 
@@ -29,7 +29,8 @@ most telling code counts: 70, 130, 2, 6, 3, 4, 5, 1, 0, in this order.
 
 Examples:
   cimrepo export /evidence/wbem/Repository > objects.jsonl
-  cimrepo export monday.cimbak --namespace 'root\\subscription' -r | jq 'select(.kind == \"instance\") | .path'")]
+  cimrepo export monday.cimbak --namespace 'root\\subscription' -r | jq 'select(.kind == \"instance\") | .path'
+  cimrepo export monday.cimbak --class __EventConsumer")]
 pub struct Arguments {
     #[command(flatten)]
     sources: SourcesArguments,
@@ -41,6 +42,10 @@ pub struct Arguments {
     /// With --namespace, also everything below it
     #[arg(short, long, requires = "namespace")]
     recursive: bool,
+
+    /// Only this class, the classes derived from it and their instances, without the namespaces
+    #[arg(long, value_name = "C")]
+    class: Option<String>,
 
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
@@ -67,11 +72,31 @@ impl Arguments {
         let mut output = Output::new(true);
         let mut list = Listing::new(Catalog::new(source.open()?.snapshot()), &mut output);
         let top = self.namespace.as_deref().map(|namespace| list.find(namespace)).transpose()?;
-        for namespace in list.tree(top.as_deref(), self.recursive) {
-            list.namespace(&namespace)?;
-            list.objects(&namespace)?;
+        let namespaces = list.tree(top.as_deref(), self.recursive);
+        match &self.class {
+            Some(class) => export_class(&mut list, &namespaces, class)?,
+            None => {
+                for namespace in &namespaces {
+                    list.namespace(namespace)?;
+                    list.objects(namespace)?;
+                }
+            }
         }
         list.finish(true)?;
         Ok(list.outcome())
+    }
+}
+
+/// Prints a class, what is derived from it and their instances, wherever they lie.
+fn export_class(list: &mut Listing<'_>, namespaces: &[String], class: &str) -> Result<(), Failure> {
+    let mut is_there = false;
+    for namespace in namespaces {
+        list.look_into(namespace);
+        is_there |= list.of_class(namespace, class, true)?;
+    }
+    match (is_there, namespaces) {
+        (true, _) => Ok(()),
+        (false, [only]) => Err(list.no_class(only, class)),
+        (false, _) => Err(list.no_class(TOP, class)),
     }
 }

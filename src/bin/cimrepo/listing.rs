@@ -9,6 +9,7 @@ use cimrepo::catalog::{
     Catalog, Census, Counted, Hidden, KeyFault, Namespaces, ObjectKey, ROOT, StoredClass, StoredInstance,
 };
 use cimrepo::cim::name;
+use cimrepo::format::name_hash::NameHash;
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
 
 use super::near;
@@ -92,11 +93,16 @@ impl<'o> Listing<'o> {
         ));
     }
 
-    pub fn namespace(&mut self, path: &str) -> Result<(), Failure> {
+    /// Counts a namespace as reached, without printing it.
+    pub fn look_into(&mut self, path: &str) {
         // The system classes lie in none: no path names theirs.
         if path != SYSTEM_NAMESPACE {
             self.census.reach(Counted::Namespaces);
         }
+    }
+
+    pub fn namespace(&mut self, path: &str) -> Result<(), Failure> {
+        self.look_into(path);
         match self.output.is_json() {
             true => self.output.json(&NamespaceRow(path)),
             false => self.output.line(format_args!("namespace {}", escape(path))),
@@ -116,8 +122,41 @@ impl<'o> Listing<'o> {
 
     /// The classes and instances of a namespace: classes by name, instances by class and path.
     pub fn objects(&mut self, namespace: &str) -> Result<(), Failure> {
+        self.classes_among(namespace, None)?;
+        self.instances_among(namespace, None)
+    }
+
+    /// A class, the classes derived from it and their instances; without `below` the classes derived
+    /// directly and the class's own instances. Returns whether there is such a class.
+    pub fn of_class(&mut self, namespace: &str, class: &str, below: bool) -> Result<bool, Failure> {
+        let found = self.catalog.class(namespace, class).map_err(|error| cannot_tell("class", class, error))?;
+        if found.is_none() {
+            return Ok(false);
+        }
+        let own = HashSet::from([self.catalog.keys().hash(class)]);
+        let derived: Vec<_> = match below {
+            true => self.catalog.derived_classes(namespace, class),
+            false => self.catalog.subclasses(namespace, Some(class)).collect(),
+        };
+        let mut family = own.clone();
+        for class in derived.into_iter().filter_map(|class| self.readable(class)).collect::<Vec<_>>() {
+            family.insert(self.catalog.keys().hash(class.class.name().as_str()));
+        }
+        self.classes_among(namespace, Some(&family))?;
+        self.instances_among(namespace, Some(if below { &family } else { &own }))?;
+        Ok(true)
+    }
+
+    /// The failure for a class that is not in a namespace, with other places and near names.
+    pub fn no_class(&self, namespace: &str, class: &str) -> Failure {
+        let near = near::classes(&self.catalog, namespace, class);
+        missing(format!("there is no {}:{}{near}", escape(namespace), escape(class)))
+    }
+
+    /// The classes of a namespace, or those with one of these hashes, by name.
+    fn classes_among(&mut self, namespace: &str, among: Option<&HashSet<NameHash>>) -> Result<(), Failure> {
         let mut names = Vec::new();
-        for key in self.keys(namespace, Counted::Classes) {
+        for key in self.keys(namespace, Counted::Classes, among) {
             let name = self.catalog.class_name_of_key(&key);
             names.extend(self.object(namespace, &key, name).map(|name| (name, key)));
         }
@@ -129,10 +168,14 @@ impl<'o> Listing<'o> {
                 self.class(namespace, &class)?;
             }
         }
+        Ok(())
+    }
 
+    /// The instances of a namespace, or those of classes with one of these hashes, by class and path.
+    fn instances_among(&mut self, namespace: &str, among: Option<&HashSet<NameHash>>) -> Result<(), Failure> {
         // As with classes, a namespace may have more than should be in memory at once.
         let mut places = Vec::new();
-        for key in self.keys(namespace, Counted::Instances) {
+        for key in self.keys(namespace, Counted::Instances, among) {
             let stored = self.catalog.instance_of_key(namespace, &key);
             if let Some(stored) = self.object(namespace, &key, stored) {
                 let class = stored.instance.class().name().clone();
@@ -150,11 +193,13 @@ impl<'o> Listing<'o> {
         Ok(())
     }
 
-    /// The keys of objects of a namespace, each counted.
-    fn keys(&mut self, namespace: &str, counted: Counted) -> Vec<ObjectKey> {
+    /// The keys of objects of a namespace, each counted; of all, or of classes with one of these
+    /// hashes and their instances.
+    fn keys(&mut self, namespace: &str, counted: Counted, among: Option<&HashSet<NameHash>>) -> Vec<ObjectKey> {
         let mut found = Vec::new();
         for key in self.catalog.object_keys(namespace, counted) {
             match key {
+                Ok(key) if among.is_some_and(|among| !among.contains(&key.class)) => {}
                 Ok(key) => {
                     self.census.has(counted);
                     found.push(key);
@@ -291,6 +336,15 @@ pub fn namespace_path(text: &str) -> String {
     let without_server = text.strip_prefix(r"\\").and_then(|rest| rest.split_once('\\'));
     let path = without_server.map_or(text.as_str(), |(_, path)| path);
     path.trim_matches('\\').to_owned()
+}
+
+/// The namespace and the class of `NAMESPACE:CLASS`; of a text without colon the namespace alone.
+pub fn split_class(text: &str) -> (&str, Option<&str>) {
+    match text.split_once(':') {
+        Some((namespace, class)) if !class.is_empty() => (namespace, Some(class)),
+        Some((namespace, _)) => (namespace, None),
+        None => (text, None),
+    }
 }
 
 /// What was asked for is not there.
