@@ -1,5 +1,5 @@
 //! The share of flipped bits that each level of verification finds, in repositories of real objects.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on stops")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
 
 mod support;
 

@@ -153,7 +153,13 @@ fn flip_everywhere(what: &str, files: &Files, count: usize, sure: usize, read_al
         };
         let (spread, must) = (pick(count, |_| true), pick(sure, Area::is_always_seen));
         flip_all(what, files, &areas, &spread, Look { all_generations, read_all: false, level: Level::Structure });
-        flip_all(&format!("{what}+"), files, &areas, &must, Look { all_generations, read_all, level: Level::Structure });
+        flip_all(
+            &format!("{what}+"),
+            files,
+            &areas,
+            &must,
+            Look { all_generations, read_all, level: Level::Structure },
+        );
         flips += spread.len() + must.len();
     }
     flips
