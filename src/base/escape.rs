@@ -104,7 +104,7 @@ impl Visible {
     /// Whether all of `text`, which comes next, can be shown as itself since it is printable ASCII, as nearly every text is:
     /// found out much faster than character by character. Where it is not, nothing is decided yet.
     pub fn shows_all(&mut self, text: &str) -> bool {
-        let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let is_plain = is_printable_ascii(text);
         if is_plain && !text.is_empty() {
             self.marks = 0;
         }
@@ -135,6 +135,28 @@ impl Visible {
 impl Default for Visible {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Whether a text is printable ASCII. Everything that is printed passes here, most of it a few bytes long: eight of them
+/// are looked at together, and the last ones with some that were looked at before.
+fn is_printable_ascii(text: &str) -> bool {
+    const ONES: u64 = u64::MAX / 0xFF;
+    let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+    // The highest bit of a byte is set in the first part from 0x80 on, in the second at 0x7F, in the third below 0x20. What
+    // is carried from one byte into the next comes from a byte that has its bit set already.
+    let signs = |word: u64| (word | word.wrapping_add(ONES) | word.wrapping_sub(ONES * 0x20)) & (ONES * 0x80);
+
+    let bytes = text.as_bytes();
+    if let Some(last) = bytes.last_chunk() {
+        let (words, _) = bytes.as_chunks();
+        let all =
+            words.iter().fold(signs(u64::from_le_bytes(*last)), |all, word| all | signs(u64::from_le_bytes(*word)));
+        return all == 0;
+    }
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => signs(half(first) | half(last) << 32) == 0,
+        _ => bytes.iter().all(|byte| matches!(byte, b' '..=b'~')),
     }
 }
 
@@ -218,6 +240,20 @@ mod tests {
         assert_eq!(guard(&posing).to_string(), posing);
         assert_eq!(guard(escape("\u{7}")).to_string(), r"\u{7}");
         assert_eq!(guard("\u{7}").to_string(), r"\u{7}");
+    }
+
+    #[test]
+    fn printable_ascii_is_told_whatever_stands_beside() {
+        for length in [1, 2, 3, 4, 5, 7, 8, 9, 16, 23] {
+            for at in 0..length {
+                for c in '\0'..='\u{180}' {
+                    let text: String = (0..length).map(|place| if place == at { c } else { '~' }).collect();
+                    assert_eq!(is_printable_ascii(&text), matches!(c, ' '..='~'), "{text:?}");
+                    assert_eq!(is_printable_ascii(&text.replace('~', " ")), matches!(c, ' '..='~'), "{text:?}");
+                }
+            }
+        }
+        assert!(is_printable_ascii(""));
     }
 
     #[test]
