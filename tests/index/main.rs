@@ -5,6 +5,10 @@
 
 mod damage;
 mod each_page;
+mod hostile;
 mod model;
+mod torn_copy;
+#[cfg(feature = "cli")]
+mod verb;
 #[path = "../support/mod.rs"]
 mod support;
