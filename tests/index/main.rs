@@ -7,8 +7,8 @@ mod damage;
 mod each_page;
 mod hostile;
 mod model;
+#[path = "../support/mod.rs"]
+mod support;
 mod torn_copy;
 #[cfg(feature = "cli")]
 mod verb;
-#[path = "../support/mod.rs"]
-mod support;

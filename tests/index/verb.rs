@@ -46,7 +46,10 @@ fn the_keys_of_whole_pages_are_listed_and_the_loss_is_estimated() {
         let rows: Vec<Value> = rows.iter().map(|row| serde_json::from_str(row).unwrap()).collect();
         let (end, rows) = rows.split_last().unwrap();
         assert!(code == 1 && rows.iter().map(|row| row["key"].as_str().unwrap()).eq(left.iter().rev()));
-        assert_eq!((&end["kind"], &end["unreadable"], end["keys_lost"].as_u64()), (&"index".into(), &1.into(), Some(lost)));
+        assert_eq!(
+            (&end["kind"], &end["unreadable"], end["keys_lost"].as_u64()),
+            (&"index".into(), &1.into(), Some(lost))
+        );
 
         // What may have been on the page cannot be told; what it cannot have held is not there.
         let (code, found, _) = keys(&damaged, &["NS_nothing"]);
