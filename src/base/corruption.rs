@@ -155,6 +155,8 @@ corruption_codes! {
     RecordShared = "record.shared", "An object is named by a key that is not its own; it is read once";
     /// A key in none of the shapes that objects have.
     KeyShape = "key.shape", "A key has a form that no object's key has";
+    /// An object has keys in a namespace that none leads to.
+    NamespaceHidden = "namespace.hidden", "No other namespace names this one; nothing that walks their tree shows what it holds";
     /// A key that objects call for and that is not stored.
     KeyMissing = "key.missing", "An object lacks one of its keys; not every look-up finds it";
     /// A key that is stored and that no readable object calls for.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Catalog, Namespaces};
+use super::{Catalog, KeyFault, Namespaces};
+use crate::format::object_key::SYSTEM_NAMESPACE;
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::Error;
 use crate::base::page_no::Space;
+use crate::repository::Snapshot;
 
 /// Objects of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,7 +71,11 @@ pub struct Census {
 impl Census {
     /// Nothing counted yet, of the objects of a catalog.
     pub fn of(catalog: &Catalog) -> Self {
-        let index = if catalog.snapshot().has(Space::Index) { IndexState::Whole } else { IndexState::Missing };
+        Self::of_snapshot(catalog.snapshot())
+    }
+
+    pub(crate) fn of_snapshot(snapshot: &Snapshot) -> Self {
+        let index = if snapshot.has(Space::Index) { IndexState::Whole } else { IndexState::Missing };
         Self { index, ..Self::default() }
     }
 
@@ -93,7 +99,12 @@ impl Census {
 
     /// Counts an object that was not reached.
     pub fn lose(&mut self, why: &Error) {
-        *self.lost.entry(reason(why)).or_default() += 1;
+        self.lose_by(reason(why));
+    }
+
+    /// Counts an object that was not reached for the reason with this code.
+    pub(crate) fn lose_by(&mut self, code: &'static str) {
+        *self.lost.entry(code).or_default() += 1;
     }
 
     /// Counts all namespaces that the index has, and the objects in none.
@@ -140,6 +151,45 @@ fn reason(error: &Error) -> &'static str {
         Error::Corrupt(corruption) => corruption.code.as_str(),
         Error::Rule { rule, .. } => rule.constant(),
         _ => "other",
+    }
+}
+
+impl Catalog {
+    /// Counts the objects that the keys have, and those whose records can be read. Nothing is decoded but the tree of
+    /// namespaces.
+    pub fn readable_objects(&self) -> Census {
+        let mut census = Census::of(self);
+        let found = self.all_namespaces();
+        census.has_namespaces(&found);
+        census.hidden = found.hidden.len() as u64;
+        let mut namespaces: Vec<String> = found.tree.into_iter().flatten().collect();
+        namespaces.extend(found.hidden.into_iter().map(|hidden| hidden.path));
+        namespaces.iter().for_each(|_| census.reach(Counted::Namespaces));
+        for namespace in namespaces.iter().map(String::as_str).chain([SYSTEM_NAMESPACE]) {
+            for counted in [Counted::Classes, Counted::Instances] {
+                self.readable_in(namespace, counted, &mut census);
+            }
+        }
+        census
+    }
+
+    fn readable_in(&self, namespace: &str, counted: Counted, census: &mut Census) {
+        for key in self.object_keys(namespace, counted) {
+            match key {
+                Ok(key) => {
+                    census.has(counted);
+                    match self.snapshot().record_view(key.record) {
+                        Ok(_) => census.reach(counted),
+                        Err(error) => census.lose(&error),
+                    }
+                }
+                Err(KeyFault::Malformed(error)) => {
+                    census.has(counted);
+                    census.lose(&error);
+                }
+                Err(KeyFault::Index(_)) => census.tear(),
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::Catalog;
+use super::{Catalog, Counted};
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{PAGE_SIZE, RecordRef, Space};
@@ -113,6 +113,15 @@ impl Catalog {
 pub(crate) enum Family {
     Classes,
     Instances,
+}
+
+impl Family {
+    pub(crate) const fn counted(self) -> Counted {
+        match self {
+            Family::Classes => Counted::Classes,
+            Family::Instances => Counted::Instances,
+        }
+    }
 }
 
 /// The keys of a scan, a step each. After the observer has ended it there are no more.

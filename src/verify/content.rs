@@ -15,7 +15,7 @@ use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::{FileRole, Site};
 use crate::btree::scan::{Direction, KeyRange};
 use crate::catalog::keys::{InstanceKeys, OutgoingReference, class_keys, instance_keys};
-use crate::catalog::{Catalog, Family, StoredClass, StoredInstance};
+use crate::catalog::{Catalog, Census, Counted, Family, StoredClass, StoredInstance};
 use crate::format::key::Key;
 use crate::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
 use crate::format::reference_record::{ReferenceRecord, ReferenceRecordView};
@@ -51,7 +51,7 @@ pub fn verify_content(
     let mut findings = Findings::default();
     findings.extend(std::mem::take(&mut report.findings));
     let monitor = Monitor::new(observer, Phase::Verify, report.keys);
-    Check::new(snapshot, level, &monitor).run(&mut findings)?;
+    report.census = Some(Check::new(snapshot, level, &monitor).run(&mut findings)?);
     let not_listed;
     (report.findings, not_listed) = findings.finish();
     report.not_listed += not_listed;
@@ -71,6 +71,7 @@ struct Check<'c> {
     stamps: HashMap<u64, RecordRef>,
     /// Records that cannot be read: their own keys are no second finding.
     unreadable: HashSet<RecordRef>,
+    census: Census,
 }
 
 struct Made {
@@ -91,24 +92,34 @@ impl<'c> Check<'c> {
             instances: HashSet::new(),
             stamps: HashMap::new(),
             unreadable: HashSet::new(),
+            census: Census::of_snapshot(snapshot),
         }
     }
 
-    fn run(mut self, findings: &mut Findings) -> Result<()> {
+    fn run(mut self, findings: &mut Findings) -> Result<Census> {
         let mut namespaces = vec![SYSTEM_NAMESPACE.to_owned()];
-        for namespace in self.catalog.namespaces_while(&mut || self.monitor.check())? {
+        let found = self.catalog.all_namespaces_while(&mut || self.monitor.check())?;
+        self.census.has_namespaces(&found);
+        for namespace in found.tree {
             match namespace {
                 Ok(namespace) => namespaces.push(namespace),
                 // It is met again among the instances.
                 Err(error) => drop(corruption(error)?),
             }
         }
+        for hidden in found.hidden {
+            self.census.hidden += 1;
+            report_key(findings, Code::NamespaceHidden, &hidden.path);
+            namespaces.push(hidden.path);
+        }
+        namespaces.iter().skip(1).for_each(|_| self.census.reach(Counted::Namespaces));
         for namespace in &namespaces {
             self.monitor.check()?;
             self.classes(namespace, findings)?;
             self.instances(namespace, findings)?;
         }
-        self.compare(findings)
+        self.compare(findings)?;
+        Ok(self.census)
     }
 
     fn classes(&mut self, namespace: &str, findings: &mut Findings) -> Result<()> {
@@ -117,7 +128,12 @@ impl<'c> Check<'c> {
             self.monitor.check()?;
             let Some((_, KeyShape::Class(name))) = KeyShape::parse(key.as_bytes()) else { continue };
             match catalog.class_by_hash(namespace, name) {
-                Ok(Some(class)) => self.class(namespace, &class, findings),
+                // Of several keys for one name, look-ups find one.
+                Ok(Some(class)) if class.record != record => self.census.lose_by(Code::KeyUnexpected.as_str()),
+                Ok(Some(class)) => {
+                    self.census.reach(Counted::Classes);
+                    self.class(namespace, &class, findings);
+                }
                 Ok(None) => {}
                 Err(error) => self.unreadable(error, record, findings)?,
             }
@@ -143,7 +159,10 @@ impl<'c> Check<'c> {
         for (_, record) in self.records(namespace, Family::Instances, findings)? {
             self.monitor.check()?;
             match catalog.instance_of_record(namespace, record) {
-                Ok(instance) => self.instance(namespace, &instance, findings)?,
+                Ok(instance) => {
+                    self.census.reach(Counted::Instances);
+                    self.instance(namespace, &instance, findings)?;
+                }
                 Err(error) => self.unreadable(error, record, findings)?,
             }
         }
@@ -187,7 +206,12 @@ impl<'c> Check<'c> {
     ) -> Result<()> {
         let outgoing = match self.catalog.outgoing_references(namespace, &stored.instance, keys) {
             Ok(outgoing) => outgoing,
-            Err(error) => return self.unreadable(error, stored.record, findings),
+            // It was reached; what it refers to cannot be told.
+            Err(error) => {
+                self.unreadable.insert(stored.record);
+                findings.push(corruption(error)?);
+                return Ok(());
+            }
         };
         let name = stored.instance.class().name();
         for OutgoingReference { property, target, mismatch } in outgoing {
@@ -285,7 +309,7 @@ impl<'c> Check<'c> {
     }
 
     /// The keys of a namespace that begin like this, with their records.
-    fn records(&self, namespace: &str, family: Family, findings: &mut Findings) -> Result<Vec<(Key, RecordRef)>> {
+    fn records(&mut self, namespace: &str, family: Family, findings: &mut Findings) -> Result<Vec<(Key, RecordRef)>> {
         let prefix = match family {
             Family::Classes => "CD_",
             Family::Instances => "CI_",
@@ -295,11 +319,18 @@ impl<'c> Check<'c> {
         for key in self.catalog.snapshot().keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward) {
             match key {
                 Ok(key) => {
+                    self.census.has(family.counted());
                     // Another key of a record is none that an object calls for, and a finding as that.
-                    let record = key.reference().filter(|record| self.catalog.admit(family, &key, *record).is_ok());
-                    found.extend(record.map(|record| (key, record)));
+                    match key.reference().map(|record| self.catalog.admit(family, &key, record).map(|()| record)) {
+                        Some(Ok(record)) if KeyShape::parse(key.as_bytes()).is_some() => found.push((key, record)),
+                        Some(Err(error)) => self.census.lose(&error),
+                        _ => self.census.lose_by(Code::KeyShape.as_str()),
+                    }
                 }
-                Err(error) => findings.push(corruption(error)?),
+                Err(error) => {
+                    self.census.tear();
+                    findings.push(corruption(error)?);
+                }
             }
         }
         Ok(found)
@@ -313,6 +344,7 @@ impl<'c> Check<'c> {
 
     fn unreadable(&mut self, error: Error, record: RecordRef, findings: &mut Findings) -> Result<()> {
         self.unreadable.insert(record);
+        self.census.lose(&error);
         findings.push(corruption(error)?);
         Ok(())
     }

@@ -117,6 +117,7 @@ fn run(
         findings: Vec::new(),
         not_listed: 0,
         unchecked,
+        census: None,
     };
     if let Some(tree) = &tree
         && !tree.is_complete

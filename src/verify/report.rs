@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::catalog::Census;
 use crate::base::corruption::Corruption;
 use crate::base::site::FileRole;
 use crate::format::Dialect;
@@ -63,6 +64,8 @@ pub struct GenerationReport {
     pub not_listed: u64,
     /// What could not be checked.
     pub unchecked: Vec<Unchecked>,
+    /// What the keys have, and how much of it was reached; `None` where objects were not looked at.
+    pub census: Option<Census>,
 }
 
 impl GenerationReport {

@@ -182,9 +182,32 @@ mod by_command {
             let ran = cimrepo(&[&"diff", &place.path(), &into]);
             assert_eq!(ran.code, 1, "{ran:?}");
         }
+        let place = on_disk(&hidden);
+        let ran = cimrepo(&[&"verify", &place.path(), &"--level", &"references"]);
+        assert!(ran.code == 1 && ran.out.contains("[namespace.hidden]"), "{ran:?}");
+        assert!(ran.out.contains("reached: ") && ran.out.contains("; 5 hidden"), "{ran:?}");
         let place = on_disk(&doubled);
         let ran = cimrepo(&[&"ls", &place.path(), &r"root\yard"]);
         assert_eq!(ran.out.matches("Base.Id=400").count(), 2, "{ran:?}");
+    }
+
+    /// The numbers of a damaged repository are said by `verify` and `backup` too.
+    #[test]
+    fn verify_and_backup_say_what_can_be_read() {
+        let mut files = shapes::populated();
+        let pages = shapes::mapped(&files, Space::Objects);
+        shapes::zero_page(&mut files, Space::Objects, pages[pages.len() / 2]);
+        let place = on_disk(&files);
+        let ran = cimrepo(&[&"verify", &place.path()]);
+        assert!(ran.code == 1 && ran.out.contains("reached: ") && ran.out.contains("lost: "), "{ran:?}");
+        let target = tempfile::tempdir().unwrap();
+        let ran = cimrepo(&[&"backup", &place.path(), &target.path().join("b.cimbak"), &"--forensic", &"--json"]);
+        let row: serde_json::Value = serde_json::from_str(ran.out.trim()).unwrap();
+        let census = &row["census"];
+        let lost: u64 = census["lost"].as_object().unwrap().values().map(|number| number.as_u64().unwrap()).sum();
+        let gap = |kind: &str| census[kind]["has"].as_u64().unwrap() - census[kind]["reached"].as_u64().unwrap();
+        assert!(lost > 0 && gap("classes") + gap("instances") == lost, "{row}");
+        assert!(ran.err.contains("what can be read: "), "{ran:?}");
     }
 
     /// Without the index nothing is known, and so it is said.

@@ -9,6 +9,7 @@ use cimrepo::catalog::diff::diff;
 use cimrepo::catalog::{Census, IndexState};
 use cimrepo::changes::convert;
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::verify::{Level, verify_content};
 
 use crate::lab::catalog;
 use crate::shapes;
@@ -57,7 +58,11 @@ fn said(files: &Files) -> Vec<(&'static str, Census)> {
     let source = catalog(files);
     let [a, b] = diff(&source, &catalog(files), &mut |_| true).unwrap();
     assert_eq!(a, b);
-    let mut said = vec![("diff", a)];
+    let mut said = vec![("diff", a), ("backup", source.readable_objects())];
+    let repository = crate::support::open(files).unwrap();
+    let mut report = crate::support::check(&repository, false).generations.remove(0);
+    verify_content(&repository.snapshot(), Level::References, &Unobserved, &mut report).unwrap();
+    said.push(("verify", report.census.unwrap()));
     let target = Directory::new(Arc::new(MemStorage::new()), ".");
     if let Ok(converted) = convert(&source, &target, &Unobserved) {
         said.push(("convert", converted.census));

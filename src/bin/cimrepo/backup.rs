@@ -9,6 +9,7 @@ use cimrepo::backup::{
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
 use cimrepo::repository::Repository;
+use cimrepo::catalog::{Catalog, Census};
 use clap::Args;
 use serde::Serialize;
 
@@ -118,6 +119,8 @@ struct Row {
     pages_in_base: u64,
     bytes: u64,
     findings: u64,
+    /// Of a damaged repository: what the keys have, and how much of it can be read.
+    census: Option<Census>,
     /// In a directory of backups: what it is based on, and what was removed.
     base: Option<String>,
     removed: Vec<String>,
@@ -128,6 +131,7 @@ struct Row {
 /// What was written, and what became of older ones.
 struct Done {
     summary: BackupSummary,
+    census: Option<Census>,
     file: PathBuf,
     base: Option<PathBuf>,
     removed: Vec<PathBuf>,
@@ -142,10 +146,13 @@ impl Arguments {
         if !self.inside {
             inside::refuse(&self.file, &[&self.repo, &repository.files().directory.path])?;
         }
-        let done = self.back_up(&repository)?;
+        let mut done = self.back_up(&repository)?;
+        let damaged = done.summary.damage.as_ref();
+        done.census = damaged.map(|_| Catalog::new(repository.snapshot()).readable_objects());
         let summary = &done.summary;
         if let Some(damage) = &summary.damage {
             complain(format_args!("the repository is damaged: {}", damage.first));
+            done.census.iter().for_each(|census| complain(format_args!("what can be read: {census}")));
             complain(if self.forensic {
                 "only `cimrepo restore --damaged` takes this backup, to a new or empty directory"
             } else {
@@ -193,13 +200,13 @@ impl Arguments {
         let Some(keep) = self.keep else {
             let summary = backup(repository, &self.file, &options, &bar).map_err(failed)?;
             let (base, removed) = (options.base, Vec::new());
-            return Ok(Done { summary, file: self.file.clone(), base, removed, broken: None, not_removed: None });
+            return Ok(Done { summary, census: None, file: self.file.clone(), base, removed, broken: None, not_removed: None });
         };
         let options = SetOptions { backup: options, keep: Some(keep), full_after: self.full_after, full: self.full };
         let set = BackupSet::create_for(&self.file, &repository.snapshot().protection())?;
         let done = set.back_up(repository, &options, &bar).map_err(failed)?;
         let SetSummary { backup: summary, path: file, base, broken, removed, not_removed } = done;
-        Ok(Done { summary, file, base, removed, broken, not_removed })
+        Ok(Done { summary, census: None, file, base, removed, broken, not_removed })
     }
 }
 
@@ -208,7 +215,7 @@ fn text(path: &Path) -> String {
 }
 
 fn row(done: &Done) -> Row {
-    let Done { summary, file, base, removed, broken, .. } = done;
+    let Done { summary, census: None, file, base, removed, broken, .. } = done;
     Row {
         file: text(file),
         identity: uuid_text(&summary.identity),
@@ -218,6 +225,7 @@ fn row(done: &Done) -> Row {
         pages_in_base: summary.pages_in_base,
         bytes: summary.bytes,
         findings: summary.damage.as_ref().map_or(0, |damage| damage.findings),
+        census: done.census.clone(),
         base: base.as_deref().map(text),
         removed: removed.iter().map(|path| text(path)).collect(),
         broken: broken.as_ref().map(ToString::to_string),
@@ -225,7 +233,7 @@ fn row(done: &Done) -> Row {
 }
 
 fn show(done: &Done, output: &mut Output) -> Result<(), Failure> {
-    let Done { summary, file, removed, .. } = done;
+    let Done { summary, census: None, file, removed, .. } = done;
     let base =
         if summary.pages_in_base > 0 { format!(", {} more in the base", summary.pages_in_base) } else { String::new() };
     output.line(format!(

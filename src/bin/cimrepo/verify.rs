@@ -3,6 +3,7 @@
 use cimrepo::backup::Backup;
 use cimrepo::base::corruption::Corruption;
 use cimrepo::base::error::{Error, ExitCode as Outcome};
+use cimrepo::catalog::{Catalog, Census};
 use cimrepo::verify::{GenerationReport, Report, VerifyOptions, verify, verify_content};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -101,6 +102,8 @@ struct ResultRow {
     keys: u64,
     findings: u64,
     unchecked: Vec<String>,
+    /// What the keys have and how much of it was reached; null where objects were not looked at.
+    census: Option<Census>,
 }
 
 #[derive(Serialize)]
@@ -141,6 +144,9 @@ impl Arguments {
         };
         if let Some(current) = report.generations.first_mut() {
             verify_content(&source.snapshot(), self.level.into(), &Bar::new(), current)?;
+            if !current.is_consistent() && current.census.is_none() {
+                current.census = Some(Catalog::new(source.snapshot()).readable_objects());
+            }
         }
         let mut output = Output::new(self.json);
         show(&report, &mut output)?;
@@ -242,7 +248,11 @@ fn show_text(report: &GenerationReport, output: &mut Output) -> Result<(), Failu
         report.records,
         report.keys,
         count(total(report), "finding", "findings"),
-    ))
+    ))?;
+    match report.census.as_ref().filter(|census| !census.is_whole()) {
+        Some(census) => output.line(format_args!("reached: {census}")),
+        None => Ok(()),
+    }
 }
 
 fn show_json(report: &GenerationReport, output: &mut Output) -> Result<(), Failure> {
@@ -261,6 +271,7 @@ fn show_json(report: &GenerationReport, output: &mut Output) -> Result<(), Failu
         keys: report.keys,
         findings: total(report),
         unchecked: report.unchecked.iter().map(ToString::to_string).collect(),
+        census: report.census.clone(),
     };
     output.row("result", &row)
 }
