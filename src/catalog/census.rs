@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Catalog, KeyFault, Namespaces};
-use crate::format::object_key::SYSTEM_NAMESPACE;
 use crate::base::corruption::CorruptionCode;
 use crate::base::error::Error;
 use crate::base::page_no::Space;
+use crate::format::object_key::SYSTEM_NAMESPACE;
 use crate::repository::Snapshot;
 
 /// Objects of one kind.

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::catalog::Census;
 use crate::base::corruption::Corruption;
 use crate::base::site::FileRole;
+use crate::catalog::Census;
 use crate::format::Dialect;
 use crate::pager::generation::Refusal;
 

@@ -8,8 +8,8 @@ use cimrepo::backup::{
 };
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
-use cimrepo::repository::Repository;
 use cimrepo::catalog::{Catalog, Census};
+use cimrepo::repository::Repository;
 use clap::Args;
 use serde::Serialize;
 
