@@ -215,7 +215,7 @@ fn text(path: &Path) -> String {
 }
 
 fn row(done: &Done) -> Row {
-    let Done { summary, census: None, file, base, removed, broken, .. } = done;
+    let Done { summary, file, base, removed, broken, .. } = done;
     Row {
         file: text(file),
         identity: uuid_text(&summary.identity),
@@ -233,7 +233,7 @@ fn row(done: &Done) -> Row {
 }
 
 fn show(done: &Done, output: &mut Output) -> Result<(), Failure> {
-    let Done { summary, census: None, file, removed, .. } = done;
+    let Done { summary, file, removed, .. } = done;
     let base =
         if summary.pages_in_base > 0 { format!(", {} more in the base", summary.pages_in_base) } else { String::new() };
     output.line(format!(
