@@ -11,6 +11,7 @@ use crate::base::error::{BackupFault, Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::limits::{MAX_BACKUP_CHAIN, MAX_MANIFEST_BYTES};
+use crate::base::misuse::Misuse;
 use crate::base::pace::Paced;
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::{both, ordered, thread_count};
@@ -107,7 +108,7 @@ pub fn backup_in(
     observer: &dyn Observer,
 ) -> Result<BackupSummary> {
     if options.scrub && options.forensic {
-        return Err(Error::invalid("a forensic backup keeps everything; it cannot be scrubbed"));
+        return Err(Error::invalid(Misuse::Options, "a forensic backup keeps everything; it cannot be scrubbed"));
     }
     need_data(repository, options)?;
     need_current(repository, options)?;
@@ -129,7 +130,7 @@ pub fn backup_snapshot(
 ) -> Result<BackupSummary> {
     if options.forensic {
         let text = "a forensic backup takes the files as they lie, and they change; pause the repository and back up its directory";
-        return Err(Error::invalid(text));
+        return Err(Error::invalid(Misuse::Options, text));
     }
     write(snapshot, None, storage, target.as_ref(), options, observer)
 }
@@ -235,7 +236,7 @@ fn need_current(repository: &Repository, options: &BackupOptions) -> Result<()> 
     }
     let text = "a forensic backup keeps all generations, and the current one counts: open the repository without choosing \
                 another, and while nothing writes to it";
-    Err(Error::invalid(text))
+    Err(Error::invalid(Misuse::Options, text))
 }
 
 /// Physical pages that no mapped page lies in.
@@ -289,7 +290,7 @@ fn open_base(
     let base = OpenBackup::new().open_in(storage, path)?;
     if base.header().dialect != snapshot.dialect() {
         let text = "is a backup of the other dialect; it cannot be the base";
-        return Err(Error::invalid(format!("{} {text}", escape_path(path))));
+        return Err(Error::invalid(Misuse::Base, format!("{} {text}", escape_path(path))));
     }
     if base.chain_len() >= MAX_BACKUP_CHAIN {
         let (max, got) = (MAX_BACKUP_CHAIN as u64, base.chain_len() as u64 + 1);
@@ -305,7 +306,7 @@ fn open_base(
 fn need_no_link(storage: &Arc<dyn Storage>, target: &Path, base: &Backup) -> Result<()> {
     if OpenBackup::identity_in(storage, target)?.is_some_and(|identity| base.has_link(&identity)) {
         let text = "is the base, or what the base is based on; write the incremental backup to another file";
-        return Err(Error::invalid(format!("{} {text}", escape_path(target))));
+        return Err(Error::invalid(Misuse::Base, format!("{} {text}", escape_path(target))));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_MAPPING_BYTES;
+use crate::base::misuse::Misuse;
 use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::{FileRole, Site};
 use crate::storage::{Directory, EntryKind, OpenMode, Protection, StorageFile, Ties, read_whole};
@@ -84,7 +85,7 @@ impl RepositoryFiles {
             let path = self.directory.join(self.name(*role));
             if linked(&path)? {
                 let text = "is a symbolic link; what it leads to is not written to. Put the file itself in its place";
-                return Err(Error::invalid(format!("{} {text}", escape_path(path))));
+                return Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(path))));
             }
         }
         Ok(())
@@ -106,7 +107,7 @@ impl RepositoryFiles {
         self.need_no_links()?;
         let Some((path, count)) = self.shared()? else { return Ok(()) };
         let text = "names (hard links), and what is written into it would show under each; put a copy in its place";
-        Err(Error::invalid(format!("{} has {count} {text}", escape_path(path))))
+        Err(Error::invalid(Misuse::Link, format!("{} has {count} {text}", escape_path(path))))
     }
 
     fn ties(&self, path: &Path) -> Result<Ties> {

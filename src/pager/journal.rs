@@ -18,6 +18,7 @@ use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
+use crate::base::misuse::Misuse;
 use crate::base::site::{FileRole, Site};
 use crate::format::journal::{Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader};
 use crate::storage::{
@@ -178,7 +179,7 @@ impl Journal {
         let head = FrameHead::parse(frame).filter(|head| head.frame_len() == frame.len());
         let number = head.map(|head| head.number);
         if number.is_none() || number != self.next {
-            return Err(Error::invalid(format!("the frame is not that of commit {:?}", self.next)));
+            return Err(Error::Bug(format!("the frame is not that of commit {:?}", self.next).into()));
         }
         let end = self.end.saturating_add(frame.len() as u64);
         self.make_room(end, frame.len() as u64)?;
@@ -441,7 +442,7 @@ fn need_own(scan: &JournalScan) -> Result<()> {
         Ties::None => Ok(()),
         Ties::Link | Ties::Names(_) => {
             let text = "is a link or has other names (hard links), and what is written into it would show there; put a copy in its place";
-            Err(Error::invalid(format!("{} {text}", escape_path(&scan.path))))
+            Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(&scan.path))))
         }
     }
 }
@@ -595,7 +596,7 @@ mod tests {
         let frame = |number| builder(2, 10).finish(HEADER.salt, number).to_vec();
         let refused = [frame(7), frame(9), Vec::new(), frame(8)[..16].to_vec(), [frame(8), vec![0; 8]].concat()];
         for frame in refused {
-            assert!(matches!(journal.append(&frame), Err(Error::InvalidArgument(_))));
+            assert!(matches!(journal.append(&frame), Err(Error::Bug(_))));
         }
         journal.append(&frame(8)).unwrap();
         assert_eq!(marks(&mut scan(&directory)), [1, 2]);

@@ -10,6 +10,7 @@ use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_MAPPING_BYTES;
+use crate::base::misuse::Misuse;
 use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::FileRole;
 use crate::format::Dialect;
@@ -94,7 +95,7 @@ impl Leftovers {
         let Some(foreign) = &self.foreign else { return Ok(()) };
         let path = escape_path(&directory.path);
         let what = if FileRole::from_file_name(foreign).is_some() { "files of a repository" } else { "other files" };
-        Err(Error::invalid(format!("{path} holds {what} ({foreign}); give an empty directory")))
+        Err(Error::invalid(Misuse::NotEmpty, format!("{path} holds {what} ({foreign}); give an empty directory")))
     }
 
     /// The first of the files that have their names which no interrupted attempt can have left there.

@@ -10,6 +10,7 @@
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
+use crate::base::misuse::Misuse;
 use crate::base::site::{FileRole, Site};
 use crate::format::Dialect;
 use crate::format::mapping::Mapping;
@@ -214,11 +215,14 @@ fn exactly(
     let there: Vec<String> = generations.iter().map(|found| found.mapping.generation().to_string()).collect();
     match generations.into_iter().find(|found| found.mapping.generation() == wanted) {
         Some(current) => Ok(Chosen { current, refused }),
-        None => Err(Error::invalid(format!(
-            "{} holds no generation {wanted}; it holds {}",
-            escape_path(&files.directory.path),
-            if there.is_empty() { "none".to_owned() } else { there.join(", ") }
-        ))),
+        None => Err(Error::invalid(
+            Misuse::Generation,
+            format!(
+                "{} holds no generation {wanted}; it holds {}",
+                escape_path(&files.directory.path),
+                if there.is_empty() { "none".to_owned() } else { there.join(", ") }
+            ),
+        )),
     }
 }
 

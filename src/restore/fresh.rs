@@ -6,6 +6,7 @@ use crate::backup::{Backup, DataLayout, ExactFiles};
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
+use crate::base::misuse::Misuse;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::{both, ordered, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
@@ -117,7 +118,7 @@ fn explained(error: Error, backup: &Backup, directory: &Directory) -> Error {
         (Error::Io { op: IoOp::SetAside, source, .. }, Some(link)) => {
             let path = escape_path(&link.path);
             let text = "lies in the directory that is to be set aside, and the system does not rename that now";
-            Error::invalid(format!("{path} {text} ({source}); move the backup somewhere else"))
+            Error::invalid(Misuse::BackupInside, format!("{path} {text} ({source}); move the backup somewhere else"))
         }
         _ => error,
     }
@@ -188,7 +189,7 @@ fn free_name(directory: &Directory) -> Result<PathBuf> {
         }
     }
     let text = "nine repositories that were set aside are there already; remove one of";
-    Err(Error::invalid(format!("{text} {0}.001 to {0}.009", escape_path(&directory.path))))
+    Err(Error::invalid(Misuse::NoNameLeft, format!("{text} {0}.001 to {0}.009", escape_path(&directory.path))))
 }
 
 fn create_directory(directory: &Directory, rights: &Protection) -> Result<()> {
@@ -233,7 +234,7 @@ fn clear_staging(staging: &Directory) -> Result<()> {
         let path = escape_path(&staging.path);
         let text =
             format!("{path} is where the new repository is made, but holds {what} ({}); move it away", foreign.name);
-        return Err(Error::invalid(text));
+        return Err(Error::invalid(Misuse::NotEmpty, text));
     }
     // Whoever works there still has the lock.
     let lock = WriterLock::acquire(staging, "restore")?;

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use crate::backup::Backup;
 use crate::base::error::{BackupFault, Error, Result};
 use crate::base::escape::escape_path;
+use crate::base::misuse::Misuse;
 use crate::base::parallel::thread_count;
 use crate::base::progress::Observer;
 use crate::format::Dialect;
@@ -179,7 +180,7 @@ fn install(
     let files = match found {
         Found::Repository(_) if check.findings() > 0 => {
             let text = "holds a repository, which is not replaced by a damaged one; give a new or empty directory";
-            return Err(Error::invalid(format!("{} {text}", escape_path(&directory.path))));
+            return Err(Error::invalid(Misuse::RepositoryExists, format!("{} {text}", escape_path(&directory.path))));
         }
         Found::Repository(files) if files.directory.path == directory.path => files,
         Found::Empty => return fresh::into_empty(&source, check, &directory),
@@ -216,7 +217,7 @@ fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
             let path = escape_path(&files.directory.path);
             let text =
                 "holds a repository; allow that it is replaced (`Existing::Replace`, on the command line --force)";
-            Err(Error::invalid(format!("{path} {text}")))
+            Err(Error::invalid(Misuse::RepositoryExists, format!("{path} {text}")))
         }
         _ => Ok(()),
     }

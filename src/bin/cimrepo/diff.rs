@@ -14,7 +14,7 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 
 use super::listing::namespace_path;
-use super::output::{Failure, Output, complain, count, words};
+use super::output::{Failure, Output, complain, count};
 use super::source::{ReadArguments, Source, SourceArguments};
 
 /// Compare two repositories, backups or generations by their namespaces, classes and instances
@@ -83,7 +83,7 @@ impl Arguments {
                 Compared::Difference(difference) => found.add(&difference),
                 Compared::Unreadable { second: is_second, error } => {
                     let of = if is_second { second } else { &self.first };
-                    let text = format!("{}: {}", escape_path(of), words(&error));
+                    let text = format!("{}: {}", escape_path(of), error.full_text());
                     if said.insert(text.clone()) {
                         complain(text);
                     }
