@@ -26,7 +26,7 @@ use cimrepo::engine::{Durability, Engine, EngineOptions};
 use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
 use cimrepo::storage::{Directory, MemStorage};
 use cimrepo::verify::{VerifyOptions, verify, verify_snapshot};
-use cimrepo::{Direction, Error, Misuse, KeyRange};
+use cimrepo::{Direction, Error, KeyRange, Misuse};
 
 /// Repositories are small and tests are many.
 const ONE_THREAD: VerifyOptions = VerifyOptions { threads: std::num::NonZeroUsize::new(1), all_generations: false };
