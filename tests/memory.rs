@@ -10,17 +10,20 @@ use std::num::NonZeroUsize;
 
 use cimrepo::base::corruption::CorruptionCode;
 use cimrepo::base::limits::MAX_FINDINGS_PER_CODE;
-use cimrepo::base::page_no::{PAGE_SIZE, PageBytes, Space};
+use cimrepo::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, Space};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::format::admin_page::{AdminEntry, CAPACITY, ObjectAdminPage};
+use cimrepo::format::index_node::IndexNode;
 use cimrepo::format::mapping::MappingEntry;
+use cimrepo::repository::OpenOptions;
 use cimrepo::verify::{Report, VerifyOptions, verify};
+use cimrepo::{Direction, KeyRange};
 
 use counting::peak_of;
 use support::edit::{edit_mapping, set_word, with_pages};
 use support::flood::floods;
 use support::small::{physical, small_v21, stored};
-use support::{Files, codes, open};
+use support::{Files, codes, in_memory, open};
 
 const PAGES: usize = 3_000;
 
@@ -86,6 +89,40 @@ fn admin_pages() -> Files {
     files
 }
 
+/// A scan of pages that nothing leads to holds those that overlap at a place, and of each page its first and last key.
+fn scans_without_a_root() {
+    let single = |own: usize| vec![format!("NS_{own:08}")];
+    let wide = |own: usize| vec![format!("NS_{own:08}"), format!("NT_{own:08}")];
+    let index = PAGES * PAGE_SIZE;
+    for (what, most, keys_of) in [
+        ("trees of one page", 1 << 20, &single as &dyn Fn(usize) -> Vec<String>),
+        ("pages that all overlap", 3 * index / 2, &wide),
+    ] {
+        let page = |own| {
+            let keys: Vec<String> = keys_of(own);
+            let node = IndexNode::from_keys(keys.iter().map(String::as_bytes), vec![NIL; keys.len() + 1]);
+            node.to_page(LogicalPage::new(stored(own)).unwrap()).unwrap()
+        };
+        let mut files = with_pages(Space::Index, (0..PAGES).map(page));
+        let mapping = files.keys().find(|name| name.starts_with("MAPPING")).unwrap().clone();
+        edit_mapping(&mut files, &mapping, |mapping| mapping.index.entries[0].user_data = 0x00FF_FFFF);
+        let repository = OpenOptions::new().cache_pages(8).open_in(&in_memory(&files).1).unwrap();
+        drop(files);
+        let scan = || {
+            let mut keys = repository.snapshot().keys(KeyRange::all(), Direction::Forward);
+            let mut count = 0;
+            while let Some(key) = keys.next_text() {
+                count += usize::from(key.is_ok());
+            }
+            count
+        };
+        let (count, peak) = peak_of(scan);
+        println!("{what}: {:.1} MiB at once, an index of {:.1} MiB", mib(peak), mib(index));
+        assert_eq!(count, (0..PAGES).map(|own| keys_of(own).len()).sum::<usize>());
+        assert!(peak < most, "{what}: {:.1} MiB", mib(peak));
+    }
+}
+
 /// One test: what is measured is that of the whole process.
 #[test]
 fn a_verification_holds_what_the_documents_say() {
@@ -118,6 +155,8 @@ fn a_verification_holds_what_the_documents_say() {
         // Twenty bytes a reference in a list that doubles, of a thousand findings a kind a few hundred bytes each.
         assert!(peak < 6 * size + (8 << 20), "{what}: {:.1} MiB", mib(peak));
     }
+
+    scans_without_a_root();
 
     let (report, peak) = measure("admin pages that list nothing", admin_pages());
     let entries = report.findings().filter(|finding| finding.code == CorruptionCode::AdminEntry).count();

@@ -5,6 +5,10 @@
 
 mod damage;
 mod each_page;
+mod hostile;
 mod model;
 #[path = "../support/mod.rs"]
 mod support;
+mod torn_copy;
+#[cfg(feature = "cli")]
+mod verb;

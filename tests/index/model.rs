@@ -58,7 +58,7 @@ fn check(files: &Files, stored: &BTreeSet<KeyText>, numbers: &mut Numbers, what:
     let health = snapshot.index_health();
     assert_eq!(usize::try_from(health.unreadable).unwrap(), pages.unreadable.len(), "{what}");
     assert_eq!(usize::try_from(health.pages).unwrap(), pages.unreadable.len() + pages.whole.len(), "{what}");
-    assert_eq!(usize::try_from(health.keys).unwrap(), pages.whole.values().map(Vec::len).sum(), "{what}");
+    assert_eq!(usize::try_from(health.keys).unwrap(), pages.whole.values().map(Vec::len).sum::<usize>(), "{what}");
 }
 
 fn scan(
