@@ -133,7 +133,7 @@ fn records_on_several_pages_are_written_at_once_by_whatever_writes_them() {
         engine.checkpoint().unwrap();
         // Holes everywhere, so that a compaction moves records in part.
         for (number, (key, record)) in records.iter().enumerate() {
-            if next(&mut seed) % 3 == 0 {
+            if next(&mut seed).is_multiple_of(3) {
                 let mut transaction = engine.begin_write().unwrap();
                 transaction.remove_key(format!("{key}.{record}").as_bytes()).unwrap();
                 transaction.remove_record(*record).unwrap();
