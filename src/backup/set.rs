@@ -58,6 +58,9 @@ pub struct SetSummary {
     pub path: PathBuf,
     /// What it is based on.
     pub base: Option<PathBuf>,
+    /// Why the chain of the newest backup was not continued: that one, or what it is based on, is damaged, missing, or another
+    /// than its name says. The new backup is a full one then. What is broken stays, and is not counted.
+    pub broken: Option<Error>,
     /// The backups that were removed, in this order.
     pub removed: Vec<PathBuf>,
     /// Why not all were removed that no one needs. The new backup is in its place all the same.
@@ -135,12 +138,11 @@ impl BackupSet {
         Ok(self.names()?.into_values().map(|path| self.entry(path)).collect())
     }
 
-    /// Backs a repository up into the set, and then removes what is not to be kept.
+    /// Backs a repository up into the set, and then removes what is not to be kept. A chain that is broken is not continued: a
+    /// full backup begins a new one, and [`SetSummary::broken`] says why.
     ///
     /// # Errors
-    /// As [`backup_in`]; [`Error::InvalidArgument`] for a base in the options; [`Error::Backup`] when the newest backup, or what it is
-    /// based on, is missing, damaged, or another than its name says: a full backup begins a new chain
-    /// ([`SetOptions::full`]); [`Error::Locked`] while another process makes or removes backups of the set. The set is as it was then.
+    /// As [`backup_in`]; [`Error::InvalidArgument`] for a base in the options; [`Error::Locked`] while another process makes or removes backups of the set. The set is as it was then.
     /// [`Error::Unconfirmed`]: the new backup is in its place, and nothing was removed.
     pub fn back_up(
         &self,
@@ -167,7 +169,7 @@ impl BackupSet {
     }
 
     /// Removes all but the newest backups and what those are based on. What cannot be restored is neither counted nor removed, nor
-    /// is what it says that it is based on.
+    /// is what it says that it is based on; every chunk is read before anything is removed.
     ///
     /// # Errors
     /// [`Error::Locked`]; [`Error::Io`], also when a backup cannot be read: what was removed before that was needed by nothing
@@ -175,14 +177,14 @@ impl BackupSet {
     pub fn prune(&self, keep: NonZeroUsize) -> Result<Vec<PathBuf>> {
         let _lock = self.lock()?;
         let mut removed = Vec::new();
-        self.remove(keep, &mut removed)?;
+        self.remove(keep, None, &mut removed)?;
         Ok(removed)
     }
 
     fn add(
         &self,
         options: &SetOptions,
-        write: impl FnOnce(&Path, &BackupOptions) -> Result<BackupSummary>,
+        write: impl Fn(&Path, &BackupOptions) -> Result<BackupSummary>,
     ) -> Result<SetSummary> {
         if options.backup.base.is_some() {
             return Err(Error::invalid(
@@ -192,26 +194,41 @@ impl BackupSet {
         }
         let _lock = self.lock()?;
         let newest = self.names()?.pop_last();
-        let base = match &newest {
+        let (mut base, mut broken) = match &newest {
             Some((_, path)) if !options.full && options.full_after > 0 => {
                 self.base(path.clone(), options.full_after)?
             }
-            _ => None,
+            _ => (None, None),
         };
         let unfinished = self.directory.join(UNFINISHED);
-        let written = write(&unfinished, &BackupOptions { base: base.clone(), ..options.backup.clone() });
+        let write = |base: &Option<PathBuf>| {
+            write(&unfinished, &BackupOptions { base: base.clone(), ..options.backup.clone() })
+        };
+        let written = match write(&base) {
+            // Its chunks are read where pages are left out because they hold them.
+            Err(error @ Error::Backup { .. }) if base.is_some() => {
+                (base, broken) = (None, Some(error));
+                write(&base)
+            }
+            written => written,
+        };
         let backup = written.map_err(|error| self.give_up(&unfinished, error))?;
         let path = self.publish(&unfinished, &backup.identity, newest.map(|(name, _)| name))?;
         let mut removed = Vec::new();
-        let not_removed = options.keep.and_then(|keep| self.remove(keep, &mut removed).err());
-        Ok(SetSummary { backup, path, base, removed, not_removed })
+        let not_removed = options.keep.and_then(|keep| self.remove(keep, Some(backup.identity), &mut removed).err());
+        Ok(SetSummary { backup, path, base, broken, removed, not_removed })
     }
 
-    /// The newest backup as base, unless its chain is as long as it may be.
-    fn base(&self, newest: PathBuf, full_after: usize) -> Result<Option<PathBuf>> {
+    /// The newest backup as base, unless its chain is as long as it may be, or broken: then why it is.
+    fn base(&self, newest: PathBuf, full_after: usize) -> Result<(Option<PathBuf>, Option<Error>)> {
         let longest = full_after.min(MAX_BACKUP_CHAIN - 1);
-        let entry = self.entry(newest);
-        Ok((entry.info?.chain <= longest).then_some(entry.path))
+        let SetEntry { path, info, .. } = self.entry(newest);
+        match info {
+            Ok(info) => Ok(((info.chain <= longest).then_some(path), None)),
+            Err(error @ Error::Backup { .. }) => Ok((None, Some(error))),
+            // What cannot be read now may be readable later.
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives a backup that is whole and durable its name.
@@ -242,11 +259,21 @@ impl BackupSet {
         }
     }
 
-    /// Removes what nothing that is kept needs: first what nothing is based on, and each durably before the next (W-17).
-    fn remove(&self, keep: NonZeroUsize, removed: &mut Vec<PathBuf>) -> Result<()> {
+    /// Removes what nothing that is kept needs: first what nothing is based on, and each durably before the next (W-17). The
+    /// chain of the backup with the identity `checked` was just read.
+    fn remove(&self, keep: NonZeroUsize, checked: Option<Identity>, removed: &mut Vec<PathBuf>) -> Result<()> {
         let entries = self.entries()?;
         // What cannot be read now may be readable later, and based on anything.
-        let entries: Vec<SetEntry> = entries.into_iter().map(SetEntry::need_read).collect::<Result<_>>()?;
+        let mut entries: Vec<SetEntry> = entries.into_iter().map(SetEntry::need_read).collect::<Result<_>>()?;
+        let is_needed = |entry: &SetEntry, needed: &BTreeSet<Identity>| {
+            entry.info.is_err() || entry.link.is_some_and(|(identity, _)| needed.contains(&identity))
+        };
+        let likely = needed(&entries, keep);
+        if entries.iter().all(|entry| is_needed(entry, &likely)) {
+            return Ok(());
+        }
+        // No whole backup goes because a damaged one is counted, and no damaged one goes either.
+        self.look_into(&mut entries, checked)?;
         let needed = needed(&entries, keep);
         let mut doomed: Vec<(usize, &SetEntry)> = entries
             .iter()
@@ -261,6 +288,37 @@ impl BackupSet {
             removed.push(path.clone());
             let directory = self.directory.path.as_path();
             storage.sync_dir(directory).map_err(|error| Error::io(IoOp::SyncDirectory, directory, error))?;
+        }
+        Ok(())
+    }
+
+    /// Reads every chunk of the backups but those in the chain of `checked`. What is damaged, and what is based on that, counts
+    /// as such from then on.
+    fn look_into(&self, entries: &mut [SetEntry], checked: Option<Identity>) -> Result<()> {
+        let bases = bases(entries);
+        let read: Vec<Identity> = chain_of(checked, &bases).collect();
+        let mut damaged = BTreeSet::new();
+        for entry in entries.iter_mut() {
+            let Some((identity, _)) = entry.link.filter(|(identity, _)| !read.contains(identity)) else { continue };
+            if entry.info.is_err() {
+                continue;
+            }
+            let opened = OpenBackup::new().open_in(&self.directory.storage, &entry.path);
+            match opened.and_then(|backup| backup.chain().top.check_rest()) {
+                Ok(()) => {}
+                Err(error @ Error::Backup { .. }) => {
+                    damaged.insert(identity);
+                    entry.info = Err(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for entry in entries.iter_mut().filter(|entry| entry.info.is_ok()) {
+            let on = entry.link.and_then(|(_, base)| chain_of(base, &bases).find(|link| damaged.contains(link)));
+            if let Some(base) = on {
+                let fault = BackupFault::BaseWrong { base: uuid_text(&base), found: "a damaged file".to_owned() };
+                entry.info = Err(Error::backup(&entry.path, fault));
+            }
         }
         Ok(())
     }
@@ -307,10 +365,19 @@ fn need_name(path: &Path, header: &Header) -> Result<()> {
     Err(Error::backup(path, BackupFault::Structure(text)))
 }
 
+/// What each backup says that it is based on.
+fn bases(entries: &[SetEntry]) -> BTreeMap<Identity, Identity> {
+    entries.iter().filter_map(|entry| entry.link.and_then(|(identity, base)| Some((identity, base?)))).collect()
+}
+
+/// A backup and all that it is based on. A chain that says of itself that it never ends is followed as far as one may go.
+fn chain_of(top: Option<Identity>, bases: &BTreeMap<Identity, Identity>) -> impl Iterator<Item = Identity> {
+    std::iter::successors(top, |identity| bases.get(identity).copied()).take(MAX_BACKUP_CHAIN)
+}
+
 /// The identities of what is kept: the newest that can be restored, what cannot, and all that those are based on.
 fn needed(entries: &[SetEntry], keep: NonZeroUsize) -> BTreeSet<Identity> {
-    let bases: BTreeMap<Identity, Identity> =
-        entries.iter().filter_map(|entry| entry.link.and_then(|(identity, base)| Some((identity, base?)))).collect();
+    let bases = bases(entries);
     let whole = entries.iter().rev().filter(|entry| entry.info.is_ok()).take(keep.get());
     let broken = entries.iter().filter(|entry| entry.info.is_err());
     let mut needed = BTreeSet::new();

@@ -38,7 +38,7 @@ impl Backup {
         let (mapping, role) = (self.snapshot().mapping().clone(), self.snapshot().image().mapping_role());
         let image = Image::new(mapping, role, Box::new(tee.clone()), DEFAULT_CACHE_PAGES);
         let report = self.verify_as(&Snapshot::new(Arc::new(image)), options, observer)?;
-        if report.is_consistent() {
+        if report.repository.can_be_built_on() {
             tee.hand_on_rest()?;
         }
         Ok(report)

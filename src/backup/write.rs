@@ -220,7 +220,7 @@ fn need_consistent(path: &Path, report: &GenerationReport) -> Result<()> {
 }
 
 fn first_reason(report: &GenerationReport) -> Option<String> {
-    let finding = report.findings.first().map(ToString::to_string);
+    let finding = report.first_damage().map(ToString::to_string);
     finding.or_else(|| report.unchecked.first().map(ToString::to_string))
 }
 

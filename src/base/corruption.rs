@@ -25,6 +25,11 @@ macro_rules! corruption_codes {
                 match self { $(CorruptionCode::$variant => $code,)* }
             }
 
+            /// Whether nothing is lost or misread by it, whoever reads, and the next compaction mends it.
+            pub const fn is_bookkeeping(self) -> bool {
+                matches!(self, CorruptionCode::RecordLastWrite)
+            }
+
             /// One sentence for an administrator.
             pub const fn sentence(self) -> &'static str {
                 match self { $(CorruptionCode::$variant => $sentence,)* }
@@ -136,6 +141,8 @@ corruption_codes! {
     AdminEntry = "admin.entry", "The list of object pages does not describe the page";
     /// 23: a page that the admin pages do not list.
     AdminMissing = "admin.missing", "An object page is not in the list of object pages";
+    /// 25: pages of a record with different last-write generations.
+    RecordLastWrite = "record.last-write", "A large object was not written at once; nothing of it is lost, and compacting mends it";
     /// 24: a record id that appears twice in the repository.
     RecordIdRepeated = "record.id-repeated", "Two objects of the repository bear the same number";
     /// The record of a class, or that of a superclass, that cannot be understood.

@@ -24,6 +24,8 @@ pub(crate) fn random_uuid() -> [u8; 16] {
 pub(crate) struct UniqueIds {
     key: u32,
     next: u32,
+    /// Smaller ones are left out.
+    least: u32,
 }
 
 impl UniqueIds {
@@ -35,11 +37,16 @@ impl UniqueIds {
     /// The sequence of a seed.
     pub(crate) fn seeded(seed: u64) -> Self {
         let [a, b, c, d, e, f, g, h] = seed.to_le_bytes();
-        Self { key: u32::from_le_bytes([a, b, c, d]), next: u32::from_le_bytes([e, f, g, h]) }
+        Self { key: u32::from_le_bytes([a, b, c, d]), next: u32::from_le_bytes([e, f, g, h]), least: 0 }
     }
 
-    /// The next number; each step of the mixing is a bijection, so 2^32 calls give 2^32 different numbers.
-    pub(crate) fn next(&mut self) -> u32 {
+    /// A sequence of numbers that all have ten digits, as many as any has: what they are part of is as long as it can be.
+    pub(crate) fn longest() -> Self {
+        Self { least: 1_000_000_000, ..Self::seeded(0) }
+    }
+
+    /// The next number, if none has to be left out; each step of the mixing is a bijection, so 2^32 calls give 2^32 different numbers.
+    fn mix(&mut self) -> u32 {
         let mut x = self.next ^ self.key;
         self.next = self.next.wrapping_add(1);
         x ^= x >> 16;
@@ -47,6 +54,16 @@ impl UniqueIds {
         x ^= x >> 13;
         x = x.wrapping_mul(0xC2B2_AE35);
         x ^ (x >> 16)
+    }
+
+    /// The next number.
+    pub(crate) fn next(&mut self) -> u32 {
+        loop {
+            let next = self.mix();
+            if next >= self.least {
+                return next;
+            }
+        }
     }
 }
 

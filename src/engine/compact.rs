@@ -18,10 +18,12 @@ use crate::base::error::{Error, Result};
 use crate::base::io_op::IoOp;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::progress::{Monitor, Observer, Phase};
+use crate::base::random::UniqueIds;
 use crate::base::site::FileRole;
 use crate::base::{narrow, widen};
 use crate::format::checksum::sampled;
 use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
+use crate::heap::layout::{count_as_written_at_once, multi_page_records, was_written_at_once};
 use crate::pager::commit::{Failed, FreePages, NextGeneration, next_section};
 use crate::pager::image::{Base, Image};
 use crate::pager::run::Run;
@@ -43,7 +45,7 @@ pub struct SpaceSize {
     pub bytes: u64,
 }
 
-/// What a compaction won.
+/// What a compaction reclaimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -65,6 +67,8 @@ pub struct CompactSummary {
     pub pages_held: u64,
     /// The generation now.
     pub generation: u32,
+    /// Whether anything was written. Where neither file would be shorter, nothing is.
+    pub is_rewritten: bool,
 }
 
 impl Engine {
@@ -75,6 +79,9 @@ impl Engine {
     /// time, as the content has pages that find no free place. A crash at any step leaves the repository with the old content
     /// or with the new, both whole; where the files were not cut yet, another compaction cuts them. Other processes that
     /// read an older generation meanwhile read on until the files are cut.
+    ///
+    /// Where neither file would be shorter for it, and each record of several pages was written at once (invariant 25 of
+    /// `docs::format`), nothing is written, and the summary says so.
     ///
     /// # Errors
     /// [`Error::Corrupt`] for damage anywhere, and for a record that no key names; [`Error::Cancelled`]; [`Error::Io`] when the
@@ -98,6 +105,20 @@ impl Shared {
         // The journal is empty then: it does not go together with pages that have other numbers.
         self.fold(writer, Mark::Open)?;
         let old = Arc::new(writer.working.image().clone());
+        if let Some(Rewritten { keys, records, .. }) = self.on_disk.lock().is_dense(self, &old, observer)? {
+            let [objects_after, index_after] = self.sizes(old.mapping())?;
+            return Ok(CompactSummary {
+                objects_before,
+                objects_after,
+                index_before,
+                index_after,
+                keys,
+                records,
+                pages_held: 0,
+                generation: old.mapping().generation(),
+                is_rewritten: false,
+            });
+        }
         let (image, Rewritten { keys, records, .. }) = {
             let mut on_disk = self.on_disk.lock();
             self.watch(on_disk.write_anew(self, &old, observer))?
@@ -129,6 +150,7 @@ impl Shared {
             records,
             pages_held,
             generation,
+            is_rewritten: true,
         })
     }
 
@@ -151,6 +173,36 @@ impl Shared {
 }
 
 impl OnDisk {
+    /// What there is, if writing it anew would make neither file shorter and mend no record. Everything is read for that, as it
+    /// is for the writing.
+    fn is_dense(&self, shared: &Shared, old: &Arc<Image>, observer: &dyn Observer) -> Result<Option<Rewritten>> {
+        let monitor = Monitor::new(observer, Phase::Compact, 0);
+        monitor.check()?;
+        let mut needed = [0_usize; 2];
+        // The index is as large as it can be by chance, so what is said to become shorter does.
+        let rewritten = rewrite(old, UniqueIds::longest(), &mut |space, page, _, _| {
+            let [objects, index] = &mut needed;
+            let needed = if space == Space::Objects { objects } else { index };
+            *needed = (*needed).max(page.index() + 1);
+            monitor.check()
+        })?;
+        let entries = &old.mapping().objects.entries;
+        if !multi_page_records(old)?.iter().all(|record| was_written_at_once(entries, record)) {
+            return Ok(None);
+        }
+        let data = shared.files.open_data()?;
+        // The engine holds the current one itself, until it has the new one.
+        let mut pinned = self.pinned();
+        pinned.retain(|base| !Arc::ptr_eq(base, old.base()));
+        let is_shorter = |(space, needed)| {
+            let held = named_by(space, pinned.iter().map(|base| base.mapping()));
+            let last = held.iter().rposition(|held| *held).map_or(0, |last| last + 1);
+            let pages = size_around(&held, needed).max(last) as u64;
+            data.get(space).is_some_and(|file| file.len > pages * PAGE_SIZE as u64)
+        };
+        Ok(if Space::ALL.into_iter().zip(needed).any(is_shorter) { None } else { Some(rewritten) })
+    }
+
     /// W-14: the content of `old` as the next generation, in new pages.
     fn write_anew(
         &mut self,
@@ -202,32 +254,27 @@ impl OnDisk {
             let down = Down::plan(old.section(space), &self.others(space, old, &pinned));
             down.write(&next, image, space)
         });
-        let sections = match moved {
-            [Ok(objects), Ok(index)] => [objects, index],
-            [Err(error), _] | [_, Err(error)] => {
+        let sections = match (moved, multi_page_records(image)) {
+            ([Ok(objects), Ok(index)], Ok(records)) => Ok((objects, index, records)),
+            ([Err(error), _] | [_, Err(error)], _) | (_, Err(error)) => Err(error),
+        };
+        let (mut objects, index, records) = match sections {
+            Ok(sections) => sections,
+            Err(error) => {
                 next.abort();
                 return Err(error.into());
             }
         };
-        let [objects, index] = sections;
+        // Of a record that moves in part the other pages are as new.
+        count_as_written_at_once(&mut objects.entries, &records, next.generation());
         let sealed = next.seal(objects, index, old.transaction(), 0);
         self.install(shared, next, sealed, old)
     }
 
     /// The pages of a space that mappings on disk and snapshots name, by number, other than those of `own`.
     fn others(&self, space: Space, own: &Mapping, pinned: &[Arc<Base>]) -> Vec<bool> {
-        let mut named = Vec::new();
         let on_disk = self.generations.iter().map(|found| &*found.mapping);
-        for mapping in on_disk.chain(pinned.iter().map(|base| base.mapping())) {
-            for (_, physical, _) in mapping.section(space).mapped() {
-                if named.len() <= physical.index() {
-                    named.resize(physical.index() + 1, false);
-                }
-                if let Some(named) = named.get_mut(physical.index()) {
-                    *named = true;
-                }
-            }
-        }
+        let mut named = named_by(space, on_disk.chain(pinned.iter().map(|base| base.mapping())));
         for (_, physical, _) in own.section(space).mapped() {
             if let Some(named) = named.get_mut(physical.index()) {
                 *named = false;
@@ -255,6 +302,25 @@ impl OnDisk {
     }
 }
 
+/// The pages of a space that mappings name, by number.
+fn named_by<'m>(space: Space, mappings: impl Iterator<Item = &'m Mapping>) -> Vec<bool> {
+    let mut named = Vec::new();
+    for (_, physical, _) in mappings.flat_map(|mapping| mapping.section(space).mapped()) {
+        if named.len() <= physical.index() {
+            named.resize(physical.index() + 1, false);
+        }
+        if let Some(named) = named.get_mut(physical.index()) {
+            *named = true;
+        }
+    }
+    named
+}
+
+/// The size of a space in which so many pages lie as far in front as they can beside those that are kept.
+fn size_around(kept: &[bool], needed: usize) -> usize {
+    (0..).filter(|&page| kept.get(page) != Some(&true)).take(needed).last().map_or(0, |last| last + 1)
+}
+
 fn cut_file(shared: &Shared, role: FileRole, len: u64) -> Result<()> {
     let path = shared.files.path(role);
     let Some(file) = shared.files.open(role, OpenMode::Write)? else { return Ok(()) };
@@ -273,7 +339,7 @@ fn write_content(
     monitor: &Monitor<'_>,
 ) -> Result<([MappingSection; 2], Rewritten)> {
     let [objects, index] = spaces;
-    let rewritten = rewrite(old, &mut |space, page, bytes, free| {
+    let rewritten = rewrite(old, UniqueIds::random(), &mut |space, page, bytes, free| {
         let pages = if space == Space::Objects { &mut *objects } else { &mut *index };
         pages.put(next, space, page, bytes, free)?;
         monitor.advance(1)
@@ -344,7 +410,7 @@ impl Down {
         }
         let is_kept = |page: usize| others.get(page) == Some(&true);
         let needed = widen(old.mapped_count());
-        let size = (0..).filter(|&page| !is_kept(page)).take(needed).last().map_or(0, |last| last + 1);
+        let size = size_around(others, needed);
         let is_own = |page: usize| own.get(page) == Some(&true);
         let mut places = (0..size).filter(|&page| !is_kept(page) && !is_own(page));
         let behind = old.mapped().filter(|(_, physical, _)| physical.index() >= size);

@@ -102,10 +102,11 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
 }
 
 /// Findings that no write makes worse: what they are about is left as it is, and nothing is built on it.
-const HARMLESS: [CorruptionCode; 7] = [
+const HARMLESS: [CorruptionCode; 8] = [
     CorruptionCode::IndexUnderfull,
     CorruptionCode::MappingFreeBytes,
     CorruptionCode::RecordIdRepeated,
+    CorruptionCode::RecordLastWrite,
     CorruptionCode::RecordOrphan,
     CorruptionCode::ReferencePage,
     CorruptionCode::ReferenceRecord,

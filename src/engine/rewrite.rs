@@ -29,14 +29,14 @@ pub(super) struct Rewritten {
     pub records: u64,
 }
 
-/// Writes the content of `image` into new pages. Records get new places and fresh ids, as one that is replaced does, and the
+/// Writes the content of `image` into new pages. Records get new places and ids of that sequence, fresh ones, as one that is replaced does, and the
 /// keys that name them the new references; a record lies near the others of neighbouring keys.
 ///
 /// Fails, with nothing that counts written, on any damage, and on a record that no key names: it would be lost.
-pub(super) fn rewrite(image: &Arc<Image>, sink: &mut PageSink<'_>) -> Result<Rewritten> {
+pub(super) fn rewrite(image: &Arc<Image>, ids: UniqueIds, sink: &mut PageSink<'_>) -> Result<Rewritten> {
     let mut rewriting = Rewriting {
         image,
-        heap: HeapBuilder::new(UniqueIds::random()),
+        heap: HeapBuilder::new(ids),
         index: IndexBuilder::new(),
         moved: HashMap::new(),
         keys: 0,

@@ -1,10 +1,13 @@
 //! What each page of the object heap is: found by walking the logical pages upwards, without the index.
 
 use std::iter::FusedIterator;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, RecordRef, Space};
+use crate::base::widen;
+use crate::format::mapping::MappingEntry;
 use crate::format::object_page::{Descriptor, ObjectPage};
 use crate::pager::image::Image;
 
@@ -52,6 +55,43 @@ pub fn page_kinds(image: &Image) -> Result<Vec<PageKind>> {
         }
     }
     Ok(kinds)
+}
+
+/// The logical pages of each multi-page record of dialect 2.2, by number, ascending.
+pub fn multi_page_records(image: &Image) -> Result<Vec<Range<u32>>> {
+    let (mut records, mut first) = (Vec::new(), None);
+    for (number, kind) in (0..).zip(page_kinds(image)?) {
+        match kind {
+            PageKind::Whole => first = first.or(Some(number)),
+            PageKind::Last { .. } => records.push(first.take().unwrap_or(number)..number + 1),
+            PageKind::Unmapped | PageKind::Records | PageKind::Admin => first = None,
+        }
+    }
+    Ok(records)
+}
+
+/// Whether all pages of a record were last written together: invariant 25.
+pub fn was_written_at_once(entries: &[MappingEntry], record: &Range<u32>) -> bool {
+    let mut writes = pages_of(record).filter_map(|page| entries.get(page)).map(|entry| entry.last_write);
+    let first = writes.next();
+    writes.all(|write| Some(write) == first)
+}
+
+/// Makes invariant 25 hold for records of which not all pages were written: the others count as written in this generation.
+pub fn count_as_written_at_once(entries: &mut [MappingEntry], records: &[Range<u32>], generation: u32) {
+    for record in records {
+        if !was_written_at_once(entries, record) {
+            pages_of(record).for_each(|page| {
+                if let Some(entry) = entries.get_mut(page) {
+                    entry.last_write = generation;
+                }
+            });
+        }
+    }
+}
+
+fn pages_of(record: &Range<u32>) -> Range<usize> {
+    widen(record.start)..widen(record.end)
 }
 
 fn set(kinds: &mut [PageKind], page: LogicalPage, kind: PageKind) {

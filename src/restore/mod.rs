@@ -235,7 +235,7 @@ fn validate(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -
 
 /// A repository in which something was found is not restored.
 fn refuse_findings(backup: &Backup, report: GenerationReport) -> Result<()> {
-    match (report.findings.into_iter().next(), report.unchecked.first()) {
+    match (report.first_damage().cloned(), report.unchecked.first()) {
         (Some(finding), _) => Err(Error::backup(backup.path(), BackupFault::Inconsistent(Box::new(finding)))),
         (None, Some(unchecked)) => Err(Error::backup(backup.path(), BackupFault::Structure(unchecked.to_string()))),
         (None, None) => Ok(()),

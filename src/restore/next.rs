@@ -1,5 +1,7 @@
 //! Restoring over a healthy repository of dialect 2.2: the content of the backup becomes its next generation.
 
+use std::ops::Range;
+
 use crate::backup::Backup;
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
@@ -7,12 +9,14 @@ use crate::base::parallel::ordered;
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::format::Dialect;
 use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
+use crate::format::object_page::{ObjectPage, pages_of};
+use crate::heap::layout::count_as_written_at_once;
 use crate::pager::commit::{FreePages, NextGeneration, next_number, next_section, unmapped_entry};
 use crate::pager::generation::{Generation, read_all};
 use crate::pager::image::Image;
 use crate::repository::{OpenOptions, Repository};
 use crate::storage::Directory;
-use crate::verify::{VerifyOptions, verify};
+use crate::verify::{GenerationReport, VerifyOptions, verify};
 
 use super::{Installed, RestoreOptions, RestoreSummary};
 
@@ -42,7 +46,7 @@ fn judge(directory: &Directory, options: RestoreOptions, observer: &dyn Observer
     next_number(&on_disk, repository.snapshot().image().mapping_role())?;
     let verify_options = VerifyOptions { threads: options.threads, all_generations: false };
     let report = verify(&repository, verify_options, observer)?;
-    Ok(report.has_sound_generations().then_some(repository))
+    Ok(report.generations.iter().all(GenerationReport::can_be_built_on).then_some(repository))
 }
 
 /// Commits the content of the backup as the next generation.
@@ -102,6 +106,26 @@ pub(super) struct Written {
     pub pages_kept: u64,
 }
 
+/// What reading the new pages tells of them.
+#[derive(Debug, Default)]
+struct Compared {
+    /// Those whose content is not what the repository has there.
+    changed: Vec<LogicalPage>,
+    /// Those that look like the first of a record on several pages, with its size. Pages within a record may.
+    heads: Vec<(LogicalPage, u32)>,
+}
+
+/// The logical pages of each record on several pages, by what looks like the first of one, in ascending order.
+fn multi_page_records(heads: &[(LogicalPage, u32)]) -> Vec<Range<u32>> {
+    let mut records: Vec<Range<u32>> = Vec::new();
+    for &(page, size) in heads {
+        if records.last().is_none_or(|before| before.end <= page.get()) {
+            records.push(page.get()..page.get().saturating_add(pages_of(size)));
+        }
+    }
+    records
+}
+
 impl Restore<'_> {
     pub(super) fn write(&self) -> Result<Written> {
         let total: u32 = Space::ALL.into_iter().map(|space| self.new.mapping().section(space).mapped_count()).sum();
@@ -117,40 +141,45 @@ impl Restore<'_> {
     fn space(&self, space: Space, monitor: &Monitor<'_>) -> Result<(MappingSection, u64)> {
         let section = self.new.mapping().section(space);
         let pages: Vec<LogicalPage> = section.mapped().map(|(page, ..)| page).collect();
-        let changed = self.changed(space, &pages, monitor)?;
+        let Compared { changed, heads } = self.compare(space, &pages, monitor)?;
         let [objects, index] = self.held;
         let held = if space == Space::Objects { objects } else { index };
         let mut free = FreePages::new(space, self.old.mapping(), self.on_disk, self.pinned, held);
         let placed = changed.into_iter().map(|page| Ok((page, free.take()?))).collect::<Result<Vec<_>>>()?;
         self.write_pages(space, &placed, monitor)?;
-        let entries = self.entries(space, &placed);
+        let mut entries = self.entries(space, &placed);
+        if space == Space::Objects {
+            count_as_written_at_once(&mut entries, &multi_page_records(&heads), self.next.generation());
+        }
         Ok((next_section(self.old.mapping().section(space), entries, free.size()), placed.len() as u64))
     }
 
-    /// The pages whose content is not what the repository has at the same logical page.
-    fn changed(&self, space: Space, pages: &[LogicalPage], monitor: &Monitor<'_>) -> Result<Vec<LogicalPage>> {
+    /// Holds the pages against those that the repository has at the same logical pages.
+    fn compare(&self, space: Space, pages: &[LogicalPage], monitor: &Monitor<'_>) -> Result<Compared> {
         let batches: Vec<&[LogicalPage]> = pages.chunks(BATCH).collect();
         let buffers = || (Box::new([0; PAGE_SIZE]), Box::new([0; PAGE_SIZE]));
         let work = |(old, new): &mut (Box<[u8; PAGE_SIZE]>, Box<[u8; PAGE_SIZE]>), number: usize| {
-            let mut changed = Vec::new();
+            let mut found = Compared::default();
             for &page in batches.get(number).copied().unwrap_or_default() {
                 // A page that is damaged, or cannot be read, is one to write anew.
                 let is_there = self.old.mapping().section(space).resolve(page).is_some()
                     && self.old.read(space, page, old).is_ok();
-                if is_there {
-                    self.new.read(space, page, new)?;
+                self.new.read(space, page, new)?;
+                if let Some(head) = ObjectPage::new(new).multi_page_head().filter(|_| space == Space::Objects) {
+                    found.heads.push((page, head.size));
                 }
                 if !is_there || old != new {
-                    changed.push(page);
+                    found.changed.push(page);
                 } else {
                     monitor.advance(1)?;
                 }
             }
-            Ok::<_, Error>(changed)
+            Ok::<_, Error>(found)
         };
-        let mut all = Vec::new();
-        ordered(batches.len(), self.threads, buffers, work, |changed| {
-            all.extend(changed);
+        let mut all = Compared::default();
+        ordered(batches.len(), self.threads, buffers, work, |found| {
+            all.changed.extend(found.changed);
+            all.heads.extend(found.heads);
             Ok(())
         })?;
         Ok(all)

@@ -10,7 +10,7 @@ use crate::base::progress::Monitor;
 use crate::base::{narrow, widen};
 use crate::format::Dialect;
 use crate::format::object_page::{Descriptor, MULTI_PAGE_ID, ObjectPage};
-use crate::heap::layout::repeated;
+use crate::heap::layout::{repeated, was_written_at_once};
 use crate::heap::record;
 use crate::pager::image::{AdminTable, Image};
 
@@ -210,6 +210,7 @@ impl<'a> Walk<'a> {
             for page in (0..count).filter_map(|number| page.checked_add(number)) {
                 self.mapped_free_bytes(page, 0);
             }
+            self.last_writes(page, count);
         }
         // Pages that lie where others lie are damage already; what is read stays within the size of the file.
         let next = self.repeated.partition_point(|&other| other < page);
@@ -256,6 +257,19 @@ impl<'a> Walk<'a> {
             let detail = || format!("{found} free bytes stated, {expected} there");
             self.report(CorruptionCode::MappingFreeBytes, page, detail);
         }
+    }
+
+    /// Invariant 25.
+    fn last_writes(&mut self, page: LogicalPage, count: u32) {
+        let record = page.get()..page.get().saturating_add(count);
+        let entries = &self.image.mapping().objects.entries;
+        if was_written_at_once(entries, &record) {
+            return;
+        }
+        let writes = || entries.iter().skip(page.index()).take(widen(count)).map(|entry| entry.last_write);
+        let (oldest, newest) = (writes().min().unwrap_or(0), writes().max().unwrap_or(0));
+        let detail = || format!("its {count} pages were last written in generations {oldest} to {newest}");
+        self.report(CorruptionCode::RecordLastWrite, page, detail);
     }
 
     /// Invariant 23.

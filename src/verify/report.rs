@@ -70,6 +70,18 @@ impl GenerationReport {
     pub fn is_consistent(&self) -> bool {
         self.findings.is_empty() && self.not_listed == 0 && self.unchecked.is_empty()
     }
+
+    /// The first finding by which something may be lost or misread.
+    pub fn first_damage(&self) -> Option<&Corruption> {
+        // Of each kind one at least is listed.
+        self.findings.iter().find(|finding| !finding.code.is_bookkeeping())
+    }
+
+    /// Whether the generation can be backed up, restored and written to: everything could be checked, and nothing may be lost
+    /// or misread.
+    pub fn can_be_built_on(&self) -> bool {
+        self.first_damage().is_none() && self.unchecked.is_empty()
+    }
 }
 
 /// A check that was not possible, and why.

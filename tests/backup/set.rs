@@ -148,7 +148,7 @@ fn all(storage: &MemStorage) -> Files {
 }
 
 #[test]
-fn an_increment_on_what_was_replaced_damaged_or_lost_is_refused_without_effect() {
+fn on_what_was_replaced_damaged_or_lost_comes_a_full_backup_and_what_is_broken_stays() {
     let storage = storage();
     let paths: Vec<PathBuf> = (0..3).map(|version| back_up(&storage, version, &keeping(9, 5)).unwrap().path).collect();
     let [base, middle, newest] = &paths[..] else { panic!() };
@@ -156,55 +156,76 @@ fn an_increment_on_what_was_replaced_damaged_or_lost_is_refused_without_effect()
     stored_at(&elsewhere, "repository", &tiny(Dialect::V22, 1));
     let other = back_up(&elsewhere, 1, &keeping(1, 0)).unwrap().path;
     let other = bytes_of(&elsewhere, &other);
-    let refused = |what: &str, hresult: HResult| {
+    let broken = |what: &str, hresult: HResult| {
         let before = all(&storage);
-        let error = back_up(&storage, 3, &keeping(1, 5)).unwrap_err();
+        let done = back_up(&storage, 3, &keeping(1, 5)).unwrap();
+        let error = done.broken.expect(what);
         assert_eq!(error.hresult(), hresult, "{what}: {error}");
-        assert!(all(&storage) == before, "{what}");
-        error
+        assert!(done.base.is_none() && done.not_removed.is_none(), "{what}");
+        checked(&storage, done.path.to_str().unwrap()).unwrap();
+        // What was there is there, but for whole ones that nothing needs any more.
+        let mut after = all(&storage);
+        after.remove(done.path.file_name().unwrap().to_str().unwrap()).unwrap();
+        assert!(after.iter().all(|(name, bytes)| before[name] == *bytes), "{what}");
+        let gone: Vec<&String> = before.keys().filter(|name| !after.contains_key(*name)).collect();
+        assert_eq!(gone.len(), done.removed.len(), "{what}");
+        // As it was, for the next.
+        storage.remove_file(&done.path).unwrap();
+        for name in gone {
+            storage.put(Path::new(KEPT).join(name), before[name].clone());
+        }
+        (error, done.removed)
     };
     // The base, replaced by another backup of the same name.
     let bytes = remove(&storage, base);
     storage.put(base, other.clone());
-    let error = refused("replaced", HResult::CRITICAL_ERROR);
+    let (error, _) = broken("replaced", HResult::CRITICAL_ERROR);
     assert!(matches!(fault(&error), BackupFault::BaseWrong { .. }), "{error}");
     // The newest itself.
     storage.put(base, bytes.clone());
     let kept = remove(&storage, newest);
     storage.put(newest, other);
-    let error = refused("newest replaced", HResult::CRITICAL_ERROR);
+    let (error, _) = broken("newest replaced", HResult::CRITICAL_ERROR);
     assert!(error.to_string().contains("by its name it is another backup"), "{error}");
     storage.put(newest, kept.clone());
     // Lost.
     let lost = remove(&storage, middle);
-    assert!(matches!(fault(&refused("lost", HResult::CRITICAL_ERROR)), BackupFault::BaseMissing { .. }));
+    assert!(matches!(fault(&broken("lost", HResult::CRITICAL_ERROR).0), BackupFault::BaseMissing { .. }));
     // Cut, and changed in the middle of a chunk.
     storage.put(middle, lost[..lost.len() - 100].to_vec());
-    assert!(matches!(fault(&refused("cut", HResult::CRITICAL_ERROR)), BackupFault::Truncated(_)));
+    assert!(matches!(fault(&broken("cut", HResult::CRITICAL_ERROR).0), BackupFault::Truncated(_)));
     storage.put(middle, lost);
     let mut changed = bytes.clone();
     changed[2000] ^= 1;
     storage.put(base, changed);
-    assert!(matches!(fault(&refused("changed", HResult::CRITICAL_ERROR)), BackupFault::Checksum(_)));
+    let (error, removed) = broken("changed", HResult::CRITICAL_ERROR);
+    assert!(matches!(fault(&error), BackupFault::Checksum(_)));
+    assert!(removed.is_empty(), "all three need what is damaged: {removed:?}");
+    storage.put(base, bytes.clone());
     // A newer version of the format.
     let mut newer = kept.clone();
     newer[8] = 99;
     let check = crc32(&newer[..HEADER_SIZE - 4]);
     newer[HEADER_SIZE - 4..HEADER_SIZE].copy_from_slice(&check.to_le_bytes());
     storage.put(newest, newer);
-    refused("newer", HResult::DATABASE_VER_MISMATCH);
+    broken("newer", HResult::DATABASE_VER_MISMATCH);
     storage.put(newest, kept);
     // A base of one's own choice.
     let options = SetOptions { backup: BackupOptions { base: Some(base.clone()), ..single() }, ..keeping(1, 5) };
     assert_eq!(back_up(&storage, 3, &options).unwrap_err().hresult(), HResult::INVALID_PARAMETER);
 
-    // A full one begins anew, and what is damaged is not taken away with what is not needed. A chunk is looked at when it is read, so
-    // the chain counts as whole; that its base has to be read tells whoever verifies.
+    // A full one begins anew, and what is damaged is not taken away with what is not needed.
     let broken = remove(&storage, middle);
     storage.put(middle, broken[..broken.len() - 100].to_vec());
     let done = back_up(&storage, 3, &SetOptions { full: true, ..keeping(1, 5) }).unwrap();
     assert!(done.removed.is_empty(), "the damaged one says that it is based on the first: {:?}", done.removed);
     storage.put(middle, broken);
+    // Nor is it when the damage is in a chunk, which is read before anything is removed; or what is based on it.
+    let mut changed = bytes.clone();
+    changed[2000] ^= 1;
+    storage.put(base, changed);
+    assert!(set(&storage).prune(NonZeroUsize::MIN).unwrap().is_empty());
+    storage.put(base, bytes);
     let removed = set(&storage).prune(NonZeroUsize::MIN).unwrap();
     assert_eq!(removed, [newest.clone(), middle.clone(), base.clone()]);
 }

@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::inside;
-use super::output::{Failure, Output, complain, even_if_closed, human_bytes};
+use super::output::{Failure, Output, complain, even_if_closed, human_bytes, words};
 use super::progress::Bar;
 use super::source::{backup_failed, repository_failed, the_one, warn};
 
@@ -121,6 +121,8 @@ struct Row {
     /// In a directory of backups: what it is based on, and what was removed.
     base: Option<String>,
     removed: Vec<String>,
+    /// Why the newest backup there is not the base.
+    broken: Option<String>,
 }
 
 /// What was written, and what became of older ones.
@@ -129,6 +131,7 @@ struct Done {
     file: PathBuf,
     base: Option<PathBuf>,
     removed: Vec<PathBuf>,
+    broken: Option<cimrepo::Error>,
     not_removed: Option<cimrepo::Error>,
 }
 
@@ -149,12 +152,19 @@ impl Arguments {
                 "no restore takes this backup; a forensic one (--forensic) can be restored as damaged as it is"
             });
         }
+        if let Some(broken) = &done.broken {
+            complain(words(broken));
+            complain(
+                "the chain of backups is broken there: this is a full backup, and what is broken is left as it is",
+            );
+        }
         even_if_closed(self.print(&done))?;
         match done.not_removed {
             Some(error) => Err(Failure::Hinted(
                 error,
                 "the new backup is in its place; `cimrepo backups prune` tries again".to_owned(),
             )),
+            None if done.broken.is_some() => Ok(Outcome::Findings),
             None => Ok(Outcome::Done),
         }
     }
@@ -183,13 +193,13 @@ impl Arguments {
         let Some(keep) = self.keep else {
             let summary = backup(repository, &self.file, &options, &bar).map_err(failed)?;
             let (base, removed) = (options.base, Vec::new());
-            return Ok(Done { summary, file: self.file.clone(), base, removed, not_removed: None });
+            return Ok(Done { summary, file: self.file.clone(), base, removed, broken: None, not_removed: None });
         };
         let options = SetOptions { backup: options, keep: Some(keep), full_after: self.full_after, full: self.full };
         let set = BackupSet::create_for(&self.file, &repository.snapshot().protection())?;
         let done = set.back_up(repository, &options, &bar).map_err(failed)?;
-        let SetSummary { backup: summary, path: file, base, removed, not_removed } = done;
-        Ok(Done { summary, file, base, removed, not_removed })
+        let SetSummary { backup: summary, path: file, base, broken, removed, not_removed } = done;
+        Ok(Done { summary, file, base, removed, broken, not_removed })
     }
 }
 
@@ -198,7 +208,7 @@ fn text(path: &Path) -> String {
 }
 
 fn row(done: &Done) -> Row {
-    let Done { summary, file, base, removed, .. } = done;
+    let Done { summary, file, base, removed, broken, .. } = done;
     Row {
         file: text(file),
         identity: uuid_text(&summary.identity),
@@ -210,6 +220,7 @@ fn row(done: &Done) -> Row {
         findings: summary.damage.as_ref().map_or(0, |damage| damage.findings),
         base: base.as_deref().map(text),
         removed: removed.iter().map(|path| text(path)).collect(),
+        broken: broken.as_ref().map(ToString::to_string),
     }
 }
 

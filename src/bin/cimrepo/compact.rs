@@ -18,6 +18,7 @@ use super::source::written_failed;
 /// truncated. Readers can go on reading. A crash at any moment leaves the old content or the
 /// new one, both complete; run it again then. Until it is done it needs additional space, up to
 /// the size of the content. Objects move, so record addresses noted before no longer apply.
+/// Where neither file would be shorter, nothing is written.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 done, 2 not a repository of dialect 2.2, 3 I/O, 4 damaged, or not a
@@ -97,6 +98,7 @@ fn reclaimed(summary: &CompactSummary) -> String {
     let before = summary.objects_before.bytes + summary.index_before.bytes;
     let after = summary.objects_after.bytes + summary.index_after.bytes;
     match before.checked_sub(after) {
+        Some(0) if !summary.is_rewritten => "nothing: it is dense already, and nothing was written".to_owned(),
         Some(0) => "nothing: it is dense already".to_owned(),
         Some(bytes) => format!("{} of {}", human_bytes(bytes), human_bytes(before)),
         None => format!("nothing: {} more", human_bytes(after - before)),
