@@ -160,7 +160,7 @@ fn read(place: &Path, round: u64) -> [u64; 4] {
     let there = [0, 1, 2, 3].map(|thread| last(&repository.snapshot(), thread));
     found_consistent(&repository);
     let target = place.with_extension("cimbak");
-    let options = BackupOptions { forensic: round % 2 == 0, ..BackupOptions::default() };
+    let options = BackupOptions { forensic: round.is_multiple_of(2), ..BackupOptions::default() };
     backup(&repository, &target, &options, &Unobserved).unwrap();
     let snapshot = Backup::open(&target).unwrap().snapshot();
     assert_eq!([0, 1, 2, 3].map(|thread| last(&snapshot, thread)), there, "forensic: {}", options.forensic);
