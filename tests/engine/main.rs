@@ -53,7 +53,7 @@ fn verified(snapshot: &Snapshot) {
 
 /// What a reader finds that knows nothing of the journal.
 fn on_disk(directory: &Directory) -> Snapshot {
-    let repository = OpenOptions::new().open_in(directory).unwrap();
+    let repository = OpenOptions::new().without_journal().open_in(directory).unwrap();
     assert!(repository.is_whole() && repository.refused().is_empty(), "{:?}", repository.refused());
     let options = VerifyOptions { all_generations: true, ..ONE_THREAD };
     let report = verify(&repository, options, &Unobserved).unwrap();

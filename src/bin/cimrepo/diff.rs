@@ -64,6 +64,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
 
+    /// Read both without what a journal of cimrepo holds beyond the files
+    #[arg(long)]
+    no_journal: bool,
+
     /// Print JSON, one object a line
     #[arg(long)]
     json: bool,
@@ -97,7 +101,9 @@ impl Arguments {
 
     fn open(&self, path: &Path, generation: Option<u32>) -> Result<Source, Failure> {
         let base = if path.is_file() { self.base.clone() } else { Vec::new() };
-        SourceArguments { path: path.to_owned(), read: ReadArguments { generation, base } }.the_one()?.open()
+        SourceArguments { path: path.to_owned(), read: ReadArguments { generation, no_journal: self.no_journal, base } }
+            .the_one()?
+            .open()
     }
 }
 
