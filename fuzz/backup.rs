@@ -201,7 +201,7 @@ fn restate(manifest: &mut Manifest, entry: &mut ChunkEntry, payload: &[u8], root
                     .map(|space| parsed.mapping.section(space).entries.first().map_or(0, |entry| entry.user_data));
             }
         }
-        ChunkKind::Tail(_) => entry.digest = Sha256::digest(payload).into(),
+        ChunkKind::Tail(_) | ChunkKind::Journal => entry.digest = Sha256::digest(payload).into(),
     }
 }
 

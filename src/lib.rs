@@ -24,6 +24,7 @@ pub mod verify;
 
 pub use base::error::{Error, Result};
 pub use base::io_op::IoOp;
+pub use base::misuse::{Invalid, Misuse};
 pub use btree::scan::{Direction, KeyRange, Scan};
 pub use heap::layout::Records;
 pub use heap::record::RecordView;

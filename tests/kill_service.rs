@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cimrepo::backup::{Backup, BackupSet, SetOptions};
+use cimrepo::backup::{Backup, BackupOptions, BackupSet, SetOptions, backup};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::engine::EngineOptions;
-use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
+use cimrepo::repository::{BulkBuilder, OpenOptions, Repository, Snapshot};
 use cimrepo::service::{BackupRestore, BackupRestoreFlags, Connection, Service, ServiceOptions};
 use cimrepo::storage::Directory;
 use cimrepo::verify::{VerifyOptions, verify};
@@ -273,6 +273,19 @@ fn goes_on(place: &Path, round: usize) -> BTreeMap<String, BTreeSet<u64>> {
     run.value
 }
 
+/// Whoever reads or backs up what was left reads the same state: nothing is found, and the journal's commits are in it.
+fn check_readers(opened: &Repository, read: &BTreeMap<String, BTreeSet<u64>>, target: &Path) {
+    let report = verify(opened, VerifyOptions::default(), &Unobserved).unwrap();
+    assert!(report.is_consistent(), "{report:?}");
+    for forensic in [false, true] {
+        let options = BackupOptions { forensic, ..BackupOptions::default() };
+        let summary = backup(opened, target, &options, &Unobserved).unwrap();
+        assert!(summary.damage.is_none(), "{:?}", summary.damage);
+        assert_eq!(&commits(&Backup::open(target).unwrap().snapshot()), read, "forensic: {forensic}");
+    }
+    std::fs::remove_file(target).unwrap();
+}
+
 fn kill_again_and_again(rounds: usize) {
     let place = tempfile::tempdir().unwrap();
     let place = place.path();
@@ -298,11 +311,14 @@ fn kill_again_and_again(rounds: usize) {
         }
         let opened = OpenOptions::new().open(&repository).unwrap();
         assert!(opened.is_whole(), "round {round}");
+        let read = commits(&opened.snapshot());
+        check_readers(&opened, &read, &place.join(format!("seen{round}")));
         drop(opened);
         check_backups(place, &lines);
         // The journal is taken over: what it holds counts.
         let service = open(place);
         let now = commits(&service.snapshot().unwrap());
+        assert_eq!(read, now, "round {round}: a reader sees what the next process takes over");
         service.close().unwrap();
         let told = said(&lines);
         check_content(&before, &now, &told, kind);

@@ -10,9 +10,15 @@ use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Spac
 use crate::base::site::FileRole;
 use crate::base::{narrow, widen};
 use crate::format::backup_file::ChunkKind;
+use crate::format::checksum::crc32;
+use crate::format::journal::MappingId;
 use crate::format::manifest::{NO_FILE, PageState};
-use crate::pager::source::{PageSource, Reading};
+use crate::format::mapping::Mapping;
+use crate::pager::image::Image;
+use crate::pager::journal::{generation_of, journal_name};
+use crate::pager::source::{self, PageSource};
 use crate::repository::OpenOptions;
+use crate::repository::journals::{self, Journals, Reading};
 use crate::storage::{DirEntry, Directory, EntryKind, OpenMode, Storage, StorageFile, read_only};
 
 use super::chain::Chain;
@@ -32,6 +38,15 @@ pub(crate) struct ExactFiles {
     /// The small files, each with its chunk; the mapping of the generation in the backup comes first, then the file that says
     /// it is the one: an interrupted restore shows no older generation.
     small: Vec<(FileRole, usize)>,
+    /// The journals by the generations in their names, ascending.
+    journals: Vec<(u32, Arc<JournalLayout>)>,
+}
+
+/// A journal in parts, each with the offset in bytes at which it begins.
+#[derive(Debug, Default)]
+struct JournalLayout {
+    parts: Vec<(u64, usize)>,
+    length: u64,
 }
 
 /// What a data file is made of.
@@ -61,49 +76,10 @@ impl Backup {
         if !top.is_forensic() {
             return Ok(None);
         }
-        let mut small: Vec<(FileRole, usize)> = Vec::new();
-        // The first file is the mapping of the generation, which stands among the others again, as it was.
-        let chunks = top.manifest.chunks.iter().enumerate();
-        let mut files = chunks.filter_map(|(number, entry)| match entry.header.kind {
-            ChunkKind::File(role) => Some((role, number)),
-            _ => None,
-        });
-        let current = files.next().map(|(role, _)| role);
-        small.extend(files);
-        small.sort_by_key(|(role, _)| (Some(*role) != current, *role != FileRole::MappingVersion));
-        let data = [self.layout(Space::Objects)?, self.layout(Space::Index)?];
-        Ok(Some(ExactFiles { chain: self.chain().clone(), data, small }))
-    }
-
-    /// Mapped pages, free pages and the end fill a data file without gap or overlap.
-    fn layout(&self, space: Space) -> Result<Option<Arc<DataLayout>>> {
-        let top = &self.chain().top;
-        let manifest = top.manifest.space(space);
-        if manifest.file_length == NO_FILE {
-            return Ok(None);
-        }
-        let is_own = |page| matches!(manifest.page(page), PageState::Included(_) | PageState::InBase(_));
         let snapshot = self.snapshot();
-        let mapped = snapshot.mapping().section(space).mapped().filter(|(page, ..)| is_own(*page));
-        let mut pages: Vec<(u32, Held)> =
-            mapped.map(|(page, physical, _)| (physical.get(), Held::Mapped(page))).collect();
-        let (mut tail, mut length) = (None, 0);
-        for (number, entry) in top.manifest.chunks.iter().enumerate() {
-            if entry.header.kind == ChunkKind::FreePages(space) {
-                let numbers = split_pages(&entry.header, &top.chunk(number)?).map(|(_, numbers)| numbers);
-                let free = numbers.unwrap_or_default().into_iter().zip(0..);
-                pages.extend(free.map(|(page, slot)| (page, Held::Free(narrow(number), slot))));
-            } else if entry.header.kind == ChunkKind::Tail(space) {
-                (tail, length) = (Some(number), entry.header.raw_len());
-            }
-        }
-        pages.sort_unstable_by_key(|(page, _)| *page);
-        length += pages.len() as u64 * PAGE_SIZE as u64;
-        if length != manifest.file_length || !(0..).zip(&pages).all(|(number, (page, _))| number == *page) {
-            return Err(not_right(top, &format!("its pages do not make up {}", FileRole::data(space))));
-        }
-        let pages = pages.into_iter().map(|(_, held)| held).collect();
-        Ok(Some(Arc::new(DataLayout { space, pages, tail, length })))
+        let mapping = snapshot.image().base().mapping();
+        let data = [layout(top, mapping, Space::Objects)?, layout(top, mapping, Space::Index)?];
+        Ok(Some(ExactFiles { data, ..ExactFiles::small_of(self.chain()) }))
     }
 
     /// What a forensic backup restores is what was verified: all bytes of its files are there, and of the generations among
@@ -112,8 +88,8 @@ impl Backup {
         let Some(files) = self.exact_files()? else { return Ok(()) };
         let top = &self.chain().top;
         let directory = Directory::new(Arc::new(files), ".");
-        match OpenOptions::new().open_in(&directory) {
-            Ok(opened) if opened.snapshot().mapping() == self.snapshot().mapping() => Ok(()),
+        match OpenOptions::new().without_journal().open_in(&directory) {
+            Ok(opened) if opened.snapshot().mapping() == self.snapshot().image().base().mapping() => Ok(()),
             Ok(opened) => {
                 let generation = opened.snapshot().mapping().generation();
                 let text =
@@ -126,6 +102,69 @@ impl Backup {
     }
 }
 
+impl ExactFiles {
+    /// The files of a forensic backup but for its data files, to read the journals among them.
+    pub(super) fn small_of(chain: &Arc<Chain>) -> Self {
+        let top = &chain.top;
+        let mut small: Vec<(FileRole, usize)> = Vec::new();
+        // The first file is the mapping of the generation, which stands among the others again, as it was.
+        let chunks = top.manifest.chunks.iter().enumerate();
+        let mut files = chunks.filter_map(|(number, entry)| match entry.header.kind {
+            ChunkKind::File(role) => Some((role, number)),
+            _ => None,
+        });
+        let current = files.next().map(|(role, _)| role);
+        small.extend(files);
+        small.sort_by_key(|(role, _)| (Some(*role) != current, *role != FileRole::MappingVersion));
+        Self { chain: chain.clone(), data: [None, None], small, journals: journals(top) }
+    }
+}
+
+/// Where the parts of the journals lie.
+fn journals(top: &Link) -> Vec<(u32, Arc<JournalLayout>)> {
+    let mut journals: Vec<(u32, JournalLayout)> = Vec::new();
+    let chunks = top.manifest.chunks.iter().enumerate();
+    for (number, entry) in chunks.filter(|(_, entry)| entry.header.kind == ChunkKind::Journal) {
+        let generation = entry.header.first;
+        if journals.last().is_none_or(|(last, _)| *last != generation) {
+            journals.push((generation, JournalLayout::default()));
+        }
+        if let Some((_, layout)) = journals.last_mut() {
+            layout.parts.push((layout.length, number));
+            layout.length += entry.header.raw_len();
+        }
+    }
+    journals.into_iter().map(|(generation, layout)| (generation, Arc::new(layout))).collect()
+}
+
+/// Mapped pages, free pages and the end fill a data file without gap or overlap.
+fn layout(top: &Link, mapping: &Mapping, space: Space) -> Result<Option<Arc<DataLayout>>> {
+    let manifest = top.manifest.space(space);
+    if manifest.file_length == NO_FILE {
+        return Ok(None);
+    }
+    let is_own = |page| matches!(manifest.page(page), PageState::Included(_) | PageState::InBase(_));
+    let mapped = mapping.section(space).mapped().filter(|(page, ..)| is_own(*page));
+    let mut pages: Vec<(u32, Held)> = mapped.map(|(page, physical, _)| (physical.get(), Held::Mapped(page))).collect();
+    let (mut tail, mut length) = (None, 0);
+    for (number, entry) in top.manifest.chunks.iter().enumerate() {
+        if entry.header.kind == ChunkKind::FreePages(space) {
+            let numbers = split_pages(&entry.header, &top.chunk(number)?).map(|(_, numbers)| numbers);
+            let free = numbers.unwrap_or_default().into_iter().zip(0..);
+            pages.extend(free.map(|(page, slot)| (page, Held::Free(narrow(number), slot))));
+        } else if entry.header.kind == ChunkKind::Tail(space) {
+            (tail, length) = (Some(number), entry.header.raw_len());
+        }
+    }
+    pages.sort_unstable_by_key(|(page, _)| *page);
+    length += pages.len() as u64 * PAGE_SIZE as u64;
+    if length != manifest.file_length || !(0..).zip(&pages).all(|(number, (page, _))| number == *page) {
+        return Err(not_right(top, &format!("its pages do not make up {}", FileRole::data(space))));
+    }
+    let pages = pages.into_iter().map(|(_, held)| held).collect();
+    Ok(Some(Arc::new(DataLayout { space, pages, tail, length })))
+}
+
 fn not_right(top: &Link, text: &str) -> Error {
     top.fault(BackupFault::Structure(text.to_owned()))
 }
@@ -134,6 +173,33 @@ impl ExactFiles {
     /// The small files in the order in which they get their names, one at a time.
     pub(crate) fn small_files(&self) -> impl Iterator<Item = Result<SmallFile>> {
         self.small.iter().map(|&(role, chunk)| Ok((role, self.chain.top.chunk(chunk)?.to_vec())))
+    }
+
+    /// A generation, the one in the backup, with what the journals hold beyond it.
+    pub(super) fn with_journals(self, image: Image, without_journal: bool) -> Result<(Image, Journals)> {
+        let names: Vec<(u32, String)> = self.journal_names().collect();
+        if names.is_empty() {
+            return Ok((image, Journals::default()));
+        }
+        let how = if without_journal { Reading::LeftOut } else { Reading::Replayed };
+        let role = image.mapping_role();
+        let chunk = self.small.iter().find(|(small, _)| *small == role).map(|(_, chunk)| *chunk);
+        let mapping_crc = chunk.map(|chunk| self.chain.top.chunk(chunk)).transpose()?.map_or(0, |bytes| crc32(&bytes));
+        let id = MappingId { generation: image.base().mapping().generation(), mapping_crc };
+        let directory = Directory::new(Arc::new(self), ".");
+        journals::read(&directory, &names, image, id, how, &|| true)
+    }
+
+    /// The names of the journals.
+    pub(crate) fn journal_names(&self) -> impl Iterator<Item = (u32, String)> {
+        self.journals.iter().map(|(generation, _)| (*generation, journal_name(*generation)))
+    }
+
+    /// The bytes of a journal, part by part.
+    pub(crate) fn journal(&self, generation: u32) -> impl Iterator<Item = Result<(u64, Vec<u8>)>> {
+        let layout = self.journals.iter().find(|(named, _)| *named == generation).map(|(_, layout)| layout);
+        let parts = layout.into_iter().flat_map(|layout| &layout.parts);
+        parts.map(|&(start, chunk)| Ok((start, self.chain.top.chunk(chunk)?.to_vec())))
     }
 
     /// A data file, if there is one.
@@ -145,7 +211,7 @@ impl ExactFiles {
     /// Reads a physical page of a data file; one behind the end is zeros.
     pub(crate) fn read_page(&self, layout: &DataLayout, page: PhysicalPage, into: &mut PageBytes) -> Result<()> {
         match layout.pages.get(page.index()) {
-            Some(Held::Mapped(logical)) => self.chain.read(layout.space, *logical, page, Reading::Single, into),
+            Some(Held::Mapped(logical)) => self.chain.read(layout.space, *logical, page, source::Reading::Single, into),
             Some(Held::Free(chunk, slot)) => {
                 let (chunk, slot) = (widen(*chunk), widen(*slot));
                 self.chain.top.copy_page(chunk, &*self.chain.top.chunk(chunk)?, slot, into)
@@ -161,6 +227,12 @@ impl ExactFiles {
     pub(crate) fn tail(&self, layout: &DataLayout) -> Result<(u64, Vec<u8>)> {
         let bytes = layout.tail.map(|chunk| self.chain.top.chunk(chunk)).transpose()?;
         Ok((u64::from(layout.page_count()) * PAGE_SIZE as u64, bytes.map(|bytes| bytes.to_vec()).unwrap_or_default()))
+    }
+
+    /// The journal of this name.
+    fn find_journal(&self, path: &Path) -> Option<&Arc<JournalLayout>> {
+        let wanted = generation_of(path.file_name()?.to_str()?)?;
+        self.journals.iter().find(|(generation, _)| *generation == wanted).map(|(_, layout)| layout)
     }
 
     /// What a name stands for.
@@ -184,12 +256,14 @@ impl Storage for ExactFiles {
         if path == Path::new(".") {
             return Ok(Some(EntryKind::Directory));
         }
-        Ok(self.find(path).map(|_| EntryKind::File))
+        Ok(self.find(path).map(drop).or(self.find_journal(path).map(drop)).map(|()| EntryKind::File))
     }
 
     fn read_dir(&self, _: &Path) -> io::Result<Vec<DirEntry>> {
         let there = FileRole::REPOSITORY.into_iter().filter(|role| self.find(Path::new(role.file_name())).is_some());
-        Ok(there.map(|role| DirEntry { name: role.file_name().to_owned(), kind: EntryKind::File }).collect())
+        let names = there.map(|role| role.file_name().to_owned());
+        let names = names.chain(self.journal_names().map(|(_, name)| name));
+        Ok(names.map(|name| DirEntry { name, kind: EntryKind::File }).collect())
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {
@@ -197,6 +271,9 @@ impl Storage for ExactFiles {
             return read_only();
         }
         let failed = io::Error::other::<Error>;
+        if let Some(layout) = self.find_journal(path) {
+            return Ok(Box::new(OpenJournal { files: self.clone(), layout: layout.clone() }));
+        }
         match self.find(path) {
             None => Err(io::ErrorKind::NotFound.into()),
             Some((_, Some(chunk))) => {
@@ -241,6 +318,44 @@ impl StorageFile for OpenFile {
             }
         };
         let rest = usize::try_from(start).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
+        let count = rest.len().min(buf.len());
+        if let (Some(target), Some(source)) = (buf.get_mut(..count), rest.get(..count)) {
+            target.copy_from_slice(source);
+        }
+        Ok(count)
+    }
+
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<usize> {
+        read_only()
+    }
+
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        read_only()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        read_only()
+    }
+}
+
+/// A journal of a forensic backup, open.
+#[derive(Debug)]
+struct OpenJournal {
+    files: ExactFiles,
+    layout: Arc<JournalLayout>,
+}
+
+impl StorageFile for OpenJournal {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.layout.length)
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let parts = &self.layout.parts;
+        let number = parts.partition_point(|(start, _)| *start <= offset);
+        let Some(&(start, chunk)) = number.checked_sub(1).and_then(|number| parts.get(number)) else { return Ok(0) };
+        let bytes = self.files.chain.top.chunk(chunk).map_err(io::Error::other::<Error>)?;
+        let rest = usize::try_from(offset - start).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
         let count = rest.len().min(buf.len());
         if let (Some(target), Some(source)) = (buf.get_mut(..count), rest.get(..count)) {
             target.copy_from_slice(source);

@@ -430,8 +430,10 @@ fn take_pages(
 /// to a data file where there is one.
 fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
     let is_forensic = header.flags.contains(BackupFlags::FORENSIC);
+    let has_journals = header.flags.contains(BackupFlags::JOURNALS);
     let mut seen = Vec::new();
     let mut files = 0;
+    let mut journal: Option<(u32, u32)> = None;
     for (number, chunk) in manifest.chunks.iter().enumerate() {
         let kind = chunk.header.kind;
         let is_right = match kind {
@@ -444,6 +446,7 @@ fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
                 let has_file = is_forensic && manifest.space(space).file_length != NO_FILE;
                 has_file && !seen.contains(&kind) && widen(chunk.header.count) < PAGE_SIZE
             }
+            ChunkKind::Journal => has_journals && follows(journal, (chunk.header.first, chunk.header.last)),
         };
         if !is_right {
             return Err(format!("chunk {number} is of a kind that does not belong there"));
@@ -451,8 +454,12 @@ fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
         match kind {
             ChunkKind::File(_) if files == 0 => files = 1,
             ChunkKind::File(_) | ChunkKind::Tail(_) => seen.push(kind),
+            ChunkKind::Journal => journal = Some((chunk.header.first, chunk.header.last)),
             ChunkKind::Pages(_) | ChunkKind::FreePages(_) => {}
         }
+    }
+    if has_journals != journal.is_some() {
+        return Err("it does not hold the journals that its header says".to_owned());
     }
     let lengths = || manifest.spaces.iter().map(|space| space.file_length);
     if files == 0 {
@@ -462,6 +469,14 @@ fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
         return Err("it gives lengths of files that only a forensic backup keeps".to_owned());
     }
     Ok(())
+}
+
+/// Whether a part of a journal follows another one: journals ascend by their generations, and their parts count from 0.
+fn follows(before: Option<(u32, u32)>, (generation, part): (u32, u32)) -> bool {
+    match before {
+        Some((same, last)) if same == generation => last.checked_add(1) == Some(part),
+        before => part == 0 && before.is_none_or(|(before, _)| before < generation),
+    }
 }
 
 /// Sizes that a chunk can have.

@@ -155,10 +155,15 @@ fn finish_page_chunk(
     finish(kind, range, narrow(numbers.len()), frame, scratch, compression)
 }
 
-/// A chunk of plain bytes.
-pub(crate) fn byte_chunk(kind: ChunkKind, bytes: &[u8], compression: Compression) -> (ChunkHeader, Frame) {
+/// A chunk of plain bytes; `numbers` say which part of which journal they are, else they are zeros.
+pub(crate) fn byte_chunk(
+    kind: ChunkKind,
+    numbers: (u32, u32),
+    bytes: &[u8],
+    compression: Compression,
+) -> (ChunkHeader, Frame) {
     let mut frame = framed(bytes);
-    let header = finish(kind, (0, 0), narrow(bytes.len()), &mut frame, &mut Frame::default(), compression);
+    let header = finish(kind, numbers, narrow(bytes.len()), &mut frame, &mut Frame::default(), compression);
     (header, frame)
 }
 

@@ -13,10 +13,11 @@ use crate::format::backup_file::{BackupFlags, ChunkKind, Digest, HEADER_SIZE, He
 use crate::format::manifest::{Manifest, NO_FILE, PageState, SpaceManifest};
 use crate::format::mapping::{Mapping, MappingEntry};
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
-use crate::repository::Snapshot;
+use crate::repository::{Journals, Snapshot};
 use crate::storage::{EntryKind, OpenMode, RealStorage, Storage, read_exact_at};
 
 use super::chain::Chain;
+use super::exact::ExactFiles;
 use super::identity::content_identity;
 use super::link::{ChunkCache, Link};
 use super::pages::same_places;
@@ -28,6 +29,7 @@ use super::{hex, uuid_text};
 #[derive(Debug, Clone, Default)]
 pub struct OpenBackup {
     bases: Vec<PathBuf>,
+    without_journal: bool,
 }
 
 impl OpenBackup {
@@ -39,6 +41,12 @@ impl OpenBackup {
     /// A file that may be the base, or the base's base, and so on.
     pub fn base(mut self, path: impl Into<PathBuf>) -> Self {
         self.bases.push(path.into());
+        self
+    }
+
+    /// Leaves out what the journals in a forensic backup hold beyond its generation.
+    pub fn without_journal(mut self) -> Self {
+        self.without_journal = true;
         self
     }
 
@@ -71,7 +79,7 @@ impl OpenBackup {
             bases.push(next);
         }
         bases.last_mut().into_iter().for_each(Link::forget_pages);
-        Backup::new(top, bases)
+        Backup::new(top, bases, self.without_journal)
     }
 
     fn search<'s>(&'s self, storage: &'s Arc<dyn Storage>, cache: &'s Arc<ChunkCache>) -> Search<'s> {
@@ -104,6 +112,7 @@ impl OpenBackup {
 pub struct Backup {
     chain: Arc<Chain>,
     snapshot: Snapshot,
+    journals: Journals,
 }
 
 /// What a backup is, in words and numbers.
@@ -143,7 +152,7 @@ impl Backup {
         OpenBackup::new().open(path)
     }
 
-    fn new(top: Link, bases: Vec<Link>) -> Result<Self> {
+    fn new(top: Link, bases: Vec<Link>, without_journal: bool) -> Result<Self> {
         let structure = |text: String| top.fault(BackupFault::Structure(text));
         let mappings = top.manifest.chunks.iter().enumerate().filter_map(|(number, entry)| match entry.header.kind {
             ChunkKind::File(role @ FileRole::Mapping(_)) => Some((number, role)),
@@ -155,10 +164,21 @@ impl Backup {
         check_mapping(&mapping, &top).map_err(structure)?;
         let chain = Arc::new(Chain { top, bases });
         let image = Image::new(mapping, role, Box::new(chain.clone()), DEFAULT_CACHE_PAGES);
-        Ok(Self { chain, snapshot: Snapshot::new(Arc::new(image)) })
+        let has_journals = chain.top.header.flags.contains(BackupFlags::JOURNALS);
+        let (image, journals) = match has_journals {
+            true => ExactFiles::small_of(&chain).with_journals(image, without_journal)?,
+            false => (image, Journals::default()),
+        };
+        Ok(Self { chain, snapshot: Snapshot::new(Arc::new(image)), journals })
     }
 
-    /// Its pages, as a repository to read. A chunk is checked when it is first read.
+    /// The journals in it, and what became of their commits: a forensic backup carries them, and they are replayed as for a
+    /// repository.
+    pub const fn journal(&self) -> &Journals {
+        &self.journals
+    }
+
+    /// Its pages, as a repository to read, with what journals in it hold beyond them. A chunk is checked when it is first read.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot.clone()
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::base::error::{BackupFault, Error, Result};
 use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_BACKUP_CHAIN;
+use crate::base::misuse::Misuse;
 use crate::base::progress::Observer;
 use crate::format::backup_file::Header;
 use crate::format::backup_name::{BackupName, END_OF_TIME};
@@ -186,7 +187,10 @@ impl BackupSet {
         write: impl Fn(&Path, &BackupOptions) -> Result<BackupSummary>,
     ) -> Result<SetSummary> {
         if options.backup.base.is_some() {
-            return Err(Error::invalid("in a directory of backups the base is chosen by itself; give none"));
+            return Err(Error::invalid(
+                Misuse::Options,
+                "in a directory of backups the base is chosen by itself; give none",
+            ));
         }
         let _lock = self.lock()?;
         let newest = self.names()?.pop_last();

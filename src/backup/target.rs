@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
+use crate::base::misuse::Misuse;
 use crate::base::random::random_u64;
 use crate::base::site::FileRole;
 use crate::format::backup_file::MAGIC;
@@ -144,12 +145,15 @@ fn begins_like_one(storage: &dyn Storage, path: &Path) -> bool {
 
 fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
     let Some(name) = path.file_name() else {
-        return Err(Error::invalid(format!("`{}` names no file to write the backup to", escape_path(path))));
+        return Err(Error::invalid(
+            Misuse::PathKind,
+            format!("`{}` names no file to write the backup to", escape_path(path)),
+        ));
     };
     let name = name.to_string_lossy();
     if FileRole::from_file_name(&name).is_some() || is_own_name(&name) || is_journal_name(&name) {
         let text = "is the name of a file of a repository, or of one next to it; give the backup another";
-        return Err(Error::invalid(format!("{} {text}", escape_path(path))));
+        return Err(Error::invalid(Misuse::ReservedName, format!("{} {text}", escape_path(path))));
     }
     let trailing = path.as_os_str().as_encoded_bytes().last().is_some_and(|&byte| std::path::is_separator(byte.into()));
     let parent = parent_of(path);
@@ -160,12 +164,12 @@ fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
     let kind = storage.kind(path).map_err(|error| Error::io(IoOp::Metadata, path, error))?;
     if trailing || kind.is_some_and(|kind| kind != EntryKind::File) {
         let text = "is no regular file; give the name of a file to write the backup to";
-        return Err(Error::invalid(format!("{} {text}", escape_path(path))));
+        return Err(Error::invalid(Misuse::PathKind, format!("{} {text}", escape_path(path))));
     }
     // To write through it would change a file that nobody named; to put the backup in its place would lose the link.
     if storage.ties(path).map_err(|error| Error::io(IoOp::Metadata, path, error))? == Ties::Link {
         let text = "is a symbolic link; name the file that it leads to, or remove it";
-        return Err(Error::invalid(format!("{} {text}", escape_path(path))));
+        return Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(path))));
     }
     Ok(())
 }

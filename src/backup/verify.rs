@@ -9,7 +9,7 @@ use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::{narrow, widen};
 use crate::format::manifest::Summary;
 use crate::repository::Snapshot;
-use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
+use crate::verify::{GenerationReport, JournalReport, VerifyOptions, verify_snapshot};
 
 use super::read::Backup;
 use super::summary::summarise;
@@ -18,8 +18,10 @@ use super::summary::summarise;
 /// its checksum.
 #[derive(Debug, Clone)]
 pub struct BackupReport {
-    /// What was found in the repository that the backup holds.
+    /// What was found in the repository that the backup holds: the state that is read from it.
     pub repository: GenerationReport,
+    /// What was found of journals that it carries, and in the generation without them.
+    pub journal: JournalReport,
 }
 
 /// Chunks that a thread takes at once when all are looked at.
@@ -54,7 +56,7 @@ impl DamagedChunks {
 impl BackupReport {
     /// Whether the backup can be restored: nothing was found.
     pub fn is_consistent(&self) -> bool {
-        self.repository.is_consistent()
+        self.repository.is_consistent() && self.journal.is_consistent()
     }
 }
 
@@ -66,10 +68,18 @@ impl Backup {
     /// [`Error::Backup`](crate::Error::Backup) when the file is damaged: then nothing in it can be trusted. Findings in the
     /// repository are in the report. [`Error::Io`](crate::Error::Io), [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn verify(&self, options: VerifyOptions, observer: &dyn Observer) -> Result<BackupReport> {
-        self.verify_as(&self.snapshot(), options, observer)
+        let snapshot = self.snapshot();
+        let BackupReport { repository: on_disk, .. } = self.verify_as(&snapshot.on_disk(), options, observer)?;
+        if self.journal().replayed() == 0 {
+            let journal = JournalReport { found: self.journal().clone(), ..JournalReport::default() };
+            return Ok(BackupReport { repository: on_disk, journal });
+        }
+        let repository = verify_snapshot(&snapshot, options, observer)?;
+        let journal = JournalReport::beside(on_disk, self.journal(), &snapshot, observer)?;
+        Ok(BackupReport { repository, journal })
     }
 
-    /// The same, with the pages read by way of `snapshot`.
+    /// The same of the generation in it, without journals, whose pages are read by way of `snapshot`.
     pub(crate) fn verify_as(
         &self,
         snapshot: &Snapshot,
@@ -84,7 +94,7 @@ impl Backup {
         self.check_chunks(threads)?;
         self.check_exact()?;
         self.check_summary(&repository, &counted?)?;
-        Ok(BackupReport { repository })
+        Ok(BackupReport { repository, journal: JournalReport::default() })
     }
 
     /// Every chunk of the backup and of its bases that is damaged, in order. For whoever has to know how much is lost when

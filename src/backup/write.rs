@@ -11,6 +11,7 @@ use crate::base::error::{BackupFault, Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::limits::{MAX_BACKUP_CHAIN, MAX_MANIFEST_BYTES};
+use crate::base::misuse::Misuse;
 use crate::base::pace::Paced;
 use crate::base::page_no::{PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::{both, ordered, thread_count};
@@ -21,9 +22,9 @@ use crate::format::Dialect;
 use crate::format::backup_file::{BackupFlags, ChunkHeader, ChunkKind, Digest, Header, TRAILER_SIZE, Trailer};
 use crate::format::manifest::{ChunkEntry, Manifest, NO_FILE, PageState, SpaceManifest, is_plain_name};
 use crate::format::mapping::Mapping;
-use crate::pager::files::{DataFile, DataFiles};
-use crate::repository::{OpenOptions, Repository, Snapshot};
-use crate::storage::{RealStorage, Storage, read_exact_at};
+use crate::pager::files::{DataFile, DataFiles, RepositoryFiles};
+use crate::repository::{JournalFate, Journals, OpenOptions, Repository, Snapshot};
+use crate::storage::{OpenMode, RealStorage, Storage, read_exact_at};
 use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
 
 use super::frame::{Frame, Spare};
@@ -37,6 +38,9 @@ use super::{BackupOptions, CHUNK_PAGES};
 
 /// Bytes that the manifest has for a chunk.
 const ENTRY_SIZE: u64 = 72;
+
+/// Bytes of a journal in a chunk at most.
+const JOURNAL_PART: u64 = 4 << 20;
 
 /// A sync is begun beside the writing each time one part of this many is written.
 const EARLY_SYNCS: usize = 6;
@@ -58,6 +62,9 @@ pub struct BackupSummary {
     pub bytes: u64,
     /// What is wrong with the repository; only a forensic backup is made of one that is damaged.
     pub damage: Option<Damage>,
+    /// The journals of the repository: a forensic backup carries them, any other is of the state that they were replayed to.
+    /// Empty for a snapshot of an engine.
+    pub journal: Journals,
 }
 
 /// What is wrong with a repository of which a forensic backup was made. It is restored only where that is asked for
@@ -74,6 +81,16 @@ impl Damage {
     fn of(report: GenerationReport) -> Option<Self> {
         let findings = report.findings.len() as u64 + report.not_listed;
         first_reason(&report).map(|first| Self { first, findings })
+    }
+
+    /// Commits that cannot be replayed.
+    fn of_journals(journals: &Journals) -> Option<Self> {
+        let findings = journals.refused().count() as u64;
+        let first = journals.refused().find_map(|file| match &file.fate {
+            JournalFate::Refused(finding) => Some(finding.to_string()),
+            _ => None,
+        });
+        Some(Self { first: first.or_else(|| journals.refused().next().map(|file| file.name.clone()))?, findings })
     }
 }
 
@@ -107,11 +124,14 @@ pub fn backup_in(
     observer: &dyn Observer,
 ) -> Result<BackupSummary> {
     if options.scrub && options.forensic {
-        return Err(Error::invalid("a forensic backup keeps everything; it cannot be scrubbed"));
+        return Err(Error::invalid(Misuse::Options, "a forensic backup keeps everything; it cannot be scrubbed"));
     }
     need_data(repository, options)?;
     need_current(repository, options)?;
-    write(&repository.snapshot(), Some(repository), storage, target.as_ref(), options, observer)
+    // A forensic backup keeps the files as they lie.
+    let snapshot = repository.snapshot();
+    let snapshot = if options.forensic { snapshot.on_disk() } else { snapshot };
+    write(&snapshot, Some(repository), storage, target.as_ref(), options, observer)
 }
 
 /// Backs up what a snapshot shows, of a repository that is being written meanwhile. The snapshot keeps the pages that it
@@ -129,7 +149,7 @@ pub fn backup_snapshot(
 ) -> Result<BackupSummary> {
     if options.forensic {
         let text = "a forensic backup takes the files as they lie, and they change; pause the repository and back up its directory";
-        return Err(Error::invalid(text));
+        return Err(Error::invalid(Misuse::Options, text));
     }
     write(snapshot, None, storage, target.as_ref(), options, observer)
 }
@@ -167,7 +187,8 @@ fn write(
     need_room(total)?;
     let monitor = Monitor::new(observer, Phase::Backup, total);
     monitor.check()?;
-    let mut writer = Writer::begin(storage, target, snapshot, base.as_ref(), options, threads)?;
+    let has_journals = files.is_some_and(|files| !files.files().journals().is_empty());
+    let mut writer = Writer::begin(storage, target, snapshot, base.as_ref(), options, threads, has_journals)?;
     let early_syncs = if is_beside_writers { 1 } else { EARLY_SYNCS };
     let is_verified = options.forensic || !options.skip_verify;
     let look = || {
@@ -191,8 +212,9 @@ fn write(
         // Before an older backup gives way to one of pages that another process wrote over.
         repository.ensure_unchanged()?;
     }
-    let damage = report.and_then(Damage::of);
-    Ok(BackupSummary { damage, ..writer.finish(storage, &mapping, base.as_ref())? })
+    let journal = files.map(|files| files.journal().clone()).unwrap_or_default();
+    let damage = report.and_then(Damage::of).or_else(|| Damage::of_journals(&journal).filter(|_| options.forensic));
+    Ok(BackupSummary { damage, journal, ..writer.finish(storage, &mapping, base.as_ref())? })
 }
 
 /// Verifies what is backed up, beside the backing up; its progress is not told.
@@ -229,13 +251,13 @@ fn need_current(repository: &Repository, options: &BackupOptions) -> Result<()> 
         return Ok(());
     }
     let files = repository.files();
-    let current = OpenOptions::new().open_in(&files.directory)?.snapshot();
-    if current.mapping() == repository.snapshot().mapping() {
+    let current = OpenOptions::new().without_journal().open_in(&files.directory)?.snapshot();
+    if current.mapping() == repository.snapshot().on_disk().mapping() {
         return Ok(());
     }
     let text = "a forensic backup keeps all generations, and the current one counts: open the repository without choosing \
                 another, and while nothing writes to it";
-    Err(Error::invalid(text))
+    Err(Error::invalid(Misuse::Options, text))
 }
 
 /// Physical pages that no mapped page lies in.
@@ -289,7 +311,7 @@ fn open_base(
     let base = OpenBackup::new().open_in(storage, path)?;
     if base.header().dialect != snapshot.dialect() {
         let text = "is a backup of the other dialect; it cannot be the base";
-        return Err(Error::invalid(format!("{} {text}", escape_path(path))));
+        return Err(Error::invalid(Misuse::Base, format!("{} {text}", escape_path(path))));
     }
     if base.chain_len() >= MAX_BACKUP_CHAIN {
         let (max, got) = (MAX_BACKUP_CHAIN as u64, base.chain_len() as u64 + 1);
@@ -305,7 +327,7 @@ fn open_base(
 fn need_no_link(storage: &Arc<dyn Storage>, target: &Path, base: &Backup) -> Result<()> {
     if OpenBackup::identity_in(storage, target)?.is_some_and(|identity| base.has_link(&identity)) {
         let text = "is the base, or what the base is based on; write the incremental backup to another file";
-        return Err(Error::invalid(format!("{} {text}", escape_path(target))));
+        return Err(Error::invalid(Misuse::Base, format!("{} {text}", escape_path(target))));
     }
     Ok(())
 }
@@ -326,8 +348,10 @@ impl<'o> Writer<'o> {
         base: Option<&Backup>,
         options: &'o BackupOptions,
         threads: usize,
+        has_journals: bool,
     ) -> Result<Self> {
         let mut flags = BackupFlags::empty();
+        flags.set(BackupFlags::JOURNALS, options.forensic && has_journals);
         flags.set(BackupFlags::INCREMENTAL, base.is_some());
         flags.set(BackupFlags::SCRUBBED, options.scrub);
         flags.set(BackupFlags::FORENSIC, options.forensic);
@@ -424,8 +448,12 @@ impl<'o> Writer<'o> {
     }
 
     fn bytes(&mut self, kind: ChunkKind, bytes: &[u8]) -> Result<()> {
+        self.numbered_bytes(kind, (0, 0), bytes)
+    }
+
+    fn numbered_bytes(&mut self, kind: ChunkKind, numbers: (u32, u32), bytes: &[u8]) -> Result<()> {
         let digest = digest(bytes);
-        let (header, frame) = byte_chunk(kind, bytes, self.options.compression);
+        let (header, frame) = byte_chunk(kind, numbers, bytes, self.options.compression);
         self.chunk(header, frame.filled(), digest)
     }
 
@@ -452,7 +480,8 @@ impl<'o> Writer<'o> {
                 self.bytes(ChunkKind::File(role), &bytes)?;
             }
         }
-        let snapshot = repository.snapshot();
+        self.journals(files, monitor)?;
+        let snapshot = repository.snapshot().on_disk();
         for space in Space::ALL {
             let length = match data.get(space) {
                 Some(file) => self.data_file(&snapshot, space, file, monitor)?,
@@ -460,6 +489,32 @@ impl<'o> Writer<'o> {
             };
             let [objects, index] = &mut self.manifest.spaces;
             (if space == Space::Objects { objects } else { index }).file_length = length;
+        }
+        Ok(())
+    }
+
+    /// Every journal, byte for byte, in parts. What is appended to one meanwhile is left out.
+    fn journals(&mut self, files: &RepositoryFiles, monitor: &Monitor<'_>) -> Result<()> {
+        for (generation, name) in distinct(files.journals()) {
+            let path = files.directory.join(name);
+            let failed = |action| {
+                let path = path.clone();
+                move |error| Error::io(action, &path, error)
+            };
+            let file = files.directory.storage.open(&path, OpenMode::Read).map_err(failed(IoOp::Open))?;
+            let length = file.len().map_err(failed(IoOp::Metadata))?;
+            let mut part = 0;
+            loop {
+                monitor.check()?;
+                let start = u64::from(part) * JOURNAL_PART;
+                let mut bytes = vec![0; usize::try_from(length.saturating_sub(start).min(JOURNAL_PART)).unwrap_or(0)];
+                read_exact_at(file.as_ref(), start, &mut bytes).map_err(failed(IoOp::Read))?;
+                self.numbered_bytes(ChunkKind::Journal, (generation, part), &bytes)?;
+                part += 1;
+                if u64::from(part) * JOURNAL_PART >= length {
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -535,11 +590,18 @@ impl<'o> Writer<'o> {
             pages_in_base: pages().filter(|page| matches!(page, PageState::InBase(_))).count() as u64,
             bytes: trailer.file_length,
             damage: None,
+            journal: Journals::default(),
         };
         // Another backup may have taken the place of the base meanwhile.
         self.target.publish(|| base.map_or(Ok(()), |base| base.need_in_place(storage)))?;
         Ok(summary)
     }
+}
+
+/// Of journals whose names differ in the case of letters alone, which the engine never makes, the first.
+fn distinct(journals: &[(u32, String)]) -> impl Iterator<Item = (u32, &str)> {
+    let runs = journals.chunk_by(|(a, _), (b, _)| a == b);
+    runs.filter_map(|run| run.first().map(|(generation, name)| (*generation, name.as_str())))
 }
 
 /// Puts the checksums of changed pages into the mapping.

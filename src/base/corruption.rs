@@ -189,8 +189,10 @@ corruption_codes! {
     SchemaObject = "schema.object", "A value is an embedded object that cannot be read";
     /// The header of a journal that has commits, or was renamed or copied to another name.
     JournalHeader = "journal.header", "The journal's first bytes are damaged; what it committed is unknown";
-    /// A commit whose checksum is right and whose operations make no sense.
+    /// A commit whose checksum is right and whose operations make no sense, or do not fit the state that it continues.
     JournalOperation = "journal.operation", "A commit in the journal holds an operation that is never written";
+    /// A journal that continues a generation or a commit that is not there.
+    JournalUnplaced = "journal.unplaced", "The commits in the journal continue a state that is not there";
 }
 
 impl fmt::Display for CorruptionCode {

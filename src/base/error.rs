@@ -7,6 +7,7 @@ use super::corruption::Corruption;
 use super::escape::{escape, escape_path, guard};
 use super::hresult::is_disk_full;
 use super::io_op::IoOp;
+use super::misuse::{Invalid, Misuse};
 use super::rule::Rule;
 
 pub use super::hresult::HResult;
@@ -81,8 +82,8 @@ pub enum Error {
         fault: Box<BackupFault>,
     },
     /// The caller asks for something that makes no sense.
-    #[error("{}", guard(.0))]
-    InvalidArgument(Box<str>),
+    #[error("{0}")]
+    InvalidArgument(Invalid),
     /// The caller may not do it.
     #[error("access denied: {}", guard(.0))]
     AccessDenied(Box<str>),
@@ -188,6 +189,9 @@ pub enum Error {
         /// What was asked for.
         got: u64,
     },
+    /// A fault of this program: something that never happens, whatever the files hold and the caller asks for.
+    #[error("a fault of cimrepo, please report it: {}", guard(.0))]
+    Bug(Box<str>),
     /// The observer asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -308,8 +312,8 @@ impl Error {
         Error::Rule { rule, text: text.into().into_boxed_str() }
     }
 
-    pub(crate) fn invalid(text: impl Into<String>) -> Self {
-        Error::InvalidArgument(text.into().into_boxed_str())
+    pub(crate) fn invalid(misuse: Misuse, text: impl Into<String>) -> Self {
+        Error::InvalidArgument(Invalid::new(misuse, text))
     }
 
     /// The result code that a COM caller sees.
@@ -347,6 +351,7 @@ impl Error {
             Error::Closed => HResult::SHUTTING_DOWN,
             Error::Timeout { .. } => HResult::TIMED_OUT,
             Error::Limit { .. } => HResult::FAILED,
+            Error::Bug(_) => HResult::CRITICAL_ERROR,
             Error::Cancelled => HResult::CALL_CANCELLED,
         }
     }
@@ -360,6 +365,7 @@ impl Error {
             Error::InvalidArgument(_) | Error::InvalidObject(_) => ExitCode::Usage,
             Error::Rule { .. } | Error::WrongKeys { .. } => ExitCode::Usage,
             Error::Unsupported(_) | Error::Limit { .. } => ExitCode::Usage,
+            Error::Bug(_) => ExitCode::Bug,
             Error::Locked { .. }
             | Error::Overtaken { .. }
             | Error::Changed { .. }
@@ -373,10 +379,24 @@ impl Error {
         }
     }
 
+    /// The message with all that caused it, for where one text is all there is.
+    pub fn full_text(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
     /// Whether there was no room: the disk is full, or what the user may have of it is used up.
     pub fn is_disk_full(&self) -> bool {
         match self {
-            Error::Io { source, .. } | Error::Unconfirmed { source, .. } => is_disk_full(source),
+            Error::Io { source, .. } | Error::Unconfirmed { source, .. } | Error::Stranded { source, .. } => {
+                is_disk_full(source)
+            }
             _ => false,
         }
     }
@@ -437,44 +457,111 @@ mod tests {
         assert!(size_of::<Error>() <= 64, "{}", size_of::<Error>());
     }
 
-    #[test]
-    fn every_error_has_its_codes() {
+    /// One error of every variant, with those whose codes depend on what is in them more than once.
+    fn one_of_each() -> Vec<Error> {
         let path = || Box::<Path>::from(Path::new("x"));
         let gone = || io::Error::from(io::ErrorKind::NotFound);
-        let backup = |fault| Error::backup(Path::new("x"), fault);
         let corruption = || Corruption::new(CorruptionCode::KeyReference, Site::file(FileRole::Index), "x");
-        let expected = [
-            (Error::io(IoOp::Open, Path::new("x"), gone()), 0x8007_0002, ExitCode::Io),
-            (Error::unconfirmed(IoOp::Sync, Path::new("x"), gone()), 0x8007_0002, ExitCode::Io),
-            (Error::Stranded { path: path(), old: path(), new: path(), source: gone() }, 0x8007_0002, ExitCode::Io),
-            (corruption().into(), 0x8004_100A, ExitCode::Corrupt),
-            (Error::NotARepository { path: path(), reason: "x".into() }, 0x8004_100A, ExitCode::Corrupt),
-            (backup(BackupFault::NotABackup), 0x8004_1008, ExitCode::Corrupt),
-            (backup(BackupFault::UnknownVersion(9)), 0x8004_1078, ExitCode::Corrupt),
-            (backup(BackupFault::Truncated("x".into())), 0x8004_100A, ExitCode::Corrupt),
-            (backup(BackupFault::Checksum("x".into())), 0x8004_100A, ExitCode::Corrupt),
-            (backup(BackupFault::Structure("x".into())), 0x8004_100A, ExitCode::Corrupt),
-            (backup(BackupFault::Inconsistent(Box::new(corruption()))), 0x8004_100A, ExitCode::Corrupt),
-            (Error::invalid("x"), 0x8004_1008, ExitCode::Usage),
-            (Error::denied("x"), 0x8004_1003, ExitCode::Io),
-            (Error::EncryptionRequired { namespace: "x".into() }, 0x8004_1087, ExitCode::Io),
-            (Error::InvalidObject("x".into()), 0x8004_100F, ExitCode::Usage),
-            (Error::rule(Rule::InvalidClass, "x"), 0x8004_1010, ExitCode::Usage),
-            (Error::Unsupported("x".into()), 0x8004_100C, ExitCode::Usage),
-            (Error::Locked { path: path(), holder: "x".into() }, 0x8004_1016, ExitCode::Busy),
-            (Error::Overtaken { path: path() }, 0x8004_1016, ExitCode::Busy),
-            (Error::Changed { path: path(), advice: "x" }, 0x8004_1016, ExitCode::Busy),
-            (wrong_keys(&["A"], &[]), 0x8004_103A, ExitCode::Usage),
-            (Error::Poisoned("x".into()), 0x8004_100A, ExitCode::Io),
-            (Error::Limit { what: "x", max: 1, got: 2 }, 0x8004_1001, ExitCode::Usage),
-            (Error::Cancelled, 0x8004_1032, ExitCode::Interrupted),
+        let faults = [
+            BackupFault::NotABackup,
+            BackupFault::UnknownVersion(9),
+            BackupFault::Truncated("x".into()),
+            BackupFault::Checksum("x".into()),
+            BackupFault::Structure("x".into()),
+            BackupFault::Inconsistent(Box::new(corruption())),
+            BackupFault::BaseMissing { base: "x".into(), hint: "x".into() },
+            BackupFault::BaseWrong { base: "x".into(), found: "x".into() },
         ];
-        for (error, code, exit) in expected {
-            assert_eq!((error.hresult(), error.exit_code()), (HResult(code), exit), "{error:?}");
+        let mut all = vec![
+            Error::io(IoOp::Open, Path::new("x"), gone()),
+            Error::no_directory(Path::new("x"), "it is not there"),
+            Error::unconfirmed(IoOp::Sync, Path::new("x"), gone()),
+            Error::Stranded { path: path(), old: path(), new: path(), source: gone() },
+            corruption().into(),
+            Error::NotARepository { path: path(), reason: "x".into() },
+            Error::invalid(Misuse::Options, "x"),
+            Error::denied("x"),
+            Error::EncryptionRequired { namespace: "x".into() },
+            Error::rule(Rule::InvalidClass, "x"),
+            wrong_keys(&["A"], &[]),
+            Error::InvalidObject("x".into()),
+            Error::Unsupported("x".into()),
+            Error::Locked { path: path(), holder: "x".into() },
+            Error::Overtaken { path: path() },
+            Error::Changed { path: path(), advice: "x" },
+            Error::Poisoned("x".into()),
+            Error::InvalidOperation("x".into()),
+            Error::ConnectionsActive { count: 1 },
+            Error::Disconnected,
+            Error::Closed,
+            Error::Timeout { what: "x" },
+            Error::Busy,
+            Error::Limit { what: "x", max: 1, got: 2 },
+            Error::Bug("x".into()),
+            Error::Cancelled,
+        ];
+        all.extend(faults.map(|fault| Error::backup(Path::new("x"), fault)));
+        all
+    }
+
+    /// The codes, said a second time and by hand. A new variant does not compile without its codes, and gets a number of
+    /// its own.
+    fn codes(error: &Error) -> (u8, u32, ExitCode) {
+        match error {
+            Error::Io { op: IoOp::FindDirectory, .. } => (0, 0x8007_0003, ExitCode::Io),
+            Error::Io { .. } => (0, 0x8007_0002, ExitCode::Io),
+            Error::Unconfirmed { .. } => (1, 0x8007_0002, ExitCode::Io),
+            Error::Stranded { .. } => (2, 0x8007_0002, ExitCode::Io),
+            Error::Corrupt(_) => (3, 0x8004_100A, ExitCode::Corrupt),
+            Error::NotARepository { .. } => (4, 0x8004_100A, ExitCode::Corrupt),
+            Error::Backup { fault, .. } => match **fault {
+                BackupFault::NotABackup => (5, 0x8004_1008, ExitCode::Corrupt),
+                BackupFault::UnknownVersion(_) => (5, 0x8004_1078, ExitCode::Corrupt),
+                BackupFault::Truncated(_)
+                | BackupFault::Checksum(_)
+                | BackupFault::Structure(_)
+                | BackupFault::Inconsistent(_)
+                | BackupFault::BaseMissing { .. }
+                | BackupFault::BaseWrong { .. } => (5, 0x8004_100A, ExitCode::Corrupt),
+            },
+            Error::InvalidArgument(_) => (6, 0x8004_1008, ExitCode::Usage),
+            Error::AccessDenied(_) => (7, 0x8004_1003, ExitCode::Io),
+            Error::EncryptionRequired { .. } => (8, 0x8004_1087, ExitCode::Io),
+            Error::Rule { .. } => (9, 0x8004_1010, ExitCode::Usage),
+            Error::WrongKeys { .. } => (10, 0x8004_103A, ExitCode::Usage),
+            Error::InvalidObject(_) => (11, 0x8004_100F, ExitCode::Usage),
+            Error::Unsupported(_) => (12, 0x8004_100C, ExitCode::Usage),
+            Error::Locked { .. } => (13, 0x8004_1016, ExitCode::Busy),
+            Error::Overtaken { .. } => (14, 0x8004_1016, ExitCode::Busy),
+            Error::Changed { .. } => (15, 0x8004_1016, ExitCode::Busy),
+            Error::Poisoned(_) => (16, 0x8004_100A, ExitCode::Io),
+            Error::InvalidOperation(_) => (17, 0x8004_1016, ExitCode::Busy),
+            Error::ConnectionsActive { .. } => (18, 0x8004_1060, ExitCode::Busy),
+            Error::Disconnected => (19, 0x8001_0108, ExitCode::Busy),
+            Error::Closed => (20, 0x8004_1033, ExitCode::Busy),
+            Error::Timeout { .. } => (21, 0x8004_1069, ExitCode::Busy),
+            Error::Busy => (22, 0x8004_1016, ExitCode::Busy),
+            Error::Limit { .. } => (23, 0x8004_1001, ExitCode::Usage),
+            Error::Bug(_) => (24, 0x8004_100A, ExitCode::Bug),
+            Error::Cancelled => (25, 0x8004_1032, ExitCode::Interrupted),
         }
     }
 
-    /// The numbers are a contract with scripts.
+    /// How many variants there are: the last number in `codes` and one.
+    const VARIANTS: usize = 26;
+
+    #[test]
+    fn every_error_has_its_codes() {
+        let mut seen = std::collections::BTreeSet::new();
+        for error in one_of_each() {
+            let (number, hresult, exit) = codes(&error);
+            seen.insert(number);
+            assert_eq!((error.hresult(), error.exit_code()), (HResult(hresult), exit), "{error:?}");
+            assert!(!error.to_string().is_empty() && error.full_text().starts_with(&error.to_string()));
+        }
+        assert_eq!(seen.len(), VARIANTS, "a variant is not among those that are tried");
+    }
+
     #[test]
     fn exit_codes_have_their_numbers_and_their_weight() {
         let numbers = ExitCode::BY_WEIGHT.map(|code| code as u8);

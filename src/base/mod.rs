@@ -9,6 +9,7 @@ pub(crate) mod findings;
 pub mod hresult;
 pub mod io_op;
 pub mod limits;
+pub mod misuse;
 pub(crate) mod pace;
 pub mod page_no;
 pub(crate) mod parallel;

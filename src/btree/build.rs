@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::error::{Error, Result};
+use crate::base::misuse::Misuse;
 use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes};
 use crate::format::index_node::{NodeSize, is_storable};
 use crate::format::index_page::MIN_USED;
@@ -43,10 +44,13 @@ impl IndexBuilder {
     pub fn push(&mut self, key: &[u8], sink: &mut IndexSink<'_>) -> Result<()> {
         if !is_storable(key) {
             let text = "cannot be stored: it is empty, too long, has an empty token or a zero byte";
-            return Err(Error::invalid(format!("the key {} {text}", Key::new(key))));
+            return Err(Error::invalid(Misuse::Key, format!("the key {} {text}", Key::new(key))));
         }
         if self.last.as_slice() >= key {
-            return Err(Error::invalid(format!("the key {} is not above the one before it", Key::new(key))));
+            return Err(Error::invalid(
+                Misuse::Key,
+                format!("the key {} is not above the one before it", Key::new(key)),
+            ));
         }
         self.last.clear();
         self.last.extend_from_slice(key);
@@ -56,7 +60,7 @@ impl IndexBuilder {
     /// Ends the index; gives its root and the number of its logical pages.
     pub fn finish(mut self, sink: &mut IndexSink<'_>) -> Result<(LogicalPage, u32)> {
         if self.last.is_empty() {
-            return Err(Error::invalid("an index holds at least one key"));
+            return Err(Error::invalid(Misuse::LastKey, "an index holds at least one key"));
         }
         let mut level = 0;
         loop {
@@ -113,7 +117,7 @@ impl IndexBuilder {
         let limit = || Error::Limit { what: "the number of logical pages", max: NIL.into(), got: u64::from(NIL) + 1 };
         let page = LogicalPage::new(self.next).ok_or_else(limit)?;
         self.next = self.next.checked_add(1).ok_or_else(limit)?;
-        let too_large = || Error::invalid("the keys of an index page do not fit into it");
+        let too_large = || Error::Bug("the keys of an index page do not fit into it".into());
         sink(page, &*node.to_page(page).ok_or_else(too_large)?)?;
         Ok(page)
     }

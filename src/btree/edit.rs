@@ -4,8 +4,10 @@
 //! wanted. Where a node would pass a page or fall below a third of it, it is taken apart: cut in the middle, joined with a
 //! sibling, or evened out with it, up to the root.
 
+use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::limits::{MAX_KEY_BYTES, MAX_TREE_DEPTH};
+use crate::base::misuse::Misuse;
 use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, RecordRef, Space};
 use crate::format::index_draft::Draft;
 use crate::format::index_node::is_storable;
@@ -55,7 +57,8 @@ pub fn insert(working: &mut Working, key: &[u8]) -> Result<bool> {
     }
     let Some(root) = root(working)? else {
         let root = working.take(Space::Index, 1)?;
-        working.put_node(root, Draft::of(&[key], Vec::new()).ok_or_else(too_many)?);
+        let draft = Draft::of(&[key], Vec::new()).ok_or_else(|| does_not_fit(working, root))?;
+        working.put_node(root, draft);
         working.set_root(Some(root));
         return Ok(true);
     };
@@ -67,11 +70,12 @@ pub fn insert(working: &mut Working, key: &[u8]) -> Result<bool> {
     if let Some(draft) = working.own_node(leaf.page)
         && draft.used_with(key) <= PAGE_SIZE
     {
-        draft.insert(leaf.position, key, None).ok_or_else(too_many)?;
+        let inserted = draft.insert(leaf.position, key, None);
+        inserted.ok_or_else(|| does_not_fit(working, leaf.page))?;
         return Ok(true);
     }
     let mut draft = take(working, leaf.page)?;
-    draft.insert(leaf.position, key, None).ok_or_else(too_many)?;
+    draft.insert(leaf.position, key, None).ok_or_else(|| does_not_fit(working, leaf.page))?;
     if draft.used() <= PAGE_SIZE {
         working.put_node(leaf.page, draft);
     } else {
@@ -168,9 +172,13 @@ fn remove_from_leaf(working: &mut Working, steps: &[Step], rest: Rest) -> Result
 fn replace(working: &mut Working, key: &[u8], by: &[u8]) -> Result<()> {
     let root = root(working)?.ok_or_else(no_way)?;
     let way = find(working, root, key)?;
-    let Some((&at, above)) = way.steps.split_last().filter(|_| way.is_found) else { return Err(no_way()) };
+    let Some((&at, above)) = way.steps.split_last() else { return Err(no_way()) };
+    if !way.is_found {
+        let detail = "a key that was found in it is not found from the root; verify the repository";
+        return Err(damaged(working, CorruptionCode::IndexKeyOrder, at.page, detail));
+    }
     let mut draft = take(working, at.page)?;
-    draft.replace(at.position, by).ok_or_else(too_many)?;
+    draft.replace(at.position, by).ok_or_else(|| does_not_fit(working, at.page))?;
     settle(working, above, at.page, draft)
 }
 
@@ -194,7 +202,8 @@ fn settle(working: &mut Working, above: &[Step], page: LogicalPage, draft: Draft
 fn settle_root(working: &mut Working, page: LogicalPage, draft: Draft) -> Result<()> {
     if draft.used() > PAGE_SIZE {
         let root = working.take(Space::Index, 1)?;
-        let mut parent = Draft::of::<KeyText>(&[], vec![page.get()]).ok_or_else(too_many)?;
+        let parent = Draft::of::<KeyText>(&[], vec![page.get()]);
+        let mut parent = parent.ok_or_else(|| does_not_fit(working, root))?;
         split(working, &mut parent, 0, page, &draft)?;
         working.put_node(root, parent);
         working.set_root(Some(root));
@@ -214,7 +223,8 @@ fn split(working: &mut Working, parent: &mut Draft, position: usize, page: Logic
     let left_page = working.take(Space::Index, 1)?;
     put(working, left_page, left)?;
     put(working, page, right)?;
-    parent.insert(position.min(parent.key_count()), &separator, Some(left_page)).ok_or_else(too_many)
+    let inserted = parent.insert(position.min(parent.key_count()), &separator, Some(left_page));
+    inserted.ok_or_else(|| does_not_fit(working, page))
 }
 
 /// Joins a node that is too small, child `position` of `parent`, with a sibling, or evens the two out.
@@ -228,7 +238,14 @@ fn even_out(
     // Between this child and its sibling stands key `between`.
     let between = position.saturating_sub(1).min(parent.key_count().saturating_sub(1));
     let sibling = if position == 0 { 1 } else { position - 1 };
-    let Some(sibling_page) = parent.child(sibling).filter(|_| parent.key_count() > 0) else { return Err(no_way()) };
+    let Some(sibling_page) = parent.child(sibling).filter(|_| parent.key_count() > 0) else {
+        return Err(damaged(
+            working,
+            CorruptionCode::IndexNoKeys,
+            page,
+            "the page above it has no key and no other child",
+        ));
+    };
     let (node, sibling_node) = (Node::of(draft), Node::of(&take(working, sibling_page)?));
     let ((left_page, left), (right_page, right)) = if sibling > position {
         ((page, node), (sibling_page, sibling_node))
@@ -245,7 +262,7 @@ fn even_out(
     let (left, separator, right) = all.cut();
     put(working, left_page, left)?;
     put(working, right_page, right)?;
-    parent.replace(between, &separator).ok_or_else(too_many)
+    parent.replace(between, &separator).ok_or_else(|| does_not_fit(working, page))
 }
 
 /// A node to be changed: a copy of the draft that there is, or else what is on its page.
@@ -265,12 +282,19 @@ fn take(working: &Working, page: LogicalPage) -> Result<Draft> {
 
 fn put(working: &mut Working, page: LogicalPage, node: Node) -> Result<()> {
     let draft = node.into_draft().filter(|draft| draft.used() <= PAGE_SIZE);
-    working.put_node(page, draft.ok_or_else(too_many)?);
+    let draft = draft.ok_or_else(|| does_not_fit(working, page))?;
+    working.put_node(page, draft);
     Ok(())
 }
 
-fn too_many() -> Error {
-    Error::invalid("the keys of an index page do not fit into it")
+/// A page whose keys do not fit into pages when one of them changes: longer than any that are stored here.
+fn does_not_fit(working: &Working, page: LogicalPage) -> Error {
+    damaged(
+        working,
+        CorruptionCode::IndexSize,
+        page,
+        "its keys do not fit into a page any more when one of them changes",
+    )
 }
 
 fn unstorable(key: &[u8]) -> Error {
@@ -278,12 +302,16 @@ fn unstorable(key: &[u8]) -> Error {
         return Error::Limit { what: "the length of a key in bytes", max: MAX_KEY_BYTES as u64, got: key.len() as u64 };
     }
     let text = "cannot be stored: it is empty, has an empty token or a zero byte";
-    Error::invalid(format!("the key {} {text}", Key::new(key)))
+    Error::invalid(Misuse::Key, format!("the key {} {text}", Key::new(key)))
 }
 
-/// A tree whose nodes do not fit together: a parent without the child the way went through.
+fn damaged(working: &Working, code: CorruptionCode, page: LogicalPage, detail: &str) -> Error {
+    Corruption::new(code, working.image().site(Space::Index, page), detail).into()
+}
+
+/// A way through the index has one step at least.
 fn no_way() -> Error {
-    Error::invalid("the index changed its shape while a key was looked up in it; verify the repository")
+    Error::Bug("a way through the index has no step".into())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::classes::{broken_rule, record};
+use super::classes::record;
 use super::fit::{Misfit, fit};
 use super::store::encode;
 use super::{Changes, UpdateMode, rules};
@@ -149,7 +149,7 @@ impl Changes<'_, '_> {
         for key in self.instance_keys(namespace, new.name().as_str())? {
             let Some(record) = key.reference() else { continue };
             let (instance, stamp) = self.need_instance(record, old)?;
-            let fitted = fit(&instance, new, Misfit::Drop).map_err(super::store::broken_rule)?;
+            let fitted = fit(&instance, new, Misfit::Drop)?;
             let (before, after) = (self.footprint(namespace, &instance)?, self.footprint(namespace, &fitted)?);
             let record = encode(&fitted, stamp, class_stamp)?;
             self.swap(Some(&before), Some((&after, &record)))?;
@@ -184,7 +184,7 @@ fn rederived(class: &FullClass, parent: &Arc<FullClass>, mode: UpdateMode) -> Re
     }
     FullClass::compose(declaration, Some(parent.clone())).map_err(|error| match error {
         ComposeError::OverrideType { .. } => Error::rule(Rule::UpdateTypeMismatch, error.to_string()),
-        error => broken_rule(&error),
+        error => error.into(),
     })
 }
 

@@ -12,7 +12,7 @@ use crate::base::rule::Rule;
 use crate::catalog::StoredClass;
 use crate::catalog::keys::{ClassKeys, class_keys};
 use crate::cim::class::Class;
-use crate::cim::full_class::{ComposeError, FullClass};
+use crate::cim::full_class::FullClass;
 use crate::cim::name::Name;
 use crate::format::class_record::encode_class_record;
 use crate::format::object_key::SYSTEM_NAMESPACE;
@@ -65,7 +65,7 @@ impl Changes<'_, '_> {
         };
         // As the superclass spells itself.
         let class = Class { superclass: superclass.as_ref().map(|superclass| superclass.name().clone()), ..class };
-        FullClass::compose(class, superclass).map_err(|error| broken_rule(&error))
+        FullClass::compose(class, superclass).map_err(Error::from)
     }
 
     /// Puts a class in the place of the one of its name, with all that is derived from it.
@@ -168,15 +168,4 @@ pub(super) fn record(class: &FullClass, stamp: u64) -> Result<Vec<u8>> {
 
 fn circular(class: &Name) -> Error {
     Error::rule(Rule::CircularReference, format!("class {class} would be derived from itself"))
-}
-
-/// What a class that does not fit to its superclass breaks.
-pub(super) fn broken_rule(error: &ComposeError) -> Error {
-    let rule = match error {
-        ComposeError::Superclass { .. } => Rule::InvalidSuperclass,
-        ComposeError::OverrideType { .. } => Rule::TypeMismatch,
-        ComposeError::Twice { .. } => Rule::InvalidObject,
-        ComposeError::TooMany { .. } => Rule::TooManyProperties,
-    };
-    Error::rule(rule, error.to_string())
 }

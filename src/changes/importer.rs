@@ -17,7 +17,6 @@ use super::class_update::Step;
 use super::classes::record;
 use super::fit::{Misfit, fit};
 use super::instances::no_class;
-use super::store::broken_rule;
 
 /// A transaction that takes over objects as they are: what their format cannot hold is refused, and nothing else. System classes
 /// go into [`SYSTEM_NAMESPACE`]; namespaces come as instances of `__NAMESPACE`, and nothing is made by itself. An object that
@@ -87,7 +86,7 @@ impl<'e> Importer<'e> {
     /// Makes the changes permanent.
     ///
     /// # Errors
-    /// As [`Transaction::commit`]; [`Error::InvalidArgument`] after a change that failed half-way.
+    /// As [`Transaction::commit`]; [`Error::InvalidOperation`] after a change that failed half-way.
     pub fn commit(self) -> Result<()> {
         self.state.check()?;
         self.transaction.commit()
@@ -121,7 +120,7 @@ impl Changes<'_, '_> {
     fn import_instance(&mut self, namespace: &str, instance: &Instance, stamp: Option<u64>) -> Result<ObjectPath> {
         let name = instance.class().name().as_str();
         let class = self.class(namespace, name)?.ok_or_else(|| no_class(namespace, name))?;
-        let instance = fit(instance, &class.class, Misfit::Refuse).map_err(broken_rule)?;
+        let instance = fit(instance, &class.class, Misfit::Refuse)?;
         let path = self.write_instance(namespace, &class, &instance, Put::CreateOrUpdate, stamp)?;
         if class.class.is_a(system::NAMESPACE) {
             self.touch_schema();

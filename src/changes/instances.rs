@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fit::{Misfit, fit};
-use super::store::{Footprint, broken_rule, encode, has_references};
+use super::store::{Footprint, encode, has_references};
 use super::{Changes, Put, rules, system};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
@@ -39,7 +39,7 @@ impl Changes<'_, '_> {
         let name = instance.class().name();
         let class = self.class(namespace, name.as_str())?.ok_or_else(|| no_class(namespace, name.as_str()))?;
         rules::class_of_instance(&class.class)?;
-        let instance = fit(instance, &class.class, Misfit::Refuse).map_err(broken_rule)?;
+        let instance = fit(instance, &class.class, Misfit::Refuse)?;
         rules::instance(&instance)?;
         Ok((class, instance))
     }
@@ -53,7 +53,7 @@ impl Changes<'_, '_> {
         put: Put,
         stamp: Option<u64>,
     ) -> Result<ObjectPath> {
-        let path = instance.path().map_err(broken_rule)?;
+        let path = instance.path()?;
         let new = self.footprint(namespace, instance)?;
         let old = self.replaced(namespace, class, &new, put, &path)?;
         let stamp = stamp.unwrap_or_else(|| self.stamp());

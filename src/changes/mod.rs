@@ -120,7 +120,9 @@ impl State {
     /// Fails when a change failed half-way.
     pub(crate) fn check(&self) -> Result<()> {
         match self.is_broken {
-            true => Err(Error::invalid("a change failed half-way; the transaction can only be taken back")),
+            true => {
+                Err(Error::InvalidOperation("a change failed half-way; the transaction can only be taken back".into()))
+            }
             false => Ok(()),
         }
     }
@@ -311,7 +313,7 @@ impl<'e> CatalogWriter<'e> {
     /// Makes the changes permanent.
     ///
     /// # Errors
-    /// As [`Transaction::commit`]; [`Error::InvalidArgument`] after a change that failed half-way.
+    /// As [`Transaction::commit`]; [`Error::InvalidOperation`] after a change that failed half-way.
     pub fn commit(self) -> Result<()> {
         self.state.check()?;
         self.transaction.commit()

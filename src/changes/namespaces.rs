@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use super::store::broken_rule;
 use super::{Changes, Put, rules, system};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
@@ -28,14 +27,14 @@ impl Changes<'_, '_> {
         };
         self.need_namespace(parent)?;
         let class = self.need_system_class(parent, system::NAMESPACE)?;
-        let instance = Instance::new(class.class.clone()).with(system::NAMESPACE_NAME, name).map_err(broken_rule)?;
+        let instance = Instance::new(class.class.clone()).with(system::NAMESPACE_NAME, name)?;
         self.found_namespace(parent, &class, &instance, Put::CreateOnly, descriptor)
     }
 
     /// Puts an instance of `__NAMESPACE`: makes a namespace, or changes what its instance says beside the name.
     pub(super) fn put_namespace_instance(&mut self, parent: &str, instance: &Instance, put: Put) -> Result<ObjectPath> {
         let class = self.need_system_class(parent, instance.class().name().as_str())?;
-        let path = instance.path().map_err(broken_rule)?;
+        let path = instance.path()?;
         let name = instance.get(system::NAMESPACE_NAME).and_then(Value::as_text).unwrap_or_default();
         let is_there = self.schema().has_namespace(&format!(r"{parent}\{name}"))?;
         if is_there || put == Put::UpdateOnly {
@@ -85,7 +84,7 @@ impl Changes<'_, '_> {
         let class = self.need_system_class(namespace, system::THIS_NAMESPACE)?;
         let bytes = Value::Array(Array::Uint8(descriptor.to_bytes()));
         let instance = Instance::new(class.class.clone()).with(system::SECURITY_DESCRIPTOR, bytes);
-        self.write_instance(namespace, &class, &instance.map_err(broken_rule)?, Put::CreateOrUpdate, None)?;
+        self.write_instance(namespace, &class, &instance?, Put::CreateOrUpdate, None)?;
         Ok(())
     }
 

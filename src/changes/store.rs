@@ -11,7 +11,7 @@ use crate::base::rule::Rule;
 use crate::catalog::keys::{InstanceKeys, instance_keys};
 use crate::catalog::{Catalog, StoredClass};
 use crate::cim::full_class::FullClass;
-use crate::cim::instance::{Instance, InstanceError};
+use crate::cim::instance::Instance;
 use crate::cim::types::ScalarType;
 use crate::format::Dialect;
 use crate::format::instance_record::{InstanceRecordView, encode_instance_record};
@@ -102,7 +102,7 @@ impl Changes<'_, '_> {
     /// What lies in the repository because of an instance, as classes and namespaces are now.
     pub(super) fn footprint(&mut self, namespace: &str, instance: &Instance) -> Result<Footprint> {
         let catalog = self.schema();
-        let keys = instance_keys(catalog.keys(), namespace, instance).map_err(broken_rule)?;
+        let keys = instance_keys(catalog.keys(), namespace, instance)?;
         let mut references = BTreeMap::new();
         if has_references(instance.class()) {
             for reference in catalog.outgoing_references(namespace, instance, &keys)? {
@@ -205,15 +205,4 @@ pub(super) fn encode(instance: &Instance, stamp: u64, class_stamp: u64) -> Resul
 
 pub(super) fn not_storable(class: &str, error: &EncodeError) -> Error {
     Error::rule(Rule::InvalidObject, format!("{class} {error}"))
-}
-
-/// What a fault of an instance is among the rules.
-pub(super) fn broken_rule(error: InstanceError) -> Error {
-    let rule = match &error {
-        InstanceError::NoProperty { .. } => Rule::InvalidProperty,
-        InstanceError::WrongType { .. } => Rule::TypeMismatch,
-        InstanceError::NoKeyValue { .. } => Rule::IllegalNull,
-        InstanceError::NoKey { .. } => Rule::InvalidClass,
-    };
-    Error::rule(rule, error.to_string())
 }

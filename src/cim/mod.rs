@@ -14,6 +14,7 @@ pub mod name;
 pub mod path;
 pub mod path_keys;
 pub mod qualifier;
+mod refusal;
 pub mod types;
 pub mod value;
 mod weight;

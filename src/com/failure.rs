@@ -1,7 +1,6 @@
 //! Why a call failed, as a COM caller is told: a code and a text.
 
 use std::any::Any;
-use std::error::Error as _;
 
 use windows_core::HRESULT;
 
@@ -48,14 +47,7 @@ impl Failure {
 impl From<Error> for Failure {
     /// The message with all its causes: COM has one text.
     fn from(error: Error) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        Self::new(error.hresult(), text)
+        Self::new(error.hresult(), error.full_text())
     }
 }
 

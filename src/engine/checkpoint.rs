@@ -372,7 +372,7 @@ impl OnDisk {
         self.note_released(old, mapping);
         self.current = FileRole::Mapping(Mapping::slot_of(generation));
         self.generations.retain(|found| found.role != self.current);
-        self.generations.push(Generation { role: self.current, mapping: mapping.clone(), findings: Vec::new() });
+        self.generations.push(Generation::whole(self.current, mapping.clone()));
         self.id = MappingId { generation, mapping_crc: crc32(bytes) };
         self.is_marked_open = mapping.shutdown_flag == 0;
         self.is_confirmed = true;

@@ -28,7 +28,9 @@ impl Shared {
             writer.journal = Some(self.new_journal(number)?);
             writer.journal_since = Some(Instant::now());
         }
-        let Some(journal) = &mut writer.journal else { return Err(Error::invalid("there is no journal")) };
+        let Some(journal) = &mut writer.journal else {
+            return Err(Error::Bug("there is no journal to append to".into()));
+        };
         let salt = journal.header().salt;
         let mended = self.mend(journal);
         let appended = mended.and_then(|()| journal.append(operations.finish(salt, number)));

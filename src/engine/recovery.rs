@@ -10,20 +10,19 @@ use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::progress::Unobserved;
-use crate::btree::edit;
 use crate::format::Dialect;
 use crate::format::checksum::crc32;
-use crate::format::journal::{CommitBuilder, JournalOp, MappingId};
-use crate::heap::edit::HeapEditor;
+use crate::format::journal::{CommitBuilder, MappingId};
 use crate::pager::files::RepositoryFiles;
 use crate::pager::generation::read_all;
 use crate::pager::image::Image;
-use crate::pager::journal::{self, Journal, JournalScan};
+use crate::pager::journal::{self, Journal};
 use crate::pager::recover::{Choice, choose_among, choose_newest};
-use crate::pager::working::Working;
 use crate::repository::Snapshot;
 use crate::repository::gate::Gate;
+use crate::repository::journals::{self, JournalFate, JournalFile};
 use crate::repository::lock::WriterLock;
+use crate::repository::replay::Replay;
 use crate::storage::Directory;
 use crate::verify::{VerifyOptions, verify_snapshot};
 
@@ -128,43 +127,33 @@ fn recover(files: &RepositoryFiles, current: MappingId, image: Image) -> Result<
     let directory = &files.directory;
     let role = image.mapping_role();
     let next_commit = u64::from(image.mapping().transaction()) + 1;
+    let mut replay = Replay::new(image);
+    let mut found = journals::find(directory, files.journals())?;
+    let last = journals::replay_all(&mut found, current, &mut replay, &|| true)?;
+    for one in &found {
+        need_replayed(directory, &one.file)?;
+    }
+    if found.iter().any(|one| one.file.fate == JournalFate::Stale) {
+        // J-7: the generation that makes them stale is seen; it is not durable where its writer died before its last sync.
+        make_durable(files, role)?;
+    }
+    for JournalFile { name, fate, .. } in found.iter().map(|one| &one.file) {
+        // Where its header never became whole no commit in it was ever acknowledged.
+        if matches!(fate, JournalFate::Stale | JournalFate::Unfinished) {
+            journal::remove(directory, name)?;
+        }
+    }
+    drop(found);
+    let Replay { working, heap, .. } = replay;
     let mut writer = Writer {
-        working: Working::new(image),
-        heap: None,
+        working,
+        heap,
         journal: None,
         journal_since: None,
         next_commit,
         spare: CommitBuilder::new(),
         is_unlogged: false,
     };
-    let mut scans = Vec::new();
-    for (_, name) in journal::list(directory)? {
-        match Journal::scan(directory, &name)? {
-            Some(scan) => scans.push((name, scan)),
-            // Its header never became whole, so no commit in it was ever acknowledged.
-            None => journal::remove(directory, &name)?,
-        }
-    }
-    let mut last = None;
-    let mut wanted = Some(current);
-    while let Some(id) = wanted.take() {
-        let is_next = |scan: &JournalScan| match &last {
-            None => scan.header().base == id,
-            Some(_) => scan.header().previous == id && scan.header().base != id,
-        };
-        let Some(place) = scans.iter().position(|(_, scan)| is_next(scan)) else { break };
-        let (_, mut scan) = scans.swap_remove(place);
-        replay(&mut writer, &mut scan)?;
-        wanted = Some(scan.header().base);
-        last = Some(scan);
-    }
-    if !scans.is_empty() {
-        // J-7: the generation that makes them stale is seen; it is not durable where its writer died before its last sync.
-        make_durable(files, role)?;
-    }
-    for (name, scan) in scans {
-        discard(directory, &name, &scan, current)?;
-    }
     if let Some(scan) = last {
         writer.next_commit = scan.next_number().unwrap_or(writer.next_commit);
         writer.journal = Some(Journal::resume(scan)?);
@@ -173,42 +162,20 @@ fn recover(files: &RepositoryFiles, current: MappingId, image: Image) -> Result<
     Ok(writer)
 }
 
-/// A journal that continues no generation there is: stale, or else something is missing that it continues.
-fn discard(directory: &Directory, name: &str, scan: &JournalScan, current: MappingId) -> Result<()> {
-    let generation = scan.header().base.generation;
-    if generation <= current.generation {
-        return journal::remove(directory, name);
+/// Nothing is built on a state that lacks commits which were acknowledged.
+fn need_replayed(directory: &Directory, file: &JournalFile) -> Result<()> {
+    let finding = match &file.fate {
+        JournalFate::Refused(finding) => finding,
+        JournalFate::UnknownVersion(version) => {
+            let path = directory.join(&file.name);
+            let text = format!("{}: journal format version {version} is unknown; use a newer cimrepo", path.display());
+            return Err(Error::Unsupported(text.into()));
+        }
+        _ => return Ok(()),
+    };
+    if finding.code != CorruptionCode::JournalUnplaced {
+        return Err(finding.clone().into());
     }
-    let reason = format!(
-        "{name} holds commits that continue generation {generation}, which is not there or damaged; the newest whole one is {}. \
-         Restore a backup, or move the journal away to go on without those commits",
-        current.generation
-    );
+    let reason = format!("{finding}. Restore a backup, or move the journal away to go on without those commits");
     Err(Error::NotARepository { path: directory.path.as_path().into(), reason: reason.into() })
-}
-
-fn replay(writer: &mut Writer, scan: &mut JournalScan) -> Result<()> {
-    while let Some(commit) = scan.next_commit()? {
-        for operation in commit.operations() {
-            apply(writer, operation?)?;
-        }
-        writer.settle();
-    }
-    Ok(())
-}
-
-fn apply(writer: &mut Writer, operation: JournalOp<'_>) -> Result<()> {
-    let Writer { working, heap, .. } = writer;
-    match operation {
-        JournalOp::InsertKey(key) => edit::insert(working, key).map(drop),
-        JournalOp::DeleteKey(key) => edit::remove(working, key).map(drop),
-        JournalOp::PutRecord { page, id, bytes } => {
-            let heap = heap.get_or_insert_with(|| HeapEditor::new(working));
-            heap.insert_at(working, page, id, bytes).map(drop)
-        }
-        JournalOp::DeleteRecord(reference) => {
-            let heap = heap.get_or_insert_with(|| HeapEditor::new(working));
-            heap.remove(working, reference)
-        }
-    }
 }

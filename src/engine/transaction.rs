@@ -10,6 +10,7 @@ use parking_lot::{ArcMutexGuard, RawMutex};
 
 use crate::base::error::{Error, Result};
 use crate::base::limits::check_mapping_size;
+use crate::base::misuse::Misuse;
 use crate::base::page_no::{RecordRef, Space};
 use crate::btree::edit;
 use crate::btree::scan::{Direction, KeyRange, Scan};
@@ -52,6 +53,10 @@ impl fmt::Debug for Transaction<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transaction").field("durability", &self.durability).finish_non_exhaustive()
     }
+}
+
+fn change_failed() -> Error {
+    Error::InvalidOperation("a change of this transaction failed; it can only be taken back".into())
 }
 
 /// Bytes of operations whose memory is kept for the next transaction at most.
@@ -131,7 +136,10 @@ impl Transaction<'_> {
     pub fn insert_key(&mut self, key: &[u8]) -> Result<bool> {
         self.operations.need_room(key.len())?;
         let named = key::reference(key).map_err(|_| {
-            Error::invalid(format!("the key {} has a record reference in a wrong form or place", Key::new(key)))
+            Error::invalid(
+                Misuse::Key,
+                format!("the key {} has a record reference in a wrong form or place", Key::new(key)),
+            )
         })?;
         if let Some(reference) = named {
             let image = self.writer.working.image();
@@ -257,14 +265,16 @@ impl Transaction<'_> {
 
     fn check_complete(&self) -> Result<()> {
         if self.is_broken {
-            return Err(Error::invalid("a change of this transaction failed; it can only be taken back"));
+            return Err(change_failed());
         }
         if let Some(reference) = self.unnamed.iter().min() {
-            return Err(Error::invalid(format!("the record {reference} is named by no key")));
+            return Err(Error::invalid(Misuse::UnnamedRecord, format!("the record {reference} is named by no key")));
         }
         self.check_size()?;
         match self.writer.working.image().overlay().root() {
-            Some(None) => Err(Error::invalid("the last key cannot be removed: a repository holds one at least")),
+            Some(None) => {
+                Err(Error::invalid(Misuse::LastKey, "the last key cannot be removed: a repository holds one at least"))
+            }
             _ => Ok(()),
         }
     }
@@ -302,7 +312,7 @@ impl Transaction<'_> {
     /// Runs a change; one that fails half-way breaks the transaction.
     fn change<T>(&mut self, change: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
         if self.is_broken {
-            return Err(Error::invalid("a change of this transaction failed; it can only be taken back"));
+            return Err(change_failed());
         }
         self.is_broken = true;
         self.writer.working.begin_step();

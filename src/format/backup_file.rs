@@ -26,8 +26,11 @@ pub const MAGIC: [u8; 8] = *b"CIMBK\r\n\x1A";
 /// First bytes of the trailer.
 pub const TRAILER_MAGIC: [u8; 8] = *b"CIMBKEND";
 
-/// The format version that is written, and the only one that is read.
+/// The format version of a backup without journals.
 pub const VERSION: u32 = 1;
+
+/// The format version of a backup that carries journals: what reads version 1 alone would restore an older state from it.
+pub const VERSION_WITH_JOURNALS: u32 = 2;
 
 const CHUNK_MAGIC: [u8; 4] = *b"CHNK";
 
@@ -51,6 +54,8 @@ bitflags::bitflags! {
         const SCRUBBED = 2;
         /// Free pages and all mapping files are kept.
         const FORENSIC = 4;
+        /// The journals are kept; in a forensic one alone, and from version 2 of the format on.
+        const JOURNALS = 8;
     }
 }
 
@@ -128,7 +133,7 @@ impl Header {
         let (base, base_seal) = self.base.unwrap_or_default();
         let mut raw = HeaderRaw {
             magic: MAGIC,
-            version: U32::new(VERSION),
+            version: U32::new(self.version()),
             length: U32::new(narrow(HEADER_SIZE)),
             identity: self.identity,
             base,
@@ -143,6 +148,11 @@ impl Header {
         };
         raw.crc = U32::new(crc_before_last_word(raw.as_bytes()));
         zerocopy::transmute!(raw)
+    }
+
+    /// The format version.
+    pub const fn version(&self) -> u32 {
+        if self.flags.contains(BackupFlags::JOURNALS) { VERSION_WITH_JOURNALS } else { VERSION }
     }
 
     /// Reads a header. Tells apart what is no backup, one of another version, and a damaged one.
@@ -160,7 +170,7 @@ impl Header {
         if raw.crc.get() != crc_before_last_word(raw.as_bytes()) {
             return Err(BackupFault::Checksum("the header does not match its checksum".to_owned()));
         }
-        if raw.version.get() != VERSION {
+        if !(VERSION..=VERSION_WITH_JOURNALS).contains(&raw.version.get()) {
             return Err(BackupFault::UnknownVersion(raw.version.get()));
         }
         Self::from_raw(&raw)
@@ -181,7 +191,7 @@ impl Header {
         if incremental == (raw.base == [0; 16]) {
             return Err(wrong("base"));
         }
-        Ok(Self {
+        let header = Self {
             identity: raw.identity,
             base: incremental.then_some((raw.base, raw.base_seal)),
             created: raw.created.get(),
@@ -189,7 +199,14 @@ impl Header {
             generation: raw.generation.get(),
             transaction: raw.transaction.get(),
             flags,
-        })
+        };
+        if header.version() != raw.version.get() {
+            return Err(BackupFault::UnknownVersion(raw.version.get()));
+        }
+        if flags.contains(BackupFlags::JOURNALS) && !flags.contains(BackupFlags::FORENSIC) {
+            return Err(wrong("flag"));
+        }
+        Ok(header)
     }
 }
 
@@ -222,6 +239,8 @@ pub enum ChunkKind {
     Tail(Space),
     /// A whole small file: a mapping.
     File(FileRole),
+    /// A part of a journal (forensic): the first number is the generation in its name, the last one that of the part.
+    Journal,
 }
 
 impl ChunkKind {
@@ -240,6 +259,7 @@ impl ChunkKind {
             ChunkKind::File(FileRole::MappingVersion) => 19,
             ChunkKind::File(FileRole::ObjectsMap) => 20,
             ChunkKind::File(_) => 21,
+            ChunkKind::Journal => 22,
         }
     }
 
@@ -255,6 +275,7 @@ impl ChunkKind {
             19 => ChunkKind::File(FileRole::MappingVersion),
             20 => ChunkKind::File(FileRole::ObjectsMap),
             21 => ChunkKind::File(FileRole::IndexMap),
+            22 => ChunkKind::Journal,
             _ => return None,
         })
     }
@@ -272,9 +293,9 @@ pub struct ChunkHeader {
     pub kind: ChunkKind,
     /// Number of the compression; 0: none.
     pub codec: u8,
-    /// Number of the first page; 0 for bytes.
+    /// Number of the first page; of a journal its generation; 0 for other bytes.
     pub first: u32,
-    /// Number of the last page; 0 for bytes.
+    /// Number of the last page; of a journal that of the part; 0 for other bytes.
     pub last: u32,
     /// Pages, or bytes.
     pub count: u32,

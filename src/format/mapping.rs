@@ -27,6 +27,13 @@ use crate::base::{narrow, widen};
 const SIGNATURE: u32 = 0x0000_ABCD;
 const FOOTER: u32 = 0x0000_DCBA;
 
+/// First byte of a mapping file while it is being written: all bits of a signature's first byte inverted, so no flipped bit
+/// makes one of the other. A single byte reaches the disk or does not (W-5).
+pub const UNFINISHED: u8 = !SIGNATURE.to_le_bytes()[0];
+
+/// Bytes at the front of a mapping file that reach the disk in one piece: the head, and an entry, which has a stamp.
+const FRONT: usize = 48;
+
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
 #[repr(C)]
 struct EntryRaw {
@@ -94,6 +101,42 @@ pub fn stated_generation(head: &[u8; MAPPING_HEAD]) -> Option<u32> {
     let mut reader = Reader::new(head);
     let (signature, _transaction) = (reader.u32()?, reader.u32()?);
     reader.u32().filter(|_| signature == SIGNATURE)
+}
+
+/// What the front of a mapping file of dialect 2.2 shows, however torn the rest may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MappingFront {
+    /// The mark of a file that is being written: the generation in it never counted (W-5).
+    Unfinished,
+    /// The head of a generation and the stamp of its first entry, which agree.
+    Generation(u32),
+    /// Neither.
+    Unknown,
+}
+
+impl MappingFront {
+    /// Reads the front of a mapping file.
+    pub fn of(bytes: &[u8]) -> Self {
+        let [signature, rest @ ..] = SIGNATURE.to_le_bytes();
+        if bytes.strip_prefix(&[UNFINISHED]).is_some_and(|bytes| bytes.starts_with(&rest)) {
+            return Self::Unfinished;
+        }
+        debug_assert!(signature != UNFINISHED, "the mark is no signature");
+        Self::generation(bytes).map_or(Self::Unknown, Self::Generation)
+    }
+
+    fn generation(bytes: &[u8]) -> Option<u32> {
+        let mut reader = Reader::new(bytes.get(..FRONT.min(bytes.len()))?);
+        let (signature, _transaction) = (reader.u32()?, reader.u32()?);
+        let (generation, previous) = (reader.u32()?, reader.u32()?);
+        let (_pages, count) = (reader.u32()?, reader.u32()?);
+        let there = reader.remaining() / size_of::<EntryRaw>();
+        let entries = reader.take(there.min(widen(count)) * size_of::<EntryRaw>())?;
+        let entries = <[EntryRaw]>::ref_from_bytes(entries).ok()?;
+        let is_stamped = entries.iter().all(|entry| entry.stamp.get() == generation);
+        let agree = signature == SIGNATURE && generation.checked_sub(1) == Some(previous) && is_stamped;
+        agree.then_some(generation)
+    }
 }
 
 /// A parsed mapping file and the number of bytes behind its end.

@@ -20,6 +20,8 @@
 use super::acl::{self, Acl, AclFault};
 use super::bytes::Reader;
 use super::sid::Sid;
+use crate::base::error::Error;
+use crate::base::misuse::Misuse;
 use crate::base::{narrow, widen};
 
 /// Length of the header.
@@ -125,6 +127,18 @@ pub enum DescriptorFault {
         /// What is wrong with it.
         fault: AclFault,
     },
+}
+
+impl From<DescriptorFault> for Error {
+    /// A damaged access control list is a bad parameter; bytes that are no descriptor at all are no valid object.
+    fn from(fault: DescriptorFault) -> Self {
+        match fault {
+            DescriptorFault::List { part: Part::Dacl, .. } => {
+                Error::invalid(Misuse::SecurityDescriptor, fault.to_string())
+            }
+            _ => Error::InvalidObject(fault.to_string().into()),
+        }
+    }
 }
 
 /// The access control list of a descriptor. What its absence means is for whoever evaluates it.

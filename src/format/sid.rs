@@ -13,6 +13,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::bytes::Reader;
+use crate::base::error::Error;
+use crate::base::misuse::Misuse;
 
 /// The greatest number of sub-authorities.
 pub const MAX_SUB_AUTHORITIES: usize = 15;
@@ -138,6 +140,12 @@ impl fmt::Debug for Sid {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a security identifier: S-1-authority-number… is, with at most 15 numbers of 32 bits")]
 pub struct NotASid;
+
+impl From<NotASid> for Error {
+    fn from(error: NotASid) -> Self {
+        Error::invalid(Misuse::Value, error.to_string())
+    }
+}
 
 impl FromStr for Sid {
     type Err = NotASid;

@@ -47,24 +47,37 @@ impl HeapEditor {
         Ok(RecordRef { page, id, size })
     }
 
-    /// Stores a record at a place and under an id that were chosen before.
-    pub fn insert_at(&mut self, working: &mut Working, page: LogicalPage, id: u32, bytes: &[u8]) -> Result<RecordRef> {
+    /// Stores a record at a place and under an id that were chosen before; `None` where another record has either.
+    pub fn insert_at(
+        &mut self,
+        working: &mut Working,
+        page: LogicalPage,
+        id: u32,
+        bytes: &[u8],
+    ) -> Result<Option<RecordRef>> {
         let size = checked_size(bytes)?;
         let reference = RecordRef { page, id, size };
         let pages = pages_of(size);
         if is_multi_page(size) {
+            let mut places = (0..pages).map_while(|number| page.checked_add(number));
+            let is_taken = places.any(|page| working.image().is_mapped(Space::Objects, page));
+            if is_taken || id != MULTI_PAGE_ID {
+                return Ok(None);
+            }
             working.take_at(Space::Objects, page, pages)?;
             put_multi_page(working, page, bytes);
-            return Ok(reference);
+            return Ok(Some(reference));
         }
         if !working.image().is_mapped(Space::Objects, page) {
             working.take_at(Space::Objects, page, 1)?;
+        } else if !has_room(&*working.image().page(Space::Objects, page)?, id) {
+            return Ok(None);
         }
         if let Some(ids) = &mut self.ids {
             ids.add(id);
         }
         self.append(working, page, id, bytes)?;
-        Ok(reference)
+        Ok(Some(reference))
     }
 
     /// Removes a record.
@@ -154,6 +167,11 @@ fn copy(working: &Working, bytes: &PageBytes) -> Arc<Page> {
         *page.bytes_mut() = *bytes;
     }
     page
+}
+
+/// Whether a page holds whole records, none of them under this id.
+fn has_room(bytes: &PageBytes, id: u32) -> bool {
+    ObjectPage::new(bytes).multi_page_head().is_none() && ObjectPage::find(bytes, id).is_none()
 }
 
 fn put_multi_page(working: &mut Working, first: LogicalPage, bytes: &[u8]) {

@@ -4,8 +4,10 @@
 //! 1  pages to physical pages that no mapping file on disk maps     (W-2)
 //! 2  sync both data files                                          (W-3)
 //! 3  the whole mapping over the file of the oldest generation,     (W-4)
-//!    or over one that was refused
-//! 4  sync it: now, and only now, the generation is committed       (W-5)
+//!    or over one that was refused, marked as unfinished
+//! 4  sync it
+//! 5  the first byte that takes the mark away; sync it: now, and     (W-5)
+//!    only now, the generation is committed
 //! ```
 //!
 //! How far this came says what an error means, [`Failed`] (W-12).
@@ -21,11 +23,12 @@ use crate::base::page_no::{NIL, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::site::FileRole;
 use crate::base::widen;
 use crate::format::Dialect;
-use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
+use crate::format::mapping::{Mapping, MappingEntry, MappingSection, UNFINISHED};
 use crate::storage::{OpenMode, StorageFile, write_all_at};
 
 use super::files::RepositoryFiles;
 use super::generation::Generation;
+use super::leftovers::STAGED_SUFFIX;
 
 /// How far a write came that failed: this alone, and not what was refused or why, decides how to go on (W-12).
 #[derive(Debug)]
@@ -170,50 +173,82 @@ impl NextGeneration {
     fn write_mapping(&self, bytes: &[u8]) -> Result<(), Failed> {
         let role = FileRole::Mapping(Mapping::slot_of(self.generation));
         let path = self.files.path(role);
-        let storage = &self.files.directory.storage;
-        let file = match storage.open(&path, OpenMode::Write) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                storage.create(&path, &self.files.protection_for(role))
-            }
-            opened => opened,
+        let file = match self.files.directory.storage.open(&path, OpenMode::Write) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return self.make_mapping(role, bytes),
+            opened => opened.map_err(|error| Error::io(IoOp::Open, &path, error))?,
         };
-        let file = file.map_err(|error| Error::io(IoOp::Open, &path, error))?;
         self.make_room(role, file.as_ref(), bytes.len() as u64)?;
 
-        if let Err(error) = write_all_at(file.as_ref(), 0, bytes) {
+        let mut marked = bytes.to_vec();
+        if let Some(first) = marked.first_mut() {
+            *first = UNFINISHED;
+        }
+        write_all_at(file.as_ref(), 0, &marked).map_err(|error| Error::io(IoOp::Write, &path, error))?;
+        file.sync().map_err(|error| Error::io(IoOp::Sync, &path, error))?;
+
+        // W-19: all of it is durable but this byte, so whatever a crash leaves from here on is the old state or the new.
+        if let Err(error) = write_all_at(file.as_ref(), 0, bytes.get(..1).unwrap_or_default()) {
             let error = Error::io(IoOp::Write, &path, error);
-            // A call that failed may have written everything. The file is emptied, so that it is known what is there.
-            return Err(match empty(file.as_ref(), &path) {
+            // A call that failed may have written it. It is marked again, so that it is known what is there.
+            return Err(match mark(file.as_ref(), &path) {
                 Ok(()) => Failed::Before(error),
-                Err(Failed::Unsynced(_)) => Failed::Unsynced(error),
                 Err(_) => Failed::Unsettled(error),
             });
         }
-
-        // From here on whoever opens the repository sees the new generation.
         file.sync().map_err(|error| Failed::Unsynced(Error::unconfirmed(IoOp::Sync, &path, error)))?;
         if !self.whole.contains(&role) {
-            // The file may be new, or left of an attempt that made it.
-            let directory = &self.files.directory.path;
-            let unconfirmed = |error| Error::unconfirmed(IoOp::SyncDirectory, directory, error);
-            storage.sync_dir(directory).map_err(|error| Failed::Unsynced(unconfirmed(error)))?;
+            // Its name may be left of an attempt that did not make it durable.
+            self.sync_directory()?;
         }
         Ok(())
     }
 
-    /// Takes from the file what would be left of it next to the new mapping: the end of a longer one, and all of one that
-    /// was refused. That one may be what a commit of this same number left when it was interrupted; where the new mapping
-    /// is torn in turn, the stamps would not tell the two apart.
+    /// Makes a mapping file where there is none: it gets its name when it is whole. A file without a byte, or with zeros where
+    /// the mark belongs, would look like one whose content was lost.
+    fn make_mapping(&self, role: FileRole, bytes: &[u8]) -> Result<(), Failed> {
+        let storage = &self.files.directory.storage;
+        let staged = self.files.directory.join(&format!("{}{STAGED_SUFFIX}", role.file_name()));
+        let failed = |op| {
+            let staged = staged.clone();
+            move |error| Error::io(op, &staged, error)
+        };
+        match storage.remove_file(&staged) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(IoOp::Remove)(error).into());
+            }
+            _ => {}
+        }
+        let file = storage.create(&staged, &self.files.protection_for(role)).map_err(failed(IoOp::Create))?;
+        write_all_at(file.as_ref(), 0, bytes).map_err(failed(IoOp::Write))?;
+        file.sync().map_err(failed(IoOp::Sync))?;
+        drop(file);
+        if let Err(error) = storage.rename(&staged, &self.files.path(role)) {
+            let error = failed(IoOp::Rename)(error);
+            return Err(match withdraw(&self.files, role) {
+                Ok(()) => Failed::Before(error),
+                Err(_) => Failed::Unsettled(error),
+            });
+        }
+        self.sync_directory()
+    }
+
+    /// From here on the new generation is seen by everyone, and after a loss of power perhaps by no one.
+    fn sync_directory(&self) -> Result<(), Failed> {
+        let directory = &self.files.directory.path;
+        let unconfirmed = |error| Failed::Unsynced(Error::unconfirmed(IoOp::SyncDirectory, directory, error));
+        self.files.directory.storage.sync_dir(directory).map_err(unconfirmed)
+    }
+
+    /// Takes from the file what would be left of it after the new mapping: the end of a longer one. One that was refused is
+    /// marked first, durably: it may be what a commit of this same number left when it was interrupted, and where the new
+    /// mapping is torn in turn, the stamps would not tell the two apart.
     ///
     /// A file that was refused counts neither before nor after, and one that loses its end is the oldest generation: where
     /// this fails, nothing of the new one is there.
-    fn make_room(&self, role: FileRole, file: &dyn StorageFile, new: u64) -> Result<(), Failed> {
+    fn make_room(&self, role: FileRole, file: &dyn StorageFile, new: u64) -> Result<()> {
         let path = self.files.path(role);
         if !self.whole.contains(&role) {
-            return match empty(file, &path) {
-                Err(Failed::Unsettled(error)) => Err(Failed::Before(error)),
-                emptied => emptied,
-            };
+            mark(file, &path)?;
         }
         if file.len().map_err(|error| Error::io(IoOp::Metadata, &path, error))? > new {
             file.set_len(new).map_err(|error| Error::io(IoOp::Truncate, &path, error))?;
@@ -243,16 +278,18 @@ impl NextGeneration {
 pub fn withdraw(files: &RepositoryFiles, role: FileRole) -> Result<(), Failed> {
     let path = files.path(role);
     // By its path: the listing may be older than the file.
-    let file = files.directory.storage.open(&path, OpenMode::Write);
-    let file = file.map_err(|error| Failed::Unsettled(Error::io(IoOp::Open, &path, error)))?;
-    empty(file.as_ref(), &path)
+    let file = match files.directory.storage.open(&path, OpenMode::Write) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()), // it never got its name
+        opened => opened.map_err(|error| Failed::Unsettled(Error::io(IoOp::Open, &path, error)))?,
+    };
+    mark(file.as_ref(), &path).map_err(Failed::Unsettled)
 }
 
-/// Empties a mapping file, durably.
-fn empty(file: &dyn StorageFile, path: &Path) -> Result<(), Failed> {
-    file.set_len(0).map_err(|error| Failed::Unsettled(Error::io(IoOp::Truncate, path, error)))?;
-    // Emptying an empty file again would give the next sync nothing to do.
-    file.sync().map_err(|error| Failed::Unsynced(Error::io(IoOp::Sync, path, error)))
+/// Marks a mapping file as unfinished, durably. Where it fails the mark is written again by the next attempt, so that a
+/// later sync is to be believed.
+fn mark(file: &dyn StorageFile, path: &Path) -> Result<()> {
+    write_all_at(file, 0, &[UNFINISHED]).map_err(|error| Error::io(IoOp::Write, path, error))?;
+    file.sync().map_err(|error| Error::io(IoOp::Sync, path, error))
 }
 
 impl FreePages {

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::journal::generation_of;
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_MAPPING_BYTES;
+use crate::base::misuse::Misuse;
 use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::{FileRole, Site};
 use crate::storage::{Directory, EntryKind, OpenMode, Protection, StorageFile, Ties, read_whole};
@@ -23,6 +25,8 @@ pub struct RepositoryFiles {
     pub directory: Directory,
     names: BTreeMap<FileRole, String>,
     no_files: BTreeMap<FileRole, String>,
+    /// The journals of this engine, with the generations that their names name, ascending.
+    journals: Vec<(u32, String)>,
 }
 
 impl RepositoryFiles {
@@ -32,15 +36,20 @@ impl RepositoryFiles {
         let mut entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
         // Where two names differ in case alone, the choice must not hang on the order in which a directory is listed.
         entries.sort_by(|a, b| a.name.cmp(&b.name));
-        let (mut names, mut no_files) = (BTreeMap::new(), BTreeMap::new());
+        let (mut names, mut no_files, mut journals) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for entry in entries {
+            if let Some(generation) = generation_of(&entry.name).filter(|_| entry.kind == EntryKind::File) {
+                journals.push((generation, entry.name));
+                continue;
+            }
             if let Some(role) = FileRole::from_file_name(&entry.name) {
                 let names = if entry.kind == EntryKind::File { &mut names } else { &mut no_files };
                 names.entry(role).or_insert(entry.name);
             }
         }
         no_files.retain(|role, _| !names.contains_key(role));
-        Ok(Self { directory, names, no_files })
+        journals.sort();
+        Ok(Self { directory, names, no_files, journals })
     }
 
     /// Why a file is not there although something has its name: a directory, a pipe, a link that leads nowhere. Such a
@@ -84,7 +93,7 @@ impl RepositoryFiles {
             let path = self.directory.join(self.name(*role));
             if linked(&path)? {
                 let text = "is a symbolic link; what it leads to is not written to. Put the file itself in its place";
-                return Err(Error::invalid(format!("{} {text}", escape_path(path))));
+                return Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(path))));
             }
         }
         Ok(())
@@ -106,7 +115,7 @@ impl RepositoryFiles {
         self.need_no_links()?;
         let Some((path, count)) = self.shared()? else { return Ok(()) };
         let text = "names (hard links), and what is written into it would show under each; put a copy in its place";
-        Err(Error::invalid(format!("{} has {count} {text}", escape_path(path))))
+        Err(Error::invalid(Misuse::Link, format!("{} has {count} {text}", escape_path(path))))
     }
 
     fn ties(&self, path: &Path) -> Result<Ties> {
@@ -152,6 +161,11 @@ impl RepositoryFiles {
 
     fn name(&self, role: FileRole) -> &str {
         self.names.get(&role).or_else(|| self.no_files.get(&role)).map_or(role.file_name(), String::as_str)
+    }
+
+    /// The journals that are there: generation and name, ascending.
+    pub fn journals(&self) -> &[(u32, String)] {
+        &self.journals
     }
 
     /// Opens a file; `None` when it is not there.

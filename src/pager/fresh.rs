@@ -123,6 +123,8 @@ struct Made {
     /// The mapping files among those that wait, in the order in which they get their names, and whether that matters.
     mappings: Vec<FileRole>,
     order: NameOrder,
+    /// Names of journals: those that wait for them, and those that have them.
+    journals: [Vec<String>; 2],
 }
 
 impl FreshRepository {
@@ -136,6 +138,7 @@ impl FreshRepository {
             named: Vec::new(),
             mappings: Vec::new(),
             order: NameOrder::Any,
+            journals: [Vec::new(), Vec::new()],
         };
         let files = [made.create(FileRole::Objects)?.into(), made.create(FileRole::Index)?.into()];
         let early_sync = Mutex::new(EarlySync::new(threads));
@@ -185,6 +188,30 @@ impl FreshRepository {
         made.sync()
     }
 
+    /// Writes a journal of this name, part by part, each at its offset, and makes it durable under a temporary name.
+    pub fn stage_journal<B: AsRef<[u8]>>(
+        &self,
+        name: &str,
+        parts: impl Iterator<Item = Result<(u64, B)>>,
+    ) -> Result<()> {
+        let mut made = self.made.lock();
+        let path = made.directory.join(&format!("{name}{STAGED_SUFFIX}"));
+        let failed = |op| {
+            let path = path.clone();
+            move |error| Error::io(op, &path, error)
+        };
+        // As readable as the data file whose changes it holds.
+        let protection = made.rights.of(FileRole::Objects);
+        let file = made.directory.storage.create(&path, &protection).map_err(failed(IoOp::Create))?;
+        let [staged, _] = &mut made.journals;
+        staged.push(name.to_owned());
+        for part in parts {
+            let (offset, bytes) = part?;
+            write_all_at(file.as_ref(), offset, bytes.as_ref()).map_err(failed(IoOp::Write))?;
+        }
+        file.sync().map_err(failed(IoOp::Sync))
+    }
+
     /// The repository has no such data file.
     pub fn omit(&self, space: Space) -> Result<()> {
         self.made.lock().omit(FileRole::data(space))
@@ -197,7 +224,8 @@ impl FreshRepository {
         let Self { data, made, .. } = self;
         drop(data); // a file that is open cannot be renamed everywhere
         let mut made = made.into_inner();
-        // W-1, 3: the data files get their names, durably, before any mapping does.
+        // W-1, 3: journals and data files get their names, durably, before any mapping does.
+        made.name_journals()?;
         for role in Space::ALL.map(FileRole::data) {
             if made.staged.contains(&role) {
                 made.name(role)?;
@@ -253,6 +281,17 @@ impl Made {
         Ok(())
     }
 
+    fn name_journals(&mut self) -> Result<()> {
+        let [staged, named] = &mut self.journals;
+        while let Some(name) = staged.last() {
+            let from = self.directory.join(&format!("{name}{STAGED_SUFFIX}"));
+            let renamed = self.directory.storage.rename(&from, &self.directory.join(name));
+            renamed.map_err(|error| Error::io(IoOp::Rename, &from, error))?;
+            named.extend(staged.pop());
+        }
+        Ok(())
+    }
+
     fn omit(&mut self, role: FileRole) -> Result<()> {
         let path = self.staged_path(role);
         self.directory.storage.remove_file(&path).map_err(|error| Error::io(IoOp::Remove, &path, error))?;
@@ -275,10 +314,15 @@ impl Made {
     fn discard(&mut self) -> Result<()> {
         let storage = &self.directory.storage;
         let remove = |path: &Path| storage.remove_file(path).map_err(|error| Error::io(IoOp::Remove, path, error));
-        if !self.named.is_empty() && !self.is_repository() {
+        let [staged_journals, named_journals] = &self.journals;
+        let is_empty = self.named.is_empty() && named_journals.is_empty();
+        if !is_empty && !self.is_repository() {
+            named_journals.iter().try_for_each(|name| remove(&self.directory.join(name)))?;
             self.named.iter().try_for_each(|role| remove(&self.directory.join(role.file_name())))?;
             self.sync()?;
         }
+        let staged_path_of = |name: &String| self.directory.join(&format!("{name}{STAGED_SUFFIX}"));
+        staged_journals.iter().try_for_each(|name| remove(&staged_path_of(name)))?;
         // The last that were made are the mappings.
         self.staged.iter().rev().try_for_each(|role| remove(&self.staged_path(*role)))
     }

@@ -9,7 +9,7 @@ use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::{FileRole, Site};
 use crate::format::Dialect;
 use crate::format::checksum;
-use crate::format::mapping::{MAPPING_HEAD, Mapping, MappingSection, ParsedMapping, stated_generation};
+use crate::format::mapping::{MAPPING_HEAD, Mapping, MappingFront, MappingSection, ParsedMapping, stated_generation};
 
 use super::files::{DataFiles, RepositoryFiles};
 use super::wholeness::{self, Surroundings};
@@ -24,6 +24,8 @@ pub struct Generation {
     pub mapping: Arc<Mapping>,
     /// What is wrong with it; empty: it is whole.
     pub findings: Vec<Corruption>,
+    /// What the front of its file shows.
+    pub front: MappingFront,
 }
 
 /// A mapping file that cannot serve, and why.
@@ -38,20 +40,34 @@ pub struct Refusal {
     /// Whether it may have held a newer state than the one that was opened: then what was committed last is lost, or was
     /// about to be committed when a crash came. Not known of a file that is read without opening the repository.
     pub may_be_newer: bool,
+    /// What the front of the file shows.
+    pub(super) front: MappingFront,
 }
 
 impl Refusal {
+    /// Whether the file was being written by this engine when that was interrupted. The generation in it never counted, so
+    /// nothing is lost, and the next one is written over it (W-5).
+    pub fn is_unfinished(&self) -> bool {
+        self.front == MappingFront::Unfinished
+    }
+
     /// A file that cannot serve; its generation, if it could be read.
     pub(crate) const fn new(role: FileRole, generation: Option<u32>, reason: Corruption) -> Self {
-        Self { role, generation, reason, may_be_newer: false }
+        Self { role, generation, reason, may_be_newer: false, front: MappingFront::Unknown }
     }
 }
 
 impl Generation {
+    /// One that was just written, whole.
+    pub fn whole(role: FileRole, mapping: Arc<Mapping>) -> Self {
+        let front = MappingFront::Generation(mapping.generation());
+        Self { role, mapping, findings: Vec::new(), front }
+    }
+
     /// Why it is not whole.
     pub fn refusal(&self) -> Option<Refusal> {
         let reason = self.findings.first()?.clone();
-        Some(Refusal::new(self.role, Some(self.mapping.generation()), reason))
+        Some(Refusal { front: self.front, ..Refusal::new(self.role, Some(self.mapping.generation()), reason) })
     }
 
     /// Checks the pages of the generation against their checksums: all, or those alone that it wrote itself. Dialect 2.1
@@ -109,9 +125,10 @@ pub fn read_some(
     let (mut generations, mut refused) = (Vec::new(), Vec::new());
     for role in (1..=3).map(FileRole::Mapping).filter(|role| is_wanted(*role)) {
         let Some(bytes) = read_small(files, role)? else { continue };
+        let front = bytes.as_deref().map_or(MappingFront::Unknown, MappingFront::of);
         match parse_one(bytes.as_deref().map_err(Clone::clone), likely, role, data) {
             Ok(found) => generations.push(found),
-            Err(reason) => refused.push(Refusal::new(role, None, reason)),
+            Err(reason) => refused.push(Refusal { front, ..Refusal::new(role, None, reason) }),
         }
     }
     Ok((generations, refused))
@@ -153,10 +170,11 @@ fn parse_one(
     role: FileRole,
     data: &DataFiles,
 ) -> Result<Generation, Corruption> {
-    let ParsedMapping { mapping, trailing_bytes } = Mapping::parse_any(bytes?, likely, role)?;
+    let bytes = bytes?;
+    let ParsedMapping { mapping, trailing_bytes } = Mapping::parse_any(bytes, likely, role)?;
     let file_pages = [data.pages(Space::Objects), data.pages(Space::Index)];
     let findings = wholeness::check(&mapping, Surroundings { role, trailing_bytes, file_pages });
-    Ok(Generation { role, mapping: Arc::new(mapping), findings })
+    Ok(Generation { role, mapping: Arc::new(mapping), findings, front: MappingFront::of(bytes) })
 }
 
 /// The mapping in a file, if it is there and can be read.
@@ -192,6 +210,6 @@ pub fn read_single_maps(files: &RepositoryFiles, data: &DataFiles) -> Result<Opt
         let mapping = Mapping { dialect: Dialect::V21, objects, index, shutdown_flag: 0 };
         let file_pages = [data.pages(Space::Objects), data.pages(Space::Index)];
         let findings = wholeness::check(&mapping, Surroundings { role, trailing_bytes: 0, file_pages });
-        Ok(Generation { role, mapping: Arc::new(mapping), findings })
+        Ok(Generation { role, mapping: Arc::new(mapping), findings, front: MappingFront::Unknown })
     })))
 }

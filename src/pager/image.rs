@@ -313,7 +313,13 @@ impl Image {
         if found == expected {
             return Ok(None);
         }
-        let detail = format!("checksum {found:#010X}, expected {expected:#010X}");
+        let mut detail = format!("checksum {found:#010X}, expected {expected:#010X}");
+        if let Dialect::V22 = self.dialect() {
+            // Only what the newest generation wrote can be torn by a crash: the one before it may be whole.
+            let written = self.base.mapping.section(space).entry(page).map_or(0, |entry| entry.last_write);
+            let current = self.base.mapping.generation();
+            detail.push_str(&format!(", written by generation {written} of {current}"));
+        }
         Ok(Some(Corruption::new(CorruptionCode::PageChecksum, self.site(space, page), detail)))
     }
 

@@ -18,10 +18,13 @@ use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
+use crate::base::misuse::Misuse;
 use crate::base::site::{FileRole, Site};
 use crate::format::journal::{Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader};
+#[cfg(test)]
+use crate::storage::EntryKind;
 use crate::storage::{
-    Directory, EntryKind, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at, write_all_at,
+    Directory, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at, write_all_at,
 };
 
 /// Beginning of the name of a journal.
@@ -64,7 +67,8 @@ pub fn is_journal_name(name: &str) -> bool {
 }
 
 /// The journals of a directory with the generations that their names name, ascending.
-pub fn list(directory: &Directory) -> Result<Vec<(u32, String)>> {
+#[cfg(test)]
+fn list(directory: &Directory) -> Result<Vec<(u32, String)>> {
     let entries = directory.storage.read_dir(&directory.path);
     let entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
     let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File);
@@ -135,9 +139,9 @@ impl Journal {
         self.file.sync().map_err(self.failed(IoOp::Sync))
     }
 
-    /// Opens a journal to read its header, and then its commits one by one. `None`: its header was never written wholly, so
-    /// nothing was committed through it and it can be removed.
-    pub fn scan(directory: &Directory, name: &str) -> Result<Option<JournalScan>> {
+    /// Opens a journal to read its header, and then its commits one by one; says why where its header is none. One that was
+    /// never written wholly can be removed: nothing was committed through it.
+    pub fn scan(directory: &Directory, name: &str) -> Result<Result<JournalScan, HeaderFault>> {
         JournalScan::open(directory, name)
     }
 
@@ -178,7 +182,7 @@ impl Journal {
         let head = FrameHead::parse(frame).filter(|head| head.frame_len() == frame.len());
         let number = head.map(|head| head.number);
         if number.is_none() || number != self.next {
-            return Err(Error::invalid(format!("the frame is not that of commit {:?}", self.next)));
+            return Err(Error::Bug(format!("the frame is not that of commit {:?}", self.next).into()));
         }
         let end = self.end.saturating_add(frame.len() as u64);
         self.make_room(end, frame.len() as u64)?;
@@ -315,7 +319,7 @@ pub struct JournalScan {
 }
 
 impl JournalScan {
-    fn open(directory: &Directory, name: &str) -> Result<Option<Self>> {
+    fn open(directory: &Directory, name: &str) -> Result<Result<Self, HeaderFault>> {
         let path = directory.join(name);
         let storage = Arc::clone(&directory.storage);
         let file = storage.open(&path, OpenMode::Read).map_err(failed(IoOp::Open, &path))?;
@@ -325,22 +329,17 @@ impl JournalScan {
         read_exact_at(file.as_ref(), 0, &mut front).map_err(failed(IoOp::Read, &path))?;
         let header = match JournalHeader::parse(&front) {
             Ok(header) => header,
-            Err(HeaderFault::Unfinished) => return Ok(None),
-            Err(HeaderFault::UnknownVersion(version)) => {
-                let text =
-                    format!("{}: journal format version {version} is unknown; use a newer cimrepo", escape_path(path));
-                return Err(Error::Unsupported(text.into()));
-            }
-            Err(HeaderFault::Damaged(finding)) => return Err(wrong_header(name, &finding.detail)),
+            Err(HeaderFault::Damaged(finding)) => return Ok(Err(wrong_header(name, &finding.detail))),
+            Err(fault) => return Ok(Err(fault)),
         };
         if generation_of(name) != Some(header.base.generation) {
             let detail = format!("it is the journal of generation {}", header.base.generation);
-            return Err(wrong_header(name, &detail));
+            return Ok(Err(wrong_header(name, &detail)));
         }
         let next = Some(header.first_commit);
         let end = HEADER_SIZE as u64;
         let (window, window_start) = (Vec::new(), 0);
-        Ok(Some(Self { storage, file, path, header, len, end, next, is_done: false, window, window_start }))
+        Ok(Ok(Self { storage, file, path, header, len, end, next, is_done: false, window, window_start }))
     }
 
     /// The header.
@@ -441,14 +440,14 @@ fn need_own(scan: &JournalScan) -> Result<()> {
         Ties::None => Ok(()),
         Ties::Link | Ties::Names(_) => {
             let text = "is a link or has other names (hard links), and what is written into it would show there; put a copy in its place";
-            Err(Error::invalid(format!("{} {text}", escape_path(&scan.path))))
+            Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(&scan.path))))
         }
     }
 }
 
-fn wrong_header(name: &str, detail: &str) -> Error {
+fn wrong_header(name: &str, detail: &str) -> HeaderFault {
     let site = Site::file(FileRole::Journal);
-    Corruption::new(CorruptionCode::JournalHeader, site, format!("{name}: {detail}")).into()
+    HeaderFault::Damaged(Corruption::new(CorruptionCode::JournalHeader, site, format!("{name}: {detail}")))
 }
 
 #[cfg(test)]
@@ -595,7 +594,7 @@ mod tests {
         let frame = |number| builder(2, 10).finish(HEADER.salt, number).to_vec();
         let refused = [frame(7), frame(9), Vec::new(), frame(8)[..16].to_vec(), [frame(8), vec![0; 8]].concat()];
         for frame in refused {
-            assert!(matches!(journal.append(&frame), Err(Error::InvalidArgument(_))));
+            assert!(matches!(journal.append(&frame), Err(Error::Bug(_))));
         }
         journal.append(&frame(8)).unwrap();
         assert_eq!(marks(&mut scan(&directory)), [1, 2]);
@@ -654,12 +653,15 @@ mod tests {
         let empty = [&HEADER.to_bytes()[..], &[0; 100]].concat();
         for unfinished in [&[][..], &empty[..63], &[0; 200], &[0xA5; 200]] {
             storage.put(NAME, unfinished.to_vec());
-            assert!(Journal::scan(&directory, NAME).unwrap().is_none());
+            assert_eq!(Journal::scan(&directory, NAME).unwrap().unwrap_err(), HeaderFault::Unfinished);
         }
         let mut damaged = bytes.clone();
         damaged[17] ^= 1;
         storage.put(NAME, damaged);
-        let refusal = |name| Journal::scan(&directory, name).unwrap_err().to_string();
+        let refusal = |name| match Journal::scan(&directory, name).unwrap().unwrap_err() {
+            HeaderFault::Damaged(finding) => finding.to_string(),
+            fault => format!("{fault:?}"),
+        };
         assert!(refusal(NAME).contains(NAME) && refusal(NAME).ends_with("[journal.header]"), "{}", refusal(NAME));
         storage.put("cimrepo-0000000043.journal", bytes.clone());
         assert!(refusal("cimrepo-0000000043.journal").contains("generation 42"));
@@ -668,7 +670,7 @@ mod tests {
         let crc = crc32(&newer[..60]);
         newer[60..64].copy_from_slice(&crc.to_le_bytes());
         storage.put(NAME, newer);
-        assert!(refusal(NAME).contains("version 2"));
+        assert_eq!(refusal(NAME), "UnknownVersion(2)");
     }
 
     #[cfg(feature = "sim")]
@@ -712,7 +714,7 @@ mod tests {
         fn examine(disk: &SimStorage) -> Option<Vec<u8>> {
             let directory = directory(disk.clone());
             let name = list(&directory).unwrap().pop()?.1;
-            let mut scan = Journal::scan(&directory, &name).unwrap()?;
+            let mut scan = Journal::scan(&directory, &name).unwrap().ok()?;
             let found = marks(&mut scan);
             let mut journal = Journal::resume(scan).unwrap();
             append(&mut journal, 99, 700).unwrap();
@@ -760,7 +762,7 @@ mod tests {
             let disk = SimStorage::new();
             disk.put(NAME, &bytes);
             let go_on = |directory: &Directory| -> Option<()> {
-                let mut journal = Journal::resume(Journal::scan(directory, NAME).ok()??).ok()?;
+                let mut journal = Journal::resume(Journal::scan(directory, NAME).ok()?.ok()?).ok()?;
                 // As long as the one that was torn: it ends where the old 3 begins.
                 append(&mut journal, 5, 479).ok()?;
                 sync(&journal).ok()

@@ -6,10 +6,12 @@
 
 use std::io;
 
+use super::journal::is_journal_name;
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_MAPPING_BYTES;
+use crate::base::misuse::Misuse;
 use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::FileRole;
 use crate::format::Dialect;
@@ -38,10 +40,19 @@ pub fn staged_role(name: &str) -> Option<FileRole> {
     if suffix.eq_ignore_ascii_case(STAGED_SUFFIX) { FileRole::from_file_name(stem) } else { None }
 }
 
+/// Whether a journal waits under this name for its own, in any case of letters.
+pub fn is_staged_journal(name: &str) -> bool {
+    let stem = name.len().checked_sub(STAGED_SUFFIX.len()).and_then(|at| name.split_at_checked(at));
+    stem.is_some_and(|(stem, suffix)| suffix.eq_ignore_ascii_case(STAGED_SUFFIX) && is_journal_name(stem))
+}
+
 /// Whether a name is one that only the engine gives: to a lock, a mark, or a file that waits for its own name.
 pub fn is_own_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    staged_role(name).is_some() || [LOCK_NAME, STAGING_MARK].contains(&&*lower) || lower.ends_with(LOCK_SUFFIX)
+    staged_role(name).is_some()
+        || is_staged_journal(name)
+        || [LOCK_NAME, STAGING_MARK].contains(&&*lower)
+        || lower.ends_with(LOCK_SUFFIX)
 }
 
 /// What a directory holds, as far as interrupted work can have left it there.
@@ -51,6 +62,8 @@ pub struct Leftovers {
     staged: Vec<(FileRole, String)>,
     /// Files of an interrupted attempt that have theirs.
     named: Vec<(FileRole, String)>,
+    /// Journals that wait for their names, and such that have them.
+    journals: [Vec<String>; 2],
     /// The first entry that is someone's.
     foreign: Option<String>,
 }
@@ -61,6 +74,7 @@ impl Leftovers {
         let entries = directory.storage.read_dir(&directory.path);
         let entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
         let mut found = Self::default();
+        let (mut staged_journals, mut named_journals) = (Vec::new(), Vec::new());
         for DirEntry { name, kind } in entries {
             // Whatever is no file of its own nobody left there who was interrupted; nor is it opened to look.
             if kind != EntryKind::File || is_link(directory, &name)? {
@@ -70,10 +84,18 @@ impl Leftovers {
             match (staged_role(&name), FileRole::from_file_name(&name)) {
                 (Some(role), _) => found.staged.push((role, name)),
                 (None, Some(role)) => found.named.push((role, name)),
+                (None, None) if is_staged_journal(&name) => staged_journals.push(name),
+                (None, None) if is_journal_name(&name) => named_journals.push(name),
                 (None, None) if is_own_name(&name) => {}
                 (None, None) => _ = found.foreign.get_or_insert(name),
             }
         }
+        let is_mapping = |(role, _): &(FileRole, String)| matches!(role, FileRole::Mapping(_));
+        // A journal has its name before any mapping has, and an attempt begins in an empty directory.
+        if found.named.iter().any(is_mapping) || !found.staged.iter().any(is_mapping) {
+            found.foreign = found.foreign.or_else(|| named_journals.first().cloned());
+        }
+        found.journals = [staged_journals, named_journals];
         let named = std::mem::take(&mut found.named);
         if found.foreign.is_none() {
             found.foreign = found.first_of_others(directory, &named)?;
@@ -94,7 +116,7 @@ impl Leftovers {
         let Some(foreign) = &self.foreign else { return Ok(()) };
         let path = escape_path(&directory.path);
         let what = if FileRole::from_file_name(foreign).is_some() { "files of a repository" } else { "other files" };
-        Err(Error::invalid(format!("{path} holds {what} ({foreign}); give an empty directory")))
+        Err(Error::invalid(Misuse::NotEmpty, format!("{path} holds {what} ({foreign}); give an empty directory")))
     }
 
     /// The first of the files that have their names which no interrupted attempt can have left there.
@@ -128,12 +150,14 @@ impl Leftovers {
     /// Takes them away; refuses where anything is someone's.
     pub fn remove(self, directory: &Directory) -> Result<()> {
         self.need_vacant(directory)?;
+        let [staged_journals, named_journals] = self.journals;
+        let names = |files: Vec<(FileRole, String)>| files.into_iter().map(|(_, name)| name);
         // First, and durably, what has its name: by the mapping that waits it is known not to be anyone's data.
-        remove_durably(directory, &self.named)?;
+        remove_durably(directory, names(self.named).chain(named_journals).collect())?;
         let (mappings, rest): (Vec<_>, Vec<_>) =
             self.staged.into_iter().partition(|(role, _)| matches!(role, FileRole::Mapping(_)));
-        remove_durably(directory, &mappings)?;
-        remove_all(directory, &rest)
+        remove_durably(directory, names(mappings).collect())?;
+        remove_all(directory, names(rest).chain(staged_journals).collect())
     }
 }
 
@@ -196,16 +220,16 @@ fn with_file<T>(
     }
 }
 
-fn remove_all(directory: &Directory, files: &[(FileRole, String)]) -> Result<()> {
-    for (_, name) in files {
-        let path = directory.join(name);
+fn remove_all(directory: &Directory, files: Vec<String>) -> Result<()> {
+    for name in files {
+        let path = directory.join(&name);
         directory.storage.remove_file(&path).map_err(|error| Error::io(IoOp::Remove, &path, error))?;
     }
     Ok(())
 }
 
 /// Takes files away, so that after a crash none of them is there beside the lack of what goes after them.
-fn remove_durably(directory: &Directory, files: &[(FileRole, String)]) -> Result<()> {
+fn remove_durably(directory: &Directory, files: Vec<String>) -> Result<()> {
     if files.is_empty() {
         return Ok(());
     }

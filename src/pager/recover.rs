@@ -10,9 +10,10 @@
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
+use crate::base::misuse::Misuse;
 use crate::base::site::{FileRole, Site};
 use crate::format::Dialect;
-use crate::format::mapping::Mapping;
+use crate::format::mapping::{Mapping, MappingFront};
 
 use super::files::{DataFiles, RepositoryFiles};
 use super::generation::{Generation, PageExtent, Refusal, read_all, read_newest, read_single_maps, read_small};
@@ -24,6 +25,8 @@ pub struct Choice {
     pub generation: Option<u32>,
     /// Check every page of a generation before choosing it, not only those it wrote.
     pub check_all_pages: bool,
+    /// Check the pages that a generation wrote also where it says that it was closed in order.
+    pub check_written_pages: bool,
 }
 
 /// The outcome of choosing.
@@ -98,9 +101,11 @@ pub fn choose_among(
     }
 }
 
-/// Whether a refused file may have held a newer state than the one that was taken. In dialect 2.2 the generation behind it
-/// goes into one file alone, whatever a file that is torn says of its number; so a refused one in the other place is older.
-/// In 2.1 the file counts that MAPPING.VER names.
+/// Whether a refused file may have held a newer state than the one that was taken. In dialect 2.2 the generation after it
+/// goes into one file alone, so a refused one in the other place is older. In 2.1 the file counts that MAPPING.VER names.
+///
+/// A file in that place is told from a lost generation by its front (W-5, W-19): every byte of a generation that counted
+/// was durable, so its front shows neither the mark of an unfinished one nor the head and stamps of an older one.
 fn may_be_newer(refusal: &Refusal, current: &Generation, named: Option<FileRole>) -> bool {
     if refusal.role == current.role {
         return false; // no generation is whole, and this is the best one
@@ -113,7 +118,15 @@ fn may_be_newer(refusal: &Refusal, current: &Generation, named: Option<FileRole>
         }
         Dialect::V22 => {
             let next = FileRole::Mapping(Mapping::slot_of(generation.wrapping_add(1)));
-            refusal.role == next || refusal.generation.is_some_and(|refused| refused > generation)
+            let is_older = match refusal.front {
+                MappingFront::Unfinished => true,
+                MappingFront::Generation(there) => {
+                    there < generation && FileRole::Mapping(Mapping::slot_of(there)) == refusal.role
+                }
+                MappingFront::Unknown => false,
+            };
+            let may_follow = refusal.role == next || refusal.generation.is_some_and(|refused| refused > generation);
+            may_follow && !is_older
         }
     }
 }
@@ -155,7 +168,7 @@ fn inspect(generation: &mut Generation, data: &DataFiles, choice: Choice) -> Res
     if choice.check_all_pages {
         return generation.check_pages(data, PageExtent::All);
     }
-    if generation.mapping.shutdown_flag == 0 {
+    if choice.check_written_pages || generation.mapping.shutdown_flag == 0 {
         return generation.check_pages(data, PageExtent::Written);
     }
     Ok(())
@@ -214,11 +227,14 @@ fn exactly(
     let there: Vec<String> = generations.iter().map(|found| found.mapping.generation().to_string()).collect();
     match generations.into_iter().find(|found| found.mapping.generation() == wanted) {
         Some(current) => Ok(Chosen { current, refused }),
-        None => Err(Error::invalid(format!(
-            "{} holds no generation {wanted}; it holds {}",
-            escape_path(&files.directory.path),
-            if there.is_empty() { "none".to_owned() } else { there.join(", ") }
-        ))),
+        None => Err(Error::invalid(
+            Misuse::Generation,
+            format!(
+                "{} holds no generation {wanted}; it holds {}",
+                escape_path(&files.directory.path),
+                if there.is_empty() { "none".to_owned() } else { there.join(", ") }
+            ),
+        )),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
+use crate::base::misuse::Misuse;
 use crate::pager::leftovers::{LOCK_NAME, LOCK_SUFFIX};
 use crate::storage::{Directory, LOCK_NOTE, LockGuard, OpenMode, Protection, Storage, read_whole};
 
@@ -80,7 +81,7 @@ impl WriterLock {
             Beside::Held { .. } => Ok(()),
             Beside::Nameless => {
                 let text = "has no name of its own, so nothing can be put next to it; give the path with the name of the directory";
-                Err(Error::invalid(format!("{} {text}", escape_path(path))))
+                Err(Error::invalid(Misuse::UnnamedPath, format!("{} {text}", escape_path(path))))
             }
             Beside::Denied(error) => Err(Error::io(IoOp::CreateBeside, path, error.kind().into())),
         }

@@ -2,8 +2,10 @@
 
 mod build;
 pub(crate) mod gate;
+pub(crate) mod journals;
 pub(crate) mod lock;
 mod open;
+pub(crate) mod replay;
 mod snapshot;
 mod unmapped;
 
@@ -11,6 +13,7 @@ pub use crate::pager::survey::IndexHealth;
 pub use build::BulkBuilder;
 pub use gate::Activity;
 pub use gate::state::OwnerId;
+pub use journals::{JournalFate, JournalFile, Journals};
 pub use open::{OpenOptions, Repository};
 pub use snapshot::{Counts, Snapshot};
 pub use unmapped::UnmappedFiles;

@@ -7,6 +7,9 @@ use crate::base::error::{Error, Result};
 use crate::base::page_no::Space;
 use crate::base::site::FileRole;
 use crate::format::Dialect;
+use crate::format::checksum::crc32;
+use crate::format::journal::MappingId;
+use crate::format::mapping::Mapping;
 use crate::pager::files::RepositoryFiles;
 use crate::pager::generation::{Generation, Refusal, read_all, read_mapping, read_single_maps};
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
@@ -14,28 +17,39 @@ use crate::pager::leftovers::staged_role;
 use crate::pager::recover::{Choice, Chosen, choose};
 use crate::storage::{DirEntry, Directory};
 
+use super::journals::{self, Journals, Reading};
 use super::snapshot::Snapshot;
+
+/// How often a repository is looked at again when it changes while it is opened.
+const ATTEMPTS: usize = 8;
 
 /// How a repository is opened.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenOptions {
     choice: Choice,
     cache_pages: usize,
+    without_journal: bool,
+    is_cancelled: fn() -> bool,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { choice: Choice::default(), cache_pages: DEFAULT_CACHE_PAGES }
+        Self {
+            choice: Choice::default(),
+            cache_pages: DEFAULT_CACHE_PAGES,
+            without_journal: false,
+            is_cancelled: || false,
+        }
     }
 }
 
 impl OpenOptions {
-    /// The current generation, a cache of 4,096 pages (32 MiB).
+    /// The current generation with what a journal holds beyond it, a cache of 4,096 pages (32 MiB).
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Opens this generation and no other, whole or not.
+    /// Opens this generation and no other, whole or not, and without any journal.
     pub fn generation(mut self, generation: u32) -> Self {
         self.choice.generation = Some(generation);
         self
@@ -48,6 +62,28 @@ impl OpenOptions {
         self
     }
 
+    /// Checks the pages that a generation wrote before it is taken for the current one, also where it says that it was closed
+    /// in order. That says nothing of evidence: a copy, or a disk, may have torn such a page since. Without it every page of
+    /// a generation that was closed in order is checked where it is first used, and the error names that generation.
+    pub fn check_written_pages(mut self) -> Self {
+        self.choice.check_written_pages = true;
+        self
+    }
+
+    /// Leaves out what journals hold: the state is that of the last checkpoint, which is what Windows would see. They are
+    /// looked at all the same ([`Repository::journal`]).
+    pub fn without_journal(mut self) -> Self {
+        self.without_journal = true;
+        self
+    }
+
+    /// Asks now and then, while a journal is replayed, whether to give up; the error is
+    /// [`Error::Cancelled`](crate::Error::Cancelled) then.
+    pub fn cancel_when(mut self, is_cancelled: fn() -> bool) -> Self {
+        self.is_cancelled = is_cancelled;
+        self
+    }
+
     /// Pages of 8 KiB that are kept in memory; index pages take up to three times as much.
     pub fn cache_pages(mut self, pages: usize) -> Self {
         self.cache_pages = pages;
@@ -57,10 +93,13 @@ impl OpenOptions {
     /// Opens the repository at `path`, for reading: nothing in the directory is created, changed or touched. `path` is the
     /// directory of the files, or one above it (`wbem`, `Repository`).
     ///
+    /// What journals hold is replayed in memory, up to the first commit that does not fit: see [`Repository::journal`]. No
+    /// lock is taken: where a writer replaces what is being read the repository is looked at again, a few times.
+    ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) when the system refuses, [`Error::NotARepository`](crate::Error::NotARepository)
-    /// when no mapping file can be read. A damaged repository opens: see [`Repository::refused`] and
-    /// [`Repository::is_whole`].
+    /// when no mapping file can be read, [`Error::Overtaken`] when a writer was faster each time. A damaged repository
+    /// opens: see [`Repository::refused`] and [`Repository::is_whole`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Repository> {
         self.open_in(&Directory::real(path.as_ref()))
     }
@@ -70,6 +109,16 @@ impl OpenOptions {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_in(self, directory: &Directory) -> Result<Repository> {
+        for _ in 0..ATTEMPTS {
+            if let Some(opened) = self.try_open(directory)? {
+                return Ok(opened);
+            }
+        }
+        Err(Error::Overtaken { path: directory.path.as_path().into() })
+    }
+
+    /// Opens it; `None` where what was read was replaced meanwhile.
+    fn try_open(self, directory: &Directory) -> Result<Option<Repository>> {
         let interrupted = |error| with_interruption(error, directory);
         let files = RepositoryFiles::locate(directory).map_err(interrupted)?;
         let data = files.open_data()?;
@@ -84,10 +133,52 @@ impl OpenOptions {
                 None => refused.push(Refusal::new(reason.site.role, None, reason)),
             }
         }
-        let Generation { role, mapping, findings } = current;
+        let Generation { role, mapping, findings, .. } = current;
         let image = Image::new(mapping, role, Box::new(data), self.cache_pages);
-        Ok(Repository { files, snapshot: Snapshot::new(Arc::new(image)), is_whole: findings.is_empty(), refused })
+        let Some((image, journals)) = self.with_journals(&files, image)? else { return Ok(None) };
+        let snapshot = Snapshot::new(Arc::new(image));
+        Ok(Some(Repository { files, snapshot, is_whole: findings.is_empty(), refused, journals }))
     }
+
+    /// The state with what journals hold beyond it, and what became of them; `None` where a writer replaced the mapping, or
+    /// took a journal away because a newer generation holds its commits. One that only grew is as good as before.
+    fn with_journals(self, files: &RepositoryFiles, image: Image) -> Result<Option<(Image, Journals)>> {
+        if files.journals().is_empty() {
+            return Ok(Some((image, Journals::default())));
+        }
+        let Some(id) = identity(files, &image)? else { return Ok(None) };
+        let base = image.clone();
+        let replayed = self.replay(files, image, id);
+        // Pages are left alone as long as a mapping file names them (W-2, W-4): else what was read may be anything.
+        if identity(files, &base)? != Some(id) {
+            return Ok(None);
+        }
+        match replayed {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            replayed => replayed.map(Some),
+        }
+    }
+
+    fn replay(self, files: &RepositoryFiles, image: Image, id: MappingId) -> Result<(Image, Journals)> {
+        let may_go_on = || !(self.is_cancelled)();
+        let how = match self.without_journal || self.choice.generation.is_some() {
+            true => Reading::LeftOut,
+            false => Reading::Replayed,
+        };
+        journals::read(&files.directory, files.journals(), image, id, how, &may_go_on)
+    }
+}
+
+/// What a journal names the generation by; `None` where its file holds another one now.
+fn identity(files: &RepositoryFiles, image: &Image) -> Result<Option<MappingId>> {
+    let (role, mapping) = (image.mapping_role(), image.base().mapping());
+    if mapping.dialect == Dialect::V21 {
+        return Ok(Some(MappingId { generation: mapping.generation(), mapping_crc: 0 }));
+    }
+    let bytes = files.read(role)?.unwrap_or_default();
+    let is_same = Mapping::parse(&bytes, mapping.dialect, role).is_ok_and(|parsed| parsed.mapping == *mapping);
+    let id = MappingId { generation: mapping.generation(), mapping_crc: crc32(&bytes) };
+    Ok(is_same.then_some(id))
 }
 
 /// An error that says there is no repository says as well what has the name of a file and is none.
@@ -123,6 +214,7 @@ pub struct Repository {
     snapshot: Snapshot,
     is_whole: bool,
     refused: Vec<Refusal>,
+    journals: Journals,
 }
 
 impl Repository {
@@ -134,7 +226,7 @@ impl Repository {
         OpenOptions::new().open(path)
     }
 
-    /// The generation that was opened: an owned, unchanging view.
+    /// The state that was opened, a generation and what journals hold beyond it: an owned, unchanging view.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot.clone()
     }
@@ -160,6 +252,12 @@ impl Repository {
         &self.refused
     }
 
+    /// The journals next to the files, how many commits each has and how many of those the opened state holds, and why
+    /// others could not be replayed.
+    pub const fn journal(&self) -> &Journals {
+        &self.journals
+    }
+
     /// Data files that are not there.
     pub fn missing(&self) -> impl Iterator<Item = FileRole> + '_ {
         Space::ALL.into_iter().map(FileRole::data).filter(|&role| !self.files.has(role))
@@ -167,12 +265,14 @@ impl Repository {
 
     /// Whether the generation that was opened is still there as it was. Reading takes no lock, and a writer in another process
     /// may take the pages of a generation again as soon as its mapping file was written over; as long as that was not, they
-    /// stay (invariants W-2 and W-4). So what was read before this call is that generation.
+    /// stay (invariants W-2 and W-4). So what was read before this call is that generation. What a journal holds is in memory
+    /// since it was opened: one that has grown, or was taken away because a newer generation holds its commits, changes nothing.
     ///
     /// # Errors
     /// [`Error::Overtaken`] when the mapping file is another now, [`Error::Io`] when the system refuses.
     pub fn ensure_unchanged(&self) -> Result<()> {
-        let (role, mapping) = (self.snapshot.image().mapping_role(), self.snapshot.mapping());
+        let image = self.snapshot.image();
+        let (role, mapping) = (image.mapping_role(), image.base().mapping());
         let is_same = match mapping.dialect {
             Dialect::V21 if role == FileRole::ObjectsMap => {
                 let found = read_single_maps(&self.files, &self.files.open_data()?)?;

@@ -51,6 +51,11 @@ impl Snapshot {
         &self.image
     }
 
+    /// The generation alone, without what a journal holds beyond it.
+    pub(crate) fn on_disk(&self) -> Self {
+        Self::new(Arc::new(self.image.on_disk()))
+    }
+
     /// The dialect.
     pub fn dialect(&self) -> Dialect {
         self.image.dialect()

@@ -6,6 +6,7 @@ use crate::backup::{Backup, DataLayout, ExactFiles};
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
+use crate::base::misuse::Misuse;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::parallel::{both, ordered, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
@@ -71,6 +72,7 @@ fn new(source: &Source<'_>, check: Check, into: &Directory, made: Made) -> Resul
         pages_written,
         pages_kept: 0,
         findings: check.findings(),
+        waiting_commits: 0,
     })
 }
 
@@ -107,7 +109,14 @@ pub(crate) fn aside(source: &Source<'_>, replaced: &RepositoryFiles, mut lock: W
     bring_back(directory, &old);
     switched?;
     let installed = Installed::SetAside { old };
-    Ok(RestoreSummary { installed, directory: directory.path.clone(), pages_written, pages_kept: 0, findings: 0 })
+    Ok(RestoreSummary {
+        installed,
+        directory: directory.path.clone(),
+        pages_written,
+        pages_kept: 0,
+        findings: 0,
+        waiting_commits: 0,
+    })
 }
 
 /// An error of the switch; with its reason where that is known.
@@ -117,7 +126,7 @@ fn explained(error: Error, backup: &Backup, directory: &Directory) -> Error {
         (Error::Io { op: IoOp::SetAside, source, .. }, Some(link)) => {
             let path = escape_path(&link.path);
             let text = "lies in the directory that is to be set aside, and the system does not rename that now";
-            Error::invalid(format!("{path} {text} ({source}); move the backup somewhere else"))
+            Error::invalid(Misuse::BackupInside, format!("{path} {text} ({source}); move the backup somewhere else"))
         }
         _ => error,
     }
@@ -188,7 +197,7 @@ fn free_name(directory: &Directory) -> Result<PathBuf> {
         }
     }
     let text = "nine repositories that were set aside are there already; remove one of";
-    Err(Error::invalid(format!("{text} {0}.001 to {0}.009", escape_path(&directory.path))))
+    Err(Error::invalid(Misuse::NoNameLeft, format!("{text} {0}.001 to {0}.009", escape_path(&directory.path))))
 }
 
 fn create_directory(directory: &Directory, rights: &Protection) -> Result<()> {
@@ -226,14 +235,17 @@ fn clear_staging(staging: &Directory) -> Result<()> {
     target::need_no_link(staging)?;
     let entries = storage.read_dir(&staging.path).map_err(failed)?;
     let is_marked = entries.iter().any(|entry| entry.name == STAGING_MARK);
-    let is_ours = |name: &str| is_own_name(name) || is_marked && FileRole::from_file_name(name).is_some();
+    let is_ours = |name: &str| {
+        let is_file = FileRole::from_file_name(name).is_some() || is_journal_name(name);
+        is_own_name(name) || is_marked && is_file
+    };
     if let Some(foreign) = entries.iter().find(|entry| !is_ours(&entry.name)) {
         let is_repository = FileRole::from_file_name(&foreign.name).is_some();
         let what = if is_repository { "a repository that no restore left there" } else { "other files" };
         let path = escape_path(&staging.path);
         let text =
             format!("{path} is where the new repository is made, but holds {what} ({}); move it away", foreign.name);
-        return Err(Error::invalid(text));
+        return Err(Error::invalid(Misuse::NotEmpty, text));
     }
     // Whoever works there still has the lock.
     let lock = WriterLock::acquire(staging, "restore")?;
@@ -262,7 +274,7 @@ fn fill(source: &Source<'_>, check: Check, into: &Directory, rights: FileRights,
     // Everything but the pages is known before them, and made durable beside their writing.
     let stage = || {
         match &exact {
-            Some(exact) => files.stage_as_given(exact.small_files())?,
+            Some(exact) => stage_exact(exact, &files)?,
             None => files.stage(&mapping)?,
         }
         if made == Made::Now { sync_parent(into) } else { Ok(()) }
@@ -333,6 +345,14 @@ fn write_pages(
     };
     ordered(runs.len(), threads, Vec::new, work, |()| Ok(()))?;
     Ok(total as u64)
+}
+
+/// Stages the small files of a forensic backup, and its journals: they have their names before any mapping has.
+fn stage_exact(exact: &ExactFiles, files: &FreshRepository) -> Result<()> {
+    for (generation, name) in exact.journal_names() {
+        files.stage_journal(&name, exact.journal(generation))?;
+    }
+    files.stage_as_given(exact.small_files())
 }
 
 /// The data files of a forensic backup, as they were.

@@ -47,5 +47,8 @@ pub(crate) fn over_live(
     })?;
     let (pages_written, pages_kept) = counts;
     let installed = Installed::NextGeneration { generation };
-    Ok(RestoreSummary { installed, directory: engine.directory().path.clone(), pages_written, pages_kept, findings: 0 })
+    let directory = engine.directory().path.clone();
+    // What was committed by way of the journal was there for all to see, as what a generation holds.
+    let waiting_commits = 0;
+    Ok(RestoreSummary { installed, directory, pages_written, pages_kept, findings: 0, waiting_commits })
 }

@@ -16,14 +16,16 @@ mod target;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::backup::Backup;
+use crate::backup::{Backup, BackupReport};
 use crate::base::error::{BackupFault, Error, Result};
 use crate::base::escape::escape_path;
+use crate::base::misuse::Misuse;
 use crate::base::parallel::thread_count;
 use crate::base::progress::Observer;
 use crate::format::Dialect;
 use crate::format::backup_file::BackupFlags;
 use crate::repository::lock::WriterLock;
+use crate::repository::{JournalFate, OpenOptions};
 use crate::storage::Directory;
 use crate::verify::{GenerationReport, VerifyOptions};
 
@@ -88,6 +90,9 @@ pub struct RestoreSummary {
     pub pages_kept: u64,
     /// Findings in what was restored, and checks that were not possible: none, but where a damaged one was asked for.
     pub findings: u64,
+    /// Commits that waited in journals of the repository that was replaced, as far as they can be counted. They are gone, or,
+    /// where it was set aside, set aside with it.
+    pub waiting_commits: u64,
 }
 
 /// Restores a backup to a directory of the file system.
@@ -179,7 +184,7 @@ fn install(
     let files = match found {
         Found::Repository(_) if check.findings() > 0 => {
             let text = "holds a repository, which is not replaced by a damaged one; give a new or empty directory";
-            return Err(Error::invalid(format!("{} {text}", escape_path(&directory.path))));
+            return Err(Error::invalid(Misuse::RepositoryExists, format!("{} {text}", escape_path(&directory.path))));
         }
         Found::Repository(files) if files.directory.path == directory.path => files,
         Found::Empty => return fresh::into_empty(&source, check, &directory),
@@ -196,7 +201,10 @@ fn install(
         Some(current) => next::over(backup, &current, threads, observer),
         None => {
             target::need_no_link(&directory)?;
-            fresh::aside(&source, &files, lock)
+            // A repository that does not open has nothing that could be counted.
+            let old = OpenOptions::new().without_journal().open_in(&directory);
+            let waiting_commits = old.map_or(0, |old| old.journal().commits());
+            Ok(RestoreSummary { waiting_commits, ..fresh::aside(&source, &files, lock)? })
         }
     }
 }
@@ -216,7 +224,7 @@ fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
             let path = escape_path(&files.directory.path);
             let text =
                 "holds a repository; allow that it is replaced (`Existing::Replace`, on the command line --force)";
-            Err(Error::invalid(format!("{path} {text}")))
+            Err(Error::invalid(Misuse::RepositoryExists, format!("{path} {text}")))
         }
         _ => Ok(()),
     }
@@ -224,11 +232,22 @@ fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
 
 /// Everything in the backup is right, and so is the repository that it makes, unless it may be damaged; gives what was found.
 fn validate(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -> Result<u64> {
-    let report = backup.verify(options.verify(), observer)?.repository;
+    let BackupReport { repository, journal, .. } = backup.verify(options.verify(), observer)?;
+    let count =
+        |report: &GenerationReport| report.findings.len() as u64 + report.not_listed + report.unchecked.len() as u64;
     if options.damaged && backup.header().flags.contains(BackupFlags::FORENSIC) {
-        return Ok(report.findings.len() as u64 + report.not_listed + report.unchecked.len() as u64);
+        let without = journal.without.as_ref().map_or(0, count);
+        return Ok(count(&repository) + without + journal.found.refused().count() as u64);
     }
-    refuse_findings(backup, report)?;
+    if let Some(file) = journal.found.refused().next() {
+        let text = match &file.fate {
+            JournalFate::Refused(finding) => finding.to_string(),
+            _ => format!("{} is of a newer version", file.name),
+        };
+        return Err(Error::backup(backup.path(), BackupFault::Structure(text)));
+    }
+    refuse_findings(backup, repository)?;
+    journal.without.map_or(Ok(()), |without| refuse_findings(backup, without))?;
     Ok(0)
 }
 

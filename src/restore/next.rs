@@ -14,6 +14,7 @@ use crate::heap::layout::count_as_written_at_once;
 use crate::pager::commit::{FreePages, NextGeneration, next_number, next_section, unmapped_entry};
 use crate::pager::generation::{Generation, read_all};
 use crate::pager::image::Image;
+use crate::pager::journal;
 use crate::repository::{OpenOptions, Repository};
 use crate::storage::Directory;
 use crate::verify::{GenerationReport, VerifyOptions, verify};
@@ -37,7 +38,8 @@ pub(crate) fn healthy(
 }
 
 fn judge(directory: &Directory, options: RestoreOptions, observer: &dyn Observer) -> Result<Option<Repository>> {
-    let repository = OpenOptions::new().open_in(directory)?;
+    // What is built on is the generation; what a journal holds beyond it is discarded.
+    let repository = OpenOptions::new().without_journal().open_in(directory)?;
     let is_plain = repository.dialect() == Dialect::V22 && repository.is_whole();
     if !is_plain || repository.missing().next().is_some() {
         return Ok(None);
@@ -80,9 +82,15 @@ pub(crate) fn over(
     let generation = next.generation();
     let mapping = next.seal(objects, index, next.transaction(), 1);
     next.publish(&mapping.to_bytes())?;
+    // J-7: what they continue is replaced, durably. One that stays, because this fails, is stale unless it continues a later
+    // generation, which would be said at the next open.
+    for (_, name) in current.files().journals() {
+        journal::remove(&current.files().directory, name).ok();
+    }
     let installed = Installed::NextGeneration { generation };
     let directory = current.files().directory.path.clone();
-    Ok(RestoreSummary { installed, directory, pages_written, pages_kept, findings: 0 })
+    let waiting_commits = current.journal().commits();
+    Ok(RestoreSummary { installed, directory, pages_written, pages_kept, findings: 0, waiting_commits })
 }
 
 /// A content, and the repository whose next generation it becomes.

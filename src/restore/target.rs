@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
+use crate::base::misuse::Misuse;
 use crate::pager::files::RepositoryFiles;
 use crate::pager::leftovers::Leftovers;
 use crate::storage::{Directory, EntryKind, Ties, parent_of};
@@ -24,13 +25,13 @@ pub(crate) enum Found {
 pub(crate) fn look(into: &Directory) -> Result<Found> {
     let path = into.path.as_path();
     if path.as_os_str().is_empty() {
-        return Err(Error::invalid("an empty path names no directory to restore to"));
+        return Err(Error::invalid(Misuse::EmptyPath, "an empty path names no directory to restore to"));
     }
     match into.storage.kind(path).map_err(|error| Error::io(IoOp::Metadata, path, error))? {
         None => {
             if into.storage.ties(path).is_ok_and(|ties| ties == Ties::Link) {
                 let text = "is a symbolic link that leads nowhere; remove it, or give another directory";
-                return Err(Error::invalid(format!("{} {text}", escape_path(path))));
+                return Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(path))));
             }
             let parent = parent_of(path);
             match into.storage.kind(parent).map_err(|error| Error::io(IoOp::Metadata, parent, error))? {
@@ -42,7 +43,10 @@ pub(crate) fn look(into: &Directory) -> Result<Found> {
             }
         }
         Some(EntryKind::Directory) => look_inside(into),
-        Some(_) => Err(Error::invalid(format!("{} is a file; give a directory to restore to", escape_path(path)))),
+        Some(_) => Err(Error::invalid(
+            Misuse::PathKind,
+            format!("{} is a file; give a directory to restore to", escape_path(path)),
+        )),
     }
 }
 
@@ -61,7 +65,7 @@ fn look_inside(into: &Directory) -> Result<Found> {
         Err(Error::NotARepository { .. }) => {
             let path = escape_path(&into.path);
             let text = format!("{path} holds other files ({other}), and no repository; give an empty directory");
-            Err(Error::invalid(text))
+            Err(Error::invalid(Misuse::NotEmpty, text))
         }
         Err(error) => Err(error),
     }
@@ -74,7 +78,7 @@ pub(crate) fn need_no_link(directory: &Directory) -> Result<()> {
     match directory.storage.ties(path).map_err(|error| Error::io(IoOp::Metadata, path, error))? {
         Ties::Link => {
             let text = "is a symbolic link; give the directory that it leads to";
-            Err(Error::invalid(format!("{} {text}", escape_path(path))))
+            Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(path))))
         }
         Ties::None | Ties::Names(_) => Ok(()),
     }
@@ -82,7 +86,7 @@ pub(crate) fn need_no_link(directory: &Directory) -> Result<()> {
 
 /// The error when what was found is not what was found before.
 pub(crate) fn changed(directory: &Directory) -> Error {
-    Error::invalid(format!("{} was changed by another process; restore again", escape_path(&directory.path)))
+    Error::Changed { path: directory.path.as_path().into(), advice: "restore again" }
 }
 
 /// A name beside a directory: its own with an ending.
@@ -95,7 +99,7 @@ pub(crate) fn sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
         }
         None => {
             let text = "has no name of its own, so nothing can be put next to it; give the path with the name of the directory";
-            Err(Error::invalid(format!("{} {text}", escape_path(path))))
+            Err(Error::invalid(Misuse::UnnamedPath, format!("{} {text}", escape_path(path))))
         }
     }
 }

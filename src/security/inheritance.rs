@@ -11,6 +11,7 @@
 
 use super::defaults;
 use crate::base::error::{Error, Result};
+use crate::base::misuse::Misuse;
 use crate::format::acl::{Ace, AceFlags, Acl};
 use crate::format::security_descriptor::{Control, Dacl, SecurityDescriptor};
 use crate::format::sid::Sid;
@@ -62,8 +63,12 @@ pub fn merged(own: &SecurityDescriptor, parent: Option<&SecurityDescriptor>) -> 
 }
 
 fn list(entries: Vec<Ace>) -> Result<Acl> {
-    Acl::new(entries)
-        .ok_or_else(|| Error::invalid("the access control list would have more than 65,535 bytes; shorten it"))
+    Acl::new(entries).ok_or_else(|| {
+        Error::invalid(
+            Misuse::SecurityDescriptor,
+            "the access control list would have more than 65,535 bytes; shorten it",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -13,8 +13,9 @@ use super::connect::NamespaceSecurity;
 use super::inheritance;
 use super::rights::AccessRights;
 use crate::base::error::{Error, Result};
+use crate::base::misuse::Misuse;
 use crate::format::acl::{Ace, AceBody, AceFlags};
-use crate::format::security_descriptor::{Control, Dacl, DescriptorFault, Part, SecurityDescriptor};
+use crate::format::security_descriptor::{Control, Dacl, SecurityDescriptor};
 
 /// The flags of entries that are documented for namespaces.
 const KNOWN_FLAGS: AceFlags = AceFlags::OBJECT_INHERIT
@@ -51,7 +52,7 @@ impl NamespaceSecurity<'_> {
         parent: Option<&SecurityDescriptor>,
     ) -> Result<SecurityDescriptor> {
         self.require(caller, AccessRights::WRITE_DAC)?;
-        let given = SecurityDescriptor::parse(bytes).map_err(refusal)?;
+        let given = SecurityDescriptor::parse(bytes)?;
         check_parts(&given)?;
         let given = if given.control().contains(Control::SACL_PRESENT) {
             may_set_audits(caller)?;
@@ -73,23 +74,19 @@ impl NamespaceSecurity<'_> {
     }
 }
 
-/// A damaged access control list is a bad parameter; bytes that are no descriptor at all are no valid object.
-fn refusal(fault: DescriptorFault) -> Error {
-    match fault {
-        DescriptorFault::List { part: Part::Dacl, .. } => Error::invalid(fault.to_string()),
-        _ => Error::InvalidObject(fault.to_string().into()),
-    }
-}
-
 fn check_parts(given: &SecurityDescriptor) -> Result<()> {
     if given.owner().is_none() || given.group().is_none() {
-        return Err(Error::invalid("the security descriptor has to name its owner and its group"));
+        return Err(Error::invalid(
+            Misuse::SecurityDescriptor,
+            "the security descriptor has to name its owner and its group",
+        ));
     }
     match given.dacl() {
         Dacl::List(_) => Ok(()),
-        Dacl::Absent | Dacl::Null => {
-            Err(Error::invalid("the security descriptor has no access control list, which would let everybody in"))
-        }
+        Dacl::Absent | Dacl::Null => Err(Error::invalid(
+            Misuse::SecurityDescriptor,
+            "the security descriptor has no access control list, which would let everybody in",
+        )),
     }
 }
 
@@ -107,7 +104,10 @@ fn may_set_audits(caller: &Caller) -> Result<()> {
 /// [`Error::InvalidArgument`] for the first that it may not.
 pub fn check_entries(entries: &[Ace]) -> Result<()> {
     entries.iter().enumerate().try_for_each(|(number, ace)| match fault_of(ace) {
-        Some(fault) => Err(Error::invalid(format!("own entry {number} of the access control list {fault}"))),
+        Some(fault) => Err(Error::invalid(
+            Misuse::SecurityDescriptor,
+            format!("own entry {number} of the access control list {fault}"),
+        )),
         None => Ok(()),
     })
 }

@@ -18,6 +18,7 @@ use std::fmt::{self, Write};
 use super::inheritance;
 use super::methods::check_entries;
 use crate::base::error::{Error, Result};
+use crate::base::misuse::Misuse;
 use crate::format::acl::{Ace, AceBody, AceFlags, Acl};
 use crate::format::security_descriptor::{Control, Dacl, SecurityDescriptor};
 use crate::format::sid::Sid;
@@ -135,7 +136,10 @@ pub fn parse(text: &str) -> Result<SecurityDescriptor> {
 pub fn of_namespace(text: &str, parent: Option<&SecurityDescriptor>) -> Result<SecurityDescriptor> {
     let own = parse(text)?;
     if own.dacl() == Dacl::Absent {
-        return Err(Error::invalid("security descriptor as text: there is no access control list (D:)"));
+        return Err(Error::invalid(
+            Misuse::SecurityDescriptor,
+            "security descriptor as text: there is no access control list (D:)",
+        ));
     }
     check_entries(&inheritance::explicit(&own))?;
     inheritance::merged(&own, parent)
@@ -158,7 +162,7 @@ impl<'t> Parser<'t> {
     }
 
     fn fault(&self, what: impl fmt::Display) -> Error {
-        Error::invalid(format!("security descriptor as text, at byte {}: {what}", self.at))
+        Error::invalid(Misuse::SecurityDescriptor, format!("security descriptor as text, at byte {}: {what}", self.at))
     }
 
     fn skip(&mut self, prefix: &str) -> bool {

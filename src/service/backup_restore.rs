@@ -10,6 +10,7 @@ use crate::backup::{
     Backup, BackupOptions, BackupSet, BackupSummary, OpenBackup, SetOptions, SetSummary, backup_snapshot,
 };
 use crate::base::error::{Error, Result};
+use crate::base::misuse::Misuse;
 use crate::base::progress::{Observer, Unobserved};
 use crate::repository::OwnerId;
 use crate::repository::gate::Wait;
@@ -32,7 +33,7 @@ impl BackupRestoreFlags {
         if self.is_empty() {
             return Ok(());
         }
-        Err(Error::invalid(format!("a backup takes no flags: {:#X} was given", self.bits())))
+        Err(Error::invalid(Misuse::Flags, format!("a backup takes no flags: {:#X} was given", self.bits())))
     }
 
     /// What a restore takes.
@@ -40,13 +41,17 @@ impl BackupRestoreFlags {
         if Self::all().contains(self) {
             return Ok(());
         }
-        Err(Error::invalid(format!("a restore takes the flags 0 and 1: {:#X} was given", self.bits())))
+        Err(Error::invalid(Misuse::Flags, format!("a restore takes the flags 0 and 1: {:#X} was given", self.bits())))
     }
 }
 
 /// Refuses a path without a name.
 pub(super) fn need_path(file: &Path) -> Result<()> {
-    if file.as_os_str().is_empty() { Err(Error::invalid("an empty path names no backup")) } else { Ok(()) }
+    if file.as_os_str().is_empty() {
+        Err(Error::invalid(Misuse::EmptyPath, "an empty path names no backup"))
+    } else {
+        Ok(())
+    }
 }
 
 /// The four calls of `IWbemBackupRestoreEx` on one object, with the meaning that they have there. The value is the owner of a

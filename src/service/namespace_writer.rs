@@ -148,7 +148,7 @@ impl NamespaceWriter {
     /// Makes the changes permanent.
     ///
     /// # Errors
-    /// As [`WriteTransaction::commit`]; [`Error::InvalidArgument`](crate::Error::InvalidArgument) after a change that failed
+    /// As [`WriteTransaction::commit`]; [`Error::InvalidOperation`](crate::Error::InvalidOperation) after a change that failed
     /// half-way.
     pub fn commit(self) -> Result<()> {
         self.state.lock().check()?;

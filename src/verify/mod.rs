@@ -9,6 +9,7 @@
 mod affected;
 mod content;
 mod index;
+mod journal;
 mod objects;
 mod references;
 mod report;
@@ -29,6 +30,7 @@ use crate::repository::{Repository, Snapshot};
 use crate::base::findings::Findings;
 pub use affected::{AffectedNamespace, NAMED, Touched, affected};
 pub use content::{Level, verify_content};
+pub use journal::{JournalReport, StateDifference};
 pub use report::{GenerationReport, Report, Unchecked};
 
 /// How a verification is run.
@@ -40,7 +42,7 @@ pub struct VerifyOptions {
     pub all_generations: bool,
 }
 
-/// Verifies a repository.
+/// Verifies a repository: the state that was opened, and where journals were replayed for it, the one without them too.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) when the system refuses, [`Error::Cancelled`](crate::Error::Cancelled) when the observer
@@ -57,10 +59,10 @@ pub fn verify(repository: &Repository, options: VerifyOptions, observer: &dyn Ob
         // Dialect 2.1 on its single maps.
         let file_pages = Space::ALL.map(|space| data.pages(space));
         let around = Surroundings { role: opened, trailing_bytes: 0, file_pages };
-        let findings = wholeness::check(current.mapping(), around);
+        let findings = wholeness::check(current.image().base().mapping(), around);
         reports.push(run(current.image(), findings, options, observer)?);
     }
-    for Generation { role, mapping, findings } in generations {
+    for Generation { role, mapping, findings, .. } in generations {
         if role == opened {
             reports.push(run(current.image(), findings, options, observer)?);
         } else if options.all_generations {
@@ -69,9 +71,10 @@ pub fn verify(repository: &Repository, options: VerifyOptions, observer: &dyn Ob
             reports.push(run(&image, findings, options, observer)?);
         }
     }
+    let journal = JournalReport::of(repository.journal(), &current, options, observer)?;
     repository.ensure_unchanged()?;
     let (refused, all_generations) = (repository.refused().to_vec(), options.all_generations);
-    Ok(Report { generations: reports, refused, all_generations })
+    Ok(Report { generations: reports, refused, all_generations, journal })
 }
 
 /// Verifies a snapshot: one generation of a repository, or what a backup holds.

@@ -8,6 +8,8 @@ use crate::catalog::Census;
 use crate::format::Dialect;
 use crate::pager::generation::Refusal;
 
+use super::journal::JournalReport;
+
 /// What a verification of a repository found.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -17,12 +19,15 @@ pub struct Report {
     pub refused: Vec<Refusal>,
     /// Whether every generation on disk was to be checked.
     pub all_generations: bool,
+    /// What was found of journals.
+    pub journal: JournalReport,
 }
 
 impl Report {
-    /// Whether nothing was found, everything could be checked, and no file was refused that counts.
+    /// Whether nothing was found, everything could be checked, and no file was refused that counts, nor a commit of a journal.
     pub fn is_consistent(&self) -> bool {
-        self.has_sound_generations() && self.refused_that_count().next().is_none()
+        let are_none_refused = self.refused_that_count().next().is_none();
+        self.has_sound_generations() && are_none_refused && self.journal.is_consistent()
     }
 
     /// Whether the generations that were checked are consistent, whatever was refused beside them: a crash in the middle of
@@ -32,9 +37,10 @@ impl Report {
     }
 
     /// The refused files that make the repository inconsistent: those that may have held a newer state than the one that was
-    /// opened, and all of them when every generation was to be checked.
+    /// opened, and all of them when every generation was to be checked; but none that an interrupted write of this engine left.
     pub fn refused_that_count(&self) -> impl Iterator<Item = &Refusal> {
-        self.refused.iter().filter(|refusal| self.all_generations || refusal.may_be_newer)
+        let counts = |refusal: &&Refusal| refusal.may_be_newer || self.all_generations && !refusal.is_unfinished();
+        self.refused.iter().filter(counts)
     }
 
     /// All findings.

@@ -15,8 +15,9 @@ use cimrepo::engine::{Durability, Engine, EngineOptions};
 use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
 use cimrepo::storage::{Directory, Storage};
+use cimrepo::verify::verify;
 
-use crate::{keys, still, verified};
+use crate::{ONE_THREAD, keys, still, verified};
 
 pub fn at(disk: &SimStorage) -> Directory {
     Directory::new(Arc::new(disk.clone()), "/r")
@@ -130,23 +131,37 @@ pub fn go_on(
 }
 
 pub fn names(engine: &Engine) -> Vec<String> {
-    let name = |key: String| key.split('.').next().unwrap().to_owned();
-    keys(&engine.snapshot()).into_iter().map(name).collect()
+    keys(&engine.snapshot()).into_iter().map(name_of).collect()
 }
 
-/// What a reader finds that knows nothing of the journal. A mapping that the crash tore is refused, the one before it counts.
+fn name_of(key: String) -> String {
+    key.split('.').next().unwrap().to_owned()
+}
+
+/// What a reader finds that knows nothing of the journal. A mapping that the crash tore is refused, the one before it counts,
+/// and the torn one is known as what an interrupted switch leaves (W-19).
 pub fn read(disk: &SimStorage) -> Snapshot {
-    let repository = OpenOptions::new().open_in(&at(disk)).unwrap();
+    let repository = OpenOptions::new().without_journal().open_in(&at(disk)).unwrap();
     assert!(repository.is_whole());
-    verified(&repository.snapshot());
+    let report = verify(&repository, ONE_THREAD, &Unobserved).unwrap();
+    assert!(report.is_consistent(), "{:?} {:?}", report.refused, report.findings().collect::<Vec<_>>());
     repository.snapshot()
+}
+
+/// What a reader finds that replays the journal.
+fn replayed(disk: &SimStorage) -> Vec<String> {
+    let repository = OpenOptions::new().open_in(&at(disk)).unwrap();
+    assert_eq!(repository.journal().refused().count(), 0, "{:?}", repository.journal());
+    keys(&repository.snapshot()).into_iter().map(name_of).collect()
 }
 
 /// Looks at what is left, and goes on with it.
 pub fn check(image: &SimStorage, told: &Told, what: &str) {
     read(image);
+    let read_only = replayed(image);
     let engine = still().open_in(&at(image)).unwrap_or_else(|error| panic!("{what}: {error}"));
     let found = names(&engine);
+    assert_eq!(read_only, found, "{what}: a reader and a writer see the same");
     assert!(told.allowed.contains(&found), "{what}: {found:?} is none of {:?}", told.allowed);
     verified(&engine.snapshot());
     commit(&engine, &put("NS_9\\AFTER", 300, Durability::Journal)).unwrap();

@@ -26,7 +26,7 @@ use cimrepo::engine::{Durability, Engine, EngineOptions};
 use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
 use cimrepo::storage::{Directory, MemStorage};
 use cimrepo::verify::{VerifyOptions, verify, verify_snapshot};
-use cimrepo::{Direction, Error, KeyRange};
+use cimrepo::{Direction, Error, KeyRange, Misuse};
 
 /// Repositories are small and tests are many.
 const ONE_THREAD: VerifyOptions = VerifyOptions { threads: std::num::NonZeroUsize::new(1), all_generations: false };
@@ -53,7 +53,7 @@ fn verified(snapshot: &Snapshot) {
 
 /// What a reader finds that knows nothing of the journal.
 fn on_disk(directory: &Directory) -> Snapshot {
-    let repository = OpenOptions::new().open_in(directory).unwrap();
+    let repository = OpenOptions::new().without_journal().open_in(directory).unwrap();
     assert!(repository.is_whole() && repository.refused().is_empty(), "{:?}", repository.refused());
     let options = VerifyOptions { all_generations: true, ..ONE_THREAD };
     let report = verify(&repository, options, &Unobserved).unwrap();
@@ -183,15 +183,21 @@ fn savepoints_nest() {
 fn what_makes_no_repository_is_refused() {
     let (_, directory) = fresh();
     let engine = still().open_in(&directory).unwrap();
-    let refused = |error: cimrepo::Result<()>| assert!(matches!(error, Err(Error::InvalidArgument(_))), "{error:?}");
+    let refused = |error: cimrepo::Result<()>, misuse| match error {
+        Err(Error::InvalidArgument(invalid)) => assert_eq!(invalid.misuse, misuse),
+        other => panic!("{other:?}"),
+    };
+    let mut transaction = engine.begin_write().unwrap();
+    refused(transaction.insert_key(b"").map(drop), Misuse::Key);
+    transaction.commit().unwrap();
     let mut transaction = engine.begin_write().unwrap();
     transaction.insert_record(b"no key names it").unwrap();
-    refused(transaction.commit());
+    refused(transaction.commit(), Misuse::UnnamedRecord);
     let mut transaction = engine.begin_write().unwrap();
     assert!(matches!(transaction.insert_key(b"A.0.77.5"), Err(Error::Corrupt(_))), "no such record");
     assert!(matches!(transaction.insert_key(&[b'A'; 2000]), Err(Error::Limit { .. })));
     assert!(transaction.remove_key(b"NS_0\\FIRST").unwrap());
-    refused(transaction.commit());
+    refused(transaction.commit(), Misuse::LastKey);
     assert_eq!(keys(&engine.snapshot()), ["NS_0\\FIRST"]);
     assert!(matches!(still().open_in(&directory), Err(Error::Locked { .. })));
     drop(engine);

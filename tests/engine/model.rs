@@ -189,6 +189,8 @@ proptest! {
                 Some(Step::Hold) => held.push((engine.snapshot(), model.clone())),
                 Some(Step::Crash) => {
                     let left = copy_of(&storage);
+                    let reader = OpenOptions::new().open_in(&left).unwrap();
+                    prop_assert_eq!(&content(&reader.snapshot()), &durable);
                     let reopened = still().open_in(&left).unwrap();
                     prop_assert_eq!(&content(&reopened.snapshot()), &durable);
                     verified(&reopened.snapshot());

@@ -9,14 +9,15 @@ use cimrepo::backup::{
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
 use cimrepo::catalog::{Catalog, Census};
-use cimrepo::repository::Repository;
+use cimrepo::repository::{OpenOptions, Repository};
 use clap::Args;
 use serde::Serialize;
 
 use super::inside;
-use super::output::{Failure, Output, complain, even_if_closed, human_bytes, words};
+use super::journal::JournalRow;
+use super::output::{Failure, Output, complain, even_if_closed, human_bytes};
 use super::progress::Bar;
-use super::source::{backup_failed, repository_failed, the_one, warn};
+use super::source::{backup_failed, open_repository, the_one};
 
 /// Back up a repository to one file, or into a directory that keeps several backups
 ///
@@ -126,6 +127,7 @@ struct Row {
     removed: Vec<String>,
     /// Why the newest backup there is not the base.
     broken: Option<String>,
+    journal: JournalRow,
 }
 
 /// What was written, and what became of older ones.
@@ -141,8 +143,7 @@ struct Done {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let repository = Repository::open_read_only(the_one(&self.repo)?).map_err(repository_failed)?;
-        warn(&repository);
+        let repository = open_repository(&the_one(&self.repo)?, OpenOptions::new())?;
         if !self.inside {
             inside::refuse(&self.file, &[&self.repo, &repository.files().directory.path])?;
         }
@@ -160,12 +161,12 @@ impl Arguments {
             });
         }
         if let Some(broken) = &done.broken {
-            complain(words(broken));
+            complain(broken.full_text());
             complain(
                 "the chain of backups is broken there: this is a full backup, and what is broken is left as it is",
             );
         }
-        even_if_closed(self.print(&done))?;
+        even_if_closed(self.print(&done, &repository))?;
         match done.not_removed {
             Some(error) => Err(Failure::Hinted(
                 error,
@@ -176,10 +177,10 @@ impl Arguments {
         }
     }
 
-    fn print(&self, done: &Done) -> Result<(), Failure> {
+    fn print(&self, done: &Done, repository: &Repository) -> Result<(), Failure> {
         let mut output = Output::new(self.json);
         if output.is_json() {
-            output.row("backup", &row(done))?;
+            output.row("backup", &row(done, repository))?;
         } else {
             show(done, &mut output)?;
         }
@@ -214,7 +215,7 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn row(done: &Done) -> Row {
+fn row(done: &Done, repository: &Repository) -> Row {
     let Done { summary, file, base, removed, broken, .. } = done;
     Row {
         file: text(file),
@@ -229,6 +230,7 @@ fn row(done: &Done) -> Row {
         base: base.as_deref().map(text),
         removed: removed.iter().map(|path| text(path)).collect(),
         broken: broken.as_ref().map(ToString::to_string),
+        journal: repository.journal().into(),
     }
 }
 

@@ -10,7 +10,7 @@ use cimrepo::verify::VerifyOptions;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::output::{Failure, Output, count, human_bytes, words};
+use super::output::{Failure, Output, count, human_bytes};
 use super::progress::Bar;
 
 /// List, verify or remove the backups of a directory
@@ -100,7 +100,9 @@ type Found = Result<Option<u64>, String>;
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         match self.verb {
-            Verb::List(place) => place.show(|entry| Ok(entry.info.as_ref().map(|_| None).map_err(words))),
+            Verb::List(place) => {
+                place.show(|entry| Ok(entry.info.as_ref().map(|_| None).map_err(cimrepo::Error::full_text)))
+            }
             Verb::Verify(place) => place.show(|entry| Ok(verify(entry)?.map(Some))),
             Verb::Prune { place, keep } => place.prune(keep),
         }
@@ -161,14 +163,14 @@ fn name(path: &Path) -> String {
 /// ends it: that says nothing of the backup.
 fn verify(entry: &SetEntry) -> Result<Result<u64, String>, Failure> {
     if let Err(error) = &entry.info {
-        return Ok(Err(words(error)));
+        return Ok(Err(error.full_text()));
     }
     let bar = Bar::new();
     let report = Backup::open(&entry.path).and_then(|backup| backup.verify(VerifyOptions::default(), &bar));
     let report = match report {
         Ok(report) => report.repository,
         Err(error @ cimrepo::Error::Cancelled) => return Err(error.into()),
-        Err(error) => return Ok(Err(words(&error))),
+        Err(error) => return Ok(Err(error.full_text())),
     };
     Ok(Ok(report.findings.len() as u64 + report.not_listed + report.unchecked.len() as u64))
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::create::NewDirectory;
 use super::inside;
-use super::output::{Failure, Output, complain, count, words};
+use super::output::{Failure, Output, complain, count};
 use super::progress::Bar;
 use super::source::SourceArguments;
 
@@ -109,7 +109,7 @@ fn compare(from: &Catalog, to: &Catalog, converted: &Converted) -> Result<u64, F
             }
             Compared::Unreadable { second: true, error } => {
                 differences += 1;
-                complain(words(&error));
+                complain(error.full_text());
             }
             Compared::Unreadable { .. } => {}
         }
@@ -127,8 +127,8 @@ fn show(
 ) -> Result<(), Failure> {
     for (what, why) in &converted.left_out {
         match output.is_json() {
-            true => output.row("left-out", &LeftOutRow { what, why: words(why) })?,
-            false => output.line(format_args!("left out: {}: {}", escape(what), words(why)))?,
+            true => output.row("left-out", &LeftOutRow { what, why: why.full_text() })?,
+            false => output.line(format_args!("left out: {}: {}", escape(what), why.full_text()))?,
         }
     }
     let Converted { census, left_out } = converted;

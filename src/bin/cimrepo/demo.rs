@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cimrepo::IoOp;
 use cimrepo::backup::{Backup, BackupOptions, backup};
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
@@ -14,6 +13,7 @@ use cimrepo::restore::{Existing, Installed, RestoreOptions, restore};
 use cimrepo::storage::Directory;
 use cimrepo::verify::{VerifyOptions, verify};
 use cimrepo::{Direction, KeyRange};
+use cimrepo::{Invalid, IoOp, Misuse};
 use clap::Args;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -62,7 +62,7 @@ fn prepare(dir: &Path) -> Result<(), Failure> {
     fs::create_dir_all(dir).map_err(failed)?;
     if fs::read_dir(dir).map_err(failed)?.next().is_some() {
         let text = format!("{} is not empty; give a new or empty directory", escape_path(dir));
-        return Err(cimrepo::Error::InvalidArgument(text.into()).into());
+        return Err(cimrepo::Error::InvalidArgument(Invalid::new(Misuse::NotEmpty, text)).into());
     }
     Ok(())
 }

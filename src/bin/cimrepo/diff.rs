@@ -14,7 +14,7 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 
 use super::listing::namespace_path;
-use super::output::{Failure, Output, complain, count, words};
+use super::output::{Failure, Output, complain, count};
 use super::source::{ReadArguments, Source, SourceArguments};
 
 /// Compare two repositories, backups or generations by their namespaces, classes and instances
@@ -64,6 +64,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
 
+    /// Read both without what a journal of cimrepo holds beyond the files
+    #[arg(long)]
+    no_journal: bool,
+
     /// Print JSON, one object a line
     #[arg(long)]
     json: bool,
@@ -83,7 +87,7 @@ impl Arguments {
                 Compared::Difference(difference) => found.add(&difference),
                 Compared::Unreadable { second: is_second, error } => {
                     let of = if is_second { second } else { &self.first };
-                    let text = format!("{}: {}", escape_path(of), words(&error));
+                    let text = format!("{}: {}", escape_path(of), error.full_text());
                     if said.insert(text.clone()) {
                         complain(text);
                     }
@@ -97,7 +101,9 @@ impl Arguments {
 
     fn open(&self, path: &Path, generation: Option<u32>) -> Result<Source, Failure> {
         let base = if path.is_file() { self.base.clone() } else { Vec::new() };
-        SourceArguments { path: path.to_owned(), read: ReadArguments { generation, base } }.the_one()?.open()
+        SourceArguments { path: path.to_owned(), read: ReadArguments { generation, no_journal: self.no_journal, base } }
+            .the_one()?
+            .open()
     }
 }
 

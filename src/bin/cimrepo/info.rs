@@ -13,6 +13,7 @@ use cimrepo::repository::{Counts, Repository, Snapshot, UnmappedFiles};
 use clap::Args;
 use serde::Serialize;
 
+use super::journal::{self, JournalRow};
 use super::output::{Failure, Output, argument, count, human_bytes};
 use super::source::{Source, SourceArguments, SourcesArguments, warn_of_size};
 
@@ -65,6 +66,9 @@ struct RepositoryRow {
     whole: bool,
     missing: Vec<String>,
     refused: Vec<String>,
+    /// Mapping files that an interrupted write of this engine left: nothing is lost with them.
+    unfinished: Vec<String>,
+    journal: JournalRow,
     objects: SpaceRow,
     index: SpaceRow,
     /// Whether the pages take more than Windows documents for a repository.
@@ -128,6 +132,7 @@ struct BackupRow<'b> {
     info: BackupInfo,
     namespaces: Option<u64>,
     unnamed_namespaces: Option<u64>,
+    journal: JournalRow,
     content: &'b Summary,
 }
 
@@ -184,6 +189,7 @@ fn outcome(is_sound: bool) -> Outcome {
 fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outcome, Failure> {
     let snapshot = repository.snapshot();
     let mapping = snapshot.mapping();
+    let refused = || repository.refused().iter().filter(|refusal| !refusal.is_unfinished());
     let row = RepositoryRow {
         directory: repository.files().directory.path.display().to_string(),
         dialect: repository.dialect(),
@@ -193,7 +199,14 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
         generations: repository.generations()?,
         whole: repository.is_whole(),
         missing: repository.missing().map(|role| role.to_string()).collect(),
-        refused: repository.refused().iter().map(|refusal| refusal.reason.to_string()).collect(),
+        refused: refused().map(|refusal| refusal.reason.to_string()).collect(),
+        unfinished: repository
+            .refused()
+            .iter()
+            .filter(|refusal| refusal.is_unfinished())
+            .map(|refusal| refusal.role.to_string())
+            .collect(),
+        journal: repository.journal().into(),
         objects: space_row(repository, Space::Objects),
         index: space_row(repository, Space::Index),
         beyond_windows: Space::ALL
@@ -204,7 +217,9 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
         content: Content::new(snapshot.counts(), &snapshot),
     };
     let is_newest = repository.refused().iter().all(|refusal| !refusal.may_be_newer);
-    let outcome = outcome(row.whole && is_newest && row.missing.is_empty() && row.content.unreadable == 0);
+    let is_replayed = repository.journal().refused().next().is_none();
+    let is_sound = row.whole && is_newest && row.missing.is_empty() && is_replayed;
+    let outcome = outcome(is_sound && row.content.unreadable == 0);
     if output.is_json() {
         output.row("repository", &row)?;
         return Ok(outcome);
@@ -216,6 +231,13 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
     output.field("generation", format!("{} (transaction {}{flag})", row.generation, row.transaction))?;
     let generations: Vec<String> = row.generations.iter().map(ToString::to_string).collect();
     output.field("on disk", generations.join(", "))?;
+    if !row.unfinished.is_empty() {
+        let files = row.unfinished.join(", ");
+        output.field("unfinished", format!("{files}: a write that was interrupted; nothing is lost with it"))?;
+    }
+    for line in journal::lines(repository.journal()) {
+        output.field("journal", line)?;
+    }
     output.field("objects", space_words(&row.objects))?;
     output.field("index", space_words(&row.index))?;
     output.field("content", row.content.words())?;
@@ -257,7 +279,8 @@ fn space_words(space: &SpaceRow) -> String {
 
 fn backup_info(backup: &Backup, output: &mut Output) -> Result<Outcome, Failure> {
     let (header, info, summary) = (backup.header(), backup.info(), &backup.manifest().summary);
-    let outcome = outcome(summary.unreadable == 0);
+    let is_replayed = backup.journal().refused().next().is_none();
+    let outcome = outcome(summary.unreadable == 0 && is_replayed);
     let held = held(backup);
     if output.is_json() {
         let row = BackupRow {
@@ -268,6 +291,7 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<Outcome, Failure>
             info,
             namespaces: held.namespaces,
             unnamed_namespaces: held.unnamed_namespaces,
+            journal: backup.journal().into(),
             content: summary,
         };
         output.row("backup", &row)?;
@@ -288,6 +312,9 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<Outcome, Failure>
     let base = if info.incremental { format!(", {} in the base", info.pages_in_base) } else { String::new() };
     output.field("size", format!("{} for {} pages{base}", human_bytes(info.bytes), info.pages))?;
     output.field("holds", held.words())?;
+    for line in journal::lines(backup.journal()) {
+        output.field("journal", line)?;
+    }
     unreadable_words(summary.unreadable, output)?;
     Ok(outcome)
 }

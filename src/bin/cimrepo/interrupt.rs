@@ -60,8 +60,13 @@ impl Cancellable {
 
     /// Whether the operation is to stop.
     pub fn is_requested(&self) -> bool {
-        STATE.signal().is_some()
+        was_requested()
     }
+}
+
+/// Whether a signal came that asks to stop.
+pub fn was_requested() -> bool {
+    STATE.signal().is_some()
 }
 
 impl Drop for Cancellable {

@@ -7,7 +7,7 @@ use cimrepo::{Direction, KeyRange};
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{Failure, Output, complain, count, words};
+use super::output::{Failure, Output, complain, count};
 use super::source::SourceArguments;
 
 /// List the keys of the index, in its order
@@ -85,7 +85,7 @@ impl Arguments {
                     }
                 }
                 Err(error) => {
-                    complain(words(&error));
+                    complain(error.full_text());
                     failed = Some(error);
                 }
             }

@@ -13,7 +13,7 @@ use cimrepo::format::name_hash::NameHash;
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
 
 use super::near;
-use super::output::{Failure, Output, complain, words};
+use super::output::{Failure, Output, complain};
 
 /// Prints objects, and counts them against the keys of the index. One that cannot be read is reported on standard error, and
 /// the others follow.
@@ -208,7 +208,7 @@ impl<'o> Listing<'o> {
                 Err(KeyFault::Malformed(error)) => {
                     self.census.has(counted);
                     self.census.lose(&error);
-                    complain(words(&error));
+                    complain(error.full_text());
                 }
             }
         }
@@ -217,7 +217,7 @@ impl<'o> Listing<'o> {
 
     fn torn(&mut self, error: &Error) {
         self.census.tear();
-        let words = words(error);
+        let words = error.full_text();
         if self.said.insert(words.clone()) {
             complain(words);
         }
@@ -229,7 +229,7 @@ impl<'o> Listing<'o> {
             .map_err(|error| {
                 self.census.lose(&error);
                 let name = self.catalog.name_of_key(namespace, key);
-                complain(format_args!("{}: {}", escape(&name), words(&error)));
+                complain(format_args!("{}: {}", escape(&name), error.full_text()));
             })
             .ok()
     }
@@ -289,7 +289,7 @@ impl<'o> Listing<'o> {
         found
             .map_err(|error| {
                 self.has_findings = true;
-                let words = words(&error);
+                let words = error.full_text();
                 if self.said.insert(words.clone()) {
                     complain(words);
                 }

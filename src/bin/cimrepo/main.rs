@@ -14,6 +14,7 @@ mod export;
 mod info;
 mod inside;
 mod interrupt;
+mod journal;
 mod keys;
 mod listing;
 mod ls;
@@ -128,6 +129,8 @@ fn main() -> ExitCode {
         Err(code) => return ExitCode::from(code),
     };
     let outcome = match std::panic::catch_unwind(|| verb.run()) {
+        // What was read is not the newest there was: that is something to be said, whatever the verb found.
+        Ok(Ok(Outcome::Done)) if source::was_doubtful() => Outcome::Findings,
         Ok(Ok(outcome)) => outcome,
         Ok(Err(failure)) => {
             let is_cancelled = failure.is_cancelled();

@@ -11,7 +11,6 @@
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
-use std::error::Error as _;
 use std::fmt::{Display, Write as _};
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::panic::{self, PanicHookInfo};
@@ -19,6 +18,7 @@ use std::path::{MAIN_SEPARATOR, Path};
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::{EscapingWriter, Visible, escape, escape_path, guard};
+use cimrepo::{Invalid, Misuse};
 use clap::Parser;
 use serde::Serialize;
 use serde_json::ser::Formatter;
@@ -61,7 +61,7 @@ impl From<io::Error> for Failure {
 impl Failure {
     /// A call that makes no sense.
     pub fn usage(text: impl Into<String>) -> Self {
-        cimrepo::Error::InvalidArgument(text.into().into()).into()
+        cimrepo::Error::InvalidArgument(Invalid::new(Misuse::Use, text)).into()
     }
 
     /// Whether the user ended it.
@@ -79,13 +79,13 @@ impl Failure {
         match self {
             Failure::Engine(error) => {
                 match general_hint(&error) {
-                    Some(hint) => complain(format_args!("{}; {hint}", words(&error))),
-                    None => complain(words(&error)),
+                    Some(hint) => complain(format_args!("{}; {hint}", error.full_text())),
+                    None => complain(error.full_text()),
                 }
                 error.exit_code()
             }
             Failure::Hinted(error, hint) => {
-                complain(format_args!("{}; {hint}", words(&error)));
+                complain(format_args!("{}; {hint}", error.full_text()));
                 error.exit_code()
             }
             Failure::Output(error) => {
@@ -201,17 +201,6 @@ pub fn guard_panics() {
             trace.to_string().lines().for_each(complain);
         }
     }));
-}
-
-/// An error with what caused it.
-pub fn words(error: &cimrepo::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 /// Standard output, as text or as JSON, one object a line.

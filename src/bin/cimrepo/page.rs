@@ -13,7 +13,7 @@ use cimrepo::repository::{Snapshot, UnmappedFiles};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::output::{Failure, Output, complain, words};
+use super::output::{Failure, Output, complain};
 use super::source::{SourceArguments, warn_of_size};
 
 /// Show a page: its structure and its bytes
@@ -223,7 +223,7 @@ impl Arguments {
                     if output.is_json() { output.row("record", &row)? } else { output.line(record)? }
                 }
                 Err(error) => {
-                    complain(words(&error));
+                    complain(error.full_text());
                     failed = Some(error.exit_code());
                 }
             }

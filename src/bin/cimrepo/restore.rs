@@ -63,6 +63,8 @@ struct Row {
     pages_written: u64,
     pages_kept: u64,
     findings: u64,
+    /// Commits that waited in a journal of the repository that was replaced.
+    discarded_commits: u64,
 }
 
 impl Arguments {
@@ -77,6 +79,14 @@ impl Arguments {
         if summary.findings > 0 {
             let found = count(summary.findings, "finding", "findings");
             complain(format_args!("what was restored is damaged, as it was: {found}; `cimrepo verify` lists them"));
+        }
+        if summary.waiting_commits > 0 {
+            let commits = count(summary.waiting_commits, "commit", "commits");
+            let what = match &summary.installed {
+                Installed::SetAside { .. } => "are set aside with it",
+                _ => "are discarded",
+            };
+            complain(format_args!("{commits} in the journal of the repository that was replaced {what}"));
         }
         let mut output = Output::new(self.json);
         if output.is_json() {
@@ -116,6 +126,7 @@ fn row(summary: &RestoreSummary) -> Row {
         pages_written: summary.pages_written,
         pages_kept: summary.pages_kept,
         findings: summary.findings,
+        discarded_commits: summary.waiting_commits,
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use cimrepo::Refusal;
 use cimrepo::backup::{Backup, OpenBackup};
 use cimrepo::base::error::{BackupFault, ExitCode as Outcome};
 use cimrepo::base::escape::escape_path;
@@ -16,6 +18,8 @@ use cimrepo::repository::{OpenOptions, Repository, Snapshot, UnmappedFiles};
 use cimrepo::storage::Directory;
 use clap::Args;
 
+use super::interrupt::{Cancellable, was_requested};
+use super::journal;
 use super::output::{Failure, Label, argument, complain, complain_of_bug, count};
 use super::progress::Bar;
 
@@ -28,6 +32,10 @@ pub struct ReadArguments {
     /// Read this generation of a repository instead of the current one (`info` lists those on disk)
     #[arg(long, value_name = "N")]
     pub generation: Option<u32>,
+
+    /// Read without what a journal of cimrepo holds beyond the files: the state that Windows would see
+    #[arg(long)]
+    pub no_journal: bool,
 
     /// File of the base of an incremental backup, if it is not in the same directory; may be given several times
     #[arg(long, value_name = "FILE")]
@@ -89,7 +97,10 @@ impl SourceArguments {
     }
 
     fn open_backup(&self) -> Result<Source, Failure> {
-        let backup = open_backup(&self.path, &self.read.base)?;
+        let open = if self.read.no_journal { OpenBackup::new().without_journal() } else { OpenBackup::new() };
+        let backup = open_backup_with(open, &self.path, &self.read.base)?;
+        let is_replayed = journal::warn(backup.journal());
+        DOUBTFUL.fetch_or(!is_replayed, Ordering::Relaxed);
         let held = backup.header().generation;
         let Some(wanted) = self.read.generation.filter(|&wanted| wanted != held) else {
             return Ok(Source::Backup(Box::new(backup)));
@@ -112,10 +123,21 @@ impl SourceArguments {
         if let Some(generation) = self.read.generation {
             options = options.generation(generation);
         }
-        let repository = options.open(&self.path).map_err(repository_failed)?;
-        warn(&repository);
-        Ok(Source::Repository(Box::new(repository)))
+        if self.read.no_journal {
+            options = options.without_journal();
+        }
+        Ok(Source::Repository(Box::new(open_repository(&self.path, options)?)))
     }
+}
+
+/// Opens a repository to show what it holds, and says what is not as it should be. The pages that the newest generation wrote
+/// are checked first, whatever it says of how it was closed: evidence may have been torn since.
+pub fn open_repository(path: &Path, options: OpenOptions) -> Result<Repository, Failure> {
+    let _running = Cancellable::new();
+    let options = options.check_written_pages().cancel_when(was_requested);
+    let repository = options.open(path).map_err(repository_failed)?;
+    warn(&repository);
+    Ok(repository)
 }
 
 /// What a path of the command line leads to.
@@ -217,7 +239,11 @@ pub fn each(
 
 /// Opens a backup with the bases given.
 pub fn open_backup(path: &Path, bases: &[PathBuf]) -> Result<Backup, Failure> {
-    let open = bases.iter().fold(OpenBackup::new(), |open, base| open.base(base));
+    open_backup_with(OpenBackup::new(), path, bases)
+}
+
+fn open_backup_with(open: OpenBackup, path: &Path, bases: &[PathBuf]) -> Result<Backup, Failure> {
+    let open = bases.iter().fold(open, |open, base| open.base(base));
     open.open(path).map_err(backup_failed)
 }
 
@@ -302,20 +328,41 @@ pub fn warn_of_size(files: &UnmappedFiles, looked_at: u32) {
     }
 }
 
+/// Whether [`warn`] had to say that a newer state than the one that is read may be lost.
+static DOUBTFUL: AtomicBool = AtomicBool::new(false);
+
+/// Whether the state that was read may not be the newest there was.
+pub fn was_doubtful() -> bool {
+    DOUBTFUL.load(Ordering::Relaxed)
+}
+
 /// Says on standard error what is not as it should be.
-pub fn warn(repository: &Repository) {
-    for refusal in repository.refused() {
-        complain(format_args!("{} was refused: {}", refusal.role, refusal.reason));
+fn warn(repository: &Repository) {
+    let refused = || repository.refused().iter().filter(|refusal| !refusal.is_unfinished());
+    for refusal in refused() {
+        match refusal.generation {
+            Some(generation) => {
+                let Refusal { role, reason, .. } = refusal;
+                complain(format_args!("generation {generation} ({role}) was refused: {reason}"));
+            }
+            None => complain(format_args!("{} was refused: {}", refusal.role, refusal.reason)),
+        }
     }
     let generation = repository.snapshot().mapping().generation();
+    let newer = refused().find(|refusal| refusal.may_be_newer);
     if !repository.is_whole() {
         complain(format_args!("generation {generation} is not whole; reading what is left of it"));
-    } else if repository.refused().iter().any(|refusal| refusal.may_be_newer) {
-        complain(format_args!("reading generation {generation}, which is whole; a newer state may be lost"));
-    } else if !repository.refused().is_empty() {
+    } else if let Some(newer) = newer {
+        let torn = newer.generation.filter(|torn| repository.generations().is_ok_and(|there| there.contains(torn)));
+        let hint = torn.map_or(String::new(), |torn| format!("; --generation {torn} reads what is left of that one"));
+        complain(format_args!("reading generation {generation}, which is whole; a newer state may be lost{hint}"));
+    } else if refused().next().is_some() {
         complain(format_args!("reading generation {generation}, which is whole and the newest"));
     }
     for role in repository.missing() {
         complain(format_args!("{role} is missing; what needs it cannot be read"));
     }
+    let is_replayed = journal::warn(repository.journal());
+    let is_doubtful = !repository.is_whole() || newer.is_some() || !is_replayed;
+    DOUBTFUL.fetch_or(is_doubtful, Ordering::Relaxed);
 }

@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::listing::Listing;
-use super::output::{Failure, Output, complain, human_bytes, words};
+use super::output::{Failure, Output, complain, human_bytes};
 use super::source::{SourceArguments, SourcesArguments};
 
 /// Show how much each namespace and class takes
@@ -116,7 +116,7 @@ fn all(catalog: &Catalog, is_complete: &mut bool) -> Vec<NamespaceUsage> {
     catalog.usage(&mut |usage| match usage {
         Ok(usage) => found.push(usage),
         Err(error) => {
-            complain(words(&error));
+            complain(error.full_text());
             *is_complete = false;
         }
     });

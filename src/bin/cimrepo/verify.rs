@@ -4,11 +4,12 @@ use cimrepo::backup::Backup;
 use cimrepo::base::corruption::Corruption;
 use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::catalog::{Catalog, Census};
-use cimrepo::verify::{GenerationReport, Report, VerifyOptions, verify, verify_content};
+use cimrepo::verify::{GenerationReport, JournalReport, Report, VerifyOptions, verify, verify_content};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::affected;
+use super::journal::{self, DifferenceRow, JournalRow};
 use super::output::{Failure, Output, complain, count};
 use super::progress::Bar;
 use super::source::{Source, SourceArguments, SourcesArguments};
@@ -19,6 +20,9 @@ use super::source::{Source, SourceArguments, SourcesArguments};
 /// code that stays the same from version to version. Prints `WMI repository is consistent` if
 /// nothing is. An unusable mapping file that may have held a newer state is a finding too; with
 /// --all-generations, any unusable one is. A backup is checked without restoring it.
+///
+/// Where a journal of cimrepo holds commits beyond the files, the state with them and the one
+/// without them are checked, and what only one of the two has is counted and named.
 ///
 /// Some damage cannot be seen: in the format of Windows Vista and later, the checksum of a page
 /// covers one byte in 512, so most changed bytes inside an object or a key go unnoticed. A
@@ -88,6 +92,8 @@ struct RefusalRow<'r> {
     code: &'r str,
     reason: String,
     may_be_newer: bool,
+    /// Whether an interrupted write of this engine left it: then nothing is lost with it.
+    unfinished: bool,
 }
 
 #[derive(Serialize)]
@@ -113,6 +119,16 @@ struct VerdictRow {
     findings: u64,
     refused: usize,
     newer_state_lost: bool,
+    journal: JournalRow,
+}
+
+#[derive(Serialize)]
+struct JournalStatesRow<'r> {
+    files: Vec<String>,
+    #[serde(flatten)]
+    journal: JournalRow,
+    /// What the state with the journals has and the one without them has not, and the other way round.
+    difference: DifferenceRow<'r>,
 }
 
 impl Arguments {
@@ -138,7 +154,12 @@ impl Arguments {
                         Err(error @ Error::Backup { .. }) => return tell_damage(backup, error),
                         report => report?,
                     };
-                    Report { generations: vec![report.repository], refused: Vec::new(), all_generations: false }
+                    Report {
+                        generations: vec![report.repository],
+                        refused: Vec::new(),
+                        all_generations: false,
+                        journal: report.journal,
+                    }
                 }
             }
         };
@@ -183,6 +204,7 @@ pub fn show(report: &Report, output: &mut Output) -> Result<(), Failure> {
                 code: refusal.reason.code.as_str(),
                 reason: refusal.reason.to_string(),
                 may_be_newer: refusal.may_be_newer,
+                unfinished: refusal.is_unfinished(),
             };
             output.row("refusal", &row)?;
         }
@@ -194,7 +216,10 @@ pub fn show(report: &Report, output: &mut Output) -> Result<(), Failure> {
             show_text(generation, output)?;
         }
     }
-    let (findings, refused) = (report.generations.iter().map(total).sum(), report.refused_that_count().count());
+    show_journal(&report.journal, output)?;
+    let without = report.journal.without.as_ref();
+    let findings = report.generations.iter().chain(without).map(total).sum();
+    let refused = report.refused_that_count().count();
     if output.is_json() {
         let row = VerdictRow {
             consistent: report.is_consistent(),
@@ -202,6 +227,7 @@ pub fn show(report: &Report, output: &mut Output) -> Result<(), Failure> {
             findings,
             refused,
             newer_state_lost: report.refused.iter().any(|refusal| refusal.may_be_newer),
+            journal: (&report.journal.found).into(),
         };
         return output.row("verdict", &row);
     }
@@ -217,10 +243,41 @@ pub fn show(report: &Report, output: &mut Output) -> Result<(), Failure> {
     if refused > 0 {
         found = format!("{found}, {} refused", count(refused as u64, "file", "files"));
     }
-    if report.generations.iter().any(|report| !report.unchecked.is_empty()) {
+    let journals = report.journal.found.refused().count() as u64;
+    if journals > 0 {
+        found = format!("{found}, {} refused", count(journals, "journal", "journals"));
+    }
+    if report.generations.iter().chain(without).any(|report| !report.unchecked.is_empty()) {
         found = format!("{found}, not everything could be checked");
     }
     output.line(format!("WMI repository FAILED verification: {found} (1358, ERROR_INTERNAL_DB_CORRUPTION)"))
+}
+
+/// Says what of journals was found, and checks of the state without them.
+fn show_journal(report: &JournalReport, output: &mut Output) -> Result<(), Failure> {
+    if report.found.files().is_empty() {
+        return Ok(());
+    }
+    if output.is_json() {
+        let row = JournalStatesRow {
+            files: report.found.files().iter().map(|file| file.name.clone()).collect(),
+            journal: (&report.found).into(),
+            difference: (&report.difference).into(),
+        };
+        output.row("journal", &row)?;
+        return report.without.as_ref().map_or(Ok(()), |without| show_json(without, output));
+    }
+    for line in journal::lines(&report.found) {
+        output.line(line)?;
+    }
+    if let Some(without) = &report.without {
+        for line in journal::difference_lines(&report.difference) {
+            output.line(line)?;
+        }
+        output.line("without the journal:")?;
+        show_text(without, output)?;
+    }
+    Ok(())
 }
 
 fn total(report: &GenerationReport) -> u64 {

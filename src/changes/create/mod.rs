@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Importer;
-use super::store::broken_rule;
 use crate::base::error::{Error, Result};
 use crate::base::rule::Rule;
 use crate::catalog::ROOT;
@@ -129,11 +128,11 @@ fn put(importer: &mut Importer<'_>, namespace: &str, values: &Values) -> Result<
             let text = format!("{}.{name} = {text} is malformed", values.class);
             Error::rule(Rule::InvalidObject, text)
         })?;
-        instance.set(name, value).map_err(broken_rule)?;
+        instance.set(name, value)?;
     }
     for name in ["VersionUsedToCreateDB", "VersionCurrentlyRunning"] {
         if class.class.property(name).is_some() {
-            instance.set(name, VERSION).map_err(broken_rule)?;
+            instance.set(name, VERSION)?;
         }
     }
     importer.put_instance(namespace, &instance, None)?;

@@ -1,0 +1,61 @@
+//! The ways in which a caller asks for something that makes no sense.
+
+use std::fmt;
+
+use super::escape::guard;
+
+macro_rules! misuses {
+    ($($name:ident $meaning:literal;)*) => {
+        /// A way in which a caller asks for something that makes no sense: what a program matches, where a person reads
+        /// the sentence.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Misuse {
+            $(#[doc = concat!($meaning, ".")] $name,)*
+        }
+    };
+}
+
+misuses! {
+    EmptyPath "A path is empty";
+    UnnamedPath "A path has no name of its own, so that nothing can be put next to it";
+    PathKind "A path leads to something else than is needed: a directory for a file, a file for a directory, a pipe";
+    Link "A path is a symbolic link, or a file has other names, and what is written would show elsewhere";
+    ReservedName "A path has the name of a file of a repository";
+    NotEmpty "A directory that should be empty holds something";
+    RepositoryExists "A directory holds a repository that is not to be replaced";
+    NoNameLeft "All names are taken that a repository is set aside under";
+    BackupInside "A backup lies in the directory that is to be replaced";
+    Flags "A flag is given that the method does not have";
+    Options "Options contradict each other";
+    Generation "There is no generation of that number";
+    Base "A backup cannot be the base of this one";
+    Key "A key cannot be stored, or is out of order";
+    LastKey "No key would be left";
+    UnnamedRecord "A record would be named by no key";
+    Value "A text is no value of its type";
+    SecurityDescriptor "A security descriptor breaks a rule of those of namespaces";
+    Use "A command is used in a way that it does not have";
+}
+
+/// A misuse and the sentence that says what of it, and what to do instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// Of which kind it is.
+    pub misuse: Misuse,
+    /// The sentence.
+    pub text: Box<str>,
+}
+
+impl Invalid {
+    /// A misuse with its sentence.
+    pub fn new(misuse: Misuse, text: impl Into<String>) -> Self {
+        Self { misuse, text: text.into().into_boxed_str() }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", guard(&self.text))
+    }
+}

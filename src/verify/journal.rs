@@ -1,0 +1,142 @@
+//! A repository with and without what its journals hold: both states are checked, and what only one of them has is named.
+//! Windows knows no journal, and one can be planted.
+
+use std::cmp::Ordering;
+
+use crate::base::error::Result;
+use crate::base::progress::{Monitor, Observer, Phase};
+use crate::btree::scan::{Direction, KeyRange, Scan};
+use crate::catalog::Catalog;
+use crate::catalog::diff::{Change, Compared, Difference, diff};
+use crate::format::key::Key;
+use crate::repository::{Journals, Snapshot};
+
+use super::{GenerationReport, VerifyOptions, verify_snapshot};
+
+/// Differences that are named; more are counted.
+const NAMED: usize = 10;
+
+/// What was found of journals.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct JournalReport {
+    /// The journals, and what became of their commits.
+    pub found: Journals,
+    /// The generation without them, where commits were replayed.
+    pub without: Option<GenerationReport>,
+    /// What the two states differ in, where commits were replayed.
+    pub difference: StateDifference,
+}
+
+/// What only one of two states has.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct StateDifference {
+    /// Keys of the index that only the state with the journal has.
+    pub keys_added: u64,
+    /// Keys of the index that only the state without it has.
+    pub keys_removed: u64,
+    /// Objects that only the state with the journal has.
+    pub added: u64,
+    /// Objects that only the state without it has.
+    pub removed: u64,
+    /// Objects that are not the same in both.
+    pub changed: u64,
+    /// Objects of either that cannot be read, so that they are not compared.
+    pub unreadable: u64,
+    /// The first of the differences, by name.
+    pub first: Vec<Difference>,
+}
+
+impl JournalReport {
+    /// Checks the state without the commits that were replayed, and compares the two.
+    pub(crate) fn of(
+        found: &Journals,
+        snapshot: &Snapshot,
+        options: VerifyOptions,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        if found.replayed() == 0 {
+            return Ok(Self { found: found.clone(), ..Self::default() });
+        }
+        let without = verify_snapshot(&snapshot.on_disk(), options, observer)?;
+        Self::beside(without, found, snapshot, observer)
+    }
+
+    /// Compares a state with the one without the commits that were replayed, which was checked.
+    pub(crate) fn beside(
+        without: GenerationReport,
+        found: &Journals,
+        snapshot: &Snapshot,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        let difference = StateDifference::between(&snapshot.on_disk(), snapshot, observer)?;
+        Ok(Self { found: found.clone(), without: Some(without), difference })
+    }
+
+    /// Whether every commit could be replayed, and the state without them is consistent too.
+    pub fn is_consistent(&self) -> bool {
+        let is_sound = self.without.as_ref().is_none_or(GenerationReport::is_consistent);
+        is_sound && self.found.refused().next().is_none()
+    }
+}
+
+impl StateDifference {
+    /// What differs between a state and a later one.
+    fn between(before: &Snapshot, after: &Snapshot, observer: &dyn Observer) -> Result<Self> {
+        let monitor = Monitor::new(observer, Phase::Verify, 0);
+        let mut found = Self::default();
+        found.compare_keys(before, after, &monitor)?;
+        let [before, after] = [before, after].map(|snapshot| Catalog::new(snapshot.clone()));
+        let mut stopped = Ok(());
+        diff(&before, &after, &mut |compared| {
+            found.take(compared);
+            stopped = monitor.check();
+            stopped.is_ok()
+        })?;
+        stopped.map(|()| found)
+    }
+
+    fn compare_keys(&mut self, before: &Snapshot, after: &Snapshot, monitor: &Monitor<'_>) -> Result<()> {
+        let keys = |snapshot: &Snapshot| snapshot.keys(KeyRange::all(), Direction::Forward);
+        let (mut old, mut new) = (keys(before), keys(after));
+        let (mut a, mut b) = (next(&mut old), next(&mut new));
+        loop {
+            let order = match (&a, &b) {
+                (Some(a), Some(b)) => a.as_bytes().cmp(b.as_bytes()),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => return Ok(()),
+            };
+            self.keys_removed += u64::from(order == Ordering::Less);
+            self.keys_added += u64::from(order == Ordering::Greater);
+            if order != Ordering::Greater {
+                a = next(&mut old);
+            }
+            if order != Ordering::Less {
+                b = next(&mut new);
+            }
+            monitor.check()?;
+        }
+    }
+
+    fn take(&mut self, compared: Compared) {
+        let Compared::Difference(difference) = compared else {
+            self.unreadable += 1;
+            return;
+        };
+        match difference.change {
+            Change::Removed => self.removed += 1,
+            Change::Added => self.added += 1,
+            Change::Changed(_) => self.changed += 1,
+        }
+        if self.first.len() < NAMED {
+            self.first.push(difference);
+        }
+    }
+}
+
+/// The next key that can be read: what cannot is a finding of its state.
+fn next(keys: &mut Scan) -> Option<Key> {
+    keys.find_map(Result::ok)
+}
