@@ -116,6 +116,9 @@ impl Walk {
 
     /// Goes on to the next key, which is then [`text`](Self::text); `None` at the end.
     pub(super) fn advance(&mut self) -> Option<Result<()>> {
+        if self.advance_in_leaf() {
+            return Some(Ok(()));
+        }
         if self.finished {
             return None;
         }
@@ -140,6 +143,23 @@ impl Walk {
                 },
             }
         }
+    }
+
+    /// Goes on to the next key of the leaf that the key at hand is from, where all keys to come lie in
+    /// the range. Most steps of a scan are of this kind, so none of the others is asked about first.
+    #[inline]
+    fn advance_in_leaf(&mut self) -> bool {
+        let Some(frame) = self.stack.last_mut() else { return false };
+        // A key was the last step, so the next is a child, which a leaf has none of, and then a key.
+        let is_fit = frame.is_leaf && frame.is_inside && frame.next % 2 == 0 && frame.next + 1 < frame.end;
+        if !is_fit || self.loaded != Some(frame.page) {
+            return false;
+        }
+        let Some(keys) = frame.bytes.known_keys() else { return false };
+        frame.next += 2;
+        self.text.truncate(keys.prefix().len());
+        self.text.extend_from_slice(keys.rest(frame.number(self.direction) / 2));
+        true
     }
 
     /// Enters every node without a look at its keys.
