@@ -95,6 +95,7 @@ impl Protection {
     }
 
     /// The owner that a new file of this protection is given.
+    #[cfg(any(unix, test))]
     pub(super) fn new_owner(&self) -> Option<u32> {
         if self.reach == Reach::AtMost { None } else { self.owner }
     }
@@ -164,6 +165,7 @@ impl Protection {
     }
 
     /// The permission bits of a file made with this protection.
+    #[cfg(any(unix, test))]
     pub(super) fn bits(&self, made: Made) -> Option<u32> {
         let mode = self.mode?;
         // The one who writes it goes on reading and writing it; that shows nothing to anyone else.
@@ -175,6 +177,7 @@ impl Protection {
 }
 
 /// What is known of a file that is being made.
+#[cfg(any(unix, test))]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Made {
     pub is_directory: bool,
@@ -183,6 +186,7 @@ pub(super) struct Made {
     pub umask: u32,
 }
 
+#[cfg(any(unix, test))]
 impl Made {
     const fn least(self) -> u32 {
         if self.is_directory { 0o700 } else { 0o600 }

@@ -103,7 +103,7 @@ mod system {
             )
         };
         if code != ERROR_SUCCESS {
-            return Err(io::Error::from_raw_os_error(i32::from_ne_bytes(code.to_ne_bytes())));
+            return Err(io::Error::from_raw_os_error(code.cast_signed()));
         }
         // SAFETY: the descriptor was just given, and is freed after it was copied.
         let bytes = unsafe {

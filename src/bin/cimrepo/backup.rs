@@ -201,7 +201,15 @@ impl Arguments {
         let Some(keep) = self.keep else {
             let summary = backup(repository, &self.file, &options, &bar).map_err(failed)?;
             let (base, removed) = (options.base, Vec::new());
-            return Ok(Done { summary, census: None, file: self.file.clone(), base, removed, broken: None, not_removed: None });
+            return Ok(Done {
+                summary,
+                census: None,
+                file: self.file.clone(),
+                base,
+                removed,
+                broken: None,
+                not_removed: None,
+            });
         };
         let options = SetOptions { backup: options, keep: Some(keep), full_after: self.full_after, full: self.full };
         let set = BackupSet::create_for(&self.file, &repository.snapshot().protection())?;
