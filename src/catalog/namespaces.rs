@@ -55,11 +55,13 @@ impl Namespaces {
 impl Catalog {
     /// Whether there is a namespace with this path: one that the namespace above it names, and so on up to `ROOT`, or one
     /// that has keys all the same. A namespace whose path is lost is given by its hash: `NS_` and the digits.
+    /// That of the system classes is none: nothing can be put there.
     ///
     /// # Errors
     /// As [`class`](Self::class): where a page on the way cannot be read, it cannot be told.
     pub fn has_namespace(&self, namespace: &str) -> Result<bool> {
-        Ok(self.is_in_tree(namespace)? || self.has_keys(namespace)?)
+        let is_system = self.keys.hash(namespace) == self.system;
+        Ok(!is_system && (self.is_in_tree(namespace)? || self.has_keys(namespace)?))
     }
 
     fn is_in_tree(&self, namespace: &str) -> Result<bool> {
@@ -86,7 +88,7 @@ impl Catalog {
     /// # Errors
     /// As [`has_namespace`](Self::has_namespace).
     pub fn find_namespace(&self, namespace: &str) -> Result<Option<String>> {
-        if name::same(namespace, SYSTEM_NAMESPACE) {
+        if self.keys.hash(namespace) == self.system {
             return Ok(Some(SYSTEM_NAMESPACE.to_owned()));
         }
         if !self.has_namespace(namespace)? {

@@ -1,6 +1,7 @@
 //! Completions and manual pages.
 
 use std::fs;
+#[cfg(unix)]
 use std::process::Command;
 
 use super::{rows, run};

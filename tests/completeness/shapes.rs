@@ -146,6 +146,13 @@ pub fn mapped(files: &Files, space: Space) -> Vec<u32> {
     mapping_in(files, &current_file(files)).section(space).mapped().map(|(page, ..)| page.get()).collect()
 }
 
+/// The mapped pages of a space that the newest generation did not write itself.
+pub fn older(files: &Files, space: Space) -> Vec<u32> {
+    let mapping = mapping_in(files, &current_file(files));
+    let entries = mapping.section(space).mapped().filter(|(.., entry)| entry.last_write < mapping.generation());
+    entries.map(|(page, ..)| page.get()).collect()
+}
+
 /// Whether a path is found.
 pub fn finds(catalog: &Catalog, namespace: &str, path: &str) -> bool {
     let path: ObjectPath = path.parse().unwrap();

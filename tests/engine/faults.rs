@@ -70,7 +70,10 @@ fn ends_writing(log: &[String], step: usize) -> bool {
         return !is(before, "write", " 0+64");
     }
     if is(call, "sync", "MAPPING") {
-        return true;
+        // A mapping is written with a mark and synced, and written again after a failure; it counts once
+        // the mark is gone, and the sync of that is the one that is not made again (W-19).
+        let earlier = step.checked_sub(2).map_or("", |at| log[at].as_str());
+        return is(before, "write", "MAPPING") && before.ends_with(" 0+1") && is(earlier, "sync", "MAPPING");
     }
     // Pages of the next generation are written again. Those of one that another process wrote are not.
     call.starts_with("sync") && before.starts_with("open for writing")

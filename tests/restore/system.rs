@@ -96,7 +96,7 @@ fn what_another_puts_into_a_new_directory_is_not_written_over() {
         Ok(())
     };
     let error = load_into(&Hooked::new(storage.clone(), hook), BACKUP, TARGET, NEW).unwrap_err();
-    assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
+    assert!(matches!(error, Error::Changed { .. }), "{error}");
     assert!(listing(&storage, TARGET) == tiny(Dialect::V22, 0), "someone's repository was written over");
 }
 
