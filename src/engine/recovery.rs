@@ -168,7 +168,8 @@ fn need_replayed(directory: &Directory, file: &JournalFile) -> Result<()> {
         JournalFate::Refused(finding) => finding,
         JournalFate::UnknownVersion(version) => {
             let path = directory.join(&file.name);
-            let text = format!("{}: journal format version {version} is unknown; use a newer cimrepo", path.display());
+            let text =
+                format!("{}: journal format version {version} is unknown; use a newer cimrepo", escape_path(path));
             return Err(Error::Unsupported(text.into()));
         }
         _ => return Ok(()),

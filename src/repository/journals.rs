@@ -79,7 +79,7 @@ impl Journals {
 
     /// Whether no journal waits.
     pub fn is_empty(&self) -> bool {
-        !self.files.iter().any(JournalFile::waits)
+        !self.files.iter().any(|file| file.waits())
     }
 
     /// Commits that wait in journals, as far as they can be counted.

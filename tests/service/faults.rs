@@ -237,13 +237,25 @@ fn a_backup_that_fails_at_any_step_leaves_the_older_one_and_the_repository() {
     }
 }
 
+/// Whether a pause that fails at this call of its own leaves the engine unable to write.
+fn ends_writing(call: u64) -> bool {
+    let disk = start();
+    let service = open(&disk);
+    let connection = service.connect().unwrap();
+    disk.set_plan(FaultPlan::once(disk.operations() + call, Fault::Io));
+    let has_failed = service.backup_restore().pause().is_err();
+    disk.set_plan(FaultPlan::none());
+    has_failed && matches!(put(&connection, "ON", 10), Err(Error::Poisoned(_)))
+}
+
 #[test]
 fn an_engine_that_can_write_no_more_disconnects_no_one() {
+    let call = (0..200).find(|&call| ends_writing(call)).unwrap();
     let disk = start();
     let service = open(&disk);
     let connection = service.connect().unwrap();
     let object = service.backup_restore();
-    disk.set_plan(FaultPlan::once(disk.operations(), Fault::Io));
+    disk.set_plan(FaultPlan::once(disk.operations() + call, Fault::Io));
     object.pause().unwrap_err();
     disk.set_plan(FaultPlan::none());
     assert!(matches!(put(&connection, "ON", 10), Err(Error::Poisoned(_))));
