@@ -76,7 +76,7 @@ pub const MAX_CLASS_DEPTH: usize = 128;
 pub const MAX_PROPERTIES: usize = 1 << 15;
 
 /// Qualifiers of one class, property, method or parameter, inherited ones included. Real ones have 12.
-pub const MAX_QUALIFIERS: usize = 1 << 15;
+pub const MAX_QUALIFIERS: usize = 1 << 16;
 
 /// Methods of a class, inherited ones included. Real classes have 66.
 pub const MAX_METHODS: usize = 1 << 15;

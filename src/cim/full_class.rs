@@ -503,18 +503,21 @@ impl Heritage {
         let (properties, methods) = (class.properties.map(property), class.methods.map(method));
         let is_key = |order: &u16| properties.get(*order).is_some_and(|property| property.is_key());
         let keys = class.keys.iter().copied().filter(is_key).collect();
-        let bytes = class.inherited_bytes.saturating_add(declared_bytes(class));
-        Self { qualifiers: QualifierSet::new().with_inherited(&class.qualifiers), properties, methods, keys, bytes }
+        let qualifiers = QualifierSet::new().with_inherited(&class.qualifiers);
+        let mut heritage = Self { qualifiers, properties, methods, keys, bytes: class.inherited_bytes };
+        heritage.bytes = heritage.bytes.saturating_add(heritage.added_bytes(class));
+        heritage
     }
-}
 
-/// Size of what a class adds to what its subclasses inherit. What it declares again counts twice.
-fn declared_bytes(class: &FullClass) -> usize {
-    let properties = class.properties().iter().filter(|property| property.local);
-    let methods = class.methods().iter().filter(|method| method.local);
-    weight::of_qualifiers(&class.declaration.qualifiers)
-        + properties.map(|property| weight::of_full_property(property)).sum::<usize>()
-        + methods.map(|method| weight::of_full_method(method)).sum::<usize>()
+    /// Size of what the class itself adds for its subclasses. What it declares again counts twice.
+    fn added_bytes(&self, class: &FullClass) -> usize {
+        let own = QualifierSet::new().with_inherited(&class.declaration.qualifiers);
+        let properties = class.properties().iter().zip(self.properties.as_slice()).filter(|(own, _)| own.local);
+        let methods = class.methods().iter().zip(self.methods.as_slice()).filter(|(own, _)| own.local);
+        weight::of_qualifiers(&own)
+            + properties.map(|(_, inherited)| weight::of_full_property(inherited)).sum::<usize>()
+            + methods.map(|(_, inherited)| weight::of_full_method(inherited)).sum::<usize>()
+    }
 }
 
 fn all_inherited(qualifiers: &QualifierSet) -> bool {
@@ -540,4 +543,31 @@ fn inherited_method(method: &FullMethod) -> FullMethod {
     let qualifiers = QualifierSet::new().with_inherited(&method.method.qualifiers);
     let method_of = |method: &Method| Method { qualifiers, ..method.clone() };
     FullMethod { method: method_of(&method.method), local: false, overrides: false, ..method.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::qualifier::{Flavor, Qualifier};
+    use super::super::types::ScalarType;
+    use super::*;
+
+    #[test]
+    fn what_is_inherited_is_measured_without_what_is_not() {
+        let text = "x".repeat(1_000);
+        let described = |flavor| Qualifier::new("Description", text.as_str(), flavor);
+        let compose = |class, superclass: &Arc<FullClass>| {
+            Arc::new(FullClass::compose(class, Some(superclass.clone())).unwrap())
+        };
+        let below = |name: &str, above: &str| Class::builder(name).superclass(above).build();
+        for (flavor, least, most) in [(Flavor::empty(), 0, 200), (Flavor::TO_SUBCLASS, 2_000, 2_300)] {
+            let top = Class::builder("A").qualifier(described(flavor));
+            let top = top.property(Property::new("P", ScalarType::Uint8).qualifier(described(flavor))).build();
+            let top = Arc::new(FullClass::compose(top, None).unwrap());
+            assert_eq!(top.inherited_bytes(), 0);
+            let middle = compose(below("B", "A"), &top);
+            assert!((least..most).contains(&middle.inherited_bytes()), "{flavor:?}: {}", middle.inherited_bytes());
+            // Nothing is added on the way down by a class that declares nothing.
+            assert_eq!(compose(below("C", "B"), &middle).inherited_bytes(), middle.inherited_bytes());
+        }
+    }
 }

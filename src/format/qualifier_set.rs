@@ -20,8 +20,8 @@ use crate::base::limits::MAX_QUALIFIERS;
 use crate::base::narrow;
 use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
 
-const TOO_MANY: &str = "there are more than 32,768 qualifiers in one place";
-const _: () = assert!(MAX_QUALIFIERS == 32_768, "the text above says it");
+const TOO_MANY: &str = "there are more than 65,536 qualifiers in one place";
+const _: () = assert!(MAX_QUALIFIERS == 65_536, "the text above says it");
 
 /// Bytes of an entry without its slot.
 const ENTRY_HEAD: usize = 9;
