@@ -555,9 +555,8 @@ mod tests {
     fn what_is_inherited_is_measured_without_what_is_not() {
         let text = "x".repeat(1_000);
         let described = |flavor| Qualifier::new("Description", text.as_str(), flavor);
-        let compose = |class, superclass: &Arc<FullClass>| {
-            Arc::new(FullClass::compose(class, Some(superclass.clone())).unwrap())
-        };
+        let compose =
+            |class, superclass: &Arc<FullClass>| Arc::new(FullClass::compose(class, Some(superclass.clone())).unwrap());
         let below = |name: &str, above: &str| Class::builder(name).superclass(above).build();
         for (flavor, least, most) in [(Flavor::empty(), 0, 200), (Flavor::TO_SUBCLASS, 2_000, 2_300)] {
             let top = Class::builder("A").qualifier(described(flavor));
