@@ -113,7 +113,7 @@ impl Catalog {
     /// The instance that a path means. A path without namespace means one in `namespace`; the server is not looked at.
     ///
     /// # Errors
-    /// [`Error::Rule`] with [`Rule::InvalidObjectPath`] when the keys of the path are not those of its class; else as
+    /// [`Error::WrongKeys`] when the keys of the path are not those of its class; else as
     /// [`class`](Self::class).
     pub fn instance(&self, namespace: &str, path: &ObjectPath) -> Result<Option<StoredInstance>> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);

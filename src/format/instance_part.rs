@@ -89,7 +89,7 @@ impl<'b> InstancePartView<'b> {
     /// The name of its class.
     ///
     /// # Errors
-    /// [`BadRecord`] when it is damaged.
+    /// A `BadRecord` when it is damaged.
     pub fn class_name(&self) -> Parsed<TextView<'b>> {
         self.heap.text(self.name)
     }
