@@ -13,7 +13,9 @@ mod pipes;
 mod trees;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(unix)]
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use cimrepo::changes::create;
@@ -48,6 +50,7 @@ fn repository(path: &Path) {
 }
 
 /// A collected tree: the repository of a machine, the one that was set aside, and one of the Windows before.
+#[cfg(unix)]
 fn evidence(dir: &Path) -> [PathBuf; 3] {
     let wbem = dir.join("evidence/C/Windows/System32/wbem");
     let old = dir.join("evidence/C/Windows.old/WINDOWS/system32/wbem/repository/FS");
