@@ -1,7 +1,10 @@
 //! Work and memory follow the bytes of the files, whatever shape the files have: each shape is made at a size and at twice
 //! that size, and what every call does is counted: comparisons of names, bytes asked of the allocator, steps, bytes
 //! printed. Seconds count nowhere; `benches/linear.rs` has the times.
+//!
+//! On Unix alone: paths of files are made by other allocations elsewhere.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "../support/counting.rs"]
