@@ -70,7 +70,10 @@ impl Place {
         // The place where it was built need not be one that the other user may enter.
         let program = self.at("cimrepo");
         if !program.exists() {
-            fs::copy(env!("CARGO_BIN_EXE_cimrepo"), &program).unwrap();
+            // Another process copies it: a file that this one has open for writing is inherited
+            // by what other tests start meanwhile, and cannot be run until they have let go of it.
+            let mut copy = Command::new("cp");
+            assert!(copy.arg(env!("CARGO_BIN_EXE_cimrepo")).arg(&program).status().unwrap().success());
             set_mode(&program, 0o755);
         }
         let mut command = Command::new("sh");

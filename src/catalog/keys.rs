@@ -75,8 +75,8 @@ pub struct ReferenceKey {
 pub enum Unresolved {
     /// Its text is no path of an instance.
     NoPath,
-    /// The namespace of the path is not there: nothing can lie in it.
-    NoNamespace,
+    /// The namespace of the path, which is this, is not there: nothing can lie in it.
+    NoNamespace(String),
 }
 
 /// A reference that an instance makes.
@@ -130,7 +130,7 @@ impl Catalog {
         let Some(key_text) = path.key_text() else { return Ok(Err(Unresolved::NoPath)) };
         let target = path.namespace.as_deref().unwrap_or(namespace);
         if !name::same(target, namespace) && !self.has_namespace(target)? {
-            return Ok(Err(Unresolved::NoNamespace));
+            return Ok(Err(Unresolved::NoNamespace(target.to_owned())));
         }
         let class = self.class(target, path.class.as_str())?;
         let mismatch = class.as_ref().and_then(|class| class.class.key_text_of(&path).err());

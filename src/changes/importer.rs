@@ -39,8 +39,8 @@ impl<'e> Importer<'e> {
     ///
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Io`] when the index cannot be read.
-    pub fn new(transaction: Transaction<'e>) -> Result<Self> {
-        let state = State::begin(&transaction)?;
+    pub fn new(mut transaction: Transaction<'e>) -> Result<Self> {
+        let state = State::begin(&mut transaction)?;
         Ok(Self { transaction, state })
     }
 

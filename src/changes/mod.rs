@@ -105,7 +105,8 @@ impl fmt::Debug for State {
 }
 
 impl State {
-    pub(crate) fn begin(transaction: &Transaction<'_>) -> Result<Self> {
+    pub(crate) fn begin(transaction: &mut Transaction<'_>) -> Result<Self> {
+        transaction.keep_referrers();
         let catalog = Catalog::strict(transaction.snapshot());
         let stamps = Stamps::begin(transaction)?;
         Ok(Self { catalog, is_stale: false, stamps, is_changing: false, is_broken: false })
@@ -189,8 +190,8 @@ impl<'e> CatalogWriter<'e> {
     ///
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Io`] when the index cannot be read.
-    pub fn new(transaction: Transaction<'e>) -> Result<Self> {
-        let state = State::begin(&transaction)?;
+    pub fn new(mut transaction: Transaction<'e>) -> Result<Self> {
+        let state = State::begin(&mut transaction)?;
         Ok(Self { transaction, state })
     }
 
@@ -307,6 +308,7 @@ impl<'e> CatalogWriter<'e> {
 
     /// The transaction over keys and records. Changes that are made there of objects met before are not seen here.
     pub fn transaction(&mut self) -> &mut Transaction<'e> {
+        self.transaction.forget_referrers();
         &mut self.transaction
     }
 

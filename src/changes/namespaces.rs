@@ -15,8 +15,10 @@ use crate::cim::FullClass;
 use crate::cim::instance::Instance;
 use crate::cim::path::ObjectPath;
 use crate::cim::value::{Array, Value};
+use crate::engine::Referrer;
 use crate::format::key::Key;
 use crate::format::object_key::KeyShape;
+use crate::format::reference_record::ReferenceRecord;
 use crate::format::security_descriptor::SecurityDescriptor;
 use crate::security::inheritance::of_new_namespace;
 
@@ -59,6 +61,8 @@ impl Changes<'_, '_> {
             Some(descriptor) => descriptor.clone(),
             None => of_new_namespace(&self.security(parent)?.descriptor)?,
         };
+        // Before there is one of this name.
+        self.find_dangling()?;
         self.write_instance(parent, class, instance, put, None)?;
         self.touch_schema();
         self.change(|changes| {
@@ -155,12 +159,28 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
+    /// Takes note of what a key of a reference into a namespace comes from, which leads nowhere once the namespace is gone.
+    fn keep_referrer(&mut self, prefix: &str, key: &Key) -> Result<()> {
+        let Some((_, KeyShape::Reference(..))) = KeyShape::parse(key.as_bytes()) else { return Ok(()) };
+        let Some(record) = key.reference() else { return Ok(()) };
+        match self.read_reference(record) {
+            Ok(ReferenceRecord { namespace, class, key, .. }) => {
+                self.transaction.add_referrer(prefix, Referrer { namespace, class, key });
+                Ok(())
+            }
+            // It is discarded like any other.
+            Err(Error::Corrupt(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes every key of a namespace away, and the records that they name.
     fn empty_namespace(&mut self, namespace: &str) -> Result<()> {
         let prefix = self.keys().namespace(namespace);
         let keys = self.transaction.keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward);
         let keys: Vec<Key> = keys.collect::<Result<_>>()?;
         for key in keys {
+            self.keep_referrer(&prefix, &key)?;
             self.transaction.remove_key(key.as_bytes())?;
             // An instance has two keys.
             let is_second = matches!(KeyShape::parse(key.as_bytes()), Some((_, KeyShape::KeyedInstance(..))));

@@ -16,6 +16,7 @@ use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
 use crate::cim::name::Name;
 use crate::cim::path::ObjectPath;
+use crate::engine::Referrer;
 use crate::format::key::Key;
 use crate::format::object_key::KeyShape;
 use crate::format::reference_record::ReferenceRecord;
@@ -88,14 +89,12 @@ impl Changes<'_, '_> {
     /// Gives references that lead from other namespaces into one that comes to be their keys.
     pub(super) fn attach_referrers(&mut self, namespace: &str) -> Result<()> {
         let inside = self.keys().namespace(namespace);
-        let catalog = self.now();
         let mut found = BTreeMap::new();
-        for place in catalog.namespace_tree() {
-            let place = place?;
-            for instance in self.referring(&catalog, &place)? {
-                let references = self.footprint(&place, &instance)?.references;
-                found.extend(references.into_iter().filter(|(key, _)| key.starts_with(&inside)));
-            }
+        for referrer in self.transaction.referrers_into(&inside) {
+            // It may be gone, or refer to something else by now.
+            let Some(instance) = self.referrer(&referrer)? else { continue };
+            let references = self.footprint(&referrer.namespace, &instance)?.references;
+            found.extend(references.into_iter().filter(|(key, _)| key.starts_with(&inside)));
         }
         for (key, record) in found {
             if self.transaction.reference(key.as_bytes())?.is_none() {
@@ -103,6 +102,47 @@ impl Changes<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// Makes sure that everything is known which refers into namespaces that are not there. That takes a pass over all instances, once
+    /// for as long as the engine is open: what changes later is added as it is written.
+    pub(super) fn find_dangling(&mut self) -> Result<()> {
+        if self.transaction.keep_referrers() {
+            return Ok(());
+        }
+        self.transaction.find_referrers();
+        let found = self.find_all_dangling();
+        if found.is_err() {
+            self.transaction.forget_referrers();
+        }
+        found
+    }
+
+    fn find_all_dangling(&mut self) -> Result<()> {
+        let catalog = self.now();
+        for place in catalog.namespace_tree() {
+            let place = match place {
+                Ok(place) => place,
+                Err(Error::Corrupt(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            for instance in self.referring(&catalog, &place)? {
+                // Each that dangles is added there.
+                self.footprint(&place, &instance)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An instance that referred to others when it was written.
+    fn referrer(&mut self, referrer: &Referrer) -> Result<Option<Instance>> {
+        let Some(record) = self.transaction.reference(referrer.key.as_bytes())? else { return Ok(None) };
+        let Some(class) = self.class(&referrer.namespace, &referrer.class)? else { return Ok(None) };
+        match self.read(record, &class.class) {
+            Ok(instance) => Ok(instance.map(|(instance, _)| instance)),
+            Err(Error::Corrupt(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The instances of a namespace that may refer to others. What cannot be read is left out.

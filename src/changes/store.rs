@@ -8,11 +8,12 @@ use crate::base::corruption::CorruptionCode;
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
 use crate::base::rule::Rule;
-use crate::catalog::keys::{InstanceKeys, instance_keys};
+use crate::catalog::keys::{InstanceKeys, Unresolved, instance_keys};
 use crate::catalog::{Catalog, StoredClass};
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
 use crate::cim::types::ScalarType;
+use crate::engine::Referrer;
 use crate::format::Dialect;
 use crate::format::instance_record::{InstanceRecordView, encode_instance_record};
 use crate::format::object_key::ObjectKeys;
@@ -104,13 +105,20 @@ impl Changes<'_, '_> {
         let catalog = self.schema();
         let keys = instance_keys(catalog.keys(), namespace, instance)?;
         let mut references = BTreeMap::new();
+        let mut dangling = Vec::new();
         if has_references(instance.class()) {
             for reference in catalog.outgoing_references(namespace, instance, &keys)? {
-                if let Ok(target) = reference.target {
+                match reference.target {
                     // Of two properties that refer to the same instance the first has the record.
-                    references.entry(target.key).or_insert(target.record);
+                    Ok(target) => _ = references.entry(target.key).or_insert(target.record),
+                    Err(Unresolved::NoNamespace(target)) => dangling.push(catalog.keys().namespace(&target)),
+                    Err(Unresolved::NoPath) => {}
                 }
             }
+        }
+        for target in dangling {
+            let (class, key) = (instance.class().name().as_str().to_owned(), keys.keyed.clone());
+            self.transaction.add_referrer(&target, Referrer { namespace: namespace.to_owned(), class, key });
         }
         Ok(Footprint { keys, references })
     }

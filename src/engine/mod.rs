@@ -11,6 +11,7 @@ mod compact;
 mod group_commit;
 mod journaling;
 mod recovery;
+mod referrers;
 mod replace;
 mod rewrite;
 mod transaction;
@@ -41,6 +42,8 @@ use background::Background;
 use checkpoint::OnDisk;
 pub use compact::{CompactSummary, SpaceSize};
 use group_commit::GroupCommit;
+pub(crate) use referrers::Referrer;
+use referrers::Referrers;
 pub(crate) use replace::Replacing;
 pub use transaction::{Savepoint, Transaction};
 
@@ -179,6 +182,8 @@ struct Shared {
     poison: OnceLock<Box<str>>,
     /// The greatest time stamp that an object has, 0 while that is not known: `changes` finds and keeps it.
     last_stamp: AtomicU64,
+    /// What refers into namespaces that are not there: `changes` finds and keeps it.
+    referrers: Mutex<Referrers>,
     _lock: WriterLock,
 }
 

@@ -94,6 +94,7 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
         published: RwLock::new(published),
         poison: OnceLock::new(),
         last_stamp: AtomicU64::new(0),
+        referrers: Mutex::default(),
         _lock: lock,
     });
     let background = if with_thread { Background::start(&shared) } else { None };

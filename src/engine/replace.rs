@@ -63,6 +63,7 @@ impl Engine {
         shared.begin_anew(&mut writer, image.clone())?;
         // Nothing that was known of the old content holds: free numbers, free space, stamps.
         shared.last_stamp.store(0, Ordering::Relaxed);
+        shared.referrers.lock().clear();
         writer.working = Working::new(image);
         writer.heap = None;
         Ok(generation)

@@ -22,7 +22,7 @@ use crate::pager::working::Mark;
 use crate::repository::Snapshot;
 use crate::repository::gate::Pass;
 
-use super::{Durability, Engine, Shared, Writer};
+use super::{Durability, Engine, Referrer, Shared, Writer};
 
 /// Bytes of a section of a mapping without its tables, of an entry, and of a free page.
 const SECTION_BYTES: u64 = 36;
@@ -45,6 +45,8 @@ pub struct Transaction<'e> {
     /// Records of this transaction that no key names yet.
     unnamed: HashSet<RecordRef>,
     is_done: bool,
+    /// Whether it adds to what is known of references into namespaces that are not there, whatever it changes.
+    keeps_referrers: bool,
     /// A change failed half-way: only giving up is left.
     is_broken: bool,
 }
@@ -87,6 +89,7 @@ impl Transaction<'_> {
             durability,
             unnamed: HashSet::new(),
             is_done: false,
+            keeps_referrers: false,
             is_broken: false,
         }
     }
@@ -214,6 +217,40 @@ impl Transaction<'_> {
         &self.shared.last_stamp
     }
 
+    /// Whether everything is known that refers into namespaces which are not there. The caller adds what it changes from now on.
+    pub(crate) fn keep_referrers(&mut self) -> bool {
+        self.keeps_referrers |= self.shared.referrers.lock().whole_at == Some(self.writer.next_commit);
+        self.keeps_referrers
+    }
+
+    /// Nothing is known any more: other changes are made than those that are added.
+    pub(crate) fn forget_referrers(&mut self) {
+        self.shared.referrers.lock().clear();
+        self.keeps_referrers = false;
+    }
+
+    /// The caller adds everything that there is from now on. What changed before in this transaction it does not see any more,
+    /// so that nothing is known when the transaction is taken back.
+    pub(crate) fn find_referrers(&mut self) {
+        let mut referrers = self.shared.referrers.lock();
+        referrers.clear();
+        referrers.whole_at = self.operations.is_empty().then_some(self.writer.next_commit);
+        drop(referrers);
+        self.keeps_referrers = true;
+    }
+
+    /// Adds something that refers into a namespace which is not there.
+    pub(crate) fn add_referrer(&mut self, target: &str, referrer: Referrer) {
+        if self.keeps_referrers && !self.shared.referrers.lock().add(target, referrer) {
+            self.forget_referrers();
+        }
+    }
+
+    /// What refers, or has referred, into a namespace that is not there.
+    pub(crate) fn referrers_into(&self, target: &str) -> Vec<Referrer> {
+        self.shared.referrers.lock().into_namespace(target)
+    }
+
     /// This moment. Savepoints may be nested; going back to one ends those behind it.
     pub fn savepoint(&mut self) -> Savepoint {
         Savepoint {
@@ -226,6 +263,11 @@ impl Transaction<'_> {
 
     /// Takes back what was changed since a savepoint of this transaction.
     pub fn roll_back(&mut self, to: Savepoint) {
+        let is_whole = self.shared.referrers.lock().whole_at.is_some();
+        if self.keeps_referrers && !is_whole {
+            // They were found in a state that may be taken back with this.
+            self.forget_referrers();
+        }
         self.operations.truncate(to.operations);
         self.unnamed = to.unnamed.clone();
         self.restore(to);
@@ -239,12 +281,24 @@ impl Transaction<'_> {
     /// refuses: nothing is changed then, and it may be tried again; [`Error::Unconfirmed`] when it refuses the last sync:
     /// whether the commit outlasts a loss of power is not known, and the engine writes nothing more until it is opened
     /// again (`docs::invariants`, W-12).
-    pub fn commit(mut self) -> Result<()> {
+    pub fn commit(self) -> Result<()> {
         self.shared.check()?;
         self.check_complete()?;
         if self.operations.is_empty() {
             return Ok(());
         }
+        let shared = self.shared.clone();
+        if self.keeps_referrers {
+            shared.referrers.lock().whole_at = Some(self.writer.next_commit + 1);
+        }
+        let committed = self.commit_changes();
+        if committed.is_err() {
+            shared.referrers.lock().clear();
+        }
+        committed
+    }
+
+    fn commit_changes(mut self) -> Result<()> {
         match self.durability {
             Durability::Journal if !self.writer.is_unlogged => self.commit_to_journal(),
             Durability::None => {
