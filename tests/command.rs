@@ -198,6 +198,11 @@ fn each_failure_has_its_exit_code() {
     run(&[&"backup", &place.repo, &empty], 2);
     run(&[&"backup", &place.repo, &place.repo.join("objects.data")], 2);
     run(&[&"backup", &place.repo, &backup, &"--scrub", &"--forensic"], 2);
+    assert!(run(&[&"backup", &place.repo, &text], 2).contains("--overwrite"));
+    assert_eq!(fs::read(&text).unwrap(), b"not a backup");
+    run(&[&"backup", &place.repo, &text, &"--overwrite"], 0);
+    run(&[&"verify", &text], 0);
+    fs::write(&text, "not a backup").unwrap();
     run(&[&"verify", &place.at("nowhere")], 3);
     run(&[&"backup", &place.repo, &place.at("nowhere/b.cimbak")], 3);
     run(&[&"verify", &empty], 4);

@@ -43,6 +43,7 @@ const UNSAFE: [&str; 10] = [
     "com/token.rs",
     "com/wide.rs",
     "storage/mmap.rs",
+    "storage/file_id.rs",
     "storage/rights_windows.rs",
 ];
 

@@ -55,6 +55,8 @@ pub struct BackupOptions {
     /// Bytes of pages a second that are backed up at most, and as many that are verified beside it: for a repository in use. It
     /// sleeps where no one waits for it.
     pub rate: Option<NonZeroU64>,
+    /// Replace a file that is no backup. Otherwise the target is missing, empty, or begins like a backup.
+    pub overwrite: bool,
 }
 
 /// An identity in the usual form of a UUID.

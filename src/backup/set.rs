@@ -16,6 +16,7 @@ use crate::base::misuse::Misuse;
 use crate::base::progress::Observer;
 use crate::format::backup_file::Header;
 use crate::format::backup_name::{BackupName, END_OF_TIME};
+use crate::pager::targets::ensure_plain_name;
 use crate::repository::lock::lock_file;
 use crate::repository::{Repository, Snapshot};
 use crate::storage::{Directory, EntryKind, LockGuard, Protection};
@@ -122,6 +123,7 @@ impl BackupSet {
     /// [`Error::Io`].
     pub fn create_for(path: impl AsRef<Path>, source: &Protection) -> Result<Self> {
         let directory = Directory::real(path.as_ref());
+        ensure_plain_name(directory.storage.as_ref(), &directory.path)?;
         let kind = directory.storage.kind(&directory.path);
         if kind.map_err(|error| Error::io(IoOp::Metadata, &directory.path, error))?.is_none() {
             let made = directory.storage.create_dir_with(&directory.path, &source.for_directory());

@@ -11,10 +11,8 @@ use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::misuse::Misuse;
 use crate::base::random::random_u64;
-use crate::base::site::FileRole;
 use crate::format::backup_file::MAGIC;
-use crate::pager::journal::is_journal_name;
-use crate::pager::leftovers::is_own_name;
+use crate::pager::targets::{ensure_no_repository_file, ensure_plain_name};
 use crate::repository::lock::lock_file;
 use crate::storage::{
     EarlySync, EntryKind, LockGuard, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at,
@@ -30,6 +28,8 @@ pub(crate) struct Target {
     file: Option<Arc<dyn StorageFile>>,
     written: u64,
     early_sync: EarlySync,
+    /// Whether a file that is no backup may be replaced.
+    overwrite: bool,
     /// The last to go: while it is held, nobody takes the temporary file for a leftover.
     _lock: Option<Box<dyn LockGuard>>,
 }
@@ -40,8 +40,14 @@ const PARTIAL: &str = ".partial-";
 impl Target {
     /// Begins to write; refuses what cannot be a target. The file is no more readable than `source`, what is backed up, nor
     /// than the backup that it replaces.
-    pub(crate) fn create(storage: &Arc<dyn Storage>, path: &Path, source: &Protection, threads: usize) -> Result<Self> {
-        check(storage.as_ref(), path)?;
+    pub(crate) fn create(
+        storage: &Arc<dyn Storage>,
+        path: &Path,
+        source: &Protection,
+        threads: usize,
+        overwrite: bool,
+    ) -> Result<Self> {
+        check(storage.as_ref(), path, overwrite)?;
         let lock = lock_file(storage, path, "backup")?;
         if lock.is_some() {
             clear_leftovers(storage.as_ref(), path);
@@ -62,6 +68,7 @@ impl Target {
             file: Some(file.into()),
             written: 0,
             early_sync: EarlySync::new(threads),
+            overwrite,
             _lock: lock,
         })
     }
@@ -96,6 +103,8 @@ impl Target {
             early.and_then(|()| file.sync()).map_err(|error| Error::io(IoOp::Sync, &self.temporary, error))?;
         }
         may_replace()?;
+        // What came to have the name meanwhile is no more ours than what had it before.
+        check(self.storage.as_ref(), &self.path, self.overwrite)?;
         let rename = self.storage.rename(&self.temporary, &self.path);
         rename.map_err(|error| Error::io(IoOp::RenameTo, &self.path, error))?;
         // The temporary name is gone: nothing is left for `drop` to remove.
@@ -143,18 +152,37 @@ fn begins_like_one(storage: &dyn Storage, path: &Path) -> bool {
     }
 }
 
-fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
-    let Some(name) = path.file_name() else {
-        return Err(Error::invalid(
-            Misuse::PathKind,
-            format!("`{}` names no file to write the backup to", escape_path(path)),
-        ));
-    };
-    let name = name.to_string_lossy();
-    if FileRole::from_file_name(&name).is_some() || is_own_name(&name) || is_journal_name(&name) {
-        let text = "is the name of a file of a repository, or of one next to it; give the backup another";
-        return Err(Error::invalid(Misuse::ReservedName, format!("{} {text}", escape_path(path))));
+/// Refuses a file that is there and is no backup, unless the caller wants it replaced. One without a byte is nobody's.
+fn ensure_replaceable(storage: &dyn Storage, path: &Path, overwrite: bool) -> Result<()> {
+    if overwrite || is_replaceable(storage, path)? {
+        return Ok(());
     }
+    let text = "is there and is no backup; give another name, or allow that it is replaced (`BackupOptions::overwrite`, on the \
+                command line --overwrite)";
+    Err(Error::invalid(Misuse::Overwrite, format!("{} {text}", escape_path(path))))
+}
+
+fn is_replaceable(storage: &dyn Storage, path: &Path) -> Result<bool> {
+    let file = match storage.open(path, OpenMode::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(Error::io(IoOp::Open, path, error)),
+    };
+    let mut begin = [0; MAGIC.len()];
+    let read = file.len().and_then(|len| match len {
+        0 => Ok(true),
+        len if len < MAGIC.len() as u64 => Ok(false),
+        _ => read_exact_at(file.as_ref(), 0, &mut begin).map(|()| begin == MAGIC),
+    });
+    read.map_err(|error| Error::io(IoOp::Read, path, error))
+}
+
+fn check(storage: &dyn Storage, path: &Path, overwrite: bool) -> Result<()> {
+    if path.file_name().is_none() {
+        let text = format!("`{}` names no file to write the backup to", escape_path(path));
+        return Err(Error::invalid(Misuse::PathKind, text));
+    }
+    ensure_plain_name(storage, path)?;
     let trailing = path.as_os_str().as_encoded_bytes().last().is_some_and(|&byte| std::path::is_separator(byte.into()));
     let parent = parent_of(path);
     if storage.kind(parent).map_err(|error| Error::io(IoOp::Metadata, parent, error))?.is_none() {
@@ -171,5 +199,6 @@ fn check(storage: &dyn Storage, path: &Path) -> Result<()> {
         let text = "is a symbolic link; name the file that it leads to, or remove it";
         return Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(path))));
     }
-    Ok(())
+    ensure_no_repository_file(storage, path)?;
+    ensure_replaceable(storage, path, overwrite)
 }

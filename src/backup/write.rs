@@ -370,7 +370,7 @@ impl<'o> Writer<'o> {
         if let Some(base) = base {
             rights = rights.and(&base.snapshot().protection());
         }
-        let mut target = Target::create(storage, path, &rights, threads)?;
+        let mut target = Target::create(storage, path, &rights, threads, options.overwrite)?;
         if let Some(base) = base {
             need_no_link(storage, path, base)?;
         }

@@ -22,6 +22,8 @@ misuses! {
     PathKind "A path leads to something else than is needed: a directory for a file, a file for a directory, a pipe";
     Link "A path is a symbolic link, or a file has other names, and what is written would show elsewhere";
     ReservedName "A path has the name of a file of a repository";
+    AmbiguousName "A path has a name that the system takes for another, or for a stream or a device";
+    Overwrite "A file would be replaced that is none of the kind that is written";
     NotEmpty "A directory that should be empty holds something";
     RepositoryExists "A directory holds a repository that is not to be replaced";
     NoNameLeft "All names are taken that a repository is set aside under";

@@ -17,5 +17,6 @@ pub mod recover;
 pub mod run;
 pub mod source;
 pub mod survey;
+pub(crate) mod targets;
 pub mod wholeness;
 pub mod working;

@@ -13,6 +13,7 @@ use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::misuse::Misuse;
 use crate::pager::leftovers::{LOCK_NAME, LOCK_SUFFIX};
+use crate::pager::targets::ensure_plain_name;
 use crate::storage::{Directory, LOCK_NOTE, LockGuard, OpenMode, Protection, Storage, read_whole};
 
 /// The writer lock, held until it is dropped.
@@ -45,9 +46,11 @@ impl WriterLock {
         Ok(lock)
     }
 
-    /// The part of it beside the directory: all there is to lock where nothing has the name yet.
+    /// The part of it beside the directory: all there is to lock where nothing has the name yet. Whatever is going to write
+    /// passes here, so here a name is refused that means another directory.
     pub(crate) fn beside(directory: &Directory, purpose: &str) -> Result<Self> {
         let note = format!("{LOCK_NOTE}{} ({purpose})", std::process::id());
+        ensure_plain_name(directory.storage.as_ref(), &directory.path)?;
         let beside = match path_beside(&directory.path) {
             None => Beside::Nameless,
             Some(path) => match take(directory.storage.as_ref(), &directory.path, &path, &note, &rights(directory)) {
@@ -97,6 +100,7 @@ impl WriterLock {
 /// Takes the lock beside a file that is to be written and replaced, so that one process at a time does it. `None` where the
 /// file system has no locks: then nothing that looks left over may be touched.
 pub(crate) fn lock_file(storage: &Arc<dyn Storage>, file: &Path, purpose: &str) -> Result<Option<Box<dyn LockGuard>>> {
+    ensure_plain_name(storage.as_ref(), file)?;
     let Some(path) = path_beside(file) else { return Ok(None) };
     let note = format!("{LOCK_NOTE}{} ({purpose})", std::process::id());
     match take(storage.as_ref(), file, &path, &note, &Protection::private()) {

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::{
-    DirEntry, EntryKind, LOCK_NOTE, LockGuard, OpenMode, Protection, RawEntry, RawKind, Storage, StorageFile, Ties,
-    rights,
+    DirEntry, EntryKind, FileId, LOCK_NOTE, LockGuard, NameFault, OpenMode, Protection, RawEntry, RawKind, Storage,
+    StorageFile, Ties, file_id, rights, windows_fault,
 };
 
 /// The file system of the machine.
@@ -35,6 +35,18 @@ impl Storage for RealStorage {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn file_id(&self, path: &Path) -> io::Result<Option<FileId>> {
+        match fs::metadata(path).and_then(|metadata| file_id::of_real(path, &metadata)) {
+            Ok(id) => Ok(Some(id)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn name_fault(&self, path: &Path) -> Option<NameFault> {
+        if cfg!(windows) { windows_fault(&path.to_string_lossy()) } else { None }
     }
 
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

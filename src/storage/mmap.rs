@@ -12,7 +12,10 @@ use std::ptr;
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::fs::open_for_reading;
-use super::{DirEntry, EntryKind, OpenMode, Protection, RawEntry, RealStorage, Storage, StorageFile, Ties, read_only};
+use super::{
+    DirEntry, EntryKind, FileId, NameFault, OpenMode, Protection, RawEntry, RealStorage, Storage, StorageFile, Ties,
+    read_only,
+};
 
 /// The file system of the machine for reading only, through memory maps. Every call that would change something fails.
 ///
@@ -42,6 +45,14 @@ impl Storage for MappedStorage {
 
     fn ties(&self, path: &Path) -> io::Result<Ties> {
         RealStorage.ties(path)
+    }
+
+    fn file_id(&self, path: &Path) -> io::Result<Option<FileId>> {
+        RealStorage.file_id(path)
+    }
+
+    fn name_fault(&self, path: &Path) -> Option<NameFault> {
+        RealStorage.name_fault(path)
     }
 
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

@@ -11,10 +11,12 @@
 //! * a rename is atomic: after a crash the name means the old file or the new one.
 
 mod early_sync;
+mod file_id;
 mod fs;
 mod mem;
 #[cfg(feature = "mmap")]
 mod mmap;
+pub(crate) mod names;
 mod protection;
 #[cfg(unix)]
 #[path = "rights_unix.rs"]
@@ -33,10 +35,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use early_sync::EarlySync;
+pub use file_id::FileId;
 pub use fs::RealStorage;
 pub use mem::MemStorage;
 #[cfg(feature = "mmap")]
 pub use mmap::MappedStorage;
+pub use names::{NameFault, windows_fault};
 pub use protection::Protection;
 
 /// How a file is opened.
@@ -116,6 +120,18 @@ pub trait Storage: Send + Sync + Debug {
     /// What ties the name `path` has. A storage without links needs not say anything.
     fn ties(&self, _path: &Path) -> io::Result<Ties> {
         Ok(Ties::None)
+    }
+
+    /// The identity of what stands at `path`, where a link leads; `None` for nothing. Two names of one file have the same. In a
+    /// storage in which a file has one name, that name is enough.
+    fn file_id(&self, path: &Path) -> io::Result<Option<FileId>> {
+        Ok(self.kind(path)?.map(|_| FileId::of_name(path)))
+    }
+
+    /// Why `path` means another file to the storage than its text says; `None` where it means itself, as in every storage but
+    /// the file system of Windows. Nothing is written under such a name: what belongs beside it would be beside another.
+    fn name_fault(&self, _path: &Path) -> Option<NameFault> {
+        None
     }
 
     /// The entries of a directory, in no order. Names that are not Unicode are left out: no file of ours has one.

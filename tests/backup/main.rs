@@ -7,6 +7,7 @@ mod damage;
 mod forensic;
 mod forge;
 mod lies;
+mod names;
 mod round_trip;
 mod set;
 #[path = "../support/mod.rs"]

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use cimrepo::Error;
 use cimrepo::backup::{Backup, BackupOptions, backup, backup_in};
-use cimrepo::base::error::HResult;
+use cimrepo::base::error::{ExitCode, HResult};
+use cimrepo::base::misuse::Misuse;
 use cimrepo::base::progress::{Progress, Unobserved};
 use cimrepo::format::Dialect;
 use cimrepo::repository::Repository;
@@ -107,13 +108,53 @@ fn a_full_disk_has_its_own_code_and_leaves_nothing() {
 fn an_older_backup_is_replaced_and_nothing_else_is_left() {
     let (place, repository) = real_repository();
     let target = place.path().join("backup");
-    std::fs::write(&target, b"any older file").unwrap();
+    std::fs::write(&target, b"").unwrap();
     let first = backup(&repository, &target, &single(), &Unobserved).unwrap();
     let second = backup(&repository, &target, &single(), &Unobserved).unwrap();
     assert_ne!(first.identity, second.identity);
     assert_eq!(first.content_identity, second.content_identity);
     assert_eq!(Backup::open(&target).unwrap().header().identity, second.identity);
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
+}
+
+/// A file of someone's is not taken for an older backup, whatever it is called and whenever it comes.
+#[test]
+fn what_is_neither_missing_nor_empty_nor_a_backup_is_replaced_by_whoever_says_so_alone() {
+    let (storage, _) = in_memory(&tiny(Dialect::V22, 1));
+    let overwrite = BackupOptions { overwrite: true, ..single() };
+    for (begin, may_go) in [
+        (&b""[..], true),
+        (b"CIMBK\r\n\x1A", true),
+        (b"CIMBK\r\n\x1A of a newer version", true),
+        (b"CIMBK\r\n", false),
+        (b"CIMBJ\r\n\x1A and more", false),
+        (&[0; 100], false),
+        (b"x", false),
+        (b"a letter", false),
+    ] {
+        storage.put("it", begin.to_vec());
+        let done = save(&storage, PLACE, "it", &single());
+        assert_eq!(done.is_ok(), may_go, "{begin:?}");
+        if let Err(error) = done {
+            assert!(matches!(&error, Error::InvalidArgument(what) if what.misuse == Misuse::Overwrite), "{error}");
+            assert_eq!((error.hresult(), error.exit_code()), (HResult::INVALID_PARAMETER, ExitCode::Usage));
+            assert!(error.to_string().contains("--overwrite"), "{error}");
+            assert_eq!(storage.get("it").as_deref(), Some(begin));
+            save(&storage, PLACE, "it", &overwrite).unwrap();
+        }
+        checked(&storage, "it").unwrap();
+        assert_eq!(storage.read_dir(Path::new(".")).unwrap().len(), 2);
+    }
+    // One that comes while the backup is written is no more ours.
+    let repository = opened(&storage, PLACE).unwrap();
+    let comes = |_: Progress| {
+        storage.put("new", b"a letter".to_vec());
+        ControlFlow::Continue(())
+    };
+    let error = backup_in(&repository, &shared(&storage), "new", &single(), &comes).unwrap_err();
+    assert!(matches!(&error, Error::InvalidArgument(what) if what.misuse == Misuse::Overwrite), "{error}");
+    assert_eq!(storage.get("new").as_deref(), Some(&b"a letter"[..]));
+    assert_eq!(storage.read_dir(Path::new(".")).unwrap().len(), 3);
 }
 
 #[test]
@@ -245,9 +286,11 @@ fn a_target_that_is_a_link_or_no_regular_file_is_refused() {
     assert_eq!(std::fs::read(at("victim")).unwrap(), b"precious");
     assert!(std::fs::symlink_metadata(at("link")).unwrap().is_symlink() && !at("nothing").exists());
     // Another name of an older backup keeps the older backup.
-    std::fs::hard_link(at("victim"), at("other")).unwrap();
+    backup(&repository, at("older"), &single(), &Unobserved).unwrap();
+    let older = std::fs::read(at("older")).unwrap();
+    std::fs::hard_link(at("older"), at("other")).unwrap();
     backup(&repository, at("other"), &single(), &Unobserved).unwrap();
-    assert_eq!(std::fs::read(at("victim")).unwrap(), b"precious");
+    assert!(std::fs::read(at("older")).unwrap() == older && std::fs::read(at("other")).unwrap() != older);
 }
 
 #[test]
@@ -265,7 +308,7 @@ fn what_interrupted_backups_left_goes_and_what_is_someones_stays() {
         ("kept/it.partial-22222222", b"someone's letter".to_vec()),
         ("kept/it.partial-33333333", b"short".to_vec()),
         ("kept/that.partial-44444444", magic.clone()),
-        ("kept/it", b"an older one".to_vec()),
+        ("kept/it", magic.clone()),
     ];
     for (path, bytes) in &stays {
         storage.put(path, bytes.clone());

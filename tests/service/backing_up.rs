@@ -127,6 +127,24 @@ fn an_older_backup_is_replaced_by_a_whole_one_or_stays() {
 }
 
 #[test]
+fn a_backup_replaces_a_backup_and_nothing_else() {
+    let (storage, service) = service();
+    let object = service.backup_restore();
+    storage.put("/letter", b"a letter".to_vec());
+    storage.put("/empty", Vec::new());
+    let error = object.backup("/letter", NONE).unwrap_err();
+    assert_eq!(error.hresult(), HResult::INVALID_PARAMETER, "{error}");
+    assert_eq!(storage.get("/letter").as_deref(), Some(&b"a letter"[..]));
+    for target in ["/empty", "/empty", "/new"] {
+        object.backup(target, NONE).unwrap();
+        assert_eq!(elsewhere(&storage, target), ["FIRST"]);
+    }
+    let overwrite = BackupOptions { overwrite: true, ..BackupOptions::default() };
+    object.backup_with("/letter", NONE, &overwrite, &Unobserved).unwrap();
+    assert_eq!(elsewhere(&storage, "/letter"), ["FIRST"]);
+}
+
+#[test]
 fn an_incremental_backup_of_a_live_repository() {
     let (storage, service) = service();
     let connection = service.connect().unwrap();

@@ -23,10 +23,11 @@ use super::source::{backup_failed, open_repository, the_one};
 ///
 /// The file holds the current generation: every page with its checksum, and a digest over all
 /// of it. It is written next to FILE under a temporary name and renamed once it is complete and
-/// durable, so an older backup is only ever replaced by a complete new one. The repository is
-/// verified in the meantime. If it is damaged, only a forensic backup is made, because no
-/// restore would take any other. --no-verify saves about a third of the time; use it for a
-/// repository that was verified and has not changed since.
+/// durable, so an older backup is only ever replaced by a complete new one, and a file that is
+/// no backup is not replaced without --overwrite. The repository is verified in the meantime. If
+/// it is damaged, only a forensic backup is made, because no restore would take any other.
+/// --no-verify saves about a third of the time; use it for a repository that was verified and
+/// has not changed since.
 ///
 /// With --keep, FILE is a directory, which is created if necessary. Each backup is named by its
 /// time and identity and holds what the one before it does not. After --full-after of these
@@ -87,6 +88,10 @@ pub struct Arguments {
     /// Read at most this many bytes a second; K, M and G are powers of 1024
     #[arg(long, value_name = "BYTES", value_parser = rate)]
     rate: Option<NonZeroU64>,
+
+    /// Replace FILE even if it is no backup
+    #[arg(long, conflicts_with = "keep")]
+    overwrite: bool,
 
     /// Write into the directory of the repository, or into the one given above it
     #[arg(long)]
@@ -196,6 +201,7 @@ impl Arguments {
             skip_verify: self.no_verify,
             threads: None,
             rate: self.rate,
+            overwrite: self.overwrite,
         };
         let bar = Bar::new();
         let Some(keep) = self.keep else {

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use cimrepo::base::escape::escape_path;
+use cimrepo::storage::{FileId, RealStorage, Storage};
 
 use super::output::Failure;
 
 /// Refuses to write to `target` when it is, or lies in, one of the directories `evidence`. Directories are compared by what
 /// they are, not by their names: links and `..` lead nowhere else.
 pub fn refuse(target: &Path, evidence: &[&Path]) -> Result<(), Failure> {
-    let kept: Vec<Identity> = evidence.iter().filter(|path| path.is_dir()).filter_map(|path| identity(path)).collect();
+    let kept: Vec<FileId> = evidence.iter().filter(|path| path.is_dir()).filter_map(|path| identity(path)).collect();
     let real = resolved(target);
     let Some(inside) = real.ancestors().find(|above| identity(above).is_some_and(|one| kept.contains(&one))) else {
         return Ok(());
@@ -40,24 +41,9 @@ fn resolved(path: &Path) -> PathBuf {
     resolved
 }
 
-#[cfg(unix)]
-type Identity = (u64, u64);
-
-/// Device and file number: the same under every name, also where a directory is mounted twice.
-#[cfg(unix)]
-fn identity(path: &Path) -> Option<Identity> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-type Identity = PathBuf;
-
-/// The standard library has no file number here; the path without links comes next to it.
-#[cfg(not(unix))]
-fn identity(path: &Path) -> Option<Identity> {
-    fs::canonicalize(path).ok()
+/// What the path leads to: the same under every name, also where a directory is mounted twice.
+fn identity(path: &Path) -> Option<FileId> {
+    RealStorage.file_id(path).ok().flatten()
 }
 
 #[cfg(test)]
