@@ -33,7 +33,7 @@ const SIBLINGS: [(&str, &str); 3] = [("format", "storage"), ("storage", "securit
 
 /// The files that may hold unsafe code: those that map files, those that COM and Windows call,
 /// or are called by, and the one that asks Windows for rights.
-const UNSAFE: [&str; 10] = [
+const UNSAFE: [&str; 11] = [
     "com/error_info.rs",
     "com/exports.rs",
     "com/factory.rs",
