@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -11,7 +12,10 @@ use super::widen;
 
 /// Threads an operation uses: what the caller asks for, else one a processor; bounded.
 pub(crate) fn thread_count(wanted: Option<NonZeroUsize>) -> usize {
-    wanted.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get).min(MAX_THREADS)
+    // Asking the system takes as long as reading some hundred pages.
+    static PROCESSORS: OnceLock<Option<NonZeroUsize>> = OnceLock::new();
+    let processors = || *PROCESSORS.get_or_init(|| thread::available_parallelism().ok());
+    wanted.or_else(processors).map_or(1, NonZeroUsize::get).min(MAX_THREADS)
 }
 
 /// A thread to be started. The system may refuse it, so every caller can do its work without.

@@ -386,15 +386,18 @@ struct Kind<T> {
 impl<T: PartialEq> Kind<T> {
     fn compare(&self, a: &[T], b: &[T], found: &mut Vec<Detail>) {
         let (before, name) = (found.len(), self.name);
+        let is_alike = |(a, b): (&T, &T)| a == b && spelled_alike(name(a), name(b));
+        // Nearly all are, and in the same order.
+        if a.len() == b.len() && a.iter().zip(b).all(is_alike) {
+            return;
+        }
         let of_b: BTreeMap<&Name, &T> = b.iter().map(|member| (name(member), member)).collect();
         let of_a: BTreeMap<&Name, &T> = a.iter().map(|member| (name(member), member)).collect();
         for member in a {
             match of_b.get(name(member)).copied() {
                 None => found.push(self.detail(Some(member), None)),
-                Some(other) if other != member || !spelled_alike(name(member), name(other)) => {
-                    found.push(self.detail(Some(member), Some(other)));
-                }
-                Some(_) => {}
+                Some(other) if is_alike((member, other)) => {}
+                Some(other) => found.push(self.detail(Some(member), Some(other))),
             }
         }
         for member in b.iter().filter(|member| !of_a.contains_key(name(member))) {

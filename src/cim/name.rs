@@ -48,7 +48,8 @@ fn count_comparison() {
 
 /// A text in upper case, as the index hashes it.
 pub fn to_upper(text: &str) -> String {
-    text.chars().map(upper).collect()
+    // Nearly every name is ASCII.
+    if text.is_ascii() { text.to_ascii_uppercase() } else { text.chars().map(upper).collect() }
 }
 
 /// Whether two names are the same.
@@ -130,8 +131,33 @@ impl Ord for Name {
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.chars().for_each(|c| state.write_u32(upper(c).into()));
+        let mut pieces = UpperPieces { rest: self.0.chars(), buffer: [0; PIECE_BYTES] };
+        while let Some(piece) = pieces.next_piece() {
+            state.write(piece);
+        }
+        // No text contains it, so that no name is the beginning of another.
         state.write_u8(0xFF);
+    }
+}
+
+/// Bytes that a hasher takes at once: where a name is cut depends on its upper case alone, since a hasher may tell pieces apart.
+const PIECE_BYTES: usize = 32;
+
+/// A text in upper case, in UTF-8, piece by piece.
+struct UpperPieces<'t> {
+    rest: std::str::Chars<'t>,
+    buffer: [u8; PIECE_BYTES],
+}
+
+impl UpperPieces<'_> {
+    fn next_piece(&mut self) -> Option<&[u8]> {
+        let mut used = 0;
+        // There is space for any character behind.
+        while let Some(free) = self.buffer.get_mut(used..).filter(|free| free.len() >= 4) {
+            let Some(c) = self.rest.next() else { break };
+            used += upper(c).encode_utf8(free).len();
+        }
+        self.buffer.get(..used).filter(|piece| !piece.is_empty())
     }
 }
 

@@ -117,7 +117,13 @@ impl IndexNode {
 
 /// The tokens of a key.
 pub(crate) fn tokens_of(key: &[u8]) -> impl Iterator<Item = &[u8]> {
-    key.split(|&byte| byte == SEPARATOR)
+    let mut rest = Some(key);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr(SEPARATOR, text);
+        rest = end.and_then(|end| text.get(end + 1..));
+        text.get(..end.unwrap_or(text.len()))
+    })
 }
 
 /// The page of a node with these keys (ascending, unique, not empty) and children, one more or none; `None` when they do not fit

@@ -46,6 +46,9 @@ impl fmt::Debug for Key {
 }
 
 fn display_text(text: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if text.iter().fold(true, |all, byte| all & is_plain(*byte)) {
+        return f.write_str(str::from_utf8(text).unwrap_or_default());
+    }
     for run in text.chunk_by(|a, b| is_plain(*a) && is_plain(*b)) {
         match run {
             [byte] if !is_plain(*byte) => write!(f, "\\x{byte:02X}")?,

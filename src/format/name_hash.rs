@@ -21,7 +21,11 @@ impl NameHash {
     /// The hash of a name in this dialect.
     pub fn of(dialect: Dialect, name: &str) -> Self {
         let mut bytes = Vec::with_capacity(2 * name.len());
-        push_utf16(&to_upper(name), &mut bytes);
+        if name.is_ascii() {
+            bytes.extend(name.bytes().flat_map(|byte| [byte.to_ascii_uppercase(), 0]));
+        } else {
+            push_utf16(&to_upper(name), &mut bytes);
+        }
         match dialect {
             Dialect::V21 => Self::from_digest(&Md5::digest(&bytes)),
             Dialect::V22 => Self::from_digest(&Sha256::digest(&bytes)),
@@ -42,8 +46,9 @@ impl NameHash {
 
     /// A hash from its text.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let is_hash = [32, 64].contains(&text.len())
-            && text.iter().all(|byte| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte));
+        let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte);
+        // Looking at all digits is faster than stopping at the first that is none: it takes many at a time.
+        let is_hash = [32, 64].contains(&text.len()) && text.iter().fold(true, |all, byte| all & is_digit(byte));
         let mut hash = Self { digits: [0; 64], length: u8::try_from(text.len()).ok()? };
         hash.digits.get_mut(..text.len())?.copy_from_slice(text);
         is_hash.then_some(hash)

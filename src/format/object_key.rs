@@ -160,33 +160,34 @@ impl KeyShape {
     /// The namespace of a key and its shape; `None` when it has none of the six. Whether a key ends in a record is for
     /// [`key::reference`](super::key::reference) to tell.
     pub fn parse(key: &[u8]) -> Option<(NameHash, Self)> {
-        let text = key.split(|&byte| byte == b'.').next()?;
-        let mut tokens = tokens_of(text).map(|token| {
-            let low_line = memchr::memchr(b'_', token)?;
-            Some((token.get(..low_line)?, NameHash::parse(token.get(low_line + 1..)?)?))
-        });
-        let mut next = || tokens.next().flatten();
-        let (b"NS", namespace) = next()? else { return None };
-        let (first, a) = next()?;
-        let second = next();
-        let third = next();
-        let shape = match (first, second, third) {
-            (b"CD", None, None) => KeyShape::Class(a),
-            (b"CR", Some((b"C", b)), None) => KeyShape::Subclass(a, b),
-            (b"CR", Some((b"R", b)), None) => KeyShape::ClassReference(a, b),
-            (b"CI", Some((b"IL", b)), None) => KeyShape::Instance(a, b),
-            (b"KI", Some((b"I", b)), None) => KeyShape::KeyedInstance(a, b),
-            (b"KI", Some((b"IR", b)), Some((b"R", c))) => KeyShape::Reference(a, b, c),
-            _ => return None,
+        let end = memchr::memchr(b'.', key).unwrap_or(key.len());
+        let mut tokens = tokens_of(key.get(..end)?);
+        let (b"NS", namespace) = prefix_and_hash(tokens.next()?)? else { return None };
+        let (first, a) = prefix_and_hash(tokens.next()?)?;
+        let shape = match (first, tokens.next()) {
+            (b"CD", None) => KeyShape::Class(a),
+            (_, None) => return None,
+            (_, Some(token)) => match (first, prefix_and_hash(token)?) {
+                (b"CR", (b"C", b)) => KeyShape::Subclass(a, b),
+                (b"CR", (b"R", b)) => KeyShape::ClassReference(a, b),
+                (b"CI", (b"IL", b)) => KeyShape::Instance(a, b),
+                (b"KI", (b"I", b)) => KeyShape::KeyedInstance(a, b),
+                (b"KI", (b"IR", b)) => match prefix_and_hash(tokens.next()?)? {
+                    (b"R", c) => KeyShape::Reference(a, b, c),
+                    _ => return None,
+                },
+                _ => return None,
+            },
         };
-        let count = tokens_of(text).count();
-        let expected = match shape {
-            KeyShape::Class(..) => 2,
-            KeyShape::Reference(..) => 4,
-            _ => 3,
-        };
-        (count == expected).then_some((namespace, shape))
+        tokens.next().is_none().then_some((namespace, shape))
     }
+}
+
+/// A token of the form of a prefix, a low line and a hash.
+fn prefix_and_hash(token: &[u8]) -> Option<(&[u8], NameHash)> {
+    // The prefixes have one or two characters.
+    let low_line = token.iter().take(3).position(|&byte| byte == b'_')?;
+    Some((token.get(..low_line)?, NameHash::parse(token.get(low_line + 1..)?)?))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::base::corruption::Corruption;
 use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
+use crate::base::parallel::{both, thread_count};
 use crate::btree::scan::{Direction, KeyRange, Scan};
 use crate::btree::search;
 use crate::btree::survey::survey;
@@ -177,22 +178,28 @@ impl Snapshot {
 
     /// Counts what the repository holds. What cannot be read is counted as that.
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        if self.has(Space::Index) {
-            self.count_keys(&mut counts);
-        }
-        if self.has(Space::Objects) {
-            for record in self.records() {
-                match record {
-                    Ok(_) => counts.records += 1,
-                    Err(_) => counts.unreadable += 1,
-                }
-            }
-        }
-        counts
+        // Both are a pass over a file, and neither waits for the other.
+        let ((records, unreadable), counts) = both(thread_count(None), || self.count_records(), || self.count_keys());
+        Counts { records, unreadable: counts.unreadable + unreadable, ..counts }
     }
 
-    fn count_keys(&self, counts: &mut Counts) {
+    /// Records, and parts of OBJECTS.DATA that cannot be read.
+    fn count_records(&self) -> (u64, u64) {
+        let (mut records, mut unreadable) = (0, 0);
+        if self.has(Space::Objects) {
+            self.records().for_each(|record| match record {
+                Ok(_) => records += 1,
+                Err(_) => unreadable += 1,
+            });
+        }
+        (records, unreadable)
+    }
+
+    fn count_keys(&self) -> Counts {
+        let mut counts = Counts::default();
+        if !self.has(Space::Index) {
+            return counts;
+        }
         let mut namespace = Vec::new();
         let mut keys = self.keys(KeyRange::all(), Direction::Forward);
         while let Some(key) = keys.next_text() {
@@ -209,5 +216,6 @@ impl Snapshot {
             counts.class_definitions += u64::from(family == KeyFamily::ClassDefinition);
             counts.instances += u64::from(family == KeyFamily::Instance);
         }
+        counts
     }
 }
