@@ -157,24 +157,6 @@ fn replayed(disk: &SimStorage) -> Vec<String> {
 
 /// Looks at what is left, and goes on with it.
 pub fn check(image: &SimStorage, told: &Told, what: &str) {
-    check_by(read, image, told, what);
-}
-
-/// The same after a call that the device refused. What it left may look like a newer generation that
-/// was lost, and is reported as one.
-pub fn check_after_fault(image: &SimStorage, told: &Told, what: &str) {
-    check_by(read_after_fault, image, told, what);
-}
-
-/// What a reader finds after a call that the device refused.
-pub fn read_after_fault(disk: &SimStorage) -> Snapshot {
-    let repository = OpenOptions::new().without_journal().open_in(&at(disk)).unwrap();
-    assert!(repository.is_whole());
-    verified(&repository.snapshot());
-    repository.snapshot()
-}
-
-fn check_by(read: fn(&SimStorage) -> Snapshot, image: &SimStorage, told: &Told, what: &str) {
     read(image);
     let read_only = replayed(image);
     let engine = still().open_in(&at(image)).unwrap_or_else(|error| panic!("{what}: {error}"));

@@ -13,7 +13,7 @@ use cimrepo::engine::Engine;
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
 use cimrepo::{Error, Result};
 
-use crate::crashes::{Act, Told, at, check_after_fault, commit, disk, names, names_after, put, read_after_fault};
+use crate::crashes::{Act, Told, at, check, commit, disk, names, names_after, put, read};
 use crate::{still, verified};
 use cimrepo::engine::Durability::{Checkpoint, Journal, None as Later};
 
@@ -166,7 +166,7 @@ impl Run<'_> {
         let end = still().open_in(&at(&disk)).unwrap();
         assert_eq!(names(&end), self.state, "{}", self.what);
         drop(end);
-        read_after_fault(&self.disk);
+        read(&self.disk);
         calls
     }
 
@@ -197,7 +197,7 @@ impl Run<'_> {
         let policies = [CrashPolicy::DropAll, CrashPolicy::KeepAll, CrashPolicy::Seeded(self.tally.images as u64)];
         for policy in &policies[self.tally.images % policies.len()..][..1] {
             self.tally.images += 1;
-            check_after_fault(&self.disk.crash(*policy), &told, &format!("{}, then {policy:?}", self.what));
+            check(&self.disk.crash(*policy), &told, &format!("{}, then {policy:?}", self.what));
         }
     }
 
