@@ -62,7 +62,7 @@ pub struct Census {
     pub instances: Tally,
     /// Namespaces among those reached that no instance of `__NAMESPACE` leads to.
     pub hidden: u64,
-    /// Classes among those reached that lack an ancestor.
+    /// Classes among those reached that lack an ancestor, and instances whose class is lost.
     pub partial: u64,
     /// Classes and instances that were not reached, by the code of the reason.
     pub lost: BTreeMap<&'static str, u64>,

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use super::Catalog;
 use super::run::Family;
 use crate::base::corruption::{Corruption, CorruptionCode};
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::page_no::RecordRef;
 use crate::cim::full_class::FullClass;
 use crate::cim::name::Name;
 use crate::format::class_record::ClassRecordView;
 use crate::format::name_hash::NameHash;
 use crate::format::object_key::KeyShape;
-use crate::format::record_reader::BadRecord;
 
 /// A class and where it lies.
 #[derive(Debug, Clone)]
@@ -198,17 +197,5 @@ impl Catalog {
                 _ => None,
             }
         })
-    }
-
-    /// The class of a namespace or the system that must be there, because a record says so.
-    pub(super) fn class_of_record(
-        &self,
-        place: Place,
-        name: NameHash,
-        record: RecordRef,
-    ) -> Result<Arc<StoredClass>, Error> {
-        let missing = BadRecord { offset: 0, what: "its class is not there" };
-        let found = self.resolve(place, name)?;
-        found.ok_or_else(|| self.bad(CorruptionCode::RecordInstance, record, missing))
     }
 }

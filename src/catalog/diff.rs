@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Catalog, Census, Counted, KeyFault, ObjectKey, StoredClass, StoredInstance};
+use super::{Catalog, Census, Counted, KeyFault, ObjectKey, StoredInstance};
+use crate::base::corruption::Corruption;
 use crate::base::error::{Error, Result};
 use crate::cim::class::{Class, Method, Property, Setting};
 use crate::cim::instance::Instance;
@@ -270,7 +271,7 @@ impl Walk<'_> {
         let mut all: Both<Class> = BTreeMap::new();
         for (side, namespace) in [a, b].into_iter().enumerate() {
             self.objects(side, namespace, Counted::Classes, Catalog::class_of_key, &mut |walk, class| {
-                walk.partial(side, &class);
+                walk.partial(side, class.damage.as_deref());
                 let declaration = class.class.declaration().clone();
                 let path = format!("{namespace}:{}", declaration.name.as_str());
                 put(&mut all, side, String::new(), path, declaration);
@@ -279,18 +280,19 @@ impl Walk<'_> {
         self.compare(What::Class, all, class_differences)
     }
 
-    /// What a class declares is compared though an ancestor is lost.
-    fn partial(&mut self, side: usize, class: &StoredClass) {
-        if let Some(damage) = &class.damage {
+    /// What a class declares is compared though an ancestor is lost, and what is told of an instance though its class is.
+    fn partial(&mut self, side: usize, damage: Option<&Corruption>) {
+        if let Some(damage) = damage {
             self.census(side).partial += 1;
-            self.unreadable(side, Error::Corrupt(Box::new((**damage).clone())));
+            self.unreadable(side, Error::Corrupt(Box::new(damage.clone())));
         }
     }
 
     fn instances(&mut self, a: &str, b: &str) -> Result<()> {
         let mut all: Both<StoredInstance> = BTreeMap::new();
         for (side, namespace) in [a, b].into_iter().enumerate() {
-            self.objects(side, namespace, Counted::Instances, Catalog::instance_of_key, &mut |_, stored| {
+            self.objects(side, namespace, Counted::Instances, Catalog::instance_of_key, &mut |walk, stored| {
+                walk.partial(side, stored.damage.as_deref());
                 let path = match stored.instance.path() {
                     Ok(path) => path.in_namespace(namespace).text(),
                     Err(_) => format!("{namespace}:{} without key", stored.instance.class().name().as_str()),

@@ -23,9 +23,9 @@ fn begin<S: Serializer>(serializer: S, kind: &str) -> Result<S::SerializeMap, S:
     Ok(map)
 }
 
-/// Marks an object of which something is missing with the name of the lost ancestor of its class.
-fn partial<M: SerializeMap>(map: &mut M, class: &FullClass) -> Result<(), M::Error> {
-    match class.missing_ancestor() {
+/// Marks an object of which something is missing with the name of the class that is lost: its own or the nearest ancestor.
+fn partial<M: SerializeMap>(map: &mut M, class: &FullClass, is_lost: bool) -> Result<(), M::Error> {
+    match class.missing_ancestor().or_else(|| is_lost.then(|| class.name())) {
         Some(ancestor) => map.serialize_entry("partial", ancestor),
         None => Ok(()),
     }
@@ -59,7 +59,7 @@ impl Serialize for ClassRow<'_> {
         map.serialize_entry("namespace", self.namespace)?;
         map.serialize_entry("name", class.name())?;
         map.serialize_entry("superclass", &class.declaration().superclass)?;
-        partial(&mut map, class)?;
+        partial(&mut map, class, false)?;
         map.serialize_entry("written", &filetime::text(self.class.stamp))?;
         map.serialize_entry("record", &place(self.class.record))?;
         map.serialize_entry("qualifiers", class.qualifiers())?;
@@ -94,7 +94,7 @@ impl Serialize for InstanceRow<'_> {
         map.serialize_entry("namespace", self.namespace)?;
         map.serialize_entry("class", instance.class().name())?;
         map.serialize_entry("path", &path)?;
-        partial(&mut map, instance.class())?;
+        partial(&mut map, instance.class(), self.instance.damage.is_some())?;
         map.serialize_entry("written", &filetime::text(self.instance.stamp))?;
         map.serialize_entry("record", &place(self.instance.record))?;
         map.serialize_entry("properties", &Values(instance))?;

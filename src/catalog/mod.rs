@@ -4,6 +4,7 @@ mod census;
 mod classes;
 mod compose;
 pub mod diff;
+mod elsewhere;
 mod instances;
 #[cfg(feature = "serde")]
 pub mod json;
@@ -16,6 +17,7 @@ mod owners;
 mod references;
 mod run;
 mod security;
+mod twins;
 mod usage;
 
 use std::fmt;
@@ -34,6 +36,7 @@ use crate::repository::Snapshot;
 pub use census::{Census, Counted, Grouped, IndexState, Tally};
 pub use classes::StoredClass;
 use compose::Composed;
+use elsewhere::Elsewhere;
 pub(crate) use instances::Located;
 pub use instances::{Instances, StoredInstance};
 pub use namespace_count::NamespaceCount;
@@ -58,6 +61,8 @@ pub struct Catalog {
     composed: Arc<Composed>,
     /// Which class records answer to which names, in this state.
     owners: Arc<Owners>,
+    /// Where classes lie in this state, for instances that lost theirs.
+    elsewhere: Arc<Elsewhere>,
     /// Whether a class that lacks an ancestor is an error.
     is_strict: bool,
     /// Who is asked whether to go on.
@@ -79,8 +84,8 @@ impl Catalog {
         let keys = ObjectKeys::new(snapshot.dialect());
         let system = keys.hash(SYSTEM_NAMESPACE);
         let composed = Arc::new(Composed::new(snapshot.heap_bytes()));
-        let owners = Arc::default();
-        Self { snapshot, keys, system, composed, owners, is_strict: false, watch: None, runs: None }
+        let (owners, elsewhere) = (Arc::default(), Arc::default());
+        Self { snapshot, keys, system, composed, owners, elsewhere, is_strict: false, watch: None, runs: None }
     }
 
     /// The objects of a snapshot that are whole: a class whose superclass is lost is an error. So writers, and those that verify,
@@ -99,7 +104,7 @@ impl Catalog {
     /// [forgotten](Self::forget).
     pub(crate) fn moved_to(&self, snapshot: Snapshot) -> Self {
         // A record that goes leaves its place to another.
-        Self { snapshot, owners: Arc::default(), ..self.clone() }
+        Self { snapshot, owners: Arc::default(), elsewhere: Arc::default(), ..self.clone() }
     }
 
     /// Puts a class together anew when it is wanted again.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::classes::Place;
 use super::naming::Naming;
 use super::{Catalog, StoredInstance};
 use crate::base::corruption::CorruptionCode;
@@ -61,7 +62,17 @@ impl Catalog {
     /// As [`class`](Self::class): where a page on the way cannot be read, it cannot be told.
     pub fn has_namespace(&self, namespace: &str) -> Result<bool> {
         let is_system = self.keys.hash(namespace) == self.system;
-        Ok(!is_system && (self.is_in_tree(namespace)? || self.has_keys(namespace)?))
+        match self.is_in_tree(namespace) {
+            _ if is_system => Ok(false),
+            Ok(true) => Ok(true),
+            Ok(false) => self.has_keys(namespace),
+            // Its own keys are enough, whatever is lost of what leads to it.
+            Err(Error::Corrupt(damage)) => match self.has_keys(namespace) {
+                Ok(true) => Ok(true),
+                _ => Err(Error::Corrupt(damage)),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     fn is_in_tree(&self, namespace: &str) -> Result<bool> {
@@ -70,7 +81,7 @@ impl Catalog {
             return Ok(false);
         }
         while let Some((parent, name)) = path.rsplit_once('\\') {
-            if self.record_of(&self.keys.keyed_instance(parent, NAMESPACE_CLASS, name))?.is_none() {
+            if self.namespace_record(parent, name)?.is_none() {
                 return Ok(false);
             }
             path = parent;
@@ -101,8 +112,7 @@ impl Catalog {
         let first = parts.next().filter(|first| !name::same(first, ROOT)).unwrap_or(ROOT);
         let mut path = first.to_owned();
         for part in parts {
-            let key = self.keys.keyed_instance(&path, NAMESPACE_CLASS, part);
-            let stored = match self.record_of(&key) {
+            let stored = match self.namespace_record(&path, part) {
                 Ok(Some(record)) => self.instance_of_record(&path, record).ok(),
                 _ => None,
             };
@@ -215,7 +225,8 @@ impl Catalog {
 
     /// The hashes of the names of those namespaces directly below one whose instances of `__NAMESPACE` cannot be read.
     pub(super) fn lost_children(&self, parent: &str) -> Vec<NameHash> {
-        let keys = self.scan(&self.keys.instances(parent, NAMESPACE_CLASS)).flatten();
+        let class = self.keys.hash(NAMESPACE_CLASS);
+        let keys = self.own_keys(Place::new(self, parent), Some(class)).flatten();
         let is_lost =
             |key: &Key| key.reference().is_some_and(|record| self.instance_of_record(parent, record).is_err());
         let name = |key: Key| match KeyShape::parse(key.as_bytes()) {

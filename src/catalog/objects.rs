@@ -54,11 +54,13 @@ impl Catalog {
         namespace: &str,
         counted: Counted,
     ) -> impl Iterator<Item = Result<ObjectKey, KeyFault>> + use<> {
-        let token = if counted == Counted::Classes { "CD_" } else { "CI_" };
-        let prefix = format!("{}{token}", self.keys.namespace(namespace));
-        let family = if counted == Counted::Classes { Family::Classes } else { Family::Instances };
+        let place = Place::new(self, namespace);
+        let (classes, instances, family) = match counted {
+            Counted::Classes => (Some(self.scan(&format!(r"NS_{}\CD_", place.hash))), None, Family::Classes),
+            _ => (None, Some(self.own_keys(place, None)), Family::Instances),
+        };
         let catalog = self.clone();
-        self.scan(&prefix).map(move |key| {
+        classes.into_iter().flatten().chain(instances.into_iter().flatten()).map(move |key| {
             let key = key.map_err(KeyFault::Index)?;
             let found = object_key(&key)?;
             catalog.admit(family, &key, found.record).map_err(KeyFault::Malformed)?;
@@ -100,7 +102,7 @@ impl Catalog {
     /// # Errors
     /// As [`class`](Self::class).
     pub fn instance_of_key(&self, namespace: &str, key: &ObjectKey) -> Result<StoredInstance> {
-        self.instance_of_record(namespace, key.record)
+        self.instance_behind(namespace, key.record, key.instance)
     }
 }
 

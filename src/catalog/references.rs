@@ -53,7 +53,7 @@ impl Catalog {
     pub fn referring_instance(&self, referrer: &ReferenceRecord) -> Result<Option<StoredInstance>> {
         let key = referrer.key.strip_prefix('\\').unwrap_or(&referrer.key);
         match self.record_of(key)? {
-            Some(record) => self.read_instance(Place::new(self, &referrer.namespace), record, None),
+            Some(record) => self.read_instance(Place::new(self, &referrer.namespace), record, None, None),
             None => Ok(None),
         }
     }

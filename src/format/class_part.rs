@@ -338,7 +338,10 @@ impl Layout<'_> {
         let is_new = |name: &Name| parent.is_none_or(|parent| parent.property(name.as_str()).is_none());
         places.extend(own.filter(|(_, own)| is_new(&own.name)).map(|(place, _)| (place.order, place.offset)));
         let ancestor = above.map_or(ancestor, |above| above.ancestor.clone());
-        Partial { ancestor, places, count: self.count, table_bytes: self.table.size() }
+        let table_bytes = Some(self.table.size());
+        // A class that declares no property itself has those of the superclass.
+        let inherited = above.filter(|above| above.table_bytes == table_bytes).and_then(|above| above.count);
+        Partial { ancestor, places, count: self.count.or(inherited), table_bytes }
     }
 
     /// Whether the class stands alone and is laid out as it must be: as [`fits`](Self::fits), but nothing need be composed

@@ -16,6 +16,7 @@
 use std::sync::Arc;
 
 use super::class_part::set_length;
+use super::encoded_string::DICTIONARY_BIT;
 use super::encoded_string::TextView;
 use super::qualifier_set::{self, QualifierSetView};
 use super::record_heap::{Budget, EncodeError, HeapDecoder, HeapNotes, HeapView, HeapWriter};
@@ -65,7 +66,7 @@ impl<'b> InstancePartView<'b> {
         }
         let name = part.u32(CUT)?;
         let Some(TableShape { count, slots }) = class.table_shape() else {
-            return part.fail("the layout of its class is lost with a superclass");
+            return Self::parse_beside_values(part, name, class);
         };
         let table = ValueTable::parse(&mut part, count, slots)?;
         let qualifiers = part.counted_part(SETS)?;
@@ -84,6 +85,32 @@ impl<'b> InstancePartView<'b> {
         let qualifiers = QualifierSetView::new(qualifiers, heap);
         let (slack, partial) = (part.rest(), class.partial().cloned());
         Ok(Self { name, table, qualifiers, property_qualifiers, heap, slack, partial })
+    }
+
+    /// The part of an instance whose values cannot be told apart, as too much of its class is lost.
+    fn parse_beside_values(mut part: RecordReader<'b>, name: u32, class: &FullClass) -> Parsed<Self> {
+        const CUT: &str = "the instance part is cut off";
+        let is_class = |text: &str| name::same(text, class.name().as_str());
+        let (partial, slack) = (class.partial().cloned(), &[][..]);
+        let mut table = ValueTable::of_states(&[]);
+        let mut qualifiers = None;
+        let mut rest = part;
+        if let Some(bytes) = partial.as_ref().and_then(|partial| partial.table_bytes) {
+            table = ValueTable::of_states(rest.take(bytes, CUT)?);
+            qualifiers = Some(rest.counted_part("the qualifiers of the instance are cut off")?);
+        }
+        // Without sets of qualifiers for properties, of which the number is not known, the heap comes next.
+        let heap = match qualifiers.map(|_| rest.u8(CUT)) {
+            Some(Ok(1)) => HeapView::parse(&mut rest)?,
+            _ => match heap_at_end(part, name, &is_class) {
+                Some(heap) => heap,
+                None => return part.fail("the layout of its class is lost with a superclass"),
+            },
+        };
+        let qualifiers = qualifiers.unwrap_or_else(|| RecordReader::new(&[], 0));
+        let qualifiers = QualifierSetView::new(qualifiers, heap);
+        part.rest();
+        Ok(Self { name, table, qualifiers, property_qualifiers: None, heap, slack, partial })
     }
 
     /// The name of its class.
@@ -110,6 +137,46 @@ impl<'b> InstancePartView<'b> {
     pub const fn qualifiers(&self) -> QualifierSetView<'b> {
         self.qualifiers
     }
+}
+
+/// The name of the class of the part at the front of what is left, though nothing else is known of the class. `is_class`
+/// tells a text that is the name.
+pub(crate) fn class_name(reader: &mut RecordReader<'_>, is_class: &dyn Fn(&str) -> bool) -> Parsed<String> {
+    const CUT: &str = "the instance part is cut off";
+    let mut part = reader.counted_part("the length of the instance part is wrong")?;
+    part.take(1, CUT)?;
+    let name = part.u32(CUT)?;
+    match heap_at_end(part, name, is_class) {
+        Some(heap) => Ok(heap.text(name)?.to_text()),
+        None => part.fail("the record has no name of its class"),
+    }
+}
+
+/// The heap that ends a part, behind a table of values of unknown length: the one in which a reference leads to the name of
+/// the class.
+fn heap_at_end<'b>(mut part: RecordReader<'b>, name: u32, is_class: &dyn Fn(&str) -> bool) -> Option<HeapView<'b>> {
+    /// Places that look like the beginning of the heap and are tried.
+    const TRIED: usize = 8;
+    let base = part.offset();
+    let bytes = part.rest();
+    let mut tried = 0;
+    // Before it stand at least an empty set of qualifiers and the byte that ends them.
+    for at in 5..bytes.len().saturating_sub(3) {
+        let left = bytes.len() - at - 4;
+        let length = bytes.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word))?;
+        if length != crate::base::narrow(left) | DICTIONARY_BIT {
+            continue;
+        }
+        let heap = HeapView::parse(&mut RecordReader::new(bytes.get(at..)?, base.saturating_add(at))).ok()?;
+        if heap.text(name).is_ok_and(|text| is_class(&text.to_text())) {
+            return Some(heap);
+        }
+        tried += 1;
+        if tried == TRIED {
+            return None;
+        }
+    }
+    None
 }
 
 /// What an instance part has beside its content.

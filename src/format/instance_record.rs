@@ -67,6 +67,14 @@ impl<'b> InstanceRecordView<'b> {
         self.class_stamp
     }
 
+    /// The name of its class, which `is_class` tells, though nothing else is known of that.
+    ///
+    /// # Errors
+    /// [`BadRecord`] when the record does not hold it.
+    pub(crate) fn class_name(&self, is_class: &dyn Fn(&str) -> bool) -> Parsed<String> {
+        instance_part::class_name(&mut { self.part }, is_class)
+    }
+
     /// The values, of an instance of this class.
     ///
     /// # Errors

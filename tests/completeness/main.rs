@@ -11,3 +11,4 @@ mod left;
 mod model;
 mod paths;
 mod shapes;
+mod torn;

@@ -278,9 +278,16 @@ impl<'o> Listing<'o> {
 
     fn instance(&mut self, namespace: &str, path: &str, instance: &StoredInstance) -> Result<(), Failure> {
         self.census.reach(Counted::Instances);
+        let mut partial = String::new();
+        if let Some(damage) = &instance.damage {
+            self.census.partial += 1;
+            let class = instance.instance.class().name();
+            complain(format_args!("{} is partial, as {class} is lost: {damage}", escape(path)));
+            partial = format!(" (partial: {class} is lost)");
+        }
         match self.output.is_json() {
             true => self.output.json(&InstanceRow { namespace, instance }),
-            false => self.output.line(format_args!("instance  {}", escape(path))),
+            false => self.output.line(format_args!("instance  {}{partial}", escape(path))),
         }
     }
 

@@ -15,8 +15,8 @@ pub(crate) struct Partial {
     pub(crate) places: Vec<(u16, u32)>,
     /// Properties of the whole class, inherited ones included; unknown where the class declares none itself.
     pub(crate) count: Option<usize>,
-    /// Bytes of the table of values, with the states in front of it.
-    pub(crate) table_bytes: usize,
+    /// Bytes of the table of values, with the states in front of it; unknown where nothing is left of the class itself.
+    pub(crate) table_bytes: Option<usize>,
 }
 
 impl Partial {
@@ -60,6 +60,16 @@ impl FullClass {
         Ok(class)
     }
 
+    /// A class of which the name alone is known.
+    ///
+    /// # Errors
+    /// As [`compose`](FullClass::compose).
+    pub(crate) fn of_name_alone(name: Name) -> Result<Self, ComposeError> {
+        let partial = Partial { ancestor: name.clone(), places: Vec::new(), count: None, table_bytes: None };
+        let declaration = Class { name, ..Class::builder("").build() };
+        Self::compose_partial(declaration, None, partial)
+    }
+
     /// Whether an ancestor is lost, so that the class has more than is known of it.
     pub const fn is_partial(&self) -> bool {
         self.partial.is_some()
@@ -81,7 +91,7 @@ impl FullClass {
             return Some(TableShape { count: self.properties().len(), slots });
         };
         let count = partial.count?;
-        let slots = partial.table_bytes.checked_sub(count.div_ceil(4))?;
+        let slots = partial.table_bytes?.checked_sub(count.div_ceil(4))?;
         Some(TableShape { count, slots })
     }
 
