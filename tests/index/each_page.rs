@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE};
-use cimrepo::catalog::Catalog;
+use cimrepo::catalog::{Catalog, Counted};
 use cimrepo::format::key::{Key, KeyFamily, family};
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
 use cimrepo::repository::{OpenOptions, Snapshot};
@@ -20,8 +20,8 @@ use crate::support::{Files, PLACE, corpus, in_memory, load, name_of, open};
 /// Pages of a repository that are zeroed in a build without optimisation, besides the root.
 const SAMPLED: usize = 6;
 
-/// Of those, and of all in an optimised build, the share whose objects are listed as well: every so-maniest.
-const LISTED_EVERY: usize = if cfg!(debug_assertions) { usize::MAX } else { 1 };
+/// Lines of `export` that any one page may take away: of the 9,212 of Windows 10, 9,000 are left.
+const MAX_LOST: usize = 212;
 
 #[test]
 fn each_index_page_zeroed_hides_only_its_own_keys() {
@@ -35,20 +35,17 @@ fn each_index_page_zeroed_hides_only_its_own_keys() {
 
         let zeroing = Zeroing::new(&files);
         let chosen = chosen(&files);
-        for (number, &page) in chosen.iter().enumerate() {
+        for &page in &chosen {
             let damaged = zeroing.without(page);
             let own: BTreeSet<&KeyText> = pages.whole[&page].iter().collect();
             let found = check_keys(&damaged, &stored, &own, &format!("{}, page {page}", name_of(&path)));
             if found < fewest_keys.0 {
                 fewest_keys = (found, Some(page));
             }
-            if number % LISTED_EVERY == 0 {
-                let listed = listed(&damaged);
-                // Its children are found without it: the root holds few keys, and its objects are few.
-                assert!(number > 0 || listed + 10 * own.len() >= objects, "{}: {listed} of {objects}", name_of(&path));
-                if listed < fewest_objects.0 {
-                    fewest_objects = (listed, Some(page));
-                }
+            let listed = listed(&damaged);
+            assert!(listed + MAX_LOST >= objects, "{}, page {page}: {listed} of {objects}", name_of(&path));
+            if listed < fewest_objects.0 {
+                fewest_objects = (listed, Some(page));
             }
         }
         println!(
@@ -138,15 +135,17 @@ fn check_keys(damaged: &Snapshot, stored: &BTreeSet<KeyText>, own: &BTreeSet<&Ke
     stored.len() - own.len()
 }
 
-/// Objects that the catalog lists: namespaces, classes, instances.
+/// The lines of `export`: namespaces, that of the system classes among them, classes, instances.
 fn listed(snapshot: &Snapshot) -> usize {
-    let catalog = Catalog::new(snapshot.clone());
+    let catalog = Catalog::new(snapshot.clone()).each_once();
     let below = catalog.namespaces().into_iter().filter_map(Result::ok);
     let mut count = 0;
     for namespace in [SYSTEM_NAMESPACE.to_owned()].into_iter().chain(below) {
-        let names: Vec<_> = catalog.class_names(&namespace).filter_map(Result::ok).collect();
-        let classes = names.iter().filter(|(_, hash)| matches!(catalog.class_once(&namespace, *hash), Ok(Some(_))));
-        count += 1 + classes.count() + catalog.all_instances(&namespace).filter(Result::is_ok).count();
+        let classes = catalog.object_keys(&namespace, Counted::Classes).filter_map(Result::ok);
+        let instances = catalog.object_keys(&namespace, Counted::Instances).filter_map(Result::ok);
+        count += 1
+            + classes.filter(|key| catalog.class_of_key(&namespace, key).is_ok()).count()
+            + instances.filter(|key| catalog.instance_of_key(&namespace, key).is_ok()).count();
     }
     count
 }
