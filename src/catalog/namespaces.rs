@@ -252,11 +252,15 @@ impl Catalog {
                 None => !odd.contains(token) && odd.insert(token.to_vec()),
             };
             run = if is_new { 0 } else { run + 1 };
-            if run == RUN {
-                // A backslash is followed by this character: so are all keys with this token.
-                let behind = [token, b"]"].concat();
+            if run < RUN {
+                continue;
+            }
+            run = 0;
+            // A backslash is followed by this character: so are all keys with this token.
+            let behind = [token, b"]"].concat();
+            // A scan that met damage has put the pages beside the tree in order: another would have to do so again.
+            if scan.is_complete() {
                 scan = self.snapshot.keys(KeyRange { from: Some(behind), to: None }, Direction::Forward);
-                run = 0;
             }
         }
         (hashes, odd)

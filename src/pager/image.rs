@@ -40,6 +40,8 @@ pub struct Image {
     survey: OnceLock<Box<Survey>>,
     /// Levels of the index, counted when they are asked for.
     levels: OnceLock<usize>,
+    /// The logical pages of the object heap that have no page under the changes, ascending.
+    gaps: OnceLock<Vec<LogicalPage>>,
 }
 
 /// A generation on disk, or in a backup.
@@ -117,7 +119,14 @@ impl Image {
     }
 
     const fn of(base: Arc<Base>, overlay: Overlay) -> Self {
-        Self { base, overlay, merged: OnceLock::new(), survey: OnceLock::new(), levels: OnceLock::new() }
+        Self {
+            base,
+            overlay,
+            merged: OnceLock::new(),
+            survey: OnceLock::new(),
+            levels: OnceLock::new(),
+            gaps: OnceLock::new(),
+        }
     }
 
     /// The generation below the changes.
@@ -137,7 +146,7 @@ impl Image {
 
     /// To change the state.
     pub fn overlay_mut(&mut self) -> &mut Overlay {
-        (self.merged, self.survey, self.levels) = Default::default();
+        (self.merged, self.survey, self.levels, self.gaps) = Default::default();
         &mut self.overlay
     }
 
@@ -325,19 +334,29 @@ impl Image {
 
     /// The first logical page of the object heap from `first` to `end` that has no page.
     pub fn object_gap(&self, first: LogicalPage, end: u32) -> Option<LogicalPage> {
-        if !self.overlay.is_empty() {
-            let mut pages = (first.get()..end).filter_map(LogicalPage::new);
-            return pages.find(|&page| !self.is_mapped(Space::Objects, page));
+        /// Pages of a range that are looked at one by one: as many as the records of honest writers take, who would
+        /// otherwise have the gaps looked up again after each change.
+        const NEAR: u32 = 64;
+        let is_gap = |page: &LogicalPage| !self.is_mapped(Space::Objects, *page);
+        let near = end.min(first.get().saturating_add(NEAR));
+        let found = (first.get()..near).filter_map(LogicalPage::new).find(is_gap);
+        if found.is_some() || near == end {
+            return found;
         }
-        // They are looked up once: every page of a hostile file may claim to begin a record of gigabytes.
-        let gaps = self.base.gaps.get_or_init(|| {
-            let entries = (0..).zip(&self.base.mapping.objects.entries);
-            entries
-                .filter(|(_, entry)| entry.physical.is_none())
-                .filter_map(|(page, _)| LogicalPage::new(page))
-                .collect()
-        });
-        gaps.get(gaps.partition_point(|&gap| gap < first)).copied().filter(|gap| gap.get() < end)
+        // They are looked up once: every page of a hostile file or journal may claim to begin a record of gigabytes.
+        let gaps = match self.overlay.is_empty() {
+            true => self.base.gaps.get_or_init(|| {
+                let entries = (0..).zip(&self.base.mapping.objects.entries);
+                let unmapped = entries.filter(|(_, entry)| entry.physical.is_none());
+                unmapped.filter_map(|(page, _)| LogicalPage::new(page)).collect()
+            }),
+            false => self.gaps.get_or_init(|| {
+                let pages = (0..self.logical_pages(Space::Objects)).filter_map(LogicalPage::new);
+                pages.filter(is_gap).collect()
+            }),
+        };
+        let next = gaps.partition_point(|gap| gap.get() < near);
+        gaps.get(next).copied().filter(|gap| gap.get() < end)
     }
 
     /// The root of the index.

@@ -182,7 +182,11 @@ impl Journal {
         let head = FrameHead::parse(frame).filter(|head| head.frame_len() == frame.len());
         let number = head.map(|head| head.number);
         if number.is_none() || number != self.next {
-            return Err(Error::Bug(format!("the frame is not that of commit {:?}", self.next).into()));
+            let text = match self.next {
+                Some(next) => format!("the frame is not that of commit {next}"),
+                None => "no commit can follow the one with the last number".to_owned(),
+            };
+            return Err(Error::Bug(text.into()));
         }
         let end = self.end.saturating_add(frame.len() as u64);
         self.make_room(end, frame.len() as u64)?;

@@ -129,9 +129,7 @@ fn main() -> ExitCode {
         Err(code) => return ExitCode::from(code),
     };
     let outcome = match std::panic::catch_unwind(|| verb.run()) {
-        // What was read is not the newest there was: that is something to be said, whatever the verb found.
-        Ok(Ok(Outcome::Done)) if source::was_doubtful() => Outcome::Findings,
-        Ok(Ok(outcome)) => outcome,
+        Ok(Ok(outcome)) => source::judged(outcome),
         Ok(Err(failure)) => {
             let is_cancelled = failure.is_cancelled();
             let outcome = failure.report();

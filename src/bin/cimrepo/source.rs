@@ -215,7 +215,7 @@ pub fn each(
     }
     if let [only] = sources.as_slice() {
         let source = SourceArguments { path: only.clone(), read: read.clone() };
-        return Ok(outcome.most_telling(verb(&source)?));
+        return Ok(outcome.most_telling(judged(verb(&source)?)));
     }
 
     let has_backup = sources.iter().any(|path| path.is_file());
@@ -226,8 +226,10 @@ pub fn each(
             source.read.base.clear();
         }
         let _label = Label::new(&source.path);
+        // What is to be said of one source is not of the next.
+        DOUBTFUL.store(false, Ordering::Relaxed);
         let one = match catch_unwind(AssertUnwindSafe(|| verb(&source))) {
-            Ok(Ok(one)) => one,
+            Ok(Ok(one)) => judged(one),
             Ok(Err(failure)) if failure.ends_the_run() => return Err(failure),
             Ok(Err(failure)) => failure.report(),
             Err(_) => complain_of_bug(),
@@ -331,9 +333,11 @@ pub fn warn_of_size(files: &UnmappedFiles, looked_at: u32) {
 /// Whether [`warn`] had to say that a newer state than the one that is read may be lost.
 static DOUBTFUL: AtomicBool = AtomicBool::new(false);
 
-/// Whether the state that was read may not be the newest there was.
-pub fn was_doubtful() -> bool {
-    DOUBTFUL.load(Ordering::Relaxed)
+/// How a verb ends that read sources: where the state of one may not be the newest there was, that is something to be said,
+/// whatever the verb found. It is said once for what was read up to here.
+pub fn judged(outcome: Outcome) -> Outcome {
+    let was_doubtful = DOUBTFUL.swap(false, Ordering::Relaxed);
+    if was_doubtful && outcome == Outcome::Done { Outcome::Findings } else { outcome }
 }
 
 /// Says on standard error what is not as it should be.
