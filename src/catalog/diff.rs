@@ -1,7 +1,7 @@
 //! How the content of two repositories differs: namespaces, classes, instances. Where and when an object is stored does not
 //! matter, nor the order of keys; spelling, order of properties and qualifiers, and what is inherited or said do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Catalog, Census, Counted, KeyFault, ObjectKey, StoredInstance};
 use crate::base::corruption::Corruption;
@@ -11,7 +11,7 @@ use crate::cim::instance::Instance;
 use crate::cim::name::{Name, to_upper};
 use crate::cim::qualifier::QualifierSet;
 use crate::cim::value::Value;
-use crate::format::object_key::SYSTEM_NAMESPACE;
+use crate::format::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
 use crate::mof;
 
 /// What a difference is about.
@@ -119,12 +119,13 @@ pub fn diff_below(
 ) -> Result<[Census; 2]> {
     let (first, second) = (&first.each_once(), &second.each_once());
     let census = [Census::of(first), Census::of(second)];
-    let mut walk = Walk { sides: [first, second], visit, is_over: false, census };
+    let mut walk = Walk { sides: [first, second], visit, is_over: false, census, unnamed: HashSet::new() };
     let [a, b] = [walk.namespaces(0, top)?, walk.namespaces(1, top)?];
+    let [a, b] = [named_as_in(first, &a, &b), named_as_in(second, &b, &a)];
     let mut all: BTreeMap<String, [Option<String>; 2]> = BTreeMap::new();
     for (side, namespaces) in [a, b].into_iter().enumerate() {
-        for namespace in namespaces {
-            if let Some(slot) = all.entry(to_upper(&namespace)).or_default().get_mut(side) {
+        for (name, namespace) in namespaces {
+            if let Some(slot) = all.entry(to_upper(&name)).or_default().get_mut(side) {
                 *slot = Some(namespace);
             }
         }
@@ -143,6 +144,18 @@ pub fn diff_below(
     Ok(walk.census)
 }
 
+/// Namespaces of one side, each with the name that it has there; one whose path is lost with the path that the other side
+/// knows for its hash.
+fn named_as_in(catalog: &Catalog, own: &[String], other: &[String]) -> Vec<(String, String)> {
+    let token = |path: &str| ObjectKeys::hash_token(catalog.dialect(), path);
+    if !own.iter().any(|path| token(path).is_some()) {
+        return own.iter().map(|path| (path.clone(), path.clone())).collect();
+    }
+    let known: HashMap<_, &String> = other.iter().map(|path| (catalog.keys().hash(path), path)).collect();
+    let name = |path: &str| token(path).and_then(|hash| known.get(&hash).copied());
+    own.iter().map(|path| (name(path).unwrap_or(path).clone(), path.clone())).collect()
+}
+
 /// Whether a namespace is another or lies below it.
 fn is_below(path: &str, top: &str) -> bool {
     let (path, top) = (to_upper(path), to_upper(top));
@@ -154,6 +167,21 @@ struct Walk<'d> {
     visit: &'d mut dyn FnMut(Compared) -> bool,
     is_over: bool,
     census: [Census; 2],
+    /// Namespaces of either side that nothing names.
+    unnamed: HashSet<String>,
+}
+
+/// A namespace as the paths of objects of each side have it.
+#[derive(Clone, Copy)]
+struct Shown<'p> {
+    first: &'p str,
+    second: &'p str,
+}
+
+impl<'p> Shown<'p> {
+    const fn of(&self, side: usize) -> &'p str {
+        if side == 0 { self.first } else { self.second }
+    }
 }
 
 /// Objects by group and path, of either side. Several may have one path.
@@ -202,6 +230,7 @@ impl Walk<'_> {
         }
         for hidden in found.hidden.into_iter().filter(|hidden| is_inside(&hidden.path)) {
             self.census(side).hidden += 1;
+            self.unnamed.insert(hidden.path.clone());
             namespaces.push(hidden.path);
         }
         namespaces.retain(|path| is_inside(path));
@@ -259,7 +288,8 @@ impl Walk<'_> {
     }
 
     fn namespace(&mut self, a: &str, b: &str) -> Result<()> {
-        if a != b {
+        // How a namespace is spelled is said by what names it alone, not by the text in which its hash was found.
+        if a != b && !self.unnamed.contains(a) && !self.unnamed.contains(b) {
             let detail = Detail::text("spelling", a, b);
             self.give(What::Namespace, a.to_owned(), Change::Changed(vec![detail]));
         }
@@ -267,13 +297,25 @@ impl Walk<'_> {
         self.instances(a, b)
     }
 
+    /// The namespace in the paths of objects of each side: where one has lost its path, that of the other.
+    fn shown<'p>(&self, a: &'p str, b: &'p str) -> Shown<'p> {
+        let [first, second] = self.sides;
+        let is_lost = |catalog: &Catalog, path| ObjectKeys::hash_token(catalog.dialect(), path).is_some();
+        match (is_lost(first, a), is_lost(second, b)) {
+            (true, false) => Shown { first: b, second: b },
+            (false, true) => Shown { first: a, second: a },
+            _ => Shown { first: a, second: b },
+        }
+    }
+
     fn classes(&mut self, a: &str, b: &str) -> Result<()> {
         let mut all: Both<Class> = BTreeMap::new();
+        let shown = self.shown(a, b);
         for (side, namespace) in [a, b].into_iter().enumerate() {
             self.objects(side, namespace, Counted::Classes, Catalog::class_of_key, &mut |walk, class| {
                 walk.partial(side, class.damage.as_deref());
                 let declaration = class.class.declaration().clone();
-                let path = format!("{namespace}:{}", declaration.name.as_str());
+                let path = format!("{}:{}", shown.of(side), declaration.name.as_str());
                 put(&mut all, side, String::new(), path, declaration);
             })?;
         }
@@ -290,12 +332,13 @@ impl Walk<'_> {
 
     fn instances(&mut self, a: &str, b: &str) -> Result<()> {
         let mut all: Both<StoredInstance> = BTreeMap::new();
+        let shown = self.shown(a, b);
         for (side, namespace) in [a, b].into_iter().enumerate() {
             self.objects(side, namespace, Counted::Instances, Catalog::instance_of_key, &mut |walk, stored| {
                 walk.partial(side, stored.damage.as_deref());
                 let path = match stored.instance.path() {
-                    Ok(path) => path.in_namespace(namespace).text(),
-                    Err(_) => format!("{namespace}:{} without key", stored.instance.class().name().as_str()),
+                    Ok(path) => path.in_namespace(shown.of(side)).text(),
+                    Err(_) => format!("{}:{} without key", shown.of(side), stored.instance.class().name().as_str()),
                 };
                 put(&mut all, side, to_upper(stored.instance.class().name().as_str()), path, stored);
             })?;

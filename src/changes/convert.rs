@@ -1,7 +1,7 @@
 //! All content of a repository into a new one: how dialect 2.1 becomes 2.2, and how a repository is written anew from nothing but
 //! what its objects say.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::create::build_from;
@@ -40,7 +40,8 @@ pub fn convert(from: &Catalog, to: &Directory, observer: &dyn Observer) -> Resul
     // What a class lacks that is not whole cannot be made up.
     let from = from.whole_only().each_once();
     build_from(to, &protection, |importer| {
-        let mut copy = Copy { again: from.each_once(), from, importer, converted: &mut converted, monitor: &monitor };
+        let (again, empty) = (from.each_once(), BTreeSet::new());
+        let mut copy = Copy { again, from, importer, converted: &mut converted, empty, monitor: &monitor };
         copy.everything()?;
         // A repository has one key at least; and one without a class is no copy of anything.
         match converted.census.has_objects() {
@@ -69,6 +70,8 @@ struct Copy<'c, 'i> {
     again: Catalog,
     importer: &'c mut Importer<'i>,
     converted: &'c mut Converted,
+    /// Namespaces that no namespace names and of which nothing was taken over yet: their objects alone make them.
+    empty: BTreeSet<String>,
     monitor: &'c Monitor<'c>,
 }
 
@@ -87,6 +90,11 @@ impl Copy<'_, '_> {
         self.from = self.from.each_once();
         for namespace in &namespaces {
             self.instances(namespace, false)?;
+        }
+        for namespace in std::mem::take(&mut self.empty) {
+            let none = "nothing that lies in it can be read, and no namespace names it";
+            self.census().namespaces.reached -= 1;
+            self.converted.left_out.push((namespace, Error::rule(Rule::InvalidNamespace, none)));
         }
         Ok(())
     }
@@ -113,6 +121,7 @@ impl Copy<'_, '_> {
         for hidden in found.hidden {
             self.census().hidden += 1;
             if hidden.is_named {
+                self.empty.insert(hidden.path.clone());
                 namespaces.push(hidden.path);
             } else {
                 self.lose_namespace(&hidden.path)?;
@@ -136,6 +145,12 @@ impl Copy<'_, '_> {
 
     const fn census(&mut self) -> &mut Census {
         &mut self.converted.census
+    }
+
+    /// An object that was taken over.
+    fn reach(&mut self, namespace: &str, counted: Counted) {
+        self.census().reach(counted);
+        self.empty.remove(namespace);
     }
 
     /// An object that is not taken over.
@@ -209,7 +224,7 @@ impl Copy<'_, '_> {
             false => Err(twice(class.record)),
         };
         let put = self.keep(|_| format!("{namespace}:{}", declaration.name.as_str()), put)?;
-        put.into_iter().for_each(|()| self.census().reach(Counted::Classes));
+        put.into_iter().for_each(|()| self.reach(namespace, Counted::Classes));
         Ok(())
     }
 
@@ -260,7 +275,7 @@ impl Copy<'_, '_> {
             Err(_) => format!("{namespace}:{} without key", class.name().as_str()),
         };
         let put = self.keep(what, put)?;
-        put.into_iter().for_each(|()| self.census().reach(Counted::Instances));
+        put.into_iter().for_each(|()| self.reach(namespace, Counted::Instances));
         Ok(())
     }
 }
