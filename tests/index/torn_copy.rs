@@ -16,6 +16,14 @@ use crate::support::{Files, corpus, load, name_of, open};
 
 /// Commits a few keys in each of two places, and puts the index of before back; gives the state and the keys it should have.
 fn torn(files: &Files) -> (Snapshot, BTreeSet<KeyText>) {
+    let (storage, directory, keys) = torn_in_memory(files);
+    drop(storage);
+    let generation = OpenOptions::new().open_in(&directory).unwrap().generations().unwrap()[0];
+    (OpenOptions::new().generation(generation).open_in(&directory).unwrap().snapshot(), keys)
+}
+
+/// The same, as it lies in a storage.
+fn torn_in_memory(files: &Files) -> (MemStorage, Directory, BTreeSet<KeyText>) {
     let storage = MemStorage::new();
     files.iter().for_each(|(name, bytes)| storage.put(name, bytes.clone()));
     let directory = Directory::new(Arc::new(storage.clone()), ".");
@@ -33,8 +41,51 @@ fn torn(files: &Files) -> (Snapshot, BTreeSet<KeyText>) {
     let keys = keys.map(|key| key.unwrap().as_bytes().to_vec()).collect();
     engine.close().unwrap();
     storage.put("INDEX.BTR", files["INDEX.BTR"].clone());
-    let generation = OpenOptions::new().open_in(&directory).unwrap().generations().unwrap()[0];
-    (OpenOptions::new().generation(generation).open_in(&directory).unwrap().snapshot(), keys)
+    (storage, directory, keys)
+}
+
+/// The command looks namespaces and objects up by hash: it lists them, or says which page keeps it from telling whether they
+/// are there; never that they are not.
+#[test]
+#[cfg(feature = "cli")]
+fn the_command_says_of_nothing_that_was_there_that_it_is_not() {
+    use cimrepo::catalog::Catalog;
+    use std::process::{Command, Stdio};
+
+    for path in corpus("the_command_says_of_nothing_that_was_there_that_it_is_not") {
+        let files = load(&path);
+        if open(&files).unwrap().dialect() == Dialect::V21 {
+            continue;
+        }
+        let whole = Catalog::new(open(&files).unwrap().snapshot());
+        let namespaces: Vec<String> = whole.namespaces().into_iter().map(Result::unwrap).collect();
+        let (storage, directory, _) = torn_in_memory(&files);
+        let torn: Files = files.keys().map(|name| (name.clone(), storage.get(name).unwrap())).collect();
+        let generation = OpenOptions::new().open_in(&directory).unwrap().generations().unwrap()[0].to_string();
+        let place = tempfile::tempdir().unwrap();
+        crate::support::write_to(&torn, place.path(), str::to_owned);
+        let run = |verb: &str, what: &str| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_cimrepo"));
+            command.arg(verb).arg(place.path()).args([what, "--generation", &generation]);
+            let output = command.stdin(Stdio::null()).output().unwrap();
+            (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+        };
+        let mut counts = [0; 2];
+        for namespace in &namespaces {
+            let security = format!("{namespace}:__SystemSecurity=@");
+            for (verb, what) in [("ls", namespace), ("show", &security)] {
+                let (code, said) = run(verb, what);
+                assert!(!said.contains("there is no "), "{verb} {what}: {said}");
+                assert!(matches!(code, 0 | 1 | 4), "{verb} {what}: {code}, {said}");
+                assert!(code != 4 || said.contains("INDEX.BTR, page "), "{verb} {what}: {said}");
+                counts[usize::from(code == 4)] += 1;
+            }
+        }
+        let (code, said) = run("ls", r"root\nowhere at all");
+        assert!(code == 1 && said.contains("there is no ") || code == 4 && said.contains("cannot be told: "), "{said}");
+        println!("{}: {} shown, {} cannot be told", name_of(&path), counts[0], counts[1]);
+        assert!(counts[0] > counts[1]);
+    }
 }
 
 #[test]
