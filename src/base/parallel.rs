@@ -129,6 +129,15 @@ pub(crate) fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// Waits until a thread has ended, with everything of this module that it runs: the module may be unloaded next, as a DLL is.
+/// The thread itself may come here, through code of a caller that it runs, and does not wait.
+pub(crate) fn join_other(thread: thread::JoinHandle<()>) {
+    if thread.thread().id() != thread::current().id() {
+        // Its panic was reported when it began.
+        thread.join().ok();
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use std::cell::Cell;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::Shared;
+use crate::base::parallel::join_other;
 
 /// The thread, and how it is told to end.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Drop for Background {
         *self.signal.is_ending.lock() = true;
         self.signal.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            thread.join().ok();
+            join_other(thread);
         }
     }
 }

@@ -13,6 +13,7 @@ mod namespace_writer;
 mod paused;
 mod root;
 mod standby;
+mod watch;
 mod writing;
 
 use std::collections::BTreeMap;

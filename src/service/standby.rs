@@ -1,9 +1,7 @@
 //! A repository that no one has to have open: each call does what it needs, and only a pause keeps it open, and locked.
 
 use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,6 +16,7 @@ use crate::restore::{Existing, RestoreOptions, restore_in};
 use crate::storage::Directory;
 
 use super::backup_restore::need_path;
+use super::watch::LeaseWatch;
 use super::{
     BackupAndRestore, BackupRestore, BackupRestoreFlags, Caller, Core, DEFAULT_LEASE, Operation, Root, Service,
     ServiceOptions,
@@ -62,7 +61,7 @@ impl Standby {
 
     /// A backup and restore object; every call on it asks the caller first whether it may.
     pub fn backup_restore_as(&self, caller: Arc<dyn Caller>) -> StandbyObject {
-        StandbyObject { shared: self.0.clone(), caller, held: Arc::new(Mutex::new(None)) }
+        StandbyObject { shared: self.0.clone(), caller, pauses: Arc::default() }
     }
 }
 
@@ -71,15 +70,24 @@ impl Standby {
 pub struct StandbyObject {
     shared: Arc<Shared>,
     caller: Arc<dyn Caller>,
-    held: Arc<Mutex<Option<Held>>>,
+    pauses: Arc<Mutex<Pauses>>,
+}
+
+/// The pause of an object, and what is left of the one before. The lock is never held while a watch
+/// is dropped: that waits for a thread which may be waiting for the lock.
+#[derive(Debug, Default)]
+struct Pauses {
+    held: Option<Held>,
+    /// The watch of a pause whose lease ran out. Its thread may still be closing the repository, so
+    /// the object must not be gone before it.
+    ended: Option<LeaseWatch>,
 }
 
 /// The pause of an object.
 #[derive(Debug)]
 struct Held {
     object: BackupRestore,
-    /// Dropped with the pause, so that the thread that watches its lease ends.
-    _ended: Sender<()>,
+    watch: LeaseWatch,
 }
 
 /// A restore that is noted, until this is dropped.
@@ -110,12 +118,12 @@ impl Shared {
     }
 
     /// Ends a pause and gives the lock back; fails when the lease ran out before.
-    fn end(&self, held: &Held) -> Result<()> {
+    fn end(&self, object: &BackupRestore) -> Result<()> {
         let mut now = self.now.lock();
-        let resumed = held.object.resume();
+        let resumed = object.resume();
         // Another may have found that the lease was over, and have paused since.
         if let Now::Paused(service) = &*now
-            && Arc::ptr_eq(&service.core, &held.object.core)
+            && Arc::ptr_eq(&service.core, &object.core)
         {
             now.close();
         }
@@ -157,21 +165,19 @@ impl Now {
 
 impl StandbyObject {
     /// Ends the pause when its lease is over, whether or not anyone calls.
-    fn watch(&self, core: Weak<Core>) -> Result<Sender<()>> {
-        let (ended, has_ended) = channel::<()>();
-        let (shared, held) = (self.shared.clone(), self.held.clone());
-        let watch = move || {
-            if has_ended.recv_timeout(shared.lease) == Err(RecvTimeoutError::Timeout) {
-                // It may be another pause by now.
-                let over = held.lock().take_if(|held| core.as_ptr() == Arc::as_ptr(&held.object.core));
-                if let Some(over) = over {
-                    shared.end(&over).ok();
-                }
-            }
-        };
-        let thread = thread::Builder::new().name("cimrepo lease of the lock".to_owned()).spawn(watch);
-        thread.map_err(|error| Error::io(IoOp::SpawnThread, &self.shared.directory.path, error))?;
-        Ok(ended)
+    fn watch(&self, core: Weak<Core>) -> Result<LeaseWatch> {
+        let (shared, pauses) = (self.shared.clone(), self.pauses.clone());
+        let watch = LeaseWatch::start(shared.lease, move || {
+            let mut now = pauses.lock();
+            // It may be another pause by now.
+            let over = now.held.take_if(|held| core.as_ptr() == Arc::as_ptr(&held.object.core));
+            let Some(Held { object, watch }) = over else { return };
+            let before = now.ended.replace(watch);
+            drop(now);
+            drop(before);
+            shared.end(&object).ok();
+        });
+        watch.map_err(|error| Error::io(IoOp::SpawnThread, &self.shared.directory.path, error))
     }
 }
 
@@ -201,24 +207,26 @@ impl BackupAndRestore for StandbyObject {
 
     fn pause_now(&self) -> Result<()> {
         self.shared.ask(self.caller.as_ref(), Operation::Pause)?;
-        let mut held = self.held.lock();
+        let mut pauses = self.pauses.lock();
         let object = self.shared.pause()?;
-        let ended = self.watch(Arc::downgrade(&object.core));
-        match ended {
-            Ok(ended) => *held = Some(Held { object, _ended: ended }),
+        let before = match self.watch(Arc::downgrade(&object.core)) {
+            Ok(watch) => (pauses.held.replace(Held { object, watch }), pauses.ended.take()),
             Err(error) => {
                 // The gate alone would not keep other processes out for ever; the lock would.
                 self.shared.now.lock().close();
                 return Err(error);
             }
-        }
+        };
+        drop(pauses);
+        drop(before);
         Ok(())
     }
 
     fn end_pause(&self) -> Result<()> {
         self.shared.ask(self.caller.as_ref(), Operation::Resume)?;
-        match self.held.lock().take() {
-            Some(held) => self.shared.end(&held),
+        let held = self.pauses.lock().held.take();
+        match held {
+            Some(held) => self.shared.end(&held.object),
             None => {
                 let text = "this object has no pause to end: it has none, or the lease ran out; what was copied is not to be trusted then";
                 Err(Error::InvalidOperation(text.into()))
@@ -229,8 +237,10 @@ impl BackupAndRestore for StandbyObject {
 
 impl Drop for StandbyObject {
     fn drop(&mut self) {
-        if let Some(held) = self.held.lock().take() {
-            self.shared.end(&held).ok();
+        // Both watches are dropped at the end: no thread of the object outlives it.
+        let Pauses { held, ended: _ended } = std::mem::take(&mut *self.pauses.lock());
+        if let Some(held) = held {
+            self.shared.end(&held.object).ok();
         }
     }
 }

@@ -12,12 +12,12 @@ use crate::base::trace::tell;
 /// whoever asks is told what the clock says: what is missing then is the moment in between.
 pub(super) fn start(gate: &Gate) {
     let mut inner = gate.0.inner.lock();
-    if inner.has_thread || inner.is_closed {
+    if inner.thread.is_some() || inner.is_closed {
         return;
     }
     let shared = gate.0.clone();
     let thread = thread::Builder::new().name("cimrepo lease".to_owned()).spawn(move || run(&shared));
-    inner.has_thread = thread.is_ok();
+    inner.thread = thread.ok();
 }
 
 /// Ends with the gate: an engine closes its gate when it is closed or dropped.

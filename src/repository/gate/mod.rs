@@ -13,11 +13,13 @@ pub(crate) mod state;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::base::error::{Error, Result};
+use crate::base::parallel::join_other;
 use crate::base::trace::tell;
 use state::{Broken, ConnectionId, OwnerId, Refusal, Standing, State, Ticket, Turn};
 
@@ -79,7 +81,8 @@ struct Inner {
     /// Those in line; each is woken alone.
     waiting: HashMap<Ticket, Arc<Condvar>>,
     last_number: u64,
-    has_thread: bool,
+    /// The lease's thread, from the first pause until the gate is closed.
+    thread: Option<JoinHandle<()>>,
     is_closed: bool,
     /// Whose pause has run out, until the lease's thread has told of it.
     expired: Option<OwnerId>,
@@ -102,7 +105,7 @@ impl Default for Gate {
             state: State::new(),
             waiting: HashMap::new(),
             last_number: 0,
-            has_thread: false,
+            thread: None,
             is_closed: false,
             expired: None,
         };
@@ -332,12 +335,15 @@ impl Gate {
         self.0.change(|state| state.disconnect(connection));
     }
 
-    /// Ends everything: pauses, connections, waits. Gives the connections that were open.
+    /// Ends everything: pauses, connections, waits, and the lease's thread. Gives the connections that were open.
     pub(crate) fn close(&self) -> Vec<ConnectionId> {
         let mut inner = self.0.inner.lock();
         inner.is_closed = true;
         let Broken { connections, .. } = self.0.step(&mut inner, State::close);
         self.0.wake_all(&inner);
+        let thread = inner.thread.take();
+        drop(inner);
+        thread.into_iter().for_each(join_other);
         connections
     }
 }
