@@ -43,7 +43,7 @@ impl Referrers {
     }
 
     /// Those that refer, or have referred, into a namespace.
-    pub fn into_namespace(&self, target: &str) -> Vec<Referrer> {
+    pub fn leading_into(&self, target: &str) -> Vec<Referrer> {
         self.known.get(target).into_iter().flatten().cloned().collect()
     }
 }

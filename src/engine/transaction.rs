@@ -248,7 +248,7 @@ impl Transaction<'_> {
 
     /// What refers, or has referred, into a namespace that is not there.
     pub(crate) fn referrers_into(&self, target: &str) -> Vec<Referrer> {
-        self.shared.referrers.lock().into_namespace(target)
+        self.shared.referrers.lock().leading_into(target)
     }
 
     /// This moment. Savepoints may be nested; going back to one ends those behind it.
