@@ -1,13 +1,14 @@
 //! What the module as a whole says: its class object, what is alive, whom it serves. In a process of its own, because what
 //! is alive is counted over all objects of the process.
 
-#![cfg(feature = "windows")]
+#![cfg(feature = "dll")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
 #![allow(unsafe_code, reason = "a COM object is called through raw pointers")]
 
 #[path = "com/calls.rs"]
 mod calls;
 
+use std::ffi::c_void;
 use std::ptr;
 
 use cimrepo::com::{
@@ -17,6 +18,13 @@ use cimrepo::com::{
 use windows_core::{BOOL, GUID, IUnknown, Interface};
 
 use calls::*;
+
+fn class_object(class: &GUID, iid: &GUID) -> (u32, *mut c_void) {
+    let mut out = ptr::dangling_mut::<c_void>();
+    // SAFETY: the pointers are to values on this stack or of the caller.
+    let result = unsafe { DllGetClassObject(class, iid, &raw mut out) };
+    (code(result), out)
+}
 
 #[test]
 fn the_module_knows_what_is_alive_and_whom_it_serves() {

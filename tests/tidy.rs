@@ -157,6 +157,26 @@ fn unsafe_code_and_file_access_stay_where_they_belong() {
     }
 }
 
+/// A module that links the library, and is a COM server of its own, exports functions of the same names.
+#[test]
+fn only_the_feature_dll_exports_functions() {
+    let files = source_files();
+    let (_, module) = files.iter().find(|(path, _)| path == Path::new("com/mod.rs")).unwrap();
+    let mut found = 0;
+    for (path, text) in &files {
+        let code = code(text);
+        if ["no_mangle", "export_name"].iter().all(|word| !code.contains(word)) {
+            continue;
+        }
+        found += 1;
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let gates = ["#[cfg(feature = \"dll\")]", "#[cfg(all(feature = \"dll\", windows))]"];
+        let is_gated = gates.iter().any(|gate| module.contains(&format!("{gate}\nmod {name};")));
+        assert!(is_gated && path.starts_with("com"), "{} exports without feature dll", path.display());
+    }
+    assert!(found > 0, "the exports were found");
+}
+
 #[test]
 fn only_the_printer_reaches_the_terminal() {
     const PRINTER: &str = "bin/cimrepo/output.rs";

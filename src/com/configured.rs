@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::failure::{Failure, INITIALIZATION_FAILURE};
-use super::host::Host;
+use super::failure::Failure;
+use super::host::{Host, token_caller};
+use crate::base::error::HResult;
 use crate::base::escape::escape_path;
-use crate::security;
-use crate::service::{BackupAndRestore, Caller, EachCall, Standby};
+use crate::service::{BackupAndRestore, Standby};
+
+/// `WBEM_E_INITIALIZATION_FAILURE`.
+const INITIALIZATION_FAILURE: HResult = HResult(0x8004_1014);
 
 /// The environment variable with the directory of the repository; it goes before the registry.
 const VARIABLE: &str = "CIMREPO_REPOSITORY";
@@ -35,23 +37,6 @@ impl Host for Configured {
         let standby = SERVED.lock().entry(path).or_insert_with_key(|path| Standby::new(path)).clone();
         Ok(Box::new(standby.backup_restore_as(token_caller())))
     }
-}
-
-/// Callers who are who their tokens say they are: the client that COM called for, else whom the thread impersonates, else the
-/// user of the process. Where there are no tokens, everyone is refused.
-pub fn token_caller() -> Arc<dyn Caller> {
-    Arc::new(EachCall::new(who_calls))
-}
-
-#[cfg(windows)]
-fn who_calls() -> crate::Result<security::Caller> {
-    super::token::caller()
-}
-
-/// Nobody is let in unseen.
-#[cfg(not(windows))]
-fn who_calls() -> crate::Result<security::Caller> {
-    Err(crate::Error::denied("this system has no token that says who calls"))
 }
 
 /// The directory of the repository.

@@ -15,8 +15,6 @@ pub struct Failure {
     pub text: String,
 }
 
-/// `WBEM_E_INITIALIZATION_FAILURE`.
-pub(super) const INITIALIZATION_FAILURE: HResult = HResult(0x8004_1014);
 /// `E_UNEXPECTED`.
 const UNEXPECTED: HResult = HResult(0x8000_FFFF);
 

@@ -1,7 +1,8 @@
 //! The COM object: `IWbemBackupRestore` and `IWbemBackupRestoreEx`, for callers that know the interface of Windows.
 //!
-//! With feature `windows` the library can be built as a DLL (`docs::windows` says how) that COM loads into the process of
-//! its caller. It has a class of its own, [`CLASS_ID`], and never registers itself as the system's.
+//! With feature `dll` the library can be built as a DLL (`docs::windows` says how) that COM loads into the process of
+//! its caller. It has a class of its own, [`CLASS_ID`], and never registers itself as the system's. With feature `windows` alone
+//! nothing is exported: the module that links the library may be a COM server of its own.
 //!
 //! The object decides nothing: what the four methods do is behind [`BackupAndRestore`](crate::service::BackupAndRestore), who calls
 //! behind [`Caller`](crate::service::Caller), and which repository is meant behind [`Host`]. In the DLL that is a
@@ -11,8 +12,10 @@
 //! Everything but the token, the registry and the error info of Windows is compiled on every platform, so that the real
 //! vtables are tested wherever the tests run.
 
+#[cfg(feature = "dll")]
 mod configured;
 mod error_info;
+#[cfg(feature = "dll")]
 mod exports;
 mod factory;
 mod failure;
@@ -21,18 +24,19 @@ mod host;
 mod interfaces;
 mod lifetime;
 mod object;
-#[cfg(windows)]
+#[cfg(all(feature = "dll", windows))]
 mod registration;
 #[cfg(windows)]
 mod token;
 mod wide;
 
-pub use configured::token_caller;
+#[cfg(feature = "dll")]
 pub use exports::{DllCanUnloadNow, DllGetClassObject};
 pub use factory::class_factory;
 pub use failure::Failure;
-pub use host::{Host, Hosted};
+pub use host::{Host, Hosted, token_caller};
 pub use interfaces::{IClassFactory, ISupportErrorInfo, IWbemBackupRestore, IWbemBackupRestoreEx};
+pub use lifetime::may_unload;
 
 use windows_core::GUID;
 

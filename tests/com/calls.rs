@@ -7,7 +7,7 @@ use std::ffi::c_void;
 use std::path::Path;
 use std::ptr;
 
-use cimrepo::com::{DllGetClassObject, IClassFactory, IWbemBackupRestoreEx};
+use cimrepo::com::{IClassFactory, IWbemBackupRestoreEx};
 use windows_core::{GUID, HRESULT, Interface};
 
 pub const S_OK: u32 = 0;
@@ -45,11 +45,4 @@ pub fn object(factory: &IClassFactory) -> IWbemBackupRestoreEx {
     assert_eq!(result, S_OK);
     // SAFETY: the factory gave a reference to this interface, and it is ours.
     unsafe { IWbemBackupRestoreEx::from_raw(out) }
-}
-
-pub fn class_object(class: &GUID, iid: &GUID) -> (u32, *mut c_void) {
-    let mut out = ptr::dangling_mut::<c_void>();
-    // SAFETY: the pointers are to values on this stack or of the caller.
-    let result = unsafe { DllGetClassObject(class, iid, &raw mut out) };
-    (code(result), out)
 }
