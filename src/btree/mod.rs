@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod edit;
+mod levels;
 mod merge;
 mod node;
 pub mod scan;

@@ -15,6 +15,7 @@ use crate::format::key;
 use crate::pager::image::Image;
 use crate::pager::page::Page;
 
+use super::levels::ensure_level;
 use super::strays;
 use super::survey::node_pages;
 
@@ -147,41 +148,6 @@ pub(crate) fn ensure_root(image: &Image, is_leaf: bool, root: LogicalPage) -> Re
     }
     let detail = format!("the root, page {root}, leads to no other page, and others are in use");
     Err(Corruption::new(CorruptionCode::IndexRoot, image.site(Space::Index, root), detail).into())
-}
-
-/// Fails for a leaf that is nearer to the root than others: a pointer passed by a page between.
-pub(crate) fn ensure_level(image: &Image, leaf: LogicalPage, level: usize) -> Result<()> {
-    let levels = image.levels(count_levels);
-    if level >= levels {
-        return Ok(());
-    }
-    let detail = format!("a leaf at level {level}, others at {levels}");
-    Err(Corruption::new(CorruptionCode::IndexDepth, image.site(Space::Index, leaf), detail).into())
-}
-
-/// The levels of the tree: those on the way to its first leaf or to its last, of which a damaged pointer makes one shorter.
-fn count_levels(image: &Image) -> usize {
-    levels_at(image, false).max(levels_at(image, true))
-}
-
-/// The levels at an edge of the tree, as far as nodes there can be read and are in their places.
-fn levels_at(image: &Image, is_last: bool) -> usize {
-    let (mut next, mut between) = (image.root().ok(), Between::default());
-    for level in 0..MAX_TREE_DEPTH {
-        let Some(page) = next else { return level };
-        let below = visit(image, page, Drafts::Written, |node| {
-            between.check(image, node, page, Drafts::Written)?;
-            let number = if is_last { node.key_count() } else { 0 };
-            between.enter(page, number, node.key_count());
-            let goes_on = !node.is_leaf(image);
-            Ok(goes_on.then(|| node.child(image, page, number)).transpose()?)
-        });
-        match below {
-            Ok(child) => next = child,
-            Err(_) => return level,
-        }
-    }
-    MAX_TREE_DEPTH
 }
 
 /// A node on the way down, as it is at hand: on its page, or as a draft that has no page yet.
@@ -359,21 +325,21 @@ fn first_reference(image: &Image, prefix: &[u8], drafts: Drafts) -> (Option<Reco
 
 /// The keys between which a node lies that the way down has come to, by page and number; none at the edges of the tree.
 #[derive(Debug, Clone, Copy, Default)]
-struct Between {
+pub(super) struct Between {
     lower: Option<(LogicalPage, usize)>,
     upper: Option<(LogicalPage, usize)>,
 }
 
 impl Between {
     /// Goes on to child `number` of a page with so many keys.
-    fn enter(&mut self, page: LogicalPage, number: usize, keys: usize) {
+    pub(super) fn enter(&mut self, page: LogicalPage, number: usize, keys: usize) {
         self.lower = number.checked_sub(1).map(|key| (page, key)).or(self.lower);
         self.upper = Some((page, number)).filter(|_| number < keys).or(self.upper);
     }
 
     /// Fails when a node holds keys that lie outside. Then another one belongs in its place, and it says nothing of the
     /// keys that this one would hold.
-    fn check(self, image: &Image, node: &Visited<'_>, own: LogicalPage, drafts: Drafts) -> Result<()> {
+    pub(super) fn check(self, image: &Image, node: &Visited<'_>, own: LogicalPage, drafts: Drafts) -> Result<()> {
         let last = node.key_count().saturating_sub(1);
         for (bound, key, wanted) in [(self.lower, 0, Ordering::Greater), (self.upper, last, Ordering::Less)] {
             let Some((page, number)) = bound else { continue };

@@ -39,18 +39,18 @@ pub(super) fn whole<'p>(image: &Image, own: LogicalPage, bytes: &'p PageBytes) -
 }
 
 /// What a pass over the pages learns of a node.
-struct Extent {
-    page: LogicalPage,
-    least: Vec<u8>,
-    greatest: Vec<u8>,
+pub(super) struct Extent {
+    pub page: LogicalPage,
+    pub least: Vec<u8>,
+    pub greatest: Vec<u8>,
     keys: u64,
     /// Whether all keys can be read and each is above the one before it.
-    is_in_order: bool,
+    pub is_in_order: bool,
 }
 
 impl Extent {
     /// That of a node; an error when no key of it can be read.
-    fn of(page: LogicalPage, node: &IndexPage<'_>) -> Result<Self, Corruption> {
+    pub(super) fn of(page: LogicalPage, node: &IndexPage<'_>) -> Result<Self, Corruption> {
         let mut extent = Self { page, least: Vec::new(), greatest: Vec::new(), keys: 0, is_in_order: true };
         let mut text = Vec::new();
         for key in 0..node.key_count() {

@@ -13,8 +13,9 @@ use crate::format::index_page::{IndexPage, Layout};
 use crate::pager::image::Image;
 use crate::pager::page::Page;
 
+use super::levels::ensure_level;
 use super::scan::{Direction, KeyRange};
-use super::search::{NodeView, child_page, ensure_level, ensure_root, misplaced, too_deep};
+use super::search::{NodeView, child_page, ensure_root, misplaced, too_deep};
 use super::strays::disorder;
 
 /// A walk over the keys of a range.

@@ -165,6 +165,21 @@ fn first_child(bytes: &PageBytes) -> Option<u32> {
     (1..500).contains(&keys).then(|| word(bytes, 20 + 4 * keys))
 }
 
+/// The children of a page; none for a leaf.
+pub fn children(files: &Files, page: LogicalPage) -> Vec<LogicalPage> {
+    let none = open(files).unwrap().snapshot().dialect().no_child();
+    let bytes = index_page(files, page);
+    let keys = usize::try_from(word(&bytes, 16)).unwrap();
+    let children = (0..=keys).map(|number| word(&bytes, 20 + 4 * keys + 4 * number));
+    children.filter(|&child| child != none).map(|child| LogicalPage::new(child).unwrap()).collect()
+}
+
+/// Points child `number` of a page to another page; the checksum fits.
+pub fn point(files: &mut Files, page: LogicalPage, number: usize, target: u32) {
+    let keys = usize::try_from(word(&index_page(files, page), 16)).unwrap();
+    edit_page(files, Space::Index, page, |bytes| set_word(bytes, 20 + 4 * keys + 4 * number, target));
+}
+
 /// Points a child pointer elsewhere: to another page, to none, to one that does not exist.
 fn break_pointer(files: &mut Files, numbers: &mut Numbers) -> String {
     let none = open(files).unwrap().snapshot().dialect().no_child();
@@ -184,6 +199,6 @@ fn break_pointer(files: &mut Files, numbers: &mut Numbers) -> String {
         1 => 0x00FF_FFFF,
         _ => u32::try_from(numbers.next() % (count + 3)).unwrap(),
     };
-    edit_page(files, Space::Index, page, |bytes| set_word(bytes, 20 + 4 * keys + 4 * number, target));
+    point(files, page, number, target);
     format!("child {number} of {page} is {target}")
 }

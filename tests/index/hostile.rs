@@ -16,8 +16,9 @@ use crate::support::edit::{edit_mapping, with_pages};
 use crate::support::small::{current_file, logical, stored};
 use crate::support::{Files, PLACE};
 
-/// Calls of the system that a scan or a look-up may make a page of the index: a survey reads each page twice, a scan once.
-const READS: u64 = 4;
+/// Calls of the system that a scan or a look-up may make a page of the index: the count of levels reads each page once, a
+/// survey twice, a scan once.
+const READS: u64 = 6;
 
 /// A node.
 fn node(own: usize, keys: &[String], children: Vec<u32>) -> Box<PageBytes> {

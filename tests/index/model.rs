@@ -8,7 +8,8 @@ use cimrepo::format::key::Key;
 use cimrepo::repository::Snapshot;
 use cimrepo::{Direction, Error, KeyRange};
 
-use crate::damage::{KeyText, Pages, damage, leaves, repositories};
+use crate::damage::{KeyText, Pages, children, damage, leaves, point, repositories, zero};
+use crate::support::edit::root_and_child;
 use crate::support::small::Numbers;
 use crate::support::{Files, open};
 
@@ -30,6 +31,42 @@ fn every_key_of_every_whole_page_is_found() {
             }
         }
     }
+}
+
+/// A pointer of the root that leads to a leaf two levels down passes by what lies between. It is told from others at the
+/// other edge, and where that is damaged too from the nodes that were passed by.
+#[test]
+fn keys_come_in_order_where_both_edges_of_the_tree_are_damaged() {
+    let mut tried = 0;
+    for (name, files) in repositories(1) {
+        let stored = Pages::of(&open(&files).unwrap().snapshot()).keys();
+        let (root, _) = root_and_child(&files);
+        let sides = children(&files, root);
+        let (first, last) = (0, sides.len() - 1);
+        let inner = |side: usize| children(&files, sides[side]);
+        let (left, right) = (inner(first), inner(last));
+        if left.is_empty() || right.is_empty() {
+            continue;
+        }
+        for (short, leaf, other) in [
+            (first, left[0], last),
+            (first, left[left.len() - 1], last),
+            (last, right[0], first),
+            (last, right[right.len() - 1], first),
+        ] {
+            let mut passed_by = files.clone();
+            point(&mut passed_by, root, short, leaf.get());
+            let mut torn = passed_by.clone();
+            zero(&mut torn, sides[other]);
+            let mut both = passed_by.clone();
+            point(&mut both, root, other, inner(other)[0].get());
+            for (what, files) in [("one", passed_by), ("a torn one", torn), ("both", both)] {
+                check(&files, &stored, &mut Numbers(tried), &format!("{name}, {what}: child {short} is {leaf}"));
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 24, "{tried}");
 }
 
 fn check(files: &Files, stored: &BTreeSet<KeyText>, numbers: &mut Numbers, what: &str) {
