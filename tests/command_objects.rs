@@ -279,3 +279,50 @@ fn one_class_is_listed_and_exported_with_what_is_derived_from_it() {
     assert!(code == 1 && error.contains("there is no"), "{error}");
     assert_eq!(shop.said(&["ls", r"root\other:Shop_Shelf"]).0, 1);
 }
+
+#[test]
+fn a_part_of_a_backup_comes_back_and_a_dry_run_says_what_would() {
+    let shop = Shop::open();
+    let backup = shop.path().with_file_name("shop.cimbak");
+    let backup = backup.to_str().unwrap();
+    let said = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cimrepo")).args(arguments).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    let repo = shop.path();
+    let repo = repo.to_str().unwrap();
+    assert_eq!(said(&["backup", repo, backup]).0, 0);
+    let whole = said(&["export", repo]).1;
+    assert_eq!(said(&["delete", repo, r"root\shop:Shop_Shelf"]).0, 0);
+    let lost = files(&shop.path());
+    let restore = |more: &[&str]| said(&[&["restore", backup, repo], more].concat());
+
+    let (code, plan, _) = restore(&["--force", "--dry-run"]);
+    let expected = format!("would restore to {repo} as the next generation of the repository that is there\n");
+    assert_eq!((code, plan), (0, format!("{expected}     0 removed       5 added       0 changed  ROOT\\Shop\n")));
+    let (_, plan, _) = restore(&["--force", "--dry-run", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(plan.lines().next().unwrap()).unwrap();
+    assert_eq!((&plan["way"], &plan["findings"]), (&"next-generation".into(), &0.into()));
+    assert_eq!(files(&shop.path()), lost, "a dry run writes nothing");
+
+    let part = ["--namespace", "root/shop", "--class", "shop_shelf"];
+    let (code, text, error) = restore(&[&part[..], &["--dry-run"]].concat());
+    assert_eq!((code, text.as_str()), (0, "would restore 2 classes and 3 instances\n"), "{error}");
+    assert_eq!(files(&shop.path()), lost, "a dry run writes nothing");
+    let (code, text, error) = restore(&part);
+    assert_eq!((code, text.as_str()), (0, "restored 2 classes and 3 instances\n"), "{error}");
+    let without_places = |text: &str| -> Vec<serde_json::Value> {
+        let mut rows: Vec<serde_json::Value> = text.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+        rows.iter_mut().for_each(|row| drop(row.as_object_mut().unwrap().remove("record")));
+        rows
+    };
+    assert_eq!(without_places(&said(&["export", repo]).1), without_places(&whole));
+
+    let one = ["--namespace", "root/shop", "--instance", r#"Shop_Shelf.Name="left""#];
+    assert_eq!(restore(&one).1, "replaces 0 classes and 1 instance\nrestored 0 classes and 1 instance\n");
+    assert_eq!(restore(&["--namespace", "root/nowhere"]).0, 2);
+    assert_eq!(restore(&["--namespace", "root"]).0, 2, "ROOT is everything");
+    assert_eq!(restore(&["--namespace", "root/shop", "--instance", "Shop_Shelf"]).0, 2, "no instance");
+    assert_eq!(restore(&["--class", "Shop_Shelf"]).0, 2, "a class of which namespace?");
+}

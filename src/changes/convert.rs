@@ -40,8 +40,7 @@ pub fn convert(from: &Catalog, to: &Directory, observer: &dyn Observer) -> Resul
     // What a class lacks that is not whole cannot be made up.
     let from = from.whole_only().each_once();
     build_from(to, &protection, |importer| {
-        let (again, empty) = (from.each_once(), BTreeSet::new());
-        let mut copy = Copy { again, from, importer, converted: &mut converted, empty, monitor: &monitor };
+        let mut copy = Copy::new(from, importer, &mut converted, &monitor);
         copy.everything()?;
         // A repository has one key at least; and one without a class is no copy of anything.
         match converted.census.has_objects() {
@@ -64,6 +63,19 @@ fn nothing_left(converted: &mut Converted) -> Error {
     }
 }
 
+/// Takes over everything in namespaces that are there, of which each comes behind those above it.
+pub(super) fn copy_namespaces(
+    from: &Catalog,
+    importer: &mut Importer<'_>,
+    namespaces: &[String],
+    monitor: &Monitor<'_>,
+) -> Result<Converted> {
+    let mut converted = Converted::default();
+    let from = from.whole_only().each_once();
+    Copy::new(from, importer, &mut converted, monitor).content_of(namespaces)?;
+    Ok(converted)
+}
+
 struct Copy<'c, 'i> {
     from: Catalog,
     /// The same for the second round over instances, which meets all of them again.
@@ -75,6 +87,17 @@ struct Copy<'c, 'i> {
     monitor: &'c Monitor<'c>,
 }
 
+impl<'c, 'i> Copy<'c, 'i> {
+    fn new(
+        from: Catalog,
+        importer: &'c mut Importer<'i>,
+        converted: &'c mut Converted,
+        monitor: &'c Monitor<'c>,
+    ) -> Self {
+        Self { again: from.each_once(), from, importer, converted, empty: BTreeSet::new(), monitor }
+    }
+}
+
 impl Copy<'_, '_> {
     /// System classes; the tree of namespaces; all classes, as instances refer across namespaces; then instances.
     fn everything(&mut self) -> Result<()> {
@@ -82,13 +105,18 @@ impl Copy<'_, '_> {
         self.instances(SYSTEM_NAMESPACE, true)?;
         self.instances(SYSTEM_NAMESPACE, false)?;
         let namespaces = self.namespaces()?;
-        for namespace in &namespaces {
+        self.content_of(&namespaces)
+    }
+
+    /// Everything in namespaces, of which each comes behind those above it.
+    fn content_of(&mut self, namespaces: &[String]) -> Result<()> {
+        for namespace in namespaces {
             self.classes(namespace)?;
             self.instances(namespace, true)?;
         }
         // Every instance is met a second time, and again each once.
         self.from = self.from.each_once();
-        for namespace in &namespaces {
+        for namespace in namespaces {
             self.instances(namespace, false)?;
         }
         for namespace in std::mem::take(&mut self.empty) {

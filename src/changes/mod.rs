@@ -13,6 +13,7 @@ mod fit;
 mod importer;
 mod instances;
 mod namespaces;
+pub mod part;
 mod preview;
 mod references;
 pub mod rules;

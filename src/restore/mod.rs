@@ -10,6 +10,8 @@
 mod fresh;
 pub(crate) mod live;
 mod next;
+mod part;
+mod plan;
 mod single_pass;
 mod target;
 
@@ -28,6 +30,9 @@ use crate::repository::lock::WriterLock;
 use crate::repository::{JournalFate, OpenOptions};
 use crate::storage::Directory;
 use crate::verify::{GenerationReport, VerifyOptions};
+
+pub use part::{PartOptions, restore_part};
+pub use plan::{RestorePlan, Way, plan};
 
 use target::Found;
 

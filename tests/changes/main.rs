@@ -11,6 +11,7 @@ mod importing;
 mod lab;
 mod model;
 mod namespaces;
+mod part;
 mod real_edits;
 mod rebuild;
 mod rules;

@@ -24,7 +24,7 @@ const CLASSES: usize = 3;
 const REFERENCES: usize = 40;
 
 /// Copies of real repositories; of one of dialect 2.1 what it becomes by conversion.
-fn labs(test: &str) -> impl Iterator<Item = (String, Lab)> {
+pub fn labs(test: &str) -> impl Iterator<Item = (String, Lab)> {
     corpus(test).into_iter().map(|path| {
         let mut directory = in_memory(&load(&path)).1;
         let from = OpenOptions::new().open_in(&directory).unwrap().snapshot();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::{escape, escape_path};
-use cimrepo::catalog::diff::{Change, Compared, Content, Detail, Difference, What, diff_below};
+use cimrepo::catalog::diff::{Change, Compared, Content, Detail, Difference, What, diff, diff_below};
 use cimrepo::catalog::{Catalog, Census};
 use cimrepo::cim::value::Value;
 use cimrepo::mof;
@@ -105,6 +105,22 @@ impl Arguments {
             .the_one()?
             .open()
     }
+}
+
+/// Prints how many objects differ in each namespace, from the first to the second. What cannot be read is not compared.
+pub fn show_stat(first: &Catalog, second: &Catalog, output: &mut Output) -> Result<u64, Failure> {
+    let (mut counts, mut differences) = (BTreeMap::<String, Counts>::new(), 0);
+    diff(first, second, &mut |compared| {
+        if let Compared::Difference(difference) = compared {
+            differences += 1;
+            counts.entry(namespace_of(&difference)).or_default().add(&difference.change);
+        }
+        true
+    })?;
+    for (namespace, counts) in counts {
+        show_counts(&namespace, counts, output)?;
+    }
+    Ok(differences)
 }
 
 /// What was found so far, and where it goes.

@@ -1,0 +1,72 @@
+//! What a restore would do, told without doing it.
+
+use super::target::Found;
+use super::{RestoreOptions, allowed, next, target, validate};
+use crate::backup::Backup;
+use crate::base::error::{Error, Result};
+use crate::base::escape::escape_path;
+use crate::base::misuse::Misuse;
+use crate::base::progress::Observer;
+use crate::format::Dialect;
+use crate::repository::{OpenOptions, Repository};
+use crate::storage::Directory;
+
+/// How the repository of a backup would come to its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+pub enum Way {
+    /// As a new repository where nothing is.
+    New,
+    /// As the next generation of the repository that is there, which goes on being read meanwhile.
+    NextGeneration,
+    /// As a new repository, with the one that is there set aside.
+    SetAside,
+}
+
+/// What a restore would do.
+#[derive(Debug)]
+pub struct RestorePlan {
+    /// How it would go.
+    pub way: Way,
+    /// Dialect of the backup.
+    pub dialect: Dialect,
+    /// The repository that would be replaced, as it is, its journal included. `None` where there is none, or it
+    /// cannot be opened.
+    pub replaced: Option<Repository>,
+    /// Commits that wait in journals of that repository: they would be gone, or set aside with it.
+    pub waiting_commits: u64,
+    /// Findings in what would be restored.
+    pub findings: u64,
+}
+
+/// Checks a backup wholly and tells what restoring it would do. Nothing is written; whether another process holds
+/// the lock is not looked at.
+///
+/// # Errors
+/// As [`restore`](super::restore()) before it changes anything.
+pub fn plan(
+    backup: &Backup,
+    into: &Directory,
+    options: RestoreOptions,
+    observer: &dyn Observer,
+) -> Result<RestorePlan> {
+    let found = target::look(into)?;
+    allowed(&found, options)?;
+    let findings = validate(backup, options, observer)?;
+    let dialect = backup.snapshot().dialect();
+    let Found::Repository(files) = found else {
+        return Ok(RestorePlan { way: Way::New, dialect, replaced: None, waiting_commits: 0, findings });
+    };
+    if findings > 0 {
+        let text = "holds a repository, which is not replaced by a damaged one; give a new or empty directory";
+        let text = format!("{} {text}", escape_path(&files.directory.path));
+        return Err(Error::invalid(Misuse::RepositoryExists, text));
+    }
+    let can_go_on = dialect == Dialect::V22
+        && files.shared()?.is_none()
+        && next::healthy(&files.directory, options, observer)?.is_some();
+    let replaced = OpenOptions::new().open_in(&files.directory).ok();
+    let waiting_commits = replaced.as_ref().map_or(0, |old| old.journal().commits());
+    let way = if can_go_on { Way::NextGeneration } else { Way::SetAside };
+    Ok(RestorePlan { way, dialect, replaced, waiting_commits, findings })
+}
