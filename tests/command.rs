@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
 #![cfg(feature = "cli")]
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -542,6 +545,63 @@ fn a_command_runs_while_the_repository_is_paused() {
 }
 
 #[cfg(unix)]
+/// A repository of dialect 2.1 is locked by a pause, and gives way to a backup of the other only where that is asked for.
+#[test]
+fn the_older_dialect_is_paused_and_not_replaced_unasked() {
+    let place = Place::new();
+    let (old, backup) = (place.at("FS"), place.at("new.cimbak"));
+    fs::create_dir(&old).unwrap();
+    support::write_to(&support::small::small_v21(), &old, str::to_owned);
+    let text = run(&[&"pause", &old, &"--", &env!("CARGO_BIN_EXE_cimrepo"), &"pause", &old, &"--", &"true"], 1);
+    assert!(text.contains("is locked by process ") && text.contains("the pause held"), "{text}");
+    run(&[&"backup", &place.repo, &backup], 0);
+    let before = support::load(&old);
+    let text = run(&[&"restore", &backup, &old, &"--force"], 2);
+    assert!(text.contains("dialect 2.2") && text.contains("--change-dialect"), "{text}");
+    assert!(support::load(&old) == before && !place.at("FS.001").exists());
+    run(&[&"restore", &backup, &old, &"--change-dialect"], 2);
+    run(&[&"restore", &backup, &old, &"--force", &"--change-dialect"], 0);
+    assert!(support::load(&place.at("FS.001")) == before);
+    // And back.
+    let back = place.at("old.cimbak");
+    run(&[&"backup", &place.at("FS.001"), &back], 0);
+    assert!(run(&[&"restore", &back, &old, &"--force"], 2).contains("dialect 2.1"));
+}
+
+/// Each verb that needs a lock waits for it as long as it is told to, and no longer.
+#[test]
+fn who_waits_for_a_lock_gets_it_or_gives_up() {
+    let place = Place::new();
+    let (file, set) = (place.at("b.cimbak"), place.at("set"));
+    run(&[&"backup", &place.repo, &file], 0);
+    run(&[&"backup", &place.repo, &set, &"--keep", &"3"], 0);
+    let lock = |path: &Path| RealStorage.lock(path, "process 1 (a test)").unwrap();
+    let beside = |path: &Path| PathBuf::from(format!("{}.cimrepo.lock", path.display()));
+    let pause: Vec<&dyn AsRef<Path>> = vec![&"pause", &place.repo, &"--wait", &"60", &"--", &"true"];
+    let restore: Vec<&dyn AsRef<Path>> = vec![&"restore", &file, &place.repo, &"--force", &"--wait", &"60"];
+    let backup: Vec<&dyn AsRef<Path>> = vec![&"backup", &place.repo, &file, &"--wait", &"60"];
+    let keep: Vec<&dyn AsRef<Path>> = vec![&"backup", &place.repo, &set, &"--keep", &"3", &"--wait", &"60"];
+    let set_lock = set.join("backups");
+    for (mut arguments, locked) in [(pause, &place.repo), (restore, &place.repo), (backup, &file), (keep, &set_lock)] {
+        let held = lock(&beside(locked));
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(200));
+                drop(held);
+            });
+            run(&arguments, 0);
+        });
+        let _held = lock(&beside(locked));
+        let at = arguments.iter().position(|argument| argument.as_ref() == Path::new("60")).unwrap();
+        arguments[at] = &"0";
+        assert!(run(&arguments, 5).contains("is locked by process 1 (a test)"));
+        arguments[at] = &"1";
+        let start = std::time::Instant::now();
+        run(&arguments, 5);
+        assert!(start.elapsed() >= std::time::Duration::from_secs(1));
+    }
+}
+
 #[test]
 fn a_killed_pause_leaves_nothing_locked() {
     let place = Place::new();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use cimrepo::base::progress::Unobserved;
 use cimrepo::repository::BulkBuilder;
 use cimrepo::service::{BackupAndRestore, BackupRestoreFlags, ServiceOptions, Standby, StandbyObject, Trusted};
 use cimrepo::storage::Directory;
@@ -66,9 +67,9 @@ fn objects_of_a_standby(repository: &Path, at_first: usize) {
         assert_eq!(threads(), at_first, "after a release while paused, round {round}");
     }
     let made = object(&standby);
-    made.back_up_to(&repository.with_extension("cimbak"), BackupRestoreFlags::empty()).unwrap();
+    made.back_up_to(&repository.with_extension("cimbak"), BackupRestoreFlags::empty(), &Unobserved).unwrap();
     assert_eq!(threads(), at_first, "after a backup");
-    made.restore_from(&repository.with_extension("cimbak"), BackupRestoreFlags::empty()).unwrap();
+    made.restore_from(&repository.with_extension("cimbak"), BackupRestoreFlags::empty(), &Unobserved).unwrap();
     assert_eq!(threads(), at_first, "after a restore");
 }
 

@@ -22,6 +22,7 @@ mod write;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use codec::Compression;
 pub(crate) use exact::{DataLayout, ExactFiles};
@@ -29,7 +30,7 @@ pub use read::{Backup, BackupInfo, OpenBackup};
 pub use set::{BackupSet, SetEntry, SetOptions, SetSummary};
 pub(crate) use tee::PageSink;
 pub use verify::{BackupReport, DamagedChunks};
-pub use write::{BackupSummary, Damage, backup, backup_in, backup_snapshot};
+pub use write::{BackupSummary, Damage, backup, backup_directory, backup_in, backup_snapshot};
 
 /// Pages in a chunk: 256 KiB of pages.
 const CHUNK_PAGES: usize = 32;
@@ -57,6 +58,8 @@ pub struct BackupOptions {
     pub rate: Option<NonZeroU64>,
     /// Replace a file that is no backup. Otherwise the target is missing, empty, or begins like a backup.
     pub overwrite: bool,
+    /// How long another backup to the same file is waited for; not at all unless given.
+    pub wait: Option<Duration>,
 }
 
 /// An identity in the usual form of a UUID.

@@ -13,11 +13,11 @@ use crate::base::error::{BackupFault, Error, Result};
 use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_BACKUP_CHAIN;
 use crate::base::misuse::Misuse;
-use crate::base::progress::Observer;
+use crate::base::progress::{Monitor, Observer, Phase};
 use crate::format::backup_file::Header;
 use crate::format::backup_name::{BackupName, END_OF_TIME};
 use crate::pager::targets::ensure_plain_name;
-use crate::repository::lock::lock_file;
+use crate::repository::lock::{LockWait, lock_file};
 use crate::repository::{Repository, Snapshot};
 use crate::storage::{Directory, EntryKind, LockGuard, Protection};
 
@@ -153,7 +153,7 @@ impl BackupSet {
         observer: &dyn Observer,
     ) -> Result<SetSummary> {
         let storage = &self.directory.storage;
-        self.add(options, |target, options| backup_in(repository, storage, target, options, observer))
+        self.add(options, observer, |target, options| backup_in(repository, storage, target, options, observer))
     }
 
     /// As [`back_up`](Self::back_up), what a snapshot shows of a repository that is in use.
@@ -167,7 +167,7 @@ impl BackupSet {
         observer: &dyn Observer,
     ) -> Result<SetSummary> {
         let storage = &self.directory.storage;
-        self.add(options, |target, options| backup_snapshot(snapshot, storage, target, options, observer))
+        self.add(options, observer, |target, options| backup_snapshot(snapshot, storage, target, options, observer))
     }
 
     /// Removes all but the newest backups and what those are based on. What cannot be restored is neither counted nor removed, nor
@@ -177,7 +177,7 @@ impl BackupSet {
     /// [`Error::Locked`]; [`Error::Io`], also when a backup cannot be read: what was removed before that was needed by nothing
     /// that is left.
     pub fn prune(&self, keep: NonZeroUsize) -> Result<Vec<PathBuf>> {
-        let _lock = self.lock()?;
+        let _lock = self.lock(LockWait::new(None, &|| Ok(())))?;
         let mut removed = Vec::new();
         self.remove(keep, None, &mut removed)?;
         Ok(removed)
@@ -186,6 +186,7 @@ impl BackupSet {
     fn add(
         &self,
         options: &SetOptions,
+        observer: &dyn Observer,
         write: impl Fn(&Path, &BackupOptions) -> Result<BackupSummary>,
     ) -> Result<SetSummary> {
         if options.backup.base.is_some() {
@@ -194,7 +195,9 @@ impl BackupSet {
                 "in a directory of backups the base is chosen by itself; give none",
             ));
         }
-        let _lock = self.lock()?;
+        let monitor = Monitor::new(observer, Phase::Backup, 0);
+        let may_go_on = || monitor.check();
+        let _lock = self.lock(LockWait::new(options.backup.wait, &may_go_on))?;
         let newest = self.names()?.pop_last();
         let (mut base, mut broken) = match &newest {
             Some((_, path)) if !options.full && options.full_after > 0 => {
@@ -325,8 +328,8 @@ impl BackupSet {
         Ok(())
     }
 
-    fn lock(&self) -> Result<Option<Box<dyn LockGuard>>> {
-        lock_file(&self.directory.storage, &self.directory.join(LOCK), "backups of a directory")
+    fn lock(&self, wait: LockWait<'_>) -> Result<Option<Box<dyn LockGuard>>> {
+        wait.take(|| lock_file(&self.directory.storage, &self.directory.join(LOCK), "backups of a directory"))
     }
 
     /// The files that have a name of a backup, in the order of their names.

@@ -13,7 +13,7 @@ use crate::base::misuse::Misuse;
 use crate::base::random::random_u64;
 use crate::format::backup_file::MAGIC;
 use crate::pager::targets::{ensure_no_repository_file, ensure_plain_name};
-use crate::repository::lock::lock_file;
+use crate::repository::lock::{LockWait, lock_file};
 use crate::storage::{
     EarlySync, EntryKind, LockGuard, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at,
     write_all_at,
@@ -46,9 +46,10 @@ impl Target {
         source: &Protection,
         threads: usize,
         overwrite: bool,
+        wait: LockWait<'_>,
     ) -> Result<Self> {
         check(storage.as_ref(), path, overwrite)?;
-        let lock = lock_file(storage, path, "backup")?;
+        let lock = wait.take(|| lock_file(storage, path, "backup"))?;
         if lock.is_some() {
             clear_leftovers(storage.as_ref(), path);
         }

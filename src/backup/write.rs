@@ -23,8 +23,9 @@ use crate::format::backup_file::{BackupFlags, ChunkHeader, ChunkKind, Digest, He
 use crate::format::manifest::{ChunkEntry, Manifest, NO_FILE, PageState, SpaceManifest, is_plain_name};
 use crate::format::mapping::Mapping;
 use crate::pager::files::{DataFile, DataFiles, RepositoryFiles};
+use crate::repository::lock::LockWait;
 use crate::repository::{JournalFate, Journals, OpenOptions, Repository, Snapshot};
-use crate::storage::{OpenMode, RealStorage, Storage, read_exact_at};
+use crate::storage::{Directory, OpenMode, RealStorage, Storage, read_exact_at};
 use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
 
 use super::frame::{Frame, Spare};
@@ -131,7 +132,50 @@ pub fn backup_in(
     // A forensic backup keeps the files as they lie.
     let snapshot = repository.snapshot();
     let snapshot = if options.forensic { snapshot.on_disk() } else { snapshot };
-    write(&snapshot, Some(repository), storage, target.as_ref(), options, observer)
+    let written = write(&snapshot, Some(repository), storage, target.as_ref(), options, observer);
+    match written {
+        // What looks like damage may be pages that another process wrote over.
+        Err(error) if !matches!(error, Error::Cancelled | Error::Unconfirmed { .. }) => {
+            match repository.ensure_unchanged() {
+                Err(overtaken @ Error::Overtaken { .. }) => Err(overtaken),
+                _ => Err(error),
+            }
+        }
+        written => written,
+    }
+}
+
+/// How often a backup is begun, beside a process that writes, before it is given up.
+const MAX_TRIES: usize = 8;
+
+/// Does something with a repository that is opened anew for it; begins again when another process wrote over what was read, at
+/// most as often as a reader does.
+fn begin_again<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 1..MAX_TRIES {
+        match attempt() {
+            Err(Error::Overtaken { .. }) => {}
+            result => return result,
+        }
+    }
+    attempt()
+}
+
+/// Opens the repository in a directory and backs it up, with what its journal holds. While another process writes, it begins
+/// again with a newer generation when the one that was read is written over, at most 8 times.
+///
+/// # Errors
+/// As [`OpenOptions::open`] and [`backup`]; [`Error::Overtaken`] when the other process was faster each time.
+pub fn backup_directory(
+    directory: &Directory,
+    storage: &Arc<dyn Storage>,
+    target: impl AsRef<Path>,
+    options: &BackupOptions,
+    observer: &dyn Observer,
+) -> Result<BackupSummary> {
+    begin_again(|| {
+        let repository = OpenOptions::new().open_in(directory)?;
+        backup_in(&repository, storage, target.as_ref(), options, observer)
+    })
 }
 
 /// Backs up what a snapshot shows, of a repository that is being written meanwhile. The snapshot keeps the pages that it
@@ -188,7 +232,10 @@ fn write(
     let monitor = Monitor::new(observer, Phase::Backup, total);
     monitor.check()?;
     let has_journals = files.is_some_and(|files| !files.files().journals().is_empty());
-    let mut writer = Writer::begin(storage, target, snapshot, base.as_ref(), options, threads, has_journals)?;
+    let may_go_on = || monitor.check();
+    let wait = LockWait::new(options.wait, &may_go_on);
+    let target = open_target((storage, target), snapshot, base.as_ref(), options, threads, wait)?;
+    let mut writer = Writer::begin(target, snapshot, base.as_ref(), options, has_journals)?;
     let early_syncs = if is_beside_writers { 1 } else { EARLY_SYNCS };
     let is_verified = options.forensic || !options.skip_verify;
     let look = || {
@@ -332,6 +379,26 @@ fn need_no_link(storage: &Arc<dyn Storage>, target: &Path, base: &Backup) -> Res
     Ok(())
 }
 
+/// Begins to write to the file, when no other backup is being written to it.
+fn open_target(
+    (storage, path): (&Arc<dyn Storage>, &Path),
+    snapshot: &Snapshot,
+    base: Option<&Backup>,
+    options: &BackupOptions,
+    threads: usize,
+    wait: LockWait<'_>,
+) -> Result<Target> {
+    let mut rights = snapshot.protection().for_file();
+    if let Some(base) = base {
+        rights = rights.and(&base.snapshot().protection());
+    }
+    let target = Target::create(storage, path, &rights, threads, options.overwrite, wait)?;
+    if let Some(base) = base {
+        need_no_link(storage, path, base)?;
+    }
+    Ok(target)
+}
+
 struct Writer<'o> {
     target: Target,
     options: &'o BackupOptions,
@@ -342,12 +409,10 @@ struct Writer<'o> {
 
 impl<'o> Writer<'o> {
     fn begin(
-        storage: &Arc<dyn Storage>,
-        target: &Path,
+        mut target: Target,
         snapshot: &Snapshot,
         base: Option<&Backup>,
         options: &'o BackupOptions,
-        threads: usize,
         has_journals: bool,
     ) -> Result<Self> {
         let mut flags = BackupFlags::empty();
@@ -365,15 +430,6 @@ impl<'o> Writer<'o> {
             transaction: snapshot.mapping().transaction(),
             flags,
         };
-        let path = target;
-        let mut rights = snapshot.protection().for_file();
-        if let Some(base) = base {
-            rights = rights.and(&base.snapshot().protection());
-        }
-        let mut target = Target::create(storage, path, &rights, threads, options.overwrite)?;
-        if let Some(base) = base {
-            need_no_link(storage, path, base)?;
-        }
         let header_bytes = header.to_bytes().to_vec();
         target.append(&header_bytes)?;
         let pages = |space| vec![PageState::Unmapped; snapshot.mapping().section(space).entries.len()];

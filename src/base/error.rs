@@ -8,6 +8,7 @@ use super::escape::{escape, escape_path, guard};
 use super::hresult::is_disk_full;
 use super::io_op::IoOp;
 use super::misuse::{Invalid, Misuse};
+use super::moment::Moment;
 use super::rule::Rule;
 
 pub use super::hresult::HResult;
@@ -151,8 +152,24 @@ pub enum Error {
     Poisoned(Box<str>),
     /// The call comes at the wrong moment: a second pause, a resume without one, a restore while paused.
     // HRESULT WBEM_E_INVALID_OPERATION
-    #[error("{}", guard(.0))]
-    InvalidOperation(Box<str>),
+    #[error("{0}")]
+    InvalidOperation(Moment),
+    /// The backup is of another dialect than the repository that it would replace.
+    // HRESULT WBEM_E_DATABASE_VER_MISMATCH
+    #[error(
+        "{} is a backup of dialect {backup}, and the repository that it would replace of {repository}; restore it to a \
+         directory of its own, or allow that the dialect changes (`RestoreOptions::change_dialect`, on the command line \
+         --change-dialect)",
+        escape_path(.path)
+    )]
+    OtherDialect {
+        /// The backup.
+        path: Box<Path>,
+        /// Its dialect: 2.1 or 2.2.
+        backup: &'static str,
+        /// That of the repository.
+        repository: &'static str,
+    },
     /// A restore without force while clients are connected.
     // HRESULT WBEM_E_BACKUP_RESTORE_WINMGMT_RUNNING
     #[error("{count} connections are open; restore by force to break them, or wait until they are closed")]
@@ -346,6 +363,7 @@ impl Error {
             | Error::Changed { .. }
             | Error::InvalidOperation(_)
             | Error::Busy => HResult::INVALID_OPERATION,
+            Error::OtherDialect { .. } => HResult::DATABASE_VER_MISMATCH,
             Error::ConnectionsActive { .. } => HResult::BACKUP_RESTORE_WINMGMT_RUNNING,
             Error::Disconnected => HResult::DISCONNECTED,
             Error::Closed => HResult::SHUTTING_DOWN,
@@ -364,7 +382,7 @@ impl Error {
             Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => ExitCode::Corrupt,
             Error::InvalidArgument(_) | Error::InvalidObject(_) => ExitCode::Usage,
             Error::Rule { .. } | Error::WrongKeys { .. } => ExitCode::Usage,
-            Error::Unsupported(_) | Error::Limit { .. } => ExitCode::Usage,
+            Error::Unsupported(_) | Error::Limit { .. } | Error::OtherDialect { .. } => ExitCode::Usage,
             Error::Bug(_) => ExitCode::Bug,
             Error::Locked { .. }
             | Error::Overtaken { .. }
@@ -490,7 +508,8 @@ mod tests {
             Error::Overtaken { path: path() },
             Error::Changed { path: path(), advice: "x" },
             Error::Poisoned("x".into()),
-            Error::InvalidOperation("x".into()),
+            Error::InvalidOperation(Moment::NotPaused),
+            Error::OtherDialect { path: Path::new("x").into(), backup: "2.1", repository: "2.2" },
             Error::ConnectionsActive { count: 1 },
             Error::Disconnected,
             Error::Closed,
@@ -544,11 +563,12 @@ mod tests {
             Error::Limit { .. } => (23, 0x8004_1001, ExitCode::Usage),
             Error::Bug(_) => (24, 0x8004_100A, ExitCode::Bug),
             Error::Cancelled => (25, 0x8004_1032, ExitCode::Interrupted),
+            Error::OtherDialect { .. } => (26, 0x8004_1078, ExitCode::Usage),
         }
     }
 
     /// How many variants there are: the last number in `codes` and one.
-    const VARIANTS: usize = 26;
+    const VARIANTS: usize = 27;
 
     #[test]
     fn every_error_has_its_codes() {

@@ -10,6 +10,7 @@ pub mod hresult;
 pub mod io_op;
 pub mod limits;
 pub mod misuse;
+pub mod moment;
 pub(crate) mod pace;
 pub mod page_no;
 pub(crate) mod parallel;

@@ -25,6 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
+use crate::base::moment::Moment;
 use crate::catalog::{Catalog, StoredClass};
 use crate::cim::class::Class;
 use crate::cim::instance::Instance;
@@ -122,9 +123,7 @@ impl State {
     /// Fails when a change failed half-way.
     pub(crate) fn check(&self) -> Result<()> {
         match self.is_broken {
-            true => {
-                Err(Error::InvalidOperation("a change failed half-way; the transaction can only be taken back".into()))
-            }
+            true => Err(Error::InvalidOperation(Moment::HalfChanged)),
             false => Ok(()),
         }
     }

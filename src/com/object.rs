@@ -19,6 +19,7 @@ use super::interfaces::{
 };
 use super::lifetime::Alive;
 use super::wide;
+use crate::base::progress::Unobserved;
 use crate::service::{BackupAndRestore, BackupRestoreFlags};
 
 /// One object: one owner of a pause. Its methods may be called from any thread, several at a time.
@@ -65,12 +66,12 @@ impl Drop for BackupRestore {
 impl IWbemBackupRestore_Impl for BackupRestore_Impl {
     unsafe fn Backup(&self, path: *const u16, bits: i32) -> HRESULT {
         // SAFETY: the interface says that the caller's path is null or ends with a zero.
-        self.serve(|twin| Ok(twin.back_up_to(&unsafe { wide::path(path) }?, flags(bits))?))
+        self.serve(|twin| Ok(twin.back_up_to(&unsafe { wide::path(path) }?, flags(bits), &Unobserved)?))
     }
 
     unsafe fn Restore(&self, path: *const u16, bits: i32) -> HRESULT {
         // SAFETY: as in `Backup`.
-        self.serve(|twin| Ok(twin.restore_from(&unsafe { wide::path(path) }?, flags(bits))?))
+        self.serve(|twin| Ok(twin.restore_from(&unsafe { wide::path(path) }?, flags(bits), &Unobserved)?))
     }
 }
 

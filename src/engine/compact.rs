@@ -92,7 +92,7 @@ impl Engine {
         // Nothing is written while the repository is paused.
         let _turn = self.shared.gate.enter(None, Wait::ForEver)?;
         let mut writer = self.shared.writer.lock();
-        self.shared.compact(&mut writer, observer)
+        self.shared.compact(&mut writer, &self.shared.gate.inside(observer))
     }
 }
 

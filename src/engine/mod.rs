@@ -278,6 +278,7 @@ impl Engine {
     /// [`Error::Io`] when the system refuses: nothing is lost then, the journal still has the commits.
     /// [`Error::Poisoned`] after a write that failed.
     pub fn checkpoint(&self) -> Result<()> {
+        self.shared.gate.ensure_outside()?;
         self.shared.checkpoint()
     }
 
@@ -286,6 +287,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Io`] when the system refuses.
     pub fn info(&self) -> Result<EngineInfo> {
+        self.shared.gate.ensure_outside()?;
         let writer = self.shared.writer.lock();
         let image = writer.working.image();
         let data = self.shared.files.open_data()?;

@@ -11,6 +11,7 @@ use parking_lot::{ArcMutexGuard, RawMutex};
 use crate::base::error::{Error, Result};
 use crate::base::limits::check_mapping_size;
 use crate::base::misuse::Misuse;
+use crate::base::moment::Moment;
 use crate::base::page_no::{RecordRef, Space};
 use crate::btree::edit;
 use crate::btree::scan::{Direction, KeyRange, Scan};
@@ -58,7 +59,7 @@ impl fmt::Debug for Transaction<'_> {
 }
 
 fn change_failed() -> Error {
-    Error::InvalidOperation("a change of this transaction failed; it can only be taken back".into())
+    Error::InvalidOperation(Moment::HalfChanged)
 }
 
 /// Bytes of operations whose memory is kept for the next transaction at most.

@@ -7,6 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
@@ -94,6 +96,40 @@ impl WriterLock {
     /// takes that first.
     pub(crate) fn leave(&mut self) {
         self.inside = None;
+    }
+}
+
+/// How long another process, or another thread, is waited for that holds a lock.
+#[derive(Clone, Copy)]
+pub(crate) struct LockWait<'a> {
+    /// When it is given up; `None` for not at all.
+    until: Option<Instant>,
+    /// Asked before each try after the first.
+    may_go_on: &'a (dyn Fn() -> Result<()> + Sync),
+}
+
+impl<'a> LockWait<'a> {
+    /// At most as long as `limit`, and as `may_go_on` allows.
+    pub(crate) fn new(limit: Option<Duration>, may_go_on: &'a (dyn Fn() -> Result<()> + Sync)) -> Self {
+        Self { until: limit.and_then(|limit| Instant::now().checked_add(limit)), may_go_on }
+    }
+
+    /// Tries until no other has the lock. There is no call of the system that waits for it and ends, so this asks again: at
+    /// first after a millisecond, and at least 20 times a second.
+    pub(crate) fn take<T>(self, mut take: impl FnMut() -> Result<T>) -> Result<T> {
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match take() {
+                Err(error @ Error::Locked { .. }) => {
+                    let rest = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+                    let Some(rest) = rest.filter(|rest| !rest.is_zero()) else { return Err(error) };
+                    thread::sleep(pause.min(rest));
+                    pause = (pause * 2).min(Duration::from_millis(50));
+                    (self.may_go_on)()?;
+                }
+                result => return result,
+            }
+        }
     }
 }
 

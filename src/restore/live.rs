@@ -2,7 +2,6 @@
 
 use crate::backup::Backup;
 use crate::base::error::{Error, Result};
-use crate::base::escape::escape_path;
 use crate::base::parallel::thread_count;
 use crate::base::progress::Observer;
 use crate::engine::{Engine, Replacing};
@@ -13,9 +12,10 @@ use super::{Installed, RestoreOptions, RestoreSummary, validate};
 
 /// Whether a backup can be restored over a live repository; everything in it is read.
 pub(crate) fn check(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -> Result<()> {
-    if backup.snapshot().dialect() != Dialect::V22 {
-        let text = "is of dialect 2.1, and the live repository of 2.2; restore it to a directory of its own";
-        return Err(Error::Unsupported(format!("{} {text}", escape_path(backup.path())).into()));
+    let dialect = backup.snapshot().dialect();
+    if dialect != Dialect::V22 {
+        let (path, repository) = (backup.path().into(), Dialect::V22.as_str());
+        return Err(Error::OtherDialect { path, backup: dialect.as_str(), repository });
     }
     validate(backup, options, observer).map(drop)
 }

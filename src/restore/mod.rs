@@ -17,16 +17,17 @@ mod target;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::backup::{Backup, BackupReport};
 use crate::base::error::{BackupFault, Error, Result};
 use crate::base::escape::escape_path;
 use crate::base::misuse::Misuse;
 use crate::base::parallel::thread_count;
-use crate::base::progress::Observer;
+use crate::base::progress::{Monitor, Observer, Phase};
 use crate::format::Dialect;
 use crate::format::backup_file::BackupFlags;
-use crate::repository::lock::WriterLock;
+use crate::repository::lock::{LockWait, WriterLock};
 use crate::repository::{JournalFate, OpenOptions};
 use crate::storage::Directory;
 use crate::verify::{GenerationReport, VerifyOptions};
@@ -54,6 +55,10 @@ pub struct RestoreOptions {
     /// Restore a forensic backup although the repository in it is damaged: its files, byte for byte, into a new or empty
     /// directory. The backup itself must be right.
     pub damaged: bool,
+    /// Replace a repository of the other dialect. Otherwise that is refused ([`Error::OtherDialect`]).
+    pub change_dialect: bool,
+    /// How long another process that writes there is waited for; not at all unless given.
+    pub wait: Option<Duration>,
     /// Threads; one a processor unless given. With one, no thread is started.
     pub threads: Option<NonZeroUsize>,
 }
@@ -104,7 +109,7 @@ pub struct RestoreSummary {
 ///
 /// # Errors
 /// [`Error::Backup`] when the backup is damaged or the repository in it inconsistent; [`Error::InvalidArgument`] for a
-/// directory that cannot be the target; [`Error::Locked`] while another process writes there; [`Error::Io`] when the system
+/// directory that cannot be the target; [`Error::OtherDialect`]; [`Error::Locked`] while another process writes there; [`Error::Io`] when the system
 /// refuses; [`Error::Cancelled`]. What was there is untouched then. (Into a new directory the backup is checked while it is
 /// written; what was written is taken away again, but a loss of power right behind the error may bring it back, as files that
 /// the next restore clears away.) [`Error::Unconfirmed`] when the system refuses the last
@@ -131,6 +136,7 @@ pub fn restore_in(
 ) -> Result<RestoreSummary> {
     let found = target::look(into)?;
     allowed(&found, options)?;
+    ensure_same_dialect(backup, &found, options)?;
     let is_forensic = backup.header().flags.contains(BackupFlags::FORENSIC);
     let check = match found {
         Found::Missing | Found::Empty if !is_forensic => Check::Beside,
@@ -172,13 +178,17 @@ fn install(
         Found::Repository(files) => files.directory,
     };
     // W-9: what is built on is looked at under the lock.
-    let mut lock = WriterLock::beside(&directory, "restore")?;
+    let monitor = Monitor::new(observer, Phase::Restore, 0);
+    let may_go_on = || monitor.check();
+    let wait = LockWait::new(options.wait, &may_go_on);
+    let mut lock = wait.take(|| WriterLock::beside(&directory, "restore"))?;
     if matches!(target::look(&directory)?, Found::Missing) {
         return fresh::into_missing(&source, check, &directory, lock);
     }
-    lock.enter()?;
+    wait.take(|| lock.enter())?;
     let found = target::look(&directory)?;
     allowed(&found, options)?;
+    ensure_same_dialect(backup, &found, options)?;
     let check = match found {
         // It came between the first look and the lock.
         Found::Repository(_) if check == Check::Beside => {
@@ -231,6 +241,21 @@ fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
                 "holds a repository; allow that it is replaced (`Existing::Replace`, on the command line --force)";
             Err(Error::invalid(Misuse::RepositoryExists, format!("{path} {text}")))
         }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a backup of the other dialect than the repository that is there, unless the caller wants it changed. A repository
+/// that cannot be opened has none.
+fn ensure_same_dialect(backup: &Backup, found: &Found, options: RestoreOptions) -> Result<()> {
+    let Found::Repository(files) = found else { return Ok(()) };
+    if options.change_dialect {
+        return Ok(());
+    }
+    let there = OpenOptions::new().without_journal().open_in(&files.directory);
+    let (path, new) = (backup.path().into(), backup.snapshot().dialect());
+    match there.map(|there| there.dialect()) {
+        Ok(old) if old != new => Err(Error::OtherDialect { path, backup: new.as_str(), repository: old.as_str() }),
         _ => Ok(()),
     }
 }

@@ -57,17 +57,17 @@ pub(super) fn need_path(file: &Path) -> Result<()> {
 /// The four calls of `IWbemBackupRestoreEx` on one object, with the meaning that they have there. The value is the owner of a
 /// pause: dropping it resumes.
 pub trait BackupAndRestore: Debug + Send + Sync {
-    /// `Backup`: as [`BackupRestore::backup`].
+    /// `Backup`: as [`BackupRestore::backup`], with someone who watches and may end it.
     ///
     /// # Errors
     /// As there.
-    fn back_up_to(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()>;
+    fn back_up_to(&self, file: &Path, flags: BackupRestoreFlags, observer: &dyn Observer) -> Result<()>;
 
-    /// `Restore`: as [`BackupRestore::restore`].
+    /// `Restore`: as [`BackupRestore::restore`], with someone who watches and may end it.
     ///
     /// # Errors
     /// As there.
-    fn restore_from(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()>;
+    fn restore_from(&self, file: &Path, flags: BackupRestoreFlags, observer: &dyn Observer) -> Result<()>;
 
     /// `Pause`: as [`BackupRestore::try_pause`], for it does not wait for another holder.
     ///
@@ -83,12 +83,12 @@ pub trait BackupAndRestore: Debug + Send + Sync {
 }
 
 impl BackupAndRestore for BackupRestore {
-    fn back_up_to(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()> {
-        self.backup(file, flags).map(drop)
+    fn back_up_to(&self, file: &Path, flags: BackupRestoreFlags, observer: &dyn Observer) -> Result<()> {
+        self.backup_with(file, flags, &BackupOptions::default(), observer).map(drop)
     }
 
-    fn restore_from(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()> {
-        self.restore(file, flags).map(drop)
+    fn restore_from(&self, file: &Path, flags: BackupRestoreFlags, observer: &dyn Observer) -> Result<()> {
+        self.restore_with(file, flags, &LiveRestoreOptions::default(), observer).map(drop)
     }
 
     fn pause_now(&self) -> Result<()> {
@@ -107,7 +107,8 @@ pub struct LiveRestoreOptions {
     pub bases: Vec<PathBuf>,
     /// Threads; one a processor unless given.
     pub threads: Option<NonZeroUsize>,
-    /// How long the end of a running transaction is waited for; without a limit as long as it takes.
+    /// How long the end of a running transaction is waited for; as long as
+    /// [`ServiceOptions::limit`](super::ServiceOptions::limit) says unless given.
     pub limit: Option<Duration>,
 }
 
@@ -138,7 +139,8 @@ impl BackupRestore {
         self.backup_with(file, flags, &BackupOptions::default(), &Unobserved)
     }
 
-    /// As [`backup`](Self::backup), with options and someone who watches.
+    /// As [`backup`](Self::backup), with options and someone who watches. Backups to one file queue, at most as long as
+    /// [`BackupOptions::wait`] or else [`ServiceOptions::limit`](super::ServiceOptions::limit) says.
     ///
     /// # Errors
     /// [`Error::AccessDenied`]; [`Error::InvalidArgument`] for flags, and for a path that cannot be a backup's;
@@ -154,7 +156,8 @@ impl BackupRestore {
         flags.need_none()?;
         let _noted = self.core.gate.begin_backup()?;
         let snapshot = self.core.engine()?.snapshot();
-        backup_snapshot(&snapshot, &self.core.directory.storage, file, options, observer)
+        let options = BackupOptions { wait: options.wait.or(Some(self.core.limit)), ..options.clone() };
+        backup_snapshot(&snapshot, &self.core.directory.storage, file, &options, observer)
     }
 
     /// As [`backup_with`](Self::backup_with), into a directory that keeps several backups.
@@ -182,7 +185,7 @@ impl BackupRestore {
     /// # Errors
     /// [`Error::AccessDenied`]; [`Error::InvalidArgument`] for flags and an empty path; [`Error::InvalidOperation`] while anyone has
     /// paused or restores; [`Error::Backup`] for a file that is no backup, of an unknown version, or damaged;
-    /// [`Error::Unsupported`] for a backup of dialect 2.1; [`Error::Poisoned`] after a write that failed;
+    /// [`Error::OtherDialect`] for a backup of dialect 2.1; [`Error::Poisoned`] after a write that failed;
     /// [`Error::ConnectionsActive`]. All these have no effect.
     ///
     /// Connections may be broken already when it fails with [`Error::Timeout`], [`Error::Io`] or [`Error::Cancelled`]: the
@@ -204,13 +207,14 @@ impl BackupRestore {
             restoring.need_no_connections()?;
         }
         let backup = self.open_backup(file.as_ref(), options)?;
-        let how = RestoreOptions { existing: Existing::Replace, threads: options.threads, damaged: false };
+        let how = RestoreOptions { existing: Existing::Replace, threads: options.threads, ..RestoreOptions::default() };
         live::check(&backup, how, observer)?;
         self.core.engine()?.need_writable()?;
         // Everything is checked: from here on there are effects.
-        restoring.switch(force, Wait::at_most(options.limit), |broken| self.core.cut(broken))?;
+        let wait = Wait::at_most(options.limit.or(Some(self.core.limit)));
+        restoring.switch(force, wait, |broken| self.core.cut(broken))?;
         let engine = self.core.engine()?;
-        live::over_live(&backup, &engine, how, observer)
+        live::over_live(&backup, &engine, how, &self.core.gate.inside(observer))
     }
 
     fn open_backup(&self, file: &Path, options: &LiveRestoreOptions) -> Result<Backup> {
@@ -227,7 +231,7 @@ impl BackupRestore {
     /// during a restore; [`Error::Closed`]; what [`Engine::checkpoint`](crate::engine::Engine::checkpoint) says when the
     /// state cannot be brought to the files: writers go on then.
     pub fn pause(&self) -> Result<()> {
-        self.close_gate(false, None)
+        self.close_gate(false, self.core.limit)
     }
 
     /// As [`pause`](Self::pause), but waits at most so long for its turn.
@@ -235,7 +239,7 @@ impl BackupRestore {
     /// # Errors
     /// As [`pause`](Self::pause); [`Error::Timeout`].
     pub fn pause_within(&self, limit: Duration) -> Result<()> {
-        self.close_gate(false, Some(limit))
+        self.close_gate(false, limit)
     }
 
     /// As [`pause`](Self::pause), but fails at once when another object has paused. It still waits for transactions. This is what
@@ -244,7 +248,7 @@ impl BackupRestore {
     /// # Errors
     /// As [`pause`](Self::pause); [`Error::InvalidOperation`] when another object has paused, or is about to.
     pub fn try_pause(&self) -> Result<()> {
-        self.close_gate(true, None)
+        self.close_gate(true, self.core.limit)
     }
 
     /// As [`try_pause`](Self::try_pause), but waits at most so long for transactions.
@@ -252,14 +256,14 @@ impl BackupRestore {
     /// # Errors
     /// As [`try_pause`](Self::try_pause); [`Error::Timeout`].
     pub fn try_pause_within(&self, limit: Duration) -> Result<()> {
-        self.close_gate(true, Some(limit))
+        self.close_gate(true, limit)
     }
 
-    fn close_gate(&self, at_once: bool, limit: Option<Duration>) -> Result<()> {
+    fn close_gate(&self, at_once: bool, limit: Duration) -> Result<()> {
         self.core.ask(self.caller.as_ref(), Operation::Pause)?;
         let engine = self.core.engine()?;
         let (gate, lease) = (&self.core.gate, self.core.lease);
-        gate.pause(self.owner, at_once, Wait::at_most(limit), lease, || engine.checkpoint())
+        gate.pause(self.owner, at_once, Wait::at_most(Some(limit)), lease, || engine.checkpoint())
     }
 
     /// Ends the pause of this object.

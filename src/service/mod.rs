@@ -13,7 +13,6 @@ mod namespace_writer;
 mod paused;
 mod root;
 mod standby;
-mod watch;
 mod writing;
 
 use std::collections::BTreeMap;
@@ -37,7 +36,7 @@ pub use caller::{Caller, EachCall, Identified, Operation, Trusted};
 pub use connection::{Connection, Enumeration, View};
 pub use namespace::{NamespaceConnection, NamespaceView};
 pub use namespace_writer::NamespaceWriter;
-pub use paused::{PausedRun, pause_repository};
+pub use paused::{PauseOptions, PausedRun, pause_repository};
 pub use root::Root;
 pub use standby::{Standby, StandbyObject};
 pub use writing::WriteTransaction;
@@ -47,16 +46,21 @@ use connection::Link;
 /// How long a pause lasts at most, unless told otherwise: 15 minutes, as Windows has it.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(15 * 60);
 
+/// How long a call waits at most for others, unless told otherwise: as long as a pause may last, so that one that waits for
+/// the end of a pause sees it.
+pub const DEFAULT_LIMIT: Duration = DEFAULT_LEASE;
+
 /// How a repository is put to use.
 #[derive(Debug, Clone)]
 pub struct ServiceOptions {
     engine: EngineOptions,
     lease: Duration,
+    limit: Duration,
 }
 
 impl Default for ServiceOptions {
     fn default() -> Self {
-        Self { engine: EngineOptions::default(), lease: DEFAULT_LEASE }
+        Self { engine: EngineOptions::default(), lease: DEFAULT_LEASE, limit: DEFAULT_LIMIT }
     }
 }
 
@@ -75,6 +79,13 @@ impl ServiceOptions {
     /// How long a pause lasts at most.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// How long a pause, a restore or a backup waits at most for others, where the call gives no limit of its own: for a transaction
+    /// that runs, for the pause of another object, for a backup to the same file.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -99,6 +110,7 @@ impl ServiceOptions {
             is_closing: AtomicBool::new(false),
             links: Mutex::new(BTreeMap::new()),
             lease: self.lease,
+            limit: self.limit,
         };
         Ok(Service { core: Arc::new(core) })
     }
@@ -125,6 +137,7 @@ struct Core {
     /// The connections that are not gone, to break them.
     links: Mutex<BTreeMap<ConnectionId, Weak<Link>>>,
     lease: Duration,
+    limit: Duration,
 }
 
 impl Service {
@@ -211,7 +224,8 @@ impl Service {
     /// fail with [`Error::Closed`] or [`Error::Disconnected`].
     ///
     /// # Errors
-    /// As [`Engine::close`]: the journal keeps what could not be written.
+    /// As [`Engine::close`]: the journal keeps what could not be written. [`Error::InvalidOperation`] from the observer of a
+    /// compaction or a restore, which would be waited for: the repository stays open.
     pub fn close(self) -> Result<()> {
         self.core.close()
     }
@@ -245,6 +259,7 @@ impl Core {
     }
 
     fn close(&self) -> Result<()> {
+        self.gate.ensure_outside()?;
         self.is_closing.store(true, Ordering::Release);
         let connections = self.gate.close();
         self.cut(&connections);

@@ -1,16 +1,14 @@
 //! Something done while nobody writes: a copy of the directory, a volume snapshot.
 
 use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::error::{Error, Result};
-use crate::base::io_op::IoOp;
-use crate::engine::EngineOptions;
+use crate::base::error::Result;
+use crate::pager::files::RepositoryFiles;
 use crate::storage::Directory;
 
-use super::{BackupRestore, ServiceOptions};
+use super::{BackupRestore, DEFAULT_LEASE, Standby, Trusted};
 
 /// What came of something that was done while the repository was paused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,46 +40,40 @@ impl BackupRestore {
     }
 }
 
-/// Does something with the directory of a repository that no other process writes: takes the writer lock, brings to the files
-/// what a journal holds, and keeps others from writing until it is done or the lease has run out. Then the lock is given back, done
-/// or not.
-///
-/// # Errors
-/// [`Error::Locked`] while another process has the repository open for writing; else as
-/// [`EngineOptions::open`](crate::engine::EngineOptions::open) and [`Engine::close`](crate::engine::Engine::close).
-pub fn pause_repository<T>(
-    path: impl AsRef<Path>,
-    lease: Duration,
-    act: impl FnOnce(&Directory) -> T,
-) -> Result<PausedRun<T>> {
-    pause_repository_in(&Directory::real(path.as_ref()), lease, act)
+/// How a repository that no other process writes is paused.
+#[derive(Debug, Clone, Copy)]
+pub struct PauseOptions {
+    /// How long the pause lasts at most.
+    pub lease: Duration,
+    /// How long another process that writes is waited for; not at all unless given.
+    pub wait: Option<Duration>,
 }
 
-fn pause_repository_in<T>(
-    directory: &Directory,
-    lease: Duration,
+impl Default for PauseOptions {
+    fn default() -> Self {
+        Self { lease: DEFAULT_LEASE, wait: None }
+    }
+}
+
+/// Does something with the directory of a repository that no other process writes: takes the writer lock, brings to the files
+/// what a journal holds, and keeps others from writing until it is done or the lease has run out. Then the lock is given back, done
+/// or not. A repository of dialect 2.1 is locked alone.
+///
+/// # Errors
+/// [`Error::Locked`](crate::Error::Locked) while another process has the repository open for writing; else as
+/// [`EngineOptions::open`](crate::engine::EngineOptions::open) and [`Engine::checkpoint`](crate::engine::Engine::checkpoint).
+pub fn pause_repository<T>(
+    path: impl AsRef<Path>,
+    options: PauseOptions,
     act: impl FnOnce(&Directory) -> T,
 ) -> Result<PausedRun<T>> {
-    let engine = EngineOptions::new().background(false);
-    let service = ServiceOptions::new().engine(engine).lease(lease).open_in(directory)?;
-    let object = service.backup_restore();
-    let (done, is_done) = channel::<()>();
-    let run = thread::scope(|scope| {
-        // Others wait for the lock of this process, not at its gate: when the lease has run out they get it.
-        let core = &service.core;
-        let watch = move || {
-            if is_done.recv_timeout(lease) == Err(RecvTimeoutError::Timeout) {
-                core.close().ok();
-            }
-        };
-        object.pause()?;
-        let watch = thread::Builder::new().name("cimrepo lease of the lock".to_owned()).spawn_scoped(scope, watch);
-        watch.map_err(|error| Error::io(IoOp::SpawnThread, &directory.path, error))?;
-        let _done = done;
-        let value = act(service.directory());
-        Ok::<_, Error>(PausedRun { value, held: object.resume().is_ok() })
-    })?;
-    drop(object);
-    service.close()?;
-    Ok(run)
+    let directory = Directory::real(path.as_ref());
+    let standby = Standby::with_lease(&directory, options.lease);
+    let object = standby.backup_restore_as(Arc::new(Trusted));
+    match options.wait {
+        Some(limit) => object.pause_within(limit)?,
+        None => object.try_pause()?,
+    }
+    let value = act(&RepositoryFiles::locate(&directory)?.directory);
+    Ok(PausedRun { value, held: object.resume().is_ok() })
 }

@@ -1,33 +1,34 @@
 //! A repository that no one has to have open: each call does what it needs, and only a pause keeps it open, and locked.
+//!
+//! Who may do what when is decided by the gate that a [`Service`](super::Service) has too, so both answer alike. What is its
+//! own here is the writer lock, by which other processes are kept out while a pause is in force.
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::backup::{BackupOptions, OpenBackup, backup_in};
+use crate::backup::{BackupOptions, OpenBackup, backup_directory};
 use crate::base::error::{Error, Result};
-use crate::base::io_op::IoOp;
-use crate::base::progress::Unobserved;
-use crate::engine::EngineOptions;
-use crate::repository::OpenOptions;
+use crate::base::progress::Observer;
+use crate::engine::{Engine, EngineOptions};
+use crate::pager::files::RepositoryFiles;
+use crate::repository::gate::{Activity, Gate, Wait};
+use crate::repository::lock::{LockWait, WriterLock};
+use crate::repository::{OpenOptions, OwnerId};
 use crate::restore::{Existing, RestoreOptions, restore_in};
 use crate::storage::Directory;
 
 use super::backup_restore::need_path;
-use super::watch::LeaseWatch;
-use super::{
-    BackupAndRestore, BackupRestore, BackupRestoreFlags, Caller, Core, DEFAULT_LEASE, Operation, Root, Service,
-    ServiceOptions,
-};
+use super::{BackupAndRestore, BackupRestoreFlags, Caller, DEFAULT_LEASE, DEFAULT_LIMIT, Operation, Root};
 
 /// The files of a repository, for backup and restore objects in a process that does not use it otherwise. What is paused in this way no
 /// one writes: another process waits for the writer lock. Objects of one `Standby` see each other's pauses and restores; objects of
-/// another process meet the lock, and are told that the moment is wrong.
+/// another process meet the lock, and are told of that ([`Error::Locked`]).
 ///
-/// A backup takes no lock and reads what the files hold: what another process has committed and not yet written into them (its
-/// journal, [`journal`](crate::docs::journal)) is not in it.
+/// A backup takes no lock: it holds what the files and a journal next to them hold, and begins again when another process wrote
+/// over what it read ([`backup_directory`]). A repository of dialect 2.1, which no one writes, is locked by a pause and not opened.
 #[derive(Debug, Clone)]
 pub struct Standby(Arc<Shared>);
 
@@ -35,17 +36,48 @@ pub struct Standby(Arc<Shared>);
 struct Shared {
     directory: Directory,
     lease: Duration,
-    now: Mutex<Now>,
+    limit: Duration,
+    gate: Gate,
+    /// What a pause holds. It is dropped before, or under the same lock as, the pause that holds it ends: so no one in this
+    /// process meets the writer lock of another who is just going.
+    held: Mutex<Option<Held>>,
 }
 
-/// What is being done with the files. The lock is held while they are opened and closed, so that no one in this process meets the
-/// writer lock of another who is just going.
+/// What keeps other processes from writing.
 #[derive(Debug)]
-enum Now {
-    Nothing,
-    /// Paused: open, for the one object that has paused.
-    Paused(Service),
-    Restoring,
+enum Held {
+    /// A repository of dialect 2.2, whose files hold everything.
+    Open(Engine),
+    /// One of dialect 2.1.
+    Locked { _lock: WriterLock },
+}
+
+impl Held {
+    /// Takes the lock, and brings to the files what a journal holds.
+    fn take(directory: &Directory, wait: LockWait<'_>) -> Result<Self> {
+        let options = EngineOptions::new().background(false);
+        match wait.take(|| options.clone().open_in(directory)) {
+            Ok(engine) => {
+                engine.checkpoint()?;
+                Ok(Self::Open(engine))
+            }
+            // That the repository is one, and of which dialect, is known by then.
+            Err(Error::Unsupported(_)) => {
+                let directory = RepositoryFiles::locate(directory)?.directory;
+                let lock = wait.take(|| WriterLock::acquire(&directory, "pause"))?;
+                Ok(Self::Locked { _lock: lock })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives the lock back. There is nothing to write that the pause has not written: what is missing when this fails is the mark
+    /// of an orderly end.
+    fn give_back(self) {
+        if let Self::Open(engine) = self {
+            engine.close().ok();
+        }
+    }
 }
 
 impl Standby {
@@ -56,47 +88,40 @@ impl Standby {
 
     /// That in a directory of any storage, with pauses that last at most so long.
     pub fn with_lease(directory: &Directory, lease: Duration) -> Self {
-        Self(Arc::new(Shared { directory: directory.clone(), lease, now: Mutex::new(Now::Nothing) }))
+        Self::with_limits(directory, lease, DEFAULT_LIMIT)
+    }
+
+    /// As [`with_lease`](Self::with_lease); calls that wait wait at most as long as `limit`, as
+    /// [`ServiceOptions::limit`](super::ServiceOptions::limit) says.
+    pub fn with_limits(directory: &Directory, lease: Duration, limit: Duration) -> Self {
+        let (directory, gate, held) = (directory.clone(), Gate::default(), Mutex::new(None));
+        let shared = Arc::new(Shared { directory, lease, limit, gate, held });
+        let weak: Weak<Shared> = Arc::downgrade(&shared);
+        shared.gate.on_expiry(&shared.directory.path, move || {
+            if let Some(shared) = weak.upgrade() {
+                shared.tidy();
+            }
+        });
+        Self(shared)
     }
 
     /// A backup and restore object; every call on it asks the caller first whether it may.
     pub fn backup_restore_as(&self, caller: Arc<dyn Caller>) -> StandbyObject {
-        StandbyObject { shared: self.0.clone(), caller, pauses: Arc::default() }
+        StandbyObject { owner: OwnerId(self.0.gate.number()), shared: self.0.clone(), caller }
+    }
+
+    /// What goes on: who has paused, for how long yet, whether backups and restores run.
+    pub fn activity(&self) -> Activity {
+        self.0.gate.activity()
     }
 }
 
-/// A backup and restore object of a [`Standby`]. Its calls mean what those of a [`BackupRestore`] mean.
+/// A backup and restore object of a [`Standby`]. Its calls mean what those of a [`BackupRestore`](super::BackupRestore) mean.
 #[derive(Debug)]
 pub struct StandbyObject {
     shared: Arc<Shared>,
+    owner: OwnerId,
     caller: Arc<dyn Caller>,
-    pauses: Arc<Mutex<Pauses>>,
-}
-
-/// The pause of an object, and what is left of the one before. The lock is never held while a watch
-/// is dropped: that waits for a thread which may be waiting for the lock.
-#[derive(Debug, Default)]
-struct Pauses {
-    held: Option<Held>,
-    /// The watch of a pause whose lease ran out. Its thread may still be closing the repository, so
-    /// the object must not be gone before it.
-    ended: Option<LeaseWatch>,
-}
-
-/// The pause of an object.
-#[derive(Debug)]
-struct Held {
-    object: BackupRestore,
-    watch: LeaseWatch,
-}
-
-/// A restore that is noted, until this is dropped.
-struct Restoring<'s>(&'s Shared);
-
-impl Drop for Restoring<'_> {
-    fn drop(&mut self) {
-        *self.0.now.lock() = Now::Nothing;
-    }
 }
 
 impl Shared {
@@ -105,142 +130,146 @@ impl Shared {
         caller.check(operation, &Root::new(&snapshot))
     }
 
-    /// Opens the repository and pauses it.
-    fn pause(&self) -> Result<BackupRestore> {
-        let mut now = self.now.lock();
-        now.need_nothing()?;
-        let engine = EngineOptions::new().background(false);
-        let service = ServiceOptions::new().engine(engine).lease(self.lease).open_in(&self.directory)?;
-        let object = service.backup_restore();
-        object.try_pause()?;
-        *now = Now::Paused(service);
-        Ok(object)
-    }
-
-    /// Ends a pause and gives the lock back; fails when the lease ran out before.
-    fn end(&self, object: &BackupRestore) -> Result<()> {
-        let mut now = self.now.lock();
-        let resumed = object.resume();
-        // Another may have found that the lease was over, and have paused since.
-        if let Now::Paused(service) = &*now
-            && Arc::ptr_eq(&service.core, &object.core)
+    /// Gives back what a pause held that is over.
+    fn tidy(&self) {
+        let mut held = self.held.lock();
+        if !self.gate.is_pausing()
+            && let Some(held) = held.take()
         {
-            now.close();
+            held.give_back();
         }
-        resumed
     }
 
-    fn begin_restore(&self) -> Result<Restoring<'_>> {
-        let mut now = self.now.lock();
-        now.need_nothing()?;
-        *now = Now::Restoring;
-        Ok(Restoring(self))
+    /// Takes what a pause holds. It has the turn at the gate, so no other does the same.
+    fn hold(&self, limit: Option<Duration>) -> Result<()> {
+        // A lease that ran out may have left something.
+        if let Some(over) = self.held.lock().take() {
+            over.give_back();
+        }
+        let held = Held::take(&self.directory, LockWait::new(limit, &|| Ok(())))?;
+        *self.held.lock() = Some(held);
+        Ok(())
+    }
+
+    /// Ends a pause by `end`, and gives back what it held; the thread that watches leases too.
+    fn end<T>(&self, end: impl FnOnce(&Gate) -> T) -> T {
+        let mut held = self.held.lock();
+        // Looked at before: the next in line has the turn at once, and waits for this lock.
+        let paused = self.gate.activity().paused_by;
+        let ended = end(&self.gate);
+        let is_over = paused != self.gate.activity().paused_by || !self.gate.is_pausing();
+        if let Some(held) = held.take_if(|_| is_over) {
+            held.give_back();
+        }
+        drop(held);
+        self.gate.rest();
+        ended
     }
 }
 
-impl Now {
-    /// Fails while something is being done. A pause whose lease is over is ended, whatever became of the thread that has to.
-    fn need_nothing(&mut self) -> Result<()> {
-        match self {
-            Now::Paused(service) if service.activity().paused_by.is_none() => {
-                self.close();
-                Ok(())
-            }
-            Now::Nothing => Ok(()),
-            Now::Paused(_) => Err(Error::InvalidOperation("the repository is paused; wait until it is resumed".into())),
-            Now::Restoring => {
-                Err(Error::InvalidOperation("a restore is in progress; try again when it has ended".into()))
-            }
-        }
-    }
-
-    /// Closes the repository. There is nothing to write that the pause has not written: what is missing when this fails is the
-    /// mark of an orderly end.
-    fn close(&mut self) {
-        if let Now::Paused(service) = std::mem::replace(self, Now::Nothing) {
-            service.close().ok();
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.gate.close();
+        if let Some(held) = self.held.get_mut().take() {
+            held.give_back();
         }
     }
 }
 
 impl StandbyObject {
-    /// Ends the pause when its lease is over, whether or not anyone calls.
-    fn watch(&self, core: Weak<Core>) -> Result<LeaseWatch> {
-        let (shared, pauses) = (self.shared.clone(), self.pauses.clone());
-        let watch = LeaseWatch::start(shared.lease, move || {
-            let mut now = pauses.lock();
-            // It may be another pause by now.
-            let over = now.held.take_if(|held| core.as_ptr() == Arc::as_ptr(&held.object.core));
-            let Some(Held { object, watch }) = over else { return };
-            let before = now.ended.replace(watch);
-            drop(now);
-            drop(before);
-            shared.end(&object).ok();
-        });
-        watch.map_err(|error| Error::io(IoOp::SpawnThread, &self.shared.directory.path, error))
+    /// The name of this object among all of the `Standby`.
+    pub const fn owner(&self) -> OwnerId {
+        self.owner
+    }
+
+    /// As [`BackupRestore::pause`](super::BackupRestore::pause): waits until another object, or another process that has the
+    /// repository open for writing, has ended.
+    ///
+    /// # Errors
+    /// As there; [`Error::Timeout`] at the limit of the `Standby`, and [`Error::Locked`] where it is another process that did
+    /// not end by then.
+    pub fn pause(&self) -> Result<()> {
+        self.close_gate(false, Some(self.shared.limit), Some(self.shared.limit))
+    }
+
+    /// As [`pause`](Self::pause), but waits at most so long.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause).
+    pub fn pause_within(&self, limit: Duration) -> Result<()> {
+        self.close_gate(false, Some(limit), Some(limit))
+    }
+
+    /// As [`pause`](Self::pause), but fails at once when another object or process is in the way. This is what
+    /// `IWbemBackupRestoreEx::Pause` does.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause); [`Error::Locked`]; [`Error::InvalidOperation`] when another object has paused.
+    pub fn try_pause(&self) -> Result<()> {
+        self.close_gate(true, Some(self.shared.limit), None)
+    }
+
+    fn close_gate(&self, at_once: bool, limit: Option<Duration>, lock_limit: Option<Duration>) -> Result<()> {
+        let shared = &self.shared;
+        shared.ask(self.caller.as_ref(), Operation::Pause)?;
+        let start = Instant::now();
+        let persist = || {
+            let rest = lock_limit.map(|limit| limit.saturating_sub(start.elapsed()));
+            shared.hold(rest)
+        };
+        let paused = shared.gate.pause(self.owner, at_once, Wait::at_most(limit), shared.lease, persist);
+        if paused.is_err() {
+            shared.tidy();
+            shared.gate.rest();
+        }
+        paused
+    }
+
+    /// Ends the pause of this object, as [`BackupRestore::resume`](super::BackupRestore::resume).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resume(&self) -> Result<()> {
+        self.shared.ask(self.caller.as_ref(), Operation::Resume)?;
+        self.shared.end(|gate| gate.resume(self.owner))
     }
 }
 
 impl BackupAndRestore for StandbyObject {
-    fn back_up_to(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()> {
-        self.shared.ask(self.caller.as_ref(), Operation::Backup)?;
+    fn back_up_to(&self, file: &Path, flags: BackupRestoreFlags, observer: &dyn Observer) -> Result<()> {
+        let shared = &self.shared;
+        shared.ask(self.caller.as_ref(), Operation::Backup)?;
         flags.need_none()?;
-        if matches!(&*self.shared.now.lock(), Now::Restoring) {
-            return Err(Error::InvalidOperation("a restore is in progress; try again when it has ended".into()));
-        }
+        let _noted = shared.gate.begin_backup()?;
         // While it is paused the files hold everything, so they are read then too; and they are read to the end if the pause ends.
-        let repository = OpenOptions::new().open_in(&self.shared.directory)?;
-        let storage = &self.shared.directory.storage;
-        backup_in(&repository, storage, file, &BackupOptions::default(), &Unobserved).map(drop)
+        let options = BackupOptions { wait: Some(shared.limit), ..BackupOptions::default() };
+        backup_directory(&shared.directory, &shared.directory.storage, file, &options, observer).map(drop)
     }
 
     /// No connection can be open: so the flags make no difference but that others are refused.
-    fn restore_from(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()> {
-        self.shared.ask(self.caller.as_ref(), Operation::Restore)?;
+    fn restore_from(&self, file: &Path, flags: BackupRestoreFlags, observer: &dyn Observer) -> Result<()> {
+        let shared = &self.shared;
+        shared.ask(self.caller.as_ref(), Operation::Restore)?;
         flags.need_known()?;
         need_path(file)?;
-        let _noted = self.shared.begin_restore()?;
-        let backup = OpenBackup::new().open_in(&self.shared.directory.storage, file)?;
+        let _noted = shared.gate.begin_restore(self.owner)?;
+        shared.tidy();
+        let backup = OpenBackup::new().open_in(&shared.directory.storage, file)?;
         let options = RestoreOptions { existing: Existing::Replace, ..RestoreOptions::default() };
-        restore_in(&backup, &self.shared.directory, options, &Unobserved).map(drop)
+        restore_in(&backup, &shared.directory, options, observer).map(drop)
     }
 
     fn pause_now(&self) -> Result<()> {
-        self.shared.ask(self.caller.as_ref(), Operation::Pause)?;
-        let mut pauses = self.pauses.lock();
-        let object = self.shared.pause()?;
-        let before = match self.watch(Arc::downgrade(&object.core)) {
-            Ok(watch) => (pauses.held.replace(Held { object, watch }), pauses.ended.take()),
-            Err(error) => {
-                // The gate alone would not keep other processes out for ever; the lock would.
-                self.shared.now.lock().close();
-                return Err(error);
-            }
-        };
-        drop(pauses);
-        drop(before);
-        Ok(())
+        self.try_pause()
     }
 
     fn end_pause(&self) -> Result<()> {
-        self.shared.ask(self.caller.as_ref(), Operation::Resume)?;
-        let held = self.pauses.lock().held.take();
-        match held {
-            Some(held) => self.shared.end(&held.object),
-            None => {
-                let text = "this object has no pause to end: it has none, or the lease ran out; what was copied is not to be trusted then";
-                Err(Error::InvalidOperation(text.into()))
-            }
-        }
+        self.resume()
     }
 }
 
 impl Drop for StandbyObject {
     fn drop(&mut self) {
-        // Both watches are dropped at the end: no thread of the object outlives it.
-        let Pauses { held, ended: _ended } = std::mem::take(&mut *self.pauses.lock());
-        if let Some(held) = held {
-            self.shared.end(&held.object).ok();
-        }
+        self.shared.end(|gate| gate.release(self.owner));
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use cimrepo::base::progress::Observer;
 use cimrepo::com::{Failure, Host};
 use cimrepo::format::sid::Sid;
 use cimrepo::security::{Caller, Privileges};
@@ -70,11 +71,11 @@ fn bits(flags: BackupRestoreFlags) -> i32 {
 }
 
 impl BackupAndRestore for Logging {
-    fn back_up_to(&self, to: &Path, flags: BackupRestoreFlags) -> Result<()> {
+    fn back_up_to(&self, to: &Path, flags: BackupRestoreFlags, _: &dyn Observer) -> Result<()> {
         self.0.note(Event::Backup(to.to_owned(), bits(flags)))
     }
 
-    fn restore_from(&self, from: &Path, flags: BackupRestoreFlags) -> Result<()> {
+    fn restore_from(&self, from: &Path, flags: BackupRestoreFlags, _: &dyn Observer) -> Result<()> {
         self.0.note(Event::Restore(from.to_owned(), bits(flags)))
     }
 

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cimrepo::base::progress::Observer;
 use cimrepo::com::{Failure, Host, Hosted, class_factory, token_caller};
 use cimrepo::service::{BackupAndRestore, BackupRestoreFlags, Connection, Service, ServiceOptions};
 use cimrepo::{Direction, KeyRange, Result};
@@ -37,13 +38,13 @@ impl Host for Panicking {
 }
 
 impl BackupAndRestore for Object {
-    fn back_up_to(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()> {
+    fn back_up_to(&self, file: &Path, flags: BackupRestoreFlags, observer: &dyn Observer) -> Result<()> {
         assert!(!file.ends_with("panic"), "told to");
-        self.0.back_up_to(file, flags)
+        self.0.back_up_to(file, flags, observer)
     }
 
-    fn restore_from(&self, file: &Path, flags: BackupRestoreFlags) -> Result<()> {
-        self.0.restore_from(file, flags)
+    fn restore_from(&self, file: &Path, flags: BackupRestoreFlags, observer: &dyn Observer) -> Result<()> {
+        self.0.restore_from(file, flags, observer)
     }
 
     fn pause_now(&self) -> Result<()> {

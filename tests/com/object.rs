@@ -7,6 +7,7 @@ use std::thread;
 
 use cimrepo::Error;
 use cimrepo::base::error::HResult;
+use cimrepo::base::moment::Moment;
 use cimrepo::com::{Failure, IClassFactory, IWbemBackupRestore, IWbemBackupRestoreEx, class_factory};
 use windows_core::{IUnknown, Interface};
 
@@ -68,7 +69,7 @@ fn the_code_is_the_one_of_the_failure() {
     let (log, factory) = logged();
     let made = object(&factory);
     let failures: [(u32, fn() -> Error); 4] = [
-        (INVALID_OPERATION, || Error::InvalidOperation("so".into())),
+        (INVALID_OPERATION, || Error::InvalidOperation(Moment::NotPaused)),
         (0x8004_1060, || Error::ConnectionsActive { count: 2 }),
         (0x8001_0108, || Error::Disconnected),
         (0x8004_1033, || Error::Closed),

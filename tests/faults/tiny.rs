@@ -33,10 +33,11 @@ pub const ONE: Option<NonZeroUsize> = NonZeroUsize::new(1);
 pub const VERIFY: VerifyOptions = VerifyOptions { threads: ONE, all_generations: false };
 
 /// How the tests restore over what is there.
-pub const REPLACE: RestoreOptions = RestoreOptions { existing: Existing::Replace, damaged: false, threads: ONE };
+pub const REPLACE: RestoreOptions =
+    RestoreOptions { existing: Existing::Replace, damaged: false, change_dialect: false, wait: None, threads: ONE };
 
 /// How the tests restore where nothing is.
-pub const NEW: RestoreOptions = RestoreOptions { existing: Existing::Refuse, damaged: false, threads: ONE };
+pub const NEW: RestoreOptions = RestoreOptions { existing: Existing::Refuse, ..REPLACE };
 
 /// Backup options on one thread.
 pub fn single() -> BackupOptions {

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use cimrepo::base::error::Error;
+use cimrepo::base::error::{Error, ExitCode};
 use cimrepo::base::site::FileRole;
 use cimrepo::format::Dialect;
 use cimrepo::format::mapping::Mapping;
 use cimrepo::repository::{BulkBuilder, OpenOptions};
-use cimrepo::restore::{Installed, RestoreSummary};
+use cimrepo::restore::{Installed, RestoreOptions, RestoreSummary};
 use cimrepo::storage::{MemStorage, Storage};
 
 use crate::support::{Files, assert_clean};
@@ -252,7 +252,16 @@ fn what_has_no_next_generation_is_set_aside() {
     // Over a repository of dialect 2.1, and of one over the other dialect.
     for (from, over) in [(Dialect::V21, Dialect::V21), (Dialect::V22, Dialect::V21), (Dialect::V21, Dialect::V22)] {
         let storage = storage((from, 1), &tiny(over, 0));
-        let summary = load_into(&storage, BACKUP, TARGET, REPLACE).unwrap();
+        if from != over {
+            let before = (listing(&storage, "place"), listing(&storage, TARGET));
+            let error = load_into(&storage, BACKUP, TARGET, REPLACE).unwrap_err();
+            assert!(matches!(error, Error::OtherDialect { .. }), "{error}");
+            assert_eq!((error.hresult().0, error.exit_code()), (0x8004_1078, ExitCode::Usage));
+            assert!(error.to_string().contains("--change-dialect"), "{error}");
+            assert!((listing(&storage, "place"), listing(&storage, TARGET)) == before);
+        }
+        let change = RestoreOptions { change_dialect: from != over, ..REPLACE };
+        let summary = load_into(&storage, BACKUP, TARGET, change).unwrap();
         assert_eq!(old(&summary), Path::new("place/target.001"), "{from} over {over}");
         assert!(listing(&storage, "place/target.001") == tiny(over, 0));
         assert_restored(&storage, from, &format!("{from} over {over}"));

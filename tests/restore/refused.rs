@@ -132,7 +132,7 @@ fn cancelled_at_any_call_nothing_has_happened() {
         ("missing", Files::new(), NEW),
         ("healthy", tiny(Dialect::V22, 0), REPLACE),
         ("damaged", damaged, REPLACE),
-        ("old", tiny(Dialect::V21, 0), REPLACE),
+        ("old", tiny(Dialect::V21, 0), RestoreOptions { change_dialect: true, ..REPLACE }),
     ];
     for (what, files, options) in cases {
         let storage = storage((Dialect::V22, 1), &files);

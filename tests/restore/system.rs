@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cimrepo::base::error::Error;
 use cimrepo::format::Dialect;
 use cimrepo::repository::{BulkBuilder, OpenOptions};
-use cimrepo::restore::Installed;
+use cimrepo::restore::{Installed, RestoreOptions};
 use cimrepo::storage::{MemStorage, Storage};
 
 use crate::support::hooked::Hooked;
@@ -174,7 +174,8 @@ fn where_nothing_can_be_made_beside_a_repository_it_still_takes_a_next_generatio
             true => Err(io::ErrorKind::PermissionDenied.into()),
             false => Ok(()),
         };
-        let result = load_into(&Hooked::new(storage.clone(), denied), BACKUP, TARGET, REPLACE);
+        let change = RestoreOptions { change_dialect: true, ..REPLACE };
+        let result = load_into(&Hooked::new(storage.clone(), denied), BACKUP, TARGET, change);
         if over == Dialect::V22 && !is_there {
             assert!(matches!(result.unwrap().installed, Installed::NextGeneration { .. }));
         } else {

@@ -127,6 +127,35 @@ fn an_older_backup_is_replaced_by_a_whole_one_or_stays() {
 }
 
 #[test]
+fn eight_backups_to_one_file_queue() {
+    let (storage, service) = service();
+    let (connection, other) = (service.connect().unwrap(), service.clone());
+    (0..10).for_each(|number| put(&connection, &format!("N{number}"), 30_000).unwrap());
+    let expected = names(&service.snapshot().unwrap());
+    thread::scope(|scope| {
+        let backups: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| other.backup_restore().backup("/b", NONE).map(drop))).collect();
+        backups.into_iter().for_each(|backup| backup.join().unwrap().unwrap());
+    });
+    assert_eq!(elsewhere(&storage, "/b"), expected);
+    // One that another process holds up is given up at the limit, and when it is cancelled.
+    let _lock = storage.lock(Path::new("/b.cimrepo.lock"), "process 4711 (backup)").unwrap();
+    let options = |wait| BackupOptions { wait: Some(wait), ..BackupOptions::default() };
+    let object = service.backup_restore();
+    let start = Instant::now();
+    let error = object.backup_with("/b", NONE, &options(Duration::from_millis(50)), &Unobserved).unwrap_err();
+    assert!(matches!(error, Error::Locked { .. }) && start.elapsed() >= Duration::from_millis(50), "{error}");
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let stop = |_| match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0..3 => std::ops::ControlFlow::Continue(()),
+        _ => std::ops::ControlFlow::Break(()),
+    };
+    let error = object.backup_with("/b", NONE, &options(Duration::from_secs(60)), &stop).unwrap_err();
+    assert!(matches!(error, Error::Cancelled), "{error}");
+    assert_eq!(elsewhere(&storage, "/b"), expected);
+}
+
+#[test]
 fn a_backup_replaces_a_backup_and_nothing_else() {
     let (storage, service) = service();
     let object = service.backup_restore();

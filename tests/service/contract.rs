@@ -3,13 +3,15 @@
 const TABLE: &str = include_str!("../../src/docs/contract.md");
 
 /// The files of tests that the table may name, with their text.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 14] = [
     ("pausing", include_str!("pausing.rs")),
     ("restoring", include_str!("restoring.rs")),
     ("backing_up", include_str!("backing_up.rs")),
     ("authority", include_str!("authority.rs")),
     ("faults", include_str!("faults.rs")),
+    ("standby", include_str!("standby.rs")),
     ("stress", include_str!("stress.rs")),
+    ("twins", include_str!("twins.rs")),
     ("service", include_str!("main.rs")),
     ("explore", include_str!("../../src/repository/gate/explore.rs")),
     ("command", include_str!("../command.rs")),

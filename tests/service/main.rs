@@ -11,9 +11,13 @@ mod faults;
 mod namespaces;
 mod pausing;
 mod restoring;
+mod standby;
 mod stress;
+#[path = "../support/mod.rs"]
+mod support;
 #[cfg(feature = "tracing")]
 mod traced;
+mod twins;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cimrepo::base::moment::Moment;
+use cimrepo::base::progress::Phase;
 use cimrepo::engine::{Durability, Engine, EngineOptions};
-use cimrepo::service::{DEFAULT_LEASE, ServiceOptions, pause_repository};
+use cimrepo::service::{DEFAULT_LEASE, PauseOptions, ServiceOptions, pause_repository};
 use cimrepo::storage::Directory;
 use parking_lot::Mutex;
 
+use super::restoring::At;
 use super::*;
 
 #[test]
@@ -97,6 +100,103 @@ fn writers_come_in_the_order_in_which_they_asked() {
     assert_eq!(*order.lock(), [0, 1, 2, 3, 4, 5, 6, 7]);
 }
 
+/// Calls from another thread: the one that has paused is refused at once.
+fn elsewhere<T: Send>(call: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| scope.spawn(call).join().unwrap())
+}
+
+/// Whoever would wait for itself is told so at once, and nothing is changed by it.
+#[test]
+fn a_thread_that_would_wait_for_itself_is_refused_at_once() {
+    let (_, service) = service();
+    let (connection, object, other) = (service.connect().unwrap(), service.backup_restore(), service.backup_restore());
+    let long = Duration::from_secs(60);
+    let is = |error: Option<Error>, moment: Moment| {
+        let error = error.expect("it is refused");
+        assert!(matches!(error, Error::InvalidOperation(found) if found == moment), "{error:?}");
+        assert_eq!(error.hresult(), HResult(INVALID_OPERATION));
+    };
+    let start = Instant::now();
+    object.pause().unwrap();
+    is(connection.begin_write().err(), Moment::OwnPause);
+    is(connection.begin_write_within(long).err(), Moment::OwnPause);
+    is(service.compact(&Unobserved).err(), Moment::OwnPause);
+    assert!(matches!(connection.try_begin_write(), Err(Error::Busy)));
+    assert_eq!((service.activity().waiting_writers, service.activity().paused_by), (0, Some(object.owner())));
+    object.resume().unwrap();
+    // One whose pause is over writes, and so does one that only shares the object with the thread that paused.
+    connection.begin_write().unwrap().commit().unwrap();
+    elsewhere(|| object.pause().unwrap());
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| connection.begin_write().map(drop));
+        until("the wait of the writer", || service.activity().waiting_writers == 1);
+        object.resume().unwrap();
+        writer.join().unwrap().unwrap();
+    });
+
+    let transaction = connection.begin_write().unwrap();
+    for object in [&object, &other] {
+        is(object.pause().err(), Moment::OwnTransaction);
+        is(object.pause_within(long).err(), Moment::OwnTransaction);
+        is(object.try_pause().err(), Moment::OwnTransaction);
+    }
+    is(object.while_paused(|_| ()).err(), Moment::OwnTransaction);
+    assert_eq!(service.activity().waiting_pauses, 0);
+    drop(transaction);
+    object.pause().unwrap();
+    object.resume().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+/// From the observer of a compaction nothing waits for the compaction, a close neither.
+#[test]
+fn calls_from_an_observer_of_what_has_the_turn_are_refused() {
+    let (_, service) = service();
+    let connection = service.connect().unwrap();
+    (0..20).for_each(|number| put(&connection, &format!("N{number}"), 30_000).unwrap());
+    for number in 0..10 {
+        let mut transaction = connection.begin_write().unwrap();
+        let key = transaction.find(format!("NS_0\\N{number}.").as_bytes()).unwrap().unwrap();
+        transaction.remove_key(key.as_bytes()).unwrap();
+        transaction.remove_record(cimrepo::format::key::reference(key.as_bytes()).unwrap().unwrap()).unwrap();
+        transaction.commit().unwrap();
+    }
+    let object = service.backup_restore();
+    let act = || {
+        let inside = [
+            service.clone().close().err(),
+            connection.begin_write().err(),
+            object.pause().err(),
+            service.checkpoint().err(),
+            service.compact(&Unobserved).err(),
+        ];
+        for (call, error) in inside.into_iter().enumerate() {
+            assert!(matches!(error, Some(Error::InvalidOperation(Moment::InsideCall))), "call {call}: {error:?}");
+        }
+        assert!(connection.find(b"NS_0\\FIRST").unwrap().is_some(), "whoever reads goes on");
+        object.backup("/b", NONE).unwrap();
+    };
+    let observer = At::new(Phase::Compact, &act);
+    let summary = service.compact(&observer).unwrap();
+    assert!(observer.was_there() && summary.is_rewritten);
+    put(&connection, "AFTER", 10).unwrap();
+    service.close().unwrap();
+}
+
+/// No call waits longer than the service allows, where it gives no limit of its own.
+#[test]
+fn nothing_waits_for_ever_unasked() {
+    let (_, service) = serve(ServiceOptions::new().limit(Duration::from_millis(30)));
+    let (connection, object, other) = (service.connect().unwrap(), service.backup_restore(), service.backup_restore());
+    let transaction = connection.begin_write().unwrap();
+    elsewhere(|| fails(object.pause(), TIMED_OUT));
+    elsewhere(|| fails(object.try_pause(), TIMED_OUT));
+    drop(transaction);
+    object.pause().unwrap();
+    fails(other.pause(), TIMED_OUT);
+    assert_eq!((service.activity().waiting_pauses, service.activity().paused_by), (0, Some(object.owner())));
+}
+
 #[test]
 fn a_writer_waits_tries_or_gives_up() {
     let (_, service) = service();
@@ -104,8 +204,8 @@ fn a_writer_waits_tries_or_gives_up() {
     let object = service.backup_restore();
     object.pause().unwrap();
     assert!(matches!(connection.try_begin_write(), Err(Error::Busy)));
-    fails(connection.begin_write_within(Duration::from_millis(20)), TIMED_OUT);
-    fails(connection.begin_write_within(Duration::ZERO), TIMED_OUT);
+    elsewhere(|| fails(connection.begin_write_within(Duration::from_millis(20)), TIMED_OUT));
+    elsewhere(|| fails(connection.begin_write_within(Duration::ZERO), TIMED_OUT));
     object.resume().unwrap();
     let running = connection.try_begin_write().unwrap();
     assert!(matches!(connection.try_begin_write(), Err(Error::Busy)));
@@ -133,8 +233,8 @@ fn a_pause_waits_for_the_transaction_that_runs() {
     let object = service.backup_restore();
     let mut transaction = connection.begin_write().unwrap();
     transaction.insert_key(b"NS_0\\RUNNING").unwrap();
-    fails(object.pause_within(Duration::from_millis(20)), TIMED_OUT);
-    fails(object.try_pause_within(Duration::from_millis(20)), TIMED_OUT);
+    elsewhere(|| fails(object.pause_within(Duration::from_millis(20)), TIMED_OUT));
+    elsewhere(|| fails(object.try_pause_within(Duration::from_millis(20)), TIMED_OUT));
     assert_eq!(service.activity().waiting_pauses, 0, "who gave up is out of the line");
     thread::scope(|scope| {
         let pauser = scope.spawn(|| object.pause());
@@ -200,7 +300,7 @@ fn a_lease_runs_out_by_itself() {
     let start = Instant::now();
     object.pause().unwrap();
     // No one but the waiting writer is there, and the writer only waits.
-    put(&connection, "AFTER", 100).unwrap();
+    thread::scope(|scope| scope.spawn(|| put(&connection, "AFTER", 100)).join().unwrap().unwrap());
     assert!(start.elapsed() >= Duration::from_millis(100), "{:?}", start.elapsed());
     assert_eq!((service.activity().paused_by, object.remaining_lease()), (None, None));
     let told = fails(object.resume(), INVALID_OPERATION);
@@ -308,7 +408,7 @@ fn a_repository_that_no_one_has_open_is_paused_as_well() {
     let mut builder = BulkBuilder::create_seeded(Directory::real(&path), 1).unwrap();
     builder.key(b"NS_0\\FIRST", None).unwrap();
     builder.finish().unwrap();
-    let run = pause_repository(&path, DEFAULT_LEASE, |directory| {
+    let run = pause_repository(&path, PauseOptions::default(), |directory| {
         let locked = Service::open(&path).unwrap_err();
         assert!(matches!(&locked, Error::Locked { holder, .. } if holder.contains("process")), "{locked}");
         names(&read(directory))
@@ -333,10 +433,10 @@ fn a_repository_that_no_one_has_open_is_paused_as_well() {
     drop(engine);
     // A reader replays it in memory.
     assert_eq!(names(&read(&Directory::real(&died))), ["FIRST", "SECOND"]);
-    let run = pause_repository(&died, DEFAULT_LEASE, |directory| names(&read(directory))).unwrap();
+    let run = pause_repository(&died, PauseOptions::default(), |directory| names(&read(directory))).unwrap();
     assert_eq!(run.value, ["FIRST", "SECOND"]);
     // When the lease runs out the lock is given back while the work goes on.
-    let run = pause_repository(&path, Duration::from_millis(50), |_| {
+    let run = pause_repository(&path, PauseOptions { lease: Duration::from_millis(50), wait: None }, |_| {
         until("the lock", || Service::open(&path).is_ok());
     });
     assert!(!run.unwrap().held);

@@ -268,11 +268,13 @@ fn during_a_restore_nothing_else_begins() {
                 put(&service.connect().unwrap(), "MEANWHILE", 10).unwrap();
                 assert!(!connection.is_broken());
             } else {
-                // A new connection waits for the new content.
+                // A new connection waits for the new content; from here it would wait for itself.
                 assert!(connection.is_broken());
                 assert_eq!(service.activity().connections, 0);
                 let limit = Some(Duration::from_millis(5));
-                fails(service.connect_as(Arc::new(cimrepo::service::Trusted), limit), TIMED_OUT);
+                let connect = || service.connect_as(Arc::new(cimrepo::service::Trusted), limit);
+                fails(connect(), INVALID_OPERATION);
+                thread::scope(|scope| fails(scope.spawn(connect).join().unwrap(), TIMED_OUT));
             }
         };
         let observer = At::new(phase, &act);

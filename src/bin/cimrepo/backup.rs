@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cimrepo::backup::{
     BackupOptions, BackupSet, BackupSummary, Compression, SetOptions, SetSummary, backup, hex, uuid_text,
@@ -89,6 +90,10 @@ pub struct Arguments {
     #[arg(long, value_name = "BYTES", value_parser = rate)]
     rate: Option<NonZeroU64>,
 
+    /// Wait at most this long, in seconds, for another backup to the same FILE or directory
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u64>,
+
     /// Replace FILE even if it is no backup
     #[arg(long, conflicts_with = "keep")]
     overwrite: bool,
@@ -101,6 +106,9 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+/// How often a backup is begun beside a process that writes.
+const MAX_TRIES: u32 = 8;
 
 /// A number of bytes.
 fn rate(text: &str) -> Result<NonZeroU64, String> {
@@ -148,11 +156,19 @@ struct Done {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let repository = open_repository(&the_one(&self.repo)?, OpenOptions::new())?;
-        if !self.inside {
-            inside::refuse(&self.file, &[&self.repo, &repository.files().directory.path])?;
-        }
-        let mut done = self.back_up(&repository)?;
+        let path = the_one(&self.repo)?;
+        let mut tries = 1;
+        let (repository, mut done) = loop {
+            let repository = open_repository(&path, OpenOptions::new())?;
+            if !self.inside {
+                inside::refuse(&self.file, &[&self.repo, &repository.files().directory.path])?;
+            }
+            match self.back_up(&repository) {
+                // Another process wrote over what was read: there is a newer generation.
+                Err(Failure::Engine(cimrepo::Error::Overtaken { .. })) if tries < MAX_TRIES => tries += 1,
+                done => break (repository, done?),
+            }
+        };
         let damaged = done.summary.damage.as_ref();
         done.census = damaged.map(|_| Catalog::new(repository.snapshot()).readable_objects());
         let summary = &done.summary;
@@ -202,6 +218,7 @@ impl Arguments {
             threads: None,
             rate: self.rate,
             overwrite: self.overwrite,
+            wait: self.wait.map(Duration::from_secs),
         };
         let bar = Bar::new();
         let Some(keep) = self.keep else {

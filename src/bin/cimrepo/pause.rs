@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
-use cimrepo::service::pause_repository;
+use cimrepo::service::{PauseOptions, pause_repository};
 use clap::Args;
 use serde::Serialize;
 
@@ -19,7 +19,8 @@ use super::source::written_failed;
 /// Takes the writer lock, brings the files up to date with the journal, and runs COMMAND: a
 /// copy of the directory, or a shadow copy of the volume. Meanwhile the files are a complete
 /// repository and do not change. Refused if another process has the repository open for
-/// writing. When the lease runs out, the lock is released, whether COMMAND has ended or not.
+/// writing, unless --wait gives it time to end. A repository of dialect 2.1 is only locked. When
+/// the lease runs out, the lock is released, whether COMMAND has ended or not.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 COMMAND succeeded and the pause held, 1 COMMAND failed, 3 COMMAND cannot be
@@ -36,6 +37,10 @@ pub struct Arguments {
     /// Longest time the pause may last, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     lease: u64,
+
+    /// Wait at most this long, in seconds, for another process that writes to REPO
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u64>,
 
     /// Print JSON, one object a line, after what COMMAND prints
     #[arg(long)]
@@ -68,7 +73,8 @@ impl Arguments {
             return Err(Failure::Command("give a command to run".to_owned(), Outcome::Usage));
         };
         let mut directory = PathBuf::new();
-        let run = pause_repository(&self.repo, Duration::from_secs(self.lease), |paused| {
+        let (lease, wait) = (Duration::from_secs(self.lease), self.wait.map(Duration::from_secs));
+        let run = pause_repository(&self.repo, PauseOptions { lease, wait }, |paused| {
             directory.clone_from(&paused.path);
             Command::new(program).args(arguments).status()
         })

@@ -1,6 +1,7 @@
 //! `restore`: a repository from a backup.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cimrepo::backup::Backup;
 use cimrepo::base::error::{BackupFault, ExitCode as Outcome};
@@ -64,6 +65,14 @@ pub struct Arguments {
     /// Restore a forensic backup of a damaged repository, byte for byte, to a new or empty directory
     #[arg(long)]
     damaged: bool,
+
+    /// Replace a repository of the other dialect than that of the backup
+    #[arg(long, requires = "force")]
+    change_dialect: bool,
+
+    /// Wait at most this long, in seconds, for another process that writes to REPO
+    #[arg(long, value_name = "SECONDS", conflicts_with = "namespace")]
+    wait: Option<u64>,
 
     /// File of the base of an incremental backup, if it is not in the same directory; may be given several times
     #[arg(long, value_name = "FILE")]
@@ -163,7 +172,13 @@ impl Arguments {
 
     fn options(&self) -> RestoreOptions {
         let existing = if self.force { Existing::Replace } else { Existing::Refuse };
-        RestoreOptions { existing, damaged: self.damaged, threads: None }
+        RestoreOptions {
+            existing,
+            damaged: self.damaged,
+            change_dialect: self.change_dialect,
+            wait: self.wait.map(Duration::from_secs),
+            threads: None,
+        }
     }
 
     /// Says what a restore would do.

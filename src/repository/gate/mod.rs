@@ -8,17 +8,22 @@
 //! Time is that of [`Instant`]: no one can set it, and it does not depend on the time of day. Whether it goes on while the
 //! machine sleeps is the system's affair (on Linux it does not).
 
+mod inside;
 pub(crate) mod lease;
 pub(crate) mod state;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
+use crate::base::moment::Moment;
 use crate::base::parallel::join_other;
 use crate::base::trace::tell;
 use state::{Broken, ConnectionId, OwnerId, Refusal, Standing, State, Ticket, Turn};
@@ -73,6 +78,21 @@ struct Shared {
     /// Something changed that the lease's thread or those who want a connection wait for.
     changed: Condvar,
     start: Instant,
+    /// Called by the lease's thread when a pause has run out.
+    on_expiry: OnceLock<Hook>,
+}
+
+/// What is to be done when a pause has run out.
+struct Hook {
+    act: Box<dyn Fn() + Send + Sync>,
+    /// What is paused, for the error when no thread can be had.
+    place: PathBuf,
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 #[derive(Debug)]
@@ -81,14 +101,36 @@ struct Inner {
     /// Those in line; each is woken alone.
     waiting: HashMap<Ticket, Arc<Condvar>>,
     last_number: u64,
-    /// The lease's thread, from the first pause until the gate is closed.
+    /// The lease's thread, from the first pause until the gate is closed or at rest.
     thread: Option<JoinHandle<()>>,
+    /// Its number: each of them is told from those before.
+    last_thread: u64,
     is_closed: bool,
     /// Whose pause has run out, until the lease's thread has told of it.
     expired: Option<OwnerId>,
+    /// The thread that got the turn for a transaction.
+    writer: Option<(Ticket, ThreadId)>,
+    /// The thread that paused.
+    pauser: Option<(OwnerId, ThreadId)>,
 }
 
 impl Inner {
+    /// Refuses a writer that would wait for a pause of its own thread.
+    fn ensure_not_pauser(&self) -> Result<()> {
+        let is_own = self
+            .pauser
+            .is_some_and(|(owner, thread)| self.state.paused_by() == Some(owner) && thread == thread::current().id());
+        if is_own { Err(Error::InvalidOperation(Moment::OwnPause)) } else { Ok(()) }
+    }
+
+    /// Refuses a pause that would wait for a transaction of its own thread.
+    fn ensure_not_writer(&self) -> Result<()> {
+        let is_own = self.writer.is_some_and(|(ticket, thread)| {
+            self.state.turn() == Turn::Write(ticket) && thread == thread::current().id()
+        });
+        if is_own { Err(Error::InvalidOperation(Moment::OwnTransaction)) } else { Ok(()) }
+    }
+
     fn number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
@@ -106,10 +148,14 @@ impl Default for Gate {
             waiting: HashMap::new(),
             last_number: 0,
             thread: None,
+            last_thread: 0,
             is_closed: false,
             expired: None,
+            writer: None,
+            pauser: None,
         };
-        Self(Arc::new(Shared { inner: Mutex::new(inner), changed: Condvar::new(), start: Instant::now() }))
+        let (inner, changed, start) = (Mutex::new(inner), Condvar::new(), Instant::now());
+        Self(Arc::new(Shared { inner, changed, start, on_expiry: OnceLock::new() }))
     }
 }
 
@@ -234,15 +280,46 @@ impl Gate {
         }
     }
 
-    /// Lets a transaction in, when its turn comes.
+    /// Has something done, by the lease's thread, when a pause of `place` has run out. Without that thread there is no pause then.
+    /// To be said once, before the first pause.
+    pub(crate) fn on_expiry(&self, place: &Path, act: impl Fn() + Send + Sync + 'static) {
+        self.0.on_expiry.set(Hook { act: Box::new(act), place: place.to_owned() }).ok();
+    }
+
+    /// Ends the lease's thread, and waits for it, unless a pause needs it: whoever released the last object may unload the
+    /// module next. No lock is to be held that the thread takes.
+    pub(crate) fn rest(&self) {
+        let mut inner = self.0.lock();
+        let is_needed = matches!(inner.state.turn(), Turn::Persist(..) | Turn::Paused(..));
+        if is_needed || inner.state.waiting().1 > 0 {
+            return;
+        }
+        let thread = inner.thread.take();
+        self.0.changed.notify_all();
+        drop(inner);
+        thread.into_iter().for_each(join_other);
+    }
+
+    /// Whether a pause is in force, or about to be.
+    pub(crate) fn is_pausing(&self) -> bool {
+        matches!(self.0.lock().state.turn(), Turn::Persist(..) | Turn::Paused(..))
+    }
+
+    /// Lets a transaction in, when its turn comes. One that may wait is refused to the thread that has paused, which would
+    /// wait for itself.
     pub(crate) fn enter(&self, connection: Option<ConnectionId>, wait: Wait) -> Result<Pass> {
-        let mut inner = self.0.inner.lock();
-        let ticket = inner.ticket();
         let may_wait = !matches!(wait, Wait::No);
+        let mut inner = self.0.lock();
+        if may_wait {
+            self.ensure_outside()?;
+            inner.ensure_not_pauser()?;
+        }
+        let ticket = inner.ticket();
         let standing = self.0.step(&mut inner, |state| state.write(ticket, connection, may_wait));
         if standing.map_err(refuse)? != Standing::Admitted {
             self.0.wait(&mut inner, ticket, wait).check(&inner, "the turn of the transaction")?;
         }
+        inner.writer = Some((ticket, thread::current().id()));
         drop(inner);
         tell!(TRACE, ticket = ticket.0, "a transaction has the turn");
         Ok(Pass { gate: self.clone(), ticket })
@@ -258,9 +335,14 @@ impl Gate {
         lease: Duration,
         persist: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        lease::start(self);
-        let mut inner = self.0.inner.lock();
+        self.ensure_outside()?;
+        let mut inner = self.0.lock();
         let ticket = inner.ticket();
+        inner.ensure_not_writer()?;
+        // Without a thread those who wait or ask end the lease, and all that is missing is what has to be done then.
+        if let (Err(error), Some(hook)) = (lease::start(self, &mut inner), self.0.on_expiry.get()) {
+            return Err(Error::io(IoOp::SpawnThread, &hook.place, error));
+        }
         let standing = self.0.step(&mut inner, |state| state.pause(ticket, owner, at_once));
         if standing.map_err(refuse)? != Standing::Admitted {
             self.0.wait(&mut inner, ticket, wait).check(&inner, "the turn of the pause")?;
@@ -269,7 +351,10 @@ impl Gate {
         let mut persisting = Persisting { gate: self, ticket: Some(ticket) };
         persist()?;
         persisting.ticket = None;
-        self.0.change(|state| state.persisted(ticket, Some(lease))).map_err(refuse)?;
+        let mut inner = self.0.inner.lock();
+        inner.pauser = Some((owner, thread::current().id()));
+        self.0.step(&mut inner, |state| state.persisted(ticket, Some(lease))).map_err(refuse)?;
+        drop(inner);
         tell!(INFO, owner = owner.0, lease_s = lease.as_secs_f64(), "paused");
         Ok(())
     }
@@ -314,6 +399,9 @@ impl Gate {
         loop {
             match (self.0.step(&mut inner, |state| state.connect(connection)), wait) {
                 (Ok(()), _) => return Ok(connection),
+                (Err(Refusal::Restoring), _) if self.ensure_outside().is_err() => {
+                    return Err(Error::InvalidOperation(Moment::InsideCall));
+                }
                 (Err(Refusal::Restoring), Wait::ForEver) => self.0.changed.wait(&mut inner),
                 (Err(Refusal::Restoring), Wait::Until(moment)) => {
                     if self.0.changed.wait_until(&mut inner, moment).timed_out() {
@@ -434,17 +522,14 @@ impl Drop for Restoring<'_> {
 
 /// What a caller is told.
 fn refuse(refusal: Refusal) -> Error {
-    let text = match refusal {
-        Refusal::PausedByCaller => "this object has paused the writers, or is about to; resume first",
-        Refusal::PausedByOther => "another object has paused the writers, or is about to; wait until it resumes",
-        Refusal::NotPaused => {
-            "this object has no pause to end: it has none, or the lease ran out; what was copied is not to be trusted then"
-        }
-        Refusal::Restoring => "a restore is in progress; try again when it has ended",
+    Error::InvalidOperation(match refusal {
+        Refusal::PausedByCaller => Moment::PausedByCaller,
+        Refusal::PausedByOther => Moment::PausedByOther,
+        Refusal::NotPaused => Moment::NotPaused,
+        Refusal::Restoring => Moment::Restoring,
         Refusal::Connections(count) => return Error::ConnectionsActive { count },
         Refusal::Disconnected => return Error::Disconnected,
         Refusal::Busy => return Error::Busy,
         Refusal::Closed => return Error::Closed,
-    };
-    Error::InvalidOperation(text.into())
+    })
 }

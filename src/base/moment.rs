@@ -1,0 +1,63 @@
+//! The ways in which a call comes at the wrong moment.
+
+use std::fmt;
+
+/// Why a call comes at the wrong moment: what a program matches, where a person reads the sentence. All have the result code
+/// `WBEM_E_INVALID_OPERATION`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Moment {
+    /// The object has paused already, or is about to.
+    PausedByCaller,
+    /// Another object has paused, or is about to.
+    PausedByOther,
+    /// The object has no pause to end: it never had one, or its lease has run out.
+    NotPaused,
+    /// A restore is in progress.
+    Restoring,
+    /// The thread that has paused begins to write: it would wait for itself.
+    OwnPause,
+    /// The thread that holds a transaction pauses: it would wait for itself.
+    OwnTransaction,
+    /// A call from an observer waits for the very operation that is observed.
+    InsideCall,
+    /// A change of the transaction failed half-way.
+    HalfChanged,
+}
+
+impl Moment {
+    /// Every one, for tests that leave none out.
+    pub const ALL: [Moment; 8] = [
+        Moment::PausedByCaller,
+        Moment::PausedByOther,
+        Moment::NotPaused,
+        Moment::Restoring,
+        Moment::OwnPause,
+        Moment::OwnTransaction,
+        Moment::InsideCall,
+        Moment::HalfChanged,
+    ];
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Moment::PausedByCaller => "this object has paused the writers, or is about to; resume first",
+            Moment::PausedByOther => {
+                "another object has paused the writers, or is about to; wait until it resumes"
+            }
+            Moment::NotPaused => {
+                "this object has no pause to end: it has none, or the lease ran out; what was copied is not to be trusted then"
+            }
+            Moment::Restoring => "a restore is in progress; try again when it has ended",
+            Moment::OwnPause => "this thread has paused the writers and would wait for itself; resume before it writes",
+            Moment::OwnTransaction => {
+                "this thread holds a transaction and would wait for itself; end the transaction before it pauses"
+            }
+            Moment::InsideCall => {
+                "the call comes from an observer and would wait for the operation that is observed; let that end first"
+            }
+            Moment::HalfChanged => "a change of this transaction failed half-way; it can only be taken back",
+        })
+    }
+}
