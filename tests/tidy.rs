@@ -39,7 +39,7 @@ const UNSAFE: [&str; 11] = [
     "com/factory.rs",
     "com/interfaces.rs",
     "com/object.rs",
-    "com/registration.rs",
+    "com/module.rs",
     "com/token.rs",
     "com/wide.rs",
     "storage/mmap.rs",

@@ -34,9 +34,26 @@ static SERVED: Mutex<BTreeMap<PathBuf, Standby>> = Mutex::new(BTreeMap::new());
 impl Host for Configured {
     fn open(&self) -> Result<Box<dyn BackupAndRestore>, Failure> {
         let path = repository()?;
+        keep_module()?;
         let standby = SERVED.lock().entry(path).or_insert_with_key(|path| Standby::new(path)).clone();
         Ok(Box::new(standby.backup_restore_as(token_caller())))
     }
+}
+
+/// Keeps the DLL in the process before its first thread begins: no thread must be left in code that is gone.
+#[cfg(windows)]
+fn keep_module() -> Result<(), Failure> {
+    super::module::pin().map_err(|error| {
+        let text = format!("the DLL cannot be kept in the process: {error}");
+        Failure::new(INITIALIZATION_FAILURE, text)
+    })
+}
+
+/// Elsewhere nothing unloads it.
+#[cfg(not(windows))]
+#[expect(clippy::unnecessary_wraps, reason = "on Windows it can fail")]
+fn keep_module() -> Result<(), Failure> {
+    Ok(())
 }
 
 /// The directory of the repository.

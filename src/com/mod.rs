@@ -23,6 +23,8 @@ mod guard;
 mod host;
 mod interfaces;
 mod lifetime;
+#[cfg(all(feature = "dll", windows))]
+mod module;
 mod object;
 #[cfg(all(feature = "dll", windows))]
 mod registration;

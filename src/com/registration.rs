@@ -1,79 +1,165 @@
-//! Registration of the class with the machine: what `regsvr32` calls.
+//! Registration of the class, for the machine or for one user: what `regsvr32` asks for.
 
-#![expect(unsafe_code, reason = "the system finds these functions by their names and tells where the module lies")]
-
-use std::ptr;
+use std::path::PathBuf;
 
 use windows_core::{GUID, HRESULT, HSTRING};
-use windows_registry::{LOCAL_MACHINE, Result};
-use windows_sys::Win32::Foundation::{ERROR_FILE_NOT_FOUND, ERROR_INSUFFICIENT_BUFFER, GetLastError};
-use windows_sys::Win32::System::LibraryLoader::{
-    GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT, GetModuleFileNameW,
-    GetModuleHandleExW,
-};
+use windows_registry::{CURRENT_USER, Key, LOCAL_MACHINE, Result, Value};
+use windows_sys::Win32::Foundation::ERROR_FILE_NOT_FOUND;
 
 use super::CLASS_ID;
-use super::guard::S_OK;
+use crate::storage::{RealStorage, Storage};
 
-/// Longest path of Windows, in units, with its zero.
-const MAX_PATH_UNITS: u32 = 32_768;
+/// Everything that is registered.
+const VALUES: [(Place, &str); 3] = [(Place::Class, ""), (Place::Server, ""), (Place::Server, "ThreadingModel")];
 
-/// The key of the class.
-fn class_key(class: &GUID) -> String {
-    format!("SOFTWARE\\Classes\\CLSID\\{{{class:?}}}")
+/// Display name of the class.
+const NAME: &str = "cimrepo backup and restore";
+
+/// For whom the class is registered. Where both are, a user's own goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    Machine,
+    User,
 }
 
-/// Registers the class, with this module as its server, for all users of the machine.
-// SAFETY: the name is COM's, and no other function of a process that loads the DLL is found by it.
-#[unsafe(no_mangle)]
-pub extern "system" fn DllRegisterServer() -> HRESULT {
-    answer(module_path().and_then(|path| register(&path)))
+/// A key of the registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Classes,
+    Class,
+    Server,
 }
 
-/// Takes the registration back; it is no error when there is none.
-// SAFETY: as above.
-#[unsafe(no_mangle)]
-pub extern "system" fn DllUnregisterServer() -> HRESULT {
-    match LOCAL_MACHINE.remove_tree(class_key(&CLASS_ID)) {
-        Err(error) if error.code() == HRESULT::from_win32(ERROR_FILE_NOT_FOUND) => S_OK,
-        result => answer(result),
+impl Place {
+    /// From the inside out, as they are removed.
+    const ALL: [Self; 3] = [Self::Server, Self::Class, Self::Classes];
+
+    fn path(self) -> String {
+        let class: GUID = CLASS_ID;
+        match self {
+            Self::Classes => "SOFTWARE\\Classes\\CLSID".to_owned(),
+            Self::Class => format!("SOFTWARE\\Classes\\CLSID\\{{{class:?}}}"),
+            Self::Server => format!("SOFTWARE\\Classes\\CLSID\\{{{class:?}}}\\InprocServer32"),
+        }
     }
 }
 
-fn answer(result: Result<()>) -> HRESULT {
-    result.map_or_else(|error| error.code(), |()| S_OK)
-}
-
-fn register(module: &HSTRING) -> Result<()> {
-    let class = LOCAL_MACHINE.create(class_key(&CLASS_ID))?;
-    class.set_string("", "cimrepo backup and restore")?;
-    let server = class.create("InprocServer32")?;
-    server.set_hstring("", module)?;
-    // Objects may be called from every thread, and need no proxy between those of one process.
-    server.set_string("ThreadingModel", "Both")
-}
-
-/// The path of the module that this code is in.
-fn module_path() -> Result<HSTRING> {
-    let mut module = ptr::null_mut();
-    let flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
-    let here = (DllRegisterServer as extern "system" fn() -> HRESULT) as *const u16;
-    // SAFETY: with this flag the name is an address, here that of a function of the module; `module` is where the result belongs.
-    if unsafe { GetModuleHandleExW(flags, here, &raw mut module) } == 0 {
-        return Err(last_error());
+impl Scope {
+    fn root(self) -> &'static Key {
+        match self {
+            Self::Machine => LOCAL_MACHINE,
+            Self::User => CURRENT_USER,
+        }
     }
-    let mut units = vec![0; MAX_PATH_UNITS as usize];
-    // SAFETY: the buffer has as many units as are said.
-    let len = unsafe { GetModuleFileNameW(module, units.as_mut_ptr(), MAX_PATH_UNITS) };
-    match units.get(..len as usize) {
-        None | Some([]) => Err(last_error()),
-        // A path that was cut fills the buffer.
-        Some(path) if path.len() == units.len() => Err(HRESULT::from_win32(ERROR_INSUFFICIENT_BUFFER).into()),
-        Some(path) => Ok(HSTRING::from_wide(path)),
+
+    /// `None` when the key is not there.
+    fn open(self, place: Place) -> Result<Option<Key>> {
+        if_there(self.root().open(place.path()))
+    }
+
+    fn open_to_write(self, place: Place) -> Result<Option<Key>> {
+        if_there(self.root().options().read().write().open(place.path()))
+    }
+
+    fn value(self, place: Place, name: &str) -> Result<Option<Value>> {
+        self.open(place)?.map_or(Ok(None), |key| if_there(key.get_value(name)))
+    }
+
+    fn remove_value(self, place: Place, name: &str) -> Result<()> {
+        let key = self.open_to_write(place)?;
+        key.map_or(Ok(()), |key| if_there(key.remove_value(name)).map(drop))
+    }
+
+    /// Removes a key that holds nothing: what others put there they have to remove themselves.
+    fn remove_if_empty(self, place: Place) -> Result<()> {
+        let Some(key) = self.open(place)? else { return Ok(()) };
+        let is_empty = key.keys()?.next().is_none() && key.values()?.next().is_none();
+        drop(key);
+        if is_empty { if_there(self.root().remove_tree(place.path())).map(drop) } else { Ok(()) }
     }
 }
 
-fn last_error() -> windows_core::Error {
-    // SAFETY: it only reads a number of this thread.
-    HRESULT::from_win32(unsafe { GetLastError() }).into()
+fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(error) if error.code() == HRESULT::from_win32(ERROR_FILE_NOT_FOUND) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// What stood in the registry before it was changed.
+struct Before {
+    scope: Scope,
+    values: Vec<Option<Value>>,
+    /// Keys that were not there, from the inside out.
+    missing: Vec<Place>,
+}
+
+impl Before {
+    fn read(scope: Scope) -> Result<Self> {
+        let values = VALUES.iter().map(|&(place, name)| scope.value(place, name)).collect::<Result<_>>()?;
+        let mut missing = Vec::new();
+        for place in Place::ALL {
+            if scope.open(place)?.is_none() {
+                missing.push(place);
+            }
+        }
+        Ok(Self { scope, values, missing })
+    }
+
+    /// Undoes as much as can be undone. What caused it is what the caller is told.
+    fn put_back(&self) {
+        for (&(place, name), value) in VALUES.iter().zip(&self.values) {
+            let undone = match value {
+                Some(value) => self.scope.root().create(place.path()).and_then(|key| key.set_value(name, value)),
+                None => self.scope.remove_value(place, name),
+            };
+            undone.ok();
+        }
+        for &place in &self.missing {
+            self.scope.remove_if_empty(place).ok();
+        }
+    }
+}
+
+/// Changes the registry wholly or not at all.
+fn wholly(scope: Scope, change: impl FnOnce() -> Result<()>) -> Result<()> {
+    let before = Before::read(scope)?;
+    change().inspect_err(|_| before.put_back())
+}
+
+/// Registers the class with a module as its server, in place of what is registered.
+pub(super) fn register(scope: Scope, module: &HSTRING) -> Result<()> {
+    wholly(scope, || {
+        let class = scope.root().create(Place::Class.path())?;
+        class.set_string("", NAME)?;
+        let server = class.create("InprocServer32")?;
+        server.set_hstring("", module)?;
+        // Objects may be called from every thread, and need no proxy between those of one process.
+        server.set_string("ThreadingModel", "Both")
+    })
+}
+
+/// Takes back what `register` did with the same module. Another module's registration stays, and so does what others added.
+pub(super) fn unregister(scope: Scope, module: &HSTRING) -> Result<()> {
+    let server = scope.open(Place::Server)?;
+    let registered = server.map_or(Ok(None), |key| if_there(key.get_hstring("")))?;
+    if !registered.is_some_and(|path| is_one_file(&path, module)) {
+        return Ok(());
+    }
+    wholly(scope, || {
+        for (place, name) in VALUES {
+            scope.remove_value(place, name)?;
+        }
+        scope.remove_if_empty(Place::Server)?;
+        scope.remove_if_empty(Place::Class)
+    })
+}
+
+/// Whether two paths lead to one file, or are one but for case where there is no file.
+fn is_one_file(path: &HSTRING, other: &HSTRING) -> bool {
+    let id = |path: &HSTRING| RealStorage.file_id(&PathBuf::from(path.to_os_string())).ok().flatten();
+    match (id(path), id(other)) {
+        (Some(id), Some(other)) => id == other,
+        _ => path.to_string_lossy().eq_ignore_ascii_case(&other.to_string_lossy()),
+    }
 }

@@ -6,7 +6,6 @@
 
 static const CLSID CLSID_Cimrepo = {0x71c2737c, 0x6419, 0x4674, {0x90, 0xf6, 0xeb, 0x34, 0x92, 0x9e, 0xa1, 0xcf}};
 
-#define CIMREPO_CLASS_KEY L"SOFTWARE\\Classes\\CLSID\\{71C2737C-6419-4674-90F6-EB34929EA1CF}"
 #define CIMREPO_VARIABLE L"CIMREPO_REPOSITORY"
 #define CIMREPO_KEY L"SOFTWARE\\cimrepo"
 #define CIMREPO_VALUE L"Repository"

@@ -1,15 +1,18 @@
 // A native program that uses the object as its documents say, and checks each answer.
 //
-//   client.exe DLL PLACE [HOST]
+//   client.exe DLL PLACE [HOST [CLASS]]
 //
-// PLACE is a directory with a repository in `repository`; the client writes beside it. HOST is a DLL that has a repository open
-// (the example `com_host`); with it the client looks at clients that are connected as well, and at a lease that runs out.
+// PLACE is a directory with a repository in `repository`; the client writes beside it. HOST is a DLL that
+// has a repository open (the example `com_host`); with it the client looks at clients that are connected as
+// well, and at a lease that runs out. With - there is none. CLASS, as text in braces, is the class of DLL
+// where it is not this project's.
 
 #include <initguid.h>
 
 #include "client.h"
 
 Module module;
+CLSID class_id = CLSID_Cimrepo;
 std::wstring place;
 
 void create(IClassFactory *factory, BackupRestore &object) {
@@ -75,6 +78,7 @@ bool load(const wchar_t *path) {
   find(module.can_unload_now, "DllCanUnloadNow");
   find(module.register_server, "DllRegisterServer");
   find(module.unregister_server, "DllUnregisterServer");
+  find(module.install, "DllInstall");
   return failed == 0;
 }
 } // namespace
@@ -92,13 +96,15 @@ HRESULT on_thread(HRESULT (*function)(void *), void *argument) {
 int wmain(int count, wchar_t **arguments) {
   if (count < 3) return 2;
   place = arguments[2];
+  if (count > 4 && FAILED(CLSIDFromString(arguments[4], &class_id))) return 2;
+  unloading(arguments[1]);
   check_code("CoInitializeEx", CoInitializeEx(nullptr, COINIT_APARTMENTTHREADED), S_OK);
   if (!load(arguments[1])) return check_sums();
 
   exports();
   {
     Com<IClassFactory> factory;
-    check_code("DllGetClassObject", module.get_class_object(CLSID_Cimrepo, IID_IClassFactory, factory.raw()), S_OK);
+    check_code("DllGetClassObject", module.get_class_object(class_id, IID_IClassFactory, factory.raw()), S_OK);
     if (!factory) return check_sums();
     identity(factory.get());
     configuration(factory.get());
@@ -110,7 +116,7 @@ int wmain(int count, wchar_t **arguments) {
     check_code("the DLL stays for its factory", module.can_unload_now(), S_FALSE);
   }
   check_code("the DLL may go at the end", module.can_unload_now(), S_OK);
-  if (count > 3) hosted(arguments[3]);
+  if (count > 3 && std::wstring(arguments[3]) != L"-") hosted(arguments[3]);
   registered();
   process_local();
   check_code("the DLL may go at the very end", module.can_unload_now(), S_OK);

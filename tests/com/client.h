@@ -40,12 +40,16 @@ using BackupRestore = Com<IWbemBackupRestoreEx>;
 struct Module {
   typedef HRESULT(WINAPI *GetClassObject)(REFCLSID, REFIID, void **);
   typedef HRESULT(WINAPI *Plain)();
+  typedef HRESULT(WINAPI *Install)(BOOL, LPCWSTR);
   HMODULE handle;
   GetClassObject get_class_object;
   Plain can_unload_now, register_server, unregister_server;
+  Install install;
 };
 
 extern Module module;
+// Its class: this project's, or that of a shim that others wrote.
+extern CLSID class_id;
 // The directory that the client works in, with the repository in it.
 extern std::wstring place;
 
@@ -64,6 +68,7 @@ void become_operator(bool enabled);
 HRESULT on_thread(HRESULT (*work)(void *), void *argument);
 
 // Parts, in the order of main.
+void unloading(const wchar_t *path);
 void exports();
 void identity(IClassFactory *factory);
 void configuration(IClassFactory *factory);

@@ -9,10 +9,10 @@ void exports() {
              CLASS_E_CLASSNOTAVAILABLE);
   check_that("a refusal gives no pointer", out == nullptr);
   out = &out;
-  check_code("a class object is no backup object", module.get_class_object(CLSID_Cimrepo, IID_IWbemBackupRestore, &out),
+  check_code("a class object is no backup object", module.get_class_object(class_id, IID_IWbemBackupRestore, &out),
              E_NOINTERFACE);
   check_that("and gives no pointer", out == nullptr);
-  check_code("nowhere to put it", module.get_class_object(CLSID_Cimrepo, IID_IClassFactory, nullptr), E_POINTER);
+  check_code("nowhere to put it", module.get_class_object(class_id, IID_IClassFactory, nullptr), E_POINTER);
   check_code("nothing was left alive", module.can_unload_now(), S_OK);
 }
 
@@ -32,11 +32,11 @@ static void factory_rules(IClassFactory *factory) {
 static void lock_alone() {
   {
     Com<IClassFactory> factory;
-    module.get_class_object(CLSID_Cimrepo, IID_IClassFactory, factory.raw());
+    module.get_class_object(class_id, IID_IClassFactory, factory.raw());
     factory->LockServer(TRUE);
   }
   Com<IClassFactory> factory;
-  module.get_class_object(CLSID_Cimrepo, IID_IClassFactory, factory.raw());
+  module.get_class_object(class_id, IID_IClassFactory, factory.raw());
   check_code("a lock outlasts its factory", factory->LockServer(FALSE), S_OK);
 }
 

@@ -29,7 +29,7 @@ static DWORD WINAPI one_of_several(void *argument) {
 static HRESULT create_and_use(void *) {
   Com<IClassFactory> factory;
   BackupRestore object;
-  HRESULT code = module.get_class_object(CLSID_Cimrepo, IID_IClassFactory, factory.raw());
+  HRESULT code = module.get_class_object(class_id, IID_IClassFactory, factory.raw());
   if (SUCCEEDED(code)) code = factory->CreateInstance(nullptr, IID_IWbemBackupRestoreEx, object.raw());
   if (SUCCEEDED(code)) code = object->Backup(nullptr, 0);
   return code == static_cast<HRESULT>(WBEM_E_INVALID_PARAMETER) && !error_text().empty() ? S_OK : E_FAIL;
