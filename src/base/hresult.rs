@@ -49,6 +49,8 @@ impl HResult {
     pub const DATABASE_VER_MISMATCH: HResult = HResult(0x8004_1078);
     /// `WBEM_E_ENCRYPTED_CONNECTION_REQUIRED`.
     pub const ENCRYPTED_CONNECTION_REQUIRED: HResult = HResult(0x8004_1087);
+    /// `E_UNEXPECTED`: a call of the COM object that met a fault of this library.
+    pub const E_UNEXPECTED: HResult = HResult(0x8000_FFFF);
     /// `RPC_E_DISCONNECTED`.
     pub const DISCONNECTED: HResult = HResult(0x8001_0108);
 

@@ -12,10 +12,8 @@ use crate::base::error::HResult;
 use crate::base::escape::escape_path;
 use crate::service::{BackupAndRestore, Standby};
 
-/// `WBEM_E_INITIALIZATION_FAILURE`.
-const INITIALIZATION_FAILURE: HResult = HResult(0x8004_1014);
-
-/// The environment variable with the directory of the repository; it goes before the registry.
+/// The environment variable with the directory of the repository. The registry goes before it: what the administrator of the
+/// machine says is not for a program's surroundings to change.
 const VARIABLE: &str = "CIMREPO_REPOSITORY";
 
 /// Where the registry has it, under `HKEY_LOCAL_MACHINE`.
@@ -45,7 +43,7 @@ impl Host for Configured {
 fn keep_module() -> Result<(), Failure> {
     super::module::pin().map_err(|error| {
         let text = format!("the DLL cannot be kept in the process: {error}");
-        Failure::new(INITIALIZATION_FAILURE, text)
+        Failure::new(HResult::INITIALIZATION_FAILURE, text)
     })
 }
 
@@ -58,20 +56,17 @@ fn keep_module() -> Result<(), Failure> {
 
 /// The directory of the repository.
 fn repository() -> Result<PathBuf, Failure> {
-    let variable = env::var_os(VARIABLE).filter(|value| !value.is_empty());
-    let found = match variable {
-        Some(value) => Some(PathBuf::from(value)),
-        None => registry()?,
-    };
+    let variable = || env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let found = registry()?.or_else(variable);
     let missing = "no repository is configured: set the environment variable CIMREPO_REPOSITORY, or the text value Repository \
                    under HKEY_LOCAL_MACHINE\\SOFTWARE\\cimrepo, to its directory";
-    let path = found.ok_or_else(|| Failure::new(INITIALIZATION_FAILURE, missing))?;
+    let path = found.ok_or_else(|| Failure::new(HResult::INITIALIZATION_FAILURE, missing))?;
     // What a relative path means would depend on the program that loaded the DLL.
     if path.is_absolute() {
         return Ok(path);
     }
     let text = format!("the configured repository {} is no absolute path", escape_path(path));
-    Err(Failure::new(INITIALIZATION_FAILURE, text))
+    Err(Failure::new(HResult::INITIALIZATION_FAILURE, text))
 }
 
 #[cfg(windows)]
@@ -86,7 +81,7 @@ fn registry() -> Result<Option<PathBuf>, Failure> {
         Err(error) if error.code().0 == NOT_THERE => Ok(None),
         Err(error) => {
             let text = format!("the value {VALUE} under HKEY_LOCAL_MACHINE\\{KEY} cannot be read: {error}");
-            Err(Failure::new(INITIALIZATION_FAILURE, text))
+            Err(Failure::new(HResult::INITIALIZATION_FAILURE, text))
         }
     }
 }

@@ -15,9 +15,6 @@ pub struct Failure {
     pub text: String,
 }
 
-/// `E_UNEXPECTED`.
-const UNEXPECTED: HResult = HResult(0x8000_FFFF);
-
 impl Failure {
     /// A failure with a code of its own.
     pub fn new(code: HResult, text: impl Into<String>) -> Self {
@@ -33,7 +30,7 @@ impl Failure {
     pub(super) fn panicked(payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given");
-        Self::new(UNEXPECTED, format!("cimrepo has a fault, please report it: {text}"))
+        Self::new(HResult::E_UNEXPECTED, format!("cimrepo has a fault, please report it: {text}"))
     }
 
     /// The code as methods return it.

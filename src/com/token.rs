@@ -34,7 +34,13 @@ const MAX_INFORMATION: u32 = 1 << 20;
 /// Who makes the call that runs on this thread: the client that COM called for, else whom the thread impersonates, else the
 /// user of the process.
 pub(super) fn caller() -> Result<Caller> {
-    let _impersonation = Impersonation::begin()?;
+    let impersonation = Impersonation::begin()?;
+    let caller = read_token();
+    impersonation.end()?;
+    caller
+}
+
+fn read_token() -> Result<Caller> {
     let token = Token::of_thread()?;
     token.need_one_list()?;
     let groups = token.groups()?;
@@ -56,7 +62,7 @@ fn last_refusal(action: &str) -> Error {
     refused(action, HRESULT::from_win32(unsafe { GetLastError() }))
 }
 
-/// The identity of a client in another apartment or process, worn for as long as this lives.
+/// The identity of a client in another apartment or process, worn until it is [ended](Self::end), or this is dropped.
 struct Impersonation {
     is_client: bool,
 }
@@ -70,6 +76,18 @@ impl Impersonation {
             // Not called through COM's channel: by a plain pointer, as in one apartment or by agile objects.
             RPC_E_CALL_COMPLETE | CO_E_NOTINITIALIZED => Ok(Self { is_client: false }),
             code => Err(refused("impersonate the client", HRESULT(code))),
+        }
+    }
+
+    /// Takes the identity off. A call that cannot must not go on with it: it would do as the client what is its own.
+    fn end(mut self) -> Result<()> {
+        if !std::mem::take(&mut self.is_client) {
+            return Ok(());
+        }
+        // SAFETY: it takes back what `begin` did, on the same thread.
+        match unsafe { CoRevertToSelf() } {
+            0.. => Ok(()),
+            code => Err(refused("revert to the identity of this process", HRESULT(code))),
         }
     }
 }
