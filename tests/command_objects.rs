@@ -326,3 +326,28 @@ fn a_part_of_a_backup_comes_back_and_a_dry_run_says_what_would() {
     assert_eq!(restore(&["--namespace", "root/shop", "--instance", "Shop_Shelf"]).0, 2, "no instance");
     assert_eq!(restore(&["--class", "Shop_Shelf"]).0, 2, "a class of which namespace?");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_backup_goes_through_pipes_and_a_broken_one_is_told() {
+    let shop = Shop::open();
+    let (repo, program) = (shop.path(), env!("CARGO_BIN_EXE_cimrepo"));
+    let temporary = tempfile::tempdir().unwrap();
+    let shell = |line: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(shop.path().parent().unwrap()).env("TMPDIR", temporary.path());
+        command.env("REPO", &repo).env("CIMREPO", program).output().unwrap()
+    };
+    let done = shell(r#""$CIMREPO" backup "$REPO" - | cat | "$CIMREPO" restore - restored"#);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let differs = Command::new(program).arg("diff").arg(&repo).arg(repo.with_file_name("restored")).status().unwrap();
+    assert_eq!(differs.code(), Some(0));
+
+    let cut = shell(r#""$CIMREPO" backup "$REPO" - | head -c 3000 | "$CIMREPO" restore - cut"#);
+    assert_eq!(cut.status.code(), Some(4), "{}", String::from_utf8_lossy(&cut.stderr));
+    assert!(!repo.with_file_name("cut").exists());
+    let broken = shell(r#"{ "$CIMREPO" backup "$REPO" --no-compress -; echo "rc $?" >&2; } | head -c 1 >/dev/null"#);
+    let text = String::from_utf8_lossy(&broken.stderr);
+    assert!(text.contains("rc 3"), "{text}");
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "nothing stays behind");
+}

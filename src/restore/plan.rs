@@ -1,7 +1,7 @@
 //! What a restore would do, told without doing it.
 
 use super::target::Found;
-use super::{RestoreOptions, allowed, next, target, validate};
+use super::{RestoreOptions, allowed, ensure_same_dialect, next, target, validate};
 use crate::backup::Backup;
 use crate::base::error::{Error, Result};
 use crate::base::escape::escape_path;
@@ -52,6 +52,7 @@ pub fn plan(
 ) -> Result<RestorePlan> {
     let found = target::look(into)?;
     allowed(&found, options)?;
+    ensure_same_dialect(backup, &found, options)?;
     let findings = validate(backup, options, observer)?;
     let dialect = backup.snapshot().dialect();
     let Found::Repository(files) = found else {

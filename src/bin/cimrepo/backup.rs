@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cimrepo::backup::{
-    BackupOptions, BackupSet, BackupSummary, Compression, SetOptions, SetSummary, backup, hex, uuid_text,
+    BackupOptions, BackupSet, BackupSummary, Compression, SetOptions, SetSummary, backup, backup_to, hex, uuid_text,
 };
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
@@ -35,6 +35,8 @@ use super::source::{backup_failed, open_repository, the_one};
 /// incremental backups, the next one is full. Then all but the newest N are removed, except
 /// those that one of the N is based on. `cimrepo backups` lists, verifies and removes them.
 ///
+/// To standard output, the backup goes when it is complete; it lies among the temporary files until then.
+///
 /// Nothing is written into the repository that is read, or into the directory given above it,
 /// unless --inside is given.
 #[derive(Debug, Args)]
@@ -46,12 +48,13 @@ Examples:
   cimrepo backup D:\\copy\\wbem\\Repository monday.cimbak
   cimrepo backup /evidence/Repository tuesday.cimbak --base monday.cimbak
   cimrepo backup /evidence/Repository all.cimbak --forensic
+  cimrepo backup /evidence/Repository - | ssh host 'cat > monday.cimbak'
   cimrepo backup D:\\copy\\wbem\\Repository E:\\backups --keep 14 --full-after 6")]
 pub struct Arguments {
     /// Directory of the repository, or one above it
     repo: PathBuf,
 
-    /// File to write; with --keep, directory of backups
+    /// File to write, - for standard output; with --keep, directory of backups
     file: PathBuf,
 
     /// Write into a directory of backups, and keep the newest N
@@ -157,18 +160,15 @@ struct Done {
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let path = the_one(&self.repo)?;
-        let mut tries = 1;
-        let (repository, mut done) = loop {
-            let repository = open_repository(&path, OpenOptions::new())?;
+        if self.is_piped() {
+            return of_the_newest(&path, |repository| self.pipe(repository)).map(|(_, outcome)| outcome);
+        }
+        let (repository, mut done) = of_the_newest(&path, |repository| {
             if !self.inside {
                 inside::refuse(&self.file, &[&self.repo, &repository.files().directory.path])?;
             }
-            match self.back_up(&repository) {
-                // Another process wrote over what was read: there is a newer generation.
-                Err(Failure::Engine(cimrepo::Error::Overtaken { .. })) if tries < MAX_TRIES => tries += 1,
-                done => break (repository, done?),
-            }
-        };
+            self.back_up(repository)
+        })?;
         let damaged = done.summary.damage.as_ref();
         done.census = damaged.map(|_| Catalog::new(repository.snapshot()).readable_objects());
         let summary = &done.summary;
@@ -198,6 +198,26 @@ impl Arguments {
         }
     }
 
+    fn is_piped(&self) -> bool {
+        self.file == Path::new("-") && self.keep.is_none()
+    }
+
+    /// To standard output, so that what there is to say goes to standard error.
+    fn pipe(&self, repository: &Repository) -> Result<Outcome, Failure> {
+        let mut output = Output::new(false);
+        let summary = backup_to(repository, output.pipe()?, &self.options(), &Bar::new()).map_err(failed)?;
+        if let Some(damage) = &summary.damage {
+            complain(format_args!("the repository is damaged: {}", damage.first));
+        }
+        complain(format_args!(
+            "generation {} backed up to standard output: {} pages, {}",
+            summary.generation,
+            summary.pages,
+            human_bytes(summary.bytes)
+        ));
+        Ok(Outcome::Done)
+    }
+
     fn print(&self, done: &Done, repository: &Repository) -> Result<(), Failure> {
         let mut output = Output::new(self.json);
         if output.is_json() {
@@ -208,8 +228,8 @@ impl Arguments {
         output.finish()
     }
 
-    fn back_up(&self, repository: &Repository) -> Result<Done, Failure> {
-        let options = BackupOptions {
+    fn options(&self) -> BackupOptions {
+        BackupOptions {
             compression: if self.no_compress { Compression::None } else { Compression::default() },
             base: self.base.clone(),
             scrub: self.scrub,
@@ -219,7 +239,11 @@ impl Arguments {
             rate: self.rate,
             overwrite: self.overwrite,
             wait: self.wait.map(Duration::from_secs),
-        };
+        }
+    }
+
+    fn back_up(&self, repository: &Repository) -> Result<Done, Failure> {
+        let options = self.options();
         let bar = Bar::new();
         let Some(keep) = self.keep else {
             let summary = backup(repository, &self.file, &options, &bar).map_err(failed)?;
@@ -239,6 +263,21 @@ impl Arguments {
         let done = set.back_up(repository, &options, &bar).map_err(failed)?;
         let SetSummary { backup: summary, path: file, base, broken, removed, not_removed } = done;
         Ok(Done { summary, census: None, file, base, removed, broken, not_removed })
+    }
+}
+
+/// Backs up, and begins again, so many times, when another process wrote over what was read: there is a newer generation.
+fn of_the_newest<T>(
+    path: &Path,
+    mut back_up: impl FnMut(&Repository) -> Result<T, Failure>,
+) -> Result<(Repository, T), Failure> {
+    let mut tries = 1;
+    loop {
+        let repository = open_repository(path, OpenOptions::new())?;
+        match back_up(&repository) {
+            Err(Failure::Engine(cimrepo::Error::Overtaken { .. })) if tries < MAX_TRIES => tries += 1,
+            done => return Ok((repository, done?)),
+        }
     }
 }
 

@@ -267,10 +267,15 @@ impl Output {
 
     /// Writes bytes as they are, for another program: never to a terminal.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.pipe()?.write_all(bytes)?)
+    }
+
+    /// Where bytes go as they are.
+    pub fn pipe(&mut self) -> Result<&mut dyn Write, Failure> {
         if self.out.get_ref().is_terminal() {
             return Err(Failure::usage("these bytes are not for a terminal; send them to a file or another program"));
         }
-        Ok(self.out.write_all(bytes)?)
+        Ok(&mut self.out)
     }
 
     /// Hands on what was printed so far.
@@ -292,7 +297,7 @@ pub fn even_if_closed(result: Result<(), Failure>) -> Result<(), Failure> {
     }
 }
 
-/// JSON in characters that show: the others stand in strings as `\uXXXX`, which means the same. In the outermost object a
+/// JSON in characters that show: the others stand in strings by their numbers (`\u001b`), which means the same. In the outermost object a
 /// source, if there is one, comes after the first two fields, which are `schema` and `kind`.
 struct VisibleJson<'s> {
     source: Option<&'s str>,

@@ -1,9 +1,10 @@
 //! `restore`: a repository from a backup.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, io};
 
-use cimrepo::backup::Backup;
+use cimrepo::backup::{Backup, Spool};
 use cimrepo::base::error::{BackupFault, ExitCode as Outcome};
 use cimrepo::base::escape::{escape, escape_path};
 use cimrepo::catalog::Catalog;
@@ -47,12 +48,13 @@ Examples:
   cimrepo restore tuesday.cimbak restored --force
   cimrepo restore tuesday.cimbak restored --base /backups/monday.cimbak --force
   cimrepo restore tuesday.cimbak restored --force --dry-run
+  ssh host 'cat monday.cimbak' | cimrepo restore - restored
   cimrepo restore tuesday.cimbak restored --namespace 'root\\subscription'
   cimrepo restore tuesday.cimbak restored --namespace 'root\\cimv2' --class Win32_Lost
 
 To restore over the repository of Windows itself, stop the service winmgmt first.")]
 pub struct Arguments {
-    /// The backup
+    /// The backup; - takes it from standard input, and keeps it among the temporary files meanwhile
     file: PathBuf,
 
     /// Directory to restore to: a new one in a directory that exists, an empty one, or with --force that of a repository
@@ -137,7 +139,10 @@ struct Row {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let backup = open_backup(&self.file, &self.base)?;
+        // Dropped behind the backup, which reads from it.
+        let spool = self.spool()?;
+        let file = spool.as_ref().map_or_else(|| self.file.clone(), Spool::path);
+        let backup = open_backup(&file, &self.base)?;
         if let Some(namespace) = &self.namespace {
             return self.restore_part(&backup, namespace);
         }
@@ -168,6 +173,16 @@ impl Arguments {
         }
         output.finish()?;
         Ok(Outcome::Done)
+    }
+
+    /// What comes from standard input.
+    fn spool(&self) -> Result<Option<Spool>, Failure> {
+        if self.file != Path::new("-") {
+            return Ok(None);
+        }
+        let spool = Spool::make_in(&env::temp_dir())?;
+        spool.fill(&mut io::stdin().lock())?;
+        Ok(Some(spool))
     }
 
     fn options(&self) -> RestoreOptions {
