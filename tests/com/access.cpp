@@ -27,12 +27,12 @@ void configuration(IClassFactory *factory) {
   check_that("the backup is there", is_there(to));
   check_that("success leaves no error info", error_text().empty());
 
-  set_value(wrong.c_str());
-  SetEnvironmentVariableW(CIMREPO_VARIABLE, repository.c_str());
+  SetEnvironmentVariableW(CIMREPO_VARIABLE, wrong.c_str());
   BackupRestore second;
   create(factory, second);
-  check_code("the variable goes before the registry", second->Backup(to.c_str(), 0), S_OK);
+  check_code("the registry goes before the variable", second->Backup(to.c_str(), 0), S_OK);
   RegDeleteTreeW(HKEY_LOCAL_MACHINE, CIMREPO_KEY);
+  SetEnvironmentVariableW(CIMREPO_VARIABLE, repository.c_str());
 }
 
 static std::wstring backup_path;

@@ -56,6 +56,17 @@ static void refused_backups(IWbemBackupRestoreEx *object) {
   check_code("Backup to a path longer than Windows has", object->Backup(endless.c_str(), 0), WBEM_E_INVALID_PARAMETER);
 }
 
+// What a shim answers for a file of a long name. Built without the feature `windows` the library has the system resolve
+// the name, to compare it with others; the system may refuse, as Wine does.
+static HRESULT resolved(const std::wstring &path) {
+  std::vector<wchar_t> text(32768);
+  HANDLE file = CreateFileW(path.c_str(), 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr, OPEN_EXISTING, 0, nullptr);
+  DWORD length = GetFinalPathNameByHandleW(file, text.data(), static_cast<DWORD>(text.size()), 0);
+  HRESULT code = length ? S_OK : HRESULT_FROM_WIN32(GetLastError());
+  CloseHandle(file);
+  return code;
+}
+
 static void odd_names(IWbemBackupRestoreEx *object) {
   std::wstring unicode = at(L"\x441\x43d\x438\x43c\x43e\x43a-\x65e5\x672c-\xd83d\xdcbe.cimbak");
   check_code("Backup to a Unicode path", object->Backup(unicode.c_str(), 0), S_OK);
@@ -84,7 +95,8 @@ static void odd_names(IWbemBackupRestoreEx *object) {
   check_code("Backup to a path of more than 260 characters", object->Backup(plain.c_str(), 0), S_OK);
   check_that("it is there", is_there(deep + L"\\long.cimbak"));
   check_code("Restore from it", object->Restore(plain.c_str(), 0), S_OK);
-  check_code("Backup to the same, with its prefix", object->Backup((deep + L"\\long.cimbak").c_str(), 0), S_OK);
+  HRESULT again = IsEqualCLSID(class_id, CLSID_Cimrepo) ? S_OK : resolved(deep + L"\\long.cimbak");
+  check_code("Backup to the same, with its prefix", object->Backup((deep + L"\\long.cimbak").c_str(), 0), again);
 }
 
 void backing_up(IClassFactory *factory) {

@@ -13,13 +13,13 @@ void pausing(IClassFactory *factory) {
   check_code("Pause", owner->Pause(), S_OK);
   check_code("Pause again", owner->Pause(), WBEM_E_INVALID_OPERATION);
   check_code("Pause by another object", other->Pause(), WBEM_E_INVALID_OPERATION);
-  check_that("it is told that it is paused, and not only locked", has(error_text(), L"is paused; wait"));
+  check_that("it is told that it is paused, and not only locked", has(error_text(), L"has paused the writers"));
   check_code("Resume by another object", other->Resume(), WBEM_E_INVALID_OPERATION);
   check_code("Backup by the owner while paused", owner->Backup(file.c_str(), 0), S_OK);
   check_code("Backup by another while paused", other->Backup(file.c_str(), 0), S_OK);
   check_code("Restore by the owner while paused", owner->Restore(file.c_str(), 0), WBEM_E_INVALID_OPERATION);
   check_code("Restore by another while paused", other->Restore(file.c_str(), 1), WBEM_E_INVALID_OPERATION);
-  check_that("it is told the same", has(error_text(), L"is paused; wait"));
+  check_that("it is told the same", has(error_text(), L"has paused the writers"));
   check_code("it is still paused", other->Pause(), WBEM_E_INVALID_OPERATION);
   HANDLE lock = CreateFileW(at(L"repository\\cimrepo.lock").c_str(), GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
                             nullptr, OPEN_EXISTING, 0, nullptr);
