@@ -1,8 +1,9 @@
 //! What the target `backup` does with an input: it edits the backup of a tiny repository, and reads what came of it.
 //!
 //! ```text
-//! byte 0          which backup: bits 0 and 1 (plain, compressed, forensic, of dialect 2.1); bit 2: make checksums, digests
-//!                 and seal fit after the edits, so that they reach what lies behind
+//! byte 0          which backup: bits 0 and 1 (plain, compressed, forensic, of dialect 2.1), or, with bit 3, one of files
+//!                 without a mapping; bit 2: make checksums, digests and seal fit after the edits, so that they reach what
+//!                 lies behind
 //! then, repeated  u24 offset, counted from the end of the file if its top bit is set | u8 n | n bytes to write there;
 //!                 n = 255: the file is cut there
 //! ```
@@ -10,15 +11,16 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use cimrepo::backup::{Backup, BackupOptions, Compression, OpenBackup, backup_in};
+use cimrepo::backup::{Backup, BackupOptions, Compression, OpenBackup, backup_in, backup_unmapped_in};
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, Space};
 use cimrepo::base::progress::Unobserved;
+use cimrepo::base::site::FileRole;
 use cimrepo::format::Dialect;
 use cimrepo::format::backup_file::{CHUNK_HEADER_SIZE, ChunkKind, Digest, HEADER_SIZE, Header, TRAILER_SIZE, Trailer};
 use cimrepo::format::checksum::crc32;
 use cimrepo::format::manifest::{ChunkEntry, Manifest, PageState};
 use cimrepo::format::mapping::Mapping;
-use cimrepo::repository::OpenOptions;
+use cimrepo::repository::{OpenOptions, UnmappedFiles};
 use cimrepo::restore::{RestoreOptions, restore_in};
 use cimrepo::storage::{Directory, MemStorage, Storage};
 use cimrepo::verify::{VerifyOptions, verify};
@@ -28,6 +30,9 @@ use super::{lay_out, template};
 
 /// The bit of the first byte that asks for fitting checksums.
 const REPAIR: u8 = 4;
+
+/// The bit that stands for the backup of files without a mapping.
+pub(crate) const UNMAPPED: u8 = 8;
 
 /// The input is a choice of a backup and edits of it.
 pub(crate) fn backup(input: &[u8]) {
@@ -62,7 +67,13 @@ fn read_through(opened: &Backup, storage: &Arc<dyn Storage>, is_intact: bool) {
     let options = RestoreOptions { threads: one.threads, ..RestoreOptions::default() };
     let restored = restore_in(opened, &target, options, &Unobserved);
     assert_eq!(restored.is_ok(), is_clean, "what verifies is restored, and nothing else: {restored:?}");
-    assert!(is_clean || !is_intact, "an intact backup verifies clean");
+    assert!(is_clean != opened.is_unmapped() || !is_intact, "an intact backup of a generation verifies clean");
+    if opened.is_unmapped() {
+        assert!(!is_clean, "there is no generation that could be clean");
+        let options = RestoreOptions { damaged: true, ..options };
+        let restored = restore_in(opened, &target, options, &Unobserved);
+        assert!(restored.is_ok() || !is_intact, "its files come back: {restored:?}");
+    }
     if is_clean {
         let repository = OpenOptions::new().open_in(&target).expect("a restored repository opens");
         let report = verify(&repository, one, &Unobserved).expect("memory does not fail");
@@ -73,7 +84,7 @@ fn read_through(opened: &Backup, storage: &Arc<dyn Storage>, is_intact: bool) {
 
 /// The backups that are edited.
 fn seed(flags: u8) -> &'static [u8] {
-    static SEEDS: OnceLock<[Vec<u8>; 4]> = OnceLock::new();
+    static SEEDS: OnceLock<[Vec<u8>; 5]> = OnceLock::new();
     let plain = BackupOptions { compression: Compression::None, ..BackupOptions::default() };
     let seeds = SEEDS.get_or_init(|| {
         [
@@ -81,9 +92,10 @@ fn seed(flags: u8) -> &'static [u8] {
             make(0, &BackupOptions::default()),
             make(0, &BackupOptions { forensic: true, ..plain.clone() }),
             make(2, &plain),
+            make_unmapped(&BackupOptions { forensic: true, ..plain.clone() }),
         ]
     });
-    &seeds[usize::from(flags & 3)]
+    &seeds[if flags & UNMAPPED != 0 { 4 } else { usize::from(flags & 3) }]
 }
 
 /// The backup of a template, with a fixed identity and time: an input means the same in each run.
@@ -94,7 +106,27 @@ fn make(template_flags: u8, options: &BackupOptions) -> Vec<u8> {
     let storage: Arc<dyn Storage> = Arc::new(memory.clone());
     let options = BackupOptions { threads: std::num::NonZeroUsize::new(1), ..options.clone() };
     backup_in(&repository, &storage, "b", &options, &Unobserved).expect("a template can be backed up");
-    let mut bytes = memory.get("b").expect("the backup was written");
+    fixed(memory.get("b").expect("the backup was written"))
+}
+
+/// The backup of a template without its mappings.
+fn make_unmapped(options: &BackupOptions) -> Vec<u8> {
+    let mut files = template(0).clone();
+    for (role, file) in FileRole::REPOSITORY.into_iter().zip(&mut files) {
+        if !matches!(role, FileRole::Objects | FileRole::Index) {
+            *file = None;
+        }
+    }
+    let files = UnmappedFiles::open_in(&lay_out(files, false)).expect("data files are there");
+    let memory = MemStorage::new();
+    let storage: Arc<dyn Storage> = Arc::new(memory.clone());
+    let options = BackupOptions { threads: std::num::NonZeroUsize::new(1), ..options.clone() };
+    backup_unmapped_in(&files, &storage, "b", &options, &Unobserved).expect("files can be backed up");
+    fixed(memory.get("b").expect("the backup was written"))
+}
+
+/// A backup with the identity and time that all have here.
+fn fixed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes[16..32].fill(0x11);
     bytes[80..88].fill(0);
     let trailer = bytes.len() - TRAILER_SIZE;
@@ -209,6 +241,13 @@ fn restate(manifest: &mut Manifest, entry: &mut ChunkEntry, payload: &[u8], root
 fn identity(bytes: &[u8], manifest: &Manifest, roots: [u32; 2]) -> Digest {
     let Ok(header) = Header::parse(&bytes[..HEADER_SIZE]) else { return manifest.content_identity };
     let mut hash = Sha256::new();
+    if header.is_unmapped() {
+        for chunk in &manifest.chunks {
+            hash.update([chunk.header.kind.number()]);
+            hash.update(chunk.digest);
+        }
+        return hash.finalize().into();
+    }
     hash.update(header.dialect.as_str());
     for (space, root) in manifest.spaces.iter().zip(roots) {
         hash.update(u32::try_from(space.pages.len()).unwrap_or(u32::MAX).to_le_bytes());

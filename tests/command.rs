@@ -649,7 +649,7 @@ fn failures_lead_further() {
     for verb in ["verify", "keys"] {
         assert!(run(&[&verb, &copy], 4).contains("objects --physical` lists the objects that are left"));
     }
-    assert!(run(&[&"backup", &copy, &place.at("c.cimbak"), &"--forensic"], 4).contains("objects --physical`"));
+    assert!(run(&[&"backup", &copy, &place.at("c.cimbak"), &"--forensic"], 0).contains("restore --damaged`"));
     let info = run(&[&"info", &copy], 4);
     assert!(info.contains("objects --physical` lists them") && !info.contains("that are left"), "{info}");
 }
@@ -826,4 +826,78 @@ fn a_restore_sets_no_link_aside() {
     let text = run(&[&"restore", &backup, &nowhere], 2);
     assert!(text.contains("is a symbolic link that leads nowhere"), "{text}");
     assert!(!place.at("gone").exists());
+}
+
+/// Files of which no mapping can be read are kept as they are, and of what is not known nothing is said but that.
+#[test]
+fn files_without_a_mapping_are_backed_up_and_unknown_is_said_as_unknown() {
+    for (kept, missing) in [(&["OBJECTS.DATA"][..], "INDEX.BTR"), (&["OBJECTS.DATA", "INDEX.BTR"], "MAPPING1.MAP")] {
+        let place = Place::new();
+        let is_lost = |name: &str| !kept.contains(&name);
+        for name in
+            ["INDEX.BTR", "MAPPING1.MAP", "MAPPING2.MAP", "MAPPING3.MAP"].into_iter().filter(|&name| is_lost(name))
+        {
+            fs::remove_file(place.repo.join(name)).unwrap();
+        }
+        let (backup, restored) = (place.at("it.cimbak"), place.at("restored"));
+        assert!(run(&[&"backup", &place.repo, &backup], 4).contains("--forensic"));
+        assert!(!backup.exists());
+        assert!(run(&[&"backup", &place.repo, &place.at("set"), &"--forensic", &"--keep", &"3"], 2).contains("--keep"));
+        assert!(run(&[&"backup", &place.repo, &"-", &"--forensic"], 2).contains("give a file"));
+        let told = run(&[&"backup", &place.repo, &backup, &"--forensic"], 0);
+        for words in
+            [missing, "no mapping can be read", "restore --damaged", "files without a readable mapping backed up"]
+        {
+            assert!(told.contains(words), "{words} in {told}");
+        }
+        let row = &rows(&[&"backup", &place.repo, &backup, &"--forensic", &"--json"], 0)[0];
+        assert!(row["generation"].is_null() && row["pages"].as_u64() > Some(0) && row["findings"] == 1, "{row}");
+
+        for (source, code, kind) in [(&place.repo, 4, "unmapped"), (&backup, 1, "backup")] {
+            let row = &rows(&[&"info", source, &"--json"], code)[0];
+            assert_eq!(row["kind"], kind);
+            for field in ["dialect", "generation"] {
+                assert!(row.get(field).is_some_and(Value::is_null), "{field} in {row}");
+            }
+            let text = run(&[&"info", source], code);
+            assert!(text.contains("an unknown number of namespaces"), "{text}");
+        }
+        let row = &rows(&[&"info", &place.repo, &"--json"], 4)[0];
+        for field in ["keys", "class_definitions", "instances", "namespaces", "records", "unreadable"] {
+            assert!(row["content"].get(field).is_some_and(Value::is_null), "{field} in {row}");
+        }
+        let row = &rows(&[&"info", &backup, &"--json"], 1)[0];
+        assert!(row["content"].is_null() && row["namespaces"].is_null() && row["unmapped"] == true, "{row}");
+
+        let text = run(&[&"verify", &backup], 1);
+        assert!(text.contains("matches its digests") && text.contains("no generation to verify"), "{text}");
+        assert!(!text.contains("is consistent"), "{text}");
+        let verdict = rows(&[&"verify", &backup, &"--json"], 1).pop().unwrap();
+        assert!(verdict["consistent"] == false && verdict["generations"] == 0, "{verdict}");
+        for verb in ["ls", "keys", "export"] {
+            assert!(run(&[&verb, &backup], 4).contains("restore --damaged"));
+        }
+
+        assert!(run(&[&"restore", &backup, &restored], 4).contains("--damaged"));
+        assert!(!restored.exists());
+        let new = place.at("new");
+        run(&[&"create", &new], 0);
+        run(&[&"restore", &backup, &new, &"--damaged", &"--namespace", &r"root\default"], 4);
+        run(&[&"restore", &backup, &restored, &"--damaged", &"--dry-run"], 0);
+        assert!(!restored.exists());
+        run(&[&"restore", &backup, &restored, &"--damaged"], 0);
+        let names = |directory: &Path| -> Vec<(String, Vec<u8>)> {
+            let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+            let read =
+                |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap());
+            let mut files: Vec<_> = entries.map(read).filter(|(name, _)| name != "cimrepo.lock").collect();
+            files.sort();
+            files
+        };
+        assert!(names(&restored) == names(&place.repo));
+        let mut bytes = fs::read(&backup).unwrap();
+        bytes[300] ^= 1;
+        fs::write(&backup, bytes).unwrap();
+        run(&[&"verify", &backup], 4);
+    }
 }

@@ -571,7 +571,8 @@ fn old_edits() -> Seeds {
 
 fn backup_seeds() -> Seeds {
     let mut seeds = Seeds::new();
-    let kinds = [(0u8, "plain"), (1, "packed"), (2, "forensic"), (3, "old")];
+    let unmapped = entries::backup::UNMAPPED;
+    let kinds = [(0u8, "plain"), (1, "packed"), (2, "forensic"), (3, "old"), (unmapped, "unmapped")];
     for (flags, kind) in kinds {
         let (manifest, trailer, chunks) = entries::backup::parts(flags);
         let mut add = |name: &str, flags: u8, edits: Vec<u8>| {
@@ -584,6 +585,9 @@ fn backup_seeds() -> Seeds {
         add("magic", flags, backup_write(0, b"X"));
         add("version", flags | 4, backup_write(8, &[9]));
         add("flag-unknown", flags | 4, backup_write(100, &[8]));
+        let says_unmapped =
+            [backup_write(8, &[3]), backup_write(88, &[0]), backup_write(92, &[0; 8]), backup_write(100, &[20])];
+        add("says-that-no-mapping-can-be-read", flags | 4, says_unmapped.concat());
         add("incremental-without-base", flags | 4, backup_write(100, &[1]));
         add("payload", flags, backup_write(chunks[0] + 100, &[0xAA]));
         add("payload-repaired", flags | 4, backup_write(chunks[0] + 100, &[0xAA, 0xBB]));

@@ -89,6 +89,11 @@ impl Backup {
         let top = &self.chain().top;
         let directory = Directory::new(Arc::new(files), ".");
         match OpenOptions::new().without_journal().open_in(&directory) {
+            Err(Error::NotARepository { .. }) if top.is_unmapped() => Ok(()),
+            Ok(opened) if top.is_unmapped() => {
+                let generation = opened.snapshot().mapping().generation();
+                Err(not_right(top, &format!("it says that no mapping can be read, and holds generation {generation}")))
+            }
             Ok(opened) if opened.snapshot().mapping() == self.snapshot().image().base().mapping() => Ok(()),
             Ok(opened) => {
                 let generation = opened.snapshot().mapping().generation();
@@ -107,13 +112,13 @@ impl ExactFiles {
     pub(super) fn small_of(chain: &Arc<Chain>) -> Self {
         let top = &chain.top;
         let mut small: Vec<(FileRole, usize)> = Vec::new();
-        // The first file is the mapping of the generation, which stands among the others again, as it was.
+        // The first file is the mapping of the generation, if there is one, and stands among the others again, as it was.
         let chunks = top.manifest.chunks.iter().enumerate();
         let mut files = chunks.filter_map(|(number, entry)| match entry.header.kind {
             ChunkKind::File(role) => Some((role, number)),
             _ => None,
         });
-        let current = files.next().map(|(role, _)| role);
+        let current = if top.is_unmapped() { None } else { files.next().map(|(role, _)| role) };
         small.extend(files);
         small.sort_by_key(|(role, _)| (Some(*role) != current, *role != FileRole::MappingVersion));
         Self { chain: chain.clone(), data: [None, None], small, journals: journals(top) }

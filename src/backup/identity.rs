@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use crate::base::narrow;
 use crate::base::page_no::Space;
 use crate::format::backup_file::Digest;
-use crate::format::manifest::SpaceManifest;
+use crate::format::manifest::{ChunkEntry, SpaceManifest};
 use crate::format::mapping::Mapping;
 
 /// SHA-256 of a byte string.
@@ -16,6 +16,16 @@ pub(crate) fn digest(bytes: &[u8]) -> Digest {
 /// SHA-256 of the header followed by the manifest: what a trailer seals.
 pub(crate) fn seal(header: &[u8], manifest: &[u8]) -> Digest {
     Sha256::new().chain_update(header).chain_update(manifest).finalize().into()
+}
+
+/// SHA-256 over the kind and the digest of each chunk: of files without a generation.
+pub(crate) fn identity_of_files(chunks: &[ChunkEntry]) -> Digest {
+    let mut hash = Sha256::new();
+    for chunk in chunks {
+        hash.update([chunk.header.kind.number()]);
+        hash.update(chunk.digest);
+    }
+    hash.finalize().into()
 }
 
 /// SHA-256 over the dialect and, for each space, the number of logical pages, the root as the mapping states it, and for

@@ -167,6 +167,11 @@ impl Link {
         self.header.flags.contains(BackupFlags::FORENSIC)
     }
 
+    /// Whether it holds files without a generation.
+    pub(crate) const fn is_unmapped(&self) -> bool {
+        self.header.is_unmapped()
+    }
+
     pub(crate) fn fault(&self, fault: BackupFault) -> Error {
         Error::backup(&self.path, fault)
     }
@@ -431,15 +436,17 @@ fn take_pages(
 fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
     let is_forensic = header.flags.contains(BackupFlags::FORENSIC);
     let has_journals = header.flags.contains(BackupFlags::JOURNALS);
+    let is_unmapped = header.is_unmapped();
     let mut seen = Vec::new();
-    let mut files = 0;
+    // Without a generation none of the files stands for it.
+    let mut has_mapping = is_unmapped;
     let mut journal: Option<(u32, u32)> = None;
     for (number, chunk) in manifest.chunks.iter().enumerate() {
         let kind = chunk.header.kind;
         let is_right = match kind {
-            ChunkKind::Pages(_) => true,
+            ChunkKind::Pages(_) => !is_unmapped,
             // The mapping of the generation. Among the files of a forensic backup it stands again.
-            ChunkKind::File(role) if files == 0 => matches!(role, FileRole::Mapping(_)),
+            ChunkKind::File(role) if !has_mapping => matches!(role, FileRole::Mapping(_)),
             ChunkKind::File(_) => is_forensic && !seen.contains(&kind),
             ChunkKind::FreePages(space) => is_forensic && manifest.space(space).file_length != NO_FILE,
             ChunkKind::Tail(space) => {
@@ -452,7 +459,7 @@ fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
             return Err(format!("chunk {number} is of a kind that does not belong there"));
         }
         match kind {
-            ChunkKind::File(_) if files == 0 => files = 1,
+            ChunkKind::File(_) if !has_mapping => has_mapping = true,
             ChunkKind::File(_) | ChunkKind::Tail(_) => seen.push(kind),
             ChunkKind::Journal => journal = Some((chunk.header.first, chunk.header.last)),
             ChunkKind::Pages(_) | ChunkKind::FreePages(_) => {}
@@ -462,7 +469,7 @@ fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
         return Err("it does not hold the journals that its header says".to_owned());
     }
     let lengths = || manifest.spaces.iter().map(|space| space.file_length);
-    if files == 0 {
+    if !has_mapping {
         return Err("it holds no mapping".to_owned());
     }
     if !is_forensic && lengths().any(|length| length != 0) {

@@ -18,6 +18,7 @@ mod spool;
 mod summary;
 mod target;
 mod tee;
+mod unmapped;
 mod verify;
 mod write;
 
@@ -31,6 +32,7 @@ pub use read::{Backup, BackupInfo, OpenBackup};
 pub use set::{BackupSet, SetEntry, SetOptions, SetSummary};
 pub use spool::{Spool, backup_to};
 pub(crate) use tee::PageSink;
+pub use unmapped::{backup_unmapped, backup_unmapped_in};
 pub use verify::{BackupReport, DamagedChunks};
 pub use write::{BackupSummary, Damage, backup, backup_directory, backup_in, backup_snapshot};
 

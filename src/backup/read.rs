@@ -10,7 +10,7 @@ use crate::base::limits::MAX_BACKUP_CHAIN;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::site::FileRole;
 use crate::format::backup_file::{BackupFlags, ChunkKind, Digest, HEADER_SIZE, Header};
-use crate::format::manifest::{Manifest, NO_FILE, PageState, SpaceManifest};
+use crate::format::manifest::{Manifest, NO_FILE, PageState, SpaceManifest, Summary};
 use crate::format::mapping::{Mapping, MappingEntry};
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::repository::{Journals, Snapshot};
@@ -18,7 +18,7 @@ use crate::storage::{EntryKind, OpenMode, RealStorage, Storage, read_exact_at};
 
 use super::chain::Chain;
 use super::exact::ExactFiles;
-use super::identity::content_identity;
+use super::identity::{content_identity, identity_of_files};
 use super::link::{ChunkCache, Link};
 use super::pages::same_places;
 use super::search::Search;
@@ -133,7 +133,9 @@ pub struct BackupInfo {
     pub scrubbed: bool,
     /// Whether free pages and all mapping files are kept.
     pub forensic: bool,
-    /// Pages in this file.
+    /// Whether it holds files of which no mapping can be read.
+    pub unmapped: bool,
+    /// Pages in this file: those of the generation; without one, of the data files.
     pub pages: u64,
     /// Pages in the bases.
     pub pages_in_base: u64,
@@ -154,6 +156,13 @@ impl Backup {
 
     fn new(top: Link, bases: Vec<Link>, without_journal: bool) -> Result<Self> {
         let structure = |text: String| top.fault(BackupFault::Structure(text));
+        if top.is_unmapped() {
+            check_unmapped(&top).map_err(structure)?;
+            let chain = Arc::new(Chain { top, bases });
+            let image = Image::new(Mapping::none(), FileRole::Mapping(1), Box::new(chain.clone()), 0);
+            let (snapshot, journals) = (Snapshot::new(Arc::new(image)), Journals::default());
+            return Ok(Self { chain, snapshot, journals });
+        }
         let mappings = top.manifest.chunks.iter().enumerate().filter_map(|(number, entry)| match entry.header.kind {
             ChunkKind::File(role @ FileRole::Mapping(_)) => Some((number, role)),
             _ => None,
@@ -176,6 +185,12 @@ impl Backup {
     /// repository.
     pub const fn journal(&self) -> &Journals {
         &self.journals
+    }
+
+    /// Whether it holds files of which no mapping can be read: there is no generation in it, its snapshot shows nothing,
+    /// and a restore gives the files back.
+    pub fn is_unmapped(&self) -> bool {
+        self.chain.top.is_unmapped()
     }
 
     /// Its pages, as a repository to read, with what journals in it hold beyond them. A chunk is checked when it is first read.
@@ -242,12 +257,35 @@ impl Backup {
             incremental: header.flags.contains(BackupFlags::INCREMENTAL),
             scrubbed: header.flags.contains(BackupFlags::SCRUBBED),
             forensic: header.flags.contains(BackupFlags::FORENSIC),
-            pages: pages().filter(|page| matches!(page, PageState::Included(_))).count() as u64,
+            unmapped: header.is_unmapped(),
+            pages: pages_in(header, manifest),
             pages_in_base: pages().filter(|page| matches!(page, PageState::InBase(_))).count() as u64,
             bytes: self.chain.top.length,
             chain: self.chain_len(),
         }
     }
+}
+
+/// Pages that a backup holds itself: those of its generation; without one, all whole ones of the data files.
+pub(super) fn pages_in(header: &Header, manifest: &Manifest) -> u64 {
+    if header.is_unmapped() {
+        let pages = manifest.chunks.iter().filter(|chunk| chunk.header.kind.has_pages());
+        return pages.map(|chunk| u64::from(chunk.header.count)).sum();
+    }
+    let pages = manifest.spaces.iter().flat_map(|space| &space.pages);
+    pages.filter(|page| matches!(page, PageState::Included(_))).count() as u64
+}
+
+/// Without a generation there are no logical pages, and nothing was counted.
+fn check_unmapped(top: &Link) -> Result<(), String> {
+    let manifest = &top.manifest;
+    if manifest.spaces.iter().any(|space| !space.pages.is_empty()) || manifest.summary != Summary::default() {
+        return Err("it holds no generation, and says what is in one".to_owned());
+    }
+    if identity_of_files(&manifest.chunks) != manifest.content_identity {
+        return Err("its content identity is not that of its files".to_owned());
+    }
+    Ok(())
 }
 
 /// The mapping describes the pages that the manifest lists.

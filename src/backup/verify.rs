@@ -9,7 +9,7 @@ use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::{narrow, widen};
 use crate::format::manifest::Summary;
 use crate::repository::Snapshot;
-use crate::verify::{GenerationReport, JournalReport, VerifyOptions, verify_snapshot};
+use crate::verify::{GenerationReport, JournalReport, Unchecked, VerifyOptions, verify_snapshot};
 
 use super::read::Backup;
 use super::summary::summarise;
@@ -68,6 +68,9 @@ impl Backup {
     /// [`Error::Backup`](crate::Error::Backup) when the file is damaged: then nothing in it can be trusted. Findings in the
     /// repository are in the report. [`Error::Io`](crate::Error::Io), [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn verify(&self, options: VerifyOptions, observer: &dyn Observer) -> Result<BackupReport> {
+        if self.is_unmapped() {
+            return self.verify_files(options, observer);
+        }
         let snapshot = self.snapshot();
         let BackupReport { repository: on_disk, .. } = self.verify_as(&snapshot.on_disk(), options, observer)?;
         if self.journal().replayed() == 0 {
@@ -77,6 +80,27 @@ impl Backup {
         let repository = verify_snapshot(&snapshot, options, observer)?;
         let journal = JournalReport::beside(on_disk, self.journal(), &snapshot, observer)?;
         Ok(BackupReport { repository, journal })
+    }
+
+    /// The same of files without a generation: nothing in them could be checked but that they are what was backed up.
+    fn verify_files(&self, options: VerifyOptions, observer: &dyn Observer) -> Result<BackupReport> {
+        Monitor::new(observer, Phase::Verify, 0).check()?;
+        self.check_chunks(thread_count(options.threads))?;
+        self.check_exact()?;
+        let header = self.header();
+        let repository = GenerationReport {
+            dialect: header.dialect,
+            generation: header.generation,
+            mapping: self.snapshot().image().mapping_role(),
+            pages: [0; 2],
+            keys: 0,
+            records: 0,
+            findings: Vec::new(),
+            not_listed: 0,
+            unchecked: vec![Unchecked::NoMapping],
+            census: None,
+        };
+        Ok(BackupReport { repository, journal: JournalReport::default() })
     }
 
     /// The same of the generation in it, without journals, whose pages are read by way of `snapshot`.

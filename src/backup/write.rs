@@ -29,9 +29,9 @@ use crate::storage::{Directory, OpenMode, RealStorage, Storage, read_exact_at};
 use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
 
 use super::frame::{Frame, Spare};
-use super::identity::{content_identity, digest, seal};
+use super::identity::{content_identity, digest, identity_of_files, seal};
 use super::pages::{Job, Packed, Packer, byte_chunk, page_chunk, same_places};
-use super::read::{Backup, OpenBackup};
+use super::read::{Backup, OpenBackup, pages_in};
 use super::scrub::Scrub;
 use super::summary::summarise;
 use super::target::Target;
@@ -231,11 +231,11 @@ fn write(
     need_room(total)?;
     let monitor = Monitor::new(observer, Phase::Backup, total);
     monitor.check()?;
-    let has_journals = files.is_some_and(|files| !files.files().journals().is_empty());
+    let flags = files.filter(|_| options.forensic).map_or(BackupFlags::empty(), |files| flags_of(files.files()));
     let may_go_on = || monitor.check();
     let wait = LockWait::new(options.wait, &may_go_on);
     let target = open_target((storage, target), snapshot, base.as_ref(), options, threads, wait)?;
-    let mut writer = Writer::begin(target, snapshot, base.as_ref(), options, has_journals)?;
+    let mut writer = Writer::begin(target, snapshot, base.as_ref(), options, flags)?;
     let early_syncs = if is_beside_writers { 1 } else { EARLY_SYNCS };
     let is_verified = options.forensic || !options.skip_verify;
     let look = || {
@@ -254,7 +254,7 @@ fn write(
     if let Some(repository) = files {
         if let Some(data) = &data {
             writer.same_places(snapshot);
-            writer.forensic(repository, data, &monitor)?;
+            writer.forensic(repository.files(), snapshot, data, &monitor)?;
         }
         // Before an older backup gives way to one of pages that another process wrote over.
         repository.ensure_unchanged()?;
@@ -262,6 +262,11 @@ fn write(
     let journal = files.map(|files| files.journal().clone()).unwrap_or_default();
     let damage = report.and_then(Damage::of).or_else(|| Damage::of_journals(&journal).filter(|_| options.forensic));
     Ok(BackupSummary { damage, journal, ..writer.finish(storage, &mapping, base.as_ref())? })
+}
+
+/// Whether a forensic backup of these files carries journals.
+pub(super) fn flags_of(files: &RepositoryFiles) -> BackupFlags {
+    if files.journals().is_empty() { BackupFlags::empty() } else { BackupFlags::JOURNALS }
 }
 
 /// Verifies what is backed up, beside the backing up; its progress is not told.
@@ -321,7 +326,7 @@ fn mapped_places(snapshot: &Snapshot, space: Space) -> BTreeSet<u32> {
 }
 
 /// The manifest names each chunk; one that no reader would believe is not begun.
-fn need_room(pages: u64) -> Result<()> {
+pub(super) fn need_room(pages: u64) -> Result<()> {
     let max = MAX_MANIFEST_BYTES / ENTRY_SIZE * CHUNK_PAGES as u64;
     let what = "the number of pages in a backup";
     if pages > max { Err(Error::Limit { what, max, got: pages }) } else { Ok(()) }
@@ -356,6 +361,10 @@ fn open_base(
 ) -> Result<Option<Backup>> {
     let Some(path) = &options.base else { return Ok(None) };
     let base = OpenBackup::new().open_in(storage, path)?;
+    if base.is_unmapped() {
+        let text = "holds no generation; it cannot be the base";
+        return Err(Error::invalid(Misuse::Base, format!("{} {text}", escape_path(path))));
+    }
     if base.header().dialect != snapshot.dialect() {
         let text = "is a backup of the other dialect; it cannot be the base";
         return Err(Error::invalid(Misuse::Base, format!("{} {text}", escape_path(path))));
@@ -380,7 +389,7 @@ fn need_no_link(storage: &Arc<dyn Storage>, target: &Path, base: &Backup) -> Res
 }
 
 /// Begins to write to the file, when no other backup is being written to it.
-fn open_target(
+pub(super) fn open_target(
     (storage, path): (&Arc<dyn Storage>, &Path),
     snapshot: &Snapshot,
     base: Option<&Backup>,
@@ -399,7 +408,7 @@ fn open_target(
     Ok(target)
 }
 
-struct Writer<'o> {
+pub(super) struct Writer<'o> {
     target: Target,
     options: &'o BackupOptions,
     header: Header,
@@ -408,15 +417,14 @@ struct Writer<'o> {
 }
 
 impl<'o> Writer<'o> {
-    fn begin(
+    /// Begins a backup of what a snapshot shows, which has these flags beyond those that follow from the options.
+    pub(super) fn begin(
         mut target: Target,
         snapshot: &Snapshot,
         base: Option<&Backup>,
         options: &'o BackupOptions,
-        has_journals: bool,
+        mut flags: BackupFlags,
     ) -> Result<Self> {
-        let mut flags = BackupFlags::empty();
-        flags.set(BackupFlags::JOURNALS, options.forensic && has_journals);
         flags.set(BackupFlags::INCREMENTAL, base.is_some());
         flags.set(BackupFlags::SCRUBBED, options.scrub);
         flags.set(BackupFlags::FORENSIC, options.forensic);
@@ -528,8 +536,13 @@ impl<'o> Writer<'o> {
     }
 
     /// Everything else that the files hold: mapping files as they are, free pages, ends of files.
-    fn forensic(&mut self, repository: &Repository, data: &DataFiles, monitor: &Monitor<'_>) -> Result<()> {
-        let files = repository.files();
+    pub(super) fn forensic(
+        &mut self,
+        files: &RepositoryFiles,
+        snapshot: &Snapshot,
+        data: &DataFiles,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
         for role in FileRole::REPOSITORY.into_iter().filter(|role| !matches!(role, FileRole::Objects | FileRole::Index))
         {
             if let Some(bytes) = files.read(role)? {
@@ -537,10 +550,9 @@ impl<'o> Writer<'o> {
             }
         }
         self.journals(files, monitor)?;
-        let snapshot = repository.snapshot().on_disk();
         for space in Space::ALL {
             let length = match data.get(space) {
-                Some(file) => self.data_file(&snapshot, space, file, monitor)?,
+                Some(file) => self.data_file(snapshot, space, file, monitor)?,
                 None => NO_FILE,
             };
             let [objects, index] = &mut self.manifest.spaces;
@@ -615,9 +627,17 @@ impl<'o> Writer<'o> {
     }
 
     /// Manifest, trailer, and the name.
-    fn finish(mut self, storage: &Arc<dyn Storage>, mapping: &Mapping, base: Option<&Backup>) -> Result<BackupSummary> {
+    pub(super) fn finish(
+        mut self,
+        storage: &Arc<dyn Storage>,
+        mapping: &Mapping,
+        base: Option<&Backup>,
+    ) -> Result<BackupSummary> {
         let [objects, index] = &self.manifest.spaces;
-        self.manifest.content_identity = content_identity(mapping, [objects, index]);
+        self.manifest.content_identity = match self.header.is_unmapped() {
+            true => identity_of_files(&self.manifest.chunks),
+            false => content_identity(mapping, [objects, index]),
+        };
         if let Some(path) = base.map(Backup::path) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             // It is a hint: without one the base is found by its identity.
@@ -642,7 +662,7 @@ impl<'o> Writer<'o> {
             identity: self.header.identity,
             content_identity: self.manifest.content_identity,
             generation: self.header.generation,
-            pages: pages().filter(|page| matches!(page, PageState::Included(_))).count() as u64,
+            pages: pages_in(&self.header, &self.manifest),
             pages_in_base: pages().filter(|page| matches!(page, PageState::InBase(_))).count() as u64,
             bytes: trailer.file_length,
             damage: None,

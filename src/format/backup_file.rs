@@ -32,6 +32,10 @@ pub const VERSION: u32 = 1;
 /// The format version of a backup that carries journals: what reads version 1 alone would restore an older state from it.
 pub const VERSION_WITH_JOURNALS: u32 = 2;
 
+/// The format version of a backup of files without a readable mapping: what reads an older version alone would look for
+/// the generation in it.
+pub const VERSION_UNMAPPED: u32 = 3;
+
 const CHUNK_MAGIC: [u8; 4] = *b"CHNK";
 
 /// Bytes of the header.
@@ -56,6 +60,9 @@ bitflags::bitflags! {
         const FORENSIC = 4;
         /// The journals are kept; in a forensic one alone, and from version 2 of the format on.
         const JOURNALS = 8;
+        /// No mapping could be read: the files are kept, and there is no generation; in a full forensic one alone, and from
+        /// version 3 of the format on.
+        const UNMAPPED = 16;
     }
 }
 
@@ -117,11 +124,11 @@ pub struct Header {
     pub base: Option<([u8; 16], Digest)>,
     /// Creation time, nanoseconds since 1970-01-01 UTC.
     pub created: u64,
-    /// Dialect of the repository.
+    /// Dialect of the repository; 2.2, which says nothing, where no mapping could be read.
     pub dialect: Dialect,
-    /// Its generation.
+    /// Its generation; 0 where no mapping could be read.
     pub generation: u32,
-    /// Its transaction number.
+    /// Its transaction number; 0 where no mapping could be read.
     pub transaction: u32,
     /// What kind of backup this is.
     pub flags: BackupFlags,
@@ -139,7 +146,7 @@ impl Header {
             base,
             base_seal,
             created: U64::new(self.created),
-            dialect: U32::new(dialect_number(self.dialect)),
+            dialect: U32::new(if self.is_unmapped() { UNKNOWN_DIALECT } else { dialect_number(self.dialect) }),
             generation: U32::new(self.generation),
             transaction: U32::new(self.transaction),
             flags: U32::new(self.flags.bits()),
@@ -152,7 +159,16 @@ impl Header {
 
     /// The format version.
     pub const fn version(&self) -> u32 {
-        if self.flags.contains(BackupFlags::JOURNALS) { VERSION_WITH_JOURNALS } else { VERSION }
+        match (self.is_unmapped(), self.flags.contains(BackupFlags::JOURNALS)) {
+            (true, _) => VERSION_UNMAPPED,
+            (false, true) => VERSION_WITH_JOURNALS,
+            (false, false) => VERSION,
+        }
+    }
+
+    /// Whether it holds files without a generation: no mapping could be read.
+    pub const fn is_unmapped(&self) -> bool {
+        self.flags.contains(BackupFlags::UNMAPPED)
     }
 
     /// Reads a header. Tells apart what is no backup, one of another version, and a damaged one.
@@ -170,7 +186,7 @@ impl Header {
         if raw.crc.get() != crc_before_last_word(raw.as_bytes()) {
             return Err(BackupFault::Checksum("the header does not match its checksum".to_owned()));
         }
-        if !(VERSION..=VERSION_WITH_JOURNALS).contains(&raw.version.get()) {
+        if !(VERSION..=VERSION_UNMAPPED).contains(&raw.version.get()) {
             return Err(BackupFault::UnknownVersion(raw.version.get()));
         }
         Self::from_raw(&raw)
@@ -182,6 +198,7 @@ impl Header {
         let dialect = match raw.dialect.get() {
             21 => Dialect::V21,
             22 => Dialect::V22,
+            UNKNOWN_DIALECT if flags.contains(BackupFlags::UNMAPPED) => Dialect::V22,
             _ => return Err(wrong("dialect")),
         };
         if widen(raw.length.get()) != HEADER_SIZE || raw.zeros != [0; 20] {
@@ -206,6 +223,14 @@ impl Header {
         if flags.contains(BackupFlags::JOURNALS) && !flags.contains(BackupFlags::FORENSIC) {
             return Err(wrong("flag"));
         }
+        if header.is_unmapped() {
+            if flags.difference(BackupFlags::JOURNALS) != BackupFlags::FORENSIC | BackupFlags::UNMAPPED {
+                return Err(wrong("flag"));
+            }
+            if (raw.dialect.get(), header.generation, header.transaction) != (UNKNOWN_DIALECT, 0, 0) {
+                return Err(wrong("generation"));
+            }
+        }
         Ok(header)
     }
 }
@@ -215,6 +240,9 @@ fn is_sealed_but_for_magic(header: &[u8]) -> bool {
     raw.magic = MAGIC;
     raw.crc.get() == crc_before_last_word(raw.as_bytes())
 }
+
+/// The dialect of files without a readable mapping.
+const UNKNOWN_DIALECT: u32 = 0;
 
 const fn dialect_number(dialect: Dialect) -> u32 {
     match dialect {

@@ -205,6 +205,11 @@ impl Mapping {
         self.objects.generation
     }
 
+    /// A mapping of nothing, for files of which none can be read.
+    pub const fn none() -> Self {
+        Self { dialect: Dialect::V22, objects: MappingSection::none(), index: MappingSection::none(), shutdown_flag: 0 }
+    }
+
     /// The transaction number of the file: that of its first section.
     pub const fn transaction(&self) -> u32 {
         self.objects.transaction
@@ -221,6 +226,11 @@ impl Mapping {
 }
 
 impl MappingSection {
+    /// The map of no page.
+    const fn none() -> Self {
+        Self { transaction: 0, generation: 0, previous: 0, physical_pages: 0, entries: Vec::new(), free: Vec::new() }
+    }
+
     /// Reads a file that holds one section alone: OBJECTS.MAP or INDEX.MAP of dialect 2.1. Gives the section and the number
     /// of bytes behind it, which are no damage.
     pub fn parse_single(bytes: &[u8], role: FileRole) -> Result<(Self, usize), Corruption> {

@@ -125,6 +125,8 @@ struct Made {
     order: NameOrder,
     /// Names of journals: those that wait for them, and those that have them.
     journals: [Vec<String>; 2],
+    /// Whether all have their names.
+    is_complete: bool,
 }
 
 impl FreshRepository {
@@ -139,6 +141,7 @@ impl FreshRepository {
             mappings: Vec::new(),
             order: NameOrder::Any,
             journals: [Vec::new(), Vec::new()],
+            is_complete: false,
         };
         let files = [made.create(FileRole::Objects)?.into(), made.create(FileRole::Index)?.into()];
         let early_sync = Mutex::new(EarlySync::new(threads));
@@ -243,6 +246,8 @@ impl FreshRepository {
                 NameOrder::Any => {}
             }
         }
+        // Files of which no mapping could be read are complete without one.
+        made.is_complete = true;
         made.sync().map_err(behind_the_switch)
     }
 }
@@ -306,7 +311,7 @@ impl Made {
 
     /// Whether what was named so far is a repository.
     fn is_repository(&self) -> bool {
-        self.named.iter().any(|role| matches!(role, FileRole::Mapping(_)))
+        self.is_complete || self.named.iter().any(|role| matches!(role, FileRole::Mapping(_)))
     }
 
     /// Takes away what is no part of a repository. As in an interrupted attempt, what has its name goes before the mappings by

@@ -79,6 +79,11 @@ impl UnmappedFiles {
         &self.files
     }
 
+    /// The data files.
+    pub(crate) const fn data(&self) -> &DataFiles {
+        &self.data
+    }
+
     fn file(&self, space: Space) -> Result<&DataFile> {
         let missing = || Corruption::new(CorruptionCode::FileMissing, Site::file(FileRole::data(space)), "").into();
         self.data.get(space).ok_or_else(missing)

@@ -37,6 +37,8 @@ pub fn restore_part(
     observer: &dyn Observer,
 ) -> Result<TakenPart> {
     let PartOptions { damaged, dry_run, threads } = options;
+    // Of files without a generation there is no part.
+    let damaged = damaged && !backup.is_unmapped();
     validate(backup, RestoreOptions { damaged, threads, ..RestoreOptions::default() }, observer)?;
     let from = Catalog::new(backup.snapshot());
     let mut importer = Importer::new(into.begin_write()?)?;

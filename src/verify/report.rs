@@ -103,12 +103,15 @@ pub enum Unchecked {
     NoIndex,
     /// Parts of the index are unreadable.
     IndexIncomplete,
+    /// No mapping can be read.
+    NoMapping,
 }
 
 impl fmt::Display for Unchecked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Unchecked::NoObjects => "OBJECTS.DATA is missing: objects were not checked",
+            Unchecked::NoMapping => "no mapping can be read: there is no generation to verify",
             Unchecked::NoIndex => "INDEX.BTR is missing: keys were not checked",
             Unchecked::IndexIncomplete => {
                 "parts of the index are unreadable: whether pages or objects are lost for good was not checked"

@@ -15,3 +15,4 @@ mod support;
 mod target;
 #[path = "../faults/tiny.rs"]
 mod tiny;
+mod unmapped;

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cimrepo::backup::{
-    BackupOptions, BackupSet, BackupSummary, Compression, SetOptions, SetSummary, backup, backup_to, hex, uuid_text,
+    BackupOptions, BackupSet, BackupSummary, Compression, SetOptions, SetSummary, backup, backup_to, backup_unmapped,
+    hex, uuid_text,
 };
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
+use cimrepo::base::page_no::Space;
+use cimrepo::base::site::FileRole;
 use cimrepo::catalog::{Catalog, Census};
-use cimrepo::repository::{OpenOptions, Repository};
+use cimrepo::repository::{Journals, OpenOptions, Repository, UnmappedFiles};
 use clap::Args;
 use serde::Serialize;
 
@@ -26,7 +29,8 @@ use super::source::{backup_failed, open_repository, the_one};
 /// of it. It is written next to FILE under a temporary name and renamed once it is complete and
 /// durable, so an older backup is only ever replaced by a complete new one, and a file that is
 /// no backup is not replaced without --overwrite. The repository is verified in the meantime. If
-/// it is damaged, only a forensic backup is made, because no restore would take any other.
+/// it is damaged, only a forensic backup is made, because no restore would take any other. If no
+/// mapping file can be read, that takes the files that are there as they are.
 /// --no-verify saves about a third of the time; use it for a repository that was verified and
 /// has not changed since.
 ///
@@ -131,7 +135,8 @@ struct Row {
     file: String,
     identity: String,
     content_identity: String,
-    generation: u32,
+    /// Null where no mapping can be read.
+    generation: Option<u32>,
     pages: u64,
     pages_in_base: u64,
     bytes: u64,
@@ -161,14 +166,19 @@ impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let path = the_one(&self.repo)?;
         if self.is_piped() {
-            return of_the_newest(&path, |repository| self.pipe(repository)).map(|(_, outcome)| outcome);
+            let piped = of_the_newest(&path, |repository| self.pipe(repository));
+            return piped.map(|(_, outcome)| outcome).or_else(|failure| self.run_unmapped(&path, failure));
         }
-        let (repository, mut done) = of_the_newest(&path, |repository| {
+        let backed_up = of_the_newest(&path, |repository| {
             if !self.inside {
                 inside::refuse(&self.file, &[&self.repo, &repository.files().directory.path])?;
             }
             self.back_up(repository)
-        })?;
+        });
+        let (repository, mut done) = match backed_up {
+            Ok(done) => done,
+            Err(failure) => return self.run_unmapped(&path, failure),
+        };
         let damaged = done.summary.damage.as_ref();
         done.census = damaged.map(|_| Catalog::new(repository.snapshot()).readable_objects());
         let summary = &done.summary;
@@ -187,7 +197,7 @@ impl Arguments {
                 "the chain of backups is broken there: this is a full backup, and what is broken is left as it is",
             );
         }
-        even_if_closed(self.print(&done, &repository))?;
+        even_if_closed(self.print(&done, Some(&repository)))?;
         match done.not_removed {
             Some(error) => Err(Failure::Hinted(
                 error,
@@ -218,12 +228,59 @@ impl Arguments {
         Ok(Outcome::Done)
     }
 
-    fn print(&self, done: &Done, repository: &Repository) -> Result<(), Failure> {
+    /// Backs up what there is of a repository of which no mapping can be read.
+    fn run_unmapped(&self, path: &Path, failure: Failure) -> Result<Outcome, Failure> {
+        use cimrepo::Error::NotARepository;
+        let has_none =
+            matches!(&failure, Failure::Engine(NotARepository { .. }) | Failure::Hinted(NotARepository { .. }, _))
+                && matches!(OpenOptions::new().without_journal().open(path), Err(NotARepository { .. }));
+        let Some(files) = has_none.then(|| UnmappedFiles::open(path).ok()).flatten() else { return Err(failure) };
+        if !self.forensic {
+            let hint = "a forensic backup (--forensic) takes the files as they are".to_owned();
+            return Err(match failure {
+                Failure::Engine(error) | Failure::Hinted(error, _) => Failure::Hinted(error, hint),
+                other => other,
+            });
+        }
+        if self.is_piped() {
+            return Err(Failure::usage("no mapping can be read; give a file to keep the files in, and no -"));
+        }
+        if self.keep.is_some() {
+            let text = "no mapping can be read, so there is no generation that later backups could be based on";
+            return Err(Failure::usage(format!("{text}; give a file, and no --keep")));
+        }
+        if !self.inside {
+            inside::refuse(&self.file, &[&self.repo, &files.files().directory.path])?;
+        }
+        let bar = Bar::new();
+        let summary = backup_unmapped(&files, &self.file, &self.options(), &bar).map_err(failed)?;
+        drop(bar);
+        if let Some(damage) = &summary.damage {
+            complain(&damage.first);
+        }
+        for role in Space::ALL.map(FileRole::data).into_iter().filter(|role| !files.files().has(*role)) {
+            complain(format_args!("{role} is missing"));
+        }
+        complain("only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
+        let done = Done {
+            summary,
+            census: None,
+            file: self.file.clone(),
+            base: None,
+            removed: Vec::new(),
+            broken: None,
+            not_removed: None,
+        };
+        even_if_closed(self.print(&done, None))?;
+        Ok(Outcome::Done)
+    }
+
+    fn print(&self, done: &Done, repository: Option<&Repository>) -> Result<(), Failure> {
         let mut output = Output::new(self.json);
         if output.is_json() {
             output.row("backup", &row(done, repository))?;
         } else {
-            show(done, &mut output)?;
+            show(done, repository.is_some(), &mut output)?;
         }
         output.finish()
     }
@@ -285,13 +342,14 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn row(done: &Done, repository: &Repository) -> Row {
+/// What was written in numbers; without a repository, of files without a generation.
+fn row(done: &Done, repository: Option<&Repository>) -> Row {
     let Done { summary, file, base, removed, broken, .. } = done;
     Row {
         file: text(file),
         identity: uuid_text(&summary.identity),
         content_identity: hex(&summary.content_identity),
-        generation: summary.generation,
+        generation: repository.map(|_| summary.generation),
         pages: summary.pages,
         pages_in_base: summary.pages_in_base,
         bytes: summary.bytes,
@@ -300,17 +358,20 @@ fn row(done: &Done, repository: &Repository) -> Row {
         base: base.as_deref().map(text),
         removed: removed.iter().map(|path| text(path)).collect(),
         broken: broken.as_ref().map(ToString::to_string),
-        journal: repository.journal().into(),
+        journal: repository.map_or(&Journals::default(), Repository::journal).into(),
     }
 }
 
-fn show(done: &Done, output: &mut Output) -> Result<(), Failure> {
+fn show(done: &Done, has_generation: bool, output: &mut Output) -> Result<(), Failure> {
     let Done { summary, file, removed, .. } = done;
     let base =
         if summary.pages_in_base > 0 { format!(", {} more in the base", summary.pages_in_base) } else { String::new() };
+    let what = match has_generation {
+        true => format!("generation {}", summary.generation),
+        false => "files without a readable mapping".to_owned(),
+    };
     output.line(format!(
-        "generation {} backed up to {}: {} pages{base}, {}",
-        summary.generation,
+        "{what} backed up to {}: {} pages{base}, {}",
         escape_path(file),
         summary.pages,
         human_bytes(summary.bytes)

@@ -86,7 +86,7 @@ struct Content {
     /// Namespaces of which only the hash is known.
     unnamed_namespaces: Option<u64>,
     records: Option<u64>,
-    unreadable: u64,
+    unreadable: Option<u64>,
 }
 
 impl Content {
@@ -102,7 +102,20 @@ impl Content {
             namespaces: (has_index && has_objects).then_some(named),
             unnamed_namespaces: (has_index && has_objects).then_some(unnamed),
             records: has_objects.then_some(records),
-            unreadable,
+            unreadable: Some(unreadable),
+        }
+    }
+
+    /// What files hold of which no mapping can be read.
+    const fn unknown() -> Self {
+        Self {
+            keys: None,
+            class_definitions: None,
+            instances: None,
+            namespaces: None,
+            unnamed_namespaces: None,
+            records: None,
+            unreadable: None,
         }
     }
 
@@ -125,20 +138,25 @@ impl Content {
 #[derive(Serialize)]
 struct BackupRow<'b> {
     file: String,
-    dialect: Dialect,
-    generation: u32,
-    transaction: u32,
+    /// This and the numbers that follow are null where no mapping can be read.
+    dialect: Option<Dialect>,
+    generation: Option<u32>,
+    transaction: Option<u32>,
     #[serde(flatten)]
     info: BackupInfo,
     namespaces: Option<u64>,
     unnamed_namespaces: Option<u64>,
     journal: JournalRow,
-    content: &'b Summary,
+    content: Option<&'b Summary>,
 }
 
 #[derive(Serialize)]
 struct UnmappedRow {
     directory: String,
+    /// Null: no mapping says so.
+    dialect: Option<Dialect>,
+    generation: Option<u32>,
+    content: Content,
     physical_pages: Option<u64>,
     object_pages: u64,
     records: u64,
@@ -151,7 +169,7 @@ impl Arguments {
 
     fn show(&self, source: &SourceArguments) -> Result<Outcome, Failure> {
         let mut output = Output::new(self.json);
-        let outcome = match source.open() {
+        let outcome = match source.open_any() {
             Ok(Source::Repository(repository)) => Ok(repository_info(&repository, &mut output)?),
             Ok(Source::Backup(backup)) => Ok(backup_info(&backup, &mut output)?),
             Err(
@@ -219,7 +237,7 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
     let is_newest = repository.refused().iter().all(|refusal| !refusal.may_be_newer);
     let is_replayed = repository.journal().refused().next().is_none();
     let is_sound = row.whole && is_newest && row.missing.is_empty() && is_replayed;
-    let outcome = outcome(is_sound && row.content.unreadable == 0);
+    let outcome = outcome(is_sound && row.content.unreadable == Some(0));
     if output.is_json() {
         output.row("repository", &row)?;
         return Ok(outcome);
@@ -247,7 +265,7 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
             "the data files have more than 4 GB, which Windows documents as the limit of a repository",
         )?;
     }
-    unreadable_words(row.content.unreadable, output)?;
+    unreadable_words(row.content.unreadable.unwrap_or(0), output)?;
     Ok(outcome)
 }
 
@@ -280,19 +298,20 @@ fn space_words(space: &SpaceRow) -> String {
 fn backup_info(backup: &Backup, output: &mut Output) -> Result<Outcome, Failure> {
     let (header, info, summary) = (backup.header(), backup.info(), &backup.manifest().summary);
     let is_replayed = backup.journal().refused().next().is_none();
-    let outcome = outcome(summary.unreadable == 0 && is_replayed);
+    let is_known = !backup.is_unmapped();
+    let outcome = outcome(is_known && summary.unreadable == 0 && is_replayed);
     let held = held(backup);
     if output.is_json() {
         let row = BackupRow {
             file: backup.path().display().to_string(),
-            dialect: header.dialect,
-            generation: header.generation,
-            transaction: header.transaction,
+            dialect: is_known.then_some(header.dialect),
+            generation: is_known.then_some(header.generation),
+            transaction: is_known.then_some(header.transaction),
             info,
             namespaces: held.namespaces,
             unnamed_namespaces: held.unnamed_namespaces,
             journal: backup.journal().into(),
-            content: summary,
+            content: is_known.then_some(summary),
         };
         output.row("backup", &row)?;
         return Ok(outcome);
@@ -304,8 +323,12 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<Outcome, Failure>
     }
     output.field("content", format!("SHA-256 {}", info.content_identity))?;
     output.field("created", utc(info.created))?;
-    output.field("dialect", dialect_words(header.dialect))?;
-    output.field("generation", format!("{} (transaction {})", header.generation, header.transaction))?;
+    if is_known {
+        output.field("dialect", dialect_words(header.dialect))?;
+        output.field("generation", format!("{} (transaction {})", header.generation, header.transaction))?;
+    } else {
+        output.field("generation", "unknown: no mapping can be read, the files are held as they were")?;
+    }
     let kinds = [(info.incremental, "incremental"), (info.scrubbed, "scrubbed"), (info.forensic, "forensic")];
     let kinds: Vec<&str> = kinds.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
     output.field("kind", if kinds.is_empty() { "full".to_owned() } else { kinds.join(", ") })?;
@@ -326,6 +349,9 @@ fn known(number: Option<u64>, one: &str, many: &str) -> String {
 
 /// What a backup holds: its own summary, and the namespaces by their names.
 fn held(backup: &Backup) -> Content {
+    if backup.is_unmapped() {
+        return Content::unknown();
+    }
     let &Summary { keys, class_definitions, instances, records, unreadable, .. } = &backup.manifest().summary;
     let counts = Counts { keys, class_definitions, instances, records, unreadable, ..Counts::default() };
     Content::new(counts, &backup.snapshot())
@@ -351,9 +377,13 @@ fn unmapped_info(files: &UnmappedFiles, output: &mut Output) -> Result<(), Failu
     let physical_pages = files.pages(Space::Objects);
     if output.is_json() {
         let directory = path.display().to_string();
-        return output.row("unmapped", &UnmappedRow { directory, physical_pages, object_pages, records });
+        let content = Content::unknown();
+        let (dialect, generation) = (None, None);
+        let row = UnmappedRow { directory, dialect, generation, content, physical_pages, object_pages, records };
+        return output.row("unmapped", &row);
     }
     output.field("repository", format!("{}, without a usable mapping", escape_path(path)))?;
+    output.field("content", Content::unknown().words())?;
     if let Some(pages) = physical_pages {
         let text = format!("{pages} physical pages, {object_pages} look like pages of objects, {records} records");
         output.field("objects", text)?;

@@ -153,7 +153,9 @@ impl Arguments {
             let bar = Bar::new();
             restore(&backup, &self.repo, self.options(), &bar).map_err(|error| self.failed(error, &backup))?
         };
-        if summary.findings > 0 {
+        if backup.is_unmapped() {
+            complain("what was restored are files of which no mapping can be read, as they were");
+        } else if summary.findings > 0 {
             let found = count(summary.findings, "finding", "findings");
             complain(format_args!("what was restored is damaged, as it was: {found}; `cimrepo verify` lists them"));
         }
@@ -301,7 +303,8 @@ impl Arguments {
 
     fn failed(&self, error: cimrepo::Error, backup: &Backup) -> Failure {
         let cimrepo::Error::Backup { fault, .. } = &error else { return written_failed(error, &self.repo) };
-        if !matches!(**fault, BackupFault::Inconsistent(_)) {
+        let may_help = matches!(**fault, BackupFault::Inconsistent(_)) || (backup.is_unmapped() && !self.damaged);
+        if !may_help {
             return backup_failed(error);
         }
         let hint = match (backup.info().forensic, self.damaged) {

@@ -93,6 +93,14 @@ impl SourceArguments {
 
     /// Opens the source: a file is a backup, everything else the directory of a repository.
     pub fn open(&self) -> Result<Source, Failure> {
+        match self.open_any()? {
+            Source::Backup(backup) if backup.is_unmapped() => Err(no_generation(&self.path)),
+            source => Ok(source),
+        }
+    }
+
+    /// The same, for verbs that have something to say of a backup without a generation too.
+    pub fn open_any(&self) -> Result<Source, Failure> {
         if self.path.is_file() { self.open_backup() } else { self.open_repository() }
     }
 
@@ -101,6 +109,9 @@ impl SourceArguments {
         let backup = open_backup_with(open, &self.path, &self.read.base)?;
         let is_replayed = journal::warn(backup.journal());
         DOUBTFUL.fetch_or(!is_replayed, Ordering::Relaxed);
+        if backup.is_unmapped() {
+            return Ok(Source::Backup(Box::new(backup)));
+        }
         let held = backup.header().generation;
         let Some(wanted) = self.read.generation.filter(|&wanted| wanted != held) else {
             return Ok(Source::Backup(Box::new(backup)));
@@ -265,6 +276,13 @@ pub fn backup_failed(error: cimrepo::Error) -> Failure {
         _ => return error.into(),
     };
     Failure::Hinted(error, hint)
+}
+
+/// The failure for a backup of files of which no mapping can be read.
+fn no_generation(path: &Path) -> Failure {
+    let reason = "it holds files of which no mapping can be read, and so no generation".into();
+    let hint = format!("`cimrepo restore --damaged {} DIR` gives the files back", argument(path));
+    Failure::Hinted(cimrepo::Error::NotARepository { path: path.into(), reason }, hint)
 }
 
 /// The argument that names the repository to which a file belongs, by the name of the file.

@@ -112,6 +112,13 @@ struct ResultRow {
     census: Option<Census>,
 }
 
+/// Of a backup of files without a generation.
+#[derive(Serialize)]
+struct FilesRow {
+    digests_match: bool,
+    unchecked: Vec<String>,
+}
+
 #[derive(Serialize)]
 struct VerdictRow {
     consistent: bool,
@@ -139,7 +146,12 @@ impl Arguments {
     fn verify(&self, source: &SourceArguments) -> Result<Outcome, Failure> {
         let options = VerifyOptions { threads: None, all_generations: self.all_generations };
         let path = &source.path;
-        let source = source.open()?;
+        let source = source.open_any()?;
+        if let Source::Backup(backup) = &source
+            && backup.is_unmapped()
+        {
+            return self.verify_files(backup, options);
+        }
         let mut report = {
             let bar = Bar::new();
             match &source {
@@ -176,6 +188,33 @@ impl Arguments {
         }
         output.finish()?;
         Ok(if report.is_consistent() { Outcome::Done } else { Outcome::Findings })
+    }
+}
+
+impl Arguments {
+    /// Verifies a backup of files of which no mapping can be read: nothing in them can be checked but that they are what
+    /// was backed up.
+    fn verify_files(&self, backup: &Backup, options: VerifyOptions) -> Result<Outcome, Failure> {
+        let report = match backup.verify(options, &Bar::new()) {
+            Err(error @ Error::Backup { .. }) => return tell_damage(backup, error),
+            report => report?,
+        };
+        let mut output = Output::new(self.json);
+        let unchecked = report.repository.unchecked.iter().map(ToString::to_string);
+        if output.is_json() {
+            let journal = (&report.journal.found).into();
+            output.row("unmapped", &FilesRow { digests_match: true, unchecked: unchecked.collect() })?;
+            let (generations, findings, refused) = (0, 0, 0);
+            let row =
+                VerdictRow { consistent: false, generations, findings, refused, newer_state_lost: false, journal };
+            output.row("verdict", &row)?;
+        } else {
+            output.line("every file in the backup matches its digests")?;
+            unchecked.into_iter().try_for_each(|line| output.line(line))?;
+            output.line("WMI repository FAILED verification: not everything could be checked (1358, ERROR_INTERNAL_DB_CORRUPTION)")?;
+        }
+        output.finish()?;
+        Ok(Outcome::Findings)
     }
 }
 
