@@ -7,6 +7,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+#[cfg(feature = "cli")]
+mod command;
 #[path = "../support/counting.rs"]
 mod counting;
 #[path = "../support/mod.rs"]

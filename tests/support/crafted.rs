@@ -40,6 +40,7 @@ pub const SHAPES: &[Shape] = &[
     Shape { name: "parameters of one method", size: 500, make: parameters },
     Shape { name: "subclasses of a wide class", size: 50, make: subclasses },
     Shape { name: "a chain of wide classes", size: 50, make: chain },
+    Shape { name: "a chain of classes without its top", size: 1_000, make: topless },
     Shape { name: "instances of a wide class", size: 100, make: instances },
     Shape { name: "keys that name one instance", size: 100, make: fan_of_instances },
     Shape { name: "keys that name one class", size: 100, make: fan_of_classes },
@@ -202,6 +203,16 @@ fn chain(count: usize) -> Files {
             importer.put_class("ROOT", &class.build(), None).unwrap();
         }
     })
+}
+
+/// A chain, deeper than any may be, of classes whose topmost superclass is not there.
+pub fn topless(count: usize) -> Files {
+    raw((1..=count).map(|number| {
+        let above = composed(Class::builder(format!("C{}", number - 1)).build(), None);
+        let class = Class::builder(format!("C{number}")).superclass(above.name().clone());
+        let class = class.property(Property::new(format!("P{number}"), ScalarType::Uint8)).build();
+        class_record("ROOT", &composed(class, Some(&above)))
+    }))
 }
 
 fn instances(count: usize) -> Files {

@@ -8,7 +8,6 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use cimrepo::Error;
 use cimrepo::backup::{Backup, BackupOptions, OpenBackup, backup_in};
 use cimrepo::base::progress::{Observer, Unobserved};
 use cimrepo::catalog::diff::diff;
@@ -20,6 +19,7 @@ use cimrepo::mof;
 use cimrepo::restore::{RestoreOptions, restore_in};
 use cimrepo::storage::{Directory, MemStorage, Storage};
 use cimrepo::verify::{Level, VerifyOptions, verify_content, verify_snapshot};
+use cimrepo::{Direction, Error, KeyRange};
 
 use super::support::{Files, in_memory, open};
 
@@ -42,6 +42,8 @@ pub const VERBS: &[Verb] = &[
     Verb { name: "verify references", run: |files| verified(files, Level::References, &Unobserved).unwrap() },
     Verb { name: "verify schema", run: |files| verified(files, Level::Schema, &Unobserved).unwrap() },
     Verb { name: "backup and restore", run: backed_up },
+    Verb { name: "usage", run: |files| used(&catalog(files)) },
+    Verb { name: "keys", run: |files| keys_of_all(&catalog(files)) },
 ];
 
 fn catalog(files: &Files) -> Catalog {
@@ -146,6 +148,23 @@ fn compare(first: &Catalog, second: &Catalog) -> Result<u64, Error> {
         true
     })?;
     Ok(differences)
+}
+
+/// Namespaces whose share could be told.
+fn used(catalog: &Catalog) -> u64 {
+    let mut told = 0;
+    catalog.usage(&mut |usage| told += u64::from(usage.is_ok()));
+    told
+}
+
+/// Bytes of all keys of the index.
+fn keys_of_all(catalog: &Catalog) -> u64 {
+    let mut scan = catalog.snapshot().keys(KeyRange::all(), Direction::Forward);
+    let mut bytes = 0;
+    while let Some(key) = scan.next_text() {
+        bytes += key.map_or(0, |key| key.len() as u64);
+    }
+    bytes
 }
 
 fn new_directory() -> Directory {

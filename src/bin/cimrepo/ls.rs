@@ -22,8 +22,8 @@ use super::source::SourceArguments;
 /// is listed; if there are several, each line begins with the one it is about.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 listed, 1 nothing is there, or no such namespace, 3 I/O, 4 something could not
-be read, or not a repository or backup.
+Exit codes: 0 listed, 1 nothing is there, no such namespace, or a part could not be read, 3
+I/O, 4 no object could be read, or not a repository or backup.
 
 Examples:
   cimrepo ls /evidence/wbem/Repository
