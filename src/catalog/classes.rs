@@ -53,8 +53,8 @@ impl Catalog {
     /// The class with this name, of a namespace or else of the system.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when it, a superclass or a page on the way is damaged or missing, [`Error::Io`] when the system
-    /// refuses.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when it, a superclass or a page on the way is damaged
+    /// or missing, [`Error::Io`](crate::Error::Io) when the system refuses.
     pub fn class(&self, namespace: &str, name: &str) -> Result<Option<Arc<StoredClass>>> {
         self.class_by_hash(namespace, self.keys.hash(name))
     }
