@@ -544,8 +544,8 @@ fn a_command_runs_while_the_repository_is_paused() {
     assert_eq!((rows[0]["held"].clone(), rows[0]["status"].clone()), (Value::Bool(true), 0.into()));
 }
 
-#[cfg(unix)]
 /// A repository of dialect 2.1 is locked by a pause, and gives way to a backup of the other only where that is asked for.
+#[cfg(unix)]
 #[test]
 fn the_older_dialect_is_paused_and_not_replaced_unasked() {
     let place = Place::new();
@@ -571,13 +571,13 @@ fn the_older_dialect_is_paused_and_not_replaced_unasked() {
 /// Each verb that needs a lock waits for it as long as it is told to, and no longer.
 #[test]
 fn who_waits_for_a_lock_gets_it_or_gives_up() {
-    let place = Place::new();
+    let (place, program) = (Place::new(), env!("CARGO_BIN_EXE_cimrepo"));
     let (file, set) = (place.at("b.cimbak"), place.at("set"));
     run(&[&"backup", &place.repo, &file], 0);
     run(&[&"backup", &place.repo, &set, &"--keep", &"3"], 0);
     let lock = |path: &Path| RealStorage.lock(path, "process 1 (a test)").unwrap();
     let beside = |path: &Path| PathBuf::from(format!("{}.cimrepo.lock", path.display()));
-    let pause: Vec<&dyn AsRef<Path>> = vec![&"pause", &place.repo, &"--wait", &"60", &"--", &"true"];
+    let pause: Vec<&dyn AsRef<Path>> = vec![&"pause", &place.repo, &"--wait", &"60", &"--", &program, &"--version"];
     let restore: Vec<&dyn AsRef<Path>> = vec![&"restore", &file, &place.repo, &"--force", &"--wait", &"60"];
     let backup: Vec<&dyn AsRef<Path>> = vec![&"backup", &place.repo, &file, &"--wait", &"60"];
     let keep: Vec<&dyn AsRef<Path>> = vec![&"backup", &place.repo, &set, &"--keep", &"3", &"--wait", &"60"];
@@ -602,6 +602,7 @@ fn who_waits_for_a_lock_gets_it_or_gives_up() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_killed_pause_leaves_nothing_locked() {
     let place = Place::new();
