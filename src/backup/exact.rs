@@ -323,11 +323,7 @@ impl StorageFile for OpenFile {
             }
         };
         let rest = usize::try_from(start).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
-        let count = rest.len().min(buf.len());
-        if let (Some(target), Some(source)) = (buf.get_mut(..count), rest.get(..count)) {
-            target.copy_from_slice(source);
-        }
-        Ok(count)
+        Ok(fill_front(buf, rest))
     }
 
     fn write_at(&self, _: u64, _: &[u8]) -> io::Result<usize> {
@@ -341,6 +337,15 @@ impl StorageFile for OpenFile {
     fn sync(&self) -> io::Result<()> {
         read_only()
     }
+}
+
+/// Copies as much as there is, and as there is room for; gives the number of bytes.
+fn fill_front(buf: &mut [u8], bytes: &[u8]) -> usize {
+    let count = bytes.len().min(buf.len());
+    if let (Some(target), Some(source)) = (buf.get_mut(..count), bytes.get(..count)) {
+        target.copy_from_slice(source);
+    }
+    count
 }
 
 /// A journal of a forensic backup, open.
@@ -361,11 +366,7 @@ impl StorageFile for OpenJournal {
         let Some(&(start, chunk)) = number.checked_sub(1).and_then(|number| parts.get(number)) else { return Ok(0) };
         let bytes = self.files.chain.top.chunk(chunk).map_err(io::Error::other::<Error>)?;
         let rest = usize::try_from(offset - start).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
-        let count = rest.len().min(buf.len());
-        if let (Some(target), Some(source)) = (buf.get_mut(..count), rest.get(..count)) {
-            target.copy_from_slice(source);
-        }
-        Ok(count)
+        Ok(fill_front(buf, rest))
     }
 
     fn write_at(&self, _: u64, _: &[u8]) -> io::Result<usize> {

@@ -167,7 +167,7 @@ impl Link {
         self.header.flags.contains(BackupFlags::FORENSIC)
     }
 
-    /// Whether it holds files without a generation.
+    /// True for files without a generation.
     pub(crate) const fn is_unmapped(&self) -> bool {
         self.header.is_unmapped()
     }
@@ -478,7 +478,8 @@ fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a part of a journal follows another one: journals ascend by their generations, and their parts count from 0.
+/// True if a part of a journal follows another one: journals ascend by their generations, and their
+/// parts count from 0.
 fn follows(before: Option<(u32, u32)>, (generation, part): (u32, u32)) -> bool {
     match before {
         Some((same, last)) if same == generation => last.checked_add(1) == Some(part),

@@ -11,6 +11,7 @@ use crate::base::limits::{MAX_NAMESPACE_BYTES, MAX_NAMESPACE_DEPTH};
 use crate::base::page_no::RecordRef;
 use crate::btree::scan::{Direction, KeyRange};
 use crate::cim::name;
+use crate::format::index_node::tokens_of;
 use crate::format::key::{self, Key, KeyFamily};
 use crate::format::name_hash::NameHash;
 use crate::format::object_key::{KeyShape, ObjectKeys, SYSTEM_NAMESPACE};
@@ -243,15 +244,20 @@ impl Catalog {
         const RUN: usize = 64;
         let (mut hashes, mut odd) = (BTreeSet::new(), BTreeSet::new());
         let (mut scan, mut run) = (self.snapshot.keys(KeyRange::all(), Direction::Forward), 0);
+        let mut last = None;
         while let Some(key) = scan.next_text() {
             let Ok(key) = key else { continue };
-            let token = key.split(|&byte| byte == b'\\').next().unwrap_or_default();
-            let hash = str::from_utf8(token).ok().and_then(|token| ObjectKeys::hash_token(self.dialect(), token));
-            let is_new = match hash {
-                Some(hash) => hashes.insert(hash),
-                None => !odd.contains(token) && odd.insert(token.to_vec()),
-            };
-            run = if is_new { 0 } else { run + 1 };
+            let token = tokens_of(key).next().unwrap_or_default();
+            if last.as_deref() != Some(token) {
+                let hash = str::from_utf8(token).ok().and_then(|token| ObjectKeys::hash_token(self.dialect(), token));
+                match hash {
+                    Some(hash) => _ = hashes.insert(hash),
+                    None => _ = odd.insert(token.to_vec()),
+                }
+                (last, run) = (Some(token.to_vec()), 0);
+                continue;
+            }
+            run += 1;
             if run < RUN {
                 continue;
             }

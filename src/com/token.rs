@@ -31,8 +31,8 @@ const NETWORK: [u32; 1] = [2];
 /// Most bytes that are read of one part of a token: the system's own bound on groups is far below.
 const MAX_INFORMATION: u32 = 1 << 20;
 
-/// Who makes the call that runs on this thread: the client that COM called for, else whom the thread impersonates, else the
-/// user of the process.
+/// The caller of the call that runs on this thread: the client that COM called for, else whom the thread
+/// impersonates, else the user of the process.
 pub(super) fn caller() -> Result<Caller> {
     let impersonation = Impersonation::begin()?;
     let caller = read_token();

@@ -166,7 +166,7 @@ impl Header {
         }
     }
 
-    /// Whether it holds files without a generation: no mapping could be read.
+    /// True for a backup of files without a generation: no mapping could be read.
     pub const fn is_unmapped(&self) -> bool {
         self.flags.contains(BackupFlags::UNMAPPED)
     }

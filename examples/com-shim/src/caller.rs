@@ -1,4 +1,4 @@
-//! Who calls: the client that COM called for, else whom the thread impersonates, else the user of
+//! The caller: the client that COM called for, else whom the thread impersonates, else the user of
 //! the process; with the privileges that are enabled in its token.
 
 use std::ffi::c_void;
@@ -27,7 +27,7 @@ type Result<T> = cimrepo::Result<T>;
 /// Most bytes that are read of one part of a token.
 const MAX_INFORMATION: u32 = 1 << 20;
 
-/// Who makes the call that runs on this thread.
+/// The caller of the call that runs on this thread.
 pub fn caller() -> Result<Caller> {
     let is_client = impersonate()?;
     let caller = token().and_then(|token| read(*token));

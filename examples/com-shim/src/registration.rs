@@ -87,7 +87,7 @@ fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// What stood in the registry before it was changed.
+/// The content of the registry before it was changed.
 struct Before {
     scope: Scope,
     values: Vec<Option<Value>>,
@@ -170,7 +170,7 @@ fn unregister(scope: Scope, module: &HSTRING) -> Result<()> {
     })
 }
 
-/// Whether two paths lead to one file, or are one but for case where there is no file.
+/// True if two paths lead to one file or, where there is no file, differ in case alone.
 fn is_one_file(path: &HSTRING, other: &HSTRING) -> bool {
     let place = |path: &HSTRING| fs::canonicalize(PathBuf::from(path.to_os_string())).ok();
     match (place(path), place(other)) {

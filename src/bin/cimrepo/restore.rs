@@ -92,7 +92,8 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", requires = "namespace", conflicts_with = "class")]
     instance: Option<String>,
 
-    /// Change nothing: check the backup, and say what would be done and what would differ
+    /// Change nothing: check the backup, and say what would be done and what would differ. For a part, a journal that
+    /// waits in REPO is written to its files first
     #[arg(long)]
     dry_run: bool,
 
