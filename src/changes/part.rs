@@ -48,7 +48,7 @@ pub struct TakenPart {
     pub namespaces: Vec<String>,
     /// Classes of the part that were stored.
     pub classes: u64,
-    /// Instances of the part that were stored.
+    /// Instances of the part that were stored; of a namespace also the one that stands for it.
     pub instances: u64,
     /// Paths of what had to come along because it was missing: namespaces above, and classes.
     pub brought: Vec<String>,
@@ -96,7 +96,8 @@ impl Importer<'_> {
             replaced,
             namespaces: below,
             classes: census.classes.reached,
-            instances: census.instances.reached,
+            // With the one that stands for the namespace.
+            instances: census.instances.reached + 1,
             brought,
             left_out,
         })

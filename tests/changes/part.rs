@@ -264,6 +264,10 @@ fn what_refers_into_a_namespace_does_so_again() {
     let taken = take(&lab, &whole, &namespace(SHOP)).unwrap();
     assert_eq!(taken.namespaces, [SHOP, CELLAR]);
     assert!(taken.replaced.is_none());
+    let again = take(&lab, &whole, &namespace(SHOP)).unwrap();
+    let replaced = again.replaced.unwrap();
+    assert_eq!((replaced.class_count, replaced.instances), (again.classes, again.instances));
+    assert_eq!((again.classes, again.instances), (taken.classes, taken.instances));
     assert_eq!(differences(&whole, &lab.catalog()), [""; 0]);
     assert_eq!(check_keys(&lab.catalog(), "after"), before);
     let path = "Target.Id=2".parse().unwrap();
