@@ -13,13 +13,13 @@ pub mod docs;
 pub mod engine;
 pub mod format;
 mod heap;
-pub mod mof;
 mod pager;
 pub mod repository;
 pub mod restore;
 pub mod security;
 pub mod service;
 pub mod storage;
+pub mod text;
 pub mod verify;
 
 pub use base::error::{Error, Result};

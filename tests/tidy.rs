@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&str; 19] = [
     "base",
     "cim",
-    "mof",
+    "text",
     "format",
     "storage",
     "security",

@@ -12,7 +12,7 @@ use crate::cim::name::{Name, to_upper};
 use crate::cim::qualifier::QualifierSet;
 use crate::cim::value::Value;
 use crate::format::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
-use crate::mof;
+use crate::text::mof;
 
 /// What a difference is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cimrepo::catalog::Catalog;
-use cimrepo::mof;
+use cimrepo::text::mof;
 
 use crate::brew::{POISON, STAMP, brew};
 use crate::shows::fault;

@@ -15,9 +15,9 @@ use cimrepo::catalog::json::{ClassRow, InstanceRow};
 use cimrepo::catalog::{Catalog, Counted, KeyFault, ObjectKey};
 use cimrepo::changes::convert;
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
-use cimrepo::mof;
 use cimrepo::restore::{RestoreOptions, restore_in};
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::text::mof;
 use cimrepo::verify::{Level, VerifyOptions, verify_content, verify_snapshot};
 use cimrepo::{Direction, Error, KeyRange};
 

@@ -8,8 +8,8 @@ use cimrepo::base::escape::{escape, escape_path};
 use cimrepo::catalog::diff::{Change, Compared, Content, Detail, Difference, What, diff, diff_below};
 use cimrepo::catalog::{Catalog, Census};
 use cimrepo::cim::value::Value;
-use cimrepo::mof;
 use cimrepo::security::readable;
+use cimrepo::text::mof;
 use clap::Args;
 use serde::{Serialize, Serializer};
 

@@ -10,8 +10,8 @@ use cimrepo::catalog::{Catalog, ROOT, StoredClass, StoredInstance};
 use cimrepo::cim::value::{Array, Value};
 use cimrepo::cim::{Instance, ObjectPath};
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
-use cimrepo::mof;
 use cimrepo::security::readable;
+use cimrepo::text::mof;
 use clap::{Args, ValueEnum};
 
 use super::listing::{Listing, missing};

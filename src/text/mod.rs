@@ -1,0 +1,3 @@
+//! The languages that people write and read CIM objects in: text to model and back; no I/O.
+
+pub mod mof;
