@@ -87,6 +87,11 @@ impl Scan {
         Self { walk: Walk::new(image, range, direction, Vec::new()), merge: None, is_complete: true }
     }
 
+    /// A scan of all keys in order that leaves the cache of pages as it is: for one that is made once.
+    pub(crate) fn passing(image: Arc<Image>) -> Self {
+        Self { walk: Walk::passing(image), merge: None, is_complete: true }
+    }
+
     /// The text of the next key, borrowed until the one after it is asked for; `None` at the end.
     pub fn next_text(&mut self) -> Option<Result<&[u8]>> {
         if self.merge.is_some() {

@@ -27,6 +27,8 @@ pub(super) struct Walk {
     pub image: Arc<Image>,
     pub direction: Direction,
     pub range: KeyRange,
+    /// Whether pages that are not in the cache stay out of it.
+    is_passing: bool,
     stack: Vec<Frame>,
     /// By logical page: those that were entered, and those that could not be.
     pub seen: Vec<bool>,
@@ -86,11 +88,21 @@ enum Step {
 impl Walk {
     /// A walk over a range. It passes by the pages that `barred` marks.
     pub(super) fn new(image: Arc<Image>, range: KeyRange, direction: Direction, barred: Vec<bool>) -> Self {
+        Self::begin(image, range, direction, barred, false)
+    }
+
+    /// A walk over all keys that leaves the cache as it is: for one that is made once.
+    pub(super) fn passing(image: Arc<Image>) -> Self {
+        Self::begin(image, KeyRange::all(), Direction::Forward, Vec::new(), true)
+    }
+
+    fn begin(image: Arc<Image>, range: KeyRange, direction: Direction, barred: Vec<bool>, is_passing: bool) -> Self {
         let seen = vec![false; widen(image.logical_pages(Space::Index))];
         let mut walk = Self {
             image,
             direction,
             range,
+            is_passing,
             stack: Vec::new(),
             seen,
             barred,
@@ -130,7 +142,7 @@ impl Walk {
             match self.step()? {
                 Step::Descend(page) => self.push(page),
                 Step::Lost(child) => self.broken(child.into()),
-                Step::Up => _ = self.stack.pop(),
+                Step::Up => self.leave(),
                 Step::Key(key) => match self.load_key(key) {
                     Err(error) => return Some(Err(error)),
                     Ok(()) => match self.place() {
@@ -237,6 +249,15 @@ impl Walk {
         }
     }
 
+    /// Goes back to the parent of the node at hand.
+    fn leave(&mut self) {
+        if let Some(frame) = self.stack.pop()
+            && self.is_passing
+        {
+            self.image.give_back(frame.bytes);
+        }
+    }
+
     fn enter(&mut self, page: LogicalPage) -> Result<Frame> {
         if self.stack.len() >= MAX_TREE_DEPTH {
             return Err(too_deep(&self.image, page).into());
@@ -248,7 +269,10 @@ impl Walk {
             }
             *seen = true;
         }
-        let bytes = self.image.fetch(Space::Index, page)?;
+        let bytes = match self.is_passing {
+            true => self.image.fetch_passing(Space::Index, page)?,
+            false => self.image.fetch(Space::Index, page)?,
+        };
         let node = NodeView::view_all(&self.image, page, &bytes)?;
         if let Some(overload) = node.page.overload(self.image.site(Space::Index, page)) {
             return Err(overload.into());

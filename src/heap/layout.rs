@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::base::error::Result;
-use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, RecordRef, Space};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space};
 use crate::base::widen;
 use crate::format::mapping::MappingEntry;
 use crate::format::object_page::{Descriptor, ObjectPage};
@@ -126,13 +126,16 @@ pub struct Records {
     skipped: Option<Vec<LogicalPage>>,
     next: u32,
     page: Option<LogicalPage>,
+    /// Room for a page, so that each is read into the same memory.
+    bytes: Box<PageBytes>,
     queue: std::vec::IntoIter<Descriptor>,
 }
 
 impl Records {
     /// The records of a generation.
     pub fn new(image: Arc<Image>) -> Self {
-        Self { image, skipped: None, next: 0, page: None, queue: Vec::new().into_iter() }
+        let (bytes, queue) = (Box::new([0; PAGE_SIZE]), Vec::new().into_iter());
+        Self { image, skipped: None, next: 0, page: None, bytes, queue }
     }
 
     /// Looks at the next page that is mapped and begins records; `None` behind the last.
@@ -157,9 +160,8 @@ impl Records {
     }
 
     fn look(&mut self, page: LogicalPage) -> Result<()> {
-        let mut bytes = Box::new([0; PAGE_SIZE]);
-        self.image.read(Space::Objects, page, &mut bytes)?;
-        let view = ObjectPage::new(&bytes);
+        self.image.read(Space::Objects, page, &mut self.bytes)?;
+        let view = ObjectPage::new(&self.bytes);
         if let Some(head) = view.multi_page_head() {
             let count = record::pages(&self.image, page, head.size)?;
             self.next = page.get().saturating_add(count);

@@ -241,7 +241,30 @@ impl Image {
         self.page(space, page).map(PageRef::into_arc)
     }
 
+    /// As [`fetch`](Self::fetch), for a pass over everything: the cache keeps what it has, and no more.
+    /// [`give_back`](Self::give_back) takes the page when the pass has left it.
+    pub fn fetch_passing(&self, space: Space, page: LogicalPage) -> Result<Arc<Page>> {
+        let is_at_hand = self.overlay.table(space).get(page).is_some();
+        if is_at_hand || self.base.cache.get(space, page).is_some() {
+            return self.fetch(space, page);
+        }
+        self.read_new(space, page)
+    }
+
+    /// Takes a page that was [fetched in passing](Self::fetch_passing): the next one is read into its memory.
+    pub fn give_back(&self, page: Arc<Page>) {
+        if Arc::strong_count(&page) == 1 {
+            self.base.cache.reuse(page);
+        }
+    }
+
     fn page_from_source(&self, space: Space, page: LogicalPage) -> Result<Arc<Page>> {
+        let content = self.read_new(space, page)?;
+        self.base.cache.insert(space, page, content.clone());
+        Ok(content)
+    }
+
+    fn read_new(&self, space: Space, page: LogicalPage) -> Result<Arc<Page>> {
         let mut content = self.base.cache.new_page();
         if let Some(target) = Arc::get_mut(&mut content) {
             let target = target.bytes_mut();
@@ -250,7 +273,6 @@ impl Image {
             self.base.source.read(space, page, physical, Reading::Single, target)?;
             self.need_right(space, page, target)?;
         }
-        self.base.cache.insert(space, page, content.clone());
         Ok(content)
     }
 

@@ -178,9 +178,15 @@ impl Snapshot {
 
     /// Counts what the repository holds. What cannot be read is counted as that.
     pub fn counts(&self) -> Counts {
-        // Both are a pass over a file, and neither waits for the other.
-        let ((records, unreadable), counts) = both(thread_count(None), || self.count_records(), || self.count_keys());
-        Counts { records, unreadable: counts.unreadable + unreadable, ..counts }
+        self.counts_beside(|| ()).0
+    }
+
+    /// The same, and what `more` gives. It runs after the keys are counted, while the records may still be.
+    pub(crate) fn counts_beside<T>(&self, more: impl FnOnce() -> T) -> (Counts, T) {
+        // Both are a pass over a file, and neither waits for the other. The one over the records takes longer.
+        let keys = || (self.count_keys(), more());
+        let ((records, unreadable), (counts, more)) = both(thread_count(None), || self.count_records(), keys);
+        (Counts { records, unreadable: counts.unreadable + unreadable, ..counts }, more)
     }
 
     /// Records, and parts of OBJECTS.DATA that cannot be read.
@@ -201,7 +207,7 @@ impl Snapshot {
             return counts;
         }
         let mut namespace = Vec::new();
-        let mut keys = self.keys(KeyRange::all(), Direction::Forward);
+        let mut keys = Scan::passing(self.image.clone());
         while let Some(key) = keys.next_text() {
             let Ok(key) = key else {
                 counts.unreadable += 1;

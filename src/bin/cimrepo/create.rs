@@ -93,11 +93,11 @@ impl Arguments {
         create(&new.directory())?;
         new.keep();
         let snapshot = Repository::open_read_only(&self.dir)?.snapshot();
-        let counts = snapshot.counts();
+        let (counts, namespaces) = Catalog::new(snapshot).counts();
         let mut output = Output::new(self.json);
         let path = self.dir.display().to_string();
         let (classes, instances) = (counts.class_definitions, counts.instances);
-        let namespaces = Catalog::new(snapshot).namespace_count().named;
+        let namespaces = namespaces.named;
         if output.is_json() {
             output.row("created", &Row { path, classes, instances, namespaces })?;
         } else {

@@ -91,8 +91,8 @@ struct Content {
 
 impl Content {
     /// What is counted, and the namespaces. Without the file that says it a number is unknown, and not 0.
-    fn new(counts: Counts, snapshot: &Snapshot) -> Self {
-        let NamespaceCount { named, unnamed } = Catalog::new(snapshot.clone()).namespace_count();
+    fn new((counts, namespaces): (Counts, NamespaceCount), snapshot: &Snapshot) -> Self {
+        let NamespaceCount { named, unnamed } = namespaces;
         let (has_index, has_objects) = (snapshot.has(Space::Index), snapshot.has(Space::Objects));
         let Counts { keys, class_definitions, instances, records, unreadable, .. } = counts;
         Self {
@@ -232,7 +232,7 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
             .iter()
             .sum::<u64>()
             > WINDOWS_REPOSITORY_BYTES,
-        content: Content::new(snapshot.counts(), &snapshot),
+        content: Content::new(Catalog::new(snapshot.clone()).counts(), &snapshot),
     };
     let is_newest = repository.refused().iter().all(|refusal| !refusal.may_be_newer);
     let is_replayed = repository.journal().refused().next().is_none();
@@ -354,7 +354,9 @@ fn held(backup: &Backup) -> Content {
     }
     let &Summary { keys, class_definitions, instances, records, unreadable, .. } = &backup.manifest().summary;
     let counts = Counts { keys, class_definitions, instances, records, unreadable, ..Counts::default() };
-    Content::new(counts, &backup.snapshot())
+    let snapshot = backup.snapshot();
+    let namespaces = Catalog::new(snapshot.clone()).namespace_count();
+    Content::new((counts, namespaces), &snapshot)
 }
 
 /// Seconds since 1970 as a date and time.
