@@ -180,15 +180,22 @@ fn the_repository_outlives_every_spelling_in_the_file_system() {
         spellings.push(verbatim.join("INDEX.BTR::$DATA"));
         spellings.push(format!(r"\\.\{}\INDEX.BTR", directory.display()).into());
     }
+    outlives(&directory, &spellings);
+}
+
+/// Backs a repository up to each of the names: whatever comes of it, the repository stays whole and nothing else is left.
+fn outlives(directory: &Path, spellings: &[PathBuf]) {
     for overwrite in [false, true] {
         let options = BackupOptions { overwrite, ..single() };
-        for target in &spellings {
-            let repository = Repository::open_read_only(&directory).unwrap();
+        for target in spellings {
+            let repository = Repository::open_read_only(directory).unwrap();
             let result = backup(&repository, target, &options, &Unobserved);
             let is_plain = RealStorage.name_fault(target).is_none();
             match (&result, misuse(result.as_ref().err().unwrap_or(&Error::Cancelled))) {
                 (Err(_), Some(Misuse::AmbiguousName)) => assert!(!is_plain, "{}", target.display()),
                 (Err(_), Some(Misuse::ReservedName | Misuse::Link)) | (Err(Error::Io { .. }), None) => {}
+                // A file of the repository under a name in a directory without one.
+                (Err(_), Some(Misuse::Overwrite)) if !overwrite && target.parent() != Some(directory) => {}
                 (Ok(_), _) => {
                     assert!(is_plain, "{}", target.display());
                     assert!(Backup::open(target).is_ok());
@@ -196,11 +203,83 @@ fn the_repository_outlives_every_spelling_in_the_file_system() {
                 }
                 (result, _) => panic!("{}: {result:?}", target.display()),
             }
-            assert_clean(&Repository::open_read_only(&directory).unwrap(), "after a backup under a spelling");
-            let left = listing(&RealStorage, &directory).into_iter().filter(|(name, _)| name.contains(".partial-"));
+            assert_clean(&Repository::open_read_only(directory).unwrap(), "after a backup under a spelling");
+            let left = listing(&RealStorage, directory).into_iter().filter(|(name, _)| name.contains(".partial-"));
             assert_eq!(left.count(), 0, "{}", target.display());
         }
     }
+}
+
+/// Bind mounts: one file under names in several directories, without a link. They need a namespace of mounts, which a process of
+/// its own gets; where the system gives none, the test says so and shows nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_repository_outlives_bind_mounts() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(unshare) = mount_rights(place.path()) else {
+        println!("ignored: no right to mount here, neither as root nor in a namespace of users");
+        return;
+    };
+    let itself = std::env::current_exe().unwrap();
+    let inside = std::process::Command::new("unshare")
+        .args(unshare)
+        .arg(itself)
+        .args(["names::inside_bind_mounts", "--exact", "--ignored", "--nocapture"])
+        .env(MOUNTED, place.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&inside.stdout);
+    assert!(inside.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&inside.stderr));
+}
+
+/// The variable with the place of the test, for its half that mounts.
+#[cfg(target_os = "linux")]
+const MOUNTED: &str = "CIMREPO_TEST_MOUNTS";
+
+/// With which arguments `unshare` gives a namespace in which one may mount.
+#[cfg(target_os = "linux")]
+fn mount_rights(place: &Path) -> Option<&'static [&'static str]> {
+    let ways: [&[&str]; 2] = [&["--mount"], &["--map-root-user", "--mount"]];
+    ways.into_iter().find(|way| {
+        let mut probe = std::process::Command::new("unshare");
+        probe.args(*way).args(["mount", "--bind"]).args([place, place]);
+        probe.output().is_ok_and(|output| output.status.success())
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "the_repository_outlives_bind_mounts runs it, in a namespace of mounts"]
+fn inside_bind_mounts() {
+    let place = PathBuf::from(std::env::var_os(MOUNTED).unwrap());
+    let bind = |from: &Path, to: &Path| {
+        let mounted = std::process::Command::new("mount").arg("--bind").args([from, to]).output().unwrap();
+        assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));
+    };
+    let [directory, other, outside] = ["repository", "other", "outside"].map(|name| place.join(name));
+    for made in [&directory, &other, &outside] {
+        std::fs::create_dir(made).unwrap();
+    }
+    write_to(&tiny(Dialect::V22, 1), &directory, str::to_owned);
+    // A file under a second name, next to the first and in a directory without a repository.
+    let names = [directory.join("objects.bak"), outside.join("index.bak")];
+    for (name, of) in names.iter().zip(["OBJECTS.DATA", "INDEX.BTR"]) {
+        std::fs::write(name, []).unwrap();
+        bind(&directory.join(of), name);
+    }
+    // The directory under a second name.
+    bind(&directory, &other);
+    let mut spellings = names.to_vec();
+    spellings.extend(["OBJECTS.DATA", "INDEX.BTR", "MAPPING1.MAP", "objects.bak"].map(|name| other.join(name)));
+    outlives(&directory, &spellings);
+    for left in [&other, &outside] {
+        let entries = std::fs::read_dir(left).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(entries.filter(|name| name.contains(".partial-")).count(), 0, "{}", left.display());
+    }
+    // A place in it that is no file of the repository is a target like any other.
+    let repository = Repository::open_read_only(&directory).unwrap();
+    backup(&repository, other.join("new.cimbak"), &single(), &Unobserved).unwrap();
+    assert!(Backup::open(directory.join("new.cimbak")).is_ok());
 }
 
 /// Where Windows reads another name, no call that writes takes it: what goes beside the directory would be beside another.
