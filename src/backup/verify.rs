@@ -112,8 +112,9 @@ impl Backup {
     ) -> Result<BackupReport> {
         let threads = thread_count(options.threads);
         // The pass over the repository reads, and so checks, every chunk of pages that it needs; an error there ends it.
-        let (verified, counted) =
-            both(threads, || verify_snapshot(snapshot, options, observer), || summarise(snapshot));
+        // It has the thread of the call, where the observer may know more than on others.
+        let (counted, verified) =
+            both(threads, || summarise(snapshot), || verify_snapshot(snapshot, options, observer));
         let repository = verified?;
         self.check_chunks(threads)?;
         self.check_exact()?;

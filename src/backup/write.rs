@@ -466,6 +466,7 @@ impl<'o> Writer<'o> {
         let part = jobs.len().div_ceil(early_syncs);
         let take = |packed: Option<Packed>| {
             let Some(packed) = packed else { return Ok(()) };
+            monitor.check()?; // here too: only the thread of the call knows a COM client's wish
             if done > 0 && done % part == 0 {
                 self.target.sync_early();
             }

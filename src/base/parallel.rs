@@ -8,7 +8,6 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use super::limits::MAX_THREADS;
-use super::widen;
 
 /// Threads an operation uses: what the caller asks for, else one a processor; bounded.
 pub(crate) fn thread_count(wanted: Option<NonZeroUsize>) -> usize {
@@ -29,7 +28,8 @@ pub(crate) fn new_thread() -> thread::Builder {
 }
 
 /// Runs `work` on consecutive pieces of `0..len` and gives the results in order of the pieces. A thread that is done with a
-/// piece takes the next one, so it does not matter that some are more work than others.
+/// piece takes the next one, so it does not matter that some are more work than others. The calling thread is one of them: an
+/// observer of the work hears from it too, and only there can be asked what belongs to the call.
 pub(crate) fn split<T: Send>(len: u32, piece: u32, threads: usize, work: impl Fn(Range<u32>) -> T + Sync) -> Vec<T> {
     let piece = piece.max(1);
     let pieces = len.div_ceil(piece);
@@ -42,9 +42,8 @@ pub(crate) fn split<T: Send>(len: u32, piece: u32, threads: usize, work: impl Fn
     let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < pieces);
     let worker = || std::iter::from_fn(take).map(|number| (number, work(range(number)))).collect::<Vec<_>>();
     let mut results: Vec<(u32, T)> = thread::scope(|scope| {
-        let handles: Vec<_> = (0..threads).map_while(|_| new_thread().spawn_scoped(scope, worker).ok()).collect();
-        // With fewer threads than wanted, the calling one takes pieces too.
-        let own = if handles.len() < widen(threads) { worker() } else { Vec::new() };
+        let handles: Vec<_> = (1..threads).map_while(|_| new_thread().spawn_scoped(scope, worker).ok()).collect();
+        let own = worker();
         handles.into_iter().flat_map(join).chain(own).collect()
     });
     results.sort_unstable_by_key(|(number, _)| *number);

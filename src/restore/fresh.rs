@@ -343,7 +343,7 @@ fn write_pages(
         files.data().write_and_sync_early(run.space, run.first, bytes)?;
         monitor.advance(run.pages.len() as u64)
     };
-    ordered(runs.len(), threads, Vec::new, work, |()| Ok(()))?;
+    ordered(runs.len(), threads, Vec::new, work, |()| monitor.check())?;
     Ok(total as u64)
 }
 
@@ -379,7 +379,7 @@ fn write_exact(exact: &ExactFiles, files: &FreshRepository, threads: usize, obse
         }
         monitor.advance(run.len() as u64)
     };
-    ordered(runs.len(), threads, Vec::new, work, |()| Ok(()))?;
+    ordered(runs.len(), threads, Vec::new, work, |()| monitor.check())?;
     for space in Space::ALL {
         match exact.data(space) {
             Some(layout) => {

@@ -188,7 +188,7 @@ impl Restore<'_> {
         ordered(batches.len(), self.threads, buffers, work, |found| {
             all.changed.extend(found.changed);
             all.heads.extend(found.heads);
-            Ok(())
+            monitor.check()
         })?;
         Ok(all)
     }
@@ -203,7 +203,7 @@ impl Restore<'_> {
             }
             Ok(())
         };
-        ordered(batches.len(), self.threads, || Box::new([0; PAGE_SIZE]), work, |()| Ok(()))
+        ordered(batches.len(), self.threads, || Box::new([0; PAGE_SIZE]), work, |()| monitor.check())
     }
 
     /// The entries of the next generation: what was written lies in its new place, the rest where it was.
