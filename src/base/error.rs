@@ -9,6 +9,7 @@ use super::hresult::is_disk_full;
 use super::io_op::IoOp;
 use super::misuse::{Invalid, Misuse};
 use super::moment::Moment;
+use super::reason::Reason;
 use super::rule::Rule;
 
 pub use super::hresult::HResult;
@@ -374,6 +375,11 @@ impl Error {
         }
     }
 
+    /// The reason, where the result code stands for several; `None` where it tells enough.
+    pub fn reason(&self) -> Option<Reason> {
+        Reason::of(self)
+    }
+
     /// The exit code of a command that ends with this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
@@ -578,6 +584,7 @@ mod tests {
             seen.insert(number);
             assert_eq!((error.hresult(), error.exit_code()), (HResult(hresult), exit), "{error:?}");
             assert!(!error.to_string().is_empty() && error.full_text().starts_with(&error.to_string()));
+            crate::base::reason::tests::check(&error);
         }
         assert_eq!(seen.len(), VARIANTS, "a variant is not among those that are tried");
     }

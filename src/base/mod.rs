@@ -16,6 +16,7 @@ pub mod page_no;
 pub(crate) mod parallel;
 pub mod progress;
 pub(crate) mod random;
+pub mod reason;
 pub mod rule;
 pub mod site;
 pub(crate) mod trace;

@@ -1,4 +1,4 @@
-//! The text that a caller finds when a method failed: `GetErrorInfo` gives it on the thread of the call.
+//! The text and the number that a caller finds when a method failed: `GetErrorInfo` gives them on the thread of the call.
 
 #[cfg(windows)]
 pub(super) use windows::{clear, set};
@@ -9,7 +9,7 @@ pub(super) fn clear() {}
 
 /// As [`clear`].
 #[cfg(not(windows))]
-pub(super) fn set(_text: &str) {}
+pub(super) fn set(_failure: &super::failure::Failure) {}
 
 #[cfg(windows)]
 #[expect(unsafe_code, reason = "error info is kept by the system")]
@@ -23,6 +23,8 @@ mod windows {
     use windows_sys::Win32::System::Com::SetErrorInfo;
     use windows_sys::Win32::System::Ole::CreateErrorInfo;
 
+    use crate::base::reason::Reason;
+    use crate::com::failure::Failure;
     use crate::com::interfaces::IWbemBackupRestoreEx;
     use crate::com::wide::zero_ended;
 
@@ -43,8 +45,8 @@ mod windows {
         unsafe { SetErrorInfo(0, ptr::null_mut()) };
     }
 
-    /// Leaves a text. Where the system has no memory for it the code must do.
-    pub(in crate::com) fn set(text: &str) {
+    /// Leaves the text and the number of a failure. Where the system has no memory for them the code must do.
+    pub(in crate::com) fn set(failure: &Failure) {
         let mut raw: *mut c_void = ptr::null_mut();
         // SAFETY: `raw` is where the result belongs.
         if unsafe { CreateErrorInfo(&raw mut raw) } < 0 || raw.is_null() {
@@ -52,7 +54,8 @@ mod windows {
         }
         // SAFETY: the system made an object with this interface, and the reference to it is ours.
         let info = unsafe { ICreateErrorInfo::from_raw(raw) };
-        let (source, text) = (zero_ended("cimrepo"), zero_ended(text));
+        let (source, text) = (zero_ended("cimrepo"), zero_ended(&failure.text));
+        let number = failure.reason.map_or(0, Reason::number);
         let mut error: *mut c_void = ptr::null_mut();
         // SAFETY: the texts end with a zero and are copied; `error` is where the result belongs.
         let code = unsafe {
@@ -60,6 +63,7 @@ mod windows {
                 info.SetGUID(&IWbemBackupRestoreEx::IID),
                 info.SetSource(source.as_ptr()),
                 info.SetDescription(text.as_ptr()),
+                info.SetHelpContext(number),
                 info.query(&IERROR_INFO, &raw mut error),
             ];
             steps.into_iter().find(|step| step.is_err())

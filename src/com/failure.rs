@@ -1,16 +1,19 @@
-//! Why a call failed, as a COM caller is told: a code and a text.
+//! Why a call failed, as a COM caller is told: a code, a number where several reasons share it, and a text.
 
 use std::any::Any;
 
 use windows_core::HRESULT;
 
 use crate::base::error::{Error, HResult};
+use crate::base::reason::Reason;
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// What the method returns.
     pub code: HResult,
+    /// Reason among those that share the code. Its number is the help context of the error info, which is 0 without one.
+    pub reason: Option<Reason>,
     /// What the caller finds in its error info.
     pub text: String,
 }
@@ -18,12 +21,12 @@ pub struct Failure {
 impl Failure {
     /// A failure with a code of its own.
     pub fn new(code: HResult, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self { code, reason: None, text: text.into() }
     }
 
     /// A call whose arguments make no sense.
-    pub(super) fn invalid(text: impl Into<String>) -> Self {
-        Self::new(HResult::INVALID_PARAMETER, text)
+    pub(super) fn invalid(reason: Reason, text: impl Into<String>) -> Self {
+        Self { code: HResult::INVALID_PARAMETER, reason: Some(reason), text: text.into() }
     }
 
     /// What a panic becomes: the caller's process must live on.
@@ -42,7 +45,7 @@ impl Failure {
 impl From<Error> for Failure {
     /// The message with all its causes: COM has one text.
     fn from(error: Error) -> Self {
-        Self::new(error.hresult(), error.full_text())
+        Self { code: error.hresult(), reason: error.reason(), text: error.full_text() }
     }
 }
 
@@ -53,6 +56,7 @@ mod tests {
 
     use super::*;
     use crate::base::io_op::IoOp;
+    use crate::base::moment::Moment;
 
     #[test]
     fn the_text_has_every_cause() {
@@ -60,6 +64,12 @@ mod tests {
         let failure = Failure::from(Error::io(IoOp::Open, Path::new("a.cimbak"), source));
         assert_eq!(failure, Failure::new(HResult(0x8007_0002), "cannot open a.cimbak: it is not there"));
         assert_eq!(failure.hresult().0.cast_unsigned(), 0x8007_0002);
+    }
+
+    #[test]
+    fn a_reason_comes_along() {
+        let failure = Failure::from(Error::InvalidOperation(Moment::Restoring));
+        assert_eq!((failure.code, failure.reason), (HResult::INVALID_OPERATION, Some(Reason::Restoring)));
     }
 
     #[test]

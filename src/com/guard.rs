@@ -24,7 +24,7 @@ pub(super) fn call(method: impl FnOnce() -> Result<(), Failure>) -> HRESULT {
     match result.unwrap_or_else(|payload| Err(Failure::panicked(&*payload))) {
         Ok(()) => S_OK,
         Err(failure) => {
-            error_info::set(&failure.text);
+            error_info::set(&failure);
             failure.hresult()
         }
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::slice;
 
 use super::failure::Failure;
+use crate::base::reason::Reason;
 
 /// Longest path of Windows, in units, without the zero.
 const MAX_PATH_UNITS: usize = 32_767;
@@ -16,18 +17,19 @@ const MAX_PATH_UNITS: usize = 32_767;
 /// `text` is null, or readable up to and including its first zero, or for as long as a path can be.
 pub(super) unsafe fn path(text: *const u16) -> Result<PathBuf, Failure> {
     if text.is_null() || !text.is_aligned() {
-        return Err(Failure::invalid("no path was given"));
+        return Err(Failure::invalid(Reason::EmptyPath, "no path was given"));
     }
     let mut len = 0;
     // SAFETY: the caller promises that the text is readable up to its zero; nothing behind it is looked at.
     while unsafe { *text.add(len) } != 0 {
         len += 1;
         if len > MAX_PATH_UNITS {
-            return Err(Failure::invalid(format!("the path is longer than {MAX_PATH_UNITS} characters")));
+            let text = format!("the path is longer than {MAX_PATH_UNITS} characters");
+            return Err(Failure::invalid(Reason::Argument, text));
         }
     }
     if len == 0 {
-        return Err(Failure::invalid("the path is empty"));
+        return Err(Failure::invalid(Reason::EmptyPath, "the path is empty"));
     }
     // SAFETY: the first `len` units were read above, and the caller does not change them during its own call.
     decode(unsafe { slice::from_raw_parts(text, len) })
@@ -44,7 +46,8 @@ fn decode(units: &[u16]) -> Result<PathBuf, Failure> {
 #[cfg(not(windows))]
 fn decode(units: &[u16]) -> Result<PathBuf, Failure> {
     let text = String::from_utf16(units);
-    text.map(PathBuf::from).map_err(|_| Failure::invalid("the path is no Unicode text; this system has no name for it"))
+    let refusal = "the path is no Unicode text; this system has no name for it";
+    text.map(PathBuf::from).map_err(|_| Failure::invalid(Reason::Argument, refusal))
 }
 
 /// Text as COM takes it.

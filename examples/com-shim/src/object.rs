@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cimrepo::base::progress::Unobserved;
+use cimrepo::base::reason::Reason;
 use cimrepo::service::{BackupAndRestore, BackupRestoreFlags, StandbyObject};
 use windows::Win32::Foundation::{CLASS_E_NOAGGREGATION, E_POINTER, E_UNEXPECTED, S_FALSE};
 use windows::Win32::System::Com::{
@@ -88,14 +89,14 @@ const MAX_PATH: usize = 32_767;
 /// Every sequence of units is a path, halves of surrogate pairs included.
 fn path(text: &PCWSTR) -> std::result::Result<PathBuf, Failure> {
     if text.is_null() {
-        return Err(Failure::invalid("no path was given"));
+        return Err(Failure::invalid(Reason::EmptyPath, "no path was given"));
     }
     // SAFETY: the interface says that the caller's text ends with a zero.
     let units = unsafe { text.as_wide() };
     match units.len() {
-        0 => Err(Failure::invalid("the path is empty")),
+        0 => Err(Failure::invalid(Reason::EmptyPath, "the path is empty")),
         1..=MAX_PATH => Ok(OsString::from_wide(units).into()),
-        _ => Err(Failure::invalid("the path is longer than Windows has them")),
+        _ => Err(Failure::invalid(Reason::Argument, "the path is longer than Windows has them")),
     }
 }
 
