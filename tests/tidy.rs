@@ -33,7 +33,8 @@ const SIBLINGS: [(&str, &str); 3] = [("format", "storage"), ("storage", "securit
 
 /// The files that may hold unsafe code: those that map files, those that COM and Windows call,
 /// or are called by, and the one that asks Windows for rights.
-const UNSAFE: [&str; 11] = [
+const UNSAFE: [&str; 12] = [
+    "com/cancel.rs",
     "com/error_info.rs",
     "com/exports.rs",
     "com/factory.rs",

@@ -29,6 +29,12 @@ impl Failure {
         Self { code: HResult::INVALID_PARAMETER, reason: Some(reason), text: text.into() }
     }
 
+    /// A module that cannot serve.
+    #[cfg(feature = "dll")]
+    pub(super) fn not_ready(text: impl Into<String>) -> Self {
+        Self::new(HResult::INITIALIZATION_FAILURE, text)
+    }
+
     /// What a panic becomes: the caller's process must live on.
     pub(super) fn panicked(payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().copied();

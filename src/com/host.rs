@@ -4,8 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::failure::Failure;
-use crate::security;
-use crate::service::{BackupAndRestore, Caller, EachCall, Service};
+use crate::service::{BackupAndRestore, Caller, ObjectOptions, Service};
 
 /// Where objects get from what they do.
 pub trait Host: Send + Sync + Debug {
@@ -21,34 +20,27 @@ pub trait Host: Send + Sync + Debug {
 pub struct Hosted {
     service: Service,
     caller: Arc<dyn Caller>,
+    options: ObjectOptions,
 }
 
 impl Hosted {
-    /// The objects of a service; every call on them asks this caller first, as a rule [`token_caller`].
+    /// The objects of a service. Every call on them asks `caller` first, as a rule a [`token_caller`](super::token_caller) with
+    /// the privilege policy of the program; their options are those of the service.
     pub fn new(service: Service, caller: Arc<dyn Caller>) -> Self {
-        Self { service, caller }
+        let options = service.object_options();
+        Self { service, caller, options }
+    }
+
+    /// Sets the options of the objects: the lease, the limit of waiting, the meaning of flag 0.
+    #[must_use]
+    pub fn options(mut self, options: ObjectOptions) -> Self {
+        self.options = options;
+        self
     }
 }
 
 impl Host for Hosted {
     fn open(&self) -> Result<Box<dyn BackupAndRestore>, Failure> {
-        Ok(Box::new(self.service.backup_restore_as(self.caller.clone())))
+        Ok(Box::new(self.service.backup_restore_with(self.caller.clone(), self.options)))
     }
-}
-
-/// Callers who are who their tokens say they are: the client that COM called for, else whom the thread impersonates, else the
-/// user of the process. Where there are no tokens, everyone is refused.
-pub fn token_caller() -> Arc<dyn Caller> {
-    Arc::new(EachCall::new(who_calls))
-}
-
-#[cfg(windows)]
-fn who_calls() -> crate::Result<security::Caller> {
-    super::token::caller()
-}
-
-/// Nobody is let in unseen.
-#[cfg(not(windows))]
-fn who_calls() -> crate::Result<security::Caller> {
-    Err(crate::Error::denied("this system has no token that says who calls"))
 }

@@ -12,6 +12,10 @@
 //! Everything but the token, the registry and the error info of Windows is compiled on every platform, so that the real
 //! vtables are tested wherever the tests run.
 
+#[cfg(windows)]
+mod acting;
+mod caller;
+mod cancel;
 #[cfg(feature = "dll")]
 mod configured;
 mod error_info;
@@ -28,15 +32,18 @@ mod module;
 mod object;
 #[cfg(all(feature = "dll", windows))]
 mod registration;
+#[cfg(feature = "dll")]
+mod settings;
 #[cfg(windows)]
 mod token;
 mod wide;
 
+pub use caller::{token_caller, token_identity};
 #[cfg(feature = "dll")]
 pub use exports::{DllCanUnloadNow, DllGetClassObject};
 pub use factory::class_factory;
 pub use failure::Failure;
-pub use host::{Host, Hosted, token_caller};
+pub use host::{Host, Hosted};
 pub use interfaces::{IClassFactory, ISupportErrorInfo, IWbemBackupRestore, IWbemBackupRestoreEx};
 pub use lifetime::may_unload;
 

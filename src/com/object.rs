@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use windows_core::{GUID, HRESULT, Interface, implement};
 
+use super::cancel::UntilCancelled;
 use super::failure::Failure;
 use super::guard::{E_POINTER, S_FALSE, S_OK, call, contain};
 use super::host::Host;
@@ -19,7 +20,6 @@ use super::interfaces::{
 };
 use super::lifetime::Alive;
 use super::wide;
-use crate::base::progress::Unobserved;
 use crate::service::{BackupAndRestore, BackupRestoreFlags};
 
 /// One object: one owner of a pause. Its methods may be called from any thread, several at a time.
@@ -66,12 +66,12 @@ impl Drop for BackupRestore {
 impl IWbemBackupRestore_Impl for BackupRestore_Impl {
     unsafe fn Backup(&self, path: *const u16, bits: i32) -> HRESULT {
         // SAFETY: the interface says that the caller's path is null or ends with a zero.
-        self.serve(|twin| Ok(twin.back_up_to(&unsafe { wide::path(path) }?, flags(bits), &Unobserved)?))
+        self.serve(|twin| Ok(twin.back_up_to(&unsafe { wide::path(path) }?, flags(bits), &UntilCancelled::new())?))
     }
 
     unsafe fn Restore(&self, path: *const u16, bits: i32) -> HRESULT {
         // SAFETY: as in `Backup`.
-        self.serve(|twin| Ok(twin.restore_from(&unsafe { wide::path(path) }?, flags(bits), &Unobserved)?))
+        self.serve(|twin| Ok(twin.restore_from(&unsafe { wide::path(path) }?, flags(bits), &UntilCancelled::new())?))
     }
 }
 

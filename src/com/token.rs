@@ -1,22 +1,24 @@
-//! The caller's token: who calls, with which privileges.
+//! The caller's token: who calls, with which privileges, and the identity to act under.
 
 #![expect(unsafe_code, reason = "the system tells it through raw buffers")]
 
 use std::ffi::c_void;
+use std::io;
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr;
 
 use windows_core::HRESULT;
-use windows_sys::Win32::Foundation::{
-    CO_E_NOTINITIALIZED, CloseHandle, ERROR_NO_TOKEN, GetLastError, HANDLE, LUID, RPC_E_CALL_COMPLETE,
-};
+use windows_sys::Win32::Foundation::{CO_E_NOTINITIALIZED, ERROR_NO_TOKEN, GetLastError, LUID, RPC_E_CALL_COMPLETE};
 use windows_sys::Win32::Security::{
     GetLengthSid, GetTokenInformation, IsTokenRestricted, LookupPrivilegeValueW, PSID, SE_BACKUP_NAME,
-    SE_PRIVILEGE_ENABLED, SE_RESTORE_NAME, TOKEN_GROUPS, TOKEN_INFORMATION_CLASS, TOKEN_PRIVILEGES, TOKEN_QUERY,
-    TOKEN_USER, TokenGroups, TokenPrivileges, TokenUser,
+    SE_PRIVILEGE_ENABLED, SE_RESTORE_NAME, TOKEN_GROUPS, TOKEN_IMPERSONATE, TOKEN_INFORMATION_CLASS, TOKEN_PRIVILEGES,
+    TOKEN_QUERY, TOKEN_USER, TokenGroups, TokenPrivileges, TokenUser,
 };
 use windows_sys::Win32::System::Com::{CoImpersonateClient, CoRevertToSelf};
 use windows_sys::Win32::System::SystemServices::{SE_GROUP_ENABLED, SE_GROUP_USE_FOR_DENY_ONLY};
-use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetCurrentThread, OpenProcessToken, OpenThreadToken};
+use windows_sys::Win32::System::Threading::{
+    GetCurrentProcess, GetCurrentThread, OpenProcessToken, OpenThreadToken, SetThreadToken,
+};
 
 use crate::base::error::{Error, Result};
 use crate::format::sid::Sid;
@@ -38,6 +40,15 @@ pub(super) fn caller() -> Result<Caller> {
     let caller = read_token();
     impersonation.end()?;
     caller
+}
+
+/// Token of the identity that the call acts under: the client that COM called for, else the one that the thread impersonates.
+/// `None` for the process itself.
+pub(super) fn to_act_as() -> Result<Option<Token>> {
+    let impersonation = Impersonation::begin()?;
+    let token = Token::worn().map_err(|error| refused("open the token", windows_core::Error::from(error).code()));
+    impersonation.end()?;
+    token
 }
 
 fn read_token() -> Result<Caller> {
@@ -101,17 +112,67 @@ impl Drop for Impersonation {
     }
 }
 
-/// An open token.
-struct Token(HANDLE);
+/// The identity of a token, worn by this thread until it is [ended](Self::end), or this is dropped.
+pub(super) struct Worn {
+    before: Option<Token>,
+    is_on: bool,
+}
 
-impl Drop for Token {
-    fn drop(&mut self) {
-        // SAFETY: the handle is ours and closed once.
-        unsafe { CloseHandle(self.0) };
+impl Worn {
+    /// Gives the thread the identity back that it had.
+    pub(super) fn end(mut self) -> io::Result<()> {
+        set_thread_token(self.before.as_ref())?;
+        self.is_on = false;
+        Ok(())
     }
 }
 
+impl Drop for Worn {
+    fn drop(&mut self) {
+        if self.is_on {
+            // It was refused before, or something panicked.
+            set_thread_token(self.before.as_ref()).ok();
+        }
+    }
+}
+
+/// Gives this thread an identity; `None`: that of the process.
+fn set_thread_token(token: Option<&Token>) -> io::Result<()> {
+    let handle = token.map_or(ptr::null_mut(), |token| token.0.as_raw_handle());
+    // SAFETY: no thread means this one; the handle is open, or null.
+    match unsafe { SetThreadToken(ptr::null(), handle) } {
+        0 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// An open token.
+#[derive(Debug)]
+pub(super) struct Token(OwnedHandle);
+
 impl Token {
+    /// Gives this thread the identity of the token.
+    pub(super) fn wear(&self) -> io::Result<Worn> {
+        let before = Self::worn()?;
+        set_thread_token(Some(self))?;
+        Ok(Worn { before, is_on: true })
+    }
+
+    /// The token that this thread wears, to be given to a thread; `None` for that of the process.
+    fn worn() -> io::Result<Option<Self>> {
+        let mut handle = ptr::null_mut();
+        // Opened as the process, as in `of_thread`.
+        // SAFETY: `handle` is where the result belongs; the other handle always means this thread.
+        if unsafe { OpenThreadToken(GetCurrentThread(), TOKEN_QUERY | TOKEN_IMPERSONATE, 1, &raw mut handle) } != 0 {
+            // SAFETY: the handle was just opened, and is nobody else's.
+            return Ok(Some(Self(unsafe { OwnedHandle::from_raw_handle(handle) })));
+        }
+        match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(ERROR_NO_TOKEN.cast_signed()) => Ok(None),
+            error => Err(error),
+        }
+    }
+
     fn of_thread() -> Result<Self> {
         let mut handle = ptr::null_mut();
         // Opened as the process: whom the thread impersonates may not be allowed to look at its own token.
@@ -121,13 +182,17 @@ impl Token {
                 || (GetLastError() == ERROR_NO_TOKEN
                     && OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut handle) != 0)
         };
-        if opened { Ok(Self(handle)) } else { Err(last_refusal("open the token")) }
+        if !opened {
+            return Err(last_refusal("open the token"));
+        }
+        // SAFETY: the handle was just opened, and is nobody else's.
+        Ok(Self(unsafe { OwnedHandle::from_raw_handle(handle) }))
     }
 
     /// A token with a second list, of restricting identifiers, may less than its groups and privileges say.
     fn need_one_list(&self) -> Result<()> {
         // SAFETY: the handle is open.
-        match unsafe { IsTokenRestricted(self.0) } {
+        match unsafe { IsTokenRestricted(self.0.as_raw_handle()) } {
             0 => Ok(()),
             _ => Err(Error::denied("the caller's token is restricted; call with an unrestricted one")),
         }
@@ -137,14 +202,16 @@ impl Token {
     fn information(&self, class: TOKEN_INFORMATION_CLASS) -> Result<Vec<usize>> {
         let mut len = 0;
         // SAFETY: with no room at all the call only tells how much it needs.
-        unsafe { GetTokenInformation(self.0, class, ptr::null_mut(), 0, &raw mut len) };
+        unsafe { GetTokenInformation(self.0.as_raw_handle(), class, ptr::null_mut(), 0, &raw mut len) };
         if len == 0 || len > MAX_INFORMATION {
             return Err(last_refusal("read the size of the token"));
         }
         let mut words = vec![0_usize; (len as usize).div_ceil(size_of::<usize>())];
         // SAFETY: the buffer has at least `len` bytes.
-        let read =
-            unsafe { GetTokenInformation(self.0, class, words.as_mut_ptr().cast::<c_void>(), len, &raw mut len) };
+        let read = unsafe {
+            let buffer = words.as_mut_ptr().cast::<c_void>();
+            GetTokenInformation(self.0.as_raw_handle(), class, buffer, len, &raw mut len)
+        };
         if read != 0 { Ok(words) } else { Err(last_refusal("read the token")) }
     }
 

@@ -15,8 +15,9 @@ use crate::base::progress::{Observer, Unobserved};
 use crate::repository::OwnerId;
 use crate::repository::gate::Wait;
 use crate::restore::{Existing, RestoreOptions, RestoreSummary, live};
+use crate::storage::Storage;
 
-use super::{Caller, Core, Operation};
+use super::{Caller, Core, FlagZero, ObjectOptions, Operation};
 
 bitflags::bitflags! {
     /// `WBEM_BACKUP_RESTORE_FLAGS`. The default, 0, is the empty set. Bits that mean nothing are kept, and refused where they are used.
@@ -119,11 +120,12 @@ pub struct BackupRestore {
     pub(super) core: Arc<Core>,
     pub(super) owner: OwnerId,
     caller: Arc<dyn Caller>,
+    options: ObjectOptions,
 }
 
 impl BackupRestore {
-    pub(super) const fn new(core: Arc<Core>, owner: OwnerId, caller: Arc<dyn Caller>) -> Self {
-        Self { core, owner, caller }
+    pub(super) const fn new(core: Arc<Core>, owner: OwnerId, caller: Arc<dyn Caller>, options: ObjectOptions) -> Self {
+        Self { core, owner, caller, options }
     }
 
     /// The name of this object among all of the repository.
@@ -156,8 +158,8 @@ impl BackupRestore {
         flags.need_none()?;
         let _noted = self.core.gate.begin_backup()?;
         let snapshot = self.core.engine()?.snapshot();
-        let options = BackupOptions { wait: options.wait.or(Some(self.core.limit)), ..options.clone() };
-        backup_snapshot(&snapshot, &self.core.directory.storage, file, &options, observer)
+        let options = BackupOptions { wait: options.wait.or(Some(self.options.limit)), ..options.clone() };
+        backup_snapshot(&snapshot, &self.files()?, file, &options, observer)
     }
 
     /// As [`backup_with`](Self::backup_with), into a directory that keeps several backups.
@@ -171,8 +173,14 @@ impl BackupRestore {
         set.back_up_snapshot(&snapshot, options, observer)
     }
 
-    /// Replaces the content of the repository by that of a backup. Without flags it is refused while connections are open; with
-    /// [`BackupRestoreFlags::FORCE_SHUTDOWN`] they are broken, when everything in the backup has been checked.
+    /// The storage of the files that the caller names.
+    fn files(&self) -> Result<Arc<dyn Storage>> {
+        self.caller.files(&self.core.directory.storage)
+    }
+
+    /// Replaces the content of the repository by that of a backup. Without flags it is refused while connections are open, unless
+    /// [`FlagZero::Break`] was chosen; with [`BackupRestoreFlags::FORCE_SHUTDOWN`] they are broken, when everything in the backup
+    /// has been checked.
     ///
     /// # Errors
     /// As [`restore_with`](Self::restore_with).
@@ -201,7 +209,7 @@ impl BackupRestore {
         self.core.ask(self.caller.as_ref(), Operation::Restore)?;
         flags.need_known()?;
         need_path(file.as_ref())?;
-        let force = flags.contains(BackupRestoreFlags::FORCE_SHUTDOWN);
+        let force = flags.contains(BackupRestoreFlags::FORCE_SHUTDOWN) || self.options.flag_zero == FlagZero::Break;
         let restoring = self.core.gate.begin_restore(self.owner)?;
         if !force {
             restoring.need_no_connections()?;
@@ -211,7 +219,7 @@ impl BackupRestore {
         live::check(&backup, how, observer)?;
         self.core.engine()?.need_writable()?;
         // Everything is checked: from here on there are effects.
-        let wait = Wait::at_most(options.limit.or(Some(self.core.limit)));
+        let wait = Wait::at_most(options.limit.or(Some(self.options.limit)));
         restoring.switch(force, wait, |broken| self.core.cut(broken))?;
         let engine = self.core.engine()?;
         live::over_live(&backup, &engine, how, &self.core.gate.inside(observer))
@@ -219,7 +227,7 @@ impl BackupRestore {
 
     fn open_backup(&self, file: &Path, options: &LiveRestoreOptions) -> Result<Backup> {
         let open = options.bases.iter().fold(OpenBackup::new(), |open, base| open.base(base));
-        open.open_in(&self.core.directory.storage, file)
+        open.open_in(&self.files()?, file)
     }
 
     /// Pauses: brings everything to the files, and lets no one write until it is resumed, this object is dropped, or the lease has
@@ -231,7 +239,7 @@ impl BackupRestore {
     /// during a restore; [`Error::Closed`]; what [`Engine::checkpoint`](crate::engine::Engine::checkpoint) says when the
     /// state cannot be brought to the files: writers go on then.
     pub fn pause(&self) -> Result<()> {
-        self.close_gate(false, self.core.limit)
+        self.close_gate(false, self.options.limit)
     }
 
     /// As [`pause`](Self::pause), but waits at most so long for its turn.
@@ -248,7 +256,7 @@ impl BackupRestore {
     /// # Errors
     /// As [`pause`](Self::pause); [`Error::InvalidOperation`] when another object has paused, or is about to.
     pub fn try_pause(&self) -> Result<()> {
-        self.close_gate(true, self.core.limit)
+        self.close_gate(true, self.options.limit)
     }
 
     /// As [`try_pause`](Self::try_pause), but waits at most so long for transactions.
@@ -262,7 +270,7 @@ impl BackupRestore {
     fn close_gate(&self, at_once: bool, limit: Duration) -> Result<()> {
         self.core.ask(self.caller.as_ref(), Operation::Pause)?;
         let engine = self.core.engine()?;
-        let (gate, lease) = (&self.core.gate, self.core.lease);
+        let (gate, lease) = (&self.core.gate, self.options.lease);
         gate.pause(self.owner, at_once, Wait::at_most(Some(limit)), lease, || engine.checkpoint())
     }
 

@@ -1,11 +1,13 @@
 //! Who calls, as far as the service asks: the one place where rights and privileges come in.
 
 use std::fmt::{self, Debug};
+use std::sync::Arc;
 
 use crate::base::error::Result;
 use crate::security;
 pub use crate::security::backup_rights::Operation;
 use crate::security::backup_rights::{BackupPolicy, authorize, need_privilege};
+use crate::storage::Storage;
 
 use super::Root;
 
@@ -19,6 +21,16 @@ pub trait Caller: Debug + Send + Sync {
     /// # Errors
     /// [`Error::AccessDenied`](crate::Error::AccessDenied) when not.
     fn check(&self, operation: Operation, root: &Root<'_>) -> Result<()>;
+
+    /// The storage through which the files that the caller names are opened: the target of a backup, the source of a restore.
+    /// Asked for on the thread of the call, after [`check`](Self::check). It is the one of the repository, unless the caller's
+    /// identity decides what may be opened there.
+    ///
+    /// # Errors
+    /// When the identity of the caller cannot be used.
+    fn files(&self, storage: &Arc<dyn Storage>) -> Result<Arc<dyn Storage>> {
+        Ok(storage.clone())
+    }
 }
 
 /// Code of the process itself, which may do everything: it could write the files as well.

@@ -10,6 +10,7 @@ mod caller;
 mod connection;
 mod namespace;
 mod namespace_writer;
+mod options;
 mod paused;
 mod root;
 mod standby;
@@ -36,6 +37,7 @@ pub use caller::{Caller, EachCall, Identified, Operation, Trusted};
 pub use connection::{Connection, Enumeration, View};
 pub use namespace::{NamespaceConnection, NamespaceView};
 pub use namespace_writer::NamespaceWriter;
+pub use options::{FlagZero, ObjectOptions};
 pub use paused::{PauseOptions, PausedRun, pause_repository};
 pub use root::Root;
 pub use standby::{Standby, StandbyObject};
@@ -51,17 +53,10 @@ pub const DEFAULT_LEASE: Duration = Duration::from_secs(15 * 60);
 pub const DEFAULT_LIMIT: Duration = DEFAULT_LEASE;
 
 /// How a repository is put to use.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ServiceOptions {
     engine: EngineOptions,
-    lease: Duration,
-    limit: Duration,
-}
-
-impl Default for ServiceOptions {
-    fn default() -> Self {
-        Self { engine: EngineOptions::default(), lease: DEFAULT_LEASE, limit: DEFAULT_LIMIT }
-    }
+    objects: ObjectOptions,
 }
 
 impl ServiceOptions {
@@ -76,16 +71,21 @@ impl ServiceOptions {
         self
     }
 
-    /// How long a pause lasts at most.
+    /// Sets how long a pause lasts at most ([`ObjectOptions::lease`]).
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease;
+        self.objects = self.objects.lease(lease);
         self
     }
 
-    /// How long a pause, a restore or a backup waits at most for others, where the call gives no limit of its own: for a transaction
-    /// that runs, for the pause of another object, for a backup to the same file.
+    /// Sets how long a call waits at most for others ([`ObjectOptions::limit`]).
     pub fn limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
+        self.objects = self.objects.limit(limit);
+        self
+    }
+
+    /// Sets what a restore without flags means while clients are connected.
+    pub fn flag_zero(mut self, meaning: FlagZero) -> Self {
+        self.objects = self.objects.flag_zero(meaning);
         self
     }
 
@@ -109,8 +109,7 @@ impl ServiceOptions {
             engine: RwLock::new(Some(engine)),
             is_closing: AtomicBool::new(false),
             links: Mutex::new(BTreeMap::new()),
-            lease: self.lease,
-            limit: self.limit,
+            objects: self.objects,
         };
         Ok(Service { core: Arc::new(core) })
     }
@@ -136,8 +135,7 @@ struct Core {
     is_closing: AtomicBool,
     /// The connections that are not gone, to break them.
     links: Mutex<BTreeMap<ConnectionId, Weak<Link>>>,
-    lease: Duration,
-    limit: Duration,
+    objects: ObjectOptions,
 }
 
 impl Service {
@@ -174,7 +172,17 @@ impl Service {
 
     /// A backup and restore object; every call on it asks the caller first whether it may.
     pub fn backup_restore_as(&self, caller: Arc<dyn Caller>) -> BackupRestore {
-        BackupRestore::new(self.core.clone(), OwnerId(self.core.gate.number()), caller)
+        self.backup_restore_with(caller, self.core.objects)
+    }
+
+    /// A backup and restore object with options of its own, whatever those of the service are.
+    pub fn backup_restore_with(&self, caller: Arc<dyn Caller>, options: ObjectOptions) -> BackupRestore {
+        BackupRestore::new(self.core.clone(), OwnerId(self.core.gate.number()), caller, options)
+    }
+
+    /// The options of the objects that are given none.
+    pub fn object_options(&self) -> ObjectOptions {
+        self.core.objects
     }
 
     /// The state after the last commit. It is no connection: a restore does not wait for it and does not break it, it goes on

@@ -21,7 +21,7 @@ use crate::restore::{Existing, RestoreOptions, restore_in};
 use crate::storage::Directory;
 
 use super::backup_restore::need_path;
-use super::{BackupAndRestore, BackupRestoreFlags, Caller, DEFAULT_LEASE, DEFAULT_LIMIT, Operation, Root};
+use super::{BackupAndRestore, BackupRestoreFlags, Caller, ObjectOptions, Operation, Root};
 
 /// The files of a repository, for backup and restore objects in a process that does not use it otherwise. What is paused in this way no
 /// one writes: another process waits for the writer lock. Objects of one `Standby` see each other's pauses and restores; objects of
@@ -35,8 +35,7 @@ pub struct Standby(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     directory: Directory,
-    lease: Duration,
-    limit: Duration,
+    objects: ObjectOptions,
     gate: Gate,
     /// What a pause holds. It is dropped before, or under the same lock as, the pause that holds it ends: so no one in this
     /// process meets the writer lock of another who is just going.
@@ -83,19 +82,19 @@ impl Held {
 impl Standby {
     /// The repository at a path; it does not have to be there yet.
     pub fn new(path: impl AsRef<Path>) -> Self {
-        Self::with_lease(&Directory::real(path.as_ref()), DEFAULT_LEASE)
+        Self::with_options(&Directory::real(path.as_ref()), ObjectOptions::default())
     }
 
-    /// That in a directory of any storage, with pauses that last at most so long.
+    /// The repository in a directory of any storage, with pauses that last at most as long as `lease`.
     pub fn with_lease(directory: &Directory, lease: Duration) -> Self {
-        Self::with_limits(directory, lease, DEFAULT_LIMIT)
+        Self::with_options(directory, ObjectOptions::new().lease(lease))
     }
 
-    /// As [`with_lease`](Self::with_lease); calls that wait wait at most as long as `limit`, as
-    /// [`ServiceOptions::limit`](super::ServiceOptions::limit) says.
-    pub fn with_limits(directory: &Directory, lease: Duration, limit: Duration) -> Self {
+    /// The repository in a directory of any storage. The options are those of objects that are given none. The meaning of a
+    /// restore without flags makes no difference: no client can be connected.
+    pub fn with_options(directory: &Directory, objects: ObjectOptions) -> Self {
         let (directory, gate, held) = (directory.clone(), Gate::default(), Mutex::new(None));
-        let shared = Arc::new(Shared { directory, lease, limit, gate, held });
+        let shared = Arc::new(Shared { directory, objects, gate, held });
         let weak: Weak<Shared> = Arc::downgrade(&shared);
         shared.gate.on_expiry(&shared.directory.path, move || {
             if let Some(shared) = weak.upgrade() {
@@ -107,7 +106,12 @@ impl Standby {
 
     /// A backup and restore object; every call on it asks the caller first whether it may.
     pub fn backup_restore_as(&self, caller: Arc<dyn Caller>) -> StandbyObject {
-        StandbyObject { owner: OwnerId(self.0.gate.number()), shared: self.0.clone(), caller }
+        self.backup_restore_with(caller, self.0.objects)
+    }
+
+    /// A backup and restore object with options of its own, whatever those of the `Standby` are.
+    pub fn backup_restore_with(&self, caller: Arc<dyn Caller>, options: ObjectOptions) -> StandbyObject {
+        StandbyObject { owner: OwnerId(self.0.gate.number()), shared: self.0.clone(), caller, options }
     }
 
     /// What goes on: who has paused, for how long yet, whether backups and restores run.
@@ -122,6 +126,7 @@ pub struct StandbyObject {
     shared: Arc<Shared>,
     owner: OwnerId,
     caller: Arc<dyn Caller>,
+    options: ObjectOptions,
 }
 
 impl Shared {
@@ -189,7 +194,7 @@ impl StandbyObject {
     /// As there; [`Error::Timeout`] at the limit of the `Standby`, and [`Error::Locked`] where it is another process that did
     /// not end by then.
     pub fn pause(&self) -> Result<()> {
-        self.close_gate(false, Some(self.shared.limit), Some(self.shared.limit))
+        self.close_gate(false, Some(self.options.limit), Some(self.options.limit))
     }
 
     /// As [`pause`](Self::pause), but waits at most so long.
@@ -206,7 +211,7 @@ impl StandbyObject {
     /// # Errors
     /// As [`pause`](Self::pause); [`Error::Locked`]; [`Error::InvalidOperation`] when another object has paused.
     pub fn try_pause(&self) -> Result<()> {
-        self.close_gate(true, Some(self.shared.limit), None)
+        self.close_gate(true, Some(self.options.limit), None)
     }
 
     fn close_gate(&self, at_once: bool, limit: Option<Duration>, lock_limit: Option<Duration>) -> Result<()> {
@@ -217,7 +222,7 @@ impl StandbyObject {
             let rest = lock_limit.map(|limit| limit.saturating_sub(start.elapsed()));
             shared.hold(rest)
         };
-        let paused = shared.gate.pause(self.owner, at_once, Wait::at_most(limit), shared.lease, persist);
+        let paused = shared.gate.pause(self.owner, at_once, Wait::at_most(limit), self.options.lease, persist);
         if paused.is_err() {
             shared.tidy();
             shared.gate.rest();
@@ -242,8 +247,9 @@ impl BackupAndRestore for StandbyObject {
         flags.need_none()?;
         let _noted = shared.gate.begin_backup()?;
         // While it is paused the files hold everything, so they are read then too; and they are read to the end if the pause ends.
-        let options = BackupOptions { wait: Some(shared.limit), ..BackupOptions::default() };
-        backup_directory(&shared.directory, &shared.directory.storage, file, &options, observer).map(drop)
+        let options = BackupOptions { wait: Some(self.options.limit), ..BackupOptions::default() };
+        let files = self.caller.files(&shared.directory.storage)?;
+        backup_directory(&shared.directory, &files, file, &options, observer).map(drop)
     }
 
     /// No connection can be open: so the flags make no difference but that others are refused.
@@ -254,7 +260,8 @@ impl BackupAndRestore for StandbyObject {
         need_path(file)?;
         let _noted = shared.gate.begin_restore(self.owner)?;
         shared.tidy();
-        let backup = OpenBackup::new().open_in(&shared.directory.storage, file)?;
+        let files = self.caller.files(&shared.directory.storage)?;
+        let backup = OpenBackup::new().open_in(&files, file)?;
         let options = RestoreOptions { existing: Existing::Replace, ..RestoreOptions::default() };
         restore_in(&backup, &shared.directory, options, observer).map(drop)
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use cimrepo::base::progress::Observer;
 use cimrepo::com::{Failure, Host, Hosted, class_factory, token_caller};
+use cimrepo::security::backup_rights::BackupPolicy;
 use cimrepo::service::{BackupAndRestore, BackupRestoreFlags, Connection, Service, ServiceOptions};
 use cimrepo::{Direction, KeyRange, Result};
 use windows_core::{GUID, HRESULT, Interface};
@@ -78,7 +79,7 @@ pub unsafe extern "system" fn HostOpen(
     let options = ServiceOptions::new().lease(Duration::from_millis(lease.into()));
     let Ok(service) = options.open(path_of(path)) else { return HRESULT(0x8000_4005_u32.cast_signed()) };
     *OPEN.lock().unwrap() = Some(service.clone());
-    let factory = class_factory(Arc::new(Panicking(Hosted::new(service, token_caller()))));
+    let factory = class_factory(Arc::new(Panicking(Hosted::new(service, token_caller(BackupPolicy::Either)))));
     // SAFETY: as the client promises.
     unsafe { factory.query(iid, out) }
 }

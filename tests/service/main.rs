@@ -9,6 +9,7 @@ mod contract;
 #[cfg(feature = "sim")]
 mod faults;
 mod namespaces;
+mod options;
 mod pausing;
 mod restoring;
 mod standby;

@@ -5,7 +5,7 @@ use std::thread;
 
 use cimrepo::backup::OpenBackup;
 use cimrepo::engine::Engine;
-use cimrepo::service::{BackupAndRestore, Standby, StandbyObject, Trusted};
+use cimrepo::service::{BackupAndRestore, ObjectOptions, Standby, StandbyObject, Trusted};
 
 use super::*;
 
@@ -127,7 +127,10 @@ fn a_pause_of_the_older_dialect_is_a_lock() {
 #[test]
 fn a_pause_may_wait() {
     let (_, directory) = place();
-    let standby = Standby::with_limits(&directory, Duration::from_secs(20), Duration::from_millis(40));
+    let standby = Standby::with_options(
+        &directory,
+        ObjectOptions::new().lease(Duration::from_secs(20)).limit(Duration::from_millis(40)),
+    );
     let (first, second) = (object(&standby), object(&standby));
     first.pause().unwrap();
     fails(second.pause(), TIMED_OUT);
@@ -172,8 +175,12 @@ fn a_pause_may_wait() {
 fn two_of_them_and_eight_threads() {
     let (storage, directory) = place();
     let seconds = std::env::var("CIMREPO_STANDBY_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let standbys =
-        [(); 2].map(|()| Standby::with_limits(&directory, Duration::from_millis(15), Duration::from_millis(5)));
+    let standbys = [(); 2].map(|()| {
+        Standby::with_options(
+            &directory,
+            ObjectOptions::new().lease(Duration::from_millis(15)).limit(Duration::from_millis(5)),
+        )
+    });
     object(&standbys[0]).back_up_to(Path::new("/good"), NONE, &Unobserved).unwrap();
     let end = Instant::now() + Duration::from_secs(seconds);
     let done: Vec<AtomicUsize> = (0..5).map(|_| AtomicUsize::new(0)).collect();

@@ -11,7 +11,7 @@ use std::thread;
 use cimrepo::base::progress::Progress;
 use cimrepo::repository::{Activity, OwnerId};
 
-use cimrepo::service::{BackupAndRestore, Standby, StandbyObject, Trusted};
+use cimrepo::service::{BackupAndRestore, ObjectOptions, Standby, StandbyObject, Trusted};
 use parking_lot::{Condvar, Mutex};
 
 use super::*;
@@ -117,7 +117,7 @@ fn serve_as(is_standby: bool, lease: Duration) -> (MemStorage, Served) {
     let directory = Directory::new(Arc::new(storage.clone()), PLACE);
     lying_there().iter().for_each(|(path, bytes)| storage.put(path, bytes.clone()));
     let served = match is_standby {
-        true => Served::Standby(Standby::with_limits(&directory, lease, SHORT)),
+        true => Served::Standby(Standby::with_options(&directory, ObjectOptions::new().lease(lease).limit(SHORT))),
         false => Served::Service(
             ServiceOptions::new().lease(lease).limit(SHORT).engine(still()).open_in(&directory).unwrap(),
         ),

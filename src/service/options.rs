@@ -1,0 +1,58 @@
+//! Choices for backup and restore objects.
+
+use std::time::Duration;
+
+use super::{DEFAULT_LEASE, DEFAULT_LIMIT};
+
+/// Meaning of a restore without flags while clients are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum FlagZero {
+    /// The restore is refused ([MS-WMI] 3.1.4.10.2).
+    #[default]
+    Refuse,
+    /// The restore breaks the connections, as with force (`IWbemBackupRestoreEx`, remarks).
+    Break,
+}
+
+/// Choices for the backup and restore objects of a [`Service`](super::Service) or a [`Standby`](super::Standby).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectOptions {
+    pub(super) lease: Duration,
+    pub(super) limit: Duration,
+    pub(super) flag_zero: FlagZero,
+}
+
+impl Default for ObjectOptions {
+    fn default() -> Self {
+        Self { lease: DEFAULT_LEASE, limit: DEFAULT_LIMIT, flag_zero: FlagZero::default() }
+    }
+}
+
+impl ObjectOptions {
+    /// Pauses of at most 15 minutes, waits of at most as long, and restores that break no connection without force.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets how long a pause lasts at most.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Sets how long a pause, a restore or a backup waits at most for others, where the call gives no limit of its own: for
+    /// a transaction that runs, for the pause of another object, for a backup to the same file.
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Sets what a restore without flags means while clients are connected.
+    #[must_use]
+    pub fn flag_zero(mut self, meaning: FlagZero) -> Self {
+        self.flag_zero = meaning;
+        self
+    }
+}
