@@ -25,7 +25,7 @@ use cimrepo::format::index_page::IndexPage;
 use cimrepo::format::key::Key;
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection, ParsedMapping};
 use cimrepo::format::object_page::{self, ObjectPage, ObjectPageBuilder, build_multi_page};
-use cimrepo::repository::{BulkBuilder, OpenOptions, Repository, Snapshot, UnmappedFiles};
+use cimrepo::repository::{BulkBuilder, OpenOptions, PauseToken, Repository, Snapshot, UnmappedFiles};
 use cimrepo::storage::{Directory, MemStorage};
 use cimrepo::verify::{GenerationReport, VerifyOptions, verify};
 use cimrepo::{Direction, KeyRange};
@@ -46,6 +46,7 @@ pub(crate) const TARGETS: &[(&str, Entry)] = &[
     ("instance_record", objects::instance_record),
     ("reference_record", objects::reference_record),
     ("object_path", objects::object_path),
+    ("pause_token", pause_token),
 ];
 
 /// Gives an input to a target.
@@ -69,6 +70,15 @@ fn padded(input: &[u8]) -> Box<PageBytes> {
 /// Text that an administrator gets to see must come out whatever is in it.
 fn print(finding: &Corruption) {
     assert!(!finding.to_string().is_empty());
+}
+
+/// The input is the text of a token.
+fn pause_token(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else { return };
+    match text.parse::<PauseToken>() {
+        Ok(token) => assert_eq!(token.to_string(), text, "a token has one spelling"),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
 }
 
 // ------------------------------------------------------------------------------------------------- mapping files

@@ -526,8 +526,10 @@ fn a_command_runs_while_the_repository_is_paused() {
     let place = Place::new();
     let copy = place.at("copy");
     let text = run(&[&"pause", &place.repo, &"--", &"cp", &"-a", &place.repo, &copy], 0);
-    assert_eq!(text, "");
+    let token = text.trim_end();
+    assert!(token.starts_with("cimrepo-pause-1:2.2:") && !token.contains(char::is_whitespace), "{text}");
     run(&[&"verify", &copy], 0);
+    assert!(run(&[&"verify", &copy, &"--token", &token], 0).contains("PROVEN: "));
     // Meanwhile no one else gets the lock, and is told who has it.
     let nested =
         cimrepo(&[&"pause", &place.repo, &"--", &env!("CARGO_BIN_EXE_cimrepo"), &"pause", &place.repo, &"--", &"true"]);
@@ -542,6 +544,104 @@ fn a_command_runs_while_the_repository_is_paused() {
     assert!(expired.contains("not to be trusted"), "{expired}");
     let rows = rows(&[&"pause", &place.repo, &"--json", &"--", &"true"], 0);
     assert_eq!((rows[0]["held"].clone(), rows[0]["status"].clone()), (Value::Bool(true), 0.into()));
+}
+
+/// A copy is held against the token that the pause printed: in text and in JSON, with a code for what is wrong.
+#[cfg(unix)]
+#[test]
+fn a_copy_is_held_against_the_token_of_its_pause() {
+    let place = Place::new();
+    let (copy, backup) = (place.at("copy"), place.at("paused.cimbak"));
+    let row = &rows(&[&"pause", &place.repo, &"--json", &"--", &"cp", &"-a", &place.repo, &copy], 0)[0];
+    let token = row["token"].as_str().unwrap().to_owned();
+    run(&[&"backup", &place.repo, &backup], 0);
+    for proven in [&copy, &backup] {
+        let found = rows(&[&"verify", proven, &"--token", &token, &"--json"], 0);
+        assert_eq!(found.last().unwrap()["proven"], true, "{found:?}");
+    }
+    run(&[&"compact", &place.repo], 0);
+    append_record(&place.repo);
+    let later = rows(&[&"verify", &place.repo, &"--token", &token, &"--json"], 1);
+    let (reason, verdict) = (later.iter().find(|row| row["kind"] == "disproof").unwrap(), later.last().unwrap());
+    assert_eq!(reason["code"], "later-generation");
+    assert_eq!((&verdict["proven"], &verdict["held"]), (&false.into(), &false.into()));
+    fs::write(copy.join("OBJECTS.DATA"), vec![7; 8192 * 60]).unwrap();
+    let torn = run(&[&"verify", &copy, &"--token", &token], 1);
+    assert!(torn.contains("torn-page: ") && torn.contains("NOT PROVEN: "), "{torn}");
+    for wrong in ["", "7", "cimrepo-pause-2:2.2:1:1:00", &token[1..]] {
+        assert!(run(&[&"verify", &copy, &"--token", &wrong], 2).contains("no token of a pause"), "{wrong}");
+    }
+    run(&[&"verify", &copy, &"--token", &token, &"--level", &"schema"], 2);
+}
+
+/// Commits a key by an engine that is closed in order: the files hold a later generation.
+fn append_record(repo: &Path) {
+    let engine = cimrepo::engine::Engine::open(repo).unwrap();
+    let mut transaction = engine.begin_write().unwrap();
+    transaction.insert_key(b"NS_09\\LATER").unwrap();
+    transaction.commit().unwrap();
+    engine.close().unwrap();
+}
+
+/// What runs before, in and after a pause, and what each of them hears of the others.
+#[cfg(unix)]
+#[test]
+fn commands_run_before_and_after_a_pause() {
+    let place = Place::new();
+    let log = place.at("log");
+    let say =
+        |what: &str| format!("echo {what} held=$CIMREPO_PAUSE_HELD status=$CIMREPO_PAUSE_STATUS >> {}", log.display());
+    let said = || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        fs::remove_file(&log).ok();
+        text
+    };
+    let (before, after) = (say("before"), say("after"));
+    let pause = |more: &[&str], command: &[&str], code: i32| {
+        let mut arguments: Vec<&dyn AsRef<Path>> = vec![&"pause", &place.repo, &"--before", &before];
+        arguments.extend(more.iter().map(|one| one as &dyn AsRef<Path>));
+        arguments.push(&"--");
+        arguments.extend(command.iter().map(|one| one as &dyn AsRef<Path>));
+        run(&arguments, code)
+    };
+    let inside = say("inside");
+    let held = "before held= status=\ninside held= status=\nafter held=1 status=0\n";
+    let text = pause(&["--after", &after], &["sh", "-c", &inside], 0);
+    assert_eq!((said().as_str(), text.lines().count()), (held, 1));
+    // The lock is free before and after, and taken in between.
+    let cimrepo = env!("CARGO_BIN_EXE_cimrepo");
+    let nested = format!("{cimrepo} pause {} -- true >> {} 2>&1; echo $? >> {1}", place.repo.display(), log.display());
+    run(&[&"pause", &place.repo, &"--before", &nested, &"--after", &nested, &"--", &"sh", &"-c", &nested], 0);
+    let codes: Vec<String> = said().lines().filter(|line| line.len() == 1).map(str::to_owned).collect();
+    assert_eq!(codes, ["0", "5", "0"]);
+    // COMMAND finds the token that is printed, and so does the one after it.
+    let token = format!("echo $CIMREPO_PAUSE_TOKEN >> {}", log.display());
+    let text = run(&[&"pause", &place.repo, &"--after", &token, &"--", &"sh", &"-c", &token], 0);
+    assert_eq!(said(), text.repeat(2));
+
+    // One before the pause that fails ends it all.
+    let text =
+        run(&[&"pause", &place.repo, &"--before", &"exit 3", &"--after", &after, &"--", &"sh", &"-c", &inside], 1);
+    assert!(text.contains("nothing was paused") && said().is_empty(), "{text}");
+    // Whatever else fails, the one after the pause runs and hears of it.
+    let text = pause(&["--after", &after], &["sh", "-c", "exit 7"], 1);
+    assert!(text.contains("the pause held"), "{text}");
+    assert_eq!(said(), "before held= status=\nafter held=1 status=7\n");
+    pause(&["--after", &after], &["/no such program"], 3);
+    assert_eq!(said(), "before held= status=\nafter held=1 status=\n");
+    pause(&["--after", &after, "--lease", "0"], &["sleep", "0.3"], 5);
+    assert_eq!(said(), "before held= status=\nafter held=0 status=0\n");
+    let text = pause(&["--after", "exit 9"], &["true"], 1);
+    assert!(text.contains("the command after the pause failed (exit status: 9)"), "{text}");
+    said();
+    let row = &rows(&[&"pause", &place.repo, &"--json", &"--after", &"false", &"--", &"true"], 1)[0];
+    assert_eq!((&row["held"], &row["after"], &row["status"]), (&true.into(), &false.into(), &0.into()));
+    // Where the pause is refused, it undoes what was done before it.
+    let beside = PathBuf::from(format!("{}.cimrepo.lock", place.repo.display()));
+    let lock = RealStorage.lock(&beside, "process 1 (a test)").unwrap();
+    pause(&["--after", &after], &["sh", "-c", &inside], 5);
+    assert_eq!(said(), "before held= status=\nafter held=0 status=\n");
+    drop(lock);
 }
 
 /// A repository of dialect 2.1 is locked by a pause, and gives way to a backup of the other only where that is asked for.

@@ -117,6 +117,11 @@ fn object_path_inputs() {
     replay("object_path");
 }
 
+#[test]
+fn pause_token_inputs() {
+    replay("pause_token");
+}
+
 /// Each byte of each seed of a record in turn becomes another: what a fuzzer would try first.
 #[test]
 fn changed_object_records() {
@@ -148,6 +153,7 @@ fn every_target_has_the_seeds_that_are_made_for_it() {
         ("instance_record", instance_record_seeds()),
         ("reference_record", reference_record_seeds()),
         ("object_path", object_path_seeds()),
+        ("pause_token", pause_token_seeds()),
     ];
     assert!(made.iter().map(|(target, _)| target).eq(entries::TARGETS.iter().map(|(target, _)| target)));
     let regenerate = std::env::var_os("CIMREPO_REGENERATE_SEEDS").is_some();
@@ -800,6 +806,15 @@ fn reference_record_seeds() -> Seeds {
         ("cut", whole[..whole.len() - 1].to_vec()),
         ("endless", [&[0xFF; 4], &whole[4..]].concat()),
         ("whole", whole),
+    ])
+}
+
+fn pause_token_seeds() -> Seeds {
+    let digest = "0123456789abcdef".repeat(4);
+    named([
+        ("vista", format!("cimrepo-pause-1:2.2:41:97:{digest}").into_bytes()),
+        ("xp", format!("cimrepo-pause-1:2.1:0:4294967295:{digest}").into_bytes()),
+        ("too-long", format!("cimrepo-pause-1:2.2:041:97:{digest}:").into_bytes()),
     ])
 }
 

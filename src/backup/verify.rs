@@ -6,10 +6,13 @@ use crate::base::error::{BackupFault, Error, Result};
 use crate::base::limits::MAX_FINDINGS_PER_CODE;
 use crate::base::parallel::{both, split, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
+use crate::base::site::FileRole;
 use crate::base::{narrow, widen};
-use crate::format::manifest::Summary;
-use crate::repository::Snapshot;
-use crate::verify::{GenerationReport, JournalReport, Unchecked, VerifyOptions, verify_snapshot};
+use crate::format::backup_file::ChunkKind;
+use crate::format::manifest::{ChunkEntry, Summary};
+use crate::repository::{PauseToken, Snapshot};
+use crate::verify::{Disproof, GenerationReport, JournalReport, Proof, Unchecked, VerifyOptions};
+use crate::verify::{faults, later_commits, verify_snapshot};
 
 use super::read::Backup;
 use super::summary::summarise;
@@ -120,6 +123,47 @@ impl Backup {
         self.check_exact()?;
         self.check_summary(&repository, &counted?)?;
         Ok(BackupReport { repository, journal: JournalReport::default() })
+    }
+
+    /// Holds the backup against the token of a pause, as [`prove`](crate::verify::prove) holds a copy of
+    /// the directory: is it of the state that was paused, and whole? Where scrubbing changed a page, the
+    /// mapping has another checksum for it and is another one.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify). A backup of something else is no error.
+    pub fn prove(&self, token: &PauseToken, options: VerifyOptions, observer: &dyn Observer) -> Result<Proof> {
+        let report = self.verify(options, observer)?;
+        let Some(held) = self.pause_token()? else {
+            let disproofs = vec![Disproof::OtherGeneration { newest: None }];
+            return Ok(Proof { token: *token, disproofs, report: None });
+        };
+        let snapshot = self.snapshot();
+        let mut disproofs: Vec<Disproof> = later_commits(self.journal(), token).collect();
+        if held == *token {
+            // Where journals were replayed, the state of the token is the one without them.
+            let on_disk = report.journal.without.unwrap_or(report.repository);
+            disproofs.extend(faults(&snapshot.image().on_disk(), &on_disk)?);
+            return Ok(Proof { token: *token, disproofs, report: Some(on_disk) });
+        }
+        disproofs.push(match held.generation {
+            generation if generation > token.generation => Disproof::LaterGeneration { generation },
+            generation if generation == token.generation && held.dialect == token.dialect => {
+                Disproof::OtherMapping { file: snapshot.image().mapping_role() }
+            }
+            generation => Disproof::OtherGeneration { newest: Some(generation) },
+        });
+        Ok(Proof { token: *token, disproofs, report: None })
+    }
+
+    /// The token that a pause of the state in it gave, or would have given; `None` of files without a generation.
+    fn pause_token(&self) -> Result<Option<PauseToken>> {
+        let is_mapping = |entry: &ChunkEntry| matches!(entry.header.kind, ChunkKind::File(FileRole::Mapping(_)));
+        let top = &self.chain().top;
+        let Some(number) = top.manifest.chunks.iter().position(is_mapping).filter(|_| !self.is_unmapped()) else {
+            return Ok(None);
+        };
+        let bytes = top.chunk(number)?;
+        Ok(Some(PauseToken::of_bytes(self.snapshot().image().base().mapping(), &bytes)))
     }
 
     /// Every chunk of the backup and of its bases that is damaged, in order. For whoever has to know how much is lost when

@@ -32,10 +32,10 @@ use crate::pager::files::RepositoryFiles;
 use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::pager::journal::Journal;
 use crate::pager::working::Working;
-use crate::repository::Snapshot;
 use crate::repository::gate::state::ConnectionId;
 use crate::repository::gate::{Gate, Wait};
 use crate::repository::lock::WriterLock;
+use crate::repository::{PauseToken, Snapshot};
 use crate::storage::Directory;
 
 use background::Background;
@@ -280,6 +280,13 @@ impl Engine {
     pub fn checkpoint(&self) -> Result<()> {
         self.shared.gate.ensure_outside()?;
         self.shared.checkpoint()
+    }
+
+    /// Brings everything to the files, and names the state that they hold then. The caller has the
+    /// turn of a pause, so nobody writes meanwhile.
+    pub(crate) fn pause_token(&self) -> Result<PauseToken> {
+        self.checkpoint()?;
+        PauseToken::of_image(&self.shared.files, self.snapshot().image())
     }
 
     /// How large the repository is, and how much of it waits in the journal.

@@ -7,6 +7,7 @@ pub(crate) mod lock;
 mod open;
 pub(crate) mod replay;
 mod snapshot;
+mod token;
 mod unmapped;
 
 pub use crate::pager::survey::IndexHealth;
@@ -16,4 +17,5 @@ pub use gate::state::OwnerId;
 pub use journals::{JournalFate, JournalFile, Journals};
 pub use open::{OpenOptions, Repository};
 pub use snapshot::{Counts, Snapshot};
+pub use token::PauseToken;
 pub use unmapped::UnmappedFiles;

@@ -12,8 +12,8 @@ use crate::backup::{
 use crate::base::error::{Error, Result};
 use crate::base::misuse::Misuse;
 use crate::base::progress::{Observer, Unobserved};
-use crate::repository::OwnerId;
 use crate::repository::gate::Wait;
+use crate::repository::{OwnerId, PauseToken};
 use crate::restore::{Existing, RestoreOptions, RestoreSummary, live};
 use crate::storage::Storage;
 
@@ -93,7 +93,7 @@ impl BackupAndRestore for BackupRestore {
     }
 
     fn pause_now(&self) -> Result<()> {
-        self.try_pause()
+        self.try_pause().map(drop)
     }
 
     fn end_pause(&self) -> Result<()> {
@@ -234,11 +234,14 @@ impl BackupRestore {
     /// run out. Waits for the transaction that runs and those that asked before; while another object has paused, until that
     /// has ended. A thread that has a transaction itself waits for ever. The lease begins when this returns.
     ///
+    /// Gives the token of the state that the files hold now: [`prove`](crate::verify::prove) holds a
+    /// copy against it.
+    ///
     /// # Errors
     /// [`Error::AccessDenied`]; [`Error::InvalidOperation`] when this object has paused already, which leaves that pause as it is, and
     /// during a restore; [`Error::Closed`]; what [`Engine::checkpoint`](crate::engine::Engine::checkpoint) says when the
     /// state cannot be brought to the files: writers go on then.
-    pub fn pause(&self) -> Result<()> {
+    pub fn pause(&self) -> Result<PauseToken> {
         self.close_gate(false, self.options.limit)
     }
 
@@ -246,7 +249,7 @@ impl BackupRestore {
     ///
     /// # Errors
     /// As [`pause`](Self::pause); [`Error::Timeout`].
-    pub fn pause_within(&self, limit: Duration) -> Result<()> {
+    pub fn pause_within(&self, limit: Duration) -> Result<PauseToken> {
         self.close_gate(false, limit)
     }
 
@@ -255,7 +258,7 @@ impl BackupRestore {
     ///
     /// # Errors
     /// As [`pause`](Self::pause); [`Error::InvalidOperation`] when another object has paused, or is about to.
-    pub fn try_pause(&self) -> Result<()> {
+    pub fn try_pause(&self) -> Result<PauseToken> {
         self.close_gate(true, self.options.limit)
     }
 
@@ -263,15 +266,19 @@ impl BackupRestore {
     ///
     /// # Errors
     /// As [`try_pause`](Self::try_pause); [`Error::Timeout`].
-    pub fn try_pause_within(&self, limit: Duration) -> Result<()> {
+    pub fn try_pause_within(&self, limit: Duration) -> Result<PauseToken> {
         self.close_gate(true, limit)
     }
 
-    fn close_gate(&self, at_once: bool, limit: Duration) -> Result<()> {
+    fn close_gate(&self, at_once: bool, limit: Duration) -> Result<PauseToken> {
         self.core.ask(self.caller.as_ref(), Operation::Pause)?;
         let engine = self.core.engine()?;
         let (gate, lease) = (&self.core.gate, self.options.lease);
-        gate.pause(self.owner, at_once, Wait::at_most(Some(limit)), lease, || engine.checkpoint())
+        gate.pause(self.owner, at_once, Wait::at_most(Some(limit)), lease, || {
+            let token = engine.pause_token()?;
+            *self.core.paused.lock() = Some((self.owner, token));
+            Ok(token)
+        })
     }
 
     /// Ends the pause of this object.
@@ -282,6 +289,13 @@ impl BackupRestore {
     pub fn resume(&self) -> Result<()> {
         self.core.ask(self.caller.as_ref(), Operation::Resume)?;
         self.core.gate.resume(self.owner)
+    }
+
+    /// The token of the pause of this object; `None` without one, and after its lease ran out. So a
+    /// caller whose token is still this one knows that its pause has held up to now.
+    pub fn pause_token(&self) -> Option<PauseToken> {
+        let (owner, token) = self.core.pause_token()?;
+        (owner == self.owner).then_some(token)
     }
 
     /// How long the pause of this object lasts yet; `None` without one.

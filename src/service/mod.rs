@@ -29,7 +29,7 @@ use crate::base::progress::Observer;
 use crate::engine::{CompactSummary, Engine, EngineOptions};
 use crate::repository::gate::state::ConnectionId;
 use crate::repository::gate::{Activity, Gate, Wait};
-use crate::repository::{OwnerId, Snapshot};
+use crate::repository::{OwnerId, PauseToken, Snapshot};
 use crate::storage::Directory;
 
 pub use backup_restore::{BackupAndRestore, BackupRestore, BackupRestoreFlags, LiveRestoreOptions};
@@ -110,6 +110,7 @@ impl ServiceOptions {
             is_closing: AtomicBool::new(false),
             links: Mutex::new(BTreeMap::new()),
             objects: self.objects,
+            paused: Mutex::new(None),
         };
         Ok(Service { core: Arc::new(core) })
     }
@@ -136,6 +137,8 @@ struct Core {
     /// The connections that are not gone, to break them.
     links: Mutex<BTreeMap<ConnectionId, Weak<Link>>>,
     objects: ObjectOptions,
+    /// What the last pause gave its owner. Whether it is in force is the gate's to say.
+    paused: Mutex<Option<(OwnerId, PauseToken)>>,
 }
 
 impl Service {
@@ -206,6 +209,11 @@ impl Service {
         self.core.gate.activity()
     }
 
+    /// The token of the pause that is in force, whoever has paused.
+    pub fn pause_token(&self) -> Option<PauseToken> {
+        self.core.pause_token().map(|(_, token)| token)
+    }
+
     /// The files.
     pub fn directory(&self) -> &Directory {
         &self.core.directory
@@ -254,6 +262,12 @@ impl Core {
     fn ask(&self, caller: &dyn Caller, operation: Operation) -> Result<()> {
         let snapshot = || Ok(self.engine()?.snapshot());
         caller.check(operation, &Root::new(&snapshot))
+    }
+
+    /// The pause that is in force, and its token.
+    fn pause_token(&self) -> Option<(OwnerId, PauseToken)> {
+        let paused = *self.paused.lock();
+        paused.filter(|(owner, _)| self.gate.activity().paused_by == Some(*owner))
     }
 
     /// Breaks connections.

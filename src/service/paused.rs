@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::base::error::Result;
 use crate::pager::files::RepositoryFiles;
+use crate::repository::PauseToken;
 use crate::storage::Directory;
 
 use super::{BackupRestore, DEFAULT_LEASE, Standby, Trusted};
@@ -18,6 +19,8 @@ pub struct PausedRun<T> {
     pub value: T,
     /// Whether the pause held to its end. If not, others may have written meanwhile: what was copied is not to be trusted.
     pub held: bool,
+    /// The state that was paused: what a copy is held against.
+    pub token: PauseToken,
 }
 
 impl BackupRestore {
@@ -32,11 +35,11 @@ impl BackupRestore {
                 self.0.core.gate.resume(self.0.owner).ok();
             }
         }
-        self.pause()?;
+        let token = self.pause()?;
         let resume = Resume(self);
         let value = act(&self.core.directory);
         std::mem::forget(resume);
-        Ok(PausedRun { value, held: self.core.gate.resume(self.owner).is_ok() })
+        Ok(PausedRun { value, held: self.core.gate.resume(self.owner).is_ok(), token })
     }
 }
 
@@ -55,7 +58,8 @@ impl Default for PauseOptions {
     }
 }
 
-/// Does something with the directory of a repository that no other process writes: takes the writer lock, brings to the files
+/// Does something with the directory of a repository that no other process writes, and with the
+/// token of the state in it: takes the writer lock, brings to the files
 /// what a journal holds, and keeps others from writing until it is done or the lease has run out. Then the lock is given back, done
 /// or not. A repository of dialect 2.1 is locked alone.
 ///
@@ -65,15 +69,15 @@ impl Default for PauseOptions {
 pub fn pause_repository<T>(
     path: impl AsRef<Path>,
     options: PauseOptions,
-    act: impl FnOnce(&Directory) -> T,
+    act: impl FnOnce(&Directory, &PauseToken) -> T,
 ) -> Result<PausedRun<T>> {
     let directory = Directory::real(path.as_ref());
     let standby = Standby::with_lease(&directory, options.lease);
     let object = standby.backup_restore_as(Arc::new(Trusted));
-    match options.wait {
+    let token = match options.wait {
         Some(limit) => object.pause_within(limit)?,
         None => object.try_pause()?,
-    }
-    let value = act(&RepositoryFiles::locate(&directory)?.directory);
-    Ok(PausedRun { value, held: object.resume().is_ok() })
+    };
+    let value = act(&RepositoryFiles::locate(&directory)?.directory, &token);
+    Ok(PausedRun { value, held: object.resume().is_ok(), token })
 }

@@ -16,7 +16,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::pager::files::RepositoryFiles;
 use crate::repository::gate::{Activity, Gate, Wait};
 use crate::repository::lock::{LockWait, WriterLock};
-use crate::repository::{OpenOptions, OwnerId};
+use crate::repository::{OpenOptions, OwnerId, PauseToken};
 use crate::restore::{Existing, RestoreOptions, restore_in};
 use crate::storage::Directory;
 
@@ -44,7 +44,15 @@ struct Shared {
 
 /// What keeps other processes from writing.
 #[derive(Debug)]
-enum Held {
+struct Held {
+    by: Means,
+    owner: OwnerId,
+    /// The state that the files hold.
+    token: PauseToken,
+}
+
+#[derive(Debug)]
+enum Means {
     /// A repository of dialect 2.2, whose files hold everything.
     Open(Engine),
     /// One of dialect 2.1.
@@ -53,18 +61,21 @@ enum Held {
 
 impl Held {
     /// Takes the lock, and brings to the files what a journal holds.
-    fn take(directory: &Directory, wait: LockWait<'_>) -> Result<Self> {
+    fn take(directory: &Directory, owner: OwnerId, wait: LockWait<'_>) -> Result<Self> {
         let options = EngineOptions::new().background(false);
         match wait.take(|| options.clone().open_in(directory)) {
             Ok(engine) => {
-                engine.checkpoint()?;
-                Ok(Self::Open(engine))
+                let token = engine.pause_token()?;
+                Ok(Self { by: Means::Open(engine), owner, token })
             }
             // That the repository is one, and of which dialect, is known by then.
             Err(Error::Unsupported(_)) => {
                 let directory = RepositoryFiles::locate(directory)?.directory;
                 let lock = wait.take(|| WriterLock::acquire(&directory, "pause"))?;
-                Ok(Self::Locked { _lock: lock })
+                let repository = OpenOptions::new().open_in(&directory)?;
+                let snapshot = repository.snapshot();
+                let token = PauseToken::of_image(repository.files(), snapshot.image())?;
+                Ok(Self { by: Means::Locked { _lock: lock }, owner, token })
             }
             Err(error) => Err(error),
         }
@@ -73,7 +84,7 @@ impl Held {
     /// Gives the lock back. There is nothing to write that the pause has not written: what is missing when this fails is the mark
     /// of an orderly end.
     fn give_back(self) {
-        if let Self::Open(engine) = self {
+        if let Means::Open(engine) = self.by {
             engine.close().ok();
         }
     }
@@ -118,6 +129,11 @@ impl Standby {
     pub fn activity(&self) -> Activity {
         self.0.gate.activity()
     }
+
+    /// The token of the pause that is in force, whoever has paused.
+    pub fn pause_token(&self) -> Option<PauseToken> {
+        self.0.pause_token().map(|(_, token)| token)
+    }
 }
 
 /// A backup and restore object of a [`Standby`]. Its calls mean what those of a [`BackupRestore`](super::BackupRestore) mean.
@@ -146,14 +162,21 @@ impl Shared {
     }
 
     /// Takes what a pause holds. It has the turn at the gate, so no other does the same.
-    fn hold(&self, limit: Option<Duration>) -> Result<()> {
+    fn hold(&self, owner: OwnerId, limit: Option<Duration>) -> Result<PauseToken> {
         // A lease that ran out may have left something.
         if let Some(over) = self.held.lock().take() {
             over.give_back();
         }
-        let held = Held::take(&self.directory, LockWait::new(limit, &|| Ok(())))?;
+        let held = Held::take(&self.directory, owner, LockWait::new(limit, &|| Ok(())))?;
+        let token = held.token;
         *self.held.lock() = Some(held);
-        Ok(())
+        Ok(token)
+    }
+
+    /// The pause that is in force, and its token.
+    fn pause_token(&self) -> Option<(OwnerId, PauseToken)> {
+        let paused = self.held.lock().as_ref().map(|held| (held.owner, held.token));
+        paused.filter(|(owner, _)| self.gate.activity().paused_by == Some(*owner))
     }
 
     /// Ends a pause by `end`, and gives back what it held; the thread that watches leases too.
@@ -193,7 +216,7 @@ impl StandbyObject {
     /// # Errors
     /// As there; [`Error::Timeout`] at the limit of the `Standby`, and [`Error::Locked`] where it is another process that did
     /// not end by then.
-    pub fn pause(&self) -> Result<()> {
+    pub fn pause(&self) -> Result<PauseToken> {
         self.close_gate(false, Some(self.options.limit), Some(self.options.limit))
     }
 
@@ -201,7 +224,7 @@ impl StandbyObject {
     ///
     /// # Errors
     /// As [`pause`](Self::pause).
-    pub fn pause_within(&self, limit: Duration) -> Result<()> {
+    pub fn pause_within(&self, limit: Duration) -> Result<PauseToken> {
         self.close_gate(false, Some(limit), Some(limit))
     }
 
@@ -210,17 +233,17 @@ impl StandbyObject {
     ///
     /// # Errors
     /// As [`pause`](Self::pause); [`Error::Locked`]; [`Error::InvalidOperation`] when another object has paused.
-    pub fn try_pause(&self) -> Result<()> {
+    pub fn try_pause(&self) -> Result<PauseToken> {
         self.close_gate(true, Some(self.options.limit), None)
     }
 
-    fn close_gate(&self, at_once: bool, limit: Option<Duration>, lock_limit: Option<Duration>) -> Result<()> {
+    fn close_gate(&self, at_once: bool, limit: Option<Duration>, lock_limit: Option<Duration>) -> Result<PauseToken> {
         let shared = &self.shared;
         shared.ask(self.caller.as_ref(), Operation::Pause)?;
         let start = Instant::now();
         let persist = || {
             let rest = lock_limit.map(|limit| limit.saturating_sub(start.elapsed()));
-            shared.hold(rest)
+            shared.hold(self.owner, rest)
         };
         let paused = shared.gate.pause(self.owner, at_once, Wait::at_most(limit), self.options.lease, persist);
         if paused.is_err() {
@@ -228,6 +251,13 @@ impl StandbyObject {
             shared.gate.rest();
         }
         paused
+    }
+
+    /// The token of the pause of this object, as
+    /// [`BackupRestore::pause_token`](super::BackupRestore::pause_token).
+    pub fn pause_token(&self) -> Option<PauseToken> {
+        let (owner, token) = self.shared.pause_token()?;
+        (owner == self.owner).then_some(token)
     }
 
     /// Ends the pause of this object, as [`BackupRestore::resume`](super::BackupRestore::resume).
@@ -267,7 +297,7 @@ impl BackupAndRestore for StandbyObject {
     }
 
     fn pause_now(&self) -> Result<()> {
-        self.try_pause()
+        self.try_pause().map(drop)
     }
 
     fn end_pause(&self) -> Result<()> {

@@ -11,6 +11,7 @@ mod content;
 mod index;
 mod journal;
 mod objects;
+mod proof;
 mod references;
 mod report;
 mod schema;
@@ -31,6 +32,8 @@ use crate::base::findings::Findings;
 pub use affected::{AffectedNamespace, NAMED, Touched, affected};
 pub use content::{Level, verify_content};
 pub use journal::{JournalReport, StateDifference};
+pub use proof::{Disproof, Proof, prove};
+pub(crate) use proof::{faults, later_commits};
 pub use report::{GenerationReport, Report, Unchecked};
 
 /// How a verification is run.

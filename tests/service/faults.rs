@@ -84,7 +84,7 @@ fn a_pause_that_cannot_bring_the_state_to_the_files_fails_and_leaves_the_gate_op
     for (fault, persists) in [(Fault::NoSpace, true), (Fault::NoSpace, false), (Fault::Io, false)] {
         let pause = |service: &Service| {
             let object = service.backup_restore();
-            object.pause().map(|()| object)
+            object.pause().map(|_| object)
         };
         let steps = strike(&start(), fault, persists, pause, |service, result, disk| {
             let connection = service.connect().unwrap();

@@ -11,6 +11,7 @@ mod faults;
 mod namespaces;
 mod options;
 mod pausing;
+mod proof;
 mod restoring;
 mod standby;
 mod stress;

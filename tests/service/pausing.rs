@@ -408,7 +408,7 @@ fn a_repository_that_no_one_has_open_is_paused_as_well() {
     let mut builder = BulkBuilder::create_seeded(Directory::real(&path), 1).unwrap();
     builder.key(b"NS_0\\FIRST", None).unwrap();
     builder.finish().unwrap();
-    let run = pause_repository(&path, PauseOptions::default(), |directory| {
+    let run = pause_repository(&path, PauseOptions::default(), |directory, _| {
         let locked = Service::open(&path).unwrap_err();
         assert!(matches!(&locked, Error::Locked { holder, .. } if holder.contains("process")), "{locked}");
         names(&read(directory))
@@ -433,10 +433,10 @@ fn a_repository_that_no_one_has_open_is_paused_as_well() {
     drop(engine);
     // A reader replays it in memory.
     assert_eq!(names(&read(&Directory::real(&died))), ["FIRST", "SECOND"]);
-    let run = pause_repository(&died, PauseOptions::default(), |directory| names(&read(directory))).unwrap();
+    let run = pause_repository(&died, PauseOptions::default(), |directory, _| names(&read(directory))).unwrap();
     assert_eq!(run.value, ["FIRST", "SECOND"]);
     // When the lease runs out the lock is given back while the work goes on.
-    let run = pause_repository(&path, PauseOptions { lease: Duration::from_millis(50), wait: None }, |_| {
+    let run = pause_repository(&path, PauseOptions { lease: Duration::from_millis(50), wait: None }, |_, _| {
         until("the lock", || Service::open(&path).is_ok());
     });
     assert!(!run.unwrap().held);

@@ -198,7 +198,7 @@ fn two_of_them_and_eight_threads() {
                         0 => object.back_up_to(Path::new(&target), NONE, &Unobserved),
                         1 => object.restore_from(Path::new("/good"), FORCE, &Unobserved),
                         2 => object.pause_now().and_then(|()| object.end_pause()),
-                        3 => object.pause().map(|()| thread::sleep(Duration::from_millis(1))),
+                        3 => object.pause().map(|_| thread::sleep(Duration::from_millis(1))),
                         _ => object.pause_now().map(|()| thread::sleep(Duration::from_millis(16))),
                     };
                     match result {

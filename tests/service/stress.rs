@@ -206,7 +206,7 @@ impl Field {
         while self.has_more(&self.counts.pauses, self.aim.rounds) {
             self.keep_step(self.counts.pauses.load(Ordering::Relaxed).saturating_sub(2), &mut times);
             match object.pause() {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(Error::InvalidOperation(_)) => {
                     self.counts.refused.fetch_add(1, Ordering::Relaxed);
                     times.rest(2);

@@ -32,7 +32,7 @@ impl Twin for BackupRestore {
     }
 
     fn wait_and_pause(&self, limit: Duration) -> Result<()> {
-        self.pause_within(limit)
+        self.pause_within(limit).map(drop)
     }
 }
 
@@ -42,7 +42,7 @@ impl Twin for StandbyObject {
     }
 
     fn wait_and_pause(&self, limit: Duration) -> Result<()> {
-        self.pause_within(limit)
+        self.pause_within(limit).map(drop)
     }
 }
 

@@ -24,6 +24,7 @@ mod output;
 mod page;
 mod pause;
 mod progress;
+mod proof;
 mod restore;
 mod show;
 mod source;

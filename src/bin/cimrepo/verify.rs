@@ -4,6 +4,7 @@ use cimrepo::backup::Backup;
 use cimrepo::base::corruption::Corruption;
 use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::catalog::{Catalog, Census};
+use cimrepo::repository::PauseToken;
 use cimrepo::verify::{GenerationReport, JournalReport, Report, VerifyOptions, verify, verify_content};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -12,6 +13,7 @@ use super::affected;
 use super::journal::{self, DifferenceRow, JournalRow};
 use super::output::{Failure, Output, complain, count};
 use super::progress::Bar;
+use super::proof;
 use super::source::{Source, SourceArguments, SourcesArguments};
 
 /// Check a repository or a backup, changing nothing
@@ -28,18 +30,23 @@ use super::source::{Source, SourceArguments, SourcesArguments};
 /// covers one byte in 512, so most changed bytes inside an object or a key go unnoticed. A
 /// backup has digests over every byte.
 ///
+/// With --token, a copy is held against the state that was paused when it was made: PROVEN, or why
+/// not, with a code that stays the same: other-generation, other-mapping, later-generation,
+/// later-commit, unreadable-mapping, incomplete-copy, torn-page, mixed-copy, damaged.
+///
 /// A PATH may be a directory above repositories, such as the root of a collected tree. Every
 /// repository below it is checked; if there are several, each line begins with the one it is
 /// about.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 consistent, 1 findings, or a directory was passed over, 3 I/O, 4 not a
+Exit codes: 0 consistent, or proven, 1 findings, or not proven, or a directory was passed over, 3 I/O, 4 not a
 repository or backup, or a damaged backup, 5 another process wrote meanwhile. Of several
 sources the most telling code counts: 70, 130, 2, 6, 3, 4, 5, 1, 0, in this order.
 
 Examples:
   cimrepo verify D:\\copy\\wbem\\Repository
   cimrepo verify /evidence/Repository --all-generations --json
+  cimrepo verify copy --token cimrepo-pause-1:2.2:41:97:5f0c…
   cimrepo verify monday.cimbak --level schema")]
 pub struct Arguments {
     #[command(flatten)]
@@ -52,6 +59,11 @@ pub struct Arguments {
     /// Check every generation on disk, not only the current one (of a backup the one that it restores to)
     #[arg(long)]
     all_generations: bool,
+
+    /// Token that `cimrepo pause` printed: say whether each PATH is the state that was paused, whole,
+    /// and whether the pause held
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["level", "all_generations"])]
+    token: Option<PauseToken>,
 
     /// Print JSON, one object a line
     #[arg(long)]
@@ -147,6 +159,12 @@ impl Arguments {
         let options = VerifyOptions { threads: None, all_generations: self.all_generations };
         let path = &source.path;
         let source = source.open_any()?;
+        if let Some(token) = &self.token {
+            let mut output = Output::new(self.json);
+            let is_proven = proof::show(&source, token, &mut output)?;
+            output.finish()?;
+            return Ok(if is_proven { Outcome::Done } else { Outcome::Findings });
+        }
         if let Source::Backup(backup) = &source
             && backup.is_unmapped()
         {
@@ -248,13 +266,7 @@ pub fn show(report: &Report, output: &mut Output) -> Result<(), Failure> {
             output.row("refusal", &row)?;
         }
     }
-    for generation in &report.generations {
-        if output.is_json() {
-            show_json(generation, output)?;
-        } else {
-            show_text(generation, output)?;
-        }
-    }
+    report.generations.iter().try_for_each(|generation| show_generation(generation, output))?;
     show_journal(&report.journal, output)?;
     let without = report.journal.without.as_ref();
     let findings = report.generations.iter().chain(without).map(total).sum();
@@ -321,6 +333,11 @@ fn show_journal(report: &JournalReport, output: &mut Output) -> Result<(), Failu
 
 fn total(report: &GenerationReport) -> u64 {
     report.findings.len() as u64 + report.not_listed
+}
+
+/// Prints what was found in a generation.
+pub fn show_generation(report: &GenerationReport, output: &mut Output) -> Result<(), Failure> {
+    if output.is_json() { show_json(report, output) } else { show_text(report, output) }
 }
 
 fn show_text(report: &GenerationReport, output: &mut Output) -> Result<(), Failure> {

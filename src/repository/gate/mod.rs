@@ -327,14 +327,14 @@ impl Gate {
 
     /// Closes the gate for an owner. `persist` brings everything to the files, when the transaction that runs has ended; when it
     /// fails, or panics, the gate is open.
-    pub(crate) fn pause(
+    pub(crate) fn pause<T>(
         &self,
         owner: OwnerId,
         at_once: bool,
         wait: Wait,
         lease: Duration,
-        persist: impl FnOnce() -> Result<()>,
-    ) -> Result<()> {
+        persist: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         self.ensure_outside()?;
         let mut inner = self.0.lock();
         let ticket = inner.ticket();
@@ -349,14 +349,14 @@ impl Gate {
         }
         drop(inner);
         let mut persisting = Persisting { gate: self, ticket: Some(ticket) };
-        persist()?;
+        let persisted = persist()?;
         persisting.ticket = None;
         let mut inner = self.0.inner.lock();
         inner.pauser = Some((owner, thread::current().id()));
         self.0.step(&mut inner, |state| state.persisted(ticket, Some(lease))).map_err(refuse)?;
         drop(inner);
         tell!(INFO, owner = owner.0, lease_s = lease.as_secs_f64(), "paused");
-        Ok(())
+        Ok(persisted)
     }
 
     /// Opens the gate for its owner.
