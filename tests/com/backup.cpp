@@ -1,10 +1,8 @@
 // Backup and Restore: arguments, paths, what is left behind.
 
-#include <vector>
-
 #include "client.h"
 
-static std::vector<char> content(const std::wstring &path) {
+std::vector<char> content(const std::wstring &path) {
   HANDLE file = CreateFileW(path.c_str(), GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
                             OPEN_EXISTING, 0, nullptr);
   std::vector<char> bytes;
@@ -17,7 +15,7 @@ static std::vector<char> content(const std::wstring &path) {
   return bytes;
 }
 
-static void put(const std::wstring &path, const std::vector<char> &bytes) {
+void put(const std::wstring &path, const std::vector<char> &bytes) {
   HANDLE file = CreateFileW(path.c_str(), GENERIC_WRITE, 0, nullptr, CREATE_ALWAYS, 0, nullptr);
   DWORD count = 0;
   bool written = file != INVALID_HANDLE_VALUE &&

@@ -9,5 +9,6 @@ static const CLSID CLSID_Cimrepo = {0x71c2737c, 0x6419, 0x4674, {0x90, 0xf6, 0xe
 #define CIMREPO_VARIABLE L"CIMREPO_REPOSITORY"
 #define CIMREPO_KEY L"SOFTWARE\\cimrepo"
 #define CIMREPO_VALUE L"Repository"
+#define CIMREPO_LOCK L".cimrepo.lock"
 
 #endif

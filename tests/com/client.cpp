@@ -19,14 +19,25 @@ void create(IClassFactory *factory, BackupRestore &object) {
   check_code("CreateInstance", factory->CreateInstance(nullptr, IID_IWbemBackupRestoreEx, object.raw()), S_OK);
 }
 
-std::wstring error_text() {
+Told told() {
   Com<IErrorInfo> info;
-  if (GetErrorInfo(0, info.out()) != S_OK) return L"";
+  Told left;
+  if (GetErrorInfo(0, info.out()) != S_OK) return left;
   BSTR text = nullptr;
   info->GetDescription(&text);
-  std::wstring copy = text ? text : L"";
+  if (text) left.text = text;
   SysFreeString(text);
-  return copy;
+  info->GetHelpContext(&left.number);
+  return left;
+}
+
+std::wstring error_text() { return told().text; }
+
+void check_reason(const char *what, HRESULT got, HRESULT want, DWORD number) {
+  Told left = told();
+  if (got != want) return check_code(what, got, want);
+  if (left.number != number) printf("     the number is %lu, not %lu: %ls\n", left.number, number, left.text.c_str());
+  check_that(what, left.number == number);
 }
 
 bool has(const std::wstring &text, const wchar_t *part) {
@@ -112,6 +123,11 @@ int wmain(int count, wchar_t **arguments) {
     backing_up(factory.get());
     threads(factory.get());
     pausing(factory.get());
+    names(factory.get());
+    moments(factory.get());
+    locked(factory.get());
+    context(factory.get());
+    if (IsEqualCLSID(class_id, CLSID_Cimrepo)) settings(factory.get());
     restoring(factory.get());
     check_code("the DLL stays for its factory", module.can_unload_now(), S_FALSE);
   }

@@ -8,6 +8,7 @@
 #include <wbemcli.h>
 
 #include <string>
+#include <vector>
 
 #include "check.h"
 #include "class.h"
@@ -57,8 +58,19 @@ inline std::wstring at(const wchar_t *name) { return place + L"\\" + name; }
 inline bool is_there(const std::wstring &path) { return GetFileAttributesW(path.c_str()) != INVALID_FILE_ATTRIBUTES; }
 
 void create(IClassFactory *factory, BackupRestore &object);
-// The text that the last failed call on this thread left; it is taken away by asking.
+// What the last failed call on this thread left; it is taken away by asking.
+struct Told {
+  std::wstring text;
+  DWORD number = 0;
+};
+Told told();
 std::wstring error_text();
+// A call on this thread that failed with a code, for the reason that has the number.
+void check_reason(const char *what, HRESULT got, HRESULT want, DWORD number);
+std::vector<char> content(const std::wstring &path);
+void put(const std::wstring &path, const std::vector<char> &bytes);
+// Holds a lock file as another process would, until the handle is closed.
+HANDLE hold_lock(const std::wstring &path);
 bool has(const std::wstring &text, const wchar_t *part);
 // Enables or disables a privilege in a token; false when the token does not hold it.
 bool set_privilege(HANDLE token, const wchar_t *name, bool enabled);
@@ -79,4 +91,9 @@ void threads(IClassFactory *factory);
 void registered();
 void process_local();
 void pausing(IClassFactory *factory);
+void names(IClassFactory *factory);
+void moments(IClassFactory *factory);
+void locked(IClassFactory *factory);
+void settings(IClassFactory *factory);
+void context(IClassFactory *factory);
 void hosted(const wchar_t *host);

@@ -18,7 +18,9 @@ use std::time::Duration;
 use cimrepo::base::progress::Observer;
 use cimrepo::com::{Failure, Host, Hosted, class_factory, token_caller};
 use cimrepo::security::backup_rights::BackupPolicy;
-use cimrepo::service::{BackupAndRestore, BackupRestoreFlags, Connection, Service, ServiceOptions};
+use cimrepo::service::{
+    BackupAndRestore, BackupRestoreFlags, Connection, FlagZero, ObjectOptions, Service, ServiceOptions,
+};
 use cimrepo::{Direction, KeyRange, Result};
 use windows_core::{GUID, HRESULT, Interface};
 
@@ -82,6 +84,21 @@ pub unsafe extern "system" fn HostOpen(
     let factory = class_factory(Arc::new(Panicking(Hosted::new(service, token_caller(BackupPolicy::Either)))));
     // SAFETY: as the client promises.
     unsafe { factory.query(iid, out) }
+}
+
+/// Gives another class factory of what is open: flag 0 breaks connections, a backup needs the privilege that the interface's
+/// page names, and pauses last so many milliseconds.
+///
+/// # Safety
+/// As [`HostOpen`].
+// SAFETY: as above.
+#[unsafe(no_mangle)]
+pub unsafe extern "system" fn HostPolicies(lease: u32, iid: *const GUID, out: *mut *mut c_void) -> HRESULT {
+    let service = OPEN.lock().unwrap().clone().unwrap();
+    let options = ObjectOptions::new().lease(Duration::from_millis(lease.into())).flag_zero(FlagZero::Break);
+    let hosted = Hosted::new(service, token_caller(BackupPolicy::Literal)).options(options);
+    // SAFETY: as the client promises.
+    unsafe { class_factory(Arc::new(hosted)).query(iid, out) }
 }
 
 /// Connects a client.

@@ -9,9 +9,34 @@ typedef int(WINAPI *CanRead)(void *);
 typedef void(WINAPI *Disconnect)(void *);
 typedef int(WINAPI *CanWrite)(void *);
 typedef int(WINAPI *Close)();
+typedef HRESULT(WINAPI *Policies)(DWORD, REFIID, void **);
 
 template <typename T> T find(HMODULE host, const char *name) {
   return reinterpret_cast<T>(reinterpret_cast<void *>(GetProcAddress(host, name)));
+}
+
+// What the program chose for objects of a factory of its own.
+void chosen(Policies policies, Connect connect, CanRead can_read, Disconnect disconnect) {
+  Com<IClassFactory> factory;
+  check_code("HostPolicies", policies(300, IID_IClassFactory, factory.raw()), S_OK);
+  if (!factory) return;
+  BackupRestore object;
+  create(factory.get(), object);
+  std::wstring file = at(L"chosen.cimbak");
+  HANDLE token = nullptr;
+  OpenProcessToken(GetCurrentProcess(), TOKEN_ADJUST_PRIVILEGES | TOKEN_QUERY, &token);
+  set_privilege(token, SE_RESTORE_NAME, false);
+  check_code("Backup without the privilege of the policy", object->Backup(file.c_str(), 0), WBEM_E_ACCESS_DENIED);
+  set_privilege(token, SE_RESTORE_NAME, true);
+  CloseHandle(token);
+  check_code("Backup with it", object->Backup(file.c_str(), 0), S_OK);
+  void *client = connect();
+  check_code("Restore with flag 0, which breaks connections", object->Restore(file.c_str(), 0), S_OK);
+  check_that("the client was cut", !can_read(client));
+  disconnect(client);
+  check_code("Pause", object->Pause(), S_OK);
+  Sleep(900);
+  check_reason("the lease of the object has run out", object->Resume(), WBEM_E_INVALID_OPERATION, 103);
 }
 } // namespace
 
@@ -65,6 +90,8 @@ void hosted(const wchar_t *path) {
     check_that("a client writes again", can_write(client) == 1);
     disconnect(client);
 
+    moments(factory.get());
+    chosen(find<Policies>(host, "HostPolicies"), connect, can_read, disconnect);
     BackupRestore other;
     create(factory.get(), other);
     check_code("Pause", object->Pause(), S_OK);
