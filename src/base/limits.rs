@@ -126,3 +126,15 @@ pub const MAX_SEARCH_FOUND: usize = 65_536;
 
 /// Places that a search passed over and lists; the rest is counted.
 pub const MAX_SEARCH_NOTES: usize = 50;
+
+/// Size of one MOF file that is read, in bytes. The whole DMTF schema has 4.2 MB.
+pub const MAX_MOF_BYTES: usize = 256 << 20;
+
+/// Embedded objects within embedded objects in MOF.
+pub const MAX_MOF_DEPTH: usize = 64;
+
+/// MOF files that include each other.
+pub const MAX_MOF_INCLUDES: usize = 20;
+
+/// Errors of one MOF file that are reported; then reading stops.
+pub const MAX_MOF_ERRORS: usize = 50;

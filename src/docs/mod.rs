@@ -35,3 +35,6 @@ pub mod testing {}
 
 #[doc = include_str!("windows.md")]
 pub mod windows {}
+
+#[doc = include_str!("mof.md")]
+pub mod mof {}

@@ -1,5 +1,6 @@
 //! The languages that people write and read CIM objects in: text to model and back; no I/O.
 
 pub mod cursor;
+pub mod diagnostic;
 pub mod mof;
 pub mod span;

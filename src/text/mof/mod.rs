@@ -1,6 +1,20 @@
-//! MOF, the language that people write and read CIM objects in. Source: DSP0004 (CIM infrastructure specification), and for
-//! flavors the WMI SDK.
+//! MOF, the language that people write and read CIM objects in. Sources: DSP0004 (CIM infrastructure specification) and the
+//! WMI SDK; the grammar and what is decided where they are silent stand in `docs::mof`.
+//!
+//! [`decode`] makes text of bytes, [`parse`] a [syntax tree](tree) of text, [`file_text`] text of a tree. Objects are printed
+//! by [`class_text`] and its neighbours. None of these knows a repository: the meaning of a text is given to it by
+//! `compile`.
 
+pub mod code;
+mod decode;
+mod lexer;
+mod literal;
+mod parser;
 mod print;
+pub mod tree;
+mod tree_text;
 
+pub use decode::{BINARY_MARK, Decoded, Encoding, decode};
+pub use parser::{ParseOptions, Parsed, parse};
 pub use print::{class_text, instance_text, method_text, property_text, qualifiers_text, value_text};
+pub use tree_text::{file_text, item_text};
