@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bitflags::bitflags;
 
-use super::name::{ByName, Name};
+use super::name::{ByName, Name, same};
 use super::types::{CimType, ScalarType};
 use super::value::Value;
 
@@ -25,6 +25,27 @@ bitflags! {
         /// Its text is translated in another namespace.
         const AMENDED = 0x80;
         const _ = !0;
+    }
+}
+
+impl Flavor {
+    /// The flavor that a qualifier has in the store whatever its declaration gives; `None` for
+    /// nearly all, which have what is given.
+    pub fn fixed(name: &str) -> Option<Self> {
+        let is_fixed = ["key", "singleton", "in", "out"].iter().any(|fixed| same(name, fixed));
+        is_fixed.then(|| Self::implied(name))
+    }
+
+    /// The flavor that a qualifier has in the store when its declaration gives none. Source:
+    /// `docs::objects`, "Implicit flavors".
+    pub fn implied(name: &str) -> Self {
+        let spreads = Self::TO_INSTANCE | Self::TO_SUBCLASS;
+        match () {
+            () if same(name, "key") || same(name, "singleton") => spreads | Self::NOT_OVERRIDABLE,
+            () if same(name, "CIMTYPE") => spreads,
+            () if same(name, "dynamic") => Self::TO_INSTANCE,
+            () => Self::empty(),
+        }
     }
 }
 

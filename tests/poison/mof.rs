@@ -30,8 +30,15 @@ fn tokens(text: &str) -> Vec<Token> {
         } else if let Some(comment) = rest.strip_prefix("/*") {
             2 + comment.find("*/").expect("a comment ends") + 2
         } else if c == '"' {
-            tokens.push(Token::Text);
+            // Literals that follow each other are one.
+            if tokens.last() != Some(&Token::Text) {
+                tokens.push(Token::Text);
+            }
             literal(rest)
+        } else if c == '\'' {
+            // A character, which is printed as one where it shows.
+            tokens.push(Token::Number);
+            3
         } else if c.is_ascii_digit() || c == '-' {
             tokens.push(Token::Number);
             let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);

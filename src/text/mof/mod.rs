@@ -16,5 +16,8 @@ mod tree_text;
 
 pub use decode::{BINARY_MARK, Decoded, Encoding, decode};
 pub use parser::{ParseOptions, Parsed, parse};
-pub use print::{class_text, instance_text, method_text, property_text, qualifiers_text, value_text};
+pub use print::{
+    Printed, Unsaid, UnsaidKind, class_text, instance_text, literal_text, method_text, print_aliased_instance,
+    print_class, print_declaration, print_instance, property_text, qualifiers_text, value_text,
+};
 pub use tree_text::{file_text, item_text};
