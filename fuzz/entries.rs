@@ -5,6 +5,7 @@
 //! damage must be told, not survived by luck. Only the public interface of the crate is used.
 
 pub(crate) mod backup;
+pub(crate) mod bmf;
 pub(crate) mod journal;
 pub(crate) mod objects;
 pub(crate) mod security;
@@ -47,6 +48,7 @@ pub(crate) const TARGETS: &[(&str, Entry)] = &[
     ("reference_record", objects::reference_record),
     ("object_path", objects::object_path),
     ("pause_token", pause_token),
+    ("bmf", bmf::bmf),
 ];
 
 /// Gives an input to a target.

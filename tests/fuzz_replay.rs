@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+#[path = "support/bmf.rs"]
+mod encoder;
 #[path = "../fuzz/entries.rs"]
 mod entries;
 
@@ -22,6 +24,7 @@ use cimrepo::cim::{
 use cimrepo::format::Dialect;
 use cimrepo::format::acl::{Ace, AceBody, AceFlags, Acl};
 use cimrepo::format::admin_page::{AdminEntry, CAPACITY, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
+use cimrepo::format::bmf::{BmfContent, BmfInstance, BmfObject};
 use cimrepo::format::checksum::crc32;
 use cimrepo::format::class_record::encode_class_record;
 use cimrepo::format::index_node::IndexNode;
@@ -122,10 +125,15 @@ fn pause_token_inputs() {
     replay("pause_token");
 }
 
+#[test]
+fn bmf_inputs() {
+    replay("bmf");
+}
+
 /// Each byte of each seed of a record in turn becomes another: what a fuzzer would try first.
 #[test]
 fn changed_object_records() {
-    for target in ["class_record", "instance_record", "reference_record", "object_path"] {
+    for target in ["class_record", "instance_record", "reference_record", "object_path", "bmf"] {
         for (name, seed) in inputs(target) {
             println!("{target}/{name}");
             for at in 0..seed.len() {
@@ -154,6 +162,7 @@ fn every_target_has_the_seeds_that_are_made_for_it() {
         ("reference_record", reference_record_seeds()),
         ("object_path", object_path_seeds()),
         ("pause_token", pause_token_seeds()),
+        ("bmf", bmf_seeds()),
     ];
     assert!(made.iter().map(|(target, _)| target).eq(entries::TARGETS.iter().map(|(target, _)| target)));
     let regenerate = std::env::var_os("CIMREPO_REGENERATE_SEEDS").is_some();
@@ -829,5 +838,59 @@ fn object_path_seeds() -> Seeds {
         ("timestamp", text("20220310123456.123456-420")),
         ("interval", text("00000001010203.000004:000")),
         ("wildcards", text("********235959.******+***")),
+    ])
+}
+
+// ------------------------------------------------------------------------------------------------------ binary MOF
+
+fn bmf_seeds() -> Seeds {
+    let spread = Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS;
+    let class = Class::builder("C")
+        .superclass("Base")
+        .qualifier(Qualifier::flag("Dynamic", Flavor::TO_INSTANCE))
+        .qualifier(Qualifier::new("Description", "a text", Flavor::AMENDED))
+        .property(Property::new("Name", ScalarType::String).key().qualifier(Qualifier::flag("read", spread)))
+        .property(Property::new("Data", CimType::array(ScalarType::Uint8)).default(vec![1u8, 2]))
+        .method(Method::new("Do").input(Property::new("A", ScalarType::Uint8)).returns(ScalarType::Uint32))
+        .build();
+    let properties = [
+        Property::new("Name", ScalarType::String),
+        Property::new("Provider", ScalarType::String),
+        Property::new("Inner", ScalarType::Object),
+        Property::new("Texts", CimType::array(ScalarType::String)),
+    ];
+    let named = |name: &str, properties: &[Property]| {
+        let mut class = Class::builder(name).build();
+        class.properties = properties.to_vec();
+        Instance::new(std::sync::Arc::new(FullClass::compose(class, None).unwrap()))
+    };
+    let inner = named("D", &properties[..1]).with("Name", "x").unwrap();
+    let instance = named("C", &properties);
+    let instance = instance.with("Name", "n").unwrap().with("Provider", "P").unwrap();
+    let inner = Value::Object(Box::new(Object::Instance(Box::new(inner))));
+    let instance = instance.with("Inner", inner).unwrap();
+    let texts = Value::Array(Array::String(vec![Some("a".to_owned()), Some("b".to_owned())]));
+    let instance = instance.with("Texts", texts).unwrap();
+    let instance = BmfInstance { instance, aliases: vec![1] };
+    let object = |content: BmfContent, alias: Option<&str>| BmfObject {
+        offset: 0,
+        namespace: Some(r"\\.\Root\WMI".to_owned()),
+        flags: 64,
+        alias: alias.map(str::to_owned),
+        content,
+        notes: Vec::new(),
+    };
+    let objects = [object(BmfContent::Class(class), Some("P")), object(BmfContent::Instance(instance), None)];
+    let (body, container) = (encoder::body(&objects), encoder::container(&objects));
+    self::named([
+        ("body", body.clone()),
+        (
+            "body-without-flavors",
+            body[..usize::try_from(u32::from_le_bytes(*body[4..].first_chunk().unwrap())).unwrap()].to_vec(),
+        ),
+        ("container", container.clone()),
+        ("container-cut", container[..container.len() - 9].to_vec()),
+        ("resource", [b"MZ", &container[..], &[0; 7]].concat()),
+        ("empty", encoder::container(&[])),
     ])
 }

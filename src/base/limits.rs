@@ -138,3 +138,6 @@ pub const MAX_MOF_INCLUDES: usize = 20;
 
 /// Errors of one MOF file that are reported; then reading stops.
 pub const MAX_MOF_ERRORS: usize = 50;
+
+/// Bytes that a binary MOF may unpack to. The largest seen has fewer than a million.
+pub const MAX_BMF_BYTES: u64 = 64 << 20;

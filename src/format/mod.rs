@@ -7,6 +7,7 @@ pub mod acl;
 pub mod admin_page;
 pub mod backup_file;
 pub mod backup_name;
+pub mod bmf;
 pub mod checksum;
 pub mod cim_value;
 pub mod class_part;

@@ -3,6 +3,7 @@
 mod affected;
 mod backup;
 mod backups;
+mod bmf;
 mod compact;
 mod completions;
 mod convert;
@@ -85,6 +86,7 @@ enum Verb {
     Ls(ls::Arguments),
     Show(show::Arguments),
     Export(export::Arguments),
+    Bmf(bmf::Arguments),
     Diff(diff::Arguments),
     Convert(convert::Arguments),
     Delete(delete::Arguments),
@@ -110,6 +112,7 @@ impl Verb {
             Verb::Ls(arguments) => arguments.run(),
             Verb::Show(arguments) => arguments.run(),
             Verb::Export(arguments) => arguments.run(),
+            Verb::Bmf(arguments) => arguments.run(),
             Verb::Diff(arguments) => arguments.run(),
             Verb::Convert(arguments) => arguments.run(),
             Verb::Delete(arguments) => arguments.run(),

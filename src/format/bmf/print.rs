@@ -1,0 +1,58 @@
+//! A binary MOF as MOF text.
+
+use std::fmt::Write;
+
+use super::object::{BmfContent, BmfObject};
+use crate::text::mof::{Printed, literal_text, print_aliased_instance, print_declaration};
+
+/// The namespace of objects whose source named none.
+const UNNAMED: &str = r"root\default";
+
+/// Prints objects of one binary MOF in their order, with the pragmas that change between them.
+#[derive(Debug)]
+pub struct BmfPrinter {
+    namespace: String,
+    class_flags: i32,
+    instance_flags: i32,
+}
+
+impl BmfPrinter {
+    /// A printer at the beginning of a text.
+    pub fn new() -> Self {
+        Self { namespace: UNNAMED.to_owned(), class_flags: 0, instance_flags: 0 }
+    }
+
+    /// Prints the next object for a compiler.
+    pub fn object(&mut self, object: &BmfObject) -> Printed {
+        let mut pragmas = String::new();
+        let namespace = object.namespace.as_deref().unwrap_or(UNNAMED);
+        if namespace != self.namespace {
+            namespace.clone_into(&mut self.namespace);
+            // Nothing can fail that writes into a string.
+            writeln!(pragmas, "#pragma namespace({})", literal_text(namespace)).ok();
+        }
+
+        let (last, word) = match &object.content {
+            BmfContent::Class(_) => (&mut self.class_flags, "classflags"),
+            BmfContent::Instance(_) => (&mut self.instance_flags, "instanceflags"),
+        };
+        if *last != object.flags {
+            *last = object.flags;
+            writeln!(pragmas, "#pragma {word}({})", object.flags).ok();
+        }
+
+        let alias = object.alias.as_deref();
+        let mut printed = match &object.content {
+            BmfContent::Class(class) => print_declaration(class, alias),
+            BmfContent::Instance(found) => print_aliased_instance(&found.instance, alias, &found.aliases),
+        };
+        printed.text.insert_str(0, &pragmas);
+        printed
+    }
+}
+
+impl Default for BmfPrinter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
