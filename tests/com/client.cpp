@@ -1,6 +1,7 @@
 // A native program that uses the object as its documents say, and checks each answer.
 //
 //   client.exe DLL PLACE [HOST [CLASS]]
+//   client.exe surrogate PLACE
 //
 // PLACE is a directory with a repository in `repository`; the client writes beside it. HOST is a DLL that
 // has a repository open (the example `com_host`); with it the client looks at clients that are connected as
@@ -108,6 +109,7 @@ int wmain(int count, wchar_t **arguments) {
   if (count < 3) return 2;
   place = arguments[2];
   if (count > 4 && FAILED(CLSIDFromString(arguments[4], &class_id))) return 2;
+  if (std::wstring(arguments[1]) == L"surrogate") return surrogate();
   unloading(arguments[1]);
   check_code("CoInitializeEx", CoInitializeEx(nullptr, COINIT_APARTMENTTHREADED), S_OK);
   if (!load(arguments[1])) return check_sums();

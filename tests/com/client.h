@@ -97,3 +97,5 @@ void locked(IClassFactory *factory);
 void settings(IClassFactory *factory);
 void context(IClassFactory *factory);
 void hosted(const wchar_t *host);
+// Another program: calls from another process.
+int surrogate();
