@@ -3,12 +3,13 @@
 const TABLE: &str = include_str!("../../src/docs/contract.md");
 
 /// The files of tests that the table may name, with their text.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 15] = [
     ("pausing", include_str!("pausing.rs")),
     ("restoring", include_str!("restoring.rs")),
     ("backing_up", include_str!("backing_up.rs")),
     ("authority", include_str!("authority.rs")),
     ("faults", include_str!("faults.rs")),
+    ("options", include_str!("options.rs")),
     ("standby", include_str!("standby.rs")),
     ("stress", include_str!("stress.rs")),
     ("twins", include_str!("twins.rs")),
