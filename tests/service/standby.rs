@@ -1,5 +1,6 @@
 //! Files that no one has to have open.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -169,34 +170,59 @@ fn a_pause_may_wait() {
     fails(owner.resume(), INVALID_OPERATION);
 }
 
-/// Two `Standby`s of one place, as two processes are, and 8 threads that do everything; the state stays whole and no lock stays.
-/// 1 s in the ordinary tests; CIMREPO_STANDBY_SECONDS says longer.
+/// Two `Standby`s of one place, as two processes are, and 8 threads that do everything, in memory; the state stays whole and
+/// no lock stays. 1 s in the ordinary tests; CIMREPO_STANDBY_SECONDS says longer.
 #[test]
 fn two_of_them_and_eight_threads() {
-    let (storage, directory) = place();
+    let (_, directory) = place();
+    eight_threads(&directory, &|name| Path::new("/").join(name));
+}
+
+/// The same with files and the locks of the system.
+#[test]
+fn two_of_them_and_eight_threads_on_disk() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = Directory::real(place.path().join("r"));
+    std::fs::create_dir(&directory.path).unwrap();
+    let mut builder = BulkBuilder::create_seeded(directory.clone(), 1).unwrap();
+    let record = builder.record(b"the first").unwrap();
+    builder.key(b"NS_0\\FIRST", Some(record)).unwrap();
+    builder.finish().unwrap();
+    eight_threads(&directory, &|name| place.path().join(name));
+    // Of what was written beside it only whole backups are left.
+    let entries = std::fs::read_dir(place.path()).unwrap();
+    for name in entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+        assert!(
+            ["r", "good"].contains(&name.as_str()) || name.strip_prefix('b').is_some_and(|number| number.len() == 1),
+            "{name}"
+        );
+    }
+}
+
+fn eight_threads(directory: &Directory, at: &(dyn Fn(&str) -> PathBuf + Sync)) {
     let seconds = std::env::var("CIMREPO_STANDBY_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let standbys = [(); 2].map(|()| {
         Standby::with_options(
-            &directory,
+            directory,
             ObjectOptions::new().lease(Duration::from_millis(15)).limit(Duration::from_millis(5)),
         )
     });
-    object(&standbys[0]).back_up_to(Path::new("/good"), NONE, &Unobserved).unwrap();
+    object(&standbys[0]).back_up_to(&at("good"), NONE, &Unobserved).unwrap();
     let end = Instant::now() + Duration::from_secs(seconds);
     let done: Vec<AtomicUsize> = (0..5).map(|_| AtomicUsize::new(0)).collect();
     thread::scope(|scope| {
         for number in 0..8_usize {
             let (standby, done) = (&standbys[number % 2], &done);
             scope.spawn(move || {
-                let target = format!("/b{number}");
+                let target = at(&format!("b{number}"));
                 let mut turn = number;
                 while Instant::now() < end {
                     let object = object(standby);
                     turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                     let what = (turn >> 33) % 5;
                     let result = match what {
-                        0 => object.back_up_to(Path::new(&target), NONE, &Unobserved),
-                        1 => object.restore_from(Path::new("/good"), FORCE, &Unobserved),
+                        0 => object.back_up_to(&target, NONE, &Unobserved),
+                        1 => object.restore_from(&at("good"), FORCE, &Unobserved),
                         2 => object.pause_now().and_then(|()| object.end_pause()),
                         3 => object.pause().map(|_| thread::sleep(Duration::from_millis(1))),
                         _ => object.pause_now().map(|()| thread::sleep(Duration::from_millis(16))),
@@ -218,7 +244,8 @@ fn two_of_them_and_eight_threads() {
     assert!(done.iter().all(|count| count.load(Ordering::Relaxed) > 0), "{done:?}");
     println!("backups, restores, pauses resumed, released, run out: {done:?}");
     drop(standbys);
-    assert_eq!(names(&read(&directory)), ["FIRST"]);
-    assert!(!files(&storage).iter().any(|(name, _)| name.contains("lock") || name.contains("restoring")));
-    still().open_in(&directory).unwrap().close().unwrap();
+    assert_eq!(names(&read(directory)), ["FIRST"]);
+    let left = directory.storage.read_dir(&directory.path).unwrap();
+    assert!(!left.iter().any(|entry| entry.name.contains("lock") || entry.name.contains("restoring")), "{left:?}");
+    still().open_in(directory).unwrap().close().unwrap();
 }
