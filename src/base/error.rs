@@ -9,6 +9,7 @@ use super::hresult::is_disk_full;
 use super::io_op::IoOp;
 use super::misuse::{Invalid, Misuse};
 use super::moment::Moment;
+use super::query_error::QueryError;
 use super::reason::Reason;
 use super::rule::Rule;
 
@@ -117,6 +118,9 @@ pub enum Error {
         /// The names that the path gives.
         given: Box<[Box<str>]>,
     },
+    /// A query is refused.
+    #[error("{0}")]
+    Query(Box<QueryError>),
     /// Bytes that are to become part of an object do not make one.
     #[error("{}", guard(.0))]
     InvalidObject(Box<str>),
@@ -357,6 +361,7 @@ impl Error {
             Error::EncryptionRequired { .. } => HResult::ENCRYPTED_CONNECTION_REQUIRED,
             Error::Rule { rule, .. } => rule.hresult(),
             Error::WrongKeys { .. } => Rule::InvalidObjectPath.hresult(),
+            Error::Query(refused) => refused.code.hresult(),
             Error::InvalidObject(_) => HResult::INVALID_OBJECT,
             Error::Unsupported(_) => HResult::NOT_SUPPORTED,
             Error::Locked { .. }
@@ -389,6 +394,7 @@ impl Error {
             Error::InvalidArgument(_) | Error::InvalidObject(_) => ExitCode::Usage,
             Error::Rule { .. } | Error::WrongKeys { .. } => ExitCode::Usage,
             Error::Unsupported(_) | Error::Limit { .. } | Error::OtherDialect { .. } => ExitCode::Usage,
+            Error::Query(_) => ExitCode::Language,
             Error::Bug(_) => ExitCode::Bug,
             Error::Locked { .. }
             | Error::Overtaken { .. }
@@ -451,6 +457,12 @@ fn key_names(names: &[Box<str>]) -> String {
     }
 }
 
+impl From<QueryError> for Error {
+    fn from(refused: QueryError) -> Self {
+        Error::Query(Box::new(refused))
+    }
+}
+
 impl From<Corruption> for Error {
     fn from(corruption: Corruption) -> Self {
         Error::Corrupt(Box::new(corruption))
@@ -461,6 +473,7 @@ impl From<Corruption> for Error {
 mod tests {
     use super::*;
     use crate::base::corruption::CorruptionCode;
+    use crate::base::query_error::QueryCode;
     use crate::base::site::{FileRole, Site};
 
     fn wrong_keys(keys: &[&str], given: &[&str]) -> Error {
@@ -508,6 +521,7 @@ mod tests {
             Error::EncryptionRequired { namespace: "x".into() },
             Error::rule(Rule::InvalidClass, "x"),
             wrong_keys(&["A"], &[]),
+            QueryError::new(QueryCode::Syntax, 0..1, "x").into(),
             Error::InvalidObject("x".into()),
             Error::Unsupported("x".into()),
             Error::Locked { path: path(), holder: "x".into() },
@@ -570,11 +584,12 @@ mod tests {
             Error::Bug(_) => (24, 0x8004_100A, ExitCode::Bug),
             Error::Cancelled => (25, 0x8004_1032, ExitCode::Interrupted),
             Error::OtherDialect { .. } => (26, 0x8004_1078, ExitCode::Usage),
+            Error::Query(_) => (27, 0x8004_1017, ExitCode::Language),
         }
     }
 
     /// How many variants there are: the last number in `codes` and one.
-    const VARIANTS: usize = 27;
+    const VARIANTS: usize = 28;
 
     #[test]
     fn every_error_has_its_codes() {

@@ -141,3 +141,21 @@ pub const MAX_MOF_ERRORS: usize = 50;
 
 /// Bytes that a binary MOF may unpack to. The largest seen has fewer than a million.
 pub const MAX_BMF_BYTES: u64 = 64 << 20;
+
+/// Length of the text of a query in bytes.
+pub const MAX_QUERY_BYTES: usize = 65_536;
+
+/// Parentheses and NOTs of a condition in each other.
+pub const MAX_CONDITION_DEPTH: usize = 256;
+
+/// Terms of a condition.
+pub const MAX_CONDITION_TERMS: usize = 4_096;
+
+/// Columns of a query.
+pub const MAX_QUERY_COLUMNS: usize = 1_024;
+
+/// Names in a column of a query: that of a property and those inside the object that it holds.
+pub const MAX_QUERY_NAMES: usize = 16;
+
+/// Length of a pattern of LIKE in characters.
+pub const MAX_PATTERN_CHARS: usize = 4_096;

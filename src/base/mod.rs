@@ -15,6 +15,7 @@ pub(crate) mod pace;
 pub mod page_no;
 pub(crate) mod parallel;
 pub mod progress;
+pub mod query_error;
 pub(crate) mod random;
 pub mod reason;
 pub mod rule;

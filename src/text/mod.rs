@@ -4,3 +4,4 @@ pub mod cursor;
 pub mod diagnostic;
 pub mod mof;
 pub mod span;
+pub mod wql;
