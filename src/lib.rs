@@ -14,6 +14,7 @@ pub mod engine;
 pub mod format;
 mod heap;
 mod pager;
+pub mod query;
 pub mod repository;
 pub mod restore;
 pub mod security;

@@ -132,7 +132,7 @@ impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { code, at, text, help } = self;
         let (constant, HResult(value)) = code.result();
-        write!(f, "{code}: {} at byte {} ({constant}, {value:#010x})", guard(text), at.start)?;
+        write!(f, "{code}: {} at byte {} ({constant}, 0x{value:08X})", guard(text), at.start)?;
         match help {
             Some(help) => write!(f, "; {}", guard(help)),
             None => Ok(()),

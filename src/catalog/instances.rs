@@ -11,7 +11,7 @@ use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
 use crate::cim::instance::Instance;
-use crate::cim::name::{self, Name};
+use crate::cim::name::Name;
 use crate::cim::path::ObjectPath;
 use crate::format::instance_record::InstanceRecordView;
 use crate::format::key::Key;
@@ -149,18 +149,10 @@ impl Catalog {
     /// [`class`](Self::class).
     pub fn instance(&self, namespace: &str, path: &ObjectPath) -> Result<Option<StoredInstance>> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
-        let Some(Located { class, key_text, record }) = self.located(namespace, path)? else { return Ok(None) };
-        let found = self.read_instance(Place::new(self, namespace), record, None, Some(class.class.name()))?;
-
-        // A key that leads to the record of another instance is damage: that other one was not asked for.
-        let is_meant = |found: &StoredInstance| found.instance.key_text().is_ok_and(|own| name::same(&own, &key_text));
-        match found {
-            Some(found) if !is_meant(&found) => {
-                let what = "it has another key than the one that leads to it";
-                Err(self.bad(CorruptionCode::RecordInstance, record, BadRecord { offset: 0, what }))
-            }
-            found => Ok(found),
-        }
+        let Some(located) = self.located(namespace, path)? else { return Ok(None) };
+        let found = self.located_instance(namespace, &located)?;
+        let class = located.class.class.name().as_str();
+        Ok(found.filter(|found| found.instance.class().is_a(class)))
     }
 
     /// The class that a path names, and the record under the key that the path means. The record may be of a class derived

@@ -89,24 +89,37 @@ pub struct InstanceRow<'r> {
 impl Serialize for InstanceRow<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let instance = &self.instance.instance;
-        let path = instance.path().ok().map(|path| path.in_namespace(self.namespace).text());
-        let mut map = begin(serializer, "instance")?;
-        map.serialize_entry("namespace", self.namespace)?;
-        map.serialize_entry("class", instance.class().name())?;
-        map.serialize_entry("path", &path)?;
-        partial(&mut map, instance.class(), self.instance.damage.is_some())?;
-        map.serialize_entry("written", &filetime::text(self.instance.stamp))?;
-        map.serialize_entry("record", &place(self.instance.record))?;
-        map.serialize_entry("properties", &Values(instance))?;
-        map.serialize_entry("defaults", &Defaulted(instance))?;
-        map.serialize_entry("qualifiers", &instance.qualifiers)?;
-        if let Some(sets) = &instance.property_qualifiers {
-            let names = instance.class().properties().iter().map(|property| &property.name);
-            let sets: Vec<(&Name, &QualifierSet)> = names.zip(sets).filter(|(_, set)| !set.is_empty()).collect();
-            map.serialize_entry("property_qualifiers", &Pairs(&sets))?;
-        }
-        map.end()
+        let defaults = Defaulted(instance, |_: &Name| true);
+        serialize_instance(serializer, self.namespace, self.instance, &Values(instance), &defaults)
     }
+}
+
+/// An instance as a row with these of its properties, and the names of those among them that have the default of the class.
+pub(crate) fn serialize_instance<S: Serializer>(
+    serializer: S,
+    namespace: &str,
+    stored: &StoredInstance,
+    properties: &impl Serialize,
+    defaults: &impl Serialize,
+) -> Result<S::Ok, S::Error> {
+    let instance = &stored.instance;
+    let path = instance.path().ok().map(|path| path.in_namespace(namespace).text());
+    let mut map = begin(serializer, "instance")?;
+    map.serialize_entry("namespace", namespace)?;
+    map.serialize_entry("class", instance.class().name())?;
+    map.serialize_entry("path", &path)?;
+    partial(&mut map, instance.class(), stored.damage.is_some())?;
+    map.serialize_entry("written", &filetime::text(stored.stamp))?;
+    map.serialize_entry("record", &place(stored.record))?;
+    map.serialize_entry("properties", properties)?;
+    map.serialize_entry("defaults", defaults)?;
+    map.serialize_entry("qualifiers", &instance.qualifiers)?;
+    if let Some(sets) = &instance.property_qualifiers {
+        let names = instance.class().properties().iter().map(|property| &property.name);
+        let sets: Vec<(&Name, &QualifierSet)> = names.zip(sets).filter(|(_, set)| !set.is_empty()).collect();
+        map.serialize_entry("property_qualifiers", &Pairs(&sets))?;
+    }
+    map.end()
 }
 
 /// Where an object lies: the page and the id of its record, as its keys name them.
@@ -114,14 +127,15 @@ fn place(record: RecordRef) -> String {
     format!("{}.{}", record.page, record.id)
 }
 
-/// The names of the properties whose value, NULL included, is the default of the class.
-struct Defaulted<'i>(&'i Instance);
+/// The names of the properties, of those that are asked for, whose value, NULL included, is the default of the class.
+pub(crate) struct Defaulted<'i, F>(pub(crate) &'i Instance, pub(crate) F);
 
-impl Serialize for Defaulted<'_> {
+impl<F: Fn(&Name) -> bool> Serialize for Defaulted<'_, F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let properties = self.0.class().properties().iter().zip(self.0.settings());
         let inherited = properties.filter(|(_, setting)| **setting == Setting::Inherited);
-        serializer.collect_seq(inherited.map(|(property, _)| &property.name))
+        let names = inherited.map(|(property, _)| &property.name);
+        serializer.collect_seq(names.filter(|name| self.1(name)))
     }
 }
 

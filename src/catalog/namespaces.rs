@@ -298,6 +298,29 @@ impl Catalog {
         self.tree(namespace).into_iter().collect()
     }
 
+    /// The paths of a namespace and of all that lie below it, those that nothing leads to last. One that cannot be read is an
+    /// error among them.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub(crate) fn namespaces_from(&self, top: &str) -> Result<Vec<Result<String>>> {
+        let is_all = name::same(top, ROOT);
+        let (folded, mut found) = (name::to_upper(top), Vec::new());
+        let is_below = |path: &str| {
+            let path = name::to_upper(path);
+            path.strip_prefix(&folded).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+        };
+        let Namespaces { tree, hidden, .. } = self.all_namespaces_while(&mut || self.step_watch())?;
+        // The top may be one that nothing leads to, or that of the system.
+        if !tree.iter().flatten().any(|path| name::same(path, top)) {
+            found.push(Ok(top.to_owned()));
+        }
+        found.extend(tree.into_iter().filter(|path| path.as_ref().map_or(is_all, |path| is_below(path))));
+        let hidden = hidden.into_iter().filter(|hidden| is_below(&hidden.path) || !hidden.is_named && is_all);
+        found.extend(hidden.map(|hidden| hidden.path).filter(|path| !name::same(path, top)).map(Ok));
+        Ok(found)
+    }
+
     fn tree(&self, top: &str) -> Vec<Result<String>> {
         self.tree_while(top, &mut || Ok(())).unwrap_or_else(|error| vec![Err(error)])
     }

@@ -25,25 +25,37 @@ impl Catalog {
     ///
     /// # Errors
     /// As [`instance`](Self::instance).
-    pub fn referrers(&self, namespace: &str, path: &ObjectPath) -> Result<Vec<Result<Referrer>>> {
+    pub fn referrers(
+        &self,
+        namespace: &str,
+        path: &ObjectPath,
+    ) -> Result<impl Iterator<Item = Result<Referrer>> + use<>> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
-        let (key_class, key_text) = match self.class(namespace, path.class.as_str())? {
-            Some(class) => (key_class_name(&class.class), class.class.key_text_of(path)?),
+        let target = match self.class(namespace, path.class.as_str())? {
+            Some(class) => Some((key_class_name(&class.class), class.class.key_text_of(path)?)),
             // References to instances of a class that is not there have keys too, by the class in their paths.
-            None => match path.key_text() {
-                Some(key_text) => (path.class.clone(), key_text),
-                None => return Ok(Vec::new()),
-            },
+            None => path.key_text().map(|key_text| (path.class.clone(), key_text)),
         };
-        let prefix = self.keys.references(namespace, key_class.as_str(), &key_text);
-        let referrer = |key: Result<crate::format::key::Key>| {
+        let found = target.map(|(key_class, key_text)| self.referrers_of(namespace, key_class.as_str(), &key_text));
+        Ok(found.into_iter().flatten())
+    }
+
+    /// The references to the instance whose key has this text, where `key_class` declares the keys.
+    pub(crate) fn referrers_of(
+        &self,
+        namespace: &str,
+        key_class: &str,
+        key_text: &str,
+    ) -> impl Iterator<Item = Result<Referrer>> + use<> {
+        let catalog = self.clone();
+        let referrer = move |key: Result<crate::format::key::Key>| {
             let record = match key {
                 Ok(key) => key.reference()?,
                 Err(error) => return Some(Err(error)),
             };
-            Some(self.read_reference(record).map(|reference| Referrer { reference, record }))
+            Some(catalog.read_reference(record).map(|reference| Referrer { reference, record }))
         };
-        Ok(self.scan(&prefix).filter_map(referrer).collect())
+        self.scan(&self.keys.references(namespace, key_class, key_text)).filter_map(referrer)
     }
 
     /// The instance that makes a reference; `None` when it is not there.

@@ -62,7 +62,7 @@ impl Changes<'_, '_> {
         if let Some(doomed) = doomed.namespace_in(namespace) {
             return self.deletion_of_namespace(&doomed);
         }
-        let referrers = self.now().referrers(namespace, path)?.len() as u64;
+        let referrers = self.now().referrers(namespace, path)?.count() as u64;
         Ok(Deletion { instances: 1, referrers, ..Deletion::default() })
     }
 }

@@ -106,8 +106,8 @@ impl FromStr for DateTime {
         let offset = fields.number(3, 0, 999)?.and_then(|offset| i16::try_from(offset).ok());
         let offset = match sign {
             b"+" => offset,
-            // Minus zero would be written as plus zero.
-            b"-" if offset != Some(0) && offset.is_some() => offset.map(|offset| -offset),
+            // Clients of Windows write `-000` and `-***` too; they are printed with a plus.
+            b"-" => offset.map(|offset| -offset),
             _ => return Err(DateTimeError { what: "+ or - stands before the offset from UTC" }),
         };
         Ok(DateTime::Timestamp { year, month, day, hour, minute, second, microsecond, offset })
@@ -200,6 +200,14 @@ mod tests {
     }
 
     #[test]
+    fn a_minus_before_nothing_is_a_plus() {
+        for offset in ["000", "***"] {
+            let read: DateTime = format!("20220310123456.123456-{offset}").parse().unwrap();
+            assert_eq!(read.to_string(), format!("20220310123456.123456+{offset}"));
+        }
+    }
+
+    #[test]
     fn other_texts_are_refused() {
         for text in [
             "",
@@ -207,7 +215,6 @@ mod tests {
             "20220310243456.123456+060",
             "20220310123456,123456+060",
             "20220310123456.123456 060",
-            "20220310123456.123456-000",
             "00000000000030.000000:001",
             "0000000000003x.000000:000",
             "20220310123456.12345é+060",

@@ -84,6 +84,11 @@ impl Instance {
         &self.class
     }
 
+    /// Its class, borrowed.
+    pub(crate) fn class_ref(&self) -> &FullClass {
+        &self.class
+    }
+
     /// What the instance says of each property itself, in order of declaration.
     pub fn settings(&self) -> &[Setting] {
         &self.settings

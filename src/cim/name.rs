@@ -17,7 +17,8 @@ pub fn upper(c: char) -> char {
     if c.is_ascii() { c.to_ascii_uppercase() } else { one_to_one(c, c.to_uppercase()) }
 }
 
-fn lower(c: char) -> char {
+/// A character in lower case, one to one as [`upper`] is.
+pub fn lower(c: char) -> char {
     if c.is_ascii() { c.to_ascii_lowercase() } else { one_to_one(c, c.to_lowercase()) }
 }
 

@@ -27,6 +27,9 @@ pub mod contract {}
 #[doc = include_str!("invariants.md")]
 pub mod invariants {}
 
+#[doc = include_str!("query.md")]
+pub mod query {}
+
 #[doc = include_str!("security.md")]
 pub mod security {}
 

@@ -9,6 +9,7 @@ mod backup_restore;
 mod caller;
 mod connection;
 mod namespace;
+mod namespace_query;
 mod namespace_writer;
 mod options;
 mod paused;
@@ -36,6 +37,7 @@ pub use backup_restore::{BackupAndRestore, BackupRestore, BackupRestoreFlags, Li
 pub use caller::{Caller, EachCall, Identified, Operation, Trusted};
 pub use connection::{Connection, Enumeration, View};
 pub use namespace::{NamespaceConnection, NamespaceView};
+pub use namespace_query::NamespaceRows;
 pub use namespace_writer::NamespaceWriter;
 pub use options::{FlagZero, ObjectOptions};
 pub use paused::{PauseOptions, PausedRun, pause_repository};

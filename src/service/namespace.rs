@@ -128,7 +128,8 @@ impl NamespaceConnection {
     /// As [`Connection::view`].
     pub fn view(&self) -> Result<NamespaceView> {
         let catalog = self.connection.catalog()?;
-        Ok(NamespaceView { link: self.connection.link().clone(), catalog, namespace: self.namespace.clone() })
+        let (link, identity) = (self.connection.link().clone(), self.identity.clone());
+        Ok(NamespaceView { link, catalog, namespace: self.namespace.clone(), identity })
     }
 
     /// The descriptor of the namespace (`GetSD`): its own entries and inherited ones.
@@ -180,9 +181,10 @@ pub(super) fn need_inside(path: &ObjectPath, namespace: &str) -> Result<()> {
 /// A state of a namespace on a connection. It does not change; when the connection is broken it can be read no more.
 #[derive(Debug, Clone)]
 pub struct NamespaceView {
-    link: Arc<Link>,
-    catalog: Catalog,
-    namespace: Arc<str>,
+    pub(super) link: Arc<Link>,
+    pub(super) catalog: Catalog,
+    pub(super) namespace: Arc<str>,
+    pub(super) identity: Identity,
 }
 
 impl NamespaceView {
@@ -239,10 +241,10 @@ impl NamespaceView {
     ///
     /// # Errors
     /// As [`instance`](Self::instance).
-    pub fn referrers(&self, path: &ObjectPath) -> Result<Vec<Result<Referrer>>> {
+    pub fn referrers(&self, path: &ObjectPath) -> Result<Enumeration<impl Iterator<Item = Result<Referrer>> + use<>>> {
         self.link.check()?;
         need_inside(path, &self.namespace)?;
-        self.catalog.referrers(&self.namespace, path)
+        Ok(Enumeration::new(self.link.clone(), self.catalog.referrers(&self.namespace, path)?))
     }
 
     /// As [`Catalog::child_namespaces`]. To be let in there is another matter.

@@ -83,7 +83,7 @@ fn a_property_is_added_to_a_class_with_subclasses_and_instances() {
     assert_eq!(get(&catalog, "Base.Id=2", "Size"), Some(Value::Uint64(7)));
     assert_eq!(get(&catalog, "Base.Id=3", "Flag"), Some(Value::Boolean(true)));
     assert_eq!(get(&catalog, "Base.Id=3", "Text"), Some("other".into()), "the default of the class in between");
-    assert_eq!(catalog.referrers(NS, &path("Base.Id=1")).unwrap().len(), 1);
+    assert_eq!(catalog.referrers(NS, &path("Base.Id=1")).unwrap().count(), 1);
     lab.close();
 }
 
@@ -204,7 +204,7 @@ fn a_subtree_is_deleted() {
 #[test]
 fn references_are_moved_and_outlive_their_target_and_its_class() {
     let lab = lab();
-    let referrers = |at: &str| lab.catalog().referrers(NS, &path(at)).unwrap().len();
+    let referrers = |at: &str| lab.catalog().referrers(NS, &path(at)).unwrap().count();
     let point = |to: &str| {
         let values = [("Id", 3u32.into()), ("To", Value::Reference(to.to_owned()))];
         lab.write(|writer| put(writer, "Leaf", &values)).references

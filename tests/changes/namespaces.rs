@@ -100,7 +100,7 @@ fn references_from_one_namespace_to_another_come_and_go_with_it() {
     assert_eq!((with_class.references, with_class.unresolved), (1, 0));
     let referrers = |lab: &Lab| {
         let path = r"ROOT\To:Target.Id=1".parse().unwrap();
-        lab.catalog().referrers("ROOT", &path).unwrap().len()
+        lab.catalog().referrers("ROOT", &path).unwrap().count()
     };
     assert_eq!(referrers(&lab), 1);
     let gone = lab.write(|writer| writer.delete_namespace(r"ROOT\To"));

@@ -271,7 +271,7 @@ fn what_refers_into_a_namespace_does_so_again() {
     assert_eq!(differences(&whole, &lab.catalog()), [""; 0]);
     assert_eq!(check_keys(&lab.catalog(), "after"), before);
     let path = "Target.Id=2".parse().unwrap();
-    assert!(!lab.catalog().referrers(SHOP, &path).unwrap().is_empty());
+    assert!(lab.catalog().referrers(SHOP, &path).unwrap().next().is_some());
     lab.close();
 }
 

@@ -1,0 +1,173 @@
+//! Rows of an answer.
+
+use std::sync::Arc;
+
+use super::column::{BoundColumn, Found, Head, Subject, inside};
+use crate::catalog::{StoredClass, StoredInstance};
+use crate::cim::name::Name;
+use crate::cim::value::{Object, Value};
+
+/// A row.
+#[derive(Debug, Clone)]
+pub enum Row {
+    /// An instance.
+    Instance(Box<InstanceRow>),
+    /// A class.
+    Class(ClassRow),
+    /// The number of rows, of `COUNT(*)`.
+    Count(u64),
+}
+
+/// An instance, and what of it was asked for.
+#[derive(Debug, Clone)]
+pub struct InstanceRow {
+    /// The namespace where it lies.
+    pub namespace: Arc<str>,
+    /// The instance, whole.
+    pub stored: StoredInstance,
+    /// The columns that were asked for; everything when there is none.
+    pub projection: Option<Arc<Projection>>,
+}
+
+/// A class.
+#[derive(Debug, Clone)]
+pub struct ClassRow {
+    /// The namespace where it lies; that of the system classes for one of these.
+    pub namespace: Arc<str>,
+    /// The class.
+    pub class: Arc<StoredClass>,
+}
+
+/// The columns of a list, each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Projection {
+    /// Those written, in their order.
+    Columns(Columns),
+    /// The keys of each instance.
+    Keys,
+}
+
+/// Columns in the order in which they were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns(pub(super) Vec<BoundColumn>);
+
+/// A value of a row under its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    /// The name of the column; names inside an object after points.
+    pub name: String,
+    /// The value; `None` where it is NULL, or the names lead nowhere.
+    pub value: Option<Value>,
+}
+
+impl Projection {
+    pub(super) fn new(columns: Vec<BoundColumn>) -> Self {
+        let mut once: Vec<BoundColumn> = Vec::with_capacity(columns.len());
+        for column in columns {
+            if !once.contains(&column) {
+                once.push(column);
+            }
+        }
+        Projection::Columns(Columns(once))
+    }
+}
+
+impl InstanceRow {
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject::Instance(&self.namespace, &self.stored.instance)
+    }
+
+    /// The path of the instance with its namespace; `None` when a key has no value.
+    pub fn path(&self) -> Option<String> {
+        let path = self.stored.instance.path().ok()?;
+        Some(path.in_namespace(&*self.namespace).text())
+    }
+
+    /// Whether the keys alone were asked for.
+    pub fn has_keys_alone(&self) -> bool {
+        self.projection.as_deref() == Some(&Projection::Keys)
+    }
+
+    /// The values that were asked for, in their order.
+    pub fn cells(&self) -> Vec<Cell> {
+        let instance = &self.stored.instance;
+        match self.projection.as_deref() {
+            None => {
+                let cell =
+                    |name: &Name, value: Option<&Value>| Cell { name: name.as_str().to_owned(), value: value.cloned() };
+                instance.values().map(|(property, value)| cell(&property.name, value)).collect()
+            }
+            Some(Projection::Keys) => {
+                let keys = instance.class().key_properties();
+                let cell =
+                    |name: &Name, value: Option<&Value>| Cell { name: name.as_str().to_owned(), value: value.cloned() };
+                keys.map(|property| cell(&property.name, instance.value_of(property))).collect()
+            }
+            Some(Projection::Columns(Columns(columns))) => {
+                let cell = |column: &BoundColumn| Cell {
+                    name: column.label(),
+                    value: column.find(self.subject()).value().cloned(),
+                };
+                columns.iter().map(cell).collect()
+            }
+        }
+    }
+}
+
+/// What a list asks for under one first name.
+pub(super) enum Shown<'r> {
+    /// All of it.
+    Whole(Found<'r>),
+    /// Parts of the object there.
+    Parts(&'r Object, Vec<&'r [Name]>),
+}
+
+impl Columns {
+    /// The columns put together by their first names, in the order in which these were written first.
+    pub(super) fn grouped<'r>(&'r self, subject: Subject<'r>) -> Vec<(&'r str, Shown<'r>)> {
+        let mut groups: Vec<(&BoundColumn, Vec<&[Name]>)> = Vec::new();
+        for column in &self.0 {
+            match groups.iter_mut().find(|(first, _)| is_same(&first.head, &column.head)) {
+                Some((_, parts)) => parts.push(&column.rest),
+                None => groups.push((column, vec![&column.rest])),
+            }
+        }
+        let shown = |(first, parts): (&'r BoundColumn, Vec<&'r [Name]>)| {
+            let found = first.find_head(subject);
+            let shown = match found {
+                Found::Value(Value::Object(object)) if !parts.iter().any(|part| part.is_empty()) => {
+                    Shown::Parts(object, parts)
+                }
+                found => Shown::Whole(found),
+            };
+            (first.head_name(), shown)
+        };
+        groups.into_iter().map(shown).collect()
+    }
+}
+
+fn is_same(a: &Head, b: &Head) -> bool {
+    a == b
+}
+
+/// The parts of an object put together by their first names, as the columns are.
+pub(super) fn grouped_inside<'r>(object: &'r Object, parts: &[&'r [Name]]) -> Vec<(&'r Name, Shown<'r>)> {
+    let mut groups: Vec<(&Name, Vec<&[Name]>)> = Vec::new();
+    for part in parts {
+        let [first, rest @ ..] = part else { continue };
+        match groups.iter_mut().find(|(name, _)| *name == first) {
+            Some((_, parts)) => parts.push(rest),
+            None => groups.push((first, vec![rest])),
+        }
+    }
+    let shown = |(name, parts): (&'r Name, Vec<&'r [Name]>)| {
+        let shown = match inside(object, name) {
+            Found::Value(Value::Object(inner)) if !parts.iter().any(|part| part.is_empty()) => {
+                Shown::Parts(inner, parts)
+            }
+            found => Shown::Whole(found),
+        };
+        (name, shown)
+    };
+    groups.into_iter().map(shown).collect()
+}
