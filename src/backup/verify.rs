@@ -102,6 +102,7 @@ impl Backup {
             not_listed: 0,
             unchecked: vec![Unchecked::NoMapping],
             census: None,
+            advice: crate::verify::Advices::default(),
         };
         Ok(BackupReport { repository, journal: JournalReport::default() })
     }

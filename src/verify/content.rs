@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::advice::Advices;
 use super::report::GenerationReport;
 use super::schema;
 use crate::base::corruption::{Corruption, CorruptionCode as Code};
@@ -51,7 +52,8 @@ pub fn verify_content(
     let mut findings = Findings::default();
     findings.extend(std::mem::take(&mut report.findings));
     let monitor = Monitor::new(observer, Phase::Verify, report.keys);
-    report.census = Some(Check::new(snapshot, level, &monitor).run(&mut findings)?);
+    let (census, advice) = Check::new(snapshot, level, &monitor).run(&mut findings)?;
+    (report.census, report.advice) = (Some(census), advice);
     let not_listed;
     (report.findings, not_listed) = findings.finish();
     report.not_listed += not_listed;
@@ -72,6 +74,7 @@ struct Check<'c> {
     /// Records that cannot be read: their own keys are no second finding.
     unreadable: HashSet<RecordRef>,
     census: Census,
+    advice: Advices,
 }
 
 struct Made {
@@ -93,10 +96,11 @@ impl<'c> Check<'c> {
             stamps: HashMap::new(),
             unreadable: HashSet::new(),
             census: Census::of_snapshot(snapshot),
+            advice: Advices::default(),
         }
     }
 
-    fn run(mut self, findings: &mut Findings) -> Result<Census> {
+    fn run(mut self, findings: &mut Findings) -> Result<(Census, Advices)> {
         let mut namespaces = vec![SYSTEM_NAMESPACE.to_owned()];
         let found = self.catalog.all_namespaces_while(&mut || self.monitor.check())?;
         self.census.has_namespaces(&found);
@@ -119,7 +123,7 @@ impl<'c> Check<'c> {
             self.instances(namespace, findings)?;
         }
         self.compare(findings)?;
-        Ok(self.census)
+        Ok((self.census, self.advice))
     }
 
     fn classes(&mut self, namespace: &str, findings: &mut Findings) -> Result<()> {
@@ -193,6 +197,7 @@ impl<'c> Check<'c> {
             schema::check_instance(&stored.instance, &mut |code, detail| {
                 self.report(findings, code, stored.record, || format!("{namespace}:{name}: {detail}"));
             });
+            self.advice.look_at(namespace, &stored.instance);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! parallel. Then the records that keys name are held against those that the heap holds. The levels above, `references` and
 //! `schema`, look at what the objects hold: [`verify_content`].
 
+mod advice;
 mod affected;
 mod content;
 mod index;
@@ -29,6 +30,7 @@ use crate::pager::wholeness::{self, Surroundings};
 use crate::repository::{Repository, Snapshot};
 
 use crate::base::findings::Findings;
+pub use advice::{Advice, Advices};
 pub use affected::{AffectedNamespace, NAMED, Touched, affected};
 pub use content::{Level, verify_content};
 pub use journal::{JournalReport, StateDifference};
@@ -124,6 +126,7 @@ fn run(
         not_listed: 0,
         unchecked,
         census: None,
+        advice: Advices::default(),
     };
     if let Some(tree) = &tree
         && !tree.is_complete

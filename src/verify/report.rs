@@ -8,6 +8,7 @@ use crate::catalog::Census;
 use crate::format::Dialect;
 use crate::pager::generation::Refusal;
 
+use super::advice::Advices;
 use super::journal::JournalReport;
 
 /// What a verification of a repository found.
@@ -72,6 +73,8 @@ pub struct GenerationReport {
     pub unchecked: Vec<Unchecked>,
     /// What the keys have, and how much of it was reached; `None` where objects were not looked at.
     pub census: Option<Census>,
+    /// What stored objects hold that is not as it should be, and is no damage: it counts for no verdict.
+    pub advice: Advices,
 }
 
 impl GenerationReport {

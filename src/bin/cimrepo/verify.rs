@@ -5,7 +5,7 @@ use cimrepo::base::corruption::Corruption;
 use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::catalog::{Catalog, Census};
 use cimrepo::repository::PauseToken;
-use cimrepo::verify::{GenerationReport, JournalReport, Report, VerifyOptions, verify, verify_content};
+use cimrepo::verify::{Advice, GenerationReport, JournalReport, Report, VerifyOptions, verify, verify_content};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -76,7 +76,7 @@ enum Level {
     Structure,
     /// Also the keys that each object needs, the targets of references, and time stamps
     References,
-    /// Also the rules of the model for classes and instances
+    /// Also the rules of the model for classes and instances, and advice on stored queries
     Schema,
 }
 
@@ -87,6 +87,23 @@ impl From<Level> for cimrepo::verify::Level {
             Level::References => Self::References,
             Level::Schema => Self::Schema,
         }
+    }
+}
+
+/// Something stored that is not as it should be, and is no damage.
+#[derive(Serialize)]
+struct AdviceRow<'r> {
+    generation: u32,
+    level: &'static str,
+    code: &'static str,
+    place: &'r str,
+    text: &'r str,
+}
+
+impl<'r> AdviceRow<'r> {
+    fn of(generation: u32, advice: &'r Advice) -> Self {
+        let Advice { place, code, text } = advice;
+        Self { generation, level: "advice", code, place, text }
     }
 }
 
@@ -341,6 +358,12 @@ pub fn show_generation(report: &GenerationReport, output: &mut Output) -> Result
 }
 
 fn show_text(report: &GenerationReport, output: &mut Output) -> Result<(), Failure> {
+    for advice in &report.advice.listed {
+        output.line(advice)?;
+    }
+    if report.advice.not_listed > 0 {
+        output.line(format!("advice: … and {} more", report.advice.not_listed))?;
+    }
     for finding in &report.findings {
         output.line(finding)?;
     }
@@ -369,6 +392,9 @@ fn show_text(report: &GenerationReport, output: &mut Output) -> Result<(), Failu
 }
 
 fn show_json(report: &GenerationReport, output: &mut Output) -> Result<(), Failure> {
+    for advice in &report.advice.listed {
+        output.row("advice", &AdviceRow::of(report.generation, advice))?;
+    }
     for finding in &report.findings {
         output.row("finding", &FindingRow { generation: report.generation, finding })?;
     }
