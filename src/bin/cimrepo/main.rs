@@ -10,6 +10,7 @@ mod convert;
 mod create;
 mod delete;
 mod demo;
+mod diagnostic;
 mod diff;
 mod export;
 mod info;
@@ -26,6 +27,8 @@ mod page;
 mod pause;
 mod progress;
 mod proof;
+mod query;
+mod query_rows;
 mod restore;
 mod show;
 mod source;
@@ -87,6 +90,7 @@ enum Verb {
     Show(show::Arguments),
     Export(export::Arguments),
     Bmf(bmf::Arguments),
+    Query(query::Arguments),
     Diff(diff::Arguments),
     Convert(convert::Arguments),
     Delete(delete::Arguments),
@@ -113,6 +117,7 @@ impl Verb {
             Verb::Show(arguments) => arguments.run(),
             Verb::Export(arguments) => arguments.run(),
             Verb::Bmf(arguments) => arguments.run(),
+            Verb::Query(arguments) => arguments.run(),
             Verb::Diff(arguments) => arguments.run(),
             Verb::Convert(arguments) => arguments.run(),
             Verb::Delete(arguments) => arguments.run(),
