@@ -165,8 +165,8 @@ mod tests {
             ("\u{10400}_", &["\u{10400}\u{10400}"], &["\u{10400}"]),
         ] {
             let matched = |text: &&str| Pattern::new(pattern).matches(text);
-            assert!(yes.iter().all(|text| matched(text)), "{pattern} matches {yes:?}");
-            assert!(!no.iter().any(|text| matched(text)), "{pattern} matches none of {no:?}");
+            assert!(yes.iter().all(matched), "{pattern} matches {yes:?}");
+            assert!(!no.iter().any(matched), "{pattern} matches none of {no:?}");
         }
         let unclosed = Pattern::new("%[a");
         assert!(unclosed.is_unclosed() && !unclosed.matches("[a") && !unclosed.matches("a"));

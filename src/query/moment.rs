@@ -8,7 +8,7 @@ use crate::cim::datetime::DateTime;
 /// Microseconds of a datetime whose fields are all given; points in time and intervals are apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moment {
-    /// Since the start of the year 0.
+    /// Since a day before the year 0.
     Instant(i64),
     Interval(u64),
 }
@@ -29,10 +29,11 @@ impl Moment {
     }
 }
 
-/// Days from the start of the year 0 to a date of the Gregorian calendar.
+/// Days up to a date of the Gregorian calendar, from a day before the year 0.
 const fn days(year: i64, month: i64, day: i64) -> i64 {
-    // Years begin in March, so that leap days come last; one year more keeps January of the year 0 positive.
-    let (year, month) = if month < 3 { (year, month + 9) } else { (year + 1, month - 3) };
+    // Years begin in March, so that leap days come last. The calendar repeats after 400 years: with so many more no number is
+    // negative.
+    let (year, month) = if month < 3 { (year + 399, month + 9) } else { (year + 400, month - 3) };
     year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day
 }
 
@@ -79,11 +80,14 @@ mod tests {
             ("20220310130000.000000+060", "20220310130000.000000+061"),
             ("20220310040000.000000-480", "20220310035959.999999-480"),
             ("20220310120000.000000-000", "20220228235959.999999+000"),
+            ("20220310120000.000000+000", "20220309235959.999999+000"),
         ] {
             assert_eq!(order_of(noon, same), Some(Ordering::Equal), "{same}");
             assert_eq!(order_of(noon, is_less), Some(Ordering::Greater), "{is_less}");
         }
         assert_eq!(order_of("20200229235959.000000+000", "20200301000000.000000+000"), Some(Ordering::Less));
+        assert_eq!(order_of("20000229235959.000000+000", "20000301000000.000000+000"), Some(Ordering::Less));
+        assert_eq!(order_of("21000228235959.000000+000", "21000301000000.000000+000"), Some(Ordering::Less));
         assert_eq!(order_of("19991231235959.000000+000", "20000101000000.000000+000"), Some(Ordering::Less));
         assert_eq!(order_of("00000101000000.000000+999", "00000102000000.000000-999"), Some(Ordering::Less));
     }
