@@ -11,6 +11,7 @@ pub mod collection;
 pub mod com;
 pub mod docs;
 pub mod engine;
+pub mod export;
 pub mod format;
 mod heap;
 mod pager;

@@ -23,6 +23,7 @@ const LAYERS: [&str; 20] = [
     "changes",
     "backup",
     "restore",
+    "export",
     "collection",
     "query",
     "service",

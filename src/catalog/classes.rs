@@ -116,6 +116,16 @@ impl Catalog {
         Ok(name.map_or_else(|| Name::from(""), Name::from))
     }
 
+    /// The names in the record of a class: its own, empty where it has none, and that of its superclass.
+    pub(super) fn class_head(&self, record: RecordRef) -> Result<(Name, Option<Name>)> {
+        let bytes = self.snapshot.record_view(record)?;
+        let head = ClassRecordView::parse(&bytes).and_then(|view| {
+            let name = view.class_part().name()?;
+            Ok((name.map_or_else(|| Name::from(""), Name::from), view.superclass()?.map(Name::from)))
+        });
+        head.map_err(|bad| self.bad(CorruptionCode::RecordClass, record, bad))
+    }
+
     /// The class of a namespace itself whose name has this hash. Only what it is derived from is kept in memory.
     ///
     /// # Errors

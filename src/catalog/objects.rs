@@ -85,6 +85,15 @@ impl Catalog {
         self.class_name(key.record)
     }
 
+    /// The names in the record of the class that a key names: its own and that of its superclass. Nothing is put together
+    /// for it: an order by superclasses begins with this.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class).
+    pub(crate) fn class_head_of_key(&self, key: &ObjectKey) -> Result<(Name, Option<Name>)> {
+        self.class_head(key.record)
+    }
+
     /// What an object that cannot be read is called: by its path as far as it is known, and by its hashes.
     pub fn name_of_key(&self, namespace: &str, key: &ObjectKey) -> String {
         let Some(instance) = key.instance else {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use cimrepo::format::bmf::{BmfContent, BmfPrinter, resources};
+use cimrepo::text::mof::{ParseOptions, parse};
 
 /// The files of `$CIMREPO_BMF`, else of `target/corpus/bmf`. Without any, says so past the capture of test output.
 pub fn files(test: &str) -> Vec<PathBuf> {
@@ -50,7 +51,8 @@ fn each_real_file_is_read_wholly() {
                     BmfContent::Instance(_) => instances += 1,
                 }
                 let printed = printer.object(&object);
-                println!("{}", printed.text);
+                let parsed = parse(&printed.text, ParseOptions::default().strict(true));
+                assert!(parsed.diagnostics.is_empty(), "{name}: {:?}", parsed.diagnostics);
                 for left in &printed.unsaid {
                     println!("UNSAID {name}: {} {left}", object.content.class_name());
                 }

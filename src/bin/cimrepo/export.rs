@@ -8,7 +8,7 @@ use super::listing::{Listing, TOP};
 use super::output::{Failure, Output};
 use super::source::{SourceArguments, SourcesArguments};
 
-/// Print every namespace, class and instance, one JSON object a line
+/// Print every namespace, class and instance, as JSON lines or MOF
 ///
 /// The system classes come first (their namespace is called __SystemClass), then the namespaces
 /// in the order of their tree, each with its classes by name and its instances by class and
@@ -23,14 +23,16 @@ use super::source::{SourceArguments, SourcesArguments};
 /// is from.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 everything was printed, 1 no such namespace, or a directory was passed over, 3
+Exit codes: 0 everything was printed, 1 no such namespace, a directory was passed
+over, or MOF has no words for something, 3
 I/O, 4 something could not be read, or not a repository or backup. Of several sources the
 most telling code counts: 70, 130, 2, 6, 3, 4, 5, 1, 0, in this order.
 
 Examples:
   cimrepo export /evidence/wbem/Repository > objects.jsonl
   cimrepo export monday.cimbak --namespace 'root\\subscription' -r | jq 'select(.kind == \"instance\") | .path'
-  cimrepo export monday.cimbak --class __EventConsumer")]
+  cimrepo export monday.cimbak --class __EventConsumer
+  cimrepo export monday.cimbak --namespace 'root\\subscription' --format mof > subscription.mof")]
 pub struct Arguments {
     #[command(flatten)]
     sources: SourcesArguments,
@@ -56,24 +58,31 @@ pub struct Arguments {
     json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// JSON, one object a line
     Jsonl,
+    /// MOF that compiles to equal content again, superclasses first; of one source. What MOF has no words for is
+    /// reported on standard error
+    Mof,
 }
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let Format::Jsonl = self.format;
         self.sources.each(|source| self.export(source))
     }
 
     fn export(&self, source: &SourceArguments) -> Result<Outcome, Failure> {
-        let mut output = Output::new(true);
+        let is_mof = self.format == Format::Mof;
+        let mut output = Output::new(!is_mof);
+        if is_mof && output.has_label() {
+            return Err(Failure::usage("MOF of several repositories makes no sense in one file; give one"));
+        }
         let mut list = Listing::new(Catalog::new(source.open()?.snapshot()), &mut output);
         let top = self.namespace.as_deref().map(|namespace| list.find(namespace)).transpose()?;
         let namespaces = list.tree(top.as_deref(), self.recursive);
         match &self.class {
+            class if is_mof => export_mof(&mut list, &namespaces, class.as_deref())?,
             Some(class) => export_class(&mut list, &namespaces, class)?,
             None => {
                 for namespace in &namespaces {
@@ -84,6 +93,14 @@ impl Arguments {
         }
         list.finish(true)?;
         Ok(list.outcome())
+    }
+}
+
+fn export_mof(list: &mut Listing<'_>, namespaces: &[String], class: Option<&str>) -> Result<(), Failure> {
+    match (list.mof(namespaces, class)?, class, namespaces) {
+        (false, Some(class), [only]) => Err(list.no_class(only, class)),
+        (false, Some(class), _) => Err(list.no_class(TOP, class)),
+        _ => Ok(()),
     }
 }
 

@@ -9,8 +9,10 @@ use cimrepo::catalog::{
     Catalog, Census, Counted, Hidden, KeyFault, Namespaces, ObjectKey, ROOT, StoredClass, StoredInstance,
 };
 use cimrepo::cim::name;
+use cimrepo::export::{Sink, export_mof};
 use cimrepo::format::name_hash::NameHash;
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
+use cimrepo::text::mof::Unsaid;
 
 use super::near;
 use super::output::{Failure, Output, complain};
@@ -247,6 +249,17 @@ impl<'o> Listing<'o> {
         }
     }
 
+    /// Prints the objects of namespaces as MOF. Returns whether there is such a class.
+    pub fn mof(&mut self, namespaces: &[String], class: Option<&str>) -> Result<bool, Failure> {
+        // The system classes lie in no namespace that MOF can name.
+        let nameable = namespaces.iter().filter(|namespace| *namespace != SYSTEM_NAMESPACE);
+        let namespaces: Vec<String> = nameable.cloned().collect();
+        let mut sink = MofSink { output: &mut *self.output, said: &mut self.said, has_findings: false };
+        let found = export_mof(&self.catalog, &namespaces, class, &mut self.census, &mut sink);
+        self.has_findings |= sink.has_findings;
+        found
+    }
+
     /// Says which of these names, in their order, stand there more than once.
     fn say_twice<'n>(&mut self, namespace: &str, names: impl Iterator<Item = &'n str>) {
         let mut last: Option<&str> = None;
@@ -315,6 +328,35 @@ impl<'o> Listing<'o> {
             self.output.row("totals", &self.census)?;
         }
         complain(&self.census);
+        Ok(())
+    }
+}
+
+/// Prints MOF, and reports what it lacks on standard error.
+struct MofSink<'l> {
+    output: &'l mut Output,
+    said: &'l mut HashSet<String>,
+    has_findings: bool,
+}
+
+impl Sink for MofSink<'_> {
+    type Error = Failure;
+
+    fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.output.text(text)
+    }
+
+    fn unsaid(&mut self, object: &str, unsaid: &Unsaid) -> Result<(), Failure> {
+        self.has_findings = true;
+        complain(format_args!("{}: {unsaid}", escape(object)));
+        Ok(())
+    }
+
+    fn lost(&mut self, object: &str, error: &Error) -> Result<(), Failure> {
+        let words = format!("{}: {}", escape(object), error.full_text());
+        if self.said.insert(words.clone()) {
+            complain(words);
+        }
         Ok(())
     }
 }

@@ -225,6 +225,11 @@ impl Output {
         self.is_json
     }
 
+    /// Whether each line says which of several sources it is about.
+    pub const fn has_label(&self) -> bool {
+        self.source.is_some()
+    }
+
     /// Prints `text` as one line, whatever it holds.
     pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
         self.line.clear();

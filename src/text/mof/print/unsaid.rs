@@ -48,8 +48,8 @@ pub enum UnsaidKind {
     InheritedDefault,
     /// Parameters that no declaration of a method leads to.
     Signature,
-    /// A reference that is no object path.
-    Reference,
+    /// The descriptor of a namespace.
+    Descriptor,
 }
 
 impl fmt::Display for UnsaidKind {
@@ -70,7 +70,7 @@ impl fmt::Display for UnsaidKind {
             UnsaidKind::Name => f.write_str("the name is no identifier"),
             UnsaidKind::InheritedDefault => f.write_str("the default that is inherited becomes NULL"),
             UnsaidKind::Signature => f.write_str("no declaration leads to these parameters"),
-            UnsaidKind::Reference => f.write_str("the reference is no object path"),
+            UnsaidKind::Descriptor => f.write_str("the descriptor of the namespace cannot be said"),
         }
     }
 }
@@ -94,7 +94,7 @@ impl UnsaidKind {
             UnsaidKind::Name => "name",
             UnsaidKind::InheritedDefault => "inherited-default",
             UnsaidKind::Signature => "signature",
-            UnsaidKind::Reference => "reference",
+            UnsaidKind::Descriptor => "descriptor",
         }
     }
 }
