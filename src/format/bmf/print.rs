@@ -8,6 +8,10 @@ use crate::text::mof::{Printed, literal_text, print_aliased_instance, print_decl
 /// The namespace of objects whose source named none.
 const UNNAMED: &str = r"root\default";
 
+/// The flags that an instance can have.
+const UPDATE_ONLY: i32 = 1;
+const CREATE_ONLY: i32 = 2;
+
 /// Prints objects of one binary MOF in their order, with the pragmas that change between them.
 #[derive(Debug)]
 pub struct BmfPrinter {
@@ -32,13 +36,17 @@ impl BmfPrinter {
             writeln!(pragmas, "#pragma namespace({})", literal_text(namespace)).ok();
         }
 
-        let (last, word) = match &object.content {
-            BmfContent::Class(_) => (&mut self.class_flags, "classflags"),
-            BmfContent::Instance(_) => (&mut self.instance_flags, "instanceflags"),
+        let (last, word, flags) = match &object.content {
+            BmfContent::Class(_) => (&mut self.class_flags, "classflags", object.flags),
+            BmfContent::Instance(_) => {
+                // Real instances repeat the flags of the classes before them, which mean nothing to instances.
+                let flags = if matches!(object.flags, UPDATE_ONLY | CREATE_ONLY) { object.flags } else { 0 };
+                (&mut self.instance_flags, "instanceflags", flags)
+            }
         };
-        if *last != object.flags {
-            *last = object.flags;
-            writeln!(pragmas, "#pragma {word}({})", object.flags).ok();
+        if *last != flags {
+            *last = flags;
+            writeln!(pragmas, "#pragma {word}({flags})").ok();
         }
 
         let alias = object.alias.as_deref();
