@@ -9,6 +9,7 @@ pub mod cim;
 pub mod collection;
 #[cfg(feature = "windows")]
 pub mod com;
+pub mod compile;
 pub mod docs;
 pub mod engine;
 pub mod export;

@@ -231,6 +231,19 @@ pub(super) fn need_permission(steps: &[Step], mode: UpdateMode, with_instances: 
     Ok(())
 }
 
+/// Refuses a change of where the values of instances lie, although it could be carried over to them.
+pub(super) fn need_same_layout(steps: &[Step], with_instances: &Name) -> Result<()> {
+    let moves = |step: &Step| step.old.as_ref().is_some_and(|old| !has_same_places(&old.class, &step.new));
+    match steps.iter().find(|step| moves(step)) {
+        None => Ok(()),
+        Some(step) => {
+            let text =
+                format!("class {with_instances} has instances, and the properties of class {} change", step.new.name());
+            Err(Error::rule(Rule::ClassHasInstances, text))
+        }
+    }
+}
+
 /// Qualifiers that the engine or those who use it act on; all others only say something.
 const IMPORTANT: [&str; 11] = [
     "abstract",

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::class_update::{Step, need_permission};
+use super::class_update::{Step, need_permission, need_same_layout};
 use super::instances::no_class;
 use super::store::not_storable;
-use super::{Changes, Put, PutClass, UpdateMode, rules};
+use super::{Changes, Leave, Put, PutClass, UpdateMode, rules};
 use crate::base::error::{Error, Result};
 use crate::base::rule::Rule;
 use crate::catalog::StoredClass;
@@ -19,7 +19,20 @@ use crate::format::object_key::SYSTEM_NAMESPACE;
 
 impl Changes<'_, '_> {
     pub(crate) fn put_class(&mut self, namespace: &str, class: &Class, how: PutClass) -> Result<Arc<StoredClass>> {
-        rules::may_put_class(namespace, class)?;
+        self.put_class_with(namespace, class, how, Leave::default())
+    }
+
+    /// As [`put_class`](Self::put_class), by a compiler, to whom other rules apply.
+    pub(crate) fn put_class_with(
+        &mut self,
+        namespace: &str,
+        class: &Class,
+        how: PutClass,
+        leave: Leave,
+    ) -> Result<Arc<StoredClass>> {
+        if !leave.system_names {
+            rules::may_put_class(namespace, class)?;
+        }
         self.need_namespace(namespace)?;
         let class = rules::tidied(class.clone());
         let old = self.own_class(namespace, class.name.as_str())?;
@@ -34,11 +47,11 @@ impl Changes<'_, '_> {
             _ => {}
         }
         let full = Arc::new(self.composed(namespace, class)?);
-        rules::class(&full)?;
+        rules::class_with(&full, leave)?;
         if let Some(old) = old.filter(|old| *old.class == *full) {
             return Ok(old);
         }
-        self.replace_class(namespace, &full, how.mode)
+        self.replace_class(namespace, &full, how.mode, leave)
     }
 
     /// The class that lies in a namespace itself.
@@ -74,6 +87,7 @@ impl Changes<'_, '_> {
         namespace: &str,
         class: &Arc<FullClass>,
         mode: UpdateMode,
+        leave: Leave,
     ) -> Result<Arc<StoredClass>> {
         let name = class.name().as_str();
         let old = self.class(namespace, name)?;
@@ -82,6 +96,9 @@ impl Changes<'_, '_> {
             self.plan_derived(namespace, &mut steps, mode)?;
             let with_instances = self.first_with_instances(namespace, &steps)?;
             need_permission(&steps, mode, with_instances.as_ref())?;
+            if let Some(class) = with_instances.filter(|_| leave.keeps_layouts) {
+                need_same_layout(&steps, &class)?;
+            }
         }
         let records = steps.iter().map(Step::record).collect::<Result<Vec<_>>>()?;
         self.change(|changes| changes.apply(namespace, &steps, records, None))?;

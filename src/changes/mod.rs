@@ -87,6 +87,19 @@ impl PutClass {
     }
 }
 
+/// Rules that a compiler of MOF may leave aside. By default it may leave none.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Leave {
+    /// Names of the system may be given to classes and properties.
+    pub system_names: bool,
+    /// An abstract class may be derived from one that is not.
+    pub abstract_anywhere: bool,
+    /// The properties of a class with instances do not change, by force neither.
+    pub keeps_layouts: bool,
+    /// Instances may be of any class that has keys, and lack values that they need.
+    pub any_instance: bool,
+}
+
 /// What is known of the objects in a transaction.
 pub(crate) struct State {
     /// Classes as they are now. Instances as they were when a class or namespace changed last.
@@ -211,6 +224,44 @@ impl<'e> CatalogWriter<'e> {
     /// [`Error::Rule`] when a rule forbids it: nothing is changed then. [`Error::Corrupt`], [`Error::Io`].
     pub fn put_class(&mut self, namespace: &str, class: &Class, how: PutClass) -> Result<Arc<StoredClass>> {
         self.changes().put_class(namespace, class, how)
+    }
+
+    /// As [`put_class`](Self::put_class), with some rules left aside.
+    pub(crate) fn put_class_with(
+        &mut self,
+        namespace: &str,
+        class: &Class,
+        how: PutClass,
+        leave: Leave,
+    ) -> Result<Arc<StoredClass>> {
+        self.changes().put_class_with(namespace, class, how, leave)
+    }
+
+    /// As [`put_instance`](Self::put_instance), with some rules left aside.
+    pub(crate) fn put_instance_with(
+        &mut self,
+        namespace: &str,
+        instance: &Instance,
+        put: Put,
+        leave: Leave,
+    ) -> Result<ObjectPath> {
+        self.changes().put_instance_with(namespace, instance, put, leave)
+    }
+
+    /// The class with this name as it is now, of a namespace or else of the system.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Io`].
+    pub fn class(&mut self, namespace: &str, class: &str) -> Result<Option<Arc<StoredClass>>> {
+        self.changes().class(namespace, class)
+    }
+
+    /// Whether a namespace is there now.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Io`].
+    pub fn has_namespace(&mut self, namespace: &str) -> Result<bool> {
+        self.changes().schema().has_namespace(namespace)
     }
 
     /// Deletes a class with its instances, the classes derived from it and theirs.

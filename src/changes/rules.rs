@@ -1,6 +1,7 @@
 //! What classes and instances may be. Sources: WMI SDK, "Creating a WMI Base Class", "Key Qualifier", "WBEM Error Constants";
 //! where they are silent, `docs::changes`.
 
+use super::Leave;
 use super::system::{self, is_system_name};
 use crate::base::error::{Error, Result};
 use crate::base::rule::Rule;
@@ -68,16 +69,21 @@ pub(super) fn tidied(mut class: Class) -> Class {
 /// # Errors
 /// [`Error::Rule`] for the first that it breaks.
 pub fn class(class: &FullClass) -> Result<()> {
+    class_with(class, Leave::default())
+}
+
+/// As [`class`], by a compiler, to whom other rules apply.
+pub(super) fn class_with(class: &FullClass, leave: Leave) -> Result<()> {
     let own = class.declaration();
     qualifiers(&own.qualifiers, own.name.as_str())?;
-    own.properties.iter().try_for_each(|property| self::property(class, property))?;
+    own.properties.iter().try_for_each(|property| self::property(class, property, leave))?;
     own.methods.iter().try_for_each(|method| self::method(&own.name, method))?;
     if let Some(parent) = class.superclass() {
         if let Some(conflict) = overrides(own, parent) {
             return Err(broken(Rule::OverrideNotAllowed, conflict));
         }
         let is_abstract = |class: &FullClass| class.declaration().qualifiers.is_true("abstract");
-        if is_abstract(class) && !is_abstract(parent) {
+        if is_abstract(class) && !is_abstract(parent) && !leave.abstract_anywhere {
             let text = format!("class {} is abstract, and {} is not", own.name, parent.name());
             return Err(broken(Rule::CannotBeAbstract, text));
         }
@@ -88,9 +94,9 @@ pub fn class(class: &FullClass) -> Result<()> {
     Ok(())
 }
 
-fn property(class: &FullClass, own: &Property) -> Result<()> {
+fn property(class: &FullClass, own: &Property, leave: Leave) -> Result<()> {
     let (class_name, name) = (class.name(), own.name.as_str());
-    if is_system_name(name) && !is_system_name(class_name.as_str()) {
+    if is_system_name(name) && !is_system_name(class_name.as_str()) && !leave.system_names {
         return Err(broken(Rule::SystemProperty, format!("{class_name} cannot declare {name}")));
     }
     check_name(name, "property", Rule::PropertyNameTooWide, Rule::InvalidProperty)?;

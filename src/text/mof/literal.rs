@@ -55,6 +55,24 @@ fn real(text: &str) -> Option<f64> {
     is_real.then(|| text.parse().ok()).flatten()
 }
 
+/// Reads a whole text as an integer by the rules of C: decimal, hexadecimal or octal.
+pub(crate) fn integer_text(text: &str) -> Option<i128> {
+    let is_binary = text.ends_with(['b', 'B']) && !text.contains(['x', 'X']);
+    match number(text) {
+        Some(Number::Integer(value)) if !is_binary => Some(value),
+        _ => None,
+    }
+}
+
+/// Reads a whole text as a real number; an integer is one too.
+pub(crate) fn real_text(text: &str) -> Option<f64> {
+    match number(text) {
+        Some(Number::Real(value)) => Some(value),
+        Some(Number::Integer(_)) => text.parse().ok().or_else(|| integer_text(text)?.to_string().parse().ok()),
+        None => None,
+    }
+}
+
 /// An oddity of a literal: its offset from the opening quote, its length, and its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Oddity {

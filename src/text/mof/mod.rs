@@ -14,6 +14,8 @@ mod print;
 pub mod tree;
 mod tree_text;
 
+pub(crate) use literal::{integer_text, real_text};
+
 pub use decode::{BINARY_MARK, Decoded, Encoding, decode};
 pub use parser::{ParseOptions, Parsed, parse};
 pub use print::{
