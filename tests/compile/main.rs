@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
 
+#[cfg(feature = "cli")]
+mod command;
 mod corpus;
 mod meaning;
 

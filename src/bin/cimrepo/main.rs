@@ -5,6 +5,7 @@ mod backup;
 mod backups;
 mod bmf;
 mod compact;
+mod compile;
 mod completions;
 mod convert;
 mod create;
@@ -91,6 +92,7 @@ enum Verb {
     Export(export::Arguments),
     Bmf(bmf::Arguments),
     Query(query::Arguments),
+    Compile(compile::Arguments),
     Diff(diff::Arguments),
     Convert(convert::Arguments),
     Delete(delete::Arguments),
@@ -121,6 +123,7 @@ impl Verb {
             Verb::Diff(arguments) => arguments.run(),
             Verb::Convert(arguments) => arguments.run(),
             Verb::Delete(arguments) => arguments.run(),
+            Verb::Compile(arguments) => arguments.run(),
             Verb::Usage(arguments) => arguments.run(),
             Verb::Keys(arguments) => arguments.run(),
             Verb::Page(arguments) => arguments.run(),
