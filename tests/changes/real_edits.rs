@@ -84,7 +84,7 @@ fn dangling(catalog: &Catalog) -> usize {
 
 /// The paths of all instances that refer to one.
 fn referrers(catalog: &Catalog, namespace: &str, to: &ObjectPath) -> Vec<String> {
-    let found = catalog.referrers(namespace, to).unwrap().into_iter().map(Result::unwrap);
+    let found = catalog.referrers(namespace, to).unwrap().map(Result::unwrap);
     let instances = found.map(|found| catalog.referring_instance(&found.reference).unwrap().unwrap().instance);
     instances.map(|instance| instance.path().unwrap().to_string()).collect()
 }

@@ -221,8 +221,8 @@ pub const CANCELLABLE: [(&str, Cancellable); 7] = [
     }),
     ("referrers", |files, observer| {
         let path = "Thing.Id=\"0\"".parse().unwrap();
-        let found = catalog(files).observed(observer).referrers("ROOT", &path)?;
-        found.into_iter().try_for_each(|referrer| referrer.map(drop))
+        let mut found = catalog(files).observed(observer).referrers("ROOT", &path)?;
+        found.try_for_each(|referrer| referrer.map(drop))
     }),
     ("diff", |files, observer| compare(&catalog(files).observed(observer), &catalog(files)).map(drop)),
     ("convert", |files, observer| converted(&catalog(files), &*observer).map(drop)),
