@@ -5,6 +5,7 @@ use cimrepo::catalog::Catalog;
 use clap::{Args, ValueEnum};
 
 use super::listing::{Listing, TOP};
+use super::mof_text::Encoding;
 use super::output::{Failure, Output};
 use super::source::{SourceArguments, SourcesArguments};
 
@@ -53,6 +54,10 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
 
+    /// With --format mof: how its characters become bytes
+    #[arg(long, value_enum, default_value_t = Encoding::Utf8, value_name = "E")]
+    encoding: Encoding,
+
     /// The same as --format jsonl
     #[arg(long, conflicts_with = "format")]
     json: bool,
@@ -82,7 +87,7 @@ impl Arguments {
         let top = self.namespace.as_deref().map(|namespace| list.find(namespace)).transpose()?;
         let namespaces = list.tree(top.as_deref(), self.recursive);
         match &self.class {
-            class if is_mof => export_mof(&mut list, &namespaces, class.as_deref())?,
+            class if is_mof => export_mof(&mut list, &namespaces, class.as_deref(), self.encoding)?,
             Some(class) => export_class(&mut list, &namespaces, class)?,
             None => {
                 for namespace in &namespaces {
@@ -96,8 +101,13 @@ impl Arguments {
     }
 }
 
-fn export_mof(list: &mut Listing<'_>, namespaces: &[String], class: Option<&str>) -> Result<(), Failure> {
-    match (list.mof(namespaces, class)?, class, namespaces) {
+fn export_mof(
+    list: &mut Listing<'_>,
+    namespaces: &[String],
+    class: Option<&str>,
+    encoding: Encoding,
+) -> Result<(), Failure> {
+    match (list.mof(namespaces, class, encoding)?, class, namespaces) {
         (false, Some(class), [only]) => Err(list.no_class(only, class)),
         (false, Some(class), _) => Err(list.no_class(TOP, class)),
         _ => Ok(()),

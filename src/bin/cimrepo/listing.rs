@@ -14,6 +14,7 @@ use cimrepo::format::name_hash::NameHash;
 use cimrepo::format::object_key::SYSTEM_NAMESPACE;
 use cimrepo::text::mof::Unsaid;
 
+use super::mof_text::{Encoding, MofText};
 use super::near;
 use super::output::{Failure, Output, complain};
 
@@ -250,14 +251,17 @@ impl<'o> Listing<'o> {
     }
 
     /// Prints the objects of namespaces as MOF. Returns whether there is such a class.
-    pub fn mof(&mut self, namespaces: &[String], class: Option<&str>) -> Result<bool, Failure> {
+    pub fn mof(&mut self, namespaces: &[String], class: Option<&str>, encoding: Encoding) -> Result<bool, Failure> {
         // The system classes lie in no namespace that MOF can name.
         let nameable = namespaces.iter().filter(|namespace| *namespace != SYSTEM_NAMESPACE);
         let namespaces: Vec<String> = nameable.cloned().collect();
-        let mut sink = MofSink { output: &mut *self.output, said: &mut self.said, has_findings: false };
-        let found = export_mof(&self.catalog, &namespaces, class, &mut self.census, &mut sink);
+        let output = &mut *self.output;
+        let text = MofText::new(encoding, output)?;
+        let mut sink = MofSink { output, text, said: &mut self.said, has_findings: false };
+        let found = export_mof(&self.catalog, &namespaces, class, &mut self.census, &mut sink)?;
+        sink.text.finish(sink.output)?;
         self.has_findings |= sink.has_findings;
-        found
+        Ok(found)
     }
 
     /// Says which of these names, in their order, stand there more than once.
@@ -335,6 +339,7 @@ impl<'o> Listing<'o> {
 /// Prints MOF, and reports what it lacks on standard error.
 struct MofSink<'l> {
     output: &'l mut Output,
+    text: MofText,
     said: &'l mut HashSet<String>,
     has_findings: bool,
 }
@@ -343,7 +348,7 @@ impl Sink for MofSink<'_> {
     type Error = Failure;
 
     fn text(&mut self, text: &str) -> Result<(), Failure> {
-        self.output.text(text)
+        self.text.write(text, self.output)
     }
 
     fn unsaid(&mut self, object: &str, unsaid: &Unsaid) -> Result<(), Failure> {

@@ -22,6 +22,7 @@ mod keys;
 mod listing;
 mod ls;
 mod man;
+mod mof_text;
 mod near;
 mod output;
 mod page;

@@ -225,6 +225,11 @@ impl Output {
         self.is_json
     }
 
+    /// Whether a person reads it as it comes.
+    pub fn is_terminal(&self) -> bool {
+        self.out.get_ref().is_terminal()
+    }
+
     /// Whether each line says which of several sources it is about.
     pub const fn has_label(&self) -> bool {
         self.source.is_some()

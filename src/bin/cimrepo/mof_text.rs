@@ -1,0 +1,62 @@
+//! The bytes of exported MOF: UTF-8, or UTF-16 for compilers that read no other marked text.
+
+use clap::ValueEnum;
+
+use super::output::{Failure, Output};
+
+/// Text that is kept back until it is known whether it needs a mark. Beyond that it goes without: every reader that
+/// takes UTF-8 without mark reads it.
+const KEPT_BYTES: usize = 16 << 20;
+
+/// How characters become bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Encoding {
+    /// UTF-8, with a mark in front where the text is not ASCII alone
+    #[value(name = "utf-8")]
+    Utf8,
+    /// UTF-16, little-endian, with a mark in front
+    #[value(name = "utf-16")]
+    Utf16,
+}
+
+/// Writes MOF to the output.
+pub struct MofText {
+    encoding: Encoding,
+    /// What was kept back, while nothing is decided yet.
+    kept: Option<String>,
+}
+
+impl MofText {
+    pub fn new(encoding: Encoding, output: &mut Output) -> Result<Self, Failure> {
+        if encoding == Encoding::Utf16 {
+            write_wide("\u{feff}", output)?;
+            return Ok(Self { encoding, kept: None });
+        }
+        // A terminal would show the mark.
+        let kept = (!output.is_terminal()).then(String::new);
+        Ok(Self { encoding, kept })
+    }
+
+    pub fn write(&mut self, text: &str, output: &mut Output) -> Result<(), Failure> {
+        if self.encoding == Encoding::Utf16 {
+            return write_wide(text, output);
+        }
+        let Some(kept) = &mut self.kept else { return output.text(text) };
+        kept.push_str(text);
+        if !text.is_ascii() {
+            output.bytes("\u{feff}".as_bytes())?;
+            return self.finish(output);
+        }
+        if kept.len() > KEPT_BYTES { self.finish(output) } else { Ok(()) }
+    }
+
+    /// Writes what was kept back.
+    pub fn finish(&mut self, output: &mut Output) -> Result<(), Failure> {
+        self.kept.take().map_or(Ok(()), |kept| output.text(&kept))
+    }
+}
+
+fn write_wide(text: &str, output: &mut Output) -> Result<(), Failure> {
+    let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    output.bytes(&units)
+}
