@@ -583,6 +583,67 @@ fn append_record(repo: &Path) {
     engine.close().unwrap();
 }
 
+/// The key pair of `tests/backup/signing.rs`.
+#[cfg(feature = "sign")]
+fn keys(place: &Place) -> (PathBuf, PathBuf) {
+    let (secret, public) = (place.at("test.key"), place.at("test.pub"));
+    let key = "RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA0WHxhxpeHaNs37aYEY0szJDDtVLbXzPNnDgs\
+               AJWezOqz+O6vb0XaGKUSIo/s9sQPnKZyTBOloOEf6GJtSYCYUQLhkVbbM8TiAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    fs::write(&secret, format!("untrusted comment: x\n{key}\n")).unwrap();
+    fs::write(&public, "RWTRYfGHGl4do6USIo/s9sQPnKZyTBOloOEf6GJtSYCYUQLhkVbbM8Ti\n").unwrap();
+    (secret, public)
+}
+
+#[cfg(feature = "sign")]
+#[test]
+fn a_backup_is_signed_and_its_signature_is_checked() {
+    let place = Place::new();
+    let (secret, public) = keys(&place);
+    let (file, unsigned, set) = (place.at("s.cimbak"), place.at("u.cimbak"), place.at("set"));
+    let text = run(&[&"backup", &place.repo, &file, &"--sign", &secret], 0);
+    assert!(text.contains("signed: ") && place.at("s.cimbak.minisig").is_file(), "{text}");
+    assert!(run(&[&"verify", &file, &"--key", &public], 0).contains("the signature is good: backup "));
+    assert_eq!(rows(&[&"verify", &file, &"--key", &public, &"--json"], 0)[0]["kind"], "signature");
+    run(&[&"backup", &place.repo, &unsigned], 0);
+    assert!(run(&[&"verify", &unsigned, &"--key", &public], 4).contains("there is no signature"));
+    assert!(run(&[&"verify", &place.repo, &"--key", &public], 2).contains("--key is for backups"));
+    assert!(run(&[&"verify", &file, &"--key", &secret], 2).contains("no public key"));
+    assert!(run(&[&"backup", &place.repo, &"-", &"--sign", &secret], 2).contains("next to its backup"));
+    // Nothing is written where the key cannot be used, and an older backup stays where the signature has no place.
+    let none = place.at("none.cimbak");
+    run(&[&"backup", &place.repo, &none, &"--sign", &public], 2);
+    run(&[&"backup", &place.repo, &none, &"--sign", &place.at("no key")], 3);
+    run(&[&"backup", &place.repo, &none, &"--sign", &secret, &"--password-file", &public], 2);
+    assert!(!none.exists());
+
+    // In a directory of backups each has its own, which goes with it.
+    for _ in 0..3 {
+        let row =
+            &rows(&[&"backup", &place.repo, &set, &"--keep", &"2", &"--full", &"--sign", &secret, &"--json"], 0)[0];
+        assert!(row["signature"].as_str().unwrap().ends_with(".cimbak.minisig"));
+    }
+    assert_eq!(fs::read_dir(&set).unwrap().count(), 4, "two backups with their signatures");
+    run(&[&"backups", &"verify", &set, &"--key", &public], 0);
+    run(&[&"backup", &place.repo, &set, &"--keep", &"3"], 0);
+    let text = run(&[&"backups", &"verify", &set, &"--key", &public], 1);
+    assert!(text.contains("there is no signature") && text.contains("1 of them not usable"), "{text}");
+    run(&[&"backups", &"prune", &set, &"--keep", &"1"], 0);
+    run(&[&"backups", &"verify", &set, &"--key", &place.at("no key")], 3);
+}
+
+/// Without the feature the options are there, and say what is missing.
+#[cfg(not(feature = "sign"))]
+#[test]
+fn signatures_that_are_not_built_in_name_their_feature() {
+    let place = Place::new();
+    let file = place.at("s.cimbak");
+    let text = run(&[&"backup", &place.repo, &file, &"--sign", &"key"], 2);
+    assert!(text.contains("feature `sign`") && !file.exists(), "{text}");
+    run(&[&"backup", &place.repo, &file], 0);
+    assert!(run(&[&"verify", &file, &"--key", &"key"], 2).contains("feature `sign`"));
+    assert!(run(&[&"backups", &"verify", &place.at("."), &"--key", &"key"], 2).contains("feature `sign`"));
+}
+
 /// What runs before, in and after a pause, and what each of them hears of the others.
 #[cfg(unix)]
 #[test]

@@ -14,6 +14,8 @@ mod read;
 mod scrub;
 mod search;
 mod set;
+#[cfg(feature = "sign")]
+mod sign;
 mod spool;
 mod summary;
 mod target;
@@ -23,13 +25,15 @@ mod verify;
 mod write;
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use codec::Compression;
 pub(crate) use exact::{DataLayout, ExactFiles};
 pub use read::{Backup, BackupInfo, OpenBackup};
 pub use set::{BackupSet, SetEntry, SetOptions, SetSummary};
+#[cfg(feature = "sign")]
+pub use sign::{SigningKey, VerifyingKey, sign_backup};
 pub use spool::{Spool, backup_to};
 pub(crate) use tee::PageSink;
 pub use unmapped::{backup_unmapped, backup_unmapped_in};
@@ -64,6 +68,13 @@ pub struct BackupOptions {
     pub overwrite: bool,
     /// How long another backup to the same file is waited for; not at all unless given.
     pub wait: Option<Duration>,
+}
+
+/// The path of the signature of a backup: its own with `.minisig` after it.
+pub fn signature_path(backup: &Path) -> PathBuf {
+    let mut name = backup.as_os_str().to_owned();
+    name.push(".minisig");
+    name.into()
 }
 
 /// An identity in the usual form of a UUID.

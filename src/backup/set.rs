@@ -21,7 +21,9 @@ use crate::repository::lock::{LockWait, lock_file};
 use crate::repository::{Repository, Snapshot};
 use crate::storage::{Directory, EntryKind, LockGuard, Protection};
 
-use super::{BackupInfo, BackupOptions, BackupSummary, OpenBackup, backup_in, backup_snapshot, uuid_text};
+use super::{
+    BackupInfo, BackupOptions, BackupSummary, OpenBackup, backup_in, backup_snapshot, signature_path, uuid_text,
+};
 
 /// The name of a backup of the set that is not finished; one that is left over is replaced by the next.
 const UNFINISHED: &str = "unfinished.cimbak";
@@ -291,10 +293,20 @@ impl BackupSet {
         for (_, SetEntry { path, .. }) in doomed {
             storage.remove_file(path).map_err(|error| Error::io(IoOp::Remove, path, error))?;
             removed.push(path.clone());
+            self.remove_signature(path)?;
             let directory = self.directory.path.as_path();
             storage.sync_dir(directory).map_err(|error| Error::io(IoOp::SyncDirectory, directory, error))?;
         }
         Ok(())
+    }
+
+    /// Removes the signature of a backup that is no more.
+    fn remove_signature(&self, backup: &Path) -> Result<()> {
+        let path = signature_path(backup);
+        match self.directory.storage.remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(IoOp::Remove, &path, error)),
+            _ => Ok(()),
+        }
     }
 
     /// Reads every chunk of the backups but those in the chain of `checked`. What is damaged, and what is based on that, counts

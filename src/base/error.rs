@@ -257,6 +257,9 @@ pub enum BackupFault {
         /// What was found in its place.
         found: String,
     },
+    /// Its signature is missing, or is not that of the backup by the key.
+    #[error("the backup is not signed as it must be: {}", guard(.0))]
+    Signature(String),
 }
 
 /// The exit codes of the command.
@@ -354,7 +357,8 @@ impl Error {
                 | BackupFault::Structure(_)
                 | BackupFault::Inconsistent(_)
                 | BackupFault::BaseMissing { .. }
-                | BackupFault::BaseWrong { .. } => HResult::CRITICAL_ERROR,
+                | BackupFault::BaseWrong { .. }
+                | BackupFault::Signature(_) => HResult::CRITICAL_ERROR,
             },
             Error::InvalidArgument(_) => HResult::INVALID_PARAMETER,
             Error::AccessDenied(_) => HResult::ACCESS_DENIED,
@@ -508,6 +512,7 @@ mod tests {
             BackupFault::Inconsistent(Box::new(corruption())),
             BackupFault::BaseMissing { base: "x".into(), hint: "x".into() },
             BackupFault::BaseWrong { base: "x".into(), found: "x".into() },
+            BackupFault::Signature("x".into()),
         ];
         let mut all = vec![
             Error::io(IoOp::Open, Path::new("x"), gone()),
@@ -561,7 +566,8 @@ mod tests {
                 | BackupFault::Structure(_)
                 | BackupFault::Inconsistent(_)
                 | BackupFault::BaseMissing { .. }
-                | BackupFault::BaseWrong { .. } => (5, 0x8004_100A, ExitCode::Corrupt),
+                | BackupFault::BaseWrong { .. }
+                | BackupFault::Signature(_) => (5, 0x8004_100A, ExitCode::Corrupt),
             },
             Error::InvalidArgument(_) => (6, 0x8004_1008, ExitCode::Usage),
             Error::AccessDenied(_) => (7, 0x8004_1003, ExitCode::Io),

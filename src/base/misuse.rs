@@ -37,6 +37,7 @@ misuses! {
     UnnamedRecord "A record would be named by no key";
     Value "A text is no value of its type";
     SecurityDescriptor "A security descriptor breaks a rule of those of namespaces";
+    SigningKey "A text is no key of minisign, or its password is missing or wrong";
     Token "A text is no token of a pause";
     Use "A command is used in a way that it does not have";
 }

@@ -50,6 +50,7 @@ reasons! {
     Inconsistent = 314 "The repository in the backup is inconsistent";
     BaseMissing = 315 "The base of an incremental backup was not found";
     BaseWrong = 316 "The base of an incremental backup is another backup";
+    Signature = 317 "The signature of the backup is missing or wrong";
     // WBEM_E_INVALID_PARAMETER
     Argument = 401 "An argument makes no sense, in a way without a number of its own";
     NotABackup = 402 "The file is no backup";
@@ -110,6 +111,7 @@ impl Reason {
             BackupFault::Inconsistent(_) => Self::Inconsistent,
             BackupFault::BaseMissing { .. } => Self::BaseMissing,
             BackupFault::BaseWrong { .. } => Self::BaseWrong,
+            BackupFault::Signature(_) => Self::Signature,
         }
     }
 

@@ -10,6 +10,8 @@ mod lies;
 mod names;
 mod round_trip;
 mod set;
+#[cfg(feature = "sign")]
+mod signing;
 #[path = "../support/mod.rs"]
 mod support;
 mod target;

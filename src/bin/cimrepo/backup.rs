@@ -21,6 +21,7 @@ use super::inside;
 use super::journal::JournalRow;
 use super::output::{Failure, Output, complain, even_if_closed, human_bytes};
 use super::progress::Bar;
+use super::signing::Signer;
 use super::source::{backup_failed, open_repository, the_one};
 
 /// Back up a repository to one file, or into a directory that keeps several backups
@@ -53,6 +54,7 @@ Examples:
   cimrepo backup /evidence/Repository tuesday.cimbak --base monday.cimbak
   cimrepo backup /evidence/Repository all.cimbak --forensic
   cimrepo backup /evidence/Repository - | ssh host 'cat > monday.cimbak'
+  cimrepo backup /evidence/Repository monday.cimbak --sign minisign.key
   cimrepo backup D:\\copy\\wbem\\Repository E:\\backups --keep 14 --full-after 6")]
 pub struct Arguments {
     /// Directory of the repository, or one above it
@@ -101,6 +103,15 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
 
+    /// Sign the backup with this secret key of minisign; the signature goes to FILE.minisig.
+    /// `cimrepo verify FILE --key` checks it. Needs the feature `sign`
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
+
+    /// File with the password of KEY, if it has one
+    #[arg(long, value_name = "FILE", requires = "sign")]
+    password_file: Option<PathBuf>,
+
     /// Replace FILE even if it is no backup
     #[arg(long, conflicts_with = "keep")]
     overwrite: bool,
@@ -148,6 +159,8 @@ struct Row {
     removed: Vec<String>,
     /// Why the newest backup there is not the base.
     broken: Option<String>,
+    /// Where its signature is.
+    signature: Option<String>,
     journal: JournalRow,
 }
 
@@ -160,14 +173,28 @@ struct Done {
     removed: Vec<PathBuf>,
     broken: Option<cimrepo::Error>,
     not_removed: Option<cimrepo::Error>,
+    signature: Option<PathBuf>,
+}
+
+impl Done {
+    /// One file, and nothing besides.
+    fn of(summary: BackupSummary, file: PathBuf) -> Self {
+        let (base, removed) = (None, Vec::new());
+        Self { summary, census: None, file, base, removed, broken: None, not_removed: None, signature: None }
+    }
 }
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let path = the_one(&self.repo)?;
+        if self.is_piped() && self.sign.is_some() {
+            return Err(Failure::usage("a signature lies next to its backup; give a file, and no -"));
+        }
+        // Before anything is written: a key that cannot be used is no reason for an unsigned backup.
+        let signer = self.sign.as_deref().map(|key| Signer::load(key, self.password_file.as_deref())).transpose()?;
         if self.is_piped() {
             let piped = of_the_newest(&path, |repository| self.pipe(repository));
-            return piped.map(|(_, outcome)| outcome).or_else(|failure| self.run_unmapped(&path, failure));
+            return piped.map(|(_, outcome)| outcome).or_else(|failure| self.run_unmapped(&path, failure, None));
         }
         let backed_up = of_the_newest(&path, |repository| {
             if !self.inside {
@@ -177,8 +204,9 @@ impl Arguments {
         });
         let (repository, mut done) = match backed_up {
             Ok(done) => done,
-            Err(failure) => return self.run_unmapped(&path, failure),
+            Err(failure) => return self.run_unmapped(&path, failure, signer.as_ref()),
         };
+        done.signature = signer.map(|signer| signer.sign(&done.file)).transpose()?;
         let damaged = done.summary.damage.as_ref();
         done.census = damaged.map(|_| Catalog::new(repository.snapshot()).readable_objects());
         let summary = &done.summary;
@@ -229,7 +257,7 @@ impl Arguments {
     }
 
     /// Backs up what there is of a repository of which no mapping can be read.
-    fn run_unmapped(&self, path: &Path, failure: Failure) -> Result<Outcome, Failure> {
+    fn run_unmapped(&self, path: &Path, failure: Failure, signer: Option<&Signer>) -> Result<Outcome, Failure> {
         use cimrepo::Error::NotARepository;
         let has_none =
             matches!(&failure, Failure::Engine(NotARepository { .. }) | Failure::Hinted(NotARepository { .. }, _))
@@ -262,15 +290,8 @@ impl Arguments {
             complain(format_args!("{role} is missing"));
         }
         complain("only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
-        let done = Done {
-            summary,
-            census: None,
-            file: self.file.clone(),
-            base: None,
-            removed: Vec::new(),
-            broken: None,
-            not_removed: None,
-        };
+        let mut done = Done::of(summary, self.file.clone());
+        done.signature = signer.map(|signer| signer.sign(&self.file)).transpose()?;
         even_if_closed(self.print(&done, None))?;
         Ok(Outcome::Done)
     }
@@ -304,22 +325,13 @@ impl Arguments {
         let bar = Bar::new();
         let Some(keep) = self.keep else {
             let summary = backup(repository, &self.file, &options, &bar).map_err(failed)?;
-            let (base, removed) = (options.base, Vec::new());
-            return Ok(Done {
-                summary,
-                census: None,
-                file: self.file.clone(),
-                base,
-                removed,
-                broken: None,
-                not_removed: None,
-            });
+            return Ok(Done { base: options.base, ..Done::of(summary, self.file.clone()) });
         };
         let options = SetOptions { backup: options, keep: Some(keep), full_after: self.full_after, full: self.full };
         let set = BackupSet::create_for(&self.file, &repository.snapshot().protection())?;
         let done = set.back_up(repository, &options, &bar).map_err(failed)?;
         let SetSummary { backup: summary, path: file, base, broken, removed, not_removed } = done;
-        Ok(Done { summary, census: None, file, base, removed, broken, not_removed })
+        Ok(Done { base, removed, broken, not_removed, ..Done::of(summary, file) })
     }
 }
 
@@ -358,6 +370,7 @@ fn row(done: &Done, repository: Option<&Repository>) -> Row {
         base: base.as_deref().map(text),
         removed: removed.iter().map(|path| text(path)).collect(),
         broken: broken.as_ref().map(ToString::to_string),
+        signature: done.signature.as_deref().map(text),
         journal: repository.map_or(&Journals::default(), Repository::journal).into(),
     }
 }
@@ -376,6 +389,9 @@ fn show(done: &Done, has_generation: bool, output: &mut Output) -> Result<(), Fa
         summary.pages,
         human_bytes(summary.bytes)
     ))?;
+    if let Some(signature) = &done.signature {
+        output.line(format!("signed: {}", escape_path(signature)))?;
+    }
     for path in removed {
         output.line(format!("removed {}", escape_path(path)))?;
     }

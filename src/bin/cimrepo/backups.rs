@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::output::{Failure, Output, count, human_bytes};
 use super::progress::Bar;
+use super::signing::Checker;
 
 /// List, verify or remove the backups of a directory
 ///
@@ -40,7 +41,8 @@ const VERIFY: &str = "\
 Exit codes: 0 all can be restored, 1 a backup cannot be, or the directory has none, 3 I/O.
 
 Example:
-  cimrepo backups verify /backups --json";
+  cimrepo backups verify /backups --json
+  cimrepo backups verify /backups --key minisign.pub";
 
 const PRUNE: &str = "\
 Exit codes: 0 done, 3 I/O.
@@ -55,7 +57,14 @@ enum Verb {
     List(Where),
     /// Read every byte of each backup, and check the repository in it
     #[command(after_help = VERIFY)]
-    Verify(Where),
+    Verify {
+        #[command(flatten)]
+        place: Where,
+
+        /// Public key of minisign: each backup must have a signature made with its secret key. Needs the feature `sign`
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
     /// Remove all but the newest and the ones those are based on
     #[command(after_help = PRUNE)]
     Prune {
@@ -103,7 +112,10 @@ impl Arguments {
             Verb::List(place) => {
                 place.show(|entry| Ok(entry.info.as_ref().map(|_| None).map_err(cimrepo::Error::full_text)))
             }
-            Verb::Verify(place) => place.show(|entry| Ok(verify(entry)?.map(Some))),
+            Verb::Verify { place, key } => {
+                let checker = key.as_deref().map(Checker::load).transpose()?;
+                place.show(|entry| Ok(verify(entry, checker.as_ref())?.map(Some)))
+            }
             Verb::Prune { place, keep } => place.prune(keep),
         }
     }
@@ -161,12 +173,15 @@ fn name(path: &Path) -> String {
 
 /// How much is wrong with the repository in a backup; or why the backup cannot be read to its end. Fails when the user
 /// ends it: that says nothing of the backup.
-fn verify(entry: &SetEntry) -> Result<Result<u64, String>, Failure> {
+fn verify(entry: &SetEntry, checker: Option<&Checker>) -> Result<Result<u64, String>, Failure> {
     if let Err(error) = &entry.info {
         return Ok(Err(error.full_text()));
     }
     let bar = Bar::new();
-    let report = Backup::open(&entry.path).and_then(|backup| backup.verify(VerifyOptions::default(), &bar));
+    let report = Backup::open(&entry.path).and_then(|backup| {
+        checker.map(|checker| checker.check(&backup)).transpose()?;
+        backup.verify(VerifyOptions::default(), &bar)
+    });
     let report = match report {
         Ok(report) => report.repository,
         Err(error @ cimrepo::Error::Cancelled) => return Err(error.into()),

@@ -33,6 +33,7 @@ mod query;
 mod query_rows;
 mod restore;
 mod show;
+mod signing;
 mod source;
 mod usage;
 mod verify;

@@ -1,8 +1,11 @@
 //! `verify`: is it consistent?
 
+use std::path::{Path, PathBuf};
+
 use cimrepo::backup::Backup;
 use cimrepo::base::corruption::Corruption;
 use cimrepo::base::error::{Error, ExitCode as Outcome};
+use cimrepo::base::escape::escape_path;
 use cimrepo::catalog::{Catalog, Census};
 use cimrepo::repository::PauseToken;
 use cimrepo::verify::{Advice, GenerationReport, JournalReport, Report, VerifyOptions, verify, verify_content};
@@ -14,6 +17,7 @@ use super::journal::{self, DifferenceRow, JournalRow};
 use super::output::{Failure, Output, complain, count};
 use super::progress::Bar;
 use super::proof;
+use super::signing::{self, Checker};
 use super::source::{Source, SourceArguments, SourcesArguments};
 
 /// Check a repository or a backup, changing nothing
@@ -47,7 +51,8 @@ Examples:
   cimrepo verify D:\\copy\\wbem\\Repository
   cimrepo verify /evidence/Repository --all-generations --json
   cimrepo verify copy --token cimrepo-pause-1:2.2:41:97:5f0c…
-  cimrepo verify monday.cimbak --level schema")]
+  cimrepo verify monday.cimbak --level schema
+  cimrepo verify monday.cimbak --key minisign.pub")]
 pub struct Arguments {
     #[command(flatten)]
     sources: SourcesArguments,
@@ -64,6 +69,11 @@ pub struct Arguments {
     /// and whether the pause held
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["level", "all_generations"])]
     token: Option<PauseToken>,
+
+    /// Public key of minisign: the signature next to each backup, FILE.minisig, must be made with its
+    /// secret key. Needs the feature `sign`
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
 
     /// Print JSON, one object a line
     #[arg(long)]
@@ -169,13 +179,17 @@ struct JournalStatesRow<'r> {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        self.sources.each(|source| self.verify(source))
+        let checker = self.key.as_deref().map(Checker::load).transpose()?;
+        self.sources.each(|source| self.verify(source, checker.as_ref()))
     }
 
-    fn verify(&self, source: &SourceArguments) -> Result<Outcome, Failure> {
+    fn verify(&self, source: &SourceArguments, checker: Option<&Checker>) -> Result<Outcome, Failure> {
         let options = VerifyOptions { threads: None, all_generations: self.all_generations };
         let path = &source.path;
         let source = source.open_any()?;
+        if let Some(checker) = checker {
+            self.check_signature(&source, path, checker)?;
+        }
         if let Some(token) = &self.token {
             let mut output = Output::new(self.json);
             let is_proven = proof::show(&source, token, &mut output)?;
@@ -227,6 +241,19 @@ impl Arguments {
 }
 
 impl Arguments {
+    /// Says what the signature of a backup says; fails where it is not good, before anything else is read.
+    fn check_signature(&self, source: &Source, path: &Path, checker: &Checker) -> Result<(), Failure> {
+        let Source::Backup(backup) = source else {
+            let path = escape_path(path);
+            return Err(Failure::usage(format!(
+                "{path} is a repository, which has no signature; --key is for backups"
+            )));
+        };
+        let mut output = Output::new(self.json);
+        signing::show(checker.check(backup)?, &mut output)?;
+        output.finish()
+    }
+
     /// Verifies a backup of files of which no mapping can be read: nothing in them can be checked but that they are what
     /// was backed up.
     fn verify_files(&self, backup: &Backup, options: VerifyOptions) -> Result<Outcome, Failure> {
