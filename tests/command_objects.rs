@@ -9,7 +9,7 @@ use cimrepo::changes::{Put, PutClass, create};
 use cimrepo::cim::value::{Array, Value};
 use cimrepo::cim::{Class, Instance, Property, ScalarType, types::CimType};
 use cimrepo::engine::EngineOptions;
-use cimrepo::storage::Directory;
+use cimrepo::storage::{Directory, RealStorage, Storage};
 use tempfile::TempDir;
 
 /// A repository with a shop in it: two namespaces, a class and one derived from it, three instances.
@@ -325,6 +325,61 @@ fn a_part_of_a_backup_comes_back_and_a_dry_run_says_what_would() {
     assert_eq!(restore(&["--namespace", "root"]).0, 2, "ROOT is everything");
     assert_eq!(restore(&["--namespace", "root/shop", "--instance", "Shop_Shelf"]).0, 2, "no instance");
     assert_eq!(restore(&["--class", "Shop_Shelf"]).0, 2, "a class of which namespace?");
+}
+
+/// A dry run of a part neither writes a journal that waits into the files nor asks for the lock; a restore waits for the lock as
+/// long as it is told to.
+#[test]
+fn a_dry_run_of_a_part_leaves_a_waiting_journal_and_a_lock_alone() {
+    let shop = Shop::open();
+    let (repo, backup) = (shop.path(), shop.path().with_file_name("shop.cimbak"));
+    let waiting = repo.with_file_name("waiting");
+    let run = |more: &[&std::ffi::OsStr]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cimrepo")).args(more).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    };
+    assert_eq!(run(&["backup".as_ref(), repo.as_ref(), backup.as_ref()]).0, 0);
+    let engine = EngineOptions::new().background(false).open(&repo).unwrap();
+    let mut transaction = engine.begin_write().unwrap();
+    transaction.insert_key(b"NS_0\\WAITS").unwrap();
+    transaction.commit().unwrap();
+    std::fs::create_dir(&waiting).unwrap();
+    for entry in std::fs::read_dir(&repo).unwrap().map(Result::unwrap) {
+        if entry.file_name() != "cimrepo.lock" {
+            std::fs::copy(entry.path(), waiting.join(entry.file_name())).unwrap();
+        }
+    }
+    drop(engine);
+    let before = files(&waiting);
+    assert!(before.iter().any(|(name, _)| name.ends_with(".journal")));
+
+    let part = |more: &[&'static str]| {
+        let mut arguments: Vec<&std::ffi::OsStr> = vec!["restore".as_ref(), backup.as_ref(), waiting.as_ref()];
+        arguments.extend(["--namespace", "root/shop", "--class", "Shop_Shelf"].map(AsRef::<std::ffi::OsStr>::as_ref));
+        arguments.extend(more.iter().map(AsRef::<std::ffi::OsStr>::as_ref));
+        run(&arguments)
+    };
+    let lock = || {
+        let beside = format!("{}.cimrepo.lock", waiting.display());
+        RealStorage.lock(Path::new(&beside), "process 1 (a test)").unwrap()
+    };
+    let held = lock();
+    let (code, text) = part(&["--dry-run"]);
+    assert!(code == 0 && text.contains("would restore 2 classes and 3 instances"), "{text}");
+    assert!(files(&waiting) == before, "a dry run writes nothing");
+    assert_eq!(part(&[]).0, 5);
+    assert_eq!(part(&["--wait", "0"]).0, 5);
+    assert!(files(&waiting) == before);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            drop(held);
+        });
+        let (code, text) = part(&["--wait", "60"]);
+        assert!(code == 0 && text.contains("\nrestored 2 classes and 3 instances"), "{text}");
+    });
+    assert!(files(&waiting) != before);
 }
 
 #[cfg(unix)]

@@ -181,7 +181,12 @@ impl ExactFiles {
     }
 
     /// A generation, the one in the backup, with what the journals hold beyond it.
-    pub(super) fn with_journals(self, image: Image, without_journal: bool) -> Result<(Image, Journals)> {
+    pub(super) fn with_journals(
+        self,
+        image: Image,
+        without_journal: bool,
+        may_go_on: &dyn Fn() -> bool,
+    ) -> Result<(Image, Journals)> {
         let names: Vec<(u32, String)> = self.journal_names().collect();
         if names.is_empty() {
             return Ok((image, Journals::default()));
@@ -192,7 +197,7 @@ impl ExactFiles {
         let mapping_crc = chunk.map(|chunk| self.chain.top.chunk(chunk)).transpose()?.map_or(0, |bytes| crc32(&bytes));
         let id = MappingId { generation: image.base().mapping().generation(), mapping_crc };
         let directory = Directory::new(Arc::new(self), ".");
-        journals::read(&directory, &names, image, id, how, &|| true)
+        journals::read(&directory, &names, image, id, how, may_go_on)
     }
 
     /// The names of the journals.

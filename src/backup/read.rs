@@ -26,10 +26,17 @@ use super::write::chain_too_long;
 use super::{hex, uuid_text};
 
 /// How a backup is opened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct OpenBackup {
     bases: Vec<PathBuf>,
     without_journal: bool,
+    is_cancelled: fn() -> bool,
+}
+
+impl Default for OpenBackup {
+    fn default() -> Self {
+        Self { bases: Vec::new(), without_journal: false, is_cancelled: || false }
+    }
 }
 
 impl OpenBackup {
@@ -47,6 +54,13 @@ impl OpenBackup {
     /// Leaves out what the journals in a forensic backup hold beyond its generation.
     pub fn without_journal(mut self) -> Self {
         self.without_journal = true;
+        self
+    }
+
+    /// Asks now and then, while the journals of a forensic backup are replayed, whether to give up; the error is
+    /// [`Error::Cancelled`](crate::Error::Cancelled) then.
+    pub fn cancel_when(mut self, is_cancelled: fn() -> bool) -> Self {
+        self.is_cancelled = is_cancelled;
         self
     }
 
@@ -79,7 +93,7 @@ impl OpenBackup {
             bases.push(next);
         }
         bases.last_mut().into_iter().for_each(Link::forget_pages);
-        Backup::new(top, bases, self.without_journal)
+        Backup::new(top, bases, self)
     }
 
     fn search<'s>(&'s self, storage: &'s Arc<dyn Storage>, cache: &'s Arc<ChunkCache>) -> Search<'s> {
@@ -154,7 +168,7 @@ impl Backup {
         OpenBackup::new().open(path)
     }
 
-    fn new(top: Link, bases: Vec<Link>, without_journal: bool) -> Result<Self> {
+    fn new(top: Link, bases: Vec<Link>, open: &OpenBackup) -> Result<Self> {
         let structure = |text: String| top.fault(BackupFault::Structure(text));
         if top.is_unmapped() {
             check_unmapped(&top).map_err(structure)?;
@@ -175,7 +189,10 @@ impl Backup {
         let image = Image::new(mapping, role, Box::new(chain.clone()), DEFAULT_CACHE_PAGES);
         let has_journals = chain.top.header.flags.contains(BackupFlags::JOURNALS);
         let (image, journals) = match has_journals {
-            true => ExactFiles::small_of(&chain).with_journals(image, without_journal)?,
+            true => {
+                let may_go_on = || !(open.is_cancelled)();
+                ExactFiles::small_of(&chain).with_journals(image, open.without_journal, &may_go_on)?
+            }
             false => (image, Journals::default()),
         };
         Ok(Self { chain, snapshot: Snapshot::new(Arc::new(image)), journals })

@@ -34,7 +34,7 @@ use crate::pager::journal::Journal;
 use crate::pager::working::Working;
 use crate::repository::gate::state::ConnectionId;
 use crate::repository::gate::{Gate, Wait};
-use crate::repository::lock::WriterLock;
+use crate::repository::lock::{LockWait, WriterLock};
 use crate::repository::{PauseToken, Snapshot};
 use crate::storage::Directory;
 
@@ -69,6 +69,7 @@ pub struct EngineOptions {
     checkpoint_age: Duration,
     background: bool,
     verify: bool,
+    wait: Option<Duration>,
 }
 
 impl Default for EngineOptions {
@@ -80,6 +81,7 @@ impl Default for EngineOptions {
             checkpoint_age: Duration::from_secs(60),
             background: true,
             verify: false,
+            wait: None,
         }
     }
 }
@@ -122,6 +124,12 @@ impl EngineOptions {
         self
     }
 
+    /// How long another process that has the repository open for writing is waited for; not at all unless given.
+    pub fn wait(mut self, limit: Duration) -> Self {
+        self.wait = Some(limit);
+        self
+    }
+
     /// Opens the repository at `path` for writing. Commits that an earlier process left in the journal are taken over.
     ///
     /// # Errors
@@ -136,7 +144,7 @@ impl EngineOptions {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_in(self, directory: &Directory) -> Result<Engine> {
-        recovery::open(directory, self)
+        LockWait::new(self.wait, &|| Ok(())).take(|| recovery::open(directory, self.clone()))
     }
 }
 

@@ -32,7 +32,7 @@ use crate::repository::{JournalFate, OpenOptions};
 use crate::storage::Directory;
 use crate::verify::{GenerationReport, VerifyOptions};
 
-pub use part::{PartOptions, restore_part};
+pub use part::{PartOptions, plan_part, restore_part};
 pub use plan::{RestorePlan, Way, plan};
 
 use target::Found;

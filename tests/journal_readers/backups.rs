@@ -36,6 +36,20 @@ fn a_backup_has_the_commits_that_wait() {
     assert!(repository.journal().files().is_empty() && check(&repository).is_consistent());
 }
 
+/// The replay of a journal in a backup ends when the user ends it; where there is none, nothing is asked.
+#[test]
+fn opening_a_backup_with_a_journal_can_be_cancelled() {
+    let (_, directory) = waiting();
+    for (forensic, is_cancelled) in [(true, true), (false, false)] {
+        let storage: Arc<dyn Storage> = Arc::new(MemStorage::new());
+        let options = BackupOptions { forensic, threads: ONE_THREAD.threads, ..BackupOptions::default() };
+        backup_in(&open(&directory), &storage, "backup", &options, &Unobserved).unwrap();
+        let opened = OpenBackup::new().cancel_when(|| true).open_in(&storage, "backup");
+        assert_eq!(matches!(opened, Err(cimrepo::Error::Cancelled)), is_cancelled, "{opened:?}");
+        OpenBackup::new().cancel_when(|| false).open_in(&storage, "backup").unwrap();
+    }
+}
+
 #[test]
 fn a_forensic_backup_carries_the_journal_and_gives_it_back() {
     let (_, directory) = waiting();

@@ -15,7 +15,8 @@ use cimrepo::engine::EngineOptions;
 use cimrepo::format::Dialect;
 use cimrepo::repository::Repository;
 use cimrepo::restore::{
-    Existing, Installed, PartOptions, RestoreOptions, RestorePlan, RestoreSummary, Way, plan, restore, restore_part,
+    Existing, Installed, PartOptions, RestoreOptions, RestorePlan, RestoreSummary, Way, plan, plan_part, restore,
+    restore_part,
 };
 use cimrepo::storage::Directory;
 use clap::Args;
@@ -73,7 +74,7 @@ pub struct Arguments {
     change_dialect: bool,
 
     /// Wait at most this long, in seconds, for another process that writes to REPO
-    #[arg(long, value_name = "SECONDS", conflicts_with = "namespace")]
+    #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
 
     /// File of the base of an incremental backup, if it is not in the same directory; may be given several times
@@ -92,8 +93,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", requires = "namespace", conflicts_with = "class")]
     instance: Option<String>,
 
-    /// Change nothing: check the backup, and say what would be done and what would differ. For a part, a journal that
-    /// waits in REPO is written to its files first
+    /// Change nothing: check the backup, and say what would be done and what would differ
     #[arg(long)]
     dry_run: bool,
 
@@ -264,14 +264,7 @@ impl Arguments {
 
     fn restore_part(&self, backup: &Backup, namespace: &str) -> Result<Outcome, Failure> {
         let part = self.part(namespace)?;
-        let engine = EngineOptions::new().background(false).open(&self.repo);
-        let engine = engine.map_err(|error| written_failed(error, &self.repo))?;
-        let taken = {
-            let bar = Bar::new();
-            let options = PartOptions { damaged: self.damaged, dry_run: self.dry_run, threads: None };
-            restore_part(backup, &engine, &part, options, &bar).map_err(|error| self.failed(error, backup))?
-        };
-        engine.close()?;
+        let taken = if self.dry_run { self.plan_part(backup, &part)? } else { self.take_part(backup, &part)? };
         let mut output = Output::new(self.json);
         self.show_part(&taken, &mut output)?;
         output.finish()?;
@@ -279,6 +272,32 @@ impl Arguments {
             complain(format_args!("left out: {}: {}", escape(what), why.full_text()));
         }
         Ok(if taken.left_out.is_empty() { Outcome::Done } else { Outcome::Findings })
+    }
+
+    fn part_options(&self) -> PartOptions {
+        PartOptions { damaged: self.damaged, dry_run: self.dry_run, threads: None }
+    }
+
+    /// What would be restored; REPO is neither locked nor written.
+    fn plan_part(&self, backup: &Backup, part: &Part) -> Result<TakenPart, Failure> {
+        let bar = Bar::new();
+        let planned = plan_part(backup, &Directory::real(&self.repo), part, self.part_options(), &bar);
+        planned.map_err(|error| self.failed(error, backup))
+    }
+
+    fn take_part(&self, backup: &Backup, part: &Part) -> Result<TakenPart, Failure> {
+        let mut options = EngineOptions::new().background(false);
+        if let Some(seconds) = self.wait {
+            options = options.wait(Duration::from_secs(seconds));
+        }
+        let engine = options.open(&self.repo).map_err(|error| written_failed(error, &self.repo))?;
+        let taken = {
+            let bar = Bar::new();
+            let taken = restore_part(backup, &engine, part, self.part_options(), &bar);
+            taken.map_err(|error| self.failed(error, backup))?
+        };
+        engine.close()?;
+        Ok(taken)
     }
 
     fn show_part(&self, taken: &TakenPart, output: &mut Output) -> Result<(), Failure> {

@@ -256,7 +256,8 @@ pub fn open_backup(path: &Path, bases: &[PathBuf]) -> Result<Backup, Failure> {
 }
 
 fn open_backup_with(open: OpenBackup, path: &Path, bases: &[PathBuf]) -> Result<Backup, Failure> {
-    let open = bases.iter().fold(open, |open, base| open.base(base));
+    let _running = Cancellable::new();
+    let open = bases.iter().fold(open.cancel_when(was_requested), |open, base| open.base(base));
     open.open(path).map_err(backup_failed)
 }
 
