@@ -8,6 +8,7 @@ pub(crate) mod backup;
 pub(crate) mod bmf;
 pub(crate) mod journal;
 pub(crate) mod objects;
+pub(crate) mod query;
 pub(crate) mod security;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,8 @@ pub(crate) const TARGETS: &[(&str, Entry)] = &[
     ("object_path", objects::object_path),
     ("pause_token", pause_token),
     ("bmf", bmf::bmf),
+    ("query_text", query::query_text),
+    ("query", query::query),
 ];
 
 /// Gives an input to a target.

@@ -130,6 +130,16 @@ fn bmf_inputs() {
     replay("bmf");
 }
 
+#[test]
+fn query_text_inputs() {
+    replay("query_text");
+}
+
+#[test]
+fn query_inputs() {
+    replay("query");
+}
+
 /// Each byte of each seed of a record in turn becomes another: what a fuzzer would try first.
 #[test]
 fn changed_object_records() {
@@ -163,6 +173,8 @@ fn every_target_has_the_seeds_that_are_made_for_it() {
         ("object_path", object_path_seeds()),
         ("pause_token", pause_token_seeds()),
         ("bmf", bmf_seeds()),
+        ("query_text", query_text_seeds()),
+        ("query", query_seeds()),
     ];
     assert!(made.iter().map(|(target, _)| target).eq(entries::TARGETS.iter().map(|(target, _)| target)));
     let regenerate = std::env::var_os("CIMREPO_REGENERATE_SEEDS").is_some();
@@ -892,5 +904,33 @@ fn bmf_seeds() -> Seeds {
         ("container-cut", container[..container.len() - 9].to_vec()),
         ("resource", [b"MZ", &container[..], &[0; 7]].concat()),
         ("empty", encoder::container(&[])),
+    ])
+}
+
+fn query_text_seeds() -> Seeds {
+    let text = |text: &str| text.as_bytes().to_vec();
+    named([
+        ("all", text("SELECT * FROM C")),
+        (
+            "columns",
+            text("SELECT A, Obj.B.C, __CLASS FROM C WHERE NOT A LIKE '%[a-c]_' OR 0x1F <= B AND Obj ISA \"D\""),
+        ),
+        ("count", text("select count(*) from C where (A = TRUE or B is not null) and 'x\\\\' = C")),
+        ("event", text("SELECT * FROM E WITHIN 1.5 WHERE A = -1 GROUP WITHIN 300 BY A HAVING NumberOfEvents > 1e3")),
+        ("associators", text("ASSOCIATORS OF {C.A='}',B=1} WHERE AssocClass = L Role = Left ResultRole='R' KeysOnly")),
+        ("references", text(r#"REFERENCES OF{\\.\root:C="v"}WHERE ClassDefsOnly"#)),
+        ("schema", text("ASSOCIATORS OF {C} WHERE SchemaOnly")),
+    ])
+}
+
+fn query_seeds() -> Seeds {
+    let with = |text: &str, edits: &[u8]| [text.as_bytes(), b"\0", edits].concat();
+    // A byte of the object heap and one of the index become others.
+    let edits = [1, 4, 0, 0, 32, 0, 4, 1, 0, 32, 0, 4];
+    named([
+        ("as-made", with("SELECT * FROM __SystemSecurity", &[])),
+        ("changed", with("SELECT Name FROM __NAMESPACE WHERE Name LIKE '%a%'", &edits)),
+        ("schema", with("SELECT * FROM meta_class WHERE __CLASS > '__N'", &[1])),
+        ("associations", with("ASSOCIATORS OF {__NAMESPACE.Name='default'}", &[0])),
     ])
 }
