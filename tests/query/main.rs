@@ -6,5 +6,10 @@
 mod support;
 
 mod cases;
+mod like;
+mod made_up;
+mod naive;
 mod parsing;
+mod plans;
+mod rules;
 mod schema;
