@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use cimrepo::backup::{Backup, BackupOptions, Compression, backup};
 use cimrepo::base::progress::Unobserved;
-use cimrepo::repository::Repository;
 use cimrepo::restore::{RestoreOptions, restore};
+use cimrepo::store::Repository;
 
 const ROUNDS: usize = 25;
 

@@ -8,9 +8,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cimrepo::engine::{Durability, EngineOptions, Transaction};
-use cimrepo::repository::{BulkBuilder, Snapshot};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{BulkBuilder, Snapshot};
+use cimrepo::store::{Durability, EngineOptions, Transaction};
 use cimrepo::{Direction, KeyRange};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -57,7 +57,7 @@ fn scan(snapshot: &Snapshot, prefix: &[u8]) -> usize {
     let mut keys = snapshot.keys(KeyRange::prefix(prefix), Direction::Forward);
     let mut bytes = 0;
     while let Some(key) = keys.next_text() {
-        let reference = cimrepo::format::key::reference(key.unwrap()).unwrap().unwrap();
+        let reference = cimrepo::format::index::key::reference(key.unwrap()).unwrap().unwrap();
         bytes += snapshot.record_view(reference).unwrap().len();
     }
     bytes

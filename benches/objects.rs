@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{Put, PutClass, create};
+use cimrepo::catalog::{Put, PutClass, create};
 use cimrepo::cim::{Class, FullClass, Instance, Property, ScalarType, Value};
-use cimrepo::engine::{Durability, EngineOptions};
-use cimrepo::format::class_record::{ClassRecordView, encode_class_record};
-use cimrepo::format::instance_part::SettingView;
-use cimrepo::format::instance_record::{InstanceRecordView, encode_instance_record};
-use cimrepo::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
-use cimrepo::repository::Repository;
+use cimrepo::format::index::object_key::{KeyShape, SYSTEM_NAMESPACE};
+use cimrepo::format::record::class_record::{ClassRecordView, encode_class_record};
+use cimrepo::format::record::instance_part::SettingView;
+use cimrepo::format::record::instance_record::{InstanceRecordView, encode_instance_record};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::Repository;
+use cimrepo::store::{Durability, EngineOptions};
 use cimrepo::{Direction, KeyRange};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 

@@ -10,12 +10,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{Put, PutClass, create};
+use cimrepo::catalog::{Put, PutClass, create};
 use cimrepo::cim::{Class, Instance, Property, ScalarType, Value};
-use cimrepo::engine::{Engine, EngineOptions};
 use cimrepo::query::{self, QueryOptions};
-use cimrepo::repository::Repository;
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::Repository;
+use cimrepo::store::{Engine, EngineOptions};
 use cimrepo::text::wql;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 

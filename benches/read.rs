@@ -9,7 +9,7 @@ mod support;
 use std::hint::black_box;
 
 use cimrepo::base::progress::Unobserved;
-use cimrepo::repository::{Repository, Snapshot};
+use cimrepo::store::{Repository, Snapshot};
 use cimrepo::verify::{VerifyOptions, verify};
 use cimrepo::{Direction, KeyRange};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};

@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use cimrepo::catalog::Catalog;
 use cimrepo::format::Dialect;
-use cimrepo::format::object_key::SYSTEM_NAMESPACE;
-use cimrepo::repository::Repository;
+use cimrepo::format::index::object_key::SYSTEM_NAMESPACE;
+use cimrepo::store::Repository;
 
 use support::{file_bytes, read_and_crc};
 

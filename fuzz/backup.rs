@@ -16,13 +16,15 @@ use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, Space};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::base::site::FileRole;
 use cimrepo::format::Dialect;
-use cimrepo::format::backup_file::{CHUNK_HEADER_SIZE, ChunkKind, Digest, HEADER_SIZE, Header, TRAILER_SIZE, Trailer};
 use cimrepo::format::checksum::crc32;
-use cimrepo::format::manifest::{ChunkEntry, Manifest, PageState};
 use cimrepo::format::mapping::Mapping;
-use cimrepo::repository::{OpenOptions, UnmappedFiles};
+use cimrepo::format::own::backup_file::{
+    CHUNK_HEADER_SIZE, ChunkKind, Digest, HEADER_SIZE, Header, TRAILER_SIZE, Trailer,
+};
+use cimrepo::format::own::manifest::{ChunkEntry, Manifest, PageState};
 use cimrepo::restore::{RestoreOptions, restore_in};
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::store::{OpenOptions, UnmappedFiles};
 use cimrepo::verify::{VerifyOptions, verify};
 use sha2::{Digest as _, Sha256};
 

@@ -20,15 +20,17 @@ use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Re
 use cimrepo::base::progress::Unobserved;
 use cimrepo::base::site::{FileRole, Site};
 use cimrepo::format::Dialect;
-use cimrepo::format::admin_page::{self, AdminEntry, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
 use cimrepo::format::checksum::{crc32, sampled};
-use cimrepo::format::index_node::IndexNode;
-use cimrepo::format::index_page::IndexPage;
-use cimrepo::format::key::Key;
+use cimrepo::format::heap::admin_page;
+use cimrepo::format::heap::admin_page::{AdminEntry, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
+use cimrepo::format::heap::page as object_page;
+use cimrepo::format::heap::page::{ObjectPage, ObjectPageBuilder, build_multi_page};
+use cimrepo::format::index::key::Key;
+use cimrepo::format::index::node::IndexNode;
+use cimrepo::format::index::page::IndexPage;
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection, ParsedMapping};
-use cimrepo::format::object_page::{self, ObjectPage, ObjectPageBuilder, build_multi_page};
-use cimrepo::repository::{BulkBuilder, OpenOptions, PauseToken, Repository, Snapshot, UnmappedFiles};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{BulkBuilder, OpenOptions, PauseToken, Repository, Snapshot, UnmappedFiles};
 use cimrepo::verify::{GenerationReport, VerifyOptions, verify};
 use cimrepo::{Direction, KeyRange};
 

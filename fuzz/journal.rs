@@ -6,7 +6,7 @@
 
 use cimrepo::base::corruption::CorruptionCode;
 use cimrepo::format::checksum::crc32;
-use cimrepo::format::journal::{
+use cimrepo::format::own::journal::{
     Commit, CommitBuilder, Commits, FRAME_ALIGNMENT, FRAME_HEAD_SIZE, FRAME_MAGIC, FrameHead, HEADER_SIZE, HeaderFault,
     JournalHeader, JournalOp, MAGIC, VERSION,
 };

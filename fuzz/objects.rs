@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use cimrepo::cim::{CimType, Class, FullClass, Method, ObjectPath, Property, Qualifier, ScalarType, Value};
 use cimrepo::format::Dialect;
-use cimrepo::format::class_record::{ClassRecordView, encode_class_record, encode_exact_class_record};
-use cimrepo::format::instance_record::{InstanceRecordView, encode_exact_instance_record, encode_instance_record};
-use cimrepo::format::reference_record::{REFERENCE_TAIL, ReferenceRecordView};
+use cimrepo::format::record::class_record::{ClassRecordView, encode_class_record, encode_exact_class_record};
+use cimrepo::format::record::instance_record::{
+    InstanceRecordView, encode_exact_instance_record, encode_instance_record,
+};
+use cimrepo::format::record::reference_record::{REFERENCE_TAIL, ReferenceRecordView};
 
 /// The class has a superclass.
 pub(crate) const DERIVED: u8 = 1;

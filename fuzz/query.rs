@@ -7,10 +7,10 @@ use cimrepo::Error;
 use cimrepo::base::progress::Progress;
 use cimrepo::base::site::FileRole;
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::create;
+use cimrepo::catalog::create;
 use cimrepo::query::{self, QueryOptions};
-use cimrepo::repository::OpenOptions;
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::OpenOptions;
 use cimrepo::text::wql;
 
 use super::{Files, Input, edit, lay_out, repair};

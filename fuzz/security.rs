@@ -2,9 +2,9 @@
 //!
 //! Flags 2 and 4 choose who asks; the entry goes through all that is done with a descriptor that somebody else wrote.
 
-use cimrepo::format::acl::{Ace, AceFlags, Acl};
-use cimrepo::format::security_descriptor::{Dacl, SecurityDescriptor};
-use cimrepo::format::sid::Sid;
+use cimrepo::format::security::acl::{Ace, AceFlags, Acl};
+use cimrepo::format::security::descriptor::{Dacl, SecurityDescriptor};
+use cimrepo::format::security::sid::Sid;
 use cimrepo::security::{AccessRights, Caller, NamespaceSecurity, Privileges, access, defaults, inheritance, sddl};
 
 /// The descriptor comes as text.

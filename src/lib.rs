@@ -4,24 +4,23 @@ pub mod backup;
 pub mod base;
 mod btree;
 pub mod catalog;
-pub mod changes;
 pub mod cim;
 pub mod collection;
 #[cfg(feature = "windows")]
 pub mod com;
 pub mod compile;
 pub mod docs;
-pub mod engine;
 pub mod export;
 pub mod format;
+mod gate;
 mod heap;
 mod pager;
 pub mod query;
-pub mod repository;
 pub mod restore;
 pub mod security;
 pub mod service;
 pub mod storage;
+pub mod store;
 pub mod text;
 pub mod verify;
 

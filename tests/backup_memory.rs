@@ -16,8 +16,8 @@ use std::path::Path;
 use cimrepo::backup::OpenBackup;
 use cimrepo::base::limits::{MAX_BACKUP_CHAIN, MAX_LOGICAL_PAGES};
 use cimrepo::format::Dialect;
-use cimrepo::format::backup_file::BackupFlags;
-use cimrepo::format::manifest::PageState;
+use cimrepo::format::own::backup_file::BackupFlags;
+use cimrepo::format::own::manifest::PageState;
 use cimrepo::storage::MemStorage;
 
 use counting::peak_of;

@@ -12,9 +12,9 @@ use std::time::Duration;
 use cimrepo::base::corruption::CorruptionCode;
 use cimrepo::base::limits::MAX_LOGICAL_PAGES;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
-use cimrepo::repository::{OpenOptions, Repository};
 use cimrepo::storage::sim::{Fault, FaultPlan, SimStorage};
 use cimrepo::storage::{Directory, Storage};
+use cimrepo::store::{OpenOptions, Repository};
 use cimrepo::{Direction, Error, KeyRange};
 
 use support::edit::{edit_mapping, edit_page, root_and_child, set_word, word};
@@ -172,7 +172,7 @@ mod pipes {
     use cimrepo::base::error::BackupFault;
     use cimrepo::base::progress::Unobserved;
     use cimrepo::base::site::FileRole;
-    use cimrepo::repository::Repository;
+    use cimrepo::store::Repository;
 
     use super::in_time;
     use super::support::small::{current_file, small_v21, small_v22};

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use cimrepo::base::progress::Unobserved;
-use cimrepo::repository::{BulkBuilder, OpenOptions};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{BulkBuilder, OpenOptions};
 use cimrepo::verify::{VerifyOptions, verify};
 use cimrepo::{Direction, KeyRange};
 use proptest::collection::btree_map;

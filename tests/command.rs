@@ -10,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use cimrepo::repository::BulkBuilder;
 use cimrepo::storage::{Directory, RealStorage, Storage};
+use cimrepo::store::BulkBuilder;
 use serde_json::Value;
 
 fn cimrepo(arguments: &[&dyn AsRef<Path>]) -> Output {
@@ -395,7 +395,7 @@ fn an_inner_page_shows_all_its_children() {
 }
 
 fn open_root(path: &Path) -> String {
-    let snapshot = cimrepo::repository::Repository::open_read_only(path).unwrap().snapshot();
+    let snapshot = cimrepo::store::Repository::open_read_only(path).unwrap().snapshot();
     snapshot.mapping().index.entries[0].user_data.to_string()
 }
 
@@ -446,7 +446,7 @@ fn objects_are_listed_shown_exported_compared_and_converted() {
 
     let all = rows(&[&"export", &new], 0);
     let count = |kind: &str| all.iter().filter(|row| row["kind"] == kind).count() as u64;
-    let snapshot = cimrepo::repository::Repository::open_read_only(&new).unwrap().snapshot();
+    let snapshot = cimrepo::store::Repository::open_read_only(&new).unwrap().snapshot();
     let counts = snapshot.counts();
     assert_eq!(
         [count("namespace"), count("class"), count("instance")],
@@ -469,7 +469,7 @@ fn objects_are_listed_shown_exported_compared_and_converted() {
     let backup = place.at("new.cimbak");
     run(&[&"backup", &new, &backup], 0);
     assert_eq!(run(&[&"diff", &backup, &again], 0), "");
-    let engine = cimrepo::engine::EngineOptions::new().open(&again).unwrap();
+    let engine = cimrepo::store::EngineOptions::new().open(&again).unwrap();
     let mut writer = engine.begin_catalog_write().unwrap();
     writer.create_namespace("ROOT\\Added").unwrap();
     writer.commit().unwrap();
@@ -576,7 +576,7 @@ fn a_copy_is_held_against_the_token_of_its_pause() {
 
 /// Commits a key by an engine that is closed in order: the files hold a later generation.
 fn append_record(repo: &Path) {
-    let engine = cimrepo::engine::Engine::open(repo).unwrap();
+    let engine = cimrepo::store::Engine::open(repo).unwrap();
     let mut transaction = engine.begin_write().unwrap();
     transaction.insert_key(b"NS_09\\LATER").unwrap();
     transaction.commit().unwrap();

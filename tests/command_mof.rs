@@ -9,11 +9,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use cimrepo::changes::{Put, PutClass, create};
+use cimrepo::catalog::{Put, PutClass, create};
 use cimrepo::cim::{Class, Flavor, Instance, Property, Qualifier, ScalarType};
-use cimrepo::engine::EngineOptions;
 use cimrepo::format::bmf::{BmfContent, BmfObject};
 use cimrepo::storage::Directory;
+use cimrepo::store::EngineOptions;
 use cimrepo::text::diagnostic::SourceId;
 use cimrepo::text::mof::{ParseOptions, decode, parse};
 

@@ -5,11 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use cimrepo::changes::{Put, PutClass, create};
+use cimrepo::catalog::{Put, PutClass, create};
 use cimrepo::cim::value::{Array, Value};
 use cimrepo::cim::{Class, Instance, Property, ScalarType, types::CimType};
-use cimrepo::engine::EngineOptions;
 use cimrepo::storage::{Directory, RealStorage, Storage};
+use cimrepo::store::EngineOptions;
 use tempfile::TempDir;
 
 /// A repository with a shop in it: two namespaces, a class and one derived from it, three instances.

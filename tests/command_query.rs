@@ -7,10 +7,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use cimrepo::changes::{Put, PutClass, create};
+use cimrepo::catalog::{Put, PutClass, create};
 use cimrepo::cim::{Class, Instance, Property, ScalarType};
-use cimrepo::engine::EngineOptions;
 use cimrepo::storage::Directory;
+use cimrepo::store::EngineOptions;
 
 const NS: &str = r"root\shop";
 

@@ -13,11 +13,11 @@ use cimrepo::backup::{BackupOptions, OpenBackup, backup_in};
 use cimrepo::base::corruption::CorruptionCode;
 use cimrepo::base::page_no::RecordRef;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::changes::create;
-use cimrepo::engine::{Engine, EngineOptions};
-use cimrepo::repository::{BulkBuilder, OpenOptions};
+use cimrepo::catalog::create;
 use cimrepo::restore::{Existing, Installed, RestoreOptions, restore_in};
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::store::{BulkBuilder, OpenOptions};
+use cimrepo::store::{Engine, EngineOptions};
 
 use support::edit::edit_mapping;
 use support::small::current_file;
@@ -251,7 +251,7 @@ mod command {
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
-    use cimrepo::changes::create;
+    use cimrepo::catalog::create;
     use cimrepo::storage::Directory;
 
     fn run(arguments: &[&dyn AsRef<Path>], code: i32) -> String {

@@ -12,8 +12,8 @@ use cimrepo::Error;
 use cimrepo::catalog::{Catalog, Census};
 use cimrepo::cim::name::to_upper;
 use cimrepo::export::{Sink, export_mof};
-use cimrepo::repository::OpenOptions;
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::store::OpenOptions;
 use cimrepo::text::mof::tree::Item;
 use cimrepo::text::mof::{ParseOptions, Unsaid, parse};
 
@@ -111,7 +111,7 @@ fn new_repository() -> Catalog {
     let storage = MemStorage::new();
     storage.create_dir(Path::new("r")).unwrap();
     let directory = Directory::new(Arc::new(storage), "r");
-    cimrepo::changes::create::create(&directory).unwrap();
+    cimrepo::catalog::create::create(&directory).unwrap();
     Catalog::new(OpenOptions::new().open_in(&directory).unwrap().snapshot())
 }
 

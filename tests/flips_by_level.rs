@@ -8,10 +8,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use cimrepo::changes::{CatalogWriter, Put, PutClass, create};
+use cimrepo::catalog::{CatalogWriter, Put, PutClass, create};
 use cimrepo::cim::{Class, Flavor, Instance, Property, Qualifier, ScalarType};
-use cimrepo::engine::EngineOptions;
 use cimrepo::storage::{Directory, MemStorage, Storage, read_exact_at};
+use cimrepo::store::EngineOptions;
 use cimrepo::verify::Level;
 
 use support::areas::{Area, areas};

@@ -22,19 +22,19 @@ use cimrepo::cim::{
     Setting, Value,
 };
 use cimrepo::format::Dialect;
-use cimrepo::format::acl::{Ace, AceBody, AceFlags, Acl};
-use cimrepo::format::admin_page::{AdminEntry, CAPACITY, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
 use cimrepo::format::bmf::{BmfContent, BmfInstance, BmfObject};
 use cimrepo::format::checksum::crc32;
-use cimrepo::format::class_record::encode_class_record;
-use cimrepo::format::index_node::IndexNode;
-use cimrepo::format::instance_record::encode_instance_record;
-use cimrepo::format::journal::{CommitBuilder, HEADER_SIZE, JournalHeader, JournalOp, MappingId};
+use cimrepo::format::heap::admin_page::{AdminEntry, CAPACITY, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
+use cimrepo::format::heap::page::{MULTI_PAGE_OFFSET, ObjectPageBuilder, build_multi_page};
+use cimrepo::format::index::node::IndexNode;
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection};
-use cimrepo::format::object_page::{MULTI_PAGE_OFFSET, ObjectPageBuilder, build_multi_page};
-use cimrepo::format::reference_record::ReferenceRecord;
-use cimrepo::format::security_descriptor::{Control, SecurityDescriptor};
-use cimrepo::format::sid::Sid;
+use cimrepo::format::own::journal::{CommitBuilder, HEADER_SIZE, JournalHeader, JournalOp, MappingId};
+use cimrepo::format::record::class_record::encode_class_record;
+use cimrepo::format::record::instance_record::encode_instance_record;
+use cimrepo::format::record::reference_record::ReferenceRecord;
+use cimrepo::format::security::acl::{Ace, AceBody, AceFlags, Acl};
+use cimrepo::format::security::descriptor::{Control, SecurityDescriptor};
+use cimrepo::format::security::sid::Sid;
 use cimrepo::security::{defaults, inheritance, sddl};
 
 use entries::objects::{self, DERIVED, base};

@@ -17,10 +17,10 @@ use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, RecordRef, Space};
 use cimrepo::base::progress::{Observer, Progress, Unobserved};
 use cimrepo::base::site::FileRole;
 use cimrepo::format::Dialect;
-use cimrepo::format::key::Key;
+use cimrepo::format::index::key::Key;
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection};
-use cimrepo::repository::{OpenOptions, Repository};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{OpenOptions, Repository};
 use cimrepo::verify::{Level, Unchecked, VerifyOptions, verify};
 use cimrepo::{Direction, Error, KeyRange};
 
@@ -113,7 +113,7 @@ fn the_small_repositories_are_what_the_tests_need() {
 #[test]
 fn both_dialects_hold_the_same() {
     let [old, new] = both().map(|(_, files)| open(&files).unwrap().snapshot());
-    let scan = |snapshot: &cimrepo::repository::Snapshot| -> Vec<Key> {
+    let scan = |snapshot: &cimrepo::store::Snapshot| -> Vec<Key> {
         snapshot.keys(KeyRange::all(), Direction::Forward).map(Result::unwrap).collect()
     };
     let (old_keys, new_keys) = (scan(&old), scan(&new));

@@ -12,8 +12,8 @@ use cimrepo::base::corruption::CorruptionCode::{self, *};
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
 use cimrepo::base::site::Site;
 use cimrepo::format::Dialect::{self, V21, V22};
-use cimrepo::format::index_node::IndexNode;
-use cimrepo::format::index_page::IndexPage;
+use cimrepo::format::index::node::IndexNode;
+use cimrepo::format::index::page::IndexPage;
 use cimrepo::format::mapping::Mapping;
 
 use support::edit::{edit_mapping, edit_page, root_and_child, set_first_child, set_word, word};

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use cimrepo::backup::{Backup, BackupOptions, backup};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::base::site::FileRole;
-use cimrepo::engine::{Engine, EngineOptions};
-use cimrepo::format::key::reference;
+use cimrepo::format::index::key::reference;
 use cimrepo::format::mapping::Mapping;
-use cimrepo::repository::{BulkBuilder, OpenOptions, Repository, Snapshot};
 use cimrepo::storage::Directory;
+use cimrepo::store::{BulkBuilder, OpenOptions, Repository, Snapshot};
+use cimrepo::store::{Engine, EngineOptions};
 use cimrepo::verify::{VerifyOptions, verify, verify_snapshot};
 use cimrepo::{Direction, KeyRange};
 

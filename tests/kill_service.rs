@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 
 use cimrepo::backup::{Backup, BackupOptions, BackupSet, SetOptions, backup};
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::EngineOptions;
-use cimrepo::repository::{BulkBuilder, OpenOptions, Repository, Snapshot};
 use cimrepo::service::{BackupRestore, BackupRestoreFlags, Connection, Service, ServiceOptions};
 use cimrepo::storage::Directory;
+use cimrepo::store::EngineOptions;
+use cimrepo::store::{BulkBuilder, OpenOptions, Repository, Snapshot};
 use cimrepo::verify::{VerifyOptions, verify};
 use cimrepo::{Direction, Error, KeyRange, Result};
 

@@ -12,10 +12,10 @@ use cimrepo::base::corruption::CorruptionCode;
 use cimrepo::base::limits::MAX_FINDINGS_PER_CODE;
 use cimrepo::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, Space};
 use cimrepo::base::progress::Unobserved;
-use cimrepo::format::admin_page::{AdminEntry, CAPACITY, ObjectAdminPage};
-use cimrepo::format::index_node::IndexNode;
+use cimrepo::format::heap::admin_page::{AdminEntry, CAPACITY, ObjectAdminPage};
+use cimrepo::format::index::node::IndexNode;
 use cimrepo::format::mapping::MappingEntry;
-use cimrepo::repository::OpenOptions;
+use cimrepo::store::OpenOptions;
 use cimrepo::verify::{Report, VerifyOptions, verify};
 use cimrepo::{Direction, KeyRange};
 

@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{CatalogWriter, Put, PutClass, create};
+use cimrepo::catalog::{CatalogWriter, Put, PutClass, create};
 use cimrepo::cim::{Class, Instance, Property, ScalarType};
-use cimrepo::engine::{Engine, EngineOptions};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{Engine, EngineOptions};
 
 use counting::memory_of;
 

@@ -18,11 +18,11 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use cimrepo::backup::{Backup, BackupOptions, BackupSet, SetOptions, backup_in};
 use cimrepo::base::progress::Unobserved;
-use cimrepo::changes::create;
-use cimrepo::engine::EngineOptions;
-use cimrepo::repository::{OpenOptions, Repository};
+use cimrepo::catalog::create;
 use cimrepo::restore::{Existing, RestoreOptions, restore_in};
 use cimrepo::storage::{Directory, OpenMode, Protection, RealStorage, Storage};
+use cimrepo::store::EngineOptions;
+use cimrepo::store::{OpenOptions, Repository};
 use tempfile::TempDir;
 
 use support::hooked::Hooked;

@@ -14,12 +14,12 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use cimrepo::format::Dialect;
-use cimrepo::format::acl::{AceFlags, Acl};
-use cimrepo::format::security_descriptor::{Control, Dacl, SecurityDescriptor};
-use cimrepo::format::sid::Sid;
-use cimrepo::repository::{Repository, Snapshot};
+use cimrepo::format::security::acl::{AceFlags, Acl};
+use cimrepo::format::security::descriptor::{Control, Dacl, SecurityDescriptor};
+use cimrepo::format::security::sid::Sid;
 use cimrepo::security::{AccessRights, Caller, access, inheritance, methods, sddl};
 use cimrepo::service::Root;
+use cimrepo::store::{Repository, Snapshot};
 use cimrepo::{Direction, KeyRange};
 
 use support::{corpus, name_of};

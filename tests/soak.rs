@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use cimrepo::backup::{BackupOptions, OpenBackup, backup_in};
 use cimrepo::base::page_no::RecordRef;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::{Durability, Engine, EngineOptions, Transaction};
-use cimrepo::format::key::reference;
-use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
+use cimrepo::format::index::key::reference;
 use cimrepo::restore::{Existing, RestoreOptions, restore_in};
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::store::{BulkBuilder, OpenOptions, Snapshot};
+use cimrepo::store::{Durability, Engine, EngineOptions, Transaction};
 use cimrepo::verify::{VerifyOptions, verify, verify_snapshot};
 use cimrepo::{Direction, KeyRange};
 

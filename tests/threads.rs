@@ -11,9 +11,9 @@ use std::thread;
 use std::time::Duration;
 
 use cimrepo::base::progress::Unobserved;
-use cimrepo::repository::BulkBuilder;
 use cimrepo::service::{BackupAndRestore, BackupRestoreFlags, ServiceOptions, Standby, StandbyObject, Trusted};
 use cimrepo::storage::Directory;
+use cimrepo::store::BulkBuilder;
 
 /// The flag of a thread that is past the last line of its program (`PF_EXITING` of Linux): who waited for its end goes on
 /// a little before the system has forgotten it.

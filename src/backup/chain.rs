@@ -6,8 +6,8 @@ use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, PageBytes, PhysicalPage, Space};
 use crate::base::site::Site;
-use crate::format::manifest::NO_FILE;
-use crate::pager::source::{PageSource, Reading};
+use crate::format::own::manifest::NO_FILE;
+use crate::pager::page::source::{PageSource, Reading};
 use crate::storage::Protection;
 
 use super::codec::Payload;

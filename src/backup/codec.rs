@@ -6,7 +6,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::format::backup_file::ChunkHeader;
+use crate::format::own::backup_file::ChunkHeader;
 
 use super::frame::{Frame, Spare};
 

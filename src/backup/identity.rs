@@ -4,9 +4,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::narrow;
 use crate::base::page_no::Space;
-use crate::format::backup_file::Digest;
-use crate::format::manifest::{ChunkEntry, SpaceManifest};
 use crate::format::mapping::Mapping;
+use crate::format::own::backup_file::Digest;
+use crate::format::own::manifest::{ChunkEntry, SpaceManifest};
 
 /// SHA-256 of a byte string.
 pub(crate) fn digest(bytes: &[u8]) -> Digest {

@@ -15,11 +15,11 @@ use crate::base::limits::{MAX_CHUNK_PAGES, MAX_MANIFEST_BYTES, MAX_MAPPING_BYTES
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
 use crate::base::site::FileRole;
 use crate::base::widen;
-use crate::format::backup_file::{
+use crate::format::checksum::crc32;
+use crate::format::own::backup_file::{
     BackupFlags, CHUNK_HEADER_SIZE, ChunkHeader, ChunkKind, Digest, HEADER_SIZE, Header, TRAILER_SIZE, Trailer,
 };
-use crate::format::checksum::crc32;
-use crate::format::manifest::{ChunkEntry, Manifest, NO_FILE, PageState, SpaceManifest};
+use crate::format::own::manifest::{ChunkEntry, Manifest, NO_FILE, PageState, SpaceManifest};
 use crate::storage::{EntryKind, OpenMode, Protection, Storage, StorageFile, read_exact_at};
 
 use super::codec::{Payload, unpack};

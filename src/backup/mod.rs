@@ -1,7 +1,7 @@
 //! Backups: one file that holds a consistent state of a repository, written in one pass, checked and read without restoring.
 //!
 //! The container is specified byte by byte in `docs::backup`. [`backup`] writes one; [`Backup`] opens one for verification
-//! and as a [`Snapshot`](crate::repository::Snapshot), which everything that reads a repository takes.
+//! and as a [`Snapshot`](crate::store::Snapshot), which everything that reads a repository takes.
 
 mod chain;
 mod codec;

@@ -6,11 +6,11 @@ use crate::base::error::{Error, Result};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::progress::Monitor;
 use crate::base::{narrow, widen};
-use crate::format::backup_file::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkKind, Digest};
 use crate::format::checksum::{crc32, sampled};
-use crate::format::manifest::Manifest;
 use crate::format::mapping::MappingSection;
-use crate::pager::image::Image;
+use crate::format::own::backup_file::{CHUNK_HEADER_SIZE, ChunkHeader, ChunkKind, Digest};
+use crate::format::own::manifest::Manifest;
+use crate::pager::state::image::Image;
 
 use super::codec::{Compression, pack};
 use super::frame::{Frame, Spare};

@@ -9,12 +9,12 @@ use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_BACKUP_CHAIN;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::site::FileRole;
-use crate::format::backup_file::{BackupFlags, ChunkKind, Digest, HEADER_SIZE, Header};
-use crate::format::manifest::{Manifest, NO_FILE, PageState, SpaceManifest, Summary};
 use crate::format::mapping::{Mapping, MappingEntry};
-use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
-use crate::repository::{Journals, Snapshot};
+use crate::format::own::backup_file::{BackupFlags, ChunkKind, Digest, HEADER_SIZE, Header};
+use crate::format::own::manifest::{Manifest, NO_FILE, PageState, SpaceManifest, Summary};
+use crate::pager::state::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::storage::{EntryKind, OpenMode, RealStorage, Storage, read_exact_at};
+use crate::store::{Journals, Snapshot};
 
 use super::chain::Chain;
 use super::exact::ExactFiles;

@@ -9,11 +9,11 @@ use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
 use crate::btree::search::view;
 use crate::format::Dialect;
-use crate::format::admin_page::ObjectAdminPage;
 use crate::format::checksum::crc32;
-use crate::format::object_page::{ObjectPage, end_in_last_page};
+use crate::format::heap::admin_page::ObjectAdminPage;
+use crate::format::heap::page::{ObjectPage, end_in_last_page};
 use crate::heap::layout::{PageKind, page_kinds};
-use crate::pager::image::Image;
+use crate::pager::state::image::Image;
 
 /// How each object page is scrubbed.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::base::error::{BackupFault, Error, Result};
 use crate::base::escape::escape_path;
-use crate::format::backup_file::Digest;
+use crate::format::own::backup_file::Digest;
 use crate::storage::{EntryKind, Storage, parent_of};
 
 use super::link::{ChunkCache, Link};

@@ -1,7 +1,7 @@
 //! A directory that keeps several backups of a repository, one older than the other: named by time and identity, as chains of
 //! increments that begin anew with a full backup, and with an end to how many there are.
 //!
-//! What counts as a backup of the set is a file whose name is one ([`crate::format::backup_name`]). Whatever else lies there is left
+//! What counts as a backup of the set is a file whose name is one ([`crate::format::own::backup_name`]). Whatever else lies there is left
 //! alone. A backup is written as [`UNFINISHED`] and gets its name when it is whole and durable; one is removed when nothing that
 //! is kept needs it, and durably before what it is based on (W-17).
 
@@ -14,12 +14,12 @@ use crate::base::io_op::IoOp;
 use crate::base::limits::MAX_BACKUP_CHAIN;
 use crate::base::misuse::Misuse;
 use crate::base::progress::{Monitor, Observer, Phase};
-use crate::format::backup_file::Header;
-use crate::format::backup_name::{BackupName, END_OF_TIME};
+use crate::format::own::backup_file::Header;
+use crate::format::own::backup_name::{BackupName, END_OF_TIME};
+use crate::pager::lock::{LockWait, lock_file};
 use crate::pager::targets::ensure_plain_name;
-use crate::repository::lock::{LockWait, lock_file};
-use crate::repository::{Repository, Snapshot};
 use crate::storage::{Directory, EntryKind, LockGuard, Protection};
+use crate::store::{Repository, Snapshot};
 
 use super::{
     BackupInfo, BackupOptions, BackupSummary, OpenBackup, backup_in, backup_snapshot, signature_path, uuid_text,

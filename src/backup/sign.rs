@@ -18,7 +18,7 @@ use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::misuse::Misuse;
 use crate::base::random::random_u64;
-use crate::format::backup_file::Digest;
+use crate::format::own::backup_file::Digest;
 use crate::pager::targets::ensure_plain_name;
 use crate::storage::{EntryKind, OpenMode, Storage, Ties, parent_of, read_whole, write_all_at};
 

@@ -10,8 +10,8 @@ use crate::base::error::{Error, Result};
 use crate::base::io_op::IoOp;
 use crate::base::progress::Observer;
 use crate::base::random::random_uuid;
-use crate::repository::Repository;
 use crate::storage::{OpenMode, Protection, RealStorage, Storage, write_all_at};
+use crate::store::Repository;
 
 /// Bytes that are moved at once.
 const PIECE: usize = 256 << 10;

@@ -2,9 +2,10 @@
 
 use crate::base::error::{Error, Result};
 use crate::base::narrow;
-use crate::format::key::{self, KeyFamily};
-use crate::format::manifest::{NamespaceSummary, Summary};
-use crate::repository::Snapshot;
+use crate::format::index::key;
+use crate::format::index::key::KeyFamily;
+use crate::format::own::manifest::{NamespaceSummary, Summary};
+use crate::store::Snapshot;
 use crate::{Direction, KeyRange};
 
 /// Namespaces a summary lists; those behind are counted in the totals alone.

@@ -11,9 +11,9 @@ use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::misuse::Misuse;
 use crate::base::random::random_u64;
-use crate::format::backup_file::MAGIC;
+use crate::format::own::backup_file::MAGIC;
+use crate::pager::lock::{LockWait, lock_file};
 use crate::pager::targets::{ensure_no_repository_file, ensure_plain_name};
-use crate::repository::lock::{LockWait, lock_file};
 use crate::storage::{
     EarlySync, EntryKind, LockGuard, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at,
     write_all_at,

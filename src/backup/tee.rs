@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use crate::base::progress::Observer;
-use crate::pager::image::{DEFAULT_CACHE_PAGES, Image};
-use crate::pager::source::{PageSource, Reading};
-use crate::repository::Snapshot;
+use crate::pager::page::source::{PageSource, Reading};
+use crate::pager::state::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::storage::Protection;
+use crate::store::Snapshot;
 use crate::verify::VerifyOptions;
 
 use super::chain::{Chain, Held};

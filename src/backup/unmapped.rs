@@ -11,12 +11,12 @@ use crate::base::page_no::Space;
 use crate::base::parallel::thread_count;
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::FileRole;
-use crate::format::backup_file::BackupFlags;
 use crate::format::mapping::Mapping;
-use crate::pager::image::Image;
-use crate::repository::lock::LockWait;
-use crate::repository::{OpenOptions, Snapshot, UnmappedFiles};
+use crate::format::own::backup_file::BackupFlags;
+use crate::pager::lock::LockWait;
+use crate::pager::state::image::Image;
 use crate::storage::{RealStorage, Storage};
+use crate::store::{OpenOptions, Snapshot, UnmappedFiles};
 use crate::verify::Unchecked;
 
 use super::BackupOptions;

@@ -8,9 +8,9 @@ use crate::base::parallel::{both, split, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::FileRole;
 use crate::base::{narrow, widen};
-use crate::format::backup_file::ChunkKind;
-use crate::format::manifest::{ChunkEntry, Summary};
-use crate::repository::{PauseToken, Snapshot};
+use crate::format::own::backup_file::ChunkKind;
+use crate::format::own::manifest::{ChunkEntry, Summary};
+use crate::store::{PauseToken, Snapshot};
 use crate::verify::{Disproof, GenerationReport, JournalReport, Proof, Unchecked, VerifyOptions};
 use crate::verify::{faults, later_commits, verify_snapshot};
 

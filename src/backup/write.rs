@@ -19,13 +19,13 @@ use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::random::random_uuid;
 use crate::base::site::FileRole;
 use crate::format::Dialect;
-use crate::format::backup_file::{BackupFlags, ChunkHeader, ChunkKind, Digest, Header, TRAILER_SIZE, Trailer};
-use crate::format::manifest::{ChunkEntry, Manifest, NO_FILE, PageState, SpaceManifest, is_plain_name};
 use crate::format::mapping::Mapping;
+use crate::format::own::backup_file::{BackupFlags, ChunkHeader, ChunkKind, Digest, Header, TRAILER_SIZE, Trailer};
+use crate::format::own::manifest::{ChunkEntry, Manifest, NO_FILE, PageState, SpaceManifest, is_plain_name};
 use crate::pager::files::{DataFile, DataFiles, RepositoryFiles};
-use crate::repository::lock::LockWait;
-use crate::repository::{JournalFate, Journals, OpenOptions, Repository, Snapshot};
+use crate::pager::lock::LockWait;
 use crate::storage::{Directory, OpenMode, RealStorage, Storage, read_exact_at};
+use crate::store::{JournalFate, Journals, OpenOptions, Repository, Snapshot};
 use crate::verify::{GenerationReport, VerifyOptions, verify_snapshot};
 
 use super::frame::{Frame, Spare};

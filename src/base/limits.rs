@@ -12,7 +12,7 @@ pub const MAX_ADMIN_PAGES: usize = 65_536;
 pub const MAX_MAPPING_BYTES: u64 = 16 << 20;
 
 /// Size of both data files together that Windows documents as the limit of a repository, in bytes. It is no limit here; what is
-/// larger is told ([`Engine::info`](crate::engine::Engine::info)).
+/// larger is told ([`Engine::info`](crate::store::Engine::info)).
 pub const WINDOWS_REPOSITORY_BYTES: u64 = 4 << 30;
 
 /// Fails for a mapping file that could not be read again.

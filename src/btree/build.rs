@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::base::error::{Error, Result};
 use crate::base::misuse::Misuse;
 use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes};
-use crate::format::index_node::{NodeSize, is_storable};
-use crate::format::index_page::MIN_USED;
-use crate::format::key::Key;
+use crate::format::index::key::Key;
+use crate::format::index::node::{NodeSize, is_storable};
+use crate::format::index::page::MIN_USED;
 
 use super::node::{KeyText, Node};
 

@@ -1,6 +1,6 @@
 //! Insertion and removal of keys.
 //!
-//! A node that changes is a draft (`format::index_draft`): keys go in and out of it, and its page is written once, when that is
+//! A node that changes is a draft (`format::index::draft`): keys go in and out of it, and its page is written once, when that is
 //! wanted. Where a node would pass a page or fall below a third of it, it is taken apart: cut in the middle, joined with a
 //! sibling, or evened out with it, up to the root.
 
@@ -9,11 +9,11 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::{MAX_KEY_BYTES, MAX_TREE_DEPTH};
 use crate::base::misuse::Misuse;
 use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, RecordRef, Space};
-use crate::format::index_draft::Draft;
-use crate::format::index_node::is_storable;
-use crate::format::index_page::MIN_USED;
-use crate::format::key::Key;
-use crate::pager::working::Working;
+use crate::format::index::draft::Draft;
+use crate::format::index::key::Key;
+use crate::format::index::node::is_storable;
+use crate::format::index::page::MIN_USED;
+use crate::pager::state::working::Working;
 
 use super::node::{KeyText, Node, text_of};
 use super::search::{Drafts, contains_among, reference_among, too_deep, view, visit};
@@ -322,8 +322,8 @@ mod tests {
     use crate::btree::scan::{Direction, KeyRange, Scan};
     use crate::format::Dialect;
     use crate::format::mapping::{Mapping, MappingSection};
-    use crate::pager::image::Image;
-    use crate::pager::source::{PageSource, Reading};
+    use crate::pager::page::source::{PageSource, Reading};
+    use crate::pager::state::image::Image;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

@@ -7,7 +7,7 @@ use crate::base::error::Result;
 use crate::base::limits::MAX_TREE_DEPTH;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, Space};
 use crate::base::{narrow, widen};
-use crate::pager::image::Image;
+use crate::pager::state::image::Image;
 
 use super::search::{Between, Drafts, Visited, is_leaf, visit};
 use super::survey::{Extent, node_pages, whole};

@@ -5,8 +5,8 @@ use std::collections::BinaryHeap;
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::{LogicalPage, Space};
-use crate::pager::image::Image;
-use crate::pager::survey::{Stray, Survey};
+use crate::pager::state::image::Image;
+use crate::pager::state::survey::{Stray, Survey};
 
 use super::scan::Direction;
 use super::search::{Drafts, contains_among};

@@ -2,8 +2,8 @@
 
 use crate::base::page_no::LogicalPage;
 use crate::base::page_no::PageBytes;
-use crate::format::index_draft::Draft;
-use crate::format::index_node::{page_of, sizes_of};
+use crate::format::index::draft::Draft;
+use crate::format::index::node::{page_of, sizes_of};
 
 /// The text of a key.
 pub(crate) type KeyText = Box<[u8]>;

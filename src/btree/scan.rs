@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::base::error::{Error, Result};
 use crate::base::page_no::Space;
-use crate::format::key::Key;
-use crate::pager::image::Image;
+use crate::format::index::key::Key;
+use crate::pager::state::image::Image;
 
 use super::merge::Merge;
 use super::walk::{Place, Walk};

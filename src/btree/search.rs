@@ -8,12 +8,12 @@ use crate::base::error::Result;
 use crate::base::limits::MAX_TREE_DEPTH;
 use crate::base::page_no::{LogicalPage, PageBytes, RecordRef, Space};
 use crate::base::site::Site;
-use crate::format::index_draft::Draft;
-use crate::format::index_keys::IndexKeys;
-use crate::format::index_page::IndexPage;
-use crate::format::key;
-use crate::pager::image::Image;
+use crate::format::index::draft::Draft;
+use crate::format::index::key;
+use crate::format::index::keys::IndexKeys;
+use crate::format::index::page::IndexPage;
 use crate::pager::page::Page;
+use crate::pager::state::image::Image;
 
 use super::levels::ensure_level;
 use super::strays;

@@ -7,11 +7,11 @@ use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, RecordRef, Space};
 use crate::base::site::Site;
-use crate::format::index_page::{IndexPage, Layout};
-use crate::format::key;
-use crate::pager::image::Image;
+use crate::format::index::key;
+use crate::format::index::page::{IndexPage, Layout};
 use crate::pager::page::Page;
-use crate::pager::survey::{Stray, Survey};
+use crate::pager::state::image::Image;
+use crate::pager::state::survey::{Stray, Survey};
 
 use super::scan::{Direction, KeyRange};
 use super::survey::{survey, whole};

@@ -8,9 +8,9 @@ use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
 use crate::base::site::Site;
 use crate::base::{narrow, widen};
 use crate::format::Dialect;
-use crate::format::index_page::IndexPage;
-use crate::pager::image::Image;
-use crate::pager::survey::{IndexHealth, Stray, Survey};
+use crate::format::index::page::IndexPage;
+use crate::pager::state::image::Image;
+use crate::pager::state::survey::{IndexHealth, Stray, Survey};
 
 use super::scan::{Direction, KeyRange};
 use super::search::view;

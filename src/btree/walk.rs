@@ -8,10 +8,10 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_TREE_DEPTH;
 use crate::base::page_no::{LogicalPage, Space};
 use crate::base::widen;
-use crate::format::index_keys::IndexKeys;
-use crate::format::index_page::{IndexPage, Layout};
-use crate::pager::image::Image;
+use crate::format::index::keys::IndexKeys;
+use crate::format::index::page::{IndexPage, Layout};
 use crate::pager::page::Page;
+use crate::pager::state::image::Image;
 
 use super::levels::ensure_level;
 use super::scan::{Direction, KeyRange};

@@ -21,7 +21,7 @@ use windows_sys::Win32::System::Threading::{
 };
 
 use crate::base::error::{Error, Result};
-use crate::format::sid::Sid;
+use crate::format::security::sid::Sid;
 use crate::security::{AuthenticationLevel, Caller, Origin, Privileges};
 
 /// The authority of the accounts of Windows.

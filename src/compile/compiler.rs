@@ -14,7 +14,7 @@ use super::{namespaces, report};
 use crate::base::error::{Error, Result};
 use crate::base::rule::Rule;
 use crate::catalog::StoredClass;
-use crate::changes::{CatalogWriter, Leave, Put, PutClass, UpdateMode};
+use crate::catalog::{CatalogWriter, Leave, Put, PutClass, UpdateMode};
 use crate::cim::class::Class;
 use crate::cim::name;
 use crate::cim::path::ObjectPath;

@@ -20,8 +20,8 @@ mod source;
 mod values;
 
 use crate::base::error::Result;
-use crate::changes::CatalogWriter;
-use crate::engine::Engine;
+use crate::catalog::CatalogWriter;
+use crate::store::Engine;
 use crate::text::diagnostic::Sources;
 
 pub use include::{FileIncludes, IncludeError, Includes, NoIncludes};
@@ -36,9 +36,9 @@ use source::{Loader, Texts};
 /// but with [`CompileOptions::keep_going`] the others are.
 ///
 /// ```
-/// use cimrepo::changes::create;
+/// use cimrepo::catalog::create;
 /// use cimrepo::compile::{CompileOptions, MofSource, NoIncludes, compile};
-/// use cimrepo::engine::EngineOptions;
+/// use cimrepo::store::EngineOptions;
 /// use cimrepo::storage::{Directory, MemStorage};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let directory = Directory::new(std::sync::Arc::new(MemStorage::new()), ".");

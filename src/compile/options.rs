@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::format::sid::Sid;
+use crate::format::security::sid::Sid;
 use crate::text::mof::tree::Flags;
 
 /// Makes the texts of new keys.

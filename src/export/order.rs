@@ -48,7 +48,7 @@ mod tests {
     use super::*;
     use crate::base::page_no::{LogicalPage, RecordRef};
     use crate::format::Dialect;
-    use crate::format::object_key::ObjectKeys;
+    use crate::format::index::object_key::ObjectKeys;
 
     fn ordered(classes: &[(&str, Option<&str>)]) -> Vec<usize> {
         let keys = ObjectKeys::new(Dialect::V22);

@@ -6,7 +6,7 @@ use crate::catalog::ROOT;
 use crate::cim::instance::Instance;
 use crate::cim::name::same;
 use crate::cim::qualifier::{Flavor, Qualifier};
-use crate::format::security_descriptor::SecurityDescriptor;
+use crate::format::security::descriptor::SecurityDescriptor;
 use crate::security::{defaults, inheritance, sddl};
 use crate::text::mof::{Unsaid, UnsaidKind};
 

@@ -3,39 +3,15 @@
 //! The evidence for every layout is in `docs::format`. Parsers never panic, check every length
 //! against what remains before they use it, and say which file, page and offset they stumbled over.
 
-pub mod acl;
-pub mod admin_page;
-pub mod backup_file;
-pub mod backup_name;
 pub mod bmf;
 pub mod checksum;
-pub mod cim_value;
-pub mod class_part;
-pub mod class_record;
-pub mod encoded_string;
-pub mod index_draft;
-pub mod index_keys;
-pub mod index_node;
-pub mod index_page;
-pub mod instance_part;
-pub mod instance_record;
-pub mod journal;
-pub mod key;
-pub mod manifest;
+pub mod heap;
+pub mod index;
 pub mod mapping;
-pub mod methods_part;
 pub mod name_hash;
-pub mod object_block;
-pub mod object_edit;
-pub mod object_key;
-pub mod object_page;
-pub mod qualifier_set;
-pub mod record_heap;
-pub mod record_reader;
-pub mod reference_record;
-pub mod security_descriptor;
-pub mod sid;
-pub mod value_table;
+pub mod own;
+pub mod record;
+pub mod security;
 
 pub(crate) mod bytes;
 

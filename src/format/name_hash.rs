@@ -7,7 +7,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::Dialect;
-use super::record_reader::push_utf16;
+use super::record::reader::push_utf16;
 use crate::cim::name::to_upper;
 
 /// The hash of a name.

@@ -5,7 +5,7 @@ use crate::base::limits::MAX_RECORD_BYTES;
 use crate::base::narrow;
 use crate::base::page_no::{LogicalPage, NIL, PageBytes, RecordRef};
 use crate::base::random::UniqueIds;
-use crate::format::object_page::{MULTI_PAGE_ID, ObjectPageBuilder, build_multi_page, is_multi_page};
+use crate::format::heap::page::{MULTI_PAGE_ID, ObjectPageBuilder, build_multi_page, is_multi_page};
 
 /// Pages that are kept open: a record goes to the one it fits best.
 const OPEN_PAGES: usize = 16;

@@ -11,7 +11,7 @@ use crate::base::limits::MAX_CARVED_PAGES;
 use crate::base::page_no::{PAGE_SIZE, PageBytes, PhysicalPage};
 use crate::base::site::{FileRole, Site};
 use crate::base::widen;
-use crate::format::object_page::{DESCRIPTOR_SIZE, Descriptor, ObjectPage};
+use crate::format::heap::page::{DESCRIPTOR_SIZE, Descriptor, ObjectPage};
 use crate::pager::files::DataFile;
 use crate::storage::read_exact_at;
 

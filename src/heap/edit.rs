@@ -7,10 +7,10 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_RECORD_BYTES;
 use crate::base::narrow;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
-use crate::format::object_edit;
-use crate::format::object_page::{MULTI_PAGE_ID, ObjectPage, build_multi_page, is_multi_page, pages_of};
+use crate::format::heap::edit as object_edit;
+use crate::format::heap::page::{MULTI_PAGE_ID, ObjectPage, build_multi_page, is_multi_page, pages_of};
 use crate::pager::page::Page;
-use crate::pager::working::Working;
+use crate::pager::state::working::Working;
 
 use super::free_space::FreeSpace;
 use super::record::{self, find_descriptor};

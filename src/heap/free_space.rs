@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::base::page_no::{LogicalPage, Space};
 use crate::base::{narrow, widen};
-use crate::format::object_page::DESCRIPTOR_SIZE;
-use crate::pager::image::Image;
+use crate::format::heap::page::DESCRIPTOR_SIZE;
+use crate::pager::state::image::Image;
 
 /// Pages of whole records by their free bytes; every change can be undone.
 #[derive(Debug, Default)]

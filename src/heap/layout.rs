@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::base::error::Result;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space};
 use crate::base::widen;
+use crate::format::heap::page::{Descriptor, ObjectPage};
 use crate::format::mapping::MappingEntry;
-use crate::format::object_page::{Descriptor, ObjectPage};
-use crate::pager::image::Image;
+use crate::pager::state::image::Image;
 
 use super::record;
 

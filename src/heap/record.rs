@@ -11,9 +11,9 @@ use crate::base::site::Site;
 use crate::base::widen;
 use crate::format::Dialect;
 use crate::format::checksum::crc32;
-use crate::format::object_page::{Descriptor, MULTI_PAGE_OFFSET, ObjectPage, is_multi_page, pages_of};
-use crate::pager::image::Image;
+use crate::format::heap::page::{Descriptor, MULTI_PAGE_OFFSET, ObjectPage, is_multi_page, pages_of};
 use crate::pager::page::Page;
+use crate::pager::state::image::Image;
 
 /// The bytes of a record: in the page in memory that holds it, or put together from several.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use super::record;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, Space};
 use crate::base::random::UniqueIds;
 use crate::base::widen;
-use crate::format::object_page::{DESCRIPTOR_SIZE, MULTI_PAGE_ID, ObjectPage};
-use crate::pager::image::Image;
+use crate::format::heap::page::{DESCRIPTOR_SIZE, MULTI_PAGE_ID, ObjectPage};
+use crate::pager::state::image::Image;
 
 /// Bits for each record that is expected: so many that a random id rarely meets one that is taken.
 const BITS_PER_RECORD: usize = 32;

@@ -20,7 +20,7 @@ use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::misuse::Misuse;
 use crate::base::site::{FileRole, Site};
-use crate::format::journal::{Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader};
+use crate::format::own::journal::{Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader};
 #[cfg(test)]
 use crate::storage::EntryKind;
 use crate::storage::{
@@ -458,7 +458,7 @@ fn wrong_header(name: &str, detail: &str) -> HeaderFault {
 mod tests {
     use super::*;
     use crate::format::checksum::crc32;
-    use crate::format::journal::{CommitBuilder, Commits, JournalOp, MappingId};
+    use crate::format::own::journal::{CommitBuilder, Commits, JournalOp, MappingId};
     use crate::storage::MemStorage;
 
     const HEADER: JournalHeader = JournalHeader {

@@ -22,7 +22,7 @@ use crate::cim::instance::Instance;
 use crate::cim::name::{Name, same};
 use crate::cim::path::ObjectPath;
 use crate::cim::value::Value;
-use crate::format::reference_record::ReferenceRecord;
+use crate::format::record::reference_record::ReferenceRecord;
 use crate::text::wql::{Association, AssociationKind, At};
 
 /// The object in braces.

@@ -16,7 +16,7 @@ use crate::base::query_error::quote;
 use crate::catalog::{Catalog, StoredClass};
 use crate::cim::full_class::FullClass;
 use crate::cim::name::Name;
-use crate::format::object_key::SYSTEM_NAMESPACE;
+use crate::format::index::object_key::SYSTEM_NAMESPACE;
 use crate::text::wql::{Association, AssociationKind, At};
 
 /// An association query on a class.

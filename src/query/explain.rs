@@ -10,8 +10,8 @@ use crate::base::error::{Error, Result};
 use crate::base::escape::{escape, guard};
 use crate::catalog::Catalog;
 use crate::cim::name::Name;
+use crate::format::index::object_key::ObjectKeys;
 use crate::format::name_hash::NameHash;
-use crate::format::object_key::ObjectKeys;
 
 /// Keys that are counted for an estimate.
 pub(super) const MAX_COUNTED: u64 = 10_000;

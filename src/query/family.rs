@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::error::{Error, Result};
 use crate::catalog::{Catalog, ClassesByHash, StoredClass};
 use crate::cim::name::Name;
-use crate::format::object_key::SYSTEM_NAMESPACE;
+use crate::format::index::object_key::SYSTEM_NAMESPACE;
 
 /// A class and all that are derived from it.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! use cimrepo::catalog::Catalog;
 //! use cimrepo::query::{self, QueryOptions, Row};
 //! # fn main() -> cimrepo::Result<()> {
-//! # let repository = cimrepo::repository::Repository::open_read_only("Repository")?;
+//! # let repository = cimrepo::store::Repository::open_read_only("Repository")?;
 //! let catalog = Catalog::new(repository.snapshot());
 //! let text = "SELECT Name, Query FROM __EventFilter WHERE Query LIKE '%Win32_Process%'";
 //! let mut rows = query::run(&catalog, r"ROOT\subscription", text, QueryOptions::default())?;

@@ -3,7 +3,7 @@
 use crate::base::query_error::quote;
 use crate::catalog::Catalog;
 use crate::cim::name::to_upper;
-use crate::format::object_key::SYSTEM_NAMESPACE;
+use crate::format::index::object_key::SYSTEM_NAMESPACE;
 
 /// Names that are suggested at most.
 const SUGGESTIONS: usize = 3;

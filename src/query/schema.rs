@@ -19,8 +19,8 @@ use crate::catalog::{Catalog, StoredClass};
 use crate::cim::class::Class;
 use crate::cim::full_class::FullClass;
 use crate::cim::name::Name;
-use crate::format::object_key::SYSTEM_NAMESPACE;
-use crate::format::record_reader::BadRecord;
+use crate::format::index::object_key::SYSTEM_NAMESPACE;
+use crate::format::record::reader::BadRecord;
 use crate::text::wql::{Columns, Select};
 
 /// The class of classes, in the words of the language.

@@ -13,11 +13,11 @@ use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::FileRole;
 use crate::format::mapping::Mapping;
 use crate::pager::files::RepositoryFiles;
-use crate::pager::fresh::{FileRights, FreshRepository, place_densely};
-use crate::pager::image::Image;
+use crate::pager::generation::fresh::{FileRights, FreshRepository, place_densely};
 use crate::pager::journal::is_journal_name;
 use crate::pager::leftovers::{LOCK_NAME, Leftovers, STAGING_MARK, is_own_name};
-use crate::repository::lock::WriterLock;
+use crate::pager::lock::WriterLock;
+use crate::pager::state::image::Image;
 use crate::storage::{Directory, EntryKind, OpenMode, Protection, parent_of};
 
 use super::target::{self, Found, sibling};

@@ -4,8 +4,8 @@ use crate::backup::Backup;
 use crate::base::error::{Error, Result};
 use crate::base::parallel::thread_count;
 use crate::base::progress::Observer;
-use crate::engine::{Engine, Replacing};
 use crate::format::Dialect;
+use crate::store::{Engine, Replacing};
 
 use super::next::{Restore, Written};
 use super::{Installed, RestoreOptions, RestoreSummary, validate};

@@ -26,10 +26,10 @@ use crate::base::misuse::Misuse;
 use crate::base::parallel::thread_count;
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::format::Dialect;
-use crate::format::backup_file::BackupFlags;
-use crate::repository::lock::{LockWait, WriterLock};
-use crate::repository::{JournalFate, OpenOptions};
+use crate::format::own::backup_file::BackupFlags;
+use crate::pager::lock::{LockWait, WriterLock};
 use crate::storage::Directory;
+use crate::store::{JournalFate, OpenOptions};
 use crate::verify::{GenerationReport, VerifyOptions};
 
 pub use part::{PartOptions, plan_part, restore_part};

@@ -10,12 +10,12 @@ use crate::base::error::{Error, Result};
 use crate::base::io_op::IoOp;
 use crate::base::progress::Observer;
 use crate::catalog::Catalog;
-use crate::changes::Importer;
-use crate::changes::part::{Part, TakenPart};
-use crate::engine::{Engine, EngineOptions};
+use crate::catalog::Importer;
+use crate::catalog::part::{Part, TakenPart};
 use crate::pager::files::RepositoryFiles;
-use crate::repository::OpenOptions;
 use crate::storage::{Directory, MemStorage, OpenMode, Storage, read_exact_at};
+use crate::store::OpenOptions;
+use crate::store::{Engine, EngineOptions};
 
 /// How often a repository is copied again when another process writes over what is read.
 const ATTEMPTS: usize = 8;
@@ -39,7 +39,7 @@ pub struct PartOptions {
 ///
 /// # Errors
 /// [`Error::Backup`](crate::Error::Backup) when the backup is damaged or the repository in it inconsistent; as
-/// [`Importer::take_part`]; as [`Transaction::commit`](crate::engine::Transaction::commit). Nothing is changed then,
+/// [`Importer::take_part`]; as [`Transaction::commit`](crate::store::Transaction::commit). Nothing is changed then,
 /// but for the last, which says itself what it means.
 pub fn restore_part(
     backup: &Backup,

@@ -8,8 +8,8 @@ use crate::base::escape::escape_path;
 use crate::base::misuse::Misuse;
 use crate::base::progress::Observer;
 use crate::format::Dialect;
-use crate::repository::{OpenOptions, Repository};
 use crate::storage::Directory;
+use crate::store::{OpenOptions, Repository};
 
 /// How the repository of a backup would come to its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::base::error::{BackupFault, Error, Result};
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, Space};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::format::mapping::Mapping;
-use crate::pager::fresh::DataWriter;
+use crate::pager::generation::fresh::DataWriter;
 
 use super::{RestoreOptions, refuse_findings};
 

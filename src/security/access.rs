@@ -17,9 +17,9 @@
 
 use super::caller::Caller;
 use super::rights::AccessRights;
-use crate::format::acl::{Ace, AceBody, AceFlags};
-use crate::format::security_descriptor::{Dacl, SecurityDescriptor};
-use crate::format::sid::Sid;
+use crate::format::security::acl::{Ace, AceBody, AceFlags};
+use crate::format::security::descriptor::{Dacl, SecurityDescriptor};
+use crate::format::security::sid::Sid;
 
 /// Kinds of entries that deny something under conditions that a namespace does not have: for objects, by a callback, both.
 const OTHER_DENYING_KINDS: [u8; 3] = [6, 10, 12];
@@ -70,8 +70,8 @@ fn stands_for<'s>(sid: &'s Sid, owner: Option<&'s Sid>) -> &'s Sid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::acl::Acl;
-    use crate::format::security_descriptor::Control;
+    use crate::format::security::acl::Acl;
+    use crate::format::security::descriptor::Control;
     use proptest::prelude::*;
 
     const NONE: AceFlags = AceFlags::empty();

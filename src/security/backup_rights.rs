@@ -111,7 +111,7 @@ mod tests {
     use super::super::connect::tests::giving;
     use super::*;
     use crate::base::error::HResult;
-    use crate::format::sid::Sid;
+    use crate::format::security::sid::Sid;
     use crate::security::caller::{AuthenticationLevel, Origin};
 
     const USER: Sid = Sid::USERS;

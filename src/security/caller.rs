@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::format::sid::Sid;
+use crate::format::security::sid::Sid;
 
 bitflags::bitflags! {
     /// The privileges that matter to a repository.

@@ -4,7 +4,7 @@ use super::access::granted;
 use super::caller::Caller;
 use super::rights::AccessRights;
 use crate::base::error::{Error, Result};
-use crate::format::security_descriptor::SecurityDescriptor;
+use crate::format::security::descriptor::SecurityDescriptor;
 
 /// What a namespace says of who may use it.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +53,8 @@ impl NamespaceSecurity<'_> {
 pub(crate) mod tests {
     use super::*;
     use crate::base::error::HResult;
-    use crate::format::acl::{Ace, AceFlags, Acl};
-    use crate::format::sid::Sid;
+    use crate::format::security::acl::{Ace, AceFlags, Acl};
+    use crate::format::security::sid::Sid;
     use crate::security::caller::AuthenticationLevel::{Packet, PacketIntegrity, PacketPrivacy};
 
     /// A descriptor that gives one user one set of rights.

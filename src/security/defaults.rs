@@ -1,9 +1,9 @@
 //! The descriptors of a new repository.
 
 use super::rights::AccessRights;
-use crate::format::acl::{Ace, AceFlags, Acl};
-use crate::format::security_descriptor::SecurityDescriptor;
-use crate::format::sid::Sid;
+use crate::format::security::acl::{Ace, AceFlags, Acl};
+use crate::format::security::descriptor::SecurityDescriptor;
+use crate::format::security::sid::Sid;
 
 /// Windows makes the list of ROOT, and of each namespace that only inherits, in a buffer of this many bytes and stores all of it.
 pub(super) const LIST_BYTES: u16 = 128;

@@ -12,9 +12,9 @@
 use super::defaults;
 use crate::base::error::{Error, Result};
 use crate::base::misuse::Misuse;
-use crate::format::acl::{Ace, AceFlags, Acl};
-use crate::format::security_descriptor::{Control, Dacl, SecurityDescriptor};
-use crate::format::sid::Sid;
+use crate::format::security::acl::{Ace, AceFlags, Acl};
+use crate::format::security::descriptor::{Control, Dacl, SecurityDescriptor};
+use crate::format::security::sid::Sid;
 
 /// What only says how an entry is inherited.
 const OF_INHERITANCE: AceFlags = AceFlags::OBJECT_INHERIT

@@ -14,8 +14,8 @@ use super::inheritance;
 use super::rights::AccessRights;
 use crate::base::error::{Error, Result};
 use crate::base::misuse::Misuse;
-use crate::format::acl::{Ace, AceBody, AceFlags};
-use crate::format::security_descriptor::{Control, Dacl, SecurityDescriptor};
+use crate::format::security::acl::{Ace, AceBody, AceFlags};
+use crate::format::security::descriptor::{Control, Dacl, SecurityDescriptor};
 
 /// The flags of entries that are documented for namespaces.
 const KNOWN_FLAGS: AceFlags = AceFlags::OBJECT_INHERIT
@@ -141,8 +141,8 @@ mod tests {
     use super::super::defaults;
     use super::*;
     use crate::base::error::HResult;
-    use crate::format::acl::Acl;
-    use crate::format::sid::Sid;
+    use crate::format::security::acl::Acl;
+    use crate::format::security::sid::Sid;
     use proptest::prelude::*;
 
     const USER: Sid = Sid::USERS;

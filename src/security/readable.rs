@@ -2,8 +2,8 @@
 
 use super::sddl;
 use crate::cim::value::{Array, Value};
-use crate::format::security_descriptor::SecurityDescriptor;
-use crate::format::sid::Sid;
+use crate::format::security::descriptor::SecurityDescriptor;
+use crate::format::security::sid::Sid;
 
 /// Authorities that Windows has: null, world, local, creator, NT, application packages, labels.
 const AUTHORITIES: [u64; 7] = [0, 1, 2, 3, 5, 15, 16];

@@ -19,9 +19,9 @@ use super::inheritance;
 use super::methods::check_entries;
 use crate::base::error::{Error, Result};
 use crate::base::misuse::Misuse;
-use crate::format::acl::{Ace, AceBody, AceFlags, Acl};
-use crate::format::security_descriptor::{Control, Dacl, SecurityDescriptor};
-use crate::format::sid::Sid;
+use crate::format::security::acl::{Ace, AceBody, AceFlags, Acl};
+use crate::format::security::descriptor::{Control, Dacl, SecurityDescriptor};
+use crate::format::security::sid::Sid;
 
 /// The kind of an entry of a list of audits.
 const AUDIT: u8 = 2;

@@ -12,10 +12,10 @@ use crate::backup::{
 use crate::base::error::{Error, Result};
 use crate::base::misuse::Misuse;
 use crate::base::progress::{Observer, Unobserved};
-use crate::repository::gate::Wait;
-use crate::repository::{OwnerId, PauseToken};
+use crate::gate::Wait;
 use crate::restore::{Existing, RestoreOptions, RestoreSummary, live};
 use crate::storage::Storage;
+use crate::store::{OwnerId, PauseToken};
 
 use super::{Caller, Core, FlagZero, ObjectOptions, Operation};
 
@@ -239,7 +239,7 @@ impl BackupRestore {
     ///
     /// # Errors
     /// [`Error::AccessDenied`]; [`Error::InvalidOperation`] when this object has paused already, which leaves that pause as it is, and
-    /// during a restore; [`Error::Closed`]; what [`Engine::checkpoint`](crate::engine::Engine::checkpoint) says when the
+    /// during a restore; [`Error::Closed`]; what [`Engine::checkpoint`](crate::store::Engine::checkpoint) says when the
     /// state cannot be brought to the files: writers go on then.
     pub fn pause(&self) -> Result<PauseToken> {
         self.close_gate(false, self.options.limit)

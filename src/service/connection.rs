@@ -10,11 +10,11 @@ use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
 use crate::btree::scan::{Direction, KeyRange, Scan};
 use crate::catalog::Catalog;
-use crate::format::key::Key;
+use crate::format::index::key::Key;
+use crate::gate::Wait;
+use crate::gate::state::ConnectionId;
 use crate::heap::layout::Records;
-use crate::repository::Snapshot;
-use crate::repository::gate::Wait;
-use crate::repository::gate::state::ConnectionId;
+use crate::store::Snapshot;
 
 use super::writing::{Slot, WriteTransaction};
 use super::{Caller, Core};

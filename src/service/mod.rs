@@ -27,11 +27,11 @@ use parking_lot::{MappedRwLockReadGuard, Mutex, RwLock, RwLockReadGuard};
 
 use crate::base::error::{Error, Result};
 use crate::base::progress::Observer;
-use crate::engine::{CompactSummary, Engine, EngineOptions};
-use crate::repository::gate::state::ConnectionId;
-use crate::repository::gate::{Activity, Gate, Wait};
-use crate::repository::{OwnerId, PauseToken, Snapshot};
+use crate::gate::state::ConnectionId;
+use crate::gate::{Activity, Gate, Wait};
 use crate::storage::Directory;
+use crate::store::{CompactSummary, Engine, EngineOptions};
+use crate::store::{OwnerId, PauseToken, Snapshot};
 
 pub use backup_restore::{BackupAndRestore, BackupRestore, BackupRestoreFlags, LiveRestoreOptions};
 pub use caller::{Caller, EachCall, Identified, Operation, Trusted};

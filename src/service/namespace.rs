@@ -14,7 +14,7 @@ use crate::base::rule::Rule;
 use crate::catalog::{Catalog, Referrer, StoredClass, StoredInstance, StoredSecurity};
 use crate::cim::name;
 use crate::cim::path::ObjectPath;
-use crate::repository::gate::Wait;
+use crate::gate::Wait;
 use crate::security::{self, AccessRights};
 
 /// A client of a namespace, as others see it. It was held against the namespace before.

@@ -8,13 +8,13 @@ use super::WriteTransaction;
 use super::namespace::{Identity, need_any, need_inside};
 use crate::base::error::Result;
 use crate::catalog::StoredClass;
-use crate::changes::{Changes, Put, PutClass, State};
+use crate::catalog::{Changes, Put, PutClass, State};
 use crate::cim::class::Class;
 use crate::cim::instance::Instance;
 use crate::cim::path::ObjectPath;
-use crate::engine::Durability;
-use crate::format::security_descriptor::SecurityDescriptor;
+use crate::format::security::descriptor::SecurityDescriptor;
 use crate::security::AccessRights;
+use crate::store::Durability;
 
 /// What it takes to write classes and namespaces.
 const FULL: AccessRights = AccessRights::FULL_WRITE_REP;
@@ -63,7 +63,7 @@ impl NamespaceWriter {
         self.transaction.set_durability(durability)
     }
 
-    /// As [`CatalogWriter::put_class`](crate::changes::CatalogWriter::put_class); needs `FULL_WRITE_REP`.
+    /// As [`CatalogWriter::put_class`](crate::catalog::CatalogWriter::put_class); needs `FULL_WRITE_REP`.
     ///
     /// # Errors
     /// As there, and as every call.
@@ -71,7 +71,7 @@ impl NamespaceWriter {
         self.change(FULL, |changes, namespace| changes.put_class(namespace, class, how))
     }
 
-    /// As [`CatalogWriter::delete_class`](crate::changes::CatalogWriter::delete_class); needs `FULL_WRITE_REP`.
+    /// As [`CatalogWriter::delete_class`](crate::catalog::CatalogWriter::delete_class); needs `FULL_WRITE_REP`.
     ///
     /// # Errors
     /// As there, and as every call.
@@ -79,7 +79,7 @@ impl NamespaceWriter {
         self.change(FULL, |changes, namespace| changes.delete_class(namespace, class))
     }
 
-    /// As [`CatalogWriter::put_instance`](crate::changes::CatalogWriter::put_instance); needs `FULL_WRITE_REP` or
+    /// As [`CatalogWriter::put_instance`](crate::catalog::CatalogWriter::put_instance); needs `FULL_WRITE_REP` or
     /// `PARTIAL_WRITE_REP`, for instances of system classes the former.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl NamespaceWriter {
         })
     }
 
-    /// As [`CatalogWriter::delete_instance`](crate::changes::CatalogWriter::delete_instance); needs what
+    /// As [`CatalogWriter::delete_instance`](crate::catalog::CatalogWriter::delete_instance); needs what
     /// [`put_instance`](Self::put_instance) does.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl NamespaceWriter {
     /// Makes a namespace below this one, with the descriptor that it inherits; needs `FULL_WRITE_REP`.
     ///
     /// # Errors
-    /// As [`CatalogWriter::create_namespace`](crate::changes::CatalogWriter::create_namespace), and as every call.
+    /// As [`CatalogWriter::create_namespace`](crate::catalog::CatalogWriter::create_namespace), and as every call.
     pub fn create_namespace(&mut self, name: &str) -> Result<()> {
         self.change(FULL, |changes, namespace| changes.create_namespace(&format!(r"{namespace}\{name}"), None))
     }
@@ -117,7 +117,7 @@ impl NamespaceWriter {
     /// Deletes a namespace below this one with all that it holds; needs `FULL_WRITE_REP`.
     ///
     /// # Errors
-    /// As [`CatalogWriter::delete_namespace`](crate::changes::CatalogWriter::delete_namespace), and as every call.
+    /// As [`CatalogWriter::delete_namespace`](crate::catalog::CatalogWriter::delete_namespace), and as every call.
     pub fn delete_namespace(&mut self, name: &str) -> Result<()> {
         self.change(FULL, |changes, namespace| changes.delete_namespace(&format!(r"{namespace}\{name}")))
     }

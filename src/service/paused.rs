@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::base::error::Result;
 use crate::pager::files::RepositoryFiles;
-use crate::repository::PauseToken;
 use crate::storage::Directory;
+use crate::store::PauseToken;
 
 use super::{BackupRestore, DEFAULT_LEASE, Standby, Trusted};
 
@@ -65,7 +65,7 @@ impl Default for PauseOptions {
 ///
 /// # Errors
 /// [`Error::Locked`](crate::Error::Locked) while another process has the repository open for writing; else as
-/// [`EngineOptions::open`](crate::engine::EngineOptions::open) and [`Engine::checkpoint`](crate::engine::Engine::checkpoint).
+/// [`EngineOptions::open`](crate::store::EngineOptions::open) and [`Engine::checkpoint`](crate::store::Engine::checkpoint).
 pub fn pause_repository<T>(
     path: impl AsRef<Path>,
     options: PauseOptions,

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::base::error::Result;
 use crate::catalog::{Catalog, ROOT, StoredSecurity};
-use crate::repository::Snapshot;
 use crate::security::defaults;
+use crate::store::Snapshot;
 
 /// The namespace ROOT of the repository that is asked about. It is read when someone wants to know, and each time anew: it may
 /// have been changed, or another restored in its place.

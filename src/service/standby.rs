@@ -12,13 +12,13 @@ use parking_lot::Mutex;
 use crate::backup::{BackupOptions, OpenBackup, backup_directory};
 use crate::base::error::{Error, Result};
 use crate::base::progress::Observer;
-use crate::engine::{Engine, EngineOptions};
+use crate::gate::{Activity, Gate, Wait};
 use crate::pager::files::RepositoryFiles;
-use crate::repository::gate::{Activity, Gate, Wait};
-use crate::repository::lock::{LockWait, WriterLock};
-use crate::repository::{OpenOptions, OwnerId, PauseToken};
+use crate::pager::lock::{LockWait, WriterLock};
 use crate::restore::{Existing, RestoreOptions, restore_in};
 use crate::storage::Directory;
+use crate::store::{Engine, EngineOptions};
+use crate::store::{OpenOptions, OwnerId, PauseToken};
 
 use super::backup_restore::need_path;
 use super::{BackupAndRestore, BackupRestoreFlags, Caller, ObjectOptions, Operation, Root};

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
 use crate::btree::scan::{Direction, KeyRange, Scan};
-use crate::engine::{Durability, Savepoint, Transaction};
-use crate::format::key::Key;
+use crate::format::index::key::Key;
+use crate::store::{Durability, Savepoint, Transaction};
 
 use super::connection::{Enumeration, Link};
 

@@ -9,10 +9,10 @@ use crate::base::page_no::{PAGE_SIZE, RecordRef};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::FileRole;
 use crate::catalog::Catalog;
-use crate::format::key::Key;
+use crate::format::index::key::Key;
+use crate::format::index::object_key::{KeyShape, SYSTEM_NAMESPACE};
 use crate::format::name_hash::NameHash;
-use crate::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
-use crate::repository::Snapshot;
+use crate::store::Snapshot;
 
 /// Objects that are named, of each kind and namespace; the others are counted.
 pub const NAMED: usize = 20;

@@ -17,10 +17,10 @@ use crate::base::site::{FileRole, Site};
 use crate::btree::scan::{Direction, KeyRange};
 use crate::catalog::keys::{InstanceKeys, OutgoingReference, class_keys, instance_keys};
 use crate::catalog::{Catalog, Census, Counted, Family, StoredClass, StoredInstance};
-use crate::format::key::Key;
-use crate::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
-use crate::format::reference_record::{ReferenceRecord, ReferenceRecordView};
-use crate::repository::Snapshot;
+use crate::format::index::key::Key;
+use crate::format::index::object_key::{KeyShape, SYSTEM_NAMESPACE};
+use crate::format::record::reference_record::{ReferenceRecord, ReferenceRecordView};
+use crate::store::Snapshot;
 
 /// How deep a verification goes. Each level has those before it in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

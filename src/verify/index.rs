@@ -12,10 +12,10 @@ use crate::base::progress::Monitor;
 use crate::btree::search::{is_leaf, too_deep, view};
 use crate::btree::survey::node_pages;
 use crate::format::Dialect;
-use crate::format::admin_page::check_index_admin;
-use crate::format::index_page::{IndexPage, MIN_USED};
-use crate::format::key;
-use crate::pager::image::Image;
+use crate::format::heap::admin_page::check_index_admin;
+use crate::format::index::key;
+use crate::format::index::page::{IndexPage, MIN_USED};
+use crate::pager::state::image::Image;
 
 use crate::base::findings::Findings;
 

@@ -8,8 +8,8 @@ use crate::base::progress::{Monitor, Observer, Phase};
 use crate::btree::scan::{Direction, KeyRange, Scan};
 use crate::catalog::Catalog;
 use crate::catalog::diff::{Change, Compared, Difference, diff};
-use crate::format::key::Key;
-use crate::repository::{Journals, Snapshot};
+use crate::format::index::key::Key;
+use crate::store::{Journals, Snapshot};
 
 use super::{GenerationReport, VerifyOptions, verify_snapshot};
 

@@ -8,6 +8,7 @@
 
 mod advice;
 mod affected;
+mod before_writing;
 mod content;
 mod index;
 mod journal;
@@ -24,10 +25,11 @@ use crate::base::error::Result;
 use crate::base::page_no::Space;
 use crate::base::parallel::{both, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
+use crate::pager::generation::wholeness;
+use crate::pager::generation::wholeness::Surroundings;
 use crate::pager::generation::{Generation, read_all};
-use crate::pager::image::Image;
-use crate::pager::wholeness::{self, Surroundings};
-use crate::repository::{Repository, Snapshot};
+use crate::pager::state::image::Image;
+use crate::store::{Repository, Snapshot};
 
 use crate::base::findings::Findings;
 pub use advice::{Advice, Advices};

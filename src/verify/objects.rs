@@ -9,10 +9,10 @@ use crate::base::parallel::ordered;
 use crate::base::progress::Monitor;
 use crate::base::{narrow, widen};
 use crate::format::Dialect;
-use crate::format::object_page::{Descriptor, MULTI_PAGE_ID, ObjectPage};
+use crate::format::heap::page::{Descriptor, MULTI_PAGE_ID, ObjectPage};
 use crate::heap::layout::{repeated, was_written_at_once};
 use crate::heap::record;
-use crate::pager::image::{AdminTable, Image};
+use crate::pager::state::image::{AdminTable, Image};
 
 use crate::base::findings::Findings;
 

@@ -11,12 +11,12 @@ use crate::base::progress::Observer;
 use crate::base::site::{FileRole, Site};
 use crate::format::Dialect;
 use crate::format::bytes::u32_at;
-use crate::format::index_page::IndexPage;
-use crate::format::object_page::ObjectPage;
+use crate::format::heap::page::ObjectPage;
+use crate::format::index::page::IndexPage;
 use crate::heap::record;
 use crate::pager::generation::{Generation, Refusal, read_all, read_single_maps};
-use crate::pager::image::Image;
-use crate::repository::{JournalFate, JournalFile, Journals, PauseToken, Repository};
+use crate::pager::state::image::Image;
+use crate::store::{JournalFate, JournalFile, Journals, PauseToken, Repository};
 
 /// What a copy is, held against the token of a pause.
 #[derive(Debug, Clone)]

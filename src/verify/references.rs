@@ -2,7 +2,7 @@
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::page_no::{RecordRef, Space};
-use crate::pager::image::Image;
+use crate::pager::state::image::Image;
 
 use super::index::{KeyPlace, Tree};
 use super::objects::Heap;

@@ -8,9 +8,9 @@ use cimrepo::backup::{BackupOptions, OpenBackup, backup_in, uuid_text};
 use cimrepo::base::error::BackupFault;
 use cimrepo::base::limits::MAX_BACKUP_CHAIN;
 use cimrepo::format::Dialect;
-use cimrepo::format::backup_file::{HEADER_SIZE, Header};
-use cimrepo::repository::OpenOptions;
+use cimrepo::format::own::backup_file::{HEADER_SIZE, Header};
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::store::OpenOptions;
 
 use crate::forge::Parts;
 use crate::tiny::{bytes_of, checked, fault_of, save, shared, single, stored_at, tiny};
@@ -112,7 +112,7 @@ fn a_page_that_the_base_does_not_have_is_a_contradiction() {
     let mut parts = Parts::of(&get(&storage, TOP));
     let pages = parts.manifest.spaces.iter_mut().flat_map(|space| &mut space.pages);
     for page in pages {
-        if let cimrepo::format::manifest::PageState::InBase(digest) = page {
+        if let cimrepo::format::own::manifest::PageState::InBase(digest) = page {
             digest[0] ^= 1;
             break;
         }

@@ -8,8 +8,8 @@ use cimrepo::base::corruption::CorruptionCode;
 use cimrepo::base::error::{BackupFault, HResult};
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::format::Dialect;
-use cimrepo::format::backup_file::{CHUNK_HEADER_SIZE, HEADER_SIZE, TRAILER_SIZE};
 use cimrepo::format::checksum::crc32;
+use cimrepo::format::own::backup_file::{CHUNK_HEADER_SIZE, HEADER_SIZE, TRAILER_SIZE};
 use cimrepo::storage::MemStorage;
 
 use crate::support::small::Numbers;
@@ -150,7 +150,7 @@ fn first_fault(storage: &MemStorage, place: usize) -> BackupFault {
         (at..at + CHUNK_HEADER_SIZE + usize::try_from(stored).unwrap()).contains(&place)
     };
     let chunk = backup.manifest().chunks.iter().find(|chunk| is_here(chunk.offset, chunk.header.stored)).unwrap();
-    let cimrepo::format::backup_file::ChunkKind::Pages(space) = chunk.header.kind else {
+    let cimrepo::format::own::backup_file::ChunkKind::Pages(space) = chunk.header.kind else {
         panic!("not a chunk of pages")
     };
     let page = crate::support::small::logical(chunk.header.first);

@@ -8,10 +8,10 @@ use cimrepo::base::error::BackupFault;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::format::Dialect;
-use cimrepo::format::manifest::PageState;
-use cimrepo::repository::BulkBuilder;
+use cimrepo::format::own::manifest::PageState;
 use cimrepo::restore::{Installed, RestoreOptions};
 use cimrepo::storage::{MemStorage, Storage};
+use cimrepo::store::BulkBuilder;
 
 use crate::support::edit::edit_mapping;
 use crate::support::small::{current_file, logical, small_v21, small_v22};

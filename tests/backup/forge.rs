@@ -1,8 +1,8 @@
 //! Backups taken apart and put together again, with checksums and seal made to fit.
 
-use cimrepo::format::backup_file::{CHUNK_HEADER_SIZE, Digest, HEADER_SIZE, Header, TRAILER_SIZE, Trailer};
 use cimrepo::format::checksum::crc32;
-use cimrepo::format::manifest::{Manifest, PageState};
+use cimrepo::format::own::backup_file::{CHUNK_HEADER_SIZE, Digest, HEADER_SIZE, Header, TRAILER_SIZE, Trailer};
+use cimrepo::format::own::manifest::{Manifest, PageState};
 use sha2::{Digest as _, Sha256};
 
 /// The parts of a backup.

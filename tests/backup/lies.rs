@@ -9,8 +9,8 @@ use cimrepo::base::error::BackupFault;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::base::site::FileRole;
 use cimrepo::format::Dialect;
-use cimrepo::format::backup_file::{BackupFlags, ChunkKind, Trailer};
-use cimrepo::format::manifest::{ChunkEntry, PageState};
+use cimrepo::format::own::backup_file::{BackupFlags, ChunkKind, Trailer};
+use cimrepo::format::own::manifest::{ChunkEntry, PageState};
 use cimrepo::storage::{MemStorage, Storage};
 
 use crate::forge::Parts;
@@ -394,7 +394,7 @@ fn a_forensic_backup_whose_files_make_another_generation_current_is_refused() {
     // Such a backup is not made either.
     let (storage, directory) = in_memory(&all);
     let current = crate::support::open(&all).unwrap().snapshot().mapping().generation();
-    let repository = cimrepo::repository::OpenOptions::new().generation(current - 1).open_in(&directory).unwrap();
+    let repository = cimrepo::store::OpenOptions::new().generation(current - 1).open_in(&directory).unwrap();
     let shared = crate::tiny::shared(&storage);
     let error = cimrepo::backup::backup_in(&repository, &shared, "it", &options, &cimrepo::base::progress::Unobserved);
     assert!(matches!(error, Err(cimrepo::Error::InvalidArgument(_))), "{error:?}");

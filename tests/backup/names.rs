@@ -8,14 +8,14 @@ use cimrepo::Error;
 use cimrepo::backup::{Backup, BackupOptions, BackupSet, SetOptions, backup, backup_in};
 use cimrepo::base::misuse::Misuse;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::EngineOptions;
 use cimrepo::format::Dialect;
-use cimrepo::repository::{BulkBuilder, Repository};
 use cimrepo::restore::{RestoreOptions, restore, restore_in};
 use cimrepo::storage::{
     DirEntry, Directory, EntryKind, FileId, LockGuard, MemStorage, NameFault, OpenMode, RealStorage, Storage,
     StorageFile, windows_fault,
 };
+use cimrepo::store::EngineOptions;
+use cimrepo::store::{BulkBuilder, Repository};
 
 use crate::support::{PLACE, assert_clean, in_memory, write_to};
 use crate::tiny::{listing, opened, single, tiny};

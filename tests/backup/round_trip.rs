@@ -7,11 +7,11 @@ use cimrepo::base::page_no::{PAGE_SIZE, PageBytes, Space};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::base::site::{FileRole, Site};
 use cimrepo::format::Dialect;
-use cimrepo::format::index_page::IndexPage;
-use cimrepo::format::object_page::{ObjectPage, end_in_last_page, pages_of};
-use cimrepo::repository::{Repository, Snapshot};
+use cimrepo::format::heap::page::{ObjectPage, end_in_last_page, pages_of};
+use cimrepo::format::index::page::IndexPage;
 use cimrepo::restore::{Installed, RestoreOptions, restore};
 use cimrepo::storage::{MemStorage, Storage};
+use cimrepo::store::{Repository, Snapshot};
 
 use crate::support::small::{small_v21, small_v22};
 use crate::support::{Files, PLACE, assert_clean, corpus, in_memory, load, name_of};
@@ -206,7 +206,7 @@ fn admin_chain(snapshot: &Snapshot) -> Vec<(u32, usize)> {
         let page = crate::support::small::logical(number);
         let bytes = snapshot.page(Space::Objects, page).unwrap();
         let site = Site::file(FileRole::Objects);
-        let admin = cimrepo::format::admin_page::ObjectAdminPage::parse(&bytes, site).unwrap();
+        let admin = cimrepo::format::heap::admin_page::ObjectAdminPage::parse(&bytes, site).unwrap();
         chain.push((number, admin.used()));
         next = (admin.next != 0).then_some(admin.next);
     }

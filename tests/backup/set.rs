@@ -9,9 +9,9 @@ use cimrepo::backup::{BackupOptions, BackupSet, OpenBackup, SetOptions, SetSumma
 use cimrepo::base::error::{BackupFault, HResult};
 use cimrepo::base::progress::{Progress, Unobserved};
 use cimrepo::format::Dialect;
-use cimrepo::format::backup_file::{HEADER_SIZE, Header};
-use cimrepo::format::backup_name::BackupName;
 use cimrepo::format::checksum::crc32;
+use cimrepo::format::own::backup_file::{HEADER_SIZE, Header};
+use cimrepo::format::own::backup_name::BackupName;
 use cimrepo::storage::{MemStorage, Storage};
 
 use crate::support::Files;

@@ -10,10 +10,10 @@ use cimrepo::base::error::{ExitCode, HResult};
 use cimrepo::base::misuse::Misuse;
 use cimrepo::base::progress::{Progress, Unobserved};
 use cimrepo::format::Dialect;
-use cimrepo::repository::Repository;
 use cimrepo::restore::RestoreOptions;
 use cimrepo::storage::sim::{Fault, FaultPlan, SimStorage};
 use cimrepo::storage::{RealStorage, Storage};
+use cimrepo::store::Repository;
 
 use crate::support::{PLACE, in_memory, write_to};
 use crate::tiny::{DIALECTS, VERIFY, checked, listing, opened, save, shared, single, tiny};

@@ -10,12 +10,12 @@ use cimrepo::base::error::BackupFault;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::base::site::FileRole;
-use cimrepo::format::backup_file::{BackupFlags, ChunkKind, HEADER_SIZE, Header, VERSION_UNMAPPED};
 use cimrepo::format::checksum::crc32;
-use cimrepo::format::manifest::{PageState, Summary};
-use cimrepo::repository::UnmappedFiles;
+use cimrepo::format::own::backup_file::{BackupFlags, ChunkKind, HEADER_SIZE, Header, VERSION_UNMAPPED};
+use cimrepo::format::own::manifest::{PageState, Summary};
 use cimrepo::restore::{Installed, RestoreOptions};
 use cimrepo::storage::{MemStorage, Storage};
+use cimrepo::store::UnmappedFiles;
 use cimrepo::verify::Unchecked;
 
 use crate::forge::Parts;

@@ -2,9 +2,9 @@
 
 use cimrepo::catalog::Catalog;
 use cimrepo::cim::Value;
-use cimrepo::format::class_record::encode_class_record;
-use cimrepo::format::object_key::SYSTEM_NAMESPACE;
-use cimrepo::repository::OpenOptions;
+use cimrepo::format::index::object_key::SYSTEM_NAMESPACE;
+use cimrepo::format::record::class_record::encode_class_record;
+use cimrepo::store::OpenOptions;
 use sha2::{Digest, Sha256};
 
 use crate::lab::new_repository;

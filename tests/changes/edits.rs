@@ -2,7 +2,7 @@
 
 use cimrepo::base::rule::Rule;
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{CatalogWriter, Put, PutClass, UpdateMode};
+use cimrepo::catalog::{CatalogWriter, Put, PutClass, UpdateMode};
 use cimrepo::cim::{Class, Flavor, Instance, ObjectPath, Property, Qualifier, ScalarType, Value};
 
 use crate::lab::Lab;

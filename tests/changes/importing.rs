@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use cimrepo::base::rule::Rule;
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::create::build;
-use cimrepo::changes::{Importer, PutClass};
+use cimrepo::catalog::create::build;
+use cimrepo::catalog::{Importer, PutClass};
 use cimrepo::cim::{Class, Instance, Property, ScalarType};
-use cimrepo::format::object_key::SYSTEM_NAMESPACE;
-use cimrepo::repository::OpenOptions;
+use cimrepo::format::index::object_key::SYSTEM_NAMESPACE;
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::OpenOptions;
 use cimrepo::{Error, Result};
 
 use crate::lab::{Lab, new_repository};
@@ -91,8 +91,8 @@ fn what_fails_leaves_no_repository() {
     assert!(matches!(failed, Err(Error::Cancelled)));
     assert!(OpenOptions::new().open_in(&directory).is_err());
     assert!(matches!(build(&directory, |_| Ok(())), Err(Error::InvalidArgument(_))), "nothing is no repository");
-    cimrepo::changes::create(&directory).unwrap();
-    assert!(matches!(cimrepo::changes::create(&directory), Err(Error::InvalidArgument(_))), "it is there already");
+    cimrepo::catalog::create(&directory).unwrap();
+    assert!(matches!(cimrepo::catalog::create(&directory), Err(Error::InvalidArgument(_))), "it is there already");
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock};
 use cimrepo::Error;
 use cimrepo::base::rule::Rule;
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{CatalogWriter, create};
-use cimrepo::engine::{Engine, EngineOptions};
-use cimrepo::repository::OpenOptions;
+use cimrepo::catalog::{CatalogWriter, create};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::OpenOptions;
+use cimrepo::store::{Engine, EngineOptions};
 
 use crate::support::content::{Content, check_keys};
 use crate::support::{Files, assert_clean, in_memory};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cimrepo::Error;
 use cimrepo::base::rule::Rule;
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{Put, PutClass, UpdateMode};
+use cimrepo::catalog::{Put, PutClass, UpdateMode};
 use cimrepo::cim::{Class, Instance, ObjectPath, Property, ScalarType, Setting, Value};
 use proptest::collection::vec;
 use proptest::prelude::*;

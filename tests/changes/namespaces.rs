@@ -1,8 +1,8 @@
 //! Namespaces come and go with all that lies in them, and what refers into them from elsewhere is kept right.
 
-use cimrepo::changes::{Put, PutClass};
+use cimrepo::catalog::{Put, PutClass};
 use cimrepo::cim::{Class, Instance, Property, Qualifier, ScalarType, Setting};
-use cimrepo::format::security_descriptor::SecurityDescriptor;
+use cimrepo::format::security::descriptor::SecurityDescriptor;
 use cimrepo::security::{inheritance, sddl};
 
 use crate::lab::Lab;

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use cimrepo::base::progress::Unobserved;
 use cimrepo::base::rule::Rule;
 use cimrepo::catalog::diff::{Compared, diff};
+use cimrepo::catalog::part::{Part, TakenPart};
 use cimrepo::catalog::{Catalog, StoredInstance};
-use cimrepo::changes::part::{Part, TakenPart};
-use cimrepo::changes::{CatalogWriter, Importer, Put, PutClass, create};
+use cimrepo::catalog::{CatalogWriter, Importer, Put, PutClass, create};
 use cimrepo::cim::{Class, Instance, ObjectPath, Property, ScalarType, Value};
-use cimrepo::engine::EngineOptions;
-use cimrepo::repository::OpenOptions;
 use cimrepo::storage::Directory;
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
+use cimrepo::store::EngineOptions;
+use cimrepo::store::OpenOptions;
 use cimrepo::{Error, Result};
 
 use crate::lab::Lab;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use cimrepo::base::progress::Unobserved;
 use cimrepo::catalog::diff::{Change, Compared, Detail, What, diff};
 use cimrepo::catalog::{Catalog, StoredClass, StoredInstance};
-use cimrepo::changes::{Put, PutClass, convert, rules};
+use cimrepo::catalog::{Put, PutClass, convert, rules};
 use cimrepo::cim::{Class, Instance, ObjectPath, Property, ScalarType, Setting, Value};
 use cimrepo::format::Dialect;
-use cimrepo::repository::{OpenOptions, Repository};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{OpenOptions, Repository};
 use cimrepo::verify::{Level, VerifyOptions, verify_content, verify_snapshot};
 
 use crate::lab::Lab;
@@ -102,7 +102,7 @@ impl Edited<'_> {
         &self,
         expected: impl IntoIterator<Item = String>,
         dangling_then: usize,
-        edit: impl FnOnce(&mut cimrepo::changes::CatalogWriter<'_>) -> cimrepo::Result<()>,
+        edit: impl FnOnce(&mut cimrepo::catalog::CatalogWriter<'_>) -> cimrepo::Result<()>,
     ) {
         self.lab.write_unchecked(edit);
         let now = self.lab.catalog();
@@ -171,7 +171,7 @@ impl Edited<'_> {
         let name = class.name.as_str();
         let instances = self.instances(namespace, name);
         let renamed = Class { name: "cimrepo_Renamed".into(), ..class.clone() };
-        let put = |writer: &mut cimrepo::changes::CatalogWriter<'_>, from: &str, to: &Class| {
+        let put = |writer: &mut cimrepo::catalog::CatalogWriter<'_>, from: &str, to: &Class| {
             // An instance keeps its key, so the old one goes first.
             writer.delete_class(namespace, from)?;
             let class = writer.put_class(namespace, to, PutClass::CREATE)?.class.clone();

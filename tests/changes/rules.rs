@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cimrepo::base::rule::Rule;
-use cimrepo::changes::{Put, PutClass, UpdateMode};
+use cimrepo::catalog::{Put, PutClass, UpdateMode};
 use cimrepo::cim::{
     CimType, Class, ClassBuilder, Flavor, FullClass, Instance, Method, ObjectPath, Property, Qualifier, ScalarType,
     Setting, Value,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use cimrepo::base::progress::Observer;
 use cimrepo::com::{Failure, Host};
-use cimrepo::format::sid::Sid;
+use cimrepo::format::security::sid::Sid;
 use cimrepo::security::{Caller, Privileges};
 use cimrepo::service::{BackupAndRestore, BackupRestoreFlags, EachCall, Standby};
 use cimrepo::{Error, Result};

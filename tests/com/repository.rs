@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use cimrepo::base::progress::Unobserved;
 use cimrepo::com::{Hosted, IClassFactory, IWbemBackupRestoreEx, class_factory};
-use cimrepo::engine::Engine;
-use cimrepo::format::sid::Sid;
-use cimrepo::repository::{BulkBuilder, Repository};
+use cimrepo::format::security::sid::Sid;
 use cimrepo::security::{AuthenticationLevel, Caller, Privileges};
 use cimrepo::service::{ServiceOptions, Standby};
 use cimrepo::storage::Directory;
+use cimrepo::store::Engine;
+use cimrepo::store::{BulkBuilder, Repository};
 use cimrepo::verify::{VerifyOptions, verify};
 use cimrepo::{Direction, Error, KeyRange};
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use cimrepo::catalog::{Catalog, NamespaceCount};
-use cimrepo::repository::Repository;
+use cimrepo::store::Repository;
 
 use super::{rows, run};
 

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use cimrepo::changes::create;
+use cimrepo::catalog::create;
 use cimrepo::storage::Directory;
 use serde_json::Value;
 

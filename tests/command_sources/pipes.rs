@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use cimrepo::engine::EngineOptions;
+use cimrepo::store::EngineOptions;
 
 use super::{Argument, command, repository};
 

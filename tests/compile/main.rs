@@ -10,10 +10,10 @@ mod meaning;
 use std::sync::Arc;
 
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::create;
+use cimrepo::catalog::create;
 use cimrepo::compile::{CompileOptions, CompileReport, MofSource, NoIncludes, compile};
-use cimrepo::engine::{Engine, EngineOptions};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{Engine, EngineOptions};
 
 /// A new repository in memory.
 pub(crate) fn engine() -> Engine {

@@ -9,7 +9,7 @@ use super::{catalog, engine, options, run, stored};
 const HERE: &str = r"root\default";
 
 /// A class as MOF shows it.
-fn class(engine: &cimrepo::engine::Engine, name: &str) -> std::sync::Arc<cimrepo::cim::FullClass> {
+fn class(engine: &cimrepo::store::Engine, name: &str) -> std::sync::Arc<cimrepo::cim::FullClass> {
     catalog(engine).class(HERE, name).unwrap().unwrap().class.clone()
 }
 

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{CatalogWriter, create};
+use cimrepo::catalog::{CatalogWriter, create};
 use cimrepo::cim::{Class, ClassBuilder, Property, ScalarType};
-use cimrepo::engine::EngineOptions;
-use cimrepo::repository::OpenOptions;
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::EngineOptions;
+use cimrepo::store::OpenOptions;
 
 use crate::support::Files;
 

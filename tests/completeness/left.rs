@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cimrepo::base::page_no::Space;
 use cimrepo::catalog::diff::{Change, Compared, diff};
 use cimrepo::catalog::{Catalog, Census, Counted};
-use cimrepo::format::object_key::KeyShape;
+use cimrepo::format::index::object_key::KeyShape;
 
 use crate::lab::catalog;
 use crate::shapes::{self, NAMESPACES};
@@ -114,7 +114,7 @@ fn hidden_namespaces_are_listed_by_name_or_hash() {
         let class = crate::lab::keyed("Hint").property(
             cimrepo::cim::Property::new("Text", cimrepo::cim::ScalarType::String).default(r"see root\shop\back now"),
         );
-        writer.put_class("ROOT", &class.build(), cimrepo::changes::PutClass::CREATE).map(drop)
+        writer.put_class("ROOT", &class.build(), cimrepo::catalog::PutClass::CREATE).map(drop)
     });
     let catalog = catalog(&files);
     let all = catalog.all_namespaces();
@@ -293,7 +293,7 @@ fn cut_real_repositories_show_all_that_is_left() {
             readable += u64::from(key.reference().is_some_and(|record| snapshot.record_view(record).is_ok()));
         }
         let mut namespaces: Vec<String> = catalog.namespaces().into_iter().filter_map(Result::ok).collect();
-        namespaces.push(cimrepo::format::object_key::SYSTEM_NAMESPACE.to_owned());
+        namespaces.push(cimrepo::format::index::object_key::SYSTEM_NAMESPACE.to_owned());
         for namespace in &namespaces {
             let classes = catalog.object_keys(namespace, Counted::Classes).map(Result::unwrap);
             shown += classes.filter(|key| catalog.class_of_key(namespace, key).is_ok()).count() as u64;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use cimrepo::base::page_no::Space;
 use cimrepo::base::progress::Unobserved;
+use cimrepo::catalog::convert;
 use cimrepo::catalog::diff::diff;
 use cimrepo::catalog::{Census, IndexState};
-use cimrepo::changes::convert;
 use cimrepo::storage::{Directory, MemStorage};
 use cimrepo::verify::{Level, verify_content};
 
@@ -153,7 +153,7 @@ fn keys_are_removed_and_doubled() {
             }
             // Keys whose records are nowhere.
             for key in others.difference(&removed) {
-                let record = cimrepo::format::key::Key::new(key.clone().into_bytes()).reference().unwrap();
+                let record = cimrepo::format::index::key::Key::new(key.clone().into_bytes()).reference().unwrap();
                 writer.transaction().remove_record(record)?;
             }
             Ok(())

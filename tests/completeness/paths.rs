@@ -1,9 +1,9 @@
 //! The keys of a path are held against its class, wherever a path is taken.
 
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{CatalogWriter, Put, PutClass};
+use cimrepo::catalog::{CatalogWriter, Put, PutClass};
 use cimrepo::cim::{Class, Flavor, Instance, ObjectPath, Property, Qualifier, ScalarType};
-use cimrepo::engine::EngineOptions;
+use cimrepo::store::EngineOptions;
 use cimrepo::verify::{Level, verify_content};
 
 use crate::lab::{catalog, keyed, made};

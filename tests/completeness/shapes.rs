@@ -2,9 +2,9 @@
 
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{CatalogWriter, Put, PutClass};
+use cimrepo::catalog::{CatalogWriter, Put, PutClass};
 use cimrepo::cim::{Class, FullClass, Instance, ObjectPath, Property, ScalarType};
-use cimrepo::engine::EngineOptions;
+use cimrepo::store::EngineOptions;
 
 use crate::lab::{keyed, made};
 use crate::support::small::{current_file, mapping_in};
@@ -84,7 +84,7 @@ pub fn hide_children(writer: &mut CatalogWriter<'_>, parent: &str) -> cimrepo::R
         writer.transaction().remove_key(key.as_bytes())?;
     }
     for record in
-        keys.iter().filter_map(cimrepo::format::key::Key::reference).collect::<std::collections::BTreeSet<_>>()
+        keys.iter().filter_map(cimrepo::format::index::key::Key::reference).collect::<std::collections::BTreeSet<_>>()
     {
         writer.transaction().remove_record(record)?;
     }
@@ -122,7 +122,7 @@ pub fn headless_chain(length: usize) -> Files {
             // Composed over its superclass alone: the record of a class says no more of those above.
             let class = Class::builder(name.as_str()).superclass(superclass.as_str()).build();
             let class = FullClass::compose(class, Some(above.clone())).unwrap();
-            let bytes = cimrepo::format::class_record::encode_class_record(&class, number as u64 + 1).unwrap();
+            let bytes = cimrepo::format::record::class_record::encode_class_record(&class, number as u64 + 1).unwrap();
             let record = writer.transaction().insert_record(&bytes)?;
             writer.transaction().insert_key(format!("{}.{record}", keys.class("ROOT", &name)).as_bytes())?;
             let alone = Class::builder(name.as_str()).property(Property::new("Id", ScalarType::Uint32).key()).build();

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use cimrepo::base::page_no::{LogicalPage, Space};
 use cimrepo::catalog::{Catalog, Counted, ObjectKey};
-use cimrepo::changes::{Put, PutClass};
+use cimrepo::catalog::{Put, PutClass};
 use cimrepo::cim::{Class, Instance, Property, ScalarType};
-use cimrepo::format::key::Key;
-use cimrepo::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
+use cimrepo::format::index::key::Key;
+use cimrepo::format::index::object_key::{KeyShape, SYSTEM_NAMESPACE};
 
 use crate::lab::{catalog, keyed, made};
 use crate::shapes;
@@ -134,7 +134,7 @@ fn only_what_no_other_key_names_is_lost() {
 /// The newest generation, though it is torn and an older one is whole.
 fn at_newest(files: &Files) -> Catalog {
     let generation = crate::support::small::mapping_in(files, &crate::support::small::current_file(files)).generation();
-    let options = cimrepo::repository::OpenOptions::new().generation(generation);
+    let options = cimrepo::store::OpenOptions::new().generation(generation);
     Catalog::new(options.open_in(&crate::support::in_memory(files).1).unwrap().snapshot())
 }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use cimrepo::Error;
 use cimrepo::base::page_no::PAGE_SIZE;
 use cimrepo::base::progress::{Progress, Unobserved};
-use cimrepo::engine::{CompactSummary, Durability, Engine};
-use cimrepo::repository::Snapshot;
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::Snapshot;
+use cimrepo::store::{CompactSummary, Durability, Engine};
 
 use crate::model::content;
 use crate::{fresh, keys, on_disk, put, still, verified};
@@ -30,7 +30,7 @@ fn sparse(engine: &Engine) -> BTreeMap<String, Vec<u8>> {
     engine.checkpoint().unwrap();
     let mut transaction = engine.begin_write().unwrap();
     for (number, key) in keys(&engine.snapshot()).iter().enumerate() {
-        let record = cimrepo::format::key::reference(key.as_bytes()).unwrap();
+        let record = cimrepo::format::index::key::reference(key.as_bytes()).unwrap();
         if let Some(record) = record.filter(|_| number % 7 != 0) {
             transaction.remove_key(key.as_bytes()).unwrap();
             transaction.remove_record(record).unwrap();
@@ -138,8 +138,10 @@ fn names_that_are_equal_but_for_the_record_are_put_in_order() {
     engine.compact(&Unobserved).unwrap();
     let snapshot = engine.snapshot();
     verified(&snapshot);
-    let records: Vec<_> =
-        keys(&snapshot).iter().filter_map(|key| cimrepo::format::key::reference(key.as_bytes()).unwrap()).collect();
+    let records: Vec<_> = keys(&snapshot)
+        .iter()
+        .filter_map(|key| cimrepo::format::index::key::reference(key.as_bytes()).unwrap())
+        .collect();
     assert_eq!(records.len(), 42);
     let mut bytes: Vec<u8> = records.iter().map(|record| snapshot.record(*record).unwrap()[0]).collect();
     bytes.sort_unstable();

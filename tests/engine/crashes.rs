@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use cimrepo::Result;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::{Durability, Engine, EngineOptions};
-use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
 use cimrepo::storage::{Directory, Storage};
+use cimrepo::store::{BulkBuilder, OpenOptions, Snapshot};
+use cimrepo::store::{Durability, Engine, EngineOptions};
 use cimrepo::verify::verify;
 
 use crate::{ONE_THREAD, keys, still, verified};
@@ -67,7 +67,7 @@ pub fn commit(engine: &Engine, act: &Act) -> Result<()> {
         }
         Act::Remove(name) => {
             let key = transaction.find(format!("{name}.").as_bytes())?.unwrap();
-            let record = cimrepo::format::key::reference(key.as_bytes()).unwrap().unwrap();
+            let record = cimrepo::format::index::key::reference(key.as_bytes()).unwrap().unwrap();
             transaction.remove_key(key.as_bytes())?;
             transaction.remove_record(record)?;
         }

@@ -9,13 +9,13 @@
 
 use std::io::ErrorKind;
 
-use cimrepo::engine::Engine;
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
+use cimrepo::store::Engine;
 use cimrepo::{Error, Result};
 
 use crate::crashes::{Act, Told, at, check, commit, disk, names, names_after, put, read};
 use crate::{still, verified};
-use cimrepo::engine::Durability::{Checkpoint, Journal, None as Later};
+use cimrepo::store::Durability::{Checkpoint, Journal, None as Later};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,9 +22,9 @@ use std::time::Duration;
 
 use cimrepo::base::page_no::RecordRef;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::{Durability, Engine, EngineOptions};
-use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{BulkBuilder, OpenOptions, Snapshot};
+use cimrepo::store::{Durability, Engine, EngineOptions};
 use cimrepo::verify::{VerifyOptions, verify, verify_snapshot};
 use cimrepo::{Direction, Error, KeyRange, Misuse};
 

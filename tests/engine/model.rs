@@ -6,9 +6,9 @@ use std::num::NonZeroUsize;
 use cimrepo::backup::{BackupOptions, OpenBackup, backup_in};
 use cimrepo::base::page_no::RecordRef;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::{Durability, Engine, Transaction};
-use cimrepo::repository::{OpenOptions, Snapshot};
 use cimrepo::restore::{Existing, RestoreOptions, restore_in};
+use cimrepo::store::{Durability, Engine, Transaction};
+use cimrepo::store::{OpenOptions, Snapshot};
 use cimrepo::{Direction, KeyRange};
 use proptest::prelude::*;
 
@@ -66,7 +66,7 @@ fn bytes(number: u16, size: u16) -> Vec<u8> {
 }
 
 fn reference(key: &str) -> RecordRef {
-    cimrepo::format::key::reference(key.as_bytes()).unwrap().unwrap()
+    cimrepo::format::index::key::reference(key.as_bytes()).unwrap().unwrap()
 }
 
 fn remove(transaction: &mut Transaction<'_>, name: &str) {

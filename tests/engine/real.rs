@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use cimrepo::base::page_no::{RecordRef, Space};
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::{Durability, Engine};
 use cimrepo::format::Dialect;
-use cimrepo::format::key::reference;
-use cimrepo::repository::{BulkBuilder, Repository, Snapshot};
+use cimrepo::format::index::key::reference;
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{BulkBuilder, Repository, Snapshot};
+use cimrepo::store::{Durability, Engine};
 use cimrepo::{Direction, KeyRange};
 
 use crate::support::{corpus, load, name_of};

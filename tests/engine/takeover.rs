@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use cimrepo::engine::Durability::{Checkpoint, Journal, None};
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
+use cimrepo::store::Durability::{Checkpoint, Journal, None};
 
 #[cfg(unix)]
 use crate::crashes::commit;
@@ -193,8 +193,8 @@ fn below(numbers: &mut Numbers, end: u64) -> u64 {
 fn a_journal_with_other_names_is_not_gone_on_with() {
     use std::fs;
 
-    use cimrepo::repository::BulkBuilder;
     use cimrepo::storage::Directory;
+    use cimrepo::store::BulkBuilder;
 
     let place = tempfile::tempdir().unwrap();
     let (first, second) = (place.path().join("first"), place.path().join("second"));

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::{Durability, Engine, EngineOptions};
-use cimrepo::format::key::reference;
-use cimrepo::repository::Snapshot;
+use cimrepo::format::index::key::reference;
+use cimrepo::store::Snapshot;
+use cimrepo::store::{Durability, Engine, EngineOptions};
 use cimrepo::{Direction, KeyRange};
 
 use crate::support::hooked::Hooked;

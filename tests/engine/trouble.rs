@@ -4,9 +4,9 @@ use std::io;
 
 use cimrepo::base::limits::{MAX_KEY_BYTES, MAX_RECORD_BYTES};
 use cimrepo::base::page_no::PhysicalPage;
-use cimrepo::engine::{Durability, Engine, EngineOptions};
 use cimrepo::format::mapping::Mapping;
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::store::{Durability, Engine, EngineOptions};
 use cimrepo::{Error, KeyRange};
 
 use crate::support::hooked::Hooked;
@@ -85,7 +85,7 @@ fn damage_is_met_where_it_is_to_be_changed_and_does_not_spread() {
     assert!(matches!(still().verify(true).open_in(&directory), Err(Error::NotARepository { .. })));
     let engine = still().open_in(&directory).unwrap();
     let key = keys(&engine.snapshot()).into_iter().find(|key| key.contains(".0.")).unwrap();
-    let record = cimrepo::format::key::reference(key.as_bytes()).unwrap().unwrap();
+    let record = cimrepo::format::index::key::reference(key.as_bytes()).unwrap().unwrap();
     let mut transaction = engine.begin_write().unwrap();
     transaction.remove_key(key.as_bytes()).unwrap();
     assert!(matches!(transaction.remove_record(record), Err(Error::Corrupt(_))));

@@ -5,10 +5,10 @@ use std::path::Path;
 use cimrepo::backup::BackupOptions;
 use cimrepo::base::error::Error;
 use cimrepo::format::Dialect;
-use cimrepo::repository::OpenOptions;
 use cimrepo::restore::{Installed, RestoreOptions};
 use cimrepo::storage::Storage;
 use cimrepo::storage::sim::{CrashPolicy, SimStorage};
+use cimrepo::store::OpenOptions;
 
 use crate::lab::{Depth, Scenario, State};
 use crate::support::Files;

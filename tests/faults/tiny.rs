@@ -12,14 +12,14 @@ use cimrepo::backup::{Backup, BackupOptions, BackupSummary, OpenBackup, backup_i
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::format::Dialect;
-use cimrepo::format::admin_page::{AdminEntry, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
 use cimrepo::format::checksum::crc32;
-use cimrepo::format::index_node::IndexNode;
+use cimrepo::format::heap::admin_page::{AdminEntry, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
+use cimrepo::format::heap::page::{MULTI_PAGE_ID, ObjectPage, ObjectPageBuilder, build_multi_page, end_in_last_page};
+use cimrepo::format::index::node::IndexNode;
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection};
-use cimrepo::format::object_page::{MULTI_PAGE_ID, ObjectPage, ObjectPageBuilder, build_multi_page, end_in_last_page};
-use cimrepo::repository::{BulkBuilder, OpenOptions, Repository, Snapshot};
 use cimrepo::restore::{Existing, RestoreOptions, RestoreSummary, restore_in};
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::store::{BulkBuilder, OpenOptions, Repository, Snapshot};
 use cimrepo::verify::VerifyOptions;
 use cimrepo::{Direction, Error, KeyRange};
 
@@ -202,7 +202,7 @@ pub type Content = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// What a snapshot holds, key by key and record by record.
 pub fn content(snapshot: &Snapshot) -> Content {
-    let entry = |key: cimrepo::Result<cimrepo::format::key::Key>| {
+    let entry = |key: cimrepo::Result<cimrepo::format::index::key::Key>| {
         let key = key.unwrap();
         let record = key.reference().map(|reference| snapshot.record(reference).unwrap());
         (key.as_bytes().to_vec(), record)

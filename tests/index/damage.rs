@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, Space};
 use cimrepo::base::site::Site;
 use cimrepo::format::Dialect;
-use cimrepo::format::index_page::IndexPage;
-use cimrepo::repository::{BulkBuilder, Snapshot};
+use cimrepo::format::index::page::IndexPage;
+use cimrepo::store::{BulkBuilder, Snapshot};
 
 use crate::support::edit::{edit_page, set_word, word};
 use crate::support::small::{Numbers, as_v21, current_file, mapping_in, page_at, small_v21, small_v22};

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE};
 use cimrepo::catalog::{Catalog, Counted};
-use cimrepo::format::key::{Key, KeyFamily, family};
-use cimrepo::format::object_key::SYSTEM_NAMESPACE;
-use cimrepo::repository::{OpenOptions, Snapshot};
+use cimrepo::format::index::key::{Key, KeyFamily, family};
+use cimrepo::format::index::object_key::SYSTEM_NAMESPACE;
 use cimrepo::storage::MemStorage;
+use cimrepo::store::{OpenOptions, Snapshot};
 use cimrepo::{Direction, KeyRange};
 
 use crate::damage::{KeyText, Pages, live};

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cimrepo::base::page_no::{NIL, PageBytes, Space};
-use cimrepo::format::index_node::IndexNode;
-use cimrepo::repository::{OpenOptions, Snapshot};
+use cimrepo::format::index::node::IndexNode;
 use cimrepo::storage::sim::SimStorage;
 use cimrepo::storage::{Directory, Storage};
+use cimrepo::store::{OpenOptions, Snapshot};
 use cimrepo::{Direction, KeyRange};
 
 use crate::damage::{KeyText, Pages};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use cimrepo::base::page_no::{LogicalPage, RecordRef};
-use cimrepo::format::key::Key;
-use cimrepo::repository::Snapshot;
+use cimrepo::format::index::key::Key;
+use cimrepo::store::Snapshot;
 use cimrepo::{Direction, Error, KeyRange};
 
 use crate::damage::{KeyText, Pages, children, damage, leaves, point, repositories, zero};

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cimrepo::base::page_no::Space;
-use cimrepo::engine::EngineOptions;
 use cimrepo::format::Dialect;
-use cimrepo::repository::{OpenOptions, Snapshot};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::EngineOptions;
+use cimrepo::store::{OpenOptions, Snapshot};
 use cimrepo::{Direction, Error, KeyRange};
 
 use crate::damage::{KeyText, Pages};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cimrepo::backup::{Backup, BackupOptions, OpenBackup, backup_in};
 use cimrepo::base::progress::Unobserved;
-use cimrepo::format::journal::JournalOp;
+use cimrepo::format::own::journal::JournalOp;
 use cimrepo::restore::{Existing, RestoreOptions, restore_in};
 use cimrepo::storage::{Directory, MemStorage, Storage};
 

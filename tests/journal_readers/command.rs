@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
-use cimrepo::changes::create;
+use cimrepo::catalog::create;
 use cimrepo::storage::Directory;
 use serde_json::Value;
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use cimrepo::Result;
 use cimrepo::backup::{BackupOptions, OpenBackup, backup_in};
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::{Durability, Engine};
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
 use cimrepo::storage::{Directory, Storage};
+use cimrepo::store::{Durability, Engine};
 
 use crate::{ONE_THREAD, check, make, names, open, put, remove, still};
 

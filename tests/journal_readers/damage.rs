@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use cimrepo::base::corruption::CorruptionCode;
-use cimrepo::format::journal::{HEADER_SIZE, JournalOp, MappingId};
-use cimrepo::repository::{JournalFate, JournalFile, Repository};
+use cimrepo::format::own::journal::{HEADER_SIZE, JournalOp, MappingId};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{JournalFate, JournalFile, Repository};
 
 use crate::{check, files, fresh, identity, journal_name, journal_on, names, open, plant, still, support, waiting};
 

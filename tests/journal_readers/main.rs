@@ -21,11 +21,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::{Durability, Engine, EngineOptions};
 use cimrepo::format::checksum::crc32;
-use cimrepo::format::journal::{CommitBuilder, JournalHeader, JournalOp, MappingId};
-use cimrepo::repository::{BulkBuilder, OpenOptions, Repository, Snapshot};
+use cimrepo::format::own::journal::{CommitBuilder, JournalHeader, JournalOp, MappingId};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{BulkBuilder, OpenOptions, Repository, Snapshot};
+use cimrepo::store::{Durability, Engine, EngineOptions};
 use cimrepo::verify::{Report, VerifyOptions, verify};
 use cimrepo::{Direction, KeyRange};
 

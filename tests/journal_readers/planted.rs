@@ -1,13 +1,13 @@
 //! A journal that someone planted hides and shows nothing unnoticed: both states are checked, and what differs is named.
 
+use cimrepo::catalog::create;
 use cimrepo::catalog::diff::Change;
-use cimrepo::changes::create;
 use cimrepo::storage::Directory;
 
 use crate::{check, killed, open, still};
 
 /// A repository of the system classes, with a journal in which `change` was committed.
-fn with_journal(change: impl FnOnce(&mut cimrepo::changes::CatalogWriter<'_>)) -> Directory {
+fn with_journal(change: impl FnOnce(&mut cimrepo::catalog::CatalogWriter<'_>)) -> Directory {
     let storage = std::sync::Arc::new(cimrepo::storage::MemStorage::new());
     let directory = Directory::new(storage, ".");
     create(&directory).unwrap();

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cimrepo::engine::Durability;
-use cimrepo::repository::{JournalFate, OpenOptions};
+use cimrepo::store::Durability;
+use cimrepo::store::{JournalFate, OpenOptions};
 use cimrepo::{Error, Result};
 
 use crate::support::hooked::Hooked;

@@ -4,7 +4,7 @@
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::base::site::FileRole;
 use cimrepo::format::mapping::{Mapping, UNFINISHED};
-use cimrepo::repository::OpenOptions;
+use cimrepo::store::OpenOptions;
 use cimrepo::{Direction, Error, KeyRange};
 
 use crate::support::edit::edit_mapping;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use cimrepo::catalog::{Catalog, StoredClass, StoredInstance};
 use cimrepo::cim::{ObjectPath, Value};
-use cimrepo::format::object_key::SYSTEM_NAMESPACE;
-use cimrepo::repository::Repository;
+use cimrepo::format::index::object_key::SYSTEM_NAMESPACE;
+use cimrepo::store::Repository;
 
 use crate::support::{corpus, name_of};
 

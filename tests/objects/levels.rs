@@ -6,16 +6,16 @@ use std::sync::Arc;
 use cimrepo::base::progress::Unobserved;
 use cimrepo::catalog::diff::{Compared, diff};
 use cimrepo::catalog::{Catalog, Census};
-use cimrepo::changes::{Importer, convert, create};
+use cimrepo::catalog::{Importer, convert, create};
 use cimrepo::cim::{
     CimType, Class, Flavor, Instance, Method, Object, ObjectPath, Property, Qualifier, ScalarType, Setting, Value,
 };
-use cimrepo::engine::{Engine, EngineOptions};
 use cimrepo::format::Dialect;
-use cimrepo::format::instance_record::encode_instance_record;
-use cimrepo::format::reference_record::ReferenceRecordView;
-use cimrepo::repository::{OpenOptions, Repository, Snapshot};
+use cimrepo::format::record::instance_record::encode_instance_record;
+use cimrepo::format::record::reference_record::ReferenceRecordView;
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{Engine, EngineOptions};
+use cimrepo::store::{OpenOptions, Repository, Snapshot};
 use cimrepo::verify::{GenerationReport, Level, VerifyOptions, verify_content, verify_snapshot};
 use cimrepo::{Direction, KeyRange};
 

@@ -7,9 +7,9 @@ use cimrepo::cim::{
     QualifierSet, ScalarType, Setting, Value,
 };
 use cimrepo::format::Dialect;
-use cimrepo::format::class_record::{ClassRecordView, encode_class_record, encode_exact_class_record};
-use cimrepo::format::instance_record::{InstanceRecordView, encode_instance_record};
-use cimrepo::format::reference_record::{ReferenceRecord, ReferenceRecordView};
+use cimrepo::format::record::class_record::{ClassRecordView, encode_class_record, encode_exact_class_record};
+use cimrepo::format::record::instance_record::{InstanceRecordView, encode_instance_record};
+use cimrepo::format::record::reference_record::{ReferenceRecord, ReferenceRecordView};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use cimrepo::catalog::Catalog;
 use cimrepo::cim::{Array, FullClass, Instance, Object, Value};
-use cimrepo::format::class_record::{ClassRecordView, encode_class_record, encode_exact_class_record};
-use cimrepo::format::instance_record::{InstanceRecordView, encode_exact_instance_record, encode_instance_record};
-use cimrepo::format::object_block::ObjectNotes;
-use cimrepo::format::object_key::KeyShape;
-use cimrepo::format::record_heap::HeapNotes;
-use cimrepo::format::reference_record::{REFERENCE_TAIL, ReferenceRecordView};
-use cimrepo::repository::Repository;
+use cimrepo::format::index::object_key::KeyShape;
+use cimrepo::format::record::class_record::{ClassRecordView, encode_class_record, encode_exact_class_record};
+use cimrepo::format::record::heap::HeapNotes;
+use cimrepo::format::record::instance_record::{
+    InstanceRecordView, encode_exact_instance_record, encode_instance_record,
+};
+use cimrepo::format::record::object_block::ObjectNotes;
+use cimrepo::format::record::reference_record::{REFERENCE_TAIL, ReferenceRecordView};
+use cimrepo::store::Repository;
 
 use sha2::{Digest, Sha256};
 

@@ -6,19 +6,19 @@
 
 use std::sync::Arc;
 
+use cimrepo::catalog::create;
 use cimrepo::catalog::keys::{class_keys, instance_keys};
-use cimrepo::changes::create;
 use cimrepo::cim::value::{Array, Object};
 use cimrepo::cim::{
     CimType, Class, Flavor, FullClass, Instance, Method, Property, Qualifier, QualifierSet, ScalarType, Value,
 };
-use cimrepo::engine::{EngineOptions, Transaction};
 use cimrepo::format::Dialect;
-use cimrepo::format::class_record::encode_class_record;
-use cimrepo::format::instance_record::encode_instance_record;
-use cimrepo::format::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
-use cimrepo::format::reference_record::ReferenceRecord;
+use cimrepo::format::index::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
+use cimrepo::format::record::class_record::encode_class_record;
+use cimrepo::format::record::instance_record::encode_instance_record;
+use cimrepo::format::record::reference_record::ReferenceRecord;
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{EngineOptions, Transaction};
 
 use crate::support::Files;
 

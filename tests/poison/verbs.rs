@@ -10,9 +10,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use cimrepo::catalog::Catalog;
-use cimrepo::engine::EngineOptions;
-use cimrepo::format::object_key::SYSTEM_NAMESPACE;
-use cimrepo::repository::Repository;
+use cimrepo::format::index::object_key::SYSTEM_NAMESPACE;
+use cimrepo::store::EngineOptions;
+use cimrepo::store::Repository;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use cimrepo::Error;
 use cimrepo::catalog::Catalog;
 use cimrepo::query::{self, NoteCode, QueryOptions, Row};
-use cimrepo::repository::Repository;
+use cimrepo::store::Repository;
 use cimrepo::text::wql::{self, QueryCode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};

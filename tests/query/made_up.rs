@@ -4,10 +4,10 @@
 use std::sync::{Arc, OnceLock};
 
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{CatalogWriter, Put, PutClass, create};
+use cimrepo::catalog::{CatalogWriter, Put, PutClass, create};
 use cimrepo::cim::{Class, ClassBuilder, Flavor, Instance, Property, Qualifier, ScalarType, Setting, Value};
-use cimrepo::engine::{Engine, EngineOptions};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{Engine, EngineOptions};
 
 pub const NS: &str = r"ROOT\made";
 

@@ -191,7 +191,7 @@ fn a_look_up_reads_one_record_and_a_count_none() {
 #[test]
 fn plans_of_real_repositories_agree() {
     for path in corpus("plans of real repositories") {
-        let repository = cimrepo::repository::Repository::open_read_only(&path).unwrap();
+        let repository = cimrepo::store::Repository::open_read_only(&path).unwrap();
         let catalog = Catalog::new(repository.snapshot());
         for namespace in catalog.namespaces().into_iter().map(Result::unwrap).take(12) {
             let mut classes: Vec<String> = catalog

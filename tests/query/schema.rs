@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use cimrepo::catalog::Catalog;
-use cimrepo::changes::{CatalogWriter, Put, PutClass, create};
+use cimrepo::catalog::{CatalogWriter, Put, PutClass, create};
 use cimrepo::cim::{
     Array, CimType, Class, Flavor, FullClass, Instance, Object, Property, Qualifier, QualifierSet, ScalarType, Setting,
     Value as Cim,
 };
-use cimrepo::engine::{Engine, EngineOptions};
 use cimrepo::storage::{Directory, MemStorage};
+use cimrepo::store::{Engine, EngineOptions};
 use serde_json::Value;
 
 /// A new repository with what the rows list, and its engine.

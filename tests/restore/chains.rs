@@ -8,10 +8,10 @@ use cimrepo::backup::{BackupOptions, OpenBackup};
 use cimrepo::base::page_no::{LogicalPage, Space};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::format::Dialect;
-use cimrepo::format::manifest::PageState;
-use cimrepo::repository::BulkBuilder;
+use cimrepo::format::own::manifest::PageState;
 use cimrepo::restore::{RestoreOptions, restore_in};
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::store::BulkBuilder;
 
 use crate::support::edit::edit_mapping;
 use crate::support::{Files, PLACE};

@@ -6,9 +6,9 @@ use cimrepo::base::error::{Error, ExitCode};
 use cimrepo::base::site::FileRole;
 use cimrepo::format::Dialect;
 use cimrepo::format::mapping::Mapping;
-use cimrepo::repository::{BulkBuilder, OpenOptions};
 use cimrepo::restore::{Installed, RestoreOptions, RestoreSummary};
 use cimrepo::storage::{MemStorage, Storage};
+use cimrepo::store::{BulkBuilder, OpenOptions};
 
 use crate::support::{Files, assert_clean};
 use crate::tiny::{

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use cimrepo::backup::{Backup, backup};
 use cimrepo::base::error::Error;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::Engine;
 use cimrepo::format::Dialect;
-use cimrepo::repository::Repository;
 use cimrepo::restore::{Installed, RestoreOptions, RestoreSummary, restore};
 use cimrepo::storage::RealStorage;
+use cimrepo::store::Engine;
+use cimrepo::store::Repository;
 
 use crate::content_of;
 use crate::support::{Files, write_to};

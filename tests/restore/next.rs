@@ -9,9 +9,9 @@ use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::base::site::FileRole;
 use cimrepo::format::Dialect;
 use cimrepo::format::mapping::Mapping;
-use cimrepo::repository::OpenOptions;
 use cimrepo::restore::Installed;
 use cimrepo::storage::MemStorage;
+use cimrepo::store::OpenOptions;
 
 use crate::support::edit::{edit_mapping, mapping_files};
 use crate::support::hooked::Hooked;

@@ -9,10 +9,10 @@ use cimrepo::backup::{Backup, OpenBackup, backup};
 use cimrepo::base::error::{Error, HResult};
 use cimrepo::base::progress::{Observer, Progress, Unobserved};
 use cimrepo::format::Dialect;
-use cimrepo::format::backup_file::CHUNK_HEADER_SIZE;
-use cimrepo::repository::Repository;
+use cimrepo::format::own::backup_file::CHUNK_HEADER_SIZE;
 use cimrepo::restore::{RestoreOptions, restore, restore_in};
 use cimrepo::storage::{MemStorage, RealStorage, Storage};
+use cimrepo::store::Repository;
 
 use crate::support::{Files, write_to};
 use crate::tiny::{DIALECTS, NEW, REPLACE, directory, listing, load_into, shared, single, sound, tiny};

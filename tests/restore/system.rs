@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use cimrepo::base::error::Error;
 use cimrepo::format::Dialect;
-use cimrepo::repository::{BulkBuilder, OpenOptions};
 use cimrepo::restore::{Installed, RestoreOptions};
 use cimrepo::storage::{MemStorage, Storage};
+use cimrepo::store::{BulkBuilder, OpenOptions};
 
 use crate::support::hooked::Hooked;
 use crate::support::small::small_v22;

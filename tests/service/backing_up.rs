@@ -57,7 +57,7 @@ fn writers_and_readers_go_on_during_a_backup_and_what_they_write_is_not_in_it() 
         put(&connection, "MEANWHILE", 20_000).unwrap();
         let mut transaction = connection.begin_write().unwrap();
         let key = transaction.find(b"NS_0\\OLD3").unwrap().unwrap();
-        let record = cimrepo::format::key::reference(key.as_bytes()).unwrap().unwrap();
+        let record = cimrepo::format::index::key::reference(key.as_bytes()).unwrap().unwrap();
         transaction.remove_key(key.as_bytes()).unwrap();
         transaction.remove_record(record).unwrap();
         transaction.commit().unwrap();
@@ -220,7 +220,7 @@ fn churn(storage: &MemStorage, service: &Service, rounds: usize) -> u64 {
         let mut transaction = connection.begin_write().unwrap();
         for number in 0..20 {
             let key = transaction.find(format!("NS_0\\N{number:02}.").as_bytes()).unwrap().unwrap();
-            let record = cimrepo::format::key::reference(key.as_bytes()).unwrap().unwrap();
+            let record = cimrepo::format::index::key::reference(key.as_bytes()).unwrap().unwrap();
             transaction.remove_key(key.as_bytes()).unwrap();
             transaction.remove_record(record).unwrap();
             let record = transaction.insert_record(&vec![u8::try_from(round % 250).unwrap(); 12_000]).unwrap();

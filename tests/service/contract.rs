@@ -14,7 +14,7 @@ const FILES: [(&str, &str); 15] = [
     ("stress", include_str!("stress.rs")),
     ("twins", include_str!("twins.rs")),
     ("service", include_str!("main.rs")),
-    ("explore", include_str!("../../src/repository/gate/explore.rs")),
+    ("explore", include_str!("../../src/gate/explore.rs")),
     ("command", include_str!("../command.rs")),
     ("com_object", include_str!("../com/object.rs")),
     ("com_repository", include_str!("../com/repository.rs")),
@@ -60,8 +60,8 @@ const RIGHTS_TESTS: [&str; 13] = [
     include_str!("../../src/security/inheritance.rs"),
     include_str!("../../src/security/methods.rs"),
     include_str!("../../src/security/sddl.rs"),
-    include_str!("../../src/format/acl.rs"),
-    include_str!("../../src/format/security_descriptor.rs"),
+    include_str!("../../src/format/security/acl.rs"),
+    include_str!("../../src/format/security/descriptor.rs"),
 ];
 
 #[test]

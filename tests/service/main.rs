@@ -27,10 +27,10 @@ use std::time::{Duration, Instant};
 
 use cimrepo::base::error::HResult;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::EngineOptions;
-use cimrepo::repository::{BulkBuilder, OpenOptions, Snapshot};
 use cimrepo::service::{BackupRestore, BackupRestoreFlags, Connection, Service, ServiceOptions};
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::store::EngineOptions;
+use cimrepo::store::{BulkBuilder, OpenOptions, Snapshot};
 use cimrepo::verify::{VerifyOptions, verify};
 use cimrepo::{Direction, Error, KeyRange, Result};
 

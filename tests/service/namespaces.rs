@@ -1,8 +1,8 @@
 //! Clients of namespaces have the rights that the stored descriptors give them, and no others.
 
-use cimrepo::changes::{Put, PutClass, create};
+use cimrepo::catalog::{Put, PutClass, create};
 use cimrepo::cim::{Class, FullClass, Instance, ObjectPath, Property, ScalarType};
-use cimrepo::format::sid::Sid;
+use cimrepo::format::security::sid::Sid;
 use cimrepo::security::{self, AccessRights, AuthenticationLevel, sddl};
 use cimrepo::service::{Identified, NamespaceConnection, Service};
 
@@ -137,7 +137,7 @@ fn the_descriptor_is_set_and_counts_for_later_connections() {
     assert_eq!(connect(&service, READER).unwrap().rights(), AccessRights::USERS_DEFAULT);
     let administrator = connect(&service, ADMINISTRATOR).unwrap();
     let stored = administrator.get_sd().unwrap();
-    let Ok(descriptor) = cimrepo::format::security_descriptor::SecurityDescriptor::parse(&stored) else { panic!() };
+    let Ok(descriptor) = cimrepo::format::security::descriptor::SecurityDescriptor::parse(&stored) else { panic!() };
     assert_eq!(security::inheritance::explicit(&descriptor).len(), 1);
 }
 

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use cimrepo::base::moment::Moment;
 use cimrepo::base::progress::Phase;
-use cimrepo::engine::{Durability, Engine, EngineOptions};
 use cimrepo::service::{DEFAULT_LEASE, PauseOptions, ServiceOptions, pause_repository};
 use cimrepo::storage::Directory;
+use cimrepo::store::{Durability, Engine, EngineOptions};
 use parking_lot::Mutex;
 
 use super::restoring::At;
@@ -158,7 +158,7 @@ fn calls_from_an_observer_of_what_has_the_turn_are_refused() {
         let mut transaction = connection.begin_write().unwrap();
         let key = transaction.find(format!("NS_0\\N{number}.").as_bytes()).unwrap().unwrap();
         transaction.remove_key(key.as_bytes()).unwrap();
-        transaction.remove_record(cimrepo::format::key::reference(key.as_bytes()).unwrap().unwrap()).unwrap();
+        transaction.remove_record(cimrepo::format::index::key::reference(key.as_bytes()).unwrap().unwrap()).unwrap();
         transaction.commit().unwrap();
     }
     let object = service.backup_restore();

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use cimrepo::backup::{Backup, BackupOptions, OpenBackup, backup_in};
 use cimrepo::format::mapping::Mapping;
-use cimrepo::repository::{PauseToken, Repository};
 use cimrepo::service::{Standby, StandbyObject, Trusted};
+use cimrepo::store::{PauseToken, Repository};
 use cimrepo::verify::{Proof, prove};
 
 use super::*;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use cimrepo::backup::OpenBackup;
-use cimrepo::engine::Engine;
 use cimrepo::service::{BackupAndRestore, ObjectOptions, Standby, StandbyObject, Trusted};
+use cimrepo::store::Engine;
 
 use super::*;
 
@@ -151,7 +151,7 @@ fn a_pause_may_wait() {
     assert!(matches!(first.try_pause(), Err(Error::Locked { .. })));
     assert!(matches!(first.pause(), Err(Error::Locked { .. })));
     assert!(start.elapsed() >= Duration::from_millis(40));
-    assert_eq!(standby.activity(), cimrepo::repository::Activity::default(), "nothing is left of what failed");
+    assert_eq!(standby.activity(), cimrepo::store::Activity::default(), "nothing is left of what failed");
     thread::scope(|scope| {
         let waits = scope.spawn(|| first.pause_within(Duration::from_secs(60)));
         thread::sleep(Duration::from_millis(30));

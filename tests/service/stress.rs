@@ -426,7 +426,7 @@ fn stress_everything_at_once() {
     let Field { place, service, told, .. } = field;
     let state = names(&service.snapshot().unwrap());
     drop(told);
-    assert_eq!(service.activity(), cimrepo::repository::Activity::default(), "nothing is left over");
+    assert_eq!(service.activity(), cimrepo::store::Activity::default(), "nothing is left over");
     service.close().unwrap();
     assert_eq!(names(&read(&Directory::real(place.path().join("Repository")))), state);
 }

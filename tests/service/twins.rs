@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::thread;
 
 use cimrepo::base::progress::Progress;
-use cimrepo::repository::{Activity, OwnerId};
+use cimrepo::store::{Activity, OwnerId};
 
 use cimrepo::service::{BackupAndRestore, ObjectOptions, Standby, StandbyObject, Trusted};
 use parking_lot::{Condvar, Mutex};

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use cimrepo::base::site::{FileRole, Site};
 use cimrepo::format::Dialect;
-use cimrepo::format::admin_page::ObjectAdminPage;
+use cimrepo::format::heap::admin_page::ObjectAdminPage;
+use cimrepo::format::heap::page::{ObjectPage, end_in_last_page, pages_of};
 use cimrepo::format::mapping::Mapping;
-use cimrepo::format::object_page::{ObjectPage, end_in_last_page, pages_of};
 
 use super::Files;
 use super::small::{current_file, mapping_in, page_at, stored};

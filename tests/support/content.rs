@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use cimrepo::catalog::keys::{InstanceKeys, class_keys, instance_keys};
 use cimrepo::catalog::{Catalog, StoredClass};
 use cimrepo::cim::Instance;
-use cimrepo::format::key::Key;
-use cimrepo::format::object_key::{KeyShape, SYSTEM_NAMESPACE};
-use cimrepo::format::reference_record::{ReferenceRecord, ReferenceRecordView};
+use cimrepo::format::index::key::Key;
+use cimrepo::format::index::object_key::{KeyShape, SYSTEM_NAMESPACE};
+use cimrepo::format::record::reference_record::{ReferenceRecord, ReferenceRecordView};
 use cimrepo::{Direction, KeyRange};
 
 /// What [`check_keys`] has seen.

@@ -6,17 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cimrepo::base::page_no::PAGE_SIZE;
-use cimrepo::changes::{Importer, create};
+use cimrepo::catalog::{Importer, create};
 use cimrepo::cim::{
     CimType, Class, Flavor, FullClass, Instance, Method, Object, Property, Qualifier, QualifierSet, ScalarType, Value,
 };
-use cimrepo::engine::{Durability, Engine, EngineOptions};
 use cimrepo::format::Dialect;
-use cimrepo::format::class_record::{ClassRecordView, encode_class_record};
-use cimrepo::format::instance_record::{InstanceRecordView, encode_instance_record};
-use cimrepo::format::object_key::ObjectKeys;
-use cimrepo::format::record_reader::BadRecord;
+use cimrepo::format::index::object_key::ObjectKeys;
+use cimrepo::format::record::class_record::{ClassRecordView, encode_class_record};
+use cimrepo::format::record::instance_record::{InstanceRecordView, encode_instance_record};
+use cimrepo::format::record::reader::BadRecord;
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::store::{Durability, Engine, EngineOptions};
 
 use super::edit::{set_word, word};
 use super::small::stored;

@@ -7,8 +7,8 @@ use std::path::Path;
 use cimrepo::Direction;
 use cimrepo::KeyRange;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::repository::OpenOptions;
 use cimrepo::storage::{Directory, MemStorage, OpenMode, Storage, read_exact_at, write_all_at};
+use cimrepo::store::OpenOptions;
 use cimrepo::verify::{Level, verify_content};
 
 use super::areas::{Area, Areas};

@@ -22,8 +22,8 @@ use std::sync::Arc;
 
 use cimrepo::base::corruption::CorruptionCode;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::repository::{OpenOptions, Repository};
 use cimrepo::storage::{Directory, MemStorage, Storage};
+use cimrepo::store::{OpenOptions, Repository};
 use cimrepo::verify::{Report, VerifyOptions, verify};
 
 /// The files of a repository by name.

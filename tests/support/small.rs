@@ -7,14 +7,14 @@ use std::fmt::Write;
 use cimrepo::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space};
 use cimrepo::base::site::{FileRole, Site};
 use cimrepo::format::Dialect;
-use cimrepo::format::admin_page::{AdminEntry, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
 use cimrepo::format::checksum::{crc32, sampled};
-use cimrepo::format::index_node::IndexNode;
-use cimrepo::format::index_page::IndexPage;
-use cimrepo::format::key::Key;
+use cimrepo::format::heap::admin_page::{AdminEntry, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
+use cimrepo::format::heap::page::{ObjectPage, ObjectPageBuilder, build_multi_page};
+use cimrepo::format::index::key::Key;
+use cimrepo::format::index::node::IndexNode;
+use cimrepo::format::index::page::IndexPage;
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection};
-use cimrepo::format::object_page::{ObjectPage, ObjectPageBuilder, build_multi_page};
-use cimrepo::repository::{BulkBuilder, Snapshot};
+use cimrepo::store::{BulkBuilder, Snapshot};
 
 use super::{Files, in_memory, open};
 

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use cimrepo::backup::{Backup, BackupOptions, OpenBackup, backup_in};
 use cimrepo::base::progress::{Observer, Unobserved};
+use cimrepo::catalog::convert;
 use cimrepo::catalog::diff::diff;
 use cimrepo::catalog::json::{ClassRow, InstanceRow};
 use cimrepo::catalog::{Catalog, Counted, KeyFault, ObjectKey};
-use cimrepo::changes::convert;
-use cimrepo::format::object_key::SYSTEM_NAMESPACE;
+use cimrepo::format::index::object_key::SYSTEM_NAMESPACE;
 use cimrepo::restore::{RestoreOptions, restore_in};
 use cimrepo::storage::{Directory, MemStorage, Storage};
 use cimrepo::text::mof;
@@ -188,7 +188,7 @@ fn verified(files: &Files, level: Level, observer: &dyn Observer) -> Result<u64,
 
 fn backed_up(files: &Files) -> u64 {
     let (storage, directory) = in_memory(files);
-    let repository = cimrepo::repository::OpenOptions::new().open_in(&directory).unwrap();
+    let repository = cimrepo::store::OpenOptions::new().open_in(&directory).unwrap();
     let shared: Arc<dyn Storage> = Arc::new(storage);
     let options = BackupOptions { threads: NonZeroUsize::new(1), ..BackupOptions::default() };
     if let Err(error) = backup_in(&repository, &shared, Path::new("backup"), &options, &Unobserved) {

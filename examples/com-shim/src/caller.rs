@@ -4,7 +4,7 @@
 use std::ffi::c_void;
 
 use cimrepo::Error;
-use cimrepo::format::sid::Sid;
+use cimrepo::format::security::sid::Sid;
 use cimrepo::security::{AuthenticationLevel, Caller, Origin, Privileges};
 use windows::Win32::Foundation::{
     CO_E_NOTINITIALIZED, ERROR_NO_TOKEN, HANDLE, LUID, RPC_E_CALL_COMPLETE,

@@ -1,49 +1,15 @@
 //! The `cimrepo` command: reads, verifies, backs up and restores a Windows CIM (WMI) repository.
 
-mod affected;
-mod backup;
-mod backups;
-mod bmf;
-mod compact;
-mod compile;
-mod completions;
-mod convert;
-mod create;
-mod delete;
-mod demo;
-mod diagnostic;
-mod diff;
-mod export;
-mod info;
-mod inside;
-mod interrupt;
-mod journal;
-mod keys;
-mod listing;
-mod ls;
-mod man;
-mod mof_text;
-mod near;
-mod output;
-mod page;
-mod pause;
-mod progress;
-mod proof;
-mod query;
-mod query_rows;
-mod restore;
-mod show;
-mod signing;
-mod source;
-mod usage;
-mod verify;
+mod ui;
+mod verbs;
 
 use std::process::ExitCode;
 
-use cimrepo::base::error::ExitCode as Outcome;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::Parser;
 
-use output::{Failure, complain_of_bug, guard_panics, read_arguments};
+use ui::output::{complain_of_bug, guard_panics, read_arguments};
+use ui::{interrupt, source};
+use verbs::Verb;
 
 /// Reads, verifies, backs up and restores the Windows CIM (WMI) repository as it lies on disk.
 ///
@@ -79,63 +45,6 @@ Examples:
   cimrepo backup /evidence/wbem/Repository monday.cimbak
   cimrepo restore monday.cimbak restored";
 
-#[derive(Debug, Subcommand)]
-enum Verb {
-    Demo(demo::Arguments),
-    Create(create::Arguments),
-    Info(info::Arguments),
-    Verify(verify::Arguments),
-    Backup(backup::Arguments),
-    Backups(backups::Arguments),
-    Restore(restore::Arguments),
-    Compact(compact::Arguments),
-    Ls(ls::Arguments),
-    Show(show::Arguments),
-    Export(export::Arguments),
-    Bmf(bmf::Arguments),
-    Query(query::Arguments),
-    Compile(compile::Arguments),
-    Diff(diff::Arguments),
-    Convert(convert::Arguments),
-    Delete(delete::Arguments),
-    Usage(usage::Arguments),
-    Keys(keys::Arguments),
-    Page(page::Arguments),
-    Pause(pause::Arguments),
-    Completions(completions::Arguments),
-    Man(man::Arguments),
-}
-
-impl Verb {
-    fn run(self) -> Result<Outcome, Failure> {
-        match self {
-            Verb::Demo(arguments) => arguments.run(),
-            Verb::Create(arguments) => arguments.run(),
-            Verb::Info(arguments) => arguments.run(),
-            Verb::Verify(arguments) => arguments.run(),
-            Verb::Backup(arguments) => arguments.run(),
-            Verb::Backups(arguments) => arguments.run(),
-            Verb::Restore(arguments) => arguments.run(),
-            Verb::Compact(arguments) => arguments.run(),
-            Verb::Ls(arguments) => arguments.run(),
-            Verb::Show(arguments) => arguments.run(),
-            Verb::Export(arguments) => arguments.run(),
-            Verb::Bmf(arguments) => arguments.run(),
-            Verb::Query(arguments) => arguments.run(),
-            Verb::Diff(arguments) => arguments.run(),
-            Verb::Convert(arguments) => arguments.run(),
-            Verb::Delete(arguments) => arguments.run(),
-            Verb::Compile(arguments) => arguments.run(),
-            Verb::Usage(arguments) => arguments.run(),
-            Verb::Keys(arguments) => arguments.run(),
-            Verb::Page(arguments) => arguments.run(),
-            Verb::Pause(arguments) => arguments.run(),
-            Verb::Completions(arguments) => arguments.run(Command::command()),
-            Verb::Man(arguments) => arguments.run(Command::command()),
-        }
-    }
-}
-
 fn main() -> ExitCode {
     guard_panics();
     let verb = match read_arguments::<Command>() {
@@ -159,6 +68,9 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use cimrepo::base::error::ExitCode as Outcome;
+    use clap::CommandFactory;
+
     use super::*;
 
     /// The verbs that print no data, and why.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use cimrepo::backup::{BackupOptions, Compression, backup_snapshot};
 use cimrepo::base::page_no::RecordRef;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::engine::{Engine, EngineOptions};
-use cimrepo::format::key::reference;
-use cimrepo::repository::{BulkBuilder, Snapshot};
+use cimrepo::store::{Engine, EngineOptions};
+use cimrepo::format::index::key::reference;
+use cimrepo::store::{BulkBuilder, Snapshot};
 use cimrepo::storage::{Directory, RealStorage, Storage};
 use cimrepo::{Direction, KeyRange};
 

@@ -1,0 +1,140 @@
+//! A new repository: the system classes, ROOT and the first namespaces. Source: `docs::changes`, "A new repository".
+
+mod definitions;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Importer;
+use crate::base::error::{Error, Result};
+use crate::base::rule::Rule;
+use crate::catalog::ROOT;
+use crate::cim::instance::Instance;
+use crate::cim::value::Value;
+use crate::format::index::key;
+use crate::format::index::object_key::SYSTEM_NAMESPACE;
+use crate::security::defaults;
+use crate::storage::{Directory, MemStorage, Protection};
+use crate::store::BulkBuilder;
+use crate::store::{Durability, EngineOptions};
+use crate::{Direction, KeyRange};
+
+use definitions::{Item, Values};
+
+/// What the engine says of itself in `__CIMOMIdentification`.
+const VERSION: &str = concat!("cimrepo ", env!("CARGO_PKG_VERSION"));
+
+/// Makes a new repository of dialect 2.2 in an existing empty directory: the system classes, ROOT with its classes and
+/// settings, and the namespaces `DEFAULT` and `SECURITY`. Until it is complete there is no repository.
+///
+/// # Errors
+/// As [`build`].
+pub fn create(directory: &Directory) -> Result<()> {
+    build(directory, fill)
+}
+
+/// Builds a repository of dialect 2.2 with what `fill` imports, nothing else, in an existing empty directory. It is put
+/// together in memory and then written, closely packed; until it is complete there is no repository.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] for a directory that holds anything, or when nothing is imported; [`Error::Locked`] while another
+/// process writes there; [`Error::Io`] when the system refuses; what `fill` fails with.
+pub fn build(directory: &Directory, fill: impl FnOnce(&mut Importer<'_>) -> Result<()>) -> Result<()> {
+    build_from(directory, &Protection::default(), fill)
+}
+
+/// As [`build`], of what is for those alone who may read `source`: the files are no more readable either.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_from(
+    directory: &Directory,
+    source: &Protection,
+    fill: impl FnOnce(&mut Importer<'_>) -> Result<()>,
+) -> Result<()> {
+    // What is built on is looked at, and taken, before anything else is done.
+    let mut builder = BulkBuilder::create_from(directory.clone(), source)?;
+    let storage = MemStorage::new();
+    let draft = Directory::new(Arc::new(storage), Path::new("."));
+    // The engine needs a repository, and a repository a key.
+    const FIRST: &[u8] = b"A";
+    let mut first = BulkBuilder::create(draft.clone())?;
+    first.key(FIRST, None)?;
+    first.finish()?;
+    let engine = EngineOptions::new().durability(Durability::None).background(false).open_in(&draft)?;
+    let mut importer = Importer::new(engine.begin_write()?)?;
+    fill(&mut importer)?;
+    importer.transaction().remove_key(FIRST)?;
+    importer.commit()?;
+    let snapshot = engine.snapshot();
+    let mut records = std::collections::HashMap::new();
+    for key in snapshot.keys(KeyRange::all(), Direction::Forward) {
+        let key = key?;
+        let text = key.as_bytes();
+        let Ok(Some(old)) = key::reference(text) else {
+            builder.key(text, None)?;
+            continue;
+        };
+        let new = match records.get(&old) {
+            Some(new) => *new,
+            None => {
+                let new = builder.record(&snapshot.record_view(old)?)?;
+                records.insert(old, new);
+                new
+            }
+        };
+        let bare = text.split(|&byte| byte == b'.').next().unwrap_or_default();
+        builder.key(bare, Some(new))?;
+    }
+    builder.finish()
+}
+
+/// The content of a new repository.
+fn fill(importer: &mut Importer<'_>) -> Result<()> {
+    let malformed = || Error::rule(Rule::InvalidObject, "the definitions of the engine are malformed");
+    let mut namespace = SYSTEM_NAMESPACE;
+    for item in definitions::items().ok_or_else(malformed)? {
+        match item {
+            Item::Namespace(next) => {
+                if namespace == ROOT {
+                    complete_root(importer)?;
+                }
+                namespace = next;
+            }
+            Item::Class(class) => _ = importer.put_class(namespace, &class, None)?,
+            Item::Instance(values) => put(importer, namespace, &values)?,
+        }
+    }
+    Ok(())
+}
+
+/// What ROOT gets behind its classes: its own descriptor, and the first namespaces.
+fn complete_root(importer: &mut Importer<'_>) -> Result<()> {
+    importer.changes().write_singletons(ROOT, &defaults::of_root())?;
+    for name in ["DEFAULT", "SECURITY"] {
+        importer.changes().create_namespace(&format!(r"{ROOT}\{name}"), None)?;
+    }
+    Ok(())
+}
+
+fn put(importer: &mut Importer<'_>, namespace: &str, values: &Values) -> Result<()> {
+    let missing = || Error::rule(Rule::InvalidClass, format!("{} is not defined", values.class));
+    let class = importer.catalog().class(namespace, values.class)?.ok_or_else(missing)?;
+    let mut instance = Instance::new(class.class.clone());
+    for (name, text) in &values.values {
+        let cim_type = class.class.property(name).map(|property| property.cim_type);
+        let value = cim_type.and_then(|cim_type| definitions::value(text, cim_type));
+        let value: Value = value.ok_or_else(|| {
+            let text = format!("{}.{name} = {text} is malformed", values.class);
+            Error::rule(Rule::InvalidObject, text)
+        })?;
+        instance.set(name, value)?;
+    }
+    for name in ["VersionUsedToCreateDB", "VersionCurrentlyRunning"] {
+        if class.class.property(name).is_some() {
+            instance.set(name, VERSION)?;
+        }
+    }
+    importer.put_instance(namespace, &instance, None)?;
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! Pages of the object heap, OBJECTS.DATA.
+
+pub mod admin_page;
+pub mod edit;
+pub mod page;
