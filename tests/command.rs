@@ -575,6 +575,7 @@ fn a_copy_is_held_against_the_token_of_its_pause() {
 }
 
 /// Commits a key by an engine that is closed in order: the files hold a later generation.
+#[cfg(unix)]
 fn append_record(repo: &Path) {
     let engine = cimrepo::store::Engine::open(repo).unwrap();
     let mut transaction = engine.begin_write().unwrap();

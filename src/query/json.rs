@@ -5,8 +5,9 @@ use serde::{Serialize, Serializer};
 
 use super::column::{Found, Head};
 use super::explain::{AccessPath, Explanation};
+use super::grouped::{Shown, grouped_inside};
 use super::notes::Note;
-use super::row::{ClassRow, Columns, InstanceRow, Projection, Row, Shown, grouped_inside};
+use super::row::{ClassRow, Columns, InstanceRow, Projection, Row};
 use crate::catalog::json::{self, SCHEMA};
 use crate::cim::json::Values;
 use crate::cim::name::Name;

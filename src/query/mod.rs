@@ -29,6 +29,8 @@ mod data;
 mod explain;
 mod family;
 mod filter;
+#[cfg(feature = "serde")]
+mod grouped;
 mod isa;
 #[cfg(feature = "serde")]
 mod json;

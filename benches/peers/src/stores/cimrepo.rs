@@ -6,10 +6,10 @@ use std::sync::Arc;
 use cimrepo::backup::{BackupOptions, Compression, backup_snapshot};
 use cimrepo::base::page_no::RecordRef;
 use cimrepo::base::progress::Unobserved;
-use cimrepo::store::{Engine, EngineOptions};
 use cimrepo::format::index::key::reference;
-use cimrepo::store::{BulkBuilder, Snapshot};
 use cimrepo::storage::{Directory, RealStorage, Storage};
+use cimrepo::store::{BulkBuilder, Snapshot};
+use cimrepo::store::{Engine, EngineOptions};
 use cimrepo::{Direction, KeyRange};
 
 use super::{CACHE_BYTES, Load, Outcome, Reader, Store, look_at};
