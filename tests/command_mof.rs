@@ -52,6 +52,23 @@ fn export(directory: &Path, arguments: &[&str]) -> Output {
 }
 
 #[test]
+fn what_is_exported_compiles_into_a_bare_repository_without_a_difference() {
+    let place = tempfile::tempdir().unwrap();
+    let (from, to, mof) = (place.path().join("from"), place.path().join("to"), place.path().join("all.mof"));
+    repository(&from, "one\ntwo", None);
+    fs::write(&mof, export(&from, &[]).stdout).unwrap();
+    let [from, to, mof] = [&from, &to, &mof].map(|path| path.to_str().unwrap());
+    let made = run(&["create", to, "--bare"]);
+    assert!(text(&made.stdout).ends_with(": 1 namespaces, 65 classes, 2 instances\n"), "{made:?}");
+    assert_eq!(run(&["diff", from, to]).status.code(), Some(1), "nothing is there yet");
+    let compiled = run(&["compile", to, mof, "--exact"]);
+    assert_eq!(compiled.status.code(), Some(0), "{compiled:?}");
+    let difference = run(&["diff", from, to]);
+    assert_eq!(difference.status.code(), Some(0), "{difference:?}");
+    assert_eq!(run(&["verify", to, "--level", "schema"]).status.code(), Some(0));
+}
+
+#[test]
 fn a_namespace_is_exported_in_both_encodings() {
     let place = tempfile::tempdir().unwrap();
     let plain = place.path().join("plain");

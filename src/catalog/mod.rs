@@ -6,6 +6,6 @@ pub(crate) mod read;
 pub(crate) mod write;
 
 pub use convert::{Converted, convert};
-pub use create::create;
+pub use create::{create, create_bare};
 pub use read::*;
 pub use write::*;

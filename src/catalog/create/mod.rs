@@ -30,7 +30,25 @@ const VERSION: &str = concat!("cimrepo ", env!("CARGO_PKG_VERSION"));
 /// # Errors
 /// As [`build`].
 pub fn create(directory: &Directory) -> Result<()> {
-    build(directory, fill)
+    build(directory, |importer| fill(importer, Extent::Usual))
+}
+
+/// Makes a new repository with the system classes and ROOT alone: no classes in ROOT, and no namespace below it. What
+/// another repository exported is compiled into such a one.
+///
+/// # Errors
+/// As [`build`].
+pub fn create_bare(directory: &Directory) -> Result<()> {
+    build(directory, |importer| fill(importer, Extent::Bare))
+}
+
+/// How much a new repository holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// The classes and settings of ROOT too, and the first namespaces.
+    Usual,
+    /// ROOT itself and the system classes.
+    Bare,
 }
 
 /// Builds a repository of dialect 2.2 with what `fill` imports, nothing else, in an existing empty directory. It is put
@@ -90,11 +108,15 @@ pub fn build_from(
 }
 
 /// The content of a new repository.
-fn fill(importer: &mut Importer<'_>) -> Result<()> {
+fn fill(importer: &mut Importer<'_>, extent: Extent) -> Result<()> {
     let malformed = || Error::rule(Rule::InvalidObject, "the definitions of the engine are malformed");
     let mut namespace = SYSTEM_NAMESPACE;
     for item in definitions::items().ok_or_else(malformed)? {
         match item {
+            // The definitions begin with the system classes.
+            Item::Namespace(ROOT) if extent == Extent::Bare => {
+                return importer.changes().write_singletons(ROOT, &defaults::of_root());
+            }
             Item::Namespace(next) => {
                 if namespace == ROOT {
                     complete_root(importer)?;

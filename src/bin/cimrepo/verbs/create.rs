@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use cimrepo::IoOp;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
-use cimrepo::catalog::Catalog;
-use cimrepo::catalog::create;
+use cimrepo::catalog::{Catalog, create, create_bare};
 use cimrepo::store::Repository;
 use cimrepo::storage::{Directory, Protection, RealStorage, Storage};
 use clap::Args;
@@ -20,17 +19,25 @@ use crate::ui::output::{Failure, Output};
 /// The repository has the format of Windows Vista and later, the system classes, ROOT and its
 /// settings, and the namespaces DEFAULT and SECURITY. DIR must be empty or not exist. If
 /// anything fails, no repository is left.
+///
+/// With --bare it has ROOT and the system classes alone, for what `cimrepo export --format mof`
+/// printed of another repository and `cimrepo compile --exact` stores.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 created, 2 DIR is not empty, 3 I/O.
 
 Examples:
   cimrepo create /tmp/Repository
-  cimrepo verify /tmp/Repository --level schema")]
+  cimrepo verify /tmp/Repository --level schema
+  cimrepo create /tmp/Copy --bare")]
 pub struct Arguments {
     /// Directory of the new repository: empty, or not there yet
     #[arg(value_name = "DIR")]
     dir: PathBuf,
+
+    /// Make ROOT and the system classes alone
+    #[arg(long)]
+    bare: bool,
 
     /// Print JSON, one object a line
     #[arg(long)]
@@ -90,7 +97,8 @@ impl Drop for NewDirectory {
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let new = NewDirectory::make(&self.dir, &Protection::default())?;
-        create(&new.directory())?;
+        let make = if self.bare { create_bare } else { create };
+        make(&new.directory())?;
         new.keep();
         let snapshot = Repository::open_read_only(&self.dir)?.snapshot();
         let (counts, namespaces) = Catalog::new(snapshot).counts();
