@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::{
     DirEntry, EntryKind, FileId, LOCK_NOTE, LockGuard, NameFault, OpenMode, Protection, RawEntry, RawKind, Storage,
@@ -15,6 +17,27 @@ use super::{
 /// The file system of the machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealStorage;
+
+/// Attempts to rename a file over one that is open elsewhere.
+const RENAME_ATTEMPTS: u32 = if cfg!(windows) { 40 } else { 1 };
+
+/// Time between two of them.
+const RENAME_PAUSE: Duration = Duration::from_millis(5);
+
+/// Renames a file. Windows refuses to replace a file that anyone has open, if only to look which one it is: scanners do, and
+/// so do checks of targets in this crate. They close it after a moment.
+fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+    let mut left = RENAME_ATTEMPTS;
+    loop {
+        left -= 1;
+        match fs::rename(from, to) {
+            Err(error) if left > 0 && error.kind() == io::ErrorKind::PermissionDenied && to.is_file() => {
+                thread::sleep(RENAME_PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
 
 impl Storage for RealStorage {
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
@@ -115,7 +138,7 @@ impl Storage for RealStorage {
         {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        fs::rename(from, to)
+        rename_over(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
