@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use cimrepo::format::bmf::{BmfPrinter, Body, resources};
 
-/// What the target does with an input.
+/// Runs the target on an input.
 pub(crate) fn bmf(input: &[u8]) {
     let mut end = 0;
     for found in resources(input) {

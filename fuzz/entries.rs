@@ -34,7 +34,7 @@ use cimrepo::store::{BulkBuilder, OpenOptions, PauseToken, Repository, Snapshot,
 use cimrepo::verify::{GenerationReport, VerifyOptions, verify};
 use cimrepo::{Direction, KeyRange};
 
-/// What a target does with an input.
+/// Runs a target on an input.
 type Entry = fn(&[u8]);
 
 /// Every target: its name, which is that of its file in `fuzz_targets` and of its seeds' directory, and its entry.

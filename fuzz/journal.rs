@@ -16,7 +16,7 @@ pub(crate) const HEADER: u8 = 1;
 /// Repair the frames.
 pub(crate) const FRAMES: u8 = 2;
 
-/// What the target does with an input.
+/// Runs the target on an input.
 pub(crate) fn journal(input: &[u8]) {
     let [flags, rest @ ..] = input else { return };
     let mut bytes = rest.to_vec();

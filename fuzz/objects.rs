@@ -41,12 +41,12 @@ pub(crate) fn base() -> Arc<FullClass> {
     Arc::new(FullClass::compose(class.build(), None).expect("the class is sound"))
 }
 
-/// Whether an embedded object could not be taken apart: a writer's form of the record around it may do it.
+/// True if an embedded object could not be taken apart: a writer's form of the record around it may do it.
 fn has_opaque(content: &impl std::fmt::Debug) -> bool {
     format!("{content:?}").contains("Opaque(")
 }
 
-/// What the target `class_record` does with an input.
+/// Runs the target `class_record` on an input.
 pub(crate) fn class_record(input: &[u8]) {
     let [flags, record @ ..] = input else { return };
     let superclass = (flags & DERIVED != 0).then(base);
@@ -80,7 +80,7 @@ fn look(view: &ClassRecordView<'_>) {
     }
 }
 
-/// What the target `instance_record` does with an input: an instance of [`base`].
+/// Runs the target `instance_record` on an input: an instance of [`base`].
 pub(crate) fn instance_record(input: &[u8]) {
     let [flags, record @ ..] = input else { return };
     let dialect = if flags & OLD != 0 { Dialect::V21 } else { Dialect::V22 };
@@ -107,7 +107,7 @@ pub(crate) fn instance_record(input: &[u8]) {
     }
 }
 
-/// What the target `reference_record` does with an input.
+/// Runs the target `reference_record` on an input.
 pub(crate) fn reference_record(input: &[u8]) {
     let Ok(view) = ReferenceRecordView::parse(input) else { return };
     let Ok(reference) = view.to_reference() else { return };
@@ -116,7 +116,7 @@ pub(crate) fn reference_record(input: &[u8]) {
     assert_eq!((&written[..body.len()], tail), (body, &view.tail()[..]));
 }
 
-/// What the target `object_path` does with an input: a text.
+/// Runs the target `object_path` on an input: a text.
 pub(crate) fn object_path(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else { return };
     match text.parse::<ObjectPath>() {

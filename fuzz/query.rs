@@ -30,7 +30,7 @@ const ALWAYS: [&str; 5] = [
     "ASSOCIATORS OF {__EventFilter} WHERE SchemaOnly",
 ];
 
-/// What the target `query_text` does with an input: the text of a query.
+/// Runs the target `query_text` on an input: the text of a query.
 pub(crate) fn query_text(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     match wql::parse(&text) {
@@ -48,7 +48,7 @@ pub(crate) fn query_text(input: &[u8]) {
     }
 }
 
-/// What the target `query` does with an input: the text of a query, a zero byte, and edits of a new repository.
+/// Runs the target `query` on an input: the text of a query, a zero byte, and edits of a new repository.
 pub(crate) fn query(input: &[u8]) {
     let end = input.iter().position(|byte| *byte == END_OF_TEXT).unwrap_or(input.len());
     let (text, edits) = input.split_at(end);

@@ -14,7 +14,7 @@ pub(crate) const ADMINISTRATOR: u8 = 2;
 /// The caller has the privilege for lists of audits.
 pub(crate) const AUDITOR: u8 = 4;
 
-/// What the target does with an input.
+/// Runs the target on an input.
 pub(crate) fn security_descriptor(input: &[u8]) {
     let [flags, rest @ ..] = input else { return };
     let caller = caller(*flags);

@@ -65,7 +65,7 @@ impl Chain {
         self.links().fold(Protection::default(), |all, link| all.and(&link.protection))
     }
 
-    /// Whether the pages of a space are there at all.
+    /// True if the pages of a space are there at all.
     pub(crate) fn has(&self, space: Space) -> bool {
         // Any other backup is one of a repository that has both files.
         !self.top.is_forensic() || self.top.manifest.space(space).file_length != NO_FILE

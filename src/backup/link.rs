@@ -265,7 +265,7 @@ impl Link {
         }
     }
 
-    /// Whether the content of a chunk is what the manifest says.
+    /// True if the content of a chunk is what the manifest says.
     fn is_as_stated(&self, number: usize, entry: &ChunkEntry, raw: &[u8]) -> bool {
         let header = &entry.header;
         if !header.kind.has_pages() {

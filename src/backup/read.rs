@@ -141,13 +141,13 @@ pub struct BackupInfo {
     pub content_identity: String,
     /// Creation time, seconds since 1970-01-01 UTC.
     pub created: u64,
-    /// Whether pages of the base are left out.
+    /// True if pages of the base are left out.
     pub incremental: bool,
-    /// Whether in-page slack is zeroed.
+    /// True if in-page slack is zeroed.
     pub scrubbed: bool,
-    /// Whether free pages and all mapping files are kept.
+    /// True if free pages and all mapping files are kept.
     pub forensic: bool,
-    /// Whether it holds files of which no mapping can be read.
+    /// True if it holds files of which no mapping can be read.
     pub unmapped: bool,
     /// Pages in this file: those of the generation; without one, of the data files.
     pub pages: u64,
@@ -204,7 +204,7 @@ impl Backup {
         &self.journals
     }
 
-    /// Whether it holds files of which no mapping can be read: there is no generation in it, its snapshot shows nothing,
+    /// True if it holds files of which no mapping can be read: there is no generation in it, its snapshot shows nothing,
     /// and a restore gives the files back.
     pub fn is_unmapped(&self) -> bool {
         self.chain.top.is_unmapped()
@@ -244,7 +244,7 @@ impl Backup {
         &self.chain
     }
 
-    /// Whether a backup of that identity is in the chain.
+    /// True if a backup of that identity is in the chain.
     pub(crate) fn has_link(&self, identity: &[u8; 16]) -> bool {
         self.chain.links().any(|link| link.header.identity == *identity)
     }

@@ -28,7 +28,7 @@ pub(crate) struct Target {
     file: Option<Arc<dyn StorageFile>>,
     written: u64,
     early_sync: EarlySync,
-    /// Whether a file that is no backup may be replaced.
+    /// True if a file that is no backup may be replaced.
     overwrite: bool,
     /// The last to go: while it is held, nobody takes the temporary file for a leftover.
     _lock: Option<Box<dyn LockGuard>>,
@@ -142,7 +142,7 @@ fn clear_leftovers(storage: &dyn Storage, target: &Path) {
     }
 }
 
-/// Whether a file begins like a backup, or like one of which a loss of power took the beginning.
+/// True if a file begins like a backup, or like one of which a loss of power took the beginning.
 fn begins_like_one(storage: &dyn Storage, path: &Path) -> bool {
     let mut begin = [0; MAGIC.len()];
     let Ok(file) = storage.open(path, OpenMode::Read) else { return false };

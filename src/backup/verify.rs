@@ -57,7 +57,7 @@ impl DamagedChunks {
 }
 
 impl BackupReport {
-    /// Whether the backup can be restored: nothing was found.
+    /// True if the backup can be restored: nothing was found.
     pub fn is_consistent(&self) -> bool {
         self.repository.is_consistent() && self.journal.is_consistent()
     }

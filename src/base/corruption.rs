@@ -25,7 +25,7 @@ macro_rules! corruption_codes {
                 match self { $(CorruptionCode::$variant => $code,)* }
             }
 
-            /// Whether nothing is lost or misread by it, whoever reads, and the next compaction mends it.
+            /// True if nothing is lost or misread by it, whoever reads, and the next compaction mends it.
             pub const fn is_bookkeeping(self) -> bool {
                 matches!(self, CorruptionCode::RecordLastWrite)
             }

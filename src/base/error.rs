@@ -425,7 +425,7 @@ impl Error {
         text
     }
 
-    /// Whether there was no room: the disk is full, or what the user may have of it is used up.
+    /// True if there was no room: the disk is full, or what the user may have of it is used up.
     pub fn is_disk_full(&self) -> bool {
         match self {
             Error::Io { source, .. } | Error::Unconfirmed { source, .. } | Error::Stranded { source, .. } => {

@@ -101,7 +101,7 @@ impl Visible {
         Self { marks: MAX_MARKS }
     }
 
-    /// Whether all of `text`, which comes next, can be shown as itself since it is printable ASCII, as nearly every text is:
+    /// True if all of `text`, which comes next, can be shown as itself since it is printable ASCII, as nearly every text is:
     /// found out much faster than character by character. Where it is not, nothing is decided yet.
     pub fn shows_all(&mut self, text: &str) -> bool {
         let is_plain = is_printable_ascii(text);
@@ -111,7 +111,7 @@ impl Visible {
         is_plain
     }
 
-    /// Whether the next character of the text, `c`, can be shown as itself.
+    /// True if the next character of the text, `c`, can be shown as itself.
     pub fn shows(&mut self, c: char) -> bool {
         if matches!(c, ' '..='~') {
             self.marks = 0;
@@ -138,7 +138,7 @@ impl Default for Visible {
     }
 }
 
-/// Whether a text is printable ASCII. Everything that is printed passes here, most of it a few bytes long: eight of them
+/// True if a text is printable ASCII. Everything that is printed passes here, most of it a few bytes long: eight of them
 /// are looked at together, and the last ones with some that were looked at before.
 fn is_printable_ascii(text: &str) -> bool {
     const ONES: u64 = u64::MAX / 0xFF;
@@ -160,7 +160,7 @@ fn is_printable_ascii(text: &str) -> bool {
     }
 }
 
-/// Whether a character does not show as itself, or changes how its neighbours show: Unicode's categories Cc, Cf, Zl and Zp,
+/// True if a character does not show as itself, or changes how its neighbours show: Unicode's categories Cc, Cf, Zl and Zp,
 /// `Default_Ignorable_Code_Point`, and the code points that are never characters.
 ///
 /// Spaces and characters for private use are shown; a lone surrogate is no character and cannot get here.
@@ -175,7 +175,7 @@ pub const fn is_invisible(c: char) -> bool {
         || c as u32 & 0xFFFE == 0xFFFE
 }
 
-/// Whether a character that is not invisible combines with the one before it.
+/// True if a character that is not invisible combines with the one before it.
 ///
 /// The standard library keeps the table: it escapes marks, spaces but the plain one, and what has no meaning to it. The last
 /// are taken for marks too, since a later version of Unicode may make them some.
@@ -184,7 +184,7 @@ fn is_mark(c: char) -> bool {
     !c.is_ascii() && !c.is_whitespace() && !is_private(c) && is_escaped()
 }
 
-/// Whether a character has the meaning that its users agreed on.
+/// True if a character has the meaning that its users agreed on.
 const fn is_private(c: char) -> bool {
     matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..)
 }

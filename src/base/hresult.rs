@@ -86,7 +86,7 @@ fn win32_code(kind: io::ErrorKind) -> u32 {
 /// knows all of them.
 const WINDOWS_DISK_FULL: [i32; 3] = [39, 112, 1295];
 
-/// Whether there was no room: on the disk, or in what the user may have of it. The one place that says what a full disk is.
+/// True if there was no room: on the disk, or in what the user may have of it. The one place that says what a full disk is.
 pub(crate) fn is_disk_full(error: &io::Error) -> bool {
     let is_code = |code| cfg!(windows) && WINDOWS_DISK_FULL.contains(&code);
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

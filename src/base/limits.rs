@@ -92,7 +92,7 @@ pub const MAX_GIVEN_BYTES: usize = 64 << 10;
 /// How many times its record an object may inherit, beyond what every object may.
 pub const MAX_EXPANSION: usize = 64;
 
-/// Whether an object gets more from others than the engine takes, for how long its record is.
+/// True if an object gets more from others than the engine takes, for how long its record is.
 pub(crate) const fn gets_too_much(bytes: usize, most: usize, record: usize) -> bool {
     bytes > most.saturating_add(record.saturating_mul(MAX_EXPANSION))
 }

@@ -148,7 +148,7 @@ pub(crate) mod tests {
         static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
     }
 
-    /// Whether the next thread is one too many.
+    /// True if the next thread is one too many.
     pub(super) fn is_refused() -> bool {
         LEFT.with(|left| {
             let now = left.get();

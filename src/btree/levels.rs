@@ -40,7 +40,7 @@ fn count(image: &Image) -> usize {
 /// An edge of the tree.
 struct Edge {
     levels: usize,
-    /// Whether it leads to a leaf, by nodes that can be read and are in their places.
+    /// True if it leads to a leaf, by nodes that can be read and are in their places.
     is_whole: bool,
 }
 
@@ -63,7 +63,7 @@ fn edge(image: &Image, is_last: bool) -> Edge {
     Edge { levels: MAX_TREE_DEPTH, is_whole: false }
 }
 
-/// Whether there are more pages than a root and its children: where the edges lead to leaves at once, other pointers
+/// True if there are more pages than a root and its children: where the edges lead to leaves at once, other pointers
 /// of the root, or none, lead to those.
 fn leads_past_pages(image: &Image) -> bool {
     let count = |node: &Visited<'_>| Ok(1 + narrow(node.key_count()) + 1);

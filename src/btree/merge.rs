@@ -118,7 +118,7 @@ impl Merge {
         }
     }
 
-    /// Whether the next key is that of a run, not of the walk.
+    /// True if the next key is that of a run, not of the walk.
     fn is_run_next(&self, walk: &Walk) -> bool {
         match (self.runs.peek(), self.tree) {
             (Some(run), Head::AtHand) => match walk.direction {

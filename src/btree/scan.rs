@@ -103,7 +103,7 @@ impl Scan {
         }
     }
 
-    /// Whether every page that was needed so far was read.
+    /// True if every page that was needed so far was read.
     pub const fn is_complete(&self) -> bool {
         self.is_complete
     }

@@ -54,7 +54,7 @@ impl<'p> NodeView<'p> {
         Ok(Self { page: known.map_or_else(|| view(image, own, page), Ok)?, keys })
     }
 
-    /// Whether it has no children.
+    /// True if it has no children.
     pub(crate) fn is_leaf(&self, image: &Image) -> bool {
         match self.keys {
             Some(keys) => keys.only_child == Some(image.dialect().no_child()),
@@ -100,7 +100,7 @@ impl<'p> NodeView<'p> {
     }
 }
 
-/// Whether a node has no children: all of its pointers are "none".
+/// True if a node has no children: all of its pointers are "none".
 pub(crate) fn is_leaf(image: &Image, node: &IndexPage<'_>) -> bool {
     let none = image.dialect().no_child();
     node.children().all(|child| child == none)
@@ -158,7 +158,7 @@ pub(crate) enum Visited<'n> {
 }
 
 impl<'n> Visited<'n> {
-    /// Whether it has no children.
+    /// True if it has no children.
     pub(crate) fn is_leaf(&self, image: &Image) -> bool {
         match self {
             Self::Page(node) => node.is_leaf(image),

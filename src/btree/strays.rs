@@ -20,7 +20,7 @@ use super::walk::Place;
 /// Strays that a look-up reads. Where no one means harm, as many as the tree has levels cover a text.
 const MAX_LOOKED_AT: usize = 64;
 
-/// Whether a stray holds exactly this key.
+/// True if a stray holds exactly this key.
 pub(super) fn contain(image: &Image, key: &[u8]) -> bool {
     first_from(image, key).is_some_and(|found| found == key)
 }

@@ -44,7 +44,7 @@ pub(super) struct Extent {
     pub least: Vec<u8>,
     pub greatest: Vec<u8>,
     keys: u64,
-    /// Whether all keys can be read and each is above the one before it.
+    /// True if all keys can be read and each is above the one before it.
     pub is_in_order: bool,
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Walk {
     pub image: Arc<Image>,
     pub direction: Direction,
     pub range: KeyRange,
-    /// Whether pages that are not in the cache stay out of it.
+    /// True if pages that are not in the cache stay out of it.
     is_passing: bool,
     stack: Vec<Frame>,
     /// By logical page: those that were entered, and those that could not be.
@@ -41,7 +41,7 @@ pub(super) struct Walk {
     loaded: Option<LogicalPage>,
     /// A key that a node is held against.
     bound: Vec<u8>,
-    /// Whether a node could not be entered.
+    /// True if a node could not be entered.
     pub is_broken: bool,
     /// A page that was not entered because its keys are not in order.
     pub disordered: Option<LogicalPage>,
@@ -57,7 +57,7 @@ struct Frame {
     next: usize,
     end: usize,
     is_leaf: bool,
-    /// Whether all keys that are still to come lie in the range, as is known from their order.
+    /// True if all keys that are still to come lie in the range, as is known from their order.
     is_inside: bool,
 }
 
@@ -332,7 +332,7 @@ impl Walk {
         None
     }
 
-    /// Whether the key of a node that the walk comes to last lies in the range. Those before it, from [`first_step`](Self::first_step)
+    /// True if the key of a node that the walk comes to last lies in the range. Those before it, from [`first_step`](Self::first_step)
     /// on, do so too: keys that were put together are in order.
     fn ends_inside(&self, keys: &IndexKeys, count: usize) -> bool {
         match (self.direction, &self.range.from, &self.range.to) {

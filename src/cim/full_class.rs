@@ -75,9 +75,9 @@ pub struct FullProperty {
     pub origin: Name,
     /// How deep that class lies: 0 is the topmost of the chain.
     pub origin_level: u32,
-    /// Whether this class declares it, or declares it anew.
+    /// True if this class declares it, or declares it anew.
     pub local: bool,
-    /// Whether a superclass has it too.
+    /// True if a superclass has it too.
     pub overrides: bool,
     /// The default that holds; `None` is NULL.
     pub default: Option<Value>,
@@ -86,7 +86,7 @@ pub struct FullProperty {
 }
 
 impl FullProperty {
-    /// Whether it is a key.
+    /// True if it is a key.
     pub fn is_key(&self) -> bool {
         self.qualifiers.is_true("key")
     }
@@ -107,9 +107,9 @@ pub struct FullMethod {
     pub origin: Name,
     /// How deep that class lies: 0 is the topmost of the chain.
     pub origin_level: u32,
-    /// Whether this class declares it, or declares it anew.
+    /// True if this class declares it, or declares it anew.
     pub local: bool,
-    /// Whether a superclass has it too.
+    /// True if a superclass has it too.
     pub overrides: bool,
 }
 
@@ -412,7 +412,7 @@ impl FullClass {
         crate::base::narrow(self.derivation.len())
     }
 
-    /// Whether it is the class with this name or derived from it.
+    /// True if it is the class with this name or derived from it.
     pub fn is_a(&self, class: &str) -> bool {
         *self.name() == *class || self.derivation.iter().any(|name| *name == *class)
     }

@@ -53,7 +53,7 @@ pub fn to_upper(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_uppercase() } else { text.chars().map(upper).collect() }
 }
 
-/// Whether two names are the same.
+/// True if two names are the same.
 pub fn same(a: &str, b: &str) -> bool {
     count_comparison();
     // The second way stops at the first difference, so that long names cost nothing when they differ early.

@@ -103,7 +103,7 @@ impl ObjectPath {
         self
     }
 
-    /// Whether it means an instance.
+    /// True if it means an instance.
     pub fn is_instance(&self) -> bool {
         self.keys != PathKeys::Class
     }

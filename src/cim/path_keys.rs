@@ -72,7 +72,7 @@ impl FullClass {
         path.key_text().filter(|_| is_named).ok_or_else(mismatch)
     }
 
-    /// Whether these are exactly its keys, each once.
+    /// True if these are exactly its keys, each once.
     fn is_named_by(&self, given: &[KeyBinding]) -> bool {
         if let [KeyBinding { name: None, .. }] = given {
             return self.key_properties().count() == 1;

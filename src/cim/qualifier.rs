@@ -84,7 +84,7 @@ impl Qualifier {
         Self::flag("key", Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS | Flavor::NOT_OVERRIDABLE)
     }
 
-    /// Whether the value is the boolean TRUE.
+    /// True if the value is the boolean TRUE.
     pub fn is_true(&self) -> bool {
         self.value == Some(Value::Boolean(true))
     }
@@ -128,7 +128,7 @@ impl QualifierSet {
         ByName::new(self.as_slice(), |qualifier| &qualifier.name)
     }
 
-    /// Whether the qualifier with this name is the boolean TRUE.
+    /// True if the qualifier with this name is the boolean TRUE.
     pub fn is_true(&self, name: &str) -> bool {
         self.get(name).is_some_and(Qualifier::is_true)
     }
@@ -167,7 +167,7 @@ impl QualifierSet {
         self.as_slice().len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.as_slice().is_empty()
     }

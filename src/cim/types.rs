@@ -121,7 +121,7 @@ impl ScalarType {
         }
     }
 
-    /// Whether a table of values holds a reference into a heap instead of the value.
+    /// True if a table of values holds a reference into a heap instead of the value.
     pub(crate) const fn is_on_heap(self) -> bool {
         matches!(self, ScalarType::String | ScalarType::Object | ScalarType::DateTime | ScalarType::Reference)
     }
@@ -145,7 +145,7 @@ impl serde::Serialize for ScalarType {
 pub struct CimType {
     /// The type of the value or of each element.
     pub scalar: ScalarType,
-    /// Whether it is an array.
+    /// True if it is an array.
     pub array: bool,
 }
 
@@ -165,7 +165,7 @@ impl CimType {
         if self.array { 4 } else { self.scalar.slot_size() }
     }
 
-    /// Whether a table of values holds a reference into a heap instead of the value.
+    /// True if a table of values holds a reference into a heap instead of the value.
     pub(crate) const fn is_on_heap(self) -> bool {
         self.array || self.scalar.is_on_heap()
     }

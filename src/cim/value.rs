@@ -94,7 +94,7 @@ macro_rules! values {
                 }
             }
 
-            /// Whether there is no element.
+            /// True if there is no element.
             pub const fn is_empty(&self) -> bool {
                 self.len() == 0
             }

@@ -138,7 +138,7 @@ impl fmt::Display for PassedOver {
 }
 
 impl Found {
-    /// Whether some place was not looked at that may hold a repository. Links do not count: the tree is what lies in it.
+    /// True if some place was not looked at that may hold a repository. Links do not count: the tree is what lies in it.
     pub fn is_partial(&self) -> bool {
         !self.passed_over.is_empty()
     }
@@ -215,7 +215,7 @@ struct Listed {
     files: Vec<FileRole>,
     linked: Option<String>,
     links: u64,
-    /// Whether a directory did not fit into what may wait.
+    /// True if a directory did not fit into what may wait.
     is_crowded: bool,
     is_cancelled: bool,
     is_over: bool,

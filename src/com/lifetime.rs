@@ -36,7 +36,7 @@ pub(super) fn unlock() -> bool {
     LOCKS.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |locks| locks.checked_sub(1)).is_ok()
 }
 
-/// Whether nothing needs the module: every object and class factory of this library is released, every `LockServer` taken back.
+/// True if nothing needs the module: every object and class factory of this library is released, every `LockServer` taken back.
 /// The answer of a module's own `DllCanUnloadNow`; no thread of the library outlives the objects.
 pub fn may_unload() -> bool {
     ALIVE.load(Ordering::SeqCst) == 0 && LOCKS.load(Ordering::SeqCst) == 0

@@ -12,7 +12,7 @@ use crate::text::mof::tree::{
     Assignment, ClassDeclaration, Feature, Ident, Initializer, InstanceDeclaration, Item, Value, ValueKind,
 };
 
-/// What an alias stands for.
+/// Object that an alias stands for.
 #[derive(Debug, Clone)]
 pub(super) struct Alias<'u, 't> {
     pub target: Target<'u, 't>,

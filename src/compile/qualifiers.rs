@@ -12,7 +12,7 @@ use crate::text::diagnostic::{Code, Diagnostic, Place};
 use crate::text::mof::code;
 use crate::text::mof::tree::{self, FlavorWords, Initializer, QualifierType, ValueKind};
 
-/// What a qualifier stands at.
+/// Element that a qualifier is applied to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
     Class,
@@ -271,7 +271,7 @@ impl<'t> Compiler<'_, 't> {
     }
 }
 
-/// Whether a value is written as an integer, or several.
+/// True if a value is written as an integer, or several.
 fn is_written_as_number(written: &tree::Qualifier<'_>) -> bool {
     let is_number = |value: &tree::Value<'_>| matches!(value.kind, ValueKind::Integer(_));
     match &written.value {

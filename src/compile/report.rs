@@ -1,4 +1,4 @@
-//! What a compile reports.
+//! The report of a compile.
 
 use crate::base::hresult::HResult;
 use crate::text::diagnostic::{Code, Diagnostic, Place, Sources};
@@ -43,7 +43,7 @@ pub enum OperationKind {
     Instance,
 }
 
-/// What became of an object.
+/// Outcome for one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Outcome {
@@ -78,7 +78,7 @@ impl Outcome {
 pub struct Operation {
     /// The kind of object.
     pub kind: OperationKind,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// Its namespace.
     pub namespace: String,
@@ -88,7 +88,7 @@ pub struct Operation {
     pub place: Place,
 }
 
-/// What a compile did, or why it did nothing.
+/// Result of a compile: the objects stored, or the diagnostics that kept it from storing any.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct CompileReport {
@@ -96,23 +96,23 @@ pub struct CompileReport {
     pub diagnostics: Vec<Diagnostic>,
     /// The texts that they point into.
     pub sources: Sources,
-    /// What became of each object.
+    /// Outcome for each object.
     pub operations: Vec<Operation>,
     /// The outcome as Windows gives it.
     pub status: CompileStatus,
-    /// Whether a text has `#pragma autorecover`.
+    /// True if a text has `#pragma autorecover`.
     pub auto_recover: bool,
-    /// Whether objects that were refused were passed over.
+    /// True if objects that were refused were passed over.
     pub(super) keeps_going: bool,
 }
 
 impl CompileReport {
-    /// Whether a text or an object was refused.
+    /// True if a text or an object was refused.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
-    /// Whether what could be stored is in the transaction: always without errors, and with errors of the third phase where
+    /// True if what could be stored is in the transaction: always without errors, and with errors of the third phase where
     /// the options say to keep going.
     pub fn is_stored(&self) -> bool {
         !self.has_errors() || (self.keeps_going && self.status.phase == Phase::Store)

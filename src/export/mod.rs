@@ -26,19 +26,19 @@ pub trait Sink {
     /// Takes a piece of the text: whole lines.
     ///
     /// # Errors
-    /// What ends the export.
+    /// The error that ends the export.
     fn text(&mut self, text: &str) -> Result<(), Self::Error>;
 
     /// Takes something that the text does not say of an object.
     ///
     /// # Errors
-    /// What ends the export.
+    /// The error that ends the export.
     fn unsaid(&mut self, object: &str, unsaid: &Unsaid) -> Result<(), Self::Error>;
 
     /// Takes the reason why an object, or a part of the index, cannot be read.
     ///
     /// # Errors
-    /// What ends the export.
+    /// The error that ends the export.
     fn lost(&mut self, object: &str, error: &Error) -> Result<(), Self::Error>;
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::catalog::ObjectKey;
 use crate::cim::name::Name;
 
-/// What of a class decides its place.
+/// Parts of a class that decide its place.
 #[derive(Debug, Clone)]
 pub(super) struct Head {
     pub(super) name: Name,

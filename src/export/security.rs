@@ -74,7 +74,7 @@ fn unsaid() -> Unsaid {
     Unsaid { member: String::new(), what: UnsaidKind::Descriptor }
 }
 
-/// Whether two descriptors say the same; how their lists are padded does not count.
+/// True if two descriptors say the same; how their lists are padded does not count.
 fn is_alike(a: &SecurityDescriptor, b: &SecurityDescriptor) -> bool {
     a == b || sddl::print(a).is_some_and(|text| sddl::print(b) == Some(text))
 }

@@ -168,7 +168,7 @@ impl World {
         matches!(owner, Owner::Waiting | Owner::Persisting | Owner::Paused(_))
     }
 
-    /// Whether someone has the turn, as far as anyone was told.
+    /// True if someone has the turn, as far as anyone was told.
     fn is_taken(&self) -> bool {
         let owners = |owner: &Owner| matches!(owner, Owner::Persisting | Owner::Paused(_) | Owner::Switched);
         self.owners.iter().any(owners) || self.writers.contains(&Writer::Running)

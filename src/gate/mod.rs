@@ -60,7 +60,7 @@ pub struct Activity {
     pub backups: usize,
     /// Open connections.
     pub connections: usize,
-    /// Whether a transaction runs.
+    /// True if a transaction runs.
     pub is_writing: bool,
     /// Transactions that wait for their turn.
     pub waiting_writers: usize,
@@ -300,7 +300,7 @@ impl Gate {
         thread.into_iter().for_each(join_other);
     }
 
-    /// Whether a pause is in force, or about to be.
+    /// True if a pause is in force, or about to be.
     pub(crate) fn is_pausing(&self) -> bool {
         matches!(self.0.lock().state.turn(), Turn::Persist(..) | Turn::Paused(..))
     }
@@ -413,7 +413,7 @@ impl Gate {
         }
     }
 
-    /// Whether a connection is open.
+    /// True if a connection is open.
     pub(crate) fn is_open(&self, connection: ConnectionId) -> bool {
         self.0.lock().state.is_open(connection)
     }

@@ -105,7 +105,7 @@ struct Waiting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Restoring {
     owner: OwnerId,
-    /// Whether connections are broken and none may be made.
+    /// True if connections are broken and none may be made.
     is_switching: bool,
 }
 
@@ -196,7 +196,7 @@ impl State {
         self.open.len()
     }
 
-    /// Whether a connection is open.
+    /// True if a connection is open.
     pub fn is_open(&self, connection: ConnectionId) -> bool {
         self.open.contains(&connection)
     }

@@ -22,7 +22,7 @@ pub struct CarvedPage {
     pub physical: PhysicalPage,
     /// Its table of contents.
     pub descriptors: Vec<Descriptor>,
-    /// Whether it begins a record that goes on elsewhere.
+    /// True if it begins a record that goes on elsewhere.
     pub is_head: bool,
 }
 

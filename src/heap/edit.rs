@@ -169,7 +169,7 @@ fn copy(working: &Working, bytes: &PageBytes) -> Arc<Page> {
     page
 }
 
-/// Whether a page holds whole records, none of them under this id.
+/// True if a page holds whole records, none of them under this id.
 fn has_room(bytes: &PageBytes, id: u32) -> bool {
     ObjectPage::new(bytes).multi_page_head().is_none() && ObjectPage::find(bytes, id).is_none()
 }

@@ -74,7 +74,7 @@ impl FreeSpace {
     }
 }
 
-/// Whether any record fits into so few bytes.
+/// True if any record fits into so few bytes.
 fn is_worth_knowing(free: u32) -> bool {
     widen(free) > DESCRIPTOR_SIZE
 }

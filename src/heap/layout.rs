@@ -70,7 +70,7 @@ pub fn multi_page_records(image: &Image) -> Result<Vec<Range<u32>>> {
     Ok(records)
 }
 
-/// Whether all pages of a record were last written together: invariant 25.
+/// True if all pages of a record were last written together: invariant 25.
 pub fn was_written_at_once(entries: &[MappingEntry], record: &Range<u32>) -> bool {
     let mut writes = pages_of(record).filter_map(|page| entries.get(page)).map(|entry| entry.last_write);
     let first = writes.next();

@@ -78,7 +78,7 @@ pub fn view(image: &Image, reference: RecordRef) -> Result<RecordView> {
     Err(wrong_check(&descriptor, expected, image.site(Space::Objects, reference.page)).into())
 }
 
-/// Whether a page says that the record lies there, and the mapping has all its pages.
+/// True if a page says that the record lies there, and the mapping has all its pages.
 pub fn is_there(image: &Image, reference: RecordRef) -> bool {
     let Ok(held) = image.page(Space::Objects, reference.page) else { return false };
     let is_listed = find_descriptor(image, &held, reference).is_ok();

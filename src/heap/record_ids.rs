@@ -66,7 +66,7 @@ impl RecordIds {
         taken
     }
 
-    /// Whether so many bits are set that the ids should be gathered anew.
+    /// True if so many bits are set that the ids should be gathered anew.
     pub fn is_crowded(&self) -> bool {
         self.used > self.words.len() * widen(WORD_BITS) / 4
     }
@@ -92,7 +92,7 @@ impl RecordIds {
         }
     }
 
-    /// Whether a record may have this id.
+    /// True if a record may have this id.
     #[cfg(test)]
     pub fn may_have(&self, id: u32) -> bool {
         let (word, bit) = self.place(id);

@@ -144,7 +144,7 @@ impl RepositoryFiles {
         storage.protection(&self.path(role)).unwrap_or_else(|_| Protection::private())
     }
 
-    /// Whether the file is there.
+    /// True if the file is there.
     pub fn has(&self, role: FileRole) -> bool {
         self.names.contains_key(&role)
     }

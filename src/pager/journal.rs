@@ -61,7 +61,7 @@ pub fn generation_of(name: &str) -> Option<u32> {
     if is_framed && is_number { digits.parse().ok() } else { None }
 }
 
-/// Whether a file of this name is a journal.
+/// True if a file of this name is a journal.
 pub fn is_journal_name(name: &str) -> bool {
     generation_of(name).is_some()
 }
@@ -230,12 +230,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether [`mend`](Self::mend) may make a broken journal whole.
+    /// True if [`mend`](Self::mend) may make a broken journal whole.
     pub const fn can_mend(&self) -> bool {
         self.can_mend
     }
 
-    /// Whether a commit failed in such a way that it may count after a crash all the same. Then nothing more can be appended.
+    /// True if a commit failed in such a way that it may count after a crash all the same. Then nothing more can be appended.
     pub const fn is_broken(&self) -> bool {
         self.is_broken
     }
@@ -262,7 +262,7 @@ impl Journal {
         self.end
     }
 
-    /// Whether there is no commit in it.
+    /// True if there is no commit in it.
     #[cfg(test)]
     pub const fn is_empty(&self) -> bool {
         self.end == HEADER_SIZE as u64
@@ -315,7 +315,7 @@ pub struct JournalScan {
     end: u64,
     /// Number of the commit that belongs there.
     next: Option<u64>,
-    /// Whether what follows is no commit.
+    /// True if what follows is no commit.
     is_done: bool,
     /// Bytes of the file from `window_start` on.
     window: Vec<u8>,

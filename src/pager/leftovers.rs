@@ -40,13 +40,13 @@ pub fn staged_role(name: &str) -> Option<FileRole> {
     if suffix.eq_ignore_ascii_case(STAGED_SUFFIX) { FileRole::from_file_name(stem) } else { None }
 }
 
-/// Whether a journal waits under this name for its own, in any case of letters.
+/// True if a journal waits under this name for its own, in any case of letters.
 pub fn is_staged_journal(name: &str) -> bool {
     let stem = name.len().checked_sub(STAGED_SUFFIX.len()).and_then(|at| name.split_at_checked(at));
     stem.is_some_and(|(stem, suffix)| suffix.eq_ignore_ascii_case(STAGED_SUFFIX) && is_journal_name(stem))
 }
 
-/// Whether a name is one that only the engine gives: to a lock, a mark, or a file that waits for its own name.
+/// True if a name is one that only the engine gives: to a lock, a mark, or a file that waits for its own name.
 pub fn is_own_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     staged_role(name).is_some()

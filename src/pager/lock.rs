@@ -157,7 +157,7 @@ fn is_denied(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-/// Whether a lock file is there that is not the caller's to lock: someone who may rename the directory may hold it.
+/// True if a lock file is there that is not the caller's to lock: someone who may rename the directory may hold it.
 fn is_there(directory: &Directory, path: &Path) -> bool {
     !matches!(directory.storage.kind(path), Ok(None))
 }

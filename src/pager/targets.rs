@@ -43,7 +43,7 @@ pub(crate) fn ensure_no_repository_file(storage: &dyn Storage, path: &Path) -> R
     Ok(())
 }
 
-/// Whether a name is one of those that files of a repository, and those of the engine next to them, have.
+/// True if a name is one of those that files of a repository, and those of the engine next to them, have.
 fn is_reserved(name: &str) -> bool {
     FileRole::from_file_name(name).is_some() || is_own_name(name) || is_journal_name(name)
 }

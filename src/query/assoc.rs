@@ -394,7 +394,7 @@ fn path_in(namespace: &str, stored: &StoredInstance) -> String {
     path.in_namespace(namespace).text()
 }
 
-/// Whether a name is the one of a clause, if that is given.
+/// True if a name is the one of a clause, if that is given.
 pub(super) fn is_named(clause: &Option<At<Name>>, name: &Name) -> bool {
     clause.as_ref().is_none_or(|wanted| wanted.value == *name)
 }
@@ -403,12 +403,12 @@ fn role_among(clause: &Option<At<Name>>, names: &[Name]) -> bool {
     names.iter().any(|name| is_named(clause, name))
 }
 
-/// Whether a class is the one of a clause, if that is given, or derived from it.
+/// True if a class is the one of a clause, if that is given, or derived from it.
 pub(super) fn is_of(clause: &Option<At<Name>>, class: &FullClass) -> bool {
     clause.as_ref().is_none_or(|wanted| class.is_a(wanted.value.as_str()))
 }
 
-/// Whether an instance or its class has the qualifier of a clause, if that is given, whatever its value.
+/// True if an instance or its class has the qualifier of a clause, if that is given, whatever its value.
 fn has_qualifier(clause: &Option<At<Name>>, instance: &Instance) -> bool {
     clause.as_ref().is_none_or(|wanted| {
         let name = wanted.value.as_str();

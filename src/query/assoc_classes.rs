@@ -31,7 +31,7 @@ pub(super) struct ClassAssoc {
 struct Reference<'c> {
     name: &'c Name,
     target: &'c str,
-    /// Whether the class that is asked for may stand there, in the role that is asked for.
+    /// True if the class that is asked for may stand there, in the role that is asked for.
     is_role: bool,
 }
 

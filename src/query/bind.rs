@@ -14,7 +14,7 @@ use crate::cim::name::Name;
 use crate::cim::types::{CimType, ScalarType};
 use crate::text::wql::{At, Column, Condition, Constant, Relation, Term, Test};
 
-/// What names are bound to.
+/// Objects whose names are bound.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Asked<'c> {
     /// The instances of a class.

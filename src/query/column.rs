@@ -117,7 +117,7 @@ impl<'s> Subject<'s> {
     }
 }
 
-/// What stands in a column.
+/// Value found in a column.
 #[derive(Debug)]
 pub(super) enum Found<'v> {
     /// The names lead nowhere in the object at hand.
@@ -175,7 +175,7 @@ impl BoundColumn {
         names.collect::<Vec<_>>().join(".")
     }
 
-    /// What an object has in the column.
+    /// Value of the column in an object.
     pub(super) fn find<'s>(&self, subject: Subject<'s>) -> Found<'s> {
         let first = self.find_head(subject);
         let mut names = self.rest.iter();
@@ -189,7 +189,7 @@ impl BoundColumn {
         found
     }
 
-    /// What an object has under the first name alone.
+    /// Value of an object under the first name alone.
     pub(super) fn find_head<'s>(&self, subject: Subject<'s>) -> Found<'s> {
         match (&self.head, subject) {
             (Head::System(property), _) => subject.system(*property).map_or(Found::Null, Found::Made),
@@ -205,7 +205,7 @@ impl BoundColumn {
     }
 }
 
-/// What an embedded object has under a name.
+/// Value of an embedded object under a name.
 pub(super) fn inside<'o>(object: &'o Object, name: &Name) -> Found<'o> {
     let system = SystemProperty::of(name);
     match (object, system) {
@@ -225,7 +225,7 @@ pub(super) fn inside<'o>(object: &'o Object, name: &Name) -> Found<'o> {
     }
 }
 
-/// What an embedded class says of itself.
+/// System property of an embedded class.
 fn of_declaration(class: &Class, property: SystemProperty) -> Option<Value> {
     match property {
         SystemProperty::Genus => Some(Value::Sint32(1)),

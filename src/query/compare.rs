@@ -97,7 +97,7 @@ fn of_number(scalar: ScalarType, number: &Number) -> Operand {
     }
 }
 
-/// Whether a value stands in a relation to a constant. What cannot be compared does not.
+/// True if a value stands in a relation to a constant. What cannot be compared does not.
 pub(super) fn holds(value: &Value, relation: Relation, operand: &Operand) -> bool {
     match (value, operand) {
         (Value::String(text) | Value::Reference(text), Operand::Text(constant)) => match relation {

@@ -34,7 +34,7 @@ pub(super) struct Data {
     filter: Option<Filter>,
     projection: Option<Arc<Projection>>,
     access: Access,
-    /// Whether keys alone tell the answer.
+    /// True if keys alone tell the answer.
     counts_keys: bool,
 }
 
@@ -182,7 +182,7 @@ fn note_events(namespace: &str, family: &Family, notes: &mut Notes) {
     });
 }
 
-/// Whether a provider computes the instances of a class.
+/// True if a provider computes the instances of a class.
 pub(super) fn is_dynamic(class: &FullClass) -> bool {
     class.qualifiers().is_true("dynamic")
 }
@@ -258,7 +258,7 @@ impl Source for DataRows {
     }
 }
 
-/// What an access path gives.
+/// Candidate that an access path yields, before the condition is tested.
 enum Candidate {
     Instance(Box<StoredInstance>),
     /// A key that was counted and not followed.

@@ -1,4 +1,4 @@
-//! What a query would do: its plan, without running it.
+//! The plan of a query, without running it.
 
 use std::fmt::{self, Display};
 
@@ -28,21 +28,21 @@ pub struct Explanation {
     pub namespace: String,
     /// The class that is asked.
     pub class: String,
-    /// Whether the class lies among the system classes.
+    /// True if the class lies among the system classes.
     pub is_system_class: bool,
-    /// What is read, in this order; nothing when no stored object can fulfil the condition.
+    /// Access paths, in the order in which they are read; nothing when no stored object can fulfil the condition.
     pub access: Vec<AccessPath>,
     /// The condition, as it is evaluated on what is read.
     pub condition: Option<String>,
     /// Keys that are read at most, as far as that was counted.
     pub keys: u64,
-    /// Whether there may be more keys than were counted.
+    /// True if there may be more keys than were counted.
     pub are_more_keys: bool,
     /// The class and those derived from it; 0 where that plays no part.
     pub classes: u64,
     /// Those among them whose instances a provider computes.
     pub dynamic_classes: u64,
-    /// What the answer would not say.
+    /// Notes on objects that the answer would leave out.
     pub notes: Vec<Note>,
 }
 

@@ -51,7 +51,7 @@ pub(super) struct PathText {
     pub(super) text: String,
     /// The path that it is, if it is one.
     pub(super) path: Option<ObjectPath>,
-    /// Whether it is compared with `__PATH`, which has a namespace.
+    /// True if it is compared with `__PATH`, which has a namespace.
     pub(super) is_full: bool,
 }
 
@@ -144,7 +144,7 @@ impl Check {
 }
 
 impl PathText {
-    /// Whether the text means the object whose path is `value`.
+    /// True if the text means the object whose path is `value`.
     fn is_path_of(&self, subject: Subject<'_>, value: &Value) -> bool {
         let own = value.as_text().unwrap_or_default();
         let Some(path) = &self.path else { return same(own, &self.text) };

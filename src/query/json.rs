@@ -52,7 +52,7 @@ impl Serialize for InstanceRow {
 }
 
 impl Columns {
-    /// Whether all of a property is asked for.
+    /// True if all of a property is asked for.
     fn has(&self, name: &Name) -> bool {
         let is = |head: &Head| matches!(head, Head::Property(own, _) if own == name);
         self.0.iter().any(|column| column.rest.is_empty() && is(&column.head))

@@ -8,7 +8,7 @@ use crate::cim::name::{lower, upper};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     parts: Vec<Part>,
-    /// Whether a bracket is never closed: then nothing matches.
+    /// True if a bracket is never closed: then nothing matches.
     is_unclosed: bool,
 }
 
@@ -29,7 +29,7 @@ struct Set {
 }
 
 impl Set {
-    /// What stands between brackets.
+    /// Characters between brackets.
     fn new(inside: &[char]) -> Self {
         let (is_negated, mut rest) = match inside {
             ['^', rest @ ..] => (true, rest),
@@ -83,12 +83,12 @@ impl Pattern {
         Self { parts, is_unclosed }
     }
 
-    /// Whether a bracket is never closed, so that nothing matches.
+    /// True if a bracket is never closed, so that nothing matches.
     pub const fn is_unclosed(&self) -> bool {
         self.is_unclosed
     }
 
-    /// Whether a whole text matches.
+    /// True if a whole text matches.
     pub fn matches(&self, text: &str) -> bool {
         self.matches_counted(text).0
     }

@@ -38,7 +38,7 @@ pub(super) fn suggestion(wanted: &str, names: impl IntoIterator<Item = String>) 
     }
 }
 
-/// Whether so many insertions, removals, changes and exchanges of neighbours lead from one name to the other. The work is the
+/// True if so many insertions, removals, changes and exchanges of neighbours lead from one name to the other. The work is the
 /// length times a constant, as `edits` is small.
 fn is_within(a: &[char], b: &[char], edits: usize) -> bool {
     let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();

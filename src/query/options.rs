@@ -1,4 +1,4 @@
-//! What a caller may choose of a query, and what is asked of a connection.
+//! Options of a query, and the rights that it asks of a connection.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ pub trait Rights: Send + Sync {
     /// Whether the objects of a namespace may be read.
     ///
     /// # Errors
-    /// What keeps it from being known.
+    /// The error that keeps it from being known.
     fn may_read(&self, namespace: &str) -> Result<bool>;
 }
 

@@ -20,7 +20,7 @@ const KEYS_A_CLASS: u64 = 10;
 /// Classes below one without keys whose ranges are read one by one.
 const MANY_CLASSES: usize = 256;
 
-/// What is read.
+/// Part of the index that is read.
 #[derive(Debug, Clone)]
 pub(super) enum Access {
     /// Nothing: no stored instance can fulfil the condition.

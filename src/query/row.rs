@@ -83,7 +83,7 @@ impl InstanceRow {
         Some(path.in_namespace(&*self.namespace).text())
     }
 
-    /// Whether the keys alone were asked for.
+    /// True if the keys alone were asked for.
     pub fn has_keys_alone(&self) -> bool {
         self.projection.as_deref() == Some(&Projection::Keys)
     }

@@ -16,7 +16,7 @@ use crate::base::query_error::{QueryCode, QueryError, quote};
 use crate::catalog::Catalog;
 use crate::text::wql::{self, Columns, Query};
 
-/// What a query has read and given.
+/// Counters of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Counters {
@@ -28,7 +28,7 @@ pub struct Counters {
     pub rows: u64,
 }
 
-/// What gives the rows of one namespace.
+/// Source of the rows of one namespace.
 pub(super) trait Source: Send {
     /// The next row; a row that counts stands for so many.
     fn next(&mut self, notes: &mut Notes, counters: &mut Counters) -> Option<Result<Row>>;
@@ -177,7 +177,7 @@ impl Rows {
         self.notes.not_listed()
     }
 
-    /// What was read and given so far.
+    /// Returns the counters so far.
     pub const fn counters(&self) -> Counters {
         self.counters
     }

@@ -156,7 +156,7 @@ fn of_name(name: &Name) -> Result<FullClass> {
     Ok(FullClass::compose(Class::builder(name.clone()).build(), None)?)
 }
 
-/// Whether a namespace sees a class of the system: it has none of that name itself. A class that cannot be read is seen, so that
+/// True if a namespace sees a class of the system: it has none of that name itself. A class that cannot be read is seen, so that
 /// it is reported.
 fn is_visible(catalog: &Catalog, namespace: &str, class: &Result<Arc<StoredClass>>) -> bool {
     let Ok(class) = class else { return true };

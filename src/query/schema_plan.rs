@@ -7,7 +7,7 @@ use super::lookups;
 use crate::cim::name::Name;
 use crate::text::wql::Relation;
 
-/// What is read.
+/// Classes that are read.
 #[derive(Debug, Clone)]
 pub(super) enum ClassAccess {
     /// The classes with these names.

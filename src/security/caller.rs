@@ -114,12 +114,12 @@ impl Caller {
         self.origin
     }
 
-    /// Whether the call comes from another machine.
+    /// True if the call comes from another machine.
     pub fn is_remote(&self) -> bool {
         matches!(self.origin, Origin::Remote(_))
     }
 
-    /// Whether nobody between caller and repository can read what they say.
+    /// True if nobody between caller and repository can read what they say.
     pub fn is_private(&self) -> bool {
         match self.origin {
             Origin::Local => true,
@@ -137,13 +137,13 @@ impl Caller {
         self.held & self.enabled
     }
 
-    /// Whether what is allowed to somebody is allowed to the caller.
+    /// True if what is allowed to somebody is allowed to the caller.
     pub fn is_allowed_as(&self, sid: &Sid) -> bool {
         // A group that is named twice counts only where something is denied.
         *sid == self.user || (self.groups.contains(sid) && !self.deny_only.contains(sid))
     }
 
-    /// Whether what is denied to somebody is denied to the caller.
+    /// True if what is denied to somebody is denied to the caller.
     pub fn is_denied_as(&self, sid: &Sid) -> bool {
         self.is_allowed_as(sid) || self.deny_only.contains(sid)
     }

@@ -13,7 +13,7 @@ pub struct NamespaceSecurity<'n> {
     pub path: &'n str,
     /// Its descriptor.
     pub descriptor: &'n SecurityDescriptor,
-    /// Whether it has the qualifier `RequiresEncryption`.
+    /// True if it has the qualifier `RequiresEncryption`.
     pub requires_encryption: bool,
 }
 

@@ -107,7 +107,7 @@ impl Connection {
         Ok(Catalog::new(self.view()?.snapshot))
     }
 
-    /// Whether it was broken.
+    /// True if it was broken.
     pub fn is_broken(&self) -> bool {
         self.link.check().is_err()
     }

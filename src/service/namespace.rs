@@ -117,7 +117,7 @@ impl NamespaceConnection {
         self.rights
     }
 
-    /// Whether it was broken.
+    /// True if it was broken.
     pub fn is_broken(&self) -> bool {
         self.connection.is_broken()
     }

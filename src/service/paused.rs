@@ -17,7 +17,7 @@ use super::{BackupRestore, DEFAULT_LEASE, Standby, Trusted};
 pub struct PausedRun<T> {
     /// What it gave.
     pub value: T,
-    /// Whether the pause held to its end. If not, others may have written meanwhile: what was copied is not to be trusted.
+    /// True if the pause held to its end. If not, others may have written meanwhile: what was copied is not to be trusted.
     pub held: bool,
     /// The state that was paused: what a copy is held against.
     pub token: PauseToken,

@@ -310,7 +310,7 @@ fn kind_of_entry(path: &Path) -> io::Result<Option<EntryKind>> {
     }
 }
 
-/// Whether `path` itself, and no link there, still names the open `file`.
+/// True if `path` itself, and no link there, still names the open `file`.
 #[cfg(unix)]
 pub(super) fn same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;

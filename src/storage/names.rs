@@ -95,7 +95,7 @@ fn stream(name: &str) -> Option<NameFault> {
     name.contains(':').then(|| NameFault::Stream(name.into()))
 }
 
-/// Whether a name is that of a device: the part before the first dot or colon counts, without blanks at its end.
+/// True if a name is that of a device: the part before the first dot or colon counts, without blanks at its end.
 fn is_device(name: &str) -> bool {
     let stem = name.split(['.', ':']).next().unwrap_or_default().trim_end_matches(' ');
     DEVICES.iter().any(|device| stem.eq_ignore_ascii_case(device))

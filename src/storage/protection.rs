@@ -89,7 +89,7 @@ impl Protection {
         &self.list
     }
 
-    /// Whether a new file gets this protection as it is, its owner included as far as the system allows that.
+    /// True if a new file gets this protection as it is, its owner included as far as the system allows that.
     pub fn is_kept(&self) -> bool {
         self.reach == Reach::Same
     }

@@ -28,7 +28,7 @@ impl<'t> Cursor<'t> {
         crate::base::narrow(self.at)
     }
 
-    /// Whether nothing is left.
+    /// True if nothing is left.
     pub const fn is_at_end(&self) -> bool {
         self.at >= self.text.len()
     }

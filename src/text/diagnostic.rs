@@ -126,7 +126,7 @@ impl Diagnostic {
         self
     }
 
-    /// Whether the text was refused.
+    /// True if the text was refused.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

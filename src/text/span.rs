@@ -28,7 +28,7 @@ impl Span {
         Self::new(self.start.min(other.start), self.end.max(other.end))
     }
 
-    /// Whether it holds nothing.
+    /// True if it holds nothing.
     pub const fn is_empty(self) -> bool {
         self.end <= self.start
     }

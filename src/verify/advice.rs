@@ -72,7 +72,7 @@ impl Advices {
     }
 }
 
-/// Whether an object says that its query is in another language.
+/// True if an object says that its query is in another language.
 fn is_other_language(instance: &Instance) -> bool {
     let language = instance.get("QueryLanguage").and_then(|language| language.as_text());
     language.is_some_and(|language| !language.eq_ignore_ascii_case("WQL"))

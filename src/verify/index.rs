@@ -26,7 +26,7 @@ pub(crate) struct Tree {
     pub keys: u64,
     /// The records that keys name, each with the place of the key.
     pub references: Vec<(RecordRef, KeyPlace)>,
-    /// Whether every page that something leads to could be read.
+    /// True if every page that something leads to could be read.
     pub is_complete: bool,
     /// What is wrong with it.
     pub findings: Findings,

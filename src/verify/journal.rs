@@ -74,7 +74,7 @@ impl JournalReport {
         Ok(Self { found: found.clone(), without: Some(without), difference })
     }
 
-    /// Whether every commit could be replayed, and the state without them is consistent too.
+    /// True if every commit could be replayed, and the state without them is consistent too.
     pub fn is_consistent(&self) -> bool {
         let is_sound = self.without.as_ref().is_none_or(GenerationReport::is_consistent);
         is_sound && self.found.refused().next().is_none()

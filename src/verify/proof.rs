@@ -18,7 +18,7 @@ use crate::pager::generation::{Generation, Refusal, read_all, read_single_maps};
 use crate::pager::state::image::Image;
 use crate::store::{JournalFate, JournalFile, Journals, PauseToken, Repository};
 
-/// What a copy is, held against the token of a pause.
+/// Result of checking a copy against the token of a pause.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Proof {
@@ -26,17 +26,17 @@ pub struct Proof {
     pub token: PauseToken,
     /// Why the copy is not the state that was paused, whole; empty where it is.
     pub disproofs: Vec<Disproof>,
-    /// What was found in the state of the token; `None` where the copy does not hold it.
+    /// Report on the state of the token; `None` where the copy does not hold it.
     pub report: Option<GenerationReport>,
 }
 
 impl Proof {
-    /// Whether the copy is the state that was paused, whole, with nothing later in it.
+    /// True if the copy is the state that was paused, whole, with nothing later in it.
     pub fn is_proven(&self) -> bool {
         self.disproofs.is_empty()
     }
 
-    /// Whether the pause held, as far as the copy can tell: nothing in it was written after the state
+    /// True if the pause held, as far as the copy can tell: nothing in it was written after the state
     /// of the token. Its owner knows by the pause itself
     /// ([`resume`](crate::service::BackupRestore::resume)).
     pub fn did_pause_hold(&self) -> bool {
@@ -110,7 +110,7 @@ impl Disproof {
         }
     }
 
-    /// Whether it shows, or may show, that something was written after the state that was paused.
+    /// True if it shows, or may show, that something was written after the state that was paused.
     pub const fn is_later(&self) -> bool {
         matches!(self, Self::LaterGeneration { .. } | Self::LaterCommit { .. } | Self::UnreadableMapping(_))
     }
@@ -204,7 +204,7 @@ pub fn prove(
     Ok(Proof { token: *token, disproofs, report: Some(report) })
 }
 
-/// What a copy holds that was written, or may have been, after the state of the token.
+/// Signs in a copy of writes after the state of the token.
 fn later(repository: &Repository, token: &PauseToken, generations: &[Generation]) -> Vec<Disproof> {
     let mut found = Vec::new();
     let latest = generations.iter().map(|generation| generation.mapping.generation()).max();
@@ -274,7 +274,7 @@ fn is_of_another_time(image: &Image, report: &GenerationReport, finding: &Corrup
     Ok(is_object_page(&bytes, image.dialect(), page) && others().any(does_not_fit))
 }
 
-/// Whether it is an index page, of whatever number.
+/// True if it is an index page, of whatever number.
 fn is_index_page(bytes: &PageBytes, dialect: Dialect) -> bool {
     let Some(own) = u32_at(bytes, 4).and_then(LogicalPage::new) else { return false };
     let site = Site::page(Space::Index, own);
@@ -282,7 +282,7 @@ fn is_index_page(bytes: &PageBytes, dialect: Dialect) -> bool {
     parsed.is_ok_and(|page| page.check(dialect.no_child(), site).is_empty())
 }
 
-/// Whether it is a page of whole records, each with the right check value.
+/// True if it is a page of whole records, each with the right check value.
 fn is_object_page(bytes: &PageBytes, dialect: Dialect, page: LogicalPage) -> bool {
     let view = ObjectPage::new(bytes);
     let site = Site::page(Space::Objects, page);

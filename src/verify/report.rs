@@ -18,20 +18,20 @@ pub struct Report {
     pub generations: Vec<GenerationReport>,
     /// Files that were refused when the repository was opened.
     pub refused: Vec<Refusal>,
-    /// Whether every generation on disk was to be checked.
+    /// True if every generation on disk was to be checked.
     pub all_generations: bool,
     /// What was found of journals.
     pub journal: JournalReport,
 }
 
 impl Report {
-    /// Whether nothing was found, everything could be checked, and no file was refused that counts, nor a commit of a journal.
+    /// True if nothing was found, everything could be checked, and no file was refused that counts, nor a commit of a journal.
     pub fn is_consistent(&self) -> bool {
         let are_none_refused = self.refused_that_count().next().is_none();
         self.has_sound_generations() && are_none_refused && self.journal.is_consistent()
     }
 
-    /// Whether the generations that were checked are consistent, whatever was refused beside them: a crash in the middle of
+    /// True if the generations that were checked are consistent, whatever was refused beside them: a crash in the middle of
     /// writing a generation leaves such a file, and the generation before it is whole and counts.
     pub fn has_sound_generations(&self) -> bool {
         self.generations.iter().all(GenerationReport::is_consistent)
@@ -78,7 +78,7 @@ pub struct GenerationReport {
 }
 
 impl GenerationReport {
-    /// Whether nothing was found and everything could be checked.
+    /// True if nothing was found and everything could be checked.
     pub fn is_consistent(&self) -> bool {
         self.findings.is_empty() && self.not_listed == 0 && self.unchecked.is_empty()
     }
@@ -89,7 +89,7 @@ impl GenerationReport {
         self.findings.iter().find(|finding| !finding.code.is_bookkeeping())
     }
 
-    /// Whether the generation can be backed up, restored and written to: everything could be checked, and nothing may be lost
+    /// True if the generation can be backed up, restored and written to: everything could be checked, and nothing may be lost
     /// or misread.
     pub fn can_be_built_on(&self) -> bool {
         self.first_damage().is_none() && self.unchecked.is_empty()

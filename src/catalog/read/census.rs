@@ -125,7 +125,7 @@ impl Census {
         }
     }
 
-    /// Whether everything that the index has was reached, where its own keys lead, as a whole.
+    /// True if everything that the index has was reached, where its own keys lead, as a whole.
     pub const fn is_whole(&self) -> bool {
         matches!(self.index, IndexState::Whole)
             && self.namespaces.is_whole()
@@ -135,12 +135,12 @@ impl Census {
             && self.partial == 0
     }
 
-    /// Whether anything was reached at all.
+    /// True if anything was reached at all.
     pub const fn has_any(&self) -> bool {
         self.namespaces.reached > 0 || self.has_objects()
     }
 
-    /// Whether any class or instance was reached.
+    /// True if any class or instance was reached.
     pub const fn has_objects(&self) -> bool {
         self.classes.reached + self.instances.reached > 0
     }

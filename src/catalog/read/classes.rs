@@ -19,7 +19,7 @@ use crate::format::record::class_record::ClassRecordView;
 pub struct StoredClass {
     /// The class with what it inherits.
     pub class: Arc<FullClass>,
-    /// Whether it is a system class: it lies in no namespace that a path can name.
+    /// True if it is a system class: it lies in no namespace that a path can name.
     pub is_system: bool,
     /// When it was written: a FILETIME.
     pub stamp: u64,

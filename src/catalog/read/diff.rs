@@ -90,7 +90,7 @@ pub enum Compared {
     Difference(Difference),
     /// An object that cannot be read, of the first or the second; it is compared no further.
     Unreadable {
-        /// Whether it is of the second.
+        /// True if it is of the second.
         second: bool,
         /// Why.
         error: Error,
@@ -156,7 +156,7 @@ fn named_as_in(catalog: &Catalog, own: &[String], other: &[String]) -> Vec<(Stri
     own.iter().map(|path| (name(path).unwrap_or(path).clone(), path.clone())).collect()
 }
 
-/// Whether a namespace is another or lies below it.
+/// True if a namespace is another or lies below it.
 fn is_below(path: &str, top: &str) -> bool {
     let (path, top) = (to_upper(path), to_upper(top));
     path.strip_prefix(&top).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))

@@ -65,7 +65,7 @@ pub struct Catalog {
     owners: Arc<Owners>,
     /// Where classes lie in this state, for instances that lost theirs.
     elsewhere: Arc<Elsewhere>,
-    /// Whether a class that lacks an ancestor is an error.
+    /// True if a class that lacks an ancestor is an error.
     is_strict: bool,
     /// Who is asked whether to go on.
     watch: Option<Arc<Watch>>,

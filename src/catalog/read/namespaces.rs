@@ -42,7 +42,7 @@ pub struct Namespaces {
 pub struct Hidden {
     /// Its path where hashing gives it, else `NS_` and its hash, which stands for the path everywhere.
     pub path: String,
-    /// Whether the path is known.
+    /// True if the path is known.
     pub is_named: bool,
     /// Its hash.
     pub hash: NameHash,
@@ -344,13 +344,13 @@ impl Catalog {
     }
 }
 
-/// Whether a namespace can have this path: it is neither too long nor too deep.
+/// True if a namespace can have this path: it is neither too long nor too deep.
 pub(crate) fn is_possible(path: &str) -> bool {
     let parents = path.matches('\\').count().saturating_sub(1);
     may_have_path(path.len().saturating_sub(1), parents)
 }
 
-/// Whether a path may have so many bytes, its last separator left out, and its parent lie so deep.
+/// True if a path may have so many bytes, its last separator left out, and its parent lie so deep.
 const fn may_have_path(bytes: usize, parent: usize) -> bool {
     bytes < MAX_NAMESPACE_BYTES && parent < MAX_NAMESPACE_DEPTH
 }

@@ -31,7 +31,7 @@ struct Known {
 }
 
 impl Owners {
-    /// Whether the record may have this name, as far as is known.
+    /// True if the record may have this name, as far as is known.
     pub(super) fn may_be(&self, record: RecordRef, name: NameHash) -> bool {
         self.known.lock().names.get(&record).is_none_or(|own| *own == name)
     }
@@ -41,7 +41,7 @@ impl Owners {
         self.known.lock().names.insert(record, own);
     }
 
-    /// Whether the record may be decoded in this namespace, in a heap of so many bytes.
+    /// True if the record may be decoded in this namespace, in a heap of so many bytes.
     pub(super) fn admit(&self, record: RecordRef, namespace: NameHash, heap: u64) -> bool {
         let mut known = self.known.lock();
         let first = *known.namespaces.entry(record).or_insert(namespace);

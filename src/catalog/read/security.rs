@@ -15,7 +15,7 @@ pub struct StoredSecurity {
     pub namespace: String,
     /// Its descriptor: `__thisNAMESPACE.SECURITY_DESCRIPTOR`.
     pub descriptor: SecurityDescriptor,
-    /// Whether its `__SystemSecurity` has the qualifier `RequiresEncryption`.
+    /// True if its `__SystemSecurity` has the qualifier `RequiresEncryption`.
     pub requires_encryption: bool,
 }
 

@@ -52,7 +52,7 @@ impl Step {
     }
 }
 
-/// Whether the values of instances lie in the same places. The record of a class need not tell: it has nothing of what is
+/// True if the values of instances lie in the same places. The record of a class need not tell: it has nothing of what is
 /// inherited but the room that it takes.
 fn has_same_places(old: &FullClass, new: &FullClass) -> bool {
     let places = |class: &FullClass| -> Vec<(Name, CimType)> {
@@ -259,7 +259,7 @@ const IMPORTANT: [&str; 11] = [
     "static",
 ];
 
-/// Whether two definitions differ in qualifiers alone that mean nothing to the engine.
+/// True if two definitions differ in qualifiers alone that mean nothing to the engine.
 fn is_harmless(old: &FullClass, new: &FullClass) -> bool {
     bare(old.declaration()) == bare(new.declaration())
 }

@@ -213,7 +213,7 @@ impl Changes<'_, '_> {
         }
     }
 
-    /// Whether a record is of an instance of this class and, as far as it can be read, of the one with this key.
+    /// True if a record is of an instance of this class and, as far as it can be read, of the one with this key.
     fn belongs_to(&mut self, namespace: &str, class: &Arc<FullClass>, own: &Key, record: RecordRef) -> bool {
         if !self.is_of_class(record, class).unwrap_or(false) {
             return false;

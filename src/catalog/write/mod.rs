@@ -100,7 +100,7 @@ pub(crate) struct Leave {
 pub(crate) struct State {
     /// Classes as they are now. Instances as they were when a class or namespace changed last.
     catalog: Catalog,
-    /// Whether the catalog shows an older state of classes and namespaces.
+    /// True if the catalog shows an older state of classes and namespaces.
     is_stale: bool,
     stamps: Stamps,
     /// A change is under way.

@@ -138,7 +138,7 @@ fn key(class: &FullClass, own: &Property) -> Result<()> {
     }
 }
 
-/// Whether a property of this type can be a key.
+/// True if a property of this type can be a key.
 fn can_be_key(cim_type: CimType) -> bool {
     !cim_type.array && !matches!(cim_type.scalar, ScalarType::Real32 | ScalarType::Real64 | ScalarType::Object)
 }

@@ -195,12 +195,12 @@ impl Changes<'_, '_> {
     }
 }
 
-/// Whether two records say the same. How the namespace is spelled is left to whoever wrote them.
+/// True if two records say the same. How the namespace is spelled is left to whoever wrote them.
 fn is_same(a: &ReferenceRecord, b: &ReferenceRecord) -> bool {
     (&a.class, &a.property, &a.key) == (&b.class, &b.property, &b.key)
 }
 
-/// Whether instances of a class can refer to others.
+/// True if instances of a class can refer to others.
 pub(super) fn has_references(class: &FullClass) -> bool {
     class.properties().iter().any(|property| property.cim_type.scalar == ScalarType::Reference)
 }

@@ -17,7 +17,7 @@ pub(in crate::catalog) const SECURITY_DESCRIPTOR: &str = "SECURITY_DESCRIPTOR";
 /// The class of the instance in each namespace whose methods read and set the descriptor.
 pub(in crate::catalog) const SYSTEM_SECURITY: &str = "__SystemSecurity";
 
-/// Whether a name is the system's.
+/// True if a name is the system's.
 pub(super) fn is_system_name(name: &str) -> bool {
     name.starts_with("__")
 }

@@ -70,7 +70,7 @@ impl FullClass {
         Self::compose_partial(declaration, None, partial)
     }
 
-    /// Whether an ancestor is lost, so that the class has more than is known of it.
+    /// True if an ancestor is lost, so that the class has more than is known of it.
     pub const fn is_partial(&self) -> bool {
         self.partial.is_some()
     }

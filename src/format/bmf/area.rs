@@ -102,6 +102,6 @@ pub(super) struct Text {
     pub(super) text: String,
     /// Where the next part may begin, in the same area.
     pub(super) end: usize,
-    /// Whether it had no half of a surrogate pair.
+    /// True if it had no half of a surrogate pair.
     pub(super) is_whole: bool,
 }

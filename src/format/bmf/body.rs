@@ -64,7 +64,7 @@ impl Body {
         self.count
     }
 
-    /// What is odd about its packing and its header.
+    /// Oddities of its packing and header.
     pub fn notes(&self) -> &[BmfNote] {
         &self.notes
     }

@@ -17,7 +17,7 @@ const MAX_LENGTH_BITS: u32 = 8;
 /// Bits that may be read past the last byte, as zeros: the encoder cuts its last word.
 const SPARE_BITS: usize = 15;
 
-/// What was unpacked.
+/// Unpacked bytes.
 pub(super) struct Unpacked {
     pub(super) body: Vec<u8>,
     /// Bytes of the compressed data that were made use of.

@@ -1,10 +1,10 @@
-//! What is wrong, or only odd, in a binary MOF, and where.
+//! Errors and oddities of a binary MOF, with their places.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// What an offset of a [`BmfError`] counts in.
+/// Bytes in which an offset of a [`BmfError`] counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BmfPlace {
     /// The container, from its first byte.
@@ -38,7 +38,7 @@ pub enum BmfFault {
     /// The body would be larger than its compressed data, or the engine, allows.
     #[error("the body claims {claimed} bytes; at most {max} are possible")]
     TooLarge {
-        /// What the header says, in bytes.
+        /// Length in the header, in bytes.
         claimed: u64,
         /// The bound, in bytes.
         max: u64,
@@ -84,15 +84,15 @@ pub enum BmfFault {
     Flavors,
 }
 
-/// What is wrong in a binary MOF, and where. Its code in MOF is `WBEMMOF_E_INVALID_FILE`.
+/// Error in a binary MOF, with its place. Its code in MOF is `WBEMMOF_E_INVALID_FILE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[error("offset {offset:#x} {place}: {fault}")]
 pub struct BmfError {
-    /// What the offset counts in.
+    /// Bytes in which the offset counts.
     pub place: BmfPlace,
     /// Where, in bytes.
     pub offset: usize,
-    /// What.
+    /// Its kind.
     pub fault: BmfFault,
 }
 
@@ -140,11 +140,11 @@ impl fmt::Display for BmfRemark {
 /// A remark and its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BmfNote {
-    /// What the offset counts in.
+    /// Bytes in which the offset counts.
     pub place: BmfPlace,
     /// Where, in bytes.
     pub offset: usize,
-    /// What.
+    /// Its kind.
     pub remark: BmfRemark,
 }
 

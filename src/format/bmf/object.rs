@@ -51,13 +51,13 @@ pub struct BmfObject {
     pub flags: i32,
     /// The alias that it defines, as it is stored: files have it without its dollar sign.
     pub alias: Option<String>,
-    /// What it is.
+    /// Its kind.
     pub content: BmfContent,
-    /// What is odd about it.
+    /// Oddities met while decoding it.
     pub notes: Vec<BmfNote>,
 }
 
-/// What an object of a binary MOF is.
+/// Kind and content of an object of a binary MOF.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BmfContent {
     /// The declaration of a class.
@@ -87,7 +87,7 @@ pub struct BmfInstance {
 }
 
 impl BmfInstance {
-    /// Whether the texts of a property are aliases.
+    /// True if the texts of a property are aliases.
     pub fn is_alias(&self, order: u16) -> bool {
         self.aliases.contains(&order)
     }
@@ -111,7 +111,7 @@ struct Member<'b> {
     qualifiers: Option<QualifierSet>,
 }
 
-/// What the system properties of an object say.
+/// System properties of an object.
 #[derive(Default)]
 struct System {
     class: Option<String>,
@@ -439,7 +439,7 @@ fn parameters(object: BmfObject) -> Option<Class> {
     Some(class)
 }
 
-/// Whether a signature is that of the input: its parameters say so, else its place does.
+/// True if a signature is that of the input: its parameters say so, else its place does.
 fn is_input(signature: &Class, number: usize) -> bool {
     let is = |name: &str| signature.properties.iter().any(|property| property.qualifiers.is_true(name));
     match (is("in"), is("out")) {

@@ -64,7 +64,7 @@ impl Descriptor {
         *self == Descriptor { id: 0, offset: 0, size: 0, check: 0 }
     }
 
-    /// Whether the record needs pages of its own.
+    /// True if the record needs pages of its own.
     pub const fn is_multi_page(&self) -> bool {
         is_multi_page(self.size)
     }
@@ -74,7 +74,7 @@ const PAGE_BYTES: u32 = 8192;
 const HEAD_BYTES: u32 = 32;
 const _: () = assert!(widen(PAGE_BYTES) == PAGE_SIZE && widen(HEAD_BYTES) == MULTI_PAGE_OFFSET);
 
-/// Whether a record of this size needs pages of its own.
+/// True if a record of this size needs pages of its own.
 pub const fn is_multi_page(size: u32) -> bool {
     size as usize > PAGE_SIZE - MULTI_PAGE_OFFSET
 }
@@ -220,7 +220,7 @@ impl ObjectPageBuilder {
         narrow(PAGE_SIZE - DESCRIPTOR_SIZE * (self.descriptors.len() + 1) - self.data.len())
     }
 
-    /// Whether the page holds no record.
+    /// True if the page holds no record.
     pub fn is_empty(&self) -> bool {
         self.descriptors.is_empty()
     }

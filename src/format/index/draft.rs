@@ -169,7 +169,7 @@ impl Draft {
         self.used
     }
 
-    /// Whether it has no children.
+    /// True if it has no children.
     pub fn is_leaf(&self) -> bool {
         self.children.is_empty()
     }

@@ -265,7 +265,7 @@ impl NodeSize {
     }
 }
 
-/// Whether a key can be stored: not empty, no empty token, no zero byte, not longer than the limit.
+/// True if a key can be stored: not empty, no empty token, no zero byte, not longer than the limit.
 pub(crate) fn is_storable(key: &[u8]) -> bool {
     key.len() <= MAX_KEY_BYTES && !key.contains(&0) && tokens_of(key).all(|token| !token.is_empty())
 }

@@ -404,7 +404,7 @@ fn compare_token(heap: &[u8], text: &[u8]) -> Option<TokenOrder> {
     None
 }
 
-/// Whether half-open ranges cover `0..len` exactly.
+/// True if half-open ranges cover `0..len` exactly.
 fn is_gap_free(ranges: &mut [(usize, usize)], len: usize) -> bool {
     ranges.sort_unstable();
     let end = ranges.iter().try_fold(0, |end, &(start, next)| (start == end).then_some(next));

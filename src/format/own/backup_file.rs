@@ -308,7 +308,7 @@ impl ChunkKind {
         })
     }
 
-    /// Whether the payload is numbered pages; else it is plain bytes.
+    /// True if the payload is numbered pages; else it is plain bytes.
     pub const fn has_pages(self) -> bool {
         matches!(self, ChunkKind::Pages(_) | ChunkKind::FreePages(_))
     }

@@ -34,7 +34,7 @@ impl BackupName {
         (time < END_OF_TIME).then_some(Self { time, begin })
     }
 
-    /// Whether it is the name of the backup with this identity.
+    /// True if it is the name of the backup with this identity.
     pub fn is_of(&self, identity: &[u8; 16]) -> bool {
         identity.starts_with(&self.begin)
     }

@@ -149,7 +149,7 @@ impl JournalHeader {
         if is_in_order { Ok(header) } else { Err(damaged("it continues a generation that is not older")) }
     }
 
-    /// Whether the journal continues the one with the other header: its commits come behind those.
+    /// True if the journal continues the one with the other header: its commits come behind those.
     pub fn continues(&self, other: &JournalHeader) -> bool {
         self.base.generation > other.base.generation && self.previous == other.base
     }
@@ -433,7 +433,7 @@ impl CommitBuilder {
         if got > max { Err(Error::Limit { what: "the size of a commit", max, got }) } else { Ok(()) }
     }
 
-    /// Whether there is no operation in it.
+    /// True if there is no operation in it.
     pub const fn is_empty(&self) -> bool {
         self.payload_len() == 0
     }

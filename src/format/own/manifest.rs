@@ -168,7 +168,7 @@ impl Manifest {
     }
 }
 
-/// Whether a text is a file name and nothing more, wherever it is used: it leads to no other directory, and shows as it is.
+/// True if a text is a file name and nothing more, wherever it is used: it leads to no other directory, and shows as it is.
 pub fn is_plain_name(name: &str) -> bool {
     let is_plain = |c: char| !is_invisible(c) && !"/\\:*?\"<>|".contains(c);
     !matches!(name, "" | "." | "..") && name.len() <= 255 && name.chars().all(is_plain)

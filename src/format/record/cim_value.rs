@@ -50,7 +50,7 @@ impl<'b> ValueView<'b> {
         present(u32::from_le_bytes(self.slot.try_into().ok()?))
     }
 
-    /// Whether it is NULL, as only values on a heap can be.
+    /// True if it is NULL, as only values on a heap can be.
     pub fn is_null(&self) -> bool {
         self.cim_type.is_on_heap() && self.reference().is_none()
     }

@@ -66,7 +66,7 @@ pub struct PropertyView<'b> {
     info_size: usize,
     /// The type.
     pub cim_type: CimType,
-    /// Whether a superclass has the property too.
+    /// True if a superclass has the property too.
     pub overrides: bool,
     /// The order of declaration over the whole chain.
     pub order: u16,
@@ -155,7 +155,7 @@ impl<'b> ClassPartView<'b> {
         }
     }
 
-    /// Whether it is the empty class, which stands for "no superclass".
+    /// True if it is the empty class, which stands for "no superclass".
     pub(crate) fn is_empty(&self) -> bool {
         let (mut derivation, mut table) = (self.derivation, self.table);
         let is_bare = self.name == NO_REFERENCE && self.lookup.is_empty() && self.heap.bytes().is_empty();
@@ -321,7 +321,7 @@ impl Layout<'_> {
         FullClass::merged(class, derivation, &origins).ok()
     }
 
-    /// Whether the stored orders, offsets and levels are those of the composed class: what everything else relies on.
+    /// True if the stored orders, offsets and levels are those of the composed class: what everything else relies on.
     pub(crate) fn fits(&self, full: &FullClass) -> bool {
         self.places.iter().zip(&full.declaration().properties).all(|(stored, property)| {
             let by_order = full.properties().get(usize::from(stored.order)).map(|found| &**found);
@@ -344,7 +344,7 @@ impl Layout<'_> {
         Partial { ancestor, places, count: self.count.or(inherited), table_bytes }
     }
 
-    /// Whether the class stands alone and is laid out as it must be: as [`fits`](Self::fits), but nothing need be composed
+    /// True if the class stands alone and is laid out as it must be: as [`fits`](Self::fits), but nothing need be composed
     /// for it.
     pub(crate) fn stands_alone(&self, class: &Class) -> bool {
         let mut offset = 0u32;

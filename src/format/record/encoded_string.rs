@@ -93,7 +93,7 @@ impl<'b> TextView<'b> {
         if self.wide || !self.text.is_ascii() { None } else { str::from_utf8(self.text).ok() }
     }
 
-    /// Whether it is this name, in any case of letters.
+    /// True if it is this name, in any case of letters.
     pub fn is(&self, other: &str) -> bool {
         match self.as_ascii() {
             Some(text) => name::same(text, other),

@@ -85,12 +85,12 @@ pub struct HeapNotes {
 }
 
 impl HeapNotes {
-    /// Whether the items lie in a writer's order and without gaps.
+    /// True if the items lie in a writer's order and without gaps.
     pub const fn is_in_order(&self) -> bool {
         self.placement.is_none()
     }
 
-    /// Whether a writer would produce this heap, embedded objects apart.
+    /// True if a writer would produce this heap, embedded objects apart.
     pub const fn is_canonical(&self) -> bool {
         self.is_in_order() && self.odd.is_empty()
     }

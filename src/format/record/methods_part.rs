@@ -74,7 +74,7 @@ impl<'b> MethodView<'b> {
         self.heap.text(self.name)
     }
 
-    /// Whether a superclass has it too.
+    /// True if a superclass has it too.
     pub const fn overrides(&self) -> bool {
         let [flags, ..] = self.head;
         flags & OVERRIDES != 0
@@ -143,7 +143,7 @@ pub struct MethodsPartNotes {
 }
 
 impl MethodsPartNotes {
-    /// Whether flags and levels of all methods are those that a writer would choose.
+    /// True if flags and levels of all methods are those that a writer would choose.
     pub fn has_usual_flags(&self, full: &FullClass) -> bool {
         let meaning = |[flags, _, _, _, a, b, c, d]: [u8; 8]| [flags, a, b, c, d];
         self.heads.iter().all(|(number, stored)| {

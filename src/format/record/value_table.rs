@@ -83,7 +83,7 @@ pub struct TableNotes {
 }
 
 impl TableNotes {
-    /// Whether every state is the one that a writer would choose.
+    /// True if every state is the one that a writer would choose.
     pub const fn has_usual_states(&self) -> bool {
         self.states.is_empty()
     }
@@ -105,7 +105,7 @@ pub(crate) enum TableKind {
 pub(crate) struct Row<'c> {
     pub(crate) property: &'c FullProperty,
     pub(crate) setting: &'c Setting,
-    /// Whether `property.default` holds where nothing is said.
+    /// True if `property.default` holds where nothing is said.
     pub(crate) inherits: bool,
 }
 

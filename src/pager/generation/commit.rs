@@ -77,7 +77,7 @@ pub struct FreePages {
     beyond: BTreeSet<PhysicalPage>,
 }
 
-/// Whether recovery chooses the generation, or could: nothing is wrong with it but that its pages lie behind the end of a
+/// True if recovery chooses the generation, or could: nothing is wrong with it but that its pages lie behind the end of a
 /// data file, which may grow. What is wrong with its numbers and stamps stays wrong.
 fn may_count(found: &Generation) -> bool {
     found.findings.iter().all(|finding| finding.code == CorruptionCode::MappingBeyondFile)

@@ -125,7 +125,7 @@ struct Made {
     order: NameOrder,
     /// Names of journals: those that wait for them, and those that have them.
     journals: [Vec<String>; 2],
-    /// Whether all have their names.
+    /// True if all have their names.
     is_complete: bool,
 }
 
@@ -309,7 +309,7 @@ impl Made {
         storage.sync_dir(path).map_err(|error| Error::io(IoOp::SyncDirectory, path, error))
     }
 
-    /// Whether what was named so far is a repository.
+    /// True if what was named so far is a repository.
     fn is_repository(&self) -> bool {
         self.is_complete || self.named.iter().any(|role| matches!(role, FileRole::Mapping(_)))
     }

@@ -42,7 +42,7 @@ pub struct Refusal {
     pub generation: Option<u32>,
     /// The first thing wrong with it.
     pub reason: Corruption,
-    /// Whether it may have held a newer state than the one that was opened: then what was committed last is lost, or was
+    /// True if it may have held a newer state than the one that was opened: then what was committed last is lost, or was
     /// about to be committed when a crash came. Not known of a file that is read without opening the repository.
     pub may_be_newer: bool,
     /// What the front of the file shows.
@@ -50,7 +50,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Whether the file was being written by this engine when that was interrupted. The generation in it never counted, so
+    /// True if the file was being written by this engine when that was interrupted. The generation in it never counted, so
     /// nothing is lost, and the next one is written over it (W-5).
     pub fn is_unfinished(&self) -> bool {
         self.front == MappingFront::Unfinished

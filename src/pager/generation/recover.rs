@@ -101,7 +101,7 @@ pub fn choose_among(
     }
 }
 
-/// Whether a refused file may have held a newer state than the one that was taken. In dialect 2.2 the generation after it
+/// True if a refused file may have held a newer state than the one that was taken. In dialect 2.2 the generation after it
 /// goes into one file alone, so a refused one in the other place is older. In 2.1 the file counts that MAPPING.VER names.
 ///
 /// A file in that place is told from a lost generation by its front (W-5, W-19): every byte of a generation that counted

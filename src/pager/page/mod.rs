@@ -84,7 +84,7 @@ impl Page {
         }
     }
 
-    /// Whether it was looked at since this was asked the last time.
+    /// True if it was looked at since this was asked the last time.
     pub(super) fn take_use(&self) -> bool {
         self.is_used.swap(false, Ordering::Relaxed)
     }

@@ -22,7 +22,7 @@ pub enum Reading {
 
 /// A place that holds the pages of one generation.
 pub trait PageSource: Send + Sync + Debug {
-    /// Whether the pages of a space are there at all.
+    /// True if the pages of a space are there at all.
     fn has(&self, space: Space) -> bool;
 
     /// Who may read the place: what is made from its pages must not be more readable.

@@ -54,7 +54,7 @@ impl PageTable {
         self.len
     }
 
-    /// Whether no slot is set.
+    /// True if no slot is set.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -144,12 +144,12 @@ impl Slot {
         }
     }
 
-    /// Whether there is a page.
+    /// True if there is a page.
     pub const fn is_mapped(&self) -> bool {
         !matches!(self, Slot::Unmapped)
     }
 
-    /// Whether both are the very same state of a page.
+    /// True if both are the very same state of a page.
     fn is_same(&self, other: &Slot) -> bool {
         match (self, other) {
             (Slot::Page { bytes: a, .. }, Slot::Page { bytes: b, .. }) => Arc::ptr_eq(a, b),

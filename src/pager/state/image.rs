@@ -168,12 +168,12 @@ impl Image {
         self.base.mapping.dialect
     }
 
-    /// Whether the pages of a space are there at all.
+    /// True if the pages of a space are there at all.
     pub fn has(&self, space: Space) -> bool {
         self.base.source.has(space)
     }
 
-    /// Whether a logical page has a page.
+    /// True if a logical page has a page.
     pub fn is_mapped(&self, space: Space, page: LogicalPage) -> bool {
         match self.overlay.table(space).get(page) {
             Some(slot) => slot.is_mapped(),

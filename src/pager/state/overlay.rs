@@ -18,7 +18,7 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// Whether nothing was changed.
+    /// True if nothing was changed.
     pub const fn is_empty(&self) -> bool {
         let [objects, index] = &self.tables;
         objects.is_empty() && index.is_empty() && self.root.is_none()

@@ -29,7 +29,7 @@ pub struct JournalFile {
     pub commits: Option<u64>,
     /// Those that the state which is read holds.
     pub replayed: u64,
-    /// Whether bytes follow the last whole commit that are none: one that was being written when the power went, or damage.
+    /// True if bytes follow the last whole commit that are none: one that was being written when the power went, or damage.
     pub has_torn_tail: bool,
     /// What became of it.
     pub fate: JournalFate,
@@ -64,7 +64,7 @@ impl JournalFile {
         }
     }
 
-    /// Whether it waits: the state of the repository is not all in its pages.
+    /// True if it waits: the state of the repository is not all in its pages.
     pub fn waits(&self) -> bool {
         let is_past = matches!(self.fate, JournalFate::Unfinished | JournalFate::Stale);
         !is_past && self.commits != Some(0)
@@ -77,7 +77,7 @@ impl Journals {
         &self.files
     }
 
-    /// Whether no journal waits.
+    /// True if no journal waits.
     pub fn is_empty(&self) -> bool {
         !self.files.iter().any(|file| file.waits())
     }

@@ -241,7 +241,7 @@ impl Repository {
         &self.files
     }
 
-    /// Whether the generation opened holds everything that opening checks. If not, it is the best there is.
+    /// True if the generation opened holds everything that opening checks. If not, it is the best there is.
     pub const fn is_whole(&self) -> bool {
         self.is_whole
     }

@@ -74,7 +74,7 @@ impl Snapshot {
         self.image.base().protection()
     }
 
-    /// Whether the data file of a space is there.
+    /// True if the data file of a space is there.
     pub fn has(&self, space: Space) -> bool {
         self.image.has(space)
     }
@@ -142,7 +142,7 @@ impl Snapshot {
         u64::from(self.image.logical_pages(Space::Objects)).saturating_mul(PAGE_SIZE as u64)
     }
 
-    /// Whether there is a record where a key says, without reading what it holds.
+    /// True if there is a record where a key says, without reading what it holds.
     pub(crate) fn has_record(&self, reference: RecordRef) -> bool {
         record::is_there(&self.image, reference)
     }

@@ -35,15 +35,15 @@ pub(super) const REUSE_LAG: u32 = 5;
 pub(super) struct OnDisk {
     /// The mapping files, as far as they can be read.
     pub generations: Vec<Generation>,
-    /// Whether they are all there: opening reads the current one alone.
+    /// True if they are all there: opening reads the current one alone.
     pub has_others: bool,
     /// The file of the current one.
     pub current: FileRole,
     /// What the journal names it by.
     pub id: MappingId,
-    /// Whether this engine has written a generation that is marked as open.
+    /// True if this engine has written a generation that is marked as open.
     pub is_marked_open: bool,
-    /// Whether the current generation is durable for certain: this engine wrote it, or has synced it.
+    /// True if the current generation is durable for certain: this engine wrote it, or has synced it.
     pub is_confirmed: bool,
     /// The file of a mapping whose write failed, and which may count (W-12).
     pub unsettled: Option<FileRole>,
@@ -70,7 +70,7 @@ struct Placed {
 }
 
 impl Shared {
-    /// Whether the journal is so long or so old that a checkpoint should be made.
+    /// True if the journal is so long or so old that a checkpoint should be made.
     pub(super) fn is_due(&self) -> bool {
         if self.poison.get().is_some() {
             return false;

@@ -67,7 +67,7 @@ pub struct CompactSummary {
     pub pages_held: u64,
     /// The generation now.
     pub generation: u32,
-    /// Whether anything was written. Where neither file would be shorter, nothing is.
+    /// True if anything was written. Where neither file would be shorter, nothing is.
     pub is_rewritten: bool,
 }
 

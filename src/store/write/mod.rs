@@ -113,7 +113,7 @@ impl EngineOptions {
         self
     }
 
-    /// Whether a thread makes checkpoints. Without it a commit that finds the journal full makes one itself.
+    /// True if a thread makes checkpoints. Without it a commit that finds the journal full makes one itself.
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;
         self
@@ -163,7 +163,7 @@ pub struct EngineInfo {
     pub journal_bytes: u64,
     /// Length of both data files in bytes.
     pub data_bytes: u64,
-    /// Whether that, with what waits, is more than Windows documents for a repository (4 GB): the engine goes on, up to
+    /// True if that, with what waits, is more than Windows documents for a repository (4 GB): the engine goes on, up to
     /// mapping files of 16 MiB; Windows may not.
     pub is_beyond_windows: bool,
 }
@@ -209,7 +209,7 @@ struct Writer {
     next_commit: u64,
     /// For the operations of the next transaction: the memory of the last one's.
     spare: CommitBuilder,
-    /// Whether there are commits that the journal does not hold: then no later one may go there.
+    /// True if there are commits that the journal does not hold: then no later one may go there.
     is_unlogged: bool,
 }
 

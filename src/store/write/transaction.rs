@@ -47,7 +47,7 @@ pub struct Transaction<'e> {
     /// Records of this transaction that no key names yet.
     unnamed: HashSet<RecordRef>,
     is_done: bool,
-    /// Whether it adds to what is known of references into namespaces that are not there, whatever it changes.
+    /// True if it adds to what is known of references into namespaces that are not there, whatever it changes.
     keeps_referrers: bool,
     /// A change failed half-way: only giving up is left.
     is_broken: bool,
@@ -219,7 +219,7 @@ impl Transaction<'_> {
         &self.shared.last_stamp
     }
 
-    /// Whether everything is known that refers into namespaces which are not there. The caller adds what it changes from now on.
+    /// True if everything is known that refers into namespaces which are not there. The caller adds what it changes from now on.
     pub(crate) fn keep_referrers(&mut self) -> bool {
         self.keeps_referrers |= self.shared.referrers.lock().whole_at == Some(self.writer.next_commit);
         self.keeps_referrers

@@ -28,7 +28,7 @@ pub struct Decoded<'b> {
     pub text: Cow<'b, str>,
     /// The encoding that it was read in.
     pub encoding: Encoding,
-    /// What was guessed or replaced.
+    /// Guesses and replacements made.
     pub diagnostics: Vec<Diagnostic>,
 }
 

@@ -36,12 +36,12 @@ pub(super) enum Kind {
 pub(super) struct Token {
     pub kind: Kind,
     pub span: Span,
-    /// Whether it is the first token on its line.
+    /// True if it is the first token on its line.
     pub is_first: bool,
 }
 
 impl Token {
-    /// Whether it is this mark.
+    /// True if it is this mark.
     pub(super) fn is(self, mark: u8) -> bool {
         self.kind == Kind::Mark(mark)
     }
@@ -184,7 +184,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// Whether a sign or a point begins a number.
+    /// True if a sign or a point begins a number.
     fn is_number_ahead(&self) -> bool {
         let digit_at = |ahead| self.cursor.peek_byte_at(ahead).is_some_and(|byte| byte.is_ascii_digit());
         let is_sign = matches!(self.cursor.peek_byte(), Some(b'+' | b'-'));
@@ -226,12 +226,12 @@ impl<'t> Lexer<'t> {
     }
 }
 
-/// Whether a character may stand inside a name.
+/// True if a character may stand inside a name.
 pub(super) fn is_word_part(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || (!c.is_ascii() && !c.is_whitespace())
 }
 
-/// Whether a text is a name.
+/// True if a text is a name.
 pub(super) fn is_word(text: &str) -> bool {
     !text.starts_with(|c: char| c.is_ascii_digit()) && !text.is_empty() && text.chars().all(is_word_part)
 }

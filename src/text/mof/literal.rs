@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-use crate::base::escape::Visible;
+use super::print::write_quoted;
 
 /// A number as it is written.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -202,7 +202,7 @@ const WIDTH: usize = 100;
 pub(super) fn write_text(out: &mut String, text: &str, indent: &str) {
     if text.len() < WIDTH.saturating_sub(indent.len()) {
         // Nothing can fail that writes into a string.
-        write_literal(out, text).ok();
+        write_quoted(out, text).ok();
         return;
     }
     for (number, part) in parts(text, WIDTH.saturating_sub(indent.len())).enumerate() {
@@ -210,7 +210,7 @@ pub(super) fn write_text(out: &mut String, text: &str, indent: &str) {
             out.push('\n');
             out.push_str(indent);
         }
-        write_literal(out, part).ok();
+        write_quoted(out, part).ok();
     }
 }
 
@@ -238,31 +238,6 @@ fn parts(text: &str, width: usize) -> impl Iterator<Item = &str> {
         rest = tail;
         Some(part)
     })
-}
-
-/// Writes a string as one literal. What does not show is written by its UTF-16 units, always with four digits, since a fifth
-/// would be taken for one of them.
-pub(super) fn write_literal(out: &mut impl Write, text: &str) -> fmt::Result {
-    let mut visible = Visible::new();
-    out.write_char('"')?;
-    for c in text.chars() {
-        let shows = visible.shows(c);
-        match c {
-            '"' | '\\' => write!(out, "\\{c}")?,
-            '\n' => out.write_str("\\n")?,
-            '\r' => out.write_str("\\r")?,
-            '\t' => out.write_str("\\t")?,
-            '\u{8}' => out.write_str("\\b")?,
-            '\u{c}' => out.write_str("\\f")?,
-            c if shows => out.write_char(c)?,
-            c => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    write!(out, "\\x{unit:04X}")?;
-                }
-            }
-        }
-    }
-    out.write_char('"')
 }
 
 /// Writes a character: in quotes where it is plain, else as its number.

@@ -35,7 +35,7 @@ impl<'t> Ident<'t> {
         Self { text: text.into(), at: At::default() }
     }
 
-    /// Whether it is `word`, in any case.
+    /// True if it is `word`, in any case.
     pub fn is(&self, word: &str) -> bool {
         self.text.eq_ignore_ascii_case(word)
     }
@@ -126,7 +126,7 @@ pub enum DirectiveKind<'t> {
 pub struct Removal<'t> {
     /// The name of a class, or the path of an instance.
     pub target: Text<'t>,
-    /// Whether it must be there (`FAIL`).
+    /// True if it must be there (`FAIL`).
     pub must_exist: bool,
 }
 

@@ -5,7 +5,8 @@
 use std::fmt::Write;
 
 use super::lexer::is_word;
-use super::literal::{write_character, write_literal, write_real, write_text};
+use super::literal::{write_character, write_real, write_text};
+use super::print::write_quoted;
 use super::tree::{
     ArraySize, Assignment, ClassDeclaration, Directive, DirectiveKind, Feature, File, FlavorWords, Ident, Initializer,
     InstanceDeclaration, Item, MethodDeclaration, PropertyDeclaration, Qualifier, QualifierDeclaration, Removal, Text,
@@ -71,7 +72,7 @@ impl Printer {
         match is_plain {
             true => self.put(&name.text),
             // Nothing can fail that writes into a string.
-            false => _ = write_literal(&mut self.out, &name.text),
+            false => _ = write_quoted(&mut self.out, &name.text),
         }
     }
 
@@ -82,7 +83,7 @@ impl Printer {
 
     /// A string on one line, for directives.
     fn literal(&mut self, text: &Text<'_>) {
-        write_literal(&mut self.out, &text.value).ok();
+        write_quoted(&mut self.out, &text.value).ok();
     }
 
     fn number(&mut self, number: i128) {

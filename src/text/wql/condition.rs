@@ -11,7 +11,7 @@ use crate::text::span::Span;
 /// Columns that may be compared with a name without quotes.
 const NAMED: [&str; 3] = ["__CLASS", "__SUPERCLASS", "__DYNASTY"];
 
-/// What was read between a parenthesis and here.
+/// Conditions read since a parenthesis was opened.
 #[derive(Default)]
 struct Level {
     /// The parts of the OR before the AND at hand.
@@ -113,7 +113,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// What stands after a column.
+    /// Reads the test after a column.
     fn test(&mut self, column: Column) -> Result<Term, QueryError> {
         let (token, span) = self.next()?;
         let test = match token {
@@ -131,7 +131,7 @@ impl<'t> Parser<'t> {
         Ok(Term { column, test })
     }
 
-    /// What stands after a column and a relation.
+    /// Reads the operand after a column and a relation.
     fn compared(&mut self, column: &Column, relation: At<Relation>) -> Result<Test, QueryError> {
         let (token, span) = self.peek()?;
         let constant = match token {
@@ -185,7 +185,7 @@ impl<'t> Parser<'t> {
         Ok(At::new(constant, span))
     }
 
-    /// What stands after `IS`.
+    /// Reads the rest of a test after `IS`.
     fn null(&mut self) -> Result<Test, QueryError> {
         let negated = self.eat("NOT")?.is_some();
         match self.next()? {
@@ -198,7 +198,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// What stands after `LIKE`.
+    /// Reads the pattern after `LIKE`.
     fn pattern(&mut self) -> Result<At<String>, QueryError> {
         match self.next()? {
             (Token::Text(inside), span) => {

@@ -20,24 +20,24 @@ pub(super) enum Token<'t> {
     Comma,
     Star,
     Dot,
-    /// What stands between braces.
+    /// Text between braces.
     Path(&'t str),
     End,
 }
 
 impl Token<'_> {
-    /// Whether it is the keyword, in any case.
+    /// True if it is the keyword, in any case.
     pub(super) fn is(&self, keyword: &str) -> bool {
         matches!(self, Token::Name(name) if name.eq_ignore_ascii_case(keyword))
     }
 }
 
-/// Whether a character is white space: it separates tokens and means nothing else.
+/// True if a character is white space: it separates tokens and means nothing else.
 pub const fn is_white(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n' | '\u{b}' | '\u{c}')
 }
 
-/// Whether a name may begin with a character.
+/// True if a name may begin with a character.
 pub(super) const fn begins_name(c: char) -> bool {
     c.is_ascii_alphabetic() || c == '_' || c > '\u{7f}'
 }
@@ -155,7 +155,7 @@ impl<'t> Lexer<'t> {
     }
 }
 
-/// What a text that is compared means: a backslash stands before a backslash or a quote alone. `start` is where the text
+/// Decodes a text that is compared: a backslash stands before a backslash or a quote alone. `start` is where the text
 /// begins inside its quotes.
 ///
 /// # Errors
@@ -202,7 +202,7 @@ fn doubled(inside: &str) -> String {
     quote(&text)
 }
 
-/// What a pattern of LIKE means: as a text that is compared, but a backslash before anything else is itself.
+/// Decodes a pattern of LIKE: as a text that is compared, but a backslash before anything else is itself.
 pub(super) fn unescape_pattern(inside: &str) -> String {
     let mut text = String::with_capacity(inside.len());
     let mut chars = inside.chars().peekable();

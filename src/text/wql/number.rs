@@ -41,7 +41,7 @@ pub fn number_in(text: &str) -> Option<Number> {
     cursor.is_at_end().then_some(number)
 }
 
-/// Whether a number begins here, its sign included.
+/// True if a number begins here, its sign included.
 pub(super) fn begins(cursor: &Cursor<'_>) -> bool {
     let signed = usize::from(matches!(cursor.peek_byte(), Some(b'+' | b'-')));
     let is_digit = |ahead| cursor.peek_byte_at(ahead).is_some_and(|byte| byte.is_ascii_digit());

@@ -53,7 +53,7 @@ pub(super) fn unexpected(token: &Token<'_>, span: Span, expected: &str) -> Query
     QueryError::new(QueryCode::Syntax, span.range(), format!("{expected} is expected here, not {found}"))
 }
 
-/// Whether a name may be that of a property or class.
+/// True if a name may be that of a property or class.
 pub(super) fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
@@ -206,7 +206,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// What stands after `GROUP`.
+    /// Reads the clause after `GROUP`.
     fn group(&mut self) -> Result<Group, QueryError> {
         self.expect("WITHIN")?;
         let within = match self.number("a number of seconds")? {

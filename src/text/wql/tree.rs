@@ -165,7 +165,7 @@ pub enum Relation {
 }
 
 impl Relation {
-    /// Whether it is a relation of order.
+    /// True if it is a relation of order.
     pub const fn is_order(self) -> bool {
         !matches!(self, Relation::Equal | Relation::NotEqual)
     }
@@ -182,7 +182,7 @@ impl Relation {
         }
     }
 
-    /// Whether it holds for a value that stands so to the constant; `None` where they have no order.
+    /// True if it holds for a value that stands so to the constant; `None` where they have no order.
     pub const fn holds(self, order: Option<std::cmp::Ordering>) -> bool {
         use std::cmp::Ordering::{Equal, Greater, Less};
         match (self, order) {

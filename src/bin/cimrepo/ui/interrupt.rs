@@ -58,13 +58,13 @@ impl Cancellable {
         Self(())
     }
 
-    /// Whether the operation is to stop.
+    /// True if the operation is to stop.
     pub fn is_requested(&self) -> bool {
         was_requested()
     }
 }
 
-/// Whether a signal came that asks to stop.
+/// True if a signal came that asks to stop.
 pub fn was_requested() -> bool {
     STATE.signal().is_some()
 }

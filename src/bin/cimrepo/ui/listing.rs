@@ -366,7 +366,7 @@ impl Sink for MofSink<'_> {
     }
 }
 
-/// Whether a namespace is another or lies below it.
+/// True if a namespace is another or lies below it.
 fn is_below(path: &str, top: &str) -> bool {
     let (path, top) = (name::to_upper(path), name::to_upper(top));
     path.strip_prefix(&top).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))

@@ -64,12 +64,12 @@ impl Failure {
         cimrepo::Error::InvalidArgument(Invalid::new(Misuse::Use, text)).into()
     }
 
-    /// Whether the user ended it.
+    /// True if the user ended it.
     pub const fn is_cancelled(&self) -> bool {
         matches!(self, Failure::Engine(cimrepo::Error::Cancelled) | Failure::Hinted(cimrepo::Error::Cancelled, _))
     }
 
-    /// Whether nothing more is to be read for it: the user ended the run, or nobody reads what is printed.
+    /// True if nothing more is to be read for it: the user ended the run, or nobody reads what is printed.
     pub const fn ends_the_run(&self) -> bool {
         self.is_cancelled() || matches!(self, Failure::Closed | Failure::Output(_))
     }
@@ -125,7 +125,7 @@ fn general_hint(error: &cimrepo::Error) -> Option<&'static str> {
     }
 }
 
-/// Whether standard error is a terminal, so that progress can be shown there.
+/// True if standard error is a terminal, so that progress can be shown there.
 pub fn has_terminal() -> bool {
     io::stderr().is_terminal()
 }
@@ -225,12 +225,12 @@ impl Output {
         self.is_json
     }
 
-    /// Whether a person reads it as it comes.
+    /// True if a person reads it as it comes.
     pub fn is_terminal(&self) -> bool {
         self.out.get_ref().is_terminal()
     }
 
-    /// Whether each line says which of several sources it is about.
+    /// True if each line says which of several sources it is about.
     pub const fn has_label(&self) -> bool {
         self.source.is_some()
     }

@@ -18,9 +18,9 @@ struct DisproofRow<'d> {
 #[derive(Serialize)]
 struct ProofRow {
     token: PauseToken,
-    /// Whether it is the state that was paused, whole, with nothing later in it.
+    /// True if it is the state that was paused, whole, with nothing later in it.
     proven: bool,
-    /// Whether nothing in it was written after the pause began.
+    /// True if nothing in it was written after the pause began.
     held: bool,
     codes: Vec<&'static str>,
 }

@@ -21,7 +21,7 @@ pub enum Shape {
 pub struct Printer {
     shape: Shape,
     output: Output,
-    /// Whether a row was printed.
+    /// True if a row was printed.
     has_row: bool,
     /// The class of the rows of a table without a list of columns.
     class: Option<Name>,

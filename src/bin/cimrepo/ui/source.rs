@@ -154,7 +154,7 @@ pub fn open_repository(path: &Path, options: OpenOptions) -> Result<Repository, 
 /// What a path of the command line leads to.
 struct Chosen {
     paths: Vec<PathBuf>,
-    /// Whether a place below it was not looked at.
+    /// True if a place below it was not looked at.
     is_partial: bool,
 }
 

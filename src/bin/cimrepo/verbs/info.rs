@@ -71,7 +71,7 @@ struct RepositoryRow {
     journal: JournalRow,
     objects: SpaceRow,
     index: SpaceRow,
-    /// Whether the pages take more than Windows documents for a repository.
+    /// True if the pages take more than Windows documents for a repository.
     beyond_windows: bool,
     content: Content,
 }

@@ -131,7 +131,7 @@ struct RefusalRow<'r> {
     code: &'r str,
     reason: String,
     may_be_newer: bool,
-    /// Whether an interrupted write of this engine left it: then nothing is lost with it.
+    /// True if an interrupted write of this engine left it: then nothing is lost with it.
     unfinished: bool,
 }
 

@@ -57,7 +57,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Whether the next declaration begins inside a body.
+    /// True if the next declaration begins inside a body.
     pub(super) fn is_new_declaration(&self) -> bool {
         self.token.is_first && (self.token.is(b'#') || self.begins_body())
     }
@@ -185,7 +185,7 @@ impl<'t> Parser<'t> {
         Ok((Some(TypeName { word, kind }), array))
     }
 
-    /// Whether a definition of a type follows, and no property of a class of that name.
+    /// True if a definition of a type follows, and no property of a class of that name.
     fn is_definition(&self) -> bool {
         let mut ahead = self.ahead();
         let is_named = ahead.next().kind == Kind::Word;

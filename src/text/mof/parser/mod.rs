@@ -21,7 +21,7 @@ use crate::text::span::{Lines, Span};
 pub struct ParseOptions {
     /// The number of the text in the diagnostics.
     pub source: SourceId,
-    /// Whether what is doubtful is refused.
+    /// True if what is doubtful is refused.
     pub strict: bool,
 }
 
@@ -51,7 +51,7 @@ pub struct Parsed<'t> {
 }
 
 impl Parsed<'_> {
-    /// Whether the text has an error.
+    /// True if the text has an error.
     pub fn has_errors(&self) -> bool {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
@@ -438,7 +438,7 @@ impl<'t> Parser<'t> {
         ["class", "instance", "qualifier"].iter().any(|word| self.is_word(word))
     }
 
-    /// Whether the declaration of a class or an instance begins here, and no property of such a name: a brace was forgotten
+    /// True if the declaration of a class or an instance begins here, and no property of such a name: a brace was forgotten
     /// before it.
     fn begins_body(&self) -> bool {
         let mut ahead = self.ahead();

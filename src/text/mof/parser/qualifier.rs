@@ -257,7 +257,7 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// Whether the value of `SYNTAX` is the name of a type: an old way to say what `CIMTYPE` says.
+/// True if the value of `SYNTAX` is the name of a type: an old way to say what `CIMTYPE` says.
 fn names_type(value: Option<&Initializer<'_>>) -> bool {
     use crate::text::mof::tree::{Value, ValueKind};
     match value {

@@ -1,4 +1,4 @@
-//! What of a class a compiler would store otherwise, found by what the class inherits.
+//! Parts of a class that a compiler would store otherwise, found from what the class inherits.
 
 use super::qualifiers::place;
 use super::unsaid::{Unsaid, UnsaidKind};

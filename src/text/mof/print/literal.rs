@@ -12,7 +12,7 @@ const COLUMNS: usize = 96;
 pub(super) struct Identifier<'n>(pub(super) &'n str);
 
 impl Identifier<'_> {
-    /// Whether it has letters, digits and low lines alone, and beyond ASCII what shows and is no
+    /// True if it has letters, digits and low lines alone, and beyond ASCII what shows and is no
     /// white space.
     pub(super) fn is_one(self) -> bool {
         let is_ascii_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
@@ -34,14 +34,14 @@ impl fmt::Display for Identifier<'_> {
         if self.is_one() {
             return f.write_str(self.0);
         }
-        write_text(f, self.0)?;
+        write_quoted(f, self.0)?;
         f.write_str(" /* no identifier */")
     }
 }
 
 /// Writes a string literal. What does not show is written by its UTF-16 units, always with four
 /// digits, since a fifth would be taken for one of them.
-pub(super) fn write_text(out: &mut impl Write, text: &str) -> fmt::Result {
+pub(in crate::text::mof) fn write_quoted(out: &mut impl Write, text: &str) -> fmt::Result {
     out.write_char('"')?;
     write_escaped(out, text, &mut Visible::new())?;
     out.write_char('"')
@@ -76,7 +76,7 @@ fn write_escaped(out: &mut impl Write, text: &str, visible: &mut Visible) -> fmt
 pub(super) fn write_wrapped(out: &mut String, text: &str, indent: &str) -> fmt::Result {
     let column = out.len() - out.rfind('\n').map_or(0, |end| end + 1);
     if column + text.len() <= COLUMNS {
-        return write_text(out, text);
+        return write_quoted(out, text);
     }
 
     let mut visible = Visible::new();
@@ -146,7 +146,7 @@ mod tests {
     fn what_does_not_show_is_written_by_number() {
         let text = |text: &str| {
             let mut out = String::new();
-            write_text(&mut out, text).unwrap();
+            write_quoted(&mut out, text).unwrap();
             out
         };
         assert_eq!(text("a\u{8}\u{C}\n\r\t\\\"\u{1}9"), r#""a\b\f\n\r\t\\\"\x00019""#);

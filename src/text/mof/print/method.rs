@@ -17,7 +17,7 @@ struct Parameter<'m> {
     id: Option<i128>,
 }
 
-/// Whether a qualifier is the number that a compiler gives to a parameter.
+/// True if a qualifier is the number that a compiler gives to a parameter.
 pub(super) fn is_generated_id(qualifier: &Qualifier) -> bool {
     let generated = Flavor::TO_INSTANCE | Flavor::NOT_OVERRIDABLE;
     qualifier.name.as_str() == "ID"
@@ -86,7 +86,7 @@ impl Printer {
         Ok(())
     }
 
-    /// Whether the signatures are what a compiler makes of these parameters: in this order, the
+    /// True if the signatures are what a compiler makes of these parameters: in this order, the
     /// return value last and with nothing but its type.
     fn has_usual_signatures(&self, method: &Method, parameters: &[Parameter<'_>]) -> bool {
         let names = |class: &Option<std::sync::Arc<Class>>| -> Vec<_> {

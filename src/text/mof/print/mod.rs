@@ -23,6 +23,7 @@ use crate::cim::qualifier::QualifierSet;
 use crate::cim::value::Value;
 
 use literal::Identifier;
+pub(in crate::text::mof) use literal::write_quoted;
 pub use unsaid::{Unsaid, UnsaidKind};
 
 const INDENT: &str = "    ";
@@ -84,7 +85,7 @@ impl Printer {
 pub struct Printed {
     /// The text: one declaration, with its semicolon and line end.
     pub text: String,
-    /// What of the object it does not say.
+    /// Parts of the object that the text does not say.
     pub unsaid: Vec<Unsaid>,
 }
 
@@ -119,7 +120,7 @@ pub fn print_aliased_instance(instance: &Instance, alias: Option<&str>, aliases:
 /// A text as a string literal on one line.
 pub fn literal_text(text: &str) -> String {
     let mut out = String::new();
-    literal::write_text(&mut out, text).ok();
+    write_quoted(&mut out, text).ok();
     out
 }
 

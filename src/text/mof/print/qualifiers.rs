@@ -79,7 +79,7 @@ impl Printer {
         Ok(())
     }
 
-    /// Whether a compiler gives this flavor to a qualifier that is written without one, or can give
+    /// True if a compiler gives this flavor to a qualifier that is written without one, or can give
     /// it no other.
     fn is_implied(&mut self, name: &str, flavor: Flavor) -> bool {
         let is_fixed = Flavor::fixed(name).is_some();

@@ -1,4 +1,4 @@
-//! What an object has and MOF has no words for.
+//! Parts of objects that MOF cannot express.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use crate::cim::CimType;
 pub struct Unsaid {
     /// The property, method or qualifier that has it; empty for the object itself.
     pub member: String,
-    /// What it is.
+    /// Its kind.
     pub what: UnsaidKind,
 }
 
-/// What MOF has no words for.
+/// Kind of a part that MOF cannot express.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnsaidKind {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::literal::{Identifier, write_char16, write_real32, write_text, write_wrapped};
+use super::literal::{Identifier, write_char16, write_quoted, write_real32, write_wrapped};
 use super::unsaid::UnsaidKind;
 use super::{INDENT, Printer, Style};
 use crate::cim::class::Setting;
@@ -71,7 +71,7 @@ impl Printer {
     /// Writes a text: of several lines where the printer writes such.
     pub(super) fn text(&mut self, text: &str, indent: &str) -> fmt::Result {
         match self.style {
-            Style::OneLine => write_text(&mut self.out, text),
+            Style::OneLine => write_quoted(&mut self.out, text),
             _ => write_wrapped(&mut self.out, text, &format!("{indent}{INDENT}")),
         }
     }
@@ -208,7 +208,7 @@ impl Printer {
             return write!(self.out, "${name}");
         }
         self.unsaid("", UnsaidKind::Name);
-        write_text(&mut self.out, alias)
+        write_quoted(&mut self.out, alias)
     }
 
     /// Writes texts that are aliases.
