@@ -245,8 +245,13 @@ impl MemFile {
 }
 
 /// Changes a length; one that the memory cannot hold is an error and no panic.
+///
+/// Room grows to a power of two, so that it follows the length alone and not the order in which threads wrote.
 fn resize(contents: &mut Vec<u8>, len: usize) -> io::Result<()> {
-    contents.try_reserve(len.saturating_sub(contents.len())).map_err(|_| io::ErrorKind::StorageFull)?;
+    if contents.capacity() < len {
+        let room = len.checked_next_power_of_two().unwrap_or(len);
+        contents.try_reserve_exact(room - contents.len()).map_err(|_| io::ErrorKind::StorageFull)?;
+    }
     contents.resize(len, 0);
     Ok(())
 }

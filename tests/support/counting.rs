@@ -29,6 +29,17 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
+
+    /// A block that grows counts by its growth: how often it had to depends on the order in which threads met it.
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let grown = size.saturating_sub(layout.size());
+        let held = HELD.fetch_add(grown, Ordering::Relaxed) + grown;
+        HELD.fetch_sub(layout.size().saturating_sub(size), Ordering::Relaxed);
+        PEAK.fetch_max(held, Ordering::Relaxed);
+        ALLOCATED.fetch_add(grown, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of the trait.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
 }
 
 #[global_allocator]
