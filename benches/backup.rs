@@ -1,10 +1,19 @@
-//! Backup and restore beside a plain copy of the same files, taken in turn so that a busy machine slows all alike: of each the
-//! median, and the median of its ratios to the copy of the same round. A copy, too, is durable: each file is synced.
+//! Backup and restore beside a plain copy of the same files, taken in turn so that a busy machine
+//! slows all alike: of each the median, and the median of its ratios to the copy of the same round.
+//! A copy, too, is durable: each file is synced.
 //!
-//! No criterion here: it measures one thing after the other, and what counts is the ratio within a round.
+//! No criterion here: it measures one thing after the other, and what counts is the ratio within a
+//! round.
 
-#![allow(missing_docs, reason = "a macro of the harness makes a public function")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
+#![allow(
+    missing_docs,
+    reason = "a macro of the harness makes a public function"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a bench that cannot measure stops"
+)]
 
 mod support;
 
@@ -26,7 +35,12 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         fs::copy(entry.path(), &target).unwrap();
-        fs::File::options().write(true).open(&target).unwrap().sync_all().unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&target)
+            .unwrap()
+            .sync_all()
+            .unwrap();
     }
     fs::File::open(to).unwrap().sync_all().unwrap();
 }
@@ -52,7 +66,11 @@ fn main() {
     for (name, path) in support::repositories() {
         let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let at = |name: &str| scratch.path().join(name);
-        let row = |name| Row { name, times: Vec::new(), bytes: 0 };
+        let row = |name| Row {
+            name,
+            times: Vec::new(),
+            bytes: 0,
+        };
         let mut rows = [
             row("copy and sync"),
             row("backup, plain, unverified"),
@@ -75,26 +93,44 @@ fn main() {
         );
         let copies = rows[0].times.clone();
         for row in &mut rows {
-            let mut ratios: Vec<f64> =
-                row.times.iter().zip(&copies).map(|(time, copy)| time.as_secs_f64() / copy.as_secs_f64()).collect();
+            let mut ratios: Vec<f64> = row
+                .times
+                .iter()
+                .zip(&copies)
+                .map(|(time, copy)| time.as_secs_f64() / copy.as_secs_f64())
+                .collect();
             let ratio = median(&mut ratios);
             let (least, greatest) = (ratios[0], ratios[ratios.len() - 1]);
             let time = median(&mut row.times).as_secs_f64() * 1e3;
             let size = row.bytes as f64 / 1e6;
-            println!("{:<26}{time:8.1} ms   {ratio:4.2} ({least:.2} to {greatest:.2})   {size:6.2} MB", row.name);
+            println!(
+                "{:<26}{time:8.1} ms   {ratio:4.2} ({least:.2} to {greatest:.2})   {size:6.2} MB",
+                row.name
+            );
         }
     }
 }
 
 /// One round: everything once, into a clean directory.
-fn round_of(path: &Path, at: &dyn Fn(&str) -> std::path::PathBuf, rows: &mut [Row; 8]) -> [Duration; 8] {
+fn round_of(
+    path: &Path,
+    at: &dyn Fn(&str) -> std::path::PathBuf,
+    rows: &mut [Row; 8],
+) -> [Duration; 8] {
     let back_up = |compression, skip_verify, file: &str| {
         let repository = Repository::open_read_only(path).unwrap();
-        let options = BackupOptions { compression, skip_verify, ..BackupOptions::default() };
+        let options = BackupOptions {
+            compression,
+            skip_verify,
+            ..BackupOptions::default()
+        };
         backup(&repository, at(file), &options, &Unobserved).unwrap();
     };
     let check = |file: &str| {
-        let report = Backup::open(at(file)).unwrap().verify(Default::default(), &Unobserved).unwrap();
+        let report = Backup::open(at(file))
+            .unwrap()
+            .verify(Default::default(), &Unobserved)
+            .unwrap();
         assert!(report.is_consistent());
     };
     let put_back = |file: &str, to: &str| {
@@ -112,9 +148,19 @@ fn round_of(path: &Path, at: &dyn Fn(&str) -> std::path::PathBuf, rows: &mut [Ro
         timed(|| put_back("packed.cimbak", "from-packed")),
     ];
     let size = |name: &str| fs::metadata(at(name)).unwrap().len();
-    let files = |name: &str| fs::read_dir(at(name)).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    let files = |name: &str| {
+        fs::read_dir(at(name))
+            .unwrap()
+            .map(|file| file.unwrap().metadata().unwrap().len())
+            .sum()
+    };
     rows[0].bytes = files("copy");
-    for (row, file) in rows[1..].iter_mut().zip(["plain.cimbak", "packed.cimbak"].into_iter().cycle().take(4)) {
+    for (row, file) in rows[1..].iter_mut().zip(
+        ["plain.cimbak", "packed.cimbak"]
+            .into_iter()
+            .cycle()
+            .take(4),
+    ) {
         row.bytes = size(file);
     }
     rows[5].bytes = size("packed.cimbak");
@@ -122,7 +168,12 @@ fn round_of(path: &Path, at: &dyn Fn(&str) -> std::path::PathBuf, rows: &mut [Ro
     for name in ["copy", "from-plain", "from-packed"] {
         fs::remove_dir_all(at(name)).unwrap();
     }
-    for name in ["plain.cimbak", "packed.cimbak", "unverified-plain.cimbak", "unverified.cimbak"] {
+    for name in [
+        "plain.cimbak",
+        "packed.cimbak",
+        "unverified-plain.cimbak",
+        "unverified.cimbak",
+    ] {
         fs::remove_file(at(name)).unwrap();
     }
     times

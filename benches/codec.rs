@@ -1,8 +1,16 @@
-//! Which compression suits a backup: pure-Rust codecs on the pages of real repositories, in chunks of several sizes. Prints
-//! the ratio (compressed to raw), and the speed of packing and unpacking on one thread.
+//! Which compression suits a backup: pure-Rust codecs on the pages of real repositories, in chunks
+//! of several sizes. Prints the ratio (compressed to raw), and the speed of packing and unpacking
+//! on one thread.
 
-#![allow(missing_docs, reason = "a macro of the harness makes a public function")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
+#![allow(
+    missing_docs,
+    reason = "a macro of the harness makes a public function"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a bench that cannot measure stops"
+)]
 
 mod support;
 
@@ -30,17 +38,23 @@ const CODECS: [Codec; 5] = [
     Codec {
         name: "miniz_oxide 1",
         pack: |raw| miniz_oxide::deflate::compress_to_vec(raw, 1),
-        unpack: |packed, len| miniz_oxide::inflate::decompress_to_vec_with_limit(packed, len).unwrap(),
+        unpack: |packed, len| {
+            miniz_oxide::inflate::decompress_to_vec_with_limit(packed, len).unwrap()
+        },
     },
     Codec {
         name: "miniz_oxide 3",
         pack: |raw| miniz_oxide::deflate::compress_to_vec(raw, 3),
-        unpack: |packed, len| miniz_oxide::inflate::decompress_to_vec_with_limit(packed, len).unwrap(),
+        unpack: |packed, len| {
+            miniz_oxide::inflate::decompress_to_vec_with_limit(packed, len).unwrap()
+        },
     },
     Codec {
         name: "miniz_oxide 6",
         pack: |raw| miniz_oxide::deflate::compress_to_vec(raw, 6),
-        unpack: |packed, len| miniz_oxide::inflate::decompress_to_vec_with_limit(packed, len).unwrap(),
+        unpack: |packed, len| {
+            miniz_oxide::inflate::decompress_to_vec_with_limit(packed, len).unwrap()
+        },
     },
 ];
 
@@ -74,12 +88,20 @@ fn measure(codec: &Codec, raw: &[u8], size: usize) {
         packing = packing.min(start.elapsed().as_secs_f64());
         let start = Instant::now();
         for (packed, raw) in packed.iter().zip(raw.chunks(size)) {
-            assert!((codec.unpack)(packed, raw.len()) == raw, "{} gives back what it was given", codec.name);
+            assert!(
+                (codec.unpack)(packed, raw.len()) == raw,
+                "{} gives back what it was given",
+                codec.name
+            );
         }
         unpacking = unpacking.min(start.elapsed().as_secs_f64());
     }
     let ratio = packed.iter().map(Vec::len).sum::<usize>() as f64 / raw.len() as f64;
     let speed = |seconds: f64| raw.len() as f64 / 1e6 / seconds;
     let (packing, unpacking) = (speed(packing), speed(unpacking));
-    println!("{:<15}{:>5} KiB  {ratio:.3}  {packing:6.0}  {unpacking:6.0}", codec.name, size >> 10);
+    println!(
+        "{:<15}{:>5} KiB  {ratio:.3}  {packing:6.0}  {unpacking:6.0}",
+        codec.name,
+        size >> 10
+    );
 }

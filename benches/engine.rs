@@ -1,8 +1,16 @@
-//! The engine by itself: reading and writing a repository of 20,000 generated objects. Commits are in memory alone: what a disk
-//! adds is measured by the program in `benches/peers`, beside other stores.
+//! The engine by itself: reading and writing a repository of 20,000 generated objects. Commits are
+//! in memory alone: what a disk adds is measured by the program in `benches/peers`, beside other
+//! stores.
 
-#![allow(missing_docs, reason = "a macro of the harness makes a public function")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
+#![allow(
+    missing_docs,
+    reason = "a macro of the harness makes a public function"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a bench that cannot measure stops"
+)]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -19,7 +27,11 @@ const OBJECTS: u64 = 20_000;
 /// Hexadecimal digits that have no order.
 fn digits(number: u64) -> String {
     let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    format!("{mixed:016X}{:016X}", mixed.rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9)).repeat(2)
+    format!(
+        "{mixed:016X}{:016X}",
+        mixed.rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+    )
+    .repeat(2)
 }
 
 fn key(number: u64) -> Vec<u8> {
@@ -57,7 +69,9 @@ fn scan(snapshot: &Snapshot, prefix: &[u8]) -> usize {
     let mut keys = snapshot.keys(KeyRange::prefix(prefix), Direction::Forward);
     let mut bytes = 0;
     while let Some(key) = keys.next_text() {
-        let reference = cimrepo::format::index::key::reference(key.unwrap()).unwrap().unwrap();
+        let reference = cimrepo::format::index::key::reference(key.unwrap())
+            .unwrap()
+            .unwrap();
         bytes += snapshot.record_view(reference).unwrap().len();
     }
     bytes
@@ -65,8 +79,10 @@ fn scan(snapshot: &Snapshot, prefix: &[u8]) -> usize {
 
 fn engine(criterion: &mut Criterion) {
     let directory = build();
-    let options =
-        EngineOptions::new().background(false).durability(Durability::None).checkpoint_at(u64::MAX, Duration::MAX);
+    let options = EngineOptions::new()
+        .background(false)
+        .durability(Durability::None)
+        .checkpoint_at(u64::MAX, Duration::MAX);
     let engine = options.open_in(&directory).unwrap();
     let snapshot = engine.snapshot();
     let keys: Vec<Vec<u8>> = (0..OBJECTS).map(key).collect();
@@ -85,7 +101,9 @@ fn engine(criterion: &mut Criterion) {
     });
     group.throughput(Throughput::Elements(OBJECTS / 5));
     let prefix = format!("NS_{}\\CD_", digits(0)).into_bytes();
-    group.bench_function("scan of a namespace", |bencher| bencher.iter(|| scan(&snapshot, black_box(&prefix))));
+    group.bench_function("scan of a namespace", |bencher| {
+        bencher.iter(|| scan(&snapshot, black_box(&prefix)))
+    });
     drop(snapshot);
     for size in [1, 100] {
         group.throughput(Throughput::Elements(size));
@@ -95,7 +113,9 @@ fn engine(criterion: &mut Criterion) {
                 numbers,
                 |numbers| {
                     let mut transaction = engine.begin_write().unwrap();
-                    numbers.iter().for_each(|&number| put(&mut transaction, number, number % 3));
+                    numbers
+                        .iter()
+                        .for_each(|&number| put(&mut transaction, number, number % 3));
                     transaction.commit().unwrap();
                 },
                 BatchSize::SmallInput,

@@ -1,8 +1,16 @@
-//! Queries beside the calls of the library that do the same work: a look-up, a class of ten thousand instances, all classes of
-//! a real repository, the ends of one object; and the parser alone.
+//! Queries beside the calls of the library that do the same work: a look-up, a class of ten
+//! thousand instances, all classes of a real repository, the ends of one object; and the parser
+//! alone.
 
-#![allow(missing_docs, reason = "a macro of the harness makes a public function")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
+#![allow(
+    missing_docs,
+    reason = "a macro of the harness makes a public function"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a bench that cannot measure stops"
+)]
 
 mod support;
 
@@ -27,30 +35,53 @@ const INSTANCES: u32 = 10_000;
 fn made() -> Engine {
     let directory = Directory::new(Arc::new(MemStorage::new()), ".");
     create(&directory).unwrap();
-    let engine = EngineOptions::new().background(false).open_in(&directory).unwrap();
+    let engine = EngineOptions::new()
+        .background(false)
+        .open_in(&directory)
+        .unwrap();
     let mut writer = engine.begin_catalog_write().unwrap();
     writer.create_namespace(NS).unwrap();
     let item = Class::builder("Item")
         .property(Property::new("Id", ScalarType::Uint32).key())
         .property(Property::new("Name", ScalarType::String))
         .property(Property::new("Size", ScalarType::Uint64));
-    writer.put_class(NS, &item.build(), PutClass::default()).unwrap();
+    writer
+        .put_class(NS, &item.build(), PutClass::default())
+        .unwrap();
     let link = Class::builder("Link")
-        .property(Property::new("From", ScalarType::Reference).of_class("Item").key())
-        .property(Property::new("To", ScalarType::Reference).of_class("Item").key());
-    writer.put_class(NS, &link.build(), PutClass::default()).unwrap();
+        .property(
+            Property::new("From", ScalarType::Reference)
+                .of_class("Item")
+                .key(),
+        )
+        .property(
+            Property::new("To", ScalarType::Reference)
+                .of_class("Item")
+                .key(),
+        );
+    writer
+        .put_class(NS, &link.build(), PutClass::default())
+        .unwrap();
 
-    let (item, link) = ["Item", "Link"].map(|name| writer.catalog().class(NS, name).unwrap().unwrap()).into();
+    let (item, link) = ["Item", "Link"]
+        .map(|name| writer.catalog().class(NS, name).unwrap().unwrap())
+        .into();
     for number in 0..INSTANCES {
         let instance = Instance::new(item.class.clone()).with("Id", Value::Uint32(number));
-        let instance = instance.and_then(|instance| instance.with("Name", Value::from(format!("item {number}"))));
-        let instance = instance.and_then(|instance| instance.with("Size", Value::Uint64(u64::from(number) * 7)));
-        writer.put_instance(NS, &instance.unwrap(), Put::default()).unwrap();
+        let instance = instance
+            .and_then(|instance| instance.with("Name", Value::from(format!("item {number}"))));
+        let instance = instance
+            .and_then(|instance| instance.with("Size", Value::Uint64(u64::from(number) * 7)));
+        writer
+            .put_instance(NS, &instance.unwrap(), Put::default())
+            .unwrap();
     }
     for number in 1..4 {
         let end = |number: u32| Value::Reference(format!("Item.Id={number}"));
         let instance = Instance::new(link.class.clone()).with("From", end(0));
-        let instance = instance.and_then(|instance| instance.with("To", end(number))).unwrap();
+        let instance = instance
+            .and_then(|instance| instance.with("To", end(number)))
+            .unwrap();
         writer.put_instance(NS, &instance, Put::default()).unwrap();
     }
     writer.commit().unwrap();
@@ -59,7 +90,10 @@ fn made() -> Engine {
 
 /// Runs a query to its end; gives the number of its rows.
 fn rows(catalog: &Catalog, namespace: &str, text: &str) -> usize {
-    query::run(catalog, namespace, text, QueryOptions::default()).unwrap().map(Result::unwrap).count()
+    query::run(catalog, namespace, text, QueryOptions::default())
+        .unwrap()
+        .map(Result::unwrap)
+        .count()
 }
 
 fn made_up(criterion: &mut Criterion) {
@@ -92,7 +126,9 @@ fn made_up(criterion: &mut Criterion) {
 
 fn parse(criterion: &mut Criterion) {
     let text = "SELECT Name, State FROM Win32_Service WHERE (State = 'Running' OR StartMode <> 'Auto') AND NOT Name LIKE 'W[a-f]%'";
-    criterion.bench_function("query/parse", |bencher| bencher.iter(|| black_box(wql::parse(black_box(text)).unwrap())));
+    criterion.bench_function("query/parse", |bencher| {
+        bencher.iter(|| black_box(wql::parse(black_box(text)).unwrap()))
+    });
 }
 
 fn real(criterion: &mut Criterion) {
@@ -100,7 +136,13 @@ fn real(criterion: &mut Criterion) {
         let repository = Repository::open_read_only(&path).unwrap();
         criterion.bench_function(&format!("query/all classes/{name}"), |bencher| {
             // A new catalog each time: no class is put together yet.
-            bencher.iter(|| rows(&Catalog::new(repository.snapshot()), r"ROOT\CIMV2", "SELECT * FROM meta_class"));
+            bencher.iter(|| {
+                rows(
+                    &Catalog::new(repository.snapshot()),
+                    r"ROOT\CIMV2",
+                    "SELECT * FROM meta_class",
+                )
+            });
         });
     }
 }

@@ -1,10 +1,15 @@
-//! Decoding every class and instance of real repositories: the engine beside the independent readers that `.ci/interop` installs,
-//! and beside the limit of it all, reading the files and their CRC-32.
+//! Decoding every class and instance of real repositories: the engine beside the independent
+//! readers that `.ci/interop` installs, and beside the limit of it all, reading the files and their
+//! CRC-32.
 //!
-//! Everything is the processor time of one thread, from opening the files to the last value; medians of several rounds. The
-//! readers know dialect 2.2 alone here.
+//! Everything is the processor time of one thread, from opening the files to the last value;
+//! medians of several rounds. The readers know dialect 2.2 alone here.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that cannot measure stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a bench that cannot measure stops"
+)]
 
 mod support;
 
@@ -44,11 +49,18 @@ fn decode_all(path: &Path) -> usize {
     count
 }
 
-/// Seconds that this thread has had a processor; where the system does not tell, seconds that went by.
+/// Seconds that this thread has had a processor; where the system does not tell, seconds that went
+/// by.
 fn processor_seconds(begun: Instant) -> f64 {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = told.split(' ').next().and_then(|number| number.parse::<f64>().ok());
-    nanoseconds.map_or_else(|| begun.elapsed().as_secs_f64(), |nanoseconds| nanoseconds * 1e-9)
+    let nanoseconds = told
+        .split(' ')
+        .next()
+        .and_then(|number| number.parse::<f64>().ok());
+    nanoseconds.map_or_else(
+        || begun.elapsed().as_secs_f64(),
+        |nanoseconds| nanoseconds * 1e-9,
+    )
 }
 
 /// Seconds that each run of this takes.
@@ -64,11 +76,17 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Seconds of an independent reader, and how many objects it failed at; none where it is not installed.
+/// Seconds of an independent reader, and how many objects it failed at; none where it is not
+/// installed.
 fn by_reader(reader: &str, path: &Path) -> Option<(f64, u64)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(root.join("target/interop/venv/bin/python"));
-    let output = command.arg(root.join(".ci/interop.py")).args([reader, "time"]).arg(path).output().ok()?;
+    let output = command
+        .arg(root.join(".ci/interop.py"))
+        .args([reader, "time"])
+        .arg(path)
+        .output()
+        .ok()?;
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
     Some((told["seconds"].as_f64()?, told["failed"].as_u64()?))
 }
@@ -86,12 +104,21 @@ fn main() {
     for (name, path) in support::repositories() {
         let (mut limits, mut own, mut objects) = (Vec::new(), Vec::new(), 0);
         for _ in 0..ROUNDS {
-            limits.push(seconds_each(READINGS, || _ = black_box(read_and_crc(&path))));
+            limits.push(seconds_each(READINGS, || {
+                _ = black_box(read_and_crc(&path))
+            }));
             own.push(seconds_each(DECODINGS, || objects = decode_all(&path)));
         }
-        let ratio = median(own.iter().zip(&limits).map(|(own, limit)| own / limit).collect());
+        let ratio = median(
+            own.iter()
+                .zip(&limits)
+                .map(|(own, limit)| own / limit)
+                .collect(),
+        );
         let (bytes, limit) = (file_bytes(&path), median(limits));
-        println!("{name}: {objects} objects in files of {bytes} bytes; the ratio of each round: {ratio:.2}");
+        println!(
+            "{name}: {objects} objects in files of {bytes} bytes; the ratio of each round: {ratio:.2}"
+        );
         row("reading and CRC-32", limit, objects, bytes, limit);
         row("cimrepo", median(own), objects, bytes, limit);
         if Repository::open_read_only(&path).unwrap().dialect() != Dialect::V22 {
@@ -99,13 +126,21 @@ fn main() {
             continue;
         }
         for (reader, title) in [("dissect", "dissect.cim"), ("pycim", "python-cim")] {
-            let rounds: Option<Vec<(f64, u64)>> = (0..ROUNDS_OF_OTHERS).map(|_| by_reader(reader, &path)).collect();
+            let rounds: Option<Vec<(f64, u64)>> = (0..ROUNDS_OF_OTHERS)
+                .map(|_| by_reader(reader, &path))
+                .collect();
             let Some(rounds) = rounds else {
                 println!("  {title} is not measured: .ci/interop installs it");
                 continue;
             };
             let failed = rounds[0].1;
-            row(title, median(rounds.into_iter().map(|(seconds, _)| seconds).collect()), objects, bytes, limit);
+            row(
+                title,
+                median(rounds.into_iter().map(|(seconds, _)| seconds).collect()),
+                objects,
+                bytes,
+                limit,
+            );
             println!("  {:24} {failed} objects it failed at", "");
         }
     }

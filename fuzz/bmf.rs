@@ -1,5 +1,5 @@
-//! The target `bmf`: the input is a file with binary MOF, and also a body that is unpacked already, since few changes of
-//! compressed data become changes of a structure.
+//! The target `bmf`: the input is a file with binary MOF, and also a body that is unpacked already,
+//! since few changes of compressed data become changes of a structure.
 
 use std::hint::black_box;
 
@@ -9,7 +9,10 @@ use cimrepo::format::bmf::{BmfPrinter, Body, resources};
 pub(crate) fn bmf(input: &[u8]) {
     let mut end = 0;
     for found in resources(input) {
-        assert!(found.offset >= end && found.offset + found.bytes <= input.len(), "found where it is");
+        assert!(
+            found.offset >= end && found.offset + found.bytes <= input.len(),
+            "found where it is"
+        );
         end = found.offset + 8;
         match found.body {
             Ok(body) => look(&body),
@@ -38,5 +41,8 @@ fn look(body: &Body) {
         }
     }
     assert!(objects <= body.count() && errors <= body.count() + 1);
-    assert!(objects == body.count() || errors > 0, "an object that is lost is an error");
+    assert!(
+        objects == body.count() || errors > 0,
+        "an object that is lost is an error"
+    );
 }

@@ -1,14 +1,15 @@
 //! The target `journal`: the input is a byte of flags and a journal.
 //!
-//! Flag 1 gives the journal a whole header: magic, version, length, and the right checksum over what stands there. Flag 2 makes
-//! frames whole, one after the other, as long as their lengths fit: magic, number, and the right checksum. So the fuzzer
-//! gets past the checksums without knowing them.
+//! Flag 1 gives the journal a whole header: magic, version, length, and the right checksum over
+//! what stands there. Flag 2 makes frames whole, one after the other, as long as their lengths fit:
+//! magic, number, and the right checksum. So the fuzzer gets past the checksums without knowing
+//! them.
 
 use cimrepo::base::corruption::CorruptionCode;
 use cimrepo::format::checksum::crc32;
 use cimrepo::format::own::journal::{
-    Commit, CommitBuilder, Commits, FRAME_ALIGNMENT, FRAME_HEAD_SIZE, FRAME_MAGIC, FrameHead, HEADER_SIZE, HeaderFault,
-    JournalHeader, JournalOp, MAGIC, VERSION,
+    Commit, CommitBuilder, Commits, FRAME_ALIGNMENT, FRAME_HEAD_SIZE, FRAME_MAGIC, FrameHead,
+    HEADER_SIZE, HeaderFault, JournalHeader, JournalOp, MAGIC, VERSION,
 };
 
 /// Repair the header.
@@ -38,7 +39,9 @@ fn put(bytes: &mut [u8], offset: usize, field: &[u8]) {
 }
 
 fn number_at<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
-    bytes[offset..offset + N].try_into().expect("a slice of this length")
+    bytes[offset..offset + N]
+        .try_into()
+        .expect("a slice of this length")
 }
 
 fn repair_header(bytes: &mut Vec<u8>) {
@@ -52,16 +55,26 @@ fn repair_header(bytes: &mut Vec<u8>) {
 }
 
 fn repair_frames(bytes: &mut [u8]) {
-    let Some(header) = bytes.get(..HEADER_SIZE) else { return };
-    let (mut number, salt) = (u64::from_le_bytes(number_at(header, 32)), number_at::<8>(header, 40));
+    let Some(header) = bytes.get(..HEADER_SIZE) else {
+        return;
+    };
+    let (mut number, salt) = (
+        u64::from_le_bytes(number_at(header, 32)),
+        number_at::<8>(header, 40),
+    );
     let mut at = HEADER_SIZE;
     while at + FRAME_HEAD_SIZE <= bytes.len() {
         put(bytes, at, &FRAME_MAGIC);
         put(bytes, at + 8, &number.to_le_bytes());
-        let Some(head) = FrameHead::parse(&bytes[at..]) else { return };
+        let Some(head) = FrameHead::parse(&bytes[at..]) else {
+            return;
+        };
         let length = head.payload_len.to_le_bytes();
         let start = at + FRAME_HEAD_SIZE;
-        let Some(payload) = usize::try_from(head.payload_len).ok().and_then(|len| bytes[start..].get(..len)) else {
+        let Some(payload) = usize::try_from(head.payload_len)
+            .ok()
+            .and_then(|len| bytes[start..].get(..len))
+        else {
             return;
         };
         let sealed = [&salt[..], &number.to_le_bytes(), &length, payload].concat();
@@ -72,7 +85,11 @@ fn repair_frames(bytes: &mut [u8]) {
 }
 
 fn check(header: &JournalHeader, bytes: &[u8]) {
-    assert_eq!(Some(&header.to_bytes()[..]), bytes.get(..HEADER_SIZE), "a header holds every byte of its file");
+    assert_eq!(
+        Some(&header.to_bytes()[..]),
+        bytes.get(..HEADER_SIZE),
+        "a header holds every byte of its file"
+    );
     assert!(!header.continues(header));
     let mut commits = Commits::new(bytes, header);
     let (mut end, mut number, mut count) = (HEADER_SIZE, Some(header.first_commit), 0);
@@ -81,14 +98,21 @@ fn check(header: &JournalHeader, bytes: &[u8]) {
         assert!(end.is_multiple_of(FRAME_ALIGNMENT) && commits.end() <= bytes.len());
         check_commit(header, &commit, &bytes[end..commits.end()]);
         // Without its last byte the frame is not whole.
-        assert_eq!(Commits::new(&bytes[..commits.end() - 1], header).count(), count);
+        assert_eq!(
+            Commits::new(&bytes[..commits.end() - 1], header).count(),
+            count
+        );
         (end, number, count) = (commits.end(), commit.number.checked_add(1), count + 1);
         if count > 50 {
             return; // The check above makes this quadratic.
         }
     }
     assert_eq!(commits.end(), end);
-    assert_eq!(Commits::new(&bytes[..end], header).count(), count, "what follows the last commit does not matter");
+    assert_eq!(
+        Commits::new(&bytes[..end], header).count(),
+        count,
+        "what follows the last commit does not matter"
+    );
 }
 
 /// Operations that all make sense write the same frame again, but for the zeros at its end.
@@ -100,7 +124,12 @@ fn check_commit(header: &JournalHeader, commit: &Commit<'_>, frame: &[u8]) {
             Err(finding) => {
                 let behind = commit.offset + commit.payload.len() as u64;
                 assert_eq!(finding.code, CorruptionCode::JournalOperation);
-                assert!(finding.site.offset.is_some_and(|offset| (commit.offset..behind).contains(&offset)));
+                assert!(
+                    finding
+                        .site
+                        .offset
+                        .is_some_and(|offset| (commit.offset..behind).contains(&offset))
+                );
                 return super::print(&finding);
             }
         }
@@ -108,10 +137,15 @@ fn check_commit(header: &JournalHeader, commit: &Commit<'_>, frame: &[u8]) {
     assert_eq!(builder.payload_len(), commit.payload.len());
     let written = builder.finish(header.salt, commit.number);
     let content = FRAME_HEAD_SIZE + commit.payload.len();
-    assert_eq!((written.len(), &written[..content]), (frame.len(), &frame[..content]));
+    assert_eq!(
+        (written.len(), &written[..content]),
+        (frame.len(), &frame[..content])
+    );
     assert!(written[content..].iter().all(|byte| *byte == 0));
 }
 
 fn push(builder: &mut CommitBuilder, operation: JournalOp<'_>) {
-    builder.push(operation).expect("what was read is within the bounds");
+    builder
+        .push(operation)
+        .expect("what was read is within the bounds");
 }

@@ -42,15 +42,25 @@ pub(crate) fn query_text(input: &[u8]) {
             }
         }
         Err(refused) => {
-            assert!(refused.at.start <= refused.at.end && refused.at.end <= text.len(), "{refused}");
-            assert!(text.is_char_boundary(refused.at.start) && text.is_char_boundary(refused.at.end), "{refused}");
+            assert!(
+                refused.at.start <= refused.at.end && refused.at.end <= text.len(),
+                "{refused}"
+            );
+            assert!(
+                text.is_char_boundary(refused.at.start) && text.is_char_boundary(refused.at.end),
+                "{refused}"
+            );
         }
     }
 }
 
-/// Runs the target `query` on an input: the text of a query, a zero byte, and edits of a new repository.
+/// Runs the target `query` on an input: the text of a query, a zero byte, and edits of a new
+/// repository.
 pub(crate) fn query(input: &[u8]) {
-    let end = input.iter().position(|byte| *byte == END_OF_TEXT).unwrap_or(input.len());
+    let end = input
+        .iter()
+        .position(|byte| *byte == END_OF_TEXT)
+        .unwrap_or(input.len());
     let (text, edits) = input.split_at(end);
     let text = String::from_utf8_lossy(text);
     let mut files = new_repository().clone();
@@ -60,7 +70,9 @@ pub(crate) fn query(input: &[u8]) {
     if repairs {
         repair(&mut files);
     }
-    let Ok(repository) = OpenOptions::new().open_in(&lay_out(files, false)) else { return };
+    let Ok(repository) = OpenOptions::new().open_in(&lay_out(files, false)) else {
+        return;
+    };
     for text in ALWAYS.into_iter().chain([&*text]) {
         let stop = |progress: Progress| match progress.done < MAX_STEPS {
             true => ControlFlow::Continue(()),
@@ -68,7 +80,9 @@ pub(crate) fn query(input: &[u8]) {
         };
         let catalog = Catalog::new(repository.snapshot()).observed(Arc::new(stop));
         let options = QueryOptions::default().limit(1_000);
-        let Ok(mut rows) = query::run(&catalog, "ROOT", text, options) else { continue };
+        let Ok(mut rows) = query::run(&catalog, "ROOT", text, options) else {
+            continue;
+        };
         let mut given = 0;
         for row in rows.by_ref() {
             given += u64::from(row.is_ok());

@@ -1,4 +1,5 @@
-//! What opening a chain of backups holds in memory is measured: a manifest of a few bytes may list hundreds of thousands of pages.
+//! What opening a chain of backups holds in memory is measured: a manifest of a few bytes may list
+//! hundreds of thousands of pages.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -25,7 +26,8 @@ use forge::Parts;
 use support::{PLACE, in_memory};
 use tiny::{bytes_of, fault_of, save, shared, single};
 
-/// As long a chain as there may be, each backup of as many logical pages as there may be, none of which has a page.
+/// As long a chain as there may be, each backup of as many logical pages as there may be, none of
+/// which has a page.
 fn chain_of_nothing() -> (MemStorage, usize) {
     let (source, _) = in_memory(&tiny::tiny(Dialect::V22, 1));
     save(&source, PLACE, "one", &single()).unwrap();
@@ -56,11 +58,21 @@ fn chain_of_nothing() -> (MemStorage, usize) {
 fn a_chain_of_backups_that_hold_nothing_costs_no_more_than_three_of_them() {
     let (storage, size) = chain_of_nothing();
     let last = (MAX_BACKUP_CHAIN - 1).to_string();
-    let (error, peak) = peak_of(|| OpenBackup::new().open_in(&shared(&storage), last).unwrap_err());
+    let (error, peak) = peak_of(|| {
+        OpenBackup::new()
+            .open_in(&shared(&storage), last)
+            .unwrap_err()
+    });
     // Its mapping has a dozen pages: the whole chain was opened before that was seen.
-    assert!(fault_of(&error).unwrap().to_string().contains("disagree"), "{error}");
+    assert!(
+        fault_of(&error).unwrap().to_string().contains("disagree"),
+        "{error}"
+    );
     let peak = peak >> 20;
-    println!("{MAX_BACKUP_CHAIN} backups of {} MiB: {peak} MiB at once", size >> 20);
+    println!(
+        "{MAX_BACKUP_CHAIN} backups of {} MiB: {peak} MiB at once",
+        size >> 20
+    );
     let one = 2 * usize::try_from(MAX_LOGICAL_PAGES).unwrap() * size_of::<PageState>();
     assert!(peak < (one >> 20) * 3 + 32, "{peak} MiB");
 }

@@ -1,6 +1,12 @@
-//! Memory that binary MOF takes: no more than its bytes are worth. Alone in its program, since the allocator counts all.
+//! Memory that binary MOF takes: no more than its bytes are worth. Alone in its program, since the
+//! allocator counts all.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 #[path = "support/counting.rs"]
 mod counting;
@@ -29,7 +35,10 @@ fn bombs_are_refused_before_anything_is_reserved() {
     let fault = |bytes: &[u8]| Container::parse(bytes).unwrap_err().fault;
     let claims = |claimed, max| BmfFault::TooLarge { claimed, max };
     assert_eq!(fault(&header(4, 1025)), claims(1025, 1024));
-    assert_eq!(fault(&header(u32::MAX, u32::MAX)), claims(u64::from(u32::MAX), 64 << 20));
+    assert_eq!(
+        fault(&header(u32::MAX, u32::MAX)),
+        claims(u64::from(u32::MAX), 64 << 20)
+    );
     let bytes = header(4, 1024);
     let (found, peak) = peak_of(|| resources(&bytes).filter(|found| found.body.is_ok()).count());
     assert!(found == 0 && peak < 10_000, "{peak}");
@@ -38,7 +47,11 @@ fn bombs_are_refused_before_anything_is_reserved() {
 /// A body of nothing but copies: the most that compressed data can become.
 fn what_is_unpacked_is_held_once() {
     const BODY: usize = 1 << 20;
-    let zeros = [&b"FOMB\x14\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0"[..], &vec![0; BODY]].concat();
+    let zeros = [
+        &b"FOMB\x14\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0"[..],
+        &vec![0; BODY],
+    ]
+    .concat();
     let bytes = packed(&zeros);
     assert!(bytes.len() < BODY / 80, "{}", bytes.len());
     let (_, peak) = peak_of(|| resources(&bytes).count());
@@ -53,7 +66,14 @@ fn objects_take_a_few_times_their_bytes() {
         let flag = |number| Qualifier::flag(format!("{number}"), Flavor::empty());
         class.qualifiers = (0..20_000).map(flag).collect();
         let content = BmfContent::Class(class);
-        BmfObject { offset: 0, namespace: None, flags: 0, alias: None, content, notes: Vec::new() }
+        BmfObject {
+            offset: 0,
+            namespace: None,
+            flags: 0,
+            alias: None,
+            content,
+            notes: Vec::new(),
+        }
     };
     let bytes = body(&["A", "B", "C"].map(object));
     let length = bytes.len();

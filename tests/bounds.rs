@@ -1,4 +1,5 @@
-//! Every walk ends, and costs no more than the files are large: whatever they claim, and whatever the system refuses.
+//! Every walk ends, and costs no more than the files are large: whatever they claim, and whatever
+//! the system refuses.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -29,7 +30,9 @@ fn on_disk(files: &Files) -> (SimStorage, Repository) {
         disk.put(Path::new(PLACE).join(name), bytes);
     }
     let storage: std::sync::Arc<dyn Storage> = std::sync::Arc::new(disk.clone());
-    let repository = OpenOptions::new().open_in(&Directory::new(storage, PLACE)).unwrap();
+    let repository = OpenOptions::new()
+        .open_in(&Directory::new(storage, PLACE))
+        .unwrap();
     (disk, repository)
 }
 
@@ -38,28 +41,51 @@ fn a_disk_that_stays_broken_ends_every_walk() {
     for files in [small_v21(), small_v22()] {
         let (disk, repository) = on_disk(&files);
         let snapshot = repository.snapshot();
-        let pages = |space| usize::try_from(snapshot.mapping().section(space).mapped_count()).unwrap();
+        let pages =
+            |space| usize::try_from(snapshot.mapping().section(space).mapped_count()).unwrap();
         disk.set_plan(FaultPlan::from(disk.operations(), Fault::Io));
-        let errors: Vec<Error> = snapshot.records().map(Result::unwrap_err).take(1_000).collect();
-        assert!((1..=pages(Space::Objects)).contains(&errors.len()), "{} errors", errors.len());
-        assert!(errors.iter().all(|error| matches!(error, Error::Io { .. })), "{errors:?}");
+        let errors: Vec<Error> = snapshot
+            .records()
+            .map(Result::unwrap_err)
+            .take(1_000)
+            .collect();
+        assert!(
+            (1..=pages(Space::Objects)).contains(&errors.len()),
+            "{} errors",
+            errors.len()
+        );
+        assert!(
+            errors.iter().all(|error| matches!(error, Error::Io { .. })),
+            "{errors:?}"
+        );
         for direction in [Direction::Forward, Direction::Backward] {
-            let errors = snapshot.keys(KeyRange::all(), direction).map(Result::unwrap_err).take(1_000).count();
-            assert!((1..=pages(Space::Index)).contains(&errors), "{errors} errors");
+            let errors = snapshot
+                .keys(KeyRange::all(), direction)
+                .map(Result::unwrap_err)
+                .take(1_000)
+                .count();
+            assert!(
+                (1..=pages(Space::Index)).contains(&errors),
+                "{errors} errors"
+            );
         }
         assert!(snapshot.counts().unreadable >= 2);
     }
 }
 
-/// Does it on another thread, and gives up when it takes minutes: what it does ends in seconds, or not in a lifetime.
+/// Does it on another thread, and gives up when it takes minutes: what it does ends in seconds, or
+/// not in a lifetime.
 fn in_time<T: Send + 'static>(what: &str, act: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(act()));
-    receiver.recv_timeout(Duration::from_secs(120)).unwrap_or_else(|error| panic!("{what}: {error}"))
+    receiver
+        .recv_timeout(Duration::from_secs(120))
+        .unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
-/// A page that begins a record of 4 GiB, and a mapping of the greatest size all of whose pages are that one, but for a gap
-/// just before each claim is met: whoever looks for the gap page by page looks a million million times.
+/// A page that begins a record of 4 GiB, and a mapping of the greatest size all of whose pages are
+/// that one, but for a gap just before each claim is met: whoever looks for the gap page by page
+/// looks a million million times.
 fn heads_without_end() -> Files {
     let mut files = small_v21();
     files.retain(|name, _| !["OBJECTS.MAP", "MAPPING2.MAP"].contains(&&**name));
@@ -75,7 +101,10 @@ fn heads_without_end() -> Files {
     edit_mapping(&mut files, "MAPPING1.MAP", |mapping| {
         let section = &mut mapping.objects;
         (section.physical_pages, section.free) = (2, Vec::new());
-        section.entries.resize(usize::try_from(MAX_LOGICAL_PAGES).unwrap(), Default::default());
+        section.entries.resize(
+            usize::try_from(MAX_LOGICAL_PAGES).unwrap(),
+            Default::default(),
+        );
         for (page, entry) in section.entries.iter_mut().enumerate() {
             let is_gap = page % 524_288 == 524_287;
             entry.physical = (!is_gap).then(|| physical(stored(page.min(1))));
@@ -96,10 +125,18 @@ fn heads_of_gigabytes_on_every_page_cost_one_look_each() {
             (found, records)
         }
     });
-    assert!(found.contains(&CorruptionCode::MappingPageTwice) && found.contains(&CorruptionCode::RecordMultiPage));
-    let [Err(Error::Corrupt(error))] = &errors[..] else { panic!("{} results", errors.len()) };
+    assert!(
+        found.contains(&CorruptionCode::MappingPageTwice)
+            && found.contains(&CorruptionCode::RecordMultiPage)
+    );
+    let [Err(Error::Corrupt(error))] = &errors[..] else {
+        panic!("{} results", errors.len())
+    };
     assert_eq!(error.code, CorruptionCode::RecordMultiPage);
-    assert!(error.to_string().contains("number 524286 has no page"), "{error}");
+    assert!(
+        error.to_string().contains("number 524286 has no page"),
+        "{error}"
+    );
 }
 
 /// The same with every head at a place of its own.
@@ -108,18 +145,35 @@ fn heads_of_gigabytes_at_different_places_are_measured_in_no_time() {
     const PAGES: usize = 3_000;
     let mut files = heads_without_end();
     let head = files["OBJECTS.DATA"][PAGE_SIZE..].to_vec();
-    files.get_mut("OBJECTS.DATA").unwrap().extend(head.repeat(PAGES - 1));
+    files
+        .get_mut("OBJECTS.DATA")
+        .unwrap()
+        .extend(head.repeat(PAGES - 1));
     edit_mapping(&mut files, "MAPPING1.MAP", |mapping| {
         mapping.objects.physical_pages = stored(PAGES) + 1;
-        for (page, entry) in mapping.objects.entries.iter_mut().enumerate().take(PAGES + 1) {
+        for (page, entry) in mapping
+            .objects
+            .entries
+            .iter_mut()
+            .enumerate()
+            .take(PAGES + 1)
+        {
             entry.physical = Some(physical(stored(page)));
         }
     });
-    let errors = in_time("records", move || open(&files).unwrap().snapshot().records().filter(Result::is_err).count());
+    let errors = in_time("records", move || {
+        open(&files)
+            .unwrap()
+            .snapshot()
+            .records()
+            .filter(Result::is_err)
+            .count()
+    });
     assert_eq!(errors, PAGES);
 }
 
-/// Scans, counts, look-ups and a verification of each, in a build without optimisation and beside other work.
+/// Scans, counts, look-ups and a verification of each, in a build without optimisation and beside
+/// other work.
 #[test]
 fn floods_of_keys_end_in_time() {
     for (what, files) in floods(if cfg!(debug_assertions) { 30 } else { 770 }) {
@@ -127,7 +181,10 @@ fn floods_of_keys_end_in_time() {
             let repository = open(&files).unwrap();
             let snapshot = repository.snapshot();
             assert!(!matches!(snapshot.contains_key(&[b'A'; 2_000]), Ok(true)));
-            let backwards = snapshot.keys(KeyRange::all(), Direction::Backward).filter(Result::is_ok).count();
+            let backwards = snapshot
+                .keys(KeyRange::all(), Direction::Backward)
+                .filter(Result::is_ok)
+                .count();
             let counts = snapshot.counts();
             assert_eq!(backwards as u64, counts.keys);
             (counts, codes(&check(&repository, false)))
@@ -135,18 +192,25 @@ fn floods_of_keys_end_in_time() {
         println!("{what}: {} keys read", counts.keys);
         assert!(!found.is_empty(), "{what}");
         if what == "keys of thousands of tokens" {
-            assert!(found.contains(&CorruptionCode::IndexDefinition) && counts.unreadable > 0, "{found:?}");
+            assert!(
+                found.contains(&CorruptionCode::IndexDefinition) && counts.unreadable > 0,
+                "{found:?}"
+            );
         }
     }
 }
 
-/// One damaged definition, which overlaps others, hides neither the other keys of its page nor the pages below it.
+/// One damaged definition, which overlaps others, hides neither the other keys of its page nor the
+/// pages below it.
 #[test]
 fn a_damaged_definition_hides_its_key_alone() {
     for files in [small_v21(), small_v22()] {
         let keys = |files: &Files| {
             let snapshot = open(files).unwrap().snapshot();
-            snapshot.keys(KeyRange::all(), Direction::Forward).filter_map(Result::ok).count()
+            snapshot
+                .keys(KeyRange::all(), Direction::Forward)
+                .filter_map(Result::ok)
+                .count()
         };
         let (root, _) = root_and_child(&files);
         let mut damaged = files.clone();
@@ -185,7 +249,10 @@ mod pipes {
         assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     }
 
-    fn fault(path: &Path, open: impl FnOnce(PathBuf) -> cimrepo::Result<Backup> + Send + 'static) -> BackupFault {
+    fn fault(
+        path: &Path,
+        open: impl FnOnce(PathBuf) -> cimrepo::Result<Backup> + Send + 'static,
+    ) -> BackupFault {
         let path = path.to_owned();
         match in_time("opening a backup", move || open(path)).unwrap_err() {
             Error::Backup { fault, .. } => *fault,
@@ -200,19 +267,36 @@ mod pipes {
         fs::create_dir(at("repository")).unwrap();
         write_to(&small_v22(), &at("repository"), str::to_owned);
         let repository = Repository::open_read_only(at("repository")).unwrap();
-        let options = |base: &str| BackupOptions { base: Some(at(base)), ..BackupOptions::default() };
-        backup(&repository, at("base"), &BackupOptions::default(), &Unobserved).unwrap();
+        let options = |base: &str| BackupOptions {
+            base: Some(at(base)),
+            ..BackupOptions::default()
+        };
+        backup(
+            &repository,
+            at("base"),
+            &BackupOptions::default(),
+            &Unobserved,
+        )
+        .unwrap();
         backup(&repository, at("top"), &options("base"), &Unobserved).unwrap();
         pipe(&at("base"));
         assert_eq!(fault(&at("base"), Backup::open), BackupFault::NotABackup);
         let wrong = fault(&at("top"), Backup::open);
-        assert!(matches!(&wrong, BackupFault::BaseWrong { found, .. } if found.contains("no backup")), "{wrong}");
+        assert!(
+            matches!(&wrong, BackupFault::BaseWrong { found, .. } if found.contains("no backup")),
+            "{wrong}"
+        );
         pipe(&at("given"));
         let given = at("given");
-        let wrong = fault(&at("top"), move |path| OpenBackup::new().base(given).open(path));
+        let wrong = fault(&at("top"), move |path| {
+            OpenBackup::new().base(given).open(path)
+        });
         assert!(matches!(wrong, BackupFault::BaseWrong { .. }), "{wrong}");
         let (target, options) = (at("next"), options("base"));
-        let error = in_time("a backup", move || backup(&repository, target, &options, &Unobserved)).unwrap_err();
+        let error = in_time("a backup", move || {
+            backup(&repository, target, &options, &Unobserved)
+        })
+        .unwrap_err();
         assert!(matches!(error, Error::Backup { .. }), "{error}");
     }
 
@@ -228,14 +312,27 @@ mod pipes {
                 let at = place.path().to_owned();
                 let repository = in_time(&name, move || Repository::open_read_only(at)).unwrap();
                 let role = FileRole::from_file_name(&name).unwrap();
-                let reasons = repository.refused().iter().filter(|refusal| refusal.role == role);
-                let reasons: Vec<String> = reasons.map(|refusal| refusal.reason.to_string()).collect();
-                assert!(reasons.iter().any(|reason| reason.contains("no regular file")), "{name}: {reasons:?}");
+                let reasons = repository
+                    .refused()
+                    .iter()
+                    .filter(|refusal| refusal.role == role);
+                let reasons: Vec<String> =
+                    reasons.map(|refusal| refusal.reason.to_string()).collect();
+                assert!(
+                    reasons
+                        .iter()
+                        .any(|reason| reason.contains("no regular file")),
+                    "{name}: {reasons:?}"
+                );
                 let is_data = matches!(role, FileRole::Objects | FileRole::Index);
-                assert_eq!(repository.missing().collect::<Vec<_>>(), if is_data { vec![role] } else { vec![] });
+                assert_eq!(
+                    repository.missing().collect::<Vec<_>>(),
+                    if is_data { vec![role] } else { vec![] }
+                );
                 if is_data {
                     let target = place.path().join("x.cimbak");
-                    let error = backup(&repository, target, &BackupOptions::default(), &Unobserved).unwrap_err();
+                    let error = backup(&repository, target, &BackupOptions::default(), &Unobserved)
+                        .unwrap_err();
                     assert!(error.to_string().contains("no regular file"), "{error}");
                 }
             }
@@ -252,7 +349,17 @@ mod pipes {
         pipe(&place.path().join(&current));
         let at = place.path().to_owned();
         let error = in_time("opening", move || Repository::open_read_only(at)).unwrap_err();
-        assert!(error.to_string().contains(&format!("{current} is no regular file")), "{error}");
-        assert!(error.to_string().contains(CorruptionCode::FileMissing.as_str()), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("{current} is no regular file")),
+            "{error}"
+        );
+        assert!(
+            error
+                .to_string()
+                .contains(CorruptionCode::FileMissing.as_str()),
+            "{error}"
+        );
     }
 }

@@ -1,6 +1,11 @@
 //! The bulk builder makes repositories that verify clean, whatever goes in.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 use std::sync::Arc;
 
@@ -72,7 +77,14 @@ fn disorder_and_impossible_keys_are_refused() {
     let directory = Directory::new(Arc::new(MemStorage::new()), ".");
     let mut builder = BulkBuilder::create(directory).unwrap();
     builder.key(b"NS_B", None).unwrap();
-    for bad in [&b"NS_A"[..], b"NS_B", b"", b"NS_C\\", b"NS_C\0", &[b'Z'; 1025]] {
+    for bad in [
+        &b"NS_A"[..],
+        b"NS_B",
+        b"",
+        b"NS_C\\",
+        b"NS_C\0",
+        &[b'Z'; 1025],
+    ] {
         assert!(builder.key(bad, None).is_err(), "{bad:?}");
     }
 }
@@ -80,6 +92,11 @@ fn disorder_and_impossible_keys_are_refused() {
 #[test]
 fn without_a_key_there_is_no_repository() {
     let directory = Directory::new(Arc::new(MemStorage::new()), ".");
-    assert!(BulkBuilder::create(directory.clone()).unwrap().finish().is_err());
+    assert!(
+        BulkBuilder::create(directory.clone())
+            .unwrap()
+            .finish()
+            .is_err()
+    );
     assert!(OpenOptions::new().open_in(&directory).is_err());
 }

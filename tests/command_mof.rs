@@ -1,6 +1,11 @@
 //! The verbs that print MOF, as a user calls them: `export --format mof` and `bmf`.
 #![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 #[path = "support/bmf.rs"]
 mod encoder;
@@ -18,7 +23,10 @@ use cimrepo::text::diagnostic::SourceId;
 use cimrepo::text::mof::{ParseOptions, decode, parse};
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_cimrepo")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_cimrepo"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -30,7 +38,10 @@ fn repository(directory: &Path, note: &str, qualifier: Option<Qualifier>) {
     fs::create_dir(directory).unwrap();
     let directory = Directory::real(directory);
     create(&directory).unwrap();
-    let engine = EngineOptions::new().background(false).open_in(&directory).unwrap();
+    let engine = EngineOptions::new()
+        .background(false)
+        .open_in(&directory)
+        .unwrap();
     let mut writer = engine.begin_catalog_write().unwrap();
     writer.create_namespace(r"ROOT\Shop").unwrap();
     let mut class = Class::builder("Shelf")
@@ -38,10 +49,16 @@ fn repository(directory: &Path, note: &str, qualifier: Option<Qualifier>) {
         .property(Property::new("Note", ScalarType::String))
         .build();
     class.qualifiers = qualifier.into_iter().collect();
-    let class = writer.put_class(r"ROOT\Shop", &class, PutClass::CREATE).unwrap();
-    let instance = Instance::new(class.class.clone()).with("Name", "left").unwrap();
+    let class = writer
+        .put_class(r"ROOT\Shop", &class, PutClass::CREATE)
+        .unwrap();
+    let instance = Instance::new(class.class.clone())
+        .with("Name", "left")
+        .unwrap();
     let instance = instance.with("Note", note).unwrap();
-    writer.put_instance(r"ROOT\Shop", &instance, Put::CreateOnly).unwrap();
+    writer
+        .put_instance(r"ROOT\Shop", &instance, Put::CreateOnly)
+        .unwrap();
     writer.commit().unwrap();
     engine.close().unwrap();
 }
@@ -54,18 +71,32 @@ fn export(directory: &Path, arguments: &[&str]) -> Output {
 #[test]
 fn what_is_exported_compiles_into_a_bare_repository_without_a_difference() {
     let place = tempfile::tempdir().unwrap();
-    let (from, to, mof) = (place.path().join("from"), place.path().join("to"), place.path().join("all.mof"));
+    let (from, to, mof) = (
+        place.path().join("from"),
+        place.path().join("to"),
+        place.path().join("all.mof"),
+    );
     repository(&from, "one\ntwo", None);
     fs::write(&mof, export(&from, &[]).stdout).unwrap();
     let [from, to, mof] = [&from, &to, &mof].map(|path| path.to_str().unwrap());
     let made = run(&["create", to, "--bare"]);
-    assert!(text(&made.stdout).ends_with(": 1 namespaces, 65 classes, 2 instances\n"), "{made:?}");
-    assert_eq!(run(&["diff", from, to]).status.code(), Some(1), "nothing is there yet");
+    assert!(
+        text(&made.stdout).ends_with(": 1 namespaces, 65 classes, 2 instances\n"),
+        "{made:?}"
+    );
+    assert_eq!(
+        run(&["diff", from, to]).status.code(),
+        Some(1),
+        "nothing is there yet"
+    );
     let compiled = run(&["compile", to, mof, "--exact"]);
     assert_eq!(compiled.status.code(), Some(0), "{compiled:?}");
     let difference = run(&["diff", from, to]);
     assert_eq!(difference.status.code(), Some(0), "{difference:?}");
-    assert_eq!(run(&["verify", to, "--level", "schema"]).status.code(), Some(0));
+    assert_eq!(
+        run(&["verify", to, "--level", "schema"]).status.code(),
+        Some(0)
+    );
 }
 
 #[test]
@@ -90,12 +121,19 @@ instance of Shelf
     Note = "one\ntwo";
 };
 "#;
-    assert!(text(&output.stdout).ends_with(expected), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).ends_with(expected),
+        "{}",
+        text(&output.stdout)
+    );
     assert!(output.stdout.is_ascii());
 
     let wide = export(&plain, &[&shop[..], &["--encoding", "utf-16"]].concat());
     assert!(wide.stdout.starts_with(&[0xFF, 0xFE]));
-    assert_eq!(decode(&wide.stdout, SourceId::default()).unwrap().text, text(&output.stdout));
+    assert_eq!(
+        decode(&wide.stdout, SourceId::default()).unwrap().text,
+        text(&output.stdout)
+    );
 
     let marked = place.path().join("marked");
     repository(&marked, "über \u{202e}", None);
@@ -108,13 +146,24 @@ instance of Shelf
 fn what_mof_has_no_words_for_is_said_and_ends_with_1() {
     let place = tempfile::tempdir().unwrap();
     let directory = place.path().join("r");
-    repository(&directory, "", Some(Qualifier::new("dynamic", false, Flavor::empty())));
+    repository(
+        &directory,
+        "",
+        Some(Qualifier::new("dynamic", false, Flavor::empty())),
+    );
     let output = export(&directory, &["--class", "Shelf"]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains(r"ROOT\Shop:Shelf: dynamic: flavor 00 cannot be said"), "{said}");
+    assert!(
+        said.contains(r"ROOT\Shop:Shelf: dynamic: flavor 00 cannot be said"),
+        "{said}"
+    );
     let parsed = text(&output.stdout);
-    assert!(parse(parsed, ParseOptions::default().strict(true)).diagnostics.is_empty());
+    assert!(
+        parse(parsed, ParseOptions::default().strict(true))
+            .diagnostics
+            .is_empty()
+    );
 
     let missing = export(&directory, &["--class", "Shelff"]);
     assert_eq!(missing.status.code(), Some(1));
@@ -127,7 +176,14 @@ fn what_mof_has_no_words_for_is_said_and_ends_with_1() {
 fn object(name: &str) -> BmfObject {
     let class = Class::builder(name).superclass("WMIEvent").build();
     let namespace = Some(r"root\default".to_owned());
-    BmfObject { offset: 0, namespace, flags: 0, alias: None, content: BmfContent::Class(class), notes: Vec::new() }
+    BmfObject {
+        offset: 0,
+        namespace,
+        flags: 0,
+        alias: None,
+        content: BmfContent::Class(class),
+        notes: Vec::new(),
+    }
 }
 
 #[test]
@@ -148,20 +204,37 @@ fn binary_mof_is_found_in_a_binary_and_printed() {
     let list = run(&["bmf", path, "--list"]);
     assert!(text(&list.stdout).ends_with("class     root\\default:A\nclass     root\\default:B\n"));
     let json = run(&["bmf", path, "--json"]);
-    let rows: Vec<serde_json::Value> =
-        text(&json.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<serde_json::Value> = text(&json.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(rows.len(), 3);
-    assert_eq!((&rows[0]["kind"], &rows[0]["objects"]), (&"bmf".into(), &2.into()));
-    assert_eq!((&rows[2]["class"], &rows[2]["superclass"]), (&"B".into(), &"WMIEvent".into()));
+    assert_eq!(
+        (&rows[0]["kind"], &rows[0]["objects"]),
+        (&"bmf".into(), &2.into())
+    );
+    assert_eq!(
+        (&rows[2]["class"], &rows[2]["superclass"]),
+        (&"B".into(), &"WMIEvent".into())
+    );
 
     // Cut off: nothing can be read. None there at all.
     fs::write(&file, &container[..container.len() - 1]).unwrap();
     let cut = run(&["bmf", path]);
     assert_eq!(cut.status.code(), Some(4));
-    assert!(text(&cut.stderr).contains("of the container: the data is cut off"), "{}", text(&cut.stderr));
+    assert!(
+        text(&cut.stderr).contains("of the container: the data is cut off"),
+        "{}",
+        text(&cut.stderr)
+    );
     fs::write(&file, b"MZ").unwrap();
     let none = run(&["bmf", path]);
     assert_eq!(none.status.code(), Some(1));
     assert!(text(&none.stderr).contains("holds no binary MOF"));
-    assert_eq!(run(&["bmf", place.path().join("none").to_str().unwrap()]).status.code(), Some(3));
+    assert_eq!(
+        run(&["bmf", place.path().join("none").to_str().unwrap()])
+            .status
+            .code(),
+        Some(3)
+    );
 }

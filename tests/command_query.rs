@@ -1,7 +1,12 @@
 //! The verb `query`: forms of output, exit codes, and what goes to standard error.
 
 #![cfg(feature = "cli")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 use std::io::Write;
 use std::path::Path;
@@ -23,12 +28,26 @@ fn repository(place: &Path) {
     let shelf = Class::builder("Shelf")
         .property(Property::new("Id", ScalarType::String).key())
         .property(Property::new("Note", ScalarType::String));
-    writer.put_class(NS, &shelf.build(), PutClass::default()).unwrap();
-    writer.put_class(NS, &Class::builder("Rack").superclass("Shelf").build(), PutClass::default()).unwrap();
-    for (class, id, note) in [("Shelf", "a", "x,\"y\""), ("Shelf", "b", "two\nlines"), ("Rack", "c", "\u{1b}[2J")] {
+    writer
+        .put_class(NS, &shelf.build(), PutClass::default())
+        .unwrap();
+    writer
+        .put_class(
+            NS,
+            &Class::builder("Rack").superclass("Shelf").build(),
+            PutClass::default(),
+        )
+        .unwrap();
+    for (class, id, note) in [
+        ("Shelf", "a", "x,\"y\""),
+        ("Shelf", "b", "two\nlines"),
+        ("Rack", "c", "\u{1b}[2J"),
+    ] {
         let class = writer.catalog().class(NS, class).unwrap().unwrap();
         let instance = Instance::new(class.class.clone()).with("Id", id.to_owned());
-        let instance = instance.and_then(|instance| instance.with("Note", note.to_owned())).unwrap();
+        let instance = instance
+            .and_then(|instance| instance.with("Note", note.to_owned()))
+            .unwrap();
         writer.put_instance(NS, &instance, Put::default()).unwrap();
     }
     writer.commit().unwrap();
@@ -46,7 +65,11 @@ impl Shop {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cimrepo"));
-        command.arg("query").arg(self.0.path()).args(arguments).args(["--namespace", NS]);
+        command
+            .arg("query")
+            .arg(self.0.path())
+            .args(arguments)
+            .args(["--namespace", NS]);
         command
     }
 
@@ -58,20 +81,33 @@ impl Shop {
 
 fn said(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 #[test]
 fn rows_have_four_forms() {
     let shop = Shop::new();
     let one = "SELECT Id, Note FROM Shelf WHERE Id = 'a'";
-    assert_eq!(shop.said(&[one]), (0, "Id : a\nNote : x,\"y\"\n".to_owned(), String::new()));
+    assert_eq!(
+        shop.said(&[one]),
+        (0, "Id : a\nNote : x,\"y\"\n".to_owned(), String::new())
+    );
     let table = "Id,Note\na,\"x,\"\"y\"\"\"\n";
     assert_eq!(shop.said(&[one, "--format", "csv"]).1, table);
     let (_, mof, _) = shop.said(&[one, "--format", "mof"]);
-    assert!(mof.starts_with("instance of Shelf\n{\n    Id = \"a\";\n") && mof.ends_with("};\n"), "{mof}");
+    assert!(
+        mof.starts_with("instance of Shelf\n{\n    Id = \"a\";\n") && mof.ends_with("};\n"),
+        "{mof}"
+    );
     let (_, json, _) = shop.said(&[one, "--json"]);
-    assert!(json.contains(r#""properties":{"Id":"a","Note":"x,\"y\""}"#), "{json}");
+    assert!(
+        json.contains(r#""properties":{"Id":"a","Note":"x,\"y\""}"#),
+        "{json}"
+    );
     let (_, count, _) = shop.said(&["SELECT COUNT(*) FROM Shelf", "--json"]);
     assert_eq!(count, "{\"schema\":1,\"kind\":\"count\",\"count\":3}\n");
     let (_, limited, _) = shop.said(&["SELECT * FROM Shelf", "--json", "--limit", "2"]);
@@ -84,7 +120,10 @@ fn nothing_stored_reaches_the_terminal_as_it_is() {
     for format in ["list", "csv", "mof", "jsonl"] {
         let (code, out, _) = shop.said(&["SELECT Note FROM Shelf", "--format", format]);
         assert_eq!(code, 0);
-        assert!(!out.contains('\u{1b}') && !out.lines().any(|line| line.starts_with("lines")), "{out}");
+        assert!(
+            !out.contains('\u{1b}') && !out.lines().any(|line| line.starts_with("lines")),
+            "{out}"
+        );
     }
 }
 
@@ -92,7 +131,10 @@ fn nothing_stored_reaches_the_terminal_as_it_is() {
 fn a_table_has_the_columns_of_one_class() {
     let shop = Shop::new();
     let (code, _, error) = shop.said(&["SELECT * FROM Shelf", "--format", "csv"]);
-    assert!(code == 2 && error.contains("select the columns by name"), "{error}");
+    assert!(
+        code == 2 && error.contains("select the columns by name"),
+        "{error}"
+    );
     assert_eq!(shop.said(&["SELECT * FROM Rack", "--format", "csv"]).0, 0);
 }
 
@@ -102,7 +144,11 @@ fn exit_codes_say_how_it_ended() {
     assert_eq!(shop.said(&["SELECT * FROM Shelf WHERE Id = 'none'"]).0, 1);
     let (code, out, error) = shop.said(&["SELECT * FROM Shelf WHERE Note = \"C:\\x\""]);
     assert_eq!((code, out.as_str()), (6, ""));
-    for part in ["error[bad-escape]", "WBEM_E_INVALID_QUERY, 0x80041017", "help: write \"C:\\\\x\""] {
+    for part in [
+        "error[bad-escape]",
+        "WBEM_E_INVALID_QUERY, 0x80041017",
+        "help: write \"C:\\\\x\"",
+    ] {
         assert!(error.contains(part), "{part} in {error}");
     }
     for (text, part) in [
@@ -121,11 +167,27 @@ fn a_plan_is_told_and_a_query_read_from_standard_input() {
     let shop = Shop::new();
     let (code, plan, _) = shop.said(&["SELECT * FROM Shelf WHERE Id = 'a'", "--explain"]);
     assert_eq!(code, 0);
-    assert!(plan.contains(r#"access   look-up  NS(ROOT\shop)\KI(Shelf)\I("a")"#), "{plan}");
+    assert!(
+        plan.contains(r#"access   look-up  NS(ROOT\shop)\KI(Shelf)\I("a")"#),
+        "{plan}"
+    );
     let (_, json, _) = shop.said(&["SELECT * FROM Shelf", "--explain", "--json"]);
-    assert!(json.starts_with("{\"schema\":1,\"kind\":\"plan\",\"statement\":\"data\""), "{json}");
+    assert!(
+        json.starts_with("{\"schema\":1,\"kind\":\"plan\",\"statement\":\"data\""),
+        "{json}"
+    );
 
-    let mut child = shop.command(&["-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"SELECT Id\nFROM Rack").unwrap();
+    let mut child = shop
+        .command(&["-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"SELECT Id\nFROM Rack")
+        .unwrap();
     assert_eq!(said(&child.wait_with_output().unwrap()).1, "Id : c\n");
 }

@@ -1,7 +1,13 @@
-//! Costs that do not grow: what is dense is not written again, a broken chain of backups is healed, records on several pages
-//! keep one last-write generation whatever writes them, and the number of namespaces costs nothing.
+//! Costs that do not grow: what is dense is not written again, a broken chain of backups is healed,
+//! records on several pages keep one last-write generation whatever writes them, and the number of
+//! namespaces costs nothing.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 mod support;
 
@@ -24,12 +30,23 @@ use support::small::current_file;
 use support::{Files, assert_clean, check, codes, corpus, in_memory, load, name_of};
 
 fn engine(directory: &Directory) -> Engine {
-    EngineOptions::new().background(false).open_in(directory).unwrap()
+    EngineOptions::new()
+        .background(false)
+        .open_in(directory)
+        .unwrap()
 }
 
 fn files_of(storage: &MemStorage, directory: &Directory) -> Files {
     let entries = storage.read_dir(&directory.path).unwrap();
-    entries.into_iter().map(|entry| (entry.name.clone(), storage.get(directory.join(&entry.name)).unwrap())).collect()
+    entries
+        .into_iter()
+        .map(|entry| {
+            (
+                entry.name.clone(),
+                storage.get(directory.join(&entry.name)).unwrap(),
+            )
+        })
+        .collect()
 }
 
 fn fresh() -> (MemStorage, Directory) {
@@ -38,7 +55,9 @@ fn fresh() -> (MemStorage, Directory) {
 
 /// A number that looks like any other.
 fn next(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *seed = seed
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
     *seed >> 33
 }
 
@@ -63,8 +82,14 @@ fn compact_twice(storage: &MemStorage, directory: &Directory, what: &str) {
     );
     second.close().unwrap();
     let after = files_of(storage, directory);
-    let changed: Vec<&String> = after.keys().filter(|name| before.get(*name) != after.get(*name)).collect();
-    assert!(changed.is_empty() && before.len() == after.len(), "{what}: {changed:?}");
+    let changed: Vec<&String> = after
+        .keys()
+        .filter(|name| before.get(*name) != after.get(*name))
+        .collect();
+    assert!(
+        changed.is_empty() && before.len() == after.len(),
+        "{what}: {changed:?}"
+    );
 }
 
 #[test]
@@ -77,15 +102,22 @@ fn what_is_dense_is_not_written_again() {
     let large = vec![7; 200_000];
     let mut transaction = engine.begin_write().unwrap();
     let record = transaction.insert_record(&large).unwrap();
-    transaction.insert_key(format!("NS_Z.{record}").as_bytes()).unwrap();
+    transaction
+        .insert_key(format!("NS_Z.{record}").as_bytes())
+        .unwrap();
     transaction.commit().unwrap();
     engine.checkpoint().unwrap();
     let mut transaction = engine.begin_write().unwrap();
-    transaction.remove_key(format!("NS_Z.{record}").as_bytes()).unwrap();
+    transaction
+        .remove_key(format!("NS_Z.{record}").as_bytes())
+        .unwrap();
     transaction.remove_record(record).unwrap();
     transaction.commit().unwrap();
     let done = engine.compact(&Unobserved).unwrap();
-    assert!(done.is_rewritten && done.objects_after.bytes < done.objects_before.bytes, "{done:?}");
+    assert!(
+        done.is_rewritten && done.objects_after.bytes < done.objects_before.bytes,
+        "{done:?}"
+    );
     engine.close().unwrap();
     compact_twice(&storage, &directory, "after a removal");
 }
@@ -108,10 +140,14 @@ fn fill(engine: &Engine, seed: &mut u64, count: usize) -> BTreeMap<String, Recor
     for number in 0..count {
         let mut transaction = engine.begin_write().unwrap();
         let length = 100 + usize::try_from(next(seed) % 48_000).unwrap();
-        let bytes: Vec<u8> = (0..length).map(|at| u8::try_from((at + number) % 251).unwrap()).collect();
+        let bytes: Vec<u8> = (0..length)
+            .map(|at| u8::try_from((at + number) % 251).unwrap())
+            .collect();
         let record = transaction.insert_record(&bytes).unwrap();
         let key = format!("NS_{number:04}");
-        transaction.insert_key(format!("{key}.{record}").as_bytes()).unwrap();
+        transaction
+            .insert_key(format!("{key}.{record}").as_bytes())
+            .unwrap();
         transaction.commit().unwrap();
         records.insert(key, record);
     }
@@ -135,7 +171,9 @@ fn records_on_several_pages_are_written_at_once_by_whatever_writes_them() {
         for (number, (key, record)) in records.iter().enumerate() {
             if next(&mut seed).is_multiple_of(3) {
                 let mut transaction = engine.begin_write().unwrap();
-                transaction.remove_key(format!("{key}.{record}").as_bytes()).unwrap();
+                transaction
+                    .remove_key(format!("{key}.{record}").as_bytes())
+                    .unwrap();
                 transaction.remove_record(*record).unwrap();
                 transaction.commit().unwrap();
             }
@@ -149,7 +187,13 @@ fn records_on_several_pages_are_written_at_once_by_whatever_writes_them() {
         let done = engine.compact(&Unobserved).unwrap();
         assert!(done.is_rewritten || held.is_some(), "{done:?}");
         drop(held);
-        assert!(check(&OpenOptions::new().open_in(&directory).unwrap(), true).findings().next().is_none(), "{start}");
+        assert!(
+            check(&OpenOptions::new().open_in(&directory).unwrap(), true)
+                .findings()
+                .next()
+                .is_none(),
+            "{start}"
+        );
         engine.close().unwrap();
         assert_verified(&directory, &format!("compacted, {start}"));
     }
@@ -162,7 +206,11 @@ fn differing() -> [(MemStorage, Directory); 2] {
         let mut builder = BulkBuilder::create_seeded(directory.clone(), 5).unwrap();
         let mut large = vec![7; 50_000];
         large[20_000] = version;
-        for (key, bytes) in [("NS_A", vec![1; 300]), ("NS_B", large), ("NS_C", vec![3; 30_000])] {
+        for (key, bytes) in [
+            ("NS_A", vec![1; 300]),
+            ("NS_B", large),
+            ("NS_C", vec![3; 30_000]),
+        ] {
             let record = builder.record(&bytes).unwrap();
             builder.key(key.as_bytes(), Some(record)).unwrap();
         }
@@ -174,24 +222,38 @@ fn differing() -> [(MemStorage, Directory); 2] {
 fn back_up(storage: &MemStorage, directory: &Directory, file: &str) -> cimrepo::backup::Backup {
     let shared: Arc<dyn Storage> = Arc::new(storage.clone());
     let repository = OpenOptions::new().open_in(directory).unwrap();
-    backup_in(&repository, &shared, Path::new(file), &BackupOptions::default(), &Unobserved).unwrap();
+    backup_in(
+        &repository,
+        &shared,
+        Path::new(file),
+        &BackupOptions::default(),
+        &Unobserved,
+    )
+    .unwrap();
     OpenBackup::new().open_in(&shared, Path::new(file)).unwrap()
 }
 
-const REPLACE: fn() -> RestoreOptions = || RestoreOptions { existing: Existing::Replace, ..RestoreOptions::default() };
+const REPLACE: fn() -> RestoreOptions = || RestoreOptions {
+    existing: Existing::Replace,
+    ..RestoreOptions::default()
+};
 
 #[test]
 fn a_restore_over_a_record_that_differs_in_part_counts_all_of_it_as_written() {
     let [(old_storage, old), (new_storage, new)] = differing();
     let backup = back_up(&new_storage, &new, "new.cimbak");
     let done = restore_in(&backup, &old, REPLACE(), &Unobserved).unwrap();
-    assert!(matches!(done.installed, Installed::NextGeneration { .. }) && done.pages_kept > 0, "{done:?}");
+    assert!(
+        matches!(done.installed, Installed::NextGeneration { .. }) && done.pages_kept > 0,
+        "{done:?}"
+    );
     assert_eq!(done.pages_written, 1, "the one page that differs");
     assert_verified(&old, "restored over");
     drop(old_storage);
 }
 
-/// What an earlier version of the engine left: pages of one record with different last-write generations.
+/// What an earlier version of the engine left: pages of one record with different last-write
+/// generations.
 fn with_broken_rule() -> (MemStorage, Directory) {
     let [(storage, directory), _] = differing();
     let engine = engine(&directory);
@@ -200,7 +262,12 @@ fn with_broken_rule() -> (MemStorage, Directory) {
     engine.close().unwrap();
     let mut files = files_of(&storage, &directory);
     let repository = OpenOptions::new().open_in(&directory).unwrap();
-    let large = repository.snapshot().records().map(Result::unwrap).find(|record| record.size == 50_000).unwrap();
+    let large = repository
+        .snapshot()
+        .records()
+        .map(Result::unwrap)
+        .find(|record| record.size == 50_000)
+        .unwrap();
     let current = current_file(&files);
     edit_mapping(&mut files, &current, |mapping| {
         let entry = &mut mapping.objects.entries[large.page.index() + 2];
@@ -212,7 +279,12 @@ fn with_broken_rule() -> (MemStorage, Directory) {
 #[test]
 fn what_was_written_in_parts_is_found_harms_nothing_and_is_mended_by_a_compaction() {
     let (storage, directory) = with_broken_rule();
-    let found = |directory: &Directory| codes(&check(&OpenOptions::new().open_in(directory).unwrap(), false));
+    let found = |directory: &Directory| {
+        codes(&check(
+            &OpenOptions::new().open_in(directory).unwrap(),
+            false,
+        ))
+    };
     assert_eq!(found(&directory), [CorruptionCode::RecordLastWrite]);
 
     // It can be backed up and restored, in a new place and over what is there.
@@ -222,7 +294,11 @@ fn what_was_written_in_parts_is_found_harms_nothing_and_is_mended_by_a_compactio
     assert_eq!(found(&other), [], "all of it is written by the restore");
     let (_, empty) = fresh();
     restore_in(&backup, &empty, RestoreOptions::default(), &Unobserved).unwrap();
-    let engine = EngineOptions::new().background(false).verify(true).open_in(&empty).unwrap();
+    let engine = EngineOptions::new()
+        .background(false)
+        .verify(true)
+        .open_in(&empty)
+        .unwrap();
     assert!(engine.compact(&Unobserved).unwrap().is_rewritten);
     engine.close().unwrap();
     assert_verified(&empty, "restored and compacted");
@@ -234,8 +310,15 @@ fn what_was_written_in_parts_is_found_harms_nothing_and_is_mended_by_a_compactio
     let mut files = files_of(&storage, &directory);
     let current = current_file(&files);
     let repository = OpenOptions::new().open_in(&directory).unwrap();
-    let large = repository.snapshot().records().map(Result::unwrap).find(|record| record.size == 50_000).unwrap();
-    edit_mapping(&mut files, &current, |mapping| mapping.objects.entries[large.page.index() + 2].last_write -= 1);
+    let large = repository
+        .snapshot()
+        .records()
+        .map(Result::unwrap)
+        .find(|record| record.size == 50_000)
+        .unwrap();
+    edit_mapping(&mut files, &current, |mapping| {
+        mapping.objects.entries[large.page.index() + 2].last_write -= 1
+    });
     let (storage, directory) = in_memory(&files);
     assert_eq!(found(&directory), [CorruptionCode::RecordLastWrite]);
     let second = self::engine(&directory);
@@ -256,19 +339,31 @@ mod command {
 
     fn run(arguments: &[&dyn AsRef<Path>], code: i32) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cimrepo"));
-        let output = command.args(arguments.iter().map(|argument| argument.as_ref().as_os_str())).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let output = command
+            .args(
+                arguments
+                    .iter()
+                    .map(|argument| argument.as_ref().as_os_str()),
+            )
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{text}");
         text
     }
 
     fn listed(directory: &Path) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         files.sort();
         files
     }
 
-    /// One bad byte in the newest backup, wherever it is: the next is a full one, with a warning, and the one after goes on.
+    /// One bad byte in the newest backup, wherever it is: the next is a full one, with a warning,
+    /// and the one after goes on.
     #[test]
     fn a_broken_newest_backup_is_followed_by_a_full_one() {
         let place = tempfile::tempdir().unwrap();
@@ -287,8 +382,14 @@ mod command {
             bytes[at] ^= 0x10;
             fs::write(&broken, &bytes).unwrap();
             let text = back_up(1);
-            assert!(text.contains("the chain of backups is broken there: this is a full backup"), "{at}: {text}");
-            assert!(text.contains(broken.file_name().unwrap().to_str().unwrap()), "{at}: {text}");
+            assert!(
+                text.contains("the chain of backups is broken there: this is a full backup"),
+                "{at}: {text}"
+            );
+            assert!(
+                text.contains(broken.file_name().unwrap().to_str().unwrap()),
+                "{at}: {text}"
+            );
             let full = listed(&kept)[1].clone();
             run(&[&"verify", &full], 0);
             // It goes on from there; what is broken is neither counted nor removed.
@@ -297,8 +398,22 @@ mod command {
             for _ in 0..8 {
                 back_up(0);
             }
-            let text = run(&[&"backup", &repository, &kept, &"--keep", &"1", &"--full-after", &"0"], 0);
-            assert!(text.contains("removed") && !text.contains(broken.to_str().unwrap()), "{at}: {text}");
+            let text = run(
+                &[
+                    &"backup",
+                    &repository,
+                    &kept,
+                    &"--keep",
+                    &"1",
+                    &"--full-after",
+                    &"0",
+                ],
+                0,
+            );
+            assert!(
+                text.contains("removed") && !text.contains(broken.to_str().unwrap()),
+                "{at}: {text}"
+            );
             assert_eq!(fs::read(&broken).unwrap(), bytes, "{at}");
             assert_eq!(listed(&kept).len(), 2, "{at}");
         }
@@ -310,10 +425,16 @@ mod command {
         let repository = place.path().join("repository");
         run(&[&"create", &repository], 0);
         run(&[&"compact", &repository], 0);
-        let before: Vec<Vec<u8>> = listed(&repository).iter().map(|path| fs::read(path).unwrap()).collect();
+        let before: Vec<Vec<u8>> = listed(&repository)
+            .iter()
+            .map(|path| fs::read(path).unwrap())
+            .collect();
         assert!(run(&[&"compact", &repository], 0).contains("nothing was written"));
         assert!(run(&[&"compact", &repository, &"--json"], 0).contains("\"is_rewritten\":false"));
-        let after: Vec<Vec<u8>> = listed(&repository).iter().map(|path| fs::read(path).unwrap()).collect();
+        let after: Vec<Vec<u8>> = listed(&repository)
+            .iter()
+            .map(|path| fs::read(path).unwrap())
+            .collect();
         assert!(before == after);
     }
 }

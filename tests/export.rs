@@ -1,6 +1,11 @@
 //! Export as MOF: what is printed is MOF to the parser, in an order that compiles, and whole.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 mod support;
 
@@ -47,14 +52,18 @@ impl Sink for Kept {
 }
 
 fn export(catalog: &Catalog, class: Option<&str>) -> (Kept, Census, bool) {
-    let namespaces: Vec<String> = catalog.namespaces().into_iter().map(Result::unwrap).collect();
+    let namespaces: Vec<String> = catalog
+        .namespaces()
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     let (mut kept, mut census) = (Kept::default(), Census::of(catalog));
     let is_there = export_mof(catalog, &namespaces, class, &mut census, &mut kept).unwrap();
     (kept, census, is_there)
 }
 
-/// Parses a text in which nothing may be doubtful; gives how many classes and instances it has. A superclass stands before
-/// what is derived from it, or nowhere in its namespace.
+/// Parses a text in which nothing may be doubtful; gives how many classes and instances it has. A
+/// superclass stands before what is derived from it, or nowhere in its namespace.
 fn judged(text: &str) -> [u64; 2] {
     let parsed = parse(text, ParseOptions::default().strict(true));
     let first: Vec<_> = parsed.diagnostics.iter().take(3).collect();
@@ -67,9 +76,17 @@ fn judged(text: &str) -> [u64; 2] {
             Item::Class(class) => {
                 classes += 1;
                 let name = to_upper(&class.name.text);
-                assert!(!awaited.contains(&name), "{name} comes after what is derived from it");
-                awaited
-                    .extend(class.superclass.as_ref().map(|name| to_upper(&name.text)).filter(|above| *above != name));
+                assert!(
+                    !awaited.contains(&name),
+                    "{name} comes after what is derived from it"
+                );
+                awaited.extend(
+                    class
+                        .superclass
+                        .as_ref()
+                        .map(|name| to_upper(&name.text))
+                        .filter(|above| *above != name),
+                );
                 awaited.remove(&name);
             }
             Item::Instance(_) => instances += 1,
@@ -79,7 +96,8 @@ fn judged(text: &str) -> [u64; 2] {
     [classes, instances]
 }
 
-/// The names that were declared must not be awaited any more: the check above, held against a wrong order.
+/// The names that were declared must not be awaited any more: the check above, held against a wrong
+/// order.
 #[test]
 #[should_panic(expected = "comes after what is derived from it")]
 fn a_wrong_order_is_noticed() {
@@ -95,14 +113,27 @@ fn each_real_repository_is_mof_to_the_parser() {
         let (kept, census, _) = export(&catalog, None);
         assert!(kept.lost.is_empty(), "{name}: {:?}", kept.lost);
         let [classes, instances] = judged(&kept.text);
-        assert_eq!((classes, census.classes.reached), (census.classes.has, census.classes.has), "{name}");
-        // Each namespace has two instances that are not printed, or one where the other has qualifiers.
+        assert_eq!(
+            (classes, census.classes.reached),
+            (census.classes.has, census.classes.has),
+            "{name}"
+        );
+        // Each namespace has two instances that are not printed, or one where the other has
+        // qualifiers.
         let hidden = census.instances.has - instances;
         let namespaces = census.namespaces.reached;
-        assert!((namespaces..=2 * namespaces).contains(&hidden), "{name}: {hidden} of {namespaces} namespaces");
+        assert!(
+            (namespaces..=2 * namespaces).contains(&hidden),
+            "{name}: {hidden} of {namespaces} namespaces"
+        );
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-        kept.unsaid.iter().for_each(|(_, unsaid)| *kinds.entry(unsaid.what.code()).or_default() += 1);
-        println!("{name}: {} bytes, {classes} classes, {instances} instances, unsaid {kinds:?}", kept.text.len());
+        kept.unsaid
+            .iter()
+            .for_each(|(_, unsaid)| *kinds.entry(unsaid.what.code()).or_default() += 1);
+        println!(
+            "{name}: {} bytes, {classes} classes, {instances} instances, unsaid {kinds:?}",
+            kept.text.len()
+        );
     }
 }
 
@@ -136,7 +167,10 @@ fn a_class_comes_with_what_is_derived_from_it_alone() {
     let catalog = new_repository();
     let (kept, _, is_there) = export(&catalog, Some("__cachecontrol"));
     let [classes, instances] = judged(&kept.text);
-    assert!(is_there && classes > 3 && instances > 3, "{classes} {instances}");
+    assert!(
+        is_there && classes > 3 && instances > 3,
+        "{classes} {instances}"
+    );
     assert!(!kept.text.contains("__CIMOMIdentification"));
     let (kept, _, is_there) = export(&catalog, Some("NoSuchClass"));
     assert!(!is_there && judged(&kept.text) == [0, 0]);

@@ -1,5 +1,11 @@
-//! The share of flipped bits that each level of verification finds, in repositories of real objects.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+//! The share of flipped bits that each level of verification finds, in repositories of real
+//! objects.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 mod support;
 
@@ -30,25 +36,47 @@ const LEVELS: [Level; 3] = [Level::Structure, Level::References, Level::Schema];
 fn fill(writer: &mut CatalogWriter<'_>) {
     writer.create_namespace(r"ROOT\Shop").unwrap();
     let shelf = Class::builder("Shop_Shelf")
-        .qualifier(Qualifier::new("Description", "where things stand", Flavor::TO_SUBCLASS))
+        .qualifier(Qualifier::new(
+            "Description",
+            "where things stand",
+            Flavor::TO_SUBCLASS,
+        ))
         .property(Property::new("Name", ScalarType::String).key())
         .property(Property::new("Boards", ScalarType::Uint32).default(3u32))
         .build();
-    let shelf = writer.put_class(r"ROOT\Shop", &shelf, PutClass::CREATE).unwrap().class.clone();
+    let shelf = writer
+        .put_class(r"ROOT\Shop", &shelf, PutClass::CREATE)
+        .unwrap()
+        .class
+        .clone();
     let thing = Class::builder("Shop_Thing")
         .property(Property::new("Number", ScalarType::Uint32).key())
         .property(Property::new("Note", ScalarType::String))
         .property(Property::new("Stands", ScalarType::Reference).of_class("Shop_Shelf"))
         .build();
-    let thing = writer.put_class(r"ROOT\Shop", &thing, PutClass::CREATE).unwrap().class.clone();
+    let thing = writer
+        .put_class(r"ROOT\Shop", &thing, PutClass::CREATE)
+        .unwrap()
+        .class
+        .clone();
     for number in 0..40u32 {
         let name = format!("shelf {number}");
-        let instance = Instance::new(shelf.clone()).with("Name", name.as_str()).unwrap();
-        writer.put_instance(r"ROOT\Shop", &instance, Put::CreateOnly).unwrap();
+        let instance = Instance::new(shelf.clone())
+            .with("Name", name.as_str())
+            .unwrap();
+        writer
+            .put_instance(r"ROOT\Shop", &instance, Put::CreateOnly)
+            .unwrap();
         let path = cimrepo::cim::value::Value::Reference(format!(r#"Shop_Shelf.Name="{name}""#));
         let instance = Instance::new(thing.clone()).with("Number", number).unwrap();
-        let instance = instance.with("Note", "a note of some length").unwrap().with("Stands", path).unwrap();
-        writer.put_instance(r"ROOT\Shop", &instance, Put::CreateOnly).unwrap();
+        let instance = instance
+            .with("Note", "a note of some length")
+            .unwrap()
+            .with("Stands", path)
+            .unwrap();
+        writer
+            .put_instance(r"ROOT\Shop", &instance, Put::CreateOnly)
+            .unwrap();
     }
 }
 
@@ -58,20 +86,32 @@ fn made() -> Files {
     storage.create_dir(Path::new("made")).unwrap();
     let directory = Directory::new(Arc::new(storage.clone()), "made");
     create(&directory).unwrap();
-    let engine = EngineOptions::new().background(false).open_in(&directory).unwrap();
+    let engine = EngineOptions::new()
+        .background(false)
+        .open_in(&directory)
+        .unwrap();
     let mut writer = engine.begin_catalog_write().unwrap();
     fill(&mut writer);
     writer.commit().unwrap();
     engine.close().unwrap();
     let read = |name: &str| {
-        let file = storage.open(&directory.join(name), cimrepo::storage::OpenMode::Read).unwrap();
+        let file = storage
+            .open(&directory.join(name), cimrepo::storage::OpenMode::Read)
+            .unwrap();
         let mut bytes = vec![0; usize::try_from(file.len().unwrap()).unwrap()];
         read_exact_at(&*file, 0, &mut bytes).unwrap();
         bytes
     };
-    let names = storage.read_dir(&directory.path).unwrap().into_iter().map(|entry| entry.name);
+    let names = storage
+        .read_dir(&directory.path)
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name);
     let role = |name: &String| cimrepo::base::site::FileRole::from_file_name(name).is_some();
-    names.filter(role).map(|name| (name.clone(), read(&name))).collect()
+    names
+        .filter(role)
+        .map(|name| (name.clone(), read(&name)))
+        .collect()
 }
 
 /// Flips bits of both data files and prints, by area, how many each level finds.
@@ -83,11 +123,25 @@ fn flip(what: &str, files: &Files, count: usize) {
     let mut before = vec![false; list.len()];
     let mut table: BTreeMap<Area, [Tally; 3]> = BTreeMap::new();
     for (column, level) in LEVELS.into_iter().enumerate() {
-        let seen = run(files, &list, Look { all_generations: false, read_all: false, level });
+        let seen = run(
+            files,
+            &list,
+            Look {
+                all_generations: false,
+                read_all: false,
+                level,
+            },
+        );
         for ((position, seen), before) in list.iter().zip(&seen).zip(&before) {
             let area = areas[&position.file][position.byte];
-            assert!(*seen || !area.is_always_seen(), "{what}, {level:?}: no word of {position:?}");
-            assert!(*seen || !before, "{what}, {level:?}: {position:?} was found by the level before");
+            assert!(
+                *seen || !area.is_always_seen(),
+                "{what}, {level:?}: no word of {position:?}"
+            );
+            assert!(
+                *seen || !before,
+                "{what}, {level:?}: {position:?} was found by the level before"
+            );
             let tally = &mut table.entry(area).or_default()[column];
             tally.flips += 1;
             tally.seen += usize::from(*seen);

@@ -1,8 +1,9 @@
 //! Replays the committed inputs of the fuzz targets, and makes the seeds among them.
 //!
-//! `testdata/fuzz/<target>` holds seeds and, as `crash-<what it shows>`, inputs that once broke something. Seeds come from
-//! the code below and from nowhere else: `CIMREPO_REGENERATE_SEEDS=1 cargo test --test fuzz_replay` writes them anew, and
-//! without that variable they are compared. `testdata/README.md` says more.
+//! `testdata/fuzz/<target>` holds seeds and, as `crash-<what it shows>`, inputs that once broke
+//! something. Seeds come from the code below and from nowhere else:
+//! `CIMREPO_REGENERATE_SEEDS=1 cargo test --test fuzz_replay` writes them anew, and without that
+//! variable they are compared. `testdata/README.md` says more.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -15,20 +16,26 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cimrepo::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space};
+use cimrepo::base::page_no::{
+    LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space,
+};
 use cimrepo::base::site::FileRole;
 use cimrepo::cim::{
-    Array, CimType, Class, Flavor, FullClass, Instance, Method, Object, Property, Qualifier, QualifierSet, ScalarType,
-    Setting, Value,
+    Array, CimType, Class, Flavor, FullClass, Instance, Method, Object, Property, Qualifier,
+    QualifierSet, ScalarType, Setting, Value,
 };
 use cimrepo::format::Dialect;
 use cimrepo::format::bmf::{BmfContent, BmfInstance, BmfObject};
 use cimrepo::format::checksum::crc32;
-use cimrepo::format::heap::admin_page::{AdminEntry, CAPACITY, INDEX_ADMIN_SIGNATURE, ObjectAdminPage};
+use cimrepo::format::heap::admin_page::{
+    AdminEntry, CAPACITY, INDEX_ADMIN_SIGNATURE, ObjectAdminPage,
+};
 use cimrepo::format::heap::page::{MULTI_PAGE_OFFSET, ObjectPageBuilder, build_multi_page};
 use cimrepo::format::index::node::IndexNode;
 use cimrepo::format::mapping::{Mapping, MappingEntry, MappingSection};
-use cimrepo::format::own::journal::{CommitBuilder, HEADER_SIZE, JournalHeader, JournalOp, MappingId};
+use cimrepo::format::own::journal::{
+    CommitBuilder, HEADER_SIZE, JournalHeader, JournalOp, MappingId,
+};
 use cimrepo::format::record::class_record::encode_class_record;
 use cimrepo::format::record::instance_record::encode_instance_record;
 use cimrepo::format::record::reference_record::ReferenceRecord;
@@ -48,13 +55,22 @@ const KEPT: &str = "crash-";
 type Seeds = BTreeMap<String, Vec<u8>>;
 
 fn directory(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/fuzz").join(target)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata/fuzz")
+        .join(target)
 }
 
 /// The committed inputs of a target by name.
 fn inputs(target: &str) -> Seeds {
     let entries = fs::read_dir(directory(target)).unwrap().map(Result::unwrap);
-    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+    entries
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                fs::read(entry.path()).unwrap(),
+            )
+        })
+        .collect()
 }
 
 fn replay(target: &str) {
@@ -143,11 +159,26 @@ fn query_inputs() {
 /// Each byte of each seed of a record in turn becomes another: what a fuzzer would try first.
 #[test]
 fn changed_object_records() {
-    for target in ["class_record", "instance_record", "reference_record", "object_path", "bmf"] {
+    for target in [
+        "class_record",
+        "instance_record",
+        "reference_record",
+        "object_path",
+        "bmf",
+    ] {
         for (name, seed) in inputs(target) {
             println!("{target}/{name}");
             for at in 0..seed.len() {
-                for byte in [0, 1, 2, 0x7F, 0xFF, seed[at] ^ 0x20, seed[at].wrapping_add(1), seed[at].wrapping_sub(4)] {
+                for byte in [
+                    0,
+                    1,
+                    2,
+                    0x7F,
+                    0xFF,
+                    seed[at] ^ 0x20,
+                    seed[at].wrapping_add(1),
+                    seed[at].wrapping_sub(4),
+                ] {
                     let mut changed = seed.clone();
                     changed[at] = byte;
                     entries::run(target, &changed);
@@ -176,7 +207,11 @@ fn every_target_has_the_seeds_that_are_made_for_it() {
         ("query_text", query_text_seeds()),
         ("query", query_seeds()),
     ];
-    assert!(made.iter().map(|(target, _)| target).eq(entries::TARGETS.iter().map(|(target, _)| target)));
+    assert!(
+        made.iter()
+            .map(|(target, _)| target)
+            .eq(entries::TARGETS.iter().map(|(target, _)| target))
+    );
     let regenerate = std::env::var_os("CIMREPO_REGENERATE_SEEDS").is_some();
     for (target, seeds) in made {
         if regenerate {
@@ -184,9 +219,16 @@ fn every_target_has_the_seeds_that_are_made_for_it() {
         }
         let mut committed = inputs(target);
         committed.retain(|name, _| !name.starts_with(KEPT));
-        assert!(committed.keys().eq(seeds.keys()), "{target}: {:?} are made", seeds.keys());
+        assert!(
+            committed.keys().eq(seeds.keys()),
+            "{target}: {:?} are made",
+            seeds.keys()
+        );
         for (name, seed) in seeds {
-            assert!(committed[&name] == seed, "{target}/{name} is not what is made");
+            assert!(
+                committed[&name] == seed,
+                "{target}/{name} is not what is made"
+            );
         }
     }
 }
@@ -205,18 +247,23 @@ fn write_anew(target: &str, seeds: &Seeds) {
 /// Seeds with their names in place of those that the map needs.
 fn named<const N: usize>(seeds: [(&str, Vec<u8>); N]) -> Seeds {
     let count = seeds.len();
-    let seeds: Seeds = seeds.into_iter().map(|(name, seed)| (name.to_owned(), seed)).collect();
+    let seeds: Seeds = seeds
+        .into_iter()
+        .map(|(name, seed)| (name.to_owned(), seed))
+        .collect();
     assert_eq!(seeds.len(), count, "names differ");
     seeds
 }
 
-// -------------------------------------------------------------------------------------------------------- mappings
+// ---- mappings
 
 fn mapping_seeds() -> Seeds {
     let new = mapping(Dialect::V22, &[2, NIL, 0], &[3, 1]).to_bytes();
     let old = mapping(Dialect::V21, &[2, NIL, 0, 4], &[3, 1]).to_bytes();
     let mut single = Vec::new();
-    mapping(Dialect::V21, &[0, 1], &[2]).objects.write(Dialect::V21, &mut single);
+    mapping(Dialect::V21, &[0, 1], &[2])
+        .objects
+        .write(Dialect::V21, &mut single);
     let long: Vec<u32> = (0..40).rev().collect();
     named([
         ("new", new.clone()),
@@ -225,7 +272,10 @@ fn mapping_seeds() -> Seeds {
         ("new-empty", mapping(Dialect::V22, &[], &[]).to_bytes()),
         ("new-long", mapping(Dialect::V22, &long, &[]).to_bytes()),
         ("old", old.clone()),
-        ("old-and-bytes-behind", [&old[..], b"\0\0\0\0\xBA\xDC\0\0"].concat()),
+        (
+            "old-and-bytes-behind",
+            [&old[..], b"\0\0\0\0\xBA\xDC\0\0"].concat(),
+        ),
         ("old-empty", mapping(Dialect::V21, &[], &[]).to_bytes()),
         ("old-single", single),
     ])
@@ -233,11 +283,17 @@ fn mapping_seeds() -> Seeds {
 
 fn mapping(dialect: Dialect, objects: &[u32], free: &[u32]) -> Mapping {
     let objects = section(dialect, objects, free);
-    Mapping { dialect, objects, index: section(dialect, &[0], &[]), shutdown_flag: u32::from(dialect == Dialect::V22) }
+    Mapping {
+        dialect,
+        objects,
+        index: section(dialect, &[0], &[]),
+        shutdown_flag: u32::from(dialect == Dialect::V22),
+    }
 }
 
 fn section(dialect: Dialect, physical: &[u32], free: &[u32]) -> MappingSection {
-    let count = |pages: &[u32]| u32::try_from(pages.iter().filter(|page| **page != NIL).count()).unwrap();
+    let count =
+        |pages: &[u32]| u32::try_from(pages.iter().filter(|page| **page != NIL).count()).unwrap();
     let is_new = dialect == Dialect::V22;
     let entry = |&page: &u32| match is_new {
         true => MappingEntry {
@@ -248,7 +304,10 @@ fn section(dialect: Dialect, physical: &[u32], free: &[u32]) -> MappingSection {
             stamp: 389,
             last_write: 388,
         },
-        false => MappingEntry { physical: PhysicalPage::new(page), ..MappingEntry::default() },
+        false => MappingEntry {
+            physical: PhysicalPage::new(page),
+            ..MappingEntry::default()
+        },
     };
     MappingSection {
         transaction: 8592,
@@ -256,15 +315,21 @@ fn section(dialect: Dialect, physical: &[u32], free: &[u32]) -> MappingSection {
         previous: if is_new { 388 } else { 8592 },
         physical_pages: count(physical) + count(free),
         entries: physical.iter().map(entry).collect(),
-        free: free.iter().filter_map(|&page| PhysicalPage::new(page)).collect(),
+        free: free
+            .iter()
+            .filter_map(|&page| PhysicalPage::new(page))
+            .collect(),
     }
 }
 
-// ----------------------------------------------------------------------------------------------------------- pages
+// ---- pages
 
 /// A page without the zeros at its end, which the targets put back.
 fn front(page: &PageBytes) -> &[u8] {
-    &page[..page.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)]
+    &page[..page
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(0, |last| last + 1)]
 }
 
 fn put(page: &mut PageBytes, offset: usize, word: u32) {
@@ -292,21 +357,42 @@ fn index_page_seeds() -> Seeds {
     shuffled.slack = b"remains of another page\0".repeat(4).into();
     let mut old = index_node(&KEYS, None);
     old.children.fill(Dialect::V21.no_child());
-    let many: Vec<String> = (0..150).map(|number| format!("NS_1\\CD_{number:04}.3.{number}.40")).collect();
+    let many: Vec<String> = (0..150)
+        .map(|number| format!("NS_1\\CD_{number:04}.3.{number}.40"))
+        .collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let mut mixed = index_node(&KEYS, Some(0));
     mixed.children[2] = NIL;
     named([
         ("leaf", seed(false, KEYS[2], &page_of(&leaf))),
         ("leaf-of-old", seed(true, "NS_1\\CR", &page_of(&old))),
-        ("leaf-full", seed(false, "NS_1\\CD_0077", &page_of(&index_node(&many, None)))),
+        (
+            "leaf-full",
+            seed(false, "NS_1\\CD_0077", &page_of(&index_node(&many, None))),
+        ),
         ("leaf-shuffled", seed(false, "NS_2", &page_of(&shuffled))),
-        ("inner", seed(false, "NS_3", &page_of(&index_node(&KEYS, Some(10))))),
+        (
+            "inner",
+            seed(false, "NS_3", &page_of(&index_node(&KEYS, Some(10)))),
+        ),
         ("inner-with-a-gap", seed(false, "", &page_of(&mixed))),
-        ("root-with-one-key", seed(false, "NS_1\\CD_A", &page_of(&index_node(&KEYS[..1], Some(4))))),
+        (
+            "root-with-one-key",
+            seed(
+                false,
+                "NS_1\\CD_A",
+                &page_of(&index_node(&KEYS[..1], Some(4))),
+            ),
+        ),
         ("token-order", seed(false, KEYS[1], &token_order())),
-        ("definitions-shared", seed(false, KEYS[0], &definitions_shared())),
-        ("definitions-overlap", seed(false, "A\\A", &definitions_overlap())),
+        (
+            "definitions-shared",
+            seed(false, KEYS[0], &definitions_shared()),
+        ),
+        (
+            "definitions-overlap",
+            seed(false, "A\\A", &definitions_overlap()),
+        ),
         ("not-an-index-page", seed(false, "", &[0x5A; PAGE_SIZE])),
     ])
 }
@@ -342,8 +428,13 @@ fn definitions_shared() -> Box<PageBytes> {
 /// A leaf of so many keys with the same long definition that they are not read one by one.
 fn definitions_overlap() -> Box<PageBytes> {
     let long = ["A"; 200].join("\\");
-    let short: Vec<String> = (0..110).map(|number| format!("B\\C_{number:03}.3.{number}.40")).collect();
-    let keys: Vec<&str> = [long.as_str()].into_iter().chain(short.iter().map(String::as_str)).collect();
+    let short: Vec<String> = (0..110)
+        .map(|number| format!("B\\C_{number:03}.3.{number}.40"))
+        .collect();
+    let keys: Vec<&str> = [long.as_str()]
+        .into_iter()
+        .chain(short.iter().map(String::as_str))
+        .collect();
     let mut page = page_of(&index_node(&keys, None));
     let offsets = 20 + 4 * keys.len() + 4 * (keys.len() + 1);
     page[offsets..offsets + 2 * keys.len()].fill(0);
@@ -352,9 +443,19 @@ fn definitions_overlap() -> Box<PageBytes> {
 
 fn object_page_seeds() -> Seeds {
     let admin = |head_mark, next, count: u32| {
-        let entry = |page| AdminEntry { page, free_bytes: page * 2, crc: page * 3, zero: 0 };
+        let entry = |page| AdminEntry {
+            page,
+            free_bytes: page * 2,
+            crc: page * 3,
+            zero: 0,
+        };
         let mut page = Box::new([0; PAGE_SIZE]);
-        ObjectAdminPage { head_mark, next, entries: (1..=count).map(entry).collect() }.write(&mut page);
+        ObjectAdminPage {
+            head_mark,
+            next,
+            entries: (1..=count).map(entry).collect(),
+        }
+        .write(&mut page);
         front(&page).to_vec()
     };
     let two = |change: fn(&mut PageBytes)| {
@@ -369,13 +470,25 @@ fn object_page_seeds() -> Seeds {
     let head = |size: usize| front(&build_multi_page(&vec![0x6B; size], 0)[0]).to_vec();
     named([
         ("empty", vec![0]),
-        ("empty-with-remains", [&[0; 32][..], b"remains of a deleted record"].concat()),
+        (
+            "empty-with-remains",
+            [&[0; 32][..], b"remains of a deleted record"].concat(),
+        ),
         ("two-records", two(|_| {})),
-        ("record-without-bytes", front(&single_page(&[(7, b""), (9, b"x")])).to_vec()),
+        (
+            "record-without-bytes",
+            front(&single_page(&[(7, b""), (9, b"x")])).to_vec(),
+        ),
         ("full", front(&single_page(&small)).to_vec()),
-        ("largest-record", front(&single_page(&[(7, &[0x6B; PAGE_SIZE - MULTI_PAGE_OFFSET])])).to_vec()),
+        (
+            "largest-record",
+            front(&single_page(&[(7, &[0x6B; PAGE_SIZE - MULTI_PAGE_OFFSET])])).to_vec(),
+        ),
         ("multi-page-head", head(8161)),
-        ("multi-page-head-of-old", front(&build_multi_page(&[7; 20_000], 0xCAFE)[0]).to_vec()),
+        (
+            "multi-page-head-of-old",
+            front(&build_multi_page(&[7; 20_000], 0xCAFE)[0]).to_vec(),
+        ),
         ("id-twice", two(|page| put(page, 16, 7))),
         ("id-zero", two(|page| put(page, 16, 0))),
         ("id-of-multi-page", two(|page| put(page, 0, 1))),
@@ -395,7 +508,7 @@ fn single_page(records: &[(u32, &[u8])]) -> Box<PageBytes> {
     builder.build()
 }
 
-// ---------------------------------------------------------------------------------------------------- repositories
+// ---- repositories
 
 /// The repositories that seeds edit: the numbers that `fuzz/entries.rs` gives them.
 const SHALLOW: u8 = 0;
@@ -428,11 +541,26 @@ fn edited<const N: usize>(flags: u8, edits: [Vec<u8>; N]) -> Vec<u8> {
 
 fn operation(operation: u8, role: FileRole, offset: usize, argument: &[u8]) -> Vec<u8> {
     let [a, b, c, _] = u32::try_from(offset).unwrap().to_le_bytes();
-    [&[operation, u8::try_from(entries::number_of(role)).unwrap(), a, b, c], argument].concat()
+    [
+        &[
+            operation,
+            u8::try_from(entries::number_of(role)).unwrap(),
+            a,
+            b,
+            c,
+        ],
+        argument,
+    ]
+    .concat()
 }
 
 fn write(role: FileRole, offset: usize, bytes: &[u8]) -> Vec<u8> {
-    operation(0, role, offset, &[&[u8::try_from(bytes.len()).unwrap()], bytes].concat())
+    operation(
+        0,
+        role,
+        offset,
+        &[&[u8::try_from(bytes.len()).unwrap()], bytes].concat(),
+    )
 }
 
 fn word(role: FileRole, offset: usize, word: u32) -> Vec<u8> {
@@ -465,7 +593,9 @@ fn bytes_of(flags: u8, role: FileRole) -> &'static [u8] {
 
 /// Where a mapping file of dialect 2.2 keeps the entry of a page.
 fn entry_at(flags: u8, space: Space, page: usize) -> usize {
-    let mapping = Mapping::parse(bytes_of(flags, NEWEST), Dialect::V22, NEWEST).unwrap().mapping;
+    let mapping = Mapping::parse(bytes_of(flags, NEWEST), Dialect::V22, NEWEST)
+        .unwrap()
+        .mapping;
     let before = match space {
         Space::Objects => 0,
         Space::Index => 32 + 24 * mapping.objects.entries.len() + 4 * mapping.objects.free.len(),
@@ -491,27 +621,60 @@ fn mapping_edits() -> Seeds {
     let entry = |space, page| entry_at(SHALLOW, space, page);
     named([
         ("mapping-cut", edited(SHALLOW, [cut(NEWEST, length - 5)])),
-        ("mapping-cut-all", edited(SHALLOW, [1, 2, 3].map(|slot| cut(FileRole::Mapping(slot), length / 2)))),
+        (
+            "mapping-cut-all",
+            edited(
+                SHALLOW,
+                [1, 2, 3].map(|slot| cut(FileRole::Mapping(slot), length / 2)),
+            ),
+        ),
         ("mapping-gone", edited(SHALLOW, [remove(NEWEST)])),
-        ("mapping-gone-all", edited(SHALLOW, [1, 2, 3].map(|slot| remove(FileRole::Mapping(slot))))),
-        ("mapping-in-wrong-file", edited(SHALLOW, [copy_file(NEWEST, FileRole::Mapping(1))])),
-        ("mapping-torn", edited(SHALLOW, [word(NEWEST, entry(Space::Objects, 1) + 16, 1)])),
+        (
+            "mapping-gone-all",
+            edited(
+                SHALLOW,
+                [1, 2, 3].map(|slot| remove(FileRole::Mapping(slot))),
+            ),
+        ),
+        (
+            "mapping-in-wrong-file",
+            edited(SHALLOW, [copy_file(NEWEST, FileRole::Mapping(1))]),
+        ),
+        (
+            "mapping-torn",
+            edited(SHALLOW, [word(NEWEST, entry(Space::Objects, 1) + 16, 1)]),
+        ),
         ("mapping-longer", edited(SHALLOW, [extend(NEWEST, 1)])),
         (
             "mapping-while-running",
-            edited(SHALLOW, [word(NEWEST, length - 4, 0), word(FileRole::Objects, 512, 0xFFFF_FFFF)]),
+            edited(
+                SHALLOW,
+                [
+                    word(NEWEST, length - 4, 0),
+                    word(FileRole::Objects, 512, 0xFFFF_FFFF),
+                ],
+            ),
         ),
         (
             "page-outside",
-            edited(SHALLOW, [1, 2, 3].map(|slot| word(FileRole::Mapping(slot), entry(Space::Index, 1), 900))),
+            edited(
+                SHALLOW,
+                [1, 2, 3].map(|slot| word(FileRole::Mapping(slot), entry(Space::Index, 1), 900)),
+            ),
         ),
         (
             "page-twice",
-            edited(SHALLOW, [1, 2, 3].map(|slot| word(FileRole::Mapping(slot), entry(Space::Objects, 1), 0))),
+            edited(
+                SHALLOW,
+                [1, 2, 3].map(|slot| word(FileRole::Mapping(slot), entry(Space::Objects, 1), 0)),
+            ),
         ),
         (
             "page-unmapped",
-            edited(SHALLOW, [1, 2, 3].map(|slot| word(FileRole::Mapping(slot), entry(Space::Index, 0), NIL))),
+            edited(
+                SHALLOW,
+                [1, 2, 3].map(|slot| word(FileRole::Mapping(slot), entry(Space::Index, 0), NIL)),
+            ),
         ),
         (
             "old-among-new",
@@ -519,17 +682,28 @@ fn mapping_edits() -> Seeds {
                 SHALLOW,
                 [
                     word(FileRole::MappingVersion, 0, 2),
-                    write(FileRole::Mapping(1), 0, &mapping(Dialect::V21, &[0], &[]).to_bytes()),
+                    write(
+                        FileRole::Mapping(1),
+                        0,
+                        &mapping(Dialect::V21, &[0], &[]).to_bytes(),
+                    ),
                 ],
             ),
         ),
         (
             "root-outside",
-            edited(SHALLOW, [1, 2, 3].map(|slot| word(FileRole::Mapping(slot), entry(Space::Index, 0) + 12, 77))),
+            edited(
+                SHALLOW,
+                [1, 2, 3]
+                    .map(|slot| word(FileRole::Mapping(slot), entry(Space::Index, 0) + 12, 77)),
+            ),
         ),
         (
             "root-is-a-leaf",
-            edited(SHALLOW, [1, 2, 3].map(|slot| word(FileRole::Mapping(slot), entry(Space::Index, 0) + 12, 0))),
+            edited(
+                SHALLOW,
+                [1, 2, 3].map(|slot| word(FileRole::Mapping(slot), entry(Space::Index, 0) + 12, 0)),
+            ),
         ),
     ])
 }
@@ -543,32 +717,95 @@ fn index_edits() -> Seeds {
     named([
         ("index-gone", edited(SHALLOW, [remove(index)])),
         ("index-cut", edited(SHALLOW, [cut(index, PAGE_SIZE + 100)])),
-        ("child-twice", edited(SHALLOW | REPAIR, [word(index, child(SHALLOW, 1), 0)])),
-        ("child-is-root", edited(DEEP | REPAIR, [word(index, child(DEEP, 0), root_number)])),
-        ("child-is-none", edited(DEEP | REPAIR, [word(index, child(DEEP, 1), NIL)])),
-        ("child-outside", edited(DEEP | REPAIR, [word(index, child(DEEP, 1), 4000)])),
-        ("leaf-at-another-depth", edited(DEEP | REPAIR, [word(index, child(DEEP, 0), 0)])),
-        ("leaf-misplaced", edited(DEEP | REPAIR, [copy_page(index, 1, 0)])),
-        ("leaf-torn", edited(SHALLOW, [write(index, 1024, &[0xAA; 64])])),
-        ("leaf-text-changed", edited(SHALLOW | REPAIR, [write(index, text, b"1.1")])),
-        ("leaf-text-ended", edited(SHALLOW | REPAIR, [write(index, text, &[0, 0x2E, 0x5C])])),
-        ("root-keys-many", edited(SHALLOW | REPAIR, [word(index, root_of(SHALLOW) * PAGE_SIZE + 16, 700)])),
+        (
+            "child-twice",
+            edited(SHALLOW | REPAIR, [word(index, child(SHALLOW, 1), 0)]),
+        ),
+        (
+            "child-is-root",
+            edited(DEEP | REPAIR, [word(index, child(DEEP, 0), root_number)]),
+        ),
+        (
+            "child-is-none",
+            edited(DEEP | REPAIR, [word(index, child(DEEP, 1), NIL)]),
+        ),
+        (
+            "child-outside",
+            edited(DEEP | REPAIR, [word(index, child(DEEP, 1), 4000)]),
+        ),
+        (
+            "leaf-at-another-depth",
+            edited(DEEP | REPAIR, [word(index, child(DEEP, 0), 0)]),
+        ),
+        (
+            "leaf-misplaced",
+            edited(DEEP | REPAIR, [copy_page(index, 1, 0)]),
+        ),
+        (
+            "leaf-torn",
+            edited(SHALLOW, [write(index, 1024, &[0xAA; 64])]),
+        ),
+        (
+            "leaf-text-changed",
+            edited(SHALLOW | REPAIR, [write(index, text, b"1.1")]),
+        ),
+        (
+            "leaf-text-ended",
+            edited(SHALLOW | REPAIR, [write(index, text, &[0, 0x2E, 0x5C])]),
+        ),
+        (
+            "root-keys-many",
+            edited(
+                SHALLOW | REPAIR,
+                [word(index, root_of(SHALLOW) * PAGE_SIZE + 16, 700)],
+            ),
+        ),
     ])
 }
 
 fn object_edits() -> Seeds {
     let objects = FileRole::Objects;
-    let head = bytes_of(SHALLOW, objects).chunks(PAGE_SIZE).position(|page| page[..4] == [1, 0, 0, 0]).unwrap();
+    let head = bytes_of(SHALLOW, objects)
+        .chunks(PAGE_SIZE)
+        .position(|page| page[..4] == [1, 0, 0, 0])
+        .unwrap();
     named([
         ("objects-gone", edited(SHALLOW, [remove(objects)])),
-        ("objects-cut", edited(SHALLOW, [cut(objects, 2 * PAGE_SIZE - 1)])),
+        (
+            "objects-cut",
+            edited(SHALLOW, [cut(objects, 2 * PAGE_SIZE - 1)]),
+        ),
         ("objects-longer", edited(SHALLOW, [extend(objects, 3)])),
-        ("record-endless", edited(SHALLOW | REPAIR, [word(objects, head * PAGE_SIZE + 8, u32::MAX)])),
-        ("record-longer", edited(SHALLOW | REPAIR, [word(objects, head * PAGE_SIZE + 8, 24_000)])),
-        ("record-renumbered", edited(SHALLOW | REPAIR, [word(objects, 16, 99)])),
-        ("record-unlisted", edited(SHALLOW | REPAIR, [write(objects, 0, &[0; 16])])),
-        ("records-overlap", edited(SHALLOW | REPAIR, [word(objects, 20, 601)])),
-        ("records-of-another-page", edited(SHALLOW | REPAIR, [copy_page(objects, 1, 0)])),
+        (
+            "record-endless",
+            edited(
+                SHALLOW | REPAIR,
+                [word(objects, head * PAGE_SIZE + 8, u32::MAX)],
+            ),
+        ),
+        (
+            "record-longer",
+            edited(
+                SHALLOW | REPAIR,
+                [word(objects, head * PAGE_SIZE + 8, 24_000)],
+            ),
+        ),
+        (
+            "record-renumbered",
+            edited(SHALLOW | REPAIR, [word(objects, 16, 99)]),
+        ),
+        (
+            "record-unlisted",
+            edited(SHALLOW | REPAIR, [write(objects, 0, &[0; 16])]),
+        ),
+        (
+            "records-overlap",
+            edited(SHALLOW | REPAIR, [word(objects, 20, 601)]),
+        ),
+        (
+            "records-of-another-page",
+            edited(SHALLOW | REPAIR, [copy_page(objects, 1, 0)]),
+        ),
     ])
 }
 
@@ -580,26 +817,65 @@ fn old_edits() -> Seeds {
     named([
         ("old-admin-crowded", edited(OLD, [word(objects, 8, 600)])),
         ("old-admin-is-records", edited(OLD, [word(objects, 4, 1)])),
-        ("old-admin-loop", edited(OLD, [word(objects, next_of_second, second)])),
+        (
+            "old-admin-loop",
+            edited(OLD, [word(objects, next_of_second, second)]),
+        ),
         ("old-admin-outside", edited(OLD, [word(objects, 4, 4000)])),
-        ("old-child-is-none", edited(OLD, [word(FileRole::Index, child_at(OLD, root_of(OLD), 1), 0)])),
-        ("old-index-admin-used", edited(OLD, [word(FileRole::Index, 8, 1)])),
-        ("old-maps-single", edited(OLD, [1, 2].map(|slot| remove(FileRole::Mapping(slot))))),
-        ("old-record-changed", edited(OLD, [write(objects, PAGE_SIZE + 4000, b"changed")])),
-        ("old-record-changed-repaired", edited(OLD | REPAIR, [write(objects, PAGE_SIZE + 4000, b"changed")])),
-        ("old-root-is-admin", edited(OLD, [word(FileRole::Index, 12, 0)])),
-        ("old-root-is-leaf", edited(OLD, [word(FileRole::Index, 12, root - 1)])),
-        ("old-version-gone", edited(OLD, [remove(FileRole::MappingVersion)])),
-        ("old-version-wrong", edited(OLD, [word(FileRole::MappingVersion, 0, 3)])),
+        (
+            "old-child-is-none",
+            edited(
+                OLD,
+                [word(FileRole::Index, child_at(OLD, root_of(OLD), 1), 0)],
+            ),
+        ),
+        (
+            "old-index-admin-used",
+            edited(OLD, [word(FileRole::Index, 8, 1)]),
+        ),
+        (
+            "old-maps-single",
+            edited(OLD, [1, 2].map(|slot| remove(FileRole::Mapping(slot)))),
+        ),
+        (
+            "old-record-changed",
+            edited(OLD, [write(objects, PAGE_SIZE + 4000, b"changed")]),
+        ),
+        (
+            "old-record-changed-repaired",
+            edited(OLD | REPAIR, [write(objects, PAGE_SIZE + 4000, b"changed")]),
+        ),
+        (
+            "old-root-is-admin",
+            edited(OLD, [word(FileRole::Index, 12, 0)]),
+        ),
+        (
+            "old-root-is-leaf",
+            edited(OLD, [word(FileRole::Index, 12, root - 1)]),
+        ),
+        (
+            "old-version-gone",
+            edited(OLD, [remove(FileRole::MappingVersion)]),
+        ),
+        (
+            "old-version-wrong",
+            edited(OLD, [word(FileRole::MappingVersion, 0, 3)]),
+        ),
     ])
 }
 
-// --------------------------------------------------------------------------------------------------------- backups
+// ---- backups
 
 fn backup_seeds() -> Seeds {
     let mut seeds = Seeds::new();
     let unmapped = entries::backup::UNMAPPED;
-    let kinds = [(0u8, "plain"), (1, "packed"), (2, "forensic"), (3, "old"), (unmapped, "unmapped")];
+    let kinds = [
+        (0u8, "plain"),
+        (1, "packed"),
+        (2, "forensic"),
+        (3, "old"),
+        (unmapped, "unmapped"),
+    ];
     for (flags, kind) in kinds {
         let (manifest, trailer, chunks) = entries::backup::parts(flags);
         let mut add = |name: &str, flags: u8, edits: Vec<u8>| {
@@ -612,18 +888,54 @@ fn backup_seeds() -> Seeds {
         add("magic", flags, backup_write(0, b"X"));
         add("version", flags | 4, backup_write(8, &[9]));
         add("flag-unknown", flags | 4, backup_write(100, &[8]));
-        let says_unmapped =
-            [backup_write(8, &[3]), backup_write(88, &[0]), backup_write(92, &[0; 8]), backup_write(100, &[20])];
-        add("says-that-no-mapping-can-be-read", flags | 4, says_unmapped.concat());
-        add("incremental-without-base", flags | 4, backup_write(100, &[1]));
+        let says_unmapped = [
+            backup_write(8, &[3]),
+            backup_write(88, &[0]),
+            backup_write(92, &[0; 8]),
+            backup_write(100, &[20]),
+        ];
+        add(
+            "says-that-no-mapping-can-be-read",
+            flags | 4,
+            says_unmapped.concat(),
+        );
+        add(
+            "incremental-without-base",
+            flags | 4,
+            backup_write(100, &[1]),
+        );
         add("payload", flags, backup_write(chunks[0] + 100, &[0xAA]));
-        add("payload-repaired", flags | 4, backup_write(chunks[0] + 100, &[0xAA, 0xBB]));
-        add("page-counts-endless", flags | 4, backup_write(manifest + 40, &[0xFF; 4]));
-        add("manifest-elsewhere", flags | 4, backup_write(trailer + 16, &[0x80, 0]));
-        add("table-of-records", flags | 4, backup_write(chunks[0] + 32, &[0xFF; 8]));
+        add(
+            "payload-repaired",
+            flags | 4,
+            backup_write(chunks[0] + 100, &[0xAA, 0xBB]),
+        );
+        add(
+            "page-counts-endless",
+            flags | 4,
+            backup_write(manifest + 40, &[0xFF; 4]),
+        );
+        add(
+            "manifest-elsewhere",
+            flags | 4,
+            backup_write(trailer + 16, &[0x80, 0]),
+        );
+        add(
+            "table-of-records",
+            flags | 4,
+            backup_write(chunks[0] + 32, &[0xFF; 8]),
+        );
         let mapping = chunks[chunks.len() - 1];
-        add("mapping-other-generation", flags | 4, backup_write(mapping + 32 + 8, &[7]));
-        add("mapping-free-list", flags | 4, backup_write(trailer - 3, &[7]));
+        add(
+            "mapping-other-generation",
+            flags | 4,
+            backup_write(mapping + 32 + 8, &[7]),
+        );
+        add(
+            "mapping-free-list",
+            flags | 4,
+            backup_write(trailer - 3, &[7]),
+        );
     }
     seeds
 }
@@ -638,11 +950,17 @@ fn backup_cut(offset: usize) -> Vec<u8> {
     vec![a, b, c, u8::MAX]
 }
 
-// -------------------------------------------------------------------------------------------------------- journals
+// ---- journals
 
 const JOURNAL: JournalHeader = JournalHeader {
-    base: MappingId { generation: 42, mapping_crc: 0x0A0B_0C0D },
-    previous: MappingId { generation: 41, mapping_crc: 7 },
+    base: MappingId {
+        generation: 42,
+        mapping_crc: 0x0A0B_0C0D,
+    },
+    previous: MappingId {
+        generation: 41,
+        mapping_crc: 7,
+    },
     first_commit: 1000,
     salt: 0x0102_0304_0506_0708,
 };
@@ -652,12 +970,19 @@ fn journal_seeds() -> Seeds {
     let (size, bytes) = (300, [0x6B; 300]);
     let commits: [&[JournalOp]; 4] = [
         &[
-            JournalOp::PutRecord { page, id: 77, bytes: &bytes },
+            JournalOp::PutRecord {
+                page,
+                id: 77,
+                bytes: &bytes,
+            },
             JournalOp::InsertKey(b"NS_A\\CD_B.7.77.300"),
             JournalOp::InsertKey(b"NS_A\\CR_B\\C_D"),
         ],
         &[],
-        &[JournalOp::DeleteKey(b"NS_A\\CD_B.7.77.300"), JournalOp::DeleteRecord(RecordRef { page, id: 77, size })],
+        &[
+            JournalOp::DeleteKey(b"NS_A\\CD_B.7.77.300"),
+            JournalOp::DeleteRecord(RecordRef { page, id: 77, size }),
+        ],
         &[JournalOp::InsertKey(b"")],
     ];
     let new = journal(&commits);
@@ -672,20 +997,50 @@ fn journal_seeds() -> Seeds {
     let repaired = entries::journal::HEADER | entries::journal::FRAMES;
     named([
         ("whole", seed(0, &new)),
-        ("whole-and-zeros-behind", seed(0, &[&new[..], &[0; 100]].concat())),
+        (
+            "whole-and-zeros-behind",
+            seed(0, &[&new[..], &[0; 100]].concat()),
+        ),
         ("without-commits", seed(0, &journal(&[]))),
         ("cut-in-a-frame", seed(0, &new[..new.len() - 9])),
         ("cut-in-the-header", seed(0, &new[..50])),
         ("header-damaged", seed(0, &edited(17, &[1]))),
-        ("header-of-another-version", seed(entries::journal::FRAMES, &edited(8, &[2]))),
-        ("header-continues-itself", seed(repaired, &edited(24, &[42]))),
-        ("numbers-end", seed(repaired, &edited(32, &[0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]))),
+        (
+            "header-of-another-version",
+            seed(entries::journal::FRAMES, &edited(8, &[2])),
+        ),
+        (
+            "header-continues-itself",
+            seed(repaired, &edited(24, &[42])),
+        ),
+        (
+            "numbers-end",
+            seed(
+                repaired,
+                &edited(32, &[0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]),
+            ),
+        ),
         ("frame-torn", seed(0, &edited(second + 4, &[9]))),
-        ("frame-endless", seed(repaired, &edited(second + 4, &[0xFF; 4]))),
-        ("operation-unknown", seed(repaired, &edited(HEADER_SIZE + 20, &[9]))),
-        ("key-endless", seed(repaired, &edited(second + 24 + 21, &[0xFF, 0xFF]))),
-        ("record-endless", seed(repaired, &edited(HEADER_SIZE + 29, &[0xFF; 4]))),
-        ("page-none", seed(repaired, &edited(HEADER_SIZE + 21, &[0xFF; 4]))),
+        (
+            "frame-endless",
+            seed(repaired, &edited(second + 4, &[0xFF; 4])),
+        ),
+        (
+            "operation-unknown",
+            seed(repaired, &edited(HEADER_SIZE + 20, &[9])),
+        ),
+        (
+            "key-endless",
+            seed(repaired, &edited(second + 24 + 21, &[0xFF, 0xFF])),
+        ),
+        (
+            "record-endless",
+            seed(repaired, &edited(HEADER_SIZE + 29, &[0xFF; 4])),
+        ),
+        (
+            "page-none",
+            seed(repaired, &edited(HEADER_SIZE + 21, &[0xFF; 4])),
+        ),
         ("zeros-repaired", seed(repaired, &[0; 200])),
     ])
 }
@@ -694,32 +1049,59 @@ fn journal(commits: &[&[JournalOp]]) -> Vec<u8> {
     let mut bytes = JOURNAL.to_bytes().to_vec();
     for (operations, number) in commits.iter().zip(JOURNAL.first_commit..) {
         let mut commit = CommitBuilder::new();
-        operations.iter().for_each(|operation| commit.push(*operation).unwrap());
+        operations
+            .iter()
+            .for_each(|operation| commit.push(*operation).unwrap());
         bytes.extend_from_slice(commit.finish(JOURNAL.salt, number));
     }
     bytes
 }
 
-// -------------------------------------------------------------------------------------------- security descriptors
+// ---- security descriptors
 
 fn security_descriptor_seeds() -> Seeds {
     let seed = |flags: u8, bytes: &[u8]| [&[flags], bytes].concat();
     let root = defaults::of_root();
     let child = inheritance::of_new_namespace(&root).unwrap().to_bytes();
     let (none, owner) = (AceFlags::empty(), Some(Sid::ADMINISTRATORS));
-    let other = AceBody::Other { kind: 6, bytes: [1; 20].into() };
+    let other = AceBody::Other {
+        kind: 6,
+        bytes: [1; 20].into(),
+    };
     let entries = vec![
         Ace::allow(none, 1, Sid::USERS),
         Ace::deny(AceFlags::CONTAINER_INHERIT, 2, Sid::EVERYONE),
-        Ace::allow(AceFlags::CONTAINER_INHERIT | AceFlags::INHERIT_ONLY, 0x20000, Sid::OWNER_RIGHTS),
-        Ace::allow(AceFlags::from_bits_retain(0x16), 0x1C, "S-1-0xABCDEF012345-1-2-3".parse().unwrap()),
+        Ace::allow(
+            AceFlags::CONTAINER_INHERIT | AceFlags::INHERIT_ONLY,
+            0x20000,
+            Sid::OWNER_RIGHTS,
+        ),
+        Ace::allow(
+            AceFlags::from_bits_retain(0x16),
+            0x1C,
+            "S-1-0xABCDEF012345-1-2-3".parse().unwrap(),
+        ),
     ];
     let mixed = SecurityDescriptor::new(owner, owner).with_dacl(Acl::new(entries.clone()).unwrap());
-    let carried = Acl::new([entries, vec![Ace { flags: none, body: other }]].concat()).unwrap();
-    let carried = SecurityDescriptor::new(owner, None).with_dacl(carried.padded_to(200)).to_bytes();
+    let carried = Acl::new(
+        [
+            entries,
+            vec![Ace {
+                flags: none,
+                body: other,
+            }],
+        ]
+        .concat(),
+    )
+    .unwrap();
+    let carried = SecurityDescriptor::new(owner, None)
+        .with_dacl(carried.padded_to(200))
+        .to_bytes();
     let text = "O:BAG:BAD:PAR(A;CI;CCDCLCSWRPWPRCWD;;;BA)(D;CIIONP;0x23;;;S-1-5-80-1-2)S:(AU;SAFA;CCRC;;;WD)";
     let audited = sddl::parse(text).unwrap();
-    let mut null = SecurityDescriptor::new(owner, owner).with_control(Control::DACL_PROTECTED).to_bytes();
+    let mut null = SecurityDescriptor::new(owner, owner)
+        .with_control(Control::DACL_PROTECTED)
+        .to_bytes();
     null[2] |= 4;
     let mut shared = SecurityDescriptor::new(owner, None).to_bytes();
     shared[8] = 20;
@@ -740,25 +1122,33 @@ fn security_descriptor_seeds() -> Seeds {
         ("root", seed(ADMINISTRATOR | AUDITOR, &root.to_bytes())),
         ("shared", seed(0, &shared)),
         ("text", seed(TEXT, text.as_bytes())),
-        ("text-of-root", seed(TEXT, sddl::print(&root).unwrap().as_bytes())),
+        (
+            "text-of-root",
+            seed(TEXT, sddl::print(&root).unwrap().as_bytes()),
+        ),
     ])
 }
 
-// --------------------------------------------------------------------------------------------------------- objects
+// ---- objects
 
 fn class_record_seeds() -> Seeds {
     let record = |class: Class, superclass: Option<std::sync::Arc<FullClass>>| {
         let flags = if superclass.is_some() { DERIVED } else { 0 };
         let full = FullClass::compose(class, superclass).unwrap();
-        [&[flags][..], &encode_class_record(&full, 0x1D0_0000_0000_0000).unwrap()].concat()
+        [
+            &[flags][..],
+            &encode_class_record(&full, 0x1D0_0000_0000_0000).unwrap(),
+        ]
+        .concat()
     };
     let derived = || Class::builder("Derived").superclass("Base");
-    let overriding = Property { default: Setting::Inherited, ..Property::new("Number", ScalarType::Uint32) };
-    let wide = Property::new("P\u{416}", ScalarType::String).default("\u{E9}").qualifier(Qualifier::new(
-        "Q",
-        "\u{416}",
-        Flavor::AMENDED,
-    ));
+    let overriding = Property {
+        default: Setting::Inherited,
+        ..Property::new("Number", ScalarType::Uint32)
+    };
+    let wide = Property::new("P\u{416}", ScalarType::String)
+        .default("\u{E9}")
+        .qualifier(Qualifier::new("Q", "\u{416}", Flavor::AMENDED));
     let whole = record(base().declaration().clone(), None);
     named([
         ("empty", record(Class::builder("C").build(), None)),
@@ -772,39 +1162,82 @@ fn class_record_seeds() -> Seeds {
                     .property(overriding)
                     .property(Property::new("Default", ScalarType::String))
                     .property(Property::new("New", ScalarType::Sint16).default(-1i16))
-                    .method(Method::new("Do").qualifier(Qualifier::flag("static", Flavor::TO_SUBCLASS)))
+                    .method(
+                        Method::new("Do").qualifier(Qualifier::flag("static", Flavor::TO_SUBCLASS)),
+                    )
                     .build(),
                 Some(base()),
             ),
         ),
-        ("wide-texts", record(Class::builder("C").property(wide).build(), None)),
-        ("embedded", record(Class::builder("C").property(embedded_property()).build(), None)),
+        (
+            "wide-texts",
+            record(Class::builder("C").property(wide).build(), None),
+        ),
+        (
+            "embedded",
+            record(
+                Class::builder("C").property(embedded_property()).build(),
+                None,
+            ),
+        ),
     ])
 }
 
 fn embedded_instance() -> Object {
-    Object::Instance(Box::new(Instance::new(base()).with("Name", "inner").unwrap()))
+    Object::Instance(Box::new(
+        Instance::new(base()).with("Name", "inner").unwrap(),
+    ))
 }
 
 fn embedded_property() -> Property {
-    let class =
-        Object::Class(Box::new(Class::builder("Inner").property(Property::new("P", ScalarType::Uint8)).build()));
-    let objects = vec![Some(embedded_instance()), None, Some(class), Some(Object::Opaque(Box::new([9, 9])))];
-    Property::new("O", CimType::array(ScalarType::Object)).default(Value::Array(Array::Object(objects)))
+    let class = Object::Class(Box::new(
+        Class::builder("Inner")
+            .property(Property::new("P", ScalarType::Uint8))
+            .build(),
+    ));
+    let objects = vec![
+        Some(embedded_instance()),
+        None,
+        Some(class),
+        Some(Object::Opaque(Box::new([9, 9]))),
+    ];
+    Property::new("O", CimType::array(ScalarType::Object))
+        .default(Value::Array(Array::Object(objects)))
 }
 
 fn instance_record_seeds() -> Seeds {
     let record = |instance: &Instance, flags: u8| {
-        let dialect = if flags == objects::OLD { Dialect::V21 } else { Dialect::V22 };
-        [&[flags][..], &encode_instance_record(instance, dialect, 3, 2).unwrap()].concat()
+        let dialect = if flags == objects::OLD {
+            Dialect::V21
+        } else {
+            Dialect::V22
+        };
+        [
+            &[flags][..],
+            &encode_instance_record(instance, dialect, 3, 2).unwrap(),
+        ]
+        .concat()
     };
     let plain = Instance::new(base()).with("Name", "n").unwrap();
-    let texts = Value::Array(Array::String(vec![Some("a".to_owned()), None, Some("\u{416}".to_owned())]));
-    let mut full = plain.clone().with("Texts", texts).unwrap().with("Number", Setting::Null).unwrap();
-    full.set("Object", Value::Object(Box::new(embedded_instance()))).unwrap();
-    full.set("Target", Value::Reference("Base.Name=\"n\"".to_owned())).unwrap();
+    let texts = Value::Array(Array::String(vec![
+        Some("a".to_owned()),
+        None,
+        Some("\u{416}".to_owned()),
+    ]));
+    let mut full = plain
+        .clone()
+        .with("Texts", texts)
+        .unwrap()
+        .with("Number", Setting::Null)
+        .unwrap();
+    full.set("Object", Value::Object(Box::new(embedded_instance())))
+        .unwrap();
+    full.set("Target", Value::Reference("Base.Name=\"n\"".to_owned()))
+        .unwrap();
     let mut qualified = plain.clone();
-    qualified.qualifiers.set(Qualifier::flag("DYNPROPS", Flavor::empty()));
+    qualified
+        .qualifiers
+        .set(Qualifier::flag("DYNPROPS", Flavor::empty()));
     let mut sets = vec![QualifierSet::new(); base().properties().len()];
     sets[1].set(Qualifier::flag("dynamic", Flavor::TO_INSTANCE));
     qualified.property_qualifiers = Some(sets);
@@ -820,8 +1253,12 @@ fn instance_record_seeds() -> Seeds {
 
 fn reference_record_seeds() -> Seeds {
     let text = str::to_owned;
-    let reference =
-        ReferenceRecord { namespace: text("ROOT\\x"), class: text("C"), property: text("P"), key: text("NS_0") };
+    let reference = ReferenceRecord {
+        namespace: text("ROOT\\x"),
+        class: text("C"),
+        property: text("P"),
+        key: text("NS_0"),
+    };
     let whole = reference.to_bytes();
     named([
         ("cut", whole[..whole.len() - 1].to_vec()),
@@ -833,9 +1270,18 @@ fn reference_record_seeds() -> Seeds {
 fn pause_token_seeds() -> Seeds {
     let digest = "0123456789abcdef".repeat(4);
     named([
-        ("vista", format!("cimrepo-pause-1:2.2:41:97:{digest}").into_bytes()),
-        ("xp", format!("cimrepo-pause-1:2.1:0:4294967295:{digest}").into_bytes()),
-        ("too-long", format!("cimrepo-pause-1:2.2:041:97:{digest}:").into_bytes()),
+        (
+            "vista",
+            format!("cimrepo-pause-1:2.2:41:97:{digest}").into_bytes(),
+        ),
+        (
+            "xp",
+            format!("cimrepo-pause-1:2.1:0:4294967295:{digest}").into_bytes(),
+        ),
+        (
+            "too-long",
+            format!("cimrepo-pause-1:2.2:041:97:{digest}:").into_bytes(),
+        ),
     ])
 }
 
@@ -843,7 +1289,10 @@ fn object_path_seeds() -> Seeds {
     let text = |text: &str| text.as_bytes().to_vec();
     named([
         ("class", text("Class")),
-        ("whole", text(r#"\\SERVER\ROOT\cimv2:Class.Key="a\"b\\c",Key2=-1,Key3=TRUE"#)),
+        (
+            "whole",
+            text(r#"\\SERVER\ROOT\cimv2:Class.Key="a\"b\\c",Key2=-1,Key3=TRUE"#),
+        ),
         ("singleton", text(r"root\cimv2:Class=@")),
         ("single-key", text("C='x'")),
         ("hexadecimal", text("C.K=0xFF")),
@@ -853,7 +1302,7 @@ fn object_path_seeds() -> Seeds {
     ])
 }
 
-// ------------------------------------------------------------------------------------------------------ binary MOF
+// ---- binary MOF
 
 fn bmf_seeds() -> Seeds {
     let spread = Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS;
@@ -861,9 +1310,17 @@ fn bmf_seeds() -> Seeds {
         .superclass("Base")
         .qualifier(Qualifier::flag("Dynamic", Flavor::TO_INSTANCE))
         .qualifier(Qualifier::new("Description", "a text", Flavor::AMENDED))
-        .property(Property::new("Name", ScalarType::String).key().qualifier(Qualifier::flag("read", spread)))
+        .property(
+            Property::new("Name", ScalarType::String)
+                .key()
+                .qualifier(Qualifier::flag("read", spread)),
+        )
         .property(Property::new("Data", CimType::array(ScalarType::Uint8)).default(vec![1u8, 2]))
-        .method(Method::new("Do").input(Property::new("A", ScalarType::Uint8)).returns(ScalarType::Uint32))
+        .method(
+            Method::new("Do")
+                .input(Property::new("A", ScalarType::Uint8))
+                .returns(ScalarType::Uint32),
+        )
         .build();
     let properties = [
         Property::new("Name", ScalarType::String),
@@ -874,16 +1331,28 @@ fn bmf_seeds() -> Seeds {
     let named = |name: &str, properties: &[Property]| {
         let mut class = Class::builder(name).build();
         class.properties = properties.to_vec();
-        Instance::new(std::sync::Arc::new(FullClass::compose(class, None).unwrap()))
+        Instance::new(std::sync::Arc::new(
+            FullClass::compose(class, None).unwrap(),
+        ))
     };
     let inner = named("D", &properties[..1]).with("Name", "x").unwrap();
     let instance = named("C", &properties);
-    let instance = instance.with("Name", "n").unwrap().with("Provider", "P").unwrap();
+    let instance = instance
+        .with("Name", "n")
+        .unwrap()
+        .with("Provider", "P")
+        .unwrap();
     let inner = Value::Object(Box::new(Object::Instance(Box::new(inner))));
     let instance = instance.with("Inner", inner).unwrap();
-    let texts = Value::Array(Array::String(vec![Some("a".to_owned()), Some("b".to_owned())]));
+    let texts = Value::Array(Array::String(vec![
+        Some("a".to_owned()),
+        Some("b".to_owned()),
+    ]));
     let instance = instance.with("Texts", texts).unwrap();
-    let instance = BmfInstance { instance, aliases: vec![1] };
+    let instance = BmfInstance {
+        instance,
+        aliases: vec![1],
+    };
     let object = |content: BmfContent, alias: Option<&str>| BmfObject {
         offset: 0,
         namespace: Some(r"\\.\Root\WMI".to_owned()),
@@ -892,13 +1361,17 @@ fn bmf_seeds() -> Seeds {
         content,
         notes: Vec::new(),
     };
-    let objects = [object(BmfContent::Class(class), Some("P")), object(BmfContent::Instance(instance), None)];
+    let objects = [
+        object(BmfContent::Class(class), Some("P")),
+        object(BmfContent::Instance(instance), None),
+    ];
     let (body, container) = (encoder::body(&objects), encoder::container(&objects));
     self::named([
         ("body", body.clone()),
         (
             "body-without-flavors",
-            body[..usize::try_from(u32::from_le_bytes(*body[4..].first_chunk().unwrap())).unwrap()].to_vec(),
+            body[..usize::try_from(u32::from_le_bytes(*body[4..].first_chunk().unwrap())).unwrap()]
+                .to_vec(),
         ),
         ("container", container.clone()),
         ("container-cut", container[..container.len() - 9].to_vec()),
@@ -913,12 +1386,30 @@ fn query_text_seeds() -> Seeds {
         ("all", text("SELECT * FROM C")),
         (
             "columns",
-            text("SELECT A, Obj.B.C, __CLASS FROM C WHERE NOT A LIKE '%[a-c]_' OR 0x1F <= B AND Obj ISA \"D\""),
+            text(
+                "SELECT A, Obj.B.C, __CLASS FROM C WHERE NOT A LIKE '%[a-c]_' OR 0x1F <= B AND Obj ISA \"D\"",
+            ),
         ),
-        ("count", text("select count(*) from C where (A = TRUE or B is not null) and 'x\\\\' = C")),
-        ("event", text("SELECT * FROM E WITHIN 1.5 WHERE A = -1 GROUP WITHIN 300 BY A HAVING NumberOfEvents > 1e3")),
-        ("associators", text("ASSOCIATORS OF {C.A='}',B=1} WHERE AssocClass = L Role = Left ResultRole='R' KeysOnly")),
-        ("references", text(r#"REFERENCES OF{\\.\root:C="v"}WHERE ClassDefsOnly"#)),
+        (
+            "count",
+            text("select count(*) from C where (A = TRUE or B is not null) and 'x\\\\' = C"),
+        ),
+        (
+            "event",
+            text(
+                "SELECT * FROM E WITHIN 1.5 WHERE A = -1 GROUP WITHIN 300 BY A HAVING NumberOfEvents > 1e3",
+            ),
+        ),
+        (
+            "associators",
+            text(
+                "ASSOCIATORS OF {C.A='}',B=1} WHERE AssocClass = L Role = Left ResultRole='R' KeysOnly",
+            ),
+        ),
+        (
+            "references",
+            text(r#"REFERENCES OF{\\.\root:C="v"}WHERE ClassDefsOnly"#),
+        ),
         ("schema", text("ASSOCIATORS OF {C} WHERE SchemaOnly")),
     ])
 }
@@ -929,8 +1420,17 @@ fn query_seeds() -> Seeds {
     let edits = [1, 4, 0, 0, 32, 0, 4, 1, 0, 32, 0, 4];
     named([
         ("as-made", with("SELECT * FROM __SystemSecurity", &[])),
-        ("changed", with("SELECT Name FROM __NAMESPACE WHERE Name LIKE '%a%'", &edits)),
-        ("schema", with("SELECT * FROM meta_class WHERE __CLASS > '__N'", &[1])),
-        ("associations", with("ASSOCIATORS OF {__NAMESPACE.Name='default'}", &[0])),
+        (
+            "changed",
+            with("SELECT Name FROM __NAMESPACE WHERE Name LIKE '%a%'", &edits),
+        ),
+        (
+            "schema",
+            with("SELECT * FROM meta_class WHERE __CLASS > '__N'", &[1]),
+        ),
+        (
+            "associations",
+            with("ASSOCIATORS OF {__NAMESPACE.Name='default'}", &[0]),
+        ),
     ])
 }

@@ -1,4 +1,5 @@
-//! Damaged, cut, mixed-up and malicious repositories: no panic, no endless work, and words that say which file it is.
+//! Damaged, cut, mixed-up and malicious repositories: no panic, no endless work, and words that say
+//! which file it is.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -25,12 +26,17 @@ use cimrepo::verify::{Level, Unchecked, VerifyOptions, verify};
 use cimrepo::{Direction, Error, KeyRange};
 
 use support::areas::{Area, Areas, areas, is_cut};
-use support::edit::{edit_mapping, edit_page, mapping_files, root_and_child, set_first_child, set_word, word};
+use support::edit::{
+    edit_mapping, edit_page, mapping_files, root_and_child, set_first_child, set_word, word,
+};
 use support::flips::{self, Look, Position, positions};
 use support::small::{current_file, data_mut, mapping_in, physical, small_v21, small_v22};
-use support::{Files, assert_clean, check, codes, corpus, in_memory, load, name_of, odd_case, open};
+use support::{
+    Files, assert_clean, check, codes, corpus, in_memory, load, name_of, odd_case, open,
+};
 
-/// Bits changed in a file of a real repository; verifying one takes long in a build without optimisation.
+/// Bits changed in a file of a real repository; verifying one takes long in a build without
+/// optimisation.
 const REAL_FLIPS: usize = if cfg!(debug_assertions) { 8 } else { 500 };
 
 /// Bits changed in a file of a small repository.
@@ -57,7 +63,10 @@ fn words(error: &Error) -> String {
 /// Asserts that a text names a file or place, and is a sentence for a human being.
 fn assert_names(text: &str, name: &str) {
     assert!(text.contains(name), "{text:?} does not name {name}");
-    assert!(text.len() > name.len() + 15 && !text.contains(['\0', '\u{FFFD}']), "{text:?} says too little");
+    assert!(
+        text.len() > name.len() + 15 && !text.contains(['\0', '\u{FFFD}']),
+        "{text:?} says too little"
+    );
 }
 
 /// The damage that a call failed with.
@@ -79,7 +88,14 @@ fn code_of_cut(name: &str) -> CorruptionCode {
 /// Asserts that exactly one file was refused, this one, for this reason.
 fn assert_refused(repository: &Repository, name: &str, code: CorruptionCode) {
     let refused = repository.refused();
-    assert_eq!(refused.iter().map(|refusal| refusal.reason.code).collect::<Vec<_>>(), [code], "{name}: {refused:?}");
+    assert_eq!(
+        refused
+            .iter()
+            .map(|refusal| refusal.reason.code)
+            .collect::<Vec<_>>(),
+        [code],
+        "{name}: {refused:?}"
+    );
     assert_names(&refused[0].reason.to_string(), name);
     assert!(repository.is_whole(), "{name}: no other generation served");
 }
@@ -95,26 +111,54 @@ fn the_small_repositories_are_what_the_tests_need() {
         for space in Space::ALL {
             let section = mapping.section(space);
             let mapped = section.mapped_count();
-            println!("{dialect} {space}: {mapped} pages mapped, {} free", section.free.len());
-            assert!(!section.free.is_empty() && (15..60).contains(&mapped), "{dialect} {space}: {mapped}");
+            println!(
+                "{dialect} {space}: {mapped} pages mapped, {} free",
+                section.free.len()
+            );
+            assert!(
+                !section.free.is_empty() && (15..60).contains(&mapped),
+                "{dialect} {space}: {mapped}"
+            );
         }
-        assert!(mapping.objects.entries.iter().any(|entry| entry.physical.is_none()));
+        assert!(
+            mapping
+                .objects
+                .entries
+                .iter()
+                .any(|entry| entry.physical.is_none())
+        );
         let (_, child) = root_and_child(&files);
         let page = repository.snapshot().page(Space::Index, child).unwrap();
         let keys = usize::try_from(word(&page[..], 16)).unwrap();
-        assert_ne!(word(&page[..], 20 + 4 * keys), mapping.dialect.no_child(), "{dialect}: three levels");
-        let generations: std::collections::BTreeSet<Vec<u8>> =
-            mapping_files(&files).iter().map(|name| files[name].clone()).collect();
-        assert_eq!(generations.len(), mapping_files(&files).len(), "{dialect}: generations differ");
+        assert_ne!(
+            word(&page[..], 20 + 4 * keys),
+            mapping.dialect.no_child(),
+            "{dialect}: three levels"
+        );
+        let generations: std::collections::BTreeSet<Vec<u8>> = mapping_files(&files)
+            .iter()
+            .map(|name| files[name].clone())
+            .collect();
+        assert_eq!(
+            generations.len(),
+            mapping_files(&files).len(),
+            "{dialect}: generations differ"
+        );
     }
-    assert!(small_v21() == small_v21() && small_v22() == small_v22(), "the same at every run");
+    assert!(
+        small_v21() == small_v21() && small_v22() == small_v22(),
+        "the same at every run"
+    );
 }
 
 #[test]
 fn both_dialects_hold_the_same() {
     let [old, new] = both().map(|(_, files)| open(&files).unwrap().snapshot());
     let scan = |snapshot: &cimrepo::store::Snapshot| -> Vec<Key> {
-        snapshot.keys(KeyRange::all(), Direction::Forward).map(Result::unwrap).collect()
+        snapshot
+            .keys(KeyRange::all(), Direction::Forward)
+            .map(Result::unwrap)
+            .collect()
     };
     let (old_keys, new_keys) = (scan(&old), scan(&new));
     assert_eq!(old_keys.len(), new_keys.len());
@@ -133,32 +177,56 @@ fn flip_all(what: &str, files: &Files, areas: &Areas, list: &[Position], look: L
     flips::print(what, &flips::tally(list, &seen, areas));
     for (position, seen) in list.iter().zip(seen) {
         let area = areas[&position.file][position.byte];
-        assert!(seen || !area.is_always_seen(), "{what}: no word of {position:?}, {area:?}");
-        assert!(!seen || !area.is_never_seen(), "{what}: a false alarm of {position:?}, {area:?}");
+        assert!(
+            seen || !area.is_always_seen(),
+            "{what}: no word of {position:?}, {area:?}"
+        );
+        assert!(
+            !seen || !area.is_never_seen(),
+            "{what}: a false alarm of {position:?}, {area:?}"
+        );
     }
 }
 
-/// Flips `count` bits all over each file, then `sure` more where a change must be seen: in 2.2 most bytes are under no
-/// checksum, and a spread hits those that matter too seldom. Gives how many were flipped in all.
+/// Flips `count` bits all over each file, then `sure` more where a change must be seen: in 2.2 most
+/// bytes are under no checksum, and a spread hits those that matter too seldom. Gives how many were
+/// flipped in all.
 ///
-/// The data files are held against the current generation alone, the mapping files against all: that is where it makes a
-/// difference, and verifying three generations takes thrice as long.
+/// The data files are held against the current generation alone, the mapping files against all:
+/// that is where it makes a difference, and verifying three generations takes thrice as long.
 fn flip_everywhere(what: &str, files: &Files, count: usize, sure: usize, read_all: bool) -> usize {
     let mut flips = 0;
     for all_generations in [false, true] {
         let mut areas = areas(files, all_generations);
         areas.retain(|name, _| (name == "OBJECTS.DATA" || name == "INDEX.BTR") != all_generations);
         let pick = |count, wanted: fn(Area) -> bool| -> Vec<Position> {
-            areas.iter().flat_map(|(name, of)| positions(name, of, count, wanted)).collect()
+            areas
+                .iter()
+                .flat_map(|(name, of)| positions(name, of, count, wanted))
+                .collect()
         };
         let (spread, must) = (pick(count, |_| true), pick(sure, Area::is_always_seen));
-        flip_all(what, files, &areas, &spread, Look { all_generations, read_all: false, level: Level::Structure });
+        flip_all(
+            what,
+            files,
+            &areas,
+            &spread,
+            Look {
+                all_generations,
+                read_all: false,
+                level: Level::Structure,
+            },
+        );
         flip_all(
             &format!("{what}+"),
             files,
             &areas,
             &must,
-            Look { all_generations, read_all, level: Level::Structure },
+            Look {
+                all_generations,
+                read_all,
+                level: Level::Structure,
+            },
         );
         flips += spread.len() + must.len();
     }
@@ -178,19 +246,41 @@ fn every_byte_of_the_current_mapping_is_checked() {
     for (dialect, files) in both() {
         let current = current_file(&files);
         let areas = areas(&files, true);
-        let all = positions(&current, &areas[&current], areas[&current].len(), Area::is_always_seen);
-        let seen = flips::run(&files, &all, Look { all_generations: true, read_all: false, level: Level::Structure });
+        let all = positions(
+            &current,
+            &areas[&current],
+            areas[&current].len(),
+            Area::is_always_seen,
+        );
+        let seen = flips::run(
+            &files,
+            &all,
+            Look {
+                all_generations: true,
+                read_all: false,
+                level: Level::Structure,
+            },
+        );
         for (position, seen) in all.iter().zip(seen) {
             assert!(seen, "{dialect}: no word of {position:?}");
         }
-        println!("{dialect}: {} bits of {current}, one in each byte with one right value", all.len());
+        println!(
+            "{dialect}: {} bits of {current}, one in each byte with one right value",
+            all.len()
+        );
     }
 }
 
 #[test]
 fn flipped_bits_in_real_repositories() {
     for path in corpus("flipped_bits_in_real_repositories") {
-        flip_everywhere(&name_of(&path), &load(&path), REAL_FLIPS, REAL_FLIPS / 4, false);
+        flip_everywhere(
+            &name_of(&path),
+            &load(&path),
+            REAL_FLIPS,
+            REAL_FLIPS / 4,
+            false,
+        );
     }
 }
 
@@ -205,21 +295,38 @@ fn cut(what: &str, files: &Files, name: &str, len: usize) {
     let report = check(&repository, true);
     match role {
         FileRole::Objects | FileRole::Index => {
-            let space = if role == FileRole::Objects { Space::Objects } else { Space::Index };
+            let space = if role == FileRole::Objects {
+                Space::Objects
+            } else {
+                Space::Index
+            };
             let found = codes(&report);
             if is_cut(&intact, space, len / PAGE_SIZE) {
-                assert!(found.contains(&CorruptionCode::MappingBeyondFile), "{context}: {found:?}");
+                assert!(
+                    found.contains(&CorruptionCode::MappingBeyondFile),
+                    "{context}: {found:?}"
+                );
             } else {
                 assert!(found.is_empty(), "{context}: {found:?}");
             }
         }
         FileRole::ObjectsMap | FileRole::IndexMap if len >= section_len(&intact[name], role) => {
-            assert!(report.is_consistent() && repository.refused().is_empty(), "{context}: only stale bytes were cut");
+            assert!(
+                report.is_consistent() && repository.refused().is_empty(),
+                "{context}: only stale bytes were cut"
+            );
         }
         _ => {
             assert_refused(&repository, name, code_of_cut(name));
-            assert!(report.has_sound_generations(), "{context}: {:?}", codes(&report));
-            assert!(!report.is_consistent(), "{context}: a file that was refused counts where all are checked");
+            assert!(
+                report.has_sound_generations(),
+                "{context}: {:?}",
+                codes(&report)
+            );
+            assert!(
+                !report.is_consistent(),
+                "{context}: a file that was refused counts where all are checked"
+            );
         }
     }
 }
@@ -263,12 +370,16 @@ fn a_cut_current_mapping_leaves_the_generation_before_it() {
         files.get_mut(&current).unwrap().truncate(40);
         let repository = open(&files).unwrap();
         assert_refused(&repository, &current, code_of_cut(&current));
-        assert_eq!(repository.snapshot().mapping().generation(), now - 1, "{dialect}");
+        assert_eq!(
+            repository.snapshot().mapping().generation(),
+            now - 1,
+            "{dialect}"
+        );
     }
 }
 
-/// What the current generation is may hang on a file that cannot be used any more: then it is not known whether what is
-/// there is the newest state, and no verification may say that all is well.
+/// What the current generation is may hang on a file that cannot be used any more: then it is not
+/// known whether what is there is the newest state, and no verification may say that all is well.
 #[test]
 fn a_newer_state_that_may_be_lost_is_no_consistent_repository() {
     for (dialect, files) in both() {
@@ -285,13 +396,27 @@ fn a_newer_state_that_may_be_lost_is_no_consistent_repository() {
                 }
                 let repository = open(&files).unwrap();
                 let (report, all) = (check(&repository, false), check(&repository, true));
-                assert!(report.has_sound_generations() && all.has_sound_generations(), "{context}");
-                // In dialect 2.2 the next generation goes where the oldest is. Where that file is cut, its front
-                // shows that the oldest is what was there; where it is gone, that is not known.
+                assert!(
+                    report.has_sound_generations() && all.has_sound_generations(),
+                    "{context}"
+                );
+                // In dialect 2.2 the next generation goes where the oldest is. Where that file is
+                // cut, its front shows that the oldest is what was there; where it is gone, that is
+                // not known.
                 let generation = mapping_in(&intact, &name).generation();
-                let is_lost = name == current || dialect == "2.2" && remove && generation != now - 1;
-                assert_eq!(report.is_consistent(), !is_lost, "{context}: {:?}", report.refused);
-                assert_eq!(report.refused_that_count().count(), usize::from(is_lost), "{context}");
+                let is_lost =
+                    name == current || dialect == "2.2" && remove && generation != now - 1;
+                assert_eq!(
+                    report.is_consistent(),
+                    !is_lost,
+                    "{context}: {:?}",
+                    report.refused
+                );
+                assert_eq!(
+                    report.refused_that_count().count(),
+                    usize::from(is_lost),
+                    "{context}"
+                );
                 // Of the two maps of dialect 2.1 the one that does not count need not be there.
                 let is_fine = dialect == "2.1" && remove && !is_lost;
                 assert_eq!(all.is_consistent(), is_fine, "{context}: {:?}", all.refused);
@@ -300,14 +425,17 @@ fn a_newer_state_that_may_be_lost_is_no_consistent_repository() {
     }
 }
 
-/// A generation that was torn while it was written bears the number of the one that was there before, or its own.
+/// A generation that was torn while it was written bears the number of the one that was there
+/// before, or its own.
 #[test]
 fn a_newest_generation_whose_mapping_or_page_is_torn_may_be_lost() {
     let files = small_v22();
     let current = current_file(&files);
     let mapping = mapping_in(&files, &current);
     let mut stamps = files.clone();
-    edit_mapping(&mut stamps, &current, |mapping| mapping.objects.entries[0].stamp -= 3);
+    edit_mapping(&mut stamps, &current, |mapping| {
+        mapping.objects.entries[0].stamp -= 3
+    });
     let mut older = files.clone();
     edit_mapping(&mut older, &current, |mapping| {
         for section in [&mut mapping.objects, &mut mapping.index] {
@@ -316,18 +444,39 @@ fn a_newest_generation_whose_mapping_or_page_is_torn_may_be_lost() {
     });
     let mut page = files.clone();
     let written = |entry: &&MappingEntry| entry.last_write == mapping.generation();
-    let torn = mapping.objects.entries.iter().find(written).unwrap().physical.unwrap();
+    let torn = mapping
+        .objects
+        .entries
+        .iter()
+        .find(written)
+        .unwrap()
+        .physical
+        .unwrap();
     data_mut(&mut page, Space::Objects)[torn.index() * PAGE_SIZE] ^= 1;
     for files in [stamps, older, page] {
         let repository = open(&files).unwrap();
-        assert_eq!(repository.snapshot().mapping().generation(), mapping.generation() - 1);
+        assert_eq!(
+            repository.snapshot().mapping().generation(),
+            mapping.generation() - 1
+        );
         let report = check(&repository, false);
-        assert!(report.has_sound_generations() && !report.is_consistent(), "{:?}", report.refused);
-        assert!(report.refused.iter().all(|refusal| refusal.may_be_newer), "{:?}", report.refused);
+        assert!(
+            report.has_sound_generations() && !report.is_consistent(),
+            "{:?}",
+            report.refused
+        );
+        assert!(
+            report.refused.iter().all(|refusal| refusal.may_be_newer),
+            "{:?}",
+            report.refused
+        );
     }
     // Asked for the generation before, one has it, and need not hear what came after it.
     let (_, directory) = in_memory(&files);
-    let before = OpenOptions::new().generation(mapping.generation() - 1).open_in(&directory).unwrap();
+    let before = OpenOptions::new()
+        .generation(mapping.generation() - 1)
+        .open_in(&directory)
+        .unwrap();
     assert!(check(&before, false).is_consistent());
 }
 
@@ -336,7 +485,10 @@ fn a_verification_tells_how_far_it_is_and_ends_when_asked_to() {
     for (dialect, files) in both() {
         let repository = open(&files).unwrap();
         for threads in [1, 3] {
-            let options = VerifyOptions { threads: NonZeroUsize::new(threads), all_generations: true };
+            let options = VerifyOptions {
+                threads: NonZeroUsize::new(threads),
+                all_generations: true,
+            };
             let (calls, last) = (AtomicU64::new(0), AtomicU64::new(0));
             let watch = |progress: Progress| {
                 calls.fetch_add(1, Ordering::Relaxed);
@@ -345,7 +497,15 @@ fn a_verification_tells_how_far_it_is_and_ends_when_asked_to() {
                 ControlFlow::Continue(())
             };
             verify(&repository, options, &watch).unwrap();
-            let mapped = |space| u64::from(repository.snapshot().mapping().section(space).mapped_count());
+            let mapped = |space| {
+                u64::from(
+                    repository
+                        .snapshot()
+                        .mapping()
+                        .section(space)
+                        .mapped_count(),
+                )
+            };
             let mut pages = Space::ALL.map(mapped).iter().sum::<u64>();
             if dialect == "2.1" {
                 pages -= 1; // the admin page of the index is looked at beside the others
@@ -358,7 +518,10 @@ fn a_verification_tells_how_far_it_is_and_ends_when_asked_to() {
                     _ => ControlFlow::Continue(()),
                 };
                 let error = verify(&repository, options, &watch).unwrap_err();
-                assert!(matches!(error, Error::Cancelled), "{dialect}, call {stop}: {error}");
+                assert!(
+                    matches!(error, Error::Cancelled),
+                    "{dialect}, call {stop}: {error}"
+                );
             }
         }
     }
@@ -373,8 +536,9 @@ fn first(act: &(impl Fn() + Sync)) -> impl Observer {
     }
 }
 
-/// Reading takes no lock. What another process writes is not seen as long as the mapping file that was opened stays; and when
-/// it goes, neither a verification nor a backup says anything of a mixture of states.
+/// Reading takes no lock. What another process writes is not seen as long as the mapping file that
+/// was opened stays; and when it goes, neither a verification nor a backup says anything of a
+/// mixture of states.
 #[test]
 fn a_writer_that_goes_over_what_is_read_is_noticed() {
     for (dialect, files) in both() {
@@ -382,19 +546,35 @@ fn a_writer_that_goes_over_what_is_read_is_noticed() {
         for name in mapping_files(&files) {
             let (storage, directory) = in_memory(&files);
             let path = Path::new(support::PLACE).join(&name);
-            let shared: std::sync::Arc<dyn cimrepo::storage::Storage> = std::sync::Arc::new(storage.clone());
+            let shared: std::sync::Arc<dyn cimrepo::storage::Storage> =
+                std::sync::Arc::new(storage.clone());
             let repository = OpenOptions::new().open_in(&directory).unwrap();
-            backup_in(&repository, &shared, "b.cimbak", &BackupOptions::default(), &Unobserved).unwrap();
+            backup_in(
+                &repository,
+                &shared,
+                "b.cimbak",
+                &BackupOptions::default(),
+                &Unobserved,
+            )
+            .unwrap();
             let older = storage.get("b.cimbak").unwrap();
             let overwrite = || {
                 let mut bytes = files[&name].clone();
                 bytes[4] ^= 0x40;
                 storage.put(&path, bytes);
             };
-            let verified = verify(&repository, VerifyOptions::default(), &first(&overwrite)).map(drop);
+            let verified =
+                verify(&repository, VerifyOptions::default(), &first(&overwrite)).map(drop);
             storage.put(&path, files[&name].clone());
             let options = BackupOptions::default();
-            let backed_up = backup_in(&repository, &shared, "b.cimbak", &options, &first(&overwrite)).map(drop);
+            let backed_up = backup_in(
+                &repository,
+                &shared,
+                "b.cimbak",
+                &options,
+                &first(&overwrite),
+            )
+            .map(drop);
             for result in [verified, backed_up] {
                 match result {
                     Err(error @ Error::Overtaken { .. }) => {
@@ -402,11 +582,17 @@ fn a_writer_that_goes_over_what_is_read_is_noticed() {
                         assert_names(&error.to_string(), &current);
                         assert_eq!(error.exit_code() as u8, 5);
                     }
-                    other => assert!(other.is_ok() && name != current, "{dialect}, {name}: {other:?}"),
+                    other => assert!(
+                        other.is_ok() && name != current,
+                        "{dialect}, {name}: {other:?}"
+                    ),
                 }
             }
             if name == current {
-                assert!(storage.get("b.cimbak") == Some(older), "an older backup gave way to one that failed");
+                assert!(
+                    storage.get("b.cimbak") == Some(older),
+                    "an older backup gave way to one that failed"
+                );
             }
         }
     }
@@ -419,13 +605,19 @@ fn places_without_repository() {
     fs::create_dir(&empty).unwrap();
     fs::write(&file, b"no directory").unwrap();
     let missing = place.path().join("missing");
-    for (path, says) in [(&empty, "holds no file of a repository"), (&file, "it is a file")] {
+    for (path, says) in [
+        (&empty, "holds no file of a repository"),
+        (&file, "it is a file"),
+    ] {
         let error = Repository::open_read_only(path).unwrap_err();
         assert!(matches!(error, Error::NotARepository { .. }), "{error:?}");
         assert_names(&words(&error), path.to_str().unwrap());
         assert_names(&words(&error), says);
     }
-    for directory in [Directory::real(&missing), Directory::new(std::sync::Arc::new(MemStorage::new()), &missing)] {
+    for directory in [
+        Directory::real(&missing),
+        Directory::new(std::sync::Arc::new(MemStorage::new()), &missing),
+    ] {
         match OpenOptions::new().open_in(&directory).unwrap_err() {
             Error::Io { path, source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 assert_eq!(*path, *missing)
@@ -433,7 +625,11 @@ fn places_without_repository() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0, "nothing is left behind");
+    assert_eq!(
+        fs::read_dir(&empty).unwrap().count(),
+        0,
+        "nothing is left behind"
+    );
 }
 
 #[test]
@@ -443,7 +639,11 @@ fn without_objects_data_the_keys_are_there() {
         files.remove("OBJECTS.DATA");
         let repository = open(&files).unwrap();
         assert!(repository.is_whole() && repository.refused().is_empty());
-        assert_eq!(repository.missing().collect::<Vec<_>>(), [FileRole::Objects], "{dialect}");
+        assert_eq!(
+            repository.missing().collect::<Vec<_>>(),
+            [FileRole::Objects],
+            "{dialect}"
+        );
         let snapshot = repository.snapshot();
         let expected = whole.counts();
         let counts = snapshot.counts();
@@ -452,15 +652,19 @@ fn without_objects_data_the_keys_are_there() {
             (expected.keys, expected.namespaces, expected.instances)
         );
         assert_eq!((counts.records, counts.unreadable), (0, 0));
-        let mut references =
-            snapshot.keys(KeyRange::all(), Direction::Forward).filter_map(|key| key.unwrap().reference());
+        let mut references = snapshot
+            .keys(KeyRange::all(), Direction::Forward)
+            .filter_map(|key| key.unwrap().reference());
         let lost = corruption(snapshot.record(references.next().unwrap()));
         assert_eq!(lost.code, CorruptionCode::FileMissing);
         assert_names(&lost.to_string(), "OBJECTS.DATA");
         let report = check(&repository, false);
         assert_eq!((codes(&report), report.is_consistent()), (vec![], false));
         assert_eq!(report.generations[0].unchecked, [Unchecked::NoObjects]);
-        assert_names(&report.generations[0].unchecked[0].to_string(), "OBJECTS.DATA");
+        assert_names(
+            &report.generations[0].unchecked[0].to_string(),
+            "OBJECTS.DATA",
+        );
     }
 }
 
@@ -470,14 +674,27 @@ fn without_index_btr_the_records_are_there() {
         let whole = open(&files).unwrap().snapshot();
         files.remove("INDEX.BTR");
         let repository = open(&files).unwrap();
-        assert_eq!(repository.missing().collect::<Vec<_>>(), [FileRole::Index], "{dialect}");
+        assert_eq!(
+            repository.missing().collect::<Vec<_>>(),
+            [FileRole::Index],
+            "{dialect}"
+        );
         let snapshot = repository.snapshot();
         let counts = snapshot.counts();
-        assert_eq!((counts.keys, counts.records, counts.unreadable), (0, whole.counts().records, 0));
+        assert_eq!(
+            (counts.keys, counts.records, counts.unreadable),
+            (0, whole.counts().records, 0)
+        );
         for record in whole.records().map(Result::unwrap) {
-            assert_eq!(snapshot.record(record).unwrap(), whole.record(record).unwrap());
+            assert_eq!(
+                snapshot.record(record).unwrap(),
+                whole.record(record).unwrap()
+            );
         }
-        for lost in [corruption(snapshot.contains_key(b"NS_A")), corruption(snapshot.find(b"NS_A"))] {
+        for lost in [
+            corruption(snapshot.contains_key(b"NS_A")),
+            corruption(snapshot.find(b"NS_A")),
+        ] {
             assert_eq!(lost.code, CorruptionCode::FileMissing);
             assert_names(&lost.to_string(), "INDEX.BTR");
         }
@@ -497,7 +714,11 @@ fn without_one_mapping_another_generation_serves() {
             files.remove(&name);
             let repository = open(&files).unwrap();
             let expected = if name == current { now - 1 } else { now };
-            assert_eq!(repository.snapshot().mapping().generation(), expected, "{dialect} without {name}");
+            assert_eq!(
+                repository.snapshot().mapping().generation(),
+                expected,
+                "{dialect} without {name}"
+            );
             assert!(repository.is_whole() && codes(&check(&repository, true)).is_empty());
         }
     }
@@ -524,7 +745,10 @@ fn the_single_maps_of_2_1_serve_when_no_other_does() {
     assert!(report.has_sound_generations() && repository.is_whole());
     assert_eq!(report.generations[0].mapping, FileRole::ObjectsMap);
     assert_refused(&repository, "MAPPING2.MAP", CorruptionCode::FileMissing);
-    assert!(report.refused[0].may_be_newer && !report.is_consistent(), "MAPPING.VER names the file that is gone");
+    assert!(
+        report.refused[0].may_be_newer && !report.is_consistent(),
+        "MAPPING.VER names the file that is gone"
+    );
     files.remove("INDEX.MAP");
     let error = open(&files).unwrap_err();
     assert!(matches!(error, Error::NotARepository { .. }), "{error:?}");
@@ -542,7 +766,14 @@ fn the_single_maps_of_2_1_are_not_needed() {
 
 #[test]
 fn mapping_ver_that_names_nothing() {
-    let values = [None, Some(vec![]), Some(vec![0; 4]), Some(vec![3, 0, 0, 0]), Some(vec![0xFF; 4]), Some(vec![2, 0])];
+    let values = [
+        None,
+        Some(vec![]),
+        Some(vec![0; 4]),
+        Some(vec![3, 0, 0, 0]),
+        Some(vec![0xFF; 4]),
+        Some(vec![2, 0]),
+    ];
     for value in values {
         let mut files = small_v21();
         let now = open(&files).unwrap().snapshot().mapping().generation();
@@ -550,9 +781,16 @@ fn mapping_ver_that_names_nothing() {
         files.extend(value.clone().map(|bytes| ("MAPPING.VER".to_owned(), bytes)));
         let repository = open(&files).unwrap();
         assert_refused(&repository, "MAPPING.VER", CorruptionCode::MappingVersion);
-        assert_eq!(repository.snapshot().mapping().generation(), now, "{value:?}");
+        assert_eq!(
+            repository.snapshot().mapping().generation(),
+            now,
+            "{value:?}"
+        );
         let report = check(&repository, false);
-        assert!(report.has_sound_generations() && !report.is_consistent(), "{value:?}");
+        assert!(
+            report.has_sound_generations() && !report.is_consistent(),
+            "{value:?}"
+        );
         assert!(report.refused[0].may_be_newer);
     }
 }
@@ -566,10 +804,23 @@ fn files_without_bytes() {
             let repository = open(&files).unwrap();
             if name == "OBJECTS.DATA" || name == "INDEX.BTR" {
                 assert!(!repository.is_whole(), "{dialect}: {name}");
-                let reasons = repository.refused().iter().map(|refusal| refusal.reason.code);
-                assert!(reasons.clone().all(|code| code == CorruptionCode::MappingBeyondFile) && reasons.count() >= 2);
-                assert!(codes(&check(&repository, false)).contains(&CorruptionCode::MappingBeyondFile));
-                assert!(repository.snapshot().counts().unreadable > 0, "{dialect}: {name}");
+                let reasons = repository
+                    .refused()
+                    .iter()
+                    .map(|refusal| refusal.reason.code);
+                assert!(
+                    reasons
+                        .clone()
+                        .all(|code| code == CorruptionCode::MappingBeyondFile)
+                        && reasons.count() >= 2
+                );
+                assert!(
+                    codes(&check(&repository, false)).contains(&CorruptionCode::MappingBeyondFile)
+                );
+                assert!(
+                    repository.snapshot().counts().unreadable > 0,
+                    "{dialect}: {name}"
+                );
             } else {
                 assert_refused(&repository, name, code_of_cut(name));
             }
@@ -580,8 +831,10 @@ fn files_without_bytes() {
 #[test]
 fn mapping_files_may_differ_in_size() {
     for (dialect, files) in both() {
-        let sizes: std::collections::BTreeSet<usize> =
-            mapping_files(&files).iter().map(|name| files[name].len()).collect();
+        let sizes: std::collections::BTreeSet<usize> = mapping_files(&files)
+            .iter()
+            .map(|name| files[name].len())
+            .collect();
         assert_eq!(sizes.len(), mapping_files(&files).len(), "{dialect}");
         assert_clean(&open(&files).unwrap(), dialect);
     }
@@ -590,13 +843,23 @@ fn mapping_files_may_differ_in_size() {
 #[test]
 fn when_all_mappings_are_bad_each_is_named() {
     for (dialect, mut files) in both() {
-        let maps: Vec<String> = files.keys().filter(|name| name.ends_with(".MAP")).cloned().collect();
+        let maps: Vec<String> = files
+            .keys()
+            .filter(|name| name.ends_with(".MAP"))
+            .cloned()
+            .collect();
         for name in &maps {
             files.get_mut(name).unwrap()[1] ^= 1;
         }
         let error = open(&files).unwrap_err();
-        assert!(matches!(error, Error::NotARepository { .. }), "{dialect}: {error:?}");
-        for name in mapping_files(&files).iter().chain([&CorruptionCode::MappingSignature.to_string()]) {
+        assert!(
+            matches!(error, Error::NotARepository { .. }),
+            "{dialect}: {error:?}"
+        );
+        for name in mapping_files(&files)
+            .iter()
+            .chain([&CorruptionCode::MappingSignature.to_string()])
+        {
             assert_names(&error.to_string(), name);
         }
     }
@@ -615,9 +878,15 @@ fn when_no_generation_is_whole_the_best_one_is_shown() {
         // The single maps of 2.1 are whole; without them nothing is.
         files.remove("INDEX.MAP");
         let repository = open(&files).unwrap();
-        assert!(!repository.is_whole() && repository.refused().len() == mapping_files(&files).len(), "{dialect}");
+        assert!(
+            !repository.is_whole() && repository.refused().len() == mapping_files(&files).len(),
+            "{dialect}"
+        );
         assert_eq!(repository.snapshot().mapping().generation(), now);
-        assert_eq!(codes(&check(&repository, false)), [CorruptionCode::MappingMappedAndFree]);
+        assert_eq!(
+            codes(&check(&repository, false)),
+            [CorruptionCode::MappingMappedAndFree]
+        );
     }
 }
 
@@ -627,16 +896,29 @@ fn pages_of_the_index_that_lead_in_a_circle() {
         let (root, child) = root_and_child(&files);
         for (from, to) in [(root, root), (child, child), (child, root)] {
             let mut files = files.clone();
-            edit_page(&mut files, Space::Index, from, |page| set_first_child(page, to));
+            edit_page(&mut files, Space::Index, from, |page| {
+                set_first_child(page, to)
+            });
             let repository = open(&files).unwrap();
             assert!(repository.is_whole(), "{dialect}: checksums fit");
             let found = check(&repository, false);
-            let circle = found.findings().find(|finding| finding.code == CorruptionCode::IndexPageTwice);
-            assert_eq!(circle.map(|finding| finding.site.page), Some(Some(to)), "{dialect}: {from} to {to}");
+            let circle = found
+                .findings()
+                .find(|finding| finding.code == CorruptionCode::IndexPageTwice);
+            assert_eq!(
+                circle.map(|finding| finding.site.page),
+                Some(Some(to)),
+                "{dialect}: {from} to {to}"
+            );
             let snapshot = repository.snapshot();
             for direction in [Direction::Forward, Direction::Backward] {
-                let errors: Vec<_> = snapshot.keys(KeyRange::all(), direction).filter_map(Result::err).collect();
-                let [Error::Corrupt(error)] = &errors[..] else { panic!("{dialect}: {errors:?}") };
+                let errors: Vec<_> = snapshot
+                    .keys(KeyRange::all(), direction)
+                    .filter_map(Result::err)
+                    .collect();
+                let [Error::Corrupt(error)] = &errors[..] else {
+                    panic!("{dialect}: {errors:?}")
+                };
                 assert_eq!(error.code, CorruptionCode::IndexPageTwice);
                 assert_names(&error.to_string(), "INDEX.BTR");
             }
@@ -650,21 +932,35 @@ fn pages_of_the_index_that_lead_in_a_circle() {
 #[test]
 fn a_child_pointer_that_was_lost_is_reported_and_hides_no_key() {
     for (dialect, files) in both() {
-        let whole: Vec<Key> = scan(&files, Direction::Forward).into_iter().map(Result::unwrap).collect();
+        let whole: Vec<Key> = scan(&files, Direction::Forward)
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
         let (root, child) = root_and_child(&files);
         for parent in [root, child] {
-            let page = open(&files).unwrap().snapshot().page(Space::Index, parent).unwrap();
+            let page = open(&files)
+                .unwrap()
+                .snapshot()
+                .page(Space::Index, parent)
+                .unwrap();
             let keys = usize::try_from(word(&page[..], 16)).unwrap();
             for number in [0, keys / 2, keys] {
                 let at = 20 + 4 * keys + 4 * number;
                 let mut files = files.clone();
                 let none = if dialect == "2.1" { 0 } else { u32::MAX };
-                edit_page(&mut files, Space::Index, parent, |page| set_word(page, at, none));
+                edit_page(&mut files, Space::Index, parent, |page| {
+                    set_word(page, at, none)
+                });
                 for direction in [Direction::Forward, Direction::Backward] {
                     let (mut found, failed): (Vec<_>, Vec<_>) =
                         scan(&files, direction).into_iter().partition(Result::is_ok);
-                    let [Err(Error::Corrupt(error))] = &failed[..] else { panic!("{dialect}: {failed:?}") };
-                    assert_eq!((error.code, error.site.page), (CorruptionCode::IndexChildrenMixed, Some(parent)));
+                    let [Err(Error::Corrupt(error))] = &failed[..] else {
+                        panic!("{dialect}: {failed:?}")
+                    };
+                    assert_eq!(
+                        (error.code, error.site.page),
+                        (CorruptionCode::IndexChildrenMixed, Some(parent))
+                    );
                     if direction == Direction::Backward {
                         found.reverse();
                     }
@@ -673,11 +969,21 @@ fn a_child_pointer_that_was_lost_is_reported_and_hides_no_key() {
                 }
                 let snapshot = open(&files).unwrap().snapshot();
                 for key in &whole {
-                    assert!(snapshot.contains_key(key.as_bytes()).unwrap(), "{key} was there");
+                    assert!(
+                        snapshot.contains_key(key.as_bytes()).unwrap(),
+                        "{key} was there"
+                    );
                 }
                 let report = check(&open(&files).unwrap(), false);
-                assert_eq!(codes(&report), [CorruptionCode::IndexChildrenMixed], "{dialect}");
-                assert_eq!(report.generations[0].unchecked, [Unchecked::IndexIncomplete]);
+                assert_eq!(
+                    codes(&report),
+                    [CorruptionCode::IndexChildrenMixed],
+                    "{dialect}"
+                );
+                assert_eq!(
+                    report.generations[0].unchecked,
+                    [Unchecked::IndexIncomplete]
+                );
                 assert_eq!(report.generations[0].keys, whole.len() as u64);
             }
         }
@@ -685,7 +991,11 @@ fn a_child_pointer_that_was_lost_is_reported_and_hides_no_key() {
 }
 
 fn scan(files: &Files, direction: Direction) -> Vec<cimrepo::Result<Key>> {
-    open(files).unwrap().snapshot().keys(KeyRange::all(), direction).collect()
+    open(files)
+        .unwrap()
+        .snapshot()
+        .keys(KeyRange::all(), direction)
+        .collect()
 }
 
 #[test]
@@ -695,25 +1005,45 @@ fn a_root_that_is_no_page() {
             let mut files = files.clone();
             if dialect == "2.1" {
                 let admin = LogicalPage::new(0).unwrap();
-                edit_page(&mut files, Space::Index, admin, |page| set_word(page, 12, root));
+                edit_page(&mut files, Space::Index, admin, |page| {
+                    set_word(page, 12, root)
+                });
             } else {
                 for name in mapping_files(&files) {
-                    edit_mapping(&mut files, &name, |mapping| mapping.index.entries[0].user_data = root);
+                    edit_mapping(&mut files, &name, |mapping| {
+                        mapping.index.entries[0].user_data = root
+                    });
                 }
             }
             let repository = open(&files).unwrap();
-            assert_eq!(corruption(repository.snapshot().contains_key(b"A")).code, CorruptionCode::IndexRoot);
+            assert_eq!(
+                corruption(repository.snapshot().contains_key(b"A")).code,
+                CorruptionCode::IndexRoot
+            );
             let report = check(&repository, false);
-            let finding = report.findings().find(|finding| finding.code == CorruptionCode::IndexRoot).unwrap();
+            let finding = report
+                .findings()
+                .find(|finding| finding.code == CorruptionCode::IndexRoot)
+                .unwrap();
             assert_names(&finding.to_string(), "the root is said to be page");
-            assert_eq!(report.generations[0].unchecked, [Unchecked::IndexIncomplete], "{dialect} {root}");
+            assert_eq!(
+                report.generations[0].unchecked,
+                [Unchecked::IndexIncomplete],
+                "{dialect} {root}"
+            );
         }
     }
 }
 
 /// The first record on several pages.
 fn large_record(files: &Files) -> RecordRef {
-    open(files).unwrap().snapshot().records().map(Result::unwrap).find(|record| record.id == 1).unwrap()
+    open(files)
+        .unwrap()
+        .snapshot()
+        .records()
+        .map(Result::unwrap)
+        .find(|record| record.id == 1)
+        .unwrap()
 }
 
 #[test]
@@ -722,26 +1052,41 @@ fn records_that_claim_gigabytes() {
         let record = large_record(&files);
         for size in [u32::MAX, 1 << 31, 100 << 20, 65 << 20] {
             let mut files = files.clone();
-            edit_page(&mut files, Space::Objects, record.page, |page| set_word(page, 8, size));
+            edit_page(&mut files, Space::Objects, record.page, |page| {
+                set_word(page, 8, size)
+            });
             let repository = open(&files).unwrap();
             let snapshot = repository.snapshot();
             let claimed = corruption(snapshot.record(RecordRef { size, ..record }));
-            assert_eq!(claimed.code, CorruptionCode::RecordMultiPage, "{dialect} {size}");
+            assert_eq!(
+                claimed.code,
+                CorruptionCode::RecordMultiPage,
+                "{dialect} {size}"
+            );
             assert_names(&claimed.to_string(), "OBJECTS.DATA, page");
-            assert_eq!(corruption(snapshot.record(record)).code, CorruptionCode::ReferenceSize);
+            assert_eq!(
+                corruption(snapshot.record(record)).code,
+                CorruptionCode::ReferenceSize
+            );
             let found = codes(&check(&repository, false));
-            assert!(found.contains(&CorruptionCode::RecordMultiPage), "{dialect} {size}: {found:?}");
+            assert!(
+                found.contains(&CorruptionCode::RecordMultiPage),
+                "{dialect} {size}: {found:?}"
+            );
         }
     }
 }
 
-/// A mapping in which thousands of logical pages claim one physical page gives a record all the pages it could want.
+/// A mapping in which thousands of logical pages claim one physical page gives a record all the
+/// pages it could want.
 #[test]
 fn a_record_with_pages_enough_for_its_claim_meets_the_bound() {
     for (dialect, mut files) in both() {
         let record = large_record(&files);
         let size = 100 << 20;
-        edit_page(&mut files, Space::Objects, record.page, |page| set_word(page, 8, size));
+        edit_page(&mut files, Space::Objects, record.page, |page| {
+            set_word(page, 8, size)
+        });
         for name in mapping_files(&files) {
             edit_mapping(&mut files, &name, |mapping| {
                 let section = &mut mapping.objects;
@@ -752,9 +1097,18 @@ fn a_record_with_pages_enough_for_its_claim_meets_the_bound() {
         }
         files.remove("OBJECTS.MAP");
         let repository = open(&files).unwrap();
-        let error = repository.snapshot().record(RecordRef { size, ..record }).unwrap_err();
-        assert!(matches!(error, Error::Limit { got, .. } if got == u64::from(size)), "{dialect}: {error:?}");
-        assert!(codes(&check(&repository, false)).contains(&CorruptionCode::MappingPageTwice), "{dialect}");
+        let error = repository
+            .snapshot()
+            .record(RecordRef { size, ..record })
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::Limit { got, .. } if got == u64::from(size)),
+            "{dialect}: {error:?}"
+        );
+        assert!(
+            codes(&check(&repository, false)).contains(&CorruptionCode::MappingPageTwice),
+            "{dialect}"
+        );
     }
 }
 
@@ -762,7 +1116,10 @@ fn a_record_with_pages_enough_for_its_claim_meets_the_bound() {
 fn mapping_headers_that_claim_billions() {
     for (dialect, files) in both() {
         let header = if dialect == "2.1" { 8 } else { 16 };
-        let entries = mapping_in(&files, &current_file(&files)).objects.entries.len();
+        let entries = mapping_in(&files, &current_file(&files))
+            .objects
+            .entries
+            .len();
         let free = header + 8 + entries * if dialect == "2.1" { 4 } else { 24 };
         let claims = [
             (header, CorruptionCode::MappingPageLost),
@@ -784,12 +1141,17 @@ fn mapping_headers_that_claim_billions() {
 fn a_page_space_of_billions_in_every_generation_costs_nothing() {
     for (dialect, mut files) in both() {
         for name in mapping_files(&files) {
-            edit_mapping(&mut files, &name, |mapping| mapping.objects.physical_pages = u32::MAX);
+            edit_mapping(&mut files, &name, |mapping| {
+                mapping.objects.physical_pages = u32::MAX
+            });
         }
         files.remove("OBJECTS.MAP");
         let repository = open(&files).unwrap();
         assert!(!repository.is_whole(), "{dialect}");
-        assert_eq!(codes(&check(&repository, false)), [CorruptionCode::MappingPageLost]);
+        assert_eq!(
+            codes(&check(&repository, false)),
+            [CorruptionCode::MappingPageLost]
+        );
         assert_eq!(repository.snapshot().counts().unreadable, 0);
     }
 }
@@ -807,7 +1169,11 @@ fn a_mapping_of_the_other_dialect_is_refused() {
             assert_refused(&repository, &name, CorruptionCode::MappingSignature);
             assert_names(&repository.refused()[0].reason.to_string(), "of dialect");
             let expected = if name == current { now - 1 } else { now };
-            assert_eq!(repository.snapshot().mapping().generation(), expected, "{name}");
+            assert_eq!(
+                repository.snapshot().mapping().generation(),
+                expected,
+                "{name}"
+            );
         }
     }
 }
@@ -831,7 +1197,10 @@ fn data_files_of_the_other_dialect_are_seen() {
             let mut files = files.clone();
             files.insert(name.to_owned(), other[name].clone());
             let repository = open(&files).unwrap();
-            assert!(check(&repository, false).findings().next().is_some(), "{name}");
+            assert!(
+                check(&repository, false).findings().next().is_some(),
+                "{name}"
+            );
         }
     }
 }
@@ -867,7 +1236,8 @@ fn a_data_file_may_lack_pages_that_are_free() {
     for (dialect, files) in both() {
         for space in Space::ALL {
             let mut files = files.clone();
-            // The last page of the file is free, and a further one was handed out and never written.
+            // The last page of the file is free, and a further one was handed out and never
+            // written.
             let bytes = data_mut(&mut files, space);
             bytes.truncate(bytes.len() - PAGE_SIZE);
             let current = current_file(&files);
@@ -877,7 +1247,10 @@ fn a_data_file_may_lack_pages_that_are_free() {
                 section.physical_pages += 1;
             });
             let stated = mapping_in(&files, &current).section(space).physical_pages;
-            assert_eq!(data_mut(&mut files, space).len(), (stated as usize - 2) * PAGE_SIZE);
+            assert_eq!(
+                data_mut(&mut files, space).len(),
+                (stated as usize - 2) * PAGE_SIZE
+            );
             assert_clean(&open(&files).unwrap(), &format!("{dialect} {space}"));
         }
     }
@@ -902,7 +1275,10 @@ fn a_page_beyond_the_end_of_its_file_is_named() {
 #[test]
 fn the_case_of_file_names_does_not_matter() {
     for (dialect, files) in both() {
-        let odd: Files = files.iter().map(|(name, bytes)| (odd_case(name), bytes.clone())).collect();
+        let odd: Files = files
+            .iter()
+            .map(|(name, bytes)| (odd_case(name), bytes.clone()))
+            .collect();
         let (plain, odd) = (open(&files).unwrap(), open(&odd).unwrap());
         assert_clean(&odd, dialect);
         assert_eq!(odd.snapshot().mapping(), plain.snapshot().mapping());
@@ -914,13 +1290,31 @@ fn the_case_of_file_names_does_not_matter() {
 fn of_two_names_that_differ_in_case_one_is_taken_for_good() {
     let mut files = small_v22();
     let rubbish = vec![0xAB; 100];
-    for name in ["objects.data", "index.btr", "mapping1.map", "Mapping2.map", "mApping3.map"] {
+    for name in [
+        "objects.data",
+        "index.btr",
+        "mapping1.map",
+        "Mapping2.map",
+        "mApping3.map",
+    ] {
         files.insert(name.to_owned(), rubbish.clone());
     }
     let (_, directory) = in_memory(&files);
     let opened = OpenOptions::new().open_in(&directory).unwrap();
     let names: Vec<&str> = opened.files().present().map(|(_, name)| name).collect();
-    assert_eq!(names, ["OBJECTS.DATA", "INDEX.BTR", "MAPPING1.MAP", "MAPPING2.MAP", "MAPPING3.MAP"]);
+    assert_eq!(
+        names,
+        [
+            "OBJECTS.DATA",
+            "INDEX.BTR",
+            "MAPPING1.MAP",
+            "MAPPING2.MAP",
+            "MAPPING3.MAP"
+        ]
+    );
     assert_clean(&opened, "two of each");
-    assert_eq!(opened.files().path(FileRole::Objects), Path::new(support::PLACE).join("OBJECTS.DATA"));
+    assert_eq!(
+        opened.files().path(FileRole::Objects),
+        Path::new(support::PLACE).join("OBJECTS.DATA")
+    );
 }

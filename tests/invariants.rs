@@ -1,6 +1,11 @@
 //! Each invariant of the format, broken: the verification says which, whatever else it says.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 mod support;
 
@@ -35,57 +40,128 @@ const ROWS: &[Row] = &[
         let at = bytes.len() - behind;
         bytes[at] ^= 1;
     }),
-    (1, MappingTruncated, BOTH, |files| current(files).truncate(80)),
-    (2, MappingPageTwice, BOTH, |files| {
-        mapping(files, |mapping| mapping.objects.entries[3].physical = mapping.objects.entries[4].physical);
+    (1, MappingTruncated, BOTH, |files| {
+        current(files).truncate(80)
     }),
-    (2, MappingFreeTwice, BOTH, |files| mapping(files, |mapping| mapping.index.free.push(mapping.index.free[0]))),
+    (2, MappingPageTwice, BOTH, |files| {
+        mapping(files, |mapping| {
+            mapping.objects.entries[3].physical = mapping.objects.entries[4].physical
+        });
+    }),
+    (2, MappingFreeTwice, BOTH, |files| {
+        mapping(files, |mapping| {
+            mapping.index.free.push(mapping.index.free[0])
+        })
+    }),
     (2, MappingMappedAndFree, BOTH, |files| {
-        mapping(files, |mapping| mapping.index.free.push(mapping.index.entries[1].physical.unwrap()));
+        mapping(files, |mapping| {
+            mapping
+                .index
+                .free
+                .push(mapping.index.entries[1].physical.unwrap())
+        });
     }),
     (2, MappingPageOutside, BOTH, |files| {
-        mapping(files, |mapping| mapping.index.free.push(physical(mapping.index.physical_pages + 5)));
+        mapping(files, |mapping| {
+            mapping
+                .index
+                .free
+                .push(physical(mapping.index.physical_pages + 5))
+        });
     }),
-    (2, MappingPageLost, BOTH, |files| mapping(files, |mapping| mapping.objects.free.truncate(1))),
-    (3, MappingBeyondFile, BOTH, |files| data_mut(files, Space::Objects).truncate(2 * PAGE_SIZE)),
-    (4, MappingPrevious, NEW, |files| mapping(files, |mapping| mapping.index.previous -= 1)),
-    (5, MappingSectionsDisagree, BOTH, |files| mapping(files, |mapping| mapping.index.transaction += 1)),
-    (5, MappingSectionsDisagree, NEW, |files| mapping(files, |mapping| mapping.index.generation += 1)),
+    (2, MappingPageLost, BOTH, |files| {
+        mapping(files, |mapping| mapping.objects.free.truncate(1))
+    }),
+    (3, MappingBeyondFile, BOTH, |files| {
+        data_mut(files, Space::Objects).truncate(2 * PAGE_SIZE)
+    }),
+    (4, MappingPrevious, NEW, |files| {
+        mapping(files, |mapping| mapping.index.previous -= 1)
+    }),
+    (5, MappingSectionsDisagree, BOTH, |files| {
+        mapping(files, |mapping| mapping.index.transaction += 1)
+    }),
+    (5, MappingSectionsDisagree, NEW, |files| {
+        mapping(files, |mapping| mapping.index.generation += 1)
+    }),
     (6, MappingSlot, NEW, |files| {
         let (one, two) = (files["MAPPING1.MAP"].clone(), files["MAPPING2.MAP"].clone());
-        files.extend([("MAPPING1.MAP".to_owned(), two), ("MAPPING2.MAP".to_owned(), one)]);
+        files.extend([
+            ("MAPPING1.MAP".to_owned(), two),
+            ("MAPPING2.MAP".to_owned(), one),
+        ]);
     }),
-    (6, MappingShutdownFlag, NEW, |files| mapping(files, |mapping| mapping.shutdown_flag = 2)),
+    (6, MappingShutdownFlag, NEW, |files| {
+        mapping(files, |mapping| mapping.shutdown_flag = 2)
+    }),
     (6, MappingTrailingBytes, NEW, |files| current(files).push(0)),
-    (7, MappingStamp, NEW, |files| mapping(files, |mapping| mapping.index.entries[2].stamp -= 1)),
-    (7, MappingLastWrite, NEW, |files| mapping(files, |mapping| mapping.index.entries[2].last_write = 0)),
-    (7, MappingLastWrite, NEW, |files| mapping(files, |mapping| mapping.index.entries[2].last_write += 90)),
-    (8, PageChecksum, NEW, |files| mapping(files, |mapping| mapping.index.entries[2].checksum ^= 1)),
-    (8, PageChecksum, NEW, |files| mapping(files, |mapping| mapping.objects.entries[2].checksum ^= 1)),
+    (7, MappingStamp, NEW, |files| {
+        mapping(files, |mapping| mapping.index.entries[2].stamp -= 1)
+    }),
+    (7, MappingLastWrite, NEW, |files| {
+        mapping(files, |mapping| mapping.index.entries[2].last_write = 0)
+    }),
+    (7, MappingLastWrite, NEW, |files| {
+        mapping(files, |mapping| mapping.index.entries[2].last_write += 90)
+    }),
+    (8, PageChecksum, NEW, |files| {
+        mapping(files, |mapping| mapping.index.entries[2].checksum ^= 1)
+    }),
+    (8, PageChecksum, NEW, |files| {
+        mapping(files, |mapping| mapping.objects.entries[2].checksum ^= 1)
+    }),
     (9, MappingFreeBytes, NEW, |files| {
         let page = single(files).page;
-        mapping(files, |mapping| mapping.objects.entries[page.index()].free_bytes += 1);
+        mapping(files, |mapping| {
+            mapping.objects.entries[page.index()].free_bytes += 1
+        });
     }),
     (9, MappingFreeBytes, NEW, |files| {
         let page = large(files).page.index() + 1;
-        mapping(files, |mapping| mapping.objects.entries[page].free_bytes = 1);
+        mapping(files, |mapping| {
+            mapping.objects.entries[page].free_bytes = 1
+        });
     }),
-    (9, MappingFreeBytes, NEW, |files| mapping(files, |mapping| mapping.index.entries[2].free_bytes = 1)),
+    (9, MappingFreeBytes, NEW, |files| {
+        mapping(files, |mapping| mapping.index.entries[2].free_bytes = 1)
+    }),
     (9, MappingFreeBytes, NEW, |files| {
         mapping(files, |mapping| {
-            let nil = mapping.objects.entries.iter_mut().find(|entry| entry.physical.is_none());
+            let nil = mapping
+                .objects
+                .entries
+                .iter_mut()
+                .find(|entry| entry.physical.is_none());
             nil.unwrap().free_bytes = 1;
         });
     }),
-    (10, MappingUserData, NEW, |files| mapping(files, |mapping| mapping.objects.entries[0].user_data = 1)),
-    (10, MappingUserData, NEW, |files| mapping(files, |mapping| mapping.index.entries[1].user_data = 1)),
-    (11, IndexSignature, BOTH, |files| leaf(files, |page| set_word(page, 0, 0xADDD))),
-    (11, IndexOwnPage, BOTH, |files| leaf(files, |page| set_word(page, 4, 77_777))),
-    (11, IndexReserved, BOTH, |files| leaf(files, |page| set_word(page, 8, 1))),
-    (11, IndexReserved, BOTH, |files| leaf(files, |page| set_word(page, 12, 1))),
-    (11, IndexReserved, BOTH, |files| leaf(files, |page| set_word(page, 20, 1))),
-    (11, IndexNoKeys, BOTH, |files| leaf(files, |page| set_word(page, 16, 0))),
-    (11, IndexSize, BOTH, |files| leaf(files, |page| set_word(page, 16, 2_000))),
+    (10, MappingUserData, NEW, |files| {
+        mapping(files, |mapping| mapping.objects.entries[0].user_data = 1)
+    }),
+    (10, MappingUserData, NEW, |files| {
+        mapping(files, |mapping| mapping.index.entries[1].user_data = 1)
+    }),
+    (11, IndexSignature, BOTH, |files| {
+        leaf(files, |page| set_word(page, 0, 0xADDD))
+    }),
+    (11, IndexOwnPage, BOTH, |files| {
+        leaf(files, |page| set_word(page, 4, 77_777))
+    }),
+    (11, IndexReserved, BOTH, |files| {
+        leaf(files, |page| set_word(page, 8, 1))
+    }),
+    (11, IndexReserved, BOTH, |files| {
+        leaf(files, |page| set_word(page, 12, 1))
+    }),
+    (11, IndexReserved, BOTH, |files| {
+        leaf(files, |page| set_word(page, 20, 1))
+    }),
+    (11, IndexNoKeys, BOTH, |files| {
+        leaf(files, |page| set_word(page, 16, 0))
+    }),
+    (11, IndexSize, BOTH, |files| {
+        leaf(files, |page| set_word(page, 16, 2_000))
+    }),
     (12, IndexTokenOrder, BOTH, |files| {
         leaf(files, |page| {
             let at = Tables::of(page).token_offsets;
@@ -94,14 +170,19 @@ const ROWS: &[Row] = &[
     }),
     (12, IndexTokenUnused, BOTH, |files| {
         leaf(files, |page| {
-            // The last token of the first definition belongs to its key alone; now it is the first one once more.
+            // The last token of the first definition belongs to its key alone; now it is the first
+            // one once more.
             let at = Tables::of(page).definitions;
             let last = at + 2 * usize::from(half(page, at));
             page.copy_within(at + 2..at + 4, last);
         });
     }),
-    (12, IndexHeap, BOTH, |files| leaf(files, |page| page[Tables::of(page).heap_end - 1] = b'X')),
-    (12, IndexHeap, BOTH, |files| leaf(files, |page| page[Tables::of(page).heap] = b'\\')),
+    (12, IndexHeap, BOTH, |files| {
+        leaf(files, |page| page[Tables::of(page).heap_end - 1] = b'X')
+    }),
+    (12, IndexHeap, BOTH, |files| {
+        leaf(files, |page| page[Tables::of(page).heap] = b'\\')
+    }),
     (12, IndexDefinition, BOTH, |files| {
         leaf(files, |page| {
             let at = Tables::of(page).key_offsets;
@@ -123,20 +204,29 @@ const ROWS: &[Row] = &[
     (15, IndexPageTwice, BOTH, |files| {
         let (root, _) = root_and_child(files);
         let at = 20 + 4 * keys_of(files, root);
-        edit_page(files, Space::Index, root, |page| page.copy_within(at..at + 4, at + 4));
+        edit_page(files, Space::Index, root, |page| {
+            page.copy_within(at..at + 4, at + 4)
+        });
     }),
     (15, IndexPageUnreached, BOTH, leaf_below_the_root),
     (16, IndexUnderfull, BOTH, |files| {
         let (own, none) = (leaf_page(files), dialect(files).no_child());
         leaf(files, |page| {
             let mut key = Vec::new();
-            IndexPage::parse(page, own, Site::page(Space::Index, own)).unwrap().append_key(0, &mut key).unwrap();
+            IndexPage::parse(page, own, Site::page(Space::Index, own))
+                .unwrap()
+                .append_key(0, &mut key)
+                .unwrap();
             let node = IndexNode::from_keys([key.as_slice()], vec![none; 2]);
             *page = *node.to_page(own).unwrap();
         });
     }),
-    (17, KeyReference, BOTH, |files| in_reference(files, |digits| digits[0] = b'0')),
-    (17, KeyReference, BOTH, |files| in_reference(files, |digits| digits[0] = b'\\')),
+    (17, KeyReference, BOTH, |files| {
+        in_reference(files, |digits| digits[0] = b'0')
+    }),
+    (17, KeyReference, BOTH, |files| {
+        in_reference(files, |digits| digits[0] = b'\\')
+    }),
     (18, ReferencePage, BOTH, |files| {
         let page = single(files).page;
         mapping(files, |mapping| {
@@ -146,43 +236,90 @@ const ROWS: &[Row] = &[
             mapping.objects.free.push(place);
         });
     }),
-    (18, ReferenceRecord, BOTH, |files| record_page(files, |page| set_word(page, 0, 123_456))),
+    (18, ReferenceRecord, BOTH, |files| {
+        record_page(files, |page| set_word(page, 0, 123_456))
+    }),
     (18, ReferenceSize, BOTH, |files| {
         record_page(files, |page| {
             let last = last_descriptor(page);
             add(page, last + 8, -1);
         });
     }),
-    (19, RecordOrphan, BOTH, |files| record_page(files, |page| set_word(page, 0, 123_456))),
-    (20, RecordPacking, BOTH, |files| record_page(files, |page| add(page, 4, 1))),
-    (20, RecordPacking, BOTH, |files| record_page(files, |page| set_word(page, 0, 0))),
-    (20, RecordPacking, BOTH, |files| record_page(files, |page| set_word(page, 8, 9_000))),
-    (20, RecordIdTwice, BOTH, |files| record_page(files, |page| page.copy_within(0..4, 16))),
-    (21, RecordMultiPage, BOTH, |files| record_page(files, |page| set_word(page, 0, 1))),
-    (21, RecordMultiPage, BOTH, |files| large_page(files, |page| set_word(page, 0, 2))),
-    (21, RecordMultiPage, BOTH, |files| large_page(files, |page| set_word(page, 4, 33))),
-    (21, RecordMultiPage, BOTH, |files| large_page(files, |page| set_word(page, 8, 60 << 20))),
-    (22, RecordCheck, BOTH, |files| record_page(files, |page| page[12] ^= 1)),
-    (22, RecordCheck, BOTH, |files| large_page(files, |page| page[12] ^= 1)),
-    (23, AdminChain, OLD, |files| admin(files, |page| set_word(page, 0, 7))),
-    (23, AdminChain, OLD, |files| admin(files, |page| set_word(page, 4, 70_000))),
-    (23, AdminChain, OLD, |files| admin(files, |page| set_word(page, 8, 600))),
-    (23, AdminEntry, OLD, |files| admin(files, |page| set_word(page, 16, 9_000))),
-    (23, AdminEntry, OLD, |files| admin(files, |page| set_word(page, 24, 1))),
-    (23, AdminMissing, OLD, |files| admin(files, |page| add(page, 8, -1))),
-    (23, PageChecksum, OLD, |files| admin(files, |page| page[20] ^= 1)),
+    (19, RecordOrphan, BOTH, |files| {
+        record_page(files, |page| set_word(page, 0, 123_456))
+    }),
+    (20, RecordPacking, BOTH, |files| {
+        record_page(files, |page| add(page, 4, 1))
+    }),
+    (20, RecordPacking, BOTH, |files| {
+        record_page(files, |page| set_word(page, 0, 0))
+    }),
+    (20, RecordPacking, BOTH, |files| {
+        record_page(files, |page| set_word(page, 8, 9_000))
+    }),
+    (20, RecordIdTwice, BOTH, |files| {
+        record_page(files, |page| page.copy_within(0..4, 16))
+    }),
+    (21, RecordMultiPage, BOTH, |files| {
+        record_page(files, |page| set_word(page, 0, 1))
+    }),
+    (21, RecordMultiPage, BOTH, |files| {
+        large_page(files, |page| set_word(page, 0, 2))
+    }),
+    (21, RecordMultiPage, BOTH, |files| {
+        large_page(files, |page| set_word(page, 4, 33))
+    }),
+    (21, RecordMultiPage, BOTH, |files| {
+        large_page(files, |page| set_word(page, 8, 60 << 20))
+    }),
+    (22, RecordCheck, BOTH, |files| {
+        record_page(files, |page| page[12] ^= 1)
+    }),
+    (22, RecordCheck, BOTH, |files| {
+        large_page(files, |page| page[12] ^= 1)
+    }),
+    (23, AdminChain, OLD, |files| {
+        admin(files, |page| set_word(page, 0, 7))
+    }),
+    (23, AdminChain, OLD, |files| {
+        admin(files, |page| set_word(page, 4, 70_000))
+    }),
+    (23, AdminChain, OLD, |files| {
+        admin(files, |page| set_word(page, 8, 600))
+    }),
+    (23, AdminEntry, OLD, |files| {
+        admin(files, |page| set_word(page, 16, 9_000))
+    }),
+    (23, AdminEntry, OLD, |files| {
+        admin(files, |page| set_word(page, 24, 1))
+    }),
+    (23, AdminMissing, OLD, |files| {
+        admin(files, |page| add(page, 8, -1))
+    }),
+    (23, PageChecksum, OLD, |files| {
+        admin(files, |page| page[20] ^= 1)
+    }),
     (25, RecordLastWrite, NEW, |files| {
         let page = large(files).page.index();
-        mapping(files, |mapping| mapping.objects.entries[page].last_write -= 1);
+        mapping(files, |mapping| {
+            mapping.objects.entries[page].last_write -= 1
+        });
     }),
     (25, RecordLastWrite, NEW, |files| {
         let page = large(files).page.index() + 1;
-        mapping(files, |mapping| mapping.objects.entries[page].last_write -= 1);
+        mapping(files, |mapping| {
+            mapping.objects.entries[page].last_write -= 1
+        });
     }),
     (24, RecordIdRepeated, NEW, |files| {
         let first = single(files);
-        let other = records(files).into_iter().find(|record| record.id != 1 && record.page != first.page).unwrap();
-        edit_page(files, Space::Objects, other.page, |page| set_word(page, 0, first.id));
+        let other = records(files)
+            .into_iter()
+            .find(|record| record.id != 1 && record.page != first.page)
+            .unwrap();
+        edit_page(files, Space::Objects, other.page, |page| {
+            set_word(page, 0, first.id)
+        });
     }),
 ];
 
@@ -193,7 +330,11 @@ fn add(page: &mut PageBytes, at: usize, change: i32) {
 }
 
 fn dialect(files: &Files) -> Dialect {
-    if files.contains_key("MAPPING.VER") { V21 } else { V22 }
+    if files.contains_key("MAPPING.VER") {
+        V21
+    } else {
+        V22
+    }
 }
 
 fn current(files: &mut Files) -> &mut Vec<u8> {
@@ -207,12 +348,20 @@ fn mapping(files: &mut Files, change: impl FnOnce(&mut Mapping)) {
 }
 
 fn keys_of(files: &Files, page: LogicalPage) -> usize {
-    let bytes = open(files).unwrap().snapshot().page(Space::Index, page).unwrap();
+    let bytes = open(files)
+        .unwrap()
+        .snapshot()
+        .page(Space::Index, page)
+        .unwrap();
     usize::try_from(word(&bytes[..], 16)).unwrap()
 }
 
 fn child_of(files: &Files, page: LogicalPage) -> LogicalPage {
-    let bytes = open(files).unwrap().snapshot().page(Space::Index, page).unwrap();
+    let bytes = open(files)
+        .unwrap()
+        .snapshot()
+        .page(Space::Index, page)
+        .unwrap();
     logical(word(&bytes[..], 20 + 4 * keys_of(files, page)))
 }
 
@@ -227,10 +376,13 @@ fn leaf(files: &mut Files, change: impl FnOnce(&mut PageBytes)) {
     edit_page(files, Space::Index, page, change);
 }
 
-/// The root leads to a leaf where it led to an inner page: that leaf is too high, and the inner page is lost.
+/// The root leads to a leaf where it led to an inner page: that leaf is too high, and the inner
+/// page is lost.
 fn leaf_below_the_root(files: &mut Files) {
     let ((root, _), leaf) = (root_and_child(files), leaf_page(files));
-    edit_page(files, Space::Index, root, |page| set_first_child(page, leaf));
+    edit_page(files, Space::Index, root, |page| {
+        set_first_child(page, leaf)
+    });
 }
 
 /// Where the tables of a node lie.
@@ -250,7 +402,13 @@ impl Tables {
         let token_offsets = definitions + 2 * usize::from(half(page, definitions - 2)) + 2;
         let heap = token_offsets + 2 * (usize::from(half(page, token_offsets - 2)) + 1);
         let heap_end = heap + usize::from(half(page, heap - 2));
-        Self { key_offsets, definitions, token_offsets, heap, heap_end }
+        Self {
+            key_offsets,
+            definitions,
+            token_offsets,
+            heap,
+            heap_end,
+        }
     }
 }
 
@@ -269,26 +427,39 @@ fn in_reference(files: &mut Files, change: impl FnOnce(&mut [u8])) {
         let Tables { heap, heap_end, .. } = Tables::of(page);
         let text = &mut page[heap..heap_end];
         // A number of several digits, so that a zero in front of the others is a wrong form.
-        let is_dot = |at: &usize| text[*at] == b'.' && text[at + 1].is_ascii_digit() && text[at + 2].is_ascii_digit();
+        let is_dot = |at: &usize| {
+            text[*at] == b'.' && text[at + 1].is_ascii_digit() && text[at + 2].is_ascii_digit()
+        };
         let dot = (0..text.len() - 2).find(is_dot).unwrap();
         change(&mut text[dot + 1..]);
     });
 }
 
 fn records(files: &Files) -> Vec<RecordRef> {
-    open(files).unwrap().snapshot().records().map(Result::unwrap).collect()
+    open(files)
+        .unwrap()
+        .snapshot()
+        .records()
+        .map(Result::unwrap)
+        .collect()
 }
 
 /// The first record of a page with several.
 fn single(files: &Files) -> RecordRef {
     let records = records(files);
-    let pair = records.windows(2).find(|pair| pair[0].page == pair[1].page).unwrap();
+    let pair = records
+        .windows(2)
+        .find(|pair| pair[0].page == pair[1].page)
+        .unwrap();
     pair[0]
 }
 
 /// A record on several pages.
 fn large(files: &Files) -> RecordRef {
-    records(files).into_iter().find(|record| record.id == 1).unwrap()
+    records(files)
+        .into_iter()
+        .find(|record| record.id == 1)
+        .unwrap()
 }
 
 fn record_page(files: &mut Files, change: impl FnOnce(&mut PageBytes)) {
@@ -306,14 +477,20 @@ fn admin(files: &mut Files, change: impl FnOnce(&mut PageBytes)) {
 }
 
 fn last_descriptor(page: &PageBytes) -> usize {
-    (0..).step_by(16).find(|&at| page[at + 16..at + 32] == [0; 16]).unwrap()
+    (0..)
+        .step_by(16)
+        .find(|&at| page[at + 16..at + 32] == [0; 16])
+        .unwrap()
 }
 
 /// Everything that a verification of all generations says, of files that it could not use too.
 fn said(files: &Files) -> BTreeSet<CorruptionCode> {
     let report = check(&open(files).unwrap(), true);
     assert!(!report.is_consistent());
-    codes(&report).into_iter().chain(report.refused.iter().map(|refusal| refusal.reason.code)).collect()
+    codes(&report)
+        .into_iter()
+        .chain(report.refused.iter().map(|refusal| refusal.reason.code))
+        .collect()
 }
 
 #[test]
@@ -324,10 +501,15 @@ fn every_breach_of_an_invariant_is_reported_under_its_code() {
             let mut files = if of == V21 { small_v21() } else { small_v22() };
             let before = files.clone();
             breach(&mut files);
-            assert!(files != before, "row {row}, invariant {number}, {of}: nothing was changed");
+            assert!(
+                files != before,
+                "row {row}, invariant {number}, {of}: nothing was changed"
+            );
             let said = said(&files);
             if !said.contains(&code) {
-                wrong.push(format!("row {row}, invariant {number}, {of}: {code} is not among {said:?}"));
+                wrong.push(format!(
+                    "row {row}, invariant {number}, {of}: {code} is not among {said:?}"
+                ));
             }
         }
     }
@@ -341,9 +523,16 @@ fn the_table_in_the_documents_is_this_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs/testing.md");
     let text = fs::read_to_string(path).unwrap();
     for number in 1..=25 {
-        let line = text.lines().find(|line| line.starts_with(&format!("| {number} |"))).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("| {number} |")))
+            .unwrap();
         let stated: BTreeSet<&str> = line.split('`').skip(1).step_by(2).collect();
-        let tested: BTreeSet<&str> = ROWS.iter().filter(|row| row.0 == number).map(|row| row.1.as_str()).collect();
+        let tested: BTreeSet<&str> = ROWS
+            .iter()
+            .filter(|row| row.0 == number)
+            .map(|row| row.1.as_str())
+            .collect();
         assert_eq!(stated, tested, "invariant {number}");
     }
 }
@@ -353,10 +542,16 @@ fn the_table_in_the_documents_is_this_one() {
 fn the_tests_that_the_documents_name_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(root.join("src/docs/testing.md")).unwrap();
-    let named: Vec<(&str, &str)> = text.split('`').filter_map(|word| word.split_once(".rs::")).collect();
+    let named: Vec<(&str, &str)> = text
+        .split('`')
+        .filter_map(|word| word.split_once(".rs::"))
+        .collect();
     assert!(named.len() > 20, "{named:?}");
     for (file, test) in named {
         let source = fs::read_to_string(root.join(file).with_extension("rs")).unwrap();
-        assert!(source.contains(&format!("fn {test}()")), "{file}.rs has no test {test}");
+        assert!(
+            source.contains(&format!("fn {test}()")),
+            "{file}.rs has no test {test}"
+        );
     }
 }

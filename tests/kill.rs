@@ -1,11 +1,18 @@
-//! A process that commits from several threads is killed, again and again. Every commit that it acknowledged is there, none is
-//! there in part, and the repository verifies.
+//! A process that commits from several threads is killed, again and again. Every commit that it
+//! acknowledged is there, none is there in part, and the repository verifies.
 //!
-//! `cargo test --all-features --test kill` kills a few times; `cargo test --release --all-features --test kill -- 300` as often as it
-//! is told. A killed process loses what it had in its own memory; what it gave to the system stays. So this shows the order of
-//! calls and the taking over, and not what a loss of power does: that is simulated in `tests/engine/crashes.rs`.
+//! `cargo test --all-features --test kill` kills a few times;
+//! `cargo test --release --all-features --test kill -- 300` as often as it is told. A killed
+//! process loses what it had in its own memory; what it gave to the system stays. So this shows the
+//! order of calls and the taking over, and not what a loss of power does: that is simulated in
+//! `tests/engine/crashes.rs`.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -31,31 +38,52 @@ const WINDOW: u64 = 5;
 const ROUNDS: u64 = 12;
 
 fn name(thread: u64, number: u64) -> [String; 2] {
-    [format!("NS_{thread}\\CI_C\\IL_{number:012}"), format!("NS_{thread}\\KI_C\\I_{number:012}")]
+    [
+        format!("NS_{thread}\\CI_C\\IL_{number:012}"),
+        format!("NS_{thread}\\KI_C\\I_{number:012}"),
+    ]
 }
 
 fn bytes(thread: u64, number: u64) -> Vec<u8> {
-    let size = if number % 50 == 7 { 20_000 } else { 50 + number * 37 % 700 };
-    (0..size).map(|at| ((at * 7 + number * 31 + thread) % 251).to_le_bytes()[0]).collect()
+    let size = if number % 50 == 7 {
+        20_000
+    } else {
+        50 + number * 37 % 700
+    };
+    (0..size)
+        .map(|at| ((at * 7 + number * 31 + thread) % 251).to_le_bytes()[0])
+        .collect()
 }
 
-/// The number of a thread's last commit, 0 for none; panics when what is there is not exactly the state behind it.
+/// The number of a thread's last commit, 0 for none; panics when what is there is not exactly the
+/// state behind it.
 fn last(snapshot: &Snapshot, thread: u64) -> u64 {
     let keys = |kind: &str| -> Vec<String> {
         let range = KeyRange::prefix(format!("NS_{thread}\\{kind}").as_bytes());
-        snapshot.keys(range, Direction::Forward).map(|key| key.unwrap().to_string()).collect()
+        snapshot
+            .keys(range, Direction::Forward)
+            .map(|key| key.unwrap().to_string())
+            .collect()
     };
     let (own, named) = (keys("CI_C\\IL_"), keys("KI_C\\I_"));
     assert_eq!(own.len(), named.len(), "thread {thread}: half a commit");
     let Some(newest) = own.last() else { return 0 };
     let number: u64 = newest.split(['_', '.']).nth(3).unwrap().parse().unwrap();
     let expected = number.saturating_sub(WINDOW) + 1..=number;
-    assert_eq!(own.len() as u64, expected.end() - expected.start() + 1, "thread {thread}: {own:?}");
+    assert_eq!(
+        own.len() as u64,
+        expected.end() - expected.start() + 1,
+        "thread {thread}: {own:?}"
+    );
     for ((number, own), named) in expected.zip(&own).zip(&named) {
         let record = reference(own.as_bytes()).unwrap().unwrap();
         let [first, second] = name(thread, number).map(|name| format!("{name}.{record}"));
         assert_eq!((own, named), (&first, &second), "thread {thread}");
-        assert_eq!(snapshot.record(record).unwrap(), bytes(thread, number), "thread {thread}, commit {number}");
+        assert_eq!(
+            snapshot.record(record).unwrap(),
+            bytes(thread, number),
+            "thread {thread}, commit {number}"
+        );
     }
     number
 }
@@ -101,8 +129,8 @@ fn child(directory: &str) {
     });
 }
 
-/// Lets a child work for a while and kills it; gives what it acknowledged. The while begins with the process, or with its first
-/// commit: how long a start takes differs from machine to machine.
+/// Lets a child work for a while and kills it; gives what it acknowledged. The while begins with
+/// the process, or with its first commit: how long a start takes differs from machine to machine.
 fn kill_one(directory: &Path, from_first_commit: bool, after: Duration) -> Vec<(u64, u64)> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--child", directory.to_str().unwrap()])
@@ -118,8 +146,12 @@ fn kill_one(directory: &Path, from_first_commit: bool, after: Duration) -> Vec<(
         // A line that the kill cut was not acknowledged.
         while out.read_until(b'\n', &mut bytes).unwrap() > 0 {
             let line = String::from_utf8(std::mem::take(&mut bytes)).unwrap();
-            let numbers = line.strip_suffix('\n').and_then(|line| line.split_once(' '));
-            lines.extend(numbers.map(|(thread, number)| (thread.parse().unwrap(), number.parse().unwrap())));
+            let numbers = line
+                .strip_suffix('\n')
+                .and_then(|line| line.split_once(' '));
+            lines.extend(
+                numbers.map(|(thread, number)| (thread.parse().unwrap(), number.parse().unwrap())),
+            );
             if lines.len() == 1 {
                 said.send(()).ok();
             }
@@ -130,40 +162,58 @@ fn kill_one(directory: &Path, from_first_commit: bool, after: Duration) -> Vec<(
         first.recv().expect("the child ended before it committed");
     }
     std::thread::sleep(after);
-    assert!(child.try_wait().unwrap().is_none(), "the child ended by itself");
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "the child ended by itself"
+    );
     child.kill().unwrap();
     child.wait().unwrap();
     reader.join().unwrap()
 }
 
 fn verified(directory: &Path, engine: &Engine) {
-    let report = verify_snapshot(&engine.snapshot(), VerifyOptions::default(), &Unobserved).unwrap();
+    let report =
+        verify_snapshot(&engine.snapshot(), VerifyOptions::default(), &Unobserved).unwrap();
     assert!(report.is_consistent(), "{:?}", report.findings);
     let repository = OpenOptions::new().open(directory).unwrap();
     assert!(repository.is_whole());
     found_consistent(&repository);
 }
 
-/// A process that is killed while it writes a mapping leaves that file unfinished: the one of the next generation, and no other
-/// (W-4, W-19). That is no finding.
+/// A process that is killed while it writes a mapping leaves that file unfinished: the one of the
+/// next generation, and no other (W-4, W-19). That is no finding.
 fn found_consistent(repository: &Repository) {
     let report = verify(repository, VerifyOptions::default(), &Unobserved).unwrap();
     assert!(report.is_consistent(), "{report:?}");
-    let [generation] = &report.generations[..] else { panic!("{report:?}") };
+    let [generation] = &report.generations[..] else {
+        panic!("{report:?}")
+    };
     let next = FileRole::Mapping(Mapping::slot_of(generation.generation + 1));
-    assert!(report.refused.iter().all(|refusal| refusal.role == next), "{report:?}");
+    assert!(
+        report.refused.iter().all(|refusal| refusal.role == next),
+        "{report:?}"
+    );
 }
 
-/// What whoever reads or backs up finds before the next process takes the journal over: the numbers of the last commits.
+/// What whoever reads or backs up finds before the next process takes the journal over: the numbers
+/// of the last commits.
 fn read(place: &Path, round: u64) -> [u64; 4] {
     let repository = OpenOptions::new().open(place).unwrap();
     let there = [0, 1, 2, 3].map(|thread| last(&repository.snapshot(), thread));
     found_consistent(&repository);
     let target = place.with_extension("cimbak");
-    let options = BackupOptions { forensic: round.is_multiple_of(2), ..BackupOptions::default() };
+    let options = BackupOptions {
+        forensic: round.is_multiple_of(2),
+        ..BackupOptions::default()
+    };
     backup(&repository, &target, &options, &Unobserved).unwrap();
     let snapshot = Backup::open(&target).unwrap().snapshot();
-    assert_eq!([0, 1, 2, 3].map(|thread| last(&snapshot, thread)), there, "forensic: {}", options.forensic);
+    assert_eq!(
+        [0, 1, 2, 3].map(|thread| last(&snapshot, thread)),
+        there,
+        "forensic: {}",
+        options.forensic
+    );
     std::fs::remove_file(&target).unwrap();
     there
 }
@@ -195,21 +245,36 @@ fn kill_again_and_again(rounds: u64) {
         }
         let files = std::fs::read_dir(&directory).unwrap();
         let is_journal = |name: std::ffi::OsString| name.to_string_lossy().ends_with(".journal");
-        journals += u64::from(files.into_iter().any(|file| is_journal(file.unwrap().file_name())));
-        // Two times of three a copy is looked at, so that the next process takes over from the one that was killed.
+        journals += u64::from(
+            files
+                .into_iter()
+                .any(|file| is_journal(file.unwrap().file_name())),
+        );
+        // Two times of three a copy is looked at, so that the next process takes over from the one
+        // that was killed.
         let copy = tempfile::tempdir().unwrap();
-        let place = if round % 3 == 0 { directory.clone() } else { copied(&directory, copy.path()) };
+        let place = if round % 3 == 0 {
+            directory.clone()
+        } else {
+            copied(&directory, copy.path())
+        };
         let read = read(&place, round);
         let engine = EngineOptions::new().background(false).open(&place).unwrap();
         for (thread, told) in (0..).zip(&mut acknowledged) {
             let there = last(&engine.snapshot(), thread);
             let seen = read[usize::try_from(thread).unwrap()];
-            assert_eq!(seen, there, "round {round}: a reader sees what the next process takes over");
+            assert_eq!(
+                seen, there,
+                "round {round}: a reader sees what the next process takes over"
+            );
             assert!(
                 there >= *told,
                 "round {round}: commit {told} of thread {thread} was acknowledged, the last is {there}"
             );
-            assert!(there <= *told + 1, "round {round}: thread {thread} was told {told}, and {there} is there");
+            assert!(
+                there <= *told + 1,
+                "round {round}: thread {thread} was told {told}, and {there} is there"
+            );
             *told = there;
         }
         verified(&place, &engine);
@@ -229,9 +294,15 @@ fn main() {
     {
         return child(directory);
     }
-    let words: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let words: Vec<&String> = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
     let rounds = words.iter().find_map(|word| word.parse().ok());
-    if rounds.is_none() && !words.is_empty() && !words.iter().any(|word| "kill".contains(word.as_str())) {
+    if rounds.is_none()
+        && !words.is_empty()
+        && !words.iter().any(|word| "kill".contains(word.as_str()))
+    {
         return; // it is not meant
     }
     kill_again_and_again(rounds.unwrap_or(ROUNDS));

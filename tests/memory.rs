@@ -1,4 +1,5 @@
-//! What a verification holds in memory at once is measured: hostile files must not make it many times their own size.
+//! What a verification holds in memory at once is measured: hostile files must not make it many
+//! times their own size.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -34,10 +35,17 @@ const THREADS: usize = 2;
 fn measure(what: &str, files: Files) -> (Report, usize) {
     let repository = open(&files).unwrap();
     drop(files);
-    let options = VerifyOptions { threads: NonZeroUsize::new(THREADS), all_generations: false };
+    let options = VerifyOptions {
+        threads: NonZeroUsize::new(THREADS),
+        all_generations: false,
+    };
     let (report, peak) = peak_of(|| verify(&repository, options, &Unobserved).unwrap());
     let heap = PAGES * PAGE_SIZE;
-    println!("{what}: {:.1} MiB at once, a heap of {:.1} MiB", mib(peak), mib(heap));
+    println!(
+        "{what}: {:.1} MiB at once, a heap of {:.1} MiB",
+        mib(peak),
+        mib(heap)
+    );
     (report, peak)
 }
 
@@ -58,13 +66,20 @@ fn page_of_empty_records(page: usize) -> Box<PageBytes> {
     bytes
 }
 
-/// Every page looks like one of records that are all wrong, and continues a record: nothing of it counts.
+/// Every page looks like one of records that are all wrong, and continues a record: nothing of it
+/// counts.
 fn continued() -> Files {
     let mut head = Box::new([0; PAGE_SIZE]);
-    for (at, word) in [1, 32, stored(PAGES * PAGE_SIZE - 32), 0].into_iter().enumerate() {
+    for (at, word) in [1, 32, stored(PAGES * PAGE_SIZE - 32), 0]
+        .into_iter()
+        .enumerate()
+    {
         set_word(&mut head[..], 4 * at, word);
     }
-    with_pages(Space::Objects, std::iter::once(head).chain((1..PAGES).map(page_of_empty_records)))
+    with_pages(
+        Space::Objects,
+        std::iter::once(head).chain((1..PAGES).map(page_of_empty_records)),
+    )
 }
 
 /// A chain of admin pages of dialect 2.1 that list nothing but pages that do not exist.
@@ -72,44 +87,86 @@ fn admin_pages() -> Files {
     let mut files = small_v21();
     files.retain(|name, _| !["OBJECTS.MAP", "MAPPING2.MAP"].contains(&&**name));
     files.insert("MAPPING.VER".to_owned(), 1u32.to_le_bytes().to_vec());
-    let entry = |number| AdminEntry { page: 5_000_000 + stored(number), free_bytes: 0, crc: 0, zero: 1 };
+    let entry = |number| AdminEntry {
+        page: 5_000_000 + stored(number),
+        free_bytes: 0,
+        crc: 0,
+        zero: 1,
+    };
     let page = |number| {
         let mut bytes = Box::new([0; PAGE_SIZE]);
-        let entries = (0..CAPACITY).map(|at| entry(number * CAPACITY + at)).collect();
-        let next = if number + 1 == PAGES { 0 } else { stored(number) + 1 };
-        ObjectAdminPage { head_mark: u32::from(number == 0), next, entries }.write(&mut bytes);
+        let entries = (0..CAPACITY)
+            .map(|at| entry(number * CAPACITY + at))
+            .collect();
+        let next = if number + 1 == PAGES {
+            0
+        } else {
+            stored(number) + 1
+        };
+        ObjectAdminPage {
+            head_mark: u32::from(number == 0),
+            next,
+            entries,
+        }
+        .write(&mut bytes);
         bytes
     };
-    files.insert("OBJECTS.DATA".to_owned(), (0..PAGES).flat_map(|number| page(number).to_vec()).collect());
+    files.insert(
+        "OBJECTS.DATA".to_owned(),
+        (0..PAGES)
+            .flat_map(|number| page(number).to_vec())
+            .collect(),
+    );
     edit_mapping(&mut files, "MAPPING1.MAP", |mapping| {
-        let entry = |number| MappingEntry { physical: Some(physical(stored(number))), ..MappingEntry::default() };
+        let entry = |number| MappingEntry {
+            physical: Some(physical(stored(number))),
+            ..MappingEntry::default()
+        };
         mapping.objects.entries = (0..PAGES).map(entry).collect();
         (mapping.objects.physical_pages, mapping.objects.free) = (stored(PAGES), Vec::new());
     });
     files
 }
 
-/// A scan of pages that nothing leads to holds those that overlap at a place, and of each page its first and last key.
+/// A scan of pages that nothing leads to holds those that overlap at a place, and of each page its
+/// first and last key.
 fn scans_without_a_root() {
     let single = |own: usize| vec![format!("NS_{own:08}")];
     let wide = |own: usize| vec![format!("NS_{own:08}"), format!("NT_{own:08}")];
     let index = PAGES * PAGE_SIZE;
     for (what, most, keys_of) in [
-        ("trees of one page", 1 << 20, &single as &dyn Fn(usize) -> Vec<String>),
+        (
+            "trees of one page",
+            1 << 20,
+            &single as &dyn Fn(usize) -> Vec<String>,
+        ),
         ("pages that all overlap", 3 * index / 2, &wide),
     ] {
         let page = |own| {
             let keys: Vec<String> = keys_of(own);
-            let node = IndexNode::from_keys(keys.iter().map(String::as_bytes), vec![NIL; keys.len() + 1]);
-            node.to_page(LogicalPage::new(stored(own)).unwrap()).unwrap()
+            let node =
+                IndexNode::from_keys(keys.iter().map(String::as_bytes), vec![NIL; keys.len() + 1]);
+            node.to_page(LogicalPage::new(stored(own)).unwrap())
+                .unwrap()
         };
         let mut files = with_pages(Space::Index, (0..PAGES).map(page));
-        let mapping = files.keys().find(|name| name.starts_with("MAPPING")).unwrap().clone();
-        edit_mapping(&mut files, &mapping, |mapping| mapping.index.entries[0].user_data = 0x00FF_FFFF);
-        let repository = OpenOptions::new().cache_pages(8).open_in(&in_memory(&files).1).unwrap();
+        let mapping = files
+            .keys()
+            .find(|name| name.starts_with("MAPPING"))
+            .unwrap()
+            .clone();
+        edit_mapping(&mut files, &mapping, |mapping| {
+            mapping.index.entries[0].user_data = 0x00FF_FFFF
+        });
+        let repository = OpenOptions::new()
+            .cache_pages(8)
+            .open_in(&in_memory(&files).1)
+            .unwrap();
         drop(files);
         let scan = || {
-            let mut keys = repository.snapshot().keys(KeyRange::all(), Direction::Forward);
+            let mut keys = repository
+                .snapshot()
+                .keys(KeyRange::all(), Direction::Forward);
             let mut count = 0;
             while let Some(key) = keys.next_text() {
                 count += usize::from(key.is_ok());
@@ -117,8 +174,15 @@ fn scans_without_a_root() {
             count
         };
         let (count, peak) = peak_of(scan);
-        println!("{what}: {:.1} MiB at once, an index of {:.1} MiB", mib(peak), mib(index));
-        assert_eq!(count, (0..PAGES).map(|own| keys_of(own).len()).sum::<usize>());
+        println!(
+            "{what}: {:.1} MiB at once, an index of {:.1} MiB",
+            mib(peak),
+            mib(index)
+        );
+        assert_eq!(
+            count,
+            (0..PAGES).map(|own| keys_of(own).len()).sum::<usize>()
+        );
         assert!(peak < most, "{what}: {:.1} MiB", mib(peak));
     }
 }
@@ -127,20 +191,28 @@ fn scans_without_a_root() {
 #[test]
 fn a_verification_holds_what_the_documents_say() {
     let heap = PAGES * PAGE_SIZE;
-    let (report, peak) =
-        measure("records without end", with_pages(Space::Objects, (0..PAGES).map(page_of_empty_records)));
+    let (report, peak) = measure(
+        "records without end",
+        with_pages(Space::Objects, (0..PAGES).map(page_of_empty_records)),
+    );
     assert_eq!(report.generations[0].records, (PAGES * 511) as u64);
     assert!(codes(&report).contains(&CorruptionCode::RecordCheck));
     assert!(report.generations[0].not_listed > (PAGES * 511 - 2_000) as u64);
-    // Twelve bytes a record in a list that doubles, eight more for its id: of empty ones there are as many as bytes by 16.
+    // Twelve bytes a record in a list that doubles, eight more for its id: of empty ones there are
+    // as many as bytes by 16.
     assert!(peak < 5 * heap / 2, "{:.1} MiB", mib(peak));
 
     let (report, peak) = measure("pages that continue a record", continued());
     assert_eq!(report.generations[0].records, 1);
     assert!(!codes(&report).contains(&CorruptionCode::RecordCheck));
-    // A piece is 128 pages, of 32 bytes a record. Each thread is at one and has two that wait to be taken; one more is taken.
+    // A piece is 128 pages, of 32 bytes a record. Each thread is at one and has two that wait to be
+    // taken; one more is taken.
     let piece = 128 * 512 * 32;
-    assert!(peak < (3 * THREADS + 1) * piece + (1 << 20), "{:.1} MiB", mib(peak));
+    assert!(
+        peak < (3 * THREADS + 1) * piece + (1 << 20),
+        "{:.1} MiB",
+        mib(peak)
+    );
 
     for (what, files) in floods(if cfg!(debug_assertions) { 200 } else { 770 }) {
         let size = files["INDEX.BTR"].len();
@@ -152,14 +224,21 @@ fn a_verification_holds_what_the_documents_say() {
             report.generations[0].not_listed
         );
         assert!(!report.is_consistent());
-        // Twenty bytes a reference in a list that doubles, of a thousand findings a kind a few hundred bytes each.
+        // Twenty bytes a reference in a list that doubles, of a thousand findings a kind a few
+        // hundred bytes each.
         assert!(peak < 6 * size + (8 << 20), "{what}: {:.1} MiB", mib(peak));
     }
 
     scans_without_a_root();
 
     let (report, peak) = measure("admin pages that list nothing", admin_pages());
-    let entries = report.findings().filter(|finding| finding.code == CorruptionCode::AdminEntry).count();
-    assert!(entries == MAX_FINDINGS_PER_CODE && report.generations[0].records == 0, "{entries} entries");
+    let entries = report
+        .findings()
+        .filter(|finding| finding.code == CorruptionCode::AdminEntry)
+        .count();
+    assert!(
+        entries == MAX_FINDINGS_PER_CODE && report.generations[0].records == 0,
+        "{entries} entries"
+    );
     assert!(peak < 12 << 20, "{:.1} MiB", mib(peak));
 }

@@ -1,5 +1,5 @@
-//! What holds for every healthy repository that Windows wrote. Which ones there are is up to the machine: see
-//! `support::corpus`; nothing here knows their content.
+//! What holds for every healthy repository that Windows wrote. Which ones there are is up to the
+//! machine: see `support::corpus`; nothing here knows their content.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -13,7 +13,9 @@ use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Re
 use cimrepo::base::site::{FileRole, Site};
 use cimrepo::format::Dialect;
 use cimrepo::format::heap::admin_page::{INDEX_ADMIN_SIGNATURE, ObjectAdminPage, index_root};
-use cimrepo::format::heap::page::{ObjectPage, ObjectPageBuilder, build_multi_page, end_in_last_page};
+use cimrepo::format::heap::page::{
+    ObjectPage, ObjectPageBuilder, build_multi_page, end_in_last_page,
+};
 use cimrepo::format::index::key::Key;
 use cimrepo::format::index::node::IndexNode;
 use cimrepo::format::index::page::IndexPage;
@@ -25,17 +27,34 @@ use support::raw::RawIndex;
 use support::small::page_at;
 use support::{Files, assert_clean, corpus, load, name_of, odd_case, write_to};
 
-/// Keys that are looked up where a look at each would take too long in a build without optimisation.
+/// Keys that are looked up where a look at each would take too long in a build without
+/// optimisation.
 const SAMPLE: usize = 997;
 
 fn keys(snapshot: &Snapshot, direction: Direction) -> Vec<Key> {
-    snapshot.keys(KeyRange::all(), direction).map(Result::unwrap).collect()
+    snapshot
+        .keys(KeyRange::all(), direction)
+        .map(Result::unwrap)
+        .collect()
 }
 
-/// Every generation on disk. Two of dialect 2.1 may bear the same number; then the first stands for both.
+/// Every generation on disk. Two of dialect 2.1 may bear the same number; then the first stands for
+/// both.
 fn generations(path: &Path) -> Vec<Snapshot> {
-    let numbers = Repository::open_read_only(path).unwrap().generations().unwrap();
-    numbers.into_iter().map(|number| OpenOptions::new().generation(number).open(path).unwrap().snapshot()).collect()
+    let numbers = Repository::open_read_only(path)
+        .unwrap()
+        .generations()
+        .unwrap();
+    numbers
+        .into_iter()
+        .map(|number| {
+            OpenOptions::new()
+                .generation(number)
+                .open(path)
+                .unwrap()
+                .snapshot()
+        })
+        .collect()
 }
 
 #[test]
@@ -46,8 +65,11 @@ fn every_generation_verifies_clean() {
         let report = support::check(&repository, true);
         for generation in &report.generations {
             let (name, dialect, pages) = (name_of(&path), generation.dialect, generation.pages);
-            let (number, keys, records) = (generation.generation, generation.keys, generation.records);
-            println!("{name}: {dialect}, generation {number}: {pages:?} pages, {keys} keys, {records} records");
+            let (number, keys, records) =
+                (generation.generation, generation.keys, generation.records);
+            println!(
+                "{name}: {dialect}, generation {number}: {pages:?} pages, {keys} keys, {records} records"
+            );
         }
     }
 }
@@ -59,7 +81,12 @@ fn scans_give_every_key_once_in_order() {
         let snapshot = Repository::open_read_only(&path).unwrap().snapshot();
         let forward = keys(&snapshot, Direction::Forward);
         assert!(forward.is_sorted_by(|a, b| a < b), "{}", name_of(&path));
-        assert_eq!(forward.len() as u64, RawIndex::new(&files).count_keys(), "{}", name_of(&path));
+        assert_eq!(
+            forward.len() as u64,
+            RawIndex::new(&files).count_keys(),
+            "{}",
+            name_of(&path)
+        );
         assert_eq!(forward.len() as u64, snapshot.counts().keys);
         let mut backward = keys(&snapshot, Direction::Backward);
         backward.reverse();
@@ -72,15 +99,32 @@ fn scans_give_every_key_once_in_order() {
 fn every_key_is_found_and_no_other() {
     for path in corpus("every_key_is_found_and_no_other") {
         let snapshot = Repository::open_read_only(&path).unwrap().snapshot();
-        let all: BTreeSet<Vec<u8>> =
-            keys(&snapshot, Direction::Forward).iter().map(|key| key.as_bytes().to_vec()).collect();
+        let all: BTreeSet<Vec<u8>> = keys(&snapshot, Direction::Forward)
+            .iter()
+            .map(|key| key.as_bytes().to_vec())
+            .collect();
         for (number, key) in all.iter().enumerate() {
-            assert!(snapshot.contains_key(key).unwrap(), "{}", Key::new(&key[..]));
-            for mutant in mutants(key, number).into_iter().filter(|mutant| !all.contains(mutant)) {
-                assert!(!snapshot.contains_key(&mutant).unwrap(), "{}", Key::new(mutant));
+            assert!(
+                snapshot.contains_key(key).unwrap(),
+                "{}",
+                Key::new(&key[..])
+            );
+            for mutant in mutants(key, number)
+                .into_iter()
+                .filter(|mutant| !all.contains(mutant))
+            {
+                assert!(
+                    !snapshot.contains_key(&mutant).unwrap(),
+                    "{}",
+                    Key::new(mutant)
+                );
             }
         }
-        println!("{}: {} keys found, twice as many mutants missed", name_of(&path), all.len());
+        println!(
+            "{}: {} keys found, twice as many mutants missed",
+            name_of(&path),
+            all.len()
+        );
     }
 }
 
@@ -99,12 +143,20 @@ fn ranges_hold_what_the_whole_scan_holds_between_their_bounds() {
         for start in (0..all.len()).step_by(SAMPLE) {
             let part = &all[start..(start + 40).min(all.len() - 1)];
             let text = |key: &Key| Some(key.as_bytes().to_vec());
-            let range = KeyRange { from: text(&all[start]), to: text(&all[start + part.len()]) };
-            let mut backward: Vec<Key> =
-                snapshot.keys(range.clone(), Direction::Backward).map(Result::unwrap).collect();
+            let range = KeyRange {
+                from: text(&all[start]),
+                to: text(&all[start + part.len()]),
+            };
+            let mut backward: Vec<Key> = snapshot
+                .keys(range.clone(), Direction::Backward)
+                .map(Result::unwrap)
+                .collect();
             backward.reverse();
             assert_eq!(backward, part);
-            let forward: Vec<Key> = snapshot.keys(range, Direction::Forward).map(Result::unwrap).collect();
+            let forward: Vec<Key> = snapshot
+                .keys(range, Direction::Forward)
+                .map(Result::unwrap)
+                .collect();
             assert_eq!(forward, part);
         }
     }
@@ -114,14 +166,31 @@ fn ranges_hold_what_the_whole_scan_holds_between_their_bounds() {
 fn references_and_records_are_the_same_set() {
     for path in corpus("references_and_records_are_the_same_set") {
         let snapshot = Repository::open_read_only(&path).unwrap().snapshot();
-        let named = keys(&snapshot, Direction::Forward).iter().filter_map(Key::reference).collect::<BTreeSet<_>>();
+        let named = keys(&snapshot, Direction::Forward)
+            .iter()
+            .filter_map(Key::reference)
+            .collect::<BTreeSet<_>>();
         for reference in &named {
             let record = snapshot.record(*reference).unwrap();
-            assert_eq!(record.len() as u64, u64::from(reference.size), "{reference}");
+            assert_eq!(
+                record.len() as u64,
+                u64::from(reference.size),
+                "{reference}"
+            );
         }
         let stored: Vec<RecordRef> = snapshot.records().map(Result::unwrap).collect();
-        assert_eq!(stored.iter().copied().collect::<BTreeSet<_>>(), named, "{}", name_of(&path));
-        assert_eq!(stored.len(), named.len(), "{}: a record came twice", name_of(&path));
+        assert_eq!(
+            stored.iter().copied().collect::<BTreeSet<_>>(),
+            named,
+            "{}",
+            name_of(&path)
+        );
+        assert_eq!(
+            stored.len(),
+            named.len(),
+            "{}: a record came twice",
+            name_of(&path)
+        );
         println!("{}: {} records", name_of(&path), stored.len());
     }
 }
@@ -161,8 +230,12 @@ fn rewrite_single_map(bytes: &[u8], role: FileRole) -> Vec<u8> {
 
 /// The pages of a space that any generation maps, by physical page.
 fn mapped_pages(snapshots: &[Snapshot], space: Space) -> BTreeMap<PhysicalPage, LogicalPage> {
-    let sections = snapshots.iter().map(|snapshot| snapshot.mapping().section(space));
-    sections.flat_map(|section| section.mapped().map(|(page, physical, _)| (physical, page))).collect()
+    let sections = snapshots
+        .iter()
+        .map(|snapshot| snapshot.mapping().section(space));
+    sections
+        .flat_map(|section| section.mapped().map(|(page, physical, _)| (physical, page)))
+        .collect()
 }
 
 #[test]
@@ -174,21 +247,39 @@ fn index_pages_are_written_as_they_were_read() {
         let mapped = mapped_pages(&snapshots, Space::Index);
         for (&physical, &page) in &mapped {
             let bytes = page_at(&files["INDEX.BTR"], physical);
-            let rewritten =
-                if is_v21 && page.get() == 0 { rewrite_index_admin(bytes) } else { rewrite_node(bytes, page) };
-            assert!(rewritten.as_deref() == Some(bytes), "{}: {page} at {physical}", name_of(&path));
+            let rewritten = if is_v21 && page.get() == 0 {
+                rewrite_index_admin(bytes)
+            } else {
+                rewrite_node(bytes, page)
+            };
+            assert!(
+                rewritten.as_deref() == Some(bytes),
+                "{}: {page} at {physical}",
+                name_of(&path)
+            );
         }
         // Free pages are nodes of former generations; nothing is promised of them.
-        let pages = files["INDEX.BTR"].chunks_exact(PAGE_SIZE).map(|page| <&PageBytes>::try_from(page).unwrap());
-        let free = pages.zip(0..).filter(|(_, number)| !mapped.contains_key(&PhysicalPage::new(*number).unwrap()));
+        let pages = files["INDEX.BTR"]
+            .chunks_exact(PAGE_SIZE)
+            .map(|page| <&PageBytes>::try_from(page).unwrap());
+        let free = pages
+            .zip(0..)
+            .filter(|(_, number)| !mapped.contains_key(&PhysicalPage::new(*number).unwrap()));
         let (mut nodes, mut exact) = (0, 0);
         for (bytes, _) in free {
             let own = u32::from_le_bytes(bytes[4..8].try_into().unwrap());
-            let Some(rewritten) = LogicalPage::new(own).and_then(|own| rewrite_node(bytes, own)) else { continue };
+            let Some(rewritten) = LogicalPage::new(own).and_then(|own| rewrite_node(bytes, own))
+            else {
+                continue;
+            };
             nodes += 1;
             exact += usize::from(*rewritten == *bytes);
         }
-        println!("{}: {} mapped index pages byte for byte, {exact} of {nodes} free ones", name_of(&path), mapped.len());
+        println!(
+            "{}: {} mapped index pages byte for byte, {exact} of {nodes} free ones",
+            name_of(&path),
+            mapped.len()
+        );
     }
 }
 
@@ -227,8 +318,19 @@ fn object_pages_are_written_as_they_were_read() {
             rewrite_objects(snapshot, &files, &admin, &mut done);
         }
         let mapped = mapped_pages(&snapshots, Space::Objects).len();
-        let Rewritten { single, records_on_several, continued, admin, .. } = done;
-        assert_eq!(single + continued + admin, mapped, "{}: a page was left out", name_of(&path));
+        let Rewritten {
+            single,
+            records_on_several,
+            continued,
+            admin,
+            ..
+        } = done;
+        assert_eq!(
+            single + continued + admin,
+            mapped,
+            "{}: a page was left out",
+            name_of(&path)
+        );
         println!(
             "{}: {mapped} mapped object pages byte for byte: {single} single, {records_on_several} records on \
              {continued}, {admin} admin",
@@ -248,14 +350,22 @@ fn rewrite_admin_chain(snapshot: &Snapshot, done: &mut Rewritten) -> Vec<Logical
         written[..admin.used()].fill(0xFF);
         admin.write(&mut written);
         assert!(written == bytes, "admin page {page}");
-        done.admin += usize::from(done.seen.insert(snapshot.mapping().objects.resolve(page).unwrap()));
+        done.admin += usize::from(
+            done.seen
+                .insert(snapshot.mapping().objects.resolve(page).unwrap()),
+        );
         chain.push(page);
         next = LogicalPage::new(admin.next).filter(|_| admin.next != 0);
     }
     chain
 }
 
-fn rewrite_objects(snapshot: &Snapshot, files: &Files, admin: &[LogicalPage], done: &mut Rewritten) {
+fn rewrite_objects(
+    snapshot: &Snapshot,
+    files: &Files,
+    admin: &[LogicalPage],
+    done: &mut Rewritten,
+) {
     let section = &snapshot.mapping().objects;
     let mut next = 0;
     for (page, physical, _) in section.mapped().filter(|(page, ..)| !admin.contains(page)) {
@@ -266,13 +376,20 @@ fn rewrite_objects(snapshot: &Snapshot, files: &Files, admin: &[LogicalPage], do
         let view = ObjectPage::new(bytes);
         match view.multi_page_head() {
             Some(head) => {
-                let record = RecordRef { page, id: head.id, size: head.size };
+                let record = RecordRef {
+                    page,
+                    id: head.id,
+                    size: head.size,
+                };
                 let pages = build_multi_page(&snapshot.record(record).unwrap(), head.check);
                 next = page.get() + u32::try_from(pages.len()).unwrap();
                 assert_record(snapshot, page, pages, end_in_last_page(head.size), done);
             }
             None if done.seen.insert(physical) => {
-                assert!(rewrite_single(&view, bytes) == *bytes, "page {page} at {physical}");
+                assert!(
+                    rewrite_single(&view, bytes) == *bytes,
+                    "page {page} at {physical}"
+                );
                 done.single += 1;
             }
             None => {}
@@ -284,7 +401,11 @@ fn rewrite_objects(snapshot: &Snapshot, files: &Files, admin: &[LogicalPage], do
 fn rewrite_single(view: &ObjectPage<'_>, bytes: &PageBytes) -> PageBytes {
     let mut builder = ObjectPageBuilder::new();
     for descriptor in view.descriptors() {
-        assert!(builder.push(descriptor.id, view.record(&descriptor).unwrap(), descriptor.check));
+        assert!(builder.push(
+            descriptor.id,
+            view.record(&descriptor).unwrap(),
+            descriptor.check
+        ));
     }
     assert_eq!(builder.free_bytes(), view.free_bytes());
     let mut page = *builder.build();
@@ -301,12 +422,20 @@ fn assert_record(
     done: &mut Rewritten,
 ) {
     let number = |count| first.checked_add(u32::try_from(count).unwrap()).unwrap();
-    let last = snapshot.page(Space::Objects, number(pages.len() - 1)).unwrap();
+    let last = snapshot
+        .page(Space::Objects, number(pages.len() - 1))
+        .unwrap();
     pages.last_mut().unwrap()[end..].copy_from_slice(&last[end..]);
     let mut is_new = false;
     for (count, page) in pages.iter().enumerate() {
-        assert!(*page == snapshot.page(Space::Objects, number(count)).unwrap(), "record on page {first}, page {count}");
-        if done.seen.insert(snapshot.mapping().objects.resolve(number(count)).unwrap()) {
+        assert!(
+            *page == snapshot.page(Space::Objects, number(count)).unwrap(),
+            "record on page {first}, page {count}"
+        );
+        if done
+            .seen
+            .insert(snapshot.mapping().objects.resolve(number(count)).unwrap())
+        {
             (is_new, done.continued) = (true, done.continued + 1);
         }
     }
@@ -326,7 +455,10 @@ fn opening_read_only_touches_nothing() {
         assert_eq!(repository.snapshot().counts().unreadable, 0);
         assert_clean(&repository, &name_of(&path));
         #[cfg(feature = "mmap")]
-        assert_clean(&OpenOptions::new().open_in(&mapped(&directory)).unwrap(), &name_of(&path));
+        assert_clean(
+            &OpenOptions::new().open_in(&mapped(&directory)).unwrap(),
+            &name_of(&path),
+        );
         drop(repository);
         assert_eq!(traces::of(&directory), before, "{}", name_of(&path));
         let (now, then) = (load(&directory), load(&path));
@@ -347,17 +479,27 @@ mod traces {
     type Trace = (u64, SystemTime, bool);
 
     fn entries(directory: &Path) -> Vec<PathBuf> {
-        let mut entries: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut entries: Vec<PathBuf> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         entries.sort();
         entries
     }
 
-    /// Makes everything read-only. The superuser may write all the same, so what counts are the traces.
+    /// Makes everything read-only. The superuser may write all the same, so what counts are the
+    /// traces.
     pub(super) fn protect(directory: &Path) -> Vec<(PathBuf, Permissions)> {
         for file in entries(directory) {
-            // Long before the last change: then even a system that rarely notes accesses notes the next one.
+            // Long before the last change: then even a system that rarely notes accesses notes the
+            // next one.
             let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-            fs::File::options().write(true).open(file).unwrap().set_times(FileTimes::new().set_accessed(old)).unwrap();
+            fs::File::options()
+                .write(true)
+                .open(file)
+                .unwrap()
+                .set_times(FileTimes::new().set_accessed(old))
+                .unwrap();
         }
         let mut protected = Vec::new();
         for path in entries(directory).into_iter().chain([directory.to_owned()]) {
@@ -377,28 +519,52 @@ mod traces {
         }
     }
 
-    /// The traces of a directory and its files. The time of last access counts on Linux, and for files alone: no one can
-    /// list a directory without setting it.
+    /// The traces of a directory and its files. The time of last access counts on Linux, and for
+    /// files alone: no one can list a directory without setting it.
     pub(super) fn of(directory: &Path) -> Vec<(PathBuf, Trace)> {
-        let files = entries(directory).into_iter().map(|path| (trace(&path, cfg!(target_os = "linux")), path));
+        let files = entries(directory)
+            .into_iter()
+            .map(|path| (trace(&path, cfg!(target_os = "linux")), path));
         let directory = (trace(directory, false), directory.to_owned());
-        files.chain([directory]).map(|(trace, path)| (path, trace)).collect()
+        files
+            .chain([directory])
+            .map(|(trace, path)| (path, trace))
+            .collect()
     }
 
     #[cfg(unix)]
     fn trace(path: &Path, with_access: bool) -> Trace {
         use std::os::unix::fs::MetadataExt;
         let data = fs::metadata(path).unwrap();
-        let access = if with_access { [data.atime(), data.atime_nsec()] } else { [0, 0] };
+        let access = if with_access {
+            [data.atime(), data.atime_nsec()]
+        } else {
+            [0, 0]
+        };
         let [seconds, nanoseconds] = access;
-        let times = [data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec(), seconds, nanoseconds];
-        (data.len(), times, [data.mode().into(), data.ino(), data.nlink()])
+        let times = [
+            data.mtime(),
+            data.mtime_nsec(),
+            data.ctime(),
+            data.ctime_nsec(),
+            seconds,
+            nanoseconds,
+        ];
+        (
+            data.len(),
+            times,
+            [data.mode().into(), data.ino(), data.nlink()],
+        )
     }
 
     #[cfg(not(unix))]
     fn trace(path: &Path, _: bool) -> Trace {
         let data = fs::metadata(path).unwrap();
-        (data.len(), data.modified().unwrap(), data.permissions().readonly())
+        (
+            data.len(),
+            data.modified().unwrap(),
+            data.permissions().readonly(),
+        )
     }
 }
 
@@ -433,7 +599,10 @@ fn a_repository_is_found_from_the_directories_above_it() {
 }
 
 #[cfg(feature = "mmap")]
-#[expect(unsafe_code, reason = "the files of the test are not cut while it runs")]
+#[expect(
+    unsafe_code,
+    reason = "the files of the test are not cut while it runs"
+)]
 fn mapped(path: &Path) -> cimrepo::storage::Directory {
     // SAFETY: the directory is a copy of this test, or a corpus that nobody writes to.
     let storage = unsafe { cimrepo::storage::MappedStorage::new() };
@@ -445,12 +614,21 @@ fn mapped(path: &Path) -> cimrepo::storage::Directory {
 fn mapped_files_show_the_same_as_buffered_ones() {
     for path in corpus("mapped_files_show_the_same_as_buffered_ones") {
         let buffered = Repository::open_read_only(&path).unwrap().snapshot();
-        let mapped = OpenOptions::new().open_in(&mapped(&path)).unwrap().snapshot();
+        let mapped = OpenOptions::new()
+            .open_in(&mapped(&path))
+            .unwrap()
+            .snapshot();
         assert_eq!(mapped.counts(), buffered.counts());
         assert_eq!(mapped.mapping(), buffered.mapping());
-        let sample: Vec<Key> = keys(&buffered, Direction::Forward).into_iter().step_by(SAMPLE / 10).collect();
+        let sample: Vec<Key> = keys(&buffered, Direction::Forward)
+            .into_iter()
+            .step_by(SAMPLE / 10)
+            .collect();
         for reference in sample.iter().filter_map(Key::reference) {
-            assert_eq!(mapped.record(reference).unwrap(), buffered.record(reference).unwrap());
+            assert_eq!(
+                mapped.record(reference).unwrap(),
+                buffered.record(reference).unwrap()
+            );
         }
     }
 }

@@ -1,9 +1,15 @@
-//! Nothing that is made is more readable than what it was made from; owner and mode of what is replaced are kept.
+//! Nothing that is made is more readable than what it was made from; owner and mode of what is
+//! replaced are kept.
 //!
 //! The command runs here as another user too, where the tests may do that: as root.
 
 #![cfg(all(unix, feature = "cli"))]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 mod support;
 
@@ -52,13 +58,18 @@ impl Place {
     }
 
     fn protect(&self, directory_mode: u32, file_mode: u32) {
-        files_in(&self.repository).iter().for_each(|path| set_mode(path, file_mode));
+        files_in(&self.repository)
+            .iter()
+            .for_each(|path| set_mode(path, file_mode));
         set_mode(&self.repository, directory_mode);
     }
 
     fn give(&self, user: u32, group: u32) {
         let files = files_in(&self.repository);
-        files.iter().chain([&self.repository]).for_each(|path| chown(path, Some(user), Some(group)).unwrap());
+        files
+            .iter()
+            .chain([&self.repository])
+            .for_each(|path| chown(path, Some(user), Some(group)).unwrap());
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -73,17 +84,32 @@ impl Place {
             // Another process copies it: a file that this one has open for writing is inherited
             // by what other tests start meanwhile, and cannot be run until they have let go of it.
             let mut copy = Command::new("cp");
-            assert!(copy.arg(env!("CARGO_BIN_EXE_cimrepo")).arg(&program).status().unwrap().success());
+            assert!(
+                copy.arg(env!("CARGO_BIN_EXE_cimrepo"))
+                    .arg(&program)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
             set_mode(&program, 0o755);
         }
         let mut command = Command::new("sh");
-        command.arg("-c").arg(format!("umask {umask:o} && exec \"$@\"")).arg("sh").arg(program);
-        command.args(arguments.iter().map(|argument| argument.as_ref().as_os_str()));
+        command
+            .arg("-c")
+            .arg(format!("umask {umask:o} && exec \"$@\""))
+            .arg("sh")
+            .arg(program);
+        command.args(
+            arguments
+                .iter()
+                .map(|argument| argument.as_ref().as_os_str()),
+        );
         if let Some(user) = user {
             command.uid(user).gid(user);
         }
         let output = command.current_dir(self.dir.path()).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{text}");
         text
     }
@@ -112,7 +138,10 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 fn files_in(directory: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     files
 }
@@ -138,7 +167,10 @@ fn is_root(test: &str) -> bool {
     let is_root = rights(tempfile::tempdir().unwrap().path()).1 == 0;
     if !is_root {
         let line = format!("*** {test}: NOT TESTED with other owners, this is not root ***");
-        #[expect(clippy::explicit_write, reason = "what eprintln prints is kept back when a test passes")]
+        #[expect(
+            clippy::explicit_write,
+            reason = "what eprintln prints is kept back when a test passes"
+        )]
         writeln!(std::io::stderr(), "{line}").unwrap();
     }
     is_root
@@ -146,16 +178,53 @@ fn is_root(test: &str) -> bool {
 
 /// Everything the command makes of a repository: one file or directory each.
 fn make_everything(place: &Place, user: Option<u32>, umask: u32) {
-    let (repository, full, increment) = (&place.repository, place.at("full.cimbak"), place.at("increment.cimbak"));
+    let (repository, full, increment) = (
+        &place.repository,
+        place.at("full.cimbak"),
+        place.at("increment.cimbak"),
+    );
     let kept = place.at("kept");
     place.run(user, umask, &[&"backup", repository, &full]);
-    place.run(user, umask, &[&"backup", repository, &increment, &"--base", &full]);
-    place.run(user, umask, &[&"backup", repository, &place.at("forensic.cimbak"), &"--forensic"]);
-    place.run(user, umask, &[&"backup", repository, &kept, &"--keep", &"3"]);
-    place.run(user, umask, &[&"backup", repository, &kept, &"--keep", &"3"]);
-    place.run(user, umask, &[&"restore", &increment, &place.at("restored")]);
-    place.run(user, umask, &[&"restore", &place.at("forensic.cimbak"), &place.at("exact")]);
-    place.run(user, umask, &[&"convert", repository, &place.at("converted")]);
+    place.run(
+        user,
+        umask,
+        &[&"backup", repository, &increment, &"--base", &full],
+    );
+    place.run(
+        user,
+        umask,
+        &[
+            &"backup",
+            repository,
+            &place.at("forensic.cimbak"),
+            &"--forensic",
+        ],
+    );
+    place.run(
+        user,
+        umask,
+        &[&"backup", repository, &kept, &"--keep", &"3"],
+    );
+    place.run(
+        user,
+        umask,
+        &[&"backup", repository, &kept, &"--keep", &"3"],
+    );
+    place.run(
+        user,
+        umask,
+        &[&"restore", &increment, &place.at("restored")],
+    );
+    place.run(
+        user,
+        umask,
+        &[&"restore", &place.at("forensic.cimbak"), &place.at("exact")],
+    );
+    place.run(
+        user,
+        umask,
+        &[&"convert", repository, &place.at("converted")],
+    );
     place.run(user, umask, &[&"convert", &full, &place.at("from-backup")]);
 }
 
@@ -175,13 +244,25 @@ fn what_is_made_is_for_those_alone_who_may_read_the_source() {
         let place = Place::new(source.0, source.1);
         make_everything(&place, None, umask);
         for file in FILES {
-            assert_eq!(mode(&place.at(file)), made.1, "{file} of {source:?} with umask {umask:o}");
+            assert_eq!(
+                mode(&place.at(file)),
+                made.1,
+                "{file} of {source:?} with umask {umask:o}"
+            );
         }
         for directory in DIRECTORIES {
             let found = modes(&place.at(directory));
-            assert_eq!(found, (made.0, vec![made.1]), "{directory} of {source:?} with umask {umask:o}");
+            assert_eq!(
+                found,
+                (made.0, vec![made.1]),
+                "{directory} of {source:?} with umask {umask:o}"
+            );
         }
-        assert_eq!(modes(&place.repository), (source.0, vec![source.1]), "the source is as it was");
+        assert_eq!(
+            modes(&place.repository),
+            (source.0, vec![source.1]),
+            "the source is as it was"
+        );
     }
 }
 
@@ -191,7 +272,10 @@ fn one_file_that_is_less_readable_makes_everything_so() {
     set_mode(&place.repository.join("INDEX.BTR"), 0o600);
     make_everything(&place, None, 0);
     assert_eq!(FILES.map(|file| mode(&place.at(file))), [0o600; 3]);
-    assert_eq!(DIRECTORIES.map(|directory| modes(&place.at(directory))), [(); 5].map(|()| (0o700, vec![0o600])));
+    assert_eq!(
+        DIRECTORIES.map(|directory| modes(&place.at(directory))),
+        [(); 5].map(|()| (0o700, vec![0o600]))
+    );
 }
 
 #[test]
@@ -200,7 +284,11 @@ fn a_chain_is_as_readable_as_the_least_readable_of_its_files() {
     let (full, increment) = (place.at("full.cimbak"), place.at("increment.cimbak"));
     place.run(None, 0, &[&"backup", &place.repository, &full]);
     set_mode(&full, 0o600);
-    place.run(None, 0, &[&"backup", &place.repository, &increment, &"--base", &full]);
+    place.run(
+        None,
+        0,
+        &[&"backup", &place.repository, &increment, &"--base", &full],
+    );
     assert_eq!(mode(&increment), 0o600);
     set_mode(&increment, 0o644);
     place.run(None, 0, &[&"restore", &increment, &place.at("restored")]);
@@ -209,7 +297,11 @@ fn a_chain_is_as_readable_as_the_least_readable_of_its_files() {
 
 #[test]
 fn a_backup_that_replaces_one_is_as_readable_as_both() {
-    for (repository, old, new) in [(0o644, 0o600, 0o600), (0o600, 0o644, 0o600), (0o644, 0o644, 0o644)] {
+    for (repository, old, new) in [
+        (0o644, 0o600, 0o600),
+        (0o600, 0o644, 0o600),
+        (0o644, 0o644, 0o644),
+    ] {
         let place = Place::new(0o755, repository);
         let file = place.at("backup.cimbak");
         place.run(None, 0, &[&"backup", &place.repository, &file]);
@@ -224,7 +316,11 @@ fn a_restore_keeps_the_rights_of_what_it_replaces() {
     for is_damaged in [false, true] {
         for (directory, file) in [(0o700, 0o600), (0o750, 0o640), (0o755, 0o644)] {
             let place = Place::new(directory, file);
-            let (user, group) = if is_root("a restore") { (USER, GROUP) } else { (0, 0) };
+            let (user, group) = if is_root("a restore") {
+                (USER, GROUP)
+            } else {
+                (0, 0)
+            };
             let backup = place.at("backup.cimbak");
             place.run(None, 0, &[&"backup", &place.repository, &backup]);
             set_mode(&backup, 0o644);
@@ -237,10 +333,16 @@ fn a_restore_keeps_the_rights_of_what_it_replaces() {
             if is_damaged {
                 place.damage();
             }
-            let before: BTreeMap<_, _> =
-                files_in(&place.repository).into_iter().map(|path| (path.clone(), rights(&path))).collect();
+            let before: BTreeMap<_, _> = files_in(&place.repository)
+                .into_iter()
+                .map(|path| (path.clone(), rights(&path)))
+                .collect();
             let own = rights(&place.repository);
-            let text = place.run(None, 0o022, &[&"restore", &backup, &place.repository, &"--force"]);
+            let text = place.run(
+                None,
+                0o022,
+                &[&"restore", &backup, &place.repository, &"--force"],
+            );
             assert_eq!(rights(&place.repository), own, "{text}");
             assert_eq!(place.at("Repository.001").exists(), is_damaged, "{text}");
             for path in files_in(&place.repository) {
@@ -264,21 +366,36 @@ fn a_group_that_the_maker_cannot_give_gets_nothing() {
     if !is_root("a group") {
         return;
     }
-    // The group of the source may read it; the user who makes the backup owns it, and is not in that group.
+    // The group of the source may read it; the user who makes the backup owns it, and is not in
+    // that group.
     let place = Place::new(0o750, 0o640);
     place.give(NOBODY, GROUP);
     make_everything(&place, Some(NOBODY), 0);
-    assert_eq!(FILES.map(|file| rights(&place.at(file))), [(0o600, NOBODY, NOBODY); 3]);
+    assert_eq!(
+        FILES.map(|file| rights(&place.at(file))),
+        [(0o600, NOBODY, NOBODY); 3]
+    );
     for directory in DIRECTORIES {
-        assert_eq!(modes(&place.at(directory)), (0o700, vec![0o600]), "{directory}");
+        assert_eq!(
+            modes(&place.at(directory)),
+            (0o700, vec![0o600]),
+            "{directory}"
+        );
     }
     // Root can give it; others had nothing before, and have nothing now.
     let place = Place::new(0o750, 0o640);
     place.give(NOBODY, GROUP);
     make_everything(&place, None, 0);
-    assert_eq!(FILES.map(|file| rights(&place.at(file))), [(0o640, 0, GROUP); 3]);
+    assert_eq!(
+        FILES.map(|file| rights(&place.at(file))),
+        [(0o640, 0, GROUP); 3]
+    );
     for directory in DIRECTORIES {
-        assert_eq!(modes(&place.at(directory)), (0o750, vec![0o640]), "{directory}");
+        assert_eq!(
+            modes(&place.at(directory)),
+            (0o750, vec![0o640]),
+            "{directory}"
+        );
     }
 }
 
@@ -293,13 +410,22 @@ fn another_user_keeps_what_may_be_kept() {
     place.run(Some(NOBODY), 0, &[&"backup", &place.repository, &backup]);
     place.protect(0o700, 0o600);
     place.damage();
-    place.run(Some(NOBODY), 0, &[&"restore", &backup, &place.repository, &"--force"]);
+    place.run(
+        Some(NOBODY),
+        0,
+        &[&"restore", &backup, &place.repository, &"--force"],
+    );
     assert_eq!(modes(&place.repository), (0o700, vec![0o600]));
     assert_eq!(rights(&place.repository), (0o700, NOBODY, NOBODY));
-    // In a directory of its own someone else replaces a repository, but cannot give it away: then it is for that one alone.
+    // In a directory of its own someone else replaces a repository, but cannot give it away: then
+    // it is for that one alone.
     place.damage();
     place.protect(0o777, 0o644);
-    place.run(Some(USER), 0, &[&"restore", &backup, &place.repository, &"--force"]);
+    place.run(
+        Some(USER),
+        0,
+        &[&"restore", &backup, &place.repository, &"--force"],
+    );
     let found = rights(&place.repository);
     assert_eq!((found.0, found.1), (0o777, USER));
     assert_eq!(modes(&place.repository).1, [0o644]);
@@ -324,7 +450,11 @@ fn the_owner_of_a_backup_that_is_replaced_stays_where_that_one_may_read_it() {
 fn the_engine_makes_its_files_like_those_of_the_repository() {
     for (directory, file) in [(0o700, 0o600), (0o770, 0o660), (0o755, 0o644)] {
         let place = Place::new(directory, file);
-        let (user, group) = if is_root("the engine") { (USER, GROUP) } else { (0, 0) };
+        let (user, group) = if is_root("the engine") {
+            (USER, GROUP)
+        } else {
+            (0, 0)
+        };
         if is_root("the engine") {
             place.give(user, group);
         }
@@ -337,29 +467,48 @@ fn the_engine_makes_its_files_like_those_of_the_repository() {
         transaction.commit().unwrap();
         let names = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
         let made: Vec<PathBuf> = files_in(&place.repository);
-        assert!(made.iter().any(|path| names(path).ends_with(".journal")), "{made:?}");
-        assert!(made.iter().any(|path| names(path) == "cimrepo.lock"), "{made:?}");
+        assert!(
+            made.iter().any(|path| names(path).ends_with(".journal")),
+            "{made:?}"
+        );
+        assert!(
+            made.iter().any(|path| names(path) == "cimrepo.lock"),
+            "{made:?}"
+        );
         let beside = place.at("Repository.cimrepo.lock");
         for path in made.iter().chain([&beside]) {
             let found = rights(path);
-            assert_eq!((found.0, (found.1, found.2)), (file, own), "{}", path.display());
+            assert_eq!(
+                (found.0, (found.1, found.2)),
+                (file, own),
+                "{}",
+                path.display()
+            );
         }
         for _ in 0..3 {
             engine.checkpoint().unwrap();
             let mut transaction = engine.begin_write().unwrap();
-            transaction.insert_key(format!("NS_Y{}", engine.snapshot().mapping().generation()).as_bytes()).unwrap();
+            transaction
+                .insert_key(format!("NS_Y{}", engine.snapshot().mapping().generation()).as_bytes())
+                .unwrap();
             transaction.commit().unwrap();
         }
         drop(engine);
         assert!(place.repository.join("MAPPING1.MAP").exists());
         for path in files_in(&place.repository) {
             let found = rights(&path);
-            assert_eq!((found.0, (found.1, found.2)), (file, own), "{}", path.display());
+            assert_eq!(
+                (found.0, (found.1, found.2)),
+                (file, own),
+                "{}",
+                path.display()
+            );
         }
     }
 }
 
-/// At no moment is anything there that others may read: looked at before every call, and after the last.
+/// At no moment is anything there that others may read: looked at before every call, and after the
+/// last.
 #[test]
 fn not_for_an_instant_is_anything_readable_by_others() {
     let place = Place::new(0o700, 0o600);
@@ -369,7 +518,9 @@ fn not_for_an_instant_is_anything_readable_by_others() {
         let (root, seen) = (root.clone(), seen.clone());
         move |seen_at: &str| {
             for entry in walk(&root) {
-                let Ok(metadata) = fs::symlink_metadata(&entry) else { continue };
+                let Ok(metadata) = fs::symlink_metadata(&entry) else {
+                    continue;
+                };
                 let bits = metadata.mode() & 0o077;
                 let name = entry.strip_prefix(&root).unwrap().display().to_string();
                 assert_eq!(bits, 0, "{name} at {seen_at}");
@@ -386,21 +537,61 @@ fn not_for_an_instant_is_anything_readable_by_others() {
     };
     let storage: Arc<dyn Storage> = Arc::new(Hooked::new(RealStorage, hook));
     let directory = |name: &str| Directory::new(storage.clone(), root.join(name));
-    let source = || OpenOptions::new().open_in(&directory("Repository")).unwrap();
+    let source = || {
+        OpenOptions::new()
+            .open_in(&directory("Repository"))
+            .unwrap()
+    };
 
     let file = root.join("backup.cimbak");
-    backup_in(&source(), &storage, &file, &BackupOptions::default(), &Unobserved).unwrap();
-    storage.create_dir_with(&root.join("kept"), &source().snapshot().protection().for_directory()).unwrap();
+    backup_in(
+        &source(),
+        &storage,
+        &file,
+        &BackupOptions::default(),
+        &Unobserved,
+    )
+    .unwrap();
+    storage
+        .create_dir_with(
+            &root.join("kept"),
+            &source().snapshot().protection().for_directory(),
+        )
+        .unwrap();
     let set = BackupSet::open_in(&directory("kept")).unwrap();
     for _ in 0..2 {
-        set.back_up(&source(), &SetOptions { full_after: 3, ..SetOptions::default() }, &Unobserved).unwrap();
+        set.back_up(
+            &source(),
+            &SetOptions {
+                full_after: 3,
+                ..SetOptions::default()
+            },
+            &Unobserved,
+        )
+        .unwrap();
     }
-    let opened = || cimrepo::backup::OpenBackup::new().open_in(&storage, &file).unwrap();
-    restore_in(&opened(), &directory("restored"), RestoreOptions::default(), &Unobserved).unwrap();
+    let opened = || {
+        cimrepo::backup::OpenBackup::new()
+            .open_in(&storage, &file)
+            .unwrap()
+    };
+    restore_in(
+        &opened(),
+        &directory("restored"),
+        RestoreOptions::default(),
+        &Unobserved,
+    )
+    .unwrap();
     place.damage();
-    let replace = RestoreOptions { existing: Existing::Replace, ..RestoreOptions::default() };
+    let replace = RestoreOptions {
+        existing: Existing::Replace,
+        ..RestoreOptions::default()
+    };
     restore_in(&opened(), &directory("Repository"), replace, &Unobserved).unwrap();
-    let engine = EngineOptions::new().background(false).open_in(&directory("Repository")).unwrap();
+    let engine = EngineOptions::new()
+        .background(false)
+        .open_in(&directory("Repository"))
+        .unwrap();
     let mut transaction = engine.begin_write().unwrap();
     transaction.insert_key(b"NS_Z").unwrap();
     transaction.commit().unwrap();
@@ -408,8 +599,20 @@ fn not_for_an_instant_is_anything_readable_by_others() {
     drop(engine);
     look("the end");
     let seen = seen.lock().unwrap();
-    for part in [".partial-", ".restoring", ".journal", ".lock", "kept/", "restored/", "Repository.001/"] {
-        assert!(seen.keys().any(|name| name.contains(part)), "{part} was never there: {:?}", seen.keys());
+    for part in [
+        ".partial-",
+        ".restoring",
+        ".journal",
+        ".lock",
+        "kept/",
+        "restored/",
+        "Repository.001/",
+    ] {
+        assert!(
+            seen.keys().any(|name| name.contains(part)),
+            "{part} was never there: {:?}",
+            seen.keys()
+        );
     }
 }
 
@@ -436,10 +639,18 @@ fn what_the_storage_makes_by_itself_is_for_its_owner_alone() {
     drop(RealStorage.open(&at("created"), OpenMode::Create).unwrap());
     RealStorage.create_dir(&at("directory")).unwrap();
     let lock = RealStorage.lock(&at("lock"), "process 1").unwrap();
-    assert_eq!(["new", "created", "directory", "lock"].map(|name| mode(&at(name))), [0o600, 0o600, 0o700, 0o600]);
+    assert_eq!(
+        ["new", "created", "directory", "lock"].map(|name| mode(&at(name))),
+        [0o600, 0o600, 0o700, 0o600]
+    );
     drop(lock);
-    // What takes the place of something for all is for all; what was made before keeps its rights when it is emptied.
-    drop(RealStorage.create(&at("open"), &Protection::unix(0o666, 0, 0).kept()).unwrap());
+    // What takes the place of something for all is for all; what was made before keeps its rights
+    // when it is emptied.
+    drop(
+        RealStorage
+            .create(&at("open"), &Protection::unix(0o666, 0, 0).kept())
+            .unwrap(),
+    );
     assert_eq!(mode(&at("open")) & 0o606, 0o606);
     drop(RealStorage.open(&at("open"), OpenMode::Create).unwrap());
     assert_eq!(mode(&at("open")) & 0o606, 0o606);
@@ -458,7 +669,13 @@ mod access_lists {
     /// A list that lets the owner and one user read and write, and nobody else do anything.
     fn list() -> Vec<u8> {
         const ANY: u32 = u32::MAX;
-        let entries = [(0x01_u16, 6_u16, ANY), (0x02, 6, USER), (0x04, 0, ANY), (0x10, 6, ANY), (0x20, 0, ANY)];
+        let entries = [
+            (0x01_u16, 6_u16, ANY),
+            (0x02, 6, USER),
+            (0x04, 0, ANY),
+            (0x10, 6, ANY),
+            (0x20, 0, ANY),
+        ];
         let mut bytes = 2_u32.to_le_bytes().to_vec();
         for (tag, bits, id) in entries {
             bytes.extend(tag.to_le_bytes());
@@ -486,7 +703,10 @@ mod access_lists {
         for file in FILES {
             assert!(!has_list(&place.at(file)), "{file}");
         }
-        for path in DIRECTORIES.iter().flat_map(|directory| files_in(&place.at(directory))) {
+        for path in DIRECTORIES
+            .iter()
+            .flat_map(|directory| files_in(&place.at(directory)))
+        {
             assert!(!has_list(&path), "{}", path.display());
         }
     }
@@ -504,7 +724,10 @@ mod access_lists {
         for file in FILES {
             assert_eq!(mode(&place.at(file)), 0o600, "{file}");
         }
-        for path in DIRECTORIES.iter().flat_map(|directory| files_in(&place.at(directory))) {
+        for path in DIRECTORIES
+            .iter()
+            .flat_map(|directory| files_in(&place.at(directory)))
+        {
             assert_eq!(mode(&path), 0o600, "{}", path.display());
         }
     }
@@ -515,14 +738,23 @@ mod access_lists {
         let backup = place.at("backup.cimbak");
         place.run(None, 0, &[&"backup", &place.repository, &backup]);
         if is_root("the owner of a file with a list") {
-            files_in(&place.repository).iter().for_each(|file| chown(file, Some(USER), None).unwrap());
+            files_in(&place.repository)
+                .iter()
+                .for_each(|file| chown(file, Some(USER), None).unwrap());
         }
-        if !files_in(&place.repository).iter().all(|file| set(file, ACCESS)) {
+        if !files_in(&place.repository)
+            .iter()
+            .all(|file| set(file, ACCESS))
+        {
             return super::say("access lists", "the file system has none");
         }
         let before = rights(&place.repository.join("INDEX.BTR"));
         place.damage();
-        place.run(None, 0o022, &[&"restore", &backup, &place.repository, &"--force"]);
+        place.run(
+            None,
+            0o022,
+            &[&"restore", &backup, &place.repository, &"--force"],
+        );
         for file in files_in(&place.repository) {
             assert_eq!(rights(&file), before, "{}", file.display());
             let mut found = [0; 4096];
@@ -536,7 +768,10 @@ mod access_lists {
 
 #[cfg(target_os = "linux")]
 fn say(test: &str, why: &str) {
-    #[expect(clippy::explicit_write, reason = "what eprintln prints is kept back when a test passes")]
+    #[expect(
+        clippy::explicit_write,
+        reason = "what eprintln prints is kept back when a test passes"
+    )]
     writeln!(std::io::stderr(), "*** {test}: NOT TESTED, {why} ***").unwrap();
 }
 
@@ -551,6 +786,10 @@ fn reading_needs_no_ownership() {
     assert_eq!(backup.snapshot().protection().mode(), Some(0o644));
     if is_root("reading") {
         place.run(Some(NOBODY), 0o022, &[&"verify", &place.at("restored")]);
-        place.run(Some(NOBODY), 0o022, &[&"verify", &place.at("increment.cimbak")]);
+        place.run(
+            Some(NOBODY),
+            0o022,
+            &[&"verify", &place.at("increment.cimbak")],
+        );
     }
 }

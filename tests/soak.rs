@@ -1,11 +1,17 @@
-//! A long random life of a repository beside a model of it: puts, replacements, deletions, scans, savepoints, aborts, snapshots that
-//! are held over commits, reopening, dying without a word, compaction, backup and restore. It is verified after every 1,000
-//! commits.
+//! A long random life of a repository beside a model of it: puts, replacements, deletions, scans,
+//! savepoints, aborts, snapshots that are held over commits, reopening, dying without a word,
+//! compaction, backup and restore. It is verified after every 1,000 commits.
 //!
-//! `cargo test --all-features --test soak` is short; `cargo test --release --all-features --test soak -- 1000000` does as many
-//! operations as it is told; a second number is the seed.
+//! `cargo test --all-features --test soak` is short;
+//! `cargo test --release --all-features --test soak -- 1000000` does as many operations as it is
+//! told; a second number is the seed.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -29,7 +35,10 @@ const NAMES: u64 = 4_000;
 /// Snapshots that are held at a time.
 const HELD: usize = 4;
 
-const VERIFY: VerifyOptions = VerifyOptions { threads: NonZeroUsize::new(1), all_generations: true };
+const VERIFY: VerifyOptions = VerifyOptions {
+    threads: NonZeroUsize::new(1),
+    all_generations: true,
+};
 
 /// What is there by name: the object's number, from which its bytes follow, and its reference.
 type Model = BTreeMap<String, (u64, RecordRef)>;
@@ -39,14 +48,21 @@ struct Numbers(u64);
 
 impl Numbers {
     fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
 }
 
 fn name(number: u64) -> String {
     let mixed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    format!("NS_{}\\CI_{:04}\\IL_{mixed:016X}{mixed:016X}", number % 7, number % 61)
+    format!(
+        "NS_{}\\CI_{:04}\\IL_{mixed:016X}{mixed:016X}",
+        number % 7,
+        number % 61
+    )
 }
 
 fn bytes(number: u64) -> Vec<u8> {
@@ -55,7 +71,9 @@ fn bytes(number: u64) -> Vec<u8> {
         1..10 => 2_000 + number % 6_500,
         _ => number % 500,
     };
-    (0..size).map(|at| (at.wrapping_mul(number | 1) >> 3).to_le_bytes()[0]).collect()
+    (0..size)
+        .map(|at| (at.wrapping_mul(number | 1) >> 3).to_le_bytes()[0])
+        .collect()
 }
 
 /// What was done.
@@ -91,7 +109,9 @@ fn directory(storage: &MemStorage) -> Directory {
 }
 
 fn open(storage: &MemStorage) -> Engine {
-    let options = EngineOptions::new().background(false).checkpoint_at(2 << 20, Duration::MAX);
+    let options = EngineOptions::new()
+        .background(false)
+        .checkpoint_at(2 << 20, Duration::MAX);
     options.open_in(&directory(storage)).unwrap()
 }
 
@@ -99,8 +119,9 @@ fn check(snapshot: &Snapshot, model: &Model) {
     let mut expected = model.iter();
     for key in snapshot.keys(KeyRange::all(), Direction::Forward) {
         let key = key.unwrap().to_string();
-        let Some((key, record)) =
-            key.split_once('.').map(|(name, _)| (name, reference(key.as_bytes()).unwrap().unwrap()))
+        let Some((key, record)) = key
+            .split_once('.')
+            .map(|(name, _)| (name, reference(key.as_bytes()).unwrap().unwrap()))
         else {
             assert_eq!(key, "NS_0\\FIRST");
             continue;
@@ -137,33 +158,58 @@ impl Life {
     fn put(&mut self, transaction: &mut Transaction<'_>) {
         let name = name(self.numbers.below(NAMES));
         if let Some((_, old)) = self.model.remove(&name) {
-            assert!(transaction.remove_key(format!("{name}.{old}").as_bytes()).unwrap());
+            assert!(
+                transaction
+                    .remove_key(format!("{name}.{old}").as_bytes())
+                    .unwrap()
+            );
             transaction.remove_record(old).unwrap();
         }
         self.next_object += 1;
         let record = transaction.insert_record(&bytes(self.next_object)).unwrap();
-        assert!(transaction.insert_key(format!("{name}.{record}").as_bytes()).unwrap());
+        assert!(
+            transaction
+                .insert_key(format!("{name}.{record}").as_bytes())
+                .unwrap()
+        );
         self.model.insert(name, (self.next_object, record));
     }
 
     fn remove(&mut self, transaction: &mut Transaction<'_>) {
         let from = name(self.numbers.below(NAMES));
-        let Some((name, (_, record))) = self.model.range(from..).next().map(|(name, object)| (name.clone(), *object))
+        let Some((name, (_, record))) = self
+            .model
+            .range(from..)
+            .next()
+            .map(|(name, object)| (name.clone(), *object))
         else {
             return;
         };
-        assert!(transaction.remove_key(format!("{name}.{record}").as_bytes()).unwrap());
+        assert!(
+            transaction
+                .remove_key(format!("{name}.{record}").as_bytes())
+                .unwrap()
+        );
         transaction.remove_record(record).unwrap();
         self.model.remove(&name);
     }
 
     fn scan(&mut self, transaction: &Transaction<'_>) {
         self.done.scans += 1;
-        let prefix = format!("NS_{}\\CI_{:04}\\", self.numbers.below(7), self.numbers.below(61));
+        let prefix = format!(
+            "NS_{}\\CI_{:04}\\",
+            self.numbers.below(7),
+            self.numbers.below(61)
+        );
         let keys = transaction.keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward);
         let keys: Vec<String> = keys.map(|key| key.unwrap().to_string()).collect();
-        let expected = self.model.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
-        let expected: Vec<String> = expected.map(|(name, (_, record))| format!("{name}.{record}")).collect();
+        let expected = self
+            .model
+            .range(prefix.clone()..)
+            .take_while(|(name, _)| name.starts_with(&prefix));
+        let expected: Vec<String> = expected
+            .map(|(name, (_, record))| format!("{name}.{record}"))
+            .collect();
         assert_eq!(keys, expected);
     }
 
@@ -209,9 +255,14 @@ impl Life {
     fn verify(&mut self, engine: &Engine) {
         let report = verify_snapshot(&engine.snapshot(), VERIFY, &Unobserved).unwrap();
         assert!(report.is_consistent(), "{:?}", report.findings);
-        let repository = OpenOptions::new().open_in(&directory(&self.storage)).unwrap();
+        let repository = OpenOptions::new()
+            .open_in(&directory(&self.storage))
+            .unwrap();
         let report = verify(&repository, VERIFY, &Unobserved).unwrap();
-        assert!(report.is_consistent() && repository.refused().is_empty(), "{report:?}");
+        assert!(
+            report.is_consistent() && repository.refused().is_empty(),
+            "{report:?}"
+        );
         check(&engine.snapshot(), &self.model);
         self.done.verified += 1;
     }
@@ -221,7 +272,9 @@ impl Life {
         match self.numbers.below(1_500) {
             0..20 => {
                 if self.held.len() == HELD {
-                    let (snapshot, model) = self.held.swap_remove(usize::try_from(self.numbers.below(4)).unwrap());
+                    let (snapshot, model) = self
+                        .held
+                        .swap_remove(usize::try_from(self.numbers.below(4)).unwrap());
                     check(&snapshot, &model);
                 }
                 self.held.push((engine.snapshot(), self.model.clone()));
@@ -230,7 +283,9 @@ impl Life {
             20..23 => {
                 engine.close().unwrap();
                 // The next engine knows nothing of them.
-                self.held.drain(..).for_each(|(snapshot, model)| check(&snapshot, &model));
+                self.held
+                    .drain(..)
+                    .for_each(|(snapshot, model)| check(&snapshot, &model));
                 self.durable.clone_from(&self.model);
                 engine = open(&self.storage);
                 self.done.reopened += 1;
@@ -257,7 +312,10 @@ impl Life {
             let key = key.unwrap();
             if let Some(record) = key.reference() {
                 let text = key.to_string();
-                self.model.get_mut(text.split('.').next().unwrap()).unwrap().1 = record;
+                self.model
+                    .get_mut(text.split('.').next().unwrap())
+                    .unwrap()
+                    .1 = record;
             }
         }
         check(&engine.snapshot(), &self.model);
@@ -277,7 +335,9 @@ impl Life {
         if let Some(backup) = self.storage.get("backup") {
             left.put("backup", backup);
         }
-        self.held.drain(..).for_each(|(snapshot, model)| check(&snapshot, &model));
+        self.held
+            .drain(..)
+            .for_each(|(snapshot, model)| check(&snapshot, &model));
         drop(engine);
         self.storage = left;
         let engine = open(&self.storage);
@@ -291,21 +351,33 @@ impl Life {
         // A backup takes what is on disk.
         engine.checkpoint().unwrap();
         self.durable.clone_from(&self.model);
-        let repository = OpenOptions::new().open_in(&directory(&self.storage)).unwrap();
+        let repository = OpenOptions::new()
+            .open_in(&directory(&self.storage))
+            .unwrap();
         let storage: Arc<dyn Storage> = Arc::new(self.storage.clone());
-        let options = BackupOptions { threads: NonZeroUsize::new(1), ..BackupOptions::default() };
+        let options = BackupOptions {
+            threads: NonZeroUsize::new(1),
+            ..BackupOptions::default()
+        };
         backup_in(&repository, &storage, "backup", &options, &Unobserved).unwrap();
         self.backup = Some(self.model.clone());
     }
 
     fn restore(&mut self, engine: Engine) -> Engine {
-        let Some(model) = self.backup.clone() else { return engine };
-        self.held.drain(..).for_each(|(snapshot, model)| check(&snapshot, &model));
+        let Some(model) = self.backup.clone() else {
+            return engine;
+        };
+        self.held
+            .drain(..)
+            .for_each(|(snapshot, model)| check(&snapshot, &model));
         engine.close().unwrap();
         let storage: Arc<dyn Storage> = Arc::new(self.storage.clone());
         let backup = OpenBackup::new().open_in(&storage, "backup").unwrap();
-        let options =
-            RestoreOptions { existing: Existing::Replace, threads: NonZeroUsize::new(1), ..RestoreOptions::default() };
+        let options = RestoreOptions {
+            existing: Existing::Replace,
+            threads: NonZeroUsize::new(1),
+            ..RestoreOptions::default()
+        };
         restore_in(&backup, &directory(&self.storage), options, &Unobserved).unwrap();
         (self.model, self.durable) = (model.clone(), model);
         let engine = open(&self.storage);
@@ -338,12 +410,21 @@ fn live(operations: u64, seed: u64) {
         engine = life.event(engine);
     }
     life.verify(&engine);
-    life.held.drain(..).for_each(|(snapshot, model)| check(&snapshot, &model));
+    life.held
+        .drain(..)
+        .for_each(|(snapshot, model)| check(&snapshot, &model));
     engine.close().unwrap();
-    let repository = OpenOptions::new().open_in(&directory(&life.storage)).unwrap();
+    let repository = OpenOptions::new()
+        .open_in(&directory(&life.storage))
+        .unwrap();
     check(&repository.snapshot(), &life.model);
-    assert!(verify(&repository, VERIFY, &Unobserved).unwrap().is_consistent());
-    let size = ["OBJECTS.DATA", "INDEX.BTR"].map(|name| life.storage.get(format!("r/{name}")).unwrap().len());
+    assert!(
+        verify(&repository, VERIFY, &Unobserved)
+            .unwrap()
+            .is_consistent()
+    );
+    let size = ["OBJECTS.DATA", "INDEX.BTR"]
+        .map(|name| life.storage.get(format!("r/{name}")).unwrap().len());
     println!(
         "seed {seed}, {:.0?}: {:?}; {} objects, files of {size:?} bytes",
         begun.elapsed(),
@@ -353,10 +434,22 @@ fn live(operations: u64, seed: u64) {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let numbers: Vec<u64> = arguments.iter().filter_map(|word| word.parse().ok()).collect();
-    if numbers.is_empty() && !arguments.is_empty() && !arguments.iter().any(|word| "soak".contains(word.as_str())) {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
+    let numbers: Vec<u64> = arguments
+        .iter()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    if numbers.is_empty()
+        && !arguments.is_empty()
+        && !arguments.iter().any(|word| "soak".contains(word.as_str()))
+    {
         return; // it is not meant
     }
-    live(numbers.first().copied().unwrap_or(15_000), numbers.get(1).copied().unwrap_or(1));
+    live(
+        numbers.first().copied().unwrap_or(15_000),
+        numbers.get(1).copied().unwrap_or(1),
+    );
 }

@@ -1,8 +1,14 @@
-//! No thread of the library outlives what started it: a program that unloads the module next, as COM does with DLLs, leaves no
-//! thread in it. In a process of its own, because all its threads are counted.
+//! No thread of the library outlives what started it: a program that unloads the module next, as
+//! COM does with DLLs, leaves no thread in it. In a process of its own, because all its threads are
+//! counted.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -11,12 +17,14 @@ use std::thread;
 use std::time::Duration;
 
 use cimrepo::base::progress::Unobserved;
-use cimrepo::service::{BackupAndRestore, BackupRestoreFlags, ServiceOptions, Standby, StandbyObject, Trusted};
+use cimrepo::service::{
+    BackupAndRestore, BackupRestoreFlags, ServiceOptions, Standby, StandbyObject, Trusted,
+};
 use cimrepo::storage::Directory;
 use cimrepo::store::BulkBuilder;
 
-/// The flag of a thread that is past the last line of its program (`PF_EXITING` of Linux): who waited for its end goes on
-/// a little before the system has forgotten it.
+/// The flag of a thread that is past the last line of its program (`PF_EXITING` of Linux): who
+/// waited for its end goes on a little before the system has forgotten it.
 const EXITING: u64 = 4;
 
 /// Threads of this process that may still run code.
@@ -59,17 +67,34 @@ fn objects_of_a_standby(repository: &Path, at_first: usize) {
     for round in 0..ROUNDS {
         let made = object(&standby);
         made.pause_now().unwrap();
-        assert!(threads() > at_first, "a pause has threads: else nothing is counted here");
+        assert!(
+            threads() > at_first,
+            "a pause has threads: else nothing is counted here"
+        );
         made.end_pause().unwrap();
         assert_eq!(threads(), at_first, "after a resume, round {round}");
         made.pause_now().unwrap();
         drop(made);
-        assert_eq!(threads(), at_first, "after a release while paused, round {round}");
+        assert_eq!(
+            threads(),
+            at_first,
+            "after a release while paused, round {round}"
+        );
     }
     let made = object(&standby);
-    made.back_up_to(&repository.with_extension("cimbak"), BackupRestoreFlags::empty(), &Unobserved).unwrap();
+    made.back_up_to(
+        &repository.with_extension("cimbak"),
+        BackupRestoreFlags::empty(),
+        &Unobserved,
+    )
+    .unwrap();
     assert_eq!(threads(), at_first, "after a backup");
-    made.restore_from(&repository.with_extension("cimbak"), BackupRestoreFlags::empty(), &Unobserved).unwrap();
+    made.restore_from(
+        &repository.with_extension("cimbak"),
+        BackupRestoreFlags::empty(),
+        &Unobserved,
+    )
+    .unwrap();
     assert_eq!(threads(), at_first, "after a restore");
 }
 
@@ -82,7 +107,11 @@ fn leases_that_run_out(repository: &Path, at_first: usize) {
         // From a little before to a good while after, in steps shorter than closing takes.
         thread::sleep(LEASE * 4 / 5 + STEP * round);
         drop(made);
-        assert_eq!(threads(), at_first, "after a release about when the lease runs out, round {round}");
+        assert_eq!(
+            threads(),
+            at_first,
+            "after a release about when the lease runs out, round {round}"
+        );
     }
     let made = object(&standby);
     for round in 0..ROUNDS {
@@ -101,12 +130,19 @@ fn leases_that_run_out(repository: &Path, at_first: usize) {
 
 fn objects_of_a_service(repository: &Path, at_first: usize) {
     for round in 0..ROUNDS {
-        let service = ServiceOptions::new().lease(LEASE * 100).open(repository).unwrap();
+        let service = ServiceOptions::new()
+            .lease(LEASE * 100)
+            .open(repository)
+            .unwrap();
         let made = service.backup_restore();
         made.pause().unwrap();
         if round % 2 == 0 {
             service.close().unwrap();
-            assert_eq!(threads(), at_first, "after a close while paused, round {round}");
+            assert_eq!(
+                threads(),
+                at_first,
+                "after a close while paused, round {round}"
+            );
         } else {
             drop(service);
             drop(made);

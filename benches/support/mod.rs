@@ -1,4 +1,5 @@
-//! What the benches run on: every repository under `CIMREPO_CORPUS`, by default `target/corpus/repositories`.
+//! What the benches run on: every repository under `CIMREPO_CORPUS`, by default
+//! `target/corpus/repositories`.
 
 // Each bench uses a part of it.
 #![allow(dead_code)]
@@ -12,11 +13,19 @@ pub fn repositories() -> Vec<(String, PathBuf)> {
     let entries = std::fs::read_dir(&root).into_iter().flatten().flatten();
     let mut found: Vec<_> = entries
         .filter(|entry| entry.path().is_dir())
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
+        .map(|entry| {
+            (
+                entry.file_name().to_string_lossy().into_owned(),
+                entry.path(),
+            )
+        })
         .collect();
     found.sort();
     if found.is_empty() {
-        eprintln!("no repositories under {}: nothing is measured; set CIMREPO_CORPUS", root.display());
+        eprintln!(
+            "no repositories under {}: nothing is measured; set CIMREPO_CORPUS",
+            root.display()
+        );
     }
     found
 }
@@ -24,7 +33,9 @@ pub fn repositories() -> Vec<(String, PathBuf)> {
 /// The size of all files of a directory together.
 pub fn file_bytes(path: &Path) -> u64 {
     let entries = std::fs::read_dir(path).unwrap();
-    entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+    entries
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum()
 }
 
 /// Reads every file in pieces of 1 MiB and takes its CRC.

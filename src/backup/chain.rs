@@ -41,16 +41,27 @@ impl Chain {
         for (number, link) in self.links().enumerate() {
             page = link.original(space, page);
             if let Some((chunk, slot)) = link.place(space, page) {
-                return Some(Held { number, link, chunk, slot });
+                return Some(Held {
+                    number,
+                    link,
+                    chunk,
+                    slot,
+                });
             }
         }
         None
     }
 
     /// As [`holder`](Self::holder), for a page that is mapped.
-    pub(crate) fn find(&self, space: Space, page: LogicalPage, physical: PhysicalPage) -> Result<Held<'_>> {
+    pub(crate) fn find(
+        &self,
+        space: Space,
+        page: LogicalPage,
+        physical: PhysicalPage,
+    ) -> Result<Held<'_>> {
         self.holder(space, page).ok_or_else(|| {
-            // Such a page was let through when the backup was opened, so the data file ended before it.
+            // Such a page was let through when the backup was opened, so the data file ended before
+            // it.
             let site = Site::page(space, page).at_physical(Some(physical));
             let detail = match self.top.manifest.space(space).file_length {
                 NO_FILE => "there was no such file".to_owned(),
@@ -62,7 +73,8 @@ impl Chain {
 
     /// What all files of the chain let do.
     pub(crate) fn protection(&self) -> Protection {
-        self.links().fold(Protection::default(), |all, link| all.and(&link.protection))
+        self.links()
+            .fold(Protection::default(), |all, link| all.and(&link.protection))
     }
 
     /// True if the pages of a space are there at all.
@@ -77,7 +89,8 @@ impl Held<'_> {
     pub(crate) fn chunk(&self, space: Space, how: Reading) -> Result<Arc<Payload>> {
         match (space, how) {
             (Space::Objects, Reading::Passing) => self.link.passing_chunk(self.chunk),
-            // The pages of the index are walked as keys lead from one to the other, not in their order.
+            // The pages of the index are walked as keys lead from one to the other, not in their
+            // order.
             (Space::Index, _) | (_, Reading::Single) => self.link.chunk(self.chunk),
         }
     }

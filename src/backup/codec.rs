@@ -1,7 +1,8 @@
 //! Compression of chunks.
 //!
-//! LZ4 blocks: of the codecs without C or unsafe code measured on real repositories (`benches/codec.rs`) the one with which a
-//! backup stays near the time of a plain copy; `docs::backup` has the table.
+//! LZ4 blocks: of the codecs without C or unsafe code measured on real repositories
+//! (`benches/codec.rs`) the one with which a backup stays near the time of a plain copy;
+//! `docs::backup` has the table.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,8 +21,8 @@ pub enum Compression {
     Lz4,
 }
 
-/// What a chunk holds, unpacked: the bytes behind its header, which stays in front of what was never packed. Its buffer goes
-/// back to where it was taken from.
+/// What a chunk holds, unpacked: the bytes behind its header, which stays in front of what was
+/// never packed. Its buffer goes back to where it was taken from.
 #[derive(Debug)]
 pub(crate) struct Payload {
     frame: Frame,
@@ -53,9 +54,14 @@ impl Drop for Payload {
 const STORED: u8 = 0;
 const LZ4: u8 = 1;
 
-/// Compresses what `frame` has behind `start`, if that makes it smaller; gives the number of the codec. What stands in `scratch`
-/// before and after has no meaning.
-pub(crate) fn pack(frame: &mut Frame, scratch: &mut Frame, start: usize, compression: Compression) -> u8 {
+/// Compresses what `frame` has behind `start`, if that makes it smaller; gives the number of the
+/// codec. What stands in `scratch` before and after has no meaning.
+pub(crate) fn pack(
+    frame: &mut Frame,
+    scratch: &mut Frame,
+    start: usize,
+    compression: Compression,
+) -> u8 {
     let raw = frame.filled().get(start..).unwrap_or_default();
     if compression == Compression::Lz4 && !raw.is_empty() {
         scratch.clear(lz4_flex::block::get_maximum_output_size(raw.len()));
@@ -72,19 +78,34 @@ pub(crate) fn pack(frame: &mut Frame, scratch: &mut Frame, start: usize, compres
     STORED
 }
 
-/// Undoes [`pack`] for what is filled of `framed` behind `start`; `None` when it is not what the header says. Never makes more
-/// than the header's length, which the caller has bounded.
-pub(crate) fn unpack(header: &ChunkHeader, framed: Frame, start: usize, spare: &Arc<Spare>) -> Option<Payload> {
+/// Undoes [`pack`] for what is filled of `framed` behind `start`; `None` when it is not what the
+/// header says. Never makes more than the header's length, which the caller has bounded.
+pub(crate) fn unpack(
+    header: &ChunkHeader,
+    framed: Frame,
+    start: usize,
+    spare: &Arc<Spare>,
+) -> Option<Payload> {
     let raw_len = usize::try_from(header.raw_len()).ok()?;
-    let packed = Payload { frame: framed, start, home: spare.clone() };
+    let packed = Payload {
+        frame: framed,
+        start,
+        home: spare.clone(),
+    };
     match header.codec {
         STORED => (packed.len() == raw_len).then_some(packed),
         LZ4 => {
             let mut frame = spare.take();
             frame.clear(raw_len);
-            let len = lz4_flex::block::decompress_into(&packed, frame.split().1.get_mut(..raw_len)?).ok()?;
+            let len =
+                lz4_flex::block::decompress_into(&packed, frame.split().1.get_mut(..raw_len)?)
+                    .ok()?;
             frame.fill(len);
-            (len == raw_len).then_some(Payload { frame, start: 0, home: spare.clone() })
+            (len == raw_len).then_some(Payload {
+                frame,
+                start: 0,
+                home: spare.clone(),
+            })
         }
         _ => None,
     }

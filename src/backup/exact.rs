@@ -1,5 +1,6 @@
-//! The files that a forensic backup holds, byte for byte, as a directory to read: what a restore of it writes, and what it has
-//! to be checked as. Which generation counts is for the rules of recovery to say, not for the backup.
+//! The files that a forensic backup holds, byte for byte, as a directory to read: what a restore of
+//! it writes, and what it has to be checked as. Which generation counts is for the rules of
+//! recovery to say, not for the backup.
 
 use std::io;
 use std::path::Path;
@@ -37,8 +38,9 @@ pub(crate) struct ExactFiles {
     chain: Arc<Chain>,
     /// Of both spaces, where there is such a file.
     data: [Option<Arc<DataLayout>>; 2],
-    /// The small files, each with its chunk; the mapping of the generation in the backup comes first, then the file that says
-    /// it is the one: an interrupted restore shows no older generation.
+    /// The small files, each with its chunk; the mapping of the generation in the backup comes
+    /// first, then the file that says it is the one: an interrupted restore shows no older
+    /// generation.
     small: Vec<(FileRole, usize)>,
     /// The journals by the generations in their names, ascending.
     journals: Vec<(u32, Arc<JournalLayout>)>,
@@ -72,7 +74,8 @@ enum Held {
 }
 
 impl Backup {
-    /// The files of a forensic backup; `None` for another backup. Fails when they are not wholly there.
+    /// The files of a forensic backup; `None` for another backup. Fails when they are not wholly
+    /// there.
     pub(crate) fn exact_files(&self) -> Result<Option<ExactFiles>> {
         let top = &self.chain().top;
         if !top.is_forensic() {
@@ -80,27 +83,45 @@ impl Backup {
         }
         let snapshot = self.snapshot();
         let mapping = snapshot.image().base().mapping();
-        let data = [layout(top, mapping, Space::Objects)?, layout(top, mapping, Space::Index)?];
-        Ok(Some(ExactFiles { data, ..ExactFiles::small_of(self.chain()) }))
+        let data = [
+            layout(top, mapping, Space::Objects)?,
+            layout(top, mapping, Space::Index)?,
+        ];
+        Ok(Some(ExactFiles {
+            data,
+            ..ExactFiles::small_of(self.chain())
+        }))
     }
 
-    /// What a forensic backup restores is what was verified: all bytes of its files are there, and of the generations among
-    /// them recovery chooses the one in the backup.
+    /// What a forensic backup restores is what was verified: all bytes of its files are there, and
+    /// of the generations among them recovery chooses the one in the backup.
     pub(crate) fn check_exact(&self) -> Result<()> {
-        let Some(files) = self.exact_files()? else { return Ok(()) };
+        let Some(files) = self.exact_files()? else {
+            return Ok(());
+        };
         let top = &self.chain().top;
         let directory = Directory::new(Arc::new(files), ".");
         match OpenOptions::new().without_journal().open_in(&directory) {
             Err(Error::NotARepository { .. }) if top.is_unmapped() => Ok(()),
             Ok(opened) if top.is_unmapped() => {
                 let generation = opened.snapshot().mapping().generation();
-                Err(not_right(top, &format!("it says that no mapping can be read, and holds generation {generation}")))
+                Err(not_right(
+                    top,
+                    &format!(
+                        "it says that no mapping can be read, and holds generation {generation}"
+                    ),
+                ))
             }
-            Ok(opened) if opened.snapshot().mapping() == self.snapshot().image().base().mapping() => Ok(()),
+            Ok(opened)
+                if opened.snapshot().mapping() == self.snapshot().image().base().mapping() =>
+            {
+                Ok(())
+            }
             Ok(opened) => {
                 let generation = opened.snapshot().mapping().generation();
-                let text =
-                    format!("of the files in it generation {generation} is the current one, and not what it says");
+                let text = format!(
+                    "of the files in it generation {generation} is the current one, and not what it says"
+                );
                 Err(not_right(top, &text))
             }
             Err(error @ Error::NotARepository { .. }) => Err(not_right(top, &error.to_string())),
@@ -114,16 +135,26 @@ impl ExactFiles {
     pub(super) fn small_of(chain: &Arc<Chain>) -> Self {
         let top = &chain.top;
         let mut small: Vec<(FileRole, usize)> = Vec::new();
-        // The first file is the mapping of the generation, if there is one, and stands among the others again, as it was.
+        // The first file is the mapping of the generation, if there is one, and stands among the
+        // others again, as it was.
         let chunks = top.manifest.chunks.iter().enumerate();
         let mut files = chunks.filter_map(|(number, entry)| match entry.header.kind {
             ChunkKind::File(role) => Some((role, number)),
             _ => None,
         });
-        let current = if top.is_unmapped() { None } else { files.next().map(|(role, _)| role) };
+        let current = if top.is_unmapped() {
+            None
+        } else {
+            files.next().map(|(role, _)| role)
+        };
         small.extend(files);
         small.sort_by_key(|(role, _)| (Some(*role) != current, *role != FileRole::MappingVersion));
-        Self { chain: chain.clone(), data: [None, None], small, journals: journals(top) }
+        Self {
+            chain: chain.clone(),
+            data: [None, None],
+            small,
+            journals: journals(top),
+        }
     }
 }
 
@@ -141,7 +172,10 @@ fn journals(top: &Link) -> Vec<(u32, Arc<JournalLayout>)> {
             layout.length += entry.header.raw_len();
         }
     }
-    journals.into_iter().map(|(generation, layout)| (generation, Arc::new(layout))).collect()
+    journals
+        .into_iter()
+        .map(|(generation, layout)| (generation, Arc::new(layout)))
+        .collect()
 }
 
 /// Mapped pages, free pages and the end fill a data file without gap or overlap.
@@ -150,13 +184,24 @@ fn layout(top: &Link, mapping: &Mapping, space: Space) -> Result<Option<Arc<Data
     if manifest.file_length == NO_FILE {
         return Ok(None);
     }
-    let is_own = |page| matches!(manifest.page(page), PageState::Included(_) | PageState::InBase(_));
-    let mapped = mapping.section(space).mapped().filter(|(page, ..)| is_own(*page));
-    let mut pages: Vec<(u32, Held)> = mapped.map(|(page, physical, _)| (physical.get(), Held::Mapped(page))).collect();
+    let is_own = |page| {
+        matches!(
+            manifest.page(page),
+            PageState::Included(_) | PageState::InBase(_)
+        )
+    };
+    let mapped = mapping
+        .section(space)
+        .mapped()
+        .filter(|(page, ..)| is_own(*page));
+    let mut pages: Vec<(u32, Held)> = mapped
+        .map(|(page, physical, _)| (physical.get(), Held::Mapped(page)))
+        .collect();
     let (mut tail, mut length) = (None, 0);
     for (number, entry) in top.manifest.chunks.iter().enumerate() {
         if entry.header.kind == ChunkKind::FreePages(space) {
-            let numbers = split_pages(&entry.header, &top.chunk(number)?).map(|(_, numbers)| numbers);
+            let numbers =
+                split_pages(&entry.header, &top.chunk(number)?).map(|(_, numbers)| numbers);
             let free = numbers.unwrap_or_default().into_iter().zip(0..);
             pages.extend(free.map(|(page, slot)| (page, Held::Free(narrow(number), slot))));
         } else if entry.header.kind == ChunkKind::Tail(space) {
@@ -165,11 +210,21 @@ fn layout(top: &Link, mapping: &Mapping, space: Space) -> Result<Option<Arc<Data
     }
     pages.sort_unstable_by_key(|(page, _)| *page);
     length += pages.len() as u64 * PAGE_SIZE as u64;
-    if length != manifest.file_length || !(0..).zip(&pages).all(|(number, (page, _))| number == *page) {
-        return Err(not_right(top, &format!("its pages do not make up {}", FileRole::data(space))));
+    if length != manifest.file_length
+        || !(0..).zip(&pages).all(|(number, (page, _))| number == *page)
+    {
+        return Err(not_right(
+            top,
+            &format!("its pages do not make up {}", FileRole::data(space)),
+        ));
     }
     let pages = pages.into_iter().map(|(_, held)| held).collect();
-    Ok(Some(Arc::new(DataLayout { space, pages, tail, length })))
+    Ok(Some(Arc::new(DataLayout {
+        space,
+        pages,
+        tail,
+        length,
+    })))
 }
 
 fn not_right(top: &Link, text: &str) -> Error {
@@ -179,7 +234,9 @@ fn not_right(top: &Link, text: &str) -> Error {
 impl ExactFiles {
     /// The small files in the order in which they get their names, one at a time.
     pub(crate) fn small_files(&self) -> impl Iterator<Item = Result<SmallFile>> {
-        self.small.iter().map(|&(role, chunk)| Ok((role, self.chain.top.chunk(chunk)?.to_vec())))
+        self.small
+            .iter()
+            .map(|&(role, chunk)| Ok((role, self.chain.top.chunk(chunk)?.to_vec())))
     }
 
     /// A generation, the one in the backup, with what the journals hold beyond it.
@@ -193,23 +250,43 @@ impl ExactFiles {
         if names.is_empty() {
             return Ok((image, Journals::default()));
         }
-        let how = if without_journal { Reading::LeftOut } else { Reading::Replayed };
+        let how = if without_journal {
+            Reading::LeftOut
+        } else {
+            Reading::Replayed
+        };
         let role = image.mapping_role();
-        let chunk = self.small.iter().find(|(small, _)| *small == role).map(|(_, chunk)| *chunk);
-        let mapping_crc = chunk.map(|chunk| self.chain.top.chunk(chunk)).transpose()?.map_or(0, |bytes| crc32(&bytes));
-        let id = MappingId { generation: image.base().mapping().generation(), mapping_crc };
+        let chunk = self
+            .small
+            .iter()
+            .find(|(small, _)| *small == role)
+            .map(|(_, chunk)| *chunk);
+        let mapping_crc = chunk
+            .map(|chunk| self.chain.top.chunk(chunk))
+            .transpose()?
+            .map_or(0, |bytes| crc32(&bytes));
+        let id = MappingId {
+            generation: image.base().mapping().generation(),
+            mapping_crc,
+        };
         let directory = Directory::new(Arc::new(self), ".");
         journals::read(&directory, &names, image, id, how, may_go_on)
     }
 
     /// The names of the journals.
     pub(crate) fn journal_names(&self) -> impl Iterator<Item = (u32, String)> {
-        self.journals.iter().map(|(generation, _)| (*generation, journal_name(*generation)))
+        self.journals
+            .iter()
+            .map(|(generation, _)| (*generation, journal_name(*generation)))
     }
 
     /// The bytes of a journal, part by part.
     pub(crate) fn journal(&self, generation: u32) -> impl Iterator<Item = Result<(u64, Vec<u8>)>> {
-        let layout = self.journals.iter().find(|(named, _)| *named == generation).map(|(_, layout)| layout);
+        let layout = self
+            .journals
+            .iter()
+            .find(|(named, _)| *named == generation)
+            .map(|(_, layout)| layout);
         let parts = layout.into_iter().flat_map(|layout| &layout.parts);
         parts.map(|&(start, chunk)| Ok((start, self.chain.top.chunk(chunk)?.to_vec())))
     }
@@ -217,16 +294,30 @@ impl ExactFiles {
     /// A data file, if there is one.
     pub(crate) fn data(&self, space: Space) -> Option<&Arc<DataLayout>> {
         let [objects, index] = &self.data;
-        if space == Space::Objects { objects.as_ref() } else { index.as_ref() }
+        if space == Space::Objects {
+            objects.as_ref()
+        } else {
+            index.as_ref()
+        }
     }
 
     /// Reads a physical page of a data file; one behind the end is zeros.
-    pub(crate) fn read_page(&self, layout: &DataLayout, page: PhysicalPage, into: &mut PageBytes) -> Result<()> {
+    pub(crate) fn read_page(
+        &self,
+        layout: &DataLayout,
+        page: PhysicalPage,
+        into: &mut PageBytes,
+    ) -> Result<()> {
         match layout.pages.get(page.index()) {
-            Some(Held::Mapped(logical)) => self.chain.read(layout.space, *logical, page, source::Reading::Single, into),
+            Some(Held::Mapped(logical)) => {
+                self.chain
+                    .read(layout.space, *logical, page, source::Reading::Single, into)
+            }
             Some(Held::Free(chunk, slot)) => {
                 let (chunk, slot) = (widen(*chunk), widen(*slot));
-                self.chain.top.copy_page(chunk, &*self.chain.top.chunk(chunk)?, slot, into)
+                self.chain
+                    .top
+                    .copy_page(chunk, &*self.chain.top.chunk(chunk)?, slot, into)
             }
             None => {
                 into.fill(0);
@@ -237,21 +328,36 @@ impl ExactFiles {
 
     /// The bytes behind the last whole page of a data file, and where they lie.
     pub(crate) fn tail(&self, layout: &DataLayout) -> Result<(u64, Vec<u8>)> {
-        let bytes = layout.tail.map(|chunk| self.chain.top.chunk(chunk)).transpose()?;
-        Ok((u64::from(layout.page_count()) * PAGE_SIZE as u64, bytes.map(|bytes| bytes.to_vec()).unwrap_or_default()))
+        let bytes = layout
+            .tail
+            .map(|chunk| self.chain.top.chunk(chunk))
+            .transpose()?;
+        Ok((
+            u64::from(layout.page_count()) * PAGE_SIZE as u64,
+            bytes.map(|bytes| bytes.to_vec()).unwrap_or_default(),
+        ))
     }
 
     /// The journal of this name.
     fn find_journal(&self, path: &Path) -> Option<&Arc<JournalLayout>> {
         let wanted = generation_of(path.file_name()?.to_str()?)?;
-        self.journals.iter().find(|(generation, _)| *generation == wanted).map(|(_, layout)| layout)
+        self.journals
+            .iter()
+            .find(|(generation, _)| *generation == wanted)
+            .map(|(_, layout)| layout)
     }
 
     /// What a name stands for.
     fn find(&self, path: &Path) -> Option<(FileRole, Option<usize>)> {
         let role = FileRole::from_file_name(path.file_name()?.to_str()?)?;
-        let small = self.small.iter().find(|(small, _)| *small == role).map(|(_, chunk)| *chunk);
-        let is_data = Space::ALL.into_iter().any(|space| FileRole::data(space) == role && self.data(space).is_some());
+        let small = self
+            .small
+            .iter()
+            .find(|(small, _)| *small == role)
+            .map(|(_, chunk)| *chunk);
+        let is_data = Space::ALL
+            .into_iter()
+            .any(|space| FileRole::data(space) == role && self.data(space).is_some());
         (small.is_some() || is_data).then_some((role, small))
     }
 }
@@ -268,14 +374,25 @@ impl Storage for ExactFiles {
         if path == Path::new(".") {
             return Ok(Some(EntryKind::Directory));
         }
-        Ok(self.find(path).map(drop).or(self.find_journal(path).map(drop)).map(|()| EntryKind::File))
+        Ok(self
+            .find(path)
+            .map(drop)
+            .or(self.find_journal(path).map(drop))
+            .map(|()| EntryKind::File))
     }
 
     fn read_dir(&self, _: &Path) -> io::Result<Vec<DirEntry>> {
-        let there = FileRole::REPOSITORY.into_iter().filter(|role| self.find(Path::new(role.file_name())).is_some());
+        let there = FileRole::REPOSITORY
+            .into_iter()
+            .filter(|role| self.find(Path::new(role.file_name())).is_some());
         let names = there.map(|role| role.file_name().to_owned());
         let names = names.chain(self.journal_names().map(|(_, name)| name));
-        Ok(names.map(|name| DirEntry { name, kind: EntryKind::File }).collect())
+        Ok(names
+            .map(|name| DirEntry {
+                name,
+                kind: EntryKind::File,
+            })
+            .collect())
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {
@@ -284,25 +401,41 @@ impl Storage for ExactFiles {
         }
         let failed = io::Error::other::<Error>;
         if let Some(layout) = self.find_journal(path) {
-            return Ok(Box::new(OpenJournal { files: self.clone(), layout: layout.clone() }));
+            return Ok(Box::new(OpenJournal {
+                files: self.clone(),
+                layout: layout.clone(),
+            }));
         }
         match self.find(path) {
             None => Err(io::ErrorKind::NotFound.into()),
             Some((_, Some(chunk))) => {
                 let bytes = self.chain.top.chunk(chunk).map_err(failed)?.to_vec();
-                Ok(Box::new(OpenFile { files: self.clone(), bytes, data: None }))
+                Ok(Box::new(OpenFile {
+                    files: self.clone(),
+                    bytes,
+                    data: None,
+                }))
             }
             Some((role, None)) => {
-                let space = if role == FileRole::Objects { Space::Objects } else { Space::Index };
+                let space = if role == FileRole::Objects {
+                    Space::Objects
+                } else {
+                    Space::Index
+                };
                 let layout = self.data(space).cloned().ok_or(io::ErrorKind::NotFound)?;
                 let (_, bytes) = self.tail(&layout).map_err(failed)?;
-                Ok(Box::new(OpenFile { files: self.clone(), bytes, data: Some(layout) }))
+                Ok(Box::new(OpenFile {
+                    files: self.clone(),
+                    bytes,
+                    data: Some(layout),
+                }))
             }
         }
     }
 }
 
-/// A file of a forensic backup, open: all bytes of a small one; of a data file those behind its last whole page.
+/// A file of a forensic backup, open: all bytes of a small one; of a data file those behind its
+/// last whole page.
 #[derive(Debug)]
 struct OpenFile {
     files: ExactFiles,
@@ -312,24 +445,41 @@ struct OpenFile {
 
 impl StorageFile for OpenFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.data.as_ref().map_or(self.bytes.len() as u64, |layout| layout.length))
+        Ok(self
+            .data
+            .as_ref()
+            .map_or(self.bytes.len() as u64, |layout| layout.length))
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let number = u32::try_from(offset / PAGE_SIZE as u64).unwrap_or(u32::MAX);
-        let whole = self.data.as_ref().filter(|layout| number < layout.page_count());
+        let whole = self
+            .data
+            .as_ref()
+            .filter(|layout| number < layout.page_count());
         let mut page = [0; PAGE_SIZE];
         let (bytes, start) = match (whole, PhysicalPage::new(number)) {
             (Some(layout), Some(physical)) => {
-                self.files.read_page(layout, physical, &mut page).map_err(io::Error::other::<Error>)?;
+                self.files
+                    .read_page(layout, physical, &mut page)
+                    .map_err(io::Error::other::<Error>)?;
                 (&page[..], offset % PAGE_SIZE as u64)
             }
             _ => {
-                let pages = self.data.as_ref().map_or(0, |layout| u64::from(layout.page_count()));
-                (&self.bytes[..], offset.saturating_sub(pages * PAGE_SIZE as u64))
+                let pages = self
+                    .data
+                    .as_ref()
+                    .map_or(0, |layout| u64::from(layout.page_count()));
+                (
+                    &self.bytes[..],
+                    offset.saturating_sub(pages * PAGE_SIZE as u64),
+                )
             }
         };
-        let rest = usize::try_from(start).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
+        let rest = usize::try_from(start)
+            .ok()
+            .and_then(|start| bytes.get(start..))
+            .unwrap_or_default();
         Ok(fill_front(buf, rest))
     }
 
@@ -370,9 +520,20 @@ impl StorageFile for OpenJournal {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let parts = &self.layout.parts;
         let number = parts.partition_point(|(start, _)| *start <= offset);
-        let Some(&(start, chunk)) = number.checked_sub(1).and_then(|number| parts.get(number)) else { return Ok(0) };
-        let bytes = self.files.chain.top.chunk(chunk).map_err(io::Error::other::<Error>)?;
-        let rest = usize::try_from(offset - start).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
+        let Some(&(start, chunk)) = number.checked_sub(1).and_then(|number| parts.get(number))
+        else {
+            return Ok(0);
+        };
+        let bytes = self
+            .files
+            .chain
+            .top
+            .chunk(chunk)
+            .map_err(io::Error::other::<Error>)?;
+        let rest = usize::try_from(offset - start)
+            .ok()
+            .and_then(|from| bytes.get(from..))
+            .unwrap_or_default();
         Ok(fill_front(buf, rest))
     }
 

@@ -5,10 +5,12 @@ use parking_lot::Mutex;
 /// Buffers that wait to be filled again, at most.
 const MAX_SPARE: usize = 64;
 
-/// Larger ones are not kept, in bytes: those of chunks of pages are smaller, and the others come once.
+/// Larger ones are not kept, in bytes: those of chunks of pages are smaller, and the others come
+/// once.
 const MAX_SPARE_BYTES: usize = 1 << 20;
 
-/// Buffers that are done with and wait to be filled again: new ones would have to be cleared by the system first.
+/// Buffers that are done with and wait to be filled again: new ones would have to be cleared by the
+/// system first.
 #[derive(Debug, Default)]
 pub(crate) struct Spare(Mutex<Vec<Frame>>);
 
@@ -25,8 +27,8 @@ impl Spare {
     }
 }
 
-/// A buffer of which the first bytes are filled. It is used again and again and never becomes shorter, because a vector that is
-/// shortened and lengthened is cleared each time.
+/// A buffer of which the first bytes are filled. It is used again and again and never becomes
+/// shorter, because a vector that is shortened and lengthened is cleared each time.
 #[derive(Debug, Default)]
 pub(crate) struct Frame {
     bytes: Vec<u8>,

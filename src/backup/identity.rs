@@ -1,4 +1,5 @@
-//! The content identity: equal for repositories with equal pages, wherever those lie and whatever their generation.
+//! The content identity: equal for repositories with equal pages, wherever those lie and whatever
+//! their generation.
 
 use sha2::{Digest as _, Sha256};
 
@@ -15,7 +16,11 @@ pub(crate) fn digest(bytes: &[u8]) -> Digest {
 
 /// SHA-256 of the header followed by the manifest: what a trailer seals.
 pub(crate) fn seal(header: &[u8], manifest: &[u8]) -> Digest {
-    Sha256::new().chain_update(header).chain_update(manifest).finalize().into()
+    Sha256::new()
+        .chain_update(header)
+        .chain_update(manifest)
+        .finalize()
+        .into()
 }
 
 /// SHA-256 over the kind and the digest of each chunk: of files without a generation.
@@ -28,13 +33,17 @@ pub(crate) fn identity_of_files(chunks: &[ChunkEntry]) -> Digest {
     hash.finalize().into()
 }
 
-/// SHA-256 over the dialect and, for each space, the number of logical pages, the root as the mapping states it, and for
-/// each logical page a zero byte, or a one and the SHA-256 of the page.
+/// SHA-256 over the dialect and, for each space, the number of logical pages, the root as the
+/// mapping states it, and for each logical page a zero byte, or a one and the SHA-256 of the page.
 pub(crate) fn content_identity(mapping: &Mapping, spaces: [&SpaceManifest; 2]) -> Digest {
     let mut hash = Sha256::new();
     hash.update(mapping.dialect.as_str());
     for (space, manifest) in Space::ALL.into_iter().zip(spaces) {
-        let root = mapping.section(space).entries.first().map_or(0, |entry| entry.user_data);
+        let root = mapping
+            .section(space)
+            .entries
+            .first()
+            .map_or(0, |entry| entry.user_data);
         hash.update(narrow(manifest.pages.len()).to_le_bytes());
         hash.update(root.to_le_bytes());
         for page in &manifest.pages {

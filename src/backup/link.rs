@@ -17,7 +17,8 @@ use crate::base::site::FileRole;
 use crate::base::widen;
 use crate::format::checksum::crc32;
 use crate::format::own::backup_file::{
-    BackupFlags, CHUNK_HEADER_SIZE, ChunkHeader, ChunkKind, Digest, HEADER_SIZE, Header, TRAILER_SIZE, Trailer,
+    BackupFlags, CHUNK_HEADER_SIZE, ChunkHeader, ChunkKind, Digest, HEADER_SIZE, Header,
+    TRAILER_SIZE, Trailer,
 };
 use crate::format::own::manifest::{ChunkEntry, Manifest, NO_FILE, PageState, SpaceManifest};
 use crate::storage::{EntryKind, OpenMode, Protection, Storage, StorageFile, read_exact_at};
@@ -45,11 +46,17 @@ pub(crate) struct ChunkCache {
 impl ChunkCache {
     pub(crate) fn new() -> Arc<Self> {
         let kept = Cache::with_weighter(256, CHUNK_CACHE_BYTES, ByBytes);
-        Arc::new(Self { kept, passing: Passing::default(), spare: Arc::default(), links: AtomicUsize::new(0) })
+        Arc::new(Self {
+            kept,
+            passing: Passing::default(),
+            spare: Arc::default(),
+            links: AtomicUsize::new(0),
+        })
     }
 }
 
-/// The chunks of pages at which the threads of a pass over everything are, the last that was used in the end.
+/// The chunks of pages at which the threads of a pass over everything are, the last that was used
+/// in the end.
 #[derive(Debug, Default)]
 struct Passing(Mutex<VecDeque<(ChunkKey, Arc<Payload>)>>);
 
@@ -65,7 +72,8 @@ impl Passing {
         chunks.get(at).map(|(_, chunk)| chunk.clone())
     }
 
-    /// Keeps a chunk of a chain of so many files: a thread may be at one of each. A chunk of pages is 512 KiB at most.
+    /// Keeps a chunk of a chain of so many files: a thread may be at one of each. A chunk of pages
+    /// is 512 KiB at most.
     fn put(&self, key: ChunkKey, chunk: Arc<Payload>, links: usize) {
         let capacity = (MAX_THREADS + 8).max(2 * links);
         let mut chunks = self.0.lock();
@@ -104,14 +112,26 @@ pub(crate) struct Link {
     checked: Vec<AtomicBool>,
 }
 
+/// Refuses to open what is no file: to open a pipe would be to wait for its writer.
+fn ensure_file(storage: &Arc<dyn Storage>, path: &Path) -> Result<()> {
+    let kind = storage.kind(path);
+    match kind.map_err(|error| Error::io(IoOp::Open, path, error))? {
+        Some(EntryKind::File) | None => Ok(()),
+        Some(_) => Err(Error::backup(path, BackupFault::NotABackup)),
+    }
+}
+
 impl Link {
-    pub(crate) fn open(storage: &Arc<dyn Storage>, path: &Path, cache: &Arc<ChunkCache>) -> Result<Self> {
+    pub(crate) fn open(
+        storage: &Arc<dyn Storage>,
+        path: &Path,
+        cache: &Arc<ChunkCache>,
+    ) -> Result<Self> {
         let failed = |op| move |error| Error::io(op, path, error);
-        // To open a pipe would be to wait for whoever writes to it.
-        if storage.kind(path).map_err(failed(IoOp::Open))?.is_some_and(|kind| kind != EntryKind::File) {
-            return Err(Error::backup(path, BackupFault::NotABackup));
-        }
-        let file = storage.open(path, OpenMode::Read).map_err(failed(IoOp::Open))?;
+        ensure_file(storage, path)?;
+        let file = storage
+            .open(path, OpenMode::Read)
+            .map_err(failed(IoOp::Open))?;
         let length = file.len().map_err(failed(IoOp::Metadata))?;
         let protection = storage.protection(path).map_err(failed(IoOp::Metadata))?;
         let read = |offset: u64, len: u64| -> Result<Vec<u8>> {
@@ -122,22 +142,31 @@ impl Link {
         let fault = |fault| Error::backup(path, fault);
         let header_bytes = read(0, length.min(HEADER_SIZE as u64))?;
         let header = Header::parse(&header_bytes).map_err(fault)?;
-        let trailer_at = length.checked_sub(TRAILER_SIZE as u64).filter(|&at| at >= HEADER_SIZE as u64);
+        let trailer_at = length
+            .checked_sub(TRAILER_SIZE as u64)
+            .filter(|&at| at >= HEADER_SIZE as u64);
         let Some(trailer_at) = trailer_at else {
-            return Err(fault(BackupFault::Truncated(format!("only {length} bytes are left"))));
+            let text = format!("only {length} bytes are left");
+            return Err(fault(BackupFault::Truncated(text)));
         };
-        let trailer = Trailer::parse(&read(trailer_at, TRAILER_SIZE as u64)?, length).map_err(fault)?;
+        let trailer =
+            Trailer::parse(&read(trailer_at, TRAILER_SIZE as u64)?, length).map_err(fault)?;
         check_extent(&trailer, trailer_at).map_err(fault)?;
         let manifest_bytes = read(trailer.manifest_offset, trailer.manifest_length)?;
-        if seal(&header_bytes, &manifest_bytes) != trailer.seal || trailer.identity != header.identity {
-            return Err(fault(BackupFault::Checksum("header and manifest do not match their seal".to_owned())));
+        if seal(&header_bytes, &manifest_bytes) != trailer.seal
+            || trailer.identity != header.identity
+        {
+            let text = "header and manifest do not match their seal".to_owned();
+            return Err(fault(BackupFault::Checksum(text)));
         }
-        let manifest = Manifest::parse(&manifest_bytes)
-            .ok_or_else(|| fault(BackupFault::Structure("its manifest cannot be read".to_owned())))?;
         let structure = |text| fault(BackupFault::Structure(text));
+        let unreadable = || structure("its manifest cannot be read".to_owned());
+        let manifest = Manifest::parse(&manifest_bytes).ok_or_else(unreadable)?;
         check_kinds(&header, &manifest).map_err(structure)?;
-        let places = Places::find(&header, &manifest, trailer.manifest_offset).map_err(structure)?;
-        let checked = manifest.chunks.iter().map(|_| AtomicBool::new(false)).collect();
+        let places =
+            Places::find(&header, &manifest, trailer.manifest_offset).map_err(structure)?;
+        let unread = |_| AtomicBool::new(false);
+        let checked = manifest.chunks.iter().map(unread).collect();
         let (cache, number) = (cache.clone(), cache.links.fetch_add(1, Ordering::Relaxed));
         let path = path.to_owned();
         Ok(Self {
@@ -155,8 +184,9 @@ impl Link {
         })
     }
 
-    /// Gives back what is known of pages that are not in this file: of a base nobody asks for it, once what is based on it
-    /// was held against it. A manifest of a few bytes may list hundreds of thousands.
+    /// Gives back what is known of pages that are not in this file: of a base nobody asks for it,
+    /// once what is based on it was held against it. A manifest of a few bytes may list hundreds of
+    /// thousands.
     pub(crate) fn forget_pages(&mut self) {
         for space in &mut self.manifest.spaces {
             space.pages = Vec::new();
@@ -180,9 +210,13 @@ impl Link {
     pub(crate) fn check_against_base(&self, base: &Link) -> Result<()> {
         for space in Space::ALL {
             for (page, state) in (0..).zip(&self.manifest.space(space).pages) {
-                let (PageState::InBase(digest), Some(page)) = (state, LogicalPage::new(page)) else { continue };
+                let (PageState::InBase(digest), Some(page)) = (state, LogicalPage::new(page))
+                else {
+                    continue;
+                };
                 if base.manifest.space(space).page(page).digest() != Some(digest) {
-                    let text = format!("{space} page {page} is said to be in the base, which has another");
+                    let text =
+                        format!("{space} page {page} is said to be in the base, which has another");
                     return Err(self.fault(BackupFault::Structure(text)));
                 }
             }
@@ -190,29 +224,49 @@ impl Link {
         Ok(())
     }
 
-    /// The payload of a chunk, unpacked and checked. A thread that wants what another is reading waits for it.
+    /// The payload of a chunk, unpacked and checked. A thread that wants what another is reading
+    /// waits for it.
     pub(crate) fn chunk(&self, number: usize) -> Result<Arc<Payload>> {
         let key = (self.number, number);
-        self.cache.kept.get_or_insert_with(&key, || self.cache.passing.get(&key).map_or_else(|| self.load(number), Ok))
+        self.cache.kept.get_or_insert_with(&key, || {
+            self.cache
+                .passing
+                .get(&key)
+                .map_or_else(|| self.load(number), Ok)
+        })
     }
 
     /// As [`chunk`](Self::chunk), for a pass over everything: it is not kept long.
     pub(crate) fn passing_chunk(&self, number: usize) -> Result<Arc<Payload>> {
         let key = (self.number, number);
-        if let Some(found) = self.cache.passing.get(&key).or_else(|| self.cache.kept.get(&key)) {
+        if let Some(found) = self
+            .cache
+            .passing
+            .get(&key)
+            .or_else(|| self.cache.kept.get(&key))
+        {
             return Ok(found);
         }
         let chunk = self.load(number)?;
         // The others come once, and may be large.
-        if self.manifest.chunks.get(number).is_some_and(|entry| entry.header.kind.has_pages()) {
-            self.cache.passing.put(key, chunk.clone(), self.cache.links.load(Ordering::Relaxed));
+        if self
+            .manifest
+            .chunks
+            .get(number)
+            .is_some_and(|entry| entry.header.kind.has_pages())
+        {
+            self.cache
+                .passing
+                .put(key, chunk.clone(), self.cache.links.load(Ordering::Relaxed));
         }
         Ok(chunk)
     }
 
     fn load(&self, number: usize) -> Result<Arc<Payload>> {
         let Some(entry) = self.manifest.chunks.get(number) else {
-            return Err(self.fault(BackupFault::Structure(format!("there is no chunk {number}"))));
+            return Err(self.fault(BackupFault::Structure(format!(
+                "there is no chunk {number}"
+            ))));
         };
         let raw = Arc::new(self.read_chunk(number, entry)?);
         if let Some(checked) = self.checked.get(number) {
@@ -223,7 +277,11 @@ impl Link {
 
     fn read_chunk(&self, number: usize, entry: &ChunkEntry) -> Result<Payload> {
         let damaged = |what: &str| {
-            let text = format!("chunk {number} at offset {}{}: {what}", entry.offset, pages_of(&entry.header));
+            let text = format!(
+                "chunk {number} at offset {}{}: {what}",
+                entry.offset,
+                pages_of(&entry.header)
+            );
             self.fault(BackupFault::Checksum(text))
         };
         let framed = self.read_framed(number, entry)?;
@@ -248,9 +306,13 @@ impl Link {
         let mut framed = self.cache.spare.take();
         framed.clear(length);
         let room = framed.split().1.get_mut(..length).unwrap_or_default();
-        read_exact_at(self.file.as_ref(), entry.offset, room).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => self.fault(BackupFault::Truncated(format!("chunk {number} is cut"))),
-            _ => Error::io(IoOp::Read, &self.path, error),
+        read_exact_at(self.file.as_ref(), entry.offset, room).map_err(|error| {
+            match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => {
+                    self.fault(BackupFault::Truncated(format!("chunk {number} is cut")))
+                }
+                _ => Error::io(IoOp::Read, &self.path, error),
+            }
         })?;
         framed.fill(length);
         Ok(framed)
@@ -271,12 +333,26 @@ impl Link {
         if !header.kind.has_pages() {
             return digest(raw) == entry.digest;
         }
-        let Some((pages, numbers)) = split_pages(header, raw) else { return false };
-        let ChunkKind::Pages(space) = header.kind else { return digest(pages) == entry.digest };
-        numbers.iter().zip(pages.chunks_exact(PAGE_SIZE)).enumerate().all(|(slot, (&page, bytes))| {
-            let place = LogicalPage::new(page).and_then(|page| self.places.of(space).get(&page));
-            place == Some(&Place { chunk: number, slot, digest: digest(bytes) })
-        })
+        let Some((pages, numbers)) = split_pages(header, raw) else {
+            return false;
+        };
+        let ChunkKind::Pages(space) = header.kind else {
+            return digest(pages) == entry.digest;
+        };
+        numbers
+            .iter()
+            .zip(pages.chunks_exact(PAGE_SIZE))
+            .enumerate()
+            .all(|(slot, (&page, bytes))| {
+                let place =
+                    LogicalPage::new(page).and_then(|page| self.places.of(space).get(&page));
+                place
+                    == Some(&Place {
+                        chunk: number,
+                        slot,
+                        digest: digest(bytes),
+                    })
+            })
     }
 
     /// Checks the chunks that nothing has read yet.
@@ -296,11 +372,20 @@ impl Link {
 
     /// The chunk in which the file holds a page itself, and the number of the page within it.
     pub(crate) fn place(&self, space: Space, page: LogicalPage) -> Option<(usize, usize)> {
-        self.places.of(space).get(&page).map(|place| (place.chunk, place.slot))
+        self.places
+            .of(space)
+            .get(&page)
+            .map(|place| (place.chunk, place.slot))
     }
 
     /// Copies a page out of the chunk, which has this number.
-    pub(crate) fn copy_page(&self, chunk: usize, raw: &Payload, slot: usize, into: &mut PageBytes) -> Result<()> {
+    pub(crate) fn copy_page(
+        &self,
+        chunk: usize,
+        raw: &Payload,
+        slot: usize,
+        into: &mut PageBytes,
+    ) -> Result<()> {
         let start = slot * PAGE_SIZE;
         let bytes = raw.get(start..start + PAGE_SIZE);
         into.copy_from_slice(bytes.ok_or_else(|| self.too_short(chunk))?);
@@ -308,7 +393,9 @@ impl Link {
     }
 
     pub(crate) fn too_short(&self, chunk: usize) -> Error {
-        self.fault(BackupFault::Structure(format!("chunk {chunk} is too short")))
+        self.fault(BackupFault::Structure(format!(
+            "chunk {chunk} is too short"
+        )))
     }
 }
 
@@ -316,10 +403,14 @@ impl Link {
 fn check_extent(trailer: &Trailer, trailer_at: u64) -> Result<(), BackupFault> {
     let end = trailer.manifest_offset.checked_add(trailer.manifest_length);
     if end != Some(trailer_at) || trailer.manifest_offset < HEADER_SIZE as u64 {
-        return Err(BackupFault::Structure("the manifest is not where the trailer says".to_owned()));
+        return Err(BackupFault::Structure(
+            "the manifest is not where the trailer says".to_owned(),
+        ));
     }
     if trailer.manifest_length > MAX_MANIFEST_BYTES {
-        return Err(BackupFault::Structure("the manifest is larger than any can be".to_owned()));
+        return Err(BackupFault::Structure(
+            "the manifest is larger than any can be".to_owned(),
+        ));
     }
     Ok(())
 }
@@ -353,7 +444,11 @@ struct Places {
 
 /// What belongs to a space, of both.
 fn of_space<T>([objects, index]: &[T; 2], space: Space) -> &T {
-    if space == Space::Objects { objects } else { index }
+    if space == Space::Objects {
+        objects
+    } else {
+        index
+    }
 }
 
 impl Places {
@@ -365,20 +460,33 @@ impl Places {
         of_space(&self.same, space)
     }
 
-    /// Finds the place of each included page, and checks that chunks and pages agree in number, order and extent.
+    /// Finds the place of each included page, and checks that chunks and pages agree in number,
+    /// order and extent.
     fn find(header: &Header, manifest: &Manifest, manifest_offset: u64) -> Result<Self, String> {
-        let mut places = Self { same: Space::ALL.map(|space| same_pages(manifest.space(space))), ..Self::default() };
+        let mut places = Self {
+            same: Space::ALL.map(|space| same_pages(manifest.space(space))),
+            ..Self::default()
+        };
         let mut included = Space::ALL.map(|space| included_pages(manifest.space(space)));
         let mut end = HEADER_SIZE as u64;
         for (number, chunk) in manifest.chunks.iter().enumerate() {
             if chunk.offset != end {
-                return Err(format!("chunk {number} is not where the one before it ends"));
+                return Err(format!(
+                    "chunk {number} is not where the one before it ends"
+                ));
             }
             end = end.saturating_add(CHUNK_HEADER_SIZE as u64 + u64::from(chunk.header.stored));
-            check_chunk(&chunk.header).ok_or_else(|| format!("chunk {number} has impossible sizes"))?;
-            let ChunkKind::Pages(space) = chunk.header.kind else { continue };
+            check_chunk(&chunk.header)
+                .ok_or_else(|| format!("chunk {number} has impossible sizes"))?;
+            let ChunkKind::Pages(space) = chunk.header.kind else {
+                continue;
+            };
             let ([objects, index], [in_objects, in_index]) = (&mut places.own, &mut included);
-            let (places, pages) = if space == Space::Objects { (objects, in_objects) } else { (index, in_index) };
+            let (places, pages) = if space == Space::Objects {
+                (objects, in_objects)
+            } else {
+                (index, in_index)
+            };
             take_pages(number, &chunk.header, pages, places)?;
         }
         if end != manifest_offset || included.iter_mut().any(|pages| pages.next().is_some()) {
@@ -394,10 +502,12 @@ impl Places {
 }
 
 fn included_pages(space: &SpaceManifest) -> impl Iterator<Item = (LogicalPage, Digest)> {
-    (0..).zip(&space.pages).filter_map(|(page, state)| match state {
-        PageState::Included(digest) => Some((LogicalPage::new(page)?, *digest)),
-        _ => None,
-    })
+    (0..)
+        .zip(&space.pages)
+        .filter_map(|(page, state)| match state {
+            PageState::Included(digest) => Some((LogicalPage::new(page)?, *digest)),
+            _ => None,
+        })
 }
 
 fn same_pages(space: &SpaceManifest) -> BTreeMap<LogicalPage, LogicalPage> {
@@ -418,21 +528,34 @@ fn take_pages(
 ) -> Result<(), String> {
     let mut last = None;
     for slot in 0..widen(header.count) {
-        let (page, digest) = pages.next().ok_or_else(|| format!("chunk {chunk} has more pages than the manifest"))?;
+        let (page, digest) = pages
+            .next()
+            .ok_or_else(|| format!("chunk {chunk} has more pages than the manifest"))?;
         if slot == 0 && page.get() != header.first {
-            return Err(format!("chunk {chunk} begins with another page than the manifest says"));
+            return Err(format!(
+                "chunk {chunk} begins with another page than the manifest says"
+            ));
         }
-        places.insert(page, Place { chunk, slot, digest });
+        places.insert(
+            page,
+            Place {
+                chunk,
+                slot,
+                digest,
+            },
+        );
         last = Some(page.get());
     }
     if last != Some(header.last) {
-        return Err(format!("chunk {chunk} ends with another page than the manifest says"));
+        return Err(format!(
+            "chunk {chunk} ends with another page than the manifest says"
+        ));
     }
     Ok(())
 }
 
-/// The chunks are such as a backup of its kind has: one mapping; in a forensic one each file once besides, and what belongs
-/// to a data file where there is one.
+/// The chunks are such as a backup of its kind has: one mapping; in a forensic one each file once
+/// besides, and what belongs to a data file where there is one.
 fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
     let is_forensic = header.flags.contains(BackupFlags::FORENSIC);
     let has_journals = header.flags.contains(BackupFlags::JOURNALS);
@@ -448,15 +571,21 @@ fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
             // The mapping of the generation. Among the files of a forensic backup it stands again.
             ChunkKind::File(role) if !has_mapping => matches!(role, FileRole::Mapping(_)),
             ChunkKind::File(_) => is_forensic && !seen.contains(&kind),
-            ChunkKind::FreePages(space) => is_forensic && manifest.space(space).file_length != NO_FILE,
+            ChunkKind::FreePages(space) => {
+                is_forensic && manifest.space(space).file_length != NO_FILE
+            }
             ChunkKind::Tail(space) => {
                 let has_file = is_forensic && manifest.space(space).file_length != NO_FILE;
                 has_file && !seen.contains(&kind) && widen(chunk.header.count) < PAGE_SIZE
             }
-            ChunkKind::Journal => has_journals && follows(journal, (chunk.header.first, chunk.header.last)),
+            ChunkKind::Journal => {
+                has_journals && follows(journal, (chunk.header.first, chunk.header.last))
+            }
         };
         if !is_right {
-            return Err(format!("chunk {number} is of a kind that does not belong there"));
+            return Err(format!(
+                "chunk {number} is of a kind that does not belong there"
+            ));
         }
         match kind {
             ChunkKind::File(_) if !has_mapping => has_mapping = true,
@@ -489,8 +618,13 @@ fn follows(before: Option<(u32, u32)>, (generation, part): (u32, u32)) -> bool {
 
 /// Sizes that a chunk can have.
 fn check_chunk(header: &ChunkHeader) -> Option<()> {
-    let limit = if header.kind.has_pages() { MAX_CHUNK_PAGES.into() } else { MAX_MAPPING_BYTES };
-    let is_possible = u64::from(header.count) <= limit && u64::from(header.stored) <= header.raw_len();
+    let limit = if header.kind.has_pages() {
+        MAX_CHUNK_PAGES.into()
+    } else {
+        MAX_MAPPING_BYTES
+    };
+    let is_possible =
+        u64::from(header.count) <= limit && u64::from(header.stored) <= header.raw_len();
     let has_content = !header.kind.has_pages() || header.count > 0;
     (is_possible && has_content).then_some(())
 }

@@ -1,4 +1,5 @@
-//! The pages of a backup on their way in: read, checked, scrubbed, digested, and packed into chunks.
+//! The pages of a backup on their way in: read, checked, scrubbed, digested, and packed into
+//! chunks.
 
 use std::collections::BTreeMap;
 
@@ -63,47 +64,85 @@ impl Packer<'_> {
     /// Splits all mapped pages into jobs; a forensic backup takes those of one place once.
     pub(crate) fn jobs(&self) -> Vec<Job> {
         let mut jobs = Vec::new();
-        for space in Space::ALL.into_iter().filter(|&space| self.image.has(space)) {
+        for space in Space::ALL
+            .into_iter()
+            .filter(|&space| self.image.has(space))
+        {
             let section = self.image.mapping().section(space);
-            let same = if self.is_forensic { same_places(section) } else { BTreeMap::new() };
-            let pages = section.mapped().map(|(page, ..)| page).filter(|page| !same.contains_key(page));
+            let same = if self.is_forensic {
+                same_places(section)
+            } else {
+                BTreeMap::new()
+            };
+            let pages = section
+                .mapped()
+                .map(|(page, ..)| page)
+                .filter(|page| !same.contains_key(page));
             let pages: Vec<LogicalPage> = pages.collect();
-            jobs.extend(pages.chunks(super::CHUNK_PAGES).map(|pages| Job { space, pages: pages.to_vec() }));
+            jobs.extend(pages.chunks(super::CHUNK_PAGES).map(|pages| Job {
+                space,
+                pages: pages.to_vec(),
+            }));
         }
         jobs
     }
 
-    /// Does a job. Pages are read to where they lie in the chunk, so that nothing is copied that is not compressed.
-    pub(crate) fn run(&self, job: &Job, scratch: &mut Frame, monitor: &Monitor<'_>) -> Result<Packed> {
+    /// Does a job. Pages are read to where they lie in the chunk, so that nothing is copied that is
+    /// not compressed.
+    pub(crate) fn run(
+        &self,
+        job: &Job,
+        scratch: &mut Frame,
+        monitor: &Monitor<'_>,
+    ) -> Result<Packed> {
         let mut done = Vec::with_capacity(job.pages.len());
         let mut included = Vec::with_capacity(job.pages.len());
         let mut frame = self.spare.take();
         frame.clear(CHUNK_HEADER_SIZE + job.pages.len() * PAGE_ROOM);
         frame.fill(CHUNK_HEADER_SIZE);
         for &page in &job.pages {
-            let Some(bytes) = frame.split().1.first_chunk_mut() else { continue };
+            let Some(bytes) = frame.split().1.first_chunk_mut() else {
+                continue;
+            };
             let (digest, checksum) = match self.load(job.space, page, bytes) {
                 // The data file ends before the page. A forensic backup takes what is there.
                 Err(Error::Corrupt(_)) if self.is_forensic => continue,
                 loaded => loaded?,
             };
-            let in_base = self.base.and_then(|base| base.space(job.space).page(page).digest().copied());
+            let in_base = self
+                .base
+                .and_then(|base| base.space(job.space).page(page).digest().copied());
             let is_included = in_base != Some(digest);
             if is_included {
                 included.push(page.get());
                 frame.fill(PAGE_SIZE);
             }
-            done.push(PageDone { page, digest, checksum, is_included });
+            done.push(PageDone {
+                page,
+                digest,
+                checksum,
+                is_included,
+            });
         }
         monitor.advance(job.pages.len() as u64)?;
         let kind = ChunkKind::Pages(job.space);
         let finish = || finish_page_chunk(kind, &included, &mut frame, scratch, self.compression);
         let header = (!included.is_empty()).then(finish);
-        Ok(Packed { space: job.space, pages: done, header, frame })
+        Ok(Packed {
+            space: job.space,
+            pages: done,
+            header,
+            frame,
+        })
     }
 
     /// Reads a page as it goes into the backup; gives its digest and its sampled checksum.
-    fn load(&self, space: Space, page: LogicalPage, bytes: &mut PageBytes) -> Result<(Digest, u32)> {
+    fn load(
+        &self,
+        space: Space,
+        page: LogicalPage,
+        bytes: &mut PageBytes,
+    ) -> Result<(Digest, u32)> {
         if self.is_forensic {
             self.image.read_unchecked(space, page, bytes)?;
         } else {
@@ -116,8 +155,8 @@ impl Packer<'_> {
     }
 }
 
-/// The logical pages that lie where a lower one lies, with that one: a mapping of two megabytes can put hundreds of thousands
-/// of them into one place, which a forensic backup holds once.
+/// The logical pages that lie where a lower one lies, with that one: a mapping of two megabytes can
+/// put hundreds of thousands of them into one place, which a forensic backup holds once.
 pub(crate) fn same_places(section: &MappingSection) -> BTreeMap<LogicalPage, LogicalPage> {
     let mut first: BTreeMap<PhysicalPage, LogicalPage> = BTreeMap::new();
     let mut same = BTreeMap::new();
@@ -138,7 +177,13 @@ pub(crate) fn page_chunk(
     compression: Compression,
 ) -> (ChunkHeader, Frame) {
     let mut frame = framed(pages);
-    let header = finish_page_chunk(kind, numbers, &mut frame, &mut Frame::default(), compression);
+    let header = finish_page_chunk(
+        kind,
+        numbers,
+        &mut frame,
+        &mut Frame::default(),
+        compression,
+    );
     (header, frame)
 }
 
@@ -150,9 +195,21 @@ fn finish_page_chunk(
     scratch: &mut Frame,
     compression: Compression,
 ) -> ChunkHeader {
-    numbers.iter().for_each(|number| frame.extend(&number.to_le_bytes()));
-    let range = (numbers.first().copied().unwrap_or(0), numbers.last().copied().unwrap_or(0));
-    finish(kind, range, narrow(numbers.len()), frame, scratch, compression)
+    numbers
+        .iter()
+        .for_each(|number| frame.extend(&number.to_le_bytes()));
+    let range = (
+        numbers.first().copied().unwrap_or(0),
+        numbers.last().copied().unwrap_or(0),
+    );
+    finish(
+        kind,
+        range,
+        narrow(numbers.len()),
+        frame,
+        scratch,
+        compression,
+    )
 }
 
 /// A chunk of plain bytes; `numbers` say which part of which journal they are, else they are zeros.
@@ -163,7 +220,14 @@ pub(crate) fn byte_chunk(
     compression: Compression,
 ) -> (ChunkHeader, Frame) {
     let mut frame = framed(bytes);
-    let header = finish(kind, numbers, narrow(bytes.len()), &mut frame, &mut Frame::default(), compression);
+    let header = finish(
+        kind,
+        numbers,
+        narrow(bytes.len()),
+        &mut frame,
+        &mut Frame::default(),
+        compression,
+    );
     (header, frame)
 }
 
@@ -188,7 +252,15 @@ fn finish(
     let codec = pack(frame, scratch, CHUNK_HEADER_SIZE, compression);
     let payload = frame.filled().get(CHUNK_HEADER_SIZE..).unwrap_or_default();
     let (stored, payload_crc) = (narrow(payload.len()), crc32(payload));
-    let header = ChunkHeader { kind, codec, first, last, count, stored, payload_crc };
+    let header = ChunkHeader {
+        kind,
+        codec,
+        first,
+        last,
+        count,
+        stored,
+        payload_crc,
+    };
     if let Some(front) = frame.split().0.first_chunk_mut() {
         *front = header.to_bytes();
     }
@@ -200,5 +272,13 @@ pub(crate) fn split_pages<'r>(header: &ChunkHeader, raw: &'r [u8]) -> Option<(&'
     let (pages, numbers) = raw.split_at_checked(widen(header.count).checked_mul(PAGE_SIZE)?)?;
     let (numbers, rest) = numbers.as_chunks();
     let is_whole = rest.is_empty() && numbers.len() == widen(header.count);
-    is_whole.then(|| (pages, numbers.iter().map(|number| u32::from_le_bytes(*number)).collect()))
+    is_whole.then(|| {
+        (
+            pages,
+            numbers
+                .iter()
+                .map(|number| u32::from_le_bytes(*number))
+                .collect(),
+        )
+    })
 }

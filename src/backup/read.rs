@@ -1,4 +1,5 @@
-//! Opening a backup: its bases are found, and what they hold together is given out as a repository to read.
+//! Opening a backup: its bases are found, and what they hold together is given out as a repository
+//! to read.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,12 +36,17 @@ pub struct OpenBackup {
 
 impl Default for OpenBackup {
     fn default() -> Self {
-        Self { bases: Vec::new(), without_journal: false, is_cancelled: || false }
+        Self {
+            bases: Vec::new(),
+            without_journal: false,
+            is_cancelled: || false,
+        }
     }
 }
 
 impl OpenBackup {
-    /// An incremental backup finds its base beside itself: under the name it had, else by its identity.
+    /// An incremental backup finds its base beside itself: under the name it had, else by its
+    /// identity.
     pub fn new() -> Self {
         Self::default()
     }
@@ -57,18 +63,19 @@ impl OpenBackup {
         self
     }
 
-    /// Asks now and then, while the journals of a forensic backup are replayed, whether to give up; the error is
-    /// [`Error::Cancelled`](crate::Error::Cancelled) then.
+    /// Asks now and then, while the journals of a forensic backup are replayed, whether to give up;
+    /// the error is [`Error::Cancelled`](crate::Error::Cancelled) then.
     pub fn cancel_when(mut self, is_cancelled: fn() -> bool) -> Self {
         self.is_cancelled = is_cancelled;
         self
     }
 
-    /// Opens a backup: header, trailer and manifest are checked, and the bases found. The chunks are checked as they are
-    /// read; [`Backup::verify`] reads them all.
+    /// Opens a backup: header, trailer and manifest are checked, and the bases found. The chunks
+    /// are checked as they are read; [`Backup::verify`] reads them all.
     ///
     /// # Errors
-    /// [`Error::Backup`](crate::Error::Backup) says what is wrong with it, [`Error::Io`](crate::Error::Io) when the system refuses.
+    /// [`Error::Backup`](crate::Error::Backup) says what is wrong with it,
+    /// [`Error::Io`](crate::Error::Io) when the system refuses.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Backup> {
         self.open_in(&(Arc::new(RealStorage) as Arc<dyn Storage>), path)
     }
@@ -83,11 +90,15 @@ impl OpenBackup {
         let mut bases: Vec<Link> = Vec::new();
         loop {
             let link = bases.last().unwrap_or(&top);
-            let Some((base, base_seal)) = link.header.base else { break };
+            let Some((base, base_seal)) = link.header.base else {
+                break;
+            };
             if bases.len() + 1 >= MAX_BACKUP_CHAIN {
                 return Err(top.fault(chain_too_long()));
             }
-            let next = self.search(storage, &cache).base_of(link, &base, &base_seal)?;
+            let next = self
+                .search(storage, &cache)
+                .base_of(link, &base, &base_seal)?;
             link.check_against_base(&next)?;
             bases.last_mut().into_iter().for_each(Link::forget_pages);
             bases.push(next);
@@ -96,13 +107,23 @@ impl OpenBackup {
         Backup::new(top, bases, self)
     }
 
-    fn search<'s>(&'s self, storage: &'s Arc<dyn Storage>, cache: &'s Arc<ChunkCache>) -> Search<'s> {
-        Search { given: &self.bases, storage, cache }
+    fn search<'s>(
+        &'s self,
+        storage: &'s Arc<dyn Storage>,
+        cache: &'s Arc<ChunkCache>,
+    ) -> Search<'s> {
+        Search {
+            given: &self.bases,
+            storage,
+            cache,
+        }
     }
 
     /// The identity of a backup, if it is a file that begins like one.
     pub(crate) fn identity_in(storage: &Arc<dyn Storage>, path: &Path) -> Result<Option<[u8; 16]>> {
-        let kind = storage.kind(path).map_err(|error| Error::io(IoOp::Metadata, path, error))?;
+        let kind = storage
+            .kind(path)
+            .map_err(|error| Error::io(IoOp::Metadata, path, error))?;
         if kind != Some(EntryKind::File) {
             return Ok(None);
         }
@@ -112,7 +133,9 @@ impl OpenBackup {
     /// The header of a backup, if the file begins like one.
     pub(crate) fn header_in(storage: &Arc<dyn Storage>, path: &Path) -> Result<Option<Header>> {
         let mut bytes = [0; HEADER_SIZE];
-        let read = storage.open(path, OpenMode::Read).and_then(|file| read_exact_at(file.as_ref(), 0, &mut bytes));
+        let read = storage
+            .open(path, OpenMode::Read)
+            .and_then(|file| read_exact_at(file.as_ref(), 0, &mut bytes));
         match read {
             Ok(()) => Ok(Header::parse(&bytes).ok()),
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
@@ -173,17 +196,36 @@ impl Backup {
         if top.is_unmapped() {
             check_unmapped(&top).map_err(structure)?;
             let chain = Arc::new(Chain { top, bases });
-            let image = Image::new(Mapping::none(), FileRole::Mapping(1), Box::new(chain.clone()), 0);
+            let image = Image::new(
+                Mapping::none(),
+                FileRole::Mapping(1),
+                Box::new(chain.clone()),
+                0,
+            );
             let (snapshot, journals) = (Snapshot::new(Arc::new(image)), Journals::default());
-            return Ok(Self { chain, snapshot, journals });
+            return Ok(Self {
+                chain,
+                snapshot,
+                journals,
+            });
         }
-        let mappings = top.manifest.chunks.iter().enumerate().filter_map(|(number, entry)| match entry.header.kind {
-            ChunkKind::File(role @ FileRole::Mapping(_)) => Some((number, role)),
-            _ => None,
-        });
-        let (number, role) = mappings.into_iter().next().ok_or_else(|| structure("it holds no mapping".to_owned()))?;
+        let mappings = top
+            .manifest
+            .chunks
+            .iter()
+            .enumerate()
+            .filter_map(|(number, entry)| match entry.header.kind {
+                ChunkKind::File(role @ FileRole::Mapping(_)) => Some((number, role)),
+                _ => None,
+            });
+        let (number, role) = mappings
+            .into_iter()
+            .next()
+            .ok_or_else(|| structure("it holds no mapping".to_owned()))?;
         let parsed = Mapping::parse(&top.chunk(number)?, top.header.dialect, role);
-        let mapping = parsed.map_err(|corruption| structure(corruption.to_string()))?.mapping;
+        let mapping = parsed
+            .map_err(|corruption| structure(corruption.to_string()))?
+            .mapping;
         check_mapping(&mapping, &top).map_err(structure)?;
         let chain = Arc::new(Chain { top, bases });
         let image = Image::new(mapping, role, Box::new(chain.clone()), DEFAULT_CACHE_PAGES);
@@ -191,26 +233,35 @@ impl Backup {
         let (image, journals) = match has_journals {
             true => {
                 let may_go_on = || !(open.is_cancelled)();
-                ExactFiles::small_of(&chain).with_journals(image, open.without_journal, &may_go_on)?
+                ExactFiles::small_of(&chain).with_journals(
+                    image,
+                    open.without_journal,
+                    &may_go_on,
+                )?
             }
             false => (image, Journals::default()),
         };
-        Ok(Self { chain, snapshot: Snapshot::new(Arc::new(image)), journals })
+        Ok(Self {
+            chain,
+            snapshot: Snapshot::new(Arc::new(image)),
+            journals,
+        })
     }
 
-    /// The journals in it, and what became of their commits: a forensic backup carries them, and they are replayed as for a
-    /// repository.
+    /// The journals in it, and what became of their commits: a forensic backup carries them, and
+    /// they are replayed as for a repository.
     pub const fn journal(&self) -> &Journals {
         &self.journals
     }
 
-    /// True if it holds files of which no mapping can be read: there is no generation in it, its snapshot shows nothing,
-    /// and a restore gives the files back.
+    /// True if it holds files of which no mapping can be read: there is no generation in it, its
+    /// snapshot shows nothing, and a restore gives the files back.
     pub fn is_unmapped(&self) -> bool {
         self.chain.top.is_unmapped()
     }
 
-    /// Its pages, as a repository to read, with what journals in it hold beyond them. A chunk is checked when it is first read.
+    /// Its pages, as a repository to read, with what journals in it hold beyond them. A chunk is
+    /// checked when it is first read.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot.clone()
     }
@@ -246,15 +297,21 @@ impl Backup {
 
     /// True if a backup of that identity is in the chain.
     pub(crate) fn has_link(&self, identity: &[u8; 16]) -> bool {
-        self.chain.links().any(|link| link.header.identity == *identity)
+        self.chain
+            .links()
+            .any(|link| link.header.identity == *identity)
     }
 
     /// Fails when another file, or none, is where the links of the chain were found.
     pub(crate) fn need_in_place(&self, storage: &Arc<dyn Storage>) -> Result<()> {
         for link in self.chain.links() {
             if OpenBackup::identity_in(storage, &link.path)? != Some(link.header.identity) {
-                let found = "another file, or none, has come in its place meanwhile; back up again".to_owned();
-                let fault = BackupFault::BaseWrong { base: uuid_text(&link.header.identity), found };
+                let found = "another file, or none, has come in its place meanwhile; back up again"
+                    .to_owned();
+                let fault = BackupFault::BaseWrong {
+                    base: uuid_text(&link.header.identity),
+                    found,
+                };
                 return Err(Error::backup(&link.path, fault));
             }
         }
@@ -276,27 +333,37 @@ impl Backup {
             forensic: header.flags.contains(BackupFlags::FORENSIC),
             unmapped: header.is_unmapped(),
             pages: pages_in(header, manifest),
-            pages_in_base: pages().filter(|page| matches!(page, PageState::InBase(_))).count() as u64,
+            pages_in_base: pages()
+                .filter(|page| matches!(page, PageState::InBase(_)))
+                .count() as u64,
             bytes: self.chain.top.length,
             chain: self.chain_len(),
         }
     }
 }
 
-/// Pages that a backup holds itself: those of its generation; without one, all whole ones of the data files.
+/// Pages that a backup holds itself: those of its generation; without one, all whole ones of the
+/// data files.
 pub(super) fn pages_in(header: &Header, manifest: &Manifest) -> u64 {
     if header.is_unmapped() {
-        let pages = manifest.chunks.iter().filter(|chunk| chunk.header.kind.has_pages());
+        let pages = manifest
+            .chunks
+            .iter()
+            .filter(|chunk| chunk.header.kind.has_pages());
         return pages.map(|chunk| u64::from(chunk.header.count)).sum();
     }
     let pages = manifest.spaces.iter().flat_map(|space| &space.pages);
-    pages.filter(|page| matches!(page, PageState::Included(_))).count() as u64
+    pages
+        .filter(|page| matches!(page, PageState::Included(_)))
+        .count() as u64
 }
 
 /// Without a generation there are no logical pages, and nothing was counted.
 fn check_unmapped(top: &Link) -> Result<(), String> {
     let manifest = &top.manifest;
-    if manifest.spaces.iter().any(|space| !space.pages.is_empty()) || manifest.summary != Summary::default() {
+    if manifest.spaces.iter().any(|space| !space.pages.is_empty())
+        || manifest.summary != Summary::default()
+    {
         return Err("it holds no generation, and says what is in one".to_owned());
     }
     if identity_of_files(&manifest.chunks) != manifest.content_identity {
@@ -310,19 +377,32 @@ fn check_mapping(mapping: &Mapping, top: &Link) -> Result<(), String> {
     for space in Space::ALL {
         let section = mapping.section(space);
         let SpaceManifest { pages, file_length } = top.manifest.space(space);
-        // A forensic backup may lack pages: those behind the end of a data file that was cut or is missing.
-        let length = if *file_length == NO_FILE { 0 } else { *file_length };
-        let is_behind = |page: PhysicalPage| page.byte_offset() + PAGE_SIZE as u64 > length;
-        let agree = |(entry, page): (&MappingEntry, &PageState)| match (entry.physical, page.digest()) {
-            (Some(physical), None) => top.is_forensic() && is_behind(physical),
-            (Some(physical), Some(_)) => !top.is_forensic() || !is_behind(physical),
-            (None, digest) => digest.is_none(),
+        // A forensic backup may lack pages: those behind the end of a data file that was cut or is
+        // missing.
+        let length = if *file_length == NO_FILE {
+            0
+        } else {
+            *file_length
         };
-        let agree = section.entries.len() == pages.len() && section.entries.iter().zip(pages).all(agree);
+        let is_behind = |page: PhysicalPage| page.byte_offset() + PAGE_SIZE as u64 > length;
+        let agree =
+            |(entry, page): (&MappingEntry, &PageState)| match (entry.physical, page.digest()) {
+                (Some(physical), None) => top.is_forensic() && is_behind(physical),
+                (Some(physical), Some(_)) => !top.is_forensic() || !is_behind(physical),
+                (None, digest) => digest.is_none(),
+            };
+        let agree =
+            section.entries.len() == pages.len() && section.entries.iter().zip(pages).all(agree);
         if !agree {
-            return Err(format!("its mapping and its manifest disagree about the {space} pages"));
+            return Err(format!(
+                "its mapping and its manifest disagree about the {space} pages"
+            ));
         }
-        let same = if top.is_forensic() { same_places(section) } else { BTreeMap::new() };
+        let same = if top.is_forensic() {
+            same_places(section)
+        } else {
+            BTreeMap::new()
+        };
         let is_same = |(page, state): (u32, &PageState)| {
             let expected = LogicalPage::new(page).and_then(|page| same.get(&page));
             match state {
@@ -332,10 +412,14 @@ fn check_mapping(mapping: &Mapping, top: &Link) -> Result<(), String> {
             }
         };
         if !(0..).zip(pages).all(is_same) {
-            return Err(format!("its mapping and its manifest disagree about which {space} pages are the same"));
+            return Err(format!(
+                "its mapping and its manifest disagree about which {space} pages are the same"
+            ));
         }
     }
-    if (mapping.generation(), mapping.transaction()) != (top.header.generation, top.header.transaction) {
+    if (mapping.generation(), mapping.transaction())
+        != (top.header.generation, top.header.transaction)
+    {
         return Err("its mapping and its header are of different generations".to_owned());
     }
     let [objects, index] = &top.manifest.spaces;

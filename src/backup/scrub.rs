@@ -1,7 +1,8 @@
-//! Scrubbing: zeroing what pages hold beyond their content, so that a backup gives away nothing that was deleted.
+//! Scrubbing: zeroing what pages hold beyond their content, so that a backup gives away nothing
+//! that was deleted.
 //!
-//! A page is only scrubbed when its content is sound, since only then is it known where it ends. In dialect 2.1 the admin
-//! pages state the CRC of each page, so they are made anew.
+//! A page is only scrubbed when its content is sound, since only then is it known where it ends. In
+//! dialect 2.1 the admin pages state the CRC of each page, so they are made anew.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,11 @@ impl<'i> Scrub<'i> {
     /// Looks at all pages of the heap. Fails where one is not sound.
     pub(crate) fn new(image: &'i Image) -> Result<Self> {
         let kinds = page_kinds(image)?;
-        let mut scrub = Self { image, kinds, crcs: BTreeMap::new() };
+        let mut scrub = Self {
+            image,
+            kinds,
+            crcs: BTreeMap::new(),
+        };
         if image.dialect() == Dialect::V21 {
             if let Some(finding) = image.admin()?.findings.first() {
                 return Err(finding.clone().into());
@@ -41,7 +46,13 @@ impl<'i> Scrub<'i> {
     fn scrubbed_crcs(&self) -> Result<BTreeMap<u32, u32>> {
         let mut crcs = BTreeMap::new();
         let mut bytes = Box::new([0; PAGE_SIZE]);
-        for page in self.image.admin()?.listed.keys().filter_map(|&page| LogicalPage::new(page)) {
+        for page in self
+            .image
+            .admin()?
+            .listed
+            .keys()
+            .filter_map(|&page| LogicalPage::new(page))
+        {
             self.image.read(Space::Objects, page, &mut bytes)?;
             self.page(Space::Objects, page, &mut bytes)?;
             crcs.insert(page.get(), crc32(&bytes[..]));
@@ -50,7 +61,12 @@ impl<'i> Scrub<'i> {
     }
 
     /// Scrubs a page.
-    pub(crate) fn page(&self, space: Space, page: LogicalPage, bytes: &mut PageBytes) -> Result<()> {
+    pub(crate) fn page(
+        &self,
+        space: Space,
+        page: LogicalPage,
+        bytes: &mut PageBytes,
+    ) -> Result<()> {
         let end = match space {
             Space::Index => self.index_end(page, bytes)?,
             Space::Objects => match self.kinds.get(page.index()) {

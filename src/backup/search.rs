@@ -1,7 +1,8 @@
-//! Finding the base of an incremental backup: among the files given, under the name it had, or anywhere beside the backup.
+//! Finding the base of an incremental backup: among the files given, under the name it had, or
+//! anywhere beside the backup.
 //!
-//! There may be several copies of it, and one of them damaged. The first that is whole is taken; where there is but one, its
-//! chunks are checked when they are read.
+//! There may be several copies of it, and one of them damaged. The first that is whole is taken;
+//! where there is but one, its chunks are checked when they are read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,19 +29,25 @@ impl Search<'_> {
     pub(crate) fn base_of(&self, link: &Link, identity: &[u8; 16], seal: &Digest) -> Result<Link> {
         let named = self.named(link);
         // What cannot be read is no candidate: another may be the base.
-        let identity_of = |path: &PathBuf| OpenBackup::identity_in(self.storage, path).ok().flatten();
+        let identity_of =
+            |path: &PathBuf| OpenBackup::identity_in(self.storage, path).ok().flatten();
         let is_base = |path: &PathBuf| identity_of(path).as_ref() == Some(identity);
         let known = self.given.iter().cloned().chain(named.clone());
         let others = std::iter::once_with(|| self.beside(link)).flatten();
         // What was given may lie beside the backup too: it is looked at once.
-        let others = others.filter(|path| Some(path) != named.as_ref() && !self.given.contains(path));
+        let others =
+            others.filter(|path| Some(path) != named.as_ref() && !self.given.contains(path));
         let mut candidates = known.chain(others).filter(is_base).peekable();
         let mut refusal = None;
         while let Some(path) = candidates.next() {
             let opened = Link::open(self.storage, &path, self.cache).and_then(|found| {
                 if found.seal != *seal {
-                    let found = format!("{} is another backup of that identity", escape_path(&path));
-                    return Err(link.fault(BackupFault::BaseWrong { base: uuid_text(identity), found }));
+                    let found =
+                        format!("{} is another backup of that identity", escape_path(&path));
+                    return Err(link.fault(BackupFault::BaseWrong {
+                        base: uuid_text(identity),
+                        found,
+                    }));
                 }
                 if refusal.is_some() || candidates.peek().is_some() {
                     found.check_rest()?;
@@ -65,7 +72,9 @@ impl Search<'_> {
     fn beside(&self, link: &Link) -> Vec<PathBuf> {
         let directory = parent_of(&link.path);
         let entries = self.storage.read_dir(directory).unwrap_or_default();
-        let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File);
+        let files = entries
+            .into_iter()
+            .filter(|entry| entry.kind == EntryKind::File);
         let mut files: Vec<PathBuf> = files.map(|entry| directory.join(entry.name)).collect();
         files.sort();
         files

@@ -1,9 +1,11 @@
-//! A directory that keeps several backups of a repository, one older than the other: named by time and identity, as chains of
-//! increments that begin anew with a full backup, and with an end to how many there are.
+//! A directory that keeps several backups of a repository, one older than the other: named by time
+//! and identity, as chains of increments that begin anew with a full backup, and with an end to how
+//! many there are.
 //!
-//! What counts as a backup of the set is a file whose name is one ([`crate::format::own::backup_name`]). Whatever else lies there is left
-//! alone. A backup is written as [`UNFINISHED`] and gets its name when it is whole and durable; one is removed when nothing that
-//! is kept needs it, and durably before what it is based on (W-17).
+//! What counts as a backup of the set is a file whose name is one
+//! ([`crate::format::own::backup_name`]). Whatever else lies there is left alone. A backup is
+//! written as [`UNFINISHED`] and gets its name when it is whole and durable; one is removed when
+//! nothing that is kept needs it, and durably before what it is based on (W-17).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -22,10 +24,12 @@ use crate::storage::{Directory, EntryKind, LockGuard, Protection};
 use crate::store::{Repository, Snapshot};
 
 use super::{
-    BackupInfo, BackupOptions, BackupSummary, OpenBackup, backup_in, backup_snapshot, signature_path, uuid_text,
+    BackupInfo, BackupOptions, BackupSummary, OpenBackup, backup_in, backup_snapshot,
+    signature_path, uuid_text,
 };
 
-/// The name of a backup of the set that is not finished; one that is left over is replaced by the next.
+/// The name of a backup of the set that is not finished; one that is left over is replaced by the
+/// next.
 const UNFINISHED: &str = "unfinished.cimbak";
 
 /// What the lock is called after: one process at a time makes and removes backups of a set.
@@ -61,8 +65,9 @@ pub struct SetSummary {
     pub path: PathBuf,
     /// What it is based on.
     pub base: Option<PathBuf>,
-    /// Why the chain of the newest backup was not continued: that one, or what it is based on, is damaged, missing, or another
-    /// than its name says. The new backup is a full one then. What is broken stays, and is not counted.
+    /// Why the chain of the newest backup was not continued: that one, or what it is based on, is
+    /// damaged, missing, or another than its name says. The new backup is a full one then. What is
+    /// broken stays, and is not counted.
     pub broken: Option<Error>,
     /// The backups that were removed, in this order.
     pub removed: Vec<PathBuf>,
@@ -75,8 +80,9 @@ pub struct SetSummary {
 pub struct SetEntry {
     /// Its file.
     pub path: PathBuf,
-    /// What it is, or why it cannot be restored: it or its base is missing, cut, or another than its name says. The chunks are not
-    /// looked at: that is [`Backup::verify`](super::Backup::verify).
+    /// What it is, or why it cannot be restored: it or its base is missing, cut, or another than
+    /// its name says. The chunks are not looked at: that is
+    /// [`Backup::verify`](super::Backup::verify).
     pub info: Result<BackupInfo>,
     /// Its identity and that of its base, also of one that cannot be restored.
     link: Option<(Identity, Option<Identity>)>,
@@ -106,12 +112,15 @@ impl BackupSet {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_in(directory: &Directory) -> Result<Self> {
-        let set = Self { directory: directory.clone() };
+        let set = Self {
+            directory: directory.clone(),
+        };
         set.names()?;
         Ok(set)
     }
 
-    /// The set in a directory, which is made if it is not there, for its owner alone; its parent has to be there.
+    /// The set in a directory, which is made if it is not there, for its owner alone; its parent
+    /// has to be there.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -119,7 +128,8 @@ impl BackupSet {
         Self::create_for(path, &Protection::private())
     }
 
-    /// As [`create`](Self::create); a directory that is made is for all who may read `source`, what is to be backed up.
+    /// As [`create`](Self::create); a directory that is made is for all who may read `source`, what
+    /// is to be backed up.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -127,8 +137,13 @@ impl BackupSet {
         let directory = Directory::real(path.as_ref());
         ensure_plain_name(directory.storage.as_ref(), &directory.path)?;
         let kind = directory.storage.kind(&directory.path);
-        if kind.map_err(|error| Error::io(IoOp::Metadata, &directory.path, error))?.is_none() {
-            let made = directory.storage.create_dir_with(&directory.path, &source.for_directory());
+        if kind
+            .map_err(|error| Error::io(IoOp::Metadata, &directory.path, error))?
+            .is_none()
+        {
+            let made = directory
+                .storage
+                .create_dir_with(&directory.path, &source.for_directory());
             made.map_err(|error| Error::io(IoOp::Create, &directory.path, error))?;
         }
         Self::open_in(&directory)
@@ -137,16 +152,23 @@ impl BackupSet {
     /// Its backups, the oldest first.
     ///
     /// # Errors
-    /// [`Error::Io`] when the directory cannot be read. What is wrong with a backup stands in its entry.
+    /// [`Error::Io`] when the directory cannot be read. What is wrong with a backup stands in its
+    /// entry.
     pub fn entries(&self) -> Result<Vec<SetEntry>> {
-        Ok(self.names()?.into_values().map(|path| self.entry(path)).collect())
+        Ok(self
+            .names()?
+            .into_values()
+            .map(|path| self.entry(path))
+            .collect())
     }
 
-    /// Backs a repository up into the set, and then removes what is not to be kept. A chain that is broken is not continued: a
-    /// full backup begins a new one, and [`SetSummary::broken`] says why.
+    /// Backs a repository up into the set, and then removes what is not to be kept. A chain that is
+    /// broken is not continued: a full backup begins a new one, and [`SetSummary::broken`] says
+    /// why.
     ///
     /// # Errors
-    /// As [`backup_in`]; [`Error::InvalidArgument`] for a base in the options; [`Error::Locked`] while another process makes or removes backups of the set. The set is as it was then.
+    /// As [`backup_in`]; [`Error::InvalidArgument`] for a base in the options; [`Error::Locked`]
+    /// while another process makes or removes backups of the set. The set is as it was then.
     /// [`Error::Unconfirmed`]: the new backup is in its place, and nothing was removed.
     pub fn back_up(
         &self,
@@ -155,7 +177,9 @@ impl BackupSet {
         observer: &dyn Observer,
     ) -> Result<SetSummary> {
         let storage = &self.directory.storage;
-        self.add(options, observer, |target, options| backup_in(repository, storage, target, options, observer))
+        self.add(options, observer, |target, options| {
+            backup_in(repository, storage, target, options, observer)
+        })
     }
 
     /// As [`back_up`](Self::back_up), what a snapshot shows of a repository that is in use.
@@ -169,15 +193,18 @@ impl BackupSet {
         observer: &dyn Observer,
     ) -> Result<SetSummary> {
         let storage = &self.directory.storage;
-        self.add(options, observer, |target, options| backup_snapshot(snapshot, storage, target, options, observer))
+        self.add(options, observer, |target, options| {
+            backup_snapshot(snapshot, storage, target, options, observer)
+        })
     }
 
-    /// Removes all but the newest backups and what those are based on. What cannot be restored is neither counted nor removed, nor
-    /// is what it says that it is based on; every chunk is read before anything is removed.
+    /// Removes all but the newest backups and what those are based on. What cannot be restored is
+    /// neither counted nor removed, nor is what it says that it is based on; every chunk is read
+    /// before anything is removed.
     ///
     /// # Errors
-    /// [`Error::Locked`]; [`Error::Io`], also when a backup cannot be read: what was removed before that was needed by nothing
-    /// that is left.
+    /// [`Error::Locked`]; [`Error::Io`], also when a backup cannot be read: what was removed before
+    /// that was needed by nothing that is left.
     pub fn prune(&self, keep: NonZeroUsize) -> Result<Vec<PathBuf>> {
         let _lock = self.lock(LockWait::new(None, &|| Ok(())))?;
         let mut removed = Vec::new();
@@ -209,7 +236,13 @@ impl BackupSet {
         };
         let unfinished = self.directory.join(UNFINISHED);
         let write = |base: &Option<PathBuf>| {
-            write(&unfinished, &BackupOptions { base: base.clone(), ..options.backup.clone() })
+            write(
+                &unfinished,
+                &BackupOptions {
+                    base: base.clone(),
+                    ..options.backup.clone()
+                },
+            )
         };
         let written = match write(&base) {
             // Its chunks are read where pages are left out because they hold them.
@@ -222,11 +255,21 @@ impl BackupSet {
         let backup = written.map_err(|error| self.give_up(&unfinished, error))?;
         let path = self.publish(&unfinished, &backup.identity, newest.map(|(name, _)| name))?;
         let mut removed = Vec::new();
-        let not_removed = options.keep.and_then(|keep| self.remove(keep, Some(backup.identity), &mut removed).err());
-        Ok(SetSummary { backup, path, base, broken, removed, not_removed })
+        let not_removed = options
+            .keep
+            .and_then(|keep| self.remove(keep, Some(backup.identity), &mut removed).err());
+        Ok(SetSummary {
+            backup,
+            path,
+            base,
+            broken,
+            removed,
+            not_removed,
+        })
     }
 
-    /// The newest backup as base, unless its chain is as long as it may be, or broken: then why it is.
+    /// The newest backup as base, unless its chain is as long as it may be, or broken: then why it
+    /// is.
     fn base(&self, newest: PathBuf, full_after: usize) -> Result<(Option<PathBuf>, Option<Error>)> {
         let longest = full_after.min(MAX_BACKUP_CHAIN - 1);
         let SetEntry { path, info, .. } = self.entry(newest);
@@ -239,20 +282,36 @@ impl BackupSet {
     }
 
     /// Gives a backup that is whole and durable its name.
-    fn publish(&self, unfinished: &Path, identity: &Identity, newest: Option<String>) -> Result<PathBuf> {
+    fn publish(
+        &self,
+        unfinished: &Path,
+        identity: &Identity,
+        newest: Option<String>,
+    ) -> Result<PathBuf> {
         let storage = &self.directory.storage;
-        let header = OpenBackup::header_in(storage, unfinished).map_err(|error| self.give_up(unfinished, error))?;
+        let header = OpenBackup::header_in(storage, unfinished)
+            .map_err(|error| self.give_up(unfinished, error))?;
         let created = header.map_or(0, |header| header.created / 1_000_000);
-        // The names tell the order, so a clock that was put back does not make a backup older than those before it.
-        let last = newest.and_then(|name| BackupName::parse(&name)).map_or(0, |name| name.time + 1);
-        let (what, max, got) = ("the time of a backup, in milliseconds since 1970", END_OF_TIME - 1, created.max(last));
-        let name =
-            BackupName::new(got, identity).ok_or_else(|| self.give_up(unfinished, Error::Limit { what, max, got }))?;
+        // The names tell the order, so a clock that was put back does not make a backup older than
+        // those before it.
+        let last = newest
+            .and_then(|name| BackupName::parse(&name))
+            .map_or(0, |name| name.time + 1);
+        let (what, max, got) = (
+            "the time of a backup, in milliseconds since 1970",
+            END_OF_TIME - 1,
+            created.max(last),
+        );
+        let name = BackupName::new(got, identity)
+            .ok_or_else(|| self.give_up(unfinished, Error::Limit { what, max, got }))?;
         let path = self.directory.join(&name.to_string());
         let renamed = storage.rename(unfinished, &path);
-        renamed.map_err(|error| self.give_up(unfinished, Error::io(IoOp::RenameTo, &path, error)))?;
+        renamed
+            .map_err(|error| self.give_up(unfinished, Error::io(IoOp::RenameTo, &path, error)))?;
         let directory = self.directory.path.as_path();
-        storage.sync_dir(directory).map_err(|error| Error::unconfirmed(IoOp::SyncDirectory, directory, error))?;
+        storage
+            .sync_dir(directory)
+            .map_err(|error| Error::unconfirmed(IoOp::SyncDirectory, directory, error))?;
         Ok(path)
     }
 
@@ -266,14 +325,25 @@ impl BackupSet {
         }
     }
 
-    /// Removes what nothing that is kept needs: first what nothing is based on, and each durably before the next (W-17). The
-    /// chain of the backup with the identity `checked` was just read.
-    fn remove(&self, keep: NonZeroUsize, checked: Option<Identity>, removed: &mut Vec<PathBuf>) -> Result<()> {
+    /// Removes what nothing that is kept needs: first what nothing is based on, and each durably
+    /// before the next (W-17). The chain of the backup with the identity `checked` was just read.
+    fn remove(
+        &self,
+        keep: NonZeroUsize,
+        checked: Option<Identity>,
+        removed: &mut Vec<PathBuf>,
+    ) -> Result<()> {
         let entries = self.entries()?;
         // What cannot be read now may be readable later, and based on anything.
-        let mut entries: Vec<SetEntry> = entries.into_iter().map(SetEntry::need_read).collect::<Result<_>>()?;
+        let mut entries: Vec<SetEntry> = entries
+            .into_iter()
+            .map(SetEntry::need_read)
+            .collect::<Result<_>>()?;
         let is_needed = |entry: &SetEntry, needed: &BTreeSet<Identity>| {
-            entry.info.is_err() || entry.link.is_some_and(|(identity, _)| needed.contains(&identity))
+            entry.info.is_err()
+                || entry
+                    .link
+                    .is_some_and(|(identity, _)| needed.contains(&identity))
         };
         let likely = needed(&entries, keep);
         if entries.iter().all(|entry| is_needed(entry, &likely)) {
@@ -284,18 +354,26 @@ impl BackupSet {
         let needed = needed(&entries, keep);
         let mut doomed: Vec<(usize, &SetEntry)> = entries
             .iter()
-            .filter(|entry| entry.link.is_some_and(|(identity, _)| !needed.contains(&identity)))
+            .filter(|entry| {
+                entry
+                    .link
+                    .is_some_and(|(identity, _)| !needed.contains(&identity))
+            })
             .filter_map(|entry| Some((entry.info.as_ref().ok()?.chain, entry)))
             .collect();
         // What is based on another has a longer chain than that.
         doomed.sort_by_key(|&(chain, _)| std::cmp::Reverse(chain));
         let storage = &self.directory.storage;
         for (_, SetEntry { path, .. }) in doomed {
-            storage.remove_file(path).map_err(|error| Error::io(IoOp::Remove, path, error))?;
+            storage
+                .remove_file(path)
+                .map_err(|error| Error::io(IoOp::Remove, path, error))?;
             removed.push(path.clone());
             self.remove_signature(path)?;
             let directory = self.directory.path.as_path();
-            storage.sync_dir(directory).map_err(|error| Error::io(IoOp::SyncDirectory, directory, error))?;
+            storage
+                .sync_dir(directory)
+                .map_err(|error| Error::io(IoOp::SyncDirectory, directory, error))?;
         }
         Ok(())
     }
@@ -304,19 +382,24 @@ impl BackupSet {
     fn remove_signature(&self, backup: &Path) -> Result<()> {
         let path = signature_path(backup);
         match self.directory.storage.remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(IoOp::Remove, &path, error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(IoOp::Remove, &path, error))
+            }
             _ => Ok(()),
         }
     }
 
-    /// Reads every chunk of the backups but those in the chain of `checked`. What is damaged, and what is based on that, counts
-    /// as such from then on.
+    /// Reads every chunk of the backups but those in the chain of `checked`. What is damaged, and
+    /// what is based on that, counts as such from then on.
     fn look_into(&self, entries: &mut [SetEntry], checked: Option<Identity>) -> Result<()> {
         let bases = bases(entries);
         let read: Vec<Identity> = chain_of(checked, &bases).collect();
         let mut damaged = BTreeSet::new();
         for entry in entries.iter_mut() {
-            let Some((identity, _)) = entry.link.filter(|(identity, _)| !read.contains(identity)) else { continue };
+            let Some((identity, _)) = entry.link.filter(|(identity, _)| !read.contains(identity))
+            else {
+                continue;
+            };
             if entry.info.is_err() {
                 continue;
             }
@@ -331,9 +414,14 @@ impl BackupSet {
             }
         }
         for entry in entries.iter_mut().filter(|entry| entry.info.is_ok()) {
-            let on = entry.link.and_then(|(_, base)| chain_of(base, &bases).find(|link| damaged.contains(link)));
+            let on = entry
+                .link
+                .and_then(|(_, base)| chain_of(base, &bases).find(|link| damaged.contains(link)));
             if let Some(base) = on {
-                let fault = BackupFault::BaseWrong { base: uuid_text(&base), found: "a damaged file".to_owned() };
+                let fault = BackupFault::BaseWrong {
+                    base: uuid_text(&base),
+                    found: "a damaged file".to_owned(),
+                };
                 entry.info = Err(Error::backup(&entry.path, fault));
             }
         }
@@ -341,7 +429,13 @@ impl BackupSet {
     }
 
     fn lock(&self, wait: LockWait<'_>) -> Result<Option<Box<dyn LockGuard>>> {
-        wait.take(|| lock_file(&self.directory.storage, &self.directory.join(LOCK), "backups of a directory"))
+        wait.take(|| {
+            lock_file(
+                &self.directory.storage,
+                &self.directory.join(LOCK),
+                "backups of a directory",
+            )
+        })
     }
 
     /// The files that have a name of a backup, in the order of their names.
@@ -349,24 +443,45 @@ impl BackupSet {
         let directory = &self.directory;
         let entries = directory.storage.read_dir(&directory.path);
         let entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
-        let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File);
-        let names = files.map(|entry| entry.name).filter(|name| BackupName::parse(name).is_some());
-        Ok(names.map(|name| (name.clone(), directory.join(&name))).collect())
+        let files = entries
+            .into_iter()
+            .filter(|entry| entry.kind == EntryKind::File);
+        let names = files
+            .map(|entry| entry.name)
+            .filter(|name| BackupName::parse(name).is_some());
+        Ok(names
+            .map(|name| (name.clone(), directory.join(&name)))
+            .collect())
     }
 
     fn entry(&self, path: PathBuf) -> SetEntry {
         let storage = &self.directory.storage;
         let link = |header: &Header| (header.identity, header.base.map(|(identity, _)| identity));
-        let opened = OpenBackup::new().open_in(storage, &path).and_then(|backup| {
-            need_name(&path, backup.header())?;
-            Ok(backup)
-        });
+        let opened = OpenBackup::new()
+            .open_in(storage, &path)
+            .and_then(|backup| {
+                need_name(&path, backup.header())?;
+                Ok(backup)
+            });
         match opened {
-            Ok(backup) => SetEntry { link: Some(link(backup.header())), info: Ok(backup.info()), path },
-            // What the system refused to read may be a backup all the same: then that is what is wrong.
+            Ok(backup) => SetEntry {
+                link: Some(link(backup.header())),
+                info: Ok(backup.info()),
+                path,
+            },
+            // What the system refused to read may be a backup all the same: then that is what is
+            // wrong.
             Err(error) => match OpenBackup::header_in(storage, &path) {
-                Ok(header) => SetEntry { link: header.as_ref().map(link), info: Err(error), path },
-                Err(refused) => SetEntry { link: None, info: Err(refused), path },
+                Ok(header) => SetEntry {
+                    link: header.as_ref().map(link),
+                    info: Err(error),
+                    path,
+                },
+                Err(refused) => SetEntry {
+                    link: None,
+                    info: Err(refused),
+                    path,
+                },
             },
         }
     }
@@ -374,28 +489,50 @@ impl BackupSet {
 
 /// A backup under the name of another is not what the set takes it for.
 fn need_name(path: &Path, header: &Header) -> Result<()> {
-    let name = path.file_name().and_then(|name| name.to_str()).and_then(BackupName::parse);
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(BackupName::parse);
     if name.is_some_and(|name| name.is_of(&header.identity)) {
         return Ok(());
     }
-    let text = format!("by its name it is another backup; it is {}", uuid_text(&header.identity));
+    let text = format!(
+        "by its name it is another backup; it is {}",
+        uuid_text(&header.identity)
+    );
     Err(Error::backup(path, BackupFault::Structure(text)))
 }
 
 /// What each backup says that it is based on.
 fn bases(entries: &[SetEntry]) -> BTreeMap<Identity, Identity> {
-    entries.iter().filter_map(|entry| entry.link.and_then(|(identity, base)| Some((identity, base?)))).collect()
+    entries
+        .iter()
+        .filter_map(|entry| {
+            entry
+                .link
+                .and_then(|(identity, base)| Some((identity, base?)))
+        })
+        .collect()
 }
 
-/// A backup and all that it is based on. A chain that says of itself that it never ends is followed as far as one may go.
-fn chain_of(top: Option<Identity>, bases: &BTreeMap<Identity, Identity>) -> impl Iterator<Item = Identity> {
+/// A backup and all that it is based on. A chain that says of itself that it never ends is followed
+/// as far as one may go.
+fn chain_of(
+    top: Option<Identity>,
+    bases: &BTreeMap<Identity, Identity>,
+) -> impl Iterator<Item = Identity> {
     std::iter::successors(top, |identity| bases.get(identity).copied()).take(MAX_BACKUP_CHAIN)
 }
 
-/// The identities of what is kept: the newest that can be restored, what cannot, and all that those are based on.
+/// The identities of what is kept: the newest that can be restored, what cannot, and all that those
+/// are based on.
 fn needed(entries: &[SetEntry], keep: NonZeroUsize) -> BTreeSet<Identity> {
     let bases = bases(entries);
-    let whole = entries.iter().rev().filter(|entry| entry.info.is_ok()).take(keep.get());
+    let whole = entries
+        .iter()
+        .rev()
+        .filter(|entry| entry.info.is_ok())
+        .take(keep.get());
     let broken = entries.iter().filter(|entry| entry.info.is_err());
     let mut needed = BTreeSet::new();
     for (identity, base) in whole.chain(broken).filter_map(|entry| entry.link) {

@@ -1,7 +1,9 @@
-//! Detached signatures of backups, in the form of minisign: a file beside the backup, made over the 32 bytes of its seal.
+//! Detached signatures of backups, in the form of minisign: a file beside the backup, made over the
+//! 32 bytes of its seal.
 //!
-//! The seal is the SHA-256 of header and manifest in the trailer ([`docs::backup`](crate::docs::backup)). The manifest has a
-//! digest of every page and chunk, and the header the seal of the base: so the signature covers the whole chain, and is checked without
+//! The seal is the SHA-256 of header and manifest in the trailer
+//! ([`docs::backup`](crate::docs::backup)). The manifest has a digest of every page and chunk, and
+//! the header the seal of the base: so the signature covers the whole chain, and is checked without
 //! reading it. That every byte is what its digest says is checked by [`Backup::verify`].
 
 use std::fmt;
@@ -43,39 +45,53 @@ impl fmt::Debug for SigningKey {
 }
 
 impl SigningKey {
-    /// Reads the text of a secret key: one without a password (`minisign -G -W`), or an encrypted one with its password. To decrypt one
-    /// takes the time and the memory that the key itself asks for: seconds, and 1 GiB as minisign makes them.
+    /// Reads the text of a secret key: one without a password (`minisign -G -W`), or an encrypted
+    /// one with its password. To decrypt one takes the time and the memory that the key itself asks
+    /// for: seconds, and 1 GiB as minisign makes them.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] with [`Misuse::SigningKey`] for a text that is no key, a missing or wrong password, and a password where
-    /// none is needed.
+    /// [`Error::InvalidArgument`] with [`Misuse::SigningKey`] for a text that is no key, a missing
+    /// or wrong password, and a password where none is needed.
     pub fn read(text: &str, password: Option<&str>) -> Result<Self> {
-        let bytes = secret_bytes(text).ok_or_else(|| refused("this is no secret key of minisign"))?;
+        let bytes =
+            secret_bytes(text).ok_or_else(|| refused("this is no secret key of minisign"))?;
         let is_encrypted = bytes.get(DERIVATION) != Some(&[0, 0]);
         let key = match password {
-            None if is_encrypted => return Err(refused("the secret key is encrypted; give its password")),
+            None if is_encrypted => {
+                return Err(refused("the secret key is encrypted; give its password"));
+            }
             Some(_) if !is_encrypted => return Err(refused("the secret key has no password")),
             // minisign itself leaves the checksum of such a key empty.
             None => minisign::SecretKey::from_bytes(&bytes),
-            Some(password) => {
-                minisign::SecretKeyBox::from_string(text).and_then(|key| key.into_secret_key(Some(password.to_owned())))
-            }
+            Some(password) => minisign::SecretKeyBox::from_string(text)
+                .and_then(|key| key.into_secret_key(Some(password.to_owned()))),
         };
-        key.map(Self).map_err(|error| refused(&format!("the secret key cannot be used: {error}")))
+        key.map(Self)
+            .map_err(|error| refused(&format!("the secret key cannot be used: {error}")))
     }
 
-    /// Signs the seal of a backup; gives the text of the signature. `comment` is one line, which the signature covers too.
+    /// Signs the seal of a backup; gives the text of the signature. `comment` is one line, which
+    /// the signature covers too.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] with [`Misuse::SigningKey`] for a key that contradicts itself and for a comment of several lines.
+    /// [`Error::InvalidArgument`] with [`Misuse::SigningKey`] for a key that contradicts itself and
+    /// for a comment of several lines.
     pub fn sign(&self, seal: &Digest, comment: &str) -> Result<String> {
         if comment.contains(char::is_control) || comment.trim() != comment {
-            return Err(refused("the comment of a signature is one line, without blanks around it"));
+            return Err(refused(
+                "the comment of a signature is one line, without blanks around it",
+            ));
         }
         let failed = |error| refused(&format!("the secret key cannot be used: {error}"));
         let public = minisign::PublicKey::from_secret_key(&self.0).map_err(failed)?;
         let words = "signature of the seal of a cimrepo backup";
-        let signed = minisign::sign(Some(&public), &self.0, &seal[..], Some(comment), Some(words));
+        let signed = minisign::sign(
+            Some(&public),
+            &self.0,
+            &seal[..],
+            Some(comment),
+            Some(words),
+        );
         Ok(signed.map_err(failed)?.into_string())
     }
 }
@@ -100,9 +116,13 @@ impl VerifyingKey {
     /// # Errors
     /// [`Error::InvalidArgument`] with [`Misuse::SigningKey`].
     pub fn read(text: &str) -> Result<Self> {
-        let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.as_bytes().starts_with(BEGIN));
+        let line = text
+            .lines()
+            .map(str::trim)
+            .find(|line| !line.is_empty() && !line.as_bytes().starts_with(BEGIN));
         let key = line.and_then(|line| minisign_verify::PublicKey::from_base64(line).ok());
-        key.map(Self).ok_or_else(|| refused("this is no public key of minisign"))
+        key.map(Self)
+            .ok_or_else(|| refused("this is no public key of minisign"))
     }
 
     /// Checks the text of a signature over a seal; gives its trusted comment.
@@ -111,15 +131,19 @@ impl VerifyingKey {
     /// Why it is not the signature of this seal by this key, as a sentence.
     pub fn check(&self, seal: &Digest, signature: &str) -> std::result::Result<String, String> {
         use minisign_verify::{Error, Signature};
-        let signature =
-            Signature::decode(signature).map_err(|_| "the signature cannot be read: it has no form of minisign's")?;
+        let signature = Signature::decode(signature)
+            .map_err(|_| "the signature cannot be read: it has no form of minisign's")?;
         match self.0.verify(seal, &signature, false) {
             Ok(()) => Ok(signature.trusted_comment().to_owned()),
             Err(Error::UnexpectedKeyId) => Err("it is signed by another key".to_owned()),
-            Err(Error::UnexpectedAlgorithm) => {
-                Err("the signature is of the old form that is not accepted; sign again without -l".to_owned())
-            }
-            Err(_) => Err("the signature is of something else: the backup or the signature was changed".to_owned()),
+            Err(Error::UnexpectedAlgorithm) => Err(
+                "the signature is of the old form that is not accepted; sign again without -l"
+                    .to_owned(),
+            ),
+            Err(_) => Err(
+                "the signature is of something else: the backup or the signature was changed"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -142,19 +166,25 @@ impl Backup {
         checked.map_err(|text| Error::backup(self.path(), BackupFault::Signature(text)))
     }
 
-    /// Checks the signature that lies beside the backup ([`signature_path`]); gives its trusted comment.
+    /// Checks the signature that lies beside the backup ([`signature_path`]); gives its trusted
+    /// comment.
     ///
     /// # Errors
     /// [`BackupFault::Signature`], also where there is none; [`Error::Io`] when the system refuses.
-    pub fn check_signature_beside(&self, storage: &Arc<dyn Storage>, key: &VerifyingKey) -> Result<String> {
+    pub fn check_signature_beside(
+        &self,
+        storage: &Arc<dyn Storage>,
+        key: &VerifyingKey,
+    ) -> Result<String> {
         let path = signature_path(self.path());
         let fault = |text: String| Error::backup(self.path(), BackupFault::Signature(text));
         match read_text(storage.as_ref(), &path) {
             Ok(Some(text)) => self.check_signature(key, &text),
             Ok(None) => Err(fault(format!("{} is no signature", escape_path(&path)))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(fault(format!("there is no signature {}", escape_path(&path))))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(fault(format!(
+                "there is no signature {}",
+                escape_path(&path)
+            ))),
             Err(error) => Err(Error::io(IoOp::Read, &path, error)),
         }
     }
@@ -163,7 +193,10 @@ impl Backup {
 fn sign_link(link: &Link, key: &SigningKey) -> Result<String> {
     let (identity, seal) = (uuid_text(&link.header.identity), hex(&link.seal));
     let created = link.header.created / 1_000_000_000;
-    key.sign(&link.seal, &format!("backup {identity}, created {created}, seal {seal}"))
+    key.sign(
+        &link.seal,
+        &format!("backup {identity}, created {created}, seal {seal}"),
+    )
 }
 
 /// A text of bounded length; `None` for one that is longer, or none.
@@ -175,12 +208,14 @@ fn read_text(storage: &dyn Storage, path: &Path) -> io::Result<Option<String>> {
     Ok(String::from_utf8(read_whole(file.as_ref(), MAX_BYTES)?).ok())
 }
 
-/// Signs the backup in a file, and puts the signature beside it: written under another name, durable, then renamed. An older
-/// signature is replaced. The base of an incremental backup is not needed.
+/// Signs the backup in a file, and puts the signature beside it: written under another name,
+/// durable, then renamed. An older signature is replaced. The base of an incremental backup is not
+/// needed.
 ///
 /// # Errors
-/// [`Error::Backup`] when it is none or its seal is wrong; [`Error::InvalidArgument`] when something else than a signature lies in the place of
-/// one; [`Error::Io`] when the system refuses. The backup is as it was.
+/// [`Error::Backup`] when it is none or its seal is wrong; [`Error::InvalidArgument`] when
+/// something else than a signature lies in the place of one; [`Error::Io`] when the system refuses.
+/// The backup is as it was.
 pub fn sign_backup(storage: &Arc<dyn Storage>, backup: &Path, key: &SigningKey) -> Result<PathBuf> {
     let link = Link::open(storage, backup, &ChunkCache::new())?;
     let text = sign_link(&link, key)?;
@@ -189,21 +224,30 @@ pub fn sign_backup(storage: &Arc<dyn Storage>, backup: &Path, key: &SigningKey) 
     let mut name = path.clone().into_os_string();
     name.push(format!(".partial-{:08x}", random_u64() >> 32));
     let temporary = PathBuf::from(name);
-    let written = write_durably(storage.as_ref(), &temporary, &link, &text)
-        .and_then(|()| storage.rename(&temporary, &path).map_err(|error| Error::io(IoOp::RenameTo, &path, error)));
+    let written = write_durably(storage.as_ref(), &temporary, &link, &text).and_then(|()| {
+        storage
+            .rename(&temporary, &path)
+            .map_err(|error| Error::io(IoOp::RenameTo, &path, error))
+    });
     if written.is_err() {
         storage.remove_file(&temporary).ok();
     }
     written?;
     let parent = parent_of(&path);
-    storage.sync_dir(parent).map_err(|error| Error::unconfirmed(IoOp::SyncDirectory, parent, error))?;
+    storage
+        .sync_dir(parent)
+        .map_err(|error| Error::unconfirmed(IoOp::SyncDirectory, parent, error))?;
     Ok(path)
 }
 
 fn write_durably(storage: &dyn Storage, path: &Path, link: &Link, text: &str) -> Result<()> {
-    let file = storage.create(path, &link.protection).map_err(|error| Error::io(IoOp::Create, path, error))?;
-    write_all_at(file.as_ref(), 0, text.as_bytes()).map_err(|error| Error::io(IoOp::Write, path, error))?;
-    file.sync().map_err(|error| Error::io(IoOp::Sync, path, error))
+    let file = storage
+        .create(path, &link.protection)
+        .map_err(|error| Error::io(IoOp::Create, path, error))?;
+    write_all_at(file.as_ref(), 0, text.as_bytes())
+        .map_err(|error| Error::io(IoOp::Write, path, error))?;
+    file.sync()
+        .map_err(|error| Error::io(IoOp::Sync, path, error))
 }
 
 /// Refuses the place of a signature where something else lies.
@@ -213,7 +257,9 @@ fn ensure_signature_place(storage: &dyn Storage, path: &Path) -> Result<()> {
     let is_free = match storage.kind(path).map_err(failed)? {
         None => true,
         Some(EntryKind::File) if storage.ties(path).map_err(failed)? != Ties::Link => {
-            let file = storage.open(path, OpenMode::Read).map_err(|error| Error::io(IoOp::Open, path, error))?;
+            let file = storage
+                .open(path, OpenMode::Read)
+                .map_err(|error| Error::io(IoOp::Open, path, error))?;
             let mut begin = vec![0; BEGIN.len()];
             let read = crate::storage::read_exact_at(file.as_ref(), 0, &mut begin);
             file.len().map_err(failed)? == 0 || (read.is_ok() && begin == BEGIN)
@@ -224,7 +270,10 @@ fn ensure_signature_place(storage: &dyn Storage, path: &Path) -> Result<()> {
         return Ok(());
     }
     let text = "is there and is no signature, which would be put there; move it away";
-    Err(Error::invalid(Misuse::Overwrite, format!("{} {text}", escape_path(path))))
+    Err(Error::invalid(
+        Misuse::Overwrite,
+        format!("{} {text}", escape_path(path)),
+    ))
 }
 
 #[cfg(test)]
@@ -234,7 +283,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever a file says that should be a key or a signature, it is refused or taken, and nothing else happens.
+        /// Whatever a file says that should be a key or a signature, it is refused or taken, and
+        /// nothing else happens.
         #[test]
         fn any_text_is_refused_or_taken(text in "(untrusted comment: .*\n)?[A-Za-z0-9+/=]{0,240}\n(trusted comment: .*\n[A-Za-z0-9+/=]{0,100})?") {
             SigningKey::read(&text, None).ok();

@@ -1,5 +1,5 @@
-//! Backups through pipes: a backup is written at places that a pipe does not have, and read from any of them, so it lies
-//! in a file of its own meanwhile.
+//! Backups through pipes: a backup is written at places that a pipe does not have, and read from
+//! any of them, so it lies in a file of its own meanwhile.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ use crate::store::Repository;
 /// Bytes that are moved at once.
 const PIECE: usize = 256 << 10;
 
-/// A file that lies in a directory of its own, which nobody but its owner can enter, until this is dropped.
+/// A file that lies in a directory of its own, which nobody but its owner can enter, until this is
+/// dropped.
 #[derive(Debug)]
 pub struct Spool {
     directory: PathBuf,
@@ -28,7 +29,10 @@ impl Spool {
     /// # Errors
     /// [`Error::Io`] when the system refuses.
     pub fn make_in(above: &Path) -> Result<Self> {
-        let name: String = random_uuid().iter().map(|byte| format!("{byte:02x}")).collect();
+        let name: String = random_uuid()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let directory = above.join(format!("cimrepo-{name}"));
         RealStorage
             .create_dir_with(&directory, &Protection::private().for_directory())
@@ -41,15 +45,17 @@ impl Spool {
         self.directory.join("spooled.cimbak")
     }
 
-    /// Takes everything that a stream gives, such as a backup that is to be opened; gives the number of bytes. A stream
-    /// without end fills the disk: who cannot trust it bounds it ([`Read::take`]).
+    /// Takes everything that a stream gives, such as a backup that is to be opened; gives the
+    /// number of bytes. A stream without end fills the disk: who cannot trust it bounds it
+    /// ([`Read::take`]).
     ///
     /// # Errors
     /// [`Error::Io`] when the stream ends with an error, or the file cannot be written.
     pub fn fill(&self, from: &mut dyn Read) -> Result<u64> {
         let path = self.path();
-        let file =
-            RealStorage.create(&path, &Protection::private()).map_err(|error| Error::io(IoOp::Create, &path, error))?;
+        let file = RealStorage
+            .create(&path, &Protection::private())
+            .map_err(|error| Error::io(IoOp::Create, &path, error))?;
         let mut at = 0;
         let taken = pieces(&mut |piece| from.read(piece), &mut |piece| {
             write_all_at(&*file, at, piece)?;
@@ -62,10 +68,13 @@ impl Spool {
     /// Gives everything to a stream; the number of bytes.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, or the stream takes no more: one that broke off too.
+    /// [`Error::Io`] when the file cannot be read, or the stream takes no more: one that broke off
+    /// too.
     pub fn empty_into(&self, to: &mut dyn Write) -> Result<u64> {
         let path = self.path();
-        let file = RealStorage.open(&path, OpenMode::Read).map_err(|error| Error::io(IoOp::Open, &path, error))?;
+        let file = RealStorage
+            .open(&path, OpenMode::Read)
+            .map_err(|error| Error::io(IoOp::Open, &path, error))?;
         let mut at = 0;
         let mut next = |piece: &mut [u8]| {
             let count = file.read_at(at, piece)?;
@@ -105,8 +114,9 @@ fn pieces(
     }
 }
 
-/// Backs a repository up to a stream. The backup is complete and checked before its first byte goes out; it lies among the
-/// temporary files meanwhile. Whoever takes it has all of it exactly when opening it succeeds: its end seals it.
+/// Backs a repository up to a stream. The backup is complete and checked before its first byte goes
+/// out; it lies among the temporary files meanwhile. Whoever takes it has all of it exactly when
+/// opening it succeeds: its end seals it.
 ///
 /// # Errors
 /// As [`backup`](super::backup()); [`Error::Io`] when the stream takes no more.
@@ -136,9 +146,14 @@ mod tests {
             if self.1 {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
+            let Some((first, rest)) = self.0.split_first() else {
+                return Ok(0);
+            };
             self.0 = rest;
-            buffer.first_mut().into_iter().for_each(|byte| *byte = *first);
+            buffer
+                .first_mut()
+                .into_iter()
+                .for_each(|byte| *byte = *first);
             Ok(1)
         }
     }
@@ -150,7 +165,11 @@ mod tests {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let taken = bytes.len().min(self.0);
             self.0 -= taken;
-            if taken == 0 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(taken) }
+            if taken == 0 {
+                Err(io::ErrorKind::BrokenPipe.into())
+            } else {
+                Ok(taken)
+            }
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -168,11 +187,20 @@ mod tests {
         let mut given = Vec::new();
         assert_eq!(spool.empty_into(&mut given).unwrap(), 5_000);
         assert_eq!(given, bytes);
-        assert!(matches!(spool.empty_into(&mut Short(100)), Err(Error::Io { op: IoOp::Write, .. })));
+        assert!(matches!(
+            spool.empty_into(&mut Short(100)),
+            Err(Error::Io {
+                op: IoOp::Write,
+                ..
+            })
+        ));
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(&spool.directory).unwrap().permissions().mode();
+            let mode = std::fs::metadata(&spool.directory)
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode & 0o077, 0, "{mode:o}");
         }
         drop(spool);

@@ -14,7 +14,8 @@ const MAX_NAMESPACES: usize = 100_000;
 /// Longest first token that is listed as a namespace, in bytes. Those of Windows have 67.
 const MAX_TOKEN: usize = 256;
 
-/// Counts what the index names; what is damaged is counted as that, and what the system refuses to read ends it.
+/// Counts what the index names; what is damaged is counted as that, and what the system refuses to
+/// read ends it.
 pub(crate) fn summarise(snapshot: &Snapshot) -> Result<Summary> {
     let mut summary = Summary::default();
     let mut references = Vec::new();
@@ -44,12 +45,26 @@ fn count(summary: &mut Summary, text: &[u8]) {
     summary.keys += 1;
     summary.class_definitions += class;
     summary.instances += instance;
-    let is_new = summary.namespaces.last().is_none_or(|last| last.token.as_bytes() != first);
-    if is_new && summary.namespaces.len() < MAX_NAMESPACES && first.len() <= MAX_TOKEN && first.is_ascii() {
+    let is_new = summary
+        .namespaces
+        .last()
+        .is_none_or(|last| last.token.as_bytes() != first);
+    if is_new
+        && summary.namespaces.len() < MAX_NAMESPACES
+        && first.len() <= MAX_TOKEN
+        && first.is_ascii()
+    {
         let token = String::from_utf8_lossy(first).into_owned();
-        summary.namespaces.push(NamespaceSummary { token, ..NamespaceSummary::default() });
+        summary.namespaces.push(NamespaceSummary {
+            token,
+            ..NamespaceSummary::default()
+        });
     }
-    if let Some(namespace) = summary.namespaces.last_mut().filter(|last| last.token.as_bytes() == first) {
+    if let Some(namespace) = summary
+        .namespaces
+        .last_mut()
+        .filter(|last| last.token.as_bytes() == first)
+    {
         namespace.keys += 1;
         namespace.class_definitions += class;
         namespace.instances += instance;

@@ -1,4 +1,5 @@
-//! The file a backup is written to: under a temporary name, then durable, then renamed over the target (W-6).
+//! The file a backup is written to: under a temporary name, then durable, then renamed over the
+//! target (W-6).
 //!
 //! So an older backup of that name is only ever replaced by a complete new one.
 
@@ -15,8 +16,8 @@ use crate::format::own::backup_file::MAGIC;
 use crate::pager::lock::{LockWait, lock_file};
 use crate::pager::targets::{ensure_no_repository_file, ensure_plain_name};
 use crate::storage::{
-    EarlySync, EntryKind, LockGuard, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at,
-    write_all_at,
+    EarlySync, EntryKind, LockGuard, OpenMode, Protection, Storage, StorageFile, Ties, parent_of,
+    read_exact_at, write_all_at,
 };
 
 /// A backup being written.
@@ -38,8 +39,8 @@ pub(crate) struct Target {
 const PARTIAL: &str = ".partial-";
 
 impl Target {
-    /// Begins to write; refuses what cannot be a target. The file is no more readable than `source`, what is backed up, nor
-    /// than the backup that it replaces.
+    /// Begins to write; refuses what cannot be a target. The file is no more readable than
+    /// `source`, what is backed up, nor than the backup that it replaces.
     pub(crate) fn create(
         storage: &Arc<dyn Storage>,
         path: &Path,
@@ -79,7 +80,8 @@ impl Target {
         self.written
     }
 
-    /// Begins to make what is written durable, beside the writing of the rest: less is left to do at the end.
+    /// Begins to make what is written durable, beside the writing of the rest: less is left to do
+    /// at the end.
     pub(crate) fn sync_early(&mut self) {
         if let Some(file) = &self.file {
             self.early_sync.begin(file);
@@ -97,11 +99,14 @@ impl Target {
         Ok(offset)
     }
 
-    /// Makes the backup durable and gives it its name, if `may_replace` finds nothing against it then.
+    /// Makes the backup durable and gives it its name, if `may_replace` finds nothing against it
+    /// then.
     pub(crate) fn publish(mut self, may_replace: impl FnOnce() -> Result<()>) -> Result<()> {
         let early = self.early_sync.join();
         if let Some(file) = self.file.take() {
-            early.and_then(|()| file.sync()).map_err(|error| Error::io(IoOp::Sync, &self.temporary, error))?;
+            early
+                .and_then(|()| file.sync())
+                .map_err(|error| Error::io(IoOp::Sync, &self.temporary, error))?;
         }
         may_replace()?;
         // What came to have the name meanwhile is no more ours than what had it before.
@@ -111,7 +116,9 @@ impl Target {
         // The temporary name is gone: nothing is left for `drop` to remove.
         self.temporary = PathBuf::new();
         let parent = parent_of(&self.path);
-        self.storage.sync_dir(parent).map_err(|error| Error::unconfirmed(IoOp::SyncDirectory, parent, error))
+        self.storage
+            .sync_dir(parent)
+            .map_err(|error| Error::unconfirmed(IoOp::SyncDirectory, parent, error))
     }
 }
 
@@ -126,16 +133,25 @@ impl Drop for Target {
     }
 }
 
-/// Takes away what interrupted backups to the same target left. By its name, by being a file of its own, and by how it begins
-/// it is told from what is someone's. Where that fails, the new backup does not need it.
+/// Takes away what interrupted backups to the same target left. By its name, by being a file of its
+/// own, and by how it begins it is told from what is someone's. Where that fails, the new backup
+/// does not need it.
 fn clear_leftovers(storage: &dyn Storage, target: &Path) {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let number = |entry: &str| entry.strip_prefix(&*name)?.strip_prefix(PARTIAL).map(str::to_owned);
-    let is_number = |text: String| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = |entry: &str| {
+        entry
+            .strip_prefix(&*name)?
+            .strip_prefix(PARTIAL)
+            .map(str::to_owned)
+    };
+    let is_number =
+        |text: String| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     for entry in storage.read_dir(parent_of(target)).unwrap_or_default() {
         if entry.kind == EntryKind::File && number(&entry.name).is_some_and(is_number) {
             let path = target.with_file_name(&entry.name);
-            if storage.ties(&path).is_ok_and(|ties| ties == Ties::None) && begins_like_one(storage, &path) {
+            if storage.ties(&path).is_ok_and(|ties| ties == Ties::None)
+                && begins_like_one(storage, &path)
+            {
                 storage.remove_file(&path).ok();
             }
         }
@@ -145,22 +161,31 @@ fn clear_leftovers(storage: &dyn Storage, target: &Path) {
 /// True if a file begins like a backup, or like one of which a loss of power took the beginning.
 fn begins_like_one(storage: &dyn Storage, path: &Path) -> bool {
     let mut begin = [0; MAGIC.len()];
-    let Ok(file) = storage.open(path, OpenMode::Read) else { return false };
+    let Ok(file) = storage.open(path, OpenMode::Read) else {
+        return false;
+    };
     match file.len() {
         Ok(0) => true,
-        Ok(_) => read_exact_at(file.as_ref(), 0, &mut begin).is_ok() && (begin == MAGIC || begin == [0; MAGIC.len()]),
+        Ok(_) => {
+            read_exact_at(file.as_ref(), 0, &mut begin).is_ok()
+                && (begin == MAGIC || begin == [0; MAGIC.len()])
+        }
         Err(_) => false,
     }
 }
 
-/// Refuses a file that is there and is no backup, unless the caller wants it replaced. One without a byte is nobody's.
+/// Refuses a file that is there and is no backup, unless the caller wants it replaced. One without
+/// a byte is nobody's.
 fn ensure_replaceable(storage: &dyn Storage, path: &Path, overwrite: bool) -> Result<()> {
     if overwrite || is_replaceable(storage, path)? {
         return Ok(());
     }
     let text = "is there and is no backup; give another name, or allow that it is replaced (`BackupOptions::overwrite`, on the \
                 command line --overwrite)";
-    Err(Error::invalid(Misuse::Overwrite, format!("{} {text}", escape_path(path))))
+    Err(Error::invalid(
+        Misuse::Overwrite,
+        format!("{} {text}", escape_path(path)),
+    ))
 }
 
 fn is_replaceable(storage: &dyn Storage, path: &Path) -> Result<bool> {
@@ -180,25 +205,49 @@ fn is_replaceable(storage: &dyn Storage, path: &Path) -> Result<bool> {
 
 fn check(storage: &dyn Storage, path: &Path, overwrite: bool) -> Result<()> {
     if path.file_name().is_none() {
-        let text = format!("`{}` names no file to write the backup to", escape_path(path));
+        let text = format!(
+            "`{}` names no file to write the backup to",
+            escape_path(path)
+        );
         return Err(Error::invalid(Misuse::PathKind, text));
     }
     ensure_plain_name(storage, path)?;
-    let trailing = path.as_os_str().as_encoded_bytes().last().is_some_and(|&byte| std::path::is_separator(byte.into()));
+    let trailing = path
+        .as_os_str()
+        .as_encoded_bytes()
+        .last()
+        .is_some_and(|&byte| std::path::is_separator(byte.into()));
     let parent = parent_of(path);
-    if storage.kind(parent).map_err(|error| Error::io(IoOp::Metadata, parent, error))?.is_none() {
+    if storage
+        .kind(parent)
+        .map_err(|error| Error::io(IoOp::Metadata, parent, error))?
+        .is_none()
+    {
         let reason = "it is not there; create it, the backup is written in it";
         return Err(Error::no_directory(parent, reason));
     }
-    let kind = storage.kind(path).map_err(|error| Error::io(IoOp::Metadata, path, error))?;
+    let kind = storage
+        .kind(path)
+        .map_err(|error| Error::io(IoOp::Metadata, path, error))?;
     if trailing || kind.is_some_and(|kind| kind != EntryKind::File) {
         let text = "is no regular file; give the name of a file to write the backup to";
-        return Err(Error::invalid(Misuse::PathKind, format!("{} {text}", escape_path(path))));
+        return Err(Error::invalid(
+            Misuse::PathKind,
+            format!("{} {text}", escape_path(path)),
+        ));
     }
-    // To write through it would change a file that nobody named; to put the backup in its place would lose the link.
-    if storage.ties(path).map_err(|error| Error::io(IoOp::Metadata, path, error))? == Ties::Link {
+    // To write through it would change a file that nobody named; to put the backup in its place
+    // would lose the link.
+    if storage
+        .ties(path)
+        .map_err(|error| Error::io(IoOp::Metadata, path, error))?
+        == Ties::Link
+    {
         let text = "is a symbolic link; name the file that it leads to, or remove it";
-        return Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(path))));
+        return Err(Error::invalid(
+            Misuse::Link,
+            format!("{} {text}", escape_path(path)),
+        ));
     }
     ensure_no_repository_file(storage, path)?;
     ensure_replaceable(storage, path, overwrite)

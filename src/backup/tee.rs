@@ -1,5 +1,6 @@
-//! The pages of a backup as a repository to verify, each handed on besides when its chunk is first read: so that a restore writes
-//! them while they are checked, and needs neither to read them twice nor to keep them.
+//! The pages of a backup as a repository to verify, each handed on besides when its chunk is first
+//! read: so that a restore writes them while they are checked, and needs neither to read them twice
+//! nor to keep them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,21 +22,30 @@ use super::verify::BackupReport;
 
 /// Takes the pages of a backup, from several threads.
 pub(crate) trait PageSink: std::fmt::Debug + Send + Sync {
-    /// Takes pages of a space and their bytes, which match their digests. Every mapped page comes once.
+    /// Takes pages of a space and their bytes, which match their digests. Every mapped page comes
+    /// once.
     fn take(&self, space: Space, pages: &[LogicalPage], bytes: &[u8]) -> Result<()>;
 }
 
 impl Backup {
-    /// As [`verify`](Self::verify), with every page of the repository in it handed to `sink` while that goes on. Whether the
-    /// pages are worth anything the report says in the end; where it has findings not all need have come.
+    /// As [`verify`](Self::verify), with every page of the repository in it handed to `sink` while
+    /// that goes on. Whether the pages are worth anything the report says in the end; where it has
+    /// findings not all need have come.
     pub(crate) fn verify_into(
         &self,
         sink: Box<dyn PageSink>,
         options: VerifyOptions,
         observer: &dyn Observer,
     ) -> Result<BackupReport> {
-        let tee = Arc::new(Tee { plan: plan(self)?, chain: self.chain().clone(), sink });
-        let (mapping, role) = (self.snapshot().mapping().clone(), self.snapshot().image().mapping_role());
+        let tee = Arc::new(Tee {
+            plan: plan(self)?,
+            chain: self.chain().clone(),
+            sink,
+        });
+        let (mapping, role) = (
+            self.snapshot().mapping().clone(),
+            self.snapshot().image().mapping_role(),
+        );
         let image = Image::new(mapping, role, Box::new(tee.clone()), DEFAULT_CACHE_PAGES);
         let report = self.verify_as(&Snapshot::new(Arc::new(image)), options, observer)?;
         if report.repository.can_be_built_on() {
@@ -52,7 +62,8 @@ type Plan = BTreeMap<(usize, usize), Planned>;
 #[derive(Debug)]
 struct Planned {
     space: Space,
-    /// Number within the chunk, and what the page is in the repository, ascending. Of pages that are the same the chunk holds one.
+    /// Number within the chunk, and what the page is in the repository, ascending. Of pages that
+    /// are the same the chunk holds one.
     pages: Vec<(usize, LogicalPage)>,
     /// Whether they were handed on, or are being so.
     taken: AtomicBool,
@@ -66,12 +77,16 @@ fn plan(backup: &Backup) -> Result<Plan> {
         for (page, physical, _) in snapshot.mapping().section(space).mapped() {
             let held = backup.chain().find(space, page, physical)?;
             let planned = plan.entry((held.number, held.chunk));
-            let planned =
-                planned.or_insert_with(|| Planned { space, pages: Vec::new(), taken: AtomicBool::new(false) });
+            let planned = planned.or_insert_with(|| Planned {
+                space,
+                pages: Vec::new(),
+                taken: AtomicBool::new(false),
+            });
             planned.pages.push((held.slot, page));
         }
     }
-    plan.values_mut().for_each(|planned| planned.pages.sort_unstable());
+    plan.values_mut()
+        .for_each(|planned| planned.pages.sort_unstable());
     Ok(plan)
 }
 
@@ -83,26 +98,44 @@ struct Tee {
 }
 
 impl Tee {
-    /// Hands on what is planned of a chunk, unless that was done. An error ends the verification, so that nobody relies on what
-    /// another thread was to hand on.
+    /// Hands on what is planned of a chunk, unless that was done. An error ends the verification,
+    /// so that nobody relies on what another thread was to hand on.
     fn hand_on(&self, held: &Held<'_>, raw: &Payload) -> Result<()> {
-        let Some(planned) = self.plan.get(&(held.number, held.chunk)) else { return Ok(()) };
+        let Some(planned) = self.plan.get(&(held.number, held.chunk)) else {
+            return Ok(());
+        };
         if planned.taken.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
-        for run in planned.pages.chunk_by(|(before, _), (slot, _)| before + 1 == *slot) {
-            let Some(&(first, _)) = run.first() else { continue };
+        for run in planned
+            .pages
+            .chunk_by(|(before, _), (slot, _)| before + 1 == *slot)
+        {
+            let Some(&(first, _)) = run.first() else {
+                continue;
+            };
             let pages: Vec<LogicalPage> = run.iter().map(|(_, page)| *page).collect();
             let bytes = raw.get(first * PAGE_SIZE..(first + run.len()) * PAGE_SIZE);
-            self.sink.take(planned.space, &pages, bytes.ok_or_else(|| held.link.too_short(held.chunk))?)?;
+            self.sink.take(
+                planned.space,
+                &pages,
+                bytes.ok_or_else(|| held.link.too_short(held.chunk))?,
+            )?;
         }
         Ok(())
     }
 
     /// Hands on what nothing has read.
     fn hand_on_rest(&self) -> Result<()> {
-        for planned in self.plan.values().filter(|planned| !planned.taken.load(Ordering::Relaxed)) {
-            let page = planned.pages.first().and_then(|(_, page)| self.chain.holder(planned.space, *page));
+        for planned in self
+            .plan
+            .values()
+            .filter(|planned| !planned.taken.load(Ordering::Relaxed))
+        {
+            let page = planned
+                .pages
+                .first()
+                .and_then(|(_, page)| self.chain.holder(planned.space, *page));
             if let Some(held) = page {
                 self.hand_on(&held, &*held.chunk(planned.space, Reading::Passing)?)?;
             }

@@ -1,4 +1,5 @@
-//! Verifying a backup without restoring it, in stages: the file by its checksums, then the repository in it.
+//! Verifying a backup without restoring it, in stages: the file by its checksums, then the
+//! repository in it.
 
 use std::num::NonZeroUsize;
 
@@ -17,8 +18,8 @@ use crate::verify::{faults, later_commits, verify_snapshot};
 use super::read::Backup;
 use super::summary::summarise;
 
-/// What the verification of a backup found. That it exists says that every byte of the backup, and of its bases, matches
-/// its checksum.
+/// What the verification of a backup found. That it exists says that every byte of the backup, and
+/// of its bases, matches its checksum.
 #[derive(Debug, Clone)]
 pub struct BackupReport {
     /// What was found in the repository that the backup holds: the state that is read from it.
@@ -64,29 +65,48 @@ impl BackupReport {
 }
 
 impl Backup {
-    /// Reads and checks everything: every chunk against its checksums, every page against its digest, and the repository
-    /// that the pages make up, as [`verify`](crate::verify::verify) does.
+    /// Reads and checks everything: every chunk against its checksums, every page against its
+    /// digest, and the repository that the pages make up, as [`verify`](crate::verify::verify)
+    /// does.
     ///
     /// # Errors
-    /// [`Error::Backup`](crate::Error::Backup) when the file is damaged: then nothing in it can be trusted. Findings in the
-    /// repository are in the report. [`Error::Io`](crate::Error::Io), [`Error::Cancelled`](crate::Error::Cancelled).
+    /// [`Error::Backup`](crate::Error::Backup) when the file is damaged: then nothing in it can be
+    /// trusted. Findings in the repository are in the report. [`Error::Io`](crate::Error::Io),
+    /// [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn verify(&self, options: VerifyOptions, observer: &dyn Observer) -> Result<BackupReport> {
         if self.is_unmapped() {
             return self.verify_files(options, observer);
         }
         let snapshot = self.snapshot();
-        let BackupReport { repository: on_disk, .. } = self.verify_as(&snapshot.on_disk(), options, observer)?;
+        let BackupReport {
+            repository: on_disk,
+            ..
+        } = self.verify_as(&snapshot.on_disk(), options, observer)?;
         if self.journal().replayed() == 0 {
-            let journal = JournalReport { found: self.journal().clone(), ..JournalReport::default() };
-            return Ok(BackupReport { repository: on_disk, journal });
+            let journal = JournalReport {
+                found: self.journal().clone(),
+                ..JournalReport::default()
+            };
+            return Ok(BackupReport {
+                repository: on_disk,
+                journal,
+            });
         }
         let repository = verify_snapshot(&snapshot, options, observer)?;
         let journal = JournalReport::beside(on_disk, self.journal(), &snapshot, observer)?;
-        Ok(BackupReport { repository, journal })
+        Ok(BackupReport {
+            repository,
+            journal,
+        })
     }
 
-    /// The same of files without a generation: nothing in them could be checked but that they are what was backed up.
-    fn verify_files(&self, options: VerifyOptions, observer: &dyn Observer) -> Result<BackupReport> {
+    /// The same of files without a generation: nothing in them could be checked but that they are
+    /// what was backed up.
+    fn verify_files(
+        &self,
+        options: VerifyOptions,
+        observer: &dyn Observer,
+    ) -> Result<BackupReport> {
         Monitor::new(observer, Phase::Verify, 0).check()?;
         self.check_chunks(thread_count(options.threads))?;
         self.check_exact()?;
@@ -104,10 +124,14 @@ impl Backup {
             census: None,
             advice: crate::verify::Advices::default(),
         };
-        Ok(BackupReport { repository, journal: JournalReport::default() })
+        Ok(BackupReport {
+            repository,
+            journal: JournalReport::default(),
+        })
     }
 
-    /// The same of the generation in it, without journals, whose pages are read by way of `snapshot`.
+    /// The same of the generation in it, without journals, whose pages are read by way of
+    /// `snapshot`.
     pub(crate) fn verify_as(
         &self,
         snapshot: &Snapshot,
@@ -115,28 +139,44 @@ impl Backup {
         observer: &dyn Observer,
     ) -> Result<BackupReport> {
         let threads = thread_count(options.threads);
-        // The pass over the repository reads, and so checks, every chunk of pages that it needs; an error there ends it.
-        // It has the thread of the call, where the observer may know more than on others.
-        let (counted, verified) =
-            both(threads, || summarise(snapshot), || verify_snapshot(snapshot, options, observer));
+        // The pass over the repository reads, and so checks, every chunk of pages that it needs; an
+        // error there ends it. It has the thread of the call, where the observer may know more than
+        // on others.
+        let (counted, verified) = both(
+            threads,
+            || summarise(snapshot),
+            || verify_snapshot(snapshot, options, observer),
+        );
         let repository = verified?;
         self.check_chunks(threads)?;
         self.check_exact()?;
         self.check_summary(&repository, &counted?)?;
-        Ok(BackupReport { repository, journal: JournalReport::default() })
+        Ok(BackupReport {
+            repository,
+            journal: JournalReport::default(),
+        })
     }
 
-    /// Holds the backup against the token of a pause, as [`prove`](crate::verify::prove) holds a copy of
-    /// the directory: is it of the state that was paused, and whole? Where scrubbing changed a page, the
-    /// mapping has another checksum for it and is another one.
+    /// Holds the backup against the token of a pause, as [`prove`](crate::verify::prove) holds a
+    /// copy of the directory: is it of the state that was paused, and whole? Where scrubbing
+    /// changed a page, the mapping has another checksum for it and is another one.
     ///
     /// # Errors
     /// As [`verify`](Self::verify). A backup of something else is no error.
-    pub fn prove(&self, token: &PauseToken, options: VerifyOptions, observer: &dyn Observer) -> Result<Proof> {
+    pub fn prove(
+        &self,
+        token: &PauseToken,
+        options: VerifyOptions,
+        observer: &dyn Observer,
+    ) -> Result<Proof> {
         let report = self.verify(options, observer)?;
         let Some(held) = self.pause_token()? else {
             let disproofs = vec![Disproof::OtherGeneration { newest: None }];
-            return Ok(Proof { token: *token, disproofs, report: None });
+            return Ok(Proof {
+                token: *token,
+                disproofs,
+                report: None,
+            });
         };
         let snapshot = self.snapshot();
         let mut disproofs: Vec<Disproof> = later_commits(self.journal(), token).collect();
@@ -144,48 +184,85 @@ impl Backup {
             // Where journals were replayed, the state of the token is the one without them.
             let on_disk = report.journal.without.unwrap_or(report.repository);
             disproofs.extend(faults(&snapshot.image().on_disk(), &on_disk)?);
-            return Ok(Proof { token: *token, disproofs, report: Some(on_disk) });
+            return Ok(Proof {
+                token: *token,
+                disproofs,
+                report: Some(on_disk),
+            });
         }
         disproofs.push(match held.generation {
             generation if generation > token.generation => Disproof::LaterGeneration { generation },
             generation if generation == token.generation && held.dialect == token.dialect => {
-                Disproof::OtherMapping { file: snapshot.image().mapping_role() }
+                Disproof::OtherMapping {
+                    file: snapshot.image().mapping_role(),
+                }
             }
-            generation => Disproof::OtherGeneration { newest: Some(generation) },
+            generation => Disproof::OtherGeneration {
+                newest: Some(generation),
+            },
         });
-        Ok(Proof { token: *token, disproofs, report: None })
+        Ok(Proof {
+            token: *token,
+            disproofs,
+            report: None,
+        })
     }
 
-    /// The token that a pause of the state in it gave, or would have given; `None` of files without a generation.
+    /// The token that a pause of the state in it gave, or would have given; `None` of files without
+    /// a generation.
     fn pause_token(&self) -> Result<Option<PauseToken>> {
-        let is_mapping = |entry: &ChunkEntry| matches!(entry.header.kind, ChunkKind::File(FileRole::Mapping(_)));
+        let is_mapping =
+            |entry: &ChunkEntry| matches!(entry.header.kind, ChunkKind::File(FileRole::Mapping(_)));
         let top = &self.chain().top;
-        let Some(number) = top.manifest.chunks.iter().position(is_mapping).filter(|_| !self.is_unmapped()) else {
+        let Some(number) = top
+            .manifest
+            .chunks
+            .iter()
+            .position(is_mapping)
+            .filter(|_| !self.is_unmapped())
+        else {
             return Ok(None);
         };
         let bytes = top.chunk(number)?;
-        Ok(Some(PauseToken::of_bytes(self.snapshot().image().base().mapping(), &bytes)))
+        Ok(Some(PauseToken::of_bytes(
+            self.snapshot().image().base().mapping(),
+            &bytes,
+        )))
     }
 
-    /// Every chunk of the backup and of its bases that is damaged, in order. For whoever has to know how much is lost when
-    /// [`verify`](Self::verify) has said that something is.
+    /// Every chunk of the backup and of its bases that is damaged, in order. For whoever has to
+    /// know how much is lost when [`verify`](Self::verify) has said that something is.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) when the system refuses, [`Error::Cancelled`](crate::Error::Cancelled).
-    pub fn damaged_chunks(&self, threads: Option<NonZeroUsize>, observer: &dyn Observer) -> Result<DamagedChunks> {
+    /// [`Error::Io`](crate::Error::Io) when the system refuses,
+    /// [`Error::Cancelled`](crate::Error::Cancelled).
+    pub fn damaged_chunks(
+        &self,
+        threads: Option<NonZeroUsize>,
+        observer: &dyn Observer,
+    ) -> Result<DamagedChunks> {
         let threads = thread_count(threads);
-        let total = self.chain().links().map(|link| link.manifest.chunks.len() as u64).sum();
+        let total = self
+            .chain()
+            .links()
+            .map(|link| link.manifest.chunks.len() as u64)
+            .sum();
         let monitor = Monitor::new(observer, Phase::Verify, total);
         let mut damaged = DamagedChunks::default();
         for link in self.chain().links() {
-            let found = split(narrow(link.manifest.chunks.len()), CHUNKS_AT_ONCE, threads, |range| {
-                let mut found = DamagedChunks::default();
-                for number in range {
-                    monitor.advance(1)?;
-                    found.extend(link.fault_of_chunk(widen(number))?);
-                }
-                Ok::<_, Error>(found)
-            });
+            let found = split(
+                narrow(link.manifest.chunks.len()),
+                CHUNKS_AT_ONCE,
+                threads,
+                |range| {
+                    let mut found = DamagedChunks::default();
+                    for number in range {
+                        monitor.advance(1)?;
+                        found.extend(link.fault_of_chunk(widen(number))?);
+                    }
+                    Ok::<_, Error>(found)
+                },
+            );
             for found in found {
                 let DamagedChunks { listed, not_listed } = found?;
                 damaged.extend(listed);
@@ -199,21 +276,26 @@ impl Backup {
     pub(crate) fn check_chunks(&self, threads: usize) -> Result<()> {
         let links: Vec<_> = self.chain().links().collect();
         let checked = split(narrow(links.len()), 1, threads, |range| {
-            range.filter_map(|number| links.get(widen(number))).try_for_each(|link| link.check_rest())
+            range
+                .filter_map(|number| links.get(widen(number)))
+                .try_for_each(|link| link.check_rest())
         });
         checked.into_iter().collect()
     }
 
-    /// The numbers in the manifest are those of the repository: all of them are counted anew, and where nothing is damaged
-    /// those that verification counted otherwise are these.
+    /// The numbers in the manifest are those of the repository: all of them are counted anew, and
+    /// where nothing is damaged those that verification counted otherwise are these.
     fn check_summary(&self, repository: &GenerationReport, counted: &Summary) -> Result<()> {
         let summary = &self.manifest().summary;
-        let is_counted =
-            !repository.is_consistent() || (summary.keys, summary.records) == (repository.keys, repository.records);
+        let is_counted = !repository.is_consistent()
+            || (summary.keys, summary.records) == (repository.keys, repository.records);
         if is_counted && counted == summary {
             return Ok(());
         }
         let text = "its summary counts something else than it holds";
-        Err(self.chain().top.fault(BackupFault::Structure(text.to_owned())))
+        Err(self
+            .chain()
+            .top
+            .fault(BackupFault::Structure(text.to_owned())))
     }
 }

@@ -8,8 +8,8 @@ use super::site::Site;
 
 macro_rules! corruption_codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $sentence:literal;)*) => {
-        /// A kind of damage. Its text form, such as `index.key-order`, is stable; the numbers in the descriptions are the
-        /// invariants of `docs::format`.
+        /// A kind of damage. Its text form, such as `index.key-order`, is stable; the numbers in
+        /// the descriptions are the invariants of `docs::format`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum CorruptionCode {
@@ -25,7 +25,8 @@ macro_rules! corruption_codes {
                 match self { $(CorruptionCode::$variant => $code,)* }
             }
 
-            /// True if nothing is lost or misread by it, whoever reads, and the next compaction mends it.
+            /// True if nothing is lost or misread by it, whoever reads, and the next compaction
+            /// mends it.
             pub const fn is_bookkeeping(self) -> bool {
                 matches!(self, CorruptionCode::RecordLastWrite)
             }
@@ -101,7 +102,8 @@ corruption_codes! {
     IndexTokenOrder = "index.token-order", "The words of the index page are out of order; look-ups may miss keys";
     /// 12: a token that no key uses.
     IndexTokenUnused = "index.token-unused", "The index page keeps a word that no key uses";
-    /// 12: a gap or overlap in the token heap, or a token without its end, empty, or with a separator in it.
+    /// 12: a gap or overlap in the token heap, or a token without its end, empty, or with a
+    /// separator in it.
     IndexHeap = "index.heap", "The text area of the index page is damaged";
     /// 12: a gap or overlap in the definition table, or a token number out of range.
     IndexDefinition = "index.definition", "A key of the index page is damaged";
@@ -189,7 +191,8 @@ corruption_codes! {
     SchemaObject = "schema.object", "A value is an embedded object that cannot be read";
     /// The header of a journal that has commits, or was renamed or copied to another name.
     JournalHeader = "journal.header", "The journal's first bytes are damaged; what it committed is unknown";
-    /// A commit whose checksum is right and whose operations make no sense, or do not fit the state that it continues.
+    /// A commit whose checksum is right and whose operations make no sense, or do not fit the state
+    /// that it continues.
     JournalOperation = "journal.operation", "A commit in the journal holds an operation that is never written";
     /// A journal that continues a generation or a commit that is not there.
     JournalUnplaced = "journal.unplaced", "The commits in the journal continue a state that is not there";
@@ -215,13 +218,19 @@ pub struct Corruption {
 impl Corruption {
     /// A finding. A detail longer than [`MAX_DETAIL_BYTES`] is cut, and ends in `…`.
     pub fn new(code: CorruptionCode, site: Site, detail: impl Into<String>) -> Self {
-        Self { code, site, detail: bounded(detail.into()) }
+        Self {
+            code,
+            site,
+            detail: bounded(detail.into()),
+        }
     }
 }
 
 fn bounded(mut detail: String) -> String {
     if detail.len() > MAX_DETAIL_BYTES {
-        let end = (0..=MAX_DETAIL_BYTES).rev().find(|&end| detail.is_char_boundary(end));
+        let end = (0..=MAX_DETAIL_BYTES)
+            .rev()
+            .find(|&end| detail.is_char_boundary(end));
         detail.truncate(end.unwrap_or(0));
         detail.push('…');
         detail.shrink_to_fit();
@@ -263,8 +272,14 @@ mod tests {
 
     #[test]
     fn a_long_detail_is_cut_between_characters() {
-        let detail =
-            |text: &str| Corruption::new(CorruptionCode::KeyReference, Site::file(FileRole::Index), text).detail;
+        let detail = |text: &str| {
+            Corruption::new(
+                CorruptionCode::KeyReference,
+                Site::file(FileRole::Index),
+                text,
+            )
+            .detail
+        };
         let fits = "x".repeat(MAX_DETAIL_BYTES);
         assert_eq!(detail(&fits), fits);
         assert_eq!(detail(&(fits.clone() + "y")), fits + "…");
@@ -276,11 +291,17 @@ mod tests {
 
     #[test]
     fn codes_are_unique_and_well_formed() {
-        let codes: HashSet<&str> = CorruptionCode::ALL.iter().map(|code| code.as_str()).collect();
+        let codes: HashSet<&str> = CorruptionCode::ALL
+            .iter()
+            .map(|code| code.as_str())
+            .collect();
         assert_eq!(codes.len(), CorruptionCode::ALL.len());
         for code in CorruptionCode::ALL {
             let (area, what) = code.as_str().split_once('.').expect("a code has two parts");
-            assert!(!area.is_empty() && what.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{code}");
+            assert!(
+                !area.is_empty() && what.chars().all(|c| c.is_ascii_lowercase() || c == '-'),
+                "{code}"
+            );
             assert!(!code.sentence().ends_with('.'));
         }
     }

@@ -32,8 +32,8 @@ pub enum Error {
         /// The refusal.
         source: io::Error,
     },
-    /// What was written is complete and in place, but the system refused to say that it is durable: it may be gone after a
-    /// loss of power, and then what was there before is back.
+    /// What was written is complete and in place, but the system refused to say that it is durable:
+    /// it may be gone after a loss of power, and then what was there before is back.
     #[error(
         "the new state is in place, but may not outlast a loss of power: cannot {op} {}; do it again",
         escape_path(.path)
@@ -46,8 +46,8 @@ pub enum Error {
         /// The refusal.
         source: io::Error,
     },
-    /// A repository was being replaced by renaming directories and the system refused to go on and to go back: nothing has
-    /// its name. Both are whole.
+    /// A repository was being replaced by renaming directories and the system refused to go on and
+    /// to go back: nothing has its name. Both are whole.
     #[error(
         "nothing has the name {} now: the repository that was there is {}, and the restored one, complete, is {}; \
          restore again, or rename one of them",
@@ -107,7 +107,8 @@ pub enum Error {
         /// What breaks it, and how.
         text: Box<str>,
     },
-    /// The keys that a path gives are not the keys of its class: one is missing, has another name, or is given twice.
+    /// The keys that a path gives are not the keys of its class: one is missing, has another name,
+    /// or is given twice.
     // HRESULT WBEM_E_INVALID_OBJECT_PATH
     #[error("the path gives {}, but the class {} has {}", key_names(.given), escape(.class), key_names(.keys))]
     WrongKeys {
@@ -135,7 +136,8 @@ pub enum Error {
         /// What the lock file says of its holder.
         holder: Box<str>,
     },
-    /// Another process wrote to the repository while it was read, and over what was read. What came of it is worth nothing.
+    /// Another process wrote to the repository while it was read, and over what was read. What came
+    /// of it is worth nothing.
     #[error(
         "{} was written over while the repository was read; read it again, or a copy of it that nobody writes to",
         escape_path(.path)
@@ -152,10 +154,12 @@ pub enum Error {
         /// What to do next.
         advice: &'static str,
     },
-    /// A sync was refused before, so that it is not known what the files hold after a loss of power.
+    /// A sync was refused before, so that it is not known what the files hold after a loss of
+    /// power.
     #[error("nothing more can be written until the repository is opened again: {}", guard(.0))]
     Poisoned(Box<str>),
-    /// The call comes at the wrong moment: a second pause, a resume without one, a restore while paused.
+    /// The call comes at the wrong moment: a second pause, a resume without one, a restore while
+    /// paused.
     // HRESULT WBEM_E_INVALID_OPERATION
     #[error("{0}")]
     InvalidOperation(Moment),
@@ -177,7 +181,9 @@ pub enum Error {
     },
     /// A restore without force while clients are connected.
     // HRESULT WBEM_E_BACKUP_RESTORE_WINMGMT_RUNNING
-    #[error("{count} connections are open; restore by force to break them, or wait until they are closed")]
+    #[error(
+        "{count} connections are open; restore by force to break them, or wait until they are closed"
+    )]
     ConnectionsActive {
         /// How many.
         count: usize,
@@ -211,7 +217,8 @@ pub enum Error {
         /// What was asked for.
         got: u64,
     },
-    /// A fault of this program: something that never happens, whatever the files hold and the caller asks for.
+    /// A fault of this program: something that never happens, whatever the files hold and the
+    /// caller asks for.
     #[error("a fault of cimrepo, please report it: {}", guard(.0))]
     Bug(Box<str>),
     /// The observer asked to stop.
@@ -289,9 +296,10 @@ pub enum ExitCode {
 impl ExitCode {
     /// Every code, from the one that tells least to the one that tells most.
     ///
-    /// When several repositories are read in one run, the run ends with the code that tells most: findings before
-    /// nothing, what could not be read before findings (first what another try may mend, then what it will not), a wrong
-    /// call before all of these, then an interrupted run, and a fault of the program before anything else.
+    /// When several repositories are read in one run, the run ends with the code that tells most:
+    /// findings before nothing, what could not be read before findings (first what another try may
+    /// mend, then what it will not), a wrong call before all of these, then an interrupted run, and
+    /// a fault of the program before anything else.
     pub const BY_WEIGHT: [ExitCode; 9] = [
         ExitCode::Done,
         ExitCode::Findings,
@@ -307,26 +315,45 @@ impl ExitCode {
     /// The one of two codes that tells more, as [`BY_WEIGHT`](Self::BY_WEIGHT) ranks them.
     pub fn most_telling(self, other: Self) -> Self {
         let weight = |code| Self::BY_WEIGHT.iter().position(|known| *known == code);
-        if weight(other) > weight(self) { other } else { self }
+        if weight(other) > weight(self) {
+            other
+        } else {
+            self
+        }
     }
 }
 
 impl Error {
     pub(crate) fn io(op: IoOp, path: &Path, source: io::Error) -> Self {
-        Error::Io { op, path: path.into(), source }
+        Error::Io {
+            op,
+            path: path.into(),
+            source,
+        }
     }
 
     /// The directory in which something is to be made is not there.
     pub(crate) fn no_directory(path: &Path, reason: &str) -> Self {
-        Self::io(IoOp::FindDirectory, path, io::Error::new(io::ErrorKind::NotFound, reason))
+        Self::io(
+            IoOp::FindDirectory,
+            path,
+            io::Error::new(io::ErrorKind::NotFound, reason),
+        )
     }
 
     pub(crate) fn unconfirmed(op: IoOp, path: &Path, source: io::Error) -> Self {
-        Error::Unconfirmed { op, path: path.into(), source }
+        Error::Unconfirmed {
+            op,
+            path: path.into(),
+            source,
+        }
     }
 
     pub(crate) fn backup(path: &Path, fault: BackupFault) -> Self {
-        Error::Backup { path: path.into(), fault: Box::new(fault) }
+        Error::Backup {
+            path: path.into(),
+            fault: Box::new(fault),
+        }
     }
 
     pub(crate) fn denied(text: impl Into<String>) -> Self {
@@ -334,7 +361,10 @@ impl Error {
     }
 
     pub(crate) fn rule(rule: Rule, text: impl Into<String>) -> Self {
-        Error::Rule { rule, text: text.into().into_boxed_str() }
+        Error::Rule {
+            rule,
+            text: text.into().into_boxed_str(),
+        }
     }
 
     pub(crate) fn invalid(misuse: Misuse, text: impl Into<String>) -> Self {
@@ -344,11 +374,16 @@ impl Error {
     /// The result code that a COM caller sees.
     pub fn hresult(&self) -> HResult {
         match self {
-            Error::Io { op: IoOp::FindDirectory, .. } => HResult::PATH_NOT_FOUND,
-            Error::Io { source, .. } | Error::Unconfirmed { source, .. } | Error::Stranded { source, .. } => {
-                HResult::from_io(source)
+            Error::Io {
+                op: IoOp::FindDirectory,
+                ..
+            } => HResult::PATH_NOT_FOUND,
+            Error::Io { source, .. }
+            | Error::Unconfirmed { source, .. }
+            | Error::Stranded { source, .. } => HResult::from_io(source),
+            Error::Corrupt(_) | Error::NotARepository { .. } | Error::Poisoned(_) => {
+                HResult::CRITICAL_ERROR
             }
-            Error::Corrupt(_) | Error::NotARepository { .. } | Error::Poisoned(_) => HResult::CRITICAL_ERROR,
             Error::Backup { fault, .. } => match **fault {
                 BackupFault::NotABackup => HResult::INVALID_PARAMETER,
                 BackupFault::UnknownVersion(_) => HResult::DATABASE_VER_MISMATCH,
@@ -392,12 +427,19 @@ impl Error {
     /// The exit code of a command that ends with this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Error::Io { .. } | Error::Unconfirmed { .. } | Error::Stranded { .. } | Error::Poisoned(_) => ExitCode::Io,
+            Error::Io { .. }
+            | Error::Unconfirmed { .. }
+            | Error::Stranded { .. }
+            | Error::Poisoned(_) => ExitCode::Io,
             Error::AccessDenied(_) | Error::EncryptionRequired { .. } => ExitCode::Io,
-            Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => ExitCode::Corrupt,
+            Error::Corrupt(_) | Error::NotARepository { .. } | Error::Backup { .. } => {
+                ExitCode::Corrupt
+            }
             Error::InvalidArgument(_) | Error::InvalidObject(_) => ExitCode::Usage,
             Error::Rule { .. } | Error::WrongKeys { .. } => ExitCode::Usage,
-            Error::Unsupported(_) | Error::Limit { .. } | Error::OtherDialect { .. } => ExitCode::Usage,
+            Error::Unsupported(_) | Error::Limit { .. } | Error::OtherDialect { .. } => {
+                ExitCode::Usage
+            }
             Error::Query(_) => ExitCode::Language,
             Error::Bug(_) => ExitCode::Bug,
             Error::Locked { .. }
@@ -428,9 +470,9 @@ impl Error {
     /// True if there was no room: the disk is full, or what the user may have of it is used up.
     pub fn is_disk_full(&self) -> bool {
         match self {
-            Error::Io { source, .. } | Error::Unconfirmed { source, .. } | Error::Stranded { source, .. } => {
-                is_disk_full(source)
-            }
+            Error::Io { source, .. }
+            | Error::Unconfirmed { source, .. }
+            | Error::Stranded { source, .. } => is_disk_full(source),
             _ => false,
         }
     }
@@ -453,7 +495,10 @@ impl Error {
 
 /// The names of keys in a sentence.
 fn key_names(names: &[Box<str>]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", escape(name))).collect();
+    let quoted: Vec<String> = names
+        .iter()
+        .map(|name| format!("`{}`", escape(name)))
+        .collect();
     match quoted.as_slice() {
         [] => "no key".to_owned(),
         [one] => format!("the key {one}"),
@@ -482,15 +527,25 @@ mod tests {
 
     fn wrong_keys(keys: &[&str], given: &[&str]) -> Error {
         let owned = |names: &[&str]| names.iter().map(|name| Box::from(*name)).collect();
-        Error::WrongKeys { class: "C".into(), keys: owned(keys), given: owned(given) }
+        Error::WrongKeys {
+            class: "C".into(),
+            keys: owned(keys),
+            given: owned(given),
+        }
     }
 
     #[test]
     fn wrong_keys_are_named() {
         let text = wrong_keys(&["A", "B", "C"], &["D"]).to_string();
-        assert_eq!(text, "the path gives the key `D`, but the class C has the keys `A`, `B` and `C`");
+        assert_eq!(
+            text,
+            "the path gives the key `D`, but the class C has the keys `A`, `B` and `C`"
+        );
         let text = wrong_keys(&[], &["D\u{1b}"]).to_string();
-        assert_eq!(text, "the path gives the key `D\\u{1b}`, but the class C has no key");
+        assert_eq!(
+            text,
+            "the path gives the key `D\\u{1b}`, but the class C has no key"
+        );
     }
 
     #[test]
@@ -502,7 +557,13 @@ mod tests {
     fn one_of_each() -> Vec<Error> {
         let path = || Box::<Path>::from(Path::new("x"));
         let gone = || io::Error::from(io::ErrorKind::NotFound);
-        let corruption = || Corruption::new(CorruptionCode::KeyReference, Site::file(FileRole::Index), "x");
+        let corruption = || {
+            Corruption::new(
+                CorruptionCode::KeyReference,
+                Site::file(FileRole::Index),
+                "x",
+            )
+        };
         let faults = [
             BackupFault::NotABackup,
             BackupFault::UnknownVersion(9),
@@ -510,37 +571,67 @@ mod tests {
             BackupFault::Checksum("x".into()),
             BackupFault::Structure("x".into()),
             BackupFault::Inconsistent(Box::new(corruption())),
-            BackupFault::BaseMissing { base: "x".into(), hint: "x".into() },
-            BackupFault::BaseWrong { base: "x".into(), found: "x".into() },
+            BackupFault::BaseMissing {
+                base: "x".into(),
+                hint: "x".into(),
+            },
+            BackupFault::BaseWrong {
+                base: "x".into(),
+                found: "x".into(),
+            },
             BackupFault::Signature("x".into()),
         ];
         let mut all = vec![
             Error::io(IoOp::Open, Path::new("x"), gone()),
             Error::no_directory(Path::new("x"), "it is not there"),
             Error::unconfirmed(IoOp::Sync, Path::new("x"), gone()),
-            Error::Stranded { path: path(), old: path(), new: path(), source: gone() },
+            Error::Stranded {
+                path: path(),
+                old: path(),
+                new: path(),
+                source: gone(),
+            },
             corruption().into(),
-            Error::NotARepository { path: path(), reason: "x".into() },
+            Error::NotARepository {
+                path: path(),
+                reason: "x".into(),
+            },
             Error::invalid(Misuse::Options, "x"),
             Error::denied("x"),
-            Error::EncryptionRequired { namespace: "x".into() },
+            Error::EncryptionRequired {
+                namespace: "x".into(),
+            },
             Error::rule(Rule::InvalidClass, "x"),
             wrong_keys(&["A"], &[]),
             QueryError::new(QueryCode::Syntax, 0..1, "x").into(),
             Error::InvalidObject("x".into()),
             Error::Unsupported("x".into()),
-            Error::Locked { path: path(), holder: "x".into() },
+            Error::Locked {
+                path: path(),
+                holder: "x".into(),
+            },
             Error::Overtaken { path: path() },
-            Error::Changed { path: path(), advice: "x" },
+            Error::Changed {
+                path: path(),
+                advice: "x",
+            },
             Error::Poisoned("x".into()),
             Error::InvalidOperation(Moment::NotPaused),
-            Error::OtherDialect { path: Path::new("x").into(), backup: "2.1", repository: "2.2" },
+            Error::OtherDialect {
+                path: Path::new("x").into(),
+                backup: "2.1",
+                repository: "2.2",
+            },
             Error::ConnectionsActive { count: 1 },
             Error::Disconnected,
             Error::Closed,
             Error::Timeout { what: "x" },
             Error::Busy,
-            Error::Limit { what: "x", max: 1, got: 2 },
+            Error::Limit {
+                what: "x",
+                max: 1,
+                got: 2,
+            },
             Error::Bug("x".into()),
             Error::Cancelled,
         ];
@@ -548,11 +639,14 @@ mod tests {
         all
     }
 
-    /// The codes, said a second time and by hand. A new variant does not compile without its codes, and gets a number of
-    /// its own.
+    /// The codes, said a second time and by hand. A new variant does not compile without its codes,
+    /// and gets a number of its own.
     fn codes(error: &Error) -> (u8, u32, ExitCode) {
         match error {
-            Error::Io { op: IoOp::FindDirectory, .. } => (0, 0x8007_0003, ExitCode::Io),
+            Error::Io {
+                op: IoOp::FindDirectory,
+                ..
+            } => (0, 0x8007_0003, ExitCode::Io),
             Error::Io { .. } => (0, 0x8007_0002, ExitCode::Io),
             Error::Unconfirmed { .. } => (1, 0x8007_0002, ExitCode::Io),
             Error::Stranded { .. } => (2, 0x8007_0002, ExitCode::Io),
@@ -603,11 +697,21 @@ mod tests {
         for error in one_of_each() {
             let (number, hresult, exit) = codes(&error);
             seen.insert(number);
-            assert_eq!((error.hresult(), error.exit_code()), (HResult(hresult), exit), "{error:?}");
-            assert!(!error.to_string().is_empty() && error.full_text().starts_with(&error.to_string()));
+            assert_eq!(
+                (error.hresult(), error.exit_code()),
+                (HResult(hresult), exit),
+                "{error:?}"
+            );
+            assert!(
+                !error.to_string().is_empty() && error.full_text().starts_with(&error.to_string())
+            );
             crate::base::reason::tests::check(&error);
         }
-        assert_eq!(seen.len(), VARIANTS, "a variant is not among those that are tried");
+        assert_eq!(
+            seen.len(),
+            VARIANTS,
+            "a variant is not among those that are tried"
+        );
     }
 
     #[test]
@@ -630,7 +734,11 @@ mod tests {
             assert!(full.is_disk_full());
             assert_eq!(full.hresult(), HResult::OUT_OF_DISK_SPACE);
         }
-        let denied = Error::io(IoOp::Open, Path::new("x"), io::ErrorKind::PermissionDenied.into());
+        let denied = Error::io(
+            IoOp::Open,
+            Path::new("x"),
+            io::ErrorKind::PermissionDenied.into(),
+        );
         assert_eq!(denied.hresult(), HResult(0x8007_0005));
         assert_eq!(denied.exit_code(), ExitCode::Io);
     }

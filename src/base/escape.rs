@@ -1,18 +1,21 @@
 //! The printer of text from evidence: names, values, keys, paths, arguments, notes in files.
 //!
-//! Such text may move the cursor of a terminal, end a line early, or turn its direction; what is printed then says something
-//! else than what is stored. Every character of that kind is printed as `\u{1b}`, in one form for all of them: `\n` would be
-//! mistaken for a part of `root\new`. A backslash stays a backslash, since paths are full of them; only one that stands before
-//! `u{` in the evidence is printed as `\u{5c}`, so that nothing stored can pose as an escape.
+//! Such text may move the cursor of a terminal, end a line early, or turn its direction; what is
+//! printed then says something else than what is stored. Every character of that kind is printed as
+//! `\u{1b}`, in one form for all of them: `\n` would be mistaken for a part of `root\new`. A
+//! backslash stays a backslash, since paths are full of them; only one that stands before `u{` in
+//! the evidence is printed as `\u{5c}`, so that nothing stored can pose as an escape.
 //!
-//! There are two walls. The types that hold evidence are printed through [`escape`]: their `Display` is for people, their
-//! `as_str` or `text` is for machines. [`guard`] and [`EscapingWriter`] escape what is left in a message that was put together
-//! from several texts; they leave backslashes alone, so that what is escaped already passes through unchanged.
+//! There are two walls. The types that hold evidence are printed through [`escape`]: their
+//! `Display` is for people, their `as_str` or `text` is for machines. [`guard`] and
+//! [`EscapingWriter`] escape what is left in a message that was put together from several texts;
+//! they leave backslashes alone, so that what is escaped already passes through unchanged.
 
 use std::fmt::{self, Display, Write};
 use std::path::Path;
 
-/// Combining marks that are shown in a row; Unicode's security mechanisms (UTS 39, 5.4) take more for an attack.
+/// Combining marks that are shown in a row; Unicode's security mechanisms (UTS 39, 5.4) take more
+/// for an attack.
 const MAX_MARKS: usize = 4;
 
 /// A text from evidence, to print: every invisible character of `text` escaped.
@@ -67,7 +70,10 @@ pub struct EscapingWriter<W> {
 impl<W: Write> EscapingWriter<W> {
     /// A writer at the beginning of a text.
     pub const fn new(inner: W) -> Self {
-        Self { inner, visible: Visible::new() }
+        Self {
+            inner,
+            visible: Visible::new(),
+        }
     }
 }
 
@@ -79,7 +85,8 @@ impl<W: Write> Write for EscapingWriter<W> {
         let mut shown = 0;
         for (at, c) in text.char_indices() {
             if !self.visible.shows(c) {
-                self.inner.write_str(text.get(shown..at).unwrap_or_default())?;
+                self.inner
+                    .write_str(text.get(shown..at).unwrap_or_default())?;
                 write!(self.inner, "\\u{{{:x}}}", u32::from(c))?;
                 shown = at + c.len_utf8();
             }
@@ -101,8 +108,9 @@ impl Visible {
         Self { marks: MAX_MARKS }
     }
 
-    /// True if all of `text`, which comes next, can be shown as itself since it is printable ASCII, as nearly every text is:
-    /// found out much faster than character by character. Where it is not, nothing is decided yet.
+    /// True if all of `text`, which comes next, can be shown as itself since it is printable ASCII,
+    /// as nearly every text is: found out much faster than character by character. Where it is not,
+    /// nothing is decided yet.
     pub fn shows_all(&mut self, text: &str) -> bool {
         let is_plain = is_printable_ascii(text);
         if is_plain && !text.is_empty() {
@@ -138,20 +146,27 @@ impl Default for Visible {
     }
 }
 
-/// True if a text is printable ASCII. Everything that is printed passes here, most of it a few bytes long: eight of them
-/// are looked at together, and the last ones with some that were looked at before.
+/// True if a text is printable ASCII. Everything that is printed passes here, most of it a few
+/// bytes long: eight of them are looked at together, and the last ones with some that were looked
+/// at before.
 fn is_printable_ascii(text: &str) -> bool {
     const ONES: u64 = u64::MAX / 0xFF;
     let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
-    // The highest bit of a byte is set in the first part from 0x80 on, in the second at 0x7F, in the third below 0x20. What
-    // is carried from one byte into the next comes from a byte that has its bit set already.
-    let signs = |word: u64| (word | word.wrapping_add(ONES) | word.wrapping_sub(ONES * 0x20)) & (ONES * 0x80);
+    // The highest bit of a byte is set in the first part from 0x80 on, in the second at 0x7F, in
+    // the third below 0x20. What is carried from one byte into the next comes from a byte that has
+    // its bit set already.
+    let signs = |word: u64| {
+        (word | word.wrapping_add(ONES) | word.wrapping_sub(ONES * 0x20)) & (ONES * 0x80)
+    };
 
     let bytes = text.as_bytes();
     if let Some(last) = bytes.last_chunk() {
         let (words, _) = bytes.as_chunks();
-        let all =
-            words.iter().fold(signs(u64::from_le_bytes(*last)), |all, word| all | signs(u64::from_le_bytes(*word)));
+        let all = words
+            .iter()
+            .fold(signs(u64::from_le_bytes(*last)), |all, word| {
+                all | signs(u64::from_le_bytes(*word))
+            });
         return all == 0;
     }
     match (bytes.first_chunk(), bytes.last_chunk()) {
@@ -160,10 +175,12 @@ fn is_printable_ascii(text: &str) -> bool {
     }
 }
 
-/// True if a character does not show as itself, or changes how its neighbours show: Unicode's categories Cc, Cf, Zl and Zp,
-/// `Default_Ignorable_Code_Point`, and the code points that are never characters.
+/// True if a character does not show as itself, or changes how its neighbours show: Unicode's
+/// categories Cc, Cf, Zl and Zp, `Default_Ignorable_Code_Point`, and the code points that are never
+/// characters.
 ///
-/// Spaces and characters for private use are shown; a lone surrogate is no character and cannot get here.
+/// Spaces and characters for private use are shown; a lone surrogate is no character and cannot get
+/// here.
 pub const fn is_invisible(c: char) -> bool {
     matches!(c,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
@@ -177,8 +194,9 @@ pub const fn is_invisible(c: char) -> bool {
 
 /// True if a character that is not invisible combines with the one before it.
 ///
-/// The standard library keeps the table: it escapes marks, spaces but the plain one, and what has no meaning to it. The last
-/// are taken for marks too, since a later version of Unicode may make them some.
+/// The standard library keeps the table: it escapes marks, spaces but the plain one, and what has
+/// no meaning to it. The last are taken for marks too, since a later version of Unicode may make
+/// them some.
 fn is_mark(c: char) -> bool {
     let is_escaped = || c.escape_debug().len() > 1;
     !c.is_ascii() && !c.is_whitespace() && !is_private(c) && is_escaped()
@@ -195,11 +213,18 @@ mod tests {
     use regex_syntax::hir::{Class, HirKind};
     use std::collections::HashSet;
 
-    /// The characters of a class that Unicode's own tables, as another library carries them, define.
+    /// The characters of a class that Unicode's own tables, as another library carries them,
+    /// define.
     fn defined(class: &str) -> impl Fn(char) -> bool {
         let hir = regex_syntax::parse(class).unwrap();
-        let HirKind::Class(Class::Unicode(class)) = hir.kind().clone() else { panic!("{class} is no class") };
-        let members: HashSet<char> = class.ranges().iter().flat_map(|range| range.start()..=range.end()).collect();
+        let HirKind::Class(Class::Unicode(class)) = hir.kind().clone() else {
+            panic!("{class} is no class")
+        };
+        let members: HashSet<char> = class
+            .ranges()
+            .iter()
+            .flat_map(|range| range.start()..=range.end())
+            .collect();
         move |c| members.contains(&c)
     }
 
@@ -213,8 +238,10 @@ mod tests {
 
     #[test]
     fn marks_are_what_unicode_defines() {
-        let (mark, other) =
-            (defined(r"[\p{Mn}\p{Me}]"), defined(r"[\p{L}\p{N}\p{P}\p{S}\p{Zs}\p{Co}--\p{Grapheme_Extend}]"));
+        let (mark, other) = (
+            defined(r"[\p{Mn}\p{Me}]"),
+            defined(r"[\p{L}\p{N}\p{P}\p{S}\p{Zs}\p{Co}--\p{Grapheme_Extend}]"),
+        );
         for c in ('\0'..=char::MAX).filter(|c| !is_invisible(*c)) {
             assert!(is_mark(c) || !mark(c), "U+{:04X} is a mark", u32::from(c));
             assert!(!is_mark(c) || !other(c), "U+{:04X} is none", u32::from(c));
@@ -224,8 +251,15 @@ mod tests {
     #[test]
     fn what_moves_or_turns_is_escaped_and_the_rest_is_not() {
         let escaped = |text| escape(text).to_string();
-        for plain in ["", "a b-Ä/日本.bak", "root\\cimv2:C.K=\"v\"", "ROOT\\new\\u1b", "Việt", "שָׁלוֹם", "🙂 \u{e000}"]
-        {
+        for plain in [
+            "",
+            "a b-Ä/日本.bak",
+            "root\\cimv2:C.K=\"v\"",
+            "ROOT\\new\\u1b",
+            "Việt",
+            "שָׁלוֹם",
+            "🙂 \u{e000}",
+        ] {
             assert_eq!(escaped(plain), plain);
         }
         assert_eq!(escaped("a\u{1b}[2Jb\n\t"), "a\\u{1b}[2Jb\\u{a}\\u{9}");
@@ -247,9 +281,19 @@ mod tests {
         for length in [1, 2, 3, 4, 5, 7, 8, 9, 16, 23] {
             for at in 0..length {
                 for c in '\0'..='\u{180}' {
-                    let text: String = (0..length).map(|place| if place == at { c } else { '~' }).collect();
-                    assert_eq!(is_printable_ascii(&text), matches!(c, ' '..='~'), "{text:?}");
-                    assert_eq!(is_printable_ascii(&text.replace('~', " ")), matches!(c, ' '..='~'), "{text:?}");
+                    let text: String = (0..length)
+                        .map(|place| if place == at { c } else { '~' })
+                        .collect();
+                    assert_eq!(
+                        is_printable_ascii(&text),
+                        matches!(c, ' '..='~'),
+                        "{text:?}"
+                    );
+                    assert_eq!(
+                        is_printable_ascii(&text.replace('~', " ")),
+                        matches!(c, ' '..='~'),
+                        "{text:?}"
+                    );
                 }
             }
         }
@@ -262,7 +306,10 @@ mod tests {
         assert_eq!(escaped("e\u{301}"), "e\u{301}");
         assert_eq!(escaped("\u{338}="), "\\u{338}=");
         let piled = format!("e{}x\u{301}", "\u{301}".repeat(6));
-        assert_eq!(escaped(&piled), format!("e{}\\u{{301}}\\u{{301}}x\u{301}", "\u{301}".repeat(4)));
+        assert_eq!(
+            escaped(&piled),
+            format!("e{}\\u{{301}}\\u{{301}}x\u{301}", "\u{301}".repeat(4))
+        );
         assert_eq!(escaped("\n\u{301}"), "\\u{a}\\u{301}");
     }
 }

@@ -11,15 +11,19 @@ pub fn text(filetime: u64) -> String {
 
 /// Year, month and day of a day since the beginning of 1601, by the Gregorian calendar.
 const fn date(days: u64) -> (u64, u64, u64) {
-    // Years are counted from March, so that the day in February that is not always there is the last. 1601-01-01 is 306 days
-    // behind 1600-03-01, the beginning of a cycle of 400 years.
+    // Years are counted from March, so that the day in February that is not always there is the
+    // last. 1601-01-01 is 306 days behind 1600-03-01, the beginning of a cycle of 400 years.
     let days = days + 306;
     let (cycles, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
     (1600 + 400 * cycles + year + next, month, day)
 }
 

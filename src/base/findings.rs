@@ -51,7 +51,8 @@ impl Findings {
 
     /// The findings in order of place, and the number of those not listed.
     pub(crate) fn finish(mut self) -> (Vec<Corruption>, u64) {
-        self.list.sort_by(|a, b| (&a.site, a.code).cmp(&(&b.site, b.code)));
+        self.list
+            .sort_by(|a, b| (&a.site, a.code).cmp(&(&b.site, b.code)));
         (self.list, self.not_listed)
     }
 }

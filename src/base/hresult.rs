@@ -59,7 +59,12 @@ impl HResult {
         if is_disk_full(error) {
             return Self::OUT_OF_DISK_SPACE;
         }
-        let win32 = match (cfg!(windows), error.raw_os_error().and_then(|code| u32::try_from(code).ok())) {
+        let win32 = match (
+            cfg!(windows),
+            error
+                .raw_os_error()
+                .and_then(|code| u32::try_from(code).ok()),
+        ) {
             (true, Some(code)) => code,
             _ => win32_code(error.kind()),
         };
@@ -81,16 +86,19 @@ fn win32_code(kind: io::ErrorKind) -> u32 {
     }
 }
 
-/// Codes of Windows that say the same as [`io::ErrorKind::StorageFull`] and [`io::ErrorKind::QuotaExceeded`]:
-/// `ERROR_HANDLE_DISK_FULL`, `ERROR_DISK_FULL` and `ERROR_DISK_QUOTA_EXCEEDED`. Not every version of the standard library
-/// knows all of them.
+/// Codes of Windows that say the same as [`io::ErrorKind::StorageFull`] and
+/// [`io::ErrorKind::QuotaExceeded`]: `ERROR_HANDLE_DISK_FULL`, `ERROR_DISK_FULL` and
+/// `ERROR_DISK_QUOTA_EXCEEDED`. Not every version of the standard library knows all of them.
 const WINDOWS_DISK_FULL: [i32; 3] = [39, 112, 1295];
 
-/// True if there was no room: on the disk, or in what the user may have of it. The one place that says what a full disk is.
+/// True if there was no room: on the disk, or in what the user may have of it. The one place that
+/// says what a full disk is.
 pub(crate) fn is_disk_full(error: &io::Error) -> bool {
     let is_code = |code| cfg!(windows) && WINDOWS_DISK_FULL.contains(&code);
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        || error.raw_os_error().is_some_and(is_code)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) || error.raw_os_error().is_some_and(is_code)
 }
 
 #[cfg(test)]
@@ -112,7 +120,11 @@ mod tests {
             assert!(is_disk_full(&error), "{error:?}");
             assert_eq!(HResult::from_io(&error), HResult::OUT_OF_DISK_SPACE);
         }
-        for kind in [io::ErrorKind::FileTooLarge, io::ErrorKind::PermissionDenied, io::ErrorKind::OutOfMemory] {
+        for kind in [
+            io::ErrorKind::FileTooLarge,
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::OutOfMemory,
+        ] {
             assert!(!is_disk_full(&kind.into()), "{kind:?}");
         }
     }

@@ -4,7 +4,8 @@ use std::fmt;
 
 macro_rules! operations {
     ($($name:ident $verb:literal $meaning:literal;)*) => {
-        /// An operation that the operating system refused: what a caller can match instead of a text.
+        /// An operation that the operating system refused: what a caller can match instead of a
+        /// text.
         ///
         /// Its `Display` is the verb that stands between "cannot" and the path.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

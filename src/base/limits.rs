@@ -2,7 +2,8 @@
 
 use super::error::Error;
 
-/// Levels of the index that are followed. Windows' trees have three; 2^32 pages of two children need 32.
+/// Levels of the index that are followed. Windows' trees have three; 2^32 pages of two children
+/// need 32.
 pub const MAX_TREE_DEPTH: usize = 32;
 
 /// Pages in the chain of object admin pages of dialect 2.1 that are followed.
@@ -11,35 +12,42 @@ pub const MAX_ADMIN_PAGES: usize = 65_536;
 /// Size of a mapping file that is read, in bytes: enough for a 4 GB repository, Windows' own limit.
 pub const MAX_MAPPING_BYTES: u64 = 16 << 20;
 
-/// Size of both data files together that Windows documents as the limit of a repository, in bytes. It is no limit here; what is
-/// larger is told ([`Engine::info`](crate::store::Engine::info)).
+/// Size of both data files together that Windows documents as the limit of a repository, in bytes.
+/// It is no limit here; what is larger is told ([`Engine::info`](crate::store::Engine::info)).
 pub const WINDOWS_REPOSITORY_BYTES: u64 = 4 << 30;
 
 /// Fails for a mapping file that could not be read again.
 pub(crate) const fn check_mapping_size(bytes: u64) -> Result<(), Error> {
     if bytes > MAX_MAPPING_BYTES {
-        return Err(Error::Limit { what: "the size of a mapping file in bytes", max: MAX_MAPPING_BYTES, got: bytes });
+        return Err(Error::Limit {
+            what: "the size of a mapping file in bytes",
+            max: MAX_MAPPING_BYTES,
+            got: bytes,
+        });
     }
     Ok(())
 }
 
-/// Logical pages of a space that a backup is believed to have: as many as a mapping file of the greatest size has entries.
+/// Logical pages of a space that a backup is believed to have: as many as a mapping file of the
+/// greatest size has entries.
 pub const MAX_LOGICAL_PAGES: u32 = 699_050;
 const _: () = assert!(MAX_LOGICAL_PAGES as u64 == MAX_MAPPING_BYTES / 24);
 
 /// Longest key the engine writes, in bytes. The longest seen in a repository of Windows is 290.
 pub const MAX_KEY_BYTES: usize = 1024;
 
-/// Longest key the engine reads, in bytes: twice the longest that it writes. Only a damaged page, whose keys name a long token
-/// over and over, has longer ones: megabytes each, gigabytes a page.
+/// Longest key the engine reads, in bytes: twice the longest that it writes. Only a damaged page,
+/// whose keys name a long token over and over, has longer ones: megabytes each, gigabytes a page.
 pub const MAX_READ_KEY_BYTES: usize = 2048;
 
-/// Tokens that the keys of one index page name together, counted as often as they are named. A page has room for fewer than
-/// 4,096; definitions that overlap name more. A few damaged ones are let pass, so that they do not hide their neighbours.
+/// Tokens that the keys of one index page name together, counted as often as they are named. A page
+/// has room for fewer than 4,096; definitions that overlap name more. A few damaged ones are let
+/// pass, so that they do not hide their neighbours.
 pub const MAX_PAGE_TOKENS: usize = 16_384;
 
-/// Physical pages of OBJECTS.DATA that are looked at when no mapping says which of them count: 8 GiB, twice what Windows lets
-/// a repository grow to. A sparse file of a terabyte takes no room on a disk and days to read.
+/// Physical pages of OBJECTS.DATA that are looked at when no mapping says which of them count: 8
+/// GiB, twice what Windows lets a repository grow to. A sparse file of a terabyte takes no room on
+/// a disk and days to read.
 pub const MAX_CARVED_PAGES: u32 = 1 << 20;
 
 /// Largest record the engine reads or writes, in bytes. The largest seen is 297,697.
@@ -51,7 +59,8 @@ pub const MAX_COMMIT_BYTES: u32 = 1 << 30;
 /// Findings of one kind that a verification keeps; the rest is counted.
 pub const MAX_FINDINGS_PER_CODE: usize = 1_000;
 
-/// What a finding says of what was found, in bytes. A hostile key is as long as a page, and there are many of them.
+/// What a finding says of what was found, in bytes. A hostile key is as long as a page, and there
+/// are many of them.
 pub const MAX_DETAIL_BYTES: usize = 200;
 
 /// Backups in a chain of incremental ones.
@@ -75,18 +84,20 @@ pub const MAX_CLASS_DEPTH: usize = 128;
 /// Properties of a class, inherited ones included: a declaration order is 16 bits.
 pub const MAX_PROPERTIES: usize = 1 << 15;
 
-/// Qualifiers of one class, property, method or parameter, inherited ones included. Real ones have 12.
+/// Qualifiers of one class, property, method or parameter, inherited ones included. Real ones have
+/// 12.
 pub const MAX_QUALIFIERS: usize = 1 << 16;
 
 /// Methods of a class, inherited ones included. Real classes have 66.
 pub const MAX_METHODS: usize = 1 << 15;
 
-/// Bytes of memory that a class may inherit, and as many times its record as [`MAX_EXPANSION`] says on top: what is
-/// inherited is said again for each class, whatever its record takes. Real classes inherit fewer than 100,000.
+/// Bytes of memory that a class may inherit, and as many times its record as [`MAX_EXPANSION`] says
+/// on top: what is inherited is said again for each class, whatever its record takes. Real classes
+/// inherit fewer than 100,000.
 pub const MAX_INHERITED_BYTES: usize = 512 << 10;
 
-/// Bytes of memory that an instance may get from its class, names and defaults of properties, and as many times its record
-/// as [`MAX_EXPANSION`] says on top. Real classes give fewer than 20,000.
+/// Bytes of memory that an instance may get from its class, names and defaults of properties, and
+/// as many times its record as [`MAX_EXPANSION`] says on top. Real classes give fewer than 20,000.
 pub const MAX_GIVEN_BYTES: usize = 64 << 10;
 
 /// How many times its record an object may inherit, beyond what every object may.
@@ -97,7 +108,8 @@ pub(crate) const fn gets_too_much(bytes: usize, most: usize, record: usize) -> b
     bytes > most.saturating_add(record.saturating_mul(MAX_EXPANSION))
 }
 
-/// How many times the length of a record its content may take in memory, that of embedded objects included.
+/// How many times the length of a record its content may take in memory, that of embedded objects
+/// included.
 pub const MAX_DECODED_FACTOR: usize = 16;
 
 /// Embedded objects within embedded objects.
@@ -106,16 +118,19 @@ pub const MAX_OBJECT_DEPTH: usize = 16;
 /// Namespaces in each other, `ROOT` not counted. Real ones lie 5 deep.
 pub const MAX_NAMESPACE_DEPTH: usize = 128;
 
-/// Length of the path of a namespace in bytes: it stands in the path of each object that lies there.
+/// Length of the path of a namespace in bytes: it stands in the path of each object that lies
+/// there.
 pub const MAX_NAMESPACE_BYTES: usize = 4096;
 
 /// Length of an object path in bytes.
 pub const MAX_PATH_CHARS: usize = 1 << 16;
 
-/// Levels of directories below the one given in which repositories are looked for. Windows' own lie five below its drive.
+/// Levels of directories below the one given in which repositories are looked for. Windows' own lie
+/// five below its drive.
 pub const MAX_SEARCH_DEPTH: usize = 16;
 
-/// Directory entries that a search for repositories looks at: several times those of a whole drive of Windows.
+/// Directory entries that a search for repositories looks at: several times those of a whole drive
+/// of Windows.
 pub const MAX_SEARCH_ENTRIES: u64 = 4_000_000;
 
 /// Names of directories that wait in a search until it comes to them: the memory it takes.

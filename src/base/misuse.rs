@@ -6,8 +6,8 @@ use super::escape::guard;
 
 macro_rules! misuses {
     ($($name:ident $meaning:literal;)*) => {
-        /// A way in which a caller asks for something that makes no sense: what a program matches, where a person reads
-        /// the sentence.
+        /// A way in which a caller asks for something that makes no sense: what a program matches,
+        /// where a person reads the sentence.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Misuse {
@@ -54,7 +54,10 @@ pub struct Invalid {
 impl Invalid {
     /// A misuse with its sentence.
     pub fn new(misuse: Misuse, text: impl Into<String>) -> Self {
-        Self { misuse, text: text.into().into_boxed_str() }
+        Self {
+            misuse,
+            text: text.into().into_boxed_str(),
+        }
     }
 }
 

@@ -28,7 +28,8 @@ pub(crate) const fn widen(value: u32) -> usize {
     value as usize
 }
 
-/// Narrows a length to 32 bits, `u32::MAX` when it does not fit; for counts that are already bounded.
+/// Narrows a length to 32 bits, `u32::MAX` when it does not fit; for counts that are already
+/// bounded.
 pub(crate) fn narrow(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Why a call comes at the wrong moment: what a program matches, where a person reads the sentence. All have the result code
-/// `WBEM_E_INVALID_OPERATION`.
+/// Why a call comes at the wrong moment: what a program matches, where a person reads the sentence.
+/// All have the result code `WBEM_E_INVALID_OPERATION`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Moment {

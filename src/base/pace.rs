@@ -12,8 +12,8 @@ use super::progress::{Observer, Progress};
 /// How long is slept at a time: then the observer is asked whether to go on.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// An observer that sleeps, in the threads that tell it, when they are too fast. Those who tell it hold no lock that anyone else
-/// waits for.
+/// An observer that sleeps, in the threads that tell it, when they are too fast. Those who tell it
+/// hold no lock that anyone else waits for.
 pub(crate) struct Paced<'o> {
     observer: &'o dyn Observer,
     /// Bytes of pages a second.
@@ -21,13 +21,20 @@ pub(crate) struct Paced<'o> {
     /// Pages that were told.
     told: AtomicU64,
     start: Instant,
-    /// When what was told is due, in nanoseconds from the start. Time in which nothing was done is not made up for.
+    /// When what was told is due, in nanoseconds from the start. Time in which nothing was done is
+    /// not made up for.
     due: AtomicU64,
 }
 
 impl<'o> Paced<'o> {
     pub(crate) fn new(observer: &'o dyn Observer, rate: Option<NonZeroU64>) -> Self {
-        Self { observer, rate, told: AtomicU64::new(0), start: Instant::now(), due: AtomicU64::new(0) }
+        Self {
+            observer,
+            rate,
+            told: AtomicU64::new(0),
+            start: Instant::now(),
+            due: AtomicU64::new(0),
+        }
     }
 
     fn now(&self) -> u64 {
@@ -44,7 +51,9 @@ impl<'o> Paced<'o> {
             due = earlier.max(now).saturating_add(nanos);
             Some(due)
         };
-        self.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later).ok();
+        self.due
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, later)
+            .ok();
         if pages == 0 { now } else { due }
     }
 }
@@ -52,7 +61,9 @@ impl<'o> Paced<'o> {
 impl Observer for Paced<'_> {
     fn progress(&self, progress: Progress) -> ControlFlow<()> {
         self.observer.progress(progress)?;
-        let Some(rate) = self.rate else { return ControlFlow::Continue(()) };
+        let Some(rate) = self.rate else {
+            return ControlFlow::Continue(());
+        };
         let due = self.due(rate, progress.done);
         loop {
             let left = Duration::from_nanos(due.saturating_sub(self.now()));
@@ -71,7 +82,11 @@ mod tests {
     use super::*;
 
     fn at(done: u64) -> Progress {
-        Progress { phase: Phase::Backup, done, total: 1000 }
+        Progress {
+            phase: Phase::Backup,
+            done,
+            total: 1000,
+        }
     }
 
     #[test]
@@ -82,15 +97,25 @@ mod tests {
         let (first, second) = (paced.due(rate.unwrap(), 10), paced.due(rate.unwrap(), 15));
         assert!((10_000_000..1_000_000_000).contains(&first), "{first}");
         assert_eq!(second - first, 5_000_000);
-        assert!(paced.due(rate.unwrap(), 15) < second, "nothing new is not waited for");
+        assert!(
+            paced.due(rate.unwrap(), 15) < second,
+            "nothing new is not waited for"
+        );
         let start = Instant::now();
         assert!(paced.progress(at(60)).is_continue());
         assert!(start.elapsed() >= Duration::from_millis(45));
         thread::sleep(Duration::from_millis(100));
         let start = Instant::now();
         assert!(paced.progress(at(80)).is_continue());
-        assert!(start.elapsed() >= Duration::from_millis(20), "what was slept is no credit");
-        assert!(Paced::new(&Unobserved, None).progress(at(u64::MAX)).is_continue());
+        assert!(
+            start.elapsed() >= Duration::from_millis(20),
+            "what was slept is no credit"
+        );
+        assert!(
+            Paced::new(&Unobserved, None)
+                .progress(at(u64::MAX))
+                .is_continue()
+        );
     }
 
     #[test]
@@ -101,6 +126,10 @@ mod tests {
             _ => ControlFlow::Break(()),
         };
         // At this rate a page is due in two hours.
-        assert!(Paced::new(&stop, NonZeroU64::new(1)).progress(at(1)).is_break());
+        assert!(
+            Paced::new(&stop, NonZeroU64::new(1))
+                .progress(at(1))
+                .is_break()
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Page and record numbers.
 //!
-//! A logical and a physical page number are different types and only a mapping turns one into the other
-//! (`docs::format`, "Files and roles").
+//! A logical and a physical page number are different types and only a mapping turns one into the
+//! other (`docs::format`, "Files and roles").
 
 use std::fmt;
 
@@ -18,7 +18,11 @@ pub const NIL: u32 = u32::MAX;
 
 /// One of the two page spaces of a repository, each a data file with its own section in a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "lowercase")
+)]
 pub enum Space {
     /// The object heap, OBJECTS.DATA.
     Objects,
@@ -78,7 +82,8 @@ macro_rules! page_number {
 }
 
 page_number! {
-    /// A page number that means the same in every generation: what keys, child pointers and the root hold.
+    /// A page number that means the same in every generation: what keys, child pointers and the
+    /// root hold.
     LogicalPage
 }
 page_number! {

@@ -14,7 +14,10 @@ pub(crate) fn thread_count(wanted: Option<NonZeroUsize>) -> usize {
     // Asking the system takes as long as reading some hundred pages.
     static PROCESSORS: OnceLock<Option<NonZeroUsize>> = OnceLock::new();
     let processors = || *PROCESSORS.get_or_init(|| thread::available_parallelism().ok());
-    wanted.or_else(processors).map_or(1, NonZeroUsize::get).min(MAX_THREADS)
+    wanted
+        .or_else(processors)
+        .map_or(1, NonZeroUsize::get)
+        .min(MAX_THREADS)
 }
 
 /// A thread to be started. The system may refuse it, so every caller can do its work without.
@@ -27,10 +30,16 @@ pub(crate) fn new_thread() -> thread::Builder {
     thread::Builder::new()
 }
 
-/// Runs `work` on consecutive pieces of `0..len` and gives the results in order of the pieces. A thread that is done with a
-/// piece takes the next one, so it does not matter that some are more work than others. The calling thread is one of them: an
-/// observer of the work hears from it too, and only there can be asked what belongs to the call.
-pub(crate) fn split<T: Send>(len: u32, piece: u32, threads: usize, work: impl Fn(Range<u32>) -> T + Sync) -> Vec<T> {
+/// Runs `work` on consecutive pieces of `0..len` and gives the results in order of the pieces. A
+/// thread that is done with a piece takes the next one, so it does not matter that some are more
+/// work than others. The calling thread is one of them: an observer of the work hears from it too,
+/// and only there can be asked what belongs to the call.
+pub(crate) fn split<T: Send>(
+    len: u32,
+    piece: u32,
+    threads: usize,
+    work: impl Fn(Range<u32>) -> T + Sync,
+) -> Vec<T> {
     let piece = piece.max(1);
     let pieces = len.div_ceil(piece);
     let range = |number: u32| number * piece..(number + 1).saturating_mul(piece).min(len);
@@ -40,9 +49,15 @@ pub(crate) fn split<T: Send>(len: u32, piece: u32, threads: usize, work: impl Fn
     }
     let next = AtomicU32::new(0);
     let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < pieces);
-    let worker = || std::iter::from_fn(take).map(|number| (number, work(range(number)))).collect::<Vec<_>>();
+    let worker = || {
+        std::iter::from_fn(take)
+            .map(|number| (number, work(range(number))))
+            .collect::<Vec<_>>()
+    };
     let mut results: Vec<(u32, T)> = thread::scope(|scope| {
-        let handles: Vec<_> = (1..threads).map_while(|_| new_thread().spawn_scoped(scope, worker).ok()).collect();
+        let handles: Vec<_> = (1..threads)
+            .map_while(|_| new_thread().spawn_scoped(scope, worker).ok())
+            .collect();
         let own = worker();
         handles.into_iter().flat_map(join).chain(own).collect()
     });
@@ -50,8 +65,9 @@ pub(crate) fn split<T: Send>(len: u32, piece: u32, threads: usize, work: impl Fn
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Does `jobs` pieces of work on several threads and hands the results to `consume` in order of the pieces, on the calling
-/// thread. The first error, of a piece or of `consume`, ends it. Each worker is at most two results ahead.
+/// Does `jobs` pieces of work on several threads and hands the results to `consume` in order of the
+/// pieces, on the calling thread. The first error, of a piece or of `consume`, ends it. Each worker
+/// is at most two results ahead.
 ///
 /// `new_worker` makes what a worker keeps between its pieces.
 pub(crate) fn ordered<T: Send, E: Send, W>(
@@ -102,15 +118,20 @@ pub(crate) fn ordered<T: Send, E: Send, W>(
     })
 }
 
-/// Every so-maniest piece of work: done by a thread, or, where the system gave none, when its turn comes.
+/// Every so-maniest piece of work: done by a thread, or, where the system gave none, when its turn
+/// comes.
 enum Lane<R, W> {
     Beside(Receiver<R>),
     Inline(W),
 }
 
-/// Does `aside` on a thread of its own while `main` runs, or before it when there is one thread alone, or no other to be
-/// had.
-pub(crate) fn both<A: Send, B>(threads: usize, aside: impl Fn() -> A + Sync, main: impl FnOnce() -> B) -> (A, B) {
+/// Does `aside` on a thread of its own while `main` runs, or before it when there is one thread
+/// alone, or no other to be had.
+pub(crate) fn both<A: Send, B>(
+    threads: usize,
+    aside: impl Fn() -> A + Sync,
+    main: impl FnOnce() -> B,
+) -> (A, B) {
     if threads <= 1 {
         return (aside(), main());
     }
@@ -125,11 +146,14 @@ pub(crate) fn both<A: Send, B>(threads: usize, aside: impl Fn() -> A + Sync, mai
 
 /// The result of a worker; its panic goes on in the caller.
 pub(crate) fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
-    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    handle
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Waits until a thread has ended, with everything of this module that it runs: the module may be unloaded next, as a DLL is.
-/// The thread itself may come here, through code of a caller that it runs, and does not wait.
+/// Waits until a thread has ended, with everything of this module that it runs: the module may be
+/// unloaded next, as a DLL is. The thread itself may come here, through code of a caller that it
+/// runs, and does not wait.
 pub(crate) fn join_other(thread: thread::JoinHandle<()>) {
     if thread.thread().id() != thread::current().id() {
         // Its panic was reported when it began.
@@ -168,7 +192,13 @@ pub(crate) mod tests {
     fn threads_that_cannot_be_had_are_done_without() {
         for count in 0..4 {
             with_threads(count, || {
-                assert_eq!(split(100, 7, 4, |range| range).into_iter().flatten().count(), 100);
+                assert_eq!(
+                    split(100, 7, 4, |range| range)
+                        .into_iter()
+                        .flatten()
+                        .count(),
+                    100
+                );
             });
             with_threads(count, || {
                 let mut seen = Vec::new();
@@ -199,16 +229,31 @@ pub(crate) mod tests {
             );
             assert_eq!(done, Err(13));
             assert_eq!(seen, (0..13).collect::<Vec<_>>());
-            let refused =
-                ordered(20, threads, || (), |(), job| Ok(job), |job| if job == 4 { Err("full") } else { Ok(()) });
+            let refused = ordered(
+                20,
+                threads,
+                || (),
+                |(), job| Ok(job),
+                |job| if job == 4 { Err("full") } else { Ok(()) },
+            );
             assert_eq!(refused, Err("full"));
-            assert_eq!(ordered(0, threads, || (), |(), _| Err("never"), |(): ()| Ok(())), Ok(()));
+            assert_eq!(
+                ordered(0, threads, || (), |(), _| Err("never"), |(): ()| Ok(())),
+                Ok(())
+            );
         }
     }
 
     #[test]
     fn parts_cover_the_range_in_order() {
-        for (len, piece, threads) in [(0, 1, 4), (1, 1, 4), (7, 2, 3), (1000, 7, 16), (5, 0, 1), (9, u32::MAX, 2)] {
+        for (len, piece, threads) in [
+            (0, 1, 4),
+            (1, 1, 4),
+            (7, 2, 3),
+            (1000, 7, 16),
+            (5, 0, 1),
+            (9, u32::MAX, 2),
+        ] {
             let parts = split(len, piece, threads, |range| range);
             let all: Vec<u32> = parts.into_iter().flatten().collect();
             assert_eq!(all, (0..len).collect::<Vec<_>>());

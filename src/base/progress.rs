@@ -17,7 +17,8 @@ pub enum Phase {
     Restore,
     /// Writing the content of a repository into fewer pages.
     Compact,
-    /// Reading namespaces, classes and instances; what is counted is keys, and how many there are is not known.
+    /// Reading namespaces, classes and instances; what is counted is keys, and how many there are
+    /// is not known.
     Read,
     /// Taking classes and instances over into another repository; what is counted is objects.
     Convert,
@@ -71,22 +72,39 @@ pub(crate) struct Monitor<'o> {
 
 impl<'o> Monitor<'o> {
     pub(crate) fn new(observer: &'o dyn Observer, phase: Phase, total: u64) -> Self {
-        Self { observer, phase, total, done: AtomicU64::new(0), cancelled: AtomicBool::new(false) }
+        Self {
+            observer,
+            phase,
+            total,
+            done: AtomicU64::new(0),
+            cancelled: AtomicBool::new(false),
+        }
     }
 
     /// Tells the observer of `count` more pages; fails once it has asked to stop.
     pub(crate) fn advance(&self, count: u64) -> Result<()> {
-        let done = self.done.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+        let done = self
+            .done
+            .fetch_add(count, Ordering::Relaxed)
+            .saturating_add(count);
         self.report(done)
     }
 
     fn report(&self, done: u64) -> Result<()> {
         // What is looked at a second time counts once.
-        let progress = Progress { phase: self.phase, done: done.min(self.total), total: self.total };
+        let progress = Progress {
+            phase: self.phase,
+            done: done.min(self.total),
+            total: self.total,
+        };
         if self.observer.progress(progress).is_break() {
             self.cancelled.store(true, Ordering::Relaxed);
         }
-        if self.cancelled.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+        if self.cancelled.load(Ordering::Relaxed) {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 
     /// Asks the observer whether to go on, without anything done.

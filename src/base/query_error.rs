@@ -1,4 +1,5 @@
-//! Refusals of WQL: a stable code each, where in the text, and what would be right. Source: `docs::query`, "Errors".
+//! Refusals of WQL: a stable code each, where in the text, and what would be right. Source:
+//! `docs::query`, "Errors".
 
 use std::fmt;
 use std::ops::Range;
@@ -117,22 +118,44 @@ pub struct QueryError {
 
 impl QueryError {
     /// A refusal without help.
-    pub(crate) fn new(code: QueryCode, at: impl Into<Range<usize>>, text: impl Into<String>) -> Self {
-        Self { code, at: at.into(), text: text.into().into(), help: None }
+    pub(crate) fn new(
+        code: QueryCode,
+        at: impl Into<Range<usize>>,
+        text: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            at: at.into(),
+            text: text.into().into(),
+            help: None,
+        }
     }
 
     /// The refusal with what would be right.
     #[must_use]
     pub(crate) fn help(self, help: impl Into<String>) -> Self {
-        Self { help: Some(help.into().into()), ..self }
+        Self {
+            help: Some(help.into().into()),
+            ..self
+        }
     }
 }
 
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, at, text, help } = self;
+        let Self {
+            code,
+            at,
+            text,
+            help,
+        } = self;
         let (constant, HResult(value)) = code.result();
-        write!(f, "{code}: {} at byte {} ({constant}, 0x{value:08X})", guard(text), at.start)?;
+        write!(
+            f,
+            "{code}: {} at byte {} ({constant}, 0x{value:08X})",
+            guard(text),
+            at.start
+        )?;
         match help {
             Some(help) => write!(f, "; {}", guard(help)),
             None => Ok(()),
@@ -147,9 +170,15 @@ const QUOTED: usize = 200;
 
 /// A text from a query or a repository in a message: escaped, and cut where it is long.
 pub(crate) fn quote(text: &str) -> String {
-    let end = text.char_indices().map(|(at, _)| at).find(|at| *at >= QUOTED);
+    let end = text
+        .char_indices()
+        .map(|(at, _)| at)
+        .find(|at| *at >= QUOTED);
     let front = end.and_then(|end| text.get(..end));
-    front.map_or_else(|| escape(text).to_string(), |front| format!("{}…", escape(front)))
+    front.map_or_else(
+        || escape(text).to_string(),
+        |front| format!("{}…", escape(front)),
+    )
 }
 
 #[cfg(test)]
@@ -163,7 +192,10 @@ mod tests {
         let names: BTreeSet<&str> = QueryCode::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(names.len(), QueryCode::ALL.len());
         for code in QueryCode::ALL {
-            assert!(code.constant().starts_with("WBEM_E_") && code.hresult().0 >> 16 == 0x8004, "{code}");
+            assert!(
+                code.constant().starts_with("WBEM_E_") && code.hresult().0 >> 16 == 0x8004,
+                "{code}"
+            );
         }
     }
 

@@ -4,7 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 
 /// A random 64-bit number, from the randomness with which the standard library seeds its hash maps.
 pub(crate) fn random_u64() -> u64 {
-    // Each `RandomState` of a process has other keys; the hash of a fixed value under them is a keyed SipHash output.
+    // Each `RandomState` of a process has other keys; the hash of a fixed value under them is a
+    // keyed SipHash output.
     RandomState::new().hash_one(0x0063_696D_7265_706F_u64)
 }
 
@@ -37,15 +38,24 @@ impl UniqueIds {
     /// The sequence of a seed.
     pub(crate) fn seeded(seed: u64) -> Self {
         let [a, b, c, d, e, f, g, h] = seed.to_le_bytes();
-        Self { key: u32::from_le_bytes([a, b, c, d]), next: u32::from_le_bytes([e, f, g, h]), least: 0 }
+        Self {
+            key: u32::from_le_bytes([a, b, c, d]),
+            next: u32::from_le_bytes([e, f, g, h]),
+            least: 0,
+        }
     }
 
-    /// A sequence of numbers that all have ten digits, as many as any has: what they are part of is as long as it can be.
+    /// A sequence of numbers that all have ten digits, as many as any has: what they are part of is
+    /// as long as it can be.
     pub(crate) fn longest() -> Self {
-        Self { least: 1_000_000_000, ..Self::seeded(0) }
+        Self {
+            least: 1_000_000_000,
+            ..Self::seeded(0)
+        }
     }
 
-    /// The next number, if none has to be left out; each step of the mixing is a bijection, so 2^32 calls give 2^32 different numbers.
+    /// The next number, if none has to be left out; each step of the mixing is a bijection, so 2^32
+    /// calls give 2^32 different numbers.
     fn mix(&mut self) -> u32 {
         let mut x = self.next ^ self.key;
         self.next = self.next.wrapping_add(1);

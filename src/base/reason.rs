@@ -6,8 +6,9 @@ use super::moment::Moment;
 
 macro_rules! reasons {
     ($($name:ident = $number:literal $meaning:literal;)*) => {
-        /// Reason of a failure whose result code stands for several. The number is the discriminant: it is the help context in
-        /// the error info of the COM object, and never changes. The first digit stands for the result code.
+        /// Reason of a failure whose result code stands for several. The number is the
+        /// discriminant: it is the help context in the error info of the COM object, and never
+        /// changes. The first digit stands for the result code.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         #[repr(u32)]
@@ -147,14 +148,18 @@ pub(super) mod tests {
         let numbers: Vec<u32> = Reason::ALL.iter().map(|reason| reason.number()).collect();
         assert!(numbers.is_sorted_by(|one, next| one < next));
         let document = include_str!("../docs/windows.md");
-        let rows = document.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let rows = document
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
         let listed: Vec<u32> = rows.filter_map(|(number, _)| number.parse().ok()).collect();
         assert_eq!(listed, numbers);
     }
 
     #[test]
     fn every_moment_has_a_number_of_its_own() {
-        let mut numbers: Vec<u32> = Moment::ALL.map(|moment| Reason::of_moment(moment).number()).to_vec();
+        let mut numbers: Vec<u32> = Moment::ALL
+            .map(|moment| Reason::of_moment(moment).number())
+            .to_vec();
         numbers.dedup();
         assert_eq!(numbers, (101..=108).collect::<Vec<_>>());
     }
@@ -163,7 +168,10 @@ pub(super) mod tests {
     pub(in crate::base) fn check(error: &Error) {
         let code = error.hresult();
         match error.reason() {
-            None => assert!(!CODES.contains(&code), "{error:?} shares its code and has no reason"),
+            None => assert!(
+                !CODES.contains(&code),
+                "{error:?} shares its code and has no reason"
+            ),
             Some(reason) => {
                 let expected = CODES.get(reason.number() as usize / 100 - 1);
                 assert_eq!(expected, Some(&code), "{error:?}");

@@ -1,7 +1,8 @@
-//! The rules of the model that a change can break, each with the code that Windows documents for it.
+//! The rules of the model that a change can break, each with the code that Windows documents for
+//! it.
 //!
-//! Values and meanings: WMI SDK, "WMI Error Constants". Which code answers which rule, where the SDK is silent, is decided in
-//! `docs::changes`.
+//! Values and meanings: WMI SDK, "WMI Error Constants". Which code answers which rule, where the
+//! SDK is silent, is decided in `docs::changes`.
 
 use super::error::HResult;
 
@@ -83,8 +84,15 @@ mod tests {
     fn codes_and_names_are_one_to_one() {
         let codes: BTreeSet<u32> = Rule::ALL.iter().map(|rule| rule.hresult().0).collect();
         let names: BTreeSet<&str> = Rule::ALL.iter().map(|rule| rule.constant()).collect();
-        assert_eq!((codes.len(), names.len()), (Rule::ALL.len(), Rule::ALL.len()));
-        assert!(codes.iter().all(|code| (0x8004_1001..0x8004_10A0).contains(code)));
+        assert_eq!(
+            (codes.len(), names.len()),
+            (Rule::ALL.len(), Rule::ALL.len())
+        );
+        assert!(
+            codes
+                .iter()
+                .all(|code| (0x8004_1001..0x8004_10A0).contains(code))
+        );
         assert_eq!(Rule::NotFound.hresult(), HResult::NOT_FOUND);
         assert_eq!(Rule::InvalidObject.hresult(), HResult::INVALID_OBJECT);
     }

@@ -65,7 +65,9 @@ impl FileRole {
 
     /// The file of a repository that bears this name, in any case of letters.
     pub fn from_file_name(name: &str) -> Option<Self> {
-        Self::REPOSITORY.into_iter().find(|role| role.file_name().eq_ignore_ascii_case(name))
+        Self::REPOSITORY
+            .into_iter()
+            .find(|role| role.file_name().eq_ignore_ascii_case(name))
     }
 }
 
@@ -91,12 +93,22 @@ pub struct Site {
 impl Site {
     /// The file as a whole.
     pub const fn file(role: FileRole) -> Self {
-        Self { role, page: None, physical: None, offset: None }
+        Self {
+            role,
+            page: None,
+            physical: None,
+            offset: None,
+        }
     }
 
     /// A logical page of a page space.
     pub const fn page(space: Space, page: LogicalPage) -> Self {
-        Self { role: FileRole::data(space), page: Some(page), physical: None, offset: None }
+        Self {
+            role: FileRole::data(space),
+            page: Some(page),
+            physical: None,
+            offset: None,
+        }
     }
 
     /// The same page, with the physical page that holds it.
@@ -106,7 +118,10 @@ impl Site {
 
     /// The same place, at an offset in bytes.
     pub const fn at(self, offset: u64) -> Self {
-        Self { offset: Some(offset), ..self }
+        Self {
+            offset: Some(offset),
+            ..self
+        }
     }
 
     /// The same place, at an offset given as an index.

@@ -25,7 +25,8 @@ pub struct IndexBuilder {
     last: Vec<u8>,
 }
 
-/// One level of the tree: its last two nodes, which are held back so that the end can be evened out.
+/// One level of the tree: its last two nodes, which are held back so that the end can be evened
+/// out.
 #[derive(Debug, Default)]
 struct Level {
     held: Option<(Node, KeyText)>,
@@ -44,7 +45,10 @@ impl IndexBuilder {
     pub fn push(&mut self, key: &[u8], sink: &mut IndexSink<'_>) -> Result<()> {
         if !is_storable(key) {
             let text = "cannot be stored: it is empty, too long, has an empty token or a zero byte";
-            return Err(Error::invalid(Misuse::Key, format!("the key {} {text}", Key::new(key))));
+            return Err(Error::invalid(
+                Misuse::Key,
+                format!("the key {} {text}", Key::new(key)),
+            ));
         }
         if self.last.as_slice() >= key {
             return Err(Error::invalid(
@@ -60,7 +64,10 @@ impl IndexBuilder {
     /// Ends the index; gives its root and the number of its logical pages.
     pub fn finish(mut self, sink: &mut IndexSink<'_>) -> Result<(LogicalPage, u32)> {
         if self.last.is_empty() {
-            return Err(Error::invalid(Misuse::LastKey, "an index holds at least one key"));
+            return Err(Error::invalid(
+                Misuse::LastKey,
+                "an index holds at least one key",
+            ));
         }
         let mut level = 0;
         loop {
@@ -97,7 +104,11 @@ impl IndexBuilder {
     /// Adds a key to the current node of a level, or closes that node with it.
     fn push_key(&mut self, number: usize, key: KeyText, sink: &mut IndexSink<'_>) -> Result<()> {
         let level = self.level(number);
-        let limit = if level.current.keys.len() < 2 { usize::MAX } else { FILL };
+        let limit = if level.current.keys.len() < 2 {
+            usize::MAX
+        } else {
+            FILL
+        };
         if level.size.add_within(limit, &key) {
             level.current.keys.push(key);
             return Ok(());
@@ -114,7 +125,11 @@ impl IndexBuilder {
 
     /// Writes a node to the next logical page.
     fn emit(&mut self, node: &Node, sink: &mut IndexSink<'_>) -> Result<LogicalPage> {
-        let limit = || Error::Limit { what: "the number of logical pages", max: NIL.into(), got: u64::from(NIL) + 1 };
+        let limit = || Error::Limit {
+            what: "the number of logical pages",
+            max: NIL.into(),
+            got: u64::from(NIL) + 1,
+        };
         let page = LogicalPage::new(self.next).ok_or_else(limit)?;
         self.next = self.next.checked_add(1).ok_or_else(limit)?;
         let too_large = || Error::Bug("the keys of an index page do not fit into it".into());
@@ -129,7 +144,8 @@ enum Ending {
     Two(Node, KeyText, Node),
 }
 
-/// Makes legal nodes of the last two of a level, of which the second may be too empty, even without keys.
+/// Makes legal nodes of the last two of a level, of which the second may be too empty, even without
+/// keys.
 fn even_out(held: Node, separator: KeyText, current: Node) -> Ending {
     if current.used() >= MIN_USED {
         return Ending::Two(held, separator, current);

@@ -1,8 +1,9 @@
 //! Insertion and removal of keys.
 //!
-//! A node that changes is a draft (`format::index::draft`): keys go in and out of it, and its page is written once, when that is
-//! wanted. Where a node would pass a page or fall below a third of it, it is taken apart: cut in the middle, joined with a
-//! sibling, or evened out with it, up to the root.
+//! A node that changes is a draft (`format::index::draft`): keys go in and out of it, and its page
+//! is written once, when that is wanted. Where a node would pass a page or fall below a third of
+//! it, it is taken apart: cut in the middle, joined with a sibling, or evened out with it, up to
+//! the root.
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
@@ -33,7 +34,8 @@ struct Way {
     is_leaf: bool,
 }
 
-/// Whether what follows in the same step can still fail: then a node is changed in a copy, which the step can take back.
+/// Whether what follows in the same step can still fail: then a node is changed in a copy, which
+/// the step can take back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
     Nothing,
@@ -42,12 +44,16 @@ enum Rest {
 
 /// Whether the index holds exactly this key.
 pub fn contains(working: &Working, key: &[u8]) -> Result<bool> {
-    root(working)?.map_or(Ok(false), |_| contains_among(working.image(), key, Drafts::AsTheyAre))
+    root(working)?.map_or(Ok(false), |_| {
+        contains_among(working.image(), key, Drafts::AsTheyAre)
+    })
 }
 
 /// The record that the first key of the form `key.page.id.size` names, if there is one.
 pub fn reference(working: &Working, key: &[u8]) -> Result<Option<RecordRef>> {
-    root(working)?.map_or(Ok(None), |_| reference_among(working.image(), key, Drafts::AsTheyAre))
+    root(working)?.map_or(Ok(None), |_| {
+        reference_among(working.image(), key, Drafts::AsTheyAre)
+    })
 }
 
 /// Inserts a key; `false` when the index has it already.
@@ -63,7 +69,9 @@ pub fn insert(working: &mut Working, key: &[u8]) -> Result<bool> {
         return Ok(true);
     };
     let way = find(working, root, key)?;
-    let Some((&leaf, above)) = way.steps.split_last() else { return Ok(false) };
+    let Some((&leaf, above)) = way.steps.split_last() else {
+        return Ok(false);
+    };
     if way.is_found {
         return Ok(false);
     }
@@ -75,7 +83,9 @@ pub fn insert(working: &mut Working, key: &[u8]) -> Result<bool> {
         return Ok(true);
     }
     let mut draft = take(working, leaf.page)?;
-    draft.insert(leaf.position, key, None).ok_or_else(|| does_not_fit(working, leaf.page))?;
+    draft
+        .insert(leaf.position, key, None)
+        .ok_or_else(|| does_not_fit(working, leaf.page))?;
     if draft.used() <= PAGE_SIZE {
         working.put_node(leaf.page, draft);
     } else {
@@ -86,7 +96,9 @@ pub fn insert(working: &mut Working, key: &[u8]) -> Result<bool> {
 
 /// Removes a key; `false` when the index does not have it.
 pub fn remove(working: &mut Working, key: &[u8]) -> Result<bool> {
-    let Some(root) = root(working)? else { return Ok(false) };
+    let Some(root) = root(working)? else {
+        return Ok(false);
+    };
     let way = find(working, root, key)?;
     if !way.is_found {
         return Ok(false);
@@ -94,8 +106,8 @@ pub fn remove(working: &mut Working, key: &[u8]) -> Result<bool> {
     if way.is_leaf {
         return remove_from_leaf(working, &way.steps, Rest::Nothing).map(|()| true);
     }
-    // An inner key is replaced by the one before it, the last of a leaf. That one is taken out first; where the key is
-    // afterwards has to be looked up again.
+    // An inner key is replaced by the one before it, the last of a leaf. That one is taken out
+    // first; where the key is afterwards has to be looked up again.
     let before = predecessor(working, &way.steps)?;
     let way = find(working, root, &before)?;
     remove_from_leaf(working, &way.steps, Rest::MayFail)?;
@@ -118,15 +130,25 @@ fn find(working: &Working, root: LogicalPage, key: &[u8]) -> Result<Way> {
     let mut page = root;
     for _ in 0..MAX_TREE_DEPTH {
         let (position, is_found, child) = visit(image, page, Drafts::AsTheyAre, |node| {
-            let (position, is_found) = node.search(key).map_err(|key| node.damaged(image, page, key))?;
+            let (position, is_found) = node
+                .search(key)
+                .map_err(|key| node.damaged(image, page, key))?;
             let goes_on = !is_found && !node.is_leaf(image);
-            let child = goes_on.then(|| node.child(image, page, position)).transpose()?;
+            let child = goes_on
+                .then(|| node.child(image, page, position))
+                .transpose()?;
             Ok((position, is_found, child.ok_or(node.is_leaf(image))))
         })?;
         steps.push(Step { page, position });
         match child {
             Ok(child) => page = child,
-            Err(is_leaf) => return Ok(Way { steps, is_found, is_leaf }),
+            Err(is_leaf) => {
+                return Ok(Way {
+                    steps,
+                    is_found,
+                    is_leaf,
+                });
+            }
         }
     }
     Err(too_deep(image, page).into())
@@ -135,7 +157,13 @@ fn find(working: &Working, root: LogicalPage, key: &[u8]) -> Result<Way> {
 /// The greatest key below the inner key at the end of a way.
 fn predecessor(working: &Working, steps: &[Step]) -> Result<KeyText> {
     let image = working.image();
-    let Some(&Step { page: mut at, mut position }) = steps.last() else { return Err(no_way()) };
+    let Some(&Step {
+        page: mut at,
+        mut position,
+    }) = steps.last()
+    else {
+        return Err(no_way());
+    };
     for _ in 0..MAX_TREE_DEPTH {
         let next = visit(image, at, Drafts::AsTheyAre, |node| {
             if node.is_leaf(image) {
@@ -154,7 +182,9 @@ fn predecessor(working: &Working, steps: &[Step]) -> Result<KeyText> {
 }
 
 fn remove_from_leaf(working: &mut Working, steps: &[Step], rest: Rest) -> Result<()> {
-    let Some((&leaf, above)) = steps.split_last() else { return Err(no_way()) };
+    let Some((&leaf, above)) = steps.split_last() else {
+        return Err(no_way());
+    };
     if rest == Rest::Nothing
         && let Some(draft) = working.own_node(leaf.page)
         && draft.key_count() > 1
@@ -172,20 +202,31 @@ fn remove_from_leaf(working: &mut Working, steps: &[Step], rest: Rest) -> Result
 fn replace(working: &mut Working, key: &[u8], by: &[u8]) -> Result<()> {
     let root = root(working)?.ok_or_else(no_way)?;
     let way = find(working, root, key)?;
-    let Some((&at, above)) = way.steps.split_last() else { return Err(no_way()) };
+    let Some((&at, above)) = way.steps.split_last() else {
+        return Err(no_way());
+    };
     if !way.is_found {
         let detail = "a key that was found in it is not found from the root; verify the repository";
-        return Err(damaged(working, CorruptionCode::IndexKeyOrder, at.page, detail));
+        return Err(damaged(
+            working,
+            CorruptionCode::IndexKeyOrder,
+            at.page,
+            detail,
+        ));
     }
     let mut draft = take(working, at.page)?;
-    draft.replace(at.position, by).ok_or_else(|| does_not_fit(working, at.page))?;
+    draft
+        .replace(at.position, by)
+        .ok_or_else(|| does_not_fit(working, at.page))?;
     settle(working, above, at.page, draft)
 }
 
 /// Stores a changed node, with all that follows when it is too large or too small for a page.
 fn settle(working: &mut Working, above: &[Step], page: LogicalPage, draft: Draft) -> Result<()> {
     let used = draft.used();
-    let Some((&parent, further)) = above.split_last() else { return settle_root(working, page, draft) };
+    let Some((&parent, further)) = above.split_last() else {
+        return settle_root(working, page, draft);
+    };
     if (MIN_USED..=PAGE_SIZE).contains(&used) {
         working.put_node(page, draft);
         return Ok(());
@@ -217,17 +258,29 @@ fn settle_root(working: &mut Working, page: LogicalPage, draft: Draft) -> Result
     Ok(())
 }
 
-/// Cuts a node that is child `position` of `parent` into two. The right half keeps its page, as Windows does it.
-fn split(working: &mut Working, parent: &mut Draft, position: usize, page: LogicalPage, draft: &Draft) -> Result<()> {
+/// Cuts a node that is child `position` of `parent` into two. The right half keeps its page, as
+/// Windows does it.
+fn split(
+    working: &mut Working,
+    parent: &mut Draft,
+    position: usize,
+    page: LogicalPage,
+    draft: &Draft,
+) -> Result<()> {
     let (left, separator, right) = Node::of(draft).cut();
     let left_page = working.take(Space::Index, 1)?;
     put(working, left_page, left)?;
     put(working, page, right)?;
-    let inserted = parent.insert(position.min(parent.key_count()), &separator, Some(left_page));
+    let inserted = parent.insert(
+        position.min(parent.key_count()),
+        &separator,
+        Some(left_page),
+    );
     inserted.ok_or_else(|| does_not_fit(working, page))
 }
 
-/// Joins a node that is too small, child `position` of `parent`, with a sibling, or evens the two out.
+/// Joins a node that is too small, child `position` of `parent`, with a sibling, or evens the two
+/// out.
 fn even_out(
     working: &mut Working,
     parent: &mut Draft,
@@ -236,7 +289,9 @@ fn even_out(
     draft: &Draft,
 ) -> Result<()> {
     // Between this child and its sibling stands key `between`.
-    let between = position.saturating_sub(1).min(parent.key_count().saturating_sub(1));
+    let between = position
+        .saturating_sub(1)
+        .min(parent.key_count().saturating_sub(1));
     let sibling = if position == 0 { 1 } else { position - 1 };
     let Some(sibling_page) = parent.child(sibling).filter(|_| parent.key_count() > 0) else {
         return Err(damaged(
@@ -262,7 +317,9 @@ fn even_out(
     let (left, separator, right) = all.cut();
     put(working, left_page, left)?;
     put(working, right_page, right)?;
-    parent.replace(between, &separator).ok_or_else(|| does_not_fit(working, page))
+    parent
+        .replace(between, &separator)
+        .ok_or_else(|| does_not_fit(working, page))
 }
 
 /// A node to be changed: a copy of the draft that there is, or else what is on its page.
@@ -287,7 +344,8 @@ fn put(working: &mut Working, page: LogicalPage, node: Node) -> Result<()> {
     Ok(())
 }
 
-/// A page whose keys do not fit into pages when one of them changes: longer than any that are stored here.
+/// A page whose keys do not fit into pages when one of them changes: longer than any that are
+/// stored here.
 fn does_not_fit(working: &Working, page: LogicalPage) -> Error {
     damaged(
         working,
@@ -299,7 +357,11 @@ fn does_not_fit(working: &Working, page: LogicalPage) -> Error {
 
 fn unstorable(key: &[u8]) -> Error {
     if key.len() > MAX_KEY_BYTES {
-        return Error::Limit { what: "the length of a key in bytes", max: MAX_KEY_BYTES as u64, got: key.len() as u64 };
+        return Error::Limit {
+            what: "the length of a key in bytes",
+            max: MAX_KEY_BYTES as u64,
+            got: key.len() as u64,
+        };
     }
     let text = "cannot be stored: it is empty, has an empty token or a zero byte";
     Error::invalid(Misuse::Key, format!("the key {} {text}", Key::new(key)))
@@ -340,7 +402,14 @@ mod tests {
             crate::storage::Protection::default()
         }
 
-        fn read(&self, space: Space, page: LogicalPage, _: PhysicalPage, _: Reading, _: &mut PageBytes) -> Result<()> {
+        fn read(
+            &self,
+            space: Space,
+            page: LogicalPage,
+            _: PhysicalPage,
+            _: Reading,
+            _: &mut PageBytes,
+        ) -> Result<()> {
             panic!("{space} page {page} is on no disk")
         }
     }
@@ -354,16 +423,29 @@ mod tests {
             entries: Vec::new(),
             free: Vec::new(),
         };
-        let mapping = Mapping { dialect: Dialect::V22, objects: section.clone(), index: section, shutdown_flag: 1 };
-        let mut working = Working::new(Image::new(mapping, FileRole::Mapping(3), Box::new(Nothing), 0));
+        let mapping = Mapping {
+            dialect: Dialect::V22,
+            objects: section.clone(),
+            index: section,
+            shutdown_flag: 1,
+        };
+        let mut working = Working::new(Image::new(
+            mapping,
+            FileRole::Mapping(3),
+            Box::new(Nothing),
+            0,
+        ));
         working.set_root(None);
         working
     }
 
-    /// All keys; every page but the root is at least a third full, every mapped page is in the tree, leaves lie level.
+    /// All keys; every page but the root is at least a third full, every mapped page is in the
+    /// tree, leaves lie level.
     fn check(working: &Working) -> Vec<Vec<u8>> {
         let image = working.image();
-        let Some(root) = root(working).unwrap() else { return Vec::new() };
+        let Some(root) = root(working).unwrap() else {
+            return Vec::new();
+        };
         let (mut reached, mut depths) = (0, BTreeSet::new());
         let mut queue = vec![(root, 0)];
         while let Some((page, depth)) = queue.pop() {
@@ -371,7 +453,11 @@ mod tests {
             let bytes = image.fetch(Space::Index, page).unwrap();
             let node = view(image, page, &bytes).unwrap();
             assert_eq!(node.check(NIL, image.site(Space::Index, page)), []);
-            assert!(page == root || node.used() >= MIN_USED, "{} bytes", node.used());
+            assert!(
+                page == root || node.used() >= MIN_USED,
+                "{} bytes",
+                node.used()
+            );
             let children = node.children().filter_map(LogicalPage::new);
             let before = queue.len();
             queue.extend(children.map(|child| (child, depth + 1)));
@@ -381,7 +467,12 @@ mod tests {
         }
         assert!(depths.len() <= 1);
         let mapped = (0..image.logical_pages(Space::Index)).filter_map(LogicalPage::new);
-        assert_eq!(mapped.filter(|&page| image.is_mapped(Space::Index, page)).count(), reached);
+        assert_eq!(
+            mapped
+                .filter(|&page| image.is_mapped(Space::Index, page))
+                .count(),
+            reached
+        );
         let scan = Scan::new(image.clone().into(), KeyRange::all(), Direction::Forward);
         scan.map(|key| key.unwrap().as_bytes().to_vec()).collect()
     }
@@ -434,18 +525,31 @@ mod tests {
     fn many_short_keys_make_several_levels_and_go_again() {
         let mut working = empty();
         let keys: Vec<String> = (0..20_000u32)
-            .map(|n| format!("NS_A\\CI_{:02}\\IL_{:08X}.1.2.3", n % 7, n.wrapping_mul(0x9E37_79B9)))
+            .map(|n| {
+                format!(
+                    "NS_A\\CI_{:02}\\IL_{:08X}.1.2.3",
+                    n % 7,
+                    n.wrapping_mul(0x9E37_79B9)
+                )
+            })
             .collect();
         for key in &keys {
             assert!(insert(&mut working, key.as_bytes()).unwrap());
         }
         let mut sorted: Vec<&String> = keys.iter().collect();
         sorted.sort();
-        assert!(check(&working).iter().eq(sorted.iter().map(|key| key.as_bytes())));
+        assert!(
+            check(&working)
+                .iter()
+                .eq(sorted.iter().map(|key| key.as_bytes()))
+        );
         for key in keys.iter().step_by(3).chain(keys.iter().skip(1).step_by(3)) {
             assert!(remove(&mut working, key.as_bytes()).unwrap());
         }
-        assert_eq!(check(&working).len(), keys.len() - keys.len().div_ceil(3) - (keys.len() - 1).div_ceil(3));
+        assert_eq!(
+            check(&working).len(),
+            keys.len() - keys.len().div_ceil(3) - (keys.len() - 1).div_ceil(3)
+        );
     }
 
     #[test]

@@ -14,14 +14,14 @@ use super::strays::Run;
 use super::survey::{survey, unreadable};
 use super::walk::{Place, Walk};
 
-/// Strays that may cover the place where a scan begins. Where no one means harm there are as many as the tree has levels;
-/// each scan reads them all.
+/// Strays that may cover the place where a scan begins. Where no one means harm there are as many
+/// as the tree has levels; each scan reads them all.
 const MAX_AT_START: usize = 1024;
 
 /// A merge of what a walk gives with the strays in its range.
 ///
-/// A stray is opened when the merge comes to its first key, and let go after its last. So there are as
-/// many open as overlap at a place.
+/// A stray is opened when the merge comes to its first key, and let go after its last. So there are
+/// as many open as overlap at a place.
 #[derive(Debug)]
 pub(super) struct Merge {
     tree: Head,
@@ -144,8 +144,12 @@ impl Merge {
     /// The next stray, if it begins in the range and not after the next key that is known.
     fn due<'s>(&self, walk: &Walk, survey: &'s Survey) -> Option<&'s Stray> {
         let (stray, first) = match walk.direction {
-            Direction::Forward => survey.by_least(self.next).map(|stray| (stray, &stray.least))?,
-            Direction::Backward => survey.by_greatest(self.next).map(|stray| (stray, &stray.greatest))?,
+            Direction::Forward => survey
+                .by_least(self.next)
+                .map(|stray| (stray, &stray.least))?,
+            Direction::Backward => survey
+                .by_greatest(self.next)
+                .map(|stray| (stray, &stray.greatest))?,
         };
         if walk.range.place(first, walk.direction) == Place::Behind {
             return None;
@@ -188,13 +192,18 @@ impl Merge {
 
     /// Takes the next key of the first run; gives whether it is a new one.
     fn take_from_run(&mut self, walk: &Walk) -> bool {
-        let Some(mut run) = self.runs.pop() else { return false };
+        let Some(mut run) = self.runs.pop() else {
+            return false;
+        };
         let text = std::mem::take(&mut run.text);
         self.keep(walk, run);
-        let is_late = self.passed.as_ref().is_some_and(|passed| match walk.direction {
-            Direction::Forward => text <= *passed,
-            Direction::Backward => text >= *passed,
-        });
+        let is_late = self
+            .passed
+            .as_ref()
+            .is_some_and(|passed| match walk.direction {
+                Direction::Forward => text <= *passed,
+                Direction::Backward => text >= *passed,
+            });
         // The walk has given the keys of the tree up to here.
         if is_late && contains_among(&walk.image, &text, Drafts::Written).unwrap_or_default() {
             return false;
@@ -211,7 +220,8 @@ impl Merge {
         is_new
     }
 
-    /// At the end of a scan over all keys, the error for the next page that cannot be read and that the walk has not met.
+    /// At the end of a scan over all keys, the error for the next page that cannot be read and that
+    /// the walk has not met.
     fn report_unreadable(&mut self, walk: &Walk) -> Option<Error> {
         let survey = survey(&walk.image);
         loop {
@@ -229,7 +239,13 @@ impl Merge {
 
 /// The error for more pages with the same keys than are looked at.
 fn too_many(image: &Image, page: LogicalPage) -> Error {
-    let detail =
-        format!("more than {MAX_AT_START} pages claim keys of the same range; this one and others are passed by");
-    Corruption::new(CorruptionCode::IndexKeyOrder, image.site(Space::Index, page), detail).into()
+    let detail = format!(
+        "more than {MAX_AT_START} pages claim keys of the same range; this one and others are passed by"
+    );
+    Corruption::new(
+        CorruptionCode::IndexKeyOrder,
+        image.site(Space::Index, page),
+        detail,
+    )
+    .into()
 }

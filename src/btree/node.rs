@@ -18,8 +18,13 @@ pub(crate) struct Node {
 impl Node {
     /// What a draft holds.
     pub(crate) fn of(draft: &Draft) -> Self {
-        let keys = (0..draft.key_count()).map(|key| text_of(draft, key)).collect();
-        Self { keys, children: draft.children().to_vec() }
+        let keys = (0..draft.key_count())
+            .map(|key| text_of(draft, key))
+            .collect();
+        Self {
+            keys,
+            children: draft.children().to_vec(),
+        }
     }
 
     /// The draft with this content; `None` when it has more tokens than any node can have.
@@ -48,7 +53,10 @@ impl Node {
     /// Cuts the node into two of about the same size; the key between them belongs to neither.
     pub(crate) fn cut(mut self) -> (Node, KeyText, Node) {
         let middle = self.middle();
-        let mut right = Node { keys: self.keys.split_off(middle), children: Vec::new() };
+        let mut right = Node {
+            keys: self.keys.split_off(middle),
+            children: Vec::new(),
+        };
         let separator = right.keys.remove(0);
         if !self.children.is_empty() {
             right.children = self.children.split_off(middle + 1);
@@ -61,7 +69,8 @@ impl Node {
         let sizes = sizes_of(&self.keys);
         let half = sizes.last().copied().unwrap_or_default() / 2;
         let cut = sizes.iter().position(|&size| size > half);
-        cut.unwrap_or(self.keys.len() / 2).clamp(1, self.keys.len().saturating_sub(2).max(1))
+        cut.unwrap_or(self.keys.len() / 2)
+            .clamp(1, self.keys.len().saturating_sub(2).max(1))
     }
 }
 

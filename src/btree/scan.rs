@@ -31,20 +31,30 @@ pub struct KeyRange {
 impl KeyRange {
     /// All keys.
     pub const fn all() -> Self {
-        Self { from: None, to: None }
+        Self {
+            from: None,
+            to: None,
+        }
     }
 
     /// The keys that begin with `prefix`.
     pub fn prefix(prefix: &[u8]) -> Self {
         let mut to = prefix.to_vec();
-        // The first text behind all that begin with the prefix: its last byte one higher; bytes that cannot be raised fall away.
+        // The first text behind all that begin with the prefix: its last byte one higher; bytes
+        // that cannot be raised fall away.
         while let Some(last) = to.pop() {
             if let Some(next) = last.checked_add(1) {
                 to.push(next);
-                return Self { from: Some(prefix.to_vec()), to: Some(to) };
+                return Self {
+                    from: Some(prefix.to_vec()),
+                    to: Some(to),
+                };
             }
         }
-        Self { from: Some(prefix.to_vec()), to: None }
+        Self {
+            from: Some(prefix.to_vec()),
+            to: None,
+        }
     }
 
     /// The bound at which a scan begins.
@@ -69,10 +79,10 @@ impl KeyRange {
 
 /// A scan. It owns its view of the repository and gives each key once.
 ///
-/// A page that cannot be read is an error among the keys, and hides only those it holds itself: from
-/// there on the scan also gives the keys of the whole pages that nothing readable leads to, each in its
-/// place. Only where pages claim keys that the scan had passed already, as no writer leaves them, do
-/// these come late.
+/// A page that cannot be read is an error among the keys, and hides only those it holds itself:
+/// from there on the scan also gives the keys of the whole pages that nothing readable leads to,
+/// each in its place. Only where pages claim keys that the scan had passed already, as no writer
+/// leaves them, do these come late.
 #[derive(Debug)]
 pub struct Scan {
     walk: Walk,
@@ -84,12 +94,21 @@ pub struct Scan {
 impl Scan {
     /// A scan of a range.
     pub fn new(image: Arc<Image>, range: KeyRange, direction: Direction) -> Self {
-        Self { walk: Walk::new(image, range, direction, Vec::new()), merge: None, is_complete: true }
+        Self {
+            walk: Walk::new(image, range, direction, Vec::new()),
+            merge: None,
+            is_complete: true,
+        }
     }
 
-    /// A scan of all keys in order that leaves the cache of pages as it is: for one that is made once.
+    /// A scan of all keys in order that leaves the cache of pages as it is: for one that is made
+    /// once.
     pub(crate) fn passing(image: Arc<Image>) -> Self {
-        Self { walk: Walk::passing(image), merge: None, is_complete: true }
+        Self {
+            walk: Walk::passing(image),
+            merge: None,
+            is_complete: true,
+        }
     }
 
     /// The text of the next key, borrowed until the one after it is asked for; `None` at the end.
@@ -118,7 +137,8 @@ impl Scan {
         }
     }
 
-    /// Takes note of damage. Where a page was not entered, what lies below it is looked for elsewhere.
+    /// Takes note of damage. Where a page was not entered, what lies below it is looked for
+    /// elsewhere.
     fn met(&mut self, error: Error) -> Error {
         self.is_complete = false;
         if self.walk.is_broken && self.walk.image.has(Space::Index) {

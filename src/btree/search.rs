@@ -20,7 +20,11 @@ use super::strays;
 use super::survey::node_pages;
 
 /// A view of an index page fetched from `image`.
-pub(crate) fn view<'p>(image: &Image, page: LogicalPage, bytes: &'p PageBytes) -> Result<IndexPage<'p>, Corruption> {
+pub(crate) fn view<'p>(
+    image: &Image,
+    page: LogicalPage,
+    bytes: &'p PageBytes,
+) -> Result<IndexPage<'p>, Corruption> {
     // Where exactly the page lies is worked out for those that want to say so.
     let parsed = IndexPage::parse(bytes, page, Site::page(Space::Index, page));
     parsed.or_else(|_| IndexPage::parse(bytes, page, image.site(Space::Index, page)))
@@ -35,12 +39,20 @@ pub(crate) struct NodeView<'p> {
 
 impl<'p> NodeView<'p> {
     /// The node on a page fetched from `image`.
-    pub(crate) fn view(image: &Image, own: LogicalPage, page: &'p Page) -> Result<Self, Corruption> {
+    pub(crate) fn view(
+        image: &Image,
+        own: LogicalPage,
+        page: &'p Page,
+    ) -> Result<Self, Corruption> {
         Self::with_keys(image, own, page, page.keys(own))
     }
 
     /// As [`view`](Self::view), to go through all keys.
-    pub(super) fn view_all(image: &Image, own: LogicalPage, page: &'p Page) -> Result<Self, Corruption> {
+    pub(super) fn view_all(
+        image: &Image,
+        own: LogicalPage,
+        page: &'p Page,
+    ) -> Result<Self, Corruption> {
         Self::with_keys(image, own, page, page.keys_at_once(own))
     }
 
@@ -51,7 +63,10 @@ impl<'p> NodeView<'p> {
         keys: Option<&'p IndexKeys>,
     ) -> Result<Self, Corruption> {
         let known = keys.and_then(|keys| IndexPage::with_layout(page, keys.layout));
-        Ok(Self { page: known.map_or_else(|| view(image, own, page), Ok)?, keys })
+        Ok(Self {
+            page: known.map_or_else(|| view(image, own, page), Ok)?,
+            keys,
+        })
     }
 
     /// True if it has no children.
@@ -62,7 +77,8 @@ impl<'p> NodeView<'p> {
         }
     }
 
-    /// The first key that is not less than `text`, and whether it is equal. `Err` names a damaged key.
+    /// The first key that is not less than `text`, and whether it is equal. `Err` names a damaged
+    /// key.
     pub(crate) fn search(&self, text: &[u8]) -> Result<(usize, bool), usize> {
         match self.keys {
             Some(keys) => Ok(keys.search(text)),
@@ -80,7 +96,9 @@ impl<'p> NodeView<'p> {
 
     /// Appends the text of a key; `None`, and a part of it, when the key is damaged.
     pub(super) fn append_key(&self, key: usize, text: &mut Vec<u8>) -> Option<()> {
-        let Some(keys) = self.keys else { return self.page.append_key(key, text) };
+        let Some(keys) = self.keys else {
+            return self.page.append_key(key, text);
+        };
         text.extend_from_slice(keys.prefix());
         text.extend_from_slice(keys.rest(key));
         Some(())
@@ -106,8 +124,8 @@ pub(crate) fn is_leaf(image: &Image, node: &IndexPage<'_>) -> bool {
     node.children().all(|child| child == none)
 }
 
-/// Child `number` of a node that is no leaf. Where a node has others and not this one, the pointer was lost, and what was
-/// below it is not known.
+/// Child `number` of a node that is no leaf. Where a node has others and not this one, the pointer
+/// was lost, and what was below it is not known.
 pub(crate) fn child_page(
     image: &Image,
     node: &IndexPage<'_>,
@@ -115,39 +133,63 @@ pub(crate) fn child_page(
     number: usize,
 ) -> Result<LogicalPage, Corruption> {
     let raw = node.child(number);
-    let child = if raw == image.dialect().no_child() { None } else { LogicalPage::new(raw) };
+    let child = if raw == image.dialect().no_child() {
+        None
+    } else {
+        LogicalPage::new(raw)
+    };
     child.ok_or_else(|| no_child(image, page, number))
 }
 
 fn no_child(image: &Image, page: LogicalPage, number: usize) -> Corruption {
     let detail = format!("child {number} of an inner node is none");
-    Corruption::new(CorruptionCode::IndexChildrenMixed, image.site(Space::Index, page), detail)
+    Corruption::new(
+        CorruptionCode::IndexChildrenMixed,
+        image.site(Space::Index, page),
+        detail,
+    )
 }
 
 /// The error for an index with more levels than any can have.
 pub(crate) fn too_deep(image: &Image, page: LogicalPage) -> Corruption {
     let detail = format!("more than {MAX_TREE_DEPTH} levels");
-    Corruption::new(CorruptionCode::IndexDepth, image.site(Space::Index, page), detail)
+    Corruption::new(
+        CorruptionCode::IndexDepth,
+        image.site(Space::Index, page),
+        detail,
+    )
 }
 
-/// The error for a pointer to a node whose keys do not lie between those on either side of the pointer.
+/// The error for a pointer to a node whose keys do not lie between those on either side of the
+/// pointer.
 pub(crate) fn misplaced(image: &Image, parent: LogicalPage, child: LogicalPage) -> Corruption {
     let detail = format!("it leads to page {child}, whose keys do not belong there");
-    Corruption::new(CorruptionCode::IndexKeyOrder, image.site(Space::Index, parent), detail)
+    Corruption::new(
+        CorruptionCode::IndexKeyOrder,
+        image.site(Space::Index, parent),
+        detail,
+    )
 }
 
 /// Logical pages that are looked at to see whether a root that is a leaf is the only page.
 const ROOT_LOOKS: u32 = 64;
 
-/// Fails for a root that is a leaf while other pages are in use: it was something else, and leads to none of them.
+/// Fails for a root that is a leaf while other pages are in use: it was something else, and leads
+/// to none of them.
 pub(crate) fn ensure_root(image: &Image, is_leaf: bool, root: LogicalPage) -> Result<()> {
-    // Where the tree has lost its root nearly all numbers are in use: a few tell, and cost the same however many there are.
+    // Where the tree has lost its root nearly all numbers are in use: a few tell, and cost the same
+    // however many there are.
     let is_alone = || node_pages(image, ROOT_LOOKS).all(|page| page == root);
     if !is_leaf || is_alone() {
         return Ok(());
     }
     let detail = format!("the root, page {root}, leads to no other page, and others are in use");
-    Err(Corruption::new(CorruptionCode::IndexRoot, image.site(Space::Index, root), detail).into())
+    Err(Corruption::new(
+        CorruptionCode::IndexRoot,
+        image.site(Space::Index, root),
+        detail,
+    )
+    .into())
 }
 
 /// A node on the way down, as it is at hand: on its page, or as a draft that has no page yet.
@@ -174,7 +216,8 @@ impl<'n> Visited<'n> {
         }
     }
 
-    /// The first key that is not less than `text`, and whether it is equal. `Err` names a damaged key.
+    /// The first key that is not less than `text`, and whether it is equal. `Err` names a damaged
+    /// key.
     pub(crate) fn search(&self, text: &[u8]) -> Result<(usize, bool), usize> {
         match self {
             Self::Page(node) => node.search(text),
@@ -183,10 +226,17 @@ impl<'n> Visited<'n> {
     }
 
     /// Child `number`, of a node that is no leaf.
-    pub(crate) fn child(&self, image: &Image, own: LogicalPage, number: usize) -> Result<LogicalPage, Corruption> {
+    pub(crate) fn child(
+        &self,
+        image: &Image,
+        own: LogicalPage,
+        number: usize,
+    ) -> Result<LogicalPage, Corruption> {
         match self {
             Self::Page(node) => child_page(image, &node.page, own, number),
-            Self::Draft(draft) => draft.child(number).ok_or_else(|| no_child(image, own, number)),
+            Self::Draft(draft) => draft
+                .child(number)
+                .ok_or_else(|| no_child(image, own, number)),
         }
     }
 
@@ -213,7 +263,11 @@ impl<'n> Visited<'n> {
         let site = image.site(Space::Index, own);
         match self {
             Self::Page(node) => node.page.damaged_key(key, site),
-            Self::Draft(_) => Corruption::new(CorruptionCode::IndexDefinition, site, format!("key number {key}")),
+            Self::Draft(_) => Corruption::new(
+                CorruptionCode::IndexDefinition,
+                site,
+                format!("key number {key}"),
+            ),
         }
     }
 
@@ -221,13 +275,16 @@ impl<'n> Visited<'n> {
     fn tail(&self, key: usize, text: &[u8]) -> Result<Option<Cow<'n, [u8]>>, usize> {
         match self {
             Self::Page(node) => node.tail(key, text),
-            Self::Draft(_) => Ok(self.key(key)?.strip_prefix(text).map(|tail| tail.to_vec().into())),
+            Self::Draft(_) => Ok(self
+                .key(key)?
+                .strip_prefix(text)
+                .map(|tail| tail.to_vec().into())),
         }
     }
 }
 
-/// Whether drafts are looked at as they are. Whoever reads a state that changes no more has their pages written, once, and
-/// finds the more in them the faster.
+/// Whether drafts are looked at as they are. Whoever reads a state that changes no more has their
+/// pages written, once, and finds the more in them the faster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Drafts {
     AsTheyAre,
@@ -253,8 +310,8 @@ pub(crate) fn visit<T>(
 /// Keys below this length are put together without memory of their own.
 const SHORT_KEY: usize = 256;
 
-/// Whether the index holds exactly this key. A page that cannot be read does not hide keys that whole pages hold; "no" is
-/// said only when every page on the way was read.
+/// Whether the index holds exactly this key. A page that cannot be read does not hide keys that
+/// whole pages hold; "no" is said only when every page on the way was read.
 pub fn contains(image: &Image, key: &[u8]) -> Result<bool> {
     match contains_among(image, key, Drafts::Written) {
         Err(_) if strays::contain(image, key) => Ok(true),
@@ -271,20 +328,27 @@ pub(crate) fn contains_among(image: &Image, key: &[u8], drafts: Drafts) -> Resul
     Ok(is_there)
 }
 
-/// The record that the first key of the form `key.page.id.size` names, if there is one. As with [`contains`], `None` is said
-/// only when every page on the way was read.
+/// The record that the first key of the form `key.page.id.size` names, if there is one. As with
+/// [`contains`], `None` is said only when every page on the way was read.
 pub fn reference(image: &Image, key: &[u8]) -> Result<Option<RecordRef>> {
     with_dot(key, |prefix| {
         let (found, way) = first_reference(image, prefix, Drafts::Written);
         match way {
             Ok(()) => Ok(found),
             // A key that was read may lie beyond a page that was not.
-            Err(error) => found.or_else(|| strays::reference(image, prefix)).map(Some).ok_or(error),
+            Err(error) => found
+                .or_else(|| strays::reference(image, prefix))
+                .map(Some)
+                .ok_or(error),
         }
     })
 }
 
-pub(crate) fn reference_among(image: &Image, key: &[u8], drafts: Drafts) -> Result<Option<RecordRef>> {
+pub(crate) fn reference_among(
+    image: &Image,
+    key: &[u8],
+    drafts: Drafts,
+) -> Result<Option<RecordRef>> {
     with_dot(key, |prefix| {
         let (found, way) = first_reference(image, prefix, drafts);
         way.map(|()| found)
@@ -309,21 +373,29 @@ fn with_dot<T>(key: &[u8], find: impl FnOnce(&[u8]) -> T) -> T {
 }
 
 /// The record that the first key with a prefix names, as far as the pages on the way could be read.
-fn first_reference(image: &Image, prefix: &[u8], drafts: Drafts) -> (Option<RecordRef>, Result<()>) {
-    // The first key that is not less than the prefix is in the leaf or, where that ends before, the one behind the last child
-    // taken.
+fn first_reference(
+    image: &Image,
+    prefix: &[u8],
+    drafts: Drafts,
+) -> (Option<RecordRef>, Result<()>) {
+    // The first key that is not less than the prefix is in the leaf or, where that ends before, the
+    // one behind the last child taken.
     let mut found = None;
     let way = descend(image, prefix, drafts, |node, position, _| {
         if position < node.key_count() {
             // A node below that is in the wrong place does not take back what was found above it.
-            found = node.tail(position, prefix)?.and_then(|tail| key::reference_in(&tail)).or(found);
+            found = node
+                .tail(position, prefix)?
+                .and_then(|tail| key::reference_in(&tail))
+                .or(found);
         }
         Ok(true)
     });
     (found, way)
 }
 
-/// The keys between which a node lies that the way down has come to, by page and number; none at the edges of the tree.
+/// The keys between which a node lies that the way down has come to, by page and number; none at
+/// the edges of the tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Between {
     lower: Option<(LogicalPage, usize)>,
@@ -334,19 +406,37 @@ impl Between {
     /// Goes on to child `number` of a page with so many keys.
     pub(super) fn enter(&mut self, page: LogicalPage, number: usize, keys: usize) {
         self.lower = number.checked_sub(1).map(|key| (page, key)).or(self.lower);
-        self.upper = Some((page, number)).filter(|_| number < keys).or(self.upper);
+        self.upper = Some((page, number))
+            .filter(|_| number < keys)
+            .or(self.upper);
     }
 
-    /// Fails when a node holds keys that lie outside. Then another one belongs in its place, and it says nothing of the
-    /// keys that this one would hold.
-    pub(super) fn check(self, image: &Image, node: &Visited<'_>, own: LogicalPage, drafts: Drafts) -> Result<()> {
+    /// Fails when a node holds keys that lie outside. Then another one belongs in its place, and it
+    /// says nothing of the keys that this one would hold.
+    pub(super) fn check(
+        self,
+        image: &Image,
+        node: &Visited<'_>,
+        own: LogicalPage,
+        drafts: Drafts,
+    ) -> Result<()> {
         let last = node.key_count().saturating_sub(1);
-        for (bound, key, wanted) in [(self.lower, 0, Ordering::Greater), (self.upper, last, Ordering::Less)] {
-            let Some((page, number)) = bound else { continue };
+        for (bound, key, wanted) in [
+            (self.lower, 0, Ordering::Greater),
+            (self.upper, last, Ordering::Less),
+        ] {
+            let Some((page, number)) = bound else {
+                continue;
+            };
             let bound = visit(image, page, drafts, |above| {
-                above.key(number).map_err(|key| above.damaged(image, page, key).into())
+                above
+                    .key(number)
+                    .map_err(|key| above.damaged(image, page, key).into())
             })?;
-            if node.compare(key, &bound).is_some_and(|order| order != wanted) {
+            if node
+                .compare(key, &bound)
+                .is_some_and(|order| order != wanted)
+            {
                 return Err(misplaced(image, page, own).into());
             }
         }
@@ -354,8 +444,8 @@ impl Between {
     }
 }
 
-/// Goes down to where a key is or would be. `look` gets every node on the way, the first key in it that is not less, and
-/// whether it is equal; it says whether to go on, or which key is damaged.
+/// Goes down to where a key is or would be. `look` gets every node on the way, the first key in it
+/// that is not less, and whether it is equal; it says whether to go on, or which key is damaged.
 fn descend(
     image: &Image,
     text: &[u8],

@@ -17,7 +17,8 @@ use super::scan::{Direction, KeyRange};
 use super::survey::{survey, whole};
 use super::walk::Place;
 
-/// Strays that a look-up reads. Where no one means harm, as many as the tree has levels cover a text.
+/// Strays that a look-up reads. Where no one means harm, as many as the tree has levels cover a
+/// text.
 const MAX_LOOKED_AT: usize = 64;
 
 /// True if a stray holds exactly this key.
@@ -51,7 +52,10 @@ fn first_from(image: &Image, prefix: &[u8]) -> Option<Vec<u8>> {
 
 /// The strays that may hold a key of a range.
 fn covering<'s>(survey: &'s Survey, range: &KeyRange) -> impl Iterator<Item = &'s Stray> + use<'s> {
-    let end = range.to.as_deref().map_or(usize::MAX, |to| survey.begin_below(to));
+    let end = range
+        .to
+        .as_deref()
+        .map_or(usize::MAX, |to| survey.begin_below(to));
     survey.reaching(range.from.as_deref().unwrap_or_default(), end)
 }
 
@@ -76,7 +80,12 @@ pub(super) struct Run {
 
 impl Run {
     /// The keys of a page; the first is not at hand yet.
-    pub(super) fn open(image: &Image, page: LogicalPage, range: &KeyRange, direction: Direction) -> Result<Self> {
+    pub(super) fn open(
+        image: &Image,
+        page: LogicalPage,
+        range: &KeyRange,
+        direction: Direction,
+    ) -> Result<Self> {
         let bytes = image.fetch(Space::Index, page)?;
         let node = whole(image, page, &bytes)?;
         let layout = node.layout();
@@ -164,7 +173,8 @@ impl Run {
     }
 }
 
-/// What keeps a node from being searched: a key that cannot be read or is not above the one before it.
+/// What keeps a node from being searched: a key that cannot be read or is not above the one before
+/// it.
 pub(super) fn disorder(node: &IndexPage<'_>, site: Site) -> Option<Corruption> {
     let (mut before, mut text) = (Vec::new(), Vec::new());
     let mut is_in_order = true;
@@ -176,8 +186,13 @@ pub(super) fn disorder(node: &IndexPage<'_>, site: Site) -> Option<Corruption> {
         }
         is_in_order &= key == 0 || before < text;
     }
-    (!is_in_order)
-        .then(|| Corruption::new(CorruptionCode::IndexKeyOrder, site, "the keys of the page are not in order"))
+    (!is_in_order).then(|| {
+        Corruption::new(
+            CorruptionCode::IndexKeyOrder,
+            site,
+            "the keys of the page are not in order",
+        )
+    })
 }
 
 /// Runs that a scan of their direction wants first are the greatest, as a heap wants it.

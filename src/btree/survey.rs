@@ -30,7 +30,11 @@ pub(crate) fn node_pages(image: &Image, count: u32) -> impl Iterator<Item = Logi
 }
 
 /// A node on a page that was read, if the page is whole.
-pub(super) fn whole<'p>(image: &Image, own: LogicalPage, bytes: &'p PageBytes) -> Result<IndexPage<'p>, Corruption> {
+pub(super) fn whole<'p>(
+    image: &Image,
+    own: LogicalPage,
+    bytes: &'p PageBytes,
+) -> Result<IndexPage<'p>, Corruption> {
     let node = view(image, own, bytes)?;
     match node.overload(image.site(Space::Index, own)) {
         Some(overload) => Err(overload),
@@ -51,7 +55,13 @@ pub(super) struct Extent {
 impl Extent {
     /// That of a node; an error when no key of it can be read.
     pub(super) fn of(page: LogicalPage, node: &IndexPage<'_>) -> Result<Self, Corruption> {
-        let mut extent = Self { page, least: Vec::new(), greatest: Vec::new(), keys: 0, is_in_order: true };
+        let mut extent = Self {
+            page,
+            least: Vec::new(),
+            greatest: Vec::new(),
+            keys: 0,
+            is_in_order: true,
+        };
         let mut text = Vec::new();
         for key in 0..node.key_count() {
             text.clear();
@@ -99,16 +109,34 @@ fn make(image: &Image) -> Survey {
     }
     health.unreadable = narrow(unreadable.len());
 
-    // A node whose keys are out of order cannot be searched: it is left out of the tree, with all that only it leads to.
+    // A node whose keys are out of order cannot be searched: it is left out of the tree, with all
+    // that only it leads to.
     let mut barred = vec![false; widen(image.logical_pages(Space::Index))];
     for node in nodes.iter().filter(|node| !node.is_in_order) {
-        barred.get_mut(node.page.index()).into_iter().for_each(|mark| *mark = true);
+        barred
+            .get_mut(node.page.index())
+            .into_iter()
+            .for_each(|mark| *mark = true);
     }
-    let mut walk = Walk::new(Arc::new(image.clone()), KeyRange::all(), Direction::Forward, barred);
+    let mut walk = Walk::new(
+        Arc::new(image.clone()),
+        KeyRange::all(),
+        Direction::Forward,
+        barred,
+    );
     walk.enter_all();
     nodes.retain(|node| walk.seen.get(node.page.index()) != Some(&true));
-    let stray = |node: Extent| Stray { page: node.page, least: node.least.into(), greatest: node.greatest.into() };
-    Survey::new(health, unreadable, nodes.into_iter().map(stray).collect(), image.logical_pages(Space::Index))
+    let stray = |node: Extent| Stray {
+        page: node.page,
+        least: node.least.into(),
+        greatest: node.greatest.into(),
+    };
+    Survey::new(
+        health,
+        unreadable,
+        nodes.into_iter().map(stray).collect(),
+        image.logical_pages(Space::Index),
+    )
 }
 
 /// The error for a page that a survey could not read.

@@ -20,8 +20,9 @@ use super::strays::disorder;
 
 /// A walk over the keys of a range.
 ///
-/// A node is entered where its keys lie between those around the pointer to it, and once. So the nodes
-/// that a walk over all keys enters are those that a walk over any range enters where they are in it.
+/// A node is entered where its keys lie between those around the pointer to it, and once. So the
+/// nodes that a walk over all keys enters are those that a walk over any range enters where they
+/// are in it.
 #[derive(Debug)]
 pub(super) struct Walk {
     pub image: Arc<Image>,
@@ -48,7 +49,8 @@ pub(super) struct Walk {
     finished: bool,
 }
 
-/// A node on the way from the root; `next` counts its children and keys alternately: child 0, key 0, child 1, …
+/// A node on the way from the root; `next` counts its children and keys alternately: child 0, key
+/// 0, child 1, …
 #[derive(Debug)]
 struct Frame {
     page: LogicalPage,
@@ -74,7 +76,11 @@ impl Frame {
     fn append_key(&self, key: usize, text: &mut Vec<u8>) -> Option<()> {
         // The page was viewed once when it was pushed; the same bytes give the same view.
         let page = IndexPage::with_layout(&self.bytes, self.layout)?;
-        NodeView { page, keys: self.bytes.known_keys() }.append_key(key, text)
+        NodeView {
+            page,
+            keys: self.bytes.known_keys(),
+        }
+        .append_key(key, text)
     }
 }
 
@@ -87,7 +93,12 @@ enum Step {
 
 impl Walk {
     /// A walk over a range. It passes by the pages that `barred` marks.
-    pub(super) fn new(image: Arc<Image>, range: KeyRange, direction: Direction, barred: Vec<bool>) -> Self {
+    pub(super) fn new(
+        image: Arc<Image>,
+        range: KeyRange,
+        direction: Direction,
+        barred: Vec<bool>,
+    ) -> Self {
         Self::begin(image, range, direction, barred, false)
     }
 
@@ -96,7 +107,13 @@ impl Walk {
         Self::begin(image, KeyRange::all(), Direction::Forward, Vec::new(), true)
     }
 
-    fn begin(image: Arc<Image>, range: KeyRange, direction: Direction, barred: Vec<bool>, is_passing: bool) -> Self {
+    fn begin(
+        image: Arc<Image>,
+        range: KeyRange,
+        direction: Direction,
+        barred: Vec<bool>,
+        is_passing: bool,
+    ) -> Self {
         let seen = vec![false; widen(image.logical_pages(Space::Index))];
         let mut walk = Self {
             image,
@@ -158,20 +175,28 @@ impl Walk {
         }
     }
 
-    /// Goes on to the next key of the leaf that the key at hand is from, where all keys to come lie in
-    /// the range. Most steps of a scan are of this kind, so none of the others is asked about first.
+    /// Goes on to the next key of the leaf that the key at hand is from, where all keys to come lie
+    /// in the range. Most steps of a scan are of this kind, so none of the others is asked about
+    /// first.
     #[inline]
     fn advance_in_leaf(&mut self) -> bool {
-        let Some(frame) = self.stack.last_mut() else { return false };
-        // A key was the last step, so the next is a child, which a leaf has none of, and then a key.
-        let is_fit = frame.is_leaf && frame.is_inside && frame.next % 2 == 0 && frame.next + 1 < frame.end;
+        let Some(frame) = self.stack.last_mut() else {
+            return false;
+        };
+        // A key was the last step, so the next is a child, which a leaf has none of, and then a
+        // key.
+        let is_fit =
+            frame.is_leaf && frame.is_inside && frame.next % 2 == 0 && frame.next + 1 < frame.end;
         if !is_fit || self.loaded != Some(frame.page) {
             return false;
         }
-        let Some(keys) = frame.bytes.known_keys() else { return false };
+        let Some(keys) = frame.bytes.known_keys() else {
+            return false;
+        };
         frame.next += 2;
         self.text.truncate(keys.prefix().len());
-        self.text.extend_from_slice(keys.rest(frame.number(self.direction) / 2));
+        self.text
+            .extend_from_slice(keys.rest(frame.number(self.direction) / 2));
         true
     }
 
@@ -202,11 +227,16 @@ impl Walk {
         }
         // The page was viewed once when it was pushed; the same bytes give the same view.
         let node = IndexPage::with_layout(&frame.bytes, frame.layout)?;
-        Some(child_page(&self.image, &node, frame.page, number / 2).map_or_else(Step::Lost, Step::Descend))
+        Some(
+            child_page(&self.image, &node, frame.page, number / 2)
+                .map_or_else(Step::Lost, Step::Descend),
+        )
     }
 
     fn load_key(&mut self, key: usize) -> Result<()> {
-        let Some(frame) = self.stack.last() else { return Ok(()) };
+        let Some(frame) = self.stack.last() else {
+            return Ok(());
+        };
         if let Some(keys) = frame.bytes.known_keys() {
             if self.loaded == Some(frame.page) {
                 self.text.truncate(keys.prefix().len());
@@ -222,7 +252,12 @@ impl Walk {
         self.loaded = None;
         let site = self.image.site(Space::Index, frame.page);
         let Some(node) = IndexPage::with_layout(&frame.bytes, frame.layout) else {
-            return Err(Corruption::new(CorruptionCode::IndexSize, site, "the page is another than it was").into());
+            return Err(Corruption::new(
+                CorruptionCode::IndexSize,
+                site,
+                "the page is another than it was",
+            )
+            .into());
         };
         if node.append_key(key, &mut self.text).is_none() {
             return Err(node.damaged_key(key, site).into());
@@ -277,20 +312,36 @@ impl Walk {
         if let Some(overload) = node.page.overload(self.image.site(Space::Index, page)) {
             return Err(overload.into());
         }
-        let next = self.ensure_in_place(&node, page).and_then(|()| self.first_step(&node, page));
+        let next = self
+            .ensure_in_place(&node, page)
+            .and_then(|()| self.first_step(&node, page));
         if next.is_err() {
             // The page is whole: its own place may come later, or it is found as a stray.
-            self.seen.get_mut(page.index()).into_iter().for_each(|seen| *seen = false);
+            self.seen
+                .get_mut(page.index())
+                .into_iter()
+                .for_each(|seen| *seen = false);
         }
         let next = next?;
         let (end, layout) = (2 * node.page.key_count() + 1, node.page.layout());
         let is_leaf = node.is_leaf(&self.image);
-        let is_inside = node.keys.is_some_and(|keys| self.ends_inside(keys, node.page.key_count()));
-        Ok(Frame { page, bytes, layout, next, end, is_leaf, is_inside })
+        let is_inside = node
+            .keys
+            .is_some_and(|keys| self.ends_inside(keys, node.page.key_count()));
+        Ok(Frame {
+            page,
+            bytes,
+            layout,
+            next,
+            end,
+            is_leaf,
+            is_inside,
+        })
     }
 
-    /// Fails for a node that cannot be searched, and for one that does not belong where the walk has come to: its keys are
-    /// not between those on either side of the pointer. Either would hide keys of others.
+    /// Fails for a node that cannot be searched, and for one that does not belong where the walk
+    /// has come to: its keys are not between those on either side of the pointer. Either would hide
+    /// keys of others.
     fn ensure_in_place(&mut self, node: &NodeView<'_>, page: LogicalPage) -> Result<()> {
         // Keys that were put together are in order.
         if node.keys.is_none()
@@ -307,7 +358,10 @@ impl Walk {
         }
         let last = node.page.key_count().saturating_sub(1);
         for (key, wanted) in [(0, Ordering::Greater), (last, Ordering::Less)] {
-            if self.load_bound(wanted).is_some() && node.compare(key, &self.bound).is_some_and(|order| order != wanted)
+            if self.load_bound(wanted).is_some()
+                && node
+                    .compare(key, &self.bound)
+                    .is_some_and(|order| order != wanted)
             {
                 return Err(misplaced(&self.image, parent, page).into());
             }
@@ -315,8 +369,9 @@ impl Walk {
         Ok(())
     }
 
-    /// Loads the key that stands next to the pointer at hand: before it where nodes must be greater, after it where they
-    /// must be less. `None` at the edge of the tree, and where the key is damaged.
+    /// Loads the key that stands next to the pointer at hand: before it where nodes must be
+    /// greater, after it where they must be less. `None` at the edge of the tree, and where the key
+    /// is damaged.
     fn load_bound(&mut self, wanted: Ordering) -> Option<()> {
         self.bound.clear();
         for frame in self.stack.iter().rev() {
@@ -332,8 +387,9 @@ impl Walk {
         None
     }
 
-    /// True if the key of a node that the walk comes to last lies in the range. Those before it, from [`first_step`](Self::first_step)
-    /// on, do so too: keys that were put together are in order.
+    /// True if the key of a node that the walk comes to last lies in the range. Those before it,
+    /// from [`first_step`](Self::first_step) on, do so too: keys that were put together are in
+    /// order.
     fn ends_inside(&self, keys: &IndexKeys, count: usize) -> bool {
         match (self.direction, &self.range.from, &self.range.to) {
             (Direction::Forward, _, Some(to)) => keys.compare(count.saturating_sub(1), to).is_lt(),
@@ -342,10 +398,16 @@ impl Walk {
         }
     }
 
-    /// How much of a node lies in front of the range: everything up to the child in which it begins.
+    /// How much of a node lies in front of the range: everything up to the child in which it
+    /// begins.
     fn first_step(&self, node: &NodeView<'_>, page: LogicalPage) -> Result<usize> {
-        let Some(bound) = self.range.start(self.direction) else { return Ok(0) };
-        let damaged = |key| node.page.damaged_key(key, self.image.site(Space::Index, page));
+        let Some(bound) = self.range.start(self.direction) else {
+            return Ok(0);
+        };
+        let damaged = |key| {
+            node.page
+                .damaged_key(key, self.image.site(Space::Index, page))
+        };
         let (position, _) = node.search(bound).map_err(damaged)?;
         Ok(match self.direction {
             Direction::Forward => 2 * position,

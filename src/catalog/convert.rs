@@ -1,5 +1,5 @@
-//! All content of a repository into a new one: how dialect 2.1 becomes 2.2, and how a repository is written anew from nothing but
-//! what its objects say.
+//! All content of a repository into a new one: how dialect 2.1 becomes 2.2, and how a repository is
+//! written anew from nothing but what its objects say.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -13,7 +13,9 @@ use crate::base::page_no::RecordRef;
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::rule::Rule;
 use crate::base::site::{FileRole, Site};
-use crate::catalog::{Catalog, Census, Counted, IndexState, KeyFault, ObjectKey, StoredClass, StoredInstance};
+use crate::catalog::{
+    Catalog, Census, Counted, IndexState, KeyFault, ObjectKey, StoredClass, StoredInstance,
+};
 use crate::cim::name::to_upper;
 use crate::format::index::object_key::SYSTEM_NAMESPACE;
 use crate::storage::Directory;
@@ -21,22 +23,31 @@ use crate::storage::Directory;
 /// What was taken over.
 #[derive(Debug, Default)]
 pub struct Converted {
-    /// What the keys of the source have, and how much of it was taken over. `ROOT` is among the namespaces, and the instances
-    /// that stand for namespaces among the instances.
+    /// What the keys of the source have, and how much of it was taken over. `ROOT` is among the
+    /// namespaces, and the instances that stand for namespaces among the instances.
     pub census: Census,
     /// What could not be read or stored, and is left out: where, and why.
     pub left_out: Vec<(String, Error)>,
 }
 
-/// Makes a new repository of dialect 2.2, in an existing empty directory, with everything that the objects of another say. Time
-/// stamps are kept. The files are no more readable than those of the other one. An object that cannot be read is left out and told; until all is done there is no repository.
+/// Makes a new repository of dialect 2.2, in an existing empty directory, with everything that the
+/// objects of another say. Time stamps are kept. The files are no more readable than those of the
+/// other one. An object that cannot be read is left out and told; until all is done there is no
+/// repository.
 ///
 /// # Errors
 /// As [`build`](super::create::build).
 pub fn convert(from: &Catalog, to: &Directory, observer: &dyn Observer) -> Result<Converted> {
     let counts = from.snapshot().counts();
-    let monitor = Monitor::new(observer, Phase::Convert, counts.class_definitions.saturating_add(counts.instances));
-    let mut converted = Converted { census: Census::of(from), left_out: Vec::new() };
+    let monitor = Monitor::new(
+        observer,
+        Phase::Convert,
+        counts.class_definitions.saturating_add(counts.instances),
+    );
+    let mut converted = Converted {
+        census: Census::of(from),
+        left_out: Vec::new(),
+    };
     let protection = from.snapshot().protection();
     // What a class lacks that is not whole cannot be made up.
     let from = from.whole_only().each_once();
@@ -57,10 +68,17 @@ fn nothing_left(converted: &mut Converted) -> Error {
     match converted.left_out.pop() {
         _ if converted.census.index == IndexState::Missing => {
             let what = "without it no key says which objects there are";
-            Corruption::new(CorruptionCode::FileMissing, Site::file(FileRole::Index), what).into()
+            Corruption::new(
+                CorruptionCode::FileMissing,
+                Site::file(FileRole::Index),
+                what,
+            )
+            .into()
         }
         Some((_, why)) => why,
-        None => Error::Unsupported("there is nothing to convert: no key of the index names an object".into()),
+        None => Error::Unsupported(
+            "there is nothing to convert: no key of the index names an object".into(),
+        ),
     }
 }
 
@@ -83,7 +101,8 @@ struct Copy<'c, 'i> {
     again: Catalog,
     importer: &'c mut Importer<'i>,
     converted: &'c mut Converted,
-    /// Namespaces that no namespace names and of which nothing was taken over yet: their objects alone make them.
+    /// Namespaces that no namespace names and of which nothing was taken over yet: their objects
+    /// alone make them.
     empty: BTreeSet<String>,
     monitor: &'c Monitor<'c>,
 }
@@ -95,12 +114,20 @@ impl<'c, 'i> Copy<'c, 'i> {
         converted: &'c mut Converted,
         monitor: &'c Monitor<'c>,
     ) -> Self {
-        Self { again: from.each_once(), from, importer, converted, empty: BTreeSet::new(), monitor }
+        Self {
+            again: from.each_once(),
+            from,
+            importer,
+            converted,
+            empty: BTreeSet::new(),
+            monitor,
+        }
     }
 }
 
 impl Copy<'_, '_> {
-    /// System classes; the tree of namespaces; all classes, as instances refer across namespaces; then instances.
+    /// System classes; the tree of namespaces; all classes, as instances refer across namespaces;
+    /// then instances.
     fn everything(&mut self) -> Result<()> {
         self.classes(SYSTEM_NAMESPACE)?;
         self.instances(SYSTEM_NAMESPACE, true)?;
@@ -123,20 +150,32 @@ impl Copy<'_, '_> {
         for namespace in std::mem::take(&mut self.empty) {
             let none = "nothing that lies in it can be read, and no namespace names it";
             self.census().namespaces.reached -= 1;
-            self.converted.left_out.push((namespace, Error::rule(Rule::InvalidNamespace, none)));
+            self.converted
+                .left_out
+                .push((namespace, Error::rule(Rule::InvalidNamespace, none)));
         }
         Ok(())
     }
 
-    /// The namespaces whose content is taken over. One that no path is known of cannot be: all that lies in it is lost.
+    /// The namespaces whose content is taken over. One that no path is known of cannot be: all that
+    /// lies in it is lost.
     fn namespaces(&mut self) -> Result<Vec<String>> {
-        let found = self.from.all_namespaces_while(&mut || self.monitor.check())?;
+        let found = self
+            .from
+            .all_namespaces_while(&mut || self.monitor.check())?;
         self.census().has_namespaces(&found);
         if found.strays != [0, 0] {
             let [classes, instances] = found.strays;
             let detail = format!("{classes} of classes and {instances} of instances");
-            let corruption = Corruption::new(CorruptionCode::KeyShape, Site::file(FileRole::Index), detail);
-            self.converted.left_out.push(("keys that lie in no namespace".to_owned(), corruption.into()));
+            let corruption = Corruption::new(
+                CorruptionCode::KeyShape,
+                Site::file(FileRole::Index),
+                detail,
+            );
+            self.converted.left_out.push((
+                "keys that lie in no namespace".to_owned(),
+                corruption.into(),
+            ));
         }
         let mut namespaces = Vec::new();
         for namespace in found.tree {
@@ -156,19 +195,28 @@ impl Copy<'_, '_> {
                 self.lose_namespace(&hidden.path)?;
             }
         }
-        namespaces.iter().for_each(|_| self.census().reach(Counted::Namespaces));
+        namespaces
+            .iter()
+            .for_each(|_| self.census().reach(Counted::Namespaces));
         Ok(namespaces)
     }
 
     fn lose_namespace(&mut self, namespace: &str) -> Result<()> {
-        let error = || Error::rule(Rule::InvalidNamespace, "no name is known of it, as no namespace names it");
+        let error = || {
+            Error::rule(
+                Rule::InvalidNamespace,
+                "no name is known of it, as no namespace names it",
+            )
+        };
         for counted in [Counted::Classes, Counted::Instances] {
             for key in self.keys(namespace, counted)? {
                 let what = self.from.name_of_key(namespace, &key);
                 self.lose(what, error());
             }
         }
-        self.converted.left_out.push((namespace.to_owned(), error()));
+        self.converted
+            .left_out
+            .push((namespace.to_owned(), error()));
         Ok(())
     }
 
@@ -203,7 +251,9 @@ impl Copy<'_, '_> {
                 }
                 Err(KeyFault::Index(error @ Error::Corrupt(_))) => {
                     self.census().tear();
-                    self.converted.left_out.push((format!("a part of the index of {namespace}"), error));
+                    self.converted
+                        .left_out
+                        .push((format!("a part of the index of {namespace}"), error));
                 }
                 Err(KeyFault::Index(error)) => return Err(error),
             }
@@ -212,7 +262,11 @@ impl Copy<'_, '_> {
     }
 
     /// Keeps what is damage or cannot be stored; ends with everything else.
-    fn keep<T>(&mut self, what: impl FnOnce(&Self) -> String, result: Result<T>) -> Result<Option<T>> {
+    fn keep<T>(
+        &mut self,
+        what: impl FnOnce(&Self) -> String,
+        result: Result<T>,
+    ) -> Result<Option<T>> {
         match result {
             Ok(found) => Ok(Some(found)),
             Err(error @ (Error::Corrupt(_) | Error::Rule { .. })) => {
@@ -232,10 +286,12 @@ impl Copy<'_, '_> {
             let class = self.keep(|copy| copy.from.name_of_key(namespace, &key), class)?;
             classes.extend(class.map(|class| (class, key)));
         }
-        // Superclasses of this namespace come before what is derived from them; each is as deep as its chain is long.
-        // Of several with one name the one goes first that look-ups by name find.
-        let is_misplaced =
-            |class: &StoredClass, key: &ObjectKey| self.from.keys().hash(class.class.name().as_str()) != key.class;
+        // Superclasses of this namespace come before what is derived from them; each is as deep as
+        // its chain is long. Of several with one name the one goes first that look-ups by name
+        // find.
+        let is_misplaced = |class: &StoredClass, key: &ObjectKey| {
+            self.from.keys().hash(class.class.name().as_str()) != key.class
+        };
         classes.sort_by_key(|(class, key)| (class.class.level(), is_misplaced(class, key)));
         let mut names = HashSet::new();
         for (class, _) in classes {
@@ -249,20 +305,31 @@ impl Copy<'_, '_> {
         self.monitor.advance(1)?;
         let declaration = class.class.declaration();
         let put = match is_first {
-            true => self.importer.put_class(namespace, declaration, Some(class.stamp)).map(drop),
+            true => self
+                .importer
+                .put_class(namespace, declaration, Some(class.stamp))
+                .map(drop),
             false => Err(twice(class.record)),
         };
-        let put = self.keep(|_| format!("{namespace}:{}", declaration.name.as_str()), put)?;
-        put.into_iter().for_each(|()| self.reach(namespace, Counted::Classes));
+        let put = self.keep(
+            |_| format!("{namespace}:{}", declaration.name.as_str()),
+            put,
+        )?;
+        put.into_iter()
+            .for_each(|()| self.reach(namespace, Counted::Classes));
         Ok(())
     }
 
-    /// The instances that stand for namespaces, or all others. The first of these rounds counts, the second reports what cannot
-    /// be read.
+    /// The instances that stand for namespaces, or all others. The first of these rounds counts,
+    /// the second reports what cannot be read.
     fn instances(&mut self, namespace: &str, of_namespaces: bool) -> Result<()> {
         let keys = match of_namespaces {
             true => self.keys(namespace, Counted::Instances)?,
-            false => self.again.object_keys(namespace, Counted::Instances).filter_map(Result::ok).collect(),
+            false => self
+                .again
+                .object_keys(namespace, Counted::Instances)
+                .filter_map(Result::ok)
+                .collect(),
         };
         let (mut taken, mut misplaced) = (HashSet::new(), Vec::new());
         for key in keys {
@@ -276,7 +343,11 @@ impl Copy<'_, '_> {
                 continue;
             }
             // Of several with one path the one goes first that look-ups by path find.
-            let hash = stored.instance.key_text().ok().map(|text| self.from.keys().hash(&text));
+            let hash = stored
+                .instance
+                .key_text()
+                .ok()
+                .map(|text| self.from.keys().hash(&text));
             match hash == key.instance {
                 true => self.instance(namespace, &stored, &mut taken)?,
                 false => misplaced.push(key),
@@ -290,13 +361,24 @@ impl Copy<'_, '_> {
     }
 
     /// An instance, unless one with its key is taken over already.
-    fn instance(&mut self, namespace: &str, stored: &StoredInstance, taken: &mut HashSet<String>) -> Result<()> {
+    fn instance(
+        &mut self,
+        namespace: &str,
+        stored: &StoredInstance,
+        taken: &mut HashSet<String>,
+    ) -> Result<()> {
         self.monitor.advance(1)?;
         let class = stored.instance.class();
-        let key_class = class.key_class().map(|class| class.name().as_str().to_owned()).unwrap_or_default();
+        let key_class = class
+            .key_class()
+            .map(|class| class.name().as_str().to_owned())
+            .unwrap_or_default();
         let key = stored.instance.key_text().unwrap_or_default();
         let put = match taken.insert(to_upper(&format!("{key_class}.{key}"))) {
-            true => self.importer.put_instance(namespace, &stored.instance, Some(stored.stamp)).map(drop),
+            true => self
+                .importer
+                .put_instance(namespace, &stored.instance, Some(stored.stamp))
+                .map(drop),
             false => Err(twice(stored.record)),
         };
         let what = |_: &Self| match stored.instance.path() {
@@ -304,12 +386,16 @@ impl Copy<'_, '_> {
             Err(_) => format!("{namespace}:{} without key", class.name().as_str()),
         };
         let put = self.keep(what, put)?;
-        put.into_iter().for_each(|()| self.reach(namespace, Counted::Instances));
+        put.into_iter()
+            .for_each(|()| self.reach(namespace, Counted::Instances));
         Ok(())
     }
 }
 
 /// A repository can hold one object of each path.
 fn twice(record: RecordRef) -> Error {
-    Error::rule(Rule::AlreadyExists, format!("another object has the same path; this one lies in record {record}"))
+    Error::rule(
+        Rule::AlreadyExists,
+        format!("another object has the same path; this one lies in record {record}"),
+    )
 }

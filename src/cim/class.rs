@@ -52,8 +52,15 @@ impl Property {
     /// A property without default, with its `CIMTYPE` qualifier.
     pub fn new(name: impl Into<Name>, cim_type: impl Into<CimType>) -> Self {
         let cim_type = cim_type.into();
-        let qualifiers = [Qualifier::cimtype(cimtype_text(cim_type.scalar))].into_iter().collect();
-        Self { name: name.into(), cim_type, default: Setting::Null, qualifiers }
+        let qualifiers = [Qualifier::cimtype(cimtype_text(cim_type.scalar))]
+            .into_iter()
+            .collect();
+        Self {
+            name: name.into(),
+            cim_type,
+            default: Setting::Null,
+            qualifiers,
+        }
     }
 
     /// The property with this default.
@@ -91,7 +98,8 @@ pub struct Method {
     pub name: Name,
     /// Its own qualifiers.
     pub qualifiers: QualifierSet,
-    /// The input parameters: a class [`Method::PARAMETERS`] with a property for each. `None` when there are none.
+    /// The input parameters: a class [`Method::PARAMETERS`] with a property for each. `None` when
+    /// there are none.
     pub input: Option<Arc<Class>>,
     /// The output parameters and the return value, likewise.
     pub output: Option<Arc<Class>>,
@@ -105,7 +113,12 @@ impl Method {
 
     /// A method without parameters and return value.
     pub fn new(name: impl Into<Name>) -> Self {
-        Self { name: name.into(), qualifiers: QualifierSet::new(), input: None, output: None }
+        Self {
+            name: name.into(),
+            qualifiers: QualifierSet::new(),
+            input: None,
+            output: None,
+        }
     }
 
     /// The method with this qualifier.
@@ -134,17 +147,28 @@ impl Method {
     /// The method with a return value of this type.
     #[must_use]
     pub fn returns(mut self, cim_type: impl Into<CimType>) -> Self {
-        let value = Property::new(Self::RETURN_VALUE, cim_type).qualifier(Qualifier::flag("out", Flavor::empty()));
+        let value = Property::new(Self::RETURN_VALUE, cim_type)
+            .qualifier(Qualifier::flag("out", Flavor::empty()));
         add(&mut self.output, value);
         self
     }
 
     fn numbered(&self, parameter: Property, direction: &str) -> Property {
-        let parameters = self.input.iter().chain(&self.output).flat_map(|class| &class.properties);
-        let ids = parameters.filter_map(|parameter| parameter.qualifiers.get("ID")?.value.as_ref()?.as_integer());
-        let id = ids.max().and_then(|id| i32::try_from(id).ok()?.checked_add(1)).unwrap_or_default();
+        let parameters = self
+            .input
+            .iter()
+            .chain(&self.output)
+            .flat_map(|class| &class.properties);
+        let ids = parameters
+            .filter_map(|parameter| parameter.qualifiers.get("ID")?.value.as_ref()?.as_integer());
+        let id = ids
+            .max()
+            .and_then(|id| i32::try_from(id).ok()?.checked_add(1))
+            .unwrap_or_default();
         let spread = Flavor::TO_INSTANCE | Flavor::NOT_OVERRIDABLE;
-        parameter.qualifier(Qualifier::new("ID", id, spread)).qualifier(Qualifier::flag(direction, Flavor::empty()))
+        parameter
+            .qualifier(Qualifier::new("ID", id, spread))
+            .qualifier(Qualifier::flag(direction, Flavor::empty()))
     }
 }
 
@@ -156,7 +180,11 @@ fn add(signature: &mut Option<Arc<Class>>, parameter: Property) {
     });
     let class = Arc::make_mut(class);
     let is_return = |property: &Property| property.name == Method::RETURN_VALUE;
-    let end = class.properties.iter().position(is_return).unwrap_or(class.properties.len());
+    let end = class
+        .properties
+        .iter()
+        .position(is_return)
+        .unwrap_or(class.properties.len());
     class.properties.insert(end, parameter);
 }
 
@@ -179,12 +207,20 @@ impl Class {
     /// Begins a class.
     pub fn builder(name: impl Into<Name>) -> ClassBuilder {
         let (superclass, qualifiers) = (None, QualifierSet::new());
-        ClassBuilder(Self { name: name.into(), superclass, qualifiers, properties: Vec::new(), methods: Vec::new() })
+        ClassBuilder(Self {
+            name: name.into(),
+            superclass,
+            qualifiers,
+            properties: Vec::new(),
+            methods: Vec::new(),
+        })
     }
 
     /// The property with this name that the class declares itself.
     pub fn property(&self, name: &str) -> Option<&Property> {
-        self.properties.iter().find(|property| property.name == *name)
+        self.properties
+            .iter()
+            .find(|property| property.name == *name)
     }
 
     /// The method with this name that the class declares itself.

@@ -1,6 +1,8 @@
-//! CIM datetimes: `yyyymmddhhmmss.mmmmmmsutc`, a point in time, and `ddddddddhhmmss.mmmmmm:000`, an interval.
+//! CIM datetimes: `yyyymmddhhmmss.mmmmmmsutc`, a point in time, and `ddddddddhhmmss.mmmmmm:000`, an
+//! interval.
 //!
-//! Asterisks stand for fields that are not given. Source: the published CIM specification (DSP0004).
+//! Asterisks stand for fields that are not given. Source: the published CIM specification
+//! (DSP0004).
 
 use std::fmt;
 use std::str::FromStr;
@@ -57,7 +59,16 @@ impl DateTime {
 
     /// The microseconds of an interval whose fields are all given.
     pub fn interval_microseconds(&self) -> Option<u64> {
-        let DateTime::Interval { days, hours, minutes, seconds, microseconds } = *self else { return None };
+        let DateTime::Interval {
+            days,
+            hours,
+            minutes,
+            seconds,
+            microseconds,
+        } = *self
+        else {
+            return None;
+        };
         let hours = u64::from(days?) * 24 + u64::from(hours?);
         let seconds = (hours * 60 + u64::from(minutes?)) * 60 + u64::from(seconds?);
         Some(seconds * 1_000_000 + u64::from(microseconds?))
@@ -67,7 +78,9 @@ impl DateTime {
     pub fn interval(microseconds: u64) -> Option<Self> {
         let (seconds, rest) = (microseconds / 1_000_000, microseconds % 1_000_000);
         let part = |value: u64, modulus: u64| u8::try_from(value % modulus).ok();
-        let days = u32::try_from(seconds / 86_400).ok().filter(|&days| days <= 99_999_999)?;
+        let days = u32::try_from(seconds / 86_400)
+            .ok()
+            .filter(|&days| days <= 99_999_999)?;
         Some(DateTime::Interval {
             days: Some(days),
             hours: part(seconds / 3600, 24),
@@ -83,34 +96,69 @@ impl FromStr for DateTime {
 
     fn from_str(text: &str) -> Result<Self, DateTimeError> {
         if text.len() != Self::LENGTH || !text.is_ascii() {
-            return Err(DateTimeError { what: "it has 25 characters" });
+            return Err(DateTimeError {
+                what: "it has 25 characters",
+            });
         }
         let mut fields = Fields(text.as_bytes());
         let is_interval = text.as_bytes().get(21) == Some(&b':');
-        let (year, month, day) = if is_interval { (None, None, None) } else { fields.date()? };
-        let days = if is_interval { fields.number(8, 0, 99_999_999)? } else { None };
+        let (year, month, day) = if is_interval {
+            (None, None, None)
+        } else {
+            fields.date()?
+        };
+        let days = if is_interval {
+            fields.number(8, 0, 99_999_999)?
+        } else {
+            None
+        };
         let (hour, minute) = (fields.small(0, 23)?, fields.small(0, 59)?);
         let second = fields.small(0, if is_interval { 59 } else { 60 })?;
         if fields.take(1) != b"." {
-            return Err(DateTimeError { what: "a dot stands before the microseconds" });
+            return Err(DateTimeError {
+                what: "a dot stands before the microseconds",
+            });
         }
         let microsecond = fields.fraction()?;
         let sign = fields.take(1);
         if is_interval {
             if fields.take(3) != b"000" {
-                return Err(DateTimeError { what: "an interval ends in :000" });
+                return Err(DateTimeError {
+                    what: "an interval ends in :000",
+                });
             }
             let (hours, minutes, seconds, microseconds) = (hour, minute, second, microsecond);
-            return Ok(DateTime::Interval { days, hours, minutes, seconds, microseconds });
+            return Ok(DateTime::Interval {
+                days,
+                hours,
+                minutes,
+                seconds,
+                microseconds,
+            });
         }
-        let offset = fields.number(3, 0, 999)?.and_then(|offset| i16::try_from(offset).ok());
+        let offset = fields
+            .number(3, 0, 999)?
+            .and_then(|offset| i16::try_from(offset).ok());
         let offset = match sign {
             b"+" => offset,
             // Clients of Windows write `-000` and `-***` too; they are printed with a plus.
             b"-" => offset.map(|offset| -offset),
-            _ => return Err(DateTimeError { what: "+ or - stands before the offset from UTC" }),
+            _ => {
+                return Err(DateTimeError {
+                    what: "+ or - stands before the offset from UTC",
+                });
+            }
         };
-        Ok(DateTime::Timestamp { year, month, day, hour, minute, second, microsecond, offset })
+        Ok(DateTime::Timestamp {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            microsecond,
+            offset,
+        })
     }
 }
 
@@ -125,25 +173,40 @@ impl<'t> Fields<'t> {
         front
     }
 
-    fn number(&mut self, length: usize, least: u32, most: u32) -> Result<Option<u32>, DateTimeError> {
+    fn number(
+        &mut self,
+        length: usize,
+        least: u32,
+        most: u32,
+    ) -> Result<Option<u32>, DateTimeError> {
         let field = self.take(length);
         if field.iter().all(|&byte| byte == b'*') {
             return Ok(None);
         }
         if !field.iter().all(u8::is_ascii_digit) {
-            return Err(DateTimeError { what: "a field has digits or asterisks" });
+            return Err(DateTimeError {
+                what: "a field has digits or asterisks",
+            });
         }
-        let number = field.iter().fold(0u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+        let number = field
+            .iter()
+            .fold(0u32, |number, digit| number * 10 + u32::from(digit - b'0'));
         let in_range = (least..=most).contains(&number).then_some(Some(number));
-        in_range.ok_or(DateTimeError { what: "a field is out of its range" })
+        in_range.ok_or(DateTimeError {
+            what: "a field is out of its range",
+        })
     }
 
     fn small(&mut self, least: u32, most: u32) -> Result<Option<u8>, DateTimeError> {
-        Ok(self.number(2, least, most)?.and_then(|number| u8::try_from(number).ok()))
+        Ok(self
+            .number(2, least, most)?
+            .and_then(|number| u8::try_from(number).ok()))
     }
 
     fn date(&mut self) -> Result<Date, DateTimeError> {
-        let year = self.number(4, 0, 9999)?.and_then(|year| u16::try_from(year).ok());
+        let year = self
+            .number(4, 0, 9999)?
+            .and_then(|year| u16::try_from(year).ok());
         Ok((year, self.small(1, 12)?, self.small(1, 31)?))
     }
 
@@ -167,14 +230,46 @@ impl<N: fmt::Display> fmt::Display for Field<N> {
 impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            DateTime::Timestamp { year, month, day, hour, minute, second, microsecond, offset } => {
+            DateTime::Timestamp {
+                year,
+                month,
+                day,
+                hour,
+                minute,
+                second,
+                microsecond,
+                offset,
+            } => {
                 write!(f, "{}{}{}", Field(year, 4), Field(month, 2), Field(day, 2))?;
-                write!(f, "{}{}{}.{}", Field(hour, 2), Field(minute, 2), Field(second, 2), Field(microsecond, 6))?;
-                let sign = if offset.is_some_and(|offset| offset < 0) { '-' } else { '+' };
+                write!(
+                    f,
+                    "{}{}{}.{}",
+                    Field(hour, 2),
+                    Field(minute, 2),
+                    Field(second, 2),
+                    Field(microsecond, 6)
+                )?;
+                let sign = if offset.is_some_and(|offset| offset < 0) {
+                    '-'
+                } else {
+                    '+'
+                };
                 write!(f, "{sign}{}", Field(offset.map(i16::unsigned_abs), 3))
             }
-            DateTime::Interval { days, hours, minutes, seconds, microseconds } => {
-                write!(f, "{}{}{}", Field(days, 8), Field(hours, 2), Field(minutes, 2))?;
+            DateTime::Interval {
+                days,
+                hours,
+                minutes,
+                seconds,
+                microseconds,
+            } => {
+                write!(
+                    f,
+                    "{}{}{}",
+                    Field(days, 8),
+                    Field(hours, 2),
+                    Field(minutes, 2)
+                )?;
                 write!(f, "{}.{}:000", Field(seconds, 2), Field(microseconds, 6))
             }
         }

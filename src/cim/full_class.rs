@@ -1,5 +1,6 @@
 //! A class with everything it inherits. Source of the rules: `docs::objects`, "Composition".
 
+mod inherit;
 mod partial;
 
 use std::sync::{Arc, OnceLock};
@@ -14,6 +15,8 @@ use super::types::CimType;
 use super::value::Value;
 use super::weight;
 use crate::base::limits::{MAX_CLASS_DEPTH, MAX_METHODS, MAX_PROPERTIES, MAX_QUALIFIERS};
+
+use inherit::{all_inherited, inherited_method, inherited_property, overridden_property};
 
 pub(crate) use partial::{Partial, TableShape};
 
@@ -182,41 +185,67 @@ impl FullClass {
     ///
     /// # Errors
     /// [`ComposeError`] when the superclass is another, or the class does not fit to it.
-    pub fn compose(declaration: Class, superclass: Option<Arc<FullClass>>) -> Result<Self, ComposeError> {
+    pub fn compose(
+        declaration: Class,
+        superclass: Option<Arc<FullClass>>,
+    ) -> Result<Self, ComposeError> {
         let given = superclass.as_ref().map(|superclass| superclass.name());
         if declaration.superclass.as_ref() != given {
             let (class, expected) = (declaration.name.clone(), declaration.superclass.clone());
-            return Err(ComposeError::Superclass { class, expected, given: given.cloned() });
+            return Err(ComposeError::Superclass {
+                class,
+                expected,
+                given: given.cloned(),
+            });
         }
         let derivation: Vec<Name> = superclass
             .iter()
-            .flat_map(|superclass| [superclass.name()].into_iter().chain(superclass.derivation()))
+            .flat_map(|superclass| {
+                [superclass.name()]
+                    .into_iter()
+                    .chain(superclass.derivation())
+            })
             .cloned()
             .collect();
         if derivation.len() >= MAX_CLASS_DEPTH {
-            return Err(ComposeError::TooMany { class: declaration.name, what: "superclasses" });
+            return Err(ComposeError::TooMany {
+                class: declaration.name,
+                what: "superclasses",
+            });
         }
         Self::begin(declaration, superclass, derivation).with_members()
     }
 
-    /// A class that an embedded instance brings along: it lists what it inherits as if it were its own. `derivation` is
-    /// its superclasses, the nearest first; `origins` gives, in order of declaration, the origin level of each property and
-    /// whether it is declared anew.
+    /// A class that an embedded instance brings along: it lists what it inherits as if it were its
+    /// own. `derivation` is its superclasses, the nearest first; `origins` gives, in order of
+    /// declaration, the origin level of each property and whether it is declared anew.
     pub(crate) fn merged(
         declaration: Class,
         derivation: Vec<Name>,
         origins: &[(u32, bool)],
     ) -> Result<Self, ComposeError> {
         if derivation.len() >= MAX_CLASS_DEPTH {
-            return Err(ComposeError::TooMany { class: declaration.name, what: "superclasses" });
+            return Err(ComposeError::TooMany {
+                class: declaration.name,
+                what: "superclasses",
+            });
         }
         let mut class = Self::begin(declaration, None, derivation).with_members()?;
         for (property, &(level, overrides)) in class.properties.slots().zip(origins) {
             // Level 0 is the last of the derivation, the deepest level is the class itself.
-            let above = class.derivation.iter().rev().chain([&class.declaration.name]);
-            let origin = above.clone().nth(crate::base::widen(level)).unwrap_or(&class.declaration.name).clone();
+            let above = class
+                .derivation
+                .iter()
+                .rev()
+                .chain([&class.declaration.name]);
+            let origin = above
+                .clone()
+                .nth(crate::base::widen(level))
+                .unwrap_or(&class.declaration.name)
+                .clone();
             let property = Arc::make_mut(property);
-            (property.origin, property.origin_level, property.overrides) = (origin, level, overrides);
+            (property.origin, property.origin_level, property.overrides) =
+                (origin, level, overrides);
         }
         Ok(class)
     }
@@ -226,7 +255,10 @@ impl FullClass {
         let properties = self.properties().iter().map(|property| Property {
             name: property.name.clone(),
             cim_type: property.cim_type,
-            default: property.default.clone().map_or(Setting::Null, Setting::Value),
+            default: property
+                .default
+                .clone()
+                .map_or(Setting::Null, Setting::Value),
             qualifiers: property.qualifiers.clone(),
         });
         let declaration = match self.superclass {
@@ -238,10 +270,19 @@ impl FullClass {
                 ..self.declaration.clone()
             },
         };
-        Self { declaration, superclass: None, heritage: OnceLock::new(), ..self.clone() }
+        Self {
+            declaration,
+            superclass: None,
+            heritage: OnceLock::new(),
+            ..self.clone()
+        }
     }
 
-    fn begin(declaration: Class, superclass: Option<Arc<FullClass>>, derivation: Vec<Name>) -> Self {
+    fn begin(
+        declaration: Class,
+        superclass: Option<Arc<FullClass>>,
+        derivation: Vec<Name>,
+    ) -> Self {
         let own = || Some(declaration.name.clone());
         let is_singleton = declaration.qualifiers.is_true("singleton");
         let Some(parent) = &superclass else {
@@ -269,7 +310,10 @@ impl FullClass {
             methods: heritage.methods.clone(),
             keys: heritage.keys.clone(),
             keyed: parent.keyed.clone(),
-            singleton: parent.singleton.clone().or_else(|| own().filter(|_| is_singleton)),
+            singleton: parent
+                .singleton
+                .clone()
+                .or_else(|| own().filter(|_| is_singleton)),
             table_size: parent.table_size,
             inherited_bytes: heritage.bytes,
             given_bytes: parent.given_bytes,
@@ -290,12 +334,21 @@ impl FullClass {
     }
 
     fn add_members(&mut self, class: &Class) -> Result<(), ComposeError> {
-        class.properties.iter().try_for_each(|property| self.add_property(class, property))?;
-        class.methods.iter().try_for_each(|method| self.add_method(class, method))?;
+        class
+            .properties
+            .iter()
+            .try_for_each(|property| self.add_property(class, property))?;
+        class
+            .methods
+            .iter()
+            .try_for_each(|method| self.add_method(class, method))?;
         self.properties.sort();
         self.methods.sort();
         if self.qualifiers.len() > MAX_QUALIFIERS {
-            return Err(ComposeError::TooMany { class: class.name.clone(), what: "qualifiers" });
+            return Err(ComposeError::TooMany {
+                class: class.name.clone(),
+                what: "qualifiers",
+            });
         }
         let properties = &self.properties;
         let name_of = |order: &u16| properties.get(*order).map(|property| &property.name);
@@ -305,14 +358,22 @@ impl FullClass {
 
     fn check_names(&self) -> Result<(), ComposeError> {
         let class = &self.declaration;
-        let mut properties: Vec<&Name> = class.properties.iter().map(|property| &property.name).collect();
+        let mut properties: Vec<&Name> = class
+            .properties
+            .iter()
+            .map(|property| &property.name)
+            .collect();
         let mut methods: Vec<&Name> = class.methods.iter().map(|method| &method.name).collect();
         for names in [&mut properties, &mut methods] {
             names.sort_unstable();
-            if let Some([member, _]) =
-                names.windows(2).find_map(|pair| <&[_; 2]>::try_from(pair).ok().filter(|[a, b]| a == b))
+            if let Some([member, _]) = names
+                .windows(2)
+                .find_map(|pair| <&[_; 2]>::try_from(pair).ok().filter(|[a, b]| a == b))
             {
-                return Err(ComposeError::Twice { class: class.name.clone(), member: (*member).clone() });
+                return Err(ComposeError::Twice {
+                    class: class.name.clone(),
+                    member: (*member).clone(),
+                });
             }
         }
         Ok(())
@@ -326,9 +387,14 @@ impl FullClass {
         if let Some(order) = self.properties.find(own.name.as_str()) {
             return self.override_property(class, own, order);
         }
-        let order = u16::try_from(self.properties.len()).ok().filter(|&order| usize::from(order) < MAX_PROPERTIES);
+        let order = u16::try_from(self.properties.len())
+            .ok()
+            .filter(|&order| usize::from(order) < MAX_PROPERTIES);
         let Some(order) = order else {
-            return Err(ComposeError::TooMany { class: class.name.clone(), what: "properties" });
+            return Err(ComposeError::TooMany {
+                class: class.name.clone(),
+                what: "properties",
+            });
         };
         let property = FullProperty {
             name: own.name.clone(),
@@ -345,19 +411,36 @@ impl FullClass {
         self.keys.extend(is_key.then_some(order));
         self.given_bytes = self.given_bytes.saturating_add(weight::of_given(&property));
         self.properties.push(property);
-        self.table_size = self.table_size.saturating_add(crate::base::narrow(own.cim_type.slot_size()));
+        self.table_size = self
+            .table_size
+            .saturating_add(crate::base::narrow(own.cim_type.slot_size()));
         Ok(())
     }
 
-    fn override_property(&mut self, class: &Class, own: &Property, order: u16) -> Result<(), ComposeError> {
-        let Some(slot) = self.properties.slot(order) else { return Ok(()) };
+    fn override_property(
+        &mut self,
+        class: &Class,
+        own: &Property,
+        order: u16,
+    ) -> Result<(), ComposeError> {
+        let Some(slot) = self.properties.slot(order) else {
+            return Ok(());
+        };
         if slot.cim_type != own.cim_type {
             let (class, property) = (class.name.clone(), own.name.clone());
-            return Err(ComposeError::OverrideType { class, property, own: own.cim_type, inherited: slot.cim_type });
+            return Err(ComposeError::OverrideType {
+                class,
+                property,
+                own: own.cim_type,
+                inherited: slot.cim_type,
+            });
         }
         let property = overridden_property(slot, own);
         if property.qualifiers.len() > MAX_QUALIFIERS {
-            return Err(ComposeError::TooMany { class: class.name.clone(), what: "qualifiers of a property" });
+            return Err(ComposeError::TooMany {
+                class: class.name.clone(),
+                what: "qualifiers of a property",
+            });
         }
         self.keys.retain(|&key| key != order);
         self.keys.extend(property.is_key().then_some(order));
@@ -367,23 +450,47 @@ impl FullClass {
     }
 
     fn add_method(&mut self, class: &Class, own: &Method) -> Result<(), ComposeError> {
-        let too_many = |what| Err(ComposeError::TooMany { class: class.name.clone(), what });
+        let too_many = |what| {
+            Err(ComposeError::TooMany {
+                class: class.name.clone(),
+                what,
+            })
+        };
         let origin_level = self.level();
-        if let Some(slot) = self.methods.find(own.name.as_str()).and_then(|number| self.methods.slot(number)) {
+        if let Some(slot) = self
+            .methods
+            .find(own.name.as_str())
+            .and_then(|number| self.methods.slot(number))
+        {
             let qualifiers = own.qualifiers.with_inherited(&slot.method.qualifiers);
             if qualifiers.len() > MAX_QUALIFIERS {
                 return too_many("qualifiers of a method");
             }
-            let method = Method { qualifiers, ..own.clone() };
+            let method = Method {
+                qualifiers,
+                ..own.clone()
+            };
             let (origin, origin_level) = (slot.origin.clone(), slot.origin_level);
-            *slot = Arc::new(FullMethod { method, origin, origin_level, local: true, overrides: true });
+            *slot = Arc::new(FullMethod {
+                method,
+                origin,
+                origin_level,
+                local: true,
+                overrides: true,
+            });
             return Ok(());
         }
         if self.methods.len() >= MAX_METHODS {
             return too_many("methods");
         }
         let (method, origin) = (own.clone(), class.name.clone());
-        self.methods.push(FullMethod { method, origin, origin_level, local: true, overrides: false });
+        self.methods.push(FullMethod {
+            method,
+            origin,
+            origin_level,
+            local: true,
+            overrides: false,
+        });
         Ok(())
     }
 
@@ -429,7 +536,9 @@ impl FullClass {
 
     /// The property with this name.
     pub fn property(&self, name: &str) -> Option<&FullProperty> {
-        self.properties.get(self.properties.find(name)?).map(|property| &**property)
+        self.properties
+            .get(self.properties.find(name)?)
+            .map(|property| &**property)
     }
 
     /// The properties sorted by name.
@@ -444,15 +553,20 @@ impl FullClass {
 
     /// The method with this name.
     pub fn method(&self, name: &str) -> Option<&FullMethod> {
-        self.methods.get(self.methods.find(name)?).map(|method| &**method)
+        self.methods
+            .get(self.methods.find(name)?)
+            .map(|method| &**method)
     }
 
     /// The key properties, sorted by name: the order of their values in a key.
     pub fn key_properties(&self) -> impl Iterator<Item = &FullProperty> {
-        self.keys.iter().filter_map(|&order| self.properties.get(order).map(|property| &**property))
+        self.keys
+            .iter()
+            .filter_map(|&order| self.properties.get(order).map(|property| &**property))
     }
 
-    /// The class whose name stands in the keys of instances; `None` for a class that cannot have any.
+    /// The class whose name stands in the keys of instances; `None` for a class that cannot have
+    /// any.
     pub fn key_class(&self) -> Option<KeyClass> {
         let keyed = self.keyed.clone().map(KeyClass::Keyed);
         keyed.or_else(|| self.singleton.clone().map(KeyClass::Singleton))
@@ -475,9 +589,16 @@ impl FullClass {
 }
 
 impl PartialEq for FullClass {
-    /// Equal when they declare and have the same; where the superclasses differ in what is not inherited does not matter.
+    /// Equal when they declare and have the same; where the superclasses differ in what is not
+    /// inherited does not matter.
     fn eq(&self, other: &Self) -> bool {
-        let has = |class: &Self| (class.keyed.clone(), class.singleton.clone(), class.table_size);
+        let has = |class: &Self| {
+            (
+                class.keyed.clone(),
+                class.singleton.clone(),
+                class.table_size,
+            )
+        };
         self.declaration == other.declaration
             && self.derivation == other.derivation
             && self.qualifiers == other.qualifiers
@@ -497,14 +618,26 @@ impl Heritage {
             property => property.clone(),
         };
         let method = |method: &Arc<FullMethod>| match method {
-            method if method.local || !all_inherited(&method.method.qualifiers) => Arc::new(inherited_method(method)),
+            method if method.local || !all_inherited(&method.method.qualifiers) => {
+                Arc::new(inherited_method(method))
+            }
             method => method.clone(),
         };
         let (properties, methods) = (class.properties.map(property), class.methods.map(method));
-        let is_key = |order: &u16| properties.get(*order).is_some_and(|property| property.is_key());
+        let is_key = |order: &u16| {
+            properties
+                .get(*order)
+                .is_some_and(|property| property.is_key())
+        };
         let keys = class.keys.iter().copied().filter(is_key).collect();
         let qualifiers = QualifierSet::new().with_inherited(&class.qualifiers);
-        let mut heritage = Self { qualifiers, properties, methods, keys, bytes: class.inherited_bytes };
+        let mut heritage = Self {
+            qualifiers,
+            properties,
+            methods,
+            keys,
+            bytes: class.inherited_bytes,
+        };
         heritage.bytes = heritage.bytes.saturating_add(heritage.added_bytes(class));
         heritage
     }
@@ -512,37 +645,24 @@ impl Heritage {
     /// Size of what the class itself adds for its subclasses. What it declares again counts twice.
     fn added_bytes(&self, class: &FullClass) -> usize {
         let own = QualifierSet::new().with_inherited(&class.declaration.qualifiers);
-        let properties = class.properties().iter().zip(self.properties.as_slice()).filter(|(own, _)| own.local);
-        let methods = class.methods().iter().zip(self.methods.as_slice()).filter(|(own, _)| own.local);
+        let properties = class
+            .properties()
+            .iter()
+            .zip(self.properties.as_slice())
+            .filter(|(own, _)| own.local);
+        let methods = class
+            .methods()
+            .iter()
+            .zip(self.methods.as_slice())
+            .filter(|(own, _)| own.local);
         weight::of_qualifiers(&own)
-            + properties.map(|(_, inherited)| weight::of_full_property(inherited)).sum::<usize>()
-            + methods.map(|(_, inherited)| weight::of_full_method(inherited)).sum::<usize>()
+            + properties
+                .map(|(_, inherited)| weight::of_full_property(inherited))
+                .sum::<usize>()
+            + methods
+                .map(|(_, inherited)| weight::of_full_method(inherited))
+                .sum::<usize>()
     }
-}
-
-fn all_inherited(qualifiers: &QualifierSet) -> bool {
-    qualifiers.iter().all(|qualifier| qualifier.flavor.contains(super::qualifier::Flavor::INHERITED))
-}
-
-fn inherited_property(property: &FullProperty) -> FullProperty {
-    let qualifiers = QualifierSet::new().with_inherited(&property.qualifiers);
-    FullProperty { qualifiers, local: false, overrides: false, ..property.clone() }
-}
-
-fn overridden_property(inherited: &FullProperty, own: &Property) -> FullProperty {
-    let qualifiers = own.qualifiers.with_inherited(&inherited.qualifiers);
-    let default = match &own.default {
-        Setting::Inherited => inherited.default.clone(),
-        Setting::Null => None,
-        Setting::Value(value) => Some(value.clone()),
-    };
-    FullProperty { local: true, overrides: true, default, qualifiers, ..inherited.clone() }
-}
-
-fn inherited_method(method: &FullMethod) -> FullMethod {
-    let qualifiers = QualifierSet::new().with_inherited(&method.method.qualifiers);
-    let method_of = |method: &Method| Method { qualifiers, ..method.clone() };
-    FullMethod { method: method_of(&method.method), local: false, overrides: false, ..method.clone() }
 }
 
 #[cfg(test)]
@@ -555,18 +675,31 @@ mod tests {
     fn what_is_inherited_is_measured_without_what_is_not() {
         let text = "x".repeat(1_000);
         let described = |flavor| Qualifier::new("Description", text.as_str(), flavor);
-        let compose =
-            |class, superclass: &Arc<FullClass>| Arc::new(FullClass::compose(class, Some(superclass.clone())).unwrap());
+        let compose = |class, superclass: &Arc<FullClass>| {
+            Arc::new(FullClass::compose(class, Some(superclass.clone())).unwrap())
+        };
         let below = |name: &str, above: &str| Class::builder(name).superclass(above).build();
-        for (flavor, least, most) in [(Flavor::empty(), 0, 200), (Flavor::TO_SUBCLASS, 2_000, 2_300)] {
+        for (flavor, least, most) in [
+            (Flavor::empty(), 0, 200),
+            (Flavor::TO_SUBCLASS, 2_000, 2_300),
+        ] {
             let top = Class::builder("A").qualifier(described(flavor));
-            let top = top.property(Property::new("P", ScalarType::Uint8).qualifier(described(flavor))).build();
+            let top = top
+                .property(Property::new("P", ScalarType::Uint8).qualifier(described(flavor)))
+                .build();
             let top = Arc::new(FullClass::compose(top, None).unwrap());
             assert_eq!(top.inherited_bytes(), 0);
             let middle = compose(below("B", "A"), &top);
-            assert!((least..most).contains(&middle.inherited_bytes()), "{flavor:?}: {}", middle.inherited_bytes());
+            assert!(
+                (least..most).contains(&middle.inherited_bytes()),
+                "{flavor:?}: {}",
+                middle.inherited_bytes()
+            );
             // Nothing is added on the way down by a class that declares nothing.
-            assert_eq!(compose(below("C", "B"), &middle).inherited_bytes(), middle.inherited_bytes());
+            assert_eq!(
+                compose(below("C", "B"), &middle).inherited_bytes(),
+                middle.inherited_bytes()
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The model as JSON, in the one form that everything which prints objects uses. Source: `docs::objects`, "JSON lines".
+//! The model as JSON, in the one form that everything which prints objects uses. Source:
+//! `docs::objects`, "JSON lines".
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -37,7 +38,9 @@ impl Serialize for Value {
             Value::Uint64(value) => value.serialize(serializer),
             Value::Real32(value) => Real(value, f64::from(*value)).serialize(serializer),
             Value::Real64(value) => Real(value, *value).serialize(serializer),
-            Value::String(text) | Value::DateTime(text) | Value::Reference(text) => text.serialize(serializer),
+            Value::String(text) | Value::DateTime(text) | Value::Reference(text) => {
+                text.serialize(serializer)
+            }
             Value::Object(object) => object.serialize(serializer),
             Value::Array(array) => array.serialize(serializer),
         }
@@ -56,9 +59,15 @@ impl Serialize for Array {
             Array::Uint16(values) | Array::Char16(values) => serializer.collect_seq(values),
             Array::Uint32(values) => serializer.collect_seq(values),
             Array::Uint64(values) => serializer.collect_seq(values),
-            Array::Real32(values) => serializer.collect_seq(values.iter().map(|value| Real(value, f64::from(*value)))),
-            Array::Real64(values) => serializer.collect_seq(values.iter().map(|value| Real(value, *value))),
-            Array::String(texts) | Array::DateTime(texts) | Array::Reference(texts) => serializer.collect_seq(texts),
+            Array::Real32(values) => {
+                serializer.collect_seq(values.iter().map(|value| Real(value, f64::from(*value))))
+            }
+            Array::Real64(values) => {
+                serializer.collect_seq(values.iter().map(|value| Real(value, *value)))
+            }
+            Array::String(texts) | Array::DateTime(texts) | Array::Reference(texts) => {
+                serializer.collect_seq(texts)
+            }
             Array::Object(objects) => serializer.collect_seq(objects),
         }
     }
@@ -92,17 +101,27 @@ struct Defaults<'c>(&'c Class);
 
 impl Serialize for Defaults<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.properties.iter().map(|property| (&property.name, property.default.value())))
+        serializer.collect_map(
+            self.0
+                .properties
+                .iter()
+                .map(|property| (&property.name, property.default.value())),
+        )
     }
 }
 
-/// The values of an instance by the names of its properties, in order of declaration, defaults of the class applied.
+/// The values of an instance by the names of its properties, in order of declaration, defaults of
+/// the class applied.
 #[derive(Debug)]
 pub struct Values<'i>(pub &'i Instance);
 
 impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.values().map(|(property, value)| (&property.name, value)))
+        serializer.collect_map(
+            self.0
+                .values()
+                .map(|(property, value)| (&property.name, value)),
+        )
     }
 }
 
@@ -164,7 +183,10 @@ struct Parameters<'c>(Option<&'c Class>);
 
 impl Serialize for Parameters<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let parameters = self.0.map(|class| &class.properties[..]).unwrap_or_default();
+        let parameters = self
+            .0
+            .map(|class| &class.properties[..])
+            .unwrap_or_default();
         let mut sequence = serializer.serialize_seq(Some(parameters.len()))?;
         for (order, parameter) in parameters.iter().enumerate() {
             sequence.serialize_element(&Parameter(order, parameter))?;

@@ -1,5 +1,5 @@
-//! Properties or methods of a class, in order of declaration and by name. Classes that declare none of their own share
-//! the list of their superclass.
+//! Properties or methods of a class, in order of declaration and by name. Classes that declare none
+//! of their own share the list of their superclass.
 
 use std::sync::Arc;
 
@@ -22,13 +22,19 @@ pub(super) struct Members<T> {
 
 impl<T> Default for Members<T> {
     fn default() -> Self {
-        Self { all: Arc::default(), by_name: Arc::default() }
+        Self {
+            all: Arc::default(),
+            by_name: Arc::default(),
+        }
     }
 }
 
 impl<T> Clone for Members<T> {
     fn clone(&self) -> Self {
-        Self { all: self.all.clone(), by_name: self.by_name.clone() }
+        Self {
+            all: self.all.clone(),
+            by_name: self.by_name.clone(),
+        }
     }
 }
 
@@ -53,15 +59,23 @@ impl<T: Member> Members<T> {
 
     /// The members in order of their names.
     pub(super) fn by_name(&self) -> impl Iterator<Item = &T> {
-        self.by_name.iter().filter_map(|&number| self.get(number).map(|member| &**member))
+        self.by_name
+            .iter()
+            .filter_map(|&number| self.get(number).map(|member| &**member))
     }
 
-    /// The number of the member with this name, among those that were there when the list was [sorted](Self::sort) last.
+    /// The number of the member with this name, among those that were there when the list was
+    /// [sorted](Self::sort) last.
     pub(super) fn find(&self, name: &str) -> Option<u16> {
         let compare = |number: &u16| {
-            self.get(*number).map_or(std::cmp::Ordering::Less, |member| name::order(member.name().as_str(), name))
+            self.get(*number)
+                .map_or(std::cmp::Ordering::Less, |member| {
+                    name::order(member.name().as_str(), name)
+                })
         };
-        self.by_name.get(self.by_name.binary_search_by(compare).ok()?).copied()
+        self.by_name
+            .get(self.by_name.binary_search_by(compare).ok()?)
+            .copied()
     }
 
     /// The place of a member, to put another there.
@@ -78,7 +92,8 @@ impl<T: Member> Members<T> {
         Arc::make_mut(&mut self.all).push(Arc::new(member));
     }
 
-    /// Sorts what was pushed in among the others. Numbers have 16 bits: the caller bounds how many members there are.
+    /// Sorts what was pushed in among the others. Numbers have 16 bits: the caller bounds how many
+    /// members there are.
     pub(super) fn sort(&mut self) {
         let sorted = self.by_name.len();
         if sorted == self.all.len() {
@@ -93,6 +108,9 @@ impl<T: Member> Members<T> {
 
     /// The same members, some replaced by others of the same names.
     pub(super) fn map(&self, replaced: impl FnMut(&Arc<T>) -> Arc<T>) -> Self {
-        Self { all: Arc::new(self.all.iter().map(replaced).collect()), by_name: self.by_name.clone() }
+        Self {
+            all: Arc::new(self.all.iter().map(replaced).collect()),
+            by_name: self.by_name.clone(),
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Names: they compare without regard to case and keep their spelling.
 //!
-//! Upper-casing is that of the index: one UTF-16 code unit at a time, one to one, no locale. A character whose upper case
-//! is longer (`ß`) or that takes two units stays as it is. Order folds to lower case, so that `_` sorts before letters: the
-//! order of the property table of a class. Source: `docs::objects`, "Names".
+//! Upper-casing is that of the index: one UTF-16 code unit at a time, one to one, no locale. A
+//! character whose upper case is longer (`ß`) or that takes two units stays as it is. Order folds
+//! to lower case, so that `_` sorts before letters: the order of the property table of a class.
+//! Source: `docs::objects`, "Names".
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -14,12 +15,20 @@ use crate::base::escape::escape;
 
 /// A character in upper case, as the index folds it.
 pub fn upper(c: char) -> char {
-    if c.is_ascii() { c.to_ascii_uppercase() } else { one_to_one(c, c.to_uppercase()) }
+    if c.is_ascii() {
+        c.to_ascii_uppercase()
+    } else {
+        one_to_one(c, c.to_uppercase())
+    }
 }
 
 /// A character in lower case, one to one as [`upper`] is.
 pub fn lower(c: char) -> char {
-    if c.is_ascii() { c.to_ascii_lowercase() } else { one_to_one(c, c.to_lowercase()) }
+    if c.is_ascii() {
+        c.to_ascii_lowercase()
+    } else {
+        one_to_one(c, c.to_lowercase())
+    }
 }
 
 /// The only character of `folded`, when both it and `c` take one UTF-16 unit.
@@ -50,13 +59,18 @@ fn count_comparison() {
 /// A text in upper case, as the index hashes it.
 pub fn to_upper(text: &str) -> String {
     // Nearly every name is ASCII.
-    if text.is_ascii() { text.to_ascii_uppercase() } else { text.chars().map(upper).collect() }
+    if text.is_ascii() {
+        text.to_ascii_uppercase()
+    } else {
+        text.chars().map(upper).collect()
+    }
 }
 
 /// True if two names are the same.
 pub fn same(a: &str, b: &str) -> bool {
     count_comparison();
-    // The second way stops at the first difference, so that long names cost nothing when they differ early.
+    // The second way stops at the first difference, so that long names cost nothing when they
+    // differ early.
     a.eq_ignore_ascii_case(b) || a.chars().map(upper).eq(b.chars().map(upper))
 }
 
@@ -79,10 +93,13 @@ pub fn order(a: &str, b: &str) -> Ordering {
 fn order_folded(a: &str, b: &str) -> Ordering {
     let folded = |text: &str| text.chars().map(|c| lower(upper(c))).collect::<String>();
     let units = |text: &str| folded(text).encode_utf16().collect::<Vec<u16>>();
-    units(a).cmp(&units(b)).then_with(|| to_upper(a).cmp(&to_upper(b)))
+    units(a)
+        .cmp(&units(b))
+        .then_with(|| to_upper(a).cmp(&to_upper(b)))
 }
 
-/// The name of a class, property, method, parameter or qualifier. Cheap to clone: the spelling is shared.
+/// The name of a class, property, method, parameter or qualifier. Cheap to clone: the spelling is
+/// shared.
 #[derive(Clone)]
 pub struct Name(Arc<str>);
 
@@ -132,7 +149,10 @@ impl Ord for Name {
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let mut pieces = UpperPieces { rest: self.0.chars(), buffer: [0; PIECE_BYTES] };
+        let mut pieces = UpperPieces {
+            rest: self.0.chars(),
+            buffer: [0; PIECE_BYTES],
+        };
         while let Some(piece) = pieces.next_piece() {
             state.write(piece);
         }
@@ -141,7 +161,8 @@ impl Hash for Name {
     }
 }
 
-/// Bytes that a hasher takes at once: where a name is cut depends on its upper case alone, since a hasher may tell pieces apart.
+/// Bytes that a hasher takes at once: where a name is cut depends on its upper case alone, since a
+/// hasher may tell pieces apart.
 const PIECE_BYTES: usize = 32;
 
 /// A text in upper case, in UTF-8, piece by piece.
@@ -193,8 +214,9 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Members of a list by their names: a short list is looked through, a long one has a table, so that finding each of many
-/// members stays linear. Of several members with one name the first is found.
+/// Members of a list by their names: a short list is looked through, a long one has a table, so
+/// that finding each of many members stays linear. Of several members with one name the first is
+/// found.
 pub(crate) struct ByName<'n, T> {
     members: &'n [T],
     name: fn(&T) -> &Name,
@@ -208,15 +230,28 @@ impl<'n, T> ByName<'n, T> {
     pub(crate) fn new(members: &'n [T], name: fn(&T) -> &Name) -> Self {
         let is_long = members.len() > Self::SHORT;
         // The first of a name is put in last and stays.
-        let table = is_long.then(|| members.iter().rev().map(|member| (name(member), member)).collect());
-        Self { members, name, table }
+        let table = is_long.then(|| {
+            members
+                .iter()
+                .rev()
+                .map(|member| (name(member), member))
+                .collect()
+        });
+        Self {
+            members,
+            name,
+            table,
+        }
     }
 
     /// The member with this name.
     pub(crate) fn get(&self, name: &Name) -> Option<&'n T> {
         match &self.table {
             Some(table) => table.get(name).copied(),
-            None => self.members.iter().find(|member| (self.name)(member) == name),
+            None => self
+                .members
+                .iter()
+                .find(|member| (self.name)(member) == name),
         }
     }
 }
@@ -246,11 +281,18 @@ mod tests {
     #[test]
     fn members_are_found_by_name_in_short_and_long_lists() {
         for length in [0, 3, 16, 17, 400] {
-            let names: Vec<Name> = (0..length).map(|number| Name::from(format!("N{}", number % 300))).collect();
+            let names: Vec<Name> = (0..length)
+                .map(|number| Name::from(format!("N{}", number % 300)))
+                .collect();
             let found = ByName::new(&names, |name| name);
             for name in &names {
                 let first = names.iter().find(|other| *other == name).unwrap();
-                assert!(std::ptr::eq(found.get(&Name::from(name.as_str().to_lowercase())).unwrap(), first));
+                assert!(std::ptr::eq(
+                    found
+                        .get(&Name::from(name.as_str().to_lowercase()))
+                        .unwrap(),
+                    first
+                ));
             }
             assert!(found.get(&Name::new("N300")).is_none());
         }
@@ -260,12 +302,18 @@ mod tests {
     fn the_low_line_sorts_before_letters() {
         let mut names = ["ab", "A_c", "AB_", "a"].map(Name::new);
         names.sort();
-        assert_eq!(names.map(|name| name.as_str().to_owned()), ["a", "A_c", "ab", "AB_"]);
+        assert_eq!(
+            names.map(|name| name.as_str().to_owned()),
+            ["a", "A_c", "ab", "AB_"]
+        );
     }
 
     #[test]
     fn order_and_equality_agree() {
-        let names = ["k", "K", "\u{212A}", "s", "\u{17F}", "S", "i", "\u{131}", "\u{130}", "µ", "\u{3BC}", "z"];
+        let names = [
+            "k", "K", "\u{212A}", "s", "\u{17F}", "S", "i", "\u{131}", "\u{130}", "µ", "\u{3BC}",
+            "z",
+        ];
         for a in names.map(Name::new) {
             for b in names.map(Name::new) {
                 assert_eq!(a == b, a.cmp(&b).is_eq(), "{a} {b}");

@@ -1,7 +1,8 @@
 //! Object paths: `\\SERVER\ROOT\cimv2:Class.Key="v",Key2=1`, `ROOT\cimv2:Class=@`, `Class`.
 //!
-//! Keys are accepted in any order and printed in ascending order of their names. Backslash and quote are escaped by a backslash within quotes. A slash is as good as a backslash between namespaces.
-//! Source: `docs::objects`, "Object paths".
+//! Keys are accepted in any order and printed in ascending order of their names. Backslash and
+//! quote are escaped by a backslash within quotes. A slash is as good as a backslash between
+//! namespaces. Source: `docs::objects`, "Object paths".
 
 use std::fmt;
 use std::str::FromStr;
@@ -93,7 +94,12 @@ pub struct ObjectPath {
 impl ObjectPath {
     /// The path of a class.
     pub fn of_class(class: impl Into<Name>) -> Self {
-        Self { server: None, namespace: None, class: class.into(), keys: PathKeys::Class }
+        Self {
+            server: None,
+            namespace: None,
+            class: class.into(),
+            keys: PathKeys::Class,
+        }
     }
 
     /// The path in this namespace.
@@ -108,7 +114,8 @@ impl ObjectPath {
         self.keys != PathKeys::Class
     }
 
-    /// The path as it is read and stored; for machines, since names and values stand in it as they are.
+    /// The path as it is read and stored; for machines, since names and values stand in it as they
+    /// are.
     pub fn text(&self) -> String {
         let mut text = String::new();
         if let Some(server) = &self.server {
@@ -134,8 +141,8 @@ impl ObjectPath {
         text
     }
 
-    /// The text that the key of the instance is hashed from: values in order of the names of their keys, U+FFFF between
-    /// them; `@` for a singleton; `None` for a class.
+    /// The text that the key of the instance is hashed from: values in order of the names of their
+    /// keys, U+FFFF between them; `@` for a singleton; `None` for a class.
     pub fn key_text(&self) -> Option<String> {
         match &self.keys {
             PathKeys::Class => None,
@@ -182,7 +189,10 @@ impl FromStr for ObjectPath {
 
     fn from_str(text: &str) -> Result<Self, PathError> {
         if text.len() > MAX_PATH_CHARS {
-            return Err(PathError { offset: MAX_PATH_CHARS, what: "it is too long" });
+            return Err(PathError {
+                offset: MAX_PATH_CHARS,
+                what: "it is too long",
+            });
         }
         Parser { text, at: 0 }.path()
     }
@@ -199,7 +209,10 @@ impl<'t> Parser<'t> {
     }
 
     const fn fail<T>(&self, what: &'static str) -> Result<T, PathError> {
-        Err(PathError { offset: self.at, what })
+        Err(PathError {
+            offset: self.at,
+            what,
+        })
     }
 
     fn skip(&mut self, text: &str) -> bool {
@@ -212,7 +225,9 @@ impl<'t> Parser<'t> {
 
     /// The text up to one of these characters or the end.
     fn until(&mut self, ends: &[char]) -> &'t str {
-        let (text, _) = self.rest().split_at(self.rest().find(ends).unwrap_or(self.rest().len()));
+        let (text, _) = self
+            .rest()
+            .split_at(self.rest().find(ends).unwrap_or(self.rest().len()));
         self.at += text.len();
         text
     }
@@ -220,7 +235,8 @@ impl<'t> Parser<'t> {
     fn path(mut self) -> Result<ObjectPath, PathError> {
         let mut server = None;
         if self.skip("\\\\") || self.skip("//") {
-            server = Some(self.until(&['\\', '/', ':']).to_owned()).filter(|server| !server.is_empty());
+            server =
+                Some(self.until(&['\\', '/', ':']).to_owned()).filter(|server| !server.is_empty());
             if server.is_none() || !(self.skip("\\") || self.skip("/")) {
                 return self.fail("a server and a namespace are expected");
             }
@@ -234,18 +250,35 @@ impl<'t> Parser<'t> {
         if !self.rest().is_empty() {
             return self.fail("the path should end here");
         }
-        Ok(ObjectPath { server, namespace, class: Name::new(class), keys })
+        Ok(ObjectPath {
+            server,
+            namespace,
+            class: Name::new(class),
+            keys,
+        })
     }
 
     /// A namespace is what stands before the first colon outside of keys.
     fn namespace(&mut self, required: bool) -> Result<Option<String>, PathError> {
-        let before = self.rest().split(['.', '=', '"']).next().unwrap_or_default();
+        let before = self
+            .rest()
+            .split(['.', '=', '"'])
+            .next()
+            .unwrap_or_default();
         let Some((namespace, _)) = before.split_once(':') else {
-            return if required { self.fail("a colon is expected after the namespace") } else { Ok(None) };
+            return if required {
+                self.fail("a colon is expected after the namespace")
+            } else {
+                Ok(None)
+            };
         };
         let parts: Vec<&str> = namespace.split(['\\', '/']).collect();
         // A leading separator is common in what clients write.
-        let parts = if required { &parts[..] } else { parts.strip_prefix(&[""]).unwrap_or(&parts) };
+        let parts = if required {
+            &parts[..]
+        } else {
+            parts.strip_prefix(&[""]).unwrap_or(&parts)
+        };
         if parts.iter().any(|part| part.is_empty()) {
             return self.fail("a part of the namespace is empty");
         }
@@ -259,7 +292,10 @@ impl<'t> Parser<'t> {
             return Ok(PathKeys::Singleton);
         }
         if self.skip("=") {
-            return Ok(PathKeys::Keys(vec![KeyBinding { name: None, value: self.value()? }]));
+            return Ok(PathKeys::Keys(vec![KeyBinding {
+                name: None,
+                value: self.value()?,
+            }]));
         }
         if !self.skip(".") {
             return Ok(PathKeys::Class);
@@ -270,7 +306,10 @@ impl<'t> Parser<'t> {
             if name.is_empty() || !self.skip("=") {
                 return self.fail("the name of a key and = are expected");
             }
-            keys.push(KeyBinding { name: Some(Name::new(name)), value: self.value()? });
+            keys.push(KeyBinding {
+                name: Some(Name::new(name)),
+                value: self.value()?,
+            });
             if !self.skip(",") {
                 return Ok(PathKeys::Keys(keys));
             }
@@ -291,7 +330,10 @@ impl<'t> Parser<'t> {
             _ if bare.eq_ignore_ascii_case("false") => Some(PathValue::Boolean(false)),
             _ => integer(bare).map(PathValue::Integer),
         };
-        value.ok_or(PathError { offset: start, what: "a text in quotes, a number, TRUE or FALSE is expected" })
+        value.ok_or(PathError {
+            offset: start,
+            what: "a text in quotes, a number, TRUE or FALSE is expected",
+        })
     }
 
     fn quoted(&mut self, quote: char) -> Result<String, PathError> {
@@ -314,14 +356,28 @@ impl<'t> Parser<'t> {
 
 /// A number in decimal, or in hexadecimal behind `0x`.
 fn integer(text: &str) -> Option<i128> {
-    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |digits| (true, digits));
-    let hexadecimal = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
-    let digits_only = |digits: &str, radix| !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+    let (negative, digits) = text
+        .strip_prefix('-')
+        .map_or((false, text), |digits| (true, digits));
+    let hexadecimal = digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"));
+    let digits_only =
+        |digits: &str, radix| !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
     let value = match hexadecimal {
-        Some(digits) => u64::from_str_radix(digits, 16).ok().filter(|_| digits_only(digits, 16))?,
-        None => digits.parse::<u64>().ok().filter(|_| digits_only(digits, 10))?,
+        Some(digits) => u64::from_str_radix(digits, 16)
+            .ok()
+            .filter(|_| digits_only(digits, 16))?,
+        None => digits
+            .parse::<u64>()
+            .ok()
+            .filter(|_| digits_only(digits, 10))?,
     };
-    Some(if negative { -i128::from(value) } else { value.into() })
+    Some(if negative {
+        -i128::from(value)
+    } else {
+        value.into()
+    })
 }
 
 #[cfg(test)]
@@ -348,7 +404,10 @@ mod tests {
     #[test]
     fn keys_are_printed_in_order_of_their_names() {
         for (text, printed) in [
-            (r#"C.Filter="f",Consumer="c""#, r#"C.Consumer="c",Filter="f""#),
+            (
+                r#"C.Filter="f",Consumer="c""#,
+                r#"C.Consumer="c",Filter="f""#,
+            ),
             ("C.b=2,A=1,a_=3,a1=4", "C.A=1,a1=4,a_=3,b=2"),
         ] {
             let path: ObjectPath = text.parse().unwrap();
@@ -358,7 +417,13 @@ mod tests {
 
     #[test]
     fn other_spellings_mean_the_same() {
-        let same = |a: &str, b: &str| assert_eq!(a.parse::<ObjectPath>().unwrap(), b.parse().unwrap(), "{a} {b}");
+        let same = |a: &str, b: &str| {
+            assert_eq!(
+                a.parse::<ObjectPath>().unwrap(),
+                b.parse().unwrap(),
+                "{a} {b}"
+            )
+        };
         same(r"\root\cimv2:c=@", r"root\cimv2:C=@");
         same("//server/root/cimv2:C", r"\\server\root\cimv2:C");
         same("C.K='x',L=0x10,M=true", r#"C.K="x",L=16,M=TRUE"#);
@@ -408,7 +473,10 @@ mod tests {
     fn key_texts_are_sorted_by_name() {
         let path: ObjectPath = r#"C.b="2",A=1,a_="3""#.parse().unwrap();
         assert_eq!(path.key_text().unwrap(), "1\u{FFFF}3\u{FFFF}2");
-        assert_eq!("C=@".parse::<ObjectPath>().unwrap().key_text().unwrap(), "@");
+        assert_eq!(
+            "C=@".parse::<ObjectPath>().unwrap().key_text().unwrap(),
+            "@"
+        );
         assert_eq!("C".parse::<ObjectPath>().unwrap().key_text(), None);
     }
 }

@@ -1,4 +1,5 @@
-//! The keys of a path against those of its class: a path means an instance only when it names exactly the keys of the class.
+//! The keys of a path against those of its class: a path means an instance only when it names
+//! exactly the keys of the class.
 
 use thiserror::Error;
 
@@ -52,18 +53,23 @@ impl FullClass {
         match self.key_class() {
             None => ExpectedKeys::None,
             Some(KeyClass::Singleton(_)) => ExpectedKeys::Singleton,
-            Some(KeyClass::Keyed(_)) => ExpectedKeys::Keys(self.key_properties().map(|key| key.name.clone()).collect()),
+            Some(KeyClass::Keyed(_)) => {
+                ExpectedKeys::Keys(self.key_properties().map(|key| key.name.clone()).collect())
+            }
         }
     }
 
-    /// The text that the key of the instance is hashed from which `path` means. The keys may stand in any order; a single
-    /// one needs no name.
+    /// The text that the key of the instance is hashed from which `path` means. The keys may stand
+    /// in any order; a single one needs no name.
     ///
     /// # Errors
     /// [`KeyMismatch`] when the path has other keys than the class, more or fewer, or none.
     pub fn key_text_of(&self, path: &ObjectPath) -> Result<String, KeyMismatch> {
-        let mismatch =
-            || KeyMismatch { path: path.text().into(), class: self.name().clone(), keys: self.expected_keys() };
+        let mismatch = || KeyMismatch {
+            path: path.text().into(),
+            class: self.name().clone(),
+            keys: self.expected_keys(),
+        };
         let is_named = match (&path.keys, self.key_class()) {
             (PathKeys::Singleton, Some(KeyClass::Singleton(_))) => true,
             (PathKeys::Keys(given), Some(KeyClass::Keyed(_))) => self.is_named_by(given),
@@ -104,7 +110,9 @@ mod tests {
     }
 
     fn of(class: &FullClass, path: &str) -> Result<String, String> {
-        class.key_text_of(&path.parse().unwrap()).map_err(|mismatch| mismatch.to_string())
+        class
+            .key_text_of(&path.parse().unwrap())
+            .map_err(|mismatch| mismatch.to_string())
     }
 
     #[test]
@@ -120,11 +128,17 @@ mod tests {
         }
         for path in ["C", "C=@", "C.Foo=7", "C.Id=7,Other=1", "C.Id=7,Id=7"] {
             let error = of(&one, path).unwrap_err();
-            assert!(error.ends_with("means no instance: the key of C is Id"), "{error}");
+            assert!(
+                error.ends_with("means no instance: the key of C is Id"),
+                "{error}"
+            );
         }
         for path in ["C=1", "C.a=1", "C.a=1,a=2", "C.a=1,b=2,c=3", "C.a=1,c=3"] {
             let error = of(&two, path).unwrap_err();
-            assert!(error.ends_with("means no instance: the keys of C are A, b"), "{error}");
+            assert!(
+                error.ends_with("means no instance: the keys of C are A, b"),
+                "{error}"
+            );
         }
         assert!(of(&none, "C.Other=1").unwrap_err().contains("no keys"));
     }

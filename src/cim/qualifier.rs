@@ -1,4 +1,5 @@
-//! Qualifiers: named values with a flavor, on classes, properties, methods, parameters and instances.
+//! Qualifiers: named values with a flavor, on classes, properties, methods, parameters and
+//! instances.
 
 use std::sync::Arc;
 
@@ -32,7 +33,9 @@ impl Flavor {
     /// The flavor that a qualifier has in the store whatever its declaration gives; `None` for
     /// nearly all, which have what is given.
     pub fn fixed(name: &str) -> Option<Self> {
-        let is_fixed = ["key", "singleton", "in", "out"].iter().any(|fixed| same(name, fixed));
+        let is_fixed = ["key", "singleton", "in", "out"]
+            .iter()
+            .any(|fixed| same(name, fixed));
         is_fixed.then(|| Self::implied(name))
     }
 
@@ -66,7 +69,12 @@ impl Qualifier {
     /// A qualifier of the type of its value.
     pub fn new(name: impl Into<Name>, value: impl Into<Value>, flavor: Flavor) -> Self {
         let value = value.into();
-        Self { name: name.into(), cim_type: value.cim_type(), value: Some(value), flavor }
+        Self {
+            name: name.into(),
+            cim_type: value.cim_type(),
+            value: Some(value),
+            flavor,
+        }
     }
 
     /// A boolean qualifier that is TRUE.
@@ -81,7 +89,10 @@ impl Qualifier {
 
     /// `key`: the property is part of the identity of an instance.
     pub fn key() -> Self {
-        Self::flag("key", Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS | Flavor::NOT_OVERRIDABLE)
+        Self::flag(
+            "key",
+            Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS | Flavor::NOT_OVERRIDABLE,
+        )
     }
 
     /// True if the value is the boolean TRUE.
@@ -98,7 +109,8 @@ pub(crate) const fn cimtype_text(scalar: ScalarType) -> &'static str {
     }
 }
 
-/// Qualifiers in order of their definition. Cheap to clone: a class and what is composed of it share them.
+/// Qualifiers in order of their definition. Cheap to clone: a class and what is composed of it
+/// share them.
 #[derive(Debug, Clone, Default)]
 pub struct QualifierSet(Option<Arc<[Qualifier]>>);
 
@@ -172,10 +184,14 @@ impl QualifierSet {
         self.as_slice().is_empty()
     }
 
-    /// These qualifiers, and behind them those of the superclass that go to subclasses and whose names are new, marked as
-    /// inherited. Source: `docs::objects`, "Composition".
+    /// These qualifiers, and behind them those of the superclass that go to subclasses and whose
+    /// names are new, marked as inherited. Source: `docs::objects`, "Composition".
     pub fn with_inherited(&self, superclass: &QualifierSet) -> Self {
-        let is_ready = |qualifier: &Qualifier| qualifier.flavor.contains(Flavor::TO_SUBCLASS | Flavor::INHERITED);
+        let is_ready = |qualifier: &Qualifier| {
+            qualifier
+                .flavor
+                .contains(Flavor::TO_SUBCLASS | Flavor::INHERITED)
+        };
         if self.is_empty() && superclass.iter().all(is_ready) {
             return superclass.clone();
         }
@@ -192,12 +208,16 @@ impl QualifierSet {
             value: qualifier.value.clone(),
             flavor: qualifier.flavor | Flavor::INHERITED,
         };
-        self.iter().cloned().chain(inherited().map(marked)).collect()
+        self.iter()
+            .cloned()
+            .chain(inherited().map(marked))
+            .collect()
     }
 }
 
 impl FromIterator<Qualifier> for QualifierSet {
-    /// Every qualifier in its order, those of a name that was there before too: what is stored can be shown as it is.
+    /// Every qualifier in its order, those of a name that was there before too: what is stored can
+    /// be shown as it is.
     fn from_iter<I: IntoIterator<Item = Qualifier>>(qualifiers: I) -> Self {
         let qualifiers = qualifiers.into_iter();
         if qualifiers.size_hint() == (0, Some(0)) {

@@ -123,7 +123,10 @@ impl ScalarType {
 
     /// True if a table of values holds a reference into a heap instead of the value.
     pub(crate) const fn is_on_heap(self) -> bool {
-        matches!(self, ScalarType::String | ScalarType::Object | ScalarType::DateTime | ScalarType::Reference)
+        matches!(
+            self,
+            ScalarType::String | ScalarType::Object | ScalarType::DateTime | ScalarType::Reference
+        )
     }
 }
 
@@ -152,17 +155,27 @@ pub struct CimType {
 impl CimType {
     /// A single value of this type.
     pub const fn one(scalar: ScalarType) -> Self {
-        Self { scalar, array: false }
+        Self {
+            scalar,
+            array: false,
+        }
     }
 
     /// An array with elements of this type.
     pub const fn array(scalar: ScalarType) -> Self {
-        Self { scalar, array: true }
+        Self {
+            scalar,
+            array: true,
+        }
     }
 
     /// Bytes of a value in a table of values.
     pub(crate) const fn slot_size(self) -> usize {
-        if self.array { 4 } else { self.scalar.slot_size() }
+        if self.array {
+            4
+        } else {
+            self.scalar.slot_size()
+        }
     }
 
     /// True if a table of values holds a reference into a heap instead of the value.
@@ -189,8 +202,12 @@ mod tests {
 
     #[test]
     fn numbers_and_types_are_one_to_one() {
-        let numbered = (0..=u16::MAX).filter_map(|number| Some((number, ScalarType::from_number(number)?)));
+        let numbered =
+            (0..=u16::MAX).filter_map(|number| Some((number, ScalarType::from_number(number)?)));
         let numbered: Vec<_> = numbered.collect();
-        assert_eq!(numbered, ScalarType::ALL.map(|scalar| (scalar.number(), scalar)));
+        assert_eq!(
+            numbered,
+            ScalarType::ALL.map(|scalar| (scalar.number(), scalar))
+        );
     }
 }

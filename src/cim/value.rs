@@ -1,7 +1,8 @@
 //! Values of CIM types.
 //!
-//! Datetimes and references are kept as the text that is stored: any text may stand there, and it is what keys are made
-//! of. [`DateTime`](super::DateTime) and [`ObjectPath`](super::ObjectPath) read it.
+//! Datetimes and references are kept as the text that is stored: any text may stand there, and it
+//! is what keys are made of. [`DateTime`](super::DateTime) and [`ObjectPath`](super::ObjectPath)
+//! read it.
 
 use super::class::Class;
 use super::instance::Instance;
@@ -33,7 +34,21 @@ macro_rules! same_by_equality {
     };
 }
 
-same_by_equality!(bool, u8, i8, u16, i16, u32, i32, u64, i64, String, Box<Object>, Option<String>, Option<Object>);
+same_by_equality!(
+    bool,
+    u8,
+    i8,
+    u16,
+    i16,
+    u32,
+    i32,
+    u64,
+    i64,
+    String,
+    Box<Object>,
+    Option<String>,
+    Option<Object>
+);
 
 impl Same for f32 {
     fn same(&self, other: &Self) -> bool {
@@ -174,13 +189,17 @@ impl Value {
         })
     }
 
-    /// The text that stands for the value in the key of an instance: texts as they are, integers in decimal, booleans as
-    /// `TRUE` and `FALSE`, a `char16` as its number. Other types cannot be keys.
+    /// The text that stands for the value in the key of an instance: texts as they are, integers in
+    /// decimal, booleans as `TRUE` and `FALSE`, a `char16` as its number. Other types cannot be
+    /// keys.
     pub fn key_text(&self) -> Option<String> {
         match self {
             Value::Boolean(value) => Some(if *value { "TRUE" } else { "FALSE" }.to_owned()),
             Value::Char16(value) => Some(value.to_string()),
-            _ => self.as_text().map(str::to_owned).or_else(|| Some(self.as_integer()?.to_string())),
+            _ => self
+                .as_text()
+                .map(str::to_owned)
+                .or_else(|| Some(self.as_integer()?.to_string())),
         }
     }
 }

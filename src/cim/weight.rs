@@ -21,10 +21,14 @@ pub(super) fn of_value(value: &Value) -> usize {
 
 fn of_array(array: &Array) -> usize {
     match array {
-        Array::String(texts) | Array::DateTime(texts) | Array::Reference(texts) => {
-            texts.iter().map(|text| ELEMENT + text.as_ref().map_or(0, String::len)).sum()
-        }
-        Array::Object(objects) => objects.iter().map(|object| ELEMENT + object.as_ref().map_or(0, of_object)).sum(),
+        Array::String(texts) | Array::DateTime(texts) | Array::Reference(texts) => texts
+            .iter()
+            .map(|text| ELEMENT + text.as_ref().map_or(0, String::len))
+            .sum(),
+        Array::Object(objects) => objects
+            .iter()
+            .map(|object| ELEMENT + object.as_ref().map_or(0, of_object))
+            .sum(),
         numbers => numbers.len().saturating_mul(size_of::<u64>()),
     }
 }
@@ -33,8 +37,18 @@ fn of_object(object: &Object) -> usize {
     match object {
         Object::Class(class) => of_class(class),
         Object::Instance(instance) => {
-            let own = instance.settings().iter().filter_map(|setting| setting.value()).map(of_value).sum::<usize>();
-            own + instance.class().properties().iter().map(|property| of_full_property(property)).sum::<usize>()
+            let own = instance
+                .settings()
+                .iter()
+                .filter_map(|setting| setting.value())
+                .map(of_value)
+                .sum::<usize>();
+            own + instance
+                .class()
+                .properties()
+                .iter()
+                .map(|property| of_full_property(property))
+                .sum::<usize>()
         }
         Object::Opaque(bytes) => bytes.len(),
     }
@@ -65,10 +79,17 @@ pub(super) fn of_full_method(method: &FullMethod) -> usize {
 }
 
 fn of_method(method: &Method) -> usize {
-    let signatures: usize = method.input.iter().chain(&method.output).map(|class| of_class(class)).sum();
+    let signatures: usize = method
+        .input
+        .iter()
+        .chain(&method.output)
+        .map(|class| of_class(class))
+        .sum();
     MEMBER + method.name.as_str().len() + of_qualifiers(&method.qualifiers) + signatures
 }
 
 pub(super) fn of_qualifiers(set: &QualifierSet) -> usize {
-    set.iter().map(|of| MEMBER + of.name.as_str().len() + of.value.as_ref().map_or(0, of_value)).sum()
+    set.iter()
+        .map(|of| MEMBER + of.name.as_str().len() + of.value.as_ref().map_or(0, of_value))
+        .sum()
 }

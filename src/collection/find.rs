@@ -1,8 +1,9 @@
 //! The search for repositories below a directory.
 //!
-//! A collected tree comes from somewhere else: it may have directories of millions of entries, links that lead out of it
-//! or around in it, and directories that cannot be read. So no link is followed, depth and entries are bounded, the
-//! memory is that of the names that wait, and what was passed over is reported instead of ending the search.
+//! A collected tree comes from somewhere else: it may have directories of millions of entries,
+//! links that lead out of it or around in it, and directories that cannot be read. So no link is
+//! followed, depth and entries are bounded, the memory is that of the names that wait, and what was
+//! passed over is reported instead of ending the search.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -25,9 +26,10 @@ const ENTRIES_A_LOOK: u64 = 4096;
 
 /// A search for repositories in a directory and below it.
 ///
-/// A directory holds a repository when OBJECTS.DATA, INDEX.BTR or a MAPPINGn.MAP lies in it as a regular file, in any
-/// case of letters: `…/wbem/Repository`, `…/FS`, `Repository.001`, `repository.old`, whatever its name is. The directory
-/// that is given counts with any file of a repository, and then nothing below it is looked at.
+/// A directory holds a repository when OBJECTS.DATA, INDEX.BTR or a MAPPINGn.MAP lies in it as a
+/// regular file, in any case of letters: `…/wbem/Repository`, `…/FS`, `Repository.001`,
+/// `repository.old`, whatever its name is. The directory that is given counts with any file of a
+/// repository, and then nothing below it is looked at.
 ///
 /// ```
 /// use cimrepo::base::progress::Unobserved;
@@ -99,7 +101,8 @@ pub enum Reason {
         /// Entries that were looked at.
         limit: u64,
     },
-    /// More directories waited than the search keeps in memory. Some of this one were not looked at.
+    /// More directories waited than the search keeps in memory. Some of this one were not looked
+    /// at.
     TooManyDirectories {
         /// Directories that may wait.
         limit: usize,
@@ -118,34 +121,53 @@ impl fmt::Display for PassedOver {
             Reason::Unreadable(error) => write!(f, "{path} was passed over: {error}"),
             Reason::LinkedFile(name) => {
                 let name = escape(name);
-                write!(f, "{path} was passed over: {name} is a symbolic link; give this directory itself to read it")
+                write!(
+                    f,
+                    "{path} was passed over: {name} is a symbolic link; give this directory itself to read it"
+                )
             }
             Reason::TooDeep { limit } => {
-                write!(f, "{path} was passed over: it lies more than {limit} directories deep; give it itself")
+                write!(
+                    f,
+                    "{path} was passed over: it lies more than {limit} directories deep; give it itself"
+                )
             }
             Reason::TooManyEntries { limit } => {
                 let advice = "give a directory closer to the repositories";
-                write!(f, "the search ended in {path} after {limit} directory entries; {advice}")
+                write!(
+                    f,
+                    "the search ended in {path} after {limit} directory entries; {advice}"
+                )
             }
             Reason::TooManyDirectories { limit } => {
-                write!(f, "directories of {path} were passed over: more than {limit} of them waited; give it itself")
+                write!(
+                    f,
+                    "directories of {path} were passed over: more than {limit} of them waited; give it itself"
+                )
             }
             Reason::TooManyRepositories { limit } => {
-                write!(f, "the search ended in {path} after {limit} repositories; give the directories of the rest")
+                write!(
+                    f,
+                    "the search ended in {path} after {limit} repositories; give the directories of the rest"
+                )
             }
         }
     }
 }
 
 impl Found {
-    /// True if some place was not looked at that may hold a repository. Links do not count: the tree is what lies in it.
+    /// True if some place was not looked at that may hold a repository. Links do not count: the
+    /// tree is what lies in it.
     pub fn is_partial(&self) -> bool {
         !self.passed_over.is_empty()
     }
 
     fn pass_over(&mut self, path: &Path, reason: Reason) {
         if self.passed_over.len() < MAX_SEARCH_NOTES {
-            self.passed_over.push(PassedOver { path: path.to_owned(), reason });
+            self.passed_over.push(PassedOver {
+                path: path.to_owned(),
+                reason,
+            });
         } else {
             self.not_listed += 1;
         }
@@ -176,13 +198,21 @@ impl Finder {
         self
     }
 
-    /// Looks for repositories in `directory` and below it. One that is a link itself is followed, as the caller named it.
+    /// Looks for repositories in `directory` and below it. One that is a link itself is followed,
+    /// as the caller named it.
     ///
     /// # Errors
-    /// [`Error::Io`] when `directory` itself cannot be listed, [`Error::Cancelled`] when the observer asks to stop.
-    /// Whatever is wrong below it is reported in what was found.
+    /// [`Error::Io`] when `directory` itself cannot be listed, [`Error::Cancelled`] when the
+    /// observer asks to stop. Whatever is wrong below it is reported in what was found.
     pub fn find(self, directory: &Directory, observer: &dyn Observer) -> Result<Found> {
-        let mut search = Search { limits: self, directory, observer, entries: 0, pending: 0, found: Found::default() };
+        let mut search = Search {
+            limits: self,
+            directory,
+            observer,
+            entries: 0,
+            pending: 0,
+            found: Found::default(),
+        };
         search.run()?;
         Ok(search.found)
     }
@@ -226,7 +256,10 @@ impl Search<'_> {
     fn run(&mut self) -> Result<()> {
         let top = self.directory.path.clone();
         let mut listed = self.list(&top)?;
-        if let Some(error) = listed.error.take_if(|_| listed.directories.is_empty() && listed.files.is_empty()) {
+        if let Some(error) = listed
+            .error
+            .take_if(|_| listed.directories.is_empty() && listed.files.is_empty())
+        {
             return Err(Error::io(IoOp::List, &top, error));
         }
         // The caller named this one: any file of a repository makes it what was meant, links too.
@@ -244,14 +277,24 @@ impl Search<'_> {
             self.pending = self.pending.saturating_sub(1);
             let path = level.path.join(name);
             if levels.len() > self.limits.depth {
-                self.found.pass_over(&path, Reason::TooDeep { limit: self.limits.depth });
+                self.found.pass_over(
+                    &path,
+                    Reason::TooDeep {
+                        limit: self.limits.depth,
+                    },
+                );
                 continue;
             }
             let listed = self.list(&path)?;
             is_over = listed.is_over;
             self.judge(&path, &listed);
             if self.found.repositories.len() >= self.limits.found {
-                self.found.pass_over(&path, Reason::TooManyRepositories { limit: self.limits.found });
+                self.found.pass_over(
+                    &path,
+                    Reason::TooManyRepositories {
+                        limit: self.limits.found,
+                    },
+                );
                 is_over = true;
             }
             levels.extend(self.enter(path, listed));
@@ -262,8 +305,12 @@ impl Search<'_> {
     /// Takes a directory below the top for a repository, or not.
     fn judge(&mut self, path: &Path, listed: &Listed) {
         // A map alone is no repository: other programs have files of the name INDEX.MAP.
-        let is_one =
-            listed.files.iter().any(|role| matches!(role, FileRole::Objects | FileRole::Index | FileRole::Mapping(_)));
+        let is_one = listed.files.iter().any(|role| {
+            matches!(
+                role,
+                FileRole::Objects | FileRole::Index | FileRole::Mapping(_)
+            )
+        });
         match &listed.linked {
             Some(name) => self.found.pass_over(path, Reason::LinkedFile(name.clone())),
             None if is_one => self.found.repositories.push(path.to_owned()),
@@ -271,17 +318,28 @@ impl Search<'_> {
         }
     }
 
-    /// Reports what kept a directory from being listed whole; its subdirectories, if there are some to go to.
+    /// Reports what kept a directory from being listed whole; its subdirectories, if there are some
+    /// to go to.
     fn enter(&mut self, path: PathBuf, listed: Listed) -> Option<Level> {
         self.found.links += listed.links;
         if let Some(error) = listed.error {
             self.found.pass_over(&path, Reason::Unreadable(error));
         }
         if listed.is_crowded {
-            self.found.pass_over(&path, Reason::TooManyDirectories { limit: self.limits.pending });
+            self.found.pass_over(
+                &path,
+                Reason::TooManyDirectories {
+                    limit: self.limits.pending,
+                },
+            );
         }
         if listed.is_over {
-            self.found.pass_over(&path, Reason::TooManyEntries { limit: self.limits.entries });
+            self.found.pass_over(
+                &path,
+                Reason::TooManyEntries {
+                    limit: self.limits.entries,
+                },
+            );
         }
         let mut names = listed.directories;
         names.sort_unstable_by(|a, b| b.cmp(a));
@@ -297,8 +355,9 @@ impl Search<'_> {
             return Err(Error::Cancelled);
         }
         // It went away since its name was read.
-        listed.error =
-            walked.err().filter(|error| path == self.directory.path || error.kind() != io::ErrorKind::NotFound);
+        listed.error = walked
+            .err()
+            .filter(|error| path == self.directory.path || error.kind() != io::ErrorKind::NotFound);
         Ok(listed)
     }
 
@@ -332,8 +391,16 @@ impl Search<'_> {
 
     /// Asks the observer whether to go on.
     fn look_around(&self) -> Result<()> {
-        let progress = Progress { phase: Phase::Search, done: self.entries, total: self.limits.entries };
-        if self.observer.progress(progress).is_break() { Err(Error::Cancelled) } else { Ok(()) }
+        let progress = Progress {
+            phase: Phase::Search,
+            done: self.entries,
+            total: self.limits.entries,
+        };
+        if self.observer.progress(progress).is_break() {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -8,17 +8,24 @@ use std::sync::Arc;
 use super::token::{self, Token};
 use crate::base::error::Result;
 use crate::storage::{
-    DirEntry, EntryKind, FileId, LockGuard, NameFault, OpenMode, Protection, RawEntry, Storage, StorageFile, Ties,
+    DirEntry, EntryKind, FileId, LockGuard, NameFault, OpenMode, Protection, RawEntry, Storage,
+    StorageFile, Ties,
 };
 
-/// The storage, as the caller of the call that runs on this thread may use it. The process itself uses it as it is.
+/// The storage, as the caller of the call that runs on this thread may use it. The process itself
+/// uses it as it is.
 pub(super) fn as_caller(storage: &Arc<dyn Storage>) -> Result<Arc<dyn Storage>> {
-    let Some(token) = token::to_act_as()? else { return Ok(storage.clone()) };
-    Ok(Arc::new(Acting { storage: storage.clone(), token: Arc::new(token) }))
+    let Some(token) = token::to_act_as()? else {
+        return Ok(storage.clone());
+    };
+    Ok(Arc::new(Acting {
+        storage: storage.clone(),
+        token: Arc::new(token),
+    }))
 }
 
-/// A storage whose names are looked up as another user. The token goes along, so that threads of the call that the client
-/// never called are that user too.
+/// A storage whose names are looked up as another user. The token goes along, so that threads of
+/// the call that the client never called are that user too.
 #[derive(Debug)]
 struct Acting {
     storage: Arc<dyn Storage>,
@@ -40,7 +47,10 @@ impl Acting {
         take: impl FnOnce(&dyn Storage) -> io::Result<Box<dyn LockGuard>>,
     ) -> io::Result<Box<dyn LockGuard>> {
         let guard = self.act(take)?;
-        Ok(Box::new(ActingLock { guard: Some(guard), token: self.token.clone() }))
+        Ok(Box::new(ActingLock {
+            guard: Some(guard),
+            token: self.token.clone(),
+        }))
     }
 }
 
@@ -54,7 +64,8 @@ impl LockGuard for ActingLock {}
 
 impl Drop for ActingLock {
     fn drop(&mut self) {
-        // Without the identity the lock ends all the same; its file may stay, and the next holder takes it over.
+        // Without the identity the lock ends all the same; its file may stay, and the next holder
+        // takes it over.
         let worn = self.token.wear();
         drop(self.guard.take());
         drop(worn);
@@ -83,7 +94,11 @@ impl Storage for Acting {
         self.act(|storage| storage.read_dir(dir))
     }
 
-    fn walk_dir(&self, dir: &Path, visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>) -> io::Result<()> {
+    fn walk_dir(
+        &self,
+        dir: &Path,
+        visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>,
+    ) -> io::Result<()> {
         self.act(|storage| storage.walk_dir(dir, visit))
     }
 
@@ -127,7 +142,12 @@ impl Storage for Acting {
         self.lock(|storage| storage.lock(path, note))
     }
 
-    fn lock_with(&self, path: &Path, note: &str, protection: &Protection) -> io::Result<Box<dyn LockGuard>> {
+    fn lock_with(
+        &self,
+        path: &Path,
+        note: &str,
+        protection: &Protection,
+    ) -> io::Result<Box<dyn LockGuard>> {
         self.lock(|storage| storage.lock_with(path, note, protection))
     }
 }

@@ -1,6 +1,12 @@
 //! Whether the client has cancelled the call that runs (`CoCancelCall`).
 
-#![cfg_attr(windows, expect(unsafe_code, reason = "the system tells it through an interface of its own"))]
+#![cfg_attr(
+    windows,
+    expect(
+        unsafe_code,
+        reason = "the system tells it through an interface of its own"
+    )
+)]
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +14,8 @@ use std::thread::{self, ThreadId};
 
 use crate::base::progress::{Observer, Progress};
 
-/// Ends an operation when the client of the call cancels it. COM tells that on the thread of the call alone; the other threads
-/// of the operation see what was seen there.
+/// Ends an operation when the client of the call cancels it. COM tells that on the thread of the
+/// call alone; the other threads of the operation see what was seen there.
 pub(super) struct UntilCancelled {
     call: ThreadId,
     is_cancelled: AtomicBool,
@@ -18,7 +24,10 @@ pub(super) struct UntilCancelled {
 impl UntilCancelled {
     /// The observer for the call that runs on this thread.
     pub(super) fn new() -> Self {
-        Self { call: thread::current().id(), is_cancelled: AtomicBool::new(false) }
+        Self {
+            call: thread::current().id(),
+            is_cancelled: AtomicBool::new(false),
+        }
     }
 }
 
@@ -44,7 +53,11 @@ fn is_cancelled() -> bool {
 use windows::is_cancelled;
 
 #[cfg(windows)]
-#[allow(missing_docs, non_snake_case, reason = "the macro makes items of its own")]
+#[allow(
+    missing_docs,
+    non_snake_case,
+    reason = "the macro makes items of its own"
+)]
 mod windows {
     use std::ffi::c_void;
     use std::ptr;
@@ -60,8 +73,9 @@ mod windows {
         unsafe fn TestCancel(&self) -> HRESULT;
     }
 
-    /// What `CoTestCancel` answers, by the interface that it asks: not every system that runs programs of Windows has the
-    /// function. A call without a context, by a plain pointer, cannot be cancelled.
+    /// What `CoTestCancel` answers, by the interface that it asks: not every system that runs
+    /// programs of Windows has the function. A call without a context, by a plain pointer, cannot
+    /// be cancelled.
     pub(super) fn is_cancelled() -> bool {
         let iid = ICancelMethodCalls::IID;
         let mut raw: *mut c_void = ptr::null_mut();

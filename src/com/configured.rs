@@ -13,16 +13,16 @@ use super::settings::Settings;
 use crate::base::escape::escape_path;
 use crate::service::{BackupAndRestore, Standby};
 
-/// The environment variable with the directory of the repository. The registry goes before it: what the administrator of the
-/// machine says is not for a program's surroundings to change.
+/// The environment variable with the directory of the repository. The registry goes before it: what
+/// the administrator of the machine says is not for a program's surroundings to change.
 const VARIABLE: &str = "CIMREPO_REPOSITORY";
 
 /// Where the registry has the choices, under `HKEY_LOCAL_MACHINE`.
 #[cfg(windows)]
 const KEY: &str = "SOFTWARE\\cimrepo";
 
-/// The host of the DLL. All objects of the process share what is served, so that they see each other's pauses. The choices are
-/// those of the moment at which an object is used first.
+/// The host of the DLL. All objects of the process share what is served, so that they see each
+/// other's pauses. The choices are those of the moment at which an object is used first.
 #[derive(Debug)]
 pub(super) struct Configured;
 
@@ -36,16 +36,23 @@ impl Host for Configured {
         let objects = settings.objects;
         let path = repository(settings.repository)?;
         keep_module()?;
-        let standby = SERVED.lock().entry(path).or_insert_with_key(|path| Standby::new(path)).clone();
+        let standby = SERVED
+            .lock()
+            .entry(path)
+            .or_insert_with_key(|path| Standby::new(path))
+            .clone();
         Ok(Box::new(standby.backup_restore_with(caller, objects)))
     }
 }
 
-/// Keeps the DLL in the process before its first thread begins: no thread must be left in code that is gone.
+/// Keeps the DLL in the process before its first thread begins: no thread must be left in code that
+/// is gone.
 #[cfg(windows)]
 fn keep_module() -> Result<(), Failure> {
     let pinned = super::module::pin();
-    pinned.map_err(|error| Failure::not_ready(format!("the DLL cannot be kept in the process: {error}")))
+    pinned.map_err(|error| {
+        Failure::not_ready(format!("the DLL cannot be kept in the process: {error}"))
+    })
 }
 
 /// Elsewhere nothing unloads it.
@@ -57,7 +64,11 @@ fn keep_module() -> Result<(), Failure> {
 
 /// The directory of the repository: the configured one, else that of the variable.
 fn repository(configured: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    let variable = || env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = || {
+        env::var_os(VARIABLE)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let found = configured.or_else(variable);
     let missing = "no repository is configured: set the environment variable CIMREPO_REPOSITORY, or the text value Repository \
                    under HKEY_LOCAL_MACHINE\\SOFTWARE\\cimrepo, to its directory";
@@ -66,7 +77,10 @@ fn repository(configured: Option<PathBuf>) -> Result<PathBuf, Failure> {
     if path.is_absolute() {
         return Ok(path);
     }
-    let text = format!("the configured repository {} is no absolute path", escape_path(path));
+    let text = format!(
+        "the configured repository {} is no absolute path",
+        escape_path(path)
+    );
     Err(Failure::not_ready(text))
 }
 
@@ -116,16 +130,26 @@ mod registry {
     impl Machine {
         pub(super) fn open(path: &'static str) -> Result<Self, Failure> {
             let key = there(LOCAL_MACHINE.open(path)).map_err(|error| {
-                Failure::not_ready(format!("the key HKEY_LOCAL_MACHINE\\{path} cannot be read: {error}"))
+                Failure::not_ready(format!(
+                    "the key HKEY_LOCAL_MACHINE\\{path} cannot be read: {error}"
+                ))
             })?;
             Ok(Self { path, key })
         }
 
-        fn read<T>(&self, name: &str, read: impl FnOnce(&Key) -> Read<T>) -> Result<Option<T>, Failure> {
-            let Some(key) = &self.key else { return Ok(None) };
+        fn read<T>(
+            &self,
+            name: &str,
+            read: impl FnOnce(&Key) -> Read<T>,
+        ) -> Result<Option<T>, Failure> {
+            let Some(key) = &self.key else {
+                return Ok(None);
+            };
             there(read(key)).map_err(|error| {
                 let path = self.path;
-                Failure::not_ready(format!("the value {name} under HKEY_LOCAL_MACHINE\\{path} cannot be read: {error}"))
+                Failure::not_ready(format!(
+                    "the value {name} under HKEY_LOCAL_MACHINE\\{path} cannot be read: {error}"
+                ))
             })
         }
     }

@@ -1,4 +1,5 @@
-//! The text and the number that a caller finds when a method failed: `GetErrorInfo` gives them on the thread of the call.
+//! The text and the number that a caller finds when a method failed: `GetErrorInfo` gives them on
+//! the thread of the call.
 
 #[cfg(windows)]
 pub(super) use windows::{clear, set};
@@ -13,7 +14,11 @@ pub(super) fn set(_failure: &super::failure::Failure) {}
 
 #[cfg(windows)]
 #[expect(unsafe_code, reason = "error info is kept by the system")]
-#[allow(missing_docs, non_snake_case, reason = "the macro makes items of its own")]
+#[allow(
+    missing_docs,
+    non_snake_case,
+    reason = "the macro makes items of its own"
+)]
 mod windows {
     use std::ffi::c_void;
     use std::ptr;
@@ -45,7 +50,8 @@ mod windows {
         unsafe { SetErrorInfo(0, ptr::null_mut()) };
     }
 
-    /// Leaves the text and the number of a failure. Where the system has no memory for them the code must do.
+    /// Leaves the text and the number of a failure. Where the system has no memory for them the
+    /// code must do.
     pub(in crate::com) fn set(failure: &Failure) {
         let mut raw: *mut c_void = ptr::null_mut();
         // SAFETY: `raw` is where the result belongs.

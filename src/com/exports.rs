@@ -1,6 +1,9 @@
 //! What COM calls in the DLL.
 
-#![expect(unsafe_code, reason = "COM finds these functions by their names and calls them with raw pointers")]
+#![expect(
+    unsafe_code,
+    reason = "COM finds these functions by their names and calls them with raw pointers"
+)]
 
 use std::ffi::c_void;
 use std::ptr;
@@ -43,7 +46,11 @@ pub unsafe extern "system" fn DllGetClassObject(
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 pub extern "system" fn DllCanUnloadNow() -> HRESULT {
-    if lifetime::may_unload() { S_OK } else { S_FALSE }
+    if lifetime::may_unload() {
+        S_OK
+    } else {
+        S_FALSE
+    }
 }
 
 #[cfg(windows)]
@@ -58,22 +65,24 @@ mod system {
     /// `E_INVALIDARG`.
     const INVALID_ARGUMENT: HRESULT = HRESULT(0x8007_0057_u32.cast_signed());
 
-    /// Registers the class, with this module as its server, for all users of the machine; wholly or not at all.
+    /// Registers the class, with this module as its server, for all users of the machine; wholly or
+    /// not at all.
     // SAFETY: as for `DllGetClassObject`.
     #[unsafe(no_mangle)]
     pub extern "system" fn DllRegisterServer() -> HRESULT {
         answer(change(true, Scope::Machine))
     }
 
-    /// Takes this module's registration back; it is no error when there is none. Another module's stays.
+    /// Takes this module's registration back; it is no error when there is none. Another module's
+    /// stays.
     // SAFETY: as for `DllGetClassObject`.
     #[unsafe(no_mangle)]
     pub extern "system" fn DllUnregisterServer() -> HRESULT {
         answer(change(false, Scope::Machine))
     }
 
-    /// The same for whom the text names: `user` for the user who calls, `machine` or nothing for all
-    /// users (`regsvr32 /n /i:user`).
+    /// The same for whom the text names: `user` for the user who calls, `machine` or nothing for
+    /// all users (`regsvr32 /n /i:user`).
     ///
     /// # Safety
     /// `text` is null or ends with a zero.
@@ -96,7 +105,10 @@ mod system {
         }
         // SAFETY: as the caller promises.
         let name = unsafe { wide::path(text) }.ok()?;
-        let is = |word: &str| name.to_str().is_some_and(|name| name.eq_ignore_ascii_case(word));
+        let is = |word: &str| {
+            name.to_str()
+                .is_some_and(|name| name.eq_ignore_ascii_case(word))
+        };
         [("machine", Scope::Machine), ("user", Scope::User)]
             .into_iter()
             .find(|(word, _)| is(word))
@@ -105,7 +117,11 @@ mod system {
 
     fn change(install: bool, scope: Scope) -> Result<()> {
         let module = module::path()?;
-        if install { register(scope, &module) } else { unregister(scope, &module) }
+        if install {
+            register(scope, &module)
+        } else {
+            unregister(scope, &module)
+        }
     }
 
     fn answer(result: Result<()>) -> HRESULT {

@@ -1,8 +1,15 @@
 //! The class factory.
 
-#![expect(unsafe_code, reason = "the methods are called by COM, with raw pointers")]
+#![expect(
+    unsafe_code,
+    reason = "the methods are called by COM, with raw pointers"
+)]
 #![allow(non_snake_case, reason = "the methods have the names of the interface")]
-#![allow(missing_docs, clippy::undocumented_unsafe_blocks, reason = "what the macro makes has neither")]
+#![allow(
+    missing_docs,
+    clippy::undocumented_unsafe_blocks,
+    reason = "what the macro makes has neither"
+)]
 
 use std::ffi::c_void;
 use std::ptr;
@@ -29,18 +36,28 @@ struct Factory {
     _alive: Alive,
 }
 
-/// A class factory whose objects do what `host` says. A program that has an engine open registers it, so that COM callers
-/// in its process use that engine.
+/// A class factory whose objects do what `host` says. A program that has an engine open registers
+/// it, so that COM callers in its process use that engine.
 pub fn class_factory(host: Arc<dyn Host>) -> IClassFactory {
-    Factory { host, _alive: Alive::new() }.into()
+    Factory {
+        host,
+        _alive: Alive::new(),
+    }
+    .into()
 }
 
 impl IClassFactory_Impl for Factory_Impl {
-    unsafe fn CreateInstance(&self, outer: Ref<IUnknown>, iid: *const GUID, out: *mut *mut c_void) -> HRESULT {
+    unsafe fn CreateInstance(
+        &self,
+        outer: Ref<IUnknown>,
+        iid: *const GUID,
+        out: *mut *mut c_void,
+    ) -> HRESULT {
         if out.is_null() || iid.is_null() {
             return E_POINTER;
         }
-        // SAFETY: the interface says that a pointer that is not null leads to where the result belongs.
+        // SAFETY: the interface says that a pointer that is not null leads to where the result
+        // belongs.
         unsafe { out.write(ptr::null_mut()) };
         if !outer.is_null() {
             return NO_AGGREGATION;

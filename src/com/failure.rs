@@ -1,4 +1,5 @@
-//! Why a call failed, as a COM caller is told: a code, a number where several reasons share it, and a text.
+//! Why a call failed, as a COM caller is told: a code, a number where several reasons share it, and
+//! a text.
 
 use std::any::Any;
 
@@ -12,7 +13,8 @@ use crate::base::reason::Reason;
 pub struct Failure {
     /// What the method returns.
     pub code: HResult,
-    /// Reason among those that share the code. Its number is the help context of the error info, which is 0 without one.
+    /// Reason among those that share the code. Its number is the help context of the error info,
+    /// which is 0 without one.
     pub reason: Option<Reason>,
     /// What the caller finds in its error info.
     pub text: String,
@@ -21,12 +23,20 @@ pub struct Failure {
 impl Failure {
     /// A failure with a code of its own.
     pub fn new(code: HResult, text: impl Into<String>) -> Self {
-        Self { code, reason: None, text: text.into() }
+        Self {
+            code,
+            reason: None,
+            text: text.into(),
+        }
     }
 
     /// A call whose arguments make no sense.
     pub(super) fn invalid(reason: Reason, text: impl Into<String>) -> Self {
-        Self { code: HResult::INVALID_PARAMETER, reason: Some(reason), text: text.into() }
+        Self {
+            code: HResult::INVALID_PARAMETER,
+            reason: Some(reason),
+            text: text.into(),
+        }
     }
 
     /// A module that cannot serve.
@@ -38,8 +48,13 @@ impl Failure {
     /// What a panic becomes: the caller's process must live on.
     pub(super) fn panicked(payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given");
-        Self::new(HResult::E_UNEXPECTED, format!("cimrepo has a fault, please report it: {text}"))
+        let text = text
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no reason given");
+        Self::new(
+            HResult::E_UNEXPECTED,
+            format!("cimrepo has a fault, please report it: {text}"),
+        )
     }
 
     /// The code as methods return it.
@@ -51,7 +66,11 @@ impl Failure {
 impl From<Error> for Failure {
     /// The message with all its causes: COM has one text.
     fn from(error: Error) -> Self {
-        Self { code: error.hresult(), reason: error.reason(), text: error.full_text() }
+        Self {
+            code: error.hresult(),
+            reason: error.reason(),
+            text: error.full_text(),
+        }
     }
 }
 
@@ -68,19 +87,29 @@ mod tests {
     fn the_text_has_every_cause() {
         let source = io::Error::new(io::ErrorKind::NotFound, "it is not there");
         let failure = Failure::from(Error::io(IoOp::Open, Path::new("a.cimbak"), source));
-        assert_eq!(failure, Failure::new(HResult(0x8007_0002), "cannot open a.cimbak: it is not there"));
+        assert_eq!(
+            failure,
+            Failure::new(
+                HResult(0x8007_0002),
+                "cannot open a.cimbak: it is not there"
+            )
+        );
         assert_eq!(failure.hresult().0.cast_unsigned(), 0x8007_0002);
     }
 
     #[test]
     fn a_reason_comes_along() {
         let failure = Failure::from(Error::InvalidOperation(Moment::Restoring));
-        assert_eq!((failure.code, failure.reason), (HResult::INVALID_OPERATION, Some(Reason::Restoring)));
+        assert_eq!(
+            (failure.code, failure.reason),
+            (HResult::INVALID_OPERATION, Some(Reason::Restoring))
+        );
     }
 
     #[test]
     fn a_panic_tells_its_reason() {
-        let reasons: [Box<dyn Any + Send>; 3] = [Box::new("short"), Box::new("long".to_owned()), Box::new(7)];
+        let reasons: [Box<dyn Any + Send>; 3] =
+            [Box::new("short"), Box::new("long".to_owned()), Box::new(7)];
         let texts = reasons.map(|reason| Failure::panicked(&*reason).text);
         for (text, end) in texts.iter().zip([": short", ": long", ": no reason given"]) {
             assert!(text.ends_with(end), "{text}");

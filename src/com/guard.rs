@@ -16,8 +16,8 @@ pub(super) const E_POINTER: HRESULT = HRESULT(0x8000_4003_u32.cast_signed());
 
 /// Runs a method. A panic that crossed into COM would end the process of the caller.
 ///
-/// Nothing is broken when a call is cut off: what it shares with others is behind locks, which are released, and the engine
-/// lets nothing more be written after a write that did not end.
+/// Nothing is broken when a call is cut off: what it shares with others is behind locks, which are
+/// released, and the engine lets nothing more be written after a write that did not end.
 pub(super) fn call(method: impl FnOnce() -> Result<(), Failure>) -> HRESULT {
     error_info::clear();
     let result = catch_unwind(AssertUnwindSafe(method));

@@ -1,8 +1,12 @@
 //! The interfaces, as COM lays them out.
 //!
-//! Paths are plain pointers to UTF-16 and results plain codes: what a method means and how it fails is told in `object`.
+//! Paths are plain pointers to UTF-16 and results plain codes: what a method means and how it fails
+//! is told in `object`.
 
-#![allow(missing_docs, reason = "the macro makes items of its own, without documents")]
+#![allow(
+    missing_docs,
+    reason = "the macro makes items of its own, without documents"
+)]
 #![allow(non_snake_case, reason = "the methods have the names of the interface")]
 
 use std::ffi::c_void;
@@ -14,7 +18,12 @@ use windows_core::{BOOL, GUID, HRESULT, IUnknown, Ref, interface};
 #[interface("00000001-0000-0000-c000-000000000046")]
 pub unsafe trait IClassFactory: IUnknown {
     /// Makes an object and gives the interface `iid` of it.
-    pub unsafe fn CreateInstance(&self, outer: Ref<IUnknown>, iid: *const GUID, out: *mut *mut c_void) -> HRESULT;
+    pub unsafe fn CreateInstance(
+        &self,
+        outer: Ref<IUnknown>,
+        iid: *const GUID,
+        out: *mut *mut c_void,
+    ) -> HRESULT;
     /// Keeps the module loaded, or lets it go again.
     pub unsafe fn LockServer(&self, lock: BOOL) -> HRESULT;
 }
@@ -38,7 +47,8 @@ pub unsafe trait IWbemBackupRestore: IUnknown {
 /// Holds the repository still as well, while someone else copies it ([MS-WMI] 3.1.4.11).
 #[interface("a359dec5-e813-4834-8a2a-ba7f1d777d76")]
 pub unsafe trait IWbemBackupRestoreEx: IWbemBackupRestore {
-    /// Writes everything to disk and lets nothing be written until [`Resume`](Self::Resume), release, or 15 minutes later.
+    /// Writes everything to disk and lets nothing be written until [`Resume`](Self::Resume),
+    /// release, or 15 minutes later.
     pub unsafe fn Pause(&self) -> HRESULT;
     /// Lets writers go on.
     pub unsafe fn Resume(&self) -> HRESULT;

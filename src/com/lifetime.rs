@@ -8,8 +8,8 @@ static ALIVE: AtomicUsize = AtomicUsize::new(0);
 /// `LockServer` calls not taken back.
 static LOCKS: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts an object for as long as it lives. It stands last in the object: fields are dropped in their order, and while
-/// the others are, the module must not be unloaded.
+/// Counts an object for as long as it lives. It stands last in the object: fields are dropped in
+/// their order, and while the others are, the module must not be unloaded.
 #[derive(Debug)]
 pub(super) struct Alive(());
 
@@ -33,11 +33,16 @@ pub(super) fn lock() {
 
 /// Takes one [`lock`] back; `false` when there is none.
 pub(super) fn unlock() -> bool {
-    LOCKS.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |locks| locks.checked_sub(1)).is_ok()
+    LOCKS
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |locks| {
+            locks.checked_sub(1)
+        })
+        .is_ok()
 }
 
-/// True if nothing needs the module: every object and class factory of this library is released, every `LockServer` taken back.
-/// The answer of a module's own `DllCanUnloadNow`; no thread of the library outlives the objects.
+/// True if nothing needs the module: every object and class factory of this library is released,
+/// every `LockServer` taken back. The answer of a module's own `DllCanUnloadNow`; no thread of the
+/// library outlives the objects.
 pub fn may_unload() -> bool {
     ALIVE.load(Ordering::SeqCst) == 0 && LOCKS.load(Ordering::SeqCst) == 0
 }

@@ -1,16 +1,20 @@
-//! The COM object: `IWbemBackupRestore` and `IWbemBackupRestoreEx`, for callers that know the interface of Windows.
+//! The COM object: `IWbemBackupRestore` and `IWbemBackupRestoreEx`, for callers that know the
+//! interface of Windows.
 //!
-//! With feature `dll` the library can be built as a DLL (`docs::windows` says how) that COM loads into the process of
-//! its caller. It has a class of its own, [`CLASS_ID`], and never registers itself as the system's. With feature `windows` alone
-//! nothing is exported: the module that links the library may be a COM server of its own.
+//! With feature `dll` the library can be built as a DLL (`docs::windows` says how) that COM loads
+//! into the process of its caller. It has a class of its own, [`CLASS_ID`], and never registers
+//! itself as the system's. With feature `windows` alone nothing is exported: the module that links
+//! the library may be a COM server of its own.
 //!
-//! The object decides nothing: what the four methods do is behind [`BackupAndRestore`](crate::service::BackupAndRestore), who calls
-//! behind [`Caller`](crate::service::Caller), and which repository is meant behind [`Host`]. In the DLL that is a
-//! [`Standby`](crate::service::Standby) over the directory that the machine's administrator configured; a program that has a
-//! repository open gives [`class_factory`] a [`Hosted`] and registers the result with `CoRegisterClassObject`.
+//! The object decides nothing: what the four methods do is behind
+//! [`BackupAndRestore`](crate::service::BackupAndRestore), who calls behind
+//! [`Caller`](crate::service::Caller), and which repository is meant behind [`Host`]. In the DLL
+//! that is a [`Standby`](crate::service::Standby) over the directory that the machine's
+//! administrator configured; a program that has a repository open gives [`class_factory`] a
+//! [`Hosted`] and registers the result with `CoRegisterClassObject`.
 //!
-//! Everything but the token, the registry and the error info of Windows is compiled on every platform, so that the real
-//! vtables are tested wherever the tests run.
+//! Everything but the token, the registry and the error info of Windows is compiled on every
+//! platform, so that the real vtables are tested wherever the tests run.
 
 #[cfg(windows)]
 mod acting;

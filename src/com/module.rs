@@ -30,7 +30,9 @@ pub(super) fn path() -> Result<HSTRING> {
     match units.get(..len as usize) {
         None | Some([]) => Err(last_error()),
         // A path that was cut fills the buffer.
-        Some(path) if path.len() == units.len() => Err(HRESULT::from_win32(ERROR_INSUFFICIENT_BUFFER).into()),
+        Some(path) if path.len() == units.len() => {
+            Err(HRESULT::from_win32(ERROR_INSUFFICIENT_BUFFER).into())
+        }
         Some(path) => Ok(HSTRING::from_wide(path)),
     }
 }
@@ -40,8 +42,15 @@ pub(super) fn path() -> Result<HSTRING> {
 fn handle(flag: u32) -> Result<HMODULE> {
     let mut module = ptr::null_mut();
     let here = (pin as fn() -> Result<()>) as *const u16;
-    // SAFETY: with this flag the name is an address, here that of a function of the module; `module` is where the result belongs.
-    match unsafe { GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | flag, here, &raw mut module) } {
+    // SAFETY: with this flag the name is an address, here that of a function of the module;
+    // `module` is where the result belongs.
+    match unsafe {
+        GetModuleHandleExW(
+            GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | flag,
+            here,
+            &raw mut module,
+        )
+    } {
         0 => Err(last_error()),
         _ => Ok(module),
     }

@@ -1,9 +1,16 @@
 //! The COM object over a [`BackupAndRestore`].
 
-#![expect(unsafe_code, reason = "the methods are called by COM, with raw pointers")]
+#![expect(
+    unsafe_code,
+    reason = "the methods are called by COM, with raw pointers"
+)]
 #![allow(non_snake_case, reason = "the methods have the names of the interface")]
 // The macro makes items of its own.
-#![allow(missing_docs, clippy::undocumented_unsafe_blocks, reason = "what the macro makes has neither")]
+#![allow(
+    missing_docs,
+    clippy::undocumented_unsafe_blocks,
+    reason = "what the macro makes has neither"
+)]
 
 use std::sync::Arc;
 
@@ -15,8 +22,8 @@ use super::failure::Failure;
 use super::guard::{E_POINTER, S_FALSE, S_OK, call, contain};
 use super::host::Host;
 use super::interfaces::{
-    ISupportErrorInfo, ISupportErrorInfo_Impl, IWbemBackupRestore, IWbemBackupRestore_Impl, IWbemBackupRestoreEx,
-    IWbemBackupRestoreEx_Impl,
+    ISupportErrorInfo, ISupportErrorInfo_Impl, IWbemBackupRestore, IWbemBackupRestore_Impl,
+    IWbemBackupRestoreEx, IWbemBackupRestoreEx_Impl,
 };
 use super::lifetime::Alive;
 use super::wide;
@@ -32,7 +39,11 @@ pub(super) struct BackupRestore {
 
 impl BackupRestore {
     pub(super) fn new(host: Arc<dyn Host>) -> Self {
-        Self { host, twin: Mutex::new(None), _alive: Alive::new() }
+        Self {
+            host,
+            twin: Mutex::new(None),
+            _alive: Alive::new(),
+        }
     }
 
     /// What it does, opened by the first call. The lock is not held while that works.
@@ -66,12 +77,24 @@ impl Drop for BackupRestore {
 impl IWbemBackupRestore_Impl for BackupRestore_Impl {
     unsafe fn Backup(&self, path: *const u16, bits: i32) -> HRESULT {
         // SAFETY: the interface says that the caller's path is null or ends with a zero.
-        self.serve(|twin| Ok(twin.back_up_to(&unsafe { wide::path(path) }?, flags(bits), &UntilCancelled::new())?))
+        self.serve(|twin| {
+            Ok(twin.back_up_to(
+                &unsafe { wide::path(path) }?,
+                flags(bits),
+                &UntilCancelled::new(),
+            )?)
+        })
     }
 
     unsafe fn Restore(&self, path: *const u16, bits: i32) -> HRESULT {
         // SAFETY: as in `Backup`.
-        self.serve(|twin| Ok(twin.restore_from(&unsafe { wide::path(path) }?, flags(bits), &UntilCancelled::new())?))
+        self.serve(|twin| {
+            Ok(twin.restore_from(
+                &unsafe { wide::path(path) }?,
+                flags(bits),
+                &UntilCancelled::new(),
+            )?)
+        })
     }
 }
 

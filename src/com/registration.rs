@@ -10,7 +10,11 @@ use super::CLASS_ID;
 use crate::storage::{RealStorage, Storage};
 
 /// Everything that is registered.
-const VALUES: [(Place, &str); 3] = [(Place::Class, ""), (Place::Server, ""), (Place::Server, "ThreadingModel")];
+const VALUES: [(Place, &str); 3] = [
+    (Place::Class, ""),
+    (Place::Server, ""),
+    (Place::Server, "ThreadingModel"),
+];
 
 /// Display name of the class.
 const NAME: &str = "cimrepo backup and restore";
@@ -62,7 +66,8 @@ impl Scope {
     }
 
     fn value(self, place: Place, name: &str) -> Result<Option<Value>> {
-        self.open(place)?.map_or(Ok(None), |key| if_there(key.get_value(name)))
+        self.open(place)?
+            .map_or(Ok(None), |key| if_there(key.get_value(name)))
     }
 
     fn remove_value(self, place: Place, name: &str) -> Result<()> {
@@ -72,10 +77,16 @@ impl Scope {
 
     /// Removes a key that holds nothing: what others put there they have to remove themselves.
     fn remove_if_empty(self, place: Place) -> Result<()> {
-        let Some(key) = self.open(place)? else { return Ok(()) };
+        let Some(key) = self.open(place)? else {
+            return Ok(());
+        };
         let is_empty = key.keys()?.next().is_none() && key.values()?.next().is_none();
         drop(key);
-        if is_empty { if_there(self.root().remove_tree(place.path())).map(drop) } else { Ok(()) }
+        if is_empty {
+            if_there(self.root().remove_tree(place.path())).map(drop)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -96,21 +107,32 @@ struct Before {
 
 impl Before {
     fn read(scope: Scope) -> Result<Self> {
-        let values = VALUES.iter().map(|&(place, name)| scope.value(place, name)).collect::<Result<_>>()?;
+        let values = VALUES
+            .iter()
+            .map(|&(place, name)| scope.value(place, name))
+            .collect::<Result<_>>()?;
         let mut missing = Vec::new();
         for place in Place::ALL {
             if scope.open(place)?.is_none() {
                 missing.push(place);
             }
         }
-        Ok(Self { scope, values, missing })
+        Ok(Self {
+            scope,
+            values,
+            missing,
+        })
     }
 
     /// Undoes as much as can be undone. What caused it is what the caller is told.
     fn put_back(&self) {
         for (&(place, name), value) in VALUES.iter().zip(&self.values) {
             let undone = match value {
-                Some(value) => self.scope.root().create(place.path()).and_then(|key| key.set_value(name, value)),
+                Some(value) => self
+                    .scope
+                    .root()
+                    .create(place.path())
+                    .and_then(|key| key.set_value(name, value)),
                 None => self.scope.remove_value(place, name),
             };
             undone.ok();
@@ -139,7 +161,8 @@ pub(super) fn register(scope: Scope, module: &HSTRING) -> Result<()> {
     })
 }
 
-/// Takes back what `register` did with the same module. Another module's registration stays, and so does what others added.
+/// Takes back what `register` did with the same module. Another module's registration stays, and so
+/// does what others added.
 pub(super) fn unregister(scope: Scope, module: &HSTRING) -> Result<()> {
     let server = scope.open(Place::Server)?;
     let registered = server.map_or(Ok(None), |key| if_there(key.get_hstring("")))?;
@@ -157,9 +180,16 @@ pub(super) fn unregister(scope: Scope, module: &HSTRING) -> Result<()> {
 
 /// True if two paths lead to one file or, where there is no file, differ in case alone.
 fn is_one_file(path: &HSTRING, other: &HSTRING) -> bool {
-    let id = |path: &HSTRING| RealStorage.file_id(&PathBuf::from(path.to_os_string())).ok().flatten();
+    let id = |path: &HSTRING| {
+        RealStorage
+            .file_id(&PathBuf::from(path.to_os_string()))
+            .ok()
+            .flatten()
+    };
     match (id(path), id(other)) {
         (Some(id), Some(other)) => id == other,
-        _ => path.to_string_lossy().eq_ignore_ascii_case(&other.to_string_lossy()),
+        _ => path
+            .to_string_lossy()
+            .eq_ignore_ascii_case(&other.to_string_lossy()),
     }
 }

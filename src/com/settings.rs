@@ -33,11 +33,18 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Reads all values. One that means nothing fails: a policy must not be another than the administrator believes.
+    /// Reads all values. One that means nothing fails: a policy must not be another than the
+    /// administrator believes.
     pub(super) fn read(values: &dyn Values) -> Result<Self, Failure> {
-        let repository = values.text(REPOSITORY)?.filter(|text| !text.is_empty()).map(PathBuf::from);
-        let policies =
-            [("either", BackupPolicy::Either), ("strict", BackupPolicy::Strict), ("literal", BackupPolicy::Literal)];
+        let repository = values
+            .text(REPOSITORY)?
+            .filter(|text| !text.is_empty())
+            .map(PathBuf::from);
+        let policies = [
+            ("either", BackupPolicy::Either),
+            ("strict", BackupPolicy::Strict),
+            ("literal", BackupPolicy::Literal),
+        ];
         let meanings = [("refuse", FlagZero::Refuse), ("break", FlagZero::Break)];
         let mut objects = ObjectOptions::new();
         if let Some(lease) = seconds(values, LEASE)? {
@@ -50,28 +57,45 @@ impl Settings {
             objects = objects.flag_zero(meaning);
         }
         let policy = word(values, POLICY, &policies)?.unwrap_or_default();
-        Ok(Self { repository, policy, objects })
+        Ok(Self {
+            repository,
+            policy,
+            objects,
+        })
     }
 }
 
 /// One of some words, in any case.
-fn word<T: Copy>(values: &dyn Values, name: &str, words: &[(&str, T)]) -> Result<Option<T>, Failure> {
-    let Some(text) = values.text(name)? else { return Ok(None) };
+fn word<T: Copy>(
+    values: &dyn Values,
+    name: &str,
+    words: &[(&str, T)],
+) -> Result<Option<T>, Failure> {
+    let Some(text) = values.text(name)? else {
+        return Ok(None);
+    };
     let text = text.to_string_lossy();
-    let meant = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
+    let meant = words
+        .iter()
+        .find(|(word, _)| word.eq_ignore_ascii_case(&text));
     if let Some(&(_, meaning)) = meant {
         return Ok(Some(meaning));
     }
     let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let known = known.join(", ");
-    Err(Failure::not_ready(format!("the value {name} is {}; it may be {known}", escape(&text))))
+    Err(Failure::not_ready(format!(
+        "the value {name} is {}; it may be {known}",
+        escape(&text)
+    )))
 }
 
 /// A time in seconds. None at all would end each pause, or each wait, before it began.
 fn seconds(values: &dyn Values, name: &str) -> Result<Option<Duration>, Failure> {
     match values.number(name)? {
         None => Ok(None),
-        Some(0) => Err(Failure::not_ready(format!("the value {name} is 0; it takes at least one second"))),
+        Some(0) => Err(Failure::not_ready(format!(
+            "the value {name} is 0; it takes at least one second"
+        ))),
         Some(seconds) => Ok(Some(Duration::from_secs(seconds.into()))),
     }
 }
@@ -115,7 +139,10 @@ mod tests {
     #[test]
     fn nothing_said_is_as_in_the_library() {
         assert_eq!(read([]).unwrap(), Settings::default());
-        assert_eq!(read([("Repository", Value::Text(""))]).unwrap(), Settings::default());
+        assert_eq!(
+            read([("Repository", Value::Text(""))]).unwrap(),
+            Settings::default()
+        );
     }
 
     #[test]
@@ -127,12 +154,26 @@ mod tests {
             ("LeaseSeconds", Value::Number(60)),
             ("WaitSeconds", Value::Number(2)),
         ];
-        let objects = ObjectOptions::new().lease(Duration::from_secs(60)).limit(Duration::from_secs(2));
+        let objects = ObjectOptions::new()
+            .lease(Duration::from_secs(60))
+            .limit(Duration::from_secs(2));
         let objects = objects.flag_zero(FlagZero::Break);
-        let expected = Settings { repository: Some("C:\\r".into()), policy: BackupPolicy::Strict, objects };
+        let expected = Settings {
+            repository: Some("C:\\r".into()),
+            policy: BackupPolicy::Strict,
+            objects,
+        };
         assert_eq!(read(all).unwrap(), expected);
-        for (text, policy) in [("either", BackupPolicy::Either), ("LITERAL", BackupPolicy::Literal)] {
-            assert_eq!(read([("PrivilegePolicy", Value::Text(text))]).unwrap().policy, policy);
+        for (text, policy) in [
+            ("either", BackupPolicy::Either),
+            ("LITERAL", BackupPolicy::Literal),
+        ] {
+            assert_eq!(
+                read([("PrivilegePolicy", Value::Text(text))])
+                    .unwrap()
+                    .policy,
+                policy
+            );
         }
         let refusing = read([("FlagZero", Value::Text("refuse"))]).unwrap();
         assert_eq!(refusing, Settings::default());

@@ -20,7 +20,8 @@ pub(super) unsafe fn path(text: *const u16) -> Result<PathBuf, Failure> {
         return Err(Failure::invalid(Reason::EmptyPath, "no path was given"));
     }
     let mut len = 0;
-    // SAFETY: the caller promises that the text is readable up to its zero; nothing behind it is looked at.
+    // SAFETY: the caller promises that the text is readable up to its zero; nothing behind it is
+    // looked at.
     while unsafe { *text.add(len) } != 0 {
         len += 1;
         if len > MAX_PATH_UNITS {
@@ -31,7 +32,8 @@ pub(super) unsafe fn path(text: *const u16) -> Result<PathBuf, Failure> {
     if len == 0 {
         return Err(Failure::invalid(Reason::EmptyPath, "the path is empty"));
     }
-    // SAFETY: the first `len` units were read above, and the caller does not change them during its own call.
+    // SAFETY: the first `len` units were read above, and the caller does not change them during its
+    // own call.
     decode(unsafe { slice::from_raw_parts(text, len) })
 }
 
@@ -47,13 +49,17 @@ fn decode(units: &[u16]) -> Result<PathBuf, Failure> {
 fn decode(units: &[u16]) -> Result<PathBuf, Failure> {
     let text = String::from_utf16(units);
     let refusal = "the path is no Unicode text; this system has no name for it";
-    text.map(PathBuf::from).map_err(|_| Failure::invalid(Reason::Argument, refusal))
+    text.map(PathBuf::from)
+        .map_err(|_| Failure::invalid(Reason::Argument, refusal))
 }
 
 /// Text as COM takes it.
 #[cfg(windows)]
 pub(super) fn zero_ended(text: &str) -> Vec<u16> {
-    text.encode_utf16().filter(|&unit| unit != 0).chain([0]).collect()
+    text.encode_utf16()
+        .filter(|&unit| unit != 0)
+        .chain([0])
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Aliases: `$A` in a reference is the path of the object that `as $A` names, before it or after it in the text.
+//! Aliases: `$A` in a reference is the path of the object that `as $A` names, before it or after it
+//! in the text.
 
 use super::code as store;
 use super::compiler::Compiler;
@@ -9,7 +10,8 @@ use crate::cim::path::{ObjectPath, PathKeys};
 use crate::text::diagnostic::{Diagnostic, Place, SourceId};
 use crate::text::mof::code;
 use crate::text::mof::tree::{
-    Assignment, ClassDeclaration, Feature, Ident, Initializer, InstanceDeclaration, Item, Value, ValueKind,
+    Assignment, ClassDeclaration, Feature, Ident, Initializer, InstanceDeclaration, Item, Value,
+    ValueKind,
 };
 
 /// Object that an alias stands for.
@@ -37,7 +39,8 @@ pub(super) fn folded(alias: &str) -> String {
     name::to_upper(alias)
 }
 
-/// Calls `visit` for every alias in the values of a unit, with whether it stands in an embedded object.
+/// Calls `visit` for every alias in the values of a unit, with whether it stands in an embedded
+/// object.
 pub(super) fn each_use<'t>(unit: &Unit<'t>, visit: &mut dyn FnMut(Place, &str, bool)) {
     for step in &unit.steps {
         let mut at = |value: &Value<'_>, alias: &str, is_embedded: bool| {
@@ -47,7 +50,9 @@ pub(super) fn each_use<'t>(unit: &Unit<'t>, visit: &mut dyn FnMut(Place, &str, b
             Item::Class(class) => {
                 for feature in &class.features {
                     match feature {
-                        Feature::Property(property) => in_initializer(property.default.as_ref(), false, &mut at),
+                        Feature::Property(property) => {
+                            in_initializer(property.default.as_ref(), false, &mut at)
+                        }
                         Feature::Method(method) => {
                             for parameter in &method.parameters {
                                 in_initializer(parameter.default.as_ref(), false, &mut at);
@@ -90,11 +95,19 @@ impl<'u, 't> Compiler<'u, 't> {
     pub(super) fn define(&mut self, alias: Option<&Ident<'t>>, target: Target<'u, 't>) {
         let Some(alias) = alias else { return };
         let place = self.place(alias.at);
-        let entry = Alias { target, namespace: self.namespace.clone(), source: self.source, place, path: None };
+        let entry = Alias {
+            target,
+            namespace: self.namespace.clone(),
+            source: self.source,
+            place,
+            path: None,
+        };
         if let Some(first) = self.aliases.get(&folded(&alias.text)) {
             let text = format!("the alias ${} is defined twice", alias.text);
             let diagnostic = Diagnostic::error(code::MULTIPLE_ALIASES, place, text);
-            self.report.diagnostics.push(diagnostic.label(first.place, "first defined here"));
+            self.report
+                .diagnostics
+                .push(diagnostic.label(first.place, "first defined here"));
             return;
         }
         self.aliases.insert(folded(&alias.text), entry);
@@ -119,14 +132,26 @@ impl<'u, 't> Compiler<'u, 't> {
     pub(super) fn alias_path(&mut self, alias: &str, place: Place) -> Fold<String> {
         let key = folded(alias);
         let Some(found) = self.aliases.get(&key).cloned() else {
-            return refuse(store::NOT_FOUND, place, format!("the alias ${alias} is not defined"));
+            return refuse(
+                store::NOT_FOUND,
+                place,
+                format!("the alias ${alias} is not defined"),
+            );
         };
         if let Some(path) = found.path {
             return Ok(path);
         }
         if self.resolving.contains(&key) {
-            let chain: Vec<String> = self.resolving.iter().chain([&key]).map(|alias| format!("${alias}")).collect();
-            let text = format!("these aliases need each other for their keys: {}", chain.join(", "));
+            let chain: Vec<String> = self
+                .resolving
+                .iter()
+                .chain([&key])
+                .map(|alias| format!("${alias}"))
+                .collect();
+            let text = format!(
+                "these aliases need each other for their keys: {}",
+                chain.join(", ")
+            );
             return refuse(store::CIRCULAR_REFERENCE, place, text);
         }
         self.resolving.push(key.clone());
@@ -139,8 +164,8 @@ impl<'u, 't> Compiler<'u, 't> {
         Ok(path)
     }
 
-    /// The path of what an alias names: server `.`, the namespace as it is spelled there, the class as it is written, keys in
-    /// the order of their names.
+    /// The path of what an alias names: server `.`, the namespace as it is spelled there, the class
+    /// as it is written, keys in the order of their names.
     fn path_of(&mut self, alias: &Alias<'u, 't>) -> Fold<String> {
         let (class, keys) = match alias.target {
             Target::Class(class) => (&class.name, PathKeys::Class),
@@ -150,7 +175,9 @@ impl<'u, 't> Compiler<'u, 't> {
                 let built = self.instance(instance, None);
                 (self.namespace, self.source) = (namespace, source);
                 let place = Place::new(alias.source, instance.at.0);
-                let path = built?.path().map_err(|error| super::places::placed(error.into(), place))?;
+                let path = built?
+                    .path()
+                    .map_err(|error| super::places::placed(error.into(), place))?;
                 (&instance.class, path.keys)
             }
         };

@@ -15,7 +15,8 @@ use crate::text::diagnostic::{Diagnostic, Place};
 use crate::text::mof::code;
 use crate::text::mof::tree::{ClassDeclaration, Feature, PropertyDeclaration, TypeKind, TypeName};
 
-/// The type of a declaration, and the text of its `CIMTYPE`: as it is spelled, with the class of an object or reference.
+/// The type of a declaration, and the text of its `CIMTYPE`: as it is spelled, with the class of an
+/// object or reference.
 pub(super) fn cimtype(kind: &TypeName<'_>) -> (ScalarType, String) {
     let word = &*kind.word.text;
     match kind.kind {
@@ -60,20 +61,32 @@ impl<'t> Compiler<'_, 't> {
                     return refuse(store::CIRCULAR_REFERENCE, place, text);
                 }
                 let Some(found) = self.find_class(&superclass.text)? else {
-                    let text = format!("there is no class {} in {}", superclass.text, self.namespace);
+                    let text = format!(
+                        "there is no class {} in {}",
+                        superclass.text, self.namespace
+                    );
                     return refuse(store::INVALID_SUPERCLASS, place, text);
                 };
                 Some(found.class.clone())
             }
         };
         let parent = superclass.as_deref();
-        let is = |word: &str| written.qualifiers.iter().any(|qualifier| qualifier.name.is(word));
+        let is = |word: &str| {
+            written
+                .qualifiers
+                .iter()
+                .any(|qualifier| qualifier.name.is(word))
+        };
         let element = match () {
             () if is("association") => Element::Association,
             () if is("indication") => Element::Indication,
             () => Element::Class,
         };
-        let qualifiers = self.qualifiers(&written.qualifiers, element, parent.map(FullClass::qualifiers))?;
+        let qualifiers = self.qualifiers(
+            &written.qualifiers,
+            element,
+            parent.map(FullClass::qualifiers),
+        )?;
         let mut class = Class::builder(&*written.name.text).build();
         class.superclass = parent.map(|parent| parent.name().clone());
         class.qualifiers = qualifiers.into();
@@ -89,28 +102,50 @@ impl<'t> Compiler<'_, 't> {
             return refuse(code::INVALID_CLASS_DECLARATION, place, text);
         }
         if (name.ends_with('_') || name.starts_with('_')) && !self.options.exact {
-            let text = format!("{name}: the name of a class neither begins nor ends with a low line");
+            let text =
+                format!("{name}: the name of a class neither begins nor ends with a low line");
             self.doubt(code::INVALID_CLASS_DECLARATION, place, text);
         }
         Ok(())
     }
 
     /// Warns of what Windows would refuse and real files have.
-    fn check_place_in_tree(&mut self, class: &Class, parent: Option<&FullClass>, written: &ClassDeclaration<'_>) {
+    fn check_place_in_tree(
+        &mut self,
+        class: &Class,
+        parent: Option<&FullClass>,
+        written: &ClassDeclaration<'_>,
+    ) {
         let Some(parent) = parent else { return };
         let place = self.place(written.name.at);
         let above = &parent.declaration().qualifiers;
         if class.qualifiers.is_true("abstract") && !above.is_true("abstract") {
-            let text = format!("class {} is abstract, its superclass {} is not", class.name, parent.name());
+            let text = format!(
+                "class {} is abstract, its superclass {} is not",
+                class.name,
+                parent.name()
+            );
             self.doubt(store::CANNOT_BE_ABSTRACT, place, text);
         }
-        if above.is_true("dynamic") && !class.qualifiers.is_true("dynamic") && !class.qualifiers.is_true("abstract") {
-            let text = format!("class {} is not dynamic, its superclass {} is", class.name, parent.name());
+        if above.is_true("dynamic")
+            && !class.qualifiers.is_true("dynamic")
+            && !class.qualifiers.is_true("abstract")
+        {
+            let text = format!(
+                "class {} is not dynamic, its superclass {} is",
+                class.name,
+                parent.name()
+            );
             self.doubt(store::INVALID_OPERATION, place, text);
         }
     }
 
-    fn features(&mut self, written: &ClassDeclaration<'t>, parent: Option<&FullClass>, class: &mut Class) -> Fold<()> {
+    fn features(
+        &mut self,
+        written: &ClassDeclaration<'t>,
+        parent: Option<&FullClass>,
+        class: &mut Class,
+    ) -> Fold<()> {
         let (mut properties, mut methods) = (HashMap::new(), HashMap::new());
         for feature in &written.features {
             match feature {
@@ -153,7 +188,10 @@ impl<'t> Compiler<'_, 't> {
         own: &name::Name,
     ) -> Fold<Property> {
         let (scalar, text) = cimtype(&written.kind);
-        let cim_type = CimType { scalar, array: written.array.is_some() };
+        let cim_type = CimType {
+            scalar,
+            array: written.array.is_some(),
+        };
         if object_class_of(&written.kind).is_none_or(|class| *own != *class) {
             self.check_object_class(&written.kind)?;
         }
@@ -163,9 +201,17 @@ impl<'t> Compiler<'_, 't> {
                 "the property {} is {cim_type}; class {} declares it as {}",
                 written.name.text, inherited.origin, inherited.cim_type
             );
-            return refuse(store::UPDATE_TYPE_MISMATCH, self.place(written.kind.word.at), text);
+            return refuse(
+                store::UPDATE_TYPE_MISMATCH,
+                self.place(written.kind.word.at),
+                text,
+            );
         }
-        let element = if scalar == ScalarType::Reference { Element::Reference } else { Element::Property };
+        let element = if scalar == ScalarType::Reference {
+            Element::Reference
+        } else {
+            Element::Property
+        };
         let above = inherited.map(|inherited| &inherited.qualifiers);
         let rest = self.qualifiers(&written.qualifiers, element, above)?;
         let has_max = rest.iter().any(|qualifier| qualifier.name == *"max");
@@ -181,21 +227,36 @@ impl<'t> Compiler<'_, 't> {
             }
         }
         let default = match &written.default {
-            Some(initializer) => self.setting(initializer, cim_type, object_class_of(&written.kind))?,
+            Some(initializer) => {
+                self.setting(initializer, cim_type, object_class_of(&written.kind))?
+            }
             None => Setting::Null,
         };
-        Ok(Property { name: (&*written.name.text).into(), cim_type, default, qualifiers: qualifiers.into() })
+        Ok(Property {
+            name: (&*written.name.text).into(),
+            cim_type,
+            default,
+            qualifiers: qualifiers.into(),
+        })
     }
 
     /// Checks that the class of embedded objects is there.
     pub(super) fn check_object_class(&mut self, kind: &TypeName<'_>) -> Fold<()> {
-        let Some(class) = object_class_of(kind) else { return Ok(()) };
+        let Some(class) = object_class_of(kind) else {
+            return Ok(());
+        };
         if self.find_class(class)?.is_some() {
             return Ok(());
         }
-        let text = format!("there is no class {class} in {}, and no such type", self.namespace);
-        let mut diagnostic = Diagnostic::error(store::INVALID_CLASS, self.place(kind.word.at), text);
-        let foreign = FOREIGN.iter().find(|(word, _)| class.eq_ignore_ascii_case(word));
+        let text = format!(
+            "there is no class {class} in {}, and no such type",
+            self.namespace
+        );
+        let mut diagnostic =
+            Diagnostic::error(store::INVALID_CLASS, self.place(kind.word.at), text);
+        let foreign = FOREIGN
+            .iter()
+            .find(|(word, _)| class.eq_ignore_ascii_case(word));
         let meant = foreign.map(|(_, meant)| *meant);
         let types = ScalarType::ALL.map(ScalarType::as_str);
         if let Some(meant) = meant.or_else(|| nearest(class, types)) {
@@ -214,7 +275,10 @@ pub(super) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) 
         let letters: Vec<char> = other.to_lowercase().chars().take(MAX_CHARS).collect();
         (distance(&name, &letters), other)
     });
-    distances.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, other)| other)
+    distances
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, other)| other)
 }
 
 /// The letters that have to be put in, taken out or replaced.
@@ -229,7 +293,9 @@ fn distance(a: &[char], b: &[char]) -> usize {
         for (cell, y) in row.iter_mut().skip(1).zip(b) {
             let replaced = diagonal.saturating_add(usize::from(x != y));
             diagonal = *cell;
-            left = replaced.min(diagonal.saturating_add(1)).min(left.saturating_add(1));
+            left = replaced
+                .min(diagonal.saturating_add(1))
+                .min(left.saturating_add(1));
             *cell = left;
         }
     }

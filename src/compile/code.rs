@@ -34,5 +34,8 @@ codes! {
 
 /// The code of a broken rule.
 pub(super) const fn of_rule(rule: Rule) -> Code {
-    Code { name: rule.constant(), value: rule.hresult() }
+    Code {
+        name: rule.constant(),
+        value: rule.hresult(),
+    }
 }

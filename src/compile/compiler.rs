@@ -1,4 +1,5 @@
-//! The second and third phase: the parts of a text in their order, and what each of them does to the repository.
+//! The second and third phase: the parts of a text in their order, and what each of them does to
+//! the repository.
 
 use std::collections::HashMap;
 
@@ -22,11 +23,12 @@ use crate::security::sddl;
 use crate::text::diagnostic::{Diagnostic, Place, Severity, SourceId};
 use crate::text::mof::code;
 use crate::text::mof::tree::{
-    At, ClassDeclaration, Directive, DirectiveKind, FlagMode, Flags, Initializer, InstanceDeclaration, Item,
-    QualifierDeclaration, Removal, ValueKind,
+    At, ClassDeclaration, Directive, DirectiveKind, FlagMode, Flags, Initializer,
+    InstanceDeclaration, Item, QualifierDeclaration, Removal, ValueKind,
 };
 
-/// A namespace and the classes in it that this compile has looked up, so that no class is composed twice.
+/// A namespace and the classes in it that this compile has looked up, so that no class is composed
+/// twice.
 type Found = HashMap<String, Option<std::sync::Arc<StoredClass>>>;
 
 /// A compile in progress.
@@ -46,7 +48,8 @@ pub(super) struct Compiler<'u, 't> {
     instance_flags: Flags,
     /// Classes and instances met so far.
     objects: u32,
-    /// The classes that a part asks for, as they were found before it: a part that lacks one is tried again with it.
+    /// The classes that a part asks for, as they were found before it: a part that lacks one is
+    /// tried again with it.
     found: Found,
     /// The class that a part asked for and that was not looked up yet.
     wanted: Option<String>,
@@ -74,8 +77,13 @@ impl<'u, 't> Compiler<'u, 't> {
 
     /// Begins a file with what it includes. State does not flow between files.
     fn begin(&mut self) {
-        self.namespace = self.options.namespace.trim_matches(['\\', '/']).replace('/', "\\");
-        (self.class_flags, self.instance_flags) = (self.options.class_flags, self.options.instance_flags);
+        self.namespace = self
+            .options
+            .namespace
+            .trim_matches(['\\', '/'])
+            .replace('/', "\\");
+        (self.class_flags, self.instance_flags) =
+            (self.options.class_flags, self.options.instance_flags);
         self.declared.clear();
         self.found.clear();
     }
@@ -93,8 +101,12 @@ impl<'u, 't> Compiler<'u, 't> {
     }
 
     fn declare(&mut self, declaration: &QualifierDeclaration<'t>) {
-        let declared = Declared { flavors: declaration.flavors, typed: declaration.typed.clone() };
-        self.declared.insert(name::to_upper(&declaration.name.text), declared);
+        let declared = Declared {
+            flavors: declaration.flavors,
+            typed: declaration.typed.clone(),
+        };
+        self.declared
+            .insert(name::to_upper(&declaration.name.text), declared);
     }
 
     /// The second phase of a file: namespaces and aliases. Returns whether nothing was refused.
@@ -114,7 +126,9 @@ impl<'u, 't> Compiler<'u, 't> {
                     self.report.auto_recover |= directive.kind == DirectiveKind::AutoRecover;
                 }
                 Item::Class(class) => self.define(class.alias.as_ref(), Target::Class(class)),
-                Item::Instance(instance) => self.define(instance.alias.as_ref(), Target::Instance(instance)),
+                Item::Instance(instance) => {
+                    self.define(instance.alias.as_ref(), Target::Instance(instance))
+                }
                 Item::Qualifier(_) => {}
             }
         }
@@ -137,7 +151,11 @@ impl<'u, 't> Compiler<'u, 't> {
     }
 
     /// The third phase of a file. Returns whether the next one may follow.
-    pub(super) fn store(&mut self, writer: &mut CatalogWriter<'_>, unit: &'u Unit<'t>) -> Result<bool> {
+    pub(super) fn store(
+        &mut self,
+        writer: &mut CatalogWriter<'_>,
+        unit: &'u Unit<'t>,
+    ) -> Result<bool> {
         // The aliases of this file, once more: those of one file mean nothing to another.
         if !self.fold(unit) {
             return Ok(false);
@@ -155,7 +173,9 @@ impl<'u, 't> Compiler<'u, 't> {
                     self.refused(&step.item);
                     let object = place.map(|place| (self.objects, place));
                     self.report.fail(Phase::Store, object);
-                    let Some(before) = before else { return Ok(false) };
+                    let Some(before) = before else {
+                        return Ok(false);
+                    };
                     writer.roll_back(before);
                     self.found.clear();
                 }
@@ -172,11 +192,21 @@ impl<'u, 't> Compiler<'u, 't> {
     fn refused(&mut self, item: &Item<'t>) {
         match item {
             Item::Class(class) => {
-                self.note(OperationKind::Class, Outcome::Skipped, class.name.text.to_string(), class.name.at);
+                self.note(
+                    OperationKind::Class,
+                    Outcome::Skipped,
+                    class.name.text.to_string(),
+                    class.name.at,
+                );
             }
             Item::Instance(instance) => {
                 let name = instance.class.text.to_string();
-                self.note(OperationKind::Instance, Outcome::Skipped, name, instance.class.at);
+                self.note(
+                    OperationKind::Instance,
+                    Outcome::Skipped,
+                    name,
+                    instance.class.at,
+                );
             }
             Item::Directive(_) | Item::Qualifier(_) => {}
         }
@@ -184,7 +214,13 @@ impl<'u, 't> Compiler<'u, 't> {
 
     fn note(&mut self, kind: OperationKind, outcome: Outcome, name: String, at: At) {
         let (namespace, place) = (self.namespace.clone(), self.place(at));
-        self.report.operations.push(Operation { kind, outcome, namespace, name, place });
+        self.report.operations.push(Operation {
+            kind,
+            outcome,
+            namespace,
+            name,
+            place,
+        });
     }
 
     fn step(&mut self, writer: &mut CatalogWriter<'_>, item: &'u Item<'t>) -> Fold<()> {
@@ -226,10 +262,14 @@ impl<'u, 't> Compiler<'u, 't> {
         }
     }
 
-    /// The class with this name in the current namespace, or of the system. One that was not looked up yet is marked as wanted,
-    /// and the part that asks is tried again with it.
+    /// The class with this name in the current namespace, or of the system. One that was not looked
+    /// up yet is marked as wanted, and the part that asks is tried again with it.
     pub(super) fn find_class(&mut self, name: &str) -> Fold<Option<std::sync::Arc<StoredClass>>> {
-        let key = format!("{}:{}", name::to_upper(&self.namespace), name::to_upper(name));
+        let key = format!(
+            "{}:{}",
+            name::to_upper(&self.namespace),
+            name::to_upper(name)
+        );
         match self.found.get(&key) {
             Some(found) => Ok(found.clone()),
             None => {
@@ -248,34 +288,53 @@ impl<'u, 't> Compiler<'u, 't> {
         loop {
             let told = self.report.diagnostics.len();
             let result = build(self);
-            let Some(wanted) = self.wanted.take() else { return result };
+            let Some(wanted) = self.wanted.take() else {
+                return result;
+            };
             self.report.diagnostics.truncate(told);
             self.resolving.clear();
             let (namespace, name) = wanted.split_once(':').unwrap_or_default();
-            let class = if writer.has_namespace(namespace)? { writer.class(namespace, name)? } else { None };
-            self.found.insert(format!("{}:{}", name::to_upper(namespace), name::to_upper(name)), class);
+            let class = if writer.has_namespace(namespace)? {
+                writer.class(namespace, name)?
+            } else {
+                None
+            };
+            self.found.insert(
+                format!("{}:{}", name::to_upper(namespace), name::to_upper(name)),
+                class,
+            );
         }
     }
 
-    fn put_class(&mut self, writer: &mut CatalogWriter<'_>, written: &'u ClassDeclaration<'t>) -> Fold<()> {
+    fn put_class(
+        &mut self,
+        writer: &mut CatalogWriter<'_>,
+        written: &'u ClassDeclaration<'t>,
+    ) -> Fold<()> {
         let place = self.place(written.name.at);
         self.ensure_namespace(writer, written.name.at)?;
         let class = self.with_classes(writer, |compiler| compiler.class(written))?;
         let namespace = self.namespace.clone();
-        let old = writer.class(&namespace, &written.name.text)?.filter(|old| !old.is_system);
+        let old = writer
+            .class(&namespace, &written.name.text)?
+            .filter(|old| !old.is_system);
         let leave = Leave {
             system_names: self.options.exact,
             abstract_anywhere: true,
             keeps_layouts: !self.options.delete_instances,
             any_instance: false,
         };
-        let stored = match writer.put_class_with(&namespace, &class, put_of(self.class_flags), leave) {
-            Err(Error::Rule { rule: Rule::ClassHasInstances, .. }) if self.may_delete_instances() => {
-                self.delete_instances(writer, &class, written.name.at)?;
-                writer.put_class_with(&namespace, &class, put_of(self.class_flags), leave)
-            }
-            other => other,
-        };
+        let stored =
+            match writer.put_class_with(&namespace, &class, put_of(self.class_flags), leave) {
+                Err(Error::Rule {
+                    rule: Rule::ClassHasInstances,
+                    ..
+                }) if self.may_delete_instances() => {
+                    self.delete_instances(writer, &class, written.name.at)?;
+                    writer.put_class_with(&namespace, &class, put_of(self.class_flags), leave)
+                }
+                other => other,
+            };
         let stored = stored.map_err(|error| placed(error, place))?;
         let outcome = match old {
             None => Outcome::Created,
@@ -285,12 +344,21 @@ impl<'u, 't> Compiler<'u, 't> {
         // Classes derived from it are others now too.
         match outcome {
             Outcome::Created => {
-                let key = format!("{}:{}", name::to_upper(&namespace), name::to_upper(&written.name.text));
+                let key = format!(
+                    "{}:{}",
+                    name::to_upper(&namespace),
+                    name::to_upper(&written.name.text)
+                );
                 self.found.insert(key, Some(stored));
             }
             _ => self.found.clear(),
         }
-        self.note(OperationKind::Class, outcome, written.name.text.to_string(), written.name.at);
+        self.note(
+            OperationKind::Class,
+            outcome,
+            written.name.text.to_string(),
+            written.name.at,
+        );
         Ok(())
     }
 
@@ -298,34 +366,64 @@ impl<'u, 't> Compiler<'u, 't> {
         self.options.delete_instances && self.class_flags.mode == FlagMode::Force
     }
 
-    fn delete_instances(&mut self, writer: &mut CatalogWriter<'_>, class: &Class, at: At) -> Fold<()> {
+    fn delete_instances(
+        &mut self,
+        writer: &mut CatalogWriter<'_>,
+        class: &Class,
+        at: At,
+    ) -> Fold<()> {
         let namespace = self.namespace.clone();
-        let instances: Vec<_> = writer.catalog().instances_deep(&namespace, class.name.as_str())?.collect();
+        let instances: Vec<_> = writer
+            .catalog()
+            .instances_deep(&namespace, class.name.as_str())?
+            .collect();
         for stored in instances {
             let path = stored?.instance.path().map_err(Error::from)?;
             let place = self.place(at);
-            writer.delete_instance(&namespace, &path).map_err(|error| placed(error, place))?;
+            writer
+                .delete_instance(&namespace, &path)
+                .map_err(|error| placed(error, place))?;
             self.note(OperationKind::Instance, Outcome::Deleted, path.text(), at);
         }
         Ok(())
     }
 
-    fn put_instance(&mut self, writer: &mut CatalogWriter<'_>, written: &'u InstanceDeclaration<'t>) -> Fold<()> {
+    fn put_instance(
+        &mut self,
+        writer: &mut CatalogWriter<'_>,
+        written: &'u InstanceDeclaration<'t>,
+    ) -> Fold<()> {
         let place = self.place(written.class.at);
         self.ensure_namespace(writer, written.class.at)?;
         let instance = self.with_classes(writer, |compiler| compiler.instance(written, None))?;
         let namespace = self.namespace.clone();
-        let path = instance.path().map_err(|error| placed(error.into(), place))?;
+        let path = instance
+            .path()
+            .map_err(|error| placed(error.into(), place))?;
         let is_there = writer.catalog().instance(&namespace, &path)?.is_some();
         let put = put_of(self.instance_flags).put;
-        let leave = Leave { any_instance: self.options.exact, ..Leave::default() };
-        writer.put_instance_with(&namespace, &instance, put, leave).map_err(|error| placed(error, place))?;
+        let leave = Leave {
+            any_instance: self.options.exact,
+            ..Leave::default()
+        };
+        writer
+            .put_instance_with(&namespace, &instance, put, leave)
+            .map_err(|error| placed(error, place))?;
         if instance.class().is_a("__NAMESPACE") {
             self.found.clear();
             self.secure(writer, written, &instance)?;
         }
-        let outcome = if is_there { Outcome::Updated } else { Outcome::Created };
-        self.note(OperationKind::Instance, outcome, path.text(), written.class.at);
+        let outcome = if is_there {
+            Outcome::Updated
+        } else {
+            Outcome::Created
+        };
+        self.note(
+            OperationKind::Instance,
+            outcome,
+            path.text(),
+            written.class.at,
+        );
         Ok(())
     }
 
@@ -336,25 +434,46 @@ impl<'u, 't> Compiler<'u, 't> {
         written: &InstanceDeclaration<'t>,
         instance: &crate::cim::instance::Instance,
     ) -> Fold<()> {
-        let Some(qualifier) = written.qualifiers.iter().find(|qualifier| qualifier.name.is(DESCRIPTOR)) else {
+        let Some(qualifier) = written
+            .qualifiers
+            .iter()
+            .find(|qualifier| qualifier.name.is(DESCRIPTOR))
+        else {
             return Ok(());
         };
         let place = self.place(qualifier.at);
         let text = match &qualifier.value {
             Some(Initializer::One(value)) => match &value.kind {
                 ValueKind::Text(text) => text.as_ref(),
-                _ => return refuse(store::INVALID_PARAMETER, place, "the descriptor of a namespace is a string"),
+                _ => {
+                    return refuse(
+                        store::INVALID_PARAMETER,
+                        place,
+                        "the descriptor of a namespace is a string",
+                    );
+                }
             },
-            _ => return refuse(store::INVALID_PARAMETER, place, "the descriptor of a namespace is a string"),
+            _ => {
+                return refuse(
+                    store::INVALID_PARAMETER,
+                    place,
+                    "the descriptor of a namespace is a string",
+                );
+            }
         };
         let parent = writer.catalog().security_of(&self.namespace)?.descriptor;
         let descriptor = match sddl::of_namespace(text, Some(&parent)) {
             Ok(descriptor) => descriptor,
             Err(error) => return refuse(store::INVALID_PARAMETER, place, error.to_string()),
         };
-        let name = instance.get("Name").and_then(|name| name.as_text()).unwrap_or_default();
+        let name = instance
+            .get("Name")
+            .and_then(|name| name.as_text())
+            .unwrap_or_default();
         let child = format!(r"{}\{name}", self.namespace);
-        writer.set_security_descriptor(&child, &descriptor).map_err(|error| placed(error, place))
+        writer
+            .set_security_descriptor(&child, &descriptor)
+            .map_err(|error| placed(error, place))
     }
 
     /// Makes the current namespace and those above it, if they are not there.
@@ -365,18 +484,32 @@ impl<'u, 't> Compiler<'u, 't> {
         }
         let place = self.place(at);
         if self.options.require_namespaces {
-            return refuse(store::INVALID_NAMESPACE, place, format!("there is no namespace {namespace}"));
+            return refuse(
+                store::INVALID_NAMESPACE,
+                place,
+                format!("there is no namespace {namespace}"),
+            );
         }
-        let ends = namespace.match_indices('\\').map(|(end, _)| end).chain([namespace.len()]);
+        let ends = namespace
+            .match_indices('\\')
+            .map(|(end, _)| end)
+            .chain([namespace.len()]);
         for path in ends.filter_map(|end| namespace.get(..end)) {
             if writer.has_namespace(path)? {
                 continue;
             }
-            writer.create_namespace(path).map_err(|error| placed(error, place))?;
+            writer
+                .create_namespace(path)
+                .map_err(|error| placed(error, place))?;
             let text = format!("the namespace {path} was not there and is created");
             let note = Diagnostic::new(Severity::Note, store::INVALID_NAMESPACE, Some(place), text);
             self.report.diagnostics.push(note);
-            self.note(OperationKind::Namespace, report::Outcome::Created, path.to_owned(), at);
+            self.note(
+                OperationKind::Namespace,
+                report::Outcome::Created,
+                path.to_owned(),
+                at,
+            );
         }
         self.found.clear();
         Ok(())
@@ -386,40 +519,74 @@ impl<'u, 't> Compiler<'u, 't> {
         let (namespace, class) = (self.namespace.clone(), removal.target.value.to_string());
         let place = self.place(removal.target.at);
         self.found.clear();
-        let is_there = writer.has_namespace(&namespace)? && writer.class(&namespace, &class)?.is_some();
+        let is_there =
+            writer.has_namespace(&namespace)? && writer.class(&namespace, &class)?.is_some();
         if !is_there {
             let text = format!("there is no class {class} in {namespace}");
             return self.absent(removal, OperationKind::Class, text);
         }
         if class.starts_with("__") {
-            return refuse(store::READ_ONLY, place, format!("{class} is a system class"));
+            return refuse(
+                store::READ_ONLY,
+                place,
+                format!("{class} is a system class"),
+            );
         }
-        writer.delete_class(&namespace, &class).map_err(|error| placed(error, place))?;
-        self.note(OperationKind::Class, Outcome::Deleted, class, removal.target.at);
+        writer
+            .delete_class(&namespace, &class)
+            .map_err(|error| placed(error, place))?;
+        self.note(
+            OperationKind::Class,
+            Outcome::Deleted,
+            class,
+            removal.target.at,
+        );
         Ok(())
     }
 
-    fn delete_instance(&mut self, writer: &mut CatalogWriter<'_>, removal: &Removal<'t>) -> Fold<()> {
+    fn delete_instance(
+        &mut self,
+        writer: &mut CatalogWriter<'_>,
+        removal: &Removal<'t>,
+    ) -> Fold<()> {
         let (namespace, text) = (self.namespace.clone(), removal.target.value.to_string());
         let place = self.place(removal.target.at);
         let path: ObjectPath = match text.parse() {
             Ok(path) => path,
-            Err(error) => return refuse(code::INVALID_DELETEINSTANCE_SYNTAX, place, format!("{error}")),
+            Err(error) => {
+                return refuse(
+                    code::INVALID_DELETEINSTANCE_SYNTAX,
+                    place,
+                    format!("{error}"),
+                );
+            }
         };
         let target = path.namespace.clone().unwrap_or_else(|| namespace.clone());
         if !name::same(&target, &namespace) {
-            let text = format!("the instance lies in {target}; the current namespace is {namespace}");
+            let text =
+                format!("the instance lies in {target}; the current namespace is {namespace}");
             return refuse(store::INVALID_OBJECT_PATH, place, text);
         }
         let is_there = writer.has_namespace(&namespace)?
             && writer.class(&namespace, path.class.as_str())?.is_some()
             && writer.catalog().instance(&namespace, &path)?.is_some();
         if !is_there {
-            return self.absent(removal, OperationKind::Instance, format!("there is no {text} in {namespace}"));
+            return self.absent(
+                removal,
+                OperationKind::Instance,
+                format!("there is no {text} in {namespace}"),
+            );
         }
-        writer.delete_instance(&namespace, &path).map_err(|error| placed(error, place))?;
+        writer
+            .delete_instance(&namespace, &path)
+            .map_err(|error| placed(error, place))?;
         self.found.clear();
-        self.note(OperationKind::Instance, Outcome::Deleted, text, removal.target.at);
+        self.note(
+            OperationKind::Instance,
+            Outcome::Deleted,
+            text,
+            removal.target.at,
+        );
         Ok(())
     }
 
@@ -428,7 +595,12 @@ impl<'u, 't> Compiler<'u, 't> {
         if removal.must_exist {
             return refuse(store::NOT_FOUND, self.place(removal.target.at), text);
         }
-        self.note(kind, Outcome::Skipped, removal.target.value.to_string(), removal.target.at);
+        self.note(
+            kind,
+            Outcome::Skipped,
+            removal.target.value.to_string(),
+            removal.target.at,
+        );
         Ok(())
     }
 }

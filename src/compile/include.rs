@@ -1,4 +1,5 @@
-//! Where included files come from. MOF may be hostile: by default an include stays in the directories that the caller gave.
+//! Where included files come from. MOF may be hostile: by default an include stays in the
+//! directories that the caller gave.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -55,8 +56,8 @@ impl Includes for NoIncludes {
     }
 }
 
-/// Includes from the file system, or what stands for it: looked for in the directory of the including file, then in the
-/// directories given, then in the current directory.
+/// Includes from the file system, or what stands for it: looked for in the directory of the
+/// including file, then in the directories given, then in the current directory.
 #[derive(Debug, Clone)]
 pub struct FileIncludes {
     storage: Arc<dyn Storage>,
@@ -87,10 +88,15 @@ impl FileIncludes {
         self
     }
 
-    /// Lets names between percent signs stand for these values. Names differ in case alone from no other.
+    /// Lets names between percent signs stand for these values. Names differ in case alone from no
+    /// other.
     #[must_use]
     pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        self.environment.extend(variables.into_iter().map(|(name, value)| (name.to_uppercase(), value)));
+        self.environment.extend(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name.to_uppercase(), value)),
+        );
         self
     }
 
@@ -142,7 +148,9 @@ impl FileIncludes {
             return Some(exact);
         }
         let entries = self.storage.read_dir(directory).ok()?;
-        let other = entries.into_iter().find(|entry| entry.name.to_lowercase() == name.to_lowercase())?;
+        let other = entries
+            .into_iter()
+            .find(|entry| entry.name.to_lowercase() == name.to_lowercase())?;
         Some(directory.join(other.name))
     }
 
@@ -175,8 +183,13 @@ impl Includes for FileIncludes {
         let name = self.expanded(name)?.replace('\\', "/");
         let includer = self.current.join(includer);
         let own = includer.parent().unwrap_or(Path::new("")).to_owned();
-        let bases = [own].into_iter().chain(self.directories.clone()).chain([self.current.clone()]);
-        let found = bases.into_iter().find_map(|base| self.find(&base, Path::new(&name)));
+        let bases = [own]
+            .into_iter()
+            .chain(self.directories.clone())
+            .chain([self.current.clone()]);
+        let found = bases
+            .into_iter()
+            .find_map(|base| self.find(&base, Path::new(&name)));
         let found = found.ok_or(IncludeError::NotFound)?;
         if !self.is_inside(&found) {
             return Err(IncludeError::Outside);
@@ -185,7 +198,10 @@ impl Includes for FileIncludes {
         let file = self.storage.open(&found, OpenMode::Read).map_err(refused)?;
         let limit = u64::try_from(MAX_MOF_BYTES).unwrap_or(u64::MAX);
         let bytes = read_whole(&*file, limit).map_err(refused)?;
-        Ok(MofSource { name: found.to_string_lossy().into_owned(), bytes })
+        Ok(MofSource {
+            name: found.to_string_lossy().into_owned(),
+            bytes,
+        })
     }
 }
 
@@ -217,10 +233,16 @@ mod tests {
         assert_eq!(load(r"%SYSTEMROOT%\a.mof").unwrap(), "/w/mof/a.mof");
         assert_eq!(load("d.mof").unwrap(), "/lib/d.mof");
         assert_eq!(load("none.mof"), Err(IncludeError::NotFound));
-        assert_eq!(load("%none%/a.mof"), Err(IncludeError::Variable("none".into())));
+        assert_eq!(
+            load("%none%/a.mof"),
+            Err(IncludeError::Variable("none".into()))
+        );
         assert_eq!(load("../c.mof"), Err(IncludeError::Outside));
         assert_eq!(load("/w/c.mof"), Err(IncludeError::Outside));
         let mut free = includes.anywhere();
-        assert_eq!(slashed(free.load(Path::new("mof/main.mof"), "../c.mof").unwrap()), "/w/c.mof");
+        assert_eq!(
+            slashed(free.load(Path::new("mof/main.mof"), "../c.mof").unwrap()),
+            "/w/c.mof"
+        );
     }
 }

@@ -25,8 +25,8 @@ const CREATOR: &str = "CreatorSID";
 pub(super) const DESCRIPTOR: &str = "NamespaceSecuritySDDL";
 
 impl<'t> Compiler<'_, 't> {
-    /// The instance that a declaration means, its class as it is in the current namespace. `embedded_in` is the declared class
-    /// where it is the value of a property.
+    /// The instance that a declaration means, its class as it is in the current namespace.
+    /// `embedded_in` is the declared class where it is the value of a property.
     pub(super) fn instance(
         &mut self,
         declaration: &InstanceDeclaration<'t>,
@@ -37,12 +37,17 @@ impl<'t> Compiler<'_, 't> {
         if let Some(Some(declared)) = embedded_in
             && !class.class.is_a(declared)
         {
-            let text = format!("an object of class {} cannot stand where {declared} is declared", class.class.name());
+            let text = format!(
+                "an object of class {} cannot stand where {declared} is declared",
+                class.class.name()
+            );
             return refuse(code::TYPE_MISMATCH, self.place(declaration.class.at), text);
         }
         let mut instance = Instance::new(class.class.clone());
         let qualifiers = self.qualifiers(&declaration.qualifiers, Element::Instance, None)?;
-        let is_stored = |qualifier: &Qualifier| qualifier.name != *DESCRIPTOR || !class.class.is_a("__NAMESPACE");
+        let is_stored = |qualifier: &Qualifier| {
+            qualifier.name != *DESCRIPTOR || !class.class.is_a("__NAMESPACE")
+        };
         instance.qualifiers = qualifiers.into_iter().filter(is_stored).collect();
         self.assign(&mut instance, declaration)?;
         if !is_embedded {
@@ -52,7 +57,11 @@ impl<'t> Compiler<'_, 't> {
     }
 
     /// An instance within a value; keys may be missing there.
-    pub(super) fn embedded(&mut self, declaration: &InstanceDeclaration<'t>, class: Option<&str>) -> Fold<Instance> {
+    pub(super) fn embedded(
+        &mut self,
+        declaration: &InstanceDeclaration<'t>,
+        class: Option<&str>,
+    ) -> Fold<Instance> {
         self.instance(declaration, Some(class))
     }
 
@@ -67,7 +76,9 @@ impl<'t> Compiler<'_, 't> {
             return refuse(store::INVALID_CLASS, place, text);
         };
         let own = &class.class.declaration().qualifiers;
-        let is_abstract = ["abstract", "amendment"].iter().any(|word| own.is_true(word));
+        let is_abstract = ["abstract", "amendment"]
+            .iter()
+            .any(|word| own.is_true(word));
         if is_abstract && !is_embedded && !self.options.exact {
             let text = format!("class {name} is abstract and has no instances");
             return refuse(store::INVALID_OPERATION, place, text);
@@ -75,7 +86,11 @@ impl<'t> Compiler<'_, 't> {
         Ok(class)
     }
 
-    fn assign(&mut self, instance: &mut Instance, declaration: &InstanceDeclaration<'t>) -> Fold<()> {
+    fn assign(
+        &mut self,
+        instance: &mut Instance,
+        declaration: &InstanceDeclaration<'t>,
+    ) -> Fold<()> {
         let class = instance.class().clone();
         let mut seen = HashSet::with_capacity(declaration.assignments.len());
         let mut sets: Option<Vec<QualifierSet>> = None;
@@ -83,25 +98,38 @@ impl<'t> Compiler<'_, 't> {
             let property = self.property_of(&class, assignment)?;
             if !seen.insert(property.order) {
                 let text = format!("the property {} is set twice", assignment.name.text);
-                return refuse(code::DUPLICATE_PROPERTY, self.place(assignment.name.at), text);
+                return refuse(
+                    code::DUPLICATE_PROPERTY,
+                    self.place(assignment.name.at),
+                    text,
+                );
             }
             let qualifiers = self.qualifiers(&assignment.qualifiers, Element::Instance, None)?;
             if !qualifiers.is_empty() {
-                let all = sets.get_or_insert_with(|| vec![QualifierSet::new(); class.properties().len()]);
+                let all =
+                    sets.get_or_insert_with(|| vec![QualifierSet::new(); class.properties().len()]);
                 if let Some(set) = all.get_mut(usize::from(property.order)) {
                     *set = qualifiers.into_iter().collect();
                 }
             }
-            let Some(value) = &assignment.value else { continue };
+            let Some(value) = &assignment.value else {
+                continue;
+            };
             let setting = self.setting(value, property.cim_type, object_class(property))?;
             let place = self.place(assignment.at);
-            instance.set(property.name.as_str(), setting).map_err(|error| placed(error.into(), place))?;
+            instance
+                .set(property.name.as_str(), setting)
+                .map_err(|error| placed(error.into(), place))?;
         }
         instance.property_qualifiers = sets;
         Ok(())
     }
 
-    fn property_of<'c>(&self, class: &'c FullClass, assignment: &Assignment<'_>) -> Fold<&'c FullProperty> {
+    fn property_of<'c>(
+        &self,
+        class: &'c FullClass,
+        assignment: &Assignment<'_>,
+    ) -> Fold<&'c FullProperty> {
         let (name, place) = (&*assignment.name.text, self.place(assignment.name.at));
         if let Some(property) = class.property(name) {
             return Ok(property);
@@ -115,7 +143,10 @@ impl<'t> Compiler<'_, 't> {
         }
         let text = format!("class {} has no property {name}", class.name());
         let mut diagnostic = Diagnostic::error(store::NOT_FOUND, place, text);
-        let names = class.properties().iter().map(|property| property.name.as_str());
+        let names = class
+            .properties()
+            .iter()
+            .map(|property| property.name.as_str());
         if let Some(near) = super::classes::nearest(name, names) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
@@ -127,14 +158,19 @@ impl<'t> Compiler<'_, 't> {
         let class = instance.class().clone();
         let place = self.place(declaration.at);
         let is_set = |instance: &Instance, property: &FullProperty| {
-            !matches!(instance.settings().get(usize::from(property.order)), None | Some(Setting::Inherited))
+            !matches!(
+                instance.settings().get(usize::from(property.order)),
+                None | Some(Setting::Inherited)
+            )
         };
         if let Some(creator) = class.property(CREATOR).filter(|_| !self.options.exact)
             && creator.cim_type == CimType::array(ScalarType::Uint8)
             && !is_set(instance, creator)
         {
             let sid = Value::Array(Array::Uint8(self.options.creator.to_bytes()));
-            instance.set(CREATOR, sid).map_err(|error| placed(error.into(), place))?;
+            instance
+                .set(CREATOR, sid)
+                .map_err(|error| placed(error.into(), place))?;
         }
         for key in class.key_properties().filter(|key| key.name != *"") {
             if instance.value_of(key).is_some() {
@@ -146,15 +182,21 @@ impl<'t> Compiler<'_, 't> {
                 return refuse(store::ILLEGAL_NULL, place, text);
             }
             let made = self.made_key(place, key.order);
-            instance.set(key.name.as_str(), Value::String(made)).map_err(|error| placed(error.into(), place))?;
+            instance
+                .set(key.name.as_str(), Value::String(made))
+                .map_err(|error| placed(error.into(), place))?;
         }
         Ok(())
     }
 
-    /// The key made for a property of the instance that is declared at `place`: the same one whenever it is asked for.
+    /// The key made for a property of the instance that is declared at `place`: the same one
+    /// whenever it is asked for.
     fn made_key(&mut self, place: crate::text::diagnostic::Place, order: u16) -> String {
         let make = self.options.new_key.clone();
-        self.made_keys.entry((place, order)).or_insert_with(|| make()).clone()
+        self.made_keys
+            .entry((place, order))
+            .or_insert_with(|| make())
+            .clone()
     }
 }
 

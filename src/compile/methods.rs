@@ -1,4 +1,5 @@
-//! Methods: their parameters in the two objects that are stored, and the numbers of these. Source: `docs::mof`, "Methods".
+//! Methods: their parameters in the two objects that are stored, and the numbers of these. Source:
+//! `docs::mof`, "Methods".
 
 use std::sync::Arc;
 
@@ -28,35 +29,72 @@ struct Parameter {
 const GENERATED: Flavor = Flavor::from_bits_retain(0x11);
 
 impl<'t> Compiler<'_, 't> {
-    pub(super) fn method(&mut self, written: &MethodDeclaration<'t>, superclass: Option<&FullClass>) -> Fold<Method> {
+    pub(super) fn method(
+        &mut self,
+        written: &MethodDeclaration<'t>,
+        superclass: Option<&FullClass>,
+    ) -> Fold<Method> {
         let inherited = superclass.and_then(|class| class.method(&written.name.text));
         let above = inherited.map(|inherited| &inherited.method);
-        let qualifiers = self.qualifiers(&written.qualifiers, Element::Method, above.map(|above| &above.qualifiers))?;
+        let qualifiers = self.qualifiers(
+            &written.qualifiers,
+            Element::Method,
+            above.map(|above| &above.qualifiers),
+        )?;
         let mut parameters = Vec::with_capacity(written.parameters.len());
         for parameter in &written.parameters {
             parameters.push(self.parameter(parameter)?);
         }
         self.check_parameters(&parameters)?;
         self.number(&mut parameters, written)?;
-        let mut output: Vec<Property> =
-            parameters.iter().filter(|parameter| parameter.is_out).map(|parameter| without(parameter, "in")).collect();
-        let input: Vec<Property> =
-            parameters.iter().filter(|parameter| parameter.is_in).map(|parameter| without(parameter, "out")).collect();
+        let mut output: Vec<Property> = parameters
+            .iter()
+            .filter(|parameter| parameter.is_out)
+            .map(|parameter| without(parameter, "in"))
+            .collect();
+        let input: Vec<Property> = parameters
+            .iter()
+            .filter(|parameter| parameter.is_in)
+            .map(|parameter| without(parameter, "out"))
+            .collect();
         if let Some(kind) = &written.returns {
             let (scalar, text) = cimtype(kind);
             self.check_object_class(kind)?;
-            let qualifiers = [Qualifier::cimtype(&text), Qualifier::flag("out", Flavor::empty())];
+            let qualifiers = [
+                Qualifier::cimtype(&text),
+                Qualifier::flag("out", Flavor::empty()),
+            ];
             let qualifiers = qualifiers.into_iter().collect();
-            let (name, cim_type, default) = (Method::RETURN_VALUE.into(), CimType::one(scalar), Setting::Null);
-            output.push(Property { name, cim_type, default, qualifiers });
+            let (name, cim_type, default) = (
+                Method::RETURN_VALUE.into(),
+                CimType::one(scalar),
+                Setting::Null,
+            );
+            output.push(Property {
+                name,
+                cim_type,
+                default,
+                qualifiers,
+            });
         }
         let qualifiers = qualifiers.into_iter().collect();
         let name = (&*written.name.text).into();
-        let method = Method { name, qualifiers, input: signature(input), output: signature(output) };
+        let method = Method {
+            name,
+            qualifiers,
+            input: signature(input),
+            output: signature(output),
+        };
         if let Some(above) = above.filter(|above| !has_same_signature(above, &method)) {
-            let text =
-                format!("the method {} has other parameters in a superclass ({})", written.name.text, above.name);
-            self.doubt(store::UPDATE_PROPAGATED_METHOD, self.place(written.name.at), text);
+            let text = format!(
+                "the method {} has other parameters in a superclass ({})",
+                written.name.text, above.name
+            );
+            self.doubt(
+                store::UPDATE_PROPAGATED_METHOD,
+                self.place(written.name.at),
+                text,
+            );
         }
         Ok(method)
     }
@@ -66,24 +104,33 @@ impl<'t> Compiler<'_, 't> {
         let (scalar, text) = cimtype(&written.kind);
         self.check_object_class(&written.kind)?;
         let mut own = self.qualifiers(&written.qualifiers, Element::Parameter, None)?;
-        let is_direction = |qualifier: &Qualifier| qualifier.name == *"in" || qualifier.name == *"out";
+        let is_direction =
+            |qualifier: &Qualifier| qualifier.name == *"in" || qualifier.name == *"out";
         // `In(false)` counts as absent.
         own.retain(|qualifier| !is_direction(qualifier) || qualifier.is_true());
-        let has = |own: &[Qualifier], word: &str| own.iter().any(|qualifier| qualifier.name == *word);
+        let has =
+            |own: &[Qualifier], word: &str| own.iter().any(|qualifier| qualifier.name == *word);
         let (mut is_in, is_out) = (has(&own, "in"), has(&own, "out"));
         if !is_in && !is_out {
             self.assume_in(written, place);
             own.insert(0, Qualifier::flag("in", Flavor::empty()));
             is_in = true;
         }
-        let cim_type = CimType { scalar, array: written.array.is_some() };
+        let cim_type = CimType {
+            scalar,
+            array: written.array.is_some(),
+        };
         let mut qualifiers = vec![Qualifier::cimtype(&text)];
         let has_max = has(&own, "max");
         // The number stands last where it is generated, at its written place else.
         qualifiers.extend(own);
         if let Some(size) = written.array.and_then(|array| array.size) {
             match has_max {
-                true => self.warn(code::ILLEGAL_CONSTANT_VALUE, place, "the qualifier Max stands beside a size"),
+                true => self.warn(
+                    code::ILLEGAL_CONSTANT_VALUE,
+                    place,
+                    "the qualifier Max stands beside a size",
+                ),
                 false => qualifiers.push(max(size)),
             }
         }
@@ -93,13 +140,26 @@ impl<'t> Compiler<'_, 't> {
             None => Setting::Null,
         };
         let name = (&*written.name.text).into();
-        let property = Property { name, cim_type, default, qualifiers: qualifiers.into_iter().collect() };
-        Ok(Parameter { property, is_in, is_out, place })
+        let property = Property {
+            name,
+            cim_type,
+            default,
+            qualifiers: qualifiers.into_iter().collect(),
+        };
+        Ok(Parameter {
+            property,
+            is_in,
+            is_out,
+            place,
+        })
     }
 
     /// A parameter without a direction: DMTF's files mean `in`.
     fn assume_in(&mut self, written: &PropertyDeclaration<'_>, place: Place) {
-        let text = format!("the parameter {} is neither `in` nor `out`; `in` is assumed", written.name.text);
+        let text = format!(
+            "the parameter {} is neither `in` nor `out`; `in` is assumed",
+            written.name.text
+        );
         match (self.options.strict, self.declared("in").is_some()) {
             (true, _) => self.doubt(code::MUST_BE_IN_OR_OUT, place, text),
             (false, true) => {}
@@ -116,7 +176,9 @@ impl<'t> Compiler<'_, 't> {
             if a.property.name != b.property.name {
                 continue;
             }
-            let is_pair = (a.is_in != b.is_in) && (a.is_out != b.is_out) && a.property.cim_type == b.property.cim_type;
+            let is_pair = (a.is_in != b.is_in)
+                && (a.is_out != b.is_out)
+                && a.property.cim_type == b.property.cim_type;
             if !is_pair {
                 let text = format!("the method has two parameters {}", b.property.name);
                 let later = if a.place < b.place { b } else { a };
@@ -126,9 +188,13 @@ impl<'t> Compiler<'_, 't> {
         Ok(())
     }
 
-    /// Numbers the parameters that have no number: in order, with the least that is free. Windows numbers over all parameters
-    /// of a method, from 0.
-    fn number(&mut self, parameters: &mut [Parameter], written: &MethodDeclaration<'_>) -> Fold<()> {
+    /// Numbers the parameters that have no number: in order, with the least that is free. Windows
+    /// numbers over all parameters of a method, from 0.
+    fn number(
+        &mut self,
+        parameters: &mut [Parameter],
+        written: &MethodDeclaration<'_>,
+    ) -> Fold<()> {
         let id = |parameter: &Parameter| {
             let id = parameter.property.qualifiers.get("ID")?;
             id.value.as_ref()?.as_integer()
@@ -139,24 +205,44 @@ impl<'t> Compiler<'_, 't> {
         let mut free = (0i128..).filter(|number| taken.binary_search(number).is_err());
         for position in 0..parameters.len() {
             let (before, rest) = parameters.split_at_mut(position);
-            let Some(parameter) = rest.first_mut() else { continue };
+            let Some(parameter) = rest.first_mut() else {
+                continue;
+            };
             if id(parameter).is_some() {
                 continue;
             }
             // The other direction of a parameter that was numbered already has its number.
-            let other = before.iter().find(|other| other.property.name == parameter.property.name).and_then(id);
-            let number = other.or_else(|| free.next()).and_then(|number| i32::try_from(number).ok());
-            parameter.property.qualifiers.set(Qualifier::new("ID", number.unwrap_or_default(), GENERATED));
+            let other = before
+                .iter()
+                .find(|other| other.property.name == parameter.property.name)
+                .and_then(id);
+            let number = other
+                .or_else(|| free.next())
+                .and_then(|number| i32::try_from(number).ok());
+            parameter.property.qualifiers.set(Qualifier::new(
+                "ID",
+                number.unwrap_or_default(),
+                GENERATED,
+            ));
         }
         let mut all: Vec<i128> = parameters.iter().filter_map(id).collect();
         all.sort_unstable();
         all.dedup();
-        let is_consecutive = (0i128..).zip(&all).all(|(expected, found)| expected == *found);
+        let is_consecutive = (0i128..)
+            .zip(&all)
+            .all(|(expected, found)| expected == *found);
         match is_consecutive {
             true => Ok(()),
             false => {
-                let text = format!("the parameters of {} are not numbered 0, 1, 2, …", written.name.text);
-                refuse(store::NONCONSECUTIVE_PARAMETER_IDS, self.place(written.name.at), text)
+                let text = format!(
+                    "the parameters of {} are not numbered 0, 1, 2, …",
+                    written.name.text
+                );
+                refuse(
+                    store::NONCONSECUTIVE_PARAMETER_IDS,
+                    self.place(written.name.at),
+                    text,
+                )
             }
         }
     }
@@ -165,8 +251,12 @@ impl<'t> Compiler<'_, 't> {
 /// A parameter in one of its two objects, which does not name the other direction.
 fn without(parameter: &Parameter, direction: &str) -> Property {
     let mut property = parameter.property.clone();
-    property.qualifiers =
-        property.qualifiers.iter().filter(|one| !name::same(one.name.as_str(), direction)).cloned().collect();
+    property.qualifiers = property
+        .qualifiers
+        .iter()
+        .filter(|one| !name::same(one.name.as_str(), direction))
+        .cloned()
+        .collect();
     property
 }
 
@@ -175,7 +265,9 @@ fn signature(parameters: Vec<Property>) -> Option<Arc<Class>> {
     if parameters.is_empty() {
         return None;
     }
-    let mut class = Class::builder(Method::PARAMETERS).qualifier(Qualifier::flag("abstract", Flavor::empty())).build();
+    let mut class = Class::builder(Method::PARAMETERS)
+        .qualifier(Qualifier::flag("abstract", Flavor::empty()))
+        .build();
     class.properties = parameters;
     Some(Arc::new(class))
 }
@@ -183,7 +275,9 @@ fn signature(parameters: Vec<Property>) -> Option<Arc<Class>> {
 fn has_same_signature(a: &Method, b: &Method) -> bool {
     let outline = |class: &Option<Arc<Class>>| -> Vec<(name::Name, CimType)> {
         let properties = class.iter().flat_map(|class| &class.properties);
-        properties.map(|property| (property.name.clone(), property.cim_type)).collect()
+        properties
+            .map(|property| (property.name.clone(), property.cim_type))
+            .collect()
     };
     outline(&a.input) == outline(&b.input) && outline(&a.output) == outline(&b.output)
 }

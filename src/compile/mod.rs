@@ -1,8 +1,10 @@
-//! MOF into a repository: what a text means, stored in one transaction. Source: `docs::mof`, "Meaning".
+//! MOF into a repository: what a text means, stored in one transaction. Source: `docs::mof`,
+//! "Meaning".
 //!
-//! [`compile`] goes in three phases, as Windows' compiler does. First everything is read, included files too; then names and
-//! aliases are checked that no repository is needed for; then objects are stored in the order of the text. An error in the
-//! first two stores nothing; one in the third takes everything back.
+//! [`compile`] goes in three phases, as Windows' compiler does. First everything is read, included
+//! files too; then names and aliases are checked that no repository is needed for; then objects are
+//! stored in the order of the text. An error in the first two stores nothing; one in the third
+//! takes everything back.
 
 mod aliases;
 mod classes;
@@ -32,8 +34,8 @@ pub use source::MofSource;
 use compiler::Compiler;
 use source::{Loader, Texts};
 
-/// Compiles texts into a repository, in one transaction. Objects that are refused are in the report; nothing is stored then,
-/// but with [`CompileOptions::keep_going`] the others are.
+/// Compiles texts into a repository, in one transaction. Objects that are refused are in the
+/// report; nothing is stored then, but with [`CompileOptions::keep_going`] the others are.
 ///
 /// ```
 /// use cimrepo::catalog::create;
@@ -56,8 +58,8 @@ use source::{Loader, Texts};
 /// ```
 ///
 /// # Errors
-/// As [`Engine::begin_catalog_write`] and [`CatalogWriter::commit`]. What is wrong with the texts is no error of this function,
-/// but in the report.
+/// As [`Engine::begin_catalog_write`] and [`CatalogWriter::commit`]. What is wrong with the texts
+/// is no error of this function, but in the report.
 pub fn compile(
     engine: &Engine,
     sources: &[MofSource],
@@ -73,7 +75,8 @@ pub fn compile(
 }
 
 /// Compiles texts in a transaction, which it does not commit. Where the report has errors and
-/// [`CompileOptions::keep_going`] is off, the transaction holds what was stored before the first one: drop it.
+/// [`CompileOptions::keep_going`] is off, the transaction holds what was stored before the first
+/// one: drop it.
 ///
 /// # Errors
 /// As [`CatalogWriter::put_class`], but for rules that an object breaks: these are in the report.
@@ -90,7 +93,11 @@ pub fn compile_in(
 ///
 /// # Errors
 /// None so far; what is wrong with the texts is in the report.
-pub fn check(sources: &[MofSource], includes: &mut dyn Includes, options: &CompileOptions) -> Result<CompileReport> {
+pub fn check(
+    sources: &[MofSource],
+    includes: &mut dyn Includes,
+    options: &CompileOptions,
+) -> Result<CompileReport> {
     run(None, sources, includes, options)
 }
 

@@ -23,8 +23,8 @@ pub struct CompileOptions {
     pub strict: bool,
     /// An object that is refused is passed over, and the others are stored.
     pub keep_going: bool,
-    /// Stores what a printed repository says and nothing else: amended qualifiers stay marked, names may begin with two low
-    /// lines, no key and no `CreatorSID` is filled in.
+    /// Stores what a printed repository says and nothing else: amended qualifiers stay marked,
+    /// names may begin with two low lines, no key and no `CreatorSID` is filled in.
     pub exact: bool,
     /// Instances give way to a class whose layout or keys change by force.
     pub delete_instances: bool,
@@ -55,7 +55,9 @@ impl Default for CompileOptions {
 
 impl std::fmt::Debug for CompileOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CompileOptions").field("namespace", &self.namespace).finish_non_exhaustive()
+        f.debug_struct("CompileOptions")
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
     }
 }
 

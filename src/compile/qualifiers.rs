@@ -1,4 +1,5 @@
-//! Qualifiers as they are stored: types, flavors, order and what is left out. Source: `docs::mof`, "Qualifiers".
+//! Qualifiers as they are stored: types, flavors, order and what is left out. Source: `docs::mof`,
+//! "Qualifiers".
 
 use super::compiler::Compiler;
 use super::places::{Fold, refuse};
@@ -51,9 +52,14 @@ pub(super) struct Declared<'t> {
 /// Flavor bits of a qualifier that belongs to keys: to instances, to subclasses, not overridable.
 const KEY: Flavor = Flavor::from_bits_retain(0x13);
 
-/// The stored flavor of a qualifier, by its name and what is written or declared. `Amended` is stored only where the text
-/// is to be taken exactly.
-pub(super) fn flavor(name: &str, written: FlavorWords, declared: Option<FlavorWords>, exact: bool) -> Flavor {
+/// The stored flavor of a qualifier, by its name and what is written or declared. `Amended` is
+/// stored only where the text is to be taken exactly.
+pub(super) fn flavor(
+    name: &str,
+    written: FlavorWords,
+    declared: Option<FlavorWords>,
+    exact: bool,
+) -> Flavor {
     let is = |other: &str| name::same(name, other);
     if is("key") || is("singleton") {
         return KEY;
@@ -61,37 +67,61 @@ pub(super) fn flavor(name: &str, written: FlavorWords, declared: Option<FlavorWo
     if is("in") || is("out") {
         return Flavor::empty();
     }
-    let words = if written.is_empty() { declared } else { Some(written) };
+    let words = if written.is_empty() {
+        declared
+    } else {
+        Some(written)
+    };
     let Some(words) = words else {
-        return if is("dynamic") { Flavor::TO_INSTANCE } else { Flavor::empty() };
+        return if is("dynamic") {
+            Flavor::TO_INSTANCE
+        } else {
+            Flavor::empty()
+        };
     };
     let bits = [
         (FlavorWords::TO_INSTANCE, Flavor::TO_INSTANCE),
         (FlavorWords::TO_SUBCLASS, Flavor::TO_SUBCLASS),
         (FlavorWords::DISABLE_OVERRIDE, Flavor::NOT_OVERRIDABLE),
-        (FlavorWords::AMENDED, if exact { Flavor::AMENDED } else { Flavor::empty() }),
+        (
+            FlavorWords::AMENDED,
+            if exact {
+                Flavor::AMENDED
+            } else {
+                Flavor::empty()
+            },
+        ),
     ];
     let written = bits.into_iter().filter(|(word, _)| words.contains(*word));
     written.fold(Flavor::empty(), |flavor, (_, bit)| flavor | bit)
 }
 
-/// The qualifiers of an element as they are stored: without those that stay inherited since they cannot be overridden, and
-/// those that the superclass's element hands down first, in its order.
+/// The qualifiers of an element as they are stored: without those that stay inherited since they
+/// cannot be overridden, and those that the superclass's element hands down first, in its order.
 ///
 /// # Errors
 /// The position of a qualifier that says otherwise than one that cannot be overridden.
-pub(super) fn arranged(mut written: Vec<Qualifier>, inherited: Option<&QualifierSet>) -> Result<Vec<Qualifier>, usize> {
-    let Some(inherited) = inherited else { return Ok(written) };
+pub(super) fn arranged(
+    mut written: Vec<Qualifier>,
+    inherited: Option<&QualifierSet>,
+) -> Result<Vec<Qualifier>, usize> {
+    let Some(inherited) = inherited else {
+        return Ok(written);
+    };
     let handed_down = |qualifier: &&Qualifier| qualifier.flavor.contains(Flavor::TO_SUBCLASS);
     let above = |own: &Qualifier| inherited.get(own.name.as_str()).filter(handed_down);
     let is_fixed = |above: &Qualifier| above.flavor.contains(Flavor::NOT_OVERRIDABLE);
-    let contradicts = |own: &Qualifier| above(own).is_some_and(|above| is_fixed(above) && above.value != own.value);
+    let contradicts = |own: &Qualifier| {
+        above(own).is_some_and(|above| is_fixed(above) && above.value != own.value)
+    };
     if let Some(position) = written.iter().position(contradicts) {
         return Err(position);
     }
     written.retain(|own| !above(own).is_some_and(is_fixed));
     let place = |own: &Qualifier| {
-        let position = inherited.iter().position(|above| above.name == own.name && handed_down(&above));
+        let position = inherited
+            .iter()
+            .position(|above| above.name == own.name && handed_down(&above));
         position.unwrap_or(usize::MAX)
     };
     // Stable: the others keep their order.
@@ -116,30 +146,53 @@ impl<'t> Compiler<'_, 't> {
             }
         }
         arranged(stored, inherited).or_else(|position| {
-            let Some(own) = sources.get(position) else { return Ok(Vec::new()) };
-            let text = format!("a superclass forbids to override the qualifier {}", own.name.text);
+            let Some(own) = sources.get(position) else {
+                return Ok(Vec::new());
+            };
+            let text = format!(
+                "a superclass forbids to override the qualifier {}",
+                own.name.text
+            );
             refuse(store::OVERRIDE_NOT_ALLOWED, self.place(own.at), text)
         })
     }
 
     /// One qualifier; `None` for one that is NULL, which is not stored.
-    fn qualifier(&mut self, written: &tree::Qualifier<'t>, element: Element) -> Fold<Option<Qualifier>> {
+    fn qualifier(
+        &mut self,
+        written: &tree::Qualifier<'t>,
+        element: Element,
+    ) -> Fold<Option<Qualifier>> {
         let name = &*written.name.text;
         let declared = self.declared(name).cloned();
-        if let Some(declared) = declared.as_ref().and_then(|declared| declared.typed.as_ref()) {
+        if let Some(declared) = declared
+            .as_ref()
+            .and_then(|declared| declared.typed.as_ref())
+        {
             self.check_scope(written, declared, element);
         }
-        let Some(value) = self.qualifier_value(written, declared.as_ref())? else { return Ok(None) };
+        let Some(value) = self.qualifier_value(written, declared.as_ref())? else {
+            return Ok(None);
+        };
         let words = declared.map(|declared| declared.flavors);
         let flavor = flavor(name, written.flavors, words, self.options.exact);
         if element == Element::Instance && flavor.contains(Flavor::TO_SUBCLASS) {
             let text = "a qualifier of an instance goes to no subclass";
-            self.warn(code::INCOMPATIBLE_FLAVOR_TYPES, self.place(written.at), text);
+            self.warn(
+                code::INCOMPATIBLE_FLAVOR_TYPES,
+                self.place(written.at),
+                text,
+            );
         }
         Ok(Some(Qualifier::new(name, value, flavor)))
     }
 
-    fn check_scope(&mut self, written: &tree::Qualifier<'_>, declared: &QualifierType<'_>, element: Element) {
+    fn check_scope(
+        &mut self,
+        written: &tree::Qualifier<'_>,
+        declared: &QualifierType<'_>,
+        element: Element,
+    ) {
         let scope = &declared.scope;
         let allows = |word: &str| scope.iter().any(|own| own.is(word));
         let is_inside = scope.is_empty()
@@ -147,8 +200,15 @@ impl<'t> Compiler<'_, 't> {
             || allows("any")
             || element.scopes().iter().any(|word| allows(word));
         if !is_inside {
-            let text = format!("the qualifier {} is declared for other elements", written.name.text);
-            self.doubt(code::QUALIFIER_USED_OUTSIDE_SCOPE, self.place(written.at), text);
+            let text = format!(
+                "the qualifier {} is declared for other elements",
+                written.name.text
+            );
+            self.doubt(
+                code::QUALIFIER_USED_OUTSIDE_SCOPE,
+                self.place(written.at),
+                text,
+            );
         }
     }
 
@@ -162,7 +222,9 @@ impl<'t> Compiler<'_, 't> {
             None => Some(Value::Boolean(true)),
             Some(initializer) => self.natural(written, initializer)?,
         };
-        let Some(mut value) = natural else { return Ok(None) };
+        let Some(mut value) = natural else {
+            return Ok(None);
+        };
         if let Some(typed) = declared.and_then(|declared| declared.typed.as_ref()) {
             value = self.as_declared(written, typed, value)?;
         }
@@ -176,11 +238,21 @@ impl<'t> Compiler<'_, 't> {
     }
 
     /// The value in the type that its form gives it; `None` for NULL.
-    fn natural(&mut self, written: &tree::Qualifier<'t>, initializer: &Initializer<'t>) -> Fold<Option<Value>> {
+    fn natural(
+        &mut self,
+        written: &tree::Qualifier<'t>,
+        initializer: &Initializer<'t>,
+    ) -> Fold<Option<Value>> {
         let place = self.place(initializer.at());
         match initializer {
-            Initializer::One(tree::Value { kind: ValueKind::Null, .. }) => {
-                let text = format!("the qualifier {} is NULL and is left out", written.name.text);
+            Initializer::One(tree::Value {
+                kind: ValueKind::Null,
+                ..
+            }) => {
+                let text = format!(
+                    "the qualifier {} is NULL and is left out",
+                    written.name.text
+                );
                 self.doubt(code::TYPE_MISMATCH, place, text);
                 Ok(None)
             }
@@ -195,7 +267,8 @@ impl<'t> Compiler<'_, 't> {
                     natural.push(self.natural_one(value)?);
                 }
                 let is_number = |value: &Value| matches!(value, Value::Sint32(_));
-                let has_digits = |value: &tree::Value<'_>| matches!(value.kind, ValueKind::Integer(_));
+                let has_digits =
+                    |value: &tree::Value<'_>| matches!(value.kind, ValueKind::Integer(_));
                 // One integer that is too large makes texts of all.
                 if values.iter().all(has_digits) && !natural.iter().all(is_number) {
                     let text = |value: &Value| Value::String(value.key_text().unwrap_or_default());
@@ -203,7 +276,13 @@ impl<'t> Compiler<'_, 't> {
                 }
                 values::array(ScalarType::String, natural)
                     .map(Some)
-                    .or_else(|_| refuse(code::TYPE_MISMATCH, place, "the elements of an array are all of one type"))
+                    .or_else(|_| {
+                        refuse(
+                            code::TYPE_MISMATCH,
+                            place,
+                            "the elements of an array are all of one type",
+                        )
+                    })
             }
         }
     }
@@ -220,29 +299,47 @@ impl<'t> Compiler<'_, 't> {
             ValueKind::Text(text) => Value::String(text.to_string()),
             ValueKind::Char(unit) => Value::String(values::character(*unit).to_string()),
             ValueKind::Alias(_) => {
-                return refuse(code::UNEXPECTED_ALIAS, place, "a qualifier cannot refer to an alias");
+                return refuse(
+                    code::UNEXPECTED_ALIAS,
+                    place,
+                    "a qualifier cannot refer to an alias",
+                );
             }
             ValueKind::Null | ValueKind::Instance(_) => {
-                return refuse(code::TYPE_MISMATCH, place, "a qualifier cannot be an object");
+                return refuse(
+                    code::TYPE_MISMATCH,
+                    place,
+                    "a qualifier cannot be an object",
+                );
             }
         })
     }
 
     /// The value in the declared type; as it is, with a warning, where it cannot be converted.
-    fn as_declared(&mut self, written: &tree::Qualifier<'t>, typed: &QualifierType<'t>, value: Value) -> Fold<Value> {
+    fn as_declared(
+        &mut self,
+        written: &tree::Qualifier<'t>,
+        typed: &QualifierType<'t>,
+        value: Value,
+    ) -> Fold<Value> {
         let scalar = match typed.scalar {
             ScalarType::Boolean => ScalarType::Boolean,
             ScalarType::Real32 | ScalarType::Real64 => ScalarType::Real64,
-            ScalarType::String | ScalarType::DateTime | ScalarType::Char16 | ScalarType::Reference => {
-                ScalarType::String
-            }
+            ScalarType::String
+            | ScalarType::DateTime
+            | ScalarType::Char16
+            | ScalarType::Reference => ScalarType::String,
             _ => ScalarType::Sint32,
         };
-        let target = CimType { scalar, array: typed.array.is_some() };
+        let target = CimType {
+            scalar,
+            array: typed.array.is_some(),
+        };
         let own = value.cim_type();
         // A number that is too large for a sint32 is text in either way.
         let is_large = scalar == ScalarType::Sint32 && own.scalar == ScalarType::String;
-        if own == target || (is_large && own.array == target.array && is_written_as_number(written)) {
+        if own == target || (is_large && own.array == target.array && is_written_as_number(written))
+        {
             return Ok(value);
         }
         let initializer = written.value.as_ref().or(typed.default.as_ref());
@@ -251,7 +348,10 @@ impl<'t> Compiler<'_, 't> {
             Some(Ok(Setting::Value(value))) => Ok(value),
             Some(Err(super::places::Stop::Failed(error))) => Err(error.into()),
             _ => {
-                let text = format!("the qualifier {} is declared as {}, not {own}", written.name.text, target);
+                let text = format!(
+                    "the qualifier {} is declared as {}, not {own}",
+                    written.name.text, target
+                );
                 self.doubt(code::TYPE_MISMATCH, self.place(written.at), text);
                 Ok(value)
             }
@@ -267,7 +367,9 @@ impl<'t> Compiler<'_, 't> {
     }
 
     pub(super) fn warn(&mut self, code: Code, place: Place, text: impl Into<String>) {
-        self.report.diagnostics.push(Diagnostic::warning(code, place, text));
+        self.report
+            .diagnostics
+            .push(Diagnostic::warning(code, place, text));
     }
 }
 
@@ -283,7 +385,11 @@ fn is_written_as_number(written: &tree::Qualifier<'_>) -> bool {
 
 /// The qualifier that holds the size of an array.
 pub(super) fn max(size: u32) -> Qualifier {
-    Qualifier::new("MAX", i32::try_from(size).unwrap_or(i32::MAX), Flavor::empty())
+    Qualifier::new(
+        "MAX",
+        i32::try_from(size).unwrap_or(i32::MAX),
+        Flavor::empty(),
+    )
 }
 
 #[cfg(test)]
@@ -295,7 +401,10 @@ mod tests {
     }
 
     fn names(qualifiers: &[Qualifier]) -> Vec<&str> {
-        qualifiers.iter().map(|qualifier| qualifier.name.as_str()).collect()
+        qualifiers
+            .iter()
+            .map(|qualifier| qualifier.name.as_str())
+            .collect()
     }
 
     #[test]
@@ -311,7 +420,12 @@ mod tests {
             ("singleton", FlavorWords::ENABLE_OVERRIDE, None, 0x13),
             ("dynamic", none, None, 0x01),
             ("dynamic", both, None, 0x03),
-            ("Dynamic", FlavorWords::TO_INSTANCE | FlavorWords::DISABLE_OVERRIDE, None, 0x11),
+            (
+                "Dynamic",
+                FlavorWords::TO_INSTANCE | FlavorWords::DISABLE_OVERRIDE,
+                None,
+                0x11,
+            ),
             ("in", sub, None, 0x00),
             ("OUT", none, Some(sub), 0x00),
             ("ID", none, None, 0x00),
@@ -321,35 +435,74 @@ mod tests {
             ("Description", all, None, 0x13),
             ("Description", none, Some(both), 0x03),
             ("Description", FlavorWords::TO_INSTANCE, Some(both), 0x01),
-            ("Description", FlavorWords::ENABLE_OVERRIDE, Some(both), 0x00),
+            (
+                "Description",
+                FlavorWords::ENABLE_OVERRIDE,
+                Some(both),
+                0x00,
+            ),
             ("Description", FlavorWords::RESTRICTED, None, 0x00),
-            ("Description", FlavorWords::NOT_TO_INSTANCE | FlavorWords::NOT_TO_SUBCLASS, None, 0x00),
+            (
+                "Description",
+                FlavorWords::NOT_TO_INSTANCE | FlavorWords::NOT_TO_SUBCLASS,
+                None,
+                0x00,
+            ),
         ];
         for (name, written, declared, bits) in rows {
-            assert_eq!(flavor(name, written, declared, false).bits(), bits, "{name} {written:?} {declared:?}");
+            assert_eq!(
+                flavor(name, written, declared, false).bits(),
+                bits,
+                "{name} {written:?} {declared:?}"
+            );
         }
         assert_eq!(flavor("Description", all, None, true).bits(), 0x93);
     }
 
     #[test]
     fn what_is_handed_down_comes_first_and_what_is_fixed_stays_inherited() {
-        let parent: QualifierSet =
-            [flag("CIMTYPE", 3), flag("read", 2), flag("own", 1), flag("fixed", 0x12), flag("key", 0x13)]
-                .into_iter()
-                .collect();
-        let written = || vec![flag("override", 0), flag("own", 0), flag("read", 0), flag("fixed", 0), flag("z", 0)];
+        let parent: QualifierSet = [
+            flag("CIMTYPE", 3),
+            flag("read", 2),
+            flag("own", 1),
+            flag("fixed", 0x12),
+            flag("key", 0x13),
+        ]
+        .into_iter()
+        .collect();
+        let written = || {
+            vec![
+                flag("override", 0),
+                flag("own", 0),
+                flag("read", 0),
+                flag("fixed", 0),
+                flag("z", 0),
+            ]
+        };
         let stored = arranged(written(), Some(&parent)).unwrap();
         assert_eq!(names(&stored), ["read", "override", "own", "z"]);
-        assert_eq!(arranged(stored.clone(), Some(&parent)).unwrap(), stored, "a fixed point");
-        assert_eq!(names(&arranged(written(), None).unwrap()), ["override", "own", "read", "fixed", "z"]);
+        assert_eq!(
+            arranged(stored.clone(), Some(&parent)).unwrap(),
+            stored,
+            "a fixed point"
+        );
+        assert_eq!(
+            names(&arranged(written(), None).unwrap()),
+            ["override", "own", "read", "fixed", "z"]
+        );
         let other = Qualifier::new("fixed", "no", Flavor::empty());
         assert_eq!(arranged(vec![flag("z", 0), other], Some(&parent)), Err(1));
     }
 
     #[test]
     fn the_order_of_the_superclass_holds_for_what_it_hands_down() {
-        let parent: QualifierSet = [flag("b", 2), flag("a", 2), flag("c", 3)].into_iter().collect();
+        let parent: QualifierSet = [flag("b", 2), flag("a", 2), flag("c", 3)]
+            .into_iter()
+            .collect();
         let written = vec![flag("c", 0), flag("x", 0), flag("A", 0), flag("b", 0)];
-        assert_eq!(names(&arranged(written, Some(&parent)).unwrap()), ["b", "A", "c", "x"]);
+        assert_eq!(
+            names(&arranged(written, Some(&parent)).unwrap()),
+            ["b", "A", "c", "x"]
+        );
     }
 }

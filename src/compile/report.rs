@@ -33,7 +33,11 @@ pub struct CompileStatus {
 
 /// The kind of object that an operation concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum OperationKind {
     /// A namespace.
     Namespace,
@@ -45,7 +49,11 @@ pub enum OperationKind {
 
 /// Outcome for one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "snake_case")
+)]
 pub enum Outcome {
     /// It was not there before.
     Created,
@@ -112,15 +120,18 @@ impl CompileReport {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
-    /// True if what could be stored is in the transaction: always without errors, and with errors of the third phase where
-    /// the options say to keep going.
+    /// True if what could be stored is in the transaction: always without errors, and with errors
+    /// of the third phase where the options say to keep going.
     pub fn is_stored(&self) -> bool {
         !self.has_errors() || (self.keeps_going && self.status.phase == Phase::Store)
     }
 
     /// The number of objects with this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.operations.iter().filter(|operation| operation.outcome == outcome).count()
+        self.operations
+            .iter()
+            .filter(|operation| operation.outcome == outcome)
+            .count()
     }
 
     /// Notes the first failure.
@@ -128,12 +139,20 @@ impl CompileReport {
         if self.status.phase != Phase::None {
             return;
         }
-        let first = self.diagnostics.iter().find(|diagnostic| diagnostic.is_error());
+        let first = self
+            .diagnostics
+            .iter()
+            .find(|diagnostic| diagnostic.is_error());
         let code = first.map(|diagnostic: &Diagnostic| {
             let Code { value, .. } = diagnostic.code;
             value
         });
         let (object, place) = object.unzip();
-        self.status = CompileStatus { phase, code, object, place };
+        self.status = CompileStatus {
+            phase,
+            code,
+            object,
+            place,
+        };
     }
 }

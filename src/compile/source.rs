@@ -22,7 +22,10 @@ pub struct MofSource {
 impl MofSource {
     /// A file with this name and content.
     pub fn new(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { name: name.into(), bytes: bytes.into() }
+        Self {
+            name: name.into(),
+            bytes: bytes.into(),
+        }
     }
 }
 
@@ -36,7 +39,8 @@ pub(super) struct Loaded {
     pub renumbered: Mutex<Vec<Renumbered>>,
 }
 
-/// The texts of a compile. They stay in place, so that trees can borrow from them while more are added.
+/// The texts of a compile. They stay in place, so that trees can borrow from them while more are
+/// added.
 pub(super) struct Texts(Vec<OnceLock<Loaded>>);
 
 impl Texts {
@@ -84,13 +88,20 @@ pub(super) struct Loader<'t, 'i> {
     includes: &'i mut dyn Includes,
     strict: bool,
     diagnostics: Vec<Diagnostic>,
-    /// The files that are open here, each included by the one before, with the place of the include.
+    /// The files that are open here, each included by the one before, with the place of the
+    /// include.
     chain: Vec<(String, Place)>,
 }
 
 impl<'t, 'i> Loader<'t, 'i> {
     pub(super) fn new(texts: &'t Texts, includes: &'i mut dyn Includes, strict: bool) -> Self {
-        Self { texts, includes, strict, diagnostics: Vec::new(), chain: Vec::new() }
+        Self {
+            texts,
+            includes,
+            strict,
+            diagnostics: Vec::new(),
+            chain: Vec::new(),
+        }
     }
 
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
@@ -110,7 +121,11 @@ impl<'t, 'i> Loader<'t, 'i> {
     fn read(&mut self, source: &MofSource, from: Place, unit: &mut Unit<'t>) {
         let Some(id) = self.texts.next() else {
             let text = format!("more than {MAX_FILES} files are read");
-            self.diagnostics.push(Diagnostic::error(code::ERROR_INVALID_INCLUDE_FILE, from, text));
+            self.diagnostics.push(Diagnostic::error(
+                code::ERROR_INVALID_INCLUDE_FILE,
+                from,
+                text,
+            ));
             return;
         };
         let decoded = match decode(&source.bytes, id) {
@@ -122,7 +137,9 @@ impl<'t, 'i> Loader<'t, 'i> {
             }
         };
         self.diagnostics.extend(decoded.diagnostics);
-        let Some(loaded) = self.add(id, &source.name, decoded.text.into_owned()) else { return };
+        let Some(loaded) = self.add(id, &source.name, decoded.text.into_owned()) else {
+            return;
+        };
         let parsed = parse(&loaded.text, ParseOptions::of(id).strict(self.strict));
         if let Ok(mut renumbered) = loaded.renumbered.lock() {
             *renumbered = parsed.renumbered;
@@ -142,30 +159,51 @@ impl<'t, 'i> Loader<'t, 'i> {
     }
 
     fn add(&self, id: SourceId, name: &str, text: String) -> Option<&'t Loaded> {
-        self.texts.add(id, Loaded { name: name.to_owned(), text, renumbered: Mutex::default() })
+        self.texts.add(
+            id,
+            Loaded {
+                name: name.to_owned(),
+                text,
+                renumbered: Mutex::default(),
+            },
+        )
     }
 
     fn include(&mut self, from: SourceId, at: At, name: &Text<'_>, unit: &mut Unit<'t>) {
         let place = Place::new(from, at.0);
         let refuse = |text: String| {
-            let place = Place::new(from, if name.at.0.is_empty() { at.0 } else { name.at.0 });
+            let place = Place::new(
+                from,
+                if name.at.0.is_empty() {
+                    at.0
+                } else {
+                    name.at.0
+                },
+            );
             Diagnostic::error(code::ERROR_INVALID_INCLUDE_FILE, place, text)
         };
         if self.chain.len() > MAX_MOF_INCLUDES {
-            self.diagnostics.push(refuse(format!("files include each other more than {MAX_MOF_INCLUDES} deep")));
+            self.diagnostics.push(refuse(format!(
+                "files include each other more than {MAX_MOF_INCLUDES} deep"
+            )));
             return;
         }
         let includer = self.texts.name(from).to_owned();
         let source = match self.includes.load(Path::new(&includer), &name.value) {
             Ok(source) => source,
             Err(error) => {
-                self.diagnostics.push(refuse(format!("cannot include `{}`: {error}", name.value)));
+                self.diagnostics
+                    .push(refuse(format!("cannot include `{}`: {error}", name.value)));
                 return;
             }
         };
         if self.chain.iter().any(|(open, _)| *open == source.name) {
             let mut diagnostic = refuse(format!("`{}` includes itself", source.name));
-            for (name, from) in self.chain.iter().filter(|(_, from)| from.span != Span::default()) {
+            for (name, from) in self
+                .chain
+                .iter()
+                .filter(|(_, from)| from.span != Span::default())
+            {
                 diagnostic = diagnostic.label(*from, format!("`{name}` is included here"));
             }
             self.diagnostics.push(diagnostic);

@@ -40,7 +40,9 @@ macro_rules! gather {
 /// # Errors
 /// The first value that is of another type than the first one.
 pub(super) fn array(empty: ScalarType, values: Vec<Value>) -> Result<Value, Value> {
-    let scalar = values.first().map_or(empty, |first| first.cim_type().scalar);
+    let scalar = values
+        .first()
+        .map_or(empty, |first| first.cim_type().scalar);
     fn same<T>(one: T) -> T {
         one
     }
@@ -130,20 +132,24 @@ fn to_real(number: i128) -> f64 {
 fn simple(kind: &ValueKind<'_>, scalar: ScalarType) -> Converted {
     match (kind, scalar) {
         (ValueKind::Integer(number), ScalarType::Boolean) => Value::Boolean(*number != 0).into(),
-        (ValueKind::Integer(number), ScalarType::String) => Value::String(number.to_string()).into(),
+        (ValueKind::Integer(number), ScalarType::String) => {
+            Value::String(number.to_string()).into()
+        }
         (ValueKind::Integer(number), _) if is_real(scalar) => real(scalar, to_real(*number)).into(),
         (ValueKind::Integer(number), ScalarType::Char16) => integer(scalar, *number).into(),
         (ValueKind::Integer(number), _) if is_integer(scalar) => integer(scalar, *number).into(),
-        (ValueKind::Real(number), _) if is_integer(scalar) => {
-            rounded(*number).and_then(|number| integer(scalar, number)).into()
-        }
+        (ValueKind::Real(number), _) if is_integer(scalar) => rounded(*number)
+            .and_then(|number| integer(scalar, number))
+            .into(),
         (ValueKind::Real(number), _) if is_real(scalar) => real(scalar, *number).into(),
         (ValueKind::Real(number), ScalarType::String) => Value::String(number.to_string()).into(),
         (ValueKind::Boolean(value), ScalarType::Boolean) => Value::Boolean(*value).into(),
         (ValueKind::Boolean(value), ScalarType::String) => {
             Value::String(if *value { "TRUE" } else { "FALSE" }.to_owned()).into()
         }
-        (ValueKind::Boolean(value), _) if is_integer(scalar) => integer(scalar, (*value).into()).into(),
+        (ValueKind::Boolean(value), _) if is_integer(scalar) => {
+            integer(scalar, (*value).into()).into()
+        }
         (ValueKind::Char(unit), ScalarType::Char16) => Value::Char16(*unit).into(),
         (ValueKind::Char(unit), ScalarType::String) => match char::from_u32((*unit).into()) {
             Some(c) if c != '\0' => Value::String(c.to_string()).into(),
@@ -163,7 +169,9 @@ fn of_text(text: &str, scalar: ScalarType) -> Converted {
         ScalarType::Reference => Value::Reference(text.to_owned()).into(),
         ScalarType::Boolean if text.eq_ignore_ascii_case("TRUE") => Value::Boolean(true).into(),
         ScalarType::Boolean if text.eq_ignore_ascii_case("FALSE") => Value::Boolean(false).into(),
-        ScalarType::Boolean => number().map_or(Converted::Mismatch, |number| Value::Boolean(number != 0).into()),
+        ScalarType::Boolean => number().map_or(Converted::Mismatch, |number| {
+            Value::Boolean(number != 0).into()
+        }),
         ScalarType::Char16 => {
             let mut units = text.encode_utf16();
             match (units.next(), units.next()) {
@@ -171,8 +179,12 @@ fn of_text(text: &str, scalar: ScalarType) -> Converted {
                 _ => Converted::Mismatch,
             }
         }
-        _ if is_integer(scalar) => number().map_or(Converted::Mismatch, |number| integer(scalar, number).into()),
-        _ if is_real(scalar) => real_text(text).map_or(Converted::Mismatch, |number| real(scalar, number).into()),
+        _ if is_integer(scalar) => {
+            number().map_or(Converted::Mismatch, |number| integer(scalar, number).into())
+        }
+        _ if is_real(scalar) => {
+            real_text(text).map_or(Converted::Mismatch, |number| real(scalar, number).into())
+        }
         _ => Converted::Mismatch,
     }
 }
@@ -189,7 +201,8 @@ fn is_datetime(text: &str) -> bool {
 }
 
 impl<'t> Compiler<'_, 't> {
-    /// What an initializer sets an element of this type to; `class` is the declared class of embedded objects.
+    /// What an initializer sets an element of this type to; `class` is the declared class of
+    /// embedded objects.
     pub(super) fn setting(
         &mut self,
         initializer: &Initializer<'t>,
@@ -207,7 +220,9 @@ impl<'t> Compiler<'_, 't> {
                 }
             }
             Initializer::List(values, at) if !cim_type.array => match &values[..] {
-                [only] if !is_null(only) => self.scalar(only, cim_type.scalar, class).map(Setting::Value),
+                [only] if !is_null(only) => self
+                    .scalar(only, cim_type.scalar, class)
+                    .map(Setting::Value),
                 _ => {
                     let text = "a list cannot be the value of an element that is no array";
                     refuse(code::UNEXPECTED_ARRAY_INIT, self.place(*at), text)
@@ -227,21 +242,36 @@ impl<'t> Compiler<'_, 't> {
         }
     }
 
-    fn gathered(&self, scalar: ScalarType, values: Vec<Value>, from: &Initializer<'_>) -> Fold<Setting> {
+    fn gathered(
+        &self,
+        scalar: ScalarType,
+        values: Vec<Value>,
+        from: &Initializer<'_>,
+    ) -> Fold<Setting> {
         match array(scalar, values) {
             Ok(array) => Ok(Setting::Value(array)),
-            Err(_) => refuse(code::TYPE_MISMATCH, self.place(from.at()), "the elements are of several types"),
+            Err(_) => refuse(
+                code::TYPE_MISMATCH,
+                self.place(from.at()),
+                "the elements are of several types",
+            ),
         }
     }
 
-    fn scalar(&mut self, value: &tree::Value<'t>, scalar: ScalarType, class: Option<&str>) -> Fold<Value> {
+    fn scalar(
+        &mut self,
+        value: &tree::Value<'t>,
+        scalar: ScalarType,
+        class: Option<&str>,
+    ) -> Fold<Value> {
         let place = self.place(value.at);
         match &value.kind {
             ValueKind::Alias(alias) if scalar == ScalarType::Reference => {
                 return self.alias_path(alias, place).map(Value::Reference);
             }
             ValueKind::Alias(alias) => {
-                let text = format!("the alias ${alias} stands for a path, and this is no reference");
+                let text =
+                    format!("the alias ${alias} stands for a path, and this is no reference");
                 return refuse(code::UNEXPECTED_ALIAS, place, text);
             }
             ValueKind::Instance(instance) if scalar == ScalarType::Object => {
@@ -256,7 +286,11 @@ impl<'t> Compiler<'_, 't> {
         }
         match simple(&value.kind, scalar) {
             Converted::Value(value) => self.checked(value, place),
-            Converted::TooLarge => refuse(code::OUT_OF_RANGE, place, format!("the number does not fit into {scalar}")),
+            Converted::TooLarge => refuse(
+                code::OUT_OF_RANGE,
+                place,
+                format!("the number does not fit into {scalar}"),
+            ),
             Converted::Mismatch => {
                 let text = format!("{} cannot be {scalar}", described(&value.kind));
                 refuse(code::TYPE_MISMATCH, place, text)
@@ -273,7 +307,12 @@ impl<'t> Compiler<'_, 't> {
             }
             Value::Reference(text) => {
                 if let Err(error) = text.parse::<ObjectPath>() {
-                    return Err(Diagnostic::error(store::INVALID_OBJECT_PATH, place, error.to_string()).into());
+                    return Err(Diagnostic::error(
+                        store::INVALID_OBJECT_PATH,
+                        place,
+                        error.to_string(),
+                    )
+                    .into());
                 }
             }
             _ => {}
@@ -309,7 +348,10 @@ mod tests {
 
     #[test]
     fn every_cell_of_the_table_of_conversions() {
-        use ScalarType::{Boolean, Char16, DateTime, Real32, Real64, Reference, Sint8, Sint64, Uint8, Uint16, Uint64};
+        use ScalarType::{
+            Boolean, Char16, DateTime, Real32, Real64, Reference, Sint8, Sint64, Uint8, Uint16,
+            Uint64,
+        };
         let text = |text: &'static str| ValueKind::Text(text.into());
         let string = |text: &str| Ok(Value::String(text.into()));
         let rows: Vec<(ValueKind<'_>, ScalarType, Result<Value, &str>)> = vec![
@@ -317,8 +359,16 @@ mod tests {
             (ValueKind::Integer(256), Uint8, Err("range")),
             (ValueKind::Integer(-1), Uint64, Err("range")),
             (ValueKind::Integer(-128), Sint8, Ok(Value::Sint8(-128))),
-            (ValueKind::Integer(u64::MAX.into()), Uint64, Ok(Value::Uint64(u64::MAX))),
-            (ValueKind::Integer(i64::MIN.into()), Sint64, Ok(Value::Sint64(i64::MIN))),
+            (
+                ValueKind::Integer(u64::MAX.into()),
+                Uint64,
+                Ok(Value::Uint64(u64::MAX)),
+            ),
+            (
+                ValueKind::Integer(i64::MIN.into()),
+                Sint64,
+                Ok(Value::Sint64(i64::MIN)),
+            ),
             (ValueKind::Integer(3), Real32, Ok(Value::Real32(3.0))),
             (ValueKind::Integer(0), Boolean, Ok(Value::Boolean(false))),
             (ValueKind::Integer(7), Boolean, Ok(Value::Boolean(true))),
@@ -355,7 +405,11 @@ mod tests {
             (text("C=1"), Reference, Ok(Value::Reference("C=1".into()))),
             (ValueKind::Boolean(true), Uint8, Ok(Value::Uint8(1))),
             (ValueKind::Boolean(true), Real32, Err("mismatch")),
-            (ValueKind::Boolean(false), ScalarType::String, string("FALSE")),
+            (
+                ValueKind::Boolean(false),
+                ScalarType::String,
+                string("FALSE"),
+            ),
             (ValueKind::Boolean(true), Char16, Err("mismatch")),
             (ValueKind::Char(66), Uint8, Ok(Value::Uint8(66))),
             (ValueKind::Char(66), Char16, Ok(Value::Char16(66))),
@@ -363,15 +417,25 @@ mod tests {
             (ValueKind::Char(66), Real64, Err("mismatch")),
         ];
         for (kind, scalar, expected) in rows {
-            assert_eq!(converted(kind.clone(), scalar), expected, "{kind:?} to {scalar}");
+            assert_eq!(
+                converted(kind.clone(), scalar),
+                expected,
+                "{kind:?} to {scalar}"
+            );
         }
     }
 
     #[test]
     fn arrays_are_of_one_type() {
         let of = |values: Vec<Value>| array(ScalarType::Uint8, values);
-        assert_eq!(of(vec![]).unwrap().cim_type(), CimType::array(ScalarType::Uint8));
-        assert_eq!(of(vec![1i32.into(), 2i32.into()]).unwrap(), Value::from(vec![1i32, 2]));
+        assert_eq!(
+            of(vec![]).unwrap().cim_type(),
+            CimType::array(ScalarType::Uint8)
+        );
+        assert_eq!(
+            of(vec![1i32.into(), 2i32.into()]).unwrap(),
+            Value::from(vec![1i32, 2])
+        );
         assert_eq!(of(vec!["a".into(), true.into()]), Err(true.into()));
     }
 }

@@ -1,4 +1,5 @@
-//! The long texts: how the engine is built, what lies on disk, what is promised and how that is shown.
+//! The long texts: how the engine is built, what lies on disk, what is promised and how that is
+//! shown.
 
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}

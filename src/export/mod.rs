@@ -1,11 +1,12 @@
 //! Objects of a repository as MOF, one after the other: what compiles to equal content again.
 //!
-//! Order: namespaces as they are given, in each the classes so that a superclass comes first (else by name), then the
-//! instances by class and path. An object is read, printed and forgotten; what stays in memory for a namespace is names.
+//! Order: namespaces as they are given, in each the classes so that a superclass comes first (else
+//! by name), then the instances by class and path. An object is read, printed and forgotten; what
+//! stays in memory for a namespace is names.
 //!
-//! Not printed: `__thisNAMESPACE`, whose descriptor stands in the qualifier `NamespaceSecuritySDDL` of the namespace's own
-//! instance where it is not what a new namespace gets; `__SystemSecurity` where it has no qualifier, since every namespace
-//! has one.
+//! Not printed: `__thisNAMESPACE`, whose descriptor stands in the qualifier `NamespaceSecuritySDDL`
+//! of the namespace's own instance where it is not what a new namespace gets; `__SystemSecurity`
+//! where it has no qualifier, since every namespace has one.
 
 mod order;
 mod security;
@@ -13,7 +14,9 @@ mod security;
 use std::collections::HashSet;
 
 use crate::base::error::Error;
-use crate::catalog::{Catalog, Census, Counted, KeyFault, NAMESPACE_CLASS, ObjectKey, StoredClass, StoredInstance};
+use crate::catalog::{
+    Catalog, Census, Counted, KeyFault, NAMESPACE_CLASS, ObjectKey, StoredClass, StoredInstance,
+};
 use crate::cim::name::{self, Name};
 use crate::format::name_hash::NameHash;
 use crate::text::mof::{Unsaid, literal_text, print_class, print_instance};
@@ -42,9 +45,9 @@ pub trait Sink {
     fn lost(&mut self, object: &str, error: &Error) -> Result<(), Self::Error>;
 }
 
-/// Prints the objects of namespaces as MOF: all, or a class with what is derived from it and the instances of these.
-/// `census` counts them against the keys of the index. Returns whether there is anything of the kind: without `class`,
-/// always.
+/// Prints the objects of namespaces as MOF: all, or a class with what is derived from it and the
+/// instances of these. `census` counts them against the keys of the index. Returns whether there is
+/// anything of the kind: without `class`, always.
 ///
 /// # Errors
 /// Those of the sink alone: what cannot be read is handed to it.
@@ -55,8 +58,14 @@ pub fn export_mof<S: Sink>(
     census: &mut Census,
     sink: &mut S,
 ) -> Result<bool, S::Error> {
-    sink.text("// Objects of a CIM repository. `cimrepo compile --exact` stores them as they are.\n")?;
-    let mut export = Export { catalog: catalog.each_once(), census, sink };
+    sink.text(
+        "// Objects of a CIM repository. `cimrepo compile --exact` stores them as they are.\n",
+    )?;
+    let mut export = Export {
+        catalog: catalog.each_once(),
+        census,
+        sink,
+    };
     let mut is_there = class.is_none();
     for namespace in namespaces {
         is_there |= export.namespace(namespace, class)?;
@@ -82,7 +91,8 @@ impl<S: Sink> Export<'_, S> {
         };
 
         let path = literal_text(&format!(r"\\.\{namespace}"));
-        self.sink.text(&format!("\n// {path}\n#pragma namespace({path})\n"))?;
+        self.sink
+            .text(&format!("\n// {path}\n#pragma namespace({path})\n"))?;
         self.check_root(namespace)?;
         self.classes(namespace, family.as_ref())?;
         self.instances(namespace, family.as_ref())?;
@@ -90,7 +100,11 @@ impl<S: Sink> Export<'_, S> {
     }
 
     /// The hashes of the names of a class and of what is derived from it; `None` where it is not.
-    fn family(&mut self, namespace: &str, class: &str) -> Result<Option<HashSet<NameHash>>, S::Error> {
+    fn family(
+        &mut self,
+        namespace: &str,
+        class: &str,
+    ) -> Result<Option<HashSet<NameHash>>, S::Error> {
         match self.catalog.class(namespace, class) {
             Ok(Some(_)) => {}
             Ok(None) => return Ok(None),
@@ -102,19 +116,29 @@ impl<S: Sink> Export<'_, S> {
         let mut family = HashSet::from([self.catalog.keys().hash(class)]);
         for derived in self.catalog.derived_classes(namespace, class) {
             match derived {
-                Ok(class) => _ = family.insert(self.catalog.keys().hash(class.class.name().as_str())),
+                Ok(class) => {
+                    _ = family.insert(self.catalog.keys().hash(class.class.name().as_str()))
+                }
                 Err(error) => self.sink.lost(namespace, &error)?,
             }
         }
         Ok(Some(family))
     }
 
-    fn classes(&mut self, namespace: &str, family: Option<&HashSet<NameHash>>) -> Result<(), S::Error> {
+    fn classes(
+        &mut self,
+        namespace: &str,
+        family: Option<&HashSet<NameHash>>,
+    ) -> Result<(), S::Error> {
         let mut heads = Vec::new();
         for key in self.keys(namespace, Counted::Classes, family)? {
             let head = self.catalog.class_head_of_key(&key);
             if let Some((name, superclass)) = self.read(namespace, &key, head)? {
-                heads.push(order::Head { name, superclass, key });
+                heads.push(order::Head {
+                    name,
+                    superclass,
+                    key,
+                });
             }
         }
         for key in order::superclasses_first(heads) {
@@ -130,7 +154,8 @@ impl<S: Sink> Export<'_, S> {
         self.census.reach(Counted::Classes);
         let path = || format!("{namespace}:{}", stored.class.name().as_str());
         if let Some(damage) = &stored.damage {
-            // Its text would not compile, as its superclass is lost; what it declares is shown all the same.
+            // Its text would not compile, as its superclass is lost; what it declares is shown all
+            // the same.
             self.census.partial += 1;
             self.sink.lost(&path(), &Error::from((**damage).clone()))?;
         }
@@ -142,14 +167,22 @@ impl<S: Sink> Export<'_, S> {
         self.sink.text(&printed.text)
     }
 
-    fn instances(&mut self, namespace: &str, family: Option<&HashSet<NameHash>>) -> Result<(), S::Error> {
+    fn instances(
+        &mut self,
+        namespace: &str,
+        family: Option<&HashSet<NameHash>>,
+    ) -> Result<(), S::Error> {
         // A namespace may have more of them than should be in memory at once: they are read twice.
         let mut places = Vec::new();
         for key in self.keys(namespace, Counted::Instances, family)? {
             let stored = self.catalog.instance_of_key(namespace, &key);
             if let Some(stored) = self.read(namespace, &key, stored)? {
                 let class = stored.instance.class().name().clone();
-                let path = stored.instance.path().ok().map(|path| path.in_namespace(namespace).text());
+                let path = stored
+                    .instance
+                    .path()
+                    .ok()
+                    .map(|path| path.in_namespace(namespace).text());
                 let path = path.unwrap_or_else(|| self.catalog.name_of_key(namespace, &key));
                 places.push((class, path, key));
             }
@@ -191,7 +224,8 @@ impl<S: Sink> Export<'_, S> {
         self.sink.text(&printed.text)
     }
 
-    /// The keys of objects of a namespace, each counted; of all, or of classes with these hashes and their instances.
+    /// The keys of objects of a namespace, each counted; of all, or of classes with these hashes
+    /// and their instances.
     fn keys(
         &mut self,
         namespace: &str,
@@ -221,7 +255,12 @@ impl<S: Sink> Export<'_, S> {
     }
 
     /// An object that was read, or one that is lost.
-    fn read<T>(&mut self, namespace: &str, key: &ObjectKey, found: crate::Result<T>) -> Result<Option<T>, S::Error> {
+    fn read<T>(
+        &mut self,
+        namespace: &str,
+        key: &ObjectKey,
+        found: crate::Result<T>,
+    ) -> Result<Option<T>, S::Error> {
         match found {
             Ok(found) => Ok(Some(found)),
             Err(error) => {

@@ -1,4 +1,5 @@
-//! The order of the classes of a namespace: a superclass before what is derived from it, else by name.
+//! The order of the classes of a namespace: a superclass before what is derived from it, else by
+//! name.
 
 use std::collections::HashMap;
 
@@ -13,12 +14,16 @@ pub(super) struct Head {
     pub(super) key: ObjectKey,
 }
 
-/// The keys of classes in the order in which they compile. Classes that are derived from each other in a circle come where
-/// the walk meets them.
+/// The keys of classes in the order in which they compile. Classes that are derived from each other
+/// in a circle come where the walk meets them.
 pub(super) fn superclasses_first(mut heads: Vec<Head>) -> Vec<ObjectKey> {
     heads.sort_by(|a, b| a.name.cmp(&b.name));
-    let places: HashMap<Name, usize> =
-        heads.iter().enumerate().rev().map(|(place, head)| (head.name.clone(), place)).collect();
+    let places: HashMap<Name, usize> = heads
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(place, head)| (head.name.clone(), place))
+        .collect();
     let above = |place: usize| {
         let superclass = heads.get(place)?.superclass.as_ref()?;
         places.get(superclass).copied()
@@ -54,24 +59,47 @@ mod tests {
         let keys = ObjectKeys::new(Dialect::V22);
         let head = |(number, (name, superclass)): (usize, &(&str, Option<&str>))| {
             let page = LogicalPage::new(u32::try_from(number).unwrap()).unwrap();
-            let record = RecordRef { page, id: 1, size: 1 };
-            let key = ObjectKey { class: keys.hash(name), instance: None, record };
-            Head { name: Name::from(*name), superclass: superclass.map(Name::from), key }
+            let record = RecordRef {
+                page,
+                id: 1,
+                size: 1,
+            };
+            let key = ObjectKey {
+                class: keys.hash(name),
+                instance: None,
+                record,
+            };
+            Head {
+                name: Name::from(*name),
+                superclass: superclass.map(Name::from),
+                key,
+            }
         };
         let heads = classes.iter().enumerate().map(head).collect();
         let keys = superclasses_first(heads).into_iter();
-        keys.map(|key| usize::try_from(key.record.page.get()).unwrap()).collect()
+        keys.map(|key| usize::try_from(key.record.page.get()).unwrap())
+            .collect()
     }
 
     #[test]
     fn superclasses_come_first_and_else_names_decide() {
-        let classes = [("c", Some("Z")), ("b", None), ("z", Some("b")), ("a", Some("elsewhere"))];
+        let classes = [
+            ("c", Some("Z")),
+            ("b", None),
+            ("z", Some("b")),
+            ("a", Some("elsewhere")),
+        ];
         assert_eq!(ordered(&classes), [3, 1, 2, 0]);
     }
 
     #[test]
     fn circles_and_names_that_are_there_twice_lose_nothing() {
-        let mut met = ordered(&[("a", Some("b")), ("b", Some("a")), ("s", Some("s")), ("b", None)]);
+        let mut met = ordered(&[
+            ("a", Some("b")),
+            ("b", Some("a")),
+            ("s", Some("s")),
+            ("b", None),
+        ]);
         met.sort_unstable();
         assert_eq!(met, [0, 1, 2, 3]);
     }

@@ -24,14 +24,25 @@ enum Descriptor {
 }
 
 impl<S: Sink> Export<'_, S> {
-    /// Gives an instance of `__NAMESPACE` the text of the namespace's descriptor where it needs one.
-    pub(super) fn secure(&mut self, parent: &str, path: &str, instance: &mut Instance) -> Result<(), S::Error> {
-        let name = instance.get("Name").and_then(|name| name.as_text()).unwrap_or_default();
+    /// Gives an instance of `__NAMESPACE` the text of the namespace's descriptor where it needs
+    /// one.
+    pub(super) fn secure(
+        &mut self,
+        parent: &str,
+        path: &str,
+        instance: &mut Instance,
+    ) -> Result<(), S::Error> {
+        let name = instance
+            .get("Name")
+            .and_then(|name| name.as_text())
+            .unwrap_or_default();
         let found = self.descriptor(parent, &format!(r"{parent}\{name}"));
         match found {
             Ok(Descriptor::Inherited) => Ok(()),
             Ok(Descriptor::Said(text)) => {
-                instance.qualifiers.set(Qualifier::new(QUALIFIER, text, Flavor::empty()));
+                instance
+                    .qualifiers
+                    .set(Qualifier::new(QUALIFIER, text, Flavor::empty()));
                 Ok(())
             }
             Ok(Descriptor::Unsaid) => self.sink.unsaid(path, &unsaid()),
@@ -49,7 +60,9 @@ impl<S: Sink> Export<'_, S> {
         if is_alike(&own, &inheritance::of_new_namespace(&above)?) {
             return Ok(Descriptor::Inherited);
         }
-        let Some(text) = sddl::print(&own) else { return Ok(Descriptor::Unsaid) };
+        let Some(text) = sddl::print(&own) else {
+            return Ok(Descriptor::Unsaid);
+        };
         let again = sddl::of_namespace(&text, Some(&above));
         Ok(match again.is_ok_and(|again| is_alike(&own, &again)) {
             true => Descriptor::Said(text),
@@ -71,7 +84,10 @@ impl<S: Sink> Export<'_, S> {
 }
 
 fn unsaid() -> Unsaid {
-    Unsaid { member: String::new(), what: UnsaidKind::Descriptor }
+    Unsaid {
+        member: String::new(),
+        what: UnsaidKind::Descriptor,
+    }
 }
 
 /// True if two descriptors say the same; how their lists are padded does not count.

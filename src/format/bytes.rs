@@ -21,7 +21,10 @@ pub(crate) struct Reader<'b> {
 
 impl<'b> Reader<'b> {
     pub(crate) const fn new(bytes: &'b [u8]) -> Self {
-        Self { rest: bytes, taken: 0 }
+        Self {
+            rest: bytes,
+            taken: 0,
+        }
     }
 
     /// Bytes taken so far.
@@ -60,9 +63,12 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Puts bytes at an offset of a buffer whose size the caller has made sure of; outside it nothing is written.
+/// Puts bytes at an offset of a buffer whose size the caller has made sure of; outside it nothing
+/// is written.
 pub(crate) fn put(buffer: &mut [u8], offset: usize, bytes: &[u8]) {
-    let target = buffer.get_mut(offset..).and_then(|rest| rest.get_mut(..bytes.len()));
+    let target = buffer
+        .get_mut(offset..)
+        .and_then(|rest| rest.get_mut(..bytes.len()));
     debug_assert!(target.is_some(), "a field lies outside its buffer");
     if let Some(target) = target {
         target.copy_from_slice(bytes);

@@ -1,7 +1,8 @@
-//! The checksums of the format: CRC-32 (ISO-HDLC, the one of zlib) over a whole page, a record, or a sample of a page.
+//! The checksums of the format: CRC-32 (ISO-HDLC, the one of zlib) over a whole page, a record, or
+//! a sample of a page.
 //!
-//! Dialect 2.2 samples: one byte from the start of each 512-byte sector, sixteen in all. The check detects torn and
-//! misplaced sectors, not bit rot (`docs::format`, "Checksums").
+//! Dialect 2.2 samples: one byte from the start of each 512-byte sector, sixteen in all. The check
+//! detects torn and misplaced sectors, not bit rot (`docs::format`, "Checksums").
 
 use crate::base::page_no::PageBytes;
 
@@ -51,7 +52,8 @@ mod tests {
         for (sample, expected) in vectors {
             let mut page = [0xEE; PAGE_SIZE];
             for sector in 0..16 {
-                page[sector * SECTOR] = u8::from_str_radix(&sample[sector * 2..sector * 2 + 2], 16).unwrap();
+                page[sector * SECTOR] =
+                    u8::from_str_radix(&sample[sector * 2..sector * 2 + 2], 16).unwrap();
             }
             assert_eq!(sampled(&page), expected);
         }

@@ -27,11 +27,13 @@ use crate::base::{narrow, widen};
 const SIGNATURE: u32 = 0x0000_ABCD;
 const FOOTER: u32 = 0x0000_DCBA;
 
-/// First byte of a mapping file while it is being written: all bits of a signature's first byte inverted, so no flipped bit
-/// makes one of the other. A single byte reaches the disk or does not (W-5).
+/// First byte of a mapping file while it is being written: all bits of a signature's first byte
+/// inverted, so no flipped bit makes one of the other. A single byte reaches the disk or does not
+/// (W-5).
 pub const UNFINISHED: u8 = !SIGNATURE.to_le_bytes()[0];
 
-/// Bytes at the front of a mapping file that reach the disk in one piece: the head, and an entry, which has a stamp.
+/// Bytes at the front of a mapping file that reach the disk in one piece: the head, and an entry,
+/// which has a stamp.
 const FRONT: usize = 48;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
@@ -46,7 +48,8 @@ struct EntryRaw {
 }
 const _: () = assert!(size_of::<EntryRaw>() == 24);
 
-/// What a mapping says of one logical page. Dialect 2.1 stores the physical page alone; the rest is 0 there.
+/// What a mapping says of one logical page. Dialect 2.1 stores the physical page alone; the rest is
+/// 0 there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MappingEntry {
     /// Where the page lies; `None`: the logical page has no page.
@@ -68,7 +71,8 @@ pub struct MappingEntry {
 pub struct MappingSection {
     /// Counts committed transactions.
     pub transaction: u32,
-    /// Counts mapping files written. Dialect 2.1 has no such field; there it is the transaction number.
+    /// Counts mapping files written. Dialect 2.1 has no such field; there it is the transaction
+    /// number.
     pub generation: u32,
     /// The generation before. In 2.1 as `generation`.
     pub previous: u32,
@@ -89,14 +93,16 @@ pub struct Mapping {
     pub objects: MappingSection,
     /// The map of INDEX.BTR.
     pub index: MappingSection,
-    /// 1 after an orderly shutdown, 0 while running. Always 0 in dialect 2.1, which has no such field.
+    /// 1 after an orderly shutdown, 0 while running. Always 0 in dialect 2.1, which has no such
+    /// field.
     pub shutdown_flag: u32,
 }
 
 /// Bytes of a mapping file of dialect 2.2 up to the number of its generation.
 pub const MAPPING_HEAD: usize = 12;
 
-/// The number of the generation that the head of a mapping file of dialect 2.2 states; `None` when it is none.
+/// The number of the generation that the head of a mapping file of dialect 2.2 states; `None` when
+/// it is none.
 pub fn stated_generation(head: &[u8; MAPPING_HEAD]) -> Option<u32> {
     let mut reader = Reader::new(head);
     let (signature, _transaction) = (reader.u32()?, reader.u32()?);
@@ -118,7 +124,10 @@ impl MappingFront {
     /// Reads the front of a mapping file.
     pub fn of(bytes: &[u8]) -> Self {
         let [signature, rest @ ..] = SIGNATURE.to_le_bytes();
-        if bytes.strip_prefix(&[UNFINISHED]).is_some_and(|bytes| bytes.starts_with(&rest)) {
+        if bytes
+            .strip_prefix(&[UNFINISHED])
+            .is_some_and(|bytes| bytes.starts_with(&rest))
+        {
             return Self::Unfinished;
         }
         debug_assert!(signature != UNFINISHED, "the mark is no signature");
@@ -134,7 +143,8 @@ impl MappingFront {
         let entries = reader.take(there.min(widen(count)) * size_of::<EntryRaw>())?;
         let entries = <[EntryRaw]>::ref_from_bytes(entries).ok()?;
         let is_stamped = entries.iter().all(|entry| entry.stamp.get() == generation);
-        let agree = signature == SIGNATURE && generation.checked_sub(1) == Some(previous) && is_stamped;
+        let agree =
+            signature == SIGNATURE && generation.checked_sub(1) == Some(previous) && is_stamped;
         agree.then_some(generation)
     }
 }
@@ -144,15 +154,24 @@ impl MappingFront {
 pub struct ParsedMapping {
     /// The mapping.
     pub mapping: Mapping,
-    /// Bytes behind it. Dialect 2.1 overwrites its files without cutting them, so there it is no damage.
+    /// Bytes behind it. Dialect 2.1 overwrites its files without cutting them, so there it is no
+    /// damage.
     pub trailing_bytes: usize,
 }
 
 impl Mapping {
-    /// Reads a mapping file of a dialect. Checks the form alone: signatures, counts against what remains, footers; whether the
-    /// content makes sense is for `verify`.
-    pub fn parse(bytes: &[u8], dialect: Dialect, role: FileRole) -> Result<ParsedMapping, Corruption> {
-        let mut reader = SectionReader { reader: Reader::new(bytes), dialect, site: Site::file(role) };
+    /// Reads a mapping file of a dialect. Checks the form alone: signatures, counts against what
+    /// remains, footers; whether the content makes sense is for `verify`.
+    pub fn parse(
+        bytes: &[u8],
+        dialect: Dialect,
+        role: FileRole,
+    ) -> Result<ParsedMapping, Corruption> {
+        let mut reader = SectionReader {
+            reader: Reader::new(bytes),
+            dialect,
+            site: Site::file(role),
+        };
         let objects = reader.section()?;
         let index = reader.section()?;
         let shutdown_flag = match dialect {
@@ -160,20 +179,42 @@ impl Mapping {
             Dialect::V22 => reader.u32("the shutdown flag")?,
         };
         let trailing_bytes = reader.reader.remaining();
-        Ok(ParsedMapping { mapping: Mapping { dialect, objects, index, shutdown_flag }, trailing_bytes })
+        Ok(ParsedMapping {
+            mapping: Mapping {
+                dialect,
+                objects,
+                index,
+                shutdown_flag,
+            },
+            trailing_bytes,
+        })
     }
 
-    /// Reads a mapping file whose dialect is not known: the one that fits, 2.2 tried first. When neither does, the error is
-    /// that of `likely`.
-    pub fn parse_any(bytes: &[u8], likely: Dialect, role: FileRole) -> Result<ParsedMapping, Corruption> {
-        let other = if likely == Dialect::V22 { Dialect::V21 } else { Dialect::V22 };
-        Self::parse(bytes, likely, role).or_else(|error| Self::parse(bytes, other, role).map_err(|_| error))
+    /// Reads a mapping file whose dialect is not known: the one that fits, 2.2 tried first. When
+    /// neither does, the error is that of `likely`.
+    pub fn parse_any(
+        bytes: &[u8],
+        likely: Dialect,
+        role: FileRole,
+    ) -> Result<ParsedMapping, Corruption> {
+        let other = if likely == Dialect::V22 {
+            Dialect::V21
+        } else {
+            Dialect::V22
+        };
+        Self::parse(bytes, likely, role)
+            .or_else(|error| Self::parse(bytes, other, role).map_err(|_| error))
     }
 
     /// The bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let entry = if self.dialect == Dialect::V22 { size_of::<EntryRaw>() } else { size_of::<u32>() };
-        let size = |section: &MappingSection| 32 + section.entries.len() * entry + section.free.len() * 4;
+        let entry = if self.dialect == Dialect::V22 {
+            size_of::<EntryRaw>()
+        } else {
+            size_of::<u32>()
+        };
+        let size =
+            |section: &MappingSection| 32 + section.entries.len() * entry + section.free.len() * 4;
         let mut bytes = Vec::with_capacity(size(&self.objects) + size(&self.index) + 4);
         for space in Space::ALL {
             self.section(space).write(self.dialect, &mut bytes);
@@ -207,7 +248,12 @@ impl Mapping {
 
     /// A mapping of nothing, for files of which none can be read.
     pub const fn none() -> Self {
-        Self { dialect: Dialect::V22, objects: MappingSection::none(), index: MappingSection::none(), shutdown_flag: 0 }
+        Self {
+            dialect: Dialect::V22,
+            objects: MappingSection::none(),
+            index: MappingSection::none(),
+            shutdown_flag: 0,
+        }
     }
 
     /// The transaction number of the file: that of its first section.
@@ -228,14 +274,25 @@ impl Mapping {
 impl MappingSection {
     /// The map of no page.
     const fn none() -> Self {
-        Self { transaction: 0, generation: 0, previous: 0, physical_pages: 0, entries: Vec::new(), free: Vec::new() }
+        Self {
+            transaction: 0,
+            generation: 0,
+            previous: 0,
+            physical_pages: 0,
+            entries: Vec::new(),
+            free: Vec::new(),
+        }
     }
 
-    /// Reads a file that holds one section alone: OBJECTS.MAP or INDEX.MAP of dialect 2.1. Gives the section and the number
-    /// of bytes behind it, which are no damage.
+    /// Reads a file that holds one section alone: OBJECTS.MAP or INDEX.MAP of dialect 2.1. Gives
+    /// the section and the number of bytes behind it, which are no damage.
     pub fn parse_single(bytes: &[u8], role: FileRole) -> Result<(Self, usize), Corruption> {
         let dialect = Dialect::V21;
-        let mut reader = SectionReader { reader: Reader::new(bytes), dialect, site: Site::file(role) };
+        let mut reader = SectionReader {
+            reader: Reader::new(bytes),
+            dialect,
+            site: Site::file(role),
+        };
         let section = reader.section()?;
         Ok((section, reader.reader.remaining()))
     }
@@ -278,7 +335,9 @@ impl MappingSection {
 
     /// The mapped logical pages in ascending order, with their entries.
     pub fn mapped(&self) -> impl Iterator<Item = (LogicalPage, PhysicalPage, &MappingEntry)> {
-        (0..).zip(&self.entries).filter_map(|(page, entry)| Some((LogicalPage::new(page)?, entry.physical?, entry)))
+        (0..)
+            .zip(&self.entries)
+            .filter_map(|(page, entry)| Some((LogicalPage::new(page)?, entry.physical?, entry)))
     }
 
     /// Number of mapped pages.
@@ -340,26 +399,48 @@ impl<'b> SectionReader<'b> {
         let count = self.u32("the free count")?;
         let free = self.free_list(count)?;
         self.mark(FOOTER, CorruptionCode::MappingFooter)?;
-        Ok(MappingSection { transaction, generation, previous, physical_pages, entries, free })
+        Ok(MappingSection {
+            transaction,
+            generation,
+            previous,
+            physical_pages,
+            entries,
+            free,
+        })
     }
 
-    /// In dialect 2.1 an entry has 4 bytes in the file and 24 in memory, so the size of the file is bound enough in 2.2 alone.
-    /// A count that the file has no bytes for is cut, not large.
+    /// In dialect 2.1 an entry has 4 bytes in the file and 24 in memory, so the size of the file is
+    /// bound enough in 2.2 alone. A count that the file has no bytes for is cut, not large.
     fn bound(&self, count: u32, at: usize) -> Result<(), Corruption> {
         if count <= MAX_LOGICAL_PAGES || widen(count) > self.reader.remaining() / size_of::<U32>() {
             return Ok(());
         }
         let detail = format!("{count} logical pages, at most {MAX_LOGICAL_PAGES} are possible");
-        Err(Corruption::new(CorruptionCode::MappingTooLarge, self.site.at_index(at), detail))
+        Err(Corruption::new(
+            CorruptionCode::MappingTooLarge,
+            self.site.at_index(at),
+            detail,
+        ))
     }
 
     fn entries(&mut self, count: u32) -> Result<Vec<MappingEntry>, Corruption> {
         match self.dialect {
             Dialect::V21 => {
-                let entry = |raw: &U32| MappingEntry { physical: PhysicalPage::new(raw.get()), ..Default::default() };
-                Ok(self.table::<U32>(count, "entries")?.iter().map(entry).collect())
+                let entry = |raw: &U32| MappingEntry {
+                    physical: PhysicalPage::new(raw.get()),
+                    ..Default::default()
+                };
+                Ok(self
+                    .table::<U32>(count, "entries")?
+                    .iter()
+                    .map(entry)
+                    .collect())
             }
-            Dialect::V22 => Ok(self.table(count, "entries")?.iter().map(MappingEntry::from_raw).collect()),
+            Dialect::V22 => Ok(self
+                .table(count, "entries")?
+                .iter()
+                .map(MappingEntry::from_raw)
+                .collect()),
         }
     }
 
@@ -367,10 +448,17 @@ impl<'b> SectionReader<'b> {
         let (at, site) = (self.reader.position(), self.site);
         let outside = || {
             let detail = "the free list holds the mark for no page";
-            Corruption::new(CorruptionCode::MappingPageOutside, site.at_index(at), detail)
+            Corruption::new(
+                CorruptionCode::MappingPageOutside,
+                site.at_index(at),
+                detail,
+            )
         };
         let table = self.table::<U32>(count, "free pages")?;
-        table.iter().map(|raw| PhysicalPage::new(raw.get()).ok_or_else(outside)).collect()
+        table
+            .iter()
+            .map(|raw| PhysicalPage::new(raw.get()).ok_or_else(outside))
+            .collect()
     }
 
     /// `count` fixed structures, checked against what is left before anything is reserved.
@@ -379,18 +467,30 @@ impl<'b> SectionReader<'b> {
         T: FromBytes + Immutable + KnownLayout + Unaligned,
     {
         let (at, left) = (self.reader.position(), self.reader.remaining());
-        let bytes = widen(count).checked_mul(size_of::<T>()).and_then(|len| self.reader.take(len));
-        bytes.and_then(|bytes| <[T]>::ref_from_bytes(bytes).ok()).ok_or_else(|| {
-            let detail = format!("{count} {what} announced, {left} bytes left");
-            Corruption::new(CorruptionCode::MappingTruncated, self.site.at_index(at), detail)
-        })
+        let bytes = widen(count)
+            .checked_mul(size_of::<T>())
+            .and_then(|len| self.reader.take(len));
+        bytes
+            .and_then(|bytes| <[T]>::ref_from_bytes(bytes).ok())
+            .ok_or_else(|| {
+                let detail = format!("{count} {what} announced, {left} bytes left");
+                Corruption::new(
+                    CorruptionCode::MappingTruncated,
+                    self.site.at_index(at),
+                    detail,
+                )
+            })
     }
 
     fn u32(&mut self, what: &str) -> Result<u32, Corruption> {
         let at = self.reader.position();
         self.reader.u32().ok_or_else(|| {
             let detail = format!("no bytes left for {what}");
-            Corruption::new(CorruptionCode::MappingTruncated, self.site.at_index(at), detail)
+            Corruption::new(
+                CorruptionCode::MappingTruncated,
+                self.site.at_index(at),
+                detail,
+            )
         })
     }
 
@@ -413,7 +513,10 @@ mod tests {
         let page = |n| PhysicalPage::new(n);
         let v22 = dialect == Dialect::V22;
         let entry = |n| match dialect {
-            Dialect::V21 => MappingEntry { physical: page(n), ..Default::default() },
+            Dialect::V21 => MappingEntry {
+                physical: page(n),
+                ..Default::default()
+            },
             Dialect::V22 => MappingEntry {
                 physical: page(n),
                 checksum: 0xECBB_4B55,
@@ -432,7 +535,12 @@ mod tests {
             free: free.into_iter().filter_map(page).collect(),
         };
         let objects = section(vec![2, NIL, 0], vec![3, 1]);
-        Mapping { dialect, objects, index: section(vec![0], vec![]), shutdown_flag: u32::from(v22) }
+        Mapping {
+            dialect,
+            objects,
+            index: section(vec![0], vec![]),
+            shutdown_flag: u32::from(v22),
+        }
     }
 
     #[test]
@@ -441,7 +549,13 @@ mod tests {
             let mapping = sample(dialect);
             let mut bytes = mapping.to_bytes();
             let parsed = Mapping::parse_any(&bytes, Dialect::V22, FileRole::Mapping(1)).unwrap();
-            assert_eq!(parsed, ParsedMapping { mapping: mapping.clone(), trailing_bytes: 0 });
+            assert_eq!(
+                parsed,
+                ParsedMapping {
+                    mapping: mapping.clone(),
+                    trailing_bytes: 0
+                }
+            );
             bytes.extend_from_slice(b"stale");
             let parsed = Mapping::parse_any(&bytes, Dialect::V21, FileRole::Mapping(1)).unwrap();
             assert_eq!((parsed.mapping, parsed.trailing_bytes), (mapping, 5));
@@ -452,11 +566,20 @@ mod tests {
     fn more_pages_than_a_repository_can_have_are_not_believed() {
         for dialect in [Dialect::V21, Dialect::V22] {
             let mut mapping = sample(dialect);
-            mapping.index.entries.resize(widen(MAX_LOGICAL_PAGES), MappingEntry::default());
+            mapping
+                .index
+                .entries
+                .resize(widen(MAX_LOGICAL_PAGES), MappingEntry::default());
             let bytes = mapping.to_bytes();
-            assert_eq!(Mapping::parse(&bytes, dialect, FileRole::Mapping(1)).unwrap().mapping, mapping);
+            assert_eq!(
+                Mapping::parse(&bytes, dialect, FileRole::Mapping(1))
+                    .unwrap()
+                    .mapping,
+                mapping
+            );
             mapping.index.entries.push(MappingEntry::default());
-            let error = Mapping::parse(&mapping.to_bytes(), dialect, FileRole::Mapping(1)).unwrap_err();
+            let error =
+                Mapping::parse(&mapping.to_bytes(), dialect, FileRole::Mapping(1)).unwrap_err();
             assert_eq!(error.code, CorruptionCode::MappingTooLarge, "{error}");
         }
     }
@@ -466,7 +589,8 @@ mod tests {
         for dialect in [Dialect::V21, Dialect::V22] {
             let bytes = sample(dialect).to_bytes();
             for len in 0..bytes.len() {
-                let error = Mapping::parse(&bytes[..len], dialect, FileRole::Mapping(1)).unwrap_err();
+                let error =
+                    Mapping::parse(&bytes[..len], dialect, FileRole::Mapping(1)).unwrap_err();
                 assert_eq!(error.code, CorruptionCode::MappingTruncated, "cut at {len}");
             }
         }

@@ -1,4 +1,5 @@
-//! Bytes to structures and back; no I/O. One on-disk structure a file, its layout drawn at its head.
+//! Bytes to structures and back; no I/O. One on-disk structure a file, its layout drawn at its
+//! head.
 //!
 //! The evidence for every layout is in `docs::format`. Parsers never panic, check every length
 //! against what remains before they use it, and say which file, page and offset they stumbled over.

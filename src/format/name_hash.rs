@@ -1,5 +1,6 @@
-//! The hash of a name, as keys and instance records have it: upper-case hexadecimal digits of the MD5 (2.1) or SHA-256
-//! (2.2) of the name in upper case, in UTF-16LE. Source: `docs::objects`, "Hashes".
+//! The hash of a name, as keys and instance records have it: upper-case hexadecimal digits of the
+//! MD5 (2.1) or SHA-256 (2.2) of the name in upper case, in UTF-16LE. Source: `docs::objects`,
+//! "Hashes".
 
 use std::fmt;
 
@@ -35,7 +36,10 @@ impl NameHash {
     fn from_digest(digest: &[u8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
         let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
-        let mut hash = Self { digits: [0; 64], length: 0 };
+        let mut hash = Self {
+            digits: [0; 64],
+            length: 0,
+        };
         let nibbles = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
         for (slot, nibble) in hash.digits.iter_mut().zip(nibbles) {
             *slot = digit(nibble);
@@ -47,9 +51,14 @@ impl NameHash {
     /// A hash from its text.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte);
-        // Looking at all digits is faster than stopping at the first that is none: it takes many at a time.
-        let is_hash = [32, 64].contains(&text.len()) && text.iter().fold(true, |all, byte| all & is_digit(byte));
-        let mut hash = Self { digits: [0; 64], length: u8::try_from(text.len()).ok()? };
+        // Looking at all digits is faster than stopping at the first that is none: it takes many at
+        // a time.
+        let is_hash = [32, 64].contains(&text.len())
+            && text.iter().fold(true, |all, byte| all & is_digit(byte));
+        let mut hash = Self {
+            digits: [0; 64],
+            length: u8::try_from(text.len()).ok()?,
+        };
         hash.digits.get_mut(..text.len())?.copy_from_slice(text);
         is_hash.then_some(hash)
     }
@@ -64,7 +73,10 @@ impl NameHash {
 
     /// The digits.
     pub fn as_str(&self) -> &str {
-        let digits = self.digits.get(..usize::from(self.length)).unwrap_or_default();
+        let digits = self
+            .digits
+            .get(..usize::from(self.length))
+            .unwrap_or_default();
         str::from_utf8(digits).unwrap_or_default()
     }
 }
@@ -89,14 +101,29 @@ mod tests {
     fn hashes_are_those_of_real_repositories() {
         for (name, old, new) in [
             ("", "D41D8CD98F00B204E9800998ECF8427E", "E3B0C44298FC1C14"),
-            ("root", "C82638BEBD36E6F8E4573C4F475C62BF", "E8C4F9926E52E924"),
-            ("__SystemClass", "DBF21B925FFA9E1C6698804D0E53308C", "FCBAF5A1255D45B1"),
-            (r"ROOT\CIMv2", "DD73323810DAB2D362482D85928C165A", "68577372C66A7B20"),
+            (
+                "root",
+                "C82638BEBD36E6F8E4573C4F475C62BF",
+                "E8C4F9926E52E924",
+            ),
+            (
+                "__SystemClass",
+                "DBF21B925FFA9E1C6698804D0E53308C",
+                "FCBAF5A1255D45B1",
+            ),
+            (
+                r"ROOT\CIMv2",
+                "DD73323810DAB2D362482D85928C165A",
+                "68577372C66A7B20",
+            ),
             ("@", "18BA379108CD7CCC2FA0FD754AD45A25", "EEC4121F2A07B61A"),
         ] {
             assert_eq!(NameHash::of(Dialect::V21, name).as_str(), old);
             let hash = NameHash::of(Dialect::V22, name);
-            assert!(hash.as_str().len() == 64 && hash.as_str().starts_with(new), "{name}");
+            assert!(
+                hash.as_str().len() == 64 && hash.as_str().starts_with(new),
+                "{name}"
+            );
             assert_eq!(NameHash::parse(hash.as_str().as_bytes()), Some(hash));
         }
         assert_eq!(NameHash::parse(&[b'a'; 32]), None);

@@ -1,4 +1,5 @@
-//! Calls from an observer of an operation that has the turn: they must not wait for it, for it waits for them.
+//! Calls from an observer of an operation that has the turn: they must not wait for it, for it
+//! waits for them.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -37,7 +38,10 @@ impl Observer for Inside<'_> {
 impl Gate {
     /// Marks the calls of an observer: its operation has the turn.
     pub(crate) fn inside<'o>(&self, observer: &'o dyn Observer) -> Inside<'o> {
-        Inside { gate: self.place(), observer }
+        Inside {
+            gate: self.place(),
+            observer,
+        }
     }
 
     /// Fails for a call that would wait for the operation from whose observer it comes.

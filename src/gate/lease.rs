@@ -9,24 +9,32 @@ use parking_lot::MutexGuard;
 use super::{Gate, Inner, Shared};
 use crate::base::trace::tell;
 
-/// Starts the thread of a gate with its first pause. Where the system gives none, those who wait end the lease themselves, and
-/// whoever asks is told what the clock says: what is missing then is the moment in between.
+/// Starts the thread of a gate with its first pause. Where the system gives none, those who wait
+/// end the lease themselves, and whoever asks is told what the clock says: what is missing then is
+/// the moment in between.
 pub(super) fn start(gate: &Gate, inner: &mut Inner) -> io::Result<()> {
     if inner.thread.is_some() || inner.is_closed {
         return Ok(());
     }
     let (shared, number) = (gate.0.clone(), inner.last_thread + 1);
-    let thread = thread::Builder::new().name("cimrepo lease".to_owned()).spawn(move || run(&shared, number));
+    let thread = thread::Builder::new()
+        .name("cimrepo lease".to_owned())
+        .spawn(move || run(&shared, number));
     inner.last_thread = number;
     inner.thread = Some(thread?);
     Ok(())
 }
 
-/// Ends with the gate (an engine closes its gate when it is closed or dropped), or when it is sent to rest.
+/// Ends with the gate (an engine closes its gate when it is closed or dropped), or when it is sent
+/// to rest.
 fn run(shared: &Arc<Shared>, number: u64) {
     let mut inner = shared.lock();
     while !inner.is_closed && inner.thread.is_some() && inner.last_thread == number {
-        match inner.state.expiry().and_then(|expiry| shared.start.checked_add(expiry)) {
+        match inner
+            .state
+            .expiry()
+            .and_then(|expiry| shared.start.checked_add(expiry))
+        {
             Some(moment) => _ = shared.changed.wait_until(&mut inner, moment),
             None => shared.changed.wait(&mut inner),
         }

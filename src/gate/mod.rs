@@ -1,12 +1,13 @@
-//! The gate that writers pass: one transaction at a time, in the order in which they ask; a pause closes it, a restore
-//! takes it for itself.
+//! The gate that writers pass: one transaction at a time, in the order in which they ask; a pause
+//! closes it, a restore takes it for itself.
 //!
-//! What is allowed when is decided by [`state`], a machine without threads and clock. Here it gets both. Its lock is held for
-//! single steps of the machine and never while anything is read, written or waited for, nor while code of a caller runs: so an
-//! owner that hangs holds up no one who asks for the state.
+//! What is allowed when is decided by [`state`], a machine without threads and clock. Here it gets
+//! both. Its lock is held for single steps of the machine and never while anything is read, written
+//! or waited for, nor while code of a caller runs: so an owner that hangs holds up no one who asks
+//! for the state.
 //!
-//! Time is that of [`Instant`]: no one can set it, and it does not depend on the time of day. Whether it goes on while the
-//! machine sleeps is the system's affair (on Linux it does not).
+//! Time is that of [`Instant`]: no one can set it, and it does not depend on the time of day.
+//! Whether it goes on while the machine sleeps is the system's affair (on Linux it does not).
 
 mod inside;
 pub(crate) mod lease;
@@ -42,7 +43,9 @@ pub(crate) enum Wait {
 impl Wait {
     /// At most so long; without a limit as long as it takes.
     pub(crate) fn at_most(limit: Option<Duration>) -> Self {
-        limit.and_then(|limit| Instant::now().checked_add(limit)).map_or(Self::ForEver, Self::Until)
+        limit
+            .and_then(|limit| Instant::now().checked_add(limit))
+            .map_or(Self::ForEver, Self::Until)
     }
 }
 
@@ -117,10 +120,14 @@ struct Inner {
 impl Inner {
     /// Refuses a writer that would wait for a pause of its own thread.
     fn ensure_not_pauser(&self) -> Result<()> {
-        let is_own = self
-            .pauser
-            .is_some_and(|(owner, thread)| self.state.paused_by() == Some(owner) && thread == thread::current().id());
-        if is_own { Err(Error::InvalidOperation(Moment::OwnPause)) } else { Ok(()) }
+        let is_own = self.pauser.is_some_and(|(owner, thread)| {
+            self.state.paused_by() == Some(owner) && thread == thread::current().id()
+        });
+        if is_own {
+            Err(Error::InvalidOperation(Moment::OwnPause))
+        } else {
+            Ok(())
+        }
     }
 
     /// Refuses a pause that would wait for a transaction of its own thread.
@@ -128,7 +135,11 @@ impl Inner {
         let is_own = self.writer.is_some_and(|(ticket, thread)| {
             self.state.turn() == Turn::Write(ticket) && thread == thread::current().id()
         });
-        if is_own { Err(Error::InvalidOperation(Moment::OwnTransaction)) } else { Ok(()) }
+        if is_own {
+            Err(Error::InvalidOperation(Moment::OwnTransaction))
+        } else {
+            Ok(())
+        }
     }
 
     fn number(&mut self) -> u64 {
@@ -155,7 +166,12 @@ impl Default for Gate {
             pauser: None,
         };
         let (inner, changed, start) = (Mutex::new(inner), Condvar::new(), Instant::now());
-        Self(Arc::new(Shared { inner, changed, start, on_expiry: OnceLock::new() }))
+        Self(Arc::new(Shared {
+            inner,
+            changed,
+            start,
+            on_expiry: OnceLock::new(),
+        }))
     }
 }
 
@@ -168,14 +184,22 @@ impl Shared {
 
     /// A step of the machine, at the time that it is; whoever gets the turn by it is woken.
     fn step<T>(&self, inner: &mut Inner, step: impl FnOnce(&mut State) -> T) -> T {
-        let before = (inner.state.admitted(), inner.state.expiry(), inner.state.restoring());
+        let before = (
+            inner.state.admitted(),
+            inner.state.expiry(),
+            inner.state.restoring(),
+        );
         let paused = inner.state.paused_by();
         inner.state.tick(self.start.elapsed());
         if paused.is_some() && inner.state.paused_by().is_none() {
             inner.expired = paused;
         }
         let result = step(&mut inner.state);
-        let after = (inner.state.admitted(), inner.state.expiry(), inner.state.restoring());
+        let after = (
+            inner.state.admitted(),
+            inner.state.expiry(),
+            inner.state.restoring(),
+        );
         if let Some(ticket) = after.0.filter(|_| before.0 != after.0)
             && let Some(waiting) = inner.waiting.get(&ticket)
         {
@@ -192,7 +216,8 @@ impl Shared {
         self.step(&mut inner, step)
     }
 
-    /// Waits until a call in line has its turn. A wait that ends before that takes the call out of the line.
+    /// Waits until a call in line has its turn. A wait that ends before that takes the call out of
+    /// the line.
     fn wait(&self, inner: &mut MutexGuard<'_, Inner>, ticket: Ticket, wait: Wait) -> Turned {
         let own = Arc::new(Condvar::new());
         inner.waiting.insert(ticket, own.clone());
@@ -213,8 +238,12 @@ impl Shared {
                 }
                 continue;
             }
-            // Whoever waits sees to it that a lease ends, whatever became of the thread that has to.
-            let expiry = inner.state.expiry().and_then(|expiry| self.start.checked_add(expiry));
+            // Whoever waits sees to it that a lease ends, whatever became of the thread that has
+            // to.
+            let expiry = inner
+                .state
+                .expiry()
+                .and_then(|expiry| self.start.checked_add(expiry));
             match limit.into_iter().chain(expiry).min() {
                 Some(moment) => _ = own.wait_until(inner, moment),
                 None => own.wait(inner),
@@ -265,7 +294,10 @@ impl Gate {
         let state = &inner.state;
         let (waiting_writers, waiting_pauses) = state.waiting();
         let (paused_by, remaining_lease) = match state.turn() {
-            Turn::Paused(owner, until) => (Some(owner), Some(until.saturating_sub(self.0.start.elapsed()))),
+            Turn::Paused(owner, until) => (
+                Some(owner),
+                Some(until.saturating_sub(self.0.start.elapsed())),
+            ),
             _ => (None, None),
         };
         Activity {
@@ -280,14 +312,20 @@ impl Gate {
         }
     }
 
-    /// Has something done, by the lease's thread, when a pause of `place` has run out. Without that thread there is no pause then.
-    /// To be said once, before the first pause.
+    /// Has something done, by the lease's thread, when a pause of `place` has run out. Without that
+    /// thread there is no pause then. To be said once, before the first pause.
     pub(crate) fn on_expiry(&self, place: &Path, act: impl Fn() + Send + Sync + 'static) {
-        self.0.on_expiry.set(Hook { act: Box::new(act), place: place.to_owned() }).ok();
+        self.0
+            .on_expiry
+            .set(Hook {
+                act: Box::new(act),
+                place: place.to_owned(),
+            })
+            .ok();
     }
 
-    /// Ends the lease's thread, and waits for it, unless a pause needs it: whoever released the last object may unload the
-    /// module next. No lock is to be held that the thread takes.
+    /// Ends the lease's thread, and waits for it, unless a pause needs it: whoever released the
+    /// last object may unload the module next. No lock is to be held that the thread takes.
     pub(crate) fn rest(&self) {
         let mut inner = self.0.lock();
         let is_needed = matches!(inner.state.turn(), Turn::Persist(..) | Turn::Paused(..));
@@ -302,11 +340,14 @@ impl Gate {
 
     /// True if a pause is in force, or about to be.
     pub(crate) fn is_pausing(&self) -> bool {
-        matches!(self.0.lock().state.turn(), Turn::Persist(..) | Turn::Paused(..))
+        matches!(
+            self.0.lock().state.turn(),
+            Turn::Persist(..) | Turn::Paused(..)
+        )
     }
 
-    /// Lets a transaction in, when its turn comes. One that may wait is refused to the thread that has paused, which would
-    /// wait for itself.
+    /// Lets a transaction in, when its turn comes. One that may wait is refused to the thread that
+    /// has paused, which would wait for itself.
     pub(crate) fn enter(&self, connection: Option<ConnectionId>, wait: Wait) -> Result<Pass> {
         let may_wait = !matches!(wait, Wait::No);
         let mut inner = self.0.lock();
@@ -315,18 +356,25 @@ impl Gate {
             inner.ensure_not_pauser()?;
         }
         let ticket = inner.ticket();
-        let standing = self.0.step(&mut inner, |state| state.write(ticket, connection, may_wait));
+        let standing = self.0.step(&mut inner, |state| {
+            state.write(ticket, connection, may_wait)
+        });
         if standing.map_err(refuse)? != Standing::Admitted {
-            self.0.wait(&mut inner, ticket, wait).check(&inner, "the turn of the transaction")?;
+            self.0
+                .wait(&mut inner, ticket, wait)
+                .check(&inner, "the turn of the transaction")?;
         }
         inner.writer = Some((ticket, thread::current().id()));
         drop(inner);
         tell!(TRACE, ticket = ticket.0, "a transaction has the turn");
-        Ok(Pass { gate: self.clone(), ticket })
+        Ok(Pass {
+            gate: self.clone(),
+            ticket,
+        })
     }
 
-    /// Closes the gate for an owner. `persist` brings everything to the files, when the transaction that runs has ended; when it
-    /// fails, or panics, the gate is open.
+    /// Closes the gate for an owner. `persist` brings everything to the files, when the transaction
+    /// that runs has ended; when it fails, or panics, the gate is open.
     pub(crate) fn pause<T>(
         &self,
         owner: OwnerId,
@@ -339,23 +387,38 @@ impl Gate {
         let mut inner = self.0.lock();
         let ticket = inner.ticket();
         inner.ensure_not_writer()?;
-        // Without a thread those who wait or ask end the lease, and all that is missing is what has to be done then.
+        // Without a thread those who wait or ask end the lease, and all that is missing is what has
+        // to be done then.
         if let (Err(error), Some(hook)) = (lease::start(self, &mut inner), self.0.on_expiry.get()) {
             return Err(Error::io(IoOp::SpawnThread, &hook.place, error));
         }
-        let standing = self.0.step(&mut inner, |state| state.pause(ticket, owner, at_once));
+        let standing = self
+            .0
+            .step(&mut inner, |state| state.pause(ticket, owner, at_once));
         if standing.map_err(refuse)? != Standing::Admitted {
-            self.0.wait(&mut inner, ticket, wait).check(&inner, "the turn of the pause")?;
+            self.0
+                .wait(&mut inner, ticket, wait)
+                .check(&inner, "the turn of the pause")?;
         }
         drop(inner);
-        let mut persisting = Persisting { gate: self, ticket: Some(ticket) };
+        let mut persisting = Persisting {
+            gate: self,
+            ticket: Some(ticket),
+        };
         let persisted = persist()?;
         persisting.ticket = None;
         let mut inner = self.0.inner.lock();
         inner.pauser = Some((owner, thread::current().id()));
-        self.0.step(&mut inner, |state| state.persisted(ticket, Some(lease))).map_err(refuse)?;
+        self.0
+            .step(&mut inner, |state| state.persisted(ticket, Some(lease)))
+            .map_err(refuse)?;
         drop(inner);
-        tell!(INFO, owner = owner.0, lease_s = lease.as_secs_f64(), "paused");
+        tell!(
+            INFO,
+            owner = owner.0,
+            lease_s = lease.as_secs_f64(),
+            "paused"
+        );
         Ok(persisted)
     }
 
@@ -387,7 +450,9 @@ impl Gate {
 
     /// Begins a restore with its checks, until the guard is dropped.
     pub(crate) fn begin_restore(&self, owner: OwnerId) -> Result<Restoring<'_>> {
-        self.0.change(|state| state.begin_restore(owner)).map_err(refuse)?;
+        self.0
+            .change(|state| state.begin_restore(owner))
+            .map_err(refuse)?;
         tell!(INFO, owner = owner.0, "a restore begins with its checks");
         Ok(Restoring { gate: self, owner })
     }
@@ -397,7 +462,10 @@ impl Gate {
         let mut inner = self.0.inner.lock();
         let connection = ConnectionId(inner.number());
         loop {
-            match (self.0.step(&mut inner, |state| state.connect(connection)), wait) {
+            match (
+                self.0.step(&mut inner, |state| state.connect(connection)),
+                wait,
+            ) {
                 (Ok(()), _) => return Ok(connection),
                 (Err(Refusal::Restoring), _) if self.ensure_outside().is_err() => {
                     return Err(Error::InvalidOperation(Moment::InsideCall));
@@ -405,7 +473,9 @@ impl Gate {
                 (Err(Refusal::Restoring), Wait::ForEver) => self.0.changed.wait(&mut inner),
                 (Err(Refusal::Restoring), Wait::Until(moment)) => {
                     if self.0.changed.wait_until(&mut inner, moment).timed_out() {
-                        return Err(Error::Timeout { what: "the end of a restore" });
+                        return Err(Error::Timeout {
+                            what: "the end of a restore",
+                        });
                     }
                 }
                 (Err(refusal), _) => return Err(refuse(refusal)),
@@ -423,7 +493,8 @@ impl Gate {
         self.0.change(|state| state.disconnect(connection));
     }
 
-    /// Ends everything: pauses, connections, waits, and the lease's thread. Gives the connections that were open.
+    /// Ends everything: pauses, connections, waits, and the lease's thread. Gives the connections
+    /// that were open.
     pub(crate) fn close(&self) -> Vec<ConnectionId> {
         let mut inner = self.0.inner.lock();
         inner.is_closed = true;
@@ -446,7 +517,11 @@ pub(crate) struct Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         self.gate.0.change(|state| state.leave(self.ticket));
-        tell!(TRACE, ticket = self.ticket.0, "a transaction has given its turn back");
+        tell!(
+            TRACE,
+            ticket = self.ticket.0,
+            "a transaction has given its turn back"
+        );
     }
 }
 
@@ -459,8 +534,14 @@ struct Persisting<'g> {
 impl Drop for Persisting<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.gate.0.change(|state| state.persisted(ticket, None)).ok();
-            tell!(WARN, "a pause has failed: the state could not be brought to the files");
+            self.gate
+                .0
+                .change(|state| state.persisted(ticket, None))
+                .ok();
+            tell!(
+                WARN,
+                "a pause has failed: the state could not be brought to the files"
+            );
         }
     }
 }
@@ -486,15 +567,26 @@ pub(crate) struct Restoring<'g> {
 impl Restoring<'_> {
     /// Says whether a restore without force could go on as things are.
     pub(crate) fn need_no_connections(&self) -> Result<()> {
-        self.gate.0.change(|state| state.need_no_connections()).map_err(refuse)
+        self.gate
+            .0
+            .change(|state| state.need_no_connections())
+            .map_err(refuse)
     }
 
-    /// Everything is checked: takes the turn. Connections refuse it, or are broken by force; `cut` is told which, before the
-    /// turn is waited for.
-    pub(crate) fn switch(&self, force: bool, wait: Wait, cut: impl FnOnce(&[ConnectionId])) -> Result<()> {
+    /// Everything is checked: takes the turn. Connections refuse it, or are broken by force; `cut`
+    /// is told which, before the turn is waited for.
+    pub(crate) fn switch(
+        &self,
+        force: bool,
+        wait: Wait,
+        cut: impl FnOnce(&[ConnectionId]),
+    ) -> Result<()> {
         let mut inner = self.gate.0.inner.lock();
         let ticket = inner.ticket();
-        let broken = self.gate.0.step(&mut inner, |state| state.switch(ticket, self.owner, force));
+        let broken = self
+            .gate
+            .0
+            .step(&mut inner, |state| state.switch(ticket, self.owner, force));
         let broken = broken.map_err(refuse)?;
         self.gate.0.wake_all(&inner);
         drop(inner);
@@ -506,14 +598,19 @@ impl Restoring<'_> {
         );
         cut(&broken.connections);
         let mut inner = self.gate.0.lock();
-        self.gate.0.wait(&mut inner, ticket, wait).check(&inner, "the end of the transaction that runs")
+        self.gate
+            .0
+            .wait(&mut inner, ticket, wait)
+            .check(&inner, "the end of the transaction that runs")
     }
 }
 
 impl Drop for Restoring<'_> {
     fn drop(&mut self) {
         let mut inner = self.gate.0.inner.lock();
-        self.gate.0.step(&mut inner, |state| state.end_restore(self.owner));
+        self.gate
+            .0
+            .step(&mut inner, |state| state.end_restore(self.owner));
         self.gate.0.changed.notify_all();
         drop(inner);
         tell!(INFO, owner = self.owner.0, "a restore has ended");

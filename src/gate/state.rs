@@ -12,11 +12,13 @@
 //!   broken
 //! ```
 //!
-//! One has the turn at a time: a transaction, a pause, or a restore that switches. Transactions and pauses stand in one line and
-//! come in the order in which they asked: so neither starves the other. A restore that switches goes to the head of the
-//! line: it waits for the transaction that runs and for nothing else.
+//! One has the turn at a time: a transaction, a pause, or a restore that switches. Transactions and
+//! pauses stand in one line and come in the order in which they asked: so neither starves the
+//! other. A restore that switches goes to the head of the line: it waits for the transaction that
+//! runs and for nothing else.
 //!
-//! What must hold is asserted in every state that three owners, three writers and two connections can reach (`explore`).
+//! What must hold is asserted in every state that three owners, three writers and two connections
+//! can reach (`explore`).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -135,7 +137,8 @@ impl State {
         }
     }
 
-    /// The time is `now`: a lease that ends by then has run out. A clock that goes back stands still.
+    /// The time is `now`: a lease that ends by then has run out. A clock that goes back stands
+    /// still.
     pub fn tick(&mut self, now: Duration) {
         self.now = self.now.max(now);
         if self.expiry().is_some_and(|until| until <= self.now) {
@@ -159,7 +162,9 @@ impl State {
     /// The ticket that has the turn.
     pub const fn admitted(&self) -> Option<Ticket> {
         match self.turn {
-            Turn::Write(ticket) | Turn::Persist(ticket, _) | Turn::Restore(ticket, _) => Some(ticket),
+            Turn::Write(ticket) | Turn::Persist(ticket, _) | Turn::Restore(ticket, _) => {
+                Some(ticket)
+            }
             Turn::Free | Turn::Paused(..) => None,
         }
     }
@@ -177,7 +182,11 @@ impl State {
 
     /// Calls in line: transactions, and pauses or restores.
     pub fn waiting(&self) -> (usize, usize) {
-        let writers = self.line.iter().filter(|waiting| matches!(waiting.wish, Wish::Write(_))).count();
+        let writers = self
+            .line
+            .iter()
+            .filter(|waiting| matches!(waiting.wish, Wish::Write(_)))
+            .count();
         (writers, self.line.len() - writers)
     }
 
@@ -215,7 +224,10 @@ impl State {
         if !may_wait && self.turn != Turn::Free {
             return Err(Refusal::Busy);
         }
-        self.line.push_back(Waiting { ticket, wish: Wish::Write(connection) });
+        self.line.push_back(Waiting {
+            ticket,
+            wish: Wish::Write(connection),
+        });
         self.advance();
         Ok(self.standing(ticket))
     }
@@ -233,17 +245,27 @@ impl State {
         self.standing(ticket)
     }
 
-    /// An object asks to pause. `at_once` refuses where another has paused or is about to; it waits for transactions all the
-    /// same. When its turn comes, everything has to be brought to the files, and [`persisted`](Self::persisted) told.
-    pub fn pause(&mut self, ticket: Ticket, owner: OwnerId, at_once: bool) -> Result<Standing, Refusal> {
+    /// An object asks to pause. `at_once` refuses where another has paused or is about to; it waits
+    /// for transactions all the same. When its turn comes, everything has to be brought to the
+    /// files, and [`persisted`](Self::persisted) told.
+    pub fn pause(
+        &mut self,
+        ticket: Ticket,
+        owner: OwnerId,
+        at_once: bool,
+    ) -> Result<Standing, Refusal> {
         self.need_no_restore()?;
         self.need_no_pause(owner, at_once)?;
-        self.line.push_back(Waiting { ticket, wish: Wish::Pause(owner) });
+        self.line.push_back(Waiting {
+            ticket,
+            wish: Wish::Pause(owner),
+        });
         self.advance();
         Ok(self.standing(ticket))
     }
 
-    /// Everything is in the files, and the pause in force from now on; or it is not (no lease), and the pause has failed.
+    /// Everything is in the files, and the pause in force from now on; or it is not (no lease), and
+    /// the pause has failed.
     pub fn persisted(&mut self, ticket: Ticket, lease: Option<Duration>) -> Result<(), Refusal> {
         match (self.turn, lease) {
             (Turn::Persist(held, owner), Some(lease)) if held == ticket && !self.is_closed => {
@@ -280,7 +302,8 @@ impl State {
 
     /// An object is no more.
     pub fn release(&mut self, owner: OwnerId) {
-        self.line.retain(|waiting| waiting.wish != Wish::Pause(owner));
+        self.line
+            .retain(|waiting| waiting.wish != Wish::Pause(owner));
         self.resume(owner).ok();
     }
 
@@ -288,27 +311,51 @@ impl State {
     pub fn begin_restore(&mut self, owner: OwnerId) -> Result<(), Refusal> {
         self.need_no_restore()?;
         self.need_no_pause(owner, true)?;
-        self.restoring = Some(Restoring { owner, is_switching: false });
+        self.restoring = Some(Restoring {
+            owner,
+            is_switching: false,
+        });
         Ok(())
     }
 
     /// Whether a restore without force could go on.
     pub fn need_no_connections(&self) -> Result<(), Refusal> {
-        if self.open.is_empty() { Ok(()) } else { Err(Refusal::Connections(self.open.len())) }
+        if self.open.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::Connections(self.open.len()))
+        }
     }
 
-    /// The checks of a restore have passed: connections are broken, or refuse it, and it asks for its turn.
-    pub fn switch(&mut self, ticket: Ticket, owner: OwnerId, force: bool) -> Result<Broken, Refusal> {
+    /// The checks of a restore have passed: connections are broken, or refuse it, and it asks for
+    /// its turn.
+    pub fn switch(
+        &mut self,
+        ticket: Ticket,
+        owner: OwnerId,
+        force: bool,
+    ) -> Result<Broken, Refusal> {
         self.need_open()?;
-        if self.restoring != Some(Restoring { owner, is_switching: false }) {
+        if self.restoring
+            != Some(Restoring {
+                owner,
+                is_switching: false,
+            })
+        {
             return Err(Refusal::Restoring);
         }
         if !force {
             self.need_no_connections()?;
         }
-        self.restoring = Some(Restoring { owner, is_switching: true });
+        self.restoring = Some(Restoring {
+            owner,
+            is_switching: true,
+        });
         let broken = self.break_all();
-        self.line.push_front(Waiting { ticket, wish: Wish::Restore(owner) });
+        self.line.push_front(Waiting {
+            ticket,
+            wish: Wish::Restore(owner),
+        });
         self.advance();
         Ok(broken)
     }
@@ -319,7 +366,8 @@ impl State {
             return;
         }
         self.restoring = None;
-        self.line.retain(|waiting| waiting.wish != Wish::Restore(owner));
+        self.line
+            .retain(|waiting| waiting.wish != Wish::Restore(owner));
         if matches!(self.turn, Turn::Restore(..)) {
             self.free();
         }
@@ -340,7 +388,10 @@ impl State {
     /// A connection is made; refused while a restore switches.
     pub fn connect(&mut self, connection: ConnectionId) -> Result<(), Refusal> {
         self.need_open()?;
-        if self.restoring.is_some_and(|restoring| restoring.is_switching) {
+        if self
+            .restoring
+            .is_some_and(|restoring| restoring.is_switching)
+        {
             return Err(Refusal::Restoring);
         }
         self.open.insert(connection);
@@ -352,11 +403,14 @@ impl State {
         self.open.remove(&connection);
     }
 
-    /// The repository is being closed: nothing is admitted any more, pauses end, connections are broken.
+    /// The repository is being closed: nothing is admitted any more, pauses end, connections are
+    /// broken.
     pub fn close(&mut self) -> Broken {
         self.is_closed = true;
         let mut broken = self.break_all();
-        broken.tickets.extend(self.line.drain(..).map(|waiting| waiting.ticket));
+        broken
+            .tickets
+            .extend(self.line.drain(..).map(|waiting| waiting.ticket));
         if matches!(self.turn, Turn::Paused(..)) {
             self.free();
         }
@@ -364,12 +418,20 @@ impl State {
     }
 
     fn need_open(&self) -> Result<(), Refusal> {
-        if self.is_closed { Err(Refusal::Closed) } else { Ok(()) }
+        if self.is_closed {
+            Err(Refusal::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     fn need_no_restore(&self) -> Result<(), Refusal> {
         self.need_open()?;
-        if self.restoring.is_some() { Err(Refusal::Restoring) } else { Ok(()) }
+        if self.restoring.is_some() {
+            Err(Refusal::Restoring)
+        } else {
+            Ok(())
+        }
     }
 
     fn need_no_pause(&self, caller: OwnerId, minds_others: bool) -> Result<(), Refusal> {
@@ -388,18 +450,27 @@ impl State {
             Turn::Persist(_, owner) | Turn::Paused(owner, _) => Some(owner),
             Turn::Free | Turn::Write(_) | Turn::Restore(..) => None,
         };
-        held.into_iter().chain(self.line.iter().filter_map(|waiting| match waiting.wish {
-            Wish::Pause(owner) => Some(owner),
-            Wish::Write(_) | Wish::Restore(_) => None,
-        }))
+        held.into_iter()
+            .chain(self.line.iter().filter_map(|waiting| match waiting.wish {
+                Wish::Pause(owner) => Some(owner),
+                Wish::Write(_) | Wish::Restore(_) => None,
+            }))
     }
 
     fn break_all(&mut self) -> Broken {
         let connections = std::mem::take(&mut self.open).into_iter().collect();
         let is_theirs = |waiting: &Waiting| matches!(waiting.wish, Wish::Write(Some(_)));
-        let tickets = self.line.iter().filter(|waiting| is_theirs(waiting)).map(|waiting| waiting.ticket).collect();
+        let tickets = self
+            .line
+            .iter()
+            .filter(|waiting| is_theirs(waiting))
+            .map(|waiting| waiting.ticket)
+            .collect();
         self.line.retain(|waiting| !is_theirs(waiting));
-        Broken { connections, tickets }
+        Broken {
+            connections,
+            tickets,
+        }
     }
 
     fn free(&mut self) {
@@ -423,5 +494,4 @@ impl State {
 }
 
 #[cfg(test)]
-#[path = "explore.rs"]
 mod explore;

@@ -5,7 +5,9 @@ use crate::base::limits::MAX_RECORD_BYTES;
 use crate::base::narrow;
 use crate::base::page_no::{LogicalPage, NIL, PageBytes, RecordRef};
 use crate::base::random::UniqueIds;
-use crate::format::heap::page::{MULTI_PAGE_ID, ObjectPageBuilder, build_multi_page, is_multi_page};
+use crate::format::heap::page::{
+    MULTI_PAGE_ID, ObjectPageBuilder, build_multi_page, is_multi_page,
+};
 
 /// Pages that are kept open: a record goes to the one it fits best.
 const OPEN_PAGES: usize = 16;
@@ -24,7 +26,11 @@ pub struct HeapBuilder {
 impl HeapBuilder {
     /// An empty heap whose record ids come from `ids`.
     pub fn new(ids: UniqueIds) -> Self {
-        Self { ids, next: 0, open: Vec::new() }
+        Self {
+            ids,
+            next: 0,
+            open: Vec::new(),
+        }
     }
 
     /// Stores a record.
@@ -32,7 +38,11 @@ impl HeapBuilder {
         let size = narrow(record.len());
         if size > MAX_RECORD_BYTES {
             let (max, got) = (MAX_RECORD_BYTES.into(), record.len() as u64);
-            return Err(Error::Limit { what: "the size of a record", max, got });
+            return Err(Error::Limit {
+                what: "the size of a record",
+                max,
+                got,
+            });
         }
         if is_multi_page(size) {
             return self.push_multi_page(record, sink);
@@ -42,7 +52,11 @@ impl HeapBuilder {
         let candidates = self.open.iter_mut().filter(|(_, page)| fits(page));
         if let Some((page, builder)) = candidates.min_by_key(|(_, page)| page.free_bytes()) {
             builder.push(id, record, 0);
-            return Ok(RecordRef { page: *page, id, size });
+            return Ok(RecordRef {
+                page: *page,
+                id,
+                size,
+            });
         }
         let page = self.take_pages(1)?;
         let mut builder = ObjectPageBuilder::new();
@@ -62,7 +76,11 @@ impl HeapBuilder {
                 sink(page, bytes, 0)?;
             }
         }
-        Ok(RecordRef { page: first, id: MULTI_PAGE_ID, size: narrow(record.len()) })
+        Ok(RecordRef {
+            page: first,
+            id: MULTI_PAGE_ID,
+            size: narrow(record.len()),
+        })
     }
 
     /// Ends the heap; gives the number of its logical pages.
@@ -74,8 +92,14 @@ impl HeapBuilder {
     }
 
     fn close_fullest(&mut self, sink: &mut HeapSink<'_>) -> Result<()> {
-        let fullest = self.open.iter().enumerate().min_by_key(|(_, (_, page))| page.free_bytes());
-        let Some((position, _)) = fullest else { return Ok(()) };
+        let fullest = self
+            .open
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, (_, page))| page.free_bytes());
+        let Some((position, _)) = fullest else {
+            return Ok(());
+        };
         let (page, builder) = self.open.swap_remove(position);
         sink(page, &builder.build(), builder.free_bytes())
     }
@@ -88,7 +112,11 @@ impl HeapBuilder {
                 self.next = next;
                 Ok(first)
             }
-            _ => Err(Error::Limit { what: "the number of logical pages", max: NIL.into(), got: u64::from(NIL) + 1 }),
+            _ => Err(Error::Limit {
+                what: "the number of logical pages",
+                max: NIL.into(),
+                got: u64::from(NIL) + 1,
+            }),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Records of a data file without a usable mapping: physical page by physical page.
 //!
-//! What is found is a candidate, no more: the page may be free and its records deleted, and nothing says which key named
-//! them. Of a record on several pages only the beginning can be found, as its pages lie anywhere.
+//! What is found is a candidate, no more: the page may be free and its records deleted, and nothing
+//! says which key named them. Of a record on several pages only the beginning can be found, as its
+//! pages lie anywhere.
 
 use std::io;
 
@@ -29,14 +30,25 @@ pub struct CarvedPage {
 /// Pages that are read at once.
 const BLOCK: u32 = 64;
 
-/// Looks at the first `count` physical pages of the object heap, at most [`MAX_CARVED_PAGES`]; gives those that hold records.
+/// Looks at the first `count` physical pages of the object heap, at most [`MAX_CARVED_PAGES`];
+/// gives those that hold records.
 pub fn carve(file: &DataFile, count: u32) -> impl Iterator<Item = Result<CarvedPage>> + '_ {
-    let pages = u32::try_from(file.len / PAGE_SIZE as u64).unwrap_or(u32::MAX).min(MAX_CARVED_PAGES).min(count);
-    let mut block = Block { file, pages, first: 0, bytes: Vec::new() };
-    (0..pages).filter_map(PhysicalPage::new).filter_map(move |physical| match block.page(physical) {
-        Ok(bytes) => look(physical, bytes).map(Ok),
-        Err(error) => Some(Err(Error::io(IoOp::Read, &file.path, error))),
-    })
+    let pages = u32::try_from(file.len / PAGE_SIZE as u64)
+        .unwrap_or(u32::MAX)
+        .min(MAX_CARVED_PAGES)
+        .min(count);
+    let mut block = Block {
+        file,
+        pages,
+        first: 0,
+        bytes: Vec::new(),
+    };
+    (0..pages)
+        .filter_map(PhysicalPage::new)
+        .filter_map(move |physical| match block.page(physical) {
+            Ok(bytes) => look(physical, bytes).map(Ok),
+            Err(error) => Some(Err(Error::io(IoOp::Read, &file.path, error))),
+        })
 }
 
 /// Some pages of the file, read together.
@@ -54,7 +66,8 @@ impl Block<'_> {
             // Where a block cannot be read, one bad page does not hide the others.
             self.read(page, left).or_else(|_| self.read(page, 1))?;
         }
-        self.get(page).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        self.get(page)
+            .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn get(&self, page: PhysicalPage) -> Option<&PageBytes> {
@@ -65,7 +78,11 @@ impl Block<'_> {
     fn read(&mut self, first: PhysicalPage, count: u32) -> io::Result<()> {
         self.first = first.get();
         self.bytes.resize(widen(count) * PAGE_SIZE, 0);
-        let read = read_exact_at(self.file.file.as_ref(), first.byte_offset(), &mut self.bytes);
+        let read = read_exact_at(
+            self.file.file.as_ref(),
+            first.byte_offset(),
+            &mut self.bytes,
+        );
         if read.is_err() {
             self.bytes.clear();
         }
@@ -84,5 +101,9 @@ fn look(physical: PhysicalPage, bytes: &PageBytes) -> Option<CarvedPage> {
         Some(head) => view.check_head(head, site).is_none(),
         None => view.descriptors().len() > 0 && view.check_single(site).is_empty(),
     };
-    sound.then(|| CarvedPage { physical, descriptors: view.descriptors().collect(), is_head: head.is_some() })
+    sound.then(|| CarvedPage {
+        physical,
+        descriptors: view.descriptors().collect(),
+        is_head: head.is_some(),
+    })
 }

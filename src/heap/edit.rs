@@ -8,7 +8,9 @@ use crate::base::limits::MAX_RECORD_BYTES;
 use crate::base::narrow;
 use crate::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, RecordRef, Space};
 use crate::format::heap::edit as object_edit;
-use crate::format::heap::page::{MULTI_PAGE_ID, ObjectPage, build_multi_page, is_multi_page, pages_of};
+use crate::format::heap::page::{
+    MULTI_PAGE_ID, ObjectPage, build_multi_page, is_multi_page, pages_of,
+};
 use crate::pager::page::Page;
 use crate::pager::state::working::Working;
 
@@ -20,14 +22,18 @@ use super::record_ids::RecordIds;
 #[derive(Debug)]
 pub struct HeapEditor {
     free: FreeSpace,
-    /// Gathered with the first record that needs a fresh one: that reads the table of contents of every page of the heap.
+    /// Gathered with the first record that needs a fresh one: that reads the table of contents of
+    /// every page of the heap.
     ids: Option<RecordIds>,
 }
 
 impl HeapEditor {
     /// To write in the heap of this state.
     pub fn new(working: &Working) -> Self {
-        Self { free: FreeSpace::of(working.image()), ids: None }
+        Self {
+            free: FreeSpace::of(working.image()),
+            ids: None,
+        }
     }
 
     /// Stores a record.
@@ -36,7 +42,11 @@ impl HeapEditor {
         if is_multi_page(size) {
             let page = working.take(Space::Objects, pages_of(size))?;
             put_multi_page(working, page, bytes);
-            return Ok(RecordRef { page, id: MULTI_PAGE_ID, size });
+            return Ok(RecordRef {
+                page,
+                id: MULTI_PAGE_ID,
+                size,
+            });
         }
         let id = self.fresh_id(working);
         let page = match self.free.find(size) {
@@ -47,7 +57,8 @@ impl HeapEditor {
         Ok(RecordRef { page, id, size })
     }
 
-    /// Stores a record at a place and under an id that were chosen before; `None` where another record has either.
+    /// Stores a record at a place and under an id that were chosen before; `None` where another
+    /// record has either.
     pub fn insert_at(
         &mut self,
         working: &mut Working,
@@ -92,7 +103,9 @@ impl HeapEditor {
             return Ok(());
         }
         drop(bytes);
-        self.edit(working, reference.page, |bytes| object_edit::remove(bytes, reference.id))
+        self.edit(working, reference.page, |bytes| {
+            object_edit::remove(bytes, reference.id)
+        })
     }
 
     /// This moment.
@@ -110,12 +123,18 @@ impl HeapEditor {
         self.free.commit();
     }
 
-    fn append(&mut self, working: &mut Working, at: LogicalPage, id: u32, bytes: &[u8]) -> Result<()> {
+    fn append(
+        &mut self,
+        working: &mut Working,
+        at: LogicalPage,
+        id: u32,
+        bytes: &[u8],
+    ) -> Result<()> {
         self.edit(working, at, |page| object_edit::append(page, id, bytes))
     }
 
-    /// Changes a page of whole records: where it is, when it is the transaction's alone, else in a copy. `change` does nothing
-    /// when it is not possible, and says so.
+    /// Changes a page of whole records: where it is, when it is the transaction's alone, else in a
+    /// copy. `change` does nothing when it is not possible, and says so.
     fn edit(
         &mut self,
         working: &mut Working,
@@ -148,11 +167,14 @@ impl HeapEditor {
 
     fn fresh_id(&mut self, working: &Working) -> u32 {
         let ids = self.ids.take().filter(|ids| !ids.is_crowded());
-        self.ids.insert(ids.unwrap_or_else(|| RecordIds::of_heap(working.image()))).fresh()
+        self.ids
+            .insert(ids.unwrap_or_else(|| RecordIds::of_heap(working.image())))
+            .fresh()
     }
 }
 
-/// A copy of a page that is packed as it should be: what is changed in another would spread the damage.
+/// A copy of a page that is packed as it should be: what is changed in another would spread the
+/// damage.
 fn sound(working: &Working, page: LogicalPage, bytes: &PageBytes) -> Result<Arc<Page>> {
     let site = working.image().site(Space::Objects, page);
     match ObjectPage::new(bytes).check_single(site).into_iter().next() {
@@ -184,10 +206,22 @@ fn put_multi_page(working: &mut Working, first: LogicalPage, bytes: &[u8]) {
 
 fn checked_size(bytes: &[u8]) -> Result<u32> {
     let (max, got) = (MAX_RECORD_BYTES.into(), bytes.len() as u64);
-    if got > max { Err(Error::Limit { what: "the size of a record", max, got }) } else { Ok(narrow(bytes.len())) }
+    if got > max {
+        Err(Error::Limit {
+            what: "the size of a record",
+            max,
+            got,
+        })
+    } else {
+        Ok(narrow(bytes.len()))
+    }
 }
 
 fn not_packed(working: &Working, page: LogicalPage) -> Corruption {
     let detail = "the page has less room than the mapping says";
-    Corruption::new(CorruptionCode::MappingFreeBytes, working.image().site(Space::Objects, page), detail)
+    Corruption::new(
+        CorruptionCode::MappingFreeBytes,
+        working.image().site(Space::Objects, page),
+        detail,
+    )
 }

@@ -11,7 +11,8 @@ use crate::pager::state::image::Image;
 #[derive(Debug, Default)]
 pub struct FreeSpace {
     by_room: BTreeSet<(u32, LogicalPage)>,
-    /// The page that took the last record: the next one goes there as long as there is room, so that few pages change.
+    /// The page that took the last record: the next one goes there as long as there is room, so
+    /// that few pages change.
     last: Option<(u32, LogicalPage)>,
     undo: Vec<(LogicalPage, u32, u32)>,
 }
@@ -21,11 +22,18 @@ impl FreeSpace {
     pub fn of(image: &Image) -> Self {
         let pages = (0..image.logical_pages(Space::Objects)).filter_map(LogicalPage::new);
         let room = |page| (image.free_bytes(Space::Objects, page), page);
-        let by_room = pages.map(room).filter(|(free, _)| is_worth_knowing(*free)).collect();
-        Self { by_room, ..Self::default() }
+        let by_room = pages
+            .map(room)
+            .filter(|(free, _)| is_worth_knowing(*free))
+            .collect();
+        Self {
+            by_room,
+            ..Self::default()
+        }
     }
 
-    /// A page with room for a record of this size and its descriptor: the last one used, or else the fullest.
+    /// A page with room for a record of this size and its descriptor: the last one used, or else
+    /// the fullest.
     pub fn find(&self, size: u32) -> Option<LogicalPage> {
         let need = size.saturating_add(narrow(DESCRIPTOR_SIZE));
         if let Some((free, page)) = self.last
@@ -34,7 +42,10 @@ impl FreeSpace {
             return Some(page);
         }
         let lowest = LogicalPage::new(0)?;
-        self.by_room.range((need, lowest)..).next().map(|(_, page)| *page)
+        self.by_room
+            .range((need, lowest)..)
+            .next()
+            .map(|(_, page)| *page)
     }
 
     /// The room in a page changed from `old` to `new` free bytes.
@@ -55,7 +66,12 @@ impl FreeSpace {
 
     /// Goes back to a moment.
     pub fn roll_back(&mut self, mark: usize) {
-        for (page, old, new) in self.undo.split_off(mark.min(self.undo.len())).into_iter().rev() {
+        for (page, old, new) in self
+            .undo
+            .split_off(mark.min(self.undo.len()))
+            .into_iter()
+            .rev()
+        {
             self.replace(page, new, old);
         }
         self.last = None;

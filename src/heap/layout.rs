@@ -1,4 +1,5 @@
-//! What each page of the object heap is: found by walking the logical pages upwards, without the index.
+//! What each page of the object heap is: found by walking the logical pages upwards, without the
+//! index.
 
 use std::iter::FusedIterator;
 use std::ops::Range;
@@ -35,7 +36,11 @@ pub enum PageKind {
 pub fn page_kinds(image: &Image) -> Result<Vec<PageKind>> {
     let section = &image.mapping().objects;
     let mut kinds = vec![PageKind::Unmapped; section.entries.len()];
-    image.admin()?.chain.iter().for_each(|&page| set(&mut kinds, page, PageKind::Admin));
+    image
+        .admin()?
+        .chain
+        .iter()
+        .for_each(|&page| set(&mut kinds, page, PageKind::Admin));
     let mut bytes = Box::new([0; PAGE_SIZE]);
     let mut behind = 0;
     for (page, ..) in section.mapped() {
@@ -49,8 +54,14 @@ pub fn page_kinds(image: &Image) -> Result<Vec<PageKind>> {
         };
         let count = record::pages(image, page, head.size)?;
         behind = page.get().saturating_add(count);
-        for (number, page) in (1..=count).filter_map(|number| Some((number, page.checked_add(number - 1)?))) {
-            let kind = if number == count { PageKind::Last { size: head.size } } else { PageKind::Whole };
+        for (number, page) in
+            (1..=count).filter_map(|number| Some((number, page.checked_add(number - 1)?)))
+        {
+            let kind = if number == count {
+                PageKind::Last { size: head.size }
+            } else {
+                PageKind::Whole
+            };
             set(&mut kinds, page, kind);
         }
     }
@@ -72,13 +83,20 @@ pub fn multi_page_records(image: &Image) -> Result<Vec<Range<u32>>> {
 
 /// True if all pages of a record were last written together: invariant 25.
 pub fn was_written_at_once(entries: &[MappingEntry], record: &Range<u32>) -> bool {
-    let mut writes = pages_of(record).filter_map(|page| entries.get(page)).map(|entry| entry.last_write);
+    let mut writes = pages_of(record)
+        .filter_map(|page| entries.get(page))
+        .map(|entry| entry.last_write);
     let first = writes.next();
     writes.all(|write| Some(write) == first)
 }
 
-/// Makes invariant 25 hold for records of which not all pages were written: the others count as written in this generation.
-pub fn count_as_written_at_once(entries: &mut [MappingEntry], records: &[Range<u32>], generation: u32) {
+/// Makes invariant 25 hold for records of which not all pages were written: the others count as
+/// written in this generation.
+pub fn count_as_written_at_once(
+    entries: &mut [MappingEntry],
+    records: &[Range<u32>],
+    generation: u32,
+) {
     for record in records {
         if !was_written_at_once(entries, record) {
             pages_of(record).for_each(|page| {
@@ -100,11 +118,13 @@ fn set(kinds: &mut [PageKind], page: LogicalPage, kind: PageKind) {
     }
 }
 
-/// Logical pages that lie where one before them lies, ascending. The check of the mapping reports them; their records are not
-/// taken a second time, so that a small file cannot make up a large heap.
+/// Logical pages that lie where one before them lies, ascending. The check of the mapping reports
+/// them; their records are not taken a second time, so that a small file cannot make up a large
+/// heap.
 pub(crate) fn repeated(image: &Image) -> Vec<LogicalPage> {
     let mapped = image.mapping().objects.mapped();
-    let mut places: Vec<(PhysicalPage, LogicalPage)> = mapped.map(|(page, physical, _)| (physical, page)).collect();
+    let mut places: Vec<(PhysicalPage, LogicalPage)> =
+        mapped.map(|(page, physical, _)| (physical, page)).collect();
     places.sort_unstable();
     let second = |pair: &[(PhysicalPage, LogicalPage)]| match pair {
         [(first, _), (second, page)] if first == second => Some(*page),
@@ -117,12 +137,13 @@ pub(crate) fn repeated(image: &Image) -> Vec<LogicalPage> {
 
 /// All records of a repository, found page by page without the index, in order of their pages.
 ///
-/// A damaged page gives an error, and the walk goes on behind it. Of logical pages that lie at the same place, which only a
-/// damaged mapping has, the first alone is looked at.
+/// A damaged page gives an error, and the walk goes on behind it. Of logical pages that lie at the
+/// same place, which only a damaged mapping has, the first alone is looked at.
 #[derive(Debug)]
 pub struct Records {
     image: Arc<Image>,
-    /// Pages that are passed by, ascending, once they were looked up: those of [`repeated`], the admin pages of dialect 2.1.
+    /// Pages that are passed by, ascending, once they were looked up: those of [`repeated`], the
+    /// admin pages of dialect 2.1.
     skipped: Option<Vec<LogicalPage>>,
     next: u32,
     page: Option<LogicalPage>,
@@ -135,7 +156,14 @@ impl Records {
     /// The records of a generation.
     pub fn new(image: Arc<Image>) -> Self {
         let (bytes, queue) = (Box::new([0; PAGE_SIZE]), Vec::new().into_iter());
-        Self { image, skipped: None, next: 0, page: None, bytes, queue }
+        Self {
+            image,
+            skipped: None,
+            next: 0,
+            page: None,
+            bytes,
+            queue,
+        }
     }
 
     /// Looks at the next page that is mapped and begins records; `None` behind the last.
@@ -143,7 +171,8 @@ impl Records {
         let skipped = match self.skipped.take().map_or_else(|| skipped(&self.image), Ok) {
             Ok(skipped) => self.skipped.insert(skipped),
             Err(error) => {
-                // Without admin pages it cannot be told what a record is: it is over, and they are not looked up again.
+                // Without admin pages it cannot be told what a record is: it is over, and they are
+                // not looked up again.
                 self.skipped = Some(Vec::new());
                 self.next = u32::MAX;
                 return Some(Err(error));
@@ -151,7 +180,8 @@ impl Records {
         };
         let section = &self.image.mapping().objects;
         loop {
-            let page = LogicalPage::new(self.next).filter(|page| page.index() < section.entries.len())?;
+            let page =
+                LogicalPage::new(self.next).filter(|page| page.index() < section.entries.len())?;
             self.next += 1;
             if section.resolve(page).is_some() && skipped.binary_search(&page).is_err() {
                 return Some(self.look(page));
@@ -185,7 +215,11 @@ impl Iterator for Records {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let (Some(page), Some(descriptor)) = (self.page, self.queue.next()) {
-                return Some(Ok(RecordRef { page, id: descriptor.id, size: descriptor.size }));
+                return Some(Ok(RecordRef {
+                    page,
+                    id: descriptor.id,
+                    size: descriptor.size,
+                }));
             }
             if let Err(error) = self.advance()? {
                 return Some(Err(error));

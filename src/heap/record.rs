@@ -11,7 +11,9 @@ use crate::base::site::Site;
 use crate::base::widen;
 use crate::format::Dialect;
 use crate::format::checksum::crc32;
-use crate::format::heap::page::{Descriptor, MULTI_PAGE_OFFSET, ObjectPage, is_multi_page, pages_of};
+use crate::format::heap::page::{
+    Descriptor, MULTI_PAGE_OFFSET, ObjectPage, is_multi_page, pages_of,
+};
 use crate::pager::page::Page;
 use crate::pager::state::image::Image;
 
@@ -21,7 +23,11 @@ pub struct RecordView(Content);
 
 #[derive(Debug, Clone)]
 enum Content {
-    InPage { page: Arc<Page>, start: usize, end: usize },
+    InPage {
+        page: Arc<Page>,
+        start: usize,
+        end: usize,
+    },
     Whole(Vec<u8>),
 }
 
@@ -61,11 +67,18 @@ pub fn view(image: &Image, reference: RecordRef) -> Result<RecordView> {
     let held = image.page(Space::Objects, reference.page)?;
     let descriptor = find_descriptor(image, &held, reference)?;
     let (start, size) = (widen(descriptor.offset), widen(descriptor.size));
-    let head = descriptor.is_multi_page().then(|| ObjectPage::new(&held).multi_page_head()).flatten();
+    let head = descriptor
+        .is_multi_page()
+        .then(|| ObjectPage::new(&held).multi_page_head())
+        .flatten();
     let view = if let Some(head) = head {
         RecordView(Content::Whole(multi_page(image, reference.page, &head)?))
     } else if start.checked_add(size).is_some_and(|end| end <= PAGE_SIZE) {
-        RecordView(Content::InPage { page: held.into_arc(), start, end: start.saturating_add(size) })
+        RecordView(Content::InPage {
+            page: held.into_arc(),
+            start,
+            end: start.saturating_add(size),
+        })
     } else {
         let detail = format!("record {} leaves its page", descriptor.id);
         let site = image.site(Space::Objects, reference.page);
@@ -75,14 +88,22 @@ pub fn view(image: &Image, reference: RecordRef) -> Result<RecordView> {
     if descriptor.check == expected {
         return Ok(view);
     }
-    Err(wrong_check(&descriptor, expected, image.site(Space::Objects, reference.page)).into())
+    Err(wrong_check(
+        &descriptor,
+        expected,
+        image.site(Space::Objects, reference.page),
+    )
+    .into())
 }
 
 /// True if a page says that the record lies there, and the mapping has all its pages.
 pub fn is_there(image: &Image, reference: RecordRef) -> bool {
-    let Ok(held) = image.page(Space::Objects, reference.page) else { return false };
+    let Ok(held) = image.page(Space::Objects, reference.page) else {
+        return false;
+    };
     let is_listed = find_descriptor(image, &held, reference).is_ok();
-    is_listed && (!is_multi_page(reference.size) || pages(image, reference.page, reference.size).is_ok())
+    is_listed
+        && (!is_multi_page(reference.size) || pages(image, reference.page, reference.size).is_ok())
 }
 
 /// The check value of a record (invariant 22).
@@ -94,14 +115,25 @@ pub(crate) fn check_value(dialect: Dialect, record: &[u8]) -> u32 {
 }
 
 /// The descriptor of a record in its page.
-pub(crate) fn find_descriptor(image: &Image, page: &PageBytes, reference: RecordRef) -> Result<Descriptor, Corruption> {
-    let wrong = |code, detail| Corruption::new(code, image.site(Space::Objects, reference.page), detail);
+pub(crate) fn find_descriptor(
+    image: &Image,
+    page: &PageBytes,
+    reference: RecordRef,
+) -> Result<Descriptor, Corruption> {
+    let wrong =
+        |code, detail| Corruption::new(code, image.site(Space::Objects, reference.page), detail);
     let found = ObjectPage::find(page, reference.id);
     let Some(descriptor) = found else {
-        return Err(wrong(CorruptionCode::ReferenceRecord, format!("record {}", reference.id)));
+        return Err(wrong(
+            CorruptionCode::ReferenceRecord,
+            format!("record {}", reference.id),
+        ));
     };
     if descriptor.size != reference.size {
-        let detail = format!("record {}: {} bytes, the key says {}", reference.id, descriptor.size, reference.size);
+        let detail = format!(
+            "record {}: {} bytes, the key says {}",
+            reference.id, descriptor.size, reference.size
+        );
         return Err(wrong(CorruptionCode::ReferenceSize, detail));
     }
     Ok(descriptor)
@@ -109,24 +141,39 @@ pub(crate) fn find_descriptor(image: &Image, page: &PageBytes, reference: Record
 
 /// The error for a record whose check value is another.
 pub(crate) fn wrong_check(descriptor: &Descriptor, expected: u32, site: Site) -> Corruption {
-    let detail = format!("record {}: check {:#010X}, expected {expected:#010X}", descriptor.id, descriptor.check);
+    let detail = format!(
+        "record {}: check {:#010X}, expected {expected:#010X}",
+        descriptor.id, descriptor.check
+    );
     Corruption::new(CorruptionCode::RecordCheck, site, detail)
 }
 
-/// The logical pages of a multi-page record that begins on `first`; fails when the mapping ends before or has a gap, so a
-/// record that claims gigabytes costs nothing.
+/// The logical pages of a multi-page record that begins on `first`; fails when the mapping ends
+/// before or has a gap, so a record that claims gigabytes costs nothing.
 pub(crate) fn pages(image: &Image, first: LogicalPage, size: u32) -> Result<u32, Corruption> {
     let count = pages_of(size);
-    let wrong =
-        |detail: String| Corruption::new(CorruptionCode::RecordMultiPage, image.site(Space::Objects, first), detail);
-    let end = first.get().checked_add(count).filter(|&end| end <= image.logical_pages(Space::Objects));
+    let wrong = |detail: String| {
+        Corruption::new(
+            CorruptionCode::RecordMultiPage,
+            image.site(Space::Objects, first),
+            detail,
+        )
+    };
+    let end = first
+        .get()
+        .checked_add(count)
+        .filter(|&end| end <= image.logical_pages(Space::Objects));
     let Some(end) = end else {
-        return Err(wrong(format!("{size} bytes on {count} pages, the mapping ends before")));
+        return Err(wrong(format!(
+            "{size} bytes on {count} pages, the mapping ends before"
+        )));
     };
     match image.object_gap(first, end) {
         Some(gap) => {
             let number = gap.get() - first.get();
-            Err(wrong(format!("{size} bytes on {count} pages, of which number {number} has no page")))
+            Err(wrong(format!(
+                "{size} bytes on {count} pages, of which number {number} has no page"
+            )))
         }
         None => Ok(count),
     }
@@ -137,7 +184,11 @@ pub(crate) fn multi_page(image: &Image, first: LogicalPage, head: &Descriptor) -
     let count = pages(image, first, head.size)?;
     if head.size > MAX_RECORD_BYTES {
         let (max, got) = (MAX_RECORD_BYTES.into(), head.size.into());
-        return Err(Error::Limit { what: "the size of a record", max, got });
+        return Err(Error::Limit {
+            what: "the size of a record",
+            max,
+            got,
+        });
     }
     let mut record = Vec::with_capacity(widen(count) * PAGE_SIZE);
     for page in (0..count).filter_map(|number| first.checked_add(number)) {

@@ -12,8 +12,9 @@ const BITS_PER_RECORD: usize = 32;
 
 const WORD_BITS: u32 = 64;
 
-/// The ids in use, coarsely: a bit stands for ids with the same leading bits. One that is set may have no id behind it (that
-/// of a removed record, say), one that is clear has none for certain; and those are handed out.
+/// The ids in use, coarsely: a bit stands for ids with the same leading bits. One that is set may
+/// have no id behind it (that of a removed record, say), one that is clear has none for certain;
+/// and those are handed out.
 #[derive(Debug)]
 pub struct RecordIds {
     words: Vec<u64>,
@@ -26,32 +27,55 @@ pub struct RecordIds {
 impl RecordIds {
     /// Room for so many records.
     pub fn with_capacity(records: usize) -> Self {
-        let bits = records.max(1 << 12).saturating_mul(BITS_PER_RECORD).next_power_of_two().min(1 << 31);
+        let bits = records
+            .max(1 << 12)
+            .saturating_mul(BITS_PER_RECORD)
+            .next_power_of_two()
+            .min(1 << 31);
         let words = bits / widen(WORD_BITS);
-        Self { words: vec![0; words], significant: bits.trailing_zeros(), used: 0, random: UniqueIds::random() }
+        Self {
+            words: vec![0; words],
+            significant: bits.trailing_zeros(),
+            used: 0,
+            random: UniqueIds::random(),
+        }
     }
 
-    /// All ids of a repository: what the tables of contents of its pages say. The records are not read, nor are checksums looked
-    /// at: an id that no record has is left out at worst. A page that the system refuses to read has ids that are not known; that
-    /// one of them is drawn is one case in 2^32.
+    /// All ids of a repository: what the tables of contents of its pages say. The records are not
+    /// read, nor are checksums looked at: an id that no record has is left out at worst. A page
+    /// that the system refuses to read has ids that are not known; that one of them is drawn is one
+    /// case in 2^32.
     pub fn of_heap(image: &Image) -> Self {
         let (mut ids, mut front) = (Vec::new(), [0; FRONT]);
         let mut next = 0;
-        while let Some(page) = LogicalPage::new(next).filter(|_| next < image.logical_pages(Space::Objects)) {
+        while let Some(page) =
+            LogicalPage::new(next).filter(|_| next < image.logical_pages(Space::Objects))
+        {
             next += 1;
-            if !image.is_mapped(Space::Objects, page) || image.read_front(Space::Objects, page, &mut front).is_err() {
+            if !image.is_mapped(Space::Objects, page)
+                || image.read_front(Space::Objects, page, &mut front).is_err()
+            {
                 continue;
             }
             match contents(&front) {
                 Contents::Records(found) => ids.extend(found),
                 Contents::More => {
                     let mut bytes = Box::new([0; PAGE_SIZE]);
-                    if image.read_front(Space::Objects, page, &mut bytes[..]).is_ok() {
-                        ids.extend(ObjectPage::new(&bytes).descriptors().map(|descriptor| descriptor.id));
+                    if image
+                        .read_front(Space::Objects, page, &mut bytes[..])
+                        .is_ok()
+                    {
+                        ids.extend(
+                            ObjectPage::new(&bytes)
+                                .descriptors()
+                                .map(|descriptor| descriptor.id),
+                        );
                     }
                 }
                 // The pages behind it have no table.
-                Contents::MultiPage(size) => next += record::pages(image, page, size).map_or(0, |count| count - 1),
+                Contents::MultiPage(size) => {
+                    next += record::pages(image, page, size).map_or(0, |count| count - 1)
+                }
             }
         }
         Self::of(ids)
@@ -60,7 +84,8 @@ impl RecordIds {
     /// These ids.
     fn of(ids: impl IntoIterator<Item = u32>) -> Self {
         let ids: Vec<u32> = ids.into_iter().filter(|&id| id != MULTI_PAGE_ID).collect();
-        // Twice the room that is needed now, so that the repository can grow before they are gathered anew.
+        // Twice the room that is needed now, so that the repository can grow before they are
+        // gathered anew.
         let mut taken = Self::with_capacity(2 * ids.len());
         ids.into_iter().for_each(|id| taken.add(id));
         taken
@@ -121,7 +146,9 @@ enum Contents {
 
 fn contents(front: &[u8; FRONT]) -> Contents {
     let mut page = [0; PAGE_SIZE];
-    page.iter_mut().zip(front).for_each(|(to, from)| *to = *from);
+    page.iter_mut()
+        .zip(front)
+        .for_each(|(to, from)| *to = *from);
     let view = ObjectPage::new(&page);
     match view.multi_page_head() {
         Some(head) => Contents::MultiPage(head.size),
@@ -138,7 +165,10 @@ mod tests {
     #[test]
     fn fresh_ids_are_none_that_is_in_use() {
         let mut ids = UniqueIds::seeded(5);
-        let in_use: HashSet<u32> = (0..50_000).map(|_| ids.next()).filter(|&id| id > 1).collect();
+        let in_use: HashSet<u32> = (0..50_000)
+            .map(|_| ids.next())
+            .filter(|&id| id > 1)
+            .collect();
         let mut taken = RecordIds::of(in_use.iter().copied());
         let mut seen = in_use;
         for _ in 0..100_000 {

@@ -14,8 +14,8 @@ use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::{FileRole, Site};
 use crate::storage::{Directory, EntryKind, OpenMode, Protection, StorageFile, Ties, read_whole};
 
-/// Directories below the one given in which a repository is looked for: Windows keeps it in `wbem\Repository`, XP in
-/// `wbem\Repository\FS`.
+/// Directories below the one given in which a repository is looked for: Windows keeps it in
+/// `wbem\Repository`, XP in `wbem\Repository\FS`.
 const BELOW: [&[&str]; 4] = [&[], &["FS"], &["Repository"], &["Repository", "FS"]];
 
 /// Which files of a repository a directory holds.
@@ -34,26 +34,39 @@ impl RepositoryFiles {
     pub fn list(directory: Directory) -> Result<Self> {
         let entries = directory.storage.read_dir(&directory.path);
         let mut entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
-        // Where two names differ in case alone, the choice must not hang on the order in which a directory is listed.
+        // Where two names differ in case alone, the choice must not hang on the order in which a
+        // directory is listed.
         entries.sort_by(|a, b| a.name.cmp(&b.name));
-        let (mut names, mut no_files, mut journals) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (mut names, mut no_files, mut journals) =
+            (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for entry in entries {
-            if let Some(generation) = generation_of(&entry.name).filter(|_| entry.kind == EntryKind::File) {
+            if let Some(generation) =
+                generation_of(&entry.name).filter(|_| entry.kind == EntryKind::File)
+            {
                 journals.push((generation, entry.name));
                 continue;
             }
             if let Some(role) = FileRole::from_file_name(&entry.name) {
-                let names = if entry.kind == EntryKind::File { &mut names } else { &mut no_files };
+                let names = if entry.kind == EntryKind::File {
+                    &mut names
+                } else {
+                    &mut no_files
+                };
                 names.entry(role).or_insert(entry.name);
             }
         }
         no_files.retain(|role, _| !names.contains_key(role));
         journals.sort();
-        Ok(Self { directory, names, no_files, journals })
+        Ok(Self {
+            directory,
+            names,
+            no_files,
+            journals,
+        })
     }
 
-    /// Why a file is not there although something has its name: a directory, a pipe, a link that leads nowhere. Such a
-    /// thing is never opened.
+    /// Why a file is not there although something has its name: a directory, a pipe, a link that
+    /// leads nowhere. Such a thing is never opened.
     pub(crate) fn not_files(&self) -> impl Iterator<Item = Corruption> {
         self.no_files.iter().map(|(role, name)| {
             let detail = format!("{name} is no regular file");
@@ -64,11 +77,23 @@ impl RepositoryFiles {
     /// The files of the repository at `directory`, or at the usual places below it.
     pub fn locate(directory: &Directory) -> Result<Self> {
         let path = directory.path.as_path();
-        match directory.storage.kind(path).map_err(|error| Error::io(IoOp::Open, path, error))? {
+        match directory
+            .storage
+            .kind(path)
+            .map_err(|error| Error::io(IoOp::Open, path, error))?
+        {
             Some(EntryKind::Directory) => {}
-            Some(_) => return Err(not_a_repository(path, "it is a file; give the directory that holds OBJECTS.DATA")),
+            Some(_) => {
+                return Err(not_a_repository(
+                    path,
+                    "it is a file; give the directory that holds OBJECTS.DATA",
+                ));
+            }
             None => {
-                let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such file or directory");
+                let missing = std::io::Error::new(
+                    std::io::ErrorKind::NotFound,
+                    "there is no such file or directory",
+                );
                 return Err(Error::io(IoOp::Open, path, missing));
             }
         }
@@ -80,26 +105,29 @@ impl RepositoryFiles {
                 }
             }
         }
-        let reason =
-            "it holds no file of a repository (OBJECTS.DATA, INDEX.BTR, MAPPING1.MAP …), nor do FS or Repository in it";
+        let reason = "it holds no file of a repository (OBJECTS.DATA, INDEX.BTR, MAPPING1.MAP …), nor do FS or Repository in it";
         Err(not_a_repository(path, reason))
     }
 
-    /// W-13: refuses a repository that is written in place where a name of it is a symbolic link: what it leads to is elsewhere, and
-    /// would be changed there.
+    /// W-13: refuses a repository that is written in place where a name of it is a symbolic link:
+    /// what it leads to is elsewhere, and would be changed there.
     pub fn need_no_links(&self) -> Result<()> {
         let linked = |path: &Path| Ok::<_, Error>(self.ties(path)? == Ties::Link);
         for role in self.names.keys().chain(self.no_files.keys()) {
             let path = self.directory.join(self.name(*role));
             if linked(&path)? {
                 let text = "is a symbolic link; what it leads to is not written to. Put the file itself in its place";
-                return Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(path))));
+                return Err(Error::invalid(
+                    Misuse::Link,
+                    format!("{} {text}", escape_path(path)),
+                ));
             }
         }
         Ok(())
     }
 
-    /// A file that has other names too (hard links): whoever writes into it changes what those show. `None`: there is none.
+    /// A file that has other names too (hard links): whoever writes into it changes what those
+    /// show. `None`: there is none.
     pub fn shared(&self) -> Result<Option<(PathBuf, u64)>> {
         for role in self.names.keys() {
             let path = self.path(*role);
@@ -110,29 +138,43 @@ impl RepositoryFiles {
         Ok(None)
     }
 
-    /// W-13: refuses a repository that is not to be written in place: what is written there would show elsewhere too.
+    /// W-13: refuses a repository that is not to be written in place: what is written there would
+    /// show elsewhere too.
     pub fn need_own(&self) -> Result<()> {
         self.need_no_links()?;
-        let Some((path, count)) = self.shared()? else { return Ok(()) };
+        let Some((path, count)) = self.shared()? else {
+            return Ok(());
+        };
         let text = "names (hard links), and what is written into it would show under each; put a copy in its place";
-        Err(Error::invalid(Misuse::Link, format!("{} has {count} {text}", escape_path(path))))
+        Err(Error::invalid(
+            Misuse::Link,
+            format!("{} has {count} {text}", escape_path(path)),
+        ))
     }
 
     fn ties(&self, path: &Path) -> Result<Ties> {
-        self.directory.storage.ties(path).map_err(|error| Error::io(IoOp::Metadata, path, error))
+        self.directory
+            .storage
+            .ties(path)
+            .map_err(|error| Error::io(IoOp::Metadata, path, error))
     }
 
-    /// Who may read the repository: what its directory and all of its files let do. Where that cannot be found out, the owner
-    /// alone.
+    /// Who may read the repository: what its directory and all of its files let do. Where that
+    /// cannot be found out, the owner alone.
     pub fn protection(&self) -> Protection {
         let directory = self.directory.protection().through_directory();
         let files = self.names.keys().map(|role| self.protection_of(*role));
         files.fold(directory, |all, file| all.and(&file))
     }
 
-    /// The rights that a new file of the repository gets: those of the old one of its role, else of another file there.
+    /// The rights that a new file of the repository gets: those of the old one of its role, else of
+    /// another file there.
     pub fn protection_for(&self, role: FileRole) -> Protection {
-        let like = if self.has(role) { Some(role) } else { self.names.keys().next().copied() };
+        let like = if self.has(role) {
+            Some(role)
+        } else {
+            self.names.keys().next().copied()
+        };
         match like {
             Some(role) => self.protection_of(role).kept(),
             None => self.directory.protection().for_file().kept(),
@@ -141,7 +183,9 @@ impl RepositoryFiles {
 
     fn protection_of(&self, role: FileRole) -> Protection {
         let storage = &self.directory.storage;
-        storage.protection(&self.path(role)).unwrap_or_else(|_| Protection::private())
+        storage
+            .protection(&self.path(role))
+            .unwrap_or_else(|_| Protection::private())
     }
 
     /// True if the file is there.
@@ -160,7 +204,10 @@ impl RepositoryFiles {
     }
 
     fn name(&self, role: FileRole) -> &str {
-        self.names.get(&role).or_else(|| self.no_files.get(&role)).map_or(role.file_name(), String::as_str)
+        self.names
+            .get(&role)
+            .or_else(|| self.no_files.get(&role))
+            .map_or(role.file_name(), String::as_str)
     }
 
     /// The journals that are there: generation and name, ascending.
@@ -175,14 +222,19 @@ impl RepositoryFiles {
         }
         let path = self.path(role);
         let file = self.directory.storage.open(&path, mode);
-        file.map(Some).map_err(|error| Error::io(IoOp::Open, &path, error))
+        file.map(Some)
+            .map_err(|error| Error::io(IoOp::Open, &path, error))
     }
 
     /// All bytes of a small file: a mapping; `None` when it is not there.
     pub fn read(&self, role: FileRole) -> Result<Option<Vec<u8>>> {
-        let Some(file) = self.open(role, OpenMode::Read)? else { return Ok(None) };
+        let Some(file) = self.open(role, OpenMode::Read)? else {
+            return Ok(None);
+        };
         let bytes = read_whole(file.as_ref(), MAX_MAPPING_BYTES);
-        bytes.map(Some).map_err(|error| Error::io(IoOp::Read, &self.path(role), error))
+        bytes
+            .map(Some)
+            .map_err(|error| Error::io(IoOp::Read, &self.path(role), error))
     }
 
     /// Opens both data files, for reading.
@@ -200,7 +252,9 @@ fn descend(directory: &Directory, below: &[&str]) -> Result<Option<Directory>> {
         let entries = entries.map_err(|error| Error::io(IoOp::List, &found.path, error))?;
         let mut matches = entries
             .iter()
-            .filter(|entry| entry.kind == EntryKind::Directory && entry.name.eq_ignore_ascii_case(name))
+            .filter(|entry| {
+                entry.kind == EntryKind::Directory && entry.name.eq_ignore_ascii_case(name)
+            })
             .map(|entry| entry.name.as_str());
         match matches.next() {
             Some(name) => found.path = found.join(name),
@@ -211,7 +265,10 @@ fn descend(directory: &Directory, below: &[&str]) -> Result<Option<Directory>> {
 }
 
 fn not_a_repository(path: &Path, reason: &str) -> Error {
-    Error::NotARepository { path: path.into(), reason: reason.into() }
+    Error::NotARepository {
+        path: path.into(),
+        reason: reason.into(),
+    }
 }
 
 /// The two data files, as far as they are there, and their lengths when they were opened.
@@ -241,10 +298,15 @@ impl DataFiles {
         let data = |space, file: Option<Box<dyn StorageFile>>| -> Result<Option<DataFile>> {
             let Some(file) = file else { return Ok(None) };
             let path = files.path(FileRole::data(space));
-            let len = file.len().map_err(|error| Error::io(IoOp::Metadata, &path, error))?;
+            let len = file
+                .len()
+                .map_err(|error| Error::io(IoOp::Metadata, &path, error))?;
             Ok(Some(DataFile { file, path, len }))
         };
-        Ok(Self { data: [data(Space::Objects, objects)?, data(Space::Index, index)?], files: files.clone() })
+        Ok(Self {
+            data: [data(Space::Objects, objects)?, data(Space::Index, index)?],
+            files: files.clone(),
+        })
     }
 
     /// All files of the repository.

@@ -1,5 +1,5 @@
-//! The journal of a generation as a file: made, appended to, read again after a crash (`docs::journal`,
-//! J-1 to J-7).
+//! The journal of a generation as a file: made, appended to, read again after a crash
+//! (`docs::journal`, J-1 to J-7).
 //!
 //! ```text
 //! 1  create: header and zeros, sync the file, sync the directory: no commit yet          (J-1)
@@ -7,8 +7,9 @@
 //! 3  sync the file: now, and only now, the commit is durable                             (J-4)
 //! ```
 //!
-//! Room is made ahead, a step at a time and of written zeros: the sync of an overwrite of blocks that were written before
-//! has no change of the file system to make durable, which on ext4 and xfs is most of what a sync costs.
+//! Room is made ahead, a step at a time and of written zeros: the sync of an overwrite of blocks
+//! that were written before has no change of the file system to make durable, which on ext4 and xfs
+//! is most of what a sync costs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,11 +21,14 @@ use crate::base::escape::escape_path;
 use crate::base::io_op::IoOp;
 use crate::base::misuse::Misuse;
 use crate::base::site::{FileRole, Site};
-use crate::format::own::journal::{Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader};
+use crate::format::own::journal::{
+    Commit, FRAME_HEAD_SIZE, FrameHead, HEADER_SIZE, HeaderFault, JournalHeader,
+};
 #[cfg(test)]
 use crate::storage::EntryKind;
 use crate::storage::{
-    Directory, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at, write_all_at,
+    Directory, OpenMode, Protection, Storage, StorageFile, Ties, parent_of, read_exact_at,
+    write_all_at,
 };
 
 /// Beginning of the name of a journal.
@@ -32,13 +36,15 @@ pub const JOURNAL_PREFIX: &str = "cimrepo-";
 /// End of the name of a journal.
 pub const JOURNAL_SUFFIX: &str = ".journal";
 
-/// Decimal digits between the two: enough for every generation, and always as many, so that names sort like numbers.
+/// Decimal digits between the two: enough for every generation, and always as many, so that names
+/// sort like numbers.
 const DIGITS: usize = 10;
 
 /// A journal grows by multiples of this many bytes.
 pub const GROWTH_STEP: u64 = 256 << 10;
 
-/// Where a frame takes a good part of a step, room is made for so many like it: growing is what a commit waits for longest.
+/// Where a frame takes a good part of a step, room is made for so many like it: growing is what a
+/// commit waits for longest.
 const FRAMES_AHEAD: u64 = 8;
 
 /// What is read at once, at least.
@@ -51,14 +57,20 @@ pub fn journal_name(generation: u32) -> String {
     format!("{JOURNAL_PREFIX}{generation:0DIGITS$}{JOURNAL_SUFFIX}")
 }
 
-/// The generation that a journal's name names, in any case of letters: a copy of a repository may have passed through a
-/// system that changes them, and a journal that is overlooked is commits that are lost.
+/// The generation that a journal's name names, in any case of letters: a copy of a repository may
+/// have passed through a system that changes them, and a journal that is overlooked is commits that
+/// are lost.
 pub fn generation_of(name: &str) -> Option<u32> {
     let (prefix, rest) = name.split_at_checked(JOURNAL_PREFIX.len())?;
     let (digits, suffix) = rest.split_at_checked(DIGITS)?;
-    let is_framed = prefix.eq_ignore_ascii_case(JOURNAL_PREFIX) && suffix.eq_ignore_ascii_case(JOURNAL_SUFFIX);
+    let is_framed =
+        prefix.eq_ignore_ascii_case(JOURNAL_PREFIX) && suffix.eq_ignore_ascii_case(JOURNAL_SUFFIX);
     let is_number = digits.bytes().all(|digit| digit.is_ascii_digit());
-    if is_framed && is_number { digits.parse().ok() } else { None }
+    if is_framed && is_number {
+        digits.parse().ok()
+    } else {
+        None
+    }
 }
 
 /// True if a file of this name is a journal.
@@ -71,9 +83,12 @@ pub fn is_journal_name(name: &str) -> bool {
 fn list(directory: &Directory) -> Result<Vec<(u32, String)>> {
     let entries = directory.storage.read_dir(&directory.path);
     let entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
-    let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File);
-    let mut found: Vec<_> =
-        files.filter_map(|entry| generation_of(&entry.name).map(|generation| (generation, entry.name))).collect();
+    let files = entries
+        .into_iter()
+        .filter(|entry| entry.kind == EntryKind::File);
+    let mut found: Vec<_> = files
+        .filter_map(|entry| generation_of(&entry.name).map(|generation| (generation, entry.name)))
+        .collect();
     found.sort();
     Ok(found)
 }
@@ -81,7 +96,10 @@ fn list(directory: &Directory) -> Result<Vec<(u32, String)>> {
 /// Removes a journal. Until the caller has synced the directory a crash brings it back.
 pub fn remove(directory: &Directory, name: &str) -> Result<()> {
     let path = directory.join(name);
-    directory.storage.remove_file(&path).map_err(|error| Error::io(IoOp::Remove, &path, error))
+    directory
+        .storage
+        .remove_file(&path)
+        .map_err(|error| Error::io(IoOp::Remove, &path, error))
 }
 
 /// A journal that commits are appended to.
@@ -103,14 +121,21 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Makes the journal that the header describes, durably and with a protection; there must be none of that name. Until this
-    /// has returned a crash may leave a file without a whole header: [`scan`](Self::scan) tells, and it can be removed, for there is no commit in
-    /// it (J-1).
-    pub fn create(directory: &Directory, header: &JournalHeader, protection: &Protection) -> Result<Self, Unmade> {
+    /// Makes the journal that the header describes, durably and with a protection; there must be
+    /// none of that name. Until this has returned a crash may leave a file without a whole header:
+    /// [`scan`](Self::scan) tells, and it can be removed, for there is no commit in it (J-1).
+    pub fn create(
+        directory: &Directory,
+        header: &JournalHeader,
+        protection: &Protection,
+    ) -> Result<Self, Unmade> {
         let path = directory.join(&journal_name(header.base.generation));
         let storage = &directory.storage;
         let file = storage.create(&path, protection);
-        let file = file.map_err(|error| Unmade { error: Error::io(IoOp::Create, &path, error), is_left: false })?;
+        let file = file.map_err(|error| Unmade {
+            error: Error::io(IoOp::Create, &path, error),
+            is_left: false,
+        })?;
         let journal = Self {
             file: Arc::from(file),
             path,
@@ -127,57 +152,81 @@ impl Journal {
         });
         match made {
             Ok(()) => Ok(journal),
-            // Another one is another file with another entry: all that was synced in vain is written again (W-12).
-            Err(error) => Err(Unmade { error, is_left: storage.remove_file(&journal.path).is_err() }),
+            // Another one is another file with another entry: all that was synced in vain is
+            // written again (W-12).
+            Err(error) => Err(Unmade {
+                error,
+                is_left: storage.remove_file(&journal.path).is_err(),
+            }),
         }
     }
 
     /// Writes and syncs the header and the first step of zeros.
     fn write_first(&self) -> Result<()> {
         write_zeros(self.file.as_ref(), 0, self.allocated).map_err(self.failed(IoOp::Write))?;
-        write_all_at(self.file.as_ref(), 0, &self.header.to_bytes()).map_err(self.failed(IoOp::Write))?;
+        write_all_at(self.file.as_ref(), 0, &self.header.to_bytes())
+            .map_err(self.failed(IoOp::Write))?;
         self.file.sync().map_err(self.failed(IoOp::Sync))
     }
 
-    /// Opens a journal to read its header, and then its commits one by one; says why where its header is none. One that was
-    /// never written wholly can be removed: nothing was committed through it.
+    /// Opens a journal to read its header, and then its commits one by one; says why where its
+    /// header is none. One that was never written wholly can be removed: nothing was committed
+    /// through it.
     pub fn scan(directory: &Directory, name: &str) -> Result<Result<JournalScan, HeaderFault>> {
         JournalScan::open(directory, name)
     }
 
-    /// Goes on behind the last whole commit; commits that the caller has not looked at are passed over. What the scan has
-    /// found is durable when this returns.
+    /// Goes on behind the last whole commit; commits that the caller has not looked at are passed
+    /// over. What the scan has found is durable when this returns.
     ///
-    /// Behind a torn frame there may be whole ones, which a crash kept and whose numbers are still to come: a new frame that
-    /// ends where one of them begins would make it count. So a tail that is not all zeros is cut off, durably, before
-    /// anything is written in its place (J-5).
+    /// Behind a torn frame there may be whole ones, which a crash kept and whose numbers are still
+    /// to come: a new frame that ends where one of them begins would make it count. So a tail that
+    /// is not all zeros is cut off, durably, before anything is written in its place (J-5).
     pub fn resume(mut scan: JournalScan) -> Result<Self> {
         need_own(&scan)?;
         let is_torn = scan.has_torn_tail()?;
         let path = scan.path;
-        let file = scan.storage.open(&path, OpenMode::Write).map_err(failed(IoOp::Open, &path))?;
+        let file = scan
+            .storage
+            .open(&path, OpenMode::Write)
+            .map_err(failed(IoOp::Open, &path))?;
         if is_torn {
-            file.set_len(scan.end).map_err(failed(IoOp::Truncate, &path))?;
+            file.set_len(scan.end)
+                .map_err(failed(IoOp::Truncate, &path))?;
         }
-        // Also where nothing was cut: a process that died may have left frames which only this machine's memory holds.
+        // Also where nothing was cut: a process that died may have left frames which only this
+        // machine's memory holds.
         file.sync().map_err(failed(IoOp::Sync, &path))?;
         // Nor need its name be durable: the process may have died between the two syncs of J-1.
         let directory = parent_of(&path);
-        scan.storage.sync_dir(directory).map_err(failed(IoOp::SyncDirectory, directory))?;
+        scan.storage
+            .sync_dir(directory)
+            .map_err(failed(IoOp::SyncDirectory, directory))?;
         let allocated = if is_torn { scan.end } else { scan.len };
         let (header, end, next) = (scan.header, scan.end, scan.next);
-        Ok(Self { file: Arc::from(file), path, header, end, allocated, next, is_broken: false, can_mend: false })
+        Ok(Self {
+            file: Arc::from(file),
+            path,
+            header,
+            end,
+            allocated,
+            next,
+            is_broken: false,
+            can_mend: false,
+        })
     }
 
     /// Appends the frame of the commit [`next_commit`](Self::next_commit). It is durable once
-    /// [`sync_handle`](Self::sync_handle) has been synced, which may be done for several at once; when that fails, no
-    /// one may append any more, because what the disk holds is not known.
+    /// [`sync_handle`](Self::sync_handle) has been synced, which may be done for several at once;
+    /// when that fails, no one may append any more, because what the disk holds is not known.
     ///
-    /// After an error others may be appended, unless the journal [`is_broken`](Self::is_broken): then the commit may be
-    /// there, and has to be taken back with [`mend`](Self::mend).
+    /// After an error others may be appended, unless the journal [`is_broken`](Self::is_broken):
+    /// then the commit may be there, and has to be taken back with [`mend`](Self::mend).
     pub fn append(&mut self, frame: &[u8]) -> Result<()> {
         if self.is_broken {
-            return Err(self.failed(IoOp::Write)(io::Error::other("an earlier commit failed and could not be undone")));
+            return Err(self.failed(IoOp::Write)(io::Error::other(
+                "an earlier commit failed and could not be undone",
+            )));
         }
         let head = FrameHead::parse(frame).filter(|head| head.frame_len() == frame.len());
         let number = head.map(|head| head.number);
@@ -199,26 +248,36 @@ impl Journal {
         Ok(())
     }
 
-    /// Grows the file so that a frame can end at `end`. Nothing of the frame is written before there is room for all of it: so
-    /// a full disk refuses a commit and leaves no trace of it (J-2).
+    /// Grows the file so that a frame can end at `end`. Nothing of the frame is written before
+    /// there is room for all of it: so a full disk refuses a commit and leaves no trace of it
+    /// (J-2).
     fn make_room(&mut self, end: u64, frame: u64) -> Result<()> {
         if end > self.allocated {
             let is_large = (GROWTH_STEP / FRAMES_AHEAD..=4 * GROWTH_STEP).contains(&frame);
-            let ahead = if is_large { (FRAMES_AHEAD - 1) * frame } else { 0 };
-            let grown = end.saturating_add(ahead).div_ceil(GROWTH_STEP).saturating_mul(GROWTH_STEP);
-            write_zeros(self.file.as_ref(), self.allocated, grown).map_err(self.failed(IoOp::Extend))?;
+            let ahead = if is_large {
+                (FRAMES_AHEAD - 1) * frame
+            } else {
+                0
+            };
+            let grown = end
+                .saturating_add(ahead)
+                .div_ceil(GROWTH_STEP)
+                .saturating_mul(GROWTH_STEP);
+            write_zeros(self.file.as_ref(), self.allocated, grown)
+                .map_err(self.failed(IoOp::Extend))?;
             self.allocated = grown;
         }
         Ok(())
     }
 
-    /// Takes back the frame of a commit whose write failed, and which may be there in part or, for all that is known, as a
-    /// whole: without its head it is none. Durably, for else a crash could bring back a commit that its caller believes
-    /// failed (J-3).
+    /// Takes back the frame of a commit whose write failed, and which may be there in part or, for
+    /// all that is known, as a whole: without its head it is none. Durably, for else a crash could
+    /// bring back a commit that its caller believes failed (J-3).
     ///
-    /// Where this fails before the sync it may be tried again. After a sync that was refused it may not: frames before this
-    /// one may not be durable yet, and are not written again (W-12). No other sync of the file may run meanwhile, for the
-    /// system may report a refusal to one of the two alone.
+    /// Where this fails before the sync it may be tried again. After a sync that was refused it may
+    /// not: frames before this one may not be durable yet, and are not written again (W-12). No
+    /// other sync of the file may run meanwhile, for the system may report a refusal to one of the
+    /// two alone.
     pub fn mend(&mut self) -> Result<()> {
         if self.is_broken && self.can_mend {
             let head = write_all_at(self.file.as_ref(), self.end, &[0; FRAME_HEAD_SIZE]);
@@ -235,13 +294,14 @@ impl Journal {
         self.can_mend
     }
 
-    /// True if a commit failed in such a way that it may count after a crash all the same. Then nothing more can be appended.
+    /// True if a commit failed in such a way that it may count after a crash all the same. Then
+    /// nothing more can be appended.
     pub const fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// What to sync to make all commits durable that have been appended: another thread can do that while this journal is
-    /// locked.
+    /// What to sync to make all commits durable that have been appended: another thread can do that
+    /// while this journal is locked.
     pub fn sync_handle(&self) -> Arc<dyn StorageFile> {
         Arc::clone(&self.file)
     }
@@ -298,7 +358,8 @@ fn write_zeros(file: &dyn StorageFile, mut from: u64, to: u64) -> io::Result<()>
 pub struct Unmade {
     /// The refusal.
     pub error: Error,
-    /// Its file could not be removed either. No commit is in it, but it has the name that the next one needs.
+    /// Its file could not be removed either. No commit is in it, but it has the name that the next
+    /// one needs.
     pub is_left: bool,
 }
 
@@ -326,14 +387,18 @@ impl JournalScan {
     fn open(directory: &Directory, name: &str) -> Result<Result<Self, HeaderFault>> {
         let path = directory.join(name);
         let storage = Arc::clone(&directory.storage);
-        let file = storage.open(&path, OpenMode::Read).map_err(failed(IoOp::Open, &path))?;
+        let file = storage
+            .open(&path, OpenMode::Read)
+            .map_err(failed(IoOp::Open, &path))?;
         let len = file.len().map_err(failed(IoOp::Metadata, &path))?;
         let mut front = vec![0; HEADER_SIZE + FRAME_HEAD_SIZE];
         front.truncate(usize::try_from(len).unwrap_or(usize::MAX));
         read_exact_at(file.as_ref(), 0, &mut front).map_err(failed(IoOp::Read, &path))?;
         let header = match JournalHeader::parse(&front) {
             Ok(header) => header,
-            Err(HeaderFault::Damaged(finding)) => return Ok(Err(wrong_header(name, &finding.detail))),
+            Err(HeaderFault::Damaged(finding)) => {
+                return Ok(Err(wrong_header(name, &finding.detail)));
+            }
             Err(fault) => return Ok(Err(fault)),
         };
         if generation_of(name) != Some(header.base.generation) {
@@ -343,7 +408,18 @@ impl JournalScan {
         let next = Some(header.first_commit);
         let end = HEADER_SIZE as u64;
         let (window, window_start) = (Vec::new(), 0);
-        Ok(Ok(Self { storage, file, path, header, len, end, next, is_done: false, window, window_start }))
+        Ok(Ok(Self {
+            storage,
+            file,
+            path,
+            header,
+            len,
+            end,
+            next,
+            is_done: false,
+            window,
+            window_start,
+        }))
     }
 
     /// The header.
@@ -380,8 +456,11 @@ impl JournalScan {
             return Ok(None);
         }
         self.fill(self.end, head_len)?;
-        let head = window_at(&self.window, self.window_start, self.end, head_len).and_then(FrameHead::parse);
-        Ok(head.map(|head| head.frame_len() as u64).filter(|len| *len <= left))
+        let head = window_at(&self.window, self.window_start, self.end, head_len)
+            .and_then(FrameHead::parse);
+        Ok(head
+            .map(|head| head.frame_len() as u64)
+            .filter(|len| *len <= left))
     }
 
     /// Reads so that the window has `len` bytes at `offset`; the file has as many.
@@ -393,7 +472,9 @@ impl JournalScan {
         let size = len.max(WINDOW).min(self.len.saturating_sub(offset));
         let size = usize::try_from(size).map_err(|_| failed(io::ErrorKind::OutOfMemory.into()))?;
         let more = size.saturating_sub(self.window.len());
-        self.window.try_reserve(more).map_err(|_| failed(io::ErrorKind::OutOfMemory.into()))?;
+        self.window
+            .try_reserve(more)
+            .map_err(|_| failed(io::ErrorKind::OutOfMemory.into()))?;
         self.window.resize(size, 0);
         self.window_start = offset;
         read_exact_at(self.file.as_ref(), offset, &mut self.window).map_err(|error| {
@@ -403,8 +484,8 @@ impl JournalScan {
         })
     }
 
-    /// Whether bytes that are not zero follow the last whole commit: one that a crash tore, or damage. Passes over commits
-    /// that have not been given yet.
+    /// Whether bytes that are not zero follow the last whole commit: one that a crash tore, or
+    /// damage. Passes over commits that have not been given yet.
     pub fn has_torn_tail(&mut self) -> Result<bool> {
         while self.next_commit()?.is_some() {}
         let mut offset = self.end;
@@ -420,7 +501,8 @@ impl JournalScan {
         Ok(false)
     }
 
-    /// Where the last commit ends that was given, in bytes; behind the last one the end of the journal.
+    /// Where the last commit ends that was given, in bytes; behind the last one the end of the
+    /// journal.
     #[cfg(test)]
     pub const fn end(&self) -> u64 {
         self.end
@@ -438,20 +520,32 @@ fn window_at(window: &[u8], window_start: u64, offset: u64, len: u64) -> Option<
     window.get(start..)?.get(..usize::try_from(len).ok()?)
 }
 
-/// W-13: refuses a journal that is not to be written in place, for what is written would show elsewhere too.
+/// W-13: refuses a journal that is not to be written in place, for what is written would show
+/// elsewhere too.
 fn need_own(scan: &JournalScan) -> Result<()> {
-    match scan.storage.ties(&scan.path).map_err(failed(IoOp::Metadata, &scan.path))? {
+    match scan
+        .storage
+        .ties(&scan.path)
+        .map_err(failed(IoOp::Metadata, &scan.path))?
+    {
         Ties::None => Ok(()),
         Ties::Link | Ties::Names(_) => {
             let text = "is a link or has other names (hard links), and what is written into it would show there; put a copy in its place";
-            Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(&scan.path))))
+            Err(Error::invalid(
+                Misuse::Link,
+                format!("{} {text}", escape_path(&scan.path)),
+            ))
         }
     }
 }
 
 fn wrong_header(name: &str, detail: &str) -> HeaderFault {
     let site = Site::file(FileRole::Journal);
-    HeaderFault::Damaged(Corruption::new(CorruptionCode::JournalHeader, site, format!("{name}: {detail}")))
+    HeaderFault::Damaged(Corruption::new(
+        CorruptionCode::JournalHeader,
+        site,
+        format!("{name}: {detail}"),
+    ))
 }
 
 #[cfg(test)]
@@ -462,8 +556,14 @@ mod tests {
     use crate::storage::MemStorage;
 
     const HEADER: JournalHeader = JournalHeader {
-        base: MappingId { generation: 42, mapping_crc: 1 },
-        previous: MappingId { generation: 42, mapping_crc: 1 },
+        base: MappingId {
+            generation: 42,
+            mapping_crc: 1,
+        },
+        previous: MappingId {
+            generation: 42,
+            mapping_crc: 1,
+        },
         first_commit: 7,
         salt: 0x5EED,
     };
@@ -474,12 +574,20 @@ mod tests {
     fn builder(mark: u8, size: usize) -> CommitBuilder {
         let mut builder = CommitBuilder::new();
         let page = crate::base::page_no::LogicalPage::new(3).unwrap();
-        builder.push(JournalOp::PutRecord { page, id: u32::from(mark), bytes: &vec![mark; size] }).unwrap();
+        builder
+            .push(JournalOp::PutRecord {
+                page,
+                id: u32::from(mark),
+                bytes: &vec![mark; size],
+            })
+            .unwrap();
         builder
     }
 
     fn append(journal: &mut Journal, mark: u8, size: usize) -> Result<()> {
-        let frame = builder(mark, size).finish(journal.header().salt, journal.next_commit().unwrap()).to_vec();
+        let frame = builder(mark, size)
+            .finish(journal.header().salt, journal.next_commit().unwrap())
+            .to_vec();
         journal.append(&frame)
     }
 
@@ -489,7 +597,9 @@ mod tests {
         while let Some(commit) = scan.next_commit().unwrap() {
             assert_eq!(commit.number, number);
             let operations: Vec<_> = commit.operations().map(Result::unwrap).collect();
-            let [JournalOp::PutRecord { id, bytes, .. }] = operations[..] else { panic!("{operations:?}") };
+            let [JournalOp::PutRecord { id, bytes, .. }] = operations[..] else {
+                panic!("{operations:?}")
+            };
             let mark = u8::try_from(id).unwrap();
             assert!(bytes.iter().all(|byte| *byte == mark));
             marks.push(mark);
@@ -512,7 +622,9 @@ mod tests {
         let storage = MemStorage::new();
         let directory = directory(storage.clone());
         let mut journal = Journal::create(&directory, &HEADER, &Protection::private()).unwrap();
-        commits.iter().for_each(|(mark, size)| append(&mut journal, *mark, *size).unwrap());
+        commits
+            .iter()
+            .for_each(|(mark, size)| append(&mut journal, *mark, *size).unwrap());
         let bytes = storage.get(NAME).unwrap();
         (storage, directory, bytes)
     }
@@ -538,35 +650,68 @@ mod tests {
     #[test]
     fn journals_are_listed_by_generation_and_removed() {
         let storage = MemStorage::new();
-        for name in ["cimrepo-0000000100.journal", "INDEX.BTR", NAME, "cimrepo-0000000099.journal"] {
+        for name in [
+            "cimrepo-0000000100.journal",
+            "INDEX.BTR",
+            NAME,
+            "cimrepo-0000000099.journal",
+        ] {
             storage.put(name, Vec::new());
         }
         let directory = directory(storage);
-        directory.storage.create_dir(Path::new("cimrepo-0000000001.journal")).unwrap();
-        let generations =
-            |directory| list(directory).unwrap().into_iter().map(|(number, _)| number).collect::<Vec<_>>();
+        directory
+            .storage
+            .create_dir(Path::new("cimrepo-0000000001.journal"))
+            .unwrap();
+        let generations = |directory| {
+            list(directory)
+                .unwrap()
+                .into_iter()
+                .map(|(number, _)| number)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(generations(&directory), [42, 99, 100]);
         remove(&directory, "cimrepo-0000000099.journal").unwrap();
         assert_eq!(generations(&directory), [42, 100]);
-        assert_eq!(remove(&directory, "gone").unwrap_err().path().unwrap(), directory.join("gone"));
+        assert_eq!(
+            remove(&directory, "gone").unwrap_err().path().unwrap(),
+            directory.join("gone")
+        );
     }
 
     #[test]
     fn commits_of_any_size_come_back() {
-        let commits = [(1, 0), (2, 100), (3, 300_000), (4, 1), (5, 262_144 - 100), (6, 2_000_000), (7, 5)];
+        let commits = [
+            (1, 0),
+            (2, 100),
+            (3, 300_000),
+            (4, 1),
+            (5, 262_144 - 100),
+            (6, 2_000_000),
+            (7, 5),
+        ];
         let (_, directory, bytes) = journal_of(&commits);
-        assert!((bytes.len() as u64).is_multiple_of(GROWTH_STEP), "grown by whole steps");
+        assert!(
+            (bytes.len() as u64).is_multiple_of(GROWTH_STEP),
+            "grown by whole steps"
+        );
         let mut scan = scan(&directory);
         assert_eq!(scan.path, directory.join(NAME));
         assert_eq!(marks(&mut scan), [1, 2, 3, 4, 5, 6, 7]);
         assert!(!scan.has_torn_tail().unwrap());
         let mut in_memory = Commits::new(&bytes, &HEADER);
-        assert_eq!((in_memory.by_ref().count(), in_memory.end() as u64), (7, scan.end()));
+        assert_eq!(
+            (in_memory.by_ref().count(), in_memory.end() as u64),
+            (7, scan.end())
+        );
 
         let mut journal = Journal::resume(scan).unwrap();
         assert_eq!(journal.path(), directory.join(NAME));
         append(&mut journal, 8, 10).unwrap();
-        assert_eq!((journal.next_commit(), journal.is_empty()), (Some(15), false));
+        assert_eq!(
+            (journal.next_commit(), journal.is_empty()),
+            (Some(15), false)
+        );
         assert_eq!(marks(&mut self::scan(&directory)), [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 
@@ -588,7 +733,10 @@ mod tests {
         assert!(journal.len() > 7 * GROWTH_STEP);
         // A huge one is not taken for the rule.
         append(&mut journal, 12, 5 << 20).unwrap();
-        assert_eq!(storage.get(NAME).unwrap().len() as u64, journal.len().next_multiple_of(GROWTH_STEP));
+        assert_eq!(
+            storage.get(NAME).unwrap().len() as u64,
+            journal.len().next_multiple_of(GROWTH_STEP)
+        );
     }
 
     #[test]
@@ -596,13 +744,22 @@ mod tests {
         let (_, directory, _) = journal_of(&[(1, 10)]);
         let mut journal = Journal::resume(scan(&directory)).unwrap();
         let frame = |number| builder(2, 10).finish(HEADER.salt, number).to_vec();
-        let refused = [frame(7), frame(9), Vec::new(), frame(8)[..16].to_vec(), [frame(8), vec![0; 8]].concat()];
+        let refused = [
+            frame(7),
+            frame(9),
+            Vec::new(),
+            frame(8)[..16].to_vec(),
+            [frame(8), vec![0; 8]].concat(),
+        ];
         for frame in refused {
             assert!(matches!(journal.append(&frame), Err(Error::Bug(_))));
         }
         journal.append(&frame(8)).unwrap();
         assert_eq!(marks(&mut scan(&directory)), [1, 2]);
-        assert!(Journal::create(&directory, &HEADER, &Protection::private()).is_err(), "there is one of that name");
+        assert!(
+            Journal::create(&directory, &HEADER, &Protection::private()).is_err(),
+            "there is one of that name"
+        );
     }
 
     /// The journal is read and continued, whatever a crash or damage has left of it.
@@ -626,7 +783,12 @@ mod tests {
     #[test]
     fn every_cut_and_every_changed_byte_leaves_the_commits_before_it() {
         let (_, _, mut bytes) = journal_of(&[(1, 10), (2, 0), (3, 30), (4, 5)]);
-        let end = Commits::new(&bytes, &HEADER).by_ref().map(|commit| commit.offset).last().unwrap() + 32;
+        let end = Commits::new(&bytes, &HEADER)
+            .by_ref()
+            .map(|commit| commit.offset)
+            .last()
+            .unwrap()
+            + 32;
         bytes.truncate(usize::try_from(end).unwrap());
         assert_eq!(go_on(bytes.clone(), &[1, 2, 3, 4], "whole"), 4);
         for at in HEADER_SIZE..bytes.len() {
@@ -657,7 +819,10 @@ mod tests {
         let empty = [&HEADER.to_bytes()[..], &[0; 100]].concat();
         for unfinished in [&[][..], &empty[..63], &[0; 200], &[0xA5; 200]] {
             storage.put(NAME, unfinished.to_vec());
-            assert_eq!(Journal::scan(&directory, NAME).unwrap().unwrap_err(), HeaderFault::Unfinished);
+            assert_eq!(
+                Journal::scan(&directory, NAME).unwrap().unwrap_err(),
+                HeaderFault::Unfinished
+            );
         }
         let mut damaged = bytes.clone();
         damaged[17] ^= 1;
@@ -666,7 +831,11 @@ mod tests {
             HeaderFault::Damaged(finding) => finding.to_string(),
             fault => format!("{fault:?}"),
         };
-        assert!(refusal(NAME).contains(NAME) && refusal(NAME).ends_with("[journal.header]"), "{}", refusal(NAME));
+        assert!(
+            refusal(NAME).contains(NAME) && refusal(NAME).ends_with("[journal.header]"),
+            "{}",
+            refusal(NAME)
+        );
         storage.put("cimrepo-0000000043.journal", bytes.clone());
         assert!(refusal("cimrepo-0000000043.journal").contains("generation 42"));
         let mut newer = bytes;
@@ -687,8 +856,15 @@ mod tests {
             let mut policies = vec![CrashPolicy::DropAll, CrashPolicy::KeepAll];
             // The first and the last ones are looked at all: they hold the heads of frames.
             let singles = (0..unsynced).step_by(unsynced.div_ceil(8).max(1));
-            for number in singles.chain(0..unsynced.min(4)).chain(unsynced.saturating_sub(4)..unsynced) {
-                let one = [CrashPolicy::LoseOne(number), CrashPolicy::TearOne(number), CrashPolicy::KeepOne(number)];
+            for number in singles
+                .chain(0..unsynced.min(4))
+                .chain(unsynced.saturating_sub(4)..unsynced)
+            {
+                let one = [
+                    CrashPolicy::LoseOne(number),
+                    CrashPolicy::TearOne(number),
+                    CrashPolicy::KeepOne(number),
+                ];
                 policies.extend(one);
             }
             policies.extend((0..12).map(CrashPolicy::Seeded));
@@ -696,7 +872,11 @@ mod tests {
         }
 
         /// Every disk that loss of power at an operation of `act` may leave, with what `act` gave.
-        fn lose_power_everywhere<T>(disk: &SimStorage, act: impl Fn(&Directory) -> T, look: impl Fn(&SimStorage, &T)) {
+        fn lose_power_everywhere<T>(
+            disk: &SimStorage,
+            act: impl Fn(&Directory) -> T,
+            look: impl Fn(&SimStorage, &T),
+        ) {
             for at in 0.. {
                 let disk = disk.crash(CrashPolicy::KeepAll);
                 disk.set_plan(FaultPlan::once(at, Fault::PowerOff));
@@ -711,7 +891,10 @@ mod tests {
         }
 
         fn sync(journal: &Journal) -> Result<()> {
-            journal.sync_handle().sync().map_err(journal.failed(IoOp::Sync))
+            journal
+                .sync_handle()
+                .sync()
+                .map_err(journal.failed(IoOp::Sync))
         }
 
         /// The commits that are found, and whether the journal can be continued.
@@ -728,16 +911,26 @@ mod tests {
             Some(found)
         }
 
-        const COMMITS: [(u8, usize); 8] =
-            [(1, 40), (2, 600), (3, 0), (4, 3000), (5, 258_000), (6, 500), (7, 2000), (8, 100)];
+        const COMMITS: [(u8, usize); 8] = [
+            (1, 40),
+            (2, 600),
+            (3, 0),
+            (4, 3000),
+            (5, 258_000),
+            (6, 500),
+            (7, 2000),
+            (8, 100),
+        ];
 
-        /// Makes a journal and appends to it, syncing after every second commit; gives how many commits were
-        /// acknowledged, none when not even the journal was.
+        /// Makes a journal and appends to it, syncing after every second commit; gives how many
+        /// commits were acknowledged, none when not even the journal was.
         fn work(directory: &Directory) -> Option<usize> {
             let mut journal = Journal::create(directory, &HEADER, &Protection::private()).ok()?;
             let mut acknowledged = 0;
             for (done, (mark, size)) in (1..).zip(COMMITS) {
-                if append(&mut journal, mark, size).is_err() || done % 2 == 0 && sync(&journal).is_err() {
+                if append(&mut journal, mark, size).is_err()
+                    || done % 2 == 0 && sync(&journal).is_err()
+                {
                     break;
                 }
                 acknowledged = if done % 2 == 0 { done } else { acknowledged };
@@ -749,40 +942,66 @@ mod tests {
         fn acknowledged_commits_outlast_loss_of_power() {
             lose_power_everywhere(&SimStorage::new(), work, |disk, acknowledged| {
                 let found = examine(disk);
-                assert!(found.is_some() || acknowledged.is_none(), "the journal is lost");
+                assert!(
+                    found.is_some() || acknowledged.is_none(),
+                    "the journal is lost"
+                );
                 let found = found.unwrap_or_default();
-                assert!(found.iter().zip(COMMITS).all(|(found, (mark, _))| *found == mark));
-                assert!(found.len() >= acknowledged.unwrap_or_default(), "{found:?}, {acknowledged:?}");
+                assert!(
+                    found
+                        .iter()
+                        .zip(COMMITS)
+                        .all(|(found, (mark, _))| *found == mark)
+                );
+                assert!(
+                    found.len() >= acknowledged.unwrap_or_default(),
+                    "{found:?}, {acknowledged:?}"
+                );
             });
         }
 
         #[test]
         fn whole_frames_behind_a_torn_one_do_not_come_back() {
-            // Commit 2 is torn; 3 and 4, whole behind it, are what a crash has kept. From 2 on each frame is a sector, so
-            // that zeros over one can be lost while the new frame in front of it is kept.
+            // Commit 2 is torn; 3 and 4, whole behind it, are what a crash has kept. From 2 on each
+            // frame is a sector, so that zeros over one can be lost while the new frame in front of
+            // it is kept.
             let (_, _, mut bytes) = journal_of(&[(1, 415), (2, 479), (3, 479), (4, 479)]);
             bytes[900] ^= 1;
-            assert!([1, 2, 3].iter().all(|sector| bytes[sector * 512..].starts_with(b"JCMT")));
+            assert!(
+                [1, 2, 3]
+                    .iter()
+                    .all(|sector| bytes[sector * 512..].starts_with(b"JCMT"))
+            );
             let disk = SimStorage::new();
             disk.put(NAME, &bytes);
             let go_on = |directory: &Directory| -> Option<()> {
-                let mut journal = Journal::resume(Journal::scan(directory, NAME).ok()?.ok()?).ok()?;
+                let mut journal =
+                    Journal::resume(Journal::scan(directory, NAME).ok()?.ok()?).ok()?;
                 // As long as the one that was torn: it ends where the old 3 begins.
                 append(&mut journal, 5, 479).ok()?;
                 sync(&journal).ok()
             };
             lose_power_everywhere(&disk, go_on, |disk, done| {
                 let found = examine(disk).unwrap();
-                assert!(found == [1, 5] || found == [1] && done.is_none(), "{found:?}");
+                assert!(
+                    found == [1, 5] || found == [1] && done.is_none(),
+                    "{found:?}"
+                );
             });
         }
 
         #[test]
         fn what_a_scan_found_is_durable_when_the_journal_goes_on() {
-            // The process died and the power did not: frames that were never synced are seen all the same.
+            // The process died and the power did not: frames that were never synced are seen all
+            // the same.
             let disk = SimStorage::new();
             let directory = directory(disk.clone());
-            append(&mut Journal::create(&directory, &HEADER, &Protection::private()).unwrap(), 1, 1000).unwrap();
+            append(
+                &mut Journal::create(&directory, &HEADER, &Protection::private()).unwrap(),
+                1,
+                1000,
+            )
+            .unwrap();
             let scan = scan(&directory);
             drop(Journal::resume(scan).unwrap());
             assert_eq!(examine(&disk.crash(CrashPolicy::DropAll)).unwrap(), [1]);
@@ -793,20 +1012,34 @@ mod tests {
             for transfers in [false, true] {
                 let disk = SimStorage::new();
                 let directory = directory(disk.clone());
-                let mut journal = Journal::create(&directory, &HEADER, &Protection::private()).unwrap();
+                let mut journal =
+                    Journal::create(&directory, &HEADER, &Protection::private()).unwrap();
                 append(&mut journal, 1, 1000).unwrap();
                 let plan = FaultPlan::once(disk.operations(), Fault::NoSpace);
-                disk.set_plan(if transfers { plan.transfer_first() } else { plan });
+                disk.set_plan(if transfers {
+                    plan.transfer_first()
+                } else {
+                    plan
+                });
                 let error = append(&mut journal, 2, 300_000).unwrap_err();
-                assert_eq!(error.hresult(), crate::base::error::HResult::OUT_OF_DISK_SPACE);
+                assert_eq!(
+                    error.hresult(),
+                    crate::base::error::HResult::OUT_OF_DISK_SPACE
+                );
                 assert!(disk.faults_struck() == 1 && !journal.is_broken());
                 let mut scan = scan(&directory);
                 assert_eq!(marks(&mut scan), [1]);
-                assert!(!scan.has_torn_tail().unwrap(), "nothing of the commit is there");
+                assert!(
+                    !scan.has_torn_tail().unwrap(),
+                    "nothing of the commit is there"
+                );
                 append(&mut journal, 3, 1000).unwrap();
                 append(&mut journal, 4, 300_000).unwrap();
                 sync(&journal).unwrap();
-                assert_eq!(examine(&disk.crash(CrashPolicy::DropAll)).unwrap(), [1, 3, 4]);
+                assert_eq!(
+                    examine(&disk.crash(CrashPolicy::DropAll)).unwrap(),
+                    [1, 3, 4]
+                );
             }
         }
 
@@ -818,7 +1051,10 @@ mod tests {
             append(&mut journal, 1, 1000).unwrap();
             disk.set_plan(FaultPlan::once(disk.operations(), Fault::Io).transfer_first());
             assert!(append(&mut journal, 2, 5000).is_err() && journal.is_broken());
-            assert!(append(&mut journal, 2, 5000).is_err(), "none is taken before that one is taken back");
+            assert!(
+                append(&mut journal, 2, 5000).is_err(),
+                "none is taken before that one is taken back"
+            );
             journal.mend().unwrap();
             for policy in policies(disk.unsynced()) {
                 assert_eq!(examine(&disk.crash(policy)).unwrap(), [1], "{policy:?}");
@@ -833,12 +1069,17 @@ mod tests {
             for (later, can_mend) in [(1, true), (2, false)] {
                 let disk = SimStorage::new();
                 let directory = directory(disk.clone());
-                let mut journal = Journal::create(&directory, &HEADER, &Protection::private()).unwrap();
+                let mut journal =
+                    Journal::create(&directory, &HEADER, &Protection::private()).unwrap();
                 let at = disk.operations();
                 let full = Fault::Refused(io::ErrorKind::StorageFull);
                 disk.set_plan(FaultPlan::once(at, Fault::Io).and_once(at + later, full));
                 assert!(append(&mut journal, 1, 10).is_err() && journal.is_broken());
-                assert!(journal.mend().is_err() && journal.is_broken() && journal.can_mend() == can_mend);
+                assert!(
+                    journal.mend().is_err()
+                        && journal.is_broken()
+                        && journal.can_mend() == can_mend
+                );
                 journal.mend().unwrap();
                 assert_eq!(append(&mut journal, 1, 10).is_ok(), can_mend);
                 assert_eq!(journal.next_commit(), Some(if can_mend { 8 } else { 7 }));
@@ -849,7 +1090,8 @@ mod tests {
         fn a_journal_that_cannot_be_made_leaves_nothing() {
             for at in 0.. {
                 let disk = SimStorage::with_plan(FaultPlan::once(at, Fault::Io));
-                let made = Journal::create(&directory(disk.clone()), &HEADER, &Protection::private());
+                let made =
+                    Journal::create(&directory(disk.clone()), &HEADER, &Protection::private());
                 if disk.faults_struck() == 0 {
                     assert!(made.is_ok() && at > 5);
                     return;
@@ -862,7 +1104,10 @@ mod tests {
         fn short_transfers_are_none_to_the_journal() {
             let disk = SimStorage::with_plan(FaultPlan::from(0, Fault::Short));
             assert_eq!(work(&directory(disk.clone())), Some(COMMITS.len()));
-            assert_eq!(marks(&mut scan(&directory(disk))), COMMITS.map(|(mark, _)| mark));
+            assert_eq!(
+                marks(&mut scan(&directory(disk))),
+                COMMITS.map(|(mark, _)| mark)
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What interrupted work left in a directory, told from what is someone's.
 //!
-//! By its name a file is ours where it is one of the engine's own, or waits under a temporary name. Files of a repository that
-//! have their names may be anyone's: those of an interrupted attempt are known by the mapping that still waits for its name
-//! and describes them (W-1).
+//! By its name a file is ours where it is one of the engine's own, or waits under a temporary name.
+//! Files of a repository that have their names may be anyone's: those of an interrupted attempt are
+//! known by the mapping that still waits for its name and describes them (W-1).
 
 use std::io;
 
@@ -17,7 +17,9 @@ use crate::base::site::FileRole;
 use crate::format::Dialect;
 use crate::format::checksum::sampled;
 use crate::format::mapping::{Mapping, MappingSection};
-use crate::storage::{DirEntry, Directory, EntryKind, OpenMode, StorageFile, Ties, read_exact_at, read_whole};
+use crate::storage::{
+    DirEntry, Directory, EntryKind, OpenMode, StorageFile, Ties, read_exact_at, read_whole,
+};
 
 /// Name of the lock file in the directory of a repository.
 pub const LOCK_NAME: &str = "cimrepo.lock";
@@ -25,10 +27,12 @@ pub const LOCK_NAME: &str = "cimrepo.lock";
 /// Ending of the name of the lock file beside the directory.
 pub const LOCK_SUFFIX: &str = ".cimrepo.lock";
 
-/// Name of the file that says that a directory was made to take the place of another: only such a one is ever cleared.
+/// Name of the file that says that a directory was made to take the place of another: only such a
+/// one is ever cleared.
 pub const STAGING_MARK: &str = "cimrepo.restoring";
 
-/// Ending of the names under which the files of a new repository are written before they get their own.
+/// Ending of the names under which the files of a new repository are written before they get their
+/// own.
 pub const STAGED_SUFFIX: &str = ".restoring";
 
 /// MAPPING.VER of a new repository of dialect 2.1: the second mapping counts.
@@ -37,16 +41,26 @@ pub const NEW_VERSION: [u8; 4] = 2u32.to_le_bytes();
 /// The file of a repository that waits under this name for its own, in any case of letters.
 pub fn staged_role(name: &str) -> Option<FileRole> {
     let (stem, suffix) = name.split_at_checked(name.len().checked_sub(STAGED_SUFFIX.len())?)?;
-    if suffix.eq_ignore_ascii_case(STAGED_SUFFIX) { FileRole::from_file_name(stem) } else { None }
+    if suffix.eq_ignore_ascii_case(STAGED_SUFFIX) {
+        FileRole::from_file_name(stem)
+    } else {
+        None
+    }
 }
 
 /// True if a journal waits under this name for its own, in any case of letters.
 pub fn is_staged_journal(name: &str) -> bool {
-    let stem = name.len().checked_sub(STAGED_SUFFIX.len()).and_then(|at| name.split_at_checked(at));
-    stem.is_some_and(|(stem, suffix)| suffix.eq_ignore_ascii_case(STAGED_SUFFIX) && is_journal_name(stem))
+    let stem = name
+        .len()
+        .checked_sub(STAGED_SUFFIX.len())
+        .and_then(|at| name.split_at_checked(at));
+    stem.is_some_and(|(stem, suffix)| {
+        suffix.eq_ignore_ascii_case(STAGED_SUFFIX) && is_journal_name(stem)
+    })
 }
 
-/// True if a name is one that only the engine gives: to a lock, a mark, or a file that waits for its own name.
+/// True if a name is one that only the engine gives: to a lock, a mark, or a file that waits for
+/// its own name.
 pub fn is_own_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     staged_role(name).is_some()
@@ -69,14 +83,16 @@ pub struct Leftovers {
 }
 
 impl Leftovers {
-    /// Looks at a directory. Where files of a repository stand beside a mapping that waits they are read.
+    /// Looks at a directory. Where files of a repository stand beside a mapping that waits they are
+    /// read.
     pub fn find(directory: &Directory) -> Result<Self> {
         let entries = directory.storage.read_dir(&directory.path);
         let entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
         let mut found = Self::default();
         let (mut staged_journals, mut named_journals) = (Vec::new(), Vec::new());
         for DirEntry { name, kind } in entries {
-            // Whatever is no file of its own nobody left there who was interrupted; nor is it opened to look.
+            // Whatever is no file of its own nobody left there who was interrupted; nor is it
+            // opened to look.
             if kind != EntryKind::File || is_link(directory, &name)? {
                 _ = found.foreign.get_or_insert(name);
                 continue;
@@ -91,7 +107,8 @@ impl Leftovers {
             }
         }
         let is_mapping = |(role, _): &(FileRole, String)| matches!(role, FileRole::Mapping(_));
-        // A journal has its name before any mapping has, and an attempt begins in an empty directory.
+        // A journal has its name before any mapping has, and an attempt begins in an empty
+        // directory.
         if found.named.iter().any(is_mapping) || !found.staged.iter().any(is_mapping) {
             found.foreign = found.foreign.or_else(|| named_journals.first().cloned());
         }
@@ -113,23 +130,43 @@ impl Leftovers {
 
     /// Refuses a directory that holds anything else.
     pub fn need_vacant(&self, directory: &Directory) -> Result<()> {
-        let Some(foreign) = &self.foreign else { return Ok(()) };
+        let Some(foreign) = &self.foreign else {
+            return Ok(());
+        };
         let path = escape_path(&directory.path);
-        let what = if FileRole::from_file_name(foreign).is_some() { "files of a repository" } else { "other files" };
-        Err(Error::invalid(Misuse::NotEmpty, format!("{path} holds {what} ({foreign}); give an empty directory")))
+        let what = if FileRole::from_file_name(foreign).is_some() {
+            "files of a repository"
+        } else {
+            "other files"
+        };
+        Err(Error::invalid(
+            Misuse::NotEmpty,
+            format!("{path} holds {what} ({foreign}); give an empty directory"),
+        ))
     }
 
-    /// The first of the files that have their names which no interrupted attempt can have left there.
-    fn first_of_others(&self, directory: &Directory, named: &[(FileRole, String)]) -> Result<Option<String>> {
+    /// The first of the files that have their names which no interrupted attempt can have left
+    /// there.
+    fn first_of_others(
+        &self,
+        directory: &Directory,
+        named: &[(FileRole, String)],
+    ) -> Result<Option<String>> {
         let is_mapping = |role: &FileRole| matches!(role, FileRole::Mapping(_));
         let is_waiting = |role: &FileRole| self.staged.iter().any(|(staged, _)| staged == role);
-        let Some((_, first)) = named.first() else { return Ok(None) };
+        let Some((_, first)) = named.first() else {
+            return Ok(None);
+        };
         if named.iter().any(|(role, _)| is_mapping(role)) {
             return Ok(Some(first.clone()));
         }
         let mut waiting = Vec::new();
         for (role, name) in self.staged.iter().filter(|(role, _)| is_mapping(role)) {
-            let likely = if is_waiting(&FileRole::MappingVersion) { Dialect::V21 } else { Dialect::V22 };
+            let likely = if is_waiting(&FileRole::MappingVersion) {
+                Dialect::V21
+            } else {
+                Dialect::V22
+            };
             let bytes = with_file(directory, name, |file| read_whole(file, MAX_MAPPING_BYTES))?;
             waiting.extend(bytes.and_then(|bytes| Mapping::parse_any(&bytes, likely, *role).ok()));
         }
@@ -137,7 +174,9 @@ impl Leftovers {
             // A file gets its name by losing the other one.
             let mut is_ours = false;
             for parsed in waiting.iter().filter(|_| !is_waiting(role)) {
-                let describes = with_file(directory, name, |file| describes(&parsed.mapping, *role, file))?;
+                let describes = with_file(directory, name, |file| {
+                    describes(&parsed.mapping, *role, file)
+                })?;
                 is_ours |= describes == Some(true);
             }
             if !is_ours {
@@ -152,10 +191,13 @@ impl Leftovers {
         self.need_vacant(directory)?;
         let [staged_journals, named_journals] = self.journals;
         let names = |files: Vec<(FileRole, String)>| files.into_iter().map(|(_, name)| name);
-        // First, and durably, what has its name: by the mapping that waits it is known not to be anyone's data.
+        // First, and durably, what has its name: by the mapping that waits it is known not to be
+        // anyone's data.
         remove_durably(directory, names(self.named).chain(named_journals).collect())?;
-        let (mappings, rest): (Vec<_>, Vec<_>) =
-            self.staged.into_iter().partition(|(role, _)| matches!(role, FileRole::Mapping(_)));
+        let (mappings, rest): (Vec<_>, Vec<_>) = self
+            .staged
+            .into_iter()
+            .partition(|(role, _)| matches!(role, FileRole::Mapping(_)));
         remove_durably(directory, names(mappings).collect())?;
         remove_all(directory, names(rest).chain(staged_journals).collect())
     }
@@ -163,19 +205,24 @@ impl Leftovers {
 
 fn is_link(directory: &Directory, name: &str) -> Result<bool> {
     let path = directory.join(name);
-    let ties = directory.storage.ties(&path).map_err(|error| Error::io(IoOp::Metadata, &path, error))?;
+    let ties = directory
+        .storage
+        .ties(&path)
+        .map_err(|error| Error::io(IoOp::Metadata, &path, error))?;
     Ok(ties == Ties::Link)
 }
 
-/// Whether the mapping is that of this file: of a data file every page it maps is there, and (in dialect 2.2, which has
-/// checksums) is the one that it maps.
+/// Whether the mapping is that of this file: of a data file every page it maps is there, and (in
+/// dialect 2.2, which has checksums) is the one that it maps.
 fn describes(mapping: &Mapping, role: FileRole, file: &dyn StorageFile) -> io::Result<bool> {
     match role {
         FileRole::Objects => holds_pages(mapping, Space::Objects, file),
         FileRole::Index => holds_pages(mapping, Space::Index, file),
         FileRole::ObjectsMap => is_section(&mapping.objects, role, file),
         FileRole::IndexMap => is_section(&mapping.index, role, file),
-        FileRole::MappingVersion => Ok(mapping.dialect == Dialect::V21 && read_whole(file, 4)? == NEW_VERSION),
+        FileRole::MappingVersion => {
+            Ok(mapping.dialect == Dialect::V21 && read_whole(file, 4)? == NEW_VERSION)
+        }
         _ => Ok(false),
     }
 }
@@ -200,7 +247,11 @@ fn holds_pages(mapping: &Mapping, space: Space, file: &dyn StorageFile) -> io::R
     Ok(true)
 }
 
-fn is_section(section: &MappingSection, role: FileRole, file: &dyn StorageFile) -> io::Result<bool> {
+fn is_section(
+    section: &MappingSection,
+    role: FileRole,
+    file: &dyn StorageFile,
+) -> io::Result<bool> {
     let parsed = MappingSection::parse_single(&read_whole(file, MAX_MAPPING_BYTES)?, role);
     Ok(parsed.is_ok_and(|(parsed, _)| parsed.entries == section.entries))
 }
@@ -215,7 +266,14 @@ fn with_file<T>(
     let file = directory.storage.open(&path, OpenMode::Read);
     match file.and_then(|file| look(file.as_ref())) {
         Ok(found) => Ok(Some(found)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(Error::io(IoOp::Read, &path, error)),
     }
 }
@@ -223,12 +281,16 @@ fn with_file<T>(
 fn remove_all(directory: &Directory, files: Vec<String>) -> Result<()> {
     for name in files {
         let path = directory.join(&name);
-        directory.storage.remove_file(&path).map_err(|error| Error::io(IoOp::Remove, &path, error))?;
+        directory
+            .storage
+            .remove_file(&path)
+            .map_err(|error| Error::io(IoOp::Remove, &path, error))?;
     }
     Ok(())
 }
 
-/// Takes files away, so that after a crash none of them is there beside the lack of what goes after them.
+/// Takes files away, so that after a crash none of them is there beside the lack of what goes after
+/// them.
 fn remove_durably(directory: &Directory, files: Vec<String>) -> Result<()> {
     if files.is_empty() {
         return Ok(());

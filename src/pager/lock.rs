@@ -1,8 +1,9 @@
 //! The writer lock: one process at a time changes a repository.
 //!
-//! It is two operating-system locks, each on a file of its own, so they end with their process: one beside the directory,
-//! one in it, taken in this order. While a directory is renamed no file in it may be open (Windows refuses it then), and for
-//! a moment nothing has its name: then the one beside keeps others out. Whoever only reads neither needs nor touches them.
+//! It is two operating-system locks, each on a file of its own, so they end with their process: one
+//! beside the directory, one in it, taken in this order. While a directory is renamed no file in it
+//! may be open (Windows refuses it then), and for a moment nothing has its name: then the one
+//! beside keeps others out. Whoever only reads neither needs nor touches them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,8 @@ enum Beside {
     },
     /// A path that ends without a name: nothing can be renamed by it.
     Nameless,
-    /// The system lets the caller make no file there. Then it cannot rename the directory either; what is in it it may change.
+    /// The system lets the caller make no file there. Then it cannot rename the directory either;
+    /// what is in it it may change.
     Denied(io::Error),
 }
 
@@ -48,22 +50,36 @@ impl WriterLock {
         Ok(lock)
     }
 
-    /// The part of it beside the directory: all there is to lock where nothing has the name yet. Whatever is going to write
-    /// passes here, so here a name is refused that means another directory.
+    /// The part of it beside the directory: all there is to lock where nothing has the name yet.
+    /// Whatever is going to write passes here, so here a name is refused that means another
+    /// directory.
     pub(crate) fn beside(directory: &Directory, purpose: &str) -> Result<Self> {
         let note = format!("{LOCK_NOTE}{} ({purpose})", std::process::id());
         ensure_plain_name(directory.storage.as_ref(), &directory.path)?;
         let beside = match path_beside(&directory.path) {
             None => Beside::Nameless,
-            Some(path) => match take(directory.storage.as_ref(), &directory.path, &path, &note, &rights(directory)) {
+            Some(path) => match take(
+                directory.storage.as_ref(),
+                &directory.path,
+                &path,
+                &note,
+                &rights(directory),
+            ) {
                 Ok(guard) => Beside::Held { _guard: guard },
-                Err(Error::Io { source, .. }) if is_denied(&source) && !is_there(directory, &path) => {
+                Err(Error::Io { source, .. })
+                    if is_denied(&source) && !is_there(directory, &path) =>
+                {
                     Beside::Denied(source)
                 }
                 Err(error) => return Err(error),
             },
         };
-        Ok(Self { inside: None, beside, directory: directory.clone(), note })
+        Ok(Self {
+            inside: None,
+            beside,
+            directory: directory.clone(),
+            note,
+        })
     }
 
     /// The other part: the lock in the directory.
@@ -86,14 +102,17 @@ impl WriterLock {
             Beside::Held { .. } => Ok(()),
             Beside::Nameless => {
                 let text = "has no name of its own, so nothing can be put next to it; give the path with the name of the directory";
-                Err(Error::invalid(Misuse::UnnamedPath, format!("{} {text}", escape_path(path))))
+                Err(Error::invalid(
+                    Misuse::UnnamedPath,
+                    format!("{} {text}", escape_path(path)),
+                ))
             }
             Beside::Denied(error) => Err(Error::io(IoOp::CreateBeside, path, error.kind().into())),
         }
     }
 
-    /// Gives back the lock in the directory, so that nothing in it is open. The one beside is kept: whoever wants to write
-    /// takes that first.
+    /// Gives back the lock in the directory, so that nothing in it is open. The one beside is kept:
+    /// whoever wants to write takes that first.
     pub(crate) fn leave(&mut self) {
         self.inside = None;
     }
@@ -110,19 +129,29 @@ pub(crate) struct LockWait<'a> {
 
 impl<'a> LockWait<'a> {
     /// At most as long as `limit`, and as `may_go_on` allows.
-    pub(crate) fn new(limit: Option<Duration>, may_go_on: &'a (dyn Fn() -> Result<()> + Sync)) -> Self {
-        Self { until: limit.and_then(|limit| Instant::now().checked_add(limit)), may_go_on }
+    pub(crate) fn new(
+        limit: Option<Duration>,
+        may_go_on: &'a (dyn Fn() -> Result<()> + Sync),
+    ) -> Self {
+        Self {
+            until: limit.and_then(|limit| Instant::now().checked_add(limit)),
+            may_go_on,
+        }
     }
 
-    /// Tries until no other has the lock. There is no call of the system that waits for it and ends, so this asks again: at
-    /// first after a millisecond, and at least 20 times a second.
+    /// Tries until no other has the lock. There is no call of the system that waits for it and
+    /// ends, so this asks again: at first after a millisecond, and at least 20 times a second.
     pub(crate) fn take<T>(self, mut take: impl FnMut() -> Result<T>) -> Result<T> {
         let mut pause = Duration::from_millis(1);
         loop {
             match take() {
                 Err(error @ Error::Locked { .. }) => {
-                    let rest = self.until.map(|until| until.saturating_duration_since(Instant::now()));
-                    let Some(rest) = rest.filter(|rest| !rest.is_zero()) else { return Err(error) };
+                    let rest = self
+                        .until
+                        .map(|until| until.saturating_duration_since(Instant::now()));
+                    let Some(rest) = rest.filter(|rest| !rest.is_zero()) else {
+                        return Err(error);
+                    };
                     thread::sleep(pause.min(rest));
                     pause = (pause * 2).min(Duration::from_millis(50));
                     (self.may_go_on)()?;
@@ -133,11 +162,18 @@ impl<'a> LockWait<'a> {
     }
 }
 
-/// Takes the lock beside a file that is to be written and replaced, so that one process at a time does it. `None` where the
-/// file system has no locks: then nothing that looks left over may be touched.
-pub(crate) fn lock_file(storage: &Arc<dyn Storage>, file: &Path, purpose: &str) -> Result<Option<Box<dyn LockGuard>>> {
+/// Takes the lock beside a file that is to be written and replaced, so that one process at a time
+/// does it. `None` where the file system has no locks: then nothing that looks left over may be
+/// touched.
+pub(crate) fn lock_file(
+    storage: &Arc<dyn Storage>,
+    file: &Path,
+    purpose: &str,
+) -> Result<Option<Box<dyn LockGuard>>> {
     ensure_plain_name(storage.as_ref(), file)?;
-    let Some(path) = path_beside(file) else { return Ok(None) };
+    let Some(path) = path_beside(file) else {
+        return Ok(None);
+    };
     let note = format!("{LOCK_NOTE}{} ({purpose})", std::process::id());
     match take(storage.as_ref(), file, &path, &note, &Protection::private()) {
         Ok(guard) => Ok(Some(guard)),
@@ -154,15 +190,20 @@ fn path_beside(path: &Path) -> Option<PathBuf> {
 }
 
 fn is_denied(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
-/// True if a lock file is there that is not the caller's to lock: someone who may rename the directory may hold it.
+/// True if a lock file is there that is not the caller's to lock: someone who may rename the
+/// directory may hold it.
 fn is_there(directory: &Directory, path: &Path) -> bool {
     !matches!(directory.storage.kind(path), Ok(None))
 }
 
-/// The rights of the lock files of a directory: whoever may write there can take the lock when one was left behind.
+/// The rights of the lock files of a directory: whoever may write there can take the lock when one
+/// was left behind.
 fn rights(directory: &Directory) -> Protection {
     directory.protection().for_file().kept()
 }
@@ -174,18 +215,30 @@ fn take(
     note: &str,
     rights: &Protection,
 ) -> Result<Box<dyn LockGuard>> {
-    storage.lock_with(path, note, rights).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => {
-            Error::Locked { path: locked.into(), holder: holder(storage, path).into_boxed_str() }
-        }
-        _ => Error::io(IoOp::Lock, path, error),
-    })
+    storage
+        .lock_with(path, note, rights)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => Error::Locked {
+                path: locked.into(),
+                holder: holder(storage, path).into_boxed_str(),
+            },
+            _ => Error::io(IoOp::Lock, path, error),
+        })
 }
 
 /// What the lock file says of its holder.
 fn holder(storage: &dyn Storage, path: &Path) -> String {
     let note = storage.open(path, OpenMode::Read).ok();
-    let note = note.and_then(|file| read_whole(file.as_ref(), 1024).ok()).unwrap_or_default();
-    let note: String = String::from_utf8_lossy(&note).chars().filter(|c| !c.is_control()).collect();
-    if note.is_empty() { "another process".to_owned() } else { note }
+    let note = note
+        .and_then(|file| read_whole(file.as_ref(), 1024).ok())
+        .unwrap_or_default();
+    let note: String = String::from_utf8_lossy(&note)
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect();
+    if note.is_empty() {
+        "another process".to_owned()
+    } else {
+        note
+    }
 }

@@ -1,4 +1,5 @@
-//! Pages of a repository: which generation is current, where its pages lie, the pages themselves, and new generations.
+//! Pages of a repository: which generation is current, where its pages lie, the pages themselves,
+//! and new generations.
 
 pub mod files;
 pub mod generation;

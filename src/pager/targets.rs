@@ -1,4 +1,5 @@
-//! Where something may be written: under a name that means itself, and over no file of a repository, however it is spelled.
+//! Where something may be written: under a name that means itself, and over no file of a
+//! repository, however it is spelled.
 
 use std::path::Path;
 
@@ -11,7 +12,8 @@ use crate::base::misuse::Misuse;
 use crate::base::site::FileRole;
 use crate::storage::{Storage, parent_of};
 
-/// Refuses a name that the system takes for another: what is put next to it would be next to something else.
+/// Refuses a name that the system takes for another: what is put next to it would be next to
+/// something else.
 pub(crate) fn ensure_plain_name(storage: &dyn Storage, path: &Path) -> Result<()> {
     match storage.name_fault(path) {
         None => Ok(()),
@@ -22,36 +24,58 @@ pub(crate) fn ensure_plain_name(storage: &dyn Storage, path: &Path) -> Result<()
     }
 }
 
-/// Refuses a file of a repository in its directory, or one that the engine puts there: by its name, and by what the name
-/// leads to. Letters of another case, links, hard links, mounts and short names of Windows are other names of one file.
+/// Refuses a file of a repository in its directory, or one that the engine puts there: by its name,
+/// and by what the name leads to. Letters of another case, links, hard links, mounts and short
+/// names of Windows are other names of one file.
 pub(crate) fn ensure_no_repository_file(storage: &dyn Storage, path: &Path) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if is_reserved(&name) {
-        let text = "is the name of a file of a repository, or of one next to it; give the backup another";
-        return Err(Error::invalid(Misuse::ReservedName, format!("{} {text}", escape_path(path))));
+        let text =
+            "is the name of a file of a repository, or of one next to it; give the backup another";
+        return Err(Error::invalid(
+            Misuse::ReservedName,
+            format!("{} {text}", escape_path(path)),
+        ));
     }
-    let id = |path: &Path| storage.file_id(path).map_err(|error| Error::io(IoOp::Metadata, path, error));
-    let Some(target) = id(path)? else { return Ok(()) };
+    let id = |path: &Path| {
+        storage
+            .file_id(path)
+            .map_err(|error| Error::io(IoOp::Metadata, path, error))
+    };
+    let Some(target) = id(path)? else {
+        return Ok(());
+    };
     for file in neighbours(storage, path) {
         let file = path.with_file_name(file);
         if id(&file)?.is_some_and(|id| id == target) {
             let (path, file) = (escape_path(path), escape_path(file));
-            let text = format!("{path} is another name of {file}, a file of a repository; give the backup another");
+            let text = format!(
+                "{path} is another name of {file}, a file of a repository; give the backup another"
+            );
             return Err(Error::invalid(Misuse::ReservedName, text));
         }
     }
     Ok(())
 }
 
-/// True if a name is one of those that files of a repository, and those of the engine next to them, have.
+/// True if a name is one of those that files of a repository, and those of the engine next to them,
+/// have.
 fn is_reserved(name: &str) -> bool {
     FileRole::from_file_name(name).is_some() || is_own_name(name) || is_journal_name(name)
 }
 
-/// The reserved names in the directory of `path`; where it may not be listed, those that any repository has.
+/// The reserved names in the directory of `path`; where it may not be listed, those that any
+/// repository has.
 fn neighbours(storage: &dyn Storage, path: &Path) -> Vec<String> {
     match storage.read_dir(parent_of(path)) {
-        Ok(entries) => entries.into_iter().map(|entry| entry.name).filter(|name| is_reserved(name)).collect(),
-        Err(_) => FileRole::REPOSITORY.iter().map(|role| role.file_name().to_owned()).collect(),
+        Ok(entries) => entries
+            .into_iter()
+            .map(|entry| entry.name)
+            .filter(|name| is_reserved(name))
+            .collect(),
+        Err(_) => FileRole::REPOSITORY
+            .iter()
+            .map(|role| role.file_name().to_owned())
+            .collect(),
     }
 }

@@ -1,7 +1,7 @@
 //! Association queries on an instance: who refers to it, and what these refer to besides.
 //!
-//! The index leads from the instance to its referrers. A record there stands for one property, so that each referrer is read
-//! and all its references are looked at.
+//! The index leads from the instance to its referrers. A record there stands for one property, so
+//! that each referrer is read and all its references are looked at.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -66,9 +66,17 @@ pub(super) fn source(
     Ok((namespace.into(), class))
 }
 
-/// Refuses a clause that names a class which is not there: a misspelt filter must not look like an answer.
-pub(super) fn ensure_classes(catalog: &Catalog, namespace: &str, association: &Association) -> Result<()> {
-    for name in [&association.assoc_class, &association.result_class].into_iter().flatten() {
+/// Refuses a clause that names a class which is not there: a misspelt filter must not look like an
+/// answer.
+pub(super) fn ensure_classes(
+    catalog: &Catalog,
+    namespace: &str,
+    association: &Association,
+) -> Result<()> {
+    for name in [&association.assoc_class, &association.result_class]
+        .into_iter()
+        .flatten()
+    {
         known_class(catalog, namespace, name)?;
     }
     Ok(())
@@ -85,26 +93,51 @@ impl Assoc {
         let path = &association.path;
         let (home, class) = source(catalog, namespace, path)?;
         if !options.may_read(&home)? {
-            return Err(Error::denied(format!("the objects of {home} may not be read")));
+            return Err(Error::denied(format!(
+                "the objects of {home} may not be read"
+            )));
         }
-        let key_text = class
-            .class
-            .key_text_of(&path.value)
-            .map_err(|mismatch| QueryError::new(QueryCode::PathKeys, path.span.range(), mismatch.to_string()))?;
+        let key_text = class.class.key_text_of(&path.value).map_err(|mismatch| {
+            QueryError::new(QueryCode::PathKeys, path.span.range(), mismatch.to_string())
+        })?;
         ensure_classes(catalog, namespace, association)?;
 
         let key_class = class.class.key_class();
-        let key_class = key_class.map_or_else(|| class.class.name().clone(), |key_class| key_class.name().clone());
-        let target = Target { namespace: home, class, key_class, key_text };
+        let key_class = key_class.map_or_else(
+            || class.class.name().clone(),
+            |key_class| key_class.name().clone(),
+        );
+        let target = Target {
+            namespace: home,
+            class,
+            key_class,
+            key_text,
+        };
         target.ensure_there(catalog, path, notes)?;
         let (catalog, namespace) = (catalog.clone(), namespace.into());
-        Ok(Self { catalog, namespace, association: association.clone(), target, options: options.clone() })
+        Ok(Self {
+            catalog,
+            namespace,
+            association: association.clone(),
+            target,
+            options: options.clone(),
+        })
     }
 
     pub(super) fn rows(self) -> AssocRows {
-        let Target { namespace, key_class, key_text, .. } = &self.target;
-        let referrers = self.catalog.referrers_of(namespace, key_class.as_str(), key_text);
-        let projection = self.association.keys_only.then(|| Arc::new(Projection::Keys));
+        let Target {
+            namespace,
+            key_class,
+            key_text,
+            ..
+        } = &self.target;
+        let referrers = self
+            .catalog
+            .referrers_of(namespace, key_class.as_str(), key_text);
+        let projection = self
+            .association
+            .keys_only
+            .then(|| Arc::new(Projection::Keys));
         AssocRows {
             referrers: Box::new(referrers),
             assoc: self,
@@ -117,8 +150,16 @@ impl Assoc {
     }
 
     pub(super) fn explain(&self, notes: &Notes) -> Explanation {
-        let Target { namespace, key_class, key_text, class } = &self.target;
-        let key = self.catalog.keys().references(namespace, key_class.as_str(), key_text);
+        let Target {
+            namespace,
+            key_class,
+            key_text,
+            class,
+        } = &self.target;
+        let key = self
+            .catalog
+            .keys()
+            .references(namespace, key_class.as_str(), key_text);
         let shown = key_text.replace('\u{FFFF}', ",");
         let names = format!(r#"NS({namespace})\KI({key_class})\IR("{shown}")\R_*"#);
         Explanation {
@@ -126,7 +167,11 @@ impl Assoc {
             namespace: self.namespace.as_ref().into(),
             class: class.class.name().as_str().to_owned(),
             is_system_class: class.is_system,
-            access: vec![AccessPath { how: "referrers", names, key }],
+            access: vec![AccessPath {
+                how: "referrers",
+                names,
+                key,
+            }],
             condition: None,
             keys: 0,
             are_more_keys: true,
@@ -138,8 +183,14 @@ impl Assoc {
 }
 
 impl Target {
-    /// Refuses an object that is not stored and that nothing refers to; of one that others refer to a note says so.
-    fn ensure_there(&self, catalog: &Catalog, path: &At<ObjectPath>, notes: &mut Notes) -> Result<()> {
+    /// Refuses an object that is not stored and that nothing refers to; of one that others refer to
+    /// a note says so.
+    fn ensure_there(
+        &self,
+        catalog: &Catalog,
+        path: &At<ObjectPath>,
+        notes: &mut Notes,
+    ) -> Result<()> {
         let found = catalog.instance_with_key(&self.namespace, &self.class, &self.key_text);
         match found {
             Ok(Some(_)) => return Ok(()),
@@ -149,13 +200,21 @@ impl Target {
             Ok(None) => {}
         }
         let shown = quote(&path.value.clone().in_namespace(&*self.namespace).text());
-        let prefix = catalog.keys().references(&self.namespace, self.key_class.as_str(), &self.key_text);
+        let prefix =
+            catalog
+                .keys()
+                .references(&self.namespace, self.key_class.as_str(), &self.key_text);
         if catalog.snapshot().find(prefix.as_bytes())?.is_some() {
-            notes.push(NoteCode::SourceNotStored, || format!("{shown} is not stored; others refer to it"));
+            notes.push(NoteCode::SourceNotStored, || {
+                format!("{shown} is not stored; others refer to it")
+            });
             return Ok(());
         }
         if is_dynamic(&self.class.class) {
-            let family = Family { classes: vec![self.class.clone()], faults: Vec::new() };
+            let family = Family {
+                classes: vec![self.class.clone()],
+                faults: Vec::new(),
+            };
             note_dynamic(&self.namespace, &family, notes);
             return Ok(());
         }
@@ -165,9 +224,15 @@ impl Target {
 
     /// Whether a reference that is made in a namespace means this object.
     fn is_meant(&self, catalog: &Catalog, namespace: &str, text: &str) -> Result<bool> {
-        let Ok(path) = text.parse::<ObjectPath>() else { return Ok(false) };
+        let Ok(path) = text.parse::<ObjectPath>() else {
+            return Ok(false);
+        };
         let there = path.namespace.as_deref().unwrap_or(namespace);
-        if !same(there, &self.namespace) || !path.key_text().is_some_and(|text| same(&text, &self.key_text)) {
+        if !same(there, &self.namespace)
+            || !path
+                .key_text()
+                .is_some_and(|text| same(&text, &self.key_text))
+        {
             return Ok(false);
         }
         let key_class = match catalog.class(there, path.class.as_str())? {
@@ -220,7 +285,9 @@ impl AssocRows {
     /// The class of a row, the first time.
     fn class_of(&mut self, row: &InstanceRow) -> Result<Option<Row>> {
         let name = row.stored.instance.class().name();
-        let Some(class) = self.assoc.catalog.class(&row.namespace, name.as_str())? else { return Ok(None) };
+        let Some(class) = self.assoc.catalog.class(&row.namespace, name.as_str())? else {
+            return Ok(None);
+        };
         let class = class_row(&row.namespace, class);
         let is_new = self.classes.insert((class.namespace.clone(), name.clone()));
         Ok(is_new.then_some(Row::Class(class)))
@@ -237,14 +304,23 @@ impl AssocRows {
         Some(self.follow(&referrer.reference, notes, counters))
     }
 
-    fn follow(&mut self, reference: &ReferenceRecord, notes: &mut Notes, counters: &mut Counters) -> Result<()> {
+    fn follow(
+        &mut self,
+        reference: &ReferenceRecord,
+        notes: &mut Notes,
+        counters: &mut Counters,
+    ) -> Result<()> {
         let namespace = self.spelled(&reference.namespace)?;
         if !self.may_read(&namespace, notes)? {
             return Ok(());
         }
         let Some(found) = self.assoc.catalog.referring_instance(reference)? else {
             let shown = quote(&format!("{}:{}", reference.namespace, reference.class));
-            let text = || format!("{shown}: an instance is recorded to refer to the object, and is not stored");
+            let text = || {
+                format!(
+                    "{shown}: an instance is recorded to refer to the object, and is not stored"
+                )
+            };
             notes.push(NoteCode::Dangling, text);
             return Ok(());
         };
@@ -252,7 +328,9 @@ impl AssocRows {
         let own = self.properties_meant(&namespace, &found.instance)?;
         if own.is_empty() {
             let shown = quote(&path_in(&namespace, &found));
-            notes.push(NoteCode::Dangling, || format!("{shown} is recorded to refer to the object, and does not"));
+            notes.push(NoteCode::Dangling, || {
+                format!("{shown} is recorded to refer to the object, and does not")
+            });
             return Ok(());
         }
         match self.assoc.association.kind {
@@ -260,7 +338,9 @@ impl AssocRows {
                 self.reference(namespace, found, &own);
                 Ok(())
             }
-            AssociationKind::Associators => self.associators(&namespace, &found, &own, notes, counters),
+            AssociationKind::Associators => {
+                self.associators(&namespace, &found, &own, notes, counters)
+            }
         }
     }
 
@@ -268,8 +348,14 @@ impl AssocRows {
     fn properties_meant(&self, namespace: &str, referrer: &Instance) -> Result<Vec<Name>> {
         let mut meant = Vec::new();
         for (property, value) in referrer.values() {
-            let Some(Value::Reference(text)) = value else { continue };
-            if self.assoc.target.is_meant(&self.assoc.catalog, namespace, text)? {
+            let Some(Value::Reference(text)) = value else {
+                continue;
+            };
+            if self
+                .assoc
+                .target
+                .is_meant(&self.assoc.catalog, namespace, text)?
+            {
                 meant.push(property.name.clone());
             }
         }
@@ -284,7 +370,11 @@ impl AssocRows {
             && has_qualifier(&clauses.required_qualifier, &found.instance);
         if passes {
             let projection = self.projection.clone();
-            self.pending.push(Ok(InstanceRow { namespace, stored: found, projection }));
+            self.pending.push(Ok(InstanceRow {
+                namespace,
+                stored: found,
+                projection,
+            }));
         }
     }
 
@@ -303,9 +393,14 @@ impl AssocRows {
         if !passes {
             return Ok(());
         }
-        let ends: Vec<&Name> = own.iter().filter(|name| is_named(&clauses.role, name)).collect();
+        let ends: Vec<&Name> = own
+            .iter()
+            .filter(|name| is_named(&clauses.role, name))
+            .collect();
         for (property, value) in found.instance.values() {
-            let Some(Value::Reference(text)) = value else { continue };
+            let Some(Value::Reference(text)) = value else {
+                continue;
+            };
             let is_other_end = ends.iter().any(|end| **end != property.name);
             if !is_other_end || !is_named(&clauses.result_role, &property.name) {
                 continue;
@@ -317,13 +412,19 @@ impl AssocRows {
                         && has_qualifier(&clauses.required_qualifier, &stored.instance);
                     if passes {
                         let projection = self.projection.clone();
-                        self.pending.push(Ok(InstanceRow { namespace: place, stored, projection }));
+                        self.pending.push(Ok(InstanceRow {
+                            namespace: place,
+                            stored,
+                            projection,
+                        }));
                     }
                 }
                 Ok(None) => {
                     let from = quote(&path_in(namespace, found));
                     let to = quote(text);
-                    notes.push(NoteCode::Dangling, || format!("{from} leads to {to}, which is not stored"));
+                    notes.push(NoteCode::Dangling, || {
+                        format!("{from} leads to {to}, which is not stored")
+                    });
                 }
                 Err(Error::AccessDenied(_)) => {}
                 Err(error @ (Error::Cancelled | Error::Io { .. })) => return Err(error),
@@ -345,7 +446,9 @@ impl AssocRows {
         text: &str,
         notes: &mut Notes,
     ) -> Result<Option<(Arc<str>, StoredInstance)>> {
-        let Ok(path) = text.parse::<ObjectPath>() else { return Ok(None) };
+        let Ok(path) = text.parse::<ObjectPath>() else {
+            return Ok(None);
+        };
         let place = match &path.namespace {
             None => namespace.clone(),
             Some(other) => self.spelled(other)?,
@@ -354,15 +457,21 @@ impl AssocRows {
             return Err(Error::denied("the namespace may not be read"));
         }
         let catalog = &self.assoc.catalog;
-        let Some(class) = catalog.class(&place, path.class.as_str())? else { return Ok(None) };
-        let Ok(key_text) = class.class.key_text_of(&path) else { return Ok(None) };
+        let Some(class) = catalog.class(&place, path.class.as_str())? else {
+            return Ok(None);
+        };
+        let Ok(key_text) = class.class.key_text_of(&path) else {
+            return Ok(None);
+        };
         let found = catalog.instance_with_key(&place, &class, &key_text)?;
         Ok(found.map(|found| (place, found)))
     }
 
     /// A namespace as the repository spells it; as it is given where it is not there.
     fn spelled(&mut self, namespace: &str) -> Result<Arc<str>> {
-        let known = [&self.assoc.target.namespace, &self.assoc.namespace].into_iter().chain(&self.last_namespace);
+        let known = [&self.assoc.target.namespace, &self.assoc.namespace]
+            .into_iter()
+            .chain(&self.last_namespace);
         if let Some(known) = known.into_iter().find(|known| same(known, namespace)) {
             return Ok(known.clone());
         }
@@ -390,7 +499,10 @@ impl AssocRows {
 /// The path of an instance with its namespace; of one without a key its class.
 fn path_in(namespace: &str, stored: &StoredInstance) -> String {
     let class = stored.instance.class().name();
-    let path = stored.instance.path().unwrap_or_else(|_| ObjectPath::of_class(class.clone()));
+    let path = stored
+        .instance
+        .path()
+        .unwrap_or_else(|_| ObjectPath::of_class(class.clone()));
     path.in_namespace(namespace).text()
 }
 
@@ -405,10 +517,13 @@ fn role_among(clause: &Option<At<Name>>, names: &[Name]) -> bool {
 
 /// True if a class is the one of a clause, if that is given, or derived from it.
 pub(super) fn is_of(clause: &Option<At<Name>>, class: &FullClass) -> bool {
-    clause.as_ref().is_none_or(|wanted| class.is_a(wanted.value.as_str()))
+    clause
+        .as_ref()
+        .is_none_or(|wanted| class.is_a(wanted.value.as_str()))
 }
 
-/// True if an instance or its class has the qualifier of a clause, if that is given, whatever its value.
+/// True if an instance or its class has the qualifier of a clause, if that is given, whatever its
+/// value.
 fn has_qualifier(clause: &Option<At<Name>>, instance: &Instance) -> bool {
     clause.as_ref().is_none_or(|wanted| {
         let name = wanted.value.as_str();

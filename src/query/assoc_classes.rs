@@ -1,4 +1,5 @@
-//! Association queries on a class (`SchemaOnly`): the classes that refer to it, and those that these refer to besides.
+//! Association queries on a class (`SchemaOnly`): the classes that refer to it, and those that
+//! these refer to besides.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -46,35 +47,55 @@ impl ClassAssoc {
     ) -> Result<Self> {
         let (namespace, class) = source(catalog, namespace, &association.path)?;
         if !options.may_read(&namespace)? {
-            return Err(Error::denied(format!("the objects of {namespace} may not be read")));
+            return Err(Error::denied(format!(
+                "the objects of {namespace} may not be read"
+            )));
         }
         ensure_classes(catalog, &namespace, association)?;
-        Ok(Self { catalog: catalog.clone(), namespace, association: association.clone(), class })
+        Ok(Self {
+            catalog: catalog.clone(),
+            namespace,
+            association: association.clone(),
+            class,
+        })
     }
 
     pub(super) fn rows(self) -> ClassAssocRows {
         let candidates = self.candidates();
-        ClassAssocRows { assoc: self, candidates, seen: HashSet::new(), pending: Vec::new() }
+        ClassAssocRows {
+            assoc: self,
+            candidates,
+            seen: HashSet::new(),
+            pending: Vec::new(),
+        }
     }
 
     /// The names of the class and all that it is derived from.
     fn chain(&self) -> Vec<Name> {
         let class = &self.class.class;
-        [class.name()].into_iter().chain(class.derivation()).cloned().collect()
+        [class.name()]
+            .into_iter()
+            .chain(class.derivation())
+            .cloned()
+            .collect()
     }
 
-    /// The classes with a reference to a class of the chain: by the markers of the namespace and by those of the system.
+    /// The classes with a reference to a class of the chain: by the markers of the namespace and by
+    /// those of the system.
     fn candidates(&self) -> Classes {
         let (catalog, namespace) = (self.catalog.clone(), self.namespace.clone());
         let has_own = !is_system(&catalog, &namespace);
         Box::new(self.chain().into_iter().flat_map(move |target| {
             let own = catalog.classes_referring_to(&namespace, target.as_str());
-            let system = has_own.then(|| catalog.classes_referring_to(SYSTEM_NAMESPACE, target.as_str()));
+            let system =
+                has_own.then(|| catalog.classes_referring_to(SYSTEM_NAMESPACE, target.as_str()));
             let (catalog, namespace) = (catalog.clone(), namespace.clone());
             // The namespace may hide a class of the system.
             let seen = move |class: Result<Arc<StoredClass>>| {
                 let class = class?;
-                Ok(catalog.class(&namespace, class.class.name().as_str())?.unwrap_or(class))
+                Ok(catalog
+                    .class(&namespace, class.class.name().as_str())?
+                    .unwrap_or(class))
             };
             own.chain(system.into_iter().flatten().map(seen))
         }))
@@ -85,9 +106,17 @@ impl ClassAssoc {
         let reference = |property: &'c crate::cim::FullProperty| {
             let target = property.reference_class()?;
             let is_role = self.class.class.is_a(target) && is_named(role, &property.name);
-            Some(Reference { name: &property.name, target, is_role })
+            Some(Reference {
+                name: &property.name,
+                target,
+                is_role,
+            })
         };
-        class.properties().iter().filter_map(|property| reference(property)).collect()
+        class
+            .properties()
+            .iter()
+            .filter_map(|property| reference(property))
+            .collect()
     }
 
     pub(super) fn explain(&self) -> Explanation {
@@ -155,7 +184,9 @@ impl ClassAssocRows {
             return Ok(());
         }
         if clauses.kind == AssociationKind::References {
-            if is_of(&clauses.result_class, &class.class) && has_qualifier(&clauses.required_qualifier, &class.class) {
+            if is_of(&clauses.result_class, &class.class)
+                && has_qualifier(&clauses.required_qualifier, &class.class)
+            {
                 self.pending.push(class.clone());
             }
             return Ok(());
@@ -168,13 +199,19 @@ impl ClassAssocRows {
         }
         let mut found = Vec::new();
         for end in &references {
-            let from_another = references.iter().any(|other| other.is_role && other.name != end.name);
+            let from_another = references
+                .iter()
+                .any(|other| other.is_role && other.name != end.name);
             // An end that the class itself may take leads to what stands above it, not to itself.
             let from_itself = end.is_role && *self.assoc.class.class.name() != end.target;
             if !(from_another || from_itself) || !is_named(&clauses.result_role, end.name) {
                 continue;
             }
-            match self.assoc.catalog.class(&self.assoc.namespace, end.target)? {
+            match self
+                .assoc
+                .catalog
+                .class(&self.assoc.namespace, end.target)?
+            {
                 None => {
                     let (name, namespace) = (class.class.name(), &self.assoc.namespace);
                     let (property, target) = (end.name, quote(end.target));
@@ -196,5 +233,7 @@ impl ClassAssocRows {
 }
 
 fn has_qualifier(clause: &Option<At<Name>>, class: &FullClass) -> bool {
-    clause.as_ref().is_none_or(|wanted| class.qualifiers().get(wanted.value.as_str()).is_some())
+    clause
+        .as_ref()
+        .is_none_or(|wanted| class.qualifiers().get(wanted.value.as_str()).is_some())
 }

@@ -1,4 +1,5 @@
-//! Columns: system properties, properties of the class, and what lies inside the objects that these hold.
+//! Columns: system properties, properties of the class, and what lies inside the objects that these
+//! hold.
 
 use crate::cim::class::Class;
 use crate::cim::full_class::FullClass;
@@ -44,11 +45,17 @@ impl SystemProperty {
         if !name.as_str().starts_with("__") {
             return None;
         }
-        Self::ALL.iter().find(|(own, _)| *name == *own).map(|(_, property)| *property)
+        Self::ALL
+            .iter()
+            .find(|(own, _)| *name == *own)
+            .map(|(_, property)| *property)
     }
 
     pub(super) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, property)| *property == self).map_or("", |(name, _)| name)
+        Self::ALL
+            .iter()
+            .find(|(_, property)| *property == self)
+            .map_or("", |(name, _)| name)
     }
 
     pub(super) const fn cim_type(self) -> CimType {
@@ -68,10 +75,15 @@ impl SystemProperty {
             Self::Superclass => class.derivation().first().map(text),
             Self::Dynasty => Some(text(class.derivation().last().unwrap_or(class.name()))),
             Self::Derivation => {
-                let names = class.derivation().iter().map(|name| Some(name.as_str().to_owned()));
+                let names = class
+                    .derivation()
+                    .iter()
+                    .map(|name| Some(name.as_str().to_owned()));
                 Some(Value::Array(Array::String(names.collect())))
             }
-            Self::PropertyCount => i32::try_from(class.properties().len()).ok().map(Value::Sint32),
+            Self::PropertyCount => i32::try_from(class.properties().len())
+                .ok()
+                .map(Value::Sint32),
             Self::Server => Some(Value::from(".")),
             Self::Namespace | Self::RelPath | Self::Path => None,
         }
@@ -145,7 +157,8 @@ impl<'v> Found<'v> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Head {
     System(SystemProperty),
-    /// A property of the class that is asked, with its place in order of declaration there, and in most classes below.
+    /// A property of the class that is asked, with its place in order of declaration there, and in
+    /// most classes below.
     Property(Name, u16),
     /// `__this`.
     This,
@@ -171,7 +184,9 @@ impl BoundColumn {
 
     /// The names with points between them.
     pub(super) fn label(&self) -> String {
-        let names = [self.head_name()].into_iter().chain(self.rest.iter().map(Name::as_str));
+        let names = [self.head_name()]
+            .into_iter()
+            .chain(self.rest.iter().map(Name::as_str));
         names.collect::<Vec<_>>().join(".")
     }
 
@@ -179,11 +194,17 @@ impl BoundColumn {
     pub(super) fn find<'s>(&self, subject: Subject<'s>) -> Found<'s> {
         let first = self.find_head(subject);
         let mut names = self.rest.iter();
-        let Some(second) = names.next() else { return first };
-        let Found::Value(Value::Object(object)) = first else { return Found::Nowhere };
+        let Some(second) = names.next() else {
+            return first;
+        };
+        let Found::Value(Value::Object(object)) = first else {
+            return Found::Nowhere;
+        };
         let mut found = inside(object, second);
         for name in names {
-            let Found::Value(Value::Object(object)) = found else { return Found::Nowhere };
+            let Found::Value(Value::Object(object)) = found else {
+                return Found::Nowhere;
+            };
             found = inside(object, name);
         }
         found
@@ -192,12 +213,19 @@ impl BoundColumn {
     /// Value of an object under the first name alone.
     pub(super) fn find_head<'s>(&self, subject: Subject<'s>) -> Found<'s> {
         match (&self.head, subject) {
-            (Head::System(property), _) => subject.system(*property).map_or(Found::Null, Found::Made),
+            (Head::System(property), _) => {
+                subject.system(*property).map_or(Found::Null, Found::Made)
+            }
             (Head::Property(name, order), Subject::Instance(_, instance)) => {
                 let class = instance.class_ref();
                 // Classes below have the inherited properties first, and share their names.
-                let at = class.properties().get(usize::from(*order)).filter(|property| property.name == *name);
-                let property = at.map(|property| &**property).or_else(|| class.property(name.as_str()));
+                let at = class
+                    .properties()
+                    .get(usize::from(*order))
+                    .filter(|property| property.name == *name);
+                let property = at
+                    .map(|property| &**property)
+                    .or_else(|| class.property(name.as_str()));
                 Found::of(property.and_then(|property| instance.value_of(property)))
             }
             (Head::Property(..) | Head::This, _) => Found::Null,
@@ -209,14 +237,16 @@ impl BoundColumn {
 pub(super) fn inside<'o>(object: &'o Object, name: &Name) -> Found<'o> {
     let system = SystemProperty::of(name);
     match (object, system) {
-        (Object::Instance(instance), Some(system)) => {
-            system.of_class(instance.class(), true).map_or(Found::Null, Found::Made)
-        }
+        (Object::Instance(instance), Some(system)) => system
+            .of_class(instance.class(), true)
+            .map_or(Found::Null, Found::Made),
         (Object::Instance(instance), None) => match instance.class_ref().property(name.as_str()) {
             Some(property) => Found::of(instance.value_of(property)),
             None => Found::Nowhere,
         },
-        (Object::Class(class), Some(system)) => of_declaration(class, system).map_or(Found::Null, Found::Made),
+        (Object::Class(class), Some(system)) => {
+            of_declaration(class, system).map_or(Found::Null, Found::Made)
+        }
         (Object::Class(class), None) => match class.property(name.as_str()) {
             Some(property) => Found::of(property.default.value()),
             None => Found::Nowhere,
@@ -230,7 +260,10 @@ fn of_declaration(class: &Class, property: SystemProperty) -> Option<Value> {
     match property {
         SystemProperty::Genus => Some(Value::Sint32(1)),
         SystemProperty::Class => Some(Value::from(class.name.as_str())),
-        SystemProperty::Superclass => class.superclass.as_ref().map(|name| Value::from(name.as_str())),
+        SystemProperty::Superclass => class
+            .superclass
+            .as_ref()
+            .map(|name| Value::from(name.as_str())),
         _ => None,
     }
 }

@@ -1,5 +1,5 @@
-//! Comparisons of values with constants. Numbers compare exactly, texts without regard to case. Source: `docs::query`,
-//! "Comparisons".
+//! Comparisons of values with constants. Numbers compare exactly, texts without regard to case.
+//! Source: `docs::query`, "Comparisons".
 
 use std::cmp::Ordering;
 
@@ -34,11 +34,17 @@ pub(super) enum Mismatch {
 
 impl Operand {
     /// A constant other than NULL in a type.
-    pub(super) fn new(scalar: ScalarType, relation: Relation, constant: &Constant) -> Result<Self, Mismatch> {
+    pub(super) fn new(
+        scalar: ScalarType,
+        relation: Relation,
+        constant: &Constant,
+    ) -> Result<Self, Mismatch> {
         match scalar {
             ScalarType::Object => Err(Mismatch::Operator),
             ScalarType::Boolean if relation.is_order() => Err(Mismatch::Operator),
-            ScalarType::Boolean => boolean(constant).map(Operand::Boolean).ok_or(Mismatch::Constant),
+            ScalarType::Boolean => boolean(constant)
+                .map(Operand::Boolean)
+                .ok_or(Mismatch::Constant),
             ScalarType::String => match constant {
                 Constant::Text(text) => Ok(Operand::Text(text.clone())),
                 Constant::Number(number) => Ok(Operand::Text(number.text().to_owned())),
@@ -57,7 +63,9 @@ impl Operand {
             },
             ScalarType::Char16 => match constant {
                 Constant::Number(Number::Integer { value, .. }) => Ok(Operand::Integer(*value)),
-                Constant::Text(text) if text.encode_utf16().count() == 1 => Ok(Operand::Unit(text.clone())),
+                Constant::Text(text) if text.encode_utf16().count() == 1 => {
+                    Ok(Operand::Unit(text.clone()))
+                }
                 _ => Err(Mismatch::Constant),
             },
             _ => number(scalar, relation, constant),
@@ -70,18 +78,36 @@ fn boolean(constant: &Constant) -> Option<bool> {
         Constant::Boolean(value) => Some(*value),
         Constant::Number(Number::Integer { value: 0, .. }) => Some(false),
         Constant::Number(Number::Integer { value: 1 | -1, .. }) => Some(true),
-        Constant::Text(text) if ["TRUE", "1", "-1"].iter().any(|own| own.eq_ignore_ascii_case(text)) => Some(true),
-        Constant::Text(text) if ["FALSE", "0"].iter().any(|own| own.eq_ignore_ascii_case(text)) => Some(false),
+        Constant::Text(text)
+            if ["TRUE", "1", "-1"]
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(text)) =>
+        {
+            Some(true)
+        }
+        Constant::Text(text)
+            if ["FALSE", "0"]
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(text)) =>
+        {
+            Some(false)
+        }
         _ => None,
     }
 }
 
-fn number(scalar: ScalarType, relation: Relation, constant: &Constant) -> Result<Operand, Mismatch> {
+fn number(
+    scalar: ScalarType,
+    relation: Relation,
+    constant: &Constant,
+) -> Result<Operand, Mismatch> {
     match constant {
         Constant::Boolean(_) if relation.is_order() => Err(Mismatch::Operator),
         Constant::Boolean(value) => Ok(Operand::Integer(i128::from(*value))),
         Constant::Number(number) => Ok(of_number(scalar, number)),
-        Constant::Text(text) => number_in(text).map(|number| of_number(scalar, &number)).ok_or(Mismatch::Constant),
+        Constant::Text(text) => number_in(text)
+            .map(|number| of_number(scalar, &number))
+            .ok_or(Mismatch::Constant),
         Constant::Null => Err(Mismatch::Constant),
     }
 }
@@ -105,25 +131,31 @@ pub(super) fn holds(value: &Value, relation: Relation, operand: &Operand) -> boo
             Relation::NotEqual => !name::same(text, constant),
             order => order.holds(Some(name::order(text, constant))),
         },
-        (Value::DateTime(text), Operand::Moment(constant, moment)) => match (moment::order(text, *moment), relation) {
-            (Some(order), relation) => relation.holds(Some(order)),
-            (None, Relation::Equal) => text == constant,
-            (None, Relation::NotEqual) => text != constant,
-            (None, _) => false,
-        },
-        (Value::Boolean(value), Operand::Boolean(constant)) => relation.holds(Some(value.cmp(constant))),
-        (Value::Char16(unit), Operand::Integer(constant)) => relation.holds(Some(i128::from(*unit).cmp(constant))),
+        (Value::DateTime(text), Operand::Moment(constant, moment)) => {
+            match (moment::order(text, *moment), relation) {
+                (Some(order), relation) => relation.holds(Some(order)),
+                (None, Relation::Equal) => text == constant,
+                (None, Relation::NotEqual) => text != constant,
+                (None, _) => false,
+            }
+        }
+        (Value::Boolean(value), Operand::Boolean(constant)) => {
+            relation.holds(Some(value.cmp(constant)))
+        }
+        (Value::Char16(unit), Operand::Integer(constant)) => {
+            relation.holds(Some(i128::from(*unit).cmp(constant)))
+        }
         (Value::Char16(unit), Operand::Unit(constant)) => {
             relation.holds(Some(name::order(&unit_text(*unit), constant)))
         }
         (Value::Real32(value), operand) => of_real(f64::from(*value), relation, operand),
         (Value::Real64(value), operand) => of_real(*value, relation, operand),
-        (value, Operand::Integer(constant)) => {
-            value.as_integer().is_some_and(|value| relation.holds(Some(value.cmp(constant))))
-        }
-        (value, Operand::Real(constant)) => {
-            value.as_integer().is_some_and(|value| relation.holds(exact_order(value, *constant)))
-        }
+        (value, Operand::Integer(constant)) => value
+            .as_integer()
+            .is_some_and(|value| relation.holds(Some(value.cmp(constant)))),
+        (value, Operand::Real(constant)) => value
+            .as_integer()
+            .is_some_and(|value| relation.holds(exact_order(value, *constant))),
         _ => false,
     }
 }
@@ -131,7 +163,9 @@ pub(super) fn holds(value: &Value, relation: Relation, operand: &Operand) -> boo
 fn of_real(value: f64, relation: Relation, operand: &Operand) -> bool {
     match operand {
         Operand::Real(constant) => relation.holds(value.partial_cmp(constant)),
-        Operand::Integer(constant) => relation.holds(exact_order(*constant, value).map(Ordering::reverse)),
+        Operand::Integer(constant) => {
+            relation.holds(exact_order(*constant, value).map(Ordering::reverse))
+        }
         _ => false,
     }
 }
@@ -141,13 +175,18 @@ pub(super) fn unit_text(unit: u16) -> String {
     String::from_utf16_lossy(&[unit])
 }
 
-/// The order of an integer of at most 64 bits and a sign to a real, nothing rounded; `None` where the real is no number.
+/// The order of an integer of at most 64 bits and a sign to a real, nothing rounded; `None` where
+/// the real is no number.
 fn exact_order(integer: i128, real: f64) -> Option<Ordering> {
     if real.is_nan() {
         return None;
     }
     let Some((whole, has_fraction)) = whole_part(real) else {
-        return Some(if real > 0.0 { Ordering::Less } else { Ordering::Greater });
+        return Some(if real > 0.0 {
+            Ordering::Less
+        } else {
+            Ordering::Greater
+        });
     };
     let behind = match (has_fraction, real > 0.0) {
         (false, _) => Ordering::Equal,
@@ -157,7 +196,8 @@ fn exact_order(integer: i128, real: f64) -> Option<Ordering> {
     Some(integer.cmp(&whole).then(behind))
 }
 
-/// The whole part of a real, rounded towards zero, and whether something is left; `None` beyond 100 bits.
+/// The whole part of a real, rounded towards zero, and whether something is left; `None` beyond 100
+/// bits.
 pub(super) fn whole_part(real: f64) -> Option<(i128, bool)> {
     const FRACTION_BITS: u32 = 52;
     const BIAS: u32 = 1023;
@@ -175,7 +215,14 @@ pub(super) fn whole_part(real: f64) -> Option<(i128, bool)> {
         Some(above @ ..=100) => (significand << (above - FRACTION_BITS), false),
         Some(_) => return None,
     };
-    Some((if real.is_sign_negative() { -whole } else { whole }, has_fraction))
+    Some((
+        if real.is_sign_negative() {
+            -whole
+        } else {
+            whole
+        },
+        has_fraction,
+    ))
 }
 
 #[cfg(test)]
@@ -213,7 +260,13 @@ mod tests {
         let nan = Value::Real64(f64::NAN);
         for operand in [Operand::Real(1.0), Operand::Integer(1)] {
             assert!(holds(&nan, Relation::NotEqual, &operand));
-            for relation in [Relation::Equal, Relation::Less, Relation::Greater, Relation::AtMost, Relation::AtLeast] {
+            for relation in [
+                Relation::Equal,
+                Relation::Less,
+                Relation::Greater,
+                Relation::AtMost,
+                Relation::AtLeast,
+            ] {
                 assert!(!holds(&nan, relation, &operand), "{relation}");
             }
         }

@@ -18,7 +18,9 @@ use super::{explain, near};
 use crate::base::error::{Error, Result};
 use crate::base::page_no::RecordRef;
 use crate::base::query_error::{QueryCode, QueryError, quote};
-use crate::catalog::{Catalog, ClassesByHash, InstanceRange, RangeInstances, StoredClass, StoredInstance};
+use crate::catalog::{
+    Catalog, ClassesByHash, InstanceRange, RangeInstances, StoredClass, StoredInstance,
+};
 use crate::cim::full_class::FullClass;
 use crate::cim::name::Name;
 use crate::text::wql::{At, Columns, Select};
@@ -39,7 +41,11 @@ pub(super) struct Data {
 }
 
 /// The class that a name means, or why none.
-pub(super) fn known_class(catalog: &Catalog, namespace: &str, name: &At<Name>) -> Result<Arc<StoredClass>> {
+pub(super) fn known_class(
+    catalog: &Catalog,
+    namespace: &str,
+    name: &At<Name>,
+) -> Result<Arc<StoredClass>> {
     let wanted = name.value.as_str();
     if let Some(class) = catalog.class(namespace, wanted)? {
         return Ok(class);
@@ -62,15 +68,27 @@ impl Data {
         notes: &mut Notes,
     ) -> Result<Self> {
         let class = known_class(catalog, namespace, &select.class)?;
-        let mut binder = Binder { catalog, namespace, asked: Asked::Instances(&class), notes };
+        let mut binder = Binder {
+            catalog,
+            namespace,
+            asked: Asked::Instances(&class),
+            notes,
+        };
         let projection = match &select.columns.value {
             Columns::Named(columns) => {
-                let bound = columns.iter().map(|column| binder.listed(column)).collect::<Result<Vec<_>>>()?;
+                let bound = columns
+                    .iter()
+                    .map(|column| binder.listed(column))
+                    .collect::<Result<Vec<_>>>()?;
                 Some(Arc::new(Projection::new(bound)))
             }
             Columns::All | Columns::Count => None,
         };
-        let filter = select.condition.as_ref().map(|condition| binder.condition(condition)).transpose()?;
+        let filter = select
+            .condition
+            .as_ref()
+            .map(|condition| binder.condition(condition))
+            .transpose()?;
 
         let is_event = class.class.is_a(EVENT);
         let family = Family::of(catalog, namespace, class)?;
@@ -79,15 +97,29 @@ impl Data {
         }
         note_dynamic(namespace, &family, notes);
 
-        let planner = Planner { catalog, namespace, family: &family, filter: filter.as_ref() };
-        let counts_keys = select.columns.value == Columns::Count && filter.is_none() && !options.full_scan;
+        let planner = Planner {
+            catalog,
+            namespace,
+            family: &family,
+            filter: filter.as_ref(),
+        };
+        let counts_keys =
+            select.columns.value == Columns::Count && filter.is_none() && !options.full_scan;
         let access = match () {
             () if options.full_scan => planner.full_scan(),
             () if counts_keys => Access::Ranges(planner.counted()),
             () => planner.plan()?,
         };
         let (catalog, namespace) = (catalog.clone(), namespace.into());
-        Ok(Self { catalog, namespace, family, filter, projection, access, counts_keys })
+        Ok(Self {
+            catalog,
+            namespace,
+            family,
+            filter,
+            projection,
+            access,
+            counts_keys,
+        })
     }
 
     pub(super) fn rows(self) -> DataRows {
@@ -117,22 +149,42 @@ impl Data {
         let (catalog, namespace) = (&self.catalog, &*self.namespace);
         let keys = catalog.keys();
         let ranges = |range: &InstanceRange, name: &Name| match range {
-            InstanceRange::Class(hash) => {
-                AccessPath::range("range", format!(r"NS({namespace})\CI({name})\IL_*"), keys, namespace, 'C', hash)
+            InstanceRange::Class(hash) => AccessPath::range(
+                "range",
+                format!(r"NS({namespace})\CI({name})\IL_*"),
+                keys,
+                namespace,
+                'C',
+                hash,
+            ),
+            InstanceRange::KeyClass(hash) => AccessPath::range(
+                "range",
+                format!(r"NS({namespace})\KI({name})\I_*"),
+                keys,
+                namespace,
+                'K',
+                hash,
+            ),
+            InstanceRange::Namespace => {
+                AccessPath::all(format!(r"NS({namespace})\CI_*"), keys, namespace)
             }
-            InstanceRange::KeyClass(hash) => {
-                AccessPath::range("range", format!(r"NS({namespace})\KI({name})\I_*"), keys, namespace, 'K', hash)
-            }
-            InstanceRange::Namespace => AccessPath::all(format!(r"NS({namespace})\CI_*"), keys, namespace),
         };
         let access: Vec<AccessPath> = match &self.access {
             Access::Nothing => Vec::new(),
             Access::Keys(class, texts) => {
                 let key_class = class.class.key_class();
-                let name = key_class.as_ref().map_or("", |key_class| key_class.name().as_str());
-                texts.iter().map(|text| AccessPath::key(keys, namespace, name, text)).collect()
+                let name = key_class
+                    .as_ref()
+                    .map_or("", |key_class| key_class.name().as_str());
+                texts
+                    .iter()
+                    .map(|text| AccessPath::key(keys, namespace, name, text))
+                    .collect()
             }
-            Access::Ranges(found) => found.iter().map(|(range, name)| ranges(range, name)).collect(),
+            Access::Ranges(found) => found
+                .iter()
+                .map(|(range, name)| ranges(range, name))
+                .collect(),
         };
         let estimate = self.estimate()?;
         Ok(explain::Explanation {
@@ -145,7 +197,12 @@ impl Data {
             keys: estimate,
             are_more_keys: estimate >= explain::MAX_COUNTED,
             classes: self.family.classes.len() as u64,
-            dynamic_classes: self.family.classes.iter().filter(|class| is_dynamic(&class.class)).count() as u64,
+            dynamic_classes: self
+                .family
+                .classes
+                .iter()
+                .filter(|class| is_dynamic(&class.class))
+                .count() as u64,
             notes: notes.listed().to_vec(),
         })
     }
@@ -160,7 +217,9 @@ impl Data {
         let wanted = Arc::new(self.family.by_hash(&self.catalog));
         let mut count = 0;
         for (range, _) in ranges {
-            let mut keys = self.catalog.instances_in(&self.namespace, *range, wanted.clone());
+            let mut keys = self
+                .catalog
+                .instances_in(&self.namespace, *range, wanted.clone());
             while let Some(next) = keys.next_unread() {
                 match next {
                     Err(Error::Cancelled) => return Err(Error::Cancelled),
@@ -178,7 +237,10 @@ impl Data {
 fn note_events(namespace: &str, family: &Family, notes: &mut Notes) {
     let Some(top) = family.top() else { return };
     notes.push(NoteCode::EventClass, || {
-        format!("{namespace}:{} is a class of events; Windows delivers events and stores none", top.class.name())
+        format!(
+            "{namespace}:{} is a class of events; Windows delivers events and stores none",
+            top.class.name()
+        )
     });
 }
 
@@ -191,13 +253,21 @@ pub(super) fn is_dynamic(class: &FullClass) -> bool {
 pub(super) fn note_dynamic(namespace: &str, family: &Family, notes: &mut Notes) {
     let Some(top) = family.top() else { return };
     let is_abstract = |class: &FullClass| class.declaration().qualifiers.is_true("abstract");
-    let mut concrete = family.below().iter().filter(|class| !is_abstract(&class.class)).peekable();
+    let mut concrete = family
+        .below()
+        .iter()
+        .filter(|class| !is_abstract(&class.class))
+        .peekable();
     let are_all = concrete.peek().is_some() && concrete.all(|class| is_dynamic(&class.class));
     if !is_dynamic(&top.class) && !are_all {
         return;
     }
-    let dynamic: Vec<&FullClass> =
-        family.classes.iter().map(|class| &*class.class).filter(|class| is_dynamic(class)).collect();
+    let dynamic: Vec<&FullClass> = family
+        .classes
+        .iter()
+        .map(|class| &*class.class)
+        .filter(|class| is_dynamic(class))
+        .collect();
     notes.push(NoteCode::Dynamic, || {
         const NAMED: usize = 3;
         let mut providers: Vec<&str> = dynamic.iter().filter_map(|class| class.qualifiers().text("provider")).collect();
@@ -231,7 +301,10 @@ pub(super) struct DataRows {
     counts_keys: bool,
 }
 
-const _: () = assert!(MAX_LOOKUPS <= 1_024, "the set of records that were given stays small");
+const _: () = assert!(
+    MAX_LOOKUPS <= 1_024,
+    "the set of records that were given stays small"
+);
 
 impl Source for DataRows {
     fn next(&mut self, _: &mut Notes, counters: &mut Counters) -> Option<Result<Row>> {
@@ -245,12 +318,19 @@ impl Source for DataRows {
                 Err(error) => return Some(Err(error)),
             };
             let subject = Subject::Instance(&self.namespace, &found.instance);
-            let holds = self.filter.as_ref().map_or(Ok(true), |filter| filter.holds(&self.catalog, subject));
+            let holds = self
+                .filter
+                .as_ref()
+                .map_or(Ok(true), |filter| filter.holds(&self.catalog, subject));
             match holds {
                 Ok(false) => {}
                 Ok(true) => {
                     let (namespace, projection) = (self.namespace.clone(), self.projection.clone());
-                    return Some(Ok(Row::Instance(Box::new(InstanceRow { namespace, stored: *found, projection }))));
+                    return Some(Ok(Row::Instance(Box::new(InstanceRow {
+                        namespace,
+                        stored: *found,
+                        projection,
+                    }))));
                 }
                 Err(error) => return Some(Err(error)),
             }
@@ -270,7 +350,10 @@ impl DataRows {
         if let Some((class, texts)) = &mut self.lookups {
             for text in texts {
                 counters.keys += 1;
-                match self.catalog.instance_with_key(&self.namespace, class, &text) {
+                match self
+                    .catalog
+                    .instance_with_key(&self.namespace, class, &text)
+                {
                     Ok(Some(found)) if self.given.insert(found.record) => {
                         counters.records += 1;
                         return Some(Ok(Candidate::Instance(Box::new(found))));
@@ -284,12 +367,20 @@ impl DataRows {
         loop {
             if self.current.is_none() {
                 let range = self.ranges.pop_front()?;
-                self.current = Some(self.catalog.instances_in(&self.namespace, range, self.wanted.clone()));
+                self.current = Some(self.catalog.instances_in(
+                    &self.namespace,
+                    range,
+                    self.wanted.clone(),
+                ));
             }
-            let Some(range) = &mut self.current else { return None };
+            let Some(range) = &mut self.current else {
+                return None;
+            };
             let next = match self.counts_keys {
                 true => range.next_unread().map(|key| key.map(|()| Candidate::Key)),
-                false => range.next().map(|found| found.map(|found| Candidate::Instance(Box::new(found)))),
+                false => range
+                    .next()
+                    .map(|found| found.map(|found| Candidate::Instance(Box::new(found)))),
             };
             let read = range.take_count();
             counters.keys += read.keys;

@@ -30,7 +30,8 @@ pub struct Explanation {
     pub class: String,
     /// True if the class lies among the system classes.
     pub is_system_class: bool,
-    /// Access paths, in the order in which they are read; nothing when no stored object can fulfil the condition.
+    /// Access paths, in the order in which they are read; nothing when no stored object can fulfil
+    /// the condition.
     pub access: Vec<AccessPath>,
     /// The condition, as it is evaluated on what is read.
     pub condition: Option<String>,
@@ -59,9 +60,16 @@ pub struct AccessPath {
 
 impl AccessPath {
     pub(super) fn key(keys: &ObjectKeys, namespace: &str, key_class: &str, text: &str) -> Self {
-        let shown: String = text.chars().map(|c| if c == '\u{FFFF}' { ',' } else { c }).collect();
+        let shown: String = text
+            .chars()
+            .map(|c| if c == '\u{FFFF}' { ',' } else { c })
+            .collect();
         let names = format!(r#"NS({namespace})\KI({key_class})\I("{shown}")"#);
-        Self { how: "look-up", names, key: keys.keyed_instance(namespace, key_class, text) }
+        Self {
+            how: "look-up",
+            names,
+            key: keys.keyed_instance(namespace, key_class, text),
+        }
     }
 
     /// The range of a class: `C` for its own instances, `K` for those whose keys it declares.
@@ -82,23 +90,44 @@ impl AccessPath {
     }
 
     pub(super) fn all(names: String, keys: &ObjectKeys, namespace: &str) -> Self {
-        Self { how: "range", names, key: format!("{}CI_", keys.namespace(namespace)) }
+        Self {
+            how: "range",
+            names,
+            key: format!("{}CI_", keys.namespace(namespace)),
+        }
     }
 
     pub(super) fn class(keys: &ObjectKeys, namespace: &str, class: &str) -> Self {
         let names = format!(r"NS({namespace})\CD({class})");
-        Self { how: "look-up", names, key: keys.class(namespace, class) }
+        Self {
+            how: "look-up",
+            names,
+            key: keys.class(namespace, class),
+        }
     }
 
     pub(super) fn classes(keys: &ObjectKeys, namespace: &str, how: &'static str) -> Self {
         let names = format!(r"NS({namespace})\CD_*, and the system's");
-        Self { how, names, key: format!("{}CD_", keys.namespace(namespace)) }
+        Self {
+            how,
+            names,
+            key: format!("{}CD_", keys.namespace(namespace)),
+        }
     }
 
-    pub(super) fn below(keys: &ObjectKeys, namespace: &str, parent: Option<&Name>, how: &'static str) -> Self {
+    pub(super) fn below(
+        keys: &ObjectKeys,
+        namespace: &str,
+        parent: Option<&Name>,
+        how: &'static str,
+    ) -> Self {
         let name = parent.map_or("", Name::as_str);
         let names = format!(r"NS({namespace})\CR({name})\C_*, and the system's");
-        Self { how, names, key: keys.subclasses(namespace, parent.map(Name::as_str)) }
+        Self {
+            how,
+            names,
+            key: keys.subclasses(namespace, parent.map(Name::as_str)),
+        }
     }
 }
 
@@ -120,7 +149,12 @@ pub(super) fn condition_text(filter: &Filter) -> String {
 ///
 /// # Errors
 /// As [`run`](super::run).
-pub fn explain(catalog: &Catalog, namespace: &str, text: &str, options: &QueryOptions) -> Result<Vec<Explanation>> {
+pub fn explain(
+    catalog: &Catalog,
+    namespace: &str,
+    text: &str,
+    options: &QueryOptions,
+) -> Result<Vec<Explanation>> {
     let query = read(text, options)?;
     let namespace = known_namespace(catalog, namespace)?;
     let (mut found, mut refused) = (Vec::new(), None);
@@ -154,8 +188,18 @@ impl Explanation {
 
 impl Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} query on {}:{}", self.kind, escape(&self.namespace), escape(&self.class))?;
-        let place = if self.is_system_class { "system class" } else { "" };
+        write!(
+            f,
+            "{} query on {}:{}",
+            self.kind,
+            escape(&self.namespace),
+            escape(&self.class)
+        )?;
+        let place = if self.is_system_class {
+            "system class"
+        } else {
+            ""
+        };
         let below = match self.classes {
             0 => String::new(),
             1 => "no subclasses here".to_owned(),
@@ -168,7 +212,10 @@ impl Display for Explanation {
             (place, below) => write!(f, " ({place}, {below})")?,
         }
         if self.access.is_empty() {
-            write!(f, "\n  access   nothing: no stored object can fulfil the condition")?;
+            write!(
+                f,
+                "\n  access   nothing: no stored object can fulfil the condition"
+            )?;
         }
         for path in self.access.iter().take(LISTED) {
             write!(f, "\n  access   {:<8} {}", path.how, escape(&path.names))?;
@@ -177,14 +224,21 @@ impl Display for Explanation {
             write!(f, "\n  access   … and {} more", self.access.len() - LISTED)?;
         }
         if let Some(condition) = &self.condition {
-            let condition = condition.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')).unwrap_or(condition);
+            let condition = condition
+                .strip_prefix('(')
+                .and_then(|inner| inner.strip_suffix(')'))
+                .unwrap_or(condition);
             write!(f, "\n  then     {}", escape(condition))?;
         }
         if let Some(keys) = self.known_keys() {
             let noun = if keys == 1 { "key" } else { "keys" };
             write!(f, "\n  reads    at most {keys} {noun}")?;
         } else if self.keys > 0 {
-            write!(f, "\n  reads    more than {} keys", self.keys.saturating_sub(1))?;
+            write!(
+                f,
+                "\n  reads    more than {} keys",
+                self.keys.saturating_sub(1)
+            )?;
         }
         if self.dynamic_classes > 0 {
             write!(f, "\n  dynamic  {}", self.dynamic_classes)?;

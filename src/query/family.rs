@@ -1,4 +1,5 @@
-//! A class and all that are derived from it, wherever in a namespace or among the system classes they lie.
+//! A class and all that are derived from it, wherever in a namespace or among the system classes
+//! they lie.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -21,12 +22,15 @@ impl Family {
     /// The family of a class that a namespace sees.
     ///
     /// # Errors
-    /// [`Error::Cancelled`], [`Error::Io`]. A class that cannot be read is a fault, and what is derived from it alone is not
-    /// found.
+    /// [`Error::Cancelled`], [`Error::Io`]. A class that cannot be read is a fault, and what is
+    /// derived from it alone is not found.
     pub(super) fn of(catalog: &Catalog, namespace: &str, top: Arc<StoredClass>) -> Result<Self> {
         let mut seen = BTreeSet::from([top.class.name().clone()]);
         let mut ahead = VecDeque::from([top.clone()]);
-        let mut family = Self { classes: vec![top], faults: Vec::new() };
+        let mut family = Self {
+            classes: vec![top],
+            faults: Vec::new(),
+        };
         while let Some(parent) = ahead.pop_front() {
             for below in direct(catalog, namespace, &parent) {
                 match below {
@@ -57,13 +61,17 @@ impl Family {
     }
 }
 
-pub(super) fn by_hash<'c>(catalog: &Catalog, classes: impl Iterator<Item = &'c Arc<StoredClass>>) -> ClassesByHash {
+pub(super) fn by_hash<'c>(
+    catalog: &Catalog,
+    classes: impl Iterator<Item = &'c Arc<StoredClass>>,
+) -> ClassesByHash {
     let hashed = |name: &Name| (catalog.keys().hash(name.as_str()), name.clone());
     classes.map(|class| hashed(class.class.name())).collect()
 }
 
-/// The classes that are derived directly from another. The marker of a system class lies among the system's; the class that a
-/// namespace sees under that name may be one of its own, with another superclass.
+/// The classes that are derived directly from another. The marker of a system class lies among the
+/// system's; the class that a namespace sees under that name may be one of its own, with another
+/// superclass.
 pub(super) fn direct<'d>(
     catalog: &'d Catalog,
     namespace: &'d str,
@@ -85,12 +93,17 @@ pub(super) fn derived_from<'d>(
     let system = (!is_system).then(|| catalog.subclasses(SYSTEM_NAMESPACE, name));
     let seen = move |class: Result<Arc<StoredClass>>| {
         let class = class?;
-        Ok(catalog.class(namespace, class.class.name().as_str())?.unwrap_or(class))
+        Ok(catalog
+            .class(namespace, class.class.name().as_str())?
+            .unwrap_or(class))
     };
     let is_derived = move |class: &Result<Arc<StoredClass>>| {
-        class.as_ref().map_or(true, |class| class.class.declaration().superclass.as_ref() == parent)
+        class.as_ref().map_or(true, |class| {
+            class.class.declaration().superclass.as_ref() == parent
+        })
     };
-    own.chain(system.into_iter().flatten().map(seen)).filter(is_derived)
+    own.chain(system.into_iter().flatten().map(seen))
+        .filter(is_derived)
 }
 
 pub(super) fn is_system(catalog: &Catalog, namespace: &str) -> bool {

@@ -1,4 +1,5 @@
-//! A condition whose names are known, and the test of an object against it. There are two truth values.
+//! A condition whose names are known, and the test of an object against it. There are two truth
+//! values.
 
 use super::column::{BoundColumn, Found, Head, Subject};
 use super::compare::{self, Operand};
@@ -79,13 +80,20 @@ impl Filter {
         match self {
             Filter::Term(term) => vec![term],
             Filter::Not(inner) => inner.terms(),
-            Filter::All(parts) | Filter::Any(parts) => parts.iter().flat_map(Filter::terms).collect(),
+            Filter::All(parts) | Filter::Any(parts) => {
+                parts.iter().flat_map(Filter::terms).collect()
+            }
         }
     }
 }
 
 /// Looks at parts until one is as `decisive`.
-fn holds_until(parts: &[Filter], decisive: bool, catalog: &Catalog, subject: Subject<'_>) -> Result<bool> {
+fn holds_until(
+    parts: &[Filter],
+    decisive: bool,
+    catalog: &Catalog,
+    subject: Subject<'_>,
+) -> Result<bool> {
     for part in parts {
         if part.holds(catalog, subject)? == decisive {
             return Ok(decisive);
@@ -103,7 +111,9 @@ impl BoundTerm {
         if matches!(found, Found::Nowhere) {
             return Ok(false);
         }
-        let Some(value) = found.value() else { return Ok(self.check.holds_for_null()) };
+        let Some(value) = found.value() else {
+            return Ok(self.check.holds_for_null());
+        };
         Ok(match &self.check {
             Check::Never => false,
             Check::Null(negated) => *negated,
@@ -114,7 +124,9 @@ impl BoundTerm {
                     && Operand::new(cim_type.scalar, *relation, constant)
                         .is_ok_and(|operand| compare::holds(value, *relation, &operand))
             }
-            Check::Path(relation, text) => text.is_path_of(subject, value) == (*relation == Relation::Equal),
+            Check::Path(relation, text) => {
+                text.is_path_of(subject, value) == (*relation == Relation::Equal)
+            }
             Check::Like(pattern) => match value {
                 Value::Char16(unit) => pattern.matches(&compare::unit_text(*unit)),
                 value => value.as_text().is_some_and(|text| pattern.matches(text)),
@@ -147,7 +159,9 @@ impl PathText {
     /// True if the text means the object whose path is `value`.
     fn is_path_of(&self, subject: Subject<'_>, value: &Value) -> bool {
         let own = value.as_text().unwrap_or_default();
-        let Some(path) = &self.path else { return same(own, &self.text) };
+        let Some(path) = &self.path else {
+            return same(own, &self.text);
+        };
         let (Subject::Instance(namespace, _) | Subject::Class(namespace, _)) = subject;
         let is_there = match (&path.namespace, self.is_full) {
             (Some(other), true) => same(other, namespace),

@@ -14,11 +14,15 @@ pub(super) enum Shown<'r> {
 }
 
 impl Columns {
-    /// The columns put together by their first names, in the order in which these were written first.
+    /// The columns put together by their first names, in the order in which these were written
+    /// first.
     pub(super) fn grouped<'r>(&'r self, subject: Subject<'r>) -> Vec<(&'r str, Shown<'r>)> {
         let mut groups: Vec<(&BoundColumn, Vec<&[Name]>)> = Vec::new();
         for column in &self.0 {
-            match groups.iter_mut().find(|(first, _)| first.head == column.head) {
+            match groups
+                .iter_mut()
+                .find(|(first, _)| first.head == column.head)
+            {
                 Some((_, parts)) => parts.push(&column.rest),
                 None => groups.push((column, vec![&column.rest])),
             }
@@ -26,7 +30,9 @@ impl Columns {
         let shown = |(first, parts): (&'r BoundColumn, Vec<&'r [Name]>)| {
             let found = first.find_head(subject);
             let shown = match found {
-                Found::Value(Value::Object(object)) if !parts.iter().any(|part| part.is_empty()) => {
+                Found::Value(Value::Object(object))
+                    if !parts.iter().any(|part| part.is_empty()) =>
+                {
                     Shown::Parts(object, parts)
                 }
                 found => Shown::Whole(found),
@@ -38,7 +44,10 @@ impl Columns {
 }
 
 /// The parts of an object put together by their first names, as the columns are.
-pub(super) fn grouped_inside<'r>(object: &'r Object, parts: &[&'r [Name]]) -> Vec<(&'r Name, Shown<'r>)> {
+pub(super) fn grouped_inside<'r>(
+    object: &'r Object,
+    parts: &[&'r [Name]],
+) -> Vec<(&'r Name, Shown<'r>)> {
     let mut groups: Vec<(&Name, Vec<&[Name]>)> = Vec::new();
     for part in parts {
         let [first, rest @ ..] = part else { continue };

@@ -31,7 +31,11 @@ impl Serialize for Row {
 
 impl Serialize for ClassRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        json::ClassRow { namespace: &self.namespace, class: &self.class }.serialize(serializer)
+        json::ClassRow {
+            namespace: &self.namespace,
+            class: &self.class,
+        }
+        .serialize(serializer)
     }
 }
 
@@ -40,13 +44,24 @@ impl Serialize for InstanceRow {
         let (namespace, stored, instance) = (&*self.namespace, &self.stored, &self.stored.instance);
         let wanted = |name: &Name| match self.projection.as_deref() {
             None => true,
-            Some(Projection::Keys) => instance.class().key_properties().any(|key| key.name == *name),
+            Some(Projection::Keys) => instance
+                .class()
+                .key_properties()
+                .any(|key| key.name == *name),
             Some(Projection::Columns(columns)) => columns.has(name),
         };
         let defaults = json::Defaulted(instance, wanted);
         match self.projection.as_deref() {
-            None => json::serialize_instance(serializer, namespace, stored, &Values(instance), &defaults),
-            Some(_) => json::serialize_instance(serializer, namespace, stored, &Projected(self), &defaults),
+            None => json::serialize_instance(
+                serializer,
+                namespace,
+                stored,
+                &Values(instance),
+                &defaults,
+            ),
+            Some(_) => {
+                json::serialize_instance(serializer, namespace, stored, &Projected(self), &defaults)
+            }
         }
     }
 }
@@ -55,7 +70,9 @@ impl Columns {
     /// True if all of a property is asked for.
     fn has(&self, name: &Name) -> bool {
         let is = |head: &Head| matches!(head, Head::Property(own, _) if own == name);
-        self.0.iter().any(|column| column.rest.is_empty() && is(&column.head))
+        self.0
+            .iter()
+            .any(|column| column.rest.is_empty() && is(&column.head))
     }
 }
 
@@ -69,7 +86,8 @@ impl Serialize for Projected<'_> {
             None => Values(instance).serialize(serializer),
             Some(Projection::Keys) => {
                 let keys = instance.class().key_properties();
-                serializer.collect_map(keys.map(|property| (&property.name, instance.value_of(property))))
+                serializer
+                    .collect_map(keys.map(|property| (&property.name, instance.value_of(property))))
             }
             Some(Projection::Columns(columns)) => {
                 let mut map = serializer.serialize_map(None)?;

@@ -1,6 +1,8 @@
-//! Patterns of LIKE: `%` any run, `_` one character, `[a-f]` and `[^…]` sets. Letters match in either case.
+//! Patterns of LIKE: `%` any run, `_` one character, `[a-f]` and `[^…]` sets. Letters match in
+//! either case.
 //!
-//! Matching goes back to the last `%` alone, so that its steps are at most pattern times text. Source: `docs::query`, "LIKE".
+//! Matching goes back to the last `%` alone, so that its steps are at most pattern times text.
+//! Source: `docs::query`, "LIKE".
 
 use crate::cim::name::{lower, upper};
 
@@ -50,7 +52,10 @@ impl Set {
 
     fn has(&self, c: char) -> bool {
         let c = lower(c);
-        self.ranges.iter().any(|(first, last)| (*first..=*last).contains(&c)) != self.is_negated
+        self.ranges
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&c))
+            != self.is_negated
     }
 }
 
@@ -115,7 +120,9 @@ impl Pattern {
                 (_, None) => return (false, steps),
                 // The last run takes one character more.
                 _ => {
-                    let Some((after_run, taken)) = &mut back else { return (false, steps) };
+                    let Some((after_run, taken)) = &mut back else {
+                        return (false, steps);
+                    };
                     if taken.next().is_none() {
                         return (false, steps);
                     }
@@ -175,10 +182,17 @@ mod tests {
     #[test]
     fn hostile_patterns_take_pattern_times_text_steps_at_most() {
         let text = "a".repeat(2_000);
-        for pattern in ["%a".repeat(500) + "b", "%[a]_".repeat(300) + "b%", "_%".repeat(500) + "%b"] {
+        for pattern in [
+            "%a".repeat(500) + "b",
+            "%[a]_".repeat(300) + "b%",
+            "_%".repeat(500) + "%b",
+        ] {
             let (found, steps) = Pattern::new(&pattern).matches_counted(&text);
             assert!(!found);
-            assert!(steps <= 2 * (pattern.len() as u64 + 1) * (text.len() as u64 + 1), "{steps}");
+            assert!(
+                steps <= 2 * (pattern.len() as u64 + 1) * (text.len() as u64 + 1),
+                "{steps}"
+            );
         }
     }
 }

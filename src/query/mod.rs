@@ -1,4 +1,5 @@
-//! WQL over what a repository stores: names bound, access planned over the index, rows one at a time. Source: `docs::query`.
+//! WQL over what a repository stores: names bound, access planned over the index, rows one at a
+//! time. Source: `docs::query`.
 //!
 //! ```no_run
 //! use cimrepo::catalog::Catalog;

@@ -26,7 +26,9 @@ pub(super) fn suggestion(wanted: &str, names: impl IntoIterator<Item = String>) 
         (0..=most).find(|&edits| is_within(&folded, &name, edits))
     };
     let near = names.into_iter().filter(|name| name.len() <= MAX_COMPARED);
-    let mut near: Vec<(usize, String)> = near.filter_map(|name| Some((edits(&name)?, name))).collect();
+    let mut near: Vec<(usize, String)> = near
+        .filter_map(|name| Some((edits(&name)?, name)))
+        .collect();
     near.sort();
     near.dedup();
     near.truncate(SUGGESTIONS);
@@ -38,13 +40,20 @@ pub(super) fn suggestion(wanted: &str, names: impl IntoIterator<Item = String>) 
     }
 }
 
-/// True if so many insertions, removals, changes and exchanges of neighbours lead from one name to the other. The work is the
-/// length times a constant, as `edits` is small.
+/// True if so many insertions, removals, changes and exchanges of neighbours lead from one name to
+/// the other. The work is the length times a constant, as `edits` is small.
 fn is_within(a: &[char], b: &[char], edits: usize) -> bool {
     let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    let (a, b) = (a.get(same..).unwrap_or_default(), b.get(same..).unwrap_or_default());
-    let ([first, a_rest @ ..], [other, b_rest @ ..]) = (a, b) else { return a.len() + b.len() <= edits };
-    let Some(left) = edits.checked_sub(1) else { return false };
+    let (a, b) = (
+        a.get(same..).unwrap_or_default(),
+        b.get(same..).unwrap_or_default(),
+    );
+    let ([first, a_rest @ ..], [other, b_rest @ ..]) = (a, b) else {
+        return a.len() + b.len() <= edits;
+    };
+    let Some(left) = edits.checked_sub(1) else {
+        return false;
+    };
     if a.len().abs_diff(b.len()) > edits {
         return false;
     }
@@ -60,14 +69,28 @@ fn is_within(a: &[char], b: &[char], edits: usize) -> bool {
 pub(super) fn class(catalog: &Catalog, namespace: &str, wanted: &str) -> Option<String> {
     let has = |other: &String| {
         let key = catalog.keys().class(other, wanted);
-        catalog.snapshot().reference(key.as_bytes()).is_ok_and(|record| record.is_some())
+        catalog
+            .snapshot()
+            .reference(key.as_bytes())
+            .is_ok_and(|record| record.is_some())
     };
-    let lies_in: Vec<String> = catalog.namespaces().into_iter().flatten().filter(has).take(SUGGESTIONS).collect();
+    let lies_in: Vec<String> = catalog
+        .namespaces()
+        .into_iter()
+        .flatten()
+        .filter(has)
+        .take(SUGGESTIONS)
+        .collect();
     if !lies_in.is_empty() {
         let lies_in: Vec<String> = lies_in.iter().map(|namespace| quote(namespace)).collect();
         return Some(format!("it lies in {}", lies_in.join(", ")));
     }
-    let of = |namespace: &str| catalog.class_names(namespace).flatten().map(|(name, _)| name.as_str().to_owned());
+    let of = |namespace: &str| {
+        catalog
+            .class_names(namespace)
+            .flatten()
+            .map(|(name, _)| name.as_str().to_owned())
+    };
     suggestion(wanted, of(namespace).chain(of(SYSTEM_NAMESPACE)))
 }
 
@@ -89,7 +112,8 @@ mod tests {
 
     #[test]
     fn names_two_edits_away_are_suggested() {
-        let near = |wanted: &str| suggestion(wanted, ["Name", "Names", "Status", "N"].map(str::to_owned));
+        let near =
+            |wanted: &str| suggestion(wanted, ["Name", "Names", "Status", "N"].map(str::to_owned));
         assert_eq!(near("nmae").as_deref(), Some("did you mean Name or Names?"));
         assert_eq!(near("Stauts").as_deref(), Some("did you mean Status?"));
         assert_eq!(near("Statusxxx"), None);

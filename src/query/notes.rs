@@ -24,7 +24,8 @@ pub enum NoteCode {
     PatternUnclosed,
     /// `missing-class`: a class that others refer to is not there.
     MissingClass,
-    /// `passed-over`: a namespace was not read, because the query is refused there or the right is missing.
+    /// `passed-over`: a namespace was not read, because the query is refused there or the right is
+    /// missing.
     PassedOver,
 }
 
@@ -77,7 +78,10 @@ impl Notes {
         let count = self.counts.entry(code).or_default();
         *count += 1;
         if *count <= MAX_FINDINGS_PER_CODE as u64 {
-            self.listed.push(Note { code, text: text().into() });
+            self.listed.push(Note {
+                code,
+                text: text().into(),
+            });
         }
     }
 
@@ -86,6 +90,9 @@ impl Notes {
     }
 
     pub(super) fn not_listed(&self) -> u64 {
-        self.counts.values().sum::<u64>().saturating_sub(self.listed.len() as u64)
+        self.counts
+            .values()
+            .sum::<u64>()
+            .saturating_sub(self.listed.len() as u64)
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::base::error::Result;
 
-/// Answers which namespaces may be read. Files at hand may all be read; a connection has rights in each namespace.
+/// Answers which namespaces may be read. Files at hand may all be read; a connection has rights in
+/// each namespace.
 pub trait Rights: Send + Sync {
     /// Whether the objects of a namespace may be read.
     ///
@@ -22,9 +23,11 @@ pub struct QueryOptions {
     pub strict: bool,
     /// Gives at most so many rows.
     pub limit: Option<u64>,
-    /// Runs the query in the namespace and everything below it. A namespace without the class is passed over.
+    /// Runs the query in the namespace and everything below it. A namespace without the class is
+    /// passed over.
     pub recursive: bool,
-    /// Reads all instances of the namespace, whatever the condition allows: what every other plan is held against.
+    /// Reads all instances of the namespace, whatever the condition allows: what every other plan
+    /// is held against.
     pub full_scan: bool,
     /// Which namespaces may be read; all when there is none.
     pub rights: Option<Arc<dyn Rights>>,
@@ -34,7 +37,10 @@ impl QueryOptions {
     /// The options with at most so many rows.
     #[must_use]
     pub fn limit(self, rows: u64) -> Self {
-        Self { limit: Some(rows), ..self }
+        Self {
+            limit: Some(rows),
+            ..self
+        }
     }
 
     /// The options with the namespaces below, or without.
@@ -58,11 +64,16 @@ impl QueryOptions {
     /// The options with the rights of a connection.
     #[must_use]
     pub fn rights(self, rights: Arc<dyn Rights>) -> Self {
-        Self { rights: Some(rights), ..self }
+        Self {
+            rights: Some(rights),
+            ..self
+        }
     }
 
     pub(super) fn may_read(&self, namespace: &str) -> Result<bool> {
-        self.rights.as_ref().map_or(Ok(true), |rights| rights.may_read(namespace))
+        self.rights
+            .as_ref()
+            .map_or(Ok(true), |rights| rights.may_read(namespace))
     }
 }
 

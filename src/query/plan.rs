@@ -1,4 +1,5 @@
-//! The way to the instances of a data query: the narrowest that reads every row. Source: `docs::query`, "Plans".
+//! The way to the instances of a data query: the narrowest that reads every row. Source:
+//! `docs::query`, "Plans".
 
 use std::sync::Arc;
 
@@ -41,7 +42,9 @@ pub(super) struct Planner<'p> {
 
 impl Planner<'_> {
     pub(super) fn plan(&self) -> Result<Access> {
-        let Some(top) = self.family.top() else { return Ok(Access::Nothing) };
+        let Some(top) = self.family.top() else {
+            return Ok(Access::Nothing);
+        };
         if let Some(access) = self.by_keys(top) {
             return Ok(access);
         }
@@ -64,7 +67,12 @@ impl Planner<'_> {
     pub(super) fn counted(&self) -> Vec<(InstanceRange, Name)> {
         match self.family.classes.len() > MANY_CLASSES {
             true => vec![(InstanceRange::Namespace, Name::from(""))],
-            false => self.family.classes.iter().map(|class| self.own_range(class)).collect(),
+            false => self
+                .family
+                .classes
+                .iter()
+                .map(|class| self.own_range(class))
+                .collect(),
         }
     }
 
@@ -77,37 +85,60 @@ impl Planner<'_> {
         (InstanceRange::Class(self.hash(name)), name.clone())
     }
 
-    /// The instances that the condition names by their keys. Only where every class has the same keys: WMI lets no class add
-    /// one, a hostile file may.
+    /// The instances that the condition names by their keys. Only where every class has the same
+    /// keys: WMI lets no class add one, a hostile file may.
     fn by_keys(&self, top: &Arc<StoredClass>) -> Option<Access> {
         let keys = top.class.expected_keys();
         let is_same = |class: &&Arc<StoredClass>| {
             class.class.expected_keys() == keys && class.class.key_class() == top.class.key_class()
         };
         top.class.key_class()?;
-        if !self.family.faults.is_empty() || self.family.below().iter().any(|class| !is_same(&class)) {
+        if !self.family.faults.is_empty()
+            || self.family.below().iter().any(|class| !is_same(&class))
+        {
             return None;
         }
         if matches!(keys, crate::cim::ExpectedKeys::Singleton) {
             return Some(Access::Keys(top.clone(), vec!["@".to_owned()]));
         }
         let texts = lookups::key_texts(self.filter?, &top.class)?;
-        Some(if texts.is_empty() { Access::Nothing } else { Access::Keys(top.clone(), texts) })
+        Some(if texts.is_empty() {
+            Access::Nothing
+        } else {
+            Access::Keys(top.clone(), texts)
+        })
     }
 
     /// The instances of the classes of the family that the condition names.
     fn by_classes(&self, names: &[String]) -> Access {
-        let is_named = |class: &&Arc<StoredClass>| names.iter().any(|name| same(name, class.class.name().as_str()));
-        let named: Vec<_> = self.family.classes.iter().filter(is_named).map(|class| self.own_range(class)).collect();
-        if named.is_empty() { Access::Nothing } else { Access::Ranges(named) }
+        let is_named = |class: &&Arc<StoredClass>| {
+            names
+                .iter()
+                .any(|name| same(name, class.class.name().as_str()))
+        };
+        let named: Vec<_> = self
+            .family
+            .classes
+            .iter()
+            .filter(is_named)
+            .map(|class| self.own_range(class))
+            .collect();
+        if named.is_empty() {
+            Access::Nothing
+        } else {
+            Access::Ranges(named)
+        }
     }
 
-    /// For each class that declares keys either its range, or those of its classes, whichever is likely smaller. A class that
-    /// has keys has them from one such class, and one that has none has no instances.
+    /// For each class that declares keys either its range, or those of its classes, whichever is
+    /// likely smaller. A class that has keys has them from one such class, and one that has none
+    /// has no instances.
     fn by_key_classes(&self) -> Result<Vec<(InstanceRange, Name)>> {
         let mut groups: Vec<(Name, Vec<&Arc<StoredClass>>)> = Vec::new();
         for class in &self.family.classes {
-            let Some(key_class) = key_class(&class.class) else { continue };
+            let Some(key_class) = key_class(&class.class) else {
+                continue;
+            };
             match groups.iter_mut().find(|(name, _)| *name == key_class) {
                 Some((_, group)) => group.push(class),
                 None => groups.push((key_class, vec![class])),
@@ -116,14 +147,19 @@ impl Planner<'_> {
                 return Ok(vec![(InstanceRange::Namespace, Name::from(""))]);
             }
         }
-        let has_keys = self.family.top().is_some_and(|top| key_class(&top.class).is_some());
+        let has_keys = self
+            .family
+            .top()
+            .is_some_and(|top| key_class(&top.class).is_some());
         if !has_keys && self.family.classes.len() > MANY_CLASSES {
             return Ok(vec![(InstanceRange::Namespace, Name::from(""))]);
         }
         let mut ranges = Vec::new();
         for (name, group) in groups {
             let hash = self.hash(&name);
-            let keys = self.catalog.keyed_instance_count(self.namespace, hash, FEW_KEYS)?;
+            let keys = self
+                .catalog
+                .keyed_instance_count(self.namespace, hash, FEW_KEYS)?;
             let is_small = keys < FEW_KEYS || group.len() as u64 >= FEW_KEYS / KEYS_A_CLASS;
             match is_small && group.len() > 1 {
                 true => ranges.push((InstanceRange::KeyClass(hash), name)),

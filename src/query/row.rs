@@ -93,15 +93,23 @@ impl InstanceRow {
         let instance = &self.stored.instance;
         match self.projection.as_deref() {
             None => {
-                let cell =
-                    |name: &Name, value: Option<&Value>| Cell { name: name.as_str().to_owned(), value: value.cloned() };
-                instance.values().map(|(property, value)| cell(&property.name, value)).collect()
+                let cell = |name: &Name, value: Option<&Value>| Cell {
+                    name: name.as_str().to_owned(),
+                    value: value.cloned(),
+                };
+                instance
+                    .values()
+                    .map(|(property, value)| cell(&property.name, value))
+                    .collect()
             }
             Some(Projection::Keys) => {
                 let keys = instance.class().key_properties();
-                let cell =
-                    |name: &Name, value: Option<&Value>| Cell { name: name.as_str().to_owned(), value: value.cloned() };
-                keys.map(|property| cell(&property.name, instance.value_of(property))).collect()
+                let cell = |name: &Name, value: Option<&Value>| Cell {
+                    name: name.as_str().to_owned(),
+                    value: value.cloned(),
+                };
+                keys.map(|property| cell(&property.name, instance.value_of(property)))
+                    .collect()
             }
             Some(Projection::Columns(Columns(columns))) => {
                 let cell = |column: &BoundColumn| Cell {

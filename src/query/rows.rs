@@ -53,18 +53,29 @@ impl Prepared {
         Ok(match query {
             Query::Event(event) => {
                 let text = "the query asks for events, which are delivered while Windows runs and never stored";
-                return Err(QueryError::new(QueryCode::EventQuery, event.first_word.span.range(), text).into());
+                return Err(QueryError::new(
+                    QueryCode::EventQuery,
+                    event.first_word.span.range(),
+                    text,
+                )
+                .into());
             }
             Query::Select(select) if select.class.value == META_CLASS => {
                 Prepared::Schema(Schema::prepare(catalog, namespace, select, options, notes)?)
             }
-            Query::Select(select) => Prepared::Data(Data::prepare(catalog, namespace, select, options, notes)?),
-            Query::Association(association) if association.schema_only => {
-                Prepared::ClassAssoc(ClassAssoc::prepare(catalog, namespace, association, options)?)
+            Query::Select(select) => {
+                Prepared::Data(Data::prepare(catalog, namespace, select, options, notes)?)
             }
-            Query::Association(association) => {
-                Prepared::Assoc(Assoc::prepare(catalog, namespace, association, options, notes)?)
-            }
+            Query::Association(association) if association.schema_only => Prepared::ClassAssoc(
+                ClassAssoc::prepare(catalog, namespace, association, options)?,
+            ),
+            Query::Association(association) => Prepared::Assoc(Assoc::prepare(
+                catalog,
+                namespace,
+                association,
+                options,
+                notes,
+            )?),
         })
     }
 
@@ -78,8 +89,8 @@ impl Prepared {
     }
 }
 
-/// The rows of a query. One that cannot be read is an error among them, and the others follow; after
-/// [`Error::Cancelled`] there are none.
+/// The rows of a query. One that cannot be read is an error among them, and the others follow;
+/// after [`Error::Cancelled`] there are none.
 pub struct Rows {
     catalog: Catalog,
     query: Query,
@@ -96,15 +107,19 @@ pub struct Rows {
 
 impl fmt::Debug for Rows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rows").field("counters", &self.counters).finish_non_exhaustive()
+        f.debug_struct("Rows")
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
     }
 }
 
-/// Runs a query on the objects of a namespace. Give an [observed](Catalog::observed) catalog to be able to end it.
+/// Runs a query on the objects of a namespace. Give an [observed](Catalog::observed) catalog to be
+/// able to end it.
 ///
 /// # Errors
-/// [`Error::Query`] when the query is refused, by its text or by what the repository has; [`Error::Corrupt`] when a page on
-/// the way to its class cannot be read, [`Error::Io`], [`Error::Cancelled`].
+/// [`Error::Query`] when the query is refused, by its text or by what the repository has;
+/// [`Error::Corrupt`] when a page on the way to its class cannot be read, [`Error::Io`],
+/// [`Error::Cancelled`].
 pub fn run(catalog: &Catalog, namespace: &str, text: &str, options: QueryOptions) -> Result<Rows> {
     let query = read(text, &options)?;
     let namespace = known_namespace(catalog, namespace)?;
@@ -148,8 +163,11 @@ pub(super) fn known_namespace(catalog: &Catalog, namespace: &str) -> Result<Stri
     if let Some(found) = catalog.find_namespace(namespace)? {
         return Ok(found);
     }
-    let error =
-        QueryError::new(QueryCode::UnknownNamespace, 0..0, format!("there is no namespace {}", quote(namespace)));
+    let error = QueryError::new(
+        QueryCode::UnknownNamespace,
+        0..0,
+        format!("there is no namespace {}", quote(namespace)),
+    );
     Err(match near::namespace(catalog, namespace) {
         Some(help) => error.help(help),
         None => error,
@@ -158,7 +176,11 @@ pub(super) fn known_namespace(catalog: &Catalog, namespace: &str) -> Result<Stri
 }
 
 /// The namespaces that a query is run in.
-pub(super) fn namespaces(catalog: &Catalog, top: &str, options: &QueryOptions) -> Result<VecDeque<Result<String>>> {
+pub(super) fn namespaces(
+    catalog: &Catalog,
+    top: &str,
+    options: &QueryOptions,
+) -> Result<VecDeque<Result<String>>> {
     match options.recursive {
         true => catalog.namespaces_from(top).map(VecDeque::from),
         false => Ok(VecDeque::from([Ok(top.to_owned())])),
@@ -166,8 +188,8 @@ pub(super) fn namespaces(catalog: &Catalog, top: &str, options: &QueryOptions) -
 }
 
 impl Rows {
-    /// Notes on what the rows do not say. Some come with the rows that they are about: they are complete when the rows have
-    /// ended.
+    /// Notes on what the rows do not say. Some come with the rows that they are about: they are
+    /// complete when the rows have ended.
     pub fn notes(&self) -> &[Note] {
         self.notes.listed()
     }
@@ -182,7 +204,8 @@ impl Rows {
         self.counters
     }
 
-    /// Looks for the first namespace that the query fits, so that a query that fits none is refused at once.
+    /// Looks for the first namespace that the query fits, so that a query that fits none is refused
+    /// at once.
     fn begin(&mut self) -> Result<()> {
         let mut refused = None;
         let mut unreadable = VecDeque::new();
@@ -195,7 +218,9 @@ impl Rows {
                         return Ok(());
                     }
                     Ok(false) => {}
-                    Err(Error::Query(error)) if self.options.recursive => refused = Some(more_telling(refused, error)),
+                    Err(Error::Query(error)) if self.options.recursive => {
+                        refused = Some(more_telling(refused, error))
+                    }
                     Err(error) => return Err(error),
                 },
                 Err(error) => unreadable.push_back(Err(error)),
@@ -215,12 +240,22 @@ impl Rows {
     fn enter(&mut self, namespace: &str) -> Result<bool> {
         if !self.options.may_read(namespace)? {
             if self.options.recursive {
-                self.notes.push(NoteCode::PassedOver, || format!("{namespace}: the right to read it is missing"));
+                self.notes.push(NoteCode::PassedOver, || {
+                    format!("{namespace}: the right to read it is missing")
+                });
                 return Ok(false);
             }
-            return Err(Error::denied(format!("the objects of {namespace} may not be read")));
+            return Err(Error::denied(format!(
+                "the objects of {namespace} may not be read"
+            )));
         }
-        let prepared = Prepared::new(&self.catalog, namespace, &self.query, &self.options, &mut self.notes)?;
+        let prepared = Prepared::new(
+            &self.catalog,
+            namespace,
+            &self.query,
+            &self.options,
+            &mut self.notes,
+        )?;
         self.current = Some(prepared.rows()?);
         Ok(true)
     }
@@ -237,7 +272,8 @@ impl Rows {
                 Ok(false) => {}
                 Err(Error::Query(error)) if error.code == QueryCode::UnknownClass => {}
                 Err(Error::Query(error)) => {
-                    self.notes.push(NoteCode::PassedOver, || format!("{namespace}: {error}"));
+                    self.notes
+                        .push(NoteCode::PassedOver, || format!("{namespace}: {error}"));
                 }
                 Err(error) => return Some(Err(error)),
             }
@@ -263,7 +299,11 @@ impl Rows {
 /// Of two refusals that of a namespace which has the class.
 fn more_telling(first: Option<Box<QueryError>>, second: Box<QueryError>) -> Box<QueryError> {
     match first {
-        Some(first) if second.code == QueryCode::UnknownClass || first.code != QueryCode::UnknownClass => first,
+        Some(first)
+            if second.code == QueryCode::UnknownClass || first.code != QueryCode::UnknownClass =>
+        {
+            first
+        }
         _ => second,
     }
 }
@@ -272,13 +312,20 @@ impl Iterator for Rows {
     type Item = Result<Row>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over || self.options.limit.is_some_and(|limit| self.counters.rows >= limit) {
+        if self.is_over
+            || self
+                .options
+                .limit
+                .is_some_and(|limit| self.counters.rows >= limit)
+        {
             return None;
         }
         loop {
             let next = self.next_row();
             match (next, &mut self.count) {
-                (Some(Ok(row)), Some(count)) => *count += if let Row::Count(more) = row { more } else { 1 },
+                (Some(Ok(row)), Some(count)) => {
+                    *count += if let Row::Count(more) = row { more } else { 1 }
+                }
                 (Some(Ok(row)), None) => {
                     self.counters.rows += 1;
                     return Some(Ok(row));

@@ -1,4 +1,5 @@
-//! Schema queries: the classes that a namespace sees, its own and those of the system that it does not hide.
+//! Schema queries: the classes that a namespace sees, its own and those of the system that it does
+//! not hide.
 
 use std::sync::Arc;
 
@@ -46,19 +47,44 @@ impl Schema {
         notes: &mut Notes,
     ) -> Result<Self> {
         if let Columns::Named(columns) = &select.columns.value {
-            let at = columns.first().map_or(select.columns.span, |first| first.span());
+            let at = columns
+                .first()
+                .map_or(select.columns.span, |first| first.span());
             let text = "a query for classes selects * or COUNT(*)";
             return Err(QueryError::new(QueryCode::SchemaStar, at.range(), text).into());
         }
-        let mut binder = Binder { catalog, namespace, asked: Asked::Classes, notes };
-        let filter = select.condition.as_ref().map(|condition| binder.condition(condition)).transpose()?;
-        let access = if options.full_scan { ClassAccess::All } else { ClassAccess::of(filter.as_ref()) };
-        Ok(Self { catalog: catalog.clone(), namespace: namespace.into(), filter, access })
+        let mut binder = Binder {
+            catalog,
+            namespace,
+            asked: Asked::Classes,
+            notes,
+        };
+        let filter = select
+            .condition
+            .as_ref()
+            .map(|condition| binder.condition(condition))
+            .transpose()?;
+        let access = if options.full_scan {
+            ClassAccess::All
+        } else {
+            ClassAccess::of(filter.as_ref())
+        };
+        Ok(Self {
+            catalog: catalog.clone(),
+            namespace: namespace.into(),
+            filter,
+            access,
+        })
     }
 
     pub(super) fn rows(self) -> Result<SchemaRows> {
         let classes = self.classes()?;
-        Ok(SchemaRows { catalog: self.catalog, namespace: self.namespace, filter: self.filter, classes })
+        Ok(SchemaRows {
+            catalog: self.catalog,
+            namespace: self.namespace,
+            filter: self.filter,
+            classes,
+        })
     }
 
     fn classes(&self) -> Result<Classes> {
@@ -71,13 +97,22 @@ impl Schema {
                         once.push(name);
                     }
                 }
-                Box::new(once.into_iter().filter_map(move |name| catalog.class(&namespace, name.as_str()).transpose()))
+                Box::new(
+                    once.into_iter().filter_map(move |name| {
+                        catalog.class(&namespace, name.as_str()).transpose()
+                    }),
+                )
             }
             ClassAccess::Family(top) => match catalog.class(&namespace, top.as_str())? {
                 None => Box::new(std::iter::empty()),
                 Some(top) => {
                     let Family { classes, faults } = Family::of(&catalog, &namespace, top)?;
-                    Box::new(faults.into_iter().map(Err).chain(classes.into_iter().map(Ok)))
+                    Box::new(
+                        faults
+                            .into_iter()
+                            .map(Err)
+                            .chain(classes.into_iter().map(Ok)),
+                    )
                 }
             },
             ClassAccess::Derived(parent) => {
@@ -91,7 +126,9 @@ impl Schema {
                     true => Box::new(own),
                     false => {
                         let system = catalog.classes(SYSTEM_NAMESPACE);
-                        Box::new(own.chain(system.filter(move |class| is_visible(&catalog, &namespace, class))))
+                        Box::new(own.chain(
+                            system.filter(move |class| is_visible(&catalog, &namespace, class)),
+                        ))
                     }
                 }
             }
@@ -103,7 +140,8 @@ impl Schema {
         let (catalog, namespace) = (self.catalog.clone(), self.namespace.clone());
         let filter = self.filter.clone();
         let own = catalog.class_names(&namespace);
-        let system = (!is_system(&catalog, &namespace)).then(|| catalog.class_names(SYSTEM_NAMESPACE));
+        let system =
+            (!is_system(&catalog, &namespace)).then(|| catalog.class_names(SYSTEM_NAMESPACE));
         let own = own.map(|name| (false, name));
         let system = system.into_iter().flatten().map(|name| (true, name));
         Box::new(own.chain(system).filter_map(move |(of_system, name)| {
@@ -113,14 +151,20 @@ impl Schema {
             };
             let passes = of_name(&name).and_then(|class| {
                 let subject = Subject::Class(&namespace, &class);
-                filter.as_ref().map_or(Ok(true), |filter| filter.holds(&catalog, subject))
+                filter
+                    .as_ref()
+                    .map_or(Ok(true), |filter| filter.holds(&catalog, subject))
             });
             match passes {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(error) => return Some(Err(error)),
             }
-            let place = if of_system { SYSTEM_NAMESPACE } else { &*namespace };
+            let place = if of_system {
+                SYSTEM_NAMESPACE
+            } else {
+                &*namespace
+            };
             let found = catalog.class_once(place, hash).transpose()?;
             (!of_system || is_visible(&catalog, &namespace, &found)).then_some(found)
         }))
@@ -129,9 +173,19 @@ impl Schema {
     pub(super) fn explain(&self, notes: &Notes) -> Result<explain::Explanation> {
         let (keys, namespace) = (self.catalog.keys(), &*self.namespace);
         let access = match &self.access {
-            ClassAccess::Names(names) => names.iter().map(|name| AccessPath::class(keys, namespace, name)).collect(),
-            ClassAccess::Family(top) => vec![AccessPath::below(keys, namespace, Some(top), "subclass tree")],
-            ClassAccess::Derived(parent) => vec![AccessPath::below(keys, namespace, parent.as_ref(), "range")],
+            ClassAccess::Names(names) => names
+                .iter()
+                .map(|name| AccessPath::class(keys, namespace, name))
+                .collect(),
+            ClassAccess::Family(top) => vec![AccessPath::below(
+                keys,
+                namespace,
+                Some(top),
+                "subclass tree",
+            )],
+            ClassAccess::Derived(parent) => {
+                vec![AccessPath::below(keys, namespace, parent.as_ref(), "range")]
+            }
             ClassAccess::ByName => vec![AccessPath::classes(keys, namespace, "names")],
             ClassAccess::All => vec![AccessPath::classes(keys, namespace, "range")],
         };
@@ -153,15 +207,21 @@ impl Schema {
 
 /// A class of which nothing but the name is known: enough for a condition on `__CLASS`.
 fn of_name(name: &Name) -> Result<FullClass> {
-    Ok(FullClass::compose(Class::builder(name.clone()).build(), None)?)
+    Ok(FullClass::compose(
+        Class::builder(name.clone()).build(),
+        None,
+    )?)
 }
 
-/// True if a namespace sees a class of the system: it has none of that name itself. A class that cannot be read is seen, so that
-/// it is reported.
+/// True if a namespace sees a class of the system: it has none of that name itself. A class that
+/// cannot be read is seen, so that it is reported.
 fn is_visible(catalog: &Catalog, namespace: &str, class: &Result<Arc<StoredClass>>) -> bool {
     let Ok(class) = class else { return true };
     let key = catalog.keys().class(namespace, class.class.name().as_str());
-    !catalog.snapshot().reference(key.as_bytes()).is_ok_and(|record| record.is_some())
+    !catalog
+        .snapshot()
+        .reference(key.as_bytes())
+        .is_ok_and(|record| record.is_some())
 }
 
 /// The rows of a schema query.
@@ -185,7 +245,10 @@ impl Source for SchemaRows {
                 return Some(Err(error));
             }
             let subject = Subject::Class(&self.namespace, &class.class);
-            let holds = self.filter.as_ref().map_or(Ok(true), |filter| filter.holds(&self.catalog, subject));
+            let holds = self
+                .filter
+                .as_ref()
+                .map_or(Ok(true), |filter| filter.holds(&self.catalog, subject));
             match holds {
                 Ok(true) => return Some(Ok(Row::Class(class_row(&self.namespace, class)))),
                 Ok(false) => {}
@@ -201,13 +264,22 @@ impl SchemaRows {
         if !class.class.name().as_str().is_empty() {
             return Ok(());
         }
-        let bad = BadRecord { offset: 0, what: "the class has no name" };
-        Err(self.catalog.bad(CorruptionCode::RecordClass, class.record, bad))
+        let bad = BadRecord {
+            offset: 0,
+            what: "the class has no name",
+        };
+        Err(self
+            .catalog
+            .bad(CorruptionCode::RecordClass, class.record, bad))
     }
 }
 
 /// A class as a row, in the namespace where it lies.
 pub(super) fn class_row(namespace: &Arc<str>, class: Arc<StoredClass>) -> ClassRow {
-    let namespace = if class.is_system { SYSTEM_NAMESPACE.into() } else { namespace.clone() };
+    let namespace = if class.is_system {
+        SYSTEM_NAMESPACE.into()
+    } else {
+        namespace.clone()
+    };
     ClassRow { namespace, class }
 }

@@ -24,7 +24,9 @@ pub(super) enum ClassAccess {
 
 impl ClassAccess {
     pub(super) fn of(filter: Option<&Filter>) -> Self {
-        let Some(filter) = filter else { return ClassAccess::All };
+        let Some(filter) = filter else {
+            return ClassAccess::All;
+        };
         if let Some(names) = lookups::classes(filter) {
             return ClassAccess::Names(names);
         }
@@ -35,9 +37,14 @@ impl ClassAccess {
         if let Some(access) = terms.filter_map(narrow).next() {
             return access;
         }
-        let is_name = |term: &&BoundTerm| matches!(term.column.head, Head::System(SystemProperty::Class));
+        let is_name =
+            |term: &&BoundTerm| matches!(term.column.head, Head::System(SystemProperty::Class));
         let looks_at_names = filter.terms().iter().all(is_name);
-        if looks_at_names { ClassAccess::ByName } else { ClassAccess::All }
+        if looks_at_names {
+            ClassAccess::ByName
+        } else {
+            ClassAccess::All
+        }
     }
 }
 

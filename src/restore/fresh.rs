@@ -59,7 +59,11 @@ pub(crate) fn into_missing(
 }
 
 /// Into an empty directory, whose lock is held.
-pub(crate) fn into_empty(source: &Source<'_>, check: Check, into: &Directory) -> Result<RestoreSummary> {
+pub(crate) fn into_empty(
+    source: &Source<'_>,
+    check: Check,
+    into: &Directory,
+) -> Result<RestoreSummary> {
     new(source, check, into, Made::Before)
 }
 
@@ -76,17 +80,31 @@ fn new(source: &Source<'_>, check: Check, into: &Directory, made: Made) -> Resul
     })
 }
 
-/// In place of a repository that is set aside: `replaced`, whose lock is held. Directory and files get the rights that the
-/// old ones have.
-pub(crate) fn aside(source: &Source<'_>, replaced: &RepositoryFiles, mut lock: WriterLock) -> Result<RestoreSummary> {
+/// In place of a repository that is set aside: `replaced`, whose lock is held. Directory and files
+/// get the rights that the old ones have.
+pub(crate) fn aside(
+    source: &Source<'_>,
+    replaced: &RepositoryFiles,
+    mut lock: WriterLock,
+) -> Result<RestoreSummary> {
     let directory = &replaced.directory;
     lock.need_beside()?;
     let old = free_name(directory)?;
-    let staging = Directory::new(directory.storage.clone(), sibling(&directory.path, STAGING_SUFFIX)?);
+    let staging = Directory::new(
+        directory.storage.clone(),
+        sibling(&directory.path, STAGING_SUFFIX)?,
+    );
     clear_staging(&staging)?;
     let done = Check::Done { findings: 0 };
-    let filled = create_staging(&staging, replaced)
-        .and_then(|()| fill(source, done, &staging, FileRights::Of(replaced.clone()), Made::Now));
+    let filled = create_staging(&staging, replaced).and_then(|()| {
+        fill(
+            source,
+            done,
+            &staging,
+            FileRights::Of(replaced.clone()),
+            Made::Now,
+        )
+    });
     let pages_written = filled.map_err(|error| {
         clear_staging(&staging).ok();
         match error {
@@ -121,12 +139,25 @@ pub(crate) fn aside(source: &Source<'_>, replaced: &RepositoryFiles, mut lock: W
 
 /// An error of the switch; with its reason where that is known.
 fn explained(error: Error, backup: &Backup, directory: &Directory) -> Error {
-    let inside = backup.chain().links().find(|link| link.path.starts_with(&directory.path));
+    let inside = backup
+        .chain()
+        .links()
+        .find(|link| link.path.starts_with(&directory.path));
     match (&error, inside) {
-        (Error::Io { op: IoOp::SetAside, source, .. }, Some(link)) => {
+        (
+            Error::Io {
+                op: IoOp::SetAside,
+                source,
+                ..
+            },
+            Some(link),
+        ) => {
             let path = escape_path(&link.path);
             let text = "lies in the directory that is to be set aside, and the system does not rename that now";
-            Error::invalid(Misuse::BackupInside, format!("{path} {text} ({source}); move the backup somewhere else"))
+            Error::invalid(
+                Misuse::BackupInside,
+                format!("{path} {text} ({source}); move the backup somewhere else"),
+            )
         }
         _ => error,
     }
@@ -136,13 +167,15 @@ fn explained(error: Error, backup: &Backup, directory: &Directory) -> Error {
 enum Failed {
     /// The old repository is in place, durably.
     Back(Error),
-    /// What is in place, or would be after a loss of power, is neither: the new repository is kept in the staging directory.
+    /// What is in place, or would be after a loss of power, is neither: the new repository is kept
+    /// in the staging directory.
     Between(Error),
     /// The new one is in place, but perhaps not after a loss of power.
     Behind(Error),
 }
 
-/// W-7: the new directory is complete and durable; the old one is durably renamed before it takes its place.
+/// W-7: the new directory is complete and durable; the old one is durably renamed before it takes
+/// its place.
 fn switch(directory: &Directory, staging: &Directory, old: &Path) -> Result<(), Failed> {
     let storage = &directory.storage;
     let parent = parent_of(&directory.path);
@@ -163,7 +196,12 @@ fn go_back(directory: &Directory, staging: &Directory, old: &Path, error: Error)
     let storage = &directory.storage;
     if let Err(source) = storage.rename(old, &directory.path) {
         let [path, old, new] = [directory.path.as_path(), old, &staging.path].map(Into::into);
-        return Failed::Between(Error::Stranded { path, old, new, source });
+        return Failed::Between(Error::Stranded {
+            path,
+            old,
+            new,
+            source,
+        });
     }
     match storage.sync_dir(parent_of(&directory.path)) {
         Ok(()) => Failed::Back(error),
@@ -171,10 +209,13 @@ fn go_back(directory: &Directory, staging: &Directory, old: &Path, error: Error)
     }
 }
 
-/// Files that are no part of the repository (a backup kept in its directory, say) go back to where they were.
+/// Files that are no part of the repository (a backup kept in its directory, say) go back to where
+/// they were.
 fn bring_back(directory: &Directory, old: &Path) {
     let storage = &directory.storage;
-    let Ok(entries) = storage.read_dir(old) else { return };
+    let Ok(entries) = storage.read_dir(old) else {
+        return;
+    };
     // A journal continues the old repository: it stays with that.
     let is_ours = |name: &str| is_own_name(name) || is_journal_name(name);
     let is_other = |name: &str| FileRole::from_file_name(name).is_none() && !is_ours(name);
@@ -191,13 +232,19 @@ fn bring_back(directory: &Directory, old: &Path) {
 fn free_name(directory: &Directory) -> Result<PathBuf> {
     for number in 1..=9 {
         let path = sibling(&directory.path, &format!(".00{number}"))?;
-        let kind = directory.storage.kind(&path).map_err(|error| Error::io(IoOp::Metadata, &path, error))?;
+        let kind = directory
+            .storage
+            .kind(&path)
+            .map_err(|error| Error::io(IoOp::Metadata, &path, error))?;
         if kind.is_none() {
             return Ok(path);
         }
     }
     let text = "nine repositories that were set aside are there already; remove one of";
-    Err(Error::invalid(Misuse::NoNameLeft, format!("{text} {0}.001 to {0}.009", escape_path(&directory.path))))
+    Err(Error::invalid(
+        Misuse::NoNameLeft,
+        format!("{text} {0}.001 to {0}.009", escape_path(&directory.path)),
+    ))
 }
 
 fn create_directory(directory: &Directory, rights: &Protection) -> Result<()> {
@@ -207,25 +254,33 @@ fn create_directory(directory: &Directory, rights: &Protection) -> Result<()> {
 
 fn sync_parent(directory: &Directory) -> Result<()> {
     let parent = parent_of(&directory.path);
-    directory.storage.sync_dir(parent).map_err(|error| Error::io(IoOp::SyncDirectory, parent, error))
+    directory
+        .storage
+        .sync_dir(parent)
+        .map_err(|error| Error::io(IoOp::SyncDirectory, parent, error))
 }
 
-/// Makes the directory in which the new repository is made, with the mark in it that it is that. The mark is durable before
-/// any file there has the name of one of a repository: filling syncs the directory before it gives names.
+/// Makes the directory in which the new repository is made, with the mark in it that it is that.
+/// The mark is durable before any file there has the name of one of a repository: filling syncs the
+/// directory before it gives names.
 fn create_staging(staging: &Directory, replaced: &RepositoryFiles) -> Result<()> {
     create_directory(staging, &replaced.directory.protection().kept())?;
     let path = staging.join(STAGING_MARK);
     let mark = staging.storage.open(&path, OpenMode::CreateNew);
-    mark.map(drop).map_err(|error| Error::io(IoOp::Create, &path, error))
+    mark.map(drop)
+        .map_err(|error| Error::io(IoOp::Create, &path, error))
 }
 
 /// Takes the mark from a directory that has its name: it is a repository like any other now.
 pub(crate) fn unmark(directory: &Directory) {
-    directory.storage.remove_file(&directory.join(STAGING_MARK)).ok();
+    directory
+        .storage
+        .remove_file(&directory.join(STAGING_MARK))
+        .ok();
 }
 
-/// Takes away what an interrupted restore left. That a directory of this name holds a repository does not make it that: the
-/// mark does. Without it only what waits for its name is taken away.
+/// Takes away what an interrupted restore left. That a directory of this name holds a repository
+/// does not make it that: the mark does. Without it only what waits for its name is taken away.
 fn clear_staging(staging: &Directory) -> Result<()> {
     let storage = &staging.storage;
     let failed = |error| Error::io(IoOp::Remove, &staging.path, error);
@@ -241,29 +296,53 @@ fn clear_staging(staging: &Directory) -> Result<()> {
     };
     if let Some(foreign) = entries.iter().find(|entry| !is_ours(&entry.name)) {
         let is_repository = FileRole::from_file_name(&foreign.name).is_some();
-        let what = if is_repository { "a repository that no restore left there" } else { "other files" };
+        let what = if is_repository {
+            "a repository that no restore left there"
+        } else {
+            "other files"
+        };
         let path = escape_path(&staging.path);
-        let text =
-            format!("{path} is where the new repository is made, but holds {what} ({}); move it away", foreign.name);
+        let text = format!(
+            "{path} is where the new repository is made, but holds {what} ({}); move it away",
+            foreign.name
+        );
         return Err(Error::invalid(Misuse::NotEmpty, text));
     }
     // Whoever works there still has the lock.
     let lock = WriterLock::acquire(staging, "restore")?;
-    for entry in entries.iter().filter(|entry| ![STAGING_MARK, LOCK_NAME].contains(&&*entry.name)) {
-        storage.remove_file(&staging.join(&entry.name)).map_err(failed)?;
+    for entry in entries
+        .iter()
+        .filter(|entry| ![STAGING_MARK, LOCK_NAME].contains(&&*entry.name))
+    {
+        storage
+            .remove_file(&staging.join(&entry.name))
+            .map_err(failed)?;
     }
     drop(lock);
     if is_marked {
         // As long as anything else is there, so is the mark.
         storage.sync_dir(&staging.path).map_err(failed)?;
-        storage.remove_file(&staging.join(STAGING_MARK)).map_err(failed)?;
+        storage
+            .remove_file(&staging.join(STAGING_MARK))
+            .map_err(failed)?;
     }
     storage.remove_dir(&staging.path).map_err(failed)
 }
 
-/// Writes all files of the repository into an empty directory. A directory that was made for it is durable with them.
-fn fill(source: &Source<'_>, check: Check, into: &Directory, rights: FileRights, made: Made) -> Result<u64> {
-    let Source { backup, options, observer } = *source;
+/// Writes all files of the repository into an empty directory. A directory that was made for it is
+/// durable with them.
+fn fill(
+    source: &Source<'_>,
+    check: Check,
+    into: &Directory,
+    rights: FileRights,
+    made: Made,
+) -> Result<u64> {
+    let Source {
+        backup,
+        options,
+        observer,
+    } = *source;
     let threads = thread_count(options.threads);
     Leftovers::find(into)?.remove(into)?;
     let exact = backup.exact_files()?;
@@ -277,12 +356,24 @@ fn fill(source: &Source<'_>, check: Check, into: &Directory, rights: FileRights,
             Some(exact) => stage_exact(exact, &files)?,
             None => files.stage(&mapping)?,
         }
-        if made == Made::Now { sync_parent(into) } else { Ok(()) }
+        if made == Made::Now {
+            sync_parent(into)
+        } else {
+            Ok(())
+        }
     };
     let write = || match &exact {
         Some(exact) => write_exact(exact, &files, threads, observer),
-        None if check == Check::Beside => single_pass::write(backup, &mapping, files.data(), options, observer),
-        None => write_pages(backup.snapshot().image(), &mapping, &files, threads, observer),
+        None if check == Check::Beside => {
+            single_pass::write(backup, &mapping, files.data(), options, observer)
+        }
+        None => write_pages(
+            backup.snapshot().image(),
+            &mapping,
+            &files,
+            threads,
+            observer,
+        ),
     };
     let (staged, written) = both(threads, stage, write);
     let written = written?;
@@ -302,15 +393,26 @@ struct Run {
 fn runs(mapping: &Mapping) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for space in Space::ALL {
-        let mut pages: Vec<(PhysicalPage, LogicalPage)> =
-            mapping.section(space).mapped().map(|(page, physical, _)| (physical, page)).collect();
+        let mut pages: Vec<(PhysicalPage, LogicalPage)> = mapping
+            .section(space)
+            .mapped()
+            .map(|(page, physical, _)| (physical, page))
+            .collect();
         pages.sort_unstable();
         for (physical, page) in pages {
             match runs.last_mut() {
-                Some(run) if run.space == space && run.pages.len() < RUN && run.end() == Some(physical) => {
+                Some(run)
+                    if run.space == space
+                        && run.pages.len() < RUN
+                        && run.end() == Some(physical) =>
+                {
                     run.pages.push(page);
                 }
-                _ => runs.push(Run { space, first: physical, pages: vec![page] }),
+                _ => runs.push(Run {
+                    space,
+                    first: physical,
+                    pages: vec![page],
+                }),
             }
         }
     }
@@ -319,7 +421,8 @@ fn runs(mapping: &Mapping) -> Vec<Run> {
 
 impl Run {
     fn end(&self) -> Option<PhysicalPage> {
-        self.first.checked_add(crate::base::narrow(self.pages.len()))
+        self.first
+            .checked_add(crate::base::narrow(self.pages.len()))
     }
 }
 
@@ -335,19 +438,24 @@ fn write_pages(
     let monitor = Monitor::new(observer, Phase::Restore, total as u64);
     monitor.check()?;
     let work = |bytes: &mut Vec<u8>, number: usize| {
-        let Some(run) = runs.get(number) else { return Ok::<_, Error>(()) };
+        let Some(run) = runs.get(number) else {
+            return Ok::<_, Error>(());
+        };
         bytes.resize(run.pages.len() * PAGE_SIZE, 0);
         for (&page, target) in run.pages.iter().zip(bytes.as_chunks_mut::<PAGE_SIZE>().0) {
             image.read(run.space, page, target)?;
         }
-        files.data().write_and_sync_early(run.space, run.first, bytes)?;
+        files
+            .data()
+            .write_and_sync_early(run.space, run.first, bytes)?;
         monitor.advance(run.pages.len() as u64)
     };
     ordered(runs.len(), threads, Vec::new, work, |()| monitor.check())?;
     Ok(total as u64)
 }
 
-/// Stages the small files of a forensic backup, and its journals: they have their names before any mapping has.
+/// Stages the small files of a forensic backup, and its journals: they have their names before any
+/// mapping has.
 fn stage_exact(exact: &ExactFiles, files: &FreshRepository) -> Result<()> {
     for (generation, name) in exact.journal_names() {
         files.stage_journal(&name, exact.journal(generation))?;
@@ -356,22 +464,45 @@ fn stage_exact(exact: &ExactFiles, files: &FreshRepository) -> Result<()> {
 }
 
 /// The data files of a forensic backup, as they were.
-fn write_exact(exact: &ExactFiles, files: &FreshRepository, threads: usize, observer: &dyn Observer) -> Result<u64> {
-    let there = || Space::ALL.into_iter().filter_map(|space| Some((space, exact.data(space)?)));
+fn write_exact(
+    exact: &ExactFiles,
+    files: &FreshRepository,
+    threads: usize,
+    observer: &dyn Observer,
+) -> Result<u64> {
+    let there = || {
+        Space::ALL
+            .into_iter()
+            .filter_map(|space| Some((space, exact.data(space)?)))
+    };
     let runs: Vec<(Space, &DataLayout, std::ops::Range<u32>)> = there()
         .flat_map(|(space, layout)| {
             let pages = layout.page_count();
             let run = crate::base::narrow(RUN);
-            (0..pages).step_by(RUN).map(move |first| (space, &**layout, first..first.saturating_add(run).min(pages)))
+            (0..pages).step_by(RUN).map(move |first| {
+                (
+                    space,
+                    &**layout,
+                    first..first.saturating_add(run).min(pages),
+                )
+            })
         })
         .collect();
-    let total = there().map(|(_, layout)| u64::from(layout.page_count())).sum();
+    let total = there()
+        .map(|(_, layout)| u64::from(layout.page_count()))
+        .sum();
     let monitor = Monitor::new(observer, Phase::Restore, total);
     monitor.check()?;
     let work = |bytes: &mut Vec<u8>, number: usize| {
-        let Some((space, layout, run)) = runs.get(number) else { return Ok::<_, Error>(()) };
+        let Some((space, layout, run)) = runs.get(number) else {
+            return Ok::<_, Error>(());
+        };
         bytes.resize(run.len() * PAGE_SIZE, 0);
-        for (page, target) in run.clone().filter_map(PhysicalPage::new).zip(bytes.as_chunks_mut::<PAGE_SIZE>().0) {
+        for (page, target) in run
+            .clone()
+            .filter_map(PhysicalPage::new)
+            .zip(bytes.as_chunks_mut::<PAGE_SIZE>().0)
+        {
             exact.read_page(layout, page, target)?;
         }
         if let Some(first) = PhysicalPage::new(run.start) {

@@ -11,11 +11,19 @@ use super::next::{Restore, Written};
 use super::{Installed, RestoreOptions, RestoreSummary, validate};
 
 /// Whether a backup can be restored over a live repository; everything in it is read.
-pub(crate) fn check(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -> Result<()> {
+pub(crate) fn check(
+    backup: &Backup,
+    options: RestoreOptions,
+    observer: &dyn Observer,
+) -> Result<()> {
     let dialect = backup.snapshot().dialect();
     if dialect != Dialect::V22 {
         let (path, repository) = (backup.path().into(), Dialect::V22.as_str());
-        return Err(Error::OtherDialect { path, backup: dialect.as_str(), repository });
+        return Err(Error::OtherDialect {
+            path,
+            backup: dialect.as_str(),
+            repository,
+        });
     }
     validate(backup, options, observer).map(drop)
 }
@@ -41,14 +49,27 @@ pub(crate) fn over_live(
             threads,
             observer,
         };
-        let Written { objects, index, pages_written, pages_kept } = restore.write()?;
+        let Written {
+            objects,
+            index,
+            pages_written,
+            pages_kept,
+        } = restore.write()?;
         counts = (pages_written, pages_kept);
         Ok([objects, index])
     })?;
     let (pages_written, pages_kept) = counts;
     let installed = Installed::NextGeneration { generation };
     let directory = engine.directory().path.clone();
-    // What was committed by way of the journal was there for all to see, as what a generation holds.
+    // What was committed by way of the journal was there for all to see, as what a generation
+    // holds.
     let waiting_commits = 0;
-    Ok(RestoreSummary { installed, directory, pages_written, pages_kept, findings: 0, waiting_commits })
+    Ok(RestoreSummary {
+        installed,
+        directory,
+        pages_written,
+        pages_kept,
+        findings: 0,
+        waiting_commits,
+    })
 }

@@ -1,5 +1,6 @@
-//! Restoring a backup: everything is checked before anything that is there is touched, and a crash leaves the old state or the
-//! new. Where nothing is, checking and writing go together: what is written waits under temporary names for the result.
+//! Restoring a backup: everything is checked before anything that is there is touched, and a crash
+//! leaves the old state or the new. Where nothing is, checking and writing go together: what is
+//! written waits under temporary names for the result.
 //!
 //! | what is there | what happens | the switch |
 //! |---|---|---|
@@ -52,10 +53,11 @@ pub enum Existing {
 pub struct RestoreOptions {
     /// What to do when there is a repository already.
     pub existing: Existing,
-    /// Restore a forensic backup although the repository in it is damaged: its files, byte for byte, into a new or empty
-    /// directory. The backup itself must be right.
+    /// Restore a forensic backup although the repository in it is damaged: its files, byte for
+    /// byte, into a new or empty directory. The backup itself must be right.
     pub damaged: bool,
-    /// Replace a repository of the other dialect. Otherwise that is refused ([`Error::OtherDialect`]).
+    /// Replace a repository of the other dialect. Otherwise that is refused
+    /// ([`Error::OtherDialect`]).
     pub change_dialect: bool,
     /// How long another process that writes there is waited for; not at all unless given.
     pub wait: Option<Duration>,
@@ -65,7 +67,10 @@ pub struct RestoreOptions {
 
 impl RestoreOptions {
     const fn verify(self) -> VerifyOptions {
-        VerifyOptions { threads: self.threads, all_generations: false }
+        VerifyOptions {
+            threads: self.threads,
+            all_generations: false,
+        }
     }
 }
 
@@ -98,23 +103,26 @@ pub struct RestoreSummary {
     pub pages_written: u64,
     /// Pages that were there already with the same content.
     pub pages_kept: u64,
-    /// Findings in what was restored, and checks that were not possible: none, but where a damaged one was asked for.
+    /// Findings in what was restored, and checks that were not possible: none, but where a damaged
+    /// one was asked for.
     pub findings: u64,
-    /// Commits that waited in journals of the repository that was replaced, as far as they can be counted. They are gone, or,
-    /// where it was set aside, set aside with it.
+    /// Commits that waited in journals of the repository that was replaced, as far as they can be
+    /// counted. They are gone, or, where it was set aside, set aside with it.
     pub waiting_commits: u64,
 }
 
 /// Restores a backup to a directory of the file system.
 ///
 /// # Errors
-/// [`Error::Backup`] when the backup is damaged or the repository in it inconsistent; [`Error::InvalidArgument`] for a
-/// directory that cannot be the target; [`Error::OtherDialect`]; [`Error::Locked`] while another process writes there; [`Error::Io`] when the system
-/// refuses; [`Error::Cancelled`]. What was there is untouched then. (Into a new directory the backup is checked while it is
-/// written; what was written is taken away again, but a loss of power right behind the error may bring it back, as files that
-/// the next restore clears away.) [`Error::Unconfirmed`] when the system refuses the last
-/// sync, behind the switch: the restored repository is in place. [`Error::Stranded`] when it refuses to rename a directory and
-/// to rename it back.
+/// [`Error::Backup`] when the backup is damaged or the repository in it inconsistent;
+/// [`Error::InvalidArgument`] for a directory that cannot be the target; [`Error::OtherDialect`];
+/// [`Error::Locked`] while another process writes there; [`Error::Io`] when the system refuses;
+/// [`Error::Cancelled`]. What was there is untouched then. (Into a new directory the backup is
+/// checked while it is written; what was written is taken away again, but a loss of power right
+/// behind the error may bring it back, as files that the next restore clears away.)
+/// [`Error::Unconfirmed`] when the system refuses the last sync, behind the switch: the restored
+/// repository is in place. [`Error::Stranded`] when it refuses to rename a directory and to rename
+/// it back.
 pub fn restore(
     backup: &Backup,
     into: impl AsRef<Path>,
@@ -140,7 +148,9 @@ pub fn restore_in(
     let is_forensic = backup.header().flags.contains(BackupFlags::FORENSIC);
     let check = match found {
         Found::Missing | Found::Empty if !is_forensic => Check::Beside,
-        _ => Check::Done { findings: validate(backup, options, observer)? },
+        _ => Check::Done {
+            findings: validate(backup, options, observer)?,
+        },
     };
     install(backup, into, options, check, observer)
 }
@@ -172,7 +182,11 @@ fn install(
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
     let threads = thread_count(options.threads);
-    let source = Source { backup, options, observer };
+    let source = Source {
+        backup,
+        options,
+        observer,
+    };
     let directory = match target::look(into)? {
         Found::Missing | Found::Empty => into.clone(),
         Found::Repository(files) => files.directory,
@@ -191,22 +205,26 @@ fn install(
     ensure_same_dialect(backup, &found, options)?;
     let check = match found {
         // It came between the first look and the lock.
-        Found::Repository(_) if check == Check::Beside => {
-            Check::Done { findings: validate(backup, options, observer)? }
-        }
+        Found::Repository(_) if check == Check::Beside => Check::Done {
+            findings: validate(backup, options, observer)?,
+        },
         _ => check,
     };
     let files = match found {
         Found::Repository(_) if check.findings() > 0 => {
             let text = "holds a repository, which is not replaced by a damaged one; give a new or empty directory";
-            return Err(Error::invalid(Misuse::RepositoryExists, format!("{} {text}", escape_path(&directory.path))));
+            return Err(Error::invalid(
+                Misuse::RepositoryExists,
+                format!("{} {text}", escape_path(&directory.path)),
+            ));
         }
         Found::Repository(files) if files.directory.path == directory.path => files,
         Found::Empty => return fresh::into_empty(&source, check, &directory),
         Found::Missing | Found::Repository(_) => return Err(target::changed(&directory)),
     };
     fresh::unmark(&directory);
-    // W-13: what is written into a file of several names would show under each: the old files are left as they are.
+    // W-13: what is written into a file of several names would show under each: the old files are
+    // left as they are.
     let current = match files.shared()? {
         None => next::healthy(&directory, options, observer)?,
         Some(_) => None,
@@ -219,7 +237,10 @@ fn install(
             // A repository that does not open has nothing that could be counted.
             let old = OpenOptions::new().without_journal().open_in(&directory);
             let waiting_commits = old.map_or(0, |old| old.journal().commits());
-            Ok(RestoreSummary { waiting_commits, ..fresh::aside(&source, &files, lock)? })
+            Ok(RestoreSummary {
+                waiting_commits,
+                ..fresh::aside(&source, &files, lock)?
+            })
         }
     }
 }
@@ -237,34 +258,50 @@ fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
     match (found, options.existing) {
         (Found::Repository(files), Existing::Refuse) => {
             let path = escape_path(&files.directory.path);
-            let text =
-                "holds a repository; allow that it is replaced (`Existing::Replace`, on the command line --force)";
-            Err(Error::invalid(Misuse::RepositoryExists, format!("{path} {text}")))
+            let text = "holds a repository; allow that it is replaced (`Existing::Replace`, on the command line --force)";
+            Err(Error::invalid(
+                Misuse::RepositoryExists,
+                format!("{path} {text}"),
+            ))
         }
         _ => Ok(()),
     }
 }
 
-/// Refuses a backup of the other dialect than the repository that is there, unless the caller wants it changed. A repository
-/// that cannot be opened has none.
+/// Refuses a backup of the other dialect than the repository that is there, unless the caller wants
+/// it changed. A repository that cannot be opened has none.
 fn ensure_same_dialect(backup: &Backup, found: &Found, options: RestoreOptions) -> Result<()> {
-    let Found::Repository(files) = found else { return Ok(()) };
+    let Found::Repository(files) = found else {
+        return Ok(());
+    };
     if options.change_dialect {
         return Ok(());
     }
-    let there = OpenOptions::new().without_journal().open_in(&files.directory);
+    let there = OpenOptions::new()
+        .without_journal()
+        .open_in(&files.directory);
     let (path, new) = (backup.path().into(), backup.snapshot().dialect());
     match there.map(|there| there.dialect()) {
-        Ok(old) if old != new => Err(Error::OtherDialect { path, backup: new.as_str(), repository: old.as_str() }),
+        Ok(old) if old != new => Err(Error::OtherDialect {
+            path,
+            backup: new.as_str(),
+            repository: old.as_str(),
+        }),
         _ => Ok(()),
     }
 }
 
-/// Everything in the backup is right, and so is the repository that it makes, unless it may be damaged; gives what was found.
+/// Everything in the backup is right, and so is the repository that it makes, unless it may be
+/// damaged; gives what was found.
 fn validate(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -> Result<u64> {
-    let BackupReport { repository, journal, .. } = backup.verify(options.verify(), observer)?;
-    let count =
-        |report: &GenerationReport| report.findings.len() as u64 + report.not_listed + report.unchecked.len() as u64;
+    let BackupReport {
+        repository,
+        journal,
+        ..
+    } = backup.verify(options.verify(), observer)?;
+    let count = |report: &GenerationReport| {
+        report.findings.len() as u64 + report.not_listed + report.unchecked.len() as u64
+    };
     if options.damaged && backup.header().flags.contains(BackupFlags::FORENSIC) {
         let without = journal.without.as_ref().map_or(0, count);
         return Ok(count(&repository) + without + journal.found.refused().count() as u64);
@@ -277,15 +314,23 @@ fn validate(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -
         return Err(Error::backup(backup.path(), BackupFault::Structure(text)));
     }
     refuse_findings(backup, repository)?;
-    journal.without.map_or(Ok(()), |without| refuse_findings(backup, without))?;
+    journal
+        .without
+        .map_or(Ok(()), |without| refuse_findings(backup, without))?;
     Ok(0)
 }
 
 /// A repository in which something was found is not restored.
 fn refuse_findings(backup: &Backup, report: GenerationReport) -> Result<()> {
     match (report.first_damage().cloned(), report.unchecked.first()) {
-        (Some(finding), _) => Err(Error::backup(backup.path(), BackupFault::Inconsistent(Box::new(finding)))),
-        (None, Some(unchecked)) => Err(Error::backup(backup.path(), BackupFault::Structure(unchecked.to_string()))),
+        (Some(finding), _) => Err(Error::backup(
+            backup.path(),
+            BackupFault::Inconsistent(Box::new(finding)),
+        )),
+        (None, Some(unchecked)) => Err(Error::backup(
+            backup.path(),
+            BackupFault::Structure(unchecked.to_string()),
+        )),
         (None, None) => Ok(()),
     }
 }

@@ -1,4 +1,5 @@
-//! Restoring over a healthy repository of dialect 2.2: the content of the backup becomes its next generation.
+//! Restoring over a healthy repository of dialect 2.2: the content of the backup becomes its next
+//! generation.
 
 use std::ops::Range;
 
@@ -11,7 +12,9 @@ use crate::format::Dialect;
 use crate::format::heap::page::{ObjectPage, pages_of};
 use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
 use crate::heap::layout::count_as_written_at_once;
-use crate::pager::generation::commit::{FreePages, NextGeneration, next_number, next_section, unmapped_entry};
+use crate::pager::generation::commit::{
+    FreePages, NextGeneration, next_number, next_section, unmapped_entry,
+};
 use crate::pager::generation::{Generation, read_all};
 use crate::pager::journal;
 use crate::pager::state::image::Image;
@@ -24,8 +27,9 @@ use super::{Installed, RestoreOptions, RestoreSummary};
 /// Pages compared or written in one piece of work.
 const BATCH: usize = 64;
 
-/// The repository, if it is one that can take a next generation: of dialect 2.2, and nothing is wrong with it. One that the
-/// system refuses to read is none: a disk that loses pages is a reason to restore, and no reason not to.
+/// The repository, if it is one that can take a next generation: of dialect 2.2, and nothing is
+/// wrong with it. One that the system refuses to read is none: a disk that loses pages is a reason
+/// to restore, and no reason not to.
 pub(crate) fn healthy(
     directory: &Directory,
     options: RestoreOptions,
@@ -37,7 +41,11 @@ pub(crate) fn healthy(
     }
 }
 
-fn judge(directory: &Directory, options: RestoreOptions, observer: &dyn Observer) -> Result<Option<Repository>> {
+fn judge(
+    directory: &Directory,
+    options: RestoreOptions,
+    observer: &dyn Observer,
+) -> Result<Option<Repository>> {
     // What is built on is the generation; what a journal holds beyond it is discarded.
     let repository = OpenOptions::new().without_journal().open_in(directory)?;
     let is_plain = repository.dialect() == Dialect::V22 && repository.is_whole();
@@ -46,9 +54,16 @@ fn judge(directory: &Directory, options: RestoreOptions, observer: &dyn Observer
     }
     let (on_disk, _) = read_all(repository.files(), &repository.files().open_data()?)?;
     next_number(&on_disk, repository.snapshot().image().mapping_role())?;
-    let verify_options = VerifyOptions { threads: options.threads, all_generations: false };
+    let verify_options = VerifyOptions {
+        threads: options.threads,
+        all_generations: false,
+    };
     let report = verify(&repository, verify_options, observer)?;
-    Ok(report.generations.iter().all(GenerationReport::can_be_built_on).then_some(repository))
+    Ok(report
+        .generations
+        .iter()
+        .all(GenerationReport::can_be_built_on)
+        .then_some(repository))
 }
 
 /// Commits the content of the backup as the next generation.
@@ -59,7 +74,11 @@ pub(crate) fn over(
     observer: &dyn Observer,
 ) -> Result<RestoreSummary> {
     let (on_disk, _) = read_all(current.files(), &current.files().open_data()?)?;
-    let next = NextGeneration::begin(current.files().clone(), &on_disk, current.snapshot().image().mapping_role())?;
+    let next = NextGeneration::begin(
+        current.files().clone(),
+        &on_disk,
+        current.snapshot().image().mapping_role(),
+    )?;
     let (old, new) = (current.snapshot(), backup.snapshot());
     let restore = Restore {
         old: old.image(),
@@ -72,7 +91,12 @@ pub(crate) fn over(
         observer,
     };
     let written = restore.write();
-    let Written { objects, index, pages_written, pages_kept } = match written {
+    let Written {
+        objects,
+        index,
+        pages_written,
+        pages_kept,
+    } = match written {
         Ok(written) => written,
         Err(error) => {
             next.abort();
@@ -82,15 +106,22 @@ pub(crate) fn over(
     let generation = next.generation();
     let mapping = next.seal(objects, index, next.transaction(), 1);
     next.publish(&mapping.to_bytes())?;
-    // J-7: what they continue is replaced, durably. One that stays, because this fails, is stale unless it continues a later
-    // generation, which would be said at the next open.
+    // J-7: what they continue is replaced, durably. One that stays, because this fails, is stale
+    // unless it continues a later generation, which would be said at the next open.
     for (_, name) in current.files().journals() {
         journal::remove(&current.files().directory, name).ok();
     }
     let installed = Installed::NextGeneration { generation };
     let directory = current.files().directory.path.clone();
     let waiting_commits = current.journal().commits();
-    Ok(RestoreSummary { installed, directory, pages_written, pages_kept, findings: 0, waiting_commits })
+    Ok(RestoreSummary {
+        installed,
+        directory,
+        pages_written,
+        pages_kept,
+        findings: 0,
+        waiting_commits,
+    })
 }
 
 /// A content, and the repository whose next generation it becomes.
@@ -119,11 +150,13 @@ pub(super) struct Written {
 struct Compared {
     /// Those whose content is not what the repository has there.
     changed: Vec<LogicalPage>,
-    /// Those that look like the first of a record on several pages, with its size. Pages within a record may.
+    /// Those that look like the first of a record on several pages, with its size. Pages within a
+    /// record may.
     heads: Vec<(LogicalPage, u32)>,
 }
 
-/// The logical pages of each record on several pages, by what looks like the first of one, in ascending order.
+/// The logical pages of each record on several pages, by what looks like the first of one, in
+/// ascending order.
 fn multi_page_records(heads: &[(LogicalPage, u32)]) -> Vec<Range<u32>> {
     let mut records: Vec<Range<u32>> = Vec::new();
     for &(page, size) in heads {
@@ -136,13 +169,21 @@ fn multi_page_records(heads: &[(LogicalPage, u32)]) -> Vec<Range<u32>> {
 
 impl Restore<'_> {
     pub(super) fn write(&self) -> Result<Written> {
-        let total: u32 = Space::ALL.into_iter().map(|space| self.new.mapping().section(space).mapped_count()).sum();
+        let total: u32 = Space::ALL
+            .into_iter()
+            .map(|space| self.new.mapping().section(space).mapped_count())
+            .sum();
         let monitor = Monitor::new(self.observer, Phase::Restore, total.into());
         monitor.check()?;
         let (objects, objects_written) = self.space(Space::Objects, &monitor)?;
         let (index, index_written) = self.space(Space::Index, &monitor)?;
         let pages_written = objects_written + index_written;
-        Ok(Written { objects, index, pages_written, pages_kept: u64::from(total) - pages_written })
+        Ok(Written {
+            objects,
+            index,
+            pages_written,
+            pages_kept: u64::from(total) - pages_written,
+        })
     }
 
     /// Writes the pages of a space that differ; gives its section and the number of pages written.
@@ -151,29 +192,52 @@ impl Restore<'_> {
         let pages: Vec<LogicalPage> = section.mapped().map(|(page, ..)| page).collect();
         let Compared { changed, heads } = self.compare(space, &pages, monitor)?;
         let [objects, index] = self.held;
-        let held = if space == Space::Objects { objects } else { index };
+        let held = if space == Space::Objects {
+            objects
+        } else {
+            index
+        };
         let mut free = FreePages::new(space, self.old.mapping(), self.on_disk, self.pinned, held);
-        let placed = changed.into_iter().map(|page| Ok((page, free.take()?))).collect::<Result<Vec<_>>>()?;
+        let placed = changed
+            .into_iter()
+            .map(|page| Ok((page, free.take()?)))
+            .collect::<Result<Vec<_>>>()?;
         self.write_pages(space, &placed, monitor)?;
         let mut entries = self.entries(space, &placed);
         if space == Space::Objects {
-            count_as_written_at_once(&mut entries, &multi_page_records(&heads), self.next.generation());
+            count_as_written_at_once(
+                &mut entries,
+                &multi_page_records(&heads),
+                self.next.generation(),
+            );
         }
-        Ok((next_section(self.old.mapping().section(space), entries, free.size()), placed.len() as u64))
+        Ok((
+            next_section(self.old.mapping().section(space), entries, free.size()),
+            placed.len() as u64,
+        ))
     }
 
     /// Holds the pages against those that the repository has at the same logical pages.
-    fn compare(&self, space: Space, pages: &[LogicalPage], monitor: &Monitor<'_>) -> Result<Compared> {
+    fn compare(
+        &self,
+        space: Space,
+        pages: &[LogicalPage],
+        monitor: &Monitor<'_>,
+    ) -> Result<Compared> {
         let batches: Vec<&[LogicalPage]> = pages.chunks(BATCH).collect();
         let buffers = || (Box::new([0; PAGE_SIZE]), Box::new([0; PAGE_SIZE]));
-        let work = |(old, new): &mut (Box<[u8; PAGE_SIZE]>, Box<[u8; PAGE_SIZE]>), number: usize| {
+        let work = |(old, new): &mut (Box<[u8; PAGE_SIZE]>, Box<[u8; PAGE_SIZE]>),
+                    number: usize| {
             let mut found = Compared::default();
             for &page in batches.get(number).copied().unwrap_or_default() {
                 // A page that is damaged, or cannot be read, is one to write anew.
                 let is_there = self.old.mapping().section(space).resolve(page).is_some()
                     && self.old.read(space, page, old).is_ok();
                 self.new.read(space, page, new)?;
-                if let Some(head) = ObjectPage::new(new).multi_page_head().filter(|_| space == Space::Objects) {
+                if let Some(head) = ObjectPage::new(new)
+                    .multi_page_head()
+                    .filter(|_| space == Space::Objects)
+                {
                     found.heads.push((page, head.size));
                 }
                 if !is_there || old != new {
@@ -193,7 +257,12 @@ impl Restore<'_> {
         Ok(all)
     }
 
-    fn write_pages(&self, space: Space, placed: &[(LogicalPage, PhysicalPage)], monitor: &Monitor<'_>) -> Result<()> {
+    fn write_pages(
+        &self,
+        space: Space,
+        placed: &[(LogicalPage, PhysicalPage)],
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
         let batches: Vec<&[(LogicalPage, PhysicalPage)]> = placed.chunks(BATCH).collect();
         let work = |bytes: &mut Box<[u8; PAGE_SIZE]>, number: usize| {
             for &(page, physical) in batches.get(number).copied().unwrap_or_default() {
@@ -203,10 +272,17 @@ impl Restore<'_> {
             }
             Ok(())
         };
-        ordered(batches.len(), self.threads, || Box::new([0; PAGE_SIZE]), work, |()| monitor.check())
+        ordered(
+            batches.len(),
+            self.threads,
+            || Box::new([0; PAGE_SIZE]),
+            work,
+            |()| monitor.check(),
+        )
     }
 
-    /// The entries of the next generation: what was written lies in its new place, the rest where it was.
+    /// The entries of the next generation: what was written lies in its new place, the rest where
+    /// it was.
     fn entries(&self, space: Space, placed: &[(LogicalPage, PhysicalPage)]) -> Vec<MappingEntry> {
         let generation = self.next.generation();
         let old = self.old.mapping().section(space);
@@ -217,13 +293,20 @@ impl Restore<'_> {
             let here = placed.next_if(|(changed, _)| Some(*changed) == page);
             let kept = page.and_then(|page| old.entry(page));
             entries.push(match (entry.physical, here, kept) {
-                (None, ..) => MappingEntry { user_data: entry.user_data, ..unmapped_entry(entry.checksum, generation) },
-                (Some(_), Some((_, physical)), _) => {
-                    MappingEntry { physical: Some(*physical), last_write: generation, ..*entry }
-                }
-                (Some(_), None, Some(kept)) => {
-                    MappingEntry { physical: kept.physical, last_write: kept.last_write, ..*entry }
-                }
+                (None, ..) => MappingEntry {
+                    user_data: entry.user_data,
+                    ..unmapped_entry(entry.checksum, generation)
+                },
+                (Some(_), Some((_, physical)), _) => MappingEntry {
+                    physical: Some(*physical),
+                    last_write: generation,
+                    ..*entry
+                },
+                (Some(_), None, Some(kept)) => MappingEntry {
+                    physical: kept.physical,
+                    last_write: kept.last_write,
+                    ..*entry
+                },
                 // A page that was not written was found in the old mapping.
                 (Some(_), None, None) => unmapped_entry(entry.checksum, generation),
             });

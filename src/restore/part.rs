@@ -26,7 +26,8 @@ const COPY: &str = "/repository";
 /// How a part of a backup is restored.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PartOptions {
-    /// Take what can be read of a forensic backup of a damaged repository. The backup itself must be right.
+    /// Take what can be read of a forensic backup of a damaged repository. The backup itself must
+    /// be right.
     pub damaged: bool,
     /// Change nothing, and only tell what would be.
     pub dry_run: bool,
@@ -34,13 +35,14 @@ pub struct PartOptions {
     pub threads: Option<NonZeroUsize>,
 }
 
-/// Puts a part of a backup in the place of what a repository has of it, in one transaction: readers see all of it
-/// or nothing, and so does a crash. The whole backup is checked before.
+/// Puts a part of a backup in the place of what a repository has of it, in one transaction: readers
+/// see all of it or nothing, and so does a crash. The whole backup is checked before.
 ///
 /// # Errors
-/// [`Error::Backup`](crate::Error::Backup) when the backup is damaged or the repository in it inconsistent; as
-/// [`Importer::take_part`]; as [`Transaction::commit`](crate::store::Transaction::commit). Nothing is changed then,
-/// but for the last, which says itself what it means.
+/// [`Error::Backup`](crate::Error::Backup) when the backup is damaged or the repository in it
+/// inconsistent; as [`Importer::take_part`]; as
+/// [`Transaction::commit`](crate::store::Transaction::commit). Nothing is changed then, but for the
+/// last, which says itself what it means.
 pub fn restore_part(
     backup: &Backup,
     into: &Engine,
@@ -48,10 +50,22 @@ pub fn restore_part(
     options: PartOptions,
     observer: &dyn Observer,
 ) -> Result<TakenPart> {
-    let PartOptions { damaged, dry_run, threads } = options;
+    let PartOptions {
+        damaged,
+        dry_run,
+        threads,
+    } = options;
     // Of files without a generation there is no part.
     let damaged = damaged && !backup.is_unmapped();
-    validate(backup, RestoreOptions { damaged, threads, ..RestoreOptions::default() }, observer)?;
+    validate(
+        backup,
+        RestoreOptions {
+            damaged,
+            threads,
+            ..RestoreOptions::default()
+        },
+        observer,
+    )?;
     let from = Catalog::new(backup.snapshot());
     let mut importer = Importer::new(into.begin_write()?)?;
     let taken = importer.take_part(&from, part, observer)?;
@@ -62,12 +76,13 @@ pub fn restore_part(
     Ok(taken)
 }
 
-/// What [`restore_part`] would do to the repository in a directory, told without a byte written there, and without the lock: what a
-/// journal holds is made again in a copy in memory, which is as large as the files of the repository.
+/// What [`restore_part`] would do to the repository in a directory, told without a byte written
+/// there, and without the lock: what a journal holds is made again in a copy in memory, which is as
+/// large as the files of the repository.
 ///
 /// # Errors
-/// As [`restore_part`] before it changes anything, and as [`EngineOptions::open`]; [`Error::Overtaken`] where another process wrote
-/// over what was copied each time.
+/// As [`restore_part`] before it changes anything, and as [`EngineOptions::open`];
+/// [`Error::Overtaken`] where another process wrote over what was copied each time.
 pub fn plan_part(
     backup: &Backup,
     into: &Directory,
@@ -77,10 +92,20 @@ pub fn plan_part(
 ) -> Result<TakenPart> {
     let copy = copied(into)?;
     let engine = EngineOptions::new().background(false).open_in(&copy)?;
-    restore_part(backup, &engine, part, PartOptions { dry_run: true, ..options }, observer)
+    restore_part(
+        backup,
+        &engine,
+        part,
+        PartOptions {
+            dry_run: true,
+            ..options
+        },
+        observer,
+    )
 }
 
-/// A copy in memory of the repository in a directory: of one generation, with the journals that continue it.
+/// A copy in memory of the repository in a directory: of one generation, with the journals that
+/// continue it.
 fn copied(from: &Directory) -> Result<Directory> {
     let mut attempt = 1;
     loop {
@@ -103,7 +128,11 @@ fn copy_of(files: &RepositoryFiles) -> Result<Directory> {
     for name in files.present().map(|(_, name)| name).chain(journals) {
         let path = files.directory.join(name);
         let failed = |error| Error::io(IoOp::Read, &path, error);
-        let file = files.directory.storage.open(&path, OpenMode::Read).map_err(failed)?;
+        let file = files
+            .directory
+            .storage
+            .open(&path, OpenMode::Read)
+            .map_err(failed)?;
         let length = file.len().map_err(failed)?;
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         read_exact_at(file.as_ref(), 0, &mut bytes).map_err(failed)?;

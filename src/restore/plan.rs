@@ -13,7 +13,11 @@ use crate::store::{OpenOptions, Repository};
 
 /// How the repository of a backup would come to its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "kebab-case")
+)]
 pub enum Way {
     /// As a new repository where nothing is.
     New,
@@ -30,8 +34,8 @@ pub struct RestorePlan {
     pub way: Way,
     /// Dialect of the backup.
     pub dialect: Dialect,
-    /// The repository that would be replaced, as it is, its journal included. `None` where there is none, or it
-    /// cannot be opened.
+    /// The repository that would be replaced, as it is, its journal included. `None` where there is
+    /// none, or it cannot be opened.
     pub replaced: Option<Repository>,
     /// Commits that wait in journals of that repository: they would be gone, or set aside with it.
     pub waiting_commits: u64,
@@ -39,8 +43,8 @@ pub struct RestorePlan {
     pub findings: u64,
 }
 
-/// Checks a backup wholly and tells what restoring it would do. Nothing is written; whether another process holds
-/// the lock is not looked at.
+/// Checks a backup wholly and tells what restoring it would do. Nothing is written; whether another
+/// process holds the lock is not looked at.
 ///
 /// # Errors
 /// As [`restore`](super::restore()) before it changes anything.
@@ -56,7 +60,13 @@ pub fn plan(
     let findings = validate(backup, options, observer)?;
     let dialect = backup.snapshot().dialect();
     let Found::Repository(files) = found else {
-        return Ok(RestorePlan { way: Way::New, dialect, replaced: None, waiting_commits: 0, findings });
+        return Ok(RestorePlan {
+            way: Way::New,
+            dialect,
+            replaced: None,
+            waiting_commits: 0,
+            findings,
+        });
     };
     if findings > 0 {
         let text = "holds a repository, which is not replaced by a damaged one; give a new or empty directory";
@@ -68,6 +78,16 @@ pub fn plan(
         && next::healthy(&files.directory, options, observer)?.is_some();
     let replaced = OpenOptions::new().open_in(&files.directory).ok();
     let waiting_commits = replaced.as_ref().map_or(0, |old| old.journal().commits());
-    let way = if can_go_on { Way::NextGeneration } else { Way::SetAside };
-    Ok(RestorePlan { way, dialect, replaced, waiting_commits, findings })
+    let way = if can_go_on {
+        Way::NextGeneration
+    } else {
+        Way::SetAside
+    };
+    Ok(RestorePlan {
+        way,
+        dialect,
+        replaced,
+        waiting_commits,
+        findings,
+    })
 }

@@ -1,5 +1,6 @@
-//! Checking a backup and writing it to where nothing is, in one pass: each page is written under a temporary name when it has
-//! been read and its digest is right. Only when the repository that they make up is right too do the files get their names.
+//! Checking a backup and writing it to where nothing is, in one pass: each page is written under a
+//! temporary name when it has been read and its digest is right. Only when the repository that they
+//! make up is right too do the files get their names.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,8 @@ use crate::pager::generation::fresh::DataWriter;
 
 use super::{RestoreOptions, refuse_findings};
 
-/// Writes all pages to their places in `mapping`, and checks everything. An error says that what was written is not to be used.
+/// Writes all pages to their places in `mapping`, and checks everything. An error says that what
+/// was written is not to be used.
 pub(super) fn write(
     backup: &Backup,
     mapping: &Mapping,
@@ -22,10 +24,19 @@ pub(super) fn write(
     observer: &dyn Observer,
 ) -> Result<u64> {
     let written = Arc::new(AtomicU64::new(0));
-    let sink = Writer { mapping: mapping.clone(), data: data.clone(), written: written.clone() };
-    let report = backup.verify_into(Box::new(sink), options.verify(), observer)?.repository;
+    let sink = Writer {
+        mapping: mapping.clone(),
+        data: data.clone(),
+        written: written.clone(),
+    };
+    let report = backup
+        .verify_into(Box::new(sink), options.verify(), observer)?
+        .repository;
     refuse_findings(backup, report)?;
-    let pages = Space::ALL.map(|space| u64::from(mapping.section(space).mapped_count())).into_iter().sum();
+    let pages = Space::ALL
+        .map(|space| u64::from(mapping.section(space).mapped_count()))
+        .into_iter()
+        .sum();
     if written.load(Ordering::Relaxed) != pages {
         return Err(not_all(backup));
     }
@@ -51,12 +62,17 @@ impl PageSink for Writer {
     fn take(&self, space: Space, pages: &[LogicalPage], mut bytes: &[u8]) -> Result<()> {
         let section = self.mapping.section(space);
         // What has no place is not counted, so that it is missed in the end.
-        let places: Vec<Option<PhysicalPage>> = pages.iter().map(|&page| section.resolve(page)).collect();
+        let places: Vec<Option<PhysicalPage>> =
+            pages.iter().map(|&page| section.resolve(page)).collect();
         let follows = |before: &Option<PhysicalPage>, next: &Option<PhysicalPage>| {
-            before.and_then(|before| before.checked_add(1)).is_some_and(|following| *next == Some(following))
+            before
+                .and_then(|before| before.checked_add(1))
+                .is_some_and(|following| *next == Some(following))
         };
         for run in places.chunk_by(follows) {
-            let Some((now, rest)) = bytes.split_at_checked(run.len() * PAGE_SIZE) else { return Ok(()) };
+            let Some((now, rest)) = bytes.split_at_checked(run.len() * PAGE_SIZE) else {
+                return Ok(());
+            };
             if let Some(&Some(first)) = run.first() {
                 self.data.write_and_sync_early(space, first, now)?;
                 self.written.fetch_add(run.len() as u64, Ordering::Relaxed);

@@ -25,16 +25,31 @@ pub(crate) enum Found {
 pub(crate) fn look(into: &Directory) -> Result<Found> {
     let path = into.path.as_path();
     if path.as_os_str().is_empty() {
-        return Err(Error::invalid(Misuse::EmptyPath, "an empty path names no directory to restore to"));
+        return Err(Error::invalid(
+            Misuse::EmptyPath,
+            "an empty path names no directory to restore to",
+        ));
     }
-    match into.storage.kind(path).map_err(|error| Error::io(IoOp::Metadata, path, error))? {
+    match into
+        .storage
+        .kind(path)
+        .map_err(|error| Error::io(IoOp::Metadata, path, error))?
+    {
         None => {
             if into.storage.ties(path).is_ok_and(|ties| ties == Ties::Link) {
-                let text = "is a symbolic link that leads nowhere; remove it, or give another directory";
-                return Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(path))));
+                let text =
+                    "is a symbolic link that leads nowhere; remove it, or give another directory";
+                return Err(Error::invalid(
+                    Misuse::Link,
+                    format!("{} {text}", escape_path(path)),
+                ));
             }
             let parent = parent_of(path);
-            match into.storage.kind(parent).map_err(|error| Error::io(IoOp::Metadata, parent, error))? {
+            match into
+                .storage
+                .kind(parent)
+                .map_err(|error| Error::io(IoOp::Metadata, parent, error))?
+            {
                 Some(EntryKind::Directory) => Ok(Found::Missing),
                 _ => {
                     let reason = "it is not there; create it, the repository is made in it";
@@ -45,17 +60,26 @@ pub(crate) fn look(into: &Directory) -> Result<Found> {
         Some(EntryKind::Directory) => look_inside(into),
         Some(_) => Err(Error::invalid(
             Misuse::PathKind,
-            format!("{} is a file; give a directory to restore to", escape_path(path)),
+            format!(
+                "{} is a file; give a directory to restore to",
+                escape_path(path)
+            ),
         )),
     }
 }
 
 fn look_inside(into: &Directory) -> Result<Found> {
     let leftovers = Leftovers::find(into)?;
-    let Some(other) = leftovers.foreign() else { return Ok(Found::Empty) };
+    let Some(other) = leftovers.foreign() else {
+        return Ok(Found::Empty);
+    };
     match RepositoryFiles::locate(into) {
         Ok(files) => {
-            let below = files.directory.path.ancestors().take_while(|path| *path != into.path);
+            let below = files
+                .directory
+                .path
+                .ancestors()
+                .take_while(|path| *path != into.path);
             for path in below {
                 need_no_link(&Directory::new(into.storage.clone(), path))?;
             }
@@ -64,21 +88,31 @@ fn look_inside(into: &Directory) -> Result<Found> {
         }
         Err(Error::NotARepository { .. }) => {
             let path = escape_path(&into.path);
-            let text = format!("{path} holds other files ({other}), and no repository; give an empty directory");
+            let text = format!(
+                "{path} holds other files ({other}), and no repository; give an empty directory"
+            );
             Err(Error::invalid(Misuse::NotEmpty, text))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Refuses a directory that is reached by a symbolic link nobody named, or that is to be renamed and is one.
+/// Refuses a directory that is reached by a symbolic link nobody named, or that is to be renamed
+/// and is one.
 pub(crate) fn need_no_link(directory: &Directory) -> Result<()> {
     // With a separator at its end the name of a link stands for what it leads to.
     let path = directory.path.components().as_path();
-    match directory.storage.ties(path).map_err(|error| Error::io(IoOp::Metadata, path, error))? {
+    match directory
+        .storage
+        .ties(path)
+        .map_err(|error| Error::io(IoOp::Metadata, path, error))?
+    {
         Ties::Link => {
             let text = "is a symbolic link; give the directory that it leads to";
-            Err(Error::invalid(Misuse::Link, format!("{} {text}", escape_path(path))))
+            Err(Error::invalid(
+                Misuse::Link,
+                format!("{} {text}", escape_path(path)),
+            ))
         }
         Ties::None | Ties::Names(_) => Ok(()),
     }
@@ -86,7 +120,10 @@ pub(crate) fn need_no_link(directory: &Directory) -> Result<()> {
 
 /// The error when what was found is not what was found before.
 pub(crate) fn changed(directory: &Directory) -> Error {
-    Error::Changed { path: directory.path.as_path().into(), advice: "restore again" }
+    Error::Changed {
+        path: directory.path.as_path().into(),
+        advice: "restore again",
+    }
 }
 
 /// A name beside a directory: its own with an ending.
@@ -99,7 +136,10 @@ pub(crate) fn sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
         }
         None => {
             let text = "has no name of its own, so nothing can be put next to it; give the path with the name of the directory";
-            Err(Error::invalid(Misuse::UnnamedPath, format!("{} {text}", escape_path(path))))
+            Err(Error::invalid(
+                Misuse::UnnamedPath,
+                format!("{} {text}", escape_path(path)),
+            ))
         }
     }
 }

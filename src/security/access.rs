@@ -1,19 +1,24 @@
 //! What a descriptor gives a caller.
 //!
-//! The standard algorithm of Windows ([MS-DTYP] 2.5.3.2), asked for everything that can be had: the entries of the list are gone
-//! through in their order, and of each right the first entry that speaks of it to the caller decides. So a list need not be
-//! in canonical order (denials first) to have a meaning, but another order is another meaning.
+//! The standard algorithm of Windows ([MS-DTYP] 2.5.3.2), asked for everything that can be had: the
+//! entries of the list are gone through in their order, and of each right the first entry that
+//! speaks of it to the caller decides. So a list need not be in canonical order (denials first) to
+//! have a meaning, but another order is another meaning.
 //!
-//! * Without a list, and with a NULL list, everybody has all rights; with an empty one nobody has any.
-//! * The owner may read the descriptor and change the list whatever the list says, unless it has an entry for `S-1-3-4`, which
-//!   then speaks for the owner. That is what Windows does with every descriptor. The documents of WMI do not say that
-//!   it does the same; the owner of every namespace met is the group of administrators, who have both rights anyway.
-//! * Entries of another kind than allow and deny, which no namespace may have, give nothing. Those of a kind that denies
-//!   something deny it to everyone: who is meant cannot be told, and the safe side is no.
+//! * Without a list, and with a NULL list, everybody has all rights; with an empty one nobody has
+//!   any.
+//! * The owner may read the descriptor and change the list whatever the list says, unless it has an
+//!   entry for `S-1-3-4`, which then speaks for the owner. That is what Windows does with every
+//!   descriptor. The documents of WMI do not say that it does the same; the owner of every
+//!   namespace met is the group of administrators, who have both rights anyway.
+//! * Entries of another kind than allow and deny, which no namespace may have, give nothing. Those
+//!   of a kind that denies something deny it to everyone: who is meant cannot be told, and the safe
+//!   side is no.
 //!
-//! A page of the SDK ("Access to WMI Securable Objects") has another description: the first allowing entry that applies ends
-//! the search. On a list in canonical order whose one allowing entry covers what is asked for, both give the same; they differ
-//! where two entries give a part each. The standard algorithm then gives the sum.
+//! A page of the SDK ("Access to WMI Securable Objects") has another description: the first
+//! allowing entry that applies ends the search. On a list in canonical order whose one allowing
+//! entry covers what is asked for, both give the same; they differ where two entries give a part
+//! each. The standard algorithm then gives the sum.
 
 use super::caller::Caller;
 use super::rights::AccessRights;
@@ -21,26 +26,39 @@ use crate::format::security::acl::{Ace, AceBody, AceFlags};
 use crate::format::security::descriptor::{Dacl, SecurityDescriptor};
 use crate::format::security::sid::Sid;
 
-/// Kinds of entries that deny something under conditions that a namespace does not have: for objects, by a callback, both.
+/// Kinds of entries that deny something under conditions that a namespace does not have: for
+/// objects, by a callback, both.
 const OTHER_DENYING_KINDS: [u8; 3] = [6, 10, 12];
 
 /// What an owner has in any case.
 const OF_OWNER: AccessRights = AccessRights::READ_CONTROL.union(AccessRights::WRITE_DAC);
 
-/// The rights that a descriptor gives a caller. All rights come as those that have a name; bits without one are kept where an
-/// entry gives them.
+/// The rights that a descriptor gives a caller. All rights come as those that have a name; bits
+/// without one are kept where an entry gives them.
 pub fn granted(descriptor: &SecurityDescriptor, caller: &Caller) -> AccessRights {
-    let Dacl::List(list) = descriptor.dacl() else { return AccessRights::all() };
-    let counting = || list.entries().iter().filter(|ace| !ace.flags.contains(AceFlags::INHERIT_ONLY));
+    let Dacl::List(list) = descriptor.dacl() else {
+        return AccessRights::all();
+    };
+    let counting = || {
+        list.entries()
+            .iter()
+            .filter(|ace| !ace.flags.contains(AceFlags::INHERIT_ONLY))
+    };
     let owner = descriptor.owner();
     let has_owner_entry = counting().any(|ace| trustee_of(ace) == Some(&Sid::OWNER_RIGHTS));
     let is_owner = owner.is_some_and(|owner| caller.is_allowed_as(owner));
-    let mut granted = if is_owner && !has_owner_entry { OF_OWNER } else { AccessRights::empty() };
+    let mut granted = if is_owner && !has_owner_entry {
+        OF_OWNER
+    } else {
+        AccessRights::empty()
+    };
     let mut denied = AccessRights::empty();
     for ace in counting() {
         let mask = AccessRights::from_bits_retain(ace.mask().unwrap_or(u32::MAX));
         let (is_allowing, is_denying) = match &ace.body {
-            AceBody::Allow(trustee) => (caller.is_allowed_as(stands_for(&trustee.sid, owner)), false),
+            AceBody::Allow(trustee) => {
+                (caller.is_allowed_as(stands_for(&trustee.sid, owner)), false)
+            }
             AceBody::Deny(trustee) => (false, caller.is_denied_as(stands_for(&trustee.sid, owner))),
             AceBody::Other { kind, .. } => (false, OTHER_DENYING_KINDS.contains(kind)),
         };
@@ -93,21 +111,34 @@ mod tests {
         AccessRights::from_bits_retain(bits)
     }
 
-    /// The standard algorithm as it is written down, for one request: it ends at the first denial of what is still wanted, and
-    /// when nothing more is wanted.
+    /// The standard algorithm as it is written down, for one request: it ends at the first denial
+    /// of what is still wanted, and when nothing more is wanted.
     fn standard(entries: &[Ace], caller: &Caller, owner: &Sid, wanted: u32) -> bool {
-        let counting: Vec<&Ace> = entries.iter().filter(|ace| !ace.flags.contains(AceFlags::INHERIT_ONLY)).collect();
+        let counting: Vec<&Ace> = entries
+            .iter()
+            .filter(|ace| !ace.flags.contains(AceFlags::INHERIT_ONLY))
+            .collect();
         let mut wanted = wanted;
         let is_special = |ace: &&&Ace| trustee_of(ace) == Some(&Sid::OWNER_RIGHTS);
         if caller.is_allowed_as(owner) && counting.iter().find(is_special).is_none() {
             wanted &= !0x6_0000;
         }
         for ace in counting {
-            let sid = trustee_of(ace).map(|sid| if *sid == Sid::OWNER_RIGHTS { owner } else { sid });
+            let sid = trustee_of(ace).map(|sid| {
+                if *sid == Sid::OWNER_RIGHTS {
+                    owner
+                } else {
+                    sid
+                }
+            });
             match &ace.body {
                 _ if wanted == 0 => break,
-                AceBody::Allow(trustee) if caller.is_allowed_as(sid.unwrap()) => wanted &= !trustee.mask,
-                AceBody::Deny(trustee) if caller.is_denied_as(sid.unwrap()) && wanted & trustee.mask != 0 => {
+                AceBody::Allow(trustee) if caller.is_allowed_as(sid.unwrap()) => {
+                    wanted &= !trustee.mask
+                }
+                AceBody::Deny(trustee)
+                    if caller.is_denied_as(sid.unwrap()) && wanted & trustee.mask != 0 =>
+                {
                     return false;
                 }
                 _ => {}
@@ -118,9 +149,14 @@ mod tests {
 
     /// The description of the SDK's page: the first allowing entry that applies ends the search.
     fn first_applicable(entries: &[Ace], caller: &Caller, wanted: u32) -> bool {
-        for ace in entries.iter().filter(|ace| !ace.flags.contains(AceFlags::INHERIT_ONLY)) {
+        for ace in entries
+            .iter()
+            .filter(|ace| !ace.flags.contains(AceFlags::INHERIT_ONLY))
+        {
             match &ace.body {
-                AceBody::Deny(trustee) if caller.is_denied_as(&trustee.sid) && trustee.mask & wanted != 0 => {
+                AceBody::Deny(trustee)
+                    if caller.is_denied_as(&trustee.sid) && trustee.mask & wanted != 0 =>
+                {
                     return false;
                 }
                 AceBody::Allow(trustee) if caller.is_allowed_as(&trustee.sid) => {
@@ -134,18 +170,27 @@ mod tests {
 
     fn any_ace() -> impl Strategy<Value = Ace> {
         let mask = prop_oneof![0..16u32, any::<u32>()];
-        (any::<bool>(), prop::bits::u8::masked(0x1F), mask, prop::sample::select(&PEOPLE[..])).prop_map(
-            |(is_deny, flags, mask, sid)| match is_deny {
+        (
+            any::<bool>(),
+            prop::bits::u8::masked(0x1F),
+            mask,
+            prop::sample::select(&PEOPLE[..]),
+        )
+            .prop_map(|(is_deny, flags, mask, sid)| match is_deny {
                 true => Ace::deny(AceFlags::from_bits_retain(flags), mask, sid),
                 false => Ace::allow(AceFlags::from_bits_retain(flags), mask, sid),
-            },
-        )
+            })
     }
 
     fn any_caller() -> impl Strategy<Value = Caller> {
         let groups = || prop::sample::subsequence(&PEOPLE[..5], 0..4);
-        (prop::sample::select(&PEOPLE[..5]), groups(), groups())
-            .prop_map(|(user, groups, deny_only)| Caller::local(user).in_groups(groups).in_deny_only_groups(deny_only))
+        (prop::sample::select(&PEOPLE[..5]), groups(), groups()).prop_map(
+            |(user, groups, deny_only)| {
+                Caller::local(user)
+                    .in_groups(groups)
+                    .in_deny_only_groups(deny_only)
+            },
+        )
     }
 
     proptest! {
@@ -160,7 +205,8 @@ mod tests {
             prop_assert_eq!(granted.contains(rights(wanted)), expected, "{:?}", granted);
         }
 
-        /// The case in which both descriptions must agree: denials first, and one allowing entry that covers the request.
+        /// The case in which both descriptions must agree: denials first, and one allowing entry
+        /// that covers the request.
         #[test]
         fn both_descriptions_agree_on_canonical_lists(
             entries in prop::collection::vec(any_ace(), 0..8),
@@ -178,7 +224,10 @@ mod tests {
 
     #[test]
     fn both_descriptions_differ_where_two_entries_give_a_part_each() {
-        let entries = vec![Ace::allow(NONE, 0x1, Sid::EVERYONE), Ace::allow(NONE, 0x2, Sid::USERS)];
+        let entries = vec![
+            Ace::allow(NONE, 0x1, Sid::EVERYONE),
+            Ace::allow(NONE, 0x2, Sid::USERS),
+        ];
         let caller = Caller::local(Sid::USERS).in_groups([Sid::EVERYONE]);
         assert!(!first_applicable(&entries, &caller, 3));
         assert_eq!(granted(&descriptor(entries), &caller), rights(3));
@@ -189,8 +238,14 @@ mod tests {
         let allow = Ace::allow(NONE, 0x13, Sid::USERS);
         let deny = Ace::deny(NONE, 0x2, Sid::USERS);
         let caller = Caller::local(Sid::USERS);
-        assert_eq!(granted(&descriptor(vec![deny.clone(), allow.clone()]), &caller), rights(0x11));
-        assert_eq!(granted(&descriptor(vec![allow, deny]), &caller), rights(0x13));
+        assert_eq!(
+            granted(&descriptor(vec![deny.clone(), allow.clone()]), &caller),
+            rights(0x11)
+        );
+        assert_eq!(
+            granted(&descriptor(vec![allow, deny]), &caller),
+            rights(0x13)
+        );
     }
 
     #[test]
@@ -202,13 +257,19 @@ mod tests {
         null[2] |= u8::try_from(Control::DACL_PRESENT.bits()).unwrap();
         let null = SecurityDescriptor::parse(&null).unwrap();
         assert_eq!(granted(&null, &stranger), AccessRights::all());
-        assert_eq!(granted(&descriptor(vec![]), &stranger), AccessRights::empty());
+        assert_eq!(
+            granted(&descriptor(vec![]), &stranger),
+            AccessRights::empty()
+        );
     }
 
     #[test]
     fn no_matching_entry_is_no_right() {
         let entries = vec![Ace::allow(NONE, 0x6003F, Sid::LOCAL_SYSTEM)];
-        assert_eq!(granted(&descriptor(entries), &Caller::local(Sid::USERS)), AccessRights::empty());
+        assert_eq!(
+            granted(&descriptor(entries), &Caller::local(Sid::USERS)),
+            AccessRights::empty()
+        );
     }
 
     #[test]
@@ -216,29 +277,63 @@ mod tests {
         let owner = Caller::local(Sid::USERS).in_groups([Sid::ADMINISTRATORS]);
         assert_eq!(granted(&descriptor(vec![]), &owner), OF_OWNER);
         let denied = descriptor(vec![Ace::deny(NONE, u32::MAX, Sid::EVERYONE)]);
-        assert_eq!(granted(&denied, &owner.clone().in_groups([Sid::EVERYONE])), OF_OWNER, "no entry takes it");
+        assert_eq!(
+            granted(&denied, &owner.clone().in_groups([Sid::EVERYONE])),
+            OF_OWNER,
+            "no entry takes it"
+        );
         let before_consent = Caller::local(Sid::USERS).in_deny_only_groups([Sid::ADMINISTRATORS]);
-        assert_eq!(granted(&descriptor(vec![]), &before_consent), AccessRights::empty());
+        assert_eq!(
+            granted(&descriptor(vec![]), &before_consent),
+            AccessRights::empty()
+        );
         let restrained = |flags| descriptor(vec![Ace::allow(flags, 0x20000, Sid::OWNER_RIGHTS)]);
-        assert_eq!(granted(&restrained(NONE), &owner), AccessRights::READ_CONTROL, "the entry speaks for the owner");
-        assert_eq!(granted(&restrained(AceFlags::INHERIT_ONLY), &owner), OF_OWNER, "it does not count here");
-        assert_eq!(granted(&restrained(NONE), &Caller::local(Sid::USERS)), AccessRights::empty());
+        assert_eq!(
+            granted(&restrained(NONE), &owner),
+            AccessRights::READ_CONTROL,
+            "the entry speaks for the owner"
+        );
+        assert_eq!(
+            granted(&restrained(AceFlags::INHERIT_ONLY), &owner),
+            OF_OWNER,
+            "it does not count here"
+        );
+        assert_eq!(
+            granted(&restrained(NONE), &Caller::local(Sid::USERS)),
+            AccessRights::empty()
+        );
     }
 
     #[test]
     fn entries_for_children_do_not_count() {
         let entries = vec![
-            Ace::deny(AceFlags::INHERIT_ONLY | AceFlags::CONTAINER_INHERIT, 1, Sid::USERS),
+            Ace::deny(
+                AceFlags::INHERIT_ONLY | AceFlags::CONTAINER_INHERIT,
+                1,
+                Sid::USERS,
+            ),
             Ace::allow(AceFlags::CONTAINER_INHERIT, 1, Sid::USERS),
-            Ace::allow(AceFlags::INHERIT_ONLY | AceFlags::CONTAINER_INHERIT, 2, Sid::USERS),
+            Ace::allow(
+                AceFlags::INHERIT_ONLY | AceFlags::CONTAINER_INHERIT,
+                2,
+                Sid::USERS,
+            ),
         ];
-        assert_eq!(granted(&descriptor(entries), &Caller::local(Sid::USERS)), rights(1));
+        assert_eq!(
+            granted(&descriptor(entries), &Caller::local(Sid::USERS)),
+            rights(1)
+        );
     }
 
     #[test]
     fn other_kinds_give_nothing_and_may_take() {
-        let other =
-            |kind, mask: u32| Ace { flags: NONE, body: AceBody::Other { kind, bytes: mask.to_le_bytes().into() } };
+        let other = |kind, mask: u32| Ace {
+            flags: NONE,
+            body: AceBody::Other {
+                kind,
+                bytes: mask.to_le_bytes().into(),
+            },
+        };
         let with = |ace| {
             let entries = vec![ace, Ace::allow(NONE, 0x13, Sid::USERS)];
             granted(&descriptor(entries), &Caller::local(Sid::USERS))
@@ -246,8 +341,16 @@ mod tests {
         for kind in (2..=255).filter(|kind| !OTHER_DENYING_KINDS.contains(kind)) {
             assert_eq!(with(other(kind, u32::MAX)), rights(0x13), "kind {kind}");
         }
-        OTHER_DENYING_KINDS.iter().for_each(|kind| assert_eq!(with(other(*kind, 2)), rights(0x11)));
-        let short = Ace { flags: NONE, body: AceBody::Other { kind: 6, bytes: Box::new([1]) } };
+        OTHER_DENYING_KINDS
+            .iter()
+            .for_each(|kind| assert_eq!(with(other(*kind, 2)), rights(0x11)));
+        let short = Ace {
+            flags: NONE,
+            body: AceBody::Other {
+                kind: 6,
+                bytes: Box::new([1]),
+            },
+        };
         assert_eq!(with(short), AccessRights::empty());
     }
 

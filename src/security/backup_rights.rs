@@ -1,9 +1,10 @@
 //! Who may connect, back up, restore, pause and resume.
 //!
-//! The privilege has to be held and enabled. One on this machine is enough; a caller from another machine also needs
-//! `WBEM_FULL_WRITE_REP` on ROOT. Sources: `IWbemBackupRestoreEx` and `IWbemBackupRestore`, remarks. They name
-//! `SeRestorePrivilege` for restoring, `SeBackupPrivilege` for pausing and resuming, and for backing up, in a sentence that sets
-//! one against the other, the same privilege twice: hence the [`BackupPolicy`].
+//! The privilege has to be held and enabled. One on this machine is enough; a caller from another
+//! machine also needs `WBEM_FULL_WRITE_REP` on ROOT. Sources: `IWbemBackupRestoreEx` and
+//! `IWbemBackupRestore`, remarks. They name `SeRestorePrivilege` for restoring, `SeBackupPrivilege`
+//! for pausing and resuming, and for backing up, in a sentence that sets one against the other, the
+//! same privilege twice: hence the [`BackupPolicy`].
 
 use super::caller::{Caller, Privileges};
 use super::connect::NamespaceSecurity;
@@ -52,10 +53,12 @@ pub enum BackupPolicy {
 
 /// Refuses a caller who may not do it. To be asked before anything else happens.
 ///
-/// `root` is the security of ROOT: who connects is held against it, and of the others those who call from another machine.
+/// `root` is the security of ROOT: who connects is held against it, and of the others those who
+/// call from another machine.
 ///
 /// # Errors
-/// [`Error::AccessDenied`]; [`Error::EncryptionRequired`] for whoever connects as [`NamespaceSecurity::connect`] says.
+/// [`Error::AccessDenied`]; [`Error::EncryptionRequired`] for whoever connects as
+/// [`NamespaceSecurity::connect`] says.
 pub fn authorize(
     operation: Operation,
     caller: &Caller,
@@ -77,7 +80,9 @@ pub fn authorize(
 /// [`Error::AccessDenied`].
 pub fn need_privilege(operation: Operation, caller: &Caller, policy: BackupPolicy) -> Result<()> {
     match sufficient(operation, policy) {
-        Some(sufficient) if !caller.enabled().intersects(sufficient) => Err(refusal(operation, caller, sufficient)),
+        Some(sufficient) if !caller.enabled().intersects(sufficient) => {
+            Err(refusal(operation, caller, sufficient))
+        }
         _ => Ok(()),
     }
 }
@@ -87,7 +92,9 @@ fn sufficient(operation: Operation, policy: BackupPolicy) -> Option<Privileges> 
     match (operation, policy) {
         (Operation::Connect, _) => None,
         (Operation::Backup, BackupPolicy::Either) => Some(Privileges::BACKUP | Privileges::RESTORE),
-        (Operation::Backup, BackupPolicy::Literal) | (Operation::Restore, _) => Some(Privileges::RESTORE),
+        (Operation::Backup, BackupPolicy::Literal) | (Operation::Restore, _) => {
+            Some(Privileges::RESTORE)
+        }
         (Operation::Backup, BackupPolicy::Strict) | (Operation::Pause | Operation::Resume, _) => {
             Some(Privileges::BACKUP)
         }
@@ -95,9 +102,15 @@ fn sufficient(operation: Operation, policy: BackupPolicy) -> Option<Privileges> 
 }
 
 fn refusal(operation: Operation, caller: &Caller, sufficient: Privileges) -> Error {
-    let names = [(Privileges::BACKUP, "SeBackupPrivilege"), (Privileges::RESTORE, "SeRestorePrivilege")];
-    let names: Vec<&str> =
-        names.into_iter().filter(|(one, _)| sufficient.contains(*one)).map(|(_, name)| name).collect();
+    let names = [
+        (Privileges::BACKUP, "SeBackupPrivilege"),
+        (Privileges::RESTORE, "SeRestorePrivilege"),
+    ];
+    let names: Vec<&str> = names
+        .into_iter()
+        .filter(|(one, _)| sufficient.contains(*one))
+        .map(|(_, name)| name)
+        .collect();
     let (user, verb, names) = (caller.user(), operation.as_str(), names.join(" or "));
     let hint = match caller.held().intersects(sufficient) {
         true => "it is held but not enabled: enable it (AdjustTokenPrivileges)",
@@ -140,15 +153,27 @@ mod tests {
 
     fn try_all(origin: Origin, rights: AccessRights, may: impl Fn(bool) -> bool) {
         let descriptor = giving(USER, rights);
-        let root = NamespaceSecurity { path: "ROOT", descriptor: &descriptor, requires_encryption: false };
+        let root = NamespaceSecurity {
+            path: "ROOT",
+            descriptor: &descriptor,
+            requires_encryption: false,
+        };
         for (operation, policy, sufficient) in table() {
             for held in (0..8).map(Privileges::from_bits_retain) {
                 for enabled in (0..8).map(Privileges::from_bits_retain) {
                     let caller = Caller::new(USER, origin).holding(held).enabling(enabled);
-                    let result = authorize(operation, &caller, policy, root).map_err(|error| error.hresult());
+                    let result = authorize(operation, &caller, policy, root)
+                        .map_err(|error| error.hresult());
                     let has_privilege = (held & enabled).intersects(sufficient);
-                    let expected = if may(has_privilege) { Ok(()) } else { Err(HResult::ACCESS_DENIED) };
-                    assert_eq!(result, expected, "{operation:?} {policy:?} {held:?} {enabled:?}");
+                    let expected = if may(has_privilege) {
+                        Ok(())
+                    } else {
+                        Err(HResult::ACCESS_DENIED)
+                    };
+                    assert_eq!(
+                        result, expected,
+                        "{operation:?} {policy:?} {held:?} {enabled:?}"
+                    );
                 }
             }
         }
@@ -156,28 +181,44 @@ mod tests {
 
     #[test]
     fn on_this_machine_the_privilege_is_enough() {
-        try_all(Origin::Local, AccessRights::empty(), |has_privilege| has_privilege);
+        try_all(Origin::Local, AccessRights::empty(), |has_privilege| {
+            has_privilege
+        });
     }
 
     #[test]
     fn from_another_machine_full_write_on_root_is_needed_as_well() {
         let origin = Origin::Remote(AuthenticationLevel::PacketPrivacy);
-        try_all(origin, AccessRights::FULL_WRITE, |has_privilege| has_privilege);
-        try_all(origin, AccessRights::all() - AccessRights::FULL_WRITE_REP, |_| false);
+        try_all(origin, AccessRights::FULL_WRITE, |has_privilege| {
+            has_privilege
+        });
+        try_all(
+            origin,
+            AccessRights::all() - AccessRights::FULL_WRITE_REP,
+            |_| false,
+        );
         try_all(origin, AccessRights::empty(), |_| false);
     }
 
     #[test]
     fn a_refusal_says_what_is_missing() {
         let descriptor = giving(USER, AccessRights::empty());
-        let root = NamespaceSecurity { path: "ROOT", descriptor: &descriptor, requires_encryption: false };
+        let root = NamespaceSecurity {
+            path: "ROOT",
+            descriptor: &descriptor,
+            requires_encryption: false,
+        };
         let refused = |caller: Caller| {
-            authorize(Operation::Backup, &caller, BackupPolicy::default(), root).unwrap_err().to_string()
+            authorize(Operation::Backup, &caller, BackupPolicy::default(), root)
+                .unwrap_err()
+                .to_string()
         };
         let none = "access denied: to back up, S-1-5-32-545 needs SeBackupPrivilege or SeRestorePrivilege, enabled; it is not held";
         assert_eq!(refused(Caller::local(USER)), none);
         assert!(refused(Caller::local(USER).holding(B)).contains("held but not enabled"));
-        let remote = Caller::remote(USER, AuthenticationLevel::Packet).holding(B).enabling(B);
+        let remote = Caller::remote(USER, AuthenticationLevel::Packet)
+            .holding(B)
+            .enabling(B);
         assert!(refused(remote).contains("needs FULL_WRITE_REP"));
     }
 }

@@ -37,17 +37,20 @@ pub enum AuthenticationLevel {
 /// Where a call comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// From this machine. Such a call never leaves it, which is as good as [`AuthenticationLevel::PacketPrivacy`].
+    /// From this machine. Such a call never leaves it, which is as good as
+    /// [`AuthenticationLevel::PacketPrivacy`].
     Local,
     /// From another machine.
     Remote(AuthenticationLevel),
 }
 
-/// The identity of a caller: what a Windows token says, as far as it matters here. Whoever makes one vouches for it.
+/// The identity of a caller: what a Windows token says, as far as it matters here. Whoever makes
+/// one vouches for it.
 ///
-/// A group that is switched off in a token is left out; the groups that everybody is in (`S-1-1-0`, and most are in `S-1-5-11`)
-/// have to be named like others. A token with a second list, of restricting identifiers, cannot be told in this form and must be
-/// refused by whoever meets one: without that list it would be given too much.
+/// A group that is switched off in a token is left out; the groups that everybody is in (`S-1-1-0`,
+/// and most are in `S-1-5-11`) have to be named like others. A token with a second list, of
+/// restricting identifiers, cannot be told in this form and must be refused by whoever meets one:
+/// without that list it would be given too much.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     user: Sid,
@@ -62,7 +65,14 @@ impl Caller {
     /// A user without groups and privileges.
     pub fn new(user: Sid, origin: Origin) -> Self {
         let (groups, deny_only) = (BTreeSet::new(), BTreeSet::new());
-        Self { user, origin, groups, deny_only, held: Privileges::empty(), enabled: Privileges::empty() }
+        Self {
+            user,
+            origin,
+            groups,
+            deny_only,
+            held: Privileges::empty(),
+            enabled: Privileges::empty(),
+        }
     }
 
     /// A user of this machine.
@@ -82,8 +92,8 @@ impl Caller {
         self
     }
 
-    /// The same with more groups that count where something is denied, and not where it is allowed: administrators before they
-    /// consent to be such have theirs in this form.
+    /// The same with more groups that count where something is denied, and not where it is allowed:
+    /// administrators before they consent to be such have theirs in this form.
     #[must_use]
     pub fn in_deny_only_groups(mut self, groups: impl IntoIterator<Item = Sid>) -> Self {
         self.deny_only.extend(groups);
@@ -156,10 +166,21 @@ mod tests {
     #[test]
     fn a_privilege_counts_when_it_is_held_and_enabled() {
         let caller = Caller::local(Sid::LOCAL_SYSTEM);
-        assert_eq!(caller.clone().holding(Privileges::BACKUP).enabled(), Privileges::empty());
-        assert_eq!(caller.clone().enabling(Privileges::BACKUP).enabled(), Privileges::empty());
-        let both = caller.holding(Privileges::BACKUP).enabling(Privileges::BACKUP | Privileges::RESTORE);
-        assert_eq!((both.enabled(), both.held()), (Privileges::BACKUP, Privileges::BACKUP));
+        assert_eq!(
+            caller.clone().holding(Privileges::BACKUP).enabled(),
+            Privileges::empty()
+        );
+        assert_eq!(
+            caller.clone().enabling(Privileges::BACKUP).enabled(),
+            Privileges::empty()
+        );
+        let both = caller
+            .holding(Privileges::BACKUP)
+            .enabling(Privileges::BACKUP | Privileges::RESTORE);
+        assert_eq!(
+            (both.enabled(), both.held()),
+            (Privileges::BACKUP, Privileges::BACKUP)
+        );
     }
 
     #[test]
@@ -168,9 +189,17 @@ mod tests {
             .in_groups([Sid::EVERYONE, Sid::LOCAL_SERVICE])
             .in_deny_only_groups([Sid::ADMINISTRATORS, Sid::LOCAL_SERVICE]);
         let allowed = [Sid::USERS, Sid::EVERYONE];
-        assert!(allowed.iter().all(|sid| caller.is_allowed_as(sid) && caller.is_denied_as(sid)));
+        assert!(
+            allowed
+                .iter()
+                .all(|sid| caller.is_allowed_as(sid) && caller.is_denied_as(sid))
+        );
         let denied = [Sid::ADMINISTRATORS, Sid::LOCAL_SERVICE];
-        assert!(denied.iter().all(|sid| !caller.is_allowed_as(sid) && caller.is_denied_as(sid)));
+        assert!(
+            denied
+                .iter()
+                .all(|sid| !caller.is_allowed_as(sid) && caller.is_denied_as(sid))
+        );
         assert!(!caller.is_denied_as(&Sid::LOCAL_SYSTEM));
     }
 

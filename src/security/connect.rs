@@ -21,11 +21,14 @@ impl NamespaceSecurity<'_> {
     /// The rights of a connection that a caller asks for.
     ///
     /// # Errors
-    /// [`Error::EncryptionRequired`] when the namespace wants encryption and the call came with less;
-    /// [`Error::AccessDenied`] when the caller may not read the namespace or, from another machine, not use it from there.
+    /// [`Error::EncryptionRequired`] when the namespace wants encryption and the call came with
+    /// less; [`Error::AccessDenied`] when the caller may not read the namespace or, from another
+    /// machine, not use it from there.
     pub fn connect(&self, caller: &Caller) -> Result<AccessRights> {
         if self.requires_encryption && !caller.is_private() {
-            return Err(Error::EncryptionRequired { namespace: self.path.into() });
+            return Err(Error::EncryptionRequired {
+                namespace: self.path.into(),
+            });
         }
         let needed = match caller.is_remote() {
             true => AccessRights::ENABLE | AccessRights::REMOTE_ACCESS,
@@ -44,7 +47,9 @@ impl NamespaceSecurity<'_> {
             return Ok(granted);
         }
         let (user, path) = (caller.user(), self.path);
-        let text = format!("{user} has {granted} on {path} and needs {needed}; an administrator can grant it");
+        let text = format!(
+            "{user} has {granted} on {path} and needs {needed}; an administrator can grant it"
+        );
         Err(Error::denied(text))
     }
 }
@@ -60,35 +65,60 @@ pub(crate) mod tests {
     /// A descriptor that gives one user one set of rights.
     pub(crate) fn giving(user: Sid, rights: AccessRights) -> SecurityDescriptor {
         let list = Acl::new(vec![Ace::allow(AceFlags::empty(), rights.bits(), user)]).unwrap();
-        SecurityDescriptor::new(Some(Sid::ADMINISTRATORS), Some(Sid::ADMINISTRATORS)).with_dacl(list)
+        SecurityDescriptor::new(Some(Sid::ADMINISTRATORS), Some(Sid::ADMINISTRATORS))
+            .with_dacl(list)
     }
 
-    fn connect(rights: u32, requires_encryption: bool, caller: &Caller) -> Result<AccessRights, HResult> {
+    fn connect(
+        rights: u32,
+        requires_encryption: bool,
+        caller: &Caller,
+    ) -> Result<AccessRights, HResult> {
         let descriptor = giving(Sid::USERS, AccessRights::from_bits_retain(rights));
-        let namespace = NamespaceSecurity { path: "ROOT", descriptor: &descriptor, requires_encryption };
+        let namespace = NamespaceSecurity {
+            path: "ROOT",
+            descriptor: &descriptor,
+            requires_encryption,
+        };
         namespace.connect(caller).map_err(|error| error.hresult())
     }
 
     #[test]
     fn a_connection_has_exactly_the_rights_of_the_caller() {
         let local = Caller::local(Sid::USERS);
-        assert_eq!(connect(0x13, false, &local), Ok(AccessRights::USERS_DEFAULT));
-        assert_eq!(connect(0x12, false, &local), Err(HResult::ACCESS_DENIED), "reading is not among them");
-        assert_eq!(connect(0x13, false, &Caller::local(Sid::EVERYONE)), Err(HResult::ACCESS_DENIED));
+        assert_eq!(
+            connect(0x13, false, &local),
+            Ok(AccessRights::USERS_DEFAULT)
+        );
+        assert_eq!(
+            connect(0x12, false, &local),
+            Err(HResult::ACCESS_DENIED),
+            "reading is not among them"
+        );
+        assert_eq!(
+            connect(0x13, false, &Caller::local(Sid::EVERYONE)),
+            Err(HResult::ACCESS_DENIED)
+        );
     }
 
     #[test]
     fn from_another_machine_the_right_to_do_so_is_needed() {
         let remote = Caller::remote(Sid::USERS, Packet);
         assert_eq!(connect(0x13, false, &remote), Err(HResult::ACCESS_DENIED));
-        assert_eq!(connect(0x33, false, &remote).map(|rights| rights.bits()), Ok(0x33));
+        assert_eq!(
+            connect(0x33, false, &remote).map(|rights| rights.bits()),
+            Ok(0x33)
+        );
         assert_eq!(connect(0x32, false, &remote), Err(HResult::ACCESS_DENIED));
     }
 
     #[test]
     fn encryption_is_asked_of_remote_callers() {
         let required = Err(HResult::ENCRYPTED_CONNECTION_REQUIRED);
-        assert_eq!(connect(0x33, true, &Caller::remote(Sid::USERS, PacketIntegrity)), required);
+        assert_eq!(
+            connect(0x33, true, &Caller::remote(Sid::USERS, PacketIntegrity)),
+            required
+        );
         assert!(connect(0x33, true, &Caller::remote(Sid::USERS, PacketPrivacy)).is_ok());
         assert!(connect(0x33, true, &Caller::local(Sid::USERS)).is_ok());
         assert!(connect(0x33, false, &Caller::remote(Sid::USERS, Packet)).is_ok());
@@ -97,8 +127,15 @@ pub(crate) mod tests {
     #[test]
     fn a_refusal_says_what_is_missing() {
         let descriptor = giving(Sid::USERS, AccessRights::ENABLE);
-        let namespace = NamespaceSecurity { path: "ROOT\\CIMV2", descriptor: &descriptor, requires_encryption: false };
-        let refusal = namespace.connect(&Caller::remote(Sid::USERS, Packet)).unwrap_err().to_string();
+        let namespace = NamespaceSecurity {
+            path: "ROOT\\CIMV2",
+            descriptor: &descriptor,
+            requires_encryption: false,
+        };
+        let refusal = namespace
+            .connect(&Caller::remote(Sid::USERS, Packet))
+            .unwrap_err()
+            .to_string();
         let expected = "access denied: S-1-5-32-545 has ENABLE on ROOT\\CIMV2 and needs ENABLE, REMOTE_ACCESS; \
                         an administrator can grant it";
         assert_eq!(refusal, expected);

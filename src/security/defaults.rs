@@ -5,12 +5,14 @@ use crate::format::security::acl::{Ace, AceFlags, Acl};
 use crate::format::security::descriptor::SecurityDescriptor;
 use crate::format::security::sid::Sid;
 
-/// Windows makes the list of ROOT, and of each namespace that only inherits, in a buffer of this many bytes and stores all of it.
+/// Windows makes the list of ROOT, and of each namespace that only inherits, in a buffer of this
+/// many bytes and stores all of it.
 pub(super) const LIST_BYTES: u16 = 128;
 
-/// Who may use ROOT by default, and with it every namespace that is given no descriptor of its own: administrators everything
-/// but events; the two accounts of services and all authenticated users reading, methods, and writing through providers.
-/// Source: the repositories met; the pages of the SDK disagree.
+/// Who may use ROOT by default, and with it every namespace that is given no descriptor of its own:
+/// administrators everything but events; the two accounts of services and all authenticated users
+/// reading, methods, and writing through providers. Source: the repositories met; the pages of the
+/// SDK disagree.
 pub fn of_root() -> SecurityDescriptor {
     let users = AccessRights::USERS_DEFAULT;
     let entries = [
@@ -19,7 +21,9 @@ pub fn of_root() -> SecurityDescriptor {
         (users, Sid::LOCAL_SERVICE),
         (users, Sid::AUTHENTICATED_USERS),
     ];
-    let entry = |(rights, sid): (AccessRights, Sid)| Ace::allow(AceFlags::CONTAINER_INHERIT, rights.bits(), sid);
+    let entry = |(rights, sid): (AccessRights, Sid)| {
+        Ace::allow(AceFlags::CONTAINER_INHERIT, rights.bits(), sid)
+    };
     let list = Acl::new(entries.map(entry).to_vec()).unwrap_or_default();
     owned_by_administrators(list.padded_to(LIST_BYTES))
 }
@@ -39,11 +43,17 @@ mod tests {
     /// What Windows stores for ROOT (`inherited` 0) and for its children (0x10).
     fn stored(inherited: u8) -> Vec<u8> {
         let flags = 2 | inherited;
-        let mut bytes = vec![1, 0, 4, 0x80, 0x94, 0, 0, 0, 0xA4, 0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0];
+        let mut bytes = vec![
+            1, 0, 4, 0x80, 0x94, 0, 0, 0, 0xA4, 0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0,
+        ];
         bytes.extend([2, 0, 0x80, 0, 4, 0, 0, 0]);
-        bytes.extend([0, flags, 0x18, 0, 0x3F, 0, 6, 0, 1, 2, 0, 0, 0, 0, 0, 5, 0x20, 0, 0, 0, 0x20, 2, 0, 0]);
+        bytes.extend([
+            0, flags, 0x18, 0, 0x3F, 0, 6, 0, 1, 2, 0, 0, 0, 0, 0, 5, 0x20, 0, 0, 0, 0x20, 2, 0, 0,
+        ]);
         for user in [0x14, 0x13, 0x0B] {
-            bytes.extend([0, flags, 0x14, 0, 0x13, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 5, user, 0, 0, 0]);
+            bytes.extend([
+                0, flags, 0x14, 0, 0x13, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 5, user, 0, 0, 0,
+            ]);
         }
         bytes.extend([0; 36]);
         for _ in ["owner", "group"] {
@@ -59,14 +69,21 @@ mod tests {
         let child = of_new_namespace(&root).unwrap();
         assert_eq!(child.to_bytes(), stored(0x10));
         assert_eq!(of_new_namespace(&child).unwrap().to_bytes(), stored(0x10));
-        assert_eq!(SecurityDescriptor::parse(&stored(0)), SecurityDescriptor::parse(&root.to_bytes()));
+        assert_eq!(
+            SecurityDescriptor::parse(&stored(0)),
+            SecurityDescriptor::parse(&root.to_bytes())
+        );
     }
 
     #[test]
     fn by_default_writing_the_repository_and_coming_from_outside_is_for_administrators() {
         let rights = |sid| granted(&of_root(), &Caller::local(sid)).bits();
         assert_eq!(rights(Sid::ADMINISTRATORS), 0x6003F);
-        for user in [Sid::AUTHENTICATED_USERS, Sid::LOCAL_SERVICE, Sid::NETWORK_SERVICE] {
+        for user in [
+            Sid::AUTHENTICATED_USERS,
+            Sid::LOCAL_SERVICE,
+            Sid::NETWORK_SERVICE,
+        ] {
             assert_eq!(rights(user), 0x13, "{user}");
         }
         assert_eq!(rights(Sid::EVERYONE), 0);

@@ -1,13 +1,15 @@
 //! What a new namespace inherits, and how inherited entries and own ones make one list.
 //!
-//! A namespace inherits when it is created and when its descriptor is set: the entries of its parent that are for containers.
-//! A later change of the parent does not reach the namespaces that are there; the sources say nothing of it, and in the
-//! repositories met a descriptor is what it was made.
+//! A namespace inherits when it is created and when its descriptor is set: the entries of its
+//! parent that are for containers. A later change of the parent does not reach the namespaces that
+//! are there; the sources say nothing of it, and in the repositories met a descriptor is what it
+//! was made.
 //!
-//! The documents say that `SE_DACL_PROTECTED` plays no role. It plays none for the children of a protected namespace, which
-//! inherit from it as from others. But each namespace met that is protected itself has own entries alone, below parents that
-//! would have given some: so a protected descriptor takes nothing from above. Otherwise setting a descriptor as it was
-//! read would let in whom the namespace was to keep out.
+//! The documents say that `SE_DACL_PROTECTED` plays no role. It plays none for the children of a
+//! protected namespace, which inherit from it as from others. But each namespace met that is
+//! protected itself has own entries alone, below parents that would have given some: so a protected
+//! descriptor takes nothing from above. Otherwise setting a descriptor as it was read would let in
+//! whom the namespace was to keep out.
 
 use super::defaults;
 use crate::base::error::{Error, Result};
@@ -22,12 +24,22 @@ const OF_INHERITANCE: AceFlags = AceFlags::OBJECT_INHERIT
     .union(AceFlags::NO_PROPAGATE)
     .union(AceFlags::INHERIT_ONLY);
 
-/// The entries that a child namespace inherits, in the order of the parent's list. An entry that goes one level deep is not
-/// passed on by the child; one for children alone counts in the child.
+/// The entries that a child namespace inherits, in the order of the parent's list. An entry that
+/// goes one level deep is not passed on by the child; one for children alone counts in the child.
 pub fn inherited(parent: &SecurityDescriptor) -> Vec<Ace> {
-    let Dacl::List(list) = parent.dacl() else { return Vec::new() };
-    let inheritable = list.entries().iter().filter(|ace| ace.flags.contains(AceFlags::CONTAINER_INHERIT));
-    inheritable.map(|ace| Ace { flags: flags_in_child(ace.flags), ..ace.clone() }).collect()
+    let Dacl::List(list) = parent.dacl() else {
+        return Vec::new();
+    };
+    let inheritable = list
+        .entries()
+        .iter()
+        .filter(|ace| ace.flags.contains(AceFlags::CONTAINER_INHERIT));
+    inheritable
+        .map(|ace| Ace {
+            flags: flags_in_child(ace.flags),
+            ..ace.clone()
+        })
+        .collect()
 }
 
 fn flags_in_child(flags: AceFlags) -> AceFlags {
@@ -40,26 +52,44 @@ fn flags_in_child(flags: AceFlags) -> AceFlags {
 
 /// The entries of a descriptor that are its own: those that are not inherited, in their order.
 pub fn explicit(descriptor: &SecurityDescriptor) -> Vec<Ace> {
-    let Dacl::List(list) = descriptor.dacl() else { return Vec::new() };
-    list.entries().iter().filter(|ace| !ace.flags.contains(AceFlags::INHERITED)).cloned().collect()
+    let Dacl::List(list) = descriptor.dacl() else {
+        return Vec::new();
+    };
+    list.entries()
+        .iter()
+        .filter(|ace| !ace.flags.contains(AceFlags::INHERITED))
+        .cloned()
+        .collect()
 }
 
 /// The descriptor of a new namespace that is given none: what it inherits.
 pub fn of_new_namespace(parent: &SecurityDescriptor) -> Result<SecurityDescriptor> {
-    Ok(defaults::owned_by_administrators(list(inherited(parent))?.padded_to(defaults::LIST_BYTES)))
+    Ok(defaults::owned_by_administrators(
+        list(inherited(parent))?.padded_to(defaults::LIST_BYTES),
+    ))
 }
 
-/// The descriptor of a namespace that is given one: its own entries, then what it inherits. The owner and group are those that
-/// are given, administrators where there is none; a namespace without parent is ROOT.
+/// The descriptor of a namespace that is given one: its own entries, then what it inherits. The
+/// owner and group are those that are given, administrators where there is none; a namespace
+/// without parent is ROOT.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] when the list would be longer than one can be.
-pub fn merged(own: &SecurityDescriptor, parent: Option<&SecurityDescriptor>) -> Result<SecurityDescriptor> {
+pub fn merged(
+    own: &SecurityDescriptor,
+    parent: Option<&SecurityDescriptor>,
+) -> Result<SecurityDescriptor> {
     let parent = parent.filter(|_| !own.control().contains(Control::DACL_PROTECTED));
     let entries = [explicit(own), parent.map(inherited).unwrap_or_default()].concat();
     let or_administrators = |sid: Option<&Sid>| Some(*sid.unwrap_or(&Sid::ADMINISTRATORS));
-    let merged = SecurityDescriptor::new(or_administrators(own.owner()), or_administrators(own.group()));
-    Ok(merged.with_dacl(list(entries)?).with_control(own.control()).with_sacl_of(own))
+    let merged = SecurityDescriptor::new(
+        or_administrators(own.owner()),
+        or_administrators(own.group()),
+    );
+    Ok(merged
+        .with_dacl(list(entries)?)
+        .with_control(own.control())
+        .with_sacl_of(own))
 }
 
 fn list(entries: Vec<Ace>) -> Result<Acl> {
@@ -84,22 +114,45 @@ mod tests {
     }
 
     fn entries(descriptor: &SecurityDescriptor) -> Vec<Ace> {
-        let Dacl::List(list) = descriptor.dacl() else { panic!("there is a list") };
+        let Dacl::List(list) = descriptor.dacl() else {
+            panic!("there is a list")
+        };
         list.entries().to_vec()
     }
 
-    /// The flags that each of these becomes in a child and in its child, `None` where nothing is inherited.
+    /// The flags that each of these becomes in a child and in its child, `None` where nothing is
+    /// inherited.
     #[test]
     fn flags_say_how_far_an_entry_goes() {
-        let (object, once, only) = (AceFlags::OBJECT_INHERIT, AceFlags::NO_PROPAGATE, AceFlags::INHERIT_ONLY);
+        let (object, once, only) = (
+            AceFlags::OBJECT_INHERIT,
+            AceFlags::NO_PROPAGATE,
+            AceFlags::INHERIT_ONLY,
+        );
         let expected = [
             (AceFlags::empty(), None, None),
-            (CONTAINER, Some(CONTAINER | INHERITED), Some(CONTAINER | INHERITED)),
-            (CONTAINER | INHERITED, Some(CONTAINER | INHERITED), Some(CONTAINER | INHERITED)),
+            (
+                CONTAINER,
+                Some(CONTAINER | INHERITED),
+                Some(CONTAINER | INHERITED),
+            ),
+            (
+                CONTAINER | INHERITED,
+                Some(CONTAINER | INHERITED),
+                Some(CONTAINER | INHERITED),
+            ),
             (CONTAINER | once, Some(INHERITED), None),
-            (CONTAINER | only, Some(CONTAINER | INHERITED), Some(CONTAINER | INHERITED)),
+            (
+                CONTAINER | only,
+                Some(CONTAINER | INHERITED),
+                Some(CONTAINER | INHERITED),
+            ),
             (CONTAINER | only | once, Some(INHERITED), None),
-            (CONTAINER | object, Some(CONTAINER | object | INHERITED), Some(CONTAINER | object | INHERITED)),
+            (
+                CONTAINER | object,
+                Some(CONTAINER | object | INHERITED),
+                Some(CONTAINER | object | INHERITED),
+            ),
             (CONTAINER | object | once, Some(INHERITED), None),
             (object, None, None),
             (object | only, None, None),
@@ -110,9 +163,17 @@ mod tests {
                 let root = descriptor(vec![make(flags, 0x13, Sid::USERS)]);
                 let first = of_new_namespace(&root).unwrap();
                 let in_child = |flags| make(flags, 0x13, Sid::USERS);
-                assert_eq!(entries(&first), child.map(in_child).into_iter().collect::<Vec<_>>(), "{flags:?}");
+                assert_eq!(
+                    entries(&first),
+                    child.map(in_child).into_iter().collect::<Vec<_>>(),
+                    "{flags:?}"
+                );
                 let second = of_new_namespace(&first).unwrap();
-                assert_eq!(entries(&second), grandchild.map(in_child).into_iter().collect::<Vec<_>>(), "{flags:?}");
+                assert_eq!(
+                    entries(&second),
+                    grandchild.map(in_child).into_iter().collect::<Vec<_>>(),
+                    "{flags:?}"
+                );
             }
         }
     }
@@ -136,29 +197,47 @@ mod tests {
             Ace::deny(CONTAINER | INHERITED, 0x2, Sid::USERS),
         ];
         assert_eq!(entries(&merged(&own, Some(&parent)).unwrap()), expected);
-        assert_eq!(entries(&merged(&own, None).unwrap()), expected[..2], "ROOT inherits nothing");
+        assert_eq!(
+            entries(&merged(&own, None).unwrap()),
+            expected[..2],
+            "ROOT inherits nothing"
+        );
         let protected = own.with_control(Control::DACL_PROTECTED | Control::DACL_AUTO_INHERIT_REQ);
         let merged = merged(&protected, Some(&parent)).unwrap();
         assert_eq!(entries(&merged), expected[..2]);
         assert_eq!(merged.control().bits(), 0x9104);
-        assert_eq!(entries(&of_new_namespace(&merged).unwrap()).len(), 1, "a protected parent gives as others do");
+        assert_eq!(
+            entries(&of_new_namespace(&merged).unwrap()).len(),
+            1,
+            "a protected parent gives as others do"
+        );
     }
 
     #[test]
     fn a_parent_that_gives_nothing_leaves_a_list_without_entries() {
         let parent = descriptor(vec![Ace::allow(AceFlags::empty(), 0x13, Sid::USERS)]);
         let child = of_new_namespace(&parent).unwrap();
-        assert!(matches!(child.dacl(), Dacl::List(list) if list.entries().is_empty() && list.byte_len() == 128));
+        assert!(
+            matches!(child.dacl(), Dacl::List(list) if list.entries().is_empty() && list.byte_len() == 128)
+        );
         let lists = SecurityDescriptor::new(None, None);
         assert_eq!(entries(&of_new_namespace(&lists).unwrap()), []);
     }
 
     #[test]
     fn missing_owners_and_lists_of_audits() {
-        let audit = Acl::new(vec![Ace::deny(AceFlags::SUCCESSFUL_ACCESS, 1, Sid::EVERYONE)]).unwrap();
+        let audit = Acl::new(vec![Ace::deny(
+            AceFlags::SUCCESSFUL_ACCESS,
+            1,
+            Sid::EVERYONE,
+        )])
+        .unwrap();
         let own = SecurityDescriptor::new(None, Some(Sid::USERS)).with_sacl(&audit);
         let merged = merged(&own, None).unwrap();
-        assert_eq!((merged.owner(), merged.group()), (Some(&Sid::ADMINISTRATORS), Some(&Sid::USERS)));
+        assert_eq!(
+            (merged.owner(), merged.group()),
+            (Some(&Sid::ADMINISTRATORS), Some(&Sid::USERS))
+        );
         assert_eq!(merged.sacl(), own.sacl());
         assert_eq!(merged.control().bits(), 0x8014);
     }
@@ -167,7 +246,10 @@ mod tests {
     fn a_list_that_grows_too_long_is_refused() {
         let many = vec![Ace::allow(CONTAINER, 1, Sid::EVERYONE); 2000];
         let (own, parent) = (descriptor(many.clone()), descriptor(many));
-        assert!(matches!(merged(&own, Some(&parent)), Err(Error::InvalidArgument(_))));
+        assert!(matches!(
+            merged(&own, Some(&parent)),
+            Err(Error::InvalidArgument(_))
+        ));
         assert!(merged(&own, None).is_ok());
     }
 }

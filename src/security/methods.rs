@@ -1,12 +1,16 @@
-//! The methods of `__SystemSecurity`, as far as rights go: reading and setting the descriptor of a namespace.
+//! The methods of `__SystemSecurity`, as far as rights go: reading and setting the descriptor of a
+//! namespace.
 //!
 //! Sources: WMI SDK, "GetSD", "SetSD", "GetCallerAccessRights". Where they are silent:
 //!
-//! * *Owner and group missing* is refused when either is missing; both are stored as they are given.
-//! * Inherited entries of what is set are not looked at, since they are not used. So what was read can be set again.
-//! * Object and container inheritance, no propagation, inherit only and inherited are the flags that an entry may have.
-//! * The list of audits is for callers with `SeSecurityPrivilege` enabled. Others do not get it, may not set one, and leave the
-//!   one that is there as it is.
+//! * *Owner and group missing* is refused when either is missing; both are stored as they are
+//!   given.
+//! * Inherited entries of what is set are not looked at, since they are not used. So what was read
+//!   can be set again.
+//! * Object and container inheritance, no propagation, inherit only and inherited are the flags
+//!   that an entry may have.
+//! * The list of audits is for callers with `SeSecurityPrivilege` enabled. Others do not get it,
+//!   may not set one, and leave the one that is there as it is.
 
 use super::caller::{Caller, Privileges};
 use super::connect::NamespaceSecurity;
@@ -38,13 +42,14 @@ impl NamespaceSecurity<'_> {
         Ok(self.descriptor.clone().with_sacl_of(&without).to_bytes())
     }
 
-    /// `SetSD`: what becomes the descriptor of the namespace when these bytes are set. `parent` is the descriptor of the parent
-    /// namespace, `None` for ROOT.
+    /// `SetSD`: what becomes the descriptor of the namespace when these bytes are set. `parent` is
+    /// the descriptor of the parent namespace, `None` for ROOT.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] without `WRITE_DAC`, or for a list of audits without `SeSecurityPrivilege`;
-    /// [`Error::InvalidObject`] when the bytes are no descriptor; [`Error::InvalidArgument`] when owner, group or list are
-    /// missing, when the list is damaged or would become too long, and for an entry that a namespace may not have.
+    /// [`Error::AccessDenied`] without `WRITE_DAC`, or for a list of audits without
+    /// `SeSecurityPrivilege`; [`Error::InvalidObject`] when the bytes are no descriptor;
+    /// [`Error::InvalidArgument`] when owner, group or list are missing, when the list is damaged
+    /// or would become too long, and for an entry that a namespace may not have.
     pub fn set_sd(
         &self,
         caller: &Caller,
@@ -64,8 +69,8 @@ impl NamespaceSecurity<'_> {
         inheritance::merged(&given, parent)
     }
 
-    /// `GetCallerAccessRights`: what the caller may do. Any caller who may use the namespace at all may ask, also one who may run no
-    /// methods.
+    /// `GetCallerAccessRights`: what the caller may do. Any caller who may use the namespace at all
+    /// may ask, also one who may run no methods.
     ///
     /// # Errors
     /// [`Error::AccessDenied`] without `WBEM_ENABLE`.
@@ -95,7 +100,9 @@ fn may_set_audits(caller: &Caller) -> Result<()> {
         return Ok(());
     }
     let user = caller.user();
-    Err(Error::denied(format!("{user} needs SeSecurityPrivilege, enabled, to set a list of audits")))
+    Err(Error::denied(format!(
+        "{user} needs SeSecurityPrivilege, enabled, to set a list of audits"
+    )))
 }
 
 /// Whether a namespace may have these entries as its own.
@@ -103,20 +110,27 @@ fn may_set_audits(caller: &Caller) -> Result<()> {
 /// # Errors
 /// [`Error::InvalidArgument`] for the first that it may not.
 pub fn check_entries(entries: &[Ace]) -> Result<()> {
-    entries.iter().enumerate().try_for_each(|(number, ace)| match fault_of(ace) {
-        Some(fault) => Err(Error::invalid(
-            Misuse::SecurityDescriptor,
-            format!("own entry {number} of the access control list {fault}"),
-        )),
-        None => Ok(()),
-    })
+    entries
+        .iter()
+        .enumerate()
+        .try_for_each(|(number, ace)| match fault_of(ace) {
+            Some(fault) => Err(Error::invalid(
+                Misuse::SecurityDescriptor,
+                format!("own entry {number} of the access control list {fault}"),
+            )),
+            None => Ok(()),
+        })
 }
 
 fn fault_of(ace: &Ace) -> Option<String> {
     let mask = match &ace.body {
-        AceBody::Allow(trustee) | AceBody::Deny(trustee) => AccessRights::from_bits_retain(trustee.mask),
+        AceBody::Allow(trustee) | AceBody::Deny(trustee) => {
+            AccessRights::from_bits_retain(trustee.mask)
+        }
         AceBody::Other { kind, .. } => {
-            return Some(format!("is of kind {kind}, and neither allows (0) nor denies (1)"));
+            return Some(format!(
+                "is of kind {kind}, and neither allows (0) nor denies (1)"
+            ));
         }
     };
     let (unknown, unknown_flags) = (mask - AccessRights::all(), ace.flags - KNOWN_FLAGS);
@@ -129,8 +143,13 @@ fn fault_of(ace: &Ace) -> Option<String> {
     if mask.contains(AccessRights::FULL_WRITE_REP) && !mask.contains(AccessRights::FULL_WRITE) {
         return Some("has FULL_WRITE_REP without PARTIAL_WRITE_REP and WRITE_PROVIDER".to_owned());
     }
-    if ace.flags.contains(AceFlags::INHERIT_ONLY) && !ace.flags.contains(AceFlags::CONTAINER_INHERIT) {
-        return Some("is for children alone (INHERIT_ONLY), but no children inherit it (CONTAINER_INHERIT)".to_owned());
+    if ace.flags.contains(AceFlags::INHERIT_ONLY)
+        && !ace.flags.contains(AceFlags::CONTAINER_INHERIT)
+    {
+        return Some(
+            "is for children alone (INHERIT_ONLY), but no children inherit it (CONTAINER_INHERIT)"
+                .to_owned(),
+        );
     }
     None
 }
@@ -153,12 +172,26 @@ mod tests {
     }
 
     fn set(bytes: &[u8]) -> Result<SecurityDescriptor, HResult> {
-        set_as(&Caller::local(USER), &giving(USER, AccessRights::WRITE_DAC), bytes)
+        set_as(
+            &Caller::local(USER),
+            &giving(USER, AccessRights::WRITE_DAC),
+            bytes,
+        )
     }
 
-    fn set_as(caller: &Caller, now: &SecurityDescriptor, bytes: &[u8]) -> Result<SecurityDescriptor, HResult> {
-        let namespace = NamespaceSecurity { path: "ROOT\\X", descriptor: now, requires_encryption: false };
-        namespace.set_sd(caller, bytes, Some(&defaults::of_root())).map_err(|error| error.hresult())
+    fn set_as(
+        caller: &Caller,
+        now: &SecurityDescriptor,
+        bytes: &[u8],
+    ) -> Result<SecurityDescriptor, HResult> {
+        let namespace = NamespaceSecurity {
+            path: "ROOT\\X",
+            descriptor: now,
+            requires_encryption: false,
+        };
+        namespace
+            .set_sd(caller, bytes, Some(&defaults::of_root()))
+            .map_err(|error| error.hresult())
     }
 
     fn set_entry(ace: Ace) -> Result<(), HResult> {
@@ -170,8 +203,16 @@ mod tests {
         let good = descriptor(vec![]).to_bytes();
         for bits in [0, 0x2FFFF, 0x600FF - 0x40000] {
             let now = giving(USER, AccessRights::from_bits_retain(bits));
-            assert_eq!(set_as(&Caller::local(USER), &now, &good), Err(HResult::ACCESS_DENIED), "{bits:#x}");
-            assert_eq!(set_as(&Caller::local(USER), &now, b"no descriptor"), Err(HResult::ACCESS_DENIED), "{bits:#x}");
+            assert_eq!(
+                set_as(&Caller::local(USER), &now, &good),
+                Err(HResult::ACCESS_DENIED),
+                "{bits:#x}"
+            );
+            assert_eq!(
+                set_as(&Caller::local(USER), &now, b"no descriptor"),
+                Err(HResult::ACCESS_DENIED),
+                "{bits:#x}"
+            );
         }
         assert!(set(&good).is_ok());
     }
@@ -180,8 +221,17 @@ mod tests {
     fn reading_needs_the_right_to_read() {
         let get = |bits| {
             let now = giving(USER, AccessRights::from_bits_retain(bits));
-            let namespace = NamespaceSecurity { path: "ROOT", descriptor: &now, requires_encryption: false };
-            (now.to_bytes(), namespace.get_sd(&Caller::local(USER)).map_err(|error| error.hresult()))
+            let namespace = NamespaceSecurity {
+                path: "ROOT",
+                descriptor: &now,
+                requires_encryption: false,
+            };
+            (
+                now.to_bytes(),
+                namespace
+                    .get_sd(&Caller::local(USER))
+                    .map_err(|error| error.hresult()),
+            )
         };
         let (stored, read) = get(0x20000);
         assert_eq!(read, Ok(stored));
@@ -193,7 +243,12 @@ mod tests {
         let good = descriptor(vec![]).to_bytes();
         let mut no_owner_there = good.clone();
         no_owner_there[4] = 200;
-        for bytes in [&[][..], b"no descriptor at all, but long enough for one", &good[..19], &no_owner_there] {
+        for bytes in [
+            &[][..],
+            b"no descriptor at all, but long enough for one",
+            &good[..19],
+            &no_owner_there,
+        ] {
             assert_eq!(set(bytes), Err(HResult::INVALID_OBJECT));
         }
     }
@@ -217,7 +272,9 @@ mod tests {
     fn owner_and_group_have_to_be_there() {
         let list = || Acl::new(vec![]).unwrap();
         for (owner, group) in [(None, None), (Some(USER), None), (None, Some(USER))] {
-            let bytes = SecurityDescriptor::new(owner, group).with_dacl(list()).to_bytes();
+            let bytes = SecurityDescriptor::new(owner, group)
+                .with_dacl(list())
+                .to_bytes();
             assert_eq!(set(&bytes), Err(HResult::INVALID_PARAMETER));
         }
     }
@@ -226,88 +283,186 @@ mod tests {
     fn full_write_comes_with_its_parts() {
         for other in 0..0x20u32 {
             let mask = 0x4 | other;
-            let expected = if mask & 0x1C == 0x1C { Ok(()) } else { Err(HResult::INVALID_PARAMETER) };
-            assert_eq!(set_entry(Ace::allow(NONE, mask, USER)), expected, "{mask:#x}");
-            assert_eq!(set_entry(Ace::deny(NONE, mask, USER)), expected, "{mask:#x}");
+            let expected = if mask & 0x1C == 0x1C {
+                Ok(())
+            } else {
+                Err(HResult::INVALID_PARAMETER)
+            };
+            assert_eq!(
+                set_entry(Ace::allow(NONE, mask, USER)),
+                expected,
+                "{mask:#x}"
+            );
+            assert_eq!(
+                set_entry(Ace::deny(NONE, mask, USER)),
+                expected,
+                "{mask:#x}"
+            );
         }
-        assert_eq!(set_entry(Ace::allow(NONE, 0x18, USER)), Ok(()), "the parts without the whole");
+        assert_eq!(
+            set_entry(Ace::allow(NONE, 0x18, USER)),
+            Ok(()),
+            "the parts without the whole"
+        );
     }
 
     #[test]
     fn of_rights_flags_and_kinds_only_the_documented_ones_are_taken() {
         for bit in (0..32).map(|bit| 1u32 << bit) {
             let mask = bit | if bit == 4 { 0x1C } else { 0 };
-            let expected = if 0x600FF & bit != 0 { Ok(()) } else { Err(HResult::INVALID_PARAMETER) };
-            assert_eq!(set_entry(Ace::allow(NONE, mask, USER)), expected, "{bit:#x}");
+            let expected = if 0x600FF & bit != 0 {
+                Ok(())
+            } else {
+                Err(HResult::INVALID_PARAMETER)
+            };
+            assert_eq!(
+                set_entry(Ace::allow(NONE, mask, USER)),
+                expected,
+                "{bit:#x}"
+            );
         }
-        for flags in (0..=255).map(AceFlags::from_bits_retain).filter(|flags| !flags.contains(AceFlags::INHERITED)) {
+        for flags in (0..=255)
+            .map(AceFlags::from_bits_retain)
+            .filter(|flags| !flags.contains(AceFlags::INHERITED))
+        {
             let lost = flags.bits() & 0xA == 8;
-            let expected = if flags.bits() < 0x20 && !lost { Ok(()) } else { Err(HResult::INVALID_PARAMETER) };
+            let expected = if flags.bits() < 0x20 && !lost {
+                Ok(())
+            } else {
+                Err(HResult::INVALID_PARAMETER)
+            };
             assert_eq!(set_entry(Ace::allow(flags, 1, USER)), expected, "{flags:?}");
         }
         for kind in 2..=255 {
-            let body = AceBody::Other { kind, bytes: Ace::allow(NONE, 1, USER).mask().unwrap().to_le_bytes().into() };
-            assert_eq!(set_entry(Ace { flags: NONE, body }), Err(HResult::INVALID_PARAMETER), "kind {kind}");
+            let body = AceBody::Other {
+                kind,
+                bytes: Ace::allow(NONE, 1, USER)
+                    .mask()
+                    .unwrap()
+                    .to_le_bytes()
+                    .into(),
+            };
+            assert_eq!(
+                set_entry(Ace { flags: NONE, body }),
+                Err(HResult::INVALID_PARAMETER),
+                "kind {kind}"
+            );
         }
     }
 
     #[test]
     fn inherited_entries_are_not_used() {
-        let foreign = Ace::allow(AceFlags::INHERITED | AceFlags::CONTAINER_INHERIT, 0x1F01FF, Sid::EVERYONE);
+        let foreign = Ace::allow(
+            AceFlags::INHERITED | AceFlags::CONTAINER_INHERIT,
+            0x1F01FF,
+            Sid::EVERYONE,
+        );
         let own = Ace::allow(AceFlags::CONTAINER_INHERIT, 0x23, USER);
         let stored = set(&descriptor(vec![foreign, own.clone()]).to_bytes()).unwrap();
-        let Dacl::List(list) = stored.dacl() else { panic!("there is a list") };
+        let Dacl::List(list) = stored.dacl() else {
+            panic!("there is a list")
+        };
         assert_eq!(list.entries()[0], own);
-        assert_eq!(list.entries()[1..], inheritance::inherited(&defaults::of_root())[..]);
+        assert_eq!(
+            list.entries()[1..],
+            inheritance::inherited(&defaults::of_root())[..]
+        );
         assert!(list.spare().is_empty());
-        let again = set_as(&Caller::local(USER).in_groups([Sid::ADMINISTRATORS]), &stored, &stored.to_bytes());
+        let again = set_as(
+            &Caller::local(USER).in_groups([Sid::ADMINISTRATORS]),
+            &stored,
+            &stored.to_bytes(),
+        );
         assert_eq!(again.unwrap(), stored, "what was read can be set");
     }
 
     #[test]
     fn audits_are_for_callers_with_the_privilege() {
         let audit = Acl::new(vec![Ace::allow(AceFlags::FAILED_ACCESS, 1, Sid::EVERYONE)]).unwrap();
-        let now = giving(USER, AccessRights::WRITE_DAC | AccessRights::READ_CONTROL).with_sacl(&audit);
-        let namespace = NamespaceSecurity { path: "ROOT", descriptor: &now, requires_encryption: false };
+        let now =
+            giving(USER, AccessRights::WRITE_DAC | AccessRights::READ_CONTROL).with_sacl(&audit);
+        let namespace = NamespaceSecurity {
+            path: "ROOT",
+            descriptor: &now,
+            requires_encryption: false,
+        };
         let without = Caller::local(USER).holding(Privileges::SECURITY);
         let with = without.clone().enabling(Privileges::SECURITY);
         let read = |caller| SecurityDescriptor::parse(&namespace.get_sd(caller).unwrap()).unwrap();
-        assert_eq!(read(&with), SecurityDescriptor::parse(&now.to_bytes()).unwrap());
-        assert_eq!((read(&without).sacl(), read(&without).control().bits()), (None, 0x8004));
+        assert_eq!(
+            read(&with),
+            SecurityDescriptor::parse(&now.to_bytes()).unwrap()
+        );
+        assert_eq!(
+            (read(&without).sacl(), read(&without).control().bits()),
+            (None, 0x8004)
+        );
 
         let plain = descriptor(vec![]);
         for caller in [&with, &without] {
             let stored = set_as(caller, &now, &plain.to_bytes()).unwrap();
-            assert_eq!((stored.sacl(), stored.control().bits()), (now.sacl(), 0x8014), "what is not given stays");
+            assert_eq!(
+                (stored.sacl(), stored.control().bits()),
+                (now.sacl(), 0x8014),
+                "what is not given stays"
+            );
         }
         let other = Acl::new(vec![]).unwrap();
         let given = plain.with_sacl(&other).to_bytes();
         assert_eq!(set_as(&without, &now, &given), Err(HResult::ACCESS_DENIED));
-        assert_eq!(set_as(&with, &now, &given).unwrap().sacl(), Some(&[2, 0, 8, 0, 0, 0, 0, 0][..]));
+        assert_eq!(
+            set_as(&with, &now, &given).unwrap().sacl(),
+            Some(&[2, 0, 8, 0, 0, 0, 0, 0][..])
+        );
     }
 
     #[test]
     fn any_enabled_caller_learns_its_rights() {
         let ask = |bits| {
             let now = giving(USER, AccessRights::from_bits_retain(bits));
-            let namespace = NamespaceSecurity { path: "ROOT", descriptor: &now, requires_encryption: false };
-            namespace.caller_access_rights(&Caller::local(USER)).map_err(|error| error.hresult())
+            let namespace = NamespaceSecurity {
+                path: "ROOT",
+                descriptor: &now,
+                requires_encryption: false,
+            };
+            namespace
+                .caller_access_rights(&Caller::local(USER))
+                .map_err(|error| error.hresult())
         };
-        assert_eq!(ask(0x21), Ok(AccessRights::ENABLE | AccessRights::REMOTE_ACCESS), "without METHOD_EXECUTE");
+        assert_eq!(
+            ask(0x21),
+            Ok(AccessRights::ENABLE | AccessRights::REMOTE_ACCESS),
+            "without METHOD_EXECUTE"
+        );
         assert_eq!(ask(0x60022), Err(HResult::ACCESS_DENIED));
     }
 
     fn any_ace() -> impl Strategy<Value = Ace> {
-        let flags = prop_oneof![prop::bits::u8::masked(0x1F), any::<u8>()].prop_map(AceFlags::from_bits_retain);
-        let mask = prop_oneof![prop::bits::u32::masked(0x600FB), prop::bits::u32::masked(0x600FF), any::<u32>()];
+        let flags = prop_oneof![prop::bits::u8::masked(0x1F), any::<u8>()]
+            .prop_map(AceFlags::from_bits_retain);
+        let mask = prop_oneof![
+            prop::bits::u32::masked(0x600FB),
+            prop::bits::u32::masked(0x600FF),
+            any::<u32>()
+        ];
         let kind = prop_oneof![9 => 0..2u8, 1 => 2..20u8];
-        (flags, mask, kind, prop::sample::select(&[Sid::EVERYONE, USER][..])).prop_map(|(flags, mask, kind, sid)| {
-            match kind {
+        (
+            flags,
+            mask,
+            kind,
+            prop::sample::select(&[Sid::EVERYONE, USER][..]),
+        )
+            .prop_map(|(flags, mask, kind, sid)| match kind {
                 0 => Ace::allow(flags, mask, sid),
                 1 => Ace::deny(flags, mask, sid),
-                _ => Ace { flags, body: AceBody::Other { kind, bytes: mask.to_le_bytes().into() } },
-            }
-        })
+                _ => Ace {
+                    flags,
+                    body: AceBody::Other {
+                        kind,
+                        bytes: mask.to_le_bytes().into(),
+                    },
+                },
+            })
     }
 
     proptest! {

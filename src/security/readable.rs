@@ -8,11 +8,13 @@ use crate::format::security::sid::Sid;
 /// Authorities that Windows has: null, world, local, creator, NT, application packages, labels.
 const AUTHORITIES: [u64; 7] = [0, 1, 2, 3, 5, 15, 16];
 
-/// Reads a value of bytes that is a security identifier or a descriptor and nothing else: the one as
-/// `S-1-…`, the other as SDDL. `None` for every other value, and for descriptors that SDDL has no
-/// words for.
+/// Reads a value of bytes that is a security identifier or a descriptor and nothing else: the one
+/// as `S-1-…`, the other as SDDL. `None` for every other value, and for descriptors that SDDL has
+/// no words for.
 pub fn text_of(value: &Value) -> Option<String> {
-    let Value::Array(Array::Uint8(bytes)) = value else { return None };
+    let Value::Array(Array::Uint8(bytes)) = value else {
+        return None;
+    };
     sid(bytes).or_else(|| sddl::print(&SecurityDescriptor::parse(bytes).ok()?))
 }
 

@@ -3,10 +3,11 @@
 use std::fmt;
 
 bitflags::bitflags! {
-    /// Rights on a namespace, as access mask. Sources: WMI SDK, "Namespace Access Rights Constants" and `WBEM_SECURITY_FLAGS`;
-    /// [MS-WMI] 5.2.
+    /// Rights on a namespace, as access mask. Sources: WMI SDK, "Namespace Access Rights Constants"
+    /// and `WBEM_SECURITY_FLAGS`; [MS-WMI] 5.2.
     ///
-    /// The generic rights (0xF0000000) mean nothing here: no source maps them, and no list of a namespace holds one.
+    /// The generic rights (0xF0000000) mean nothing here: no source maps them, and no list of a
+    /// namespace holds one.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
     pub struct AccessRights: u32 {
         /// `WBEM_ENABLE`: reading, and connecting at all.
@@ -15,8 +16,8 @@ bitflags::bitflags! {
         const METHOD_EXECUTE = 0x2;
         /// `WBEM_FULL_WRITE_REP`: writing classes and instances, system classes excepted.
         const FULL_WRITE_REP = 0x4;
-        /// `WBEM_PARTIAL_WRITE_REP`: updating and deleting static instances, but no classes. (One page of the SDK says provider
-        /// instances; two other sources say static ones.)
+        /// `WBEM_PARTIAL_WRITE_REP`: updating and deleting static instances, but no classes. (One
+        /// page of the SDK says provider instances; two other sources say static ones.)
         const PARTIAL_WRITE_REP = 0x8;
         /// `WBEM_WRITE_PROVIDER`: writing through providers.
         const WRITE_PROVIDER = 0x10;
@@ -42,18 +43,21 @@ impl AccessRights {
         .union(AccessRights::READ_CONTROL)
         .union(AccessRights::WRITE_DAC);
 
-    /// What services and authenticated users have by default: reading, methods, and writing through providers, 0x13. Two pages
-    /// of the SDK disagree on it; every repository met has this.
-    pub const USERS_DEFAULT: AccessRights =
-        AccessRights::ENABLE.union(AccessRights::METHOD_EXECUTE).union(AccessRights::WRITE_PROVIDER);
+    /// What services and authenticated users have by default: reading, methods, and writing through
+    /// providers, 0x13. Two pages of the SDK disagree on it; every repository met has this.
+    pub const USERS_DEFAULT: AccessRights = AccessRights::ENABLE
+        .union(AccessRights::METHOD_EXECUTE)
+        .union(AccessRights::WRITE_PROVIDER);
 
     /// Writing everything, 0x1C: the right to write it all comes with those to write a part.
-    pub const FULL_WRITE: AccessRights =
-        AccessRights::FULL_WRITE_REP.union(AccessRights::PARTIAL_WRITE_REP).union(AccessRights::WRITE_PROVIDER);
+    pub const FULL_WRITE: AccessRights = AccessRights::FULL_WRITE_REP
+        .union(AccessRights::PARTIAL_WRITE_REP)
+        .union(AccessRights::WRITE_PROVIDER);
 }
 
 impl fmt::Display for AccessRights {
-    /// The names of the rights, for messages: `ENABLE, WRITE_DAC`; bits without a name in hexadecimal.
+    /// The names of the rights, for messages: `ENABLE, WRITE_DAC`; bits without a name in
+    /// hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut names = self.iter_names();
         let mut separator = "";
@@ -91,14 +95,22 @@ mod tests {
             (AccessRights::FULL_WRITE, 0x1C),
             (AccessRights::all(), 0x600FF),
         ];
-        values.into_iter().for_each(|(right, bits)| assert_eq!(right.bits(), bits, "{right}"));
+        values
+            .into_iter()
+            .for_each(|(right, bits)| assert_eq!(right.bits(), bits, "{right}"));
     }
 
     #[test]
     fn rights_are_named_in_messages() {
-        assert_eq!((AccessRights::ENABLE | AccessRights::WRITE_DAC).to_string(), "ENABLE, WRITE_DAC");
+        assert_eq!(
+            (AccessRights::ENABLE | AccessRights::WRITE_DAC).to_string(),
+            "ENABLE, WRITE_DAC"
+        );
         assert_eq!(AccessRights::empty().to_string(), "nothing");
-        assert_eq!(AccessRights::from_bits_retain(0x101).to_string(), "ENABLE, 0x100");
+        assert_eq!(
+            AccessRights::from_bits_retain(0x101).to_string(),
+            "ENABLE, 0x100"
+        );
         assert_eq!(AccessRights::from_bits_retain(0x100).to_string(), "0x100");
     }
 }

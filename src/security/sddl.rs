@@ -9,9 +9,10 @@
 //! sid        = "S-1-…" / two letters
 //! ```
 //!
-//! Upper and lower case differ. Not taken, with a message: names of accounts of a domain (`DA`, `LA`, …), which no text says on
-//! which machine they are to be looked up; entries for objects and with conditions; generic rights and those of files and of the
-//! registry, which mean nothing to a namespace. Source: [MS-DTYP] 2.5.1; WMI SDK, "Setting security on namespace creation".
+//! Upper and lower case differ. Not taken, with a message: names of accounts of a domain (`DA`,
+//! `LA`, …), which no text says on which machine they are to be looked up; entries for objects and
+//! with conditions; generic rights and those of files and of the registry, which mean nothing to a
+//! namespace. Source: [MS-DTYP] 2.5.1; WMI SDK, "Setting security on namespace creation".
 
 use std::fmt::{self, Write};
 
@@ -64,7 +65,8 @@ const SIDS: [(&str, Sid); 34] = [
     ("RM", Sid::known(5, [32, 580])),
 ];
 
-/// Names of rights. Those of directory objects are the lowest bits, which is how texts for WMI name its rights.
+/// Names of rights. Those of directory objects are the lowest bits, which is how texts for WMI name
+/// its rights.
 const RIGHTS: [(&str, u32); 13] = [
     ("CC", 0x1),
     ("DC", 0x2),
@@ -94,8 +96,16 @@ const FLAGS: [(&str, AceFlags); 7] = [
 /// What may stand before the entries of a list, and what it means in a DACL and in a SACL.
 const LIST_FLAGS: [(&str, Control, Control); 3] = [
     ("P", Control::DACL_PROTECTED, Control::SACL_PROTECTED),
-    ("AR", Control::DACL_AUTO_INHERIT_REQ, Control::SACL_AUTO_INHERIT_REQ),
-    ("AI", Control::DACL_AUTO_INHERITED, Control::SACL_AUTO_INHERITED),
+    (
+        "AR",
+        Control::DACL_AUTO_INHERIT_REQ,
+        Control::SACL_AUTO_INHERIT_REQ,
+    ),
+    (
+        "AI",
+        Control::DACL_AUTO_INHERITED,
+        Control::SACL_AUTO_INHERITED,
+    ),
 ];
 
 /// Reads a descriptor from text.
@@ -127,12 +137,12 @@ pub fn parse(text: &str) -> Result<SecurityDescriptor> {
     Ok(descriptor.with_control(control))
 }
 
-/// The descriptor of a namespace that is created with this text, or gets it later. `parent` is the descriptor of the parent
-/// namespace, `None` for ROOT.
+/// The descriptor of a namespace that is created with this text, or gets it later. `parent` is the
+/// descriptor of the parent namespace, `None` for ROOT.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] when the text cannot be read, has no access control list, or has an entry that a namespace may not
-/// have.
+/// [`Error::InvalidArgument`] when the text cannot be read, has no access control list, or has an
+/// entry that a namespace may not have.
 pub fn of_namespace(text: &str, parent: Option<&SecurityDescriptor>) -> Result<SecurityDescriptor> {
     let own = parse(text)?;
     if own.dacl() == Dacl::Absent {
@@ -162,7 +172,10 @@ impl<'t> Parser<'t> {
     }
 
     fn fault(&self, what: impl fmt::Display) -> Error {
-        Error::invalid(Misuse::SecurityDescriptor, format!("security descriptor as text, at byte {}: {what}", self.at))
+        Error::invalid(
+            Misuse::SecurityDescriptor,
+            format!("security descriptor as text, at byte {}: {what}", self.at),
+        )
     }
 
     fn skip(&mut self, prefix: &str) -> bool {
@@ -173,10 +186,18 @@ impl<'t> Parser<'t> {
 
     /// The letter of a part and its colon.
     fn tag(&mut self) -> Result<char> {
-        let tag = self.rest().chars().next().filter(|tag| "OGDS".contains(*tag));
+        let tag = self
+            .rest()
+            .chars()
+            .next()
+            .filter(|tag| "OGDS".contains(*tag));
         let tag = tag.ok_or_else(|| self.fault("O:, G:, D: or S: is expected"))?;
         self.at += 1;
-        if self.skip(":") { Ok(tag) } else { Err(self.fault("a colon is expected")) }
+        if self.skip(":") {
+            Ok(tag)
+        } else {
+            Err(self.fault("a colon is expected"))
+        }
     }
 
     /// An identifier, behind which something else may follow.
@@ -185,16 +206,25 @@ impl<'t> Parser<'t> {
         if !rest.starts_with("S-") {
             let name = rest.get(..2).unwrap_or(rest);
             let found = SIDS.iter().find(|(known, _)| *known == name);
-            let (_, sid) = found.ok_or_else(|| self.fault("no known name of a security identifier; write S-1-…"))?;
+            let (_, sid) = found
+                .ok_or_else(|| self.fault("no known name of a security identifier; write S-1-…"))?;
             self.at += 2;
             return Ok(*sid);
         }
         // Numbers follow, and the next part begins with a letter other than those.
-        let is_of_sid = |byte: u8| byte == b'-' || byte.is_ascii_hexdigit() || byte == b'x' || byte == b'X';
-        let digits = rest.bytes().skip(1).take_while(|byte| is_of_sid(*byte)).count();
+        let is_of_sid =
+            |byte: u8| byte == b'-' || byte.is_ascii_hexdigit() || byte == b'x' || byte == b'X';
+        let digits = rest
+            .bytes()
+            .skip(1)
+            .take_while(|byte| is_of_sid(*byte))
+            .count();
         let mut text = rest.get(..1 + digits).unwrap_or_default();
         // The D of "D:" is a hexadecimal digit as well.
-        if rest.get(text.len()..).is_some_and(|behind| behind.starts_with(':')) {
+        if rest
+            .get(text.len()..)
+            .is_some_and(|behind| behind.starts_with(':'))
+        {
             text = text.get(..text.len() - 1).unwrap_or_default();
         }
         let sid = text.parse().map_err(|fault| self.fault(fault))?;
@@ -214,14 +244,17 @@ impl<'t> Parser<'t> {
         while self.skip("(") {
             entries.push(self.entry(kind)?);
         }
-        let list = Acl::new(entries).ok_or_else(|| self.fault("the list would have more than 65,535 bytes"))?;
+        let list = Acl::new(entries)
+            .ok_or_else(|| self.fault("the list would have more than 65,535 bytes"))?;
         Ok((control, list))
     }
 
     fn entry(&mut self, kind: ListKind) -> Result<Ace> {
         let name = self.field()?;
         let flags = self.field()?;
-        let flags = AceFlags::from_bits_retain(self.letters(flags, &FLAGS.map(|(name, flag)| (name, flag.bits())))?);
+        let flags = AceFlags::from_bits_retain(
+            self.letters(flags, &FLAGS.map(|(name, flag)| (name, flag.bits())))?,
+        );
         let mask = self.field()?;
         let mask = self.mask(mask)?;
         for _ in ["object", "inherited object"] {
@@ -237,26 +270,37 @@ impl<'t> Parser<'t> {
             (ListKind::Dacl, "A") => Ok(Ace::allow(flags, mask, sid)),
             (ListKind::Dacl, "D") => Ok(Ace::deny(flags, mask, sid)),
             (ListKind::Sacl, "AU") => Ok(audit(flags, mask, sid)),
-            _ => Err(self.fault(format_args!("an entry of kind {name} is not for namespaces"))),
+            _ => Err(self.fault(format_args!(
+                "an entry of kind {name} is not for namespaces"
+            ))),
         }
     }
 
     /// What stands before the next semicolon.
     fn field(&mut self) -> Result<&'t str> {
         let rest = self.rest();
-        let end = rest.find([';', ')']).filter(|end| rest.as_bytes().get(*end) == Some(&b';'));
-        let field = end.and_then(|end| rest.get(..end)).ok_or_else(|| self.fault("a semicolon is expected"))?;
+        let end = rest
+            .find([';', ')'])
+            .filter(|end| rest.as_bytes().get(*end) == Some(&b';'));
+        let field = end
+            .and_then(|end| rest.get(..end))
+            .ok_or_else(|| self.fault("a semicolon is expected"))?;
         self.at += field.len() + 1;
         Ok(field)
     }
 
     fn mask(&self, field: &str) -> Result<u32> {
-        let number = match field.strip_prefix("0x").or_else(|| field.strip_prefix("0X")) {
+        let number = match field
+            .strip_prefix("0x")
+            .or_else(|| field.strip_prefix("0X"))
+        {
             Some(digits) if digits.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
                 u32::from_str_radix(digits, 16).ok()
             }
             Some(_) => None,
-            None if field.bytes().all(|digit| digit.is_ascii_digit()) && !field.is_empty() => field.parse().ok(),
+            None if field.bytes().all(|digit| digit.is_ascii_digit()) && !field.is_empty() => {
+                field.parse().ok()
+            }
             None => return self.letters(field, &RIGHTS),
         };
         number.ok_or_else(|| self.fault("the rights are no number of 32 bits"))
@@ -267,20 +311,33 @@ impl<'t> Parser<'t> {
     where
         T: Copy + Default + std::ops::BitOr<Output = T>,
     {
-        let value_of = |pair: &[u8]| names.iter().find(|(name, _)| name.as_bytes() == pair).map(|(_, value)| *value);
+        let value_of = |pair: &[u8]| {
+            names
+                .iter()
+                .find(|(name, _)| name.as_bytes() == pair)
+                .map(|(_, value)| *value)
+        };
         let mut values = field.as_bytes().chunks(2).map(value_of);
         let sum = values.try_fold(T::default(), |sum, value| value.map(|value| sum | value));
-        sum.ok_or_else(|| self.fault(format_args!("{field:?} has names that namespaces do not know")))
+        sum.ok_or_else(|| {
+            self.fault(format_args!(
+                "{field:?} has names that namespaces do not know"
+            ))
+        })
     }
 }
 
 fn audit(flags: AceFlags, mask: u32, sid: Sid) -> Ace {
     let bytes = [&mask.to_le_bytes()[..], &sid.to_bytes()].concat().into();
-    Ace { flags, body: AceBody::Other { kind: AUDIT, bytes } }
+    Ace {
+        flags,
+        body: AceBody::Other { kind: AUDIT, bytes },
+    }
 }
 
-/// Writes a descriptor as text that [`parse`] reads. `None` for one that has no such text: with entries of other kinds, with
-/// other flags or bytes behind an identifier, with an entry in the wrong list, or with a NULL list.
+/// Writes a descriptor as text that [`parse`] reads. `None` for one that has no such text: with
+/// entries of other kinds, with other flags or bytes behind an identifier, with an entry in the
+/// wrong list, or with a NULL list.
 pub fn print(descriptor: &SecurityDescriptor) -> Option<String> {
     let mut text = String::new();
     for (tag, sid) in [("O:", descriptor.owner()), ("G:", descriptor.group())] {
@@ -294,8 +351,13 @@ pub fn print(descriptor: &SecurityDescriptor) -> Option<String> {
         Dacl::Null => return None,
         Dacl::List(list) => {
             text.push_str("D:");
-            LIST_FLAGS.iter().filter(|(_, flag, _)| control.contains(*flag)).for_each(|(name, ..)| text.push_str(name));
-            list.entries().iter().try_for_each(|ace| print_entry(ListKind::Dacl, ace, &mut text))?;
+            LIST_FLAGS
+                .iter()
+                .filter(|(_, flag, _)| control.contains(*flag))
+                .for_each(|(name, ..)| text.push_str(name));
+            list.entries()
+                .iter()
+                .try_for_each(|ace| print_entry(ListKind::Dacl, ace, &mut text))?;
         }
     }
     match descriptor.sacl().map(Acl::parse_prefix) {
@@ -303,8 +365,14 @@ pub fn print(descriptor: &SecurityDescriptor) -> Option<String> {
         None => {}
         Some(list) => {
             text.push_str("S:");
-            LIST_FLAGS.iter().filter(|(.., flag)| control.contains(*flag)).for_each(|(name, ..)| text.push_str(name));
-            list.ok()?.entries().iter().try_for_each(|ace| print_entry(ListKind::Sacl, ace, &mut text))?;
+            LIST_FLAGS
+                .iter()
+                .filter(|(.., flag)| control.contains(*flag))
+                .for_each(|(name, ..)| text.push_str(name));
+            list.ok()?
+                .entries()
+                .iter()
+                .try_for_each(|ace| print_entry(ListKind::Sacl, ace, &mut text))?;
         }
     }
     Some(text)
@@ -312,23 +380,35 @@ pub fn print(descriptor: &SecurityDescriptor) -> Option<String> {
 
 fn print_entry(kind: ListKind, ace: &Ace, text: &mut String) -> Option<()> {
     let (name, mask, sid) = match (kind, &ace.body) {
-        (ListKind::Dacl, AceBody::Allow(trustee)) if trustee.tail.is_empty() => ("A", trustee.mask, trustee.sid),
-        (ListKind::Dacl, AceBody::Deny(trustee)) if trustee.tail.is_empty() => ("D", trustee.mask, trustee.sid),
+        (ListKind::Dacl, AceBody::Allow(trustee)) if trustee.tail.is_empty() => {
+            ("A", trustee.mask, trustee.sid)
+        }
+        (ListKind::Dacl, AceBody::Deny(trustee)) if trustee.tail.is_empty() => {
+            ("D", trustee.mask, trustee.sid)
+        }
         (ListKind::Sacl, AceBody::Other { kind: AUDIT, bytes }) => {
             ("AU", ace.mask()?, Sid::from_bytes(bytes.get(4..)?)?)
         }
         _ => return None,
     };
-    let known = FLAGS.iter().fold(AceFlags::empty(), |sum, (_, flag)| sum | *flag);
+    let known = FLAGS
+        .iter()
+        .fold(AceFlags::empty(), |sum, (_, flag)| sum | *flag);
     if !known.contains(ace.flags) {
         return None;
     }
     write!(text, "({name};").ok()?;
-    FLAGS.iter().filter(|(_, flag)| ace.flags.contains(*flag)).for_each(|(name, _)| text.push_str(name));
+    FLAGS
+        .iter()
+        .filter(|(_, flag)| ace.flags.contains(*flag))
+        .for_each(|(name, _)| text.push_str(name));
     text.push(';');
     let named = RIGHTS.iter().fold(0, |sum, (_, right)| sum | right);
     match mask & !named {
-        0 => RIGHTS.iter().filter(|(_, right)| mask & right != 0).for_each(|(name, _)| text.push_str(name)),
+        0 => RIGHTS
+            .iter()
+            .filter(|(_, right)| mask & right != 0)
+            .for_each(|(name, _)| text.push_str(name)),
         _ => write!(text, "{mask:#x}").ok()?,
     }
     write!(text, ";;;{})", name_of(&sid)).ok()
@@ -350,7 +430,9 @@ mod tests {
     const ROOT: &str = "O:BAG:BAD:(A;CI;CCDCLCSWRPWPRCWD;;;BA)(A;CI;CCDCRP;;;NS)(A;CI;CCDCRP;;;LS)(A;CI;CCDCRP;;;AU)";
 
     fn entries(descriptor: &SecurityDescriptor) -> &[Ace] {
-        let Dacl::List(list) = descriptor.dacl() else { panic!("there is a list") };
+        let Dacl::List(list) = descriptor.dacl() else {
+            panic!("there is a list")
+        };
         list.entries()
     }
 
@@ -360,20 +442,28 @@ mod tests {
         assert_eq!(print(&root).unwrap(), ROOT);
         let parsed = parse(ROOT).unwrap();
         assert_eq!(entries(&parsed), entries(&root));
-        assert_eq!((parsed.owner(), parsed.group(), parsed.control()), (root.owner(), root.group(), root.control()));
+        assert_eq!(
+            (parsed.owner(), parsed.group(), parsed.control()),
+            (root.owner(), root.group(), root.control())
+        );
     }
 
     #[test]
     fn every_part_has_its_bytes() {
-        let text =
-            "O:S-1-5-18G:S-1-5-32-544D:PAR(D;OICINPIO;0x6003f;;;S-1-5-80-1-2)(A;;19;;;WD)S:AI(AU;SAFA;RCWD;;;WD)";
+        let text = "O:S-1-5-18G:S-1-5-32-544D:PAR(D;OICINPIO;0x6003f;;;S-1-5-80-1-2)(A;;19;;;WD)S:AI(AU;SAFA;RCWD;;;WD)";
         let parsed = parse(text).unwrap();
         assert_eq!(parsed.owner(), Some(&Sid::LOCAL_SYSTEM));
         assert_eq!(parsed.group(), Some(&Sid::ADMINISTRATORS));
-        assert_eq!(parsed.control().bits(), 0x8000 | 0x1000 | 0x100 | 0x4 | 0x10 | 0x800);
+        assert_eq!(
+            parsed.control().bits(),
+            0x8000 | 0x1000 | 0x100 | 0x4 | 0x10 | 0x800
+        );
         let service = "S-1-5-80-1-2".parse().unwrap();
         let all = AceFlags::from_bits_retain(0xF);
-        let expected = [Ace::deny(all, 0x6003F, service), Ace::allow(AceFlags::empty(), 19, Sid::EVERYONE)];
+        let expected = [
+            Ace::deny(all, 0x6003F, service),
+            Ace::allow(AceFlags::empty(), 19, Sid::EVERYONE),
+        ];
         assert_eq!(entries(&parsed), expected);
         let audits = [
             2, 0, 28, 0, 1, 0, 0, 0, // list
@@ -381,8 +471,7 @@ mod tests {
             1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, // S-1-1-0
         ];
         assert_eq!(parsed.sacl(), Some(&audits[..]));
-        let printed =
-            "O:SYG:BAD:PAR(D;OICINPIO;CCDCLCSWRPWPRCWD;;;S-1-5-80-1-2)(A;;CCDCRP;;;WD)S:AI(AU;SAFA;RCWD;;;WD)";
+        let printed = "O:SYG:BAD:PAR(D;OICINPIO;CCDCLCSWRPWPRCWD;;;S-1-5-80-1-2)(A;;CCDCRP;;;WD)S:AI(AU;SAFA;RCWD;;;WD)";
         assert_eq!(print(&parsed).unwrap(), printed);
         assert_eq!(parse(printed).unwrap(), parsed);
     }
@@ -390,7 +479,12 @@ mod tests {
     #[test]
     fn names_differ_and_stand_for_one_thing() {
         for (number, (name, sid)) in SIDS.iter().enumerate() {
-            assert!(SIDS[..number].iter().all(|(other, known)| other != name && known != sid), "{name}");
+            assert!(
+                SIDS[..number]
+                    .iter()
+                    .all(|(other, known)| other != name && known != sid),
+                "{name}"
+            );
             assert_eq!(parse(&format!("O:{name}")).unwrap().owner(), Some(sid));
         }
         let named = |mask: u32| print_mask(mask);
@@ -400,8 +494,15 @@ mod tests {
 
     fn print_mask(mask: u32) -> String {
         let mut text = String::new();
-        print_entry(ListKind::Dacl, &Ace::allow(AceFlags::empty(), mask, Sid::EVERYONE), &mut text).unwrap();
-        text.trim_start_matches("(A;;").trim_end_matches(";;;WD)").to_owned()
+        print_entry(
+            ListKind::Dacl,
+            &Ace::allow(AceFlags::empty(), mask, Sid::EVERYONE),
+            &mut text,
+        )
+        .unwrap();
+        text.trim_start_matches("(A;;")
+            .trim_end_matches(";;;WD)")
+            .to_owned()
     }
 
     #[test]
@@ -441,16 +542,40 @@ mod tests {
 
     #[test]
     fn what_has_no_text_is_not_printed() {
-        let with = |ace| print(&SecurityDescriptor::new(None, None).with_dacl(Acl::new(vec![ace]).unwrap()));
+        let with = |ace| {
+            print(&SecurityDescriptor::new(None, None).with_dacl(Acl::new(vec![ace]).unwrap()))
+        };
         assert!(with(Ace::allow(AceFlags::empty(), 1, Sid::EVERYONE)).is_some());
-        assert_eq!(with(Ace::allow(AceFlags::from_bits_retain(0x20), 1, Sid::EVERYONE)), None);
-        let other =
-            |kind, bytes: &[u8]| Ace { flags: AceFlags::empty(), body: AceBody::Other { kind, bytes: bytes.into() } };
+        assert_eq!(
+            with(Ace::allow(
+                AceFlags::from_bits_retain(0x20),
+                1,
+                Sid::EVERYONE
+            )),
+            None
+        );
+        let other = |kind, bytes: &[u8]| Ace {
+            flags: AceFlags::empty(),
+            body: AceBody::Other {
+                kind,
+                bytes: bytes.into(),
+            },
+        };
         assert_eq!(with(other(9, &[0; 16])), None);
-        assert_eq!(with(audit(AceFlags::empty(), 1, Sid::EVERYONE)), None, "it belongs into the list of audits");
-        let audits = |ace| print(&SecurityDescriptor::new(None, None).with_sacl(&Acl::new(vec![ace]).unwrap()));
+        assert_eq!(
+            with(audit(AceFlags::empty(), 1, Sid::EVERYONE)),
+            None,
+            "it belongs into the list of audits"
+        );
+        let audits = |ace| {
+            print(&SecurityDescriptor::new(None, None).with_sacl(&Acl::new(vec![ace]).unwrap()))
+        };
         assert!(audits(audit(AceFlags::empty(), 1, Sid::EVERYONE)).is_some());
-        assert_eq!(audits(Ace::allow(AceFlags::empty(), 1, Sid::EVERYONE)), None, "it belongs into the other list");
+        assert_eq!(
+            audits(Ace::allow(AceFlags::empty(), 1, Sid::EVERYONE)),
+            None,
+            "it belongs into the other list"
+        );
         assert_eq!(audits(other(AUDIT, &[0; 5])), None);
         let mut null = SecurityDescriptor::new(None, None).to_bytes();
         null[2] = 4;
@@ -464,11 +589,26 @@ mod tests {
         let root = defaults::of_root();
         let open = of_namespace("O:BAG:BAD:(A;CI;CCDCWP;;;AU)", Some(&root)).unwrap();
         assert_eq!(entries(&open).len(), 5);
-        assert_eq!(entries(&open)[0], Ace::allow(AceFlags::CONTAINER_INHERIT, 0x23, Sid::AUTHENTICATED_USERS));
+        assert_eq!(
+            entries(&open)[0],
+            Ace::allow(AceFlags::CONTAINER_INHERIT, 0x23, Sid::AUTHENTICATED_USERS)
+        );
         let closed = of_namespace("O:BAG:BAD:P(A;CI;CCDCLCSWRPWPRCWD;;;SY)", Some(&root)).unwrap();
-        assert_eq!((entries(&closed).len(), closed.control().bits()), (1, 0x9004));
-        assert_eq!(of_namespace("D:", Some(&root)).unwrap().owner(), Some(&Sid::ADMINISTRATORS));
-        for refused in ["O:BAG:BA", "D:(A;CI;LC;;;AU)", "D:(A;IO;CC;;;AU)", "D:(A;CI;CR;;;AU)", "nonsense"] {
+        assert_eq!(
+            (entries(&closed).len(), closed.control().bits()),
+            (1, 0x9004)
+        );
+        assert_eq!(
+            of_namespace("D:", Some(&root)).unwrap().owner(),
+            Some(&Sid::ADMINISTRATORS)
+        );
+        for refused in [
+            "O:BAG:BA",
+            "D:(A;CI;LC;;;AU)",
+            "D:(A;IO;CC;;;AU)",
+            "D:(A;CI;CR;;;AU)",
+            "nonsense",
+        ] {
             let refusal = of_namespace(refused, Some(&root)).unwrap_err();
             assert_eq!(refusal.hresult(), HResult::INVALID_PARAMETER, "{refused}");
         }
@@ -477,13 +617,24 @@ mod tests {
     fn any_ace() -> impl Strategy<Value = Ace> {
         let sid = prop_oneof![
             prop::sample::select(&SIDS[..]).prop_map(|(_, sid)| sid),
-            prop::collection::vec(any::<u32>(), 0..4).prop_map(|parts| Sid::new(5, &parts).unwrap()),
+            prop::collection::vec(any::<u32>(), 0..4)
+                .prop_map(|parts| Sid::new(5, &parts).unwrap()),
             Just(Sid::new(0xABC_DEF0_1234, &[13]).unwrap()),
         ];
         let flags = prop::bits::u8::masked(0xDF).prop_map(AceFlags::from_bits_retain);
-        (any::<bool>(), flags, prop_oneof![0..0x200u32, any::<u32>()], sid).prop_map(|(is_deny, flags, mask, sid)| {
-            if is_deny { Ace::deny(flags, mask, sid) } else { Ace::allow(flags, mask, sid) }
-        })
+        (
+            any::<bool>(),
+            flags,
+            prop_oneof![0..0x200u32, any::<u32>()],
+            sid,
+        )
+            .prop_map(|(is_deny, flags, mask, sid)| {
+                if is_deny {
+                    Ace::deny(flags, mask, sid)
+                } else {
+                    Ace::allow(flags, mask, sid)
+                }
+            })
     }
 
     proptest! {

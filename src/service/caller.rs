@@ -11,20 +11,23 @@ use crate::storage::Storage;
 
 use super::Root;
 
-/// Someone who calls. It is asked before anything else is done, so that a refusal has no effect.
+/// Someone who calls. It is asked before anything else is done, so that a refusal has no effect
+///
 pub trait Caller: Debug + Send + Sync {
     /// What it is called, for those who look who is there.
     fn name(&self) -> &str;
 
-    /// Whether it may. Asked on the thread of the call; `root` is ROOT of the repository that is meant.
+    /// Whether it may. Asked on the thread of the call; `root` is ROOT of the repository that is
+    /// meant.
     ///
     /// # Errors
     /// [`Error::AccessDenied`](crate::Error::AccessDenied) when not.
     fn check(&self, operation: Operation, root: &Root<'_>) -> Result<()>;
 
-    /// The storage through which the files that the caller names are opened: the target of a backup, the source of a restore.
-    /// Asked for on the thread of the call, after [`check`](Self::check). It is the one of the repository, unless the caller's
-    /// identity decides what may be opened there.
+    /// The storage through which the files that the caller names are opened: the target of a
+    /// backup, the source of a restore. Asked for on the thread of the call, after
+    /// [`check`](Self::check). It is the one of the repository, unless the caller's identity
+    /// decides what may be opened there.
     ///
     /// # Errors
     /// When the identity of the caller cannot be used.
@@ -47,8 +50,8 @@ impl Caller for Trusted {
     }
 }
 
-/// A caller whose identity the embedder knows: held against its privileges and, where that is asked, against the descriptor of
-/// ROOT in the repository.
+/// A caller whose identity the embedder knows: held against its privileges and, where that is
+/// asked, against the descriptor of ROOT in the repository.
 #[derive(Debug)]
 pub struct Identified {
     name: String,
@@ -59,7 +62,11 @@ pub struct Identified {
 impl Identified {
     /// A caller.
     pub fn new(identity: security::Caller) -> Self {
-        Self { name: identity.user().to_string(), identity, policy: BackupPolicy::default() }
+        Self {
+            name: identity.user().to_string(),
+            identity,
+            policy: BackupPolicy::default(),
+        }
     }
 
     /// Which privilege backing up needs.
@@ -83,7 +90,8 @@ impl Caller for Identified {
 /// Finds out who makes the call that runs on this thread.
 type WhoCalls = dyn Fn() -> Result<security::Caller> + Send + Sync;
 
-/// A caller that may be another with each call: who it is, is asked on the thread of the call. So a server knows its clients.
+/// A caller that may be another with each call: who it is, is asked on the thread of the call. So a
+/// server knows its clients.
 pub struct EachCall {
     who: Box<WhoCalls>,
     policy: BackupPolicy,
@@ -91,14 +99,20 @@ pub struct EachCall {
 
 impl Debug for EachCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EachCall").field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("EachCall")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }
 
 impl EachCall {
-    /// Whoever `who` says. When it cannot be found out the call is refused with what `who` fails with.
+    /// Whoever `who` says. When it cannot be found out the call is refused with what `who` fails
+    /// with.
     pub fn new(who: impl Fn() -> Result<security::Caller> + Send + Sync + 'static) -> Self {
-        Self { who: Box::new(who), policy: BackupPolicy::default() }
+        Self {
+            who: Box::new(who),
+            policy: BackupPolicy::default(),
+        }
     }
 
     /// Which privilege backing up needs.
@@ -119,9 +133,15 @@ impl Caller for EachCall {
     }
 }
 
-/// Whether someone may. ROOT is read for those who connect and for those who call from another machine; no one else is held
-/// against it, so that a repository too damaged to be read is restored by whoever has the privilege on this one.
-fn may(operation: Operation, identity: &security::Caller, policy: BackupPolicy, root: &Root<'_>) -> Result<()> {
+/// Whether someone may. ROOT is read for those who connect and for those who call from another
+/// machine; no one else is held against it, so that a repository too damaged to be read is restored
+/// by whoever has the privilege on this one.
+fn may(
+    operation: Operation,
+    identity: &security::Caller,
+    policy: BackupPolicy,
+    root: &Root<'_>,
+) -> Result<()> {
     need_privilege(operation, identity, policy)?;
     if operation != Operation::Connect && !identity.is_remote() {
         return Ok(());

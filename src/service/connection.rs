@@ -19,10 +19,11 @@ use crate::store::Snapshot;
 use super::writing::{Slot, WriteTransaction};
 use super::{Caller, Core};
 
-/// A connection. It is open, and hinders a restore without force, until it and everything it gave (views, enumerations,
-/// transactions) is dropped. May be used by several threads at once.
+/// A connection. It is open, and hinders a restore without force, until it and everything it gave
+/// (views, enumerations, transactions) is dropped. May be used by several threads at once.
 ///
-/// When a restore by force breaks it, every later call on it and on what it gave fails with [`Error::Disconnected`].
+/// When a restore by force breaks it, every later call on it and on what it gave fails with
+/// [`Error::Disconnected`].
 #[derive(Debug)]
 pub struct Connection {
     link: Arc<Link>,
@@ -45,20 +46,26 @@ impl Link {
         if !self.is_broken.load(Ordering::Acquire) {
             return Ok(());
         }
-        Err(if self.core.is_closing.load(Ordering::Acquire) { Error::Closed } else { Error::Disconnected })
+        Err(if self.core.is_closing.load(Ordering::Acquire) {
+            Error::Closed
+        } else {
+            Error::Disconnected
+        })
     }
 
     /// Notes the transaction that runs; not on a broken connection.
     pub(super) fn note(&self, slot: &Arc<Slot>) -> Result<()> {
         let mut running = self.running.lock();
-        // Under the lock: either this sees that the connection is broken, or `cut` sees the transaction.
+        // Under the lock: either this sees that the connection is broken, or `cut` sees the
+        // transaction.
         self.check()?;
         *running = Arc::downgrade(slot);
         Ok(())
     }
 
-    /// Breaks the connection. A call that a transaction is in comes to its end; then the transaction is taken back. So a client that
-    /// keeps one and does nothing does not hold up the restore.
+    /// Breaks the connection. A call that a transaction is in comes to its end; then the
+    /// transaction is taken back. So a client that keeps one and does nothing does not hold up the
+    /// restore.
     pub(super) fn cut(&self) {
         self.is_broken.store(true, Ordering::Release);
         let running = self.running.lock().upgrade();
@@ -119,9 +126,13 @@ impl Connection {
     pub fn view(&self) -> Result<View> {
         self.link.check()?;
         let snapshot = self.link.core.engine()?.snapshot();
-        // A restore breaks connections before it shows its content: what a connection that is whole now has got is of before.
+        // A restore breaks connections before it shows its content: what a connection that is whole
+        // now has got is of before.
         self.link.check()?;
-        Ok(View { link: self.link.clone(), snapshot })
+        Ok(View {
+            link: self.link.clone(),
+            snapshot,
+        })
     }
 
     /// Whether the index holds exactly this key.
@@ -151,8 +162,8 @@ impl Connection {
     /// Begins a transaction; waits for its turn, while another runs or the repository is paused.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, also when it is broken during the wait; [`Error::Closed`];
-    /// [`Error::Poisoned`] after a write that failed.
+    /// [`Error::Disconnected`] on a broken connection, also when it is broken during the wait;
+    /// [`Error::Closed`]; [`Error::Poisoned`] after a write that failed.
     pub fn begin_write(&self) -> Result<WriteTransaction> {
         self.begin(Wait::ForEver)
     }
@@ -180,7 +191,8 @@ impl Connection {
     }
 }
 
-/// A state of the repository on a connection. It does not change; when the connection is broken it can be read no more.
+/// A state of the repository on a connection. It does not change; when the connection is broken it
+/// can be read no more.
 #[derive(Debug, Clone)]
 pub struct View {
     link: Arc<Link>,
@@ -226,8 +238,8 @@ impl View {
     }
 }
 
-/// An enumeration on a connection. When the connection is broken it gives [`Error::Disconnected`] and ends: what it gave before
-/// is of one state, and not all of it.
+/// An enumeration on a connection. When the connection is broken it gives [`Error::Disconnected`]
+/// and ends: what it gave before is of one state, and not all of it.
 #[derive(Debug)]
 pub struct Enumeration<I> {
     link: Arc<Link>,
@@ -236,7 +248,10 @@ pub struct Enumeration<I> {
 
 impl<I> Enumeration<I> {
     pub(super) const fn new(link: Arc<Link>, inner: I) -> Self {
-        Self { link, inner: Some(inner) }
+        Self {
+            link,
+            inner: Some(inner),
+        }
     }
 }
 

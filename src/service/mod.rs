@@ -1,9 +1,10 @@
-//! A repository in use: clients on connections, and objects that back it up, pause it and restore it beneath them.
+//! A repository in use: clients on connections, and objects that back it up, pause it and restore
+//! it beneath them.
 //!
-//! [`Service`] is what a server has for its repository, and an embedder that wants the same promises. It gives
-//! [`Connection`]s, on which clients read and write, and [`BackupRestore`] objects, the twins of the COM object of
-//! `IWbemBackupRestoreEx`. What each of them promises stands in `docs::pausing` and, requirement by requirement, in
-//! `docs::contract`.
+//! [`Service`] is what a server has for its repository, and an embedder that wants the same
+//! promises. It gives [`Connection`]s, on which clients read and write, and [`BackupRestore`]
+//! objects, the twins of the COM object of `IWbemBackupRestoreEx`. What each of them promises
+//! stands in `docs::pausing` and, requirement by requirement, in `docs::contract`.
 
 mod backup_restore;
 mod caller;
@@ -50,8 +51,8 @@ use connection::Link;
 /// How long a pause lasts at most, unless told otherwise: 15 minutes, as Windows has it.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(15 * 60);
 
-/// How long a call waits at most for others, unless told otherwise: as long as a pause may last, so that one that waits for
-/// the end of a pause sees it.
+/// How long a call waits at most for others, unless told otherwise: as long as a pause may last, so
+/// that one that waits for the end of a pause sees it.
 pub const DEFAULT_LIMIT: Duration = DEFAULT_LEASE;
 
 /// How a repository is put to use.
@@ -114,12 +115,15 @@ impl ServiceOptions {
             objects: self.objects,
             paused: Mutex::new(None),
         };
-        Ok(Service { core: Arc::new(core) })
+        Ok(Service {
+            core: Arc::new(core),
+        })
     }
 }
 
-/// A repository in use. It is closed with the last of its handles: this one, connections, and backup and restore objects;
-/// or by [`close`](Self::close), whatever handles there are. Clones are handles of the same.
+/// A repository in use. It is closed with the last of its handles: this one, connections, and
+/// backup and restore objects; or by [`close`](Self::close), whatever handles there are. Clones are
+/// handles of the same.
 #[derive(Debug, Clone)]
 pub struct Service {
     core: Arc<Core>,
@@ -127,8 +131,8 @@ pub struct Service {
 
 /// What the handles of a repository share.
 ///
-/// Locks are taken in this order: `engine`, then those of the engine. `links` and the locks of connections are taken beside
-/// them and never held while the gate is waited for.
+/// Locks are taken in this order: `engine`, then those of the engine. `links` and the locks of
+/// connections are taken beside them and never held while the gate is waited for.
 #[derive(Debug)]
 struct Core {
     /// Taken away when the repository is closed. Calls hold it for reading while they last.
@@ -163,8 +167,13 @@ impl Service {
     /// Connects a client; waits while a restore replaces the content, at most as long as `limit`.
     ///
     /// # Errors
-    /// What the caller's check says, [`Error::AccessDenied`] as a rule; [`Error::Timeout`]; [`Error::Closed`].
-    pub fn connect_as(&self, caller: Arc<dyn Caller>, limit: Option<Duration>) -> Result<Connection> {
+    /// What the caller's check says, [`Error::AccessDenied`] as a rule; [`Error::Timeout`];
+    /// [`Error::Closed`].
+    pub fn connect_as(
+        &self,
+        caller: Arc<dyn Caller>,
+        limit: Option<Duration>,
+    ) -> Result<Connection> {
         self.core.ask(caller.as_ref(), Operation::Connect)?;
         let id = self.core.gate.connect(Wait::at_most(limit))?;
         Ok(Connection::new(&self.core, id, caller))
@@ -181,8 +190,17 @@ impl Service {
     }
 
     /// A backup and restore object with options of its own, whatever those of the service are.
-    pub fn backup_restore_with(&self, caller: Arc<dyn Caller>, options: ObjectOptions) -> BackupRestore {
-        BackupRestore::new(self.core.clone(), OwnerId(self.core.gate.number()), caller, options)
+    pub fn backup_restore_with(
+        &self,
+        caller: Arc<dyn Caller>,
+        options: ObjectOptions,
+    ) -> BackupRestore {
+        BackupRestore::new(
+            self.core.clone(),
+            OwnerId(self.core.gate.number()),
+            caller,
+            options,
+        )
     }
 
     /// The options of the objects that are given none.
@@ -190,8 +208,8 @@ impl Service {
         self.core.objects
     }
 
-    /// The state after the last commit. It is no connection: a restore does not wait for it and does not break it, it goes on
-    /// showing what it shows.
+    /// The state after the last commit. It is no connection: a restore does not wait for it and
+    /// does not break it, it goes on showing what it shows.
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -199,14 +217,25 @@ impl Service {
         Ok(self.core.engine()?.snapshot())
     }
 
-    /// Whose connections are not gone, in the order in which they were made: whom a restore without force waits for. Broken ones
-    /// that their clients still hold are left out.
+    /// Whose connections are not gone, in the order in which they were made: whom a restore without
+    /// force waits for. Broken ones that their clients still hold are left out.
     pub fn clients(&self) -> Vec<Arc<dyn Caller>> {
-        let links: Vec<Arc<Link>> = self.core.links.lock().values().filter_map(Weak::upgrade).collect();
-        links.iter().filter(|link| link.check().is_ok()).map(|link| link.caller.clone()).collect()
+        let links: Vec<Arc<Link>> = self
+            .core
+            .links
+            .lock()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
+        links
+            .iter()
+            .filter(|link| link.check().is_ok())
+            .map(|link| link.caller.clone())
+            .collect()
     }
 
-    /// What goes on: who has paused, for how long yet, whether backups, restores and transactions run.
+    /// What goes on: who has paused, for how long yet, whether backups, restores and transactions
+    /// run.
     pub fn activity(&self) -> Activity {
         self.core.gate.activity()
     }
@@ -229,8 +258,8 @@ impl Service {
         self.core.engine()?.checkpoint()
     }
 
-    /// Writes the content anew into as few pages as it needs ([`Engine::compact`]); takes its turn as a writer does, so it waits while
-    /// the repository is paused.
+    /// Writes the content anew into as few pages as it needs ([`Engine::compact`]); takes its turn
+    /// as a writer does, so it waits while the repository is paused.
     ///
     /// # Errors
     /// As [`Engine::compact`].
@@ -238,12 +267,13 @@ impl Service {
         self.core.engine()?.compact(observer)
     }
 
-    /// Ends pauses, breaks connections, takes running transactions back and closes the repository. Calls on handles that are left
-    /// fail with [`Error::Closed`] or [`Error::Disconnected`].
+    /// Ends pauses, breaks connections, takes running transactions back and closes the repository.
+    /// Calls on handles that are left fail with [`Error::Closed`] or [`Error::Disconnected`].
     ///
     /// # Errors
-    /// As [`Engine::close`]: the journal keeps what could not be written. [`Error::InvalidOperation`] from the observer of a
-    /// compaction or a restore, which would be waited for: the repository stays open.
+    /// As [`Engine::close`]: the journal keeps what could not be written.
+    /// [`Error::InvalidOperation`] from the observer of a compaction or a restore, which would be
+    /// waited for: the repository stays open.
     pub fn close(self) -> Result<()> {
         self.core.close()
     }
@@ -255,7 +285,8 @@ impl Core {
         if self.is_closing.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
-        // Recursive: a call may come to need it twice, and must not wait for a close that waits for it.
+        // Recursive: a call may come to need it twice, and must not wait for a close that waits for
+        // it.
         let engine = RwLockReadGuard::try_map(self.engine.read_recursive(), Option::as_ref);
         engine.map_err(|_| Error::Closed)
     }

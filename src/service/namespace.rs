@@ -1,7 +1,8 @@
 //! A connection to a namespace, with the rights that the caller has there.
 //!
-//! Rights are those that the stored descriptor gave the caller when the connection was made; a change of the descriptor counts
-//! for later connections. What each of them allows stands in `docs::security`, section 5.
+//! Rights are those that the stored descriptor gave the caller when the connection was made; a
+//! change of the descriptor counts for later connections. What each of them allows stands in
+//! `docs::security`, section 5.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,10 @@ impl Caller for Client {
     fn check(&self, operation: Operation, _: &Root<'_>) -> Result<()> {
         match operation {
             Operation::Connect => Ok(()),
-            _ => Err(Error::denied(format!("{} is connected to a namespace alone", self.name))),
+            _ => Err(Error::denied(format!(
+                "{} is connected to a namespace alone",
+                self.name
+            ))),
         }
     }
 }
@@ -46,13 +50,15 @@ pub(super) enum Identity {
 }
 
 impl Service {
-    /// Connects a caller to a namespace; waits while a restore replaces the content, at most as long as `limit`. The connection
-    /// has exactly the rights that the descriptor of the namespace gives the caller.
+    /// Connects a caller to a namespace; waits while a restore replaces the content, at most as
+    /// long as `limit`. The connection has exactly the rights that the descriptor of the namespace
+    /// gives the caller.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] without `WBEM_ENABLE`, or from another machine without `WBEM_REMOTE_ACCESS`;
-    /// [`Error::EncryptionRequired`]; [`Error::Rule`] when there is no such namespace; [`Error::InvalidObject`] when its
-    /// descriptor is damaged; [`Error::Timeout`]; [`Error::Closed`]; [`Error::Corrupt`], [`Error::Io`].
+    /// [`Error::AccessDenied`] without `WBEM_ENABLE`, or from another machine without
+    /// `WBEM_REMOTE_ACCESS`; [`Error::EncryptionRequired`]; [`Error::Rule`] when there is no such
+    /// namespace; [`Error::InvalidObject`] when its descriptor is damaged; [`Error::Timeout`];
+    /// [`Error::Closed`]; [`Error::Corrupt`], [`Error::Io`].
     pub fn connect_namespace(
         &self,
         caller: security::Caller,
@@ -60,15 +66,21 @@ impl Service {
         limit: Option<Duration>,
     ) -> Result<NamespaceConnection> {
         // A refusal has no effect: whoever may not connect hinders no restore.
-        Catalog::strict(self.snapshot()?).security_of(namespace)?.as_security().connect(&caller)?;
-        let client = Arc::new(Client { name: caller.user().to_string() });
+        Catalog::strict(self.snapshot()?)
+            .security_of(namespace)?
+            .as_security()
+            .connect(&caller)?;
+        let client = Arc::new(Client {
+            name: caller.user().to_string(),
+        });
         self.connect_client(client, Identity::Checked(caller), namespace, limit)
     }
 
     /// Connects code of this process to a namespace, without any check of rights.
     ///
     /// # Errors
-    /// [`Error::Rule`] when there is no such namespace; [`Error::Closed`]; [`Error::Corrupt`], [`Error::Io`].
+    /// [`Error::Rule`] when there is no such namespace; [`Error::Closed`]; [`Error::Corrupt`],
+    /// [`Error::Io`].
     pub fn connect_namespace_unchecked(&self, namespace: &str) -> Result<NamespaceConnection> {
         self.connect_client(Arc::new(super::Trusted), Identity::Trusted, namespace, None)
     }
@@ -85,16 +97,27 @@ impl Service {
         // A restore may have brought another descriptor meanwhile.
         let catalog = connection.catalog()?;
         let rights = match &identity {
-            Identity::Checked(caller) => catalog.security_of(namespace)?.as_security().connect(caller)?,
+            Identity::Checked(caller) => catalog
+                .security_of(namespace)?
+                .as_security()
+                .connect(caller)?,
             Identity::Trusted if catalog.has_namespace(namespace)? => AccessRights::all(),
             Identity::Trusted => return Err(missing(namespace)),
         };
-        Ok(NamespaceConnection { connection, identity, namespace: namespace.into(), rights })
+        Ok(NamespaceConnection {
+            connection,
+            identity,
+            namespace: namespace.into(),
+            rights,
+        })
     }
 }
 
 fn missing(namespace: &str) -> Error {
-    Error::rule(Rule::InvalidNamespace, format!("there is no namespace {namespace}"))
+    Error::rule(
+        Rule::InvalidNamespace,
+        format!("there is no namespace {namespace}"),
+    )
 }
 
 /// A connection to a namespace. What it promises beside is what [`Connection`] does.
@@ -129,13 +152,19 @@ impl NamespaceConnection {
     pub fn view(&self) -> Result<NamespaceView> {
         let catalog = self.connection.catalog()?;
         let (link, identity) = (self.connection.link().clone(), self.identity.clone());
-        Ok(NamespaceView { link, catalog, namespace: self.namespace.clone(), identity })
+        Ok(NamespaceView {
+            link,
+            catalog,
+            namespace: self.namespace.clone(),
+            identity,
+        })
     }
 
     /// The descriptor of the namespace (`GetSD`): its own entries and inherited ones.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] without `READ_CONTROL`; [`Error::InvalidObject`] when it is damaged; as [`Connection::view`].
+    /// [`Error::AccessDenied`] without `READ_CONTROL`; [`Error::InvalidObject`] when it is damaged;
+    /// as [`Connection::view`].
     pub fn get_sd(&self) -> Result<Vec<u8>> {
         let stored: StoredSecurity = self.connection.catalog()?.security_of(&self.namespace)?;
         match &self.identity {
@@ -144,14 +173,24 @@ impl NamespaceConnection {
         }
     }
 
-    /// Begins a transaction on the objects of the namespace; waits for its turn, while another runs or the repository is paused.
+    /// Begins a transaction on the objects of the namespace; waits for its turn, while another runs
+    /// or the repository is paused.
     ///
     /// # Errors
     /// [`Error::AccessDenied`] without any right to write; as [`Connection::begin_write`].
     pub fn begin_write(&self) -> Result<NamespaceWriter> {
-        self.need_any(AccessRights::FULL_WRITE_REP | AccessRights::PARTIAL_WRITE_REP | AccessRights::WRITE_DAC)?;
+        self.need_any(
+            AccessRights::FULL_WRITE_REP
+                | AccessRights::PARTIAL_WRITE_REP
+                | AccessRights::WRITE_DAC,
+        )?;
         let transaction = self.connection.begin_write()?;
-        NamespaceWriter::new(transaction, self.identity.clone(), self.namespace.clone(), self.rights)
+        NamespaceWriter::new(
+            transaction,
+            self.identity.clone(),
+            self.namespace.clone(),
+            self.rights,
+        )
     }
 
     fn need_any(&self, rights: AccessRights) -> Result<()> {
@@ -163,7 +202,9 @@ impl NamespaceConnection {
 pub(super) fn need_any(has: AccessRights, any: AccessRights, namespace: &str) -> Result<()> {
     match has.intersects(any) {
         true => Ok(()),
-        false => Err(Error::denied(format!("the connection to {namespace} has {has} and needs one of {any}"))),
+        false => Err(Error::denied(format!(
+            "the connection to {namespace} has {has} and needs one of {any}"
+        ))),
     }
 }
 
@@ -171,14 +212,16 @@ pub(super) fn need_any(has: AccessRights, any: AccessRights, namespace: &str) ->
 pub(super) fn need_inside(path: &ObjectPath, namespace: &str) -> Result<()> {
     match &path.namespace {
         Some(other) if !name::same(other, namespace) => {
-            let text = format!("{path} lies in another namespace than {namespace}; connect to that");
+            let text =
+                format!("{path} lies in another namespace than {namespace}; connect to that");
             Err(Error::rule(Rule::InvalidNamespace, text))
         }
         _ => Ok(()),
     }
 }
 
-/// A state of a namespace on a connection. It does not change; when the connection is broken it can be read no more.
+/// A state of a namespace on a connection. It does not change; when the connection is broken it can
+/// be read no more.
 #[derive(Debug, Clone)]
 pub struct NamespaceView {
     pub(super) link: Arc<Link>,
@@ -207,13 +250,17 @@ impl NamespaceView {
         &self,
         superclass: Option<&str>,
     ) -> Enumeration<impl Iterator<Item = Result<Arc<StoredClass>>> + use<>> {
-        Enumeration::new(self.link.clone(), self.catalog.subclasses(&self.namespace, superclass))
+        Enumeration::new(
+            self.link.clone(),
+            self.catalog.subclasses(&self.namespace, superclass),
+        )
     }
 
     /// As [`Catalog::instance`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection; [`Error::Rule`] for a path into another namespace; else as there.
+    /// [`Error::Disconnected`] on a broken connection; [`Error::Rule`] for a path into another
+    /// namespace; else as there.
     pub fn instance(&self, path: &ObjectPath) -> Result<Option<StoredInstance>> {
         self.link.check()?;
         need_inside(path, &self.namespace)?;
@@ -221,8 +268,14 @@ impl NamespaceView {
     }
 
     /// As [`Catalog::instances`].
-    pub fn instances(&self, class: &str) -> Enumeration<impl Iterator<Item = Result<StoredInstance>> + use<>> {
-        Enumeration::new(self.link.clone(), self.catalog.instances(&self.namespace, class))
+    pub fn instances(
+        &self,
+        class: &str,
+    ) -> Enumeration<impl Iterator<Item = Result<StoredInstance>> + use<>> {
+        Enumeration::new(
+            self.link.clone(),
+            self.catalog.instances(&self.namespace, class),
+        )
     }
 
     /// As [`Catalog::instances_deep`].
@@ -234,17 +287,26 @@ impl NamespaceView {
         class: &str,
     ) -> Result<Enumeration<impl Iterator<Item = Result<StoredInstance>> + use<>>> {
         self.link.check()?;
-        Ok(Enumeration::new(self.link.clone(), self.catalog.instances_deep(&self.namespace, class)?))
+        Ok(Enumeration::new(
+            self.link.clone(),
+            self.catalog.instances_deep(&self.namespace, class)?,
+        ))
     }
 
     /// As [`Catalog::referrers`].
     ///
     /// # Errors
     /// As [`instance`](Self::instance).
-    pub fn referrers(&self, path: &ObjectPath) -> Result<Enumeration<impl Iterator<Item = Result<Referrer>> + use<>>> {
+    pub fn referrers(
+        &self,
+        path: &ObjectPath,
+    ) -> Result<Enumeration<impl Iterator<Item = Result<Referrer>> + use<>>> {
         self.link.check()?;
         need_inside(path, &self.namespace)?;
-        Ok(Enumeration::new(self.link.clone(), self.catalog.referrers(&self.namespace, path)?))
+        Ok(Enumeration::new(
+            self.link.clone(),
+            self.catalog.referrers(&self.namespace, path)?,
+        ))
     }
 
     /// As [`Catalog::child_namespaces`]. To be let in there is another matter.

@@ -19,14 +19,18 @@ struct StoredRights {
 
 impl Rights for StoredRights {
     fn may_read(&self, namespace: &str) -> Result<bool> {
-        let Identity::Checked(caller) = &self.identity else { return Ok(true) };
+        let Identity::Checked(caller) = &self.identity else {
+            return Ok(true);
+        };
         if name::same(namespace, &self.namespace) {
             return Ok(true);
         }
         let security = match self.catalog.security_of(namespace) {
             Ok(security) => security,
             // A descriptor that cannot be read gives nobody a right.
-            Err(Error::InvalidObject(_) | Error::Corrupt(_) | Error::Rule { .. }) => return Ok(false),
+            Err(Error::InvalidObject(_) | Error::Corrupt(_) | Error::Rule { .. }) => {
+                return Ok(false);
+            }
             Err(error) => return Err(error),
         };
         match security.as_security().connect(caller) {
@@ -37,7 +41,8 @@ impl Rights for StoredRights {
     }
 }
 
-/// The rows of a query on a connection. When the connection is broken they end with [`Error::Disconnected`].
+/// The rows of a query on a connection. When the connection is broken they end with
+/// [`Error::Disconnected`].
 #[derive(Debug)]
 pub struct NamespaceRows {
     link: Arc<Link>,
@@ -75,16 +80,28 @@ impl Iterator for NamespaceRows {
 }
 
 impl NamespaceView {
-    /// Runs a query on the objects of the namespace. What lies in other namespaces is answered as far as the caller may read
-    /// it there; a note says what was left out.
+    /// Runs a query on the objects of the namespace. What lies in other namespaces is answered as
+    /// far as the caller may read it there; a note says what was left out.
     ///
     /// # Errors
     /// [`Error::Disconnected`] on a broken connection; else as [`query::run`].
     pub fn query(&self, text: &str, options: QueryOptions) -> Result<NamespaceRows> {
         self.link.check()?;
-        let (identity, catalog, namespace) = (self.identity.clone(), self.catalog.clone(), self.namespace.clone());
-        let rights = Arc::new(StoredRights { identity, catalog, namespace });
+        let (identity, catalog, namespace) = (
+            self.identity.clone(),
+            self.catalog.clone(),
+            self.namespace.clone(),
+        );
+        let rights = Arc::new(StoredRights {
+            identity,
+            catalog,
+            namespace,
+        });
         let rows = query::run(&self.catalog, &self.namespace, text, options.rights(rights))?;
-        Ok(NamespaceRows { link: self.link.clone(), rows, is_over: false })
+        Ok(NamespaceRows {
+            link: self.link.clone(),
+            rows,
+            is_over: false,
+        })
     }
 }

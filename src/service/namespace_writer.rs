@@ -21,9 +21,10 @@ const FULL: AccessRights = AccessRights::FULL_WRITE_REP;
 /// What it takes to write instances, one of the two.
 const INSTANCES: AccessRights = FULL.union(AccessRights::PARTIAL_WRITE_REP);
 
-/// A transaction on the objects of a namespace. Dropping it takes it back; so does whatever breaks the connection. Every call fails with
-/// [`Error::Disconnected`](crate::Error::Disconnected) on a broken connection, and with
-/// [`Error::AccessDenied`](crate::Error::AccessDenied) where a right is missing.
+/// A transaction on the objects of a namespace. Dropping it takes it back; so does whatever breaks
+/// the connection. Every call fails with [`Error::Disconnected`](crate::Error::Disconnected) on a
+/// broken connection, and with [`Error::AccessDenied`](crate::Error::AccessDenied) where a right is
+/// missing.
 #[derive(Debug)]
 pub struct NamespaceWriter {
     transaction: WriteTransaction,
@@ -41,7 +42,13 @@ impl NamespaceWriter {
         rights: AccessRights,
     ) -> Result<Self> {
         let state = Mutex::new(transaction.with(|transaction| State::begin(transaction))?);
-        Ok(Self { transaction, state, identity, namespace, rights })
+        Ok(Self {
+            transaction,
+            state,
+            identity,
+            namespace,
+            rights,
+        })
     }
 
     /// Runs a change that needs one of these rights.
@@ -52,7 +59,8 @@ impl NamespaceWriter {
     ) -> Result<T> {
         need_any(self.rights, needed, &self.namespace)?;
         let mut state = self.state.lock();
-        self.transaction.with(|transaction| change(&mut Changes::new(transaction, &mut state), &self.namespace))
+        self.transaction
+            .with(|transaction| change(&mut Changes::new(transaction, &mut state), &self.namespace))
     }
 
     /// When the commit counts as done.
@@ -63,24 +71,30 @@ impl NamespaceWriter {
         self.transaction.set_durability(durability)
     }
 
-    /// As [`CatalogWriter::put_class`](crate::catalog::CatalogWriter::put_class); needs `FULL_WRITE_REP`.
+    /// As [`CatalogWriter::put_class`](crate::catalog::CatalogWriter::put_class); needs
+    /// `FULL_WRITE_REP`.
     ///
     /// # Errors
     /// As there, and as every call.
     pub fn put_class(&mut self, class: &Class, how: PutClass) -> Result<Arc<StoredClass>> {
-        self.change(FULL, |changes, namespace| changes.put_class(namespace, class, how))
+        self.change(FULL, |changes, namespace| {
+            changes.put_class(namespace, class, how)
+        })
     }
 
-    /// As [`CatalogWriter::delete_class`](crate::catalog::CatalogWriter::delete_class); needs `FULL_WRITE_REP`.
+    /// As [`CatalogWriter::delete_class`](crate::catalog::CatalogWriter::delete_class); needs
+    /// `FULL_WRITE_REP`.
     ///
     /// # Errors
     /// As there, and as every call.
     pub fn delete_class(&mut self, class: &str) -> Result<()> {
-        self.change(FULL, |changes, namespace| changes.delete_class(namespace, class))
+        self.change(FULL, |changes, namespace| {
+            changes.delete_class(namespace, class)
+        })
     }
 
-    /// As [`CatalogWriter::put_instance`](crate::catalog::CatalogWriter::put_instance); needs `FULL_WRITE_REP` or
-    /// `PARTIAL_WRITE_REP`, for instances of system classes the former.
+    /// As [`CatalogWriter::put_instance`](crate::catalog::CatalogWriter::put_instance); needs
+    /// `FULL_WRITE_REP` or `PARTIAL_WRITE_REP`, for instances of system classes the former.
     ///
     /// # Errors
     /// As there, and as every call.
@@ -92,8 +106,8 @@ impl NamespaceWriter {
         })
     }
 
-    /// As [`CatalogWriter::delete_instance`](crate::catalog::CatalogWriter::delete_instance); needs what
-    /// [`put_instance`](Self::put_instance) does.
+    /// As [`CatalogWriter::delete_instance`](crate::catalog::CatalogWriter::delete_instance); needs
+    /// what [`put_instance`](Self::put_instance) does.
     ///
     /// # Errors
     /// As there, and as every call.
@@ -106,34 +120,44 @@ impl NamespaceWriter {
         })
     }
 
-    /// Makes a namespace below this one, with the descriptor that it inherits; needs `FULL_WRITE_REP`.
+    /// Makes a namespace below this one, with the descriptor that it inherits; needs
+    /// `FULL_WRITE_REP`.
     ///
     /// # Errors
-    /// As [`CatalogWriter::create_namespace`](crate::catalog::CatalogWriter::create_namespace), and as every call.
+    /// As [`CatalogWriter::create_namespace`](crate::catalog::CatalogWriter::create_namespace), and
+    /// as every call.
     pub fn create_namespace(&mut self, name: &str) -> Result<()> {
-        self.change(FULL, |changes, namespace| changes.create_namespace(&format!(r"{namespace}\{name}"), None))
+        self.change(FULL, |changes, namespace| {
+            changes.create_namespace(&format!(r"{namespace}\{name}"), None)
+        })
     }
 
     /// Deletes a namespace below this one with all that it holds; needs `FULL_WRITE_REP`.
     ///
     /// # Errors
-    /// As [`CatalogWriter::delete_namespace`](crate::catalog::CatalogWriter::delete_namespace), and as every call.
+    /// As [`CatalogWriter::delete_namespace`](crate::catalog::CatalogWriter::delete_namespace), and
+    /// as every call.
     pub fn delete_namespace(&mut self, name: &str) -> Result<()> {
-        self.change(FULL, |changes, namespace| changes.delete_namespace(&format!(r"{namespace}\{name}")))
+        self.change(FULL, |changes, namespace| {
+            changes.delete_namespace(&format!(r"{namespace}\{name}"))
+        })
     }
 
-    /// Sets the descriptor of the namespace (`SetSD`): own entries are taken, inherited ones come from the namespace above as it
-    /// is now. The connection keeps the rights that it has.
+    /// Sets the descriptor of the namespace (`SetSD`): own entries are taken, inherited ones come
+    /// from the namespace above as it is now. The connection keeps the rights that it has.
     ///
     /// # Errors
-    /// As [`NamespaceSecurity::set_sd`](crate::security::NamespaceSecurity::set_sd); without checks as
-    /// [`SecurityDescriptor::parse`]; and as every call.
+    /// As [`NamespaceSecurity::set_sd`](crate::security::NamespaceSecurity::set_sd); without checks
+    /// as [`SecurityDescriptor::parse`]; and as every call.
     pub fn set_sd(&mut self, bytes: &[u8]) -> Result<()> {
         let identity = self.identity.clone();
         self.change(AccessRights::WRITE_DAC, |changes, namespace| {
             let descriptor = match &identity {
                 Identity::Checked(caller) => {
-                    let parent = namespace.rsplit_once('\\').map(|(parent, _)| changes.security(parent)).transpose()?;
+                    let parent = namespace
+                        .rsplit_once('\\')
+                        .map(|(parent, _)| changes.security(parent))
+                        .transpose()?;
                     let stored = changes.security(namespace)?;
                     let parent = parent.as_ref().map(|parent| &parent.descriptor);
                     stored.as_security().set_sd(caller, bytes, parent)?
@@ -148,8 +172,8 @@ impl NamespaceWriter {
     /// Makes the changes permanent.
     ///
     /// # Errors
-    /// As [`WriteTransaction::commit`]; [`Error::InvalidOperation`](crate::Error::InvalidOperation) after a change that failed
-    /// half-way.
+    /// As [`WriteTransaction::commit`]; [`Error::InvalidOperation`](crate::Error::InvalidOperation)
+    /// after a change that failed half-way.
     pub fn commit(self) -> Result<()> {
         self.state.lock().check()?;
         self.transaction.commit()

@@ -14,7 +14,8 @@ pub enum FlagZero {
     Break,
 }
 
-/// Choices for the backup and restore objects of a [`Service`](super::Service) or a [`Standby`](super::Standby).
+/// Choices for the backup and restore objects of a [`Service`](super::Service) or a
+/// [`Standby`](super::Standby).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectOptions {
     pub(super) lease: Duration,
@@ -24,12 +25,17 @@ pub struct ObjectOptions {
 
 impl Default for ObjectOptions {
     fn default() -> Self {
-        Self { lease: DEFAULT_LEASE, limit: DEFAULT_LIMIT, flag_zero: FlagZero::default() }
+        Self {
+            lease: DEFAULT_LEASE,
+            limit: DEFAULT_LIMIT,
+            flag_zero: FlagZero::default(),
+        }
     }
 }
 
 impl ObjectOptions {
-    /// Pauses of at most 15 minutes, waits of at most as long, and restores that break no connection without force.
+    /// Pauses of at most 15 minutes, waits of at most as long, and restores that break no
+    /// connection without force.
     pub fn new() -> Self {
         Self::default()
     }
@@ -41,8 +47,9 @@ impl ObjectOptions {
         self
     }
 
-    /// Sets how long a pause, a restore or a backup waits at most for others, where the call gives no limit of its own: for
-    /// a transaction that runs, for the pause of another object, for a backup to the same file.
+    /// Sets how long a pause, a restore or a backup waits at most for others, where the call gives
+    /// no limit of its own: for a transaction that runs, for the pause of another object, for a
+    /// backup to the same file.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;

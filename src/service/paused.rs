@@ -17,14 +17,16 @@ use super::{BackupRestore, DEFAULT_LEASE, Standby, Trusted};
 pub struct PausedRun<T> {
     /// What it gave.
     pub value: T,
-    /// True if the pause held to its end. If not, others may have written meanwhile: what was copied is not to be trusted.
+    /// True if the pause held to its end. If not, others may have written meanwhile: what was
+    /// copied is not to be trusted.
     pub held: bool,
     /// The state that was paused: what a copy is held against.
     pub token: PauseToken,
 }
 
 impl BackupRestore {
-    /// Pauses, does something with the directory of the repository, and resumes, also when it panics.
+    /// Pauses, does something with the directory of the repository, and resumes, also when it
+    /// panics.
     ///
     /// # Errors
     /// As [`pause`](Self::pause).
@@ -39,7 +41,11 @@ impl BackupRestore {
         let resume = Resume(self);
         let value = act(&self.core.directory);
         std::mem::forget(resume);
-        Ok(PausedRun { value, held: self.core.gate.resume(self.owner).is_ok(), token })
+        Ok(PausedRun {
+            value,
+            held: self.core.gate.resume(self.owner).is_ok(),
+            token,
+        })
     }
 }
 
@@ -54,18 +60,22 @@ pub struct PauseOptions {
 
 impl Default for PauseOptions {
     fn default() -> Self {
-        Self { lease: DEFAULT_LEASE, wait: None }
+        Self {
+            lease: DEFAULT_LEASE,
+            wait: None,
+        }
     }
 }
 
 /// Does something with the directory of a repository that no other process writes, and with the
-/// token of the state in it: takes the writer lock, brings to the files
-/// what a journal holds, and keeps others from writing until it is done or the lease has run out. Then the lock is given back, done
-/// or not. A repository of dialect 2.1 is locked alone.
+/// token of the state in it: takes the writer lock, brings to the files what a journal holds, and
+/// keeps others from writing until it is done or the lease has run out. Then the lock is given
+/// back, done or not. A repository of dialect 2.1 is locked alone.
 ///
 /// # Errors
-/// [`Error::Locked`](crate::Error::Locked) while another process has the repository open for writing; else as
-/// [`EngineOptions::open`](crate::store::EngineOptions::open) and [`Engine::checkpoint`](crate::store::Engine::checkpoint).
+/// [`Error::Locked`](crate::Error::Locked) while another process has the repository open for
+/// writing; else as [`EngineOptions::open`](crate::store::EngineOptions::open) and
+/// [`Engine::checkpoint`](crate::store::Engine::checkpoint).
 pub fn pause_repository<T>(
     path: impl AsRef<Path>,
     options: PauseOptions,
@@ -79,5 +89,9 @@ pub fn pause_repository<T>(
         None => object.try_pause()?,
     };
     let value = act(&RepositoryFiles::locate(&directory)?.directory, &token);
-    Ok(PausedRun { value, held: object.resume().is_ok(), token })
+    Ok(PausedRun {
+        value,
+        held: object.resume().is_ok(),
+        token,
+    })
 }

@@ -7,8 +7,8 @@ use crate::catalog::{Catalog, ROOT, StoredSecurity};
 use crate::security::defaults;
 use crate::store::Snapshot;
 
-/// The namespace ROOT of the repository that is asked about. It is read when someone wants to know, and each time anew: it may
-/// have been changed, or another restored in its place.
+/// The namespace ROOT of the repository that is asked about. It is read when someone wants to know,
+/// and each time anew: it may have been changed, or another restored in its place.
 pub struct Root<'r> {
     snapshot: &'r dyn Fn() -> Result<Snapshot>,
 }
@@ -25,14 +25,21 @@ impl<'r> Root<'r> {
         Self { snapshot }
     }
 
-    /// Its descriptor (`__thisNAMESPACE.SECURITY_DESCRIPTOR`) and whether it wants encryption (the qualifier
-    /// `RequiresEncryption` of its `__SystemSecurity`). Where a repository says nothing, what a new one has.
+    /// Its descriptor (`__thisNAMESPACE.SECURITY_DESCRIPTOR`) and whether it wants encryption (the
+    /// qualifier `RequiresEncryption` of its `__SystemSecurity`). Where a repository says nothing,
+    /// what a new one has.
     ///
     /// # Errors
-    /// What reading says; [`Error::InvalidObject`](crate::Error::InvalidObject) when the descriptor is none.
+    /// What reading says; [`Error::InvalidObject`](crate::Error::InvalidObject) when the descriptor
+    /// is none.
     pub fn security(&self) -> Result<StoredSecurity> {
-        let (descriptor, requires_encryption) = Catalog::strict((self.snapshot)()?).security_parts(ROOT)?;
+        let (descriptor, requires_encryption) =
+            Catalog::strict((self.snapshot)()?).security_parts(ROOT)?;
         let descriptor = descriptor.unwrap_or_else(defaults::of_root);
-        Ok(StoredSecurity { namespace: ROOT.to_owned(), descriptor, requires_encryption })
+        Ok(StoredSecurity {
+            namespace: ROOT.to_owned(),
+            descriptor,
+            requires_encryption,
+        })
     }
 }

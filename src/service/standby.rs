@@ -1,7 +1,9 @@
-//! A repository that no one has to have open: each call does what it needs, and only a pause keeps it open, and locked.
+//! A repository that no one has to have open: each call does what it needs, and only a pause keeps
+//! it open, and locked.
 //!
-//! Who may do what when is decided by the gate that a [`Service`](super::Service) has too, so both answer alike. What is its
-//! own here is the writer lock, by which other processes are kept out while a pause is in force.
+//! Who may do what when is decided by the gate that a [`Service`](super::Service) has too, so both
+//! answer alike. What is its own here is the writer lock, by which other processes are kept out
+//! while a pause is in force.
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -23,12 +25,14 @@ use crate::store::{OpenOptions, OwnerId, PauseToken};
 use super::backup_restore::need_path;
 use super::{BackupAndRestore, BackupRestoreFlags, Caller, ObjectOptions, Operation, Root};
 
-/// The files of a repository, for backup and restore objects in a process that does not use it otherwise. What is paused in this way no
-/// one writes: another process waits for the writer lock. Objects of one `Standby` see each other's pauses and restores; objects of
-/// another process meet the lock, and are told of that ([`Error::Locked`]).
+/// The files of a repository, for backup and restore objects in a process that does not use it
+/// otherwise. What is paused in this way no one writes: another process waits for the writer lock.
+/// Objects of one `Standby` see each other's pauses and restores; objects of another process meet
+/// the lock, and are told of that ([`Error::Locked`]).
 ///
-/// A backup takes no lock: it holds what the files and a journal next to them hold, and begins again when another process wrote
-/// over what it read ([`backup_directory`]). A repository of dialect 2.1, which no one writes, is locked by a pause and not opened.
+/// A backup takes no lock: it holds what the files and a journal next to them hold, and begins
+/// again when another process wrote over what it read ([`backup_directory`]). A repository of
+/// dialect 2.1, which no one writes, is locked by a pause and not opened.
 #[derive(Debug, Clone)]
 pub struct Standby(Arc<Shared>);
 
@@ -37,8 +41,8 @@ struct Shared {
     directory: Directory,
     objects: ObjectOptions,
     gate: Gate,
-    /// What a pause holds. It is dropped before, or under the same lock as, the pause that holds it ends: so no one in this
-    /// process meets the writer lock of another who is just going.
+    /// What a pause holds. It is dropped before, or under the same lock as, the pause that holds it
+    /// ends: so no one in this process meets the writer lock of another who is just going.
     held: Mutex<Option<Held>>,
 }
 
@@ -66,7 +70,11 @@ impl Held {
         match wait.take(|| options.clone().open_in(directory)) {
             Ok(engine) => {
                 let token = engine.pause_token()?;
-                Ok(Self { by: Means::Open(engine), owner, token })
+                Ok(Self {
+                    by: Means::Open(engine),
+                    owner,
+                    token,
+                })
             }
             // That the repository is one, and of which dialect, is known by then.
             Err(Error::Unsupported(_)) => {
@@ -75,14 +83,18 @@ impl Held {
                 let repository = OpenOptions::new().open_in(&directory)?;
                 let snapshot = repository.snapshot();
                 let token = PauseToken::of_image(repository.files(), snapshot.image())?;
-                Ok(Self { by: Means::Locked { _lock: lock }, owner, token })
+                Ok(Self {
+                    by: Means::Locked { _lock: lock },
+                    owner,
+                    token,
+                })
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Gives the lock back. There is nothing to write that the pause has not written: what is missing when this fails is the mark
-    /// of an orderly end.
+    /// Gives the lock back. There is nothing to write that the pause has not written: what is
+    /// missing when this fails is the mark of an orderly end.
     fn give_back(self) {
         if let Means::Open(engine) = self.by {
             engine.close().ok();
@@ -96,16 +108,23 @@ impl Standby {
         Self::with_options(&Directory::real(path.as_ref()), ObjectOptions::default())
     }
 
-    /// The repository in a directory of any storage, with pauses that last at most as long as `lease`.
+    /// The repository in a directory of any storage, with pauses that last at most as long as
+    /// `lease`.
     pub fn with_lease(directory: &Directory, lease: Duration) -> Self {
         Self::with_options(directory, ObjectOptions::new().lease(lease))
     }
 
-    /// The repository in a directory of any storage. The options are those of objects that are given none. The meaning of a
-    /// restore without flags makes no difference: no client can be connected.
+    /// The repository in a directory of any storage. The options are those of objects that are
+    /// given none. The meaning of a restore without flags makes no difference: no client can be
+    /// connected.
     pub fn with_options(directory: &Directory, objects: ObjectOptions) -> Self {
         let (directory, gate, held) = (directory.clone(), Gate::default(), Mutex::new(None));
-        let shared = Arc::new(Shared { directory, objects, gate, held });
+        let shared = Arc::new(Shared {
+            directory,
+            objects,
+            gate,
+            held,
+        });
         let weak: Weak<Shared> = Arc::downgrade(&shared);
         shared.gate.on_expiry(&shared.directory.path, move || {
             if let Some(shared) = weak.upgrade() {
@@ -121,8 +140,17 @@ impl Standby {
     }
 
     /// A backup and restore object with options of its own, whatever those of the `Standby` are.
-    pub fn backup_restore_with(&self, caller: Arc<dyn Caller>, options: ObjectOptions) -> StandbyObject {
-        StandbyObject { owner: OwnerId(self.0.gate.number()), shared: self.0.clone(), caller, options }
+    pub fn backup_restore_with(
+        &self,
+        caller: Arc<dyn Caller>,
+        options: ObjectOptions,
+    ) -> StandbyObject {
+        StandbyObject {
+            owner: OwnerId(self.0.gate.number()),
+            shared: self.0.clone(),
+            caller,
+            options,
+        }
     }
 
     /// What goes on: who has paused, for how long yet, whether backups and restores run.
@@ -136,7 +164,8 @@ impl Standby {
     }
 }
 
-/// A backup and restore object of a [`Standby`]. Its calls mean what those of a [`BackupRestore`](super::BackupRestore) mean.
+/// A backup and restore object of a [`Standby`]. Its calls mean what those of a
+/// [`BackupRestore`](super::BackupRestore) mean.
 #[derive(Debug)]
 pub struct StandbyObject {
     shared: Arc<Shared>,
@@ -175,7 +204,11 @@ impl Shared {
 
     /// The pause that is in force, and its token.
     fn pause_token(&self) -> Option<(OwnerId, PauseToken)> {
-        let paused = self.held.lock().as_ref().map(|held| (held.owner, held.token));
+        let paused = self
+            .held
+            .lock()
+            .as_ref()
+            .map(|held| (held.owner, held.token));
         paused.filter(|(owner, _)| self.gate.activity().paused_by == Some(*owner))
     }
 
@@ -210,12 +243,12 @@ impl StandbyObject {
         self.owner
     }
 
-    /// As [`BackupRestore::pause`](super::BackupRestore::pause): waits until another object, or another process that has the
-    /// repository open for writing, has ended.
+    /// As [`BackupRestore::pause`](super::BackupRestore::pause): waits until another object, or
+    /// another process that has the repository open for writing, has ended.
     ///
     /// # Errors
-    /// As there; [`Error::Timeout`] at the limit of the `Standby`, and [`Error::Locked`] where it is another process that did
-    /// not end by then.
+    /// As there; [`Error::Timeout`] at the limit of the `Standby`, and [`Error::Locked`] where it
+    /// is another process that did not end by then.
     pub fn pause(&self) -> Result<PauseToken> {
         self.close_gate(false, Some(self.options.limit), Some(self.options.limit))
     }
@@ -228,16 +261,22 @@ impl StandbyObject {
         self.close_gate(false, Some(limit), Some(limit))
     }
 
-    /// As [`pause`](Self::pause), but fails at once when another object or process is in the way. This is what
-    /// `IWbemBackupRestoreEx::Pause` does.
+    /// As [`pause`](Self::pause), but fails at once when another object or process is in the way.
+    /// This is what `IWbemBackupRestoreEx::Pause` does.
     ///
     /// # Errors
-    /// As [`pause`](Self::pause); [`Error::Locked`]; [`Error::InvalidOperation`] when another object has paused.
+    /// As [`pause`](Self::pause); [`Error::Locked`]; [`Error::InvalidOperation`] when another
+    /// object has paused.
     pub fn try_pause(&self) -> Result<PauseToken> {
         self.close_gate(true, Some(self.options.limit), None)
     }
 
-    fn close_gate(&self, at_once: bool, limit: Option<Duration>, lock_limit: Option<Duration>) -> Result<PauseToken> {
+    fn close_gate(
+        &self,
+        at_once: bool,
+        limit: Option<Duration>,
+        lock_limit: Option<Duration>,
+    ) -> Result<PauseToken> {
         let shared = &self.shared;
         shared.ask(self.caller.as_ref(), Operation::Pause)?;
         let start = Instant::now();
@@ -245,7 +284,13 @@ impl StandbyObject {
             let rest = lock_limit.map(|limit| limit.saturating_sub(start.elapsed()));
             shared.hold(self.owner, rest)
         };
-        let paused = shared.gate.pause(self.owner, at_once, Wait::at_most(limit), self.options.lease, persist);
+        let paused = shared.gate.pause(
+            self.owner,
+            at_once,
+            Wait::at_most(limit),
+            self.options.lease,
+            persist,
+        );
         if paused.is_err() {
             shared.tidy();
             shared.gate.rest();
@@ -271,19 +316,33 @@ impl StandbyObject {
 }
 
 impl BackupAndRestore for StandbyObject {
-    fn back_up_to(&self, file: &Path, flags: BackupRestoreFlags, observer: &dyn Observer) -> Result<()> {
+    fn back_up_to(
+        &self,
+        file: &Path,
+        flags: BackupRestoreFlags,
+        observer: &dyn Observer,
+    ) -> Result<()> {
         let shared = &self.shared;
         shared.ask(self.caller.as_ref(), Operation::Backup)?;
         flags.need_none()?;
         let _noted = shared.gate.begin_backup()?;
-        // While it is paused the files hold everything, so they are read then too; and they are read to the end if the pause ends.
-        let options = BackupOptions { wait: Some(self.options.limit), ..BackupOptions::default() };
+        // While it is paused the files hold everything, so they are read then too; and they are
+        // read to the end if the pause ends.
+        let options = BackupOptions {
+            wait: Some(self.options.limit),
+            ..BackupOptions::default()
+        };
         let files = self.caller.files(&shared.directory.storage)?;
         backup_directory(&shared.directory, &files, file, &options, observer).map(drop)
     }
 
     /// No connection can be open: so the flags make no difference but that others are refused.
-    fn restore_from(&self, file: &Path, flags: BackupRestoreFlags, observer: &dyn Observer) -> Result<()> {
+    fn restore_from(
+        &self,
+        file: &Path,
+        flags: BackupRestoreFlags,
+        observer: &dyn Observer,
+    ) -> Result<()> {
         let shared = &self.shared;
         shared.ask(self.caller.as_ref(), Operation::Restore)?;
         flags.need_known()?;
@@ -292,7 +351,10 @@ impl BackupAndRestore for StandbyObject {
         shared.tidy();
         let files = self.caller.files(&shared.directory.storage)?;
         let backup = OpenBackup::new().open_in(&files, file)?;
-        let options = RestoreOptions { existing: Existing::Replace, ..RestoreOptions::default() };
+        let options = RestoreOptions {
+            existing: Existing::Replace,
+            ..RestoreOptions::default()
+        };
         restore_in(&backup, &shared.directory, options, observer).map(drop)
     }
 

@@ -12,7 +12,8 @@ use crate::store::{Durability, Savepoint, Transaction};
 
 use super::connection::{Enumeration, Link};
 
-/// Where the transaction is while no call is in it: there the one who breaks the connection finds it.
+/// Where the transaction is while no call is in it: there the one who breaks the connection finds
+/// it.
 #[derive(Debug)]
 pub(super) struct Slot(Mutex<Option<Transaction<'static>>>);
 
@@ -23,8 +24,8 @@ impl Slot {
     }
 }
 
-/// A transaction on a connection. Dropping it takes it back; so does whatever breaks the connection. It is a
-/// [`Transaction`] in everything else.
+/// A transaction on a connection. Dropping it takes it back; so does whatever breaks the
+/// connection. It is a [`Transaction`] in everything else.
 #[derive(Debug)]
 pub struct WriteTransaction {
     link: Arc<Link>,
@@ -39,7 +40,10 @@ impl WriteTransaction {
     }
 
     /// Runs a call on the transaction.
-    pub(super) fn with<T>(&self, call: impl FnOnce(&mut Transaction<'static>) -> Result<T>) -> Result<T> {
+    pub(super) fn with<T>(
+        &self,
+        call: impl FnOnce(&mut Transaction<'static>) -> Result<T>,
+    ) -> Result<T> {
         let mut slot = self.slot.0.lock();
         self.link.check()?;
         slot.as_mut().map_or(Err(Error::Disconnected), call)
@@ -145,9 +149,11 @@ impl WriteTransaction {
     /// # Errors
     /// [`Error::Disconnected`] on a broken connection: nothing is changed then. Else as there.
     pub fn commit(self) -> Result<()> {
-        // The slot stays locked: who breaks the connection meanwhile waits, and finds a commit that is done.
+        // The slot stays locked: who breaks the connection meanwhile waits, and finds a commit that
+        // is done.
         let mut slot = self.slot.0.lock();
         self.link.check()?;
-        slot.take().map_or(Err(Error::Disconnected), Transaction::commit)
+        slot.take()
+            .map_or(Err(Error::Disconnected), Transaction::commit)
     }
 }

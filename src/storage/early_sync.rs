@@ -11,7 +11,8 @@ use crate::base::parallel::new_thread;
 /// Syncs that were begun, or none. One that fails keeps its error for [`join`](Self::join).
 #[derive(Debug)]
 pub(crate) enum EarlySync {
-    /// On the calling thread: an operation that was given one thread has no other, nor has one to which the system gives none.
+    /// On the calling thread: an operation that was given one thread has no other, nor has one to
+    /// which the system gives none.
     Inline(io::Result<()>),
     /// On a thread of its own, started with the first.
     Beside(Option<Syncer>),
@@ -27,11 +28,15 @@ pub(crate) struct Syncer {
 impl EarlySync {
     /// For an operation that runs on so many threads.
     pub(crate) fn new(threads: usize) -> Self {
-        if threads > 1 { Self::Beside(None) } else { Self::Inline(Ok(())) }
+        if threads > 1 {
+            Self::Beside(None)
+        } else {
+            Self::Inline(Ok(()))
+        }
     }
 
-    /// Begins a sync of `file`, unless another waits for its turn already: what is left out here the last sync does, which the
-    /// caller makes in any case.
+    /// Begins a sync of `file`, unless another waits for its turn already: what is left out here
+    /// the last sync does, which the caller makes in any case.
     pub(crate) fn begin(&mut self, file: &Arc<dyn StorageFile>) {
         if let Self::Beside(syncer @ None) = self {
             match Syncer::start() {
@@ -46,7 +51,8 @@ impl EarlySync {
         }
     }
 
-    /// Waits for all of them. An error here may be told only once, so a later sync that succeeds proves nothing.
+    /// Waits for all of them. An error here may be told only once, so a later sync that succeeds
+    /// proves nothing.
     pub(crate) fn join(&mut self) -> io::Result<()> {
         match self {
             Self::Inline(result) => std::mem::replace(result, Ok(())),
@@ -65,13 +71,18 @@ impl Drop for EarlySync {
 impl Syncer {
     fn start() -> io::Result<Self> {
         let (files, receiver) = sync_channel::<Arc<dyn StorageFile>>(1);
-        let thread = new_thread().spawn(move || receiver.into_iter().try_for_each(|file| file.sync()))?;
+        let thread =
+            new_thread().spawn(move || receiver.into_iter().try_for_each(|file| file.sync()))?;
         Ok(Self { files, thread })
     }
 
     fn join(self) -> io::Result<()> {
         drop(self.files);
-        let panicked = |_| Err(io::Error::other("the thread that synced the file ended early"));
+        let panicked = |_| {
+            Err(io::Error::other(
+                "the thread that synced the file ended early",
+            ))
+        };
         self.thread.join().unwrap_or_else(panicked)
     }
 }
@@ -103,7 +114,11 @@ mod tests {
 
         fn sync(&self) -> io::Result<()> {
             let before = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            if before == 0 { Ok(()) } else { Err(io::Error::other("refused")) }
+            if before == 0 {
+                Ok(())
+            } else {
+                Err(io::Error::other("refused"))
+            }
         }
     }
 
@@ -113,7 +128,11 @@ mod tests {
             let file = Arc::new(Failing::default());
             let mut early = EarlySync::new(2);
             early.begin(&(file.clone() as Arc<dyn StorageFile>));
-            assert_eq!(file.0.load(std::sync::atomic::Ordering::SeqCst), 1, "it was synced at once");
+            assert_eq!(
+                file.0.load(std::sync::atomic::Ordering::SeqCst),
+                1,
+                "it was synced at once"
+            );
             assert!(early.join().is_ok());
         });
     }

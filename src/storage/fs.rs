@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::{
-    DirEntry, EntryKind, FileId, LOCK_NOTE, LockGuard, NameFault, OpenMode, Protection, RawEntry, RawKind, Storage,
-    StorageFile, Ties, file_id, rights, windows_fault,
+    DirEntry, EntryKind, FileId, LOCK_NOTE, LockGuard, NameFault, OpenMode, Protection, RawEntry,
+    RawKind, Storage, StorageFile, Ties, file_id, rights, windows_fault,
 };
 
 /// The file system of the machine.
@@ -24,14 +24,16 @@ const RENAME_ATTEMPTS: u32 = if cfg!(windows) { 40 } else { 1 };
 /// Time between two of them.
 const RENAME_PAUSE: Duration = Duration::from_millis(5);
 
-/// Renames a file. Windows refuses to replace a file that anyone has open, if only to look which one it is: scanners do, and
-/// so do checks of targets in this crate. They close it after a moment.
+/// Renames a file. Windows refuses to replace a file that anyone has open, if only to look which
+/// one it is: scanners do, and so do checks of targets in this crate. They close it after a moment.
 fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
     let mut left = RENAME_ATTEMPTS;
     loop {
         left -= 1;
         match fs::rename(from, to) {
-            Err(error) if left > 0 && error.kind() == io::ErrorKind::PermissionDenied && to.is_file() => {
+            Err(error)
+                if left > 0 && error.kind() == io::ErrorKind::PermissionDenied && to.is_file() =>
+            {
                 thread::sleep(RENAME_PAUSE);
             }
             result => return result,
@@ -44,7 +46,14 @@ impl Storage for RealStorage {
         match fs::metadata(path) {
             Ok(metadata) => Ok(Some(entry_kind(&metadata))),
             // Below a file there is nothing.
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -53,7 +62,12 @@ impl Storage for RealStorage {
         match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_symlink() => Ok(Ties::Link),
             Ok(metadata) => Ok(hard_links(&metadata)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 Ok(Ties::None)
             }
             Err(error) => Err(error),
@@ -63,30 +77,49 @@ impl Storage for RealStorage {
     fn file_id(&self, path: &Path) -> io::Result<Option<FileId>> {
         match fs::metadata(path).and_then(|metadata| file_id::of_real(path, &metadata)) {
             Ok(id) => Ok(Some(id)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
 
     fn name_fault(&self, path: &Path) -> Option<NameFault> {
-        if cfg!(windows) { windows_fault(&path.to_string_lossy()) } else { None }
+        if cfg!(windows) {
+            windows_fault(&path.to_string_lossy())
+        } else {
+            None
+        }
     }
 
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
             let kind = kind_of_entry(&entry.path());
             // Without a kind it was removed meanwhile.
-            if let Some(kind) = kind.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))? {
+            if let Some(kind) =
+                kind.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?
+            {
                 entries.push(DirEntry { name, kind });
             }
         }
         Ok(entries)
     }
 
-    fn walk_dir(&self, dir: &Path, visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>) -> io::Result<()> {
+    fn walk_dir(
+        &self,
+        dir: &Path,
+        visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>,
+    ) -> io::Result<()> {
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
             let kind = match entry.file_type() {
@@ -95,7 +128,12 @@ impl Storage for RealStorage {
                 Ok(kind) if kind.is_file() => RawKind::File,
                 _ => RawKind::Other,
             };
-            if visit(RawEntry { name: entry.file_name(), kind }).is_break() {
+            if visit(RawEntry {
+                name: entry.file_name(),
+                kind,
+            })
+            .is_break()
+            {
                 break;
             }
         }
@@ -108,7 +146,10 @@ impl Storage for RealStorage {
         let file = match mode {
             OpenMode::Read => open_for_reading(path)?,
             OpenMode::Write => options.open(path)?,
-            OpenMode::Create => rights::for_owner(&mut options).create(true).truncate(true).open(path)?,
+            OpenMode::Create => rights::for_owner(&mut options)
+                .create(true)
+                .truncate(true)
+                .open(path)?,
             OpenMode::CreateNew => return self.create(path, &Protection::private()),
         };
         Ok(Box::new(RealFile(file)))
@@ -149,23 +190,38 @@ impl Storage for RealStorage {
         fs::remove_dir(dir)
     }
 
-    /// On Windows directory changes are journaled with the file and a directory cannot be flushed: nothing to do there.
+    /// On Windows directory changes are journaled with the file and a directory cannot be flushed:
+    /// nothing to do there.
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        if cfg!(windows) { Ok(()) } else { File::open(dir)?.sync_all() }
+        if cfg!(windows) {
+            Ok(())
+        } else {
+            File::open(dir)?.sync_all()
+        }
     }
 
     fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn LockGuard>> {
         self.lock_with(path, note, &Protection::private())
     }
 
-    fn lock_with(&self, path: &Path, note: &str, protection: &Protection) -> io::Result<Box<dyn LockGuard>> {
+    fn lock_with(
+        &self,
+        path: &Path,
+        note: &str,
+        protection: &Protection,
+    ) -> io::Result<Box<dyn LockGuard>> {
         for _ in 0..LOCK_TRIES {
-            let Some(file) = open_lock_file(path, protection)? else { continue };
+            let Some(file) = open_lock_file(path, protection)? else {
+                continue;
+            };
             if hold(&file, path)? {
                 need_note(&file)?;
                 file.set_len(0)?;
                 (&file).write_all(note.as_bytes())?;
-                return Ok(Box::new(FileLock { file: Some(file), path: path.to_owned() }));
+                return Ok(Box::new(FileLock {
+                    file: Some(file),
+                    path: path.to_owned(),
+                }));
             }
         }
         // Each time another one took the lock and gave it back.
@@ -186,8 +242,9 @@ const FILE_SHARE_READ: u32 = 1;
 #[cfg(windows)]
 const ERROR_SHARING_VIOLATION: i32 = 32;
 
-/// Takes the lock of an open lock file; `false` when it guards nothing. The holder before us may have removed the file between
-/// our opening and locking it: then the next caller would lock another file of the same name.
+/// Takes the lock of an open lock file; `false` when it guards nothing. The holder before us may
+/// have removed the file between our opening and locking it: then the next caller would lock
+/// another file of the same name.
 #[cfg(unix)]
 fn hold(file: &File, path: &Path) -> io::Result<bool> {
     match file.try_lock() {
@@ -197,16 +254,16 @@ fn hold(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// On Windows whoever opened the file has the lock, by what is shared: nobody else can open it for writing or remove it.
-/// A lock on its bytes would keep others from reading who holds it.
+/// On Windows whoever opened the file has the lock, by what is shared: nobody else can open it for
+/// writing or remove it. A lock on its bytes would keep others from reading who holds it.
 #[cfg(windows)]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
 fn hold(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Opens a lock file, or makes it; `None` when it appeared or disappeared meanwhile. Links are not followed: what they lead
-/// to is someone else's, and would be written to.
+/// Opens a lock file, or makes it; `None` when it appeared or disappeared meanwhile. Links are not
+/// followed: what they lead to is someone else's, and would be written to.
 fn open_lock_file(path: &Path, protection: &Protection) -> io::Result<Option<File>> {
     let mut options = File::options();
     options.read(true).write(true);
@@ -219,51 +276,75 @@ fn open_lock_file(path: &Path, protection: &Protection) -> io::Result<Option<Fil
         Ok(metadata) if metadata.is_file() => (options.open(path), io::ErrorKind::NotFound),
         Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(_) => return Err(no_lock_file("it is a link or a device")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            (rights::create_by(options.create_new(true), path, protection), io::ErrorKind::AlreadyExists)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (
+            rights::create_by(options.create_new(true), path, protection),
+            io::ErrorKind::AlreadyExists,
+        ),
         Err(error) => return Err(error),
     };
     match opened {
         Err(error) if error.kind() == passing => Ok(None),
         #[cfg(windows)]
-        Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
         opened => opened.map(Some),
     }
 }
 
-/// Whether the file holds nothing, a note of an earlier holder, or what a loss of power left of one; anything else is not
-/// written over.
+/// Whether the file holds nothing, a note of an earlier holder, or what a loss of power left of
+/// one; anything else is not written over.
 fn need_note(mut file: &File) -> io::Result<()> {
     let mut text = Vec::new();
     file.take(MAX_NOTE + 1).read_to_end(&mut text)?;
     file.rewind()?;
     let begin = LOCK_NOTE.as_bytes();
-    let is_note = text.starts_with(begin) || begin.starts_with(&text) || text.iter().all(|&byte| byte == 0);
-    if is_note && text.len() as u64 <= MAX_NOTE { Ok(()) } else { Err(no_lock_file("it holds something else")) }
+    let is_note =
+        text.starts_with(begin) || begin.starts_with(&text) || text.iter().all(|&byte| byte == 0);
+    if is_note && text.len() as u64 <= MAX_NOTE {
+        Ok(())
+    } else {
+        Err(no_lock_file("it holds something else"))
+    }
 }
 
 fn no_lock_file(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{why}, not the note of a process; move it away"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{why}, not the note of a process; move it away"),
+    )
 }
 
 /// Opens a file for reading. A directory is none, although some systems open it.
 pub(super) fn open_for_reading(path: &Path) -> io::Result<File> {
     let file = open_untouched(path)?;
-    if file.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
+    if file.metadata()?.is_dir() {
+        Err(io::ErrorKind::IsADirectory.into())
+    } else {
+        Ok(file)
+    }
 }
 
-/// Opens for reading without setting the time of last access, where the system lets the caller ask for that: on Linux to
-/// the owner of the file.
+/// Opens for reading without setting the time of last access, where the system lets the caller ask
+/// for that: on Linux to the owner of the file.
 fn open_untouched(path: &Path) -> io::Result<File> {
     #[cfg(all(
         target_os = "linux",
-        any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64", target_arch = "riscv64")
+        any(
+            target_arch = "x86_64",
+            target_arch = "x86",
+            target_arch = "aarch64",
+            target_arch = "riscv64"
+        )
     ))]
     {
         use std::os::unix::fs::OpenOptionsExt;
         const O_NOATIME: i32 = 0o1_000_000;
-        match File::options().read(true).custom_flags(O_NOATIME).open(path) {
+        match File::options()
+            .read(true)
+            .custom_flags(O_NOATIME)
+            .open(path)
+        {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             result => return result,
         }
@@ -275,7 +356,11 @@ fn open_untouched(path: &Path) -> io::Result<File> {
 #[cfg(unix)]
 fn hard_links(metadata: &fs::Metadata) -> Ties {
     use std::os::unix::fs::MetadataExt;
-    if metadata.is_file() && metadata.nlink() > 1 { Ties::Names(metadata.nlink()) } else { Ties::None }
+    if metadata.is_file() && metadata.nlink() > 1 {
+        Ties::Names(metadata.nlink())
+    } else {
+        Ties::None
+    }
 }
 
 /// The standard library does not tell it here.
@@ -294,12 +379,18 @@ fn entry_kind(metadata: &fs::Metadata) -> EntryKind {
     }
 }
 
-/// What stands in a directory, `None` when it is gone. A link that leads nowhere is there, and it is no file. Of what the
-/// system does not tell, nothing is said: a file that looked like none would be taken for missing.
+/// What stands in a directory, `None` when it is gone. A link that leads nowhere is there, and it
+/// is no file. Of what the system does not tell, nothing is said: a file that looked like none
+/// would be taken for missing.
 fn kind_of_entry(path: &Path) -> io::Result<Option<EntryKind>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(entry_kind(&metadata))),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
             match fs::symlink_metadata(path) {
                 Ok(_) => Ok(Some(EntryKind::Other)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -28,7 +28,8 @@ enum Node {
 type Contents = Arc<RwLock<Vec<u8>>>;
 
 impl MemStorage {
-    /// An empty tree. Every relative path without components, and the root, is a directory from the start.
+    /// An empty tree. Every relative path without components, and the root, is a directory from the
+    /// start.
     pub fn new() -> Self {
         Self::default()
     }
@@ -39,7 +40,8 @@ impl MemStorage {
         for dir in path.ancestors().skip(1).filter(|dir| !is_root(dir)) {
             tree.nodes.entry(dir.to_owned()).or_insert(Node::Directory);
         }
-        tree.nodes.insert(path, Node::File(Arc::new(RwLock::new(bytes))));
+        tree.nodes
+            .insert(path, Node::File(Arc::new(RwLock::new(bytes))));
     }
 
     /// The bytes of a file.
@@ -62,7 +64,9 @@ impl Tree {
     }
 
     fn has_children(&self, dir: &Path) -> bool {
-        self.nodes.keys().any(|path| path != dir && parent_of(path) == dir)
+        self.nodes
+            .keys()
+            .any(|path| path != dir && parent_of(path) == dir)
     }
 
     fn need_parent(&self, path: &Path) -> io::Result<()> {
@@ -76,8 +80,15 @@ impl Tree {
 
 /// The path without components that say "here", so that a file has one name.
 fn plain(path: &Path) -> PathBuf {
-    let plain: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
-    if plain.as_os_str().is_empty() { PathBuf::from(".") } else { plain }
+    let plain: PathBuf = path
+        .components()
+        .filter(|part| *part != Component::CurDir)
+        .collect();
+    if plain.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        plain
+    }
 }
 
 fn is_root(path: &Path) -> bool {
@@ -98,10 +109,20 @@ impl Storage for MemStorage {
             Some(_) => return Err(io::ErrorKind::NotADirectory.into()),
             None => return Err(io::ErrorKind::NotFound.into()),
         }
-        let children = tree.nodes.iter().filter(|(path, _)| path.as_path() != dir && parent_of(path) == dir);
+        let children = tree
+            .nodes
+            .iter()
+            .filter(|(path, _)| path.as_path() != dir && parent_of(path) == dir);
         let entry = |(path, node): (&PathBuf, &Node)| {
-            let kind = if matches!(node, Node::Directory) { EntryKind::Directory } else { EntryKind::File };
-            Some(DirEntry { name: path.file_name()?.to_str()?.to_owned(), kind })
+            let kind = if matches!(node, Node::Directory) {
+                EntryKind::Directory
+            } else {
+                EntryKind::File
+            };
+            Some(DirEntry {
+                name: path.file_name()?.to_str()?.to_owned(),
+                kind,
+            })
         };
         Ok(children.filter_map(entry).collect())
     }
@@ -112,7 +133,9 @@ impl Storage for MemStorage {
         let contents = match (tree.nodes.get(path), mode) {
             (Some(_), OpenMode::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
             (Some(Node::Directory), _) => return Err(io::ErrorKind::IsADirectory.into()),
-            (None, OpenMode::CreateNew) if is_root(path) => return Err(io::ErrorKind::AlreadyExists.into()),
+            (None, OpenMode::CreateNew) if is_root(path) => {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
             (None, _) if is_root(path) => return Err(io::ErrorKind::IsADirectory.into()),
             (Some(Node::File(contents)), _) => {
                 if mode == OpenMode::Create {
@@ -124,11 +147,15 @@ impl Storage for MemStorage {
             (None, OpenMode::Create | OpenMode::CreateNew) => {
                 tree.need_parent(path)?;
                 let contents = Contents::default();
-                tree.nodes.insert(path.to_owned(), Node::File(contents.clone()));
+                tree.nodes
+                    .insert(path.to_owned(), Node::File(contents.clone()));
                 contents
             }
         };
-        Ok(Box::new(MemFile { contents, writable: mode != OpenMode::Read }))
+        Ok(Box::new(MemFile {
+            contents,
+            writable: mode != OpenMode::Read,
+        }))
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
@@ -153,9 +180,16 @@ impl Storage for MemStorage {
             (_, None) | (Some(EntryKind::File), Some(EntryKind::File)) => {}
             _ => return Err(io::ErrorKind::AlreadyExists.into()),
         }
-        let moved: Vec<PathBuf> = tree.nodes.keys().filter(|path| path.starts_with(from)).cloned().collect();
+        let moved: Vec<PathBuf> = tree
+            .nodes
+            .keys()
+            .filter(|path| path.starts_with(from))
+            .cloned()
+            .collect();
         for path in moved {
-            let Some(node) = tree.nodes.remove(&path) else { continue };
+            let Some(node) = tree.nodes.remove(&path) else {
+                continue;
+            };
             let target = match path.strip_prefix(from) {
                 Ok(rest) if !rest.as_os_str().is_empty() => to.join(rest),
                 _ => to.to_owned(),
@@ -181,7 +215,9 @@ impl Storage for MemStorage {
         let dir = &plain(dir);
         let mut tree = self.0.lock();
         match tree.kind(dir) {
-            Some(EntryKind::Directory) if tree.has_children(dir) => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            Some(EntryKind::Directory) if tree.has_children(dir) => {
+                Err(io::ErrorKind::DirectoryNotEmpty.into())
+            }
             Some(EntryKind::Directory) => {
                 tree.nodes.remove(dir);
                 Ok(())
@@ -210,9 +246,15 @@ impl Storage for MemStorage {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         tree.need_parent(path)?;
-        tree.nodes.insert(path.to_owned(), Node::File(Arc::new(RwLock::new(note.into()))));
+        tree.nodes.insert(
+            path.to_owned(),
+            Node::File(Arc::new(RwLock::new(note.into()))),
+        );
         tree.locks.push(path.to_owned());
-        Ok(Box::new(MemLock { tree: self.0.clone(), path: path.to_owned() }))
+        Ok(Box::new(MemLock {
+            tree: self.0.clone(),
+            path: path.to_owned(),
+        }))
     }
 }
 
@@ -240,17 +282,24 @@ struct MemFile {
 
 impl MemFile {
     fn need_writable(&self) -> io::Result<()> {
-        if self.writable { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+        if self.writable {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
     }
 }
 
 /// Changes a length; one that the memory cannot hold is an error and no panic.
 ///
-/// Room grows to a power of two, so that it follows the length alone and not the order in which threads wrote.
+/// Room grows to a power of two, so that it follows the length alone and not the order in which
+/// threads wrote.
 fn resize(contents: &mut Vec<u8>, len: usize) -> io::Result<()> {
     if contents.capacity() < len {
         let room = len.checked_next_power_of_two().unwrap_or(len);
-        contents.try_reserve_exact(room - contents.len()).map_err(|_| io::ErrorKind::StorageFull)?;
+        contents
+            .try_reserve_exact(room - contents.len())
+            .map_err(|_| io::ErrorKind::StorageFull)?;
     }
     contents.resize(len, 0);
     Ok(())
@@ -263,7 +312,8 @@ impl StorageFile for MemFile {
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let contents = self.contents.read();
-        let start = usize::try_from(offset).map_or(contents.len(), |start| start.min(contents.len()));
+        let start =
+            usize::try_from(offset).map_or(contents.len(), |start| start.min(contents.len()));
         let (_, rest) = contents.split_at(start);
         let count = rest.len().min(buf.len());
         let (target, _) = buf.split_at_mut(count);
@@ -275,7 +325,9 @@ impl StorageFile for MemFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         self.need_writable()?;
         let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
-        let end = start.checked_add(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        let end = start
+            .checked_add(bytes.len())
+            .ok_or(io::ErrorKind::FileTooLarge)?;
         let mut contents = self.contents.write();
         // Nothing written behind the end extends nothing.
         if contents.len() < end && !bytes.is_empty() {

@@ -1,7 +1,8 @@
 //! Files read through memory maps.
 //!
-//! The only module with unsafe code: the bytes of a map belong to the file system and can change or vanish under the
-//! program. They are copied out through raw pointers, so that no reference to them ever exists.
+//! The only module with unsafe code: the bytes of a map belong to the file system and can change or
+//! vanish under the program. They are copied out through raw pointers, so that no reference to them
+//! ever exists.
 
 use std::fs::File;
 use std::io;
@@ -13,11 +14,12 @@ use memmap2::{MmapOptions, MmapRaw};
 
 use super::fs::open_for_reading;
 use super::{
-    DirEntry, EntryKind, FileId, NameFault, OpenMode, Protection, RawEntry, RealStorage, Storage, StorageFile, Ties,
-    read_only,
+    DirEntry, EntryKind, FileId, NameFault, OpenMode, Protection, RawEntry, RealStorage, Storage,
+    StorageFile, Ties, read_only,
 };
 
-/// The file system of the machine for reading only, through memory maps. Every call that would change something fails.
+/// The file system of the machine for reading only, through memory maps. Every call that would
+/// change something fails.
 ///
 /// A file is mapped when it is opened: bytes that are appended later are not seen.
 #[derive(Debug, Clone, Copy)]
@@ -28,11 +30,15 @@ impl MappedStorage {
     ///
     /// # Safety
     ///
-    /// As long as a file opened through this storage is open, nobody may truncate it or the disk below it fail: reading
-    /// what is gone ends the process with a signal (`SIGBUS`, or an access violation on Windows), which is no error that
-    /// the caller could handle. Files that change while they are read are no danger to memory, but then what is read is
-    /// a mixture of old and new bytes.
-    #[expect(unsafe_code, reason = "only the caller can promise that the files are not truncated")]
+    /// As long as a file opened through this storage is open, nobody may truncate it or the disk
+    /// below it fail: reading what is gone ends the process with a signal (`SIGBUS`, or an access
+    /// violation on Windows), which is no error that the caller could handle. Files that change
+    /// while they are read are no danger to memory, but then what is read is a mixture of old and
+    /// new bytes.
+    #[expect(
+        unsafe_code,
+        reason = "only the caller can promise that the files are not truncated"
+    )]
     pub unsafe fn new() -> Self {
         Self(())
     }
@@ -59,7 +65,11 @@ impl Storage for MappedStorage {
         RealStorage.read_dir(dir)
     }
 
-    fn walk_dir(&self, dir: &Path, visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>) -> io::Result<()> {
+    fn walk_dir(
+        &self,
+        dir: &Path,
+        visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>,
+    ) -> io::Result<()> {
         RealStorage.walk_dir(dir, visit)
     }
 
@@ -81,12 +91,16 @@ struct MappedFile(Option<MmapRaw>);
 
 impl MappedFile {
     fn new(file: &File) -> io::Result<Self> {
-        // The length is fixed here: asked for again by the mapping, it could have become zero in between.
-        let len = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        // The length is fixed here: asked for again by the mapping, it could have become zero in
+        // between.
+        let len =
+            usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
         if len == 0 {
             return Ok(Self(None));
         }
-        Ok(Self(Some(MmapOptions::new().len(len).map_raw_read_only(file)?)))
+        Ok(Self(Some(
+            MmapOptions::new().len(len).map_raw_read_only(file)?,
+        )))
     }
 }
 
@@ -99,10 +113,14 @@ impl StorageFile for MappedFile {
         let Some(map) = &self.0 else { return Ok(0) };
         let start = usize::try_from(offset).map_or(map.len(), |start| start.min(map.len()));
         let count = buf.len().min(map.len() - start);
-        #[expect(unsafe_code, reason = "a reference into the map would promise that its bytes do not change")]
-        // SAFETY: `start + count` is at most the length of the map and `count` at most that of `buf`, so both ranges are
-        // inside what they are taken from; that the pages of the map are backed by the file is what the caller of
-        // `MappedStorage::new` promised. `buf` is borrowed exclusively and does not overlap a read-only map.
+        #[expect(
+            unsafe_code,
+            reason = "a reference into the map would promise that its bytes do not change"
+        )]
+        // SAFETY: `start + count` is at most the length of the map and `count` at most that of
+        // `buf`, so both ranges are inside what they are taken from; that the pages of the map are
+        // backed by the file is what the caller of `MappedStorage::new` promised. `buf` is borrowed
+        // exclusively and does not overlap a read-only map.
         unsafe {
             ptr::copy_nonoverlapping(map.as_ptr().add(start), buf.as_mut_ptr(), count);
         }

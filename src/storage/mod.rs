@@ -1,12 +1,14 @@
 //! The I/O seam: everything the engine reads or writes goes through [`Storage`].
 //!
-//! Three implementations: [`RealStorage`] (the file system), [`MemStorage`] (memory) and, behind feature `sim`,
-//! a simulator that fails calls and loses power. All calls are synchronous and positional; transfers may be short and
-//! [`read_exact_at`] and [`write_all_at`] are the only places that loop over them.
+//! Three implementations: [`RealStorage`] (the file system), [`MemStorage`] (memory) and, behind
+//! feature `sim`, a simulator that fails calls and loses power. All calls are synchronous and
+//! positional; transfers may be short and [`read_exact_at`] and [`write_all_at`] are the only
+//! places that loop over them.
 //!
 //! What the engine relies on, and the simulator takes away everything else:
 //!
-//! * a write is durable once [`StorageFile::sync`] on its file returned, not before and in no order;
+//! * a write is durable once [`StorageFile::sync`] on its file returned, not before and in no
+//!   order;
 //! * a create, rename or remove is durable once [`Storage::sync_dir`] on its directory returned;
 //! * a rename is atomic: after a crash the name means the old file or the new one.
 
@@ -52,8 +54,8 @@ pub enum OpenMode {
     Write,
     /// For reading and writing; the file is created, for its owner alone, and emptied if it exists.
     Create,
-    /// For reading and writing; the file is created, for its owner alone, and must not exist. [`Storage::create`] creates one
-    /// for others too.
+    /// For reading and writing; the file is created, for its owner alone, and must not exist.
+    /// [`Storage::create`] creates one for others too.
     CreateNew,
 }
 
@@ -102,7 +104,8 @@ pub enum RawKind {
 /// What a name has to do with others: whether what is written under it shows elsewhere too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ties {
-    /// Nothing: the file, or whatever stands there, has this name alone. Also where there is nothing.
+    /// Nothing: the file, or whatever stands there, has this name alone. Also where there is
+    /// nothing.
     None,
     /// The name is a symbolic link: what is opened by it is something else.
     Link,
@@ -112,7 +115,8 @@ pub enum Ties {
 
 /// A tree of files: the file system, or something that stands for it.
 ///
-/// The calls that change something fail as they stand here: a storage for reading only leaves them so.
+/// The calls that change something fail as they stand here: a storage for reading only leaves them
+/// so.
 pub trait Storage: Send + Sync + Debug {
     /// What stands at `path`, `None` for nothing.
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>>;
@@ -122,24 +126,31 @@ pub trait Storage: Send + Sync + Debug {
         Ok(Ties::None)
     }
 
-    /// The identity of what stands at `path`, where a link leads; `None` for nothing. Two names of one file have the same. In a
-    /// storage in which a file has one name, that name is enough.
+    /// The identity of what stands at `path`, where a link leads; `None` for nothing. Two names of
+    /// one file have the same. In a storage in which a file has one name, that name is enough.
     fn file_id(&self, path: &Path) -> io::Result<Option<FileId>> {
         Ok(self.kind(path)?.map(|_| FileId::of_name(path)))
     }
 
-    /// Why `path` means another file to the storage than its text says; `None` where it means itself, as in every storage but
-    /// the file system of Windows. Nothing is written under such a name: what belongs beside it would be beside another.
+    /// Why `path` means another file to the storage than its text says; `None` where it means
+    /// itself, as in every storage but the file system of Windows. Nothing is written under such a
+    /// name: what belongs beside it would be beside another.
     fn name_fault(&self, _path: &Path) -> Option<NameFault> {
         None
     }
 
-    /// The entries of a directory, in no order. Names that are not Unicode are left out: no file of ours has one.
+    /// The entries of a directory, in no order. Names that are not Unicode are left out: no file of
+    /// ours has one.
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
 
-    /// Hands each entry of a directory to `visit`, in no order and with no link followed, until `visit` breaks. Nothing of
-    /// the directory is kept, so that one of millions of entries takes no memory.
-    fn walk_dir(&self, dir: &Path, visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>) -> io::Result<()> {
+    /// Hands each entry of a directory to `visit`, in no order and with no link followed, until
+    /// `visit` breaks. Nothing of the directory is kept, so that one of millions of entries takes
+    /// no memory.
+    fn walk_dir(
+        &self,
+        dir: &Path,
+        visit: &mut dyn FnMut(RawEntry) -> ControlFlow<()>,
+    ) -> io::Result<()> {
         for DirEntry { name, kind } in self.read_dir(dir)? {
             let kind = match kind {
                 _ if self.ties(&dir.join(&name))? == Ties::Link => RawKind::Link,
@@ -147,24 +158,32 @@ pub trait Storage: Send + Sync + Debug {
                 EntryKind::Directory => RawKind::Directory,
                 EntryKind::Other => RawKind::Other,
             };
-            if visit(RawEntry { name: name.into(), kind }).is_break() {
+            if visit(RawEntry {
+                name: name.into(),
+                kind,
+            })
+            .is_break()
+            {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Opens a file. Fails with `NotFound` or `AlreadyExists` where the mode says so, for a directory with `IsADirectory`
-    /// (by Windows itself with `PermissionDenied`), and to create where there is no directory with `NotFound`.
+    /// Opens a file. Fails with `NotFound` or `AlreadyExists` where the mode says so, for a
+    /// directory with `IsADirectory` (by Windows itself with `PermissionDenied`), and to create
+    /// where there is no directory with `NotFound`.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>>;
 
-    /// The rights of the file or directory at `path`, where a link leads. A storage without rights says nothing.
+    /// The rights of the file or directory at `path`, where a link leads. A storage without rights
+    /// says nothing.
     fn protection(&self, _path: &Path) -> io::Result<Protection> {
         Ok(Protection::default())
     }
 
-    /// Creates a file, which must not exist, for reading and writing. At no time may it be read by anyone whom `protection`
-    /// does not let; what of it the file system cannot keep is left narrower, and is no error.
+    /// Creates a file, which must not exist, for reading and writing. At no time may it be read by
+    /// anyone whom `protection` does not let; what of it the file system cannot keep is left
+    /// narrower, and is no error.
     fn create(&self, path: &Path, _protection: &Protection) -> io::Result<Box<dyn StorageFile>> {
         self.open(path, OpenMode::CreateNew)
     }
@@ -179,9 +198,10 @@ pub trait Storage: Send + Sync + Debug {
         self.create_dir(dir)
     }
 
-    /// Gives a file or directory another name, atomically; what is open stays open. A file replaces a file of that name. A
-    /// directory replaces nothing that has content; whether it replaces an empty directory differs (Linux does it, Windows
-    /// and the others here do not), so callers look first.
+    /// Gives a file or directory another name, atomically; what is open stays open. A file replaces
+    /// a file of that name. A directory replaces nothing that has content; whether it replaces an
+    /// empty directory differs (Linux does it, Windows and the others here do not), so callers look
+    /// first.
     fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
         read_only()
     }
@@ -201,27 +221,38 @@ pub trait Storage: Send + Sync + Debug {
         read_only()
     }
 
-    /// Takes the exclusive lock that the file at `path` stands for, creating the file. The lock ends with the guard, or
-    /// with the process; the guard removes the file. Fails with [`io::ErrorKind::WouldBlock`] while another holds it.
+    /// Takes the exclusive lock that the file at `path` stands for, creating the file. The lock
+    /// ends with the guard, or with the process; the guard removes the file. Fails with
+    /// [`io::ErrorKind::WouldBlock`] while another holds it.
     ///
-    /// A note begins with [`LOCK_NOTE`]: in the file system a file that holds anything else, or is none, fails with
-    /// [`io::ErrorKind::InvalidData`] and stays as it is.
+    /// A note begins with [`LOCK_NOTE`]: in the file system a file that holds anything else, or is
+    /// none, fails with [`io::ErrorKind::InvalidData`] and stays as it is.
     fn lock(&self, _path: &Path, _note: &str) -> io::Result<Box<dyn LockGuard>> {
         read_only()
     }
 
-    /// Takes the lock as [`lock`](Self::lock); the file gets a protection instead of being for its owner alone.
-    fn lock_with(&self, path: &Path, note: &str, _protection: &Protection) -> io::Result<Box<dyn LockGuard>> {
+    /// Takes the lock as [`lock`](Self::lock); the file gets a protection instead of being for its
+    /// owner alone.
+    fn lock_with(
+        &self,
+        path: &Path,
+        note: &str,
+        _protection: &Protection,
+    ) -> io::Result<Box<dyn LockGuard>> {
         self.lock(path, note)
     }
 }
 
 /// What a storage for reading only answers to whoever wants to write.
 pub(crate) fn read_only<T>() -> io::Result<T> {
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, "this storage is for reading only"))
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "this storage is for reading only",
+    ))
 }
 
-/// Beginning of the notes in lock files: by it a file that a holder left behind is told from someone else's.
+/// Beginning of the notes in lock files: by it a file that a holder left behind is told from
+/// someone else's.
 pub const LOCK_NOTE: &str = "process ";
 
 /// A held lock; dropping it releases it.
@@ -251,7 +282,11 @@ pub trait StorageFile: Send + Sync + Debug {
 }
 
 /// Fills `buf` from an offset; the end of the file before that is [`io::ErrorKind::UnexpectedEof`].
-pub fn read_exact_at(file: &dyn StorageFile, mut offset: u64, mut buf: &mut [u8]) -> io::Result<()> {
+pub fn read_exact_at(
+    file: &dyn StorageFile,
+    mut offset: u64,
+    mut buf: &mut [u8],
+) -> io::Result<()> {
     while !buf.is_empty() {
         match file.read_at(offset, buf) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -296,17 +331,25 @@ pub struct Directory {
 impl Directory {
     /// A directory of the file system.
     pub fn real(path: impl Into<PathBuf>) -> Self {
-        Self { storage: Arc::new(RealStorage), path: path.into() }
+        Self {
+            storage: Arc::new(RealStorage),
+            path: path.into(),
+        }
     }
 
     /// A directory of a storage.
     pub fn new(storage: Arc<dyn Storage>, path: impl Into<PathBuf>) -> Self {
-        Self { storage, path: path.into() }
+        Self {
+            storage,
+            path: path.into(),
+        }
     }
 
     /// The rights of the directory; those of nobody but the owner where they cannot be found out.
     pub(crate) fn protection(&self) -> Protection {
-        self.storage.protection(&self.path).unwrap_or_else(|_| Protection::private().for_directory())
+        self.storage
+            .protection(&self.path)
+            .unwrap_or_else(|_| Protection::private().for_directory())
     }
 
     /// The path of an entry.
@@ -328,7 +371,8 @@ pub(crate) fn parent_of(path: &Path) -> &Path {
 pub(crate) fn read_whole(file: &dyn StorageFile, limit: u64) -> io::Result<Vec<u8>> {
     let len = file.len()?;
     if len > limit {
-        let text = format!("the file has {len} bytes, more than the {limit} that make sense for its kind");
+        let text =
+            format!("the file has {len} bytes, more than the {limit} that make sense for its kind");
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
     let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;

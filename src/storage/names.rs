@@ -1,12 +1,14 @@
 //! Names that Windows reads as others: a pure rule about text, the same on every platform.
 //!
-//! Win32 takes dots and blanks from the end of a name, hands names of devices to the device, and opens a stream of a file
-//! behind a colon. So `OBJECTS.DATA.` is `OBJECTS.DATA`, and what is written beside it (`OBJECTS.DATA..cimrepo.lock`) has
-//! nothing to do with it. Whoever wants such a name has to say so: behind `\\?\` dots, blanks and names of devices mean
-//! themselves. Source: Microsoft Learn, "Naming Files, Paths, and Namespaces" and "File path formats on Windows systems".
+//! Win32 takes dots and blanks from the end of a name, hands names of devices to the device, and
+//! opens a stream of a file behind a colon. So `OBJECTS.DATA.` is `OBJECTS.DATA`, and what is
+//! written beside it (`OBJECTS.DATA..cimrepo.lock`) has nothing to do with it. Whoever wants such a
+//! name has to say so: behind `\\?\` dots, blanks and names of devices mean themselves. Source:
+//! Microsoft Learn, "Naming Files, Paths, and Namespaces" and "File path formats on Windows
+//! systems".
 //!
-//! Short names (8.3), letters of another case and links cannot be told from the text: they are compared by what they lead
-//! to ([`FileId`](super::FileId)).
+//! Short names (8.3), letters of another case and links cannot be told from the text: they are
+//! compared by what they lead to ([`FileId`](super::FileId)).
 
 use std::fmt;
 
@@ -34,12 +36,22 @@ impl fmt::Display for NameFault {
                 escape(name)
             ),
             NameFault::Stream(name) => {
-                write!(f, "the colon in `{}` names a stream of a file; give the name of a file", escape(name))
+                write!(
+                    f,
+                    "the colon in `{}` names a stream of a file; give the name of a file",
+                    escape(name)
+                )
             }
             NameFault::Device(name) => {
-                write!(f, "`{}` is the name of a device; give another, or the path behind \\\\?\\", escape(name))
+                write!(
+                    f,
+                    "`{}` is the name of a device; give another, or the path behind \\\\?\\",
+                    escape(name)
+                )
             }
-            NameFault::DevicePath => f.write_str("it names a device and no file; give the path of a file"),
+            NameFault::DevicePath => {
+                f.write_str("it names a device and no file; give the path of a file")
+            }
         }
     }
 }
@@ -51,17 +63,26 @@ const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
 const NUMBERED: [&str; 2] = ["COM", "LPT"];
 const DIGITS: &str = "123456789¹²³";
 
-/// The first name in a path that Windows does not take as it stands; `None` for a path that means what it says.
+/// The first name in a path that Windows does not take as it stands; `None` for a path that means
+/// what it says.
 pub fn windows_fault(path: &str) -> Option<NameFault> {
     if let Some(rest) = path.strip_prefix(r"\\?\") {
         // Only a backslash separates here, and nothing is taken away; a stream is one all the same.
         let mut names = rest.split('\\').enumerate();
-        return names.find_map(|(at, name)| if at == 0 && is_drive(name) { None } else { stream(name) });
+        return names.find_map(|(at, name)| {
+            if at == 0 && is_drive(name) {
+                None
+            } else {
+                stream(name)
+            }
+        });
     }
     let is_separator = |byte: u8| matches!(byte, b'\\' | b'/');
     match path.as_bytes() {
         [first, second, b'.' | b'?', rest @ ..]
-            if is_separator(*first) && is_separator(*second) && rest.first().is_none_or(|&byte| is_separator(byte)) =>
+            if is_separator(*first)
+                && is_separator(*second)
+                && rest.first().is_none_or(|&byte| is_separator(byte)) =>
         {
             return Some(NameFault::DevicePath);
         }
@@ -95,17 +116,28 @@ fn stream(name: &str) -> Option<NameFault> {
     name.contains(':').then(|| NameFault::Stream(name.into()))
 }
 
-/// True if a name is that of a device: the part before the first dot or colon counts, without blanks at its end.
+/// True if a name is that of a device: the part before the first dot or colon counts, without
+/// blanks at its end.
 fn is_device(name: &str) -> bool {
-    let stem = name.split(['.', ':']).next().unwrap_or_default().trim_end_matches(' ');
-    DEVICES.iter().any(|device| stem.eq_ignore_ascii_case(device))
+    let stem = name
+        .split(['.', ':'])
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(' ');
+    DEVICES
+        .iter()
+        .any(|device| stem.eq_ignore_ascii_case(device))
         || NUMBERED.iter().any(|device| is_numbered(stem, device))
 }
 
 fn is_numbered(stem: &str, device: &str) -> bool {
-    let Some((begin, end)) = stem.split_at_checked(device.len()) else { return false };
+    let Some((begin, end)) = stem.split_at_checked(device.len()) else {
+        return false;
+    };
     let mut end = end.chars();
-    begin.eq_ignore_ascii_case(device) && end.next().is_some_and(|c| DIGITS.contains(c)) && end.next().is_none()
+    begin.eq_ignore_ascii_case(device)
+        && end.next().is_some_and(|c| DIGITS.contains(c))
+        && end.next().is_none()
 }
 
 #[cfg(test)]
@@ -135,8 +167,14 @@ mod tests {
             (r"C:x.cimbak", None),
             (r"C:", None),
             (r"C:\wbem\OBJE~1.DAT", None),
-            (r"C:\wbem\OBJECTS.DATA:stream", stream("OBJECTS.DATA:stream")),
-            (r"C:\wbem\OBJECTS.DATA::$DATA", stream("OBJECTS.DATA::$DATA")),
+            (
+                r"C:\wbem\OBJECTS.DATA:stream",
+                stream("OBJECTS.DATA:stream"),
+            ),
+            (
+                r"C:\wbem\OBJECTS.DATA::$DATA",
+                stream("OBJECTS.DATA::$DATA"),
+            ),
             ("x:yz", None),
             ("xx:yz", stream("xx:yz")),
             (r"C:\wbem\C:", stream("C:")),
@@ -176,7 +214,8 @@ mod tests {
         assert!(!text.contains('\u{202e}'), "{text}");
     }
 
-    /// What Win32 makes of a name in a path that is not verbatim, by the documentation and in other words than the rule.
+    /// What Win32 makes of a name in a path that is not verbatim, by the documentation and in other
+    /// words than the rule.
     fn opened(name: &str) -> String {
         let mut name = name.to_owned();
         while name.ends_with('.') || name.ends_with(' ') {

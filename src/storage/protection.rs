@@ -1,10 +1,11 @@
-//! Who may read and change a file: what is made must not be more readable than what it was made from.
+//! Who may read and change a file: what is made must not be more readable than what it was made
+//! from.
 
 /// Who may read and change a file or directory.
 ///
 /// [`Storage::protection`](super::Storage::protection) gives that of what is there, and
-/// [`Storage::create`](super::Storage::create) makes a file with one. The default says nothing: the system decides, by the
-/// umask of the process or by what the directory hands down.
+/// [`Storage::create`](super::Storage::create) makes a file with one. The default says nothing: the
+/// system decides, by the umask of the process or by what the directory hands down.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Protection {
     /// Unix permission bits.
@@ -23,7 +24,10 @@ pub(super) enum AccessList {
     None,
     #[cfg_attr(
         not(feature = "cli"),
-        allow(dead_code, reason = "without the package for them, lists are met on Windows alone")
+        allow(
+            dead_code,
+            reason = "without the package for them, lists are met on Windows alone"
+        )
     )]
     /// An access list of POSIX, or a security descriptor of Windows, in the bytes of the system.
     Given(Vec<u8>),
@@ -34,12 +38,14 @@ pub(super) enum AccessList {
 /// How much of a protection a new file gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Reach {
-    /// At most as much: the umask of the process takes from it, and the owner is the one who makes the file.
+    /// At most as much: the umask of the process takes from it, and the owner is the one who makes
+    /// the file.
     #[default]
     AtMost,
     /// At most as much, and the owner too: the file takes the place of an older one of its kind.
     AtMostOwned,
-    /// The same, the owner too: the file takes the place of the other, or belongs to the same repository.
+    /// The same, the owner too: the file takes the place of the other, or belongs to the same
+    /// repository.
     Same,
 }
 
@@ -54,12 +60,21 @@ impl Protection {
     /// The protection that Unix permission bits, an owner and a group give.
     pub fn unix(mode: u32, owner: u32, group: u32) -> Self {
         let (mode, owner, group) = (Some(mode & 0o777), Some(owner), Some(group));
-        Self { mode, owner, group, ..Self::default() }
+        Self {
+            mode,
+            owner,
+            group,
+            ..Self::default()
+        }
     }
 
     /// A file for its owner alone. On Windows: also for administrators and the system.
     pub fn private() -> Self {
-        Self { mode: Some(0o600), list: AccessList::Unlike, ..Self::default() }
+        Self {
+            mode: Some(0o600),
+            list: AccessList::Unlike,
+            ..Self::default()
+        }
     }
 
     pub(super) fn with_list(self, list: AccessList) -> Self {
@@ -83,13 +98,17 @@ impl Protection {
 
     #[cfg_attr(
         not(feature = "cli"),
-        allow(dead_code, reason = "without the package for them, lists are met on Windows alone")
+        allow(
+            dead_code,
+            reason = "without the package for them, lists are met on Windows alone"
+        )
     )]
     pub(super) const fn list(&self) -> &AccessList {
         &self.list
     }
 
-    /// True if a new file gets this protection as it is, its owner included as far as the system allows that.
+    /// True if a new file gets this protection as it is, its owner included as far as the system
+    /// allows that.
     pub fn is_kept(&self) -> bool {
         self.reach == Reach::Same
     }
@@ -97,30 +116,50 @@ impl Protection {
     /// The owner that a new file of this protection is given.
     #[cfg(any(unix, test))]
     pub(super) fn new_owner(&self) -> Option<u32> {
-        if self.reach == Reach::AtMost { None } else { self.owner }
+        if self.reach == Reach::AtMost {
+            None
+        } else {
+            self.owner
+        }
     }
 
-    /// The same, for a file that takes the place of the one that has it, or lies in the same repository.
+    /// The same, for a file that takes the place of the one that has it, or lies in the same
+    /// repository.
     pub fn kept(self) -> Self {
-        Self { reach: Reach::Same, ..self }
+        Self {
+            reach: Reach::Same,
+            ..self
+        }
     }
 
-    /// The protection of a file made from this that takes the place of `replaced`: what both let do. The owner stays, unless
-    /// what it is made from is not for that one to read.
+    /// The protection of a file made from this that takes the place of `replaced`: what both let
+    /// do. The owner stays, unless what it is made from is not for that one to read.
     pub fn in_place_of(&self, replaced: &Self) -> Self {
-        let may_read = self.owner == replaced.owner || self.mode.is_none_or(|mode| without_group(mode) & READ != 0);
+        let may_read = self.owner == replaced.owner
+            || self.mode.is_none_or(|mode| without_group(mode) & READ != 0);
         let (owner, reach) = match replaced.owner {
             Some(owner) if may_read => (Some(owner), Reach::AtMostOwned),
             _ => (None, Reach::AtMost),
         };
-        Self { owner, reach, ..self.and(replaced) }
+        Self {
+            owner,
+            reach,
+            ..self.and(replaced)
+        }
     }
 
-    /// What a directory of this protection lets through to its files. Who may enter it can read a file whose name is known.
+    /// What a directory of this protection lets through to its files. Who may enter it can read a
+    /// file whose name is known.
     pub fn through_directory(&self) -> Self {
         // On Windows everyone passes through a directory unless the system is set up otherwise.
-        let list = if cfg!(windows) { AccessList::None } else { self.list.clone() };
-        self.clone().with_list(list).by_class(|bits| if bits & EXECUTE == 0 { 0 } else { READ | WRITE })
+        let list = if cfg!(windows) {
+            AccessList::None
+        } else {
+            self.list.clone()
+        };
+        self.clone()
+            .with_list(list)
+            .by_class(|bits| if bits & EXECUTE == 0 { 0 } else { READ | WRITE })
     }
 
     /// The protection of a file made from this.
@@ -137,11 +176,20 @@ impl Protection {
     }
 
     fn by_class(&self, change: impl Fn(u32) -> u32) -> Self {
-        let mode = self.mode.map(|mode| CLASSES.into_iter().map(|shift| change((mode >> shift) & 7) << shift).sum());
-        Self { mode, ..self.clone() }
+        let mode = self.mode.map(|mode| {
+            CLASSES
+                .into_iter()
+                .map(|shift| change((mode >> shift) & 7) << shift)
+                .sum()
+        });
+        Self {
+            mode,
+            ..self.clone()
+        }
     }
 
-    /// What both let do: the protection of something made from two sources. The owner is not carried over.
+    /// What both let do: the protection of something made from two sources. The owner is not
+    /// carried over.
     pub fn and(&self, other: &Self) -> Self {
         let list = match (&self.list, &other.list) {
             (ours, theirs) if ours == theirs => ours.clone(),
@@ -151,17 +199,28 @@ impl Protection {
             _ => AccessList::Unlike,
         };
         let (mode, group) = match (self.mode, other.mode) {
-            (Some(ours), Some(theirs)) if self.group == other.group => (Some(ours & theirs), self.group),
+            (Some(ours), Some(theirs)) if self.group == other.group => {
+                (Some(ours & theirs), self.group)
+            }
             (Some(ours), Some(theirs)) => {
                 let (first, second) = (within(ours, theirs), within(theirs, ours));
                 // Of two groups the one that keeps more.
-                let (mode, group) =
-                    if second & 0o070 > first & 0o070 { (second, other.group) } else { (first, self.group) };
+                let (mode, group) = if second & 0o070 > first & 0o070 {
+                    (second, other.group)
+                } else {
+                    (first, self.group)
+                };
                 (Some(mode), group)
             }
             (ours, theirs) => (ours.or(theirs), self.group.or(other.group)),
         };
-        Self { mode, owner: None, group, list, reach: Reach::AtMost }
+        Self {
+            mode,
+            owner: None,
+            group,
+            list,
+            reach: Reach::AtMost,
+        }
     }
 
     /// The permission bits of a file made with this protection.
@@ -169,10 +228,23 @@ impl Protection {
     pub(super) fn bits(&self, made: Made) -> Option<u32> {
         let mode = self.mode?;
         // The one who writes it goes on reading and writing it; that shows nothing to anyone else.
-        let mode = if self.is_kept() { mode } else { (mode | made.least()) & !made.umask };
-        // Where there is a list the bits of the group are those of its mask: they say more than the group may do.
-        let mode = if self.list == AccessList::None { mode } else { mode & !0o070 };
-        Some(if made.has_group { mode } else { without_group(mode) })
+        let mode = if self.is_kept() {
+            mode
+        } else {
+            (mode | made.least()) & !made.umask
+        };
+        // Where there is a list the bits of the group are those of its mask: they say more than the
+        // group may do.
+        let mode = if self.list == AccessList::None {
+            mode
+        } else {
+            mode & !0o070
+        };
+        Some(if made.has_group {
+            mode
+        } else {
+            without_group(mode)
+        })
     }
 }
 
@@ -193,15 +265,16 @@ impl Made {
     }
 }
 
-/// Bits of `ours` and its group, as far as a file of another group with bits `theirs` goes along: each user is, for that one,
-/// in its group or not.
+/// Bits of `ours` and its group, as far as a file of another group with bits `theirs` goes along:
+/// each user is, for that one, in its group or not.
 fn within(ours: u32, theirs: u32) -> u32 {
     let group = (theirs >> 3) & theirs & 7;
     let others = ours & group;
     (ours & theirs & 0o700) | (ours & (group << 3)) | others
 }
 
-/// The bits for a file that has not the group they are meant for: all but the owner get what both group and others had.
+/// The bits for a file that has not the group they are meant for: all but the owner get what both
+/// group and others had.
 pub(super) const fn without_group(mode: u32) -> u32 {
     let both = mode & (mode >> 3) & 7;
     (mode & 0o700) | (both << 3) | both
@@ -215,10 +288,15 @@ mod tests {
         protection.mode().unwrap()
     }
 
-    const ALONE: Made = Made { is_directory: false, has_group: true, umask: 0o022 };
+    const ALONE: Made = Made {
+        is_directory: false,
+        has_group: true,
+        umask: 0o022,
+    };
 
     /// The ids of two users, each in the groups that follow.
-    const USERS: [(u32, &[u32]); 5] = [(1, &[]), (2, &[10]), (3, &[11]), (4, &[10, 11]), (5, &[12])];
+    const USERS: [(u32, &[u32]); 5] =
+        [(1, &[]), (2, &[10]), (3, &[11]), (4, &[10, 11]), (5, &[12])];
 
     fn may(user: (u32, &[u32]), protection: &Protection, owner: u32) -> u32 {
         let shift = match () {
@@ -234,14 +312,25 @@ mod tests {
         for first in 0..0o100 {
             for second in 0..0o100 {
                 for groups in [(10, 10), (10, 11), (11, 10), (10, 12)] {
-                    let (a, b) = (Protection::unix(first, 99, groups.0), Protection::unix(second, 99, groups.1));
+                    let (a, b) = (
+                        Protection::unix(first, 99, groups.0),
+                        Protection::unix(second, 99, groups.1),
+                    );
                     let both = a.and(&b);
-                    let lost = Protection { mode: Some(without_group(mode(&both))), group: Some(77), ..both.clone() };
+                    let lost = Protection {
+                        mode: Some(without_group(mode(&both))),
+                        group: Some(77),
+                        ..both.clone()
+                    };
                     for user in USERS {
                         let allowed = may(user, &a, 99) & may(user, &b, 99);
                         let context = format!("{first:o} {second:o} {groups:?} {user:?}");
                         assert_eq!(may(user, &both, 99) & !allowed, 0, "{context}");
-                        assert_eq!(may(user, &lost, 99) & !allowed, 0, "{context}: without the group");
+                        assert_eq!(
+                            may(user, &lost, 99) & !allowed,
+                            0,
+                            "{context}: without the group"
+                        );
                     }
                 }
             }
@@ -252,7 +341,10 @@ mod tests {
     fn a_directory_takes_from_its_files_what_it_does_not_let_in() {
         let file = Protection::unix(0o644, 1, 10);
         let inside = |dir: u32| mode(&file.and(&Protection::unix(dir, 1, 10).through_directory()));
-        assert_eq!([inside(0o755), inside(0o711), inside(0o750), inside(0o700)], [0o644, 0o644, 0o640, 0o600]);
+        assert_eq!(
+            [inside(0o755), inside(0o711), inside(0o750), inside(0o700)],
+            [0o644, 0o644, 0o640, 0o600]
+        );
         assert_eq!(mode(&Protection::unix(0o640, 1, 10).for_directory()), 0o750);
         assert_eq!(mode(&Protection::unix(0o751, 1, 10).for_file()), 0o640);
     }
@@ -262,14 +354,26 @@ mod tests {
         let open = Protection::unix(0o666, 1, 10);
         assert_eq!(open.bits(ALONE), Some(0o644));
         assert_eq!(open.clone().kept().bits(ALONE), Some(0o666));
-        assert_eq!(Protection::unix(0o440, 1, 10).bits(Made { has_group: false, ..ALONE }), Some(0o600));
+        assert_eq!(
+            Protection::unix(0o440, 1, 10).bits(Made {
+                has_group: false,
+                ..ALONE
+            }),
+            Some(0o600)
+        );
         assert_eq!(Protection::default().bits(ALONE), None);
     }
 
     #[test]
     fn an_owner_stays_who_may_read_what_replaces_his_file() {
-        let (own, others) = (Protection::unix(0o600, 1, 10), Protection::unix(0o644, 2, 10));
-        assert_eq!(own.in_place_of(&Protection::unix(0o644, 1, 10)).new_owner(), Some(1));
+        let (own, others) = (
+            Protection::unix(0o600, 1, 10),
+            Protection::unix(0o644, 2, 10),
+        );
+        assert_eq!(
+            own.in_place_of(&Protection::unix(0o644, 1, 10)).new_owner(),
+            Some(1)
+        );
         assert_eq!(own.in_place_of(&others).new_owner(), None);
         assert_eq!(others.in_place_of(&own).new_owner(), Some(1));
         assert_eq!(mode(&others.in_place_of(&own)), 0o600);
@@ -281,6 +385,12 @@ mod tests {
         assert_eq!(listed.bits(ALONE), Some(0o604));
         let unlike = listed.and(&Protection::unix(0o644, 1, 10));
         assert_eq!(unlike.bits(Made { umask: 0, ..ALONE }), Some(0o604));
-        assert_eq!(Protection::default().and(&listed), Protection { owner: None, ..listed });
+        assert_eq!(
+            Protection::default().and(&listed),
+            Protection {
+                owner: None,
+                ..listed
+            }
+        );
     }
 }

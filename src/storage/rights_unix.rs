@@ -1,7 +1,9 @@
-//! Rights of files on Unix: permission bits, owner, group, and (in the command, on Linux) access lists.
+//! Rights of files on Unix: permission bits, owner, group, and (in the command, on Linux) access
+//! lists.
 //!
-//! A file is created for its owner alone and empty; only then it gets the group and the bits it is meant to have. So there
-//! is no moment at which someone could open it who may not read what will be written to it.
+//! A file is created for its owner alone and empty; only then it gets the group and the bits it is
+//! meant to have. So there is no moment at which someone could open it who may not read what will
+//! be written to it.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -30,11 +32,19 @@ pub(super) fn protection(path: &Path) -> io::Result<Protection> {
 
 /// Creates a file.
 pub(super) fn create(path: &Path, wanted: &Protection) -> io::Result<File> {
-    create_by(File::options().read(true).write(true).create_new(true), path, wanted)
+    create_by(
+        File::options().read(true).write(true).create_new(true),
+        path,
+        wanted,
+    )
 }
 
 /// Creates a file by options that say so.
-pub(super) fn create_by(options: &mut OpenOptions, path: &Path, wanted: &Protection) -> io::Result<File> {
+pub(super) fn create_by(
+    options: &mut OpenOptions,
+    path: &Path,
+    wanted: &Protection,
+) -> io::Result<File> {
     let umask = umask();
     if let Some(mode) = first_mode(wanted, umask, false) {
         options.mode(mode);
@@ -61,15 +71,21 @@ pub(super) fn create_dir(path: &Path, wanted: &Protection) -> io::Result<()> {
     Ok(())
 }
 
-/// The bits to create something with; `None` where the system decides. Where the umask is not known the system is given
-/// what may be had at most, whatever the group will be, and takes the umask from it.
+/// The bits to create something with; `None` where the system decides. Where the umask is not known
+/// the system is given what may be had at most, whatever the group will be, and takes the umask
+/// from it.
 fn first_mode(wanted: &Protection, umask: Option<u32>, is_directory: bool) -> Option<u32> {
-    let most = wanted.bits(Made { is_directory, has_group: false, umask: 0 })?;
+    let most = wanted.bits(Made {
+        is_directory,
+        has_group: false,
+        umask: 0,
+    })?;
     let private = if is_directory { DIRECTORY } else { FILE };
     Some(if umask.is_some() { private } else { most })
 }
 
-/// Gives what was just made its group, owner and bits. What the system refuses leaves it narrower than it could be.
+/// Gives what was just made its group, owner and bits. What the system refuses leaves it narrower
+/// than it could be.
 fn settle(file: &File, wanted: &Protection, umask: Option<u32>, is_directory: bool) {
     if wanted.mode().is_none() {
         return;
@@ -79,7 +95,11 @@ fn settle(file: &File, wanted: &Protection, umask: Option<u32>, is_directory: bo
     access_list::clear(file, is_directory);
     let has_group = give(file, &made, wanted);
     let umask = umask.unwrap_or(!made.mode() & 0o777);
-    if let Some(bits) = wanted.bits(Made { is_directory, has_group, umask }) {
+    if let Some(bits) = wanted.bits(Made {
+        is_directory,
+        has_group,
+        umask,
+    }) {
         file.set_permissions(Permissions::from_mode(bits)).ok();
     }
     if wanted.is_kept() && has_group {
@@ -101,12 +121,14 @@ fn give(file: &File, made: &fs::Metadata, wanted: &Protection) -> bool {
 /// The umask of the process, where it can be read without changing it.
 fn umask() -> Option<u32> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Umask:"))?;
     u32::from_str_radix(line.trim(), 8).ok()
 }
 
-/// Access lists of POSIX. Only the command sees them: they need a package that the library does without. A file that has one
-/// then counts as what its bits say.
+/// Access lists of POSIX. Only the command sees them: they need a package that the library does
+/// without. A file that has one then counts as what its bits say.
 #[cfg(not(all(target_os = "linux", feature = "cli")))]
 mod access_list {
     use super::{File, Path, Protection, io};

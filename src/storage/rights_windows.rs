@@ -1,7 +1,9 @@
-//! Rights of files on Windows: security descriptors. The standard library has no call for them, so this is a module with
-//! unsafe code; without the features `cli` and `windows` files get what their directory hands down.
+//! Rights of files on Windows: security descriptors. The standard library has no call for them, so
+//! this is a module with unsafe code; without the features `cli` and `windows` files get what their
+//! directory hands down.
 //!
-//! A file or directory is created with its access list, so that there is no moment at which it has another.
+//! A file or directory is created with its access list, so that there is no moment at which it has
+//! another.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -9,7 +11,8 @@ use std::path::Path;
 
 use super::Protection;
 
-/// Options that create a file for its owner alone: what its directory hands down; [`create`] says more.
+/// Options that create a file for its owner alone: what its directory hands down; [`create`] says
+/// more.
 pub(super) fn for_owner(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
@@ -29,7 +32,11 @@ mod plain {
     }
 
     pub fn create(path: &Path, _: &Protection) -> io::Result<File> {
-        File::options().read(true).write(true).create_new(true).open(path)
+        File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)
     }
 
     pub fn create_by(options: &mut OpenOptions, path: &Path, _: &Protection) -> io::Result<File> {
@@ -42,28 +49,35 @@ mod plain {
 }
 
 #[cfg(any(feature = "cli", feature = "windows"))]
-#[expect(unsafe_code, reason = "the system takes and gives security descriptors as raw pointers")]
+#[expect(
+    unsafe_code,
+    reason = "the system takes and gives security descriptors as raw pointers"
+)]
 mod system {
     use std::os::windows::ffi::OsStrExt;
     use std::os::windows::io::FromRawHandle;
     use std::ptr;
 
-    use windows_sys::Win32::Foundation::{ERROR_SUCCESS, GENERIC_READ, GENERIC_WRITE, INVALID_HANDLE_VALUE, LocalFree};
+    use windows_sys::Win32::Foundation::{
+        ERROR_SUCCESS, GENERIC_READ, GENERIC_WRITE, INVALID_HANDLE_VALUE, LocalFree,
+    };
     use windows_sys::Win32::Security::Authorization::{GetNamedSecurityInfoW, SE_FILE_OBJECT};
     use windows_sys::Win32::Security::{
-        DACL_SECURITY_INFORMATION, GROUP_SECURITY_INFORMATION, GetSecurityDescriptorLength, OWNER_SECURITY_INFORMATION,
-        PSECURITY_DESCRIPTOR, SECURITY_ATTRIBUTES, SetFileSecurityW,
+        DACL_SECURITY_INFORMATION, GROUP_SECURITY_INFORMATION, GetSecurityDescriptorLength,
+        OWNER_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, SECURITY_ATTRIBUTES, SetFileSecurityW,
     };
     use windows_sys::Win32::Storage::FileSystem::{
-        CREATE_NEW, CreateDirectoryW, CreateFileW, FILE_ATTRIBUTE_NORMAL, FILE_SHARE_DELETE, FILE_SHARE_READ,
-        FILE_SHARE_WRITE,
+        CREATE_NEW, CreateDirectoryW, CreateFileW, FILE_ATTRIBUTE_NORMAL, FILE_SHARE_DELETE,
+        FILE_SHARE_READ, FILE_SHARE_WRITE,
     };
 
     use super::{File, OpenOptions, Path, Protection, io};
     use crate::storage::protection::AccessList;
 
-    /// Owner, group and access list: what of a descriptor is kept. The audit list is for those alone who hold a privilege.
-    const KEPT: u32 = OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION;
+    /// Owner, group and access list: what of a descriptor is kept. The audit list is for those
+    /// alone who hold a privilege.
+    const KEPT: u32 =
+        OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION;
 
     /// The longest descriptor that is copied: an access list has at most 64 KiB.
     const MAX_BYTES: u32 = 1 << 17;
@@ -75,13 +89,15 @@ mod system {
     /// The flag that keeps entries of the directory out, in the second byte of the flags.
     const IS_PROTECTED: u8 = 0x10;
 
-    /// `D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)`: the system, the administrators, the owner.
+    /// `D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)`: the system, the administrators, the
+    /// owner.
     const PRIVATE: [u8; 92] = [
         1, 0, 0x04, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0,
         0, // descriptor: its list is 20 bytes from here
         2, 0, 72, 0, 3, 0, 0, 0, // list of 72 bytes and three entries
         0, 3, 20, 0, 0xff, 0x01, 0x1f, 0, 1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0, // S-1-5-18
-        0, 3, 24, 0, 0xff, 0x01, 0x1f, 0, 1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x20, 2, 0, 0, // S-1-5-32-544
+        0, 3, 24, 0, 0xff, 0x01, 0x1f, 0, 1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x20, 2, 0,
+        0, // S-1-5-32-544
         0, 3, 20, 0, 0xff, 0x01, 0x1f, 0, 1, 1, 0, 0, 0, 0, 0, 3, 4, 0, 0, 0, // S-1-3-4
     ];
 
@@ -108,8 +124,8 @@ mod system {
         // SAFETY: the descriptor was just given, and is freed after it was copied.
         let bytes = unsafe {
             let len = GetSecurityDescriptorLength(found);
-            let bytes =
-                (len <= MAX_BYTES).then(|| std::slice::from_raw_parts(found.cast::<u8>(), len as usize).to_vec());
+            let bytes = (len <= MAX_BYTES)
+                .then(|| std::slice::from_raw_parts(found.cast::<u8>(), len as usize).to_vec());
             LocalFree(found);
             bytes
         };
@@ -118,7 +134,11 @@ mod system {
     }
 
     pub fn create(path: &Path, wanted: &Protection) -> io::Result<File> {
-        create_shared(path, wanted, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE)
+        create_shared(
+            path,
+            wanted,
+            FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+        )
     }
 
     /// Creates a lock file: others may read it and nothing else.
@@ -164,8 +184,8 @@ mod system {
         Ok(())
     }
 
-    /// The descriptor to create something with: the list that is wanted, which nothing of the directory is added to, and the
-    /// caller as the owner. `None` where the directory decides.
+    /// The descriptor to create something with: the list that is wanted, which nothing of the
+    /// directory is added to, and the caller as the owner. `None` where the directory decides.
     fn first_descriptor(wanted: &Protection) -> Option<Vec<u8>> {
         let mut bytes = match wanted.list() {
             AccessList::None => return None,
@@ -180,18 +200,28 @@ mod system {
     fn attributes(descriptor: Option<&mut Vec<u8>>) -> Option<SECURITY_ATTRIBUTES> {
         let length = u32::try_from(size_of::<SECURITY_ATTRIBUTES>()).ok()?;
         let descriptor = descriptor?.as_mut_ptr().cast();
-        Some(SECURITY_ATTRIBUTES { nLength: length, lpSecurityDescriptor: descriptor, bInheritHandle: 0 })
+        Some(SECURITY_ATTRIBUTES {
+            nLength: length,
+            lpSecurityDescriptor: descriptor,
+            bInheritHandle: 0,
+        })
     }
 
-    /// Gives something that takes the place of another its owner and group, and its list as it was, as far as the caller may.
+    /// Gives something that takes the place of another its owner and group, and its list as it was,
+    /// as far as the caller may.
     fn keep(name: &[u16], wanted: &Protection) {
         if !wanted.is_kept() {
             return;
         }
         if let AccessList::Given(bytes) = wanted.list() {
             let mut bytes = bytes.clone();
-            for what in [DACL_SECURITY_INFORMATION, GROUP_SECURITY_INFORMATION, OWNER_SECURITY_INFORMATION] {
-                // SAFETY: the name ends with a zero, and the descriptor is one that the system gave.
+            for what in [
+                DACL_SECURITY_INFORMATION,
+                GROUP_SECURITY_INFORMATION,
+                OWNER_SECURITY_INFORMATION,
+            ] {
+                // SAFETY: the name ends with a zero, and the descriptor is one that the system
+                // gave.
                 unsafe { SetFileSecurityW(name.as_ptr(), what, bytes.as_mut_ptr().cast()) };
             }
         }

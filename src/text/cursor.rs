@@ -1,7 +1,8 @@
 //! A place in a text that moves forward: the ground of every lexer here.
 //!
-//! It stands always between two characters, so that what lies between two of its places is text. Nothing it does panics or
-//! allocates. The byte methods are for the tokens, which are all ASCII; the `char` ones for names and texts.
+//! It stands always between two characters, so that what lies between two of its places is text.
+//! Nothing it does panics or allocates. The byte methods are for the tokens, which are all ASCII;
+//! the `char` ones for names and texts.
 
 use super::span::Span;
 
@@ -50,7 +51,10 @@ impl<'t> Cursor<'t> {
 
     /// The byte `ahead` bytes after the next one.
     pub fn peek_byte_at(&self, ahead: usize) -> Option<u8> {
-        self.text.as_bytes().get(self.at.saturating_add(ahead)).copied()
+        self.text
+            .as_bytes()
+            .get(self.at.saturating_add(ahead))
+            .copied()
     }
 
     /// The next character.
@@ -91,7 +95,8 @@ impl<'t> Cursor<'t> {
         rest.get(..end).unwrap_or_default()
     }
 
-    /// Passes the ASCII bytes up to the first that `is_part` refuses, and returns them. Stops at any other character.
+    /// Passes the ASCII bytes up to the first that `is_part` refuses, and returns them. Stops at
+    /// any other character.
     pub fn take_ascii_while(&mut self, is_part: impl Fn(u8) -> bool) -> &'t str {
         let bytes = self.rest_bytes();
         let is_end = |byte: &u8| !byte.is_ascii() || !is_part(*byte);
@@ -101,7 +106,8 @@ impl<'t> Cursor<'t> {
         taken
     }
 
-    /// Moves to `offset`, to the end if the text is shorter. An offset inside a character moves to its end.
+    /// Moves to `offset`, to the end if the text is shorter. An offset inside a character moves to
+    /// its end.
     pub fn move_to(&mut self, offset: u32) {
         self.at = crate::base::widen(offset).min(self.text.len());
         while !self.text.is_char_boundary(self.at) {
@@ -139,12 +145,24 @@ mod tests {
     #[test]
     fn a_cursor_passes_what_it_takes() {
         let mut cursor = Cursor::new("ab12é= x");
-        assert_eq!(cursor.take_ascii_while(|byte| byte.is_ascii_alphabetic()), "ab");
-        assert_eq!((cursor.peek(), cursor.peek_byte_at(1), cursor.offset()), (Some('1'), Some(b'2'), 2));
+        assert_eq!(
+            cursor.take_ascii_while(|byte| byte.is_ascii_alphabetic()),
+            "ab"
+        );
+        assert_eq!(
+            (cursor.peek(), cursor.peek_byte_at(1), cursor.offset()),
+            (Some('1'), Some(b'2'), 2)
+        );
         assert!(!cursor.eat('2') && cursor.eat('1') && cursor.eat_str("2é"));
         assert_eq!(cursor.take_while(|c| c != 'x'), "= ");
-        assert_eq!((cursor.bump(), cursor.bump(), cursor.is_at_end()), (Some('x'), None, true));
-        assert_eq!((cursor.text_from(2), cursor.span_from(6)), ("12é= x", Span::new(6, 9)));
+        assert_eq!(
+            (cursor.bump(), cursor.bump(), cursor.is_at_end()),
+            (Some('x'), None, true)
+        );
+        assert_eq!(
+            (cursor.text_from(2), cursor.span_from(6)),
+            ("12é= x", Span::new(6, 9))
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Messages about a text: a code, a place, further places, and a way out. No terminal, no colour; the command draws them.
+//! Messages about a text: a code, a place, further places, and a way out. No terminal, no colour;
+//! the command draws them.
 
 use std::fmt::{self, Write};
 
@@ -108,14 +109,29 @@ impl Diagnostic {
     }
 
     /// A diagnostic of any weight, with or without a place.
-    pub fn new(severity: Severity, code: Code, place: Option<Place>, message: impl Into<String>) -> Self {
-        Self { severity, code, message: message.into(), place, labels: Vec::new(), help: None }
+    pub fn new(
+        severity: Severity,
+        code: Code,
+        place: Option<Place>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity,
+            code,
+            message: message.into(),
+            place,
+            labels: Vec::new(),
+            help: None,
+        }
     }
 
     /// The diagnostic with a further place.
     #[must_use]
     pub fn label(mut self, place: Place, text: impl Into<String>) -> Self {
-        self.labels.push(Label { place, text: text.into() });
+        self.labels.push(Label {
+            place,
+            text: text.into(),
+        });
         self
     }
 
@@ -139,8 +155,8 @@ pub struct Source {
     pub name: String,
     /// The text.
     pub text: String,
-    /// Where the text says that other lines begin (`#line`): the first line after the directive, its number in the other
-    /// text, and the name of that one.
+    /// Where the text says that other lines begin (`#line`): the first line after the directive,
+    /// its number in the other text, and the name of that one.
     pub renumbered: Vec<Renumbered>,
 }
 
@@ -181,7 +197,11 @@ impl Sources {
     /// Adds a text and gives it the next number.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
         let id = SourceId(crate::base::narrow(self.0.len()));
-        self.0.push(Source { name: name.into(), text: text.into(), renumbered: Vec::new() });
+        self.0.push(Source {
+            name: name.into(),
+            text: text.into(),
+            renumbered: Vec::new(),
+        });
         id
     }
 
@@ -201,21 +221,39 @@ impl Sources {
     pub fn locate(&self, place: Place) -> Option<Location> {
         let source = self.get(place.source)?;
         let lines = Lines::new(&source.text);
-        let (start, end) = (lines.position(place.span.start), lines.position(place.span.end));
+        let (start, end) = (
+            lines.position(place.span.start),
+            lines.position(place.span.end),
+        );
         let excerpt = lines.text_of(start.line).unwrap_or_default().to_owned();
-        let other = source.renumbered.iter().rev().find(|other| other.from <= start.line);
-        let name = other.and_then(|other| other.name.clone()).unwrap_or_else(|| source.name.clone());
+        let other = source
+            .renumbered
+            .iter()
+            .rev()
+            .find(|other| other.from <= start.line);
+        let name = other
+            .and_then(|other| other.name.clone())
+            .unwrap_or_else(|| source.name.clone());
         let moved = |position: Position| match other {
             Some(other) => {
-                let line = position.line.saturating_sub(other.from).saturating_add(other.line);
+                let line = position
+                    .line
+                    .saturating_sub(other.from)
+                    .saturating_add(other.line);
                 Position { line, ..position }
             }
             None => position,
         };
-        Some(Location { name, start: moved(start), end: moved(end), excerpt })
+        Some(Location {
+            name,
+            start: moved(start),
+            end: moved(end),
+            excerpt,
+        })
     }
 
-    /// A diagnostic as plain text: place, severity, code and message; the line with the stretch marked; further places; help.
+    /// A diagnostic as plain text: place, severity, code and message; the line with the stretch
+    /// marked; further places; help.
     pub fn render(&self, diagnostic: &Diagnostic) -> String {
         let mut out = String::new();
         // Nothing can fail that writes into a string.
@@ -224,7 +262,12 @@ impl Sources {
     }
 
     fn write(&self, out: &mut String, diagnostic: &Diagnostic) -> fmt::Result {
-        let Diagnostic { severity, code, message, .. } = diagnostic;
+        let Diagnostic {
+            severity,
+            code,
+            message,
+            ..
+        } = diagnostic;
         let location = diagnostic.place.and_then(|place| self.locate(place));
         if let Some(location) = &location {
             let Position { line, column } = location.start;
@@ -235,9 +278,16 @@ impl Sources {
             write_excerpt(out, location, '^', "")?;
         }
         for label in &diagnostic.labels {
-            let Some(location) = self.locate(label.place) else { continue };
+            let Some(location) = self.locate(label.place) else {
+                continue;
+            };
             let Position { line, column } = location.start;
-            writeln!(out, "{}:{line}:{column}: {}", escape(&location.name), guard(&label.text))?;
+            writeln!(
+                out,
+                "{}:{line}:{column}: {}",
+                escape(&location.name),
+                guard(&label.text)
+            )?;
             write_excerpt(out, &location, '-', "")?;
         }
         if let Some(help) = &diagnostic.help {
@@ -251,23 +301,46 @@ impl Sources {
 const BEFORE: usize = 60;
 const SHOWN: usize = 160;
 
-/// Writes a line of a text and below it the marks of a stretch. Of a long line the part around the stretch is shown.
+/// Writes a line of a text and below it the marks of a stretch. Of a long line the part around the
+/// stretch is shown.
 fn write_excerpt(out: &mut String, location: &Location, mark: char, note: &str) -> fmt::Result {
-    let Location { start, end, excerpt, .. } = location;
+    let Location {
+        start,
+        end,
+        excerpt,
+        ..
+    } = location;
     let at = crate::base::widen(start.column).saturating_sub(1);
     let first = at.saturating_sub(BEFORE);
-    // One column a character: what takes none or several is shown by its code elsewhere, here by a dot.
-    let plain = |c: char| if c.is_ascii_graphic() || c.is_alphanumeric() { c } else { ' ' };
+    // One column a character: what takes none or several is shown by its code elsewhere, here by a
+    // dot.
+    let plain = |c: char| {
+        if c.is_ascii_graphic() || c.is_alphanumeric() {
+            c
+        } else {
+            ' '
+        }
+    };
     let shown: String = excerpt.chars().skip(first).take(SHOWN).map(plain).collect();
     let ends_here = start.line == end.line;
-    let to = if ends_here { crate::base::widen(end.column).saturating_sub(1) } else { usize::MAX };
-    let room = shown.chars().count().saturating_sub(at.saturating_sub(first));
+    let to = if ends_here {
+        crate::base::widen(end.column).saturating_sub(1)
+    } else {
+        usize::MAX
+    };
+    let room = shown
+        .chars()
+        .count()
+        .saturating_sub(at.saturating_sub(first));
     let width = to.saturating_sub(at).min(room).max(1);
     let line = start.line.to_string();
     let margin = " ".repeat(line.len());
     let dots = if first > 0 { "…" } else { "" };
     writeln!(out, "{line} | {dots}{}", shown.trim_end())?;
-    let indent = " ".repeat(at.saturating_sub(first).saturating_add(dots.chars().count()));
+    let indent = " ".repeat(
+        at.saturating_sub(first)
+            .saturating_add(dots.chars().count()),
+    );
     let marks: String = std::iter::repeat_n(mark, width).collect();
     writeln!(out, "{margin} | {indent}{marks}{note}")
 }
@@ -276,7 +349,10 @@ fn write_excerpt(out: &mut String, location: &Location, mark: char, note: &str) 
 mod tests {
     use super::*;
 
-    const CODE: Code = Code { name: "WBEMMOF_E_EXPECTED_SEMI", value: HResult(0x8004_4002) };
+    const CODE: Code = Code {
+        name: "WBEMMOF_E_EXPECTED_SEMI",
+        value: HResult(0x8004_4002),
+    };
 
     #[test]
     fn a_diagnostic_shows_its_places() {
@@ -299,17 +375,35 @@ mod tests {
         let source = sources.add("a\u{1b}[2J", format!("{}\u{202e}\u{1b}x", "y".repeat(500)));
         let end = Diagnostic::warning(CODE, Place::new(source, Span::new(500, 505)), "no\nline");
         let text = sources.render(&end);
-        assert!(!text.contains(['\u{1b}', '\u{202e}']) && text.lines().count() == 3, "{text}");
+        assert!(
+            !text.contains(['\u{1b}', '\u{202e}']) && text.lines().count() == 3,
+            "{text}"
+        );
         let outside = Diagnostic::warning(CODE, Place::new(SourceId(9), Span::at(7)), "gone");
-        assert_eq!(sources.render(&outside), "warning: gone: WBEMMOF_E_EXPECTED_SEMI (0x80044002)\n");
+        assert_eq!(
+            sources.render(&outside),
+            "warning: gone: WBEMMOF_E_EXPECTED_SEMI (0x80044002)\n"
+        );
     }
 
     #[test]
     fn lines_are_those_of_the_text_that_a_directive_names() {
         let mut sources = Sources::new();
         let source = sources.add("stored.mof", "#line 40 \"real.mof\"\nclass\n");
-        sources.renumber(source, vec![Renumbered { from: 2, line: 40, name: Some("real.mof".into()) }]);
-        let location = sources.locate(Place::new(source, Span::new(20, 25))).unwrap();
-        assert_eq!((&*location.name, location.start.line, &*location.excerpt), ("real.mof", 40, "class"));
+        sources.renumber(
+            source,
+            vec![Renumbered {
+                from: 2,
+                line: 40,
+                name: Some("real.mof".into()),
+            }],
+        );
+        let location = sources
+            .locate(Place::new(source, Span::new(20, 25)))
+            .unwrap();
+        assert_eq!(
+            (&*location.name, location.start.line, &*location.excerpt),
+            ("real.mof", 40, "class")
+        );
     }
 }

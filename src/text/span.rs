@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-/// A stretch of a text, in bytes from its start. Texts beyond 4 GiB are refused before anything takes a span of them.
+/// A stretch of a text, in bytes from its start. Texts beyond 4 GiB are refused before anything
+/// takes a span of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span {
     /// The first byte.
@@ -86,26 +87,36 @@ impl<'t> Lines<'t> {
         let start = self.starts.get(line).copied().unwrap_or_default();
         let before = Span::new(start, self.boundary(offset)).of(self.text);
         let column = before.chars().count().saturating_add(1);
-        Position { line: crate::base::narrow(line.saturating_add(1)), column: crate::base::narrow(column) }
+        Position {
+            line: crate::base::narrow(line.saturating_add(1)),
+            column: crate::base::narrow(column),
+        }
     }
 
-    /// The text of the line with this number, from 1, without its line end; `None` past the last line.
+    /// The text of the line with this number, from 1, without its line end; `None` past the last
+    /// line.
     pub fn text_of(&self, line: u32) -> Option<&'t str> {
         let span = self.span_of(line)?;
         Some(span.of(self.text).trim_end_matches(['\r', '\n']))
     }
 
-    /// The stretch of the line with this number, from 1, its line end included; `None` past the last line.
+    /// The stretch of the line with this number, from 1, its line end included; `None` past the
+    /// last line.
     pub fn span_of(&self, line: u32) -> Option<Span> {
         let number = crate::base::widen(line).checked_sub(1)?;
         let start = *self.starts.get(number)?;
         let end = self.starts.get(number.saturating_add(1)).copied();
-        Some(Span::new(start, end.unwrap_or_else(|| crate::base::narrow(self.text.len()))))
+        Some(Span::new(
+            start,
+            end.unwrap_or_else(|| crate::base::narrow(self.text.len())),
+        ))
     }
 
     /// The number, from 0, of the line that holds the byte at `offset`.
     fn line_of(&self, offset: u32) -> usize {
-        self.starts.partition_point(|start| *start <= offset).saturating_sub(1)
+        self.starts
+            .partition_point(|start| *start <= offset)
+            .saturating_sub(1)
     }
 
     /// The last boundary between characters that is not after `offset`.
@@ -130,9 +141,18 @@ mod tests {
             (line, column)
         };
         assert_eq!(lines.count(), 5);
-        assert_eq!([at(0), at(1), at(2), at(3)], [(1, 1), (1, 2), (1, 3), (2, 1)]);
-        assert_eq!([at(4), at(5), at(6), at(7)], [(2, 2), (2, 2), (2, 3), (3, 1)]);
-        assert_eq!([at(9), at(10), at(11), at(99)], [(4, 1), (5, 1), (5, 2), (5, 2)]);
+        assert_eq!(
+            [at(0), at(1), at(2), at(3)],
+            [(1, 1), (1, 2), (1, 3), (2, 1)]
+        );
+        assert_eq!(
+            [at(4), at(5), at(6), at(7)],
+            [(2, 2), (2, 2), (2, 3), (3, 1)]
+        );
+        assert_eq!(
+            [at(9), at(10), at(11), at(99)],
+            [(4, 1), (5, 1), (5, 2), (5, 2)]
+        );
         assert_eq!(lines.text_of(2), Some("bé"));
         assert_eq!(lines.text_of(4), Some(""));
         assert_eq!(lines.text_of(5), Some("d"));

@@ -1,5 +1,5 @@
-//! Advice: what stored objects hold that no reader of the repository needs to be right, and that whoever stored it will want
-//! to know. It changes no verdict.
+//! Advice: what stored objects hold that no reader of the repository needs to be right, and that
+//! whoever stored it will want to know. It changes no verdict.
 
 use std::fmt;
 
@@ -11,8 +11,11 @@ use crate::cim::value::{Array, Value};
 use crate::text::wql;
 
 /// Properties that hold queries, and their classes.
-const QUERIES: [(&str, &str); 3] =
-    [("__EventFilter", "Query"), ("__EventProviderRegistration", "EventQueryList"), ("MSFT_CliAlias", "Target")];
+const QUERIES: [(&str, &str); 3] = [
+    ("__EventFilter", "Query"),
+    ("__EventProviderRegistration", "EventQueryList"),
+    ("MSFT_CliAlias", "Target"),
+];
 
 /// A stored text that is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +55,10 @@ impl Advices {
             match instance.get(property) {
                 Some(Value::String(text)) => self.query(namespace, instance, property, text),
                 Some(Value::Array(Array::String(texts))) => {
-                    texts.iter().flatten().for_each(|text| self.query(namespace, instance, property, text));
+                    texts
+                        .iter()
+                        .flatten()
+                        .for_each(|text| self.query(namespace, instance, property, text));
                 }
                 _ => {}
             }
@@ -60,21 +66,34 @@ impl Advices {
     }
 
     fn query(&mut self, namespace: &str, instance: &Instance, property: &str, text: &str) {
-        let Err(refused) = wql::parse(text) else { return };
+        let Err(refused) = wql::parse(text) else {
+            return;
+        };
         if self.listed.len() >= MAX_FINDINGS_PER_CODE {
             self.not_listed += 1;
             return;
         }
-        let path = instance.path().unwrap_or_else(|_| ObjectPath::of_class(instance.class().name().clone()));
-        let place = format!("{}, property {property}", path.in_namespace(namespace).text());
+        let path = instance
+            .path()
+            .unwrap_or_else(|_| ObjectPath::of_class(instance.class().name().clone()));
+        let place = format!(
+            "{}, property {property}",
+            path.in_namespace(namespace).text()
+        );
         let text = format!("its query is refused: {refused}");
-        self.listed.push(Advice { place: place.into(), code: refused.code.as_str(), text: text.into() });
+        self.listed.push(Advice {
+            place: place.into(),
+            code: refused.code.as_str(),
+            text: text.into(),
+        });
     }
 }
 
 /// True if an object says that its query is in another language.
 fn is_other_language(instance: &Instance) -> bool {
-    let language = instance.get("QueryLanguage").and_then(|language| language.as_text());
+    let language = instance
+        .get("QueryLanguage")
+        .and_then(|language| language.as_text());
     language.is_some_and(|language| !language.eq_ignore_ascii_case("WQL"))
 }
 
@@ -103,24 +122,52 @@ mod tests {
 
     #[test]
     fn queries_that_cannot_be_read_are_named() {
-        let filter = |query: &str| instance("__EventFilter", Property::new("Query", ScalarType::String).default(query));
-        assert!(advice(&filter("SELECT * FROM X WITHIN 5 WHERE TargetInstance ISA 'Y'")).is_empty());
+        let filter = |query: &str| {
+            instance(
+                "__EventFilter",
+                Property::new("Query", ScalarType::String).default(query),
+            )
+        };
+        assert!(
+            advice(&filter(
+                "SELECT * FROM X WITHIN 5 WHERE TargetInstance ISA 'Y'"
+            ))
+            .is_empty()
+        );
         let found = advice(&filter("SELECT * FORM X"));
-        let start = "advice: ROOT:__EventFilter.Name=\"n\", property Query: its query is refused: syntax: ";
-        assert!(matches!(&found[..], [only] if only.starts_with(start)), "{found:?}");
+        let start =
+            "advice: ROOT:__EventFilter.Name=\"n\", property Query: its query is refused: syntax: ";
+        assert!(
+            matches!(&found[..], [only] if only.starts_with(start)),
+            "{found:?}"
+        );
         let other = filter("find x").with("QueryLanguage", "CQL").unwrap();
         assert!(advice(&other).is_empty(), "it is no WQL");
 
-        let texts = Array::String(vec![Some("select * from x".into()), None, Some("select".into())]);
-        let list = Property::new("EventQueryList", CimType::array(ScalarType::String)).default(Value::Array(texts));
-        assert_eq!(advice(&instance("__EventProviderRegistration", list)).len(), 1);
+        let texts = Array::String(vec![
+            Some("select * from x".into()),
+            None,
+            Some("select".into()),
+        ]);
+        let list = Property::new("EventQueryList", CimType::array(ScalarType::String))
+            .default(Value::Array(texts));
+        assert_eq!(
+            advice(&instance("__EventProviderRegistration", list)).len(),
+            1
+        );
     }
 
     #[test]
     fn what_is_not_listed_is_counted() {
-        let bad = instance("MSFT_CliAlias", Property::new("Target", ScalarType::String).default("?"));
+        let bad = instance(
+            "MSFT_CliAlias",
+            Property::new("Target", ScalarType::String).default("?"),
+        );
         let mut found = Advices::default();
         (0..MAX_FINDINGS_PER_CODE + 3).for_each(|_| found.look_at("ROOT", &bad));
-        assert_eq!((found.listed.len(), found.not_listed), (MAX_FINDINGS_PER_CODE, 3));
+        assert_eq!(
+            (found.listed.len(), found.not_listed),
+            (MAX_FINDINGS_PER_CODE, 3)
+        );
     }
 }

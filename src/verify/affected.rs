@@ -84,14 +84,24 @@ pub fn affected(
 
 /// Pages of the object heap with a finding.
 fn damaged_pages(findings: &[Corruption]) -> BTreeSet<u32> {
-    let heap = findings.iter().filter(|finding| finding.site.role == FileRole::Objects);
-    heap.filter_map(|finding| finding.site.page).map(|page| page.get()).collect()
+    let heap = findings
+        .iter()
+        .filter(|finding| finding.site.role == FileRole::Objects);
+    heap.filter_map(|finding| finding.site.page)
+        .map(|page| page.get())
+        .collect()
 }
 
 /// Paths of namespaces by their hashes.
 fn namespace_names(catalog: &Catalog) -> HashMap<NameHash, String> {
-    let paths = catalog.namespaces().into_iter().flatten().chain([SYSTEM_NAMESPACE.to_owned()]);
-    paths.map(|path| (catalog.keys().hash(&path), path)).collect()
+    let paths = catalog
+        .namespaces()
+        .into_iter()
+        .flatten()
+        .chain([SYSTEM_NAMESPACE.to_owned()]);
+    paths
+        .map(|path| (catalog.keys().hash(&path), path))
+        .collect()
 }
 
 struct Search {
@@ -103,9 +113,15 @@ struct Search {
 
 impl Search {
     fn look_at(&mut self, key: &Key) -> Result<()> {
-        let Some(record) = key.reference() else { return Ok(()) };
-        let Some((namespace, shape)) = KeyShape::parse(key.as_bytes()) else { return Ok(()) };
-        if !matches!(shape, KeyShape::Class(_) | KeyShape::Instance(..)) || !self.is_touched(record)? {
+        let Some(record) = key.reference() else {
+            return Ok(());
+        };
+        let Some((namespace, shape)) = KeyShape::parse(key.as_bytes()) else {
+            return Ok(());
+        };
+        if !matches!(shape, KeyShape::Class(_) | KeyShape::Instance(..))
+            || !self.is_touched(record)?
+        {
             return Ok(());
         }
         let path = match self.names.get(&namespace) {
@@ -116,11 +132,16 @@ impl Search {
         let found = self
             .found
             .entry(namespace)
-            .or_insert_with(|| AffectedNamespace { namespace: path.clone(), ..AffectedNamespace::default() });
+            .or_insert_with(|| AffectedNamespace {
+                namespace: path.clone(),
+                ..AffectedNamespace::default()
+            });
         match shape {
             KeyShape::Class(class) => found.classes.add(|| class_name(catalog, &path, class)),
             KeyShape::Instance(class, own) => {
-                found.instances.add(|| instance_name(catalog, &path, class, own, record));
+                found
+                    .instances
+                    .add(|| instance_name(catalog, &path, class, own, record));
             }
             _ => {}
         }
@@ -131,7 +152,12 @@ impl Search {
     fn is_touched(&self, record: RecordRef) -> Result<bool> {
         let first = record.page.get();
         let more = record.size / u32::try_from(PAGE_SIZE).unwrap_or(u32::MAX);
-        if self.damaged.range(first..=first.saturating_add(more)).next().is_some() {
+        if self
+            .damaged
+            .range(first..=first.saturating_add(more))
+            .next()
+            .is_some()
+        {
             return Ok(true);
         }
         match self.catalog.snapshot().record_view(record) {
@@ -151,8 +177,17 @@ fn class_name(catalog: &Catalog, namespace: &str, class: NameHash) -> String {
 }
 
 /// The path of an instance if it can be read, else its class and its hash.
-fn instance_name(catalog: &Catalog, namespace: &str, class: NameHash, own: NameHash, record: RecordRef) -> String {
+fn instance_name(
+    catalog: &Catalog,
+    namespace: &str,
+    class: NameHash,
+    own: NameHash,
+    record: RecordRef,
+) -> String {
     let stored = catalog.instance_of_record(namespace, record);
     let path = stored.ok().and_then(|stored| stored.instance.path().ok());
-    path.map_or_else(|| format!("{} IL_{own}", class_name(catalog, namespace, class)), |path| path.text())
+    path.map_or_else(
+        || format!("{} IL_{own}", class_name(catalog, namespace, class)),
+        |path| path.text(),
+    )
 }

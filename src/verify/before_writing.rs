@@ -8,15 +8,16 @@ use crate::storage::Directory;
 use crate::store::{EngineOptions, Snapshot};
 
 impl EngineOptions {
-    /// Verifies everything before the first write, and refuses a repository with findings that could spread
-    /// (`docs::invariants`, "Damage"). Without it damage is met, and the change refused, where a page of it is to be changed.
-    /// Reads the whole repository.
+    /// Verifies everything before the first write, and refuses a repository with findings that
+    /// could spread (`docs::invariants`, "Damage"). Without it damage is met, and the change
+    /// refused, where a page of it is to be changed. Reads the whole repository.
     pub fn verify(self, verify: bool) -> Self {
         self.check(verify.then_some(ensure_sound))
     }
 }
 
-/// Findings that no write makes worse: what they are about is left as it is, and nothing is built on it.
+/// Findings that no write makes worse: what they are about is left as it is, and nothing is built
+/// on it.
 const HARMLESS: [CorruptionCode; 8] = [
     CorruptionCode::IndexUnderfull,
     CorruptionCode::MappingFreeBytes,
@@ -30,10 +31,19 @@ const HARMLESS: [CorruptionCode; 8] = [
 
 fn ensure_sound(directory: &Directory, snapshot: &Snapshot) -> Result<()> {
     let report = verify_snapshot(snapshot, VerifyOptions::default(), &Unobserved)?;
-    let worst = report.findings.iter().find(|finding| !HARMLESS.contains(&finding.code)).map(ToString::to_string);
+    let worst = report
+        .findings
+        .iter()
+        .find(|finding| !HARMLESS.contains(&finding.code))
+        .map(ToString::to_string);
     let unchecked = report.unchecked.first().map(ToString::to_string);
-    let Some(what) = worst.or(unchecked) else { return Ok(()) };
+    let Some(what) = worst.or(unchecked) else {
+        return Ok(());
+    };
     let text = "what is damaged must not be built on. Restore a backup; `cimrepo verify` lists all findings";
     let reason = format!("{what}; {text}");
-    Err(Error::NotARepository { path: directory.path.as_path().into(), reason: reason.into() })
+    Err(Error::NotARepository {
+        path: directory.path.as_path().into(),
+        reason: reason.into(),
+    })
 }

@@ -1,7 +1,8 @@
-//! Level references: what objects hold against the keys that are stored, both ways; stamps; where references lead. On the way
-//! level schema looks at each class and instance.
+//! Level references: what objects hold against the keys that are stored, both ways; stamps; where
+//! references lead. On the way level schema looks at each class and instance.
 //!
-//! What one object that cannot be read would account for is reported too: each of its keys is one that nothing accounts for.
+//! What one object that cannot be read would account for is reported too: each of its keys is one
+//! that nothing accounts for.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,14 +29,15 @@ pub enum Level {
     /// Pages, records, keys, and that they agree.
     #[default]
     Structure,
-    /// The keys that the content of objects calls for are those that are stored; references lead somewhere; stamps.
+    /// The keys that the content of objects calls for are those that are stored; references lead
+    /// somewhere; stamps.
     References,
     /// Classes and instances keep the rules of the model.
     Schema,
 }
 
-/// Goes on where [`verify`](super::verify) ends: what the objects of a snapshot hold. What is found is added to the report.
-/// An object that cannot be read is one finding, and the others follow.
+/// Goes on where [`verify`](super::verify) ends: what the objects of a snapshot hold. What is found
+/// is added to the report. An object that cannot be read is one finding, and the others follow.
 ///
 /// # Errors
 /// [`Error::Io`] when the system refuses, [`Error::Cancelled`] when the observer asks to stop.
@@ -68,7 +70,8 @@ struct Check<'c> {
     expected: HashSet<String>,
     /// The references that instances make, by their keys; and where the instance lies.
     made: HashMap<String, Made>,
-    /// Keys without record of the instances there are, by which references are found to lead somewhere.
+    /// Keys without record of the instances there are, by which references are found to lead
+    /// somewhere.
     instances: HashSet<String>,
     stamps: HashMap<u64, RecordRef>,
     /// Records that cannot be read: their own keys are no second finding.
@@ -79,7 +82,8 @@ struct Check<'c> {
 
 struct Made {
     by: RecordRef,
-    /// The key of the instance it leads to, unless its path cannot mean one: that is reported already.
+    /// The key of the instance it leads to, unless its path cannot mean one: that is reported
+    /// already.
     target: Option<String>,
     record: ReferenceRecord,
 }
@@ -102,7 +106,9 @@ impl<'c> Check<'c> {
 
     fn run(mut self, findings: &mut Findings) -> Result<(Census, Advices)> {
         let mut namespaces = vec![SYSTEM_NAMESPACE.to_owned()];
-        let found = self.catalog.all_namespaces_while(&mut || self.monitor.check())?;
+        let found = self
+            .catalog
+            .all_namespaces_while(&mut || self.monitor.check())?;
         self.census.has_namespaces(&found);
         for namespace in found.tree {
             match namespace {
@@ -116,7 +122,10 @@ impl<'c> Check<'c> {
             report_key(findings, Code::NamespaceHidden, &hidden.path);
             namespaces.push(hidden.path);
         }
-        namespaces.iter().skip(1).for_each(|_| self.census.reach(Counted::Namespaces));
+        namespaces
+            .iter()
+            .skip(1)
+            .for_each(|_| self.census.reach(Counted::Namespaces));
         for namespace in &namespaces {
             self.monitor.check()?;
             self.classes(namespace, findings)?;
@@ -130,10 +139,14 @@ impl<'c> Check<'c> {
         let catalog = self.catalog.clone();
         for (key, record) in self.records(namespace, Family::Classes, findings)? {
             self.monitor.check()?;
-            let Some((_, KeyShape::Class(name))) = KeyShape::parse(key.as_bytes()) else { continue };
+            let Some((_, KeyShape::Class(name))) = KeyShape::parse(key.as_bytes()) else {
+                continue;
+            };
             match catalog.class_by_hash(namespace, name) {
                 // Of several keys for one name, look-ups find one.
-                Ok(Some(class)) if class.record != record => self.census.lose_by(Code::KeyUnexpected.as_str()),
+                Ok(Some(class)) if class.record != record => {
+                    self.census.lose_by(Code::KeyUnexpected.as_str())
+                }
                 Ok(Some(class)) => {
                     self.census.reach(Counted::Classes);
                     self.class(namespace, &class, findings);
@@ -147,13 +160,16 @@ impl<'c> Check<'c> {
 
     fn class(&mut self, namespace: &str, class: &StoredClass, findings: &mut Findings) {
         let keys = class_keys(self.catalog.keys(), namespace, &class.class);
-        self.expected.insert(format!("{}.{}", keys.definition, class.record));
+        self.expected
+            .insert(format!("{}.{}", keys.definition, class.record));
         self.expected.insert(keys.subclass);
         self.expected.extend(keys.references);
         self.stamp(class.stamp, class.record, findings);
         if self.level >= Level::Schema {
             schema::check_class(&class.class, &mut |code, detail| {
-                self.report(findings, code, class.record, || format!("{namespace}:{}: {detail}", class.class.name()));
+                self.report(findings, code, class.record, || {
+                    format!("{namespace}:{}: {detail}", class.class.name())
+                });
             });
         }
     }
@@ -173,29 +189,45 @@ impl<'c> Check<'c> {
         Ok(())
     }
 
-    fn instance(&mut self, namespace: &str, stored: &StoredInstance, findings: &mut Findings) -> Result<()> {
+    fn instance(
+        &mut self,
+        namespace: &str,
+        stored: &StoredInstance,
+        findings: &mut Findings,
+    ) -> Result<()> {
         let class = stored.instance.class().clone();
         let name = class.name();
         self.stamp(stored.stamp, stored.record, findings);
-        let written_under = self.catalog.class(namespace, name.as_str())?.map(|class| class.stamp);
+        let written_under = self
+            .catalog
+            .class(namespace, name.as_str())?
+            .map(|class| class.stamp);
         if written_under != Some(stored.class_stamp) {
-            self.report(findings, Code::ObjectClassStamp, stored.record, || format!("{namespace}:{name}"));
+            self.report(findings, Code::ObjectClassStamp, stored.record, || {
+                format!("{namespace}:{name}")
+            });
         }
         match instance_keys(self.catalog.keys(), namespace, &stored.instance) {
             Ok(keys) => {
                 self.references(namespace, stored, &keys, findings)?;
-                self.expected.insert(format!("{}.{}", keys.own, stored.record));
-                self.expected.insert(format!("{}.{}", keys.keyed, stored.record));
+                self.expected
+                    .insert(format!("{}.{}", keys.own, stored.record));
+                self.expected
+                    .insert(format!("{}.{}", keys.keyed, stored.record));
                 self.instances.insert(keys.keyed);
             }
             Err(error) => {
                 self.unreadable.insert(stored.record);
-                self.report(findings, Code::ObjectNoKey, stored.record, || format!("{namespace}:{name}: {error}"));
+                self.report(findings, Code::ObjectNoKey, stored.record, || {
+                    format!("{namespace}:{name}: {error}")
+                });
             }
         }
         if self.level >= Level::Schema {
             schema::check_instance(&stored.instance, &mut |code, detail| {
-                self.report(findings, code, stored.record, || format!("{namespace}:{name}: {detail}"));
+                self.report(findings, code, stored.record, || {
+                    format!("{namespace}:{name}: {detail}")
+                });
             });
             self.advice.look_at(namespace, &stored.instance);
         }
@@ -209,7 +241,10 @@ impl<'c> Check<'c> {
         keys: &InstanceKeys,
         findings: &mut Findings,
     ) -> Result<()> {
-        let outgoing = match self.catalog.outgoing_references(namespace, &stored.instance, keys) {
+        let outgoing = match self
+            .catalog
+            .outgoing_references(namespace, &stored.instance, keys)
+        {
             Ok(outgoing) => outgoing,
             // It was reached; what it refers to cannot be told.
             Err(error) => {
@@ -219,18 +254,29 @@ impl<'c> Check<'c> {
             }
         };
         let name = stored.instance.class().name();
-        for OutgoingReference { property, target, mismatch } in outgoing {
+        for OutgoingReference {
+            property,
+            target,
+            mismatch,
+        } in outgoing
+        {
             let dangling = |text: &str| format!("{namespace}:{name}, property {property}: {text}");
             match target {
                 Ok(made) => {
                     let target = made.key.replace(r"\IR_", r"\I_");
-                    let mut target = target.rsplit_once('\\').map(|(target, _)| target.to_owned());
+                    let mut target = target
+                        .rsplit_once('\\')
+                        .map(|(target, _)| target.to_owned());
                     if let Some(mismatch) = mismatch {
                         target = None;
                         let detail = || dangling(&mismatch.to_string());
                         self.report(findings, Code::ReferenceDangling, stored.record, detail);
                     }
-                    let made_by = Made { by: stored.record, target, record: made.record };
+                    let made_by = Made {
+                        by: stored.record,
+                        target,
+                        record: made.record,
+                    };
                     self.made.entry(made.key).or_insert(made_by);
                 }
                 Err(_) => self.report(findings, Code::ReferenceDangling, stored.record, || {
@@ -259,7 +305,10 @@ impl<'c> Check<'c> {
                 met.insert(bare.to_owned());
             } else if KeyShape::parse(key.as_bytes()).is_none() {
                 report_key(findings, Code::KeyShape, &text);
-            } else if key.reference().is_none_or(|record| !self.unreadable.contains(&record)) {
+            } else if key
+                .reference()
+                .is_none_or(|record| !self.unreadable.contains(&record))
+            {
                 report_key(findings, Code::KeyUnexpected, &text);
             }
         }
@@ -270,10 +319,21 @@ impl<'c> Check<'c> {
             if !met.contains(key) {
                 report_key(findings, Code::KeyMissing, key);
             }
-            if let Some(target) = made.target.as_ref().filter(|target| !self.instances.contains(*target)) {
+            if let Some(target) = made
+                .target
+                .as_ref()
+                .filter(|target| !self.instances.contains(*target))
+            {
                 self.report(findings, Code::ReferenceDangling, made.by, || {
-                    let ReferenceRecord { namespace, class, property, .. } = &made.record;
-                    format!("{namespace}:{class}, property {property}: no instance has the key {target}")
+                    let ReferenceRecord {
+                        namespace,
+                        class,
+                        property,
+                        ..
+                    } = &made.record;
+                    format!(
+                        "{namespace}:{class}, property {property}: no instance has the key {target}"
+                    )
                 });
             }
         }
@@ -303,9 +363,16 @@ impl<'c> Check<'c> {
                 if !agrees {
                     self.report(findings, Code::ReferenceContent, record, || {
                         let name = |record: &ReferenceRecord| {
-                            format!("{}:{}, property {}", record.namespace, record.class, record.property)
+                            format!(
+                                "{}:{}, property {}",
+                                record.namespace, record.class, record.property
+                            )
                         };
-                        format!("it names {}; its key stands for {}", name(&found), name(expected))
+                        format!(
+                            "it names {}; its key stands for {}",
+                            name(&found),
+                            name(expected)
+                        )
                     });
                 }
             }
@@ -314,20 +381,35 @@ impl<'c> Check<'c> {
     }
 
     /// The keys of a namespace that begin like this, with their records.
-    fn records(&mut self, namespace: &str, family: Family, findings: &mut Findings) -> Result<Vec<(Key, RecordRef)>> {
+    fn records(
+        &mut self,
+        namespace: &str,
+        family: Family,
+        findings: &mut Findings,
+    ) -> Result<Vec<(Key, RecordRef)>> {
         let prefix = match family {
             Family::Classes => "CD_",
             Family::Instances => "CI_",
         };
         let prefix = format!("{}{prefix}", self.catalog.keys().namespace(namespace));
         let mut found = Vec::new();
-        for key in self.catalog.snapshot().keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward) {
+        for key in self
+            .catalog
+            .snapshot()
+            .keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward)
+        {
             match key {
                 Ok(key) => {
                     self.census.has(family.counted());
-                    // Another key of a record is none that an object calls for, and a finding as that.
-                    match key.reference().map(|record| self.catalog.admit(family, &key, record).map(|()| record)) {
-                        Some(Ok(record)) if KeyShape::parse(key.as_bytes()).is_some() => found.push((key, record)),
+                    // Another key of a record is none that an object calls for, and a finding as
+                    // that.
+                    match key
+                        .reference()
+                        .map(|record| self.catalog.admit(family, &key, record).map(|()| record))
+                    {
+                        Some(Ok(record)) if KeyShape::parse(key.as_bytes()).is_some() => {
+                            found.push((key, record))
+                        }
                         Some(Err(error)) => self.census.lose(&error),
                         _ => self.census.lose_by(Code::KeyShape.as_str()),
                     }
@@ -343,27 +425,46 @@ impl<'c> Check<'c> {
 
     fn stamp(&mut self, stamp: u64, record: RecordRef, findings: &mut Findings) {
         if let Some(other) = self.stamps.insert(stamp, record) {
-            self.report(findings, Code::ObjectStampTwice, record, || format!("{stamp}, as that of record {other}"));
+            self.report(findings, Code::ObjectStampTwice, record, || {
+                format!("{stamp}, as that of record {other}")
+            });
         }
     }
 
-    fn unreadable(&mut self, error: Error, record: RecordRef, findings: &mut Findings) -> Result<()> {
+    fn unreadable(
+        &mut self,
+        error: Error,
+        record: RecordRef,
+        findings: &mut Findings,
+    ) -> Result<()> {
         self.unreadable.insert(record);
         self.census.lose(&error);
         findings.push(corruption(error)?);
         Ok(())
     }
 
-    fn report(&self, findings: &mut Findings, code: Code, record: RecordRef, detail: impl FnOnce() -> String) {
+    fn report(
+        &self,
+        findings: &mut Findings,
+        code: Code,
+        record: RecordRef,
+        detail: impl FnOnce() -> String,
+    ) {
         findings.push_with(code, || {
-            let site = self.catalog.snapshot().image().site(Space::Objects, record.page);
+            let site = self
+                .catalog
+                .snapshot()
+                .image()
+                .site(Space::Objects, record.page);
             Corruption::new(code, site, format!("record {}: {}", record.id, detail()))
         });
     }
 }
 
 fn report_key(findings: &mut Findings, code: Code, key: &str) {
-    findings.push_with(code, || Corruption::new(code, Site::file(FileRole::Index), key));
+    findings.push_with(code, || {
+        Corruption::new(code, Site::file(FileRole::Index), key)
+    });
 }
 
 /// Damage is a finding; everything else ends the run.

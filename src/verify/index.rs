@@ -43,18 +43,31 @@ pub(crate) struct KeyPlace {
 pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Tree> {
     let mut part = walk(image, threads, monitor)?;
     if part.has_page_twice && threads > 1 {
-        // Which of the ways to a page comes first is chance among threads, and the findings hang on it. Whether there is
-        // such a page is none.
+        // Which of the ways to a page comes first is chance among threads, and the findings hang on
+        // it. Whether there is such a page is none.
         part = walk(image, 1, monitor)?;
     }
-    Ok(Tree { keys: part.keys, references: part.references, is_complete: !part.is_broken, findings: part.findings })
+    Ok(Tree {
+        keys: part.keys,
+        references: part.references,
+        is_complete: !part.is_broken,
+        findings: part.findings,
+    })
 }
 
 /// Goes through the whole index.
 fn walk(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Part> {
     let section = &image.mapping().index;
-    let seen: Vec<AtomicBool> = section.entries.iter().map(|_| AtomicBool::new(false)).collect();
-    let walk = Walk { image, monitor, seen: &seen };
+    let seen: Vec<AtomicBool> = section
+        .entries
+        .iter()
+        .map(|_| AtomicBool::new(false))
+        .collect();
+    let walk = Walk {
+        image,
+        monitor,
+        seen: &seen,
+    };
     let mut part = Part::default();
     check_admin(image, &seen, &mut part)?;
     match image.root() {
@@ -72,13 +85,17 @@ fn walk(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Part> {
 
 /// The admin page of dialect 2.1, logical page 0.
 fn check_admin(image: &Image, seen: &[AtomicBool], part: &mut Part) -> Result<()> {
-    let (Dialect::V21, Some(page)) = (image.dialect(), LogicalPage::new(0)) else { return Ok(()) };
+    let (Dialect::V21, Some(page)) = (image.dialect(), LogicalPage::new(0)) else {
+        return Ok(());
+    };
     if let Some(seen) = seen.first() {
         seen.store(true, Ordering::Relaxed);
     }
     let mut bytes = Box::new([0; PAGE_SIZE]);
     match image.read_unchecked(Space::Index, page, &mut bytes) {
-        Ok(()) => part.findings.extend(check_index_admin(&bytes, image.site(Space::Index, page))),
+        Ok(()) => part
+            .findings
+            .extend(check_index_admin(&bytes, image.site(Space::Index, page))),
         Err(Error::Corrupt(_)) => {} // the root cannot be found without it, which is reported there
         Err(error) => return Err(error),
     }
@@ -88,9 +105,16 @@ fn check_admin(image: &Image, seen: &[AtomicBool], part: &mut Part) -> Result<()
 /// Invariant 15: every mapped page is reached.
 fn unreached(image: &Image, seen: &[AtomicBool], findings: &mut Findings) {
     for (page, ..) in image.mapping().index.mapped() {
-        if seen.get(page.index()).is_some_and(|seen| !seen.load(Ordering::Relaxed)) {
+        if seen
+            .get(page.index())
+            .is_some_and(|seen| !seen.load(Ordering::Relaxed))
+        {
             let site = image.site(Space::Index, page);
-            findings.push(Corruption::new(CorruptionCode::IndexPageUnreached, site, ""));
+            findings.push(Corruption::new(
+                CorruptionCode::IndexPageUnreached,
+                site,
+                "",
+            ));
         }
     }
 }
@@ -138,7 +162,11 @@ impl Part {
     fn out_of_order(&mut self, place: KeyPlace, image: &Image) {
         self.findings.push_with(CorruptionCode::IndexKeyOrder, || {
             let detail = format!("key number {} is not above the one before it", place.number);
-            Corruption::new(CorruptionCode::IndexKeyOrder, image.site(Space::Index, place.page), detail)
+            Corruption::new(
+                CorruptionCode::IndexKeyOrder,
+                image.site(Space::Index, place.page),
+                detail,
+            )
         });
     }
 
@@ -147,7 +175,11 @@ impl Part {
         let first = *self.leaf_depth.get_or_insert(depth);
         if first != depth {
             let detail = format!("a leaf at level {depth}, others at {first}");
-            self.findings.push(Corruption::new(CorruptionCode::IndexDepth, image.site(Space::Index, page), detail));
+            self.findings.push(Corruption::new(
+                CorruptionCode::IndexDepth,
+                image.site(Space::Index, page),
+                detail,
+            ));
         }
     }
 
@@ -156,7 +188,9 @@ impl Part {
         if let Some(first) = next.first_key {
             match &self.first_key {
                 None => self.first_key = Some(first),
-                Some(_) if self.last_key >= first => self.out_of_order(KeyPlace { page, number: 0 }, image),
+                Some(_) if self.last_key >= first => {
+                    self.out_of_order(KeyPlace { page, number: 0 }, image)
+                }
                 Some(_) => {}
             }
             self.last_key = next.last_key;
@@ -179,11 +213,13 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The root, and its subtrees in parallel. What they give is taken in key order while others are walked, so that the
-    /// findings of a few alone are in memory beside those that are kept.
+    /// The root, and its subtrees in parallel. What they give is taken in key order while others
+    /// are walked, so that the findings of a few alone are in memory beside those that are kept.
     fn root(&self, root: LogicalPage, threads: usize, part: &mut Part) -> Result<()> {
         let mut bytes = Box::new([0; PAGE_SIZE]);
-        let Some(node) = self.enter(root, 0, &mut bytes, part)? else { return Ok(()) };
+        let Some(node) = self.enter(root, 0, &mut bytes, part)? else {
+            return Ok(());
+        };
         let Some(children) = self.children(&node) else {
             part.leaf(0, root, self.image);
             return self.keys(&node, root, part, |_, _| Ok(()));
@@ -218,12 +254,16 @@ impl Walk<'_> {
         Ok(part)
     }
 
-    /// The pages that a broken tree does not lead to, each by itself: what they hold is not lost, so that their records are
-    /// no orphans, and damage of theirs is not hidden by that of others.
+    /// The pages that a broken tree does not lead to, each by itself: what they hold is not lost,
+    /// so that their records are no orphans, and damage of theirs is not hidden by that of others.
     fn strays(&self, part: &mut Part) -> Result<()> {
         let mut bytes = Box::new([0; PAGE_SIZE]);
         for page in node_pages(self.image, u32::MAX) {
-            if self.seen.get(page.index()).is_some_and(|seen| seen.load(Ordering::Relaxed)) {
+            if self
+                .seen
+                .get(page.index())
+                .is_some_and(|seen| seen.load(Ordering::Relaxed))
+            {
                 continue;
             }
             let mut stray = Part::default();
@@ -239,26 +279,35 @@ impl Walk<'_> {
 
     fn descend(&self, page: LogicalPage, depth: usize, part: &mut Part) -> Result<()> {
         let mut bytes = Box::new([0; PAGE_SIZE]);
-        let Some(node) = self.enter(page, depth, &mut bytes, part)? else { return Ok(()) };
+        let Some(node) = self.enter(page, depth, &mut bytes, part)? else {
+            return Ok(());
+        };
         if node.used() < MIN_USED {
             let detail = format!("{} bytes used, at least {MIN_USED} expected", node.used());
             let site = self.image.site(Space::Index, page);
-            part.findings.push(Corruption::new(CorruptionCode::IndexUnderfull, site, detail));
+            part.findings.push(Corruption::new(
+                CorruptionCode::IndexUnderfull,
+                site,
+                detail,
+            ));
         }
         let Some(children) = self.children(&node) else {
             part.leaf(depth, page, self.image);
             return self.keys(&node, page, part, |_, _| Ok(()));
         };
-        self.keys(&node, page, part, |part, number| match children.get(number) {
-            Some(&Some(child)) => self.descend(child, depth + 1, part),
-            _ => {
-                part.is_broken = true;
-                Ok(())
+        self.keys(&node, page, part, |part, number| {
+            match children.get(number) {
+                Some(&Some(child)) => self.descend(child, depth + 1, part),
+                _ => {
+                    part.is_broken = true;
+                    Ok(())
+                }
             }
         })
     }
 
-    /// Reads and checks a page that something leads to; `None` when it is no node or was reached before.
+    /// Reads and checks a page that something leads to; `None` when it is no node or was reached
+    /// before.
     fn enter<'p>(
         &self,
         page: LogicalPage,
@@ -267,7 +316,11 @@ impl Walk<'_> {
         part: &mut Part,
     ) -> Result<Option<IndexPage<'p>>> {
         let site = self.image.site(Space::Index, page);
-        if self.seen.get(page.index()).is_some_and(|seen| seen.swap(true, Ordering::Relaxed)) {
+        if self
+            .seen
+            .get(page.index())
+            .is_some_and(|seen| seen.swap(true, Ordering::Relaxed))
+        {
             part.broken(Corruption::new(CorruptionCode::IndexPageTwice, site, ""));
             part.has_page_twice = true;
             return Ok(None);
@@ -286,7 +339,8 @@ impl Walk<'_> {
         }
         self.monitor.advance(1)?;
         let bytes: &'p PageBytes = bytes;
-        part.findings.extend(self.image.check_page(Space::Index, page, bytes)?);
+        part.findings
+            .extend(self.image.check_page(Space::Index, page, bytes)?);
         self.check_entry(page, part);
         match view(self.image, page, bytes) {
             Ok(node) => {
@@ -294,7 +348,8 @@ impl Walk<'_> {
                     part.broken(overload);
                     return Ok(None);
                 }
-                part.findings.extend(node.check(self.image.dialect().no_child(), site));
+                part.findings
+                    .extend(node.check(self.image.dialect().no_child(), site));
                 Ok(Some(node))
             }
             Err(finding) => {
@@ -306,23 +361,41 @@ impl Walk<'_> {
 
     /// Invariant 9 for index pages: free bytes are always 0.
     fn check_entry(&self, page: LogicalPage, part: &mut Part) {
-        let stated = self.image.mapping().index.entry(page).map_or(0, |entry| entry.free_bytes);
+        let stated = self
+            .image
+            .mapping()
+            .index
+            .entry(page)
+            .map_or(0, |entry| entry.free_bytes);
         if stated != 0 {
-            let (site, detail) =
-                (self.image.site(Space::Index, page), format!("{stated} free bytes stated, always 0 here"));
-            part.findings.push(Corruption::new(CorruptionCode::MappingFreeBytes, site, detail));
+            let (site, detail) = (
+                self.image.site(Space::Index, page),
+                format!("{stated} free bytes stated, always 0 here"),
+            );
+            part.findings.push(Corruption::new(
+                CorruptionCode::MappingFreeBytes,
+                site,
+                detail,
+            ));
         }
     }
 
-    /// The children of an inner node. One that is none in spite of the others, which the check of the page reports, leaves a
-    /// part of the tree that cannot be read.
+    /// The children of an inner node. One that is none in spite of the others, which the check of
+    /// the page reports, leaves a part of the tree that cannot be read.
     fn children(&self, node: &IndexPage<'_>) -> Option<Vec<Option<LogicalPage>>> {
         let none = self.image.dialect().no_child();
-        let child = |child| if child == none { None } else { LogicalPage::new(child) };
+        let child = |child| {
+            if child == none {
+                None
+            } else {
+                LogicalPage::new(child)
+            }
+        };
         (!is_leaf(self.image, node)).then(|| node.children().map(child).collect())
     }
 
-    /// Goes through a node in key order: before each key, and behind the last, `between` with the number of the child there.
+    /// Goes through a node in key order: before each key, and behind the last, `between` with the
+    /// number of the child there.
     fn keys(
         &self,
         node: &IndexPage<'_>,
@@ -339,11 +412,25 @@ impl Walk<'_> {
     }
 
     /// Takes a key of a node.
-    fn key(&self, node: &IndexPage<'_>, page: LogicalPage, number: usize, text: &mut Vec<u8>, part: &mut Part) {
+    fn key(
+        &self,
+        node: &IndexPage<'_>,
+        page: LogicalPage,
+        number: usize,
+        text: &mut Vec<u8>,
+        part: &mut Part,
+    ) {
         text.clear();
         // A damaged key is a finding of the page's own check.
         if node.append_key(number, text).is_some() {
-            part.key(text, KeyPlace { page, number: narrow(number) }, self.image);
+            part.key(
+                text,
+                KeyPlace {
+                    page,
+                    number: narrow(number),
+                },
+                self.image,
+            );
         } else {
             part.is_broken = true;
         }

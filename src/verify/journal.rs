@@ -1,5 +1,5 @@
-//! A repository with and without what its journals hold: both states are checked, and what only one of them has is named.
-//! Windows knows no journal, and one can be planted.
+//! A repository with and without what its journals hold: both states are checked, and what only one
+//! of them has is named. Windows knows no journal, and one can be planted.
 
 use std::cmp::Ordering;
 
@@ -57,7 +57,10 @@ impl JournalReport {
         observer: &dyn Observer,
     ) -> Result<Self> {
         if found.replayed() == 0 {
-            return Ok(Self { found: found.clone(), ..Self::default() });
+            return Ok(Self {
+                found: found.clone(),
+                ..Self::default()
+            });
         }
         let without = verify_snapshot(&snapshot.on_disk(), options, observer)?;
         Self::beside(without, found, snapshot, observer)
@@ -71,12 +74,19 @@ impl JournalReport {
         observer: &dyn Observer,
     ) -> Result<Self> {
         let difference = StateDifference::between(&snapshot.on_disk(), snapshot, observer)?;
-        Ok(Self { found: found.clone(), without: Some(without), difference })
+        Ok(Self {
+            found: found.clone(),
+            without: Some(without),
+            difference,
+        })
     }
 
     /// True if every commit could be replayed, and the state without them is consistent too.
     pub fn is_consistent(&self) -> bool {
-        let is_sound = self.without.as_ref().is_none_or(GenerationReport::is_consistent);
+        let is_sound = self
+            .without
+            .as_ref()
+            .is_none_or(GenerationReport::is_consistent);
         is_sound && self.found.refused().next().is_none()
     }
 }
@@ -97,7 +107,12 @@ impl StateDifference {
         stopped.map(|()| found)
     }
 
-    fn compare_keys(&mut self, before: &Snapshot, after: &Snapshot, monitor: &Monitor<'_>) -> Result<()> {
+    fn compare_keys(
+        &mut self,
+        before: &Snapshot,
+        after: &Snapshot,
+        monitor: &Monitor<'_>,
+    ) -> Result<()> {
         let keys = |snapshot: &Snapshot| snapshot.keys(KeyRange::all(), Direction::Forward);
         let (mut old, mut new) = (keys(before), keys(after));
         let (mut a, mut b) = (next(&mut old), next(&mut new));

@@ -1,10 +1,11 @@
-//! Checks every invariant of `docs::format`. Level structure: every page, every table of contents, every key. What the format
-//! has no rule or checksum for cannot be seen (`docs::testing`). Nothing is changed, and the run never stops at the first
-//! finding.
+//! Checks every invariant of `docs::format`. Level structure: every page, every table of contents,
+//! every key. What the format has no rule or checksum for cannot be seen (`docs::testing`). Nothing
+//! is changed, and the run never stops at the first finding.
 //!
-//! The mapping by itself; the object heap, page by page in parallel, then put in order; beside it the index, its subtrees in
-//! parallel. Then the records that keys name are held against those that the heap holds. The levels above, `references` and
-//! `schema`, look at what the objects hold: [`verify_content`].
+//! The mapping by itself; the object heap, page by page in parallel, then put in order; beside it
+//! the index, its subtrees in parallel. Then the records that keys name are held against those that
+//! the heap holds. The levels above, `references` and `schema`, look at what the objects hold:
+//! [`verify_content`].
 
 mod advice;
 mod affected;
@@ -49,27 +50,48 @@ pub struct VerifyOptions {
     pub all_generations: bool,
 }
 
-/// Verifies a repository: the state that was opened, and where journals were replayed for it, the one without them too.
+/// Verifies a repository: the state that was opened, and where journals were replayed for it, the
+/// one without them too.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) when the system refuses, [`Error::Cancelled`](crate::Error::Cancelled) when the observer
-/// asks to stop, [`Error::Overtaken`](crate::Error::Overtaken) when another process wrote over what was read. Damage is no
-/// error here: it is in the report.
-pub fn verify(repository: &Repository, options: VerifyOptions, observer: &dyn Observer) -> Result<Report> {
+/// [`Error::Io`](crate::Error::Io) when the system refuses,
+/// [`Error::Cancelled`](crate::Error::Cancelled) when the observer asks to stop,
+/// [`Error::Overtaken`](crate::Error::Overtaken) when another process wrote over what was read.
+/// Damage is no error here: it is in the report.
+pub fn verify(
+    repository: &Repository,
+    options: VerifyOptions,
+    observer: &dyn Observer,
+) -> Result<Report> {
     let data = repository.files().open_data()?;
     let (mut generations, _) = read_all(repository.files(), &data)?;
     let current = repository.snapshot();
     let opened = current.image().mapping_role();
-    generations.sort_by_key(|found| (found.role != opened, std::cmp::Reverse(found.mapping.generation())));
+    generations.sort_by_key(|found| {
+        (
+            found.role != opened,
+            std::cmp::Reverse(found.mapping.generation()),
+        )
+    });
     let mut reports = Vec::new();
     if !generations.iter().any(|found| found.role == opened) {
         // Dialect 2.1 on its single maps.
         let file_pages = Space::ALL.map(|space| data.pages(space));
-        let around = Surroundings { role: opened, trailing_bytes: 0, file_pages };
+        let around = Surroundings {
+            role: opened,
+            trailing_bytes: 0,
+            file_pages,
+        };
         let findings = wholeness::check(current.image().base().mapping(), around);
         reports.push(run(current.image(), findings, options, observer)?);
     }
-    for Generation { role, mapping, findings, .. } in generations {
+    for Generation {
+        role,
+        mapping,
+        findings,
+        ..
+    } in generations
+    {
         if role == opened {
             reports.push(run(current.image(), findings, options, observer)?);
         } else if options.all_generations {
@@ -81,7 +103,12 @@ pub fn verify(repository: &Repository, options: VerifyOptions, observer: &dyn Ob
     let journal = JournalReport::of(repository.journal(), &current, options, observer)?;
     repository.ensure_unchanged()?;
     let (refused, all_generations) = (repository.refused().to_vec(), options.all_generations);
-    Ok(Report { generations: reports, refused, all_generations, journal })
+    Ok(Report {
+        generations: reports,
+        refused,
+        all_generations,
+        journal,
+    })
 }
 
 /// Verifies a snapshot: one generation of a repository, or what a backup holds.
@@ -94,8 +121,17 @@ pub fn verify_snapshot(
     observer: &dyn Observer,
 ) -> Result<GenerationReport> {
     let image = snapshot.image();
-    let around = Surroundings { role: image.mapping_role(), trailing_bytes: 0, file_pages: [None, None] };
-    run(image, wholeness::check(image.mapping(), around), options, observer)
+    let around = Surroundings {
+        role: image.mapping_role(),
+        trailing_bytes: 0,
+        file_pages: [None, None],
+    };
+    run(
+        image,
+        wholeness::check(image.mapping(), around),
+        options,
+        observer,
+    )
 }
 
 fn run(
@@ -149,11 +185,23 @@ fn heap_and_tree(
     observer: &dyn Observer,
 ) -> Result<(Option<objects::Heap>, Option<index::Tree>)> {
     let there = Space::ALL.into_iter().filter(|&space| image.has(space));
-    let pages = there.map(|space| u64::from(image.mapping().section(space).mapped_count())).sum();
+    let pages = there
+        .map(|space| u64::from(image.mapping().section(space).mapped_count()))
+        .sum();
     let monitor = Monitor::new(observer, Phase::Verify, pages);
     monitor.check()?;
-    let heap = || image.has(Space::Objects).then(|| objects::check(image, threads, &monitor)).transpose();
-    let tree = || image.has(Space::Index).then(|| index::check(image, threads, &monitor)).transpose();
+    let heap = || {
+        image
+            .has(Space::Objects)
+            .then(|| objects::check(image, threads, &monitor))
+            .transpose()
+    };
+    let tree = || {
+        image
+            .has(Space::Index)
+            .then(|| index::check(image, threads, &monitor))
+            .transpose()
+    };
     let (tree, heap) = both(threads, tree, heap);
     Ok((heap?, tree?))
 }

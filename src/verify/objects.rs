@@ -1,4 +1,5 @@
-//! The object heap: checksums, tables of contents, multi-page records, admin pages (invariants 8, 9, 20 to 24).
+//! The object heap: checksums, tables of contents, multi-page records, admin pages (invariants 8,
+//! 9, 20 to 24).
 
 use std::ops::Range;
 
@@ -28,7 +29,8 @@ pub(crate) struct Heap {
     pub findings: Findings,
 }
 
-/// What the first look at a page shows. Whether it is a page of records is not known yet: it may continue a record.
+/// What the first look at a page shows. Whether it is a page of records is not known yet: it may
+/// continue a record.
 struct PageSummary {
     descriptors: Vec<Descriptor>,
     is_head: bool,
@@ -47,18 +49,30 @@ struct Piece {
     findings: Findings,
 }
 
-/// Checks the heap; a damaged heap is one with fewer records. What the first look gives is taken in order of the pages while
-/// others are looked at, so that no more than a few pieces are in memory.
+/// Checks the heap; a damaged heap is one with fewer records. What the first look gives is taken in
+/// order of the pages while others are looked at, so that no more than a few pieces are in memory.
 pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Heap> {
     let pages = image.mapping().objects.logical_pages();
     let repeated = repeated(image);
     let mut walk = Walk::new(image, &repeated)?;
     let look = |bytes: &mut Box<PageBytes>, piece: usize| {
         let first = narrow(piece).saturating_mul(PIECE);
-        look_at(image, first..first.saturating_add(PIECE).min(pages), &repeated, bytes, monitor)
+        look_at(
+            image,
+            first..first.saturating_add(PIECE).min(pages),
+            &repeated,
+            bytes,
+            monitor,
+        )
     };
     let pieces = widen(pages.div_ceil(PIECE));
-    ordered(pieces, threads, || Box::new([0; PAGE_SIZE]), look, |piece| walk.piece(piece))?;
+    ordered(
+        pieces,
+        threads,
+        || Box::new([0; PAGE_SIZE]),
+        look,
+        |piece| walk.piece(piece),
+    )?;
     let mut heap = walk.finish();
     heap.records.sort_unstable();
     check_ids(image, &mut heap);
@@ -73,16 +87,22 @@ fn look_at(
     bytes: &mut PageBytes,
     monitor: &Monitor<'_>,
 ) -> Result<Piece> {
-    let mut piece =
-        Piece { range: range.clone(), summaries: Vec::with_capacity(range.len()), findings: Findings::default() };
+    let mut piece = Piece {
+        range: range.clone(),
+        summaries: Vec::with_capacity(range.len()),
+        findings: Findings::default(),
+    };
     for page in range.filter_map(LogicalPage::new) {
-        if image.mapping().objects.resolve(page).is_none() || repeated.binary_search(&page).is_ok() {
+        if image.mapping().objects.resolve(page).is_none() || repeated.binary_search(&page).is_ok()
+        {
             piece.summaries.push(None);
             continue;
         }
         let summary = match image.read_unchecked(Space::Objects, page, bytes) {
             Ok(()) => {
-                piece.findings.extend(image.check_page(Space::Objects, page, bytes)?);
+                piece
+                    .findings
+                    .extend(image.check_page(Space::Objects, page, bytes)?);
                 Some(summarise(image, page, &ObjectPage::new(bytes)))
             }
             Err(Error::Corrupt(finding)) => {
@@ -104,18 +124,30 @@ fn summarise(image: &Image, page: LogicalPage, view: &ObjectPage<'_>) -> PageSum
         Some(head) => view.check_head(head, site).into_iter().collect(),
         None => view.check_single(site),
     };
-    // Only a packed page has records that do not overlap; the sum over those of another could be made endless.
+    // Only a packed page has records that do not overlap; the sum over those of another could be
+    // made endless.
     let wrong = |(number, descriptor): (usize, Descriptor)| {
         let expected = record::check_value(image.dialect(), view.record(&descriptor)?);
         (descriptor.check != expected).then_some((number, expected))
     };
     let is_packed = head.is_none() && findings.is_empty();
-    let wrong_checks = if is_packed { view.descriptors().enumerate().filter_map(wrong).collect() } else { Vec::new() };
+    let wrong_checks = if is_packed {
+        view.descriptors().enumerate().filter_map(wrong).collect()
+    } else {
+        Vec::new()
+    };
     let descriptors = view.descriptors().collect();
-    PageSummary { descriptors, is_head: head.is_some(), free_bytes: view.free_bytes(), findings, wrong_checks }
+    PageSummary {
+        descriptors,
+        is_head: head.is_some(),
+        free_bytes: view.free_bytes(),
+        findings,
+        wrong_checks,
+    }
 }
 
-/// Second pass: pages in ascending order, which tells pages of records from those that continue one.
+/// Second pass: pages in ascending order, which tells pages of records from those that continue
+/// one.
 struct Walk<'a> {
     image: &'a Image,
     admin: &'a AdminTable,
@@ -124,7 +156,8 @@ struct Walk<'a> {
     repeated: &'a [LogicalPage],
     /// First page behind the multi-page record at hand.
     skip_to: u32,
-    /// By logical page: whether it is one of records. Empty in dialect 2.2, which has no list to hold it against.
+    /// By logical page: whether it is one of records. Empty in dialect 2.2, which has no list to
+    /// hold it against.
     singles: Vec<bool>,
     heap: Heap,
 }
@@ -141,18 +174,30 @@ impl<'a> Walk<'a> {
         };
         let mut heap = Heap::default();
         heap.findings.absorb(admin.findings.clone());
-        Ok(Self { image, admin, chain, repeated, skip_to: 0, singles, heap })
+        Ok(Self {
+            image,
+            admin,
+            chain,
+            repeated,
+            skip_to: 0,
+            singles,
+            heap,
+        })
     }
 
     fn report(&mut self, code: CorruptionCode, page: LogicalPage, detail: impl FnOnce() -> String) {
         let image = self.image;
-        self.heap.findings.push_with(code, || Corruption::new(code, image.site(Space::Objects, page), detail()));
+        self.heap.findings.push_with(code, || {
+            Corruption::new(code, image.site(Space::Objects, page), detail())
+        });
     }
 
     fn piece(&mut self, piece: Piece) -> Result<()> {
         self.heap.findings.absorb(piece.findings);
         for (number, summary) in piece.range.zip(piece.summaries) {
-            let (Some(page), Some(summary)) = (LogicalPage::new(number), summary) else { continue };
+            let (Some(page), Some(summary)) = (LogicalPage::new(number), summary) else {
+                continue;
+            };
             if number < self.skip_to || self.chain.binary_search(&page).is_ok() {
                 continue;
             }
@@ -167,9 +212,15 @@ impl<'a> Walk<'a> {
 
     fn finish(mut self) -> Heap {
         let admin = self.admin;
-        for page in admin.listed.keys().filter_map(|&number| LogicalPage::new(number)) {
+        for page in admin
+            .listed
+            .keys()
+            .filter_map(|&number| LogicalPage::new(number))
+        {
             if self.singles.get(page.index()) != Some(&true) {
-                self.report(CorruptionCode::AdminEntry, page, || "the page listed is no page of records".to_owned());
+                self.report(CorruptionCode::AdminEntry, page, || {
+                    "the page listed is no page of records".to_owned()
+                });
             }
         }
         self.heap
@@ -181,14 +232,24 @@ impl<'a> Walk<'a> {
         }
         let site = self.image.site(Space::Objects, page);
         for (number, expected) in summary.wrong_checks {
-            let Some(descriptor) = summary.descriptors.get(number) else { continue };
+            let Some(descriptor) = summary.descriptors.get(number) else {
+                continue;
+            };
             let make = || record::wrong_check(descriptor, expected, site);
-            self.heap.findings.push_with(CorruptionCode::RecordCheck, make);
+            self.heap
+                .findings
+                .push_with(CorruptionCode::RecordCheck, make);
         }
         let is_packed = summary.findings.is_empty();
         self.heap.findings.extend(summary.findings);
-        let reference = |descriptor: Descriptor| RecordRef { page, id: descriptor.id, size: descriptor.size };
-        self.heap.records.extend(summary.descriptors.into_iter().map(reference));
+        let reference = |descriptor: Descriptor| RecordRef {
+            page,
+            id: descriptor.id,
+            size: descriptor.size,
+        };
+        self.heap
+            .records
+            .extend(summary.descriptors.into_iter().map(reference));
         if is_packed {
             self.free_bytes(page, summary.free_bytes);
         }
@@ -197,8 +258,14 @@ impl<'a> Walk<'a> {
     /// Gives the number of pages that the record takes.
     fn multi_page(&mut self, page: LogicalPage, summary: PageSummary) -> Result<u32> {
         self.heap.findings.extend(summary.findings);
-        let Some(head) = summary.descriptors.first() else { return Ok(1) };
-        self.heap.records.push(RecordRef { page, id: head.id, size: head.size });
+        let Some(head) = summary.descriptors.first() else {
+            return Ok(1);
+        };
+        self.heap.records.push(RecordRef {
+            page,
+            id: head.id,
+            size: head.size,
+        });
         let count = match record::pages(self.image, page, head.size) {
             Ok(count) => count,
             Err(finding) => {
@@ -212,9 +279,13 @@ impl<'a> Walk<'a> {
             }
             self.last_writes(page, count);
         }
-        // Pages that lie where others lie are damage already; what is read stays within the size of the file.
+        // Pages that lie where others lie are damage already; what is read stays within the size of
+        // the file.
         let next = self.repeated.partition_point(|&other| other < page);
-        let is_repeated = self.repeated.get(next).is_some_and(|other| other.get() - page.get() < count);
+        let is_repeated = self
+            .repeated
+            .get(next)
+            .is_some_and(|other| other.get() - page.get() < count);
         if !is_repeated {
             self.check_value(page, head)?;
         }
@@ -237,7 +308,11 @@ impl<'a> Walk<'a> {
         };
         let expected = record::check_value(self.image.dialect(), &bytes);
         if head.check != expected {
-            self.heap.findings.push(record::wrong_check(head, expected, self.image.site(Space::Objects, page)));
+            self.heap.findings.push(record::wrong_check(
+                head,
+                expected,
+                self.image.site(Space::Objects, page),
+            ));
         }
         Ok(())
     }
@@ -252,7 +327,12 @@ impl<'a> Walk<'a> {
 
     /// Invariant 9.
     fn mapped_free_bytes(&mut self, page: LogicalPage, expected: u32) {
-        let found = self.image.mapping().objects.entry(page).map_or(0, |entry| entry.free_bytes);
+        let found = self
+            .image
+            .mapping()
+            .objects
+            .entry(page)
+            .map_or(0, |entry| entry.free_bytes);
         if found != expected {
             let detail = || format!("{found} free bytes stated, {expected} there");
             self.report(CorruptionCode::MappingFreeBytes, page, detail);
@@ -266,9 +346,16 @@ impl<'a> Walk<'a> {
         if was_written_at_once(entries, &record) {
             return;
         }
-        let writes = || entries.iter().skip(page.index()).take(widen(count)).map(|entry| entry.last_write);
+        let writes = || {
+            entries
+                .iter()
+                .skip(page.index())
+                .take(widen(count))
+                .map(|entry| entry.last_write)
+        };
         let (oldest, newest) = (writes().min().unwrap_or(0), writes().max().unwrap_or(0));
-        let detail = || format!("its {count} pages were last written in generations {oldest} to {newest}");
+        let detail =
+            || format!("its {count} pages were last written in generations {oldest} to {newest}");
         self.report(CorruptionCode::RecordLastWrite, page, detail);
     }
 
@@ -299,14 +386,19 @@ fn check_ids(image: &Image, heap: &mut Heap) {
         .collect();
     ids.sort_unstable();
     for pair in ids.windows(2) {
-        let [(first, on), (second, page)] = pair else { continue };
+        let [(first, on), (second, page)] = pair else {
+            continue;
+        };
         // Twice in one page is invariant 20.
         if first == second && on != page {
-            heap.findings.push_with(CorruptionCode::RecordIdRepeated, || {
-                let (site, detail) =
-                    (image.site(Space::Objects, *page), format!("record id {first}, also on page {on}"));
-                Corruption::new(CorruptionCode::RecordIdRepeated, site, detail)
-            });
+            heap.findings
+                .push_with(CorruptionCode::RecordIdRepeated, || {
+                    let (site, detail) = (
+                        image.site(Space::Objects, *page),
+                        format!("record id {first}, also on page {on}"),
+                    );
+                    Corruption::new(CorruptionCode::RecordIdRepeated, site, detail)
+                });
         }
     }
 }

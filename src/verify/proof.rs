@@ -36,8 +36,8 @@ impl Proof {
         self.disproofs.is_empty()
     }
 
-    /// True if the pause held, as far as the copy can tell: nothing in it was written after the state
-    /// of the token. Its owner knows by the pause itself
+    /// True if the pause held, as far as the copy can tell: nothing in it was written after the
+    /// state of the token. Its owner knows by the pause itself
     /// ([`resume`](crate::service::BackupRestore::resume)).
     pub fn did_pause_hold(&self) -> bool {
         !self.disproofs.iter().any(Disproof::is_later)
@@ -64,7 +64,8 @@ pub enum Disproof {
         /// The latest one.
         generation: u32,
     },
-    /// The copy holds a journal with commits after the state: the pause had ended when it was copied.
+    /// The copy holds a journal with commits after the state: the pause had ended when it was
+    /// copied.
     LaterCommit {
         /// The journal.
         file: String,
@@ -112,33 +113,64 @@ impl Disproof {
 
     /// True if it shows, or may show, that something was written after the state that was paused.
     pub const fn is_later(&self) -> bool {
-        matches!(self, Self::LaterGeneration { .. } | Self::LaterCommit { .. } | Self::UnreadableMapping(_))
+        matches!(
+            self,
+            Self::LaterGeneration { .. } | Self::LaterCommit { .. } | Self::UnreadableMapping(_)
+        )
     }
 }
 
 impl fmt::Display for Disproof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OtherGeneration { newest: Some(newest) } => {
-                write!(f, "it is of another generation: the newest that it holds is {newest}")
+            Self::OtherGeneration {
+                newest: Some(newest),
+            } => {
+                write!(
+                    f,
+                    "it is of another generation: the newest that it holds is {newest}"
+                )
             }
             Self::OtherGeneration { newest: None } => f.write_str("it holds no generation"),
             Self::OtherMapping { file } => {
-                write!(f, "{file} has the generation but another mapping: another repository, or changed since")
+                write!(
+                    f,
+                    "{file} has the generation but another mapping: another repository, or changed since"
+                )
             }
             Self::LaterGeneration { generation } => {
-                write!(f, "it holds generation {generation}, which was written after the pause")
+                write!(
+                    f,
+                    "it holds generation {generation}, which was written after the pause"
+                )
             }
-            Self::LaterCommit { file, commits: Some(commits) } => {
-                write!(f, "{file} holds {commits} later commits, made after the pause")
+            Self::LaterCommit {
+                file,
+                commits: Some(commits),
+            } => {
+                write!(
+                    f,
+                    "{file} holds {commits} later commits, made after the pause"
+                )
             }
-            Self::LaterCommit { file, commits: None } => {
-                write!(f, "{file} cannot be read, and may hold commits made after the pause")
+            Self::LaterCommit {
+                file,
+                commits: None,
+            } => {
+                write!(
+                    f,
+                    "{file} cannot be read, and may hold commits made after the pause"
+                )
             }
-            Self::UnreadableMapping(reason) => write!(f, "a later generation may be lost: {reason}"),
+            Self::UnreadableMapping(reason) => {
+                write!(f, "a later generation may be lost: {reason}")
+            }
             Self::Incomplete(what) => write!(f, "it is not all there: {what}"),
             Self::TornPage { first, count } => {
-                write!(f, "{count} of its pages are torn or changed, the first: {first}")
+                write!(
+                    f,
+                    "{count} of its pages are torn or changed, the first: {first}"
+                )
             }
             Self::MixedCopy { first, count } => {
                 let what = "of its pages are whole but of another time: a mixture of copies";
@@ -151,13 +183,13 @@ impl fmt::Display for Disproof {
     }
 }
 
-/// Holds a copy of a repository, opened for reading, against the token of a pause: is it the state that was
-/// paused, is it whole, and is nothing in it that was written afterwards? Everything that
-/// [`verify`](super::verify) checks is checked of the state that the token names, whichever
-/// the copy is opened at.
+/// Holds a copy of a repository, opened for reading, against the token of a pause: is it the state
+/// that was paused, is it whole, and is nothing in it that was written afterwards? Everything that
+/// [`verify`](super::verify) checks is checked of the state that the token names, whichever the
+/// copy is opened at.
 ///
-/// A changed byte that no checksum covers and that breaks no rule goes unnoticed, as everywhere in the
-/// format: of a page of dialect 2.2 one byte in 512 is covered, the index of dialect 2.1 has no
+/// A changed byte that no checksum covers and that breaks no rule goes unnoticed, as everywhere in
+/// the format: of a page of dialect 2.2 one byte in 512 is covered, the index of dialect 2.1 has no
 /// checksums.
 ///
 /// # Errors
@@ -177,37 +209,61 @@ pub fn prove(
     generations.retain(|found| found.mapping.dialect == token.dialect);
     let mut disproofs = later(repository, token, &generations);
     let (mut named, mut other) = (None, None);
-    for found in generations.iter().filter(|found| found.mapping.generation() == token.generation) {
+    for found in generations
+        .iter()
+        .filter(|found| found.mapping.generation() == token.generation)
+    {
         match PauseToken::of_file(files, found.role, &found.mapping)? == *token {
             true => named = Some(found),
             false => other = Some(found.role),
         }
     }
     let Some(named) = named else {
-        let newest = generations.iter().map(|found| found.mapping.generation()).max();
+        let newest = generations
+            .iter()
+            .map(|found| found.mapping.generation())
+            .max();
         match other {
             Some(file) => disproofs.push(Disproof::OtherMapping { file }),
             // That a later one is there says it better.
-            None if disproofs.iter().any(|one| matches!(one, Disproof::LaterGeneration { .. })) => {}
+            None if disproofs
+                .iter()
+                .any(|one| matches!(one, Disproof::LaterGeneration { .. })) => {}
             None => disproofs.push(Disproof::OtherGeneration { newest }),
         }
-        return Ok(Proof { token: *token, disproofs, report: None });
+        return Ok(Proof {
+            token: *token,
+            disproofs,
+            report: None,
+        });
     };
     // The image that is open has its pages in memory; another generation is read for itself.
     let opened = repository.snapshot();
     let image = match opened.image().mapping_role() == named.role {
         true => Arc::new(opened.image().on_disk()),
-        false => Arc::new(Image::new(named.mapping.clone(), named.role, Box::new(data), 0)),
+        false => Arc::new(Image::new(
+            named.mapping.clone(),
+            named.role,
+            Box::new(data),
+            0,
+        )),
     };
     let report = run(&image, named.findings.clone(), options, observer)?;
     disproofs.extend(faults(&image, &report)?);
-    Ok(Proof { token: *token, disproofs, report: Some(report) })
+    Ok(Proof {
+        token: *token,
+        disproofs,
+        report: Some(report),
+    })
 }
 
 /// Signs in a copy of writes after the state of the token.
 fn later(repository: &Repository, token: &PauseToken, generations: &[Generation]) -> Vec<Disproof> {
     let mut found = Vec::new();
-    let latest = generations.iter().map(|generation| generation.mapping.generation()).max();
+    let latest = generations
+        .iter()
+        .map(|generation| generation.mapping.generation())
+        .max();
     if let Some(generation) = latest.filter(|latest| *latest > token.generation) {
         found.push(Disproof::LaterGeneration { generation });
     }
@@ -221,9 +277,15 @@ fn later(repository: &Repository, token: &PauseToken, generations: &[Generation]
 }
 
 /// The journals that continue the state of the token, or a later one, with commits.
-pub(crate) fn later_commits(journals: &Journals, token: &PauseToken) -> impl Iterator<Item = Disproof> {
+pub(crate) fn later_commits(
+    journals: &Journals,
+    token: &PauseToken,
+) -> impl Iterator<Item = Disproof> {
     let later = journals.files().iter().filter(|file| is_later(file, token));
-    later.map(|file| Disproof::LaterCommit { file: file.name.clone(), commits: file.commits })
+    later.map(|file| Disproof::LaterCommit {
+        file: file.name.clone(),
+        commits: file.commits,
+    })
 }
 
 fn is_later(file: &JournalFile, token: &PauseToken) -> bool {
@@ -234,13 +296,18 @@ fn is_later(file: &JournalFile, token: &PauseToken) -> bool {
 /// Why the state that a report is about is not whole, each kind once.
 pub(crate) fn faults(image: &Image, report: &GenerationReport) -> Result<Vec<Disproof>> {
     let mut found = Vec::new();
-    let missing = report.unchecked.iter().find(|one| **one != Unchecked::IndexIncomplete);
+    let missing = report
+        .unchecked
+        .iter()
+        .find(|one| **one != Unchecked::IndexIncomplete);
     found.extend(missing.map(|one| Disproof::Incomplete(one.to_string())));
     let (mut torn, mut mixed) = (Vec::new(), Vec::new());
     let mut damaged = None;
     for finding in &report.findings {
         match finding.code {
-            CorruptionCode::PageChecksum if is_of_another_time(image, report, finding)? => mixed.push(finding),
+            CorruptionCode::PageChecksum if is_of_another_time(image, report, finding)? => {
+                mixed.push(finding)
+            }
             CorruptionCode::PageChecksum => torn.push(finding),
             CorruptionCode::MappingBeyondFile if found.is_empty() => {
                 found.push(Disproof::Incomplete(finding.to_string()));
@@ -249,9 +316,15 @@ pub(crate) fn faults(image: &Image, report: &GenerationReport) -> Result<Vec<Dis
         }
     }
     let count = torn.len();
-    found.extend(torn.first().map(|first| Disproof::TornPage { first: (*first).clone(), count }));
+    found.extend(torn.first().map(|first| Disproof::TornPage {
+        first: (*first).clone(),
+        count,
+    }));
     let count = mixed.len();
-    found.extend(mixed.first().map(|first| Disproof::MixedCopy { first: (*first).clone(), count }));
+    found.extend(mixed.first().map(|first| Disproof::MixedCopy {
+        first: (*first).clone(),
+        count,
+    }));
     // What is broken besides follows from pages that are not those of the state.
     if found.is_empty() {
         found.extend(damaged.map(|first| Disproof::Damaged(first.clone())));
@@ -259,13 +332,26 @@ pub(crate) fn faults(image: &Image, report: &GenerationReport) -> Result<Vec<Dis
     Ok(found)
 }
 
-/// Whether a page that is not the one that the mapping names is whole and of another state. In dialect 2.2 nothing in a page of
-/// records covers their bytes: one whose table is the one that the keys name is that page, torn or changed behind its table.
-fn is_of_another_time(image: &Image, report: &GenerationReport, finding: &Corruption) -> Result<bool> {
-    let Some(page) = finding.site.page else { return Ok(false) };
+/// Whether a page that is not the one that the mapping names is whole and of another state. In
+/// dialect 2.2 nothing in a page of records covers their bytes: one whose table is the one that the
+/// keys name is that page, torn or changed behind its table.
+fn is_of_another_time(
+    image: &Image,
+    report: &GenerationReport,
+    finding: &Corruption,
+) -> Result<bool> {
+    let Some(page) = finding.site.page else {
+        return Ok(false);
+    };
     let mut bytes: Box<PageBytes> = Box::new([0; PAGE_SIZE]);
-    let others = || report.findings.iter().filter(|other| other.code != CorruptionCode::PageChecksum);
-    let does_not_fit = |other: &Corruption| (other.site.role, other.site.page) == (finding.site.role, Some(page));
+    let others = || {
+        report
+            .findings
+            .iter()
+            .filter(|other| other.code != CorruptionCode::PageChecksum)
+    };
+    let does_not_fit =
+        |other: &Corruption| (other.site.role, other.site.page) == (finding.site.role, Some(page));
     if finding.site.role == FileRole::Index {
         image.read_unchecked(Space::Index, page, &mut bytes)?;
         return Ok(is_index_page(&bytes, image.dialect()) && others().next().is_some());
@@ -276,7 +362,9 @@ fn is_of_another_time(image: &Image, report: &GenerationReport, finding: &Corrup
 
 /// True if it is an index page, of whatever number.
 fn is_index_page(bytes: &PageBytes, dialect: Dialect) -> bool {
-    let Some(own) = u32_at(bytes, 4).and_then(LogicalPage::new) else { return false };
+    let Some(own) = u32_at(bytes, 4).and_then(LogicalPage::new) else {
+        return false;
+    };
     let site = Site::page(Space::Index, own);
     let parsed = IndexPage::parse(bytes, own, site);
     parsed.is_ok_and(|page| page.check(dialect.no_child(), site).is_empty())

@@ -27,24 +27,45 @@ pub(crate) fn check(image: &Image, heap: &Heap, tree: &Tree, findings: &mut Find
     for (record, _) in heap.records.iter().zip(named).filter(|(_, named)| !named) {
         findings.push_with(CorruptionCode::RecordOrphan, || {
             let site = image.site(Space::Objects, record.page);
-            Corruption::new(CorruptionCode::RecordOrphan, site, format!("record {record}"))
+            Corruption::new(
+                CorruptionCode::RecordOrphan,
+                site,
+                format!("record {record}"),
+            )
         });
     }
 }
 
 /// What is wrong with a reference that names no record.
-fn dangling(image: &Image, heap: &Heap, reference: RecordRef, place: KeyPlace, findings: &mut Findings) {
-    let first = heap.records.partition_point(|record| (record.page, record.id) < (reference.page, reference.id));
-    let same_id = heap.records.get(first).filter(|record| (record.page, record.id) == (reference.page, reference.id));
+fn dangling(
+    image: &Image,
+    heap: &Heap,
+    reference: RecordRef,
+    place: KeyPlace,
+    findings: &mut Findings,
+) {
+    let first = heap
+        .records
+        .partition_point(|record| (record.page, record.id) < (reference.page, reference.id));
+    let same_id = heap
+        .records
+        .get(first)
+        .filter(|record| (record.page, record.id) == (reference.page, reference.id));
     let (code, size) = match same_id {
-        Some(record) => (CorruptionCode::ReferenceSize, format!(", the record has {} bytes", record.size)),
+        Some(record) => (
+            CorruptionCode::ReferenceSize,
+            format!(", the record has {} bytes", record.size),
+        ),
         None if image.mapping().objects.resolve(reference.page).is_none() => {
             (CorruptionCode::ReferencePage, String::new())
         }
         None => (CorruptionCode::ReferenceRecord, String::new()),
     };
     findings.push_with(code, || {
-        let detail = format!("key number {} on index page {} names {reference}{size}", place.number, place.page);
+        let detail = format!(
+            "key number {} on index page {} names {reference}{size}",
+            place.number, place.page
+        );
         Corruption::new(code, image.site(Space::Objects, reference.page), detail)
     });
 }

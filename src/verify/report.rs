@@ -25,22 +25,27 @@ pub struct Report {
 }
 
 impl Report {
-    /// True if nothing was found, everything could be checked, and no file was refused that counts, nor a commit of a journal.
+    /// True if nothing was found, everything could be checked, and no file was refused that counts,
+    /// nor a commit of a journal.
     pub fn is_consistent(&self) -> bool {
         let are_none_refused = self.refused_that_count().next().is_none();
         self.has_sound_generations() && are_none_refused && self.journal.is_consistent()
     }
 
-    /// True if the generations that were checked are consistent, whatever was refused beside them: a crash in the middle of
-    /// writing a generation leaves such a file, and the generation before it is whole and counts.
+    /// True if the generations that were checked are consistent, whatever was refused beside them:
+    /// a crash in the middle of writing a generation leaves such a file, and the generation before
+    /// it is whole and counts.
     pub fn has_sound_generations(&self) -> bool {
         self.generations.iter().all(GenerationReport::is_consistent)
     }
 
-    /// The refused files that make the repository inconsistent: those that may have held a newer state than the one that was
-    /// opened, and all of them when every generation was to be checked; but none that an interrupted write of this engine left.
+    /// The refused files that make the repository inconsistent: those that may have held a newer
+    /// state than the one that was opened, and all of them when every generation was to be checked;
+    /// but none that an interrupted write of this engine left.
     pub fn refused_that_count(&self) -> impl Iterator<Item = &Refusal> {
-        let counts = |refusal: &&Refusal| refusal.may_be_newer || self.all_generations && !refusal.is_unfinished();
+        let counts = |refusal: &&Refusal| {
+            refusal.may_be_newer || self.all_generations && !refusal.is_unfinished()
+        };
         self.refused.iter().filter(counts)
     }
 
@@ -73,7 +78,8 @@ pub struct GenerationReport {
     pub unchecked: Vec<Unchecked>,
     /// What the keys have, and how much of it was reached; `None` where objects were not looked at.
     pub census: Option<Census>,
-    /// What stored objects hold that is not as it should be, and is no damage: it counts for no verdict.
+    /// What stored objects hold that is not as it should be, and is no damage: it counts for no
+    /// verdict.
     pub advice: Advices,
 }
 
@@ -86,11 +92,13 @@ impl GenerationReport {
     /// The first finding by which something may be lost or misread.
     pub fn first_damage(&self) -> Option<&Corruption> {
         // Of each kind one at least is listed.
-        self.findings.iter().find(|finding| !finding.code.is_bookkeeping())
+        self.findings
+            .iter()
+            .find(|finding| !finding.code.is_bookkeeping())
     }
 
-    /// True if the generation can be backed up, restored and written to: everything could be checked, and nothing may be lost
-    /// or misread.
+    /// True if the generation can be backed up, restored and written to: everything could be
+    /// checked, and nothing may be lost or misread.
     pub fn can_be_built_on(&self) -> bool {
         self.first_damage().is_none() && self.unchecked.is_empty()
     }

@@ -1,5 +1,6 @@
-//! Level schema: the rules of the model that a stored class or instance must keep. That it can be put together at all is known
-//! when it gets here. Source: `docs::objects`, "Composition"; WMI SDK, "Standard Qualifiers".
+//! Level schema: the rules of the model that a stored class or instance must keep. That it can be
+//! put together at all is known when it gets here. Source: `docs::objects`, "Composition"; WMI SDK,
+//! "Standard Qualifiers".
 
 use crate::base::corruption::CorruptionCode as Code;
 use crate::cim::class::{Class, Method};
@@ -19,21 +20,38 @@ pub(super) fn check_class(class: &FullClass, report: &mut Report<'_>) {
     check_set("the class", &declared.qualifiers, above, report);
     for property in &declared.properties {
         let place = format!("property {}", property.name);
-        let above = class.superclass().and_then(|superclass| superclass.property(property.name.as_str()));
-        check_set(&place, &property.qualifiers, above.map(|above| &above.qualifiers), report);
+        let above = class
+            .superclass()
+            .and_then(|superclass| superclass.property(property.name.as_str()));
+        check_set(
+            &place,
+            &property.qualifiers,
+            above.map(|above| &above.qualifiers),
+            report,
+        );
         let effective = class.property(property.name.as_str());
         if let Some(effective) = effective {
             check_type(&place, effective.cim_type, &effective.qualifiers, report);
         }
         if property.qualifiers.is_true("key") && !can_be_key(property.cim_type) {
-            report(Code::SchemaKeyType, format!("{place} is {}", property.cim_type));
+            report(
+                Code::SchemaKeyType,
+                format!("{place} is {}", property.cim_type),
+            );
         }
         check_value(&place, property.default.value(), report);
     }
     for method in &declared.methods {
-        let above = class.superclass().and_then(|superclass| superclass.method(method.name.as_str()));
+        let above = class
+            .superclass()
+            .and_then(|superclass| superclass.method(method.name.as_str()));
         let place = format!("method {}", method.name);
-        check_set(&place, &method.qualifiers, above.map(|above| &above.method.qualifiers), report);
+        check_set(
+            &place,
+            &method.qualifiers,
+            above.map(|above| &above.method.qualifiers),
+            report,
+        );
         for signature in method.input.iter().chain(&method.output) {
             check_signature(&place, signature, report);
         }
@@ -45,11 +63,18 @@ pub(super) fn check_instance(instance: &Instance, report: &mut Report<'_>) {
     let class = instance.class();
     // A class inherits the qualifier only by a flavor that none has; what it says itself counts.
     if class.declaration().qualifiers.is_true("abstract") {
-        report(Code::SchemaAbstractInstance, "the class is abstract".to_owned());
+        report(
+            Code::SchemaAbstractInstance,
+            "the class is abstract".to_owned(),
+        );
     }
     check_set("the instance", &instance.qualifiers, None, report);
     for (property, setting) in class.properties().iter().zip(instance.settings()) {
-        check_value(&format!("property {}", property.name), setting.value(), report);
+        check_value(
+            &format!("property {}", property.name),
+            setting.value(),
+            report,
+        );
     }
     for set in instance.property_qualifiers.iter().flatten() {
         check_set("a property", set, None, report);
@@ -58,7 +83,10 @@ pub(super) fn check_instance(instance: &Instance, report: &mut Report<'_>) {
 
 fn check_signature(place: &str, signature: &Class, report: &mut Report<'_>) {
     if signature.name != Method::PARAMETERS {
-        report(Code::SchemaSignature, format!("{place}: its parameters are a class {}", signature.name));
+        report(
+            Code::SchemaSignature,
+            format!("{place}: its parameters are a class {}", signature.name),
+        );
     }
     for parameter in &signature.properties {
         let place = format!("{place}, parameter {}", parameter.name);
@@ -66,25 +94,46 @@ fn check_signature(place: &str, signature: &Class, report: &mut Report<'_>) {
         check_type(&place, parameter.cim_type, &parameter.qualifiers, report);
         let directions = ["in", "out"].map(|direction| parameter.qualifiers.is_true(direction));
         if directions == [false, false] {
-            report(Code::SchemaSignature, format!("{place}: it is neither in nor out"));
+            report(
+                Code::SchemaSignature,
+                format!("{place}: it is neither in nor out"),
+            );
         }
     }
 }
 
-fn check_set(place: &str, set: &QualifierSet, above: Option<&QualifierSet>, report: &mut Report<'_>) {
+fn check_set(
+    place: &str,
+    set: &QualifierSet,
+    above: Option<&QualifierSet>,
+    report: &mut Report<'_>,
+) {
     let (own, above) = (set.by_name(), above.map(QualifierSet::by_name));
     for qualifier in set {
         let name = &qualifier.name;
-        if own.get(name).is_some_and(|first| !std::ptr::eq(first, qualifier)) {
+        if own
+            .get(name)
+            .is_some_and(|first| !std::ptr::eq(first, qualifier))
+        {
             report(Code::SchemaQualifierTwice, format!("{place}: {name}"));
         }
-        if qualifier.flavor.intersects(Flavor::INHERITED | Flavor::SYSTEM) {
-            report(Code::SchemaQualifierFlavor, format!("{place}: {name} has the flavor {:#04x}", qualifier.flavor));
+        if qualifier
+            .flavor
+            .intersects(Flavor::INHERITED | Flavor::SYSTEM)
+        {
+            report(
+                Code::SchemaQualifierFlavor,
+                format!("{place}: {name} has the flavor {:#04x}", qualifier.flavor),
+            );
         }
         let fixed = above
             .as_ref()
             .and_then(|above| above.get(name))
-            .filter(|above| above.flavor.contains(Flavor::NOT_OVERRIDABLE | Flavor::TO_SUBCLASS));
+            .filter(|above| {
+                above
+                    .flavor
+                    .contains(Flavor::NOT_OVERRIDABLE | Flavor::TO_SUBCLASS)
+            });
         if fixed.is_some_and(|above| above.value != qualifier.value) {
             report(Code::SchemaQualifierOverride, format!("{place}: {name}"));
         }
@@ -102,12 +151,18 @@ fn check_type(place: &str, cim_type: CimType, qualifiers: &QualifierSet, report:
         // A class may be named where "object:" would stand.
         || cim_type.scalar == ScalarType::Object && ScalarType::ALL.iter().all(|other| !kind.eq_ignore_ascii_case(other.as_str()));
     if !agrees {
-        report(Code::SchemaCimType, format!("{place}: it says {text}, the type is {cim_type}"));
+        report(
+            Code::SchemaCimType,
+            format!("{place}: it says {text}, the type is {cim_type}"),
+        );
     }
 }
 
 const fn can_be_key(cim_type: CimType) -> bool {
-    let no_key = matches!(cim_type.scalar, ScalarType::Real32 | ScalarType::Real64 | ScalarType::Object);
+    let no_key = matches!(
+        cim_type.scalar,
+        ScalarType::Real32 | ScalarType::Real64 | ScalarType::Object
+    );
     !cim_type.array && !no_key
 }
 
@@ -115,7 +170,10 @@ const fn can_be_key(cim_type: CimType) -> bool {
 fn check_value(place: &str, value: Option<&Value>, report: &mut Report<'_>) {
     let mut check = |object: &Object| {
         if let Object::Opaque(bytes) = object {
-            report(Code::SchemaObject, format!("{place}: an object of {} bytes", bytes.len()));
+            report(
+                Code::SchemaObject,
+                format!("{place}: an object of {} bytes", bytes.len()),
+            );
         }
     };
     match value {

@@ -31,7 +31,10 @@ fn pair() -> MemStorage {
 }
 
 fn based_on(path: &str) -> BackupOptions {
-    BackupOptions { base: Some(path.into()), ..single() }
+    BackupOptions {
+        base: Some(path.into()),
+        ..single()
+    }
 }
 
 fn get(storage: &MemStorage, path: &str) -> Vec<u8> {
@@ -39,8 +42,12 @@ fn get(storage: &MemStorage, path: &str) -> Vec<u8> {
 }
 
 fn fault(storage: &MemStorage, path: &str) -> BackupFault {
-    let error = checked(storage, path).err().unwrap_or_else(|| panic!("{path} is taken for right"));
-    fault_of(&error).unwrap_or_else(|| panic!("{error}")).clone()
+    let error = checked(storage, path)
+        .err()
+        .unwrap_or_else(|| panic!("{path} is taken for right"));
+    fault_of(&error)
+        .unwrap_or_else(|| panic!("{error}"))
+        .clone()
 }
 
 fn identity(bytes: &[u8]) -> String {
@@ -64,12 +71,22 @@ fn a_missing_base_is_named() {
 #[test]
 fn a_base_is_found_under_another_name_or_where_it_is_said_to_be() {
     let storage = pair();
-    storage.rename(Path::new(BASE), Path::new("kept/renamed")).unwrap();
+    storage
+        .rename(Path::new(BASE), Path::new("kept/renamed"))
+        .unwrap();
     assert_eq!(checked(&storage, TOP).unwrap().chain_len(), 2);
     storage.create_dir(Path::new("elsewhere")).unwrap();
-    storage.rename(Path::new("kept/renamed"), Path::new("elsewhere/far away")).unwrap();
-    assert!(matches!(fault(&storage, TOP), BackupFault::BaseMissing { .. }));
-    let backup = OpenBackup::new().base("elsewhere/far away").open_in(&shared(&storage), TOP).unwrap();
+    storage
+        .rename(Path::new("kept/renamed"), Path::new("elsewhere/far away"))
+        .unwrap();
+    assert!(matches!(
+        fault(&storage, TOP),
+        BackupFault::BaseMissing { .. }
+    ));
+    let backup = OpenBackup::new()
+        .base("elsewhere/far away")
+        .open_in(&shared(&storage), TOP)
+        .unwrap();
     assert_eq!(backup.chain_len(), 2);
 }
 
@@ -81,19 +98,30 @@ fn another_backup_in_place_of_the_base_is_named() {
     let other = identity(&get(&storage, BASE));
     match fault(&storage, TOP) {
         BackupFault::BaseWrong { base, found } => {
-            assert!(base == expected && found.contains(&other), "{base}: {found}")
+            assert!(
+                base == expected && found.contains(&other),
+                "{base}: {found}"
+            )
         }
         other => panic!("{other}"),
     }
     storage.put(BASE, b"no backup at all".to_vec());
     match fault(&storage, TOP) {
-        BackupFault::BaseWrong { base, found } => assert!(base == expected && found.contains("no backup"), "{found}"),
+        BackupFault::BaseWrong { base, found } => {
+            assert!(base == expected && found.contains("no backup"), "{found}")
+        }
         other => panic!("{other}"),
     }
     // One that is named and is the wrong one is not passed over in silence either.
     storage.put("wrong", get(&storage, TOP));
-    let error = OpenBackup::new().base("wrong").open_in(&shared(&storage), TOP).unwrap_err();
-    assert!(matches!(fault_of(&error), Some(BackupFault::BaseWrong { .. })), "{error}");
+    let error = OpenBackup::new()
+        .base("wrong")
+        .open_in(&shared(&storage), TOP)
+        .unwrap_err();
+    assert!(
+        matches!(fault_of(&error), Some(BackupFault::BaseWrong { .. })),
+        "{error}"
+    );
 }
 
 #[test]
@@ -103,14 +131,21 @@ fn a_base_with_the_same_identity_and_another_seal_is_refused() {
     parts.header.created += 1;
     storage.put(BASE, parts.to_bytes());
     checked(&storage, BASE).unwrap();
-    assert!(matches!(fault(&storage, TOP), BackupFault::BaseWrong { .. }));
+    assert!(matches!(
+        fault(&storage, TOP),
+        BackupFault::BaseWrong { .. }
+    ));
 }
 
 #[test]
 fn a_page_that_the_base_does_not_have_is_a_contradiction() {
     let storage = pair();
     let mut parts = Parts::of(&get(&storage, TOP));
-    let pages = parts.manifest.spaces.iter_mut().flat_map(|space| &mut space.pages);
+    let pages = parts
+        .manifest
+        .spaces
+        .iter_mut()
+        .flat_map(|space| &mut space.pages);
     for page in pages {
         if let cimrepo::format::own::manifest::PageState::InBase(digest) = page {
             digest[0] ^= 1;
@@ -160,7 +195,10 @@ fn an_incremental_backup_does_not_replace_what_it_is_based_on() {
     let before = (get(&storage, BASE), get(&storage, TOP));
     for (base, target) in [(BASE, BASE), (TOP, TOP), (TOP, BASE)] {
         let error = save(&storage, "repository", target, &based_on(base)).unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument(_)), "{target} on {base}: {error}");
+        assert!(
+            matches!(error, Error::InvalidArgument(_)),
+            "{target} on {base}: {error}"
+        );
     }
     // Beside the chain it may replace what it likes.
     save(&storage, "repository", TOP, &based_on(BASE)).unwrap();
@@ -174,7 +212,9 @@ fn a_base_that_is_replaced_meanwhile_is_noticed_before_anything_is() {
     let (base, older) = (get(&storage, BASE), get(&storage, TOP));
     save(&storage, "repository", "kept/other", &single()).unwrap();
     let other = get(&storage, "kept/other");
-    let repository = OpenOptions::new().open_in(&Directory::new(shared(&storage), "repository")).unwrap();
+    let repository = OpenOptions::new()
+        .open_in(&Directory::new(shared(&storage), "repository"))
+        .unwrap();
     for found in [Some(other), None] {
         storage.put(BASE, base.clone());
         let replace = |_| {
@@ -184,11 +224,27 @@ fn a_base_that_is_replaced_meanwhile_is_noticed_before_anything_is() {
             }
             ControlFlow::Continue(())
         };
-        let error = backup_in(&repository, &shared(&storage), TOP, &based_on(BASE), &replace).unwrap_err();
-        assert!(matches!(fault_of(&error), Some(BackupFault::BaseWrong { .. })), "{error}");
+        let error = backup_in(
+            &repository,
+            &shared(&storage),
+            TOP,
+            &based_on(BASE),
+            &replace,
+        )
+        .unwrap_err();
+        assert!(
+            matches!(fault_of(&error), Some(BackupFault::BaseWrong { .. })),
+            "{error}"
+        );
         assert!(error.path().unwrap().ends_with(BASE), "{error}");
         assert_eq!(get(&storage, TOP), older);
-        assert!(storage.read_dir(Path::new("kept")).unwrap().iter().all(|entry| !entry.name.contains("partial")));
+        assert!(
+            storage
+                .read_dir(Path::new("kept"))
+                .unwrap()
+                .iter()
+                .all(|entry| !entry.name.contains("partial"))
+        );
     }
 }
 
@@ -202,11 +258,17 @@ fn a_base_that_cannot_be_used_is_refused_and_nothing_is_written() {
     storage.put("kept/text", b"text".to_vec());
     let error = save(&storage, "repository", "kept/new", &based_on("kept/text")).unwrap_err();
     assert_eq!(fault_of(&error), Some(&BackupFault::NotABackup));
-    assert!(matches!(save(&storage, "repository", "kept/new", &based_on("kept/none")), Err(Error::Io { .. })));
+    assert!(matches!(
+        save(&storage, "repository", "kept/new", &based_on("kept/none")),
+        Err(Error::Io { .. })
+    ));
     let bytes = get(&storage, BASE);
     storage.put("kept/cut", bytes[..bytes.len() - 1].to_vec());
     let error = save(&storage, "repository", "kept/new", &based_on("kept/cut")).unwrap_err();
-    assert!(matches!(fault_of(&error), Some(BackupFault::Truncated(_))), "{error}");
+    assert!(
+        matches!(fault_of(&error), Some(BackupFault::Truncated(_))),
+        "{error}"
+    );
     assert!(storage.get("kept/new").is_none());
 }
 
@@ -218,19 +280,34 @@ fn chains_have_a_limit() {
     save(&storage, "repository", "kept/1", &single()).unwrap();
     for number in 2..=MAX_BACKUP_CHAIN {
         let base = format!("kept/{}", number - 1);
-        save(&storage, "repository", &format!("kept/{number}"), &based_on(&base)).unwrap();
+        save(
+            &storage,
+            "repository",
+            &format!("kept/{number}"),
+            &based_on(&base),
+        )
+        .unwrap();
     }
     let last = format!("kept/{MAX_BACKUP_CHAIN}");
-    assert_eq!(checked(&storage, &last).unwrap().chain_len(), MAX_BACKUP_CHAIN);
+    assert_eq!(
+        checked(&storage, &last).unwrap().chain_len(),
+        MAX_BACKUP_CHAIN
+    );
     let error = save(&storage, "repository", "kept/more", &based_on(&last)).unwrap_err();
     assert!(matches!(error, Error::Limit { .. }), "{error}");
     // One that someone made longer all the same.
     let mut parts = Parts::of(&get(&storage, &last));
-    parts.header.base = Some((parts.header.identity, *checked(&storage, &last).unwrap().seal()));
+    parts.header.base = Some((
+        parts.header.identity,
+        *checked(&storage, &last).unwrap().seal(),
+    ));
     parts.header.identity[0] ^= 0xFF;
     parts.manifest.base_name = MAX_BACKUP_CHAIN.to_string();
     storage.put("kept/more", parts.to_bytes());
-    assert!(matches!(fault(&storage, "kept/more"), BackupFault::Structure(_)));
+    assert!(matches!(
+        fault(&storage, "kept/more"),
+        BackupFault::Structure(_)
+    ));
 }
 
 /// The base with a byte changed in a chunk of pages: it opens.
@@ -248,7 +325,10 @@ fn nothing_is_based_on_a_damaged_backup() {
     storage.put(BASE, with_damaged_chunk(&base));
     for (on, target) in [(BASE, "kept/new"), (BASE, TOP), (TOP, "kept/new")] {
         let error = save(&storage, "repository", target, &based_on(on)).unwrap_err();
-        assert!(matches!(fault_of(&error), Some(BackupFault::Checksum(_))), "{on}: {error}");
+        assert!(
+            matches!(fault_of(&error), Some(BackupFault::Checksum(_))),
+            "{on}: {error}"
+        );
     }
     assert!(storage.get("kept/new").is_none() && get(&storage, TOP) == older);
     assert_eq!(storage.read_dir(Path::new("kept")).unwrap().len(), 2);
@@ -272,7 +352,9 @@ fn of_several_copies_of_a_base_the_one_that_is_whole_is_taken() {
         storage.put("elsewhere/copy", base.clone());
         let open = OpenBackup::new().base(BASE).base("elsewhere/copy");
         let opened = open.open_in(&shared(&storage), TOP).unwrap();
-        let report = opened.verify(crate::tiny::VERIFY, &cimrepo::base::progress::Unobserved).unwrap();
+        let report = opened
+            .verify(crate::tiny::VERIFY, &cimrepo::base::progress::Unobserved)
+            .unwrap();
         assert!(report.is_consistent());
         // With none that is whole the first one is named.
         storage.put("kept/copy", damaged);

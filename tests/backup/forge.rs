@@ -1,7 +1,9 @@
 //! Backups taken apart and put together again, with checksums and seal made to fit.
 
 use cimrepo::format::checksum::crc32;
-use cimrepo::format::own::backup_file::{CHUNK_HEADER_SIZE, Digest, HEADER_SIZE, Header, TRAILER_SIZE, Trailer};
+use cimrepo::format::own::backup_file::{
+    CHUNK_HEADER_SIZE, Digest, HEADER_SIZE, Header, TRAILER_SIZE, Trailer,
+};
 use cimrepo::format::own::manifest::{Manifest, PageState};
 use sha2::{Digest as _, Sha256};
 
@@ -22,15 +24,27 @@ impl Parts {
     /// The parts of an intact backup.
     pub fn of(bytes: &[u8]) -> Self {
         let header = Header::parse(&bytes[..HEADER_SIZE]).unwrap();
-        let trailer = Trailer::parse(&bytes[bytes.len() - TRAILER_SIZE..], bytes.len() as u64).unwrap();
+        let trailer =
+            Trailer::parse(&bytes[bytes.len() - TRAILER_SIZE..], bytes.len() as u64).unwrap();
         let manifest = &bytes[at(trailer.manifest_offset)..][..at(trailer.manifest_length)];
         let manifest = Manifest::parse(manifest).unwrap();
-        let payload = |offset, stored: u32| bytes[at(offset) + CHUNK_HEADER_SIZE..][..at(stored.into())].to_vec();
-        let payloads = manifest.chunks.iter().map(|chunk| payload(chunk.offset, chunk.header.stored)).collect();
-        Self { header, payloads, manifest }
+        let payload = |offset, stored: u32| {
+            bytes[at(offset) + CHUNK_HEADER_SIZE..][..at(stored.into())].to_vec()
+        };
+        let payloads = manifest
+            .chunks
+            .iter()
+            .map(|chunk| payload(chunk.offset, chunk.header.stored))
+            .collect();
+        Self {
+            header,
+            payloads,
+            manifest,
+        }
     }
 
-    /// Makes the number, length and checksum of each chunk fit its payload, and its offset what went before.
+    /// Makes the number, length and checksum of each chunk fit its payload, and its offset what
+    /// went before.
     pub fn settle(&mut self) {
         let mut offset = HEADER_SIZE as u64;
         for (chunk, payload) in self.manifest.chunks.iter_mut().zip(&self.payloads) {
@@ -85,5 +99,9 @@ impl Parts {
 
 /// What a trailer seals.
 pub fn seal(header: &[u8], manifest: &[u8]) -> Digest {
-    Sha256::new().chain_update(header).chain_update(manifest).finalize().into()
+    Sha256::new()
+        .chain_update(header)
+        .chain_update(manifest)
+        .finalize()
+        .into()
 }

@@ -1,4 +1,5 @@
-//! Backups: what goes in comes out, whatever the options; what was changed, cut or does not belong together is refused.
+//! Backups: what goes in comes out, whatever the options; what was changed, cut or does not belong
+//! together is refused.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cimrepo::Misuse;
-use cimrepo::backup::{BackupOptions, OpenBackup, SigningKey, VerifyingKey, backup_in, sign_backup, signature_path};
+use cimrepo::backup::{
+    BackupOptions, OpenBackup, SigningKey, VerifyingKey, backup_in, sign_backup, signature_path,
+};
 use cimrepo::base::error::{BackupFault, Error};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::format::Dialect;
@@ -18,7 +20,8 @@ const SECRET: &str = "untrusted comment: a test key
 RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA0WHxhxpeHaNs37aYEY0szJDDtVLbXzPNnDgsAJWezOqz+O6vb0XaGKUSIo/s9sQPnKZyTBOloOEf6GJtSYCYUQLhkVbbM8TiAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 ";
 
-/// The same key under a password, with limits that a test can afford; minisign takes it with `a password`.
+/// The same key under a password, with limits that a test can afford; minisign takes it with
+/// `a password`.
 const ENCRYPTED: &str = "untrusted comment: a test key with a password
 RWRTY0IyZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1+f4CBgoMAAAgAAAAAAAAAAAEAAAAAdriVspdVT5t/9iCqYBM/kvPtNtAqgyDt/o95kJHAcrcN49oZzwrwRt+/penYXNM+P1WpMJKpgfT33Up7yibniUe3xhASICfrsT/TIno5ZzNBB0DUnO16mbOGFzC9rCqLrsRMSRqFZXU=
 ";
@@ -54,23 +57,53 @@ fn key() -> VerifyingKey {
 
 #[test]
 fn what_minisign_signs_is_taken_and_nothing_else() {
-    assert_eq!(key().check(&seal(), SIGNATURE).unwrap(), "a trusted comment");
+    assert_eq!(
+        key().check(&seal(), SIGNATURE).unwrap(),
+        "a trusted comment"
+    );
     let line = PUBLIC.lines().nth(1).unwrap();
     let windows = SIGNATURE.replace('\n', "\r\n");
-    assert!(VerifyingKey::read(line).unwrap().check(&seal(), &windows).is_ok());
+    assert!(
+        VerifyingKey::read(line)
+            .unwrap()
+            .check(&seal(), &windows)
+            .is_ok()
+    );
     // The first comment is the only thing that no signature covers.
-    assert!(key().check(&seal(), &SIGNATURE.replace("untrusted words", "others")).is_ok());
+    assert!(
+        key()
+            .check(&seal(), &SIGNATURE.replace("untrusted words", "others"))
+            .is_ok()
+    );
 
     let other = VerifyingKey::read(OTHER).unwrap();
-    assert!(other.check(&seal(), SIGNATURE).unwrap_err().contains("another key"));
-    assert!(key().check(&seal(), LEGACY).unwrap_err().contains("old form"));
+    assert!(
+        other
+            .check(&seal(), SIGNATURE)
+            .unwrap_err()
+            .contains("another key")
+    );
+    assert!(
+        key()
+            .check(&seal(), LEGACY)
+            .unwrap_err()
+            .contains("old form")
+    );
     let mut wrong = seal();
     wrong[31] ^= 1;
-    assert!(key().check(&wrong, SIGNATURE).unwrap_err().contains("something else"));
+    assert!(
+        key()
+            .check(&wrong, SIGNATURE)
+            .unwrap_err()
+            .contains("something else")
+    );
     let comment = SIGNATURE.replace("a trusted comment", "A trusted comment");
     assert!(key().check(&seal(), &comment).is_err());
     for length in 0..SIGNATURE.len() - 2 {
-        assert!(key().check(&seal(), &SIGNATURE[..length]).is_err(), "{length}");
+        assert!(
+            key().check(&seal(), &SIGNATURE[..length]).is_err(),
+            "{length}"
+        );
     }
     // Each character of what is signed.
     for at in SIGNATURE.find("RUT").unwrap()..SIGNATURE.len() - 1 {
@@ -83,19 +116,32 @@ fn what_minisign_signs_is_taken_and_nothing_else() {
 
 #[test]
 fn what_is_signed_here_is_what_minisign_takes() {
-    // Ed25519 over the hash is deterministic but for what is mixed in: so it is checked, and not compared.
-    for signing in [SigningKey::read(SECRET, None), SigningKey::read(ENCRYPTED, Some("a password"))] {
+    // Ed25519 over the hash is deterministic but for what is mixed in: so it is checked, and not
+    // compared.
+    for signing in [
+        SigningKey::read(SECRET, None),
+        SigningKey::read(ENCRYPTED, Some("a password")),
+    ] {
         let text = signing.unwrap().sign(&seal(), "a comment").unwrap();
         assert_eq!(key().check(&seal(), &text).unwrap(), "a comment");
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[0].starts_with("untrusted comment: ") && lines[1].starts_with("RUTRYfGHGl4do"), "{text}");
-        assert!(lines[2] == "trusted comment: a comment" && lines.len() == 4, "{text}");
+        assert!(
+            lines[0].starts_with("untrusted comment: ") && lines[1].starts_with("RUTRYfGHGl4do"),
+            "{text}"
+        );
+        assert!(
+            lines[2] == "trusted comment: a comment" && lines.len() == 4,
+            "{text}"
+        );
     }
 }
 
 fn is_refused<T: std::fmt::Debug>(result: cimrepo::Result<T>, words: &str) {
     let error = result.unwrap_err();
-    assert!(matches!(&error, Error::InvalidArgument(invalid) if invalid.misuse == Misuse::SigningKey), "{error}");
+    assert!(
+        matches!(&error, Error::InvalidArgument(invalid) if invalid.misuse == Misuse::SigningKey),
+        "{error}"
+    );
     assert!(error.to_string().contains(words), "{error}");
 }
 
@@ -103,7 +149,10 @@ fn is_refused<T: std::fmt::Debug>(result: cimrepo::Result<T>, words: &str) {
 fn keys_and_passwords_that_do_not_fit_are_refused() {
     is_refused(SigningKey::read(ENCRYPTED, None), "give its password");
     is_refused(SigningKey::read(ENCRYPTED, Some("another")), "password");
-    is_refused(SigningKey::read(SECRET, Some("a password")), "has no password");
+    is_refused(
+        SigningKey::read(SECRET, Some("a password")),
+        "has no password",
+    );
     for text in ["", "\n\n", PUBLIC, SIGNATURE, &SECRET[..SECRET.len() - 9]] {
         is_refused(SigningKey::read(text, None), "no secret key");
     }
@@ -127,22 +176,39 @@ fn keys_and_passwords_that_do_not_fit_are_refused() {
 fn signed(storage: &MemStorage, file: &str, version: u8, base: Option<&str>) {
     stored_at(storage, "repository", &tiny(Dialect::V22, version));
     let shared: Arc<dyn Storage> = Arc::new(storage.clone());
-    let options = BackupOptions { base: base.map(Into::into), ..single() };
-    backup_in(&opened(storage, "repository").unwrap(), &shared, file, &options, &Unobserved).unwrap();
-    let path = sign_backup(&shared, Path::new(file), &SigningKey::read(SECRET, None).unwrap()).unwrap();
+    let options = BackupOptions {
+        base: base.map(Into::into),
+        ..single()
+    };
+    backup_in(
+        &opened(storage, "repository").unwrap(),
+        &shared,
+        file,
+        &options,
+        &Unobserved,
+    )
+    .unwrap();
+    let path = sign_backup(
+        &shared,
+        Path::new(file),
+        &SigningKey::read(SECRET, None).unwrap(),
+    )
+    .unwrap();
     assert_eq!(path, signature_path(Path::new(file)));
 }
 
 fn check(storage: &MemStorage, file: &str) -> Result<String, String> {
     let shared: Arc<dyn Storage> = Arc::new(storage.clone());
     let backup = OpenBackup::new().open_in(&shared, file).unwrap();
-    backup.check_signature_beside(&shared, &key()).map_err(|error| match error {
-        Error::Backup { fault, .. } => match *fault {
-            BackupFault::Signature(text) => text,
+    backup
+        .check_signature_beside(&shared, &key())
+        .map_err(|error| match error {
+            Error::Backup { fault, .. } => match *fault {
+                BackupFault::Signature(text) => text,
+                other => panic!("{other}"),
+            },
             other => panic!("{other}"),
-        },
-        other => panic!("{other}"),
-    })
+        })
 }
 
 #[test]
@@ -152,20 +218,45 @@ fn a_signature_is_of_one_backup_and_of_what_it_is_based_on() {
     signed(&storage, "increment", 1, Some("full"));
     for file in ["full", "increment"] {
         let comment = check(&storage, file).unwrap();
-        assert!(comment.starts_with("backup ") && comment.contains("seal "), "{comment}");
+        assert!(
+            comment.starts_with("backup ") && comment.contains("seal "),
+            "{comment}"
+        );
     }
     // Another backup under the same name, and the signature of another.
     let older = bytes_of(&storage, Path::new("full"));
     signed(&storage, "full", 1, None);
-    assert!(check(&storage, "full").is_ok(), "an older signature is replaced");
+    assert!(
+        check(&storage, "full").is_ok(),
+        "an older signature is replaced"
+    );
     storage.put("full", older);
-    assert!(check(&storage, "full").unwrap_err().contains("something else"));
-    storage.put("full.minisig", bytes_of(&storage, Path::new("increment.minisig")));
-    assert!(check(&storage, "full").unwrap_err().contains("something else"));
+    assert!(
+        check(&storage, "full")
+            .unwrap_err()
+            .contains("something else")
+    );
+    storage.put(
+        "full.minisig",
+        bytes_of(&storage, Path::new("increment.minisig")),
+    );
+    assert!(
+        check(&storage, "full")
+            .unwrap_err()
+            .contains("something else")
+    );
     storage.put("full.minisig", vec![b'a'; 1 << 20]);
-    assert!(check(&storage, "full").unwrap_err().contains("is no signature"));
+    assert!(
+        check(&storage, "full")
+            .unwrap_err()
+            .contains("is no signature")
+    );
     storage.remove_file(Path::new("full.minisig")).unwrap();
-    assert!(check(&storage, "full").unwrap_err().contains("there is no signature"));
+    assert!(
+        check(&storage, "full")
+            .unwrap_err()
+            .contains("there is no signature")
+    );
 }
 
 #[test]
@@ -176,21 +267,32 @@ fn nothing_else_than_a_signature_is_replaced_by_one() {
     let key = SigningKey::read(SECRET, None).unwrap();
     let names = |storage: &MemStorage| -> Files {
         let entries = storage.read_dir(Path::new("")).unwrap();
-        entries.into_iter().map(|entry| (entry.name, Vec::new())).collect()
+        entries
+            .into_iter()
+            .map(|entry| (entry.name, Vec::new()))
+            .collect()
     };
-    for (there, is_replaced) in
-        [(&b"my notes, which are longer than the beginning"[..], false), (b"untrusted", false), (b"", true)]
-    {
+    for (there, is_replaced) in [
+        (&b"my notes, which are longer than the beginning"[..], false),
+        (b"untrusted", false),
+        (b"", true),
+    ] {
         storage.put("full.minisig", there.to_vec());
         let before = names(&storage);
         let done = sign_backup(&shared, Path::new("full"), &key);
         assert_eq!(done.is_ok(), is_replaced, "{done:?}");
-        assert_eq!(bytes_of(&storage, Path::new("full.minisig")) == there, !is_replaced);
+        assert_eq!(
+            bytes_of(&storage, Path::new("full.minisig")) == there,
+            !is_replaced
+        );
         assert_eq!(names(&storage), before, "nothing is left");
     }
     storage.remove_file(Path::new("full.minisig")).unwrap();
     storage.create_dir(Path::new("full.minisig")).unwrap();
     let refused = sign_backup(&shared, Path::new("full"), &key).unwrap_err();
-    assert!(matches!(&refused, Error::InvalidArgument(invalid) if invalid.misuse == Misuse::Overwrite), "{refused}");
+    assert!(
+        matches!(&refused, Error::InvalidArgument(invalid) if invalid.misuse == Misuse::Overwrite),
+        "{refused}"
+    );
     assert!(sign_backup(&shared, Path::new("repository"), &key).is_err());
 }

@@ -32,12 +32,30 @@ fn real_repository() -> (tempfile::TempDir, Repository) {
 fn targets_that_cannot_be_one_are_refused_and_nothing_is_created() {
     let (place, repository) = real_repository();
     let inside = place.path().join("repository");
-    let before = (listing(&RealStorage, place.path()), listing(&RealStorage, &inside));
-    let mut targets = vec![Path::new("").to_owned(), Path::new("/").to_owned(), Path::new("..").to_owned()];
-    targets.extend([inside.clone(), inside.join(""), place.path().join("new/"), place.path().join("..")]);
-    for name in
-        ["OBJECTS.DATA", "objects.data", "Index.Btr", "MAPPING1.MAP", "mapping3.map", "MAPPING.VER", "Objects.Map"]
-    {
+    let before = (
+        listing(&RealStorage, place.path()),
+        listing(&RealStorage, &inside),
+    );
+    let mut targets = vec![
+        Path::new("").to_owned(),
+        Path::new("/").to_owned(),
+        Path::new("..").to_owned(),
+    ];
+    targets.extend([
+        inside.clone(),
+        inside.join(""),
+        place.path().join("new/"),
+        place.path().join(".."),
+    ]);
+    for name in [
+        "OBJECTS.DATA",
+        "objects.data",
+        "Index.Btr",
+        "MAPPING1.MAP",
+        "mapping3.map",
+        "MAPPING.VER",
+        "Objects.Map",
+    ] {
         targets.extend([inside.join(name), place.path().join(name)]);
     }
     for name in [
@@ -52,10 +70,19 @@ fn targets_that_cannot_be_one_are_refused_and_nothing_is_created() {
     }
     for target in targets {
         let error = backup(&repository, &target, &single(), &Unobserved).unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument(_)), "{}: {error}", target.display());
+        assert!(
+            matches!(error, Error::InvalidArgument(_)),
+            "{}: {error}",
+            target.display()
+        );
         assert_eq!(error.hresult(), HResult::INVALID_PARAMETER);
     }
-    assert!((listing(&RealStorage, place.path()), listing(&RealStorage, &inside)) == before);
+    assert!(
+        (
+            listing(&RealStorage, place.path()),
+            listing(&RealStorage, &inside)
+        ) == before
+    );
 }
 
 #[test]
@@ -69,7 +96,11 @@ fn what_the_system_refuses_is_an_io_error() {
     targets.push(Path::new("/proc/backup").to_owned());
     for target in targets {
         let error = backup(&repository, &target, &single(), &Unobserved).unwrap_err();
-        assert!(matches!(error, Error::Io { .. }), "{}: {error}", target.display());
+        assert!(
+            matches!(error, Error::Io { .. }),
+            "{}: {error}",
+            target.display()
+        );
     }
     assert_eq!(std::fs::read(&file).unwrap(), b"text");
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
@@ -98,7 +129,14 @@ fn a_full_disk_has_its_own_code_and_leaves_nothing() {
     }
     let repository = opened(&disk, PLACE).unwrap();
     disk.set_plan(FaultPlan::from(disk.operations(), Fault::NoSpace));
-    let error = backup_in(&repository, &shared(&disk), "backup", &single(), &Unobserved).unwrap_err();
+    let error = backup_in(
+        &repository,
+        &shared(&disk),
+        "backup",
+        &single(),
+        &Unobserved,
+    )
+    .unwrap_err();
     assert_eq!(error.hresult(), HResult::OUT_OF_DISK_SPACE);
     disk.set_plan(FaultPlan::none());
     assert_eq!(disk.read_dir(Path::new(".")).unwrap().len(), 1);
@@ -113,15 +151,22 @@ fn an_older_backup_is_replaced_and_nothing_else_is_left() {
     let second = backup(&repository, &target, &single(), &Unobserved).unwrap();
     assert_ne!(first.identity, second.identity);
     assert_eq!(first.content_identity, second.content_identity);
-    assert_eq!(Backup::open(&target).unwrap().header().identity, second.identity);
+    assert_eq!(
+        Backup::open(&target).unwrap().header().identity,
+        second.identity
+    );
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
 }
 
-/// A file of someone's is not taken for an older backup, whatever it is called and whenever it comes.
+/// A file of someone's is not taken for an older backup, whatever it is called and whenever it
+/// comes.
 #[test]
 fn what_is_neither_missing_nor_empty_nor_a_backup_is_replaced_by_whoever_says_so_alone() {
     let (storage, _) = in_memory(&tiny(Dialect::V22, 1));
-    let overwrite = BackupOptions { overwrite: true, ..single() };
+    let overwrite = BackupOptions {
+        overwrite: true,
+        ..single()
+    };
     for (begin, may_go) in [
         (&b""[..], true),
         (b"CIMBK\r\n\x1A", true),
@@ -136,8 +181,14 @@ fn what_is_neither_missing_nor_empty_nor_a_backup_is_replaced_by_whoever_says_so
         let done = save(&storage, PLACE, "it", &single());
         assert_eq!(done.is_ok(), may_go, "{begin:?}");
         if let Err(error) = done {
-            assert!(matches!(&error, Error::InvalidArgument(what) if what.misuse == Misuse::Overwrite), "{error}");
-            assert_eq!((error.hresult(), error.exit_code()), (HResult::INVALID_PARAMETER, ExitCode::Usage));
+            assert!(
+                matches!(&error, Error::InvalidArgument(what) if what.misuse == Misuse::Overwrite),
+                "{error}"
+            );
+            assert_eq!(
+                (error.hresult(), error.exit_code()),
+                (HResult::INVALID_PARAMETER, ExitCode::Usage)
+            );
             assert!(error.to_string().contains("--overwrite"), "{error}");
             assert_eq!(storage.get("it").as_deref(), Some(begin));
             save(&storage, PLACE, "it", &overwrite).unwrap();
@@ -152,7 +203,10 @@ fn what_is_neither_missing_nor_empty_nor_a_backup_is_replaced_by_whoever_says_so
         ControlFlow::Continue(())
     };
     let error = backup_in(&repository, &shared(&storage), "new", &single(), &comes).unwrap_err();
-    assert!(matches!(&error, Error::InvalidArgument(what) if what.misuse == Misuse::Overwrite), "{error}");
+    assert!(
+        matches!(&error, Error::InvalidArgument(what) if what.misuse == Misuse::Overwrite),
+        "{error}"
+    );
     assert_eq!(storage.get("new").as_deref(), Some(&b"a letter"[..]));
     assert_eq!(storage.read_dir(Path::new(".")).unwrap().len(), 3);
 }
@@ -164,7 +218,13 @@ fn a_backup_may_lie_in_the_directory_of_the_repository() {
     let mut expected = listing(&RealStorage, &inside);
     for name in ["my.cimbak", "OBJECTS.DATA.bak"] {
         backup(&repository, inside.join(name), &single(), &Unobserved).unwrap();
-        assert!(Backup::open(inside.join(name)).unwrap().verify(VERIFY, &Unobserved).unwrap().is_consistent());
+        assert!(
+            Backup::open(inside.join(name))
+                .unwrap()
+                .verify(VERIFY, &Unobserved)
+                .unwrap()
+                .is_consistent()
+        );
     }
     let mut after = listing(&RealStorage, &inside);
     for name in ["my.cimbak", "OBJECTS.DATA.bak"] {
@@ -186,8 +246,15 @@ fn a_relative_path_is_one_from_the_working_directory() {
 #[test]
 fn options_that_exclude_each_other_are_refused() {
     let (storage, _) = in_memory(&tiny(Dialect::V22, 1));
-    let options = BackupOptions { scrub: true, forensic: true, ..single() };
-    assert!(matches!(save(&storage, PLACE, "backup", &options), Err(Error::InvalidArgument(_))));
+    let options = BackupOptions {
+        scrub: true,
+        forensic: true,
+        ..single()
+    };
+    assert!(matches!(
+        save(&storage, PLACE, "backup", &options),
+        Err(Error::InvalidArgument(_))
+    ));
     assert!(storage.get("backup").is_none());
 }
 
@@ -198,9 +265,21 @@ fn without_a_data_file_only_a_forensic_backup_is_made() {
         files.remove(missing);
         let (storage, _) = in_memory(&files);
         let error = save(&storage, PLACE, "backup", &single()).unwrap_err();
-        assert!(matches!(error, Error::NotARepository { .. }) && error.to_string().contains(missing), "{error}");
+        assert!(
+            matches!(error, Error::NotARepository { .. }) && error.to_string().contains(missing),
+            "{error}"
+        );
         assert!(storage.get("backup").is_none());
-        save(&storage, PLACE, "backup", &BackupOptions { forensic: true, ..single() }).unwrap();
+        save(
+            &storage,
+            PLACE,
+            "backup",
+            &BackupOptions {
+                forensic: true,
+                ..single()
+            },
+        )
+        .unwrap();
     }
 }
 
@@ -212,7 +291,10 @@ pub struct StopAt {
 
 impl StopAt {
     pub fn new(stop: u64) -> Self {
-        Self { stop, calls: 0.into() }
+        Self {
+            stop,
+            calls: 0.into(),
+        }
     }
 
     /// How often it was called.
@@ -223,8 +305,14 @@ impl StopAt {
 
 impl cimrepo::base::progress::Observer for StopAt {
     fn progress(&self, _: Progress) -> ControlFlow<()> {
-        let call = self.calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if call == self.stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let call = self
+            .calls
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if call == self.stop {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }
 
@@ -239,9 +327,17 @@ fn a_cancelled_backup_leaves_the_older_file_and_nothing_else() {
         let mut calls = 0;
         loop {
             let observer = StopAt::new(calls);
-            let result = backup_in(&repository, &shared(&storage), "kept/it", &single(), &observer);
+            let result = backup_in(
+                &repository,
+                &shared(&storage),
+                "kept/it",
+                &single(),
+                &observer,
+            );
             match result {
-                Err(Error::Cancelled) => assert!(listing(&storage, "kept") == before, "call {calls}"),
+                Err(Error::Cancelled) => {
+                    assert!(listing(&storage, "kept") == before, "call {calls}")
+                }
                 Ok(_) => break assert_eq!(observer.calls(), calls),
                 Err(error) => panic!("call {calls}: {error}"),
             }
@@ -261,11 +357,24 @@ fn progress_grows_to_its_total() {
         seen.lock().push(progress);
         ControlFlow::Continue(())
     };
-    backup_in(&repository, &shared(&storage), "backup", &single(), &observer).unwrap();
+    backup_in(
+        &repository,
+        &shared(&storage),
+        "backup",
+        &single(),
+        &observer,
+    )
+    .unwrap();
     let seen = seen.into_inner();
     let last = Cell::new(0);
-    assert!(seen.iter().all(|progress| progress.done >= last.replace(progress.done)));
-    assert!(seen.last().is_some_and(|progress| progress.done == progress.total && progress.total > 0));
+    assert!(
+        seen.iter()
+            .all(|progress| progress.done >= last.replace(progress.done))
+    );
+    assert!(
+        seen.last()
+            .is_some_and(|progress| progress.done == progress.total && progress.total > 0)
+    );
 }
 
 #[cfg(unix)]
@@ -277,11 +386,19 @@ fn a_target_that_is_a_link_or_no_regular_file_is_refused() {
     std::os::unix::fs::symlink(at("victim"), at("link")).unwrap();
     std::os::unix::fs::symlink(at("nothing"), at("dangling")).unwrap();
     let mut targets = vec![at("link"), at("dangling")];
-    targets
-        .extend(["/dev/null", "/dev/stdout"].map(|path| Path::new(path).to_owned()).into_iter().filter(|p| p.exists()));
+    targets.extend(
+        ["/dev/null", "/dev/stdout"]
+            .map(|path| Path::new(path).to_owned())
+            .into_iter()
+            .filter(|p| p.exists()),
+    );
     for target in targets {
         let error = backup(&repository, &target, &single(), &Unobserved).unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument(_)), "{}: {error}", target.display());
+        assert!(
+            matches!(error, Error::InvalidArgument(_)),
+            "{}: {error}",
+            target.display()
+        );
     }
     assert_eq!(std::fs::read(at("victim")).unwrap(), b"precious");
     assert!(std::fs::symlink_metadata(at("link")).unwrap().is_symlink() && !at("nothing").exists());
@@ -290,7 +407,10 @@ fn a_target_that_is_a_link_or_no_regular_file_is_refused() {
     let older = std::fs::read(at("older")).unwrap();
     std::fs::hard_link(at("older"), at("other")).unwrap();
     backup(&repository, at("other"), &single(), &Unobserved).unwrap();
-    assert!(std::fs::read(at("older")).unwrap() == older && std::fs::read(at("other")).unwrap() != older);
+    assert!(
+        std::fs::read(at("older")).unwrap() == older
+            && std::fs::read(at("other")).unwrap() != older
+    );
 }
 
 #[test]
@@ -298,7 +418,11 @@ fn what_interrupted_backups_left_goes_and_what_is_someones_stays() {
     let (storage, _) = in_memory(&tiny(Dialect::V22, 1));
     storage.create_dir(Path::new("kept")).unwrap();
     let magic = b"CIMBK\r\n\x1A and more".to_vec();
-    let left = ["kept/it.partial-0123abcd", "kept/it.partial-ffffffff", "kept/it.partial-00000000"];
+    let left = [
+        "kept/it.partial-0123abcd",
+        "kept/it.partial-ffffffff",
+        "kept/it.partial-00000000",
+    ];
     storage.put(left[0], magic.clone());
     storage.put(left[1], Vec::new());
     storage.put(left[2], vec![0; 5_000]);
@@ -314,17 +438,30 @@ fn what_interrupted_backups_left_goes_and_what_is_someones_stays() {
         storage.put(path, bytes.clone());
     }
     // As long as another process writes there nothing is touched, and it is named.
-    let lock = storage.lock(Path::new("kept/it.cimrepo.lock"), "process 4711 (backup)").unwrap();
+    let lock = storage
+        .lock(Path::new("kept/it.cimrepo.lock"), "process 4711 (backup)")
+        .unwrap();
     let before = listing(&storage, "kept");
     let error = save(&storage, PLACE, "kept/it", &single()).unwrap_err();
-    assert!(matches!(error, Error::Locked { .. }) && error.to_string().contains("4711"), "{error}");
+    assert!(
+        matches!(error, Error::Locked { .. }) && error.to_string().contains("4711"),
+        "{error}"
+    );
     assert!(listing(&storage, "kept") == before);
     drop(lock);
     save(&storage, PLACE, "kept/it", &single()).unwrap();
     checked(&storage, "kept/it").unwrap();
     assert!(left.iter().all(|path| storage.get(path).is_none()));
-    assert!(stays.iter().take(5).all(|(path, bytes)| storage.get(path).as_ref() == Some(bytes)));
-    assert_eq!(storage.read_dir(Path::new("kept")).unwrap().len(), stays.len());
+    assert!(
+        stays
+            .iter()
+            .take(5)
+            .all(|(path, bytes)| storage.get(path).as_ref() == Some(bytes))
+    );
+    assert_eq!(
+        storage.read_dir(Path::new("kept")).unwrap().len(),
+        stays.len()
+    );
 }
 
 #[test]
@@ -335,25 +472,62 @@ fn what_no_restore_would_take_is_not_backed_up_over_what_one_does() {
         let older = storage.get("it").unwrap();
         // Every page and checksum is right, but a key says that its record has another size.
         let mut files = tiny(dialect, 1);
-        let at = files["INDEX.BTR"].windows(5).position(|bytes| bytes == b".2000").unwrap();
+        let at = files["INDEX.BTR"]
+            .windows(5)
+            .position(|bytes| bytes == b".2000")
+            .unwrap();
         let page = at / cimrepo::base::page_no::PAGE_SIZE;
         files.get_mut("INDEX.BTR").unwrap()[at + 4] = b'1';
-        crate::support::edit::restate_checksum(&mut files, cimrepo::base::page_no::Space::Index, page);
+        crate::support::edit::restate_checksum(
+            &mut files,
+            cimrepo::base::page_no::Space::Index,
+            page,
+        );
         let (storage, _) = in_memory(&files);
         storage.put("it", older.clone());
         let error = save(&storage, PLACE, "it", &single()).unwrap_err();
         assert!(matches!(error, Error::NotARepository { .. }), "{error}");
-        assert!(error.to_string().contains("reference.") && error.to_string().contains("forensic"), "{error}");
-        assert!(storage.get("it").unwrap() == older, "the older one was replaced");
+        assert!(
+            error.to_string().contains("reference.") && error.to_string().contains("forensic"),
+            "{error}"
+        );
+        assert!(
+            storage.get("it").unwrap() == older,
+            "the older one was replaced"
+        );
         assert_eq!(storage.read_dir(Path::new(".")).unwrap().len(), 2);
-        let forensic = BackupOptions { forensic: true, skip_verify: true, ..single() };
+        let forensic = BackupOptions {
+            forensic: true,
+            skip_verify: true,
+            ..single()
+        };
         let summary = save(&storage, PLACE, "it", &forensic).unwrap();
-        assert!(summary.damage.is_some_and(|damage| damage.findings > 0), "a forensic one is verified in any case");
-        // Whoever skips it gets a backup that says nothing, and is refused when it is to be restored.
-        let summary = save(&storage, PLACE, "unverified", &BackupOptions { skip_verify: true, ..single() }).unwrap();
+        assert!(
+            summary.damage.is_some_and(|damage| damage.findings > 0),
+            "a forensic one is verified in any case"
+        );
+        // Whoever skips it gets a backup that says nothing, and is refused when it is to be
+        // restored.
+        let summary = save(
+            &storage,
+            PLACE,
+            "unverified",
+            &BackupOptions {
+                skip_verify: true,
+                ..single()
+            },
+        )
+        .unwrap();
         assert!(summary.damage.is_none());
-        let restored = crate::tiny::load_into(&storage, "unverified", "new", RestoreOptions::default());
-        assert!(matches!(restored, Err(Error::Backup { .. })), "{restored:?}");
-        assert!(storage.read_dir(Path::new("new")).is_err(), "nothing was made");
+        let restored =
+            crate::tiny::load_into(&storage, "unverified", "new", RestoreOptions::default());
+        assert!(
+            matches!(restored, Err(Error::Backup { .. })),
+            "{restored:?}"
+        );
+        assert!(
+            storage.read_dir(Path::new("new")).is_err(),
+            "nothing was made"
+        );
     }
 }

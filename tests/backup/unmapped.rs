@@ -1,17 +1,21 @@
-//! Forensic backups of files of which no mapping can be read: what is there, byte for byte, and nothing that is not known.
+//! Forensic backups of files of which no mapping can be read: what is there, byte for byte, and
+//! nothing that is not known.
 
 use std::path::Path;
 
 use cimrepo::Error;
 use cimrepo::backup::{
-    Backup, BackupOptions, BackupSummary, Compression, OpenBackup, backup_unmapped_in, hex, uuid_text,
+    Backup, BackupOptions, BackupSummary, Compression, OpenBackup, backup_unmapped_in, hex,
+    uuid_text,
 };
 use cimrepo::base::error::BackupFault;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::base::site::FileRole;
 use cimrepo::format::checksum::crc32;
-use cimrepo::format::own::backup_file::{BackupFlags, ChunkKind, HEADER_SIZE, Header, VERSION_UNMAPPED};
+use cimrepo::format::own::backup_file::{
+    BackupFlags, ChunkKind, HEADER_SIZE, Header, VERSION_UNMAPPED,
+};
 use cimrepo::format::own::manifest::{PageState, Summary};
 use cimrepo::restore::{Installed, RestoreOptions};
 use cimrepo::storage::{MemStorage, Storage};
@@ -22,13 +26,21 @@ use crate::forge::Parts;
 use crate::support::small::{small_v21, small_v22};
 use crate::support::{Files, PLACE, in_memory};
 use crate::tiny::{
-    NEW, REPLACE, VERIFY, bytes_of, directory, fault_of, listing, load_into, save, shared, single, stored_at, tiny_v22,
+    NEW, REPLACE, VERIFY, bytes_of, directory, fault_of, listing, load_into, save, shared, single,
+    stored_at, tiny_v22,
 };
 
-const DAMAGED: RestoreOptions = RestoreOptions { damaged: true, ..NEW };
+const DAMAGED: RestoreOptions = RestoreOptions {
+    damaged: true,
+    ..NEW
+};
 
 fn forensic() -> BackupOptions {
-    BackupOptions { forensic: true, compression: Compression::None, ..single() }
+    BackupOptions {
+        forensic: true,
+        compression: Compression::None,
+        ..single()
+    }
 }
 
 fn save_files(storage: &MemStorage, options: &BackupOptions) -> cimrepo::Result<BackupSummary> {
@@ -46,11 +58,17 @@ fn sets() -> Vec<(String, Files)> {
     for (dialect, whole) in [("2.2", small_v22()), ("2.1", small_v21())] {
         let only = |names: &[&str]| -> Files {
             let is_kept = |name: &str| names.contains(&name);
-            whole.clone().into_iter().filter(|(name, _)| is_kept(name)).collect()
+            whole
+                .clone()
+                .into_iter()
+                .filter(|(name, _)| is_kept(name))
+                .collect()
         };
         let both = || only(&["OBJECTS.DATA", "INDEX.BTR"]);
         let mut cut = both();
-        cut.get_mut("OBJECTS.DATA").unwrap().truncate(5 * PAGE_SIZE + 77);
+        cut.get_mut("OBJECTS.DATA")
+            .unwrap()
+            .truncate(5 * PAGE_SIZE + 77);
         cut.get_mut("INDEX.BTR").unwrap().clear();
         let mut torn = whole.clone();
         for (name, bytes) in &mut torn {
@@ -78,27 +96,67 @@ fn sets() -> Vec<(String, Files)> {
 fn whatever_is_there_comes_back_byte_for_byte() {
     for (what, files) in sets() {
         let (storage, _) = in_memory(&files);
-        let summary = save_files(&storage, &forensic()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let summary =
+            save_files(&storage, &forensic()).unwrap_or_else(|error| panic!("{what}: {error}"));
         let damage = summary.damage.unwrap();
-        assert!(damage.first.starts_with("no mapping can be read"), "{what}: {}", damage.first);
+        assert!(
+            damage.first.starts_with("no mapping can be read"),
+            "{what}: {}",
+            damage.first
+        );
         let backup = open(&storage).unwrap();
-        assert!(backup.is_unmapped() && backup.header().version() == VERSION_UNMAPPED, "{what}");
+        assert!(
+            backup.is_unmapped() && backup.header().version() == VERSION_UNMAPPED,
+            "{what}"
+        );
         let info = backup.info();
         let whole = |name: &str| files.get(name).map_or(0, |bytes| bytes.len() / PAGE_SIZE) as u64;
-        assert_eq!(info.pages, whole("OBJECTS.DATA") + whole("INDEX.BTR"), "{what}");
-        assert_eq!((info.pages, info.pages_in_base), (summary.pages, 0), "{what}");
+        assert_eq!(
+            info.pages,
+            whole("OBJECTS.DATA") + whole("INDEX.BTR"),
+            "{what}"
+        );
+        assert_eq!(
+            (info.pages, info.pages_in_base),
+            (summary.pages, 0),
+            "{what}"
+        );
         assert_eq!(info.identity, uuid_text(&summary.identity));
         assert_eq!(info.content_identity, hex(&summary.content_identity));
-        let report = backup.verify(VERIFY, &Unobserved).unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert_eq!(report.repository.unchecked, [Unchecked::NoMapping], "{what}");
-        assert!(!report.is_consistent() && report.repository.findings.is_empty(), "{what}");
+        let report = backup
+            .verify(VERIFY, &Unobserved)
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(
+            report.repository.unchecked,
+            [Unchecked::NoMapping],
+            "{what}"
+        );
+        assert!(
+            !report.is_consistent() && report.repository.findings.is_empty(),
+            "{what}"
+        );
 
         let error = load_into(&storage, "it", "restored", NEW).unwrap_err();
-        assert!(matches!(fault_of(&error), Some(BackupFault::Structure(_))), "{what}: {error}");
-        assert!(storage.kind(Path::new("restored")).unwrap().is_none(), "{what}");
-        let summary = load_into(&storage, "it", "restored", DAMAGED).unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert_eq!((summary.installed, summary.findings), (Installed::New, 1), "{what}");
-        assert!(listing(&storage, "restored") == files, "{what}: {:?}", listing(&storage, "restored").keys());
+        assert!(
+            matches!(fault_of(&error), Some(BackupFault::Structure(_))),
+            "{what}: {error}"
+        );
+        assert!(
+            storage.kind(Path::new("restored")).unwrap().is_none(),
+            "{what}"
+        );
+        let summary = load_into(&storage, "it", "restored", DAMAGED)
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(
+            (summary.installed, summary.findings),
+            (Installed::New, 1),
+            "{what}"
+        );
+        assert!(
+            listing(&storage, "restored") == files,
+            "{what}: {:?}",
+            listing(&storage, "restored").keys()
+        );
     }
 }
 
@@ -107,7 +165,10 @@ fn equal_files_have_one_content_identity_and_others_another() {
     let mut identities = Vec::new();
     for (_, files) in sets() {
         let (storage, _) = in_memory(&files);
-        let packed = BackupOptions { compression: Compression::default(), ..forensic() };
+        let packed = BackupOptions {
+            compression: Compression::default(),
+            ..forensic()
+        };
         let one = save_files(&storage, &forensic()).unwrap().content_identity;
         assert_eq!(one, save_files(&storage, &packed).unwrap().content_identity);
         identities.push(one);
@@ -122,28 +183,62 @@ fn equal_files_have_one_content_identity_and_others_another() {
 fn it_is_taken_of_nothing_else_and_takes_the_place_of_nothing() {
     let (storage, _) = in_memory(&small_v22());
     let error = save_files(&storage, &forensic()).unwrap_err();
-    assert!(matches!(error, Error::InvalidArgument(_)), "a mapping can be read: {error}");
+    assert!(
+        matches!(error, Error::InvalidArgument(_)),
+        "a mapping can be read: {error}"
+    );
 
     let (_, files) = sets().swap_remove(0);
     let (storage, _) = in_memory(&files);
     save(&storage, PLACE, "it", &forensic()).unwrap_err();
-    let plain = BackupOptions { forensic: false, ..forensic() };
-    let based = BackupOptions { base: Some("it".into()), ..forensic() };
-    for options in [plain, based, BackupOptions { scrub: true, ..forensic() }] {
+    let plain = BackupOptions {
+        forensic: false,
+        ..forensic()
+    };
+    let based = BackupOptions {
+        base: Some("it".into()),
+        ..forensic()
+    };
+    for options in [
+        plain,
+        based,
+        BackupOptions {
+            scrub: true,
+            ..forensic()
+        },
+    ] {
         let error = save_files(&storage, &options).unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument(_)), "{options:?}: {error}");
+        assert!(
+            matches!(error, Error::InvalidArgument(_)),
+            "{options:?}: {error}"
+        );
     }
     assert!(storage.get("it").is_none());
 
     save_files(&storage, &forensic()).unwrap();
     stored_at(&storage, "whole", &tiny_v22(0));
-    let error = load_into(&storage, "it", "whole", RestoreOptions { damaged: true, ..REPLACE }).unwrap_err();
+    let error = load_into(
+        &storage,
+        "it",
+        "whole",
+        RestoreOptions {
+            damaged: true,
+            ..REPLACE
+        },
+    )
+    .unwrap_err();
     assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
     assert!(listing(&storage, "whole") == tiny_v22(0));
     // Nor is anything based on it.
-    let based = BackupOptions { base: Some("it".into()), ..single() };
+    let based = BackupOptions {
+        base: Some("it".into()),
+        ..single()
+    };
     let error = save(&storage, "whole", "next", &based).unwrap_err();
-    assert!(matches!(&error, Error::InvalidArgument(_)) && error.to_string().contains("no generation"), "{error}");
+    assert!(
+        matches!(&error, Error::InvalidArgument(_)) && error.to_string().contains("no generation"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -159,7 +254,10 @@ fn what_reads_older_versions_alone_refuses_it_by_its_version() {
     let crc = crc32(&newer[..HEADER_SIZE - 4]);
     newer[HEADER_SIZE - 4..].copy_from_slice(&crc.to_le_bytes());
     let fault = Header::parse(&newer).unwrap_err();
-    assert_eq!(fault.to_string(), "backup format version 4 is unknown; use a newer cimrepo");
+    assert_eq!(
+        fault.to_string(),
+        "backup format version 4 is unknown; use a newer cimrepo"
+    );
 }
 
 #[test]
@@ -168,19 +266,40 @@ fn headers_and_manifests_that_lie_are_refused() {
     let lies: &[Lie] = &[
         ("a generation", |parts| parts.header.generation = 1),
         ("a transaction", |parts| parts.header.transaction = 1),
-        ("not forensic", |parts| parts.header.flags = BackupFlags::UNMAPPED),
-        ("scrubbed", |parts| parts.header.flags |= BackupFlags::SCRUBBED),
+        ("not forensic", |parts| {
+            parts.header.flags = BackupFlags::UNMAPPED
+        }),
+        ("scrubbed", |parts| {
+            parts.header.flags |= BackupFlags::SCRUBBED
+        }),
         ("incremental", |parts| {
             parts.header.flags |= BackupFlags::INCREMENTAL;
             parts.header.base = Some(([1; 16], [1; 32]));
         }),
-        ("journals that are not there", |parts| parts.header.flags |= BackupFlags::JOURNALS),
-        ("a mapping that is not there", |parts| parts.header.flags = BackupFlags::FORENSIC),
-        ("logical pages", |parts| parts.manifest.spaces[0].pages.push(PageState::Unmapped)),
-        ("a count", |parts| parts.manifest.summary = Summary { keys: 1, ..Summary::default() }),
-        ("another identity", |parts| parts.manifest.content_identity[0] ^= 1),
-        ("a length", |parts| parts.manifest.spaces[0].file_length += PAGE_SIZE as u64),
-        ("no such file", |parts| parts.manifest.spaces[1].file_length = u64::MAX),
+        ("journals that are not there", |parts| {
+            parts.header.flags |= BackupFlags::JOURNALS
+        }),
+        ("a mapping that is not there", |parts| {
+            parts.header.flags = BackupFlags::FORENSIC
+        }),
+        ("logical pages", |parts| {
+            parts.manifest.spaces[0].pages.push(PageState::Unmapped)
+        }),
+        ("a count", |parts| {
+            parts.manifest.summary = Summary {
+                keys: 1,
+                ..Summary::default()
+            }
+        }),
+        ("another identity", |parts| {
+            parts.manifest.content_identity[0] ^= 1
+        }),
+        ("a length", |parts| {
+            parts.manifest.spaces[0].file_length += PAGE_SIZE as u64
+        }),
+        ("no such file", |parts| {
+            parts.manifest.spaces[1].file_length = u64::MAX
+        }),
         ("pages of a generation", |parts| {
             parts.manifest.chunks[0].header.kind = ChunkKind::Pages(Space::Objects);
         }),
@@ -196,7 +315,9 @@ fn headers_and_manifests_that_lie_are_refused() {
             let whole = Parts::of(&bytes_of(&storage, Path::new("whole")));
             let kinds = || whole.manifest.chunks.iter().zip(&whole.payloads);
             let is_mapping = |kind| matches!(kind, ChunkKind::File(FileRole::Mapping(_)));
-            let (chunk, payload) = kinds().find(|(chunk, _)| is_mapping(chunk.header.kind)).unwrap();
+            let (chunk, payload) = kinds()
+                .find(|(chunk, _)| is_mapping(chunk.header.kind))
+                .unwrap();
             parts.manifest.chunks.push(*chunk);
             parts.payloads.push(payload.clone());
             parts.settle();
@@ -211,12 +332,26 @@ fn headers_and_manifests_that_lie_are_refused() {
         let mut parts = Parts::of(&honest);
         lie(&mut parts);
         storage.put("it", parts.to_bytes());
-        let verified = open(&storage).and_then(|backup| backup.verify(VERIFY, &Unobserved)).map(drop);
-        for error in [verified.unwrap_err(), load_into(&storage, "it", "restored", DAMAGED).unwrap_err()] {
+        let verified = open(&storage)
+            .and_then(|backup| backup.verify(VERIFY, &Unobserved))
+            .map(drop);
+        for error in [
+            verified.unwrap_err(),
+            load_into(&storage, "it", "restored", DAMAGED).unwrap_err(),
+        ] {
             let fault = fault_of(&error).unwrap_or_else(|| panic!("{what}: {error}"));
-            assert!(matches!(fault, BackupFault::Structure(_) | BackupFault::UnknownVersion(_)), "{what}: {fault}");
+            assert!(
+                matches!(
+                    fault,
+                    BackupFault::Structure(_) | BackupFault::UnknownVersion(_)
+                ),
+                "{what}: {fault}"
+            );
         }
-        assert!(storage.kind(Path::new("restored")).unwrap().is_none(), "{what}");
+        assert!(
+            storage.kind(Path::new("restored")).unwrap().is_none(),
+            "{what}"
+        );
     }
     // A backup with a generation that says it has none.
     let (whole, _) = in_memory(&small_v22());
@@ -225,7 +360,10 @@ fn headers_and_manifests_that_lie_are_refused() {
     parts.header.flags |= BackupFlags::UNMAPPED;
     (parts.header.generation, parts.header.transaction) = (0, 0);
     whole.put("it", parts.to_bytes());
-    assert!(matches!(fault_of(&open(&whole).unwrap_err()), Some(BackupFault::Structure(_))));
+    assert!(matches!(
+        fault_of(&open(&whole).unwrap_err()),
+        Some(BackupFault::Structure(_))
+    ));
 }
 
 /// Makes the content identity fit the chunks, as `docs::backup` defines it.
@@ -255,6 +393,9 @@ fn a_cut_or_changed_one_is_refused() {
         let error = verified.expect_err("every byte is covered");
         assert!(matches!(error, Error::Backup { .. }), "{at}: {error}");
         load_into(&storage, "it", "restored", DAMAGED).unwrap_err();
-        assert!(storage.kind(Path::new("restored")).unwrap().is_none(), "{at}");
+        assert!(
+            storage.kind(Path::new("restored")).unwrap().is_none(),
+            "{at}"
+        );
     }
 }

@@ -17,7 +17,10 @@ fn sample() -> Vec<cimrepo::format::bmf::BmfObject> {
 fn look(bytes: &[u8]) -> (usize, usize) {
     let (mut objects, mut errors) = (0, 0);
     for resource in resources(bytes) {
-        let Ok(body) = resource.body.map_err(|error| assert!(error.offset <= bytes.len(), "{error}")) else {
+        let Ok(body) = resource
+            .body
+            .map_err(|error| assert!(error.offset <= bytes.len(), "{error}"))
+        else {
             errors += 1;
             continue;
         };
@@ -40,7 +43,11 @@ fn a_file_that_is_cut_anywhere_is_an_error() {
     assert_eq!(look(&whole), (COUNT, 0));
     for end in 0..whole.len() {
         let (objects, errors) = look(&whole[..end]);
-        assert_eq!((objects, errors), (0, usize::from(end >= 8)), "cut at {end}");
+        assert_eq!(
+            (objects, errors),
+            (0, usize::from(end >= 8)),
+            "cut at {end}"
+        );
     }
 }
 
@@ -48,10 +55,13 @@ fn a_file_that_is_cut_anywhere_is_an_error() {
 fn a_body_that_is_cut_anywhere_is_an_error() {
     let whole = body(&sample());
     for end in 0..whole.len() {
-        let Ok(body) = Body::parse(whole[..end].to_vec()) else { continue };
+        let Ok(body) = Body::parse(whole[..end].to_vec()) else {
+            continue;
+        };
         let faults = body.objects().filter(Result::is_err).count();
         // Without its table alone a body is one of an older compiler.
-        let is_old = end == usize::try_from(u32::from_le_bytes(*whole[4..].first_chunk().unwrap())).unwrap();
+        let is_old =
+            end == usize::try_from(u32::from_le_bytes(*whole[4..].first_chunk().unwrap())).unwrap();
         assert_eq!(faults > 0, !is_old, "cut at {end}");
     }
 }
@@ -69,10 +79,19 @@ fn changed_bytes_break_nothing() {
     // The compression hides most structures from such changes.
     let whole = body(&sample());
     for at in 0..whole.len() {
-        for byte in [0, 4, 0xFF, whole[at] ^ 1, whole[at].wrapping_add(4), whole[at].wrapping_sub(4)] {
+        for byte in [
+            0,
+            4,
+            0xFF,
+            whole[at] ^ 1,
+            whole[at].wrapping_add(4),
+            whole[at].wrapping_sub(4),
+        ] {
             let mut changed = whole.clone();
             changed[at] = byte;
-            let Ok(body) = Body::parse(changed) else { continue };
+            let Ok(body) = Body::parse(changed) else {
+                continue;
+            };
             assert!(body.objects().count() <= body.count() + 1);
         }
     }
@@ -88,8 +107,11 @@ fn one_bad_object_hides_no_other() {
         at += usize::try_from(u32::from_le_bytes(*bytes[at..].first_chunk().unwrap())).unwrap();
     }
     bytes[at + 16] = 9;
-    let decoded: Vec<_> =
-        Body::parse(bytes).unwrap().objects().map(|object| object.map_err(|error| error.fault)).collect();
+    let decoded: Vec<_> = Body::parse(bytes)
+        .unwrap()
+        .objects()
+        .map(|object| object.map_err(|error| error.fault))
+        .collect();
     assert_eq!(decoded.len(), COUNT);
     assert_eq!(decoded.iter().filter(|object| object.is_err()).count(), 1);
     assert_eq!(decoded[2], Err(BmfFault::Kind(9)));
@@ -101,7 +123,11 @@ fn a_damaged_file_hides_no_other() {
     let mut longer = one.clone();
     // It claims bytes of the next one.
     longer[8] = longer[8].wrapping_add(40);
-    assert_eq!(look(&[longer, one.clone()].concat()), (2 * COUNT, 0), "its own bytes are enough");
+    assert_eq!(
+        look(&[longer, one.clone()].concat()),
+        (2 * COUNT, 0),
+        "its own bytes are enough"
+    );
     let mut broken = one.clone();
     broken[16] = 0;
     assert_eq!(look(&[&broken[..], &one].concat()), (COUNT, 1));

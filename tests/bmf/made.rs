@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cimrepo::cim::{
-    Array, CimType, Class, Flavor, FullClass, Instance, Method, Object, Property, Qualifier, QualifierSet, ScalarType,
-    Setting, Value,
+    Array, CimType, Class, Flavor, FullClass, Instance, Method, Object, Property, Qualifier,
+    QualifierSet, ScalarType, Setting, Value,
 };
 use cimrepo::format::bmf::{BmfContent, BmfInstance, BmfObject};
 
@@ -15,7 +15,10 @@ pub struct Chance(pub u64);
 
 impl Chance {
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 
@@ -24,8 +27,24 @@ impl Chance {
     }
 
     fn text(&mut self) -> String {
-        let letters = ["a", "Z", "_", "0", " ", "\\", "\"", "\n", "ä", "日", "\u{1F600}", "\u{202e}", "*/"];
-        (0..self.count(9)).map(|_| letters[self.count(letters.len() as u64)]).collect()
+        let letters = [
+            "a",
+            "Z",
+            "_",
+            "0",
+            " ",
+            "\\",
+            "\"",
+            "\n",
+            "ä",
+            "日",
+            "\u{1F600}",
+            "\u{202e}",
+            "*/",
+        ];
+        (0..self.count(9))
+            .map(|_| letters[self.count(letters.len() as u64)])
+            .collect()
     }
 
     fn name(&mut self, prefix: &str, number: usize) -> String {
@@ -41,7 +60,9 @@ impl Chance {
             (false, ScalarType::Object) => Value::Object(Box::new(self.object(depth))),
             (false, scalar) => self.one(scalar),
             (true, ScalarType::Object) => {
-                let objects = (0..self.count(3)).map(|_| Some(self.object(depth))).collect();
+                let objects = (0..self.count(3))
+                    .map(|_| Some(self.object(depth)))
+                    .collect();
                 Value::Array(Array::Object(objects))
             }
             (true, scalar) => self.many(scalar),
@@ -105,8 +126,12 @@ impl Chance {
                 1 => "dynamic".to_owned(),
                 _ => chance.name("Q", number),
             };
-            let scalar = [ScalarType::Boolean, ScalarType::Sint32, ScalarType::String][chance.count(3)];
-            let cim_type = CimType { scalar, array: chance.below(4) == 0 };
+            let scalar =
+                [ScalarType::Boolean, ScalarType::Sint32, ScalarType::String][chance.count(3)];
+            let cim_type = CimType {
+                scalar,
+                array: chance.below(4) == 0,
+            };
             let written = Flavor::from_bits_retain(flavors[chance.count(7)]);
             let flavor = Flavor::fixed(&name).unwrap_or(written);
             Qualifier::new(name, chance.value(cim_type, 0), flavor)
@@ -115,7 +140,10 @@ impl Chance {
     }
 
     fn property(&mut self, number: usize) -> Property {
-        let cim_type = CimType { scalar: self.scalar(), array: self.below(3) == 0 };
+        let cim_type = CimType {
+            scalar: self.scalar(),
+            array: self.below(3) == 0,
+        };
         let mut property = Property::new(self.name("P", number), cim_type);
         for qualifier in &self.qualifiers() {
             property.qualifiers.set(qualifier.clone());
@@ -131,17 +159,29 @@ impl Chance {
         method.qualifiers = self.qualifiers();
         for number in 0..self.count(4) {
             let parameter = self.property(number);
-            method = if self.below(2) == 0 { method.input(parameter) } else { method.output(parameter) };
+            method = if self.below(2) == 0 {
+                method.input(parameter)
+            } else {
+                method.output(parameter)
+            };
         }
-        if self.below(2) == 0 { method.returns(ScalarType::Uint32) } else { method }
+        if self.below(2) == 0 {
+            method.returns(ScalarType::Uint32)
+        } else {
+            method
+        }
     }
 
     fn class(&mut self) -> Class {
         let mut class = Class::builder(self.name("C", 0)).build();
         class.superclass = (self.below(2) == 0).then(|| "Base".into());
         class.qualifiers = self.qualifiers();
-        class.properties = (0..self.count(5)).map(|number| self.property(number)).collect();
-        class.methods = (0..self.count(3)).map(|number| self.method(number)).collect();
+        class.properties = (0..self.count(5))
+            .map(|number| self.property(number))
+            .collect();
+        class.methods = (0..self.count(3))
+            .map(|number| self.method(number))
+            .collect();
         class
     }
 
@@ -152,14 +192,23 @@ impl Chance {
                 ScalarType::Object if depth > 3 => ScalarType::String,
                 scalar => scalar,
             };
-            let cim_type = CimType { scalar, array: self.below(3) == 0 };
-            class.properties.push(Property::new(self.name("P", number), cim_type));
+            let cim_type = CimType {
+                scalar,
+                array: self.below(3) == 0,
+            };
+            class
+                .properties
+                .push(Property::new(self.name("P", number), cim_type));
         }
         let properties = class.properties.clone();
         let mut instance = Instance::new(Arc::new(FullClass::compose(class, None).unwrap()));
         let (mut sets, mut aliases) = (Vec::new(), Vec::new());
         for (order, property) in properties.iter().enumerate() {
-            let set = if self.below(3) == 0 { self.qualifiers() } else { QualifierSet::new() };
+            let set = if self.below(3) == 0 {
+                self.qualifiers()
+            } else {
+                QualifierSet::new()
+            };
             let mut setting = match self.below(5) {
                 0 => Setting::Null,
                 1 => Setting::Inherited,
@@ -193,6 +242,13 @@ impl Chance {
         let alias = (self.below(4) == 0).then(|| "$A".to_owned());
         let flags = [0, 1, 64][self.count(3)];
         let namespace = namespace.map(str::to_owned);
-        BmfObject { offset: 0, namespace, flags, alias, content, notes: Vec::new() }
+        BmfObject {
+            offset: 0,
+            namespace,
+            flags,
+            alias,
+            content,
+            notes: Vec::new(),
+        }
     }
 }

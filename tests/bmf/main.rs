@@ -1,6 +1,11 @@
 //! Binary MOF: what is written is read again, real files are read wholly, and damage is an error.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 #[path = "../support/bmf.rs"]
 mod encoder;

@@ -7,16 +7,27 @@ use std::path::{Path, PathBuf};
 use cimrepo::format::bmf::{BmfContent, BmfPrinter, resources};
 use cimrepo::text::mof::{ParseOptions, parse};
 
-/// The files of `$CIMREPO_BMF`, else of `target/corpus/bmf`. Without any, says so past the capture of test output.
+/// The files of `$CIMREPO_BMF`, else of `target/corpus/bmf`. Without any, says so past the capture
+/// of test output.
 pub fn files(test: &str) -> Vec<PathBuf> {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/corpus/bmf");
     let place = std::env::var_os("CIMREPO_BMF").map_or_else(default, PathBuf::from);
-    let entries = fs::read_dir(&place).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = fs::read_dir(&place)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
     files.sort();
     if files.is_empty() {
-        let line = format!("*** {test}: NOT TESTED, no binary MOF in {}; set CIMREPO_BMF ***", place.display());
-        #[expect(clippy::explicit_write, reason = "what eprintln prints is kept back when a test passes")]
+        let line = format!(
+            "*** {test}: NOT TESTED, no binary MOF in {}; set CIMREPO_BMF ***",
+            place.display()
+        );
+        #[expect(
+            clippy::explicit_write,
+            reason = "what eprintln prints is kept back when a test passes"
+        )]
         writeln!(std::io::stderr(), "{line}").unwrap();
     }
     files
@@ -32,7 +43,9 @@ fn each_real_file_is_read_wholly() {
         let mut found = 0;
         for resource in resources(&bytes) {
             found += 1;
-            let body = resource.body.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let body = resource
+                .body
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
             notes += body.notes().len();
             let mut printer = BmfPrinter::new();
             let mut count = 0;
@@ -52,7 +65,11 @@ fn each_real_file_is_read_wholly() {
                 }
                 let printed = printer.object(&object);
                 let parsed = parse(&printed.text, ParseOptions::default().strict(true));
-                assert!(parsed.diagnostics.is_empty(), "{name}: {:?}", parsed.diagnostics);
+                assert!(
+                    parsed.diagnostics.is_empty(),
+                    "{name}: {:?}",
+                    parsed.diagnostics
+                );
                 for left in &printed.unsaid {
                     println!("UNSAID {name}: {} {left}", object.content.class_name());
                 }

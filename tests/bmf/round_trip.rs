@@ -10,13 +10,20 @@ use crate::made::Chance;
 pub fn read(bytes: &[u8]) -> Vec<BmfObject> {
     let mut found = resources(bytes);
     let body = found.next().expect("one is found").body.unwrap();
-    assert!(found.next().is_none() && body.notes().is_empty(), "{:?}", body.notes());
+    assert!(
+        found.next().is_none() && body.notes().is_empty(),
+        "{:?}",
+        body.notes()
+    );
     body.objects().collect::<Result<_, _>>().unwrap()
 }
 
 /// An object without its place.
 fn content(object: &BmfObject) -> BmfObject {
-    BmfObject { offset: 0, ..object.clone() }
+    BmfObject {
+        offset: 0,
+        ..object.clone()
+    }
 }
 
 proptest! {

@@ -37,11 +37,19 @@ fn leaf() -> Class {
         .build()
 }
 
-fn put(writer: &mut CatalogWriter<'_>, class: &str, values: &[(&str, Value)]) -> cimrepo::Result<()> {
+fn put(
+    writer: &mut CatalogWriter<'_>,
+    class: &str,
+    values: &[(&str, Value)],
+) -> cimrepo::Result<()> {
     let class = writer.catalog().class(NS, class)?.unwrap().class.clone();
     let mut instance = Instance::new(class);
-    values.iter().for_each(|(name, value)| instance.set(name, value.clone()).unwrap());
-    writer.put_instance(NS, &instance, Put::CreateOrUpdate).map(|_| ())
+    values
+        .iter()
+        .for_each(|(name, value)| instance.set(name, value.clone()).unwrap());
+    writer
+        .put_instance(NS, &instance, Put::CreateOrUpdate)
+        .map(|_| ())
 }
 
 /// Three classes in a chain with an instance each; the last refers to the first.
@@ -52,23 +60,47 @@ fn lab() -> Lab {
             writer.put_class(NS, &class, PutClass::CREATE)?;
         }
         put(writer, "Base", &[("Id", 1u32.into())])?;
-        put(writer, "Middle", &[("Id", 2u32.into()), ("Text", "own".into()), ("Size", 7u64.into())])?;
+        put(
+            writer,
+            "Middle",
+            &[
+                ("Id", 2u32.into()),
+                ("Text", "own".into()),
+                ("Size", 7u64.into()),
+            ],
+        )?;
         let to = Value::Reference("Base.Id=1".to_owned());
-        put(writer, "Leaf", &[("Id", 3u32.into()), ("To", to), ("Flag", true.into())])
+        put(
+            writer,
+            "Leaf",
+            &[("Id", 3u32.into()), ("To", to), ("Flag", true.into())],
+        )
     });
     lab
 }
 
 fn get(catalog: &Catalog, at: &str, property: &str) -> Option<Value> {
-    catalog.instance(NS, &path(at)).unwrap().unwrap_or_else(|| panic!("{at}")).instance.get(property).cloned()
+    catalog
+        .instance(NS, &path(at))
+        .unwrap()
+        .unwrap_or_else(|| panic!("{at}"))
+        .instance
+        .get(property)
+        .cloned()
 }
 
 #[test]
 fn a_property_is_added_to_a_class_with_subclasses_and_instances() {
     let lab = lab();
-    let wider = base().property(Property::new("Added", ScalarType::Uint16).default(9u16)).build();
-    lab.refused(Rule::ClassHasInstances, |writer| writer.put_class(NS, &wider, PutClass::default()));
-    lab.refused(Rule::ClassHasInstances, |writer| writer.put_class(NS, &wider, PutClass::update(UpdateMode::Safe)));
+    let wider = base()
+        .property(Property::new("Added", ScalarType::Uint16).default(9u16))
+        .build();
+    lab.refused(Rule::ClassHasInstances, |writer| {
+        writer.put_class(NS, &wider, PutClass::default())
+    });
+    lab.refused(Rule::ClassHasInstances, |writer| {
+        writer.put_class(NS, &wider, PutClass::update(UpdateMode::Safe))
+    });
     let before = lab.catalog().class(NS, "Leaf").unwrap().unwrap().stamp;
     lab.write(|writer| writer.put_class(NS, &wider, PutClass::FORCE).map(|_| ()));
     let catalog = lab.catalog();
@@ -77,28 +109,47 @@ fn a_property_is_added_to_a_class_with_subclasses_and_instances() {
     let order = |name: &str| leaf.class.property(name).unwrap().order;
     assert_eq!((order("Added"), order("Size"), order("Flag")), (2, 3, 5));
     for id in 1..=3 {
-        assert_eq!(get(&catalog, &format!("Base.Id={id}"), "Added"), Some(Value::Uint16(9)));
+        assert_eq!(
+            get(&catalog, &format!("Base.Id={id}"), "Added"),
+            Some(Value::Uint16(9))
+        );
     }
     assert_eq!(get(&catalog, "Base.Id=2", "Text"), Some("own".into()));
     assert_eq!(get(&catalog, "Base.Id=2", "Size"), Some(Value::Uint64(7)));
-    assert_eq!(get(&catalog, "Base.Id=3", "Flag"), Some(Value::Boolean(true)));
-    assert_eq!(get(&catalog, "Base.Id=3", "Text"), Some("other".into()), "the default of the class in between");
-    assert_eq!(catalog.referrers(NS, &path("Base.Id=1")).unwrap().count(), 1);
+    assert_eq!(
+        get(&catalog, "Base.Id=3", "Flag"),
+        Some(Value::Boolean(true))
+    );
+    assert_eq!(
+        get(&catalog, "Base.Id=3", "Text"),
+        Some("other".into()),
+        "the default of the class in between"
+    );
+    assert_eq!(
+        catalog.referrers(NS, &path("Base.Id=1")).unwrap().count(),
+        1
+    );
     lab.close();
 }
 
 #[test]
 fn qualifiers_that_only_describe_change_in_every_mode() {
     let lab = lab();
-    let told = base().qualifier(Qualifier::new("Description", "the base", Flavor::AMENDED)).build();
+    let told = base()
+        .qualifier(Qualifier::new("Description", "the base", Flavor::AMENDED))
+        .build();
     let stamp = |name: &str| lab.catalog().class(NS, name).unwrap().unwrap().stamp;
     let before = (stamp("Base"), stamp("Middle"));
     lab.write(|writer| writer.put_class(NS, &told, PutClass::default()).map(|_| ()));
     assert!(stamp("Base") > before.0);
     assert_eq!(stamp("Middle"), before.1, "its record says nothing of it");
     lab.write(|writer| writer.put_class(NS, &told, PutClass::default()).map(|_| ()));
-    let important = base().qualifier(Qualifier::flag("association", Flavor::TO_SUBCLASS)).build();
-    lab.refused(Rule::ClassHasInstances, |writer| writer.put_class(NS, &important, PutClass::default()));
+    let important = base()
+        .qualifier(Qualifier::flag("association", Flavor::TO_SUBCLASS))
+        .build();
+    lab.refused(Rule::ClassHasInstances, |writer| {
+        writer.put_class(NS, &important, PutClass::default())
+    });
     lab.close();
 }
 
@@ -110,27 +161,56 @@ fn modes_without_instances() {
             .iter()
             .try_for_each(|class| writer.put_class(NS, class, PutClass::CREATE).map(|_| ()))
     });
-    let wider = base().property(Property::new("Added", ScalarType::Uint16)).build();
-    lab.refused(Rule::ClassHasChildren, |writer| writer.put_class(NS, &wider, PutClass::default()));
-    lab.write(|writer| writer.put_class(NS, &wider, PutClass::update(UpdateMode::Safe)).map(|_| ()));
+    let wider = base()
+        .property(Property::new("Added", ScalarType::Uint16))
+        .build();
+    lab.refused(Rule::ClassHasChildren, |writer| {
+        writer.put_class(NS, &wider, PutClass::default())
+    });
+    lab.write(|writer| {
+        writer
+            .put_class(NS, &wider, PutClass::update(UpdateMode::Safe))
+            .map(|_| ())
+    });
     // A property that a subclass has with another type.
-    let clash = base().property(Property::new("Size", ScalarType::String)).build();
+    let clash = base()
+        .property(Property::new("Size", ScalarType::String))
+        .build();
     let safe = PutClass::update(UpdateMode::Safe);
-    lab.refused(Rule::UpdateTypeMismatch, |writer| writer.put_class(NS, &clash, safe));
+    lab.refused(Rule::UpdateTypeMismatch, |writer| {
+        writer.put_class(NS, &clash, safe)
+    });
     lab.write(|writer| writer.put_class(NS, &clash, PutClass::FORCE).map(|_| ()));
     let middle = lab.catalog().class(NS, "Middle").unwrap().unwrap();
-    assert_eq!(middle.class.property("Size").unwrap().cim_type, ScalarType::String.into());
-    assert!(middle.class.declaration().property("Size").is_none(), "what conflicts is taken out");
+    assert_eq!(
+        middle.class.property("Size").unwrap().cim_type,
+        ScalarType::String.into()
+    );
+    assert!(
+        middle.class.declaration().property("Size").is_none(),
+        "what conflicts is taken out"
+    );
     // A qualifier that no subclass may have otherwise.
     let fixed = Flavor::TO_SUBCLASS | Flavor::NOT_OVERRIDABLE;
     lab.write(|writer| {
-        let marked = Class { name: "Marked".into(), superclass: Some("Base".into()), ..Class::builder("x").build() };
+        let marked = Class {
+            name: "Marked".into(),
+            superclass: Some("Base".into()),
+            ..Class::builder("x").build()
+        };
         let own = Qualifier::new("Mark", "own", Flavor::empty());
-        let marked = Class { qualifiers: [own].into_iter().collect(), ..marked };
+        let marked = Class {
+            qualifiers: [own].into_iter().collect(),
+            ..marked
+        };
         writer.put_class(NS, &marked, PutClass::CREATE).map(|_| ())
     });
-    let mark = base().qualifier(Qualifier::new("mark", "fixed", fixed)).build();
-    lab.refused(Rule::UpdateOverrideNotAllowed, |writer| writer.put_class(NS, &mark, safe));
+    let mark = base()
+        .qualifier(Qualifier::new("mark", "fixed", fixed))
+        .build();
+    lab.refused(Rule::UpdateOverrideNotAllowed, |writer| {
+        writer.put_class(NS, &mark, safe)
+    });
     lab.write(|writer| writer.put_class(NS, &mark, PutClass::FORCE).map(|_| ()));
     let marked = lab.catalog().class(NS, "Marked").unwrap().unwrap();
     assert_eq!(marked.class.qualifiers().text("Mark"), Some("fixed"));
@@ -141,18 +221,34 @@ fn modes_without_instances() {
 #[test]
 fn a_property_is_taken_out_of_a_class_and_given_back() {
     let lab = lab();
-    let narrower = Class::builder("Base").property(Property::new("Id", ScalarType::Uint32).key()).build();
+    let narrower = Class::builder("Base")
+        .property(Property::new("Id", ScalarType::Uint32).key())
+        .build();
     lab.write(|writer| writer.put_class(NS, &narrower, PutClass::FORCE).map(|_| ()));
     let catalog = lab.catalog();
     assert_eq!(get(&catalog, "Base.Id=1", "Text"), None);
-    assert_eq!(get(&catalog, "Base.Id=2", "Text"), Some("own".into()), "the subclass declares it");
+    assert_eq!(
+        get(&catalog, "Base.Id=2", "Text"),
+        Some("own".into()),
+        "the subclass declares it"
+    );
     assert_eq!(get(&catalog, "Base.Id=3", "Text"), Some("other".into()));
     let origin = |name: &str| {
         let class = lab.catalog().class(NS, name).unwrap().unwrap();
-        class.class.property("Text").unwrap().origin.as_str().to_owned()
+        class
+            .class
+            .property("Text")
+            .unwrap()
+            .origin
+            .as_str()
+            .to_owned()
     };
     assert_eq!(origin("Leaf"), "Middle");
-    lab.write(|writer| writer.put_class(NS, &base().build(), PutClass::FORCE).map(|_| ()));
+    lab.write(|writer| {
+        writer
+            .put_class(NS, &base().build(), PutClass::FORCE)
+            .map(|_| ())
+    });
     assert_eq!(origin("Leaf"), "Base");
     assert_eq!(get(&lab.catalog(), "Base.Id=2", "Text"), Some("own".into()));
     lab.close();
@@ -162,14 +258,33 @@ fn a_property_is_taken_out_of_a_class_and_given_back() {
 #[test]
 fn a_property_that_takes_the_place_of_another_does_not_take_its_values() {
     let lab = Lab::new();
-    let with = |name: &str| base().property(Property::new(name, ScalarType::String).default("default")).build();
+    let with = |name: &str| {
+        base()
+            .property(Property::new(name, ScalarType::String).default("default"))
+            .build()
+    };
     lab.write(|writer| {
         writer.put_class(NS, &with("One"), PutClass::CREATE)?;
-        writer.put_class(NS, &Class::builder("Plain").superclass("Base").build(), PutClass::CREATE)?;
-        put(writer, "Plain", &[("Id", 1u32.into()), ("One", "own".into())])
+        writer.put_class(
+            NS,
+            &Class::builder("Plain").superclass("Base").build(),
+            PutClass::CREATE,
+        )?;
+        put(
+            writer,
+            "Plain",
+            &[("Id", 1u32.into()), ("One", "own".into())],
+        )
     });
-    lab.write(|writer| writer.put_class(NS, &with("Two"), PutClass::FORCE).map(|_| ()));
-    assert_eq!(get(&lab.catalog(), "Base.Id=1", "Two"), Some("default".into()));
+    lab.write(|writer| {
+        writer
+            .put_class(NS, &with("Two"), PutClass::FORCE)
+            .map(|_| ())
+    });
+    assert_eq!(
+        get(&lab.catalog(), "Base.Id=1", "Two"),
+        Some("default".into())
+    );
     assert_eq!(get(&lab.catalog(), "Base.Id=1", "One"), None);
     lab.close();
 }
@@ -177,13 +292,23 @@ fn a_property_that_takes_the_place_of_another_does_not_take_its_values() {
 #[test]
 fn keys_do_not_change_under_instances() {
     let lab = lab();
-    let other = Class::builder("Base").property(Property::new("Name", ScalarType::String).key()).build();
-    let more = base().property(Property::new("More", ScalarType::String).key()).build();
-    let default = Class::builder("Base").property(Property::new("Id", ScalarType::Uint32).default(1u32).key()).build();
+    let other = Class::builder("Base")
+        .property(Property::new("Name", ScalarType::String).key())
+        .build();
+    let more = base()
+        .property(Property::new("More", ScalarType::String).key())
+        .build();
+    let default = Class::builder("Base")
+        .property(Property::new("Id", ScalarType::Uint32).default(1u32).key())
+        .build();
     for class in [other.clone(), more, default] {
-        lab.refused(Rule::ClassHasInstances, |writer| writer.put_class(NS, &class, PutClass::FORCE));
+        lab.refused(Rule::ClassHasInstances, |writer| {
+            writer.put_class(NS, &class, PutClass::FORCE)
+        });
     }
-    lab.write(|writer| (1..=3).try_for_each(|id| writer.delete_instance(NS, &path(&format!("Base.Id={id}")))));
+    lab.write(|writer| {
+        (1..=3).try_for_each(|id| writer.delete_instance(NS, &path(&format!("Base.Id={id}"))))
+    });
     lab.write(|writer| writer.put_class(NS, &other, PutClass::FORCE).map(|_| ()));
     lab.close();
 }
@@ -196,7 +321,12 @@ fn a_subtree_is_deleted() {
     assert_eq!(after.instances, before.instances - 2);
     assert_eq!((before.references, after.references), (1, 0));
     assert!(lab.catalog().class(NS, "Leaf").unwrap().is_none());
-    assert!(lab.catalog().instance(NS, &path("Base.Id=1")).unwrap().is_some());
+    assert!(
+        lab.catalog()
+            .instance(NS, &path("Base.Id=1"))
+            .unwrap()
+            .is_some()
+    );
     lab.write(|writer| writer.delete_class(NS, "Base"));
     lab.close();
 }
@@ -224,17 +354,24 @@ fn references_are_moved_and_outlive_their_target_and_its_class() {
     assert_eq!((referrers("Nothing.Id=5"), referrers("Base.Id=5")), (1, 0));
     assert_eq!(point("no path at all"), 0);
     let values = [("Id", 3u32.into())];
-    assert_eq!(lab.write(|writer| put(writer, "Leaf", &values)).unresolved, 0);
+    assert_eq!(
+        lab.write(|writer| put(writer, "Leaf", &values)).unresolved,
+        0
+    );
     lab.close();
 }
 
 #[test]
 fn an_own_class_may_hide_one_of_the_system() {
     let lab = Lab::new();
-    let own = Class::builder("CIM_Error").property(Property::new("Own", ScalarType::String).key()).build();
+    let own = Class::builder("CIM_Error")
+        .property(Property::new("Own", ScalarType::String).key())
+        .build();
     let derived = Class::builder("Worse").superclass("CIM_Error").build();
     lab.write(|writer| writer.put_class(NS, &derived, PutClass::CREATE).map(|_| ()));
-    lab.refused(Rule::ClassHasChildren, |writer| writer.put_class(NS, &own, PutClass::default()));
+    lab.refused(Rule::ClassHasChildren, |writer| {
+        writer.put_class(NS, &own, PutClass::default())
+    });
     lab.write(|writer| writer.put_class(NS, &own, PutClass::FORCE).map(|_| ()));
     let class = |name: &str| lab.catalog().class(NS, name).unwrap().unwrap();
     assert!(!class("CIM_Error").is_system);
@@ -255,7 +392,10 @@ fn savepoints_take_objects_back() {
         assert!(writer.catalog().class(NS, "Leaf")?.is_some());
         put(writer, "Base", &[("Id", 4u32.into())])
     });
-    assert_eq!(get(&lab.catalog(), "Base.Id=4", "Text"), Some("plain".into()));
+    assert_eq!(
+        get(&lab.catalog(), "Base.Id=4", "Text"),
+        Some("plain".into())
+    );
     lab.close();
 }
 
@@ -267,7 +407,10 @@ fn damage(lab: &Lab, class: &str, key: &str) {
 /// The same, of a class whose keys another declares.
 fn damage_in(lab: &Lab, namespace: &str, (class, key_class): (&str, &str), key: &str) {
     let keys = lab.catalog().keys().clone();
-    let (own, keyed) = (keys.instance(namespace, class, key), keys.keyed_instance(namespace, key_class, key));
+    let (own, keyed) = (
+        keys.instance(namespace, class, key),
+        keys.keyed_instance(namespace, key_class, key),
+    );
     lab.write_unchecked(|writer| {
         let transaction = writer.transaction();
         let sound = transaction.reference(own.as_bytes())?.unwrap();
@@ -284,20 +427,36 @@ fn damage_in(lab: &Lab, namespace: &str, (class, key_class): (&str, &str), key: 
 
 #[test]
 fn a_damaged_instance_is_deleted_by_its_path() {
-    for (class, key, by) in [("Base", "1", "Base.Id=1"), ("Middle", "2", "Middle.Id=2"), ("Middle", "2", "Base.Id=2")] {
+    for (class, key, by) in [
+        ("Base", "1", "Base.Id=1"),
+        ("Middle", "2", "Middle.Id=2"),
+        ("Middle", "2", "Base.Id=2"),
+    ] {
         let lab = lab();
         let instances = lab.write(|_| Ok(())).instances;
         damage(&lab, class, key);
-        assert!(matches!(lab.catalog().instance(NS, &path(by)), Err(cimrepo::Error::Corrupt(_))), "{by}");
+        assert!(
+            matches!(
+                lab.catalog().instance(NS, &path(by)),
+                Err(cimrepo::Error::Corrupt(_))
+            ),
+            "{by}"
+        );
         let after = lab.write(|writer| writer.delete_instance(NS, &path(by)));
         assert_eq!(after.instances, instances - 1);
-        lab.refused(Rule::NotFound, |writer| writer.delete_instance(NS, &path(by)));
+        lab.refused(Rule::NotFound, |writer| {
+            writer.delete_instance(NS, &path(by))
+        });
         lab.close();
     }
     // One of another class with that key is not what the path means.
     let lab = lab();
     damage(&lab, "Base", "1");
-    assert!(lab.writer().delete_instance(NS, &path("Middle.Id=1")).is_err());
+    assert!(
+        lab.writer()
+            .delete_instance(NS, &path("Middle.Id=1"))
+            .is_err()
+    );
 }
 
 #[test]
@@ -307,17 +466,24 @@ fn a_namespace_whose_instance_is_damaged_can_be_deleted() {
     lab.write(|writer| writer.create_namespace(&format!(r"{NS}\Sub")));
     damage_in(&lab, NS, ("__NAMESPACE", "__NAMESPACE"), "Sub");
     let after = lab.write(|writer| writer.delete_namespace(&format!(r"{NS}\Sub")));
-    assert_eq!((after.keys, after.instances), (before.keys, before.instances));
+    assert_eq!(
+        (after.keys, after.instances),
+        (before.keys, before.instances)
+    );
     lab.close();
 }
 
-/// The keys of an instance name the record of a class: whose it is the class's own key says, and the instance has none.
+/// The keys of an instance name the record of a class: whose it is the class's own key says, and
+/// the instance has none.
 #[test]
 fn a_record_that_is_something_else_stays_when_its_keys_go() {
     let lab = lab();
     let before = lab.write(|_| Ok(()));
     let keys = lab.catalog().keys().clone();
-    let (own, keyed) = (keys.instance(NS, "Base", "1"), keys.keyed_instance(NS, "Base", "1"));
+    let (own, keyed) = (
+        keys.instance(NS, "Base", "1"),
+        keys.keyed_instance(NS, "Base", "1"),
+    );
     let class = keys.class(NS, "Middle");
     lab.write_unchecked(|writer| {
         let transaction = writer.transaction();
@@ -330,7 +496,10 @@ fn a_record_that_is_something_else_stays_when_its_keys_go() {
         transaction.remove_record(sound)
     });
     let after = lab.write(|writer| writer.delete_instance(NS, &path("Base.Id=1")));
-    assert_eq!((after.instances, after.keys), (before.instances - 1, before.keys - 2));
+    assert_eq!(
+        (after.instances, after.keys),
+        (before.instances - 1, before.keys - 2)
+    );
     assert!(lab.catalog().class(NS, "Middle").unwrap().is_some());
     lab.close();
 }
@@ -340,16 +509,38 @@ fn a_damaged_instance_hinders_neither_the_next_nor_the_end_of_its_class() {
     let lab = lab();
     lab.write(|writer| put(writer, "Base", &[("Id", 9u32.into())]));
     damage(&lab, "Base", "9");
-    assert_eq!(lab.catalog().instances(NS, "Base").filter(Result::is_err).count(), 1);
+    assert_eq!(
+        lab.catalog()
+            .instances(NS, "Base")
+            .filter(Result::is_err)
+            .count(),
+        1
+    );
     let mut writer = lab.writer();
-    let wider = base().property(Property::new("X", ScalarType::Uint8)).build();
+    let wider = base()
+        .property(Property::new("X", ScalarType::Uint8))
+        .build();
     let failed = writer.put_class(NS, &wider, PutClass::FORCE);
-    assert!(matches!(failed, Err(cimrepo::Error::Corrupt(_))), "{failed:?}");
-    assert!(writer.commit().is_err(), "what was done in part cannot be committed");
+    assert!(
+        matches!(failed, Err(cimrepo::Error::Corrupt(_))),
+        "{failed:?}"
+    );
+    assert!(
+        writer.commit().is_err(),
+        "what was done in part cannot be committed"
+    );
     lab.write_unchecked(|writer| {
         let before = writer.savepoint();
-        put(writer, "Base", &[("Id", 9u32.into()), ("Text", "mended".into())])?;
-        assert_eq!(get(&writer.catalog(), "Base.Id=9", "Text"), Some("mended".into()), "it can be put anew");
+        put(
+            writer,
+            "Base",
+            &[("Id", 9u32.into()), ("Text", "mended".into())],
+        )?;
+        assert_eq!(
+            get(&writer.catalog(), "Base.Id=9", "Text"),
+            Some("mended".into()),
+            "it can be put anew"
+        );
         writer.roll_back(before);
         Ok(())
     });

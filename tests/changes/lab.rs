@@ -19,8 +19,17 @@ pub fn new_repository() -> Directory {
     let files = FILES.get_or_init(|| {
         let storage = MemStorage::new();
         create(&Directory::new(Arc::new(storage.clone()), ".")).unwrap();
-        let names = ["OBJECTS.DATA", "INDEX.BTR", "MAPPING1.MAP", "MAPPING2.MAP", "MAPPING3.MAP"];
-        names.iter().filter_map(|name| Some(((*name).to_owned(), storage.get(name)?))).collect()
+        let names = [
+            "OBJECTS.DATA",
+            "INDEX.BTR",
+            "MAPPING1.MAP",
+            "MAPPING2.MAP",
+            "MAPPING3.MAP",
+        ];
+        names
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), storage.get(name)?)))
+            .collect()
     });
     in_memory(files).1
 }
@@ -37,7 +46,10 @@ impl Lab {
     }
 
     pub fn over(directory: Directory) -> Self {
-        let engine = EngineOptions::new().background(false).open_in(&directory).unwrap();
+        let engine = EngineOptions::new()
+            .background(false)
+            .open_in(&directory)
+            .unwrap();
         Self { engine, directory }
     }
 
@@ -50,13 +62,20 @@ impl Lab {
     }
 
     /// Runs changes that must be possible, commits them and checks all keys.
-    pub fn write(&self, change: impl FnOnce(&mut CatalogWriter<'_>) -> cimrepo::Result<()>) -> Content {
+    pub fn write(
+        &self,
+        change: impl FnOnce(&mut CatalogWriter<'_>) -> cimrepo::Result<()>,
+    ) -> Content {
         self.write_unchecked(change);
         check_keys(&self.catalog(), "after a change")
     }
 
-    /// Runs changes that must be possible and commits them. To be checked later: of a large repository that takes long.
-    pub fn write_unchecked(&self, change: impl FnOnce(&mut CatalogWriter<'_>) -> cimrepo::Result<()>) {
+    /// Runs changes that must be possible and commits them. To be checked later: of a large
+    /// repository that takes long.
+    pub fn write_unchecked(
+        &self,
+        change: impl FnOnce(&mut CatalogWriter<'_>) -> cimrepo::Result<()>,
+    ) {
         let mut writer = self.writer();
         change(&mut writer).unwrap();
         writer.commit().unwrap();
@@ -71,7 +90,9 @@ impl Lab {
         let before = keys(&self.catalog());
         let mut writer = self.writer();
         let error = change(&mut writer).unwrap_err();
-        let Error::Rule { rule: found, text } = &error else { panic!("{error:?} is not {rule:?}") };
+        let Error::Rule { rule: found, text } = &error else {
+            panic!("{error:?} is not {rule:?}")
+        };
         assert_eq!(*found, rule, "{error}");
         let text = text.to_string();
         writer.commit().unwrap();
@@ -83,10 +104,16 @@ impl Lab {
     pub fn close(self) {
         check_keys(&self.catalog(), "at the end");
         self.engine.close().unwrap();
-        assert_clean(&OpenOptions::new().open_in(&self.directory).unwrap(), "at the end");
+        assert_clean(
+            &OpenOptions::new().open_in(&self.directory).unwrap(),
+            "at the end",
+        );
     }
 }
 
 fn keys(catalog: &Catalog) -> Vec<String> {
-    crate::support::content::keys(catalog, "").iter().map(ToString::to_string).collect()
+    crate::support::content::keys(catalog, "")
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }

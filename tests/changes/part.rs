@@ -1,5 +1,5 @@
-//! A part of a repository comes back from another: afterwards it is as that one has it, everything else
-//! is as it was, and what refers into it from elsewhere does so again.
+//! A part of a repository comes back from another: afterwards it is as that one has it, everything
+//! else is as it was, and what refers into it from elsewhere does so again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,7 +29,9 @@ const STREET: &str = r"ROOT\Street";
 fn differences(first: &Catalog, second: &Catalog) -> Vec<String> {
     let mut found = Vec::new();
     diff(first, second, &mut |compared| {
-        let Compared::Difference(difference) = compared else { panic!("{compared:?}") };
+        let Compared::Difference(difference) = compared else {
+            panic!("{compared:?}")
+        };
         found.push(format!("{:?} {}", difference.what, difference.path));
         true
     })
@@ -49,11 +51,17 @@ fn namespace(path: &str) -> Part {
 }
 
 fn class(namespace: &str, class: &str) -> Part {
-    Part::Class { namespace: namespace.to_owned(), class: class.to_owned() }
+    Part::Class {
+        namespace: namespace.to_owned(),
+        class: class.to_owned(),
+    }
 }
 
 fn instance(namespace: &str, path: &str) -> Part {
-    Part::Instance { namespace: namespace.to_owned(), path: path.parse().unwrap() }
+    Part::Instance {
+        namespace: namespace.to_owned(),
+        path: path.parse().unwrap(),
+    }
 }
 
 /// Numbers that look like chance and are the same each time.
@@ -61,7 +69,10 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, bound: u32) -> u32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         u32::try_from(self.0 >> 33).unwrap() % bound
     }
 }
@@ -80,33 +91,73 @@ fn fill(writer: &mut CatalogWriter<'_>, chance: &mut Chance) -> Result<()> {
     for namespace in [SHOP, CELLAR, STREET] {
         writer.create_namespace(namespace)?;
         let colour = Property::new("Colour", ScalarType::String);
-        let target = Class::builder("Target").property(key()).property(colour).build();
+        let target = Class::builder("Target")
+            .property(key())
+            .property(colour)
+            .build();
         writer.put_class(namespace, &target, PutClass::CREATE)?;
-        let near = Class::builder("Near").superclass("Target").property(Property::new("Far", ScalarType::Sint32));
+        let near = Class::builder("Near")
+            .superclass("Target")
+            .property(Property::new("Far", ScalarType::Sint32));
         writer.put_class(namespace, &near.build(), PutClass::CREATE)?;
         writer.put_class(namespace, &link(), PutClass::CREATE)?;
         for id in 0..4 {
-            put_target(writer, namespace, if id % 2 == 0 { "Target" } else { "Near" }, id, chance.below(9))?;
+            put_target(
+                writer,
+                namespace,
+                if id % 2 == 0 { "Target" } else { "Near" },
+                id,
+                chance.below(9),
+            )?;
         }
     }
-    for (number, namespace) in [SHOP, CELLAR, STREET, SHOP, STREET, STREET].into_iter().enumerate() {
+    for (number, namespace) in [SHOP, CELLAR, STREET, SHOP, STREET, STREET]
+        .into_iter()
+        .enumerate()
+    {
         let to = [SHOP, CELLAR, STREET][chance.below(3) as usize];
-        put_link(writer, namespace, u32::try_from(number).unwrap(), to, chance.below(5))?;
+        put_link(
+            writer,
+            namespace,
+            u32::try_from(number).unwrap(),
+            to,
+            chance.below(5),
+        )?;
     }
     Ok(())
 }
 
-fn put_target(writer: &mut CatalogWriter<'_>, namespace: &str, class: &str, id: u32, colour: u32) -> Result<()> {
+fn put_target(
+    writer: &mut CatalogWriter<'_>,
+    namespace: &str,
+    class: &str,
+    id: u32,
+    colour: u32,
+) -> Result<()> {
     let class = writer.catalog().class(namespace, class)?.unwrap();
-    let instance = Instance::new(class.class.clone()).with("Id", id)?.with("Colour", format!("colour {colour}"))?;
-    writer.put_instance(namespace, &instance, Put::CreateOrUpdate).map(drop)
+    let instance = Instance::new(class.class.clone())
+        .with("Id", id)?
+        .with("Colour", format!("colour {colour}"))?;
+    writer
+        .put_instance(namespace, &instance, Put::CreateOrUpdate)
+        .map(drop)
 }
 
-fn put_link(writer: &mut CatalogWriter<'_>, namespace: &str, id: u32, to: &str, target: u32) -> Result<()> {
+fn put_link(
+    writer: &mut CatalogWriter<'_>,
+    namespace: &str,
+    id: u32,
+    to: &str,
+    target: u32,
+) -> Result<()> {
     let class = writer.catalog().class(namespace, "Link")?.unwrap();
     let to = format!(r"\\.\{to}:Target.Id={target}");
-    let instance = Instance::new(class.class.clone()).with("Id", id)?.with("To", Value::Reference(to))?;
-    writer.put_instance(namespace, &instance, Put::CreateOrUpdate).map(drop)
+    let instance = Instance::new(class.class.clone())
+        .with("Id", id)?
+        .with("To", Value::Reference(to))?;
+    writer
+        .put_instance(namespace, &instance, Put::CreateOrUpdate)
+        .map(drop)
 }
 
 /// A few changes; one that cannot be made, as what it is about is gone, is passed over.
@@ -119,11 +170,14 @@ fn change(writer: &mut CatalogWriter<'_>, chance: &mut Chance) {
         if !writer.catalog().has_namespace(namespace).unwrap() {
             continue;
         }
-        let has_class =
-            |writer: &mut CatalogWriter<'_>, name| writer.catalog().class(namespace, name).unwrap().is_some();
+        let has_class = |writer: &mut CatalogWriter<'_>, name| {
+            writer.catalog().class(namespace, name).unwrap().is_some()
+        };
         match way {
             0 => drop(writer.delete_instance(namespace, &path)),
-            1 if has_class(writer, "Target") => drop(put_target(writer, namespace, "Target", id, 77)),
+            1 if has_class(writer, "Target") => {
+                drop(put_target(writer, namespace, "Target", id, 77))
+            }
             2 if has_class(writer, "Link") => put_link(writer, namespace, id, SHOP, id).unwrap(),
             3 => drop(writer.delete_class(namespace, "Near")),
             4 => drop(writer.delete_class(namespace, "Target")),
@@ -141,16 +195,23 @@ fn any_part(chance: &mut Chance) -> Part {
     }
 }
 
-/// What taking a part means, by the writer that has all rules: what is there of it is deleted, and its objects are put. Gives
-/// the number of those that cannot be, as an instance that is no part of it has their key.
+/// What taking a part means, by the writer that has all rules: what is there of it is deleted, and
+/// its objects are put. Gives the number of those that cannot be, as an instance that is no part of
+/// it has their key.
 fn by_the_rules(writer: &mut CatalogWriter<'_>, from: &Catalog, part: &Part) -> usize {
     let mut refused = 0;
     match part {
         Part::Namespace(namespace) => {
             make_namespaces(writer, from, namespace.rsplit_once('\\').unwrap().0);
             drop(writer.delete_namespace(namespace));
-            let is_inside = |path: &String| path == namespace || path.starts_with(&format!(r"{namespace}\"));
-            for path in from.namespaces().into_iter().map(std::result::Result::unwrap).filter(is_inside) {
+            let is_inside =
+                |path: &String| path == namespace || path.starts_with(&format!(r"{namespace}\"));
+            for path in from
+                .namespaces()
+                .into_iter()
+                .map(std::result::Result::unwrap)
+                .filter(is_inside)
+            {
                 writer.create_namespace(&path).unwrap();
                 for name in ["Target", "Near", "Link"] {
                     refused += put_class(writer, from, &path, name);
@@ -163,7 +224,12 @@ fn by_the_rules(writer: &mut CatalogWriter<'_>, from: &Catalog, part: &Part) -> 
             put_above(writer, from, namespace, class);
             refused += put_class(writer, from, namespace, class);
             for derived in from.derived_classes(namespace, class) {
-                refused += put_class(writer, from, namespace, derived.unwrap().class.name().as_str());
+                refused += put_class(
+                    writer,
+                    from,
+                    namespace,
+                    derived.unwrap().class.name().as_str(),
+                );
             }
         }
         Part::Instance { namespace, path } => {
@@ -173,10 +239,14 @@ fn by_the_rules(writer: &mut CatalogWriter<'_>, from: &Catalog, part: &Part) -> 
             put_above(writer, from, namespace, name);
             if writer.catalog().class(namespace, name).unwrap().is_none() {
                 let class = from.class(namespace, name).unwrap().unwrap();
-                writer.put_class(namespace, class.class.declaration(), PutClass::CREATE).unwrap();
+                writer
+                    .put_class(namespace, class.class.declaration(), PutClass::CREATE)
+                    .unwrap();
             }
             drop(writer.delete_instance(namespace, path));
-            writer.put_instance(namespace, &stored.instance, Put::CreateOnly).unwrap();
+            writer
+                .put_instance(namespace, &stored.instance, Put::CreateOnly)
+                .unwrap();
         }
     }
     refused
@@ -188,25 +258,55 @@ fn make_namespaces(writer: &mut CatalogWriter<'_>, from: &Catalog, namespace: &s
     }
     make_namespaces(writer, from, namespace.rsplit_once('\\').unwrap().0);
     let security = from.security_of(namespace).unwrap();
-    writer.create_namespace_with(namespace, &security.descriptor).unwrap();
+    writer
+        .create_namespace_with(namespace, &security.descriptor)
+        .unwrap();
 }
 
 fn put_above(writer: &mut CatalogWriter<'_>, from: &Catalog, namespace: &str, class: &str) {
     let class = from.class(namespace, class).unwrap().unwrap();
-    let Some(superclass) = class.class.declaration().superclass.clone() else { return };
-    if writer.catalog().class(namespace, superclass.as_str()).unwrap().is_none() {
+    let Some(superclass) = class.class.declaration().superclass.clone() else {
+        return;
+    };
+    if writer
+        .catalog()
+        .class(namespace, superclass.as_str())
+        .unwrap()
+        .is_none()
+    {
         let above = from.class(namespace, superclass.as_str()).unwrap().unwrap();
-        writer.put_class(namespace, above.class.declaration(), PutClass::CREATE).unwrap();
+        writer
+            .put_class(namespace, above.class.declaration(), PutClass::CREATE)
+            .unwrap();
     }
 }
 
 fn put_class(writer: &mut CatalogWriter<'_>, from: &Catalog, namespace: &str, name: &str) -> usize {
     let class = from.class(namespace, name).unwrap().unwrap();
-    writer.put_class(namespace, class.class.declaration(), PutClass::CREATE).unwrap();
-    let put =
-        |stored: Result<StoredInstance>| writer.put_instance(namespace, &stored.unwrap().instance, Put::CreateOnly);
-    let refused = from.instances(namespace, name).map(put).filter_map(Result::err);
-    refused.inspect(|error| assert!(matches!(error, Error::Rule { rule: Rule::AlreadyExists, .. }), "{error}")).count()
+    writer
+        .put_class(namespace, class.class.declaration(), PutClass::CREATE)
+        .unwrap();
+    let put = |stored: Result<StoredInstance>| {
+        writer.put_instance(namespace, &stored.unwrap().instance, Put::CreateOnly)
+    };
+    let refused = from
+        .instances(namespace, name)
+        .map(put)
+        .filter_map(Result::err);
+    refused
+        .inspect(|error| {
+            assert!(
+                matches!(
+                    error,
+                    Error::Rule {
+                        rule: Rule::AlreadyExists,
+                        ..
+                    }
+                ),
+                "{error}"
+            )
+        })
+        .count()
 }
 
 #[test]
@@ -232,7 +332,11 @@ fn a_part_is_what_its_objects_are_when_they_are_deleted_and_put_again() {
             change(writer, &mut again);
             Ok(())
         });
-        assert_eq!(differences(&target.catalog(), &model.catalog()), [""; 0], "{seed}");
+        assert_eq!(
+            differences(&target.catalog(), &model.catalog()),
+            [""; 0],
+            "{seed}"
+        );
         let (from, part) = (source.catalog(), any_part(&mut chance));
         let taken = take(&target, &from, &part).unwrap();
         brought += taken.brought.len();
@@ -242,8 +346,13 @@ fn a_part_is_what_its_objects_are_when_they_are_deleted_and_put_again() {
             Ok(())
         });
         assert_eq!(taken.left_out.len(), refused, "{seed}: {part:?}: {taken:?}");
-        assert_eq!(differences(&target.catalog(), &model.catalog()), [""; 0], "{seed}: {part:?}: {taken:?}");
-        let [content, expected] = [&target, &model].map(|lab| check_keys(&lab.catalog(), &format!("{seed}: {part:?}")));
+        assert_eq!(
+            differences(&target.catalog(), &model.catalog()),
+            [""; 0],
+            "{seed}: {part:?}: {taken:?}"
+        );
+        let [content, expected] =
+            [&target, &model].map(|lab| check_keys(&lab.catalog(), &format!("{seed}: {part:?}")));
         assert_eq!(content, expected, "{seed}: {part:?}");
         for lab in [source, target, model] {
             lab.close();
@@ -266,12 +375,24 @@ fn what_refers_into_a_namespace_does_so_again() {
     assert!(taken.replaced.is_none());
     let again = take(&lab, &whole, &namespace(SHOP)).unwrap();
     let replaced = again.replaced.unwrap();
-    assert_eq!((replaced.class_count, replaced.instances), (again.classes, again.instances));
-    assert_eq!((again.classes, again.instances), (taken.classes, taken.instances));
+    assert_eq!(
+        (replaced.class_count, replaced.instances),
+        (again.classes, again.instances)
+    );
+    assert_eq!(
+        (again.classes, again.instances),
+        (taken.classes, taken.instances)
+    );
     assert_eq!(differences(&whole, &lab.catalog()), [""; 0]);
     assert_eq!(check_keys(&lab.catalog(), "after"), before);
     let path = "Target.Id=2".parse().unwrap();
-    assert!(lab.catalog().referrers(SHOP, &path).unwrap().next().is_some());
+    assert!(
+        lab.catalog()
+            .referrers(SHOP, &path)
+            .unwrap()
+            .next()
+            .is_some()
+    );
     lab.close();
 }
 
@@ -287,12 +408,19 @@ fn what_is_no_part_is_refused_and_nothing_changes() {
         instance(SHOP, "Target.Id=400"),
         instance(r"ROOT\Nowhere", "Target.Id=1"),
     ];
-    let forbidden = [namespace("ROOT"), class(SHOP, "__EventFilter"), instance("ROOT", r#"__NAMESPACE.Name="Shop""#)];
+    let forbidden = [
+        namespace("ROOT"),
+        class(SHOP, "__EventFilter"),
+        instance("ROOT", r#"__NAMESPACE.Name="Shop""#),
+    ];
     let all = unknown.map(|part| (part, Rule::NotFound)).into_iter();
     for (part, expected) in all.chain(forbidden.map(|part| (part, Rule::ReadOnly))) {
         let before = check_keys(&lab.catalog(), "before");
         let error = take(&lab, &from, &part).unwrap_err();
-        assert!(matches!(&error, Error::Rule { rule, .. } if *rule == expected), "{part:?}: {error:?}");
+        assert!(
+            matches!(&error, Error::Rule { rule, .. } if *rule == expected),
+            "{part:?}: {error:?}"
+        );
         assert_eq!(check_keys(&lab.catalog(), "after"), before, "{part:?}");
     }
     lab.close();
@@ -300,15 +428,23 @@ fn what_is_no_part_is_refused_and_nothing_changes() {
 
 #[test]
 fn each_top_namespace_of_a_real_repository_comes_back_after_it_was_lost() {
-    for (name, lab) in labs("each_top_namespace_of_a_real_repository_comes_back_after_it_was_lost") {
+    for (name, lab) in labs("each_top_namespace_of_a_real_repository_comes_back_after_it_was_lost")
+    {
         let whole = lab.catalog();
-        let tops = whole.child_namespaces("ROOT").into_iter().map(std::result::Result::unwrap);
+        let tops = whole
+            .child_namespaces("ROOT")
+            .into_iter()
+            .map(std::result::Result::unwrap);
         let tops: Vec<String> = tops.collect();
         for top in &tops {
             lab.write_unchecked(|writer| writer.delete_namespace(top));
             assert!(!lab.catalog().has_namespace(top).unwrap());
             let taken = take(&lab, &whole, &namespace(top)).unwrap();
-            assert!(taken.left_out.is_empty(), "{name}: {top}: {:?}", taken.left_out);
+            assert!(
+                taken.left_out.is_empty(),
+                "{name}: {top}: {:?}",
+                taken.left_out
+            );
             assert!(taken.instances > 0, "{name}: {top}");
         }
         assert_eq!(differences(&whole, &lab.catalog()), [""; 0], "{name}");
@@ -343,7 +479,10 @@ fn seen(disk: &SimStorage) -> BTreeSet<String> {
             found.insert(format!("{namespace}:{}", class.unwrap().class.name()));
         }
         for stored in catalog.all_instances(&namespace) {
-            found.insert(format!("{namespace}:{}", stored.unwrap().instance.path().unwrap().text()));
+            found.insert(format!(
+                "{namespace}:{}",
+                stored.unwrap().instance.path().unwrap().text()
+            ));
         }
     }
     found
@@ -364,18 +503,35 @@ fn a_crash_at_any_step_leaves_all_of_the_part_or_nothing() {
     let whole = disk.crash(CrashPolicy::KeepAll);
     run(&whole).unwrap();
     let (after, steps) = (seen(&whole), whole.operations());
-    assert!(after.len() > before.len() + 10, "{} and {} objects", before.len(), after.len());
+    assert!(
+        after.len() > before.len() + 10,
+        "{} and {} objects",
+        before.len(),
+        after.len()
+    );
     let (mut images, mut done) = (0, 0);
     for step in 0..steps {
         let broken = disk.crash(CrashPolicy::KeepAll);
         broken.set_plan(FaultPlan::from(step, Fault::PowerOff));
-        // What is left behind the last sync, a journal that is no longer needed, may fail to go without a word.
+        // What is left behind the last sync, a journal that is no longer needed, may fail to go
+        // without a word.
         let ended = run(&broken);
-        let few = [CrashPolicy::DropAll, CrashPolicy::KeepAll, CrashPolicy::Seeded(step), CrashPolicy::Seeded(!step)];
+        let few = [
+            CrashPolicy::DropAll,
+            CrashPolicy::KeepAll,
+            CrashPolicy::Seeded(step),
+            CrashPolicy::Seeded(!step),
+        ];
         for policy in few {
             let found = seen(&broken.crash(policy));
-            assert!(ended.is_err() || found == after, "step {step} of {steps}, {policy:?}: it was acknowledged");
-            assert!(found == before || found == after, "step {step} of {steps}, {policy:?}");
+            assert!(
+                ended.is_err() || found == after,
+                "step {step} of {steps}, {policy:?}: it was acknowledged"
+            );
+            assert!(
+                found == before || found == after,
+                "step {step} of {steps}, {policy:?}"
+            );
             done += usize::from(found == after);
             images += 1;
         }

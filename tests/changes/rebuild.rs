@@ -1,8 +1,8 @@
 //! All content of a repository goes into a new one by way of the writer that holds the rules.
 //!
-//! What no client may write is the system's, and the importer takes it over: the system classes, the few classes with two low
-//! lines in front that lie elsewhere, and the two instances that `ROOT` has from the beginning. Everything else is put as a client
-//! would put it.
+//! What no client may write is the system's, and the importer takes it over: the system classes,
+//! the few classes with two low lines in front that lie elsewhere, and the two instances that
+//! `ROOT` has from the beginning. Everything else is put as a client would put it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,17 +52,26 @@ fn instances(from: &Catalog, namespace: &str) -> Vec<StoredInstance> {
 
 /// Instances of a namespace that come to be with it.
 fn comes_with_namespace(stored: &StoredInstance) -> bool {
-    ["__NAMESPACE", "__SystemSecurity", "__thisNAMESPACE"].contains(&stored.instance.class().name().as_str())
+    ["__NAMESPACE", "__SystemSecurity", "__thisNAMESPACE"]
+        .contains(&stored.instance.class().name().as_str())
 }
 
 /// The classes that are the system's, wherever they lie.
 fn system_classes(from: &Catalog, namespace: &str) -> Vec<Arc<StoredClass>> {
-    let is_system =
-        |class: &Arc<StoredClass>| namespace == SYSTEM_NAMESPACE || is_system_name(class.class.name().as_str());
-    classes(from, namespace).into_iter().filter(is_system).collect()
+    let is_system = |class: &Arc<StoredClass>| {
+        namespace == SYSTEM_NAMESPACE || is_system_name(class.class.name().as_str())
+    };
+    classes(from, namespace)
+        .into_iter()
+        .filter(is_system)
+        .collect()
 }
 
-fn import_classes(from: &Catalog, namespace: &str, importer: &mut Importer<'_>) -> cimrepo::Result<usize> {
+fn import_classes(
+    from: &Catalog,
+    namespace: &str,
+    importer: &mut Importer<'_>,
+) -> cimrepo::Result<usize> {
     let classes = system_classes(from, namespace);
     for class in &classes {
         importer.put_class(namespace, class.class.declaration(), None)?;
@@ -73,7 +82,9 @@ fn import_classes(from: &Catalog, namespace: &str, importer: &mut Importer<'_>) 
 /// What a repository begins with: the system classes, and the two instances of `ROOT`.
 fn begin(from: &Catalog, importer: &mut Importer<'_>, ways: &mut Ways) -> cimrepo::Result<()> {
     ways.system_classes += import_classes(from, SYSTEM_NAMESPACE, importer)?;
-    let singletons = instances(from, ROOT).into_iter().filter(comes_with_namespace);
+    let singletons = instances(from, ROOT)
+        .into_iter()
+        .filter(comes_with_namespace);
     for stored in singletons.filter(|stored| *stored.instance.class().name() != "__NAMESPACE") {
         importer.put_instance(ROOT, &stored.instance, None)?;
         ways.system_instances += 1;
@@ -81,15 +92,23 @@ fn begin(from: &Catalog, importer: &mut Importer<'_>, ways: &mut Ways) -> cimrep
     Ok(())
 }
 
-fn put_namespaces(from: &Catalog, writer: &mut CatalogWriter<'_>, ways: &mut Ways) -> cimrepo::Result<()> {
-    for namespace in namespaces(from)[1..].iter().filter(|namespace| *namespace != ROOT) {
+fn put_namespaces(
+    from: &Catalog,
+    writer: &mut CatalogWriter<'_>,
+    ways: &mut Ways,
+) -> cimrepo::Result<()> {
+    for namespace in namespaces(from)[1..]
+        .iter()
+        .filter(|namespace| *namespace != ROOT)
+    {
         writer.create_namespace_with(namespace, &from.security_of(namespace)?.descriptor)?;
         ways.namespaces += 1;
         // What its instances say that follows from no name: some have qualifiers.
         let (parent, name) = namespace.rsplit_once('\\').unwrap();
-        for (place, path) in
-            [(parent, format!("__NAMESPACE.Name=\"{name}\"")), (namespace, "__SystemSecurity=@".into())]
-        {
+        for (place, path) in [
+            (parent, format!("__NAMESPACE.Name=\"{name}\"")),
+            (namespace, "__SystemSecurity=@".into()),
+        ] {
             let stored = from.instance(place, &path.parse().unwrap())?.unwrap();
             writer.put_instance(place, &stored.instance, Put::UpdateOnly)?;
         }
@@ -97,14 +116,27 @@ fn put_namespaces(from: &Catalog, writer: &mut CatalogWriter<'_>, ways: &mut Way
     Ok(())
 }
 
-fn put_objects(from: &Catalog, writer: &mut CatalogWriter<'_>, ways: &mut Ways) -> cimrepo::Result<()> {
+fn put_objects(
+    from: &Catalog,
+    writer: &mut CatalogWriter<'_>,
+    ways: &mut Ways,
+) -> cimrepo::Result<()> {
     let namespaces = &namespaces(from)[1..];
     for namespace in namespaces {
         for class in classes(from, namespace) {
             let declaration = class.class.declaration();
             if is_system_name(declaration.name.as_str()) {
                 let refused = writer.put_class(namespace, declaration, PutClass::default());
-                assert!(matches!(refused, Err(Error::Rule { rule: Rule::ReadOnly, .. })), "{refused:?}");
+                assert!(
+                    matches!(
+                        refused,
+                        Err(Error::Rule {
+                            rule: Rule::ReadOnly,
+                            ..
+                        })
+                    ),
+                    "{refused:?}"
+                );
                 continue;
             }
             writer.put_class(namespace, declaration, PutClass::CREATE)?;
@@ -112,7 +144,10 @@ fn put_objects(from: &Catalog, writer: &mut CatalogWriter<'_>, ways: &mut Ways) 
         }
     }
     for namespace in namespaces {
-        for stored in instances(from, namespace).iter().filter(|stored| !comes_with_namespace(stored)) {
+        for stored in instances(from, namespace)
+            .iter()
+            .filter(|stored| !comes_with_namespace(stored))
+        {
             writer.put_instance(namespace, &stored.instance, Put::CreateOnly)?;
             ways.instances += 1;
         }
@@ -123,7 +158,10 @@ fn put_objects(from: &Catalog, writer: &mut CatalogWriter<'_>, ways: &mut Ways) 
 fn rebuild(from: &Catalog, directory: &Directory) -> Ways {
     let mut ways = Ways::default();
     build(directory, |importer| begin(from, importer, &mut ways)).unwrap();
-    let engine = EngineOptions::new().background(false).open_in(directory).unwrap();
+    let engine = EngineOptions::new()
+        .background(false)
+        .open_in(directory)
+        .unwrap();
     let mut writer = engine.begin_catalog_write().unwrap();
     put_namespaces(from, &mut writer, &mut ways).unwrap();
     writer.commit().unwrap();
@@ -143,13 +181,22 @@ fn rebuild(from: &Catalog, directory: &Directory) -> Ways {
 fn expected(from: &Catalog) -> Ways {
     let counts = from.snapshot().counts();
     let all = namespaces(from);
-    let system_classes = all.iter().map(|namespace| system_classes(from, namespace).len()).sum();
+    let system_classes = all
+        .iter()
+        .map(|namespace| system_classes(from, namespace).len())
+        .sum();
     let children = all.len() - 2;
     let classes = usize::try_from(counts.class_definitions).unwrap() - system_classes;
     // Each namespace comes with two instances and, but for ROOT, the one that stands for it.
     let with_namespaces = 2 * (children + 1) + children;
     let instances = usize::try_from(counts.instances).unwrap() - with_namespaces;
-    Ways { system_classes, system_instances: 2, namespaces: children, classes, instances }
+    Ways {
+        system_classes,
+        system_instances: 2,
+        namespaces: children,
+        classes,
+        instances,
+    }
 }
 
 /// Every object of the new repository is there and the same, and keeps every rule.
@@ -158,7 +205,10 @@ fn compare(from: &Catalog, directory: &Directory, name: &str) {
     assert_clean(&repository, name);
     let to = Catalog::new(repository.snapshot());
     assert_eq!(to.snapshot().counts(), from.snapshot().counts(), "{name}");
-    diff(from, &to, &mut |compared: Compared| panic!("{name}: {compared:?}")).unwrap();
+    diff(from, &to, &mut |compared: Compared| {
+        panic!("{name}: {compared:?}")
+    })
+    .unwrap();
     check_keys(&to, name);
     let mut report = verify_snapshot(to.snapshot(), VerifyOptions::default(), &Unobserved).unwrap();
     verify_content(to.snapshot(), Level::Schema, &Unobserved, &mut report).unwrap();
@@ -167,9 +217,17 @@ fn compare(from: &Catalog, directory: &Directory, name: &str) {
 
 /// Leaves a repository to the readers that `.ci/interop` asks.
 fn keep(storage: &MemStorage, name: &str) {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("made").join(name);
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("made")
+        .join(name);
     std::fs::create_dir_all(&place).unwrap();
-    for name in ["OBJECTS.DATA", "INDEX.BTR", "MAPPING1.MAP", "MAPPING2.MAP", "MAPPING3.MAP"] {
+    for name in [
+        "OBJECTS.DATA",
+        "INDEX.BTR",
+        "MAPPING1.MAP",
+        "MAPPING2.MAP",
+        "MAPPING3.MAP",
+    ] {
         std::fs::write(place.join(name), storage.get(name).unwrap()).unwrap();
     }
 }

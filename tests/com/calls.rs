@@ -29,7 +29,12 @@ pub fn code(result: HRESULT) -> u32 {
 
 /// A path as COM callers give it.
 pub fn wide(path: impl AsRef<Path>) -> Vec<u16> {
-    path.as_ref().to_str().unwrap().encode_utf16().chain([0]).collect()
+    path.as_ref()
+        .to_str()
+        .unwrap()
+        .encode_utf16()
+        .chain([0])
+        .collect()
 }
 
 /// The interface `iid` of a new object.

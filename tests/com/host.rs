@@ -13,7 +13,10 @@ use cimrepo::{Error, Result};
 
 /// A caller on this machine with these privileges enabled.
 pub fn caller(privileges: Privileges) -> Caller {
-    Caller::local(user()).in_groups([Sid::ADMINISTRATORS]).holding(privileges).enabling(privileges)
+    Caller::local(user())
+        .in_groups([Sid::ADMINISTRATORS])
+        .holding(privileges)
+        .enabling(privileges)
 }
 
 /// Some user.
@@ -55,7 +58,10 @@ impl Log {
         self.events.lock().unwrap().push(event);
         let panics = *self.panics.lock().unwrap();
         assert!(!panics, "told to");
-        self.failure.lock().unwrap().map_or(Ok(()), |failure| Err(failure()))
+        self.failure
+            .lock()
+            .unwrap()
+            .map_or(Ok(()), |failure| Err(failure()))
     }
 
     pub fn take(&self) -> Vec<Event> {
@@ -141,6 +147,8 @@ pub struct DiskHost {
 
 impl Host for DiskHost {
     fn open(&self) -> Result<Box<dyn BackupAndRestore>, Failure> {
-        Ok(Box::new(self.standby.backup_restore_as(self.callers.asked())))
+        Ok(Box::new(
+            self.standby.backup_restore_as(self.callers.asked()),
+        ))
     }
 }

@@ -8,12 +8,15 @@ use std::thread;
 use cimrepo::Error;
 use cimrepo::base::error::HResult;
 use cimrepo::base::moment::Moment;
-use cimrepo::com::{Failure, IClassFactory, IWbemBackupRestore, IWbemBackupRestoreEx, class_factory};
+use cimrepo::com::{
+    Failure, IClassFactory, IWbemBackupRestore, IWbemBackupRestoreEx, class_factory,
+};
 use windows_core::{IUnknown, Interface};
 
 use crate::host::{Event, Log, LoggingHost};
 use crate::{
-    E_NOINTERFACE, E_POINTER, E_UNEXPECTED, INVALID_OPERATION, INVALID_PARAMETER, S_OK, code, create, object, wide,
+    E_NOINTERFACE, E_POINTER, E_UNEXPECTED, INVALID_OPERATION, INVALID_PARAMETER, S_OK, code,
+    create, object, wide,
 };
 
 fn logged() -> (Arc<Log>, IClassFactory) {
@@ -69,7 +72,9 @@ fn the_code_is_the_one_of_the_failure() {
     let (log, factory) = logged();
     let made = object(&factory);
     let failures: [(u32, fn() -> Error); 4] = [
-        (INVALID_OPERATION, || Error::InvalidOperation(Moment::NotPaused)),
+        (INVALID_OPERATION, || {
+            Error::InvalidOperation(Moment::NotPaused)
+        }),
         (0x8004_1060, || Error::ConnectionsActive { count: 2 }),
         (0x8001_0108, || Error::Disconnected),
         (0x8004_1033, || Error::Closed),
@@ -126,19 +131,27 @@ fn a_panic_stays_inside() {
     *log.panics.lock().unwrap() = true;
     log.take();
     drop(made);
-    assert_eq!(log.take(), [Event::Dropped], "nor does it leave the last release");
+    assert_eq!(
+        log.take(),
+        [Event::Dropped],
+        "nor does it leave the last release"
+    );
 }
 
 #[test]
 fn factories_refuse_what_they_cannot_make() {
     let (_, factory) = logged();
-    assert_eq!(create(&factory, &IClassFactory::IID), (E_NOINTERFACE, ptr::null_mut()));
+    assert_eq!(
+        create(&factory, &IClassFactory::IID),
+        (E_NOINTERFACE, ptr::null_mut())
+    );
     // SAFETY: null pointers are refused before they are used.
     let nowhere = unsafe { factory.CreateInstance(None, &IUnknown::IID, ptr::null_mut()) };
     assert_eq!(code(nowhere), E_POINTER);
     let mut out = ptr::dangling_mut();
     // SAFETY: as above.
-    assert_eq!(code(unsafe { factory.CreateInstance(None, ptr::null(), &raw mut out) }), E_POINTER);
+    let nameless = unsafe { factory.CreateInstance(None, ptr::null(), &raw mut out) };
+    assert_eq!(code(nameless), E_POINTER);
 
     let outer: IUnknown = factory.cast().unwrap();
     let mut out = ptr::dangling_mut();
@@ -176,5 +189,8 @@ fn an_object_is_called_from_many_threads() {
     drop(made);
     let events = log.take();
     assert_eq!(events.len(), 202);
-    assert_eq!((&events[0], &events[201]), (&Event::Opened, &Event::Dropped));
+    assert_eq!(
+        (&events[0], &events[201]),
+        (&Event::Opened, &Event::Dropped)
+    );
 }

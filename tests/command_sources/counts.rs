@@ -13,7 +13,12 @@ mod support;
 /// The number before a word in a text.
 fn number(text: &str, word: &str) -> u64 {
     let before = text.split(&format!(" {word}")).next().unwrap();
-    before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    before
+        .rsplit(|c: char| !c.is_ascii_digit())
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 #[test]
@@ -32,11 +37,23 @@ fn every_verb_counts_the_same_namespaces() {
         for source in [&place, &backup] {
             assert_eq!(number(&run(&[&"info", source], 0).0, "namespaces"), named);
             let listed = run(&[&"ls", source, &"-r"], 0).0;
-            assert_eq!(listed.lines().filter(|line| line.starts_with("namespace ")).count() as u64, named);
+            assert_eq!(
+                listed
+                    .lines()
+                    .filter(|line| line.starts_with("namespace "))
+                    .count() as u64,
+                named
+            );
             assert_eq!(number(&run(&[&"export", source], 0).1, "namespaces"), named);
         }
-        assert_eq!(rows(&[&"info", &place, &"--json"], 0)[0]["content"]["namespaces"], named);
-        assert_eq!(rows(&[&"info", &backup, &"--json"], 0)[0]["namespaces"], named);
+        assert_eq!(
+            rows(&[&"info", &place, &"--json"], 0)[0]["content"]["namespaces"],
+            named
+        );
+        assert_eq!(
+            rows(&[&"info", &backup, &"--json"], 0)[0]["namespaces"],
+            named
+        );
     }
 }
 
@@ -48,7 +65,16 @@ fn without_its_file_a_number_is_unknown() {
     super::repository(&place);
     fs::remove_file(place.join("INDEX.BTR")).unwrap();
     let row = &rows(&[&"info", &place, &"--json"], 1)[0]["content"];
-    assert!(["keys", "class_definitions", "instances", "namespaces"].iter().all(|name| row[name].is_null()), "{row}");
+    assert!(
+        ["keys", "class_definitions", "instances", "namespaces"]
+            .iter()
+            .all(|name| row[name].is_null()),
+        "{row}"
+    );
     assert!(row["records"].as_u64().unwrap() > 80);
-    assert!(run(&[&"info", &place], 1).0.contains("an unknown number of namespaces"));
+    assert!(
+        run(&[&"info", &place], 1)
+            .0
+            .contains("an unknown number of namespaces")
+    );
 }

@@ -6,8 +6,10 @@ use std::path::Path;
 use super::{Argument, repository, run};
 
 fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -41,7 +43,10 @@ fn a_target_inside_the_evidence_is_refused() {
     run(&[&"backup", &place, &wbem.join("b.cimbak")], 0);
     run(&[&"convert", &place, &wbem.join("new")], 0);
     fs::remove_dir_all(wbem.join("new")).unwrap();
-    for call in calls.into_iter().filter(|call| call[1].as_ref() != call[2].as_ref()) {
+    for call in calls
+        .into_iter()
+        .filter(|call| call[1].as_ref() != call[2].as_ref())
+    {
         let mut call = call.to_vec();
         call.push(&"--inside");
         run(&call, 0);
@@ -49,7 +54,11 @@ fn a_target_inside_the_evidence_is_refused() {
             fs::remove_dir_all(new).ok();
         }
     }
-    assert!(place.join("b.cimbak").is_file() && tree.join("b.cimbak").is_file() && place.join("kept").is_dir());
+    assert!(
+        place.join("b.cimbak").is_file()
+            && tree.join("b.cimbak").is_file()
+            && place.join("kept").is_dir()
+    );
     run(&[&"verify", &place], 0);
 }
 
@@ -60,7 +69,11 @@ fn links_do_not_hide_the_evidence() {
     let (place, link) = (dir.path().join("Repository"), dir.path().join("link"));
     repository(&place);
     std::os::unix::fs::symlink(&place, &link).unwrap();
-    for (repo, file) in [(&place, link.join("b.cimbak")), (&link, place.join("b.cimbak")), (&link, link.join("b"))] {
+    for (repo, file) in [
+        (&place, link.join("b.cimbak")),
+        (&link, place.join("b.cimbak")),
+        (&link, link.join("b")),
+    ] {
         assert!(run(&[&"backup", repo, &file], 2).1.contains("--inside"));
     }
     assert!(!place.join("b.cimbak").exists());

@@ -1,6 +1,12 @@
-//! Several repositories and collected trees in one run: the search in the library, and the command that reads what it finds.
+//! Several repositories and collected trees in one run: the search in the library, and the command
+//! that reads what it finds.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 #![cfg(feature = "cli")]
 
 mod counts;
@@ -26,21 +32,36 @@ type Argument<'a> = &'a dyn AsRef<Path>;
 
 fn command(arguments: &[Argument<'_>]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cimrepo"));
-    command.args(arguments.iter().map(|argument| argument.as_ref().as_os_str())).stdin(Stdio::null());
+    command
+        .args(
+            arguments
+                .iter()
+                .map(|argument| argument.as_ref().as_os_str()),
+        )
+        .stdin(Stdio::null());
     command
 }
 
 /// Runs the command; gives standard output and standard error.
 fn run(arguments: &[Argument<'_>], code: i32) -> (String, String) {
-    let Output { status, stdout, stderr } = command(arguments).output().expect("the command runs");
-    let (out, err) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command(arguments).output().expect("the command runs");
+    let (out, err) = (
+        String::from_utf8(stdout).unwrap(),
+        String::from_utf8(stderr).unwrap(),
+    );
     assert_eq!(status.code(), Some(code), "stdout: {out}\nstderr: {err}");
     (out, err)
 }
 
 fn rows(arguments: &[Argument<'_>], code: i32) -> Vec<Value> {
     let (out, _) = run(arguments, code);
-    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    out.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// A repository with the system classes, and the directories above it.
@@ -49,7 +70,8 @@ fn repository(path: &Path) {
     create(&Directory::real(path)).unwrap();
 }
 
-/// A collected tree: the repository of a machine, the one that was set aside, and one of the Windows before.
+/// A collected tree: the repository of a machine, the one that was set aside, and one of the
+/// Windows before.
 #[cfg(unix)]
 fn evidence(dir: &Path) -> [PathBuf; 3] {
     let wbem = dir.join("evidence/C/Windows/System32/wbem");

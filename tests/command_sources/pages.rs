@@ -23,7 +23,10 @@ fn each_shell_gets_completions_that_name_the_verbs() {
         let file = dir.path().join("cimrepo.bash");
         fs::write(&file, run(&[&"completions", &"bash"], 0).0).unwrap();
         let status = Command::new("bash").arg("-n").arg(&file).status();
-        assert!(status.map_or(true, |status| status.success()), "it is a script");
+        assert!(
+            status.map_or(true, |status| status.success()),
+            "it is a script"
+        );
     }
 }
 
@@ -33,24 +36,45 @@ fn each_verb_gets_a_manual_page_and_nothing_else_is_written_over() {
     let pages = dir.path().join("share/man1");
     let files = rows(&[&"man", &pages, &"--json"], 0);
     let help = run(&[&"--help"], 0).0;
-    let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let verbs = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty());
     // A description may go on over further lines.
     let verbs = verbs.filter(|line| !line.starts_with("   "));
-    let verbs: Vec<&str> =
-        verbs.filter_map(|line| line.split_whitespace().next()).filter(|verb| *verb != "help").collect();
+    let verbs: Vec<&str> = verbs
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|verb| *verb != "help")
+        .collect();
     assert!(verbs.len() > 15, "{verbs:?}");
-    for verb in verbs.iter().map(|verb| format!("-{verb}")).chain([String::new(), "-backups-list".into()]) {
+    for verb in verbs
+        .iter()
+        .map(|verb| format!("-{verb}"))
+        .chain([String::new(), "-backups-list".into()])
+    {
         let text = fs::read_to_string(pages.join(format!("cimrepo{verb}.1"))).unwrap();
-        assert!(text.contains(".TH") && text.contains("Exit codes"), "{verb}: {text}");
+        assert!(
+            text.contains(".TH") && text.contains("Exit codes"),
+            "{verb}: {text}"
+        );
     }
     assert_eq!(fs::read_dir(&pages).unwrap().count(), files.len());
     // Ours are replaced; a page of another origin keeps all from being written.
-    fs::write(pages.join("cimrepo.1"), [&fs::read(pages.join("cimrepo.1")).unwrap()[..40], b"old"].concat()).unwrap();
+    fs::write(
+        pages.join("cimrepo.1"),
+        [&fs::read(pages.join("cimrepo.1")).unwrap()[..40], b"old"].concat(),
+    )
+    .unwrap();
     run(&[&"man", &pages], 0);
     let foreign = pages.join("cimrepo-ls.1");
     fs::write(&foreign, ".TH someone else's").unwrap();
     fs::remove_file(pages.join("cimrepo.1")).unwrap();
-    assert!(run(&[&"man", &pages], 2).1.contains("cimrepo-ls.1 was not written by"));
+    assert!(
+        run(&[&"man", &pages], 2)
+            .1
+            .contains("cimrepo-ls.1 was not written by")
+    );
     assert!(!pages.join("cimrepo.1").exists());
     assert_eq!(fs::read_to_string(&foreign).unwrap(), ".TH someone else's");
     #[cfg(unix)]

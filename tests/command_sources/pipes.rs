@@ -14,7 +14,9 @@ fn large(path: &Path) {
     let engine = EngineOptions::new().open(path).unwrap();
     let mut writer = engine.begin_catalog_write().unwrap();
     for number in 0..8 {
-        writer.create_namespace(&format!("ROOT\\Space{number:04}")).unwrap();
+        writer
+            .create_namespace(&format!("ROOT\\Space{number:04}"))
+            .unwrap();
     }
     writer.commit().unwrap();
     engine.close().unwrap();
@@ -22,14 +24,21 @@ fn large(path: &Path) {
 
 /// As in `cimrepo … | head -1`: gives the exit code and standard error.
 fn head(call: &[Argument<'_>], lines: usize) -> (Option<i32>, String) {
-    let mut child = command(call).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command(call)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     for _ in 0..lines {
         out.read_line(&mut String::new()).unwrap();
     }
     drop(out);
     let output = child.wait_with_output().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
 }
 
 #[test]
@@ -65,9 +74,15 @@ fn a_closed_pipe_changes_nothing_that_is_done() {
     let place = dir.path().join("Repository");
     large(&place);
     let object = "root\\Space0007";
-    assert_eq!(head(&[&"delete", &place, &object], 0), (Some(0), String::new()));
+    assert_eq!(
+        head(&[&"delete", &place, &object], 0),
+        (Some(0), String::new())
+    );
     let (out, _) = super::run(&[&"ls", &place], 0);
-    assert!(out.contains("Space0006") && !out.contains("Space0007"), "{out}");
+    assert!(
+        out.contains("Space0006") && !out.contains("Space0007"),
+        "{out}"
+    );
     #[cfg(unix)]
     {
         let call: &[Argument<'_>] = &[&"pause", &place, &"--json", &"--", &"false"];
@@ -85,16 +100,31 @@ fn an_interrupted_run_prints_no_totals() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("Repository");
     large(&place);
-    let calls: [&[Argument<'_>]; 2] = [&[&"export", &place], &[&"ls", &place, &"__SystemClass", &"--json"]];
+    let calls: [&[Argument<'_>]; 2] = [
+        &[&"export", &place],
+        &[&"ls", &place, &"__SystemClass", &"--json"],
+    ];
     for call in calls {
-        // It waits for a reader that takes one line and no more, so it is in the middle when the signal comes.
-        let mut child = command(call).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It waits for a reader that takes one line and no more, so it is in the middle when the
+        // signal comes.
+        let mut child = command(call)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut out = BufReader::with_capacity(16, child.stdout.take().unwrap());
         out.read_line(&mut String::new()).unwrap();
-        std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        std::process::Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status()
+            .unwrap();
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.signal(), Some(15), "{output:?}");
-        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.stderr.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         drop(out);
     }
 }

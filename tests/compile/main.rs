@@ -1,6 +1,11 @@
 //! MOF compiled into repositories: what is stored, what is refused, and real files.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 #[cfg(feature = "cli")]
 mod command;
@@ -30,13 +35,23 @@ pub(crate) fn options() -> CompileOptions {
 }
 
 pub(crate) fn run(engine: &Engine, text: &str, options: &CompileOptions) -> CompileReport {
-    compile(engine, &[MofSource::new("test.mof", text)], &mut NoIncludes, options).unwrap()
+    compile(
+        engine,
+        &[MofSource::new("test.mof", text)],
+        &mut NoIncludes,
+        options,
+    )
+    .unwrap()
 }
 
 /// Compiles a text that has no error.
 pub(crate) fn stored(engine: &Engine, text: &str) -> CompileReport {
     let report = run(engine, text, &options());
-    let all: Vec<String> = report.diagnostics.iter().map(|one| report.sources.render(one)).collect();
+    let all: Vec<String> = report
+        .diagnostics
+        .iter()
+        .map(|one| report.sources.render(one))
+        .collect();
     assert!(report.is_stored(), "{}", all.join("\n"));
     report
 }

@@ -20,18 +20,32 @@ pub fn made(change: impl FnOnce(&mut CatalogWriter<'_>) -> cimrepo::Result<()>) 
     let storage = MemStorage::new();
     let directory = Directory::new(Arc::new(storage.clone()), PLACE);
     create(&directory).unwrap();
-    let engine = EngineOptions::new().background(false).open_in(&directory).unwrap();
+    let engine = EngineOptions::new()
+        .background(false)
+        .open_in(&directory)
+        .unwrap();
     let mut writer = engine.begin_catalog_write().unwrap();
     change(&mut writer).unwrap();
     writer.commit().unwrap();
     engine.close().unwrap();
-    let names = ["OBJECTS.DATA", "INDEX.BTR", "MAPPING1.MAP", "MAPPING2.MAP", "MAPPING3.MAP"];
-    names.iter().filter_map(|name| Some(((*name).to_owned(), storage.get(name)?))).collect()
+    let names = [
+        "OBJECTS.DATA",
+        "INDEX.BTR",
+        "MAPPING1.MAP",
+        "MAPPING2.MAP",
+        "MAPPING3.MAP",
+    ];
+    names
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), storage.get(name)?)))
+        .collect()
 }
 
 /// The objects of these files.
 pub fn catalog(files: &Files) -> Catalog {
-    let repository = OpenOptions::new().open_in(&crate::support::in_memory(files).1).unwrap();
+    let repository = OpenOptions::new()
+        .open_in(&crate::support::in_memory(files).1)
+        .unwrap();
     Catalog::new(repository.snapshot())
 }
 
@@ -53,10 +67,21 @@ pub struct Ran {
 #[cfg(feature = "cli")]
 pub fn cimrepo(arguments: &[&dyn AsRef<Path>]) -> Ran {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cimrepo"));
-    command.args(arguments.iter().map(|argument| argument.as_ref().as_os_str()));
-    let output = command.stdin(std::process::Stdio::null()).output().expect("the command runs");
+    command.args(
+        arguments
+            .iter()
+            .map(|argument| argument.as_ref().as_os_str()),
+    );
+    let output = command
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("the command runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    Ran {
+        code: output.status.code().unwrap(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
 }
 
 /// The files on disk, for the command.

@@ -1,4 +1,5 @@
-//! Random damage: what every verb says of the index and of what it reached is what an independent count of keys gives.
+//! Random damage: what every verb says of the index and of what it reached is what an independent
+//! count of keys gives.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -44,13 +45,21 @@ fn count(files: &Files) -> Counted {
         let mut tokens = text.split('\\');
         let namespace = tokens.next().unwrap().to_owned();
         let (second, third) = (tokens.next().unwrap_or_default(), tokens.next());
-        classes += u64::from(token(second, "CD_").is_some_and(|rest| rest.starts_with('.')) && third.is_none());
-        let is_own = third.and_then(|third| token(third, "IL_")).is_some_and(|rest| rest.starts_with('.'));
+        classes += u64::from(
+            token(second, "CD_").is_some_and(|rest| rest.starts_with('.')) && third.is_none(),
+        );
+        let is_own = third
+            .and_then(|third| token(third, "IL_"))
+            .is_some_and(|rest| rest.starts_with('.'));
         instances += u64::from(token(second, "CI_") == Some("") && is_own);
         namespaces.insert(namespace);
     }
     namespaces.remove(&system);
-    Counted { namespaces: namespaces.len() as u64, classes, instances }
+    Counted {
+        namespaces: namespaces.len() as u64,
+        classes,
+        instances,
+    }
 }
 
 /// What both sides of a comparison, a conversion and an export say.
@@ -60,8 +69,16 @@ fn said(files: &Files) -> Vec<(&'static str, Census)> {
     assert_eq!(a, b);
     let mut said = vec![("diff", a), ("backup", source.readable_objects())];
     let repository = crate::support::open(files).unwrap();
-    let mut report = crate::support::check(&repository, false).generations.remove(0);
-    verify_content(&repository.snapshot(), Level::References, &Unobserved, &mut report).unwrap();
+    let mut report = crate::support::check(&repository, false)
+        .generations
+        .remove(0);
+    verify_content(
+        &repository.snapshot(),
+        Level::References,
+        &Unobserved,
+        &mut report,
+    )
+    .unwrap();
     said.push(("verify", report.census.unwrap()));
     let target = Directory::new(Arc::new(MemStorage::new()), ".");
     if let Ok(converted) = convert(&source, &target, &Unobserved) {
@@ -73,13 +90,20 @@ fn said(files: &Files) -> Vec<(&'static str, Census)> {
 fn check(files: &Files, what: &str) {
     let expected = count(files);
     for (verb, census) in said(files) {
-        let has =
-            Counted { namespaces: census.namespaces.has, classes: census.classes.has, instances: census.instances.has };
+        let has = Counted {
+            namespaces: census.namespaces.has,
+            classes: census.classes.has,
+            instances: census.instances.has,
+        };
         assert_eq!(has, expected, "{what}: {verb}: {census}");
         assert_eq!(census.index, IndexState::Whole, "{what}: {verb}");
         let lost: u64 = census.lost.values().sum();
         let reached = census.classes.reached + census.instances.reached;
-        assert_eq!(reached + lost, has.classes + has.instances, "{what}: {verb}: {census}");
+        assert_eq!(
+            reached + lost,
+            has.classes + has.instances,
+            "{what}: {verb}: {census}"
+        );
     }
     #[cfg(feature = "cli")]
     exported(files, &expected, what);
@@ -91,9 +115,18 @@ fn exported(files: &Files, expected: &Counted, what: &str) {
     use serde_json::Value;
     let place = crate::lab::on_disk(files);
     // The damaged one, though older generations are whole.
-    let generation = crate::support::open(files).unwrap().snapshot().mapping().generation().to_string();
+    let generation = crate::support::open(files)
+        .unwrap()
+        .snapshot()
+        .mapping()
+        .generation()
+        .to_string();
     let ran = crate::lab::cimrepo(&[&"export", &place.path(), &"--generation", &generation]);
-    let rows: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let printed = |kind: &str| rows.iter().filter(|row| row["kind"] == kind).count() as u64;
     let pairs = [
         ("namespaces", expected.namespaces, printed("namespace") - 1),
@@ -101,7 +134,10 @@ fn exported(files: &Files, expected: &Counted, what: &str) {
         ("instances", expected.instances, printed("instance")),
     ];
     match rows.iter().find(|row| row["kind"] == "totals") {
-        None => assert!(pairs.iter().all(|(_, has, reached)| has == reached), "{what}: {pairs:?}"),
+        None => assert!(
+            pairs.iter().all(|(_, has, reached)| has == reached),
+            "{what}: {pairs:?}"
+        ),
         Some(totals) => {
             for (kind, has, reached) in pairs {
                 assert_eq!(totals[kind]["has"], has, "{what}: {kind}: {totals}");
@@ -125,8 +161,12 @@ fn pages_of_objects_are_zeroed() {
     let pages = shapes::mapped(&whole, Space::Objects);
     for round in 0..12 {
         let mut files = whole.clone();
-        let zeroed: Vec<u32> = (0..1 + numbers.next() % 4).map(|_| pages[below(&mut numbers, pages.len())]).collect();
-        zeroed.iter().for_each(|&page| shapes::zero_page(&mut files, Space::Objects, page));
+        let zeroed: Vec<u32> = (0..1 + numbers.next() % 4)
+            .map(|_| pages[below(&mut numbers, pages.len())])
+            .collect();
+        zeroed
+            .iter()
+            .for_each(|&page| shapes::zero_page(&mut files, Space::Objects, page));
         check(&files, &format!("round {round}: objects {zeroed:?}"));
     }
 }
@@ -134,14 +174,22 @@ fn pages_of_objects_are_zeroed() {
 #[test]
 fn keys_are_removed_and_doubled() {
     let whole = shapes::populated();
-    let keys: Vec<String> =
-        crate::support::content::keys(&catalog(&whole), "").iter().map(ToString::to_string).collect();
-    let objects: Vec<&String> = keys.iter().filter(|key| key.contains(r"\CD_") || key.contains(r"\IL_")).collect();
+    let keys: Vec<String> = crate::support::content::keys(&catalog(&whole), "")
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let objects: Vec<&String> = keys
+        .iter()
+        .filter(|key| key.contains(r"\CD_") || key.contains(r"\IL_"))
+        .collect();
     let mut numbers = Numbers(0x6E75);
     for round in 0..12 {
         let mut pick = |from: &[&String]| (*from[below(&mut numbers, from.len())]).clone();
         let removed: BTreeSet<String> = (0..4).map(|_| pick(&objects)).collect();
-        let doubled: BTreeSet<String> = (0..4).map(|_| pick(&objects)).filter(|key| !removed.contains(key)).collect();
+        let doubled: BTreeSet<String> = (0..4)
+            .map(|_| pick(&objects))
+            .filter(|key| !removed.contains(key))
+            .collect();
         let others: BTreeSet<String> = (0..2).map(|_| pick(&objects)).collect();
         let files = shapes::tampered(&whole, |writer| {
             for key in &doubled {
@@ -153,16 +201,22 @@ fn keys_are_removed_and_doubled() {
             }
             // Keys whose records are nowhere.
             for key in others.difference(&removed) {
-                let record = cimrepo::format::index::key::Key::new(key.clone().into_bytes()).reference().unwrap();
+                let record = cimrepo::format::index::key::Key::new(key.clone().into_bytes())
+                    .reference()
+                    .unwrap();
                 writer.transaction().remove_record(record)?;
             }
             Ok(())
         });
-        check(&files, &format!("round {round}: {removed:?} {doubled:?} {others:?}"));
+        check(
+            &files,
+            &format!("round {round}: {removed:?} {doubled:?} {others:?}"),
+        );
     }
 }
 
-/// Where pages of the index are gone, what is counted is what is left, and that there may be more is said.
+/// Where pages of the index are gone, what is counted is what is left, and that there may be more
+/// is said.
 #[test]
 fn pages_of_the_index_are_zeroed() {
     let whole = shapes::populated();
@@ -175,15 +229,29 @@ fn pages_of_the_index_are_zeroed() {
             let has = census.classes.has + census.instances.has;
             match census.index {
                 // No key of an object lay there.
-                IndexState::Whole => assert_eq!(has, all.classes + all.instances, "page {page}: {verb}: {census}"),
+                IndexState::Whole => assert_eq!(
+                    has,
+                    all.classes + all.instances,
+                    "page {page}: {verb}: {census}"
+                ),
                 _ => {
-                    assert!(has <= all.classes + all.instances, "page {page}: {verb}: {census}");
-                    assert!(census.to_string().contains("at least"), "page {page}: {verb}: {census}");
+                    assert!(
+                        has <= all.classes + all.instances,
+                        "page {page}: {verb}: {census}"
+                    );
+                    assert!(
+                        census.to_string().contains("at least"),
+                        "page {page}: {verb}: {census}"
+                    );
                     torn += 1;
                 }
             }
             let reached = census.classes.reached + census.instances.reached;
-            assert_eq!(reached + census.lost.values().sum::<u64>(), has, "page {page}: {verb}: {census}");
+            assert_eq!(
+                reached + census.lost.values().sum::<u64>(),
+                has,
+                "page {page}: {verb}: {census}"
+            );
         }
     }
     assert!(torn > 0);

@@ -1,7 +1,12 @@
-//! The write engine against a model, on every storage: what a transaction did is there, what it did not is not, and the files
-//! are a sound repository at every checkpoint.
+//! The write engine against a model, on every storage: what a transaction did is there, what it did
+//! not is not, and the files are a sound repository at every checkpoint.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 mod compact;
 #[cfg(feature = "sim")]
@@ -29,11 +34,16 @@ use cimrepo::verify::{VerifyOptions, verify, verify_snapshot};
 use cimrepo::{Direction, Error, KeyRange, Misuse};
 
 /// Repositories are small and tests are many.
-const ONE_THREAD: VerifyOptions = VerifyOptions { threads: std::num::NonZeroUsize::new(1), all_generations: false };
+const ONE_THREAD: VerifyOptions = VerifyOptions {
+    threads: std::num::NonZeroUsize::new(1),
+    all_generations: false,
+};
 
 /// Options under which nothing happens by itself.
 fn still() -> EngineOptions {
-    EngineOptions::new().background(false).checkpoint_at(u64::MAX, Duration::MAX)
+    EngineOptions::new()
+        .background(false)
+        .checkpoint_at(u64::MAX, Duration::MAX)
 }
 
 /// A new repository with one key, in memory.
@@ -53,16 +63,29 @@ fn verified(snapshot: &Snapshot) {
 
 /// What a reader finds that knows nothing of the journal.
 fn on_disk(directory: &Directory) -> Snapshot {
-    let repository = OpenOptions::new().without_journal().open_in(directory).unwrap();
-    assert!(repository.is_whole() && repository.refused().is_empty(), "{:?}", repository.refused());
-    let options = VerifyOptions { all_generations: true, ..ONE_THREAD };
+    let repository = OpenOptions::new()
+        .without_journal()
+        .open_in(directory)
+        .unwrap();
+    assert!(
+        repository.is_whole() && repository.refused().is_empty(),
+        "{:?}",
+        repository.refused()
+    );
+    let options = VerifyOptions {
+        all_generations: true,
+        ..ONE_THREAD
+    };
     let report = verify(&repository, options, &Unobserved).unwrap();
     assert!(report.is_consistent(), "{report:?}");
     repository.snapshot()
 }
 
 fn keys(snapshot: &Snapshot) -> Vec<String> {
-    snapshot.keys(KeyRange::all(), Direction::Forward).map(|key| key.unwrap().to_string()).collect()
+    snapshot
+        .keys(KeyRange::all(), Direction::Forward)
+        .map(|key| key.unwrap().to_string())
+        .collect()
 }
 
 /// Stores a record under a name; gives the key.
@@ -77,7 +100,11 @@ fn put(engine: &Engine, name: &str, bytes: &[u8]) -> (String, RecordRef) {
 
 #[test]
 fn a_commit_is_seen_and_outlasts_the_process_and_the_checkpoint() {
-    for durability in [Durability::Journal, Durability::Checkpoint, Durability::None] {
+    for durability in [
+        Durability::Journal,
+        Durability::Checkpoint,
+        Durability::None,
+    ] {
         let (storage, directory) = fresh();
         let engine = still().durability(durability).open_in(&directory).unwrap();
         let before = engine.snapshot();
@@ -89,12 +116,19 @@ fn a_commit_is_seen_and_outlasts_the_process_and_the_checkpoint() {
         let all = [small.clone(), large.clone(), "NS_0\\FIRST".to_owned()];
         for snapshot in [&after, &engine.snapshot()] {
             assert_eq!(keys(snapshot), all);
-            assert_eq!(snapshot.record(small_record).unwrap(), b"the bytes of a class");
+            assert_eq!(
+                snapshot.record(small_record).unwrap(),
+                b"the bytes of a class"
+            );
             assert_eq!(snapshot.record(large_record).unwrap(), large_bytes);
             verified(snapshot);
         }
         if durability == Durability::Journal {
-            assert_eq!(keys(&on_disk(&directory)), ["NS_0\\FIRST"], "the journal holds the commits");
+            assert_eq!(
+                keys(&on_disk(&directory)),
+                ["NS_0\\FIRST"],
+                "the journal holds the commits"
+            );
             // The process ends without a word: its files are as they are, its lock is gone.
             let copy = copy_of(&storage);
             let engine = still().open_in(&copy).unwrap();
@@ -109,7 +143,16 @@ fn a_commit_is_seen_and_outlasts_the_process_and_the_checkpoint() {
         assert_eq!(keys(&before), ["NS_0\\FIRST"]);
         engine.close().unwrap();
         let left = names(&directory);
-        assert_eq!(left, ["INDEX.BTR", "MAPPING1.MAP", "MAPPING2.MAP", "MAPPING3.MAP", "OBJECTS.DATA"]);
+        assert_eq!(
+            left,
+            [
+                "INDEX.BTR",
+                "MAPPING1.MAP",
+                "MAPPING2.MAP",
+                "MAPPING3.MAP",
+                "OBJECTS.DATA"
+            ]
+        );
         assert_eq!(on_disk(&directory).mapping().shutdown_flag, 1);
         assert_eq!(keys(&after), all);
     }
@@ -119,7 +162,10 @@ fn a_commit_is_seen_and_outlasts_the_process_and_the_checkpoint() {
 fn copy_of(storage: &MemStorage) -> Directory {
     let copy = MemStorage::new();
     let directory = Directory::new(Arc::new(storage.clone()), ".");
-    for name in names(&directory).into_iter().filter(|name| name != "cimrepo.lock") {
+    for name in names(&directory)
+        .into_iter()
+        .filter(|name| name != "cimrepo.lock")
+    {
         copy.put(name.clone(), storage.get(&name).unwrap());
     }
     Directory::new(Arc::new(copy), ".")
@@ -139,7 +185,9 @@ fn what_is_not_committed_is_not_there() {
     let before = keys(&engine.snapshot());
     let mut transaction = engine.begin_write().unwrap();
     let record = transaction.insert_record(b"lost").unwrap();
-    transaction.insert_key(format!("NS_0\\CD_X.{record}").as_bytes()).unwrap();
+    transaction
+        .insert_key(format!("NS_0\\CD_X.{record}").as_bytes())
+        .unwrap();
     drop(transaction);
     assert_eq!(keys(&engine.snapshot()), before);
     // A panic takes one transaction with it and nothing else.
@@ -167,7 +215,9 @@ fn savepoints_nest() {
     transaction.insert_key(b"B").unwrap();
     let inner = transaction.savepoint();
     let record = transaction.insert_record(&[1; 9000]).unwrap();
-    transaction.insert_key(format!("C.{record}").as_bytes()).unwrap();
+    transaction
+        .insert_key(format!("C.{record}").as_bytes())
+        .unwrap();
     transaction.roll_back(inner);
     assert!(transaction.contains_key(b"B").unwrap() && transaction.find(b"C").unwrap().is_none());
     transaction.roll_back(outer);
@@ -194,12 +244,21 @@ fn what_makes_no_repository_is_refused() {
     transaction.insert_record(b"no key names it").unwrap();
     refused(transaction.commit(), Misuse::UnnamedRecord);
     let mut transaction = engine.begin_write().unwrap();
-    assert!(matches!(transaction.insert_key(b"A.0.77.5"), Err(Error::Corrupt(_))), "no such record");
-    assert!(matches!(transaction.insert_key(&[b'A'; 2000]), Err(Error::Limit { .. })));
+    assert!(
+        matches!(transaction.insert_key(b"A.0.77.5"), Err(Error::Corrupt(_))),
+        "no such record"
+    );
+    assert!(matches!(
+        transaction.insert_key(&[b'A'; 2000]),
+        Err(Error::Limit { .. })
+    ));
     assert!(transaction.remove_key(b"NS_0\\FIRST").unwrap());
     refused(transaction.commit(), Misuse::LastKey);
     assert_eq!(keys(&engine.snapshot()), ["NS_0\\FIRST"]);
-    assert!(matches!(still().open_in(&directory), Err(Error::Locked { .. })));
+    assert!(matches!(
+        still().open_in(&directory),
+        Err(Error::Locked { .. })
+    ));
     drop(engine);
     still().open_in(&directory).unwrap();
 }
@@ -210,7 +269,11 @@ fn snapshots_stay_as_they_were_over_many_generations() {
     let engine = still().open_in(&directory).unwrap();
     let mut held = Vec::new();
     for number in 0..30 {
-        put(&engine, &format!("NS_0\\CI_{}", number % 7), format!("record {number}").as_bytes());
+        put(
+            &engine,
+            &format!("NS_0\\CI_{}", number % 7),
+            format!("record {number}").as_bytes(),
+        );
         held.push((engine.snapshot(), keys(&engine.snapshot())));
         engine.checkpoint().unwrap();
         on_disk(&directory);

@@ -58,32 +58,57 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn name(number: u16) -> String {
-    format!("NS_{}\\CI_{:04X}\\IL_{:08X}", number % 3, number % 11, u32::from(number).wrapping_mul(0x9E37_79B9))
+    format!(
+        "NS_{}\\CI_{:04X}\\IL_{:08X}",
+        number % 3,
+        number % 11,
+        u32::from(number).wrapping_mul(0x9E37_79B9)
+    )
 }
 
 fn bytes(number: u16, size: u16) -> Vec<u8> {
-    (0..size).map(|at| u8::try_from((at ^ number) % 251).unwrap()).collect()
+    (0..size)
+        .map(|at| u8::try_from((at ^ number) % 251).unwrap())
+        .collect()
 }
 
 fn reference(key: &str) -> RecordRef {
-    cimrepo::format::index::key::reference(key.as_bytes()).unwrap().unwrap()
+    cimrepo::format::index::key::reference(key.as_bytes())
+        .unwrap()
+        .unwrap()
 }
 
 fn remove(transaction: &mut Transaction<'_>, name: &str) {
-    let key = transaction.find(format!("{name}.").as_bytes()).unwrap().unwrap();
+    let key = transaction
+        .find(format!("{name}.").as_bytes())
+        .unwrap()
+        .unwrap();
     assert!(transaction.remove_key(key.as_bytes()).unwrap());
-    transaction.remove_record(reference(&key.to_string())).unwrap();
+    transaction
+        .remove_record(reference(&key.to_string()))
+        .unwrap();
 }
 
 fn put(transaction: &mut Transaction<'_>, name: &str, bytes: &[u8]) {
     let record = transaction.insert_record(bytes).unwrap();
-    assert!(transaction.insert_key(format!("{name}.{record}").as_bytes()).unwrap());
+    assert!(
+        transaction
+            .insert_key(format!("{name}.{record}").as_bytes())
+            .unwrap()
+    );
 }
 
 pub fn content(snapshot: &Snapshot) -> Model {
-    let keys = snapshot.keys(KeyRange::all(), Direction::Forward).map(|key| key.unwrap().to_string());
+    let keys = snapshot
+        .keys(KeyRange::all(), Direction::Forward)
+        .map(|key| key.unwrap().to_string());
     keys.filter(|key| key != "NS_0\\FIRST")
-        .map(|key| (key.split('.').next().unwrap().to_owned(), snapshot.record(reference(&key)).unwrap()))
+        .map(|key| {
+            (
+                key.split('.').next().unwrap().to_owned(),
+                snapshot.record(reference(&key)).unwrap(),
+            )
+        })
         .collect()
 }
 
@@ -100,7 +125,9 @@ fn change(transaction: &mut Transaction<'_>, steps: &[Step], model: &mut Model) 
                 put(transaction, &name, &bytes);
                 model.insert(name, bytes);
             }
-            Step::Remove(number) if model.remove(&name(*number)).is_some() => remove(transaction, &name(*number)),
+            Step::Remove(number) if model.remove(&name(*number)).is_some() => {
+                remove(transaction, &name(*number))
+            }
             Step::Savepoint => savepoints.push((transaction.savepoint(), model.clone())),
             Step::RollBack => {
                 if let Some((savepoint, before)) = savepoints.pop() {
@@ -114,7 +141,10 @@ fn change(transaction: &mut Transaction<'_>, steps: &[Step], model: &mut Model) 
 }
 
 fn is_end(step: &Step) -> bool {
-    !matches!(step, Step::Put(..) | Step::Remove(_) | Step::Savepoint | Step::RollBack)
+    !matches!(
+        step,
+        Step::Put(..) | Step::Remove(_) | Step::Savepoint | Step::RollBack
+    )
 }
 
 proptest! {
@@ -163,7 +193,8 @@ proptest! {
                     prop_assert_eq!(&content(&engine.snapshot()), &model);
                     prop_assert_eq!(&content(&on_disk(&directory)), &model);
                 }
-                // A backup without a record has no object pages, and is refused as one whose heap is missing.
+                // A backup without a record has no object pages, and is refused as one whose heap
+                // is missing.
                 Some(Step::Backup) if !model.is_empty() => {
                     engine.checkpoint().unwrap();
                     durable.clone_from(&model);

@@ -30,9 +30,10 @@ fn content(snapshot: &Snapshot) -> (BTreeMap<RecordRef, Object>, Vec<String>) {
         match reference(key.as_bytes()).unwrap() {
             Some(record) => {
                 let (name, _) = key.split_once('.').unwrap();
-                let object = objects
-                    .entry(record)
-                    .or_insert_with(|| Object { names: Vec::new(), bytes: snapshot.record(record).unwrap() });
+                let object = objects.entry(record).or_insert_with(|| Object {
+                    names: Vec::new(),
+                    bytes: snapshot.record(record).unwrap(),
+                });
                 object.names.push(name.to_owned());
             }
             None => plain.push(key),
@@ -49,7 +50,11 @@ fn sorted(content: (BTreeMap<RecordRef, Object>, Vec<String>)) -> (Vec<Object>, 
 
 /// A number that looks random and is the same in each run.
 fn mixed(number: usize) -> u32 {
-    u32::try_from(number).unwrap().wrapping_mul(0x9E37_79B9).rotate_left(13).wrapping_mul(0x85EB_CA6B)
+    u32::try_from(number)
+        .unwrap()
+        .wrapping_mul(0x9E37_79B9)
+        .rotate_left(13)
+        .wrapping_mul(0x85EB_CA6B)
 }
 
 fn put(engine: &Engine, objects: &[&Object], plain: &[&String], durability: Durability) {
@@ -58,7 +63,11 @@ fn put(engine: &Engine, objects: &[&Object], plain: &[&String], durability: Dura
     for object in objects {
         let record = transaction.insert_record(&object.bytes).unwrap();
         for name in &object.names {
-            assert!(transaction.insert_key(format!("{name}.{record}").as_bytes()).unwrap());
+            assert!(
+                transaction
+                    .insert_key(format!("{name}.{record}").as_bytes())
+                    .unwrap()
+            );
         }
     }
     for key in plain {
@@ -72,7 +81,9 @@ fn repositories(test: &str) -> Vec<(String, MemStorage, Directory)> {
     for path in corpus(test) {
         if Repository::open_read_only(&path).unwrap().dialect() == Dialect::V22 {
             let storage = MemStorage::new();
-            load(&path).into_iter().for_each(|(name, bytes)| storage.put(name, bytes));
+            load(&path)
+                .into_iter()
+                .for_each(|(name, bytes)| storage.put(name, bytes));
             let directory = Directory::new(Arc::new(storage.clone()), ".");
             found.push((name_of(&path), storage, directory));
         }
@@ -91,14 +102,22 @@ fn a_fifth_taken_out_and_put_back_leaves_the_same_content() {
             .filter(|(at, _)| mixed(*at).is_multiple_of(5))
             .map(|(_, object)| object)
             .collect();
-        let chosen_plain: Vec<&String> =
-            plain.iter().enumerate().filter(|(at, _)| mixed(*at) % 5 == 1).map(|(_, key)| key).collect();
+        let chosen_plain: Vec<&String> = plain
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| mixed(*at) % 5 == 1)
+            .map(|(_, key)| key)
+            .collect();
         let engine = still().open_in(&directory).unwrap();
         for (number, group) in chosen.chunks(37).enumerate() {
             let mut transaction = engine.begin_write().unwrap();
             for (record, object) in group {
                 for name in &object.names {
-                    assert!(transaction.remove_key(format!("{name}.{record}").as_bytes()).unwrap());
+                    assert!(
+                        transaction
+                            .remove_key(format!("{name}.{record}").as_bytes())
+                            .unwrap()
+                    );
                 }
                 transaction.remove_record(**record).unwrap();
             }
@@ -112,10 +131,18 @@ fn a_fifth_taken_out_and_put_back_leaves_the_same_content() {
         }
         let gone = chosen_plain.len().min(chosen.len().div_ceil(37) * 61);
         let (left, left_plain) = content(&engine.snapshot());
-        assert_eq!((left.len(), left_plain.len()), (objects.len() - chosen.len(), plain.len() - gone));
+        assert_eq!(
+            (left.len(), left_plain.len()),
+            (objects.len() - chosen.len(), plain.len() - gone)
+        );
         for (number, group) in chosen.chunks(11).enumerate() {
             let group: Vec<&Object> = group.iter().map(|(_, object)| *object).collect();
-            let keys: Vec<&String> = chosen_plain[..gone].iter().skip(number * 17).take(17).copied().collect();
+            let keys: Vec<&String> = chosen_plain[..gone]
+                .iter()
+                .skip(number * 17)
+                .take(17)
+                .copied()
+                .collect();
             put(&engine, &group, &keys, Durability::Journal);
         }
         let rest = chosen.len().div_ceil(11) * 17;
@@ -124,7 +151,11 @@ fn a_fifth_taken_out_and_put_back_leaves_the_same_content() {
         }
         engine.close().unwrap();
         let after = on_disk(&directory);
-        assert_eq!(sorted(content(&after)), sorted((objects.clone(), plain.clone())), "{name}");
+        assert_eq!(
+            sorted(content(&after)),
+            sorted((objects.clone(), plain.clone())),
+            "{name}"
+        );
         let untouched = unchanged(&before, &after);
         keep(&storage, &directory, &name);
         // The same once more, compacted.
@@ -132,8 +163,15 @@ fn a_fifth_taken_out_and_put_back_leaves_the_same_content() {
         let won = engine.compact(&Unobserved).unwrap();
         engine.close().unwrap();
         let compacted = on_disk(&directory);
-        assert_eq!(sorted(content(&compacted)), sorted((objects.clone(), plain.clone())), "{name}, compacted");
-        assert!(won.objects_after.bytes <= won.objects_before.bytes && won.index_after.bytes < won.index_before.bytes);
+        assert_eq!(
+            sorted(content(&compacted)),
+            sorted((objects.clone(), plain.clone())),
+            "{name}, compacted"
+        );
+        assert!(
+            won.objects_after.bytes <= won.objects_before.bytes
+                && won.index_after.bytes < won.index_before.bytes
+        );
         keep(&storage, &directory, &format!("{name}-compacted"));
         println!("{name}: compacted: {won:?}");
         println!(
@@ -145,7 +183,9 @@ fn a_fifth_taken_out_and_put_back_leaves_the_same_content() {
 
 /// Leaves a repository to the readers that `.ci/interop` asks.
 fn keep(storage: &MemStorage, directory: &Directory, name: &str) {
-    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("rewritten").join(name);
+    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("rewritten")
+        .join(name);
     std::fs::create_dir_all(&place).unwrap();
     for name in crate::names(directory) {
         std::fs::write(place.join(&name), storage.get(&name).unwrap()).unwrap();
@@ -158,7 +198,11 @@ fn unchanged(before: &Snapshot, after: &Snapshot) -> usize {
     for space in Space::ALL {
         for (page, _, entry) in after.mapping().section(space).mapped() {
             if entry.last_write <= first {
-                assert_eq!(before.page(space, page).unwrap(), after.page(space, page).unwrap(), "{space} page {page}");
+                assert_eq!(
+                    before.page(space, page).unwrap(),
+                    after.page(space, page).unwrap(),
+                    "{space} page {page}"
+                );
                 count += 1;
             }
         }
@@ -170,7 +214,10 @@ fn unchanged(before: &Snapshot, after: &Snapshot) -> usize {
 fn everything_put_into_an_empty_repository_is_the_same_and_no_larger() {
     for (name, storage, directory) in repositories("everything into an empty repository") {
         let (objects, plain) = content(&on_disk(&directory));
-        let original: usize = ["OBJECTS.DATA", "INDEX.BTR"].iter().map(|file| storage.get(file).unwrap().len()).sum();
+        let original: usize = ["OBJECTS.DATA", "INDEX.BTR"]
+            .iter()
+            .map(|file| storage.get(file).unwrap().len())
+            .sum();
         // One transaction each, and in batches.
         for batch in [1, 500] {
             let (storage, directory) = empty();
@@ -184,16 +231,29 @@ fn everything_put_into_an_empty_repository_is_the_same_and_no_larger() {
                 put(&engine, &group, &[], Durability::Journal);
             }
             let keys: Vec<&String> = plain.iter().collect();
-            keys.chunks(batch * 3).for_each(|group| put(&engine, &[], group, Durability::Journal));
+            keys.chunks(batch * 3)
+                .for_each(|group| put(&engine, &[], group, Durability::Journal));
             let mut transaction = engine.begin_write().unwrap();
             assert!(transaction.remove_key(b"A").unwrap());
             transaction.commit().unwrap();
             engine.close().unwrap();
             let after = on_disk(&directory);
-            assert_eq!(sorted(content(&after)), sorted((objects.clone(), plain.clone())), "{name}");
-            let size: usize = ["OBJECTS.DATA", "INDEX.BTR"].iter().map(|file| storage.get(file).unwrap().len()).sum();
-            println!("{name}: {size} bytes after transactions of {batch}, {original} in the original");
-            assert!(size <= original, "{name}: {size} bytes, {original} in the original");
+            assert_eq!(
+                sorted(content(&after)),
+                sorted((objects.clone(), plain.clone())),
+                "{name}"
+            );
+            let size: usize = ["OBJECTS.DATA", "INDEX.BTR"]
+                .iter()
+                .map(|file| storage.get(file).unwrap().len())
+                .sum();
+            println!(
+                "{name}: {size} bytes after transactions of {batch}, {original} in the original"
+            );
+            assert!(
+                size <= original,
+                "{name}: {size} bytes, {original} in the original"
+            );
         }
     }
 }

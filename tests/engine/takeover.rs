@@ -1,5 +1,5 @@
-//! A process dies at a step of its work, and the machine goes on: what it wrote and did not sync is read by the next process as
-//! if it were durable. That one takes over, and then the power goes.
+//! A process dies at a step of its work, and the machine goes on: what it wrote and did not sync is
+//! read by the next process as if it were durable. That one takes over, and then the power goes.
 //!
 //! What the first one acknowledged is there all the same, and what the second one did.
 
@@ -11,26 +11,39 @@ use cimrepo::store::Durability::{Checkpoint, Journal, None};
 
 #[cfg(unix)]
 use crate::crashes::commit;
-use crate::crashes::{Act, Numbers, Seen, Told, at, disk, go_on, long_history, names, policies, put, remove};
+use crate::crashes::{
+    Act, Numbers, Seen, Told, at, disk, go_on, long_history, names, policies, put, remove,
+};
 use crate::still;
 
-/// What a process leaves that died: the disk, what the next one finds on it, and what a loss of power may make of that.
+/// What a process leaves that died: the disk, what the next one finds on it, and what a loss of
+/// power may make of that.
 struct Left {
     disk: SimStorage,
     found: Vec<String>,
     told: Told,
 }
 
-/// Runs a process that finds what another left, and dies at its step `step`; a write that is under way then is done in part.
+/// Runs a process that finds what another left, and dies at its step `step`; a write that is under
+/// way then is done in part.
 fn die(left: &Left, history: &[Act], step: u64) -> Left {
     let (disk, mut told) = (left.disk.after_death(), left.told.clone());
     disk.set_plan(FaultPlan::once(step, Fault::PowerOff).transfer_first());
     go_on(&disk, &still(), history, left.found.clone(), &mut told).ok();
     let disk = disk.after_death();
-    let found = names(&still().open_in(&at(&disk.crash(CrashPolicy::KeepAll))).unwrap());
+    let found = names(
+        &still()
+            .open_in(&at(&disk.crash(CrashPolicy::KeepAll)))
+            .unwrap(),
+    );
     // What the disk holds beyond what is seen there is nothing.
     let place = told.allowed.iter().rposition(|state| *state == found);
-    let place = place.unwrap_or_else(|| panic!("after a death at {step}: {found:?} is none of {:?}", told.allowed));
+    let place = place.unwrap_or_else(|| {
+        panic!(
+            "after a death at {step}: {found:?} is none of {:?}",
+            told.allowed
+        )
+    });
     told.allowed.truncate(place + 1);
     Left { disk, found, told }
 }
@@ -38,13 +51,26 @@ fn die(left: &Left, history: &[Act], step: u64) -> Left {
 /// What stands on a disk that was just made.
 fn nothing_happened() -> Left {
     let found = vec!["NS_0\\FIRST".to_owned()];
-    Left { disk: disk(), told: Told { allowed: vec![found.clone()] }, found }
+    Left {
+        disk: disk(),
+        told: Told {
+            allowed: vec![found.clone()],
+        },
+        found,
+    }
 }
 
 /// Runs a process to its end; gives how many steps it takes.
 fn steps_of(left: &Left, history: &[Act]) -> u64 {
     let disk = left.disk.after_death();
-    go_on(&disk, &still(), history, left.found.clone(), &mut left.told.clone()).unwrap();
+    go_on(
+        &disk,
+        &still(),
+        history,
+        left.found.clone(),
+        &mut left.told.clone(),
+    )
+    .unwrap();
     disk.operations()
 }
 
@@ -56,7 +82,8 @@ fn lose_power(left: &Left, history: &[Act], step: u64) -> (SimStorage, Told) {
     (disk, told)
 }
 
-/// Whether a disk, or what was said, is another than the one this was asked of before: most calls only look.
+/// Whether a disk, or what was said, is another than the one this was asked of before: most calls
+/// only look.
 #[derive(Default)]
 struct Last(Option<Shape>);
 
@@ -72,8 +99,9 @@ impl Last {
     }
 }
 
-/// Whether every death and every loss of power is looked at, each in all ways. Else it is every `DEATHS`th death, and of the
-/// losses of power behind it every `LOSSES`th in all ways, the others in four.
+/// Whether every death and every loss of power is looked at, each in all ways. Else it is every
+/// `DEATHS`th death, and of the losses of power behind it every `LOSSES`th in all ways, the others
+/// in four.
 fn is_thorough() -> bool {
     std::env::var_os("CIMREPO_EVERY_DEATH").is_some()
 }
@@ -83,10 +111,16 @@ const LOSSES: usize = 8;
 
 fn few_policies(number: usize) -> Vec<CrashPolicy> {
     let seed = number as u64;
-    vec![CrashPolicy::DropAll, CrashPolicy::KeepAll, CrashPolicy::Seeded(2 * seed), CrashPolicy::Seeded(2 * seed + 1)]
+    vec![
+        CrashPolicy::DropAll,
+        CrashPolicy::KeepAll,
+        CrashPolicy::Seeded(2 * seed),
+        CrashPolicy::Seeded(2 * seed + 1),
+    ]
 }
 
-/// A process dies at each of its steps; the next one takes over and does one thing, and the power goes at each of its steps.
+/// A process dies at each of its steps; the next one takes over and does one thing, and the power
+/// goes at each of its steps.
 fn lose_power_behind_deaths(name: &str, history: &[Act]) {
     let start = nothing_happened();
     let then = [put("NS_0\\CD_Z", 200, Journal)];
@@ -108,7 +142,11 @@ fn lose_power_behind_deaths(name: &str, history: &[Act]) {
             }
             losses += 1;
             let is_full = is_thorough() || losses % LOSSES == 0;
-            for policy in if is_full { policies(&disk) } else { few_policies(losses) } {
+            for policy in if is_full {
+                policies(&disk)
+            } else {
+                few_policies(losses)
+            } {
                 let what = || format!("{name}: dead at {step}, no power at {later}, {policy:?}");
                 seen.check(&disk.crash(policy), &told, what);
             }
@@ -124,30 +162,45 @@ fn lose_power_behind_deaths(name: &str, history: &[Act]) {
 
 #[test]
 fn commits_by_the_journal() {
-    let (a, b) = (put("NS_0\\CD_A", 100, Journal), put("NS_0\\CD_B", 3_000, Journal));
+    let (a, b) = (
+        put("NS_0\\CD_A", 100, Journal),
+        put("NS_0\\CD_B", 3_000, Journal),
+    );
     lose_power_behind_deaths("journal", &[a, b, remove("NS_0\\CD_A")]);
 }
 
 #[test]
 fn a_checkpoint_and_commits_behind_it() {
-    let (a, b) = (put("NS_0\\CD_A", 100, Journal), put("NS_0\\CD_B", 200, Journal));
+    let (a, b) = (
+        put("NS_0\\CD_A", 100, Journal),
+        put("NS_0\\CD_B", 200, Journal),
+    );
     lose_power_behind_deaths("checkpoint", &[a, Act::Checkpoint, b]);
 }
 
 #[test]
 fn commits_by_checkpoint_and_without_durability() {
-    let (a, b) = (put("NS_0\\CD_A", 100, Checkpoint), put("NS_0\\CD_B", 200, None));
-    lose_power_behind_deaths("checkpoint per commit", &[a, b, put("NS_0\\CD_C", 300, Journal)]);
+    let (a, b) = (
+        put("NS_0\\CD_A", 100, Checkpoint),
+        put("NS_0\\CD_B", 200, None),
+    );
+    lose_power_behind_deaths(
+        "checkpoint per commit",
+        &[a, b, put("NS_0\\CD_C", 300, Journal)],
+    );
 }
 
 #[test]
 fn compaction() {
-    let (a, b) = (put("NS_0\\CD_A", 100, Checkpoint), put("NS_0\\CD_B", 12_000, Checkpoint));
+    let (a, b) = (
+        put("NS_0\\CD_A", 100, Checkpoint),
+        put("NS_0\\CD_B", 12_000, Checkpoint),
+    );
     lose_power_behind_deaths("compaction", &[a, b, remove("NS_0\\CD_B"), Act::Compact]);
 }
 
-/// Up to three processes die one after the other, each somewhere in its work; the power goes while the next one takes over, or
-/// somewhat later.
+/// Up to three processes die one after the other, each somewhere in its work; the power goes while
+/// the next one takes over, or somewhat later.
 #[test]
 fn deaths_one_after_the_other() {
     const RUNS: u64 = 200;
@@ -158,13 +211,22 @@ fn deaths_one_after_the_other() {
         let mut left = nothing_happened();
         let mut own = 0;
         let mut work = |numbers: &mut Numbers, left: &Left, acts: usize| {
-            let there = left.found.iter().filter(|name| *name != "NS_0\\FIRST").cloned().collect();
+            let there = left
+                .found
+                .iter()
+                .filter(|name| *name != "NS_0\\FIRST")
+                .cloned()
+                .collect();
             own += acts;
             long_history(numbers, there, own - acts..own)
         };
         for _ in 0..=numbers.below(3) {
             let history = work(&mut numbers, &left, 30);
-            left = die(&left, &history, below(&mut numbers, steps_of(&left, &history)));
+            left = die(
+                &left,
+                &history,
+                below(&mut numbers, steps_of(&left, &history)),
+            );
             deaths += 1;
         }
         let history = work(&mut numbers, &left, 4);
@@ -176,10 +238,16 @@ fn deaths_one_after_the_other() {
                 1 => CrashPolicy::KeepAll,
                 _ => CrashPolicy::Seeded(seed << 8 | number),
             };
-            seen.check(&disk.crash(policy), &told, || format!("deaths: seed {seed}, step {step}, {policy:?}"));
+            seen.check(&disk.crash(policy), &told, || {
+                format!("deaths: seed {seed}, step {step}, {policy:?}")
+            });
         }
     }
-    println!("deaths: {RUNS} runs, {deaths} deaths, {} images, {} distinct", seen.images, seen.hashes.len());
+    println!(
+        "deaths: {RUNS} runs, {deaths} deaths, {} images, {} distinct",
+        seen.images,
+        seen.hashes.len()
+    );
     assert!(deaths > RUNS && seen.hashes.len() > seen.images / 8);
 }
 
@@ -212,8 +280,15 @@ fn a_journal_with_other_names_is_not_gone_on_with() {
         }
     }
     engine.close().unwrap();
-    let is_journal = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "journal");
-    let journal = fs::read_dir(&second).unwrap().map(|entry| entry.unwrap().path()).find(is_journal).unwrap();
+    let is_journal = |path: &std::path::PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "journal")
+    };
+    let journal = fs::read_dir(&second)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(is_journal)
+        .unwrap();
     let kept = place.path().join("kept");
     fs::hard_link(&journal, &kept).unwrap();
     let bytes = fs::read(&kept).unwrap();
@@ -223,10 +298,16 @@ fn a_journal_with_other_names_is_not_gone_on_with() {
             std::os::unix::fs::symlink(&kept, &journal).unwrap();
         }
         let error = still().open(&second).unwrap_err();
-        assert!(matches!(error, cimrepo::Error::InvalidArgument(_)), "{error}");
+        assert!(
+            matches!(error, cimrepo::Error::InvalidArgument(_)),
+            "{error}"
+        );
         assert_eq!(fs::read(&kept).unwrap(), bytes);
     }
     fs::remove_file(&journal).unwrap();
     fs::copy(&kept, &journal).unwrap();
-    assert_eq!(names(&still().open(&second).unwrap()), ["NS_0\\CD_A", "NS_0\\FIRST"]);
+    assert_eq!(
+        names(&still().open(&second).unwrap()),
+        ["NS_0\\CD_A", "NS_0\\FIRST"]
+    );
 }

@@ -1,5 +1,6 @@
-//! Writers, readers, checkpoints in the background and compactions at the same time: every snapshot is the state between two
-//! commits, whoever takes it and however long it is held. Meant for a thread sanitiser too (`docs::testing`).
+//! Writers, readers, checkpoints in the background and compactions at the same time: every snapshot
+//! is the state between two commits, whoever takes it and however long it is held. Meant for a
+//! thread sanitiser too (`docs::testing`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,21 +24,32 @@ fn commit(engine: &Engine, writer: u8, number: u32) {
         transaction.set_durability(Durability::Checkpoint);
     }
     for half in ["A", "B"] {
-        if let Some(old) = transaction.find(format!("NS_{writer}\\CD_{half}_").as_bytes()).unwrap() {
+        if let Some(old) = transaction
+            .find(format!("NS_{writer}\\CD_{half}_").as_bytes())
+            .unwrap()
+        {
             transaction.remove_key(old.as_bytes()).unwrap();
             transaction.remove_record(old.reference().unwrap()).unwrap();
         }
         let record = transaction.insert_record(&[writer ^ 0x5A; 700]).unwrap();
-        transaction.insert_key(format!("NS_{writer}\\CD_{half}_{number:06}.{record}").as_bytes()).unwrap();
+        transaction
+            .insert_key(format!("NS_{writer}\\CD_{half}_{number:06}.{record}").as_bytes())
+            .unwrap();
     }
     transaction.commit().unwrap();
 }
 
 /// The number of a writer's last commit in a snapshot; both its objects have it.
 fn last(snapshot: &Snapshot, writer: u8) -> u32 {
-    let keys = snapshot.keys(KeyRange::prefix(format!("NS_{writer}\\CD_").as_bytes()), Direction::Forward);
+    let keys = snapshot.keys(
+        KeyRange::prefix(format!("NS_{writer}\\CD_").as_bytes()),
+        Direction::Forward,
+    );
     let keys: Vec<String> = keys.map(|key| key.unwrap().to_string()).collect();
-    let numbers: Vec<u32> = keys.iter().map(|key| key.split(['_', '.']).nth(3).unwrap().parse().unwrap()).collect();
+    let numbers: Vec<u32> = keys
+        .iter()
+        .map(|key| key.split(['_', '.']).nth(3).unwrap().parse().unwrap())
+        .collect();
     for key in &keys {
         let record = reference(key.as_bytes()).unwrap().unwrap();
         assert_eq!(snapshot.record(record).unwrap(), [writer ^ 0x5A; 700]);
@@ -52,7 +64,9 @@ fn last(snapshot: &Snapshot, writer: u8) -> u32 {
 #[test]
 fn every_snapshot_is_a_state_between_two_commits() {
     let (_, directory) = fresh();
-    let options = EngineOptions::new().checkpoint_at(20_000, Duration::from_millis(3)).cache_pages(16);
+    let options = EngineOptions::new()
+        .checkpoint_at(20_000, Duration::from_millis(3))
+        .cache_pages(16);
     let engine = options.open_in(&directory).unwrap();
     let (engine, is_over) = (&engine, &AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -62,7 +76,10 @@ fn every_snapshot_is_a_state_between_two_commits() {
                 while !is_over.load(Ordering::Relaxed) {
                     let snapshot = engine.snapshot();
                     let now = [0, 1, 2].map(|writer| last(&snapshot, writer));
-                    assert!(now.iter().zip(&seen).all(|(now, before)| now >= before), "{now:?} behind {seen:?}");
+                    assert!(
+                        now.iter().zip(&seen).all(|(now, before)| now >= before),
+                        "{now:?} behind {seen:?}"
+                    );
                     seen = now;
                     held.push((snapshot, now));
                     if held.len() > 6 {
@@ -77,7 +94,11 @@ fn every_snapshot_is_a_state_between_two_commits() {
                 scope.spawn(move || {
                     for number in 1..=COMMITS {
                         commit(engine, writer, number);
-                        assert_eq!(last(&engine.snapshot(), writer), number, "what is committed is seen");
+                        assert_eq!(
+                            last(&engine.snapshot(), writer),
+                            number,
+                            "what is committed is seen"
+                        );
                         if writer == 0 && number % 20 == 0 {
                             engine.compact(&Unobserved).unwrap();
                         }
@@ -91,7 +112,10 @@ fn every_snapshot_is_a_state_between_two_commits() {
     });
     verified(&engine.snapshot());
     engine.checkpoint().unwrap();
-    assert_eq!([0, 1, 2].map(|writer| last(&on_disk(&directory), writer)), [COMMITS; 3]);
+    assert_eq!(
+        [0, 1, 2].map(|writer| last(&on_disk(&directory), writer)),
+        [COMMITS; 3]
+    );
 }
 
 /// While a commit waits for its sync, another one is made that waits for none.
@@ -104,7 +128,9 @@ fn a_snapshot_never_goes_back() {
     let is_armed = std::sync::Arc::new(AtomicBool::new(false));
     let armed = is_armed.clone();
     let storage = Hooked::new(storage, move |call, path| {
-        let is_journal = path.extension().is_some_and(|extension| extension == "journal");
+        let is_journal = path
+            .extension()
+            .is_some_and(|extension| extension == "journal");
         if call == "sync" && is_journal && armed.swap(false, Ordering::SeqCst) {
             let ends = ends.lock();
             ends.0.send(()).unwrap();
@@ -125,6 +151,9 @@ fn a_snapshot_never_goes_back() {
         assert!(engine.snapshot().contains_key(b"NS_0\\CD_C").unwrap());
         go_on.send(()).unwrap();
         waiting.join().unwrap();
-        assert!(engine.snapshot().contains_key(b"NS_0\\CD_C").unwrap(), "the commit was seen and is gone");
+        assert!(
+            engine.snapshot().contains_key(b"NS_0\\CD_C").unwrap(),
+            "the commit was seen and is gone"
+        );
     });
 }

@@ -20,7 +20,8 @@ fn put(disk: &SimStorage, place: &str, files: &Files) {
     }
 }
 
-/// A disk with a repository of version 1 and a directory for backups, in which there is one of version 0 as `base`.
+/// A disk with a repository of version 1 and a directory for backups, in which there is one of
+/// version 0 as `base`.
 fn disk() -> SimStorage {
     disk_of(tiny_v22)
 }
@@ -39,15 +40,28 @@ fn full(disk: &SimStorage) -> Result<()> {
 }
 
 fn incremental(disk: &SimStorage) -> Result<()> {
-    let options = BackupOptions { base: Some("kept/base".into()), ..single() };
+    let options = BackupOptions {
+        base: Some("kept/base".into()),
+        ..single()
+    };
     save(disk, "repository", TARGET, &options).map(drop)
 }
 
 fn scrubbed(disk: &SimStorage) -> Result<()> {
-    save(disk, "repository", TARGET, &BackupOptions { scrub: true, ..single() }).map(drop)
+    save(
+        disk,
+        "repository",
+        TARGET,
+        &BackupOptions {
+            scrub: true,
+            ..single()
+        },
+    )
+    .map(drop)
 }
 
-/// The target holds version 1, or, where there was an older one, version 0; the other files are as they were.
+/// The target holds version 1, or, where there was an older one, version 0; the other files are as
+/// they were.
 fn look(before: &SimStorage) -> Box<dyn Fn(&SimStorage) -> State> {
     let new = content(&opened(before, "repository").unwrap().snapshot());
     let old = before.get(TARGET);
@@ -67,7 +81,16 @@ fn look(before: &SimStorage) -> Box<dyn Fn(&SimStorage) -> State> {
 
 fn scenario(name: &'static str, disk: SimStorage, act: fn(&SimStorage) -> Result<()>) -> Scenario {
     let look = look(&disk);
-    Scenario { name, disk, act, again: act, look, switch: ("rename", TARGET), has_gap: false, depth: Depth::Every(3) }
+    Scenario {
+        name,
+        disk,
+        act,
+        again: act,
+        look,
+        switch: ("rename", TARGET),
+        has_gap: false,
+        depth: Depth::Every(3),
+    }
 }
 
 fn to_a_new_file() -> Scenario {
@@ -98,7 +121,12 @@ fn scrubbed_v21() -> Scenario {
 
 #[test]
 fn a_backup_that_fails_leaves_nothing_or_the_older_one() {
-    for scenario in [to_a_new_file(), over_an_older_one(tiny_v22), increment(), scrubbed_v21()] {
+    for scenario in [
+        to_a_new_file(),
+        over_an_older_one(tiny_v22),
+        increment(),
+        scrubbed_v21(),
+    ] {
         let tally = scenario.fail_everywhere();
         assert!(tally.faults >= 100 && tally.in_doubt <= 4, "{tally:?}");
     }
@@ -106,7 +134,12 @@ fn a_backup_that_fails_leaves_nothing_or_the_older_one() {
 
 #[test]
 fn a_backup_without_power_leaves_nothing_or_the_older_one() {
-    for scenario in [to_a_new_file(), over_an_older_one(tiny_v22), increment(), scrubbed_v21()] {
+    for scenario in [
+        to_a_new_file(),
+        over_an_older_one(tiny_v22),
+        increment(),
+        scrubbed_v21(),
+    ] {
         let tally = scenario.lose_power_everywhere();
         assert!(tally.images > 800 && tally.new > 0, "{tally:?}");
     }
@@ -114,7 +147,11 @@ fn a_backup_without_power_leaves_nothing_or_the_older_one() {
 
 #[test]
 fn of_small_repositories_each_write_is_lost_torn_and_kept_alone() {
-    let tally = Scenario { depth: Depth::Each, ..over_an_older_one(mini) }.lose_power_everywhere();
+    let tally = Scenario {
+        depth: Depth::Each,
+        ..over_an_older_one(mini)
+    }
+    .lose_power_everywhere();
     assert!(tally.images > 200 && tally.new > 0, "{tally:?}");
 }
 

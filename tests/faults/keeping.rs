@@ -1,4 +1,5 @@
-//! A directory of backups: whatever breaks, each of its chains is whole, and the newest backup is the older one or the new one.
+//! A directory of backups: whatever breaks, each of its chains is whole, and the newest backup is
+//! the older one or the new one.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -15,7 +16,12 @@ use crate::tiny::{checked, content, directory, listing, opened, single, tiny};
 const KEPT: &str = "kept";
 
 fn keeping(keep: usize, full_after: usize) -> SetOptions {
-    SetOptions { backup: single(), keep: NonZeroUsize::new(keep), full_after, full: false }
+    SetOptions {
+        backup: single(),
+        keep: NonZeroUsize::new(keep),
+        full_after,
+        full: false,
+    }
 }
 
 fn set(disk: &SimStorage) -> Result<BackupSet> {
@@ -23,7 +29,9 @@ fn set(disk: &SimStorage) -> Result<BackupSet> {
 }
 
 fn back_up(disk: &SimStorage, options: &SetOptions) -> Result<()> {
-    set(disk)?.back_up(&opened(disk, "repository")?, options, &Unobserved).map(drop)
+    set(disk)?
+        .back_up(&opened(disk, "repository")?, options, &Unobserved)
+        .map(drop)
 }
 
 fn put(disk: &SimStorage, version: u8) {
@@ -54,7 +62,8 @@ fn increment(disk: &SimStorage) -> Result<()> {
     back_up(disk, &keeping(1, 5))
 }
 
-/// All backups that are there are whole and were there before, but for the newest where that is the new one.
+/// All backups that are there are whole and were there before, but for the newest where that is the
+/// new one.
 fn look(before: &SimStorage) -> Box<dyn Fn(&SimStorage) -> State> {
     let new = content(&opened(before, "repository").unwrap().snapshot());
     let old = listing(before, KEPT);
@@ -73,8 +82,16 @@ fn look(before: &SimStorage) -> Box<dyn Fn(&SimStorage) -> State> {
         }
         let are_there = |name: &String| found.get(name) == old.get(name);
         match state {
-            State::New => assert!(found.keys().filter(|name| old.contains_key(*name)).all(are_there)),
-            _ => assert!(old.keys().all(are_there), "none is removed before the new one is there"),
+            State::New => assert!(
+                found
+                    .keys()
+                    .filter(|name| old.contains_key(*name))
+                    .all(are_there)
+            ),
+            _ => assert!(
+                old.keys().all(are_there),
+                "none is removed before the new one is there"
+            ),
         }
         state
     })
@@ -83,11 +100,23 @@ fn look(before: &SimStorage) -> Box<dyn Fn(&SimStorage) -> State> {
 fn scenario(name: &'static str, act: fn(&SimStorage) -> Result<()>) -> Scenario {
     let disk = disk();
     let look = look(&disk);
-    Scenario { name, disk, act, again: act, look, switch: ("rename", "Z-"), has_gap: false, depth: Depth::Every(29) }
+    Scenario {
+        name,
+        disk,
+        act,
+        again: act,
+        look,
+        switch: ("rename", "Z-"),
+        has_gap: false,
+        depth: Depth::Every(29),
+    }
 }
 
 fn scenarios() -> [Scenario; 2] {
-    [scenario("full backup of a set, the rest removed", full), scenario("increment of a set", increment)]
+    [
+        scenario("full backup of a set, the rest removed", full),
+        scenario("increment of a set", increment),
+    ]
 }
 
 #[test]

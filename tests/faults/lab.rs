@@ -28,7 +28,8 @@ pub struct Scenario {
     pub again: fn(&SimStorage) -> Result<()>,
     /// What is there; panics when it is neither the old state nor the new one, or does not verify.
     pub look: Box<dyn Fn(&SimStorage) -> State>,
-    /// The call with which the new state appears: its line in the log of operations begins like this and has this in it.
+    /// The call with which the new state appears: its line in the log of operations begins like
+    /// this and has this in it.
     pub switch: (&'static str, &'static str),
     /// Whether the gap may be seen.
     pub has_gap: bool,
@@ -38,10 +39,11 @@ pub struct Scenario {
 /// How much of what may go wrong is tried.
 #[derive(Debug, Clone, Copy)]
 pub enum Depth {
-    /// Of so many operations one is broken, and all of the last ones, which do the switch; a loss of power takes, tears and
-    /// keeps some twenty writes alone.
+    /// Of so many operations one is broken, and all of the last ones, which do the switch; a loss
+    /// of power takes, tears and keeps some twenty writes alone.
     Every(usize),
-    /// Every operation is broken, and a loss of power takes, tears and keeps each write of a sector, length and name alone.
+    /// Every operation is broken, and a loss of power takes, tears and keeps each write of a
+    /// sector, length and name alone.
     Each,
 }
 
@@ -84,8 +86,12 @@ impl Scenario {
         let disk = self.fresh();
         (self.act)(&disk).unwrap();
         let log = disk.operation_log();
-        let is_switch = |line: &&String| line.starts_with(self.switch.0) && line.contains(self.switch.1);
-        let switch = log.iter().position(|line| is_switch(&line)).unwrap_or_else(|| panic!("{}: {log:#?}", self.name));
+        let is_switch =
+            |line: &&String| line.starts_with(self.switch.0) && line.contains(self.switch.1);
+        let switch = log
+            .iter()
+            .position(|line| is_switch(&line))
+            .unwrap_or_else(|| panic!("{}: {log:#?}", self.name));
         assert_eq!((self.look)(&disk), State::New, "{}: after", self.name);
         (log, switch as u64)
     }
@@ -97,16 +103,24 @@ impl Scenario {
             Depth::Every(stride) => stride,
             Depth::Each => 1,
         };
-        (0..near).step_by(stride).chain(near..operations + 1).collect()
+        (0..near)
+            .step_by(stride)
+            .chain(near..operations + 1)
+            .collect()
     }
 
     /// Breaks every operation in every way.
     pub fn fail_everywhere(&self) -> Tally {
         let (log, switch) = self.measure();
         let operations = log.len() as u64;
-        let mut tally = Tally { operations, ..Tally::default() };
+        let mut tally = Tally {
+            operations,
+            ..Tally::default()
+        };
         for at in self.broken(operations, switch) {
-            let Some(operation) = usize::try_from(at).ok().and_then(|at| log.get(at)) else { continue };
+            let Some(operation) = usize::try_from(at).ok().and_then(|at| log.get(at)) else {
+                continue;
+            };
             for way in ways(at, operation) {
                 let what = format!("{}: {:?}", self.name, way.plan);
                 self.fail(&way, at >= switch, &what, &mut tally);
@@ -122,11 +136,16 @@ impl Scenario {
         let result = (self.act)(&disk);
         disk.set_plan(FaultPlan::none());
         tally.faults += 1;
-        assert!(disk.faults_struck() > 0, "{what}: the run differs from the one without fault");
+        assert!(
+            disk.faults_struck() > 0,
+            "{what}: the run differs from the one without fault"
+        );
         let state = (self.look)(&disk);
         match (&result, state) {
             (Ok(()), State::New) => tally.survived += 1,
-            (Err(Error::Unconfirmed { .. }), State::New) if !way.is_harmless && (behind_switch || way.lasts) => {
+            (Err(Error::Unconfirmed { .. }), State::New)
+                if !way.is_harmless && (behind_switch || way.lasts) =>
+            {
                 tally.in_doubt += 1;
             }
             (Err(Error::Unconfirmed { .. }), _) => panic!("{what}: {result:?} and {state:?}"),
@@ -144,8 +163,9 @@ impl Scenario {
     /// Does it again, without fault.
     fn repeat(&self, disk: &SimStorage, state: State, what: &str) {
         if state != State::New {
-            (self.again)(disk)
-                .unwrap_or_else(|error| panic!("{what}: then, without fault: {error}: {:?}", chain(&error)));
+            (self.again)(disk).unwrap_or_else(|error| {
+                panic!("{what}: then, without fault: {error}: {:?}", chain(&error))
+            });
             assert_eq!((self.look)(disk), State::New, "{what}: done again");
         }
     }
@@ -154,7 +174,10 @@ impl Scenario {
     pub fn lose_power_everywhere(&self) -> Tally {
         let (log, switch) = self.measure();
         let operations = log.len() as u64;
-        let mut tally = Tally { operations, ..Tally::default() };
+        let mut tally = Tally {
+            operations,
+            ..Tally::default()
+        };
         let (mut seen, hasher) = (HashSet::new(), RandomState::new());
         for at in self.broken(operations, switch) {
             let disk = self.fresh();
@@ -164,12 +187,19 @@ impl Scenario {
             for policy in self.policies(&disk) {
                 let image = disk.crash(policy);
                 tally.images += 1;
-                // What succeeded must be there whatever is lost, so it is looked at whenever a run succeeded.
-                if !seen.insert((result.is_ok(), hasher.hash_one((image.files(), directories(&image))))) {
+                // What succeeded must be there whatever is lost, so it is looked at whenever a run
+                // succeeded.
+                if !seen.insert((
+                    result.is_ok(),
+                    hasher.hash_one((image.files(), directories(&image))),
+                )) {
                     continue;
                 }
                 tally.distinct += 1;
-                let what = format!("{}: power off at {at} of {operations}, {policy:?}", self.name);
+                let what = format!(
+                    "{}: power off at {at} of {operations}, {policy:?}",
+                    self.name
+                );
                 self.examine(&image, result.is_ok(), &what, &mut tally);
             }
         }
@@ -183,7 +213,13 @@ impl Scenario {
             Depth::Each => disk.telling(),
             Depth::Every(_) => some(disk.unsynced()),
         };
-        let alone = |number| [CrashPolicy::LoseOne(number), CrashPolicy::TearOne(number), CrashPolicy::KeepOne(number)];
+        let alone = |number| {
+            [
+                CrashPolicy::LoseOne(number),
+                CrashPolicy::TearOne(number),
+                CrashPolicy::KeepOne(number),
+            ]
+        };
         let mut policies = vec![CrashPolicy::DropAll, CrashPolicy::KeepAll];
         policies.extend(singles.into_iter().flat_map(alone));
         policies.extend((0..8).map(CrashPolicy::Seeded));
@@ -192,21 +228,27 @@ impl Scenario {
 
     fn examine(&self, image: &SimStorage, succeeded: bool, what: &str, tally: &mut Tally) {
         let look = std::panic::AssertUnwindSafe(|| (self.look)(image));
-        let state = std::panic::catch_unwind(look).unwrap_or_else(|_| panic!("{what}: neither old nor new"));
+        let state = std::panic::catch_unwind(look)
+            .unwrap_or_else(|_| panic!("{what}: neither old nor new"));
         match state {
             State::New => tally.new += 1,
             State::Gap if self.has_gap => tally.gaps += 1,
             State::Old => {}
             State::Gap => panic!("{what}: nothing is there"),
         }
-        assert!(!succeeded || state == State::New, "{what}: it had succeeded, and there is {state:?}");
+        assert!(
+            !succeeded || state == State::New,
+            "{what}: it had succeeded, and there is {state:?}"
+        );
         self.repeat(image, state, what);
     }
 }
 
 /// An error with what is behind it.
 fn chain(error: &dyn std::error::Error) -> Vec<String> {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// A way in which an operation fails.
@@ -218,23 +260,42 @@ struct Way {
     is_harmless: bool,
 }
 
-/// The ways in which an operation, as the log has it, fails. What it is not subject to would strike a later one, which has
-/// its own turn.
+/// The ways in which an operation, as the log has it, fails. What it is not subject to would strike
+/// a later one, which has its own turn.
 fn ways(at: u64, operation: &str) -> Vec<Way> {
     let begins = |words: &[&str]| words.iter().any(|word| operation.starts_with(word));
-    let way = |plan, lasts| Way { plan, lasts, is_harmless: false };
-    let both = |fault| [way(FaultPlan::once(at, fault), false), way(FaultPlan::from(at, fault), true)];
+    let way = |plan, lasts| Way {
+        plan,
+        lasts,
+        is_harmless: false,
+    };
+    let both = |fault| {
+        [
+            way(FaultPlan::once(at, fault), false),
+            way(FaultPlan::from(at, fault), true),
+        ]
+    };
     let mut ways = Vec::from(both(Fault::Io));
     if begins(&["write", "create", "lock", "set_len"]) {
         ways.extend(both(Fault::NoSpace));
     }
     if begins(&["write"]) {
-        let half_done: Vec<Way> = ways.iter().map(|half| way(half.plan.clone().transfer_first(), half.lasts)).collect();
+        let half_done: Vec<Way> = ways
+            .iter()
+            .map(|half| way(half.plan.clone().transfer_first(), half.lasts))
+            .collect();
         ways.extend(half_done);
     }
     if begins(&["read ", "write"]) {
-        let plans = [FaultPlan::from(at, Fault::Short), FaultPlan::once(at, Fault::Interrupted)];
-        ways.extend(plans.map(|plan| Way { plan, lasts: false, is_harmless: true }));
+        let plans = [
+            FaultPlan::from(at, Fault::Short),
+            FaultPlan::once(at, Fault::Interrupted),
+        ];
+        ways.extend(plans.map(|plan| Way {
+            plan,
+            lasts: false,
+            is_harmless: true,
+        }));
     }
     ways
 }
@@ -242,7 +303,10 @@ fn ways(at: u64, operation: &str) -> Vec<Way> {
 /// Some of so many operations. The last ones are names more often than bytes: they are all there.
 fn some(unsynced: usize) -> Vec<usize> {
     let step = unsynced.div_ceil(SINGLES).max(1);
-    (0..unsynced).step_by(step).chain(unsynced.saturating_sub(SINGLES)..unsynced).collect()
+    (0..unsynced)
+        .step_by(step)
+        .chain(unsynced.saturating_sub(SINGLES)..unsynced)
+        .collect()
 }
 
 /// The directories at the root.
@@ -253,7 +317,11 @@ fn directories(disk: &SimStorage) -> Vec<String> {
 
 /// Every path of a disk, directories at the root too.
 fn paths(disk: &SimStorage) -> Vec<String> {
-    let mut paths: Vec<String> = disk.files().keys().map(|path| path.display().to_string()).collect();
+    let mut paths: Vec<String> = disk
+        .files()
+        .keys()
+        .map(|path| path.display().to_string())
+        .collect();
     paths.extend(directories(disk));
     paths.sort();
     paths

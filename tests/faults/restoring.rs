@@ -14,7 +14,9 @@ use crate::lab::{Depth, Scenario, State};
 use crate::support::Files;
 use crate::support::edit::edit_mapping;
 use crate::support::small::small_v22;
-use crate::tiny::{Content, NEW, REPLACE, directory, load_into, mini, opened, save, single, sound, tiny, tiny_v22};
+use crate::tiny::{
+    Content, NEW, REPLACE, directory, load_into, mini, opened, save, single, sound, tiny, tiny_v22,
+};
 
 const TARGET: &str = "target";
 
@@ -47,13 +49,19 @@ fn restore_new(disk: &SimStorage) -> cimrepo::Result<()> {
 
 fn restore_next(disk: &SimStorage) -> cimrepo::Result<()> {
     let installed = restore(disk, REPLACE)?;
-    assert!(matches!(installed, Installed::NextGeneration { .. }), "{installed:?}");
+    assert!(
+        matches!(installed, Installed::NextGeneration { .. }),
+        "{installed:?}"
+    );
     Ok(())
 }
 
 fn restore_aside(disk: &SimStorage) -> cimrepo::Result<()> {
     let installed = restore(disk, REPLACE)?;
-    assert!(matches!(installed, Installed::SetAside { .. }), "{installed:?}");
+    assert!(
+        matches!(installed, Installed::SetAside { .. }),
+        "{installed:?}"
+    );
     Ok(())
 }
 
@@ -100,7 +108,11 @@ fn increment() -> Scenario {
         let place = format!("source {version}");
         put(&source, &place, &tiny(Dialect::V22, version));
         let base = (version > 0).then(|| "kept/base".into());
-        let target = if version > 0 { "kept/backup" } else { "kept/base" };
+        let target = if version > 0 {
+            "kept/backup"
+        } else {
+            "kept/base"
+        };
         save(&source, &place, target, &BackupOptions { base, ..single() }).unwrap();
     }
     let disk = SimStorage::new();
@@ -108,30 +120,58 @@ fn increment() -> Scenario {
         disk.put(file, &source.get(file).unwrap());
     }
     let name = "restore of an increment into a missing directory";
-    Scenario { name, disk, look: look_for_new(sound(&source, "source 1").unwrap()), ..into_missing() }
+    Scenario {
+        name,
+        disk,
+        look: look_for_new(sound(&source, "source 1").unwrap()),
+        ..into_missing()
+    }
 }
 
 fn into_empty(files: &Files, options: &BackupOptions, name: &'static str) -> Scenario {
     let (disk, new) = disk(files, options);
     disk.create_dir(Path::new(TARGET)).unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
-    Scenario { name, disk, ..Scenario { look: look_for_new(new), ..into_missing() } }
+    Scenario {
+        name,
+        disk,
+        ..Scenario {
+            look: look_for_new(new),
+            ..into_missing()
+        }
+    }
 }
 
 fn into_empty_v22() -> Scenario {
-    into_empty(&tiny(Dialect::V22, 1), &single(), "restore into an empty directory")
+    into_empty(
+        &tiny(Dialect::V22, 1),
+        &single(),
+        "restore into an empty directory",
+    )
 }
 
 fn into_empty_v21() -> Scenario {
-    into_empty(&tiny(Dialect::V21, 1), &single(), "restore of dialect 2.1 into an empty directory")
+    into_empty(
+        &tiny(Dialect::V21, 1),
+        &single(),
+        "restore of dialect 2.1 into an empty directory",
+    )
 }
 
-/// Of the repository that is restored here the generations differ: an older one alone would be a third state.
+/// Of the repository that is restored here the generations differ: an older one alone would be a
+/// third state.
 fn forensic() -> Scenario {
-    let options = BackupOptions { forensic: true, ..single() };
+    let options = BackupOptions {
+        forensic: true,
+        ..single()
+    };
     Scenario {
         depth: Depth::Every(7),
-        ..into_empty(&older_generations_differ(), &options, "forensic restore into an empty directory")
+        ..into_empty(
+            &older_generations_differ(),
+            &options,
+            "forensic restore into an empty directory",
+        )
     }
 }
 
@@ -143,21 +183,38 @@ fn older_generations_differ() -> Files {
     crate::tiny::listing(&disk, TARGET)
 }
 
-/// The generation that is opened holds the old content or that of the backup, and the old one stays what it was. Where the
-/// system refused to read it, it was set aside as it is.
+/// The generation that is opened holds the old content or that of the backup, and the old one stays
+/// what it was. Where the system refused to read it, it was set aside as it is.
 fn look_for_next(before: &SimStorage) -> Box<dyn Fn(&SimStorage) -> State> {
     let old = sound(before, TARGET).unwrap();
     let old_files = crate::tiny::listing(before, TARGET);
-    let new = crate::tiny::content(&crate::tiny::checked(before, "kept/backup").unwrap().snapshot());
-    let generation = opened(before, TARGET).unwrap().snapshot().mapping().generation();
+    let new = crate::tiny::content(
+        &crate::tiny::checked(before, "kept/backup")
+            .unwrap()
+            .snapshot(),
+    );
+    let generation = opened(before, TARGET)
+        .unwrap()
+        .snapshot()
+        .mapping()
+        .generation();
     Box::new(move |disk| {
         let found = sound(disk, TARGET).unwrap();
         if disk.kind(Path::new("target.001")).unwrap().is_some() {
-            assert!(found == new && crate::tiny::listing(disk, "target.001") == old_files, "what was set aside");
+            assert!(
+                found == new && crate::tiny::listing(disk, "target.001") == old_files,
+                "what was set aside"
+            );
             return State::New;
         }
-        let before = OpenOptions::new().generation(generation).open_in(&directory(disk, TARGET)).unwrap();
-        assert!(before.is_whole() && crate::tiny::content(&before.snapshot()) == old, "the generation before is lost");
+        let before = OpenOptions::new()
+            .generation(generation)
+            .open_in(&directory(disk, TARGET))
+            .unwrap();
+        assert!(
+            before.is_whole() && crate::tiny::content(&before.snapshot()) == old,
+            "the generation before is lost"
+        );
         if found == old {
             return State::Old;
         }
@@ -187,13 +244,16 @@ fn next_generation_of(version: fn(u8) -> Files) -> Scenario {
     }
 }
 
-/// The same where the two generations that followed were refused: the one that counts is the oldest on disk.
+/// The same where the two generations that followed were refused: the one that counts is the oldest
+/// on disk.
 fn next_after_refused() -> Scenario {
     let mut scenario = next_generation();
     let mut files = crate::tiny::listing(&scenario.disk, TARGET);
     for name in ["MAPPING1.MAP", "MAPPING2.MAP"] {
         // The stamp of the first entry.
-        edit_mapping(&mut files, name, |mapping| mapping.objects.entries[0].stamp = 1_000);
+        edit_mapping(&mut files, name, |mapping| {
+            mapping.objects.entries[0].stamp = 1_000
+        });
     }
     put(&scenario.disk, TARGET, &files);
     assert_eq!(opened(&scenario.disk, TARGET).unwrap().refused().len(), 2);
@@ -202,8 +262,9 @@ fn next_after_refused() -> Scenario {
     scenario
 }
 
-/// The same where an earlier restore was interrupted while it wrote the mapping of the same number: all of it but the first
-/// sector is on the disk, stamped with the number that is written now, and it has pages in other places.
+/// The same where an earlier restore was interrupted while it wrote the mapping of the same number:
+/// all of it but the first sector is on the disk, stamped with the number that is written now, and
+/// it has pages in other places.
 fn next_after_torn() -> Scenario {
     let (disk, _) = disk(&small_v22(), &single());
     let mut files = tiny(Dialect::V22, 0);
@@ -212,13 +273,19 @@ fn next_after_torn() -> Scenario {
     restore_next(&done).unwrap();
     // Generation 4 follows the three of the builder.
     let name = "MAPPING3.MAP";
-    files.insert(name.to_owned(), crate::tiny::listing(&done, TARGET).remove(name).unwrap());
+    files.insert(
+        name.to_owned(),
+        crate::tiny::listing(&done, TARGET).remove(name).unwrap(),
+    );
     edit_mapping(&mut files, name, |mapping| {
         // Two entries in the second sector.
         let place = |number: usize| mapping.objects.entries[number].physical;
         let (first, second) = (place(22), place(25));
         assert!(first.is_some() && second.is_some());
-        (mapping.objects.entries[22].physical, mapping.objects.entries[25].physical) = (second, first);
+        (
+            mapping.objects.entries[22].physical,
+            mapping.objects.entries[25].physical,
+        ) = (second, first);
     });
     files.get_mut(name).unwrap()[..512].fill(0);
     put(&disk, TARGET, &files);
@@ -250,22 +317,35 @@ fn set_aside_of(version: fn(u8) -> Files) -> Scenario {
             let mut files = crate::tiny::listing(disk, path);
             files.remove("cimrepo.lock");
             // The notes go to the new directory last.
-            files.entry("my notes".to_owned()).or_insert_with(|| b"they stay".to_vec());
+            files
+                .entry("my notes".to_owned())
+                .or_insert_with(|| b"they stay".to_vec());
             files == damaged
         };
-        let notes: Vec<_> =
-            ["target", "target.001"].iter().filter_map(|at| disk.get(Path::new(at).join("my notes"))).collect();
+        let notes: Vec<_> = ["target", "target.001"]
+            .iter()
+            .filter_map(|at| disk.get(Path::new(at).join("my notes")))
+            .collect();
         assert_eq!(notes, [b"they stay".to_vec()], "the file of someone else's");
         if !is_there(TARGET) {
-            assert!(holds_old("target.001") && sound(disk, "target.restoring").unwrap() == new, "the gap");
+            assert!(
+                holds_old("target.001") && sound(disk, "target.restoring").unwrap() == new,
+                "the gap"
+            );
             return State::Gap;
         }
         if !is_there("target.001") {
             assert!(holds_old(TARGET), "the damaged repository was touched");
             return State::Old;
         }
-        assert!(holds_old("target.001"), "what was set aside is not what was there");
-        assert!(sound(disk, TARGET).unwrap() == new, "the new repository is not the one that was backed up");
+        assert!(
+            holds_old("target.001"),
+            "what was set aside is not what was there"
+        );
+        assert!(
+            sound(disk, TARGET).unwrap() == new,
+            "the new repository is not the one that was backed up"
+        );
         State::New
     };
     Scenario {
@@ -282,7 +362,13 @@ fn set_aside_of(version: fn(u8) -> Files) -> Scenario {
 
 #[test]
 fn a_restore_that_fails_leaves_nothing_or_all() {
-    for scenario in [into_missing(), increment(), into_empty_v22(), into_empty_v21(), forensic()] {
+    for scenario in [
+        into_missing(),
+        increment(),
+        into_empty_v22(),
+        into_empty_v21(),
+        forensic(),
+    ] {
         let tally = scenario.fail_everywhere();
         assert!(tally.faults >= 100, "{tally:?}");
     }
@@ -290,7 +376,13 @@ fn a_restore_that_fails_leaves_nothing_or_all() {
 
 #[test]
 fn a_restore_without_power_leaves_nothing_or_all() {
-    for scenario in [into_missing(), increment(), into_empty_v22(), into_empty_v21(), forensic()] {
+    for scenario in [
+        into_missing(),
+        increment(),
+        into_empty_v22(),
+        into_empty_v21(),
+        forensic(),
+    ] {
         let tally = scenario.lose_power_everywhere();
         assert!(tally.images > 800 && tally.new > 0, "{tally:?}");
     }
@@ -321,13 +413,24 @@ fn a_damaged_repository_is_set_aside_or_in_place_after_every_fault() {
 #[test]
 fn a_damaged_repository_is_set_aside_or_in_place_after_every_loss_of_power() {
     let tally = set_aside().lose_power_everywhere();
-    assert!(tally.images > 800 && tally.new > 0 && tally.gaps > 0, "{tally:?}");
+    assert!(
+        tally.images > 800 && tally.new > 0 && tally.gaps > 0,
+        "{tally:?}"
+    );
 }
 
 #[test]
 fn of_small_repositories_each_write_is_lost_torn_and_kept_alone() {
-    for scenario in [into_missing_of(&mini(1)), next_generation_of(mini), set_aside_of(mini)] {
-        let tally = Scenario { depth: Depth::Each, ..scenario }.lose_power_everywhere();
+    for scenario in [
+        into_missing_of(&mini(1)),
+        next_generation_of(mini),
+        set_aside_of(mini),
+    ] {
+        let tally = Scenario {
+            depth: Depth::Each,
+            ..scenario
+        }
+        .lose_power_everywhere();
         assert!(tally.images > 800 && tally.new > 0, "{tally:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! Repositories to be damaged, ways to damage their index, and a count of what is left that does not use the tree.
+//! Repositories to be damaged, ways to damage their index, and a count of what is left that does
+//! not use the tree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,9 @@ use cimrepo::format::index::page::IndexPage;
 use cimrepo::store::{BulkBuilder, Snapshot};
 
 use crate::support::edit::{edit_page, set_word, word};
-use crate::support::small::{Numbers, as_v21, current_file, mapping_in, page_at, small_v21, small_v22};
+use crate::support::small::{
+    Numbers, as_v21, current_file, mapping_in, page_at, small_v21, small_v22,
+};
 use crate::support::{Files, in_memory, open};
 
 /// A key.
@@ -35,15 +38,26 @@ fn made(seed: u64) -> Files {
     let mut keys = BTreeMap::new();
     for _ in 0..200 + numbers.next() % 400 {
         let length = usize::try_from(20 + numbers.next() % 700).unwrap();
-        let hash: String = (0..length.div_ceil(16)).map(|_| format!("{:016X}", numbers.next())).collect();
-        let record = numbers.next().is_multiple_of(3).then(|| builder.record(&[7; 600]).unwrap());
+        let hash: String = (0..length.div_ceil(16))
+            .map(|_| format!("{:016X}", numbers.next()))
+            .collect();
+        let record = numbers
+            .next()
+            .is_multiple_of(3)
+            .then(|| builder.record(&[7; 600]).unwrap());
         keys.insert(format!("NS_{}\\CI_{hash}", numbers.next() % 5), record);
     }
     for (key, record) in keys {
         builder.key(key.as_bytes(), record).unwrap();
     }
     builder.finish().unwrap();
-    let names = ["OBJECTS.DATA", "INDEX.BTR", "MAPPING1.MAP", "MAPPING2.MAP", "MAPPING3.MAP"];
+    let names = [
+        "OBJECTS.DATA",
+        "INDEX.BTR",
+        "MAPPING1.MAP",
+        "MAPPING2.MAP",
+        "MAPPING3.MAP",
+    ];
     let file = |name: &str| Some((name.to_owned(), storage.get(directory.join(name))?));
     names.into_iter().filter_map(file).collect()
 }
@@ -57,9 +71,17 @@ pub struct Pages {
 impl Pages {
     /// Looks at each page by itself.
     pub fn of(snapshot: &Snapshot) -> Self {
-        let mut pages = Self { whole: BTreeMap::new(), unreadable: BTreeSet::new() };
+        let mut pages = Self {
+            whole: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
+        };
         let admin = snapshot.dialect() == Dialect::V21;
-        for (page, ..) in snapshot.mapping().index.mapped().filter(|(page, ..)| !admin || page.get() > 0) {
+        for (page, ..) in snapshot
+            .mapping()
+            .index
+            .mapped()
+            .filter(|(page, ..)| !admin || page.get() > 0)
+        {
             match keys_of(snapshot, page) {
                 Some(keys) => _ = pages.whole.insert(page, keys),
                 None => _ = pages.unreadable.insert(page),
@@ -80,7 +102,9 @@ fn keys_of(snapshot: &Snapshot, page: LogicalPage) -> Option<Vec<KeyText>> {
     }
     let bytes = snapshot.page(Space::Index, page).ok()?;
     let site = Site::page(Space::Index, page);
-    let node = IndexPage::parse(&bytes, page, site).ok().filter(|node| node.overload(site).is_none())?;
+    let node = IndexPage::parse(&bytes, page, site)
+        .ok()
+        .filter(|node| node.overload(site).is_none())?;
     let key = |number| {
         let mut text = Vec::new();
         node.append_key(number, &mut text).map(|()| text)
@@ -92,27 +116,40 @@ fn keys_of(snapshot: &Snapshot, page: LogicalPage) -> Option<Vec<KeyText>> {
 pub fn live(files: &Files) -> Vec<LogicalPage> {
     let mapping = mapping_in(files, &current_file(files));
     let first = u32::from(mapping.dialect == Dialect::V21);
-    mapping.index.mapped().map(|(page, ..)| page).filter(|page| page.get() >= first).collect()
+    mapping
+        .index
+        .mapped()
+        .map(|(page, ..)| page)
+        .filter(|page| page.get() >= first)
+        .collect()
 }
 
 /// The bytes of an index page.
 pub fn index_page(files: &Files, page: LogicalPage) -> PageBytes {
-    let place = mapping_in(files, &current_file(files)).index.resolve(page).unwrap();
+    let place = mapping_in(files, &current_file(files))
+        .index
+        .resolve(page)
+        .unwrap();
     *page_at(&files["INDEX.BTR"], place)
 }
 
-/// Writes zeros over a page, as a sector that was never written reads; the checksum stays what it was.
+/// Writes zeros over a page, as a sector that was never written reads; the checksum stays what it
+/// was.
 pub fn zero(files: &mut Files, page: LogicalPage) {
-    let place = mapping_in(files, &current_file(files)).index.resolve(page).unwrap();
+    let place = mapping_in(files, &current_file(files))
+        .index
+        .resolve(page)
+        .unwrap();
     files.get_mut("INDEX.BTR").unwrap()[place.index() * PAGE_SIZE..][..PAGE_SIZE].fill(0);
 }
 
-/// Damages the index in a way that the numbers choose; says how. Checksums are made to fit where that hides more.
-/// Pages that take the number of another are leaves: an inner page that becomes a whole page with keys of its own range
-/// is told from a smaller index by nothing.
+/// Damages the index in a way that the numbers choose; says how. Checksums are made to fit where
+/// that hides more. Pages that take the number of another are leaves: an inner page that becomes a
+/// whole page with keys of its own range is told from a smaller index by nothing.
 pub fn damage(files: &mut Files, leaves: &[LogicalPage], numbers: &mut Numbers) -> String {
     let pages = live(files);
-    let mut pick = |from: &[LogicalPage]| from[usize::try_from(numbers.next()).unwrap() % from.len()];
+    let mut pick =
+        |from: &[LogicalPage]| from[usize::try_from(numbers.next()).unwrap() % from.len()];
     let (page, other) = (pick(&pages), pick(&pages));
     let (one, two) = (pick(leaves), pick(leaves));
     match numbers.next() % 7 {
@@ -156,7 +193,10 @@ pub fn damage(files: &mut Files, leaves: &[LogicalPage], numbers: &mut Numbers) 
 /// The leaves of an index that is whole.
 pub fn leaves(files: &Files) -> Vec<LogicalPage> {
     let none = open(files).unwrap().snapshot().dialect().no_child();
-    live(files).into_iter().filter(|&page| first_child(&index_page(files, page)) == Some(none)).collect()
+    live(files)
+        .into_iter()
+        .filter(|&page| first_child(&index_page(files, page)) == Some(none))
+        .collect()
 }
 
 /// The first child pointer of a page; `None` for one that is no node.
@@ -171,13 +211,18 @@ pub fn children(files: &Files, page: LogicalPage) -> Vec<LogicalPage> {
     let bytes = index_page(files, page);
     let keys = usize::try_from(word(&bytes, 16)).unwrap();
     let children = (0..=keys).map(|number| word(&bytes, 20 + 4 * keys + 4 * number));
-    children.filter(|&child| child != none).map(|child| LogicalPage::new(child).unwrap()).collect()
+    children
+        .filter(|&child| child != none)
+        .map(|child| LogicalPage::new(child).unwrap())
+        .collect()
 }
 
 /// Points child `number` of a page to another page; the checksum fits.
 pub fn point(files: &mut Files, page: LogicalPage, number: usize, target: u32) {
     let keys = usize::try_from(word(&index_page(files, page), 16)).unwrap();
-    edit_page(files, Space::Index, page, |bytes| set_word(bytes, 20 + 4 * keys + 4 * number, target));
+    edit_page(files, Space::Index, page, |bytes| {
+        set_word(bytes, 20 + 4 * keys + 4 * number, target)
+    });
 }
 
 /// Points a child pointer elsewhere: to another page, to none, to one that does not exist.
@@ -189,7 +234,9 @@ fn break_pointer(files: &mut Files, numbers: &mut Numbers) -> String {
         Some((page, usize::try_from(word(&bytes, 16)).unwrap()))
     };
     let inner: Vec<_> = live(files).iter().filter_map(inner).collect();
-    let Some(&(page, keys)) = inner.get(usize::try_from(numbers.next()).unwrap() % inner.len().max(1)) else {
+    let Some(&(page, keys)) =
+        inner.get(usize::try_from(numbers.next()).unwrap() % inner.len().max(1))
+    else {
         return "no pointer is left".to_owned();
     };
     let number = usize::try_from(numbers.next()).unwrap() % (keys + 1);

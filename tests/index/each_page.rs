@@ -38,12 +38,21 @@ fn each_index_page_zeroed_hides_only_its_own_keys() {
         for &page in &chosen {
             let damaged = zeroing.without(page);
             let own: BTreeSet<&KeyText> = pages.whole[&page].iter().collect();
-            let found = check_keys(&damaged, &stored, &own, &format!("{}, page {page}", name_of(&path)));
+            let found = check_keys(
+                &damaged,
+                &stored,
+                &own,
+                &format!("{}, page {page}", name_of(&path)),
+            );
             if found < fewest_keys.0 {
                 fewest_keys = (found, Some(page));
             }
             let listed = listed(&damaged);
-            assert!(listed + MAX_LOST >= objects, "{}, page {page}: {listed} of {objects}", name_of(&path));
+            assert!(
+                listed + MAX_LOST >= objects,
+                "{}, page {page}: {listed} of {objects}",
+                name_of(&path)
+            );
             if listed < fewest_objects.0 {
                 fewest_objects = (listed, Some(page));
             }
@@ -84,7 +93,11 @@ struct Zeroing<'f> {
 impl<'f> Zeroing<'f> {
     fn new(files: &'f Files) -> Self {
         let (storage, directory) = in_memory(files);
-        Self { files, storage, directory }
+        Self {
+            files,
+            storage,
+            directory,
+        }
     }
 
     /// The state with a page zeroed.
@@ -93,8 +106,10 @@ impl<'f> Zeroing<'f> {
         let at = mapping.index.resolve(page).unwrap().index() * PAGE_SIZE;
         let mut index = self.files["INDEX.BTR"].clone();
         index[at..at + PAGE_SIZE].fill(0);
-        self.storage.put(std::path::Path::new(PLACE).join("INDEX.BTR"), index);
-        // The same generation, should the page be one that it wrote: an older one would have all keys.
+        self.storage
+            .put(std::path::Path::new(PLACE).join("INDEX.BTR"), index);
+        // The same generation, should the page be one that it wrote: an older one would have all
+        // keys.
         let options = OpenOptions::new();
         let options = match mapping.dialect {
             cimrepo::format::Dialect::V21 => options,
@@ -104,8 +119,14 @@ impl<'f> Zeroing<'f> {
     }
 }
 
-/// Checks that a scan gives all keys but those of the page, and that look-ups agree; gives how many there are.
-fn check_keys(damaged: &Snapshot, stored: &BTreeSet<KeyText>, own: &BTreeSet<&KeyText>, what: &str) -> usize {
+/// Checks that a scan gives all keys but those of the page, and that look-ups agree; gives how many
+/// there are.
+fn check_keys(
+    damaged: &Snapshot,
+    stored: &BTreeSet<KeyText>,
+    own: &BTreeSet<&KeyText>,
+    what: &str,
+) -> usize {
     for direction in [Direction::Forward, Direction::Backward] {
         let (mut found, mut errors): (Vec<Key>, usize) = (Vec::new(), 0);
         for key in damaged.keys(KeyRange::all(), direction) {
@@ -118,19 +139,41 @@ fn check_keys(damaged: &Snapshot, stored: &BTreeSet<KeyText>, own: &BTreeSet<&Ke
         if direction == Direction::Backward {
             expected.reverse();
         }
-        assert!(found.iter().map(Key::as_bytes).eq(expected.iter().map(|key| key.as_slice())), "{what}, {direction:?}");
+        assert!(
+            found
+                .iter()
+                .map(Key::as_bytes)
+                .eq(expected.iter().map(|key| key.as_slice())),
+            "{what}, {direction:?}"
+        );
         assert_eq!(errors, 1, "{what}");
     }
     for (number, key) in stored.iter().enumerate() {
         let is_own = own.contains(key);
         if is_own || number % 50 == 0 {
             let told = damaged.contains_key(key);
-            assert!(if is_own { told.is_err() } else { matches!(told, Ok(true)) }, "{what}: {told:?}");
+            assert!(
+                if is_own {
+                    told.is_err()
+                } else {
+                    matches!(told, Ok(true))
+                },
+                "{what}: {told:?}"
+            );
         }
     }
     let health = damaged.index_damage().unwrap();
-    assert_eq!((health.unreadable, health.keys), (1, (stored.len() - own.len()) as u64), "{what}");
-    let named = |key: &&KeyText| matches!(family(key).1, KeyFamily::ClassDefinition | KeyFamily::Instance);
+    assert_eq!(
+        (health.unreadable, health.keys),
+        (1, (stored.len() - own.len()) as u64),
+        "{what}"
+    );
+    let named = |key: &&KeyText| {
+        matches!(
+            family(key).1,
+            KeyFamily::ClassDefinition | KeyFamily::Instance
+        )
+    };
     assert!(own.iter().filter(|key| named(key)).count() <= own.len());
     stored.len() - own.len()
 }
@@ -141,11 +184,19 @@ fn listed(snapshot: &Snapshot) -> usize {
     let below = catalog.namespaces().into_iter().filter_map(Result::ok);
     let mut count = 0;
     for namespace in [SYSTEM_NAMESPACE.to_owned()].into_iter().chain(below) {
-        let classes = catalog.object_keys(&namespace, Counted::Classes).filter_map(Result::ok);
-        let instances = catalog.object_keys(&namespace, Counted::Instances).filter_map(Result::ok);
+        let classes = catalog
+            .object_keys(&namespace, Counted::Classes)
+            .filter_map(Result::ok);
+        let instances = catalog
+            .object_keys(&namespace, Counted::Instances)
+            .filter_map(Result::ok);
         count += 1
-            + classes.filter(|key| catalog.class_of_key(&namespace, key).is_ok()).count()
-            + instances.filter(|key| catalog.instance_of_key(&namespace, key).is_ok()).count();
+            + classes
+                .filter(|key| catalog.class_of_key(&namespace, key).is_ok())
+                .count()
+            + instances
+                .filter(|key| catalog.instance_of_key(&namespace, key).is_ok())
+                .count();
     }
     count
 }

@@ -1,5 +1,5 @@
-//! A damaged index: one bad page hides only the keys it holds itself, and "not there" is said only when every page on the way
-//! was read.
+//! A damaged index: one bad page hides only the keys it holds itself, and "not there" is said only
+//! when every page on the way was read.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 

@@ -1,4 +1,5 @@
-//! Random damage beside a model: scans and look-ups find every key of every whole page, and nothing else.
+//! Random damage beside a model: scans and look-ups find every key of every whole page, and nothing
+//! else.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -25,16 +26,23 @@ fn every_key_of_every_whole_page_is_found() {
             let leaves = leaves(&files);
             for round in 0..ROUNDS {
                 let mut files = files.clone();
-                let done: Vec<String> =
-                    (0..1 + numbers.next() % 4).map(|_| damage(&mut files, &leaves, &mut numbers)).collect();
-                check(&files, &stored, &mut numbers, &format!("{name}, round {round}: {done:?}"));
+                let done: Vec<String> = (0..1 + numbers.next() % 4)
+                    .map(|_| damage(&mut files, &leaves, &mut numbers))
+                    .collect();
+                check(
+                    &files,
+                    &stored,
+                    &mut numbers,
+                    &format!("{name}, round {round}: {done:?}"),
+                );
             }
         }
     }
 }
 
-/// A pointer of the root that leads to a leaf two levels down passes by what lies between. It is told from others at the
-/// other edge, and where that is damaged too from the nodes that were passed by.
+/// A pointer of the root that leads to a leaf two levels down passes by what lies between. It is
+/// told from others at the other edge, and where that is damaged too from the nodes that were
+/// passed by.
 #[test]
 fn keys_come_in_order_where_both_edges_of_the_tree_are_damaged() {
     let mut tried = 0;
@@ -61,7 +69,12 @@ fn keys_come_in_order_where_both_edges_of_the_tree_are_damaged() {
             let mut both = passed_by.clone();
             point(&mut both, root, other, inner(other)[0].get());
             for (what, files) in [("one", passed_by), ("a torn one", torn), ("both", both)] {
-                check(&files, &stored, &mut Numbers(tried), &format!("{name}, {what}: child {short} is {leaf}"));
+                check(
+                    &files,
+                    &stored,
+                    &mut Numbers(tried),
+                    &format!("{name}, {what}: child {short} is {leaf}"),
+                );
                 tried += 1;
             }
         }
@@ -85,7 +98,10 @@ fn check(files: &Files, stored: &BTreeSet<KeyText>, numbers: &mut Numbers, what:
         }
     };
     let mut ranges = vec![KeyRange::all()];
-    ranges.extend((0..6).map(|_| KeyRange { from: bound(), to: bound() }));
+    ranges.extend((0..6).map(|_| KeyRange {
+        from: bound(),
+        to: bound(),
+    }));
     for range in ranges {
         for direction in [Direction::Forward, Direction::Backward] {
             scan(&snapshot, &pages, &left, range.clone(), direction, what);
@@ -93,9 +109,21 @@ fn check(files: &Files, stored: &BTreeSet<KeyText>, numbers: &mut Numbers, what:
     }
     look_up(&snapshot, &left, stored, what);
     let health = snapshot.index_health();
-    assert_eq!(usize::try_from(health.unreadable).unwrap(), pages.unreadable.len(), "{what}");
-    assert_eq!(usize::try_from(health.pages).unwrap(), pages.unreadable.len() + pages.whole.len(), "{what}");
-    assert_eq!(usize::try_from(health.keys).unwrap(), pages.whole.values().map(Vec::len).sum::<usize>(), "{what}");
+    assert_eq!(
+        usize::try_from(health.unreadable).unwrap(),
+        pages.unreadable.len(),
+        "{what}"
+    );
+    assert_eq!(
+        usize::try_from(health.pages).unwrap(),
+        pages.unreadable.len() + pages.whole.len(),
+        "{what}"
+    );
+    assert_eq!(
+        usize::try_from(health.keys).unwrap(),
+        pages.whole.values().map(Vec::len).sum::<usize>(),
+        "{what}"
+    );
 }
 
 fn scan(
@@ -110,7 +138,11 @@ fn scan(
     let is_empty = matches!((&range.from, &range.to), (Some(from), Some(to)) if from >= to);
     let from = range.from.clone().map_or(Bound::Unbounded, Bound::Included);
     let to = range.to.clone().map_or(Bound::Unbounded, Bound::Excluded);
-    let mut expected: Vec<&KeyText> = if is_empty { Vec::new() } else { left.range((from, to)).collect() };
+    let mut expected: Vec<&KeyText> = if is_empty {
+        Vec::new()
+    } else {
+        left.range((from, to)).collect()
+    };
     if direction == Direction::Backward {
         expected.reverse();
     }
@@ -123,7 +155,10 @@ fn scan(
             Err(other) => panic!("{what}: {other}"),
         }
     }
-    let differs = found.iter().zip(&expected).position(|(found, expected)| found != *expected);
+    let differs = found
+        .iter()
+        .zip(&expected)
+        .position(|(found, expected)| found != *expected);
     let at = differs.unwrap_or(found.len().min(expected.len()));
     let shown = |key: Option<&KeyText>| key.map(|key| Key::new(key.as_slice()));
     let (there, wanted) = (shown(found.get(at)), shown(expected.get(at).copied()));
@@ -135,7 +170,10 @@ fn scan(
     assert_eq!(scan.is_complete(), failed.is_empty(), "{what}");
     if is_all {
         for &page in &pages.unreadable {
-            assert!(failed.contains(&Some(page)), "{what}: page {page} is not reported: {failed:?}");
+            assert!(
+                failed.contains(&Some(page)),
+                "{what}: page {page} is not reported: {failed:?}"
+            );
         }
     }
 }
@@ -149,11 +187,20 @@ fn look_up(snapshot: &Snapshot, left: &BTreeSet<KeyText>, stored: &BTreeSet<KeyT
             false => assert!(told.is_err(), "{what}: {shown} is lost: {told:?}"),
         }
         let absent = [key.as_slice(), b"x"].concat();
-        assert!(!matches!(snapshot.contains_key(&absent), Ok(true)), "{what}");
-        let Some(record) = shown.reference() else { continue };
+        assert!(
+            !matches!(snapshot.contains_key(&absent), Ok(true)),
+            "{what}"
+        );
+        let Some(record) = shown.reference() else {
+            continue;
+        };
         let dot = key.len() - format!(".{record}").len();
         assert_eq!(&key[dot..], format!(".{record}").as_bytes());
         let told: Option<Option<RecordRef>> = snapshot.reference(&key[..dot]).ok();
-        assert_eq!(told, left.contains(key).then_some(Some(record)), "{what}: {shown}");
+        assert_eq!(
+            told,
+            left.contains(key).then_some(Some(record)),
+            "{what}: {shown}"
+        );
     }
 }

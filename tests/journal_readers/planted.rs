@@ -1,4 +1,5 @@
-//! A journal that someone planted hides and shows nothing unnoticed: both states are checked, and what differs is named.
+//! A journal that someone planted hides and shows nothing unnoticed: both states are checked, and
+//! what differs is named.
 
 use cimrepo::catalog::create;
 use cimrepo::catalog::diff::Change;
@@ -24,9 +25,15 @@ fn what_a_journal_shows_is_named() {
     let report = check(&open(&directory));
     assert!(report.is_consistent(), "{report:?}");
     let difference = &report.journal.difference;
-    assert!(difference.added > 0 && difference.keys_added > 0 && difference.removed == 0, "{difference:?}");
+    assert!(
+        difference.added > 0 && difference.keys_added > 0 && difference.removed == 0,
+        "{difference:?}"
+    );
     let planted = |one: &&cimrepo::catalog::diff::Difference| one.path == r"ROOT\PLANTED";
-    assert_eq!(difference.first.iter().find(planted).map(|one| &one.change), Some(&Change::Added));
+    assert_eq!(
+        difference.first.iter().find(planted).map(|one| &one.change),
+        Some(&Change::Added)
+    );
 }
 
 #[test]
@@ -34,7 +41,13 @@ fn what_a_journal_hides_is_named() {
     let directory = with_journal(|writer| writer.delete_namespace(r"ROOT\SECURITY").unwrap());
     let report = check(&open(&directory));
     let difference = &report.journal.difference;
-    assert!(difference.removed > 0 && difference.keys_removed > 0, "{difference:?}");
+    assert!(
+        difference.removed > 0 && difference.keys_removed > 0,
+        "{difference:?}"
+    );
     let hidden = |one: &&cimrepo::catalog::diff::Difference| one.path == r"ROOT\SECURITY";
-    assert_eq!(difference.first.iter().find(hidden).map(|one| &one.change), Some(&Change::Removed));
+    assert_eq!(
+        difference.first.iter().find(hidden).map(|one| &one.change),
+        Some(&Change::Removed)
+    );
 }

@@ -18,20 +18,44 @@ fn the_last_acknowledged_state_is_read_and_nothing_changes() {
     let before = files(&directory);
     let repository = open(&directory);
     assert_eq!(names(&repository.snapshot()), ["B", "FIRST"]);
-    let [file] = repository.journal().files() else { panic!("{:?}", repository.journal()) };
-    assert_eq!((file.commits, file.replayed, &file.fate), (Some(3), 3, &JournalFate::Replayed));
-    assert_eq!((repository.journal().commits(), repository.journal().replayed()), (3, 3));
+    let [file] = repository.journal().files() else {
+        panic!("{:?}", repository.journal())
+    };
+    assert_eq!(
+        (file.commits, file.replayed, &file.fate),
+        (Some(3), 3, &JournalFate::Replayed)
+    );
+    assert_eq!(
+        (
+            repository.journal().commits(),
+            repository.journal().replayed()
+        ),
+        (3, 3)
+    );
     let report = check(&repository);
     assert!(report.is_consistent(), "{report:?}");
     repository.ensure_unchanged().unwrap();
-    let without = OpenOptions::new().without_journal().open_in(&directory).unwrap();
+    let without = OpenOptions::new()
+        .without_journal()
+        .open_in(&directory)
+        .unwrap();
     assert_eq!(names(&without.snapshot()), ["FIRST"]);
     let generation = without.snapshot().mapping().generation();
-    let chosen = OpenOptions::new().generation(generation).open_in(&directory).unwrap();
+    let chosen = OpenOptions::new()
+        .generation(generation)
+        .open_in(&directory)
+        .unwrap();
     assert_eq!(names(&chosen.snapshot()), ["FIRST"]);
     for left_out in [&without, &chosen] {
         let journal = left_out.journal();
-        assert_eq!((journal.commits(), journal.replayed(), journal.refused().count()), (3, 0, 0));
+        assert_eq!(
+            (
+                journal.commits(),
+                journal.replayed(),
+                journal.refused().count()
+            ),
+            (3, 0, 0)
+        );
         assert!(check(left_out).is_consistent());
     }
     assert!(files(&directory) == before);
@@ -43,7 +67,13 @@ fn what_only_one_of_the_two_states_has_is_counted() {
     let report = check(&open(&directory));
     let difference = &report.journal.difference;
     assert_eq!((difference.keys_added, difference.keys_removed), (1, 0));
-    assert!(report.journal.without.as_ref().is_some_and(|without| without.keys == 1));
+    assert!(
+        report
+            .journal
+            .without
+            .as_ref()
+            .is_some_and(|without| without.keys == 1)
+    );
     assert_eq!(report.generations[0].keys, 2);
 }
 
@@ -58,7 +88,8 @@ fn a_reader_beside_a_writer_sees_what_was_acknowledged_before() {
         }
         let repository = open(&directory);
         assert_eq!(names(&repository.snapshot()).len(), number + 2);
-        // Commits that come while it is read change nothing of what was read, nor does a checkpoint.
+        // Commits that come while it is read change nothing of what was read, nor does a
+        // checkpoint.
         put(&engine, &format!("M{number:02}"), 10, Durability::None).unwrap();
         engine.checkpoint().unwrap();
         repository.ensure_unchanged().unwrap();
@@ -69,13 +100,17 @@ fn a_reader_beside_a_writer_sees_what_was_acknowledged_before() {
     assert!(open(&directory).journal().files().is_empty());
 }
 
-/// Opens while `meanwhile` is done each time a call of this name on a file of this ending is about to be made.
+/// Opens while `meanwhile` is done each time a call of this name on a file of this ending is about
+/// to be made.
 fn open_beside(
     call: &'static str,
     ending: &'static str,
     times: u32,
     meanwhile: impl Fn(u32) + Send + Sync + 'static,
-) -> (Arc<AtomicU32>, impl Fn(cimrepo::storage::MemStorage) -> Result<Vec<String>>) {
+) -> (
+    Arc<AtomicU32>,
+    impl Fn(cimrepo::storage::MemStorage) -> Result<Vec<String>>,
+) {
     let count = Arc::new(AtomicU32::new(0));
     let (counted, meanwhile) = (count.clone(), Arc::new(meanwhile));
     let open = move |storage| {
@@ -88,7 +123,9 @@ fn open_beside(
             Ok(())
         };
         let hooked = Hooked::new(storage, hook);
-        OpenOptions::new().open_in(&hooked.directory(".")).map(|repository| names(&repository.snapshot()))
+        OpenOptions::new()
+            .open_in(&hooked.directory("."))
+            .map(|repository| names(&repository.snapshot()))
     };
     (count, open)
 }
@@ -125,10 +162,16 @@ fn a_writer_that_is_always_faster_is_said_so() {
 #[test]
 fn replaying_can_be_cancelled() {
     let (_, directory) = waiting();
-    let error = OpenOptions::new().cancel_when(|| true).open_in(&directory).unwrap_err();
+    let error = OpenOptions::new()
+        .cancel_when(|| true)
+        .open_in(&directory)
+        .unwrap_err();
     assert!(matches!(error, Error::Cancelled));
     // Where there is nothing to replay nothing is asked.
-    OpenOptions::new().cancel_when(|| true).open_in(&fresh().1).unwrap();
+    OpenOptions::new()
+        .cancel_when(|| true)
+        .open_in(&fresh().1)
+        .unwrap();
 }
 
 #[test]

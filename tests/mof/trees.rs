@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use cimrepo::cim::ScalarType;
 use cimrepo::text::mof::tree::{
-    ArraySize, Assignment, At, ClassDeclaration, Directive, DirectiveKind, Feature, File, Flags, FlavorWords, Ident,
-    Initializer, InstanceDeclaration, Item, MethodDeclaration, PropertyDeclaration, Qualifier, QualifierDeclaration,
-    QualifierType, Qualifiers, Removal, Text, TypeKind, TypeName, Value, ValueKind,
+    ArraySize, Assignment, At, ClassDeclaration, Directive, DirectiveKind, Feature, File, Flags,
+    FlavorWords, Ident, Initializer, InstanceDeclaration, Item, MethodDeclaration,
+    PropertyDeclaration, Qualifier, QualifierDeclaration, QualifierType, Qualifiers, Removal, Text,
+    TypeKind, TypeName, Value, ValueKind,
 };
 use cimrepo::text::mof::{ParseOptions, file_text, parse};
 use proptest::collection::{btree_map, vec};
@@ -16,7 +17,18 @@ use proptest::prelude::*;
 type Tree = File<'static>;
 
 fn ident() -> impl Strategy<Value = Ident<'static>> {
-    const KNOWN: [&str; 10] = ["class", "Instance", "of", "as", "ref", "qualifier", "NULL", "void", "uint32", "object"];
+    const KNOWN: [&str; 10] = [
+        "class",
+        "Instance",
+        "of",
+        "as",
+        "ref",
+        "qualifier",
+        "NULL",
+        "void",
+        "uint32",
+        "object",
+    ];
     prop_oneof![
         4 => "[A-Za-z_][A-Za-z0-9_]{0,9}".prop_map(Ident::new),
         1 => "[é-ż][a-zé]{0,3}".prop_map(Ident::new),
@@ -41,7 +53,9 @@ fn simple() -> impl Strategy<Value = ValueKind<'static>> {
         any::<bool>().prop_map(ValueKind::Boolean),
         any::<i64>().prop_map(|number| ValueKind::Integer(number.into())),
         any::<u64>().prop_map(|number| ValueKind::Integer(number.into())),
-        any::<f64>().prop_filter("finite", |real| real.is_finite()).prop_map(ValueKind::Real),
+        any::<f64>()
+            .prop_filter("finite", |real| real.is_finite())
+            .prop_map(ValueKind::Real),
         text().prop_map(|text| ValueKind::Text(text.into())),
         any::<u16>().prop_map(ValueKind::Char),
         "[A-Za-z_][A-Za-z0-9_]{0,5}".prop_map(|alias| ValueKind::Alias(alias.into())),
@@ -56,17 +70,32 @@ fn value() -> impl Strategy<Value = Value<'static>> {
     let leaf = simple().prop_map(|kind| Value { kind, at: at() });
     leaf.prop_recursive(3, 12, 4, |inner| {
         let value = option::of(initializer(inner.boxed()));
-        let assignment =
-            (ident(), value).prop_map(|(name, value)| Assignment { qualifiers: Vec::new(), name, value, at: at() });
+        let assignment = (ident(), value).prop_map(|(name, value)| Assignment {
+            qualifiers: Vec::new(),
+            name,
+            value,
+            at: at(),
+        });
         (class_name(), vec(assignment, 0..3)).prop_map(|(class, assignments)| {
             let (qualifiers, alias) = (Vec::new(), None);
-            let instance = InstanceDeclaration { qualifiers, class, alias, assignments, at: at() };
-            Value { kind: ValueKind::Instance(Box::new(instance)), at: at() }
+            let instance = InstanceDeclaration {
+                qualifiers,
+                class,
+                alias,
+                assignments,
+                at: at(),
+            };
+            Value {
+                kind: ValueKind::Instance(Box::new(instance)),
+                at: at(),
+            }
         })
     })
 }
 
-fn initializer(value: BoxedStrategy<Value<'static>>) -> impl Strategy<Value = Initializer<'static>> {
+fn initializer(
+    value: BoxedStrategy<Value<'static>>,
+) -> impl Strategy<Value = Initializer<'static>> {
     prop_oneof![
         value.clone().prop_map(Initializer::One),
         vec(value, 0..4).prop_map(|values| Initializer::List(values, at())),
@@ -90,8 +119,12 @@ fn flavors() -> impl Strategy<Value = FlavorWords> {
 
 fn qualifiers() -> impl Strategy<Value = Qualifiers<'static>> {
     btree_map("q[0-9]", (option::of(any_initializer()), flavors()), 0..3).prop_map(|all| {
-        let qualifier =
-            |(name, (value, flavors)): (String, _)| Qualifier { name: Ident::new(name), value, flavors, at: at() };
+        let qualifier = |(name, (value, flavors)): (String, _)| Qualifier {
+            name: Ident::new(name),
+            value,
+            flavors,
+            at: at(),
+        };
         all.into_iter().map(qualifier).collect()
     })
 }
@@ -100,7 +133,10 @@ fn kind() -> impl Strategy<Value = TypeName<'static>> {
     let base = proptest::sample::select(&ScalarType::ALL[..])
         .prop_filter("a type of MOF", |scalar| *scalar != ScalarType::Reference);
     prop_oneof![
-        base.prop_map(|scalar| (Ident::new(scalar.as_str().to_uppercase()), TypeKind::Base(scalar))),
+        base.prop_map(|scalar| (
+            Ident::new(scalar.as_str().to_uppercase()),
+            TypeKind::Base(scalar)
+        )),
         class_name().prop_map(|name| (name, TypeKind::Class)),
         class_name().prop_map(|name| (name, TypeKind::Reference)),
         Just((Ident::new("object"), TypeKind::Reference)),
@@ -114,62 +150,119 @@ fn array() -> impl Strategy<Value = Option<ArraySize>> {
 }
 
 fn property() -> impl Strategy<Value = PropertyDeclaration<'static>> {
-    let parts = (qualifiers(), kind(), ident(), array(), option::of(any_initializer()));
-    parts.prop_map(|(qualifiers, kind, name, array, default)| PropertyDeclaration {
-        qualifiers,
-        kind,
-        name,
-        array,
-        default,
-        at: at(),
-    })
+    let parts = (
+        qualifiers(),
+        kind(),
+        ident(),
+        array(),
+        option::of(any_initializer()),
+    );
+    parts.prop_map(
+        |(qualifiers, kind, name, array, default)| PropertyDeclaration {
+            qualifiers,
+            kind,
+            name,
+            array,
+            default,
+            at: at(),
+        },
+    )
 }
 
 fn method() -> impl Strategy<Value = MethodDeclaration<'static>> {
-    let parts = (qualifiers(), option::of(kind()), ident(), vec(property(), 0..3));
-    parts.prop_map(|(qualifiers, returns, name, parameters)| MethodDeclaration {
-        qualifiers,
-        returns,
-        name,
-        parameters,
-        at: at(),
-    })
+    let parts = (
+        qualifiers(),
+        option::of(kind()),
+        ident(),
+        vec(property(), 0..3),
+    );
+    parts.prop_map(
+        |(qualifiers, returns, name, parameters)| MethodDeclaration {
+            qualifiers,
+            returns,
+            name,
+            parameters,
+            at: at(),
+        },
+    )
 }
 
 fn class() -> impl Strategy<Value = ClassDeclaration<'static>> {
-    let feature = prop_oneof![property().prop_map(Feature::Property), method().prop_map(Feature::Method)];
-    let heads = (qualifiers(), class_name(), option::of(ident()), option::of(class_name()));
-    (heads, vec(feature, 0..4)).prop_map(|((qualifiers, name, alias, superclass), features)| ClassDeclaration {
-        qualifiers,
-        name,
-        alias,
-        superclass,
-        features,
-        at: at(),
+    let feature = prop_oneof![
+        property().prop_map(Feature::Property),
+        method().prop_map(Feature::Method)
+    ];
+    let heads = (
+        qualifiers(),
+        class_name(),
+        option::of(ident()),
+        option::of(class_name()),
+    );
+    (heads, vec(feature, 0..4)).prop_map(|((qualifiers, name, alias, superclass), features)| {
+        ClassDeclaration {
+            qualifiers,
+            name,
+            alias,
+            superclass,
+            features,
+            at: at(),
+        }
     })
 }
 
 fn instance() -> impl Strategy<Value = InstanceDeclaration<'static>> {
-    let assignment = (qualifiers(), ident(), option::of(any_initializer()))
-        .prop_map(|(qualifiers, name, value)| Assignment { qualifiers, name, value, at: at() });
-    let parts = (qualifiers(), class_name(), option::of(ident()), vec(assignment, 0..4));
-    parts.prop_map(|(qualifiers, class, alias, assignments)| InstanceDeclaration {
-        qualifiers,
-        class,
-        alias,
-        assignments,
-        at: at(),
-    })
+    let assignment = (qualifiers(), ident(), option::of(any_initializer())).prop_map(
+        |(qualifiers, name, value)| Assignment {
+            qualifiers,
+            name,
+            value,
+            at: at(),
+        },
+    );
+    let parts = (
+        qualifiers(),
+        class_name(),
+        option::of(ident()),
+        vec(assignment, 0..4),
+    );
+    parts.prop_map(
+        |(qualifiers, class, alias, assignments)| InstanceDeclaration {
+            qualifiers,
+            class,
+            alias,
+            assignments,
+            at: at(),
+        },
+    )
 }
 
 fn declaration() -> impl Strategy<Value = QualifierDeclaration<'static>> {
-    let scalar = proptest::sample::select(vec![ScalarType::String, ScalarType::Uint32, ScalarType::Boolean]);
-    let typed = (scalar, array(), option::of(any_initializer()), vec(ident(), 0..3))
-        .prop_map(|(scalar, array, default, scope)| QualifierType { scalar, array, default, scope });
+    let scalar = proptest::sample::select(vec![
+        ScalarType::String,
+        ScalarType::Uint32,
+        ScalarType::Boolean,
+    ]);
+    let typed = (
+        scalar,
+        array(),
+        option::of(any_initializer()),
+        vec(ident(), 0..3),
+    )
+        .prop_map(|(scalar, array, default, scope)| QualifierType {
+            scalar,
+            array,
+            default,
+            scope,
+        });
     let parts = (ident(), option::of(typed), flavors());
     parts.prop_filter_map("a declaration says something", |(name, typed, flavors)| {
         let says = typed.is_some() || !flavors.is_empty();
-        says.then(|| QualifierDeclaration { name, typed, flavors, at: at() })
+        says.then(|| QualifierDeclaration {
+            name,
+            typed,
+            flavors,
+            at: at(),
+        })
     })
 }
 
@@ -178,7 +271,9 @@ fn directive() -> impl Strategy<Value = Directive<'static>> {
     let flags = |numbers: &'static [i128]| {
         proptest::sample::select(numbers).prop_map(|number| Flags::from_number(number).unwrap())
     };
-    let removal = || (quoted(), any::<bool>()).prop_map(|(target, must_exist)| Removal { target, must_exist });
+    let removal = || {
+        (quoted(), any::<bool>()).prop_map(|(target, must_exist)| Removal { target, must_exist })
+    };
     let file = || "[a-z\\\\/.%]{1,12}".prop_map(Text::new);
     prop_oneof![
         quoted().prop_map(DirectiveKind::Namespace),
@@ -197,7 +292,10 @@ fn directive() -> impl Strategy<Value = Directive<'static>> {
             )
         )
             .prop_map(|(number, file)| DirectiveKind::Line { number, file }),
-        vec(quoted(), 0..3).prop_map(|arguments| DirectiveKind::Other { name: Ident::new("locale"), arguments }),
+        vec(quoted(), 0..3).prop_map(|arguments| DirectiveKind::Other {
+            name: Ident::new("locale"),
+            arguments
+        }),
     ]
     .prop_map(|kind| Directive { kind, at: at() })
 }

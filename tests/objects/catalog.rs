@@ -13,12 +13,19 @@ use crate::support::{corpus, name_of};
 const SAMPLE: usize = 7;
 
 fn catalogs(test: &str) -> impl Iterator<Item = (String, Catalog)> {
-    let open = |path: &std::path::Path| Catalog::new(Repository::open_read_only(path).unwrap().snapshot());
-    corpus(test).into_iter().map(move |path| (name_of(&path), open(&path)))
+    let open =
+        |path: &std::path::Path| Catalog::new(Repository::open_read_only(path).unwrap().snapshot());
+    corpus(test)
+        .into_iter()
+        .map(move |path| (name_of(&path), open(&path)))
 }
 
 fn namespaces(catalog: &Catalog) -> Vec<String> {
-    catalog.namespaces().into_iter().map(Result::unwrap).collect()
+    catalog
+        .namespaces()
+        .into_iter()
+        .map(Result::unwrap)
+        .collect()
 }
 
 #[test]
@@ -34,7 +41,11 @@ fn namespaces_are_a_tree_that_holds_every_key() {
             );
         }
         // The system classes have a namespace of their own, which no path names.
-        assert_eq!(found.len() as u64 + 1, catalog.snapshot().counts().namespaces, "{name}");
+        assert_eq!(
+            found.len() as u64 + 1,
+            catalog.snapshot().counts().namespaces,
+            "{name}"
+        );
         println!("{name}: {} namespaces", found.len());
     }
 }
@@ -45,11 +56,17 @@ fn instances_are_found_by_their_paths() {
         let (mut found, mut references) = (0, 0);
         for namespace in namespaces(&catalog) {
             for class in classes(&catalog, &namespace) {
-                for stored in catalog.instances(&namespace, class.class.name().as_str()).map(Result::unwrap) {
+                for stored in catalog
+                    .instances(&namespace, class.class.name().as_str())
+                    .map(Result::unwrap)
+                {
                     let path = stored.instance.path().unwrap().in_namespace(&namespace);
                     let text = path.text();
                     let path: ObjectPath = text.parse().unwrap();
-                    let again = catalog.instance("ROOT", &path).unwrap().unwrap_or_else(|| panic!("{name}: {text}"));
+                    let again = catalog
+                        .instance("ROOT", &path)
+                        .unwrap()
+                        .unwrap_or_else(|| panic!("{name}: {text}"));
                     assert_eq!(again.record, stored.record, "{name}: {text}");
                     found += 1;
                     references += check_references(&catalog, &namespace, &stored);
@@ -65,7 +82,11 @@ fn instances_are_found_by_their_paths() {
 fn classes(catalog: &Catalog, namespace: &str) -> Vec<std::sync::Arc<StoredClass>> {
     let local: Vec<_> = catalog.classes(namespace).map(Result::unwrap).collect();
     let system = catalog.classes(SYSTEM_NAMESPACE).map(Result::unwrap);
-    let hidden = |class: &std::sync::Arc<StoredClass>| local.iter().any(|own| own.class.name() == class.class.name());
+    let hidden = |class: &std::sync::Arc<StoredClass>| {
+        local
+            .iter()
+            .any(|own| own.class.name() == class.class.name())
+    };
     let system: Vec<_> = system.filter(|class| !hidden(class)).collect();
     local.into_iter().chain(system).collect()
 }
@@ -74,15 +95,32 @@ fn classes(catalog: &Catalog, namespace: &str) -> Vec<std::sync::Arc<StoredClass
 fn check_references(catalog: &Catalog, namespace: &str, stored: &StoredInstance) -> usize {
     let mut count = 0;
     for (property, value) in stored.instance.values() {
-        let Some(Value::Reference(text)) = value else { continue };
+        let Some(Value::Reference(text)) = value else {
+            continue;
+        };
         let path: ObjectPath = text.parse().unwrap();
-        assert!(catalog.instance(namespace, &path).unwrap().is_some(), "{text} is there");
+        assert!(
+            catalog.instance(namespace, &path).unwrap().is_some(),
+            "{text} is there"
+        );
         let referrers = catalog.referrers(namespace, &path).unwrap();
-        let mine = referrers.into_iter().map(Result::unwrap).filter(|referrer| {
-            let referring = catalog.referring_instance(&referrer.reference).unwrap().unwrap();
-            referring.record == stored.record && *referrer.reference.property == *property.name.as_str()
-        });
-        assert_eq!(mine.count(), 1, "{namespace}: {text} knows that {} refers to it", property.name);
+        let mine = referrers
+            .into_iter()
+            .map(Result::unwrap)
+            .filter(|referrer| {
+                let referring = catalog
+                    .referring_instance(&referrer.reference)
+                    .unwrap()
+                    .unwrap();
+                referring.record == stored.record
+                    && *referrer.reference.property == *property.name.as_str()
+            });
+        assert_eq!(
+            mine.count(),
+            1,
+            "{namespace}: {text} knows that {} refers to it",
+            property.name
+        );
         count += 1;
     }
     count
@@ -96,15 +134,28 @@ fn instances_of_a_class_and_its_subclasses() {
             let all = classes(&catalog, &namespace);
             let mut counts = BTreeMap::new();
             for class in &all {
-                let own = catalog.instances(&namespace, class.class.name().as_str()).map(Result::unwrap).count();
-                for of in [class.class.name()].into_iter().chain(class.class.derivation()) {
+                let own = catalog
+                    .instances(&namespace, class.class.name().as_str())
+                    .map(Result::unwrap)
+                    .count();
+                for of in [class.class.name()]
+                    .into_iter()
+                    .chain(class.class.derivation())
+                {
                     *counts.entry(of.clone()).or_insert(0) += own;
                 }
             }
             for class in all.iter().step_by(SAMPLE) {
-                let deep = catalog.instances_deep(&namespace, class.class.name().as_str()).unwrap();
+                let deep = catalog
+                    .instances_deep(&namespace, class.class.name().as_str())
+                    .unwrap();
                 let deep = deep.map(Result::unwrap).count();
-                assert_eq!(deep, counts[class.class.name()], "{name}: {namespace}:{}", class.class.name());
+                assert_eq!(
+                    deep,
+                    counts[class.class.name()],
+                    "{name}: {namespace}:{}",
+                    class.class.name()
+                );
                 found += deep;
             }
         }
@@ -119,18 +170,38 @@ fn subclasses_and_references_of_classes() {
         for namespace in namespaces(&catalog) {
             let mut expected = BTreeMap::<_, usize>::new();
             for class in catalog.classes(&namespace).map(Result::unwrap) {
-                *expected.entry(class.class.declaration().superclass.clone()).or_default() += 1;
+                *expected
+                    .entry(class.class.declaration().superclass.clone())
+                    .or_default() += 1;
             }
             for (superclass, count) in expected {
-                let found = catalog.subclasses(&namespace, superclass.as_ref().map(AsRef::as_ref)).map(Result::unwrap);
-                let found = found.filter(|class| class.class.declaration().superclass == superclass).count();
+                let found = catalog
+                    .subclasses(&namespace, superclass.as_ref().map(AsRef::as_ref))
+                    .map(Result::unwrap);
+                let found = found
+                    .filter(|class| class.class.declaration().superclass == superclass)
+                    .count();
                 assert_eq!(found, count, "{name}: {namespace}: {superclass:?}");
                 derived += found;
             }
-            for class in catalog.classes(&namespace).map(Result::unwrap).step_by(SAMPLE) {
-                for target in class.class.properties().iter().filter_map(|property| property.reference_class()) {
-                    let mut found = catalog.classes_referring_to(&namespace, target).map(Result::unwrap);
-                    assert!(found.any(|found| found.class.name() == class.class.name()), "{namespace}: {target}");
+            for class in catalog
+                .classes(&namespace)
+                .map(Result::unwrap)
+                .step_by(SAMPLE)
+            {
+                for target in class
+                    .class
+                    .properties()
+                    .iter()
+                    .filter_map(|property| property.reference_class())
+                {
+                    let mut found = catalog
+                        .classes_referring_to(&namespace, target)
+                        .map(Result::unwrap);
+                    assert!(
+                        found.any(|found| found.class.name() == class.class.name()),
+                        "{namespace}: {target}"
+                    );
                     referring += 1;
                 }
             }
@@ -143,20 +214,45 @@ fn subclasses_and_references_of_classes() {
 fn what_is_not_there_is_not_found() {
     for (_, catalog) in catalogs("what_is_not_there_is_not_found") {
         assert!(catalog.class("ROOT", "No such class").unwrap().is_none());
-        assert!(catalog.class(r"ROOT\nowhere", "No such class").unwrap().is_none());
+        assert!(
+            catalog
+                .class(r"ROOT\nowhere", "No such class")
+                .unwrap()
+                .is_none()
+        );
         assert_eq!(catalog.instances("ROOT", "No such class").count(), 0);
-        assert_eq!(catalog.instances_deep("ROOT", "No such class").unwrap().count(), 0);
+        assert_eq!(
+            catalog
+                .instances_deep("ROOT", "No such class")
+                .unwrap()
+                .count(),
+            0
+        );
         assert_eq!(catalog.child_namespaces(r"ROOT\nowhere").len(), 0);
         for path in [r#"__NAMESPACE.Name="nowhere""#, "NoClass=1"] {
             let path: ObjectPath = path.parse().unwrap();
             assert!(catalog.instance("ROOT", &path).unwrap().is_none(), "{path}");
-            assert!(catalog.referrers("ROOT", &path).unwrap().next().is_none(), "{path}");
+            assert!(
+                catalog.referrers("ROOT", &path).unwrap().next().is_none(),
+                "{path}"
+            );
         }
-        for path in ["__NAMESPACE=@", "__NAMESPACE", r#"__NAMESPACE.Nme="CIMV2""#, "__SystemSecurity=1"] {
+        for path in [
+            "__NAMESPACE=@",
+            "__NAMESPACE",
+            r#"__NAMESPACE.Nme="CIMV2""#,
+            "__SystemSecurity=1",
+        ] {
             let path: ObjectPath = path.parse().unwrap();
-            for error in [catalog.instance("ROOT", &path).unwrap_err(), catalog.referrers("ROOT", &path).err().unwrap()]
-            {
-                assert_eq!((error.hresult().0, error.exit_code() as u8), (0x8004_103A, 2), "{error}");
+            for error in [
+                catalog.instance("ROOT", &path).unwrap_err(),
+                catalog.referrers("ROOT", &path).err().unwrap(),
+            ] {
+                assert_eq!(
+                    (error.hresult().0, error.exit_code() as u8),
+                    (0x8004_103A, 2),
+                    "{error}"
+                );
             }
         }
         let default: ObjectPath = r#"root:__namespace.name="DEFAULT""#.parse().unwrap();

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use cimrepo::cim::{
-    Array, CimType, Class, Flavor, FullClass, Instance, Method, Name, Object, ObjectPath, Property, Qualifier,
-    QualifierSet, ScalarType, Setting, Value,
+    Array, CimType, Class, Flavor, FullClass, Instance, Method, Name, Object, ObjectPath, Property,
+    Qualifier, QualifierSet, ScalarType, Setting, Value,
 };
 use cimrepo::format::Dialect;
-use cimrepo::format::record::class_record::{ClassRecordView, encode_class_record, encode_exact_class_record};
+use cimrepo::format::record::class_record::{
+    ClassRecordView, encode_class_record, encode_exact_class_record,
+};
 use cimrepo::format::record::instance_record::{InstanceRecordView, encode_instance_record};
 use cimrepo::format::record::reference_record::{ReferenceRecord, ReferenceRecordView};
 use proptest::collection::vec;
@@ -20,8 +22,15 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn name() -> impl Strategy<Value = Name> {
-    let known =
-        prop_oneof![Just("KEY"), Just("Read"), Just("Provider"), Just("_a"), Just("Ab"), Just("a_b"), Just("äö")];
+    let known = prop_oneof![
+        Just("KEY"),
+        Just("Read"),
+        Just("Provider"),
+        Just("_a"),
+        Just("Ab"),
+        Just("a_b"),
+        Just("äö")
+    ];
     prop_oneof![2 => known.prop_map(Name::from), 5 => "[A-Za-z_][A-Za-z0-9_]{0,8}".prop_map(Name::from)]
 }
 
@@ -32,7 +41,11 @@ fn embedded() -> impl Strategy<Value = Object> {
         for (name, value) in properties {
             let property = Property::new(name.clone(), value.cim_type()).default(value);
             let taken = builder.clone().build().property(name.as_str()).is_some();
-            builder = if taken { builder } else { builder.property(property) };
+            builder = if taken {
+                builder
+            } else {
+                builder.property(property)
+            };
         }
         let class = builder.build();
         if is_class {
@@ -62,7 +75,8 @@ fn scalar(with_objects: bool) -> BoxedStrategy<Value> {
         text().prop_map(Value::Reference),
     ];
     if with_objects {
-        prop_oneof![15 => plain, 1 => embedded().prop_map(|object| Value::Object(Box::new(object)))].boxed()
+        prop_oneof![15 => plain, 1 => embedded().prop_map(|object| Value::Object(Box::new(object)))]
+            .boxed()
     } else {
         plain.boxed()
     }
@@ -91,7 +105,8 @@ fn qualifiers() -> impl Strategy<Value = QualifierSet> {
         value: None,
         flavor,
     });
-    let some = (name(), value(), flavor).prop_map(|(name, value, flavor)| Qualifier::new(name, value, flavor));
+    let some = (name(), value(), flavor)
+        .prop_map(|(name, value, flavor)| Qualifier::new(name, value, flavor));
     let several = vec(prop_oneof![5 => some, 1 => null], 0..4);
     several.prop_map(|several| {
         let mut set = QualifierSet::new();
@@ -101,26 +116,50 @@ fn qualifiers() -> impl Strategy<Value = QualifierSet> {
 }
 
 fn property() -> impl Strategy<Value = Property> {
-    (name(), value(), any::<bool>(), qualifiers()).prop_map(|(name, value, has_default, qualifiers)| {
-        let cim_type = value.cim_type();
-        let default = if has_default { Setting::Value(value) } else { Setting::Null };
-        Property { name, cim_type, default, qualifiers }
-    })
+    (name(), value(), any::<bool>(), qualifiers()).prop_map(
+        |(name, value, has_default, qualifiers)| {
+            let cim_type = value.cim_type();
+            let default = if has_default {
+                Setting::Value(value)
+            } else {
+                Setting::Null
+            };
+            Property {
+                name,
+                cim_type,
+                default,
+                qualifiers,
+            }
+        },
+    )
 }
 
 fn method() -> impl Strategy<Value = Method> {
-    (name(), qualifiers(), vec(property(), 0..3), any::<bool>()).prop_map(|(name, qualifiers, parameters, returns)| {
-        let mut method = Method { qualifiers, ..Method::new(name) };
-        let mut names = Vec::new();
-        for (number, parameter) in parameters.into_iter().enumerate() {
-            if names.contains(&parameter.name) {
-                continue;
+    (name(), qualifiers(), vec(property(), 0..3), any::<bool>()).prop_map(
+        |(name, qualifiers, parameters, returns)| {
+            let mut method = Method {
+                qualifiers,
+                ..Method::new(name)
+            };
+            let mut names = Vec::new();
+            for (number, parameter) in parameters.into_iter().enumerate() {
+                if names.contains(&parameter.name) {
+                    continue;
+                }
+                names.push(parameter.name.clone());
+                method = if number % 2 == 0 {
+                    method.input(parameter)
+                } else {
+                    method.output(parameter)
+                };
             }
-            names.push(parameter.name.clone());
-            method = if number % 2 == 0 { method.input(parameter) } else { method.output(parameter) };
-        }
-        if returns { method.returns(ScalarType::Uint32) } else { method }
-    })
+            if returns {
+                method.returns(ScalarType::Uint32)
+            } else {
+                method
+            }
+        },
+    )
 }
 
 /// The members whose names are new.
@@ -145,7 +184,8 @@ fn class() -> impl Strategy<Value = Class> {
     })
 }
 
-/// A chain of classes. Where a class has a property of its superclass, it takes its type and spelling.
+/// A chain of classes. Where a class has a property of its superclass, it takes its type and
+/// spelling.
 fn chain() -> impl Strategy<Value = Vec<Arc<FullClass>>> {
     (vec(class(), 1..4), any::<u64>()).prop_map(|(classes, choices)| {
         let mut chain: Vec<Arc<FullClass>> = Vec::new();
@@ -167,14 +207,22 @@ fn fit(class: &mut Class, parent: &FullClass, choices: u64) {
     let (mut overriding, mut new): (Vec<_>, Vec<_>) = std::mem::take(&mut class.properties)
         .into_iter()
         .partition(|property| parent.property(property.name.as_str()).is_some());
-    let inherited = parent.properties().iter().filter(|property| choices >> (property.order % 64) & 1 == 1);
-    overriding.extend(inherited.map(|property| Property::new(property.name.clone(), property.cim_type)));
+    let inherited = parent
+        .properties()
+        .iter()
+        .filter(|property| choices >> (property.order % 64) & 1 == 1);
+    overriding
+        .extend(inherited.map(|property| Property::new(property.name.clone(), property.cim_type)));
     let mut overriding = distinct(overriding, |property| &property.name);
     for property in &mut overriding {
         let inherited = parent.property(property.name.as_str()).unwrap();
         if property.cim_type != inherited.cim_type {
             property.cim_type = inherited.cim_type;
-            property.default = if inherited.order.is_multiple_of(2) { Setting::Inherited } else { Setting::Null };
+            property.default = if inherited.order.is_multiple_of(2) {
+                Setting::Inherited
+            } else {
+                Setting::Null
+            };
         }
     }
     overriding.sort_by_key(|property| parent.property(property.name.as_str()).unwrap().order);
@@ -249,27 +297,55 @@ fn what_would_not_be_read_again_is_not_written() {
     let write = |class: Class| encode_class_record(&FullClass::compose(class, None).unwrap(), 0);
     let zero = Property::new("P", ScalarType::String).default("a\0b");
     assert!(write(Class::builder("C").property(zero).build()).is_err());
-    assert!(write(Class::builder("C").property(Property::new("P\0", ScalarType::String)).build()).is_err());
-    let wrong = Property { cim_type: CimType::one(ScalarType::Uint8), ..Property::new("P", ScalarType::String) };
-    assert!(write(Class::builder("C").property(wrong.clone().default("text")).build()).is_err());
+    assert!(
+        write(
+            Class::builder("C")
+                .property(Property::new("P\0", ScalarType::String))
+                .build()
+        )
+        .is_err()
+    );
+    let wrong = Property {
+        cim_type: CimType::one(ScalarType::Uint8),
+        ..Property::new("P", ScalarType::String)
+    };
+    assert!(
+        write(
+            Class::builder("C")
+                .property(wrong.clone().default("text"))
+                .build()
+        )
+        .is_err()
+    );
     assert!(write(Class::builder("C").property(wrong).build()).is_ok());
 }
 
 #[test]
 fn a_record_that_repeats_its_items_is_not_decoded_without_end() {
-    // Arrays of references to one long text, as a hostile record would have them: a writer repeats the text, so the
-    // references are changed to lead to the first.
+    // Arrays of references to one long text, as a hostile record would have them: a writer repeats
+    // the text, so the references are changed to lead to the first.
     let long = "x".repeat(60_000);
-    let texts: Vec<Option<String>> = vec![Some(long)].into_iter().chain(vec![Some(String::new()); 3000]).collect();
-    let property = Property::new("P", CimType::array(ScalarType::String)).default(Value::Array(Array::String(texts)));
+    let texts: Vec<Option<String>> = vec![Some(long)]
+        .into_iter()
+        .chain(vec![Some(String::new()); 3000])
+        .collect();
+    let property = Property::new("P", CimType::array(ScalarType::String))
+        .default(Value::Array(Array::String(texts)));
     let class = FullClass::compose(Class::builder("C").property(property).build(), None).unwrap();
     let mut record = encode_class_record(&class, 0).unwrap();
     let count = 3001u32.to_le_bytes();
-    let at = record.windows(4).position(|window| window == count).unwrap() + 4;
+    let at = record
+        .windows(4)
+        .position(|window| window == count)
+        .unwrap()
+        + 4;
     let first: [u8; 4] = record[at..at + 4].try_into().unwrap();
     for slot in record[at..].chunks_exact_mut(4).take(3001) {
         slot.copy_from_slice(&first);
     }
-    let error = ClassRecordView::parse(&record).unwrap().to_class(None).unwrap_err();
+    let error = ClassRecordView::parse(&record)
+        .unwrap()
+        .to_class(None)
+        .unwrap_err();
     assert!(error.to_string().contains("too often"), "{error}");
 }

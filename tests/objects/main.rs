@@ -1,4 +1,5 @@
-//! Classes, instances and references: what holds for those of every real repository, and for any that can be made up.
+//! Classes, instances and references: what holds for those of every real repository, and for any
+//! that can be made up.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 

@@ -1,8 +1,10 @@
-//! A repository in which every text that a file can hold is poison: what a terminal obeys, what ends a line, what turns it,
-//! what closes a comment or a string, and what claims to be the verdict.
+//! A repository in which every text that a file can hold is poison: what a terminal obeys, what
+//! ends a line, what turns it, what closes a comment or a string, and what claims to be the
+//! verdict.
 //!
-//! The engine refuses to store most of it, so the records are encoded and inserted under their keys one by one. The same
-//! repository can be made with plain words in all these places: what then differs in an output comes from the poison.
+//! The engine refuses to store most of it, so the records are encoded and inserted under their keys
+//! one by one. The same repository can be made with plain words in all these places: what then
+//! differs in an output comes from the poison.
 
 use std::sync::Arc;
 
@@ -10,7 +12,8 @@ use cimrepo::catalog::create;
 use cimrepo::catalog::keys::{class_keys, instance_keys};
 use cimrepo::cim::value::{Array, Object};
 use cimrepo::cim::{
-    CimType, Class, Flavor, FullClass, Instance, Method, Property, Qualifier, QualifierSet, ScalarType, Value,
+    CimType, Class, Flavor, FullClass, Instance, Method, Property, Qualifier, QualifierSet,
+    ScalarType, Value,
 };
 use cimrepo::format::Dialect;
 use cimrepo::format::index::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
@@ -62,7 +65,8 @@ pub const POISON: [&str; 30] = [
 /// Two characters for private use that stand for two lone surrogates until a record is stored.
 const MARK: &str = "\u{e123}\u{e124}";
 
-/// The stamp of the first object; the next ones follow. By its stamp an object is found in both kinds of the repository.
+/// The stamp of the first object; the next ones follow. By its stamp an object is found in both
+/// kinds of the repository.
 pub const STAMP: u64 = 140_000_000_000_000_000;
 
 /// A maker of texts.
@@ -92,12 +96,23 @@ impl Words {
         self.word().replace(['\\', '/', ':'], "_")
     }
 
-    /// Every character that does not show, in order, in texts of a few hundred; and lone surrogates.
+    /// Every character that does not show, in order, in texts of a few hundred; and lone
+    /// surrogates.
     fn everything(&self) -> Vec<Option<String>> {
-        let all: Vec<char> = ('\u{1}'..=char::MAX).filter(|c| crate::shows::is_hidden(*c)).collect();
+        let all: Vec<char> = ('\u{1}'..=char::MAX)
+            .filter(|c| crate::shows::is_hidden(*c))
+            .collect();
         let texts = all.chunks(400).map(|chars| chars.iter().collect());
         let texts = texts.chain([format!("lone {MARK}")]);
-        texts.map(|text| Some(if self.is_poison { text } else { "Plain".to_owned() })).collect()
+        texts
+            .map(|text| {
+                Some(if self.is_poison {
+                    text
+                } else {
+                    "Plain".to_owned()
+                })
+            })
+            .collect()
     }
 }
 
@@ -106,9 +121,16 @@ pub fn brew(is_poison: bool) -> Files {
     let storage = MemStorage::new();
     let directory = Directory::new(Arc::new(storage.clone()), ".");
     create(&directory).unwrap();
-    let engine = EngineOptions::new().background(false).open_in(&directory).unwrap();
+    let engine = EngineOptions::new()
+        .background(false)
+        .open_in(&directory)
+        .unwrap();
     let mut writer = engine.begin_catalog_write().unwrap();
-    let namespace_class = writer.catalog().class("ROOT", "__NAMESPACE").unwrap().unwrap();
+    let namespace_class = writer
+        .catalog()
+        .class("ROOT", "__NAMESPACE")
+        .unwrap()
+        .unwrap();
 
     let mut kettle = Kettle {
         words: Words::new(is_poison),
@@ -119,7 +141,9 @@ pub fn brew(is_poison: bool) -> Files {
     let mut namespaces = vec!["ROOT".to_owned()];
     for _ in POISON {
         let name = kettle.words.namespace();
-        let instance = Instance::new(namespace_class.class.clone()).with("Name", &*name).unwrap();
+        let instance = Instance::new(namespace_class.class.clone())
+            .with("Name", &*name)
+            .unwrap();
         kettle.instance("ROOT", &instance, namespace_class.stamp);
         namespaces.push(format!("ROOT\\{name}"));
     }
@@ -130,8 +154,17 @@ pub fn brew(is_poison: bool) -> Files {
 
     writer.commit().unwrap();
     engine.close().unwrap();
-    let names = ["OBJECTS.DATA", "INDEX.BTR", "MAPPING1.MAP", "MAPPING2.MAP", "MAPPING3.MAP"];
-    names.iter().filter_map(|name| Some(((*name).to_owned(), storage.get(name)?))).collect()
+    let names = [
+        "OBJECTS.DATA",
+        "INDEX.BTR",
+        "MAPPING1.MAP",
+        "MAPPING2.MAP",
+        "MAPPING3.MAP",
+    ];
+    names
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), storage.get(name)?)))
+        .collect()
 }
 
 struct Kettle<'t, 'e> {
@@ -143,14 +176,20 @@ struct Kettle<'t, 'e> {
 
 impl Kettle<'_, '_> {
     fn put(&mut self, keys: &[String], mut record: Vec<u8>) {
-        let units = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        let units = |text: &str| {
+            text.encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<u8>>()
+        };
         let mark = units(MARK);
         while let Some(at) = record.windows(mark.len()).position(|window| window == mark) {
             record[at..at + 4].copy_from_slice(&[0x00, 0xD8, 0x00, 0xD8]);
         }
         let at = self.transaction.insert_record(&record).unwrap();
         for key in keys {
-            self.transaction.insert_key(format!("{key}.{at}").as_bytes()).unwrap();
+            self.transaction
+                .insert_key(format!("{key}.{at}").as_bytes())
+                .unwrap();
         }
     }
 
@@ -162,7 +201,10 @@ impl Kettle<'_, '_> {
     fn class(&mut self, namespace: &str, class: &FullClass) -> u64 {
         let stamp = self.stamp();
         let keys = class_keys(&self.keys, namespace, class);
-        self.put(&[keys.definition], encode_class_record(class, stamp).unwrap());
+        self.put(
+            &[keys.definition],
+            encode_class_record(class, stamp).unwrap(),
+        );
         for key in keys.references.into_iter().chain([keys.subclass]) {
             self.transaction.insert_key(key.as_bytes()).unwrap();
         }
@@ -171,7 +213,8 @@ impl Kettle<'_, '_> {
 
     fn instance(&mut self, namespace: &str, instance: &Instance, class_stamp: u64) {
         let keys = instance_keys(&self.keys, namespace, instance).unwrap();
-        let record = encode_instance_record(instance, Dialect::V22, self.stamp(), class_stamp).unwrap();
+        let record =
+            encode_instance_record(instance, Dialect::V22, self.stamp(), class_stamp).unwrap();
         self.put(&[keys.own, keys.keyed], record);
     }
 
@@ -183,7 +226,9 @@ impl Kettle<'_, '_> {
         let stamp = self.class(namespace, &derived);
         let lost = Class::builder(self.words.word()).build();
         let lost = Arc::new(FullClass::compose(lost, None).unwrap());
-        let orphan = Class::builder(self.words.word()).superclass(lost.name().clone()).build();
+        let orphan = Class::builder(self.words.word())
+            .superclass(lost.name().clone())
+            .build();
         let orphan = FullClass::compose(orphan, Some(lost)).unwrap();
         self.class(namespace, &orphan);
 
@@ -192,9 +237,16 @@ impl Kettle<'_, '_> {
             let instance = self.made(&derived);
             self.instance(namespace, &instance, stamp);
             let (key_class, text) = (self.words.word(), self.words.word());
-            let key = self.keys.reference(namespace, &key_class, &text, "referrer");
+            let key = self
+                .keys
+                .reference(namespace, &key_class, &text, "referrer");
             let (class, property) = (self.words.word(), self.words.word());
-            let record = ReferenceRecord { namespace: namespace.to_owned(), class, property, key: self.words.word() };
+            let record = ReferenceRecord {
+                namespace: namespace.to_owned(),
+                class,
+                property,
+                key: self.words.word(),
+            };
             self.put(&[key], record.to_bytes());
         }
     }
@@ -227,11 +279,16 @@ impl Kettle<'_, '_> {
     }
 
     fn qualifier(&mut self) -> Qualifier {
-        Qualifier::new(self.words.word(), &*self.words.word(), Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS)
+        Qualifier::new(
+            self.words.word(),
+            &*self.words.word(),
+            Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS,
+        )
     }
 
     fn property(&mut self) -> Property {
-        let property = Property::new(self.words.word(), ScalarType::String).default(&*self.words.word());
+        let property =
+            Property::new(self.words.word(), ScalarType::String).default(&*self.words.word());
         property.qualifier(self.qualifier())
     }
 
@@ -239,26 +296,53 @@ impl Kettle<'_, '_> {
         let class = self.words.word();
         let parameter = Property::new(self.words.word(), ScalarType::Reference).of_class(&class);
         let parameter = parameter.qualifier(self.qualifier());
-        let method = Method::new(self.words.word()).qualifier(self.qualifier()).input(parameter);
-        method.output(Property::new(self.words.word(), ScalarType::String)).returns(ScalarType::Uint32)
+        let method = Method::new(self.words.word())
+            .qualifier(self.qualifier())
+            .input(parameter);
+        method
+            .output(Property::new(self.words.word(), ScalarType::String))
+            .returns(ScalarType::Uint32)
     }
 
     /// Values that are no plain texts. As many, of the same types, whatever the words are.
     fn odd_values(&mut self) -> Vec<(CimType, Value)> {
         let texts = vec![Some(self.words.word()), None, Some(self.words.word())];
-        let path =
-            format!("{}:{}.{}=\"{}\"", self.words.word(), self.words.word(), self.words.word(), self.words.word());
-        let inner = Class::builder(self.words.word()).property(self.property()).qualifier(self.qualifier()).build();
+        let path = format!(
+            "{}:{}.{}=\"{}\"",
+            self.words.word(),
+            self.words.word(),
+            self.words.word(),
+            self.words.word()
+        );
+        let inner = Class::builder(self.words.word())
+            .property(self.property())
+            .qualifier(self.qualifier())
+            .build();
         let mut made = Instance::new(Arc::new(FullClass::compose(inner.clone(), None).unwrap()));
         made.qualifiers = [self.qualifier()].into_iter().collect();
         vec![
-            (CimType::one(ScalarType::DateTime), Value::DateTime(self.words.word())),
+            (
+                CimType::one(ScalarType::DateTime),
+                Value::DateTime(self.words.word()),
+            ),
             (CimType::one(ScalarType::Reference), Value::Reference(path)),
-            (CimType::array(ScalarType::Reference), Value::Array(Array::Reference(texts))),
+            (
+                CimType::array(ScalarType::Reference),
+                Value::Array(Array::Reference(texts)),
+            ),
             (CimType::one(ScalarType::Char16), Value::Char16(0x202E)),
-            (CimType::array(ScalarType::Real64), Value::Array(Array::Real64(vec![f64::NAN, f64::NEG_INFINITY, 1.5]))),
-            (CimType::one(ScalarType::Object), Value::Object(Box::new(Object::Class(Box::new(inner))))),
-            (CimType::one(ScalarType::Object), Value::Object(Box::new(Object::Instance(Box::new(made))))),
+            (
+                CimType::array(ScalarType::Real64),
+                Value::Array(Array::Real64(vec![f64::NAN, f64::NEG_INFINITY, 1.5])),
+            ),
+            (
+                CimType::one(ScalarType::Object),
+                Value::Object(Box::new(Object::Class(Box::new(inner)))),
+            ),
+            (
+                CimType::one(ScalarType::Object),
+                Value::Object(Box::new(Object::Instance(Box::new(made)))),
+            ),
         ]
     }
 
@@ -280,13 +364,21 @@ impl Kettle<'_, '_> {
     fn rubbish(&mut self) {
         for namespace in ["ROOT", SYSTEM_NAMESPACE] {
             let (class, key) = (self.words.word(), self.words.word());
-            self.put(&[self.keys.class(namespace, &class)], key.clone().into_bytes());
-            self.put(&[self.keys.instance(namespace, &class, &key)], class.into_bytes());
+            self.put(
+                &[self.keys.class(namespace, &class)],
+                key.clone().into_bytes(),
+            );
+            self.put(
+                &[self.keys.instance(namespace, &class, &key)],
+                class.into_bytes(),
+            );
         }
         for _ in POISON {
             let key = self.words.word().replace(['\\', '.'], "_");
             self.transaction.insert_key(key.as_bytes()).unwrap();
-            self.transaction.insert_key(format!("NS_{key}\\CD_{key}").as_bytes()).unwrap();
+            self.transaction
+                .insert_key(format!("NS_{key}\\CD_{key}").as_bytes())
+                .unwrap();
         }
         self.transaction.insert_key(b"\x80\xff\x1b[2J").unwrap();
     }

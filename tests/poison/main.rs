@@ -3,7 +3,12 @@
 //! On Unix alone: what names of files may hold differs elsewhere, and each call is slow under Wine.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

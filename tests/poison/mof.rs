@@ -1,4 +1,5 @@
-//! What is stored cannot leave its place in MOF: an object with poison in it has the tokens of the same object with plain words.
+//! What is stored cannot leave its place in MOF: an object with poison in it has the tokens of the
+//! same object with plain words.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +46,8 @@ fn tokens(text: &str) -> Vec<Token> {
             rest.find(|c| !is_part(c)).unwrap_or(rest.len())
         } else if is_letter(c) {
             tokens.push(Token::Identifier);
-            rest.find(|c: char| !is_letter(c) && !c.is_ascii_digit()).unwrap_or(rest.len())
+            rest.find(|c: char| !is_letter(c) && !c.is_ascii_digit())
+                .unwrap_or(rest.len())
         } else {
             assert!("{}[]():;,=".contains(c), "{c:?} begins no token: {rest}");
             tokens.push(Token::Mark(c));
@@ -68,7 +70,10 @@ fn literal(text: &str) -> usize {
             '"' => return at + 1,
             '\\' => {
                 let (_, escaped) = chars.next().expect("something is escaped");
-                assert!("btnfr\"'\\x".contains(escaped), "{escaped:?} is no escape: {text}");
+                assert!(
+                    "btnfr\"'\\x".contains(escaped),
+                    "{escaped:?} is no escape: {text}"
+                );
             }
             '\n' => panic!("a literal has one line: {text}"),
             _ => {}
@@ -83,11 +88,19 @@ fn texts(is_poison: bool) -> BTreeMap<(u64, bool), String> {
     let namespaces: Vec<String> = catalog.namespaces().into_iter().flatten().collect();
     let mut found = BTreeMap::new();
     for namespace in &namespaces {
-        for class in catalog.classes(namespace).flatten().filter(|class| class.stamp > STAMP) {
+        for class in catalog
+            .classes(namespace)
+            .flatten()
+            .filter(|class| class.stamp > STAMP)
+        {
             found.insert((class.stamp, false), mof::class_text(&class.class, false));
             found.insert((class.stamp, true), mof::class_text(&class.class, true));
         }
-        for stored in catalog.all_instances(namespace).flatten().filter(|stored| stored.stamp > STAMP) {
+        for stored in catalog
+            .all_instances(namespace)
+            .flatten()
+            .filter(|stored| stored.stamp > STAMP)
+        {
             found.insert((stored.stamp, false), mof::instance_text(&stored.instance));
         }
     }
@@ -97,7 +110,12 @@ fn texts(is_poison: bool) -> BTreeMap<(u64, bool), String> {
 #[test]
 fn tokens_do_not_depend_on_what_is_stored() {
     let (poison, plain) = (texts(true), texts(false));
-    assert!(poison.len() > 2 * POISON.len() && poison.keys().eq(plain.keys()), "{} {}", poison.len(), plain.len());
+    assert!(
+        poison.len() > 2 * POISON.len() && poison.keys().eq(plain.keys()),
+        "{} {}",
+        poison.len(),
+        plain.len()
+    );
     let mut strings = 0;
     for (text, plain) in poison.values().zip(plain.values()) {
         for line in text.lines() {
@@ -108,7 +126,10 @@ fn tokens_do_not_depend_on_what_is_stored() {
         for pair in tokens.into_iter().zip(plain) {
             // A name that is no identifier is a text, which no compiler takes for a name.
             strings += usize::from(pair == (Token::Text, Token::Identifier));
-            assert!(pair.0 == pair.1 || pair == (Token::Text, Token::Identifier), "{pair:?}: {text}");
+            assert!(
+                pair.0 == pair.1 || pair == (Token::Text, Token::Identifier),
+                "{pair:?}: {text}"
+            );
         }
     }
     assert!(strings > 100, "{strings}");

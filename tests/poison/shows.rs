@@ -7,8 +7,14 @@ use regex_syntax::hir::{Class, HirKind};
 
 fn members(class: &str) -> HashSet<char> {
     let hir = regex_syntax::parse(class).unwrap();
-    let HirKind::Class(Class::Unicode(class)) = hir.kind().clone() else { panic!("{class} is no class") };
-    class.ranges().iter().flat_map(|range| range.start()..=range.end()).collect()
+    let HirKind::Class(Class::Unicode(class)) = hir.kind().clone() else {
+        panic!("{class} is no class")
+    };
+    class
+        .ranges()
+        .iter()
+        .flat_map(|range| range.start()..=range.end())
+        .collect()
 }
 
 static HIDDEN: LazyLock<HashSet<char>> =

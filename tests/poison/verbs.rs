@@ -1,4 +1,5 @@
-//! Every verb of the command over poison: in the repository, in names of files and directories, in arguments.
+//! Every verb of the command over poison: in the repository, in names of files and directories, in
+//! arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
 #[cfg(unix)]
@@ -21,9 +22,14 @@ use crate::shows::fault;
 use crate::support::{Files, write_to};
 
 /// Poison as it can be an argument, and where the system allows it, the name of a file.
-const EVIL: &str = "e\u{1b}[2J\r\nWMI repository is consistent\n\u{202e}\u{9b}31m\u{200b}'\"`$(id)`";
+const EVIL: &str =
+    "e\u{1b}[2J\r\nWMI repository is consistent\n\u{202e}\u{9b}31m\u{200b}'\"`$(id)`";
 
-const FILE: &str = if cfg!(unix) { EVIL } else { "e\u{202e}\u{200b}'`$(id)`" };
+const FILE: &str = if cfg!(unix) {
+    EVIL
+} else {
+    "e\u{202e}\u{200b}'`$(id)`"
+};
 
 static FILES: LazyLock<[Files; 2]> = LazyLock::new(|| [brew(true), brew(false)]);
 
@@ -66,7 +72,11 @@ impl Lab {
     fn damaged(&mut self, name: &str) -> PathBuf {
         let path = self.poison();
         let mut bytes = fs::read(path.join(name)).unwrap();
-        bytes.iter_mut().skip(512).step_by(8192).for_each(|byte| *byte ^= 0x55);
+        bytes
+            .iter_mut()
+            .skip(512)
+            .step_by(8192)
+            .for_each(|byte| *byte ^= 0x55);
         fs::write(path.join(name), bytes).unwrap();
         path
     }
@@ -92,21 +102,36 @@ impl Lab {
 
 fn run(arguments: &[OsString]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cimrepo"));
-    command.args(arguments).stdin(Stdio::null()).output().expect("the command runs")
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the command runs")
 }
 
 /// The verbs that a help text lists, those of verbs among them.
 fn verbs(of: &[&str]) -> Vec<String> {
     let arguments: Arguments = ["help"].iter().chain(of).map(OsString::from).collect();
     let help = String::from_utf8(run(&arguments).stdout).unwrap();
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let listed = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty());
     // What a verb does may take several lines, which are indented further.
     let listed = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     let mut found = Vec::new();
-    for name in listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
+    for name in listed
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+    {
         let path = [of, &[name]].concat();
         let below = verbs(&path);
-        if below.is_empty() { found.push(path.join(" ")) } else { found.extend(below) }
+        if below.is_empty() {
+            found.push(path.join(" "))
+        } else {
+            found.extend(below)
+        }
     }
     found
 }
@@ -115,7 +140,10 @@ fn verbs(of: &[&str]) -> Vec<String> {
 fn check(arguments: &[OsString]) -> i32 {
     let output = run(arguments);
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
-    let code = output.status.code().unwrap_or_else(|| panic!("{arguments:?} ended by {}", output.status));
+    let code = output
+        .status
+        .code()
+        .unwrap_or_else(|| panic!("{arguments:?} ended by {}", output.status));
     assert!(code < 70, "{arguments:?}: {output:?}");
 
     let mut streams = vec![("stderr", &output.stderr)];
@@ -123,17 +151,29 @@ fn check(arguments: &[OsString]) -> i32 {
         streams.push(("stdout", &output.stdout));
     }
     for (name, bytes) in streams {
-        let text = str::from_utf8(bytes).unwrap_or_else(|error| panic!("{arguments:?}, {name}: {error}"));
-        assert!(text.is_empty() || text.ends_with('\n'), "{arguments:?}, {name}: the last line ends");
+        let text =
+            str::from_utf8(bytes).unwrap_or_else(|error| panic!("{arguments:?}, {name}: {error}"));
+        assert!(
+            text.is_empty() || text.ends_with('\n'),
+            "{arguments:?}, {name}: the last line ends"
+        );
         // The mark that mofcomp knows UTF-8 by stands in front of all text.
-        let text = if has("mof") { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text };
+        let text = if has("mof") {
+            text.strip_prefix('\u{feff}').unwrap_or(text)
+        } else {
+            text
+        };
         let is_true = has("verify") && code == 0 && name == "stdout";
         // Not `lines`, which forgives a carriage return.
         for line in text.split_terminator('\n') {
             assert_eq!(fault(line), None, "{arguments:?}, {name}");
-            assert!(is_true && line == VERDICT || !line.trim_start().starts_with(VERDICT), "{arguments:?}: {line}");
+            assert!(
+                is_true && line == VERDICT || !line.trim_start().starts_with(VERDICT),
+                "{arguments:?}: {line}"
+            );
             if name == "stdout" && code != 2 && (has("--json") || has("export") && !has("mof")) {
-                let row: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{arguments:?}: {error}"));
+                let row: Value = serde_json::from_str(line)
+                    .unwrap_or_else(|error| panic!("{arguments:?}: {error}"));
                 assert!(row.is_object(), "{arguments:?}: {line}");
             }
         }
@@ -187,23 +227,59 @@ fn reading(lab: &mut Lab, drives: &mut Drives) {
     let sources = sources(lab);
     let over = |verb: &str, options: &[&str]| -> Vec<Arguments> {
         let options = options.iter().map(OsString::from);
-        sources.iter().map(|source| arguments![verb, source].into_iter().chain(options.clone()).collect()).collect()
+        sources
+            .iter()
+            .map(|source| {
+                arguments![verb, source]
+                    .into_iter()
+                    .chain(options.clone())
+                    .collect()
+            })
+            .collect()
     };
-    drives.insert("info", [over("info", &[]), over("info", &["--generation", "77"])].concat());
-    let levels = ["structure", "references", "schema"].map(|level| over("verify", &["--level", level]));
-    drives.insert("verify", [levels.concat(), over("verify", &["--all-generations"])].concat());
-    drives.insert("export", [over("export", &[]), over("export", &["--namespace", EVIL, "-r"])].concat());
-    drives.insert("usage", [over("usage", &[]), over("usage", &["--namespace", EVIL])].concat());
-    drives.insert("ls", [over("ls", &["-r"]), over("ls", &[]), over("ls", &[EVIL])].concat());
+    drives.insert(
+        "info",
+        [over("info", &[]), over("info", &["--generation", "77"])].concat(),
+    );
+    let levels =
+        ["structure", "references", "schema"].map(|level| over("verify", &["--level", level]));
+    drives.insert(
+        "verify",
+        [levels.concat(), over("verify", &["--all-generations"])].concat(),
+    );
+    drives.insert(
+        "export",
+        [
+            over("export", &[]),
+            over("export", &["--namespace", EVIL, "-r"]),
+        ]
+        .concat(),
+    );
+    drives.insert(
+        "usage",
+        [over("usage", &[]), over("usage", &["--namespace", EVIL])].concat(),
+    );
+    drives.insert(
+        "ls",
+        [over("ls", &["-r"]), over("ls", &[]), over("ls", &[EVIL])].concat(),
+    );
 
-    let mut show = [over("show", &[EVIL]), over("show", &["ROOT:E.K=\"\u{1b}\""])].concat();
+    let mut show = [
+        over("show", &[EVIL]),
+        over("show", &["ROOT:E.K=\"\u{1b}\""]),
+    ]
+    .concat();
     for path in paths(&sources[1]).into_iter().step_by(5) {
         let source = &sources[1];
         show.push(arguments!["show", source, &path]);
         show.push(arguments!["show", source, &path, "--json"]);
         show.push(arguments!["show", source, format!("{path}\u{1b}")]);
         if path.contains('=') {
-            show.push(arguments!["show", source, path.replacen('=', ",\u{202e}=", 1)]);
+            show.push(arguments![
+                "show",
+                source,
+                path.replacen('=', ",\u{202e}=", 1)
+            ]);
         } else {
             show.push(arguments!["show", source, &path, "--inherited"]);
             show.push(arguments!["show", source, &path, "--property", EVIL]);
@@ -211,13 +287,34 @@ fn reading(lab: &mut Lab, drives: &mut Drives) {
     }
     let (path, properties) = class_with_most(&sources[1]);
     for property in properties.iter().step_by(5) {
-        show.push(arguments!["show", &sources[1], &path, "--property", property]);
-        show.push(arguments!["show", &sources[1], &path, "--property", property, "--raw"]);
+        show.push(arguments![
+            "show",
+            &sources[1],
+            &path,
+            "--property",
+            property
+        ]);
+        show.push(arguments![
+            "show",
+            &sources[1],
+            &path,
+            "--property",
+            property,
+            "--raw"
+        ]);
     }
     drives.insert("show", show);
     for namespace in namespaces(&sources[1]).iter().step_by(8) {
-        drives.get_mut("ls").unwrap().push(arguments!["ls", &sources[1], namespace]);
-        drives.get_mut("usage").unwrap().push(arguments!["usage", &sources[1], "--namespace", namespace]);
+        drives
+            .get_mut("ls")
+            .unwrap()
+            .push(arguments!["ls", &sources[1], namespace]);
+        drives.get_mut("usage").unwrap().push(arguments![
+            "usage",
+            &sources[1],
+            "--namespace",
+            namespace
+        ]);
     }
 }
 
@@ -226,10 +323,15 @@ fn catalog(repository: &Path) -> Catalog {
 }
 
 fn namespaces(repository: &Path) -> Vec<String> {
-    catalog(repository).namespaces().into_iter().flatten().collect()
+    catalog(repository)
+        .namespaces()
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
-/// The paths of all classes and instances that can be read, but for those that every repository has.
+/// The paths of all classes and instances that can be read, but for those that every repository
+/// has.
 fn paths(repository: &Path) -> Vec<String> {
     let catalog = catalog(repository);
     let mut found = Vec::new();
@@ -238,7 +340,12 @@ fn paths(repository: &Path) -> Vec<String> {
             found.push(format!("{namespace}:{}", class.class.name().as_str()));
         }
         for stored in catalog.all_instances(&namespace).flatten() {
-            found.extend(stored.instance.path().map(|path| path.in_namespace(&*namespace).text()));
+            found.extend(
+                stored
+                    .instance
+                    .path()
+                    .map(|path| path.in_namespace(&*namespace).text()),
+            );
         }
     }
     found.retain(|path| !path.contains(":__") && path.len() < 8000);
@@ -250,13 +357,27 @@ fn paths(repository: &Path) -> Vec<String> {
 fn class_with_most(repository: &Path) -> (String, Vec<String>) {
     let catalog = catalog(repository);
     let classes = catalog.classes("ROOT").flatten();
-    let class = classes.max_by_key(|class| class.class.properties().len()).unwrap();
-    let names = class.class.properties().iter().map(|property| property.name.as_str().to_owned());
-    (format!("ROOT:{}", class.class.name().as_str()), names.collect())
+    let class = classes
+        .max_by_key(|class| class.class.properties().len())
+        .unwrap();
+    let names = class
+        .class
+        .properties()
+        .iter()
+        .map(|property| property.name.as_str().to_owned());
+    (
+        format!("ROOT:{}", class.class.name().as_str()),
+        names.collect(),
+    )
 }
 
 fn raw_views(lab: &mut Lab, drives: &mut Drives) {
-    let (whole, damaged, backup, none) = (lab.poison(), lab.damaged("INDEX.BTR"), lab.backup(&[]), lab.path());
+    let (whole, damaged, backup, none) = (
+        lab.poison(),
+        lab.damaged("INDEX.BTR"),
+        lab.backup(&[]),
+        lab.path(),
+    );
     let (mut keys, mut page) = (Vec::new(), Vec::new());
     for source in [&whole, &damaged, &backup, &none] {
         keys.push(arguments!["keys", source]);
@@ -268,7 +389,14 @@ fn raw_views(lab: &mut Lab, drives: &mut Drives) {
         for (space, number) in [("objects", 0..4), ("index", 0..3)] {
             for number in number.map(|number: u32| number.to_string()) {
                 page.push(arguments!["page", source, space, &number]);
-                page.push(arguments!["page", source, space, &number, "--physical", "--hex"]);
+                page.push(arguments![
+                    "page",
+                    source,
+                    space,
+                    &number,
+                    "--physical",
+                    "--hex"
+                ]);
                 page.push(arguments!["page", source, space, &number, "--raw"]);
             }
         }
@@ -280,16 +408,38 @@ fn raw_views(lab: &mut Lab, drives: &mut Drives) {
 fn comparing(lab: &mut Lab, drives: &mut Drives) {
     let (poison, plain, backup) = (lab.poison(), lab.plain(), lab.backup(&[]));
     let (damaged, none) = (lab.damaged("OBJECTS.DATA"), lab.path());
-    let pairs = [(&poison, &plain), (&plain, &poison), (&backup, &plain), (&poison, &damaged), (&damaged, &backup)];
-    let pairs = pairs.into_iter().chain([(&poison, &none), (&none, &poison)]);
+    let pairs = [
+        (&poison, &plain),
+        (&plain, &poison),
+        (&backup, &plain),
+        (&poison, &damaged),
+        (&damaged, &backup),
+    ];
+    let pairs = pairs
+        .into_iter()
+        .chain([(&poison, &none), (&none, &poison)]);
     let mut diff: Vec<Arguments> = pairs.map(|(a, b)| arguments!["diff", a, b]).collect();
     let generations = catalog(&poison).snapshot().mapping().generation();
     let before = (generations - 1).to_string();
-    diff.push(arguments!["diff", &poison, "--generation-a", &before, "--generation-b", generations.to_string()]);
-    diff.push(arguments!["diff", &poison, "--generation-a", &before, "--stat"]);
+    diff.push(arguments![
+        "diff",
+        &poison,
+        "--generation-a",
+        &before,
+        "--generation-b",
+        generations.to_string()
+    ]);
+    diff.push(arguments![
+        "diff",
+        &poison,
+        "--generation-a",
+        &before,
+        "--stat"
+    ]);
     diff.push(arguments!["diff", &poison, &plain, "--namespace", EVIL]);
     drives.insert("diff", diff);
-    let convert = [&poison, &plain, &damaged, &backup, &none].map(|source| arguments!["convert", source, lab.path()]);
+    let convert = [&poison, &plain, &damaged, &backup, &none]
+        .map(|source| arguments!["convert", source, lab.path()]);
     let foreign = arguments!["convert", &poison, lab.foreign()];
     drives.insert("convert", convert.into_iter().chain([foreign]).collect());
 }
@@ -302,7 +452,13 @@ fn keeping(lab: &mut Lab, drives: &mut Drives) {
         arguments!["backup", &damaged, lab.path()],
         arguments!["backup", &damaged, lab.path(), "--forensic"],
         arguments!["backup", &poison, lab.path(), "--base", &base],
-        arguments!["backup", &poison, lab.path(), "--base", lab.foreign().join(FILE)],
+        arguments![
+            "backup",
+            &poison,
+            lab.path(),
+            "--base",
+            lab.foreign().join(FILE)
+        ],
         arguments!["backup", &poison, lab.path(), "--base", lab.path()],
         arguments!["backup", &poison, lab.foreign()],
         arguments!["backup", &poison, lab.foreign().join(FILE)],
@@ -312,8 +468,22 @@ fn keeping(lab: &mut Lab, drives: &mut Drives) {
         arguments!["backup", &poison, lab.foreign(), "--keep", "2"],
     ];
     for directory in [&set, &broken] {
-        backup.extend([1, 2, 3].map(|_| arguments!["backup", &plain, directory, "--keep", "2", "--full-after", "1"]));
-        backup.iter().rev().take(3).for_each(|arguments| assert_eq!(check(arguments), 0));
+        backup.extend([1, 2, 3].map(|_| {
+            arguments![
+                "backup",
+                &plain,
+                directory,
+                "--keep",
+                "2",
+                "--full-after",
+                "1"
+            ]
+        }));
+        backup
+            .iter()
+            .rev()
+            .take(3)
+            .for_each(|arguments| assert_eq!(check(arguments), 0));
         fs::write(directory.join(FILE), EVIL).unwrap();
     }
     for entry in fs::read_dir(&broken).unwrap().flatten() {
@@ -324,16 +494,33 @@ fn keeping(lab: &mut Lab, drives: &mut Drives) {
     drives.insert("backup", backup);
 
     let places = [set, broken, lab.foreign(), lab.path()];
-    let over = |verb: &str| places.iter().map(|place| arguments!["backups", verb, place]).collect::<Vec<_>>();
+    let over = |verb: &str| {
+        places
+            .iter()
+            .map(|place| arguments!["backups", verb, place])
+            .collect::<Vec<_>>()
+    };
     drives.insert("backups list", over("list"));
     drives.insert("backups verify", over("verify"));
     drives.insert(
         "backups prune",
-        over("prune").into_iter().map(|all| [all, arguments!["--keep", "1"]].concat()).collect(),
+        over("prune")
+            .into_iter()
+            .map(|all| [all, arguments!["--keep", "1"]].concat())
+            .collect(),
     );
 
     let increment = lab.path();
-    assert!(check(&arguments!["backup", &plain, &increment, "--base", &base, "--no-verify"]) < 70);
+    assert!(
+        check(&arguments![
+            "backup",
+            &plain,
+            &increment,
+            "--base",
+            &base,
+            "--no-verify"
+        ]) < 70
+    );
     let forensic = lab.backup(&["--forensic"]);
     let elsewhere = lab.path();
     fs::create_dir(&elsewhere).unwrap();
@@ -347,43 +534,97 @@ fn keeping(lab: &mut Lab, drives: &mut Drives) {
         arguments!["restore", &base, lab.path().join("x")],
     ];
     for source in [&base, &increment, &forensic] {
-        for target in [lab.path(), lab.foreign(), lab.plain(), lab.damaged("INDEX.BTR"), lab.damaged("MAPPING1.MAP")] {
+        for target in [
+            lab.path(),
+            lab.foreign(),
+            lab.plain(),
+            lab.damaged("INDEX.BTR"),
+            lab.damaged("MAPPING1.MAP"),
+        ] {
             restore.push(arguments!["restore", source, &target]);
             restore.push(arguments!["restore", source, &target, "--force"]);
-            restore.push(arguments!["restore", source, &target, "--force", "--damaged"]);
+            restore.push(arguments![
+                "restore",
+                source,
+                &target,
+                "--force",
+                "--damaged"
+            ]);
         }
     }
     drives.insert("restore", restore);
 }
 
 fn writing(lab: &mut Lab, drives: &mut Drives) {
-    let places =
-        [lab.poison(), lab.plain(), lab.damaged("INDEX.BTR"), lab.damaged("OBJECTS.DATA"), lab.foreign(), lab.path()];
-    drives.insert("compact", places.iter().map(|place| arguments!["compact", place]).collect());
+    let places = [
+        lab.poison(),
+        lab.plain(),
+        lab.damaged("INDEX.BTR"),
+        lab.damaged("OBJECTS.DATA"),
+        lab.foreign(),
+        lab.path(),
+    ];
+    drives.insert(
+        "compact",
+        places
+            .iter()
+            .map(|place| arguments!["compact", place])
+            .collect(),
+    );
     let pause = |place: &PathBuf, program: &str| arguments!["pause", place, "--", program];
-    let pauses = places.iter().flat_map(|place| [pause(place, "true"), pause(place, "false"), pause(place, EVIL)]);
+    let pauses = places.iter().flat_map(|place| {
+        [
+            pause(place, "true"),
+            pause(place, "false"),
+            pause(place, EVIL),
+        ]
+    });
     drives.insert("pause", pauses.collect());
     drives.insert(
         "create",
-        vec![arguments!["create", lab.path()], arguments!["create", &places[0]], arguments!["create", &places[4]]],
+        vec![
+            arguments!["create", lab.path()],
+            arguments!["create", &places[0]],
+            arguments!["create", &places[4]],
+        ],
     );
     drives.insert(
         "man",
-        [lab.path(), places[4].join(FILE), places[4].clone()].map(|place| arguments!["man", place]).into(),
+        [lab.path(), places[4].join(FILE), places[4].clone()]
+            .map(|place| arguments!["man", place])
+            .into(),
     );
     let shells = ["bash", "zsh", "fish", "elvish", "powershell", EVIL];
-    drives.insert("completions", shells.map(|shell| arguments!["completions", shell]).into());
-    drives.insert("demo", vec![arguments!["demo", lab.path()], arguments!["demo", &places[0]]]);
+    drives.insert(
+        "completions",
+        shells.map(|shell| arguments!["completions", shell]).into(),
+    );
+    drives.insert(
+        "demo",
+        vec![
+            arguments!["demo", lab.path()],
+            arguments!["demo", &places[0]],
+        ],
+    );
 
     let repository = lab.poison();
-    let mut delete =
-        vec![arguments!["delete", &repository, EVIL], arguments!["delete", &repository, "ROOT:E.K=\"\u{1b}\""]];
-    let paths = paths(&repository).into_iter().step_by(7).chain(namespaces(&repository).into_iter().skip(1).step_by(5));
+    let mut delete = vec![
+        arguments!["delete", &repository, EVIL],
+        arguments!["delete", &repository, "ROOT:E.K=\"\u{1b}\""],
+    ];
+    let paths = paths(&repository)
+        .into_iter()
+        .step_by(7)
+        .chain(namespaces(&repository).into_iter().skip(1).step_by(5));
     for path in paths {
         delete.push(arguments!["delete", &repository, &path, "--dry-run"]);
         delete.push(arguments!["delete", &repository, &path]);
     }
-    delete.extend(places.iter().map(|place| arguments!["delete", place, EVIL, "--dry-run"]));
+    delete.extend(
+        places
+            .iter()
+            .map(|place| arguments!["delete", place, EVIL, "--dry-run"]),
+    );
     drives.insert("delete", delete);
 }
 
@@ -393,12 +634,23 @@ fn languages(lab: &mut Lab, drives: &mut Drives) {
     let export = drives.get_mut("export").unwrap();
     for source in &sources {
         export.push(arguments!["export", source, "--format", "mof"]);
-        export.push(arguments!["export", source, "--format", "mof", "--namespace", EVIL]);
+        export.push(arguments![
+            "export",
+            source,
+            "--format",
+            "mof",
+            "--namespace",
+            EVIL
+        ]);
     }
 
     let mut query = Vec::new();
-    let asked =
-        ["SELECT * FROM meta_class", "SELECT * FROM __NAMESPACE", "SELECT COUNT(*) FROM E WHERE K = '\u{1b}'", EVIL];
+    let asked = [
+        "SELECT * FROM meta_class",
+        "SELECT * FROM __NAMESPACE",
+        "SELECT COUNT(*) FROM E WHERE K = '\u{1b}'",
+        EVIL,
+    ];
     for source in &sources {
         for text in asked {
             query.push(arguments!["query", source, text]);
@@ -407,16 +659,41 @@ fn languages(lab: &mut Lab, drives: &mut Drives) {
         query.push(arguments!["query", source, asked[0], "--namespace", EVIL]);
     }
     for path in paths(&sources[1]).into_iter().step_by(5) {
-        query.push(arguments!["query", &sources[1], format!("REFERENCES OF {{{path}}}")]);
-        query.push(arguments!["query", &sources[1], format!("SELECT * FROM {path}"), "--explain"]);
+        query.push(arguments![
+            "query",
+            &sources[1],
+            format!("REFERENCES OF {{{path}}}")
+        ]);
+        query.push(arguments![
+            "query",
+            &sources[1],
+            format!("SELECT * FROM {path}"),
+            "--explain"
+        ]);
     }
     drives.insert("query", query);
 
     let repository = lab.plain();
     let exported = run(&arguments!["export", &sources[1], "--format", "mof"]).stdout;
-    let mut texts = vec![exported, EVIL.into(), format!("class {EVIL} {{ string {EVIL} = \"{EVIL}\"; }};").into()];
-    texts.push(format!("#pragma include(\"{}\")\n#pragma namespace(\"{EVIL}\")\n", EVIL.escape_default()).into());
-    texts.push(format!("class A {{ string P = \"\\x1b[2J\"; }}; instance of {} {{}};", EVIL.escape_default()).into());
+    let mut texts = vec![
+        exported,
+        EVIL.into(),
+        format!("class {EVIL} {{ string {EVIL} = \"{EVIL}\"; }};").into(),
+    ];
+    texts.push(
+        format!(
+            "#pragma include(\"{}\")\n#pragma namespace(\"{EVIL}\")\n",
+            EVIL.escape_default()
+        )
+        .into(),
+    );
+    texts.push(
+        format!(
+            "class A {{ string P = \"\\x1b[2J\"; }}; instance of {} {{}};",
+            EVIL.escape_default()
+        )
+        .into(),
+    );
     let mut compile = Vec::new();
     let mut bmf = Vec::new();
     for text in texts {
@@ -424,7 +701,13 @@ fn languages(lab: &mut Lab, drives: &mut Drives) {
         fs::write(&file, &text).unwrap();
         compile.push(arguments!["compile", "--check", &file]);
         compile.push(arguments!["compile", &repository, &file]);
-        compile.push(arguments!["compile", &repository, &file, "--namespace", EVIL]);
+        compile.push(arguments![
+            "compile",
+            &repository,
+            &file,
+            "--namespace",
+            EVIL
+        ]);
         bmf.push(arguments!["bmf", &file]);
     }
     bmf.push(arguments!["bmf", lab.path()]);
@@ -435,7 +718,10 @@ fn languages(lab: &mut Lab, drives: &mut Drives) {
 }
 
 fn lab() -> Lab {
-    Lab { dir: tempfile::tempdir().unwrap(), made: 0 }
+    Lab {
+        dir: tempfile::tempdir().unwrap(),
+        made: 0,
+    }
 }
 
 /// The same run with JSON, where the verb has it: its options stand before what follows `--`.
@@ -450,18 +736,32 @@ fn no_verb_prints_what_a_terminal_obeys() {
     let drives = drives(&mut lab);
     let (driven, there): (BTreeSet<&str>, _) = (drives.keys().copied().collect(), verbs(&[]));
     let there: BTreeSet<&str> = there.iter().map(String::as_str).collect();
-    assert!(there.contains("verify") && there.contains("backups list"), "the verbs were found: {there:?}");
-    assert_eq!(driven, there, "a verb is to be driven here when it is there");
+    assert!(
+        there.contains("verify") && there.contains("backups list"),
+        "the verbs were found: {there:?}"
+    );
+    assert_eq!(
+        driven, there,
+        "a verb is to be driven here when it is there"
+    );
 
     let mut runs = 0;
     for (verb, all) in drives {
         let words: Vec<&str> = verb.split(' ').collect();
-        let help = run(&words.iter().map(OsString::from).chain(arguments!["--help"]).collect::<Vec<_>>());
+        let help = run(&words
+            .iter()
+            .map(OsString::from)
+            .chain(arguments!["--help"])
+            .collect::<Vec<_>>());
         let has_json = String::from_utf8(help.stdout).unwrap().contains("--json");
         for arguments in all {
             check(&arguments);
             runs += 1;
-            if has_json && arguments.iter().all(|argument| argument != "--raw" && argument != "--json") {
+            if has_json
+                && arguments
+                    .iter()
+                    .all(|argument| argument != "--raw" && argument != "--json")
+            {
                 check(&with_json(&arguments, words.len()));
                 runs += 1;
             }
@@ -478,12 +778,18 @@ fn the_verdict_is_printed_only_where_it_is_true() {
     for level in ["structure", "references", "schema"] {
         let output = run(&arguments!["verify", &whole, "--level", level]);
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success() && text.lines().any(|line| line == VERDICT), "{level}: {text}");
+        assert!(
+            output.status.success() && text.lines().any(|line| line == VERDICT),
+            "{level}: {text}"
+        );
     }
     let output = run(&arguments!["verify", &poison, "--level", "schema"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains(VERDICT), "the poison that forges it was shown: {text}");
+    assert!(
+        text.contains(VERDICT),
+        "the poison that forges it was shown: {text}"
+    );
     assert!(text.lines().all(|line| line != VERDICT), "{text}");
 }
 
@@ -494,19 +800,34 @@ fn json_says_what_is_stored() {
     let repository = lab.poison();
     let output = run(&arguments!["export", &repository]);
     let text = String::from_utf8(output.stdout).unwrap();
-    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let of = |kind: &str, field: &str| -> BTreeSet<String> {
         let rows = rows.iter().filter(|row| row["kind"] == kind);
-        rows.filter_map(|row| row[field].as_str().map(ToOwned::to_owned)).collect()
+        rows.filter_map(|row| row[field].as_str().map(ToOwned::to_owned))
+            .collect()
     };
     let catalog = catalog(&repository);
-    let stored: BTreeSet<String> = namespaces(&repository).into_iter().chain([SYSTEM_NAMESPACE.to_owned()]).collect();
+    let stored: BTreeSet<String> = namespaces(&repository)
+        .into_iter()
+        .chain([SYSTEM_NAMESPACE.to_owned()])
+        .collect();
     assert_eq!(of("namespace", "path"), stored);
     let mut classes = BTreeSet::new();
     let mut instances = BTreeSet::new();
     for namespace in &stored {
-        classes.extend(catalog.classes(namespace).flatten().map(|class| class.class.name().as_str().to_owned()));
-        let paths = catalog.all_instances(namespace).flatten().filter_map(|stored| stored.instance.path().ok());
+        classes.extend(
+            catalog
+                .classes(namespace)
+                .flatten()
+                .map(|class| class.class.name().as_str().to_owned()),
+        );
+        let paths = catalog
+            .all_instances(namespace)
+            .flatten()
+            .filter_map(|stored| stored.instance.path().ok());
         instances.extend(paths.map(|path| path.in_namespace(&**namespace).text()));
     }
     assert_eq!(of("class", "name"), classes);
@@ -536,16 +857,25 @@ fn what_is_repeated_is_escaped() {
     {
         use std::os::unix::ffi::OsStrExt;
         let odd = OsStr::from_bytes(b"\xff\x1b\nWMI repository is consistent\n");
-        for arguments in
-            [arguments![odd], arguments!["ls", "x", odd], arguments!["ls", odd], arguments!["show", odd, odd]]
-        {
+        for arguments in [
+            arguments![odd],
+            arguments!["ls", "x", odd],
+            arguments!["ls", odd],
+            arguments!["show", odd, odd],
+        ] {
             assert!(check(&arguments) >= 2, "{arguments:?}");
         }
     }
 
     let repository = lab.poison();
-    let engine = EngineOptions::new().background(false).open(&repository).unwrap();
-    for entry in fs::read_dir(&repository).unwrap().chain(fs::read_dir(repository.parent().unwrap()).unwrap()).flatten()
+    let engine = EngineOptions::new()
+        .background(false)
+        .open(&repository)
+        .unwrap();
+    for entry in fs::read_dir(&repository)
+        .unwrap()
+        .chain(fs::read_dir(repository.parent().unwrap()).unwrap())
+        .flatten()
     {
         if entry.path().is_file() && entry.file_name().to_string_lossy().ends_with(".lock") {
             fs::write(entry.path(), EVIL).unwrap();

@@ -24,7 +24,9 @@ fn translated(pattern: &str) -> Option<String> {
 }
 
 fn set(inside: &str) -> String {
-    let (negated, inside) = inside.strip_prefix('^').map_or((false, inside), |rest| (true, rest));
+    let (negated, inside) = inside
+        .strip_prefix('^')
+        .map_or((false, inside), |rest| (true, rest));
     if inside.is_empty() {
         return if negated { "." } else { "[a&&b]" }.to_owned();
     }
@@ -56,7 +58,8 @@ fn set(inside: &str) -> String {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
-    // Letters that have one upper and one lower case; others are folded as names are, and not as regular expressions fold.
+    // Letters that have one upper and one lower case; others are folded as names are, and not as
+    // regular expressions fold.
     #[test]
     fn like_is_a_regular_expression(pattern in "[abAé%_\\[\\]^.*0-]{0,12}", text in "[abABé^.*0\\[\\]_% -]{0,8}") {
         let matched = Pattern::new(&pattern).matches(&text);

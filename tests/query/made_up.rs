@@ -1,11 +1,13 @@
-//! A schema with what the planner tells apart: keys of one and of several properties, singletons, classes whose subclasses
-//! bring the keys, and subclasses that hide nothing.
+//! A schema with what the planner tells apart: keys of one and of several properties, singletons,
+//! classes whose subclasses bring the keys, and subclasses that hide nothing.
 
 use std::sync::{Arc, OnceLock};
 
 use cimrepo::catalog::Catalog;
 use cimrepo::catalog::{CatalogWriter, Put, PutClass, create};
-use cimrepo::cim::{Class, ClassBuilder, Flavor, Instance, Property, Qualifier, ScalarType, Setting, Value};
+use cimrepo::cim::{
+    Class, ClassBuilder, Flavor, Instance, Property, Qualifier, ScalarType, Setting, Value,
+};
 use cimrepo::storage::{Directory, MemStorage};
 use cimrepo::store::{Engine, EngineOptions};
 
@@ -23,7 +25,10 @@ pub fn catalog() -> Catalog {
 fn engine() -> Engine {
     let directory = Directory::new(Arc::new(MemStorage::new()), ".");
     create(&directory).unwrap();
-    let engine = EngineOptions::new().background(false).open_in(&directory).unwrap();
+    let engine = EngineOptions::new()
+        .background(false)
+        .open_in(&directory)
+        .unwrap();
     let mut writer = engine.begin_catalog_write().unwrap();
     writer.create_namespace(NS).unwrap();
     writer.create_namespace(r"ROOT\made\below").unwrap();
@@ -48,14 +53,24 @@ fn classes(writer: &mut CatalogWriter<'_>) {
     let all = [
         with_values(Class::builder("Item").property(key("Id", ScalarType::String))),
         Class::builder("Tool").superclass("Item"),
-        Class::builder("Saw").superclass("Tool").property(Property::new("Teeth", ScalarType::Uint8)),
+        Class::builder("Saw")
+            .superclass("Tool")
+            .property(Property::new("Teeth", ScalarType::Uint8)),
         with_values(
-            Class::builder("Pair").property(key("B", ScalarType::Uint32)).property(key("A", ScalarType::Boolean)),
+            Class::builder("Pair")
+                .property(key("B", ScalarType::Uint32))
+                .property(key("A", ScalarType::Boolean)),
         ),
         with_values(Class::builder("Free")),
-        Class::builder("FreeA").superclass("Free").property(key("Id", ScalarType::String)),
-        Class::builder("FreeB").superclass("Free").property(key("Id", ScalarType::Sint64)),
-        with_values(Class::builder("Only").qualifier(Qualifier::flag("singleton", Flavor::TO_SUBCLASS))),
+        Class::builder("FreeA")
+            .superclass("Free")
+            .property(key("Id", ScalarType::String)),
+        Class::builder("FreeB")
+            .superclass("Free")
+            .property(key("Id", ScalarType::Sint64)),
+        with_values(
+            Class::builder("Only").qualifier(Qualifier::flag("singleton", Flavor::TO_SUBCLASS)),
+        ),
         Class::builder("Computed")
             .qualifier(Qualifier::flag("dynamic", Flavor::TO_INSTANCE))
             .qualifier(Qualifier::new("provider", "Prov", Flavor::TO_INSTANCE))
@@ -69,8 +84,12 @@ fn classes(writer: &mut CatalogWriter<'_>) {
         let class = builder.build();
         writer.put_class(NS, &class, PutClass::default()).unwrap();
     }
-    let elsewhere = Class::builder("Item").property(key("Id", ScalarType::String)).build();
-    writer.put_class(r"ROOT\made\below", &elsewhere, PutClass::default()).unwrap();
+    let elsewhere = Class::builder("Item")
+        .property(key("Id", ScalarType::String))
+        .build();
+    writer
+        .put_class(r"ROOT\made\below", &elsewhere, PutClass::default())
+        .unwrap();
 }
 
 fn put(writer: &mut CatalogWriter<'_>, namespace: &str, class: &str, values: &[(&str, Value)]) {
@@ -79,7 +98,9 @@ fn put(writer: &mut CatalogWriter<'_>, namespace: &str, class: &str, values: &[(
     for (name, value) in values {
         instance.set(name, Setting::Value(value.clone())).unwrap();
     }
-    writer.put_instance(namespace, &instance, Put::default()).unwrap();
+    writer
+        .put_instance(namespace, &instance, Put::default())
+        .unwrap();
 }
 
 fn items(writer: &mut CatalogWriter<'_>) {
@@ -90,10 +111,16 @@ fn items(writer: &mut CatalogWriter<'_>) {
             values.push(("Text", Value::from(TEXTS[number % TEXTS.len()])));
         }
         if !number.is_multiple_of(3) {
-            values.push(("Number", Value::Sint32(i32::try_from(number % 7).unwrap() - 3)));
+            values.push((
+                "Number",
+                Value::Sint32(i32::try_from(number % 7).unwrap() - 3),
+            ));
         }
         if !number.is_multiple_of(5) {
-            values.push(("Real", Value::Real64(f64::from(u32::try_from(number % 9).unwrap()) / 2.0)));
+            values.push((
+                "Real",
+                Value::Real64(f64::from(u32::try_from(number % 9).unwrap()) / 2.0),
+            ));
         }
         if !number.is_multiple_of(2) {
             values.push(("Flag", Value::Boolean(number.is_multiple_of(3))));
@@ -119,12 +146,28 @@ fn items(writer: &mut CatalogWriter<'_>) {
         put(writer, NS, ["FreeA", "FreeB"][number % 2], &all);
     }
     put(writer, NS, "Only", &values(7));
-    put(writer, r"ROOT\made\below", "Item", &[("Id", Value::from("deep"))]);
+    put(
+        writer,
+        r"ROOT\made\below",
+        "Item",
+        &[("Id", Value::from("deep"))],
+    );
 }
 
 fn links(writer: &mut CatalogWriter<'_>) {
     let item = |id: &str| Value::Reference(format!("Item.Id=\"{id}\""));
-    for (left, right) in [("i0", "i1"), ("i0", "i2"), ("i1", "i0"), ("i0", "gone"), ("i3", "i3")] {
-        put(writer, NS, "Link", &[("Left", item(left)), ("Right", item(right))]);
+    for (left, right) in [
+        ("i0", "i1"),
+        ("i0", "i2"),
+        ("i1", "i0"),
+        ("i0", "gone"),
+        ("i3", "i3"),
+    ] {
+        put(
+            writer,
+            NS,
+            "Link",
+            &[("Left", item(left)), ("Right", item(right))],
+        );
     }
 }

@@ -1,6 +1,11 @@
 //! WQL: what is read and refused, what a query answers, and by which way.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,5 @@
-//! An evaluator for these tests alone: it reads every instance, knows no index, and has its own LIKE. Generated queries must
-//! have the same rows by every way.
+//! An evaluator for these tests alone: it reads every instance, knows no index, and has its own
+//! LIKE. Generated queries must have the same rows by every way.
 
 use std::cmp::Ordering;
 
@@ -12,9 +12,20 @@ pub enum Asked {
     And(Box<Asked>, Box<Asked>),
     Or(Box<Asked>, Box<Asked>),
     Not(Box<Asked>),
-    Compare { column: &'static str, operator: &'static str, constant: Constant, turned: bool },
-    Null { column: &'static str, negated: bool },
-    Like { column: &'static str, pattern: String },
+    Compare {
+        column: &'static str,
+        operator: &'static str,
+        constant: Constant,
+        turned: bool,
+    },
+    Null {
+        column: &'static str,
+        negated: bool,
+    },
+    Like {
+        column: &'static str,
+        pattern: String,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -34,10 +45,20 @@ impl Asked {
             Asked::And(a, b) => format!("({}) AND ({})", a.text(), b.text()),
             Asked::Or(a, b) => format!("({}) OR ({})", a.text(), b.text()),
             Asked::Not(inner) => format!("NOT ({})", inner.text()),
-            Asked::Compare { column, operator, constant, turned: false } => {
+            Asked::Compare {
+                column,
+                operator,
+                constant,
+                turned: false,
+            } => {
                 format!("{column} {operator} {}", constant.text())
             }
-            Asked::Compare { column, operator, constant, turned: true } => {
+            Asked::Compare {
+                column,
+                operator,
+                constant,
+                turned: true,
+            } => {
                 let operator = match *operator {
                     "<" => ">",
                     ">" => "<",
@@ -47,7 +68,9 @@ impl Asked {
                 };
                 format!("{} {operator} {column}", constant.text())
             }
-            Asked::Null { column, negated } => format!("{column} IS {}NULL", if *negated { "NOT " } else { "" }),
+            Asked::Null { column, negated } => {
+                format!("{column} IS {}NULL", if *negated { "NOT " } else { "" })
+            }
             Asked::Like { column, pattern } => format!("{column} LIKE '{pattern}'"),
         }
     }
@@ -63,7 +86,12 @@ impl Asked {
                 Some(Value::String(text)) => like(&folded(pattern), &folded(&text)),
                 _ => false,
             },
-            Asked::Compare { column, operator, constant, .. } => {
+            Asked::Compare {
+                column,
+                operator,
+                constant,
+                ..
+            } => {
                 let value = value(instance, column);
                 match (value, constant) {
                     (value, Constant::Null) => value.is_none() == (*operator == "="),
@@ -139,7 +167,9 @@ fn order(value: &Value, constant: &Constant) -> Ordering {
 
 /// LIKE by trying everything; sets as the generator makes them: closed, and without ranges.
 fn like(pattern: &str, text: &str) -> bool {
-    let Some(first) = pattern.chars().next() else { return text.is_empty() };
+    let Some(first) = pattern.chars().next() else {
+        return text.is_empty();
+    };
     let after = &pattern[first.len_utf8()..];
     let rest = text.chars().next().map(|c| (c, &text[c.len_utf8()..]));
     match (first, rest) {
@@ -160,13 +190,28 @@ fn like(pattern: &str, text: &str) -> bool {
 }
 
 /// The paths of the instances of a class and of those below that fulfil a condition.
-pub fn paths(catalog: &Catalog, namespace: &str, class: &str, asked: Option<&Asked>) -> Vec<String> {
+pub fn paths(
+    catalog: &Catalog,
+    namespace: &str,
+    class: &str,
+    asked: Option<&Asked>,
+) -> Vec<String> {
     let all = catalog.all_instances(namespace).map(Result::unwrap);
     let is_wanted = |stored: &StoredInstance| {
-        stored.instance.class().is_a(class) && asked.is_none_or(|asked| asked.holds(&stored.instance))
+        stored.instance.class().is_a(class)
+            && asked.is_none_or(|asked| asked.holds(&stored.instance))
     };
-    let mut paths: Vec<String> =
-        all.filter(is_wanted).map(|stored| stored.instance.path().unwrap().in_namespace(namespace).text()).collect();
+    let mut paths: Vec<String> = all
+        .filter(is_wanted)
+        .map(|stored| {
+            stored
+                .instance
+                .path()
+                .unwrap()
+                .in_namespace(namespace)
+                .text()
+        })
+        .collect();
     paths.sort();
     paths
 }

@@ -40,7 +40,11 @@ const REFUSED: &[(&str, &str, usize)] = &[
     ("SELECT * FROM C WHERE A = 0x", "bad-number", 26),
     ("SELECT * FROM C WHERE A = 1e", "bad-number", 26),
     ("SELECT * FROM C WHERE A = 1e400", "number-range", 26),
-    ("SELECT * FROM C WHERE A = -9223372036854775809", "number-range", 26),
+    (
+        "SELECT * FROM C WHERE A = -9223372036854775809",
+        "number-range",
+        26,
+    ),
     ("SELECT * FROM C WHERE A = + 1", "unexpected-character", 26),
     ("SELECT * FROM C WHERE A = B", "two-properties", 26),
     ("SELECT * FROM C WHERE __CLASS < B", "two-properties", 32),
@@ -71,24 +75,59 @@ const REFUSED: &[(&str, &str, usize)] = &[
     ("ASSOCIATORS OF {C=1} WHERE", "syntax", 26),
     ("ASSOCIATORS OF {C=1} WHERE 'x'", "syntax", 27),
     ("ASSOCIATORS OF {C=1} WHERE Rôle = A", "clause-unknown", 27),
-    ("ASSOCIATORS OF {C=1} WHERE Role = A, KeysOnly", "clause-unknown", 35),
+    (
+        "ASSOCIATORS OF {C=1} WHERE Role = A, KeysOnly",
+        "clause-unknown",
+        35,
+    ),
     ("ASSOCIATORS OF {C=1} WHERE Role <> A", "syntax", 32),
     ("ASSOCIATORS OF {C=1} WHERE Role = 5", "syntax", 34),
-    ("ASSOCIATORS OF {C=1} WHERE KeysOnly KEYSONLY", "clause-repeated", 36),
-    ("ASSOCIATORS OF {C=1} WHERE KeysOnly ClassDefsOnly", "clause-conflict", 36),
-    ("ASSOCIATORS OF {C=1} WHERE SchemaOnly", "clause-conflict", 27),
-    ("ASSOCIATORS OF {C} WHERE SchemaOnly KeysOnly", "clause-conflict", 36),
+    (
+        "ASSOCIATORS OF {C=1} WHERE KeysOnly KEYSONLY",
+        "clause-repeated",
+        36,
+    ),
+    (
+        "ASSOCIATORS OF {C=1} WHERE KeysOnly ClassDefsOnly",
+        "clause-conflict",
+        36,
+    ),
+    (
+        "ASSOCIATORS OF {C=1} WHERE SchemaOnly",
+        "clause-conflict",
+        27,
+    ),
+    (
+        "ASSOCIATORS OF {C} WHERE SchemaOnly KeysOnly",
+        "clause-conflict",
+        36,
+    ),
     ("ASSOCIATORS OF {C}", "needs-schemaonly", 16),
-    ("REFERENCES OF {C=1} WHERE ResultRole = A", "clause-unknown", 26),
-    ("REFERENCES OF {C=1} WHERE RequiredAssocQualifier = A", "clause-unknown", 26),
+    (
+        "REFERENCES OF {C=1} WHERE ResultRole = A",
+        "clause-unknown",
+        26,
+    ),
+    (
+        "REFERENCES OF {C=1} WHERE RequiredAssocQualifier = A",
+        "clause-unknown",
+        26,
+    ),
 ];
 
 #[test]
 fn refusals_have_their_code_and_their_byte() {
     for &(text, code, at) in REFUSED {
         let refused = wql::parse(text).unwrap_err();
-        assert_eq!((refused.code.as_str(), refused.at.start), (code, at), "{text}: {refused}");
-        assert!(refused.at.end <= text.len() && refused.at.start <= refused.at.end, "{text}");
+        assert_eq!(
+            (refused.code.as_str(), refused.at.start),
+            (code, at),
+            "{text}: {refused}"
+        );
+        assert!(
+            refused.at.end <= text.len() && refused.at.start <= refused.at.end,
+            "{text}"
+        );
         assert!(text.is_char_boundary(refused.at.end), "{text}");
     }
 }
@@ -98,29 +137,71 @@ const PRINTED: &[(&str, &str)] = &[
     ("select\t*\u{b}from\rc", "SELECT * FROM c"),
     ("SELECT COUNT ( * ) FROM C", "SELECT COUNT(*) FROM C"),
     ("SELECT Count FROM C", "SELECT Count FROM C"),
-    ("SELECT FROM, From.x FROM from", "SELECT FROM, From.x FROM from"),
+    (
+        "SELECT FROM, From.x FROM from",
+        "SELECT FROM, From.x FROM from",
+    ),
     ("SELECT FROM FROM FROM", "SELECT FROM FROM FROM"),
-    ("SELECT * FROM WHERE WHERE WHERE = 1", "SELECT * FROM WHERE WHERE WHERE = 1"),
+    (
+        "SELECT * FROM WHERE WHERE WHERE = 1",
+        "SELECT * FROM WHERE WHERE WHERE = 1",
+    ),
     (
         "SELECT * FROM C WHERE AND = 1 AND OR = 2 OR ISA ISA IS",
         "SELECT * FROM C WHERE AND = 1 AND OR = 2 OR ISA ISA \"IS\"",
     ),
-    ("SELECT * FROM C WHERE ((A=1))", "SELECT * FROM C WHERE A = 1"),
-    ("SELECT * FROM C WHERE (A=1 AND B=2) OR C=3", "SELECT * FROM C WHERE A = 1 AND B = 2 OR C = 3"),
-    ("SELECT * FROM C WHERE A=1 AND (B=2 OR C=3)", "SELECT * FROM C WHERE A = 1 AND (B = 2 OR C = 3)"),
-    ("SELECT * FROM C WHERE NOT NOT(NOT A=1)", "SELECT * FROM C WHERE NOT NOT NOT A = 1"),
-    ("SELECT * FROM C WHERE NOT (A=1 OR B=2)", "SELECT * FROM C WHERE NOT (A = 1 OR B = 2)"),
-    ("SELECT * FROM C WHERE 10 <= N", "SELECT * FROM C WHERE N >= 10"),
-    ("SELECT * FROM C WHERE 0x1F!=N", "SELECT * FROM C WHERE N <> 0x1F"),
-    ("SELECT * FROM C WHERE A = 'it\\'s \"x\"'", "SELECT * FROM C WHERE A = \"it's \\\"x\\\"\""),
-    ("SELECT * FROM C WHERE A LIKE 'C:\\W\\\\%'", "SELECT * FROM C WHERE A LIKE \"C:\\\\W\\\\%\""),
-    ("SELECT * FROM C WHERE __class = Win32_X", "SELECT * FROM C WHERE __class = \"Win32_X\""),
-    ("SELECT * FROM C WHERE Ünï.b IS NOT NULL", "SELECT * FROM C WHERE Ünï.b IS NOT NULL"),
+    (
+        "SELECT * FROM C WHERE ((A=1))",
+        "SELECT * FROM C WHERE A = 1",
+    ),
+    (
+        "SELECT * FROM C WHERE (A=1 AND B=2) OR C=3",
+        "SELECT * FROM C WHERE A = 1 AND B = 2 OR C = 3",
+    ),
+    (
+        "SELECT * FROM C WHERE A=1 AND (B=2 OR C=3)",
+        "SELECT * FROM C WHERE A = 1 AND (B = 2 OR C = 3)",
+    ),
+    (
+        "SELECT * FROM C WHERE NOT NOT(NOT A=1)",
+        "SELECT * FROM C WHERE NOT NOT NOT A = 1",
+    ),
+    (
+        "SELECT * FROM C WHERE NOT (A=1 OR B=2)",
+        "SELECT * FROM C WHERE NOT (A = 1 OR B = 2)",
+    ),
+    (
+        "SELECT * FROM C WHERE 10 <= N",
+        "SELECT * FROM C WHERE N >= 10",
+    ),
+    (
+        "SELECT * FROM C WHERE 0x1F!=N",
+        "SELECT * FROM C WHERE N <> 0x1F",
+    ),
+    (
+        "SELECT * FROM C WHERE A = 'it\\'s \"x\"'",
+        "SELECT * FROM C WHERE A = \"it's \\\"x\\\"\"",
+    ),
+    (
+        "SELECT * FROM C WHERE A LIKE 'C:\\W\\\\%'",
+        "SELECT * FROM C WHERE A LIKE \"C:\\\\W\\\\%\"",
+    ),
+    (
+        "SELECT * FROM C WHERE __class = Win32_X",
+        "SELECT * FROM C WHERE __class = \"Win32_X\"",
+    ),
+    (
+        "SELECT * FROM C WHERE Ünï.b IS NOT NULL",
+        "SELECT * FROM C WHERE Ünï.b IS NOT NULL",
+    ),
     (
         "SELECT A FROM C WITHIN .5 WHERE A=1 GROUP WITHIN 300 BY A, B.C HAVING N > 1",
         "SELECT A FROM C WITHIN .5 WHERE A = 1 GROUP WITHIN 300 BY A, B.C HAVING N > 1",
     ),
-    ("SELECT * FROM C WHERE GROUP = 1 GROUP WITHIN 1", "SELECT * FROM C WHERE GROUP = 1 GROUP WITHIN 1"),
+    (
+        "SELECT * FROM C WHERE GROUP = 1 GROUP WITHIN 1",
+        "SELECT * FROM C WHERE GROUP = 1 GROUP WITHIN 1",
+    ),
     ("associators of{C='}'}", "ASSOCIATORS OF {C=\"}\"}"),
     (
         "REFERENCES OF {C} where schemaonly role='a b' resultclass=\"D\"",
@@ -139,21 +220,38 @@ fn queries_are_printed_as_they_are_read() {
 
 #[test]
 fn what_is_too_large_is_refused_and_what_fits_is_not() {
-    let condition =
-        |inner: &str, depth: usize| format!("SELECT * FROM C WHERE {}{inner}{}", "(".repeat(depth), ")".repeat(depth));
+    let condition = |inner: &str, depth: usize| {
+        format!(
+            "SELECT * FROM C WHERE {}{inner}{}",
+            "(".repeat(depth),
+            ")".repeat(depth)
+        )
+    };
     let list = |count: usize, between: &str| vec!["A"; count].join(between);
     let terms = |count: usize| format!("SELECT * FROM C WHERE {}", vec!["A=1"; count].join(" OR "));
     for (fits, too_large) in [
         (condition("A = 1", 256), condition("A = 1", 257)),
-        (condition(&format!("{}A = 1", "NOT ".repeat(128)), 128), condition("NOT A = 1", 256)),
+        (
+            condition(&format!("{}A = 1", "NOT ".repeat(128)), 128),
+            condition("NOT A = 1", 256),
+        ),
         (terms(4_096), terms(4_097)),
-        (format!("SELECT {} FROM C", list(1_024, ",")), format!("SELECT {} FROM C", list(1_025, ","))),
-        (format!("SELECT {} FROM C", list(16, ".")), format!("SELECT {} FROM C", list(17, "."))),
+        (
+            format!("SELECT {} FROM C", list(1_024, ",")),
+            format!("SELECT {} FROM C", list(1_025, ",")),
+        ),
+        (
+            format!("SELECT {} FROM C", list(16, ".")),
+            format!("SELECT {} FROM C", list(17, ".")),
+        ),
         (
             format!("SELECT * FROM C WHERE A LIKE '{}'", "é".repeat(4_096)),
             format!("SELECT * FROM C WHERE A LIKE '{}'", "é".repeat(4_097)),
         ),
-        (format!("SELECT * FROM C{}", " ".repeat(65_521)), format!("SELECT * FROM C{}", " ".repeat(65_522))),
+        (
+            format!("SELECT * FROM C{}", " ".repeat(65_521)),
+            format!("SELECT * FROM C{}", " ".repeat(65_522)),
+        ),
     ] {
         let tree = wql::parse(&fits).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(wql::parse(&tree.to_string()).unwrap(), tree);
@@ -163,14 +261,27 @@ fn what_is_too_large_is_refused_and_what_fits_is_not() {
     let wide = vec!["(NOT (A=1))"; 2_000].join(" AND ");
     wql::parse(&format!("SELECT * FROM C WHERE {wide}")).unwrap();
     let open = "(".repeat(65_000);
-    assert_eq!(wql::parse(&format!("SELECT * FROM C WHERE {open}")).unwrap_err().code.as_str(), "limit");
+    assert_eq!(
+        wql::parse(&format!("SELECT * FROM C WHERE {open}"))
+            .unwrap_err()
+            .code
+            .as_str(),
+        "limit"
+    );
 }
 
 #[test]
 fn a_condition_keeps_its_form() {
-    let Query::Select(select) = wql::parse("SELECT * FROM C WHERE A=1 OR B=2 AND NOT C=3").unwrap() else { panic!() };
-    let Some(Condition::Any(parts)) = select.condition else { panic!() };
-    let [Condition::Term(_), Condition::All(both)] = &parts[..] else { panic!("{parts:?}") };
+    let Query::Select(select) = wql::parse("SELECT * FROM C WHERE A=1 OR B=2 AND NOT C=3").unwrap()
+    else {
+        panic!()
+    };
+    let Some(Condition::Any(parts)) = select.condition else {
+        panic!()
+    };
+    let [Condition::Term(_), Condition::All(both)] = &parts[..] else {
+        panic!("{parts:?}")
+    };
     assert!(matches!(&both[..], [Condition::Term(_), Condition::Not(_)]));
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use cimrepo::catalog::Catalog;
 use cimrepo::catalog::{CatalogWriter, Put, PutClass, create};
 use cimrepo::cim::{
-    Array, CimType, Class, Flavor, FullClass, Instance, Object, Property, Qualifier, QualifierSet, ScalarType, Setting,
-    Value as Cim,
+    Array, CimType, Class, Flavor, FullClass, Instance, Object, Property, Qualifier, QualifierSet,
+    ScalarType, Setting, Value as Cim,
 };
 use cimrepo::storage::{Directory, MemStorage};
 use cimrepo::store::{Engine, EngineOptions};
@@ -16,15 +16,21 @@ use serde_json::Value;
 pub fn repository(rows: &[Value]) -> Engine {
     let directory = Directory::new(Arc::new(MemStorage::new()), ".");
     create(&directory).unwrap();
-    let engine = EngineOptions::new().background(false).open_in(&directory).unwrap();
+    let engine = EngineOptions::new()
+        .background(false)
+        .open_in(&directory)
+        .unwrap();
     let mut writer = engine.begin_catalog_write().unwrap();
     // A class comes after its superclass, whatever the order of the rows.
     let mut waiting: Vec<&Value> = rows.iter().filter(|row| row["kind"] == "class").collect();
     let others = |kind: &'static str| rows.iter().filter(move |row| row["kind"] == kind);
     others("namespace").for_each(|row| put(&mut writer, row));
     while !waiting.is_empty() {
-        let (later, now): (Vec<_>, Vec<_>) =
-            waiting.iter().copied().partition(|row| waiting.iter().any(|other| other["name"] == row["superclass"]));
+        let (later, now): (Vec<_>, Vec<_>) = waiting.iter().copied().partition(|row| {
+            waiting
+                .iter()
+                .any(|other| other["name"] == row["superclass"])
+        });
         assert!(!now.is_empty(), "a superclass is missing");
         now.into_iter().for_each(|row| put(&mut writer, row));
         waiting = later;
@@ -45,11 +51,15 @@ fn put(writer: &mut CatalogWriter<'_>, row: &Value) {
         }
         "class" => {
             let class = class(row);
-            writer.put_class(namespace, &class, PutClass::default()).unwrap();
+            writer
+                .put_class(namespace, &class, PutClass::default())
+                .unwrap();
         }
         _ => {
             let instance = instance(&writer.catalog(), namespace, row);
-            writer.put_instance(namespace, &instance, Put::default()).unwrap();
+            writer
+                .put_instance(namespace, &instance, Put::default())
+                .unwrap();
         }
     }
 }
@@ -74,13 +84,24 @@ fn declared(row: &Value) -> Property {
     let cim_type = type_of(row);
     let default = scalar_or_array(&row["default"], cim_type).map_or(Setting::Null, Setting::Value);
     let name = row["name"].as_str().unwrap().into();
-    Property { name, cim_type, default, qualifiers: qualifiers(&row["qualifiers"]) }
+    Property {
+        name,
+        cim_type,
+        default,
+        qualifiers: qualifiers(&row["qualifiers"]),
+    }
 }
 
 fn type_of(row: &Value) -> CimType {
     let name = row["type"].as_str().unwrap();
-    let scalar = *ScalarType::ALL.iter().find(|scalar| scalar.as_str() == name).unwrap();
-    CimType { scalar, array: row["array"] == true }
+    let scalar = *ScalarType::ALL
+        .iter()
+        .find(|scalar| scalar.as_str() == name)
+        .unwrap();
+    CimType {
+        scalar,
+        array: row["array"] == true,
+    }
 }
 
 fn qualifiers(rows: &Value) -> QualifierSet {
@@ -88,13 +109,20 @@ fn qualifiers(rows: &Value) -> QualifierSet {
     for row in rows.as_array().into_iter().flatten() {
         let flavor = u8::try_from(row["flavor"].as_u64().unwrap()).unwrap() & !0x20;
         let value = scalar_or_array(&row["value"], type_of(row)).unwrap();
-        set.set(Qualifier::new(row["name"].as_str().unwrap(), value, Flavor::from_bits_retain(flavor)));
+        set.set(Qualifier::new(
+            row["name"].as_str().unwrap(),
+            value,
+            Flavor::from_bits_retain(flavor),
+        ));
     }
     set
 }
 
 fn instance(catalog: &Catalog, namespace: &str, row: &Value) -> Instance {
-    let class = catalog.class(namespace, row["class"].as_str().unwrap()).unwrap().unwrap();
+    let class = catalog
+        .class(namespace, row["class"].as_str().unwrap())
+        .unwrap()
+        .unwrap();
     filled(catalog, namespace, class.class.clone(), &row["properties"])
 }
 
@@ -104,14 +132,24 @@ fn filled(catalog: &Catalog, namespace: &str, class: Arc<FullClass>, values: &Va
         let property = class.property(name).unwrap();
         let value = match value {
             Value::Object(inner) => {
-                let class = catalog.class(namespace, inner["class"].as_str().unwrap()).unwrap().unwrap();
-                let object = filled(catalog, namespace, class.class.clone(), &inner["properties"]);
+                let class = catalog
+                    .class(namespace, inner["class"].as_str().unwrap())
+                    .unwrap()
+                    .unwrap();
+                let object = filled(
+                    catalog,
+                    namespace,
+                    class.class.clone(),
+                    &inner["properties"],
+                );
                 Some(Cim::Object(Box::new(Object::Instance(Box::new(object)))))
             }
             other => scalar_or_array(other, property.cim_type),
         };
         if value != property.default {
-            instance.set(name, value.map_or(Setting::Null, Setting::Value)).unwrap();
+            instance
+                .set(name, value.map_or(Setting::Null, Setting::Value))
+                .unwrap();
         }
     }
     instance
@@ -126,10 +164,18 @@ fn scalar_or_array(value: &Value, cim_type: CimType) -> Option<Cim> {
     }
     let values = value.as_array().unwrap();
     Some(Cim::Array(match cim_type.scalar {
-        ScalarType::String => Array::String(values.iter().map(|value| value.as_str().map(str::to_owned)).collect()),
-        ScalarType::Uint32 => {
-            Array::Uint32(values.iter().map(|value| value.as_u64().unwrap().try_into().unwrap()).collect())
-        }
+        ScalarType::String => Array::String(
+            values
+                .iter()
+                .map(|value| value.as_str().map(str::to_owned))
+                .collect(),
+        ),
+        ScalarType::Uint32 => Array::Uint32(
+            values
+                .iter()
+                .map(|value| value.as_u64().unwrap().try_into().unwrap())
+                .collect(),
+        ),
         other => panic!("an array of {other}"),
     }))
 }

@@ -16,22 +16,34 @@ use cimrepo::store::BulkBuilder;
 use crate::support::edit::edit_mapping;
 use crate::support::{Files, PLACE};
 use crate::tiny::{
-    DIALECTS, NEW, assert_same_pages, directory, listing, opened, save, shared, single, sound, stored_at, tiny,
+    DIALECTS, NEW, assert_same_pages, directory, listing, opened, save, shared, single, sound,
+    stored_at, tiny,
 };
 
 fn on(base: &str) -> BackupOptions {
-    BackupOptions { base: Some(base.into()), ..single() }
+    BackupOptions {
+        base: Some(base.into()),
+        ..single()
+    }
 }
 
-/// Restores it with one thread and with two; each time every page is that of the repository it was made of.
+/// Restores it with one thread and with two; each time every page is that of the repository it was
+/// made of.
 fn assert_restores(storage: &MemStorage, backup: &str, source: &str) {
     let backup = OpenBackup::new().open_in(&shared(storage), backup).unwrap();
     for threads in [1, 2] {
         let into = format!("restored by {threads} of {}", backup.path().display());
-        let options = RestoreOptions { threads: NonZeroUsize::new(threads), ..NEW };
+        let options = RestoreOptions {
+            threads: NonZeroUsize::new(threads),
+            ..NEW
+        };
         restore_in(&backup, &directory(storage, &into), options, &Unobserved).unwrap();
-        assert!(sound(storage, &into).unwrap() == sound(storage, source).unwrap(), "{into}");
-        let [restored, from] = [&*into, source].map(|place| opened(storage, place).unwrap().snapshot());
+        assert!(
+            sound(storage, &into).unwrap() == sound(storage, source).unwrap(),
+            "{into}"
+        );
+        let [restored, from] =
+            [&*into, source].map(|place| opened(storage, place).unwrap().snapshot());
         assert_same_pages(&restored, &from, &into);
         for name in listing(storage, &into).keys() {
             storage.remove_file(&Path::new(&into).join(name)).unwrap();
@@ -48,17 +60,24 @@ fn of_a_chain_each_page_comes_from_the_last_that_has_it() {
         }
         save(&storage, "first", "one", &single()).unwrap();
         save(&storage, "second", "two", &on("one")).unwrap();
-        // What the second changed is changed back, so that the first has it, but as no page of the chain.
+        // What the second changed is changed back, so that the first has it, but as no page of the
+        // chain.
         save(&storage, "first", "three", &on("two")).unwrap();
         save(&storage, "second", "four", &on("three")).unwrap();
-        for (backup, source) in [("one", "first"), ("two", "second"), ("three", "first"), ("four", "second")] {
+        for (backup, source) in [
+            ("one", "first"),
+            ("two", "second"),
+            ("three", "first"),
+            ("four", "second"),
+        ] {
             assert_restores(&storage, backup, source);
         }
     }
 }
 
-/// A repository of which several pages are the same, byte for byte: those that continue a record of equal bytes. And the same
-/// files with a mapping that has all of them in one place, which is damage.
+/// A repository of which several pages are the same, byte for byte: those that continue a record of
+/// equal bytes. And the same files with a mapping that has all of them in one place, which is
+/// damage.
 fn with_equal_pages() -> (Files, Files) {
     let storage = MemStorage::new();
     let place = Directory::new(Arc::new(storage.clone()), PLACE);
@@ -85,17 +104,43 @@ fn pages_that_a_forensic_base_holds_once_get_places_of_their_own() {
     let storage = MemStorage::new();
     stored_at(&storage, "healthy", &healthy);
     stored_at(&storage, "damaged", &damaged);
-    let forensic = BackupOptions { forensic: true, ..single() };
-    assert!(save(&storage, "damaged", "base", &forensic).unwrap().damage.is_some());
-    let base = OpenBackup::new().open_in(&shared(&storage), "base").unwrap();
-    let page = |number| base.manifest().space(Space::Objects).page(LogicalPage::new(number).unwrap());
-    assert!(matches!((page(3), page(5)), (PageState::Same(..), PageState::Same(..))));
+    let forensic = BackupOptions {
+        forensic: true,
+        ..single()
+    };
+    assert!(
+        save(&storage, "damaged", "base", &forensic)
+            .unwrap()
+            .damage
+            .is_some()
+    );
+    let base = OpenBackup::new()
+        .open_in(&shared(&storage), "base")
+        .unwrap();
+    let page = |number| {
+        base.manifest()
+            .space(Space::Objects)
+            .page(LogicalPage::new(number).unwrap())
+    };
+    assert!(matches!(
+        (page(3), page(5)),
+        (PageState::Same(..), PageState::Same(..))
+    ));
     save(&storage, "healthy", "increment", &on("base")).unwrap();
     save(&storage, "healthy", "another", &on("increment")).unwrap();
     for backup in ["increment", "another"] {
-        let top = OpenBackup::new().open_in(&shared(&storage), backup).unwrap();
-        let page = |number| top.manifest().space(Space::Objects).page(LogicalPage::new(number).unwrap());
-        assert!(matches!((page(3), page(5)), (PageState::InBase(_), PageState::InBase(_))));
+        let top = OpenBackup::new()
+            .open_in(&shared(&storage), backup)
+            .unwrap();
+        let page = |number| {
+            top.manifest()
+                .space(Space::Objects)
+                .page(LogicalPage::new(number).unwrap())
+        };
+        assert!(matches!(
+            (page(3), page(5)),
+            (PageState::InBase(_), PageState::InBase(_))
+        ));
         assert_eq!(top.header().dialect, Dialect::V22);
         assert_restores(&storage, backup, "healthy");
     }

@@ -1,4 +1,5 @@
-//! Links in the target: nothing is written through one, and nothing shows under a name that nobody gave.
+//! Links in the target: nothing is written through one, and nothing shows under a name that nobody
+//! gave.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,7 +18,8 @@ use crate::content_of;
 use crate::support::{Files, write_to};
 use crate::tiny::{NEW, REPLACE, listing, single, sound, tiny};
 
-/// A directory with a repository of version 0 in `target`, files elsewhere in `outside`, and a backup of version 1.
+/// A directory with a repository of version 0 in `target`, files elsewhere in `outside`, and a
+/// backup of version 1.
 struct Place {
     directory: tempfile::TempDir,
 }
@@ -31,8 +33,13 @@ impl Place {
             write_to(&tiny(Dialect::V22, version), &place.at(name), str::to_owned);
         }
         fs::create_dir(place.at("outside")).unwrap();
-        backup(&Repository::open_read_only(place.at("source")).unwrap(), place.at("it.bak"), &single(), &Unobserved)
-            .unwrap();
+        backup(
+            &Repository::open_read_only(place.at("source")).unwrap(),
+            place.at("it.bak"),
+            &single(),
+            &Unobserved,
+        )
+        .unwrap();
         place
     }
 
@@ -41,7 +48,12 @@ impl Place {
     }
 
     fn load(&self, into: &str, options: RestoreOptions) -> cimrepo::Result<RestoreSummary> {
-        restore(&Backup::open(self.at("it.bak")).unwrap(), self.at(into), options, &Unobserved)
+        restore(
+            &Backup::open(self.at("it.bak")).unwrap(),
+            self.at(into),
+            options,
+            &Unobserved,
+        )
     }
 
     /// Moves a file of the target out of it and puts a link in its place.
@@ -61,13 +73,25 @@ impl Place {
 
 fn assert_refused(result: cimrepo::Result<RestoreSummary>, what: &str) {
     let error = result.err().unwrap_or_else(|| panic!("{what}: restored"));
-    assert!(matches!(error, Error::InvalidArgument(_)), "{what}: {error}");
-    assert!(error.to_string().contains("is a symbolic link"), "{what}: {error}");
+    assert!(
+        matches!(error, Error::InvalidArgument(_)),
+        "{what}: {error}"
+    );
+    assert!(
+        error.to_string().contains("is a symbolic link"),
+        "{what}: {error}"
+    );
 }
 
 #[test]
 fn no_file_is_written_through_a_link() {
-    for name in ["OBJECTS.DATA", "INDEX.BTR", "MAPPING1.MAP", "MAPPING2.MAP", "MAPPING3.MAP"] {
+    for name in [
+        "OBJECTS.DATA",
+        "INDEX.BTR",
+        "MAPPING1.MAP",
+        "MAPPING2.MAP",
+        "MAPPING3.MAP",
+    ] {
         for is_damaged in [false, true] {
             let place = Place::new();
             place.link_out(name);
@@ -76,8 +100,14 @@ fn no_file_is_written_through_a_link() {
             }
             let before = (place.files("outside"), place.files("target"), place.names());
             assert_refused(place.load("target", REPLACE), name);
-            assert!(before == (place.files("outside"), place.files("target"), place.names()), "{name}");
-            assert!(Engine::open(place.at("target")).is_err(), "{name}: opened for writing");
+            assert!(
+                before == (place.files("outside"), place.files("target"), place.names()),
+                "{name}"
+            );
+            assert!(
+                Engine::open(place.at("target")).is_err(),
+                "{name}: opened for writing"
+            );
             assert!(before.0 == place.files("outside"), "{name}");
         }
     }
@@ -105,8 +135,14 @@ fn a_directory_behind_a_link_that_nobody_named_is_left_alone() {
 fn a_link_that_was_named_is_followed_but_not_renamed() {
     let place = Place::new();
     symlink(place.at("target"), place.at("link")).unwrap();
-    assert!(matches!(place.load("link", REPLACE).unwrap().installed, Installed::NextGeneration { .. }));
-    assert!(sound(&RealStorage, place.at("target").to_str().unwrap()).unwrap() == content_of((Dialect::V22, 1)));
+    assert!(matches!(
+        place.load("link", REPLACE).unwrap().installed,
+        Installed::NextGeneration { .. }
+    ));
+    assert!(
+        sound(&RealStorage, place.at("target").to_str().unwrap()).unwrap()
+            == content_of((Dialect::V22, 1))
+    );
     fs::write(place.at("target/INDEX.BTR"), vec![0xAA; 16_384]).unwrap();
     let before = (place.files("target"), place.names());
     assert_refused(place.load("link", REPLACE), "set aside");
@@ -121,7 +157,10 @@ fn what_waits_for_its_name_and_is_a_link_is_no_leftover() {
     for name in ["OBJECTS.DATA.restoring", "MAPPING1.MAP.restoring"] {
         symlink(place.at("outside/victim"), place.at("empty").join(name)).unwrap();
         let error = place.load("empty", NEW).unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument(_)) && error.to_string().contains(name), "{error}");
+        assert!(
+            matches!(error, Error::InvalidArgument(_)) && error.to_string().contains(name),
+            "{error}"
+        );
         assert_eq!(fs::read(place.at("outside/victim")).unwrap(), b"precious");
         fs::remove_file(place.at("empty").join(name)).unwrap();
     }
@@ -132,14 +171,32 @@ fn what_waits_for_its_name_and_is_a_link_is_no_leftover() {
 fn a_file_of_several_names_is_not_written_into() {
     for name in ["OBJECTS.DATA", "INDEX.BTR", "MAPPING3.MAP"] {
         let place = Place::new();
-        fs::hard_link(place.at("target").join(name), place.at("outside").join(name)).unwrap();
+        fs::hard_link(
+            place.at("target").join(name),
+            place.at("outside").join(name),
+        )
+        .unwrap();
         let engine = Engine::open(place.at("target"));
-        assert!(matches!(engine, Err(Error::InvalidArgument(_))), "{name}: opened for writing");
+        assert!(
+            matches!(engine, Err(Error::InvalidArgument(_))),
+            "{name}: opened for writing"
+        );
         let summary = place.load("target", REPLACE).unwrap();
-        let Installed::SetAside { old } = summary.installed else { panic!("{name}: {:?}", summary.installed) };
-        assert!(listing(&RealStorage, &old) == tiny(Dialect::V22, 0), "{name}");
-        assert_eq!(fs::read(place.at("outside").join(name)).unwrap(), tiny(Dialect::V22, 0)[name]);
-        assert!(sound(&RealStorage, place.at("target").to_str().unwrap()).unwrap() == content_of((Dialect::V22, 1)));
+        let Installed::SetAside { old } = summary.installed else {
+            panic!("{name}: {:?}", summary.installed)
+        };
+        assert!(
+            listing(&RealStorage, &old) == tiny(Dialect::V22, 0),
+            "{name}"
+        );
+        assert_eq!(
+            fs::read(place.at("outside").join(name)).unwrap(),
+            tiny(Dialect::V22, 0)[name]
+        );
+        assert!(
+            sound(&RealStorage, place.at("target").to_str().unwrap()).unwrap()
+                == content_of((Dialect::V22, 1))
+        );
     }
 }
 
@@ -148,15 +205,34 @@ fn a_pipe_where_a_file_was_left_is_not_opened() {
     let place = Place::new();
     fs::create_dir(place.at("piped")).unwrap();
     place.load("model", NEW).unwrap();
-    fs::copy(place.at("model/MAPPING1.MAP"), place.at("piped/MAPPING1.MAP.restoring")).unwrap();
+    fs::copy(
+        place.at("model/MAPPING1.MAP"),
+        place.at("piped/MAPPING1.MAP.restoring"),
+    )
+    .unwrap();
     for name in ["OBJECTS.DATA", "MAPPING2.MAP.restoring"] {
         let pipe = place.at("piped").join(name);
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
         let (file, into) = (place.at("it.bak"), place.at("piped"));
         let (sender, receiver) = std::sync::mpsc::channel();
-        std::thread::spawn(move || sender.send(restore(&Backup::open(file).unwrap(), into, REPLACE, &Unobserved)));
+        std::thread::spawn(move || {
+            sender.send(restore(
+                &Backup::open(file).unwrap(),
+                into,
+                REPLACE,
+                &Unobserved,
+            ))
+        });
         let done = receiver.recv_timeout(std::time::Duration::from_secs(60));
-        let error = done.unwrap_or_else(|_| panic!("{name} was opened")).unwrap_err();
+        let error = done
+            .unwrap_or_else(|_| panic!("{name} was opened"))
+            .unwrap_err();
         assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
         fs::remove_file(&pipe).unwrap();
     }

@@ -1,4 +1,5 @@
-//! Restoring into everything that may stand there: what was there stays, or the new one is there, and nothing third.
+//! Restoring into everything that may stand there: what was there stays, or the new one is there,
+//! and nothing third.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -48,8 +49,12 @@ pub fn keep(storage: &MemStorage, path: &str, (dialect, version): (Dialect, u8))
 
 /// The names in a directory, sorted.
 pub fn names(storage: &impl Storage, path: &str) -> Vec<String> {
-    let mut names: Vec<String> =
-        storage.read_dir(Path::new(path)).unwrap().into_iter().map(|entry| entry.name).collect();
+    let mut names: Vec<String> = storage
+        .read_dir(Path::new(path))
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
     names.sort();
     names
 }

@@ -18,12 +18,16 @@ use crate::support::hooked::Hooked;
 use crate::support::small::{mapping_in, page_at, small_v22};
 use crate::support::{Files, assert_clean, check, corpus, load, name_of, open};
 use crate::tiny::{
-    REPLACE, assert_same_pages, checked, content, directory, listing, load_into, opened, save, single, sound, tiny,
+    REPLACE, assert_same_pages, checked, content, directory, listing, load_into, opened, save,
+    single, sound, tiny,
 };
 use crate::{BACKUP, TARGET, content_of, keep, storage};
 
 fn restore(storage: &MemStorage, backup: &str) -> u32 {
-    match load_into(storage, backup, TARGET, REPLACE).unwrap().installed {
+    match load_into(storage, backup, TARGET, REPLACE)
+        .unwrap()
+        .installed
+    {
         Installed::NextGeneration { generation } => generation,
         other => panic!("{other:?}"),
     }
@@ -36,28 +40,53 @@ fn version(version: u8) -> (Dialect, u8) {
 #[test]
 fn the_content_of_the_backup_becomes_the_next_generation() {
     let storage = storage(version(1), &tiny(Dialect::V22, 0));
-    let before = opened(&storage, TARGET).unwrap().snapshot().mapping().generation();
+    let before = opened(&storage, TARGET)
+        .unwrap()
+        .snapshot()
+        .mapping()
+        .generation();
     assert_eq!(restore(&storage, BACKUP), before + 1);
     let repository = opened(&storage, TARGET).unwrap();
     assert_clean(&repository, "next generation");
     assert!(content(&repository.snapshot()) == content_of(version(1)));
-    assert_same_pages(&repository.snapshot(), &checked(&storage, BACKUP).unwrap().snapshot(), "next generation");
-    assert_eq!(repository.generations().unwrap(), [before + 1, before, before - 1]);
+    assert_same_pages(
+        &repository.snapshot(),
+        &checked(&storage, BACKUP).unwrap().snapshot(),
+        "next generation",
+    );
+    assert_eq!(
+        repository.generations().unwrap(),
+        [before + 1, before, before - 1]
+    );
 }
 
 #[test]
 fn the_generations_before_it_still_open_and_verify_clean() {
     let storage = storage(version(1), &tiny(Dialect::V22, 0));
     keep(&storage, "kept/2", version(2));
-    let contents = [content_of(version(0)), content_of(version(1)), content_of(version(2))];
-    let first = opened(&storage, TARGET).unwrap().snapshot().mapping().generation();
+    let contents = [
+        content_of(version(0)),
+        content_of(version(1)),
+        content_of(version(2)),
+    ];
+    let first = opened(&storage, TARGET)
+        .unwrap()
+        .snapshot()
+        .mapping()
+        .generation();
     restore(&storage, BACKUP);
     restore(&storage, "kept/2");
     for (generation, content) in (first..).zip(&contents) {
         let open = OpenOptions::new().generation(generation);
         let repository = open.open_in(&directory(&storage, TARGET)).unwrap();
-        assert!(repository.is_whole() && check(&repository, false).is_consistent(), "generation {generation}");
-        assert!(crate::tiny::content(&repository.snapshot()) == *content, "generation {generation}");
+        assert!(
+            repository.is_whole() && check(&repository, false).is_consistent(),
+            "generation {generation}"
+        );
+        assert!(
+            crate::tiny::content(&repository.snapshot()) == *content,
+            "generation {generation}"
+        );
     }
 }
 
@@ -65,10 +94,17 @@ fn the_generations_before_it_still_open_and_verify_clean() {
 fn a_snapshot_from_before_reads_what_it_saw() {
     let storage = storage(version(1), &tiny(Dialect::V22, 0));
     keep(&storage, "kept/2", version(2));
-    let snapshot = OpenOptions::new().cache_pages(0).open_in(&directory(&storage, TARGET)).unwrap().snapshot();
+    let snapshot = OpenOptions::new()
+        .cache_pages(0)
+        .open_in(&directory(&storage, TARGET))
+        .unwrap()
+        .snapshot();
     for backup in [BACKUP, "kept/2"] {
         restore(&storage, backup);
-        assert!(content(&snapshot) == content_of(version(0)), "after {backup}");
+        assert!(
+            content(&snapshot) == content_of(version(0)),
+            "after {backup}"
+        );
     }
 }
 
@@ -80,7 +116,10 @@ fn mapped_pages(files: &Files) -> BTreeMap<(String, Space, u32), Vec<u8>> {
         for space in Space::ALL {
             let data = &files[FileRole::data(space).file_name()];
             for (page, physical, _) in mapping.section(space).mapped() {
-                pages.insert((name.clone(), space, page.get()), page_at(data, physical).to_vec());
+                pages.insert(
+                    (name.clone(), space, page.get()),
+                    page_at(data, physical).to_vec(),
+                );
             }
         }
     }
@@ -95,19 +134,36 @@ fn no_page_that_any_generation_maps_is_overwritten() {
     }
     for number in 0..12 {
         let before = listing(&storage, TARGET);
-        let backup = if number % 5 == 0 { BACKUP.to_owned() } else { format!("kept/{}", number % 5 + 1) };
+        let backup = if number % 5 == 0 {
+            BACKUP.to_owned()
+        } else {
+            format!("kept/{}", number % 5 + 1)
+        };
         let generation = restore(&storage, &backup);
         let after = listing(&storage, TARGET);
         let written = FileRole::Mapping(Mapping::slot_of(generation)).file_name();
-        // The pages as the old mappings name them, looked up in the new files: the one that was written over counts as well.
-        let old_mappings: Files =
-            mapping_files(&before).into_iter().map(|name| (name.clone(), before[&name].clone())).collect();
+        // The pages as the old mappings name them, looked up in the new files: the one that was
+        // written over counts as well.
+        let old_mappings: Files = mapping_files(&before)
+            .into_iter()
+            .map(|name| (name.clone(), before[&name].clone()))
+            .collect();
         let mut mixed = after.clone();
         mixed.extend(old_mappings);
-        assert!(mapped_pages(&mixed) == mapped_pages(&before), "restore {number}: a mapped page was overwritten");
-        let changed: Vec<&str> =
-            mapping_files(&after).iter().filter(|name| after[*name] != before[*name]).map(|_| written).collect();
-        assert_eq!(changed, [written], "restore {number}: mapping files that changed");
+        assert!(
+            mapped_pages(&mixed) == mapped_pages(&before),
+            "restore {number}: a mapped page was overwritten"
+        );
+        let changed: Vec<&str> = mapping_files(&after)
+            .iter()
+            .filter(|name| after[*name] != before[*name])
+            .map(|_| written)
+            .collect();
+        assert_eq!(
+            changed,
+            [written],
+            "restore {number}: mapping files that changed"
+        );
     }
 }
 
@@ -123,18 +179,31 @@ fn a_dozen_restores_over_each_other_stay_small_and_clean() {
     let mut history = Vec::new();
     for number in 0..12u8 {
         let next = (number + 1) % 4;
-        let backup = if next == 0 { BACKUP.to_owned() } else { format!("kept/{next}") };
+        let backup = if next == 0 {
+            BACKUP.to_owned()
+        } else {
+            format!("kept/{next}")
+        };
         restore(&storage, &backup);
         let repository = opened(&storage, TARGET).unwrap();
         assert_clean(&repository, &format!("restore {number}"));
-        assert!(content(&repository.snapshot()) == content_of(version(next)), "restore {number}");
+        assert!(
+            content(&repository.snapshot()) == content_of(version(next)),
+            "restore {number}"
+        );
         history.push(sizes());
     }
     println!("pages at first {first:?}, then {history:?}");
     // Three generations on disk, and one being written: four times the content is enough for ever.
     for (space, first) in first.iter().enumerate() {
-        assert!(history.iter().all(|sizes| sizes[space] <= 4 * first + 8), "{history:?}");
-        assert_eq!(history[11][space], history[7][space], "it still grows: {history:?}");
+        assert!(
+            history.iter().all(|sizes| sizes[space] <= 4 * first + 8),
+            "{history:?}"
+        );
+        assert_eq!(
+            history[11][space], history[7][space],
+            "it still grows: {history:?}"
+        );
     }
 }
 
@@ -158,7 +227,13 @@ fn logical_pages_come_and_go() {
     assert!(sound(&storage, TARGET).unwrap() == large);
     assert_clean(&opened(&storage, TARGET).unwrap(), "back again");
     let full = save(&storage, TARGET, "kept/again", &single()).unwrap();
-    assert_eq!(full.content_identity, checked(&storage, "kept/large").unwrap().manifest().content_identity);
+    assert_eq!(
+        full.content_identity,
+        checked(&storage, "kept/large")
+            .unwrap()
+            .manifest()
+            .content_identity
+    );
 }
 
 #[test]
@@ -166,25 +241,47 @@ fn refused_generations_do_not_cost_the_one_that_counts() {
     // How many of the newer generations were refused, by a wrong stamp or by being unreadable.
     for (refused, is_readable) in [(1, true), (2, true), (1, false), (2, false)] {
         let mut files = small_v22();
-        let mut generations: Vec<(u32, String)> =
-            mapping_files(&files).into_iter().map(|name| (mapping_in(&files, &name).generation(), name)).collect();
+        let mut generations: Vec<(u32, String)> = mapping_files(&files)
+            .into_iter()
+            .map(|name| (mapping_in(&files, &name).generation(), name))
+            .collect();
         generations.sort_by(|a, b| b.cmp(a));
         for (_, name) in &generations[..refused] {
             if is_readable {
-                edit_mapping(&mut files, name, |mapping| mapping.index.entries[0].stamp ^= 0x100);
+                edit_mapping(&mut files, name, |mapping| {
+                    mapping.index.entries[0].stamp ^= 0x100
+                });
             } else {
                 files.get_mut(name).unwrap()[..4].fill(0);
             }
         }
         let (counts, name) = generations[refused].clone();
         let storage = storage(version(1), &files);
-        assert_eq!(opened(&storage, TARGET).unwrap().snapshot().mapping().generation(), counts);
+        assert_eq!(
+            opened(&storage, TARGET)
+                .unwrap()
+                .snapshot()
+                .mapping()
+                .generation(),
+            counts
+        );
         let before = storage.get(format!("{TARGET}/{name}"));
         let generation = restore(&storage, BACKUP);
         assert!(generation > counts);
-        assert_eq!(storage.get(format!("{TARGET}/{name}")), before, "the generation that counted is written over");
+        assert_eq!(
+            storage.get(format!("{TARGET}/{name}")),
+            before,
+            "the generation that counted is written over"
+        );
         assert!(sound(&storage, TARGET).unwrap() == content_of(version(1)));
-        assert_eq!(opened(&storage, TARGET).unwrap().snapshot().mapping().generation(), generation);
+        assert_eq!(
+            opened(&storage, TARGET)
+                .unwrap()
+                .snapshot()
+                .mapping()
+                .generation(),
+            generation
+        );
     }
 }
 
@@ -204,11 +301,15 @@ fn a_number_in_a_refused_file_does_not_stand_in_the_way() {
             assert_eq!(repository.snapshot().mapping().generation(), counts + next);
             assert!(sound(&storage, TARGET).unwrap() == content_of(version(1)));
         }
-        assert_clean(&opened(&storage, TARGET).unwrap(), "the damaged file was written over");
+        assert_clean(
+            &opened(&storage, TARGET).unwrap(),
+            "the damaged file was written over",
+        );
     }
 }
 
-/// A repository whose newest generation is refused because the end of the data files, which it maps, is missing.
+/// A repository whose newest generation is refused because the end of the data files, which it
+/// maps, is missing.
 fn with_short_files() -> Files {
     let mut files = small_v22();
     for name in ["OBJECTS.DATA", "INDEX.BTR"] {
@@ -223,10 +324,22 @@ fn with_short_files() -> Files {
 fn a_generation_that_lacks_the_end_of_a_file_does_not_count_when_the_file_grows() {
     let files = with_short_files();
     let storage = storage(version(1), &files);
-    let newest = open(&small_v22()).unwrap().snapshot().mapping().generation();
-    assert_eq!(opened(&storage, TARGET).unwrap().snapshot().mapping().generation(), newest - 1);
+    let newest = open(&small_v22())
+        .unwrap()
+        .snapshot()
+        .mapping()
+        .generation();
+    assert_eq!(
+        opened(&storage, TARGET)
+            .unwrap()
+            .snapshot()
+            .mapping()
+            .generation(),
+        newest - 1
+    );
     assert!(restore(&storage, BACKUP) > newest);
-    let grown = |name: &str| storage.get(format!("{TARGET}/{name}")).unwrap().len() > files[name].len();
+    let grown =
+        |name: &str| storage.get(format!("{TARGET}/{name}")).unwrap().len() > files[name].len();
     assert!(grown("OBJECTS.DATA") && sound(&storage, TARGET).unwrap() == content_of(version(1)));
 }
 
@@ -234,7 +347,9 @@ fn a_generation_that_lacks_the_end_of_a_file_does_not_count_when_the_file_grows(
 fn no_page_behind_the_end_that_a_refused_generation_maps_is_written() {
     let mut stamped = small_v22();
     let newest = crate::support::small::current_file(&stamped);
-    edit_mapping(&mut stamped, &newest, |mapping| mapping.index.entries[0].stamp ^= 0x100);
+    edit_mapping(&mut stamped, &newest, |mapping| {
+        mapping.index.entries[0].stamp ^= 0x100
+    });
     for files in [stamped, with_short_files()] {
         let storage = storage(version(1), &files);
         restore(&storage, BACKUP);
@@ -246,8 +361,12 @@ fn no_page_behind_the_end_that_a_refused_generation_maps_is_written() {
                 let place = physical.index() * PAGE_SIZE..(physical.index() + 1) * PAGE_SIZE;
                 let (before, after) = (files[name].get(place.clone()), after[name].get(place));
                 let zeros = [0; PAGE_SIZE];
-                // Where the file was too short for the page it may be longer now; nothing is written there.
-                assert!(after == before || before.is_none() && after == Some(&zeros), "{space} page {page}");
+                // Where the file was too short for the page it may be longer now; nothing is
+                // written there.
+                assert!(
+                    after == before || before.is_none() && after == Some(&zeros),
+                    "{space} page {page}"
+                );
             }
         }
         assert!(sound(&storage, TARGET).unwrap() == content_of(version(1)));
@@ -257,7 +376,11 @@ fn no_page_behind_the_end_that_a_refused_generation_maps_is_written() {
 #[test]
 fn a_longer_mapping_that_cannot_be_cut_is_an_error_before_the_switch() {
     let storage = storage(version(1), &small_v22());
-    let counts = opened(&storage, TARGET).unwrap().snapshot().mapping().generation();
+    let counts = opened(&storage, TARGET)
+        .unwrap()
+        .snapshot()
+        .mapping()
+        .generation();
     let oldest = FileRole::Mapping(Mapping::slot_of(counts + 1)).file_name();
     let refuse = move |call: &str, path: &Path| match call == "set_len" && path.ends_with(oldest) {
         true => Err(std::io::Error::other("refused")),
@@ -266,7 +389,14 @@ fn a_longer_mapping_that_cannot_be_cut_is_an_error_before_the_switch() {
     let hooked = Hooked::new(storage.clone(), refuse);
     let error = load_into(&hooked, BACKUP, TARGET, REPLACE).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error:?}");
-    assert_eq!(opened(&storage, TARGET).unwrap().snapshot().mapping().generation(), counts);
+    assert_eq!(
+        opened(&storage, TARGET)
+            .unwrap()
+            .snapshot()
+            .mapping()
+            .generation(),
+        counts
+    );
     assert_eq!(restore(&storage, BACKUP), counts + 1);
 }
 
@@ -280,7 +410,14 @@ fn a_missing_mapping_file_is_made_again() {
             restore(&storage, BACKUP);
         }
         assert_clean(&opened(&storage, TARGET).unwrap(), missing);
-        assert_eq!(opened(&storage, TARGET).unwrap().generations().unwrap().len(), 3);
+        assert_eq!(
+            opened(&storage, TARGET)
+                .unwrap()
+                .generations()
+                .unwrap()
+                .len(),
+            3
+        );
         assert!(sound(&storage, TARGET).unwrap() == content_of(version(1)));
     }
 }
@@ -294,20 +431,31 @@ fn real_repositories_take_each_others_place() {
         .collect();
     for (what, files) in files {
         let storage = storage(version(1), &files);
-        let options = BackupOptions { scrub: true, ..single() };
+        let options = BackupOptions {
+            scrub: true,
+            ..single()
+        };
         let original = save(&storage, TARGET, "kept/real", &single()).unwrap();
         save(&storage, TARGET, "kept/scrubbed", &options).unwrap();
-        let size = |storage: &MemStorage| storage.get(format!("{TARGET}/OBJECTS.DATA")).unwrap().len();
+        let size =
+            |storage: &MemStorage| storage.get(format!("{TARGET}/OBJECTS.DATA")).unwrap().len();
         let mut sizes = vec![size(&storage)];
         for backup in ["kept/scrubbed", "kept/real", BACKUP, "kept/real"] {
             restore(&storage, backup);
-            assert!(check(&opened(&storage, TARGET).unwrap(), false).is_consistent(), "{what}, {backup}");
+            assert!(
+                check(&opened(&storage, TARGET).unwrap(), false).is_consistent(),
+                "{what}, {backup}"
+            );
             sizes.push(size(&storage));
         }
         assert_clean(&opened(&storage, TARGET).unwrap(), &what);
         let again = save(&storage, TARGET, "kept/again", &single()).unwrap();
         assert_eq!(again.content_identity, original.content_identity, "{what}");
         println!("{what}: OBJECTS.DATA {sizes:?}");
-        assert!(storage.get(Path::new("place/target.001").join("OBJECTS.DATA")).is_none());
+        assert!(
+            storage
+                .get(Path::new("place/target.001").join("OBJECTS.DATA"))
+                .is_none()
+        );
     }
 }

@@ -15,12 +15,17 @@ use cimrepo::storage::{MemStorage, RealStorage, Storage};
 use cimrepo::store::Repository;
 
 use crate::support::{Files, write_to};
-use crate::tiny::{DIALECTS, NEW, REPLACE, directory, listing, load_into, shared, single, sound, tiny};
+use crate::tiny::{
+    DIALECTS, NEW, REPLACE, directory, listing, load_into, shared, single, sound, tiny,
+};
 use crate::{BACKUP, TARGET, content_of, names, storage};
 
 fn assert_invalid(storage: &MemStorage, into: &str, options: RestoreOptions) {
     let error = load_into(storage, BACKUP, into, options).unwrap_err();
-    assert!(matches!(error, Error::InvalidArgument(_)), "{into}: {error}");
+    assert!(
+        matches!(error, Error::InvalidArgument(_)),
+        "{into}: {error}"
+    );
     assert_eq!(error.hresult(), HResult::INVALID_PARAMETER);
 }
 
@@ -44,9 +49,18 @@ fn what_is_no_directory_for_a_repository_is_refused() {
     storage.put("place/letters/letter.txt", b"dear".to_vec());
     storage.put("place/only a backup/backup", storage.get(BACKUP).unwrap());
     storage.create_dir(Path::new("place/nested")).unwrap();
-    storage.create_dir(Path::new("place/nested/directory")).unwrap();
+    storage
+        .create_dir(Path::new("place/nested/directory"))
+        .unwrap();
     for options in [NEW, REPLACE] {
-        for into in ["", "place/a file", BACKUP, "place/letters", "place/only a backup", "place/nested"] {
+        for into in [
+            "",
+            "place/a file",
+            BACKUP,
+            "place/letters",
+            "place/only a backup",
+            "place/nested",
+        ] {
             assert_invalid(&storage, into, options);
         }
         for into in ["place/missing/target", "place/a file/target"] {
@@ -54,7 +68,10 @@ fn what_is_no_directory_for_a_repository_is_refused() {
             assert!(matches!(error, Error::Io { .. }), "{into}: {error}");
         }
     }
-    assert_eq!(names(&storage, "place"), ["a file", "letters", "nested", "only a backup"]);
+    assert_eq!(
+        names(&storage, "place"),
+        ["a file", "letters", "nested", "only a backup"]
+    );
     assert_eq!(names(&storage, "place/letters"), ["letter.txt"]);
     assert_eq!(storage.get("place/a file").unwrap(), b"text");
 }
@@ -67,10 +84,22 @@ fn a_path_without_a_name_cannot_be_set_aside() {
     let files = tiny(Dialect::V22, 0);
     write_to(&files, &target, str::to_owned);
     let file = place.path().join("backup");
-    backup(&Repository::open_read_only(&target).unwrap(), &file, &single(), &Unobserved).unwrap();
+    backup(
+        &Repository::open_read_only(&target).unwrap(),
+        &file,
+        &single(),
+        &Unobserved,
+    )
+    .unwrap();
     std::fs::remove_file(target.join("INDEX.BTR")).unwrap();
     let before = listing(&RealStorage, &target);
-    let error = restore(&Backup::open(&file).unwrap(), target.join("below/.."), REPLACE, &Unobserved).unwrap_err();
+    let error = restore(
+        &Backup::open(&file).unwrap(),
+        target.join("below/.."),
+        REPLACE,
+        &Unobserved,
+    )
+    .unwrap_err();
     assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
     assert!(listing(&RealStorage, &target) == before);
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
@@ -78,13 +107,22 @@ fn a_path_without_a_name_cannot_be_set_aside() {
 
 #[test]
 fn while_another_writes_nothing_is_touched_and_the_holder_is_named() {
-    for (dialect, damage) in [(Dialect::V22, false), (Dialect::V22, true), (Dialect::V21, false)] {
+    for (dialect, damage) in [
+        (Dialect::V22, false),
+        (Dialect::V22, true),
+        (Dialect::V21, false),
+    ] {
         let mut files = tiny(dialect, 0);
         if damage {
             files.get_mut("INDEX.BTR").unwrap()[..4096].fill(0);
         }
         let storage = storage((dialect, 1), &files);
-        let lock = storage.lock(&Path::new(TARGET).join("cimrepo.lock"), "process 4711 (defragmenting)").unwrap();
+        let lock = storage
+            .lock(
+                &Path::new(TARGET).join("cimrepo.lock"),
+                "process 4711 (defragmenting)",
+            )
+            .unwrap();
         let before = listing(&storage, TARGET);
         match load_into(&storage, BACKUP, TARGET, REPLACE).unwrap_err() {
             Error::Locked { path, holder } => {
@@ -104,8 +142,16 @@ fn while_another_writes_nothing_is_touched_and_the_holder_is_named() {
 fn an_empty_directory_that_is_locked_stays_empty() {
     let storage = storage((Dialect::V22, 1), &Files::new());
     storage.create_dir(Path::new(TARGET)).unwrap();
-    let lock = storage.lock(&Path::new(TARGET).join("cimrepo.lock"), "process 4711 (building)").unwrap();
-    assert!(matches!(load_into(&storage, BACKUP, TARGET, NEW), Err(Error::Locked { .. })));
+    let lock = storage
+        .lock(
+            &Path::new(TARGET).join("cimrepo.lock"),
+            "process 4711 (building)",
+        )
+        .unwrap();
+    assert!(matches!(
+        load_into(&storage, BACKUP, TARGET, NEW),
+        Err(Error::Locked { .. })
+    ));
     drop(lock);
     assert!(names(&storage, TARGET).is_empty());
     load_into(&storage, BACKUP, TARGET, NEW).unwrap();
@@ -120,7 +166,11 @@ struct StopAt {
 impl Observer for StopAt {
     fn progress(&self, _: Progress) -> ControlFlow<()> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        if call == self.stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if call == self.stop {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }
 
@@ -132,19 +182,34 @@ fn cancelled_at_any_call_nothing_has_happened() {
         ("missing", Files::new(), NEW),
         ("healthy", tiny(Dialect::V22, 0), REPLACE),
         ("damaged", damaged, REPLACE),
-        ("old", tiny(Dialect::V21, 0), RestoreOptions { change_dialect: true, ..REPLACE }),
+        (
+            "old",
+            tiny(Dialect::V21, 0),
+            RestoreOptions {
+                change_dialect: true,
+                ..REPLACE
+            },
+        ),
     ];
     for (what, files, options) in cases {
         let storage = storage((Dialect::V22, 1), &files);
         let before = names(&storage, "place");
-        let backup = OpenBackup::new().open_in(&shared(&storage), BACKUP).unwrap();
+        let backup = OpenBackup::new()
+            .open_in(&shared(&storage), BACKUP)
+            .unwrap();
         let mut calls = 0;
         loop {
-            let observer = StopAt { stop: calls, calls: 0.into() };
+            let observer = StopAt {
+                stop: calls,
+                calls: 0.into(),
+            };
             match restore_in(&backup, &directory(&storage, TARGET), options, &observer) {
                 Err(Error::Cancelled) => {
                     assert_eq!(names(&storage, "place"), before, "{what}, call {calls}");
-                    assert!(files.is_empty() || listing(&storage, TARGET) == files, "{what}, call {calls}");
+                    assert!(
+                        files.is_empty() || listing(&storage, TARGET) == files,
+                        "{what}, call {calls}"
+                    );
                 }
                 Ok(_) => break assert_eq!(observer.calls.into_inner(), calls, "{what}"),
                 Err(error) => panic!("{what}, call {calls}: {error}"),
@@ -164,12 +229,22 @@ fn on_files_a_lock_of_another_names_its_holder_too() {
     std::fs::create_dir(&target).unwrap();
     write_to(&tiny(Dialect::V22, 0), &target, str::to_owned);
     let file = place.path().join("backup");
-    backup(&Repository::open_read_only(&target).unwrap(), &file, &single(), &Unobserved).unwrap();
+    backup(
+        &Repository::open_read_only(&target).unwrap(),
+        &file,
+        &single(),
+        &Unobserved,
+    )
+    .unwrap();
     let backup = Backup::open(&file).unwrap();
-    let lock = RealStorage.lock(&target.join("cimrepo.lock"), "process 4711 (compacting)").unwrap();
+    let lock = RealStorage
+        .lock(&target.join("cimrepo.lock"), "process 4711 (compacting)")
+        .unwrap();
     match restore(&backup, &target, REPLACE, &Unobserved).unwrap_err() {
         // Where a lock keeps others from reading the file, its holder is not known.
-        Error::Locked { holder, .. } => assert!(holder.contains("4711") || cfg!(windows), "{holder}"),
+        Error::Locked { holder, .. } => {
+            assert!(holder.contains("4711") || cfg!(windows), "{holder}")
+        }
         error => panic!("{error}"),
     }
     drop(lock);
@@ -184,28 +259,45 @@ fn what_the_file_system_refuses_leaves_the_target_alone() {
     std::fs::create_dir(&source).unwrap();
     write_to(&tiny(Dialect::V22, 0), &source, str::to_owned);
     let file = place.path().join("backup");
-    backup(&Repository::open_read_only(&source).unwrap(), &file, &single(), &Unobserved).unwrap();
+    backup(
+        &Repository::open_read_only(&source).unwrap(),
+        &file,
+        &single(),
+        &Unobserved,
+    )
+    .unwrap();
     let backup = Backup::open(&file).unwrap();
     let long = place.path().join("n".repeat(300));
-    let mut targets = vec![place.path().join("missing/target"), file.join("target"), long];
+    let mut targets = vec![
+        place.path().join("missing/target"),
+        file.join("target"),
+        long,
+    ];
     if cfg!(target_os = "linux") {
         targets.push("/proc/target".into());
     }
     for target in targets {
         let error = restore(&backup, &target, NEW, &Unobserved).unwrap_err();
-        assert!(matches!(error, Error::Io { .. }), "{}: {error}", target.display());
+        assert!(
+            matches!(error, Error::Io { .. }),
+            "{}: {error}",
+            target.display()
+        );
     }
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2);
 }
 
-/// Pages are written while the backup is checked: what was written is taken away when a later byte is wrong.
+/// Pages are written while the backup is checked: what was written is taken away when a later byte
+/// is wrong.
 #[test]
 fn a_chunk_that_is_damaged_leaves_nothing_behind() {
     for dialect in DIALECTS {
         let storage = storage((dialect, 1), &Files::new());
         storage.create_dir(Path::new("place/empty")).unwrap();
         let bytes = storage.get(BACKUP).unwrap();
-        let backup = OpenBackup::new().open_in(&shared(&storage), BACKUP).unwrap();
+        let backup = OpenBackup::new()
+            .open_in(&shared(&storage), BACKUP)
+            .unwrap();
         let chunks = &backup.manifest().chunks;
         assert!(chunks.len() > 2, "{} chunks", chunks.len());
         for chunk in chunks {

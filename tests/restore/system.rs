@@ -17,7 +17,10 @@ use crate::tiny::{DIALECTS, NEW, REPLACE, directory, listing, load_into, sound, 
 use crate::{BACKUP, TARGET, content_of, names, storage};
 
 /// Refuses these calls on paths that end like this.
-fn refusing(call: &'static str, end: &'static str) -> impl Fn(&str, &Path) -> io::Result<()> + Send + Sync {
+fn refusing(
+    call: &'static str,
+    end: &'static str,
+) -> impl Fn(&str, &Path) -> io::Result<()> + Send + Sync {
     move |asked, path| match asked == call && path.ends_with(end) {
         true => Err(io::Error::other("refused")),
         false => Ok(()),
@@ -28,8 +31,13 @@ fn refusing(call: &'static str, end: &'static str) -> impl Fn(&str, &Path) -> io
 fn a_page_that_the_system_does_not_read_is_no_reason_to_take_an_older_generation() {
     for file in ["OBJECTS.DATA", "INDEX.BTR"] {
         let storage = Hooked::new(in_memory(&small_v22()).0, refusing("read", file));
-        let error = OpenOptions::new().open_in(&storage.directory(PLACE)).unwrap_err();
-        assert!(matches!(error, Error::Io { .. }) && error.path().unwrap().ends_with(file), "{error}");
+        let error = OpenOptions::new()
+            .open_in(&storage.directory(PLACE))
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::Io { .. }) && error.path().unwrap().ends_with(file),
+            "{error}"
+        );
     }
 }
 
@@ -49,7 +57,13 @@ fn nothing_in_a_directory_is_open_while_it_is_renamed() {
             files.get_mut("INDEX.BTR").unwrap()[..4096].fill(0xAA);
         }
         let storage = storage((dialect, 1), &files);
-        let summary = load_into(&Hooked::new(storage.clone(), |_, _| Ok(())), BACKUP, TARGET, REPLACE).unwrap();
+        let summary = load_into(
+            &Hooked::new(storage.clone(), |_, _| Ok(())),
+            BACKUP,
+            TARGET,
+            REPLACE,
+        )
+        .unwrap();
         assert!(matches!(summary.installed, Installed::SetAside { .. }));
         assert!(listing(&storage, "place/target.001") == files);
         assert!(sound(&storage, TARGET).unwrap() == content_of((dialect, 1)));
@@ -62,8 +76,17 @@ fn a_backup_in_the_directory_that_cannot_be_renamed_is_named() {
     let (storage, files) = with_damaged();
     let inside = format!("{TARGET}/inside.cimbak");
     storage.put(&inside, storage.get(BACKUP).unwrap());
-    let error = load_into(&Hooked::new(storage.clone(), |_, _| Ok(())), &inside, TARGET, REPLACE).unwrap_err();
-    assert!(matches!(error, Error::InvalidArgument(_)) && error.to_string().contains("inside.cimbak"), "{error}");
+    let error = load_into(
+        &Hooked::new(storage.clone(), |_, _| Ok(())),
+        &inside,
+        TARGET,
+        REPLACE,
+    )
+    .unwrap_err();
+    assert!(
+        matches!(error, Error::InvalidArgument(_)) && error.to_string().contains("inside.cimbak"),
+        "{error}"
+    );
     let left = listing(&storage, TARGET);
     assert!(files.iter().all(|(name, bytes)| left[name] == *bytes));
     assert_eq!(names(&storage, "place"), ["target"]);
@@ -76,8 +99,14 @@ fn while_a_directory_is_renamed_no_other_writer_gets_it() {
     let hook = move |call: &str, path: &Path| {
         if call == "rename" && (path.ends_with("target") || path.ends_with("target.restoring")) {
             let restored = load_into(&inner, BACKUP, TARGET, REPLACE);
-            assert!(matches!(restored, Err(Error::Locked { .. })), "{restored:?}");
-            assert!(matches!(BulkBuilder::create(directory(&inner, TARGET)), Err(Error::Locked { .. })));
+            assert!(
+                matches!(restored, Err(Error::Locked { .. })),
+                "{restored:?}"
+            );
+            assert!(matches!(
+                BulkBuilder::create(directory(&inner, TARGET)),
+                Err(Error::Locked { .. })
+            ));
         }
         Ok(())
     };
@@ -90,14 +119,20 @@ fn what_another_puts_into_a_new_directory_is_not_written_over() {
     let storage = storage((Dialect::V22, 1), &Files::new());
     let (inner, done) = (storage.clone(), AtomicBool::new(false));
     let hook = move |call: &str, path: &Path| {
-        if call == "lock" && path.ends_with("target/cimrepo.lock") && !done.swap(true, Ordering::Relaxed) {
+        if call == "lock"
+            && path.ends_with("target/cimrepo.lock")
+            && !done.swap(true, Ordering::Relaxed)
+        {
             stored_at(&inner, TARGET, &tiny(Dialect::V22, 0));
         }
         Ok(())
     };
     let error = load_into(&Hooked::new(storage.clone(), hook), BACKUP, TARGET, NEW).unwrap_err();
     assert!(matches!(error, Error::Changed { .. }), "{error}");
-    assert!(listing(&storage, TARGET) == tiny(Dialect::V22, 0), "someone's repository was written over");
+    assert!(
+        listing(&storage, TARGET) == tiny(Dialect::V22, 0),
+        "someone's repository was written over"
+    );
 }
 
 #[test]
@@ -107,17 +142,33 @@ fn a_repository_that_cannot_be_read_is_set_aside() {
             let storage = storage((Dialect::V22, 1), &tiny(Dialect::V22, 0));
             let hooked = Hooked::new(storage.clone(), move |asked: &str, path: &Path| {
                 let is_it = asked == call && path == Path::new(TARGET).join(file);
-                if is_it { Err(io::Error::other("bad sector")) } else { Ok(()) }
+                if is_it {
+                    Err(io::Error::other("bad sector"))
+                } else {
+                    Ok(())
+                }
             });
             let summary = load_into(&hooked, BACKUP, TARGET, REPLACE).unwrap();
-            assert!(matches!(summary.installed, Installed::SetAside { .. }), "{file}, {call}");
-            assert!(listing(&storage, "place/target.001") == tiny(Dialect::V22, 0), "{file}, {call}");
+            assert!(
+                matches!(summary.installed, Installed::SetAside { .. }),
+                "{file}, {call}"
+            );
+            assert!(
+                listing(&storage, "place/target.001") == tiny(Dialect::V22, 0),
+                "{file}, {call}"
+            );
             assert!(sound(&storage, TARGET).unwrap() == content_of((Dialect::V22, 1)));
         }
     }
     // Of a directory that cannot be read nothing is known.
     let storage = storage((Dialect::V22, 1), &tiny(Dialect::V22, 0));
-    let error = load_into(&Hooked::new(storage, refusing("read_dir", TARGET)), BACKUP, TARGET, REPLACE).unwrap_err();
+    let error = load_into(
+        &Hooked::new(storage, refusing("read_dir", TARGET)),
+        BACKUP,
+        TARGET,
+        REPLACE,
+    )
+    .unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
 }
 
@@ -125,13 +176,31 @@ fn a_repository_that_cannot_be_read_is_set_aside() {
 fn a_switch_that_can_go_neither_on_nor_back_names_both_repositories() {
     let (storage, files) = with_damaged();
     let refuse = |call: &str, path: &Path| {
-        let is_second = call == "rename" && (path.ends_with("target.restoring") || path.ends_with("target.001"));
-        if is_second { Err(io::Error::other("refused")) } else { Ok(()) }
+        let is_second = call == "rename"
+            && (path.ends_with("target.restoring") || path.ends_with("target.001"));
+        if is_second {
+            Err(io::Error::other("refused"))
+        } else {
+            Ok(())
+        }
     };
-    let error = load_into(&Hooked::new(storage.clone(), refuse), BACKUP, TARGET, REPLACE).unwrap_err();
+    let error = load_into(
+        &Hooked::new(storage.clone(), refuse),
+        BACKUP,
+        TARGET,
+        REPLACE,
+    )
+    .unwrap_err();
     assert!(matches!(error, Error::Stranded { .. }), "{error:?}");
-    let named = |name| error.to_string().contains(&*Path::new("place").join(name).to_string_lossy());
-    assert!(["target.001", "target.restoring"].into_iter().all(named), "{error}");
+    let named = |name| {
+        error
+            .to_string()
+            .contains(&*Path::new("place").join(name).to_string_lossy())
+    };
+    assert!(
+        ["target.001", "target.restoring"].into_iter().all(named),
+        "{error}"
+    );
     assert_eq!(error.path().unwrap(), Path::new(TARGET));
     assert!(listing(&storage, "place/target.001") == files);
     assert!(sound(&storage, "place/target.restoring").unwrap() == content_of((Dialect::V22, 1)));
@@ -142,20 +211,34 @@ fn a_switch_that_can_go_neither_on_nor_back_names_both_repositories() {
 
 #[test]
 fn going_back_is_made_durable_and_the_new_one_kept_until_it_is() {
-    // The sync of the rename back is refused: a loss of power now could leave nothing under the name.
+    // The sync of the rename back is refused: a loss of power now could leave nothing under the
+    // name.
     for refused in [1, 2] {
         let (storage, files) = with_damaged();
         let (syncs, renamed) = (std::sync::atomic::AtomicU32::new(0), AtomicBool::new(false));
         let hook = move |call: &str, path: &Path| {
-            renamed.fetch_or(call == "rename" && path.ends_with("target"), Ordering::Relaxed);
-            let is_sync = call == "sync_dir" && path == Path::new("place") && renamed.load(Ordering::Relaxed);
+            renamed.fetch_or(
+                call == "rename" && path.ends_with("target"),
+                Ordering::Relaxed,
+            );
+            let is_sync =
+                call == "sync_dir" && path == Path::new("place") && renamed.load(Ordering::Relaxed);
             let is_refused = is_sync && syncs.fetch_add(1, Ordering::Relaxed) < refused;
-            if is_refused { Err(io::Error::other("refused")) } else { Ok(()) }
+            if is_refused {
+                Err(io::Error::other("refused"))
+            } else {
+                Ok(())
+            }
         };
-        let error = load_into(&Hooked::new(storage.clone(), hook), BACKUP, TARGET, REPLACE).unwrap_err();
+        let error =
+            load_into(&Hooked::new(storage.clone(), hook), BACKUP, TARGET, REPLACE).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error:?}");
         assert!(listing(&storage, TARGET) == files);
-        let kept: &[&str] = if refused == 1 { &["target"] } else { &["target", "target.restoring"] };
+        let kept: &[&str] = if refused == 1 {
+            &["target"]
+        } else {
+            &["target", "target.restoring"]
+        };
         assert_eq!(names(&storage, "place"), kept);
         load_into(&storage, BACKUP, TARGET, REPLACE).unwrap();
         assert_eq!(names(&storage, "place"), ["target", "target.001"]);
@@ -164,7 +247,11 @@ fn going_back_is_made_durable_and_the_new_one_kept_until_it_is() {
 
 #[test]
 fn where_nothing_can_be_made_beside_a_repository_it_still_takes_a_next_generation() {
-    for (over, is_there) in [(Dialect::V22, false), (Dialect::V21, false), (Dialect::V22, true)] {
+    for (over, is_there) in [
+        (Dialect::V22, false),
+        (Dialect::V21, false),
+        (Dialect::V22, true),
+    ] {
         let storage = storage((Dialect::V22, 1), &tiny(over, 0));
         let beside = "place/target.cimrepo.lock";
         if is_there {
@@ -174,12 +261,24 @@ fn where_nothing_can_be_made_beside_a_repository_it_still_takes_a_next_generatio
             true => Err(io::ErrorKind::PermissionDenied.into()),
             false => Ok(()),
         };
-        let change = RestoreOptions { change_dialect: true, ..REPLACE };
-        let result = load_into(&Hooked::new(storage.clone(), denied), BACKUP, TARGET, change);
+        let change = RestoreOptions {
+            change_dialect: true,
+            ..REPLACE
+        };
+        let result = load_into(
+            &Hooked::new(storage.clone(), denied),
+            BACKUP,
+            TARGET,
+            change,
+        );
         if over == Dialect::V22 && !is_there {
-            assert!(matches!(result.unwrap().installed, Installed::NextGeneration { .. }));
+            assert!(matches!(
+                result.unwrap().installed,
+                Installed::NextGeneration { .. }
+            ));
         } else {
-            // To set a repository aside needs more; and the lock of someone with more rights is not passed by.
+            // To set a repository aside needs more; and the lock of someone with more rights is not
+            // passed by.
             assert!(matches!(result.unwrap_err(), Error::Io { .. }));
             assert!(listing(&storage, TARGET) == tiny(over, 0));
         }
@@ -192,12 +291,21 @@ fn a_builder_locks_its_directory_and_leaves_nothing_when_it_is_given_up() {
     storage.create_dir(Path::new(TARGET)).unwrap();
     let mut builder = BulkBuilder::create(directory(&storage, TARGET)).unwrap();
     builder.record(b"a record").unwrap();
-    assert!(matches!(BulkBuilder::create(directory(&storage, TARGET)), Err(Error::Locked { .. })));
-    assert!(matches!(load_into(&storage, BACKUP, TARGET, NEW), Err(Error::Locked { .. })));
+    assert!(matches!(
+        BulkBuilder::create(directory(&storage, TARGET)),
+        Err(Error::Locked { .. })
+    ));
+    assert!(matches!(
+        load_into(&storage, BACKUP, TARGET, NEW),
+        Err(Error::Locked { .. })
+    ));
     drop(builder);
     assert!(names(&storage, TARGET).is_empty() && names(&storage, "place") == ["target"]);
     // Without a key there is no repository.
-    BulkBuilder::create(directory(&storage, TARGET)).unwrap().finish().unwrap_err();
+    BulkBuilder::create(directory(&storage, TARGET))
+        .unwrap()
+        .finish()
+        .unwrap_err();
     assert!(names(&storage, TARGET).is_empty() && names(&storage, "place") == ["target"]);
     load_into(&storage, BACKUP, TARGET, NEW).unwrap();
 }
@@ -209,7 +317,10 @@ fn a_builder_takes_no_directory_that_holds_anything() {
         storage.put(Path::new(TARGET).join(name), b"someone's".to_vec());
         let before = listing(&storage, TARGET);
         let error = BulkBuilder::create(directory(&storage, TARGET)).unwrap_err();
-        assert!(matches!(error, Error::InvalidArgument(_)) && error.to_string().contains(name), "{error}");
+        assert!(
+            matches!(error, Error::InvalidArgument(_)) && error.to_string().contains(name),
+            "{error}"
+        );
         assert!(listing(&storage, TARGET) == before);
     }
 }

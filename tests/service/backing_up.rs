@@ -36,13 +36,25 @@ fn a_hot_backup_is_the_state_at_its_instant() {
     // A transaction that runs holds up no backup.
     let summary = object.backup("/b", NONE).unwrap();
     assert!(summary.pages > 0);
-    assert_eq!(elsewhere(&storage, "/b"), ["FIRST", "IN_FILES", "IN_JOURNAL"]);
+    assert_eq!(
+        elsewhere(&storage, "/b"),
+        ["FIRST", "IN_FILES", "IN_JOURNAL"]
+    );
     running.commit().unwrap();
-    assert_eq!(elsewhere(&storage, "/b"), ["FIRST", "IN_FILES", "IN_JOURNAL"]);
+    assert_eq!(
+        elsewhere(&storage, "/b"),
+        ["FIRST", "IN_FILES", "IN_JOURNAL"]
+    );
     let shared: Arc<dyn Storage> = Arc::new(storage.clone());
     let backup = OpenBackup::new().open_in(&shared, "/b").unwrap();
-    let report = backup.verify(VerifyOptions::default(), &Unobserved).unwrap();
-    assert!(report.repository.is_consistent(), "{:?}", report.repository.findings);
+    let report = backup
+        .verify(VerifyOptions::default(), &Unobserved)
+        .unwrap();
+    assert!(
+        report.repository.is_consistent(),
+        "{:?}",
+        report.repository.findings
+    );
 }
 
 #[test]
@@ -57,7 +69,9 @@ fn writers_and_readers_go_on_during_a_backup_and_what_they_write_is_not_in_it() 
         put(&connection, "MEANWHILE", 20_000).unwrap();
         let mut transaction = connection.begin_write().unwrap();
         let key = transaction.find(b"NS_0\\OLD3").unwrap().unwrap();
-        let record = cimrepo::format::index::key::reference(key.as_bytes()).unwrap().unwrap();
+        let record = cimrepo::format::index::key::reference(key.as_bytes())
+            .unwrap()
+            .unwrap();
         transaction.remove_key(key.as_bytes()).unwrap();
         transaction.remove_record(record).unwrap();
         transaction.commit().unwrap();
@@ -70,7 +84,9 @@ fn writers_and_readers_go_on_during_a_backup_and_what_they_write_is_not_in_it() 
         assert_eq!(service.activity().backups, 1);
     };
     let observer = At::new(Phase::Backup, &act);
-    object.backup_with("/first", NONE, &BackupOptions::default(), &observer).unwrap();
+    object
+        .backup_with("/first", NONE, &BackupOptions::default(), &observer)
+        .unwrap();
     assert!(observer.was_there());
     assert_eq!(service.activity().backups, 0);
     assert!(!connection.is_broken());
@@ -86,15 +102,35 @@ fn a_backup_takes_no_flags_and_no_odd_path() {
     let object = service.backup_restore();
     storage.put("/old", b"an older file".to_vec());
     for bits in [1, 2, 0x8000_0000] {
-        fails(object.backup("/new", BackupRestoreFlags::from_bits_retain(bits)), INVALID_PARAMETER);
-        fails(object.backup("/old", BackupRestoreFlags::from_bits_retain(bits)), INVALID_PARAMETER);
+        fails(
+            object.backup("/new", BackupRestoreFlags::from_bits_retain(bits)),
+            INVALID_PARAMETER,
+        );
+        fails(
+            object.backup("/old", BackupRestoreFlags::from_bits_retain(bits)),
+            INVALID_PARAMETER,
+        );
     }
     storage.create_dir(Path::new("/directory")).unwrap();
-    for path in ["", "/", "/directory", "/new/", "/r/OBJECTS.DATA", "/r/mapping1.map", "/r/cimrepo.lock"] {
+    for path in [
+        "",
+        "/",
+        "/directory",
+        "/new/",
+        "/r/OBJECTS.DATA",
+        "/r/mapping1.map",
+        "/r/cimrepo.lock",
+    ] {
         fails(object.backup(path, NONE), INVALID_PARAMETER);
     }
-    let forensic = BackupOptions { forensic: true, ..BackupOptions::default() };
-    fails(object.backup_with("/new", NONE, &forensic, &Unobserved), INVALID_PARAMETER);
+    let forensic = BackupOptions {
+        forensic: true,
+        ..BackupOptions::default()
+    };
+    fails(
+        object.backup_with("/new", NONE, &forensic, &Unobserved),
+        INVALID_PARAMETER,
+    );
     let parent = object.backup("/not there/new", NONE).unwrap_err();
     assert_eq!(parent.hresult(), HResult::PATH_NOT_FOUND, "{parent}");
     let long = format!("/{}/x", "very long ".repeat(5000));
@@ -102,8 +138,16 @@ fn a_backup_takes_no_flags_and_no_odd_path() {
     assert_eq!(service.activity().backups, 0, "on every way out");
     assert_eq!(storage.get("/old").unwrap(), b"an older file");
     assert_eq!(storage.get("/new"), None);
-    let left: Vec<String> = storage.read_dir(Path::new("/")).unwrap().into_iter().map(|entry| entry.name).collect();
-    assert!(!left.iter().any(|name| name.contains("partial")), "{left:?}");
+    let left: Vec<String> = storage
+        .read_dir(Path::new("/"))
+        .unwrap()
+        .into_iter()
+        .map(|entry| entry.name)
+        .collect();
+    assert!(
+        !left.iter().any(|name| name.contains("partial")),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -122,7 +166,11 @@ fn an_older_backup_is_replaced_by_a_whole_one_or_stays() {
     assert_eq!(elsewhere(&storage, "/b"), ["FIRST", "NEW"]);
     let path = PathBuf::from(PLACE).join("back.x");
     object.backup(&path, NONE).unwrap();
-    assert_eq!(elsewhere(&storage, "/r/back.x"), ["FIRST", "NEW"], "inside the directory of the repository");
+    assert_eq!(
+        elsewhere(&storage, "/r/back.x"),
+        ["FIRST", "NEW"],
+        "inside the directory of the repository"
+    );
     read(&copy(&storage));
 }
 
@@ -133,24 +181,39 @@ fn eight_backups_to_one_file_queue() {
     (0..10).for_each(|number| put(&connection, &format!("N{number}"), 30_000).unwrap());
     let expected = names(&service.snapshot().unwrap());
     thread::scope(|scope| {
-        let backups: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| other.backup_restore().backup("/b", NONE).map(drop))).collect();
-        backups.into_iter().for_each(|backup| backup.join().unwrap().unwrap());
+        let backups: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| other.backup_restore().backup("/b", NONE).map(drop)))
+            .collect();
+        backups
+            .into_iter()
+            .for_each(|backup| backup.join().unwrap().unwrap());
     });
     assert_eq!(elsewhere(&storage, "/b"), expected);
     // One that another process holds up is given up at the limit, and when it is cancelled.
-    let _lock = storage.lock(Path::new("/b.cimrepo.lock"), "process 4711 (backup)").unwrap();
-    let options = |wait| BackupOptions { wait: Some(wait), ..BackupOptions::default() };
+    let _lock = storage
+        .lock(Path::new("/b.cimrepo.lock"), "process 4711 (backup)")
+        .unwrap();
+    let options = |wait| BackupOptions {
+        wait: Some(wait),
+        ..BackupOptions::default()
+    };
     let object = service.backup_restore();
     let start = Instant::now();
-    let error = object.backup_with("/b", NONE, &options(Duration::from_millis(50)), &Unobserved).unwrap_err();
-    assert!(matches!(error, Error::Locked { .. }) && start.elapsed() >= Duration::from_millis(50), "{error}");
+    let error = object
+        .backup_with("/b", NONE, &options(Duration::from_millis(50)), &Unobserved)
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Locked { .. }) && start.elapsed() >= Duration::from_millis(50),
+        "{error}"
+    );
     let calls = std::sync::atomic::AtomicUsize::new(0);
     let stop = |_| match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
         0..3 => std::ops::ControlFlow::Continue(()),
         _ => std::ops::ControlFlow::Break(()),
     };
-    let error = object.backup_with("/b", NONE, &options(Duration::from_secs(60)), &stop).unwrap_err();
+    let error = object
+        .backup_with("/b", NONE, &options(Duration::from_secs(60)), &stop)
+        .unwrap_err();
     assert!(matches!(error, Error::Cancelled), "{error}");
     assert_eq!(elsewhere(&storage, "/b"), expected);
 }
@@ -168,8 +231,13 @@ fn a_backup_replaces_a_backup_and_nothing_else() {
         object.backup(target, NONE).unwrap();
         assert_eq!(elsewhere(&storage, target), ["FIRST"]);
     }
-    let overwrite = BackupOptions { overwrite: true, ..BackupOptions::default() };
-    object.backup_with("/letter", NONE, &overwrite, &Unobserved).unwrap();
+    let overwrite = BackupOptions {
+        overwrite: true,
+        ..BackupOptions::default()
+    };
+    object
+        .backup_with("/letter", NONE, &overwrite, &Unobserved)
+        .unwrap();
     assert_eq!(elsewhere(&storage, "/letter"), ["FIRST"]);
 }
 
@@ -181,11 +249,17 @@ fn an_incremental_backup_of_a_live_repository() {
     let object = service.backup_restore();
     object.backup("/full", NONE).unwrap();
     put(&connection, "NEW", 100).unwrap();
-    let options = BackupOptions { base: Some("/full".into()), ..BackupOptions::default() };
-    let summary = object.backup_with("/next", NONE, &options, &Unobserved).unwrap();
+    let options = BackupOptions {
+        base: Some("/full".into()),
+        ..BackupOptions::default()
+    };
+    let summary = object
+        .backup_with("/next", NONE, &options, &Unobserved)
+        .unwrap();
     assert!(summary.pages < summary.pages_in_base, "{summary:?}");
     assert_eq!(elsewhere(&storage, "/next"), ["FIRST", "NEW", "OLD"]);
-    // The base was replaced by another file of the same name: refused, before anyone is disconnected.
+    // The base was replaced by another file of the same name: refused, before anyone is
+    // disconnected.
     object.backup("/full", NONE).unwrap();
     fails(object.restore("/next", FORCE), CRITICAL_ERROR);
     assert!(!connection.is_broken());
@@ -213,18 +287,28 @@ fn pages(storage: &MemStorage) -> u64 {
     ((len("OBJECTS.DATA") + len("INDEX.BTR")) / PAGE_SIZE) as u64
 }
 
-/// Changes every page many times over, with a checkpoint each time; gives the pages of the files at the end.
+/// Changes every page many times over, with a checkpoint each time; gives the pages of the files at
+/// the end.
 fn churn(storage: &MemStorage, service: &Service, rounds: usize) -> u64 {
     let connection = service.connect().unwrap();
     for round in 0..rounds {
         let mut transaction = connection.begin_write().unwrap();
         for number in 0..20 {
-            let key = transaction.find(format!("NS_0\\N{number:02}.").as_bytes()).unwrap().unwrap();
-            let record = cimrepo::format::index::key::reference(key.as_bytes()).unwrap().unwrap();
+            let key = transaction
+                .find(format!("NS_0\\N{number:02}.").as_bytes())
+                .unwrap()
+                .unwrap();
+            let record = cimrepo::format::index::key::reference(key.as_bytes())
+                .unwrap()
+                .unwrap();
             transaction.remove_key(key.as_bytes()).unwrap();
             transaction.remove_record(record).unwrap();
-            let record = transaction.insert_record(&vec![u8::try_from(round % 250).unwrap(); 12_000]).unwrap();
-            transaction.insert_key(format!("NS_0\\N{number:02}.{record}").as_bytes()).unwrap();
+            let record = transaction
+                .insert_record(&vec![u8::try_from(round % 250).unwrap(); 12_000])
+                .unwrap();
+            transaction
+                .insert_key(format!("NS_0\\N{number:02}.{record}").as_bytes())
+                .unwrap();
         }
         transaction.commit().unwrap();
         service.checkpoint().unwrap();
@@ -240,10 +324,23 @@ fn a_repository_grows_by_no_more_than_a_backup_holds() {
     drop(connection);
     // What churning costs without a backup: the pages of the generations that must stay.
     let settled = churn(&storage, &service, 40);
-    assert_eq!(churn(&storage, &service, 40), settled, "without a backup it does not grow");
+    assert_eq!(
+        churn(&storage, &service, 40),
+        settled,
+        "without a backup it does not grow"
+    );
     let mapped: u64 = Space::ALL
         .into_iter()
-        .map(|space| u64::from(service.snapshot().unwrap().mapping().section(space).mapped_count()))
+        .map(|space| {
+            u64::from(
+                service
+                    .snapshot()
+                    .unwrap()
+                    .mapping()
+                    .section(space)
+                    .mapped_count(),
+            )
+        })
         .sum();
     let grown = std::sync::atomic::AtomicU64::new(0);
     let act = || {
@@ -253,13 +350,25 @@ fn a_repository_grows_by_no_more_than_a_backup_holds() {
         grown.store(second, std::sync::atomic::Ordering::SeqCst);
     };
     let observer = At::new(Phase::Backup, &act);
-    service.backup_restore().backup_with("/b", NONE, &BackupOptions::default(), &observer).unwrap();
+    service
+        .backup_restore()
+        .backup_with("/b", NONE, &BackupOptions::default(), &observer)
+        .unwrap();
     assert!(observer.was_there());
     let grown = grown.into_inner();
-    assert!(grown <= settled + mapped, "{settled} pages grew to {grown}; the backup holds {mapped}");
-    println!("{settled} pages without a backup, {grown} with one of {mapped} pages, however long it takes");
+    assert!(
+        grown <= settled + mapped,
+        "{settled} pages grew to {grown}; the backup holds {mapped}"
+    );
+    println!(
+        "{settled} pages without a backup, {grown} with one of {mapped} pages, however long it takes"
+    );
     assert_eq!(elsewhere(&storage, "/b").len(), 21);
-    assert_eq!(churn(&storage, &service, 40), grown, "afterwards the pages are used again");
+    assert_eq!(
+        churn(&storage, &service, 40),
+        grown,
+        "afterwards the pages are used again"
+    );
 }
 
 #[test]
@@ -270,7 +379,12 @@ fn backups_by_many_objects_at_once() {
     thread::scope(|scope| {
         for number in 0..4 {
             let service = &service;
-            scope.spawn(move || service.backup_restore().backup(format!("/b{number}"), NONE).unwrap());
+            scope.spawn(move || {
+                service
+                    .backup_restore()
+                    .backup(format!("/b{number}"), NONE)
+                    .unwrap()
+            });
         }
         (0..20).for_each(|number| put(&connection, &format!("M{number}"), 100).unwrap());
     });
@@ -292,14 +406,24 @@ fn a_backup_with_a_rate_takes_its_time_and_no_one_waits_for_it() {
     service.checkpoint().unwrap();
     let before = names(&service.snapshot().unwrap());
     let snapshot = service.snapshot().unwrap();
-    let pages: usize = Space::ALL.into_iter().map(|space| snapshot.mapping().section(space).mapped().count()).sum();
+    let pages: usize = Space::ALL
+        .into_iter()
+        .map(|space| snapshot.mapping().section(space).mapped().count())
+        .sum();
     // One second for all pages.
     let rate = std::num::NonZeroU64::new(pages as u64 * PAGE_SIZE as u64);
-    let options = BackupOptions { rate, ..BackupOptions::default() };
+    let options = BackupOptions {
+        rate,
+        ..BackupOptions::default()
+    };
     let object = service.backup_restore();
     let start = Instant::now();
     let written = thread::scope(|scope| {
-        let backup = scope.spawn(|| object.backup_with("/b", NONE, &options, &Unobserved).unwrap());
+        let backup = scope.spawn(|| {
+            object
+                .backup_with("/b", NONE, &options, &Unobserved)
+                .unwrap()
+        });
         until("the backup", || service.activity().backups == 1);
         let mut written = 0;
         while service.activity().backups == 1 {
@@ -310,13 +434,23 @@ fn a_backup_with_a_rate_takes_its_time_and_no_one_waits_for_it() {
         backup.join().unwrap();
         written
     });
-    assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() >= Duration::from_millis(900),
+        "{:?}",
+        start.elapsed()
+    );
     assert!(written > 5, "{written} commits meanwhile");
     assert_eq!(elsewhere(&storage, "/b"), before);
     // One that is stopped does not wait for what is due.
-    let slow = BackupOptions { rate: std::num::NonZeroU64::MIN.into(), ..BackupOptions::default() };
+    let slow = BackupOptions {
+        rate: std::num::NonZeroU64::MIN.into(),
+        ..BackupOptions::default()
+    };
     let stop = |_| std::ops::ControlFlow::Break(());
-    assert!(matches!(object.backup_with("/c", NONE, &slow, &stop), Err(Error::Cancelled)));
+    assert!(matches!(
+        object.backup_with("/c", NONE, &slow, &stop),
+        Err(Error::Cancelled)
+    ));
 }
 
 #[test]
@@ -326,14 +460,21 @@ fn a_repository_in_use_is_backed_up_into_a_directory_of_backups() {
     let connection = service.connect().unwrap();
     let set = BackupSet::open_in(&Directory::new(Arc::new(storage.clone()), "/kept")).unwrap();
     let keep = std::num::NonZeroUsize::new(2);
-    let options = SetOptions { keep, full_after: 2, ..SetOptions::default() };
+    let options = SetOptions {
+        keep,
+        full_after: 2,
+        ..SetOptions::default()
+    };
     let object = service.backup_restore();
     let mut expected = Vec::new();
     for number in 0..5 {
         put(&connection, &format!("N{number}"), 2_000).unwrap();
         expected.push(names(&service.snapshot().unwrap()));
         let done = object.backup_into(&set, &options, &Unobserved).unwrap();
-        assert_eq!(elsewhere(&storage, done.path.to_str().unwrap()), expected[number]);
+        assert_eq!(
+            elsewhere(&storage, done.path.to_str().unwrap()),
+            expected[number]
+        );
     }
     let entries = set.entries().unwrap();
     assert_eq!(entries.len(), 2);

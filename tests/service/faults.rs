@@ -1,5 +1,6 @@
-//! A call fails, the disk is full, or the power is lost, at every I/O step of a pause, a backup and a restore of a repository in
-//! use. What the simulated disk cannot show is listed in `cimrepo::storage::sim`.
+//! A call fails, the disk is full, or the power is lost, at every I/O step of a pause, a backup and
+//! a restore of a repository in use. What the simulated disk cannot show is listed in
+//! `cimrepo::storage::sim`.
 
 use std::num::NonZeroUsize;
 
@@ -18,10 +19,14 @@ fn at(disk: &SimStorage) -> Directory {
 }
 
 fn open(disk: &SimStorage) -> Service {
-    ServiceOptions::new().engine(still()).open_in(&at(disk)).unwrap()
+    ServiceOptions::new()
+        .engine(still())
+        .open_in(&at(disk))
+        .unwrap()
 }
 
-/// A disk with a repository of the state `OLD`, whose last commit is in the journal alone, and a backup of `RESTORED`.
+/// A disk with a repository of the state `OLD`, whose last commit is in the journal alone, and a
+/// backup of `RESTORED`.
 fn start() -> SimStorage {
     let disk = SimStorage::new();
     found(&disk, &at(&disk));
@@ -49,8 +54,8 @@ fn reopened(disk: &SimStorage) -> Vec<String> {
     found
 }
 
-/// Does something on a disk that strikes at each of its steps in turn; `check` gets the service, what came out and the disk.
-/// Gives how many steps there were.
+/// Does something on a disk that strikes at each of its steps in turn; `check` gets the service,
+/// what came out and the disk. Gives how many steps there were.
 fn strike<T>(
     start: &SimStorage,
     fault: Fault,
@@ -62,7 +67,11 @@ fn strike<T>(
         let disk = start.crash(CrashPolicy::KeepAll);
         let service = open(&disk);
         let first = disk.operations();
-        let plan = if persists { FaultPlan::from(first + step, fault) } else { FaultPlan::once(first + step, fault) };
+        let plan = if persists {
+            FaultPlan::from(first + step, fault)
+        } else {
+            FaultPlan::once(first + step, fault)
+        };
         disk.set_plan(plan);
         let result = act(&service);
         let struck = disk.faults_struck() > 0;
@@ -81,7 +90,11 @@ fn strike<T>(
 
 #[test]
 fn a_pause_that_cannot_bring_the_state_to_the_files_fails_and_leaves_the_gate_open() {
-    for (fault, persists) in [(Fault::NoSpace, true), (Fault::NoSpace, false), (Fault::Io, false)] {
+    for (fault, persists) in [
+        (Fault::NoSpace, true),
+        (Fault::NoSpace, false),
+        (Fault::Io, false),
+    ] {
         let pause = |service: &Service| {
             let object = service.backup_restore();
             object.pause().map(|_| object)
@@ -103,7 +116,10 @@ fn a_pause_that_cannot_bring_the_state_to_the_files_fails_and_leaves_the_gate_op
             // Who writes is let in; whether writing still works is another matter.
             match connection.try_begin_write() {
                 Ok(transaction) => drop(transaction),
-                Err(error) => assert!(fault == Fault::Io && matches!(error, Error::Poisoned(_)), "{fault:?}: {error}"),
+                Err(error) => assert!(
+                    fault == Fault::Io && matches!(error, Error::Poisoned(_)),
+                    "{fault:?}: {error}"
+                ),
             }
             assert_eq!(reopened(&disk.crash(CrashPolicy::KeepAll)), OLD);
         });
@@ -113,43 +129,67 @@ fn a_pause_that_cannot_bring_the_state_to_the_files_fails_and_leaves_the_gate_op
 }
 
 fn restore(service: &Service) -> Result<()> {
-    let options = LiveRestoreOptions { threads: NonZeroUsize::new(1), ..LiveRestoreOptions::default() };
-    let restored = service.backup_restore().restore_with(BACKUP, FORCE, &options, &Unobserved);
+    let options = LiveRestoreOptions {
+        threads: NonZeroUsize::new(1),
+        ..LiveRestoreOptions::default()
+    };
+    let restored = service
+        .backup_restore()
+        .restore_with(BACKUP, FORCE, &options, &Unobserved);
     restored.map(drop)
 }
 
 #[test]
 fn a_restore_that_fails_at_any_step_leaves_the_old_content() {
-    for (fault, persists) in [(Fault::NoSpace, true), (Fault::NoSpace, false), (Fault::Io, false)] {
-        let steps = strike(&start(), fault, persists, restore, |service, result, disk| {
-            assert_eq!(service.activity().restoring, None);
-            let left = reopened(&disk.crash(CrashPolicy::KeepAll));
-            match &result {
-                Ok(()) => assert_eq!(
-                    (current(service), left),
-                    (RESTORED.map(str::to_owned).to_vec(), RESTORED.map(str::to_owned).to_vec())
-                ),
-                Err(Error::Unconfirmed { .. }) => assert!(left == OLD || left == RESTORED, "{left:?}"),
-                Err(error) => {
-                    // A mapping that may have been written in part is the one thing that is not known.
-                    let is_known = fault == Fault::NoSpace || left == OLD;
-                    assert!(is_known, "{fault:?}: {error}: {left:?}");
-                    assert_eq!(current(service), OLD, "{error}");
-                    if fault == Fault::NoSpace {
-                        assert_eq!(left, OLD, "{error}");
+    for (fault, persists) in [
+        (Fault::NoSpace, true),
+        (Fault::NoSpace, false),
+        (Fault::Io, false),
+    ] {
+        let steps = strike(
+            &start(),
+            fault,
+            persists,
+            restore,
+            |service, result, disk| {
+                assert_eq!(service.activity().restoring, None);
+                let left = reopened(&disk.crash(CrashPolicy::KeepAll));
+                match &result {
+                    Ok(()) => assert_eq!(
+                        (current(service), left),
+                        (
+                            RESTORED.map(str::to_owned).to_vec(),
+                            RESTORED.map(str::to_owned).to_vec()
+                        )
+                    ),
+                    Err(Error::Unconfirmed { .. }) => {
+                        assert!(left == OLD || left == RESTORED, "{left:?}")
+                    }
+                    Err(error) => {
+                        // A mapping that may have been written in part is the one thing that is not
+                        // known.
+                        let is_known = fault == Fault::NoSpace || left == OLD;
+                        assert!(is_known, "{fault:?}: {error}: {left:?}");
+                        assert_eq!(current(service), OLD, "{error}");
+                        if fault == Fault::NoSpace {
+                            assert_eq!(left, OLD, "{error}");
+                        }
                     }
                 }
-            }
-            // New connections work, and read.
-            let connection = service.connect().unwrap();
-            assert!(connection.find(b"NS_0\\FIRST").unwrap().is_some());
-            match put(&connection, "ON", 100) {
-                Ok(()) => {}
-                Err(error) => {
-                    assert!(fault == Fault::Io && matches!(error, Error::Poisoned(_)), "{result:?}: {error}");
+                // New connections work, and read.
+                let connection = service.connect().unwrap();
+                assert!(connection.find(b"NS_0\\FIRST").unwrap().is_some());
+                match put(&connection, "ON", 100) {
+                    Ok(()) => {}
+                    Err(error) => {
+                        assert!(
+                            fault == Fault::Io && matches!(error, Error::Poisoned(_)),
+                            "{result:?}: {error}"
+                        );
+                    }
                 }
-            }
-        });
+            },
+        );
         assert!(steps > 15, "{steps}");
         println!("restore, {fault:?}, lasting {persists}: {steps} steps");
     }
@@ -161,7 +201,9 @@ fn a_loss_of_power_during_a_restore_leaves_the_old_content_or_the_new() {
     let mut seen = [0_u32; 2];
     let images_and_seen = parking_lot::Mutex::new((&mut images, &mut seen));
     let steps = strike(&start(), Fault::PowerOff, true, restore, |_, _, disk| {
-        let policies = [CrashPolicy::DropAll, CrashPolicy::KeepAll].into_iter().chain((0..6).map(CrashPolicy::Seeded));
+        let policies = [CrashPolicy::DropAll, CrashPolicy::KeepAll]
+            .into_iter()
+            .chain((0..6).map(CrashPolicy::Seeded));
         for policy in policies {
             let left = reopened(&disk.crash(policy));
             let mut counts = images_and_seen.lock();
@@ -175,7 +217,10 @@ fn a_loss_of_power_during_a_restore_leaves_the_old_content_or_the_new() {
         }
     });
     assert!(steps > 15 && seen[0] > 0 && seen[1] > 0, "{seen:?}");
-    println!("restore, power lost at {steps} steps: {images} images, {} old and {} new", seen[0], seen[1]);
+    println!(
+        "restore, power lost at {steps} steps: {images} images, {} old and {} new",
+        seen[0], seen[1]
+    );
 }
 
 #[test]
@@ -184,11 +229,18 @@ fn a_loss_of_power_while_paused_leaves_what_was_acknowledged() {
     let service = open(&disk);
     let object = service.backup_restore();
     object.pause().unwrap();
-    for policy in [CrashPolicy::DropAll, CrashPolicy::KeepAll, CrashPolicy::Seeded(1)] {
+    for policy in [
+        CrashPolicy::DropAll,
+        CrashPolicy::KeepAll,
+        CrashPolicy::Seeded(1),
+    ] {
         assert_eq!(reopened(&disk.crash(policy)), OLD);
     }
     assert_eq!(
-        disk.unsynced_log().iter().filter(|line| !line.contains("journal") && !line.contains("lock")).count(),
+        disk.unsynced_log()
+            .iter()
+            .filter(|line| !line.contains("journal") && !line.contains("lock"))
+            .count(),
         0
     );
 }
@@ -198,10 +250,20 @@ fn a_backup_that_fails_at_any_step_leaves_the_older_one_and_the_repository() {
     let start = start();
     let older = start.get(BACKUP).unwrap();
     let back_up = |service: &Service| {
-        let options = BackupOptions { threads: NonZeroUsize::new(1), ..BackupOptions::default() };
-        service.backup_restore().backup_with(BACKUP, NONE, &options, &Unobserved).map(drop)
+        let options = BackupOptions {
+            threads: NonZeroUsize::new(1),
+            ..BackupOptions::default()
+        };
+        service
+            .backup_restore()
+            .backup_with(BACKUP, NONE, &options, &Unobserved)
+            .map(drop)
     };
-    for (fault, persists) in [(Fault::NoSpace, true), (Fault::NoSpace, false), (Fault::Io, false)] {
+    for (fault, persists) in [
+        (Fault::NoSpace, true),
+        (Fault::NoSpace, false),
+        (Fault::Io, false),
+    ] {
         let steps = strike(&start, fault, persists, back_up, |service, result, disk| {
             assert_eq!(service.activity().backups, 0);
             let file = disk.get(BACKUP).unwrap();
@@ -258,9 +320,15 @@ fn an_engine_that_can_write_no_more_disconnects_no_one() {
     disk.set_plan(FaultPlan::once(disk.operations() + call, Fault::Io));
     object.pause().unwrap_err();
     disk.set_plan(FaultPlan::none());
-    assert!(matches!(put(&connection, "ON", 10), Err(Error::Poisoned(_))));
+    assert!(matches!(
+        put(&connection, "ON", 10),
+        Err(Error::Poisoned(_))
+    ));
     assert!(matches!(object.pause(), Err(Error::Poisoned(_))));
-    assert!(matches!(object.restore(BACKUP, FORCE), Err(Error::Poisoned(_))));
+    assert!(matches!(
+        object.restore(BACKUP, FORCE),
+        Err(Error::Poisoned(_))
+    ));
     assert!(!connection.is_broken());
     assert!(connection.find(b"NS_0\\OLD").unwrap().is_some());
     // What can be read can be backed up, elsewhere if need be.

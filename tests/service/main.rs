@@ -1,7 +1,12 @@
-//! A repository in use: pause, resume, backup and restore beneath clients at work. `cimrepo::docs::contract` says which test shows
-//! which requirement.
+//! A repository in use: pause, resume, backup and restore beneath clients at work.
+//! `cimrepo::docs::contract` says which test shows which requirement.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on stops")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on stops"
+)]
 
 mod authority;
 mod backing_up;
@@ -42,7 +47,9 @@ const PLACE: &str = "/r";
 
 /// Options under which nothing happens by itself.
 fn still() -> EngineOptions {
-    EngineOptions::new().background(false).checkpoint_at(u64::MAX, Duration::MAX)
+    EngineOptions::new()
+        .background(false)
+        .checkpoint_at(u64::MAX, Duration::MAX)
 }
 
 /// Puts a repository with one record into a storage.
@@ -66,7 +73,10 @@ fn place() -> (MemStorage, Directory) {
 /// It, in use.
 fn serve(options: ServiceOptions) -> (MemStorage, Service) {
     let (storage, directory) = place();
-    (storage, options.engine(still()).open_in(&directory).unwrap())
+    (
+        storage,
+        options.engine(still()).open_in(&directory).unwrap(),
+    )
 }
 
 /// It, with pauses that end soon enough for a test that fails to end.
@@ -83,19 +93,33 @@ fn put(connection: &Connection, name: &str, size: usize) -> Result<()> {
 }
 
 fn name_of_key(key: &str) -> String {
-    key.trim_start_matches("NS_0\\").split('.').next().unwrap().to_owned()
+    key.trim_start_matches("NS_0\\")
+        .split('.')
+        .next()
+        .unwrap()
+        .to_owned()
 }
 
 /// The names in a state; `FIRST` is in all of them.
 fn names(snapshot: &Snapshot) -> Vec<String> {
-    snapshot.keys(KeyRange::all(), Direction::Forward).map(|key| name_of_key(&key.unwrap().to_string())).collect()
+    snapshot
+        .keys(KeyRange::all(), Direction::Forward)
+        .map(|key| name_of_key(&key.unwrap().to_string()))
+        .collect()
 }
 
 /// What a reader finds in a directory that knows nothing of engines; it is clean.
 fn read(directory: &Directory) -> Snapshot {
     let repository = OpenOptions::new().open_in(directory).unwrap();
-    assert!(repository.is_whole() && repository.refused().is_empty(), "{:?}", repository.refused());
-    let options = VerifyOptions { all_generations: true, ..VerifyOptions::default() };
+    assert!(
+        repository.is_whole() && repository.refused().is_empty(),
+        "{:?}",
+        repository.refused()
+    );
+    let options = VerifyOptions {
+        all_generations: true,
+        ..VerifyOptions::default()
+    };
     let report = verify(&repository, options, &Unobserved).unwrap();
     assert!(report.is_consistent(), "{report:?}");
     repository.snapshot()
@@ -106,7 +130,12 @@ fn files(storage: &MemStorage) -> Vec<(String, Vec<u8>)> {
     let entries = storage.read_dir(Path::new(PLACE)).unwrap();
     let mut files: Vec<_> = entries
         .into_iter()
-        .map(|entry| (entry.name.clone(), storage.get(Path::new(PLACE).join(entry.name)).unwrap()))
+        .map(|entry| {
+            (
+                entry.name.clone(),
+                storage.get(Path::new(PLACE).join(entry.name)).unwrap(),
+            )
+        })
         .collect();
     files.sort();
     files
@@ -145,7 +174,10 @@ const DISCONNECTED: u32 = 0x8001_0108;
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what} does not come");
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "{what} does not come"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -154,7 +186,9 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 fn a_closed_repository_says_so_on_every_handle() {
     let (storage, service) = service();
     let (connection, object) = (service.connect().unwrap(), service.backup_restore());
-    let mut enumeration = connection.keys(KeyRange::all(), Direction::Forward).unwrap();
+    let mut enumeration = connection
+        .keys(KeyRange::all(), Direction::Forward)
+        .unwrap();
     let mut open = connection.begin_write().unwrap();
     open.insert_key(b"NS_0\\LOST").unwrap();
     let view = connection.view().unwrap();
@@ -171,7 +205,10 @@ fn a_closed_repository_says_so_on_every_handle() {
     fails(object.restore("/b", FORCE), SHUTTING_DOWN);
     // Nothing is locked, nothing is left, and what was not committed is not there.
     let names_left: Vec<String> = files(&storage).into_iter().map(|(name, _)| name).collect();
-    assert!(!names_left.iter().any(|name| name.contains("cimrepo")), "{names_left:?}");
+    assert!(
+        !names_left.iter().any(|name| name.contains("cimrepo")),
+        "{names_left:?}"
+    );
     let directory = Directory::new(Arc::new(storage), PLACE);
     assert_eq!(names(&read(&directory)), ["FIRST"]);
     let again = Service::close(ServiceOptions::new().open_in(&directory).unwrap());
@@ -187,7 +224,9 @@ fn a_close_wakes_those_who_wait_and_ends_a_pause() {
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| connection.begin_write().map(drop));
         let pauser = scope.spawn(|| other.pause());
-        until("the wait", || service.activity().waiting_writers == 1 && service.activity().waiting_pauses == 1);
+        until("the wait", || {
+            service.activity().waiting_writers == 1 && service.activity().waiting_pauses == 1
+        });
         service.close().unwrap();
         fails(writer.join().unwrap(), SHUTTING_DOWN);
         fails(pauser.join().unwrap(), SHUTTING_DOWN);

@@ -20,23 +20,47 @@ fn a_pause_brings_every_acknowledged_commit_to_the_files() {
     let (storage, service) = service();
     let connection = service.connect().unwrap();
     let object = service.backup_restore();
-    for (number, durability) in
-        [Durability::Journal, Durability::None, Durability::Checkpoint, Durability::None].into_iter().enumerate()
+    for (number, durability) in [
+        Durability::Journal,
+        Durability::None,
+        Durability::Checkpoint,
+        Durability::None,
+    ]
+    .into_iter()
+    .enumerate()
     {
         let mut transaction = connection.begin_write().unwrap();
         transaction.set_durability(durability).unwrap();
-        transaction.insert_key(format!("NS_0\\KEY{number}").as_bytes()).unwrap();
+        transaction
+            .insert_key(format!("NS_0\\KEY{number}").as_bytes())
+            .unwrap();
         transaction.commit().unwrap();
     }
     put(&connection, "LARGE", 40_000).unwrap();
     object.pause().unwrap();
     let acknowledged = names(&service.snapshot().unwrap());
-    assert_eq!(acknowledged, ["FIRST", "KEY0", "KEY1", "KEY2", "KEY3", "LARGE"]);
+    assert_eq!(
+        acknowledged,
+        ["FIRST", "KEY0", "KEY1", "KEY2", "KEY3", "LARGE"]
+    );
     let copied = copy(&storage);
-    assert_eq!(names(&read(&copied)), acknowledged, "a reader that knows of no journal");
-    assert!(!files(&storage).iter().any(|(name, _)| name.ends_with(".journal")), "the journal is folded");
+    assert_eq!(
+        names(&read(&copied)),
+        acknowledged,
+        "a reader that knows of no journal"
+    );
+    assert!(
+        !files(&storage)
+            .iter()
+            .any(|(name, _)| name.ends_with(".journal")),
+        "the journal is folded"
+    );
     let engine = still().open_in(&copied).unwrap();
-    assert_eq!(names(&engine.snapshot()), acknowledged, "the engine takes over the copy");
+    assert_eq!(
+        names(&engine.snapshot()),
+        acknowledged,
+        "the engine takes over the copy"
+    );
     object.resume().unwrap();
 }
 
@@ -45,7 +69,9 @@ fn while_paused_not_one_byte_of_the_directory_changes() {
     let (storage, directory) = place();
     // A checkpoint is due at every moment.
     let engine = EngineOptions::new().checkpoint_at(0, Duration::ZERO);
-    let options = ServiceOptions::new().engine(engine).lease(Duration::from_secs(20));
+    let options = ServiceOptions::new()
+        .engine(engine)
+        .lease(Duration::from_secs(20));
     let service = options.open_in(&directory).unwrap();
     let connection = service.connect().unwrap();
     (0..20).for_each(|number| put(&connection, &format!("N{number:02}"), 3000).unwrap());
@@ -62,20 +88,34 @@ fn while_paused_not_one_byte_of_the_directory_changes() {
             })
             .collect();
         let compactor = scope.spawn(|| service.compact(&Unobserved));
-        until("the wait of the writers", || service.activity().waiting_writers == 4);
+        until("the wait of the writers", || {
+            service.activity().waiting_writers == 4
+        });
         // Reads, backups and calls for a checkpoint go on.
         assert!(connection.find(b"NS_0\\FIRST").unwrap().is_some());
-        assert_eq!(connection.keys(KeyRange::all(), Direction::Forward).unwrap().count(), 21);
+        assert_eq!(
+            connection
+                .keys(KeyRange::all(), Direction::Forward)
+                .unwrap()
+                .count(),
+            21
+        );
         service.backup_restore().backup("/b", NONE).unwrap();
         service.checkpoint().unwrap();
         // Longer than the thread that makes checkpoints sleeps.
         thread::sleep(Duration::from_millis(500));
         assert_eq!(files(&storage), before);
         object.resume().unwrap();
-        writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+        writers
+            .into_iter()
+            .for_each(|writer| writer.join().unwrap().unwrap());
         compactor.join().unwrap().unwrap();
     });
-    assert_eq!(names(&service.snapshot().unwrap()).len(), 24, "who waited has written");
+    assert_eq!(
+        names(&service.snapshot().unwrap()).len(),
+        24,
+        "who waited has written"
+    );
     service.close().unwrap();
 }
 
@@ -93,7 +133,9 @@ fn writers_come_in_the_order_in_which_they_asked() {
                 order.lock().push(number);
                 drop(transaction);
             });
-            until("the next in line", || service.activity().waiting_writers == number + 1);
+            until("the next in line", || {
+                service.activity().waiting_writers == number + 1
+            });
         }
         object.resume().unwrap();
     });
@@ -109,11 +151,18 @@ fn elsewhere<T: Send>(call: impl FnOnce() -> T + Send) -> T {
 #[test]
 fn a_thread_that_would_wait_for_itself_is_refused_at_once() {
     let (_, service) = service();
-    let (connection, object, other) = (service.connect().unwrap(), service.backup_restore(), service.backup_restore());
+    let (connection, object, other) = (
+        service.connect().unwrap(),
+        service.backup_restore(),
+        service.backup_restore(),
+    );
     let long = Duration::from_secs(60);
     let is = |error: Option<Error>, moment: Moment| {
         let error = error.expect("it is refused");
-        assert!(matches!(error, Error::InvalidOperation(found) if found == moment), "{error:?}");
+        assert!(
+            matches!(error, Error::InvalidOperation(found) if found == moment),
+            "{error:?}"
+        );
         assert_eq!(error.hresult(), HResult(INVALID_OPERATION));
     };
     let start = Instant::now();
@@ -122,14 +171,23 @@ fn a_thread_that_would_wait_for_itself_is_refused_at_once() {
     is(connection.begin_write_within(long).err(), Moment::OwnPause);
     is(service.compact(&Unobserved).err(), Moment::OwnPause);
     assert!(matches!(connection.try_begin_write(), Err(Error::Busy)));
-    assert_eq!((service.activity().waiting_writers, service.activity().paused_by), (0, Some(object.owner())));
+    assert_eq!(
+        (
+            service.activity().waiting_writers,
+            service.activity().paused_by
+        ),
+        (0, Some(object.owner()))
+    );
     object.resume().unwrap();
-    // One whose pause is over writes, and so does one that only shares the object with the thread that paused.
+    // One whose pause is over writes, and so does one that only shares the object with the thread
+    // that paused.
     connection.begin_write().unwrap().commit().unwrap();
     elsewhere(|| object.pause().unwrap());
     thread::scope(|scope| {
         let writer = scope.spawn(|| connection.begin_write().map(drop));
-        until("the wait of the writer", || service.activity().waiting_writers == 1);
+        until("the wait of the writer", || {
+            service.activity().waiting_writers == 1
+        });
         object.resume().unwrap();
         writer.join().unwrap().unwrap();
     });
@@ -145,7 +203,11 @@ fn a_thread_that_would_wait_for_itself_is_refused_at_once() {
     drop(transaction);
     object.pause().unwrap();
     object.resume().unwrap();
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 /// From the observer of a compaction nothing waits for the compaction, a close neither.
@@ -156,9 +218,18 @@ fn calls_from_an_observer_of_what_has_the_turn_are_refused() {
     (0..20).for_each(|number| put(&connection, &format!("N{number}"), 30_000).unwrap());
     for number in 0..10 {
         let mut transaction = connection.begin_write().unwrap();
-        let key = transaction.find(format!("NS_0\\N{number}.").as_bytes()).unwrap().unwrap();
+        let key = transaction
+            .find(format!("NS_0\\N{number}.").as_bytes())
+            .unwrap()
+            .unwrap();
         transaction.remove_key(key.as_bytes()).unwrap();
-        transaction.remove_record(cimrepo::format::index::key::reference(key.as_bytes()).unwrap().unwrap()).unwrap();
+        transaction
+            .remove_record(
+                cimrepo::format::index::key::reference(key.as_bytes())
+                    .unwrap()
+                    .unwrap(),
+            )
+            .unwrap();
         transaction.commit().unwrap();
     }
     let object = service.backup_restore();
@@ -171,9 +242,15 @@ fn calls_from_an_observer_of_what_has_the_turn_are_refused() {
             service.compact(&Unobserved).err(),
         ];
         for (call, error) in inside.into_iter().enumerate() {
-            assert!(matches!(error, Some(Error::InvalidOperation(Moment::InsideCall))), "call {call}: {error:?}");
+            assert!(
+                matches!(error, Some(Error::InvalidOperation(Moment::InsideCall))),
+                "call {call}: {error:?}"
+            );
         }
-        assert!(connection.find(b"NS_0\\FIRST").unwrap().is_some(), "whoever reads goes on");
+        assert!(
+            connection.find(b"NS_0\\FIRST").unwrap().is_some(),
+            "whoever reads goes on"
+        );
         object.backup("/b", NONE).unwrap();
     };
     let observer = At::new(Phase::Compact, &act);
@@ -187,14 +264,24 @@ fn calls_from_an_observer_of_what_has_the_turn_are_refused() {
 #[test]
 fn nothing_waits_for_ever_unasked() {
     let (_, service) = serve(ServiceOptions::new().limit(Duration::from_millis(30)));
-    let (connection, object, other) = (service.connect().unwrap(), service.backup_restore(), service.backup_restore());
+    let (connection, object, other) = (
+        service.connect().unwrap(),
+        service.backup_restore(),
+        service.backup_restore(),
+    );
     let transaction = connection.begin_write().unwrap();
     elsewhere(|| fails(object.pause(), TIMED_OUT));
     elsewhere(|| fails(object.try_pause(), TIMED_OUT));
     drop(transaction);
     object.pause().unwrap();
     fails(other.pause(), TIMED_OUT);
-    assert_eq!((service.activity().waiting_pauses, service.activity().paused_by), (0, Some(object.owner())));
+    assert_eq!(
+        (
+            service.activity().waiting_pauses,
+            service.activity().paused_by
+        ),
+        (0, Some(object.owner()))
+    );
 }
 
 #[test]
@@ -204,12 +291,20 @@ fn a_writer_waits_tries_or_gives_up() {
     let object = service.backup_restore();
     object.pause().unwrap();
     assert!(matches!(connection.try_begin_write(), Err(Error::Busy)));
-    elsewhere(|| fails(connection.begin_write_within(Duration::from_millis(20)), TIMED_OUT));
+    elsewhere(|| {
+        fails(
+            connection.begin_write_within(Duration::from_millis(20)),
+            TIMED_OUT,
+        )
+    });
     elsewhere(|| fails(connection.begin_write_within(Duration::ZERO), TIMED_OUT));
     object.resume().unwrap();
     let running = connection.try_begin_write().unwrap();
     assert!(matches!(connection.try_begin_write(), Err(Error::Busy)));
-    fails(connection.begin_write_within(Duration::from_millis(20)), TIMED_OUT);
+    fails(
+        connection.begin_write_within(Duration::from_millis(20)),
+        TIMED_OUT,
+    );
     drop(running);
     connection.try_begin_write().unwrap().commit().unwrap();
 }
@@ -220,10 +315,17 @@ fn the_engine_alone_has_the_same_line() {
     let engine: Engine = still().open_in(&directory).unwrap();
     let running = engine.begin_write().unwrap();
     assert!(matches!(engine.try_begin_write(), Err(Error::Busy)));
-    assert!(matches!(engine.begin_write_within(Duration::from_millis(10)), Err(Error::Timeout { .. })));
+    assert!(matches!(
+        engine.begin_write_within(Duration::from_millis(10)),
+        Err(Error::Timeout { .. })
+    ));
     drop(running);
     engine.try_begin_write().unwrap().commit().unwrap();
-    engine.begin_write_within(Duration::from_secs(60)).unwrap().commit().unwrap();
+    engine
+        .begin_write_within(Duration::from_secs(60))
+        .unwrap()
+        .commit()
+        .unwrap();
 }
 
 #[test]
@@ -234,13 +336,27 @@ fn a_pause_waits_for_the_transaction_that_runs() {
     let mut transaction = connection.begin_write().unwrap();
     transaction.insert_key(b"NS_0\\RUNNING").unwrap();
     elsewhere(|| fails(object.pause_within(Duration::from_millis(20)), TIMED_OUT));
-    elsewhere(|| fails(object.try_pause_within(Duration::from_millis(20)), TIMED_OUT));
-    assert_eq!(service.activity().waiting_pauses, 0, "who gave up is out of the line");
+    elsewhere(|| {
+        fails(
+            object.try_pause_within(Duration::from_millis(20)),
+            TIMED_OUT,
+        )
+    });
+    assert_eq!(
+        service.activity().waiting_pauses,
+        0,
+        "who gave up is out of the line"
+    );
     thread::scope(|scope| {
         let pauser = scope.spawn(|| object.pause());
-        until("the wait of the pause", || service.activity().waiting_pauses == 1);
+        until("the wait of the pause", || {
+            service.activity().waiting_pauses == 1
+        });
         // Who asks now comes behind the pause.
-        assert!(matches!(service.connect().unwrap().try_begin_write(), Err(Error::Busy)));
+        assert!(matches!(
+            service.connect().unwrap().try_begin_write(),
+            Err(Error::Busy)
+        ));
         transaction.commit().unwrap();
         pauser.join().unwrap().unwrap();
     });
@@ -254,7 +370,10 @@ fn a_second_pause_of_the_same_object_fails_and_lengthens_nothing() {
     let object = service.backup_restore();
     object.pause().unwrap();
     let left = object.remaining_lease().unwrap();
-    assert!(left <= DEFAULT_LEASE && left > DEFAULT_LEASE - Duration::from_secs(60), "{left:?}");
+    assert!(
+        left <= DEFAULT_LEASE && left > DEFAULT_LEASE - Duration::from_secs(60),
+        "{left:?}"
+    );
     thread::sleep(Duration::from_millis(5));
     fails(object.pause(), INVALID_OPERATION);
     fails(object.try_pause(), INVALID_OPERATION);
@@ -270,13 +389,19 @@ fn a_second_pause_of_the_same_object_fails_and_lengthens_nothing() {
 #[test]
 fn a_pause_of_another_object_waits_until_the_first_has_ended() {
     for end in 0..3 {
-        let lease = if end == 2 { Duration::from_millis(60) } else { Duration::from_secs(20) };
+        let lease = if end == 2 {
+            Duration::from_millis(60)
+        } else {
+            Duration::from_secs(20)
+        };
         let (_, service) = serve(ServiceOptions::new().lease(lease));
         let (first, second) = (service.backup_restore(), service.backup_restore());
         first.pause().unwrap();
         thread::scope(|scope| {
             let waiting = scope.spawn(|| second.pause());
-            until("the wait of the second", || service.activity().waiting_pauses == 1 || waiting.is_finished());
+            until("the wait of the second", || {
+                service.activity().waiting_pauses == 1 || waiting.is_finished()
+            });
             match end {
                 0 => first.resume().unwrap(),
                 1 => drop(first),
@@ -300,9 +425,22 @@ fn a_lease_runs_out_by_itself() {
     let start = Instant::now();
     object.pause().unwrap();
     // No one but the waiting writer is there, and the writer only waits.
-    thread::scope(|scope| scope.spawn(|| put(&connection, "AFTER", 100)).join().unwrap().unwrap());
-    assert!(start.elapsed() >= Duration::from_millis(100), "{:?}", start.elapsed());
-    assert_eq!((service.activity().paused_by, object.remaining_lease()), (None, None));
+    thread::scope(|scope| {
+        scope
+            .spawn(|| put(&connection, "AFTER", 100))
+            .join()
+            .unwrap()
+            .unwrap()
+    });
+    assert!(
+        start.elapsed() >= Duration::from_millis(100),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(
+        (service.activity().paused_by, object.remaining_lease()),
+        (None, None)
+    );
     let told = fails(object.resume(), INVALID_OPERATION);
     assert!(told.to_string().contains("not to be trusted"), "{told}");
     // And again, with a full lease.
@@ -311,7 +449,9 @@ fn a_lease_runs_out_by_itself() {
     object.resume().unwrap();
     // Without a writer and without a call: the state says it, whoever asks.
     object.pause().unwrap();
-    until("the end of the lease", || service.activity().paused_by.is_none());
+    until("the end of the lease", || {
+        service.activity().paused_by.is_none()
+    });
     fails(object.resume(), INVALID_OPERATION);
     drop(object);
     put(&connection, "LAST", 100).unwrap();
@@ -368,7 +508,9 @@ fn dropping_and_unwinding_resume() {
     put(&connection, "TWO", 10).unwrap();
     // The same for what is done while paused; the object lives on.
     let object = service.backup_restore();
-    let panicked = catch_unwind(AssertUnwindSafe(|| object.while_paused(|_| panic!("on purpose"))));
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        object.while_paused(|_| panic!("on purpose"))
+    }));
     assert!(panicked.is_err());
     put(&connection, "THREE", 10).unwrap();
     // A writer that panics gives its turn back too.
@@ -382,7 +524,9 @@ fn dropping_and_unwinding_resume() {
     let (_, service) = serve(ServiceOptions::new().lease(Duration::from_millis(1)));
     let (expired, holder) = (service.backup_restore(), service.backup_restore());
     expired.pause().unwrap();
-    until("the end of the lease", || service.activity().paused_by.is_none());
+    until("the end of the lease", || {
+        service.activity().paused_by.is_none()
+    });
     drop(expired);
     holder.pause().unwrap();
 }
@@ -392,11 +536,21 @@ fn what_is_done_while_paused_is_told_whether_the_lease_held() {
     let (storage, service) = serve(ServiceOptions::new().lease(Duration::from_millis(200)));
     put(&service.connect().unwrap(), "N", 10).unwrap();
     let object = service.backup_restore();
-    let run = object.while_paused(|directory| (directory.path.clone(), names(&read(&copy(&storage))))).unwrap();
+    let run = object
+        .while_paused(|directory| (directory.path.clone(), names(&read(&copy(&storage)))))
+        .unwrap();
     assert!(run.held);
-    assert_eq!(run.value, (PLACE.into(), vec!["FIRST".to_owned(), "N".to_owned()]));
-    let run =
-        object.while_paused(|_| until("the end of the lease", || service.activity().paused_by.is_none())).unwrap();
+    assert_eq!(
+        run.value,
+        (PLACE.into(), vec!["FIRST".to_owned(), "N".to_owned()])
+    );
+    let run = object
+        .while_paused(|_| {
+            until("the end of the lease", || {
+                service.activity().paused_by.is_none()
+            })
+        })
+        .unwrap();
     assert!(!run.held);
 }
 
@@ -410,7 +564,10 @@ fn a_repository_that_no_one_has_open_is_paused_as_well() {
     builder.finish().unwrap();
     let run = pause_repository(&path, PauseOptions::default(), |directory, _| {
         let locked = Service::open(&path).unwrap_err();
-        assert!(matches!(&locked, Error::Locked { holder, .. } if holder.contains("process")), "{locked}");
+        assert!(
+            matches!(&locked, Error::Locked { holder, .. } if holder.contains("process")),
+            "{locked}"
+        );
         names(&read(directory))
     });
     let run = run.unwrap();
@@ -433,12 +590,22 @@ fn a_repository_that_no_one_has_open_is_paused_as_well() {
     drop(engine);
     // A reader replays it in memory.
     assert_eq!(names(&read(&Directory::real(&died))), ["FIRST", "SECOND"]);
-    let run = pause_repository(&died, PauseOptions::default(), |directory, _| names(&read(directory))).unwrap();
+    let run = pause_repository(&died, PauseOptions::default(), |directory, _| {
+        names(&read(directory))
+    })
+    .unwrap();
     assert_eq!(run.value, ["FIRST", "SECOND"]);
     // When the lease runs out the lock is given back while the work goes on.
-    let run = pause_repository(&path, PauseOptions { lease: Duration::from_millis(50), wait: None }, |_, _| {
-        until("the lock", || Service::open(&path).is_ok());
-    });
+    let run = pause_repository(
+        &path,
+        PauseOptions {
+            lease: Duration::from_millis(50),
+            wait: None,
+        },
+        |_, _| {
+            until("the lock", || Service::open(&path).is_ok());
+        },
+    );
     assert!(!run.unwrap().held);
     Service::open(&path).unwrap();
 }

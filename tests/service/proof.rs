@@ -1,4 +1,5 @@
-//! The token of a pause, and copies that are held against it: each kind of wrong copy has its own code.
+//! The token of a pause, and copies that are held against it: each kind of wrong copy has its own
+//! code.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +38,11 @@ fn prove_it(repository: &Repository, token: &PauseToken) -> Proof {
 
 /// The codes of what is wrong with a copy.
 fn codes(files: &Files, token: &PauseToken) -> Vec<&'static str> {
-    proof(files, token).disproofs.iter().map(cimrepo::verify::Disproof::code).collect()
+    proof(files, token)
+        .disproofs
+        .iter()
+        .map(cimrepo::verify::Disproof::code)
+        .collect()
 }
 
 fn changed(files: &Files, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> Files {
@@ -72,12 +77,19 @@ fn both_twins_give_a_token_by_which_a_copy_is_proven() {
     let (object, other) = (service.backup_restore(), service.backup_restore());
     assert_eq!((object.pause_token(), service.pause_token()), (None, None));
     let token = object.pause().unwrap();
-    assert_eq!((object.pause_token(), service.pause_token()), (Some(token), Some(token)));
+    assert_eq!(
+        (object.pause_token(), service.pause_token()),
+        (Some(token), Some(token))
+    );
     assert_eq!(other.pause_token(), None, "the pause is not its own");
     let copy = files(&storage);
     object.resume().unwrap();
     assert_eq!((object.pause_token(), service.pause_token()), (None, None));
-    assert!(proof(&copy, &token).is_proven(), "{:?}", proof(&copy, &token));
+    assert!(
+        proof(&copy, &token).is_proven(),
+        "{:?}",
+        proof(&copy, &token)
+    );
     assert_eq!(token.to_string().parse::<PauseToken>().unwrap(), token);
 
     // Nothing changed: the next pause names the same state, whichever twin it is of.
@@ -86,7 +98,10 @@ fn both_twins_give_a_token_by_which_a_copy_is_proven() {
     let standby = Standby::with_lease(&directory, Duration::from_secs(20));
     let object = standby.backup_restore_as(Arc::new(Trusted));
     let token = object.try_pause().unwrap();
-    assert_eq!((object.pause_token(), standby.pause_token()), (Some(token), Some(token)));
+    assert_eq!(
+        (object.pause_token(), standby.pause_token()),
+        (Some(token), Some(token))
+    );
     let copy = files(&storage);
     object.resume().unwrap();
     assert_eq!((object.pause_token(), standby.pause_token()), (None, None));
@@ -101,7 +116,9 @@ fn a_lease_that_runs_out_takes_the_token_with_it() {
     let (_, service) = serve(ServiceOptions::new().lease(Duration::from_millis(20)));
     let object = service.backup_restore();
     object.pause().unwrap();
-    until("the end of the lease", || service.activity().paused_by.is_none());
+    until("the end of the lease", || {
+        service.activity().paused_by.is_none()
+    });
     assert_eq!((object.pause_token(), service.pause_token()), (None, None));
 }
 
@@ -115,10 +132,16 @@ fn a_copy_of_an_earlier_or_later_state_is_told() {
     assert_eq!(beside.disproofs[0].code(), "later-commit");
     assert!(!beside.did_pause_hold() && beside.report.as_ref().unwrap().is_consistent());
     // A lost journal leaves the state that was paused, which nothing in the copy speaks against.
-    let without: Files = files(&storage).into_iter().filter(|(name, _)| !name.contains("cimrepo-")).collect();
+    let without: Files = files(&storage)
+        .into_iter()
+        .filter(|(name, _)| !name.contains("cimrepo-"))
+        .collect();
     assert!(proof(&without, &token).is_proven());
 
-    let later = service.backup_restore().while_paused(|_| files(&storage)).unwrap();
+    let later = service
+        .backup_restore()
+        .while_paused(|_| files(&storage))
+        .unwrap();
     assert!(later.token != token && later.token.generation > token.generation);
     assert_eq!(codes(&later.value, &token), ["later-generation"]);
     assert_eq!(codes(&copy, &later.token), ["other-generation"]);
@@ -135,11 +158,20 @@ fn a_copy_of_an_earlier_or_later_state_is_told() {
 #[test]
 fn a_copy_of_another_repository_is_told() {
     let (_, _, token, copy) = paused();
-    let wrong = PauseToken { digest: [0; 32], ..token };
+    let wrong = PauseToken {
+        digest: [0; 32],
+        ..token
+    };
     assert_eq!(codes(&copy, &wrong), ["other-mapping"]);
-    let wrong = PauseToken { transaction: token.transaction + 1, ..token };
+    let wrong = PauseToken {
+        transaction: token.transaction + 1,
+        ..token
+    };
     assert_eq!(codes(&copy, &wrong), ["other-mapping"]);
-    let wrong = PauseToken { generation: token.generation + 1, ..token };
+    let wrong = PauseToken {
+        generation: token.generation + 1,
+        ..token
+    };
     assert_eq!(codes(&copy, &wrong), ["other-generation"]);
 }
 
@@ -148,7 +180,10 @@ fn a_copy_that_is_torn_cut_or_damaged_is_told() {
     let (_, _, token, copy) = paused();
     let repository = OpenOptions::new().open_in(&laid(&copy)).unwrap();
     let mapping = repository.snapshot().mapping().clone();
-    for (name, section) in [("OBJECTS.DATA", &mapping.objects), ("INDEX.BTR", &mapping.index)] {
+    for (name, section) in [
+        ("OBJECTS.DATA", &mapping.objects),
+        ("INDEX.BTR", &mapping.index),
+    ] {
         // The last page is a full one, of records or of keys.
         let (_, physical, _) = section.mapped().last().unwrap();
         let at = usize::try_from(physical.byte_offset()).unwrap();
@@ -156,13 +191,25 @@ fn a_copy_that_is_torn_cut_or_damaged_is_told() {
             let files = changed(&copy, name, |bytes| bytes[at..][range.clone()].fill(0xEE));
             assert_eq!(codes(&files, &token), ["torn-page"], "{name} {range:?}");
         }
-        assert_eq!(codes(&changed(&copy, name, |bytes| bytes.truncate(at + 100)), &token)[0], "incomplete-copy");
-        let without: Files = copy.iter().filter(|(there, _)| there != name).cloned().collect();
+        assert_eq!(
+            codes(
+                &changed(&copy, name, |bytes| bytes.truncate(at + 100)),
+                &token
+            )[0],
+            "incomplete-copy"
+        );
+        let without: Files = copy
+            .iter()
+            .filter(|(there, _)| there != name)
+            .cloned()
+            .collect();
         assert_eq!(codes(&without, &token)[0], "incomplete-copy");
         // Another page of the same file: whole in itself.
         let (_, other, _) = section.mapped().nth(section.mapped().count() - 2).unwrap();
         let other = usize::try_from(other.byte_offset()).unwrap();
-        let files = changed(&copy, name, |bytes| bytes.copy_within(other..other + 8192, at));
+        let files = changed(&copy, name, |bytes| {
+            bytes.copy_within(other..other + 8192, at)
+        });
         assert_eq!(codes(&files, &token), ["mixed-copy"], "{name}");
     }
     // A byte of the table that the checksum of the page does not cover.
@@ -177,7 +224,8 @@ fn a_copy_that_is_torn_cut_or_damaged_is_told() {
     assert!(!proof(&files, &token).did_pause_hold());
 }
 
-/// Files of each time with files of each other: what is proven is the state of its token to the last key, and mixtures are told.
+/// Files of each time with files of each other: what is proven is the state of its token to the
+/// last key, and mixtures are told.
 #[test]
 fn a_mixture_of_copies_is_told() {
     let (storage, service) = service();
@@ -188,7 +236,9 @@ fn a_mixture_of_copies_is_told() {
         for number in 0..3 {
             put(&connection, &format!("R{round}N{number}"), 3000 + round).unwrap();
         }
-        let run = object.while_paused(|_| (files(&storage), names(&read(&copy(&storage))))).unwrap();
+        let run = object
+            .while_paused(|_| (files(&storage), names(&read(&copy(&storage)))))
+            .unwrap();
         times.push((run.token, run.value));
     }
     let mut told = BTreeSet::new();
@@ -201,12 +251,21 @@ fn a_mixture_of_copies_is_told() {
                 told.extend(proof.disproofs.iter().map(cimrepo::verify::Disproof::code));
                 assert!(proof.is_proven() || number != other_number, "{proof:?}");
                 if proof.is_proven() {
-                    assert_eq!(&names(&repository.snapshot()), expected, "{number} with {name} of {other_number}");
+                    assert_eq!(
+                        &names(&repository.snapshot()),
+                        expected,
+                        "{number} with {name} of {other_number}"
+                    );
                 }
             }
         }
     }
-    assert!(["mixed-copy", "later-generation"].iter().all(|code| told.contains(code)), "{told:?}");
+    assert!(
+        ["mixed-copy", "later-generation"]
+            .iter()
+            .all(|code| told.contains(code)),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -218,16 +277,26 @@ fn a_backup_is_held_against_a_token_too() {
         backup_in(&repository, &shared, file, options, &Unobserved).unwrap();
         OpenBackup::new().open_in(&shared, file).unwrap()
     };
-    let prove = |backup: &Backup| backup.prove(&token, VerifyOptions::default(), &Unobserved).unwrap();
+    let prove = |backup: &Backup| {
+        backup
+            .prove(&token, VerifyOptions::default(), &Unobserved)
+            .unwrap()
+    };
     let directory = Directory::new(shared.clone(), PLACE);
     for forensic in [false, true] {
-        let options = BackupOptions { forensic, ..BackupOptions::default() };
+        let options = BackupOptions {
+            forensic,
+            ..BackupOptions::default()
+        };
         let proof = prove(&back_up(&laid(&copy), "/paused", &options));
         assert!(proof.is_proven() && proof.report.is_some(), "{proof:?}");
     }
     let code = |proof: &Proof| proof.disproofs[0].code();
     put(&service.connect().unwrap(), "LATER", 500).unwrap();
-    let forensic = BackupOptions { forensic: true, ..BackupOptions::default() };
+    let forensic = BackupOptions {
+        forensic: true,
+        ..BackupOptions::default()
+    };
     let proof = prove(&back_up(&directory, "/with a journal", &forensic));
     assert_eq!(code(&proof), "later-commit", "{proof:?}");
     service.checkpoint().unwrap();
@@ -236,7 +305,8 @@ fn a_backup_is_held_against_a_token_too() {
     assert!(!proof.did_pause_hold());
 }
 
-/// A repository of dialect 2.1 has no checksums in its mapping; its token names the mapping that counts all the same.
+/// A repository of dialect 2.1 has no checksums in its mapping; its token names the mapping that
+/// counts all the same.
 #[test]
 fn the_older_dialect_has_a_token_as_well() {
     let storage = MemStorage::new();
@@ -252,7 +322,14 @@ fn the_older_dialect_has_a_token_as_well() {
     let copy = files(&storage);
     object.resume().unwrap();
     assert_eq!(token.to_string().split(':').nth(1), Some("2.1"));
-    assert!(proof(&copy, &token).is_proven(), "{:?}", proof(&copy, &token));
-    let wrong = PauseToken { digest: [1; 32], ..token };
+    assert!(
+        proof(&copy, &token).is_proven(),
+        "{:?}",
+        proof(&copy, &token)
+    );
+    let wrong = PauseToken {
+        digest: [1; 32],
+        ..token
+    };
     assert_eq!(codes(&copy, &wrong), ["other-mapping"]);
 }

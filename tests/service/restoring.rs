@@ -14,7 +14,8 @@ use super::*;
 
 const BACKUP: &str = "/monday.cimbak";
 
-/// A service, with a backup of the state {FIRST, OLD} beside the repository, which holds {FIRST, NEW, OLD}.
+/// A service, with a backup of the state {FIRST, OLD} beside the repository, which holds {FIRST,
+/// NEW, OLD}.
 fn changed() -> (MemStorage, Service) {
     let (storage, service) = service();
     let connection = service.connect().unwrap();
@@ -53,7 +54,10 @@ fn without_force_a_restore_is_refused_while_clients_are_connected() {
     let (first, second) = (service.connect().unwrap(), service.connect().unwrap());
     let error = fails(object.restore(BACKUP, NONE), WINMGMT_RUNNING);
     assert!(matches!(error, Error::ConnectionsActive { count: 2 }));
-    assert_eq!((service.activity().connections, service.activity().restoring), (2, None));
+    assert_eq!(
+        (service.activity().connections, service.activity().restoring),
+        (2, None)
+    );
     assert_eq!(current(&service), ["FIRST", "NEW", "OLD"]);
     assert!(first.find(b"NS_0\\FIRST").unwrap().is_some());
     put(&second, "MORE", 10).unwrap();
@@ -83,13 +87,18 @@ fn a_restore_by_force_breaks_every_connection_and_replaces_everything() {
     assert!(enumeration.next().unwrap().is_ok() && records.next().unwrap().is_ok());
     let before = service.snapshot().unwrap();
     let summary = object.restore(BACKUP, FORCE).unwrap();
-    let Installed::NextGeneration { generation } = summary.installed else { panic!("{summary:?}") };
+    let Installed::NextGeneration { generation } = summary.installed else {
+        panic!("{summary:?}")
+    };
     for connection in [&idle, &reading] {
         for _ in 0..2 {
             assert!(connection.is_broken());
             fails(connection.view(), DISCONNECTED);
             fails(connection.contains_key(b"NS_0\\FIRST"), DISCONNECTED);
-            fails(connection.keys(KeyRange::all(), Direction::Forward), DISCONNECTED);
+            fails(
+                connection.keys(KeyRange::all(), Direction::Forward),
+                DISCONNECTED,
+            );
             fails(connection.begin_write(), DISCONNECTED);
             fails(connection.try_begin_write(), DISCONNECTED);
         }
@@ -98,16 +107,32 @@ fn a_restore_by_force_breaks_every_connection_and_replaces_everything() {
     fails(enumeration.next().unwrap(), DISCONNECTED);
     assert!(enumeration.next().is_none());
     fails(records.next().unwrap(), DISCONNECTED);
-    assert_eq!(names(&before), ["FIRST", "NEW", "OLD"], "a snapshot goes on showing what it shows");
+    assert_eq!(
+        names(&before),
+        ["FIRST", "NEW", "OLD"],
+        "a snapshot goes on showing what it shows"
+    );
     // A new connection works, and sees what was restored: nothing was merged.
     let connection = service.connect().unwrap();
-    let found = connection.keys(KeyRange::all(), Direction::Forward).unwrap();
-    let found: Vec<String> = found.map(|key| name_of_key(&key.unwrap().to_string())).collect();
+    let found = connection
+        .keys(KeyRange::all(), Direction::Forward)
+        .unwrap();
+    let found: Vec<String> = found
+        .map(|key| name_of_key(&key.unwrap().to_string()))
+        .collect();
     assert_eq!(found, ["FIRST", "OLD"]);
     assert_eq!(service.activity().connections, 1);
     put(&connection, "AFTER", 5000).unwrap();
     assert_eq!(names(&before), ["FIRST", "NEW", "OLD"]);
-    drop((connection, idle, reading, view, enumeration, records, before));
+    drop((
+        connection,
+        idle,
+        reading,
+        view,
+        enumeration,
+        records,
+        before,
+    ));
     assert_eq!(service.activity().connections, 0);
     service.close().unwrap();
     let directory = Directory::new(Arc::new(storage.clone()), PLACE);
@@ -128,7 +153,11 @@ fn what_is_restored_is_what_was_backed_up() {
     object.restore(BACKUP, FORCE).unwrap();
     object.backup("/again.cimbak", NONE).unwrap();
     assert_eq!(identity(BACKUP), identity("/again.cimbak"));
-    assert_eq!(names(&read(&copy(&storage))), ["FIRST", "OLD"], "it is in the files when restore returns");
+    assert_eq!(
+        names(&read(&copy(&storage))),
+        ["FIRST", "OLD"],
+        "it is in the files when restore returns"
+    );
     // Back and forth, with commits that only the journal holds.
     for round in 0..6 {
         let connection = service.connect().unwrap();
@@ -150,10 +179,14 @@ fn a_client_that_keeps_a_transaction_does_not_hold_up_a_restore_by_force() {
     let (stuck, waiting) = (service.connect().unwrap(), service.connect().unwrap());
     let mut transaction = stuck.begin_write().unwrap();
     transaction.insert_key(b"NS_0\\LOST").unwrap();
-    let keys = transaction.keys(KeyRange::all(), Direction::Forward).unwrap();
+    let keys = transaction
+        .keys(KeyRange::all(), Direction::Forward)
+        .unwrap();
     thread::scope(|scope| {
         let waiter = scope.spawn(|| waiting.begin_write().map(drop));
-        until("the wait of the other", || service.activity().waiting_writers == 1);
+        until("the wait of the other", || {
+            service.activity().waiting_writers == 1
+        });
         object.restore(BACKUP, FORCE).unwrap();
         fails(waiter.join().unwrap(), DISCONNECTED);
     });
@@ -181,7 +214,11 @@ fn everything_is_checked_before_anyone_is_disconnected() {
     let crc = crc32fast::hash(&newer[..124]);
     newer[124..128].copy_from_slice(&crc.to_le_bytes());
     let cases: [(&str, &[u8], u32); 5] = [
-        ("/foreign", b"this is no backup at all, whatever its name is", INVALID_PARAMETER),
+        (
+            "/foreign",
+            b"this is no backup at all, whatever its name is",
+            INVALID_PARAMETER,
+        ),
         ("/empty", b"", INVALID_PARAMETER),
         ("/truncated", &good[..good.len() - 1], CRITICAL_ERROR),
         ("/bent", &bent, CRITICAL_ERROR),
@@ -193,7 +230,10 @@ fn everything_is_checked_before_anyone_is_disconnected() {
             let flags_code = if flags == NONE { WINMGMT_RUNNING } else { code };
             let error = fails(object.restore(path, flags), flags_code);
             assert_ne!(error.hresult(), HResult(ACCESS_DENIED));
-            assert!(!connection.is_broken() && service.activity().restoring.is_none(), "{path}: {error}");
+            assert!(
+                !connection.is_broken() && service.activity().restoring.is_none(),
+                "{path}: {error}"
+            );
             assert_eq!(current(&service), ["FIRST", "NEW", "OLD"]);
         }
     }
@@ -230,7 +270,11 @@ pub(crate) struct At<'a> {
 
 impl<'a> At<'a> {
     pub(crate) fn new(phase: Phase, act: &'a (dyn Fn() + Sync)) -> Self {
-        Self { phase, act, is_done: AtomicBool::new(false) }
+        Self {
+            phase,
+            act,
+            is_done: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn was_there(&self) -> bool {
@@ -278,7 +322,9 @@ fn during_a_restore_nothing_else_begins() {
             }
         };
         let observer = At::new(phase, &act);
-        object.restore_with(BACKUP, FORCE, &LiveRestoreOptions::default(), &observer).unwrap();
+        object
+            .restore_with(BACKUP, FORCE, &LiveRestoreOptions::default(), &observer)
+            .unwrap();
         assert!(observer.was_there());
         assert_eq!(current(&service), ["FIRST", "OLD"]);
         assert_eq!(service.activity().restoring, None);
@@ -293,7 +339,10 @@ fn a_client_that_connects_during_the_checks_refuses_a_restore_without_force() {
     let come = parking_lot::Mutex::new(None);
     let act = || *come.lock() = Some(service.connect().unwrap());
     let observer = At::new(Phase::Verify, &act);
-    fails(object.restore_with(BACKUP, NONE, &LiveRestoreOptions::default(), &observer), WINMGMT_RUNNING);
+    fails(
+        object.restore_with(BACKUP, NONE, &LiveRestoreOptions::default(), &observer),
+        WINMGMT_RUNNING,
+    );
     assert!(!come.lock().take().unwrap().is_broken());
     assert_eq!(current(&service), ["FIRST", "NEW", "OLD"]);
 }
@@ -308,15 +357,27 @@ fn one_who_connects_while_a_restore_switches_sees_the_new_content() {
             let clients = (0..4).map(|_| {
                 scope.spawn(|| {
                     let connection = service.connect().unwrap();
-                    connection.keys(KeyRange::all(), Direction::Forward).unwrap().count()
+                    connection
+                        .keys(KeyRange::all(), Direction::Forward)
+                        .unwrap()
+                        .count()
                 })
             });
             early.lock().extend(clients);
         };
-        object.restore_with(BACKUP, FORCE, &LiveRestoreOptions::default(), &At::new(Phase::Restore, &act)).unwrap();
+        object
+            .restore_with(
+                BACKUP,
+                FORCE,
+                &LiveRestoreOptions::default(),
+                &At::new(Phase::Restore, &act),
+            )
+            .unwrap();
         let clients = std::mem::take(&mut *early.lock());
         assert_eq!(clients.len(), 4);
-        clients.into_iter().for_each(|client| assert_eq!(client.join().unwrap(), 2));
+        clients
+            .into_iter()
+            .for_each(|client| assert_eq!(client.join().unwrap(), 2));
     });
 }
 
@@ -343,7 +404,11 @@ fn a_restore_that_is_cancelled_leaves_the_old_content() {
     for phase in [Phase::Verify, Phase::Restore] {
         let connection = service.connect().unwrap();
         let stop = move |progress: Progress| {
-            if progress.phase == phase { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if progress.phase == phase {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         let result = object.restore_with(BACKUP, FORCE, &LiveRestoreOptions::default(), &stop);
         assert!(matches!(result, Err(Error::Cancelled)));
@@ -359,7 +424,10 @@ fn a_restore_that_is_cancelled_leaves_the_old_content() {
 #[test]
 fn a_damaged_page_of_the_live_repository_is_written_anew() {
     let (storage, directory) = place();
-    let service = ServiceOptions::new().engine(still().cache_pages(16)).open_in(&directory).unwrap();
+    let service = ServiceOptions::new()
+        .engine(still().cache_pages(16))
+        .open_in(&directory)
+        .unwrap();
     let connection = service.connect().unwrap();
     put(&connection, "OLD", 20_000).unwrap();
     service.checkpoint().unwrap();
@@ -371,7 +439,10 @@ fn a_damaged_page_of_the_live_repository_is_written_anew() {
     let mut bytes = storage.get(&data).unwrap();
     bytes.iter_mut().for_each(|byte| *byte ^= 0x55);
     storage.put(&data, bytes);
-    let service = ServiceOptions::new().engine(still()).open_in(&directory).unwrap();
+    let service = ServiceOptions::new()
+        .engine(still())
+        .open_in(&directory)
+        .unwrap();
     let summary = service.backup_restore().restore(BACKUP, NONE).unwrap();
     assert!(summary.pages_written > 0);
     assert_eq!(current(&service), ["FIRST", "OLD"]);

@@ -21,7 +21,9 @@ fn names_in_backup(storage: &MemStorage, file: &str) -> Vec<String> {
 
 fn add(engine: &Engine, name: &str) {
     let mut transaction = engine.begin_write().unwrap();
-    transaction.insert_key(format!("NS_0\\{name}").as_bytes()).unwrap();
+    transaction
+        .insert_key(format!("NS_0\\{name}").as_bytes())
+        .unwrap();
     transaction.commit().unwrap();
 }
 
@@ -32,11 +34,18 @@ fn a_journal_that_waits_is_in_the_backup() {
     (0..5).for_each(|number| add(&engine, &format!("K{number}")));
     // Beside the process that has it open, and after that has died.
     let standby = Standby::with_lease(&directory, Duration::from_secs(20));
-    object(&standby).back_up_to(Path::new("/b"), NONE, &Unobserved).unwrap();
-    assert_eq!(names_in_backup(&storage, "/b"), ["FIRST", "K0", "K1", "K2", "K3", "K4"]);
+    object(&standby)
+        .back_up_to(Path::new("/b"), NONE, &Unobserved)
+        .unwrap();
+    assert_eq!(
+        names_in_backup(&storage, "/b"),
+        ["FIRST", "K0", "K1", "K2", "K3", "K4"]
+    );
     let died = copy(&storage);
     let standby = Standby::with_lease(&died, Duration::from_secs(20));
-    object(&standby).back_up_to(Path::new("/b"), NONE, &Unobserved).unwrap();
+    object(&standby)
+        .back_up_to(Path::new("/b"), NONE, &Unobserved)
+        .unwrap();
     let shared = died.storage.clone();
     let backup = OpenBackup::new().open_in(&shared, "/b").unwrap();
     assert_eq!(names(&backup.snapshot()).len(), 6);
@@ -67,7 +76,10 @@ fn a_backup_beside_a_process_that_writes_begins_again() {
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    println!("40 backups beside {} commits, each a generation", commits.into_inner());
+    println!(
+        "40 backups beside {} commits, each a generation",
+        commits.into_inner()
+    );
 }
 
 /// One that is overtaken each time is given up within the bound, and the older backup stays.
@@ -77,7 +89,9 @@ fn a_backup_that_is_overtaken_each_time_is_given_up() {
     let engine = still().open_in(&directory).unwrap();
     let standby = Standby::with_lease(&directory, Duration::from_secs(20));
     let object = object(&standby);
-    object.back_up_to(Path::new("/b"), NONE, &Unobserved).unwrap();
+    object
+        .back_up_to(Path::new("/b"), NONE, &Unobserved)
+        .unwrap();
     let older = storage.get("/b").unwrap();
     let tries = AtomicUsize::new(0);
     let overtake = |progress: cimrepo::base::progress::Progress| {
@@ -90,7 +104,9 @@ fn a_backup_that_is_overtaken_each_time_is_given_up() {
         }
         std::ops::ControlFlow::Continue(())
     };
-    let error = object.back_up_to(Path::new("/b"), NONE, &overtake).unwrap_err();
+    let error = object
+        .back_up_to(Path::new("/b"), NONE, &overtake)
+        .unwrap_err();
     assert!(matches!(error, Error::Overtaken { .. }), "{error}");
     assert_eq!(error.hresult(), HResult(INVALID_OPERATION));
     // It is called several times before the first page, each time it begins.
@@ -110,15 +126,29 @@ fn a_pause_of_the_older_dialect_is_a_lock() {
     let standby = Standby::with_lease(&directory, Duration::from_secs(20));
     let (owner, other) = (object(&standby), object(&standby));
     owner.pause_now().unwrap();
-    assert!(matches!(still().open_in(&directory), Err(Error::Locked { .. })));
+    assert!(matches!(
+        still().open_in(&directory),
+        Err(Error::Locked { .. })
+    ));
     fails(other.pause_now(), INVALID_OPERATION);
-    other.back_up_to(Path::new("/b"), NONE, &Unobserved).unwrap();
-    fails(other.restore_from(Path::new("/b"), NONE, &Unobserved), INVALID_OPERATION);
-    let copied: Vec<_> = files(&storage).into_iter().filter(|(name, _)| name != "cimrepo.lock").collect();
+    other
+        .back_up_to(Path::new("/b"), NONE, &Unobserved)
+        .unwrap();
+    fails(
+        other.restore_from(Path::new("/b"), NONE, &Unobserved),
+        INVALID_OPERATION,
+    );
+    let copied: Vec<_> = files(&storage)
+        .into_iter()
+        .filter(|(name, _)| name != "cimrepo.lock")
+        .collect();
     assert_eq!(copied, before);
     owner.end_pause().unwrap();
     assert_eq!(files(&storage), before);
-    assert!(matches!(still().open_in(&directory), Err(Error::Unsupported(_))));
+    assert!(matches!(
+        still().open_in(&directory),
+        Err(Error::Unsupported(_))
+    ));
     other.pause_now().unwrap();
     drop(other);
     assert_eq!(files(&storage), before, "released");
@@ -130,7 +160,9 @@ fn a_pause_may_wait() {
     let (_, directory) = place();
     let standby = Standby::with_options(
         &directory,
-        ObjectOptions::new().lease(Duration::from_secs(20)).limit(Duration::from_millis(40)),
+        ObjectOptions::new()
+            .lease(Duration::from_secs(20))
+            .limit(Duration::from_millis(40)),
     );
     let (first, second) = (object(&standby), object(&standby));
     first.pause().unwrap();
@@ -143,7 +175,10 @@ fn a_pause_may_wait() {
         waits.join().unwrap().unwrap();
     });
     assert_eq!(standby.activity().paused_by, Some(second.owner()));
-    assert!(matches!(still().open_in(&directory), Err(Error::Locked { .. })));
+    assert!(matches!(
+        still().open_in(&directory),
+        Err(Error::Locked { .. })
+    ));
     second.resume().unwrap();
     // Another process has it open.
     let engine = still().open_in(&directory).unwrap();
@@ -151,7 +186,11 @@ fn a_pause_may_wait() {
     assert!(matches!(first.try_pause(), Err(Error::Locked { .. })));
     assert!(matches!(first.pause(), Err(Error::Locked { .. })));
     assert!(start.elapsed() >= Duration::from_millis(40));
-    assert_eq!(standby.activity(), cimrepo::store::Activity::default(), "nothing is left of what failed");
+    assert_eq!(
+        standby.activity(),
+        cimrepo::store::Activity::default(),
+        "nothing is left of what failed"
+    );
     thread::scope(|scope| {
         let waits = scope.spawn(|| first.pause_within(Duration::from_secs(60)));
         thread::sleep(Duration::from_millis(30));
@@ -170,8 +209,9 @@ fn a_pause_may_wait() {
     fails(owner.resume(), INVALID_OPERATION);
 }
 
-/// Two `Standby`s of one place, as two processes are, and 8 threads that do everything, in memory; the state stays whole and
-/// no lock stays. 1 s in the ordinary tests; CIMREPO_STANDBY_SECONDS says longer.
+/// Two `Standby`s of one place, as two processes are, and 8 threads that do everything, in memory;
+/// the state stays whole and no lock stays. 1 s in the ordinary tests; CIMREPO_STANDBY_SECONDS says
+/// longer.
 #[test]
 fn two_of_them_and_eight_threads() {
     let (_, directory) = place();
@@ -193,21 +233,31 @@ fn two_of_them_and_eight_threads_on_disk() {
     let entries = std::fs::read_dir(place.path()).unwrap();
     for name in entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
         assert!(
-            ["r", "good"].contains(&name.as_str()) || name.strip_prefix('b').is_some_and(|number| number.len() == 1),
+            ["r", "good"].contains(&name.as_str())
+                || name
+                    .strip_prefix('b')
+                    .is_some_and(|number| number.len() == 1),
             "{name}"
         );
     }
 }
 
 fn eight_threads(directory: &Directory, at: &(dyn Fn(&str) -> PathBuf + Sync)) {
-    let seconds = std::env::var("CIMREPO_STANDBY_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let seconds = std::env::var("CIMREPO_STANDBY_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1);
     let standbys = [(); 2].map(|()| {
         Standby::with_options(
             directory,
-            ObjectOptions::new().lease(Duration::from_millis(15)).limit(Duration::from_millis(5)),
+            ObjectOptions::new()
+                .lease(Duration::from_millis(15))
+                .limit(Duration::from_millis(5)),
         )
     });
-    object(&standbys[0]).back_up_to(&at("good"), NONE, &Unobserved).unwrap();
+    object(&standbys[0])
+        .back_up_to(&at("good"), NONE, &Unobserved)
+        .unwrap();
     let end = Instant::now() + Duration::from_secs(seconds);
     let done: Vec<AtomicUsize> = (0..5).map(|_| AtomicUsize::new(0)).collect();
     let is_each_done = || done.iter().all(|count| count.load(Ordering::Relaxed) > 0);
@@ -222,14 +272,20 @@ fn eight_threads(directory: &Directory, at: &(dyn Fn(&str) -> PathBuf + Sync)) {
                 let mut turn = number;
                 while !is_over() {
                     let object = object(standby);
-                    turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    turn = turn
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
                     let what = (turn >> 33) % 5;
                     let result = match what {
                         0 => object.back_up_to(&target, NONE, &Unobserved),
                         1 => object.restore_from(&at("good"), FORCE, &Unobserved),
                         2 => object.pause_now().and_then(|()| object.end_pause()),
-                        3 => object.pause().map(|_| thread::sleep(Duration::from_millis(1))),
-                        _ => object.pause_now().map(|()| thread::sleep(Duration::from_millis(16))),
+                        3 => object
+                            .pause()
+                            .map(|_| thread::sleep(Duration::from_millis(1))),
+                        _ => object
+                            .pause_now()
+                            .map(|()| thread::sleep(Duration::from_millis(16))),
                     };
                     match result {
                         Ok(()) => _ = done[what].fetch_add(1, Ordering::Relaxed),
@@ -250,6 +306,11 @@ fn eight_threads(directory: &Directory, at: &(dyn Fn(&str) -> PathBuf + Sync)) {
     drop(standbys);
     assert_eq!(names(&read(directory)), ["FIRST"]);
     let left = directory.storage.read_dir(&directory.path).unwrap();
-    assert!(!left.iter().any(|entry| entry.name.contains("lock") || entry.name.contains("restoring")), "{left:?}");
+    assert!(
+        !left
+            .iter()
+            .any(|entry| entry.name.contains("lock") || entry.name.contains("restoring")),
+        "{left:?}"
+    );
     still().open_in(directory).unwrap().close().unwrap();
 }

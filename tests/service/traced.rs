@@ -1,4 +1,5 @@
-//! What a subscriber of `tracing` is told. It may ask for the state meanwhile: no lock of the gate is held.
+//! What a subscriber of `tracing` is told. It may ask for the state meanwhile: no lock of the gate
+//! is held.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -11,8 +12,9 @@ use tracing::{Event, Metadata, Subscriber};
 
 use super::*;
 
-/// Writes the events of one thread down, and looks at the service with each. It is the subscriber of the whole process: whether
-/// anyone listens to an event is asked once, by whichever test comes first.
+/// Writes the events of one thread down, and looks at the service with each. It is the subscriber
+/// of the whole process: whether anyone listens to an event is asked once, by whichever test comes
+/// first.
 struct Listener {
     thread: ThreadId,
     service: Service,
@@ -61,7 +63,11 @@ impl Subscriber for Listener {
 fn a_subscriber_is_told_what_goes_on() {
     let (_, service) = serve(ServiceOptions::new().lease(Duration::from_secs(20)));
     let told = Arc::new(Mutex::new(Vec::new()));
-    let listener = Listener { thread: std::thread::current().id(), service: service.clone(), told: told.clone() };
+    let listener = Listener {
+        thread: std::thread::current().id(),
+        service: service.clone(),
+        told: told.clone(),
+    };
     tracing::subscriber::set_global_default(listener).unwrap();
     {
         let connection = service.connect().unwrap();

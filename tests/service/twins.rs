@@ -1,7 +1,7 @@
 //! `Standby` and `Service`: the same answer to every call in every state.
 //!
-//! A table of states and calls. Each call is made on a fresh pair of a state, and asked of both: the error, as a program
-//! matches it and as a COM caller sees it, and what goes on afterwards.
+//! A table of states and calls. Each call is made on a fresh pair of a state, and asked of both:
+//! the error, as a program matches it and as a COM caller sees it, and what goes on afterwards.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -70,7 +70,16 @@ impl Served {
 
 /// Files that a call may name.
 const GOOD: &str = "/good";
-const WRONG: [&str; 8] = ["/foreign", "/empty", "/cut", "/bent", "/newer", "/missing", "/old dialect", ""];
+const WRONG: [&str; 8] = [
+    "/foreign",
+    "/empty",
+    "/cut",
+    "/bent",
+    "/newer",
+    "/missing",
+    "/old dialect",
+    "",
+];
 
 /// The files that lie there, with their bytes; made once, for many a storage is made of them.
 fn lying_there() -> &'static [(PathBuf, Vec<u8>)] {
@@ -96,8 +105,10 @@ fn lying_there() -> &'static [(PathBuf, Vec<u8>)] {
         let crc = crc32fast::hash(&newer[..124]);
         newer[124..128].copy_from_slice(&crc.to_le_bytes());
         let cut = good[..good.len() - 1].to_vec();
-        let mut all: Vec<_> =
-            files(&storage).into_iter().map(|(name, bytes)| (Path::new(PLACE).join(name), bytes)).collect();
+        let mut all: Vec<_> = files(&storage)
+            .into_iter()
+            .map(|(name, bytes)| (Path::new(PLACE).join(name), bytes))
+            .collect();
         let beside = [
             (GOOD, good),
             ("/old dialect", old),
@@ -115,11 +126,21 @@ fn lying_there() -> &'static [(PathBuf, Vec<u8>)] {
 fn serve_as(is_standby: bool, lease: Duration) -> (MemStorage, Served) {
     let storage = MemStorage::new();
     let directory = Directory::new(Arc::new(storage.clone()), PLACE);
-    lying_there().iter().for_each(|(path, bytes)| storage.put(path, bytes.clone()));
+    lying_there()
+        .iter()
+        .for_each(|(path, bytes)| storage.put(path, bytes.clone()));
     let served = match is_standby {
-        true => Served::Standby(Standby::with_options(&directory, ObjectOptions::new().lease(lease).limit(SHORT))),
+        true => Served::Standby(Standby::with_options(
+            &directory,
+            ObjectOptions::new().lease(lease).limit(SHORT),
+        )),
         false => Served::Service(
-            ServiceOptions::new().lease(lease).limit(SHORT).engine(still()).open_in(&directory).unwrap(),
+            ServiceOptions::new()
+                .lease(lease)
+                .limit(SHORT)
+                .engine(still())
+                .open_in(&directory)
+                .unwrap(),
         ),
     };
     (storage, served)
@@ -155,22 +176,44 @@ type Call = Box<dyn Fn(&dyn Twin) -> Result<()>>;
 fn calls() -> Vec<(String, Call)> {
     let mut calls: Vec<(String, Call)> = vec![
         ("pause".into(), Box::new(|object| object.pause_now())),
-        ("wait and pause".into(), Box::new(|object| object.wait_and_pause(SHORT))),
+        (
+            "wait and pause".into(),
+            Box::new(|object| object.wait_and_pause(SHORT)),
+        ),
         ("resume".into(), Box::new(|object| object.end_pause())),
-        ("pause twice".into(), Box::new(|object| object.pause_now().and_then(|()| object.pause_now()))),
-        ("pause and resume".into(), Box::new(|object| object.pause_now().and_then(|()| object.end_pause()))),
+        (
+            "pause twice".into(),
+            Box::new(|object| object.pause_now().and_then(|()| object.pause_now())),
+        ),
+        (
+            "pause and resume".into(),
+            Box::new(|object| object.pause_now().and_then(|()| object.end_pause())),
+        ),
     ];
-    for to in ["/new", GOOD, "/foreign", "/empty", "/r/inside", "/r/OBJECTS.DATA", "/none/x", "/r", "/", ""] {
+    for to in [
+        "/new",
+        GOOD,
+        "/foreign",
+        "/empty",
+        "/r/inside",
+        "/r/OBJECTS.DATA",
+        "/none/x",
+        "/r",
+        "/",
+        "",
+    ] {
         for bits in [0, 1, 2] {
             let flags = BackupRestoreFlags::from_bits_retain(bits);
-            let call = move |object: &dyn Twin| object.back_up_to(Path::new(to), flags, &Unobserved);
+            let call =
+                move |object: &dyn Twin| object.back_up_to(Path::new(to), flags, &Unobserved);
             calls.push((format!("backup to {to:?}, {bits}"), Box::new(call)));
         }
     }
     for from in WRONG.into_iter().chain([GOOD, "/r", "/r/OBJECTS.DATA"]) {
         for bits in [0, 1, 2, u32::MAX] {
             let flags = BackupRestoreFlags::from_bits_retain(bits);
-            let call = move |object: &dyn Twin| object.restore_from(Path::new(from), flags, &Unobserved);
+            let call =
+                move |object: &dyn Twin| object.restore_from(Path::new(from), flags, &Unobserved);
             calls.push((format!("restore from {from:?}, {bits}"), Box::new(call)));
         }
     }
@@ -195,15 +238,26 @@ fn told(result: Result<()>, served: &Served, caller: OwnerId) -> String {
         Err(Error::InvalidArgument(invalid)) => format!("{:?}", invalid.misuse),
         Err(error) => {
             let name = format!("{error:?}");
-            format!("{} {:#X}", name.split(['{', '(', ' ']).next().unwrap(), error.hresult().0)
+            format!(
+                "{} {:#X}",
+                name.split(['{', '(', ' ']).next().unwrap(),
+                error.hresult().0
+            )
         }
     };
     let now = served.activity();
-    let paused_by = now.paused_by.map(|owner| if owner == caller { "caller" } else { "other" });
-    format!("{answer}; paused by {paused_by:?}, restoring {}, {} backups", now.restoring.is_some(), now.backups)
+    let paused_by = now
+        .paused_by
+        .map(|owner| if owner == caller { "caller" } else { "other" });
+    format!(
+        "{answer}; paused by {paused_by:?}, restoring {}, {} backups",
+        now.restoring.is_some(),
+        now.backups
+    )
 }
 
-/// Something that another thread does, held up at its first call to its observer until it is let go.
+/// Something that another thread does, held up at its first call to its observer until it is let
+/// go.
 #[derive(Default)]
 struct Held {
     /// Whether it is there, and whether it may go.
@@ -221,7 +275,8 @@ impl Held {
     }
 
     fn until_there(&self) {
-        self.changed.wait_while(&mut self.state.lock(), |state| !state.0);
+        self.changed
+            .wait_while(&mut self.state.lock(), |state| !state.0);
     }
 
     fn let_go(&self) {
@@ -242,7 +297,9 @@ fn answer(is_standby: bool, state: State, call: &Call) -> String {
         State::PausedByOther => other.pause_now().unwrap(),
         State::RanOut => {
             caller.pause_now().unwrap();
-            until("the end of the lease", || served.activity().paused_by.is_none());
+            until("the end of the lease", || {
+                served.activity().paused_by.is_none()
+            });
         }
         State::Resumed => {
             caller.pause_now().unwrap();
@@ -284,35 +341,75 @@ fn both_answer_alike_to_every_call_in_every_state() {
             if state == State::RanOut && name.contains("pause") {
                 continue;
             }
-            let [service, standby] = [false, true].map(|is_standby| answer(is_standby, state, call));
+            let [service, standby] =
+                [false, true].map(|is_standby| answer(is_standby, state, call));
             assert_eq!(service, standby, "{name} while {state:?}");
             answers.insert((name.clone(), format!("{state:?}")), service);
         }
     }
     let is = |name: &str, state: State, expected: &str| {
         let answer = &answers[&(name.to_owned(), format!("{state:?}"))];
-        assert!(answer.starts_with(expected), "{name} while {state:?}: {answer}");
+        assert!(
+            answer.starts_with(expected),
+            "{name} while {state:?}: {answer}"
+        );
     };
     // What the decisions say of the rows that matter most.
-    is("pause", State::PausedByCaller, "PausedByCaller; paused by Some(\"caller\")");
-    is("pause", State::PausedByOther, "PausedByOther; paused by Some(\"other\")");
+    is(
+        "pause",
+        State::PausedByCaller,
+        "PausedByCaller; paused by Some(\"caller\")",
+    );
+    is(
+        "pause",
+        State::PausedByOther,
+        "PausedByOther; paused by Some(\"other\")",
+    );
     is("wait and pause", State::PausedByOther, "Timeout 0x80041069");
-    is("pause", State::Restoring, "Restoring; paused by None, restoring true");
+    is(
+        "pause",
+        State::Restoring,
+        "Restoring; paused by None, restoring true",
+    );
     is("resume", State::Idle, "NotPaused");
     is("resume", State::PausedByOther, "PausedByOther");
     is("resume", State::RanOut, "NotPaused");
     is("backup to \"/new\", 0", State::PausedByOther, "done");
     is("backup to \"/new\", 0", State::Restoring, "Restoring");
-    is("backup to \"/new\", 0", State::BackingUp, "done; paused by None, restoring false, 1 backups");
+    is(
+        "backup to \"/new\", 0",
+        State::BackingUp,
+        "done; paused by None, restoring false, 1 backups",
+    );
     is("backup to \"/foreign\", 0", State::Idle, "Overwrite");
-    is("backup to \"/r/OBJECTS.DATA\", 0", State::Idle, "ReservedName");
+    is(
+        "backup to \"/r/OBJECTS.DATA\", 0",
+        State::Idle,
+        "ReservedName",
+    );
     is("restore from \"/good\", 0", State::Idle, "done");
-    is("restore from \"/good\", 1", State::PausedByCaller, "PausedByCaller");
-    is("restore from \"/good\", 1", State::PausedByOther, "PausedByOther");
+    is(
+        "restore from \"/good\", 1",
+        State::PausedByCaller,
+        "PausedByCaller",
+    );
+    is(
+        "restore from \"/good\", 1",
+        State::PausedByOther,
+        "PausedByOther",
+    );
     is("restore from \"/good\", 0", State::Restoring, "Restoring");
     is("restore from \"/good\", 0", State::RanOut, "done");
-    is("restore from \"/old dialect\", 1", State::Idle, "OtherDialect 0x80041078");
-    is("restore from \"/newer\", 1", State::Idle, "Backup 0x80041078");
+    is(
+        "restore from \"/old dialect\", 1",
+        State::Idle,
+        "OtherDialect 0x80041078",
+    );
+    is(
+        "restore from \"/newer\", 1",
+        State::Idle,
+        "Backup 0x80041078",
+    );
     is("cancelled backup", State::Idle, "Cancelled");
     println!("{} answers of each, alike", answers.len());
 }

@@ -52,7 +52,10 @@ fn unsynced_writes_are_lost_kept_and_torn() {
     write_all_at(&*file, 0, &[2; 1024]).unwrap();
     assert_eq!(disk.unsynced(), 2);
     let expect = |policy, parts: [(u8, usize); 3]| {
-        let bytes = parts.iter().flat_map(|(byte, count)| vec![*byte; *count]).collect();
+        let bytes = parts
+            .iter()
+            .flat_map(|(byte, count)| vec![*byte; *count])
+            .collect();
         assert_eq!(after(&disk, policy, FILE), Some(bytes), "{policy:?}");
     };
     expect(CrashPolicy::DropAll, [(1, 2048), (0, 0), (0, 0)]);
@@ -74,25 +77,47 @@ fn a_lost_extension_takes_the_bytes_with_it() {
     assert_eq!(disk.unsynced(), 4, "{:?}", disk.unsynced_log());
     let kept = [vec![1; 2000], vec![2; 1000]].concat();
     assert_eq!(after(&disk, CrashPolicy::KeepAll, FILE).unwrap(), kept);
-    assert_eq!(after(&disk, CrashPolicy::LoseOne(0), FILE).unwrap(), kept[..2048]);
+    assert_eq!(
+        after(&disk, CrashPolicy::LoseOne(0), FILE).unwrap(),
+        kept[..2048]
+    );
     let hole = [&kept[..2048], &[0; 512], &kept[2560..]].concat();
     assert_eq!(after(&disk, CrashPolicy::LoseOne(2), FILE).unwrap(), hole);
-    assert_eq!(after(&disk, CrashPolicy::KeepOne(0), FILE).unwrap(), [vec![1; 2048], vec![0; 952]].concat());
+    assert_eq!(
+        after(&disk, CrashPolicy::KeepOne(0), FILE).unwrap(),
+        [vec![1; 2048], vec![0; 952]].concat()
+    );
 }
 
 #[test]
 fn seeds_give_all_sorts_of_images() {
     let disk = disk();
     write_all_at(&*open(&disk, FILE, OpenMode::Write), 1024, &[2; 2048]).unwrap();
-    let images: Vec<_> = (0..300).map(|seed| after(&disk, CrashPolicy::Seeded(seed), FILE).unwrap()).collect();
+    let images: Vec<_> = (0..300)
+        .map(|seed| after(&disk, CrashPolicy::Seeded(seed), FILE).unwrap())
+        .collect();
     let any = |wanted: &dyn Fn(&[u8]) -> bool| images.iter().any(|image| wanted(image));
-    assert!(any(&|image| image == [1; 2048]) && any(&|image| image == [vec![1; 1024], vec![2; 2048]].concat()));
-    assert!(any(&|image| image[1024..1280] == [2; 256] && image[1280..1536] == [1; 256]));
-    assert!(any(&|image| image[1024..1280] == [1; 256] && image[1280..1536] == [2; 256]));
-    assert!(any(&|image| image.len() == 3072 && image[2048..2560] == [0; 512]));
-    assert!(any(&|image| image.len() == 3072 && image[2048..2560] == [0xA5; 512]));
+    assert!(
+        any(&|image| image == [1; 2048])
+            && any(&|image| image == [vec![1; 1024], vec![2; 2048]].concat())
+    );
+    assert!(any(
+        &|image| image[1024..1280] == [2; 256] && image[1280..1536] == [1; 256]
+    ));
+    assert!(any(
+        &|image| image[1024..1280] == [1; 256] && image[1280..1536] == [2; 256]
+    ));
+    assert!(any(
+        &|image| image.len() == 3072 && image[2048..2560] == [0; 512]
+    ));
+    assert!(any(
+        &|image| image.len() == 3072 && image[2048..2560] == [0xA5; 512]
+    ));
     assert!(images.iter().all(|image| image[..1024] == [1; 1024]));
-    assert_eq!(after(&disk, CrashPolicy::Seeded(5), FILE).unwrap(), images[5]);
+    assert_eq!(
+        after(&disk, CrashPolicy::Seeded(5), FILE).unwrap(),
+        images[5]
+    );
 }
 
 #[test]
@@ -105,12 +130,18 @@ fn a_synced_file_without_a_synced_entry_is_lost() {
     disk.sync_dir(Path::new("/")).unwrap();
     assert_eq!(after(&disk, CrashPolicy::DropAll, "dir/new"), None);
     disk.sync_dir(Path::new("dir")).unwrap();
-    assert_eq!(after(&disk, CrashPolicy::DropAll, "dir/new").unwrap(), b"bytes");
+    assert_eq!(
+        after(&disk, CrashPolicy::DropAll, "dir/new").unwrap(),
+        b"bytes"
+    );
 
     // And an entry without bytes is an empty file.
     write(&disk, Path::new("dir/empty"), b"bytes");
     disk.sync_dir(Path::new("dir")).unwrap();
-    assert_eq!(after(&disk, CrashPolicy::DropAll, "dir/empty").unwrap(), b"");
+    assert_eq!(
+        after(&disk, CrashPolicy::DropAll, "dir/empty").unwrap(),
+        b""
+    );
 }
 
 #[test]
@@ -120,13 +151,22 @@ fn a_rename_is_all_or_nothing() {
     write_all_at(&*file, 0, b"new").unwrap();
     file.sync().unwrap();
     rename(&disk, "dir/new", FILE);
-    assert_eq!(disk.unsynced_log(), ["creation of new", "renaming of new to file"]);
+    assert_eq!(
+        disk.unsynced_log(),
+        ["creation of new", "renaming of new to file"]
+    );
     assert_eq!(after(&disk, CrashPolicy::DropAll, FILE).unwrap(), [1; 2048]);
     let lost = disk.crash(CrashPolicy::LoseOne(1));
-    assert_eq!((lost.get(FILE).unwrap(), lost.get("dir/new").unwrap()), (vec![1; 2048], b"new".to_vec()));
+    assert_eq!(
+        (lost.get(FILE).unwrap(), lost.get("dir/new").unwrap()),
+        (vec![1; 2048], b"new".to_vec())
+    );
     // The creation is lost and the rename is not: the file has its second name all the same.
     let kept = disk.crash(CrashPolicy::KeepOne(1));
-    assert_eq!((kept.get(FILE).unwrap(), kept.get("dir/new")), (b"new".to_vec(), None));
+    assert_eq!(
+        (kept.get(FILE).unwrap(), kept.get("dir/new")),
+        (b"new".to_vec(), None)
+    );
     for seed in 0..200 {
         let bytes = after(&disk, CrashPolicy::Seeded(seed), FILE).unwrap();
         assert!(bytes == b"new" || bytes == [1; 2048]);
@@ -143,7 +183,12 @@ fn a_rename_between_directories_is_one_operation() {
         disk.remove_file(Path::new("two/b")).unwrap();
         open(&disk, "two/b", OpenMode::CreateNew);
         rename(&disk, FILE, "two/b");
-        for policy in [CrashPolicy::DropAll, CrashPolicy::KeepAll, CrashPolicy::LoseOne(2), CrashPolicy::KeepOne(2)] {
+        for policy in [
+            CrashPolicy::DropAll,
+            CrashPolicy::KeepAll,
+            CrashPolicy::LoseOne(2),
+            CrashPolicy::KeepOne(2),
+        ] {
             let crashed = disk.crash(policy);
             let moved = crashed.get("two/b").is_some_and(|bytes| bytes == [1; 2048]);
             assert_ne!(moved, crashed.get(FILE).is_some(), "{policy:?}");
@@ -176,7 +221,10 @@ fn a_crash_leaves_the_original_and_frees_the_lock() {
     drop(crashed.lock(Path::new("dir/lock"), "you").unwrap());
     write(&crashed, Path::new(FILE), b"other");
     assert_eq!(disk.get(FILE).unwrap(), [1; 2048]);
-    assert_eq!(kind_of(disk.lock(Path::new("dir/lock"), "you")), Some(ErrorKind::WouldBlock));
+    assert_eq!(
+        kind_of(disk.lock(Path::new("dir/lock"), "you")),
+        Some(ErrorKind::WouldBlock)
+    );
     drop(guard);
     assert_eq!((crashed.unsynced() > 0, disk.get("dir/lock")), (true, None));
 }
@@ -191,12 +239,21 @@ fn work(disk: &SimStorage) -> io::Result<u64> {
 
 #[test]
 fn the_planned_operation_fails() {
-    for (at, what) in ["open for writing", "write", "sync", "len"].into_iter().enumerate() {
+    for (at, what) in ["open for writing", "write", "sync", "len"]
+        .into_iter()
+        .enumerate()
+    {
         let disk = disk();
         disk.set_plan(FaultPlan::once(at as u64, Fault::Io));
         assert_eq!(work(&disk).unwrap_err().to_string(), "simulated I/O error");
-        assert_eq!((disk.operations(), disk.faults_struck()), (at as u64 + 1, 1));
-        assert!(disk.operation_log()[at].starts_with(what) && disk.operation_log()[at].ends_with("(fault)"));
+        assert_eq!(
+            (disk.operations(), disk.faults_struck()),
+            (at as u64 + 1, 1)
+        );
+        assert!(
+            disk.operation_log()[at].starts_with(what)
+                && disk.operation_log()[at].ends_with("(fault)")
+        );
         assert_eq!(work(&disk).unwrap(), 2048);
         disk.set_plan(FaultPlan::from(disk.operations() + 1, Fault::Io));
         assert!(work(&disk).is_err() && work(&disk).is_err());
@@ -208,10 +265,16 @@ fn a_failed_write_changes_nothing_unless_told_to() {
     let disk = disk();
     disk.set_plan(FaultPlan::once(1, Fault::Io));
     assert!(work(&disk).is_err());
-    assert_eq!((disk.unsynced(), disk.get(FILE).unwrap()), (0, vec![1; 2048]));
+    assert_eq!(
+        (disk.unsynced(), disk.get(FILE).unwrap()),
+        (0, vec![1; 2048])
+    );
     disk.set_plan(FaultPlan::once(disk.operations() + 1, Fault::NoSpace).transfer_first());
     assert_eq!(kind_of(work(&disk)), Some(ErrorKind::StorageFull));
-    assert_eq!(disk.get(FILE).unwrap(), [vec![2; 400], vec![1; 1648]].concat());
+    assert_eq!(
+        disk.get(FILE).unwrap(),
+        [vec![2; 400], vec![1; 1648]].concat()
+    );
 }
 
 #[test]
@@ -226,7 +289,12 @@ fn a_full_disk_fails_only_what_needs_space() {
         kind_of(disk.create_dir(Path::new("new"))),
         kind_of(disk.lock(Path::new("lock"), "")),
     ];
-    assert!(refused.iter().all(|kind| *kind == Some(ErrorKind::StorageFull)), "{refused:?}");
+    assert!(
+        refused
+            .iter()
+            .all(|kind| *kind == Some(ErrorKind::StorageFull)),
+        "{refused:?}"
+    );
     assert_eq!(read(&disk, Path::new(FILE)).unwrap(), [1; 2048]);
     file.sync().unwrap();
     rename(&disk, FILE, "dir/other");
@@ -245,7 +313,12 @@ fn signals_and_short_transfers_are_survived() {
     assert_eq!(work(&disk).unwrap(), 2048);
     assert_eq!((disk.faults_struck(), disk.operations()), (1, 5));
     disk.set_plan(FaultPlan::from(0, Fault::Short));
-    assert_eq!(open(&disk, FILE, OpenMode::Read).read_at(0, &mut [0]).unwrap(), 1);
+    assert_eq!(
+        open(&disk, FILE, OpenMode::Read)
+            .read_at(0, &mut [0])
+            .unwrap(),
+        1
+    );
 }
 
 #[test]
@@ -257,10 +330,19 @@ fn without_power_nothing_happens() {
     assert_eq!(work(&disk).unwrap_err().to_string(), "power is off");
     drop(guard);
     disk.set_plan(FaultPlan::none());
-    assert_eq!(disk.remove_file(Path::new(FILE)).unwrap_err().to_string(), "power is off");
-    assert_eq!(disk.files().keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+    assert_eq!(
+        disk.remove_file(Path::new(FILE)).unwrap_err().to_string(),
+        "power is off"
+    );
+    assert_eq!(
+        disk.files().keys().collect::<Vec<_>>(),
+        before.keys().collect::<Vec<_>>()
+    );
     let crashed = disk.crash(CrashPolicy::DropAll);
-    assert_eq!((crashed.get(FILE).unwrap(), crashed.operations()), (vec![1; 2048], 0));
+    assert_eq!(
+        (crashed.get(FILE).unwrap(), crashed.operations()),
+        (vec![1; 2048], 0)
+    );
     assert_eq!(work(&crashed).unwrap(), 2048);
 }
 
@@ -277,7 +359,11 @@ fn step(disk: &SimStorage, (what, from, to, size): (u8, usize, usize, u16)) -> i
         4 => disk.open(from, OpenMode::Write)?.sync(),
         5 => disk.open(from, OpenMode::Write)?.set_len(size as u64),
         6 => disk.open(from, OpenMode::Create).map(drop),
-        _ => write_all_at(&*disk.open(from, OpenMode::Write)?, size as u64 / 2, &vec![what; size]),
+        _ => write_all_at(
+            &*disk.open(from, OpenMode::Write)?,
+            size as u64 / 2,
+            &vec![what; size],
+        ),
     }
 }
 
@@ -330,5 +416,8 @@ fn what_a_failed_sync_gives_up_is_seen_and_lost_until_it_is_written_again() {
     disk.sync_dir("".as_ref()).unwrap();
     assert_eq!(disk.get("b").unwrap(), [[3; 512], [2; 512]].concat());
     let left = disk.crash(CrashPolicy::KeepAll);
-    assert_eq!(left.files().into_iter().collect::<Vec<_>>(), [("a".into(), [[3; 512], [1; 512]].concat())]);
+    assert_eq!(
+        left.files().into_iter().collect::<Vec<_>>(),
+        [("a".into(), [[3; 512], [1; 512]].concat())]
+    );
 }

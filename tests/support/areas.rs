@@ -15,15 +15,16 @@ use super::small::{current_file, mapping_in, page_at, stored};
 /// The use of a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Area {
-    /// Says something that other places say as well, or can only have one value: a change contradicts something.
+    /// Says something that other places say as well, or can only have one value: a change
+    /// contradicts something.
     Structure,
     /// Under a checksum.
     Checksummed,
-    /// Names in keys and the numbers of the tokens they are made of. A change makes another key, which is seen when it
-    /// comes out of order or loses its object.
+    /// Names in keys and the numbers of the tokens they are made of. A change makes another key,
+    /// which is seen when it comes out of order or loses its object.
     KeyText,
-    /// A number for which other values make sense as well: what wrote a page last, the shutdown flag, the checksum that
-    /// an entry without page keeps.
+    /// A number for which other values make sense as well: what wrote a page last, the shutdown
+    /// flag, the checksum that an entry without page keeps.
     AnyValue,
     /// A map that is used only when no other can be; its marks and counts are read.
     Spare,
@@ -52,7 +53,10 @@ pub type Areas = BTreeMap<String, Vec<Area>>;
 
 /// The areas of a healthy repository, seen by its current generation alone or by all.
 pub fn areas(files: &Files, all_generations: bool) -> Areas {
-    let mut areas: Areas = files.iter().map(|(name, bytes)| (name.clone(), vec![Area::Free; bytes.len()])).collect();
+    let mut areas: Areas = files
+        .iter()
+        .map(|(name, bytes)| (name.clone(), vec![Area::Free; bytes.len()]))
+        .collect();
     let current = current_file(files);
     for name in files.keys() {
         let target = areas.get_mut(name).unwrap();
@@ -63,10 +67,15 @@ pub fn areas(files: &Files, all_generations: bool) -> Areas {
             _ => {}
         }
     }
-    let maps = files.keys().filter(|name| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_))));
+    let maps = files
+        .keys()
+        .filter(|name| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_))));
     for name in maps.filter(|&name| all_generations || *name == current) {
         let mapping = mapping_in(files, name);
-        let generation = Generation { mapping: &mapping, files };
+        let generation = Generation {
+            mapping: &mapping,
+            files,
+        };
         generation.paint_index(areas.get_mut("INDEX.BTR").unwrap());
         generation.paint_objects(areas.get_mut("OBJECTS.DATA").unwrap());
     }
@@ -89,12 +98,26 @@ impl Brush<'_> {
 fn paint_mapping(mapping: &Mapping, target: &mut [Area]) {
     let mut brush = Brush { target, at: 0 };
     for section in Space::ALL.map(|space| mapping.section(space)) {
-        brush.paint(if mapping.dialect == Dialect::V22 { 24 } else { 16 }, Area::Structure);
+        brush.paint(
+            if mapping.dialect == Dialect::V22 {
+                24
+            } else {
+                16
+            },
+            Area::Structure,
+        );
         for entry in &section.entries {
             brush.paint(4, Area::Structure);
             if mapping.dialect == Dialect::V22 {
                 let is_mapped = entry.physical.is_some();
-                brush.paint(4, if is_mapped { Area::Structure } else { Area::AnyValue });
+                brush.paint(
+                    4,
+                    if is_mapped {
+                        Area::Structure
+                    } else {
+                        Area::AnyValue
+                    },
+                );
                 brush.paint(12, Area::Structure);
                 brush.paint(4, Area::AnyValue);
             }
@@ -117,7 +140,10 @@ struct Generation<'f> {
 impl<'f> Generation<'f> {
     fn page(&self, space: Space, page: LogicalPage) -> Option<(PhysicalPage, &'f PageBytes)> {
         let physical = self.mapping.section(space).resolve(page)?;
-        Some((physical, page_at(&self.files[FileRole::data(space).file_name()], physical)))
+        Some((
+            physical,
+            page_at(&self.files[FileRole::data(space).file_name()], physical),
+        ))
     }
 
     fn is_v21(&self) -> bool {
@@ -127,7 +153,9 @@ impl<'f> Generation<'f> {
     /// In 2.2 the first byte of each sector is under the checksum of the page, whatever it is.
     fn lay(&self, target: &mut [Area], at: PhysicalPage, mut page: Vec<Area>) {
         if !self.is_v21() {
-            page.iter_mut().step_by(512).for_each(|area| *area = Area::Checksummed);
+            page.iter_mut()
+                .step_by(512)
+                .for_each(|area| *area = Area::Checksummed);
         }
         target[at.index() * PAGE_SIZE..][..PAGE_SIZE].copy_from_slice(&page);
     }
@@ -136,7 +164,11 @@ impl<'f> Generation<'f> {
         for (page, ..) in self.mapping.index.mapped() {
             let (at, bytes) = self.page(Space::Index, page).unwrap();
             let is_admin = self.is_v21() && page.get() == 0;
-            let painted = if is_admin { vec![Area::Structure; PAGE_SIZE] } else { node_areas(bytes) };
+            let painted = if is_admin {
+                vec![Area::Structure; PAGE_SIZE]
+            } else {
+                node_areas(bytes)
+            };
             self.lay(target, at, painted);
         }
     }
@@ -144,9 +176,14 @@ impl<'f> Generation<'f> {
     fn paint_objects(&self, target: &mut [Area]) {
         let admin = self.paint_admin(target);
         let mut next = 0;
-        while let Some(page) = LogicalPage::new(next).filter(|page| page.index() < self.mapping.objects.entries.len()) {
+        while let Some(page) =
+            LogicalPage::new(next).filter(|page| page.index() < self.mapping.objects.entries.len())
+        {
             next += 1;
-            let Some((at, bytes)) = self.page(Space::Objects, page).filter(|_| !admin.contains(&page)) else {
+            let Some((at, bytes)) = self
+                .page(Space::Objects, page)
+                .filter(|_| !admin.contains(&page))
+            else {
                 continue;
             };
             let view = ObjectPage::new(bytes);
@@ -174,8 +211,17 @@ impl<'f> Generation<'f> {
     fn paint_multi_page(&self, target: &mut [Area], first: LogicalPage, size: u32) {
         let count = pages_of(size);
         for number in 0..count {
-            let (at, _) = self.page(Space::Objects, first.checked_add(number).unwrap()).unwrap();
-            let mut page = vec![if self.is_v21() { Area::Checksummed } else { Area::Record }; PAGE_SIZE];
+            let (at, _) = self
+                .page(Space::Objects, first.checked_add(number).unwrap())
+                .unwrap();
+            let mut page = vec![
+                if self.is_v21() {
+                    Area::Checksummed
+                } else {
+                    Area::Record
+                };
+                PAGE_SIZE
+            ];
             if number == 0 {
                 page[..32].fill(Area::Structure);
             }
@@ -221,7 +267,8 @@ fn node_areas(bytes: &PageBytes) -> Vec<Area> {
     }
     let mut is_name = true;
     for (area, &byte) in page[heap..end].iter_mut().zip(&bytes[heap..end]) {
-        // From the first dot to the closing zero a token is the reference to a record, which has to exist.
+        // From the first dot to the closing zero a token is the reference to a record, which has to
+        // exist.
         is_name = byte == 0 || is_name && byte != b'.';
         if is_name && byte != 0 {
             *area = Area::KeyText;
@@ -232,7 +279,14 @@ fn node_areas(bytes: &PageBytes) -> Vec<Area> {
 
 /// Pages that some generation maps behind the first `pages` of a data file.
 pub fn is_cut(files: &Files, space: Space, pages: usize) -> bool {
-    let maps = files.keys().filter(|name| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_))));
+    let maps = files
+        .keys()
+        .filter(|name| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_))));
     let mut mappings = maps.map(|name| mapping_in(files, name));
-    mappings.any(|mapping| mapping.section(space).mapped().any(|(_, physical, _)| physical.get() >= stored(pages)))
+    mappings.any(|mapping| {
+        mapping
+            .section(space)
+            .mapped()
+            .any(|(_, physical, _)| physical.get() >= stored(pages))
+    })
 }

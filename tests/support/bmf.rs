@@ -4,7 +4,8 @@
 #![allow(dead_code)]
 
 use cimrepo::cim::{
-    Array, Class, Flavor, Instance, Method, Object, Qualifier, QualifierSet, ScalarType, Setting, Value,
+    Array, Class, Flavor, Instance, Method, Object, Qualifier, QualifierSet, ScalarType, Setting,
+    Value,
 };
 use cimrepo::format::bmf::{BmfContent, BmfInstance, BmfObject};
 
@@ -29,7 +30,10 @@ pub fn packed(body: &[u8]) -> Vec<u8> {
 
 /// Objects as a body, unpacked.
 pub fn body(objects: &[BmfObject]) -> Vec<u8> {
-    let mut writer = Writer { out: b"FOMB".to_vec(), flavors: Vec::new() };
+    let mut writer = Writer {
+        out: b"FOMB".to_vec(),
+        flavors: Vec::new(),
+    };
     for word in [0, 1, 1, number(objects.len())] {
         writer.word(word);
     }
@@ -76,7 +80,8 @@ impl Writer {
     }
 
     fn text(&mut self, text: &str) {
-        self.out.extend(text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes));
+        self.out
+            .extend(text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes));
     }
 
     fn object(&mut self, object: &BmfObject) {
@@ -131,7 +136,12 @@ impl Writer {
         for property in &class.properties {
             let kind = kind(property.cim_type.scalar, property.cim_type.array);
             let value = property.default.value();
-            self.member(property.name.as_str(), kind, value, Some(&property.qualifiers));
+            self.member(
+                property.name.as_str(),
+                kind,
+                value,
+                Some(&property.qualifiers),
+            );
         }
         self.system(&system);
         self.end(list);
@@ -188,9 +198,15 @@ impl Writer {
         let start = self.out.len();
         let name = qualifier.name.as_str();
         if qualifier.flavor != Flavor::implied(name) {
-            self.flavors.push((number(start), qualifier.flavor.bits().into()));
+            self.flavors
+                .push((number(start), qualifier.flavor.bits().into()));
         }
-        for word in [0, kind(qualifier.cim_type.scalar, qualifier.cim_type.array), 0, ABSENT] {
+        for word in [
+            0,
+            kind(qualifier.cim_type.scalar, qualifier.cim_type.array),
+            0,
+            ABSENT,
+        ] {
             self.word(word);
         }
         self.text(name);
@@ -203,7 +219,13 @@ impl Writer {
         self.end(start);
     }
 
-    fn member(&mut self, name: &str, kind: u32, value: Option<&Value>, qualifiers: Option<&QualifierSet>) {
+    fn member(
+        &mut self,
+        name: &str,
+        kind: u32,
+        value: Option<&Value>,
+        qualifiers: Option<&QualifierSet>,
+    ) {
         let start = self.begin_member(name, kind);
         if let Some(value) = value {
             self.patch(start + 12, self.since(start + 20));
@@ -236,14 +258,23 @@ impl Writer {
     }
 
     fn method(&mut self, method: &Method) {
-        let signatures: Vec<&Class> =
-            [&method.input, &method.output].into_iter().flatten().map(|class| &**class).collect();
-        let kind = if signatures.is_empty() { 0 } else { kind(ScalarType::Object, true) };
+        let signatures: Vec<&Class> = [&method.input, &method.output]
+            .into_iter()
+            .flatten()
+            .map(|class| &**class)
+            .collect();
+        let kind = if signatures.is_empty() {
+            0
+        } else {
+            kind(ScalarType::Object, true)
+        };
         let start = self.begin_member(method.name.as_str(), kind);
         if !signatures.is_empty() {
             self.patch(start + 12, self.since(start + 20));
             self.array(signatures.len(), |writer| {
-                signatures.iter().for_each(|signature| writer.signature(signature));
+                signatures
+                    .iter()
+                    .for_each(|signature| writer.signature(signature));
             });
         }
         self.end_member(start, Some(&method.qualifiers));
@@ -254,7 +285,12 @@ impl Writer {
         let list = self.begin_list(start, 8, class.properties.len() + 1);
         for property in &class.properties {
             let kind = kind(property.cim_type.scalar, property.cim_type.array);
-            self.member(property.name.as_str(), kind, property.default.value(), Some(&property.qualifiers));
+            self.member(
+                property.name.as_str(),
+                kind,
+                property.default.value(),
+                Some(&property.qualifiers),
+            );
         }
         self.system(&[("__CLASS", class.name.as_str().into())]);
         self.end(list);
@@ -305,13 +341,17 @@ impl Writer {
         match array {
             // Two bytes each would be told from a word each by the length alone.
             Array::Boolean(values) => {
-                values.iter().for_each(|value| self.word(if *value { 0xFFFF } else { 0 }));
+                values
+                    .iter()
+                    .for_each(|value| self.word(if *value { 0xFFFF } else { 0 }));
             }
             Array::Sint8(values) => each(values.iter().map(|value| (*value).into()).collect()),
             Array::Uint8(values) => each(values.iter().map(|value| (*value).into()).collect()),
             Array::Sint16(values) => each(values.iter().map(|value| (*value).into()).collect()),
             Array::Uint16(values) => each(values.iter().map(|value| (*value).into()).collect()),
-            Array::Char16(values) => each(values.iter().map(|value| Value::Char16(*value)).collect()),
+            Array::Char16(values) => {
+                each(values.iter().map(|value| Value::Char16(*value)).collect())
+            }
             Array::Sint32(values) => each(values.iter().map(|value| (*value).into()).collect()),
             Array::Uint32(values) => each(values.iter().map(|value| (*value).into()).collect()),
             Array::Sint64(values) => each(values.iter().map(|value| (*value).into()).collect()),
@@ -321,7 +361,10 @@ impl Writer {
             Array::String(texts) | Array::DateTime(texts) | Array::Reference(texts) => {
                 texts.iter().flatten().for_each(|text| self.text(text));
             }
-            Array::Object(objects) => objects.iter().flatten().for_each(|object| self.embedded(object)),
+            Array::Object(objects) => objects
+                .iter()
+                .flatten()
+                .for_each(|object| self.embedded(object)),
         }
     }
 }
@@ -339,7 +382,7 @@ pub fn is_expressible(setting: &Setting, set: &QualifierSet) -> bool {
     }
 }
 
-// ----------------------------------------------------------------------------------------------------- compression
+// ---- compression
 
 const BLOCK: usize = 512;
 const FARTHEST: usize = 4414;
@@ -378,15 +421,23 @@ impl Bits {
 
 /// Packs bytes, in blocks as the encoder of Windows does.
 pub fn compress(bytes: &[u8]) -> Vec<u8> {
-    let mut bits = Bits { out: b"DS\0\x01".to_vec(), used: 32 };
+    let mut bits = Bits {
+        out: b"DS\0\x01".to_vec(),
+        used: 32,
+    };
     let mut last = std::collections::HashMap::new();
     let mut at = 0;
     while at < bytes.len() {
         let end = bytes.len().min((at / BLOCK + 1) * BLOCK);
         let pair = bytes.get(at..at + 2);
-        let before = pair.and_then(|pair| last.insert(pair, at)).filter(|before| at - before <= FARTHEST);
-        let length = before
-            .map_or(0, |before| (at..end).take_while(|place| bytes[*place] == bytes[before + place - at]).count());
+        let before = pair
+            .and_then(|pair| last.insert(pair, at))
+            .filter(|before| at - before <= FARTHEST);
+        let length = before.map_or(0, |before| {
+            (at..end)
+                .take_while(|place| bytes[*place] == bytes[before + place - at])
+                .count()
+        });
         if length >= 2 {
             bits.copy(at - before.unwrap(), length);
             at += length;

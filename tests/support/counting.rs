@@ -1,4 +1,5 @@
-//! An allocator that counts, for tests of how much memory something takes. It is that of the whole test program.
+//! An allocator that counts, for tests of how much memory something takes. It is that of the whole
+//! test program.
 
 // Each program uses a part of it.
 #![allow(dead_code)]
@@ -30,7 +31,8 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.dealloc(pointer, layout) }
     }
 
-    /// A block that grows counts by its growth: how often it had to depends on the order in which threads met it.
+    /// A block that grows counts by its growth: how often it had to depends on the order in which
+    /// threads met it.
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let grown = size.saturating_sub(layout.size());
         let held = HELD.fetch_add(grown, Ordering::Relaxed) + grown;
@@ -66,5 +68,11 @@ pub struct Memory {
 pub fn memory_of<T>(run: impl FnOnce() -> T) -> (T, Memory) {
     let before = ALLOCATED.load(Ordering::Relaxed);
     let (result, held) = peak_of(run);
-    (result, Memory { held, allocated: ALLOCATED.load(Ordering::Relaxed) - before })
+    (
+        result,
+        Memory {
+            held,
+            allocated: ALLOCATED.load(Ordering::Relaxed) - before,
+        },
+    )
 }

@@ -11,7 +11,8 @@ use super::small::{current_file, data_mut, mapping_in, page_at_mut, physical, sm
 
 /// The names of the mapping files that are there.
 pub fn mapping_files(files: &Files) -> Vec<String> {
-    let is_mapping = |name: &&String| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_)));
+    let is_mapping =
+        |name: &&String| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_)));
     files.keys().filter(is_mapping).cloned().collect()
 }
 
@@ -32,9 +33,18 @@ pub fn edit_mapping(files: &mut Files, name: &str, change: impl FnOnce(&mut Mapp
     files.insert(name.to_owned(), mapping.to_bytes());
 }
 
-/// Changes a page of the current generation and puts its checksum right in every generation that maps it.
-pub fn edit_page(files: &mut Files, space: Space, page: LogicalPage, change: impl FnOnce(&mut PageBytes)) {
-    let physical = mapping_in(files, &current_file(files)).section(space).resolve(page).unwrap();
+/// Changes a page of the current generation and puts its checksum right in every generation that
+/// maps it.
+pub fn edit_page(
+    files: &mut Files,
+    space: Space,
+    page: LogicalPage,
+    change: impl FnOnce(&mut PageBytes),
+) {
+    let physical = mapping_in(files, &current_file(files))
+        .section(space)
+        .resolve(page)
+        .unwrap();
     let bytes = page_at_mut(data_mut(files, space), physical);
     change(bytes);
     let checksum = sampled(bytes);
@@ -54,7 +64,10 @@ pub fn root_and_child(files: &Files) -> (LogicalPage, LogicalPage) {
     let mapping = mapping_in(files, &current_file(files));
     let place = |page: LogicalPage| mapping.index.resolve(page).unwrap().index() * 8192;
     let root = match mapping.dialect {
-        Dialect::V21 => word(&files["INDEX.BTR"], place(LogicalPage::new(0).unwrap()) + 12),
+        Dialect::V21 => word(
+            &files["INDEX.BTR"],
+            place(LogicalPage::new(0).unwrap()) + 12,
+        ),
         Dialect::V22 => mapping.index.entries[0].user_data,
     };
     let root = LogicalPage::new(root).unwrap();
@@ -73,13 +86,18 @@ pub fn set_first_child(page: &mut PageBytes, child: LogicalPage) {
 
 /// Puts the checksum of a physical page right in every generation of dialect 2.2 that maps it.
 pub fn restate_checksum(files: &mut Files, space: Space, physical: usize) {
-    let checksum = sampled(page_at_mut(data_mut(files, space), super::small::physical(physical.try_into().unwrap())));
+    let checksum = sampled(page_at_mut(
+        data_mut(files, space),
+        super::small::physical(physical.try_into().unwrap()),
+    ));
     for name in mapping_files(files) {
         edit_mapping(files, &name, |mapping| {
             let has_checksum = mapping.dialect == Dialect::V22;
             let mapped = mapping.section_mut(space).entries.iter_mut();
-            let here = mapped.filter(|entry| entry.physical.is_some_and(|page| page.index() == physical));
-            here.filter(|_| has_checksum).for_each(|entry| entry.checksum = checksum);
+            let here =
+                mapped.filter(|entry| entry.physical.is_some_and(|page| page.index() == physical));
+            here.filter(|_| has_checksum)
+                .for_each(|entry| entry.checksum = checksum);
         });
     }
 }

@@ -45,15 +45,29 @@ pub struct Look {
     pub level: Level,
 }
 
-/// About `count` bits of a file, evenly spread over the bytes that `wanted` accepts; over all eight bits of a byte in turn.
-pub fn positions(file: &str, areas: &[Area], count: usize, wanted: impl Fn(Area) -> bool) -> Vec<Position> {
-    let bytes: Vec<usize> = (0..areas.len()).filter(|&byte| wanted(areas[byte])).collect();
+/// About `count` bits of a file, evenly spread over the bytes that `wanted` accepts; over all eight
+/// bits of a byte in turn.
+pub fn positions(
+    file: &str,
+    areas: &[Area],
+    count: usize,
+    wanted: impl Fn(Area) -> bool,
+) -> Vec<Position> {
+    let bytes: Vec<usize> = (0..areas.len())
+        .filter(|&byte| wanted(areas[byte]))
+        .collect();
     let bits = bytes.len() * 8;
     // An odd step comes to every bit of a byte.
     let step = (bits / count.max(1)).max(1) | 1;
-    let position =
-        |bit: usize| Position { file: file.to_owned(), byte: bytes[bit / 8], bit: u8::try_from(bit % 8).unwrap() };
-    (0..bits).step_by(if bits <= count { 1 } else { step }).map(position).collect()
+    let position = |bit: usize| Position {
+        file: file.to_owned(),
+        byte: bytes[bit / 8],
+        bit: u8::try_from(bit % 8).unwrap(),
+    };
+    (0..bits)
+        .step_by(if bits <= count { 1 } else { step })
+        .map(position)
+        .collect()
 }
 
 /// Flips each bit by itself and says whether it was seen. Works on both halves of the list at once.
@@ -61,7 +75,10 @@ pub fn run(files: &Files, positions: &[Position], look: Look) -> Vec<bool> {
     let (front, back) = positions.split_at(positions.len() / 2);
     std::thread::scope(|scope| {
         let halves = [front, back].map(|half| scope.spawn(move || run_some(files, half, look)));
-        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+        halves
+            .into_iter()
+            .flat_map(|half| half.join().unwrap())
+            .collect()
     })
 }
 
@@ -77,7 +94,9 @@ fn run_some(files: &Files, positions: &[Position], look: Look) -> Vec<bool> {
 }
 
 fn flip(storage: &MemStorage, position: &Position) {
-    let file = storage.open(&Path::new(PLACE).join(&position.file), OpenMode::Write).unwrap();
+    let file = storage
+        .open(&Path::new(PLACE).join(&position.file), OpenMode::Write)
+        .unwrap();
     let mut byte = [0];
     read_exact_at(&*file, position.byte as u64, &mut byte).unwrap();
     byte[0] ^= 1 << position.bit;
@@ -87,10 +106,15 @@ fn flip(storage: &MemStorage, position: &Position) {
 
 /// Opens and verifies; whether anything was said.
 fn is_seen(directory: &Directory, look: Look) -> bool {
-    let Ok(repository) = OpenOptions::new().open_in(directory) else { return true };
+    let Ok(repository) = OpenOptions::new().open_in(directory) else {
+        return true;
+    };
     let is_refused = !repository.refused().is_empty() || !repository.is_whole();
     // What opening has seen need not be looked for in every generation; three take thrice as long.
-    let mut report = check(&repository, look.all_generations && (look.read_all || !is_refused));
+    let mut report = check(
+        &repository,
+        look.all_generations && (look.read_all || !is_refused),
+    );
     if look.level > Level::Structure
         && report.is_consistent()
         && let Some(current) = report.generations.first_mut()
@@ -106,7 +130,11 @@ fn is_seen(directory: &Directory, look: Look) -> bool {
 }
 
 /// Sums up by file and area.
-pub fn tally(positions: &[Position], seen: &[bool], areas: &Areas) -> BTreeMap<(String, Area), Tally> {
+pub fn tally(
+    positions: &[Position],
+    seen: &[bool],
+    areas: &Areas,
+) -> BTreeMap<(String, Area), Tally> {
     let mut tallies: BTreeMap<(String, Area), Tally> = BTreeMap::new();
     for (position, &seen) in positions.iter().zip(seen) {
         let area = areas[&position.file][position.byte];
@@ -119,7 +147,10 @@ pub fn tally(positions: &[Position], seen: &[bool], areas: &Areas) -> BTreeMap<(
 
 /// Prints a row a file, and below it one an area.
 pub fn print(what: &str, tallies: &BTreeMap<(String, Area), Tally>) {
-    println!("{what:<8} {:<14} {:<12} {:>6} {:>6} {:>6}", "file", "area", "flips", "seen", "%");
+    println!(
+        "{what:<8} {:<14} {:<12} {:>6} {:>6} {:>6}",
+        "file", "area", "flips", "seen", "%"
+    );
     let mut files: Vec<&str> = tallies.keys().map(|(file, _)| file.as_str()).collect();
     files.dedup();
     for name in files {
@@ -135,5 +166,9 @@ pub fn print(what: &str, tallies: &BTreeMap<(String, Area), Tally>) {
 
 fn row(what: &str, file: &str, area: &str, Tally { flips, seen }: Tally) {
     let tenths = seen * 1000 / flips.max(1);
-    println!("{what:<8} {file:<14} {area:<12} {flips:>6} {seen:>6} {:>4}.{}", tenths / 10, tenths % 10);
+    println!(
+        "{what:<8} {file:<14} {area:<12} {flips:>6} {seen:>6} {:>4}.{}",
+        tenths / 10,
+        tenths % 10
+    );
 }

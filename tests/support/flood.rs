@@ -1,5 +1,5 @@
-//! Indexes made to cost as much time and memory as possible for their size: definitions that overlap give a page many more
-//! keys than it has room for, each as long as any that is read.
+//! Indexes made to cost as much time and memory as possible for their size: definitions that
+//! overlap give a page many more keys than it has room for, each as long as any that is read.
 
 use cimrepo::base::page_no::{NIL, PAGE_SIZE, PageBytes, Space};
 
@@ -11,15 +11,27 @@ use super::small::stored;
 pub const KEYS: usize = 780;
 
 /// A node whose keys all have the same definition.
-pub fn node(own: usize, keys: usize, children: &[u32], definition: &[u16], tokens: &[&[u8]]) -> Box<PageBytes> {
+pub fn node(
+    own: usize,
+    keys: usize,
+    children: &[u32],
+    definition: &[u16],
+    tokens: &[&[u8]],
+) -> Box<PageBytes> {
     let half = |value: usize| u16::try_from(value).unwrap().to_le_bytes();
     let mut bytes = Vec::new();
-    let words = [0xACCC, stored(own), 0, 0, stored(keys)].into_iter().chain(std::iter::repeat_n(0, keys));
-    words.chain(children.iter().copied()).for_each(|word| bytes.extend(word.to_le_bytes()));
+    let words = [0xACCC, stored(own), 0, 0, stored(keys)]
+        .into_iter()
+        .chain(std::iter::repeat_n(0, keys));
+    words
+        .chain(children.iter().copied())
+        .for_each(|word| bytes.extend(word.to_le_bytes()));
     bytes.extend(std::iter::repeat_n([0, 0], keys).flatten());
     bytes.extend(half(definition.len() + 1));
     bytes.extend(half(definition.len()));
-    definition.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+    definition
+        .iter()
+        .for_each(|number| bytes.extend(number.to_le_bytes()));
     bytes.extend(half(tokens.len()));
     let mut at = 0;
     for token in tokens {
@@ -27,7 +39,9 @@ pub fn node(own: usize, keys: usize, children: &[u32], definition: &[u16], token
         at += token.len() + 1;
     }
     bytes.extend(half(at));
-    tokens.iter().for_each(|token| bytes.extend(token.iter().copied().chain([0])));
+    tokens
+        .iter()
+        .for_each(|token| bytes.extend(token.iter().copied().chain([0])));
     assert!(bytes.len() <= PAGE_SIZE, "{} bytes", bytes.len());
     let mut page = Box::new([0; PAGE_SIZE]);
     page[..bytes.len()].copy_from_slice(&bytes);
@@ -50,9 +64,21 @@ pub fn floods(leaves: usize) -> Vec<(&'static str, Files)> {
     let many = vec![0; 20];
     vec![
         ("references", index_of(leaves, KEYS, &[0], &[b"A.1.2.3"])),
-        ("references in a wrong form, long", index_of(leaves, KEYS - 20, &many, &[&long])),
-        ("keys of thousands of tokens", index_of(leaves, 300, &vec![0; 2_000], &[b"A"])),
-        ("keys of a thousand tokens, as many as are read", index_of(leaves, 16, &vec![0; 1_000], &[b"A"])),
-        ("long keys out of order", index_of(leaves, KEYS - 20, &many, &[&long[9..]])),
+        (
+            "references in a wrong form, long",
+            index_of(leaves, KEYS - 20, &many, &[&long]),
+        ),
+        (
+            "keys of thousands of tokens",
+            index_of(leaves, 300, &vec![0; 2_000], &[b"A"]),
+        ),
+        (
+            "keys of a thousand tokens, as many as are read",
+            index_of(leaves, 16, &vec![0; 1_000], &[b"A"]),
+        ),
+        (
+            "long keys out of order",
+            index_of(leaves, KEYS - 20, &many, &[&long[9..]]),
+        ),
     ]
 }

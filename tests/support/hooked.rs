@@ -1,10 +1,13 @@
-//! A storage that asks before every call: to refuse one, or to do what another process does just then.
+//! A storage that asks before every call: to refuse one, or to do what another process does just
+//! then.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cimrepo::storage::{DirEntry, Directory, EntryKind, LockGuard, OpenMode, Protection, Storage, StorageFile, Ties};
+use cimrepo::storage::{
+    DirEntry, Directory, EntryKind, LockGuard, OpenMode, Protection, Storage, StorageFile, Ties,
+};
 use parking_lot::Mutex;
 
 /// Called with the name of a call and its path before it is made.
@@ -29,7 +32,11 @@ impl Hooked {
         inner: impl Storage + 'static,
         hook: impl Fn(&str, &Path) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self { inner: Arc::new(inner), hook: Arc::new(hook), open: Arc::default() }
+        Self {
+            inner: Arc::new(inner),
+            hook: Arc::new(hook),
+            open: Arc::default(),
+        }
     }
 
     /// A directory of it.
@@ -39,7 +46,10 @@ impl Hooked {
 
     fn hold(&self, path: &Path) -> Held {
         self.open.lock().push(path.to_owned());
-        Held { path: path.to_owned(), open: self.open.clone() }
+        Held {
+            path: path.to_owned(),
+            open: self.open.clone(),
+        }
     }
 }
 
@@ -129,7 +139,11 @@ impl Storage for Hooked {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>> {
         (self.hook)("open", path)?;
         let inner = self.inner.open(path, mode)?;
-        Ok(Box::new(HookedFile { inner, storage: self.clone(), held: self.hold(path) }))
+        Ok(Box::new(HookedFile {
+            inner,
+            storage: self.clone(),
+            held: self.hold(path),
+        }))
     }
 
     fn protection(&self, path: &Path) -> io::Result<Protection> {
@@ -139,7 +153,11 @@ impl Storage for Hooked {
     fn create(&self, path: &Path, protection: &Protection) -> io::Result<Box<dyn StorageFile>> {
         (self.hook)("open", path)?;
         let inner = self.inner.create(path, protection)?;
-        Ok(Box::new(HookedFile { inner, storage: self.clone(), held: self.hold(path) }))
+        Ok(Box::new(HookedFile {
+            inner,
+            storage: self.clone(),
+            held: self.hold(path),
+        }))
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
@@ -179,12 +197,23 @@ impl Storage for Hooked {
     fn lock(&self, path: &Path, note: &str) -> io::Result<Box<dyn LockGuard>> {
         (self.hook)("lock", path)?;
         let inner = self.inner.lock(path, note)?;
-        Ok(Box::new(HookedLock { _inner: inner, _held: self.hold(path) }))
+        Ok(Box::new(HookedLock {
+            _inner: inner,
+            _held: self.hold(path),
+        }))
     }
 
-    fn lock_with(&self, path: &Path, note: &str, protection: &Protection) -> io::Result<Box<dyn LockGuard>> {
+    fn lock_with(
+        &self,
+        path: &Path,
+        note: &str,
+        protection: &Protection,
+    ) -> io::Result<Box<dyn LockGuard>> {
         (self.hook)("lock", path)?;
         let inner = self.inner.lock_with(path, note, protection)?;
-        Ok(Box::new(HookedLock { _inner: inner, _held: self.hold(path) }))
+        Ok(Box::new(HookedLock {
+            _inner: inner,
+            _held: self.hold(path),
+        }))
     }
 }

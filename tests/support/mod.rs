@@ -1,4 +1,5 @@
-//! What the tests on whole repositories share: real ones where there are any, and small ones made on the spot.
+//! What the tests on whole repositories share: real ones where there are any, and small ones made
+//! on the spot.
 
 // Each test binary uses a part of it.
 #![allow(dead_code)]
@@ -32,18 +33,28 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 /// Where [`in_memory`] puts the files.
 pub const PLACE: &str = "repository";
 
-/// Real repositories: every subdirectory of `$CIMREPO_CORPUS`, else of `target/corpus/repositories`. Without any, says so
-/// past the capture of test output: a test that had nothing to work on must not look like one that passed.
+/// Real repositories: every subdirectory of `$CIMREPO_CORPUS`, else of
+/// `target/corpus/repositories`. Without any, says so past the capture of test output: a test that
+/// had nothing to work on must not look like one that passed.
 pub fn corpus(test: &str) -> Vec<PathBuf> {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/corpus/repositories");
     let place = std::env::var_os("CIMREPO_CORPUS").map_or_else(default, PathBuf::from);
-    let entries = fs::read_dir(&place).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = fs::read_dir(&place)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     let mut repositories: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     repositories.sort();
     if repositories.is_empty() {
         let place = place.display();
-        let line = format!("*** {test}: NOT TESTED, no real repository in {place}; set CIMREPO_CORPUS ***");
-        #[expect(clippy::explicit_write, reason = "what eprintln prints is kept back when a test passes")]
+        let line = format!(
+            "*** {test}: NOT TESTED, no real repository in {place}; set CIMREPO_CORPUS ***"
+        );
+        #[expect(
+            clippy::explicit_write,
+            reason = "what eprintln prints is kept back when a test passes"
+        )]
         writeln!(std::io::stderr(), "{line}").unwrap();
     }
     repositories
@@ -51,14 +62,21 @@ pub fn corpus(test: &str) -> Vec<PathBuf> {
 
 /// The name of a directory, for messages.
 pub fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The files of a directory that belong to a repository, under the names that Windows gives them.
 pub fn load(path: &Path) -> Files {
     let located = OpenOptions::new().open(path).unwrap();
     let read = |name: &str| fs::read(located.files().directory.join(name)).unwrap();
-    located.files().present().map(|(role, name)| (role.file_name().to_owned(), read(name))).collect()
+    located
+        .files()
+        .present()
+        .map(|(role, name)| (role.file_name().to_owned(), read(name)))
+        .collect()
 }
 
 /// The files as a directory in memory; the storage to change them behind the engine's back.
@@ -79,7 +97,10 @@ pub fn open(files: &Files) -> cimrepo::Result<Repository> {
 
 /// Verifies on one thread: the tests use the others themselves.
 pub fn check(repository: &Repository, all_generations: bool) -> Report {
-    let options = VerifyOptions { threads: NonZeroUsize::new(1), all_generations };
+    let options = VerifyOptions {
+        threads: NonZeroUsize::new(1),
+        all_generations,
+    };
     verify(repository, options, &Unobserved).unwrap()
 }
 
@@ -94,13 +115,25 @@ pub fn codes(report: &Report) -> Vec<CorruptionCode> {
 /// Asserts that nothing at all is wrong, and says what is.
 pub fn assert_clean(repository: &Repository, what: &str) {
     let report = check(repository, true);
-    let findings: Vec<String> = report.findings().take(10).map(ToString::to_string).collect();
+    let findings: Vec<String> = report
+        .findings()
+        .take(10)
+        .map(ToString::to_string)
+        .collect();
     assert!(findings.is_empty(), "{what}: {findings:#?}");
-    assert!(report.is_consistent(), "{what}: something could not be checked");
-    assert!(repository.refused().is_empty() && repository.is_whole(), "{what}: {:?}", repository.refused());
+    assert!(
+        report.is_consistent(),
+        "{what}: something could not be checked"
+    );
+    assert!(
+        repository.refused().is_empty() && repository.is_whole(),
+        "{what}: {:?}",
+        repository.refused()
+    );
 }
 
-/// Copies the files of a repository into an existing directory, each under the name that `rename` gives it.
+/// Copies the files of a repository into an existing directory, each under the name that `rename`
+/// gives it.
 pub fn write_to(files: &Files, directory: &Path, rename: impl Fn(&str) -> String) {
     for (name, bytes) in files {
         fs::write(directory.join(rename(name)), bytes).unwrap();
@@ -110,5 +143,13 @@ pub fn write_to(files: &Files, directory: &Path, rename: impl Fn(&str) -> String
 /// A name in which every other letter is small.
 pub fn odd_case(name: &str) -> String {
     let letters = name.char_indices();
-    letters.map(|(at, letter)| if at % 2 == 0 { letter.to_ascii_lowercase() } else { letter }).collect()
+    letters
+        .map(|(at, letter)| {
+            if at % 2 == 0 {
+                letter.to_ascii_lowercase()
+            } else {
+                letter
+            }
+        })
+        .collect()
 }

@@ -1,10 +1,13 @@
-//! Small repositories of both dialects, the same at every run: several levels of index, records on several pages, three
-//! (in 2.1 two) generations that differ, logical pages without page, free pages inside and at the end of the files.
+//! Small repositories of both dialects, the same at every run: several levels of index, records on
+//! several pages, three (in 2.1 two) generations that differ, logical pages without page, free
+//! pages inside and at the end of the files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use cimrepo::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space};
+use cimrepo::base::page_no::{
+    LogicalPage, NIL, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space,
+};
 use cimrepo::base::site::{FileRole, Site};
 use cimrepo::format::Dialect;
 use cimrepo::format::checksum::{crc32, sampled};
@@ -67,12 +70,16 @@ pub fn stored(length: usize) -> u32 {
 
 /// The bytes of a physical page of a data file.
 pub fn page_at(file: &[u8], page: PhysicalPage) -> &PageBytes {
-    file[page.index() * PAGE_SIZE..][..PAGE_SIZE].try_into().unwrap()
+    file[page.index() * PAGE_SIZE..][..PAGE_SIZE]
+        .try_into()
+        .unwrap()
 }
 
 /// The same, to change them.
 pub fn page_at_mut(file: &mut [u8], page: PhysicalPage) -> &mut PageBytes {
-    (&mut file[page.index() * PAGE_SIZE..][..PAGE_SIZE]).try_into().unwrap()
+    (&mut file[page.index() * PAGE_SIZE..][..PAGE_SIZE])
+        .try_into()
+        .unwrap()
 }
 
 /// The data file of a space.
@@ -83,7 +90,9 @@ pub fn data_mut(files: &mut Files, space: Space) -> &mut Vec<u8> {
 /// The mapping in a file.
 pub fn mapping_in(files: &Files, name: &str) -> Mapping {
     let role = FileRole::from_file_name(name).unwrap();
-    Mapping::parse_any(&files[name], Dialect::V22, role).unwrap().mapping
+    Mapping::parse_any(&files[name], Dialect::V22, role)
+        .unwrap()
+        .mapping
 }
 
 /// The name of the file that holds the current generation of an intact repository.
@@ -92,7 +101,9 @@ pub fn current_file(files: &Files) -> String {
     let generation = snapshot.mapping().generation();
     match snapshot.dialect() {
         Dialect::V21 => format!("MAPPING{}.MAP", files["MAPPING.VER"][0]),
-        Dialect::V22 => FileRole::Mapping(Mapping::slot_of(generation)).file_name().to_owned(),
+        Dialect::V22 => FileRole::Mapping(Mapping::slot_of(generation))
+            .file_name()
+            .to_owned(),
     }
 }
 
@@ -116,15 +127,33 @@ fn fill(mut builder: BulkBuilder) {
     for _ in 0..3 {
         let namespace = format!("NS_{}", numbers.hex(64));
         for class in 0..12 {
-            let length = if class % 5 == 0 { 9_000 + class * 1_000 } else { 300 + class * 150 };
+            let length = if class % 5 == 0 {
+                9_000 + class * 1_000
+            } else {
+                300 + class * 150
+            };
             let record = Some(builder.record(&numbers.bytes(length)).unwrap());
-            // Longer than any of Windows, so that few keys fill a page and a few dozen pages make three levels.
+            // Longer than any of Windows, so that few keys fill a page and a few dozen pages make
+            // three levels.
             keys.insert(format!("{namespace}\\CD_{}", numbers.hex(880)), record);
-            keys.insert(format!("{namespace}\\CR_{}\\C_{}", numbers.hex(440), numbers.hex(440)), None);
+            keys.insert(
+                format!(
+                    "{namespace}\\CR_{}\\C_{}",
+                    numbers.hex(440),
+                    numbers.hex(440)
+                ),
+                None,
+            );
             let record = Some(builder.record(&numbers.bytes(100 + class * 10)).unwrap());
             let instance = numbers.hex(430);
-            keys.insert(format!("{namespace}\\CI_{}\\IL_{instance}", numbers.hex(440)), record);
-            keys.insert(format!("{namespace}\\KI_{}\\I_{instance}", numbers.hex(440)), record);
+            keys.insert(
+                format!("{namespace}\\CI_{}\\IL_{instance}", numbers.hex(440)),
+                record,
+            );
+            keys.insert(
+                format!("{namespace}\\KI_{}\\I_{instance}", numbers.hex(440)),
+                record,
+            );
         }
     }
     for (key, record) in keys {
@@ -133,8 +162,9 @@ fn fill(mut builder: BulkBuilder) {
     builder.finish().unwrap();
 }
 
-/// Writes the next generation as Windows does: an object page and an index page move to new places, the mapping goes over
-/// the file of the oldest generation. A page of rubbish at the end of each file is free.
+/// Writes the next generation as Windows does: an object page and an index page move to new places,
+/// the mapping goes over the file of the oldest generation. A page of rubbish at the end of each
+/// file is free.
 fn next_generation(files: &mut Files, step: u32) {
     let mut mapping = mapping_in(files, &current_file(files));
     let generation = mapping.generation() + 1;
@@ -142,19 +172,33 @@ fn next_generation(files: &mut Files, step: u32) {
         let page = nth_movable(mapping.section(space), space, step);
         let file = data_mut(files, space);
         let moved = relocate(file, mapping.section_mut(space), page);
-        let slack = move_slack(page_at_mut(file, moved), page, space, u8::try_from(step).unwrap());
+        let slack = move_slack(
+            page_at_mut(file, moved),
+            page,
+            space,
+            u8::try_from(step).unwrap(),
+        );
         let section = mapping.section_mut(space);
         let entry = &mut section.entries[page.index()];
         (entry.checksum, entry.last_write) = (slack, generation);
         if step == 0 {
-            let gap = MappingEntry { checksum: 0xECBB_4B55, last_write: 1, ..MappingEntry::default() };
+            let gap = MappingEntry {
+                checksum: 0xECBB_4B55,
+                last_write: 1,
+                ..MappingEntry::default()
+            };
             section.entries.push(gap);
         }
         append_rubbish(file, section);
-        (section.transaction, section.generation, section.previous) = (generation * 4, generation, generation - 1);
-        section.entries.iter_mut().for_each(|entry| entry.stamp = generation);
+        (section.transaction, section.generation, section.previous) =
+            (generation * 4, generation, generation - 1);
+        section
+            .entries
+            .iter_mut()
+            .for_each(|entry| entry.stamp = generation);
     }
-    // 0, as if the computer had been running on: then opening checks the pages that the generation wrote.
+    // 0, as if the computer had been running on: then opening checks the pages that the generation
+    // wrote.
     mapping.shutdown_flag = 0;
     let name = FileRole::Mapping(Mapping::slot_of(generation)).file_name();
     files.insert(name.to_owned(), mapping.to_bytes());
@@ -163,7 +207,10 @@ fn next_generation(files: &mut Files, step: u32) {
 /// A page that may be written again by itself: in the heap one of whole records.
 fn nth_movable(section: &MappingSection, space: Space, number: u32) -> LogicalPage {
     let movable = |entry: &MappingEntry| space == Space::Index || entry.free_bytes > 0;
-    let mut pages = section.mapped().filter(|(.., entry)| movable(entry)).map(|(page, ..)| page);
+    let mut pages = section
+        .mapped()
+        .filter(|(.., entry)| movable(entry))
+        .map(|(page, ..)| page);
     pages.nth(usize::try_from(number).unwrap()).unwrap()
 }
 
@@ -184,7 +231,9 @@ fn relocate(file: &mut Vec<u8>, section: &mut MappingSection, page: LogicalPage)
 fn move_slack(page: &mut PageBytes, own: LogicalPage, space: Space, step: u8) -> u32 {
     let end = match space {
         Space::Objects => ObjectPage::new(page).end(),
-        Space::Index => IndexPage::parse(page, own, Site::page(space, own)).unwrap().used(),
+        Space::Index => IndexPage::parse(page, own, Site::page(space, own))
+            .unwrap()
+            .used(),
     };
     page[end..].fill(0xE0 + step);
     sampled(page)
@@ -202,16 +251,25 @@ pub fn small_v21() -> Files {
     as_v21(&open(&small_v22()).unwrap().snapshot())
 }
 
-/// A repository of dialect 2.1 with the content of one of dialect 2.2: two generations, two admin pages of the heap.
+/// A repository of dialect 2.1 with the content of one of dialect 2.2: two generations, two admin
+/// pages of the heap.
 pub fn as_v21(source: &Snapshot) -> Files {
     let mut objects = convert_objects(source);
     let mut index = convert_index(source);
-    let mut mapping =
-        Mapping { dialect: Dialect::V21, objects: objects.place(8), index: index.place(8), shutdown_flag: 0 };
+    let mut mapping = Mapping {
+        dialect: Dialect::V21,
+        objects: objects.place(8),
+        index: index.place(8),
+        shutdown_flag: 0,
+    };
     let mut files = Files::new();
     files.insert("MAPPING1.MAP".into(), mapping.to_bytes());
     for space in Space::ALL {
-        let file = if space == Space::Objects { &mut objects.file } else { &mut index.file };
+        let file = if space == Space::Objects {
+            &mut objects.file
+        } else {
+            &mut index.file
+        };
         let section = mapping.section_mut(space);
         let page = section.mapped().nth(3).unwrap().0;
         relocate(file, section, page);
@@ -227,7 +285,10 @@ pub fn as_v21(source: &Snapshot) -> Files {
     };
     // An older and longer image was overwritten without being cut: its last bytes are still there.
     let stale = [7, 0, 0, 0, 9, 0, 0, 0, 0xBA, 0xDC, 0, 0];
-    files.insert("OBJECTS.MAP".into(), [&section_bytes(&mapping.objects)[..], &stale[..]].concat());
+    files.insert(
+        "OBJECTS.MAP".into(),
+        [&section_bytes(&mapping.objects)[..], &stale[..]].concat(),
+    );
     files.insert("INDEX.MAP".into(), section_bytes(&mapping.index));
     files.insert("OBJECTS.DATA".into(), objects.file);
     files.insert("INDEX.BTR".into(), index.file);
@@ -247,7 +308,8 @@ impl Pages {
         let count = self.pages.keys().last().unwrap() + 1;
         let mut entries = vec![MappingEntry::default(); usize::try_from(count).unwrap()];
         for (&number, bytes) in self.pages.iter().rev() {
-            entries[logical(number).index()].physical = Some(physical(stored(self.file.len() / PAGE_SIZE)));
+            entries[logical(number).index()].physical =
+                Some(physical(stored(self.file.len() / PAGE_SIZE)));
             self.file.extend_from_slice(&bytes[..]);
         }
         MappingSection {
@@ -261,7 +323,8 @@ impl Pages {
     }
 }
 
-/// The heap, each page one further on, because page 0 is an admin page in 2.1; a second one stands behind the last.
+/// The heap, each page one further on, because page 0 is an admin page in 2.1; a second one stands
+/// behind the last.
 fn convert_objects(source: &Snapshot) -> Pages {
     let mut pages = Pages::default();
     let mut singles = Vec::new();
@@ -270,12 +333,17 @@ fn convert_objects(source: &Snapshot) -> Pages {
         records.entry(record.page).or_default().push(record);
     }
     for (page, records) in records {
-        let bytes: Vec<Vec<u8>> = records.iter().map(|record| source.record(*record).unwrap()).collect();
+        let bytes: Vec<Vec<u8>> = records
+            .iter()
+            .map(|record| source.record(*record).unwrap())
+            .collect();
         let number = page.get() + 1;
         if let ([record], [bytes]) = (&records[..], &bytes[..])
             && record.id == 1
         {
-            pages.pages.extend((number..).zip(build_multi_page(bytes, crc32(bytes))));
+            pages
+                .pages
+                .extend((number..).zip(build_multi_page(bytes, crc32(bytes))));
             continue;
         }
         let mut builder = ObjectPageBuilder::new();
@@ -283,7 +351,12 @@ fn convert_objects(source: &Snapshot) -> Pages {
             assert!(builder.push(record.id, bytes, crc32(bytes)));
         }
         let page = builder.build();
-        let entry = AdminEntry { page: number, free_bytes: builder.free_bytes(), crc: crc32(&page[..]), zero: 0 };
+        let entry = AdminEntry {
+            page: number,
+            free_bytes: builder.free_bytes(),
+            crc: crc32(&page[..]),
+            zero: 0,
+        };
         singles.push(entry);
         pages.pages.insert(number, page);
     }
@@ -297,7 +370,12 @@ fn convert_objects(source: &Snapshot) -> Pages {
 
 fn admin_page(head_mark: u32, next: u32, entries: &[AdminEntry]) -> Box<PageBytes> {
     let mut page = Box::new([0; PAGE_SIZE]);
-    ObjectAdminPage { head_mark, next, entries: entries.to_vec() }.write(&mut page);
+    ObjectAdminPage {
+        head_mark,
+        next,
+        entries: entries.to_vec(),
+    }
+    .write(&mut page);
     page
 }
 
@@ -312,11 +390,18 @@ fn convert_index(source: &Snapshot) -> Pages {
     for (page, ..) in section.mapped() {
         let bytes = source.page(Space::Index, page).unwrap();
         let node = IndexPage::parse(&bytes, page, Site::page(Space::Index, page)).unwrap();
-        let keys: Vec<Vec<u8>> = (0..node.key_count()).map(|key| convert_key(&node, key)).collect();
+        let keys: Vec<Vec<u8>> = (0..node.key_count())
+            .map(|key| convert_key(&node, key))
+            .collect();
         let child = |child| if child == NIL { 0 } else { child + 1 };
-        let node = IndexNode::from_keys(keys.iter().map(Vec::as_slice), node.children().map(child).collect());
+        let node = IndexNode::from_keys(
+            keys.iter().map(Vec::as_slice),
+            node.children().map(child).collect(),
+        );
         let number = page.get() + 1;
-        pages.pages.insert(number, node.to_page(logical(number)).unwrap());
+        pages
+            .pages
+            .insert(number, node.to_page(logical(number)).unwrap());
     }
     pages
 }
@@ -325,9 +410,19 @@ fn convert_index(source: &Snapshot) -> Pages {
 fn convert_key(node: &IndexPage<'_>, key: usize) -> Vec<u8> {
     let mut text = Vec::new();
     node.append_key(key, &mut text).unwrap();
-    let Some(reference) = Key::new(text.clone()).reference() else { return text };
+    let Some(reference) = Key::new(text.clone()).reference() else {
+        return text;
+    };
     let dot = text.iter().position(|&byte| byte == b'.').unwrap();
     text.truncate(dot);
-    text.extend_from_slice(format!(".{}.{}.{}", reference.page.get() + 1, reference.id, reference.size).as_bytes());
+    text.extend_from_slice(
+        format!(
+            ".{}.{}.{}",
+            reference.page.get() + 1,
+            reference.id,
+            reference.size
+        )
+        .as_bytes(),
+    );
     text
 }

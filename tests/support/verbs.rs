@@ -33,17 +33,50 @@ pub struct Verb {
 
 /// All verbs that read objects, pages or records.
 pub const VERBS: &[Verb] = &[
-    Verb { name: "ls", run: |files| walk(&catalog(files)).listed },
-    Verb { name: "export", run: |files| export(&catalog(files)) },
-    Verb { name: "show", run: |files| show(&catalog(files)) },
-    Verb { name: "diff", run: |files| compare(&catalog(files), &catalog(files)).unwrap() },
-    Verb { name: "convert", run: |files| converted(&catalog(files), &Unobserved).unwrap() },
-    Verb { name: "verify structure", run: |files| verified(files, Level::Structure, &Unobserved).unwrap() },
-    Verb { name: "verify references", run: |files| verified(files, Level::References, &Unobserved).unwrap() },
-    Verb { name: "verify schema", run: |files| verified(files, Level::Schema, &Unobserved).unwrap() },
-    Verb { name: "backup and restore", run: backed_up },
-    Verb { name: "usage", run: |files| used(&catalog(files)) },
-    Verb { name: "keys", run: |files| keys_of_all(&catalog(files)) },
+    Verb {
+        name: "ls",
+        run: |files| walk(&catalog(files)).listed,
+    },
+    Verb {
+        name: "export",
+        run: |files| export(&catalog(files)),
+    },
+    Verb {
+        name: "show",
+        run: |files| show(&catalog(files)),
+    },
+    Verb {
+        name: "diff",
+        run: |files| compare(&catalog(files), &catalog(files)).unwrap(),
+    },
+    Verb {
+        name: "convert",
+        run: |files| converted(&catalog(files), &Unobserved).unwrap(),
+    },
+    Verb {
+        name: "verify structure",
+        run: |files| verified(files, Level::Structure, &Unobserved).unwrap(),
+    },
+    Verb {
+        name: "verify references",
+        run: |files| verified(files, Level::References, &Unobserved).unwrap(),
+    },
+    Verb {
+        name: "verify schema",
+        run: |files| verified(files, Level::Schema, &Unobserved).unwrap(),
+    },
+    Verb {
+        name: "backup and restore",
+        run: backed_up,
+    },
+    Verb {
+        name: "usage",
+        run: |files| used(&catalog(files)),
+    },
+    Verb {
+        name: "keys",
+        run: |files| keys_of_all(&catalog(files)),
+    },
 ];
 
 fn catalog(files: &Files) -> Catalog {
@@ -76,7 +109,9 @@ pub struct Walked {
 
 impl Walked {
     fn readable<T>(&mut self, found: Result<T, Error>) -> Option<T> {
-        found.map_err(|error| self.errors.push(error.to_string())).ok()
+        found
+            .map_err(|error| self.errors.push(error.to_string()))
+            .ok()
     }
 }
 
@@ -86,29 +121,50 @@ pub fn walk(catalog: &Catalog) -> Walked {
     let mut walked = Walked::default();
     for namespace in namespaces(&run, &mut walked) {
         for key in keys(&run, &namespace, Counted::Classes, &mut walked) {
-            let Some(_) = walked.readable(run.class_name_of_key(&key)) else { continue };
+            let Some(_) = walked.readable(run.class_name_of_key(&key)) else {
+                continue;
+            };
             let class = walked.readable(run.class_of_key(&namespace, &key));
             walked.listed += class.map_or(0, |class| class.class.name().as_str().len() as u64);
         }
         for key in keys(&run, &namespace, Counted::Instances, &mut walked) {
-            let Some(instance) = walked.readable(run.instance_of_key(&namespace, &key)) else { continue };
-            walked.listed += instance.instance.path().map_or(0, |path| path.text().len() as u64);
+            let Some(instance) = walked.readable(run.instance_of_key(&namespace, &key)) else {
+                continue;
+            };
+            walked.listed += instance
+                .instance
+                .path()
+                .map_or(0, |path| path.text().len() as u64);
         }
     }
     walked
 }
 
-fn keys(catalog: &Catalog, namespace: &str, counted: Counted, walked: &mut Walked) -> Vec<ObjectKey> {
+fn keys(
+    catalog: &Catalog,
+    namespace: &str,
+    counted: Counted,
+    walked: &mut Walked,
+) -> Vec<ObjectKey> {
     let key = |key: Result<ObjectKey, KeyFault>| match key {
         Ok(key) => Some(key),
         Err(KeyFault::Index(error) | KeyFault::Malformed(error)) => walked.readable(Err(error)),
     };
-    catalog.object_keys(namespace, counted).filter_map(key).collect()
+    catalog
+        .object_keys(namespace, counted)
+        .filter_map(key)
+        .collect()
 }
 
 fn namespaces(catalog: &Catalog, walked: &mut Walked) -> Vec<String> {
-    let found = catalog.namespaces().into_iter().filter_map(|found| walked.readable(found));
-    [SYSTEM_NAMESPACE.to_owned()].into_iter().chain(found.collect::<Vec<_>>()).collect()
+    let found = catalog
+        .namespaces()
+        .into_iter()
+        .filter_map(|found| walked.readable(found));
+    [SYSTEM_NAMESPACE.to_owned()]
+        .into_iter()
+        .chain(found.collect::<Vec<_>>())
+        .collect()
 }
 
 fn export(catalog: &Catalog) -> u64 {
@@ -116,10 +172,24 @@ fn export(catalog: &Catalog) -> u64 {
     let mut out = Counter::default();
     for namespace in namespaces(&run, &mut Walked::default()) {
         for class in run.classes(&namespace).flatten() {
-            serde_json::to_writer(&mut out, &ClassRow { namespace: &namespace, class: &class }).unwrap();
+            serde_json::to_writer(
+                &mut out,
+                &ClassRow {
+                    namespace: &namespace,
+                    class: &class,
+                },
+            )
+            .unwrap();
         }
         for instance in run.all_instances(&namespace).flatten() {
-            serde_json::to_writer(&mut out, &InstanceRow { namespace: &namespace, instance: &instance }).unwrap();
+            serde_json::to_writer(
+                &mut out,
+                &InstanceRow {
+                    namespace: &namespace,
+                    instance: &instance,
+                },
+            )
+            .unwrap();
         }
     }
     out.0
@@ -175,29 +245,59 @@ fn new_directory() -> Directory {
 
 fn converted(from: &Catalog, observer: &dyn Observer) -> Result<u64, Error> {
     let converted = convert(from, &new_directory(), observer)?;
-    Ok(converted.left_out.iter().map(|(what, why)| (what.len() + why.to_string().len()) as u64).sum())
+    Ok(converted
+        .left_out
+        .iter()
+        .map(|(what, why)| (what.len() + why.to_string().len()) as u64)
+        .sum())
 }
 
 fn verified(files: &Files, level: Level, observer: &dyn Observer) -> Result<u64, Error> {
     let snapshot = open(files).unwrap().snapshot();
-    let options = VerifyOptions { threads: NonZeroUsize::new(1), ..VerifyOptions::default() };
+    let options = VerifyOptions {
+        threads: NonZeroUsize::new(1),
+        ..VerifyOptions::default()
+    };
     let mut report = verify_snapshot(&snapshot, options, observer)?;
     verify_content(&snapshot, level, observer, &mut report)?;
-    Ok(report.findings.iter().map(|finding| finding.to_string().len() as u64).sum())
+    Ok(report
+        .findings
+        .iter()
+        .map(|finding| finding.to_string().len() as u64)
+        .sum())
 }
 
 fn backed_up(files: &Files) -> u64 {
     let (storage, directory) = in_memory(files);
-    let repository = cimrepo::store::OpenOptions::new().open_in(&directory).unwrap();
+    let repository = cimrepo::store::OpenOptions::new()
+        .open_in(&directory)
+        .unwrap();
     let shared: Arc<dyn Storage> = Arc::new(storage);
-    let options = BackupOptions { threads: NonZeroUsize::new(1), ..BackupOptions::default() };
-    if let Err(error) = backup_in(&repository, &shared, Path::new("backup"), &options, &Unobserved) {
+    let options = BackupOptions {
+        threads: NonZeroUsize::new(1),
+        ..BackupOptions::default()
+    };
+    if let Err(error) = backup_in(
+        &repository,
+        &shared,
+        Path::new("backup"),
+        &options,
+        &Unobserved,
+    ) {
         return error.to_string().len() as u64;
     }
     // What is not consistent is not restored, and found out before.
-    let restored = OpenBackup::new().open_in(&shared, Path::new("backup")).and_then(|backup: Backup| {
-        restore_in(&backup, &new_directory(), RestoreOptions::default(), &Unobserved).map(drop)
-    });
+    let restored = OpenBackup::new()
+        .open_in(&shared, Path::new("backup"))
+        .and_then(|backup: Backup| {
+            restore_in(
+                &backup,
+                &new_directory(),
+                RestoreOptions::default(),
+                &Unobserved,
+            )
+            .map(drop)
+        });
     match restored {
         Ok(()) => 0,
         Err(error) => error.to_string().len() as u64,
@@ -211,20 +311,34 @@ pub type Cancellable = fn(&Files, Arc<dyn Observer + Send>) -> Result<(), Error>
 pub const CANCELLABLE: [(&str, Cancellable); 7] = [
     ("namespaces", |files, observer| {
         let found = catalog(files).observed(observer).namespaces();
-        found.into_iter().try_for_each(|namespace| namespace.map(drop))
+        found
+            .into_iter()
+            .try_for_each(|namespace| namespace.map(drop))
     }),
     ("classes", |files, observer| {
-        catalog(files).observed(observer).classes(SYSTEM_NAMESPACE).try_for_each(|class| class.map(drop))
+        catalog(files)
+            .observed(observer)
+            .classes(SYSTEM_NAMESPACE)
+            .try_for_each(|class| class.map(drop))
     }),
     ("instances", |files, observer| {
-        catalog(files).observed(observer).all_instances("ROOT").try_for_each(|found| found.map(drop))
+        catalog(files)
+            .observed(observer)
+            .all_instances("ROOT")
+            .try_for_each(|found| found.map(drop))
     }),
     ("referrers", |files, observer| {
         let path = "Thing.Id=\"0\"".parse().unwrap();
         let mut found = catalog(files).observed(observer).referrers("ROOT", &path)?;
         found.try_for_each(|referrer| referrer.map(drop))
     }),
-    ("diff", |files, observer| compare(&catalog(files).observed(observer), &catalog(files)).map(drop)),
-    ("convert", |files, observer| converted(&catalog(files), &*observer).map(drop)),
-    ("verify", |files, observer| verified(files, Level::Schema, &*observer).map(drop)),
+    ("diff", |files, observer| {
+        compare(&catalog(files).observed(observer), &catalog(files)).map(drop)
+    }),
+    ("convert", |files, observer| {
+        converted(&catalog(files), &*observer).map(drop)
+    }),
+    ("verify", |files, observer| {
+        verified(files, Level::Schema, &*observer).map(drop)
+    }),
 ];

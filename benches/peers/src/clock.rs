@@ -20,11 +20,17 @@ pub struct Time {
 
 impl Clock {
     pub fn start() -> Self {
-        Self { processor: processor_time(), wall: Instant::now() }
+        Self {
+            processor: processor_time(),
+            wall: Instant::now(),
+        }
     }
 
     pub fn read(&self) -> Time {
-        Time { wall: self.wall.elapsed().as_secs_f64(), processor: processor_time() - self.processor }
+        Time {
+            wall: self.wall.elapsed().as_secs_f64(),
+            processor: processor_time() - self.processor,
+        }
     }
 }
 
@@ -44,7 +50,9 @@ fn processor_time() -> f64 {
 pub fn bytes_written() -> f64 {
     let text = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
     let field = text.lines().find_map(|line| line.strip_prefix("wchar:"));
-    field.and_then(|number| number.trim().parse().ok()).unwrap_or(f64::NAN)
+    field
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or(f64::NAN)
 }
 
 /// The median; not a number without values.
@@ -57,5 +65,8 @@ pub fn median(values: &mut [f64]) -> f64 {
 pub fn quantile(values: &mut [f64], part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
-    values.get((last as f64 * part).round() as usize).copied().unwrap_or(f64::NAN)
+    values
+        .get((last as f64 * part).round() as usize)
+        .copied()
+        .unwrap_or(f64::NAN)
 }

@@ -1,7 +1,8 @@
 //! cimrepo beside LMDB, redb, fjall and SQLite on the same objects, in one run.
 //!
-//! `cargo run --release --manifest-path benches/peers/Cargo.toml -- --objects 100000` prints tables of medians. Each
-//! measurement is a process of its own; in every round the stores take turns, so that a noisy minute falls on all of them.
+//! `cargo run --release --manifest-path benches/peers/Cargo.toml -- --objects 100000` prints tables
+//! of medians. Each measurement is a process of its own; in every round the stores take turns, so
+//! that a noisy minute falls on all of them.
 
 mod clock;
 mod report;
@@ -15,7 +16,8 @@ use std::process::{Command, ExitCode};
 use report::Figures;
 use stores::Outcome;
 
-const USAGE: &str = "cimrepo-peers [--objects N] [--rounds N] [--dir DIR] [--stores NAME,…] [--stages NAME,…]
+const USAGE: &str =
+    "cimrepo-peers [--objects N] [--rounds N] [--dir DIR] [--stores NAME,…] [--stages NAME,…]
 
   --objects   how many are loaded                    (100000)
   --rounds    how often everything is measured       (3)
@@ -24,8 +26,19 @@ const USAGE: &str = "cimrepo-peers [--objects N] [--rounds N] [--dir DIR] [--sto
   --stages    load,limit,read-1,read-2,scan,open,commit-1,commit-100,copy,kill,open-killed
               (a store is loaded in any case)";
 
-const STAGES: [&str; 11] =
-    ["load", "limit", "read-1", "read-2", "scan", "open", "commit-1", "commit-100", "copy", "kill", "open-killed"];
+const STAGES: [&str; 11] = [
+    "load",
+    "limit",
+    "read-1",
+    "read-2",
+    "scan",
+    "open",
+    "commit-1",
+    "commit-100",
+    "copy",
+    "kill",
+    "open-killed",
+];
 
 struct Plan {
     objects: u64,
@@ -60,12 +73,26 @@ fn measure(stage: &str, store: &str, dir: &str, objects: &str) -> Outcome<()> {
 
 impl Plan {
     fn parse(arguments: &[String]) -> Outcome<Self> {
-        let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+        let list = |names: &[&str]| {
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let target = std::env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| PathBuf::from("target"), PathBuf::from);
         let (stores, stages) = (list(&stores::NAMES), list(&STAGES));
-        let mut plan = Self { objects: 100_000, rounds: 3, dir: target.join("peers"), stores, stages };
+        let mut plan = Self {
+            objects: 100_000,
+            rounds: 3,
+            dir: target.join("peers"),
+            stores,
+            stages,
+        };
         for pair in arguments.chunks(2) {
-            let [option, value] = pair else { return Err(format!("{} wants a value", pair[0]).into()) };
+            let [option, value] = pair else {
+                return Err(format!("{} wants a value", pair[0]).into());
+            };
             let names = || value.split(',').map(str::to_owned).collect::<Vec<_>>();
             match option.as_str() {
                 "--objects" => plan.objects = value.parse()?,
@@ -76,10 +103,18 @@ impl Plan {
                 _ => return Err(format!("there is no option {option}").into()),
             }
         }
-        if let Some(unknown) = plan.stores.iter().find(|name| !stores::NAMES.contains(&name.as_str())) {
+        if let Some(unknown) = plan
+            .stores
+            .iter()
+            .find(|name| !stores::NAMES.contains(&name.as_str()))
+        {
             return Err(format!("there is no store {unknown}").into());
         }
-        if let Some(unknown) = plan.stages.iter().find(|name| !STAGES.contains(&name.as_str())) {
+        if let Some(unknown) = plan
+            .stages
+            .iter()
+            .find(|name| !STAGES.contains(&name.as_str()))
+        {
             return Err(format!("there is no stage {unknown}").into());
         }
         if plan.objects == 0 || plan.rounds == 0 {
@@ -96,8 +131,11 @@ impl Plan {
                     continue;
                 }
                 eprintln!("round {round} of {}: {stage}", self.rounds);
-                let stores =
-                    if stage == "limit" { vec!["limit"] } else { self.stores.iter().map(String::as_str).collect() };
+                let stores = if stage == "limit" {
+                    vec!["limit"]
+                } else {
+                    self.stores.iter().map(String::as_str).collect()
+                };
                 for store in stores {
                     if stage == "copy" && !stores::COPYING.contains(&store) {
                         continue;
@@ -120,10 +158,17 @@ impl Plan {
             std::fs::remove_dir_all(&dir)?;
         }
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--measure", stage, store]).arg(&dir).arg(self.objects.to_string());
+        command
+            .args(["--measure", stage, store])
+            .arg(&dir)
+            .arg(self.objects.to_string());
         let output = command.output()?;
         if !output.status.success() {
-            return Err(format!("{stage} of {store}: {}", String::from_utf8_lossy(&output.stderr)).into());
+            return Err(format!(
+                "{stage} of {store}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+            .into());
         }
         figures.take(stage, store, &String::from_utf8_lossy(&output.stdout))
     }

@@ -1,4 +1,5 @@
-//! The measurements. Each runs in a process of its own and prints its figures, one `name value` a line.
+//! The measurements. Each runs in a process of its own and prints its figures, one `name value` a
+//! line.
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -13,7 +14,8 @@ use crate::clock::{Clock, Time, bytes_written, median, quantile};
 use crate::stores::{self, Outcome, Reader, look_at};
 use crate::workload::{NAMESPACES, Object, Random, batch, class_prefix, key, value};
 
-/// Commits that take turns with as many appends of the disk's own: the speed of a disk moves tenfold, the ratio does not.
+/// Commits that take turns with as many appends of the disk's own: the speed of a disk moves
+/// tenfold, the ratio does not.
 const BLOCK: usize = 20;
 
 /// Runs one measurement.
@@ -47,8 +49,14 @@ fn load(store: &str, dir: &Path, objects: u64) -> Outcome<()> {
     let mut loading = stores::load(store, dir)?;
     let (mut time, mut payload) = (clock.read(), 0);
     for piece in order.chunks(10_000) {
-        let piece: Vec<_> = piece.iter().map(|(key, number)| (key.clone(), value(*number, 0))).collect();
-        payload += piece.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        let piece: Vec<_> = piece
+            .iter()
+            .map(|(key, number)| (key.clone(), value(*number, 0)))
+            .collect();
+        payload += piece
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum::<usize>();
         let clock = Clock::start();
         loading.push(&piece)?;
         time += clock.read();
@@ -68,7 +76,9 @@ fn read(store: &str, dir: &Path, objects: u64, threads: u64) -> Outcome<()> {
     let count = 200_000;
     let keys = |thread| {
         let mut random = Random::new(thread);
-        (0..count).map(|_| key(random.below(objects))).collect::<Vec<_>>()
+        (0..count)
+            .map(|_| key(random.below(objects)))
+            .collect::<Vec<_>>()
     };
     let keys: Vec<Vec<Vec<u8>>> = (1..=threads).map(keys).collect();
     store.reader()?.scan(b"NS_")?;
@@ -147,20 +157,25 @@ fn open(store: &str, dir: &Path, objects: u64, times: usize) -> Outcome<()> {
     Ok(())
 }
 
-/// What cannot be left out where a repository is opened: the bytes of a mapping file and of the journal, and their CRC-32.
+/// What cannot be left out where a repository is opened: the bytes of a mapping file and of the
+/// journal, and their CRC-32.
 fn read_what_opening_reads(dir: &Path) -> Outcome<u32> {
     let mut sum = 0;
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.ends_with("MAPPING1.MAP") || path.extension().is_some_and(|extension| extension == "journal") {
+        if path.ends_with("MAPPING1.MAP")
+            || path
+                .extension()
+                .is_some_and(|extension| extension == "journal")
+        {
             sum ^= crc32(&fs::read(path)?);
         }
     }
     Ok(sum)
 }
 
-/// Durable transactions, in turn with appends to a file beside the store, each with a sync: of 4 KiB, or of as many bytes as the
-/// objects of the transaction have where it has many.
+/// Durable transactions, in turn with appends to a file beside the store, each with a sync: of 4
+/// KiB, or of as many bytes as the objects of the transaction have where it has many.
 fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> Outcome<()> {
     let beside = dir.with_extension("append");
     let mut file = File::create(&beside)?;
@@ -170,7 +185,9 @@ fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> O
     let (mut walls, mut appends, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     let (mut processor, mut append_processor, mut written, mut payload) = (0.0, 0.0, 0.0, 0);
     while walls.len() < times {
-        let batches: Vec<_> = (0..BLOCK).map(|_| batch(&mut random, objects, size)).collect();
+        let batches: Vec<_> = (0..BLOCK)
+            .map(|_| batch(&mut random, objects, size))
+            .collect();
         let (mut block, mut limit) = (Vec::new(), Vec::new());
         let before = bytes_written();
         for batch in &batches {
@@ -209,11 +226,14 @@ fn commit(store: &str, dir: &Path, objects: u64, size: usize, times: usize) -> O
 }
 
 fn bytes_of(objects: &[Object]) -> usize {
-    objects.iter().map(|(key, value)| key.len() + value.len()).sum()
+    objects
+        .iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum()
 }
 
-/// What a copy of the store costs those who write meanwhile: durable transactions of one object, in turn without a copy and for as
-/// long as one is made.
+/// What a copy of the store costs those who write meanwhile: durable transactions of one object, in
+/// turn without a copy and for as long as one is made.
 fn copy(store: &str, dir: &Path, objects: u64, times: usize) -> Outcome<()> {
     let target = dir.with_extension("copy");
     let store = stores::open(store, dir)?;
@@ -236,7 +256,9 @@ fn copy(store: &str, dir: &Path, objects: u64, times: usize) -> Outcome<()> {
             let (store, target) = (&store, &target);
             let copying = scope.spawn(move || {
                 let start = Instant::now();
-                store.copy(target).map(|()| start.elapsed().as_secs_f64() * 1e3)
+                store
+                    .copy(target)
+                    .map(|()| start.elapsed().as_secs_f64() * 1e3)
             });
             while !copying.is_finished() {
                 one(&mut with)?;
@@ -255,7 +277,10 @@ fn copy(store: &str, dir: &Path, objects: u64, times: usize) -> Outcome<()> {
         print(&format!("{name}_p50_ms"), quantile(walls, 0.5));
         print(&format!("{name}_p99_ms"), quantile(walls, 0.99));
     }
-    print("p99_ratio", quantile(&mut with, 0.99) / quantile(&mut without, 0.99));
+    print(
+        "p99_ratio",
+        quantile(&mut with, 0.99) / quantile(&mut without, 0.99),
+    );
     Ok(())
 }
 
@@ -280,7 +305,9 @@ fn limit(objects: u64) -> Outcome<()> {
         places.push(start..bytes.len());
     }
     let mut random = Random::new(1);
-    let picks: Vec<_> = (0..200_000).map(|_| places[random.below(objects) as usize].clone()).collect();
+    let picks: Vec<_> = (0..200_000)
+        .map(|_| places[random.below(objects) as usize].clone())
+        .collect();
     for (name, places) in [("random_us", &picks), ("sorted_us", &places)] {
         let clock = Clock::start();
         for place in places {
@@ -298,7 +325,11 @@ fn bytes_below(dir: &Path) -> Outcome<u64> {
             let entry = entry?;
             (entry.path(), entry.metadata()?)
         };
-        total += if metadata.is_dir() { bytes_below(&path)? } else { allocated(&metadata) };
+        total += if metadata.is_dir() {
+            bytes_below(&path)?
+        } else {
+            allocated(&metadata)
+        };
     }
     Ok(total)
 }

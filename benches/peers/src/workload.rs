@@ -1,7 +1,9 @@
-//! Objects like those of a CIM repository: an object is a function of its number, so every process makes the same ones.
+//! Objects like those of a CIM repository: an object is a function of its number, so every process
+//! makes the same ones.
 //!
-//! A key is that of a class definition (`NS_…\CD_…`, 135 bytes, six of ten) or of an instance (`NS_…\CI_…\IL_…`, 203 bytes),
-//! in 92 namespaces of uneven size. A value has 200 bytes to 20 KiB, log-normal around 600: words and noise in turn.
+//! A key is that of a class definition (`NS_…\CD_…`, 135 bytes, six of ten) or of an instance
+//! (`NS_…\CI_…\IL_…`, 203 bytes), in 92 namespaces of uneven size. A value has 200 bytes to 20 KiB,
+//! log-normal around 600: words and noise in turn.
 
 /// Namespaces.
 pub const NAMESPACES: u64 = 92;
@@ -17,7 +19,8 @@ impl Random {
         Self(seed)
     }
 
-    /// One that no other run has: some stores leave out the write of a value that is the one they have.
+    /// One that no other run has: some stores leave out the write of a value that is the one they
+    /// have.
     pub fn fresh() -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Self(since.map_or(0, |since| since.as_nanos() as u64))
@@ -69,7 +72,11 @@ pub fn key(number: u64) -> Vec<u8> {
     let text = if Random::new(number ^ 0x77).below(10) < 6 {
         format!("{namespace}\\{}", token("CD_", number ^ (1 << 60)))
     } else {
-        format!("{namespace}\\{}\\{}", token("CI_", number % 997 + (1 << 61)), token("IL_", number ^ (1 << 62)))
+        format!(
+            "{namespace}\\{}\\{}",
+            token("CI_", number % 997 + (1 << 61)),
+            token("IL_", number ^ (1 << 62))
+        )
     };
     text.into_bytes()
 }
@@ -95,7 +102,8 @@ const WORDS: [&str; 16] = [
 
 /// The value of an object; another `version` has another length and other bytes.
 pub fn value(number: u64, version: u64) -> Vec<u8> {
-    let mut random = Random::new(scramble(number) ^ scramble(version.wrapping_mul(0x1234_5678_9ABC)));
+    let mut random =
+        Random::new(scramble(number) ^ scramble(version.wrapping_mul(0x1234_5678_9ABC)));
     let normal = (-2.0 * random.unit().ln()).sqrt() * (std::f64::consts::TAU * random.unit()).cos();
     let len = (600.0 * (0.9 * normal).exp()).clamp(200.0, 20_480.0) as usize;
     let mut bytes = Vec::with_capacity(len + 64);
@@ -112,7 +120,11 @@ pub fn value(number: u64, version: u64) -> Vec<u8> {
 pub fn batch(random: &mut Random, count: u64, size: usize) -> Vec<Object> {
     let object = |_| {
         let is_new = random.next() & 1 == 0;
-        let number = if is_new { count + random.below(1 << 40) } else { random.below(count) };
+        let number = if is_new {
+            count + random.below(1 << 40)
+        } else {
+            random.below(count)
+        };
         (key(number), value(number, random.next()))
     };
     (0..size).map(object).collect()

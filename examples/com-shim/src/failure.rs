@@ -29,8 +29,8 @@ impl Failure {
     }
 }
 
-/// The library knows the code of each of its errors, the number of its reason, and its message with all
-/// causes.
+/// The library knows the code of each of its errors, the number of its reason, and its message with
+/// all causes.
 impl From<cimrepo::Error> for Failure {
     fn from(error: cimrepo::Error) -> Self {
         let code = HRESULT(error.hresult().0.cast_signed());

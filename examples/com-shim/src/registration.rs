@@ -154,7 +154,8 @@ fn register(scope: Scope, module: &HSTRING) -> Result<()> {
     })
 }
 
-/// Takes back what `register` did with the same module. Another module's registration stays, and so does what others added.
+/// Takes back what `register` did with the same module. Another module's registration stays, and so
+/// does what others added.
 fn unregister(scope: Scope, module: &HSTRING) -> Result<()> {
     let server = scope.open(Place::Server)?;
     let registered = server.map_or(Ok(None), |key| if_there(key.get_hstring("")))?;

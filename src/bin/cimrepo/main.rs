@@ -74,8 +74,10 @@ mod tests {
     use super::*;
 
     /// The verbs that print no data, and why.
-    const WITHOUT_JSON: [(&str, &str); 2] =
-        [("completions", "prints a script that a shell runs"), ("backups", "has verbs of its own, each with --json")];
+    const WITHOUT_JSON: [(&str, &str); 2] = [
+        ("completions", "prints a script that a shell runs"),
+        ("backups", "has verbs of its own, each with --json"),
+    ];
 
     /// Words of the library, and words that a native speaker would not use here.
     const NOT_IN_HELP: [&str; 14] = [
@@ -115,8 +117,12 @@ mod tests {
     #[test]
     fn every_verb_that_prints_data_has_json() {
         for verb in verbs() {
-            let has_json = verb.get_arguments().any(|argument| argument.get_long() == Some("json"));
-            let is_excepted = WITHOUT_JSON.iter().any(|(name, _)| *name == verb.get_name());
+            let has_json = verb
+                .get_arguments()
+                .any(|argument| argument.get_long() == Some("json"));
+            let is_excepted = WITHOUT_JSON
+                .iter()
+                .any(|(name, _)| *name == verb.get_name());
             assert_ne!(has_json, is_excepted, "{}", verb.get_name());
         }
     }
@@ -124,20 +130,39 @@ mod tests {
     #[test]
     fn the_help_of_every_verb_has_its_parts_and_is_in_plain_words() {
         for mut verb in verbs() {
-            let (name, help) = (verb.get_name().to_owned(), verb.render_long_help().to_string());
-            assert!(help.contains("Exit codes: ") && help.contains("Example"), "{name}: {help}");
-            assert!(help.contains(&format!("cimrepo {name}")) || help.contains(&format!("backups {name}")), "{name}");
+            let (name, help) = (
+                verb.get_name().to_owned(),
+                verb.render_long_help().to_string(),
+            );
+            assert!(
+                help.contains("Exit codes: ") && help.contains("Example"),
+                "{name}: {help}"
+            );
+            assert!(
+                help.contains(&format!("cimrepo {name}"))
+                    || help.contains(&format!("backups {name}")),
+                "{name}"
+            );
             for word in NOT_IN_HELP {
-                assert!(!help.to_lowercase().contains(&word.to_lowercase()), "{name}: {word} in {help}");
+                assert!(
+                    !help.to_lowercase().contains(&word.to_lowercase()),
+                    "{name}: {word} in {help}"
+                );
             }
         }
         let help = Command::command().render_long_help().to_string();
         for code in Outcome::BY_WEIGHT {
             let row = format!("{:>5}  ", code as u8);
-            assert!(help.lines().any(|line| line.starts_with(&row)), "{code:?} in {help}");
+            assert!(
+                help.lines().any(|line| line.starts_with(&row)),
+                "{code:?} in {help}"
+            );
         }
         let order = Outcome::BY_WEIGHT.map(|code| (code as u8).to_string());
         let order: Vec<String> = order.into_iter().rev().collect();
-        assert!(help.contains(&order.join(", ")), "the order of the codes is that of the library");
+        assert!(
+            help.contains(&order.join(", ")),
+            "the order of the codes is that of the library"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A new repository: the system classes, ROOT and the first namespaces. Source: `docs::changes`, "A new repository".
+//! A new repository: the system classes, ROOT and the first namespaces. Source: `docs::changes`, "A
+//! new repository".
 
 mod definitions;
 
@@ -24,8 +25,9 @@ use definitions::{Item, Values};
 /// What the engine says of itself in `__CIMOMIdentification`.
 const VERSION: &str = concat!("cimrepo ", env!("CARGO_PKG_VERSION"));
 
-/// Makes a new repository of dialect 2.2 in an existing empty directory: the system classes, ROOT with its classes and
-/// settings, and the namespaces `DEFAULT` and `SECURITY`. Until it is complete there is no repository.
+/// Makes a new repository of dialect 2.2 in an existing empty directory: the system classes, ROOT
+/// with its classes and settings, and the namespaces `DEFAULT` and `SECURITY`. Until it is complete
+/// there is no repository.
 ///
 /// # Errors
 /// As [`build`].
@@ -33,8 +35,8 @@ pub fn create(directory: &Directory) -> Result<()> {
     build(directory, |importer| fill(importer, Extent::Usual))
 }
 
-/// Makes a new repository with the system classes and ROOT alone: no classes in ROOT, and no namespace below it. What
-/// another repository exported is compiled into such a one.
+/// Makes a new repository with the system classes and ROOT alone: no classes in ROOT, and no
+/// namespace below it. What another repository exported is compiled into such a one.
 ///
 /// # Errors
 /// As [`build`].
@@ -51,17 +53,23 @@ enum Extent {
     Bare,
 }
 
-/// Builds a repository of dialect 2.2 with what `fill` imports, nothing else, in an existing empty directory. It is put
-/// together in memory and then written, closely packed; until it is complete there is no repository.
+/// Builds a repository of dialect 2.2 with what `fill` imports, nothing else, in an existing empty
+/// directory. It is put together in memory and then written, closely packed; until it is complete
+/// there is no repository.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for a directory that holds anything, or when nothing is imported; [`Error::Locked`] while another
-/// process writes there; [`Error::Io`] when the system refuses; what `fill` fails with.
-pub fn build(directory: &Directory, fill: impl FnOnce(&mut Importer<'_>) -> Result<()>) -> Result<()> {
+/// [`Error::InvalidArgument`] for a directory that holds anything, or when nothing is imported;
+/// [`Error::Locked`] while another process writes there; [`Error::Io`] when the system refuses;
+/// what `fill` fails with.
+pub fn build(
+    directory: &Directory,
+    fill: impl FnOnce(&mut Importer<'_>) -> Result<()>,
+) -> Result<()> {
     build_from(directory, &Protection::default(), fill)
 }
 
-/// As [`build`], of what is for those alone who may read `source`: the files are no more readable either.
+/// As [`build`], of what is for those alone who may read `source`: the files are no more readable
+/// either.
 ///
 /// # Errors
 /// As [`build`].
@@ -79,7 +87,10 @@ pub fn build_from(
     let mut first = BulkBuilder::create(draft.clone())?;
     first.key(FIRST, None)?;
     first.finish()?;
-    let engine = EngineOptions::new().durability(Durability::None).background(false).open_in(&draft)?;
+    let engine = EngineOptions::new()
+        .durability(Durability::None)
+        .background(false)
+        .open_in(&draft)?;
     let mut importer = Importer::new(engine.begin_write()?)?;
     fill(&mut importer)?;
     importer.transaction().remove_key(FIRST)?;
@@ -109,13 +120,20 @@ pub fn build_from(
 
 /// The content of a new repository.
 fn fill(importer: &mut Importer<'_>, extent: Extent) -> Result<()> {
-    let malformed = || Error::rule(Rule::InvalidObject, "the definitions of the engine are malformed");
+    let malformed = || {
+        Error::rule(
+            Rule::InvalidObject,
+            "the definitions of the engine are malformed",
+        )
+    };
     let mut namespace = SYSTEM_NAMESPACE;
     for item in definitions::items().ok_or_else(malformed)? {
         match item {
             // The definitions begin with the system classes.
             Item::Namespace(ROOT) if extent == Extent::Bare => {
-                return importer.changes().write_singletons(ROOT, &defaults::of_root());
+                return importer
+                    .changes()
+                    .write_singletons(ROOT, &defaults::of_root());
             }
             Item::Namespace(next) => {
                 if namespace == ROOT {
@@ -132,16 +150,28 @@ fn fill(importer: &mut Importer<'_>, extent: Extent) -> Result<()> {
 
 /// What ROOT gets behind its classes: its own descriptor, and the first namespaces.
 fn complete_root(importer: &mut Importer<'_>) -> Result<()> {
-    importer.changes().write_singletons(ROOT, &defaults::of_root())?;
+    importer
+        .changes()
+        .write_singletons(ROOT, &defaults::of_root())?;
     for name in ["DEFAULT", "SECURITY"] {
-        importer.changes().create_namespace(&format!(r"{ROOT}\{name}"), None)?;
+        importer
+            .changes()
+            .create_namespace(&format!(r"{ROOT}\{name}"), None)?;
     }
     Ok(())
 }
 
 fn put(importer: &mut Importer<'_>, namespace: &str, values: &Values) -> Result<()> {
-    let missing = || Error::rule(Rule::InvalidClass, format!("{} is not defined", values.class));
-    let class = importer.catalog().class(namespace, values.class)?.ok_or_else(missing)?;
+    let missing = || {
+        Error::rule(
+            Rule::InvalidClass,
+            format!("{} is not defined", values.class),
+        )
+    };
+    let class = importer
+        .catalog()
+        .class(namespace, values.class)?
+        .ok_or_else(missing)?;
     let mut instance = Instance::new(class.class.clone());
     for (name, text) in &values.values {
         let cim_type = class.class.property(name).map(|property| property.cim_type);

@@ -1,4 +1,5 @@
-//! Completeness, counted against the keys of the index: how many objects it has, how many were reached, why the others were not.
+//! Completeness, counted against the keys of the index: how many objects it has, how many were
+//! reached, why the others were not.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +39,11 @@ pub enum Counted {
 
 /// How much of the index could be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "lowercase")
+)]
 pub enum IndexState {
     /// All of what was asked for.
     #[default]
@@ -75,8 +80,15 @@ impl Census {
     }
 
     pub(crate) fn of_snapshot(snapshot: &Snapshot) -> Self {
-        let index = if snapshot.has(Space::Index) { IndexState::Whole } else { IndexState::Missing };
-        Self { index, ..Self::default() }
+        let index = if snapshot.has(Space::Index) {
+            IndexState::Whole
+        } else {
+            IndexState::Missing
+        };
+        Self {
+            index,
+            ..Self::default()
+        }
     }
 
     fn tally(&mut self, counted: Counted) -> &mut Tally {
@@ -114,7 +126,10 @@ impl Census {
         self.classes.has += classes;
         self.instances.has += instances;
         if classes + instances > 0 {
-            *self.lost.entry(CorruptionCode::KeyShape.as_str()).or_default() += classes + instances;
+            *self
+                .lost
+                .entry(CorruptionCode::KeyShape.as_str())
+                .or_default() += classes + instances;
         }
     }
 
@@ -155,8 +170,8 @@ fn reason(error: &Error) -> &'static str {
 }
 
 impl Catalog {
-    /// Counts the objects that the keys have, and those whose records can be read. Nothing is decoded but the tree of
-    /// namespaces.
+    /// Counts the objects that the keys have, and those whose records can be read. Nothing is
+    /// decoded but the tree of namespaces.
     pub fn readable_objects(&self) -> Census {
         let mut census = Census::of(self);
         let found = self.all_namespaces();
@@ -164,8 +179,14 @@ impl Catalog {
         census.hidden = found.hidden.len() as u64;
         let mut namespaces: Vec<String> = found.tree.into_iter().flatten().collect();
         namespaces.extend(found.hidden.into_iter().map(|hidden| hidden.path));
-        namespaces.iter().for_each(|_| census.reach(Counted::Namespaces));
-        for namespace in namespaces.iter().map(String::as_str).chain([SYSTEM_NAMESPACE]) {
+        namespaces
+            .iter()
+            .for_each(|_| census.reach(Counted::Namespaces));
+        for namespace in namespaces
+            .iter()
+            .map(String::as_str)
+            .chain([SYSTEM_NAMESPACE])
+        {
             for counted in [Counted::Classes, Counted::Instances] {
                 self.readable_in(namespace, counted, &mut census);
             }
@@ -218,8 +239,11 @@ impl fmt::Display for Census {
             }
         }
         if !self.lost.is_empty() {
-            let reasons: Vec<String> =
-                self.lost.iter().map(|(reason, number)| format!("{} by {reason}", Grouped(*number))).collect();
+            let reasons: Vec<String> = self
+                .lost
+                .iter()
+                .map(|(reason, number)| format!("{} by {reason}", Grouped(*number)))
+                .collect();
             write!(f, "; lost: {}", reasons.join(", "))?;
         }
         Ok(())
@@ -261,7 +285,10 @@ mod rows {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             let row = |tally: &Tally| {
                 let has = (self.index != IndexState::Missing).then_some(tally.has);
-                Row { has, reached: tally.reached }
+                Row {
+                    has,
+                    reached: tally.reached,
+                }
             };
             let mut out = serializer.serialize_struct("Census", 7)?;
             out.serialize_field("index", &self.index)?;
@@ -285,18 +312,42 @@ mod tests {
     #[test]
     fn numbers_are_said_with_what_is_missing() {
         let tally = |has, reached| Tally { has, reached };
-        let mut census = Census { namespaces: tally(1, 1), classes: tally(6605, 6605), ..Census::default() };
+        let mut census = Census {
+            namespaces: tally(1, 1),
+            classes: tally(6605, 6605),
+            ..Census::default()
+        };
         assert!(census.is_whole());
-        assert_eq!(census.to_string(), "1 namespace, 6,605 classes, 0 instances");
+        assert_eq!(
+            census.to_string(),
+            "1 namespace, 6,605 classes, 0 instances"
+        );
         census.instances = tally(2514, 2513);
-        census.lose(&Corruption::new(CorruptionCode::PageChecksum, Site::file(FileRole::Objects), "x").into());
+        census.lose(
+            &Corruption::new(
+                CorruptionCode::PageChecksum,
+                Site::file(FileRole::Objects),
+                "x",
+            )
+            .into(),
+        );
         census.hidden = 2;
         assert!(!census.is_whole());
         let text = "1 namespace, 6,605 classes, 2,513 of 2,514 instances; 2 hidden; lost: 1 by page.checksum";
         assert_eq!(census.to_string(), text);
         census.tear();
-        assert!(census.to_string().starts_with("1 of at least 1 namespace, "), "{census}");
+        assert!(
+            census
+                .to_string()
+                .starts_with("1 of at least 1 namespace, "),
+            "{census}"
+        );
         census.index = IndexState::Missing;
-        assert!(census.to_string().contains("of an unknown number of classes"), "{census}");
+        assert!(
+            census
+                .to_string()
+                .contains("of an unknown number of classes"),
+            "{census}"
+        );
     }
 }

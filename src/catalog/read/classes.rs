@@ -1,4 +1,5 @@
-//! Classes: found in their namespace or among the system classes, put together with what they inherit.
+//! Classes: found in their namespace or among the system classes, put together with what they
+//! inherit.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,8 +31,8 @@ pub struct StoredClass {
     pub damage: Option<Arc<Corruption>>,
 }
 
-/// The namespace that names are looked up in, by its hash: hashing its path for each of thousands of objects would cost
-/// more than reading some of them.
+/// The namespace that names are looked up in, by its hash: hashing its path for each of thousands
+/// of objects would cost more than reading some of them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) hash: NameHash,
@@ -41,11 +42,17 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn new(catalog: &Catalog, namespace: &str) -> Self {
         let hash = catalog.keys.namespace_hash(namespace);
-        Self { hash, is_system: hash == catalog.system }
+        Self {
+            hash,
+            is_system: hash == catalog.system,
+        }
     }
 
     pub(super) const fn system(catalog: &Catalog) -> Self {
-        Self { hash: catalog.system, is_system: true }
+        Self {
+            hash: catalog.system,
+            is_system: true,
+        }
     }
 }
 
@@ -53,8 +60,8 @@ impl Catalog {
     /// The class with this name, of a namespace or else of the system.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when it, a superclass or a page on the way is damaged
-    /// or missing, [`Error::Io`](crate::Error::Io) when the system refuses.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when it, a superclass or a page on the way is
+    /// damaged or missing, [`Error::Io`](crate::Error::Io) when the system refuses.
     pub fn class(&self, namespace: &str, name: &str) -> Result<Option<Arc<StoredClass>>> {
         self.class_by_hash(namespace, self.keys.hash(name))
     }
@@ -63,13 +70,20 @@ impl Catalog {
     ///
     /// # Errors
     /// As [`class`](Self::class).
-    pub fn class_by_hash(&self, namespace: &str, name: NameHash) -> Result<Option<Arc<StoredClass>>> {
+    pub fn class_by_hash(
+        &self,
+        namespace: &str,
+        name: NameHash,
+    ) -> Result<Option<Arc<StoredClass>>> {
         self.resolve(Place::new(self, namespace), name)
     }
 
-    /// The classes that lie in a namespace itself, in order of their keys. One that cannot be read is an error, and the
-    /// others follow. Only what they are derived from is kept in memory.
-    pub fn classes(&self, namespace: &str) -> impl Iterator<Item = Result<Arc<StoredClass>>> + use<> {
+    /// The classes that lie in a namespace itself, in order of their keys. One that cannot be read
+    /// is an error, and the others follow. Only what they are derived from is kept in memory.
+    pub fn classes(
+        &self,
+        namespace: &str,
+    ) -> impl Iterator<Item = Result<Arc<StoredClass>>> + use<> {
         let catalog = self.clone();
         let place = Place::new(self, namespace);
         let prefix = format!(r"NS_{}\CD_", place.hash);
@@ -88,9 +102,13 @@ impl Catalog {
         })
     }
 
-    /// The names of the classes that lie in a namespace itself, with their hashes, in order of their keys. Nothing is put
-    /// together or kept for it: a list that is to be sorted begins with this.
-    pub fn class_names(&self, namespace: &str) -> impl Iterator<Item = Result<(Name, NameHash)>> + use<> {
+    /// The names of the classes that lie in a namespace itself, with their hashes, in order of
+    /// their keys. Nothing is put together or kept for it: a list that is to be sorted begins with
+    /// this.
+    pub fn class_names(
+        &self,
+        namespace: &str,
+    ) -> impl Iterator<Item = Result<(Name, NameHash)>> + use<> {
         let catalog = self.clone();
         let prefix = format!(r"NS_{}\CD_", Place::new(self, namespace).hash);
         self.scan(&prefix).filter_map(move |key| {
@@ -100,7 +118,9 @@ impl Catalog {
             };
             match (KeyShape::parse(key.as_bytes()), key.reference()) {
                 (Some((_, KeyShape::Class(hash))), Some(record)) => {
-                    let name = catalog.admit(Family::Classes, &key, record).and_then(|()| catalog.class_name(record));
+                    let name = catalog
+                        .admit(Family::Classes, &key, record)
+                        .and_then(|()| catalog.class_name(record));
                     Some(name.map(|name| (name, hash)))
                 }
                 _ => None,
@@ -116,53 +136,72 @@ impl Catalog {
         Ok(name.map_or_else(|| Name::from(""), Name::from))
     }
 
-    /// The names in the record of a class: its own, empty where it has none, and that of its superclass.
+    /// The names in the record of a class: its own, empty where it has none, and that of its
+    /// superclass.
     pub(super) fn class_head(&self, record: RecordRef) -> Result<(Name, Option<Name>)> {
         let bytes = self.snapshot.record_view(record)?;
         let head = ClassRecordView::parse(&bytes).and_then(|view| {
             let name = view.class_part().name()?;
-            Ok((name.map_or_else(|| Name::from(""), Name::from), view.superclass()?.map(Name::from)))
+            Ok((
+                name.map_or_else(|| Name::from(""), Name::from),
+                view.superclass()?.map(Name::from),
+            ))
         });
         head.map_err(|bad| self.bad(CorruptionCode::RecordClass, record, bad))
     }
 
-    /// The class of a namespace itself whose name has this hash. Only what it is derived from is kept in memory.
+    /// The class of a namespace itself whose name has this hash. Only what it is derived from is
+    /// kept in memory.
     ///
     /// # Errors
     /// As [`class`](Self::class).
     pub fn class_once(&self, namespace: &str, name: NameHash) -> Result<Option<Arc<StoredClass>>> {
         let place = Place::new(self, namespace);
         let record = self.record_of(&format!(r"NS_{}\CD_{name}", place.hash))?;
-        record.map(|record| self.class_at(place, name, record)).transpose()
+        record
+            .map(|record| self.class_at(place, name, record))
+            .transpose()
     }
 
-    /// The class of a record that a key names. Several keys may name a class of one name. Only what it is derived from is kept
-    /// in memory.
-    pub(super) fn class_at(&self, place: Place, name: NameHash, record: RecordRef) -> Result<Arc<StoredClass>> {
-        match self.composed.get(&(place.hash, name)).filter(|class| class.record == record) {
+    /// The class of a record that a key names. Several keys may name a class of one name. Only what
+    /// it is derived from is kept in memory.
+    pub(super) fn class_at(
+        &self,
+        place: Place,
+        name: NameHash,
+        record: RecordRef,
+    ) -> Result<Arc<StoredClass>> {
+        match self
+            .composed
+            .get(&(place.hash, name))
+            .filter(|class| class.record == record)
+        {
             Some(class) => self.accept(class),
             None => self.compose(place, None, record),
         }
     }
 
-    /// The classes of a namespace that are derived directly from a class, or from none, in order of their keys. The class may
-    /// be one of the system.
+    /// The classes of a namespace that are derived directly from a class, or from none, in order of
+    /// their keys. The class may be one of the system.
     pub fn subclasses(
         &self,
         namespace: &str,
         superclass: Option<&str>,
     ) -> impl Iterator<Item = Result<Arc<StoredClass>>> + use<> {
         let (catalog, namespace_name) = (self.clone(), namespace.to_owned());
-        self.scan(&self.keys.subclasses(namespace, superclass)).filter_map(move |key| {
-            let key = match key {
-                Ok(key) => key,
-                Err(error) => return Some(Err(error)),
-            };
-            match KeyShape::parse(key.as_bytes()) {
-                Some((_, KeyShape::Subclass(_, hash))) => catalog.class_by_hash(&namespace_name, hash).transpose(),
-                _ => None,
-            }
-        })
+        self.scan(&self.keys.subclasses(namespace, superclass))
+            .filter_map(move |key| {
+                let key = match key {
+                    Ok(key) => key,
+                    Err(error) => return Some(Err(error)),
+                };
+                match KeyShape::parse(key.as_bytes()) {
+                    Some((_, KeyShape::Subclass(_, hash))) => {
+                        catalog.class_by_hash(&namespace_name, hash).transpose()
+                    }
+                    _ => None,
+                }
+            })
     }
 
     /// The classes of a namespace that are derived from a class, directly or not, nearest first.
@@ -194,7 +233,11 @@ impl Catalog {
         target: &str,
     ) -> impl Iterator<Item = Result<Arc<StoredClass>>> + use<> {
         let (catalog, namespace_name) = (self.clone(), namespace.to_owned());
-        let prefix = format!(r"{}CR_{}\R_", self.keys.namespace(namespace), self.keys.hash(target));
+        let prefix = format!(
+            r"{}CR_{}\R_",
+            self.keys.namespace(namespace),
+            self.keys.hash(target)
+        );
         self.scan(&prefix).filter_map(move |key| {
             let key = match key {
                 Ok(key) => key,

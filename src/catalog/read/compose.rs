@@ -1,7 +1,9 @@
-//! Putting classes together with what they inherit, over chains of superclasses that may be cut, endless or hostile.
+//! Putting classes together with what they inherit, over chains of superclasses that may be cut,
+//! endless or hostile.
 //!
-//! A class whose superclass cannot be had is composed of what it declares itself and what is left above it, and is marked
-//! partial. What failed is remembered: however many classes hang below a lost one, each costs a constant after its parent.
+//! A class whose superclass cannot be had is composed of what it declares itself and what is left
+//! above it, and is marked partial. What failed is remembered: however many classes hang below a
+//! lost one, each costs a constant after its parent.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,8 +27,9 @@ use crate::heap::record::RecordView;
 /// Classes that are kept put together as a rule. A real repository has 4,000 to 7,000.
 const USUAL_CLASSES: usize = 16_384;
 
-/// Bytes of records whose classes are kept put together, in a heap of so many: room for every class that the heap can hold,
-/// so that none is decoded twice. The cache has several parts, of which each must take the largest class.
+/// Bytes of records whose classes are kept put together, in a heap of so many: room for every class
+/// that the heap can hold, so that none is decoded twice. The cache has several parts, of which
+/// each must take the largest class.
 const fn cache_bytes(heap: u64) -> u64 {
     const LEAST: u64 = 64 << 20;
     heap.saturating_mul(8).saturating_add(LEAST)
@@ -35,19 +38,24 @@ const fn cache_bytes(heap: u64) -> u64 {
 /// A class by the hashes of its namespace and its name.
 type ClassId = (NameHash, NameHash);
 
-/// Weighs a class by the length of its record, of which its memory is a small multiple ([`MAX_DECODED_FACTOR`]), and what it
-/// repeats of its superclass.
+/// Weighs a class by the length of its record, of which its memory is a small multiple
+/// ([`MAX_DECODED_FACTOR`]), and what it repeats of its superclass.
 #[derive(Debug, Clone)]
 struct Bytes;
 
 impl Weighter<ClassId, Arc<StoredClass>> for Bytes {
     fn weight(&self, _: &ClassId, class: &Arc<StoredClass>) -> u64 {
         let inherited = class.class.inherited_bytes() / MAX_DECODED_FACTOR;
-        u64::from(class.record.size).saturating_add(inherited as u64).saturating_add(64)
+        u64::from(class.record.size)
+            .saturating_add(inherited as u64)
+            .saturating_add(64)
     }
 }
 
-const MISNAMED: BadRecord = BadRecord { offset: 0, what: "its key is that of a class of another name" };
+const MISNAMED: BadRecord = BadRecord {
+    offset: 0,
+    what: "its key is that of a class of another name",
+};
 
 const TOO_LONG: &str = "the chain of superclasses is too long, or has no end";
 
@@ -61,7 +69,8 @@ pub(super) struct Composed {
 struct Trouble {
     /// Classes whose record cannot be read.
     unreadable: HashMap<ClassId, Arc<Corruption>>,
-    /// Classes that are put together without their superclass, because the chain above is too long or endless.
+    /// Classes that are put together without their superclass, because the chain above is too long
+    /// or endless.
     cuts: HashSet<ClassId>,
 }
 
@@ -69,7 +78,10 @@ impl Composed {
     /// Room for the classes of a heap of so many bytes.
     pub(super) fn new(heap: u64) -> Self {
         let classes = Cache::with_weighter(USUAL_CLASSES, cache_bytes(heap), Bytes);
-        Self { classes, trouble: Mutex::new(Trouble::default()) }
+        Self {
+            classes,
+            trouble: Mutex::new(Trouble::default()),
+        }
     }
 
     pub(super) fn get(&self, id: &ClassId) -> Option<Arc<StoredClass>> {
@@ -143,15 +155,22 @@ impl Catalog {
             match self.record_of(&format!(r"NS_{}\CD_{name}", at.hash)) {
                 Ok(Some(record)) => return Ok(Some(Located::Record(at, record))),
                 Ok(None) => {}
-                // Where it cannot be told that a namespace lacks the class, the system may have it nevertheless.
+                // Where it cannot be told that a namespace lacks the class, the system may have it
+                // nevertheless.
                 Err(error) => _ = hidden.get_or_insert(error),
             }
         }
         hidden.map_or(Ok(None), Err)
     }
 
-    /// The class of a record. It is kept in memory when its name is given; what it inherits from always is.
-    pub(super) fn compose(&self, place: Place, name: Option<NameHash>, record: RecordRef) -> Result<Arc<StoredClass>> {
+    /// The class of a record. It is kept in memory when its name is given; what it inherits from
+    /// always is.
+    pub(super) fn compose(
+        &self,
+        place: Place,
+        name: Option<NameHash>,
+        record: RecordRef,
+    ) -> Result<Arc<StoredClass>> {
         let (mut chain, mut above) = self.climb(place, name, record)?;
         while let Some(step) = chain.pop() {
             let class = Arc::new(self.compose_step(&step, &above)?);
@@ -163,7 +182,9 @@ impl Catalog {
         match above {
             Above::Class(class) => self.accept(class),
             // The chain has at least the class itself.
-            Above::Top | Above::Lost(_) => Err(self.bad(CorruptionCode::RecordClass, record, no_end())),
+            Above::Top | Above::Lost(_) => {
+                Err(self.bad(CorruptionCode::RecordClass, record, no_end()))
+            }
         }
     }
 
@@ -175,18 +196,28 @@ impl Catalog {
         }
     }
 
-    /// The classes from this one up, as far as they have to be put together, and what stands above them.
-    fn climb(&self, place: Place, name: Option<NameHash>, record: RecordRef) -> Result<(Vec<Step>, Above)> {
+    /// The classes from this one up, as far as they have to be put together, and what stands above
+    /// them.
+    fn climb(
+        &self,
+        place: Place,
+        name: Option<NameHash>,
+        record: RecordRef,
+    ) -> Result<(Vec<Step>, Above)> {
         let first = self.step(place, name.map(|name| (place.hash, name)), record)?;
         let mut chain = vec![first];
         let mut seen = HashSet::new();
         loop {
-            let Some(last) = chain.last() else { return Ok((chain, Above::Top)) };
+            let Some(last) = chain.last() else {
+                return Ok((chain, Above::Top));
+            };
             if last.id.is_some_and(|id| self.composed.is_cut(&id)) {
                 let lost = self.bad_class(last.record, no_end());
                 return Ok((chain, Above::Lost(lost)));
             }
-            let Some(superclass) = &last.superclass else { return Ok((chain, Above::Top)) };
+            let Some(superclass) = &last.superclass else {
+                return Ok((chain, Above::Top));
+            };
             match self.climb_one(last.place, superclass.as_str(), last.record)? {
                 Ok(step) => {
                     // Real chains are short: only long ones are looked at for their end.
@@ -205,22 +236,36 @@ impl Catalog {
         }
     }
 
-    /// Forgets the way round a circle, and marks each class on it: none inherits from another. `first` is on it.
+    /// Forgets the way round a circle, and marks each class on it: none inherits from another.
+    /// `first` is on it.
     fn cut_circle(&self, chain: &mut Vec<Step>, first: &Step) {
-        let start = chain.iter().position(|step| step.id == first.id).unwrap_or(0);
+        let start = chain
+            .iter()
+            .position(|step| step.id == first.id)
+            .unwrap_or(0);
         let circle = chain.iter().skip(start).filter_map(|step| step.id);
         self.composed.trouble.lock().cuts.extend(circle);
         chain.truncate(start + 1);
     }
 
     /// The superclass of this name of a class in a place; or what stands above that class instead.
-    fn climb_one(&self, place: Place, superclass: &str, record: RecordRef) -> Result<Result<Step, Above>> {
+    fn climb_one(
+        &self,
+        place: Place,
+        superclass: &str,
+        record: RecordRef,
+    ) -> Result<Result<Step, Above>> {
         let name = self.keys.hash(superclass);
         let found = self.locate(place, name).and_then(|found| match found {
             Some(Located::Composed(class)) => Ok(Err(Above::Class(class))),
-            Some(Located::Record(at, record)) => self.step(at, Some((at.hash, name)), record).map(Ok),
+            Some(Located::Record(at, record)) => {
+                self.step(at, Some((at.hash, name)), record).map(Ok)
+            }
             None => {
-                let missing = BadRecord { offset: 4, what: "the superclass is not there" };
+                let missing = BadRecord {
+                    offset: 4,
+                    what: "the superclass is not there",
+                };
                 Ok(Err(Above::Lost(self.bad_class(record, missing))))
             }
         });
@@ -242,28 +287,50 @@ impl Catalog {
             let view = ClassRecordView::parse(&bytes).map_err(bad)?;
             self.check_name(id, record, &view)?;
             let superclass = view.superclass().map_err(bad)?;
-            Ok(Step { place, id, record, bytes, superclass: superclass.map(Name::from) })
+            Ok(Step {
+                place,
+                id,
+                record,
+                bytes,
+                superclass: superclass.map(Name::from),
+            })
         };
         read().inspect_err(|error| self.remember(id, error))
     }
 
-    /// Fails for a record that is known not to answer to a name, or that was decoded for too many namespaces.
+    /// Fails for a record that is known not to answer to a name, or that was decoded for too many
+    /// namespaces.
     fn may_read(&self, id: Option<ClassId>, record: RecordRef) -> Result<()> {
-        let Some((namespace, name)) = id else { return Ok(()) };
+        let Some((namespace, name)) = id else {
+            return Ok(());
+        };
         if !self.owners.may_be(record, name) {
             return Err(self.bad(CorruptionCode::RecordClass, record, MISNAMED));
         }
-        match self.owners.admit(record, namespace, self.snapshot.heap_bytes()) {
+        match self
+            .owners
+            .admit(record, namespace, self.snapshot.heap_bytes())
+        {
             true => Ok(()),
             false => Err(self.shared(record, || "keys of too many namespaces name it".to_owned())),
         }
     }
 
     /// Fails when a record was looked up under another name than its own.
-    fn check_name(&self, id: Option<ClassId>, record: RecordRef, view: &ClassRecordView<'_>) -> Result<()> {
+    fn check_name(
+        &self,
+        id: Option<ClassId>,
+        record: RecordRef,
+        view: &ClassRecordView<'_>,
+    ) -> Result<()> {
         let bad = |bad| self.bad(CorruptionCode::RecordClass, record, bad);
         let Some((_, name)) = id else { return Ok(()) };
-        let own = view.class_part().name().map_err(bad)?.map(|name| name.to_text()).unwrap_or_default();
+        let own = view
+            .class_part()
+            .name()
+            .map_err(bad)?
+            .map(|name| name.to_text())
+            .unwrap_or_default();
         let own = self.keys.hash(&own);
         if own == name {
             return Ok(());
@@ -274,7 +341,11 @@ impl Catalog {
 
     fn remember(&self, id: Option<ClassId>, error: &Error) {
         if let (Some(id), Error::Corrupt(damage)) = (id, error) {
-            self.composed.trouble.lock().unreadable.insert(id, Arc::new((**damage).clone()));
+            self.composed
+                .trouble
+                .lock()
+                .unreadable
+                .insert(id, Arc::new((**damage).clone()));
         }
     }
 
@@ -302,7 +373,10 @@ impl Catalog {
             Above::Class(class) => (Some(class.class.clone()), class.damage.clone()),
         };
         let Some(superclass) = &step.superclass else {
-            return view.to_class(None).map(|class| stored(class, None)).map_err(bad);
+            return view
+                .to_class(None)
+                .map(|class| stored(class, None))
+                .map_err(bad);
         };
         let whole = match (&parent, &damage) {
             (Some(parent), None) => match view.to_class(Some(parent.clone())) {
@@ -316,8 +390,12 @@ impl Catalog {
         whole
             .map(|class| stored(class, damage.clone()))
             .or_else(|fault| {
-                let alone = view.partial_class(None, superclass.clone()).map_err(|_| bad(fault));
-                let damage = damage.clone().unwrap_or_else(|| self.bad_class(step.record, fault));
+                let alone = view
+                    .partial_class(None, superclass.clone())
+                    .map_err(|_| bad(fault));
+                let damage = damage
+                    .clone()
+                    .unwrap_or_else(|| self.bad_class(step.record, fault));
                 alone.map(|class| stored(class, Some(damage)))
             })
             .inspect_err(|error| self.remember(step.id, error))
@@ -333,5 +411,8 @@ fn widen_level(class: &StoredClass) -> usize {
 }
 
 const fn no_end() -> BadRecord {
-    BadRecord { offset: 0, what: TOO_LONG }
+    BadRecord {
+        offset: 0,
+        what: TOO_LONG,
+    }
 }

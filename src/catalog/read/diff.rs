@@ -1,5 +1,6 @@
-//! How the content of two repositories differs: namespaces, classes, instances. Where and when an object is stored does not
-//! matter, nor the order of keys; spelling, order of properties and qualifiers, and what is inherited or said do.
+//! How the content of two repositories differs: namespaces, classes, instances. Where and when an
+//! object is stored does not matter, nor the order of keys; spelling, order of properties and
+//! qualifiers, and what is inherited or said do.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -16,7 +17,11 @@ use crate::text::mof;
 
 /// What a difference is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize),
+    serde(rename_all = "lowercase")
+)]
 pub enum What {
     /// A namespace.
     Namespace,
@@ -51,7 +56,11 @@ pub struct Detail {
 impl Detail {
     fn text(what: impl Into<String>, first: impl Into<String>, second: impl Into<String>) -> Self {
         let text = |text: String| Some(Content::Text(text));
-        Self { what: what.into(), first: text(first.into()), second: text(second.into()) }
+        Self {
+            what: what.into(),
+            first: text(first.into()),
+            second: text(second.into()),
+        }
     }
 }
 
@@ -97,12 +106,17 @@ pub enum Compared {
     },
 }
 
-/// Compares the content of two snapshots. Each difference, and each object that cannot be read, is given to `visit`, which
-/// says whether to go on. Returns what the keys of each have, and how much of that was compared.
+/// Compares the content of two snapshots. Each difference, and each object that cannot be read, is
+/// given to `visit`, which says whether to go on. Returns what the keys of each have, and how much
+/// of that was compared.
 ///
 /// # Errors
 /// Those that are no damage: what the system refuses.
-pub fn diff(first: &Catalog, second: &Catalog, visit: &mut dyn FnMut(Compared) -> bool) -> Result<[Census; 2]> {
+pub fn diff(
+    first: &Catalog,
+    second: &Catalog,
+    visit: &mut dyn FnMut(Compared) -> bool,
+) -> Result<[Census; 2]> {
     diff_below(first, second, None, visit)
 }
 
@@ -119,7 +133,13 @@ pub fn diff_below(
 ) -> Result<[Census; 2]> {
     let (first, second) = (&first.each_once(), &second.each_once());
     let census = [Census::of(first), Census::of(second)];
-    let mut walk = Walk { sides: [first, second], visit, is_over: false, census, unnamed: HashSet::new() };
+    let mut walk = Walk {
+        sides: [first, second],
+        visit,
+        is_over: false,
+        census,
+        unnamed: HashSet::new(),
+    };
     let [a, b] = [walk.namespaces(0, top)?, walk.namespaces(1, top)?];
     let [a, b] = [named_as_in(first, &a, &b), named_as_in(second, &b, &a)];
     let mut all: BTreeMap<String, [Option<String>; 2]> = BTreeMap::new();
@@ -144,22 +164,31 @@ pub fn diff_below(
     Ok(walk.census)
 }
 
-/// Namespaces of one side, each with the name that it has there; one whose path is lost with the path that the other side
-/// knows for its hash.
+/// Namespaces of one side, each with the name that it has there; one whose path is lost with the
+/// path that the other side knows for its hash.
 fn named_as_in(catalog: &Catalog, own: &[String], other: &[String]) -> Vec<(String, String)> {
     let token = |path: &str| ObjectKeys::hash_token(catalog.dialect(), path);
     if !own.iter().any(|path| token(path).is_some()) {
-        return own.iter().map(|path| (path.clone(), path.clone())).collect();
+        return own
+            .iter()
+            .map(|path| (path.clone(), path.clone()))
+            .collect();
     }
-    let known: HashMap<_, &String> = other.iter().map(|path| (catalog.keys().hash(path), path)).collect();
+    let known: HashMap<_, &String> = other
+        .iter()
+        .map(|path| (catalog.keys().hash(path), path))
+        .collect();
     let name = |path: &str| token(path).and_then(|hash| known.get(&hash).copied());
-    own.iter().map(|path| (name(path).unwrap_or(path).clone(), path.clone())).collect()
+    own.iter()
+        .map(|path| (name(path).unwrap_or(path).clone(), path.clone()))
+        .collect()
 }
 
 /// True if a namespace is another or lies below it.
 fn is_below(path: &str, top: &str) -> bool {
     let (path, top) = (to_upper(path), to_upper(top));
-    path.strip_prefix(&top).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+    path.strip_prefix(&top)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
 }
 
 struct Walk<'d> {
@@ -187,12 +216,14 @@ impl<'p> Shown<'p> {
 /// Objects by group and path, of either side. Several may have one path.
 type Both<T> = BTreeMap<(String, String), [Vec<(String, T)>; 2]>;
 
-/// Objects of one path on one side that are matched with every one of the other; beyond that each with the one in its place.
+/// Objects of one path on one side that are matched with every one of the other; beyond that each
+/// with the one in its place.
 const MATCHED: usize = 16;
 
 impl Walk<'_> {
     fn give(&mut self, what: What, path: String, change: Change) {
-        self.is_over = self.is_over || !(self.visit)(Compared::Difference(Difference { what, path, change }));
+        self.is_over =
+            self.is_over || !(self.visit)(Compared::Difference(Difference { what, path, change }));
     }
 
     /// Damage is reported; everything else ends the comparison.
@@ -208,7 +239,10 @@ impl Walk<'_> {
     }
 
     fn unreadable(&mut self, side: usize, error: Error) {
-        let compared = Compared::Unreadable { second: side == 1, error };
+        let compared = Compared::Unreadable {
+            second: side == 1,
+            error,
+        };
         self.is_over = self.is_over || !(self.visit)(compared);
     }
 
@@ -228,7 +262,11 @@ impl Walk<'_> {
         for namespace in found.tree {
             namespaces.extend(self.readable(side, namespace)?);
         }
-        for hidden in found.hidden.into_iter().filter(|hidden| is_inside(&hidden.path)) {
+        for hidden in found
+            .hidden
+            .into_iter()
+            .filter(|hidden| is_inside(&hidden.path))
+        {
             self.census(side).hidden += 1;
             self.unnamed.insert(hidden.path.clone());
             namespaces.push(hidden.path);
@@ -248,8 +286,20 @@ impl Walk<'_> {
 
     /// A namespace that only one has. What lies in it is counted, and said with it.
     fn lone(&mut self, side: usize, path: String, change: Change) -> Result<()> {
-        self.objects(side, &path, Counted::Classes, Catalog::class_of_key, &mut |_, _| ())?;
-        self.objects(side, &path, Counted::Instances, Catalog::instance_of_key, &mut |_, _| ())?;
+        self.objects(
+            side,
+            &path,
+            Counted::Classes,
+            Catalog::class_of_key,
+            &mut |_, _| (),
+        )?;
+        self.objects(
+            side,
+            &path,
+            Counted::Instances,
+            Catalog::instance_of_key,
+            &mut |_, _| (),
+        )?;
         self.give(What::Namespace, path, change);
         Ok(())
     }
@@ -288,7 +338,8 @@ impl Walk<'_> {
     }
 
     fn namespace(&mut self, a: &str, b: &str) -> Result<()> {
-        // How a namespace is spelled is said by what names it alone, not by the text in which its hash was found.
+        // How a namespace is spelled is said by what names it alone, not by the text in which its
+        // hash was found.
         if a != b && !self.unnamed.contains(a) && !self.unnamed.contains(b) {
             let detail = Detail::text("spelling", a, b);
             self.give(What::Namespace, a.to_owned(), Change::Changed(vec![detail]));
@@ -297,14 +348,25 @@ impl Walk<'_> {
         self.instances(a, b)
     }
 
-    /// The namespace in the paths of objects of each side: where one has lost its path, that of the other.
+    /// The namespace in the paths of objects of each side: where one has lost its path, that of the
+    /// other.
     fn shown<'p>(&self, a: &'p str, b: &'p str) -> Shown<'p> {
         let [first, second] = self.sides;
-        let is_lost = |catalog: &Catalog, path| ObjectKeys::hash_token(catalog.dialect(), path).is_some();
+        let is_lost =
+            |catalog: &Catalog, path| ObjectKeys::hash_token(catalog.dialect(), path).is_some();
         match (is_lost(first, a), is_lost(second, b)) {
-            (true, false) => Shown { first: b, second: b },
-            (false, true) => Shown { first: a, second: a },
-            _ => Shown { first: a, second: b },
+            (true, false) => Shown {
+                first: b,
+                second: b,
+            },
+            (false, true) => Shown {
+                first: a,
+                second: a,
+            },
+            _ => Shown {
+                first: a,
+                second: b,
+            },
         }
     }
 
@@ -312,17 +374,24 @@ impl Walk<'_> {
         let mut all: Both<Class> = BTreeMap::new();
         let shown = self.shown(a, b);
         for (side, namespace) in [a, b].into_iter().enumerate() {
-            self.objects(side, namespace, Counted::Classes, Catalog::class_of_key, &mut |walk, class| {
-                walk.partial(side, class.damage.as_deref());
-                let declaration = class.class.declaration().clone();
-                let path = format!("{}:{}", shown.of(side), declaration.name.as_str());
-                put(&mut all, side, String::new(), path, declaration);
-            })?;
+            self.objects(
+                side,
+                namespace,
+                Counted::Classes,
+                Catalog::class_of_key,
+                &mut |walk, class| {
+                    walk.partial(side, class.damage.as_deref());
+                    let declaration = class.class.declaration().clone();
+                    let path = format!("{}:{}", shown.of(side), declaration.name.as_str());
+                    put(&mut all, side, String::new(), path, declaration);
+                },
+            )?;
         }
         self.compare(What::Class, all, class_differences)
     }
 
-    /// What a class declares is compared though an ancestor is lost, and what is told of an instance though its class is.
+    /// What a class declares is compared though an ancestor is lost, and what is told of an
+    /// instance though its class is.
     fn partial(&mut self, side: usize, damage: Option<&Corruption>) {
         if let Some(damage) = damage {
             self.census(side).partial += 1;
@@ -334,19 +403,40 @@ impl Walk<'_> {
         let mut all: Both<StoredInstance> = BTreeMap::new();
         let shown = self.shown(a, b);
         for (side, namespace) in [a, b].into_iter().enumerate() {
-            self.objects(side, namespace, Counted::Instances, Catalog::instance_of_key, &mut |walk, stored| {
-                walk.partial(side, stored.damage.as_deref());
-                let path = match stored.instance.path() {
-                    Ok(path) => path.in_namespace(shown.of(side)).text(),
-                    Err(_) => format!("{}:{} without key", shown.of(side), stored.instance.class().name().as_str()),
-                };
-                put(&mut all, side, to_upper(stored.instance.class().name().as_str()), path, stored);
-            })?;
+            self.objects(
+                side,
+                namespace,
+                Counted::Instances,
+                Catalog::instance_of_key,
+                &mut |walk, stored| {
+                    walk.partial(side, stored.damage.as_deref());
+                    let path = match stored.instance.path() {
+                        Ok(path) => path.in_namespace(shown.of(side)).text(),
+                        Err(_) => format!(
+                            "{}:{} without key",
+                            shown.of(side),
+                            stored.instance.class().name().as_str()
+                        ),
+                    };
+                    put(
+                        &mut all,
+                        side,
+                        to_upper(stored.instance.class().name().as_str()),
+                        path,
+                        stored,
+                    );
+                },
+            )?;
         }
         self.compare(What::Instance, all, instance_differences)
     }
 
-    fn compare<T>(&mut self, what: What, all: Both<T>, differences: fn(&T, &T) -> Vec<Detail>) -> Result<()> {
+    fn compare<T>(
+        &mut self,
+        what: What,
+        all: Both<T>,
+        differences: fn(&T, &T) -> Vec<Detail>,
+    ) -> Result<()> {
         for (_, [first, second]) in all {
             let (mut first, mut second) = (first, second);
             take_equal(&mut first, &mut second, differences);
@@ -372,23 +462,37 @@ impl Walk<'_> {
     }
 }
 
-/// Takes away what is the same on both sides, where several objects have one path: in which order they lie means nothing.
-fn take_equal<T>(first: &mut Vec<(String, T)>, second: &mut Vec<(String, T)>, differences: fn(&T, &T) -> Vec<Detail>) {
+/// Takes away what is the same on both sides, where several objects have one path: in which order
+/// they lie means nothing.
+fn take_equal<T>(
+    first: &mut Vec<(String, T)>,
+    second: &mut Vec<(String, T)>,
+    differences: fn(&T, &T) -> Vec<Detail>,
+) {
     let is_single = first.len() <= 1 && second.len() <= 1;
     if is_single || first.len() > MATCHED || second.len() > MATCHED {
         return;
     }
-    first.retain(|(_, a)| match second.iter().position(|(_, b)| differences(a, b).is_empty()) {
-        Some(same) => {
-            second.remove(same);
-            false
+    first.retain(|(_, a)| {
+        match second
+            .iter()
+            .position(|(_, b)| differences(a, b).is_empty())
+        {
+            Some(same) => {
+                second.remove(same);
+                false
+            }
+            None => true,
         }
-        None => true,
     });
 }
 
 fn put<T>(all: &mut Both<T>, side: usize, group: String, path: String, object: T) {
-    if let Some(slot) = all.entry((group, to_upper(&path))).or_default().get_mut(side) {
+    if let Some(slot) = all
+        .entry((group, to_upper(&path)))
+        .or_default()
+        .get_mut(side)
+    {
         slot.push((path, object));
     }
 }
@@ -404,15 +508,31 @@ fn class_differences(a: &Class, b: &Class) -> Vec<Detail> {
         found.push(Detail::text("spelling", a.name.as_str(), b.name.as_str()));
     }
     if a.superclass != b.superclass {
-        let name = |class: &Class| Some(Content::Text(class.superclass.as_ref()?.as_str().to_owned()));
-        found.push(Detail { what: "superclass".to_owned(), first: name(a), second: name(b) });
+        let name = |class: &Class| {
+            Some(Content::Text(
+                class.superclass.as_ref()?.as_str().to_owned(),
+            ))
+        };
+        found.push(Detail {
+            what: "superclass".to_owned(),
+            first: name(a),
+            second: name(b),
+        });
     }
     if a.qualifiers != b.qualifiers {
         found.push(qualifiers("qualifiers", &a.qualifiers, &b.qualifiers));
     }
-    let property: Kind<Property> = Kind { word: "property", name: |property| &property.name, text: mof::property_text };
+    let property: Kind<Property> = Kind {
+        word: "property",
+        name: |property| &property.name,
+        text: mof::property_text,
+    };
     property.compare(&a.properties, &b.properties, &mut found);
-    let method: Kind<Method> = Kind { word: "method", name: |method| &method.name, text: mof::method_text };
+    let method: Kind<Method> = Kind {
+        word: "method",
+        name: |method| &method.name,
+        text: mof::method_text,
+    };
     method.compare(&a.methods, &b.methods, &mut found);
     found
 }
@@ -458,11 +578,18 @@ impl<T: PartialEq> Kind<T> {
         let member = first.or(second).map(|member| (self.name)(member).as_str());
         let what = format!("{} {}", self.word, member.unwrap_or_default());
         let text = |member: Option<&T>| member.map(|member| Content::Text((self.text)(member)));
-        Detail { what, first: text(first), second: text(second) }
+        Detail {
+            what,
+            first: text(first),
+            second: text(second),
+        }
     }
 
     fn order(&self, members: &[T]) -> String {
-        let names: Vec<&str> = members.iter().map(|member| (self.name)(member).as_str()).collect();
+        let names: Vec<&str> = members
+            .iter()
+            .map(|member| (self.name)(member).as_str())
+            .collect();
         names.join(", ")
     }
 }
@@ -470,31 +597,60 @@ impl<T: PartialEq> Kind<T> {
 fn instance_differences(a: &StoredInstance, b: &StoredInstance) -> Vec<Detail> {
     let (a, b) = (&a.instance, &b.instance);
     let mut found = Vec::new();
-    for (property, (setting, value)) in a.class().properties().iter().zip(a.settings().iter().zip(a.values())) {
+    for (property, (setting, value)) in a
+        .class()
+        .properties()
+        .iter()
+        .zip(a.settings().iter().zip(a.values()))
+    {
         let what = format!("property {}", property.name);
         let first = Some(Content::of(value.1));
         let Some(other) = b.class().property(property.name.as_str()) else {
-            found.push(Detail { what, first, second: None });
+            found.push(Detail {
+                what,
+                first,
+                second: None,
+            });
             continue;
         };
-        let (own, value_of_b) = (b.settings().get(usize::from(other.order)), b.value_of(other));
+        let (own, value_of_b) = (
+            b.settings().get(usize::from(other.order)),
+            b.value_of(other),
+        );
         if value_of_b != value.1 {
-            found.push(Detail { what, first, second: Some(Content::of(value_of_b)) });
+            found.push(Detail {
+                what,
+                first,
+                second: Some(Content::of(value_of_b)),
+            });
         } else if own != Some(setting) {
             // The same value, once of the instance and once the default of its class.
             found.push(Detail::text(what, whose(Some(setting)), whose(own)));
         }
     }
     let is_new = |name: &Name| a.class().property(name.as_str()).is_none();
-    for property in b.class().properties().iter().filter(|property| is_new(&property.name)) {
+    for property in b
+        .class()
+        .properties()
+        .iter()
+        .filter(|property| is_new(&property.name))
+    {
         let second = Some(Content::of(b.value_of(property)));
-        found.push(Detail { what: format!("property {}", property.name), first: None, second });
+        found.push(Detail {
+            what: format!("property {}", property.name),
+            first: None,
+            second,
+        });
     }
     if a.qualifiers != b.qualifiers {
         found.push(qualifiers("qualifiers", &a.qualifiers, &b.qualifiers));
     }
     if a.property_qualifiers != b.property_qualifiers {
-        found.push(Detail::text("qualifiers of properties", property_qualifiers(a), property_qualifiers(b)));
+        found.push(Detail::text(
+            "qualifiers of properties",
+            property_qualifiers(a),
+            property_qualifiers(b),
+        ));
     }
     found
 }
@@ -510,8 +666,14 @@ fn whose(setting: Option<&Setting>) -> &'static str {
 /// The qualifiers that an instance has on its properties, those without left out.
 fn property_qualifiers(instance: &Instance) -> String {
     let sets = instance.property_qualifiers.as_deref().unwrap_or_default();
-    let named = instance.class().properties().iter().zip(sets).filter(|(_, set)| !set.is_empty());
-    let texts: Vec<String> =
-        named.map(|(property, set)| format!("{} {}", mof::qualifiers_text(set), property.name)).collect();
+    let named = instance
+        .class()
+        .properties()
+        .iter()
+        .zip(sets)
+        .filter(|(_, set)| !set.is_empty());
+    let texts: Vec<String> = named
+        .map(|(property, set)| format!("{} {}", mof::qualifiers_text(set), property.name))
+        .collect();
     texts.join(" ")
 }

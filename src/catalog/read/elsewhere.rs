@@ -1,5 +1,6 @@
-//! Instances whose class cannot be had. They are shown by a class of that name in another namespace, where the key of the
-//! instance proves that it fits; else with what their record says by itself. Source: `docs::objects`, "What damage leaves".
+//! Instances whose class cannot be had. They are shown by a class of that name in another
+//! namespace, where the key of the instance proves that it fits; else with what their record says
+//! by itself. Source: `docs::objects`, "What damage leaves".
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,28 +48,44 @@ impl Catalog {
     /// The instance as far as it can be told.
     ///
     /// # Errors
-    /// What keeps its class from being had, when not even the name of the class can be told; [`Error::Cancelled`].
+    /// What keeps its class from being had, when not even the name of the class can be told;
+    /// [`Error::Cancelled`].
     pub(super) fn without_class(&self, lost: Classless<'_>) -> Result<StoredInstance> {
         let instance = match self.by_class_elsewhere(&lost)? {
             Some(instance) => Some(instance),
             None => self.by_itself(&lost),
         };
-        let Some(instance) = instance else { return Err(Error::Corrupt(Box::new(lost.damage))) };
+        let Some(instance) = instance else {
+            return Err(Error::Corrupt(Box::new(lost.damage)));
+        };
         let (stamp, class_stamp) = (lost.view.stamp(), lost.view.class_stamp());
-        Ok(StoredInstance { instance, stamp, class_stamp, record: lost.record, damage: Some(Arc::new(lost.damage)) })
+        Ok(StoredInstance {
+            instance,
+            stamp,
+            class_stamp,
+            record: lost.record,
+            damage: Some(Arc::new(lost.damage)),
+        })
     }
 
-    /// The instance by the only class of its name in other namespaces under which its key is the one in the index. Where
-    /// two different classes do, none is taken.
+    /// The instance by the only class of its name in other namespaces under which its key is the
+    /// one in the index. Where two different classes do, none is taken.
     fn by_class_elsewhere(&self, lost: &Classless<'_>) -> Result<Option<Instance>> {
         let classes = self.classes_elsewhere(lost.class)?;
-        let is_own = |instance: &Instance| instance.key_text().is_ok_and(|text| self.keys.hash(&text) == lost.key);
-        let mut fitting = classes.iter().filter_map(|class| lost.view.to_instance(class).ok().filter(is_own));
+        let is_own = |instance: &Instance| {
+            instance
+                .key_text()
+                .is_ok_and(|text| self.keys.hash(&text) == lost.key)
+        };
+        let mut fitting = classes
+            .iter()
+            .filter_map(|class| lost.view.to_instance(class).ok().filter(is_own));
         let first = fitting.next();
         Ok(first.filter(|_| fitting.next().is_none()))
     }
 
-    /// The instance with nothing but the name of its class, which its record holds and the hash proves.
+    /// The instance with nothing but the name of its class, which its record holds and the hash
+    /// proves.
     fn by_itself(&self, lost: &Classless<'_>) -> Option<Instance> {
         let is_class = |name: &str| self.keys.hash(name) == lost.class;
         let name = lost.view.class_name(&is_class).ok()?;
@@ -84,7 +101,10 @@ impl Catalog {
         let places = self.class_places()?;
         let mut found: Vec<Arc<FullClass>> = Vec::new();
         for &(namespace, record) in places.get(&name).into_iter().flatten() {
-            let place = Place { hash: namespace, is_system: namespace == self.system };
+            let place = Place {
+                hash: namespace,
+                is_system: namespace == self.system,
+            };
             match self.compose(place, Some(name), record) {
                 Ok(class) if !class.class.is_partial() && !found.contains(&class.class) => {
                     found.push(class.class.clone());
@@ -125,7 +145,10 @@ impl Catalog {
 
     /// The error for an instance whose class is not there, though every page on the way was read.
     pub(super) fn no_class(&self, record: RecordRef) -> Error {
-        let missing = crate::format::record::reader::BadRecord { offset: 0, what: "its class is not there" };
+        let missing = crate::format::record::reader::BadRecord {
+            offset: 0,
+            what: "its class is not there",
+        };
         self.bad(CorruptionCode::RecordInstance, record, missing)
     }
 }

@@ -30,8 +30,8 @@ pub struct StoredInstance {
     pub class_stamp: u64,
     /// Its record.
     pub record: RecordRef,
-    /// Why its class cannot be had, if it cannot. The instance is then shown by a class of that name in another namespace
-    /// under which its key is the one in the index, or has no properties.
+    /// Why its class cannot be had, if it cannot. The instance is then shown by a class of that
+    /// name in another namespace under which its key is the one in the index, or has no properties.
     pub damage: Option<Arc<Corruption>>,
 }
 
@@ -87,11 +87,16 @@ impl Iterator for Instances {
                 Err(error) => return Some(Err(error)),
             };
             // References lie between the instances of a namespace.
-            let (Some(record), Some(hash)) = (key.reference(), instance_hash(&key)) else { continue };
+            let (Some(record), Some(hash)) = (key.reference(), instance_hash(&key)) else {
+                continue;
+            };
             if let Err(shared) = self.catalog.admit(Family::Instances, &key, record) {
                 return Some(Err(shared));
             }
-            match self.catalog.read_instance(self.place, record, Some(hash), self.of_class.as_ref()) {
+            match self
+                .catalog
+                .read_instance(self.place, record, Some(hash), self.of_class.as_ref())
+            {
                 Ok(None) => {}
                 Ok(Some(instance)) => return Some(Ok(instance)),
                 Err(error) => return Some(Err(error)),
@@ -121,7 +126,12 @@ impl Catalog {
 
     fn instances_under(&self, place: Place, class: Option<NameHash>) -> Instances {
         let keys = Behind::Own(Box::new(self.own_keys(place, class)));
-        Instances { catalog: self.clone(), place, keys, of_class: None }
+        Instances {
+            catalog: self.clone(),
+            place,
+            keys,
+            of_class: None,
+        }
     }
 
     /// The instances of a class and of all classes derived from it, in order of their keys.
@@ -131,42 +141,72 @@ impl Catalog {
     pub fn instances_deep(&self, namespace: &str, class: &str) -> Result<Instances> {
         let (catalog, place) = (self.clone(), Place::new(self, namespace));
         let Some(found) = self.resolve(place, self.keys.hash(class))? else {
-            return Ok(Instances { catalog, place, keys: Behind::Nothing, of_class: None });
+            return Ok(Instances {
+                catalog,
+                place,
+                keys: Behind::Nothing,
+                of_class: None,
+            });
         };
         let keys = match found.class.key_class() {
-            Some(key_class) => self.scan(&self.keys.keyed_instances(namespace, key_class.name().as_str())),
-            // The class declares no keys yet: each class derived from it that does has instances of its own.
+            Some(key_class) => self.scan(
+                &self
+                    .keys
+                    .keyed_instances(namespace, key_class.name().as_str()),
+            ),
+            // The class declares no keys yet: each class derived from it that does has instances of
+            // its own.
             None => self.scan(&format!(r"NS_{}\KI_", place.hash)),
         };
         let of_class = Some(found.class.name().clone());
-        Ok(Instances { catalog, place, keys: Behind::Keyed(Box::new(keys)), of_class })
+        Ok(Instances {
+            catalog,
+            place,
+            keys: Behind::Keyed(Box::new(keys)),
+            of_class,
+        })
     }
 
-    /// The instance that a path means. A path without namespace means one in `namespace`; the server is not looked at.
+    /// The instance that a path means. A path without namespace means one in `namespace`; the
+    /// server is not looked at.
     ///
     /// # Errors
     /// [`Error::WrongKeys`] when the keys of the path are not those of its class; else as
     /// [`class`](Self::class).
     pub fn instance(&self, namespace: &str, path: &ObjectPath) -> Result<Option<StoredInstance>> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
-        let Some(located) = self.located(namespace, path)? else { return Ok(None) };
+        let Some(located) = self.located(namespace, path)? else {
+            return Ok(None);
+        };
         let found = self.located_instance(namespace, &located)?;
         let class = located.class.class.name().as_str();
         Ok(found.filter(|found| found.instance.class().is_a(class)))
     }
 
-    /// The class that a path names, and the record under the key that the path means. The record may be of a class derived
-    /// from it, or of another.
+    /// The class that a path names, and the record under the key that the path means. The record
+    /// may be of a class derived from it, or of another.
     ///
     /// # Errors
     /// As [`instance`](Self::instance).
     pub(crate) fn located(&self, namespace: &str, path: &ObjectPath) -> Result<Option<Located>> {
-        let Some(class) = self.class(namespace, path.class.as_str())? else { return Ok(None) };
+        let Some(class) = self.class(namespace, path.class.as_str())? else {
+            return Ok(None);
+        };
         let key_text = class.class.key_text_of(path)?;
-        let Some(key_class) = class.class.key_class() else { return Ok(None) };
-        let keyed = self.record_of(&self.keys.keyed_instance(namespace, key_class.name().as_str(), &key_text));
+        let Some(key_class) = class.class.key_class() else {
+            return Ok(None);
+        };
+        let keyed = self.record_of(&self.keys.keyed_instance(
+            namespace,
+            key_class.name().as_str(),
+            &key_text,
+        ));
         let record = self.or_by_own_key(keyed, namespace, path.class.as_str(), &key_text)?;
-        Ok(record.map(|record| Located { class, key_text, record }))
+        Ok(record.map(|record| Located {
+            class,
+            key_text,
+            record,
+        }))
     }
 
     /// The instance of a namespace that lies in a record.
@@ -177,7 +217,8 @@ impl Catalog {
         self.instance_behind(namespace, record, None)
     }
 
-    /// The instance of a record, and the hash in the key that names it, by which an instance is known whose class is lost.
+    /// The instance of a record, and the hash in the key that names it, by which an instance is
+    /// known whose class is lost.
     pub(super) fn instance_behind(
         &self,
         namespace: &str,
@@ -185,12 +226,15 @@ impl Catalog {
         key: Option<NameHash>,
     ) -> Result<StoredInstance> {
         let found = self.read_instance(Place::new(self, namespace), record, key, None)?;
-        let none = BadRecord { offset: 0, what: "it is of another class" };
+        let none = BadRecord {
+            offset: 0,
+            what: "it is of another class",
+        };
         found.ok_or_else(|| self.bad(CorruptionCode::RecordInstance, record, none))
     }
 
-    /// The instance of a record; `None` when it is not of the class wanted. Where the hash in its key is given, it is read
-    /// without its class too, if that cannot be had.
+    /// The instance of a record; `None` when it is not of the class wanted. Where the hash in its
+    /// key is given, it is read without its class too, if that cannot be had.
     pub(super) fn read_instance(
         &self,
         place: Place,
@@ -202,7 +246,15 @@ impl Catalog {
         let bad = |bad| -> Error { self.bad(CorruptionCode::RecordInstance, record, bad) };
         let view = InstanceRecordView::parse(&bytes, self.dialect()).map_err(bad)?;
         let hash = view.class_hash().map_err(bad)?;
-        let lost = |damage| Some(Classless { view: &view, record, class: hash, key: key?, damage });
+        let lost = |damage| {
+            Some(Classless {
+                view: &view,
+                record,
+                class: hash,
+                key: key?,
+                damage,
+            })
+        };
         let lost = |damage| lost(damage).filter(|_| !self.is_strict && of_class.is_none());
         let class = match self.resolve(place, hash) {
             Ok(class) => class.ok_or_else(|| self.no_class(record))?,
@@ -218,7 +270,11 @@ impl Catalog {
         let instance = match view.to_instance(&class.class) {
             Ok(instance) => instance,
             // What is left of the class need not tell where values stand.
-            Err(fault) => match class.damage.as_ref().and_then(|damage| lost((**damage).clone())) {
+            Err(fault) => match class
+                .damage
+                .as_ref()
+                .and_then(|damage| lost((**damage).clone()))
+            {
                 Some(lost) => return self.without_class(lost).map(Some).map_err(|_| bad(fault)),
                 None => return Err(bad(fault)),
             },

@@ -1,4 +1,5 @@
-//! Rows of `export`: a namespace, class or instance as a JSON object. Source: `docs::objects`, "JSON lines".
+//! Rows of `export`: a namespace, class or instance as a JSON object. Source: `docs::objects`,
+//! "JSON lines".
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -23,9 +24,13 @@ fn begin<S: Serializer>(serializer: S, kind: &str) -> Result<S::SerializeMap, S:
     Ok(map)
 }
 
-/// Marks an object of which something is missing with the name of the class that is lost: its own or the nearest ancestor.
+/// Marks an object of which something is missing with the name of the class that is lost: its own
+/// or the nearest ancestor.
 fn partial<M: SerializeMap>(map: &mut M, class: &FullClass, is_lost: bool) -> Result<(), M::Error> {
-    match class.missing_ancestor().or_else(|| is_lost.then(|| class.name())) {
+    match class
+        .missing_ancestor()
+        .or_else(|| is_lost.then(|| class.name()))
+    {
         Some(ancestor) => map.serialize_entry("partial", ancestor),
         None => Ok(()),
     }
@@ -90,11 +95,18 @@ impl Serialize for InstanceRow<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let instance = &self.instance.instance;
         let defaults = Defaulted(instance, |_: &Name| true);
-        serialize_instance(serializer, self.namespace, self.instance, &Values(instance), &defaults)
+        serialize_instance(
+            serializer,
+            self.namespace,
+            self.instance,
+            &Values(instance),
+            &defaults,
+        )
     }
 }
 
-/// An instance as a row with these of its properties, and the names of those among them that have the default of the class.
+/// An instance as a row with these of its properties, and the names of those among them that have
+/// the default of the class.
 pub(crate) fn serialize_instance<S: Serializer>(
     serializer: S,
     namespace: &str,
@@ -103,7 +115,10 @@ pub(crate) fn serialize_instance<S: Serializer>(
     defaults: &impl Serialize,
 ) -> Result<S::Ok, S::Error> {
     let instance = &stored.instance;
-    let path = instance.path().ok().map(|path| path.in_namespace(namespace).text());
+    let path = instance
+        .path()
+        .ok()
+        .map(|path| path.in_namespace(namespace).text());
     let mut map = begin(serializer, "instance")?;
     map.serialize_entry("namespace", namespace)?;
     map.serialize_entry("class", instance.class().name())?;
@@ -115,8 +130,13 @@ pub(crate) fn serialize_instance<S: Serializer>(
     map.serialize_entry("defaults", defaults)?;
     map.serialize_entry("qualifiers", &instance.qualifiers)?;
     if let Some(sets) = &instance.property_qualifiers {
-        let names = instance.class().properties().iter().map(|property| &property.name);
-        let sets: Vec<(&Name, &QualifierSet)> = names.zip(sets).filter(|(_, set)| !set.is_empty()).collect();
+        let names = instance
+            .class()
+            .properties()
+            .iter()
+            .map(|property| &property.name);
+        let sets: Vec<(&Name, &QualifierSet)> =
+            names.zip(sets).filter(|(_, set)| !set.is_empty()).collect();
         map.serialize_entry("property_qualifiers", &Pairs(&sets))?;
     }
     map.end()
@@ -127,7 +147,8 @@ fn place(record: RecordRef) -> String {
     format!("{}.{}", record.page, record.id)
 }
 
-/// The names of the properties, of those that are asked for, whose value, NULL included, is the default of the class.
+/// The names of the properties, of those that are asked for, whose value, NULL included, is the
+/// default of the class.
 pub(crate) struct Defaulted<'i, F>(pub(crate) &'i Instance, pub(crate) F);
 
 impl<F: Fn(&Name) -> bool> Serialize for Defaulted<'_, F> {

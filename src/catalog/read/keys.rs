@@ -29,11 +29,16 @@ pub struct ClassKeys {
 pub fn class_keys(keys: &ObjectKeys, namespace: &str, class: &FullClass) -> ClassKeys {
     let name = class.name().as_str();
     let superclass = class.declaration().superclass.as_ref().map(Name::as_str);
-    let targets = class.properties().iter().filter_map(|property| property.reference_class());
+    let targets = class
+        .properties()
+        .iter()
+        .filter_map(|property| property.reference_class());
     ClassKeys {
         definition: keys.class(namespace, name),
         subclass: keys.subclass(namespace, superclass, name),
-        references: targets.map(|target| keys.class_reference(namespace, target, name)).collect(),
+        references: targets
+            .map(|target| keys.class_reference(namespace, target, name))
+            .collect(),
     }
 }
 
@@ -50,9 +55,15 @@ pub struct InstanceKeys {
 ///
 /// # Errors
 /// [`InstanceError`] when it has no key, or a key property no value.
-pub fn instance_keys(keys: &ObjectKeys, namespace: &str, instance: &Instance) -> Result<InstanceKeys, InstanceError> {
+pub fn instance_keys(
+    keys: &ObjectKeys,
+    namespace: &str,
+    instance: &Instance,
+) -> Result<InstanceKeys, InstanceError> {
     let class = instance.class();
-    let no_key = || InstanceError::NoKey { class: class.name().clone() };
+    let no_key = || InstanceError::NoKey {
+        class: class.name().clone(),
+    };
     let key_class = class.key_class().ok_or_else(no_key)?;
     let key_text = instance.key_text()?;
     Ok(InstanceKeys {
@@ -86,13 +97,14 @@ pub struct OutgoingReference {
     pub property: Name,
     /// Where it leads.
     pub target: Result<ReferenceKey, Unresolved>,
-    /// Its path has other keys than the class it names. Such a reference has a key, which is made of its values alone, but
-    /// leads to no instance.
+    /// Its path has other keys than the class it names. Such a reference has a key, which is made
+    /// of its values alone, but leads to no instance.
     pub mismatch: Option<KeyMismatch>,
 }
 
 impl Catalog {
-    /// The references that an instance of a namespace makes, those that are NULL left out. `keys` are its own.
+    /// The references that an instance of a namespace makes, those that are NULL left out. `keys`
+    /// are its own.
     ///
     /// # Errors
     /// As [`class`](Self::class).
@@ -105,46 +117,80 @@ impl Catalog {
         let text = |name: &Name| name.as_str().to_owned();
         let mut found = Vec::new();
         for (property, value) in instance.values() {
-            let Some(Value::Reference(path)) = value else { continue };
+            let Some(Value::Reference(path)) = value else {
+                continue;
+            };
             let (key, mismatch) = match self.reference_key(namespace, path, &keys.keyed)? {
                 Ok((key, mismatch)) => (Ok(key), mismatch),
                 Err(unresolved) => (Err(unresolved), None),
             };
             let target = key.map(|key| {
                 let (class, property) = (text(instance.class().name()), text(&property.name));
-                let (namespace, referrer) = (with_root(namespace), self.keys.referrer_text(&keys.keyed));
-                ReferenceKey { key, record: ReferenceRecord { namespace, class, property, key: referrer } }
+                let (namespace, referrer) =
+                    (with_root(namespace), self.keys.referrer_text(&keys.keyed));
+                ReferenceKey {
+                    key,
+                    record: ReferenceRecord {
+                        namespace,
+                        class,
+                        property,
+                        key: referrer,
+                    },
+                }
             });
-            found.push(OutgoingReference { property: property.name.clone(), target, mismatch });
+            found.push(OutgoingReference {
+                property: property.name.clone(),
+                target,
+                mismatch,
+            });
         }
         Ok(found)
     }
 
     /// The key of a reference, and how its path differs from what its class wants.
     ///
-    /// The class whose name stands in the key is the one that declares the keys of the target. For a class that is not there,
-    /// or has no keys, it is the class itself; so a reference has a key whatever becomes of the class, and it can be told from
-    /// that key alone.
-    fn reference_key(&self, namespace: &str, path: &str, referrer: &str) -> Result<Result<KeyOfReference, Unresolved>> {
-        let Ok(path) = path.parse::<ObjectPath>() else { return Ok(Err(Unresolved::NoPath)) };
-        let Some(key_text) = path.key_text() else { return Ok(Err(Unresolved::NoPath)) };
+    /// The class whose name stands in the key is the one that declares the keys of the target. For
+    /// a class that is not there, or has no keys, it is the class itself; so a reference has a key
+    /// whatever becomes of the class, and it can be told from that key alone.
+    fn reference_key(
+        &self,
+        namespace: &str,
+        path: &str,
+        referrer: &str,
+    ) -> Result<Result<KeyOfReference, Unresolved>> {
+        let Ok(path) = path.parse::<ObjectPath>() else {
+            return Ok(Err(Unresolved::NoPath));
+        };
+        let Some(key_text) = path.key_text() else {
+            return Ok(Err(Unresolved::NoPath));
+        };
         let target = path.namespace.as_deref().unwrap_or(namespace);
         if !name::same(target, namespace) && !self.has_namespace(target)? {
             return Ok(Err(Unresolved::NoNamespace(target.to_owned())));
         }
         let class = self.class(target, path.class.as_str())?;
-        let mismatch = class.as_ref().and_then(|class| class.class.key_text_of(&path).err());
-        let key_class = class.map_or_else(|| path.class.clone(), |class| key_class_name(&class.class));
-        Ok(Ok((self.keys.reference(target, key_class.as_str(), &key_text, referrer), mismatch)))
+        let mismatch = class
+            .as_ref()
+            .and_then(|class| class.class.key_text_of(&path).err());
+        let key_class =
+            class.map_or_else(|| path.class.clone(), |class| key_class_name(&class.class));
+        Ok(Ok((
+            self.keys
+                .reference(target, key_class.as_str(), &key_text, referrer),
+            mismatch,
+        )))
     }
 }
 
 type KeyOfReference = (String, Option<KeyMismatch>);
 
-/// The name that stands in the keys of references to instances of a class: that of the class which declares its keys, or its
-/// own where none does.
+/// The name that stands in the keys of references to instances of a class: that of the class which
+/// declares its keys, or its own where none does.
 pub(crate) fn key_class_name(class: &FullClass) -> Name {
-    class.key_class().map_or_else(|| class.name().clone(), |key_class| key_class.name().clone())
+    class.key_class().map_or_else(
+        || class.name().clone(),
+        |key_class| key_class.name().clone(),
+    )
 }
 
 /// A path of a namespace as records of references have it: its first part in capitals.

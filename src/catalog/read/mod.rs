@@ -1,4 +1,5 @@
-//! What the keys and records of a snapshot mean: namespaces, classes with what they inherit, instances, references.
+//! What the keys and records of a snapshot mean: namespaces, classes with what they inherit,
+//! instances, references.
 
 mod census;
 mod classes;
@@ -52,8 +53,8 @@ use run::{Keys, Runs, Watch};
 pub use security::StoredSecurity;
 pub use usage::{ClassUsage, NamespaceUsage, Share};
 
-/// The objects of a snapshot. Cheap to clone; clones share the classes that were put together. As a snapshot never changes,
-/// nor does what a catalog shows.
+/// The objects of a snapshot. Cheap to clone; clones share the classes that were put together. As a
+/// snapshot never changes, nor does what a catalog shows.
 #[derive(Clone)]
 pub struct Catalog {
     snapshot: Snapshot,
@@ -75,43 +76,67 @@ pub struct Catalog {
 
 impl fmt::Debug for Catalog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Catalog").field("snapshot", &self.snapshot).finish_non_exhaustive()
+        f.debug_struct("Catalog")
+            .field("snapshot", &self.snapshot)
+            .finish_non_exhaustive()
     }
 }
 
 impl Catalog {
-    /// The objects of a snapshot. A class whose superclass is lost has what it declares itself, and is marked
-    /// [partial](crate::cim::FullClass::is_partial).
+    /// The objects of a snapshot. A class whose superclass is lost has what it declares itself, and
+    /// is marked [partial](crate::cim::FullClass::is_partial).
     pub fn new(snapshot: Snapshot) -> Self {
         let keys = ObjectKeys::new(snapshot.dialect());
         let system = keys.hash(SYSTEM_NAMESPACE);
         let composed = Arc::new(Composed::new(snapshot.heap_bytes()));
         let (owners, elsewhere) = (Arc::default(), Arc::default());
-        Self { snapshot, keys, system, composed, owners, elsewhere, is_strict: false, watch: None, runs: None }
+        Self {
+            snapshot,
+            keys,
+            system,
+            composed,
+            owners,
+            elsewhere,
+            is_strict: false,
+            watch: None,
+            runs: None,
+        }
     }
 
-    /// The objects of a snapshot that are whole: a class whose superclass is lost is an error. So writers, and those that verify,
-    /// take nothing for granted.
+    /// The objects of a snapshot that are whole: a class whose superclass is lost is an error. So
+    /// writers, and those that verify, take nothing for granted.
     pub(crate) fn strict(snapshot: Snapshot) -> Self {
-        Self { is_strict: true, ..Self::new(snapshot) }
+        Self {
+            is_strict: true,
+            ..Self::new(snapshot)
+        }
     }
 
     /// The same objects, but those that are partial: a class whose superclass is lost is an error.
     #[must_use]
     pub fn whole_only(&self) -> Self {
-        Self { is_strict: true, ..self.clone() }
+        Self {
+            is_strict: true,
+            ..self.clone()
+        }
     }
 
-    /// The objects of a later state, with the classes that are known already: those that have changed since have to be
-    /// [forgotten](Self::forget).
+    /// The objects of a later state, with the classes that are known already: those that have
+    /// changed since have to be [forgotten](Self::forget).
     pub(crate) fn moved_to(&self, snapshot: Snapshot) -> Self {
         // A record that goes leaves its place to another.
-        Self { snapshot, owners: Arc::default(), elsewhere: Arc::default(), ..self.clone() }
+        Self {
+            snapshot,
+            owners: Arc::default(),
+            elsewhere: Arc::default(),
+            ..self.clone()
+        }
     }
 
     /// Puts a class together anew when it is wanted again.
     pub(crate) fn forget(&self, namespace: &str, class: &str) {
-        self.composed.forget(&(self.keys.namespace_hash(namespace), self.keys.hash(class)));
+        self.composed
+            .forget(&(self.keys.namespace_hash(namespace), self.keys.hash(class)));
     }
 
     /// As [`forget`](Self::forget), for all classes.
@@ -135,7 +160,9 @@ impl Catalog {
     }
 
     fn scan(&self, prefix: &str) -> Keys {
-        let scan = self.snapshot.keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward);
+        let scan = self
+            .snapshot
+            .keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward);
         Keys::new(scan, self.watch.clone())
     }
 

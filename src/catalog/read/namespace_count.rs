@@ -8,14 +8,16 @@ use crate::store::Counts;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct NamespaceCount {
     /// Namespaces whose path is known: ROOT, if it has any key, what is found below it, and the
-    /// [hidden](super::Hidden) ones whose path hashing gives. The system classes lie in none of them.
+    /// [hidden](super::Hidden) ones whose path hashing gives. The system classes lie in none of
+    /// them.
     pub named: u64,
     /// Namespaces that have keys, but of whose path only the hash is known.
     pub unnamed: u64,
 }
 
 impl Catalog {
-    /// Counts what the repository holds, and its namespaces: both together take little longer than the first alone.
+    /// Counts what the repository holds, and its namespaces: both together take little longer than
+    /// the first alone.
     pub fn counts(&self) -> (Counts, NamespaceCount) {
         self.snapshot.counts_beside(|| self.namespace_count())
     }
@@ -28,6 +30,9 @@ impl Catalog {
         // The tree begins with ROOT, whether or not there is one.
         let has_root = self.scan(&self.keys.namespace(ROOT)).next().is_some();
         let rootless = u64::from(!has_root);
-        NamespaceCount { named: tree.saturating_sub(rootless) + found, unnamed: hidden.len() as u64 - found }
+        NamespaceCount {
+            named: tree.saturating_sub(rootless) + found,
+            unnamed: hidden.len() as u64 - found,
+        }
     }
 }

@@ -29,7 +29,8 @@ pub(crate) const NAMESPACE_CLASS: &str = "__NAMESPACE";
 pub struct Namespaces {
     /// `ROOT`, and below each its children by name. One that cannot be read is an error among them.
     pub tree: Vec<Result<String>>,
-    /// Those that have keys though nothing leads to them: by path where that is known, then by hash.
+    /// Those that have keys though nothing leads to them: by path where that is known, then by
+    /// hash.
     pub hidden: Vec<Hidden>,
     /// Namespaces that the index has: named by another, or with keys of their own.
     pub count: u64,
@@ -40,7 +41,8 @@ pub struct Namespaces {
 /// A namespace that has keys though no instance of `__NAMESPACE` leads to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hidden {
-    /// Its path where hashing gives it, else `NS_` and its hash, which stands for the path everywhere.
+    /// Its path where hashing gives it, else `NS_` and its hash, which stands for the path
+    /// everywhere.
     pub path: String,
     /// True if the path is known.
     pub is_named: bool,
@@ -51,14 +53,20 @@ pub struct Hidden {
 impl Namespaces {
     /// A tree that was not walked to its end.
     const fn only(tree: Vec<Result<String>>) -> Self {
-        Self { tree, hidden: Vec::new(), count: 0, strays: [0, 0] }
+        Self {
+            tree,
+            hidden: Vec::new(),
+            count: 0,
+            strays: [0, 0],
+        }
     }
 }
 
 impl Catalog {
-    /// Whether there is a namespace with this path: one that the namespace above it names, and so on up to `ROOT`, or one
-    /// that has keys all the same. A namespace whose path is lost is given by its hash: `NS_` and the digits.
-    /// That of the system classes is none: nothing can be put there.
+    /// Whether there is a namespace with this path: one that the namespace above it names, and so
+    /// on up to `ROOT`, or one that has keys all the same. A namespace whose path is lost is given
+    /// by its hash: `NS_` and the digits. That of the system classes is none: nothing can be put
+    /// there.
     ///
     /// # Errors
     /// As [`class`](Self::class): where a page on the way cannot be read, it cannot be told.
@@ -92,11 +100,13 @@ impl Catalog {
     }
 
     fn has_keys(&self, namespace: &str) -> Result<bool> {
-        self.snapshot.find(self.keys.namespace(namespace).as_bytes()).map(|key| key.is_some())
+        self.snapshot
+            .find(self.keys.namespace(namespace).as_bytes())
+            .map(|key| key.is_some())
     }
 
-    /// A namespace as the repository spells it: each part as the instance of `__NAMESPACE` has it, as far as these can be
-    /// read. `None` when it is not there.
+    /// A namespace as the repository spells it: each part as the instance of `__NAMESPACE` has it,
+    /// as far as these can be read. `None` when it is not there.
     ///
     /// # Errors
     /// As [`has_namespace`](Self::has_namespace).
@@ -111,29 +121,37 @@ impl Catalog {
             return Ok(Some(namespace.to_ascii_uppercase()));
         }
         let mut parts = namespace.split('\\');
-        let first = parts.next().filter(|first| !name::same(first, ROOT)).unwrap_or(ROOT);
+        let first = parts
+            .next()
+            .filter(|first| !name::same(first, ROOT))
+            .unwrap_or(ROOT);
         let mut path = first.to_owned();
         for part in parts {
             let stored = match self.namespace_record(&path, part) {
                 Ok(Some(record)) => self.instance_of_record(&path, record).ok(),
                 _ => None,
             };
-            let stored = stored.and_then(|stored| Some(stored.instance.get("Name")?.as_text()?.to_owned()));
-            let spelled = stored.filter(|stored| name::same(stored, part)).unwrap_or_else(|| part.to_owned());
+            let stored =
+                stored.and_then(|stored| Some(stored.instance.get("Name")?.as_text()?.to_owned()));
+            let spelled = stored
+                .filter(|stored| name::same(stored, part))
+                .unwrap_or_else(|| part.to_owned());
             path = format!(r"{path}\{spelled}");
         }
         Ok(Some(path))
     }
 
-    /// The paths of the namespaces directly below another, by name. One that cannot be read is an error among them, and so is
-    /// one that lies too deep, or has the name of another.
+    /// The paths of the namespaces directly below another, by name. One that cannot be read is an
+    /// error among them, and so is one that lies too deep, or has the name of another.
     pub fn child_namespaces(&self, namespace: &str) -> Vec<Result<String>> {
         self.each_once().children(namespace)
     }
 
     fn children(&self, namespace: &str) -> Vec<Result<String>> {
         let found = self.instances(namespace, NAMESPACE_CLASS);
-        let named = found.map(|child| child.and_then(|child| Ok((self.child_path(namespace, &child)?, child.record))));
+        let named = found.map(|child| {
+            child.and_then(|child| Ok((self.child_path(namespace, &child)?, child.record)))
+        });
         let mut children: Vec<Result<(String, RecordRef)>> = named.collect();
         children.sort_by(|a, b| match (a, b) {
             (Ok((a, _)), Ok((b, _))) => name::order(a, b),
@@ -142,23 +160,42 @@ impl Catalog {
         let mut last: Option<String> = None;
         let mut once = |(path, record): (String, RecordRef)| {
             if last.as_ref().is_some_and(|last| name::same(last, &path)) {
-                let twice = BadRecord { offset: 0, what: "another namespace has its path" };
+                let twice = BadRecord {
+                    offset: 0,
+                    what: "another namespace has its path",
+                };
                 return Err(self.bad(CorruptionCode::RecordInstance, record, twice));
             }
             last = Some(path.clone());
             Ok(path)
         };
-        children.into_iter().map(|child| child.and_then(&mut once)).collect()
+        children
+            .into_iter()
+            .map(|child| child.and_then(&mut once))
+            .collect()
     }
 
     /// The path of the namespace that an instance stands for.
     fn child_path(&self, parent: &str, child: &StoredInstance) -> Result<String> {
-        let bad = |what| Err(self.bad(CorruptionCode::RecordInstance, child.record, BadRecord { offset: 0, what }));
-        let name = child.instance.get("Name").and_then(|name| name.as_text()).unwrap_or_default();
+        let bad = |what| {
+            Err(self.bad(
+                CorruptionCode::RecordInstance,
+                child.record,
+                BadRecord { offset: 0, what },
+            ))
+        };
+        let name = child
+            .instance
+            .get("Name")
+            .and_then(|name| name.as_text())
+            .unwrap_or_default();
         if name.is_empty() || name.contains(['\\', '/', ':', '\0']) {
             return bad("the name of the namespace is none");
         }
-        if !may_have_path(parent.len().saturating_add(name.len()), parent.matches('\\').count()) {
+        if !may_have_path(
+            parent.len().saturating_add(name.len()),
+            parent.matches('\\').count(),
+        ) {
             return bad(
                 "the namespace lies too deep: at most 128 lie in each other, and a path has at most 4,096 bytes",
             );
@@ -166,18 +203,25 @@ impl Catalog {
         Ok(format!(r"{parent}\{name}"))
     }
 
-    /// The paths of all namespaces: `ROOT`, and below each its children by name; after these the [hidden](Hidden) ones. One
-    /// that cannot be read is an error among them. The system classes lie in none of them.
+    /// The paths of all namespaces: `ROOT`, and below each its children by name; after these the
+    /// [hidden](Hidden) ones. One that cannot be read is an error among them. The system classes
+    /// lie in none of them.
     pub fn namespaces(&self) -> Vec<Result<String>> {
-        self.namespaces_while(&mut || Ok(())).unwrap_or_else(|error| vec![Err(error)])
+        self.namespaces_while(&mut || Ok(()))
+            .unwrap_or_else(|error| vec![Err(error)])
     }
 
     /// The same; `check` says before each whether to go on.
     ///
     /// # Errors
     /// That of `check`.
-    pub(crate) fn namespaces_while(&self, check: &mut dyn FnMut() -> Result<()>) -> Result<Vec<Result<String>>> {
-        let Namespaces { mut tree, hidden, .. } = self.all_namespaces_while(check)?;
+    pub(crate) fn namespaces_while(
+        &self,
+        check: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Vec<Result<String>>> {
+        let Namespaces {
+            mut tree, hidden, ..
+        } = self.all_namespaces_while(check)?;
         tree.extend(hidden.into_iter().map(|hidden| Ok(hidden.path)));
         Ok(tree)
     }
@@ -189,28 +233,42 @@ impl Catalog {
 
     /// All namespaces: those of the tree, and those that have keys though nothing leads to them.
     pub fn all_namespaces(&self) -> Namespaces {
-        self.all_namespaces_while(&mut || Ok(())).unwrap_or_else(|error| Namespaces::only(vec![Err(error)]))
+        self.all_namespaces_while(&mut || Ok(()))
+            .unwrap_or_else(|error| Namespaces::only(vec![Err(error)]))
     }
 
     /// The same; `check` says before each of the tree whether to go on.
     ///
     /// # Errors
     /// That of `check`.
-    pub(crate) fn all_namespaces_while(&self, check: &mut dyn FnMut() -> Result<()>) -> Result<Namespaces> {
+    pub(crate) fn all_namespaces_while(
+        &self,
+        check: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Namespaces> {
         let tree = self.tree_while(ROOT, check)?;
         if matches!(tree.last(), Some(Err(Error::Cancelled))) {
             return Ok(Namespaces::only(tree));
         }
         let known: Vec<String> = tree.iter().flatten().cloned().collect();
-        let mut explained: BTreeSet<NameHash> = known.iter().map(|path| self.keys.hash(path)).collect();
+        let mut explained: BTreeSet<NameHash> =
+            known.iter().map(|path| self.keys.hash(path)).collect();
         let in_tree = explained.len();
         explained.insert(self.system);
         let (hashes, odd) = self.first_tokens();
         let hashes: BTreeSet<NameHash> = hashes.difference(&explained).copied().collect();
         let strays = self.stray_keys(&odd);
         let count = (in_tree + hashes.len()) as u64;
-        let hidden = if hashes.is_empty() { Vec::new() } else { self.named(hashes, known) };
-        Ok(Namespaces { tree, hidden, count, strays })
+        let hidden = if hashes.is_empty() {
+            Vec::new()
+        } else {
+            self.named(hashes, known)
+        };
+        Ok(Namespaces {
+            tree,
+            hidden,
+            count,
+            strays,
+        })
     }
 
     /// Namespaces with these hashes, by path where hashing gives it, then by hash.
@@ -218,19 +276,32 @@ impl Catalog {
         let names = Naming::search(self, hashes.clone(), known);
         let hidden = |hash| {
             let name = names.get(&hash);
-            Hidden { path: name.cloned().unwrap_or_else(|| format!("NS_{hash}")), is_named: name.is_some(), hash }
+            Hidden {
+                path: name.cloned().unwrap_or_else(|| format!("NS_{hash}")),
+                is_named: name.is_some(),
+                hash,
+            }
         };
         let mut hidden: Vec<Hidden> = hashes.into_iter().map(hidden).collect();
-        hidden.sort_by(|a, b| b.is_named.cmp(&a.is_named).then_with(|| name::order(&a.path, &b.path)));
+        hidden.sort_by(|a, b| {
+            b.is_named
+                .cmp(&a.is_named)
+                .then_with(|| name::order(&a.path, &b.path))
+        });
         hidden
     }
 
-    /// The hashes of the names of those namespaces directly below one whose instances of `__NAMESPACE` cannot be read.
+    /// The hashes of the names of those namespaces directly below one whose instances of
+    /// `__NAMESPACE` cannot be read.
     pub(super) fn lost_children(&self, parent: &str) -> Vec<NameHash> {
         let class = self.keys.hash(NAMESPACE_CLASS);
-        let keys = self.own_keys(Place::new(self, parent), Some(class)).flatten();
-        let is_lost =
-            |key: &Key| key.reference().is_some_and(|record| self.instance_of_record(parent, record).is_err());
+        let keys = self
+            .own_keys(Place::new(self, parent), Some(class))
+            .flatten();
+        let is_lost = |key: &Key| {
+            key.reference()
+                .is_some_and(|record| self.instance_of_record(parent, record).is_err())
+        };
         let name = |key: Key| match KeyShape::parse(key.as_bytes()) {
             Some((_, KeyShape::Instance(_, name))) => Some(name),
             _ => None,
@@ -238,8 +309,8 @@ impl Catalog {
         keys.filter(is_lost).filter_map(name).collect()
     }
 
-    /// What keys begin with: the hashes of namespaces, and tokens that are no hash of one. What cannot be read is left out:
-    /// every scan of what lies there reports it.
+    /// What keys begin with: the hashes of namespaces, and tokens that are no hash of one. What
+    /// cannot be read is left out: every scan of what lies there reports it.
     fn first_tokens(&self) -> (BTreeSet<NameHash>, BTreeSet<Vec<u8>>) {
         /// Keys with one first token that are read before the next is looked up.
         const RUN: usize = 64;
@@ -250,7 +321,9 @@ impl Catalog {
             let Ok(key) = key else { continue };
             let token = tokens_of(key).next().unwrap_or_default();
             if last.as_deref() != Some(token) {
-                let hash = str::from_utf8(token).ok().and_then(|token| ObjectKeys::hash_token(self.dialect(), token));
+                let hash = str::from_utf8(token)
+                    .ok()
+                    .and_then(|token| ObjectKeys::hash_token(self.dialect(), token));
                 match hash {
                     Some(hash) => _ = hashes.insert(hash),
                     None => _ = odd.insert(token.to_vec()),
@@ -265,15 +338,23 @@ impl Catalog {
             run = 0;
             // A backslash is followed by this character: so are all keys with this token.
             let behind = [token, b"]"].concat();
-            // A scan that met damage has put the pages beside the tree in order: another would have to do so again.
+            // A scan that met damage has put the pages beside the tree in order: another would have
+            // to do so again.
             if scan.is_complete() {
-                scan = self.snapshot.keys(KeyRange { from: Some(behind), to: None }, Direction::Forward);
+                scan = self.snapshot.keys(
+                    KeyRange {
+                        from: Some(behind),
+                        to: None,
+                    },
+                    Direction::Forward,
+                );
             }
         }
         (hashes, odd)
     }
 
-    /// Keys that are marked as those of classes and of instances, but lie in no namespace there can be.
+    /// Keys that are marked as those of classes and of instances, but lie in no namespace there can
+    /// be.
     fn stray_keys(&self, tokens: &BTreeSet<Vec<u8>>) -> [u64; 2] {
         let mut strays = [0; 2];
         let [classes, instances] = &mut strays;
@@ -299,8 +380,8 @@ impl Catalog {
         self.tree(namespace).into_iter().collect()
     }
 
-    /// The paths of a namespace and of all that lie below it, those that nothing leads to last. One that cannot be read is an
-    /// error among them.
+    /// The paths of a namespace and of all that lie below it, those that nothing leads to last. One
+    /// that cannot be read is an error among them.
     ///
     /// # Errors
     /// [`Error::Cancelled`].
@@ -309,24 +390,41 @@ impl Catalog {
         let (folded, mut found) = (name::to_upper(top), Vec::new());
         let is_below = |path: &str| {
             let path = name::to_upper(path);
-            path.strip_prefix(&folded).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+            path.strip_prefix(&folded)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
         };
-        let Namespaces { tree, hidden, .. } = self.all_namespaces_while(&mut || self.step_watch())?;
+        let Namespaces { tree, hidden, .. } =
+            self.all_namespaces_while(&mut || self.step_watch())?;
         // The top may be one that nothing leads to, or that of the system.
         if !tree.iter().flatten().any(|path| name::same(path, top)) {
             found.push(Ok(top.to_owned()));
         }
-        found.extend(tree.into_iter().filter(|path| path.as_ref().map_or(is_all, |path| is_below(path))));
-        let hidden = hidden.into_iter().filter(|hidden| is_below(&hidden.path) || !hidden.is_named && is_all);
-        found.extend(hidden.map(|hidden| hidden.path).filter(|path| !name::same(path, top)).map(Ok));
+        found.extend(
+            tree.into_iter()
+                .filter(|path| path.as_ref().map_or(is_all, |path| is_below(path))),
+        );
+        let hidden = hidden
+            .into_iter()
+            .filter(|hidden| is_below(&hidden.path) || !hidden.is_named && is_all);
+        found.extend(
+            hidden
+                .map(|hidden| hidden.path)
+                .filter(|path| !name::same(path, top))
+                .map(Ok),
+        );
         Ok(found)
     }
 
     fn tree(&self, top: &str) -> Vec<Result<String>> {
-        self.tree_while(top, &mut || Ok(())).unwrap_or_else(|error| vec![Err(error)])
+        self.tree_while(top, &mut || Ok(()))
+            .unwrap_or_else(|error| vec![Err(error)])
     }
 
-    fn tree_while(&self, top: &str, check: &mut dyn FnMut() -> Result<()>) -> Result<Vec<Result<String>>> {
+    fn tree_while(
+        &self,
+        top: &str,
+        check: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Vec<Result<String>>> {
         // A run of its own: the instances are met again by the caller.
         let run = self.each_once();
         let mut found = Vec::new();
@@ -355,4 +453,7 @@ const fn may_have_path(bytes: usize, parent: usize) -> bool {
     bytes < MAX_NAMESPACE_BYTES && parent < MAX_NAMESPACE_DEPTH
 }
 
-const _: () = assert!(MAX_NAMESPACE_DEPTH == 128 && MAX_NAMESPACE_BYTES == 4096, "an error says it");
+const _: () = assert!(
+    MAX_NAMESPACE_DEPTH == 128 && MAX_NAMESPACE_BYTES == 4096,
+    "an error says it"
+);

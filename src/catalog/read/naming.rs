@@ -1,7 +1,9 @@
-//! Names for namespaces that are known by their hashes alone: hashing gives them back, if the text stands anywhere.
+//! Names for namespaces that are known by their hashes alone: hashing gives them back, if the text
+//! stands anywhere.
 //!
-//! Candidates are the usual namespaces of Windows, every path in the repository's own files, and every identifier there below
-//! every namespace that is known. Source: `docs::objects`, "Names that are lost".
+//! Candidates are the usual namespaces of Windows, every path in the repository's own files, and
+//! every identifier there below every namespace that is known. Source: `docs::objects`, "Names that
+//! are lost".
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -43,8 +45,8 @@ ms_405 ms_406 ms_40b ms_40e ms_414 ms_415 ms_41d ms_41f ms_408 ms_40d ms_401 ms_
 /// Longest component of a path that is tried.
 const MAX_WORD: usize = 128;
 
-/// Bytes of the object heap for which one hash is computed at most, so that the work stays linear in the file; and the hashes
-/// that are always allowed.
+/// Bytes of the object heap for which one hash is computed at most, so that the work stays linear
+/// in the file; and the hashes that are always allowed.
 const BYTES_FOR_A_HASH: usize = 4;
 const LEAST_HASHES: usize = 1 << 16;
 
@@ -67,13 +69,23 @@ impl<'n> Naming<'n> {
     ) -> BTreeMap<NameHash, String> {
         let pages = crate::base::widen(catalog.snapshot.image().logical_pages(Space::Objects));
         let left = (pages * PAGE_SIZE / BYTES_FOR_A_HASH).max(LEAST_HASHES);
-        let mut naming = Self { catalog, wanted, found: BTreeMap::new(), parents: known, left };
-        USUAL.split_ascii_whitespace().for_each(|path| naming.try_path(&format!(r"{ROOT}\{path}")));
+        let mut naming = Self {
+            catalog,
+            wanted,
+            found: BTreeMap::new(),
+            parents: known,
+            left,
+        };
+        USUAL
+            .split_ascii_whitespace()
+            .for_each(|path| naming.try_path(&format!(r"{ROOT}\{path}")));
         naming.below_all(&LANGUAGES.split_ascii_whitespace().collect::<Vec<_>>());
         if !naming.is_over() {
             let texts = Texts::of(&catalog.snapshot);
-            let words: Vec<&str> =
-                LANGUAGES.split_ascii_whitespace().chain(texts.words.iter().map(String::as_str)).collect();
+            let words: Vec<&str> = LANGUAGES
+                .split_ascii_whitespace()
+                .chain(texts.words.iter().map(String::as_str))
+                .collect();
             naming.where_names_are_lost(&words);
             texts.paths.iter().for_each(|path| naming.try_path(path));
             naming.where_names_are_lost(&words);
@@ -82,9 +94,13 @@ impl<'n> Naming<'n> {
         naming.found
     }
 
-    /// Tries words where a namespace has a child whose name cannot be read: the hash of the name stands in its key.
+    /// Tries words where a namespace has a child whose name cannot be read: the hash of the name
+    /// stands in its key.
     fn where_names_are_lost(&mut self, words: &[&str]) {
-        let by_hash: HashMap<NameHash, &str> = words.iter().map(|word| (self.catalog.keys.hash(word), *word)).collect();
+        let by_hash: HashMap<NameHash, &str> = words
+            .iter()
+            .map(|word| (self.catalog.keys.hash(word), *word))
+            .collect();
         let mut next = 0;
         while let Some(parent) = self.parents.get(next).cloned().filter(|_| !self.is_over()) {
             for lost in self.catalog.lost_children(&parent) {
@@ -100,7 +116,9 @@ impl<'n> Naming<'n> {
     fn below_all(&mut self, words: &[&str]) {
         let mut next = 0;
         while let Some(parent) = self.parents.get(next).cloned().filter(|_| !self.is_over()) {
-            words.iter().for_each(|word| self.try_one(&format!(r"{parent}\{word}")));
+            words
+                .iter()
+                .for_each(|word| self.try_one(&format!(r"{parent}\{word}")));
             next += 1;
         }
     }
@@ -111,7 +129,10 @@ impl<'n> Naming<'n> {
 
     /// Tries a path and each above it.
     fn try_path(&mut self, path: &str) {
-        let ends = path.match_indices('\\').map(|(at, _)| at).chain([path.len()]);
+        let ends = path
+            .match_indices('\\')
+            .map(|(at, _)| at)
+            .chain([path.len()]);
         let fronts: Vec<&str> = ends.filter_map(|end| path.get(..end)).collect();
         fronts.into_iter().for_each(|front| self.try_one(front));
     }
@@ -143,17 +164,25 @@ impl Texts {
     fn of(snapshot: &Snapshot) -> Self {
         let mut texts = Self::default();
         for page in 0..snapshot.image().logical_pages(Space::Objects) {
-            let Some(page) = LogicalPage::new(page) else { break };
+            let Some(page) = LogicalPage::new(page) else {
+                break;
+            };
             // A page that is torn has still texts; one that cannot be read has none.
             if let Ok(bytes) = snapshot.page(Space::Objects, page) {
-                runs(&bytes[..], 1).into_iter().chain(runs(&bytes[..], 2)).for_each(|run| texts.add(&run));
+                runs(&bytes[..], 1)
+                    .into_iter()
+                    .chain(runs(&bytes[..], 2))
+                    .for_each(|run| texts.add(&run));
             }
         }
         texts
     }
 
     fn add(&mut self, run: &str) {
-        let parts: Vec<&str> = run.split(['\\', '/']).filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&str> = run
+            .split(['\\', '/'])
+            .filter(|part| !part.is_empty())
+            .collect();
         if let Some(root) = parts.iter().position(|part| name::same(part, ROOT))
             && let Some(below) = parts.get(root + 1..).filter(|below| !below.is_empty())
         {
@@ -170,13 +199,17 @@ impl Texts {
     }
 }
 
-/// The runs of characters that paths of namespaces are made of, in ASCII (`width` 1) or UTF-16LE (`width` 2).
+/// The runs of characters that paths of namespaces are made of, in ASCII (`width` 1) or UTF-16LE
+/// (`width` 2).
 fn runs(bytes: &[u8], width: usize) -> Vec<String> {
     let mut found = Vec::new();
     for start in 0..width {
         let mut run = String::new();
         for unit in bytes.get(start..).unwrap_or_default().chunks(width) {
-            let (low, high) = (unit.first().copied().unwrap_or(0), unit.get(1).copied().unwrap_or(0));
+            let (low, high) = (
+                unit.first().copied().unwrap_or(0),
+                unit.get(1).copied().unwrap_or(0),
+            );
             if high == 0 && is_of_path(low) {
                 run.push(char::from(low));
             } else if !run.is_empty() {

@@ -1,4 +1,5 @@
-//! Every object of a namespace by the key that names it: the one walk of all that lists, compares, converts or counts.
+//! Every object of a namespace by the key that names it: the one walk of all that lists, compares,
+//! converts or counts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,14 +42,15 @@ impl fmt::Display for ObjectKey {
 pub enum KeyFault {
     /// A part of the index cannot be read: how many keys stood there is not known.
     Index(Error),
-    /// A key that stands where objects are named names none, or one that another key named already to a run that reads
-    /// [each once](Catalog::each_once).
+    /// A key that stands where objects are named names none, or one that another key named already
+    /// to a run that reads [each once](Catalog::each_once).
     Malformed(Error),
 }
 
 impl Catalog {
-    /// The classes or instances that the keys of a namespace name, in order of the keys. Several keys may stand for one path,
-    /// and each is given. A walk that the observer ends gives [`Error::Cancelled`] as a fault of the index.
+    /// The classes or instances that the keys of a namespace name, in order of the keys. Several
+    /// keys may stand for one path, and each is given. A walk that the observer ends gives
+    /// [`Error::Cancelled`] as a fault of the index.
     pub fn object_keys(
         &self,
         namespace: &str,
@@ -56,16 +58,26 @@ impl Catalog {
     ) -> impl Iterator<Item = Result<ObjectKey, KeyFault>> + use<> {
         let place = Place::new(self, namespace);
         let (classes, instances, family) = match counted {
-            Counted::Classes => (Some(self.scan(&format!(r"NS_{}\CD_", place.hash))), None, Family::Classes),
+            Counted::Classes => (
+                Some(self.scan(&format!(r"NS_{}\CD_", place.hash))),
+                None,
+                Family::Classes,
+            ),
             _ => (None, Some(self.own_keys(place, None)), Family::Instances),
         };
         let catalog = self.clone();
-        classes.into_iter().flatten().chain(instances.into_iter().flatten()).map(move |key| {
-            let key = key.map_err(KeyFault::Index)?;
-            let found = object_key(&key)?;
-            catalog.admit(family, &key, found.record).map_err(KeyFault::Malformed)?;
-            Ok(found)
-        })
+        classes
+            .into_iter()
+            .flatten()
+            .chain(instances.into_iter().flatten())
+            .map(move |key| {
+                let key = key.map_err(KeyFault::Index)?;
+                let found = object_key(&key)?;
+                catalog
+                    .admit(family, &key, found.record)
+                    .map_err(KeyFault::Malformed)?;
+                Ok(found)
+            })
     }
 
     /// The class that a key names.
@@ -76,8 +88,8 @@ impl Catalog {
         self.class_at(Place::new(self, namespace), key.class, key.record)
     }
 
-    /// The name in the record of the class that a key names; empty where it has none. Nothing is put together for it: a list
-    /// that is to be sorted begins with this.
+    /// The name in the record of the class that a key names; empty where it has none. Nothing is
+    /// put together for it: a list that is to be sorted begins with this.
     ///
     /// # Errors
     /// As [`class`](Self::class).
@@ -85,8 +97,8 @@ impl Catalog {
         self.class_name(key.record)
     }
 
-    /// The names in the record of the class that a key names: its own and that of its superclass. Nothing is put together
-    /// for it: an order by superclasses begins with this.
+    /// The names in the record of the class that a key names: its own and that of its superclass.
+    /// Nothing is put together for it: an order by superclasses begins with this.
     ///
     /// # Errors
     /// As [`class`](Self::class).
@@ -94,11 +106,18 @@ impl Catalog {
         self.class_head(key.record)
     }
 
-    /// What an object that cannot be read is called: by its path as far as it is known, and by its hashes.
+    /// What an object that cannot be read is called: by its path as far as it is known, and by its
+    /// hashes.
     pub fn name_of_key(&self, namespace: &str, key: &ObjectKey) -> String {
         let Some(instance) = key.instance else {
-            let name = self.class_name_of_key(key).ok().filter(|name| !name.as_str().is_empty());
-            return name.map_or_else(|| format!("{namespace}:{key}"), |name| format!("{namespace}:{}", name.as_str()));
+            let name = self
+                .class_name_of_key(key)
+                .ok()
+                .filter(|name| !name.as_str().is_empty());
+            return name.map_or_else(
+                || format!("{namespace}:{key}"),
+                |name| format!("{namespace}:{}", name.as_str()),
+            );
         };
         match self.class_by_hash(namespace, key.class) {
             Ok(Some(class)) => format!("{namespace}:{} IL_{instance}", class.class.name().as_str()),
@@ -126,6 +145,12 @@ fn object_key(key: &Key) -> Result<ObjectKey, KeyFault> {
         Some((_, KeyShape::Instance(class, instance))) => (class, Some(instance)),
         _ => return Err(malformed(CorruptionCode::KeyShape)),
     };
-    let record = key.reference().ok_or_else(|| malformed(CorruptionCode::KeyReference))?;
-    Ok(ObjectKey { class, instance, record })
+    let record = key
+        .reference()
+        .ok_or_else(|| malformed(CorruptionCode::KeyReference))?;
+    Ok(ObjectKey {
+        class,
+        instance,
+        record,
+    })
 }

@@ -1,8 +1,8 @@
 //! Which key a class record answers to, when it is looked up by name.
 //!
-//! A record lies under the key of its own name, in one namespace. Other keys can name it too: under another name it is
-//! refused, after one look at it; in another namespace it is put together again, as other superclasses lie there, but not
-//! without end.
+//! A record lies under the key of its own name, in one namespace. Other keys can name it too: under
+//! another name it is refused, after one look at it; in another namespace it is put together again,
+//! as other superclasses lie there, but not without end.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,11 @@ struct Known {
 impl Owners {
     /// True if the record may have this name, as far as is known.
     pub(super) fn may_be(&self, record: RecordRef, name: NameHash) -> bool {
-        self.known.lock().names.get(&record).is_none_or(|own| *own == name)
+        self.known
+            .lock()
+            .names
+            .get(&record)
+            .is_none_or(|own| *own == name)
     }
 
     /// Notes the name of a record that was looked up under another.

@@ -1,5 +1,5 @@
-//! Instances by ranges of keys and by single keys, for queries: what a range names that it should not is an error, never an
-//! instance of another class.
+//! Instances by ranges of keys and by single keys, for queries: what a range names that it should
+//! not is an error, never an instance of another class.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -42,7 +42,8 @@ pub(crate) struct RangeCount {
 /// Classes by the hashes of their names.
 pub(crate) type ClassesByHash = HashMap<NameHash, Name>;
 
-/// The instances in a range whose classes are wanted. One that cannot be read is an error, and the others follow.
+/// The instances in a range whose classes are wanted. One that cannot be read is an error, and the
+/// others follow.
 #[derive(Debug)]
 pub(crate) struct RangeInstances {
     catalog: Catalog,
@@ -72,21 +73,38 @@ impl Catalog {
     ) -> RangeInstances {
         let place = Place::new(self, namespace);
         let keys = match range {
-            InstanceRange::Class(class) => RangeKeys::Own(Box::new(self.own_keys(place, Some(class)))),
-            InstanceRange::Namespace => RangeKeys::Own(Box::new(self.own_keys(place, None))),
-            InstanceRange::KeyClass(class) => {
-                RangeKeys::Keyed(Box::new(self.scan(&format!(r"NS_{}\KI_{class}\I_", place.hash))))
+            InstanceRange::Class(class) => {
+                RangeKeys::Own(Box::new(self.own_keys(place, Some(class))))
             }
+            InstanceRange::Namespace => RangeKeys::Own(Box::new(self.own_keys(place, None))),
+            InstanceRange::KeyClass(class) => RangeKeys::Keyed(Box::new(
+                self.scan(&format!(r"NS_{}\KI_{class}\I_", place.hash)),
+            )),
         };
         let (others, count) = (HashSet::new(), RangeCount::default());
-        RangeInstances { catalog: self.clone(), place, range, keys, wanted, others, count }
+        RangeInstances {
+            catalog: self.clone(),
+            place,
+            range,
+            keys,
+            wanted,
+            others,
+            count,
+        }
     }
 
-    /// The number of keys of a namespace whose instances have their keys declared by this class, counted up to `most`.
+    /// The number of keys of a namespace whose instances have their keys declared by this class,
+    /// counted up to `most`.
     ///
     /// # Errors
-    /// [`Error::Cancelled`](crate::Error::Cancelled). What cannot be read is not counted: reading it says why.
-    pub(crate) fn keyed_instance_count(&self, namespace: &str, key_class: NameHash, most: u64) -> Result<u64> {
+    /// [`Error::Cancelled`](crate::Error::Cancelled). What cannot be read is not counted: reading
+    /// it says why.
+    pub(crate) fn keyed_instance_count(
+        &self,
+        namespace: &str,
+        key_class: NameHash,
+        most: u64,
+    ) -> Result<u64> {
         let place = Place::new(self, namespace);
         let mut count = 0;
         for key in self.scan(&format!(r"NS_{}\KI_{key_class}\I_", place.hash)) {
@@ -102,7 +120,8 @@ impl Catalog {
         Ok(count)
     }
 
-    /// The instance of a class, or of one derived from it, whose key has this text. The class has a key.
+    /// The instance of a class, or of one derived from it, whose key has this text. The class has a
+    /// key.
     ///
     /// # Errors
     /// As [`instance`](Catalog::instance).
@@ -112,26 +131,52 @@ impl Catalog {
         class: &Arc<StoredClass>,
         key_text: &str,
     ) -> Result<Option<StoredInstance>> {
-        let Some(key_class) = class.class.key_class() else { return Ok(None) };
-        let keyed = self.record_of(&self.keys.keyed_instance(namespace, key_class.name().as_str(), key_text));
+        let Some(key_class) = class.class.key_class() else {
+            return Ok(None);
+        };
+        let keyed = self.record_of(&self.keys.keyed_instance(
+            namespace,
+            key_class.name().as_str(),
+            key_text,
+        ));
         let name = class.class.name().as_str();
-        let Some(record) = self.or_by_own_key(keyed, namespace, name, key_text)? else { return Ok(None) };
-        let located = Located { class: class.clone(), key_text: key_text.to_owned(), record };
+        let Some(record) = self.or_by_own_key(keyed, namespace, name, key_text)? else {
+            return Ok(None);
+        };
+        let located = Located {
+            class: class.clone(),
+            key_text: key_text.to_owned(),
+            record,
+        };
         let found = self.located_instance(namespace, &located)?;
         Ok(found.filter(|found| found.instance.class().is_a(name)))
     }
 
-    /// The instance in the record that a key leads to. It may be of another class than the one asked for, but not of one
-    /// with other keys.
-    pub(super) fn located_instance(&self, namespace: &str, located: &Located) -> Result<Option<StoredInstance>> {
-        let Located { class, key_text, record } = located;
+    /// The instance in the record that a key leads to. It may be of another class than the one
+    /// asked for, but not of one with other keys.
+    pub(super) fn located_instance(
+        &self,
+        namespace: &str,
+        located: &Located,
+    ) -> Result<Option<StoredInstance>> {
+        let Located {
+            class,
+            key_text,
+            record,
+        } = located;
         let found = self.read_instance(Place::new(self, namespace), *record, None, None)?;
         let Some(found) = found else { return Ok(None) };
         let key_class = class.class.key_class();
-        if key_class.is_some_and(|key_class| !found.instance.class().is_a(key_class.name().as_str())) {
-            return Err(self.misplaced(*record, "it is of another class than the key that leads to it"));
+        if key_class
+            .is_some_and(|key_class| !found.instance.class().is_a(key_class.name().as_str()))
+        {
+            return Err(self.misplaced(
+                *record,
+                "it is of another class than the key that leads to it",
+            ));
         }
-        // A key that leads to the record of another instance is damage: that other one was not asked for.
+        // A key that leads to the record of another instance is damage: that other one was not
+        // asked for.
         match found.instance.key_text() {
             Ok(own) if name::same(&own, key_text) => Ok(Some(found)),
             _ => Err(self.misplaced(*record, "it has another key than the one that leads to it")),
@@ -139,7 +184,11 @@ impl Catalog {
     }
 
     fn misplaced(&self, record: RecordRef, what: &'static str) -> crate::Error {
-        self.bad(CorruptionCode::RecordInstance, record, BadRecord { offset: 0, what })
+        self.bad(
+            CorruptionCode::RecordInstance,
+            record,
+            BadRecord { offset: 0, what },
+        )
     }
 }
 
@@ -149,8 +198,8 @@ impl RangeInstances {
         std::mem::take(&mut self.count)
     }
 
-    /// Passes the next key that names an instance; the record is not looked at. Of a range of several classes only a
-    /// namespace's own keys tell which class each is of.
+    /// Passes the next key that names an instance; the record is not looked at. Of a range of
+    /// several classes only a namespace's own keys tell which class each is of.
     pub(crate) fn next_unread(&mut self) -> Option<Result<()>> {
         loop {
             match self.next_key()? {
@@ -179,11 +228,17 @@ impl RangeInstances {
         key.reference().map(|record| (record, hash))
     }
 
-    fn read(&mut self, key: &Key, record: RecordRef, hash: NameHash) -> Result<Option<StoredInstance>> {
+    fn read(
+        &mut self,
+        key: &Key,
+        record: RecordRef,
+        hash: NameHash,
+    ) -> Result<Option<StoredInstance>> {
         self.catalog.admit(Family::Instances, key, record)?;
         self.count.records += 1;
         if let InstanceRange::KeyClass(keyed) = self.range {
-            // Most records of a large range may be of other classes: the first bytes tell, and nothing is decoded.
+            // Most records of a large range may be of other classes: the first bytes tell, and
+            // nothing is decoded.
             let class = self.catalog.class_of_record(record)?;
             if self.others.contains(&class) {
                 return Ok(None);
@@ -192,9 +247,13 @@ impl RangeInstances {
                 return self.belongs(keyed, class, record).map(|()| None);
             }
         }
-        let found = self.catalog.read_instance(self.place, record, Some(hash), None)?;
+        let found = self
+            .catalog
+            .read_instance(self.place, record, Some(hash), None)?;
         match (found, self.class_of_key(key)) {
-            (Some(found), Some(class)) if found.instance.class().name() != class => Err(self.misplaced(record)),
+            (Some(found), Some(class)) if found.instance.class().name() != class => {
+                Err(self.misplaced(record))
+            }
             (found, _) => Ok(found),
         }
     }
@@ -219,7 +278,10 @@ impl RangeInstances {
     }
 
     fn misplaced(&self, record: RecordRef) -> crate::Error {
-        self.catalog.misplaced(record, "it is of another class than the key that leads to it")
+        self.catalog.misplaced(
+            record,
+            "it is of another class than the key that leads to it",
+        )
     }
 }
 
@@ -232,7 +294,9 @@ impl Iterator for RangeInstances {
                 Ok(key) => key,
                 Err(error) => return Some(Err(error)),
             };
-            let Some((record, hash)) = self.record_in(&key) else { continue };
+            let Some((record, hash)) = self.record_in(&key) else {
+                continue;
+            };
             if let Some(found) = self.read(&key, record, hash).transpose() {
                 return Some(found);
             }
@@ -244,7 +308,8 @@ impl Catalog {
     /// The hash of the class of an instance, which its record begins with.
     fn class_of_record(&self, record: RecordRef) -> Result<NameHash> {
         let bytes = self.snapshot.record_view(record)?;
-        let hash = InstanceRecordView::parse(&bytes, self.dialect()).and_then(|view| view.class_hash());
+        let hash =
+            InstanceRecordView::parse(&bytes, self.dialect()).and_then(|view| view.class_hash());
         hash.map_err(|bad| self.bad(CorruptionCode::RecordInstance, record, bad))
     }
 }

@@ -20,8 +20,8 @@ pub struct Referrer {
 }
 
 impl Catalog {
-    /// The references to the instance that a path means, whether or not it is there. One that cannot be read is an
-    /// error, and the others follow.
+    /// The references to the instance that a path means, whether or not it is there. One that
+    /// cannot be read is an error, and the others follow.
     ///
     /// # Errors
     /// As [`instance`](Self::instance).
@@ -33,10 +33,15 @@ impl Catalog {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
         let target = match self.class(namespace, path.class.as_str())? {
             Some(class) => Some((key_class_name(&class.class), class.class.key_text_of(path)?)),
-            // References to instances of a class that is not there have keys too, by the class in their paths.
-            None => path.key_text().map(|key_text| (path.class.clone(), key_text)),
+            // References to instances of a class that is not there have keys too, by the class in
+            // their paths.
+            None => path
+                .key_text()
+                .map(|key_text| (path.class.clone(), key_text)),
         };
-        let found = target.map(|(key_class, key_text)| self.referrers_of(namespace, key_class.as_str(), &key_text));
+        let found = target.map(|(key_class, key_text)| {
+            self.referrers_of(namespace, key_class.as_str(), &key_text)
+        });
         Ok(found.into_iter().flatten())
     }
 
@@ -53,9 +58,14 @@ impl Catalog {
                 Ok(key) => key.reference()?,
                 Err(error) => return Some(Err(error)),
             };
-            Some(catalog.read_reference(record).map(|reference| Referrer { reference, record }))
+            Some(
+                catalog
+                    .read_reference(record)
+                    .map(|reference| Referrer { reference, record }),
+            )
         };
-        self.scan(&self.keys.references(namespace, key_class, key_text)).filter_map(referrer)
+        self.scan(&self.keys.references(namespace, key_class, key_text))
+            .filter_map(referrer)
     }
 
     /// The instance that makes a reference; `None` when it is not there.
@@ -65,7 +75,9 @@ impl Catalog {
     pub fn referring_instance(&self, referrer: &ReferenceRecord) -> Result<Option<StoredInstance>> {
         let key = referrer.key.strip_prefix('\\').unwrap_or(&referrer.key);
         match self.record_of(key)? {
-            Some(record) => self.read_instance(Place::new(self, &referrer.namespace), record, None, None),
+            Some(record) => {
+                self.read_instance(Place::new(self, &referrer.namespace), record, None, None)
+            }
             None => Ok(None),
         }
     }

@@ -1,4 +1,5 @@
-//! One run over the objects of a snapshot: each record is read once, however many keys name it, and an observer may end it.
+//! One run over the objects of a snapshot: each record is read once, however many keys name it, and
+//! an observer may end it.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -17,8 +18,8 @@ use crate::btree::scan::Scan;
 use crate::format::heap::page::{is_multi_page, pages_of};
 use crate::format::index::key::Key;
 
-/// The records that a run has read. A class lies under one key of its family, an instance under one of each of its two:
-/// a run over one family meets every honest record once.
+/// The records that a run has read. A class lies under one key of its family, an instance under one
+/// of each of its two: a run over one family meets every honest record once.
 #[derive(Default)]
 pub(super) struct Run {
     met: Mutex<Met>,
@@ -29,7 +30,8 @@ struct Met {
     records: HashSet<RecordRef>,
     /// Bytes of records that were read on each page of several.
     pages: HashMap<u32, usize>,
-    /// Pages of records that take more than one. Apart from the others: one large record cannot hide small ones.
+    /// Pages of records that take more than one. Apart from the others: one large record cannot
+    /// hide small ones.
     whole_pages: HashSet<u32>,
     /// Bytes that were read again, on pages that are another record's.
     shared: u64,
@@ -43,14 +45,24 @@ pub(super) struct Watch {
 
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("steps", &self.steps).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
     }
 }
 
 impl Watch {
     fn step(&self) -> Result<()> {
         let done = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
-        match self.observer.progress(Progress { phase: Phase::Read, done, total: 0 }).is_break() {
+        match self
+            .observer
+            .progress(Progress {
+                phase: Phase::Read,
+                done,
+                total: 0,
+            })
+            .is_break()
+        {
             true => Err(Error::Cancelled),
             false => Ok(()),
         }
@@ -58,21 +70,32 @@ impl Watch {
 }
 
 impl Catalog {
-    /// The same objects, watched: `observer` is asked at each key and each class on the way, and once it says so everything
-    /// that reads ends with [`Error::Cancelled`]. How many steps there will be is not known beforehand: the total is 0.
+    /// The same objects, watched: `observer` is asked at each key and each class on the way, and
+    /// once it says so everything that reads ends with [`Error::Cancelled`]. How many steps there
+    /// will be is not known beforehand: the total is 0.
     #[must_use]
     pub fn observed(&self, observer: Arc<dyn Observer + Send>) -> Self {
-        let watch = Watch { observer, steps: AtomicU64::new(0) };
-        Self { watch: Some(Arc::new(watch)), ..self.clone() }
+        let watch = Watch {
+            observer,
+            steps: AtomicU64::new(0),
+        };
+        Self {
+            watch: Some(Arc::new(watch)),
+            ..self.clone()
+        }
     }
 
-    /// The same objects for one run over them. What lists classes or instances reads each record once: a key that names one
-    /// that was met already gives an error with the code
-    /// [`RecordShared`](CorruptionCode::RecordShared) and costs nothing else. So no listing is larger than what lies in
-    /// the files, however many keys name one record. Classes and instances are counted apart.
+    /// The same objects for one run over them. What lists classes or instances reads each record
+    /// once: a key that names one that was met already gives an error with the code
+    /// [`RecordShared`](CorruptionCode::RecordShared) and costs nothing else. So no listing is
+    /// larger than what lies in the files, however many keys name one record. Classes and instances
+    /// are counted apart.
     #[must_use]
     pub fn each_once(&self) -> Self {
-        Self { runs: Some(Arc::default()), ..self.clone() }
+        Self {
+            runs: Some(Arc::default()),
+            ..self.clone()
+        }
     }
 
     /// Asks the observer whether to go on.
@@ -85,7 +108,9 @@ impl Catalog {
     /// # Errors
     /// [`Error::Corrupt`] when it was read under another key already.
     pub(crate) fn admit(&self, family: Family, key: &Key, record: RecordRef) -> Result<()> {
-        let Some(runs) = &self.runs else { return Ok(()) };
+        let Some(runs) = &self.runs else {
+            return Ok(());
+        };
         let run = match family {
             Family::Classes => &runs.classes,
             Family::Instances => &runs.instances,
@@ -98,7 +123,9 @@ impl Catalog {
         if !self.snapshot.has_record(record) || met.claim(record, self.snapshot.heap_bytes()) {
             return Ok(());
         }
-        Err(self.shared(record, || "its pages are those of records that were read already".to_owned()))
+        Err(self.shared(record, || {
+            "its pages are those of records that were read already".to_owned()
+        }))
     }
 
     pub(super) fn shared(&self, record: RecordRef, detail: impl FnOnce() -> String) -> Error {
@@ -134,7 +161,11 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) const fn new(scan: Scan, watch: Option<Arc<Watch>>) -> Self {
-        Self { scan, watch, is_over: false }
+        Self {
+            scan,
+            watch,
+            is_over: false,
+        }
     }
 }
 
@@ -161,8 +192,9 @@ pub(super) struct Runs {
 }
 
 impl Met {
-    /// Takes the bytes of a record. Records share none: one that lies on others' is let pass until as much was read twice
-    /// as the heap holds, so that a damaged page does not hide its neighbours.
+    /// Takes the bytes of a record. Records share none: one that lies on others' is let pass until
+    /// as much was read twice as the heap holds, so that a damaged page does not hide its
+    /// neighbours.
     fn claim(&mut self, record: RecordRef, heap: u64) -> bool {
         let size = widen(record.size);
         let is_shared = if is_multi_page(record.size) {
@@ -180,7 +212,8 @@ impl Met {
 
     /// Takes all pages of a record that has several; ends at the first that is another's.
     fn claim_pages(&mut self, record: RecordRef) -> bool {
-        let mut pages = (0..pages_of(record.size)).filter_map(|number| record.page.checked_add(number));
+        let mut pages =
+            (0..pages_of(record.size)).filter_map(|number| record.page.checked_add(number));
         pages.all(|page| self.whole_pages.insert(page.get()))
     }
 }

@@ -23,7 +23,11 @@ impl StoredSecurity {
     /// To be asked for rights.
     pub fn as_security(&self) -> NamespaceSecurity<'_> {
         let requires_encryption = self.requires_encryption;
-        NamespaceSecurity { path: &self.namespace, descriptor: &self.descriptor, requires_encryption }
+        NamespaceSecurity {
+            path: &self.namespace,
+            descriptor: &self.descriptor,
+            requires_encryption,
+        }
     }
 }
 
@@ -31,31 +35,54 @@ impl Catalog {
     /// What a namespace says of who may use it.
     ///
     /// # Errors
-    /// [`Error::Rule`] when there is no such namespace; [`Error::InvalidObject`] when it has no descriptor or a damaged one: then
-    /// nobody can be told to have any right. Else as [`class`](Self::class).
+    /// [`Error::Rule`] when there is no such namespace; [`Error::InvalidObject`] when it has no
+    /// descriptor or a damaged one: then nobody can be told to have any right. Else as
+    /// [`class`](Self::class).
     pub fn security_of(&self, namespace: &str) -> Result<StoredSecurity> {
         if !self.has_namespace(namespace)? {
-            return Err(Error::rule(Rule::InvalidNamespace, format!("there is no namespace {namespace}")));
+            return Err(Error::rule(
+                Rule::InvalidNamespace,
+                format!("there is no namespace {namespace}"),
+            ));
         }
         let (descriptor, requires_encryption) = self.security_parts(namespace)?;
-        let missing = || Error::InvalidObject(format!("the descriptor of {namespace} is missing").into());
+        let missing =
+            || Error::InvalidObject(format!("the descriptor of {namespace} is missing").into());
         let descriptor = descriptor.ok_or_else(missing)?;
-        Ok(StoredSecurity { namespace: namespace.to_owned(), descriptor, requires_encryption })
+        Ok(StoredSecurity {
+            namespace: namespace.to_owned(),
+            descriptor,
+            requires_encryption,
+        })
     }
 
     /// The descriptor of a namespace, if it has one, and whether it wants encryption.
-    pub(crate) fn security_parts(&self, namespace: &str) -> Result<(Option<SecurityDescriptor>, bool)> {
-        let singleton = |class: &str| ObjectPath { keys: PathKeys::Singleton, ..ObjectPath::of_class(class) };
-        let damaged = |what: String| Error::InvalidObject(format!("the descriptor of {namespace} {what}").into());
+    pub(crate) fn security_parts(
+        &self,
+        namespace: &str,
+    ) -> Result<(Option<SecurityDescriptor>, bool)> {
+        let singleton = |class: &str| ObjectPath {
+            keys: PathKeys::Singleton,
+            ..ObjectPath::of_class(class)
+        };
+        let damaged = |what: String| {
+            Error::InvalidObject(format!("the descriptor of {namespace} {what}").into())
+        };
         let holder = self.instance(namespace, &singleton("__thisNAMESPACE"))?;
-        let descriptor = match holder.as_ref().and_then(|holder| holder.instance.get("SECURITY_DESCRIPTOR")) {
+        let descriptor = match holder
+            .as_ref()
+            .and_then(|holder| holder.instance.get("SECURITY_DESCRIPTOR"))
+        {
             Some(Value::Array(Array::Uint8(bytes))) => Some(SecurityDescriptor::parse(bytes)),
             Some(_) => return Err(damaged("is no row of bytes".to_owned())),
             None => None,
         };
-        let descriptor = descriptor.transpose().map_err(|fault| damaged(format!("is damaged: {fault}")))?;
+        let descriptor = descriptor
+            .transpose()
+            .map_err(|fault| damaged(format!("is damaged: {fault}")))?;
         let methods = self.instance(namespace, &singleton("__SystemSecurity"))?;
-        let requires_encryption = methods.is_some_and(|found| found.instance.qualifiers.is_true("RequiresEncryption"));
+        let requires_encryption =
+            methods.is_some_and(|found| found.instance.qualifiers.is_true("RequiresEncryption"));
         Ok((descriptor, requires_encryption))
     }
 }

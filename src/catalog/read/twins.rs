@@ -1,5 +1,6 @@
-//! An instance lies under two keys: that of its own class and that of the class which declares its keys. Where a page of
-//! the index cannot be read, an instance that lost the one key is found by the other.
+//! An instance lies under two keys: that of its own class and that of the class which declares its
+//! keys. Where a page of the index cannot be read, an instance that lost the one key is found by
+//! the other.
 
 use std::collections::HashSet;
 
@@ -13,8 +14,8 @@ use crate::format::index::object_key::KeyShape;
 use crate::format::name_hash::NameHash;
 use crate::format::record::instance_record::InstanceRecordView;
 
-/// The keys of instances under their own classes. Those that lay on pages that cannot be read come last, put together
-/// again from the other key and the record.
+/// The keys of instances under their own classes. Those that lay on pages that cannot be read come
+/// last, put together again from the other key and the record.
 #[derive(Debug)]
 pub(super) struct OwnKeys {
     catalog: Catalog,
@@ -46,8 +47,11 @@ impl Iterator for OwnKeys {
             match keyed.next()? {
                 Ok(key) => {
                     let record = key.reference().filter(|record| self.met.insert(*record));
-                    let lost = record.and_then(|record| self.catalog.lost_twin(self.place, &key, record));
-                    if let Some((_, own)) = lost.filter(|(class, _)| self.class.is_none_or(|wanted| wanted == *class)) {
+                    let lost =
+                        record.and_then(|record| self.catalog.lost_twin(self.place, &key, record));
+                    if let Some((_, own)) =
+                        lost.filter(|(class, _)| self.class.is_none_or(|wanted| wanted == *class))
+                    {
                         return Some(Ok(own));
                     }
                 }
@@ -67,15 +71,29 @@ impl Catalog {
             None => self.scan(&format!(r"NS_{}\CI_", place.hash)),
         };
         let (catalog, met) = (self.clone(), HashSet::new());
-        OwnKeys { catalog, place, class, own, is_torn: false, keyed: None, met }
+        OwnKeys {
+            catalog,
+            place,
+            class,
+            own,
+            is_torn: false,
+            keyed: None,
+            met,
+        }
     }
 
-    /// The class and the own key of the instance that a key names under the class that declares its keys, if the own key
-    /// may have lain on a page that cannot be read.
+    /// The class and the own key of the instance that a key names under the class that declares its
+    /// keys, if the own key may have lain on a page that cannot be read.
     fn lost_twin(&self, place: Place, keyed: &Key, record: RecordRef) -> Option<(NameHash, Key)> {
-        let Some((_, KeyShape::KeyedInstance(_, instance))) = KeyShape::parse(keyed.as_bytes()) else { return None };
+        let Some((_, KeyShape::KeyedInstance(_, instance))) = KeyShape::parse(keyed.as_bytes())
+        else {
+            return None;
+        };
         let bytes = self.snapshot.record_view(record).ok()?;
-        let class = InstanceRecordView::parse(&bytes, self.dialect()).ok()?.class_hash().ok()?;
+        let class = InstanceRecordView::parse(&bytes, self.dialect())
+            .ok()?
+            .class_hash()
+            .ok()?;
         let own = format!(r"NS_{}\CI_{class}\IL_{instance}.{record}", place.hash);
         match self.snapshot.contains_key(own.as_bytes()) {
             Err(Error::Corrupt(_)) => Some((class, Key::new(own.into_bytes()))),
@@ -83,7 +101,8 @@ impl Catalog {
         }
     }
 
-    /// The record of the instance of `__NAMESPACE` that names a namespace, by whichever of its keys can be read.
+    /// The record of the instance of `__NAMESPACE` that names a namespace, by whichever of its keys
+    /// can be read.
     ///
     /// # Errors
     /// As [`class`](Self::class).
@@ -92,8 +111,8 @@ impl Catalog {
         self.or_by_own_key(keyed, parent, NAMESPACE_CLASS, name)
     }
 
-    /// What was found under the class that declares the keys; where that cannot be told, what the own key of an instance of
-    /// exactly this class says.
+    /// What was found under the class that declares the keys; where that cannot be told, what the
+    /// own key of an instance of exactly this class says.
     ///
     /// # Errors
     /// That of the first look-up, where the second finds nothing.
@@ -105,11 +124,13 @@ impl Catalog {
         key_text: &str,
     ) -> Result<Option<RecordRef>> {
         match keyed {
-            Err(Error::Corrupt(damage)) => match self.record_of(&self.keys.instance(namespace, class, key_text)) {
-                Ok(Some(record)) => Ok(Some(record)),
-                Ok(None) | Err(Error::Corrupt(_)) => Err(Error::Corrupt(damage)),
-                Err(error) => Err(error),
-            },
+            Err(Error::Corrupt(damage)) => {
+                match self.record_of(&self.keys.instance(namespace, class, key_text)) {
+                    Ok(Some(record)) => Ok(Some(record)),
+                    Ok(None) | Err(Error::Corrupt(_)) => Err(Error::Corrupt(damage)),
+                    Err(error) => Err(error),
+                }
+            }
             found => found,
         }
     }

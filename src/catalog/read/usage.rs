@@ -104,7 +104,9 @@ impl Catalog {
 
 /// Adds a key to the namespace that it belongs to; gives the one before to `visit` when it ends.
 fn count(current: &mut Option<Tally>, key: &Key, visit: &mut dyn FnMut(Result<NamespaceUsage>)) {
-    let Some((namespace, _)) = KeyShape::parse(key.as_bytes()) else { return };
+    let Some((namespace, _)) = KeyShape::parse(key.as_bytes()) else {
+        return;
+    };
     let tally = match current.take() {
         Some(tally) if tally.usage.hash == namespace => tally,
         Some(over) => {
@@ -137,21 +139,37 @@ impl Tally {
             keys: 0,
             by_class: BTreeMap::new(),
         };
-        Self { usage, pages: Vec::new(), more_pages: 0 }
+        Self {
+            usage,
+            pages: Vec::new(),
+            more_pages: 0,
+        }
     }
 
     fn add(&mut self, key: &Key) {
         self.usage.keys += 1;
-        let Some(record) = key.reference() else { return };
+        let Some(record) = key.reference() else {
+            return;
+        };
         match KeyShape::parse(key.as_bytes()) {
             Some((_, KeyShape::Class(class))) => {
                 self.usage.classes.add(record);
-                self.usage.by_class.entry(class).or_default().definition.add(record);
+                self.usage
+                    .by_class
+                    .entry(class)
+                    .or_default()
+                    .definition
+                    .add(record);
                 self.place(class, record);
             }
             Some((_, KeyShape::Instance(class, _))) => {
                 self.usage.instances.add(record);
-                self.usage.by_class.entry(class).or_default().instances.add(record);
+                self.usage
+                    .by_class
+                    .entry(class)
+                    .or_default()
+                    .instances
+                    .add(record);
                 self.place(class, record);
             }
             Some((_, KeyShape::Reference(class, ..))) => {

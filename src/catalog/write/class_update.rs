@@ -1,6 +1,7 @@
 //! What a change of a class means for the classes derived from it and for instances.
 //!
-//! Source of the modes: WMI SDK, `IWbemServices::PutClass`. What it leaves open is decided in `docs::changes`.
+//! Source of the modes: WMI SDK, `IWbemServices::PutClass`. What it leaves open is decided in
+//! `docs::changes`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -34,7 +35,10 @@ impl Step {
 
     /// The class whose record and keys are replaced.
     fn replaced(&self) -> Option<&FullClass> {
-        self.old.as_ref().filter(|old| !old.is_system).map(|old| &*old.class)
+        self.old
+            .as_ref()
+            .filter(|old| !old.is_system)
+            .map(|old| &*old.class)
     }
 
     /// The new record, its stamp left open; `None` when the one that is there stays.
@@ -48,15 +52,21 @@ impl Step {
     }
 
     fn changes_keys(&self) -> bool {
-        self.old.as_ref().is_some_and(|old| identity(&old.class) != identity(&self.new))
+        self.old
+            .as_ref()
+            .is_some_and(|old| identity(&old.class) != identity(&self.new))
     }
 }
 
-/// True if the values of instances lie in the same places. The record of a class need not tell: it has nothing of what is
-/// inherited but the room that it takes.
+/// True if the values of instances lie in the same places. The record of a class need not tell: it
+/// has nothing of what is inherited but the room that it takes.
 fn has_same_places(old: &FullClass, new: &FullClass) -> bool {
     let places = |class: &FullClass| -> Vec<(Name, CimType)> {
-        class.properties().iter().map(|property| (property.name.clone(), property.cim_type)).collect()
+        class
+            .properties()
+            .iter()
+            .map(|property| (property.name.clone(), property.cim_type))
+            .collect()
     };
     places(old) == places(new)
 }
@@ -69,20 +79,42 @@ struct Identity {
 }
 
 fn identity(class: &FullClass) -> Identity {
-    let keys = class.key_properties().map(|key| (key.name.clone(), key.cim_type, key.default.clone()));
-    Identity { key_class: class.key_class().map(|key_class| key_class.name().clone()), keys: keys.collect() }
+    let keys = class
+        .key_properties()
+        .map(|key| (key.name.clone(), key.cim_type, key.default.clone()));
+    Identity {
+        key_class: class.key_class().map(|key_class| key_class.name().clone()),
+        keys: keys.collect(),
+    }
 }
 
 impl Changes<'_, '_> {
     /// Adds what becomes of the classes derived from the first step's.
-    pub(super) fn plan_derived(&mut self, namespace: &str, steps: &mut Vec<Step>, mode: UpdateMode) -> Result<()> {
-        let Some(Step { old: Some(old), new }) = steps.first() else { return Ok(()) };
+    pub(super) fn plan_derived(
+        &mut self,
+        namespace: &str,
+        steps: &mut Vec<Step>,
+        mode: UpdateMode,
+    ) -> Result<()> {
+        let Some(Step {
+            old: Some(old),
+            new,
+        }) = steps.first()
+        else {
+            return Ok(());
+        };
         let mut derived = Vec::new();
         let mut parents = HashMap::from([(new.name().clone(), new.clone())]);
         let old = old.clone();
         self.derived_from(namespace, &old, &mut derived)?;
         for class in derived {
-            let Some(parent) = class.class.declaration().superclass.as_ref().and_then(|name| parents.get(name)) else {
+            let Some(parent) = class
+                .class
+                .declaration()
+                .superclass
+                .as_ref()
+                .and_then(|name| parents.get(name))
+            else {
                 continue;
             };
             let new = Arc::new(rederived(&class.class, parent, mode)?);
@@ -93,7 +125,11 @@ impl Changes<'_, '_> {
     }
 
     /// The first of the classes that has instances.
-    pub(super) fn first_with_instances(&mut self, namespace: &str, steps: &[Step]) -> Result<Option<Name>> {
+    pub(super) fn first_with_instances(
+        &mut self,
+        namespace: &str,
+        steps: &[Step],
+    ) -> Result<Option<Name>> {
         for step in steps {
             let prefix = self.keys().instances(namespace, step.new.name().as_str());
             if self.transaction.find(prefix.as_bytes())?.is_some() {
@@ -103,8 +139,9 @@ impl Changes<'_, '_> {
         Ok(None)
     }
 
-    /// Moves references to the instances of the classes, while those that make them can be read as they are; then stores the
-    /// classes and lays out their instances anew. The first class has the stamp that is given, if one is.
+    /// Moves references to the instances of the classes, while those that make them can be read as
+    /// they are; then stores the classes and lays out their instances anew. The first class has the
+    /// stamp that is given, if one is.
     pub(super) fn apply(
         &mut self,
         namespace: &str,
@@ -127,7 +164,12 @@ impl Changes<'_, '_> {
                     Some(record)
                 }
             };
-            self.store_class(namespace, step.replaced(), Some(&step.new), record.as_deref())?;
+            self.store_class(
+                namespace,
+                step.replaced(),
+                Some(&step.new),
+                record.as_deref(),
+            )?;
             self.forget(namespace, step.new.name());
         }
         for step in steps {
@@ -147,10 +189,15 @@ impl Changes<'_, '_> {
         class_stamp: u64,
     ) -> Result<()> {
         for key in self.instance_keys(namespace, new.name().as_str())? {
-            let Some(record) = key.reference() else { continue };
+            let Some(record) = key.reference() else {
+                continue;
+            };
             let (instance, stamp) = self.need_instance(record, old)?;
             let fitted = fit(&instance, new, Misfit::Drop)?;
-            let (before, after) = (self.footprint(namespace, &instance)?, self.footprint(namespace, &fitted)?);
+            let (before, after) = (
+                self.footprint(namespace, &instance)?,
+                self.footprint(namespace, &fitted)?,
+            );
             let record = encode(&fitted, stamp, class_stamp)?;
             self.swap(Some(&before), Some((&after, &record)))?;
         }
@@ -160,8 +207,13 @@ impl Changes<'_, '_> {
 
 /// Puts the stamp into the record of a class.
 fn set_stamp(record: &mut [u8], stamp: u64) {
-    let length = record.first_chunk().map_or(0, |length| crate::base::widen(u32::from_le_bytes(*length)));
-    if let Some(place) = record.get_mut(4 + 2 * length..).and_then(|rest| rest.first_chunk_mut()) {
+    let length = record
+        .first_chunk()
+        .map_or(0, |length| crate::base::widen(u32::from_le_bytes(*length)));
+    if let Some(place) = record
+        .get_mut(4 + 2 * length..)
+        .and_then(|rest| rest.first_chunk_mut())
+    {
         *place = stamp.to_le_bytes();
     }
 }
@@ -179,11 +231,15 @@ fn rederived(class: &FullClass, parent: &Arc<FullClass>, mode: UpdateMode) -> Re
     }
     if mode == UpdateMode::Force {
         declaration.properties.retain(|own| {
-            parent.property(own.name.as_str()).is_none_or(|inherited| inherited.cim_type == own.cim_type)
+            parent
+                .property(own.name.as_str())
+                .is_none_or(|inherited| inherited.cim_type == own.cim_type)
         });
     }
     FullClass::compose(declaration, Some(parent.clone())).map_err(|error| match error {
-        ComposeError::OverrideType { .. } => Error::rule(Rule::UpdateTypeMismatch, error.to_string()),
+        ComposeError::OverrideType { .. } => {
+            Error::rule(Rule::UpdateTypeMismatch, error.to_string())
+        }
         error => error.into(),
     })
 }
@@ -196,11 +252,16 @@ fn settle(declaration: &mut Class, class: &FullClass, parent: &FullClass) {
         }
         let before = class.property(own.name.as_str());
         if own.default == Setting::Inherited {
-            own.default = before.and_then(|before| before.default.clone()).map_or(Setting::Null, Setting::Value);
+            own.default = before
+                .and_then(|before| before.default.clone())
+                .map_or(Setting::Null, Setting::Value);
         }
         if own.qualifiers.get("CIMTYPE").is_none() {
-            let known = before.and_then(|before| before.qualifiers.get("CIMTYPE")).cloned();
-            let mut qualifier = known.unwrap_or_else(|| Qualifier::cimtype(cimtype_text(own.cim_type.scalar)));
+            let known = before
+                .and_then(|before| before.qualifiers.get("CIMTYPE"))
+                .cloned();
+            let mut qualifier =
+                known.unwrap_or_else(|| Qualifier::cimtype(cimtype_text(own.cim_type.scalar)));
             qualifier.flavor -= Flavor::INHERITED;
             own.qualifiers.set(qualifier);
         }
@@ -208,37 +269,64 @@ fn settle(declaration: &mut Class, class: &FullClass, parent: &FullClass) {
 }
 
 /// Whether classes with derived ones and instances may change so.
-pub(super) fn need_permission(steps: &[Step], mode: UpdateMode, with_instances: Option<&Name>) -> Result<()> {
-    let Some((Step { old: Some(old), new }, derived)) = steps.split_first() else { return Ok(()) };
+pub(super) fn need_permission(
+    steps: &[Step],
+    mode: UpdateMode,
+    with_instances: Option<&Name>,
+) -> Result<()> {
+    let Some((
+        Step {
+            old: Some(old),
+            new,
+        },
+        derived,
+    )) = steps.split_first()
+    else {
+        return Ok(());
+    };
     let name = new.name();
     if let Some(class) = with_instances
         && steps.iter().any(Step::changes_keys)
     {
-        let text = format!("class {class} has instances: what their keys are made of cannot change with class {name}");
+        let text = format!(
+            "class {class} has instances: what their keys are made of cannot change with class {name}"
+        );
         return Err(Error::rule(Rule::ClassHasInstances, text));
     }
     if mode == UpdateMode::Force || is_harmless(&old.class, new) {
         return Ok(());
     }
     if let Some(class) = with_instances {
-        let text = format!("class {class} has instances; class {name} can be changed by force, and they with it");
+        let text = format!(
+            "class {class} has instances; class {name} can be changed by force, and they with it"
+        );
         return Err(Error::rule(Rule::ClassHasInstances, text));
     }
     if mode == UpdateMode::Compatible && !derived.is_empty() {
-        let text = format!("{} classes are derived from class {name}; change it in safe mode", derived.len());
+        let text = format!(
+            "{} classes are derived from class {name}; change it in safe mode",
+            derived.len()
+        );
         return Err(Error::rule(Rule::ClassHasChildren, text));
     }
     Ok(())
 }
 
-/// Refuses a change of where the values of instances lie, although it could be carried over to them.
+/// Refuses a change of where the values of instances lie, although it could be carried over to
+/// them.
 pub(super) fn need_same_layout(steps: &[Step], with_instances: &Name) -> Result<()> {
-    let moves = |step: &Step| step.old.as_ref().is_some_and(|old| !has_same_places(&old.class, &step.new));
+    let moves = |step: &Step| {
+        step.old
+            .as_ref()
+            .is_some_and(|old| !has_same_places(&old.class, &step.new))
+    };
     match steps.iter().find(|step| moves(step)) {
         None => Ok(()),
         Some(step) => {
-            let text =
-                format!("class {with_instances} has instances, and the properties of class {} change", step.new.name());
+            let text = format!(
+                "class {with_instances} has instances, and the properties of class {} change",
+                step.new.name()
+            );
             Err(Error::rule(Rule::ClassHasInstances, text))
         }
     }
@@ -268,13 +356,20 @@ fn is_harmless(old: &FullClass, new: &FullClass) -> bool {
 fn bare(class: &Class) -> Class {
     let important = |set: &QualifierSet| -> QualifierSet {
         let is_important = |name: &Name| IMPORTANT.iter().any(|important| *name == *important);
-        let mut kept: Vec<Qualifier> = set.iter().filter(|of| is_important(&of.name)).cloned().collect();
+        let mut kept: Vec<Qualifier> = set
+            .iter()
+            .filter(|of| is_important(&of.name))
+            .cloned()
+            .collect();
         kept.sort_by(|a, b| a.name.cmp(&b.name));
         kept.into_iter().collect()
     };
     let mut class = class.clone();
     class.qualifiers = important(&class.qualifiers);
-    class.properties.iter_mut().for_each(|property| property.qualifiers = important(&property.qualifiers));
+    class
+        .properties
+        .iter_mut()
+        .for_each(|property| property.qualifiers = important(&property.qualifiers));
     for method in &mut class.methods {
         method.qualifiers = important(&method.qualifiers);
     }

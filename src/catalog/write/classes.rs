@@ -18,7 +18,12 @@ use crate::format::index::object_key::SYSTEM_NAMESPACE;
 use crate::format::record::class_record::encode_class_record;
 
 impl Changes<'_, '_> {
-    pub(crate) fn put_class(&mut self, namespace: &str, class: &Class, how: PutClass) -> Result<Arc<StoredClass>> {
+    pub(crate) fn put_class(
+        &mut self,
+        namespace: &str,
+        class: &Class,
+        how: PutClass,
+    ) -> Result<Arc<StoredClass>> {
         self.put_class_with(namespace, class, how, Leave::default())
     }
 
@@ -39,10 +44,16 @@ impl Changes<'_, '_> {
         let name = class.name.clone();
         match (how.put, &old) {
             (Put::CreateOnly, Some(_)) => {
-                return Err(Error::rule(Rule::AlreadyExists, format!("{namespace}:{name} is there already")));
+                return Err(Error::rule(
+                    Rule::AlreadyExists,
+                    format!("{namespace}:{name} is there already"),
+                ));
             }
             (Put::UpdateOnly, None) => {
-                return Err(Error::rule(Rule::NotFound, format!("there is no {namespace}:{name} to be updated")));
+                return Err(Error::rule(
+                    Rule::NotFound,
+                    format!("there is no {namespace}:{name} to be updated"),
+                ));
             }
             _ => {}
         }
@@ -55,8 +66,14 @@ impl Changes<'_, '_> {
     }
 
     /// The class that lies in a namespace itself.
-    pub(super) fn own_class(&mut self, namespace: &str, class: &str) -> Result<Option<Arc<StoredClass>>> {
-        let is_own = |found: &Arc<StoredClass>| !found.is_system || namespace.eq_ignore_ascii_case(SYSTEM_NAMESPACE);
+    pub(super) fn own_class(
+        &mut self,
+        namespace: &str,
+        class: &str,
+    ) -> Result<Option<Arc<StoredClass>>> {
+        let is_own = |found: &Arc<StoredClass>| {
+            !found.is_system || namespace.eq_ignore_ascii_case(SYSTEM_NAMESPACE)
+        };
         Ok(self.class(namespace, class)?.filter(is_own))
     }
 
@@ -68,7 +85,11 @@ impl Changes<'_, '_> {
             Some(superclass) if *superclass == name => return Err(circular(&name)),
             Some(superclass) => {
                 let found = self.class(namespace, superclass.as_str())?;
-                let missing = || format!("there is no class {superclass} in {namespace} for {name} to be derived from");
+                let missing = || {
+                    format!(
+                        "there is no class {superclass} in {namespace} for {name} to be derived from"
+                    )
+                };
                 let found = found.ok_or_else(|| Error::rule(Rule::InvalidSuperclass, missing()))?;
                 if found.class.is_a(name.as_str()) {
                     return Err(circular(&name));
@@ -77,7 +98,12 @@ impl Changes<'_, '_> {
             }
         };
         // As the superclass spells itself.
-        let class = Class { superclass: superclass.as_ref().map(|superclass| superclass.name().clone()), ..class };
+        let class = Class {
+            superclass: superclass
+                .as_ref()
+                .map(|superclass| superclass.name().clone()),
+            ..class
+        };
         FullClass::compose(class, superclass).map_err(Error::from)
     }
 
@@ -102,7 +128,8 @@ impl Changes<'_, '_> {
         }
         let records = steps.iter().map(Step::record).collect::<Result<Vec<_>>>()?;
         self.change(|changes| changes.apply(namespace, &steps, records, None))?;
-        self.class(namespace, name)?.ok_or_else(|| no_class(namespace, name))
+        self.class(namespace, name)?
+            .ok_or_else(|| no_class(namespace, name))
     }
 
     /// Stores the record and keys of a class in the place of another's.
@@ -114,10 +141,15 @@ impl Changes<'_, '_> {
         record: Option<&[u8]>,
     ) -> Result<()> {
         let keys = self.keys();
-        let (before, after) =
-            (old.map(|old| class_keys(&keys, namespace, old)), new.map(|new| class_keys(&keys, namespace, new)));
+        let (before, after) = (
+            old.map(|old| class_keys(&keys, namespace, old)),
+            new.map(|new| class_keys(&keys, namespace, new)),
+        );
         let markers = |of: &Option<ClassKeys>| -> BTreeSet<String> {
-            of.iter().flat_map(|keys| keys.references.iter().chain([&keys.subclass])).cloned().collect()
+            of.iter()
+                .flat_map(|keys| keys.references.iter().chain([&keys.subclass]))
+                .cloned()
+                .collect()
         };
         let (old_markers, new_markers) = (markers(&before), markers(&after));
         for marker in old_markers.difference(&new_markers) {
@@ -138,18 +170,28 @@ impl Changes<'_, '_> {
     pub(crate) fn delete_class(&mut self, namespace: &str, class: &str) -> Result<()> {
         self.need_namespace(namespace)?;
         let Some(found) = self.class(namespace, class)? else {
-            return Err(Error::rule(Rule::NotFound, format!("there is no class {class} in {namespace}")));
+            return Err(Error::rule(
+                Rule::NotFound,
+                format!("there is no class {class} in {namespace}"),
+            ));
         };
         rules::may_delete_class(&found)?;
         let mut subtree = vec![found.clone()];
         self.derived_from(namespace, &found, &mut subtree)?;
         self.change(|changes| {
-            subtree.iter().try_for_each(|class| changes.drop_instances(namespace, &class.class))?;
+            subtree
+                .iter()
+                .try_for_each(|class| changes.drop_instances(namespace, &class.class))?;
             for class in &subtree {
                 let name = class.class.name();
                 // A system class may come to light.
                 let behind = changes.schema().class(SYSTEM_NAMESPACE, name.as_str())?;
-                changes.move_referrers(namespace, Some(&class.class), behind.as_ref().map(|of| &*of.class), name)?;
+                changes.move_referrers(
+                    namespace,
+                    Some(&class.class),
+                    behind.as_ref().map(|of| &*of.class),
+                    name,
+                )?;
             }
             for class in subtree.iter().rev() {
                 changes.store_class(namespace, Some(&class.class), None, None)?;
@@ -166,7 +208,9 @@ impl Changes<'_, '_> {
         class: &StoredClass,
         found: &mut Vec<Arc<StoredClass>>,
     ) -> Result<()> {
-        let derived = self.now().derived_classes(namespace, class.class.name().as_str());
+        let derived = self
+            .now()
+            .derived_classes(namespace, class.class.name().as_str());
         found.extend(derived.into_iter().collect::<Result<Vec<_>>>()?);
         Ok(())
     }
@@ -184,5 +228,8 @@ pub(super) fn record(class: &FullClass, stamp: u64) -> Result<Vec<u8>> {
 }
 
 fn circular(class: &Name) -> Error {
-    Error::rule(Rule::CircularReference, format!("class {class} would be derived from itself"))
+    Error::rule(
+        Rule::CircularReference,
+        format!("class {class} would be derived from itself"),
+    )
 }

@@ -19,14 +19,24 @@ pub(super) enum Misfit {
 /// The instance as one of this class: values and qualifiers go by the names of properties.
 ///
 /// # Errors
-/// [`InstanceError::NoProperty`], [`InstanceError::WrongType`] for what does not fit and is to be refused.
-pub(super) fn fit(instance: &Instance, class: &Arc<FullClass>, misfit: Misfit) -> Result<Instance, InstanceError> {
+/// [`InstanceError::NoProperty`], [`InstanceError::WrongType`] for what does not fit and is to be
+/// refused.
+pub(super) fn fit(
+    instance: &Instance,
+    class: &Arc<FullClass>,
+    misfit: Misfit,
+) -> Result<Instance, InstanceError> {
     if Arc::ptr_eq(instance.class(), class) {
         return Ok(instance.clone());
     }
     let mut fitted = Instance::new(class.clone());
     fitted.qualifiers = instance.qualifiers.clone();
-    for (property, setting) in instance.class().properties().iter().zip(instance.settings()) {
+    for (property, setting) in instance
+        .class()
+        .properties()
+        .iter()
+        .zip(instance.settings())
+    {
         if *setting == Setting::Inherited {
             continue;
         }
@@ -38,7 +48,9 @@ pub(super) fn fit(instance: &Instance, class: &Arc<FullClass>, misfit: Misfit) -
     if let Some(sets) = &instance.property_qualifiers {
         let mut of_properties = vec![QualifierSet::new(); class.properties().len()];
         for (property, set) in instance.class().properties().iter().zip(sets) {
-            let order = class.property(property.name.as_str()).map(|property| usize::from(property.order));
+            let order = class
+                .property(property.name.as_str())
+                .map(|property| usize::from(property.order));
             if let Some(place) = order.and_then(|order| of_properties.get_mut(order)) {
                 place.clone_from(set);
             }

@@ -18,11 +18,12 @@ use super::classes::record;
 use super::fit::{Misfit, fit};
 use super::instances::no_class;
 
-/// A transaction that takes over objects as they are: what their format cannot hold is refused, and nothing else. System classes
-/// go into [`SYSTEM_NAMESPACE`]; namespaces come as instances of `__NAMESPACE`, and nothing is made by itself. An object that
-/// is there is replaced.
+/// A transaction that takes over objects as they are: what their format cannot hold is refused, and
+/// nothing else. System classes go into [`SYSTEM_NAMESPACE`]; namespaces come as instances of
+/// `__NAMESPACE`, and nothing is made by itself. An object that is there is replaced.
 ///
-/// Namespaces come first, superclasses before classes that are derived from them, and classes before their instances.
+/// Namespaces come first, superclasses before classes that are derived from them, and classes
+/// before their instances.
 pub struct Importer<'e> {
     transaction: Transaction<'e>,
     state: State,
@@ -56,18 +57,30 @@ impl<'e> Importer<'e> {
     /// Stores a class, with this time stamp or a new one.
     ///
     /// # Errors
-    /// [`Error::Rule`] when it cannot be stored, or its superclass is not there; [`Error::Corrupt`], [`Error::Io`].
-    pub fn put_class(&mut self, namespace: &str, class: &Class, stamp: Option<u64>) -> Result<Arc<StoredClass>> {
+    /// [`Error::Rule`] when it cannot be stored, or its superclass is not there;
+    /// [`Error::Corrupt`], [`Error::Io`].
+    pub fn put_class(
+        &mut self,
+        namespace: &str,
+        class: &Class,
+        stamp: Option<u64>,
+    ) -> Result<Arc<StoredClass>> {
         self.note(stamp);
         self.changes().import_class(namespace, class, stamp)
     }
 
-    /// Stores an instance, with this time stamp or a new one. Its class is the one of that name in the namespace; values go by
-    /// the names of properties.
+    /// Stores an instance, with this time stamp or a new one. Its class is the one of that name in
+    /// the namespace; values go by the names of properties.
     ///
     /// # Errors
-    /// [`Error::Rule`] when it cannot be stored, or its class is not there; [`Error::Corrupt`], [`Error::Io`].
-    pub fn put_instance(&mut self, namespace: &str, instance: &Instance, stamp: Option<u64>) -> Result<ObjectPath> {
+    /// [`Error::Rule`] when it cannot be stored, or its class is not there; [`Error::Corrupt`],
+    /// [`Error::Io`].
+    pub fn put_instance(
+        &mut self,
+        namespace: &str,
+        instance: &Instance,
+        stamp: Option<u64>,
+    ) -> Result<ObjectPath> {
         self.note(stamp);
         self.changes().import_instance(namespace, instance, stamp)
     }
@@ -94,7 +107,12 @@ impl<'e> Importer<'e> {
 }
 
 impl Changes<'_, '_> {
-    fn import_class(&mut self, namespace: &str, class: &Class, stamp: Option<u64>) -> Result<Arc<StoredClass>> {
+    fn import_class(
+        &mut self,
+        namespace: &str,
+        class: &Class,
+        stamp: Option<u64>,
+    ) -> Result<Arc<StoredClass>> {
         let is_system = namespace.eq_ignore_ascii_case(SYSTEM_NAMESPACE);
         let name = class.name.clone();
         let full = Arc::new(self.composed(namespace, class.clone())?);
@@ -102,7 +120,10 @@ impl Changes<'_, '_> {
         if is_system && let Some(old) = old {
             return match *old.class == *full {
                 true => Ok(old),
-                false => Err(Error::rule(Rule::ReadOnly, format!("the system class {name} is there already"))),
+                false => Err(Error::rule(
+                    Rule::ReadOnly,
+                    format!("the system class {name} is there already"),
+                )),
             };
         }
         let mut steps = vec![Step::new(old, full.clone())];
@@ -114,12 +135,20 @@ impl Changes<'_, '_> {
             *first = Some(record(&full, 0)?);
         }
         self.change(|changes| changes.apply(namespace, &steps, records, stamp))?;
-        self.class(namespace, name.as_str())?.ok_or_else(|| no_class(namespace, name.as_str()))
+        self.class(namespace, name.as_str())?
+            .ok_or_else(|| no_class(namespace, name.as_str()))
     }
 
-    fn import_instance(&mut self, namespace: &str, instance: &Instance, stamp: Option<u64>) -> Result<ObjectPath> {
+    fn import_instance(
+        &mut self,
+        namespace: &str,
+        instance: &Instance,
+        stamp: Option<u64>,
+    ) -> Result<ObjectPath> {
         let name = instance.class().name().as_str();
-        let class = self.class(namespace, name)?.ok_or_else(|| no_class(namespace, name))?;
+        let class = self
+            .class(namespace, name)?
+            .ok_or_else(|| no_class(namespace, name))?;
         let instance = fit(instance, &class.class, Misfit::Refuse)?;
         let path = self.write_instance(namespace, &class, &instance, Put::CreateOrUpdate, stamp)?;
         if class.class.is_a(system::NAMESPACE) {

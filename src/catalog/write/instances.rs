@@ -18,7 +18,12 @@ use crate::cim::path::ObjectPath;
 use crate::format::index::key::Key;
 
 impl Changes<'_, '_> {
-    pub(crate) fn put_instance(&mut self, namespace: &str, instance: &Instance, put: Put) -> Result<ObjectPath> {
+    pub(crate) fn put_instance(
+        &mut self,
+        namespace: &str,
+        instance: &Instance,
+        put: Put,
+    ) -> Result<ObjectPath> {
         self.put_instance_with(namespace, instance, put, Leave::default())
     }
 
@@ -38,17 +43,29 @@ impl Changes<'_, '_> {
     }
 
     /// As [`put_instance`](Self::put_instance), by someone who may not write what is the system's.
-    pub(crate) fn put_own_instance(&mut self, namespace: &str, instance: &Instance, put: Put) -> Result<ObjectPath> {
+    pub(crate) fn put_own_instance(
+        &mut self,
+        namespace: &str,
+        instance: &Instance,
+        put: Put,
+    ) -> Result<ObjectPath> {
         let (class, instance) = self.fitted(namespace, instance, Leave::default())?;
         need_own(&class.class)?;
         self.write_instance(namespace, &class, &instance, put, None)
     }
 
     /// The instance as one of the class that is stored, if clients may put it.
-    fn fitted(&mut self, namespace: &str, instance: &Instance, leave: Leave) -> Result<(Arc<StoredClass>, Instance)> {
+    fn fitted(
+        &mut self,
+        namespace: &str,
+        instance: &Instance,
+        leave: Leave,
+    ) -> Result<(Arc<StoredClass>, Instance)> {
         self.need_namespace(namespace)?;
         let name = instance.class().name();
-        let class = self.class(namespace, name.as_str())?.ok_or_else(|| no_class(namespace, name.as_str()))?;
+        let class = self
+            .class(namespace, name.as_str())?
+            .ok_or_else(|| no_class(namespace, name.as_str()))?;
         if !leave.any_instance {
             rules::class_of_instance(&class.class)?;
         }
@@ -87,11 +104,23 @@ impl Changes<'_, '_> {
         path: &ObjectPath,
     ) -> Result<Option<Footprint>> {
         let Some(record) = self.transaction.reference(new.keys.keyed.as_bytes())? else {
-            let missing = || Error::rule(Rule::NotFound, format!("there is no {namespace}:{path} to be updated"));
-            return if put == Put::UpdateOnly { Err(missing()) } else { Ok(None) };
+            let missing = || {
+                Error::rule(
+                    Rule::NotFound,
+                    format!("there is no {namespace}:{path} to be updated"),
+                )
+            };
+            return if put == Put::UpdateOnly {
+                Err(missing())
+            } else {
+                Ok(None)
+            };
         };
         if put == Put::CreateOnly {
-            return Err(Error::rule(Rule::AlreadyExists, format!("{namespace}:{path} is there already")));
+            return Err(Error::rule(
+                Rule::AlreadyExists,
+                format!("{namespace}:{path} is there already"),
+            ));
         }
         if !self.is_of_class(record, &class.class)? {
             let text = format!("an instance of another class has the key of {namespace}:{path}");
@@ -99,7 +128,10 @@ impl Changes<'_, '_> {
         }
         if !has_references(&class.class) {
             // What it holds does not matter then, even when it is damaged.
-            return Ok(Some(Footprint { keys: new.keys.clone(), references: BTreeMap::new() }));
+            return Ok(Some(Footprint {
+                keys: new.keys.clone(),
+                references: BTreeMap::new(),
+            }));
         }
         let (old, _) = self.need_instance(record, &class.class)?;
         self.footprint(namespace, &old).map(Some)
@@ -114,7 +146,8 @@ impl Changes<'_, '_> {
         self.drop_doomed(namespace, &doomed)
     }
 
-    /// As [`delete_instance`](Self::delete_instance), by someone who may not write what is the system's.
+    /// As [`delete_instance`](Self::delete_instance), by someone who may not write what is the
+    /// system's.
     pub(crate) fn delete_own_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
         let doomed = self.found(namespace, path)?;
         need_own(doomed.class())?;
@@ -135,23 +168,44 @@ impl Changes<'_, '_> {
         Ok(found)
     }
 
-    /// The instance with the key of a path, whose record cannot be read: the keys tell its class, which is that of the path or
-    /// derived from it. One that stands for a namespace is left to those who delete the namespace.
+    /// The instance with the key of a path, whose record cannot be read: the keys tell its class,
+    /// which is that of the path or derived from it. One that stands for a namespace is left to
+    /// those who delete the namespace.
     fn damaged(&mut self, namespace: &str, path: &ObjectPath) -> Result<Option<Doomed>> {
-        let Some(located) = self.now().located(namespace, path)? else { return Ok(None) };
-        let Located { class: named, key_text, record } = located;
+        let Some(located) = self.now().located(namespace, path)? else {
+            return Ok(None);
+        };
+        let Located {
+            class: named,
+            key_text,
+            record,
+        } = located;
         let mut classes = vec![named.clone()];
         self.derived_from(namespace, &named, &mut classes)?;
-        for class in classes.into_iter().filter(|class| !class.class.is_a(system::NAMESPACE)) {
+        for class in classes
+            .into_iter()
+            .filter(|class| !class.class.is_a(system::NAMESPACE))
+        {
             let keys = self.instance_keys(namespace, class.class.name().as_str())?;
-            for own in keys.into_iter().filter(|own| own.reference() == Some(record)) {
+            for own in keys
+                .into_iter()
+                .filter(|own| own.reference() == Some(record))
+            {
                 // Where the keys contradict each other too, it is not known which instance that is.
                 let keyed = self.keyed_beside(namespace, &class.class, &own);
                 let is_meant = keyed.is_some_and(|(key_class, keyed)| {
-                    keyed == format!("{}.{record}", self.keys().keyed_instance(namespace, &key_class, &key_text))
+                    keyed
+                        == format!(
+                            "{}.{record}",
+                            self.keys().keyed_instance(namespace, &key_class, &key_text)
+                        )
                 });
                 if is_meant {
-                    return Ok(Some(Doomed::Damaged { class: class.class.clone(), own, record }));
+                    return Ok(Some(Doomed::Damaged {
+                        class: class.class.clone(),
+                        own,
+                        record,
+                    }));
                 }
             }
         }
@@ -176,14 +230,18 @@ impl Changes<'_, '_> {
     /// The keys of all instances of exactly this class, whether or not they can be read.
     pub(super) fn instance_keys(&mut self, namespace: &str, class: &str) -> Result<Vec<Key>> {
         let prefix = self.keys().instances(namespace, class);
-        self.transaction.keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward).collect()
+        self.transaction
+            .keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward)
+            .collect()
     }
 
-    /// Takes all instances of a class away. Of one that is damaged nothing tells what it refers to: such references stay, and
-    /// a verification finds them.
+    /// Takes all instances of a class away. Of one that is damaged nothing tells what it refers to:
+    /// such references stay, and a verification finds them.
     pub(super) fn drop_instances(&mut self, namespace: &str, class: &Arc<FullClass>) -> Result<()> {
         for key in self.instance_keys(namespace, class.name().as_str())? {
-            let Some(record) = key.reference() else { continue };
+            let Some(record) = key.reference() else {
+                continue;
+            };
             match self.need_instance(record, class) {
                 Ok((instance, _)) => self.drop_instance(namespace, &instance)?,
                 Err(Error::Corrupt(_)) => self.drop_damaged(namespace, class, &key, record)?,
@@ -193,8 +251,8 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// Takes an instance away by its key alone. A record that can be read and is that of something else stays: other keys may
-    /// name it rightly.
+    /// Takes an instance away by its key alone. A record that can be read and is that of something
+    /// else stays: other keys may name it rightly.
     pub(super) fn drop_damaged(
         &mut self,
         namespace: &str,
@@ -213,29 +271,54 @@ impl Changes<'_, '_> {
         }
     }
 
-    /// True if a record is of an instance of this class and, as far as it can be read, of the one with this key.
-    fn belongs_to(&mut self, namespace: &str, class: &Arc<FullClass>, own: &Key, record: RecordRef) -> bool {
+    /// True if a record is of an instance of this class and, as far as it can be read, of the one
+    /// with this key.
+    fn belongs_to(
+        &mut self,
+        namespace: &str,
+        class: &Arc<FullClass>,
+        own: &Key,
+        record: RecordRef,
+    ) -> bool {
         if !self.is_of_class(record, class).unwrap_or(false) {
             return false;
         }
-        let Ok(Some((instance, _))) = self.read(record, class) else { return true };
+        let Ok(Some((instance, _))) = self.read(record, class) else {
+            return true;
+        };
         let named = instance_keys(&self.keys(), namespace, &instance);
-        named.map_or(true, |named| own.to_string() == format!("{}.{record}", named.own))
+        named.map_or(true, |named| {
+            own.to_string() == format!("{}.{record}", named.own)
+        })
     }
 
-    /// The other key of the instance with this key, and the class that declares its keys: both end in the same hash.
-    fn keyed_beside(&self, namespace: &str, class: &FullClass, own: &Key) -> Option<(String, String)> {
+    /// The other key of the instance with this key, and the class that declares its keys: both end
+    /// in the same hash.
+    fn keyed_beside(
+        &self,
+        namespace: &str,
+        class: &FullClass,
+        own: &Key,
+    ) -> Option<(String, String)> {
         let key_class = class.key_class()?.name().as_str().to_owned();
         let text = own.to_string();
         let (_, hash) = text.rsplit_once('_')?;
-        let keyed = format!("{}{hash}", self.keys().keyed_instances(namespace, &key_class));
+        let keyed = format!(
+            "{}{hash}",
+            self.keys().keyed_instances(namespace, &key_class)
+        );
         Some((key_class, keyed))
     }
 
     /// The instance of a record that must be of this class.
-    pub(super) fn need_instance(&mut self, record: RecordRef, class: &Arc<FullClass>) -> Result<(Instance, u64)> {
+    pub(super) fn need_instance(
+        &mut self,
+        record: RecordRef,
+        class: &Arc<FullClass>,
+    ) -> Result<(Instance, u64)> {
         let text = || format!("the record {record} is no instance of {}", class.name());
-        self.read(record, class)?.ok_or_else(|| Error::rule(Rule::InvalidObject, text()))
+        self.read(record, class)?
+            .ok_or_else(|| Error::rule(Rule::InvalidObject, text()))
     }
 }
 
@@ -260,24 +343,33 @@ impl Doomed {
 
     /// The namespace that the instance stands for, if it is one of `__NAMESPACE`.
     pub(super) fn namespace_in(&self, parent: &str) -> Option<String> {
-        let Doomed::Whole(instance) = self else { return None };
+        let Doomed::Whole(instance) = self else {
+            return None;
+        };
         if !instance.class().is_a(system::NAMESPACE) {
             return None;
         }
-        let name = instance.get(system::NAMESPACE_NAME).and_then(|name| name.as_text());
+        let name = instance
+            .get(system::NAMESPACE_NAME)
+            .and_then(|name| name.as_text());
         Some(format!(r"{parent}\{}", name.unwrap_or_default()))
     }
 }
 
 pub(super) fn no_class(namespace: &str, class: &str) -> Error {
-    Error::rule(Rule::InvalidClass, format!("there is no class {class} in {namespace}"))
+    Error::rule(
+        Rule::InvalidClass,
+        format!("there is no class {class} in {namespace}"),
+    )
 }
 
 /// Refuses instances of system classes, and of those that make namespaces.
 fn need_own(class: &FullClass) -> Result<()> {
     let name = class.name();
     match system::is_system_name(name.as_str()) || class.is_a(system::NAMESPACE) {
-        true => Err(Error::denied(format!("to write an instance of {name} takes FULL_WRITE_REP"))),
+        true => Err(Error::denied(format!(
+            "to write an instance of {name} takes FULL_WRITE_REP"
+        ))),
         false => Ok(()),
     }
 }

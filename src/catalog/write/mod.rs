@@ -1,9 +1,9 @@
-//! Changes of objects: classes, instances and namespaces put and deleted in a transaction, with every key and reference
-//! record that follows from them, and the rules of the model. What is decided where the documents of WMI are silent stands in
-//! `docs::changes`.
+//! Changes of objects: classes, instances and namespaces put and deleted in a transaction, with
+//! every key and reference record that follows from them, and the rules of the model. What is
+//! decided where the documents of WMI are silent stands in `docs::changes`.
 //!
-//! [`CatalogWriter`] holds the rules. [`Importer`] does not: it stores what another repository has. [`create()`] makes a
-//! new repository.
+//! [`CatalogWriter`] holds the rules. [`Importer`] does not: it stores what another repository has.
+//! [`create()`] makes a new repository.
 
 mod class_update;
 mod classes;
@@ -51,11 +51,12 @@ pub enum Put {
 /// How far a change of a class may go that others depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum UpdateMode {
-    /// With derived classes or instances, no further than qualifiers that mean nothing to the engine
-    /// (`WBEM_FLAG_UPDATE_COMPATIBLE`).
+    /// With derived classes or instances, no further than qualifiers that mean nothing to the
+    /// engine (`WBEM_FLAG_UPDATE_COMPATIBLE`).
     #[default]
     Compatible,
-    /// Also with derived classes, as long as nothing in them conflicts (`WBEM_FLAG_UPDATE_SAFE_MODE`).
+    /// Also with derived classes, as long as nothing in them conflicts
+    /// (`WBEM_FLAG_UPDATE_SAFE_MODE`).
     Safe,
     /// What conflicts in derived classes is taken out of them, and instances are written anew
     /// (`WBEM_FLAG_UPDATE_FORCE_MODE`).
@@ -73,13 +74,22 @@ pub struct PutClass {
 
 impl PutClass {
     /// A class that must not be there.
-    pub const CREATE: PutClass = PutClass { put: Put::CreateOnly, mode: UpdateMode::Compatible };
+    pub const CREATE: PutClass = PutClass {
+        put: Put::CreateOnly,
+        mode: UpdateMode::Compatible,
+    };
     /// The class, there or not, with what depends on it.
-    pub const FORCE: PutClass = PutClass { put: Put::CreateOrUpdate, mode: UpdateMode::Force };
+    pub const FORCE: PutClass = PutClass {
+        put: Put::CreateOrUpdate,
+        mode: UpdateMode::Force,
+    };
 
     /// A class that may be there, changed as far as this mode allows.
     pub const fn update(mode: UpdateMode) -> Self {
-        Self { put: Put::CreateOrUpdate, mode }
+        Self {
+            put: Put::CreateOrUpdate,
+            mode,
+        }
     }
 }
 
@@ -111,7 +121,9 @@ pub(crate) struct State {
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("is_broken", &self.is_broken).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("is_broken", &self.is_broken)
+            .finish_non_exhaustive()
     }
 }
 
@@ -120,7 +132,13 @@ impl State {
         transaction.keep_referrers();
         let catalog = Catalog::strict(transaction.snapshot());
         let stamps = Stamps::begin(transaction)?;
-        Ok(Self { catalog, is_stale: false, stamps, is_changing: false, is_broken: false })
+        Ok(Self {
+            catalog,
+            is_stale: false,
+            stamps,
+            is_changing: false,
+            is_broken: false,
+        })
     }
 
     /// Nothing that was known needs to hold any more.
@@ -140,8 +158,8 @@ impl State {
 
 /// A transaction and what is known of its objects: all changes are made through it.
 ///
-/// A change first looks whether it can be made, and then makes it. When something fails in between (the storage, a damaged
-/// page) the state is marked, and the transaction cannot be committed.
+/// A change first looks whether it can be made, and then makes it. When something fails in between
+/// (the storage, a damaged page) the state is marked, and the transaction cannot be committed.
 pub(crate) struct Changes<'t, 'e> {
     transaction: &'t mut Transaction<'e>,
     state: &'t mut State,
@@ -153,7 +171,8 @@ impl<'t, 'e> Changes<'t, 'e> {
     }
 }
 
-/// A transaction over objects. Its changes are seen by itself alone until it is committed; dropping it takes them back.
+/// A transaction over objects. Its changes are seen by itself alone until it is committed; dropping
+/// it takes them back.
 ///
 /// ```
 /// use cimrepo::catalog::{CatalogWriter, Put, PutClass, create};
@@ -185,10 +204,12 @@ pub struct CatalogWriter<'e> {
 }
 
 impl Engine {
-    /// Begins a transaction over objects; waits for its turn as [`begin_write`](Self::begin_write) does.
+    /// Begins a transaction over objects; waits for its turn as [`begin_write`](Self::begin_write)
+    /// does.
     ///
     /// # Errors
-    /// As [`begin_write`](Self::begin_write); [`Error::Corrupt`], [`Error::Io`] when the index cannot be read.
+    /// As [`begin_write`](Self::begin_write); [`Error::Corrupt`], [`Error::Io`] when the index
+    /// cannot be read.
     pub fn begin_catalog_write(&self) -> Result<CatalogWriter<'_>> {
         CatalogWriter::new(self.begin_write()?)
     }
@@ -213,12 +234,18 @@ impl<'e> CatalogWriter<'e> {
         self.changes().now()
     }
 
-    /// Stores a class, and writes anew what its change alters: classes derived from it, instances, their keys and references.
-    /// A class that is there and the same is left as it is.
+    /// Stores a class, and writes anew what its change alters: classes derived from it, instances,
+    /// their keys and references. A class that is there and the same is left as it is.
     ///
     /// # Errors
-    /// [`Error::Rule`] when a rule forbids it: nothing is changed then. [`Error::Corrupt`], [`Error::Io`].
-    pub fn put_class(&mut self, namespace: &str, class: &Class, how: PutClass) -> Result<Arc<StoredClass>> {
+    /// [`Error::Rule`] when a rule forbids it: nothing is changed then. [`Error::Corrupt`],
+    /// [`Error::Io`].
+    pub fn put_class(
+        &mut self,
+        namespace: &str,
+        class: &Class,
+        how: PutClass,
+    ) -> Result<Arc<StoredClass>> {
         self.changes().put_class(namespace, class, how)
     }
 
@@ -241,7 +268,8 @@ impl<'e> CatalogWriter<'e> {
         put: Put,
         leave: Leave,
     ) -> Result<ObjectPath> {
-        self.changes().put_instance_with(namespace, instance, put, leave)
+        self.changes()
+            .put_instance_with(namespace, instance, put, leave)
     }
 
     /// The class with this name as it is now, of a namespace or else of the system.
@@ -268,17 +296,24 @@ impl<'e> CatalogWriter<'e> {
         self.changes().delete_class(namespace, class)
     }
 
-    /// Stores an instance. Its class is the one of that name in the namespace; values go by the names of properties. An
-    /// instance of `__NAMESPACE` makes a namespace, as [`create_namespace`](Self::create_namespace) does.
+    /// Stores an instance. Its class is the one of that name in the namespace; values go by the
+    /// names of properties. An instance of `__NAMESPACE` makes a namespace, as
+    /// [`create_namespace`](Self::create_namespace) does.
     ///
     /// # Errors
     /// As [`put_class`](Self::put_class).
-    pub fn put_instance(&mut self, namespace: &str, instance: &Instance, put: Put) -> Result<ObjectPath> {
+    pub fn put_instance(
+        &mut self,
+        namespace: &str,
+        instance: &Instance,
+        put: Put,
+    ) -> Result<ObjectPath> {
         self.changes().put_instance(namespace, instance, put)
     }
 
-    /// Deletes an instance and the references that it makes; references to it stay, as the objects that make them do. A path
-    /// without namespace means one in `namespace`. An instance of `__NAMESPACE` takes its namespace with it.
+    /// Deletes an instance and the references that it makes; references to it stay, as the objects
+    /// that make them do. A path without namespace means one in `namespace`. An instance of
+    /// `__NAMESPACE` takes its namespace with it.
     ///
     /// # Errors
     /// As [`put_class`](Self::put_class).
@@ -298,7 +333,11 @@ impl<'e> CatalogWriter<'e> {
     ///
     /// # Errors
     /// As [`put_class`](Self::put_class).
-    pub fn create_namespace_with(&mut self, namespace: &str, descriptor: &SecurityDescriptor) -> Result<()> {
+    pub fn create_namespace_with(
+        &mut self,
+        namespace: &str,
+        descriptor: &SecurityDescriptor,
+    ) -> Result<()> {
         self.changes().create_namespace(namespace, Some(descriptor))
     }
 
@@ -338,11 +377,17 @@ impl<'e> CatalogWriter<'e> {
     ///
     /// # Errors
     /// As [`put_class`](Self::put_class).
-    pub fn set_security_descriptor(&mut self, namespace: &str, descriptor: &SecurityDescriptor) -> Result<()> {
-        self.changes().set_security_descriptor(namespace, descriptor)
+    pub fn set_security_descriptor(
+        &mut self,
+        namespace: &str,
+        descriptor: &SecurityDescriptor,
+    ) -> Result<()> {
+        self.changes()
+            .set_security_descriptor(namespace, descriptor)
     }
 
-    /// This moment, as [`Transaction::savepoint`]. Each one costs memory for the pages that are changed behind it.
+    /// This moment, as [`Transaction::savepoint`]. Each one costs memory for the pages that are
+    /// changed behind it.
     pub fn savepoint(&mut self) -> Savepoint {
         self.transaction.savepoint()
     }
@@ -353,7 +398,8 @@ impl<'e> CatalogWriter<'e> {
         self.state.reset();
     }
 
-    /// The transaction over keys and records. Changes that are made there of objects met before are not seen here.
+    /// The transaction over keys and records. Changes that are made there of objects met before are
+    /// not seen here.
     pub fn transaction(&mut self) -> &mut Transaction<'e> {
         self.transaction.forget_referrers();
         &mut self.transaction

@@ -1,7 +1,7 @@
 //! Making and deleting namespaces, and their descriptors.
 //!
-//! Each namespace has an instance of `__NAMESPACE` in the one above, and the instances of `__SystemSecurity` and
-//! `__thisNAMESPACE` in itself.
+//! Each namespace has an instance of `__NAMESPACE` in the one above, and the instances of
+//! `__SystemSecurity` and `__thisNAMESPACE` in itself.
 
 use std::sync::Arc;
 
@@ -23,9 +23,16 @@ use crate::security::inheritance::of_new_namespace;
 use crate::store::Referrer;
 
 impl Changes<'_, '_> {
-    pub(crate) fn create_namespace(&mut self, namespace: &str, descriptor: Option<&SecurityDescriptor>) -> Result<()> {
+    pub(crate) fn create_namespace(
+        &mut self,
+        namespace: &str,
+        descriptor: Option<&SecurityDescriptor>,
+    ) -> Result<()> {
         let Some((parent, name)) = namespace.rsplit_once('\\') else {
-            return Err(Error::rule(Rule::AlreadyExists, format!("{namespace} is no namespace that can be made")));
+            return Err(Error::rule(
+                Rule::AlreadyExists,
+                format!("{namespace} is no namespace that can be made"),
+            ));
         };
         self.need_namespace(parent)?;
         let class = self.need_system_class(parent, system::NAMESPACE)?;
@@ -33,11 +40,20 @@ impl Changes<'_, '_> {
         self.found_namespace(parent, &class, &instance, Put::CreateOnly, descriptor)
     }
 
-    /// Puts an instance of `__NAMESPACE`: makes a namespace, or changes what its instance says beside the name.
-    pub(super) fn put_namespace_instance(&mut self, parent: &str, instance: &Instance, put: Put) -> Result<ObjectPath> {
+    /// Puts an instance of `__NAMESPACE`: makes a namespace, or changes what its instance says
+    /// beside the name.
+    pub(super) fn put_namespace_instance(
+        &mut self,
+        parent: &str,
+        instance: &Instance,
+        put: Put,
+    ) -> Result<ObjectPath> {
         let class = self.need_system_class(parent, instance.class().name().as_str())?;
         let path = instance.path()?;
-        let name = instance.get(system::NAMESPACE_NAME).and_then(Value::as_text).unwrap_or_default();
+        let name = instance
+            .get(system::NAMESPACE_NAME)
+            .and_then(Value::as_text)
+            .unwrap_or_default();
         let is_there = self.schema().has_namespace(&format!(r"{parent}\{name}"))?;
         if is_there || put == Put::UpdateOnly {
             return self.write_instance(parent, &class, instance, put, None);
@@ -54,7 +70,10 @@ impl Changes<'_, '_> {
         put: Put,
         descriptor: Option<&SecurityDescriptor>,
     ) -> Result<()> {
-        let name = instance.get(system::NAMESPACE_NAME).and_then(Value::as_text).unwrap_or_default();
+        let name = instance
+            .get(system::NAMESPACE_NAME)
+            .and_then(Value::as_text)
+            .unwrap_or_default();
         let namespace = format!(r"{parent}\{name}");
         rules::namespace(&namespace, name)?;
         let descriptor = match descriptor {
@@ -83,7 +102,11 @@ impl Changes<'_, '_> {
         self.write_descriptor(namespace, descriptor)
     }
 
-    pub(crate) fn set_security_descriptor(&mut self, namespace: &str, descriptor: &SecurityDescriptor) -> Result<()> {
+    pub(crate) fn set_security_descriptor(
+        &mut self,
+        namespace: &str,
+        descriptor: &SecurityDescriptor,
+    ) -> Result<()> {
         self.need_namespace(namespace)?;
         self.write_descriptor(namespace, descriptor)
     }
@@ -102,28 +125,44 @@ impl Changes<'_, '_> {
     }
 
     fn need_system_class(&mut self, namespace: &str, class: &str) -> Result<Arc<StoredClass>> {
-        let missing = || Error::rule(Rule::InvalidClass, format!("the system class {class} is not there"));
+        let missing = || {
+            Error::rule(
+                Rule::InvalidClass,
+                format!("the system class {class} is not there"),
+            )
+        };
         self.class(namespace, class)?.ok_or_else(missing)
     }
 
     pub(crate) fn delete_namespace(&mut self, namespace: &str) -> Result<()> {
         let Some((parent, name)) = namespace.rsplit_once('\\') else {
-            return Err(Error::rule(Rule::ReadOnly, format!("{namespace} cannot be deleted")));
+            return Err(Error::rule(
+                Rule::ReadOnly,
+                format!("{namespace} cannot be deleted"),
+            ));
         };
         self.need_namespace(namespace)?;
         let class = self.need_system_class(parent, system::NAMESPACE)?;
-        let key_class = class.class.key_class().map(|key_class| key_class.name().clone());
-        let key_class = key_class.as_ref().map_or(system::NAMESPACE, |name| name.as_str());
+        let key_class = class
+            .class
+            .key_class()
+            .map(|key_class| key_class.name().clone());
+        let key_class = key_class
+            .as_ref()
+            .map_or(system::NAMESPACE, |name| name.as_str());
         let key = self.keys().keyed_instance(parent, key_class, name);
         let record = self.transaction.reference(key.as_bytes())?;
         let tree = self.now().namespaces_below(namespace)?;
         self.change(|changes| {
             changes.detach_referrers(&tree)?;
-            tree.iter().try_for_each(|namespace| changes.empty_namespace(namespace))?;
+            tree.iter()
+                .try_for_each(|namespace| changes.empty_namespace(namespace))?;
             if let Some(record) = record {
                 match changes.need_instance(record, &class.class) {
                     Ok((instance, _)) => changes.drop_instance(parent, &instance)?,
-                    Err(Error::Corrupt(_)) => changes.drop_damaged_namespace(parent, &class.class, &key, record)?,
+                    Err(Error::Corrupt(_)) => {
+                        changes.drop_damaged_namespace(parent, &class.class, &key, record)?
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -144,18 +183,27 @@ impl Changes<'_, '_> {
         let own = self.instance_keys(parent, class.name().as_str())?;
         match own.iter().find(|own| own.reference() == Some(record)) {
             Some(own) => self.drop_damaged(parent, class, own, record),
-            None => self.transaction.remove_key(format!("{key}.{record}").as_bytes()).map(drop),
+            None => self
+                .transaction
+                .remove_key(format!("{key}.{record}").as_bytes())
+                .map(drop),
         }
     }
 
     /// Takes away what the instances of namespaces refer to outside of them.
     fn detach_referrers(&mut self, namespaces: &[String]) -> Result<()> {
-        let inside: Vec<String> = namespaces.iter().map(|namespace| self.keys().namespace(namespace)).collect();
+        let inside: Vec<String> = namespaces
+            .iter()
+            .map(|namespace| self.keys().namespace(namespace))
+            .collect();
         let catalog = self.now();
         for namespace in namespaces {
             for instance in self.referring(&catalog, namespace)? {
                 let references = self.footprint(namespace, &instance)?.references;
-                for key in references.keys().filter(|key| !inside.iter().any(|prefix| key.starts_with(prefix))) {
+                for key in references
+                    .keys()
+                    .filter(|key| !inside.iter().any(|prefix| key.starts_with(prefix)))
+                {
                     self.take(&[key])?;
                 }
             }
@@ -163,13 +211,30 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// Takes note of what a key of a reference into a namespace comes from, which leads nowhere once the namespace is gone.
+    /// Takes note of what a key of a reference into a namespace comes from, which leads nowhere
+    /// once the namespace is gone.
     fn keep_referrer(&mut self, prefix: &str, key: &Key) -> Result<()> {
-        let Some((_, KeyShape::Reference(..))) = KeyShape::parse(key.as_bytes()) else { return Ok(()) };
-        let Some(record) = key.reference() else { return Ok(()) };
+        let Some((_, KeyShape::Reference(..))) = KeyShape::parse(key.as_bytes()) else {
+            return Ok(());
+        };
+        let Some(record) = key.reference() else {
+            return Ok(());
+        };
         match self.read_reference(record) {
-            Ok(ReferenceRecord { namespace, class, key, .. }) => {
-                self.transaction.add_referrer(prefix, Referrer { namespace, class, key });
+            Ok(ReferenceRecord {
+                namespace,
+                class,
+                key,
+                ..
+            }) => {
+                self.transaction.add_referrer(
+                    prefix,
+                    Referrer {
+                        namespace,
+                        class,
+                        key,
+                    },
+                );
                 Ok(())
             }
             // It is discarded like any other.
@@ -181,13 +246,18 @@ impl Changes<'_, '_> {
     /// Takes every key of a namespace away, and the records that they name.
     fn empty_namespace(&mut self, namespace: &str) -> Result<()> {
         let prefix = self.keys().namespace(namespace);
-        let keys = self.transaction.keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward);
+        let keys = self
+            .transaction
+            .keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward);
         let keys: Vec<Key> = keys.collect::<Result<_>>()?;
         for key in keys {
             self.keep_referrer(&prefix, &key)?;
             self.transaction.remove_key(key.as_bytes())?;
             // An instance has two keys.
-            let is_second = matches!(KeyShape::parse(key.as_bytes()), Some((_, KeyShape::KeyedInstance(..))));
+            let is_second = matches!(
+                KeyShape::parse(key.as_bytes()),
+                Some((_, KeyShape::KeyedInstance(..)))
+            );
             if let Some(record) = key.reference().filter(|_| !is_second) {
                 self.discard(record)?;
             }

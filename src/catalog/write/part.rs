@@ -1,9 +1,9 @@
-//! A part of another repository in the place of the same part of this one: a namespace with all below it, a
-//! class with what is derived from it and their instances, or one instance.
+//! A part of another repository in the place of the same part of this one: a namespace with all
+//! below it, a class with what is derived from it and their instances, or one instance.
 //!
-//! What there is of the part goes first, so that afterwards it is as the other repository has it. What it
-//! cannot be stored without comes along, where it is missing: namespaces above, superclasses, the class of an
-//! instance. Everything is one transaction.
+//! What there is of the part goes first, so that afterwards it is as the other repository has it.
+//! What it cannot be stored without comes along, where it is missing: namespaces above,
+//! superclasses, the class of an instance. Everything is one transaction.
 
 use std::sync::Arc;
 
@@ -60,10 +60,15 @@ impl Importer<'_> {
     /// Puts a part of another repository in the place of what there is of it.
     ///
     /// # Errors
-    /// [`Error::Rule`]: the other repository has no such part ([`Rule::NotFound`]), or it cannot be replaced;
-    /// nothing is changed then. [`Error::Corrupt`], [`Error::Io`]; [`Error::Cancelled`] by the observer. Behind
-    /// these the transaction can only be taken back.
-    pub fn take_part(&mut self, from: &Catalog, part: &Part, observer: &dyn Observer) -> Result<TakenPart> {
+    /// [`Error::Rule`]: the other repository has no such part ([`Rule::NotFound`]), or it cannot be
+    /// replaced; nothing is changed then. [`Error::Corrupt`], [`Error::Io`]; [`Error::Cancelled`]
+    /// by the observer. Behind these the transaction can only be taken back.
+    pub fn take_part(
+        &mut self,
+        from: &Catalog,
+        part: &Part,
+        observer: &dyn Observer,
+    ) -> Result<TakenPart> {
         let monitor = Monitor::new(observer, Phase::Restore, 0);
         match part {
             Part::Namespace(namespace) => self.take_namespace(from, namespace, &monitor),
@@ -72,7 +77,12 @@ impl Importer<'_> {
         }
     }
 
-    fn take_namespace(&mut self, from: &Catalog, namespace: &str, monitor: &Monitor<'_>) -> Result<TakenPart> {
+    fn take_namespace(
+        &mut self,
+        from: &Catalog,
+        namespace: &str,
+        monitor: &Monitor<'_>,
+    ) -> Result<TakenPart> {
         let namespace = found_namespace(from, namespace)?;
         let Some((parent, _)) = namespace.rsplit_once('\\') else {
             let text = "ROOT holds everything: restore the whole backup";
@@ -103,7 +113,8 @@ impl Importer<'_> {
         })
     }
 
-    /// The instance that stands for a namespace, as the other repository has it; else one that says its name alone.
+    /// The instance that stands for a namespace, as the other repository has it; else one that says
+    /// its name alone.
     fn put_namespace(&mut self, from: &Catalog, namespace: &str) -> Result<()> {
         match standing_for(from, namespace) {
             Some((parent, stored)) => {
@@ -115,14 +126,26 @@ impl Importer<'_> {
         }
     }
 
-    fn take_class(&mut self, from: &Catalog, namespace: &str, class: &str, monitor: &Monitor<'_>) -> Result<TakenPart> {
+    fn take_class(
+        &mut self,
+        from: &Catalog,
+        namespace: &str,
+        class: &str,
+        monitor: &Monitor<'_>,
+    ) -> Result<TakenPart> {
         let namespace = found_namespace(from, namespace)?;
         let from = from.whole_only();
         let first = need_class(&from, &namespace, class)?;
         if first.is_system {
-            return Err(Error::rule(Rule::ReadOnly, format!("{class} is a class of the system")));
+            return Err(Error::rule(
+                Rule::ReadOnly,
+                format!("{class} is a class of the system"),
+            ));
         }
-        let mut taken = TakenPart { namespaces: vec![namespace.clone()], ..TakenPart::default() };
+        let mut taken = TakenPart {
+            namespaces: vec![namespace.clone()],
+            ..TakenPart::default()
+        };
         let mut changes = self.changes();
         changes.bring_namespace(&from, &namespace, &mut taken.brought)?;
         let own = changes.class(&namespace, class)?;
@@ -135,7 +158,9 @@ impl Importer<'_> {
         for stored in std::iter::once(Ok(first)).chain(derived) {
             monitor.check()?;
             let what = format!("a class derived from {namespace}:{class}");
-            let Some(stored) = keep(&mut taken, what, stored)? else { continue };
+            let Some(stored) = keep(&mut taken, what, stored)? else {
+                continue;
+            };
             let name = stored.class.name().as_str();
             let put = self.put_class(&namespace, stored.class.declaration(), Some(stored.stamp));
             if keep(&mut taken, format!("{namespace}:{name}"), put)?.is_none() {
@@ -157,13 +182,19 @@ impl Importer<'_> {
         stored: Result<StoredInstance>,
         taken: &mut TakenPart,
     ) -> Result<()> {
-        let put = stored.and_then(|stored| self.put_instance(namespace, &stored.instance, Some(stored.stamp)));
+        let put = stored
+            .and_then(|stored| self.put_instance(namespace, &stored.instance, Some(stored.stamp)));
         let put = keep(taken, format!("an instance of {namespace}:{class}"), put)?;
         taken.instances += u64::from(put.is_some());
         Ok(())
     }
 
-    fn take_instance(&mut self, from: &Catalog, namespace: &str, path: &ObjectPath) -> Result<TakenPart> {
+    fn take_instance(
+        &mut self,
+        from: &Catalog,
+        namespace: &str,
+        path: &ObjectPath,
+    ) -> Result<TakenPart> {
         let namespace = found_namespace(from, namespace)?;
         let from = from.whole_only();
         let found = from.instance(&namespace, path)?;
@@ -173,8 +204,12 @@ impl Importer<'_> {
             let text = format!("{} stands for a namespace: restore that", path.text());
             return Err(Error::rule(Rule::ReadOnly, text));
         }
-        let mut taken = TakenPart { namespaces: vec![namespace.clone()], ..TakenPart::default() };
-        self.changes().bring_namespace(&from, &namespace, &mut taken.brought)?;
+        let mut taken = TakenPart {
+            namespaces: vec![namespace.clone()],
+            ..TakenPart::default()
+        };
+        self.changes()
+            .bring_namespace(&from, &namespace, &mut taken.brought)?;
         let class = need_class(&from, &namespace, &name)?;
         self.bring_class(&from, &namespace, &class, &mut taken.brought)?;
         let mut changes = self.changes();
@@ -205,7 +240,8 @@ impl Importer<'_> {
         Ok(())
     }
 
-    /// The same for the classes that a class is derived from. A chain of them is short: `MAX_CLASS_DEPTH`.
+    /// The same for the classes that a class is derived from. A chain of them is short:
+    /// `MAX_CLASS_DEPTH`.
     fn bring_superclass(
         &mut self,
         from: &Catalog,
@@ -213,15 +249,23 @@ impl Importer<'_> {
         class: &StoredClass,
         brought: &mut Vec<String>,
     ) -> Result<()> {
-        let Some(superclass) = &class.class.declaration().superclass else { return Ok(()) };
+        let Some(superclass) = &class.class.declaration().superclass else {
+            return Ok(());
+        };
         let above = need_class(from, namespace, superclass.as_str())?;
         self.bring_class(from, namespace, &above, brought)
     }
 }
 
 impl Changes<'_, '_> {
-    /// Makes a namespace that is missing, and those above it, with the descriptors that they have in the other repository.
-    fn bring_namespace(&mut self, from: &Catalog, namespace: &str, brought: &mut Vec<String>) -> Result<()> {
+    /// Makes a namespace that is missing, and those above it, with the descriptors that they have
+    /// in the other repository.
+    fn bring_namespace(
+        &mut self,
+        from: &Catalog,
+        namespace: &str,
+        brought: &mut Vec<String>,
+    ) -> Result<()> {
         if self.now().has_namespace(namespace)? {
             return Ok(());
         }
@@ -235,7 +279,9 @@ impl Changes<'_, '_> {
     }
 
     fn attach_all_referrers(&mut self, namespaces: &[String]) -> Result<()> {
-        namespaces.iter().try_for_each(|namespace| self.change(|changes| changes.attach_referrers(namespace)))
+        namespaces
+            .iter()
+            .try_for_each(|namespace| self.change(|changes| changes.attach_referrers(namespace)))
     }
 }
 
@@ -251,38 +297,53 @@ fn keep<T>(taken: &mut TakenPart, what: String, result: Result<T>) -> Result<Opt
     }
 }
 
-/// A namespace and those below it, each behind those above it. One that cannot be read is met again, and
-/// reported, among the instances of the one above it.
+/// A namespace and those below it, each behind those above it. One that cannot be read is met
+/// again, and reported, among the instances of the one above it.
 fn at_or_below(from: &Catalog, namespace: &str) -> Vec<String> {
     let Namespaces { tree, hidden, .. } = from.all_namespaces();
-    let hidden = hidden.into_iter().filter(|hidden| hidden.is_named).map(|hidden| hidden.path);
+    let hidden = hidden
+        .into_iter()
+        .filter(|hidden| hidden.is_named)
+        .map(|hidden| hidden.path);
     let is_inside = |path: &String| {
         let (front, rest) = path.split_at_checked(namespace.len()).unwrap_or((path, ""));
         name::same(front, namespace) && (rest.is_empty() || rest.starts_with('\\'))
     };
-    tree.into_iter().flatten().chain(hidden).filter(is_inside).collect()
+    tree.into_iter()
+        .flatten()
+        .chain(hidden)
+        .filter(is_inside)
+        .collect()
 }
 
 /// The instance of `__NAMESPACE` of a namespace, and the namespace that it lies in.
 fn standing_for<'n>(from: &Catalog, namespace: &'n str) -> Option<(&'n str, StoredInstance)> {
     let (parent, name) = namespace.rsplit_once('\\')?;
     let has_name = |stored: &StoredInstance| {
-        let own = stored.instance.get(system::NAMESPACE_NAME).and_then(|own| own.as_text());
+        let own = stored
+            .instance
+            .get(system::NAMESPACE_NAME)
+            .and_then(|own| own.as_text());
         own.is_some_and(|own| name::same(own, name))
     };
-    let stored = from.instances(parent, system::NAMESPACE).flatten().find(has_name)?;
+    let stored = from
+        .instances(parent, system::NAMESPACE)
+        .flatten()
+        .find(has_name)?;
     Some((parent, stored))
 }
 
 /// A namespace as the other repository spells it.
 fn found_namespace(from: &Catalog, namespace: &str) -> Result<String> {
-    let found =
-        from.find_namespace(namespace)?.filter(|found| name::same(found.split('\\').next().unwrap_or_default(), ROOT));
+    let found = from
+        .find_namespace(namespace)?
+        .filter(|found| name::same(found.split('\\').next().unwrap_or_default(), ROOT));
     found.ok_or_else(|| missing(format!("namespace {namespace}")))
 }
 
 fn need_class(from: &Catalog, namespace: &str, class: &str) -> Result<Arc<StoredClass>> {
-    from.class(namespace, class)?.ok_or_else(|| missing(format!("{namespace}:{class}")))
+    from.class(namespace, class)?
+        .ok_or_else(|| missing(format!("{namespace}:{class}")))
 }
 
 fn missing(what: String) -> Error {

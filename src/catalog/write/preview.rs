@@ -25,7 +25,10 @@ impl Changes<'_, '_> {
     pub(crate) fn deletion_of_namespace(&mut self, namespace: &str) -> Result<Deletion> {
         self.need_namespace(namespace)?;
         let catalog = self.now();
-        let mut deletion = Deletion { namespaces: catalog.namespaces_below(namespace)?, ..Deletion::default() };
+        let mut deletion = Deletion {
+            namespaces: catalog.namespaces_below(namespace)?,
+            ..Deletion::default()
+        };
         for namespace in &deletion.namespaces {
             let usage = catalog.usage_of(namespace)?;
             deletion.class_count += usage.classes.count;
@@ -45,9 +48,13 @@ impl Changes<'_, '_> {
         rules::may_delete_class(&found)?;
         let catalog = self.now();
         let mut deletion = Deletion::default();
-        deletion.classes.push(found.class.name().as_str().to_owned());
+        deletion
+            .classes
+            .push(found.class.name().as_str().to_owned());
         for derived in catalog.derived_classes(namespace, class) {
-            deletion.classes.push(derived?.class.name().as_str().to_owned());
+            deletion
+                .classes
+                .push(derived?.class.name().as_str().to_owned());
         }
         deletion.class_count = deletion.classes.len() as u64;
         for class in &deletion.classes {
@@ -56,13 +63,21 @@ impl Changes<'_, '_> {
         Ok(deletion)
     }
 
-    pub(crate) fn deletion_of_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<Deletion> {
+    pub(crate) fn deletion_of_instance(
+        &mut self,
+        namespace: &str,
+        path: &ObjectPath,
+    ) -> Result<Deletion> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
         let doomed = self.found(namespace, path)?;
         if let Some(doomed) = doomed.namespace_in(namespace) {
             return self.deletion_of_namespace(&doomed);
         }
         let referrers = self.now().referrers(namespace, path)?.count() as u64;
-        Ok(Deletion { instances: 1, referrers, ..Deletion::default() })
+        Ok(Deletion {
+            instances: 1,
+            referrers,
+            ..Deletion::default()
+        })
     }
 }

@@ -1,7 +1,8 @@
 //! References whose keys change because their target's class or namespace does.
 //!
-//! The key of a reference names the class that declares the keys of its target, or the class in the path where there is none
-//! yet. So it can be found, and moved, when a class comes to be, goes, or gets its keys from another.
+//! The key of a reference names the class that declares the keys of its target, or the class in the
+//! path where there is none yet. So it can be found, and moved, when a class comes to be, goes, or
+//! gets its keys from another.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +28,8 @@ fn key_class(class: Option<&FullClass>, name: &Name) -> Name {
 }
 
 impl Changes<'_, '_> {
-    /// Moves the references to instances of a class whose keys another class declares from now on. Called while classes and
-    /// instances are still what they were.
+    /// Moves the references to instances of a class whose keys another class declares from now on.
+    /// Called while classes and instances are still what they were.
     pub(super) fn move_referrers(
         &mut self,
         namespace: &str,
@@ -47,11 +48,18 @@ impl Changes<'_, '_> {
         };
         let (before, after) = (prefix(&from), prefix(&to));
         let range = KeyRange::prefix(before.as_bytes());
-        let found: Vec<Key> = self.transaction.keys(range, Direction::Forward).collect::<Result<_>>()?;
+        let found: Vec<Key> = self
+            .transaction
+            .keys(range, Direction::Forward)
+            .collect::<Result<_>>()?;
         for key in found {
-            let Some(record) = key.reference() else { continue };
+            let Some(record) = key.reference() else {
+                continue;
+            };
             let text = key.to_string();
-            let Some(rest) = text.strip_prefix(&before) else { continue };
+            let Some(rest) = text.strip_prefix(&before) else {
+                continue;
+            };
             if self.path_class(record)?.as_ref() != Some(name) {
                 continue;
             }
@@ -67,9 +75,12 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// The class in the path by which an instance refers to another; `None` when the instance cannot be read.
+    /// The class in the path by which an instance refers to another; `None` when the instance
+    /// cannot be read.
     fn path_class(&mut self, record: RecordRef) -> Result<Option<Name>> {
-        let read = self.read_reference(record).and_then(|reference| self.referring_path(&reference));
+        let read = self
+            .read_reference(record)
+            .and_then(|reference| self.referring_path(&reference));
         match read {
             Ok(path) => Ok(path.map(|path| path.class)),
             // What is damaged stays where it is.
@@ -79,10 +90,18 @@ impl Changes<'_, '_> {
     }
 
     fn referring_path(&mut self, reference: &ReferenceRecord) -> Result<Option<ObjectPath>> {
-        let Some(record) = self.transaction.reference(reference.key.as_bytes())? else { return Ok(None) };
-        let Some(class) = self.class(&reference.namespace, &reference.class)? else { return Ok(None) };
-        let Some((instance, _)) = self.read(record, &class.class)? else { return Ok(None) };
-        let path = instance.get(&reference.property).and_then(|value| value.as_text());
+        let Some(record) = self.transaction.reference(reference.key.as_bytes())? else {
+            return Ok(None);
+        };
+        let Some(class) = self.class(&reference.namespace, &reference.class)? else {
+            return Ok(None);
+        };
+        let Some((instance, _)) = self.read(record, &class.class)? else {
+            return Ok(None);
+        };
+        let path = instance
+            .get(&reference.property)
+            .and_then(|value| value.as_text());
         Ok(path.and_then(|path| path.parse().ok()))
     }
 
@@ -92,9 +111,15 @@ impl Changes<'_, '_> {
         let mut found = BTreeMap::new();
         for referrer in self.transaction.referrers_into(&inside) {
             // It may be gone, or refer to something else by now.
-            let Some(instance) = self.referrer(&referrer)? else { continue };
+            let Some(instance) = self.referrer(&referrer)? else {
+                continue;
+            };
             let references = self.footprint(&referrer.namespace, &instance)?.references;
-            found.extend(references.into_iter().filter(|(key, _)| key.starts_with(&inside)));
+            found.extend(
+                references
+                    .into_iter()
+                    .filter(|(key, _)| key.starts_with(&inside)),
+            );
         }
         for (key, record) in found {
             if self.transaction.reference(key.as_bytes())?.is_none() {
@@ -104,8 +129,9 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// Makes sure that everything is known which refers into namespaces that are not there. That takes a pass over all instances, once
-    /// for as long as the engine is open: what changes later is added as it is written.
+    /// Makes sure that everything is known which refers into namespaces that are not there. That
+    /// takes a pass over all instances, once for as long as the engine is open: what changes later
+    /// is added as it is written.
     pub(super) fn find_dangling(&mut self) -> Result<()> {
         if self.transaction.keep_referrers() {
             return Ok(());
@@ -136,8 +162,12 @@ impl Changes<'_, '_> {
 
     /// An instance that referred to others when it was written.
     fn referrer(&mut self, referrer: &Referrer) -> Result<Option<Instance>> {
-        let Some(record) = self.transaction.reference(referrer.key.as_bytes())? else { return Ok(None) };
-        let Some(class) = self.class(&referrer.namespace, &referrer.class)? else { return Ok(None) };
+        let Some(record) = self.transaction.reference(referrer.key.as_bytes())? else {
+            return Ok(None);
+        };
+        let Some(class) = self.class(&referrer.namespace, &referrer.class)? else {
+            return Ok(None);
+        };
         match self.read(record, &class.class) {
             Ok(instance) => Ok(instance.map(|(instance, _)| instance)),
             Err(Error::Corrupt(_)) => Ok(None),
@@ -146,14 +176,24 @@ impl Changes<'_, '_> {
     }
 
     /// The instances of a namespace that may refer to others. What cannot be read is left out.
-    pub(super) fn referring(&mut self, catalog: &Catalog, namespace: &str) -> Result<Vec<Instance>> {
+    pub(super) fn referring(
+        &mut self,
+        catalog: &Catalog,
+        namespace: &str,
+    ) -> Result<Vec<Instance>> {
         let prefix = format!("{}CI_", catalog.keys().namespace(namespace));
-        let keys = catalog.snapshot().keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward);
+        let keys = catalog
+            .snapshot()
+            .keys(KeyRange::prefix(prefix.as_bytes()), Direction::Forward);
         let mut found = Vec::new();
         for key in keys {
             let key = key?;
-            let Some((_, KeyShape::Instance(class, _))) = KeyShape::parse(key.as_bytes()) else { continue };
-            let (Some(record), Ok(Some(class))) = (key.reference(), catalog.class_by_hash(namespace, class)) else {
+            let Some((_, KeyShape::Instance(class, _))) = KeyShape::parse(key.as_bytes()) else {
+                continue;
+            };
+            let (Some(record), Ok(Some(class))) =
+                (key.reference(), catalog.class_by_hash(namespace, class))
+            else {
                 continue;
             };
             if has_references(&class.class) {

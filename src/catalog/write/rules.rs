@@ -1,5 +1,5 @@
-//! What classes and instances may be. Sources: WMI SDK, "Creating a WMI Base Class", "Key Qualifier", "WBEM Error Constants";
-//! where they are silent, `docs::changes`.
+//! What classes and instances may be. Sources: WMI SDK, "Creating a WMI Base Class", "Key
+//! Qualifier", "WBEM Error Constants"; where they are silent, `docs::changes`.
 
 use super::Leave;
 use super::system::{self, is_system_name};
@@ -24,7 +24,10 @@ fn broken(rule: Rule, text: String) -> Error {
 pub(super) fn may_put_class(namespace: &str, class: &Class) -> Result<()> {
     let name = class.name.as_str();
     if is_system_name(name) {
-        return Err(broken(Rule::ReadOnly, format!("{namespace}:{name} is a system class, or would be one")));
+        return Err(broken(
+            Rule::ReadOnly,
+            format!("{namespace}:{name} is a system class, or would be one"),
+        ));
     }
     check_name(name, "class", Rule::ClassNameTooWide, Rule::InvalidObject)
 }
@@ -41,26 +44,43 @@ pub(super) fn may_delete_class(class: &StoredClass) -> Result<()> {
 /// A letter or low line, then those and digits. Characters beyond ASCII are taken as letters.
 fn check_name(name: &str, what: &str, too_long: Rule, malformed: Rule) -> Result<()> {
     if name.chars().count() > MAX_NAME_CHARS {
-        return Err(broken(too_long, format!("the name of the {what} has more than {MAX_NAME_CHARS} characters")));
+        return Err(broken(
+            too_long,
+            format!("the name of the {what} has more than {MAX_NAME_CHARS} characters"),
+        ));
     }
     let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
     let mut chars = name.chars();
-    let is_name = chars.next().is_some_and(is_letter) && chars.all(|c| is_letter(c) || c.is_ascii_digit());
+    let is_name =
+        chars.next().is_some_and(is_letter) && chars.all(|c| is_letter(c) || c.is_ascii_digit());
     match is_name {
         true => Ok(()),
-        false => Err(broken(malformed, format!("{name:?} cannot be the name of a {what}"))),
+        false => Err(broken(
+            malformed,
+            format!("{name:?} cannot be the name of a {what}"),
+        )),
     }
 }
 
-/// The class without what only a full class has: qualifiers that are inherited or made by the engine.
+/// The class without what only a full class has: qualifiers that are inherited or made by the
+/// engine.
 pub(super) fn tidied(mut class: Class) -> Class {
     let tidy = |set: &mut QualifierSet| {
-        let own = set.iter().filter(|of| !of.flavor.intersects(Flavor::INHERITED | Flavor::SYSTEM)).cloned();
+        let own = set
+            .iter()
+            .filter(|of| !of.flavor.intersects(Flavor::INHERITED | Flavor::SYSTEM))
+            .cloned();
         *set = own.collect();
     };
     tidy(&mut class.qualifiers);
-    class.properties.iter_mut().for_each(|property| tidy(&mut property.qualifiers));
-    class.methods.iter_mut().for_each(|method| tidy(&mut method.qualifiers));
+    class
+        .properties
+        .iter_mut()
+        .for_each(|property| tidy(&mut property.qualifiers));
+    class
+        .methods
+        .iter_mut()
+        .for_each(|method| tidy(&mut method.qualifiers));
     class
 }
 
@@ -76,20 +96,32 @@ pub fn class(class: &FullClass) -> Result<()> {
 pub(super) fn class_with(class: &FullClass, leave: Leave) -> Result<()> {
     let own = class.declaration();
     qualifiers(&own.qualifiers, own.name.as_str())?;
-    own.properties.iter().try_for_each(|property| self::property(class, property, leave))?;
-    own.methods.iter().try_for_each(|method| self::method(&own.name, method))?;
+    own.properties
+        .iter()
+        .try_for_each(|property| self::property(class, property, leave))?;
+    own.methods
+        .iter()
+        .try_for_each(|method| self::method(&own.name, method))?;
     if let Some(parent) = class.superclass() {
         if let Some(conflict) = overrides(own, parent) {
             return Err(broken(Rule::OverrideNotAllowed, conflict));
         }
         let is_abstract = |class: &FullClass| class.declaration().qualifiers.is_true("abstract");
         if is_abstract(class) && !is_abstract(parent) && !leave.abstract_anywhere {
-            let text = format!("class {} is abstract, and {} is not", own.name, parent.name());
+            let text = format!(
+                "class {} is abstract, and {} is not",
+                own.name,
+                parent.name()
+            );
             return Err(broken(Rule::CannotBeAbstract, text));
         }
     }
-    if own.qualifiers.is_true("singleton") && matches!(class.key_class(), Some(KeyClass::Keyed(_))) {
-        return Err(broken(Rule::CannotBeSingleton, format!("class {} has keys", own.name)));
+    if own.qualifiers.is_true("singleton") && matches!(class.key_class(), Some(KeyClass::Keyed(_)))
+    {
+        return Err(broken(
+            Rule::CannotBeSingleton,
+            format!("class {} has keys", own.name),
+        ));
     }
     Ok(())
 }
@@ -97,15 +129,24 @@ pub(super) fn class_with(class: &FullClass, leave: Leave) -> Result<()> {
 fn property(class: &FullClass, own: &Property, leave: Leave) -> Result<()> {
     let (class_name, name) = (class.name(), own.name.as_str());
     if is_system_name(name) && !is_system_name(class_name.as_str()) && !leave.system_names {
-        return Err(broken(Rule::SystemProperty, format!("{class_name} cannot declare {name}")));
+        return Err(broken(
+            Rule::SystemProperty,
+            format!("{class_name} cannot declare {name}"),
+        ));
     }
-    check_name(name, "property", Rule::PropertyNameTooWide, Rule::InvalidProperty)?;
+    check_name(
+        name,
+        "property",
+        Rule::PropertyNameTooWide,
+        Rule::InvalidProperty,
+    )?;
     qualifiers(&own.qualifiers, name)?;
     if let Setting::Value(default) = &own.default
         && default.cim_type() != own.cim_type
     {
         let (given, expected) = (default.cim_type(), own.cim_type);
-        let text = format!("the default of {class_name}.{name} is {given}, the property {expected}");
+        let text =
+            format!("the default of {class_name}.{name} is {given}, the property {expected}");
         return Err(broken(Rule::TypeMismatch, text));
     }
     key(class, own)
@@ -121,14 +162,18 @@ fn key(class: &FullClass, own: &Property) -> Result<()> {
             Err(broken(Rule::CannotChangeKeyInheritance, text))
         }
         Some(given) if given.is_true() && !can_be_key(own.cim_type) => {
-            let text = format!("{class_name}.{name} is {}, which cannot be a key", own.cim_type);
+            let text = format!(
+                "{class_name}.{name} is {}, which cannot be a key",
+                own.cim_type
+            );
             Err(broken(Rule::CannotBeKey, text))
         }
         Some(given) if given.is_true() && !was_key => {
             let has_keys = class.superclass().and_then(|parent| parent.key_class());
             match has_keys {
                 Some(KeyClass::Keyed(keyed)) => {
-                    let text = format!("{class_name} cannot add the key {name} to those of {keyed}");
+                    let text =
+                        format!("{class_name} cannot add the key {name} to those of {keyed}");
                     Err(broken(Rule::CannotBeKey, text))
                 }
                 _ => Ok(()),
@@ -140,22 +185,41 @@ fn key(class: &FullClass, own: &Property) -> Result<()> {
 
 /// True if a property of this type can be a key.
 fn can_be_key(cim_type: CimType) -> bool {
-    !cim_type.array && !matches!(cim_type.scalar, ScalarType::Real32 | ScalarType::Real64 | ScalarType::Object)
+    !cim_type.array
+        && !matches!(
+            cim_type.scalar,
+            ScalarType::Real32 | ScalarType::Real64 | ScalarType::Object
+        )
 }
 
 /// The types that a qualifier can have.
-const QUALIFIER_TYPES: [ScalarType; 4] =
-    [ScalarType::Boolean, ScalarType::Sint32, ScalarType::Real64, ScalarType::String];
+const QUALIFIER_TYPES: [ScalarType; 4] = [
+    ScalarType::Boolean,
+    ScalarType::Sint32,
+    ScalarType::Real64,
+    ScalarType::String,
+];
 
 fn qualifiers(set: &QualifierSet, of: &str) -> Result<()> {
     set.iter().try_for_each(|qualifier| {
         let name = qualifier.name.as_str();
-        check_name(name, "qualifier", Rule::QualifierNameTooWide, Rule::InvalidObject)?;
-        let matches_value = qualifier.value.as_ref().is_none_or(|value| value.cim_type() == qualifier.cim_type);
+        check_name(
+            name,
+            "qualifier",
+            Rule::QualifierNameTooWide,
+            Rule::InvalidObject,
+        )?;
+        let matches_value = qualifier
+            .value
+            .as_ref()
+            .is_none_or(|value| value.cim_type() == qualifier.cim_type);
         match QUALIFIER_TYPES.contains(&qualifier.cim_type.scalar) && matches_value {
             true => Ok(()),
             false => {
-                let text = format!("the qualifier {name} of {of} is {}, which none can be", qualifier.cim_type);
+                let text = format!(
+                    "the qualifier {name} of {of} is {}, which none can be",
+                    qualifier.cim_type
+                );
                 Err(broken(Rule::InvalidQualifierType, text))
             }
         }
@@ -166,11 +230,19 @@ fn method(class: &Name, own: &Method) -> Result<()> {
     let name = own.name.as_str();
     check_name(name, "method", Rule::MethodNameTooWide, Rule::InvalidObject)?;
     qualifiers(&own.qualifiers, name)?;
-    let parameters = || own.input.iter().chain(&own.output).flat_map(|signature| &signature.properties);
+    let parameters = || {
+        own.input
+            .iter()
+            .chain(&own.output)
+            .flat_map(|signature| &signature.properties)
+    };
     let mut ids = Vec::new();
     for parameter in parameters() {
         qualifiers(&parameter.qualifiers, parameter.name.as_str())?;
-        let id = parameter.qualifiers.get("ID").and_then(|id| id.value.as_ref()?.as_integer());
+        let id = parameter
+            .qualifiers
+            .get("ID")
+            .and_then(|id| id.value.as_ref()?.as_integer());
         let is_return = parameter.name == Method::RETURN_VALUE;
         match id {
             None if is_return => {}
@@ -201,12 +273,16 @@ fn method(class: &Name, own: &Method) -> Result<()> {
 
 /// What a class declares anew although its superclass forbids it, if anything.
 pub(super) fn overrides(own: &Class, parent: &FullClass) -> Option<String> {
-    let of_class = forbidden(&own.qualifiers, parent.qualifiers()).map(|name| format!("{}: {name}", own.name));
+    let of_class =
+        forbidden(&own.qualifiers, parent.qualifiers()).map(|name| format!("{}: {name}", own.name));
     of_class.or_else(|| {
         own.properties.iter().find_map(|property| {
             let inherited = parent.property(property.name.as_str())?;
             let name = forbidden(&property.qualifiers, &inherited.qualifiers)?;
-            Some(format!("{}.{}: the qualifier {name} cannot be declared again", own.name, property.name))
+            Some(format!(
+                "{}.{}: the qualifier {name} cannot be declared again",
+                own.name, property.name
+            ))
         })
     })
 }
@@ -214,7 +290,9 @@ pub(super) fn overrides(own: &Class, parent: &FullClass) -> Option<String> {
 /// The first qualifier whose inherited form goes to subclasses and cannot be overridden, but is.
 fn forbidden<'q>(own: &'q QualifierSet, inherited: &QualifierSet) -> Option<&'q Name> {
     let inherited = inherited.by_name();
-    own.iter().find(|qualifier| is_forbidden(qualifier, &inherited)).map(|qualifier| &qualifier.name)
+    own.iter()
+        .find(|qualifier| is_forbidden(qualifier, &inherited))
+        .map(|qualifier| &qualifier.name)
 }
 
 fn is_forbidden(own: &Qualifier, inherited: &ByName<'_, Qualifier>) -> bool {
@@ -227,7 +305,11 @@ fn is_forbidden(own: &Qualifier, inherited: &ByName<'_, Qualifier>) -> bool {
 pub(super) fn yield_overrides(own: &mut Class, parent: &FullClass) {
     let keep = |set: &mut QualifierSet, inherited: &QualifierSet| {
         let inherited = inherited.by_name();
-        *set = set.iter().filter(|qualifier| !is_forbidden(qualifier, &inherited)).cloned().collect();
+        *set = set
+            .iter()
+            .filter(|qualifier| !is_forbidden(qualifier, &inherited))
+            .cloned()
+            .collect();
     };
     keep(&mut own.qualifiers, parent.qualifiers());
     for property in &mut own.properties {
@@ -244,18 +326,30 @@ pub(super) fn yield_overrides(own: &mut Class, parent: &FullClass) {
 pub fn class_of_instance(class: &FullClass) -> Result<()> {
     let name = class.name();
     if *name == system::THIS_NAMESPACE {
-        let text = format!("{name} is read only; the methods of {} change it", system::SYSTEM_SECURITY);
+        let text = format!(
+            "{name} is read only; the methods of {} change it",
+            system::SYSTEM_SECURITY
+        );
         return Err(broken(Rule::ReadOnly, text));
     }
     if class.declaration().qualifiers.is_true("abstract") {
-        return Err(broken(Rule::InvalidClass, format!("class {name} is abstract: it has no instances")));
+        return Err(broken(
+            Rule::InvalidClass,
+            format!("class {name} is abstract: it has no instances"),
+        ));
     }
     if class.qualifiers().is_true("dynamic") {
-        return Err(broken(Rule::ProviderNotCapable, format!("instances of {name} are a provider's")));
+        return Err(broken(
+            Rule::ProviderNotCapable,
+            format!("instances of {name} are a provider's"),
+        ));
     }
     match class.key_class() {
         Some(_) => Ok(()),
-        None => Err(broken(Rule::InvalidClass, format!("class {name} has no keys and is no singleton"))),
+        None => Err(broken(
+            Rule::InvalidClass,
+            format!("class {name} has no keys and is no singleton"),
+        )),
     }
 }
 
@@ -267,7 +361,11 @@ pub fn instance(instance: &Instance) -> Result<()> {
     for (property, value) in instance.values() {
         let is_needed = property.is_key() || property.qualifiers.is_true("not_null");
         if value.is_none() && is_needed {
-            let text = format!("{}.{} needs a value", instance.class().name(), property.name);
+            let text = format!(
+                "{}.{} needs a value",
+                instance.class().name(),
+                property.name
+            );
             return Err(broken(Rule::IllegalNull, text));
         }
     }
@@ -278,16 +376,23 @@ pub fn instance(instance: &Instance) -> Result<()> {
 pub(super) fn may_delete_instance_of(class: &FullClass) -> Result<()> {
     let name = class.name();
     match *name == system::THIS_NAMESPACE || *name == system::SYSTEM_SECURITY {
-        true => Err(broken(Rule::ReadOnly, format!("every namespace has its {name}"))),
+        true => Err(broken(
+            Rule::ReadOnly,
+            format!("every namespace has its {name}"),
+        )),
         false => Ok(()),
     }
 }
 
 /// Whether a namespace can have this name and path.
 pub(super) fn namespace(path: &str, name: &str) -> Result<()> {
-    let is_name = !name.is_empty() && !name.contains(['\\', '/', ':', '"', '\0']) && is_possible(path);
+    let is_name =
+        !name.is_empty() && !name.contains(['\\', '/', ':', '"', '\0']) && is_possible(path);
     match is_name {
         true => Ok(()),
-        false => Err(broken(Rule::InvalidObject, format!("{name:?} cannot be the name of a namespace"))),
+        false => Err(broken(
+            Rule::InvalidObject,
+            format!("{name:?} cannot be the name of a namespace"),
+        )),
     }
 }

@@ -1,7 +1,8 @@
 //! Time stamps of records: FILETIMEs that no two records of a repository share.
 //!
-//! Windows takes the time when it starts and counts up from there. Here a transaction takes the time when it begins, or the
-//! stamp behind the greatest one when a clock stands still or went back, and counts up. Source: `docs::objects`, "Class record".
+//! Windows takes the time when it starts and counts up from there. Here a transaction takes the
+//! time when it begins, or the stamp behind the greatest one when a clock stands still or went
+//! back, and counts up. Source: `docs::objects`, "Class record".
 
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,8 +19,12 @@ const UNIX_EPOCH_FILETIME: u64 = 116_444_736_000_000_000;
 
 /// The time as a FILETIME.
 fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos() / 100).unwrap_or_default().saturating_add(UNIX_EPOCH_FILETIME)
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_nanos() / 100)
+        .unwrap_or_default()
+        .saturating_add(UNIX_EPOCH_FILETIME)
 }
 
 /// The stamps of a transaction.
@@ -35,7 +40,9 @@ impl Stamps {
             0 => greatest(transaction)?,
             known => known,
         };
-        Ok(Self { next: now().max(last.saturating_add(1)) })
+        Ok(Self {
+            next: now().max(last.saturating_add(1)),
+        })
     }
 
     /// A stamp that no record has. The turn of the writer keeps two transactions apart.
@@ -53,7 +60,8 @@ impl Stamps {
     }
 }
 
-/// The greatest stamp of all records. Records that cannot be read have none, and a FILETIME is at most 63 bits long.
+/// The greatest stamp of all records. Records that cannot be read have none, and a FILETIME is at
+/// most 63 bits long.
 fn greatest(transaction: &Transaction<'_>) -> Result<u64> {
     let mut greatest = 0;
     let snapshot = transaction.snapshot();
@@ -61,10 +69,16 @@ fn greatest(transaction: &Transaction<'_>) -> Result<u64> {
     while let Some(key) = keys.next_text() {
         let Ok(text) = key else { continue };
         let shape = KeyShape::parse(text);
-        let Ok(Some(reference)) = crate::format::index::key::reference(text) else { continue };
-        let Ok(record) = snapshot.record_view(reference) else { continue };
+        let Ok(Some(reference)) = crate::format::index::key::reference(text) else {
+            continue;
+        };
+        let Ok(record) = snapshot.record_view(reference) else {
+            continue;
+        };
         let stamp = match shape {
-            Some((_, KeyShape::Class(_))) => ClassRecordView::parse(&record).map(|view| view.stamp()),
+            Some((_, KeyShape::Class(_))) => {
+                ClassRecordView::parse(&record).map(|view| view.stamp())
+            }
             Some((_, KeyShape::Instance(..))) => {
                 InstanceRecordView::parse(&record, snapshot.dialect()).map(|view| view.stamp())
             }
@@ -73,6 +87,8 @@ fn greatest(transaction: &Transaction<'_>) -> Result<u64> {
         let sound = stamp.ok().filter(|stamp| i64::try_from(*stamp).is_ok());
         greatest = greatest.max(sound.unwrap_or_default());
     }
-    transaction.last_stamp().fetch_max(greatest, Ordering::Relaxed);
+    transaction
+        .last_stamp()
+        .fetch_max(greatest, Ordering::Relaxed);
     Ok(greatest)
 }

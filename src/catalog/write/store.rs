@@ -77,17 +77,23 @@ impl Changes<'_, '_> {
     pub(super) fn put(&mut self, keys: &[&str], record: &[u8]) -> Result<RecordRef> {
         let reference = self.transaction.insert_record(record)?;
         for key in keys {
-            self.transaction.insert_key(format!("{key}.{reference}").as_bytes())?;
+            self.transaction
+                .insert_key(format!("{key}.{reference}").as_bytes())?;
         }
         Ok(reference)
     }
 
     /// Takes a record and the keys that name it away; does nothing when the first key is not there.
     pub(super) fn take(&mut self, keys: &[&str]) -> Result<()> {
-        let Some(first) = keys.first() else { return Ok(()) };
-        let Some(reference) = self.transaction.reference(first.as_bytes())? else { return Ok(()) };
+        let Some(first) = keys.first() else {
+            return Ok(());
+        };
+        let Some(reference) = self.transaction.reference(first.as_bytes())? else {
+            return Ok(());
+        };
         for key in keys {
-            self.transaction.remove_key(format!("{key}.{reference}").as_bytes())?;
+            self.transaction
+                .remove_key(format!("{key}.{reference}").as_bytes())?;
         }
         self.transaction.remove_record(reference)
     }
@@ -111,20 +117,36 @@ impl Changes<'_, '_> {
                 match reference.target {
                     // Of two properties that refer to the same instance the first has the record.
                     Ok(target) => _ = references.entry(target.key).or_insert(target.record),
-                    Err(Unresolved::NoNamespace(target)) => dangling.push(catalog.keys().namespace(&target)),
+                    Err(Unresolved::NoNamespace(target)) => {
+                        dangling.push(catalog.keys().namespace(&target))
+                    }
                     Err(Unresolved::NoPath) => {}
                 }
             }
         }
         for target in dangling {
-            let (class, key) = (instance.class().name().as_str().to_owned(), keys.keyed.clone());
-            self.transaction.add_referrer(&target, Referrer { namespace: namespace.to_owned(), class, key });
+            let (class, key) = (
+                instance.class().name().as_str().to_owned(),
+                keys.keyed.clone(),
+            );
+            self.transaction.add_referrer(
+                &target,
+                Referrer {
+                    namespace: namespace.to_owned(),
+                    class,
+                    key,
+                },
+            );
         }
         Ok(Footprint { keys, references })
     }
 
     /// Puts one state of an instance in the place of another.
-    pub(super) fn swap(&mut self, old: Option<&Footprint>, new: Option<(&Footprint, &[u8])>) -> Result<()> {
+    pub(super) fn swap(
+        &mut self,
+        old: Option<&Footprint>,
+        new: Option<(&Footprint, &[u8])>,
+    ) -> Result<()> {
         if let Some(old) = old {
             self.take(&[&old.keys.keyed, &old.keys.own])?;
         }
@@ -148,7 +170,11 @@ impl Changes<'_, '_> {
     }
 
     /// The instance of a record that is of this class; `None` when it is of another.
-    pub(super) fn read(&mut self, record: RecordRef, class: &Arc<FullClass>) -> Result<Option<(Instance, u64)>> {
+    pub(super) fn read(
+        &mut self,
+        record: RecordRef,
+        class: &Arc<FullClass>,
+    ) -> Result<Option<(Instance, u64)>> {
         let hash = self.state.catalog.keys().hash(class.name().as_str());
         self.look(record, |view| {
             if view.class_hash()? != hash {
@@ -171,18 +197,30 @@ impl Changes<'_, '_> {
     ) -> Result<T> {
         let bytes = self.transaction.record(record)?;
         let looked = InstanceRecordView::parse(&bytes, DIALECT).and_then(|view| look(&view));
-        looked.map_err(|bad| self.state.catalog.bad(CorruptionCode::RecordInstance, record, bad))
+        looked.map_err(|bad| {
+            self.state
+                .catalog
+                .bad(CorruptionCode::RecordInstance, record, bad)
+        })
     }
 
     /// The reference of a record.
     pub(super) fn read_reference(&mut self, record: RecordRef) -> Result<ReferenceRecord> {
         let bytes = self.transaction.record(record)?;
         let read = ReferenceRecordView::parse(&bytes).and_then(|view| view.to_reference());
-        read.map_err(|bad| self.state.catalog.bad(CorruptionCode::RecordReference, record, bad))
+        read.map_err(|bad| {
+            self.state
+                .catalog
+                .bad(CorruptionCode::RecordReference, record, bad)
+        })
     }
 
     /// The class with this name, of a namespace or else of the system.
-    pub(super) fn class(&mut self, namespace: &str, class: &str) -> Result<Option<Arc<StoredClass>>> {
+    pub(super) fn class(
+        &mut self,
+        namespace: &str,
+        class: &str,
+    ) -> Result<Option<Arc<StoredClass>>> {
         self.schema().class(namespace, class)
     }
 
@@ -190,7 +228,10 @@ impl Changes<'_, '_> {
     pub(super) fn need_namespace(&mut self, namespace: &str) -> Result<()> {
         match self.schema().has_namespace(namespace)? {
             true => Ok(()),
-            false => Err(Error::rule(Rule::InvalidNamespace, format!("there is no namespace {namespace}"))),
+            false => Err(Error::rule(
+                Rule::InvalidNamespace,
+                format!("there is no namespace {namespace}"),
+            )),
         }
     }
 }
@@ -202,7 +243,10 @@ fn is_same(a: &ReferenceRecord, b: &ReferenceRecord) -> bool {
 
 /// True if instances of a class can refer to others.
 pub(super) fn has_references(class: &FullClass) -> bool {
-    class.properties().iter().any(|property| property.cim_type.scalar == ScalarType::Reference)
+    class
+        .properties()
+        .iter()
+        .any(|property| property.cim_type.scalar == ScalarType::Reference)
 }
 
 /// The record of an instance.

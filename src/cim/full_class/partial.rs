@@ -11,23 +11,31 @@ use crate::cim::name::Name;
 pub(crate) struct Partial {
     /// The nearest ancestor that is lost.
     pub(crate) ancestor: Name,
-    /// Where the values of the known properties stand in tables of values: their stored orders and offsets.
+    /// Where the values of the known properties stand in tables of values: their stored orders and
+    /// offsets.
     pub(crate) places: Vec<(u16, u32)>,
-    /// Properties of the whole class, inherited ones included; unknown where the class declares none itself.
+    /// Properties of the whole class, inherited ones included; unknown where the class declares
+    /// none itself.
     pub(crate) count: Option<usize>,
-    /// Bytes of the table of values, with the states in front of it; unknown where nothing is left of the class itself.
+    /// Bytes of the table of values, with the states in front of it; unknown where nothing is left
+    /// of the class itself.
     pub(crate) table_bytes: Option<usize>,
 }
 
 impl Partial {
-    /// The stored order and offset of a known property, from those that it has among the known ones.
+    /// The stored order and offset of a known property, from those that it has among the known
+    /// ones.
     pub(crate) fn place(&self, among_known: (u16, u32)) -> (u16, u32) {
-        self.places.get(usize::from(among_known.0)).copied().unwrap_or(among_known)
+        self.places
+            .get(usize::from(among_known.0))
+            .copied()
+            .unwrap_or(among_known)
     }
 
     /// Of one for each property those for the known ones.
     pub(crate) fn known<T: Clone + Default>(&self, all: &[T]) -> Vec<T> {
-        let of = |(order, _): &(u16, u32)| all.get(usize::from(*order)).cloned().unwrap_or_default();
+        let of =
+            |(order, _): &(u16, u32)| all.get(usize::from(*order)).cloned().unwrap_or_default();
         self.places.iter().map(of).collect()
     }
 }
@@ -52,7 +60,11 @@ impl FullClass {
         partial: Partial,
     ) -> Result<Self, ComposeError> {
         let derivation = match &superclass {
-            Some(parent) => [parent.name()].into_iter().chain(parent.derivation()).cloned().collect(),
+            Some(parent) => [parent.name()]
+                .into_iter()
+                .chain(parent.derivation())
+                .cloned()
+                .collect(),
             None => declaration.superclass.iter().cloned().collect(),
         };
         let mut class = Self::begin(declaration, superclass, derivation).with_members()?;
@@ -65,8 +77,16 @@ impl FullClass {
     /// # Errors
     /// As [`compose`](FullClass::compose).
     pub(crate) fn of_name_alone(name: Name) -> Result<Self, ComposeError> {
-        let partial = Partial { ancestor: name.clone(), places: Vec::new(), count: None, table_bytes: None };
-        let declaration = Class { name, ..Class::builder("").build() };
+        let partial = Partial {
+            ancestor: name.clone(),
+            places: Vec::new(),
+            count: None,
+            table_bytes: None,
+        };
+        let declaration = Class {
+            name,
+            ..Class::builder("").build()
+        };
         Self::compose_partial(declaration, None, partial)
     }
 
@@ -88,7 +108,10 @@ impl FullClass {
     pub(crate) fn table_shape(&self) -> Option<TableShape> {
         let Some(partial) = self.partial() else {
             let slots = crate::base::widen(self.table_size());
-            return Some(TableShape { count: self.properties().len(), slots });
+            return Some(TableShape {
+                count: self.properties().len(),
+                slots,
+            });
         };
         let count = partial.count?;
         let slots = partial.table_bytes?.checked_sub(count.div_ceil(4))?;

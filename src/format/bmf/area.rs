@@ -18,7 +18,11 @@ pub(super) struct Area<'b> {
 impl<'b> Area<'b> {
     /// All of a body up to `end`.
     pub(super) fn new(body: &'b [u8], end: usize) -> Self {
-        Self { body, start: 0, end: end.min(body.len()) }
+        Self {
+            body,
+            start: 0,
+            end: end.min(body.len()),
+        }
     }
 
     /// Where it begins in the body.
@@ -45,7 +49,8 @@ impl<'b> Area<'b> {
 
     pub(super) fn word(&self, offset: usize) -> Result<u32, BmfError> {
         let word = self.bytes(offset).first_chunk();
-        word.map(|word| u32::from_le_bytes(*word)).ok_or(self.fail(offset, BmfFault::Bounds))
+        word.map(|word| u32::from_le_bytes(*word))
+            .ok_or(self.fail(offset, BmfFault::Bounds))
     }
 
     /// A length or count that stands at an offset.
@@ -65,7 +70,11 @@ impl<'b> Area<'b> {
             return Err(self.fail(from.min(self.len()), BmfFault::Bounds));
         }
         let at = |offset: usize| self.start.saturating_add(offset);
-        Ok(Self { body: self.body, start: at(from), end: at(to) })
+        Ok(Self {
+            body: self.body,
+            start: at(from),
+            end: at(to),
+        })
     }
 
     /// The part at an offset that begins with its own length, of at least `least` bytes.
@@ -92,7 +101,11 @@ impl<'b> Area<'b> {
             text.push(c.unwrap_or(char::REPLACEMENT_CHARACTER));
         }
         let end = end.saturating_add(1).saturating_mul(2);
-        Ok(Text { text, end: offset.saturating_add(end), is_whole })
+        Ok(Text {
+            text,
+            end: offset.saturating_add(end),
+            is_whole,
+        })
     }
 }
 

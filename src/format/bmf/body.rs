@@ -37,7 +37,8 @@ impl Body {
 
         let word = |at: usize| {
             let word = bytes.get(at..).and_then(<[u8]>::first_chunk);
-            word.map(|word| u32::from_le_bytes(*word)).ok_or(fail(at, BmfFault::CutOff))
+            word.map(|word| u32::from_le_bytes(*word))
+                .ok_or(fail(at, BmfFault::CutOff))
         };
         let objects_end = widen(word(4)?);
         let constants = [(8, word(8)?), (12, word(12)?)];
@@ -47,9 +48,19 @@ impl Body {
         }
 
         let flavors = Flavors::parse(&bytes, objects_end);
-        let mut body = Self { bytes, objects_end, count, flavors, notes };
+        let mut body = Self {
+            bytes,
+            objects_end,
+            count,
+            flavors,
+            notes,
+        };
         let odd = constants.into_iter().filter(|(_, constant)| *constant != 1);
-        let note = |offset| BmfNote { place: BmfPlace::Body, offset, remark: BmfRemark::Constant };
+        let note = |offset| BmfNote {
+            place: BmfPlace::Body,
+            offset,
+            remark: BmfRemark::Constant,
+        };
         body.notes.extend(odd.map(|(offset, _)| note(offset)));
         Ok(body)
     }
@@ -71,7 +82,13 @@ impl Body {
 
     /// Decodes its objects in their order. What is wrong with the table of flavors comes last.
     pub fn objects(&self) -> Objects<'_> {
-        Objects { body: self, at: HEADER_BYTES, left: self.count, flavors_used: Some(0), is_over: false }
+        Objects {
+            body: self,
+            at: HEADER_BYTES,
+            left: self.count,
+            flavors_used: Some(0),
+            is_over: false,
+        }
     }
 }
 
@@ -113,7 +130,10 @@ impl Iterator for Objects<'_> {
         let mut decoder = Decoder::new(self.body.flavors.as_ref().ok());
         let decoded = decoder.object(object, 0);
         let used = decoder.flavors_used();
-        self.flavors_used = self.flavors_used.filter(|_| decoded.is_ok()).map(|all| all + used);
+        self.flavors_used = self
+            .flavors_used
+            .filter(|_| decoded.is_ok())
+            .map(|all| all + used);
         Some(decoded)
     }
 }
@@ -126,7 +146,9 @@ impl Objects<'_> {
         }
         let flavors = self.body.flavors.as_ref().map_err(|error| *error)?;
         match self.flavors_used {
-            Some(used) if used != flavors.len() => Err(BmfError::body(flavors.at(), BmfFault::Flavors)),
+            Some(used) if used != flavors.len() => {
+                Err(BmfError::body(flavors.at(), BmfFault::Flavors))
+            }
             _ => Ok(()),
         }
     }

@@ -32,11 +32,27 @@ pub(super) fn unpack(bytes: &[u8], length: usize, base: usize) -> Result<Unpacke
         return Err(BmfError::container(base, BmfFault::Compression));
     };
     let base = base.saturating_add(SIGNATURE.len());
-    let bits = Bits { bytes: stream, at: 0, base };
-    let mut unpacker = Unpacker { bits, body: Vec::new(), length, marks: 0, notes: Vec::new() };
+    let bits = Bits {
+        bytes: stream,
+        at: 0,
+        base,
+    };
+    let mut unpacker = Unpacker {
+        bits,
+        body: Vec::new(),
+        length,
+        marks: 0,
+        notes: Vec::new(),
+    };
     unpacker.run()?;
-    let used = bytes.len().min(SIGNATURE.len().saturating_add(unpacker.bits.at.div_ceil(8)));
-    Ok(Unpacked { body: unpacker.body, used, notes: unpacker.notes })
+    let used = bytes
+        .len()
+        .min(SIGNATURE.len().saturating_add(unpacker.bits.at.div_ceil(8)));
+    Ok(Unpacked {
+        body: unpacker.body,
+        used,
+        notes: unpacker.notes,
+    })
 }
 
 enum Symbol {
@@ -70,8 +86,14 @@ impl Unpacker<'_> {
                 Symbol::Literal(byte) => self.body.push(byte),
                 Symbol::Copy(distance) => {
                     let length = self.copy_length()?;
-                    let start = self.body.len().checked_sub(distance).filter(|_| distance > 0);
-                    let Some(start) = start else { return fail(BmfFault::Copy) };
+                    let start = self
+                        .body
+                        .len()
+                        .checked_sub(distance)
+                        .filter(|_| distance > 0);
+                    let Some(start) = start else {
+                        return fail(BmfFault::Copy);
+                    };
                     if length > self.length.saturating_sub(self.body.len()) {
                         return fail(BmfFault::Overflow);
                     }
@@ -85,7 +107,11 @@ impl Unpacker<'_> {
 
     /// Marks that must have been read by now: one a block, and one at the end.
     const fn due_marks(&self) -> usize {
-        if self.body.len() < self.length { self.body.len() / BLOCK_BYTES } else { self.length.div_ceil(BLOCK_BYTES) }
+        if self.body.len() < self.length {
+            self.body.len() / BLOCK_BYTES
+        } else {
+            self.length.div_ceil(BLOCK_BYTES)
+        }
     }
 
     fn symbol(&mut self) -> Result<Symbol, BmfError> {
@@ -140,7 +166,11 @@ impl Unpacker<'_> {
     /// One note of a kind is enough: a hostile file has any number of reasons for one.
     fn note(&mut self, offset: usize, remark: BmfRemark) {
         if self.notes.iter().all(|note| note.remark != remark) {
-            self.notes.push(BmfNote { place: BmfPlace::Container, offset, remark });
+            self.notes.push(BmfNote {
+                place: BmfPlace::Container,
+                offset,
+                remark,
+            });
         }
     }
 }
@@ -164,7 +194,13 @@ impl Bits<'_> {
     /// Reads a number of up to 16 bits.
     fn take(&mut self, width: u32) -> Result<usize, BmfError> {
         let end = self.at.saturating_add(widen(width));
-        if end > self.bytes.len().saturating_mul(8).saturating_add(SPARE_BITS) {
+        if end
+            > self
+                .bytes
+                .len()
+                .saturating_mul(8)
+                .saturating_add(SPARE_BITS)
+        {
             return Err(BmfError::container(self.offset(), BmfFault::CutOff));
         }
 
@@ -173,7 +209,9 @@ impl Bits<'_> {
             Some(word) => u32::from_le_bytes(*word),
             None => {
                 let mut word = [0; 4];
-                word.iter_mut().zip(rest).for_each(|(byte, value)| *byte = *value);
+                word.iter_mut()
+                    .zip(rest)
+                    .for_each(|(byte, value)| *byte = *value);
                 u32::from_le_bytes(word)
             }
         };
@@ -190,10 +228,22 @@ mod tests {
     /// The first bytes of the worked example of `docs::format`.
     #[test]
     fn literals_and_copies_are_read_bit_by_bit() {
-        let stream = [0x1A, 0x7D, 0xDA, 0x54, 0x18, 0xCF, 0x81, 0x00, 0x01, 0x06, 0x18, 0x42, 0x20];
-        let bits = Bits { bytes: &stream, at: 0, base: 0 };
+        let stream = [
+            0x1A, 0x7D, 0xDA, 0x54, 0x18, 0xCF, 0x81, 0x00, 0x01, 0x06, 0x18, 0x42, 0x20,
+        ];
+        let bits = Bits {
+            bytes: &stream,
+            at: 0,
+            base: 0,
+        };
         let (body, notes) = (Vec::new(), Vec::new());
-        let mut unpacker = Unpacker { bits, body, length: 4096, marks: 0, notes };
+        let mut unpacker = Unpacker {
+            bits,
+            body,
+            length: 4096,
+            marks: 0,
+            notes,
+        };
         // It ends in the middle of the block.
         assert_eq!(unpacker.run().unwrap_err().fault, BmfFault::CutOff);
         let expected = [*b"FOMB", 0x3BC_u32.to_le_bytes(), [1, 0, 0, 0]].concat();
@@ -204,9 +254,18 @@ mod tests {
     fn what_is_no_stream_is_refused() {
         let fault = |bits: &[u8]| {
             let bytes = [&SIGNATURE[..], bits].concat();
-            unpack(&bytes, 4, 16).map(|unpacked| unpacked.used).unwrap_err().fault
+            unpack(&bytes, 4, 16)
+                .map(|unpacked| unpacked.used)
+                .unwrap_err()
+                .fault
         };
-        assert_eq!(unpack(b"XX", 4, 16).map(|unpacked| unpacked.used).unwrap_err().fault, BmfFault::Compression);
+        assert_eq!(
+            unpack(b"XX", 4, 16)
+                .map(|unpacked| unpacked.used)
+                .unwrap_err()
+                .fault,
+            BmfFault::Compression
+        );
         assert_eq!(fault(&[]), BmfFault::CutOff);
         // A copy of distance 0, one beyond the beginning, and a mark before the end of the block.
         assert_eq!(fault(&[0x00, 0xFF]), BmfFault::Copy);

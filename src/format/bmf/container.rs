@@ -33,7 +33,8 @@ impl<'b> Container<'b> {
 
         let word = |at: usize| {
             let word = bytes.get(at..).and_then(<[u8]>::first_chunk);
-            word.map(|word| u32::from_le_bytes(*word)).ok_or(fail(at, BmfFault::CutOff))
+            word.map(|word| u32::from_le_bytes(*word))
+                .ok_or(fail(at, BmfFault::CutOff))
         };
         let version = word(4)?;
         if version != 1 {
@@ -51,7 +52,10 @@ impl<'b> Container<'b> {
         let compressed = bytes.get(HEADER_BYTES..end);
         let compressed = compressed.ok_or(fail(bytes.len(), BmfFault::CutOff))?;
         let body_bytes = usize::try_from(body).unwrap_or(usize::MAX);
-        Ok(Self { compressed, body_bytes })
+        Ok(Self {
+            compressed,
+            body_bytes,
+        })
     }
 
     /// Its length with the header, in bytes.
@@ -76,6 +80,9 @@ impl<'b> Container<'b> {
     pub(super) fn unpack_counted(&self) -> Result<(Body, usize), BmfError> {
         let unpacked = unpack(self.compressed, self.body_bytes, HEADER_BYTES)?;
         let Unpacked { body, used, notes } = unpacked;
-        Ok((Body::with_notes(body, notes)?, HEADER_BYTES.saturating_add(used)))
+        Ok((
+            Body::with_notes(body, notes)?,
+            HEADER_BYTES.saturating_add(used),
+        ))
     }
 }

@@ -98,11 +98,19 @@ pub struct BmfError {
 
 impl BmfError {
     pub(super) const fn container(offset: usize, fault: BmfFault) -> Self {
-        Self { place: BmfPlace::Container, offset, fault }
+        Self {
+            place: BmfPlace::Container,
+            offset,
+            fault,
+        }
     }
 
     pub(super) const fn body(offset: usize, fault: BmfFault) -> Self {
-        Self { place: BmfPlace::Body, offset, fault }
+        Self {
+            place: BmfPlace::Body,
+            offset,
+            fault,
+        }
     }
 }
 
@@ -150,6 +158,10 @@ pub struct BmfNote {
 
 impl fmt::Display for BmfNote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "offset {:#x} {}: {}", self.offset, self.place, self.remark)
+        write!(
+            f,
+            "offset {:#x} {}: {}",
+            self.offset, self.place, self.remark
+        )
     }
 }

@@ -27,7 +27,10 @@ pub struct Resource {
 
 /// Finds the binary MOFs of `bytes`, in their order.
 pub const fn resources(bytes: &[u8]) -> Resources<'_> {
-    let vain = bytes.len().saturating_mul(VAIN_FACTOR).saturating_add(VAIN_BYTES);
+    let vain = bytes
+        .len()
+        .saturating_mul(VAIN_FACTOR)
+        .saturating_add(VAIN_BYTES);
     Resources { bytes, at: 0, vain }
 }
 
@@ -48,14 +51,23 @@ impl Iterator for Resources<'_> {
         let rest = self.bytes.get(self.at..)?;
         let offset = self.at.saturating_add(memmem::find(rest, HEAD)?);
         let container = Container::parse(self.bytes.get(offset..)?);
-        let found = container.and_then(|container| Ok((container.bytes(), container.unpack_counted()?)));
+        let found =
+            container.and_then(|container| Ok((container.bytes(), container.unpack_counted()?)));
         let (body, bytes, passed) = match found {
             // A length that is too great must not hide what follows.
             Ok((bytes, (body, used))) => (Ok(body), bytes, used),
-            Err(error) => (Err(error), HEAD.len(), self.pass_over(container.ok(), error)),
+            Err(error) => (
+                Err(error),
+                HEAD.len(),
+                self.pass_over(container.ok(), error),
+            ),
         };
         self.at = offset.saturating_add(passed);
-        Some(Resource { offset, bytes, body })
+        Some(Resource {
+            offset,
+            bytes,
+            body,
+        })
     }
 }
 
@@ -63,7 +75,9 @@ impl Resources<'_> {
     /// How many bytes the search passes over after a container that failed: its signature alone,
     /// since its length may be wrong, as long as there is patience for that.
     fn pass_over(&mut self, container: Option<Container<'_>>, error: BmfError) -> usize {
-        let Some(container) = container else { return HEAD.len() };
+        let Some(container) = container else {
+            return HEAD.len();
+        };
         match self.vain.checked_sub(container.body_bytes()) {
             Some(rest) => {
                 self.vain = rest;

@@ -42,13 +42,23 @@ impl Flavors {
             [0, 0, 0] => Ok((u32::from_le_bytes([a, b, c, d]), flavor)),
             _ => Err(fail(number.saturating_mul(8).saturating_add(20))),
         };
-        let mut pairs: Vec<(u32, u8)> = pairs.iter().enumerate().map(pair).collect::<Result<_, _>>()?;
+        let mut pairs: Vec<(u32, u8)> = pairs
+            .iter()
+            .enumerate()
+            .map(pair)
+            .collect::<Result<_, _>>()?;
         pairs.sort_unstable();
-        let is_twice = pairs.windows(2).any(|pair| matches!(pair, [a, b] if a.0 == b.0));
+        let is_twice = pairs
+            .windows(2)
+            .any(|pair| matches!(pair, [a, b] if a.0 == b.0));
         if is_twice {
             return Err(fail(SIGNATURE.len()));
         }
-        Ok(Self { pairs, at, is_there: true })
+        Ok(Self {
+            pairs,
+            at,
+            is_there: true,
+        })
     }
 
     /// How many flavors it lists.
@@ -63,7 +73,9 @@ impl Flavors {
 
     /// The flavor listed for the qualifier at an offset.
     pub(super) fn listed(&self, offset: usize) -> Option<Flavor> {
-        let found = self.pairs.binary_search_by_key(&narrow(offset), |pair| pair.0);
+        let found = self
+            .pairs
+            .binary_search_by_key(&narrow(offset), |pair| pair.0);
         let (_, flavor) = self.pairs.get(found.ok()?)?;
         Some(Flavor::from_bits_retain(*flavor))
     }
@@ -72,6 +84,10 @@ impl Flavors {
     /// could not list the flavor of generated numbers.
     pub(super) fn implied(&self, name: &str) -> Flavor {
         let is_number = !self.is_there && name == "ID";
-        if is_number { Flavor::TO_INSTANCE | Flavor::NOT_OVERRIDABLE } else { Flavor::implied(name) }
+        if is_number {
+            Flavor::TO_INSTANCE | Flavor::NOT_OVERRIDABLE
+        } else {
+            Flavor::implied(name)
+        }
     }
 }

@@ -15,7 +15,8 @@
 //!
 //! [`resources`] finds the containers of any file, [`Body`] holds what is unpacked of one, and
 //! [`Body::objects`] decodes it, an object at a time, to the CIM model. An object that is damaged
-//! is an error with its offset; the others are not lost by it. Source: `docs::format`, "Binary MOF".
+//! is an error with its offset; the others are not lost by it. Source: `docs::format`, "Binary
+//! MOF".
 
 mod area;
 mod body;

@@ -45,7 +45,8 @@ const ALIAS: u32 = 0x4000;
 pub struct BmfObject {
     /// Where it begins in the body, in bytes.
     pub offset: usize,
-    /// The namespace as it is spelled there: `\\.\Root\WMI`; `root\default` when the source named none.
+    /// The namespace as it is spelled there: `\\.\Root\WMI`; `root\default` when the source named
+    /// none.
     pub namespace: Option<String>,
     /// The numbers of `#pragma classflags` or `instanceflags`.
     pub flags: i32,
@@ -130,7 +131,11 @@ struct Given {
 
 impl<'f> Decoder<'f> {
     pub(super) const fn new(flavors: Option<&'f Flavors>) -> Self {
-        Self { flavors, flavors_used: 0, notes: Vec::new() }
+        Self {
+            flavors,
+            flavors_used: 0,
+            notes: Vec::new(),
+        }
     }
 
     /// Flavors of the table that belong to what was decoded.
@@ -147,7 +152,8 @@ impl<'f> Decoder<'f> {
         // Lists stand in this order, so that none of them can overlap another.
         let mut end = OBJECT_HEADER;
         let qualifiers = self.list_at(area, 4, &mut end)?;
-        let qualifiers = qualifiers.map_or(Ok(QualifierSet::new()), |list| self.qualifiers(list))?;
+        let qualifiers =
+            qualifiers.map_or(Ok(QualifierSet::new()), |list| self.qualifiers(list))?;
         let properties = self.list_at(area, 8, &mut end)?;
         let (system, properties) = match properties {
             Some(list) => self.properties(list, depth)?,
@@ -162,24 +168,50 @@ impl<'f> Decoder<'f> {
             self.note(area, end, BmfRemark::Spare);
         }
 
-        let System { class, superclass, namespace, alias, flags } = system;
+        let System {
+            class,
+            superclass,
+            namespace,
+            alias,
+            flags,
+        } = system;
         let name = Name::from(class.ok_or(area.fail(0, BmfFault::NoClass))?);
         let content = match area.word(16)? {
             0 => {
                 let properties = properties.into_iter().map(declared).collect();
                 let superclass = superclass.filter(|name| !name.is_empty()).map(Name::from);
-                BmfContent::Class(Class { name, superclass, qualifiers, properties, methods })
+                BmfContent::Class(Class {
+                    name,
+                    superclass,
+                    qualifiers,
+                    properties,
+                    methods,
+                })
             }
             1 => BmfContent::Instance(instance_of(area, name, qualifiers, properties)?),
             kind => return Err(area.fail(16, BmfFault::Kind(kind))),
         };
         let notes = std::mem::take(&mut self.notes);
-        Ok(BmfObject { offset: area.start(), namespace, flags, alias, content, notes })
+        Ok(BmfObject {
+            offset: area.start(),
+            namespace,
+            flags,
+            alias,
+            content,
+            notes,
+        })
     }
 
     /// The list whose offset stands at `at`; it may begin at `end` and moves it behind itself.
-    fn list_at<'b>(&mut self, area: Area<'b>, at: usize, end: &mut usize) -> Result<Option<Area<'b>>, BmfError> {
-        let Some(start) = area.offset(at, OBJECT_HEADER)? else { return Ok(None) };
+    fn list_at<'b>(
+        &mut self,
+        area: Area<'b>,
+        at: usize,
+        end: &mut usize,
+    ) -> Result<Option<Area<'b>>, BmfError> {
+        let Some(start) = area.offset(at, OBJECT_HEADER)? else {
+            return Ok(None);
+        };
         if start < *end {
             return Err(area.fail(at, BmfFault::Bounds));
         }
@@ -227,20 +259,32 @@ impl<'f> Decoder<'f> {
         let (cim_type, _) = type_at(entry)?;
         let value = match entry.offset(12, QUALIFIER_HEADER)? {
             Some(at) if at < name.end => return Err(entry.fail(12, BmfFault::Bounds)),
-            Some(at) => Some(self.value(entry.part(at, entry.len())?, cim_type, MAX_OBJECT_DEPTH)?),
+            Some(at) => {
+                Some(self.value(entry.part(at, entry.len())?, cim_type, MAX_OBJECT_DEPTH)?)
+            }
             None => None,
         };
 
-        let listed = self.flavors.and_then(|flavors| flavors.listed(entry.start()));
+        let listed = self
+            .flavors
+            .and_then(|flavors| flavors.listed(entry.start()));
         self.flavors_used += usize::from(listed.is_some());
         let name = self.whole(entry, QUALIFIER_HEADER, name);
-        let implied = || self.flavors.map_or_else(Default::default, |flavors| flavors.implied(&name));
+        let implied = || {
+            self.flavors
+                .map_or_else(Default::default, |flavors| flavors.implied(&name))
+        };
         // Whatever is written of some qualifiers, a compiler stores one flavor.
         let flavor = match Flavor::fixed(&name) {
             Some(fixed) => fixed,
             None => listed.unwrap_or_else(implied),
         };
-        Ok(Qualifier { name: Name::from(name), cim_type, value, flavor })
+        Ok(Qualifier {
+            name: Name::from(name),
+            cim_type,
+            value,
+            flavor,
+        })
     }
 
     /// The entry of a property or method: whatever its parts are, none lies on another.
@@ -256,8 +300,12 @@ impl<'f> Decoder<'f> {
 
         let value_end = list.filter(|list| value.is_some_and(|value| value < *list));
         let value_end = value_end.unwrap_or(area.len());
-        let value = value.map(|at| Ok((at, area.part(at, value_end)?))).transpose()?;
-        let list = list.map(|at| Ok((at, area.measured(at, LIST_HEADER)?))).transpose()?;
+        let value = value
+            .map(|at| Ok((at, area.part(at, value_end)?)))
+            .transpose()?;
+        let list = list
+            .map(|at| Ok((at, area.measured(at, LIST_HEADER)?)))
+            .transpose()?;
         if let (Some((value, _)), Some((at, list))) = (&value, &list)
             && value >= at
             && *value < at.saturating_add(list.len())
@@ -267,11 +315,21 @@ impl<'f> Decoder<'f> {
 
         let qualifiers = list.map(|(_, list)| self.qualifiers(list)).transpose()?;
         let (name, kind) = (self.whole(area, MEMBER_HEADER, name), area.word(4)?);
-        Ok(Member { area, name, kind, value: value.map(|(_, value)| value), qualifiers })
+        Ok(Member {
+            area,
+            name,
+            kind,
+            value: value.map(|(_, value)| value),
+            qualifiers,
+        })
     }
 
     /// The properties of an object, and what the system properties among them say.
-    fn properties(&mut self, list: Area<'_>, depth: usize) -> Result<(System, Vec<Given>), BmfError> {
+    fn properties(
+        &mut self,
+        list: Area<'_>,
+        depth: usize,
+    ) -> Result<(System, Vec<Given>), BmfError> {
         let mut system = System::default();
         let mut properties = Vec::new();
         self.list(list, |decoder, entry| {
@@ -285,10 +343,16 @@ impl<'f> Decoder<'f> {
         Ok((system, properties))
     }
 
-    fn system_property(&mut self, system: &mut System, member: &Member<'_>) -> Result<(), BmfError> {
+    fn system_property(
+        &mut self,
+        system: &mut System,
+        member: &Member<'_>,
+    ) -> Result<(), BmfError> {
         let (cim_type, _) = type_at(member.area)?;
         let value = member.value.filter(|_| member.qualifiers.is_none());
-        let value = value.map(|value| self.value(value, cim_type, MAX_OBJECT_DEPTH)).transpose()?;
+        let value = value
+            .map(|value| self.value(value, cim_type, MAX_OBJECT_DEPTH))
+            .transpose()?;
         let texts = [
             ("__CLASS", &mut system.class),
             ("__SUPERCLASS", &mut system.superclass),
@@ -298,7 +362,9 @@ impl<'f> Decoder<'f> {
         let place = texts.into_iter().find(|(name, _)| same(name, &member.name));
         match (place, value) {
             (Some((_, place)), Some(Value::String(text))) => *place = Some(text),
-            (None, Some(Value::Sint32(flags))) if same("__CLASSFLAGS", &member.name) => system.flags = flags,
+            (None, Some(Value::Sint32(flags))) if same("__CLASSFLAGS", &member.name) => {
+                system.flags = flags
+            }
             _ => self.note(member.area, 0, BmfRemark::SystemProperty),
         }
         Ok(())
@@ -306,22 +372,41 @@ impl<'f> Decoder<'f> {
 
     fn property(&mut self, member: Member<'_>, depth: usize) -> Result<Given, BmfError> {
         let (cim_type, mut is_alias) = type_at(member.area)?;
-        let value = member.value.map(|value| self.value(value, cim_type, depth)).transpose()?;
+        let value = member
+            .value
+            .map(|value| self.value(value, cim_type, depth))
+            .transpose()?;
         if is_alias && depth > 0 {
             self.note(member.area, 4, BmfRemark::Alias);
             is_alias = false;
         }
         let qualifiers = member.qualifiers.unwrap_or_default();
         let (name, default) = (Name::from(member.name), Setting::Null);
-        let property = Property { name, cim_type, default, qualifiers };
-        Ok(Given { property, value, is_alias })
+        let property = Property {
+            name,
+            cim_type,
+            default,
+            qualifiers,
+        };
+        Ok(Given {
+            property,
+            value,
+            is_alias,
+        })
     }
 
     fn method(&mut self, entry: Area<'_>, depth: usize) -> Result<Method, BmfError> {
         let member = self.member(entry)?;
         let qualifiers = member.qualifiers.unwrap_or_default();
-        let mut method = Method { name: Name::from(member.name), qualifiers, input: None, output: None };
-        let Some(value) = member.value else { return Ok(method) };
+        let mut method = Method {
+            name: Name::from(member.name),
+            qualifiers,
+            input: None,
+            output: None,
+        };
+        let Some(value) = member.value else {
+            return Ok(method);
+        };
 
         let fail = || entry.fail(4, BmfFault::Parameters);
         if member.kind != ARRAY | u32::from(ScalarType::Object.number()) {
@@ -329,7 +414,11 @@ impl<'f> Decoder<'f> {
         }
         for (number, list) in self.array_of_objects(value, depth)?.into_iter().enumerate() {
             let signature = parameters(list).ok_or_else(fail)?;
-            let slot = if is_input(&signature, number) { &mut method.input } else { &mut method.output };
+            let slot = if is_input(&signature, number) {
+                &mut method.input
+            } else {
+                &mut method.output
+            };
             if slot.replace(Arc::new(signature)).is_some() {
                 return Err(fail());
             }
@@ -347,7 +436,11 @@ impl<'f> Decoder<'f> {
 
     pub(super) fn note(&mut self, area: Area<'_>, at: usize, remark: BmfRemark) {
         let offset = area.start().saturating_add(at);
-        self.notes.push(BmfNote { place: BmfPlace::Body, offset, remark });
+        self.notes.push(BmfNote {
+            place: BmfPlace::Body,
+            offset,
+            remark,
+        });
     }
 
     /// Decodes objects within an object. Their notes are its own.
@@ -377,7 +470,10 @@ fn type_at(entry: Area<'_>) -> Result<(CimType, bool), BmfError> {
 /// A property of a class, whose value is its default.
 fn declared(given: Given) -> Property {
     let default = given.value.map_or(Setting::Null, Setting::Value);
-    Property { default, ..given.property }
+    Property {
+        default,
+        ..given.property
+    }
 }
 
 fn instance_of(
@@ -388,8 +484,19 @@ fn instance_of(
 ) -> Result<BmfInstance, BmfError> {
     let mut class = Class::builder(name).build();
     let (mut settings, mut sets, mut aliases) = (Vec::new(), Vec::new(), Vec::new());
-    for (order, Given { mut property, value, is_alias }) in given.into_iter().enumerate() {
-        let own = property.qualifiers.iter().filter(|qualifier| qualifier.name != "CIMTYPE");
+    for (
+        order,
+        Given {
+            mut property,
+            value,
+            is_alias,
+        },
+    ) in given.into_iter().enumerate()
+    {
+        let own = property
+            .qualifiers
+            .iter()
+            .filter(|qualifier| qualifier.name != "CIMTYPE");
         let own: QualifierSet = own.cloned().collect();
         aliases.extend(u16::try_from(order).ok().filter(|_| is_alias));
         settings.push(match value {
@@ -415,14 +522,23 @@ fn instance_of(
 
 /// The signature that an object stands for: its properties are the parameters.
 fn parameters(object: BmfObject) -> Option<Class> {
-    let BmfContent::Instance(BmfInstance { instance, .. }) = object.content else { return None };
+    let BmfContent::Instance(BmfInstance { instance, .. }) = object.content else {
+        return None;
+    };
     if *instance.class().name() != *Method::PARAMETERS {
         return None;
     }
     let sets = instance.property_qualifiers.as_deref().unwrap_or_default();
-    let declared = instance.class().declaration().properties.iter().zip(instance.settings());
+    let declared = instance
+        .class()
+        .declaration()
+        .properties
+        .iter()
+        .zip(instance.settings());
     let mut class = Class::builder(Method::PARAMETERS).build();
-    class.qualifiers.set(Qualifier::flag("abstract", Flavor::empty()));
+    class
+        .qualifiers
+        .set(Qualifier::flag("abstract", Flavor::empty()));
     for (order, (property, setting)) in declared.enumerate() {
         let own = sets.get(order).into_iter().flatten();
         let mut qualifiers: QualifierSet = property.qualifiers.iter().chain(own).cloned().collect();
@@ -434,14 +550,23 @@ fn parameters(object: BmfObject) -> Option<Class> {
             Setting::Value(value) => Setting::Value(value.clone()),
             _ => Setting::Null,
         };
-        class.properties.push(Property { qualifiers, default, ..property.clone() });
+        class.properties.push(Property {
+            qualifiers,
+            default,
+            ..property.clone()
+        });
     }
     Some(class)
 }
 
 /// True if a signature is that of the input: its parameters say so, else its place does.
 fn is_input(signature: &Class, number: usize) -> bool {
-    let is = |name: &str| signature.properties.iter().any(|property| property.qualifiers.is_true(name));
+    let is = |name: &str| {
+        signature
+            .properties
+            .iter()
+            .any(|property| property.qualifiers.is_true(name))
+    };
     match (is("in"), is("out")) {
         (true, false) => true,
         (false, true) => false,
@@ -451,13 +576,20 @@ fn is_input(signature: &Class, number: usize) -> bool {
 
 /// The objects of an array, of which none is an alias.
 pub(super) fn objects_of(values: Vec<BmfObject>) -> Array {
-    Array::Object(values.into_iter().map(|object| Some(object_of(object))).collect())
+    Array::Object(
+        values
+            .into_iter()
+            .map(|object| Some(object_of(object)))
+            .collect(),
+    )
 }
 
 /// An object as a value.
 pub(super) fn object_of(object: BmfObject) -> crate::cim::Object {
     match object.content {
         BmfContent::Class(class) => crate::cim::Object::Class(Box::new(class)),
-        BmfContent::Instance(BmfInstance { instance, .. }) => crate::cim::Object::Instance(Box::new(instance)),
+        BmfContent::Instance(BmfInstance { instance, .. }) => {
+            crate::cim::Object::Instance(Box::new(instance))
+        }
     }
 }

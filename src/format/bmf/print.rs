@@ -23,7 +23,11 @@ pub struct BmfPrinter {
 impl BmfPrinter {
     /// A printer at the beginning of a text.
     pub fn new() -> Self {
-        Self { namespace: UNNAMED.to_owned(), class_flags: 0, instance_flags: 0 }
+        Self {
+            namespace: UNNAMED.to_owned(),
+            class_flags: 0,
+            instance_flags: 0,
+        }
     }
 
     /// Prints the next object for a compiler.
@@ -39,8 +43,13 @@ impl BmfPrinter {
         let (last, word, flags) = match &object.content {
             BmfContent::Class(_) => (&mut self.class_flags, "classflags", object.flags),
             BmfContent::Instance(_) => {
-                // Real instances repeat the flags of the classes before them, which mean nothing to instances.
-                let flags = if matches!(object.flags, UPDATE_ONLY | CREATE_ONLY) { object.flags } else { 0 };
+                // Real instances repeat the flags of the classes before them, which mean nothing to
+                // instances.
+                let flags = if matches!(object.flags, UPDATE_ONLY | CREATE_ONLY) {
+                    object.flags
+                } else {
+                    0
+                };
                 (&mut self.instance_flags, "instanceflags", flags)
             }
         };
@@ -52,7 +61,9 @@ impl BmfPrinter {
         let alias = object.alias.as_deref();
         let mut printed = match &object.content {
             BmfContent::Class(class) => print_declaration(class, alias),
-            BmfContent::Instance(found) => print_aliased_instance(&found.instance, alias, &found.aliases),
+            BmfContent::Instance(found) => {
+                print_aliased_instance(&found.instance, alias, &found.aliases)
+            }
         };
         printed.text.insert_str(0, &pragmas);
         printed

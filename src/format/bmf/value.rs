@@ -23,7 +23,12 @@ const WORD: usize = 4;
 
 impl Decoder<'_> {
     /// The value at the beginning of an area, which may go on after it.
-    pub(super) fn value(&mut self, area: Area<'_>, cim_type: CimType, depth: usize) -> Result<Value, BmfError> {
+    pub(super) fn value(
+        &mut self,
+        area: Area<'_>,
+        cim_type: CimType,
+        depth: usize,
+    ) -> Result<Value, BmfError> {
         if cim_type.array {
             return self.array(area, cim_type.scalar, depth).map(Value::Array);
         }
@@ -42,7 +47,12 @@ impl Decoder<'_> {
         })
     }
 
-    fn array(&mut self, area: Area<'_>, scalar: ScalarType, depth: usize) -> Result<Array, BmfError> {
+    fn array(
+        &mut self,
+        area: Area<'_>,
+        scalar: ScalarType,
+        depth: usize,
+    ) -> Result<Array, BmfError> {
         Ok(match scalar {
             ScalarType::String => Array::String(self.texts(area)?),
             ScalarType::DateTime => Array::DateTime(self.texts(area)?),
@@ -57,7 +67,11 @@ impl Decoder<'_> {
     }
 
     /// The objects of the array at the beginning of an area.
-    pub(super) fn array_of_objects(&mut self, area: Area<'_>, depth: usize) -> Result<Vec<BmfObject>, BmfError> {
+    pub(super) fn array_of_objects(
+        &mut self,
+        area: Area<'_>,
+        depth: usize,
+    ) -> Result<Vec<BmfObject>, BmfError> {
         let (elements, count) = elements(area)?;
         let mut objects = Vec::new();
         let mut at = 0;
@@ -92,23 +106,36 @@ impl Decoder<'_> {
 /// The elements of an array, and how many they are.
 fn elements(area: Area<'_>) -> Result<(Area<'_>, usize), BmfError> {
     let array = area.measured(0, ARRAY_HEADER)?;
-    let row = array.part(ARRAY_HEADER - WORD, array.len())?.measured(0, WORD)?;
+    let row = array
+        .part(ARRAY_HEADER - WORD, array.len())?
+        .measured(0, WORD)?;
     Ok((row.part(WORD, row.len())?, array.size(8)?))
 }
 
 /// The bits of numbers in a row. Small ones fill a word each where there is space for that.
-fn numbers(area: Area<'_>, at: usize, scalar: ScalarType, count: usize) -> Result<Vec<u64>, BmfError> {
+fn numbers(
+    area: Area<'_>,
+    at: usize,
+    scalar: ScalarType,
+    count: usize,
+) -> Result<Vec<u64>, BmfError> {
     let bytes = area.bytes(at);
     let natural = scalar.slot_size();
     let has_words = scalar != ScalarType::Boolean || count > 1;
     let wide = natural.max(if has_words { WORD } else { natural });
-    let fits = |size: usize| size.checked_mul(count).is_some_and(|all| all <= bytes.len());
+    let fits = |size: usize| {
+        size.checked_mul(count)
+            .is_some_and(|all| all <= bytes.len())
+    };
     let size = [wide, natural].into_iter().find(|size| fits(*size));
     let size = size.ok_or(area.fail(at, BmfFault::Bounds))?;
 
     let bits = |bytes: &[u8]| {
         let mut number = [0; 8];
-        number.iter_mut().zip(bytes).for_each(|(byte, value)| *byte = *value);
+        number
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(byte, value)| *byte = *value);
         u64::from_le_bytes(number)
     };
     Ok(bytes.chunks_exact(size).take(count).map(bits).collect())
@@ -117,7 +144,9 @@ fn numbers(area: Area<'_>, at: usize, scalar: ScalarType, count: usize) -> Resul
 /// The lowest bytes of a number.
 fn low<const N: usize>(bits: u64) -> [u8; N] {
     let mut low = [0; N];
-    low.iter_mut().zip(bits.to_le_bytes()).for_each(|(byte, value)| *byte = value);
+    low.iter_mut()
+        .zip(bits.to_le_bytes())
+        .for_each(|(byte, value)| *byte = value);
     low
 }
 

@@ -1,4 +1,5 @@
-//! Admin pages of dialect 2.1: the list of object pages, and the page that names the root of the index.
+//! Admin pages of dialect 2.1: the list of object pages, and the page that names the root of the
+//! index.
 //!
 //! ```text
 //! object admin page   0  head mark (1 in logical page 0, else 0)   4  next logical page, 0 = last   8  count
@@ -64,10 +65,16 @@ impl ObjectAdminPage {
     pub fn parse(bytes: &PageBytes, site: Site) -> Result<Self, Corruption> {
         let field = |offset| u32_at(bytes, offset).unwrap_or_default();
         let count = widen(field(8));
-        let table = bytes.get(HEADER_SIZE..HEADER_SIZE + 16 * count.min(CAPACITY)).filter(|_| count <= CAPACITY);
+        let table = bytes
+            .get(HEADER_SIZE..HEADER_SIZE + 16 * count.min(CAPACITY))
+            .filter(|_| count <= CAPACITY);
         let Some(entries) = table.and_then(|table| <[EntryRaw]>::ref_from_bytes(table).ok()) else {
             let detail = format!("{count} entries announced, room for {CAPACITY}");
-            return Err(Corruption::new(CorruptionCode::AdminChain, site.at(8), detail));
+            return Err(Corruption::new(
+                CorruptionCode::AdminChain,
+                site.at(8),
+                detail,
+            ));
         };
         let entry = |raw: &EntryRaw| AdminEntry {
             page: raw.page.get(),
@@ -75,13 +82,20 @@ impl ObjectAdminPage {
             crc: raw.crc.get(),
             zero: raw.zero.get(),
         };
-        Ok(Self { head_mark: field(0), next: field(4), entries: entries.iter().map(entry).collect() })
+        Ok(Self {
+            head_mark: field(0),
+            next: field(4),
+            entries: entries.iter().map(entry).collect(),
+        })
     }
 
     /// Writes the page over `page`; what stands behind the entries stays.
     pub fn write(&self, page: &mut PageBytes) {
         let count = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        for (word, offset) in [self.head_mark, self.next, count].into_iter().zip([0, 4, 8]) {
+        for (word, offset) in [self.head_mark, self.next, count]
+            .into_iter()
+            .zip([0, 4, 8])
+        {
             put(page, offset, &word.to_le_bytes());
         }
         for (number, entry) in self.entries.iter().enumerate().take(CAPACITY) {
@@ -105,20 +119,38 @@ impl ObjectAdminPage {
 pub fn index_root(bytes: &PageBytes, site: Site) -> Result<LogicalPage, Corruption> {
     let field = |offset| u32_at(bytes, offset).unwrap_or_default();
     if field(0) != INDEX_ADMIN_SIGNATURE {
-        let detail = format!("found {:#010X}, expected {INDEX_ADMIN_SIGNATURE:#010X}", field(0));
-        return Err(Corruption::new(CorruptionCode::IndexSignature, site.at(0), detail));
+        let detail = format!(
+            "found {:#010X}, expected {INDEX_ADMIN_SIGNATURE:#010X}",
+            field(0)
+        );
+        return Err(Corruption::new(
+            CorruptionCode::IndexSignature,
+            site.at(0),
+            detail,
+        ));
     }
     let root = field(12);
     LogicalPage::new(root).filter(|_| root != 0).ok_or_else(|| {
-        Corruption::new(CorruptionCode::IndexRoot, site.at(12), format!("the root is said to be page {root:#X}"))
+        Corruption::new(
+            CorruptionCode::IndexRoot,
+            site.at(12),
+            format!("the root is said to be page {root:#X}"),
+        )
     })
 }
 
-/// Everything but signature and root is zero in an index admin page, the rest of the page included (invariant 11).
+/// Everything but signature and root is zero in an index admin page, the rest of the page included
+/// (invariant 11).
 pub fn check_index_admin(bytes: &PageBytes, site: Site) -> Option<Corruption> {
     let nonzero = (4..PAGE_SIZE).step_by(4).filter(|&offset| offset != 12);
-    let offset = nonzero.into_iter().find(|&offset| u32_at(bytes, offset) != Some(0))?;
-    Some(Corruption::new(CorruptionCode::IndexReserved, site.at_index(offset), "the admin page of the index"))
+    let offset = nonzero
+        .into_iter()
+        .find(|&offset| u32_at(bytes, offset) != Some(0))?;
+    Some(Corruption::new(
+        CorruptionCode::IndexReserved,
+        site.at_index(offset),
+        "the admin page of the index",
+    ))
 }
 
 #[cfg(test)]
@@ -130,22 +162,42 @@ mod tests {
 
     #[test]
     fn an_admin_page_reads_back_and_keeps_its_tail() {
-        let entries = (1..=509).map(|page| AdminEntry { page, free_bytes: page * 2, crc: page * 3, zero: 0 }).collect();
-        let admin = ObjectAdminPage { head_mark: 1, next: 863, entries };
+        let entries = (1..=509)
+            .map(|page| AdminEntry {
+                page,
+                free_bytes: page * 2,
+                crc: page * 3,
+                zero: 0,
+            })
+            .collect();
+        let admin = ObjectAdminPage {
+            head_mark: 1,
+            next: 863,
+            entries,
+        };
         let mut page = [0xCC; PAGE_SIZE];
         admin.write(&mut page);
         assert_eq!(ObjectAdminPage::parse(&page, SITE).unwrap(), admin);
         assert_eq!(page[admin.used()], 0xCC);
         page[8..12].copy_from_slice(&512u32.to_le_bytes());
-        assert_eq!(ObjectAdminPage::parse(&page, SITE).unwrap_err().code, CorruptionCode::AdminChain);
+        assert_eq!(
+            ObjectAdminPage::parse(&page, SITE).unwrap_err().code,
+            CorruptionCode::AdminChain
+        );
     }
 
     #[test]
     fn the_root_of_the_index() {
         let mut page = [0; PAGE_SIZE];
-        assert_eq!(index_root(&page, SITE).unwrap_err().code, CorruptionCode::IndexSignature);
+        assert_eq!(
+            index_root(&page, SITE).unwrap_err().code,
+            CorruptionCode::IndexSignature
+        );
         page[..4].copy_from_slice(&INDEX_ADMIN_SIGNATURE.to_le_bytes());
-        assert_eq!(index_root(&page, SITE).unwrap_err().code, CorruptionCode::IndexRoot);
+        assert_eq!(
+            index_root(&page, SITE).unwrap_err().code,
+            CorruptionCode::IndexRoot
+        );
         page[12] = 100;
         assert_eq!(index_root(&page, SITE).unwrap().get(), 100);
         assert!(check_index_admin(&page, SITE).is_none());

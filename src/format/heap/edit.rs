@@ -1,5 +1,6 @@
-//! Changing a page of whole records as it is stored, the way Windows does it (`docs::format`, "Packing of a single page"):
-//! records keep their order, nothing is left between them, bytes behind the end stay.
+//! Changing a page of whole records as it is stored, the way Windows does it (`docs::format`,
+//! "Packing of a single page"): records keep their order, nothing is left between them, bytes
+//! behind the end stay.
 
 use zerocopy::little_endian::U32;
 
@@ -11,18 +12,29 @@ use crate::base::{narrow, widen};
 pub fn append(page: &mut PageBytes, id: u32, record: &[u8]) -> bool {
     let view = ObjectPage::new(page);
     let (count, end) = (view.descriptors().count(), view.end());
-    let new_end = end.saturating_add(DESCRIPTOR_SIZE).saturating_add(record.len());
+    let new_end = end
+        .saturating_add(DESCRIPTOR_SIZE)
+        .saturating_add(record.len());
     if new_end > PAGE_SIZE {
         return false;
     }
     let table = DESCRIPTOR_SIZE * (count + 1);
     page.copy_within(table..end, table + DESCRIPTOR_SIZE);
     for number in 0..count {
-        change(page, number, |raw| raw.offset += U32::new(narrow(DESCRIPTOR_SIZE)));
+        change(page, number, |raw| {
+            raw.offset += U32::new(narrow(DESCRIPTOR_SIZE))
+        });
     }
     let offset = end + DESCRIPTOR_SIZE;
     let (at, size) = (U32::new(narrow(offset)), U32::new(narrow(record.len())));
-    change(page, count, |raw| *raw = DescriptorRaw { id: U32::new(id), offset: at, size, check: U32::new(0) });
+    change(page, count, |raw| {
+        *raw = DescriptorRaw {
+            id: U32::new(id),
+            offset: at,
+            size,
+            check: U32::new(0),
+        }
+    });
     change(page, count + 1, |raw| *raw = DescriptorRaw::default());
     if let Some(target) = page.get_mut(offset..new_end) {
         target.copy_from_slice(record);
@@ -34,8 +46,13 @@ pub fn append(page: &mut PageBytes, id: u32, record: &[u8]) -> bool {
 pub fn remove(page: &mut PageBytes, id: u32) -> bool {
     let view = ObjectPage::new(page);
     let (count, end) = (view.descriptors().count(), view.end());
-    let found = view.descriptors().enumerate().find(|(_, descriptor)| descriptor.id == id);
-    let Some((position, gone)) = found.filter(|_| end <= PAGE_SIZE) else { return false };
+    let found = view
+        .descriptors()
+        .enumerate()
+        .find(|(_, descriptor)| descriptor.id == id);
+    let Some((position, gone)) = found.filter(|_| end <= PAGE_SIZE) else {
+        return false;
+    };
     let (start, size) = (widen(gone.offset), widen(gone.size));
     let (table, behind) = (DESCRIPTOR_SIZE * (count + 1), start.saturating_add(size));
     if start < table || behind > end {
@@ -48,7 +65,11 @@ pub fn remove(page: &mut PageBytes, id: u32) -> bool {
     page.copy_within(table..start, table - DESCRIPTOR_SIZE);
     page.copy_within(behind..end, start - DESCRIPTOR_SIZE);
     for number in 0..count - 1 {
-        let shift = narrow(if number < position { DESCRIPTOR_SIZE } else { DESCRIPTOR_SIZE + size });
+        let shift = narrow(if number < position {
+            DESCRIPTOR_SIZE
+        } else {
+            DESCRIPTOR_SIZE + size
+        });
         change(page, number, |raw| raw.offset -= U32::new(shift));
     }
     true
@@ -118,6 +139,10 @@ mod tests {
             expected[38..48].copy_from_slice(&page[38..48]);
             expected
         });
-        assert_eq!(&page[48..59], b"firstsecond", "what was there before the removal");
+        assert_eq!(
+            &page[48..59],
+            b"firstsecond",
+            "what was there before the removal"
+        );
     }
 }

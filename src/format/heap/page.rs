@@ -7,8 +7,8 @@
 //! descriptor           0 record id   4 offset   8 size   12 check (2.1: CRC-32 of the record; 2.2: 0)
 //! ```
 //!
-//! A record is on pages of its own when `size + 32 > 8192`. Nothing marks a continuation page: it is known only from the
-//! page its record starts on. Source: `docs::format`, "OBJECTS.DATA".
+//! A record is on pages of its own when `size + 32 > 8192`. Nothing marks a continuation page: it
+//! is known only from the page its record starts on. Source: `docs::format`, "OBJECTS.DATA".
 
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -57,11 +57,22 @@ pub struct Descriptor {
 
 impl Descriptor {
     fn from_raw(raw: &DescriptorRaw) -> Self {
-        Self { id: raw.id.get(), offset: raw.offset.get(), size: raw.size.get(), check: raw.check.get() }
+        Self {
+            id: raw.id.get(),
+            offset: raw.offset.get(),
+            size: raw.size.get(),
+            check: raw.check.get(),
+        }
     }
 
     fn is_zero(&self) -> bool {
-        *self == Descriptor { id: 0, offset: 0, size: 0, check: 0 }
+        *self
+            == Descriptor {
+                id: 0,
+                offset: 0,
+                size: 0,
+                check: 0,
+            }
     }
 
     /// True if the record needs pages of its own.
@@ -81,7 +92,8 @@ pub const fn is_multi_page(size: u32) -> bool {
 
 /// Pages that a multi-page record of this size takes.
 pub const fn pages_of(size: u32) -> u32 {
-    // The head takes as much as two descriptors; without overflow for sizes near the end of 32 bits.
+    // The head takes as much as two descriptors; without overflow for sizes near the end of 32
+    // bits.
     let rest = size % PAGE_BYTES + HEAD_BYTES;
     size / PAGE_BYTES + rest.div_ceil(PAGE_BYTES)
 }
@@ -100,42 +112,62 @@ pub struct ObjectPage<'p> {
 }
 
 impl<'p> ObjectPage<'p> {
-    /// Reads the table of contents up to its zero descriptor, or to the end of the page. Checks nothing else.
+    /// Reads the table of contents up to its zero descriptor, or to the end of the page. Checks
+    /// nothing else.
     pub fn new(bytes: &'p PageBytes) -> Self {
-        let descriptors = raw_table(bytes).iter().position(|raw| Descriptor::from_raw(raw).is_zero());
-        Self { bytes, descriptors: descriptors.unwrap_or(PAGE_SIZE / DESCRIPTOR_SIZE) }
+        let descriptors = raw_table(bytes)
+            .iter()
+            .position(|raw| Descriptor::from_raw(raw).is_zero());
+        Self {
+            bytes,
+            descriptors: descriptors.unwrap_or(PAGE_SIZE / DESCRIPTOR_SIZE),
+        }
     }
 
     /// The first descriptor of a record with this id, without a look at those behind it.
     pub fn find(bytes: &PageBytes, id: u32) -> Option<Descriptor> {
-        let mut descriptors = raw_table(bytes).iter().map(Descriptor::from_raw).take_while(|found| !found.is_zero());
+        let mut descriptors = raw_table(bytes)
+            .iter()
+            .map(Descriptor::from_raw)
+            .take_while(|found| !found.is_zero());
         descriptors.find(|found| found.id == id)
     }
 
     /// The descriptors in stored order.
     pub fn descriptors(&self) -> impl ExactSizeIterator<Item = Descriptor> + use<'p> {
         let table = raw_table(self.bytes);
-        table.get(..self.descriptors).unwrap_or(table).iter().map(Descriptor::from_raw)
+        table
+            .get(..self.descriptors)
+            .unwrap_or(table)
+            .iter()
+            .map(Descriptor::from_raw)
     }
 
-    /// The descriptor of a record that begins here and goes on over the following pages, if that is what the page holds.
+    /// The descriptor of a record that begins here and goes on over the following pages, if that is
+    /// what the page holds.
     pub fn multi_page_head(&self) -> Option<Descriptor> {
-        self.descriptors().next().filter(|first| self.descriptors == 1 && first.is_multi_page())
+        self.descriptors()
+            .next()
+            .filter(|first| self.descriptors == 1 && first.is_multi_page())
     }
 
     /// The bytes of a record that lies wholly in this page, if the descriptor's range does.
     pub fn record(&self, descriptor: &Descriptor) -> Option<&'p [u8]> {
         let start = widen(descriptor.offset);
-        self.bytes.get(start..start.checked_add(widen(descriptor.size))?)
+        self.bytes
+            .get(start..start.checked_add(widen(descriptor.size))?)
     }
 
     /// Offset behind the last record of a packed page.
     pub fn end(&self) -> usize {
         let table = DESCRIPTOR_SIZE * (self.descriptors + 1);
-        self.descriptors().fold(table, |end, descriptor| end.saturating_add(widen(descriptor.size)))
+        self.descriptors().fold(table, |end, descriptor| {
+            end.saturating_add(widen(descriptor.size))
+        })
     }
 
-    /// Free bytes of a packed page of whole records: what a mapping entry or admin entry says of it.
+    /// Free bytes of a packed page of whole records: what a mapping entry or admin entry says of
+    /// it.
     pub fn free_bytes(&self) -> u32 {
         narrow(PAGE_SIZE.saturating_sub(self.end()))
     }
@@ -160,15 +192,28 @@ impl<'p> ObjectPage<'p> {
             ids.push(descriptor.id);
         }
         ids.sort_unstable();
-        if let Some(twice) = ids.windows(2).find_map(|pair| pair.first().filter(|id| pair.last() == Some(id))) {
-            findings.push(Corruption::new(CorruptionCode::RecordIdTwice, site, format!("record id {twice}")));
+        if let Some(twice) = ids
+            .windows(2)
+            .find_map(|pair| pair.first().filter(|id| pair.last() == Some(id)))
+        {
+            findings.push(Corruption::new(
+                CorruptionCode::RecordIdTwice,
+                site,
+                format!("record id {twice}"),
+            ));
         }
         findings
     }
 
     /// What is wrong with the head of a multi-page record (invariant 21).
     pub fn check_head(&self, head: &Descriptor, site: Site) -> Option<Corruption> {
-        let wrong = |detail: String| Some(Corruption::new(CorruptionCode::RecordMultiPage, site, detail));
+        let wrong = |detail: String| {
+            Some(Corruption::new(
+                CorruptionCode::RecordMultiPage,
+                site,
+                detail,
+            ))
+        };
         if head.id != MULTI_PAGE_ID {
             return wrong(format!("record id {}, not 1", head.id));
         }
@@ -189,20 +234,30 @@ fn check_descriptor(descriptor: &Descriptor, expected: usize, site: Site) -> Opt
         return wrong(CorruptionCode::RecordPacking, "record id 0".to_owned());
     }
     if descriptor.id == MULTI_PAGE_ID {
-        return wrong(CorruptionCode::RecordMultiPage, "record id 1 on a page of whole records".to_owned());
+        return wrong(
+            CorruptionCode::RecordMultiPage,
+            "record id 1 on a page of whole records".to_owned(),
+        );
     }
     if widen(descriptor.offset) != expected {
-        let detail = format!("record {} begins at {}, expected {expected}", descriptor.id, descriptor.offset);
+        let detail = format!(
+            "record {} begins at {}, expected {expected}",
+            descriptor.id, descriptor.offset
+        );
         return wrong(CorruptionCode::RecordPacking, detail);
     }
     if widen(descriptor.size) > PAGE_SIZE.saturating_sub(expected) {
-        let detail = format!("record {} claims {} bytes from {expected} on", descriptor.id, descriptor.size);
+        let detail = format!(
+            "record {} claims {} bytes from {expected} on",
+            descriptor.id, descriptor.size
+        );
         return wrong(CorruptionCode::RecordPacking, detail);
     }
     None
 }
 
-/// A page of whole records being filled. Its bytes are those of a page that held nothing else: packed, slack zero.
+/// A page of whole records being filled. Its bytes are those of a page that held nothing else:
+/// packed, slack zero.
 #[derive(Debug, Clone, Default)]
 pub struct ObjectPageBuilder {
     descriptors: Vec<DescriptorRaw>,
@@ -225,13 +280,22 @@ impl ObjectPageBuilder {
         self.descriptors.is_empty()
     }
 
-    /// Appends a record; `false`, and nothing happens, when it does not fit. `check` as in [`Descriptor::check`].
+    /// Appends a record; `false`, and nothing happens, when it does not fit. `check` as in
+    /// [`Descriptor::check`].
     pub fn push(&mut self, id: u32, record: &[u8], check: u32) -> bool {
         if record.len() + DESCRIPTOR_SIZE > widen(self.free_bytes()) {
             return false;
         }
-        let (offset, size) = (U32::new(narrow(self.data.len())), U32::new(narrow(record.len())));
-        self.descriptors.push(DescriptorRaw { id: U32::new(id), offset, size, check: U32::new(check) });
+        let (offset, size) = (
+            U32::new(narrow(self.data.len())),
+            U32::new(narrow(record.len())),
+        );
+        self.descriptors.push(DescriptorRaw {
+            id: U32::new(id),
+            offset,
+            size,
+            check: U32::new(check),
+        });
         self.data.extend_from_slice(record);
         true
     }
@@ -241,7 +305,10 @@ impl ObjectPageBuilder {
         let mut page = Box::new([0; PAGE_SIZE]);
         let table = DESCRIPTOR_SIZE * (self.descriptors.len() + 1);
         for (number, raw) in self.descriptors.iter().enumerate() {
-            let raw = DescriptorRaw { offset: U32::new(raw.offset.get() + narrow(table)), ..*raw };
+            let raw = DescriptorRaw {
+                offset: U32::new(raw.offset.get() + narrow(table)),
+                ..*raw
+            };
             put(&mut page[..], number * DESCRIPTOR_SIZE, raw.as_bytes());
         }
         put(&mut page[..], table, &self.data);
@@ -257,7 +324,9 @@ pub fn build_multi_page(record: &[u8], check: u32) -> Vec<Box<PageBytes>> {
         size: U32::new(narrow(record.len())),
         check: U32::new(check),
     };
-    let (first, rest) = record.split_at_checked(PAGE_SIZE - MULTI_PAGE_OFFSET).unwrap_or((record, &[]));
+    let (first, rest) = record
+        .split_at_checked(PAGE_SIZE - MULTI_PAGE_OFFSET)
+        .unwrap_or((record, &[]));
     let mut page = Box::new([0; PAGE_SIZE]);
     put(&mut page[..], 0, head.as_bytes());
     put(&mut page[..], MULTI_PAGE_OFFSET, first);
@@ -284,7 +353,10 @@ mod tests {
         assert!(builder.push(7, b"first", 0) && builder.push(9, b"second!", 3));
         let page = builder.build();
         let view = ObjectPage::new(&page);
-        let records: Vec<_> = view.descriptors().map(|d| (d.id, view.record(&d).unwrap(), d.check)).collect();
+        let records: Vec<_> = view
+            .descriptors()
+            .map(|d| (d.id, view.record(&d).unwrap(), d.check))
+            .collect();
         assert_eq!(records, [(7, &b"first"[..], 0), (9, &b"second!"[..], 3)]);
         assert_eq!(view.check_single(SITE), []);
         assert_eq!(view.free_bytes(), builder.free_bytes());
@@ -308,7 +380,10 @@ mod tests {
             let head = ObjectPage::new(&pages[0]).multi_page_head().unwrap();
             assert_eq!((head.id, head.size, head.check), (1, size, 5));
             assert!(ObjectPage::new(&pages[0]).check_head(&head, SITE).is_none());
-            let mut joined = pages.iter().flat_map(|page| page.iter().copied()).collect::<Vec<u8>>();
+            let mut joined = pages
+                .iter()
+                .flat_map(|page| page.iter().copied())
+                .collect::<Vec<u8>>();
             joined.truncate((pages.len() - 1) * PAGE_SIZE + end_in_last_page(size));
             assert_eq!(joined[32..], record);
         }
@@ -332,8 +407,16 @@ mod tests {
             let mut page = good.clone();
             page[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
             let findings = ObjectPage::new(&page).check_single(SITE);
-            assert_eq!(findings.first().map(|f| f.code), Some(code), "{offset} {value}");
+            assert_eq!(
+                findings.first().map(|f| f.code),
+                Some(code),
+                "{offset} {value}"
+            );
         }
-        assert!(!ObjectPage::new(&[0xFF; PAGE_SIZE]).check_single(SITE).is_empty());
+        assert!(
+            !ObjectPage::new(&[0xFF; PAGE_SIZE])
+                .check_single(SITE)
+                .is_empty()
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! An index page that is being changed: keys go in and out, and the page is written once, when someone wants its bytes.
+//! An index page that is being changed: keys go in and out, and the page is written once, when
+//! someone wants its bytes.
 //!
-//! As Windows does it (`docs::format`, "Node layout"): a new definition and new tokens come last in their tables, what is
-//! removed leaves no gap, slack is zero. The page is the same, byte for byte, whether it is written after each change or
-//! behind all of them.
+//! As Windows does it (`docs::format`, "Node layout"): a new definition and new tokens come last in
+//! their tables, what is removed leaves no gap, slack is zero. The page is the same, byte for byte,
+//! whether it is written after each change or behind all of them.
 
 use std::cmp::Ordering;
 
@@ -30,16 +31,19 @@ fn roomy<T: Copy>(from: &[T], more: usize) -> Vec<T> {
     copy
 }
 
-/// A node whose keys change. It has a key at least, unless the last one was taken out; more than fits into a page, until it is cut.
+/// A node whose keys change. It has a key at least, unless the last one was taken out; more than
+/// fits into a page, until it is cut.
 #[derive(Debug, Default)]
 pub struct Draft {
-    /// The texts of the tokens, each closed by a zero, in the order in which they came; those of removed ones too.
+    /// The texts of the tokens, each closed by a zero, in the order in which they came; those of
+    /// removed ones too.
     heap: Vec<u8>,
     /// By token, in that order.
     tokens: Vec<Token>,
     /// Tokens by ascending text.
     order: Vec<u16>,
-    /// Of each key the count of its tokens and the tokens, in the order in which the keys came; those of removed ones too.
+    /// Of each key the count of its tokens and the tokens, in the order in which the keys came;
+    /// those of removed ones too.
     definitions: Vec<u16>,
     /// Where the definition of each key is, by ascending key.
     keys: Vec<u32>,
@@ -72,12 +76,26 @@ impl Clone for Draft {
 }
 
 impl Draft {
-    /// The node on a page of dialect 2.2. `None`: a table of the page is damaged, and nothing is to be built on it.
+    /// The node on a page of dialect 2.2. `None`: a table of the page is damaged, and nothing is to
+    /// be built on it.
     pub fn from_page(page: &IndexPage<'_>) -> Option<Self> {
         let mut definitions = Vec::with_capacity(page.definitions().len() / 2 + MORE_UNITS);
-        definitions.extend(page.definitions().as_chunks().0.iter().map(|unit| u16::from_le_bytes(*unit)));
+        definitions.extend(
+            page.definitions()
+                .as_chunks()
+                .0
+                .iter()
+                .map(|unit| u16::from_le_bytes(*unit)),
+        );
         let mut tokens = Vec::with_capacity(page.token_count() + MORE_ENTRIES);
-        tokens.resize(page.token_count(), Token { start: 0, len: 0, uses: Some(0) });
+        tokens.resize(
+            page.token_count(),
+            Token {
+                start: 0,
+                len: 0,
+                uses: Some(0),
+            },
+        );
         let mut keys = Vec::with_capacity(page.key_count() + MORE_ENTRIES);
         for key in 0..page.key_count() {
             keys.push(narrow(page.definition_offset(key)?));
@@ -93,18 +111,24 @@ impl Draft {
         };
         if page.children().any(|child| child != NIL) {
             draft.children = page.children().collect();
-            draft.children.iter().all(|&child| LogicalPage::new(child).is_some()).then_some(())?;
+            draft
+                .children
+                .iter()
+                .all(|&child| LogicalPage::new(child).is_some())
+                .then_some(())?;
         }
         draft.take_tokens(page)?;
         draft.count_uses()?;
         Some(draft)
     }
 
-    /// Takes the tokens of a page. Each gets the number of its place in the heap, and the definitions name it by that.
+    /// Takes the tokens of a page. Each gets the number of its place in the heap, and the
+    /// definitions name it by that.
     fn take_tokens(&mut self, page: &IndexPage<'_>) -> Option<()> {
         let count = u16::try_from(page.token_count()).ok()?;
-        let mut places: Vec<(u16, u16)> =
-            (0..count).map(|number| (page.raw_token_offset(usize::from(number)), number)).collect();
+        let mut places: Vec<(u16, u16)> = (0..count)
+            .map(|number| (page.raw_token_offset(usize::from(number)), number))
+            .collect();
         if !places.is_sorted() {
             places.sort_unstable();
         }
@@ -121,7 +145,11 @@ impl Draft {
         }
         (end == self.heap.len()).then_some(())?;
         let order = &self.order;
-        for_each_number(&mut self.definitions, |number| order.get(usize::from(*number)).map(|&place| *number = place))
+        for_each_number(&mut self.definitions, |number| {
+            order
+                .get(usize::from(*number))
+                .map(|&place| *number = place)
+        })
     }
 
     /// Counts how often tokens are named; each definition belongs to one key.
@@ -140,9 +168,16 @@ impl Draft {
 
     /// A node with these keys (ascending, unique, storable) and children, one more or none.
     pub(crate) fn of<K: AsRef<[u8]>>(keys: &[K], children: Vec<u32>) -> Option<Self> {
-        let Numbered { tokens, numbers, definition_units } = Numbered::of(keys)?;
-        let mut draft =
-            Self { children, used: EMPTY_NODE + KEY_UNITS * keys.len() + 2 * numbers.len(), ..Self::default() };
+        let Numbered {
+            tokens,
+            numbers,
+            definition_units,
+        } = Numbered::of(keys)?;
+        let mut draft = Self {
+            children,
+            used: EMPTY_NODE + KEY_UNITS * keys.len() + 2 * numbers.len(),
+            ..Self::default()
+        };
         draft.definitions.reserve(definition_units + MORE_UNITS);
         for token in &tokens {
             draft.order.push(u16::try_from(draft.tokens.len()).ok()?);
@@ -176,7 +211,10 @@ impl Draft {
 
     /// Child `number`, in an inner node.
     pub fn child(&self, number: usize) -> Option<LogicalPage> {
-        self.children.get(number).copied().and_then(LogicalPage::new)
+        self.children
+            .get(number)
+            .copied()
+            .and_then(LogicalPage::new)
     }
 
     /// All children.
@@ -223,7 +261,11 @@ impl Draft {
                 None => return token.cmp(rest),
             }
         }
-        if rest.is_empty() { Ordering::Equal } else { Ordering::Less }
+        if rest.is_empty() {
+            Ordering::Equal
+        } else {
+            Ordering::Less
+        }
     }
 
     /// Bytes that the page uses with one key more.
@@ -240,11 +282,17 @@ impl Draft {
         used
     }
 
-    /// Puts a key in front of key `position`, and `child` in front of child `position` of an inner node. `None`: the tables have
-    /// no room for so many tokens.
-    pub fn insert(&mut self, position: usize, key: &[u8], child: Option<LogicalPage>) -> Option<()> {
+    /// Puts a key in front of key `position`, and `child` in front of child `position` of an inner
+    /// node. `None`: the tables have no room for so many tokens.
+    pub fn insert(
+        &mut self,
+        position: usize,
+        key: &[u8],
+        child: Option<LogicalPage>,
+    ) -> Option<()> {
         let at = self.definitions.len();
-        self.definitions.push(u16::try_from(tokens_of(key).count()).ok()?);
+        self.definitions
+            .push(u16::try_from(tokens_of(key).count()).ok()?);
         for token in tokens_of(key) {
             let number = match self.find_token(token) {
                 Ok(number) => number,
@@ -255,7 +303,11 @@ impl Draft {
                     number
                 }
             };
-            if let Some(uses) = self.tokens.get_mut(usize::from(number)).and_then(|token| token.uses.as_mut()) {
+            if let Some(uses) = self
+                .tokens
+                .get_mut(usize::from(number))
+                .and_then(|token| token.uses.as_mut())
+            {
                 *uses += 1;
             }
             self.definitions.push(number);
@@ -263,27 +315,35 @@ impl Draft {
         self.used += KEY_UNITS + 2 * (self.definitions.len() - at - 1);
         self.keys.insert(position.min(self.keys.len()), narrow(at));
         if let Some(child) = child {
-            self.children.insert(position.min(self.children.len()), child.get());
+            self.children
+                .insert(position.min(self.children.len()), child.get());
         }
         Some(())
     }
 
     /// Bytes that the page uses without one of its keys.
     pub fn used_without(&self, position: usize) -> usize {
-        let numbers = self.keys.get(position).and_then(|&at| numbers_at(&self.definitions, at)).unwrap_or_default();
+        let numbers = self
+            .keys
+            .get(position)
+            .and_then(|&at| numbers_at(&self.definitions, at))
+            .unwrap_or_default();
         let mut used = self.used.saturating_sub(KEY_UNITS + 2 * numbers.len());
         for (place, number) in numbers.iter().enumerate() {
             let is_first = !numbers.iter().take(place).any(|other| other == number);
             let here = numbers.iter().filter(|other| *other == number).count();
             let token = self.tokens.get(usize::from(*number));
-            if let Some(token) = token.filter(|token| is_first && token.uses.map(usize::from) == Some(here)) {
+            if let Some(token) =
+                token.filter(|token| is_first && token.uses.map(usize::from) == Some(here))
+            {
                 used = used.saturating_sub(token_bytes(usize::from(token.len)));
             }
         }
         used
     }
 
-    /// Puts another key in the place of one; the children stay. `None` as in [`insert`](Self::insert).
+    /// Puts another key in the place of one; the children stay. `None` as in
+    /// [`insert`](Self::insert).
     pub fn replace(&mut self, position: usize, key: &[u8]) -> Option<()> {
         self.remove(position, usize::MAX);
         self.insert(position, key, None)
@@ -291,12 +351,16 @@ impl Draft {
 
     /// Takes key `position` out and, of an inner node, child `child`.
     pub fn remove(&mut self, position: usize, child: usize) {
-        let Some(&at) = self.keys.get(position) else { return };
+        let Some(&at) = self.keys.get(position) else {
+            return;
+        };
         self.keys.remove(position);
         if child < self.children.len() {
             self.children.remove(child);
         }
-        let numbers: Vec<u16> = numbers_at(&self.definitions, at).unwrap_or_default().to_vec();
+        let numbers: Vec<u16> = numbers_at(&self.definitions, at)
+            .unwrap_or_default()
+            .to_vec();
         if let Some(count) = self.definitions.get_mut(widen(at)) {
             *count |= REMOVED;
         }
@@ -308,7 +372,9 @@ impl Draft {
     /// A key names a token no more.
     fn release(&mut self, number: u16) {
         let text = self.text(number).to_vec();
-        let Some(token) = self.tokens.get_mut(usize::from(number)) else { return };
+        let Some(token) = self.tokens.get_mut(usize::from(number)) else {
+            return;
+        };
         match token.uses {
             Some(0 | 1) => token.uses = None,
             Some(uses) => {
@@ -319,7 +385,9 @@ impl Draft {
         }
         self.used -= token_bytes(text.len());
         // Found by its text: the order is by that.
-        let place = self.order.partition_point(|&other| self.text(other) < text.as_slice());
+        let place = self
+            .order
+            .partition_point(|&other| self.text(other) < text.as_slice());
         if self.order.get(place) == Some(&number) {
             self.order.remove(place);
         } else {
@@ -339,45 +407,77 @@ impl Draft {
                     *number = new;
                 }
             }
-            let renumbered = |number: u16| new_number.get(usize::from(number)).copied().unwrap_or_default();
-            self.order.iter_mut().for_each(|number| *number = renumbered(*number));
+            let renumbered = |number: u16| {
+                new_number
+                    .get(usize::from(number))
+                    .copied()
+                    .unwrap_or_default()
+            };
+            self.order
+                .iter_mut()
+                .for_each(|number| *number = renumbered(*number));
             (self.heap, self.definitions, self.keys) = (heap, definitions, offsets);
             for_each_number(&mut self.definitions, |number| {
                 *number = renumbered(*number);
                 Some(())
             });
-            let tokens = self.tokens.iter().zip(places).filter(|(token, _)| token.uses.is_some());
-            self.tokens = tokens.map(|(token, start)| Token { start, ..*token }).collect();
+            let tokens = self
+                .tokens
+                .iter()
+                .zip(places)
+                .filter(|(token, _)| token.uses.is_some());
+            self.tokens = tokens
+                .map(|(token, start)| Token { start, ..*token })
+                .collect();
         }
     }
 
     fn push_token(&mut self, text: &[u8]) -> Option<()> {
-        let (start, len) = (u32::try_from(self.heap.len()).ok()?, u16::try_from(text.len()).ok()?);
+        let (start, len) = (
+            u32::try_from(self.heap.len()).ok()?,
+            u16::try_from(text.len()).ok()?,
+        );
         self.heap.extend_from_slice(text);
         self.heap.push(0);
-        self.tokens.push(Token { start, len, uses: Some(0) });
+        self.tokens.push(Token {
+            start,
+            len,
+            uses: Some(0),
+        });
         self.used += token_bytes(text.len());
         Some(())
     }
 
     fn is_live(&self, number: usize) -> bool {
-        self.tokens.get(number).is_some_and(|token| token.uses.is_some())
+        self.tokens
+            .get(number)
+            .is_some_and(|token| token.uses.is_some())
     }
 
     fn text(&self, number: u16) -> &[u8] {
-        let Some(token) = self.tokens.get(usize::from(number)) else { return &[] };
+        let Some(token) = self.tokens.get(usize::from(number)) else {
+            return &[];
+        };
         let start = widen(token.start);
-        self.heap.get(start..start + usize::from(token.len)).unwrap_or_default()
+        self.heap
+            .get(start..start + usize::from(token.len))
+            .unwrap_or_default()
     }
 
     fn texts_of(&self, key: usize) -> impl Iterator<Item = &[u8]> {
-        let numbers = self.keys.get(key).and_then(|&at| numbers_at(&self.definitions, at)).unwrap_or_default();
+        let numbers = self
+            .keys
+            .get(key)
+            .and_then(|&at| numbers_at(&self.definitions, at))
+            .unwrap_or_default();
         numbers.iter().map(|&number| self.text(number))
     }
 
     /// The number of a token, or else how many tokens are below it.
     fn find_token(&self, token: &[u8]) -> Result<u16, usize> {
-        let found = self.order.binary_search_by(|&number| self.text(number).cmp(token));
+        let found = self
+            .order
+            .binary_search_by(|&number| self.text(number).cmp(token));
         found.map(|place| self.order.get(place).copied().unwrap_or_default())
     }
 
@@ -391,25 +491,42 @@ impl Draft {
                 *rank = place;
             }
         }
-        for_each_number(&mut definitions, |number| rank.get(usize::from(*number)).map(|&place| *number = place));
+        for_each_number(&mut definitions, |number| {
+            rank.get(usize::from(*number)).map(|&place| *number = place)
+        });
         let mut at = 0;
         let mut write = |bytes: &[u8]| {
             put(&mut page[..], at, bytes);
             at += bytes.len();
         };
         let half = |number: usize| u16::try_from(number).unwrap_or(u16::MAX).to_le_bytes();
-        [SIGNATURE, own.get(), 0, 0, narrow(self.keys.len())].iter().for_each(|word| write(&word.to_le_bytes()));
+        [SIGNATURE, own.get(), 0, 0, narrow(self.keys.len())]
+            .iter()
+            .for_each(|word| write(&word.to_le_bytes()));
         self.keys.iter().for_each(|_| write(&[0; 4]));
         match &*self.children {
             [] => (0..=self.keys.len()).for_each(|_| write(&NIL.to_le_bytes())),
-            children => children.iter().for_each(|child| write(&child.to_le_bytes())),
+            children => children
+                .iter()
+                .for_each(|child| write(&child.to_le_bytes())),
         }
-        offsets.iter().for_each(|&offset| write(&half(widen(offset))));
+        offsets
+            .iter()
+            .for_each(|&offset| write(&half(widen(offset))));
         write(&half(definitions.len()));
-        definitions.iter().for_each(|unit| write(&unit.to_le_bytes()));
+        definitions
+            .iter()
+            .for_each(|unit| write(&unit.to_le_bytes()));
         write(&half(self.order.len()));
-        let place_of = |number: &u16| places.get(usize::from(*number)).copied().unwrap_or_default();
-        self.order.iter().for_each(|number| write(&half(widen(place_of(number)))));
+        let place_of = |number: &u16| {
+            places
+                .get(usize::from(*number))
+                .copied()
+                .unwrap_or_default()
+        };
+        self.order
+            .iter()
+            .for_each(|number| write(&half(widen(place_of(number)))));
         write(&half(heap.len()));
         write(&heap);
         let used = at.min(PAGE_SIZE);
@@ -419,7 +536,10 @@ impl Draft {
     /// The heap without what was removed, and the place of each token in it.
     fn packed_heap(&self) -> (Vec<u8>, Vec<u32>) {
         if self.order.len() == self.tokens.len() {
-            return (self.heap.clone(), self.tokens.iter().map(|token| token.start).collect());
+            return (
+                self.heap.clone(),
+                self.tokens.iter().map(|token| token.start).collect(),
+            );
         }
         let mut heap = Vec::with_capacity(self.heap.len());
         let mut places = Vec::with_capacity(self.tokens.len());
@@ -427,7 +547,11 @@ impl Draft {
             places.push(narrow(heap.len()));
             let start = widen(token.start);
             if token.uses.is_some() {
-                heap.extend_from_slice(self.heap.get(start..=start + usize::from(token.len)).unwrap_or_default());
+                heap.extend_from_slice(
+                    self.heap
+                        .get(start..=start + usize::from(token.len))
+                        .unwrap_or_default(),
+                );
             }
         }
         (heap, places)
@@ -448,7 +572,10 @@ impl Draft {
             }
             at = next;
         }
-        let offsets = self.keys.iter().map(|&at| moved.get(widen(at)).copied().unwrap_or_default());
+        let offsets = self
+            .keys
+            .iter()
+            .map(|&at| moved.get(widen(at)).copied().unwrap_or_default());
         (definitions, offsets.collect())
     }
 }
@@ -464,8 +591,12 @@ fn numbers_at(definitions: &[u16], at: u32) -> Option<&[u16]> {
     behind.get(..usize::from(count))
 }
 
-/// Calls `change` with each token number of a definition table; `None` when a definition leaves it, or `change` gives that.
-fn for_each_number(definitions: &mut [u16], mut change: impl FnMut(&mut u16) -> Option<()>) -> Option<()> {
+/// Calls `change` with each token number of a definition table; `None` when a definition leaves it,
+/// or `change` gives that.
+fn for_each_number(
+    definitions: &mut [u16],
+    mut change: impl FnMut(&mut u16) -> Option<()>,
+) -> Option<()> {
     let mut rest = definitions;
     while let Some((count, behind)) = rest.split_first_mut() {
         let (numbers, behind) = behind.split_at_mut_checked(usize::from(*count))?;
@@ -521,7 +652,10 @@ mod tests {
             view.append_key(key, &mut text).unwrap();
             String::from_utf8(text).unwrap()
         };
-        assert_eq!((0..view.key_count()).map(text).collect::<Vec<_>>(), texts(draft));
+        assert_eq!(
+            (0..view.key_count()).map(text).collect::<Vec<_>>(),
+            texts(draft)
+        );
         page
     }
 

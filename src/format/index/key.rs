@@ -1,7 +1,7 @@
 //! Index keys: their text, and the record reference at its end.
 //!
-//! A key is tokens joined by `\`; its last token may end in `.page.id.size`, three decimals without leading zeros, which
-//! name a record. Source: `docs::format`, "Key text and order".
+//! A key is tokens joined by `\`; its last token may end in `.page.id.size`, three decimals without
+//! leading zeros, which name a record. Source: `docs::format`, "Key text and order".
 
 use std::fmt;
 
@@ -26,14 +26,16 @@ impl Key {
         &self.0
     }
 
-    /// The record that the key names; `None` for a key without reference or with one in a wrong form.
+    /// The record that the key names; `None` for a key without reference or with one in a wrong
+    /// form.
     pub fn reference(&self) -> Option<RecordRef> {
         reference(&self.0).ok().flatten()
     }
 }
 
 impl fmt::Display for Key {
-    /// The text. A byte that is no printable ASCII character, which no healthy key has, is shown as `\xNN`.
+    /// The text. A byte that is no printable ASCII character, which no healthy key has, is shown as
+    /// `\xNN`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         display_text(&self.0, f)
     }
@@ -77,7 +79,8 @@ pub enum KeyFamily {
 pub fn family(key: &[u8]) -> (&[u8], KeyFamily) {
     let mut tokens = tokens_of(key);
     let namespace = tokens.next().unwrap_or_default();
-    let begins = |token: Option<&[u8]>, prefix: &[u8]| token.is_some_and(|token| token.starts_with(prefix));
+    let begins =
+        |token: Option<&[u8]>, prefix: &[u8]| token.is_some_and(|token| token.starts_with(prefix));
     let second = tokens.next();
     let family = if begins(second, b"CD_") {
         KeyFamily::ClassDefinition
@@ -95,7 +98,9 @@ pub struct BadReference;
 
 /// The record that a key names, if any.
 pub fn reference(key: &[u8]) -> Result<Option<RecordRef>, BadReference> {
-    let Some(numbers) = memchr::memchr(b'.', key).and_then(|dot| key.get(dot + 1..)) else { return Ok(None) };
+    let Some(numbers) = memchr::memchr(b'.', key).and_then(|dot| key.get(dot + 1..)) else {
+        return Ok(None);
+    };
     if memchr::memchr(SEPARATOR, numbers).is_some() {
         return Err(BadReference); // it stands in a token that is not the last
     }
@@ -109,7 +114,11 @@ pub(crate) fn reference_in(text: &[u8]) -> Option<RecordRef> {
     if parts.next().is_some() {
         return None;
     }
-    Some(RecordRef { page: LogicalPage::new(page)?, id, size })
+    Some(RecordRef {
+        page: LogicalPage::new(page)?,
+        id,
+        size,
+    })
 }
 
 /// A decimal number without leading zeros.
@@ -125,7 +134,11 @@ fn decimal(text: &[u8]) -> Option<u32> {
 
 /// The finding for a key whose reference is in a wrong form.
 pub(crate) fn bad_reference(key: &[u8], site: Site) -> Corruption {
-    Corruption::new(CorruptionCode::KeyReference, site, Key::new(key).to_string())
+    Corruption::new(
+        CorruptionCode::KeyReference,
+        site,
+        Key::new(key).to_string(),
+    )
 }
 
 #[cfg(test)]
@@ -155,6 +168,9 @@ mod tests {
     #[test]
     fn strange_bytes_do_not_reach_a_terminal() {
         assert_eq!(Key::new(*b"NS_\x1b[2J\xFF").to_string(), "NS_\\x1B[2J\\xFF");
-        assert_eq!(Key::new(*b"NS_A\\CD_B.1.2.3").to_string(), "NS_A\\CD_B.1.2.3");
+        assert_eq!(
+            Key::new(*b"NS_A\\CD_B.1.2.3").to_string(),
+            "NS_A\\CD_B.1.2.3"
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! The keys of an index page, put together once for many looks: for look-ups and scans in memory.
 //!
-//! In the page a key is a row of token numbers, each of which leads over two tables to its text. Here the keys lie one behind
-//! the other, without what all of them begin with. Of each the first six bytes stand, with the place where the key ends, as a
-//! number in a table of their own, which a search goes through first: in an index of hashes they nearly always settle it.
+//! In the page a key is a row of token numbers, each of which leads over two tables to its text.
+//! Here the keys lie one behind the other, without what all of them begin with. Of each the first
+//! six bytes stand, with the place where the key ends, as a number in a table of their own, which a
+//! search goes through first: in an index of hashes they nearly always settle it.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -10,7 +11,8 @@ use std::cmp::Ordering;
 use super::page::{IndexPage, Layout};
 use crate::base::page_no::PAGE_SIZE;
 
-/// Bytes of keys that are put together for a page at most. Keys share their tokens: a page may stand for much more text.
+/// Bytes of keys that are put together for a page at most. Keys share their tokens: a page may
+/// stand for much more text.
 const MAX_TEXT: usize = 3 * PAGE_SIZE;
 
 /// The keys of a page.
@@ -22,15 +24,17 @@ pub struct IndexKeys {
     pub only_child: Option<u32>,
     /// Bytes that all keys begin with.
     prefix: u16,
-    /// Of each key the first six bytes behind the prefix (zeros where it is shorter) and, in the low bits, where it ends in the
-    /// text. Together they are a number, and ordered as the keys are.
+    /// Of each key the first six bytes behind the prefix (zeros where it is shorter) and, in the
+    /// low bits, where it ends in the text. Together they are a number, and ordered as the keys
+    /// are.
     places: Box<[u64]>,
     /// What all keys begin with, then the keys without that.
     text: Box<[u8]>,
 }
 
 impl IndexKeys {
-    /// The keys of a page; `None` when one is damaged, they are not in order, or they are too long all together.
+    /// The keys of a page; `None` when one is damaged, they are not in order, or they are too long
+    /// all together.
     pub fn of(page: &IndexPage<'_>) -> Option<Self> {
         let (mut first, mut key) = (Vec::new(), Vec::new());
         page.append_key(0, &mut first)?;
@@ -56,12 +60,20 @@ impl IndexKeys {
         let only_child = page.children().all(|other| other == child).then_some(child);
         let prefix = u16::try_from(common).ok()?;
         let (places, text) = (places.into(), text.into());
-        Some(Self { layout: page.layout(), only_child, prefix, places, text })
+        Some(Self {
+            layout: page.layout(),
+            only_child,
+            prefix,
+            places,
+            text,
+        })
     }
 
     /// What all keys begin with.
     pub fn prefix(&self) -> &[u8] {
-        self.text.get(..usize::from(self.prefix)).unwrap_or_default()
+        self.text
+            .get(..usize::from(self.prefix))
+            .unwrap_or_default()
     }
 
     /// A key without the prefix; empty for a number that does not exist.
@@ -74,12 +86,22 @@ impl IndexKeys {
     /// The first key that is not less than `text`, and whether it is equal.
     pub fn search(&self, text: &[u8]) -> (usize, bool) {
         let Some(rest) = text.strip_prefix(self.prefix()) else {
-            return (if self.prefix() < text { self.places.len() } else { 0 }, false);
+            return (
+                if self.prefix() < text {
+                    self.places.len()
+                } else {
+                    0
+                },
+                false,
+            );
         };
         let wanted = head(rest);
         let low = self.below(wanted << END_BITS);
         let same = self.places.get(low..).unwrap_or_default();
-        let same = same.iter().take_while(|&&place| place >> END_BITS == wanted).count();
+        let same = same
+            .iter()
+            .take_while(|&&place| place >> END_BITS == wanted)
+            .count();
         // Of those that begin alike the first that is not less.
         let (mut low, mut high) = (low, low + same);
         while low < high {
@@ -101,11 +123,16 @@ impl IndexKeys {
         }
     }
 
-    /// How many places are below a number. All of a step are looked at whatever they say, so that the processor waits for its
-    /// memory once a step, not once a comparison.
+    /// How many places are below a number. All of a step are looked at whatever they say, so that
+    /// the processor waits for its memory once a step, not once a comparison.
     fn below(&self, bound: u64) -> usize {
         let is_below = |place: &&u64| **place < bound;
-        let steps = self.places.chunks_exact(STEP).filter_map(<[u64]>::last).filter(is_below).count();
+        let steps = self
+            .places
+            .chunks_exact(STEP)
+            .filter_map(<[u64]>::last)
+            .filter(is_below)
+            .count();
         let rest = self.places.get(STEP * steps..).unwrap_or_default();
         STEP * steps + rest.iter().take(STEP).filter(is_below).count()
     }
@@ -114,7 +141,10 @@ impl IndexKeys {
     pub fn tail(&self, key: usize, text: &[u8]) -> Option<Cow<'_, [u8]>> {
         match text.strip_prefix(self.prefix()) {
             Some(rest) => self.rest(key).strip_prefix(rest).map(Cow::Borrowed),
-            None => self.prefix().strip_prefix(text).map(|front| Cow::Owned([front, self.rest(key)].concat())),
+            None => self
+                .prefix()
+                .strip_prefix(text)
+                .map(|front| Cow::Owned([front, self.rest(key)].concat())),
         }
     }
 }
@@ -136,7 +166,11 @@ fn head(text: &[u8]) -> u64 {
     if let Some(first) = text.first_chunk() {
         return u64::from_be_bytes(*first) >> END_BITS;
     }
-    text.iter().zip((0..6).rev()).fold(0, |head, (&byte, place)| head | u64::from(byte) << (8 * place))
+    text.iter()
+        .zip((0..6).rev())
+        .fold(0, |head, (&byte, place)| {
+            head | u64::from(byte) << (8 * place)
+        })
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes};
 use crate::base::{narrow, widen};
 use crate::format::bytes::put;
 
-/// Everything an index page holds, apart from its own number: enough to write it again byte for byte.
+/// Everything an index page holds, apart from its own number: enough to write it again byte for
+/// byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexNode {
     /// The tokens, sorted.
@@ -26,8 +27,8 @@ pub struct IndexNode {
 }
 
 impl IndexNode {
-    /// A node with these keys (ascending, unique, not empty) and children, in the engine's own order of definitions and
-    /// tokens: that of the keys, that of the sorted tokens.
+    /// A node with these keys (ascending, unique, not empty) and children, in the engine's own
+    /// order of definitions and tokens: that of the keys, that of the sorted tokens.
     pub fn from_keys<'k>(keys: impl IntoIterator<Item = &'k [u8]>, children: Vec<u32>) -> Self {
         let keys: Vec<&[u8]> = keys.into_iter().collect();
         let distinct: BTreeSet<&[u8]> = keys.iter().flat_map(|key| tokens_of(key)).collect();
@@ -37,7 +38,10 @@ impl IndexNode {
             tokens: distinct.iter().map(|&token| token.into()).collect(),
             definition_order: (0..).take(keys.len()).collect(),
             token_order: (0..).take(distinct.len()).collect(),
-            keys: keys.iter().map(|key| tokens_of(key).map(number).collect()).collect(),
+            keys: keys
+                .iter()
+                .map(|key| tokens_of(key).map(number).collect())
+                .collect(),
             children,
             slack: Box::default(),
         }
@@ -46,13 +50,20 @@ impl IndexNode {
     /// What a page holds; `None` when it is damaged.
     pub fn from_page(page: &IndexPage<'_>) -> Option<Self> {
         let token_numbers = 0..u16::try_from(page.token_count()).ok()?;
-        let tokens: Vec<&[u8]> = token_numbers.clone().map(|number| page.token(number)).collect::<Option<_>>()?;
+        let tokens: Vec<&[u8]> = token_numbers
+            .clone()
+            .map(|number| page.token(number))
+            .collect::<Option<_>>()?;
         let keys = (0..page.key_count()).map(|key| page.token_numbers(key).map(Iterator::collect));
         let mut definition_order: Vec<u16> = (0..).take(page.key_count()).collect();
         definition_order.sort_by_key(|&key| page.definition_offset(usize::from(key)));
         let mut token_order: Vec<u16> = token_numbers.collect();
         // A token's place in the heap is its address: all are slices of the same page.
-        token_order.sort_by_key(|&number| tokens.get(usize::from(number)).map(|token| token.as_ptr().addr()));
+        token_order.sort_by_key(|&number| {
+            tokens
+                .get(usize::from(number))
+                .map(|token| token.as_ptr().addr())
+        });
         Some(Self {
             keys: keys.collect::<Option<_>>()?,
             tokens: tokens.into_iter().map(Into::into).collect(),
@@ -70,20 +81,31 @@ impl IndexNode {
         let mut bytes = Vec::with_capacity(PAGE_SIZE);
         let words = [SIGNATURE, own.get(), 0, 0, narrow(self.keys.len())];
         let zeros = std::iter::repeat_n(0, self.keys.len());
-        for word in words.into_iter().chain(zeros).chain(self.children.iter().copied()) {
+        for word in words
+            .into_iter()
+            .chain(zeros)
+            .chain(self.children.iter().copied())
+        {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         let counted = |units: &[u16]| u16::try_from(units.len()).ok();
         let token_count = u16::try_from(self.tokens.len()).ok()?;
-        let halves =
-            definition_offsets.into_iter().chain([counted(&definitions)?]).chain(definitions).chain([token_count]);
+        let halves = definition_offsets
+            .into_iter()
+            .chain([counted(&definitions)?])
+            .chain(definitions)
+            .chain([token_count]);
         for half in halves.chain(token_offsets) {
             bytes.extend_from_slice(&half.to_le_bytes());
         }
         bytes.extend_from_slice(&heap);
         let mut page = Box::new([0; PAGE_SIZE]);
         let slack_at = bytes.len();
-        bytes.extend_from_slice(self.slack.get(..PAGE_SIZE.checked_sub(slack_at)?).unwrap_or(&self.slack));
+        bytes.extend_from_slice(
+            self.slack
+                .get(..PAGE_SIZE.checked_sub(slack_at)?)
+                .unwrap_or(&self.slack),
+        );
         put(&mut page[..], 0, &bytes);
         Some(page)
     }
@@ -126,10 +148,19 @@ pub(crate) fn tokens_of(key: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The page of a node with these keys (ascending, unique, not empty) and children, one more or none; `None` when they do not fit
-/// into one. The same page as that of [`IndexNode::from_keys`], without the way over owned tables.
-pub(crate) fn page_of<K: AsRef<[u8]>>(own: LogicalPage, keys: &[K], children: &[u32]) -> Option<Box<PageBytes>> {
-    let Numbered { tokens, numbers, definition_units } = Numbered::of(keys)?;
+/// The page of a node with these keys (ascending, unique, not empty) and children, one more or
+/// none; `None` when they do not fit into one. The same page as that of [`IndexNode::from_keys`],
+/// without the way over owned tables.
+pub(crate) fn page_of<K: AsRef<[u8]>>(
+    own: LogicalPage,
+    keys: &[K],
+    children: &[u32],
+) -> Option<Box<PageBytes>> {
+    let Numbered {
+        tokens,
+        numbers,
+        definition_units,
+    } = Numbered::of(keys)?;
     let heap_len: usize = tokens.iter().map(|token| token.len() + 1).sum();
     let fixed = HEADER_SIZE + 10 * keys.len() + 4 + 2 + 2 * definition_units + 2;
     if fixed + 2 * (tokens.len() + 1) + heap_len > PAGE_SIZE {
@@ -142,11 +173,15 @@ pub(crate) fn page_of<K: AsRef<[u8]>>(own: LogicalPage, keys: &[K], children: &[
         at += bytes.len();
     };
     let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX).to_le_bytes();
-    [SIGNATURE, own.get(), 0, 0, narrow(keys.len())].iter().for_each(|word| write(&word.to_le_bytes()));
+    [SIGNATURE, own.get(), 0, 0, narrow(keys.len())]
+        .iter()
+        .for_each(|word| write(&word.to_le_bytes()));
     keys.iter().for_each(|_| write(&[0; 4]));
     match children {
         [] => (0..=keys.len()).for_each(|_| write(&NIL.to_le_bytes())),
-        children => children.iter().for_each(|child| write(&child.to_le_bytes())),
+        children => children
+            .iter()
+            .for_each(|child| write(&child.to_le_bytes())),
     }
     let mut offset = 0;
     for key in keys {
@@ -158,7 +193,10 @@ pub(crate) fn page_of<K: AsRef<[u8]>>(own: LogicalPage, keys: &[K], children: &[
     for key in keys {
         let tokens = tokens_of(key.as_ref()).count();
         write(&count(tokens));
-        numbers.by_ref().take(tokens).for_each(|number| write(&number.to_le_bytes()));
+        numbers
+            .by_ref()
+            .take(tokens)
+            .for_each(|number| write(&number.to_le_bytes()));
     }
     write(&count(tokens.len()));
     let mut offset = 0;
@@ -174,7 +212,8 @@ pub(crate) fn page_of<K: AsRef<[u8]>>(own: LogicalPage, keys: &[K], children: &[
     Some(page)
 }
 
-/// The tokens of keys, sorted and each once, and their numbers in the order in which the keys have them.
+/// The tokens of keys, sorted and each once, and their numbers in the order in which the keys have
+/// them.
 pub(super) struct Numbered<'k> {
     pub tokens: Vec<&'k [u8]>,
     pub numbers: Vec<u16>,
@@ -183,7 +222,11 @@ pub(super) struct Numbered<'k> {
 
 impl<'k> Numbered<'k> {
     pub fn of<K: AsRef<[u8]>>(keys: &'k [K]) -> Option<Self> {
-        let mut places: Vec<(&[u8], usize)> = keys.iter().flat_map(|key| tokens_of(key.as_ref())).zip(0..).collect();
+        let mut places: Vec<(&[u8], usize)> = keys
+            .iter()
+            .flat_map(|key| tokens_of(key.as_ref()))
+            .zip(0..)
+            .collect();
         let mut numbers = vec![0; places.len()];
         places.sort_unstable();
         let mut tokens: Vec<&[u8]> = Vec::with_capacity(places.len());
@@ -194,7 +237,11 @@ impl<'k> Numbered<'k> {
             *numbers.get_mut(place)? = u16::try_from(tokens.len() - 1).ok()?;
         }
         let definition_units = keys.len() + numbers.len();
-        Some(Self { tokens, numbers, definition_units })
+        Some(Self {
+            tokens,
+            numbers,
+            definition_units,
+        })
     }
 }
 
@@ -222,7 +269,8 @@ pub(crate) fn sizes_of<K: AsRef<[u8]>>(keys: &[K]) -> Vec<usize> {
 /// Bytes of a node without keys: header, one child, and the empty tables.
 pub(super) const EMPTY_NODE: usize = HEADER_SIZE + 4 + 2 + 2 + 2;
 
-/// Bytes that a key takes besides its tokens: a zero, a child, a definition offset, the count of its tokens.
+/// Bytes that a key takes besides its tokens: a zero, a child, a definition offset, the count of
+/// its tokens.
 pub(super) const KEY_UNITS: usize = 4 + 4 + 2 + 2;
 
 /// Measures a node while keys are added to it.
@@ -236,7 +284,11 @@ pub(crate) struct NodeSize {
 
 impl Default for NodeSize {
     fn default() -> Self {
-        Self { used: EMPTY_NODE, tokens: HashSet::new(), last: Vec::new() }
+        Self {
+            used: EMPTY_NODE,
+            tokens: HashSet::new(),
+            last: Vec::new(),
+        }
     }
 }
 
@@ -248,7 +300,10 @@ impl NodeSize {
         let mut before = tokens_of(&self.last);
         for token in tokens_of(key) {
             more += 2;
-            if before.next() != Some(token) && !self.tokens.contains(token) && !fresh.contains(&token) {
+            if before.next() != Some(token)
+                && !self.tokens.contains(token)
+                && !fresh.contains(&token)
+            {
                 more += 2 + token.len() + 1;
                 fresh.push(token);
             }
@@ -270,7 +325,8 @@ pub(crate) fn is_storable(key: &[u8]) -> bool {
     key.len() <= MAX_KEY_BYTES && !key.contains(&0) && tokens_of(key).all(|token| !token.is_empty())
 }
 
-// A page holds at least six keys of the greatest length, so that a node can always be cut into two legal ones.
+// A page holds at least six keys of the greatest length, so that a node can always be cut into two
+// legal ones.
 const _: () = assert!(6 * (MAX_KEY_BYTES + 64) + 64 < PAGE_SIZE);
 const _: () = assert!(widen(u32::MAX) > PAGE_SIZE);
 
@@ -348,14 +404,21 @@ mod tests {
     fn the_measured_root_of_a_real_repository() {
         // docs::format, worked example: definition 3, 2, 0, 1; offsets 36, 72, 0, 107.
         let hash = |c: char| c.to_string().repeat(32);
-        let (ns, cr, c) = (format!("NS_{}", hash('8')), format!("CR_{}", hash('C')), format!("C_{}", hash('0')));
+        let (ns, cr, c) = (
+            format!("NS_{}", hash('8')),
+            format!("CR_{}", hash('C')),
+            format!("C_{}", hash('0')),
+        );
         let key = format!("{ns}\\{cr}\\{c}");
         let mut node = IndexNode::from_keys([key.as_bytes()], vec![101, 2]);
         node.token_order = vec![2, 0, 1];
         let page = node.to_page(page_no(100)).unwrap();
         let view = IndexPage::parse(&page, page_no(100), SITE).unwrap();
         assert_eq!(view.used(), 161);
-        assert_eq!(view.token_numbers(0).unwrap().collect::<Vec<_>>(), [2, 0, 1]);
+        assert_eq!(
+            view.token_numbers(0).unwrap().collect::<Vec<_>>(),
+            [2, 0, 1]
+        );
         assert_eq!(page[46..54], [36, 0, 72, 0, 0, 0, 107, 0]);
         assert_eq!(view.compare_key(0, key.as_bytes()), Some(Ordering::Equal));
     }

@@ -9,9 +9,10 @@
 //! | `NS_n\KI_k\I_i` | instance i, where class k declares the keys | the same |
 //! | `NS_m\KI_k\IR_j\R_r` | instance r refers to instance j | the reference |
 //!
-//! Letters in lower case stand for the hash of a name; the classes that ship with every repository lie in the namespace
-//! [`SYSTEM_NAMESPACE`]. `r` is the hash of the `I_` key of the instance that refers; in 2.1 the directory of the repository
-//! stands before it. Source: `docs::objects`, "Keys".
+//! Letters in lower case stand for the hash of a name; the classes that ship with every repository
+//! lie in the namespace [`SYSTEM_NAMESPACE`]. `r` is the hash of the `I_` key of the instance that
+//! refers; in 2.1 the directory of the repository stands before it. Source: `docs::objects`,
+//! "Keys".
 
 use super::node::tokens_of;
 use crate::format::Dialect;
@@ -20,7 +21,8 @@ use crate::format::name_hash::NameHash;
 /// The namespace of the system classes. It is no namespace that a path can name.
 pub const SYSTEM_NAMESPACE: &str = "__SystemClass";
 
-/// The directory that Windows keeps a repository of dialect 2.1 in, which is part of the keys of references.
+/// The directory that Windows keeps a repository of dialect 2.1 in, which is part of the keys of
+/// references.
 pub const USUAL_DIRECTORY: &str = r"C:\WINDOWS\system32\wbem\Repository\FS";
 
 /// Builds keys for a dialect.
@@ -33,13 +35,19 @@ pub struct ObjectKeys {
 impl ObjectKeys {
     /// Keys of a dialect, in 2.1 with the [`USUAL_DIRECTORY`].
     pub fn new(dialect: Dialect) -> Self {
-        Self { dialect, directory: USUAL_DIRECTORY.to_owned() }
+        Self {
+            dialect,
+            directory: USUAL_DIRECTORY.to_owned(),
+        }
     }
 
     /// Keys of a repository in another directory. Only dialect 2.1 makes a difference of it.
     #[must_use]
     pub fn with_directory(self, directory: impl Into<String>) -> Self {
-        Self { directory: directory.into(), ..self }
+        Self {
+            directory: directory.into(),
+            ..self
+        }
     }
 
     /// The dialect.
@@ -52,8 +60,8 @@ impl ObjectKeys {
         NameHash::of(self.dialect, name)
     }
 
-    /// The hash of the path of a namespace. A namespace whose path is lost is given by its hash, as the first token of its
-    /// keys spells it: `NS_` and the digits.
+    /// The hash of the path of a namespace. A namespace whose path is lost is given by its hash, as
+    /// the first token of its keys spells it: `NS_` and the digits.
     pub fn namespace_hash(&self, namespace: &str) -> NameHash {
         Self::hash_token(self.dialect, namespace).unwrap_or_else(|| self.hash(namespace))
     }
@@ -61,8 +69,11 @@ impl ObjectKeys {
     /// The hash in a text of the form `NS_` and the digits of a hash of this dialect.
     pub fn hash_token(dialect: Dialect, text: &str) -> Option<NameHash> {
         let (prefix, digits) = text.split_at_checked(3)?;
-        let is_token = prefix.eq_ignore_ascii_case("NS_") && digits.len() == NameHash::digits(dialect);
-        is_token.then(|| NameHash::parse(digits.to_ascii_uppercase().as_bytes())).flatten()
+        let is_token =
+            prefix.eq_ignore_ascii_case("NS_") && digits.len() == NameHash::digits(dialect);
+        is_token
+            .then(|| NameHash::parse(digits.to_ascii_uppercase().as_bytes()))
+            .flatten()
     }
 
     /// What all keys of a namespace begin with; `NS_n\`.
@@ -82,47 +93,87 @@ impl ObjectKeys {
 
     /// `NS_n\CR_p\C_c`: a class is derived from another, or from none.
     pub fn subclass(&self, namespace: &str, superclass: Option<&str>, class: &str) -> String {
-        format!("{}{}", self.subclasses(namespace, superclass), self.hash(class))
+        format!(
+            "{}{}",
+            self.subclasses(namespace, superclass),
+            self.hash(class)
+        )
     }
 
     /// `NS_n\CR_p\C_`: what the keys of the direct subclasses of a class begin with.
     pub fn subclasses(&self, namespace: &str, superclass: Option<&str>) -> String {
-        format!(r"NS_{}\CR_{}\C_", self.namespace_hash(namespace), self.hash(superclass.unwrap_or_default()))
+        format!(
+            r"NS_{}\CR_{}\C_",
+            self.namespace_hash(namespace),
+            self.hash(superclass.unwrap_or_default())
+        )
     }
 
     /// `NS_n\CR_t\R_c`: a class has a reference to another.
     pub fn class_reference(&self, namespace: &str, target: &str, class: &str) -> String {
-        format!(r"NS_{}\CR_{}\R_{}", self.namespace_hash(namespace), self.hash(target), self.hash(class))
+        format!(
+            r"NS_{}\CR_{}\R_{}",
+            self.namespace_hash(namespace),
+            self.hash(target),
+            self.hash(class)
+        )
     }
 
     /// `NS_n\CI_c\IL_i`: an instance under its own class.
     pub fn instance(&self, namespace: &str, class: &str, key_text: &str) -> String {
-        format!("{}{}", self.instances(namespace, class), self.hash(key_text))
+        format!(
+            "{}{}",
+            self.instances(namespace, class),
+            self.hash(key_text)
+        )
     }
 
-    /// `NS_n\CI_c\IL_`: what the keys of all instances of a class begin with, those of subclasses not included.
+    /// `NS_n\CI_c\IL_`: what the keys of all instances of a class begin with, those of subclasses
+    /// not included.
     pub fn instances(&self, namespace: &str, class: &str) -> String {
-        format!(r"NS_{}\CI_{}\IL_", self.namespace_hash(namespace), self.hash(class))
+        format!(
+            r"NS_{}\CI_{}\IL_",
+            self.namespace_hash(namespace),
+            self.hash(class)
+        )
     }
 
     /// `NS_n\KI_k\I_i`: an instance under the class that declares its keys.
     pub fn keyed_instance(&self, namespace: &str, key_class: &str, key_text: &str) -> String {
-        format!("{}{}", self.keyed_instances(namespace, key_class), self.hash(key_text))
+        format!(
+            "{}{}",
+            self.keyed_instances(namespace, key_class),
+            self.hash(key_text)
+        )
     }
 
-    /// `NS_n\KI_k\I_`: what the keys of all instances begin with whose keys are declared by a class.
+    /// `NS_n\KI_k\I_`: what the keys of all instances begin with whose keys are declared by a
+    /// class.
     pub fn keyed_instances(&self, namespace: &str, key_class: &str) -> String {
-        format!(r"NS_{}\KI_{}\I_", self.namespace_hash(namespace), self.hash(key_class))
+        format!(
+            r"NS_{}\KI_{}\I_",
+            self.namespace_hash(namespace),
+            self.hash(key_class)
+        )
     }
 
-    /// `NS_m\KI_k\IR_j\R_r`: an instance refers to another. `referrer` is its key as [`keyed_instance`](Self::keyed_instance)
-    /// gives it.
-    pub fn reference(&self, namespace: &str, key_class: &str, key_text: &str, referrer: &str) -> String {
+    /// `NS_m\KI_k\IR_j\R_r`: an instance refers to another. `referrer` is its key as
+    /// [`keyed_instance`](Self::keyed_instance) gives it.
+    pub fn reference(
+        &self,
+        namespace: &str,
+        key_class: &str,
+        key_text: &str,
+        referrer: &str,
+    ) -> String {
         let referrer = match self.dialect {
             Dialect::V21 => self.hash(&format!(r"{}\{referrer}", self.directory)),
             Dialect::V22 => self.hash(referrer),
         };
-        format!("{}{referrer}", self.references(namespace, key_class, key_text))
+        format!(
+            "{}{referrer}",
+            self.references(namespace, key_class, key_text)
+        )
     }
 
     /// The key of the instance that refers, as the record of the reference has it.
@@ -135,7 +186,12 @@ impl ObjectKeys {
 
     /// `NS_m\KI_k\IR_j\R_`: what the keys of all references to an instance begin with.
     pub fn references(&self, namespace: &str, key_class: &str, key_text: &str) -> String {
-        format!(r"NS_{}\KI_{}\IR_{}\R_", self.namespace_hash(namespace), self.hash(key_class), self.hash(key_text))
+        format!(
+            r"NS_{}\KI_{}\IR_{}\R_",
+            self.namespace_hash(namespace),
+            self.hash(key_class),
+            self.hash(key_text)
+        )
     }
 }
 
@@ -152,17 +208,20 @@ pub enum KeyShape {
     Instance(NameHash, NameHash),
     /// `KI_`, `I_`: a class and an instance whose keys it declares.
     KeyedInstance(NameHash, NameHash),
-    /// `KI_`, `IR_`, `R_`: a class, an instance whose keys it declares, and one that refers to that.
+    /// `KI_`, `IR_`, `R_`: a class, an instance whose keys it declares, and one that refers to
+    /// that.
     Reference(NameHash, NameHash, NameHash),
 }
 
 impl KeyShape {
-    /// The namespace of a key and its shape; `None` when it has none of the six. Whether a key ends in a record is for
-    /// [`key::reference`](super::key::reference) to tell.
+    /// The namespace of a key and its shape; `None` when it has none of the six. Whether a key ends
+    /// in a record is for [`key::reference`](super::key::reference) to tell.
     pub fn parse(key: &[u8]) -> Option<(NameHash, Self)> {
         let end = memchr::memchr(b'.', key).unwrap_or(key.len());
         let mut tokens = tokens_of(key.get(..end)?);
-        let (b"NS", namespace) = prefix_and_hash(tokens.next()?)? else { return None };
+        let (b"NS", namespace) = prefix_and_hash(tokens.next()?)? else {
+            return None;
+        };
         let (first, a) = prefix_and_hash(tokens.next()?)?;
         let shape = match (first, tokens.next()) {
             (b"CD", None) => KeyShape::Class(a),
@@ -187,7 +246,10 @@ impl KeyShape {
 fn prefix_and_hash(token: &[u8]) -> Option<(&[u8], NameHash)> {
     // The prefixes have one or two characters.
     let low_line = token.iter().take(3).position(|&byte| byte == b'_')?;
-    Some((token.get(..low_line)?, NameHash::parse(token.get(low_line + 1..)?)?))
+    Some((
+        token.get(..low_line)?,
+        NameHash::parse(token.get(low_line + 1..)?)?,
+    ))
 }
 
 #[cfg(test)]
@@ -202,25 +264,44 @@ mod tests {
             let referrer = keys.keyed_instance("n", "k", "i");
             for (key, shape) in [
                 (keys.class("n", "c"), KeyShape::Class(h("c"))),
-                (keys.subclass("n", None, "c"), KeyShape::Subclass(h(""), h("c"))),
-                (keys.class_reference("n", "t", "c"), KeyShape::ClassReference(h("t"), h("c"))),
-                (keys.instance("n", "c", "i"), KeyShape::Instance(h("c"), h("i"))),
+                (
+                    keys.subclass("n", None, "c"),
+                    KeyShape::Subclass(h(""), h("c")),
+                ),
+                (
+                    keys.class_reference("n", "t", "c"),
+                    KeyShape::ClassReference(h("t"), h("c")),
+                ),
+                (
+                    keys.instance("n", "c", "i"),
+                    KeyShape::Instance(h("c"), h("i")),
+                ),
                 (referrer.clone(), KeyShape::KeyedInstance(h("k"), h("i"))),
             ] {
                 assert_eq!(KeyShape::parse(key.as_bytes()), Some((h("N"), shape)));
-                assert_eq!(KeyShape::parse(format!("{key}.1.2.3").as_bytes()), Some((h("N"), shape)));
+                assert_eq!(
+                    KeyShape::parse(format!("{key}.1.2.3").as_bytes()),
+                    Some((h("N"), shape))
+                );
                 assert_eq!(KeyShape::parse(format!(r"{key}\X_1").as_bytes()), None);
             }
             let key = keys.reference("n", "k", "j", &referrer);
-            assert!(matches!(KeyShape::parse(key.as_bytes()), Some((_, KeyShape::Reference(..)))));
+            assert!(matches!(
+                KeyShape::parse(key.as_bytes()),
+                Some((_, KeyShape::Reference(..)))
+            ));
         }
     }
 
     #[test]
     fn other_keys_have_no_shape() {
-        for key in
-            [&b""[..], b"NS_", b"X", b"NS_00000000000000000000000000000000", b"CD_00000000000000000000000000000000"]
-        {
+        for key in [
+            &b""[..],
+            b"NS_",
+            b"X",
+            b"NS_00000000000000000000000000000000",
+            b"CD_00000000000000000000000000000000",
+        ] {
             assert_eq!(KeyShape::parse(key), None);
         }
     }

@@ -10,8 +10,8 @@
 //!     heap: tokens, each closed by a zero byte           slack
 //! ```
 //!
-//! A key is its tokens joined by `\`. Tokens are numbered in their sorted order and stored in another, that of insertion;
-//! so are definitions. Source: `docs::format`, "INDEX.BTR".
+//! A key is its tokens joined by `\`. Tokens are numbered in their sorted order and stored in
+//! another, that of insertion; so are definitions. Source: `docs::format`, "INDEX.BTR".
 
 use std::cmp::Ordering;
 
@@ -34,7 +34,8 @@ pub const MIN_USED: usize = PAGE_SIZE.div_ceil(3);
 /// The byte between two tokens of a key.
 pub const SEPARATOR: u8 = b'\\';
 
-/// A view of an index page whose tables are known to lie inside it. What the tables say is checked at each use.
+/// A view of an index page whose tables are known to lie inside it. What the tables say is checked
+/// at each use.
 #[derive(Debug, Clone, Copy)]
 pub struct IndexPage<'p> {
     bytes: &'p PageBytes,
@@ -58,22 +59,40 @@ pub struct Layout {
 }
 
 impl<'p> IndexPage<'p> {
-    /// A view of `bytes`, the content of logical page `page`. Checks signature, page number and the extent of the tables.
+    /// A view of `bytes`, the content of logical page `page`. Checks signature, page number and the
+    /// extent of the tables.
     pub fn parse(bytes: &'p PageBytes, page: LogicalPage, site: Site) -> Result<Self, Corruption> {
         let field = |offset| u32_at(bytes, offset).unwrap_or_default();
         if field(0) != SIGNATURE {
             let detail = format!("found {:#010X}, expected {SIGNATURE:#010X}", field(0));
-            return Err(Corruption::new(CorruptionCode::IndexSignature, site.at(0), detail));
+            return Err(Corruption::new(
+                CorruptionCode::IndexSignature,
+                site.at(0),
+                detail,
+            ));
         }
         if field(4) != page.get() {
             let detail = format!("it says it is page {}", field(4));
-            return Err(Corruption::new(CorruptionCode::IndexOwnPage, site.at(4), detail));
+            return Err(Corruption::new(
+                CorruptionCode::IndexOwnPage,
+                site.at(4),
+                detail,
+            ));
         }
         if field(16) == 0 {
-            return Err(Corruption::new(CorruptionCode::IndexNoKeys, site.at(16), ""));
+            return Err(Corruption::new(
+                CorruptionCode::IndexNoKeys,
+                site.at(16),
+                "",
+            ));
         }
-        Self::tables(bytes, widen(field(16)))
-            .ok_or_else(|| Corruption::new(CorruptionCode::IndexSize, site.at(16), format!("{} keys", field(16))))
+        Self::tables(bytes, widen(field(16))).ok_or_else(|| {
+            Corruption::new(
+                CorruptionCode::IndexSize,
+                site.at(16),
+                format!("{} keys", field(16)),
+            )
+        })
     }
 
     /// Finds the tables of a page with `keys` keys; `None` when one of them runs over the end.
@@ -87,13 +106,27 @@ impl<'p> IndexPage<'p> {
         let tokens = u16_at(bytes, token_offsets_at - 2)?;
         let heap_at = token_offsets_at + 2 * (usize::from(tokens) + 1);
         let heap_len = u16_at(bytes, heap_at - 2)?;
-        Self::with_layout(bytes, Layout { keys: u16::try_from(keys).ok()?, definition_units, tokens, heap_len })
+        Self::with_layout(
+            bytes,
+            Layout {
+                keys: u16::try_from(keys).ok()?,
+                definition_units,
+                tokens,
+                heap_len,
+            },
+        )
     }
 
-    /// A view of a page whose layout is known; `None` when it is not that of this page and runs over its end.
+    /// A view of a page whose layout is known; `None` when it is not that of this page and runs
+    /// over its end.
     pub fn with_layout(bytes: &'p PageBytes, layout: Layout) -> Option<Self> {
-        let [keys, definition_units, tokens, heap_len] =
-            [layout.keys, layout.definition_units, layout.tokens, layout.heap_len].map(usize::from);
+        let [keys, definition_units, tokens, heap_len] = [
+            layout.keys,
+            layout.definition_units,
+            layout.tokens,
+            layout.heap_len,
+        ]
+        .map(usize::from);
         let children_at = HEADER_SIZE + 4 * keys;
         let offsets_at = children_at + 4 * (keys + 1);
         let definitions_at = offsets_at + 2 * keys + 2;
@@ -145,9 +178,11 @@ impl<'p> IndexPage<'p> {
         self.bytes.get(self.used()..).unwrap_or_default()
     }
 
-    /// Child pointer `number`, as stored: children 0 to `key_count()`, child `i` holds what is below key `i`.
+    /// Child pointer `number`, as stored: children 0 to `key_count()`, child `i` holds what is
+    /// below key `i`.
     pub fn child(&self, number: usize) -> u32 {
-        u32_at(self.bytes, self.children_at + 4 * number.min(self.keys)).unwrap_or(crate::base::page_no::NIL)
+        u32_at(self.bytes, self.children_at + 4 * number.min(self.keys))
+            .unwrap_or(crate::base::page_no::NIL)
     }
 
     /// All child pointers.
@@ -184,7 +219,9 @@ impl<'p> IndexPage<'p> {
 
     /// The definition table.
     pub(crate) fn definitions(&self) -> &'p [u8] {
-        self.bytes.get(self.definitions_at..self.definitions_at + 2 * self.definition_units).unwrap_or_default()
+        self.bytes
+            .get(self.definitions_at..self.definitions_at + 2 * self.definition_units)
+            .unwrap_or_default()
     }
 
     /// The heap.
@@ -198,16 +235,27 @@ impl<'p> IndexPage<'p> {
     }
 
     /// The token numbers of a key; `None` when its definition leaves the table.
-    pub fn token_numbers(&self, key: usize) -> Option<impl ExactSizeIterator<Item = u16> + use<'p>> {
+    pub fn token_numbers(
+        &self,
+        key: usize,
+    ) -> Option<impl ExactSizeIterator<Item = u16> + use<'p>> {
         let offset = self.definition_offset(key)?;
         let unit = |index: usize| u16_at(self.bytes, self.definitions_at + 2 * index);
-        let count = if offset < self.definition_units { usize::from(unit(offset)?) } else { return None };
+        let count = if offset < self.definition_units {
+            usize::from(unit(offset)?)
+        } else {
+            return None;
+        };
         if count > self.definition_units - offset - 1 {
             return None;
         }
         let start = self.definitions_at + 2 * (offset + 1);
         let numbers = self.bytes.get(start..start + 2 * count)?;
-        Some(numbers.chunks_exact(2).map(|unit| u16_at(unit, 0).unwrap_or(u16::MAX)))
+        Some(
+            numbers
+                .chunks_exact(2)
+                .map(|unit| u16_at(unit, 0).unwrap_or(u16::MAX)),
+        )
     }
 
     /// Appends the text of a key; `None`, and a part of it, when the key is damaged.
@@ -241,10 +289,15 @@ impl<'p> IndexPage<'p> {
                 TokenOrder::Differs(order) => return Some(order),
             }
         }
-        Some(if rest.is_empty() { Ordering::Equal } else { Ordering::Less })
+        Some(if rest.is_empty() {
+            Ordering::Equal
+        } else {
+            Ordering::Less
+        })
     }
 
-    /// The first key that is not less than `text`, and whether it is equal. `Err` names a damaged key.
+    /// The first key that is not less than `text`, and whether it is equal. `Err` names a damaged
+    /// key.
     pub fn search(&self, text: &[u8]) -> Result<(usize, bool), usize> {
         let (mut low, mut high) = (0, self.keys);
         while low < high {
@@ -258,16 +311,24 @@ impl<'p> IndexPage<'p> {
         Ok((low, false))
     }
 
-    /// Why the keys of the page are not read one after the other: definitions overlap, so that together they name more tokens
-    /// than the page has room for. Read one by one, a few kilobytes of such pages take minutes.
+    /// Why the keys of the page are not read one after the other: definitions overlap, so that
+    /// together they name more tokens than the page has room for. Read one by one, a few kilobytes
+    /// of such pages take minutes.
     pub fn overload(&self, site: Site) -> Option<Corruption> {
         let mut named = 0;
         for key in 0..self.keys {
             named += self.token_numbers(key).map_or(0, |numbers| numbers.len());
             if named > MAX_PAGE_TOKENS {
-                let detail = format!("the definitions overlap: the first {} keys name {named} tokens", key + 1);
+                let detail = format!(
+                    "the definitions overlap: the first {} keys name {named} tokens",
+                    key + 1
+                );
                 let site = site.at_index(self.definitions_at);
-                return Some(Corruption::new(CorruptionCode::IndexDefinition, site, detail));
+                return Some(Corruption::new(
+                    CorruptionCode::IndexDefinition,
+                    site,
+                    detail,
+                ));
             }
         }
         None
@@ -276,7 +337,11 @@ impl<'p> IndexPage<'p> {
     /// The error for a damaged key.
     pub(crate) fn damaged_key(&self, key: usize, site: Site) -> Corruption {
         let site = site.at_index(self.offsets_at + 2 * key);
-        Corruption::new(CorruptionCode::IndexDefinition, site, format!("key number {key}"))
+        Corruption::new(
+            CorruptionCode::IndexDefinition,
+            site,
+            format!("key number {key}"),
+        )
     }
 
     /// What is wrong with the page taken by itself: invariants 11 and 12, and mixed children of 13.
@@ -290,12 +355,18 @@ impl<'p> IndexPage<'p> {
     }
 
     fn check_reserved(&self, site: Site, findings: &mut Vec<Corruption>) {
-        let fields = [8, 12].into_iter().chain((HEADER_SIZE..self.children_at).step_by(4));
+        let fields = [8, 12]
+            .into_iter()
+            .chain((HEADER_SIZE..self.children_at).step_by(4));
         for offset in fields {
             let value = u32_at(self.bytes, offset).unwrap_or_default();
             if value != 0 {
                 let detail = format!("found {value:#X}");
-                findings.push(Corruption::new(CorruptionCode::IndexReserved, site.at_index(offset), detail));
+                findings.push(Corruption::new(
+                    CorruptionCode::IndexReserved,
+                    site.at_index(offset),
+                    detail,
+                ));
                 return;
             }
         }
@@ -304,25 +375,36 @@ impl<'p> IndexPage<'p> {
     fn check_children(&self, no_child: u32, site: Site, findings: &mut Vec<Corruption>) {
         let absent = self.children().filter(|&child| child == no_child).count();
         // "No page" is "none" in dialect 2.2, and in 2.1 neither that nor a page.
-        let set = self.children().filter(|&child| child != no_child && LogicalPage::new(child).is_some()).count();
+        let set = self
+            .children()
+            .filter(|&child| child != no_child && LogicalPage::new(child).is_some())
+            .count();
         if ![absent, set].contains(&(self.keys + 1)) {
             let detail = format!("{set} of {} children are set", self.keys + 1);
-            findings.push(Corruption::new(CorruptionCode::IndexChildrenMixed, site.at_index(self.children_at), detail));
+            findings.push(Corruption::new(
+                CorruptionCode::IndexChildrenMixed,
+                site.at_index(self.children_at),
+                detail,
+            ));
         }
     }
 
-    /// Every definition lies in the table, they fill it without gap or overlap, name tokens that exist, and give keys that
-    /// are neither empty nor too long.
+    /// Every definition lies in the table, they fill it without gap or overlap, name tokens that
+    /// exist, and give keys that are neither empty nor too long.
     fn check_definitions(&self, site: Site, findings: &mut Vec<Corruption>) {
         if let Some(overload) = self.overload(site) {
             return findings.push(overload);
         }
         let mut ranges = Vec::with_capacity(self.keys);
         let mut used = vec![false; self.tokens];
-        let lengths: Vec<usize> =
-            (0..).take(self.tokens).map(|number| self.token(number).map_or(0, <[u8]>::len)).collect();
+        let lengths: Vec<usize> = (0..)
+            .take(self.tokens)
+            .map(|number| self.token(number).map_or(0, <[u8]>::len))
+            .collect();
         for key in 0..self.keys {
-            let (Some(offset), Some(numbers)) = (self.definition_offset(key), self.token_numbers(key)) else {
+            let (Some(offset), Some(numbers)) =
+                (self.definition_offset(key), self.token_numbers(key))
+            else {
                 findings.push(self.damaged_key(key, site));
                 return;
             };
@@ -342,29 +424,45 @@ impl<'p> IndexPage<'p> {
         let site_of_table = site.at_index(self.definitions_at);
         if !is_gap_free(&mut ranges, self.definition_units) {
             let detail = "definitions leave a gap or overlap";
-            findings.push(Corruption::new(CorruptionCode::IndexDefinition, site_of_table, detail));
+            findings.push(Corruption::new(
+                CorruptionCode::IndexDefinition,
+                site_of_table,
+                detail,
+            ));
         }
         if let Some(unused) = used.iter().position(|used| !used) {
             let detail = format!("token number {unused}");
-            findings.push(Corruption::new(CorruptionCode::IndexTokenUnused, site_of_table, detail));
+            findings.push(Corruption::new(
+                CorruptionCode::IndexTokenUnused,
+                site_of_table,
+                detail,
+            ));
         }
     }
 
-    /// Tokens are strictly sorted, each ends in a zero inside the heap, and they fill it without gap or overlap.
+    /// Tokens are strictly sorted, each ends in a zero inside the heap, and they fill it without
+    /// gap or overlap.
     fn check_tokens(&self, site: Site, findings: &mut Vec<Corruption>) {
         let mut ranges = Vec::with_capacity(self.tokens);
         let mut previous: Option<&[u8]> = None;
         for number in 0..self.tokens {
             let site = site.at_index(self.token_offsets_at + 2 * number);
-            let token = u16::try_from(number).ok().and_then(|number| self.token(number));
-            let Some(token) = token.filter(|token| !token.is_empty() && memchr::memchr(SEPARATOR, token).is_none())
+            let token = u16::try_from(number)
+                .ok()
+                .and_then(|number| self.token(number));
+            let Some(token) = token
+                .filter(|token| !token.is_empty() && memchr::memchr(SEPARATOR, token).is_none())
             else {
                 let detail = format!("token number {number}");
                 return findings.push(Corruption::new(CorruptionCode::IndexHeap, site, detail));
             };
             if previous.is_some_and(|previous| previous >= token) {
                 let detail = format!("token number {number} is not above the one before it");
-                findings.push(Corruption::new(CorruptionCode::IndexTokenOrder, site, detail));
+                findings.push(Corruption::new(
+                    CorruptionCode::IndexTokenOrder,
+                    site,
+                    detail,
+                ));
                 return;
             }
             previous = Some(token);
@@ -373,7 +471,11 @@ impl<'p> IndexPage<'p> {
         }
         if !is_gap_free(&mut ranges, self.heap.len()) {
             let site = site.at_index(self.used() - self.heap.len());
-            findings.push(Corruption::new(CorruptionCode::IndexHeap, site, "tokens leave a gap or overlap"));
+            findings.push(Corruption::new(
+                CorruptionCode::IndexHeap,
+                site,
+                "tokens leave a gap or overlap",
+            ));
         }
     }
 }
@@ -384,11 +486,12 @@ enum TokenOrder {
     Differs(Ordering),
 }
 
-/// How the token at the front of `heap`, closed by a zero, compares to the front of `text`; `None` without a closing zero.
+/// How the token at the front of `heap`, closed by a zero, compares to the front of `text`; `None`
+/// without a closing zero.
 fn compare_token(heap: &[u8], text: &[u8]) -> Option<TokenOrder> {
-    // Most comparisons meet an equal token: that of the namespace, which all keys of a page tend to share. A whole-word
-    // comparison up to the next separator settles it without a look at single bytes.
-    // A zero in the text ends the word too: it must not run on into the next token.
+    // Most comparisons meet an equal token: that of the namespace, which all keys of a page tend to
+    // share. A whole-word comparison up to the next separator settles it without a look at single
+    // bytes. A zero in the text ends the word too: it must not run on into the next token.
     let word = memchr::memchr2(SEPARATOR, 0, text).unwrap_or(text.len());
     if heap.get(word) == Some(&0) && heap.get(..word) == text.get(..word) {
         return Some(TokenOrder::Prefix(word));
@@ -397,7 +500,9 @@ fn compare_token(heap: &[u8], text: &[u8]) -> Option<TokenOrder> {
         match (byte, text.get(position)) {
             (0, _) => return Some(TokenOrder::Prefix(position)),
             (_, None) => return Some(TokenOrder::Differs(Ordering::Greater)),
-            (byte, Some(other)) if byte != *other => return Some(TokenOrder::Differs(byte.cmp(other))),
+            (byte, Some(other)) if byte != *other => {
+                return Some(TokenOrder::Differs(byte.cmp(other)));
+            }
             _ => {}
         }
     }
@@ -407,6 +512,8 @@ fn compare_token(heap: &[u8], text: &[u8]) -> Option<TokenOrder> {
 /// True if half-open ranges cover `0..len` exactly.
 fn is_gap_free(ranges: &mut [(usize, usize)], len: usize) -> bool {
     ranges.sort_unstable();
-    let end = ranges.iter().try_fold(0, |end, &(start, next)| (start == end).then_some(next));
+    let end = ranges
+        .iter()
+        .try_fold(0, |end, &(start, next)| (start == end).then_some(next));
     end == Some(len)
 }

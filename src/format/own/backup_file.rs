@@ -1,4 +1,5 @@
-//! The backup container: header, chunks, manifest, trailer. Specified byte by byte in `docs::backup`.
+//! The backup container: header, chunks, manifest, trailer. Specified byte by byte in
+//! `docs::backup`.
 //!
 //! ```text
 //! header (128)      0 magic   8 version  12 length  16 identity  32 base identity  48 base seal  80 created
@@ -20,7 +21,8 @@ use crate::base::{narrow, widen};
 use crate::format::Dialect;
 use crate::format::checksum::crc32;
 
-/// First bytes of a backup. The line ends and the end-of-file mark show what a transfer as text did to it.
+/// First bytes of a backup. The line ends and the end-of-file mark show what a transfer as text did
+/// to it.
 pub const MAGIC: [u8; 8] = *b"CIMBK\r\n\x1A";
 
 /// First bytes of the trailer.
@@ -29,11 +31,12 @@ pub const TRAILER_MAGIC: [u8; 8] = *b"CIMBKEND";
 /// The format version of a backup without journals.
 pub const VERSION: u32 = 1;
 
-/// The format version of a backup that carries journals: what reads version 1 alone would restore an older state from it.
+/// The format version of a backup that carries journals: what reads version 1 alone would restore
+/// an older state from it.
 pub const VERSION_WITH_JOURNALS: u32 = 2;
 
-/// The format version of a backup of files without a readable mapping: what reads an older version alone would look for
-/// the generation in it.
+/// The format version of a backup of files without a readable mapping: what reads an older version
+/// alone would look for the generation in it.
 pub const VERSION_UNMAPPED: u32 = 3;
 
 const CHUNK_MAGIC: [u8; 4] = *b"CHNK";
@@ -60,8 +63,8 @@ bitflags::bitflags! {
         const FORENSIC = 4;
         /// The journals are kept; in a forensic one alone, and from version 2 of the format on.
         const JOURNALS = 8;
-        /// No mapping could be read: the files are kept, and there is no generation; in a full forensic one alone, and from
-        /// version 3 of the format on.
+        /// No mapping could be read: the files are kept, and there is no generation; in a full
+        /// forensic one alone, and from version 3 of the format on.
         const UNMAPPED = 16;
     }
 }
@@ -146,7 +149,11 @@ impl Header {
             base,
             base_seal,
             created: U64::new(self.created),
-            dialect: U32::new(if self.is_unmapped() { UNKNOWN_DIALECT } else { dialect_number(self.dialect) }),
+            dialect: U32::new(if self.is_unmapped() {
+                UNKNOWN_DIALECT
+            } else {
+                dialect_number(self.dialect)
+            }),
             generation: U32::new(self.generation),
             transaction: U32::new(self.transaction),
             flags: U32::new(self.flags.bits()),
@@ -159,7 +166,10 @@ impl Header {
 
     /// The format version.
     pub const fn version(&self) -> u32 {
-        match (self.is_unmapped(), self.flags.contains(BackupFlags::JOURNALS)) {
+        match (
+            self.is_unmapped(),
+            self.flags.contains(BackupFlags::JOURNALS),
+        ) {
             (true, _) => VERSION_UNMAPPED,
             (false, true) => VERSION_WITH_JOURNALS,
             (false, false) => VERSION,
@@ -174,17 +184,31 @@ impl Header {
     /// Reads a header. Tells apart what is no backup, one of another version, and a damaged one.
     pub fn parse(bytes: &[u8]) -> Result<Self, BackupFault> {
         if !bytes.starts_with(&MAGIC) {
-            // A single changed byte in the magic of a file that is a backup in every other respect is damage.
-            return Err(match bytes.get(..HEADER_SIZE).filter(|header| is_sealed_but_for_magic(header)) {
-                Some(_) => BackupFault::Checksum("the first bytes are changed".to_owned()),
-                None => BackupFault::NotABackup,
-            });
+            // A single changed byte in the magic of a file that is a backup in every other respect
+            // is damage.
+            return Err(
+                match bytes
+                    .get(..HEADER_SIZE)
+                    .filter(|header| is_sealed_but_for_magic(header))
+                {
+                    Some(_) => BackupFault::Checksum("the first bytes are changed".to_owned()),
+                    None => BackupFault::NotABackup,
+                },
+            );
         }
-        let Some(raw) = bytes.get(..HEADER_SIZE).and_then(|header| HeaderRaw::read_from_bytes(header).ok()) else {
-            return Err(BackupFault::Truncated(format!("the header has {} of {HEADER_SIZE} bytes", bytes.len())));
+        let Some(raw) = bytes
+            .get(..HEADER_SIZE)
+            .and_then(|header| HeaderRaw::read_from_bytes(header).ok())
+        else {
+            return Err(BackupFault::Truncated(format!(
+                "the header has {} of {HEADER_SIZE} bytes",
+                bytes.len()
+            )));
         };
         if raw.crc.get() != crc_before_last_word(raw.as_bytes()) {
-            return Err(BackupFault::Checksum("the header does not match its checksum".to_owned()));
+            return Err(BackupFault::Checksum(
+                "the header does not match its checksum".to_owned(),
+            ));
         }
         if !(VERSION..=VERSION_UNMAPPED).contains(&raw.version.get()) {
             return Err(BackupFault::UnknownVersion(raw.version.get()));
@@ -193,7 +217,8 @@ impl Header {
     }
 
     fn from_raw(raw: &HeaderRaw) -> Result<Self, BackupFault> {
-        let wrong = |what: &str| BackupFault::Structure(format!("the header has an impossible {what}"));
+        let wrong =
+            |what: &str| BackupFault::Structure(format!("the header has an impossible {what}"));
         let flags = BackupFlags::from_bits(raw.flags.get()).ok_or_else(|| wrong("flag"))?;
         let dialect = match raw.dialect.get() {
             21 => Dialect::V21,
@@ -224,10 +249,13 @@ impl Header {
             return Err(wrong("flag"));
         }
         if header.is_unmapped() {
-            if flags.difference(BackupFlags::JOURNALS) != BackupFlags::FORENSIC | BackupFlags::UNMAPPED {
+            if flags.difference(BackupFlags::JOURNALS)
+                != BackupFlags::FORENSIC | BackupFlags::UNMAPPED
+            {
                 return Err(wrong("flag"));
             }
-            if (raw.dialect.get(), header.generation, header.transaction) != (UNKNOWN_DIALECT, 0, 0) {
+            if (raw.dialect.get(), header.generation, header.transaction) != (UNKNOWN_DIALECT, 0, 0)
+            {
                 return Err(wrong("generation"));
             }
         }
@@ -236,7 +264,9 @@ impl Header {
 }
 
 fn is_sealed_but_for_magic(header: &[u8]) -> bool {
-    let Ok(mut raw) = HeaderRaw::read_from_bytes(header) else { return false };
+    let Ok(mut raw) = HeaderRaw::read_from_bytes(header) else {
+        return false;
+    };
     raw.magic = MAGIC;
     raw.crc.get() == crc_before_last_word(raw.as_bytes())
 }
@@ -253,7 +283,11 @@ const fn dialect_number(dialect: Dialect) -> u32 {
 
 /// CRC-32 of everything but the last four bytes.
 fn crc_before_last_word(bytes: &[u8]) -> u32 {
-    crc32(bytes.get(..bytes.len().saturating_sub(4)).unwrap_or_default())
+    crc32(
+        bytes
+            .get(..bytes.len().saturating_sub(4))
+            .unwrap_or_default(),
+    )
 }
 
 /// What a chunk holds.
@@ -267,7 +301,8 @@ pub enum ChunkKind {
     Tail(Space),
     /// A whole small file: a mapping.
     File(FileRole),
-    /// A part of a journal (forensic): the first number is the generation in its name, the last one that of the part.
+    /// A part of a journal (forensic): the first number is the generation in its name, the last one
+    /// that of the part.
     Journal,
 }
 
@@ -314,7 +349,8 @@ impl ChunkKind {
     }
 }
 
-/// What precedes the payload of a chunk, and, with an offset and a digest, what the manifest says of it.
+/// What precedes the payload of a chunk, and, with an offset and a digest, what the manifest says
+/// of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkHeader {
     /// What it holds.
@@ -334,9 +370,14 @@ pub struct ChunkHeader {
 }
 
 impl ChunkHeader {
-    /// Bytes of the payload when it is not compressed: for pages, those, then their numbers of four bytes.
+    /// Bytes of the payload when it is not compressed: for pages, those, then their numbers of four
+    /// bytes.
     pub const fn raw_len(&self) -> u64 {
-        if self.kind.has_pages() { self.count as u64 * (PAGE_SIZE as u64 + 4) } else { self.count as u64 }
+        if self.kind.has_pages() {
+            self.count as u64 * (PAGE_SIZE as u64 + 4)
+        } else {
+            self.count as u64
+        }
     }
 
     /// The bytes.
@@ -360,7 +401,8 @@ impl ChunkHeader {
     /// Reads what precedes a payload; `None` when it is damaged.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let raw = ChunkRaw::read_from_bytes(bytes).ok()?;
-        let sound = raw.magic == CHUNK_MAGIC && raw.crc.get() == crc_before_last_word(raw.as_bytes());
+        let sound =
+            raw.magic == CHUNK_MAGIC && raw.crc.get() == crc_before_last_word(raw.as_bytes());
         if !sound || raw.zeros != [0; 2] {
             return None;
         }
@@ -408,14 +450,23 @@ impl Trailer {
         zerocopy::transmute!(raw)
     }
 
-    /// Reads the last bytes of a file of `file_length` bytes. Tells a truncated file from a damaged trailer.
+    /// Reads the last bytes of a file of `file_length` bytes. Tells a truncated file from a damaged
+    /// trailer.
     pub fn parse(bytes: &[u8], file_length: u64) -> Result<Self, BackupFault> {
-        let damaged = || BackupFault::Checksum("the trailer does not match its checksum".to_owned());
-        let raw = TrailerRaw::read_from_bytes(bytes).map_err(|_| BackupFault::Truncated("no trailer".to_owned()))?;
-        let is_sound = raw.magic == TRAILER_MAGIC && raw.crc.get() == crc_before_last_word(raw.as_bytes());
+        let damaged =
+            || BackupFault::Checksum("the trailer does not match its checksum".to_owned());
+        let raw = TrailerRaw::read_from_bytes(bytes)
+            .map_err(|_| BackupFault::Truncated("no trailer".to_owned()))?;
+        let is_sound =
+            raw.magic == TRAILER_MAGIC && raw.crc.get() == crc_before_last_word(raw.as_bytes());
         if !is_sound {
-            // Two of three signs of a trailer that is where it belongs: it was changed. Fewer: it is not there.
-            let signs = [raw.magic == TRAILER_MAGIC, raw.file_length.get() == file_length, raw.zeros == [0; 12]];
+            // Two of three signs of a trailer that is where it belongs: it was changed. Fewer: it
+            // is not there.
+            let signs = [
+                raw.magic == TRAILER_MAGIC,
+                raw.file_length.get() == file_length,
+                raw.zeros == [0; 12],
+            ];
             return Err(if signs.into_iter().filter(|&sign| sign).count() >= 2 {
                 damaged()
             } else {
@@ -430,7 +481,10 @@ impl Trailer {
             seal: raw.seal,
         };
         if trailer.file_length != file_length {
-            let text = format!("{file_length} bytes are there, {} were written", trailer.file_length);
+            let text = format!(
+                "{file_length} bytes are there, {} were written",
+                trailer.file_length
+            );
             return Err(BackupFault::Truncated(text));
         }
         Ok(trailer)

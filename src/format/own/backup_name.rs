@@ -48,9 +48,14 @@ impl BackupName {
         }
         let number = |from: usize, to: usize| -> Option<u64> { time.get(from..to)?.parse().ok() };
         let day = day_number(number(0, 4)?, number(4, 6)?, number(6, 8)?)?;
-        let clock = ((number(9, 11)? * 60 + number(11, 13)?) * 60 + number(13, 15)?) * 1000 + number(16, 19)?;
-        let parsed = Self { time: day * DAY_MS + clock, begin: u32::from_str_radix(begin, 16).ok()?.to_be_bytes() };
-        // Signs, months of 31 days that have 30, marks in wrong places: what is not written like this is another name.
+        let clock = ((number(9, 11)? * 60 + number(11, 13)?) * 60 + number(13, 15)?) * 1000
+            + number(16, 19)?;
+        let parsed = Self {
+            time: day * DAY_MS + clock,
+            begin: u32::from_str_radix(begin, 16).ok()?.to_be_bytes(),
+        };
+        // Signs, months of 31 days that have 30, marks in wrong places: what is not written like
+        // this is another name.
         (parsed.to_string() == name).then_some(parsed)
     }
 }
@@ -59,8 +64,16 @@ impl std::fmt::Display for BackupName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (days, clock) = (self.time / DAY_MS, self.time % DAY_MS);
         let (year, month, day) = date(days);
-        let (hour, minute, second, milli) = (clock / 3_600_000, clock / 60_000 % 60, clock / 1000 % 60, clock % 1000);
-        write!(f, "{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}.{milli:03}Z-")?;
+        let (hour, minute, second, milli) = (
+            clock / 3_600_000,
+            clock / 60_000 % 60,
+            clock / 1000 % 60,
+            clock % 1000,
+        );
+        write!(
+            f,
+            "{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}.{milli:03}Z-"
+        )?;
         write!(f, "{:08x}{BACKUP_SUFFIX}", u32::from_be_bytes(self.begin))
     }
 }
@@ -69,7 +82,9 @@ impl std::fmt::Display for BackupName {
 mod tests {
     use super::*;
 
-    const IDENTITY: [u8; 16] = [0x1A, 0x2B, 0x3C, 0x4D, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+    const IDENTITY: [u8; 16] = [
+        0x1A, 0x2B, 0x3C, 0x4D, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
+    ];
 
     #[test]
     fn a_name_tells_time_and_identity() {
@@ -83,7 +98,10 @@ mod tests {
         ];
         for (time, text) in cases {
             let name = BackupName::new(time, &IDENTITY).unwrap();
-            assert_eq!((name.to_string().as_str(), BackupName::parse(text)), (text, Some(name)));
+            assert_eq!(
+                (name.to_string().as_str(), BackupName::parse(text)),
+                (text, Some(name))
+            );
             assert!(name.is_of(&IDENTITY) && !name.is_of(&[0; 16]));
         }
         assert_eq!(BackupName::new(END_OF_TIME, &IDENTITY), None);

@@ -1,4 +1,5 @@
-//! The journal of a generation: what was committed since its mapping file was written. Specified in `docs::journal`.
+//! The journal of a generation: what was committed since its mapping file was written. Specified in
+//! `docs::journal`.
 //!
 //! ```text
 //! header (64)      0 magic   8 version  12 length  16 generation  20 CRC-32 of its mapping file
@@ -25,7 +26,8 @@ use crate::base::{narrow, widen};
 use crate::format::bytes::{Reader, put};
 use crate::format::checksum::{crc32, crc32_of};
 
-/// First bytes of a journal. The line ends and the end-of-file mark show what a transfer as text did to it.
+/// First bytes of a journal. The line ends and the end-of-file mark show what a transfer as text
+/// did to it.
 pub const MAGIC: [u8; 8] = *b"CIMJL\r\n\x1A";
 
 /// First bytes of a frame.
@@ -62,7 +64,8 @@ struct HeaderRaw {
 }
 const _: () = assert!(size_of::<HeaderRaw>() == HEADER_SIZE);
 
-/// Names a generation by what cannot be mistaken: two generations that bear the same number have different mapping files.
+/// Names a generation by what cannot be mistaken: two generations that bear the same number have
+/// different mapping files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MappingId {
     /// The number of the generation.
@@ -80,8 +83,8 @@ pub struct JournalHeader {
     pub previous: MappingId,
     /// Number of the first commit; those behind it count on from there.
     pub first_commit: u64,
-    /// A random number that goes into every checksum, so that a frame that another journal left in the same place of the
-    /// disk is never taken for one of this.
+    /// A random number that goes into every checksum, so that a frame that another journal left in
+    /// the same place of the disk is never taken for one of this.
     pub salt: u64,
 }
 
@@ -116,10 +119,13 @@ impl JournalHeader {
         zerocopy::transmute!(raw)
     }
 
-    /// Reads a header from the front of a journal; what follows it tells an unfinished one from a damaged one: the header is
-    /// durable before the first frame is written, so where there is a frame there was a header.
+    /// Reads a header from the front of a journal; what follows it tells an unfinished one from a
+    /// damaged one: the header is durable before the first frame is written, so where there is a
+    /// frame there was a header.
     pub fn parse(front: &[u8]) -> Result<Self, HeaderFault> {
-        let raw = front.get(..HEADER_SIZE).and_then(|header| HeaderRaw::read_from_bytes(header).ok());
+        let raw = front
+            .get(..HEADER_SIZE)
+            .and_then(|header| HeaderRaw::read_from_bytes(header).ok());
         let whole = raw.filter(|raw| raw.magic == MAGIC && raw.crc.get() == raw.checksum());
         let Some(raw) = whole else {
             let behind = front.get(HEADER_SIZE..).unwrap_or_default();
@@ -138,15 +144,23 @@ impl JournalHeader {
         if widen(raw.length.get()) != HEADER_SIZE || raw.zeros != [0; 12] {
             return Err(damaged("it has an impossible length"));
         }
-        let id = |generation: U32, crc: U32| MappingId { generation: generation.get(), mapping_crc: crc.get() };
+        let id = |generation: U32, crc: U32| MappingId {
+            generation: generation.get(),
+            mapping_crc: crc.get(),
+        };
         let header = Self {
             base: id(raw.generation, raw.mapping_crc),
             previous: id(raw.previous_generation, raw.previous_mapping_crc),
             first_commit: raw.first_commit.get(),
             salt: raw.salt.get(),
         };
-        let is_in_order = header.previous == header.base || header.previous.generation < header.base.generation;
-        if is_in_order { Ok(header) } else { Err(damaged("it continues a generation that is not older")) }
+        let is_in_order =
+            header.previous == header.base || header.previous.generation < header.base.generation;
+        if is_in_order {
+            Ok(header)
+        } else {
+            Err(damaged("it continues a generation that is not older"))
+        }
     }
 
     /// True if the journal continues the one with the other header: its commits come behind those.
@@ -164,7 +178,11 @@ impl HeaderRaw {
 }
 
 fn damaged(detail: &str) -> HeaderFault {
-    HeaderFault::Damaged(Corruption::new(CorruptionCode::JournalHeader, Site::file(FileRole::Journal), detail))
+    HeaderFault::Damaged(Corruption::new(
+        CorruptionCode::JournalHeader,
+        Site::file(FileRole::Journal),
+        detail,
+    ))
 }
 
 /// What stands in front of the payload of a frame.
@@ -182,7 +200,11 @@ impl FrameHead {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let magic: [u8; 4] = reader.array()?;
-        let head = Self { payload_len: reader.u32()?, number: reader.u64()?, crc: reader.u32()? };
+        let head = Self {
+            payload_len: reader.u32()?,
+            number: reader.u64()?,
+            crc: reader.u32()?,
+        };
         (magic == FRAME_MAGIC && head.payload_len <= MAX_COMMIT_BYTES).then_some(head)
     }
 
@@ -214,22 +236,35 @@ pub struct Commit<'a> {
 }
 
 impl<'a> Commit<'a> {
-    /// The commit in the frame at the front of the bytes, which lies at `offset` of the file; `None` when the frame is not
-    /// whole, or not the one of this journal with this number. The zeros at its end are not looked at: they hold nothing.
+    /// The commit in the frame at the front of the bytes, which lies at `offset` of the file;
+    /// `None` when the frame is not whole, or not the one of this journal with this number. The
+    /// zeros at its end are not looked at: they hold nothing.
     pub fn read(frame: &'a [u8], salt: u64, number: u64, offset: u64) -> Option<Self> {
         let head = FrameHead::parse(frame)?;
-        let payload = frame.get(..head.frame_len())?.get(FRAME_HEAD_SIZE..)?.get(..widen(head.payload_len))?;
+        let payload = frame
+            .get(..head.frame_len())?
+            .get(FRAME_HEAD_SIZE..)?
+            .get(..widen(head.payload_len))?;
         let is_whole = head.number == number && head.is_sealed(salt, payload);
-        is_whole.then_some(Self { number, offset: offset.saturating_add(FRAME_HEAD_SIZE as u64), payload })
+        is_whole.then_some(Self {
+            number,
+            offset: offset.saturating_add(FRAME_HEAD_SIZE as u64),
+            payload,
+        })
     }
 
     /// Its operations, in the order in which they were made.
     pub const fn operations(&self) -> Operations<'a> {
-        Operations { reader: Reader::new(self.payload), base: self.offset, has_failed: false }
+        Operations {
+            reader: Reader::new(self.payload),
+            base: self.offset,
+            has_failed: false,
+        }
     }
 }
 
-/// The whole commits at the front of a journal in memory, in order; ends at the first frame that is not whole.
+/// The whole commits at the front of a journal in memory, in order; ends at the first frame that is
+/// not whole.
 #[derive(Debug, Clone)]
 pub struct Commits<'a> {
     bytes: &'a [u8],
@@ -241,7 +276,12 @@ pub struct Commits<'a> {
 impl<'a> Commits<'a> {
     /// The commits in the bytes of a journal that has this header.
     pub const fn new(journal: &'a [u8], header: &JournalHeader) -> Self {
-        Self { bytes: journal, salt: header.salt, next: Some(header.first_commit), end: HEADER_SIZE }
+        Self {
+            bytes: journal,
+            salt: header.salt,
+            next: Some(header.first_commit),
+            end: HEADER_SIZE,
+        }
     }
 
     /// Where the last commit ends that was given, in bytes.
@@ -297,7 +337,11 @@ impl<'a> JournalOp<'a> {
             PUT_RECORD => {
                 let record = read_reference(reader)?;
                 let bytes = reader.take(widen(record.size))?;
-                Some(JournalOp::PutRecord { page: record.page, id: record.id, bytes })
+                Some(JournalOp::PutRecord {
+                    page: record.page,
+                    id: record.id,
+                    bytes,
+                })
             }
             DELETE_RECORD => read_reference(reader).map(JournalOp::DeleteRecord),
             _ => None,
@@ -307,15 +351,27 @@ impl<'a> JournalOp<'a> {
     /// The first bound that the operation passes.
     fn check(&self) -> Result<()> {
         let (what, max, got) = match self {
-            JournalOp::InsertKey(text) | JournalOp::DeleteKey(text) => {
-                ("the length of a key", MAX_KEY_BYTES as u64, text.len() as u64)
-            }
-            JournalOp::PutRecord { bytes, .. } => {
-                ("the length of a record", MAX_RECORD_BYTES.into(), bytes.len() as u64)
-            }
-            JournalOp::DeleteRecord(record) => ("the length of a record", MAX_RECORD_BYTES.into(), record.size.into()),
+            JournalOp::InsertKey(text) | JournalOp::DeleteKey(text) => (
+                "the length of a key",
+                MAX_KEY_BYTES as u64,
+                text.len() as u64,
+            ),
+            JournalOp::PutRecord { bytes, .. } => (
+                "the length of a record",
+                MAX_RECORD_BYTES.into(),
+                bytes.len() as u64,
+            ),
+            JournalOp::DeleteRecord(record) => (
+                "the length of a record",
+                MAX_RECORD_BYTES.into(),
+                record.size.into(),
+            ),
         };
-        if got > max { Err(Error::Limit { what, max, got }) } else { Ok(()) }
+        if got > max {
+            Err(Error::Limit { what, max, got })
+        } else {
+            Ok(())
+        }
     }
 
     /// Appends the operation; its lengths were checked.
@@ -323,8 +379,20 @@ impl<'a> JournalOp<'a> {
         match *self {
             JournalOp::InsertKey(text) => write_key(bytes, INSERT_KEY, text),
             JournalOp::DeleteKey(text) => write_key(bytes, DELETE_KEY, text),
-            JournalOp::PutRecord { page, id, bytes: record } => {
-                write_reference(bytes, PUT_RECORD, RecordRef { page, id, size: narrow(record.len()) });
+            JournalOp::PutRecord {
+                page,
+                id,
+                bytes: record,
+            } => {
+                write_reference(
+                    bytes,
+                    PUT_RECORD,
+                    RecordRef {
+                        page,
+                        id,
+                        size: narrow(record.len()),
+                    },
+                );
                 bytes.extend_from_slice(record);
             }
             JournalOp::DeleteRecord(record) => write_reference(bytes, DELETE_RECORD, record),
@@ -346,11 +414,19 @@ const MAX_HEAD: usize = 13;
 
 fn read_key<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
     let len = usize::from(reader.u16()?);
-    if len <= MAX_KEY_BYTES { reader.take(len) } else { None }
+    if len <= MAX_KEY_BYTES {
+        reader.take(len)
+    } else {
+        None
+    }
 }
 
 fn read_reference(reader: &mut Reader<'_>) -> Option<RecordRef> {
-    let (page, id, size) = (LogicalPage::new(reader.u32()?)?, reader.u32()?, reader.u32()?);
+    let (page, id, size) = (
+        LogicalPage::new(reader.u32()?)?,
+        reader.u32()?,
+        reader.u32()?,
+    );
     (size <= MAX_RECORD_BYTES).then_some(RecordRef { page, id, size })
 }
 
@@ -367,7 +443,8 @@ fn write_reference(bytes: &mut Vec<u8>, kind: u8, record: RecordRef) {
         .for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
 }
 
-/// The operations of a commit. Behind one that makes no sense, which is given as an error, there are no others.
+/// The operations of a commit. Behind one that makes no sense, which is given as an error, there
+/// are no others.
 #[derive(Debug, Clone)]
 pub struct Operations<'a> {
     reader: Reader<'a>,
@@ -386,12 +463,17 @@ impl<'a> Iterator for Operations<'a> {
         let operation = JournalOp::read(&mut self.reader);
         self.has_failed = operation.is_none();
         Some(operation.ok_or_else(|| {
-            Corruption::new(CorruptionCode::JournalOperation, Site::file(FileRole::Journal).at(offset), "")
+            Corruption::new(
+                CorruptionCode::JournalOperation,
+                Site::file(FileRole::Journal).at(offset),
+                "",
+            )
         }))
     }
 }
 
-/// Gathers the operations of a commit into its frame. The same builder serves one commit after the other.
+/// Gathers the operations of a commit into its frame. The same builder serves one commit after the
+/// other.
 #[derive(Debug, Clone)]
 pub struct CommitBuilder {
     /// Room for the head, then the payload, then, once it was finished, zeros.
@@ -402,7 +484,10 @@ pub struct CommitBuilder {
 
 impl Default for CommitBuilder {
     fn default() -> Self {
-        Self { frame: vec![0; FRAME_HEAD_SIZE], end: FRAME_HEAD_SIZE }
+        Self {
+            frame: vec![0; FRAME_HEAD_SIZE],
+            end: FRAME_HEAD_SIZE,
+        }
     }
 }
 
@@ -422,7 +507,8 @@ impl CommitBuilder {
         Ok(())
     }
 
-    /// Fails when an operation with a key or record of so many bytes might not find room: to be known before it is carried out.
+    /// Fails when an operation with a key or record of so many bytes might not find room: to be
+    /// known before it is carried out.
     pub fn need_room(&self, len: usize) -> Result<()> {
         self.need_bytes(MAX_HEAD.saturating_add(len))
     }
@@ -430,7 +516,15 @@ impl CommitBuilder {
     fn need_bytes(&self, more: usize) -> Result<()> {
         let got = (self.payload_len() as u64).saturating_add(more as u64);
         let max = u64::from(MAX_COMMIT_BYTES);
-        if got > max { Err(Error::Limit { what: "the size of a commit", max, got }) } else { Ok(()) }
+        if got > max {
+            Err(Error::Limit {
+                what: "the size of a commit",
+                max,
+                got,
+            })
+        } else {
+            Ok(())
+        }
     }
 
     /// True if there is no operation in it.
@@ -458,7 +552,8 @@ impl CommitBuilder {
         put(&mut self.frame, 4, &length.to_le_bytes());
         put(&mut self.frame, 8, &number.to_le_bytes());
         put(&mut self.frame, 16, &crc.to_le_bytes());
-        self.frame.resize(self.end.next_multiple_of(FRAME_ALIGNMENT), 0);
+        self.frame
+            .resize(self.end.next_multiple_of(FRAME_ALIGNMENT), 0);
         &self.frame
     }
 }
@@ -469,8 +564,14 @@ mod tests {
     use proptest::prelude::*;
 
     const HEADER: JournalHeader = JournalHeader {
-        base: MappingId { generation: 42, mapping_crc: 0xA1B2_C3D4 },
-        previous: MappingId { generation: 41, mapping_crc: 5 },
+        base: MappingId {
+            generation: 42,
+            mapping_crc: 0xA1B2_C3D4,
+        },
+        previous: MappingId {
+            generation: 41,
+            mapping_crc: 5,
+        },
         first_commit: 1000,
         salt: 0x0123_4567_89AB_CDEF,
     };
@@ -481,16 +582,29 @@ mod tests {
 
     fn commit(operations: &[JournalOp<'_>]) -> CommitBuilder {
         let mut builder = CommitBuilder::new();
-        operations.iter().for_each(|operation| builder.push(*operation).unwrap());
+        operations
+            .iter()
+            .for_each(|operation| builder.push(*operation).unwrap());
         builder
     }
 
     /// A journal of four commits, and the payloads of these.
     fn journal() -> (Vec<u8>, Vec<Vec<u8>>) {
-        let record = RecordRef { page: page(7), id: 9, size: 300 };
+        let record = RecordRef {
+            page: page(7),
+            id: 9,
+            size: 300,
+        };
         let commits = [
-            commit(&[JournalOp::InsertKey(b"NS_A\\CD_B.7.9.300"), JournalOp::DeleteRecord(record)]),
-            commit(&[JournalOp::PutRecord { page: page(7), id: 9, bytes: b"0123456789" }]),
+            commit(&[
+                JournalOp::InsertKey(b"NS_A\\CD_B.7.9.300"),
+                JournalOp::DeleteRecord(record),
+            ]),
+            commit(&[JournalOp::PutRecord {
+                page: page(7),
+                id: 9,
+                bytes: b"0123456789",
+            }]),
             commit(&[]),
             commit(&[JournalOp::DeleteKey(b"NS_A")]),
         ];
@@ -505,8 +619,16 @@ mod tests {
     /// The payloads that are found, after checking the numbers.
     fn found(bytes: &[u8]) -> Vec<Vec<u8>> {
         let commits: Vec<_> = Commits::new(bytes, &HEADER).collect();
-        assert!(commits.iter().zip(1000..).all(|(commit, number)| commit.number == number));
-        commits.into_iter().map(|commit| commit.payload.to_vec()).collect()
+        assert!(
+            commits
+                .iter()
+                .zip(1000..)
+                .all(|(commit, number)| commit.number == number)
+        );
+        commits
+            .into_iter()
+            .map(|commit| commit.payload.to_vec())
+            .collect()
     }
 
     #[test]
@@ -518,11 +640,21 @@ mod tests {
             let (mut alone, mut used) = (bytes, journal.clone());
             alone[bit / 8] ^= 1 << (bit % 8);
             used[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(JournalHeader::parse(&alone), Err(HeaderFault::Unfinished), "{bit}");
-            assert!(matches!(JournalHeader::parse(&used), Err(HeaderFault::Damaged(_))), "{bit}");
+            assert_eq!(
+                JournalHeader::parse(&alone),
+                Err(HeaderFault::Unfinished),
+                "{bit}"
+            );
+            assert!(
+                matches!(JournalHeader::parse(&used), Err(HeaderFault::Damaged(_))),
+                "{bit}"
+            );
         }
         for cut in 0..HEADER_SIZE {
-            assert_eq!(JournalHeader::parse(&bytes[..cut]), Err(HeaderFault::Unfinished));
+            assert_eq!(
+                JournalHeader::parse(&bytes[..cut]),
+                Err(HeaderFault::Unfinished)
+            );
         }
     }
 
@@ -536,9 +668,16 @@ mod tests {
             JournalHeader::parse(&bytes)
         };
         assert_eq!(sealed(8, 2), Err(HeaderFault::UnknownVersion(2)));
-        let cases = [(12, 63, "length"), (50, 1, "length"), (24, 43, "not older"), (24, 42, "not older")];
+        let cases = [
+            (12, 63, "length"),
+            (50, 1, "length"),
+            (24, 43, "not older"),
+            (24, 42, "not older"),
+        ];
         for (offset, value, word) in cases {
-            let Err(HeaderFault::Damaged(finding)) = sealed(offset, value) else { panic!("{offset}") };
+            let Err(HeaderFault::Damaged(finding)) = sealed(offset, value) else {
+                panic!("{offset}")
+            };
             assert_eq!(finding.code, CorruptionCode::JournalHeader);
             assert!(finding.detail.contains(word), "{finding}");
         }
@@ -546,10 +685,25 @@ mod tests {
 
     #[test]
     fn journals_are_linked_by_number_and_mapping() {
-        let first = JournalHeader { previous: HEADER.base, ..HEADER };
-        let next =
-            JournalHeader { base: MappingId { generation: 43, mapping_crc: 1 }, previous: HEADER.base, ..HEADER };
-        let other = JournalHeader { previous: MappingId { mapping_crc: 1, ..HEADER.base }, ..next };
+        let first = JournalHeader {
+            previous: HEADER.base,
+            ..HEADER
+        };
+        let next = JournalHeader {
+            base: MappingId {
+                generation: 43,
+                mapping_crc: 1,
+            },
+            previous: HEADER.base,
+            ..HEADER
+        };
+        let other = JournalHeader {
+            previous: MappingId {
+                mapping_crc: 1,
+                ..HEADER.base
+            },
+            ..next
+        };
         assert!(next.continues(&HEADER) && next.continues(&first));
         assert!(!first.continues(&first) && !other.continues(&HEADER) && !HEADER.continues(&next));
     }
@@ -582,18 +736,41 @@ mod tests {
             let before = ends.iter().filter(|end| **end <= bit / 8).count();
             assert!(payloads.starts_with(&found), "bit {bit}");
             // A change in the zeros behind a payload is none.
-            assert!(found.len() == before || found.len() == payloads.len(), "bit {bit}");
+            assert!(
+                found.len() == before || found.len() == payloads.len(),
+                "bit {bit}"
+            );
         }
     }
 
     #[test]
     fn frames_of_another_journal_are_not_taken() {
         let (bytes, _) = journal();
-        assert_eq!(Commits::new(&bytes, &JournalHeader { salt: 1, ..HEADER }).count(), 0);
-        assert_eq!(Commits::new(&bytes, &JournalHeader { first_commit: 999, ..HEADER }).count(), 0);
+        assert_eq!(
+            Commits::new(&bytes, &JournalHeader { salt: 1, ..HEADER }).count(),
+            0
+        );
+        assert_eq!(
+            Commits::new(
+                &bytes,
+                &JournalHeader {
+                    first_commit: 999,
+                    ..HEADER
+                }
+            )
+            .count(),
+            0
+        );
         let frame = |number| commit(&[]).finish(1, number).to_vec();
         let frame = [vec![0; HEADER_SIZE], frame(u64::MAX), frame(0)].concat();
-        let commits = Commits::new(&frame, &JournalHeader { first_commit: u64::MAX, salt: 1, ..HEADER });
+        let commits = Commits::new(
+            &frame,
+            &JournalHeader {
+                first_commit: u64::MAX,
+                salt: 1,
+                ..HEADER
+            },
+        );
         assert_eq!(commits.count(), 1, "numbers end");
     }
 
@@ -604,7 +781,9 @@ mod tests {
         let _ = builder.finish(1, 2);
         assert_eq!(builder.finish(1, 1), first);
         builder.push(JournalOp::DeleteKey(b"B")).unwrap();
-        let both = commit(&[JournalOp::InsertKey(b"A"), JournalOp::DeleteKey(b"B")]).finish(1, 1).to_vec();
+        let both = commit(&[JournalOp::InsertKey(b"A"), JournalOp::DeleteKey(b"B")])
+            .finish(1, 1)
+            .to_vec();
         assert_eq!(builder.finish(1, 1), both);
         builder.truncate(0);
         assert!(builder.is_empty());
@@ -622,15 +801,35 @@ mod tests {
         let refused = [
             JournalOp::InsertKey(&huge[..MAX_KEY_BYTES + 1]),
             JournalOp::DeleteKey(&huge[..MAX_KEY_BYTES + 1]),
-            JournalOp::PutRecord { page: page(1), id: 2, bytes: &huge },
-            JournalOp::DeleteRecord(RecordRef { page: page(1), id: 2, size: MAX_RECORD_BYTES + 1 }),
+            JournalOp::PutRecord {
+                page: page(1),
+                id: 2,
+                bytes: &huge,
+            },
+            JournalOp::DeleteRecord(RecordRef {
+                page: page(1),
+                id: 2,
+                size: MAX_RECORD_BYTES + 1,
+            }),
         ];
         for operation in refused {
             assert!(matches!(builder.push(operation), Err(Error::Limit { .. })));
         }
         assert_eq!(builder.finish(1, 1), before);
-        builder.push(JournalOp::PutRecord { page: page(1), id: 2, bytes: &huge[1..] }).unwrap();
-        assert_eq!(Commit::read(builder.finish(1, 1), 1, 1, 0).unwrap().operations().count(), 2);
+        builder
+            .push(JournalOp::PutRecord {
+                page: page(1),
+                id: 2,
+                bytes: &huge[1..],
+            })
+            .unwrap();
+        assert_eq!(
+            Commit::read(builder.finish(1, 1), 1, 1, 0)
+                .unwrap()
+                .operations()
+                .count(),
+            2
+        );
     }
 
     #[test]
@@ -645,14 +844,28 @@ mod tests {
             [&[PUT_RECORD][..], &word(1), &word(2), &word(3), b"12"].concat(),
             [&[PUT_RECORD][..], &word(u32::MAX), &word(2), &word(0)].concat(),
             [&[PUT_RECORD][..], &word(1), &word(2), &word(u32::MAX)].concat(),
-            [&[DELETE_RECORD][..], &word(1), &word(2), &word(MAX_RECORD_BYTES + 1)].concat(),
+            [
+                &[DELETE_RECORD][..],
+                &word(1),
+                &word(2),
+                &word(MAX_RECORD_BYTES + 1),
+            ]
+            .concat(),
         ];
         for case in cases {
             let payload = [&[INSERT_KEY, 1, 0, b'A'][..], &case].concat();
-            let mut operations = Commit { number: 1, offset: 84, payload: &payload }.operations();
+            let mut operations = Commit {
+                number: 1,
+                offset: 84,
+                payload: &payload,
+            }
+            .operations();
             assert_eq!(operations.next(), Some(Ok(JournalOp::InsertKey(b"A"))));
             let finding = operations.next().unwrap().unwrap_err();
-            assert_eq!((finding.code, finding.site.offset), (CorruptionCode::JournalOperation, Some(88)));
+            assert_eq!(
+                (finding.code, finding.site.offset),
+                (CorruptionCode::JournalOperation, Some(88))
+            );
             assert_eq!(operations.next(), None);
         }
     }
@@ -661,12 +874,20 @@ mod tests {
     type Parts = (u8, u32, u32, Vec<u8>);
 
     fn operation((kind, page, id, bytes): &Parts) -> JournalOp<'_> {
-        let (page, id, key) = (self::page(page % 1000), *id, &bytes[..bytes.len().min(MAX_KEY_BYTES)]);
+        let (page, id, key) = (
+            self::page(page % 1000),
+            *id,
+            &bytes[..bytes.len().min(MAX_KEY_BYTES)],
+        );
         match kind {
             0 => JournalOp::InsertKey(key),
             1 => JournalOp::DeleteKey(key),
             2 => JournalOp::PutRecord { page, id, bytes },
-            _ => JournalOp::DeleteRecord(RecordRef { page, id, size: narrow(bytes.len()) }),
+            _ => JournalOp::DeleteRecord(RecordRef {
+                page,
+                id,
+                size: narrow(bytes.len()),
+            }),
         }
     }
 

@@ -11,8 +11,8 @@
 //! u16 length, name of the base file as it was given; empty for a full backup
 //! ```
 //!
-//! A bitmap has a bit for each logical page, the least significant of a byte first, in whole bytes. The included pages of
-//! a space, in ascending order, lie in its chunks in order of their offsets.
+//! A bitmap has a bit for each logical page, the least significant of a byte first, in whole bytes.
+//! The included pages of a space, in ascending order, lie in its chunks in order of their offsets.
 
 use super::backup_file::{CHUNK_HEADER_SIZE, ChunkHeader, Digest};
 use crate::base::escape::is_invisible;
@@ -43,7 +43,8 @@ pub struct Manifest {
 pub struct SpaceManifest {
     /// By logical page.
     pub pages: Vec<PageState>,
-    /// Length of the data file in a forensic backup, in bytes, [`NO_FILE`] where there is none; 0 in other backups.
+    /// Length of the data file in a forensic backup, in bytes, [`NO_FILE`] where there is none; 0
+    /// in other backups.
     pub file_length: u64,
 }
 
@@ -60,8 +61,8 @@ pub enum PageState {
     Included(Digest),
     /// The page is in the base.
     InBase(Digest),
-    /// The page is that of another, lower logical page: both are mapped to one place, which only damage does. What that page
-    /// is, this one is; a forensic backup holds it once.
+    /// The page is that of another, lower logical page: both are mapped to one place, which only
+    /// damage does. What that page is, this one is; a forensic backup holds it once.
     Same(LogicalPage, Digest),
 }
 
@@ -70,7 +71,9 @@ impl PageState {
     pub const fn digest(&self) -> Option<&Digest> {
         match self {
             PageState::Unmapped => None,
-            PageState::Included(digest) | PageState::InBase(digest) | PageState::Same(_, digest) => Some(digest),
+            PageState::Included(digest)
+            | PageState::InBase(digest)
+            | PageState::Same(_, digest) => Some(digest),
         }
     }
 }
@@ -82,8 +85,8 @@ pub struct ChunkEntry {
     pub offset: u64,
     /// Those bytes.
     pub header: ChunkHeader,
-    /// SHA-256 of the payload before compression; zeros for [`ChunkKind::Pages`](super::backup_file::ChunkKind::Pages), whose
-    /// pages have their own.
+    /// SHA-256 of the payload before compression; zeros for
+    /// [`ChunkKind::Pages`](super::backup_file::ChunkKind::Pages), whose pages have their own.
     pub digest: Digest,
 }
 
@@ -147,28 +150,44 @@ impl Manifest {
         bytes
     }
 
-    /// Reads a manifest; `None` when it contradicts itself. Nothing is reserved for what is not there.
+    /// Reads a manifest; `None` when it contradicts itself. Nothing is reserved for what is not
+    /// there.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         if reader.array()? != MAGIC {
             return None;
         }
         let content_identity = reader.array()?;
-        let spaces = [SpaceManifest::parse(&mut reader)?, SpaceManifest::parse(&mut reader)?];
+        let spaces = [
+            SpaceManifest::parse(&mut reader)?,
+            SpaceManifest::parse(&mut reader)?,
+        ];
         let count = widen(reader.u32()?);
         let mut chunks = Vec::with_capacity(count.min(reader.remaining() / CHUNK_HEADER_SIZE));
         for _ in 0..count {
             let offset = reader.u64()?;
             let header = ChunkHeader::parse(reader.take(CHUNK_HEADER_SIZE)?)?;
-            chunks.push(ChunkEntry { offset, header, digest: reader.array()? });
+            chunks.push(ChunkEntry {
+                offset,
+                header,
+                digest: reader.array()?,
+            });
         }
         let summary = Summary::parse(&mut reader)?;
-        let base_name = read_text(&mut reader).filter(|name| name.is_empty() || is_plain_name(name))?;
-        (reader.remaining() == 0).then_some(Self { content_identity, spaces, chunks, summary, base_name })
+        let base_name =
+            read_text(&mut reader).filter(|name| name.is_empty() || is_plain_name(name))?;
+        (reader.remaining() == 0).then_some(Self {
+            content_identity,
+            spaces,
+            chunks,
+            summary,
+            base_name,
+        })
     }
 }
 
-/// True if a text is a file name and nothing more, wherever it is used: it leads to no other directory, and shows as it is.
+/// True if a text is a file name and nothing more, wherever it is used: it leads to no other
+/// directory, and shows as it is.
 pub fn is_plain_name(name: &str) -> bool {
     let is_plain = |c: char| !is_invisible(c) && !"/\\:*?\"<>|".contains(c);
     !matches!(name, "" | "." | "..") && name.len() <= 255 && name.chars().all(is_plain)
@@ -183,19 +202,28 @@ impl SpaceManifest {
     fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&narrow(self.pages.len()).to_le_bytes());
         write_bitmap(self.pages.iter().map(|page| page.digest().is_some()), bytes);
-        write_bitmap(self.pages.iter().map(|page| matches!(page, PageState::Included(_))), bytes);
+        write_bitmap(
+            self.pages
+                .iter()
+                .map(|page| matches!(page, PageState::Included(_))),
+            bytes,
+        );
         let digests = || self.pages.iter().filter_map(PageState::digest);
         bytes.extend_from_slice(&narrow(digests().count()).to_le_bytes());
         digests().for_each(|digest| bytes.extend_from_slice(digest));
         bytes.extend_from_slice(&self.file_length.to_le_bytes());
         let same = || {
-            (0u32..).zip(&self.pages).filter_map(|(page, state)| match state {
-                PageState::Same(as_page, _) => Some([page, as_page.get()]),
-                _ => None,
-            })
+            (0u32..)
+                .zip(&self.pages)
+                .filter_map(|(page, state)| match state {
+                    PageState::Same(as_page, _) => Some([page, as_page.get()]),
+                    _ => None,
+                })
         };
         bytes.extend_from_slice(&narrow(same().count()).to_le_bytes());
-        same().flatten().for_each(|page| bytes.extend_from_slice(&page.to_le_bytes()));
+        same()
+            .flatten()
+            .for_each(|page| bytes.extend_from_slice(&page.to_le_bytes()));
     }
 
     fn parse(reader: &mut Reader<'_>) -> Option<Self> {
@@ -211,7 +239,11 @@ impl SpaceManifest {
                 (true, is_included) => {
                     digests = digests.checked_sub(1)?;
                     let digest = reader.array()?;
-                    if is_included { PageState::Included(digest) } else { PageState::InBase(digest) }
+                    if is_included {
+                        PageState::Included(digest)
+                    } else {
+                        PageState::InBase(digest)
+                    }
                 }
             });
         }
@@ -223,13 +255,16 @@ impl SpaceManifest {
     }
 }
 
-/// Marks a page as the same as a lower one that has a page of its own, with the same content; `None` when they are not so.
+/// Marks a page as the same as a lower one that has a page of its own, with the same content;
+/// `None` when they are not so.
 fn mark_same(pages: &mut [PageState], page: u32, as_page: u32) -> Option<()> {
     let own = match pages.get(widen(as_page)).filter(|_| as_page < page)? {
         PageState::Included(digest) | PageState::InBase(digest) => *digest,
         PageState::Unmapped | PageState::Same(..) => return None,
     };
-    let state = pages.get_mut(widen(page)).filter(|state| **state == PageState::InBase(own))?;
+    let state = pages
+        .get_mut(widen(page))
+        .filter(|state| **state == PageState::InBase(own))?;
     *state = PageState::Same(LogicalPage::new(as_page)?, own);
     Some(())
 }
@@ -245,12 +280,16 @@ fn write_bitmap(bits: impl ExactSizeIterator<Item = bool>, bytes: &mut Vec<u8>) 
 }
 
 fn bit(bitmap: &[u8], number: usize) -> bool {
-    bitmap.get(number / 8).is_some_and(|byte| byte >> (number % 8) & 1 == 1)
+    bitmap
+        .get(number / 8)
+        .is_some_and(|byte| byte >> (number % 8) & 1 == 1)
 }
 
 fn write_text(text: &str, bytes: &mut Vec<u8>) {
     let text = text.as_bytes();
-    let text = text.get(..text.len().min(usize::from(u16::MAX))).unwrap_or_default();
+    let text = text
+        .get(..text.len().min(usize::from(u16::MAX)))
+        .unwrap_or_default();
     bytes.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes());
     bytes.extend_from_slice(text);
 }
@@ -262,13 +301,23 @@ fn read_text(reader: &mut Reader<'_>) -> Option<String> {
 
 impl Summary {
     fn write(&self, bytes: &mut Vec<u8>) {
-        for count in [self.keys, self.class_definitions, self.instances, self.records, self.unreadable] {
+        for count in [
+            self.keys,
+            self.class_definitions,
+            self.instances,
+            self.records,
+            self.unreadable,
+        ] {
             bytes.extend_from_slice(&count.to_le_bytes());
         }
         bytes.extend_from_slice(&narrow(self.namespaces.len()).to_le_bytes());
         for namespace in &self.namespaces {
             write_text(&namespace.token, bytes);
-            for count in [namespace.keys, namespace.class_definitions, namespace.instances] {
+            for count in [
+                namespace.keys,
+                namespace.class_definitions,
+                namespace.instances,
+            ] {
                 bytes.extend_from_slice(&count.to_le_bytes());
             }
         }
@@ -287,7 +336,14 @@ impl Summary {
                 instances: reader.u64()?,
             });
         }
-        Some(Self { keys, class_definitions, instances, records, unreadable, namespaces })
+        Some(Self {
+            keys,
+            class_definitions,
+            instances,
+            records,
+            unreadable,
+            namespaces,
+        })
     }
 }
 
@@ -305,8 +361,8 @@ mod tests {
         ];
         let space = (prop::collection::vec(page, 0..30), any::<u64>())
             .prop_map(|(pages, file_length)| SpaceManifest { pages, file_length });
-        let chunk =
-            (any::<u64>(), any::<[u32; 5]>(), any::<Digest>()).prop_map(|(offset, numbers, digest)| ChunkEntry {
+        let chunk = (any::<u64>(), any::<[u32; 5]>(), any::<Digest>()).prop_map(
+            |(offset, numbers, digest)| ChunkEntry {
                 offset,
                 header: ChunkHeader {
                     kind: ChunkKind::FreePages(Space::Index),
@@ -318,31 +374,42 @@ mod tests {
                     payload_crc: numbers[4],
                 },
                 digest,
-            });
-        let namespace = ("NS_[0-9A-F]{4}", any::<[u64; 3]>()).prop_map(|(token, n)| NamespaceSummary {
-            token,
-            keys: n[0],
-            class_definitions: n[1],
-            instances: n[2],
-        });
-        let summary = (any::<[u64; 5]>(), prop::collection::vec(namespace, 0..5)).prop_map(|(n, namespaces)| Summary {
-            keys: n[0],
-            class_definitions: n[1],
-            instances: n[2],
-            records: n[3],
-            unreadable: n[4],
-            namespaces,
-        });
-        let chunks = prop::collection::vec(chunk, 0..6);
-        (any::<Digest>(), [space.clone(), space], chunks, summary, "[a-z]{0,12}").prop_map(
-            |(content_identity, spaces, chunks, summary, base_name)| Manifest {
-                content_identity,
-                spaces,
-                chunks,
-                summary,
-                base_name,
             },
+        );
+        let namespace =
+            ("NS_[0-9A-F]{4}", any::<[u64; 3]>()).prop_map(|(token, n)| NamespaceSummary {
+                token,
+                keys: n[0],
+                class_definitions: n[1],
+                instances: n[2],
+            });
+        let summary = (any::<[u64; 5]>(), prop::collection::vec(namespace, 0..5)).prop_map(
+            |(n, namespaces)| Summary {
+                keys: n[0],
+                class_definitions: n[1],
+                instances: n[2],
+                records: n[3],
+                unreadable: n[4],
+                namespaces,
+            },
+        );
+        let chunks = prop::collection::vec(chunk, 0..6);
+        (
+            any::<Digest>(),
+            [space.clone(), space],
+            chunks,
+            summary,
+            "[a-z]{0,12}",
         )
+            .prop_map(
+                |(content_identity, spaces, chunks, summary, base_name)| Manifest {
+                    content_identity,
+                    spaces,
+                    chunks,
+                    summary,
+                    base_name,
+                },
+            )
     }
 
     #[test]
@@ -355,8 +422,18 @@ mod tests {
             Manifest::parse(&manifest.to_bytes()).map(|read| read == manifest)
         };
         let included = PageState::Included(one);
-        assert_eq!(read(vec![included, PageState::Unmapped, PageState::Same(page(0), one)]), Some(true));
-        assert_eq!(read(vec![PageState::InBase(one), PageState::Same(page(0), one)]), Some(true));
+        assert_eq!(
+            read(vec![
+                included,
+                PageState::Unmapped,
+                PageState::Same(page(0), one)
+            ]),
+            Some(true)
+        );
+        assert_eq!(
+            read(vec![PageState::InBase(one), PageState::Same(page(0), one)]),
+            Some(true)
+        );
         let same = PageState::Same(page(0), one);
         for wrong in [
             vec![same],
@@ -372,9 +449,23 @@ mod tests {
 
     #[test]
     fn a_name_of_a_base_that_leads_elsewhere_or_shows_as_another_is_refused() {
-        for name in ["..", ".", "a/b", "/etc/passwd", "..\\b", "c:x", "a\nb", "\u{1b}[2J", "x\u{202e}kabmic.a", "a\0"] {
+        for name in [
+            "..",
+            ".",
+            "a/b",
+            "/etc/passwd",
+            "..\\b",
+            "c:x",
+            "a\nb",
+            "\u{1b}[2J",
+            "x\u{202e}kabmic.a",
+            "a\0",
+        ] {
             assert!(!is_plain_name(name), "{name:?}");
-            let manifest = Manifest { base_name: name.to_owned(), ..Manifest::default() };
+            let manifest = Manifest {
+                base_name: name.to_owned(),
+                ..Manifest::default()
+            };
             assert_eq!(Manifest::parse(&manifest.to_bytes()), None, "{name:?}");
         }
         for name in ["monday.cimbak", "..monday", "Größe 1 (alt).bak"] {

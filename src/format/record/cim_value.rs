@@ -23,7 +23,13 @@ const OVERRIDES: u32 = 0x4000;
 /// A type from its number, and whether the bit of an overriding property is set.
 pub(crate) fn type_from_number(number: u32) -> Option<(CimType, bool)> {
     let scalar = ScalarType::from_number(u16::try_from(number & !(ARRAY | OVERRIDES)).ok()?)?;
-    Some((CimType { scalar, array: number & ARRAY != 0 }, number & OVERRIDES != 0))
+    Some((
+        CimType {
+            scalar,
+            array: number & ARRAY != 0,
+        },
+        number & OVERRIDES != 0,
+    ))
 }
 
 /// The number of a type.
@@ -55,9 +61,13 @@ impl<'b> ValueView<'b> {
         self.cim_type.is_on_heap() && self.reference().is_none()
     }
 
-    /// The text of a string, datetime or reference; `None` for other types, for NULL, and when it is damaged.
+    /// The text of a string, datetime or reference; `None` for other types, for NULL, and when it
+    /// is damaged.
     pub fn text(&self) -> Option<TextView<'b>> {
-        let is_text = matches!(self.cim_type.scalar, ScalarType::String | ScalarType::DateTime | ScalarType::Reference);
+        let is_text = matches!(
+            self.cim_type.scalar,
+            ScalarType::String | ScalarType::DateTime | ScalarType::Reference
+        );
         if self.cim_type.array || !is_text {
             return None;
         }
@@ -70,7 +80,11 @@ impl<'b> ValueView<'b> {
     /// [`BadRecord`](super::reader::BadRecord) when it is damaged.
     pub fn to_value(&self) -> Parsed<Option<Value>> {
         let mut budget = Budget::for_record(self.heap.bytes().len());
-        decode_value(&mut HeapDecoder::new(self.heap, &mut budget, false), self.cim_type, self.slot)
+        decode_value(
+            &mut HeapDecoder::new(self.heap, &mut budget, false),
+            self.cim_type,
+            self.slot,
+        )
     }
 }
 
@@ -113,18 +127,30 @@ numbers!(Sint8 i8, Uint8 u8, Sint16 i16, Uint16 u16, Sint32 i32, Uint32 u32, Sin
     Real64 f64, Char16 u16);
 
 /// The value of a slot; `None` is NULL.
-pub(crate) fn decode_value(cx: &mut HeapDecoder<'_, '_>, cim_type: CimType, slot: &[u8]) -> Parsed<Option<Value>> {
+pub(crate) fn decode_value(
+    cx: &mut HeapDecoder<'_, '_>,
+    cim_type: CimType,
+    slot: &[u8],
+) -> Parsed<Option<Value>> {
     if !cim_type.is_on_heap() {
         let value = match (cim_type.scalar, slot) {
             (ScalarType::Boolean, &[a, b]) => Some(Value::Boolean(cx.boolean([a, b]))),
             _ => decode_number(cim_type.scalar, slot),
         };
-        return value.map(Some).ok_or(cx.heap.bad(0, "a value has a slot of another size"));
+        return value
+            .map(Some)
+            .ok_or(cx.heap.bad(0, "a value has a slot of another size"));
     }
     let bad = cx.heap.bad(0, "a value has a slot of another size");
-    let Some(reference) = present(u32::from_le_bytes(slot.try_into().map_err(|_| bad)?)) else { return Ok(None) };
+    let Some(reference) = present(u32::from_le_bytes(slot.try_into().map_err(|_| bad)?)) else {
+        return Ok(None);
+    };
     if cim_type.array {
-        return Ok(Some(Value::Array(decode_array(cx, cim_type.scalar, reference)?)));
+        return Ok(Some(Value::Array(decode_array(
+            cx,
+            cim_type.scalar,
+            reference,
+        )?)));
     }
     Ok(Some(match cim_type.scalar {
         ScalarType::DateTime => Value::DateTime(cx.text(reference)?),
@@ -137,33 +163,53 @@ pub(crate) fn decode_value(cx: &mut HeapDecoder<'_, '_>, cim_type: CimType, slot
 /// Bytes of memory of an element of an array, besides what a text or object has of its own.
 const fn size_in_memory(scalar: ScalarType) -> usize {
     match scalar {
-        ScalarType::String | ScalarType::DateTime | ScalarType::Reference => size_of::<Option<String>>(),
+        ScalarType::String | ScalarType::DateTime | ScalarType::Reference => {
+            size_of::<Option<String>>()
+        }
         ScalarType::Object => size_of::<Option<Object>>(),
         other => other.slot_size(),
     }
 }
 
 fn decode_array(cx: &mut HeapDecoder<'_, '_>, scalar: ScalarType, reference: u32) -> Parsed<Array> {
-    let count = widen(cx.heap.from(reference)?.u32("the count of an array is missing")?);
+    let count = widen(
+        cx.heap
+            .from(reference)?
+            .u32("the count of an array is missing")?,
+    );
     let over = cx.heap.bad(reference, "an array leaves its heap");
-    let length = count.checked_mul(scalar.slot_size()).and_then(|length| length.checked_add(4)).ok_or(over)?;
+    let length = count
+        .checked_mul(scalar.slot_size())
+        .and_then(|length| length.checked_add(4))
+        .ok_or(over)?;
     let mut item = cx.item(reference, length)?;
     cx.hold(reference, count.saturating_mul(size_in_memory(scalar)))?;
     item.u32("the count of an array is missing")?;
     let slots = item.rest();
     if scalar == ScalarType::Boolean {
         let slots = slots.as_chunks::<2>().0;
-        return Ok(Array::Boolean(slots.iter().map(|&slot| cx.boolean(slot)).collect()));
+        return Ok(Array::Boolean(
+            slots.iter().map(|&slot| cx.boolean(slot)).collect(),
+        ));
     }
     if !scalar.is_on_heap() {
         return decode_numbers(scalar, slots).ok_or(over);
     }
-    let references = slots.as_chunks::<4>().0.iter().map(|&slot| present(u32::from_le_bytes(slot)));
+    let references = slots
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|&slot| present(u32::from_le_bytes(slot)));
     if scalar == ScalarType::Object {
-        let objects = references.map(|reference| reference.map(|reference| decode_object(cx, reference)).transpose());
+        let objects = references.map(|reference| {
+            reference
+                .map(|reference| decode_object(cx, reference))
+                .transpose()
+        });
         return Ok(Array::Object(objects.collect::<Parsed<_>>()?));
     }
-    let texts = references.map(|reference| reference.map(|reference| cx.text(reference)).transpose());
+    let texts =
+        references.map(|reference| reference.map(|reference| cx.text(reference)).transpose());
     let texts = texts.collect::<Parsed<_>>()?;
     Ok(match scalar {
         ScalarType::DateTime => Array::DateTime(texts),
@@ -173,8 +219,15 @@ fn decode_array(cx: &mut HeapDecoder<'_, '_>, scalar: ScalarType, reference: u32
 }
 
 /// The item of an embedded object: its length and its block.
-pub(crate) fn object_item<'b>(cx: &mut HeapDecoder<'b, '_>, reference: u32) -> Parsed<RecordReader<'b>> {
-    let length = widen(cx.heap.from(reference)?.u32("the length of an object is missing")?);
+pub(crate) fn object_item<'b>(
+    cx: &mut HeapDecoder<'b, '_>,
+    reference: u32,
+) -> Parsed<RecordReader<'b>> {
+    let length = widen(
+        cx.heap
+            .from(reference)?
+            .u32("the length of an object is missing")?,
+    );
     let mut item = cx.item(reference, length.saturating_add(4))?;
     item.u32("the length of an object is missing")?;
     Ok(item)
@@ -184,7 +237,9 @@ fn decode_object(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Object>
     let mut block = object_item(cx, reference)?;
     let offset = block.offset();
     let bytes = block.rest();
-    let decoded = cx.nested(offset, |budget, exact| object_block::decode(bytes, offset, budget, exact));
+    let decoded = cx.nested(offset, |budget, exact| {
+        object_block::decode(bytes, offset, budget, exact)
+    });
     match decoded {
         Ok(object) => Ok(object),
         // One object that cannot be taken apart does not take the record with it.
@@ -197,7 +252,12 @@ fn decode_object(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Object>
 }
 
 /// Appends the slot of a value; what it refers to goes to the heap.
-pub(crate) fn encode_value(heap: &mut HeapWriter<'_>, cim_type: CimType, value: Option<&Value>, slot: &mut Vec<u8>) {
+pub(crate) fn encode_value(
+    heap: &mut HeapWriter<'_>,
+    cim_type: CimType,
+    value: Option<&Value>,
+    slot: &mut Vec<u8>,
+) {
     let Some(value) = value else {
         if !cim_type.is_on_heap() {
             heap.fail("a number or boolean of a qualifier is NULL");
@@ -225,13 +285,19 @@ fn encode_array(heap: &mut HeapWriter<'_>, array: &Array) -> u32 {
     let mut block = narrow(array.len()).to_le_bytes().to_vec();
     let mut push = |reference: u32| block.extend_from_slice(&reference.to_le_bytes());
     match array {
-        Array::Boolean(values) => values.iter().for_each(|&value| block.extend_from_slice(&heap.boolean(value))),
+        Array::Boolean(values) => values
+            .iter()
+            .for_each(|&value| block.extend_from_slice(&heap.boolean(value))),
         Array::String(texts) | Array::DateTime(texts) | Array::Reference(texts) => {
-            texts.iter().for_each(|text| push(text.as_ref().map_or(NO_REFERENCE, |text| heap.text(text))));
+            texts
+                .iter()
+                .for_each(|text| push(text.as_ref().map_or(NO_REFERENCE, |text| heap.text(text))));
         }
         Array::Object(objects) => {
             let mut reference = |object: &Object| encode_object(heap, object);
-            objects.iter().for_each(|object| push(object.as_ref().map_or(NO_REFERENCE, &mut reference)));
+            objects
+                .iter()
+                .for_each(|object| push(object.as_ref().map_or(NO_REFERENCE, &mut reference)));
         }
         numbers => encode_numbers(numbers, &mut block),
     }

@@ -22,10 +22,11 @@
 //! 14  …    qualifier set
 //! ```
 //!
-//! A record names one superclass at most; the class of an embedded instance all of them, and all properties.
-//! How many properties there are is not stored: it comes from the superclass. A writer fills the heap with the name of the
-//! class; names and values of its qualifiers; for each property, sorted by name, its name, its description, names and values
-//! of its qualifiers; then, likewise sorted, the defaults. Source: `docs::objects`, "Class part".
+//! A record names one superclass at most; the class of an embedded instance all of them, and all
+//! properties. How many properties there are is not stored: it comes from the superclass. A writer
+//! fills the heap with the name of the class; names and values of its qualifiers; for each
+//! property, sorted by name, its name, its description, names and values of its qualifiers; then,
+//! likewise sorted, the defaults. Source: `docs::objects`, "Class part".
 
 use std::collections::HashMap;
 
@@ -34,7 +35,9 @@ use super::encoded_string::{NO_REFERENCE, TextView, encode_text};
 use super::heap::{Budget, EncodeError, HeapDecoder, HeapNotes, HeapView, HeapWriter, present};
 use super::qualifier_set::{self, QualifierSetView};
 use super::reader::{Parsed, RecordReader};
-use super::value_table::{Row, TableKind, TableNotes, TableWriter, ValueTable, decode_setting, notes, states_size};
+use super::value_table::{
+    Row, TableKind, TableNotes, TableWriter, ValueTable, decode_setting, notes, states_size,
+};
 use crate::base::limits::MAX_PROPERTIES;
 use crate::base::{narrow, widen};
 use crate::cim::class::{Class, Property, Setting};
@@ -100,12 +103,26 @@ impl<'b> ClassPartView<'b> {
         let derivation = part.counted_part("the derivation is cut off")?;
         let qualifiers = part.counted_part("the qualifiers of the class are cut off")?;
         let count = widen(part.u32(CUT)?);
-        let lookup = part.take(count.saturating_mul(8), "the table of properties is cut off")?;
+        let lookup = part.take(
+            count.saturating_mul(8),
+            "the table of properties is cut off",
+        )?;
         let offset = part.offset();
-        let table = RecordReader::new(part.take(table_size, "the table of values is cut off")?, offset);
+        let table = RecordReader::new(
+            part.take(table_size, "the table of values is cut off")?,
+            offset,
+        );
         let heap = HeapView::parse(&mut part)?;
         let qualifiers = QualifierSetView::new(qualifiers, heap);
-        Ok(Self { name, derivation, qualifiers, lookup, table, heap, slack: part.rest() })
+        Ok(Self {
+            name,
+            derivation,
+            qualifiers,
+            lookup,
+            table,
+            heap,
+            slack: part.rest(),
+        })
     }
 
     /// The name of the class; `None` for the empty class.
@@ -113,7 +130,9 @@ impl<'b> ClassPartView<'b> {
     /// # Errors
     /// [`BadRecord`](super::reader::BadRecord) when it is damaged.
     pub fn name(&self) -> Parsed<Option<TextView<'b>>> {
-        present(self.name).map(|name| self.heap.text(name)).transpose()
+        present(self.name)
+            .map(|name| self.heap.text(name))
+            .transpose()
     }
 
     /// Its own qualifiers.
@@ -129,9 +148,17 @@ impl<'b> ClassPartView<'b> {
     /// The properties it declares, or declares anew, sorted by name.
     pub fn properties(&self) -> impl ExactSizeIterator<Item = Parsed<PropertyView<'b>>> + use<'b> {
         let heap = self.heap;
-        self.lookup.as_chunks::<8>().0.iter().map(move |&[a, b, c, d, e, f, g, h]| {
-            parse_property(heap, u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
-        })
+        self.lookup
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(move |&[a, b, c, d, e, f, g, h]| {
+                parse_property(
+                    heap,
+                    u32::from_le_bytes([a, b, c, d]),
+                    u32::from_le_bytes([e, f, g, h]),
+                )
+            })
     }
 
     /// The superclasses that the part names, the nearest first.
@@ -145,7 +172,9 @@ impl<'b> ClassPartView<'b> {
             if rest.is_empty() {
                 return Ok(names);
             }
-            let Some(text) = TextView::parse(rest) else { return reader.fail(BAD) };
+            let Some(text) = TextView::parse(rest) else {
+                return reader.fail(BAD);
+            };
             let bytes = reader.take(text.size(), BAD)?;
             let name = text.to_text();
             if widen(reader.u32(BAD)?) != text.size() || encode_text(&name) != bytes {
@@ -158,8 +187,10 @@ impl<'b> ClassPartView<'b> {
     /// True if it is the empty class, which stands for "no superclass".
     pub(crate) fn is_empty(&self) -> bool {
         let (mut derivation, mut table) = (self.derivation, self.table);
-        let is_bare = self.name == NO_REFERENCE && self.lookup.is_empty() && self.heap.bytes().is_empty();
-        let is_plain = derivation.rest().is_empty() && table.rest().is_empty() && self.slack.is_empty();
+        let is_bare =
+            self.name == NO_REFERENCE && self.lookup.is_empty() && self.heap.bytes().is_empty();
+        let is_plain =
+            derivation.rest().is_empty() && table.rest().is_empty() && self.slack.is_empty();
         is_bare && is_plain && self.qualifiers.iter().next().is_none()
     }
 }
@@ -171,9 +202,23 @@ fn parse_property(heap: HeapView<'_>, name: u32, info: u32) -> Parsed<PropertyVi
         return reader.fail("a property has an unknown type");
     };
     let (order, offset, origin_level) = (reader.u16(CUT)?, reader.u32(CUT)?, reader.u32(CUT)?);
-    let qualifiers = QualifierSetView::new(reader.counted_part("the qualifiers of a property are cut off")?, heap);
+    let qualifiers = QualifierSetView::new(
+        reader.counted_part("the qualifiers of a property are cut off")?,
+        heap,
+    );
     let info_size = reader.position();
-    Ok(PropertyView { name, info, heap, info_size, cim_type, overrides, order, offset, origin_level, qualifiers })
+    Ok(PropertyView {
+        name,
+        info,
+        heap,
+        info_size,
+        cim_type,
+        overrides,
+        order,
+        offset,
+        origin_level,
+        qualifiers,
+    })
 }
 
 /// What a class part has beside its content.
@@ -185,7 +230,8 @@ pub struct ClassPartNotes {
     pub table: TableNotes,
     /// Spare bytes behind the heap.
     slack: Box<[u8]>,
-    /// The orders of the properties in the lookup table, where these are not sorted as a writer sorts them.
+    /// The orders of the properties in the lookup table, where these are not sorted as a writer
+    /// sorts them.
     lookup: Option<Vec<u16>>,
 }
 
@@ -253,19 +299,41 @@ pub(crate) fn decode<'b>(
         };
         property.default = decode_setting(cx, &table, (property.cim_type, place.offset), state)?;
     }
-    let lookup = if exact { entries.iter().map(|(place, _)| place.order).collect() } else { Vec::new() };
+    let lookup = if exact {
+        entries.iter().map(|(place, _)| place.order).collect()
+    } else {
+        Vec::new()
+    };
     entries.sort_by_key(|(place, _)| place.order);
     let (places, properties) = entries.into_iter().unzip();
     let mut derivation = view.derivation()?.into_iter().map(Name::from);
     let superclass = derivation.next();
-    let class = Class { name, superclass, qualifiers, properties, methods: Vec::new() };
+    let class = Class {
+        name,
+        superclass,
+        qualifiers,
+        properties,
+        methods: Vec::new(),
+    };
     let (derivation, heap) = (derivation.collect(), decoder.finish());
     let count = shape.map(|shape| shape.count);
-    Ok((class, Layout { derivation, places, lookup, table, heap, slack: view.slack, count }))
+    Ok((
+        class,
+        Layout {
+            derivation,
+            places,
+            lookup,
+            table,
+            heap,
+            slack: view.slack,
+            count,
+        },
+    ))
 }
 
-/// The shape of the table of values: how long it is follows from the properties inherited and new. Where those inherited are
-/// not known, new ones tell, which come after them all; `None` where there are none.
+/// The shape of the table of values: how long it is follows from the properties inherited and new.
+/// Where those inherited are not known, new ones tell, which come after them all; `None` where
+/// there are none.
 fn table_shape(
     view: &ClassPartView<'_>,
     inherits: Inherits<'_>,
@@ -274,28 +342,40 @@ fn table_shape(
     let size = |property: &Property| property.cim_type.slot_size();
     let inherited = match inherits {
         Inherits::Nothing => TableShape { count: 0, slots: 0 },
-        Inherits::From(parent) => TableShape { count: parent.properties().len(), slots: widen(parent.table_size()) },
+        Inherits::From(parent) => TableShape {
+            count: parent.properties().len(),
+            slots: widen(parent.table_size()),
+        },
         Inherits::FromLost => {
             let new = entries.iter().filter(|(place, _)| !place.overrides);
-            let Some((place, property)) = new.max_by_key(|(place, _)| place.order) else { return Ok(None) };
+            let Some((place, property)) = new.max_by_key(|(place, _)| place.order) else {
+                return Ok(None);
+            };
             let count = usize::from(place.order) + 1;
             let slots = widen(place.offset).saturating_add(size(property));
             let mut table = view.table;
             return match table.rest().len() == states_size(count).saturating_add(slots) {
                 true => Ok(Some(TableShape { count, slots })),
-                false => view.table.fail("the table of values is not as long as its last property says"),
+                false => view
+                    .table
+                    .fail("the table of values is not as long as its last property says"),
             };
         }
     };
     let is_new = |place: &Place| matches!(inherits, Inherits::Nothing) || !place.overrides;
     let new = || entries.iter().filter(|(place, _)| is_new(place));
     let slots = new().map(|(_, property)| size(property)).sum::<usize>() + inherited.slots;
-    Ok(Some(TableShape { count: inherited.count + new().count(), slots }))
+    Ok(Some(TableShape {
+        count: inherited.count + new().count(),
+        slots,
+    }))
 }
 
 fn value_table<'b>(view: &ClassPartView<'b>, shape: Option<TableShape>) -> Parsed<ValueTable<'b>> {
     let mut reader = view.table;
-    let Some(TableShape { count, slots }) = shape else { return Ok(ValueTable::of_states(reader.rest())) };
+    let Some(TableShape { count, slots }) = shape else {
+        return Ok(ValueTable::of_states(reader.rest()));
+    };
     let table = ValueTable::parse(&mut reader, count, slots)?;
     if !reader.rest().is_empty() {
         return reader.fail("the table of values is longer than the properties of the class need");
@@ -303,56 +383,111 @@ fn value_table<'b>(view: &ClassPartView<'b>, shape: Option<TableShape>) -> Parse
     Ok(table)
 }
 
-fn decode_property(cx: &mut HeapDecoder<'_, '_>, view: &PropertyView<'_>) -> Parsed<(Place, Property)> {
+fn decode_property(
+    cx: &mut HeapDecoder<'_, '_>,
+    view: &PropertyView<'_>,
+) -> Parsed<(Place, Property)> {
     cx.hold(view.info, PROPERTY)?;
     let name = cx.name(view.name)?;
     cx.item(view.info, view.info_size)?;
     let qualifiers = qualifier_set::decode(cx, view.qualifiers)?;
-    let property = Property { name, cim_type: view.cim_type, default: Setting::Null, qualifiers };
+    let property = Property {
+        name,
+        cim_type: view.cim_type,
+        default: Setting::Null,
+        qualifiers,
+    };
     let (order, offset, origin_level) = (view.order, view.offset, view.origin_level);
-    Ok((Place { order, offset, origin_level, overrides: view.overrides }, property))
+    Ok((
+        Place {
+            order,
+            offset,
+            origin_level,
+            overrides: view.overrides,
+        },
+        property,
+    ))
 }
 
 impl Layout<'_> {
     /// The class of an embedded instance, which lists everything.
     pub(crate) fn merged(&self, class: Class) -> Option<FullClass> {
-        let origins: Vec<(u32, bool)> = self.places.iter().map(|place| (place.origin_level, place.overrides)).collect();
-        let derivation = class.superclass.iter().chain(&self.derivation).cloned().collect();
+        let origins: Vec<(u32, bool)> = self
+            .places
+            .iter()
+            .map(|place| (place.origin_level, place.overrides))
+            .collect();
+        let derivation = class
+            .superclass
+            .iter()
+            .chain(&self.derivation)
+            .cloned()
+            .collect();
         FullClass::merged(class, derivation, &origins).ok()
     }
 
-    /// True if the stored orders, offsets and levels are those of the composed class: what everything else relies on.
+    /// True if the stored orders, offsets and levels are those of the composed class: what
+    /// everything else relies on.
     pub(crate) fn fits(&self, full: &FullClass) -> bool {
-        self.places.iter().zip(&full.declaration().properties).all(|(stored, property)| {
-            let by_order = full.properties().get(usize::from(stored.order)).map(|found| &**found);
-            let found = by_order.filter(|found| found.name == property.name);
-            found.is_some_and(|found| *stored == Place::of(found))
-        })
+        self.places
+            .iter()
+            .zip(&full.declaration().properties)
+            .all(|(stored, property)| {
+                let by_order = full
+                    .properties()
+                    .get(usize::from(stored.order))
+                    .map(|found| &**found);
+                let found = by_order.filter(|found| found.name == property.name);
+                found.is_some_and(|found| *stored == Place::of(found))
+            })
     }
 
     /// What is known of a class that lacks this ancestor, over what is left of its superclass.
-    pub(crate) fn partial(&self, class: &Class, parent: Option<&FullClass>, ancestor: Name) -> Partial {
+    pub(crate) fn partial(
+        &self,
+        class: &Class,
+        parent: Option<&FullClass>,
+        ancestor: Name,
+    ) -> Partial {
         let above = parent.and_then(|parent| parent.partial());
         let mut places = above.map(|above| above.places.clone()).unwrap_or_default();
         let own = self.places.iter().zip(&class.properties);
-        let is_new = |name: &Name| parent.is_none_or(|parent| parent.property(name.as_str()).is_none());
-        places.extend(own.filter(|(_, own)| is_new(&own.name)).map(|(place, _)| (place.order, place.offset)));
+        let is_new =
+            |name: &Name| parent.is_none_or(|parent| parent.property(name.as_str()).is_none());
+        places.extend(
+            own.filter(|(_, own)| is_new(&own.name))
+                .map(|(place, _)| (place.order, place.offset)),
+        );
         let ancestor = above.map_or(ancestor, |above| above.ancestor.clone());
         let table_bytes = Some(self.table.size());
         // A class that declares no property itself has those of the superclass.
-        let inherited = above.filter(|above| above.table_bytes == table_bytes).and_then(|above| above.count);
-        Partial { ancestor, places, count: self.count.or(inherited), table_bytes }
+        let inherited = above
+            .filter(|above| above.table_bytes == table_bytes)
+            .and_then(|above| above.count);
+        Partial {
+            ancestor,
+            places,
+            count: self.count.or(inherited),
+            table_bytes,
+        }
     }
 
-    /// True if the class stands alone and is laid out as it must be: as [`fits`](Self::fits), but nothing need be composed
-    /// for it.
+    /// True if the class stands alone and is laid out as it must be: as [`fits`](Self::fits), but
+    /// nothing need be composed for it.
     pub(crate) fn stands_alone(&self, class: &Class) -> bool {
         let mut offset = 0u32;
-        let in_place = self.places.iter().zip(&class.properties).zip(0u16..).all(|((place, property), order)| {
-            let expected = Place { order, offset, origin_level: 0, overrides: false };
-            offset = offset.saturating_add(narrow(property.cim_type.slot_size()));
-            *place == expected
-        });
+        let in_place = self.places.iter().zip(&class.properties).zip(0u16..).all(
+            |((place, property), order)| {
+                let expected = Place {
+                    order,
+                    offset,
+                    origin_level: 0,
+                    overrides: false,
+                };
+                offset = offset.saturating_add(narrow(property.cim_type.slot_size()));
+                *place == expected
+            },
+        );
         in_place
             && class.superclass.is_none()
             && self.places.len() <= MAX_PROPERTIES
@@ -364,16 +499,30 @@ impl Layout<'_> {
     pub(crate) fn notes(self, full: &FullClass) -> ClassPartNotes {
         let table = notes(&self.table, TableKind::Class, &rows(full));
         let sorted = sorted_local(full);
-        let is_sorted = self.lookup.iter().eq(sorted.iter().map(|(property, _)| &property.order));
+        let is_sorted = self
+            .lookup
+            .iter()
+            .eq(sorted.iter().map(|(property, _)| &property.order));
         let lookup = (!is_sorted).then_some(self.lookup);
-        ClassPartNotes { heap: self.heap, table, slack: self.slack.into(), lookup }
+        ClassPartNotes {
+            heap: self.heap,
+            table,
+            slack: self.slack.into(),
+            lookup,
+        }
     }
 }
 
 impl Place {
     const fn of(property: &FullProperty) -> Self {
-        let (order, offset, origin_level) = (property.order, property.offset, property.origin_level);
-        Self { order, offset, origin_level, overrides: property.overrides }
+        let (order, offset, origin_level) =
+            (property.order, property.offset, property.origin_level);
+        Self {
+            order,
+            offset,
+            origin_level,
+            overrides: property.overrides,
+        }
     }
 }
 
@@ -387,26 +536,41 @@ fn are_unique<'n>(names: impl Iterator<Item = &'n Name>) -> bool {
 fn sorted_local(full: &FullClass) -> Vec<(&FullProperty, &Property)> {
     let mut declared: Vec<&Property> = full.declaration().properties.iter().collect();
     declared.sort_by(|a, b| a.name.cmp(&b.name));
-    declared.into_iter().filter_map(|own| Some((full.property(own.name.as_str())?, own))).collect()
+    declared
+        .into_iter()
+        .filter_map(|own| Some((full.property(own.name.as_str())?, own)))
+        .collect()
 }
 
 /// What a class says of each property, in order of declaration.
 fn rows(full: &FullClass) -> Vec<Row<'_>> {
     static NOTHING: Setting = Setting::Inherited;
-    let declared: HashMap<&Name, &Property> =
-        full.declaration().properties.iter().map(|property| (&property.name, property)).collect();
+    let declared: HashMap<&Name, &Property> = full
+        .declaration()
+        .properties
+        .iter()
+        .map(|property| (&property.name, property))
+        .collect();
     full.properties()
         .iter()
         .map(|property| {
             let own = declared.get(&property.name);
             let setting = own.map_or(&NOTHING, |own| &own.default);
-            Row { property, setting, inherits: own.is_none() || property.overrides }
+            Row {
+                property,
+                setting,
+                inherits: own.is_none() || property.overrides,
+            }
         })
         .collect()
 }
 
-/// A class part: of the class as it is declared when its superclass is known, else of everything it has.
-pub(crate) fn encode(full: &FullClass, notes: Option<&ClassPartNotes>) -> Result<Vec<u8>, EncodeError> {
+/// A class part: of the class as it is declared when its superclass is known, else of everything it
+/// has.
+pub(crate) fn encode(
+    full: &FullClass,
+    notes: Option<&ClassPartNotes>,
+) -> Result<Vec<u8>, EncodeError> {
     let rows = rows(full);
     let mut heap = HeapWriter::new(notes.map(|notes| &notes.heap));
     let mut table = TableWriter::new(TableKind::Class, &rows, notes.map(|notes| &notes.table));
@@ -445,17 +609,29 @@ pub(crate) fn set_length(part: &mut [u8]) {
     crate::format::bytes::put(part, 0, &length);
 }
 
-fn local_in_order<'c>(full: &'c FullClass, notes: Option<&ClassPartNotes>) -> Vec<(&'c FullProperty, &'c Property)> {
+fn local_in_order<'c>(
+    full: &'c FullClass,
+    notes: Option<&ClassPartNotes>,
+) -> Vec<(&'c FullProperty, &'c Property)> {
     let local = sorted_local(full);
-    let Some(lookup) = notes.and_then(|notes| notes.lookup.as_ref()) else { return local };
-    let by_order: HashMap<u16, (&FullProperty, &Property)> =
-        local.into_iter().map(|(place, property)| (place.order, (place, property))).collect();
-    lookup.iter().filter_map(|order| by_order.get(order).copied()).collect()
+    let Some(lookup) = notes.and_then(|notes| notes.lookup.as_ref()) else {
+        return local;
+    };
+    let by_order: HashMap<u16, (&FullProperty, &Property)> = local
+        .into_iter()
+        .map(|(place, property)| (place.order, (place, property)))
+        .collect();
+    lookup
+        .iter()
+        .filter_map(|order| by_order.get(order).copied())
+        .collect()
 }
 
 fn encode_property(heap: &mut HeapWriter<'_>, place: &FullProperty, property: &Property) -> u32 {
     let offset = heap.reserve(14 + qualifier_set::encoded_size(&property.qualifiers));
-    let mut info = type_number(property.cim_type, place.overrides).to_le_bytes().to_vec();
+    let mut info = type_number(property.cim_type, place.overrides)
+        .to_le_bytes()
+        .to_vec();
     info.extend(place.order.to_le_bytes());
     info.extend(place.offset.to_le_bytes());
     info.extend(place.origin_level.to_le_bytes());
@@ -466,11 +642,20 @@ fn encode_property(heap: &mut HeapWriter<'_>, place: &FullProperty, property: &P
 
 /// A record names its superclass alone; an embedded class, which stands without it, all of them.
 fn encode_derivation(full: &FullClass) -> Vec<u8> {
-    let count = if full.superclass().is_some() { 1 } else { full.derivation().len() };
+    let count = if full.superclass().is_some() {
+        1
+    } else {
+        full.derivation().len()
+    };
     let mut bytes = vec![0; 4];
     for (number, name) in full.derivation().iter().take(count).enumerate() {
         // The spelling is that of the class, whatever the superclass's own is.
-        let spelled = full.declaration().superclass.as_ref().filter(|_| number == 0).unwrap_or(name);
+        let spelled = full
+            .declaration()
+            .superclass
+            .as_ref()
+            .filter(|_| number == 0)
+            .unwrap_or(name);
         let text = encode_text(spelled.as_str());
         bytes.extend_from_slice(&text);
         bytes.extend(narrow(text.len()).to_le_bytes());

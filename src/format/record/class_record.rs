@@ -47,7 +47,13 @@ impl<'b> ClassRecordView<'b> {
         if !ahead.rest().is_empty() {
             return reader.fail("there are bytes after the methods part");
         }
-        Ok(Self { superclass, stamp, class_part, methods_part, length: record.len() })
+        Ok(Self {
+            superclass,
+            stamp,
+            class_part,
+            methods_part,
+            length: record.len(),
+        })
     }
 
     /// The name of the superclass.
@@ -58,7 +64,10 @@ impl<'b> ClassRecordView<'b> {
         if self.superclass.is_empty() {
             return Ok(None);
         }
-        let bad = BadRecord { offset: 4, what: "the name of the superclass is no UTF-16" };
+        let bad = BadRecord {
+            offset: 4,
+            what: "the name of the superclass is no UTF-16",
+        };
         utf16_text(self.superclass).map(Some).ok_or(bad)
     }
 
@@ -97,10 +106,15 @@ impl<'b> ClassRecordView<'b> {
     ///
     /// # Errors
     /// [`BadRecord`] when the record is damaged, or does not fit to what is left.
-    pub(crate) fn partial_class(&self, superclass: Option<Arc<FullClass>>, ancestor: Name) -> Parsed<FullClass> {
+    pub(crate) fn partial_class(
+        &self,
+        superclass: Option<Arc<FullClass>>,
+        ancestor: Name,
+    ) -> Parsed<FullClass> {
         let bad = |what| BadRecord { offset: 0, what };
         let mut budget = Budget::for_record(self.length);
-        let (mut class, layout) = class_part::decode(&self.class_part, Inherits::FromLost, &mut budget, false)?;
+        let (mut class, layout) =
+            class_part::decode(&self.class_part, Inherits::FromLost, &mut budget, false)?;
         self.check_superclass(&class, &layout)?;
         class.methods = methods_part::decode(&self.methods_part, &mut budget, false)?.0;
         let partial = layout.partial(&class, superclass.as_deref(), ancestor);
@@ -115,18 +129,27 @@ impl<'b> ClassRecordView<'b> {
     /// Fails when the two places that name the superclass differ.
     fn check_superclass(&self, class: &Class, layout: &Layout<'_>) -> Parsed<()> {
         let named = self.superclass()?;
-        if named.as_deref() != class.superclass.as_ref().map(Name::as_str) || !layout.derivation.is_empty() {
+        if named.as_deref() != class.superclass.as_ref().map(Name::as_str)
+            || !layout.derivation.is_empty()
+        {
             let what = "head and class part of the record name different superclasses";
             return Err(BadRecord { offset: 0, what });
         }
         Ok(())
     }
 
-    fn decode(&self, superclass: Option<Arc<FullClass>>, exact: bool) -> Parsed<(FullClass, ClassNotes)> {
+    fn decode(
+        &self,
+        superclass: Option<Arc<FullClass>>,
+        exact: bool,
+    ) -> Parsed<(FullClass, ClassNotes)> {
         let bad = |what| BadRecord { offset: 0, what };
         let mut budget = Budget::for_record(self.length);
-        let inherits = superclass.as_deref().map_or(Inherits::Nothing, Inherits::From);
-        let (mut class, layout) = class_part::decode(&self.class_part, inherits, &mut budget, exact)?;
+        let inherits = superclass
+            .as_deref()
+            .map_or(Inherits::Nothing, Inherits::From);
+        let (mut class, layout) =
+            class_part::decode(&self.class_part, inherits, &mut budget, exact)?;
         self.check_superclass(&class, &layout)?;
         let (methods, heap) = methods_part::decode(&self.methods_part, &mut budget, exact)?;
         class.methods = methods;
@@ -135,7 +158,9 @@ impl<'b> ClassRecordView<'b> {
             return Err(bad(INHERITS_TOO_MUCH));
         }
         if !layout.fits(&full) {
-            return Err(bad("the properties of the class are not laid out as its superclass wants it"));
+            return Err(bad(
+                "the properties of the class are not laid out as its superclass wants it",
+            ));
         }
         let mut notes = ClassNotes::default();
         if exact {
@@ -146,13 +171,19 @@ impl<'b> ClassRecordView<'b> {
     }
 }
 
-const INHERITS_TOO_MUCH: &str = "the class inherits more than 512 KiB and 64 times the length of its record";
-const _: () = assert!(MAX_INHERITED_BYTES == 512 << 10 && MAX_EXPANSION == 64, "the text above says it");
+const INHERITS_TOO_MUCH: &str =
+    "the class inherits more than 512 KiB and 64 times the length of its record";
+const _: () = assert!(
+    MAX_INHERITED_BYTES == 512 << 10 && MAX_EXPANSION == 64,
+    "the text above says it"
+);
 
 /// Why a class does not go with its superclass.
 const fn misfit(error: &ComposeError) -> &'static str {
     match error {
-        ComposeError::TooMany { .. } => "the class has more members, qualifiers or superclasses than the engine takes",
+        ComposeError::TooMany { .. } => {
+            "the class has more members, qualifiers or superclasses than the engine takes"
+        }
         _ => "the class does not fit to its superclass",
     }
 }
@@ -178,22 +209,43 @@ pub fn encode_class_record(class: &FullClass, stamp: u64) -> Result<Vec<u8>, Enc
 ///
 /// # Errors
 /// [`EncodeError`] when something of the class cannot be stored, or the notes are those of another.
-pub fn encode_exact_class_record(class: &FullClass, stamp: u64, notes: &ClassNotes) -> Result<Vec<u8>, EncodeError> {
+pub fn encode_exact_class_record(
+    class: &FullClass,
+    stamp: u64,
+    notes: &ClassNotes,
+) -> Result<Vec<u8>, EncodeError> {
     encode(class, stamp, Some(notes))
 }
 
-fn encode(class: &FullClass, stamp: u64, notes: Option<&ClassNotes>) -> Result<Vec<u8>, EncodeError> {
-    let superclass = class.declaration().superclass.as_ref().map_or("", Name::as_str);
-    let mut record = narrow(superclass.encode_utf16().count()).to_le_bytes().to_vec();
+fn encode(
+    class: &FullClass,
+    stamp: u64,
+    notes: Option<&ClassNotes>,
+) -> Result<Vec<u8>, EncodeError> {
+    let superclass = class
+        .declaration()
+        .superclass
+        .as_ref()
+        .map_or("", Name::as_str);
+    let mut record = narrow(superclass.encode_utf16().count())
+        .to_le_bytes()
+        .to_vec();
     push_utf16(superclass, &mut record);
     record.extend(stamp.to_le_bytes());
     record.extend(class_part::encode(class, notes.map(|notes| &notes.class))?);
-    record.extend(methods_part::encode(class, notes.map(|notes| &notes.methods))?);
+    record.extend(methods_part::encode(
+        class,
+        notes.map(|notes| &notes.methods),
+    )?);
     if gets_too_much(class.inherited_bytes(), MAX_INHERITED_BYTES, record.len()) {
-        return Err(EncodeError { what: INHERITS_TOO_MUCH });
+        return Err(EncodeError {
+            what: INHERITS_TOO_MUCH,
+        });
     }
     if record.len() > widen(MAX_RECORD_BYTES) {
-        return Err(EncodeError { what: "it is larger than a record may be" });
+        return Err(EncodeError {
+            what: "it is larger than a record may be",
+        });
     }
     Ok(record)
 }

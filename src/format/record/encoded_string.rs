@@ -6,9 +6,10 @@
 //!    …    its end: one zero byte, or two
 //! ```
 //!
-//! The long form is used only where some character is above U+00FF. A reference to the name of a qualifier or property
-//! whose bit 31 is set is no place in a heap but a number of the dictionary; a name that stands there, in any case of
-//! letters, is always stored so. Source: `docs::objects`, "Strings".
+//! The long form is used only where some character is above U+00FF. A reference to the name of a
+//! qualifier or property whose bit 31 is set is no place in a heap but a number of the dictionary;
+//! a name that stands there, in any case of letters, is always stored so. Source: `docs::objects`,
+//! "Strings".
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -22,8 +23,10 @@ pub(crate) const DICTIONARY_BIT: u32 = 0x8000_0000;
 /// The reference that leads nowhere: NULL.
 pub(crate) const NO_REFERENCE: u32 = u32::MAX;
 
-const DICTIONARY: [&str; 11] =
-    ["\"", "key", "NADA", "read", "write", "volatile", "provider", "dynamic", "cimwin32", "DWORD", "CIMTYPE"];
+const DICTIONARY: [&str; 11] = [
+    "\"", "key", "NADA", "read", "write", "volatile", "provider", "dynamic", "cimwin32", "DWORD",
+    "CIMTYPE",
+];
 
 /// The word of the dictionary that a reference means.
 pub(crate) fn dictionary_word(reference: u32) -> Option<&'static str> {
@@ -34,12 +37,17 @@ pub(crate) fn dictionary_word(reference: u32) -> Option<&'static str> {
 /// The word of the dictionary that a reference means, as a name. All share one.
 pub(crate) fn dictionary_name(reference: u32) -> Option<Name> {
     static NAMES: LazyLock<[Name; DICTIONARY.len()]> = LazyLock::new(|| DICTIONARY.map(Name::from));
-    NAMES.get(usize::try_from(reference ^ DICTIONARY_BIT).ok()?).cloned()
+    NAMES
+        .get(usize::try_from(reference ^ DICTIONARY_BIT).ok()?)
+        .cloned()
 }
 
 /// The reference to a name that stands in the dictionary.
 pub(crate) fn dictionary_reference(text: &str) -> Option<u32> {
-    let position = DICTIONARY.iter().zip(0u32..).find(|(word, _)| name::same(word, text));
+    let position = DICTIONARY
+        .iter()
+        .zip(0u32..)
+        .find(|(word, _)| name::same(word, text));
     position.map(|(_, number)| number | DICTIONARY_BIT)
 }
 
@@ -53,18 +61,27 @@ pub struct TextView<'b> {
 impl<'b> TextView<'b> {
     /// A word of the dictionary.
     pub(crate) const fn word(word: &'static str) -> TextView<'static> {
-        TextView { wide: false, text: word.as_bytes() }
+        TextView {
+            wide: false,
+            text: word.as_bytes(),
+        }
     }
 
     /// The string at the front of `bytes`.
     pub(crate) fn parse(bytes: &'b [u8]) -> Option<Self> {
         let (flag, rest) = bytes.split_first()?;
         match flag {
-            0 => Some(Self { wide: false, text: rest.get(..memchr::memchr(0, rest)?)? }),
+            0 => Some(Self {
+                wide: false,
+                text: rest.get(..memchr::memchr(0, rest)?)?,
+            }),
             1 => {
                 let units = rest.as_chunks::<2>().0;
                 let length = units.iter().position(|unit| *unit == [0, 0])?;
-                Some(Self { wide: true, text: rest.get(..length * 2)? })
+                Some(Self {
+                    wide: true,
+                    text: rest.get(..length * 2)?,
+                })
             }
             _ => None,
         }
@@ -78,19 +95,32 @@ impl<'b> TextView<'b> {
     /// Bytes of memory that its text takes at most.
     pub(crate) const fn memory(&self) -> usize {
         // A character above U+007F takes two bytes, a UTF-16 unit up to three.
-        if self.wide { self.text.len() / 2 * 3 } else { self.text.len() * 2 }
+        if self.wide {
+            self.text.len() / 2 * 3
+        } else {
+            self.text.len() * 2
+        }
     }
 
     /// Its characters; U+FFFD for a surrogate that stands alone.
     pub fn chars(&self) -> impl Iterator<Item = char> + 'b {
-        let (narrow, wide) = if self.wide { (&[][..], self.text) } else { (self.text, &[][..]) };
-        let wide = char::decode_utf16(utf16_units(wide)).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER));
+        let (narrow, wide) = if self.wide {
+            (&[][..], self.text)
+        } else {
+            (self.text, &[][..])
+        };
+        let wide =
+            char::decode_utf16(utf16_units(wide)).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER));
         narrow.iter().map(|&byte| char::from(byte)).chain(wide)
     }
 
     /// The text when it is plain ASCII, without copying it.
     pub fn as_ascii(&self) -> Option<&'b str> {
-        if self.wide || !self.text.is_ascii() { None } else { str::from_utf8(self.text).ok() }
+        if self.wide || !self.text.is_ascii() {
+            None
+        } else {
+            str::from_utf8(self.text).ok()
+        }
     }
 
     /// True if it is this name, in any case of letters.
@@ -103,7 +133,8 @@ impl<'b> TextView<'b> {
 
     /// The text; U+FFFD for a surrogate that stands alone.
     pub fn to_text(&self) -> String {
-        self.as_ascii().map_or_else(|| self.chars().collect(), str::to_owned)
+        self.as_ascii()
+            .map_or_else(|| self.chars().collect(), str::to_owned)
     }
 }
 
@@ -116,7 +147,8 @@ impl From<TextView<'_>> for Name {
     }
 }
 
-/// Names that classes use over and over. All share one allocation: a repository has a hundred thousand qualifiers.
+/// Names that classes use over and over. All share one allocation: a repository has a hundred
+/// thousand qualifiers.
 const FREQUENT: [&str; 31] = [
     "abstract",
     "Amendment",
@@ -163,12 +195,19 @@ fn frequent_name(text: &str) -> Option<Name> {
         }
         slots
     });
-    NAMES.get(slot_of(text)?)?.as_ref().filter(|name| name.as_str() == text).cloned()
+    NAMES
+        .get(slot_of(text)?)?
+        .as_ref()
+        .filter(|name| name.as_str() == text)
+        .cloned()
 }
 
 /// Where a name has its place: by its length and both ends.
 fn slot_of(text: &str) -> Option<usize> {
-    let (first, last) = (usize::from(*text.as_bytes().first()?), usize::from(*text.as_bytes().last()?));
+    let (first, last) = (
+        usize::from(*text.as_bytes().first()?),
+        usize::from(*text.as_bytes().last()?),
+    );
     Some((text.len() + first * 3 + last * 17) % SLOTS)
 }
 
@@ -215,7 +254,13 @@ mod tests {
 
     #[test]
     fn texts_are_read_and_written() {
-        for (text, first) in [("", 0), ("abc", 0), ("é\u{80}", 0), ("Ā", 1), ("\u{1F600}", 1)] {
+        for (text, first) in [
+            ("", 0),
+            ("abc", 0),
+            ("é\u{80}", 0),
+            ("Ā", 1),
+            ("\u{1F600}", 1),
+        ] {
             let bytes = encode_text(text);
             assert_eq!(bytes[0], first);
             let view = TextView::parse(&bytes).unwrap();
@@ -225,7 +270,15 @@ mod tests {
 
     #[test]
     fn strings_without_end_or_with_another_flag_are_refused() {
-        for bytes in [&b""[..], b"\0", b"\0abc", b"\x01a", b"\x01a\0\0", b"\x01a\0b\0\0", b"\x02a\0"] {
+        for bytes in [
+            &b""[..],
+            b"\0",
+            b"\0abc",
+            b"\x01a",
+            b"\x01a\0\0",
+            b"\x01a\0b\0\0",
+            b"\x02a\0",
+        ] {
             assert_eq!(TextView::parse(bytes), None, "{bytes:?}");
         }
     }
@@ -234,7 +287,10 @@ mod tests {
     fn every_frequent_name_has_its_place() {
         for word in FREQUENT {
             assert_eq!(frequent_name(word).unwrap().as_str(), word);
-            assert!(frequent_name(&word.to_lowercase()).is_none_or(|name| name.as_str() == word.to_lowercase()));
+            assert!(
+                frequent_name(&word.to_lowercase())
+                    .is_none_or(|name| name.as_str() == word.to_lowercase())
+            );
         }
         assert!(frequent_name("").is_none());
     }

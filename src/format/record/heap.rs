@@ -5,14 +5,16 @@
 //! 4  …    items, without order of their own: strings, arrays, property descriptions, qualifier sets, embedded objects
 //! ```
 //!
-//! References count from the first item. Nothing is shared: each item is referred to once. A writer appends items in a
-//! fixed order, told at each structure; then the heap has no gaps. Only embedded objects, which are memory as it was, have
-//! other orders and gaps: [`HeapNotes`] keeps them. Source: `docs::objects`, "Heap".
+//! References count from the first item. Nothing is shared: each item is referred to once. A writer
+//! appends items in a fixed order, told at each structure; then the heap has no gaps. Only embedded
+//! objects, which are memory as it was, have other orders and gaps: [`HeapNotes`] keeps them.
+//! Source: `docs::objects`, "Heap".
 
 use thiserror::Error;
 
 use super::encoded_string::{
-    DICTIONARY_BIT, NO_REFERENCE, TextView, dictionary_name, dictionary_reference, dictionary_word, encode_text,
+    DICTIONARY_BIT, NO_REFERENCE, TextView, dictionary_name, dictionary_reference, dictionary_word,
+    encode_text,
 };
 use super::object_block::ObjectNotes;
 use super::reader::{BadRecord, Parsed, RecordReader};
@@ -35,7 +37,10 @@ impl<'b> HeapView<'b> {
             return reader.fail("bit 31 of the length of the heap is not set");
         }
         let base = reader.offset();
-        let bytes = reader.take(widen(length & !DICTIONARY_BIT), "the heap leaves the record")?;
+        let bytes = reader.take(
+            widen(length & !DICTIONARY_BIT),
+            "the heap leaves the record",
+        )?;
         Ok(Self { bytes, base })
     }
 
@@ -45,7 +50,10 @@ impl<'b> HeapView<'b> {
 
     /// The error for an item that is not as it must be.
     pub(crate) const fn bad(&self, reference: u32, what: &'static str) -> BadRecord {
-        BadRecord { offset: self.base.saturating_add(widen(reference)), what }
+        BadRecord {
+            offset: self.base.saturating_add(widen(reference)),
+            what,
+        }
     }
 
     /// The heap from an item on.
@@ -66,20 +74,26 @@ impl<'b> HeapView<'b> {
         if reference & DICTIONARY_BIT == 0 {
             return self.text(reference);
         }
-        dictionary_word(reference).map(TextView::word).ok_or(self.no_word())
+        dictionary_word(reference)
+            .map(TextView::word)
+            .ok_or(self.no_word())
     }
 
     const fn no_word(&self) -> BadRecord {
-        BadRecord { offset: self.base, what: "a name is not in the dictionary" }
+        BadRecord {
+            offset: self.base,
+            what: "a name is not in the dictionary",
+        }
     }
 }
 
-/// What a heap has beside its content: where items lie that do not lie in a writer's order, and texts in another form than a
-/// writer's.
+/// What a heap has beside its content: where items lie that do not lie in a writer's order, and
+/// texts in another form than a writer's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HeapNotes {
     placement: Option<Box<Placement>>,
-    /// Forms that a writer would not choose, by the number of the name, text or boolean in a writer's order.
+    /// Forms that a writer would not choose, by the number of the name, text or boolean in a
+    /// writer's order.
     odd: Vec<(u32, Box<[u8]>)>,
     objects: Vec<ObjectNotes>,
 }
@@ -110,9 +124,9 @@ struct Placement {
     gaps: Vec<(u32, Box<[u8]>)>,
 }
 
-/// How much more may be decoded of a record, in bytes that are read and in bytes of memory. Items are not shared, so an
-/// honest record needs its own length for each level of embedding, and a few times its length in memory; one that refers
-/// to an item over and over runs out.
+/// How much more may be decoded of a record, in bytes that are read and in bytes of memory. Items
+/// are not shared, so an honest record needs its own length for each level of embedding, and a few
+/// times its length in memory; one that refers to an item over and over runs out.
 #[derive(Debug)]
 pub(crate) struct Budget {
     bytes: usize,
@@ -124,12 +138,20 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) const fn for_record(length: usize) -> Self {
-        let (bytes, memory) = (length.saturating_mul(MAX_OBJECT_DEPTH), length.saturating_mul(MAX_DECODED_FACTOR));
-        Self { bytes, memory, depth: 0, qualifiers: Vec::new() }
+        let (bytes, memory) = (
+            length.saturating_mul(MAX_OBJECT_DEPTH),
+            length.saturating_mul(MAX_DECODED_FACTOR),
+        );
+        Self {
+            bytes,
+            memory,
+            depth: 0,
+            qualifiers: Vec::new(),
+        }
     }
 
-    /// Takes memory out of the budget; `false` when it is used up, and then for everything that follows: an embedded
-    /// object that is given up must not let the record go on.
+    /// Takes memory out of the budget; `false` when it is used up, and then for everything that
+    /// follows: an embedded object that is given up must not let the record go on.
     pub(crate) fn take_memory(&mut self, bytes: usize) -> bool {
         let left = self.memory.checked_sub(bytes);
         self.memory = left.unwrap_or(0);
@@ -144,8 +166,7 @@ impl Budget {
 }
 
 const TOO_OFTEN: &str = "the record refers to its items too often";
-const TOO_LARGE: &str =
-    "the record refers to its items too often: its content takes more than 16 times its length in memory";
+const TOO_LARGE: &str = "the record refers to its items too often: its content takes more than 16 times its length in memory";
 const _: () = assert!(MAX_DECODED_FACTOR == 16, "the text above says it");
 
 /// Bytes of memory of a name besides its text.
@@ -169,7 +190,11 @@ pub(crate) struct HeapDecoder<'b, 'm> {
 
 impl<'b, 'm> HeapDecoder<'b, 'm> {
     pub(crate) fn new(heap: HeapView<'b>, budget: &'m mut Budget, exact: bool) -> Self {
-        Self { heap, budget, trace: exact.then(Trace::default) }
+        Self {
+            heap,
+            budget,
+            trace: exact.then(Trace::default),
+        }
     }
 
     /// An item of this length.
@@ -236,7 +261,9 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         self.hold(reference, NAME + view.memory())?;
         let name = Name::from(view);
         let text = name.as_str();
-        self.visit(|| (dictionary_reference(text).is_some() || encode_text(text) != bytes).then_some(bytes));
+        self.visit(|| {
+            (dictionary_reference(text).is_some() || encode_text(text) != bytes).then_some(bytes)
+        });
         Ok(name)
     }
 
@@ -249,7 +276,9 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
 
     fn visit<'s>(&mut self, odd: impl FnOnce() -> Option<&'s [u8]>) {
         if let Some(trace) = &mut self.trace {
-            trace.odd.extend(odd().map(|bytes| (trace.visits, bytes.into())));
+            trace
+                .odd
+                .extend(odd().map(|bytes| (trace.visits, bytes.into())));
             trace.visits += 1;
         }
     }
@@ -261,7 +290,10 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         decode: impl FnOnce(&mut Budget, bool) -> Parsed<(T, ObjectNotes)>,
     ) -> Parsed<T> {
         if self.budget.depth >= MAX_OBJECT_DEPTH {
-            return Err(BadRecord { offset, what: "objects are embedded too deep" });
+            return Err(BadRecord {
+                offset,
+                what: "objects are embedded too deep",
+            });
         }
         self.budget.depth += 1;
         let decoded = decode(self.budget, self.trace.is_some());
@@ -279,9 +311,15 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
 
     /// What the heap has beside its content.
     pub(crate) fn finish(self) -> HeapNotes {
-        let Some(trace) = self.trace else { return HeapNotes::default() };
+        let Some(trace) = self.trace else {
+            return HeapNotes::default();
+        };
         let placement = placement(self.heap.bytes, &trace.items);
-        HeapNotes { placement, odd: trace.odd, objects: trace.objects }
+        HeapNotes {
+            placement,
+            odd: trace.odd,
+            objects: trace.objects,
+        }
     }
 }
 
@@ -304,13 +342,20 @@ fn placement(heap: &[u8], items: &[(u32, u32)]) -> Option<Box<Placement>> {
     sorted.sort_unstable();
     let (mut gaps, mut covered) = (Vec::new(), 0);
     for (offset, length) in sorted.into_iter().chain([(narrow(heap.len()), 0)]) {
-        if let Some(gap) = heap.get(widen(covered)..widen(offset)).filter(|gap| !gap.is_empty()) {
+        if let Some(gap) = heap
+            .get(widen(covered)..widen(offset))
+            .filter(|gap| !gap.is_empty())
+        {
             gaps.push((covered, gap.into()));
         }
         covered = covered.max(offset.saturating_add(length));
     }
     let offsets = items.iter().map(|&(offset, _)| offset).collect();
-    Some(Box::new(Placement { length: narrow(heap.len()), offsets, gaps }))
+    Some(Box::new(Placement {
+        length: narrow(heap.len()),
+        offsets,
+        gaps,
+    }))
 }
 
 /// Why a record cannot be written.
@@ -335,10 +380,21 @@ pub(crate) struct HeapWriter<'n> {
 
 impl<'n> HeapWriter<'n> {
     pub(crate) fn new(notes: Option<&'n HeapNotes>) -> Self {
-        let mut writer = Self { bytes: Vec::new(), notes, items: 0, visits: 0, odd: 0, objects: 0, error: None };
+        let mut writer = Self {
+            bytes: Vec::new(),
+            notes,
+            items: 0,
+            visits: 0,
+            odd: 0,
+            objects: 0,
+            error: None,
+        };
         if let Some(placement) = notes.and_then(|notes| notes.placement.as_ref()) {
             writer.bytes = vec![0; widen(placement.length)];
-            placement.gaps.iter().for_each(|(offset, gap)| writer.put(*offset, gap));
+            placement
+                .gaps
+                .iter()
+                .for_each(|(offset, gap)| writer.put(*offset, gap));
         }
         writer
     }
@@ -370,7 +426,10 @@ impl<'n> HeapWriter<'n> {
 
     /// Fills the room of an item.
     pub(crate) fn put(&mut self, offset: u32, bytes: &[u8]) {
-        let target = self.bytes.get_mut(widen(offset)..).and_then(|rest| rest.get_mut(..bytes.len()));
+        let target = self
+            .bytes
+            .get_mut(widen(offset)..)
+            .and_then(|rest| rest.get_mut(..bytes.len()));
         match target {
             Some(target) => target.copy_from_slice(bytes),
             None => self.fail("the notes belong to another record"),
@@ -420,7 +479,9 @@ impl<'n> HeapWriter<'n> {
     }
 
     pub(crate) fn boolean(&mut self, value: bool) -> [u8; 2] {
-        self.odd().and_then(|slot| slot.try_into().ok()).unwrap_or(boolean_slot(value))
+        self.odd()
+            .and_then(|slot| slot.try_into().ok())
+            .unwrap_or(boolean_slot(value))
     }
 
     /// The notes of the next embedded object.

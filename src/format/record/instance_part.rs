@@ -10,8 +10,9 @@
 //!    …    heap
 //! ```
 //!
-//! A writer fills the heap with the name of the class; for each property, sorted by name, what its own value refers to;
-//! names and values of the qualifiers. Source: `docs::objects`, "Instance part".
+//! A writer fills the heap with the name of the class; for each property, sorted by name, what its
+//! own value refers to; names and values of the qualifiers. Source: `docs::objects`, "Instance
+//! part".
 
 use std::sync::Arc;
 
@@ -21,7 +22,9 @@ use super::encoded_string::TextView;
 use super::heap::{Budget, EncodeError, HeapDecoder, HeapNotes, HeapView, HeapWriter};
 use super::qualifier_set::{self, QualifierSetView};
 use super::reader::{Parsed, RecordReader};
-use super::value_table::{Row, TableKind, TableNotes, TableWriter, ValueTable, decode_setting, notes};
+use super::value_table::{
+    Row, TableKind, TableNotes, TableWriter, ValueTable, decode_setting, notes,
+};
 use crate::cim::class::Setting;
 use crate::cim::full_class::{FullClass, FullProperty, Partial, TableShape};
 use crate::cim::instance::Instance;
@@ -79,16 +82,31 @@ impl<'b> InstancePartView<'b> {
                 }
                 Some(sets)
             }
-            _ => return part.fail("the instance does not say whether its properties have qualifiers"),
+            _ => {
+                return part
+                    .fail("the instance does not say whether its properties have qualifiers");
+            }
         };
         let heap = HeapView::parse(&mut part)?;
         let qualifiers = QualifierSetView::new(qualifiers, heap);
         let (slack, partial) = (part.rest(), class.partial().cloned());
-        Ok(Self { name, table, qualifiers, property_qualifiers, heap, slack, partial })
+        Ok(Self {
+            name,
+            table,
+            qualifiers,
+            property_qualifiers,
+            heap,
+            slack,
+            partial,
+        })
     }
 
     /// The part of an instance whose values cannot be told apart, as too much of its class is lost.
-    fn parse_beside_values(mut part: RecordReader<'b>, name: u32, class: &FullClass) -> Parsed<Self> {
+    fn parse_beside_values(
+        mut part: RecordReader<'b>,
+        name: u32,
+        class: &FullClass,
+    ) -> Parsed<Self> {
         const CUT: &str = "the instance part is cut off";
         let is_class = |text: &str| name::same(text, class.name().as_str());
         let (partial, slack) = (class.partial().cloned(), &[][..]);
@@ -99,7 +117,8 @@ impl<'b> InstancePartView<'b> {
             table = ValueTable::of_states(rest.take(bytes, CUT)?);
             qualifiers = Some(rest.counted_part("the qualifiers of the instance are cut off")?);
         }
-        // Without sets of qualifiers for properties, of which the number is not known, the heap comes next.
+        // Without sets of qualifiers for properties, of which the number is not known, the heap
+        // comes next.
         let heap = match qualifiers.map(|_| rest.u8(CUT)) {
             Some(Ok(1)) => HeapView::parse(&mut rest)?,
             _ => match heap_at_end(part, name, &is_class) {
@@ -110,7 +129,15 @@ impl<'b> InstancePartView<'b> {
         let qualifiers = qualifiers.unwrap_or_else(|| RecordReader::new(&[], 0));
         let qualifiers = QualifierSetView::new(qualifiers, heap);
         part.rest();
-        Ok(Self { name, table, qualifiers, property_qualifiers: None, heap, slack, partial })
+        Ok(Self {
+            name,
+            table,
+            qualifiers,
+            property_qualifiers: None,
+            heap,
+            slack,
+            partial,
+        })
     }
 
     /// The name of its class.
@@ -124,10 +151,17 @@ impl<'b> InstancePartView<'b> {
     /// What it says of a property of its class.
     pub fn setting(&self, property: &FullProperty) -> SettingView<'b> {
         let place = (property.order, property.offset);
-        let (order, offset) = self.partial.as_ref().map_or(place, |partial| partial.place(place));
+        let (order, offset) = self
+            .partial
+            .as_ref()
+            .map_or(place, |partial| partial.place(place));
         let slot = self.table.slot(offset, property.cim_type.slot_size());
         match (self.table.state(order), slot) {
-            (0, Some(slot)) => SettingView::Value(ValueView { cim_type: property.cim_type, slot, heap: self.heap }),
+            (0, Some(slot)) => SettingView::Value(ValueView {
+                cim_type: property.cim_type,
+                slot,
+                heap: self.heap,
+            }),
             (0 | 1, _) => SettingView::Null,
             _ => SettingView::Inherited,
         }
@@ -139,9 +173,12 @@ impl<'b> InstancePartView<'b> {
     }
 }
 
-/// The name of the class of the part at the front of what is left, though nothing else is known of the class. `is_class`
-/// tells a text that is the name.
-pub(crate) fn class_name(reader: &mut RecordReader<'_>, is_class: &dyn Fn(&str) -> bool) -> Parsed<String> {
+/// The name of the class of the part at the front of what is left, though nothing else is known of
+/// the class. `is_class` tells a text that is the name.
+pub(crate) fn class_name(
+    reader: &mut RecordReader<'_>,
+    is_class: &dyn Fn(&str) -> bool,
+) -> Parsed<String> {
     const CUT: &str = "the instance part is cut off";
     let mut part = reader.counted_part("the length of the instance part is wrong")?;
     part.take(1, CUT)?;
@@ -152,9 +189,13 @@ pub(crate) fn class_name(reader: &mut RecordReader<'_>, is_class: &dyn Fn(&str) 
     }
 }
 
-/// The heap that ends a part, behind a table of values of unknown length: the one in which a reference leads to the name of
-/// the class.
-fn heap_at_end<'b>(mut part: RecordReader<'b>, name: u32, is_class: &dyn Fn(&str) -> bool) -> Option<HeapView<'b>> {
+/// The heap that ends a part, behind a table of values of unknown length: the one in which a
+/// reference leads to the name of the class.
+fn heap_at_end<'b>(
+    mut part: RecordReader<'b>,
+    name: u32,
+    is_class: &dyn Fn(&str) -> bool,
+) -> Option<HeapView<'b>> {
     /// Places that look like the beginning of the heap and are tried.
     const TRIED: usize = 8;
     let base = part.offset();
@@ -163,11 +204,18 @@ fn heap_at_end<'b>(mut part: RecordReader<'b>, name: u32, is_class: &dyn Fn(&str
     // Before it stand at least an empty set of qualifiers and the byte that ends them.
     for at in 5..bytes.len().saturating_sub(3) {
         let left = bytes.len() - at - 4;
-        let length = bytes.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word))?;
+        let length = bytes
+            .get(at..)?
+            .first_chunk()
+            .map(|word| u32::from_le_bytes(*word))?;
         if length != crate::base::narrow(left) | DICTIONARY_BIT {
             continue;
         }
-        let heap = HeapView::parse(&mut RecordReader::new(bytes.get(at..)?, base.saturating_add(at))).ok()?;
+        let heap = HeapView::parse(&mut RecordReader::new(
+            bytes.get(at..)?,
+            base.saturating_add(at),
+        ))
+        .ok()?;
         if heap.text(name).is_ok_and(|text| is_class(&text.to_text())) {
             return Some(heap);
         }
@@ -224,11 +272,22 @@ pub(crate) fn decode(
         return Ok((instance, InstancePartNotes::default()));
     }
     let table = notes(&view.table, TableKind::Instance, &rows(&instance));
-    Ok((instance, InstancePartNotes { heap: cx.finish(), table, slack: view.slack.into() }))
+    Ok((
+        instance,
+        InstancePartNotes {
+            heap: cx.finish(),
+            table,
+            slack: view.slack.into(),
+        },
+    ))
 }
 
 /// This many sets of qualifiers that lie back to back.
-fn decode_sets(cx: &mut HeapDecoder<'_, '_>, mut sets: RecordReader<'_>, count: usize) -> Parsed<Vec<QualifierSet>> {
+fn decode_sets(
+    cx: &mut HeapDecoder<'_, '_>,
+    mut sets: RecordReader<'_>,
+    count: usize,
+) -> Parsed<Vec<QualifierSet>> {
     let heap = cx.heap;
     let set = |_| {
         let entries = sets.counted_part("the qualifiers of the instance are cut off")?;
@@ -239,12 +298,25 @@ fn decode_sets(cx: &mut HeapDecoder<'_, '_>, mut sets: RecordReader<'_>, count: 
 
 /// What an instance says of each property, in order of declaration.
 fn rows(instance: &Instance) -> Vec<Row<'_>> {
-    let properties = instance.class().properties().iter().zip(instance.settings());
-    properties.map(|(property, setting)| Row { property, setting, inherits: true }).collect()
+    let properties = instance
+        .class()
+        .properties()
+        .iter()
+        .zip(instance.settings());
+    properties
+        .map(|(property, setting)| Row {
+            property,
+            setting,
+            inherits: true,
+        })
+        .collect()
 }
 
 /// An instance part.
-pub(crate) fn encode(instance: &Instance, notes: Option<&InstancePartNotes>) -> Result<Vec<u8>, EncodeError> {
+pub(crate) fn encode(
+    instance: &Instance,
+    notes: Option<&InstancePartNotes>,
+) -> Result<Vec<u8>, EncodeError> {
     let class = instance.class();
     let rows = rows(instance);
     let mut heap = HeapWriter::new(notes.map(|notes| &notes.heap));
@@ -263,7 +335,8 @@ pub(crate) fn encode(instance: &Instance, notes: Option<&InstancePartNotes>) -> 
         None => part.push(1),
         Some(sets) if sets.len() == rows.len() => {
             part.push(2);
-            sets.iter().for_each(|set| part.extend(qualifier_set::encode(&mut heap, set)));
+            sets.iter()
+                .for_each(|set| part.extend(qualifier_set::encode(&mut heap, set)));
         }
         Some(_) => heap.fail("it has not one set of qualifiers for each property"),
     }

@@ -21,9 +21,11 @@ use crate::cim::instance::Instance;
 use crate::format::Dialect;
 use crate::format::name_hash::NameHash;
 
-const GETS_TOO_MUCH: &str =
-    "names and defaults of its class take more than 64 KiB and 64 times the length of the record of the instance";
-const _: () = assert!(MAX_GIVEN_BYTES == 64 << 10 && MAX_EXPANSION == 64, "the text above says it");
+const GETS_TOO_MUCH: &str = "names and defaults of its class take more than 64 KiB and 64 times the length of the record of the instance";
+const _: () = assert!(
+    MAX_GIVEN_BYTES == 64 << 10 && MAX_EXPANSION == 64,
+    "the text above says it"
+);
 
 /// The record of an instance where it lies. Its values can be told apart once its class is known.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +44,19 @@ impl<'b> InstanceRecordView<'b> {
     /// [`BadRecord`] when it is cut off.
     pub fn parse(record: &'b [u8], dialect: Dialect) -> Parsed<Self> {
         let mut reader = RecordReader::new(record, 0);
-        let class_hash = reader.take(2 * NameHash::digits(dialect), "the hash of the class is cut off")?;
+        let class_hash = reader.take(
+            2 * NameHash::digits(dialect),
+            "the hash of the class is cut off",
+        )?;
         let stamp = reader.u64("the time stamp is cut off")?;
         let class_stamp = reader.u64("the time stamp of the class is cut off")?;
-        Ok(Self { class_hash, stamp, class_stamp, part: reader, length: record.len() })
+        Ok(Self {
+            class_hash,
+            stamp,
+            class_stamp,
+            part: reader,
+            length: record.len(),
+        })
     }
 
     /// The hash of the name of its class.
@@ -53,8 +64,13 @@ impl<'b> InstanceRecordView<'b> {
     /// # Errors
     /// [`BadRecord`] when it is no hash.
     pub fn class_hash(&self) -> Parsed<NameHash> {
-        let bad = BadRecord { offset: 0, what: "the hash of the class is damaged" };
-        utf16_text(self.class_hash).and_then(|text| NameHash::parse(text.as_bytes())).ok_or(bad)
+        let bad = BadRecord {
+            offset: 0,
+            what: "the hash of the class is damaged",
+        };
+        utf16_text(self.class_hash)
+            .and_then(|text| NameHash::parse(text.as_bytes()))
+            .ok_or(bad)
     }
 
     /// When the instance was written: a FILETIME.
@@ -81,7 +97,10 @@ impl<'b> InstanceRecordView<'b> {
     /// [`BadRecord`] when the record is damaged or the class is another.
     pub fn part(&self, class: &FullClass) -> Parsed<InstancePartView<'b>> {
         if gets_too_much(class.given_bytes(), MAX_GIVEN_BYTES, self.length) {
-            return Err(BadRecord { offset: 0, what: GETS_TOO_MUCH });
+            return Err(BadRecord {
+                offset: 0,
+                what: GETS_TOO_MUCH,
+            });
         }
         let mut reader = self.part;
         let part = InstancePartView::parse(&mut reader, class)?;
@@ -98,7 +117,8 @@ impl<'b> InstanceRecordView<'b> {
     /// [`BadRecord`] when the record is damaged or the class is another.
     pub fn to_instance(&self, class: &Arc<FullClass>) -> Parsed<Instance> {
         let mut budget = Budget::for_record(self.length);
-        instance_part::decode(&self.part(class)?, class, &mut budget, false).map(|(instance, _)| instance)
+        instance_part::decode(&self.part(class)?, class, &mut budget, false)
+            .map(|(instance, _)| instance)
     }
 
     /// The instance, and what the record has beside its content.
@@ -106,11 +126,17 @@ impl<'b> InstanceRecordView<'b> {
     /// # Errors
     /// As [`to_instance`](Self::to_instance).
     pub fn to_exact(&self, class: &Arc<FullClass>) -> Parsed<(Instance, InstancePartNotes)> {
-        instance_part::decode(&self.part(class)?, class, &mut Budget::for_record(self.length), true)
+        instance_part::decode(
+            &self.part(class)?,
+            class,
+            &mut Budget::for_record(self.length),
+            true,
+        )
     }
 }
 
-/// The record of an instance as a writer makes it. `class_stamp` is the stamp of the record of its class.
+/// The record of an instance as a writer makes it. `class_stamp` is the stamp of the record of its
+/// class.
 ///
 /// # Errors
 /// [`EncodeError`] when something of the instance cannot be stored.
@@ -123,10 +149,12 @@ pub fn encode_instance_record(
     encode(instance, dialect, stamp, class_stamp, None)
 }
 
-/// The record of an instance with what it had beside its content: the bytes that it was decoded from.
+/// The record of an instance with what it had beside its content: the bytes that it was decoded
+/// from.
 ///
 /// # Errors
-/// [`EncodeError`] when something of the instance cannot be stored, or the notes are those of another.
+/// [`EncodeError`] when something of the instance cannot be stored, or the notes are those of
+/// another.
 pub fn encode_exact_instance_record(
     instance: &Instance,
     dialect: Dialect,
@@ -145,15 +173,26 @@ fn encode(
     notes: Option<&InstancePartNotes>,
 ) -> Result<Vec<u8>, EncodeError> {
     let mut record = Vec::new();
-    push_utf16(NameHash::of(dialect, instance.class().name().as_str()).as_str(), &mut record);
+    push_utf16(
+        NameHash::of(dialect, instance.class().name().as_str()).as_str(),
+        &mut record,
+    );
     record.extend(stamp.to_le_bytes());
     record.extend(class_stamp.to_le_bytes());
     record.extend(instance_part::encode(instance, notes)?);
-    if gets_too_much(instance.class().given_bytes(), MAX_GIVEN_BYTES, record.len()) {
-        return Err(EncodeError { what: GETS_TOO_MUCH });
+    if gets_too_much(
+        instance.class().given_bytes(),
+        MAX_GIVEN_BYTES,
+        record.len(),
+    ) {
+        return Err(EncodeError {
+            what: GETS_TOO_MUCH,
+        });
     }
     if record.len() > widen(MAX_RECORD_BYTES) {
-        return Err(EncodeError { what: "it is larger than a record may be" });
+        return Err(EncodeError {
+            what: "it is larger than a record may be",
+        });
     }
     Ok(record)
 }

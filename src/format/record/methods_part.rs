@@ -15,8 +15,9 @@
 //!     …    heap
 //! ```
 //!
-//! A writer fills the heap with, for each method: its name, its qualifier set, names and values of the qualifiers, the input
-//! signature, the output signature. Source: `docs::objects`, "Methods part".
+//! A writer fills the heap with, for each method: its name, its qualifier set, names and values of
+//! the qualifiers, the input signature, the output signature. Source: `docs::objects`, "Methods
+//! part".
 
 use std::sync::Arc;
 
@@ -92,7 +93,10 @@ impl<'b> MethodView<'b> {
     /// [`BadRecord`](super::reader::BadRecord) when they are damaged.
     pub fn qualifiers(&self) -> Parsed<QualifierSetView<'b>> {
         let mut reader = self.heap.from(self.qualifiers)?;
-        Ok(QualifierSetView::new(reader.counted_part("the qualifiers of a method are cut off")?, self.heap))
+        Ok(QualifierSetView::new(
+            reader.counted_part("the qualifiers of a method are cut off")?,
+            self.heap,
+        ))
     }
 }
 
@@ -103,30 +107,42 @@ impl<'b> MethodsPartView<'b> {
         let mut part = reader.counted_part("the length of the methods part is wrong")?;
         let count = usize::from(part.u16(CUT)?);
         let unused = part.u16(CUT)?.to_le_bytes();
-        let descriptions = part.take(count * DESCRIPTION, "the descriptions of methods are cut off")?;
+        let descriptions = part.take(
+            count * DESCRIPTION,
+            "the descriptions of methods are cut off",
+        )?;
         let heap = HeapView::parse(&mut part)?;
-        Ok(Self { unused, descriptions, heap, slack: part.rest() })
+        Ok(Self {
+            unused,
+            descriptions,
+            heap,
+            slack: part.rest(),
+        })
     }
 
     /// The methods it declares, or declares anew, in order of declaration.
     pub fn methods(&self) -> impl ExactSizeIterator<Item = MethodView<'b>> + use<'b> {
         let heap = self.heap;
-        self.descriptions.as_chunks::<DESCRIPTION>().0.iter().map(move |description| {
-            let (words, _) = description.as_chunks::<4>();
-            let mut words = words.iter().copied();
-            let mut word = || words.next().unwrap_or_default();
-            let (name, [a, b, c, d], [e, f, g, h]) = (word(), word(), word());
-            let mut number = || u32::from_le_bytes(word());
-            let (qualifiers, input, output) = (number(), number(), number());
-            MethodView {
-                name: u32::from_le_bytes(name),
-                head: [a, b, c, d, e, f, g, h],
-                qualifiers,
-                input,
-                output,
-                heap,
-            }
-        })
+        self.descriptions
+            .as_chunks::<DESCRIPTION>()
+            .0
+            .iter()
+            .map(move |description| {
+                let (words, _) = description.as_chunks::<4>();
+                let mut words = words.iter().copied();
+                let mut word = || words.next().unwrap_or_default();
+                let (name, [a, b, c, d], [e, f, g, h]) = (word(), word(), word());
+                let mut number = || u32::from_le_bytes(word());
+                let (qualifiers, input, output) = (number(), number(), number());
+                MethodView {
+                    name: u32::from_le_bytes(name),
+                    head: [a, b, c, d, e, f, g, h],
+                    qualifiers,
+                    input,
+                    output,
+                    heap,
+                }
+            })
     }
 }
 
@@ -154,12 +170,19 @@ impl MethodsPartNotes {
 }
 
 /// The methods of a part, and what it has beside them.
-pub(crate) fn decode(view: &MethodsPartView<'_>, budget: &mut Budget, exact: bool) -> Parsed<(Vec<Method>, HeapNotes)> {
+pub(crate) fn decode(
+    view: &MethodsPartView<'_>,
+    budget: &mut Budget,
+    exact: bool,
+) -> Parsed<(Vec<Method>, HeapNotes)> {
     let mut cx = HeapDecoder::new(view.heap, budget, exact);
     if view.methods().len() > MAX_METHODS {
         return Err(view.heap.bad(0, TOO_MANY));
     }
-    let methods = view.methods().map(|method| decode_method(&mut cx, &method)).collect::<Parsed<_>>()?;
+    let methods = view
+        .methods()
+        .map(|method| decode_method(&mut cx, &method))
+        .collect::<Parsed<_>>()?;
     Ok((methods, cx.finish()))
 }
 
@@ -171,7 +194,12 @@ fn decode_method(cx: &mut HeapDecoder<'_, '_>, view: &MethodView<'_>) -> Parsed<
     let heap = cx.heap;
     cx.item(view.qualifiers, set.position())?;
     let qualifiers = qualifier_set::decode(cx, QualifierSetView::new(entries, heap))?;
-    Ok(Method { name, qualifiers, input: signature(cx, view.input)?, output: signature(cx, view.output)? })
+    Ok(Method {
+        name,
+        qualifiers,
+        input: signature(cx, view.input)?,
+        output: signature(cx, view.output)?,
+    })
 }
 
 fn signature(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Option<Arc<Class>>> {
@@ -182,7 +210,9 @@ fn signature(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Option<Arc<
         cx.keep_object_notes(ObjectNotes::default());
         return Ok(None);
     }
-    let object = cx.nested(offset, |budget, exact| object_block::decode(bytes, offset, budget, exact))?;
+    let object = cx.nested(offset, |budget, exact| {
+        object_block::decode(bytes, offset, budget, exact)
+    })?;
     match object {
         Object::Class(class) => Ok(Some(Arc::new(*class))),
         _ => block.fail("the signature of a method is no class"),
@@ -192,13 +222,23 @@ fn signature(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Option<Arc<
 /// Flags, unused bytes and level of a method as a writer has them.
 fn head(full: &FullClass, method: &Method) -> [u8; 8] {
     let found = full.method(method.name.as_str());
-    let flags = if found.is_some_and(|found| found.overrides) { OVERRIDES } else { 0 };
-    let [a, b, c, d] = found.map_or_else(|| full.level(), |found| found.origin_level).to_le_bytes();
+    let flags = if found.is_some_and(|found| found.overrides) {
+        OVERRIDES
+    } else {
+        0
+    };
+    let [a, b, c, d] = found
+        .map_or_else(|| full.level(), |found| found.origin_level)
+        .to_le_bytes();
     [flags, 0, 0, 0, a, b, c, d]
 }
 
 /// What a part has beside the content of this class.
-pub(crate) fn notes(view: &MethodsPartView<'_>, heap: HeapNotes, full: &FullClass) -> MethodsPartNotes {
+pub(crate) fn notes(
+    view: &MethodsPartView<'_>,
+    heap: HeapNotes,
+    full: &FullClass,
+) -> MethodsPartNotes {
     let stored = view.methods().zip(&full.declaration().methods).zip(0u16..);
     let differs = |((view, method), number): ((MethodView<'_>, &Method), u16)| {
         (view.head != head(full, method)).then_some((number, view.head))
@@ -212,16 +252,24 @@ pub(crate) fn notes(view: &MethodsPartView<'_>, heap: HeapNotes, full: &FullClas
 }
 
 /// A methods part.
-pub(crate) fn encode(full: &FullClass, notes: Option<&MethodsPartNotes>) -> Result<Vec<u8>, EncodeError> {
+pub(crate) fn encode(
+    full: &FullClass,
+    notes: Option<&MethodsPartNotes>,
+) -> Result<Vec<u8>, EncodeError> {
     let methods = &full.declaration().methods;
     let mut heap = HeapWriter::new(notes.map(|notes| &notes.heap));
-    let count = u16::try_from(methods.len()).map_err(|_| EncodeError { what: "it has too many methods" })?;
+    let count = u16::try_from(methods.len()).map_err(|_| EncodeError {
+        what: "it has too many methods",
+    })?;
     let mut part = vec![0; 4];
     part.extend(count.to_le_bytes());
     part.extend(notes.map_or([0, 0], |notes| notes.unused));
     for (method, number) in methods.iter().zip(0u16..) {
         let noted = notes.and_then(|notes| {
-            let position = notes.heads.binary_search_by_key(&number, |(noted, _)| *noted).ok()?;
+            let position = notes
+                .heads
+                .binary_search_by_key(&number, |(noted, _)| *noted)
+                .ok()?;
             notes.heads.get(position)
         });
         let head = noted.map_or_else(|| head(full, method), |(_, head)| *head);
@@ -239,14 +287,19 @@ fn encode_method(heap: &mut HeapWriter<'_>, method: &Method, head: [u8; 8], part
     let set = heap.reserve(qualifier_set::encoded_size(&method.qualifiers));
     let bytes = qualifier_set::encode(heap, &method.qualifiers);
     heap.put(set, &bytes);
-    let references =
-        [set, encode_signature(heap, method.input.as_deref()), encode_signature(heap, method.output.as_deref())];
+    let references = [
+        set,
+        encode_signature(heap, method.input.as_deref()),
+        encode_signature(heap, method.output.as_deref()),
+    ];
     part.extend(references.into_iter().flat_map(u32::to_le_bytes));
 }
 
 fn encode_signature(heap: &mut HeapWriter<'_>, class: Option<&Class>) -> u32 {
     let notes = heap.next_object();
-    let block = class.map_or(Ok(Vec::new()), |class| object_block::encode_class(class, notes));
+    let block = class.map_or(Ok(Vec::new()), |class| {
+        object_block::encode_class(class, notes)
+    });
     match block {
         Ok(block) => add_object(heap, &block),
         Err(error) => {
@@ -264,7 +317,12 @@ pub(crate) fn is_empty(view: &MethodsPartView<'_>) -> bool {
 /// The part of a class without methods.
 pub(crate) fn empty(unused: [u8; 2]) -> Vec<u8> {
     let [a, b] = unused;
-    [&narrow(12).to_le_bytes()[..], &[0, 0, a, b], &[0, 0, 0, 0x80]].concat()
+    [
+        &narrow(12).to_le_bytes()[..],
+        &[0, 0, a, b],
+        &[0, 0, 0, 0x80],
+    ]
+    .concat()
 }
 
 /// The bytes of a part that nothing uses.

@@ -7,9 +7,9 @@
 //!        of an instance: class part, with everything that is inherited; instance part
 //! ```
 //!
-//! It lies in a heap behind its length, and is memory as it was: there may be bytes behind everything, its parts may have
-//! spare bytes, and their heaps gaps. A writer leaves all that away, and the decoration. Source: `docs::objects`,
-//! "Embedded objects".
+//! It lies in a heap behind its length, and is memory as it was: there may be bytes behind
+//! everything, its parts may have spare bytes, and their heaps gaps. A writer leaves all that away,
+//! and the decoration. Source: `docs::objects`, "Embedded objects".
 
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ use crate::cim::value::Object;
 /// Bytes of memory of an object, without what its properties and methods take.
 const OBJECT: usize = size_of::<FullClass>() + size_of::<Class>() + size_of::<Instance>();
 
-/// Bytes of memory of what an instance says of a property, and of what is known of the property while it is decoded.
+/// Bytes of memory of what an instance says of a property, and of what is known of the property
+/// while it is decoded.
 const SETTING: usize = 2 * size_of::<Setting>();
 
 const CLASS: u8 = 1;
@@ -35,8 +36,10 @@ const INSTANCE: u8 = 2;
 const DECORATED: u8 = 4;
 
 /// The class part of the empty class: no name, no qualifiers, no properties.
-const EMPTY_CLASS_PART: [u8; 29] =
-    [29, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80];
+const EMPTY_CLASS_PART: [u8; 29] = [
+    29, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0x80,
+];
 
 /// What an object block has beside its content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,7 +58,12 @@ pub struct ObjectNotes {
 }
 
 /// The object of a block.
-pub(crate) fn decode(bytes: &[u8], offset: usize, budget: &mut Budget, exact: bool) -> Parsed<(Object, ObjectNotes)> {
+pub(crate) fn decode(
+    bytes: &[u8],
+    offset: usize,
+    budget: &mut Budget,
+    exact: bool,
+) -> Parsed<(Object, ObjectNotes)> {
     let mut reader = RecordReader::new(bytes, offset);
     if !budget.take_memory(OBJECT) {
         return reader.fail("objects are embedded too often");
@@ -67,8 +75,18 @@ pub(crate) fn decode(bytes: &[u8], offset: usize, budget: &mut Budget, exact: bo
         notes.decoration = exact.then(|| decoration.into());
     }
     let object = match flags & !DECORATED {
-        CLASS => Object::Class(Box::new(decode_class(&mut reader, &mut notes, budget, exact)?)),
-        INSTANCE => Object::Instance(Box::new(decode_instance(&mut reader, &mut notes, budget, exact)?)),
+        CLASS => Object::Class(Box::new(decode_class(
+            &mut reader,
+            &mut notes,
+            budget,
+            exact,
+        )?)),
+        INSTANCE => Object::Instance(Box::new(decode_instance(
+            &mut reader,
+            &mut notes,
+            budget,
+            exact,
+        )?)),
         _ => return reader.fail("an object is neither class nor instance"),
     };
     let trailing = reader.rest();
@@ -83,7 +101,9 @@ fn decoration<'b>(reader: &mut RecordReader<'b>) -> Parsed<&'b [u8]> {
     let mut ahead = *reader;
     let rest = ahead.rest();
     let server = TextView::parse(rest).map(|text| text.size());
-    let namespace = server.and_then(|size| TextView::parse(rest.get(size..)?)).map(|text| text.size());
+    let namespace = server
+        .and_then(|size| TextView::parse(rest.get(size..)?))
+        .map(|text| text.size());
     match server.zip(namespace) {
         Some((server, namespace)) => reader.take(server + namespace, CUT),
         None => reader.fail(CUT),
@@ -96,12 +116,20 @@ fn decode_class(
     budget: &mut Budget,
     exact: bool,
 ) -> Parsed<Class> {
-    let parent = (ClassPartView::parse(reader)?, MethodsPartView::parse(reader)?);
+    let parent = (
+        ClassPartView::parse(reader)?,
+        MethodsPartView::parse(reader)?,
+    );
     if !parent.0.is_empty() || !methods_part::is_empty(&parent.1) {
         return reader.fail("an embedded class has a superclass");
     }
     notes.superclass_unused = methods_part::unused(&parent.1);
-    let (mut class, layout) = class_part::decode(&ClassPartView::parse(reader)?, Inherits::Nothing, budget, exact)?;
+    let (mut class, layout) = class_part::decode(
+        &ClassPartView::parse(reader)?,
+        Inherits::Nothing,
+        budget,
+        exact,
+    )?;
     let methods_view = MethodsPartView::parse(reader)?;
     let (methods, heap) = methods_part::decode(&methods_view, budget, exact)?;
     class.methods = methods;
@@ -121,7 +149,12 @@ fn decode_instance(
     budget: &mut Budget,
     exact: bool,
 ) -> Parsed<Instance> {
-    let (class, layout) = class_part::decode(&ClassPartView::parse(reader)?, Inherits::Nothing, budget, exact)?;
+    let (class, layout) = class_part::decode(
+        &ClassPartView::parse(reader)?,
+        Inherits::Nothing,
+        budget,
+        exact,
+    )?;
     let Some(full) = layout.merged(class).filter(|full| layout.fits(full)) else {
         return reader.fail("the properties of an embedded instance are not as they must be");
     };
@@ -154,23 +187,41 @@ fn begin(kind: u8, notes: Option<&ObjectNotes>) -> Vec<u8> {
 }
 
 /// The block of a class.
-pub(crate) fn encode_class(class: &Class, notes: Option<&ObjectNotes>) -> Result<Vec<u8>, EncodeError> {
-    let full = FullClass::compose(class.clone(), None)
-        .map_err(|_| EncodeError { what: "an embedded class has a superclass or a member twice" })?;
+pub(crate) fn encode_class(
+    class: &Class,
+    notes: Option<&ObjectNotes>,
+) -> Result<Vec<u8>, EncodeError> {
+    let full = FullClass::compose(class.clone(), None).map_err(|_| EncodeError {
+        what: "an embedded class has a superclass or a member twice",
+    })?;
     let mut bytes = begin(CLASS, notes);
     bytes.extend(EMPTY_CLASS_PART);
-    bytes.extend(methods_part::empty(notes.map_or([0, 0], |notes| notes.superclass_unused)));
+    bytes.extend(methods_part::empty(
+        notes.map_or([0, 0], |notes| notes.superclass_unused),
+    ));
     bytes.extend(class_part::encode(&full, notes.map(|notes| &notes.class))?);
-    bytes.extend(methods_part::encode(&full, notes.map(|notes| &notes.methods))?);
+    bytes.extend(methods_part::encode(
+        &full,
+        notes.map(|notes| &notes.methods),
+    )?);
     bytes.extend(notes.iter().flat_map(|notes| &notes.trailing));
     Ok(bytes)
 }
 
-fn encode_instance(instance: &Instance, notes: Option<&ObjectNotes>) -> Result<Vec<u8>, EncodeError> {
+fn encode_instance(
+    instance: &Instance,
+    notes: Option<&ObjectNotes>,
+) -> Result<Vec<u8>, EncodeError> {
     let merged = instance.class().to_merged();
     let mut bytes = begin(INSTANCE, notes);
-    bytes.extend(class_part::encode(&merged, notes.map(|notes| &notes.class))?);
-    bytes.extend(instance_part::encode(instance, notes.map(|notes| &notes.instance))?);
+    bytes.extend(class_part::encode(
+        &merged,
+        notes.map(|notes| &notes.class),
+    )?);
+    bytes.extend(instance_part::encode(
+        instance,
+        notes.map(|notes| &notes.instance),
+    )?);
     bytes.extend(notes.iter().flat_map(|notes| &notes.trailing));
     Ok(bytes)
 }

@@ -9,8 +9,8 @@
 //!           …     slot of the value
 //! ```
 //!
-//! A writer puts into the heap, for each qualifier: its name, what its value refers to. Source: `docs::objects`,
-//! "Qualifier sets".
+//! A writer puts into the heap, for each qualifier: its name, what its value refers to. Source:
+//! `docs::objects`, "Qualifier sets".
 
 use super::cim_value::{ValueView, decode_value, encode_value, type_from_number, type_number};
 use super::encoded_string::TextView;
@@ -83,11 +83,22 @@ fn parse_entry<'b>(reader: &mut RecordReader<'b>, heap: HeapView<'b>) -> Parsed<
         return reader.fail("a qualifier has an unknown type");
     };
     let slot = reader.take(cim_type.slot_size(), CUT)?;
-    Ok(QualifierView { name, flavor, value: ValueView { cim_type, slot, heap } })
+    Ok(QualifierView {
+        name,
+        flavor,
+        value: ValueView {
+            cim_type,
+            slot,
+            heap,
+        },
+    })
 }
 
 /// The qualifiers of a set.
-pub(crate) fn decode(cx: &mut HeapDecoder<'_, '_>, set: QualifierSetView<'_>) -> Parsed<QualifierSet> {
+pub(crate) fn decode(
+    cx: &mut HeapDecoder<'_, '_>,
+    set: QualifierSetView<'_>,
+) -> Parsed<QualifierSet> {
     // Taken, as a value may be an object with sets of its own.
     let mut qualifiers = std::mem::take(&mut cx.budget.qualifiers);
     qualifiers.clear();
@@ -99,7 +110,12 @@ pub(crate) fn decode(cx: &mut HeapDecoder<'_, '_>, set: QualifierSetView<'_>) ->
         cx.hold(0, size_of::<Qualifier>())?;
         let name = cx.name(view.name)?;
         let value = decode_value(cx, view.value.cim_type, view.value.slot)?;
-        qualifiers.push(Qualifier { name, cim_type: view.value.cim_type, value, flavor: view.flavor });
+        qualifiers.push(Qualifier {
+            name,
+            cim_type: view.value.cim_type,
+            value,
+            flavor: view.flavor,
+        });
     }
     let set = qualifiers.drain(..).collect();
     cx.budget.qualifiers = qualifiers;
@@ -108,7 +124,10 @@ pub(crate) fn decode(cx: &mut HeapDecoder<'_, '_>, set: QualifierSetView<'_>) ->
 
 /// Bytes of a set.
 pub(crate) fn encoded_size(set: &QualifierSet) -> usize {
-    4 + set.iter().map(|qualifier| ENTRY_HEAD + qualifier.cim_type.slot_size()).sum::<usize>()
+    4 + set
+        .iter()
+        .map(|qualifier| ENTRY_HEAD + qualifier.cim_type.slot_size())
+        .sum::<usize>()
 }
 
 /// A set; names and values go to the heap.
@@ -120,7 +139,12 @@ pub(crate) fn encode(heap: &mut HeapWriter<'_>, set: &QualifierSet) -> Vec<u8> {
         bytes.extend_from_slice(&heap.name(qualifier.name.as_str()).to_le_bytes());
         bytes.push(qualifier.flavor.bits());
         bytes.extend_from_slice(&type_number(qualifier.cim_type, false).to_le_bytes());
-        encode_value(heap, qualifier.cim_type, qualifier.value.as_ref(), &mut bytes);
+        encode_value(
+            heap,
+            qualifier.cim_type,
+            qualifier.value.as_ref(),
+            &mut bytes,
+        );
     }
     bytes
 }

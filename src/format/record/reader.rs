@@ -1,4 +1,5 @@
-//! Reading object records: little-endian fields taken off the front, each error with its offset in the record.
+//! Reading object records: little-endian fields taken off the front, each error with its offset in
+//! the record.
 
 use thiserror::Error;
 
@@ -28,7 +29,10 @@ pub(crate) struct RecordReader<'b> {
 impl<'b> RecordReader<'b> {
     /// Reads a part that begins at `base` of its record.
     pub(crate) const fn new(bytes: &'b [u8], base: usize) -> Self {
-        Self { inner: Reader::new(bytes), base }
+        Self {
+            inner: Reader::new(bytes),
+            base,
+        }
     }
 
     /// Offset of the next field within the record.
@@ -42,7 +46,10 @@ impl<'b> RecordReader<'b> {
     }
 
     pub(crate) const fn fail<T>(&self, what: &'static str) -> Parsed<T> {
-        Err(BadRecord { offset: self.offset(), what })
+        Err(BadRecord {
+            offset: self.offset(),
+            what,
+        })
     }
 
     pub(crate) fn take(&mut self, length: usize, what: &'static str) -> Parsed<&'b [u8]> {
@@ -57,7 +64,10 @@ impl<'b> RecordReader<'b> {
 
     pub(crate) fn u8(&mut self, what: &'static str) -> Parsed<u8> {
         let offset = self.offset();
-        self.inner.array().map(|[byte]| byte).ok_or(BadRecord { offset, what })
+        self.inner
+            .array()
+            .map(|[byte]| byte)
+            .ok_or(BadRecord { offset, what })
     }
 
     pub(crate) fn u16(&mut self, what: &'static str) -> Parsed<u16> {
@@ -91,22 +101,31 @@ impl<'b> RecordReader<'b> {
     /// A text of a counted number of UTF-16 units, as it stands in the heads of records.
     pub(crate) fn counted_utf16(&mut self, what: &'static str) -> Parsed<&'b [u8]> {
         let units = widen(self.u32(what)?);
-        let Some(length) = units.checked_mul(2) else { return self.fail(what) };
+        let Some(length) = units.checked_mul(2) else {
+            return self.fail(what);
+        };
         self.take(length, what)
     }
 }
 
 /// The units of a text in UTF-16LE.
 pub(crate) fn utf16_units(bytes: &[u8]) -> impl Iterator<Item = u16> {
-    bytes.as_chunks::<2>().0.iter().map(|&unit| u16::from_le_bytes(unit))
+    bytes
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|&unit| u16::from_le_bytes(unit))
 }
 
 /// A text in UTF-16LE; `None` when surrogates stand alone.
 pub(crate) fn utf16_text(bytes: &[u8]) -> Option<String> {
-    char::decode_utf16(utf16_units(bytes)).collect::<Result<String, _>>().ok()
+    char::decode_utf16(utf16_units(bytes))
+        .collect::<Result<String, _>>()
+        .ok()
 }
 
 /// Appends a text in UTF-16LE.
 pub(crate) fn push_utf16(text: &str, bytes: &mut Vec<u8>) {
-    text.encode_utf16().for_each(|unit| bytes.extend_from_slice(&unit.to_le_bytes()));
+    text.encode_utf16()
+        .for_each(|unit| bytes.extend_from_slice(&unit.to_le_bytes()));
 }

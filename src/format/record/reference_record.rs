@@ -65,10 +65,18 @@ impl<'b> ReferenceRecordView<'b> {
     /// # Errors
     /// [`BadRecord`] when something in it is no text.
     pub fn to_reference(&self) -> Parsed<ReferenceRecord> {
-        let bad = BadRecord { offset: 0, what: "a text of the reference is no UTF-16" };
+        let bad = BadRecord {
+            offset: 0,
+            what: "a text of the reference is no UTF-16",
+        };
         let text = |bytes: &[u8]| utf16_text(bytes).ok_or(bad);
         let [namespace, class, property, key] = self.texts.map(text);
-        Ok(ReferenceRecord { namespace: namespace?, class: class?, property: property?, key: key? })
+        Ok(ReferenceRecord {
+            namespace: namespace?,
+            class: class?,
+            property: property?,
+            key: key?,
+        })
     }
 }
 

@@ -35,9 +35,16 @@ pub(crate) struct ValueTable<'b> {
 }
 
 impl<'b> ValueTable<'b> {
-    pub(crate) fn parse(reader: &mut RecordReader<'b>, properties: usize, slots: usize) -> Parsed<Self> {
+    pub(crate) fn parse(
+        reader: &mut RecordReader<'b>,
+        properties: usize,
+        slots: usize,
+    ) -> Parsed<Self> {
         const CUT: &str = "the table of values is cut off";
-        Ok(Self { states: reader.take(states_size(properties), CUT)?, slots: reader.take(slots, CUT)? })
+        Ok(Self {
+            states: reader.take(states_size(properties), CUT)?,
+            slots: reader.take(slots, CUT)?,
+        })
     }
 
     /// States whose end is not known, without slots.
@@ -52,7 +59,11 @@ impl<'b> ValueTable<'b> {
 
     /// The state of a property.
     pub(crate) fn state(&self, order: u16) -> u8 {
-        let byte = self.states.get(usize::from(order / 4)).copied().unwrap_or(0);
+        let byte = self
+            .states
+            .get(usize::from(order / 4))
+            .copied()
+            .unwrap_or(0);
         (byte >> (2 * (order % 4))) & 3
     }
 
@@ -66,7 +77,9 @@ impl<'b> ValueTable<'b> {
         if properties.is_multiple_of(4) {
             0
         } else {
-            self.states.last().map_or(0, |last| last >> (2 * (properties % 4)))
+            self.states
+                .last()
+                .map_or(0, |last| last >> (2 * (properties % 4)))
         }
     }
 }
@@ -101,7 +114,8 @@ pub(crate) enum TableKind {
     Instance,
 }
 
-/// A property, what is said of it here, and what holds when that is nothing: the default of the superclass or of the class.
+/// A property, what is said of it here, and what holds when that is nothing: the default of the
+/// superclass or of the class.
 pub(crate) struct Row<'c> {
     pub(crate) property: &'c FullProperty,
     pub(crate) setting: &'c Setting,
@@ -139,7 +153,8 @@ impl Row<'_> {
     }
 }
 
-/// What a state says of a property of this type whose slot lies at this offset: 0 is the value of its slot.
+/// What a state says of a property of this type whose slot lies at this offset: 0 is the value of
+/// its slot.
 pub(crate) fn decode_setting(
     cx: &mut HeapDecoder<'_, '_>,
     table: &ValueTable<'_>,
@@ -158,7 +173,8 @@ pub(crate) fn decode_setting(
     })
 }
 
-/// What a table has beside the content of its rows, which are all properties in order of declaration.
+/// What a table has beside the content of its rows, which are all properties in order of
+/// declaration.
 pub(crate) fn notes(table: &ValueTable<'_>, kind: TableKind, rows: &[Row<'_>]) -> TableNotes {
     let padding = table.padding(rows.len());
     let mut notes = TableNotes {
@@ -199,7 +215,9 @@ impl TableWriter {
         let mut states = vec![0u8; states_size(rows.len())];
         let noted = |order: u16| {
             let states = notes.map(|notes| &notes.states[..]).unwrap_or_default();
-            let position = states.binary_search_by_key(&order, |(noted, _)| *noted).ok()?;
+            let position = states
+                .binary_search_by_key(&order, |(noted, _)| *noted)
+                .ok()?;
             states.get(position).map(|&(_, state)| state)
         };
         for (row, order) in rows.iter().zip(0u16..) {
@@ -208,7 +226,9 @@ impl TableWriter {
                 *byte |= state << (2 * (order % 4));
             }
         }
-        let padding = notes.and_then(|notes| notes.padding).unwrap_or(usual_padding(kind, rows.len()));
+        let padding = notes
+            .and_then(|notes| notes.padding)
+            .unwrap_or(usual_padding(kind, rows.len()));
         if let Some(last) = states.last_mut().filter(|_| !rows.len().is_multiple_of(4)) {
             *last |= padding << (2 * (rows.len() % 4));
         }
@@ -223,7 +243,10 @@ impl TableWriter {
 
     /// Puts the value of a row, if it has one of its own, into its slot and the heap.
     pub(crate) fn put(&mut self, heap: &mut HeapWriter<'_>, row: &Row<'_>) {
-        if let (Some(value), Some(slot)) = (row.setting.value(), self.slots.get_mut(usize::from(row.property.order))) {
+        if let (Some(value), Some(slot)) = (
+            row.setting.value(),
+            self.slots.get_mut(usize::from(row.property.order)),
+        ) {
             slot.clear();
             encode_value(heap, row.property.cim_type, Some(value), slot);
         }

@@ -15,8 +15,9 @@
 //!        8  …     security identifier     }
 //! ```
 //!
-//! Spare bytes are what the length of a list covers behind its last entry. Windows leaves them where it makes a list in a
-//! buffer of a fixed size, and in some they are remains of other things: they are kept as they are until a list is built anew.
+//! Spare bytes are what the length of a list covers behind its last entry. Windows leaves them
+//! where it makes a list in a buffer of a fixed size, and in some they are remains of other things:
+//! they are kept as they are until a list is built anew.
 //!
 //! Source: [MS-DTYP] 2.4.4 and 2.4.5; the lengths met are in `docs::security`.
 
@@ -101,7 +102,8 @@ pub struct Ace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum AclFault {
-    /// The header is not whole, or says that the list is longer than the bytes that are left, or shorter than itself.
+    /// The header is not whole, or says that the list is longer than the bytes that are left, or
+    /// shorter than itself.
     #[error("the length of the list does not fit")]
     Length,
     /// Windows knows lists of revisions 2 to 4.
@@ -118,12 +120,26 @@ pub enum AclFault {
 impl Ace {
     /// An entry that gives rights.
     pub fn allow(flags: AceFlags, mask: u32, sid: Sid) -> Self {
-        Self { flags, body: AceBody::Allow(Trustee { mask, sid, tail: Box::default() }) }
+        Self {
+            flags,
+            body: AceBody::Allow(Trustee {
+                mask,
+                sid,
+                tail: Box::default(),
+            }),
+        }
     }
 
     /// An entry that takes rights.
     pub fn deny(flags: AceFlags, mask: u32, sid: Sid) -> Self {
-        Self { flags, body: AceBody::Deny(Trustee { mask, sid, tail: Box::default() }) }
+        Self {
+            flags,
+            body: AceBody::Deny(Trustee {
+                mask,
+                sid,
+                tail: Box::default(),
+            }),
+        }
     }
 
     /// The kind as it is stored: 0 allows, 1 denies.
@@ -135,7 +151,8 @@ impl Ace {
         }
     }
 
-    /// The access mask. Every kind that Windows has begins with one; `None` when an entry of another kind is too short for it.
+    /// The access mask. Every kind that Windows has begins with one; `None` when an entry of
+    /// another kind is too short for it.
     pub fn mask(&self) -> Option<u32> {
         match &self.body {
             AceBody::Allow(trustee) | AceBody::Deny(trustee) => Some(trustee.mask),
@@ -156,15 +173,23 @@ impl Ace {
     fn parse(reader: &mut Reader<'_>, number: u16) -> Result<Self, AclFault> {
         let head = reader.array().zip(reader.u16());
         let ([kind, flags], len) = head.ok_or(AclFault::Entry(number))?;
-        let body = usize::from(len).checked_sub(ACE_HEADER_BYTES).and_then(|len| reader.take(len));
+        let body = usize::from(len)
+            .checked_sub(ACE_HEADER_BYTES)
+            .and_then(|len| reader.take(len));
         let body = body.ok_or(AclFault::Entry(number))?;
         let trustee = || Trustee::parse(body).ok_or(AclFault::Trustee(number));
         let body = match kind {
             0 => AceBody::Allow(trustee()?),
             1 => AceBody::Deny(trustee()?),
-            _ => AceBody::Other { kind, bytes: body.into() },
+            _ => AceBody::Other {
+                kind,
+                bytes: body.into(),
+            },
         };
-        Ok(Self { flags: AceFlags::from_bits_retain(flags), body })
+        Ok(Self {
+            flags: AceFlags::from_bits_retain(flags),
+            body,
+        })
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {
@@ -187,7 +212,11 @@ impl Trustee {
         let mask = reader.u32()?;
         let rest = reader.take(reader.remaining())?;
         let sid = Sid::parse_prefix(rest)?;
-        Some(Self { mask, sid, tail: rest.get(sid.byte_len()..)?.into() })
+        Some(Self {
+            mask,
+            sid,
+            tail: rest.get(sid.byte_len()..)?.into(),
+        })
     }
 }
 
@@ -209,19 +238,28 @@ pub struct Acl {
 impl Default for Acl {
     /// The list without entries.
     fn default() -> Self {
-        Self { revision: REVISION, reserved: [0; 3], entries: Vec::new(), spare: Box::default() }
+        Self {
+            revision: REVISION,
+            reserved: [0; 3],
+            entries: Vec::new(),
+            spare: Box::default(),
+        }
     }
 }
 
 impl Acl {
-    /// The list of these entries, without spare bytes; `None` when it would be longer than [`MAX_ACL_BYTES`], which is all that
-    /// its length field can say.
+    /// The list of these entries, without spare bytes; `None` when it would be longer than
+    /// [`MAX_ACL_BYTES`], which is all that its length field can say.
     pub fn new(entries: Vec<Ace>) -> Option<Self> {
-        let acl = Self { entries, ..Self::default() };
+        let acl = Self {
+            entries,
+            ..Self::default()
+        };
         (acl.byte_len() <= MAX_ACL_BYTES).then_some(acl)
     }
 
-    /// The same entries in a list of at least this many bytes, zeros behind the last; none behind one that is longer by itself.
+    /// The same entries in a list of at least this many bytes, zeros behind the last; none behind
+    /// one that is longer by itself.
     #[must_use]
     pub fn padded_to(self, len: u16) -> Self {
         let used = self.byte_len() - self.spare.len();
@@ -236,15 +274,25 @@ impl Acl {
     pub fn parse_prefix(bytes: &[u8]) -> Result<Self, AclFault> {
         let list = extent(bytes)?;
         let mut reader = Reader::new(list);
-        let head = reader.array().zip(reader.u16()).zip(reader.u16().zip(reader.array()));
+        let head = reader
+            .array()
+            .zip(reader.u16())
+            .zip(reader.u16().zip(reader.array()));
         let (([revision, first], _), (count, [second, third])) = head.ok_or(AclFault::Length)?;
         if !REVISIONS.contains(&revision) {
             return Err(AclFault::Revision(revision));
         }
         // Nothing is reserved for a count that the bytes may not bear out.
-        let entries = (0..count).map(|number| Ace::parse(&mut reader, number)).collect::<Result<_, _>>()?;
+        let entries = (0..count)
+            .map(|number| Ace::parse(&mut reader, number))
+            .collect::<Result<_, _>>()?;
         let spare = reader.take(reader.remaining()).unwrap_or_default().into();
-        Ok(Self { revision, reserved: [first, second, third], entries, spare })
+        Ok(Self {
+            revision,
+            reserved: [first, second, third],
+            entries,
+            spare,
+        })
     }
 
     /// The entries.
@@ -276,7 +324,9 @@ impl Acl {
 
 /// The bytes of the list at the front of a byte string, by its own length.
 pub(super) fn extent(bytes: &[u8]) -> Result<&[u8], AclFault> {
-    let len = crate::format::bytes::u16_at(bytes, 2).map(usize::from).filter(|len| *len >= ACL_HEADER_BYTES);
+    let len = crate::format::bytes::u16_at(bytes, 2)
+        .map(usize::from)
+        .filter(|len| *len >= ACL_HEADER_BYTES);
     len.and_then(|len| bytes.get(..len)).ok_or(AclFault::Length)
 }
 
@@ -287,15 +337,31 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     pub(crate) fn any_ace() -> impl Strategy<Value = Ace> {
-        let trustee = (any::<u32>(), any_sid(), prop::collection::vec(any::<u8>(), 0..5));
-        let trustee = trustee.prop_map(|(mask, sid, tail)| Trustee { mask, sid, tail: tail.into() }).boxed();
+        let trustee = (
+            any::<u32>(),
+            any_sid(),
+            prop::collection::vec(any::<u8>(), 0..5),
+        );
+        let trustee = trustee
+            .prop_map(|(mask, sid, tail)| Trustee {
+                mask,
+                sid,
+                tail: tail.into(),
+            })
+            .boxed();
         let other = (2u8.., prop::collection::vec(any::<u8>(), 0..40));
         let body = prop_oneof![
             trustee.clone().prop_map(AceBody::Allow),
             trustee.prop_map(AceBody::Deny),
-            other.prop_map(|(kind, bytes)| AceBody::Other { kind, bytes: bytes.into() }),
+            other.prop_map(|(kind, bytes)| AceBody::Other {
+                kind,
+                bytes: bytes.into()
+            }),
         ];
-        (any::<u8>(), body).prop_map(|(flags, body)| Ace { flags: AceFlags::from_bits_retain(flags), body })
+        (any::<u8>(), body).prop_map(|(flags, body)| Ace {
+            flags: AceFlags::from_bits_retain(flags),
+            body,
+        })
     }
 
     pub(crate) fn any_acl() -> impl Strategy<Value = Acl> {
@@ -305,7 +371,12 @@ pub(crate) mod tests {
             prop::collection::vec(any_ace(), 0..8),
             prop::collection::vec(any::<u8>(), 0..50),
         );
-        parts.prop_map(|(revision, reserved, entries, spare)| Acl { revision, reserved, entries, spare: spare.into() })
+        parts.prop_map(|(revision, reserved, entries, spare)| Acl {
+            revision,
+            reserved,
+            entries,
+            spare: spare.into(),
+        })
     }
 
     fn bytes_of(acl: &Acl) -> Vec<u8> {
@@ -338,7 +409,12 @@ pub(crate) mod tests {
 
     #[test]
     fn an_entry_has_the_documented_bytes() {
-        let acl = Acl::new(vec![Ace::deny(AceFlags::CONTAINER_INHERIT, 0x6003F, Sid::EVERYONE)]).unwrap();
+        let acl = Acl::new(vec![Ace::deny(
+            AceFlags::CONTAINER_INHERIT,
+            0x6003F,
+            Sid::EVERYONE,
+        )])
+        .unwrap();
         let expected = [
             2, 0, 28, 0, 1, 0, 0, 0, // list
             1, 2, 20, 0, 0x3F, 0, 6, 0, // entry
@@ -347,12 +423,17 @@ pub(crate) mod tests {
         assert_eq!(bytes_of(&acl), expected);
         let padded = acl.padded_to(32);
         assert_eq!((padded.byte_len(), padded.spare()), (32, &[0; 4][..]));
-        assert_eq!(padded.padded_to(4).byte_len(), 28, "spare bytes are no floor");
+        assert_eq!(
+            padded.padded_to(4).byte_len(),
+            28,
+            "spare bytes are no floor"
+        );
     }
 
     #[test]
     fn what_is_none_is_refused() {
-        let good = bytes_of(&Acl::new(vec![Ace::allow(AceFlags::empty(), 1, Sid::EVERYONE)]).unwrap());
+        let good =
+            bytes_of(&Acl::new(vec![Ace::allow(AceFlags::empty(), 1, Sid::EVERYONE)]).unwrap());
         let with = |at: usize, value: u8| {
             let mut bytes = good.clone();
             bytes[at] = value;
@@ -361,16 +442,28 @@ pub(crate) mod tests {
         assert_eq!(with(0, 1), Err(AclFault::Revision(1)));
         assert_eq!(with(0, 5), Err(AclFault::Revision(5)));
         assert_eq!(with(2, 7), Err(AclFault::Length), "shorter than a header");
-        assert_eq!(with(2, 29), Err(AclFault::Length), "longer than what is there");
+        assert_eq!(
+            with(2, 29),
+            Err(AclFault::Length),
+            "longer than what is there"
+        );
         assert_eq!(with(4, 2), Err(AclFault::Entry(1)));
         assert_eq!(with(5, 255), Err(AclFault::Entry(1)));
-        assert_eq!(with(10, 3), Err(AclFault::Entry(0)), "shorter than its head");
+        assert_eq!(
+            with(10, 3),
+            Err(AclFault::Entry(0)),
+            "shorter than its head"
+        );
         assert_eq!(with(10, 21), Err(AclFault::Entry(0)));
         assert_eq!(with(10, 16), Err(AclFault::Trustee(0)));
         assert_eq!(with(16, 2), Err(AclFault::Trustee(0)));
         assert_eq!(with(17, 2), Err(AclFault::Trustee(0)));
         let other = with(8, 9).unwrap();
-        assert_eq!((other.entries()[0].kind(), other.entries()[0].mask()), (9, Some(1)), "an unknown kind is carried");
+        assert_eq!(
+            (other.entries()[0].kind(), other.entries()[0].mask()),
+            (9, Some(1)),
+            "an unknown kind is carried"
+        );
     }
 
     #[test]

@@ -11,9 +11,10 @@
 //! 20  …    the parts: Windows writes SACL, DACL, owner, group, without gaps
 //! ```
 //!
-//! A part may stand anywhere behind the header. The order of the parts, bytes between and behind them, and spare bytes in the
-//! lists are kept, so that a descriptor that was read is written as it was. Two things are not: parts that share bytes are
-//! written one after the other, and an offset of a list that the control word says is not there becomes 0.
+//! A part may stand anywhere behind the header. The order of the parts, bytes between and behind
+//! them, and spare bytes in the lists are kept, so that a descriptor that was read is written as it
+//! was. Two things are not: parts that share bytes are written one after the other, and an offset
+//! of a list that the control word says is not there becomes 0.
 //!
 //! Source: [MS-DTYP] 2.4.6; what Windows wrote stands in `docs::security`.
 
@@ -65,7 +66,9 @@ bitflags::bitflags! {
 
 impl Control {
     /// What follows from the parts, and is not set by hand.
-    const OF_PARTS: Control = Control::DACL_PRESENT.union(Control::SACL_PRESENT).union(Control::SELF_RELATIVE);
+    const OF_PARTS: Control = Control::DACL_PRESENT
+        .union(Control::SACL_PRESENT)
+        .union(Control::SELF_RELATIVE);
 }
 
 /// A part of a descriptor.
@@ -130,12 +133,13 @@ pub enum DescriptorFault {
 }
 
 impl From<DescriptorFault> for Error {
-    /// A damaged access control list is a bad parameter; bytes that are no descriptor at all are no valid object.
+    /// A damaged access control list is a bad parameter; bytes that are no descriptor at all are no
+    /// valid object.
     fn from(fault: DescriptorFault) -> Self {
         match fault {
-            DescriptorFault::List { part: Part::Dacl, .. } => {
-                Error::invalid(Misuse::SecurityDescriptor, fault.to_string())
-            }
+            DescriptorFault::List {
+                part: Part::Dacl, ..
+            } => Error::invalid(Misuse::SecurityDescriptor, fault.to_string()),
             _ => Error::InvalidObject(fault.to_string().into()),
         }
     }
@@ -178,14 +182,27 @@ impl SecurityDescriptor {
     /// A descriptor without lists.
     pub fn new(owner: Option<Sid>, group: Option<Sid>) -> Self {
         let control = Control::SELF_RELATIVE;
-        Self { resource_manager: 0, control, owner, group, sacl: None, dacl: None, layout: Layout::default() }
+        Self {
+            resource_manager: 0,
+            control,
+            owner,
+            group,
+            sacl: None,
+            dacl: None,
+            layout: Layout::default(),
+        }
     }
 
     /// The same with another access control list, in Windows' own layout.
     #[must_use]
     pub fn with_dacl(self, dacl: Acl) -> Self {
         let control = self.control | Control::DACL_PRESENT;
-        Self { control, dacl: Some(dacl), layout: Layout::default(), ..self }
+        Self {
+            control,
+            dacl: Some(dacl),
+            layout: Layout::default(),
+            ..self
+        }
     }
 
     /// The same with another list of audits, in Windows' own layout.
@@ -194,10 +211,16 @@ impl SecurityDescriptor {
         let mut bytes = Vec::with_capacity(sacl.byte_len());
         sacl.write(&mut bytes);
         let control = self.control | Control::SACL_PRESENT;
-        Self { control, sacl: Some(bytes.into()), layout: Layout::default(), ..self }
+        Self {
+            control,
+            sacl: Some(bytes.into()),
+            layout: Layout::default(),
+            ..self
+        }
     }
 
-    /// The same with the list of audits of another descriptor and what its control word says of it, in Windows' own layout.
+    /// The same with the list of audits of another descriptor and what its control word says of it,
+    /// in Windows' own layout.
     #[must_use]
     pub fn with_sacl_of(self, other: &SecurityDescriptor) -> Self {
         const OF_SACL: Control = Control::SACL_PRESENT
@@ -206,13 +229,22 @@ impl SecurityDescriptor {
             .union(Control::SACL_AUTO_INHERITED)
             .union(Control::SACL_PROTECTED);
         let control = (self.control - OF_SACL) | (other.control & OF_SACL);
-        Self { control, sacl: other.sacl.clone(), layout: Layout::default(), ..self }
+        Self {
+            control,
+            sacl: other.sacl.clone(),
+            layout: Layout::default(),
+            ..self
+        }
     }
 
-    /// The same with another control word. Which lists there are, and that the descriptor is self-relative, stays as it is.
+    /// The same with another control word. Which lists there are, and that the descriptor is
+    /// self-relative, stays as it is.
     #[must_use]
     pub fn with_control(self, control: Control) -> Self {
-        Self { control: (control - Control::OF_PARTS) | (self.control & Control::OF_PARTS), ..self }
+        Self {
+            control: (control - Control::OF_PARTS) | (self.control & Control::OF_PARTS),
+            ..self
+        }
     }
 
     /// Reads the descriptor that a byte string is.
@@ -222,7 +254,8 @@ impl SecurityDescriptor {
     pub fn parse(bytes: &[u8]) -> Result<Self, DescriptorFault> {
         let mut reader = Reader::new(bytes);
         let head = reader.array().zip(reader.u16()).zip(reader.array());
-        let (([revision, resource_manager], control), offsets) = head.ok_or(DescriptorFault::Short(bytes.len()))?;
+        let (([revision, resource_manager], control), offsets) =
+            head.ok_or(DescriptorFault::Short(bytes.len()))?;
         let [owner, group, sacl, dacl] = split(offsets);
         if revision != 1 {
             return Err(DescriptorFault::Revision(revision));
@@ -231,12 +264,31 @@ impl SecurityDescriptor {
         if !control.contains(Control::SELF_RELATIVE) {
             return Err(DescriptorFault::NotSelfRelative);
         }
-        let mut places = Places { bytes, found: Vec::new() };
+        let mut places = Places {
+            bytes,
+            found: Vec::new(),
+        };
         let owner = places.sid(Part::Owner, owner)?;
         let group = places.sid(Part::Group, group)?;
-        let sacl = places.sacl(if control.contains(Control::SACL_PRESENT) { sacl } else { 0 })?;
-        let dacl = places.dacl(if control.contains(Control::DACL_PRESENT) { dacl } else { 0 })?;
-        Ok(Self { resource_manager, control, owner, group, sacl, dacl, layout: places.layout() })
+        let sacl = places.sacl(if control.contains(Control::SACL_PRESENT) {
+            sacl
+        } else {
+            0
+        })?;
+        let dacl = places.dacl(if control.contains(Control::DACL_PRESENT) {
+            dacl
+        } else {
+            0
+        })?;
+        Ok(Self {
+            resource_manager,
+            control,
+            owner,
+            group,
+            sacl,
+            dacl,
+            layout: places.layout(),
+        })
     }
 
     /// The control word.
@@ -271,7 +323,10 @@ impl SecurityDescriptor {
     /// The same parts as Windows lays them out, without bytes between them.
     #[must_use]
     pub fn canonical(self) -> Self {
-        Self { layout: Layout::default(), ..self }
+        Self {
+            layout: Layout::default(),
+            ..self
+        }
     }
 
     /// The bytes.
@@ -279,8 +334,15 @@ impl SecurityDescriptor {
         let mut bytes = vec![0; HEADER_BYTES];
         let mut offsets = [0u32; 4];
         let known = |part| self.layout.parts.iter().any(|(known, _)| *known == part);
-        let others = Part::ORDER.into_iter().filter(|part| !known(*part)).map(|part| (part, &[][..]));
-        let parts = self.layout.parts.iter().map(|(part, gap)| (*part, &gap[..]));
+        let others = Part::ORDER
+            .into_iter()
+            .filter(|part| !known(*part))
+            .map(|part| (part, &[][..]));
+        let parts = self
+            .layout
+            .parts
+            .iter()
+            .map(|(part, gap)| (*part, &gap[..]));
         for (part, gap) in parts.chain(others) {
             bytes.extend(gap);
             let start = narrow(bytes.len());
@@ -330,7 +392,9 @@ struct Places<'b> {
 impl<'b> Places<'b> {
     /// The bytes from an offset on; `None` when it lies in the header or behind the end.
     fn at(&self, offset: u32) -> Option<&'b [u8]> {
-        self.bytes.get(widen(offset)..).filter(|_| widen(offset) >= HEADER_BYTES)
+        self.bytes
+            .get(widen(offset)..)
+            .filter(|_| widen(offset) >= HEADER_BYTES)
     }
 
     fn note(&mut self, part: Part, offset: u32, len: usize) {
@@ -341,7 +405,10 @@ impl<'b> Places<'b> {
         if offset == 0 {
             return Ok(None);
         }
-        let sid = self.at(offset).and_then(Sid::parse_prefix).ok_or(DescriptorFault::Sid { part, offset })?;
+        let sid = self
+            .at(offset)
+            .and_then(Sid::parse_prefix)
+            .ok_or(DescriptorFault::Sid { part, offset })?;
         self.note(part, offset, sid.byte_len());
         Ok(Some(sid))
     }
@@ -350,8 +417,15 @@ impl<'b> Places<'b> {
         if offset == 0 {
             return Ok(None);
         }
-        let list = self.at(offset).ok_or(AclFault::Length).and_then(acl::extent);
-        let list = list.map_err(|fault| DescriptorFault::List { part: Part::Sacl, offset, fault })?;
+        let list = self
+            .at(offset)
+            .ok_or(AclFault::Length)
+            .and_then(acl::extent);
+        let list = list.map_err(|fault| DescriptorFault::List {
+            part: Part::Sacl,
+            offset,
+            fault,
+        })?;
         self.note(Part::Sacl, offset, list.len());
         Ok(Some(list.into()))
     }
@@ -360,8 +434,15 @@ impl<'b> Places<'b> {
         if offset == 0 {
             return Ok(None);
         }
-        let list = self.at(offset).ok_or(AclFault::Length).and_then(Acl::parse_prefix);
-        let list = list.map_err(|fault| DescriptorFault::List { part: Part::Dacl, offset, fault })?;
+        let list = self
+            .at(offset)
+            .ok_or(AclFault::Length)
+            .and_then(Acl::parse_prefix);
+        let list = list.map_err(|fault| DescriptorFault::List {
+            part: Part::Dacl,
+            offset,
+            fault,
+        })?;
         self.note(Part::Dacl, offset, list.byte_len());
         Ok(Some(list))
     }
@@ -372,11 +453,16 @@ impl<'b> Places<'b> {
         let mut end = HEADER_BYTES;
         let mut parts = Vec::with_capacity(self.found.len());
         for (offset, len, part) in self.found {
-            let Some(gap) = self.bytes.get(end..offset) else { return Layout::default() };
+            let Some(gap) = self.bytes.get(end..offset) else {
+                return Layout::default();
+            };
             parts.push((part, gap.into()));
             end = offset + len;
         }
-        Layout { parts, tail: self.bytes.get(end..).unwrap_or_default().into() }
+        Layout {
+            parts,
+            tail: self.bytes.get(end..).unwrap_or_default().into(),
+        }
     }
 }
 
@@ -397,7 +483,8 @@ mod tests {
             prop::option::of(any_acl()),
         );
         (parts, any::<u16>()).prop_map(|((owner, group, sacl, dacl), control)| {
-            let mut descriptor = SecurityDescriptor::new(owner, group).with_control(Control::from_bits_retain(control));
+            let mut descriptor = SecurityDescriptor::new(owner, group)
+                .with_control(Control::from_bits_retain(control));
             if let Some(sacl) = sacl {
                 descriptor = descriptor.with_sacl(&sacl);
             }
@@ -411,7 +498,14 @@ mod tests {
     /// The parts of a descriptor one by one, in any order and with bytes between them.
     fn laid_out(descriptor: &SecurityDescriptor, order: &[Part], gap: &[u8]) -> Vec<u8> {
         let parts = order.iter().map(|part| (*part, gap.into())).collect();
-        SecurityDescriptor { layout: Layout { parts, tail: gap.into() }, ..descriptor.clone() }.to_bytes()
+        SecurityDescriptor {
+            layout: Layout {
+                parts,
+                tail: gap.into(),
+            },
+            ..descriptor.clone()
+        }
+        .to_bytes()
     }
 
     proptest! {
@@ -463,9 +557,17 @@ mod tests {
             .with_sacl(&list)
             .with_dacl(list);
         let bytes = descriptor.to_bytes();
-        assert_eq!(bytes[..20], [1, 0, 0x14, 0x90, 76, 0, 0, 0, 92, 0, 0, 0, 20, 0, 0, 0, 48, 0, 0, 0]);
+        assert_eq!(
+            bytes[..20],
+            [
+                1, 0, 0x14, 0x90, 76, 0, 0, 0, 92, 0, 0, 0, 20, 0, 0, 0, 48, 0, 0, 0
+            ]
+        );
         assert_eq!(bytes.len(), 104);
-        assert_eq!(SecurityDescriptor::parse(&bytes).unwrap().sacl(), Some(&bytes[20..48]));
+        assert_eq!(
+            SecurityDescriptor::parse(&bytes).unwrap().sacl(),
+            Some(&bytes[20..48])
+        );
     }
 
     #[test]
@@ -483,20 +585,49 @@ mod tests {
     #[test]
     fn what_is_none_is_refused() {
         let list = Acl::new(vec![]).unwrap();
-        let descriptor = SecurityDescriptor::new(Some(Sid::EVERYONE), Some(Sid::EVERYONE)).with_dacl(list);
+        let descriptor =
+            SecurityDescriptor::new(Some(Sid::EVERYONE), Some(Sid::EVERYONE)).with_dacl(list);
         let good = descriptor.with_sacl(&Acl::new(vec![]).unwrap()).to_bytes();
         let with = |at: usize, value: u8| {
             let mut bytes = good.clone();
             bytes[at] = value;
             SecurityDescriptor::parse(&bytes).map(|_| ())
         };
-        assert_eq!(SecurityDescriptor::parse(&good[..19]), Err(DescriptorFault::Short(19)));
+        assert_eq!(
+            SecurityDescriptor::parse(&good[..19]),
+            Err(DescriptorFault::Short(19))
+        );
         assert_eq!(with(0, 2), Err(DescriptorFault::Revision(2)));
         assert_eq!(with(3, 0), Err(DescriptorFault::NotSelfRelative));
-        assert_eq!(with(4, 19), Err(DescriptorFault::Sid { part: Part::Owner, offset: 19 }), "in the header");
-        assert_eq!(with(8, 50), Err(DescriptorFault::Sid { part: Part::Group, offset: 50 }));
-        assert_eq!(with(11, 1), Err(DescriptorFault::Sid { part: Part::Group, offset: 0x0100_0030 }));
-        let list = |part, offset, fault| Err(DescriptorFault::List { part, offset, fault });
+        assert_eq!(
+            with(4, 19),
+            Err(DescriptorFault::Sid {
+                part: Part::Owner,
+                offset: 19
+            }),
+            "in the header"
+        );
+        assert_eq!(
+            with(8, 50),
+            Err(DescriptorFault::Sid {
+                part: Part::Group,
+                offset: 50
+            })
+        );
+        assert_eq!(
+            with(11, 1),
+            Err(DescriptorFault::Sid {
+                part: Part::Group,
+                offset: 0x0100_0030
+            })
+        );
+        let list = |part, offset, fault| {
+            Err(DescriptorFault::List {
+                part,
+                offset,
+                fault,
+            })
+        };
         assert_eq!(with(12, 57), list(Part::Sacl, 57, AclFault::Length));
         assert_eq!(with(16, 1), list(Part::Dacl, 1, AclFault::Length));
         assert_eq!(with(28, 9), list(Part::Dacl, 28, AclFault::Revision(9)));
@@ -509,7 +640,13 @@ mod tests {
         let mut bytes = SecurityDescriptor::new(Some(Sid::EVERYONE), None).to_bytes();
         (bytes[8], bytes[12]) = (20, 20);
         let read = SecurityDescriptor::parse(&bytes).unwrap();
-        assert_eq!((read.owner(), read.group(), read.sacl()), (Some(&Sid::EVERYONE), Some(&Sid::EVERYONE), None));
-        assert_eq!(read.to_bytes(), SecurityDescriptor::new(Some(Sid::EVERYONE), Some(Sid::EVERYONE)).to_bytes());
+        assert_eq!(
+            (read.owner(), read.group(), read.sacl()),
+            (Some(&Sid::EVERYONE), Some(&Sid::EVERYONE), None)
+        );
+        assert_eq!(
+            read.to_bytes(),
+            SecurityDescriptor::new(Some(Sid::EVERYONE), Some(Sid::EVERYONE)).to_bytes()
+        );
     }
 }

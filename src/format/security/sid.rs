@@ -37,7 +37,8 @@ pub struct Sid {
 impl Sid {
     /// Everyone, `S-1-1-0`.
     pub const EVERYONE: Sid = Self::known(1, [0]);
-    /// Owner rights, `S-1-3-4`: in a list, it stands for the owner in place of what an owner may do anyway.
+    /// Owner rights, `S-1-3-4`: in a list, it stands for the owner in place of what an owner may do
+    /// anyway.
     pub const OWNER_RIGHTS: Sid = Self::known(3, [4]);
     /// Authenticated users, `S-1-5-11`.
     pub const AUTHENTICATED_USERS: Sid = Self::known(5, [11]);
@@ -59,20 +60,33 @@ impl Sid {
         let (target, _) = parts.split_at_mut(N);
         target.copy_from_slice(&sub_authorities);
         #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
-        Self { authority: [0, 0, 0, 0, 0, authority], count: N as u8, parts }
+        Self {
+            authority: [0, 0, 0, 0, 0, authority],
+            count: N as u8,
+            parts,
+        }
     }
 
-    /// The identifier with this authority, of which 48 bits count, and these sub-authorities; `None` when the authority has
-    /// more bits or there are more than [`MAX_SUB_AUTHORITIES`].
+    /// The identifier with this authority, of which 48 bits count, and these sub-authorities;
+    /// `None` when the authority has more bits or there are more than [`MAX_SUB_AUTHORITIES`].
     pub fn new(authority: u64, sub_authorities: &[u32]) -> Option<Self> {
-        let [0, 0, authority @ ..] = authority.to_be_bytes() else { return None };
+        let [0, 0, authority @ ..] = authority.to_be_bytes() else {
+            return None;
+        };
         let count = u8::try_from(sub_authorities.len()).ok()?;
         let mut parts = [0; MAX_SUB_AUTHORITIES];
-        parts.get_mut(..sub_authorities.len())?.copy_from_slice(sub_authorities);
-        Some(Self { authority, count, parts })
+        parts
+            .get_mut(..sub_authorities.len())?
+            .copy_from_slice(sub_authorities);
+        Some(Self {
+            authority,
+            count,
+            parts,
+        })
     }
 
-    /// The identifier at the front of a byte string, which may be longer; see [`Sid::byte_len`]. `None` when there is none.
+    /// The identifier at the front of a byte string, which may be longer; see [`Sid::byte_len`].
+    /// `None` when there is none.
     pub fn parse_prefix(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let [revision, count] = reader.array()?;
@@ -81,7 +95,11 @@ impl Sid {
         for part in parts.get_mut(..usize::from(count))? {
             *part = reader.u32()?;
         }
-        (revision == 1).then_some(Self { authority, count, parts })
+        (revision == 1).then_some(Self {
+            authority,
+            count,
+            parts,
+        })
     }
 
     /// The identifier that a byte string is, to its last byte.
@@ -91,12 +109,16 @@ impl Sid {
 
     /// The identifier authority.
     pub fn authority(&self) -> u64 {
-        self.authority.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
+        self.authority
+            .iter()
+            .fold(0, |number, &byte| number << 8 | u64::from(byte))
     }
 
     /// The sub-authorities.
     pub fn sub_authorities(&self) -> &[u32] {
-        self.parts.get(..usize::from(self.count)).unwrap_or_default()
+        self.parts
+            .get(..usize::from(self.count))
+            .unwrap_or_default()
     }
 
     /// Length in bytes: 8 and 4 for each sub-authority.
@@ -108,7 +130,11 @@ impl Sid {
     pub fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend([1, self.count]);
         bytes.extend(self.authority);
-        bytes.extend(self.sub_authorities().iter().flat_map(|part| part.to_le_bytes()));
+        bytes.extend(
+            self.sub_authorities()
+                .iter()
+                .flat_map(|part| part.to_le_bytes()),
+        );
     }
 
     /// The bytes.
@@ -126,7 +152,9 @@ impl fmt::Display for Sid {
             small @ ..=0xFFFF_FFFF => write!(f, "S-1-{small}")?,
             large => write!(f, "S-1-0x{large:012X}")?,
         }
-        self.sub_authorities().iter().try_for_each(|part| write!(f, "-{part}"))
+        self.sub_authorities()
+            .iter()
+            .try_for_each(|part| write!(f, "-{part}"))
     }
 }
 
@@ -176,7 +204,9 @@ fn authority(text: &str) -> Option<u64> {
 
 /// A number of digits alone: `parse` takes a plus sign too.
 fn decimal(text: &str) -> Option<u32> {
-    text.bytes().all(|digit| digit.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|digit| digit.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -186,7 +216,10 @@ pub(crate) mod tests {
 
     pub(crate) fn any_sid() -> impl Strategy<Value = Sid> {
         let authority = prop_oneof![Just(5), 0..(1u64 << 48)];
-        (authority, prop::collection::vec(any::<u32>(), 0..=MAX_SUB_AUTHORITIES))
+        (
+            authority,
+            prop::collection::vec(any::<u32>(), 0..=MAX_SUB_AUTHORITIES),
+        )
             .prop_map(|(authority, parts)| Sid::new(authority, &parts).unwrap())
     }
 
@@ -217,8 +250,14 @@ pub(crate) mod tests {
 
     #[test]
     fn well_known_ones_have_their_bytes_and_texts() {
-        assert_eq!(Sid::LOCAL_SYSTEM.to_bytes(), [1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0]);
-        assert_eq!(Sid::ADMINISTRATORS.to_bytes(), [1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x20, 2, 0, 0]);
+        assert_eq!(
+            Sid::LOCAL_SYSTEM.to_bytes(),
+            [1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0]
+        );
+        assert_eq!(
+            Sid::ADMINISTRATORS.to_bytes(),
+            [1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 0x20, 2, 0, 0]
+        );
         let texts = [
             (Sid::EVERYONE, "S-1-1-0"),
             (Sid::OWNER_RIGHTS, "S-1-3-4"),
@@ -229,7 +268,10 @@ pub(crate) mod tests {
             (Sid::ADMINISTRATORS, "S-1-5-32-544"),
             (Sid::USERS, "S-1-5-32-545"),
             (Sid::new(0xFFFF_FFFF, &[]).unwrap(), "S-1-4294967295"),
-            (Sid::new(0x1_0000_0000, &[u32::MAX]).unwrap(), "S-1-0x000100000000-4294967295"),
+            (
+                Sid::new(0x1_0000_0000, &[u32::MAX]).unwrap(),
+                "S-1-0x000100000000-4294967295",
+            ),
         ];
         for (sid, text) in texts {
             assert_eq!(sid.to_string(), text);
@@ -263,7 +305,15 @@ pub(crate) mod tests {
         }
         assert_eq!(Sid::new(1 << 48, &[]), None);
         assert_eq!(Sid::new(5, &[0; MAX_SUB_AUTHORITIES + 1]), None);
-        assert_eq!(Sid::from_bytes(&[2, 0, 0, 0, 0, 0, 0, 5]), None, "no such revision");
-        assert_eq!(Sid::parse_prefix(&[[1, 16].as_slice(), &[0; 80]].concat()), None, "more than fifteen");
+        assert_eq!(
+            Sid::from_bytes(&[2, 0, 0, 0, 0, 0, 0, 5]),
+            None,
+            "no such revision"
+        );
+        assert_eq!(
+            Sid::parse_prefix(&[[1, 16].as_slice(), &[0; 80]].concat()),
+            None,
+            "more than fifteen"
+        );
     }
 }

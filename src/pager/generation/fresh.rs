@@ -1,7 +1,8 @@
 //! Writing a whole new repository into an empty directory.
 //!
-//! Everything is written under temporary names and made durable, then the data files get their names, then the mapping
-//! files: invariant W-1 of `docs::invariants`. A directory in which that was interrupted holds no mapping, so no repository.
+//! Everything is written under temporary names and made durable, then the data files get their
+//! names, then the mapping files: invariant W-1 of `docs::invariants`. A directory in which that
+//! was interrupted holds no mapping, so no repository.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,8 +39,8 @@ pub struct FreshRepository {
     made: Mutex<Made>,
 }
 
-/// The data files of a repository in the making, to write pages to. Whoever has one keeps the files open, so that they cannot
-/// get their names everywhere.
+/// The data files of a repository in the making, to write pages to. Whoever has one keeps the files
+/// open, so that they cannot get their names everywhere.
 #[derive(Debug)]
 pub struct DataWriter {
     // In this order: what is synced is closed.
@@ -53,12 +54,21 @@ pub struct DataWriter {
 impl DataWriter {
     /// Writes consecutive pages. May be called from several threads for different pages.
     pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
-        debug_assert!(pages.len().is_multiple_of(PAGE_SIZE), "whole pages are written");
+        debug_assert!(
+            pages.len().is_multiple_of(PAGE_SIZE),
+            "whole pages are written"
+        );
         self.write_at(space, first.byte_offset(), pages)
     }
 
-    /// The same. Now and then it begins to make durable what was written of the file, beside the writing of the rest.
-    pub fn write_and_sync_early(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
+    /// The same. Now and then it begins to make durable what was written of the file, beside the
+    /// writing of the rest.
+    pub fn write_and_sync_early(
+        &self,
+        space: Space,
+        first: PhysicalPage,
+        pages: &[u8],
+    ) -> Result<()> {
         self.write_pages(space, first, pages)?;
         let before = self.written.fetch_add(pages.len(), Ordering::Relaxed);
         if before / EARLY_SYNC_BYTES != (before + pages.len()) / EARLY_SYNC_BYTES {
@@ -69,7 +79,8 @@ impl DataWriter {
 
     fn write_at(&self, space: Space, offset: u64, bytes: &[u8]) -> Result<()> {
         let path = staged_path(&self.directory, FileRole::data(space));
-        write_all_at(self.file(space).as_ref(), offset, bytes).map_err(|error| Error::io(IoOp::Write, &path, error))
+        write_all_at(self.file(space).as_ref(), offset, bytes)
+            .map_err(|error| Error::io(IoOp::Write, &path, error))
     }
 
     fn sync(&self, threads: usize) -> Result<()> {
@@ -77,7 +88,9 @@ impl DataWriter {
         early.map_err(|error| Error::io(IoOp::SyncFiles, &self.directory.path, error))?;
         let sync = |space| {
             let path = staged_path(&self.directory, FileRole::data(space));
-            self.file(space).sync().map_err(|error| Error::io(IoOp::Sync, &path, error))
+            self.file(space)
+                .sync()
+                .map_err(|error| Error::io(IoOp::Sync, &path, error))
         };
         let (index, objects) = both(threads, || sync(Space::Index), || sync(Space::Objects));
         objects.and(index)
@@ -111,7 +124,8 @@ impl FileRights {
     }
 }
 
-/// The files that were made so far; takes them away when it is dropped before there is a repository.
+/// The files that were made so far; takes them away when it is dropped before there is a
+/// repository.
 #[derive(Debug)]
 struct Made {
     directory: Directory,
@@ -120,7 +134,8 @@ struct Made {
     staged: Vec<FileRole>,
     /// Those that have them.
     named: Vec<FileRole>,
-    /// The mapping files among those that wait, in the order in which they get their names, and whether that matters.
+    /// The mapping files among those that wait, in the order in which they get their names, and
+    /// whether that matters.
     mappings: Vec<FileRole>,
     order: NameOrder,
     /// Names of journals: those that wait for them, and those that have them.
@@ -130,8 +145,8 @@ struct Made {
 }
 
 impl FreshRepository {
-    /// Begins a repository in an existing directory that holds none, nor leftovers of one. With more than one thread, early
-    /// syncs have their own.
+    /// Begins a repository in an existing directory that holds none, nor leftovers of one. With
+    /// more than one thread, early syncs have their own.
     pub fn create(directory: Directory, rights: FileRights, threads: usize) -> Result<Self> {
         let mut made = Made {
             directory: directory.clone(),
@@ -143,10 +158,22 @@ impl FreshRepository {
             journals: [Vec::new(), Vec::new()],
             is_complete: false,
         };
-        let files = [made.create(FileRole::Objects)?.into(), made.create(FileRole::Index)?.into()];
+        let files = [
+            made.create(FileRole::Objects)?.into(),
+            made.create(FileRole::Index)?.into(),
+        ];
         let early_sync = Mutex::new(EarlySync::new(threads));
-        let data = Arc::new(DataWriter { early_sync, files, written: AtomicUsize::new(0), directory });
-        Ok(Self { data, threads, made: Mutex::new(made) })
+        let data = Arc::new(DataWriter {
+            early_sync,
+            files,
+            written: AtomicUsize::new(0),
+            directory,
+        });
+        Ok(Self {
+            data,
+            threads,
+            made: Mutex::new(made),
+        })
     }
 
     /// The data files. To be given back before the repository is finished.
@@ -159,19 +186,28 @@ impl FreshRepository {
         self.data.write_at(space, offset, bytes)
     }
 
-    /// Writes the files that make the directory a repository whose current generation is `mapping`, and makes them durable
-    /// under their temporary names; beside the writing of pages if that is wanted.
+    /// Writes the files that make the directory a repository whose current generation is `mapping`,
+    /// and makes them durable under their temporary names; beside the writing of pages if that is
+    /// wanted.
     pub fn stage(&self, mapping: &Mapping) -> Result<()> {
-        // Each of them describes the same pages: whichever a crash leaves, the repository is this one.
+        // Each of them describes the same pages: whichever a crash leaves, the repository is this
+        // one.
         self.stage_all(mapping_files(mapping).into_iter().map(Ok), NameOrder::Any)
     }
 
     /// The same with these mapping files, which get their names in this order.
-    pub fn stage_as_given(&self, files: impl Iterator<Item = Result<(FileRole, Vec<u8>)>>) -> Result<()> {
+    pub fn stage_as_given(
+        &self,
+        files: impl Iterator<Item = Result<(FileRole, Vec<u8>)>>,
+    ) -> Result<()> {
         self.stage_all(files, NameOrder::AsGiven)
     }
 
-    fn stage_all(&self, files: impl Iterator<Item = Result<(FileRole, Vec<u8>)>>, order: NameOrder) -> Result<()> {
+    fn stage_all(
+        &self,
+        files: impl Iterator<Item = Result<(FileRole, Vec<u8>)>>,
+        order: NameOrder,
+    ) -> Result<()> {
         let mut made = self.made.lock();
         made.order = order;
         let mut written = Vec::new();
@@ -180,18 +216,22 @@ impl FreshRepository {
             check_mapping_size(bytes.len() as u64)?;
             let path = made.staged_path(role);
             let file = made.create(role)?;
-            write_all_at(file.as_ref(), 0, &bytes).map_err(|error| Error::io(IoOp::Write, &path, error))?;
+            write_all_at(file.as_ref(), 0, &bytes)
+                .map_err(|error| Error::io(IoOp::Write, &path, error))?;
             made.mappings.push(role);
             written.push((path, file));
         }
-        // All are written before the first is synced: one commit of the file system's journal may then do for all.
+        // All are written before the first is synced: one commit of the file system's journal may
+        // then do for all.
         for (path, file) in written {
-            file.sync().map_err(|error| Error::io(IoOp::Sync, &path, error))?;
+            file.sync()
+                .map_err(|error| Error::io(IoOp::Sync, &path, error))?;
         }
         made.sync()
     }
 
-    /// Writes a journal of this name, part by part, each at its offset, and makes it durable under a temporary name.
+    /// Writes a journal of this name, part by part, each at its offset, and makes it durable under
+    /// a temporary name.
     pub fn stage_journal<B: AsRef<[u8]>>(
         &self,
         name: &str,
@@ -205,7 +245,11 @@ impl FreshRepository {
         };
         // As readable as the data file whose changes it holds.
         let protection = made.rights.of(FileRole::Objects);
-        let file = made.directory.storage.create(&path, &protection).map_err(failed(IoOp::Create))?;
+        let file = made
+            .directory
+            .storage
+            .create(&path, &protection)
+            .map_err(failed(IoOp::Create))?;
         let [staged, _] = &mut made.journals;
         staged.push(name.to_owned());
         for part in parts {
@@ -222,7 +266,8 @@ impl FreshRepository {
 
     /// Makes a repository of what was written and staged.
     pub fn finish(self) -> Result<()> {
-        // W-1, 1 and 2: pages are durable under their temporary names; so are the mappings, and the names.
+        // W-1, 1 and 2: pages are durable under their temporary names; so are the mappings, and the
+        // names.
         self.data.sync(self.threads)?;
         let Self { data, made, .. } = self;
         drop(data); // a file that is open cannot be renamed everywhere
@@ -235,13 +280,21 @@ impl FreshRepository {
             }
         }
         made.sync()?;
-        // W-1, 4: the first mapping makes it a repository. Where they differ each is there before the next, so that none
-        // decides alone that belongs behind another.
+        // W-1, 4: the first mapping makes it a repository. Where they differ each is there before
+        // the next, so that none decides alone that belongs behind another.
         for role in std::mem::take(&mut made.mappings) {
             let is_there = made.is_repository();
-            made.name(role).map_err(|error| if is_there { behind_the_switch(error) } else { error })?;
+            made.name(role).map_err(|error| {
+                if is_there {
+                    behind_the_switch(error)
+                } else {
+                    error
+                }
+            })?;
             match made.order {
-                NameOrder::AsGiven if made.is_repository() => made.sync().map_err(behind_the_switch)?,
+                NameOrder::AsGiven if made.is_repository() => {
+                    made.sync().map_err(behind_the_switch)?
+                }
                 NameOrder::AsGiven => made.sync()?,
                 NameOrder::Any => {}
             }
@@ -271,7 +324,8 @@ impl Made {
 
     fn create(&mut self, role: FileRole) -> Result<Box<dyn StorageFile>> {
         let path = self.staged_path(role);
-        // Leftovers were taken away, so whatever is there now is someone's; a link would lead to it.
+        // Leftovers were taken away, so whatever is there now is someone's; a link would lead to
+        // it.
         let file = self.directory.storage.create(&path, &self.rights.of(role));
         let file = file.map_err(|error| Error::io(IoOp::Create, &path, error))?;
         self.staged.push(role);
@@ -279,8 +333,14 @@ impl Made {
     }
 
     fn name(&mut self, role: FileRole) -> Result<()> {
-        let (from, to) = (self.staged_path(role), self.directory.join(role.file_name()));
-        self.directory.storage.rename(&from, &to).map_err(|error| Error::io(IoOp::Rename, &from, error))?;
+        let (from, to) = (
+            self.staged_path(role),
+            self.directory.join(role.file_name()),
+        );
+        self.directory
+            .storage
+            .rename(&from, &to)
+            .map_err(|error| Error::io(IoOp::Rename, &from, error))?;
         self.staged.retain(|staged| *staged != role);
         self.named.push(role);
         Ok(())
@@ -290,7 +350,10 @@ impl Made {
         let [staged, named] = &mut self.journals;
         while let Some(name) = staged.last() {
             let from = self.directory.join(&format!("{name}{STAGED_SUFFIX}"));
-            let renamed = self.directory.storage.rename(&from, &self.directory.join(name));
+            let renamed = self
+                .directory
+                .storage
+                .rename(&from, &self.directory.join(name));
             renamed.map_err(|error| Error::io(IoOp::Rename, &from, error))?;
             named.extend(staged.pop());
         }
@@ -299,37 +362,59 @@ impl Made {
 
     fn omit(&mut self, role: FileRole) -> Result<()> {
         let path = self.staged_path(role);
-        self.directory.storage.remove_file(&path).map_err(|error| Error::io(IoOp::Remove, &path, error))?;
+        self.directory
+            .storage
+            .remove_file(&path)
+            .map_err(|error| Error::io(IoOp::Remove, &path, error))?;
         self.staged.retain(|staged| *staged != role);
         Ok(())
     }
 
     fn sync(&self) -> Result<()> {
         let Directory { storage, path } = &self.directory;
-        storage.sync_dir(path).map_err(|error| Error::io(IoOp::SyncDirectory, path, error))
+        storage
+            .sync_dir(path)
+            .map_err(|error| Error::io(IoOp::SyncDirectory, path, error))
     }
 
     /// True if what was named so far is a repository.
     fn is_repository(&self) -> bool {
-        self.is_complete || self.named.iter().any(|role| matches!(role, FileRole::Mapping(_)))
+        self.is_complete
+            || self
+                .named
+                .iter()
+                .any(|role| matches!(role, FileRole::Mapping(_)))
     }
 
-    /// Takes away what is no part of a repository. As in an interrupted attempt, what has its name goes before the mappings by
-    /// which it is known.
+    /// Takes away what is no part of a repository. As in an interrupted attempt, what has its name
+    /// goes before the mappings by which it is known.
     fn discard(&mut self) -> Result<()> {
         let storage = &self.directory.storage;
-        let remove = |path: &Path| storage.remove_file(path).map_err(|error| Error::io(IoOp::Remove, path, error));
+        let remove = |path: &Path| {
+            storage
+                .remove_file(path)
+                .map_err(|error| Error::io(IoOp::Remove, path, error))
+        };
         let [staged_journals, named_journals] = &self.journals;
         let is_empty = self.named.is_empty() && named_journals.is_empty();
         if !is_empty && !self.is_repository() {
-            named_journals.iter().try_for_each(|name| remove(&self.directory.join(name)))?;
-            self.named.iter().try_for_each(|role| remove(&self.directory.join(role.file_name())))?;
+            named_journals
+                .iter()
+                .try_for_each(|name| remove(&self.directory.join(name)))?;
+            self.named
+                .iter()
+                .try_for_each(|role| remove(&self.directory.join(role.file_name())))?;
             self.sync()?;
         }
         let staged_path_of = |name: &String| self.directory.join(&format!("{name}{STAGED_SUFFIX}"));
-        staged_journals.iter().try_for_each(|name| remove(&staged_path_of(name)))?;
+        staged_journals
+            .iter()
+            .try_for_each(|name| remove(&staged_path_of(name)))?;
         // The last that were made are the mappings.
-        self.staged.iter().rev().try_for_each(|role| remove(&self.staged_path(*role)))
+        self.staged
+            .iter()
+            .rev()
+            .try_for_each(|role| remove(&self.staged_path(*role)))
     }
 }
 
@@ -349,12 +434,17 @@ fn behind_the_switch(error: Error) -> Error {
 
 /// The mapping files of a new repository, in the order in which they get their names.
 ///
-/// Dialect 2.2: three generations with the same pages, as Windows leaves after three checkpoints: independent readers want
-/// all three files. Dialect 2.1: both mappings, the single maps, and MAPPING.VER, which switches.
+/// Dialect 2.2: three generations with the same pages, as Windows leaves after three checkpoints:
+/// independent readers want all three files. Dialect 2.1: both mappings, the single maps, and
+/// MAPPING.VER, which switches.
 fn mapping_files(mapping: &Mapping) -> Vec<(FileRole, Vec<u8>)> {
     match mapping.dialect {
         Dialect::V22 => {
-            let first = if mapping.generation() < LAST_GENERATION { mapping.generation().max(1) } else { 1 };
+            let first = if mapping.generation() < LAST_GENERATION {
+                mapping.generation().max(1)
+            } else {
+                1
+            };
             let file = |generation| {
                 let role = FileRole::Mapping(Mapping::slot_of(generation));
                 (role, as_generation(mapping, generation, first).to_bytes())
@@ -396,7 +486,11 @@ fn as_generation(mapping: &Mapping, generation: u32, first: u32) -> Mapping {
 /// Gives mapped pages places of their own in ascending order, without gaps: no page is free.
 pub fn place_densely(section: &mut MappingSection) {
     let mut next = 0;
-    for entry in section.entries.iter_mut().filter(|entry| entry.physical.is_some()) {
+    for entry in section
+        .entries
+        .iter_mut()
+        .filter(|entry| entry.physical.is_some())
+    {
         entry.physical = PhysicalPage::new(next);
         next += 1;
     }

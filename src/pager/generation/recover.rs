@@ -1,11 +1,13 @@
 //! Which generation is current (`docs::format`, "Generations" and "Commit protocol").
 //!
-//! Dialect 2.2: the whole one with the greatest generation number. Whole means: the mapping holds every invariant that a
-//! mapping can hold, and, unless it was written by an orderly shutdown, the pages it wrote match their checksums. A crash
-//! can tear only those: a page is never written in place, and older pages were durable before. Dialect 2.1: the
-//! file that MAPPING.VER names, else the other one, else OBJECTS.MAP with INDEX.MAP.
+//! Dialect 2.2: the whole one with the greatest generation number. Whole means: the mapping holds
+//! every invariant that a mapping can hold, and, unless it was written by an orderly shutdown, the
+//! pages it wrote match their checksums. A crash can tear only those: a page is never written in
+//! place, and older pages were durable before. Dialect 2.1: the file that MAPPING.VER names, else
+//! the other one, else OBJECTS.MAP with INDEX.MAP.
 //!
-//! When none is whole, the best one that can be read at all is taken, so that what is left can be seen.
+//! When none is whole, the best one that can be read at all is taken, so that what is left can be
+//! seen.
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
@@ -43,10 +45,16 @@ pub fn choose(files: &RepositoryFiles, data: &DataFiles, choice: Choice) -> Resu
     choose_among(read_all(files, data)?, files, data, choice)
 }
 
-/// The current generation of dialect 2.2 and the CRC-32 of its file, without a look at the others: the one with the greatest number,
-/// when it is whole. [`choose`] takes that one too. `None`: all have to be looked at.
-pub fn choose_newest(files: &RepositoryFiles, data: &DataFiles) -> Result<Option<(Generation, u32)>> {
-    let Some((mut newest, crc)) = read_newest(files, data)? else { return Ok(None) };
+/// The current generation of dialect 2.2 and the CRC-32 of its file, without a look at the others:
+/// the one with the greatest number, when it is whole. [`choose`] takes that one too. `None`: all
+/// have to be looked at.
+pub fn choose_newest(
+    files: &RepositoryFiles,
+    data: &DataFiles,
+) -> Result<Option<(Generation, u32)>> {
+    let Some((mut newest, crc)) = read_newest(files, data)? else {
+        return Ok(None);
+    };
     inspect(&mut newest, data, Choice::default())?;
     Ok(newest.findings.is_empty().then_some((newest, crc)))
 }
@@ -67,7 +75,9 @@ pub fn choose_among(
         fits
     });
     match dialect {
-        Dialect::V22 => generations.sort_by_key(|generation| std::cmp::Reverse(generation.mapping.generation())),
+        Dialect::V22 => {
+            generations.sort_by_key(|generation| std::cmp::Reverse(generation.mapping.generation()))
+        }
         Dialect::V21 => order_v21(files, data, &mut generations, &mut refused)?,
     }
     if let Some(wanted) = choice.generation {
@@ -101,11 +111,13 @@ pub fn choose_among(
     }
 }
 
-/// True if a refused file may have held a newer state than the one that was taken. In dialect 2.2 the generation after it
-/// goes into one file alone, so a refused one in the other place is older. In 2.1 the file counts that MAPPING.VER names.
+/// True if a refused file may have held a newer state than the one that was taken. In dialect 2.2
+/// the generation after it goes into one file alone, so a refused one in the other place is older.
+/// In 2.1 the file counts that MAPPING.VER names.
 ///
-/// A file in that place is told from a lost generation by its front (W-5, W-19): every byte of a generation that counted
-/// was durable, so its front shows neither the mark of an unfinished one nor the head and stamps of an older one.
+/// A file in that place is told from a lost generation by its front (W-5, W-19): every byte of a
+/// generation that counted was durable, so its front shows neither the mark of an unfinished one
+/// nor the head and stamps of an older one.
 fn may_be_newer(refusal: &Refusal, current: &Generation, named: Option<FileRole>) -> bool {
     if refusal.role == current.role {
         return false; // no generation is whole, and this is the best one
@@ -113,7 +125,10 @@ fn may_be_newer(refusal: &Refusal, current: &Generation, named: Option<FileRole>
     let generation = current.mapping.generation();
     match current.mapping.dialect {
         Dialect::V21 => {
-            let says = matches!(refusal.role, FileRole::Mapping(_) | FileRole::MappingVersion);
+            let says = matches!(
+                refusal.role,
+                FileRole::Mapping(_) | FileRole::MappingVersion
+            );
             says && named.is_none_or(|named| refusal.role == named)
         }
         Dialect::V22 => {
@@ -125,7 +140,10 @@ fn may_be_newer(refusal: &Refusal, current: &Generation, named: Option<FileRole>
                 }
                 MappingFront::Unknown => false,
             };
-            let may_follow = refusal.role == next || refusal.generation.is_some_and(|refused| refused > generation);
+            let may_follow = refusal.role == next
+                || refusal
+                    .generation
+                    .is_some_and(|refused| refused > generation);
             may_follow && !is_older
         }
     }
@@ -134,7 +152,9 @@ fn may_be_newer(refusal: &Refusal, current: &Generation, named: Option<FileRole>
 /// The number in MAPPING.VER, which names the mapping file that counts in dialect 2.1.
 fn named_number(files: &RepositoryFiles) -> Result<Option<u32>> {
     let version = read_small(files, FileRole::MappingVersion)?.and_then(Result::ok);
-    Ok(version.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_le_bytes))
+    Ok(version
+        .and_then(|bytes| <[u8; 4]>::try_from(bytes).ok())
+        .map(u32::from_le_bytes))
 }
 
 /// The mapping file of a number; `None` where there is no such file.
@@ -146,17 +166,27 @@ fn named_file(number: Option<u32>) -> Option<FileRole> {
     }
 }
 
-/// Mapping files of dialect 2.2 that are gone: a repository that has written more generations than it has files for has
-/// them all. The one that is gone may have been the newest.
+/// Mapping files of dialect 2.2 that are gone: a repository that has written more generations than
+/// it has files for has them all. The one that is gone may have been the newest.
 fn missing(files: &RepositoryFiles, dialect: Dialect, generations: &[Generation]) -> Vec<Refusal> {
-    let newest = generations.iter().map(|found| found.mapping.generation()).max().unwrap_or(0);
+    let newest = generations
+        .iter()
+        .map(|found| found.mapping.generation())
+        .max()
+        .unwrap_or(0);
     if dialect == Dialect::V21 || newest <= 3 {
         return Vec::new();
     }
-    let gone = (1..=3).map(FileRole::Mapping).filter(|&role| !files.has(role));
+    let gone = (1..=3)
+        .map(FileRole::Mapping)
+        .filter(|&role| !files.has(role));
     gone.map(|role| {
         let detail = "whether it held a newer state is not known";
-        Refusal::new(role, None, Corruption::new(CorruptionCode::FileMissing, Site::file(role), detail))
+        Refusal::new(
+            role,
+            None,
+            Corruption::new(CorruptionCode::FileMissing, Site::file(role), detail),
+        )
     })
     .collect()
 }
@@ -174,10 +204,19 @@ fn inspect(generation: &mut Generation, data: &DataFiles, choice: Choice) -> Res
     Ok(())
 }
 
-/// The dialect that the file names speak for, if a mapping file is of it; else that of the mapping files.
+/// The dialect that the file names speak for, if a mapping file is of it; else that of the mapping
+/// files.
 fn dialect_of(files: &RepositoryFiles, generations: &[Generation]) -> Dialect {
-    let named = if files.has(FileRole::MappingVersion) { Dialect::V21 } else { Dialect::V22 };
-    let has = |dialect| generations.iter().any(|generation| generation.mapping.dialect == dialect);
+    let named = if files.has(FileRole::MappingVersion) {
+        Dialect::V21
+    } else {
+        Dialect::V22
+    };
+    let has = |dialect| {
+        generations
+            .iter()
+            .any(|generation| generation.mapping.dialect == dialect)
+    };
     match (has(Dialect::V21), has(Dialect::V22)) {
         (true, false) => Dialect::V21,
         (false, true) => Dialect::V22,
@@ -186,9 +225,20 @@ fn dialect_of(files: &RepositoryFiles, generations: &[Generation]) -> Dialect {
 }
 
 fn other_dialect(generation: &Generation, dialect: Dialect) -> Refusal {
-    let detail = format!("the file is of dialect {}, the repository of {dialect}", generation.mapping.dialect);
-    let reason = Corruption::new(CorruptionCode::MappingSignature, Site::file(generation.role), detail);
-    Refusal::new(generation.role, Some(generation.mapping.generation()), reason)
+    let detail = format!(
+        "the file is of dialect {}, the repository of {dialect}",
+        generation.mapping.dialect
+    );
+    let reason = Corruption::new(
+        CorruptionCode::MappingSignature,
+        Site::file(generation.role),
+        detail,
+    );
+    Refusal::new(
+        generation.role,
+        Some(generation.mapping.generation()),
+        reason,
+    )
 }
 
 /// Puts the file that MAPPING.VER names first, the single maps last.
@@ -201,15 +251,30 @@ fn order_v21(
     let number = named_number(files)?;
     let named = named_file(number);
     if named.is_none() {
-        let detail = number.map_or("it has no number".to_owned(), |number| format!("it says {number}"));
-        let reason = Corruption::new(CorruptionCode::MappingVersion, Site::file(FileRole::MappingVersion), detail);
+        let detail = number.map_or("it has no number".to_owned(), |number| {
+            format!("it says {number}")
+        });
+        let reason = Corruption::new(
+            CorruptionCode::MappingVersion,
+            Site::file(FileRole::MappingVersion),
+            detail,
+        );
         refused.push(Refusal::new(FileRole::MappingVersion, None, reason));
     }
     if let Some(role) = named.filter(|&role| !files.has(role)) {
-        let reason = Corruption::new(CorruptionCode::FileMissing, Site::file(role), "MAPPING.VER says that it counts");
+        let reason = Corruption::new(
+            CorruptionCode::FileMissing,
+            Site::file(role),
+            "MAPPING.VER says that it counts",
+        );
         refused.push(Refusal::new(role, None, reason));
     }
-    generations.sort_by_key(|found| (named != Some(found.role), std::cmp::Reverse(found.mapping.transaction())));
+    generations.sort_by_key(|found| {
+        (
+            named != Some(found.role),
+            std::cmp::Reverse(found.mapping.transaction()),
+        )
+    });
     match read_single_maps(files, data)? {
         Some(Ok(generation)) => generations.push(generation),
         Some(Err(refusal)) => refused.push(refusal),
@@ -224,15 +289,25 @@ fn exactly(
     files: &RepositoryFiles,
     refused: Vec<Refusal>,
 ) -> Result<Chosen> {
-    let there: Vec<String> = generations.iter().map(|found| found.mapping.generation().to_string()).collect();
-    match generations.into_iter().find(|found| found.mapping.generation() == wanted) {
+    let there: Vec<String> = generations
+        .iter()
+        .map(|found| found.mapping.generation().to_string())
+        .collect();
+    match generations
+        .into_iter()
+        .find(|found| found.mapping.generation() == wanted)
+    {
         Some(current) => Ok(Chosen { current, refused }),
         None => Err(Error::invalid(
             Misuse::Generation,
             format!(
                 "{} holds no generation {wanted}; it holds {}",
                 escape_path(&files.directory.path),
-                if there.is_empty() { "none".to_owned() } else { there.join(", ") }
+                if there.is_empty() {
+                    "none".to_owned()
+                } else {
+                    there.join(", ")
+                }
             ),
         )),
     }
@@ -240,11 +315,26 @@ fn exactly(
 
 fn nothing_usable(files: &RepositoryFiles, refused: &[Refusal]) -> Error {
     let path = files.directory.path.as_path().into();
-    if refused.iter().all(|refusal| refusal.reason.code == CorruptionCode::FileMissing) {
+    if refused
+        .iter()
+        .all(|refusal| refusal.reason.code == CorruptionCode::FileMissing)
+    {
         let there: Vec<&str> = files.present().map(|(_, name)| name).collect();
-        let reason = format!("no mapping file (MAPPING1.MAP to MAPPING3.MAP) is there, only {}", there.join(", "));
-        return Error::NotARepository { path, reason: reason.into() };
+        let reason = format!(
+            "no mapping file (MAPPING1.MAP to MAPPING3.MAP) is there, only {}",
+            there.join(", ")
+        );
+        return Error::NotARepository {
+            path,
+            reason: reason.into(),
+        };
     }
-    let reasons: Vec<String> = refused.iter().map(|refusal| refusal.reason.to_string()).collect();
-    Error::NotARepository { path, reason: format!("no mapping file can be read: {}", reasons.join("; ")).into() }
+    let reasons: Vec<String> = refused
+        .iter()
+        .map(|refusal| refusal.reason.to_string())
+        .collect();
+    Error::NotARepository {
+        path,
+        reason: format!("no mapping file can be read: {}", reasons.join("; ")).into(),
+    }
 }

@@ -1,4 +1,5 @@
-//! Whether a mapping is whole: invariants 1 to 7 and 10 of `docs::format`, and what of 9 a mapping shows by itself.
+//! Whether a mapping is whole: invariants 1 to 7 and 10 of `docs::format`, and what of 9 a mapping
+//! shows by itself.
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::findings::Findings;
@@ -24,7 +25,11 @@ pub fn check(mapping: &Mapping, around: Surroundings) -> Vec<Corruption> {
     let mut findings = Findings::default();
     let [objects, index] = around.file_pages;
     for (space, pages) in Space::ALL.into_iter().zip([objects, index]) {
-        let check = SectionCheck { section: mapping.section(space), space, site: Site::file(around.role) };
+        let check = SectionCheck {
+            section: mapping.section(space),
+            space,
+            site: Site::file(around.role),
+        };
         check.pages(pages, &mut findings);
         if mapping.dialect == Dialect::V22 {
             check.numbers(&mut findings);
@@ -54,14 +59,23 @@ fn check_file(mapping: &Mapping, around: Surroundings, findings: &mut Findings) 
     if let FileRole::Mapping(number) = around.role
         && number != slot
     {
-        let detail = format!("generation {} belongs into MAPPING{slot}.MAP", mapping.generation());
+        let detail = format!(
+            "generation {} belongs into MAPPING{slot}.MAP",
+            mapping.generation()
+        );
         report(CorruptionCode::MappingSlot, detail);
     }
     if mapping.shutdown_flag > 1 {
-        report(CorruptionCode::MappingShutdownFlag, format!("found {:#X}", mapping.shutdown_flag));
+        report(
+            CorruptionCode::MappingShutdownFlag,
+            format!("found {:#X}", mapping.shutdown_flag),
+        );
     }
     if around.trailing_bytes > 0 {
-        report(CorruptionCode::MappingTrailingBytes, format!("{} bytes", around.trailing_bytes));
+        report(
+            CorruptionCode::MappingTrailingBytes,
+            format!("{} bytes", around.trailing_bytes),
+        );
     }
 }
 
@@ -73,13 +87,18 @@ struct SectionCheck<'m> {
 
 impl SectionCheck<'_> {
     fn report(&self, findings: &mut Findings, code: CorruptionCode, detail: String) {
-        findings.push(Corruption::new(code, self.site, format!("{} section: {detail}", self.space)));
+        findings.push(Corruption::new(
+            code,
+            self.site,
+            format!("{} section: {detail}", self.space),
+        ));
     }
 
     /// Invariants 2 and 3: mapped and free pages are all there, once, and inside the file.
     fn pages(&self, file_pages: Option<u64>, findings: &mut Findings) {
         let size = widen(self.section.physical_pages);
-        // A healthy space holds exactly its mapped and free pages; a header that claims more reserves nothing.
+        // A healthy space holds exactly its mapped and free pages; a header that claims more
+        // reserves nothing.
         let possible = self.section.entries.len() + self.section.free.len();
         if size > possible {
             let detail = format!("{size} pages stated, {possible} named at most");
@@ -94,7 +113,8 @@ impl SectionCheck<'_> {
             match owner.get_mut(physical.index()) {
                 Some(owner @ Owner::Nobody) => *owner = Owner::Mapped,
                 Some(_) => {
-                    let detail = format!("physical page {physical}, the second time by page {page}");
+                    let detail =
+                        format!("physical page {physical}, the second time by page {page}");
                     self.report(findings, CorruptionCode::MappingPageTwice, detail);
                 }
                 None => {
@@ -104,9 +124,16 @@ impl SectionCheck<'_> {
             }
         }
         self.free_list(&mut owner, findings);
-        let lost = owner.iter().filter(|owner| matches!(owner, Owner::Nobody)).count();
+        let lost = owner
+            .iter()
+            .filter(|owner| matches!(owner, Owner::Nobody))
+            .count();
         if lost > 0 {
-            self.report(findings, CorruptionCode::MappingPageLost, format!("{lost} pages"));
+            self.report(
+                findings,
+                CorruptionCode::MappingPageLost,
+                format!("{lost} pages"),
+            );
         }
     }
 
@@ -134,36 +161,65 @@ impl SectionCheck<'_> {
         }
     }
 
-    /// Invariants 7, 10 and, for entries without page, 9. One finding a kind: a torn file breaks hundreds of stamps.
+    /// Invariants 7, 10 and, for entries without page, 9. One finding a kind: a torn file breaks
+    /// hundreds of stamps.
     fn entries(&self, findings: &mut Findings) {
         let generation = self.section.generation;
         let mut first = |code, page: u32, detail: String, count: usize| {
             if count > 0 {
                 let page = LogicalPage::new(page).map_or(NIL, LogicalPage::get);
-                self.report(findings, code, format!("page {page}{detail}; {count} entries in all"));
+                self.report(
+                    findings,
+                    code,
+                    format!("page {page}{detail}; {count} entries in all"),
+                );
             }
         };
         let entries = || (0u32..).zip(&self.section.entries);
         let stamps = || entries().filter(|(_, entry)| entry.stamp != generation);
         if let Some((page, entry)) = stamps().next() {
-            let detail = format!(" is stamped {}, the file is generation {generation}", entry.stamp);
+            let detail = format!(
+                " is stamped {}, the file is generation {generation}",
+                entry.stamp
+            );
             first(CorruptionCode::MappingStamp, page, detail, stamps().count());
         }
-        let writes = || entries().filter(|(_, entry)| entry.last_write == 0 || entry.last_write > generation);
+        let writes = || {
+            entries().filter(|(_, entry)| entry.last_write == 0 || entry.last_write > generation)
+        };
         if let Some((page, entry)) = writes().next() {
-            let detail = format!(" was last written in generation {} of {generation}", entry.last_write);
-            first(CorruptionCode::MappingLastWrite, page, detail, writes().count());
+            let detail = format!(
+                " was last written in generation {} of {generation}",
+                entry.last_write
+            );
+            first(
+                CorruptionCode::MappingLastWrite,
+                page,
+                detail,
+                writes().count(),
+            );
         }
         let has_root = |page| self.space == Space::Index && page == 0;
         let values = || entries().filter(|&(page, entry)| entry.user_data != 0 && !has_root(page));
         if let Some((page, entry)) = values().next() {
             let detail = format!(" holds {:#X}", entry.user_data);
-            first(CorruptionCode::MappingUserData, page, detail, values().count());
+            first(
+                CorruptionCode::MappingUserData,
+                page,
+                detail,
+                values().count(),
+            );
         }
-        let nil = || entries().filter(|(_, entry)| entry.physical.is_none() && entry.free_bytes != 0);
+        let nil =
+            || entries().filter(|(_, entry)| entry.physical.is_none() && entry.free_bytes != 0);
         if let Some((page, entry)) = nil().next() {
             let detail = format!(" has no page but {} free bytes", entry.free_bytes);
-            first(CorruptionCode::MappingFreeBytes, page, detail, nil().count());
+            first(
+                CorruptionCode::MappingFreeBytes,
+                page,
+                detail,
+                nil().count(),
+            );
         }
     }
 }

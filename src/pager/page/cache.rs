@@ -1,8 +1,9 @@
 //! The pages of a generation that are kept in memory.
 //!
-//! A slot for each logical page, made in groups when they are first needed. Whoever finds a page there takes no lock and counts
-//! nothing up, so readers do not get into each other's way. When there are too many, the ones go that were not looked at since
-//! they were last asked for (the clock algorithm): a scan, which looks at each page once, drives out no page that is in use.
+//! A slot for each logical page, made in groups when they are first needed. Whoever finds a page
+//! there takes no lock and counts nothing up, so readers do not get into each other's way. When
+//! there are too many, the ones go that were not looked at since they were last asked for (the
+//! clock algorithm): a scan, which looks at each page once, drives out no page that is in use.
 
 use std::array;
 use std::collections::VecDeque;
@@ -17,7 +18,8 @@ use crate::base::page_no::{LogicalPage, Space};
 use crate::base::widen;
 use crate::format::mapping::{Mapping, MappingEntry};
 
-/// Slots that are made together, a power of two: so many that the way to the groups stays in the cache of the processor.
+/// Slots that are made together, a power of two: so many that the way to the groups stays in the
+/// cache of the processor.
 const GROUP: usize = 1024;
 
 /// A cache has room for so many pages at least.
@@ -35,7 +37,8 @@ pub struct PageCache {
     slots: [Slots; 2],
     /// The pages there are, in the order in which they are asked whether they were used.
     clock: Mutex<VecDeque<(Space, LogicalPage)>>,
-    /// Pages that no one may need any more, for the memory they take: fresh memory costs more than what is read into it.
+    /// Pages that no one may need any more, for the memory they take: fresh memory costs more than
+    /// what is read into it.
     spare: Mutex<Vec<Arc<Page>>>,
 }
 
@@ -46,7 +49,12 @@ impl PageCache {
             let groups = widen(mapping.section(space).logical_pages()).div_ceil(GROUP);
             (0..groups).map(|_| OnceLock::new()).collect()
         });
-        Self { capacity: capacity.max(MIN_CAPACITY), slots, clock: Mutex::default(), spare: Mutex::default() }
+        Self {
+            capacity: capacity.max(MIN_CAPACITY),
+            slots,
+            clock: Mutex::default(),
+            spare: Mutex::default(),
+        }
     }
 
     /// The cache of the generation behind this one, with the pages that are the same in both.
@@ -74,9 +82,13 @@ impl PageCache {
 
     /// Keeps a page.
     pub fn insert(&self, space: Space, page: LogicalPage, content: Arc<Page>) {
-        let Some(group) = self.group(space, page) else { return };
+        let Some(group) = self.group(space, page) else {
+            return;
+        };
         let group = group.get_or_init(|| Box::new(array::from_fn(|_| ArcSwapOption::empty())));
-        let Some(slot) = group.get(page.index() % GROUP) else { return };
+        let Some(slot) = group.get(page.index() % GROUP) else {
+            return;
+        };
         let mut clock = self.clock.lock();
         if slot.swap(Some(content)).is_none() {
             clock.push_back((space, page));
@@ -86,7 +98,8 @@ impl PageCache {
         }
     }
 
-    /// Lets a page go that is the same no more in the states to come. Whoever sees an older one reads it again.
+    /// Lets a page go that is the same no more in the states to come. Whoever sees an older one
+    /// reads it again.
     pub fn replaced(&self, space: Space, page: LogicalPage) {
         let group = self.group(space, page).and_then(OnceLock::get);
         // Its place in the clock stays until it is its turn.
@@ -120,11 +133,16 @@ impl PageCache {
 
     /// Lets the first page go that was not used since it was last asked.
     fn drop_one(&self, clock: &mut VecDeque<(Space, LogicalPage)>) {
-        // After a whole turn the first goes in any case: readers may use pages faster than this asks.
+        // After a whole turn the first goes in any case: readers may use pages faster than this
+        // asks.
         for _ in 0..clock.len() {
-            let Some((space, page)) = clock.pop_front() else { return };
+            let Some((space, page)) = clock.pop_front() else {
+                return;
+            };
             let group = self.group(space, page).and_then(OnceLock::get);
-            let Some(slot) = group.and_then(|group| group.get(page.index() % GROUP)) else { continue };
+            let Some(slot) = group.and_then(|group| group.get(page.index() % GROUP)) else {
+                continue;
+            };
             let is_used = slot.load().as_ref().is_some_and(|held| held.take_use());
             if !is_used {
                 slot.store(None);
@@ -142,14 +160,20 @@ impl PageCache {
 
     fn group(&self, space: Space, page: LogicalPage) -> Option<&OnceLock<Box<Group>>> {
         let [objects, index] = &self.slots;
-        let slots = if space == Space::Objects { objects } else { index };
+        let slots = if space == Space::Objects {
+            objects
+        } else {
+            index
+        };
         slots.get(page.index() / GROUP)
     }
 }
 
 impl fmt::Debug for PageCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PageCache").field("capacity", &self.capacity).finish_non_exhaustive()
+        f.debug_struct("PageCache")
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -162,7 +186,11 @@ mod tests {
 
     fn mapping(pages: u32, moved: &[u32]) -> Mapping {
         let entry = |page| MappingEntry {
-            physical: PhysicalPage::new(if moved.contains(&page) { page + pages } else { page }),
+            physical: PhysicalPage::new(if moved.contains(&page) {
+                page + pages
+            } else {
+                page
+            }),
             ..MappingEntry::default()
         };
         let section = MappingSection {
@@ -173,7 +201,12 @@ mod tests {
             entries: (0..pages).map(entry).collect(),
             free: Vec::new(),
         };
-        Mapping { dialect: Dialect::V22, objects: section.clone(), index: section, shutdown_flag: 1 }
+        Mapping {
+            dialect: Dialect::V22,
+            objects: section.clone(),
+            index: section,
+            shutdown_flag: 1,
+        }
     }
 
     fn page(number: u32) -> LogicalPage {
@@ -190,13 +223,21 @@ mod tests {
         (0..10).for_each(|number| cache.insert(Space::Index, page(number), marked(7)));
         for number in 0..500 {
             cache.insert(Space::Objects, page(number), marked(9));
-            assert!((0..10).all(|number| cache.get(Space::Index, page(number)).is_some()), "after {number}");
+            assert!(
+                (0..10).all(|number| cache.get(Space::Index, page(number)).is_some()),
+                "after {number}"
+            );
         }
-        let left = (0..500).filter(|&number| cache.get(Space::Objects, page(number)).is_some()).count();
+        let left = (0..500)
+            .filter(|&number| cache.get(Space::Objects, page(number)).is_some())
+            .count();
         assert_eq!(left, 10);
         assert_eq!(cache.clock.lock().len(), 20);
         cache.insert(Space::Objects, page(1000), marked(1));
-        assert!(cache.get(Space::Objects, page(1000)).is_none(), "the generation has no such page");
+        assert!(
+            cache.get(Space::Objects, page(1000)).is_none(),
+            "the generation has no such page"
+        );
     }
 
     #[test]
@@ -206,7 +247,11 @@ mod tests {
         (0..10).for_each(|number| cache.insert(Space::Index, page(number), marked(7)));
         let next = cache.next(&old, &mapping(10, &[3, 4]));
         for number in 0..10 {
-            assert_eq!(next.get(Space::Index, page(number)).is_some(), ![3, 4].contains(&number), "{number}");
+            assert_eq!(
+                next.get(Space::Index, page(number)).is_some(),
+                ![3, 4].contains(&number),
+                "{number}"
+            );
             assert!(cache.get(Space::Index, page(number)).is_some());
         }
     }
@@ -220,12 +265,24 @@ mod tests {
         cache.replaced(Space::Index, page(1));
         cache.replaced(Space::Index, page(2));
         cache.replaced(Space::Index, page(3));
-        assert!(cache.get(Space::Index, page(1)).is_none() && cache.get(Space::Index, page(2)).is_none());
-        assert!(cache.new_page().iter().all(|&byte| byte == 8), "page 2 is needed by no one");
-        assert!(cache.new_page().iter().all(|&byte| byte == 0), "page 1 is still looked at");
+        assert!(
+            cache.get(Space::Index, page(1)).is_none()
+                && cache.get(Space::Index, page(2)).is_none()
+        );
+        assert!(
+            cache.new_page().iter().all(|&byte| byte == 8),
+            "page 2 is needed by no one"
+        );
+        assert!(
+            cache.new_page().iter().all(|&byte| byte == 0),
+            "page 1 is still looked at"
+        );
         assert!(held.iter().all(|&byte| byte == 7));
         cache.insert(Space::Index, page(1), marked(9));
-        assert_eq!(cache.get(Space::Index, page(1)).map(|page| page[0]), Some(9));
+        assert_eq!(
+            cache.get(Space::Index, page(1)).map(|page| page[0]),
+            Some(9)
+        );
     }
 
     /// Looks of each thread; the interpreter that looks for undefined behaviour is slow.

@@ -6,7 +6,8 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_LOGICAL_PAGES;
 use crate::base::page_no::LogicalPage;
 
-/// The numbers of a space that have no page, as runs of consecutive ones, and the first number that was never used.
+/// The numbers of a space that have no page, as runs of consecutive ones, and the first number that
+/// was never used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogicalPages {
     /// First number of each run, with its length.
@@ -17,7 +18,10 @@ pub struct LogicalPages {
 impl LogicalPages {
     /// All numbers below `end`, of which those in `free` (ascending) have no page.
     pub fn new(end: u32, free: impl IntoIterator<Item = LogicalPage>) -> Self {
-        let mut pages = Self { free: BTreeMap::new(), end };
+        let mut pages = Self {
+            free: BTreeMap::new(),
+            end,
+        };
         free.into_iter().for_each(|page| pages.release(page, 1));
         pages
     }
@@ -30,8 +34,14 @@ impl LogicalPages {
 
     /// Takes `count` consecutive numbers: the lowest free ones, else new ones.
     pub fn take(&mut self, count: u32) -> Result<LogicalPage> {
-        let found = self.free.iter().find(|(_, length)| **length >= count).map(|(&start, &length)| (start, length));
-        let Some((start, length)) = found else { return self.grow(count) };
+        let found = self
+            .free
+            .iter()
+            .find(|(_, length)| **length >= count)
+            .map(|(&start, &length)| (start, length));
+        let Some((start, length)) = found else {
+            return self.grow(count);
+        };
         self.free.remove(&start);
         if length > count {
             self.free.insert(start + count, length - count);
@@ -45,7 +55,10 @@ impl LogicalPages {
             Some((&start, &length)) if start + length == self.end => start,
             _ => self.end,
         };
-        let end = start.checked_add(count).filter(|&end| end <= MAX_LOGICAL_PAGES).ok_or_else(too_many)?;
+        let end = start
+            .checked_add(count)
+            .filter(|&end| end <= MAX_LOGICAL_PAGES)
+            .ok_or_else(too_many)?;
         self.free.remove(&start);
         self.end = end;
         LogicalPage::new(start).ok_or_else(too_many)
@@ -54,13 +67,23 @@ impl LogicalPages {
     /// Takes exactly these numbers, which are free or were never used.
     pub fn take_at(&mut self, first: LogicalPage, count: u32) -> Result<()> {
         let start = first.get();
-        let end = start.checked_add(count).filter(|&end| end <= MAX_LOGICAL_PAGES).ok_or_else(too_many)?;
+        let end = start
+            .checked_add(count)
+            .filter(|&end| end <= MAX_LOGICAL_PAGES)
+            .ok_or_else(too_many)?;
         if start > self.end {
-            let (gap, length) = (LogicalPage::new(self.end).ok_or_else(too_many)?, start - self.end);
+            let (gap, length) = (
+                LogicalPage::new(self.end).ok_or_else(too_many)?,
+                start - self.end,
+            );
             self.end = start;
             self.release(gap, length);
         }
-        let run = self.free.range(..=start).next_back().map(|(&first, &length)| (first, first + length));
+        let run = self
+            .free
+            .range(..=start)
+            .next_back()
+            .map(|(&first, &length)| (first, first + length));
         if let Some((run_start, run_end)) = run.filter(|&(_, run_end)| start < run_end) {
             self.free.remove(&run_start);
             if run_start < start {
@@ -91,7 +114,11 @@ impl LogicalPages {
 
 fn too_many() -> Error {
     let max = MAX_LOGICAL_PAGES.into();
-    Error::Limit { what: "the number of logical pages", max, got: u64::from(MAX_LOGICAL_PAGES) + 1 }
+    Error::Limit {
+        what: "the number of logical pages",
+        max,
+        got: u64::from(MAX_LOGICAL_PAGES) + 1,
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +128,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn free_numbers(pages: &LogicalPages) -> BTreeSet<u32> {
-        pages.free.iter().flat_map(|(&start, &length)| start..start + length).collect()
+        pages
+            .free
+            .iter()
+            .flat_map(|(&start, &length)| start..start + length)
+            .collect()
     }
 
     proptest! {

@@ -22,7 +22,8 @@ use crate::format::index::page::IndexPage;
 const LOOKS: u8 = 4;
 
 /// A page in memory. It does not change any more once others see it.
-// In this order: the table of contents of an object page lies in the same line of the processor's cache as what is in front.
+// In this order: the table of contents of an object page lies in the same line of the processor's
+// cache as what is in front.
 #[repr(C)]
 pub struct Page {
     looks: AtomicU8,
@@ -35,23 +36,34 @@ pub struct Page {
 impl Page {
     /// A page of zeros.
     pub const fn blank() -> Self {
-        Self { bytes: [0; PAGE_SIZE], keys: OnceLock::new(), looks: AtomicU8::new(0), is_used: AtomicBool::new(false) }
+        Self {
+            bytes: [0; PAGE_SIZE],
+            keys: OnceLock::new(),
+            looks: AtomicU8::new(0),
+            is_used: AtomicBool::new(false),
+        }
     }
 
     /// A page with this content.
     pub fn new(bytes: &PageBytes) -> Arc<Self> {
         let (keys, looks, is_used) = (OnceLock::new(), AtomicU8::new(0), AtomicBool::new(false));
-        Arc::new(Self { bytes: *bytes, keys, looks, is_used })
+        Arc::new(Self {
+            bytes: *bytes,
+            keys,
+            looks,
+            is_used,
+        })
     }
 
     /// To fill a page that no one else has seen.
     pub fn bytes_mut(&mut self) -> &mut PageBytes {
-        (self.keys, self.looks, self.is_used) = (OnceLock::new(), AtomicU8::new(0), AtomicBool::new(false));
+        (self.keys, self.looks, self.is_used) =
+            (OnceLock::new(), AtomicU8::new(0), AtomicBool::new(false));
         &mut self.bytes
     }
 
-    /// The keys of an index page, which is logical page `own`, once it was looked at often enough. `None` as well where
-    /// something is wrong with one of them.
+    /// The keys of an index page, which is logical page `own`, once it was looked at often enough.
+    /// `None` as well where something is wrong with one of them.
     pub fn keys(&self, own: LogicalPage) -> Option<&IndexKeys> {
         if let Some(keys) = self.keys.get() {
             return keys.as_ref();
@@ -64,7 +76,8 @@ impl Page {
         self.keys_at_once(own)
     }
 
-    /// As [`keys`](Self::keys), however often it was looked at: for those that go through all of them.
+    /// As [`keys`](Self::keys), however often it was looked at: for those that go through all of
+    /// them.
     pub fn keys_at_once(&self, own: LogicalPage) -> Option<&IndexKeys> {
         let put_together = || {
             let page = IndexPage::parse(&self.bytes, own, Site::file(FileRole::Index)).ok()?;
@@ -104,7 +117,8 @@ impl fmt::Debug for Page {
     }
 }
 
-/// A page that is held for as long as one looks at it. Where it comes from the cache no counter is touched that threads share.
+/// A page that is held for as long as one looks at it. Where it comes from the cache no counter is
+/// touched that threads share.
 #[derive(Debug)]
 pub struct PageRef<'i>(Held<'i>);
 

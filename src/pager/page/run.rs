@@ -15,14 +15,17 @@ pub struct Run {
 }
 
 impl Run {
-    /// Adds a page. Gives what has to be written before it to `write`: when it is no neighbour, or there is much already.
+    /// Adds a page. Gives what has to be written before it to `write`: when it is no neighbour, or
+    /// there is much already.
     pub fn push(
         &mut self,
         at: PhysicalPage,
         page: &PageBytes,
         write: impl FnOnce(PhysicalPage, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        let end = self.start.and_then(|start| start.checked_add(narrow(self.bytes.len() / PAGE_SIZE)));
+        let end = self
+            .start
+            .and_then(|start| start.checked_add(narrow(self.bytes.len() / PAGE_SIZE)));
         if end != Some(at) || self.bytes.len() >= WRITE_SIZE {
             self.flush(write)?;
             self.start = Some(at);

@@ -28,8 +28,8 @@ pub trait PageSource: Send + Sync + Debug {
     /// Who may read the place: what is made from its pages must not be more readable.
     fn protection(&self) -> Protection;
 
-    /// Reads a mapped page. Gives the bytes as they are: checksums of the repository are checked by the caller, those of
-    /// the place by the place.
+    /// Reads a mapped page. Gives the bytes as they are: checksums of the repository are checked by
+    /// the caller, those of the place by the place.
     fn read(
         &self,
         space: Space,
@@ -40,10 +40,18 @@ pub trait PageSource: Send + Sync + Debug {
     ) -> Result<()>;
 
     /// Reads the first bytes of a mapped page, not more than it has.
-    fn read_front(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut [u8]) -> Result<()> {
+    fn read_front(
+        &self,
+        space: Space,
+        page: LogicalPage,
+        physical: PhysicalPage,
+        into: &mut [u8],
+    ) -> Result<()> {
         let mut bytes = Box::new([0; PAGE_SIZE]);
         self.read(space, page, physical, Reading::Single, &mut bytes)?;
-        into.iter_mut().zip(&*bytes).for_each(|(to, from)| *to = *from);
+        into.iter_mut()
+            .zip(&*bytes)
+            .for_each(|(to, from)| *to = *from);
         Ok(())
     }
 }
@@ -68,7 +76,13 @@ impl PageSource for DataFiles {
         self.read_front(space, page, physical, into)
     }
 
-    fn read_front(&self, space: Space, page: LogicalPage, physical: PhysicalPage, into: &mut [u8]) -> Result<()> {
+    fn read_front(
+        &self,
+        space: Space,
+        page: LogicalPage,
+        physical: PhysicalPage,
+        into: &mut [u8],
+    ) -> Result<()> {
         let role = FileRole::data(space);
         let site = Site::page(space, page).at_physical(Some(physical));
         let Some(data) = self.get(space) else {

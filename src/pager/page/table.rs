@@ -1,8 +1,9 @@
-//! The pages that differ from the generation on disk: a table by logical page whose copies share what they have in common.
+//! The pages that differ from the generation on disk: a table by logical page whose copies share
+//! what they have in common.
 //!
-//! A tree of two levels with 32 branches each below a short top. A copy costs the top; a change copies the two nodes on its
-//! way that others see too. So each commit can keep its own table, and a snapshot is one more reference. Nodes are small:
-//! to copy one counts up every page in it.
+//! A tree of two levels with 32 branches each below a short top. A copy costs the top; a change
+//! copies the two nodes on its way that others see too. So each commit can keep its own table, and
+//! a snapshot is one more reference. Nodes are small: to copy one counts up every page in it.
 
 use std::array;
 use std::sync::Arc;
@@ -45,7 +46,11 @@ pub struct PageTable {
 /// The branches that lead to a page: in the top, in the inner node, in the leaf.
 const fn way(page: LogicalPage) -> (usize, usize, usize) {
     let index = page.index();
-    (index / (BRANCHES * BRANCHES), index / BRANCHES % BRANCHES, index % BRANCHES)
+    (
+        index / (BRANCHES * BRANCHES),
+        index / BRANCHES % BRANCHES,
+        index % BRANCHES,
+    )
 }
 
 impl PageTable {
@@ -62,14 +67,22 @@ impl PageTable {
     /// The slot of a page, if it is set.
     pub fn get(&self, page: LogicalPage) -> Option<&Slot> {
         let (top, inner, leaf) = way(page);
-        self.top.get(top)?.as_ref()?.get(inner)?.as_ref()?.get(leaf)?.as_ref()
+        self.top
+            .get(top)?
+            .as_ref()?
+            .get(inner)?
+            .as_ref()?
+            .get(leaf)?
+            .as_ref()
     }
 
     /// The slot of a page, to change it. What other copies of the table see stays.
     pub fn get_mut(&mut self, page: LogicalPage) -> Option<&mut Slot> {
         let (top, inner, leaf) = way(page);
         let inner_node = Arc::make_mut(self.top.get_mut(top)?.as_mut()?);
-        Arc::make_mut(inner_node.get_mut(inner)?.as_mut()?).get_mut(leaf)?.as_mut()
+        Arc::make_mut(inner_node.get_mut(inner)?.as_mut()?)
+            .get_mut(leaf)?
+            .as_mut()
     }
 
     /// Sets the slot of a page, or clears it; gives what it was.
@@ -93,10 +106,15 @@ impl PageTable {
 
     /// The slots that are set, by ascending page.
     pub fn iter(&self) -> impl Iterator<Item = (LogicalPage, &Slot)> {
-        let inners =
-            (0..).step_by(BRANCHES * BRANCHES).zip(&self.top).filter_map(|(at, node)| Some((at, node.as_ref()?)));
+        let inners = (0..)
+            .step_by(BRANCHES * BRANCHES)
+            .zip(&self.top)
+            .filter_map(|(at, node)| Some((at, node.as_ref()?)));
         let leaves = inners.flat_map(|(at, node)| {
-            (at..).step_by(BRANCHES).zip(node.iter()).filter_map(|(at, node)| Some((at, node.as_ref()?)))
+            (at..)
+                .step_by(BRANCHES)
+                .zip(node.iter())
+                .filter_map(|(at, node)| Some((at, node.as_ref()?)))
         });
         leaves.flat_map(|(at, leaf)| {
             let slots = (at..).zip(leaf.iter());
@@ -104,13 +122,18 @@ impl PageTable {
         })
     }
 
-    /// The greatest page whose slot is set. Nodes whose slots were all cleared again, as an abort does it, are passed by.
+    /// The greatest page whose slot is set. Nodes whose slots were all cleared again, as an abort
+    /// does it, are passed by.
     pub fn last(&self) -> Option<LogicalPage> {
         self.top.iter().enumerate().rev().find_map(|(top, node)| {
-            node.as_ref()?.iter().enumerate().rev().find_map(|(inner, node)| {
-                let leaf = node.as_ref()?.iter().rposition(Option::is_some)?;
-                LogicalPage::new(narrow((top * BRANCHES + inner) * BRANCHES + leaf))
-            })
+            node.as_ref()?
+                .iter()
+                .enumerate()
+                .rev()
+                .find_map(|(inner, node)| {
+                    let leaf = node.as_ref()?.iter().rposition(Option::is_some)?;
+                    LogicalPage::new(narrow((top * BRANCHES + inner) * BRANCHES + leaf))
+                })
         })
     }
 
@@ -167,12 +190,18 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn slot(free_bytes: u32) -> Slot {
-        Slot::Page { bytes: Arc::default(), free_bytes }
+        Slot::Page {
+            bytes: Arc::default(),
+            free_bytes,
+        }
     }
 
     fn content(table: &PageTable) -> BTreeMap<u32, Option<u32>> {
         let free = |slot: &Slot| slot.is_mapped().then(|| slot.free_bytes());
-        table.iter().map(|(page, slot)| (page.get(), free(slot))).collect()
+        table
+            .iter()
+            .map(|(page, slot)| (page.get(), free(slot)))
+            .collect()
     }
 
     #[test]

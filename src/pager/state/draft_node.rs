@@ -17,7 +17,11 @@ pub struct DraftNode {
 impl DraftNode {
     /// A node that fits into a page, which is logical page `own`.
     pub const fn new(own: LogicalPage, draft: Draft) -> Self {
-        Self { own, draft, page: OnceLock::new() }
+        Self {
+            own,
+            draft,
+            page: OnceLock::new(),
+        }
     }
 
     /// The node.
@@ -31,7 +35,8 @@ impl DraftNode {
         &mut self.draft
     }
 
-    /// The page. It is written once, however many changes came before and however often it is looked at.
+    /// The page. It is written once, however many changes came before and however often it is
+    /// looked at.
     pub fn page(&self) -> &Arc<Page> {
         self.page.get_or_init(|| {
             #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A state of a repository: a generation on disk, its pages checked as they are fetched, a cache of them, and the changes
-//! that were committed since.
+//! A state of a repository: a generation on disk, its pages checked as they are fetched, a cache of
+//! them, and the changes that were committed since.
 
 use std::sync::{Arc, OnceLock};
 
@@ -28,8 +28,8 @@ use crate::pager::page::{Page, PageRef};
 /// Pages the cache keeps unless told otherwise: 32 MiB.
 pub const DEFAULT_CACHE_PAGES: usize = 4096;
 
-/// A state of a repository whose pages can be fetched: a generation, and what was committed since. A copy is cheap and stands
-/// alone; while it is shared nothing of it changes.
+/// A state of a repository whose pages can be fetched: a generation, and what was committed since.
+/// A copy is cheap and stands alone; while it is shared nothing of it changes.
 #[derive(Debug)]
 pub struct Image {
     base: Arc<Base>,
@@ -113,8 +113,20 @@ impl Image {
     }
 
     /// As [`new`](Self::new), with a cache that has pages of the generation already.
-    pub fn with_cache(mapping: Arc<Mapping>, role: FileRole, source: Box<dyn PageSource>, cache: PageCache) -> Self {
-        let base = Arc::new(Base { mapping, role, source, cache, admin: OnceLock::new(), gaps: OnceLock::new() });
+    pub fn with_cache(
+        mapping: Arc<Mapping>,
+        role: FileRole,
+        source: Box<dyn PageSource>,
+        cache: PageCache,
+    ) -> Self {
+        let base = Arc::new(Base {
+            mapping,
+            role,
+            source,
+            cache,
+            admin: OnceLock::new(),
+            gaps: OnceLock::new(),
+        });
         Self::of(base, Overlay::default())
     }
 
@@ -150,12 +162,14 @@ impl Image {
         &mut self.overlay
     }
 
-    /// The mapping. Of pages that are not on disk yet it says where they would lie if they were written behind all others.
+    /// The mapping. Of pages that are not on disk yet it says where they would lie if they were
+    /// written behind all others.
     pub fn mapping(&self) -> &Mapping {
         if self.overlay.is_empty() {
             return &self.base.mapping;
         }
-        self.merged.get_or_init(|| Box::new(self.overlay.merge(&self.base.mapping)))
+        self.merged
+            .get_or_init(|| Box::new(self.overlay.merge(&self.base.mapping)))
     }
 
     /// The file the mapping came from.
@@ -185,19 +199,30 @@ impl Image {
     pub fn free_bytes(&self, space: Space, page: LogicalPage) -> u32 {
         match self.overlay.table(space).get(page) {
             Some(slot) => slot.free_bytes(),
-            None => self.base.mapping.section(space).entry(page).map_or(0, |entry| entry.free_bytes),
+            None => self
+                .base
+                .mapping
+                .section(space)
+                .entry(page)
+                .map_or(0, |entry| entry.free_bytes),
         }
     }
 
     /// Logical pages of a space, with and without page.
     pub fn logical_pages(&self, space: Space) -> u32 {
-        self.overlay.logical_pages(space, self.base.mapping.section(space))
+        self.overlay
+            .logical_pages(space, self.base.mapping.section(space))
     }
 
     /// The place of a page, with the physical page it is mapped to, if it is on disk.
     pub fn site(&self, space: Space, page: LogicalPage) -> Site {
         let on_disk = self.overlay.table(space).get(page).is_none();
-        let physical = self.base.mapping.section(space).resolve(page).filter(|_| on_disk);
+        let physical = self
+            .base
+            .mapping
+            .section(space)
+            .resolve(page)
+            .filter(|_| on_disk);
         Site::page(space, page).at_physical(physical)
     }
 
@@ -241,8 +266,8 @@ impl Image {
         self.page(space, page).map(PageRef::into_arc)
     }
 
-    /// As [`fetch`](Self::fetch), for a pass over everything: the cache keeps what it has, and no more.
-    /// [`give_back`](Self::give_back) takes the page when the pass has left it.
+    /// As [`fetch`](Self::fetch), for a pass over everything: the cache keeps what it has, and no
+    /// more. [`give_back`](Self::give_back) takes the page when the pass has left it.
     pub fn fetch_passing(&self, space: Space, page: LogicalPage) -> Result<Arc<Page>> {
         let is_at_hand = self.overlay.table(space).get(page).is_some();
         if is_at_hand || self.base.cache.get(space, page).is_some() {
@@ -251,7 +276,8 @@ impl Image {
         self.read_new(space, page)
     }
 
-    /// Takes a page that was [fetched in passing](Self::fetch_passing): the next one is read into its memory.
+    /// Takes a page that was [fetched in passing](Self::fetch_passing): the next one is read into
+    /// its memory.
     pub fn give_back(&self, page: Arc<Page>) {
         if Arc::strong_count(&page) == 1 {
             self.base.cache.reuse(page);
@@ -270,7 +296,9 @@ impl Image {
             let target = target.bytes_mut();
             let physical = self.base.mapping.section(space).resolve(page);
             let physical = physical.ok_or_else(|| self.unmapped(space, page))?;
-            self.base.source.read(space, page, physical, Reading::Single, target)?;
+            self.base
+                .source
+                .read(space, page, physical, Reading::Single, target)?;
             self.need_right(space, page, target)?;
         }
         Ok(content)
@@ -290,14 +318,22 @@ impl Image {
     }
 
     /// Reads a page whatever its checksum, past the cache.
-    pub fn read_unchecked(&self, space: Space, page: LogicalPage, into: &mut PageBytes) -> Result<()> {
+    pub fn read_unchecked(
+        &self,
+        space: Space,
+        page: LogicalPage,
+        into: &mut PageBytes,
+    ) -> Result<()> {
         if let Some(slot) = self.overlay.table(space).get(page) {
             let bytes = slot.page().ok_or_else(|| self.unmapped(space, page))?;
             *into = ***bytes;
             return Ok(());
         }
         match self.base.mapping.section(space).resolve(page) {
-            Some(physical) => self.base.source.read(space, page, physical, Reading::Passing, into),
+            Some(physical) => self
+                .base
+                .source
+                .read(space, page, physical, Reading::Passing, into),
             None => Err(self.unmapped(space, page).into()),
         }
     }
@@ -306,7 +342,9 @@ impl Image {
     pub fn read_front(&self, space: Space, page: LogicalPage, into: &mut [u8]) -> Result<()> {
         if let Some(slot) = self.overlay.table(space).get(page) {
             let bytes = slot.page().ok_or_else(|| self.unmapped(space, page))?;
-            into.iter_mut().zip(&***bytes).for_each(|(to, from)| *to = *from);
+            into.iter_mut()
+                .zip(&***bytes)
+                .for_each(|(to, from)| *to = *from);
             return Ok(());
         }
         match self.base.mapping.section(space).resolve(page) {
@@ -322,21 +360,37 @@ impl Image {
         } else {
             format!("the mapping ends at page {count}")
         };
-        Corruption::new(CorruptionCode::PageUnmapped, Site::page(space, page), detail)
+        Corruption::new(
+            CorruptionCode::PageUnmapped,
+            Site::page(space, page),
+            detail,
+        )
     }
 
-    /// What is wrong with a page's checksum: that of its mapping entry in 2.2, that of its admin entry in 2.1.
-    pub fn check_page(&self, space: Space, page: LogicalPage, bytes: &PageBytes) -> Result<Option<Corruption>> {
+    /// What is wrong with a page's checksum: that of its mapping entry in 2.2, that of its admin
+    /// entry in 2.1.
+    pub fn check_page(
+        &self,
+        space: Space,
+        page: LogicalPage,
+        bytes: &PageBytes,
+    ) -> Result<Option<Corruption>> {
         if self.overlay.table(space).get(page).is_some() {
             return Ok(None); // it never left memory
         }
         let (found, expected) = match self.dialect() {
             Dialect::V22 => (
                 checksum::sampled(bytes),
-                self.base.mapping.section(space).entry(page).map_or(0, |entry| entry.checksum),
+                self.base
+                    .mapping
+                    .section(space)
+                    .entry(page)
+                    .map_or(0, |entry| entry.checksum),
             ),
             Dialect::V21 if space == Space::Objects => {
-                let Some(listing) = self.admin()?.listed.get(&page.get()) else { return Ok(None) };
+                let Some(listing) = self.admin()?.listed.get(&page.get()) else {
+                    return Ok(None);
+                };
                 (checksum::crc32(bytes), listing.crc)
             }
             Dialect::V21 => return Ok(None),
@@ -346,31 +400,46 @@ impl Image {
         }
         let mut detail = format!("checksum {found:#010X}, expected {expected:#010X}");
         if let Dialect::V22 = self.dialect() {
-            // Only what the newest generation wrote can be torn by a crash: the one before it may be whole.
-            let written = self.base.mapping.section(space).entry(page).map_or(0, |entry| entry.last_write);
+            // Only what the newest generation wrote can be torn by a crash: the one before it may
+            // be whole.
+            let written = self
+                .base
+                .mapping
+                .section(space)
+                .entry(page)
+                .map_or(0, |entry| entry.last_write);
             let current = self.base.mapping.generation();
             detail.push_str(&format!(", written by generation {written} of {current}"));
         }
-        Ok(Some(Corruption::new(CorruptionCode::PageChecksum, self.site(space, page), detail)))
+        Ok(Some(Corruption::new(
+            CorruptionCode::PageChecksum,
+            self.site(space, page),
+            detail,
+        )))
     }
 
     /// The first logical page of the object heap from `first` to `end` that has no page.
     pub fn object_gap(&self, first: LogicalPage, end: u32) -> Option<LogicalPage> {
-        /// Pages of a range that are looked at one by one: as many as the records of honest writers take, who would
-        /// otherwise have the gaps looked up again after each change.
+        /// Pages of a range that are looked at one by one: as many as the records of honest writers
+        /// take, who would otherwise have the gaps looked up again after each change.
         const NEAR: u32 = 64;
         let is_gap = |page: &LogicalPage| !self.is_mapped(Space::Objects, *page);
         let near = end.min(first.get().saturating_add(NEAR));
-        let found = (first.get()..near).filter_map(LogicalPage::new).find(is_gap);
+        let found = (first.get()..near)
+            .filter_map(LogicalPage::new)
+            .find(is_gap);
         if found.is_some() || near == end {
             return found;
         }
-        // They are looked up once: every page of a hostile file or journal may claim to begin a record of gigabytes.
+        // They are looked up once: every page of a hostile file or journal may claim to begin a
+        // record of gigabytes.
         let gaps = match self.overlay.is_empty() {
             true => self.base.gaps.get_or_init(|| {
                 let entries = (0..).zip(&self.base.mapping.objects.entries);
                 let unmapped = entries.filter(|(_, entry)| entry.physical.is_none());
-                unmapped.filter_map(|(page, _)| LogicalPage::new(page)).collect()
+                unmapped
+                    .filter_map(|(page, _)| LogicalPage::new(page))
+                    .collect()
             }),
             false => self.gaps.get_or_init(|| {
                 let pages = (0..self.logical_pages(Space::Objects)).filter_map(LogicalPage::new);
@@ -389,8 +458,13 @@ impl Image {
         let section = &self.base.mapping.index;
         let root = match self.dialect() {
             Dialect::V21 => {
-                let Some(page) = LogicalPage::new(0) else { return Err(self.no_root(0)) };
-                index_root(&**self.page(Space::Index, page)?, self.site(Space::Index, page))?
+                let Some(page) = LogicalPage::new(0) else {
+                    return Err(self.no_root(0));
+                };
+                index_root(
+                    &**self.page(Space::Index, page)?,
+                    self.site(Space::Index, page),
+                )?
             }
             Dialect::V22 => {
                 let stored = section.entries.first().map_or(0, |entry| entry.user_data);
@@ -412,8 +486,8 @@ impl Image {
         Corruption::new(CorruptionCode::IndexRoot, site, detail).into()
     }
 
-    /// What the admin pages of dialect 2.1 list; empty in 2.2, which has none. Damage is among its findings; the error is that
-    /// the system refused to read, which the next call tries again.
+    /// What the admin pages of dialect 2.1 list; empty in 2.2, which has none. Damage is among its
+    /// findings; the error is that the system refused to read, which the next call tries again.
     pub fn admin(&self) -> Result<&AdminTable> {
         if let Some(table) = self.base.admin.get() {
             return Ok(table);
@@ -436,7 +510,11 @@ impl Image {
             match seen.get_mut(page.index()) {
                 Some(seen) if !*seen && table.chain.len() < MAX_ADMIN_PAGES => *seen = true,
                 Some(_) => return Ok(table.ended_by(wrong("the chain comes back to this page"))),
-                None => return Ok(table.ended_by(wrong("the chain leads to a page that does not exist"))),
+                None => {
+                    return Ok(
+                        table.ended_by(wrong("the chain leads to a page that does not exist"))
+                    );
+                }
             }
             let mut bytes = Box::new([0; PAGE_SIZE]);
             let parsed = match self.read_unchecked(Space::Objects, page, &mut bytes) {
@@ -448,7 +526,12 @@ impl Image {
                 Ok(admin) => admin,
                 Err(corruption) => return Ok(table.ended_by(corruption)),
             };
-            table.add(&admin, page, site, self.base.mapping.objects.logical_pages());
+            table.add(
+                &admin,
+                page,
+                site,
+                self.base.mapping.objects.logical_pages(),
+            );
             next = LogicalPage::new(admin.next).filter(|_| admin.next != 0);
         }
         Ok(table)
@@ -465,11 +548,18 @@ impl AdminTable {
     fn add(&mut self, admin: &ObjectAdminPage, page: LogicalPage, site: Site, pages: u32) {
         if admin.head_mark != u32::from(self.chain.is_empty()) {
             let detail = format!("head mark {}", admin.head_mark);
-            self.findings.push(Corruption::new(CorruptionCode::AdminChain, site.at(0), detail));
+            self.findings.push(Corruption::new(
+                CorruptionCode::AdminChain,
+                site.at(0),
+                detail,
+            ));
         }
         self.chain.push(page);
         for (number, entry) in admin.entries.iter().enumerate() {
-            let listing = AdminListing { free_bytes: entry.free_bytes, crc: entry.crc };
+            let listing = AdminListing {
+                free_bytes: entry.free_bytes,
+                crc: entry.crc,
+            };
             let wrong = if entry.page >= pages {
                 ", which does not exist"
             } else if self.listed.insert(entry.page, listing).is_some() {
@@ -481,7 +571,11 @@ impl AdminTable {
             };
             self.findings.push_with(CorruptionCode::AdminEntry, || {
                 let detail = format!("entry for page {}{wrong}", entry.page);
-                Corruption::new(CorruptionCode::AdminEntry, site.at_index(12 + 16 * number), detail)
+                Corruption::new(
+                    CorruptionCode::AdminEntry,
+                    site.at_index(12 + 16 * number),
+                    detail,
+                )
             });
         }
     }

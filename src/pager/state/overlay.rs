@@ -11,7 +11,8 @@ use crate::pager::page::table::{PageTable, Slot};
 #[derive(Debug, Clone, Default)]
 pub struct Overlay {
     tables: [PageTable; 2],
-    /// The root of the index, when it is another than the generation's; the inner `None`: the index is empty.
+    /// The root of the index, when it is another than the generation's; the inner `None`: the index
+    /// is empty.
     root: Option<Option<LogicalPage>>,
     /// Commits since the generation.
     pub commits: u32,
@@ -33,17 +34,26 @@ impl Overlay {
         }
     }
 
-    /// Changes the state of a page; `None`: it is that of the generation again. Gives the one before.
+    /// Changes the state of a page; `None`: it is that of the generation again. Gives the one
+    /// before.
     pub fn set(&mut self, space: Space, page: LogicalPage, slot: Option<Slot>) -> Option<Slot> {
         let [objects, index] = &mut self.tables;
-        let table = if space == Space::Objects { objects } else { index };
+        let table = if space == Space::Objects {
+            objects
+        } else {
+            index
+        };
         table.set(page, slot)
     }
 
     /// The state of a page, to change it.
     pub fn slot_mut(&mut self, space: Space, page: LogicalPage) -> Option<&mut Slot> {
         let [objects, index] = &mut self.tables;
-        let table = if space == Space::Objects { objects } else { index };
+        let table = if space == Space::Objects {
+            objects
+        } else {
+            index
+        };
         table.get_mut(page)
     }
 
@@ -57,7 +67,8 @@ impl Overlay {
         self.root = root;
     }
 
-    /// What this overlay has and `older`, from which it came, has not: what is left when that was written as a generation.
+    /// What this overlay has and `older`, from which it came, has not: what is left when that was
+    /// written as a generation.
     pub fn since(&self, older: &Overlay) -> Overlay {
         let [objects, index] = &self.tables;
         let [old_objects, old_index] = &older.tables;
@@ -68,23 +79,33 @@ impl Overlay {
         }
     }
 
-    /// The mapping that the generation and the changes make up together. Changed pages have places behind all others, where
-    /// nothing lies yet.
+    /// The mapping that the generation and the changes make up together. Changed pages have places
+    /// behind all others, where nothing lies yet.
     pub fn merge(&self, base: &Mapping) -> Mapping {
         let mut mapping = base.clone();
         for space in Space::ALL {
             let section = base.section(space);
             let mut next = (section.physical_pages..).filter_map(PhysicalPage::new);
             let entries = self.entries(space, section, base.generation(), |_| next.next());
-            let mapped = narrow(self.table(space).iter().filter(|(_, slot)| slot.is_mapped()).count());
-            *mapping.section_mut(space) = next_section(section, entries, section.physical_pages.saturating_add(mapped));
+            let mapped = narrow(
+                self.table(space)
+                    .iter()
+                    .filter(|(_, slot)| slot.is_mapped())
+                    .count(),
+            );
+            *mapping.section_mut(space) = next_section(
+                section,
+                entries,
+                section.physical_pages.saturating_add(mapped),
+            );
         }
         let transaction = base.transaction().wrapping_add(self.commits);
         (mapping.objects.transaction, mapping.index.transaction) = (transaction, transaction);
         mapping
     }
 
-    /// The entries of a space with the changes in them, as `generation` writes them; `place` gives each changed page its physical page.
+    /// The entries of a space with the changes in them, as `generation` writes them; `place` gives
+    /// each changed page its physical page.
     pub fn entries(
         &self,
         space: Space,
@@ -97,7 +118,9 @@ impl Overlay {
             if entries.len() <= page.index() {
                 entries.resize(page.index() + 1, unmapped_entry(0, generation));
             }
-            let Some(entry) = entries.get_mut(page.index()) else { continue };
+            let Some(entry) = entries.get_mut(page.index()) else {
+                continue;
+            };
             *entry = match slot.page() {
                 Some(bytes) => MappingEntry {
                     physical: place(page),
@@ -107,7 +130,11 @@ impl Overlay {
                     ..*entry
                 },
                 // Its checksum and last write stay, as Windows leaves them.
-                None => MappingEntry { physical: None, free_bytes: 0, ..*entry },
+                None => MappingEntry {
+                    physical: None,
+                    free_bytes: 0,
+                    ..*entry
+                },
             };
         }
         if let (Space::Index, Some(root), Some(first)) = (space, self.root, entries.first_mut()) {
@@ -118,7 +145,10 @@ impl Overlay {
 
     /// Logical pages of a space: those of the generation, and those behind.
     pub fn logical_pages(&self, space: Space, base: &MappingSection) -> u32 {
-        let last = self.table(space).last().map_or(0, |page| page.get().saturating_add(1));
+        let last = self
+            .table(space)
+            .last()
+            .map_or(0, |page| page.get().saturating_add(1));
         narrow(base.entries.len()).max(last)
     }
 }

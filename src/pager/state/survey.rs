@@ -33,12 +33,16 @@ pub struct IndexHealth {
 }
 
 impl IndexHealth {
-    /// Estimate of the keys that the unreadable pages held: as many on each as on a whole one. `None` when
-    /// no page is whole, so that nothing is known.
+    /// Estimate of the keys that the unreadable pages held: as many on each as on a whole one.
+    /// `None` when no page is whole, so that nothing is known.
     pub fn keys_lost(&self) -> Option<u64> {
         let whole = u64::from(self.pages.saturating_sub(self.unreadable));
         let lost = self.keys.saturating_mul(self.unreadable.into());
-        if self.unreadable == 0 { Some(0) } else { lost.saturating_add(whole / 2).checked_div(whole) }
+        if self.unreadable == 0 {
+            Some(0)
+        } else {
+            lost.saturating_add(whole / 2).checked_div(whole)
+        }
     }
 }
 
@@ -52,8 +56,9 @@ pub struct Survey {
     strays: Vec<Stray>,
     /// Numbers of the strays, by ascending greatest key.
     by_greatest: Vec<usize>,
-    /// A binary tree over the strays, node `i` above nodes `2i` and `2i + 1`. Each names the stray with
-    /// the greatest key below it, so that the few that reach to a text are found among many that do not.
+    /// A binary tree over the strays, node `i` above nodes `2i` and `2i + 1`. Each names the stray
+    /// with the greatest key below it, so that the few that reach to a text are found among many
+    /// that do not.
     tops: Vec<Option<usize>>,
     /// By logical page.
     is_stray: Vec<bool>,
@@ -61,7 +66,12 @@ pub struct Survey {
 
 impl Survey {
     /// A survey of an index of `logical_pages` pages. The number of strays in `health` is set here.
-    pub fn new(health: IndexHealth, unreadable: Vec<LogicalPage>, mut strays: Vec<Stray>, logical_pages: u32) -> Self {
+    pub fn new(
+        health: IndexHealth,
+        unreadable: Vec<LogicalPage>,
+        mut strays: Vec<Stray>,
+        logical_pages: u32,
+    ) -> Self {
         strays.sort_by(|a, b| (&a.least, a.page).cmp(&(&b.least, b.page)));
         let mut is_stray = vec![false; widen(logical_pages)];
         for stray in &strays {
@@ -71,9 +81,19 @@ impl Survey {
         }
         let mut by_greatest: Vec<usize> = (0..strays.len()).collect();
         by_greatest.sort_by_key(|&number| strays.get(number).map(|stray| &stray.greatest));
-        let health = IndexHealth { strays: narrow(strays.len()), ..health };
+        let health = IndexHealth {
+            strays: narrow(strays.len()),
+            ..health
+        };
         let tops = tops(&strays);
-        Self { health, unreadable, strays, by_greatest, tops, is_stray }
+        Self {
+            health,
+            unreadable,
+            strays,
+            by_greatest,
+            tops,
+            is_stray,
+        }
     }
 
     /// How much of the index can be read.
@@ -109,7 +129,11 @@ impl Survey {
 
     /// How many strays reach to `text` or above it.
     pub fn reach_to(&self, text: &[u8]) -> usize {
-        let is_below = |&number: &usize| self.strays.get(number).is_some_and(|stray| &*stray.greatest < text);
+        let is_below = |&number: &usize| {
+            self.strays
+                .get(number)
+                .is_some_and(|stray| &*stray.greatest < text)
+        };
         self.strays.len() - self.by_greatest.partition_point(is_below)
     }
 
@@ -119,7 +143,11 @@ impl Survey {
             survey: self,
             text: text.into(),
             count,
-            ahead: vec![Branch { node: 1, first: 0, len: self.tops.len() / 2 }],
+            ahead: vec![Branch {
+                node: 1,
+                first: 0,
+                len: self.tops.len() / 2,
+            }],
         }
     }
 }
@@ -163,7 +191,9 @@ impl<'s> Iterator for Reaching<'s> {
     fn next(&mut self) -> Option<&'s Stray> {
         while let Some(Branch { node, first, len }) = self.ahead.pop() {
             let top = self.survey.tops.get(node).copied().flatten();
-            let Some(stray) = top.and_then(|number| self.survey.strays.get(number)) else { continue };
+            let Some(stray) = top.and_then(|number| self.survey.strays.get(number)) else {
+                continue;
+            };
             if first >= self.count || *stray.greatest < *self.text {
                 continue;
             }
@@ -171,8 +201,16 @@ impl<'s> Iterator for Reaching<'s> {
                 return Some(stray);
             }
             let half = len / 2;
-            self.ahead.push(Branch { node: 2 * node + 1, first: first + half, len: half });
-            self.ahead.push(Branch { node: 2 * node, first, len: half });
+            self.ahead.push(Branch {
+                node: 2 * node + 1,
+                first: first + half,
+                len: half,
+            });
+            self.ahead.push(Branch {
+                node: 2 * node,
+                first,
+                len: half,
+            });
         }
         None
     }
@@ -217,10 +255,18 @@ mod tests {
 
     #[test]
     fn what_is_lost_is_estimated_from_whole_pages() {
-        let health = |pages, unreadable, keys| IndexHealth { pages, unreadable, strays: 0, keys };
+        let health = |pages, unreadable, keys| IndexHealth {
+            pages,
+            unreadable,
+            strays: 0,
+            keys,
+        };
         assert_eq!(health(11, 1, 500).keys_lost(), Some(50));
         assert_eq!(health(10, 0, 500).keys_lost(), Some(0));
         assert_eq!(health(3, 3, 0).keys_lost(), None);
-        assert_eq!(health(u32::MAX, u32::MAX - 1, u64::MAX).keys_lost(), Some(u64::MAX));
+        assert_eq!(
+            health(u32::MAX, u32::MAX - 1, u64::MAX).keys_lost(),
+            Some(u64::MAX)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The state that a write transaction works on: pages are changed in memory, and every change can be undone.
+//! The state that a write transaction works on: pages are changed in memory, and every change can
+//! be undone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,7 +19,8 @@ pub struct Working {
     image: Image,
     logical: [LogicalPages; 2],
     undo: Vec<Change>,
-    /// The pages whose state at the last mark is in `undo`: what became of them in between is not kept.
+    /// The pages whose state at the last mark is in `undo`: what became of them in between is not
+    /// kept.
     kept: HashSet<(Space, LogicalPage)>,
     /// What the step that is under way has changed.
     step: Option<Vec<Change>>,
@@ -49,7 +51,13 @@ impl Working {
             let free = numbers.filter(|&page| !image.is_mapped(space, page));
             LogicalPages::new(image.logical_pages(space), free)
         });
-        Self { image, logical, undo: Vec::new(), kept: HashSet::new(), step: None }
+        Self {
+            image,
+            logical,
+            undo: Vec::new(),
+            kept: HashSet::new(),
+            step: None,
+        }
     }
 
     /// The state as it is now.
@@ -70,7 +78,10 @@ impl Working {
         }
         self.kept.clear();
         let changes = self.undo.split_off(mark.0.min(self.undo.len()));
-        changes.into_iter().rev().for_each(|change| self.take_back(change));
+        changes
+            .into_iter()
+            .rev()
+            .for_each(|change| self.take_back(change));
     }
 
     /// Begins a step: a few changes that are made together or not at all.
@@ -85,7 +96,10 @@ impl Working {
         if is_made {
             changes.into_iter().for_each(|change| self.keep(change));
         } else {
-            changes.into_iter().rev().for_each(|change| self.take_back(change));
+            changes
+                .into_iter()
+                .rev()
+                .for_each(|change| self.take_back(change));
         }
     }
 
@@ -149,11 +163,16 @@ impl Working {
 
     /// Sets the content of a page of the index: a node that fits into one.
     pub fn put_node(&mut self, page: LogicalPage, draft: Draft) {
-        self.set(Space::Index, page, Slot::Node(Arc::new(DraftNode::new(page, draft))));
+        self.set(
+            Space::Index,
+            page,
+            Slot::Node(Arc::new(DraftNode::new(page, draft))),
+        );
     }
 
-    /// A node of the index that is this transaction's alone, to be changed where it is: what there was at the last mark is
-    /// kept, and no one else sees it. The change is not one that a step takes back: it has to be the last of the step.
+    /// A node of the index that is this transaction's alone, to be changed where it is: what there
+    /// was at the last mark is kept, and no one else sees it. The change is not one that a step
+    /// takes back: it has to be the last of the step.
     pub fn own_node(&mut self, page: LogicalPage) -> Option<&mut Draft> {
         match self.own_slot(Space::Index, page)? {
             Slot::Node(node) => Arc::get_mut(node).map(DraftNode::draft_mut),
@@ -161,7 +180,8 @@ impl Working {
         }
     }
 
-    /// As [`own_node`](Self::own_node): a page that is this transaction's alone, and its free bytes.
+    /// As [`own_node`](Self::own_node): a page that is this transaction's alone, and its free
+    /// bytes.
     pub fn own_page(&mut self, space: Space, page: LogicalPage) -> Option<(&mut Page, &mut u32)> {
         match self.own_slot(space, page)? {
             Slot::Page { bytes, free_bytes } => Some((Arc::get_mut(bytes)?, free_bytes)),

@@ -5,9 +5,10 @@ use super::pending::{EntryOp, FileOp};
 
 /// Which of the operations that were not synced reached the disk before the power went.
 ///
-/// The operations are numbered from 0 to [`SimStorage::unsynced`](super::SimStorage::unsynced): the sectors and lengths
-/// of every file, in the order they were made, file by file; then creations, renames and removals in their order. A
-/// number that no operation has makes `LoseOne` and `TearOne` keep all, and `KeepOne` drop all.
+/// The operations are numbered from 0 to [`SimStorage::unsynced`](super::SimStorage::unsynced): the
+/// sectors and lengths of every file, in the order they were made, file by file; then creations,
+/// renames and removals in their order. A number that no operation has makes `LoseOne` and
+/// `TearOne` keep all, and `KeepOne` drop all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrashPolicy {
     /// None did.
@@ -16,12 +17,14 @@ pub enum CrashPolicy {
     KeepAll,
     /// All but this one.
     LoseOne(usize),
-    /// All, but of this one only the first half, if it is the write of a sector; the others cannot be torn.
+    /// All, but of this one only the first half, if it is the write of a sector; the others cannot
+    /// be torn.
     TearOne(usize),
     /// Only this one.
     KeepOne(usize),
-    /// Each did, did not, or was torn, as the seed says. The seed also decides how likely they are to survive, and what
-    /// is found where a file was extended and the write into the new part was lost: zeros, or the garbage byte 0xA5.
+    /// Each did, did not, or was torn, as the seed says. The seed also decides how likely they are
+    /// to survive, and what is found where a file was extended and the write into the new part was
+    /// lost: zeros, or the garbage byte 0xA5.
     Seeded(u64),
 }
 
@@ -79,8 +82,12 @@ impl Fates {
         for operation in operations {
             match (operation, self.next()) {
                 (FileOp::Sector(piece, sector), Fate::Kept) => image.put(*piece, sector),
-                (FileOp::Sector(piece, sector), Fate::FirstHalf) => image.put(piece.halves().0, sector),
-                (FileOp::Sector(piece, sector), Fate::SecondHalf) => image.put(piece.halves().1, sector),
+                (FileOp::Sector(piece, sector), Fate::FirstHalf) => {
+                    image.put(piece.halves().0, sector)
+                }
+                (FileOp::Sector(piece, sector), Fate::SecondHalf) => {
+                    image.put(piece.halves().1, sector)
+                }
                 (_, Fate::Lost) => {}
                 (FileOp::SetLen(len), _) => image.set_len(*len),
                 (FileOp::Extend { from, to }, _) if image.len() < *to => {
@@ -98,12 +105,16 @@ impl Fates {
 
     /// The entry operations that survived.
     pub(super) fn surviving<'o>(&mut self, operations: &'o [EntryOp]) -> Vec<&'o EntryOp> {
-        operations.iter().filter(|_| self.next() != Fate::Lost).collect()
+        operations
+            .iter()
+            .filter(|_| self.next() != Fate::Lost)
+            .collect()
     }
 }
 
-/// The fate of an operation under a seed. A quarter of the seeds keeps nearly all, a quarter nearly nothing: what recovery
-/// meets in practice is close to one of the two, and even chances would hardly ever come near either.
+/// The fate of an operation under a seed. A quarter of the seeds keeps nearly all, a quarter nearly
+/// nothing: what recovery meets in practice is close to one of the two, and even chances would
+/// hardly ever come near either.
 fn seeded(seed: u64, number: u64) -> Fate {
     let chances = match mix(seed) >> 8 & 3 {
         0 => 250,

@@ -30,7 +30,13 @@ struct File {
 
 impl File {
     fn durable(name: Name, image: Image) -> Self {
-        Self { name, live: image.clone(), durable: image, pending: Vec::new(), has_lost: false }
+        Self {
+            name,
+            live: image.clone(),
+            durable: image,
+            pending: Vec::new(),
+            has_lost: false,
+        }
     }
 }
 
@@ -49,7 +55,11 @@ pub(super) struct Disk {
 
 impl Default for Disk {
     fn default() -> Self {
-        Self { nodes: vec![Node::Directory(Directory::default())], pending: Vec::new(), locked: Vec::new() }
+        Self {
+            nodes: vec![Node::Directory(Directory::default())],
+            pending: Vec::new(),
+            locked: Vec::new(),
+        }
     }
 }
 
@@ -92,19 +102,29 @@ impl Disk {
     }
 
     fn child(&self, directory: NodeId, name: &str) -> io::Result<NodeId> {
-        self.directory(directory)?.live.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.directory(directory)?
+            .live
+            .get(name)
+            .copied()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// What stands at a path.
     pub(super) fn resolve(&self, path: &Path) -> io::Result<NodeId> {
-        names(path)?.into_iter().try_fold(ROOT, |directory, name| self.child(directory, name))
+        names(path)?
+            .into_iter()
+            .try_fold(ROOT, |directory, name| self.child(directory, name))
     }
 
     /// The directory that holds a path, and the name there.
     fn slot(&self, path: &Path) -> io::Result<Slot> {
         let names = names(path)?;
-        let Some((name, directories)) = names.split_last() else { return Err(io::ErrorKind::InvalidInput.into()) };
-        let parent = directories.iter().try_fold(ROOT, |directory, name| self.child(directory, name))?;
+        let Some((name, directories)) = names.split_last() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let parent = directories
+            .iter()
+            .try_fold(ROOT, |directory, name| self.child(directory, name))?;
         self.directory(parent)?;
         Ok((parent, Name::from(*name)))
     }
@@ -113,7 +133,14 @@ impl Disk {
         match self.resolve(path) {
             Ok(node) if self.is_directory(node) => Ok(Some(EntryKind::Directory)),
             Ok(_) => Ok(Some(EntryKind::File)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -122,7 +149,11 @@ impl Disk {
         let directory = self.directory(self.resolve(path)?)?;
         let entry = |(name, node): (&Name, &NodeId)| DirEntry {
             name: name.to_string(),
-            kind: if self.is_directory(*node) { EntryKind::Directory } else { EntryKind::File },
+            kind: if self.is_directory(*node) {
+                EntryKind::Directory
+            } else {
+                EntryKind::File
+            },
         };
         Ok(directory.live.iter().map(entry).collect())
     }
@@ -138,7 +169,9 @@ impl Disk {
         while let Some((path, node)) = todo.pop() {
             match self.nodes.get(node) {
                 Some(Node::File(file)) => _ = files.insert(path, file.live.bytes()),
-                Some(Node::Directory(dir)) => todo.extend(dir.live.iter().map(|(name, id)| (path.join(&**name), *id))),
+                Some(Node::Directory(dir)) => {
+                    todo.extend(dir.live.iter().map(|(name, id)| (path.join(&**name), *id)))
+                }
                 None => {}
             }
         }
@@ -190,7 +223,13 @@ impl Disk {
             Err(error) if error.kind() == io::ErrorKind::NotFound && creates => {
                 let slot = self.slot(path)?;
                 let name = slot.1.clone();
-                self.link(slot, Node::File(File { name, ..File::default() }))
+                self.link(
+                    slot,
+                    Node::File(File {
+                        name,
+                        ..File::default()
+                    }),
+                )
             }
             Err(error) => Err(error),
         }
@@ -200,7 +239,8 @@ impl Disk {
         if self.resolve(path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        self.link(self.slot(path)?, Node::Directory(Directory::default())).map(drop)
+        self.link(self.slot(path)?, Node::Directory(Directory::default()))
+            .map(drop)
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
@@ -211,12 +251,18 @@ impl Disk {
             Ok(there) if self.is_directory(there) || self.is_directory(node) => {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            _ if names(to)?.starts_with(&names(from)?) => return Err(io::ErrorKind::InvalidInput.into()),
+            _ if names(to)?.starts_with(&names(from)?) => {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
             _ => {}
         }
         self.set_entry(source.clone(), None)?;
         self.set_entry(target.clone(), Some(node))?;
-        self.pending.push(EntryOp::Rename { from: source, to: target, node });
+        self.pending.push(EntryOp::Rename {
+            from: source,
+            to: target,
+            node,
+        });
         Ok(())
     }
 
@@ -236,7 +282,10 @@ impl Disk {
         let file = self.file_mut(node)?;
         let (old, end) = (file.live.len(), offset + bytes.len());
         if end > old && !bytes.is_empty() {
-            file.pending.push(FileOp::Extend { from: old.max(offset), to: end });
+            file.pending.push(FileOp::Extend {
+                from: old.max(offset),
+                to: end,
+            });
             file.live.set_len(end);
         }
         for (piece, sector) in cut(offset, bytes) {
@@ -277,12 +326,14 @@ impl Disk {
     /// Gives up what a sync of the directory would have made durable.
     pub(super) fn lose_dir(&mut self, path: &Path) {
         if let Ok(directory) = self.resolve(path) {
-            self.pending.retain(|operation| !operation.touches(|slot| slot.0 == directory));
+            self.pending
+                .retain(|operation| !operation.touches(|slot| slot.0 == directory));
         }
     }
 
-    /// Makes the entries of a directory durable, and with them what they rest on: earlier operations on the other name of
-    /// a rename. Without those a name could be given back to what it stood for before.
+    /// Makes the entries of a directory durable, and with them what they rest on: earlier
+    /// operations on the other name of a rename. Without those a name could be given back to what
+    /// it stood for before.
     pub(super) fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
         let directory = self.resolve(path)?;
         self.directory(directory)?;
@@ -308,25 +359,34 @@ impl Disk {
     fn make_durable(&mut self, operation: &EntryOp) -> io::Result<()> {
         match operation {
             EntryOp::Link((directory, name), node) => {
-                self.directory_mut(*directory)?.durable.insert(name.clone(), *node);
+                self.directory_mut(*directory)?
+                    .durable
+                    .insert(name.clone(), *node);
             }
             EntryOp::Unlink((directory, name)) => {
                 self.directory_mut(*directory)?.durable.remove(name);
             }
-            EntryOp::Rename { to: (directory, name), node, .. } => {
+            EntryOp::Rename {
+                to: (directory, name),
+                node,
+                ..
+            } => {
                 // Whichever name it had: that it should have been `from` may itself be lost.
                 for other in &mut self.nodes {
                     if let Node::Directory(other) = other {
                         other.durable.retain(|_, entry| entry != node);
                     }
                 }
-                self.directory_mut(*directory)?.durable.insert(name.clone(), *node);
+                self.directory_mut(*directory)?
+                    .durable
+                    .insert(name.clone(), *node);
             }
         }
         Ok(())
     }
 
-    /// Puts a file there, durable at once, with its directories and everything that was pending in them.
+    /// Puts a file there, durable at once, with its directories and everything that was pending in
+    /// them.
     pub(super) fn put(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut at = PathBuf::new();
         let names = names(path)?;
@@ -337,7 +397,11 @@ impl Disk {
             let is_directory = self.resolve(&at).is_ok_and(|node| self.is_directory(node));
             if last || !is_directory {
                 let file = || File::durable(Name::from(*name), Image::new(bytes));
-                let node = if last { Node::File(file()) } else { Node::Directory(Directory::default()) };
+                let node = if last {
+                    Node::File(file())
+                } else {
+                    Node::Directory(Directory::default())
+                };
                 self.link(self.slot(&at)?, node)?;
             }
             self.sync_dir(&parent)?;
@@ -352,7 +416,10 @@ impl Disk {
             Node::Directory(directory) => Some(directory.durable.values().copied()),
             Node::File(_) => None,
         });
-        for node in directories.flatten().chain(self.pending.iter().filter_map(EntryOp::node)) {
+        for node in directories
+            .flatten()
+            .chain(self.pending.iter().filter_map(EntryOp::node))
+        {
             if let Some(slot) = nameable.get_mut(node) {
                 *slot = true;
             }
@@ -362,43 +429,66 @@ impl Disk {
 
     /// The files that matter and have unsynced operations.
     fn unsynced_files(&self) -> impl Iterator<Item = &File> {
-        self.nodes.iter().zip(self.nameable()).filter_map(|(node, nameable)| match node {
-            Node::File(file) if nameable => Some(file),
-            _ => None,
-        })
+        self.nodes
+            .iter()
+            .zip(self.nameable())
+            .filter_map(|(node, nameable)| match node {
+                Node::File(file) if nameable => Some(file),
+                _ => None,
+            })
     }
 
     /// How many operations are unsynced.
     pub(super) fn unsynced(&self) -> usize {
-        self.unsynced_files().map(|file| file.pending.len()).sum::<usize>() + self.pending.len()
+        self.unsynced_files()
+            .map(|file| file.pending.len())
+            .sum::<usize>()
+            + self.pending.len()
     }
 
     /// Every unsynced operation as text, in the order in which [`CrashPolicy`] counts them.
     pub(super) fn unsynced_log(&self) -> Vec<String> {
-        let describe = |file: &File| file.pending.iter().map(|op| format!("{}: {op}", file.name)).collect::<Vec<_>>();
+        let describe = |file: &File| {
+            file.pending
+                .iter()
+                .map(|op| format!("{}: {op}", file.name))
+                .collect::<Vec<_>>()
+        };
         let in_files = self.unsynced_files().flat_map(describe);
-        in_files.chain(self.pending.iter().map(ToString::to_string)).collect()
+        in_files
+            .chain(self.pending.iter().map(ToString::to_string))
+            .collect()
     }
 
-    /// The numbers of the unsynced operations of which one alone can make a difference when it is lost, torn or kept.
+    /// The numbers of the unsynced operations of which one alone can make a difference when it is
+    /// lost, torn or kept.
     pub(super) fn telling(&self) -> Vec<usize> {
-        let in_files = self.unsynced_files().flat_map(|file| telling(&file.durable, &file.pending));
+        let in_files = self
+            .unsynced_files()
+            .flat_map(|file| telling(&file.durable, &file.pending));
         let all = in_files.chain(self.pending.iter().map(|_| true));
-        all.enumerate().filter_map(|(number, is_telling)| is_telling.then_some(number)).collect()
+        all.enumerate()
+            .filter_map(|(number, is_telling)| is_telling.then_some(number))
+            .collect()
     }
 
     /// The disk after a loss of power.
     pub(super) fn crash(&self, policy: CrashPolicy) -> Disk {
         let mut fates = Fates::new(policy);
         let replay = |(node, nameable): (&Node, bool)| match node {
-            Node::File(file) if nameable => {
-                Node::File(File::durable(file.name.clone(), fates.replay_file(&file.durable, &file.pending)))
-            }
+            Node::File(file) if nameable => Node::File(File::durable(
+                file.name.clone(),
+                fates.replay_file(&file.durable, &file.pending),
+            )),
             Node::File(_) => Node::File(File::default()),
             Node::Directory(directory) => Node::Directory(directory.clone()),
         };
         let nodes = self.nodes.iter().zip(self.nameable()).map(replay).collect();
-        let mut disk = Disk { nodes, pending: Vec::new(), locked: Vec::new() };
+        let mut disk = Disk {
+            nodes,
+            pending: Vec::new(),
+            locked: Vec::new(),
+        };
         for operation in fates.surviving(&self.pending) {
             // Cannot fail: a directory stays one.
             disk.make_durable(operation).ok();
@@ -420,7 +510,8 @@ fn telling(durable: &Image, operations: &[FileOp]) -> Vec<bool> {
             let at = piece.offset() / SECTOR;
             let mut before = [0; SECTOR];
             durable.read(at * SECTOR, &mut before);
-            let is_idle = sector.iter().chain(&before).all(|byte| *byte == 0) && !written.contains(&at);
+            let is_idle =
+                sector.iter().chain(&before).all(|byte| *byte == 0) && !written.contains(&at);
             if !is_idle {
                 written.insert(at);
             }
@@ -434,7 +525,10 @@ fn telling(durable: &Image, operations: &[FileOp]) -> Vec<bool> {
 /// The names on the way to a path. The root and the working directory are the same place.
 fn names(path: &Path) -> io::Result<Vec<&str>> {
     let name = |component| match component {
-        Component::Normal(name) => Some(name.to_str().ok_or_else(|| io::ErrorKind::InvalidInput.into())),
+        Component::Normal(name) => Some(
+            name.to_str()
+                .ok_or_else(|| io::ErrorKind::InvalidInput.into()),
+        ),
         Component::ParentDir => Some(Err(io::ErrorKind::InvalidInput.into())),
         Component::Prefix(_) | Component::RootDir | Component::CurDir => None,
     };

@@ -7,18 +7,20 @@ use std::io;
 pub enum Fault {
     /// The device fails: [`io::ErrorKind::Other`].
     Io,
-    /// No space is left: [`io::ErrorKind::StorageFull`]. Only operations that can need space fail: writes, changes of a
-    /// length, creation of files and directories, locks.
+    /// No space is left: [`io::ErrorKind::StorageFull`]. Only operations that can need space fail:
+    /// writes, changes of a length, creation of files and directories, locks.
     NoSpace,
-    /// The call fails with an error of this kind, whatever call it is. A file system that gives room only when it has to
-    /// refuses a sync because the disk is full.
+    /// The call fails with an error of this kind, whatever call it is. A file system that gives
+    /// room only when it has to refuses a sync because the disk is full.
     Refused(io::ErrorKind),
-    /// Reads and writes transfer fewer bytes than asked for, at least one, and succeed. Other operations do not notice.
+    /// Reads and writes transfer fewer bytes than asked for, at least one, and succeed. Other
+    /// operations do not notice.
     Short,
-    /// A signal arrives: [`io::ErrorKind::Interrupted`]. Happens to reads and writes, once; the other calls are repeated
-    /// by the standard library and do not show it.
+    /// A signal arrives: [`io::ErrorKind::Interrupted`]. Happens to reads and writes, once; the
+    /// other calls are repeated by the standard library and do not show it.
     Interrupted,
-    /// The power is off: this operation fails and every later one does, whatever the plan says of them.
+    /// The power is off: this operation fails and every later one does, whatever the plan says of
+    /// them.
     PowerOff,
 }
 
@@ -54,22 +56,32 @@ impl FaultPlan {
         Self::none().and_from(at, fault)
     }
 
-    /// The same plan with one more fault; where several hit an operation, the first in the plan does.
+    /// The same plan with one more fault; where several hit an operation, the first in the plan
+    /// does.
     #[must_use]
     pub fn and_once(mut self, at: u64, fault: Fault) -> Self {
-        self.rules.push(Rule { at, for_ever: fault == Fault::PowerOff, fault });
+        self.rules.push(Rule {
+            at,
+            for_ever: fault == Fault::PowerOff,
+            fault,
+        });
         self
     }
 
-    /// The same plan with one more fault for all operations from `at` on. A signal arrives only once all the same: a call
-    /// that is interrupted for ever would be repeated for ever.
+    /// The same plan with one more fault for all operations from `at` on. A signal arrives only
+    /// once all the same: a call that is interrupted for ever would be repeated for ever.
     #[must_use]
     pub fn and_from(mut self, at: u64, fault: Fault) -> Self {
-        self.rules.push(Rule { at, for_ever: fault != Fault::Interrupted, fault });
+        self.rules.push(Rule {
+            at,
+            for_ever: fault != Fault::Interrupted,
+            fault,
+        });
         self
     }
 
-    /// The same plan, but a write that fails transfers a part of its bytes before: it fails and has changed the file.
+    /// The same plan, but a write that fails transfers a part of its bytes before: it fails and has
+    /// changed the file.
     #[must_use]
     pub fn transfer_first(mut self) -> Self {
         self.transfer_first = true;
@@ -83,8 +95,9 @@ impl FaultPlan {
         self
     }
 
-    /// The same plan, but a sync that fails has given up what it was for: programs see it still, and no later sync makes it
-    /// durable, unless it is written again. So do kernels that report a failed write-back once and drop the data.
+    /// The same plan, but a sync that fails has given up what it was for: programs see it still,
+    /// and no later sync makes it durable, unless it is written again. So do kernels that report a
+    /// failed write-back once and drop the data.
     #[must_use]
     pub fn sync_loses(mut self) -> Self {
         self.sync_loses = true;
@@ -92,7 +105,9 @@ impl FaultPlan {
     }
 
     fn fault_at(&self, number: u64, class: Class) -> Option<Fault> {
-        let hit = |rule: &&Rule| (number == rule.at || rule.for_ever && number > rule.at) && class.can(rule.fault);
+        let hit = |rule: &&Rule| {
+            (number == rule.at || rule.for_ever && number > rule.at) && class.can(rule.fault)
+        };
         self.rules.iter().find(hit).map(|rule| rule.fault)
     }
 }
@@ -158,7 +173,9 @@ impl Faults {
         if self.off {
             return Err(power_is_off());
         }
-        let Some(fault) = self.plan.fault_at(number, class) else { return Ok(Transfer::Whole) };
+        let Some(fault) = self.plan.fault_at(number, class) else {
+            return Ok(Transfer::Whole);
+        };
         self.struck += 1;
         let error = match fault {
             Fault::Short => return Ok(Transfer::Short),

@@ -1,4 +1,5 @@
-//! The bytes of a file, in shared sectors: copying an image copies pointers, changing a copy leaves the other as it is.
+//! The bytes of a file, in shared sectors: copying an image copies pointers, changing a copy leaves
+//! the other as it is.
 
 use std::io;
 use std::iter;
@@ -38,12 +39,23 @@ impl Piece {
     /// The two halves of the piece.
     pub(super) fn halves(self) -> (Piece, Piece) {
         let middle = self.start + self.len() / 2;
-        (Piece { end: middle, ..self }, Piece { start: middle, ..self })
+        (
+            Piece {
+                end: middle,
+                ..self
+            },
+            Piece {
+                start: middle,
+                ..self
+            },
+        )
     }
 
     /// What of the piece lies before the end of a file; may be empty.
     fn clip(self, len: usize) -> Piece {
-        let end = len.saturating_sub(self.sector * SECTOR).clamp(self.start, self.end);
+        let end = len
+            .saturating_sub(self.sector * SECTOR)
+            .clamp(self.start, self.end);
         Piece { end, ..self }
     }
 }
@@ -54,7 +66,11 @@ pub(super) fn pieces(offset: usize, count: usize) -> impl Iterator<Item = Piece>
     let mut at = offset;
     iter::from_fn(move || {
         let (sector, start) = (at / SECTOR, at % SECTOR);
-        let piece = Piece { sector, start, end: SECTOR.min(end - sector * SECTOR) };
+        let piece = Piece {
+            sector,
+            start,
+            end: SECTOR.min(end - sector * SECTOR),
+        };
         at += piece.len();
         (piece.start < piece.end).then_some(piece)
     })
@@ -81,7 +97,8 @@ pub(super) fn bounded(offset: u64, count: usize) -> io::Result<usize> {
     }
 }
 
-/// A file. Sectors that were never written are absent and read as zeros; so do the bytes behind the end in the last one.
+/// A file. Sectors that were never written are absent and read as zeros; so do the bytes behind the
+/// end in the last one.
 #[derive(Clone, Default)]
 pub(super) struct Image {
     len: usize,
@@ -134,7 +151,9 @@ impl Image {
         if sectors.len() <= piece.sector {
             sectors.resize(piece.sector + 1, None);
         }
-        let Some(slot) = sectors.get_mut(piece.sector) else { return };
+        let Some(slot) = sectors.get_mut(piece.sector) else {
+            return;
+        };
         if piece.len() == SECTOR {
             *slot = Some(source.clone());
         } else {
@@ -181,7 +200,14 @@ mod tests {
 
     #[test]
     fn pieces_cover_the_range_once_and_stay_in_their_sector() {
-        for (offset, count) in [(0, 0), (0, 512), (1, 511), (511, 2), (100, 1500), (512, 1024)] {
+        for (offset, count) in [
+            (0, 0),
+            (0, 512),
+            (1, 511),
+            (511, 2),
+            (100, 1500),
+            (512, 1024),
+        ] {
             let mut at = offset;
             for piece in pieces(offset, count) {
                 assert_eq!(piece.offset(), at);

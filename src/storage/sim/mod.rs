@@ -1,36 +1,43 @@
 //! A disk that fails on command and forgets what was not synced.
 //!
-//! [`SimStorage`] is a [`Storage`] in memory that keeps two states of every file and directory: what programs see, and
-//! what is durable. Between the two lie the operations that were not synced. A [`FaultPlan`] makes an operation fail;
-//! [`SimStorage::crash`] gives the disk as it is when power returns after some of the unsynced operations reached it
-//! ([`CrashPolicy`]) and others did not, in any combination. There is no clock and no hidden randomness: the same
-//! calls give the same disk, as long as one thread makes them.
+//! [`SimStorage`] is a [`Storage`] in memory that keeps two states of every file and directory:
+//! what programs see, and what is durable. Between the two lie the operations that were not synced.
+//! A [`FaultPlan`] makes an operation fail; [`SimStorage::crash`] gives the disk as it is when
+//! power returns after some of the unsynced operations reached it ([`CrashPolicy`]) and others did
+//! not, in any combination. There is no clock and no hidden randomness: the same calls give the
+//! same disk, as long as one thread makes them.
 //!
 //! # The model
 //!
-//! * A file has an identity apart from its names. Writes are cut into sectors of 512 bytes; each is an operation of its
-//!   own, so is a change of the length by `set_len`, by a write behind the end, or by opening with [`OpenMode::Create`].
-//!   [`StorageFile::sync`] makes all of a file's operations durable, and no entry of a directory.
-//! * When an extension is lost, so is what was written behind the end that the disk knows. When it is kept and a sector
-//!   in it is lost, zeros are found there. A real disk may also show what a deleted file left in that place;
-//!   [`CrashPolicy::Seeded`] has a garbage byte there for half of the seeds.
-//! * Surviving writes of the same sector apply in the order they were made; everything else may be reordered.
-//! * Creations, renames and removals are operations of a directory. [`Storage::sync_dir`] makes them durable. A rename
-//!   between directories is one operation: a crash keeps it in both or in neither, and syncing either of them makes it
-//!   durable. A kept rename gives the file its name even when the creation before it was lost.
+//! * A file has an identity apart from its names. Writes are cut into sectors of 512 bytes; each is
+//!   an operation of its own, so is a change of the length by `set_len`, by a write behind the end,
+//!   or by opening with [`OpenMode::Create`]. [`StorageFile::sync`] makes all of a file's
+//!   operations durable, and no entry of a directory.
+//! * When an extension is lost, so is what was written behind the end that the disk knows. When it
+//!   is kept and a sector in it is lost, zeros are found there. A real disk may also show what a
+//!   deleted file left in that place; [`CrashPolicy::Seeded`] has a garbage byte there for half of
+//!   the seeds.
+//! * Surviving writes of the same sector apply in the order they were made; everything else may be
+//!   reordered.
+//! * Creations, renames and removals are operations of a directory. [`Storage::sync_dir`] makes
+//!   them durable. A rename between directories is one operation: a crash keeps it in both or in
+//!   neither, and syncing either of them makes it durable. A kept rename gives the file its name
+//!   even when the creation before it was lost.
 //! * A failed call changes nothing, except a write under [`FaultPlan::transfer_first`] or
-//!   [`FaultPlan::transfer_all`]. A failed `sync` or `sync_dir`
-//!   leaves everything unsynced, and the next one can make it durable; under [`FaultPlan::sync_loses`] it gives that up,
-//!   and the next one succeeds without it.
+//!   [`FaultPlan::transfer_all`]. A failed `sync` or `sync_dir` leaves everything unsynced, and the
+//!   next one can make it durable; under [`FaultPlan::sync_loses`] it gives that up, and the next
+//!   one succeeds without it.
 //!
 //! # What this disk cannot show
 //!
-//! * A device that lies: what was synced stays. Nor does it rot, lose sectors or give wrong bytes when read.
+//! * A device that lies: what was synced stays. Nor does it rot, lose sectors or give wrong bytes
+//!   when read.
 //! * A call other than a write that fails and has done its work all the same.
-//! * Damage to what was durable: a torn sector is a mixture of old and new, never unreadable, and a write to one sector
-//!   does not hurt its neighbours. Directory entries are never half written, and the tree itself is never inconsistent.
-//! * What file systems guarantee beyond the model, such as order among entries or barriers between files: code that
-//!   needs such a thing fails here and may work there.
+//! * Damage to what was durable: a torn sector is a mixture of old and new, never unreadable, and a
+//!   write to one sector does not hurt its neighbours. Directory entries are never half written,
+//!   and the tree itself is never inconsistent.
+//! * What file systems guarantee beyond the model, such as order among entries or barriers between
+//!   files: code that needs such a thing fails here and may work there.
 //! * Other processes, permissions, links, limits of names, files above 1 GiB, time.
 
 mod crash;
@@ -56,7 +63,8 @@ use faults::{Class, Faults, Transfer};
 use image::bounded;
 use pending::NodeId;
 
-/// A simulated disk. Clones share it. The root and the working directory are the same place; `..` is not understood.
+/// A simulated disk. Clones share it. The root and the working directory are the same place; `..`
+/// is not understood.
 #[derive(Clone, Default)]
 pub struct SimStorage(Arc<Mutex<State>>);
 
@@ -96,7 +104,12 @@ impl State {
     ) -> io::Result<Transfer> {
         let transfer = self.faults.next(class);
         let faulty = !matches!(transfer, Ok(Transfer::Whole));
-        self.log.push(Operation { what, path: path.clone(), span, faulty });
+        self.log.push(Operation {
+            what,
+            path: path.clone(),
+            span,
+            faulty,
+        });
         transfer
     }
 
@@ -121,14 +134,15 @@ impl SimStorage {
         storage
     }
 
-    /// Replaces the plan. Operations go on being counted from the first one of this storage, so that
-    /// [`operations`](Self::operations) is the number of the next. Power that is off stays off.
+    /// Replaces the plan. Operations go on being counted from the first one of this storage, so
+    /// that [`operations`](Self::operations) is the number of the next. Power that is off stays
+    /// off.
     pub fn set_plan(&self, plan: FaultPlan) {
         self.0.lock().faults.plan = plan;
     }
 
-    /// How many operations were called, failed ones included. Every call of [`Storage`] and [`StorageFile`] is one; the
-    /// release of a lock is none.
+    /// How many operations were called, failed ones included. Every call of [`Storage`] and
+    /// [`StorageFile`] is one; the release of a lock is none.
     pub fn operations(&self) -> u64 {
         self.0.lock().faults.operations
     }
@@ -143,48 +157,61 @@ impl SimStorage {
         self.0.lock().log.iter().map(ToString::to_string).collect()
     }
 
-    /// How many operations were not synced: the numbers that [`CrashPolicy`] counts them by end before this.
+    /// How many operations were not synced: the numbers that [`CrashPolicy`] counts them by end
+    /// before this.
     pub fn unsynced(&self) -> usize {
         self.0.lock().disk.unsynced()
     }
 
-    /// The operations that were not synced as lines of text, the line's index being the number in [`CrashPolicy`].
+    /// The operations that were not synced as lines of text, the line's index being the number in
+    /// [`CrashPolicy`].
     pub fn unsynced_log(&self) -> Vec<String> {
         self.0.lock().disk.unsynced_log()
     }
 
-    /// The numbers of the operations that were not synced and that alone make a difference: all but zeros that are written
-    /// where zeros are read without them. Under [`CrashPolicy::LoseOne`], [`TearOne`](CrashPolicy::TearOne) and
-    /// [`KeepOne`](CrashPolicy::KeepOne) the others leave what [`KeepAll`](CrashPolicy::KeepAll) or
-    /// [`DropAll`](CrashPolicy::DropAll) does.
+    /// The numbers of the operations that were not synced and that alone make a difference: all but
+    /// zeros that are written where zeros are read without them. Under [`CrashPolicy::LoseOne`],
+    /// [`TearOne`](CrashPolicy::TearOne) and [`KeepOne`](CrashPolicy::KeepOne) the others leave
+    /// what [`KeepAll`](CrashPolicy::KeepAll) or [`DropAll`](CrashPolicy::DropAll) does.
     pub fn telling(&self) -> Vec<usize> {
         self.0.lock().disk.telling()
     }
 
-    /// The disk as it is when power returns: a new storage where all is durable, nothing locked and no fault planned.
-    /// This one stays as it is, so that one state can be crashed in many ways.
+    /// The disk as it is when power returns: a new storage where all is durable, nothing locked and
+    /// no fault planned. This one stays as it is, so that one state can be crashed in many ways.
     pub fn crash(&self, policy: CrashPolicy) -> SimStorage {
         let disk = self.0.lock().disk.crash(policy);
-        Self(Arc::new(Mutex::new(State { disk, ..State::default() })))
+        Self(Arc::new(Mutex::new(State {
+            disk,
+            ..State::default()
+        })))
     }
 
-    /// The disk as the next process finds it when the one that uses it dies now, and the machine goes on: what was not synced
-    /// is seen, and still not durable; nothing is locked, no fault is planned, and operations are counted anew. This one stays
-    /// as it is.
+    /// The disk as the next process finds it when the one that uses it dies now, and the machine
+    /// goes on: what was not synced is seen, and still not durable; nothing is locked, no fault is
+    /// planned, and operations are counted anew. This one stays as it is.
     pub fn after_death(&self) -> SimStorage {
         let mut disk = self.0.lock().disk.clone();
         disk.locked.clear();
-        Self(Arc::new(Mutex::new(State { disk, ..State::default() })))
+        Self(Arc::new(Mutex::new(State {
+            disk,
+            ..State::default()
+        })))
     }
 
-    /// Puts a file there, whatever stood there before, and creates the directories it needs. It is no operation and it is
-    /// durable at once, as is then everything that was pending in the directories on the way.
+    /// Puts a file there, whatever stood there before, and creates the directories it needs. It is
+    /// no operation and it is durable at once, as is then everything that was pending in the
+    /// directories on the way.
     ///
     /// # Panics
     ///
     /// If no file can have that path.
     pub fn put(&self, path: impl AsRef<Path>, bytes: &[u8]) {
-        self.0.lock().disk.put(path.as_ref(), bytes).expect("the path consists of plain names");
+        self.0
+            .lock()
+            .disk
+            .put(path.as_ref(), bytes)
+            .expect("the path consists of plain names");
     }
 
     /// The bytes of a file, as programs see them. No operation.
@@ -194,17 +221,28 @@ impl SimStorage {
         state.disk.image(node).ok().map(image::Image::bytes)
     }
 
-    /// Every file by its path from the root, without a leading slash, as programs see them. No operation.
+    /// Every file by its path from the root, without a leading slash, as programs see them. No
+    /// operation.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         self.0.lock().disk.files()
     }
 
     /// Begins an operation on a path and gives the disk to do it on.
-    fn at(&self, class: Class, what: &'static str, path: &Path) -> io::Result<MutexGuard<'_, State>> {
+    fn at(
+        &self,
+        class: Class,
+        what: &'static str,
+        path: &Path,
+    ) -> io::Result<MutexGuard<'_, State>> {
         self.named(class, what, log_name(path).into())
     }
 
-    fn named(&self, class: Class, what: &'static str, path: Arc<str>) -> io::Result<MutexGuard<'_, State>> {
+    fn named(
+        &self,
+        class: Class,
+        what: &'static str,
+        path: Arc<str>,
+    ) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.0.lock();
         match state.begin(class, what, &path, None)? {
             Transfer::Fail(error) | Transfer::FailAfter(error) => Err(error),
@@ -213,7 +251,8 @@ impl SimStorage {
     }
 }
 
-/// A path as it stands in the log: the same on every platform, whatever stands between its parts there.
+/// A path as it stands in the log: the same on every platform, whatever stands between its parts
+/// there.
 fn log_name(path: &Path) -> String {
     path.to_string_lossy().replace(MAIN_SEPARATOR, "/")
 }
@@ -241,25 +280,41 @@ impl Storage for SimStorage {
             OpenMode::CreateNew => (Class::Grow, "create new"),
         };
         let name: Arc<str> = log_name(path).into();
-        let node = self.named(class, what, name.clone())?.disk.open(path, mode)?;
-        Ok(Box::new(SimFile { storage: self.clone(), node, name, writable: mode != OpenMode::Read }))
+        let node = self
+            .named(class, what, name.clone())?
+            .disk
+            .open(path, mode)?;
+        Ok(Box::new(SimFile {
+            storage: self.clone(),
+            node,
+            name,
+            writable: mode != OpenMode::Read,
+        }))
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.at(Class::Grow, "create_dir", dir)?.disk.create_dir(dir)
+        self.at(Class::Grow, "create_dir", dir)?
+            .disk
+            .create_dir(dir)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let names = format!("{} to {}", log_name(from), log_name(to));
-        self.named(Class::Other, "rename", names.into())?.disk.rename(from, to)
+        self.named(Class::Other, "rename", names.into())?
+            .disk
+            .rename(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.at(Class::Other, "remove_file", path)?.disk.remove_file(path)
+        self.at(Class::Other, "remove_file", path)?
+            .disk
+            .remove_file(path)
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        self.at(Class::Other, "remove_dir", dir)?.disk.remove_dir(dir)
+        self.at(Class::Other, "remove_dir", dir)?
+            .disk
+            .remove_dir(dir)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
@@ -276,7 +331,9 @@ impl Storage for SimStorage {
         let mut state = self.at(Class::Grow, "lock", path)?;
         let disk = &mut state.disk;
         let node = match disk.open(path, OpenMode::CreateNew) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open(path, OpenMode::Write)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                disk.open(path, OpenMode::Write)?
+            }
             result => result?,
         };
         if disk.locked.contains(&node) {
@@ -285,7 +342,11 @@ impl Storage for SimStorage {
         disk.set_len(node, 0)?;
         disk.write(node, 0, note.as_bytes())?;
         disk.locked.push(node);
-        Ok(Box::new(SimLock { storage: self.clone(), node, path: path.to_owned() }))
+        Ok(Box::new(SimLock {
+            storage: self.clone(),
+            node,
+            path: path.to_owned(),
+        }))
     }
 }
 
@@ -301,12 +362,17 @@ impl LockGuard for SimLock {}
 impl Drop for SimLock {
     fn drop(&mut self) {
         let state = &mut *self.storage.0.lock();
-        // Without power nothing is removed. The disk that a crash leaves knows of no lock in any case.
+        // Without power nothing is removed. The disk that a crash leaves knows of no lock in any
+        // case.
         if state.faults.off {
             return;
         }
         state.disk.locked.retain(|held| *held != self.node);
-        if state.disk.resolve(&self.path).is_ok_and(|named| named == self.node) {
+        if state
+            .disk
+            .resolve(&self.path)
+            .is_ok_and(|named| named == self.node)
+        {
             state.disk.unlink(&self.path).ok();
         }
     }
@@ -333,7 +399,11 @@ impl SimFile {
     }
 
     fn need_writable(&self) -> io::Result<()> {
-        if self.writable { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+        if self.writable {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
     }
 }
 
@@ -351,10 +421,13 @@ impl StorageFile for SimFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        let (mut state, transfer) = self.begin(Class::Write, "write", Some((offset, bytes.len())))?;
+        let (mut state, transfer) =
+            self.begin(Class::Write, "write", Some((offset, bytes.len())))?;
         self.need_writable()?;
         let (written, _) = bytes.split_at(transfer.count(bytes.len()));
-        state.disk.write(self.node, bounded(offset, written.len())?, written)?;
+        state
+            .disk
+            .write(self.node, bounded(offset, written.len())?, written)?;
         match transfer {
             Transfer::Fail(error) | Transfer::FailAfter(error) => Err(error),
             Transfer::Whole | Transfer::Short => Ok(written.len()),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::image::{Piece, Sector};
 
-/// A file or directory, whatever its name; an index into the nodes of the disk. Never given to another.
+/// A file or directory, whatever its name; an index into the nodes of the disk. Never given to
+/// another.
 pub(super) type NodeId = usize;
 
 pub(super) type Name = Arc<str>;
@@ -59,7 +60,9 @@ impl EntryOp {
 impl fmt::Display for FileOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FileOp::Sector(piece, _) => write!(f, "write of {} bytes at {}", piece.len(), piece.offset()),
+            FileOp::Sector(piece, _) => {
+                write!(f, "write of {} bytes at {}", piece.len(), piece.offset())
+            }
             FileOp::SetLen(len) => write!(f, "length {len}"),
             FileOp::Extend { to, .. } => write!(f, "extension to {to}"),
         }
@@ -71,7 +74,11 @@ impl fmt::Display for EntryOp {
         match self {
             EntryOp::Link((_, name), _) => write!(f, "creation of {name}"),
             EntryOp::Unlink((_, name)) => write!(f, "removal of {name}"),
-            EntryOp::Rename { from: (_, from), to: (_, to), .. } => write!(f, "renaming of {from} to {to}"),
+            EntryOp::Rename {
+                from: (_, from),
+                to: (_, to),
+                ..
+            } => write!(f, "renaming of {from} to {to}"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The journals of a repository: found, put in order, made again, and what became of each (`docs::journal`, "At open").
+//! The journals of a repository: found, put in order, made again, and what became of each
+//! (`docs::journal`, "At open").
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
@@ -29,7 +30,8 @@ pub struct JournalFile {
     pub commits: Option<u64>,
     /// Those that the state which is read holds.
     pub replayed: u64,
-    /// True if bytes follow the last whole commit that are none: one that was being written when the power went, or damage.
+    /// True if bytes follow the last whole commit that are none: one that was being written when
+    /// the power went, or damage.
     pub has_torn_tail: bool,
     /// What became of it.
     pub fate: JournalFate,
@@ -45,8 +47,8 @@ pub enum JournalFate {
     LeftOut,
     /// Its header was never written wholly: nothing was committed through it.
     Unfinished,
-    /// It continues a generation that is not above the one that is read: what was committed through it is in that one, or in
-    /// a state that was replaced since.
+    /// It continues a generation that is not above the one that is read: what was committed through
+    /// it is in that one, or in a state that was replaced since.
     Stale,
     /// It was written by a newer version of this engine.
     UnknownVersion(u32),
@@ -55,11 +57,14 @@ pub enum JournalFate {
 }
 
 impl JournalFile {
-    /// Commits that were acknowledged and are not in the state that is read; `None` where that is not known.
+    /// Commits that were acknowledged and are not in the state that is read; `None` where that is
+    /// not known.
     pub fn lost(&self) -> Option<u64> {
         match self.fate {
             JournalFate::Replayed | JournalFate::Unfinished | JournalFate::Stale => Some(0),
-            JournalFate::LeftOut | JournalFate::Refused(_) => Some(self.commits?.saturating_sub(self.replayed)),
+            JournalFate::LeftOut | JournalFate::Refused(_) => {
+                Some(self.commits?.saturating_sub(self.replayed))
+            }
             JournalFate::UnknownVersion(_) => None,
         }
     }
@@ -94,8 +99,12 @@ impl Journals {
 
     /// The journals with commits that could not be replayed.
     pub fn refused(&self) -> impl Iterator<Item = &JournalFile> {
-        let is_refused =
-            |file: &&JournalFile| matches!(file.fate, JournalFate::Refused(_) | JournalFate::UnknownVersion(_));
+        let is_refused = |file: &&JournalFile| {
+            matches!(
+                file.fate,
+                JournalFate::Refused(_) | JournalFate::UnknownVersion(_)
+            )
+        };
         self.files.iter().filter(is_refused)
     }
 
@@ -114,18 +123,33 @@ pub(crate) struct Found {
 
 /// Opens journals and reads their headers.
 pub(crate) fn find(directory: &Directory, names: &[(u32, String)]) -> Result<Vec<Found>> {
-    names.iter().map(|(generation, name)| find_one(directory, *generation, name)).collect()
+    names
+        .iter()
+        .map(|(generation, name)| find_one(directory, *generation, name))
+        .collect()
 }
 
 fn find_one(directory: &Directory, generation: u32, name: &str) -> Result<Found> {
     let (scan, commits, fate) = match Journal::scan(directory, name)? {
         Ok(scan) => (Some(scan), None, JournalFate::LeftOut),
         Err(HeaderFault::Unfinished) => (None, Some(0), JournalFate::Unfinished),
-        Err(HeaderFault::UnknownVersion(version)) => (None, None, JournalFate::UnknownVersion(version)),
+        Err(HeaderFault::UnknownVersion(version)) => {
+            (None, None, JournalFate::UnknownVersion(version))
+        }
         Err(HeaderFault::Damaged(finding)) => (None, None, JournalFate::Refused(finding)),
     };
     let name = name.to_owned();
-    Ok(Found { file: JournalFile { name, generation, commits, replayed: 0, has_torn_tail: false, fate }, scan })
+    Ok(Found {
+        file: JournalFile {
+            name,
+            generation,
+            commits,
+            replayed: 0,
+            has_torn_tail: false,
+            fate,
+        },
+        scan,
+    })
 }
 
 impl Found {
@@ -135,7 +159,9 @@ impl Found {
 
     /// Counts the commits that were not looked at yet, to the end of the file.
     fn count(&mut self, may_go_on: &dyn Fn() -> bool) -> Result<()> {
-        let Some(scan) = &mut self.scan else { return Ok(()) };
+        let Some(scan) = &mut self.scan else {
+            return Ok(());
+        };
         let mut commits = self.file.commits.unwrap_or(0);
         while scan.next_commit()?.is_some() {
             commits += 1;
@@ -149,16 +175,25 @@ impl Found {
     fn refuse(&mut self, detail: String) {
         let site = Site::file(FileRole::Journal);
         let detail = format!("{}: {detail}", self.file.name);
-        self.file.fate = JournalFate::Refused(Corruption::new(CorruptionCode::JournalUnplaced, site, detail));
+        self.file.fate = JournalFate::Refused(Corruption::new(
+            CorruptionCode::JournalUnplaced,
+            site,
+            detail,
+        ));
     }
 }
 
 fn check(may_go_on: &dyn Fn() -> bool) -> Result<()> {
-    if may_go_on() { Ok(()) } else { Err(Error::Cancelled) }
+    if may_go_on() {
+        Ok(())
+    } else {
+        Err(Error::Cancelled)
+    }
 }
 
-/// Replays the journals that continue `current`, one after the other, up to the first commit that does not fit; says of each
-/// journal what became of it. Gives the last one if all of its commits were replayed: in it commits go on.
+/// Replays the journals that continue `current`, one after the other, up to the first commit that
+/// does not fit; says of each journal what became of it. Gives the last one if all of its commits
+/// were replayed: in it commits go on.
 pub(crate) fn replay_all(
     found: &mut [Found],
     current: MappingId,
@@ -192,13 +227,16 @@ pub(crate) fn replay_all(
     Ok(resumed)
 }
 
-/// The journal whose commits come next: those of `current`, or of the journal that continues the one of `last`.
+/// The journal whose commits come next: those of `current`, or of the journal that continues the
+/// one of `last`.
 fn next_of(found: &mut [Found], current: MappingId, last: Option<MappingId>) -> Option<&mut Found> {
     let is_next = |header: &JournalHeader| match last {
         None => header.base == current,
         Some(last) => header.previous == last && header.base != last,
     };
-    found.iter_mut().find(|one| one.file.fate == JournalFate::LeftOut && one.header().is_some_and(is_next))
+    found
+        .iter_mut()
+        .find(|one| one.file.fate == JournalFate::LeftOut && one.header().is_some_and(is_next))
 }
 
 /// Whether a reader wants what journals hold.
@@ -208,7 +246,8 @@ pub(crate) enum Reading {
     LeftOut,
 }
 
-/// A generation with what the journals of a directory hold beyond it, if that is wanted, and what became of them.
+/// A generation with what the journals of a directory hold beyond it, if that is wanted, and what
+/// became of them.
 pub(crate) fn read(
     directory: &Directory,
     names: &[(u32, String)],
@@ -234,7 +273,9 @@ pub(crate) fn read(
 fn leave_out(found: &mut [Found], current: MappingId, may_go_on: &dyn Fn() -> bool) -> Result<()> {
     for one in found {
         one.count(may_go_on)?;
-        let is_stale = |header: &JournalHeader| header.base != current && header.base.generation <= current.generation;
+        let is_stale = |header: &JournalHeader| {
+            header.base != current && header.base.generation <= current.generation
+        };
         if one.header().is_some_and(is_stale) {
             one.file.fate = JournalFate::Stale;
         }
@@ -256,7 +297,9 @@ fn refuse_all(found: &mut [Found], may_go_on: &dyn Fn() -> bool) -> Result<()> {
 impl Found {
     /// Makes the commits again that fit.
     fn replay(&mut self, replay: &mut Replay, may_go_on: &dyn Fn() -> bool) -> Result<()> {
-        let Some(scan) = &mut self.scan else { return Ok(()) };
+        let Some(scan) = &mut self.scan else {
+            return Ok(());
+        };
         self.file.fate = JournalFate::Replayed;
         while let Some(commit) = scan.next_commit()? {
             check(may_go_on)?;
@@ -279,7 +322,12 @@ impl Found {
 
     /// Says why the commits were not replayed, where that was not said yet.
     fn place(&mut self, current: MappingId) {
-        let Some(header) = self.header().filter(|_| self.file.fate == JournalFate::LeftOut) else { return };
+        let Some(header) = self
+            .header()
+            .filter(|_| self.file.fate == JournalFate::LeftOut)
+        else {
+            return;
+        };
         let generation = header.base.generation;
         if generation <= current.generation {
             self.file.fate = JournalFate::Stale;
@@ -296,6 +344,8 @@ impl Found {
 /// The journals as they are shown.
 impl From<Vec<Found>> for Journals {
     fn from(found: Vec<Found>) -> Self {
-        Self { files: found.into_iter().map(|one| one.file).collect() }
+        Self {
+            files: found.into_iter().map(|one| one.file).collect(),
+        }
     }
 }

@@ -55,23 +55,24 @@ impl OpenOptions {
         self
     }
 
-    /// Checks every page of a generation before it is taken for the current one, not only those that it wrote. Slow: it
-    /// reads all mapped pages.
+    /// Checks every page of a generation before it is taken for the current one, not only those
+    /// that it wrote. Slow: it reads all mapped pages.
     pub fn check_all_pages(mut self) -> Self {
         self.choice.check_all_pages = true;
         self
     }
 
-    /// Checks the pages that a generation wrote before it is taken for the current one, also where it says that it was closed
-    /// in order. That says nothing of evidence: a copy, or a disk, may have torn such a page since. Without it every page of
-    /// a generation that was closed in order is checked where it is first used, and the error names that generation.
+    /// Checks the pages that a generation wrote before it is taken for the current one, also where
+    /// it says that it was closed in order. That says nothing of evidence: a copy, or a disk, may
+    /// have torn such a page since. Without it every page of a generation that was closed in order
+    /// is checked where it is first used, and the error names that generation.
     pub fn check_written_pages(mut self) -> Self {
         self.choice.check_written_pages = true;
         self
     }
 
-    /// Leaves out what journals hold: the state is that of the last checkpoint, which is what Windows would see. They are
-    /// looked at all the same ([`Repository::journal`]).
+    /// Leaves out what journals hold: the state is that of the last checkpoint, which is what
+    /// Windows would see. They are looked at all the same ([`Repository::journal`]).
     pub fn without_journal(mut self) -> Self {
         self.without_journal = true;
         self
@@ -90,16 +91,18 @@ impl OpenOptions {
         self
     }
 
-    /// Opens the repository at `path`, for reading: nothing in the directory is created, changed or touched. `path` is the
-    /// directory of the files, or one above it (`wbem`, `Repository`).
+    /// Opens the repository at `path`, for reading: nothing in the directory is created, changed or
+    /// touched. `path` is the directory of the files, or one above it (`wbem`, `Repository`).
     ///
-    /// What journals hold is replayed in memory, up to the first commit that does not fit: see [`Repository::journal`]. No
-    /// lock is taken: where a writer replaces what is being read the repository is looked at again, a few times.
+    /// What journals hold is replayed in memory, up to the first commit that does not fit: see
+    /// [`Repository::journal`]. No lock is taken: where a writer replaces what is being read the
+    /// repository is looked at again, a few times.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) when the system refuses, [`Error::NotARepository`](crate::Error::NotARepository)
-    /// when no mapping file can be read, [`Error::Overtaken`] when a writer was faster each time. A damaged repository
-    /// opens: see [`Repository::refused`] and [`Repository::is_whole`].
+    /// [`Error::Io`](crate::Error::Io) when the system refuses,
+    /// [`Error::NotARepository`](crate::Error::NotARepository) when no mapping file can be read,
+    /// [`Error::Overtaken`] when a writer was faster each time. A damaged repository opens: see
+    /// [`Repository::refused`] and [`Repository::is_whole`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Repository> {
         self.open_in(&Directory::real(path.as_ref()))
     }
@@ -114,7 +117,9 @@ impl OpenOptions {
                 return Ok(opened);
             }
         }
-        Err(Error::Overtaken { path: directory.path.as_path().into() })
+        Err(Error::Overtaken {
+            path: directory.path.as_path().into(),
+        })
     }
 
     /// Opens it; `None` where what was read was replaced meanwhile.
@@ -123,49 +128,90 @@ impl OpenOptions {
         let files = RepositoryFiles::locate(directory).map_err(interrupted)?;
         let data = files.open_data()?;
         let chosen = choose(&files, &data, self.choice);
-        let chosen = chosen.map_err(|error| with_interruption(with_not_files(error, &files), &files.directory))?;
-        let Chosen { current, mut refused } = chosen;
+        let chosen = chosen
+            .map_err(|error| with_interruption(with_not_files(error, &files), &files.directory))?;
+        let Chosen {
+            current,
+            mut refused,
+        } = chosen;
         for reason in files.not_files() {
             // Better than that it is not there, which was found where nothing was known of it.
-            let is_same = |other: &&mut Refusal| (other.role, other.reason.code) == (reason.site.role, reason.code);
+            let is_same = |other: &&mut Refusal| {
+                (other.role, other.reason.code) == (reason.site.role, reason.code)
+            };
             match refused.iter_mut().find(is_same) {
                 Some(known) => known.reason = reason,
                 None => refused.push(Refusal::new(reason.site.role, None, reason)),
             }
         }
-        let Generation { role, mapping, findings, .. } = current;
+        let Generation {
+            role,
+            mapping,
+            findings,
+            ..
+        } = current;
         let image = Image::new(mapping, role, Box::new(data), self.cache_pages);
-        let Some((image, journals)) = self.with_journals(&files, image)? else { return Ok(None) };
+        let Some((image, journals)) = self.with_journals(&files, image)? else {
+            return Ok(None);
+        };
         let snapshot = Snapshot::new(Arc::new(image));
-        Ok(Some(Repository { files, snapshot, is_whole: findings.is_empty(), refused, journals }))
+        Ok(Some(Repository {
+            files,
+            snapshot,
+            is_whole: findings.is_empty(),
+            refused,
+            journals,
+        }))
     }
 
-    /// The state with what journals hold beyond it, and what became of them; `None` where a writer replaced the mapping, or
-    /// took a journal away because a newer generation holds its commits. One that only grew is as good as before.
-    fn with_journals(self, files: &RepositoryFiles, image: Image) -> Result<Option<(Image, Journals)>> {
+    /// The state with what journals hold beyond it, and what became of them; `None` where a writer
+    /// replaced the mapping, or took a journal away because a newer generation holds its commits.
+    /// One that only grew is as good as before.
+    fn with_journals(
+        self,
+        files: &RepositoryFiles,
+        image: Image,
+    ) -> Result<Option<(Image, Journals)>> {
         if files.journals().is_empty() {
             return Ok(Some((image, Journals::default())));
         }
-        let Some(id) = identity(files, &image)? else { return Ok(None) };
+        let Some(id) = identity(files, &image)? else {
+            return Ok(None);
+        };
         let base = image.clone();
         let replayed = self.replay(files, image, id);
-        // Pages are left alone as long as a mapping file names them (W-2, W-4): else what was read may be anything.
+        // Pages are left alone as long as a mapping file names them (W-2, W-4): else what was read
+        // may be anything.
         if identity(files, &base)? != Some(id) {
             return Ok(None);
         }
         match replayed {
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Ok(None)
+            }
             replayed => replayed.map(Some),
         }
     }
 
-    fn replay(self, files: &RepositoryFiles, image: Image, id: MappingId) -> Result<(Image, Journals)> {
+    fn replay(
+        self,
+        files: &RepositoryFiles,
+        image: Image,
+        id: MappingId,
+    ) -> Result<(Image, Journals)> {
         let may_go_on = || !(self.is_cancelled)();
         let how = match self.without_journal || self.choice.generation.is_some() {
             true => Reading::LeftOut,
             false => Reading::Replayed,
         };
-        journals::read(&files.directory, files.journals(), image, id, how, &may_go_on)
+        journals::read(
+            &files.directory,
+            files.journals(),
+            image,
+            id,
+            how,
+            &may_go_on,
+        )
     }
 }
 
@@ -173,11 +219,18 @@ impl OpenOptions {
 fn identity(files: &RepositoryFiles, image: &Image) -> Result<Option<MappingId>> {
     let (role, mapping) = (image.mapping_role(), image.base().mapping());
     if mapping.dialect == Dialect::V21 {
-        return Ok(Some(MappingId { generation: mapping.generation(), mapping_crc: 0 }));
+        return Ok(Some(MappingId {
+            generation: mapping.generation(),
+            mapping_crc: 0,
+        }));
     }
     let bytes = files.read(role)?.unwrap_or_default();
-    let is_same = Mapping::parse(&bytes, mapping.dialect, role).is_ok_and(|parsed| parsed.mapping == *mapping);
-    let id = MappingId { generation: mapping.generation(), mapping_crc: crc32(&bytes) };
+    let is_same = Mapping::parse(&bytes, mapping.dialect, role)
+        .is_ok_and(|parsed| parsed.mapping == *mapping);
+    let id = MappingId {
+        generation: mapping.generation(),
+        mapping_crc: crc32(&bytes),
+    };
     Ok(is_same.then_some(id))
 }
 
@@ -186,17 +239,26 @@ fn with_not_files(error: Error, files: &RepositoryFiles) -> Error {
     match error {
         Error::NotARepository { path, reason } => {
             let also = files.not_files().map(|finding| format!("; {finding}"));
-            let reason = std::iter::once(reason.into_string()).chain(also).collect::<String>().into();
+            let reason = std::iter::once(reason.into_string())
+                .chain(also)
+                .collect::<String>()
+                .into();
             Error::NotARepository { path, reason }
         }
         other => other,
     }
 }
 
-/// An error that says there is no repository says as well when files are there that an interrupted restore left.
+/// An error that says there is no repository says as well when files are there that an interrupted
+/// restore left.
 fn with_interruption(error: Error, directory: &Directory) -> Error {
-    let Error::NotARepository { path, reason } = error else { return error };
-    let entries = directory.storage.read_dir(&directory.path).unwrap_or_default();
+    let Error::NotARepository { path, reason } = error else {
+        return error;
+    };
+    let entries = directory
+        .storage
+        .read_dir(&directory.path)
+        .unwrap_or_default();
     let reason = match entries.iter().find(|entry| staged_role(&entry.name).is_some()) {
         Some(DirEntry { name, .. }) => {
             format!("{reason}; {name} is there: a restore into it, or its creation, was interrupted; do it again")
@@ -226,7 +288,8 @@ impl Repository {
         OpenOptions::new().open(path)
     }
 
-    /// The state that was opened, a generation and what journals hold beyond it: an owned, unchanging view.
+    /// The state that was opened, a generation and what journals hold beyond it: an owned,
+    /// unchanging view.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot.clone()
     }
@@ -241,46 +304,63 @@ impl Repository {
         &self.files
     }
 
-    /// True if the generation opened holds everything that opening checks. If not, it is the best there is.
+    /// True if the generation opened holds everything that opening checks. If not, it is the best
+    /// there is.
     pub const fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// Mapping files that cannot serve, newer and older ones, and why; and whatever has the name of a file of a repository and
-    /// is no regular file. Where a generation was asked for by its number, those alone that cannot be read.
+    /// Mapping files that cannot serve, newer and older ones, and why; and whatever has the name of
+    /// a file of a repository and is no regular file. Where a generation was asked for by its
+    /// number, those alone that cannot be read.
     pub fn refused(&self) -> &[Refusal] {
         &self.refused
     }
 
-    /// The journals next to the files, how many commits each has and how many of those the opened state holds, and why
-    /// others could not be replayed.
+    /// The journals next to the files, how many commits each has and how many of those the opened
+    /// state holds, and why others could not be replayed.
     pub const fn journal(&self) -> &Journals {
         &self.journals
     }
 
     /// Data files that are not there.
     pub fn missing(&self) -> impl Iterator<Item = FileRole> + '_ {
-        Space::ALL.into_iter().map(FileRole::data).filter(|&role| !self.files.has(role))
+        Space::ALL
+            .into_iter()
+            .map(FileRole::data)
+            .filter(|&role| !self.files.has(role))
     }
 
-    /// Whether the generation that was opened is still there as it was. Reading takes no lock, and a writer in another process
-    /// may take the pages of a generation again as soon as its mapping file was written over; as long as that was not, they
-    /// stay (invariants W-2 and W-4). So what was read before this call is that generation. What a journal holds is in memory
-    /// since it was opened: one that has grown, or was taken away because a newer generation holds its commits, changes nothing.
+    /// Whether the generation that was opened is still there as it was. Reading takes no lock, and
+    /// a writer in another process may take the pages of a generation again as soon as its mapping
+    /// file was written over; as long as that was not, they stay (invariants W-2 and W-4). So what
+    /// was read before this call is that generation. What a journal holds is in memory since it was
+    /// opened: one that has grown, or was taken away because a newer generation holds its commits,
+    /// changes nothing.
     ///
     /// # Errors
-    /// [`Error::Overtaken`] when the mapping file is another now, [`Error::Io`] when the system refuses.
+    /// [`Error::Overtaken`] when the mapping file is another now, [`Error::Io`] when the system
+    /// refuses.
     pub fn ensure_unchanged(&self) -> Result<()> {
         let image = self.snapshot.image();
         let (role, mapping) = (image.mapping_role(), image.base().mapping());
         let is_same = match mapping.dialect {
             Dialect::V21 if role == FileRole::ObjectsMap => {
                 let found = read_single_maps(&self.files, &self.files.open_data()?)?;
-                found.and_then(Result::ok).is_some_and(|found| *found.mapping == *mapping)
+                found
+                    .and_then(Result::ok)
+                    .is_some_and(|found| *found.mapping == *mapping)
             }
-            _ => read_mapping(&self.files, role, mapping.dialect)?.is_some_and(|found| found == *mapping),
+            _ => read_mapping(&self.files, role, mapping.dialect)?
+                .is_some_and(|found| found == *mapping),
         };
-        if is_same { Ok(()) } else { Err(Error::Overtaken { path: self.files.path(role).into() }) }
+        if is_same {
+            Ok(())
+        } else {
+            Err(Error::Overtaken {
+                path: self.files.path(role).into(),
+            })
+        }
     }
 
     /// The numbers of the generations on disk whose mapping can be read, newest first.
@@ -289,7 +369,10 @@ impl Repository {
     /// [`Error::Io`](crate::Error::Io) when the system refuses.
     pub fn generations(&self) -> Result<Vec<u32>> {
         let (generations, _) = read_all(&self.files, &self.files.open_data()?)?;
-        let mut numbers: Vec<u32> = generations.iter().map(|found| found.mapping.generation()).collect();
+        let mut numbers: Vec<u32> = generations
+            .iter()
+            .map(|found| found.mapping.generation())
+            .collect();
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         numbers.dedup();
         Ok(numbers)

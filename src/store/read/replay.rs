@@ -1,5 +1,5 @@
-//! Commits of journals made again on a generation, in memory (`docs::journal`, "At open"): for whoever writes, and for
-//! whoever reads.
+//! Commits of journals made again on a generation, in memory (`docs::journal`, "At open"): for
+//! whoever writes, and for whoever reads.
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
@@ -12,8 +12,9 @@ use crate::heap::edit::HeapEditor;
 use crate::pager::state::image::Image;
 use crate::pager::state::working::Working;
 
-/// Bytes of operations that there are for each page which a record of less than a page takes anew. A writer takes one only
-/// where no page has room, so any two of them hold a page of records together: this is a quarter of what it needs.
+/// Bytes of operations that there are for each page which a record of less than a page takes anew.
+/// A writer takes one only where no page has room, so any two of them hold a page of records
+/// together: this is a quarter of what it needs.
 const BYTES_PER_PAGE: u64 = 1024;
 
 /// Pages that may be taken before that is asked for.
@@ -33,7 +34,12 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub fn new(image: Image) -> Self {
-        Self { working: Working::new(image), heap: None, bytes: 0, taken: 0 }
+        Self {
+            working: Working::new(image),
+            heap: None,
+            bytes: 0,
+            taken: 0,
+        }
     }
 
     /// Makes a commit again: wholly, or not at all where an operation does not fit the state.
@@ -50,7 +56,9 @@ impl Replay {
             }
             Err(error) => {
                 self.working.roll_back(mark);
-                self.heap.iter_mut().for_each(|heap| heap.roll_back(heap_mark));
+                self.heap
+                    .iter_mut()
+                    .for_each(|heap| heap.roll_back(heap_mark));
                 self.taken = taken;
                 Err(error)
             }
@@ -62,26 +70,38 @@ impl Replay {
             let does_not_fit = |detail: &str| {
                 let detail = format!("commit {}: {detail}", commit.number);
                 let site = Site::file(FileRole::Journal).at(commit.offset);
-                Error::from(Corruption::new(CorruptionCode::JournalOperation, site, detail))
+                Error::from(Corruption::new(
+                    CorruptionCode::JournalOperation,
+                    site,
+                    detail,
+                ))
             };
             match self.apply(operation?) {
                 Ok(None) => {}
                 Ok(Some(misfit)) => return Err(does_not_fit(misfit)),
                 Err(error @ Error::Io { .. }) => return Err(error),
-                // A page that is damaged, a record that is not there, a bound that no writer passes.
+                // A page that is damaged, a record that is not there, a bound that no writer
+                // passes.
                 Err(error) => return Err(does_not_fit(&error.to_string())),
             }
         }
         Ok(())
     }
 
-    /// Makes an operation again; says why where it does not fit the state: no writer logs a change that changes nothing.
+    /// Makes an operation again; says why where it does not fit the state: no writer logs a change
+    /// that changes nothing.
     fn apply(&mut self, operation: JournalOp<'_>) -> Result<Option<&'static str>> {
         let working = &mut self.working;
         let misfit = |fits: bool, misfit| Ok((!fits).then_some(misfit));
         match operation {
-            JournalOp::InsertKey(key) => misfit(edit::insert(working, key)?, "it inserts a key that is there already"),
-            JournalOp::DeleteKey(key) => misfit(edit::remove(working, key)?, "it deletes a key that is not there"),
+            JournalOp::InsertKey(key) => misfit(
+                edit::insert(working, key)?,
+                "it inserts a key that is there already",
+            ),
+            JournalOp::DeleteKey(key) => misfit(
+                edit::remove(working, key)?,
+                "it deletes a key that is not there",
+            ),
             JournalOp::PutRecord { page, id, bytes } => self.put(page, id, bytes),
             JournalOp::DeleteRecord(record) => self.delete(record).map(|()| None),
         }
@@ -91,17 +111,28 @@ impl Replay {
         let size = crate::base::narrow(bytes.len());
         if !is_multi_page(size) && !self.working.image().is_mapped(Space::Objects, page) {
             self.taken += 1;
-            if self.taken.saturating_sub(FIRST_PAGES).saturating_mul(BYTES_PER_PAGE) > self.bytes {
+            if self
+                .taken
+                .saturating_sub(FIRST_PAGES)
+                .saturating_mul(BYTES_PER_PAGE)
+                > self.bytes
+            {
                 return Ok(Some("it spreads records over more pages than they fill"));
             }
         }
-        let heap = self.heap.get_or_insert_with(|| HeapEditor::new(&self.working));
+        let heap = self
+            .heap
+            .get_or_insert_with(|| HeapEditor::new(&self.working));
         let put = heap.insert_at(&mut self.working, page, id, bytes)?;
-        Ok(put.is_none().then_some("it puts a record where another one lies"))
+        Ok(put
+            .is_none()
+            .then_some("it puts a record where another one lies"))
     }
 
     fn delete(&mut self, record: RecordRef) -> Result<()> {
-        let heap = self.heap.get_or_insert_with(|| HeapEditor::new(&self.working));
+        let heap = self
+            .heap
+            .get_or_insert_with(|| HeapEditor::new(&self.working));
         heap.remove(&mut self.working, record)
     }
 }

@@ -35,8 +35,8 @@ pub struct Counts {
     pub class_definitions: u64,
     /// Instances: keys `NS_…\CI_…\IL_…`.
     pub instances: u64,
-    /// Different first tokens of keys: one for each namespace, and one for the system classes. For people, a
-    /// [`Catalog`](crate::catalog::Catalog::namespace_count) counts what paths name.
+    /// Different first tokens of keys: one for each namespace, and one for the system classes. For
+    /// people, a [`Catalog`](crate::catalog::Catalog::namespace_count) counts what paths name.
     pub namespaces: u64,
     /// Records of the object heap, found page by page.
     pub records: u64,
@@ -68,8 +68,9 @@ impl Snapshot {
         self.image.mapping()
     }
 
-    /// The rights that a file made from what the snapshot shows may have at most: what the directory and all files of the
-    /// repository, or all files of the backup, let do. Where they cannot be found out, those of the owner alone.
+    /// The rights that a file made from what the snapshot shows may have at most: what the
+    /// directory and all files of the repository, or all files of the backup, let do. Where they
+    /// cannot be found out, those of the owner alone.
     pub fn protection(&self) -> Protection {
         self.image.base().protection()
     }
@@ -79,23 +80,24 @@ impl Snapshot {
         self.image.has(space)
     }
 
-    /// Whether the index holds exactly this key. A page that cannot be read hides only the keys it holds itself, and `false`
-    /// is said only when every page on the way was read.
+    /// Whether the index holds exactly this key. A page that cannot be read hides only the keys it
+    /// holds itself, and `false` is said only when every page on the way was read.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when a page on the way is damaged and no whole page holds the key,
-    /// [`Error::Io`](crate::Error::Io) when the system refuses.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when a page on the way is damaged and no whole
+    /// page holds the key, [`Error::Io`](crate::Error::Io) when the system refuses.
     pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
         search::contains(&self.image, key)
     }
 
-    /// The keys of a range, in order. A page that cannot be read is an error among them, and hides only the keys it holds
-    /// itself.
+    /// The keys of a range, in order. A page that cannot be read is an error among them, and hides
+    /// only the keys it holds itself.
     pub fn keys(&self, range: KeyRange, direction: Direction) -> Scan {
         Scan::new(self.image.clone(), range, direction)
     }
 
-    /// The first key that begins with `prefix`, if any: how a key is found whose record reference is not known.
+    /// The first key that begins with `prefix`, if any: how a key is found whose record reference
+    /// is not known.
     ///
     /// # Errors
     /// As [`contains_key`](Self::contains_key).
@@ -115,7 +117,8 @@ impl Snapshot {
         survey(&self.image).health()
     }
 
-    /// The same, if a scan or a look-up of this state has come to damage of the index that hides keys; costs nothing.
+    /// The same, if a scan or a look-up of this state has come to damage of the index that hides
+    /// keys; costs nothing.
     pub fn index_damage(&self) -> Option<IndexHealth> {
         self.image.known_survey().map(Survey::health)
     }
@@ -129,7 +132,8 @@ impl Snapshot {
         record::record(&self.image, reference)
     }
 
-    /// The bytes of a record as they lie in memory: no copy is made of one that a single page holds. It keeps that page.
+    /// The bytes of a record as they lie in memory: no copy is made of one that a single page
+    /// holds. It keeps that page.
     ///
     /// # Errors
     /// As [`record`](Self::record).
@@ -147,8 +151,8 @@ impl Snapshot {
         record::is_there(&self.image, reference)
     }
 
-    /// The record that `key` names: that of the first key which goes on behind `key` with `.page.id.size` and nothing else.
-    /// The fast way from the name of a thing to its record.
+    /// The record that `key` names: that of the first key which goes on behind `key` with
+    /// `.page.id.size` and nothing else. The fast way from the name of a thing to its record.
     ///
     /// # Errors
     /// As [`contains_key`](Self::contains_key).
@@ -164,8 +168,8 @@ impl Snapshot {
     /// A page, if it is mapped, whether or not its checksum fits.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when there is no such page, [`Error::Io`](crate::Error::Io) when the
-    /// system refuses.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when there is no such page,
+    /// [`Error::Io`](crate::Error::Io) when the system refuses.
     pub fn page(&self, space: Space, page: LogicalPage) -> Result<Box<PageBytes>> {
         let mut bytes = Box::new([0; PAGE_SIZE]);
         self.image.read_unchecked(space, page, &mut bytes)?;
@@ -174,7 +178,9 @@ impl Snapshot {
 
     /// What is wrong with the checksum of a page; nothing for a page that cannot be read.
     pub fn check_page(&self, space: Space, page: LogicalPage) -> Option<Corruption> {
-        self.image.check_page(space, page, &*self.page(space, page).ok()?).ok()?
+        self.image
+            .check_page(space, page, &*self.page(space, page).ok()?)
+            .ok()?
     }
 
     /// Counts what the repository holds. What cannot be read is counted as that.
@@ -182,12 +188,22 @@ impl Snapshot {
         self.counts_beside(|| ()).0
     }
 
-    /// The same, and what `more` gives. It runs after the keys are counted, while the records may still be.
+    /// The same, and what `more` gives. It runs after the keys are counted, while the records may
+    /// still be.
     pub(crate) fn counts_beside<T>(&self, more: impl FnOnce() -> T) -> (Counts, T) {
-        // Both are a pass over a file, and neither waits for the other. The one over the records takes longer.
+        // Both are a pass over a file, and neither waits for the other. The one over the records
+        // takes longer.
         let keys = || (self.count_keys(), more());
-        let ((records, unreadable), (counts, more)) = both(thread_count(None), || self.count_records(), keys);
-        (Counts { records, unreadable: counts.unreadable + unreadable, ..counts }, more)
+        let ((records, unreadable), (counts, more)) =
+            both(thread_count(None), || self.count_records(), keys);
+        (
+            Counts {
+                records,
+                unreadable: counts.unreadable + unreadable,
+                ..counts
+            },
+            more,
+        )
     }
 
     /// Records, and parts of OBJECTS.DATA that cannot be read.

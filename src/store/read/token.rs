@@ -17,9 +17,9 @@ use crate::pager::state::image::Image;
 /// First word of the text form, with the number of the form.
 const HEAD: &str = "cimrepo-pause-1";
 
-/// The state that a pause brought to the files: generation, transaction, and a digest of the mapping,
-/// which names every page of the state with its place and checksum. Two repositories, or two states
-/// of one, never share a token.
+/// The state that a pause brought to the files: generation, transaction, and a digest of the
+/// mapping, which names every page of the state with its place and checksum. Two repositories, or
+/// two states of one, never share a token.
 ///
 /// Its text form is one word, `cimrepo-pause-1:2.2:GENERATION:TRANSACTION:DIGEST`, the digest in
 /// lower-case hexadecimal: `Display` writes it and `FromStr` reads it.
@@ -46,7 +46,11 @@ impl PauseToken {
     }
 
     /// The token of the state whose mapping a file holds.
-    pub(crate) fn of_file(files: &RepositoryFiles, role: FileRole, mapping: &Mapping) -> Result<Self> {
+    pub(crate) fn of_file(
+        files: &RepositoryFiles,
+        role: FileRole,
+        mapping: &Mapping,
+    ) -> Result<Self> {
         let mut bytes = files.read(role)?.unwrap_or_default();
         if role == FileRole::ObjectsMap {
             bytes.extend(files.read(FileRole::IndexMap)?.unwrap_or_default());
@@ -67,7 +71,12 @@ impl PauseToken {
 
 impl fmt::Display for PauseToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { dialect, generation, transaction, digest } = self;
+        let Self {
+            dialect,
+            generation,
+            transaction,
+            digest,
+        } = self;
         write!(f, "{HEAD}:{dialect}:{generation}:{transaction}:")?;
         digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -82,14 +91,16 @@ impl FromStr for PauseToken {
     /// [`Error::InvalidArgument`] with [`Misuse::Token`].
     fn from_str(text: &str) -> Result<Self> {
         // What is printed from a token is the text it was read from, byte for byte.
-        parse(text).filter(|token| token.to_string() == text).ok_or_else(|| {
-            let form = format!("{HEAD}:DIALECT:GENERATION:TRANSACTION:DIGEST");
-            let what = "is no token of a pause";
-            Error::InvalidArgument(Invalid::new(
-                Misuse::Token,
-                format!("{} {what}; it has the form {form}", escape(text)),
-            ))
-        })
+        parse(text)
+            .filter(|token| token.to_string() == text)
+            .ok_or_else(|| {
+                let form = format!("{HEAD}:DIALECT:GENERATION:TRANSACTION:DIGEST");
+                let what = "is no token of a pause";
+                Error::InvalidArgument(Invalid::new(
+                    Misuse::Token,
+                    format!("{} {what}; it has the form {form}", escape(text)),
+                ))
+            })
     }
 }
 
@@ -99,11 +110,18 @@ fn parse(text: &str) -> Option<PauseToken> {
         return None;
     }
     let written = parts.next()?;
-    let dialect = [Dialect::V21, Dialect::V22].into_iter().find(|one| one.as_str() == written)?;
+    let dialect = [Dialect::V21, Dialect::V22]
+        .into_iter()
+        .find(|one| one.as_str() == written)?;
     let generation = parts.next()?.parse().ok()?;
     let transaction = parts.next()?.parse().ok()?;
     let digest = digest_of(parts.next()?)?;
-    let token = PauseToken { dialect, generation, transaction, digest };
+    let token = PauseToken {
+        dialect,
+        generation,
+        transaction,
+        digest,
+    };
     parts.next().is_none().then_some(token)
 }
 
@@ -121,7 +139,10 @@ fn digest_of(hex: &str) -> Option<[u8; 32]> {
 #[cfg(feature = "serde")]
 impl serde::Serialize for PauseToken {
     /// As its text form.
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
@@ -135,7 +156,12 @@ mod tests {
     fn token() -> impl Strategy<Value = PauseToken> {
         let dialect = prop::sample::select(vec![Dialect::V21, Dialect::V22]);
         (dialect, any::<u32>(), any::<u32>(), any::<[u8; 32]>()).prop_map(
-            |(dialect, generation, transaction, digest)| PauseToken { dialect, generation, transaction, digest },
+            |(dialect, generation, transaction, digest)| PauseToken {
+                dialect,
+                generation,
+                transaction,
+                digest,
+            },
         )
     }
 
@@ -165,7 +191,12 @@ mod tests {
 
     #[test]
     fn other_spellings_are_refused() {
-        let token = PauseToken { dialect: Dialect::V22, generation: 7, transaction: 9, digest: [0xAB; 32] };
+        let token = PauseToken {
+            dialect: Dialect::V22,
+            generation: 7,
+            transaction: 9,
+            digest: [0xAB; 32],
+        };
         let text = token.to_string();
         let wrong = [
             text.to_uppercase(),
@@ -183,7 +214,10 @@ mod tests {
         for wrong in wrong {
             let error = wrong.parse::<PauseToken>().unwrap_err();
             let is_token = |invalid: &Invalid| invalid.misuse == Misuse::Token;
-            assert!(matches!(&error, Error::InvalidArgument(invalid) if is_token(invalid)), "{wrong}");
+            assert!(
+                matches!(&error, Error::InvalidArgument(invalid) if is_token(invalid)),
+                "{wrong}"
+            );
         }
     }
 }

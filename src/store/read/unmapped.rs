@@ -13,8 +13,8 @@ use crate::storage::{Directory, read_exact_at};
 
 /// The data files of a repository, read by physical page, without any mapping.
 ///
-/// What it shows is candidates: a page may be free and its records deleted, and of a record on several pages only the
-/// beginning is found.
+/// What it shows is candidates: a page may be free and its records deleted, and of a record on
+/// several pages only the beginning is found.
 #[derive(Debug)]
 pub struct UnmappedFiles {
     files: RepositoryFiles,
@@ -25,7 +25,8 @@ impl UnmappedFiles {
     /// Opens the data files in a directory, as far as they are there, for reading.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system refuses, [`Error::NotARepository`] when there is no file of a repository.
+    /// [`Error::Io`] when the system refuses, [`Error::NotARepository`] when there is no file of a
+    /// repository.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_in(&Directory::real(path.as_ref()))
     }
@@ -49,7 +50,8 @@ impl UnmappedFiles {
     /// [`MAX_CARVED_PAGES`](crate::base::limits::MAX_CARVED_PAGES).
     ///
     /// # Errors
-    /// [`Error::Corrupt`] without OBJECTS.DATA; the iterator gives [`Error::Io`] when the system refuses.
+    /// [`Error::Corrupt`] without OBJECTS.DATA; the iterator gives [`Error::Io`] when the system
+    /// refuses.
     pub fn object_pages(&self) -> Result<impl Iterator<Item = Result<CarvedPage>> + '_> {
         self.object_pages_up_to(u32::MAX)
     }
@@ -58,7 +60,10 @@ impl UnmappedFiles {
     ///
     /// # Errors
     /// As [`object_pages`](Self::object_pages).
-    pub fn object_pages_up_to(&self, count: u32) -> Result<impl Iterator<Item = Result<CarvedPage>> + '_> {
+    pub fn object_pages_up_to(
+        &self,
+        count: u32,
+    ) -> Result<impl Iterator<Item = Result<CarvedPage>> + '_> {
         Ok(carve(self.file(Space::Objects)?, count))
     }
 
@@ -85,7 +90,14 @@ impl UnmappedFiles {
     }
 
     fn file(&self, space: Space) -> Result<&DataFile> {
-        let missing = || Corruption::new(CorruptionCode::FileMissing, Site::file(FileRole::data(space)), "").into();
+        let missing = || {
+            Corruption::new(
+                CorruptionCode::FileMissing,
+                Site::file(FileRole::data(space)),
+                "",
+            )
+            .into()
+        };
         self.data.get(space).ok_or_else(missing)
     }
 }

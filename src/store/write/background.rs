@@ -31,7 +31,10 @@ impl Background {
         let thread = thread::Builder::new()
             .name("cimrepo checkpoint".to_owned())
             .spawn(move || run(&shared, &its_signal, period));
-        Some(Self { signal, thread: Some(thread.ok()?) })
+        Some(Self {
+            signal,
+            thread: Some(thread.ok()?),
+        })
     }
 }
 
@@ -45,8 +48,8 @@ impl Drop for Background {
     }
 }
 
-/// How often the thread looks whether a checkpoint is due, at least and at most: as often as checkpoints may be that the
-/// age of commits asks for.
+/// How often the thread looks whether a checkpoint is due, at least and at most: as often as
+/// checkpoints may be that the age of commits asks for.
 const PERIODS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(200));
 
 fn run(shared: &Weak<Shared>, signal: &Signal, period: Duration) {
@@ -59,9 +62,12 @@ fn run(shared: &Weak<Shared>, signal: &Signal, period: Duration) {
             return;
         }
         drop(is_ending);
-        let Some(shared) = shared.upgrade() else { return };
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
         if shared.is_due() {
-            // What it meets the next commit or checkpoint meets too, and reports: the journal keeps the commits.
+            // What it meets the next commit or checkpoint meets too, and reports: the journal keeps
+            // the commits.
             shared.checkpoint().ok();
         }
     }

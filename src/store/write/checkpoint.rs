@@ -16,7 +16,9 @@ use crate::format::checksum::crc32;
 use crate::format::mapping::{Mapping, MappingSection};
 use crate::format::own::journal::MappingId;
 use crate::pager::files::RepositoryFiles;
-use crate::pager::generation::commit::{Failed, FreePages, NextGeneration, next_section, released, withdraw};
+use crate::pager::generation::commit::{
+    Failed, FreePages, NextGeneration, next_section, released, withdraw,
+};
 use crate::pager::generation::{Generation, read_some};
 use crate::pager::journal::{self, Journal};
 use crate::pager::page::Page;
@@ -27,7 +29,8 @@ use crate::storage::{Directory, OpenMode, read_whole};
 
 use super::{Shared, Writer};
 
-/// A page released in generation G may be taken for generation G + 5 and later (`docs::format`, "The reuse rule").
+/// A page released in generation G may be taken for generation G + 5 and later (`docs::format`,
+/// "The reuse rule").
 pub(super) const REUSE_LAG: u32 = 5;
 
 /// What the files hold, and what must stay in them.
@@ -43,7 +46,8 @@ pub(super) struct OnDisk {
     pub id: MappingId,
     /// True if this engine has written a generation that is marked as open.
     pub is_marked_open: bool,
-    /// True if the current generation is durable for certain: this engine wrote it, or has synced it.
+    /// True if the current generation is durable for certain: this engine wrote it, or has synced
+    /// it.
     pub is_confirmed: bool,
     /// The file of a mapping whose write failed, and which may count (W-12).
     pub unsettled: Option<FileRole>,
@@ -76,8 +80,14 @@ impl Shared {
             return false;
         }
         self.writer.try_lock().is_some_and(|writer| {
-            let is_old = writer.journal_since.is_some_and(|since| since.elapsed() >= self.options.checkpoint_age);
-            is_old || writer.journal.as_ref().is_some_and(|journal| journal.len() >= self.options.checkpoint_bytes)
+            let is_old = writer
+                .journal_since
+                .is_some_and(|since| since.elapsed() >= self.options.checkpoint_age);
+            is_old
+                || writer
+                    .journal
+                    .as_ref()
+                    .is_some_and(|journal| journal.len() >= self.options.checkpoint_bytes)
         })
     }
 
@@ -87,7 +97,10 @@ impl Shared {
         let mut writer = self.writer.lock();
         self.fold(&mut writer, Mark::Open)?;
         drop(writer);
-        tell!(DEBUG, "a checkpoint is done: everything committed is in the files");
+        tell!(
+            DEBUG,
+            "a checkpoint is done: everything committed is in the files"
+        );
         Ok(())
     }
 
@@ -130,9 +143,14 @@ impl Shared {
         writer.journal_since = None;
         self.group.settle_all(|image| self.publish(image));
         self.publish(Arc::new(image));
-        // J-7: the mapping is durable. A journal that stays behind, because this fails, is stale and known as that.
+        // J-7: the mapping is durable. A journal that stays behind, because this fails, is stale
+        // and known as that.
         if let Some(journal) = writer.journal.take()
-            && let Some(name) = journal.path().file_name().and_then(|name| name.to_str()).map(str::to_owned)
+            && let Some(name) = journal
+                .path()
+                .file_name()
+                .and_then(|name| name.to_str())
+                .map(str::to_owned)
         {
             drop(journal);
             journal::remove(&self.files.directory, &name).ok();
@@ -183,12 +201,15 @@ impl OnDisk {
         let image = self.install(shared, next, mapping, base)?;
         for (space, placed) in [(Space::Objects, in_objects), (Space::Index, in_index)] {
             let cache = image.base().cache();
-            placed.into_iter().for_each(|placed| cache.insert(space, placed.page, placed.bytes));
+            placed
+                .into_iter()
+                .for_each(|placed| cache.insert(space, placed.page, placed.bytes));
         }
         Ok(image)
     }
 
-    /// W-2: reads the mapping files that opening passed by. Their pages are not written, so all of them have to be known before any is.
+    /// W-2: reads the mapping files that opening passed by. Their pages are not written, so all of
+    /// them have to be known before any is.
     pub(super) fn need_others(&mut self, shared: &Shared) -> Result<()> {
         if !self.has_others {
             let data = shared.files.open_data()?;
@@ -200,8 +221,9 @@ impl OnDisk {
         Ok(())
     }
 
-    /// W-12: withdraws the mapping that a failed write may have left. Until that has worked nothing else is written: a
-    /// commit that goes into the journal of this generation would be lost where the other one counts.
+    /// W-12: withdraws the mapping that a failed write may have left. Until that has worked nothing
+    /// else is written: a commit that goes into the journal of this generation would be lost where
+    /// the other one counts.
     pub(super) fn settle(&mut self, shared: &Shared) -> Result<()> {
         if let Some(role) = self.unsettled {
             shared.watch(withdraw(&shared.files, role))?;
@@ -210,7 +232,8 @@ impl OnDisk {
         Ok(())
     }
 
-    /// Makes sure that the files can be built on: they are the ones that this engine knows, and all it began is settled.
+    /// Makes sure that the files can be built on: they are the ones that this engine knows, and all
+    /// it began is settled.
     pub(super) fn need_unchanged(&mut self, shared: &Shared) -> Result<()> {
         self.settle(shared)?;
         let unchanged = self.check_unchanged(&shared.files);
@@ -220,22 +243,36 @@ impl OnDisk {
         unchanged
     }
 
-    /// W-9 keeps other writers out that ask. What one did that does not ask, or whoever replaced the files, is seen here: the
-    /// mapping is not the one that this engine knows, or a data file ends before what it maps.
+    /// W-9 keeps other writers out that ask. What one did that does not ask, or whoever replaced
+    /// the files, is seen here: the mapping is not the one that this engine knows, or a data file
+    /// ends before what it maps.
     fn check_unchanged(&self, files: &RepositoryFiles) -> Result<()> {
         // By its path: the listing may be older than the file.
         let path = files.path(self.current);
-        let failed = |op| move |error| changed_if_gone(Error::io(op, &files.path(self.current), error));
-        let file = files.directory.storage.open(&path, OpenMode::Read).map_err(failed(IoOp::Open))?;
+        let failed =
+            |op| move |error| changed_if_gone(Error::io(op, &files.path(self.current), error));
+        let file = files
+            .directory
+            .storage
+            .open(&path, OpenMode::Read)
+            .map_err(failed(IoOp::Open))?;
         let mapping = read_whole(file.as_ref(), MAX_MAPPING_BYTES).map_err(failed(IoOp::Read))?;
         if crc32(&mapping) != self.id.mapping_crc {
             return Err(changed(path));
         }
         let data = files.open_data().map_err(changed_if_gone)?;
-        let current = self.generations.iter().find(|found| found.role == self.current);
+        let current = self
+            .generations
+            .iter()
+            .find(|found| found.role == self.current);
         for space in Space::ALL {
-            let mapped = current.into_iter().flat_map(|found| found.mapping.section(space).mapped());
-            let last = mapped.map(|(_, physical, _)| u64::from(physical.get()) + 1).max().unwrap_or(0);
+            let mapped = current
+                .into_iter()
+                .flat_map(|found| found.mapping.section(space).mapped());
+            let last = mapped
+                .map(|(_, physical, _)| u64::from(physical.get()) + 1)
+                .max()
+                .unwrap_or(0);
             if data.pages(space).is_none_or(|pages| pages < last) {
                 return Err(changed(files.path(FileRole::data(space))));
             }
@@ -243,8 +280,8 @@ impl OnDisk {
         Ok(())
     }
 
-    /// W-16: makes durable what another process wrote and this one builds on or has shown: that process may have died, or met
-    /// an error, before its last sync.
+    /// W-16: makes durable what another process wrote and this one builds on or has shown: that
+    /// process may have died, or met an error, before its last sync.
     pub(super) fn confirm(&mut self, shared: &Shared) -> Result<(), Failed> {
         if self.is_confirmed {
             return Ok(());
@@ -289,16 +326,29 @@ impl OnDisk {
         Ok(image)
     }
 
-    /// W-4: what the file holds now that it was perhaps written to in part is no whole generation. Its pages stay as they are.
+    /// W-4: what the file holds now that it was perhaps written to in part is no whole generation.
+    /// Its pages stay as they are.
     fn doubt(&mut self, role: FileRole) {
-        for found in self.generations.iter_mut().filter(|found| found.role == role) {
+        for found in self
+            .generations
+            .iter_mut()
+            .filter(|found| found.role == role)
+        {
             let detail = "a later generation was begun in this file";
-            found.findings.push(Corruption::new(CorruptionCode::MappingStamp, Site::file(role), detail));
+            found.findings.push(Corruption::new(
+                CorruptionCode::MappingStamp,
+                Site::file(role),
+                detail,
+            ));
         }
     }
 
     /// Finds a place for each changed page and writes it there.
-    fn prepare(&self, next: &NextGeneration, image: &Image) -> Result<[(MappingSection, Vec<Placed>); 2]> {
+    fn prepare(
+        &self,
+        next: &NextGeneration,
+        image: &Image,
+    ) -> Result<[(MappingSection, Vec<Placed>); 2]> {
         let [objects, index] = Space::ALL.map(|space| self.prepare_space(next, image, space));
         Ok([objects?, index?])
     }
@@ -317,11 +367,20 @@ impl OnDisk {
         let mut placed = Vec::new();
         for (page, slot) in image.overlay().table(space).iter() {
             if let Some(bytes) = slot.page() {
-                placed.push(Placed { page, physical: free.take()?, bytes: bytes.clone() });
+                placed.push(Placed {
+                    page,
+                    physical: free.take()?,
+                    bytes: bytes.clone(),
+                });
             }
         }
         let mut places = placed.iter().map(|placed| placed.physical);
-        let entries = image.overlay().entries(space, base.section(space), next.generation(), |_| places.next());
+        let entries =
+            image
+                .overlay()
+                .entries(space, base.section(space), next.generation(), |_| {
+                    places.next()
+                });
         let section = next_section(base.section(space), entries, free.size());
         write_pages(next, space, &placed)?;
         Ok((section, placed))
@@ -333,14 +392,26 @@ impl OnDisk {
     }
 
     /// Pages that were released too recently to be taken for a generation.
-    pub(super) fn held(&self, space: Space, generation: u32) -> impl Iterator<Item = &PhysicalPage> {
+    pub(super) fn held(
+        &self,
+        space: Space,
+        generation: u32,
+    ) -> impl Iterator<Item = &PhysicalPage> {
         let [objects, index] = &self.released;
-        let released = if space == Space::Objects { objects } else { index };
+        let released = if space == Space::Objects {
+            objects
+        } else {
+            index
+        };
         let is_recent = move |released_in: u32| generation < released_in.saturating_add(REUSE_LAG);
-        released.iter().filter(move |(released_in, _)| is_recent(*released_in)).flat_map(|(_, pages)| pages)
+        released
+            .iter()
+            .filter(move |(released_in, _)| is_recent(*released_in))
+            .flat_map(|(_, pages)| pages)
     }
 
-    /// Notes which pages a generation released; what no generation to come has to know is forgotten.
+    /// Notes which pages a generation released; what no generation to come has to know is
+    /// forgotten.
     pub(super) fn note_released(&mut self, old: &Mapping, new: &Mapping) {
         let generation = new.generation();
         for (space, noted) in Space::ALL.into_iter().zip(&mut self.released) {
@@ -349,13 +420,17 @@ impl OnDisk {
         }
     }
 
-    /// What the mapping files tell of the pages that the last generations released: each file beside the one before it. Of those
-    /// released before, which no file tells of, the ones free for longest are taken first.
+    /// What the mapping files tell of the pages that the last generations released: each file
+    /// beside the one before it. Of those released before, which no file tells of, the ones free
+    /// for longest are taken first.
     pub(super) fn reconstruct_released(&mut self) {
         let mut generations = std::mem::take(&mut self.generations);
         generations.sort_by_key(|found| found.mapping.generation());
-        let whole: Vec<&Mapping> =
-            generations.iter().filter(|found| found.findings.is_empty()).map(|found| &*found.mapping).collect();
+        let whole: Vec<&Mapping> = generations
+            .iter()
+            .filter(|found| found.findings.is_empty())
+            .map(|found| &*found.mapping)
+            .collect();
         for pair in whole.windows(2) {
             if let [old, new] = *pair
                 && old.generation().checked_add(1) == Some(new.generation())
@@ -372,8 +447,12 @@ impl OnDisk {
         self.note_released(old, mapping);
         self.current = FileRole::Mapping(Mapping::slot_of(generation));
         self.generations.retain(|found| found.role != self.current);
-        self.generations.push(Generation::whole(self.current, mapping.clone()));
-        self.id = MappingId { generation, mapping_crc: crc32(bytes) };
+        self.generations
+            .push(Generation::whole(self.current, mapping.clone()));
+        self.id = MappingId {
+            generation,
+            mapping_crc: crc32(bytes),
+        };
         self.is_marked_open = mapping.shutdown_flag == 0;
         self.is_confirmed = true;
         self.bases.retain(|base| base.strong_count() > 0);
@@ -383,26 +462,32 @@ impl OnDisk {
 /// The files are not the ones that this engine knows.
 fn changed(path: PathBuf) -> Error {
     let advice = "nothing more is written to it: close it, verify it, and open it again";
-    Error::Changed { path: path.into(), advice }
+    Error::Changed {
+        path: path.into(),
+        advice,
+    }
 }
 
 /// A file that this engine has seen, and that is not there now, was taken away by another program.
 fn changed_if_gone(error: Error) -> Error {
     match error {
-        Error::Io { path, source, .. } if source.kind() == ErrorKind::NotFound => changed(path.into()),
+        Error::Io { path, source, .. } if source.kind() == ErrorKind::NotFound => {
+            changed(path.into())
+        }
         error => error,
     }
 }
 
-/// W-16: syncs all that the generation in the mapping file `current` is made of. Another process wrote it, and it is not
-/// written again: a sync that is refused cannot be made good (W-12).
+/// W-16: syncs all that the generation in the mapping file `current` is made of. Another process
+/// wrote it, and it is not written again: a sync that is refused cannot be made good (W-12).
 pub(super) fn make_durable(files: &RepositoryFiles, current: FileRole) -> Result<(), Failed> {
     for role in [FileRole::Objects, FileRole::Index, current] {
         // By its path: the listing may be older than the file.
         let path = files.path(role);
         let file = files.directory.storage.open(&path, OpenMode::Write);
         let file = file.map_err(|error| Error::io(IoOp::Open, &path, error))?;
-        file.sync().map_err(|error| Failed::Unsynced(Error::io(IoOp::Sync, &path, error)))?;
+        file.sync()
+            .map_err(|error| Failed::Unsynced(Error::io(IoOp::Sync, &path, error)))?;
     }
     let Directory { storage, path } = &files.directory;
     let synced = storage.sync_dir(path);
@@ -415,7 +500,9 @@ fn write_pages(next: &NextGeneration, space: Space, placed: &[Placed]) -> Result
     order.sort_unstable_by_key(|placed| placed.physical);
     let mut run = Run::default();
     for placed in order {
-        run.push(placed.physical, &placed.bytes, |first, pages| next.write_pages(space, first, pages))?;
+        run.push(placed.physical, &placed.bytes, |first, pages| {
+            next.write_pages(space, first, pages)
+        })?;
     }
     run.flush(|first, pages| next.write_pages(space, first, pages))
 }

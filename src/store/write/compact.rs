@@ -1,7 +1,9 @@
-//! Compaction: the content is written anew into as few pages as it needs, and the data files are cut behind them.
+//! Compaction: the content is written anew into as few pages as it needs, and the data files are
+//! cut behind them.
 //!
-//! Nothing is renamed and no file is replaced, so whoever has them open keeps them; each step is a generation by the usual
-//! protocol. With `g` the generation that is there (`docs::invariants`, W-14 and W-15):
+//! Nothing is renamed and no file is replaced, so whoever has them open keeps them; each step is a
+//! generation by the usual protocol. With `g` the generation that is there (`docs::invariants`,
+//! W-14 and W-15):
 //!
 //! ```text
 //! g + 1            the content in new pages, at free places and behind the end       the switch
@@ -62,8 +64,8 @@ pub struct CompactSummary {
     pub keys: u64,
     /// Records that were written.
     pub records: u64,
-    /// Pages that snapshots see which are older than the compaction: they keep their places, and the files are longer for it.
-    /// Once the snapshots are gone, another compaction wins them too.
+    /// Pages that snapshots see which are older than the compaction: they keep their places, and
+    /// the files are longer for it. Once the snapshots are gone, another compaction wins them too.
     pub pages_held: u64,
     /// The generation now.
     pub generation: u32,
@@ -72,27 +74,31 @@ pub struct CompactSummary {
 }
 
 impl Engine {
-    /// Writes the content anew into as few pages as it needs and cuts the data files behind them. Records get new places and
-    /// ids, and the keys that name them new references: what a caller remembers of those holds in older snapshots only.
+    /// Writes the content anew into as few pages as it needs and cuts the data files behind them.
+    /// Records get new places and ids, and the keys that name them new references: what a caller
+    /// remembers of those holds in older snapshots only.
     ///
-    /// Online: snapshots, older ones too, go on reading; whoever wants to write waits. It takes as much room more, for its
-    /// time, as the content has pages that find no free place. A crash at any step leaves the repository with the old content
-    /// or with the new, both whole; where the files were not cut yet, another compaction cuts them. Other processes that
-    /// read an older generation meanwhile read on until the files are cut.
+    /// Online: snapshots, older ones too, go on reading; whoever wants to write waits. It takes as
+    /// much room more, for its time, as the content has pages that find no free place. A crash at
+    /// any step leaves the repository with the old content or with the new, both whole; where the
+    /// files were not cut yet, another compaction cuts them. Other processes that read an older
+    /// generation meanwhile read on until the files are cut.
     ///
-    /// Where neither file would be shorter for it, and each record of several pages was written at once (invariant 25 of
-    /// `docs::format`), nothing is written, and the summary says so.
+    /// Where neither file would be shorter for it, and each record of several pages was written at
+    /// once (invariant 25 of `docs::format`), nothing is written, and the summary says so.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for damage anywhere, and for a record that no key names; [`Error::Cancelled`]; [`Error::Io`] when the
-    /// system refuses: the content is as it was. Where the refusal comes behind the switch, the content is in its new place and
-    /// the files are not or not wholly cut. [`Error::Unconfirmed`] and [`Error::Poisoned`] as for a commit.
+    /// [`Error::Corrupt`] for damage anywhere, and for a record that no key names;
+    /// [`Error::Cancelled`]; [`Error::Io`] when the system refuses: the content is as it was. Where
+    /// the refusal comes behind the switch, the content is in its new place and the files are not
+    /// or not wholly cut. [`Error::Unconfirmed`] and [`Error::Poisoned`] as for a commit.
     pub fn compact(&self, observer: &dyn Observer) -> Result<CompactSummary> {
         self.shared.check()?;
         // Nothing is written while the repository is paused.
         let _turn = self.shared.gate.enter(None, Wait::ForEver)?;
         let mut writer = self.shared.writer.lock();
-        self.shared.compact(&mut writer, &self.shared.gate.inside(observer))
+        self.shared
+            .compact(&mut writer, &self.shared.gate.inside(observer))
     }
 }
 
@@ -105,7 +111,9 @@ impl Shared {
         // The journal is empty then: it does not go together with pages that have other numbers.
         self.fold(writer, Mark::Open)?;
         let old = Arc::new(writer.working.image().clone());
-        if let Some(Rewritten { keys, records, .. }) = self.on_disk.lock().is_dense(self, &old, observer)? {
+        if let Some(Rewritten { keys, records, .. }) =
+            self.on_disk.lock().is_dense(self, &old, observer)?
+        {
             let [objects_after, index_after] = self.sizes(old.mapping())?;
             return Ok(CompactSummary {
                 objects_before,
@@ -173,21 +181,33 @@ impl Shared {
 }
 
 impl OnDisk {
-    /// What there is, if writing it anew would make neither file shorter and mend no record. Everything is read for that, as it
-    /// is for the writing.
-    fn is_dense(&self, shared: &Shared, old: &Arc<Image>, observer: &dyn Observer) -> Result<Option<Rewritten>> {
+    /// What there is, if writing it anew would make neither file shorter and mend no record.
+    /// Everything is read for that, as it is for the writing.
+    fn is_dense(
+        &self,
+        shared: &Shared,
+        old: &Arc<Image>,
+        observer: &dyn Observer,
+    ) -> Result<Option<Rewritten>> {
         let monitor = Monitor::new(observer, Phase::Compact, 0);
         monitor.check()?;
         let mut needed = [0_usize; 2];
         // The index is as large as it can be by chance, so what is said to become shorter does.
         let rewritten = rewrite(old, UniqueIds::longest(), &mut |space, page, _, _| {
             let [objects, index] = &mut needed;
-            let needed = if space == Space::Objects { objects } else { index };
+            let needed = if space == Space::Objects {
+                objects
+            } else {
+                index
+            };
             *needed = (*needed).max(page.index() + 1);
             monitor.check()
         })?;
         let entries = &old.mapping().objects.entries;
-        if !multi_page_records(old)?.iter().all(|record| was_written_at_once(entries, record)) {
+        if !multi_page_records(old)?
+            .iter()
+            .all(|record| was_written_at_once(entries, record))
+        {
             return Ok(None);
         }
         let data = shared.files.open_data()?;
@@ -196,11 +216,19 @@ impl OnDisk {
         pinned.retain(|base| !Arc::ptr_eq(base, old.base()));
         let is_shorter = |(space, needed)| {
             let held = named_by(space, pinned.iter().map(|base| base.mapping()));
-            let last = held.iter().rposition(|held| *held).map_or(0, |last| last + 1);
+            let last = held
+                .iter()
+                .rposition(|held| *held)
+                .map_or(0, |last| last + 1);
             let pages = size_around(&held, needed).max(last) as u64;
-            data.get(space).is_some_and(|file| file.len > pages * PAGE_SIZE as u64)
+            data.get(space)
+                .is_some_and(|file| file.len > pages * PAGE_SIZE as u64)
         };
-        Ok(if Space::ALL.into_iter().zip(needed).any(is_shorter) { None } else { Some(rewritten) })
+        Ok(if Space::ALL.into_iter().zip(needed).any(is_shorter) {
+            None
+        } else {
+            Some(rewritten)
+        })
     }
 
     /// W-14: the content of `old` as the next generation, in new pages.
@@ -211,14 +239,18 @@ impl OnDisk {
         observer: &dyn Observer,
     ) -> Result<(Image, Rewritten), Failed> {
         let mapping = old.mapping();
-        let total = Space::ALL.map(|space| u64::from(mapping.section(space).mapped_count())).iter().sum();
+        let total = Space::ALL
+            .map(|space| u64::from(mapping.section(space).mapped_count()))
+            .iter()
+            .sum();
         let monitor = Monitor::new(observer, Phase::Compact, total);
         monitor.check()?;
         self.need_unchanged(shared)?;
         self.need_others(shared)?;
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
         let pinned = self.pinned();
-        let mut spaces = Space::ALL.map(|space| NewPages::new(self.free(space, mapping, &pinned, next.generation())));
+        let mut spaces = Space::ALL
+            .map(|space| NewPages::new(self.free(space, mapping, &pinned, next.generation())));
         let written = write_content(&next, old, &mut spaces, &monitor);
         let (sections, rewritten) = match written {
             Ok(written) => written,
@@ -232,9 +264,22 @@ impl OnDisk {
         Ok((self.install(shared, next, sealed, mapping)?, rewritten))
     }
 
-    fn free(&self, space: Space, current: &Mapping, pinned: &[Arc<Base>], generation: u32) -> FreePages {
+    fn free(
+        &self,
+        space: Space,
+        current: &Mapping,
+        pinned: &[Arc<Base>],
+        generation: u32,
+    ) -> FreePages {
         let pinned: Vec<&Mapping> = pinned.iter().map(|base| base.mapping()).collect();
-        FreePages::new(space, current, &self.generations, &pinned, self.held(space, generation)).lowest_first()
+        FreePages::new(
+            space,
+            current,
+            &self.generations,
+            &pinned,
+            self.held(space, generation),
+        )
+        .lowest_first()
     }
 
     /// The same state as one more generation.
@@ -245,7 +290,8 @@ impl OnDisk {
         self.install(shared, next, sealed, old)
     }
 
-    /// The same state as one more generation, with no page behind the number of pages that it needs.
+    /// The same state as one more generation, with no page behind the number of pages that it
+    /// needs.
     fn move_down(&mut self, shared: &Shared, image: &Image) -> Result<Image, Failed> {
         let old = image.base().mapping();
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
@@ -271,10 +317,14 @@ impl OnDisk {
         self.install(shared, next, sealed, old)
     }
 
-    /// The pages of a space that mappings on disk and snapshots name, by number, other than those of `own`.
+    /// The pages of a space that mappings on disk and snapshots name, by number, other than those
+    /// of `own`.
     fn others(&self, space: Space, own: &Mapping, pinned: &[Arc<Base>]) -> Vec<bool> {
         let on_disk = self.generations.iter().map(|found| &*found.mapping);
-        let mut named = named_by(space, on_disk.chain(pinned.iter().map(|base| base.mapping())));
+        let mut named = named_by(
+            space,
+            on_disk.chain(pinned.iter().map(|base| base.mapping())),
+        );
         for (_, physical, _) in own.section(space).mapped() {
             if let Some(named) = named.get_mut(physical.index()) {
                 *named = false;
@@ -283,18 +333,26 @@ impl OnDisk {
         named
     }
 
-    /// W-15: cuts the data files behind the last page that any mapping on disk or living snapshot names. Gives the number of
-    /// pages that only snapshots name.
+    /// W-15: cuts the data files behind the last page that any mapping on disk or living snapshot
+    /// names. Gives the number of pages that only snapshots name.
     fn cut(&mut self, shared: &Shared) -> Result<u64> {
         let pinned = self.pinned();
-        let current = self.generations.iter().find(|found| found.role == self.current);
-        let Some(current) = current.map(|found| &found.mapping) else { return Ok(0) };
+        let current = self
+            .generations
+            .iter()
+            .find(|found| found.role == self.current);
+        let Some(current) = current.map(|found| &found.mapping) else {
+            return Ok(0);
+        };
         let mut held = 0;
         for space in Space::ALL {
             let section = current.section(space);
             let others = self.others(space, current, &pinned);
             held += others.iter().filter(|named| **named).count() as u64;
-            let last = others.iter().rposition(|named| *named).map_or(0, |last| last + 1);
+            let last = others
+                .iter()
+                .rposition(|named| *named)
+                .map_or(0, |last| last + 1);
             let pages = widen(section.physical_pages).max(last) as u64;
             cut_file(shared, FileRole::data(space), pages * PAGE_SIZE as u64)?;
         }
@@ -316,17 +374,30 @@ fn named_by<'m>(space: Space, mappings: impl Iterator<Item = &'m Mapping>) -> Ve
     named
 }
 
-/// The size of a space in which so many pages lie as far in front as they can beside those that are kept.
+/// The size of a space in which so many pages lie as far in front as they can beside those that are
+/// kept.
 fn size_around(kept: &[bool], needed: usize) -> usize {
-    (0..).filter(|&page| kept.get(page) != Some(&true)).take(needed).last().map_or(0, |last| last + 1)
+    (0..)
+        .filter(|&page| kept.get(page) != Some(&true))
+        .take(needed)
+        .last()
+        .map_or(0, |last| last + 1)
 }
 
 fn cut_file(shared: &Shared, role: FileRole, len: u64) -> Result<()> {
     let path = shared.files.path(role);
-    let Some(file) = shared.files.open(role, OpenMode::Write)? else { return Ok(()) };
-    if file.len().map_err(|error| Error::io(IoOp::Metadata, &path, error))? > len {
-        file.set_len(len).map_err(|error| Error::io(IoOp::Truncate, &path, error))?;
-        file.sync().map_err(|error| Error::io(IoOp::Sync, &path, error))?;
+    let Some(file) = shared.files.open(role, OpenMode::Write)? else {
+        return Ok(());
+    };
+    if file
+        .len()
+        .map_err(|error| Error::io(IoOp::Metadata, &path, error))?
+        > len
+    {
+        file.set_len(len)
+            .map_err(|error| Error::io(IoOp::Truncate, &path, error))?;
+        file.sync()
+            .map_err(|error| Error::io(IoOp::Sync, &path, error))?;
     }
     Ok(())
 }
@@ -340,20 +411,36 @@ fn write_content(
 ) -> Result<([MappingSection; 2], Rewritten)> {
     let [objects, index] = spaces;
     let rewritten = rewrite(old, UniqueIds::random(), &mut |space, page, bytes, free| {
-        let pages = if space == Space::Objects { &mut *objects } else { &mut *index };
+        let pages = if space == Space::Objects {
+            &mut *objects
+        } else {
+            &mut *index
+        };
         pages.put(next, space, page, bytes, free)?;
         monitor.advance(1)
     })?;
     for (space, pages) in [(Space::Objects, &mut *objects), (Space::Index, &mut *index)] {
-        pages.run.flush(|first, bytes| next.write_pages(space, first, bytes))?;
+        pages
+            .run
+            .flush(|first, bytes| next.write_pages(space, first, bytes))?;
     }
     if let Some(first) = index.entries.first_mut() {
         first.user_data = rewritten.root.get();
     }
     let section = |space, pages: &mut NewPages| {
-        next_section(old.mapping().section(space), std::mem::take(&mut pages.entries), pages.free.size())
+        next_section(
+            old.mapping().section(space),
+            std::mem::take(&mut pages.entries),
+            pages.free.size(),
+        )
     };
-    Ok(([section(Space::Objects, objects), section(Space::Index, index)], rewritten))
+    Ok((
+        [
+            section(Space::Objects, objects),
+            section(Space::Index, index),
+        ],
+        rewritten,
+    ))
 }
 
 /// The new pages of a space on their way to their places.
@@ -366,7 +453,11 @@ struct NewPages {
 
 impl NewPages {
     fn new(free: FreePages) -> Self {
-        Self { free, entries: Vec::new(), run: Run::default() }
+        Self {
+            free,
+            entries: Vec::new(),
+            run: Run::default(),
+        }
     }
 
     fn put(
@@ -379,15 +470,24 @@ impl NewPages {
     ) -> Result<()> {
         let physical = self.free.take()?;
         if self.entries.len() <= page.index() {
-            self.entries.resize(page.index() + 1, MappingEntry::default());
+            self.entries
+                .resize(page.index() + 1, MappingEntry::default());
         }
         let last_write = next.generation();
         if let Some(entry) = self.entries.get_mut(page.index()) {
             let checksum = sampled(bytes);
-            *entry =
-                MappingEntry { physical: Some(physical), checksum, free_bytes, user_data: 0, stamp: 0, last_write };
+            *entry = MappingEntry {
+                physical: Some(physical),
+                checksum,
+                free_bytes,
+                user_data: 0,
+                stamp: 0,
+                last_write,
+            };
         }
-        self.run.push(physical, bytes, |first, pages| next.write_pages(space, first, pages))
+        self.run.push(physical, bytes, |first, pages| {
+            next.write_pages(space, first, pages)
+        })
     }
 }
 
@@ -413,18 +513,38 @@ impl Down {
         let size = size_around(others, needed);
         let is_own = |page: usize| own.get(page) == Some(&true);
         let mut places = (0..size).filter(|&page| !is_kept(page) && !is_own(page));
-        let behind = old.mapped().filter(|(_, physical, _)| physical.index() >= size);
-        let moves: Vec<(LogicalPage, PhysicalPage)> =
-            behind.filter_map(|(page, ..)| Some((page, PhysicalPage::new(narrow(places.next()?))?))).collect();
-        let free = (0..size).filter(|&page| is_kept(page)).filter_map(|page| PhysicalPage::new(narrow(page))).collect();
-        Self { section: MappingSection { physical_pages: narrow(size), free, ..old.clone() }, moves }
+        let behind = old
+            .mapped()
+            .filter(|(_, physical, _)| physical.index() >= size);
+        let moves: Vec<(LogicalPage, PhysicalPage)> = behind
+            .filter_map(|(page, ..)| Some((page, PhysicalPage::new(narrow(places.next()?))?)))
+            .collect();
+        let free = (0..size)
+            .filter(|&page| is_kept(page))
+            .filter_map(|page| PhysicalPage::new(narrow(page)))
+            .collect();
+        Self {
+            section: MappingSection {
+                physical_pages: narrow(size),
+                free,
+                ..old.clone()
+            },
+            moves,
+        }
     }
 
-    fn write(mut self, next: &NextGeneration, image: &Image, space: Space) -> Result<MappingSection> {
+    fn write(
+        mut self,
+        next: &NextGeneration,
+        image: &Image,
+        space: Space,
+    ) -> Result<MappingSection> {
         let (mut run, mut bytes) = (Run::default(), Box::new([0; PAGE_SIZE]));
         for (page, to) in self.moves {
             image.read(space, page, &mut bytes)?;
-            run.push(to, &bytes, |first, pages| next.write_pages(space, first, pages))?;
+            run.push(to, &bytes, |first, pages| {
+                next.write_pages(space, first, pages)
+            })?;
             if let Some(entry) = self.section.entries.get_mut(page.index()) {
                 (entry.physical, entry.last_write) = (Some(to), next.generation());
             }
@@ -439,8 +559,14 @@ mod tests {
     use super::*;
 
     fn section(places: &[u32], size: u32) -> MappingSection {
-        let entry = |&place| MappingEntry { physical: PhysicalPage::new(place), ..MappingEntry::default() };
-        let free = (0..size).filter(|page| !places.contains(page)).filter_map(PhysicalPage::new).collect();
+        let entry = |&place| MappingEntry {
+            physical: PhysicalPage::new(place),
+            ..MappingEntry::default()
+        };
+        let free = (0..size)
+            .filter(|page| !places.contains(page))
+            .filter_map(PhysicalPage::new)
+            .collect();
         MappingSection {
             transaction: 1,
             generation: 1,
@@ -454,7 +580,11 @@ mod tests {
     fn plan(places: &[u32], size: u32, kept: &[usize]) -> (u32, Vec<(u32, u32)>, usize) {
         let others: Vec<bool> = (0..widen(size)).map(|page| kept.contains(&page)).collect();
         let down = Down::plan(&section(places, size), &others);
-        let moves = down.moves.iter().map(|(page, to)| (page.get(), to.get())).collect();
+        let moves = down
+            .moves
+            .iter()
+            .map(|(page, to)| (page.get(), to.get()))
+            .collect();
         (down.section.physical_pages, moves, down.section.free.len())
     }
 

@@ -44,13 +44,18 @@ pub(super) enum Synced {
 }
 
 impl GroupCommit {
-    /// Adds a commit whose frame is appended to `file`. Called in order of the numbers, under the writer's lock.
+    /// Adds a commit whose frame is appended to `file`. Called in order of the numbers, under the
+    /// writer's lock.
     pub(super) fn append(&self, number: u64, image: Arc<Image>, file: Arc<dyn StorageFile>) {
-        self.queue.lock().waiting.push_back(Waiting { number, image, file });
+        self.queue.lock().waiting.push_back(Waiting {
+            number,
+            image,
+            file,
+        });
     }
 
-    /// Waits until a commit is durable; the first to come syncs for all. `publish` gets the state of the last commit that a
-    /// sync made durable.
+    /// Waits until a commit is durable; the first to come syncs for all. `publish` gets the state
+    /// of the last commit that a sync made durable.
     pub(super) fn wait(&self, number: u64, publish: impl Fn(Arc<Image>)) -> Synced {
         let mut queue = self.queue.lock();
         loop {
@@ -64,7 +69,9 @@ impl GroupCommit {
                 self.done.wait(&mut queue);
                 continue;
             }
-            let Some(last) = queue.waiting.back() else { return Synced::FailedBefore };
+            let Some(last) = queue.waiting.back() else {
+                return Synced::FailedBefore;
+            };
             let (target, file) = (last.number, last.file.clone());
             queue.is_syncing = true;
             drop(queue);
@@ -81,8 +88,9 @@ impl GroupCommit {
         }
     }
 
-    /// Runs something that syncs the journal, while no other sync of it runs; `sync` says whether syncs are still to be
-    /// believed. Where they are not, every commit that waits has failed, and so has every later one.
+    /// Runs something that syncs the journal, while no other sync of it runs; `sync` says whether
+    /// syncs are still to be believed. Where they are not, every commit that waits has failed, and
+    /// so has every later one.
     pub(super) fn sync_alone(&self, sync: impl FnOnce() -> bool) {
         let mut queue = self.queue.lock();
         while queue.is_syncing {
@@ -97,10 +105,14 @@ impl GroupCommit {
         self.done.notify_all();
     }
 
-    /// Publishes a state that need not be durable and has all that wait in it: none of those may show an older one later.
+    /// Publishes a state that need not be durable and has all that wait in it: none of those may
+    /// show an older one later.
     pub(super) fn overtake(&self, image: Arc<Image>, publish: impl Fn(Arc<Image>)) {
         let mut queue = self.queue.lock();
-        queue.waiting.iter_mut().for_each(|waiting| waiting.image = image.clone());
+        queue
+            .waiting
+            .iter_mut()
+            .for_each(|waiting| waiting.image = image.clone());
         publish(image);
     }
 
@@ -118,7 +130,11 @@ impl Queue {
     fn settle(&mut self, target: u64, publish: &impl Fn(Arc<Image>)) {
         self.durable = self.durable.max(target);
         let mut last = None;
-        while self.waiting.front().is_some_and(|waiting| waiting.number <= target) {
+        while self
+            .waiting
+            .front()
+            .is_some_and(|waiting| waiting.number <= target)
+        {
             last = self.waiting.pop_front();
         }
         if let Some(waiting) = last {

@@ -41,8 +41,8 @@ impl Shared {
         appended.map(|()| journal.sync_handle())
     }
 
-    /// J-3: takes back the frame that a failed write has left. After a sync that was refused no commit that waits for one
-    /// is durable, and none will be (W-12).
+    /// J-3: takes back the frame that a failed write has left. After a sync that was refused no
+    /// commit that waits for one is durable, and none will be (W-12).
     fn mend(&self, journal: &mut Journal) -> Result<()> {
         if !journal.is_broken() {
             return Ok(());
@@ -60,7 +60,8 @@ impl Shared {
         mended
     }
 
-    /// J-1: a journal counts before the first commit in it is appended; its header binds it to the generation it continues.
+    /// J-1: a journal counts before the first commit in it is appended; its header binds it to the
+    /// generation it continues.
     fn new_journal(&self, number: u64) -> Result<Journal> {
         let mut on_disk = self.on_disk.lock();
         on_disk.need_unchanged(self)?;
@@ -74,7 +75,12 @@ impl Shared {
             }
             on_disk.left_journal = None;
         }
-        let header = JournalHeader { base, previous: base, first_commit: number, salt: random_u64() };
+        let header = JournalHeader {
+            base,
+            previous: base,
+            first_commit: number,
+            salt: random_u64(),
+        };
         let protection = self.files.protection_for(FileRole::Objects);
         Journal::create(&self.files.directory, &header, &protection).map_err(|unmade| {
             if unmade.is_left {
@@ -93,7 +99,11 @@ impl Shared {
                 self.poison(&error);
                 return Err(error);
             }
-            Synced::FailedBefore => return self.check().and_then(|()| Err(Error::Poisoned("a sync failed".into()))),
+            Synced::FailedBefore => {
+                return self
+                    .check()
+                    .and_then(|()| Err(Error::Poisoned("a sync failed".into())));
+            }
         }
         if !self.options.background && self.is_due() {
             // What it meets the next checkpoint meets too: this commit is durable.

@@ -1,9 +1,10 @@
 //! Writing a repository: transactions, snapshots, a journal, checkpoints.
 //!
-//! One transaction writes at a time; it works on pages in memory. A commit appends one frame to the journal and syncs it;
-//! commits that wait at the same moment share a sync. Now and then a checkpoint writes the changed pages to free places and
-//! a whole mapping behind them, as Windows does (`docs::invariants`), and the journal begins anew. So the files are a
-//! repository at every moment, and a reader that knows nothing of the journal sees the last checkpoint.
+//! One transaction writes at a time; it works on pages in memory. A commit appends one frame to the
+//! journal and syncs it; commits that wait at the same moment share a sync. Now and then a
+//! checkpoint writes the changed pages to free places and a whole mapping behind them, as Windows
+//! does (`docs::invariants`), and the journal begins anew. So the files are a repository at every
+//! moment, and a reader that knows nothing of the journal sees the last checkpoint.
 
 mod background;
 mod checkpoint;
@@ -55,8 +56,8 @@ pub enum Durability {
     Journal,
     /// When the repository itself is: each commit writes a generation. Slow, and leaves no journal.
     Checkpoint,
-    /// At once; it is durable with the next checkpoint, which [`Engine::checkpoint`] makes. A crash before it takes back this
-    /// commit and all behind it. For bulk loads.
+    /// At once; it is durable with the next checkpoint, which [`Engine::checkpoint`] makes. A crash
+    /// before it takes back this commit and all behind it. For bulk loads.
     None,
 }
 
@@ -90,7 +91,8 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
-    /// Commits are durable by the journal; a thread makes checkpoints when the journal has 16 MiB or is a minute old.
+    /// Commits are durable by the journal; a thread makes checkpoints when the journal has 16 MiB
+    /// or is a minute old.
     pub fn new() -> Self {
         Self::default()
     }
@@ -101,7 +103,8 @@ impl EngineOptions {
         self
     }
 
-    /// Pages of 8 KiB that are kept in memory, of each generation that someone looks at; index pages take up to three times as much.
+    /// Pages of 8 KiB that are kept in memory, of each generation that someone looks at; index
+    /// pages take up to three times as much.
     pub fn cache_pages(mut self, pages: usize) -> Self {
         self.cache_pages = pages;
         self
@@ -113,7 +116,8 @@ impl EngineOptions {
         self
     }
 
-    /// True if a thread makes checkpoints. Without it a commit that finds the journal full makes one itself.
+    /// True if a thread makes checkpoints. Without it a commit that finds the journal full makes
+    /// one itself.
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;
         self
@@ -125,17 +129,20 @@ impl EngineOptions {
         self
     }
 
-    /// How long another process that has the repository open for writing is waited for; not at all unless given.
+    /// How long another process that has the repository open for writing is waited for; not at all
+    /// unless given.
     pub fn wait(mut self, limit: Duration) -> Self {
         self.wait = Some(limit);
         self
     }
 
-    /// Opens the repository at `path` for writing. Commits that an earlier process left in the journal are taken over.
+    /// Opens the repository at `path` for writing. Commits that an earlier process left in the
+    /// journal are taken over.
     ///
     /// # Errors
-    /// [`Error::Locked`] while another process writes; [`Error::Unsupported`] for dialect 2.1; [`Error::NotARepository`] when no
-    /// generation is whole, a journal continues one that is not there, or what was verified is damaged; [`Error::Io`] when the system refuses.
+    /// [`Error::Locked`] while another process writes; [`Error::Unsupported`] for dialect 2.1;
+    /// [`Error::NotARepository`] when no generation is whole, a journal continues one that is not
+    /// there, or what was verified is damaged; [`Error::Io`] when the system refuses.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine> {
         self.open_in(&Directory::real(path.as_ref()))
     }
@@ -163,12 +170,13 @@ pub struct EngineInfo {
     pub journal_bytes: u64,
     /// Length of both data files in bytes.
     pub data_bytes: u64,
-    /// True if that, with what waits, is more than Windows documents for a repository (4 GB): the engine goes on, up to
-    /// mapping files of 16 MiB; Windows may not.
+    /// True if that, with what waits, is more than Windows documents for a repository (4 GB): the
+    /// engine goes on, up to mapping files of 16 MiB; Windows may not.
     pub is_beyond_windows: bool,
 }
 
-/// A repository opened for writing. Dropping it closes it; [`close`](Self::close) says whether that worked.
+/// A repository opened for writing. Dropping it closes it; [`close`](Self::close) says whether that
+/// worked.
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -177,7 +185,8 @@ pub struct Engine {
 
 /// What transactions, checkpoints and the background thread share.
 ///
-/// The turn at the gate is taken before all locks. Locks are taken in this order: `writer`, `on_disk`, the group commit's, `published`.
+/// The turn at the gate is taken before all locks. Locks are taken in this order: `writer`,
+/// `on_disk`, the group commit's, `published`.
 #[derive(Debug)]
 struct Shared {
     files: RepositoryFiles,
@@ -189,7 +198,8 @@ struct Shared {
     published: RwLock<Arc<Image>>,
     /// Why nothing can be written any more.
     poison: OnceLock<Box<str>>,
-    /// The greatest time stamp that an object has, 0 while that is not known: `changes` finds and keeps it.
+    /// The greatest time stamp that an object has, 0 while that is not known: `changes` finds and
+    /// keeps it.
     last_stamp: AtomicU64,
     /// What refers into namespaces that are not there: `changes` finds and keeps it.
     referrers: Mutex<Referrers>,
@@ -222,14 +232,16 @@ impl Engine {
         EngineOptions::new().open(path)
     }
 
-    /// The state after the last commit that is done. It never changes, and keeps the pages it needs from being reused, as
-    /// long as this engine lives. One that outlives it can be read until another writer takes its pages, which are left alone
-    /// for five generations at least; a page that was taken is told by its checksum.
+    /// The state after the last commit that is done. It never changes, and keeps the pages it needs
+    /// from being reused, as long as this engine lives. One that outlives it can be read until
+    /// another writer takes its pages, which are left alone for five generations at least; a page
+    /// that was taken is told by its checksum.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.shared.published.read().clone())
     }
 
-    /// Begins a transaction; waits until no other runs and no pause is in force. Who asks first comes first.
+    /// Begins a transaction; waits until no other runs and no pause is in force. Who asks first
+    /// comes first.
     ///
     /// # Errors
     /// [`Error::Poisoned`] after a write that failed.
@@ -240,7 +252,8 @@ impl Engine {
     /// As [`begin_write`](Self::begin_write), but waits at most so long.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when the turn did not come; [`Error::Poisoned`] after a write that failed.
+    /// [`Error::Timeout`] when the turn did not come; [`Error::Poisoned`] after a write that
+    /// failed.
     pub fn begin_write_within(&self, limit: Duration) -> Result<Transaction<'_>> {
         self.begin(None, Wait::at_most(Some(limit)))
     }
@@ -253,8 +266,13 @@ impl Engine {
         self.begin(None, Wait::No)
     }
 
-    /// Begins a transaction that does not borrow the engine. It has to be gone before the engine is closed.
-    pub(crate) fn begin(&self, connection: Option<ConnectionId>, wait: Wait) -> Result<Transaction<'static>> {
+    /// Begins a transaction that does not borrow the engine. It has to be gone before the engine is
+    /// closed.
+    pub(crate) fn begin(
+        &self,
+        connection: Option<ConnectionId>,
+        wait: Wait,
+    ) -> Result<Transaction<'static>> {
         self.shared.check()?;
         let pass = self.shared.gate.enter(connection, wait)?;
         self.shared.check()?;
@@ -266,7 +284,9 @@ impl Engine {
         // A checkpoint has it.
         let writer = writer.ok_or(match wait {
             Wait::No => Error::Busy,
-            _ => Error::Timeout { what: "the end of a checkpoint" },
+            _ => Error::Timeout {
+                what: "the end of a checkpoint",
+            },
         })?;
         Ok(Transaction::begin(self.shared.clone(), writer, pass))
     }
@@ -281,11 +301,12 @@ impl Engine {
         &self.shared.gate
     }
 
-    /// Writes all commits into the repository itself; does nothing when it has them. Waits until no transaction runs.
+    /// Writes all commits into the repository itself; does nothing when it has them. Waits until no
+    /// transaction runs.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system refuses: nothing is lost then, the journal still has the commits.
-    /// [`Error::Poisoned`] after a write that failed.
+    /// [`Error::Io`] when the system refuses: nothing is lost then, the journal still has the
+    /// commits. [`Error::Poisoned`] after a write that failed.
     pub fn checkpoint(&self) -> Result<()> {
         self.shared.gate.ensure_outside()?;
         self.shared.checkpoint()
@@ -307,7 +328,10 @@ impl Engine {
         let writer = self.shared.writer.lock();
         let image = writer.working.image();
         let data = self.shared.files.open_data()?;
-        let pages_waiting = Space::ALL.map(|space| image.overlay().table(space).len() as u64).iter().sum();
+        let pages_waiting = Space::ALL
+            .map(|space| image.overlay().table(space).len() as u64)
+            .iter()
+            .sum();
         let bytes = |space| data.get(space).map_or(0, |file| file.len);
         let data_bytes = bytes(Space::Objects) + bytes(Space::Index);
         Ok(EngineInfo {
@@ -316,7 +340,8 @@ impl Engine {
             pages_waiting,
             journal_bytes: writer.journal.as_ref().map_or(0, Journal::len),
             data_bytes,
-            is_beyond_windows: data_bytes + pages_waiting * PAGE_SIZE as u64 > WINDOWS_REPOSITORY_BYTES,
+            is_beyond_windows: data_bytes + pages_waiting * PAGE_SIZE as u64
+                > WINDOWS_REPOSITORY_BYTES,
         })
     }
 
@@ -325,7 +350,8 @@ impl Engine {
         &self.shared.files.directory
     }
 
-    /// Makes a checkpoint, marks the repository as closed in order, removes the journal and releases the lock.
+    /// Makes a checkpoint, marks the repository as closed in order, removes the journal and
+    /// releases the lock.
     ///
     /// # Errors
     /// As [`checkpoint`](Self::checkpoint).
@@ -342,7 +368,8 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Whoever wants to know whether it worked calls `close`; the journal keeps what could not be written.
+        // Whoever wants to know whether it worked calls `close`; the journal keeps what could not
+        // be written.
         self.shut_down().ok();
     }
 }

@@ -44,24 +44,43 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
         Some((newest, crc)) => (newest.clone(), crc, vec![newest]),
         None => {
             let (generations, refused) = read_all(&files, &data)?;
-            let chosen = choose_among((generations.clone(), refused), &files, &data, Choice::default())?;
+            let chosen = choose_among(
+                (generations.clone(), refused),
+                &files,
+                &data,
+                Choice::default(),
+            )?;
             let bytes = files.read(chosen.current.role)?.unwrap_or_default();
             (chosen.current, crc32(&bytes), generations)
         }
     };
     let path = files.directory.path.as_path();
     if current.mapping.dialect == Dialect::V21 {
-        let text =
-            format!("{} is of dialect 2.1, which is only read; convert it to 2.2 to write in it", escape_path(path));
+        let text = format!(
+            "{} is of dialect 2.1, which is only read; convert it to 2.2 to write in it",
+            escape_path(path)
+        );
         return Err(Error::Unsupported(text.into()));
     }
     if let Some(finding) = current.findings.first() {
-        let reason =
-            format!("no generation is whole ({finding}); restore a backup, what is damaged must not be built on");
-        return Err(Error::NotARepository { path: path.into(), reason: reason.into() });
+        let reason = format!(
+            "no generation is whole ({finding}); restore a backup, what is damaged must not be built on"
+        );
+        return Err(Error::NotARepository {
+            path: path.into(),
+            reason: reason.into(),
+        });
     }
-    let id = MappingId { generation: current.mapping.generation(), mapping_crc: crc };
-    let image = Image::new(current.mapping, current.role, Box::new(data), options.cache_pages);
+    let id = MappingId {
+        generation: current.mapping.generation(),
+        mapping_crc: crc,
+    };
+    let image = Image::new(
+        current.mapping,
+        current.role,
+        Box::new(data),
+        options.cache_pages,
+    );
     let mut on_disk = OnDisk {
         generations,
         has_others,
@@ -96,11 +115,16 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
         referrers: Mutex::default(),
         _lock: lock,
     });
-    let background = if with_thread { Background::start(&shared) } else { None };
+    let background = if with_thread {
+        Background::start(&shared)
+    } else {
+        None
+    };
     Ok(Engine { shared, background })
 }
 
-/// The state with the commits of the journals that continue the generation, in their order (`docs::journal`).
+/// The state with the commits of the journals that continue the generation, in their order
+/// (`docs::journal`).
 fn recover(files: &RepositoryFiles, current: MappingId, image: Image) -> Result<Writer> {
     let directory = &files.directory;
     let role = image.mapping_role();
@@ -112,7 +136,8 @@ fn recover(files: &RepositoryFiles, current: MappingId, image: Image) -> Result<
         need_replayed(directory, &one.file)?;
     }
     if found.iter().any(|one| one.file.fate == JournalFate::Stale) {
-        // J-7: the generation that makes them stale is seen; it is not durable where its writer died before its last sync.
+        // J-7: the generation that makes them stale is seen; it is not durable where its writer
+        // died before its last sync.
         make_durable(files, role)?;
     }
     for JournalFile { name, fate, .. } in found.iter().map(|one| &one.file) {
@@ -146,8 +171,10 @@ fn need_replayed(directory: &Directory, file: &JournalFile) -> Result<()> {
         JournalFate::Refused(finding) => finding,
         JournalFate::UnknownVersion(version) => {
             let path = directory.join(&file.name);
-            let text =
-                format!("{}: journal format version {version} is unknown; use a newer cimrepo", escape_path(path));
+            let text = format!(
+                "{}: journal format version {version} is unknown; use a newer cimrepo",
+                escape_path(path)
+            );
             return Err(Error::Unsupported(text.into()));
         }
         _ => return Ok(()),
@@ -155,6 +182,11 @@ fn need_replayed(directory: &Directory, file: &JournalFile) -> Result<()> {
     if finding.code != CorruptionCode::JournalUnplaced {
         return Err(finding.clone().into());
     }
-    let reason = format!("{finding}. Restore a backup, or move the journal away to go on without those commits");
-    Err(Error::NotARepository { path: directory.path.as_path().into(), reason: reason.into() })
+    let reason = format!(
+        "{finding}. Restore a backup, or move the journal away to go on without those commits"
+    );
+    Err(Error::NotARepository {
+        path: directory.path.as_path().into(),
+        reason: reason.into(),
+    })
 }

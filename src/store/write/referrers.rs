@@ -1,7 +1,8 @@
-//! What refers into namespaces that are not there: kept in memory, so that making one does not search all others.
+//! What refers into namespaces that are not there: kept in memory, so that making one does not
+//! search all others.
 //!
-//! The engine only says how long it holds. `changes` finds it, and adds to it whatever it writes; what goes may stay in it, for
-//! each is looked at again before it is used.
+//! The engine only says how long it holds. `changes` finds it, and adds to it whatever it writes;
+//! what goes may stay in it, for each is looked at again before it is used.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,8 +23,8 @@ const MAX_REFERRERS: usize = 1 << 18;
 /// Those that are known, by what all keys of the namespace begin with into which they refer.
 #[derive(Debug, Default)]
 pub(crate) struct Referrers {
-    /// Number of the next commit in the state of which all are known. `None`: not even of that before the transaction that
-    /// runs.
+    /// Number of the next commit in the state of which all are known. `None`: not even of that
+    /// before the transaction that runs.
     pub whole_at: Option<u64>,
     known: BTreeMap<String, BTreeSet<Referrer>>,
     count: usize,
@@ -44,6 +45,11 @@ impl Referrers {
 
     /// Those that refer, or have referred, into a namespace.
     pub fn leading_into(&self, target: &str) -> Vec<Referrer> {
-        self.known.get(target).into_iter().flatten().cloned().collect()
+        self.known
+            .get(target)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 }

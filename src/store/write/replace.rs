@@ -1,4 +1,5 @@
-//! A restore over the live repository: another content becomes the next generation, whatever was committed since the last.
+//! A restore over the live repository: another content becomes the next generation, whatever was
+//! committed since the last.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -29,25 +30,38 @@ pub(crate) struct Replacing<'a> {
 }
 
 impl Engine {
-    /// Replaces the content: `write` writes the pages that differ and gives the sections of the new mapping. Snapshots stay as
-    /// they are. The caller has the turn at the gate. Gives the number of the generation.
+    /// Replaces the content: `write` writes the pages that differ and gives the sections of the new
+    /// mapping. Snapshots stay as they are. The caller has the turn at the gate. Gives the number
+    /// of the generation.
     ///
-    /// When `write` fails nothing has changed, and the engine goes on. The commits in the journal count until the mapping is
-    /// durable (W-5); then the journal is stale, since it continues a generation that is no more the current one.
-    pub(crate) fn replace(&self, write: impl FnOnce(&Replacing<'_>) -> Result<[MappingSection; 2]>) -> Result<u32> {
+    /// When `write` fails nothing has changed, and the engine goes on. The commits in the journal
+    /// count until the mapping is durable (W-5); then the journal is stale, since it continues a
+    /// generation that is no more the current one.
+    pub(crate) fn replace(
+        &self,
+        write: impl FnOnce(&Replacing<'_>) -> Result<[MappingSection; 2]>,
+    ) -> Result<u32> {
         let shared = &self.shared;
         shared.check()?;
         let mut writer = shared.writer.lock();
         let mut on_disk = shared.on_disk.lock();
         on_disk.need_unchanged(shared)?;
         on_disk.need_others(shared)?;
-        let next = NextGeneration::begin(shared.files.clone(), &on_disk.generations, on_disk.current)?;
+        let next =
+            NextGeneration::begin(shared.files.clone(), &on_disk.generations, on_disk.current)?;
         let old = writer.working.image().on_disk();
         let written = {
             let pinned: Vec<Arc<Base>> = on_disk.bases.iter().filter_map(Weak::upgrade).collect();
             let pinned: Vec<&Mapping> = pinned.iter().map(|base| base.mapping()).collect();
-            let held = Space::ALL.map(|space| on_disk.held(space, next.generation()).copied().collect());
-            write(&Replacing { old: &old, on_disk: &on_disk.generations, pinned: &pinned, held, next: &next })
+            let held =
+                Space::ALL.map(|space| on_disk.held(space, next.generation()).copied().collect());
+            write(&Replacing {
+                old: &old,
+                on_disk: &on_disk.generations,
+                pinned: &pinned,
+                held,
+                next: &next,
+            })
         };
         let [objects, index] = match written {
             Ok(sections) => sections,

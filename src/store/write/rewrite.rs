@@ -30,11 +30,17 @@ pub(super) struct Rewritten {
     pub records: u64,
 }
 
-/// Writes the content of `image` into new pages. Records get new places and ids of that sequence, fresh ones, as one that is replaced does, and the
-/// keys that name them the new references; a record lies near the others of neighbouring keys.
+/// Writes the content of `image` into new pages. Records get new places and ids of that sequence,
+/// fresh ones, as one that is replaced does, and the keys that name them the new references; a
+/// record lies near the others of neighbouring keys.
 ///
-/// Fails, with nothing that counts written, on any damage, and on a record that no key names: it would be lost.
-pub(super) fn rewrite(image: &Arc<Image>, ids: UniqueIds, sink: &mut PageSink<'_>) -> Result<Rewritten> {
+/// Fails, with nothing that counts written, on any damage, and on a record that no key names: it
+/// would be lost.
+pub(super) fn rewrite(
+    image: &Arc<Image>,
+    ids: UniqueIds,
+    sink: &mut PageSink<'_>,
+) -> Result<Rewritten> {
     let mut rewriting = Rewriting {
         image,
         heap: HeapBuilder::new(ids),
@@ -45,10 +51,21 @@ pub(super) fn rewrite(image: &Arc<Image>, ids: UniqueIds, sink: &mut PageSink<'_
     };
     rewriting.all_keys()?;
     rewriting.need_no_orphan()?;
-    let Rewriting { heap, index, moved, keys, sink, .. } = rewriting;
+    let Rewriting {
+        heap,
+        index,
+        moved,
+        keys,
+        sink,
+        ..
+    } = rewriting;
     heap.finish(&mut |page, bytes, free| sink(Space::Objects, page, bytes, free))?;
     let (root, _) = index.finish(&mut |page, bytes| sink(Space::Index, page, bytes, 0))?;
-    Ok(Rewritten { root, keys, records: moved.len() as u64 })
+    Ok(Rewritten {
+        root,
+        keys,
+        records: moved.len() as u64,
+    })
 }
 
 struct Rewriting<'r, 's> {
@@ -62,8 +79,8 @@ struct Rewriting<'r, 's> {
 }
 
 impl Rewriting<'_, '_> {
-    /// Keys come in the order of the old references. Only among those that are equal before the reference may the new ones
-    /// change it, so these are sorted again; they stand side by side.
+    /// Keys come in the order of the old references. Only among those that are equal before the
+    /// reference may the new ones change it, so these are sorted again; they stand side by side.
     fn all_keys(&mut self) -> Result<()> {
         let mut scan = Scan::new(self.image.clone(), KeyRange::all(), Direction::Forward);
         let (mut stem, mut group) = (Vec::new(), Vec::new());
@@ -71,7 +88,11 @@ impl Rewriting<'_, '_> {
             let old = old?;
             let named = key::reference(old).map_err(|_| {
                 let site = crate::base::site::Site::file(crate::base::site::FileRole::Index);
-                Corruption::new(CorruptionCode::KeyReference, site, Key::new(old).to_string())
+                Corruption::new(
+                    CorruptionCode::KeyReference,
+                    site,
+                    Key::new(old).to_string(),
+                )
             })?;
             let length = memchr::memchr(b'.', old).unwrap_or(old.len());
             let (old_stem, _) = old.split_at(length);
@@ -94,7 +115,8 @@ impl Rewriting<'_, '_> {
         for key in group.drain(..) {
             self.keys += 1;
             let sink = &mut self.sink;
-            self.index.push(&key, &mut |page, bytes| sink(Space::Index, page, bytes, 0))?;
+            self.index
+                .push(&key, &mut |page, bytes| sink(Space::Index, page, bytes, 0))?;
         }
         Ok(())
     }
@@ -106,7 +128,9 @@ impl Rewriting<'_, '_> {
         }
         let bytes = record::record(self.image, old)?;
         let sink = &mut self.sink;
-        let new = self.heap.push(&bytes, &mut |page, bytes, free| sink(Space::Objects, page, bytes, free))?;
+        let new = self.heap.push(&bytes, &mut |page, bytes, free| {
+            sink(Space::Objects, page, bytes, free)
+        })?;
         self.moved.insert(old, new);
         Ok(new)
     }
@@ -116,8 +140,15 @@ impl Rewriting<'_, '_> {
             let record = record?;
             if !self.moved.contains_key(&record) {
                 let site = self.image.site(Space::Objects, record.page);
-                let detail = format!("record {}, {} bytes; it would be lost", record.id, record.size);
-                return Err(Error::from(Corruption::new(CorruptionCode::RecordOrphan, site, detail)));
+                let detail = format!(
+                    "record {}, {} bytes; it would be lost",
+                    record.id, record.size
+                );
+                return Err(Error::from(Corruption::new(
+                    CorruptionCode::RecordOrphan,
+                    site,
+                    detail,
+                )));
             }
         }
         Ok(())

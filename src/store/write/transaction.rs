@@ -31,10 +31,12 @@ const SECTION_BYTES: u64 = 36;
 const ENTRY_BYTES: u64 = 24;
 const FREE_BYTES: u64 = 4;
 
-/// A transaction: its changes are seen by itself alone until it is committed. Dropping it takes them back.
+/// A transaction: its changes are seen by itself alone until it is committed. Dropping it takes
+/// them back.
 ///
-/// Records and keys are those of the format: a key may end in `.page.id.size`, the reference of the record that it names, and
-/// every record is named by one key at least. What a record means is not looked at.
+/// Records and keys are those of the format: a key may end in `.page.id.size`, the reference of the
+/// record that it names, and every record is named by one key at least. What a record means is not
+/// looked at.
 pub struct Transaction<'e> {
     shared: Arc<Shared>,
     writer: ArcMutexGuard<RawMutex, Writer>,
@@ -47,7 +49,8 @@ pub struct Transaction<'e> {
     /// Records of this transaction that no key names yet.
     unnamed: HashSet<RecordRef>,
     is_done: bool,
-    /// True if it adds to what is known of references into namespaces that are not there, whatever it changes.
+    /// True if it adds to what is known of references into namespaces that are not there, whatever
+    /// it changes.
     keeps_referrers: bool,
     /// A change failed half-way: only giving up is left.
     is_broken: bool,
@@ -55,7 +58,9 @@ pub struct Transaction<'e> {
 
 impl fmt::Debug for Transaction<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction").field("durability", &self.durability).finish_non_exhaustive()
+        f.debug_struct("Transaction")
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,9 +81,18 @@ pub struct Savepoint {
 }
 
 impl Transaction<'_> {
-    pub(super) fn begin(shared: Arc<Shared>, mut writer: ArcMutexGuard<RawMutex, Writer>, pass: Pass) -> Self {
+    pub(super) fn begin(
+        shared: Arc<Shared>,
+        mut writer: ArcMutexGuard<RawMutex, Writer>,
+        pass: Pass,
+    ) -> Self {
         let heap = writer.heap.as_ref().map_or(0, HeapEditor::mark);
-        let begin = Savepoint { mark: writer.working.mark(), heap, operations: 0, unnamed: HashSet::new() };
+        let begin = Savepoint {
+            mark: writer.working.mark(),
+            heap,
+            operations: 0,
+            unnamed: HashSet::new(),
+        };
         let durability = shared.options.durability;
         let operations = std::mem::take(&mut writer.spare);
         Self {
@@ -104,15 +118,22 @@ impl Transaction<'_> {
     /// Stores a record; a key has to name it before the transaction is committed.
     ///
     /// # Errors
-    /// [`Error::Limit`] for a record of more than 64 MiB or a repository that is full, [`Error::Corrupt`] when a page that is
-    /// needed is damaged, [`Error::Io`] when the system refuses.
+    /// [`Error::Limit`] for a record of more than 64 MiB or a repository that is full,
+    /// [`Error::Corrupt`] when a page that is needed is damaged, [`Error::Io`] when the system
+    /// refuses.
     pub fn insert_record(&mut self, bytes: &[u8]) -> Result<RecordRef> {
         self.operations.need_room(bytes.len())?;
         let reference = self.change(|writer| {
-            let heap = writer.heap.get_or_insert_with(|| HeapEditor::new(&writer.working));
+            let heap = writer
+                .heap
+                .get_or_insert_with(|| HeapEditor::new(&writer.working));
             heap.insert(&mut writer.working, bytes)
         })?;
-        self.operations.push(JournalOp::PutRecord { page: reference.page, id: reference.id, bytes })?;
+        self.operations.push(JournalOp::PutRecord {
+            page: reference.page,
+            id: reference.id,
+            bytes,
+        })?;
         self.unnamed.insert(reference);
         Ok(reference)
     }
@@ -120,11 +141,14 @@ impl Transaction<'_> {
     /// Removes a record. The keys that name it have to be removed too.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when there is no such record or its page is damaged, [`Error::Io`] when the system refuses.
+    /// [`Error::Corrupt`] when there is no such record or its page is damaged, [`Error::Io`] when
+    /// the system refuses.
     pub fn remove_record(&mut self, reference: RecordRef) -> Result<()> {
         self.operations.need_room(0)?;
         self.change(|writer| {
-            let heap = writer.heap.get_or_insert_with(|| HeapEditor::new(&writer.working));
+            let heap = writer
+                .heap
+                .get_or_insert_with(|| HeapEditor::new(&writer.working));
             heap.remove(&mut writer.working, reference)
         })?;
         self.operations.push(JournalOp::DeleteRecord(reference))?;
@@ -135,15 +159,18 @@ impl Transaction<'_> {
     /// Inserts a key; `false` when it is there already. A record that it names must exist.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a key that cannot be stored, [`Error::Limit`] for one that is too long,
-    /// [`Error::Corrupt`] when a page that is needed is damaged or the record is not there, [`Error::Io`] when the system
-    /// refuses.
+    /// [`Error::InvalidArgument`] for a key that cannot be stored, [`Error::Limit`] for one that is
+    /// too long, [`Error::Corrupt`] when a page that is needed is damaged or the record is not
+    /// there, [`Error::Io`] when the system refuses.
     pub fn insert_key(&mut self, key: &[u8]) -> Result<bool> {
         self.operations.need_room(key.len())?;
         let named = key::reference(key).map_err(|_| {
             Error::invalid(
                 Misuse::Key,
-                format!("the key {} has a record reference in a wrong form or place", Key::new(key)),
+                format!(
+                    "the key {} has a record reference in a wrong form or place",
+                    Key::new(key)
+                ),
             )
         })?;
         if let Some(reference) = named {
@@ -155,14 +182,17 @@ impl Transaction<'_> {
             return Ok(false);
         }
         self.operations.push(JournalOp::InsertKey(key))?;
-        named.iter().for_each(|reference| _ = self.unnamed.remove(reference));
+        named
+            .iter()
+            .for_each(|reference| _ = self.unnamed.remove(reference));
         Ok(true)
     }
 
     /// Removes a key; `false` when it is not there.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when a page that is needed is damaged, [`Error::Io`] when the system refuses.
+    /// [`Error::Corrupt`] when a page that is needed is damaged, [`Error::Io`] when the system
+    /// refuses.
     pub fn remove_key(&mut self, key: &[u8]) -> Result<bool> {
         self.operations.need_room(key.len())?;
         let is_removed = self.change(|writer| edit::remove(&mut writer.working, key))?;
@@ -182,7 +212,11 @@ impl Transaction<'_> {
 
     /// The keys of a range as they are now; later changes do not show.
     pub fn keys(&self, range: KeyRange, direction: Direction) -> Scan {
-        Scan::new(Arc::new(self.writer.working.image().clone()), range, direction)
+        Scan::new(
+            Arc::new(self.writer.working.image().clone()),
+            range,
+            direction,
+        )
     }
 
     /// The first key that begins with `prefix`, if any.
@@ -190,7 +224,9 @@ impl Transaction<'_> {
     /// # Errors
     /// As [`contains_key`](Self::contains_key).
     pub fn find(&self, prefix: &[u8]) -> Result<Option<Key>> {
-        self.keys(KeyRange::prefix(prefix), Direction::Forward).next().transpose()
+        self.keys(KeyRange::prefix(prefix), Direction::Forward)
+            .next()
+            .transpose()
     }
 
     /// The record that `key` names.
@@ -219,9 +255,11 @@ impl Transaction<'_> {
         &self.shared.last_stamp
     }
 
-    /// True if everything is known that refers into namespaces which are not there. The caller adds what it changes from now on.
+    /// True if everything is known that refers into namespaces which are not there. The caller adds
+    /// what it changes from now on.
     pub(crate) fn keep_referrers(&mut self) -> bool {
-        self.keeps_referrers |= self.shared.referrers.lock().whole_at == Some(self.writer.next_commit);
+        self.keeps_referrers |=
+            self.shared.referrers.lock().whole_at == Some(self.writer.next_commit);
         self.keeps_referrers
     }
 
@@ -231,12 +269,16 @@ impl Transaction<'_> {
         self.keeps_referrers = false;
     }
 
-    /// The caller adds everything that there is from now on. What changed before in this transaction it does not see any more,
-    /// so that nothing is known when the transaction is taken back.
+    /// The caller adds everything that there is from now on. What changed before in this
+    /// transaction it does not see any more, so that nothing is known when the transaction is taken
+    /// back.
     pub(crate) fn find_referrers(&mut self) {
         let mut referrers = self.shared.referrers.lock();
         referrers.clear();
-        referrers.whole_at = self.operations.is_empty().then_some(self.writer.next_commit);
+        referrers.whole_at = self
+            .operations
+            .is_empty()
+            .then_some(self.writer.next_commit);
         drop(referrers);
         self.keeps_referrers = true;
     }
@@ -276,13 +318,15 @@ impl Transaction<'_> {
         self.is_broken = false;
     }
 
-    /// Makes the changes permanent. With the durability [`Journal`](Durability::Journal) they are durable when this returns.
+    /// Makes the changes permanent. With the durability [`Journal`](Durability::Journal) they are
+    /// durable when this returns.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when a record is named by no key or no key would be left; [`Error::Io`] when the system
-    /// refuses: nothing is changed then, and it may be tried again; [`Error::Unconfirmed`] when it refuses the last sync:
-    /// whether the commit outlasts a loss of power is not known, and the engine writes nothing more until it is opened
-    /// again (`docs::invariants`, W-12).
+    /// [`Error::InvalidArgument`] when a record is named by no key or no key would be left;
+    /// [`Error::Io`] when the system refuses: nothing is changed then, and it may be tried again;
+    /// [`Error::Unconfirmed`] when it refuses the last sync: whether the commit outlasts a loss of
+    /// power is not known, and the engine writes nothing more until it is opened again
+    /// (`docs::invariants`, W-12).
     pub fn commit(self) -> Result<()> {
         self.shared.check()?;
         self.check_complete()?;
@@ -306,7 +350,9 @@ impl Transaction<'_> {
             Durability::None => {
                 self.writer.is_unlogged = true;
                 let image = self.finish();
-                self.shared.group.overtake(image, |image| self.shared.publish(image));
+                self.shared
+                    .group
+                    .overtake(image, |image| self.shared.publish(image));
                 Ok(())
             }
             // W-11, or what the caller asks for.
@@ -324,19 +370,23 @@ impl Transaction<'_> {
             return Err(change_failed());
         }
         if let Some(reference) = self.unnamed.iter().min() {
-            return Err(Error::invalid(Misuse::UnnamedRecord, format!("the record {reference} is named by no key")));
+            return Err(Error::invalid(
+                Misuse::UnnamedRecord,
+                format!("the record {reference} is named by no key"),
+            ));
         }
         self.check_size()?;
         match self.writer.working.image().overlay().root() {
-            Some(None) => {
-                Err(Error::invalid(Misuse::LastKey, "the last key cannot be removed: a repository holds one at least"))
-            }
+            Some(None) => Err(Error::invalid(
+                Misuse::LastKey,
+                "the last key cannot be removed: a repository holds one at least",
+            )),
             _ => Ok(()),
         }
     }
 
-    /// What the journal takes a checkpoint must be able to write: a mapping file has its size too. At most, for what is free
-    /// then depends on the places.
+    /// What the journal takes a checkpoint must be able to write: a mapping file has its size too.
+    /// At most, for what is free then depends on the places.
     fn check_size(&self) -> Result<()> {
         let image = self.writer.working.image();
         let bytes = Space::ALL.map(|space| {
@@ -376,7 +426,10 @@ impl Transaction<'_> {
         let result = change(&mut self.writer);
         self.writer.working.end_step(result.is_ok());
         if result.is_err() {
-            self.writer.heap.iter_mut().for_each(|editor| editor.roll_back(heap));
+            self.writer
+                .heap
+                .iter_mut()
+                .for_each(|editor| editor.roll_back(heap));
         }
         self.is_broken = false;
         result
@@ -384,7 +437,10 @@ impl Transaction<'_> {
 
     fn restore(&mut self, to: Savepoint) {
         self.writer.working.roll_back(to.mark);
-        self.writer.heap.iter_mut().for_each(|heap| heap.roll_back(to.heap));
+        self.writer
+            .heap
+            .iter_mut()
+            .for_each(|heap| heap.roll_back(to.heap));
     }
 }
 
@@ -424,16 +480,31 @@ mod tests {
         let mut builder = BulkBuilder::create_seeded(directory.clone(), 1).unwrap();
         builder.key(b"NS_0\\FIRST", None).unwrap();
         builder.finish().unwrap();
-        let options = EngineOptions::new().background(false).checkpoint_at(u64::MAX, Duration::MAX);
+        let options = EngineOptions::new()
+            .background(false)
+            .checkpoint_at(u64::MAX, Duration::MAX);
         options.open_in(&directory).unwrap()
     }
 
     fn key(number: u32) -> Vec<u8> {
-        format!("NS_{}\\CD_{:08X}{number:056X}", number % 7, number.wrapping_mul(0x9E37_79B9)).into_bytes()
+        format!(
+            "NS_{}\\CD_{:08X}{number:056X}",
+            number % 7,
+            number.wrapping_mul(0x9E37_79B9)
+        )
+        .into_bytes()
     }
 
     fn pages(engine: &Engine) -> usize {
-        engine.shared.writer.lock().working.image().overlay().table(Space::Index).len()
+        engine
+            .shared
+            .writer
+            .lock()
+            .working
+            .image()
+            .overlay()
+            .table(Space::Index)
+            .len()
     }
 
     #[test]
@@ -443,29 +514,53 @@ mod tests {
         let mut transaction = engine.begin_write().unwrap();
         for number in 0..20_000 {
             assert!(transaction.insert_key(&key(number)).unwrap());
-            assert!(transaction.contains_key(&key(number / 2)).unwrap(), "the transaction sees what it did");
+            assert!(
+                transaction.contains_key(&key(number / 2)).unwrap(),
+                "the transaction sees what it did"
+            );
         }
         for number in (0..20_000).step_by(3) {
             assert!(transaction.remove_key(&key(number)).unwrap());
         }
-        assert_eq!(written::pages(), before, "no page is written while keys come and go");
+        assert_eq!(
+            written::pages(),
+            before,
+            "no page is written while keys come and go"
+        );
         transaction.commit().unwrap();
-        assert_eq!(written::pages(), before, "the journal has the keys, and no one has asked for a page");
+        assert_eq!(
+            written::pages(),
+            before,
+            "the journal has the keys, and no one has asked for a page"
+        );
         let count = pages(&engine);
         assert!(count > 100, "{count} pages");
         let snapshot = engine.snapshot();
         for _ in 0..2 {
-            let keys = snapshot.keys(KeyRange::all(), Direction::Forward).map(Result::unwrap).count();
+            let keys = snapshot
+                .keys(KeyRange::all(), Direction::Forward)
+                .map(Result::unwrap)
+                .count();
             assert_eq!(keys, 1 + 20_000 - 20_000_usize.div_ceil(3));
         }
         engine.checkpoint().unwrap();
         // Pages that were released again on the way are in the table too, and were never written.
         let wrote = written::pages() - before;
-        assert!(wrote <= count && wrote > count / 2, "{wrote} of {count} pages");
-        // A handful of keys in one page of many: that page, and those above it that did not change are not written.
+        assert!(
+            wrote <= count && wrote > count / 2,
+            "{wrote} of {count} pages"
+        );
+        // A handful of keys in one page of many: that page, and those above it that did not change
+        // are not written.
         let before = written::pages();
         let mut transaction = engine.begin_write().unwrap();
-        (0..8).for_each(|number| assert!(transaction.insert_key(format!("NS_1\\CD_0\\{number}").as_bytes()).unwrap()));
+        (0..8).for_each(|number| {
+            assert!(
+                transaction
+                    .insert_key(format!("NS_1\\CD_0\\{number}").as_bytes())
+                    .unwrap()
+            )
+        });
         transaction.commit().unwrap();
         engine.checkpoint().unwrap();
         assert_eq!(written::pages() - before, 1);
@@ -479,29 +574,46 @@ mod tests {
             // Pages of many small records, of few large ones, and records of several pages.
             let size = [3, 10, 900, 30_000][usize::try_from(number / 100).unwrap()];
             let record = builder.record(&vec![7; size]).unwrap();
-            builder.key(format!("NS_0\\CD_{number:04}").as_bytes(), Some(record)).unwrap();
+            builder
+                .key(format!("NS_0\\CD_{number:04}").as_bytes(), Some(record))
+                .unwrap();
         }
         builder.finish().unwrap();
-        let engine = EngineOptions::new().background(false).open_in(&directory).unwrap();
+        let engine = EngineOptions::new()
+            .background(false)
+            .open_in(&directory)
+            .unwrap();
         let mut transaction = engine.begin_write().unwrap();
         for number in 0..50 {
             let record = transaction.insert_record(&[1; 20]).unwrap();
-            transaction.insert_key(format!("NS_0\\CE_{number}.{record}").as_bytes()).unwrap();
+            transaction
+                .insert_key(format!("NS_0\\CE_{number}.{record}").as_bytes())
+                .unwrap();
         }
         transaction.commit().unwrap();
         let image = engine.snapshot().image().clone();
         let ids = RecordIds::of_heap(&image);
-        let records: Vec<RecordRef> = Records::new(image).map(Result::unwrap).filter(|record| record.id != 1).collect();
+        let records: Vec<RecordRef> = Records::new(image)
+            .map(Result::unwrap)
+            .filter(|record| record.id != 1)
+            .collect();
         assert_eq!(records.len(), 350);
         assert!(records.iter().all(|record| ids.may_have(record.id)));
-        assert!((2..20_000).filter(|id| ids.may_have(id << 17)).count() < 1000, "most are free");
+        assert!(
+            (2..20_000).filter(|id| ids.may_have(id << 17)).count() < 1000,
+            "most are free"
+        );
     }
 
     #[test]
     fn own_reads_savepoints_and_aborts_see_every_key_where_it_is() {
         let engine = engine();
         let mut transaction = engine.begin_write().unwrap();
-        let scan = |transaction: &Transaction<'_>| transaction.keys(KeyRange::all(), Direction::Forward).count();
+        let scan = |transaction: &Transaction<'_>| {
+            transaction
+                .keys(KeyRange::all(), Direction::Forward)
+                .count()
+        };
         (0..500).for_each(|number| assert!(transaction.insert_key(&key(number)).unwrap()));
         let held = transaction.keys(KeyRange::all(), Direction::Forward);
         let savepoint = transaction.savepoint();
@@ -510,11 +622,20 @@ mod tests {
         assert_eq!((scan(&transaction), held.count()), (901, 501));
         transaction.roll_back(savepoint);
         assert_eq!(scan(&transaction), 501);
-        assert!(transaction.contains_key(&key(0)).unwrap() && !transaction.contains_key(&key(500)).unwrap());
+        assert!(
+            transaction.contains_key(&key(0)).unwrap()
+                && !transaction.contains_key(&key(500)).unwrap()
+        );
         transaction.commit().unwrap();
         let mut transaction = engine.begin_write().unwrap();
         (0..400).for_each(|number| assert!(transaction.remove_key(&key(number)).unwrap()));
         drop(transaction);
-        assert_eq!(engine.snapshot().keys(KeyRange::all(), Direction::Forward).count(), 501);
+        assert_eq!(
+            engine
+                .snapshot()
+                .keys(KeyRange::all(), Direction::Forward)
+                .count(),
+            501
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! The codes of the MOF compiler. Source: WMI SDK, "WMI Error Constants"; for `EXPECTED_PROPERTY_NAME` Microsoft's
-//! knowledge base 2543399, since that page prints the number of another code.
+//! The codes of the MOF compiler. Source: WMI SDK, "WMI Error Constants"; for
+//! `EXPECTED_PROPERTY_NAME` Microsoft's knowledge base 2543399, since that page prints the number
+//! of another code.
 
 use crate::base::hresult::HResult;
 use crate::text::diagnostic::Code;

@@ -1,4 +1,5 @@
-//! Bytes of a MOF file to characters. Which encodings Windows reads: WMI SDK, "mofcomp"; the others are this engine's choice.
+//! Bytes of a MOF file to characters. Which encodings Windows reads: WMI SDK, "mofcomp"; the others
+//! are this engine's choice.
 
 use std::borrow::Cow;
 
@@ -45,10 +46,17 @@ const PROBED_UNITS: usize = 64;
 pub fn decode(bytes: &[u8], source: SourceId) -> Result<Decoded<'_>, Box<Diagnostic>> {
     let refused = |message: String| {
         let place = Place::new(source, Span::at(0));
-        Err(Box::new(Diagnostic::error(code::INVALID_FILE, place, message)))
+        Err(Box::new(Diagnostic::error(
+            code::INVALID_FILE,
+            place,
+            message,
+        )))
     };
     if bytes.len() > MAX_MOF_BYTES {
-        return refused(format!("the file has {} bytes, more than {MAX_MOF_BYTES}", bytes.len()));
+        return refused(format!(
+            "the file has {} bytes, more than {MAX_MOF_BYTES}",
+            bytes.len()
+        ));
     }
     let mut decoded = match bytes {
         [0xFF, 0xFE, rest @ ..] => utf16(rest, Encoding::Utf16Le, source),
@@ -73,7 +81,12 @@ pub fn decode(bytes: &[u8], source: SourceId) -> Result<Decoded<'_>, Box<Diagnos
 
 /// A warning of this module.
 fn note(source: SourceId, span: Span, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::new(Severity::Warning, code::INVALID_FILE, Some(Place::new(source, span)), message)
+    Diagnostic::new(
+        Severity::Warning,
+        code::INVALID_FILE,
+        Some(Place::new(source, span)),
+        message,
+    )
 }
 
 /// Takes NUL and 1A away from the end.
@@ -124,7 +137,11 @@ fn utf16(bytes: &[u8], encoding: Encoding, source: SourceId) -> Decoded<'static>
         let end = Span::at(crate::base::narrow(text.len()));
         diagnostics.push(note(source, end, "the file ends in half a UTF-16 unit"));
     }
-    Decoded { text: Cow::Owned(text), encoding, diagnostics }
+    Decoded {
+        text: Cow::Owned(text),
+        encoding,
+        diagnostics,
+    }
 }
 
 /// UTF-8, or Windows-1252 where it is none.
@@ -132,30 +149,53 @@ fn bytewise(bytes: &[u8], source: SourceId) -> Decoded<'_> {
     let error = match std::str::from_utf8(bytes) {
         Ok(text) => {
             let (text, encoding) = (Cow::Borrowed(text), Encoding::Utf8);
-            return Decoded { text, encoding, diagnostics: Vec::new() };
+            return Decoded {
+                text,
+                encoding,
+                diagnostics: Vec::new(),
+            };
         }
         Err(error) => error,
     };
     let first = error.valid_up_to();
     let byte = bytes.get(first).copied().unwrap_or_default();
     let text: String = bytes.iter().map(|&byte| windows_1252(byte)).collect();
-    // All before the first byte beyond ASCII has the same offset in both; characters before it may be longer now.
-    let before: usize = bytes.get(..first).unwrap_or_default().iter().map(|&byte| windows_1252(byte).len_utf8()).sum();
+    // All before the first byte beyond ASCII has the same offset in both; characters before it may
+    // be longer now.
+    let before: usize = bytes
+        .get(..first)
+        .unwrap_or_default()
+        .iter()
+        .map(|&byte| windows_1252(byte).len_utf8())
+        .sum();
     let at = crate::base::narrow(before);
     let width = crate::base::narrow(windows_1252(byte).len_utf8());
-    let message = format!("the byte {byte:02X} at offset {first} is no UTF-8; the file is read as Windows-1252");
-    let diagnostics = vec![note(source, Span::new(at, at.saturating_add(width)), message)];
-    Decoded { text: Cow::Owned(text), encoding: Encoding::Windows1252, diagnostics }
+    let message = format!(
+        "the byte {byte:02X} at offset {first} is no UTF-8; the file is read as Windows-1252"
+    );
+    let diagnostics = vec![note(
+        source,
+        Span::new(at, at.saturating_add(width)),
+        message,
+    )];
+    Decoded {
+        text: Cow::Owned(text),
+        encoding: Encoding::Windows1252,
+        diagnostics,
+    }
 }
 
-/// Windows-1252 where it differs from Latin-1: 80 to 9F. The five bytes without a character stay controls, as on Windows.
+/// Windows-1252 where it differs from Latin-1: 80 to 9F. The five bytes without a character stay
+/// controls, as on Windows.
 const HIGH: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’',
-    '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
+    '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
 fn windows_1252(byte: u8) -> char {
-    let high = byte.checked_sub(0x80).and_then(|index| HIGH.get(usize::from(index)));
+    let high = byte
+        .checked_sub(0x80)
+        .and_then(|index| HIGH.get(usize::from(index)));
     high.copied().unwrap_or_else(|| char::from(byte))
 }
 
@@ -165,7 +205,11 @@ mod tests {
 
     fn decoded(bytes: &[u8]) -> (String, Encoding, usize) {
         let decoded = decode(bytes, SourceId(0)).unwrap();
-        (decoded.text.into_owned(), decoded.encoding, decoded.diagnostics.len())
+        (
+            decoded.text.into_owned(),
+            decoded.encoding,
+            decoded.diagnostics.len(),
+        )
     }
 
     fn units(text: &str, unit: impl Fn(u16) -> [u8; 2]) -> Vec<u8> {
@@ -178,33 +222,68 @@ mod tests {
         let (le, be) = (units(text, u16::to_le_bytes), units(text, u16::to_be_bytes));
         let marked = |mark: &[u8], bytes: &[u8]| [mark, bytes].concat();
         let told = |bytes: &[u8]| decoded(bytes);
-        assert_eq!(told(&marked(&[0xFF, 0xFE], &le)), (text.into(), Encoding::Utf16Le, 0));
-        assert_eq!(told(&marked(&[0xFE, 0xFF], &be)), (text.into(), Encoding::Utf16Be, 0));
-        assert_eq!(told(&marked(&[0xEF, 0xBB, 0xBF], text.as_bytes())), (text.into(), Encoding::Utf8, 0));
+        assert_eq!(
+            told(&marked(&[0xFF, 0xFE], &le)),
+            (text.into(), Encoding::Utf16Le, 0)
+        );
+        assert_eq!(
+            told(&marked(&[0xFE, 0xFF], &be)),
+            (text.into(), Encoding::Utf16Be, 0)
+        );
+        assert_eq!(
+            told(&marked(&[0xEF, 0xBB, 0xBF], text.as_bytes())),
+            (text.into(), Encoding::Utf8, 0)
+        );
         assert_eq!(told(text.as_bytes()), (text.into(), Encoding::Utf8, 0));
         let plain = "class A {};";
-        assert_eq!(told(&units(plain, u16::to_le_bytes)), (plain.into(), Encoding::Utf16Le, 1));
-        assert_eq!(told(&units(plain, u16::to_be_bytes)), (plain.into(), Encoding::Utf16Be, 1));
-        assert_eq!(told(b"// \xA9 \x80 \x81"), ("// © € \u{81}".into(), Encoding::Windows1252, 1));
+        assert_eq!(
+            told(&units(plain, u16::to_le_bytes)),
+            (plain.into(), Encoding::Utf16Le, 1)
+        );
+        assert_eq!(
+            told(&units(plain, u16::to_be_bytes)),
+            (plain.into(), Encoding::Utf16Be, 1)
+        );
+        assert_eq!(
+            told(b"// \xA9 \x80 \x81"),
+            ("// © € \u{81}".into(), Encoding::Windows1252, 1)
+        );
         assert_eq!(told(b""), (String::new(), Encoding::Utf8, 0));
     }
 
     #[test]
     fn ends_and_halves_are_mended() {
-        assert_eq!(decoded(b"class\0\x1a\0"), ("class".into(), Encoding::Utf8, 0));
-        assert_eq!(decoded(b"\xFF\xFEa\0\x00\xD8b\0c"), ("a\u{FFFD}b".into(), Encoding::Utf16Le, 2));
+        assert_eq!(
+            decoded(b"class\0\x1a\0"),
+            ("class".into(), Encoding::Utf8, 0)
+        );
+        assert_eq!(
+            decoded(b"\xFF\xFEa\0\x00\xD8b\0c"),
+            ("a\u{FFFD}b".into(), Encoding::Utf16Le, 2)
+        );
         let binary = decode(b"FOMB\x01\0\0\0", SourceId(0)).unwrap_err();
         assert_eq!(binary.code, code::INVALID_FILE);
     }
 
     #[test]
     fn the_first_foreign_byte_is_named() {
-        let decoded =
-            decode("é ".as_bytes().iter().chain(b"\xE9").copied().collect::<Vec<u8>>().as_slice(), SourceId(0))
-                .map(|decoded| (decoded.text.into_owned(), decoded.diagnostics));
+        let decoded = decode(
+            "é "
+                .as_bytes()
+                .iter()
+                .chain(b"\xE9")
+                .copied()
+                .collect::<Vec<u8>>()
+                .as_slice(),
+            SourceId(0),
+        )
+        .map(|decoded| (decoded.text.into_owned(), decoded.diagnostics));
         let (text, diagnostics) = decoded.unwrap();
         assert_eq!(text, "Ã© é");
-        assert!(diagnostics[0].message.contains("the byte E9 at offset 3"), "{diagnostics:?}");
+        assert!(
+            diagnostics[0].message.contains("the byte E9 at offset 3"),
+            "{diagnostics:?}"
+        );
         assert_eq!(diagnostics[0].place.unwrap().span.of(&text), "é");
     }
 }

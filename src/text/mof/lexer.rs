@@ -1,7 +1,8 @@
 //! The tokens of MOF: kinds and places, no values. Source: `docs::mof`, "Tokens".
 //!
-//! A token is 12 bytes and allocates nothing; what a literal means is read by [`literal`](super::literal) when the parser
-//! asks for it. Bytes decide: every token but names and texts is ASCII.
+//! A token is 12 bytes and allocates nothing; what a literal means is read by
+//! [`literal`](super::literal) when the parser asks for it. Bytes decide: every token but names and
+//! texts is ASCII.
 
 use crate::text::cursor::Cursor;
 use crate::text::span::Span;
@@ -57,7 +58,10 @@ pub(super) struct Lexer<'t> {
 
 impl<'t> Lexer<'t> {
     pub(super) const fn new(text: &'t str) -> Self {
-        Self { cursor: Cursor::new(text), no_break_space: None }
+        Self {
+            cursor: Cursor::new(text),
+            no_break_space: None,
+        }
     }
 
     pub(super) const fn text(&self) -> &'t str {
@@ -73,15 +77,25 @@ impl<'t> Lexer<'t> {
     pub(super) fn next(&mut self) -> Token {
         let mut is_first = self.cursor.offset() == 0;
         if let Some(unterminated) = self.skip_space(&mut is_first) {
-            return Token { kind: Kind::Unterminated, span: unterminated, is_first };
+            return Token {
+                kind: Kind::Unterminated,
+                span: unterminated,
+                is_first,
+            };
         }
         let start = self.cursor.offset();
         let kind = self.kind();
-        Token { kind, span: self.cursor.span_from(start), is_first }
+        Token {
+            kind,
+            span: self.cursor.span_from(start),
+            is_first,
+        }
     }
 
     fn kind(&mut self) -> Kind {
-        let Some(byte) = self.cursor.peek_byte() else { return Kind::End };
+        let Some(byte) = self.cursor.peek_byte() else {
+            return Kind::End;
+        };
         match byte {
             b'{' | b'}' | b'[' | b']' | b'(' | b')' | b':' | b';' | b',' | b'=' | b'#' => {
                 self.cursor.skip(1);
@@ -91,7 +105,11 @@ impl<'t> Lexer<'t> {
             b'\'' => self.quoted(b'\'', Kind::Char),
             b'$' => {
                 self.cursor.skip(1);
-                if self.word() { Kind::Alias } else { Kind::Dollar }
+                if self.word() {
+                    Kind::Alias
+                } else {
+                    Kind::Dollar
+                }
             }
             b'0'..=b'9' => self.number(),
             b'+' | b'-' | b'.' if self.is_number_ahead() => self.number(),
@@ -112,7 +130,9 @@ impl<'t> Lexer<'t> {
                     *is_first = true;
                     self.cursor.skip(1);
                 }
-                b'\\' if matches!(self.cursor.peek_byte_at(1), Some(b'\r' | b'\n')) => self.cursor.skip(1),
+                b'\\' if matches!(self.cursor.peek_byte_at(1), Some(b'\r' | b'\n')) => {
+                    self.cursor.skip(1)
+                }
                 b'/' => match self.cursor.peek_byte_at(1) {
                     Some(b'/') => self.skip_line(),
                     Some(b'*') => {
@@ -137,7 +157,8 @@ impl<'t> Lexer<'t> {
 
     fn skip_line(&mut self) {
         let rest = self.cursor.rest_bytes();
-        self.cursor.skip(memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len()));
+        self.cursor
+            .skip(memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len()));
     }
 
     fn skip_comment(&mut self) -> Option<Span> {
@@ -156,15 +177,18 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// Passes a string or character up to its closing quote. Without one a string takes the rest of the text, a character
-    /// that of its line: to read it again as something else would cost the square of it.
+    /// Passes a string or character up to its closing quote. Without one a string takes the rest of
+    /// the text, a character that of its line: to read it again as something else would cost the
+    /// square of it.
     fn quoted(&mut self, quote: u8, kind: Kind) -> Kind {
         self.cursor.skip(1);
         loop {
             let rest = self.cursor.rest_bytes();
             let next = match quote {
                 b'"' => memchr::memchr2(b'"', b'\\', rest),
-                _ => rest.iter().position(|byte| matches!(byte, b'\'' | b'\\' | b'\r' | b'\n')),
+                _ => rest
+                    .iter()
+                    .position(|byte| matches!(byte, b'\'' | b'\\' | b'\r' | b'\n')),
             };
             let Some(next) = next else {
                 self.cursor.skip(rest.len());
@@ -186,12 +210,17 @@ impl<'t> Lexer<'t> {
 
     /// True if a sign or a point begins a number.
     fn is_number_ahead(&self) -> bool {
-        let digit_at = |ahead| self.cursor.peek_byte_at(ahead).is_some_and(|byte| byte.is_ascii_digit());
+        let digit_at = |ahead| {
+            self.cursor
+                .peek_byte_at(ahead)
+                .is_some_and(|byte| byte.is_ascii_digit())
+        };
         let is_sign = matches!(self.cursor.peek_byte(), Some(b'+' | b'-'));
         digit_at(1) || (is_sign && self.cursor.peek_byte_at(1) == Some(b'.') && digit_at(2))
     }
 
-    /// Passes all that hangs together with a number, so that `12abc` is one bad number and not two tokens.
+    /// Passes all that hangs together with a number, so that `12abc` is one bad number and not two
+    /// tokens.
     fn number(&mut self) -> Kind {
         let start = self.cursor.offset();
         if matches!(self.cursor.peek_byte(), Some(b'+' | b'-')) {
@@ -199,7 +228,11 @@ impl<'t> Lexer<'t> {
         }
         loop {
             self.cursor.take_while(|c| c == '.' || is_word_part(c));
-            let so_far = self.cursor.text_from(start).trim_start_matches(['+', '-']).as_bytes();
+            let so_far = self
+                .cursor
+                .text_from(start)
+                .trim_start_matches(['+', '-'])
+                .as_bytes();
             let is_hexadecimal = matches!(so_far, [b'0', b'x' | b'X', ..]);
             let is_exponent = matches!(so_far, [.., b'e' | b'E']) && !is_hexadecimal;
             let sign = matches!(self.cursor.peek_byte(), Some(b'+' | b'-'));
@@ -213,11 +246,16 @@ impl<'t> Lexer<'t> {
     /// Passes a name; returns whether there was one.
     fn word(&mut self) -> bool {
         let start = self.cursor.offset();
-        if self.cursor.peek_byte().is_some_and(|byte| byte.is_ascii_digit()) {
+        if self
+            .cursor
+            .peek_byte()
+            .is_some_and(|byte| byte.is_ascii_digit())
+        {
             return false;
         }
         loop {
-            self.cursor.take_ascii_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            self.cursor
+                .take_ascii_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             match self.cursor.peek() {
                 Some(c) if !c.is_ascii() && is_word_part(c) => _ = self.cursor.bump(),
                 _ => return self.cursor.offset() > start,
@@ -233,7 +271,9 @@ pub(super) fn is_word_part(c: char) -> bool {
 
 /// True if a text is a name.
 pub(super) fn is_word(text: &str) -> bool {
-    !text.starts_with(|c: char| c.is_ascii_digit()) && !text.is_empty() && text.chars().all(is_word_part)
+    !text.starts_with(|c: char| c.is_ascii_digit())
+        && !text.is_empty()
+        && text.chars().all(is_word_part)
 }
 
 #[cfg(test)]
@@ -281,7 +321,11 @@ mod tests {
     #[test]
     fn line_starts_and_no_break_spaces_are_seen() {
         let mut lexer = Lexer::new("a\u{a0}b\n /**/ c");
-        let firsts = [lexer.next(), lexer.next(), lexer.next(), lexer.next()].map(|token| token.is_first);
-        assert_eq!((firsts, lexer.no_break_space), ([true, false, true, false], Some(1)));
+        let firsts =
+            [lexer.next(), lexer.next(), lexer.next(), lexer.next()].map(|token| token.is_first);
+        assert_eq!(
+            (firsts, lexer.no_break_space),
+            ([true, false, true, false], Some(1))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Literals of MOF: numbers, strings and characters, read and written. Source: `docs::mof`, "Tokens".
+//! Literals of MOF: numbers, strings and characters, read and written. Source: `docs::mof`,
+//! "Tokens".
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -12,20 +13,32 @@ pub(super) enum Number {
     Real(f64),
 }
 
-/// Reads a number: decimal, hexadecimal (`0x`), octal (`0`), binary (`b`) or real. `None` when it is malformed or has more
-/// than 127 bits.
+/// Reads a number: decimal, hexadecimal (`0x`), octal (`0`), binary (`b`) or real. `None` when it
+/// is malformed or has more than 127 bits.
 pub(super) fn number(text: &str) -> Option<Number> {
     let (is_negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, text.get(1..)?),
         b'+' => (false, text.get(1..)?),
         _ => (false, text),
     };
-    let signed = |value: i128| Number::Integer(if is_negative { value.saturating_neg() } else { value });
+    let signed = |value: i128| {
+        Number::Integer(if is_negative {
+            value.saturating_neg()
+        } else {
+            value
+        })
+    };
     let radix = |digits: &str, radix| {
         let is_plain = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        is_plain.then(|| i128::from_str_radix(digits, radix).ok()).flatten().map(signed)
+        is_plain
+            .then(|| i128::from_str_radix(digits, radix).ok())
+            .flatten()
+            .map(signed)
     };
-    if let Some(digits) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+    if let Some(digits) = digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
         return radix(digits, 16);
     }
     if digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -68,7 +81,10 @@ pub(crate) fn integer_text(text: &str) -> Option<i128> {
 pub(crate) fn real_text(text: &str) -> Option<f64> {
     match number(text) {
         Some(Number::Real(value)) => Some(value),
-        Some(Number::Integer(_)) => text.parse().ok().or_else(|| integer_text(text)?.to_string().parse().ok()),
+        Some(Number::Integer(_)) => text
+            .parse()
+            .ok()
+            .or_else(|| integer_text(text)?.to_string().parse().ok()),
         None => None,
     }
 }
@@ -94,11 +110,15 @@ pub(super) enum OddityKind {
     LineEnd,
 }
 
-/// Adds what stands between the quotes of a string, `raw`, to `text`; reports oddities. Without escapes and with an empty
-/// `text` nothing is copied.
+/// Adds what stands between the quotes of a string, `raw`, to `text`; reports oddities. Without
+/// escapes and with an empty `text` nothing is copied.
 pub(super) fn read_text<'t>(raw: &'t str, text: &mut Cow<'t, str>, mut report: impl FnMut(Oddity)) {
     if let Some(at) = memchr::memchr2(b'\r', b'\n', raw.as_bytes()) {
-        report(Oddity { at: at.saturating_add(1), length: 1, kind: OddityKind::LineEnd });
+        report(Oddity {
+            at: at.saturating_add(1),
+            length: 1,
+            kind: OddityKind::LineEnd,
+        });
     }
     if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
         match text.is_empty() {
@@ -118,9 +138,14 @@ pub(super) fn read_text<'t>(raw: &'t str, text: &mut Cow<'t, str>, mut report: i
     out.push_str(rest);
 }
 
-/// Reads what follows a backslash and returns what follows the escape. `at` is the offset of the backslash from the opening
-/// quote.
-fn escape<'t>(after: &'t str, out: &mut String, at: usize, report: &mut impl FnMut(Oddity)) -> &'t str {
+/// Reads what follows a backslash and returns what follows the escape. `at` is the offset of the
+/// backslash from the opening quote.
+fn escape<'t>(
+    after: &'t str,
+    out: &mut String,
+    at: usize,
+    report: &mut impl FnMut(Oddity),
+) -> &'t str {
     let mut chars = after.chars();
     let plain = match chars.next() {
         Some('b') => '\u{8}',
@@ -140,8 +165,17 @@ fn escape<'t>(after: &'t str, out: &mut String, at: usize, report: &mut impl FnM
 }
 
 /// Keeps a backslash and the character after it.
-fn keep<'t>(after: &'t str, out: &mut String, at: usize, report: &mut impl FnMut(Oddity)) -> &'t str {
-    report(Oddity { at, length: 2, kind: OddityKind::UnknownEscape });
+fn keep<'t>(
+    after: &'t str,
+    out: &mut String,
+    at: usize,
+    report: &mut impl FnMut(Oddity),
+) -> &'t str {
+    report(Oddity {
+        at,
+        length: 2,
+        kind: OddityKind::UnknownEscape,
+    });
     out.push('\\');
     let mut chars = after.chars();
     out.extend(chars.next());
@@ -150,33 +184,55 @@ fn keep<'t>(after: &'t str, out: &mut String, at: usize, report: &mut impl FnMut
 
 /// One to four hexadecimal digits, as many as there are.
 fn unit(text: &str) -> Option<(u16, &str)> {
-    let count = text.bytes().take(4).take_while(u8::is_ascii_hexdigit).count();
+    let count = text
+        .bytes()
+        .take(4)
+        .take_while(u8::is_ascii_hexdigit)
+        .count();
     let (digits, rest) = text.split_at_checked(count)?;
     Some((u16::from_str_radix(digits, 16).ok()?, rest))
 }
 
 /// Adds a UTF-16 unit, with the one that follows as an escape too where both are a pair.
-fn push_unit<'t>(first: u16, rest: &'t str, out: &mut String, at: usize, report: &mut impl FnMut(Oddity)) -> &'t str {
+fn push_unit<'t>(
+    first: u16,
+    rest: &'t str,
+    out: &mut String,
+    at: usize,
+    report: &mut impl FnMut(Oddity),
+) -> &'t str {
     if first == 0 {
-        report(Oddity { at, length: 2, kind: OddityKind::Nul });
+        report(Oddity {
+            at,
+            length: 2,
+            kind: OddityKind::Nul,
+        });
     }
     if let Some(c) = char::from_u32(first.into()) {
         out.push(c);
         return rest;
     }
-    let second = rest.strip_prefix("\\x").or_else(|| rest.strip_prefix("\\X")).and_then(unit);
+    let second = rest
+        .strip_prefix("\\x")
+        .or_else(|| rest.strip_prefix("\\X"))
+        .and_then(unit);
     if let Some((second, rest)) = second
         && let Some(Ok(c)) = char::decode_utf16([first, second]).next()
     {
         out.push(c);
         return rest;
     }
-    report(Oddity { at, length: 2, kind: OddityKind::LoneSurrogate });
+    report(Oddity {
+        at,
+        length: 2,
+        kind: OddityKind::LoneSurrogate,
+    });
     out.push(char::REPLACEMENT_CHARACTER);
     rest
 }
 
-/// Reads what stands between the quotes of a character: one UTF-16 unit. `None` when it is malformed.
+/// Reads what stands between the quotes of a character: one UTF-16 unit. `None` when it is
+/// malformed.
 pub(super) fn character(raw: &str) -> Option<u16> {
     let mut chars = raw.chars();
     let first = chars.next()?;
@@ -198,7 +254,8 @@ pub(super) fn character(raw: &str) -> Option<u16> {
 /// Columns after which a long string goes on in a literal of its own.
 const WIDTH: usize = 100;
 
-/// Writes a string as literals: one, or, where it is long, several, each on a line of its own that begins with `indent`.
+/// Writes a string as literals: one, or, where it is long, several, each on a line of its own that
+/// begins with `indent`.
 pub(super) fn write_text(out: &mut String, text: &str, indent: &str) {
     if text.len() < WIDTH.saturating_sub(indent.len()) {
         // Nothing can fail that writes into a string.
@@ -214,7 +271,8 @@ pub(super) fn write_text(out: &mut String, text: &str, indent: &str) {
     }
 }
 
-/// The pieces of a long text: they end after a blank or line end. A word that is longer than a line is one piece.
+/// The pieces of a long text: they end after a blank or line end. A word that is longer than a line
+/// is one piece.
 fn parts(text: &str, width: usize) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -234,7 +292,9 @@ fn parts(text: &str, width: usize) -> impl Iterator<Item = &str> {
                 break;
             }
         }
-        let (part, tail) = rest.split_at_checked(if end > 0 { end } else { rest.len() }).unwrap_or((rest, ""));
+        let (part, tail) = rest
+            .split_at_checked(if end > 0 { end } else { rest.len() })
+            .unwrap_or((rest, ""));
         rest = tail;
         Some(part)
     })
@@ -250,7 +310,8 @@ pub(super) fn write_character(out: &mut impl Write, unit: u16) -> fmt::Result {
     }
 }
 
-/// Writes a finite real number so that it is read back as the same one, always with a point or an exponent.
+/// Writes a finite real number so that it is read back as the same one, always with a point or an
+/// exponent.
 pub(super) fn write_real(out: &mut impl Write, value: f64) -> fmt::Result {
     write!(out, "{value:?}")
 }
@@ -302,12 +363,21 @@ mod tests {
     fn escapes_are_read() {
         use OddityKind::{LineEnd, LoneSurrogate, Nul, UnknownEscape};
         assert_eq!(read("plain"), ("plain".into(), vec![]));
-        assert_eq!(read(r#"a\\\"\'\b\t\n\f\rz"#), ("a\\\"'\u{8}\t\n\u{c}\rz".into(), vec![]));
+        assert_eq!(
+            read(r#"a\\\"\'\b\t\n\f\rz"#),
+            ("a\\\"'\u{8}\t\n\u{c}\rz".into(), vec![])
+        );
         assert_eq!(read(r"\x41\X4a\x00e9z"), ("AJéz".into(), vec![]));
         assert_eq!(read(r"\x20AC1"), ("€1".into(), vec![]));
         assert_eq!(read(r"\xD834\xDD1E"), ("𝄞".into(), vec![]));
-        assert_eq!(read(r"\xD834\xD834\xDD1E"), ("\u{FFFD}𝄞".into(), vec![LoneSurrogate]));
-        assert_eq!(read(r"class\sub\0\é"), (r"class\sub\0\é".into(), vec![UnknownEscape; 3]));
+        assert_eq!(
+            read(r"\xD834\xD834\xDD1E"),
+            ("\u{FFFD}𝄞".into(), vec![LoneSurrogate])
+        );
+        assert_eq!(
+            read(r"class\sub\0\é"),
+            (r"class\sub\0\é".into(), vec![UnknownEscape; 3])
+        );
         assert_eq!(read(r"\x\xg"), (r"\x\xg".into(), vec![UnknownEscape; 2]));
         assert_eq!(read(r"\x0000"), ("\0".into(), vec![Nul]));
         assert_eq!(read("a\nb"), ("a\nb".into(), vec![LineEnd]));
@@ -315,7 +385,13 @@ mod tests {
 
     #[test]
     fn characters_are_one_unit() {
-        let rows = [("a", Some(97)), ("é", Some(0xE9)), (r"\x0", Some(0)), (r"\n", Some(10)), (r"\'", Some(39))];
+        let rows = [
+            ("a", Some(97)),
+            ("é", Some(0xE9)),
+            (r"\x0", Some(0)),
+            (r"\n", Some(10)),
+            (r"\'", Some(39)),
+        ];
         for (raw, expected) in rows {
             assert_eq!(character(raw), expected, "{raw}");
         }
@@ -329,10 +405,17 @@ mod tests {
         let long = "word ".repeat(60) + "\n\n" + &"x".repeat(300) + " end\u{1b}";
         let mut out = String::new();
         write_text(&mut out, &long, "    ");
-        assert!(out.lines().count() > 4 && out.lines().all(|line| line.len() <= 320), "{out}");
+        assert!(
+            out.lines().count() > 4 && out.lines().all(|line| line.len() <= 320),
+            "{out}"
+        );
         let mut text = Cow::Borrowed("");
         for line in out.lines() {
-            let raw = line.trim().strip_prefix('"').and_then(|line| line.strip_suffix('"')).unwrap();
+            let raw = line
+                .trim()
+                .strip_prefix('"')
+                .and_then(|line| line.strip_suffix('"'))
+                .unwrap();
             read_text(raw, &mut text, |oddity| panic!("{oddity:?}"));
         }
         assert_eq!(text, long);

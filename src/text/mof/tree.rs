@@ -1,7 +1,9 @@
-//! The syntax tree of MOF: what a text says, in its order and spelling, with the place of each part.
+//! The syntax tree of MOF: what a text says, in its order and spelling, with the place of each
+//! part.
 //!
-//! Two trees are equal when they say the same; places do not count. Texts are borrowed where the source has them in one piece,
-//! so that a tree costs little; a tree that is built by hand owns its texts.
+//! Two trees are equal when they say the same; places do not count. Texts are borrowed where the
+//! source has them in one piece, so that a tree costs little; a tree that is built by hand owns its
+//! texts.
 
 use std::borrow::Cow;
 
@@ -32,7 +34,10 @@ pub struct Ident<'t> {
 impl<'t> Ident<'t> {
     /// A name without a place.
     pub fn new(text: impl Into<Cow<'t, str>>) -> Self {
-        Self { text: text.into(), at: At::default() }
+        Self {
+            text: text.into(),
+            at: At::default(),
+        }
     }
 
     /// True if it is `word`, in any case.
@@ -53,7 +58,10 @@ pub struct Text<'t> {
 impl<'t> Text<'t> {
     /// A string without a place.
     pub fn new(value: impl Into<Cow<'t, str>>) -> Self {
-        Self { value: value.into(), at: At::default() }
+        Self {
+            value: value.into(),
+            at: At::default(),
+        }
     }
 }
 
@@ -166,7 +174,11 @@ impl Flags {
             65 => (true, false, FlagMode::Force),
             _ => return None,
         };
-        Some(Self { update_only, create_only, mode })
+        Some(Self {
+            update_only,
+            create_only,
+            mode,
+        })
     }
 
     /// The number of these flags.

@@ -1,6 +1,7 @@
 //! Syntax tree to text. What it writes is read back as an equal tree.
 //!
-//! A name that is none, which only a tree built by hand can have, is written as a string, which no parser takes for a name.
+//! A name that is none, which only a tree built by hand can have, is written as a string, which no
+//! parser takes for a name.
 
 use std::fmt::Write;
 
@@ -8,9 +9,9 @@ use super::lexer::is_word;
 use super::literal::{write_character, write_real, write_text};
 use super::print::write_quoted;
 use super::tree::{
-    ArraySize, Assignment, ClassDeclaration, Directive, DirectiveKind, Feature, File, FlavorWords, Ident, Initializer,
-    InstanceDeclaration, Item, MethodDeclaration, PropertyDeclaration, Qualifier, QualifierDeclaration, Removal, Text,
-    TypeKind, TypeName, Value, ValueKind,
+    ArraySize, Assignment, ClassDeclaration, Directive, DirectiveKind, Feature, File, FlavorWords,
+    Ident, Initializer, InstanceDeclaration, Item, MethodDeclaration, PropertyDeclaration,
+    Qualifier, QualifierDeclaration, Removal, Text, TypeKind, TypeName, Value, ValueKind,
 };
 use crate::base::escape::Visible;
 
@@ -93,10 +94,18 @@ impl Printer {
     fn directive(&mut self, directive: &Directive<'_>) {
         match &directive.kind {
             DirectiveKind::Namespace(path) => self.pragma("namespace", |out| out.literal(path)),
-            DirectiveKind::ClassFlags(flags) => self.pragma("classflags", |out| out.number(flags.number())),
-            DirectiveKind::InstanceFlags(flags) => self.pragma("instanceflags", |out| out.number(flags.number())),
-            DirectiveKind::DeleteClass(removal) => self.pragma("deleteclass", |out| out.removal(removal)),
-            DirectiveKind::DeleteInstance(removal) => self.pragma("deleteinstance", |out| out.removal(removal)),
+            DirectiveKind::ClassFlags(flags) => {
+                self.pragma("classflags", |out| out.number(flags.number()))
+            }
+            DirectiveKind::InstanceFlags(flags) => {
+                self.pragma("instanceflags", |out| out.number(flags.number()))
+            }
+            DirectiveKind::DeleteClass(removal) => {
+                self.pragma("deleteclass", |out| out.removal(removal))
+            }
+            DirectiveKind::DeleteInstance(removal) => {
+                self.pragma("deleteinstance", |out| out.removal(removal))
+            }
             DirectiveKind::AutoRecover => self.put("#pragma autorecover"),
             DirectiveKind::Amendment(locale) => self.pragma("amendment", |out| out.literal(locale)),
             DirectiveKind::Include(name) => self.pragma("include", |out| {
@@ -130,7 +139,11 @@ impl Printer {
 
     fn removal(&mut self, removal: &Removal<'_>) {
         self.literal(&removal.target);
-        self.put(if removal.must_exist { ", FAIL" } else { ", NOFAIL" });
+        self.put(if removal.must_exist {
+            ", FAIL"
+        } else {
+            ", NOFAIL"
+        });
     }
 
     fn qualifier_declaration(&mut self, declaration: &QualifierDeclaration<'_>) {
@@ -265,7 +278,9 @@ impl Printer {
         match array {
             None => {}
             Some(ArraySize { size: None, .. }) => self.put("[]"),
-            Some(ArraySize { size: Some(size), .. }) => _ = write!(self.out, "[{size}]"),
+            Some(ArraySize {
+                size: Some(size), ..
+            }) => _ = write!(self.out, "[{size}]"),
         }
     }
 

@@ -9,7 +9,14 @@ use crate::cim::path::ObjectPath;
 use crate::text::span::Span;
 
 /// The clauses of both statements, and of `ASSOCIATORS OF` alone.
-const OF_BOTH: [&str; 6] = ["ClassDefsOnly", "RequiredQualifier", "ResultClass", "Role", "SchemaOnly", "KeysOnly"];
+const OF_BOTH: [&str; 6] = [
+    "ClassDefsOnly",
+    "RequiredQualifier",
+    "ResultClass",
+    "Role",
+    "SchemaOnly",
+    "KeysOnly",
+];
 const OF_ASSOCIATORS: [&str; 3] = ["AssocClass", "RequiredAssocQualifier", "ResultRole"];
 
 /// Pairs of clauses that exclude each other.
@@ -30,7 +37,11 @@ struct Clause {
 /// A statement whose first word comes next.
 pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Query, QueryError> {
     let (first, _) = parser.next()?;
-    let kind = if first.is("ASSOCIATORS") { AssociationKind::Associators } else { AssociationKind::References };
+    let kind = if first.is("ASSOCIATORS") {
+        AssociationKind::Associators
+    } else {
+        AssociationKind::References
+    };
     parser.expect("OF")?;
     let path = path(parser)?;
     let clauses = match parser.next()? {
@@ -44,12 +55,17 @@ pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Query, QueryError> {
 
 fn path(parser: &mut Parser<'_>) -> Result<At<ObjectPath>, QueryError> {
     let (inside, span) = match parser.next()? {
-        (Token::Path(inside), span) => (inside, Span::new(span.start.saturating_add(1), span.end.saturating_sub(1))),
+        (Token::Path(inside), span) => (
+            inside,
+            Span::new(span.start.saturating_add(1), span.end.saturating_sub(1)),
+        ),
         (token, span) => return Err(unexpected(&token, span, "an object path in braces")),
     };
     let refuse = |text: String| QueryError::new(QueryCode::Path, span.range(), text);
     if inside.starts_with(is_white) || inside.ends_with(is_white) {
-        return Err(refuse("white space around the path is not allowed".to_owned()));
+        return Err(refuse(
+            "white space around the path is not allowed".to_owned(),
+        ));
     }
     match inside.parse() {
         Ok(path) => Ok(At::new(path, span)),
@@ -65,8 +81,16 @@ fn clauses(parser: &mut Parser<'_>, kind: AssociationKind) -> Result<Vec<Clause>
             (Token::Name(word), span) => {
                 let keyword = keyword(kind, word).ok_or_else(|| unknown(kind, word, span))?;
                 check_others(keyword, span, &found)?;
-                let value = if keyword.ends_with("Only") { None } else { Some(value(parser)?) };
-                found.push(Clause { keyword, span, value });
+                let value = if keyword.ends_with("Only") {
+                    None
+                } else {
+                    Some(value(parser)?)
+                };
+                found.push(Clause {
+                    keyword,
+                    span,
+                    value,
+                });
             }
             (Token::Comma, span) => return Err(unknown(kind, ",", span)),
             (token, span) => return Err(unexpected(&token, span, "a clause")),
@@ -75,8 +99,16 @@ fn clauses(parser: &mut Parser<'_>, kind: AssociationKind) -> Result<Vec<Clause>
 }
 
 fn keyword(kind: AssociationKind, word: &str) -> Option<&'static str> {
-    let more: &[&str] = if kind == AssociationKind::Associators { &OF_ASSOCIATORS } else { &[] };
-    OF_BOTH.iter().chain(more).copied().find(|keyword| keyword.eq_ignore_ascii_case(word))
+    let more: &[&str] = if kind == AssociationKind::Associators {
+        &OF_ASSOCIATORS
+    } else {
+        &[]
+    };
+    OF_BOTH
+        .iter()
+        .chain(more)
+        .copied()
+        .find(|keyword| keyword.eq_ignore_ascii_case(word))
 }
 
 fn unknown(kind: AssociationKind, word: &str, span: Span) -> QueryError {
@@ -84,8 +116,11 @@ fn unknown(kind: AssociationKind, word: &str, span: Span) -> QueryError {
         AssociationKind::Associators => "ASSOCIATORS OF",
         AssociationKind::References => "REFERENCES OF",
     };
-    let error =
-        QueryError::new(QueryCode::ClauseUnknown, span.range(), format!("{statement} has no clause {}", quote(word)));
+    let error = QueryError::new(
+        QueryCode::ClauseUnknown,
+        span.range(),
+        format!("{statement} has no clause {}", quote(word)),
+    );
     if word == "," || word.eq_ignore_ascii_case("AND") {
         return error.help("clauses follow each other with nothing but blanks between them");
     }
@@ -107,13 +142,21 @@ fn value(parser: &mut Parser<'_>) -> Result<At<Name>, QueryError> {
 fn check_others(keyword: &'static str, span: Span, before: &[Clause]) -> Result<(), QueryError> {
     if before.iter().any(|other| other.keyword == keyword) {
         let text = format!("{keyword} is given twice");
-        return Err(QueryError::new(QueryCode::ClauseRepeated, span.range(), text));
+        return Err(QueryError::new(
+            QueryCode::ClauseRepeated,
+            span.range(),
+            text,
+        ));
     }
     for other in before {
         let excludes = |pair: &[&str; 2]| pair.contains(&keyword) && pair.contains(&other.keyword);
         if EXCLUSIVE.iter().any(excludes) {
             let text = format!("{keyword} and {} exclude each other", other.keyword);
-            return Err(QueryError::new(QueryCode::ClauseConflict, span.range(), text));
+            return Err(QueryError::new(
+                QueryCode::ClauseConflict,
+                span.range(),
+                text,
+            ));
         }
     }
     Ok(())
@@ -125,13 +168,21 @@ fn check_source(path: &At<ObjectPath>, clauses: &[Clause]) -> Result<(), QueryEr
     match (path.value.is_instance(), schema_only) {
         (false, None) => {
             let class = path.value.class.as_str();
-            let text = format!("{} is the path of a class, and those of instances have keys", quote(class));
+            let text = format!(
+                "{} is the path of a class, and those of instances have keys",
+                quote(class)
+            );
             let error = QueryError::new(QueryCode::NeedsSchemaOnly, path.span.range(), text);
             Err(error.help("WHERE SchemaOnly asks for the associations of the class"))
         }
         (true, Some(clause)) => {
-            let text = "SchemaOnly goes with the path of a class, and this one is that of an instance";
-            Err(QueryError::new(QueryCode::ClauseConflict, clause.span.range(), text))
+            let text =
+                "SchemaOnly goes with the path of a class, and this one is that of an instance";
+            Err(QueryError::new(
+                QueryCode::ClauseConflict,
+                clause.span.range(),
+                text,
+            ))
         }
         _ => Ok(()),
     }

@@ -41,7 +41,11 @@ impl Level {
 
 /// The only part, or all of them joined.
 fn joined(mut parts: Vec<Condition>, join: fn(Vec<Condition>) -> Condition) -> Option<Condition> {
-    if parts.len() > 1 { Some(join(parts)) } else { parts.pop() }
+    if parts.len() > 1 {
+        Some(join(parts))
+    } else {
+        parts.pop()
+    }
 }
 
 impl<'t> Parser<'t> {
@@ -55,7 +59,11 @@ impl<'t> Parser<'t> {
             if token.is("NOT") || token == Token::Open {
                 depth += 1;
                 if depth > MAX_CONDITION_DEPTH {
-                    return Err(too_many("parentheses and NOTs in each other", MAX_CONDITION_DEPTH, span));
+                    return Err(too_many(
+                        "parentheses and NOTs in each other",
+                        MAX_CONDITION_DEPTH,
+                        span,
+                    ));
                 }
                 self.next()?;
                 match token {
@@ -66,11 +74,16 @@ impl<'t> Parser<'t> {
             }
             terms += 1;
             if terms > MAX_CONDITION_TERMS {
-                return Err(too_many("terms in the condition", MAX_CONDITION_TERMS, span));
+                return Err(too_many(
+                    "terms in the condition",
+                    MAX_CONDITION_TERMS,
+                    span,
+                ));
             }
             let mut complete = Condition::Term(Box::new(self.term()?));
 
-            // What is complete goes into its level, and ends as many levels as parentheses are closed.
+            // What is complete goes into its level, and ends as many levels as parentheses are
+            // closed.
             loop {
                 depth = depth.saturating_sub(level.nots);
                 let part = level.negated(complete);
@@ -138,7 +151,9 @@ impl<'t> Parser<'t> {
             Token::Name(name) if !is_reserved(name) => {
                 let other = self.column()?;
                 // Between names that compare by equality, a name without quotes is the text.
-                let takes_name = column.single().is_some_and(|own| NAMED.iter().any(|named| own.value == *named));
+                let takes_name = column
+                    .single()
+                    .is_some_and(|own| NAMED.iter().any(|named| own.value == *named));
                 if !takes_name || relation.value.is_order() || other.single().is_none() {
                     let text = "two properties cannot be compared with each other";
                     let error = QueryError::new(QueryCode::TwoProperties, span.range(), text);
@@ -163,14 +178,21 @@ impl<'t> Parser<'t> {
             (Token::Name(name), _) if !is_reserved(name) => {}
             (Token::Name(_) | Token::Text(_) | Token::Number(_), _) => {
                 let text = "two constants are compared; one side must be a property";
-                return Err(QueryError::new(QueryCode::TwoConstants, constant.span.range(), text));
+                return Err(QueryError::new(
+                    QueryCode::TwoConstants,
+                    constant.span.range(),
+                    text,
+                ));
             }
             (token, span) => return Err(unexpected(&token, span, "a property")),
         }
         let column = self.column()?;
         refuse_order_of_null(&constant.value, &relation)?;
         let relation = At::new(relation.value.turned(), relation.span);
-        Ok(Term { column, test: Test::Compare(relation, constant) })
+        Ok(Term {
+            column,
+            test: Test::Compare(relation, constant),
+        })
     }
 
     fn constant(&mut self, expected: &str) -> Result<At<Constant>, QueryError> {
@@ -179,7 +201,9 @@ impl<'t> Parser<'t> {
             Token::Text(inside) => Constant::Text(unescape(inside, span.start.saturating_add(1))?),
             Token::Number(number) => Constant::Number(number),
             Token::Name(name) if name.eq_ignore_ascii_case("NULL") => Constant::Null,
-            Token::Name(name) if is_reserved(name) => Constant::Boolean(name.eq_ignore_ascii_case("TRUE")),
+            Token::Name(name) if is_reserved(name) => {
+                Constant::Boolean(name.eq_ignore_ascii_case("TRUE"))
+            }
             token => return Err(unexpected(&token, span, expected)),
         };
         Ok(At::new(constant, span))
@@ -193,7 +217,8 @@ impl<'t> Parser<'t> {
             (token @ Token::End, span) => Err(unexpected(&token, span, "NULL or NOT NULL")),
             (_, span) => {
                 let text = "IS stands before NULL or NOT NULL alone";
-                Err(QueryError::new(QueryCode::IsNeedsNull, span.range(), text).help("compare with = or <>"))
+                Err(QueryError::new(QueryCode::IsNeedsNull, span.range(), text)
+                    .help("compare with = or <>"))
             }
         }
     }
@@ -204,14 +229,22 @@ impl<'t> Parser<'t> {
             (Token::Text(inside), span) => {
                 let pattern = unescape_pattern(inside);
                 if pattern.chars().nth(MAX_PATTERN_CHARS).is_some() {
-                    return Err(too_many("characters in the pattern", MAX_PATTERN_CHARS, span));
+                    return Err(too_many(
+                        "characters in the pattern",
+                        MAX_PATTERN_CHARS,
+                        span,
+                    ));
                 }
                 Ok(At::new(pattern, span))
             }
             (token @ Token::End, span) => Err(unexpected(&token, span, "a pattern")),
             (_, span) => {
                 let text = "LIKE needs a pattern in quotes";
-                Err(QueryError::new(QueryCode::LikeNeedsText, span.range(), text))
+                Err(QueryError::new(
+                    QueryCode::LikeNeedsText,
+                    span.range(),
+                    text,
+                ))
             }
         }
     }
@@ -221,7 +254,10 @@ impl<'t> Parser<'t> {
         match self.peek()? {
             (Token::Text(inside), span) => {
                 self.next()?;
-                Ok(At::new(Name::from(unescape(inside, span.start.saturating_add(1))?), span))
+                Ok(At::new(
+                    Name::from(unescape(inside, span.start.saturating_add(1))?),
+                    span,
+                ))
             }
             _ => self.name(expected),
         }
@@ -233,6 +269,10 @@ fn refuse_order_of_null(constant: &Constant, relation: &At<Relation>) -> Result<
         return Ok(());
     }
     let Span { start, end } = relation.span;
-    let error = QueryError::new(QueryCode::NullOrder, Span::new(start, end).range(), "NULL has no order");
+    let error = QueryError::new(
+        QueryCode::NullOrder,
+        Span::new(start, end).range(),
+        "NULL has no order",
+    );
     Err(error.help("IS NULL and IS NOT NULL test for it"))
 }

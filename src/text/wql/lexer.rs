@@ -54,14 +54,18 @@ pub(super) struct Lexer<'t> {
 
 impl<'t> Lexer<'t> {
     pub(super) const fn new(text: &'t str) -> Self {
-        Self { cursor: Cursor::new(text) }
+        Self {
+            cursor: Cursor::new(text),
+        }
     }
 
     /// Passes the next token; gives it with its place.
     pub(super) fn next(&mut self) -> Result<(Token<'t>, Span), QueryError> {
         self.cursor.take_while(is_white);
         let start = self.cursor.offset();
-        let Some(c) = self.cursor.peek() else { return Ok((Token::End, Span::at(start))) };
+        let Some(c) = self.cursor.peek() else {
+            return Ok((Token::End, Span::at(start)));
+        };
         let token = match c {
             '"' | '\'' => self.text(c)?,
             '{' => self.path()?,
@@ -74,18 +78,21 @@ impl<'t> Lexer<'t> {
 
     fn number(&mut self) -> Result<Token<'t>, QueryError> {
         let start = self.cursor.offset();
-        number::take(&mut self.cursor).map(Token::Number).map_err(|code| {
-            let rest = |c: char| is_of_name(c);
-            self.cursor.take_while(rest);
-            let text = match code {
-                QueryCode::NumberRange => "the number is outside of what 64 bits hold",
-                _ => "a letter follows the number directly",
-            };
-            QueryError::new(code, self.cursor.span_from(start).range(), text)
-        })
+        number::take(&mut self.cursor)
+            .map(Token::Number)
+            .map_err(|code| {
+                let rest = |c: char| is_of_name(c);
+                self.cursor.take_while(rest);
+                let text = match code {
+                    QueryCode::NumberRange => "the number is outside of what 64 bits hold",
+                    _ => "a letter follows the number directly",
+                };
+                QueryError::new(code, self.cursor.span_from(start).range(), text)
+            })
     }
 
-    /// A text up to its own quote. A backslash takes the next character along, whatever that means later.
+    /// A text up to its own quote. A backslash takes the next character along, whatever that means
+    /// later.
     fn text(&mut self, quote: char) -> Result<Token<'t>, QueryError> {
         let open = self.cursor.offset();
         self.cursor.skip(1);
@@ -117,7 +124,11 @@ impl<'t> Lexer<'t> {
             match (self.cursor.bump(), quote) {
                 (None, _) => {
                     let at = Span::new(open, open.saturating_add(1)).range();
-                    return Err(QueryError::new(QueryCode::UnclosedBrace, at, "the brace is never closed"));
+                    return Err(QueryError::new(
+                        QueryCode::UnclosedBrace,
+                        at,
+                        "the brace is never closed",
+                    ));
                 }
                 (Some('\\'), Some(_)) => _ = self.cursor.bump(),
                 (Some(c), Some(open)) if c == open => quote = None,
@@ -151,12 +162,16 @@ impl<'t> Lexer<'t> {
         let start = self.cursor.offset();
         let c = self.cursor.bump().map(String::from).unwrap_or_default();
         let text = format!("{} means nothing here", quote(&c));
-        Err(QueryError::new(QueryCode::UnexpectedCharacter, self.cursor.span_from(start).range(), text))
+        Err(QueryError::new(
+            QueryCode::UnexpectedCharacter,
+            self.cursor.span_from(start).range(),
+            text,
+        ))
     }
 }
 
-/// Decodes a text that is compared: a backslash stands before a backslash or a quote alone. `start` is where the text
-/// begins inside its quotes.
+/// Decodes a text that is compared: a backslash stands before a backslash or a quote alone. `start`
+/// is where the text begins inside its quotes.
 ///
 /// # Errors
 /// `bad-escape`.
@@ -202,12 +217,17 @@ fn doubled(inside: &str) -> String {
     quote(&text)
 }
 
-/// Decodes a pattern of LIKE: as a text that is compared, but a backslash before anything else is itself.
+/// Decodes a pattern of LIKE: as a text that is compared, but a backslash before anything else is
+/// itself.
 pub(super) fn unescape_pattern(inside: &str) -> String {
     let mut text = String::with_capacity(inside.len());
     let mut chars = inside.chars().peekable();
     while let Some(c) = chars.next() {
-        let escaped = if c == '\\' { chars.next_if(|next| matches!(next, '\\' | '"' | '\'')) } else { None };
+        let escaped = if c == '\\' {
+            chars.next_if(|next| matches!(next, '\\' | '"' | '\''))
+        } else {
+            None
+        };
         text.push(escaped.unwrap_or(c));
     }
     text

@@ -1,5 +1,5 @@
-//! Numbers: integers of 64 bits with or without sign, and reals. A number keeps its spelling, which is what a text is compared
-//! with.
+//! Numbers: integers of 64 bits with or without sign, and reals. A number keeps its spelling, which
+//! is what a text is compared with.
 
 use super::lexer::is_white;
 use crate::base::query_error::QueryCode;
@@ -37,14 +37,22 @@ impl Number {
 pub fn number_in(text: &str) -> Option<Number> {
     let text = text.trim_matches(is_white);
     let mut cursor = Cursor::new(text);
-    let number = if begins(&cursor) { take(&mut cursor).ok()? } else { return None };
+    let number = if begins(&cursor) {
+        take(&mut cursor).ok()?
+    } else {
+        return None;
+    };
     cursor.is_at_end().then_some(number)
 }
 
 /// True if a number begins here, its sign included.
 pub(super) fn begins(cursor: &Cursor<'_>) -> bool {
     let signed = usize::from(matches!(cursor.peek_byte(), Some(b'+' | b'-')));
-    let is_digit = |ahead| cursor.peek_byte_at(ahead).is_some_and(|byte| byte.is_ascii_digit());
+    let is_digit = |ahead| {
+        cursor
+            .peek_byte_at(ahead)
+            .is_some_and(|byte| byte.is_ascii_digit())
+    };
     is_digit(signed) || cursor.peek_byte_at(signed) == Some(b'.') && is_digit(signed + 1)
 }
 
@@ -67,8 +75,14 @@ pub(super) fn take(cursor: &mut Cursor<'_>) -> Result<Number, QueryCode> {
     }
     let text = cursor.text_from(start);
     match number? {
-        Parsed::Integer(value) => Ok(Number::Integer { value, text: text.into() }),
-        Parsed::Real(value) => Ok(Number::Real { value, text: text.into() }),
+        Parsed::Integer(value) => Ok(Number::Integer {
+            value,
+            text: text.into(),
+        }),
+        Parsed::Real(value) => Ok(Number::Real {
+            value,
+            text: text.into(),
+        }),
     }
 }
 
@@ -91,8 +105,10 @@ fn hexadecimal(cursor: &mut Cursor<'_>, is_negative: bool) -> Result<Parsed, Que
 fn decimal(cursor: &mut Cursor<'_>, is_negative: bool, start: u32) -> Result<Parsed, QueryCode> {
     let digits = cursor.take_ascii_while(|byte| byte.is_ascii_digit());
     // A point without a digit after it is the operator between names.
-    let has_fraction =
-        cursor.peek_byte() == Some(b'.') && cursor.peek_byte_at(1).is_some_and(|byte| byte.is_ascii_digit());
+    let has_fraction = cursor.peek_byte() == Some(b'.')
+        && cursor
+            .peek_byte_at(1)
+            .is_some_and(|byte| byte.is_ascii_digit());
     if has_fraction {
         cursor.skip(1);
         cursor.take_ascii_while(|byte| byte.is_ascii_digit());
@@ -101,8 +117,15 @@ fn decimal(cursor: &mut Cursor<'_>, is_negative: bool, start: u32) -> Result<Par
     if !has_fraction && !has_exponent {
         return integer(digits, 10, is_negative);
     }
-    let value: f64 = cursor.text_from(start).parse().map_err(|_| QueryCode::BadNumber)?;
-    if value.is_finite() { Ok(Parsed::Real(value)) } else { Err(QueryCode::NumberRange) }
+    let value: f64 = cursor
+        .text_from(start)
+        .parse()
+        .map_err(|_| QueryCode::BadNumber)?;
+    if value.is_finite() {
+        Ok(Parsed::Real(value))
+    } else {
+        Err(QueryCode::NumberRange)
+    }
 }
 
 /// Passes an exponent, if there is one.
@@ -114,7 +137,9 @@ fn take_exponent(cursor: &mut Cursor<'_>) -> bool {
     if !ahead.eat('+') {
         ahead.eat('-');
     }
-    let is_there = !ahead.take_ascii_while(|byte| byte.is_ascii_digit()).is_empty();
+    let is_there = !ahead
+        .take_ascii_while(|byte| byte.is_ascii_digit())
+        .is_empty();
     if is_there {
         *cursor = ahead;
     }
@@ -123,8 +148,16 @@ fn take_exponent(cursor: &mut Cursor<'_>) -> bool {
 
 fn integer(digits: &str, radix: u32, is_negative: bool) -> Result<Parsed, QueryCode> {
     let size = u64::from_str_radix(digits, radix).map_err(|_| QueryCode::NumberRange)?;
-    let value = if is_negative { -i128::from(size) } else { i128::from(size) };
-    if value < i128::from(i64::MIN) { Err(QueryCode::NumberRange) } else { Ok(Parsed::Integer(value)) }
+    let value = if is_negative {
+        -i128::from(size)
+    } else {
+        i128::from(size)
+    };
+    if value < i128::from(i64::MIN) {
+        Err(QueryCode::NumberRange)
+    } else {
+        Ok(Parsed::Integer(value))
+    }
 }
 
 #[cfg(test)]
@@ -164,10 +197,25 @@ mod tests {
 
     #[test]
     fn other_numbers_are_refused() {
-        for text in ["12abc", "1e", "0x", "0xg", "0xffg", "1_", "1é", "1.5x", "18446744073709551616z"] {
+        for text in [
+            "12abc",
+            "1e",
+            "0x",
+            "0xg",
+            "0xffg",
+            "1_",
+            "1é",
+            "1.5x",
+            "18446744073709551616z",
+        ] {
             assert_eq!(value(text), Err("bad-number"), "{text}");
         }
-        for text in ["18446744073709551616", "-9223372036854775809", "0x10000000000000000", "1e999"] {
+        for text in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "0x10000000000000000",
+            "1e999",
+        ] {
             assert_eq!(value(text), Err("number-range"), "{text}");
         }
     }

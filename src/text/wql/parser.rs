@@ -15,7 +15,8 @@ const RESERVED: [&str; 3] = ["NULL", "TRUE", "FALSE"];
 /// Reads a query.
 ///
 /// # Errors
-/// The leftmost reason why `text` is none; `limit` when it is larger than [`MAX_QUERY_BYTES`] and its neighbours allow.
+/// The leftmost reason why `text` is none; `limit` when it is larger than [`MAX_QUERY_BYTES`] and
+/// its neighbours allow.
 pub fn parse(text: &str) -> Result<Query, QueryError> {
     if text.len() > MAX_QUERY_BYTES {
         return Err(too_many("bytes of the text", MAX_QUERY_BYTES, Span::at(0)));
@@ -23,16 +24,28 @@ pub fn parse(text: &str) -> Result<Query, QueryError> {
     let mut parser = Parser::new(text);
     let (first, span) = parser.peek()?;
     match first {
-        Token::End => Err(QueryError::new(QueryCode::Empty, 0..text.len(), "there is no query")),
+        Token::End => Err(QueryError::new(
+            QueryCode::Empty,
+            0..text.len(),
+            "there is no query",
+        )),
         token if token.is("SELECT") => parser.select(),
         token if token.is("ASSOCIATORS") || token.is("REFERENCES") => assoc::parse(&mut parser),
-        token => Err(unexpected(&token, span, "SELECT, ASSOCIATORS OF or REFERENCES OF")),
+        token => Err(unexpected(
+            &token,
+            span,
+            "SELECT, ASSOCIATORS OF or REFERENCES OF",
+        )),
     }
 }
 
 /// The refusal of what is larger than a bound.
 pub(super) fn too_many(what: &str, most: usize, span: Span) -> QueryError {
-    QueryError::new(QueryCode::Limit, span.range(), format!("there are more than {most} {what}"))
+    QueryError::new(
+        QueryCode::Limit,
+        span.range(),
+        format!("there are more than {most} {what}"),
+    )
 }
 
 /// The refusal of a token that does not fit.
@@ -50,12 +63,18 @@ pub(super) fn unexpected(token: &Token<'_>, span: Span, expected: &str) -> Query
         Token::Path(_) => "an object path".to_owned(),
         Token::End => "the end".to_owned(),
     };
-    QueryError::new(QueryCode::Syntax, span.range(), format!("{expected} is expected here, not {found}"))
+    QueryError::new(
+        QueryCode::Syntax,
+        span.range(),
+        format!("{expected} is expected here, not {found}"),
+    )
 }
 
 /// True if a name may be that of a property or class.
 pub(super) fn is_reserved(name: &str) -> bool {
-    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+    RESERVED
+        .iter()
+        .any(|reserved| reserved.eq_ignore_ascii_case(name))
 }
 
 /// A place in the tokens of a query.
@@ -65,7 +84,9 @@ pub(super) struct Parser<'t> {
 
 impl<'t> Parser<'t> {
     pub(super) const fn new(text: &'t str) -> Self {
-        Self { lexer: Lexer::new(text) }
+        Self {
+            lexer: Lexer::new(text),
+        }
     }
 
     pub(super) fn next(&mut self) -> Result<(Token<'t>, Span), QueryError> {
@@ -96,7 +117,11 @@ impl<'t> Parser<'t> {
 
     pub(super) fn expect(&mut self, keyword: &str) -> Result<Span, QueryError> {
         let (token, span) = self.next()?;
-        if token.is(keyword) { Ok(span) } else { Err(unexpected(&token, span, keyword)) }
+        if token.is(keyword) {
+            Ok(span)
+        } else {
+            Err(unexpected(&token, span, keyword))
+        }
     }
 
     pub(super) fn end(&mut self, expected: &str) -> Result<(), QueryError> {
@@ -136,20 +161,37 @@ impl<'t> Parser<'t> {
         if first_word.is_some() {
             within = Some(self.number("a number of seconds")?);
         }
-        let condition = if self.eat("WHERE")?.is_some() { Some(self.condition()?) } else { None };
+        let condition = if self.eat("WHERE")?.is_some() {
+            Some(self.condition()?)
+        } else {
+            None
+        };
         let group_word = self.eat("GROUP")?;
         first_word = first_word.or(group_word);
-        let group = if group_word.is_some() { Some(self.group()?) } else { None };
+        let group = if group_word.is_some() {
+            Some(self.group()?)
+        } else {
+            None
+        };
         self.end(match (&condition, &group) {
             (None, None) => "WHERE or the end",
             (Some(_), None) => "AND, OR or the end",
             _ => "the end",
         })?;
 
-        let select = Select { columns, class, condition };
+        let select = Select {
+            columns,
+            class,
+            condition,
+        };
         Ok(match first_word {
             None => Query::Select(select),
-            Some(span) => Query::Event(Event { select, within, group, first_word: At::new((), span) }),
+            Some(span) => Query::Event(Event {
+                select,
+                within,
+                group,
+                first_word: At::new((), span),
+            }),
         })
     }
 
@@ -171,7 +213,12 @@ impl<'t> Parser<'t> {
             named.push(self.column()?);
             match self.peek()? {
                 (Token::Comma, _) => _ = self.next()?,
-                (_, end) => return Ok(At::new(Columns::Named(named), Span::new(start.start, end.start))),
+                (_, end) => {
+                    return Ok(At::new(
+                        Columns::Named(named),
+                        Span::new(start.start, end.start),
+                    ));
+                }
             }
         }
     }
@@ -182,7 +229,11 @@ impl<'t> Parser<'t> {
         let second = self.peek_second();
         let goes_on = matches!(second, Token::Comma | Token::Dot) || second.is("FROM");
         if token.is("FROM") && !goes_on {
-            return Err(QueryError::new(QueryCode::Syntax, span.range(), "a column is missing before FROM"));
+            return Err(QueryError::new(
+                QueryCode::Syntax,
+                span.range(),
+                "a column is missing before FROM",
+            ));
         }
         Ok(())
     }
@@ -210,7 +261,10 @@ impl<'t> Parser<'t> {
     fn group(&mut self) -> Result<Group, QueryError> {
         self.expect("WITHIN")?;
         let within = match self.number("a number of seconds")? {
-            At { value: Number::Real { text, .. }, span } => {
+            At {
+                value: Number::Real { text, .. },
+                span,
+            } => {
                 let token = Token::Number(Number::Real { value: 0.0, text });
                 return Err(unexpected(&token, span, "a whole number of seconds"));
             }
@@ -227,7 +281,11 @@ impl<'t> Parser<'t> {
                 by.push(self.column()?);
             }
         }
-        let having = if self.eat("HAVING")?.is_some() { Some(self.condition()?) } else { None };
+        let having = if self.eat("HAVING")?.is_some() {
+            Some(self.condition()?)
+        } else {
+            None
+        };
         Ok(Group { within, by, having })
     }
 }

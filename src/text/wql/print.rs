@@ -1,12 +1,13 @@
-//! The printer: a tree as the text that is read back as the same tree. Its text is for machines; what a person gets to see
-//! passes the printer of evidence.
+//! The printer: a tree as the text that is read back as the same tree. Its text is for machines;
+//! what a person gets to see passes the printer of evidence.
 
 use std::fmt::{self, Display, Write};
 
 use super::lexer::{begins_name, is_of_name};
 use super::number::Number;
 use super::tree::{
-    Association, AssociationKind, At, Column, Columns, Condition, Constant, Event, Query, Relation, Select, Term, Test,
+    Association, AssociationKind, At, Column, Columns, Condition, Constant, Event, Query, Relation,
+    Select, Term, Test,
 };
 use crate::cim::name::Name;
 
@@ -43,7 +44,11 @@ fn write_columns(f: &mut impl Write, columns: &[Column]) -> fmt::Result {
 
 /// The names of a column with points between them.
 pub(super) fn column_text(column: &Column) -> String {
-    let names: Vec<&str> = column.names.iter().map(|name| name.value.as_str()).collect();
+    let names: Vec<&str> = column
+        .names
+        .iter()
+        .map(|name| name.value.as_str())
+        .collect();
     names.join(".")
 }
 
@@ -63,7 +68,9 @@ fn write_event(f: &mut impl Write, event: &Event) -> fmt::Result {
         write!(f, " WITHIN {}", within.value.text())?;
     }
     write_where(f, event.select.condition.as_ref())?;
-    let Some(group) = &event.group else { return Ok(()) };
+    let Some(group) = &event.group else {
+        return Ok(());
+    };
     write!(f, " GROUP WITHIN {}", group.within.value.text())?;
     if !group.by.is_empty() {
         f.write_str(" BY ")?;
@@ -82,10 +89,16 @@ impl Display for Condition {
             Condition::Term(term) => term.fmt(f),
             Condition::Not(inner) => {
                 f.write_str("NOT ")?;
-                write_part(f, inner, matches!(**inner, Condition::All(_) | Condition::Any(_)))
+                write_part(
+                    f,
+                    inner,
+                    matches!(**inner, Condition::All(_) | Condition::Any(_)),
+                )
             }
             Condition::All(parts) => write_parts(f, parts, " AND ", |part| !is_simple(part)),
-            Condition::Any(parts) => write_parts(f, parts, " OR ", |part| matches!(part, Condition::Any(_))),
+            Condition::Any(parts) => {
+                write_parts(f, parts, " OR ", |part| matches!(part, Condition::Any(_)))
+            }
         }
     }
 }
@@ -108,14 +121,20 @@ fn write_parts(
 }
 
 fn write_part(f: &mut fmt::Formatter<'_>, part: &Condition, in_parentheses: bool) -> fmt::Result {
-    if in_parentheses { write!(f, "({part})") } else { part.fmt(f) }
+    if in_parentheses {
+        write!(f, "({part})")
+    } else {
+        part.fmt(f)
+    }
 }
 
 impl Display for Term {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&column_text(&self.column))?;
         match &self.test {
-            Test::Compare(relation, constant) => write!(f, " {} {}", relation.value, constant.value),
+            Test::Compare(relation, constant) => {
+                write!(f, " {} {}", relation.value, constant.value)
+            }
             Test::Null(false) => f.write_str(" IS NULL"),
             Test::Null(true) => f.write_str(" IS NOT NULL"),
             Test::Isa(class) => write!(f, " ISA {}", Quoted(class.value.as_str())),
@@ -141,7 +160,9 @@ impl Display for Constant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Constant::Text(text) => Quoted(text).fmt(f),
-            Constant::Number(Number::Integer { text, .. } | Number::Real { text, .. }) => f.write_str(text),
+            Constant::Number(Number::Integer { text, .. } | Number::Real { text, .. }) => {
+                f.write_str(text)
+            }
             Constant::Boolean(value) => f.write_str(if *value { "TRUE" } else { "FALSE" }),
             Constant::Null => f.write_str("NULL"),
         }
@@ -176,7 +197,10 @@ fn write_association(f: &mut impl Write, association: &Association) -> fmt::Resu
         ("Role", &association.role),
         ("ResultRole", &association.result_role),
         ("RequiredQualifier", &association.required_qualifier),
-        ("RequiredAssocQualifier", &association.required_assoc_qualifier),
+        (
+            "RequiredAssocQualifier",
+            &association.required_assoc_qualifier,
+        ),
     ];
     let flags = [
         ("ClassDefsOnly", association.class_defs_only),
@@ -200,6 +224,12 @@ fn write_association(f: &mut impl Write, association: &Association) -> fmt::Resu
 /// A name as it stands after a clause: in quotes where it is no name.
 fn bare_or_quoted(name: &Name) -> String {
     let text = name.as_str();
-    let is_bare = text.starts_with(begins_name) && text.chars().all(is_of_name) && !super::parser::is_reserved(text);
-    if is_bare { text.to_owned() } else { Quoted(text).to_string() }
+    let is_bare = text.starts_with(begins_name)
+        && text.chars().all(is_of_name)
+        && !super::parser::is_reserved(text);
+    if is_bare {
+        text.to_owned()
+    } else {
+        Quoted(text).to_string()
+    }
 }

@@ -182,7 +182,8 @@ impl Relation {
         }
     }
 
-    /// True if it holds for a value that stands so to the constant; `None` where they have no order.
+    /// True if it holds for a value that stands so to the constant; `None` where they have no
+    /// order.
     pub const fn holds(self, order: Option<std::cmp::Ordering>) -> bool {
         use std::cmp::Ordering::{Equal, Greater, Less};
         match (self, order) {

@@ -21,7 +21,11 @@ pub struct Cimrepo {
 
 impl Cimrepo {
     pub fn open(dir: &Path) -> Outcome<Self> {
-        Ok(Self { engine: EngineOptions::new().cache_pages(CACHE_BYTES / 8192).open(dir)? })
+        Ok(Self {
+            engine: EngineOptions::new()
+                .cache_pages(CACHE_BYTES / 8192)
+                .open(dir)?,
+        })
     }
 }
 
@@ -43,13 +47,19 @@ impl Store for Cimrepo {
         Ok(Box::new(View(self.engine.snapshot())))
     }
 
-    /// A hot backup. The others copy pages as they are: so it is without compression, and without verifying; what it has more than
-    /// they is a digest over each page.
+    /// A hot backup. The others copy pages as they are: so it is without compression, and without
+    /// verifying; what it has more than they is a digest over each page.
     fn copy(&self, to: &Path) -> Outcome<()> {
         let storage: Arc<dyn Storage> = Arc::new(RealStorage);
-        let rate = std::env::var("PEERS_RATE").ok().and_then(|text| text.parse().ok());
-        let options =
-            BackupOptions { compression: Compression::None, skip_verify: true, rate, ..BackupOptions::default() };
+        let rate = std::env::var("PEERS_RATE")
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let options = BackupOptions {
+            compression: Compression::None,
+            skip_verify: true,
+            rate,
+            ..BackupOptions::default()
+        };
         backup_snapshot(&self.engine.snapshot(), &storage, to, &options, &Unobserved)?;
         Ok(())
     }
@@ -64,7 +74,9 @@ struct View(Snapshot);
 
 impl Reader for View {
     fn get(&mut self, key: &[u8]) -> Outcome<Option<usize>> {
-        let Some(reference) = self.0.reference(key)? else { return Ok(None) };
+        let Some(reference) = self.0.reference(key)? else {
+            return Ok(None);
+        };
         Ok(Some(look_at(&self.0.record_view(reference)?)))
     }
 
@@ -72,7 +84,10 @@ impl Reader for View {
         let mut count = 0;
         let mut keys = self.0.keys(KeyRange::prefix(prefix), Direction::Forward);
         while let Some(key) = keys.next_text() {
-            let reference = reference(key?).ok().flatten().ok_or("a key without reference")?;
+            let reference = reference(key?)
+                .ok()
+                .flatten()
+                .ok_or("a key without reference")?;
             look_at(&self.0.record_view(reference)?);
             count += 1;
         }

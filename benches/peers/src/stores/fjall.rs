@@ -14,7 +14,9 @@ pub struct Fjall {
 
 impl Fjall {
     pub fn open(dir: &Path) -> Outcome<Self> {
-        let database = Database::builder(dir).cache_size(CACHE_BYTES as u64).open()?;
+        let database = Database::builder(dir)
+            .cache_size(CACHE_BYTES as u64)
+            .open()?;
         let objects = database.keyspace("objects", KeyspaceCreateOptions::default)?;
         Ok(Self { database, objects })
     }
@@ -30,7 +32,10 @@ impl Store for Fjall {
     }
 
     fn reader(&self) -> Outcome<Box<dyn Reader + '_>> {
-        Ok(Box::new(View { snapshot: self.database.snapshot(), objects: &self.objects }))
+        Ok(Box::new(View {
+            snapshot: self.database.snapshot(),
+            objects: &self.objects,
+        }))
     }
 }
 
@@ -41,7 +46,10 @@ struct View<'s> {
 
 impl Reader for View<'_> {
     fn get(&mut self, key: &[u8]) -> Outcome<Option<usize>> {
-        Ok(self.snapshot.get(self.objects, key)?.map(|value| look_at(&value)))
+        Ok(self
+            .snapshot
+            .get(self.objects, key)?
+            .map(|value| look_at(&value)))
     }
 
     fn scan(&mut self, prefix: &[u8]) -> Outcome<u64> {

@@ -15,7 +15,8 @@ pub struct Lmdb {
 
 impl Lmdb {
     pub fn open(dir: &Path) -> Outcome<Self> {
-        // SAFETY: the directory was made for this run; no other process changes its file while it is mapped.
+        // SAFETY: the directory was made for this run; no other process changes its file while it
+        // is mapped.
         let env = unsafe { EnvOpenOptions::new().map_size(16 << 30).open(dir)? };
         let mut transaction = env.write_txn()?;
         let database = env.create_database(&mut transaction, None)?;
@@ -34,11 +35,17 @@ impl Store for Lmdb {
     }
 
     fn reader(&self) -> Outcome<Box<dyn Reader + '_>> {
-        Ok(Box::new(View { transaction: self.env.read_txn()?, database: self.database }))
+        Ok(Box::new(View {
+            transaction: self.env.read_txn()?,
+            database: self.database,
+        }))
     }
 
     fn copy(&self, to: &Path) -> Outcome<()> {
-        Ok(self.env.copy_to_path(to, CompactionOption::Disabled)?.sync_all()?)
+        Ok(self
+            .env
+            .copy_to_path(to, CompactionOption::Disabled)?
+            .sync_all()?)
     }
 }
 

@@ -16,7 +16,14 @@ pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 const CACHE_BYTES: usize = 1 << 30;
 
 /// The stores that are measured.
-pub const NAMES: [&str; 6] = ["cimrepo", "lmdb", "redb", "fjall", "sqlite-wal", "sqlite-delete"];
+pub const NAMES: [&str; 6] = [
+    "cimrepo",
+    "lmdb",
+    "redb",
+    "fjall",
+    "sqlite-wal",
+    "sqlite-delete",
+];
 
 /// Those of them that can be copied while they are in use.
 pub const COPYING: [&str; 3] = ["cimrepo", "lmdb", "sqlite-wal"];
@@ -29,7 +36,8 @@ pub trait Store: Send + Sync {
     /// A reader of the state as it is now.
     fn reader(&self) -> Outcome<Box<dyn Reader + '_>>;
 
-    /// A durable copy of one state, while transactions go on: by the means that the store has for that.
+    /// A durable copy of one state, while transactions go on: by the means that the store has for
+    /// that.
     fn copy(&self, _to: &Path) -> Outcome<()> {
         Err("this store has no copy while it is in use".into())
     }

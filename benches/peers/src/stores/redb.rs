@@ -13,7 +13,11 @@ pub struct Redb(Database);
 
 impl Redb {
     pub fn open(dir: &Path) -> Outcome<Self> {
-        Ok(Self(Database::builder().set_cache_size(CACHE_BYTES).create(dir.join("objects.redb"))?))
+        Ok(Self(
+            Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create(dir.join("objects.redb"))?,
+        ))
     }
 }
 

@@ -27,8 +27,13 @@ impl Sqlite {
         let file = dir.join("objects.sqlite");
         let connection = connect(&file)?;
         connection.pragma_update(None, "journal_mode", journal)?;
-        connection.execute_batch("CREATE TABLE IF NOT EXISTS objects(k BLOB PRIMARY KEY NOT NULL, v BLOB NOT NULL)")?;
-        Ok(Self { writer: Mutex::new(connection), file })
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS objects(k BLOB PRIMARY KEY NOT NULL, v BLOB NOT NULL)",
+        )?;
+        Ok(Self {
+            writer: Mutex::new(connection),
+            file,
+        })
     }
 }
 
@@ -36,7 +41,8 @@ impl Store for Sqlite {
     fn put(&self, objects: &[Object]) -> Outcome<()> {
         let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let text = "INSERT INTO objects(k, v) VALUES(?1, ?2) ON CONFLICT(k) DO UPDATE SET v = excluded.v";
+        let text =
+            "INSERT INTO objects(k, v) VALUES(?1, ?2) ON CONFLICT(k) DO UPDATE SET v = excluded.v";
         let mut statement = transaction.prepare_cached(text)?;
         for (key, value) in objects {
             statement.execute(params![key, value])?;
@@ -51,7 +57,8 @@ impl Store for Sqlite {
         Ok(Box::new(View(connection)))
     }
 
-    /// The online backup, all pages in one step: with several it begins anew whenever another connection has written.
+    /// The online backup, all pages in one step: with several it begins anew whenever another
+    /// connection has written.
     fn copy(&self, to: &Path) -> Outcome<()> {
         let (from, mut to) = (connect(&self.file)?, Connection::open(to)?);
         to.pragma_update(None, "synchronous", "FULL")?;
@@ -66,14 +73,19 @@ struct View(Connection);
 
 impl Reader for View {
     fn get(&mut self, key: &[u8]) -> Outcome<Option<usize>> {
-        let mut statement = self.0.prepare_cached("SELECT v FROM objects WHERE k = ?1")?;
+        let mut statement = self
+            .0
+            .prepare_cached("SELECT v FROM objects WHERE k = ?1")?;
         let mut rows = statement.query(params![key])?;
         let row = rows.next()?;
-        row.map(|row| Ok(look_at(row.get_ref(0)?.as_blob()?))).transpose()
+        row.map(|row| Ok(look_at(row.get_ref(0)?.as_blob()?)))
+            .transpose()
     }
 
     fn scan(&mut self, prefix: &[u8]) -> Outcome<u64> {
-        let mut statement = self.0.prepare_cached("SELECT k, v FROM objects WHERE k >= ?1 ORDER BY k")?;
+        let mut statement = self
+            .0
+            .prepare_cached("SELECT k, v FROM objects WHERE k >= ?1 ORDER BY k")?;
         let mut rows = statement.query(params![prefix])?;
         let mut count = 0;
         while let Some(row) = rows.next()? {

@@ -10,8 +10,15 @@ use super::progress::Bar;
 use super::source::Source;
 
 /// Prints the objects that damage touches, by namespace, and the ways out.
-pub fn show(source: &Source, report: &Report, path: &Path, output: &mut Output) -> Result<(), Failure> {
-    let Some(current) = report.generations.first() else { return Ok(()) };
+pub fn show(
+    source: &Source,
+    report: &Report,
+    path: &Path,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let Some(current) = report.generations.first() else {
+        return Ok(());
+    };
     if !current.is_consistent() {
         let namespaces = affected(&source.snapshot(), current, &Bar::new())?;
         for namespace in &namespaces {
@@ -24,7 +31,11 @@ pub fn show(source: &Source, report: &Report, path: &Path, output: &mut Output) 
             output.line("No class or instance that a key names is affected.")?;
         }
     }
-    if output.is_json() { Ok(()) } else { show_ways_out(source, path, output) }
+    if output.is_json() {
+        Ok(())
+    } else {
+        show_ways_out(source, path, output)
+    }
 }
 
 fn show_namespace(namespace: &AffectedNamespace, output: &mut Output) -> Result<(), Failure> {
@@ -35,7 +46,10 @@ fn show_namespace(namespace: &AffectedNamespace, output: &mut Output) -> Result<
         of(&namespace.classes, "class", "classes"),
         of(&namespace.instances, "instance", "instances"),
     ))?;
-    for (word, touched) in [("class    ", &namespace.classes), ("instance ", &namespace.instances)] {
+    for (word, touched) in [
+        ("class    ", &namespace.classes),
+        ("instance ", &namespace.instances),
+    ] {
         for name in &touched.names {
             output.line(format_args!("  {word} {}", escape(name)))?;
         }
@@ -53,7 +67,13 @@ fn show_ways_out(source: &Source, path: &Path, output: &mut Output) -> Result<()
     if matches!(source, Source::Backup(_)) {
         return output.line("  take another copy of this backup, or another backup");
     }
-    output.line(format_args!("  keep it as it is:         cimrepo backup {path} FILE --forensic"))?;
-    output.line(format_args!("  replace it by a backup:   cimrepo restore FILE {path}"))?;
-    output.line(format_args!("  save what can be read:    cimrepo convert {path} DIR"))
+    output.line(format_args!(
+        "  keep it as it is:         cimrepo backup {path} FILE --forensic"
+    ))?;
+    output.line(format_args!(
+        "  replace it by a backup:   cimrepo restore FILE {path}"
+    ))?;
+    output.line(format_args!(
+        "  save what can be read:    cimrepo convert {path} DIR"
+    ))
 }

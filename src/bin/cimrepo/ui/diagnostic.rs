@@ -12,7 +12,12 @@ const AROUND: usize = 400;
 
 /// Prints the refusal of a query on standard error: code, sentence, result code, place and help.
 pub fn complain_of_query(refused: &QueryError, text: &str, namespace: &str) {
-    let QueryError { code, text: sentence, help, .. } = refused;
+    let QueryError {
+        code,
+        text: sentence,
+        help,
+        ..
+    } = refused;
     let HResult(value) = code.hresult();
     let title = guard(format!("{sentence} ({}, 0x{value:08X})", code.constant())).to_string();
     // What a namespace has decides these; the others are the same everywhere.
@@ -23,15 +28,23 @@ pub fn complain_of_query(refused: &QueryError, text: &str, namespace: &str) {
     let help = help.as_ref().map(|help| guard(help).to_string());
     let (shown, at) = visible(text, refused.at.clone());
 
-    let snippet = Snippet::source(shown.as_str()).annotation(AnnotationKind::Primary.span(at).label(place.as_str()));
-    let mut report = Level::ERROR.primary_title(title.as_str()).id(code.as_str()).element(snippet);
+    let snippet = Snippet::source(shown.as_str())
+        .annotation(AnnotationKind::Primary.span(at).label(place.as_str()));
+    let mut report = Level::ERROR
+        .primary_title(title.as_str())
+        .id(code.as_str())
+        .element(snippet);
     if let Some(help) = &help {
         report = report.element(Level::HELP.message(help.as_str()));
     }
-    Renderer::plain().render(&[report]).lines().for_each(complain);
+    Renderer::plain()
+        .render(&[report])
+        .lines()
+        .for_each(complain);
 }
 
-/// The text around a place, every character in it visible, and where the place is then. Line ends stay.
+/// The text around a place, every character in it visible, and where the place is then. Line ends
+/// stay.
 fn visible(text: &str, at: std::ops::Range<usize>) -> (String, std::ops::Range<usize>) {
     let boundary = |mut offset: usize| {
         offset = offset.min(text.len());
@@ -44,12 +57,21 @@ fn visible(text: &str, at: std::ops::Range<usize>) -> (String, std::ops::Range<u
     let end = boundary(at.end.saturating_add(AROUND)).max(start);
     let part = |from: usize, to: usize| {
         let lines = text.get(from..to.max(from)).unwrap_or_default().split('\n');
-        lines.map(|line| escape(line).to_string()).collect::<Vec<_>>().join("\n")
+        lines
+            .map(|line| escape(line).to_string())
+            .collect::<Vec<_>>()
+            .join("\n")
     };
-    let (before, inside) = (part(start, boundary(at.start)), part(boundary(at.start), boundary(at.end)));
+    let (before, inside) = (
+        part(start, boundary(at.start)),
+        part(boundary(at.start), boundary(at.end)),
+    );
     let from = before.len();
     let to = from + inside.len();
-    (format!("{before}{inside}{}", part(boundary(at.end), end)), from..to)
+    (
+        format!("{before}{inside}{}", part(boundary(at.end), end)),
+        from..to,
+    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Nothing is written among the evidence: a target that lies in the repository, or in a directory above it that was given
-//! as the repository, is refused.
+//! Nothing is written among the evidence: a target that lies in the repository, or in a directory
+//! above it that was given as the repository, is refused.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -9,17 +9,26 @@ use cimrepo::storage::{FileId, RealStorage, Storage};
 
 use super::output::Failure;
 
-/// Refuses to write to `target` when it is, or lies in, one of the directories `evidence`. Directories are compared by what
-/// they are, not by their names: links and `..` lead nowhere else.
+/// Refuses to write to `target` when it is, or lies in, one of the directories `evidence`.
+/// Directories are compared by what they are, not by their names: links and `..` lead nowhere else.
 pub fn refuse(target: &Path, evidence: &[&Path]) -> Result<(), Failure> {
-    let kept: Vec<FileId> = evidence.iter().filter(|path| path.is_dir()).filter_map(|path| identity(path)).collect();
+    let kept: Vec<FileId> = evidence
+        .iter()
+        .filter(|path| path.is_dir())
+        .filter_map(|path| identity(path))
+        .collect();
     let real = resolved(target);
-    let Some(inside) = real.ancestors().find(|above| identity(above).is_some_and(|one| kept.contains(&one))) else {
+    let Some(inside) = real
+        .ancestors()
+        .find(|above| identity(above).is_some_and(|one| kept.contains(&one)))
+    else {
         return Ok(());
     };
     let (target, inside) = (escape_path(target), escape_path(inside));
     let advice = "give a place outside of it, or --inside to write there all the same";
-    Err(Failure::usage(format!("{target} lies in {inside}, from which is read; {advice}")))
+    Err(Failure::usage(format!(
+        "{target} lies in {inside}, from which is read; {advice}"
+    )))
 }
 
 /// The path without links and `..`, as far as it exists; the rest as it would be made.
@@ -57,11 +66,24 @@ mod tests {
         fs::create_dir_all(evidence.join("sub")).unwrap();
         fs::create_dir(&other).unwrap();
         let refused = |target: PathBuf, from: &Path| refuse(&target, &[from]).is_err();
-        for inside in ["b", "sub/b", "not/there/b", "not/../b", "sub/../../Repository/b", ""] {
+        for inside in [
+            "b",
+            "sub/b",
+            "not/there/b",
+            "not/../b",
+            "sub/../../Repository/b",
+            "",
+        ] {
             assert!(refused(evidence.join(inside), &evidence), "{inside}");
             assert!(refused(evidence.join(inside), dir.path()), "{inside}");
         }
-        for outside in ["../b", "sub/../../b", "not/../../b", "../Repository.001/b", "../../other/b"] {
+        for outside in [
+            "../b",
+            "sub/../../b",
+            "not/../../b",
+            "../Repository.001/b",
+            "../../other/b",
+        ] {
             assert!(!refused(evidence.join(outside), &evidence), "{outside}");
         }
         assert!(!refused(other.join("b"), &evidence));
@@ -69,8 +91,14 @@ mod tests {
         {
             std::os::unix::fs::symlink(&evidence, other.join("in")).unwrap();
             std::os::unix::fs::symlink(&other, evidence.join("out")).unwrap();
-            assert!(refused(other.join("in/b"), &evidence) && refused(other.join("in/sub/new/b"), &evidence));
-            assert!(refused(evidence.join("b"), &other.join("in")), "the evidence is named by a link");
+            assert!(
+                refused(other.join("in/b"), &evidence)
+                    && refused(other.join("in/sub/new/b"), &evidence)
+            );
+            assert!(
+                refused(evidence.join("b"), &other.join("in")),
+                "the evidence is named by a link"
+            );
             assert!(!refused(evidence.join("out/b"), &evidence));
         }
     }

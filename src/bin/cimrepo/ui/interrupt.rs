@@ -1,8 +1,9 @@
 //! Ctrl-C (and SIGTERM) in the middle: what is being written is taken away before the process ends.
 //!
-//! The first one asks an operation that can be cancelled to stop, the second one ends the process at once; so does the first
-//! where nothing can be cancelled. The process then ends by the signal, so that a shell knows and stops its loop. A signal that
-//! whoever started the process wants it to ignore stays ignored.
+//! The first one asks an operation that can be cancelled to stop, the second one ends the process
+//! at once; so does the first where nothing can be cancelled. The process then ends by the signal,
+//! so that a shell knows and stops its loop. A signal that whoever started the process wants it to
+//! ignore stays ignored.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -25,28 +26,40 @@ impl State {
         let at_once = Arc::new(AtomicBool::new(true));
         let ignored = ignored();
         let any = Arc::new(AtomicBool::new(false));
-        let came = [SIGINT, SIGTERM].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0).map(|signal| {
-            let came = Arc::new(AtomicBool::new(false));
-            // In the order in which they were registered: a second signal finds what the first one left, whichever each is.
-            flag::register_conditional_default(signal, at_once.clone()).ok();
-            flag::register_conditional_default(signal, any.clone()).ok();
-            flag::register(signal, any.clone()).ok();
-            flag::register(signal, came.clone()).ok();
-            (signal, came)
-        });
-        Self { came: came.collect(), at_once }
+        let came = [SIGINT, SIGTERM]
+            .into_iter()
+            .filter(|signal| ignored & (1 << (signal - 1)) == 0)
+            .map(|signal| {
+                let came = Arc::new(AtomicBool::new(false));
+                // In the order in which they were registered: a second signal finds what the first
+                // one left, whichever each is.
+                flag::register_conditional_default(signal, at_once.clone()).ok();
+                flag::register_conditional_default(signal, any.clone()).ok();
+                flag::register(signal, any.clone()).ok();
+                flag::register(signal, came.clone()).ok();
+                (signal, came)
+            });
+        Self {
+            came: came.collect(),
+            at_once,
+        }
     }
 
     fn signal(&self) -> Option<i32> {
-        self.came.iter().find(|(_, came)| came.load(Ordering::Relaxed)).map(|&(signal, _)| signal)
+        self.came
+            .iter()
+            .find(|(_, came)| came.load(Ordering::Relaxed))
+            .map(|&(signal, _)| signal)
     }
 }
 
-/// The signals that the process ignored from its start, a bit each, the lowest for signal 1. Systems that do not tell ignore none.
+/// The signals that the process ignored from its start, a bit each, the lowest for signal 1.
+/// Systems that do not tell ignore none.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 /// While it lives, an operation is running that looks at [`requested`].

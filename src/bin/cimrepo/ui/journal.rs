@@ -27,10 +27,17 @@ struct RefusedRow {
 
 impl From<&Journals> for JournalRow {
     fn from(journals: &Journals) -> Self {
-        let refused =
-            |file: &JournalFile| RefusedRow { file: file.name.clone(), commits: file.lost(), reason: reason(file) };
+        let refused = |file: &JournalFile| RefusedRow {
+            file: file.name.clone(),
+            commits: file.lost(),
+            reason: reason(file),
+        };
         let (commits, replayed) = (journals.commits(), journals.replayed());
-        Self { commits, replayed, refused: journals.refused().map(refused).collect() }
+        Self {
+            commits,
+            replayed,
+            refused: journals.refused().map(refused).collect(),
+        }
     }
 }
 
@@ -38,21 +45,31 @@ fn reason(file: &JournalFile) -> String {
     match &file.fate {
         JournalFate::Refused(finding) => finding.to_string(),
         JournalFate::UnknownVersion(version) => {
-            format!("{}: journal format version {version} is unknown; use a newer cimrepo", file.name)
+            format!(
+                "{}: journal format version {version} is unknown; use a newer cimrepo",
+                file.name
+            )
         }
         JournalFate::LeftOut => format!("{}: it was not asked for", file.name),
         _ => file.name.clone(),
     }
 }
 
-/// Says on standard error what of journals was read, in one line, and what could not be. Gives whether all was.
+/// Says on standard error what of journals was read, in one line, and what could not be. Gives
+/// whether all was.
 pub fn warn(journals: &Journals) -> bool {
-    let names: Vec<&str> =
-        journals.files().iter().filter(|file| file.replayed > 0).map(|file| file.name.as_str()).collect();
+    let names: Vec<&str> = journals
+        .files()
+        .iter()
+        .filter(|file| file.replayed > 0)
+        .map(|file| file.name.as_str())
+        .collect();
     if !names.is_empty() {
         let commits = count(journals.replayed(), "commit", "commits");
         let names = names.join(", ");
-        complain(format_args!("replayed {commits} of {names}; --no-journal reads without them"));
+        complain(format_args!(
+            "replayed {commits} of {names}; --no-journal reads without them"
+        ));
     }
     for file in journals.refused() {
         complain(refusal(file));
@@ -72,7 +89,11 @@ pub fn refusal(file: &JournalFile) -> String {
 /// A line on each journal.
 pub fn lines(journals: &Journals) -> impl Iterator<Item = String> + '_ {
     journals.files().iter().map(|file| {
-        let commits = file.commits.map_or("commits unknown".to_owned(), |commits| count(commits, "commit", "commits"));
+        let commits = file
+            .commits
+            .map_or("commits unknown".to_owned(), |commits| {
+                count(commits, "commit", "commits")
+            });
         let what = match &file.fate {
             JournalFate::Replayed => "replayed".to_owned(),
             JournalFate::LeftOut => "left out".to_owned(),
@@ -80,25 +101,47 @@ pub fn lines(journals: &Journals) -> impl Iterator<Item = String> + '_ {
             JournalFate::Stale => "stale: a newer generation has them or replaced them".to_owned(),
             _ => format!("{} replayed: {}", file.replayed, reason(file)),
         };
-        let torn = if file.has_torn_tail { "; a torn one follows" } else { "" };
+        let torn = if file.has_torn_tail {
+            "; a torn one follows"
+        } else {
+            ""
+        };
         format!("{}: {commits}, {what}{torn}", file.name)
     })
 }
 
 /// What the states with and without the journal differ in, in lines.
 pub fn difference_lines(difference: &StateDifference) -> Vec<String> {
-    let StateDifference { keys_added, keys_removed, added, removed, changed, unreadable, first, .. } = difference;
+    let StateDifference {
+        keys_added,
+        keys_removed,
+        added,
+        removed,
+        changed,
+        unreadable,
+        first,
+        ..
+    } = difference;
     let mut lines = vec![format!(
         "with the journal: {keys_added} keys more and {keys_removed} fewer; {added} objects more, {removed} fewer, \
          {changed} changed"
     )];
-    lines.extend(first.iter().map(|one| format!("  {} {}", sign(one), escape(&one.path))));
+    lines.extend(
+        first
+            .iter()
+            .map(|one| format!("  {} {}", sign(one), escape(&one.path))),
+    );
     let more = (added + removed + changed).saturating_sub(first.len() as u64);
     if more > 0 {
-        lines.push(format!("  … and {more} more; `cimrepo diff` of the repository with --generation lists all"));
+        lines.push(format!(
+            "  … and {more} more; `cimrepo diff` of the repository with --generation lists all"
+        ));
     }
     if *unreadable > 0 {
-        lines.push(format!("  {} could not be compared", count(*unreadable, "object", "objects")));
+        lines.push(format!(
+            "  {} could not be compared",
+            count(*unreadable, "object", "objects")
+        ));
     }
     lines
 }
@@ -131,9 +174,28 @@ struct NamedRow<'r> {
 
 impl<'r> From<&'r StateDifference> for DifferenceRow<'r> {
     fn from(difference: &'r StateDifference) -> Self {
-        let StateDifference { keys_added, keys_removed, added, removed, changed, unreadable, .. } = *difference;
-        let named = |one: &'r Difference| NamedRow { change: sign(one), path: &one.path };
+        let StateDifference {
+            keys_added,
+            keys_removed,
+            added,
+            removed,
+            changed,
+            unreadable,
+            ..
+        } = *difference;
+        let named = |one: &'r Difference| NamedRow {
+            change: sign(one),
+            path: &one.path,
+        };
         let first = difference.first.iter().map(named).collect();
-        Self { keys_added, keys_removed, added, removed, changed, unreadable, first }
+        Self {
+            keys_added,
+            keys_removed,
+            added,
+            removed,
+            changed,
+            unreadable,
+            first,
+        }
     }
 }

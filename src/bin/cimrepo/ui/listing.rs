@@ -6,7 +6,8 @@ use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::base::escape::escape;
 use cimrepo::catalog::json::{ClassRow, InstanceRow, NamespaceRow};
 use cimrepo::catalog::{
-    Catalog, Census, Counted, Hidden, KeyFault, Namespaces, ObjectKey, ROOT, StoredClass, StoredInstance,
+    Catalog, Census, Counted, Hidden, KeyFault, Namespaces, ObjectKey, ROOT, StoredClass,
+    StoredInstance,
 };
 use cimrepo::cim::name;
 use cimrepo::export::{Sink, export_mof};
@@ -18,8 +19,8 @@ use super::mof_text::{Encoding, MofText};
 use super::near;
 use super::output::{Failure, Output, complain};
 
-/// Prints objects, and counts them against the keys of the index. One that cannot be read is reported on standard error, and
-/// the others follow.
+/// Prints objects, and counts them against the keys of the index. One that cannot be read is
+/// reported on standard error, and the others follow.
 pub struct Listing<'o> {
     catalog: Catalog,
     output: &'o mut Output,
@@ -34,7 +35,13 @@ impl<'o> Listing<'o> {
     pub fn new(catalog: Catalog, output: &'o mut Output) -> Self {
         let catalog = catalog.each_once();
         let census = Census::of(&catalog);
-        Self { catalog, output, census, said: HashSet::new(), has_findings: false }
+        Self {
+            catalog,
+            output,
+            census,
+            said: HashSet::new(),
+            has_findings: false,
+        }
     }
 
     /// How it ends: 1 when something is lost, 4 when that is everything.
@@ -48,16 +55,20 @@ impl<'o> Listing<'o> {
         }
     }
 
-    /// A namespace as its path spells it in the repository; an error when it is not there, or that cannot be told.
+    /// A namespace as its path spells it in the repository; an error when it is not there, or that
+    /// cannot be told.
     pub fn find(&mut self, path: &str) -> Result<String, Failure> {
         let path = namespace_path(path);
-        let found = self.catalog.find_namespace(&path).map_err(|error| cannot_tell("namespace", &path, error))?;
+        let found = self
+            .catalog
+            .find_namespace(&path)
+            .map_err(|error| cannot_tell("namespace", &path, error))?;
         let near = || near::namespaces(&self.catalog, &path);
         found.ok_or_else(|| missing(format!("there is no namespace {}{}", escape(&path), near())))
     }
 
-    /// A namespace and, if wanted, those below it, in order of the tree; without one, the system classes and all namespaces.
-    /// Those that nothing leads to come last.
+    /// A namespace and, if wanted, those below it, in order of the tree; without one, the system
+    /// classes and all namespaces. Those that nothing leads to come last.
     pub fn tree(&mut self, top: Option<&str>, below: bool) -> Vec<String> {
         if let Some(top) = top.filter(|_| !below) {
             self.census.has(Counted::Namespaces);
@@ -69,7 +80,10 @@ impl<'o> Listing<'o> {
             self.census.has_namespaces(&found);
         }
         let Namespaces { tree, hidden, .. } = found;
-        let mut all: Vec<String> = tree.into_iter().filter_map(|namespace| self.readable(namespace)).collect();
+        let mut all: Vec<String> = tree
+            .into_iter()
+            .filter_map(|namespace| self.readable(namespace))
+            .collect();
         let is_inside = |path: &str| top.is_none_or(|top| is_below(path, top));
         all.retain(|path| is_inside(path));
         for hidden in hidden {
@@ -80,7 +94,8 @@ impl<'o> Listing<'o> {
             }
         }
         if !is_all {
-            all.iter().for_each(|_| self.census.has(Counted::Namespaces));
+            all.iter()
+                .for_each(|_| self.census.has(Counted::Namespaces));
         }
         if top.is_none() {
             all.insert(0, SYSTEM_NAMESPACE.to_owned());
@@ -129,10 +144,13 @@ impl<'o> Listing<'o> {
         self.instances_among(namespace, None)
     }
 
-    /// A class, the classes derived from it and their instances; without `below` the classes derived
-    /// directly and the class's own instances. Returns whether there is such a class.
+    /// A class, the classes derived from it and their instances; without `below` the classes
+    /// derived directly and the class's own instances. Returns whether there is such a class.
     pub fn of_class(&mut self, namespace: &str, class: &str, below: bool) -> Result<bool, Failure> {
-        let found = self.catalog.class(namespace, class).map_err(|error| cannot_tell("class", class, error))?;
+        let found = self
+            .catalog
+            .class(namespace, class)
+            .map_err(|error| cannot_tell("class", class, error))?;
         if found.is_none() {
             return Ok(false);
         }
@@ -142,7 +160,11 @@ impl<'o> Listing<'o> {
             false => self.catalog.subclasses(namespace, Some(class)).collect(),
         };
         let mut family = own.clone();
-        for class in derived.into_iter().filter_map(|class| self.readable(class)).collect::<Vec<_>>() {
+        for class in derived
+            .into_iter()
+            .filter_map(|class| self.readable(class))
+            .collect::<Vec<_>>()
+        {
             family.insert(self.catalog.keys().hash(class.class.name().as_str()));
         }
         self.classes_among(namespace, Some(&family))?;
@@ -153,11 +175,19 @@ impl<'o> Listing<'o> {
     /// The failure for a class that is not in a namespace, with other places and near names.
     pub fn no_class(&self, namespace: &str, class: &str) -> Failure {
         let near = near::classes(&self.catalog, namespace, class);
-        missing(format!("there is no {}:{}{near}", escape(namespace), escape(class)))
+        missing(format!(
+            "there is no {}:{}{near}",
+            escape(namespace),
+            escape(class)
+        ))
     }
 
     /// The classes of a namespace, or those with one of these hashes, by name.
-    fn classes_among(&mut self, namespace: &str, among: Option<&HashSet<NameHash>>) -> Result<(), Failure> {
+    fn classes_among(
+        &mut self,
+        namespace: &str,
+        among: Option<&HashSet<NameHash>>,
+    ) -> Result<(), Failure> {
         let mut names = Vec::new();
         for key in self.keys(namespace, Counted::Classes, among) {
             let name = self.catalog.class_name_of_key(&key);
@@ -174,8 +204,13 @@ impl<'o> Listing<'o> {
         Ok(())
     }
 
-    /// The instances of a namespace, or those of classes with one of these hashes, by class and path.
-    fn instances_among(&mut self, namespace: &str, among: Option<&HashSet<NameHash>>) -> Result<(), Failure> {
+    /// The instances of a namespace, or those of classes with one of these hashes, by class and
+    /// path.
+    fn instances_among(
+        &mut self,
+        namespace: &str,
+        among: Option<&HashSet<NameHash>>,
+    ) -> Result<(), Failure> {
         // As with classes, a namespace may have more than should be in memory at once.
         let mut places = Vec::new();
         for key in self.keys(namespace, Counted::Instances, among) {
@@ -198,7 +233,12 @@ impl<'o> Listing<'o> {
 
     /// The keys of objects of a namespace, each counted; of all, or of classes with one of these
     /// hashes and their instances.
-    fn keys(&mut self, namespace: &str, counted: Counted, among: Option<&HashSet<NameHash>>) -> Vec<ObjectKey> {
+    fn keys(
+        &mut self,
+        namespace: &str,
+        counted: Counted,
+        among: Option<&HashSet<NameHash>>,
+    ) -> Vec<ObjectKey> {
         let mut found = Vec::new();
         for key in self.catalog.object_keys(namespace, counted) {
             match key {
@@ -227,7 +267,12 @@ impl<'o> Listing<'o> {
     }
 
     /// An object that was read, or one that is lost.
-    fn object<T>(&mut self, namespace: &str, key: &ObjectKey, found: Result<T, Error>) -> Option<T> {
+    fn object<T>(
+        &mut self,
+        namespace: &str,
+        key: &ObjectKey,
+        found: Result<T, Error>,
+    ) -> Option<T> {
         found
             .map_err(|error| {
                 self.census.lose(&error);
@@ -251,14 +296,32 @@ impl<'o> Listing<'o> {
     }
 
     /// Prints the objects of namespaces as MOF. Returns whether there is such a class.
-    pub fn mof(&mut self, namespaces: &[String], class: Option<&str>, encoding: Encoding) -> Result<bool, Failure> {
+    pub fn mof(
+        &mut self,
+        namespaces: &[String],
+        class: Option<&str>,
+        encoding: Encoding,
+    ) -> Result<bool, Failure> {
         // The system classes lie in no namespace that MOF can name.
-        let nameable = namespaces.iter().filter(|namespace| *namespace != SYSTEM_NAMESPACE);
+        let nameable = namespaces
+            .iter()
+            .filter(|namespace| *namespace != SYSTEM_NAMESPACE);
         let namespaces: Vec<String> = nameable.cloned().collect();
         let output = &mut *self.output;
         let text = MofText::new(encoding, output)?;
-        let mut sink = MofSink { output, text, said: &mut self.said, has_findings: false };
-        let found = export_mof(&self.catalog, &namespaces, class, &mut self.census, &mut sink)?;
+        let mut sink = MofSink {
+            output,
+            text,
+            said: &mut self.said,
+            has_findings: false,
+        };
+        let found = export_mof(
+            &self.catalog,
+            &namespaces,
+            class,
+            &mut self.census,
+            &mut sink,
+        )?;
         sink.text.finish(sink.output)?;
         self.has_findings |= sink.has_findings;
         Ok(found)
@@ -270,7 +333,11 @@ impl<'o> Listing<'o> {
         for name in names {
             if last.is_some_and(|last| name::same(last, name)) {
                 let colon = if namespace.is_empty() { "" } else { ":" };
-                complain(format_args!("{}{colon}{} is there more than once", escape(namespace), escape(name)));
+                complain(format_args!(
+                    "{}{colon}{} is there more than once",
+                    escape(namespace),
+                    escape(name)
+                ));
                 self.has_findings = true;
             }
             last = Some(name);
@@ -283,28 +350,55 @@ impl<'o> Listing<'o> {
         let lost = class.class.missing_ancestor();
         if let (Some(ancestor), Some(damage)) = (lost, &class.damage) {
             self.census.partial += 1;
-            complain(format_args!("{}:{name} is partial, as {ancestor} is lost: {damage}", escape(namespace)));
+            complain(format_args!(
+                "{}:{name} is partial, as {ancestor} is lost: {damage}",
+                escape(namespace)
+            ));
         }
         if self.output.is_json() {
             return self.output.json(&ClassRow { namespace, class });
         }
-        let above = class.class.declaration().superclass.as_ref().map(|name| format!(" : {name}")).unwrap_or_default();
-        let partial = lost.map(|ancestor| format!(" (partial: {ancestor} is lost)")).unwrap_or_default();
-        self.output.line(format_args!("class     {}:{name}{above}{partial}", escape(namespace)))
+        let above = class
+            .class
+            .declaration()
+            .superclass
+            .as_ref()
+            .map(|name| format!(" : {name}"))
+            .unwrap_or_default();
+        let partial = lost
+            .map(|ancestor| format!(" (partial: {ancestor} is lost)"))
+            .unwrap_or_default();
+        self.output.line(format_args!(
+            "class     {}:{name}{above}{partial}",
+            escape(namespace)
+        ))
     }
 
-    fn instance(&mut self, namespace: &str, path: &str, instance: &StoredInstance) -> Result<(), Failure> {
+    fn instance(
+        &mut self,
+        namespace: &str,
+        path: &str,
+        instance: &StoredInstance,
+    ) -> Result<(), Failure> {
         self.census.reach(Counted::Instances);
         let mut partial = String::new();
         if let Some(damage) = &instance.damage {
             self.census.partial += 1;
             let class = instance.instance.class().name();
-            complain(format_args!("{} is partial, as {class} is lost: {damage}", escape(path)));
+            complain(format_args!(
+                "{} is partial, as {class} is lost: {damage}",
+                escape(path)
+            ));
             partial = format!(" (partial: {class} is lost)");
         }
         match self.output.is_json() {
-            true => self.output.json(&InstanceRow { namespace, instance }),
-            false => self.output.line(format_args!("instance  {}{partial}", escape(path))),
+            true => self.output.json(&InstanceRow {
+                namespace,
+                instance,
+            }),
+            false => self
+                .output
+                .line(format_args!("instance  {}{partial}", escape(path))),
         }
     }
 
@@ -321,8 +415,9 @@ impl<'o> Listing<'o> {
             .ok()
     }
 
-    /// Says how many objects there are and how many were reached: always where `totals` are wanted, else where some were not.
-    /// Totals come after what was printed: of a list that nobody reads to its end there are none.
+    /// Says how many objects there are and how many were reached: always where `totals` are wanted,
+    /// else where some were not. Totals come after what was printed: of a list that nobody reads to
+    /// its end there are none.
     pub fn finish(&mut self, totals: bool) -> Result<(), Failure> {
         self.output.flush()?;
         if !totals && self.census.is_whole() {
@@ -369,14 +464,18 @@ impl Sink for MofSink<'_> {
 /// True if a namespace is another or lies below it.
 fn is_below(path: &str, top: &str) -> bool {
     let (path, top) = (name::to_upper(path), name::to_upper(top));
-    path.strip_prefix(&top).is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
+    path.strip_prefix(&top)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
 }
 
 /// The failure for what may or may not be there: a page on the way cannot be read.
 fn cannot_tell(what: &str, name: &str, error: Error) -> Failure {
     match &error {
         Error::Corrupt(damage) => {
-            let text = format!("whether there is a {what} {} cannot be told: {damage}", escape(name));
+            let text = format!(
+                "whether there is a {what} {} cannot be told: {damage}",
+                escape(name)
+            );
             Failure::Command(text, Outcome::Corrupt)
         }
         _ => error.into(),
@@ -387,7 +486,9 @@ fn cannot_tell(what: &str, name: &str, error: Error) -> Failure {
 /// with or without a server in front.
 pub fn namespace_path(text: &str) -> String {
     let text = text.replace('/', "\\");
-    let without_server = text.strip_prefix(r"\\").and_then(|rest| rest.split_once('\\'));
+    let without_server = text
+        .strip_prefix(r"\\")
+        .and_then(|rest| rest.split_once('\\'));
     let path = without_server.map_or(text.as_str(), |(_, path)| path);
     path.trim_matches('\\').to_owned()
 }

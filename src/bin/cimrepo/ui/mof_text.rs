@@ -4,8 +4,8 @@ use clap::ValueEnum;
 
 use super::output::{Failure, Output};
 
-/// Text that is kept back until it is known whether it needs a mark. Beyond that it goes without: every reader that
-/// takes UTF-8 without mark reads it.
+/// Text that is kept back until it is known whether it needs a mark. Beyond that it goes without:
+/// every reader that takes UTF-8 without mark reads it.
 const KEPT_BYTES: usize = 16 << 20;
 
 /// How characters become bytes.
@@ -30,7 +30,10 @@ impl MofText {
     pub fn new(encoding: Encoding, output: &mut Output) -> Result<Self, Failure> {
         if encoding == Encoding::Utf16 {
             write_wide("\u{feff}", output)?;
-            return Ok(Self { encoding, kept: None });
+            return Ok(Self {
+                encoding,
+                kept: None,
+            });
         }
         // A terminal would show the mark.
         let kept = (!output.is_terminal()).then(String::new);
@@ -41,13 +44,19 @@ impl MofText {
         if self.encoding == Encoding::Utf16 {
             return write_wide(text, output);
         }
-        let Some(kept) = &mut self.kept else { return output.text(text) };
+        let Some(kept) = &mut self.kept else {
+            return output.text(text);
+        };
         kept.push_str(text);
         if !text.is_ascii() {
             output.bytes("\u{feff}".as_bytes())?;
             return self.finish(output);
         }
-        if kept.len() > KEPT_BYTES { self.finish(output) } else { Ok(()) }
+        if kept.len() > KEPT_BYTES {
+            self.finish(output)
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes what was kept back.

@@ -47,12 +47,22 @@ pub fn namespaces(catalog: &Catalog, wanted: &str) -> String {
     let mut found = near(wanted, all.iter().cloned());
     if found.is_empty() {
         let same_end = |path: &&String| name::same(&last(path), &last(wanted));
-        found = all.iter().filter(same_end).take(SUGGESTIONS).cloned().collect();
+        found = all
+            .iter()
+            .filter(same_end)
+            .take(SUGGESTIONS)
+            .cloned()
+            .collect();
     }
     if found.is_empty() {
         let ends = near(&last(wanted), all.iter().map(|path| last(path)));
         let has_end = |path: &&String| ends.iter().any(|end| name::same(end, &last(path)));
-        found = all.iter().filter(has_end).take(SUGGESTIONS).cloned().collect();
+        found = all
+            .iter()
+            .filter(has_end)
+            .take(SUGGESTIONS)
+            .cloned()
+            .collect();
     }
     suggestion(&found)
 }
@@ -64,7 +74,12 @@ pub fn classes(catalog: &Catalog, namespace: &str, wanted: &str) -> String {
     if !elsewhere.is_empty() {
         return format!("; it lies in {}", list(&elsewhere, "and"));
     }
-    let of = |namespace: &str| catalog.class_names(namespace).flatten().map(|(name, _)| name.as_str().to_owned());
+    let of = |namespace: &str| {
+        catalog
+            .class_names(namespace)
+            .flatten()
+            .map(|(name, _)| name.as_str().to_owned())
+    };
     suggestion(&near(wanted, of(namespace).chain(of(SYSTEM_NAMESPACE))))
 }
 
@@ -72,9 +87,17 @@ pub fn classes(catalog: &Catalog, namespace: &str, wanted: &str) -> String {
 fn lies_in(catalog: &Catalog, class: &str) -> Vec<String> {
     let has = |namespace: &String| {
         let key = catalog.keys().class(namespace, class);
-        catalog.snapshot().reference(key.as_bytes()).is_ok_and(|record| record.is_some())
+        catalog
+            .snapshot()
+            .reference(key.as_bytes())
+            .is_ok_and(|record| record.is_some())
     };
-    catalog.namespaces().into_iter().flatten().filter(has).collect()
+    catalog
+        .namespaces()
+        .into_iter()
+        .flatten()
+        .filter(has)
+        .collect()
 }
 
 /// Paths of instances of a class like the one that is not there.
@@ -96,7 +119,8 @@ fn suggestion(found: &[String]) -> String {
     }
 }
 
-/// Names one after the other, as a sentence has them, `word` before the last; of many the first few.
+/// Names one after the other, as a sentence has them, `word` before the last; of many the first
+/// few.
 fn list(names: &[String], word: &str) -> String {
     let (first, more) = names.split_at(names.len().min(SUGGESTIONS));
     let mut parts: Vec<String> = first.iter().map(|name| escape(name).to_string()).collect();

@@ -1,11 +1,12 @@
 //! Results to standard output, everything else to standard error, and no other way to either.
 //!
-//! Names, values, paths and arguments come from evidence and may hold what a terminal obeys. Whatever is printed here is
-//! escaped, however it was formatted; a line ends only where this module ends it, and in JSON every string is printed in
-//! characters that show.
+//! Names, values, paths and arguments come from evidence and may hold what a terminal obeys.
+//! Whatever is printed here is escaped, however it was formatted; a line ends only where this
+//! module ends it, and in JSON every string is printed in characters that show.
 //!
-//! A reader of standard output that goes away (`| head`) has seen enough: the verb ends there, quietly, without totals and
-//! with exit code 0. Where standard error cannot be written nobody is told; that is no reason to fail.
+//! A reader of standard output that goes away (`| head`) has seen enough: the verb ends there,
+//! quietly, without totals and with exit code 0. Where standard error cannot be written nobody is
+//! told; that is no reason to fail.
 //!
 //! While one of several sources is read, each line says which one it is about ([`Label`]).
 
@@ -66,10 +67,15 @@ impl Failure {
 
     /// True if the user ended it.
     pub const fn is_cancelled(&self) -> bool {
-        matches!(self, Failure::Engine(cimrepo::Error::Cancelled) | Failure::Hinted(cimrepo::Error::Cancelled, _))
+        matches!(
+            self,
+            Failure::Engine(cimrepo::Error::Cancelled)
+                | Failure::Hinted(cimrepo::Error::Cancelled, _)
+        )
     }
 
-    /// True if nothing more is to be read for it: the user ended the run, or nobody reads what is printed.
+    /// True if nothing more is to be read for it: the user ended the run, or nobody reads what is
+    /// printed.
     pub const fn ends_the_run(&self) -> bool {
         self.is_cancelled() || matches!(self, Failure::Closed | Failure::Output(_))
     }
@@ -117,7 +123,9 @@ fn general_hint(error: &cimrepo::Error) -> Option<&'static str> {
         _ => return None,
     };
     match source.kind() {
-        io::ErrorKind::FileTooLarge => Some("the limit of the file system or of the shell is in the way"),
+        io::ErrorKind::FileTooLarge => {
+            Some("the limit of the file system or of the shell is in the way")
+        }
         io::ErrorKind::InvalidFilename => {
             Some("give a shorter name: temporary files with longer names are made next to it")
         }
@@ -135,8 +143,8 @@ thread_local! {
     static SOURCE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// While it lives, whatever is printed says that it is about one of several sources: in text before each line, in JSON by
-/// the field `source` after `kind`.
+/// While it lives, whatever is printed says that it is about one of several sources: in text before
+/// each line, in JSON by the field `source` after `kind`.
 pub struct Label(());
 
 impl Label {
@@ -154,7 +162,9 @@ impl Drop for Label {
 
 /// The label of a line of text.
 fn before_line(source: Option<&str>) -> String {
-    source.map(|source| format!("{}: ", escape(source))).unwrap_or_default()
+    source
+        .map(|source| format!("{}: ", escape(source)))
+        .unwrap_or_default()
 }
 
 /// Prints `text` as a line on standard error, as far as it can be written.
@@ -169,17 +179,22 @@ pub fn complain_of_bug() -> Outcome {
     Outcome::Bug
 }
 
-/// Reads the command line. Help, and the reason why the arguments make no sense, are printed; then the exit code is returned.
+/// Reads the command line. Help, and the reason why the arguments make no sense, are printed; then
+/// the exit code is returned.
 pub fn read_arguments<C: Parser>() -> Result<C, u8> {
     let error = match C::try_parse() {
         Ok(command) => return Ok(command),
         Err(error) => error,
     };
 
-    // The message has several lines and repeats arguments, so it cannot be escaped as a whole: it is made again from
-    // arguments that are escaped already.
-    let escaped = std::env::args_os().map(|argument| escape(&argument.to_string_lossy()).to_string());
-    match C::try_parse_from(escaped).err().filter(|again| again.kind() == error.kind()) {
+    // The message has several lines and repeats arguments, so it cannot be escaped as a whole: it
+    // is made again from arguments that are escaped already.
+    let escaped =
+        std::env::args_os().map(|argument| escape(&argument.to_string_lossy()).to_string());
+    match C::try_parse_from(escaped)
+        .err()
+        .filter(|again| again.kind() == error.kind())
+    {
         // Nobody is told when nothing can be written.
         Some(again) => again.print().unwrap_or_default(),
         None => complain(error.kind()),
@@ -192,8 +207,13 @@ pub fn guard_panics() {
     panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
-        let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+        let text = text
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("panic");
+        let place = panic
+            .location()
+            .map(|place| format!(" at {place}"))
+            .unwrap_or_default();
         complain(format_args!("panicked{place}: {text}"));
 
         let trace = Backtrace::capture();
@@ -218,7 +238,13 @@ impl Output {
     pub fn new(is_json: bool) -> Self {
         let source = SOURCE.with_borrow(Clone::clone);
         let label = before_line(source.as_deref());
-        Self { out: BufWriter::new(io::stdout().lock()), line: String::new(), is_json, source, label }
+        Self {
+            out: BufWriter::new(io::stdout().lock()),
+            line: String::new(),
+            is_json,
+            source,
+            label,
+        }
     }
 
     pub const fn is_json(&self) -> bool {
@@ -239,7 +265,8 @@ impl Output {
     pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
         self.line.clear();
         self.line.push_str(&self.label);
-        // Nothing can fail that writes into a string, and a `Display` that fails has written what there is to see.
+        // Nothing can fail that writes into a string, and a `Display` that fails has written what
+        // there is to see.
         write!(EscapingWriter::new(&mut self.line), "{text}").ok();
         self.line.push('\n');
         Ok(self.out.write_all(self.line.as_bytes())?)
@@ -250,7 +277,8 @@ impl Output {
         self.line(format_args!("{label:<13}{text}"))
     }
 
-    /// Prints a text of several lines, such as MOF, in which evidence is escaped already: its own line ends are kept.
+    /// Prints a text of several lines, such as MOF, in which evidence is escaped already: its own
+    /// line ends are kept.
     pub fn text(&mut self, text: &str) -> Result<(), Failure> {
         text.lines().try_for_each(|line| self.line(line))
     }
@@ -272,7 +300,11 @@ impl Output {
             #[serde(flatten)]
             row: &'r T,
         }
-        self.json(&Row { schema: SCHEMA, kind, row })
+        self.json(&Row {
+            schema: SCHEMA,
+            kind,
+            row,
+        })
     }
 
     /// Writes bytes as they are, for another program: never to a terminal.
@@ -283,7 +315,9 @@ impl Output {
     /// Where bytes go as they are.
     pub fn pipe(&mut self) -> Result<&mut dyn Write, Failure> {
         if self.out.get_ref().is_terminal() {
-            return Err(Failure::usage("these bytes are not for a terminal; send them to a file or another program"));
+            return Err(Failure::usage(
+                "these bytes are not for a terminal; send them to a file or another program",
+            ));
         }
         Ok(&mut self.out)
     }
@@ -293,13 +327,15 @@ impl Output {
         Ok(self.out.flush()?)
     }
 
-    /// Ends the output. Totals on standard error come after it: of an output that nobody read to its end there are none.
+    /// Ends the output. Totals on standard error come after it: of an output that nobody read to
+    /// its end there are none.
     pub fn finish(mut self) -> Result<(), Failure> {
         Ok(self.out.flush()?)
     }
 }
 
-/// What became of the output of a verb whose outcome is not in the output alone: that nobody reads it changes nothing.
+/// What became of the output of a verb whose outcome is not in the output alone: that nobody reads
+/// it changes nothing.
 pub fn even_if_closed(result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
         Err(Failure::Closed) => Ok(()),
@@ -307,8 +343,9 @@ pub fn even_if_closed(result: Result<(), Failure>) -> Result<(), Failure> {
     }
 }
 
-/// JSON in characters that show: the others stand in strings by their numbers (`\u001b`), which means the same. In the outermost object a
-/// source, if there is one, comes after the first two fields, which are `schema` and `kind`.
+/// JSON in characters that show: the others stand in strings by their numbers (`\u001b`), which
+/// means the same. In the outermost object a source, if there is one, comes after the first two
+/// fields, which are `schema` and `kind`.
 struct VisibleJson<'s> {
     source: Option<&'s str>,
     depth: usize,
@@ -317,7 +354,11 @@ struct VisibleJson<'s> {
 
 impl<'s> VisibleJson<'s> {
     const fn of(source: Option<&'s str>) -> Self {
-        Self { source, depth: 0, fields: 0 }
+        Self {
+            source,
+            depth: 0,
+            fields: 0,
+        }
     }
 }
 
@@ -337,13 +378,20 @@ impl Formatter for VisibleJson<'_> {
             return Ok(());
         }
         self.fields += 1;
-        let Some(source) = self.source.filter(|_| self.fields == 2) else { return Ok(()) };
+        let Some(source) = self.source.filter(|_| self.fields == 2) else {
+            return Ok(());
+        };
         writer.write_all(b",\"source\":")?;
-        let mut serializer = serde_json::Serializer::with_formatter(&mut writer, VisibleJson::of(None));
+        let mut serializer =
+            serde_json::Serializer::with_formatter(&mut writer, VisibleJson::of(None));
         Ok(source.serialize(&mut serializer)?)
     }
 
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         // A fragment follows a quote or an escape, none of which a mark of the evidence may change.
         let mut visible = Visible::new();
         if visible.shows_all(fragment) {
@@ -364,10 +412,15 @@ impl Formatter for VisibleJson<'_> {
     }
 }
 
-/// A path as it is written after a verb in a shell: in quotes where the shell would take it apart, or do what it says.
+/// A path as it is written after a verb in a shell: in quotes where the shell would take it apart,
+/// or do what it says.
 pub fn argument(path: &Path) -> String {
     let text = escape_path(path);
-    let text = if text.starts_with('-') { format!(".{MAIN_SEPARATOR}{text}") } else { text };
+    let text = if text.starts_with('-') {
+        format!(".{MAIN_SEPARATOR}{text}")
+    } else {
+        text
+    };
     let separators = if cfg!(windows) { "/\\" } else { "/" };
     let is_plain = |c: char| c.is_alphanumeric() || separators.contains(c) || ":._-+,@".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {

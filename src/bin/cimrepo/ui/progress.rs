@@ -25,7 +25,11 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template("{msg:18} {wide_bar} {pos}/{len}") {
             bar.set_style(style);
         }
-        Self { bar, started: Instant::now(), cancellable: Cancellable::new() }
+        Self {
+            bar,
+            started: Instant::now(),
+            cancellable: Cancellable::new(),
+        }
     }
 }
 
@@ -48,7 +52,11 @@ impl Observer for Bar {
                 _ => "working",
             });
         }
-        if self.cancellable.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.cancellable.is_requested() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }
 

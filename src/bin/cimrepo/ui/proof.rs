@@ -49,17 +49,27 @@ fn show_text(proof: &Proof, output: &mut Output) -> Result<(), Failure> {
         output.line(format_args!("{}: {disproof}", disproof.code()))?;
     }
     if proof.is_proven() {
-        return output.line("PROVEN: the state that was paused, whole; nothing later is in it, so the pause held");
+        return output.line(
+            "PROVEN: the state that was paused, whole; nothing later is in it, so the pause held",
+        );
     }
     output.line(match proof.did_pause_hold() {
         true => "NOT PROVEN: it is not the state that was paused, whole",
-        false => "NOT PROVEN: it holds, or may hold, what was written after the pause; copy it again",
+        false => {
+            "NOT PROVEN: it holds, or may hold, what was written after the pause; copy it again"
+        }
     })
 }
 
 fn show_json(proof: &Proof, output: &mut Output) -> Result<(), Failure> {
     for disproof in &proof.disproofs {
-        output.row("disproof", &DisproofRow { code: disproof.code(), reason: disproof.to_string() })?;
+        output.row(
+            "disproof",
+            &DisproofRow {
+                code: disproof.code(),
+                reason: disproof.to_string(),
+            },
+        )?;
     }
     let row = ProofRow {
         token: proof.token,

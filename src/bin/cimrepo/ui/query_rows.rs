@@ -29,7 +29,12 @@ pub struct Printer {
 
 impl Printer {
     pub const fn new(shape: Shape, output: Output) -> Self {
-        Self { shape, output, has_row: false, class: None }
+        Self {
+            shape,
+            output,
+            has_row: false,
+            class: None,
+        }
     }
 
     pub fn row(&mut self, row: &Row) -> Result<(), Failure> {
@@ -53,7 +58,8 @@ impl Printer {
         }
         for cell in cells(row) {
             let value = cell.value.as_ref().map(text).unwrap_or_default();
-            self.output.line(format_args!("{} : {}", escape(&cell.name), escape(&value)))?;
+            self.output
+                .line(format_args!("{} : {}", escape(&cell.name), escape(&value)))?;
         }
         Ok(())
     }
@@ -65,14 +71,18 @@ impl Printer {
             let names: Vec<String> = cells.iter().map(|cell| field(&cell.name)).collect();
             self.output.line(names.join(","))?;
         }
-        let values = cells.iter().map(|cell| cell.value.as_ref().map(text).unwrap_or_default());
+        let values = cells
+            .iter()
+            .map(|cell| cell.value.as_ref().map(text).unwrap_or_default());
         let values: Vec<String> = values.map(|value| field(&value)).collect();
         self.output.line(values.join(","))
     }
 
     /// Without a list of columns a table has those of one class.
     fn ensure_one_class(&mut self, row: &Row) -> Result<(), Failure> {
-        let Row::Instance(row) = row else { return Ok(()) };
+        let Row::Instance(row) = row else {
+            return Ok(());
+        };
         if row.projection.is_some() && !row.has_keys_alone() {
             return Ok(());
         }
@@ -81,7 +91,9 @@ impl Printer {
             None => self.class = Some(name.clone()),
             Some(first) if first == name => {}
             Some(first) => {
-                let text = format!("rows of {first} and of {name} have different columns; select the columns by name");
+                let text = format!(
+                    "rows of {first} and of {name} have different columns; select the columns by name"
+                );
                 return Err(Failure::Command(text, Outcome::Usage));
             }
         }
@@ -102,10 +114,12 @@ impl Printer {
         }
     }
 
-    /// An instance with the columns that were asked for. Those that are no properties of its own stand in comments.
+    /// An instance with the columns that were asked for. Those that are no properties of its own
+    /// stand in comments.
     fn projected(&mut self, row: &InstanceRow) -> Result<(), Failure> {
         let class = row.stored.instance.class();
-        self.output.line(format_args!("instance of {}", class.name()))?;
+        self.output
+            .line(format_args!("instance of {}", class.name()))?;
         self.output.line("{")?;
         for cell in row.cells() {
             let Some(value) = &cell.value else { continue };
@@ -114,8 +128,15 @@ impl Printer {
             let mark = if is_own { "" } else { "// " };
             let mut lines = value.lines();
             let first = lines.next().unwrap_or_default();
-            let end = if lines.clone().next().is_none() { ";" } else { "" };
-            self.output.line(format_args!("    {mark}{} = {first}{end}", escape(&cell.name)))?;
+            let end = if lines.clone().next().is_none() {
+                ";"
+            } else {
+                ""
+            };
+            self.output.line(format_args!(
+                "    {mark}{} = {first}{end}",
+                escape(&cell.name)
+            ))?;
             let mut lines = lines.peekable();
             while let Some(line) = lines.next() {
                 let end = if lines.peek().is_none() { ";" } else { "" };
@@ -127,7 +148,10 @@ impl Printer {
 }
 
 fn cells(row: &Row) -> Vec<Cell> {
-    let cell = |name: &str, value: Option<Value>| Cell { name: name.to_owned(), value };
+    let cell = |name: &str, value: Option<Value>| Cell {
+        name: name.to_owned(),
+        value,
+    };
     match row {
         Row::Instance(row) => row.cells(),
         Row::Count(number) => vec![cell("COUNT", Some(Value::Uint64(*number)))],
@@ -135,8 +159,14 @@ fn cells(row: &Row) -> Vec<Cell> {
             let superclass = row.class.class.declaration().superclass.as_ref();
             vec![
                 cell("__NAMESPACE", Some(Value::from(&*row.namespace))),
-                cell("__CLASS", Some(Value::from(row.class.class.name().as_str()))),
-                cell("__SUPERCLASS", superclass.map(|name| Value::from(name.as_str()))),
+                cell(
+                    "__CLASS",
+                    Some(Value::from(row.class.class.name().as_str())),
+                ),
+                cell(
+                    "__SUPERCLASS",
+                    superclass.map(|name| Value::from(name.as_str())),
+                ),
             ]
         }
     }
@@ -151,8 +181,13 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// A field of a table: in quotes where it has a comma, a quote or a line end, or blanks at its ends.
+/// A field of a table: in quotes where it has a comma, a quote or a line end, or blanks at its
+/// ends.
 fn field(text: &str) -> String {
     let needs_quotes = text.contains([',', '"', '\r', '\n']) || text.trim() != text;
-    if needs_quotes { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if needs_quotes {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }

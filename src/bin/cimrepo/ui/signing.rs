@@ -18,7 +18,13 @@ struct Row {
 /// Prints what a signature says that was checked.
 pub fn show(comment: String, output: &mut Output) -> Result<(), Failure> {
     if output.is_json() {
-        return output.row("signature", &Row { good: true, comment });
+        return output.row(
+            "signature",
+            &Row {
+                good: true,
+                comment,
+            },
+        );
     }
     output.line(format_args!("the signature is good: {comment}"))
 }
@@ -43,8 +49,12 @@ mod built {
         pub fn load(key: &Path, password: Option<&Path>) -> Result<Self, Failure> {
             let password = password.map(read).transpose()?;
             // The line end that editors put behind it is no part of it.
-            let password = password.as_deref().map(|text| text.trim_end_matches(['\r', '\n']));
-            SigningKey::read(&read(key)?, password).map(Self).map_err(|error| named(error, key))
+            let password = password
+                .as_deref()
+                .map(|text| text.trim_end_matches(['\r', '\n']));
+            SigningKey::read(&read(key)?, password)
+                .map(Self)
+                .map_err(|error| named(error, key))
         }
 
         /// Signs a backup that is in its place.
@@ -61,7 +71,9 @@ mod built {
 
     impl Checker {
         pub fn load(key: &Path) -> Result<Self, Failure> {
-            VerifyingKey::read(&read(key)?).map(Self).map_err(|error| named(error, key))
+            VerifyingKey::read(&read(key)?)
+                .map(Self)
+                .map_err(|error| named(error, key))
         }
 
         /// Checks the signature that lies beside a backup; gives what it says.
@@ -74,7 +86,12 @@ mod built {
     fn read(path: &Path) -> Result<String, Failure> {
         fs::read_to_string(path).map_err(|source| {
             let path = path.into();
-            cimrepo::Error::Io { op: IoOp::Read, path, source }.into()
+            cimrepo::Error::Io {
+                op: IoOp::Read,
+                path,
+                source,
+            }
+            .into()
         })
     }
 

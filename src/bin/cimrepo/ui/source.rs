@@ -1,4 +1,5 @@
-//! What a verb reads: a repository, or a backup where a repository could be; or all that lie below a directory.
+//! What a verb reads: a repository, or a backup where a repository could be; or all that lie below
+//! a directory.
 
 use std::collections::HashSet;
 use std::fs;
@@ -33,11 +34,13 @@ pub struct ReadArguments {
     #[arg(long, value_name = "N")]
     pub generation: Option<u32>,
 
-    /// Read without what a journal of cimrepo holds beyond the files: the state that Windows would see
+    /// Read without what a journal of cimrepo holds beyond the files: the state that Windows would
+    /// see
     #[arg(long)]
     pub no_journal: bool,
 
-    /// File of the base of an incremental backup, if it is not in the same directory; may be given several times
+    /// File of the base of an incremental backup, if it is not in the same directory; may be given
+    /// several times
     #[arg(long, value_name = "FILE")]
     pub base: Vec<PathBuf>,
 }
@@ -75,20 +78,29 @@ pub enum Source {
 
 impl SourcesArguments {
     /// Runs a verb on each source: see [`each`].
-    pub fn each(&self, verb: impl FnMut(&SourceArguments) -> Result<Outcome, Failure>) -> Result<Outcome, Failure> {
+    pub fn each(
+        &self,
+        verb: impl FnMut(&SourceArguments) -> Result<Outcome, Failure>,
+    ) -> Result<Outcome, Failure> {
         each(&self.paths, &self.read, verb)
     }
 }
 
 impl SourceArguments {
     /// Runs a verb on each source that the path names: see [`each`].
-    pub fn each(&self, verb: impl FnMut(&Self) -> Result<Outcome, Failure>) -> Result<Outcome, Failure> {
+    pub fn each(
+        &self,
+        verb: impl FnMut(&Self) -> Result<Outcome, Failure>,
+    ) -> Result<Outcome, Failure> {
         each(std::slice::from_ref(&self.path), &self.read, verb)
     }
 
     /// The one source that the path names: itself, or the only repository below it.
     pub fn the_one(&self) -> Result<Self, Failure> {
-        Ok(Self { path: the_one(&self.path)?, read: self.read.clone() })
+        Ok(Self {
+            path: the_one(&self.path)?,
+            read: self.read.clone(),
+        })
     }
 
     /// Opens the source: a file is a backup, everything else the directory of a repository.
@@ -101,11 +113,19 @@ impl SourceArguments {
 
     /// The same, for verbs that have something to say of a backup without a generation too.
     pub fn open_any(&self) -> Result<Source, Failure> {
-        if self.path.is_file() { self.open_backup() } else { self.open_repository() }
+        if self.path.is_file() {
+            self.open_backup()
+        } else {
+            self.open_repository()
+        }
     }
 
     fn open_backup(&self) -> Result<Source, Failure> {
-        let open = if self.read.no_journal { OpenBackup::new().without_journal() } else { OpenBackup::new() };
+        let open = if self.read.no_journal {
+            OpenBackup::new().without_journal()
+        } else {
+            OpenBackup::new()
+        };
         let backup = open_backup_with(open, &self.path, &self.read.base)?;
         let is_replayed = journal::warn(backup.journal());
         DOUBTFUL.fetch_or(!is_replayed, Ordering::Relaxed);
@@ -118,7 +138,8 @@ impl SourceArguments {
         };
         let path = escape_path(&self.path);
         Err(Failure::usage(if backup.info().forensic {
-            let older = format!("to read older ones that it may hold, such as {wanted}, restore it");
+            let older =
+                format!("to read older ones that it may hold, such as {wanted}, restore it");
             format!("{path} is read as generation {held}; {older}")
         } else {
             format!("{path} is a backup of generation {held}; it holds no {wanted}")
@@ -128,7 +149,9 @@ impl SourceArguments {
     fn open_repository(&self) -> Result<Source, Failure> {
         if let Some(base) = self.read.base.first() {
             let (path, base) = (escape_path(&self.path), escape_path(base));
-            return Err(Failure::usage(format!("{path} is no backup, so --base {base} means nothing")));
+            return Err(Failure::usage(format!(
+                "{path} is no backup, so --base {base} means nothing"
+            )));
         }
         let mut options = OpenOptions::new();
         if let Some(generation) = self.read.generation {
@@ -137,12 +160,15 @@ impl SourceArguments {
         if self.read.no_journal {
             options = options.without_journal();
         }
-        Ok(Source::Repository(Box::new(open_repository(&self.path, options)?)))
+        Ok(Source::Repository(Box::new(open_repository(
+            &self.path, options,
+        )?)))
     }
 }
 
-/// Opens a repository to show what it holds, and says what is not as it should be. The pages that the newest generation wrote
-/// are checked first, whatever it says of how it was closed: evidence may have been torn since.
+/// Opens a repository to show what it holds, and says what is not as it should be. The pages that
+/// the newest generation wrote are checked first, whatever it says of how it was closed: evidence
+/// may have been torn since.
 pub fn open_repository(path: &Path, options: OpenOptions) -> Result<Repository, Failure> {
     let _running = Cancellable::new();
     let options = options.check_written_pages().cancel_when(was_requested);
@@ -158,9 +184,13 @@ struct Chosen {
     is_partial: bool,
 }
 
-/// Looks for the repositories that a path names. Where there is none it stands for itself: opening it says why.
+/// Looks for the repositories that a path names. Where there is none it stands for itself: opening
+/// it says why.
 fn choose(path: &Path) -> Result<Chosen, Failure> {
-    let itself = || Chosen { paths: vec![path.to_owned()], is_partial: false };
+    let itself = || Chosen {
+        paths: vec![path.to_owned()],
+        is_partial: false,
+    };
     if !path.is_dir() {
         return Ok(itself());
     }
@@ -171,14 +201,21 @@ fn choose(path: &Path) -> Result<Chosen, Failure> {
     };
     say_what_was_passed_over(path, &found);
     let is_partial = found.is_partial();
-    let paths = if found.repositories.is_empty() { itself().paths } else { found.repositories };
+    let paths = if found.repositories.is_empty() {
+        itself().paths
+    } else {
+        found.repositories
+    };
     Ok(Chosen { paths, is_partial })
 }
 
 fn say_what_was_passed_over(path: &Path, found: &Found) {
     found.passed_over.iter().for_each(complain);
     if found.not_listed > 0 {
-        complain(format_args!("… and {} more places were passed over", found.not_listed));
+        complain(format_args!(
+            "… and {} more places were passed over",
+            found.not_listed
+        ));
     }
     // A repository that was named itself is no tree, whatever its directory has in it.
     if found.links > 0 && found.repositories.first().is_none_or(|first| first != path) {
@@ -196,20 +233,31 @@ pub fn the_one(path: &Path) -> Result<PathBuf, Failure> {
             paths.extend(last);
             let (path, number) = (escape_path(path), paths.len());
             let names = names(&paths);
-            Err(Failure::usage(format!("{path} holds {number} repositories, and this reads one; give one of {names}")))
+            Err(Failure::usage(format!(
+                "{path} holds {number} repositories, and this reads one; give one of {names}"
+            )))
         }
     }
 }
 
 fn names(paths: &[PathBuf]) -> String {
-    let shown: Vec<String> = paths.iter().take(NAMED).map(|path| argument(path)).collect();
+    let shown: Vec<String> = paths
+        .iter()
+        .take(NAMED)
+        .map(|path| argument(path))
+        .collect();
     let more = paths.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
     format!("{}{more}", shown.join(", "))
 }
 
-/// Runs a verb on each source that the paths name, each once. Where there are several, each line says which one it is
-/// about, and a bad one does not keep the others from being read; then the outcome is the most telling one.
+/// Runs a verb on each source that the paths name, each once. Where there are several, each line
+/// says which one it is about, and a bad one does not keep the others from being read; then the
+/// outcome is the most telling one.
 pub fn each(
     paths: &[PathBuf],
     read: &ReadArguments,
@@ -221,17 +269,24 @@ pub fn each(
         if chosen.is_partial {
             outcome = Outcome::Findings;
         }
-        let new = |path: &PathBuf| known.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
+        let new =
+            |path: &PathBuf| known.insert(fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
         sources.extend(chosen.paths.into_iter().filter(new));
     }
     if let [only] = sources.as_slice() {
-        let source = SourceArguments { path: only.clone(), read: read.clone() };
+        let source = SourceArguments {
+            path: only.clone(),
+            read: read.clone(),
+        };
         return Ok(outcome.most_telling(judged(verb(&source)?)));
     }
 
     let has_backup = sources.iter().any(|path| path.is_file());
     for path in sources {
-        let mut source = SourceArguments { path, read: read.clone() };
+        let mut source = SourceArguments {
+            path,
+            read: read.clone(),
+        };
         // Bases are those of the backups among the sources, if there is one.
         if has_backup && !source.path.is_file() {
             source.read.base.clear();
@@ -257,23 +312,33 @@ pub fn open_backup(path: &Path, bases: &[PathBuf]) -> Result<Backup, Failure> {
 
 fn open_backup_with(open: OpenBackup, path: &Path, bases: &[PathBuf]) -> Result<Backup, Failure> {
     let _running = Cancellable::new();
-    let open = bases.iter().fold(open.cancel_when(was_requested), |open, base| open.base(base));
+    let open = bases
+        .iter()
+        .fold(open.cancel_when(was_requested), |open, base| {
+            open.base(base)
+        });
     open.open(path).map_err(backup_failed)
 }
 
 /// The failure for a backup that cannot be used, with what helps.
 pub fn backup_failed(error: cimrepo::Error) -> Failure {
-    let cimrepo::Error::Backup { path, fault } = &error else { return error.into() };
+    let cimrepo::Error::Backup { path, fault } = &error else {
+        return error.into();
+    };
     let hint = match **fault {
         BackupFault::BaseWrong { .. } => "give the right one with --base FILE".to_owned(),
         BackupFault::NotABackup if path.is_dir() => {
             "it is a directory; give a file that `cimrepo backup` wrote".to_owned()
         }
         BackupFault::NotABackup => match directory_of(path) {
-            Some(directory) => format!("it is a file of a repository, which is named by its directory: {directory}"),
+            Some(directory) => format!(
+                "it is a file of a repository, which is named by its directory: {directory}"
+            ),
             None => "give a file that `cimrepo backup` wrote".to_owned(),
         },
-        BackupFault::Truncated(_) | BackupFault::Checksum(_) => "take another copy of it, or another backup".to_owned(),
+        BackupFault::Truncated(_) | BackupFault::Checksum(_) => {
+            "take another copy of it, or another backup".to_owned()
+        }
         _ => return error.into(),
     };
     Failure::Hinted(error, hint)
@@ -282,8 +347,17 @@ pub fn backup_failed(error: cimrepo::Error) -> Failure {
 /// The failure for a backup of files of which no mapping can be read.
 fn no_generation(path: &Path) -> Failure {
     let reason = "it holds files of which no mapping can be read, and so no generation".into();
-    let hint = format!("`cimrepo restore --damaged {} DIR` gives the files back", argument(path));
-    Failure::Hinted(cimrepo::Error::NotARepository { path: path.into(), reason }, hint)
+    let hint = format!(
+        "`cimrepo restore --damaged {} DIR` gives the files back",
+        argument(path)
+    );
+    Failure::Hinted(
+        cimrepo::Error::NotARepository {
+            path: path.into(),
+            reason,
+        },
+        hint,
+    )
 }
 
 /// The argument that names the repository to which a file belongs, by the name of the file.
@@ -291,36 +365,60 @@ fn directory_of(file: &Path) -> Option<String> {
     let name = file.file_name()?.to_string_lossy();
     FileRole::from_file_name(&name)?;
     let parent = file.parent()?;
-    Some(argument(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }))
+    Some(argument(if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    }))
 }
 
 /// The failure for a repository that cannot be opened, with what helps.
 pub fn repository_failed(error: cimrepo::Error) -> Failure {
-    let cimrepo::Error::NotARepository { path, .. } = &error else { return error.into() };
+    let cimrepo::Error::NotARepository { path, .. } = &error else {
+        return error.into();
+    };
     if let Some(directory) = directory_of(path).filter(|_| path.is_file()) {
-        return Failure::Hinted(error, format!("it is a file of a repository: give {directory}"));
+        return Failure::Hinted(
+            error,
+            format!("it is a file of a repository: give {directory}"),
+        );
     }
     match UnmappedFiles::open(path) {
         Ok(files) if files.pages(Space::Objects).is_some_and(|pages| pages > 0) => {
             let page = argument(path);
-            let hint = format!("`cimrepo page {page} objects --physical` lists the objects that are left");
+            let hint =
+                format!("`cimrepo page {page} objects --physical` lists the objects that are left");
             Failure::Hinted(error, hint)
         }
         _ => error.into(),
     }
 }
 
-/// The failure of a verb that writes into a repository: it takes no directory far above it, so it says what lies below.
+/// The failure of a verb that writes into a repository: it takes no directory far above it, so it
+/// says what lies below.
 pub fn written_failed(error: cimrepo::Error, given: &Path) -> Failure {
-    if !matches!(Repository::open_read_only(given), Err(cimrepo::Error::NotARepository { .. })) {
+    if !matches!(
+        Repository::open_read_only(given),
+        Err(cimrepo::Error::NotARepository { .. })
+    ) {
         return error.into();
     }
-    let found = Finder::new().find(&Directory::real(given), &Unobserved).unwrap_or_default();
-    if found.repositories.is_empty() || found.repositories.first().is_some_and(|first| first == given) {
+    let found = Finder::new()
+        .find(&Directory::real(given), &Unobserved)
+        .unwrap_or_default();
+    if found.repositories.is_empty()
+        || found
+            .repositories
+            .first()
+            .is_some_and(|first| first == given)
+    {
         return repository_failed(error);
     }
     let names = names(&found.repositories);
-    Failure::Hinted(error, format!("what is written to is named itself; give one of {names}"))
+    Failure::Hinted(
+        error,
+        format!("what is written to is named itself; give one of {names}"),
+    )
 }
 
 impl Source {
@@ -341,49 +439,80 @@ impl Source {
     }
 }
 
-/// Says on standard error how much of a data file is not looked at because it is larger than any can be.
+/// Says on standard error how much of a data file is not looked at because it is larger than any
+/// can be.
 pub fn warn_of_size(files: &UnmappedFiles, looked_at: u32) {
     let pages = files.pages(Space::Objects).unwrap_or(0);
     if pages > u64::from(looked_at) {
-        complain(format_args!("OBJECTS.DATA has {pages} pages; the first {looked_at} are looked at"));
+        complain(format_args!(
+            "OBJECTS.DATA has {pages} pages; the first {looked_at} are looked at"
+        ));
     }
 }
 
 /// Whether [`warn`] had to say that a newer state than the one that is read may be lost.
 static DOUBTFUL: AtomicBool = AtomicBool::new(false);
 
-/// How a verb ends that read sources: where the state of one may not be the newest there was, that is something to be said,
-/// whatever the verb found. It is said once for what was read up to here.
+/// How a verb ends that read sources: where the state of one may not be the newest there was, that
+/// is something to be said, whatever the verb found. It is said once for what was read up to here.
 pub fn judged(outcome: Outcome) -> Outcome {
     let was_doubtful = DOUBTFUL.swap(false, Ordering::Relaxed);
-    if was_doubtful && outcome == Outcome::Done { Outcome::Findings } else { outcome }
+    if was_doubtful && outcome == Outcome::Done {
+        Outcome::Findings
+    } else {
+        outcome
+    }
 }
 
 /// Says on standard error what is not as it should be.
 fn warn(repository: &Repository) {
-    let refused = || repository.refused().iter().filter(|refusal| !refusal.is_unfinished());
+    let refused = || {
+        repository
+            .refused()
+            .iter()
+            .filter(|refusal| !refusal.is_unfinished())
+    };
     for refusal in refused() {
         match refusal.generation {
             Some(generation) => {
                 let Refusal { role, reason, .. } = refusal;
-                complain(format_args!("generation {generation} ({role}) was refused: {reason}"));
+                complain(format_args!(
+                    "generation {generation} ({role}) was refused: {reason}"
+                ));
             }
-            None => complain(format_args!("{} was refused: {}", refusal.role, refusal.reason)),
+            None => complain(format_args!(
+                "{} was refused: {}",
+                refusal.role, refusal.reason
+            )),
         }
     }
     let generation = repository.snapshot().mapping().generation();
     let newer = refused().find(|refusal| refusal.may_be_newer);
     if !repository.is_whole() {
-        complain(format_args!("generation {generation} is not whole; reading what is left of it"));
+        complain(format_args!(
+            "generation {generation} is not whole; reading what is left of it"
+        ));
     } else if let Some(newer) = newer {
-        let torn = newer.generation.filter(|torn| repository.generations().is_ok_and(|there| there.contains(torn)));
-        let hint = torn.map_or(String::new(), |torn| format!("; --generation {torn} reads what is left of that one"));
-        complain(format_args!("reading generation {generation}, which is whole; a newer state may be lost{hint}"));
+        let torn = newer.generation.filter(|torn| {
+            repository
+                .generations()
+                .is_ok_and(|there| there.contains(torn))
+        });
+        let hint = torn.map_or(String::new(), |torn| {
+            format!("; --generation {torn} reads what is left of that one")
+        });
+        complain(format_args!(
+            "reading generation {generation}, which is whole; a newer state may be lost{hint}"
+        ));
     } else if refused().next().is_some() {
-        complain(format_args!("reading generation {generation}, which is whole and the newest"));
+        complain(format_args!(
+            "reading generation {generation}, which is whole and the newest"
+        ));
     }
     for role in repository.missing() {
-        complain(format_args!("{role} is missing; what needs it cannot be read"));
+        complain(format_args!(
+            "{role} is missing; what needs it cannot be read"
+        ));
     }
     let is_replayed = journal::warn(repository.journal());
     let is_doubtful = !repository.is_whole() || newer.is_some() || !is_replayed;

@@ -40,7 +40,8 @@ use crate::ui::source::{backup_failed, open_repository, the_one};
 /// incremental backups, the next one is full. Then all but the newest N are removed, except
 /// those that one of the N is based on. `cimrepo backups` lists, verifies and removes them.
 ///
-/// To standard output, the backup goes when it is complete; it lies among the temporary files until then.
+/// To standard output, the backup goes when it is complete; it lies among the temporary files until
+/// then.
 ///
 /// Nothing is written into the repository that is read, or into the directory given above it,
 /// unless --inside is given.
@@ -91,7 +92,8 @@ pub struct Arguments {
     #[arg(long)]
     no_compress: bool,
 
-    /// Do not verify the repository. A backup of a damaged one is then possible, but no restore takes it
+    /// Do not verify the repository. A backup of a damaged one is then possible, but no restore
+    /// takes it
     #[arg(long, conflicts_with = "forensic")]
     no_verify: bool,
 
@@ -190,7 +192,8 @@ impl Arguments {
         if self.is_piped() && self.sign.is_some() {
             return Err(Failure::usage("a signature lies next to its backup; give a file, and no -"));
         }
-        // Before anything is written: a key that cannot be used is no reason for an unsigned backup.
+        // Before anything is written: a key that cannot be used is no reason for an unsigned
+        // backup.
         let signer = self.sign.as_deref().map(|key| Signer::load(key, self.password_file.as_deref())).transpose()?;
         if self.is_piped() {
             let piped = of_the_newest(&path, |repository| self.pipe(repository));
@@ -335,7 +338,8 @@ impl Arguments {
     }
 }
 
-/// Backs up, and begins again, so many times, when another process wrote over what was read: there is a newer generation.
+/// Backs up, and begins again, so many times, when another process wrote over what was read: there
+/// is a newer generation.
 fn of_the_newest<T>(
     path: &Path,
     mut back_up: impl FnMut(&Repository) -> Result<T, Failure>,

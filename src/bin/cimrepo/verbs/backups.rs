@@ -16,8 +16,8 @@ use crate::ui::signing::Checker;
 
 /// List, verify or remove the backups of a directory
 ///
-/// The directory is one that `cimrepo backup --keep` writes into. Files with other names are neither
-/// shown nor removed.
+/// The directory is one that `cimrepo backup --keep` writes into. Files with other names are
+/// neither shown nor removed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 done, 1 a backup cannot be restored, or the directory has none, 3 I/O.
@@ -61,7 +61,8 @@ enum Verb {
         #[command(flatten)]
         place: Where,
 
-        /// Public key of minisign: each backup must have a signature made with its secret key. Needs the feature `sign`
+        /// Public key of minisign: each backup must have a signature made with its secret key.
+        /// Needs the feature `sign`
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
@@ -171,8 +172,8 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// How much is wrong with the repository in a backup; or why the backup cannot be read to its end. Fails when the user
-/// ends it: that says nothing of the backup.
+/// How much is wrong with the repository in a backup; or why the backup cannot be read to its end.
+/// Fails when the user ends it: that says nothing of the backup.
 fn verify(entry: &SetEntry, checker: Option<&Checker>) -> Result<Result<u64, String>, Failure> {
     if let Err(error) = &entry.info {
         return Ok(Err(error.full_text()));

@@ -95,7 +95,8 @@ impl Arguments {
     }
 }
 
-/// Counts what the new one does not have as the old one has it. What was left out is no difference: it is said already.
+/// Counts what the new one does not have as the old one has it. What was left out is no difference:
+/// it is said already.
 fn compare(from: &Catalog, to: &Catalog, converted: &Converted) -> Result<u64, Failure> {
     let left_out: HashSet<&str> = converted.left_out.iter().map(|(what, _)| what.as_str()).collect();
     let mut differences = 0;

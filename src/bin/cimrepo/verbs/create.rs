@@ -52,7 +52,8 @@ struct Row {
     namespaces: u64,
 }
 
-/// The directory of a repository that is to be. Those that are made for it go again unless they are [kept](Self::keep).
+/// The directory of a repository that is to be. Those that are made for it go again unless they are
+/// [kept](Self::keep).
 #[derive(Debug)]
 pub struct NewDirectory {
     path: PathBuf,
@@ -61,7 +62,8 @@ pub struct NewDirectory {
 }
 
 impl NewDirectory {
-    /// A directory; it is made when it is not there, with those above it, and no more readable than `source`.
+    /// A directory; it is made when it is not there, with those above it, and no more readable than
+    /// `source`.
     pub fn make(path: &Path, source: &Protection) -> Result<Self, Failure> {
         let rights = source.for_directory();
         let above: Vec<&Path> = path.ancestors().filter(|path| !path.as_os_str().is_empty()).collect();

@@ -191,14 +191,16 @@ fn expect(is_so: bool, otherwise: &str) -> Result<(), Failure> {
     if is_so { Ok(()) } else { Err(Failure::Mismatch(otherwise.to_owned())) }
 }
 
-/// The hash by which a name stands in a key of dialect 2.2: SHA-256 of the upper-case name in UTF-16, in hexadecimal.
+/// The hash by which a name stands in a key of dialect 2.2: SHA-256 of the upper-case name in
+/// UTF-16, in hexadecimal.
 fn name_hash(name: &str) -> String {
     let upper = name.to_uppercase();
     let bytes: Vec<u8> = upper.encode_utf16().flat_map(u16::to_le_bytes).collect();
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// Objects in the shape of a repository: namespaces, in each of them classes, of each of them instances. Their bytes are text.
+/// Objects in the shape of a repository: namespaces, in each of them classes, of each of them
+/// instances. Their bytes are text.
 fn fill(builder: &mut BulkBuilder) -> Result<(usize, usize), Failure> {
     let mut keys: Vec<(String, Option<RecordRef>)> = Vec::new();
     let mut records = 0;

@@ -60,7 +60,8 @@ pub struct Arguments {
     #[arg(long)]
     stat: bool,
 
-    /// File of the base of an incremental backup, if it is not in the same directory; may be given several times
+    /// File of the base of an incremental backup, if it is not in the same directory; may be given
+    /// several times
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
 
@@ -107,7 +108,8 @@ impl Arguments {
     }
 }
 
-/// Prints how many objects differ in each namespace, from the first to the second. What cannot be read is not compared.
+/// Prints how many objects differ in each namespace, from the first to the second. What cannot be
+/// read is not compared.
 pub fn show_stat(first: &Catalog, second: &Catalog, output: &mut Output) -> Result<u64, Failure> {
     let (mut counts, mut differences) = (BTreeMap::<String, Counts>::new(), 0);
     diff(first, second, &mut |compared| {

@@ -67,8 +67,8 @@ pub struct Arguments {
 enum Format {
     /// JSON, one object a line
     Jsonl,
-    /// MOF that compiles to equal content again, superclasses first; of one source. What MOF has no words for is
-    /// reported on standard error
+    /// MOF that compiles to equal content again, superclasses first; of one source. What MOF has no
+    /// words for is reported on standard error
     Mof,
 }
 

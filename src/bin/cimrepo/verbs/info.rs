@@ -90,7 +90,8 @@ struct Content {
 }
 
 impl Content {
-    /// What is counted, and the namespaces. Without the file that says it a number is unknown, and not 0.
+    /// What is counted, and the namespaces. Without the file that says it a number is unknown, and
+    /// not 0.
     fn new((counts, namespaces): (Counts, NamespaceCount), snapshot: &Snapshot) -> Self {
         let NamespaceCount { named, unnamed } = namespaces;
         let (has_index, has_objects) = (snapshot.has(Space::Index), snapshot.has(Space::Objects));

@@ -12,13 +12,15 @@ use serde::Serialize;
 
 use crate::ui::output::{Failure, Output, count};
 
-/// First line of each page. By it a page that an older version wrote is told from a file of someone else.
+/// First line of each page. By it a page that an older version wrote is told from a file of someone
+/// else.
 const MARK: &[u8] = b".\\\" Written by `cimrepo man`.\n";
 
 /// Write a manual page for the command and for each of its verbs
 ///
-/// The pages are called cimrepo.1, cimrepo-ls.1 and so on. Pages that this verb wrote earlier are replaced; when any other
-/// file has one of these names, nothing is written. DIR is made if it is not there.
+/// The pages are called cimrepo.1, cimrepo-ls.1 and so on. Pages that this verb wrote earlier are
+/// replaced; when any other file has one of these names, nothing is written. DIR is made if it is
+/// not there.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 written, 2 a file of another origin is in the way, 3 I/O.

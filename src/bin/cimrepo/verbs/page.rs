@@ -323,7 +323,8 @@ fn show_node(bytes: &PageBytes, output: &mut Output) -> Result<(), Failure> {
         node.token_count(),
         node.used()
     ))?;
-    // A leaf says so in every child, with 0 in dialect 2.1 and with the mark for no page in 2.2, where 0 is a page.
+    // A leaf says so in every child, with 0 in dialect 2.1 and with the mark for no page in 2.2,
+    // where 0 is a page.
     let is_leaf = [0, u32::MAX].into_iter().any(|none| node.children().all(|child| child == none));
     for (number, child) in node.children().enumerate() {
         if !is_leaf {

@@ -18,10 +18,11 @@ use crate::ui::source::SourceArguments;
 
 /// Answer a WQL query from what is stored
 ///
-/// WQL is SELECT … FROM class [WHERE …], SELECT * FROM meta_class for classes, ASSOCIATORS OF {path}
-/// and REFERENCES OF {path}; COUNT(*) counts. Rows are the instances of the class and of all classes
-/// derived from it. Nothing is computed: a class whose instances Windows gets from a provider has
-/// none here, and a note on standard error says so, as it does of references that lead nowhere.
+/// WQL is SELECT … FROM class [WHERE …], SELECT * FROM meta_class for classes, ASSOCIATORS OF
+/// {path} and REFERENCES OF {path}; COUNT(*) counts. Rows are the instances of the class and of all
+/// classes derived from it. Nothing is computed: a class whose instances Windows gets from a
+/// provider has none here, and a note on standard error says so, as it does of references that lead
+/// nowhere.
 ///
 /// A query that is refused is shown with the place and what would be right. Objects that cannot be
 /// read are reported on standard error, and the others follow.
@@ -183,7 +184,8 @@ impl Arguments {
     }
 }
 
-/// The text of a query from standard input: as much as a query may have, and one byte more, by which it is refused.
+/// The text of a query from standard input: as much as a query may have, and one byte more, by
+/// which it is refused.
 fn from_standard_input() -> Result<String, Failure> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(MAX_QUERY_BYTES as u64 + 1).read_to_end(&mut bytes)?;

@@ -58,14 +58,16 @@ pub struct Arguments {
     /// The backup; - takes it from standard input, and keeps it among the temporary files meanwhile
     file: PathBuf,
 
-    /// Directory to restore to: a new one in a directory that exists, an empty one, or with --force that of a repository
+    /// Directory to restore to: a new one in a directory that exists, an empty one, or with --force
+    /// that of a repository
     repo: PathBuf,
 
     /// Replace the repository that is in REPO
     #[arg(long)]
     force: bool,
 
-    /// Restore a forensic backup of a damaged repository, byte for byte, to a new or empty directory
+    /// Restore a forensic backup of a damaged repository, byte for byte, to a new or empty
+    /// directory
     #[arg(long)]
     damaged: bool,
 
@@ -77,7 +79,8 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS")]
     wait: Option<u64>,
 
-    /// File of the base of an incremental backup, if it is not in the same directory; may be given several times
+    /// File of the base of an incremental backup, if it is not in the same directory; may be given
+    /// several times
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
 

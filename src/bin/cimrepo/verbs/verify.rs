@@ -61,17 +61,18 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Level::Structure)]
     level: Level,
 
-    /// Check every generation on disk, not only the current one (of a backup the one that it restores to)
+    /// Check every generation on disk, not only the current one (of a backup the one that it
+    /// restores to)
     #[arg(long)]
     all_generations: bool,
 
-    /// Token that `cimrepo pause` printed: say whether each PATH is the state that was paused, whole,
-    /// and whether the pause held
+    /// Token that `cimrepo pause` printed: say whether each PATH is the state that was paused,
+    /// whole, and whether the pause held
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["level", "all_generations"])]
     token: Option<PauseToken>,
 
-    /// Public key of minisign: the signature next to each backup, FILE.minisig, must be made with its
-    /// secret key. Needs the feature `sign`
+    /// Public key of minisign: the signature next to each backup, FILE.minisig, must be made with
+    /// its secret key. Needs the feature `sign`
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
 
@@ -173,7 +174,8 @@ struct JournalStatesRow<'r> {
     files: Vec<String>,
     #[serde(flatten)]
     journal: JournalRow,
-    /// What the state with the journals has and the one without them has not, and the other way round.
+    /// What the state with the journals has and the one without them has not, and the other way
+    /// round.
     difference: DifferenceRow<'r>,
 }
 
@@ -241,7 +243,8 @@ impl Arguments {
 }
 
 impl Arguments {
-    /// Says what the signature of a backup says; fails where it is not good, before anything else is read.
+    /// Says what the signature of a backup says; fails where it is not good, before anything else
+    /// is read.
     fn check_signature(&self, source: &Source, path: &Path, checker: &Checker) -> Result<(), Failure> {
         let Source::Backup(backup) = source else {
             let path = escape_path(path);
@@ -254,8 +257,8 @@ impl Arguments {
         output.finish()
     }
 
-    /// Verifies a backup of files of which no mapping can be read: nothing in them can be checked but that they are what
-    /// was backed up.
+    /// Verifies a backup of files of which no mapping can be read: nothing in them can be checked
+    /// but that they are what was backed up.
     fn verify_files(&self, backup: &Backup, options: VerifyOptions) -> Result<Outcome, Failure> {
         let report = match backup.verify(options, &Bar::new()) {
             Err(error @ Error::Backup { .. }) => return tell_damage(backup, error),

@@ -5,13 +5,18 @@ use super::{Parse, Parser, Reported};
 use crate::text::mof::code;
 use crate::text::mof::lexer::Kind;
 use crate::text::mof::tree::{
-    ArraySize, ClassDeclaration, Feature, Ident, MethodDeclaration, PropertyDeclaration, Qualifiers, TypeKind, TypeName,
+    ArraySize, ClassDeclaration, Feature, Ident, MethodDeclaration, PropertyDeclaration,
+    Qualifiers, TypeKind, TypeName,
 };
 use crate::text::span::Span;
 
 impl<'t> Parser<'t> {
     /// A class, from the word `class`.
-    pub(super) fn class(&mut self, start: u32, qualifiers: Qualifiers<'t>) -> Parse<ClassDeclaration<'t>> {
+    pub(super) fn class(
+        &mut self,
+        start: u32,
+        qualifiers: Qualifiers<'t>,
+    ) -> Parse<ClassDeclaration<'t>> {
         self.bump();
         let name = self.ident(code::EXPECTED_CLASS_NAME, "the name of a class")?;
         let mut alias = self.alias()?;
@@ -21,20 +26,38 @@ impl<'t> Parser<'t> {
         };
         if let Some(second) = self.alias()? {
             if alias.is_some() {
-                self.report(code::MULTIPLE_ALIASES, second.at.0, "the class has an alias already");
+                self.report(
+                    code::MULTIPLE_ALIASES,
+                    second.at.0,
+                    "the class has an alias already",
+                );
             }
             alias = Some(second);
         }
         if self.eat(b';') {
             let at = self.span_from(start);
-            return Ok(ClassDeclaration { qualifiers, name, alias, superclass, features: Vec::new(), at });
+            return Ok(ClassDeclaration {
+                qualifiers,
+                name,
+                alias,
+                superclass,
+                features: Vec::new(),
+                at,
+            });
         }
         let open = self.token.span;
         self.expect(b'{', code::EXPECTED_OPEN_BRACE)?;
         let features = self.features(open)?;
         let at = self.span_from(start);
         self.end_of_declaration("class");
-        Ok(ClassDeclaration { qualifiers, name, alias, superclass, features, at })
+        Ok(ClassDeclaration {
+            qualifiers,
+            name,
+            alias,
+            superclass,
+            features,
+            at,
+        })
     }
 
     /// Properties and methods up to the closing brace.
@@ -65,7 +88,8 @@ impl<'t> Parser<'t> {
     pub(super) fn end_in_body<T>(&mut self, open: Span, what: &str) -> Parse<T> {
         let text = format!("the text ends inside of the {what}");
         let at = self.place(self.token.span);
-        let diagnostic = crate::text::diagnostic::Diagnostic::error(code::EXPECTED_BRACE_OR_BAD_TYPE, at, text);
+        let diagnostic =
+            crate::text::diagnostic::Diagnostic::error(code::EXPECTED_BRACE_OR_BAD_TYPE, at, text);
         self.push(diagnostic.label(self.place(open), "this brace is not closed"));
         Err(Reported)
     }
@@ -73,7 +97,8 @@ impl<'t> Parser<'t> {
     pub(super) fn forgotten_brace<T>(&mut self, open: Span, what: &str) -> Parse<T> {
         let text = format!("a closing brace is missing before this: the {what} goes on here");
         let at = self.place(self.token.span);
-        let diagnostic = crate::text::diagnostic::Diagnostic::error(code::EXPECTED_CLOSE_BRACE, at, text);
+        let diagnostic =
+            crate::text::diagnostic::Diagnostic::error(code::EXPECTED_CLOSE_BRACE, at, text);
         self.push(diagnostic.label(self.place(open), "this brace is not closed"));
         self.braces = 0;
         Err(Reported)
@@ -83,13 +108,22 @@ impl<'t> Parser<'t> {
         let start = self.token.span.start;
         let qualifiers = self.qualifiers()?;
         let (kind, array) = self.type_name()?;
-        let name = self.ident(code::EXPECTED_PROPERTY_NAME, "the name of a property or method")?;
+        let name = self.ident(
+            code::EXPECTED_PROPERTY_NAME,
+            "the name of a property or method",
+        )?;
         let array = self.array()?.or(array);
         if self.token.is(b'(') {
             if let Some(array) = array {
-                self.report(code::NO_ARRAYS_RETURNED, array.at.0, "a method cannot return an array");
+                self.report(
+                    code::NO_ARRAYS_RETURNED,
+                    array.at.0,
+                    "a method cannot return an array",
+                );
             }
-            return self.method(start, qualifiers, kind, name).map(Feature::Method);
+            return self
+                .method(start, qualifiers, kind, name)
+                .map(Feature::Method);
         }
         let Some(kind) = kind else {
             let text = "a property cannot be `void`; only a method can";
@@ -114,7 +148,14 @@ impl<'t> Parser<'t> {
             false => None,
         };
         let at = self.span_from(start);
-        Ok(PropertyDeclaration { qualifiers, kind, name, array, default, at })
+        Ok(PropertyDeclaration {
+            qualifiers,
+            kind,
+            name,
+            array,
+            default,
+            at,
+        })
     }
 
     fn method(
@@ -128,7 +169,13 @@ impl<'t> Parser<'t> {
         let parameters = self.parameters()?;
         let at = self.span_from(start);
         self.expect_semicolon()?;
-        Ok(MethodDeclaration { qualifiers, returns, name, parameters, at })
+        Ok(MethodDeclaration {
+            qualifiers,
+            returns,
+            name,
+            parameters,
+            at,
+        })
     }
 
     /// Parameters up to the closing parenthesis.
@@ -157,7 +204,11 @@ impl<'t> Parser<'t> {
         let place = self.token.span;
         let (kind, array) = self.type_name()?;
         let Some(kind) = kind else {
-            self.report(code::EXPECTED_TYPE_IDENTIFIER, place, "a parameter cannot be `void`");
+            self.report(
+                code::EXPECTED_TYPE_IDENTIFIER,
+                place,
+                "a parameter cannot be `void`",
+            );
             return Err(Reported);
         };
         let name = self.ident(code::EXPECTED_PROPERTY_NAME, "the name of a parameter")?;
@@ -167,7 +218,11 @@ impl<'t> Parser<'t> {
 
     /// A type, and brackets directly after it; `None` for `void`.
     fn type_name(&mut self) -> Parse<(Option<TypeName<'t>>, Option<ArraySize>)> {
-        if ["enumeration", "structure", "typedef"].iter().any(|word| self.is_word(word)) && self.is_definition() {
+        if ["enumeration", "structure", "typedef"]
+            .iter()
+            .any(|word| self.is_word(word))
+            && self.is_definition()
+        {
             let text = "this belongs to MOF 3 (DSP0221), which is not supported";
             return self.fail(code::TYPEDEF_NOT_SUPPORTED, text);
         }
@@ -176,7 +231,13 @@ impl<'t> Parser<'t> {
         // `ref` is a keyword only before another name: a property may be called so.
         if self.is_word("ref") && self.ahead().next().kind == Kind::Word {
             self.bump();
-            return Ok((Some(TypeName { word, kind: TypeKind::Reference }), array));
+            return Ok((
+                Some(TypeName {
+                    word,
+                    kind: TypeKind::Reference,
+                }),
+                array,
+            ));
         }
         if word.is("void") {
             return Ok((None, array));

@@ -1,4 +1,5 @@
-//! Directives: the lines that begin with `#`. Source: WMI SDK, "#pragma" and its pages, "Preprocessor Commands".
+//! Directives: the lines that begin with `#`. Source: WMI SDK, "#pragma" and its pages,
+//! "Preprocessor Commands".
 
 use super::{Parse, Parser};
 use crate::text::diagnostic::Code;
@@ -9,8 +10,15 @@ use crate::text::mof::tree::{At, Directive, DirectiveKind, FlagMode, Flags, Remo
 use crate::text::span::Span;
 
 /// Pragmas of DMTF that say nothing to a repository.
-const WITHOUT_MEANING: [&str; 7] =
-    ["locale", "instancelocale", "nonlocal", "nonlocaltype", "source", "sourcetype", "translatable"];
+const WITHOUT_MEANING: [&str; 7] = [
+    "locale",
+    "instancelocale",
+    "nonlocal",
+    "nonlocaltype",
+    "source",
+    "sourcetype",
+    "translatable",
+];
 
 impl<'t> Parser<'t> {
     /// A directive, from its `#`.
@@ -34,23 +42,36 @@ impl<'t> Parser<'t> {
             }
             _ => {
                 let text = "this file needs a C preprocessor: compile what it makes of the file";
-                self.report(code::UNRECOGNIZED_TOKEN, Span::new(start, self.token.span.end), text);
+                self.report(
+                    code::UNRECOGNIZED_TOKEN,
+                    Span::new(start, self.token.span.end),
+                    text,
+                );
                 // All that follows may hang on lines like this one.
                 self.stop();
                 return Err(super::Reported);
             }
         };
-        Ok(Directive { kind, at: self.span_from(start) })
+        Ok(Directive {
+            kind,
+            at: self.span_from(start),
+        })
     }
 
     fn pragma(&mut self) -> Parse<DirectiveKind<'t>> {
         let name = self.ident(code::INVALID_PRAGMA, "the name of a pragma")?;
         match &*name.text.to_ascii_lowercase() {
-            "namespace" => Ok(DirectiveKind::Namespace(self.argument(code::INVALID_NAMESPACE_SYNTAX)?)),
+            "namespace" => Ok(DirectiveKind::Namespace(
+                self.argument(code::INVALID_NAMESPACE_SYNTAX)?,
+            )),
             "classflags" => Ok(DirectiveKind::ClassFlags(self.flags(true)?)),
             "instanceflags" => Ok(DirectiveKind::InstanceFlags(self.flags(false)?)),
-            "deleteclass" => Ok(DirectiveKind::DeleteClass(self.removal(code::INVALID_DELETECLASS_SYNTAX)?)),
-            "deleteinstance" => Ok(DirectiveKind::DeleteInstance(self.removal(code::INVALID_DELETEINSTANCE_SYNTAX)?)),
+            "deleteclass" => Ok(DirectiveKind::DeleteClass(
+                self.removal(code::INVALID_DELETECLASS_SYNTAX)?,
+            )),
+            "deleteinstance" => Ok(DirectiveKind::DeleteInstance(
+                self.removal(code::INVALID_DELETEINSTANCE_SYNTAX)?,
+            )),
             "autorecover" => {
                 if self.eat(b'(') {
                     self.expect(b')', code::EXPECTED_CLOSE_PAREN)?;
@@ -116,7 +137,12 @@ impl<'t> Parser<'t> {
                 }
             }
             Kind::Text => self.flag_words()?,
-            _ => return self.expected(code::INVALID_FLAGS_SYNTAX, "flags: a number or words in quotes"),
+            _ => {
+                return self.expected(
+                    code::INVALID_FLAGS_SYNTAX,
+                    "flags: a number or words in quotes",
+                );
+            }
         };
         let span = self.span_from(start).0;
         self.expect(b')', code::EXPECTED_CLOSE_PAREN)?;
@@ -124,7 +150,11 @@ impl<'t> Parser<'t> {
             Some(flags) => Ok(flags),
             None => {
                 let all = "createonly (2), updateonly (1), safeupdate (32), forceupdate (64)";
-                let all = if of_class { all } else { "createonly (2), updateonly (1)" };
+                let all = if of_class {
+                    all
+                } else {
+                    "createonly (2), updateonly (1)"
+                };
                 let text = format!("these are no flags; there are {all}, and not all go together");
                 self.report(code::INVALID_FLAGS_SYNTAX, span, text);
                 Err(super::Reported)
@@ -179,19 +209,27 @@ impl<'t> Parser<'t> {
 
     fn amendment(&mut self, place: Span) -> Parse<DirectiveKind<'t>> {
         let text = self.argument(code::INVALID_AMENDMENT_SYNTAX)?;
-        let digits = text.value.get(..3).filter(|mark| mark.eq_ignore_ascii_case("MS_"));
+        let digits = text
+            .value
+            .get(..3)
+            .filter(|mark| mark.eq_ignore_ascii_case("MS_"));
         let digits = digits.and_then(|_| text.value.get(3..)).unwrap_or_default();
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             let message = "a locale is `MS_` and hexadecimal digits, as `MS_409`";
             self.report(code::INVALID_AMENDMENT_SYNTAX, text.at.0, message);
         }
         if std::mem::replace(&mut self.has_amendment, true) {
-            self.report(code::INVALID_DUPLICATE_AMENDMENT, place, "a file has one amendment at most");
+            self.report(
+                code::INVALID_DUPLICATE_AMENDMENT,
+                place,
+                "a file has one amendment at most",
+            );
         }
         Ok(DirectiveKind::Amendment(text))
     }
 
-    /// The name of a file, in parentheses or not. Backslashes are part of it: the first quote ends it.
+    /// The name of a file, in parentheses or not. Backslashes are part of it: the first quote ends
+    /// it.
     fn include(&mut self) -> Parse<Text<'t>> {
         let is_enclosed = self.eat(b'(');
         let name = self.raw_text(code::ERROR_INVALID_INCLUDE_FILE)?;
@@ -204,19 +242,29 @@ impl<'t> Parser<'t> {
     fn raw_text(&mut self, code: Code) -> Parse<Text<'t>> {
         // A backslash before the last quote makes the lexer miss that one: it is looked for here.
         let start = self.token.span.start;
-        let rest = self.lexer.text().get(crate::base::widen(start)..).and_then(|rest| rest.strip_prefix('"'));
+        let rest = self
+            .lexer
+            .text()
+            .get(crate::base::widen(start)..)
+            .and_then(|rest| rest.strip_prefix('"'));
         let end = rest.and_then(|rest| rest.find(['"', '\r', '\n']));
         let name = rest.zip(end).and_then(|(rest, end)| {
-            rest.get(..end).filter(|_| rest.get(end..).is_some_and(|rest| rest.starts_with('"')))
+            rest.get(..end)
+                .filter(|_| rest.get(end..).is_some_and(|rest| rest.starts_with('"')))
         });
         let Some(name) = name else {
             return self.expected(code, "the name of a file in quotes");
         };
-        let end = start.saturating_add(crate::base::narrow(name.len())).saturating_add(2);
+        let end = start
+            .saturating_add(crate::base::narrow(name.len()))
+            .saturating_add(2);
         self.lexer.move_to(end);
         self.end = end;
         self.token = self.lexer.next();
-        Ok(Text { value: name.into(), at: At(Span::new(start, end)) })
+        Ok(Text {
+            value: name.into(),
+            at: At(Span::new(start, end)),
+        })
     }
 
     /// `#line 12 "file"`.
@@ -232,7 +280,10 @@ impl<'t> Parser<'t> {
         let file = match self.spelling().starts_with('"') && !self.token.is_first {
             true => {
                 let name = self.raw_text(code::UNRECOGNIZED_TOKEN)?;
-                Some(Text { value: name.value.replace("\\\\", "\\").into(), at: name.at })
+                Some(Text {
+                    value: name.value.replace("\\\\", "\\").into(),
+                    at: name.at,
+                })
             }
             false => None,
         };

@@ -1,7 +1,8 @@
 //! Text to syntax tree, by recursive descent. Source: `docs::mof`, "Grammar".
 //!
-//! After an error the parser goes on at the next semicolon, closing brace or declaration, so that one text yields several
-//! errors and none that follows from another. Depth is bounded, and every token is passed a bounded number of times.
+//! After an error the parser goes on at the next semicolon, closing brace or declaration, so that
+//! one text yields several errors and none that follows from another. Depth is bounded, and every
+//! token is passed a bounded number of times.
 
 mod class;
 mod directive;
@@ -28,7 +29,10 @@ pub struct ParseOptions {
 impl ParseOptions {
     /// Options for the text with this number.
     pub const fn of(source: SourceId) -> Self {
-        Self { source, strict: false }
+        Self {
+            source,
+            strict: false,
+        }
     }
 
     /// The options, with doubtful text refused or not.
@@ -61,21 +65,37 @@ impl Parsed<'_> {
 pub fn parse(text: &str, options: ParseOptions) -> Parsed<'_> {
     let mut parser = Parser::new(text, options);
     if text.len() > MAX_MOF_BYTES {
-        parser.report(code::INVALID_FILE, Span::at(0), format!("the text is longer than {MAX_MOF_BYTES} bytes"));
+        parser.report(
+            code::INVALID_FILE,
+            Span::at(0),
+            format!("the text is longer than {MAX_MOF_BYTES} bytes"),
+        );
         parser.stop();
     }
     if let Some(nul) = memchr::memchr(0, text.as_bytes()) {
         let at = crate::base::narrow(nul);
         let span = Span::new(at, at.saturating_add(1));
-        parser.report(code::UNRECOGNIZED_TOKEN, span, "the character NUL stands in the text");
+        parser.report(
+            code::UNRECOGNIZED_TOKEN,
+            span,
+            "the character NUL stands in the text",
+        );
     }
     let file = parser.file();
     if let Some(at) = parser.lexer.no_break_space {
         let span = Span::new(at, at.saturating_add(2));
-        parser.warn(code::UNRECOGNIZED_TOKEN, span, "a no-break space was taken for a blank");
+        parser.warn(
+            code::UNRECOGNIZED_TOKEN,
+            span,
+            "a no-break space was taken for a blank",
+        );
     }
     let renumbered = renumbered(text, &file);
-    Parsed { file, diagnostics: parser.diagnostics, renumbered }
+    Parsed {
+        file,
+        diagnostics: parser.diagnostics,
+        renumbered,
+    }
 }
 
 /// The `#line` directives of a file.
@@ -84,14 +104,22 @@ fn renumbered(text: &str, file: &File<'_>) -> Vec<Renumbered> {
     let mut lines = None;
     let mut found = Vec::new();
     for item in &file.items {
-        let Item::Directive(directive) = item else { continue };
+        let Item::Directive(directive) = item else {
+            continue;
+        };
         if !is_line(directive) {
             continue;
         }
-        let DirectiveKind::Line { number, file } = &directive.kind else { continue };
+        let DirectiveKind::Line { number, file } = &directive.kind else {
+            continue;
+        };
         let lines = lines.get_or_insert_with(|| Lines::new(text));
         let from = lines.position(directive.at.0.end).line.saturating_add(1);
-        found.push(Renumbered { from, line: *number, name: file.as_ref().map(|file| file.value.to_string()) });
+        found.push(Renumbered {
+            from,
+            line: *number,
+            name: file.as_ref().map(|file| file.value.to_string()),
+        });
     }
     found
 }
@@ -155,17 +183,25 @@ impl<'t> Parser<'t> {
     /// One item; `None` for a stray semicolon.
     fn item(&mut self) -> Parse<Option<Item<'t>>> {
         if self.token.is(b';') {
-            self.warn(code::UNRECOGNIZED_TOKEN, self.token.span, "a stray semicolon was passed over");
+            self.warn(
+                code::UNRECOGNIZED_TOKEN,
+                self.token.span,
+                "a stray semicolon was passed over",
+            );
             self.bump();
             return Ok(None);
         }
         if self.token.is(b'#') {
-            return self.directive().map(|directive| Some(Item::Directive(directive)));
+            return self
+                .directive()
+                .map(|directive| Some(Item::Directive(directive)));
         }
         let start = self.token.span.start;
         let qualifiers = self.qualifiers()?;
         if self.is_word("class") {
-            return self.class(start, qualifiers).map(|class| Some(Item::Class(class)));
+            return self
+                .class(start, qualifiers)
+                .map(|class| Some(Item::Class(class)));
         }
         if self.is_word("instance") {
             let instance = self.instance(start, qualifiers, false)?;
@@ -173,20 +209,29 @@ impl<'t> Parser<'t> {
             return Ok(Some(Item::Instance(instance)));
         }
         if self.is_word("qualifier") && qualifiers.is_empty() {
-            return self.qualifier_declaration().map(|declaration| Some(Item::Qualifier(declaration)));
+            return self
+                .qualifier_declaration()
+                .map(|declaration| Some(Item::Qualifier(declaration)));
         }
         self.no_item(!qualifiers.is_empty())
     }
 
     fn no_item<T>(&mut self, has_qualifiers: bool) -> Parse<T> {
-        if ["typedef", "enum", "enumeration", "structure"].iter().any(|word| self.is_word(word)) {
+        if ["typedef", "enum", "enumeration", "structure"]
+            .iter()
+            .any(|word| self.is_word(word))
+        {
             let word = self.spelling();
             return self.fail(
                 code::TYPEDEF_NOT_SUPPORTED,
                 format!("`{word}` belongs to MOF 3 (DSP0221), which is not supported"),
             );
         }
-        let wanted = if has_qualifiers { "`class` or `instance`" } else { "a declaration" };
+        let wanted = if has_qualifiers {
+            "`class` or `instance`"
+        } else {
+            "a declaration"
+        };
         self.expected(code::UNRECOGNIZED_TOKEN, wanted)
     }
 
@@ -232,13 +277,18 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Passes a semicolon. One that is missing at the end of a line is reported, and reading goes on as if it were there.
+    /// Passes a semicolon. One that is missing at the end of a line is reported, and reading goes
+    /// on as if it were there.
     fn expect_semicolon(&mut self) -> Parse<()> {
         if self.eat(b';') {
             return Ok(());
         }
         if self.token.is_first || self.token.is(b'}') {
-            self.report(code::EXPECTED_SEMI, Span::at(self.end), "a semicolon is missing");
+            self.report(
+                code::EXPECTED_SEMI,
+                Span::at(self.end),
+                "a semicolon is missing",
+            );
             return Ok(());
         }
         self.expected(code::EXPECTED_SEMI, "`;`")
@@ -272,7 +322,10 @@ impl<'t> Parser<'t> {
         }
         let text = self.spelling();
         let token = self.bump();
-        Ok(Ident { text: text.into(), at: At(token.span) })
+        Ok(Ident {
+            text: text.into(),
+            at: At(token.span),
+        })
     }
 
     /// `as $Alias`, if it stands here.
@@ -284,9 +337,14 @@ impl<'t> Parser<'t> {
             Kind::Alias => {
                 let text = self.spelling().get(1..).unwrap_or_default();
                 let token = self.bump();
-                Ok(Some(Ident { text: text.into(), at: At(token.span) }))
+                Ok(Some(Ident {
+                    text: text.into(),
+                    at: At(token.span),
+                }))
             }
-            Kind::Dollar => self.expected(code::EXPECTED_ALIAS_NAME, "the name of an alias after `$`"),
+            Kind::Dollar => {
+                self.expected(code::EXPECTED_ALIAS_NAME, "the name of an alias after `$`")
+            }
             _ => self.expected(code::EXPECTED_DOLLAR, "an alias, which begins with `$`"),
         }
     }
@@ -301,7 +359,9 @@ impl<'t> Parser<'t> {
         if self.is_over {
             return;
         }
-        self.errors = self.errors.saturating_add(usize::from(diagnostic.is_error()));
+        self.errors = self
+            .errors
+            .saturating_add(usize::from(diagnostic.is_error()));
         self.diagnostics.push(diagnostic);
         if self.errors >= MAX_MOF_ERRORS {
             self.stop();
@@ -313,7 +373,11 @@ impl<'t> Parser<'t> {
         self.is_over = true;
         let end = crate::base::narrow(self.lexer.text().len());
         self.lexer.move_to(end);
-        self.token = Token { kind: Kind::End, span: Span::at(end), is_first: true };
+        self.token = Token {
+            kind: Kind::End,
+            span: Span::at(end),
+            is_first: true,
+        };
     }
 
     fn place(&self, span: Span) -> Place {
@@ -341,7 +405,12 @@ impl<'t> Parser<'t> {
     }
 
     fn note(&mut self, code: Code, span: Span, message: impl Into<String>) {
-        self.push(Diagnostic::new(Severity::Note, code, Some(self.place(span)), message));
+        self.push(Diagnostic::new(
+            Severity::Note,
+            code,
+            Some(self.place(span)),
+            message,
+        ));
     }
 
     /// Reports an error at the token that is looked at.
@@ -361,7 +430,8 @@ impl<'t> Parser<'t> {
         self.fail(code, format!("expected {wanted}, found {found}"))
     }
 
-    /// Reports a literal or comment without an end. After a string or comment nothing is left to read.
+    /// Reports a literal or comment without an end. After a string or comment nothing is left to
+    /// read.
     fn unterminated<T>(&mut self) -> Parse<T> {
         let Span { start, .. } = self.token.span;
         let span = Span::new(start, start.saturating_add(1));
@@ -370,7 +440,11 @@ impl<'t> Parser<'t> {
             Some(b'\'') => (code::ILLEGAL_CONSTANT_VALUE, "character", false),
             _ => (code::ILLEGAL_CONSTANT_VALUE, "string", true),
         };
-        self.report(code, span, format!("the {what} that begins here does not end"));
+        self.report(
+            code,
+            span,
+            format!("the {what} that begins here does not end"),
+        );
         match is_last {
             true => self.stop(),
             false => _ = self.bump(),
@@ -380,8 +454,8 @@ impl<'t> Parser<'t> {
 
     // Recovery.
 
-    /// Passes the rest of a failed item: up to a semicolon outside of braces, the closing brace of a body, or what begins a
-    /// declaration on a line of its own.
+    /// Passes the rest of a failed item: up to a semicolon outside of braces, the closing brace of
+    /// a body, or what begins a declaration on a line of its own.
     fn recover_between(&mut self, start: u32) {
         loop {
             let token = self.token;
@@ -410,8 +484,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Passes the rest of a failed part of a body in which `level` braces are open: past the next semicolon, or up to the
-    /// brace that closes the body.
+    /// Passes the rest of a failed part of a body in which `level` braces are open: past the next
+    /// semicolon, or up to the brace that closes the body.
     fn recover_inside(&mut self, level: usize) {
         loop {
             let token = self.token;
@@ -435,11 +509,13 @@ impl<'t> Parser<'t> {
     }
 
     fn begins_declaration(&self) -> bool {
-        ["class", "instance", "qualifier"].iter().any(|word| self.is_word(word))
+        ["class", "instance", "qualifier"]
+            .iter()
+            .any(|word| self.is_word(word))
     }
 
-    /// True if the declaration of a class or an instance begins here, and no property of such a name: a brace was forgotten
-    /// before it.
+    /// True if the declaration of a class or an instance begins here, and no property of such a
+    /// name: a brace was forgotten before it.
     fn begins_body(&self) -> bool {
         let mut ahead = self.ahead();
         if self.is_word("class") {

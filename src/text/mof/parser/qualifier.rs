@@ -14,8 +14,11 @@ use crate::text::span::Span;
 /// The base type with this name, in any case.
 pub(super) fn base_type(word: &str) -> Option<ScalarType> {
     // The word for a reference in JSON and messages is no type in MOF.
-    let all = ScalarType::ALL.into_iter().filter(|scalar| *scalar != ScalarType::Reference);
-    all.into_iter().find(|scalar| scalar.as_str().eq_ignore_ascii_case(word))
+    let all = ScalarType::ALL
+        .into_iter()
+        .filter(|scalar| *scalar != ScalarType::Reference);
+    all.into_iter()
+        .find(|scalar| scalar.as_str().eq_ignore_ascii_case(word))
 }
 
 /// The flavor with this name, in any case. `Translatable` is DMTF's word for `Amended`.
@@ -23,7 +26,9 @@ fn flavor(word: &str) -> Option<FlavorWords> {
     if word.eq_ignore_ascii_case("Translatable") {
         return Some(FlavorWords::AMENDED);
     }
-    let found = FlavorWords::WORDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+    let found = FlavorWords::WORDS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(word));
     found.map(|(_, flavor)| *flavor)
 }
 
@@ -63,7 +68,11 @@ impl<'t> Parser<'t> {
         match self.eat(b',') {
             true => Ok(()),
             false => {
-                let code = if close == b']' { code::EXPECTED_CLOSE_BRACKET } else { code::EXPECTED_CLOSE_PAREN };
+                let code = if close == b']' {
+                    code::EXPECTED_CLOSE_BRACKET
+                } else {
+                    code::EXPECTED_CLOSE_PAREN
+                };
                 self.expected(code, &format!("`,` or `{}`", char::from(close)))
             }
         }
@@ -82,14 +91,26 @@ impl<'t> Parser<'t> {
             Kind::Mark(b'{') => Some(self.list()?),
             _ => None,
         };
-        let flavors = if self.eat(b':') { self.flavors()? } else { FlavorWords::empty() };
+        let flavors = if self.eat(b':') {
+            self.flavors()?
+        } else {
+            FlavorWords::empty()
+        };
         let at = self.span_from(start);
         let is_cimtype = name.is("CIMTYPE") || (name.is("SYNTAX") && names_type(value.as_ref()));
         if is_cimtype {
-            let text = format!("the qualifier {} cannot be written; the type before the name says it", name.text);
+            let text = format!(
+                "the qualifier {} cannot be written; the type before the name says it",
+                name.text
+            );
             self.report(code::CIMTYPE_QUALIFIER, at.0, text);
         }
-        Ok(Qualifier { name, value, flavors, at })
+        Ok(Qualifier {
+            name,
+            value,
+            flavors,
+            at,
+        })
     }
 
     /// One or more flavors.
@@ -104,7 +125,9 @@ impl<'t> Parser<'t> {
     }
 
     fn flavor(&mut self) -> Parse<FlavorWords> {
-        let found = (self.token.kind == Kind::Word).then(|| flavor(self.spelling())).flatten();
+        let found = (self.token.kind == Kind::Word)
+            .then(|| flavor(self.spelling()))
+            .flatten();
         match found {
             Some(flavor) => {
                 self.bump();
@@ -120,7 +143,11 @@ impl<'t> Parser<'t> {
             || both(FlavorWords::TO_INSTANCE, FlavorWords::NOT_TO_INSTANCE)
             || both(FlavorWords::TO_SUBCLASS, FlavorWords::NOT_TO_SUBCLASS);
         if contradicts {
-            self.report(code::INCOMPATIBLE_FLAVOR_TYPES, span, "two of these flavors contradict each other");
+            self.report(
+                code::INCOMPATIBLE_FLAVOR_TYPES,
+                span,
+                "two of these flavors contradict each other",
+            );
         }
         let propagates = flavors.intersects(FlavorWords::TO_INSTANCE | FlavorWords::TO_SUBCLASS);
         if flavors.contains(FlavorWords::RESTRICTED) && propagates {
@@ -134,11 +161,18 @@ impl<'t> Parser<'t> {
         let mut seen: HashMap<String, Span> = HashMap::with_capacity(all.len());
         for qualifier in all {
             let span = qualifier.name.at.0;
-            if let Some(first) = seen.insert(crate::cim::name::to_upper(&qualifier.name.text), span) {
-                let text = format!("the qualifier {} stands twice in one list", qualifier.name.text);
-                let diagnostic =
-                    crate::text::diagnostic::Diagnostic::error(code::DUPLICATE_QUALIFIER, self.place(span), text)
-                        .label(self.place(first), "first given here");
+            if let Some(first) = seen.insert(crate::cim::name::to_upper(&qualifier.name.text), span)
+            {
+                let text = format!(
+                    "the qualifier {} stands twice in one list",
+                    qualifier.name.text
+                );
+                let diagnostic = crate::text::diagnostic::Diagnostic::error(
+                    code::DUPLICATE_QUALIFIER,
+                    self.place(span),
+                    text,
+                )
+                .label(self.place(first), "first given here");
                 self.push(diagnostic);
             }
         }
@@ -158,29 +192,52 @@ impl<'t> Parser<'t> {
             }
         };
         self.expect_semicolon()?;
-        Ok(QualifierDeclaration { name, typed, flavors, at: self.span_from(start) })
+        Ok(QualifierDeclaration {
+            name,
+            typed,
+            flavors,
+            at: self.span_from(start),
+        })
     }
 
     fn typed_declaration(&mut self) -> Parse<(QualifierType<'t>, FlavorWords)> {
-        if ["enumeration", "structure"].iter().any(|word| self.is_word(word)) {
+        if ["enumeration", "structure"]
+            .iter()
+            .any(|word| self.is_word(word))
+        {
             let text = "this type belongs to MOF 3 (DSP0221), which is not supported";
             return self.fail(code::UNSUPPORTED_CIMV22_DATA_TYPE, text);
         }
-        let known = (self.token.kind == Kind::Word).then(|| base_type(self.spelling())).flatten();
+        let known = (self.token.kind == Kind::Word)
+            .then(|| base_type(self.spelling()))
+            .flatten();
         let Some(scalar) = known.filter(|scalar| *scalar != ScalarType::Object) else {
-            return self.expected(code::UNRECOGNIZED_TYPE, "a flavor, or a type that a qualifier can have");
+            return self.expected(
+                code::UNRECOGNIZED_TYPE,
+                "a flavor, or a type that a qualifier can have",
+            );
         };
         self.bump();
         let array = self.array()?;
-        let default = if self.eat(b'=') { Some(self.initializer()?) } else { None };
-        let mut typed = QualifierType { scalar, array, default, scope: Vec::new() };
+        let default = if self.eat(b'=') {
+            Some(self.initializer()?)
+        } else {
+            None
+        };
+        let mut typed = QualifierType {
+            scalar,
+            array,
+            default,
+            scope: Vec::new(),
+        };
         let flavors = self.clauses(&mut typed.scope)?;
         Ok((typed, flavors))
     }
 
     /// `Scope(…)`, `Flavor(…)` and bare flavors, each after a comma.
     fn clauses(&mut self, scope: &mut Vec<Ident<'t>>) -> Parse<FlavorWords> {
-        let (start, mut flavors, mut has_flavor) = (self.token.span.start, FlavorWords::empty(), false);
+        let (start, mut flavors, mut has_flavor) =
+            (self.token.span.start, FlavorWords::empty(), false);
         while self.eat(b',') {
             if self.is_word("scope") && scope.is_empty() {
                 self.bump();
@@ -195,7 +252,10 @@ impl<'t> Parser<'t> {
             } else if self.token.kind == Kind::Word && flavor(self.spelling()).is_some() {
                 flavors |= self.flavor()?;
             } else {
-                return self.expected(code::INVALID_QUALIFIER_SYNTAX, "`Scope(…)`, `Flavor(…)` or a flavor, once");
+                return self.expected(
+                    code::INVALID_QUALIFIER_SYNTAX,
+                    "`Scope(…)`, `Flavor(…)` or a flavor, once",
+                );
             }
         }
         self.check_flavors(flavors, self.span_from(start).0);
@@ -237,7 +297,10 @@ impl<'t> Parser<'t> {
             _ => None,
         };
         self.expect(b']', code::EXPECTED_CLOSE_BRACKET)?;
-        Ok(Some(crate::text::mof::tree::ArraySize { size, at: self.span_from(start) }))
+        Ok(Some(crate::text::mof::tree::ArraySize {
+            size,
+            at: self.span_from(start),
+        }))
     }
 
     fn array_size(&mut self) -> Result<u32, Reported> {
@@ -261,7 +324,10 @@ impl<'t> Parser<'t> {
 fn names_type(value: Option<&Initializer<'_>>) -> bool {
     use crate::text::mof::tree::{Value, ValueKind};
     match value {
-        Some(Initializer::One(Value { kind: ValueKind::Text(text), .. })) => base_type(text).is_some(),
+        Some(Initializer::One(Value {
+            kind: ValueKind::Text(text),
+            ..
+        })) => base_type(text).is_some(),
         _ => false,
     }
 }

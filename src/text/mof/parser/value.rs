@@ -6,7 +6,9 @@ use super::{Parse, Parser, Reported};
 use crate::text::mof::code;
 use crate::text::mof::lexer::Kind;
 use crate::text::mof::literal::{self, Number, Oddity, OddityKind};
-use crate::text::mof::tree::{Assignment, At, Initializer, InstanceDeclaration, Qualifiers, Text, Value, ValueKind};
+use crate::text::mof::tree::{
+    Assignment, At, Initializer, InstanceDeclaration, Qualifiers, Text, Value, ValueKind,
+};
 use crate::text::span::Span;
 
 impl<'t> Parser<'t> {
@@ -25,7 +27,10 @@ impl<'t> Parser<'t> {
         let mut values = Vec::new();
         while !self.eat(b'}') {
             if self.token.is(b'{') {
-                return self.fail(code::EXPECTED_CLOSE_BRACE, "an array cannot be an element of an array");
+                return self.fail(
+                    code::EXPECTED_CLOSE_BRACE,
+                    "an array cannot be an element of an array",
+                );
             }
             values.push(self.value()?);
             if self.token.is(b'}') {
@@ -53,7 +58,9 @@ impl<'t> Parser<'t> {
                 self.bump();
                 ValueKind::Alias(name.into())
             }
-            Kind::Dollar => return self.expected(code::EXPECTED_ALIAS_NAME, "the name of an alias after `$`"),
+            Kind::Dollar => {
+                return self.expected(code::EXPECTED_ALIAS_NAME, "the name of an alias after `$`");
+            }
             Kind::Word => self.word_value(start)?,
             Kind::Mark(b'[') => {
                 let qualifiers = self.qualifiers()?;
@@ -61,7 +68,10 @@ impl<'t> Parser<'t> {
             }
             _ => return self.expected(code::ILLEGAL_CONSTANT_VALUE, "a value"),
         };
-        Ok(Value { kind, at: self.span_from(start) })
+        Ok(Value {
+            kind,
+            at: self.span_from(start),
+        })
     }
 
     fn word_value(&mut self, start: u32) -> Parse<ValueKind<'t>> {
@@ -69,8 +79,12 @@ impl<'t> Parser<'t> {
             word if word.eq_ignore_ascii_case("TRUE") => ValueKind::Boolean(true),
             word if word.eq_ignore_ascii_case("FALSE") => ValueKind::Boolean(false),
             word if word.eq_ignore_ascii_case("NULL") => ValueKind::Null,
-            word if word.eq_ignore_ascii_case("instance") => return self.embedded(start, Vec::new()),
-            word if word.eq_ignore_ascii_case("value") && self.ahead().next().kind == Kind::Word => {
+            word if word.eq_ignore_ascii_case("instance") => {
+                return self.embedded(start, Vec::new());
+            }
+            word if word.eq_ignore_ascii_case("value")
+                && self.ahead().next().kind == Kind::Word =>
+            {
                 let text = "`value of` belongs to MOF 3 (DSP0221), which is not supported";
                 return self.fail(code::UNSUPPORTED_CIMV22_QUAL_VALUE, text);
             }
@@ -89,9 +103,14 @@ impl<'t> Parser<'t> {
         let kind = match literal::number(self.spelling()) {
             Some(Number::Integer(value)) => ValueKind::Integer(value),
             Some(Number::Real(value)) if value.is_finite() => ValueKind::Real(value),
-            Some(Number::Real(_)) => return self.fail(code::OUT_OF_RANGE, "the number is too large for a real64"),
+            Some(Number::Real(_)) => {
+                return self.fail(code::OUT_OF_RANGE, "the number is too large for a real64");
+            }
             None => {
-                let text = format!("`{}` is no number", self.spelling().chars().take(40).collect::<String>());
+                let text = format!(
+                    "`{}` is no number",
+                    self.spelling().chars().take(40).collect::<String>()
+                );
                 return self.fail(code::ILLEGAL_CONSTANT_VALUE, text);
             }
         };
@@ -101,13 +120,18 @@ impl<'t> Parser<'t> {
 
     fn character(&mut self) -> Parse<ValueKind<'t>> {
         let quoted = self.spelling();
-        let raw = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+        let raw = quoted
+            .get(1..quoted.len().saturating_sub(1))
+            .unwrap_or_default();
         match literal::character(raw) {
             Some(unit) => {
                 self.bump();
                 Ok(ValueKind::Char(unit))
             }
-            None => self.fail(code::ILLEGAL_CONSTANT_VALUE, "single quotes hold one UTF-16 unit or one escape"),
+            None => self.fail(
+                code::ILLEGAL_CONSTANT_VALUE,
+                "single quotes hold one UTF-16 unit or one escape",
+            ),
         }
     }
 
@@ -118,7 +142,9 @@ impl<'t> Parser<'t> {
         let mut is_bad = false;
         while self.token.kind == Kind::Text {
             let quoted = self.spelling();
-            let raw = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+            let raw = quoted
+                .get(1..quoted.len().saturating_sub(1))
+                .unwrap_or_default();
             let base = self.token.span.start;
             literal::read_text(raw, &mut value, |oddity| is_bad |= self.odd(base, oddity));
             self.bump();
@@ -130,23 +156,39 @@ impl<'t> Parser<'t> {
         if is_bad {
             return Err(Reported);
         }
-        Ok(Text { value, at: self.span_from(start) })
+        Ok(Text {
+            value,
+            at: self.span_from(start),
+        })
     }
 
-    /// Reports an oddity of the string that begins at `base`; returns whether the string cannot be used.
+    /// Reports an oddity of the string that begins at `base`; returns whether the string cannot be
+    /// used.
     fn odd(&mut self, base: u32, oddity: Oddity) -> bool {
         let at = base.saturating_add(crate::base::narrow(oddity.at));
         let span = Span::new(at, at.saturating_add(crate::base::narrow(oddity.length)));
         let code = code::ILLEGAL_CONSTANT_VALUE;
         match oddity.kind {
             OddityKind::UnknownEscape => {
-                self.doubt(code, span, "the backslash begins no escape; it was kept (write `\\\\` for one backslash)");
+                self.doubt(
+                    code,
+                    span,
+                    "the backslash begins no escape; it was kept (write `\\\\` for one backslash)",
+                );
             }
             OddityKind::LoneSurrogate => {
-                self.doubt(code, span, "half a surrogate pair is no character; U+FFFD stands for it");
+                self.doubt(
+                    code,
+                    span,
+                    "half a surrogate pair is no character; U+FFFD stands for it",
+                );
             }
             OddityKind::LineEnd => {
-                self.warn(code, span, "the string goes over the end of the line; it was kept as it is");
+                self.warn(
+                    code,
+                    span,
+                    "the string goes over the end of the line; it was kept as it is",
+                );
             }
             OddityKind::Nul => {
                 self.report(code, span, "a string cannot hold the character NUL");
@@ -174,7 +216,13 @@ impl<'t> Parser<'t> {
         let open = self.token.span;
         self.expect(b'{', code::EXPECTED_OPEN_BRACE)?;
         let assignments = self.assignments(open)?;
-        Ok(InstanceDeclaration { qualifiers, class, alias, assignments, at: self.span_from(start) })
+        Ok(InstanceDeclaration {
+            qualifiers,
+            class,
+            alias,
+            assignments,
+            at: self.span_from(start),
+        })
     }
 
     fn assignments(&mut self, open: Span) -> Parse<Vec<Assignment<'t>>> {
@@ -206,6 +254,11 @@ impl<'t> Parser<'t> {
         };
         let at = name.at.to(At(Span::new(start, self.end)));
         self.expect_semicolon()?;
-        Ok(Assignment { qualifiers, name, value, at })
+        Ok(Assignment {
+            qualifiers,
+            name,
+            value,
+            at,
+        })
     }
 }

@@ -14,7 +14,12 @@ use crate::cim::value::Value;
 
 impl Printer {
     /// Writes what a class declares, without the semicolon.
-    pub(super) fn class(&mut self, class: &Class, alias: Option<&str>, indent: &str) -> fmt::Result {
+    pub(super) fn class(
+        &mut self,
+        class: &Class,
+        alias: Option<&str>,
+        indent: &str,
+    ) -> fmt::Result {
         if self.qualifiers(&class.qualifiers, |_| false, indent)? {
             self.out.push('\n');
             self.out.push_str(indent);
@@ -41,22 +46,38 @@ impl Printer {
 
     /// Writes what a class inherits, in comments.
     pub(super) fn inherited(&mut self, class: &FullClass) -> fmt::Result {
-        let properties: Vec<_> = class.properties().iter().filter(|property| !property.local).collect();
-        let methods: Vec<_> = class.methods().iter().filter(|method| !method.local).collect();
+        let properties: Vec<_> = class
+            .properties()
+            .iter()
+            .filter(|property| !property.local)
+            .collect();
+        let methods: Vec<_> = class
+            .methods()
+            .iter()
+            .filter(|method| !method.local)
+            .collect();
         if properties.is_empty() && methods.is_empty() {
             return Ok(());
         }
         self.out.push_str("\n// Inherited:\n");
         for property in properties {
             self.out.push_str("//   ");
-            self.declarator(property.name.as_str(), property.cim_type, &property.qualifiers)?;
+            self.declarator(
+                property.name.as_str(),
+                property.cim_type,
+                &property.qualifiers,
+            )?;
             if let Some(value) = &property.default {
                 self.out.push_str(" = ");
                 let value = super::value_text(value);
                 self.out.push_str(&value);
             }
             let key = if property.is_key() { ", key" } else { "" };
-            writeln!(self.out, ";  (of {}{key})", Identifier(property.origin.as_str()))?;
+            writeln!(
+                self.out,
+                ";  (of {}{key})",
+                Identifier(property.origin.as_str())
+            )?;
         }
         for method in methods {
             let name = Identifier(method.method.name.as_str());
@@ -69,10 +90,15 @@ impl Printer {
     pub(super) fn property(&mut self, property: &Property, indent: &str) -> fmt::Result {
         self.begin(property.name.as_str());
         let size = self.array_size(property.cim_type, &property.qualifiers);
-        let is_hidden =
-            |qualifier: &Qualifier| qualifier.name == "CIMTYPE" || size.is_some() && qualifier.name.as_str() == "MAX";
+        let is_hidden = |qualifier: &Qualifier| {
+            qualifier.name == "CIMTYPE" || size.is_some() && qualifier.name.as_str() == "MAX"
+        };
         self.qualifiers_before(&property.qualifiers, is_hidden, indent)?;
-        self.declarator(property.name.as_str(), property.cim_type, &property.qualifiers)?;
+        self.declarator(
+            property.name.as_str(),
+            property.cim_type,
+            &property.qualifiers,
+        )?;
         match &property.default {
             Setting::Value(value) => {
                 self.out.push_str(" = ");
@@ -87,7 +113,12 @@ impl Printer {
     }
 
     /// Writes type and name: `uint8 Data[]`, `CIM_Thing ref Element`.
-    pub(super) fn declarator(&mut self, name: &str, cim_type: CimType, qualifiers: &QualifierSet) -> fmt::Result {
+    pub(super) fn declarator(
+        &mut self,
+        name: &str,
+        cim_type: CimType,
+        qualifiers: &QualifierSet,
+    ) -> fmt::Result {
         self.type_word(cim_type, qualifiers)?;
         self.out.push(' ');
         self.identifier(name)?;
@@ -100,7 +131,11 @@ impl Printer {
     }
 
     /// Writes the type as it stands before a name: as `CIMTYPE` has it, where that fits.
-    pub(super) fn type_word(&mut self, cim_type: CimType, qualifiers: &QualifierSet) -> fmt::Result {
+    pub(super) fn type_word(
+        &mut self,
+        cim_type: CimType,
+        qualifiers: &QualifierSet,
+    ) -> fmt::Result {
         self.check_cimtype(qualifiers);
         let canonical = match cim_type.scalar {
             ScalarType::Reference => "object ref",
@@ -110,7 +145,9 @@ impl Printer {
             self.out.push_str(canonical);
             return Ok(());
         };
-        let class = text.split_once(':').filter(|(_, class)| Identifier(class).is_one());
+        let class = text
+            .split_once(':')
+            .filter(|(_, class)| Identifier(class).is_one());
         let is = |word: &str| text.eq_ignore_ascii_case(word);
         match (cim_type.scalar, class) {
             (ScalarType::Reference, Some(("ref", class))) => write!(self.out, "{class} ref"),
@@ -124,7 +161,11 @@ impl Printer {
 
     fn contradiction(&mut self, canonical: &str) -> fmt::Result {
         self.unsaid("CIMTYPE", UnsaidKind::CimTypeContradicts);
-        let note = if self.style == Style::Exact { " /* not as CIMTYPE says */" } else { "" };
+        let note = if self.style == Style::Exact {
+            " /* not as CIMTYPE says */"
+        } else {
+            ""
+        };
         write!(self.out, "{canonical}{note}")
     }
 
@@ -132,7 +173,9 @@ impl Printer {
     fn check_cimtype(&mut self, qualifiers: &QualifierSet) {
         let usual = Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS;
         let is_usual = qualifiers.iter().next().is_some_and(|first| {
-            first.name == "CIMTYPE" && first.flavor == usual && first.cim_type == CimType::one(ScalarType::String)
+            first.name == "CIMTYPE"
+                && first.flavor == usual
+                && first.cim_type == CimType::one(ScalarType::String)
         });
         if !is_usual {
             self.unsaid("CIMTYPE", UnsaidKind::CimType);
@@ -145,9 +188,16 @@ impl Printer {
         if !cim_type.array {
             return None;
         }
-        let last = qualifiers.iter().rev().find(|qualifier| !is_generated_id(qualifier))?;
+        let last = qualifiers
+            .iter()
+            .rev()
+            .find(|qualifier| !is_generated_id(qualifier))?;
         let is_size = last.name.as_str() == "MAX" && last.flavor.is_empty();
-        let is_only = qualifiers.iter().filter(|qualifier| qualifier.name == "MAX").count() == 1;
+        let is_only = qualifiers
+            .iter()
+            .filter(|qualifier| qualifier.name == "MAX")
+            .count()
+            == 1;
         match &last.value {
             Some(Value::Sint32(size)) if is_size && is_only => u32::try_from(*size).ok(),
             _ => None,

@@ -8,20 +8,32 @@ use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
 /// Lists the qualifiers of a class that a compiler would leave out or put elsewhere. Source of the
 /// rules: `docs::mof`, "Order and locality".
 pub(super) fn unfixed(class: &FullClass) -> Vec<Unsaid> {
-    let Some(above) = class.superclass() else { return Vec::new() };
+    let Some(above) = class.superclass() else {
+        return Vec::new();
+    };
     let declared = class.declaration();
     let mut unsaid = Vec::new();
     check("", &declared.qualifiers, above.qualifiers(), &mut unsaid);
     for property in &declared.properties {
         let name = property.name.as_str();
         if let Some(inherited) = above.property(name) {
-            check(name, &property.qualifiers, &inherited.qualifiers, &mut unsaid);
+            check(
+                name,
+                &property.qualifiers,
+                &inherited.qualifiers,
+                &mut unsaid,
+            );
         }
     }
     for method in &declared.methods {
         let name = method.name.as_str();
         if let Some(inherited) = above.method(name) {
-            check(name, &method.qualifiers, &inherited.method.qualifiers, &mut unsaid);
+            check(
+                name,
+                &method.qualifiers,
+                &inherited.method.qualifiers,
+                &mut unsaid,
+            );
         }
     }
     unsaid
@@ -37,23 +49,38 @@ fn check(member: &str, own: &QualifierSet, above: &QualifierSet, unsaid: &mut Ve
     let fixed = Flavor::TO_SUBCLASS | Flavor::NOT_OVERRIDABLE;
     for qualifier in own {
         let inherited = above_names.get(&qualifier.name);
-        let is_left_out =
-            inherited.is_some_and(|inherited| inherited.flavor.contains(fixed) && inherited.value == qualifier.value);
+        let is_left_out = inherited.is_some_and(|inherited| {
+            inherited.flavor.contains(fixed) && inherited.value == qualifier.value
+        });
         if is_left_out {
             let member = place(member, qualifier.name.as_str());
-            unsaid.push(Unsaid { member, what: UnsaidKind::QualifierInherited });
+            unsaid.push(Unsaid {
+                member,
+                what: UnsaidKind::QualifierInherited,
+            });
         }
     }
 
     // CIMTYPE first, then what the superclass spreads in its order, then the rest.
     let is_type = |qualifier: &&Qualifier| qualifier.name == "CIMTYPE";
-    let is_spread = |qualifier: &&Qualifier| above_names.get(&qualifier.name).is_some_and(goes_down);
+    let is_spread =
+        |qualifier: &&Qualifier| above_names.get(&qualifier.name).is_some_and(goes_down);
     let types = own.iter().filter(is_type);
-    let spread = above.iter().filter(|qualifier| goes_down(qualifier) && !is_type(qualifier));
+    let spread = above
+        .iter()
+        .filter(|qualifier| goes_down(qualifier) && !is_type(qualifier));
     let spread = spread.filter_map(|qualifier| own_names.get(&qualifier.name));
-    let rest = own.iter().filter(|qualifier| !is_type(qualifier) && !is_spread(qualifier));
-    let compiled = types.chain(spread).chain(rest).map(|qualifier| &qualifier.name);
+    let rest = own
+        .iter()
+        .filter(|qualifier| !is_type(qualifier) && !is_spread(qualifier));
+    let compiled = types
+        .chain(spread)
+        .chain(rest)
+        .map(|qualifier| &qualifier.name);
     if !compiled.eq(own.iter().map(|qualifier| &qualifier.name)) {
-        unsaid.push(Unsaid { member: member.to_owned(), what: UnsaidKind::QualifierOrder });
+        unsaid.push(Unsaid {
+            member: member.to_owned(),
+            what: UnsaidKind::QualifierOrder,
+        });
     }
 }

@@ -103,7 +103,9 @@ pub(super) fn write_real32(out: &mut String, value: f32) -> fmt::Result {
     write!(out, "{value:?}")?;
     // A compiler reads it as a longer number first; rarely, it is then rounded twice.
     let written = out.get(start..).unwrap_or_default();
-    let reads = written.parse::<f64>().is_ok_and(|read| narrowed(read) == value.to_bits());
+    let reads = written
+        .parse::<f64>()
+        .is_ok_and(|read| narrowed(read) == value.to_bits());
     if !reads {
         out.truncate(start);
         write!(out, "{:?}", f64::from(value))?;
@@ -134,7 +136,10 @@ mod tests {
         let words = "one two three ".repeat(40);
         let mut out = String::from("  X = ");
         write_wrapped(&mut out, &words, "    ").unwrap();
-        assert!(out.lines().count() > 5 && out.lines().all(|line| line.len() <= COLUMNS + 2), "{out}");
+        assert!(
+            out.lines().count() > 5 && out.lines().all(|line| line.len() <= COLUMNS + 2),
+            "{out}"
+        );
         let joined = out.replace("\"\n    \"", "");
         assert_eq!(joined, format!("  X = \"{words}\""));
         let mut out = String::new();
@@ -149,7 +154,10 @@ mod tests {
             write_quoted(&mut out, text).unwrap();
             out
         };
-        assert_eq!(text("a\u{8}\u{C}\n\r\t\\\"\u{1}9"), r#""a\b\f\n\r\t\\\"\x00019""#);
+        assert_eq!(
+            text("a\u{8}\u{C}\n\r\t\\\"\u{1}9"),
+            r#""a\b\f\n\r\t\\\"\x00019""#
+        );
         assert_eq!(text("ä\u{2028}\u{1D173}"), r#""ä\x2028\xD834\xDD73""#);
     }
 
@@ -160,7 +168,10 @@ mod tests {
             write_char16(&mut out, unit).unwrap();
             out
         };
-        assert_eq!(['a', '\'', '\\', 'ä'].map(|c| char16(c as u16)), ["'a'", "39", "92", "228"]);
+        assert_eq!(
+            ['a', '\'', '\\', 'ä'].map(|c| char16(c as u16)),
+            ["'a'", "39", "92", "228"]
+        );
         let mut seed = 1u32;
         for _ in 0..20_000 {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

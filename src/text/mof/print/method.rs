@@ -55,8 +55,17 @@ impl Printer {
         Ok(())
     }
 
-    fn parameter(&mut self, parameter: &Parameter<'_>, hides_id: bool, indent: &str) -> fmt::Result {
-        let Parameter { property, qualifiers, .. } = parameter;
+    fn parameter(
+        &mut self,
+        parameter: &Parameter<'_>,
+        hides_id: bool,
+        indent: &str,
+    ) -> fmt::Result {
+        let Parameter {
+            property,
+            qualifiers,
+            ..
+        } = parameter;
         let size = self.array_size(property.cim_type, qualifiers);
         let is_hidden = |qualifier: &Qualifier| {
             qualifier.name == "CIMTYPE"
@@ -94,8 +103,11 @@ impl Printer {
             properties.map(|property| property.name.clone()).collect()
         };
         let with = |word: &str| -> Vec<_> {
-            let with = parameters.iter().filter(|parameter| parameter.qualifiers.is_true(word));
-            with.map(|parameter| parameter.property.name.clone()).collect()
+            let with = parameters
+                .iter()
+                .filter(|parameter| parameter.qualifiers.is_true(word));
+            with.map(|parameter| parameter.property.name.clone())
+                .collect()
         };
         let result = return_value(method);
         let (ins, mut outs) = (with("in"), with("out"));
@@ -106,11 +118,15 @@ impl Printer {
                 let is_flag = flag.is_some_and(|flag| flag.name == "abstract" && flag.is_true());
                 class.name == *Method::PARAMETERS && is_flag && class.qualifiers.len() == 1
             };
-            class.as_ref().is_none_or(|class| usual(class) && !class.properties.is_empty())
+            class
+                .as_ref()
+                .is_none_or(|class| usual(class) && !class.properties.is_empty())
         };
         let is_result = result.is_none_or(|result| {
             let rest: Vec<_> = result.qualifiers.iter().skip(1).collect();
-            let is_out = |flag: &Qualifier| flag.name.as_str() == "out" && flag.flavor.is_empty() && flag.is_true();
+            let is_out = |flag: &Qualifier| {
+                flag.name.as_str() == "out" && flag.flavor.is_empty() && flag.is_true()
+            };
             matches!(rest[..], [flag] if is_out(flag)) && !result.cim_type.array
         });
         let is_order = ins == names(&method.input) && outs == names(&method.output);
@@ -131,20 +147,36 @@ fn parameters(method: &Method) -> (Vec<Parameter<'_>>, bool) {
         Some(class) => &class.properties[..],
         None => &[],
     });
-    let [named_in, named_out] = [ins, outs].map(|all| ByName::new(all, |parameter| &parameter.name));
+    let [named_in, named_out] =
+        [ins, outs].map(|all| ByName::new(all, |parameter| &parameter.name));
     let mut agree = true;
     let mut parameters = Vec::new();
     for parameter in ins {
-        let merged = named_out.get(&parameter.name).map(|out| merge(parameter, out));
+        let merged = named_out
+            .get(&parameter.name)
+            .map(|out| merge(parameter, out));
         agree &= !matches!(merged, Some(None));
-        let qualifiers = merged.flatten().unwrap_or_else(|| parameter.qualifiers.clone());
-        parameters.push(Parameter { property: parameter, qualifiers, id: id(parameter) });
+        let qualifiers = merged
+            .flatten()
+            .unwrap_or_else(|| parameter.qualifiers.clone());
+        parameters.push(Parameter {
+            property: parameter,
+            qualifiers,
+            id: id(parameter),
+        });
     }
-    for parameter in outs.iter().filter(|parameter| parameter.name != *Method::RETURN_VALUE) {
+    for parameter in outs
+        .iter()
+        .filter(|parameter| parameter.name != *Method::RETURN_VALUE)
+    {
         let shared = named_in.get(&parameter.name);
         if shared.is_none_or(|input| merge(input, parameter).is_none()) {
             let qualifiers = parameter.qualifiers.clone();
-            parameters.push(Parameter { property: parameter, qualifiers, id: id(parameter) });
+            parameters.push(Parameter {
+                property: parameter,
+                qualifiers,
+                id: id(parameter),
+            });
         }
     }
     (parameters, agree)
@@ -154,8 +186,8 @@ fn id(parameter: &Property) -> Option<i128> {
     parameter.qualifiers.get("ID")?.value.as_ref()?.as_integer()
 }
 
-/// The qualifiers of a parameter that is both in and out: what both lists share, with `in` and `out`
-/// where each has its own. `None` when the lists, or the types, differ in more.
+/// The qualifiers of a parameter that is both in and out: what both lists share, with `in` and
+/// `out` where each has its own. `None` when the lists, or the types, differ in more.
 fn merge(input: &Property, output: &Property) -> Option<QualifierSet> {
     let direction = |set: &QualifierSet, word: &str| set.iter().position(|flag| flag.name == word);
     let at_in = direction(&input.qualifiers, "in")?;

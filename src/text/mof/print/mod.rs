@@ -1,11 +1,11 @@
 //! Objects as MOF.
 //!
-//! What a compiler adds by itself is not written: `CIMTYPE`, which the type says already, the size of an array, the
-//! numbers of parameters, and the flavors that a qualifier of its name has anyway.
+//! What a compiler adds by itself is not written: `CIMTYPE`, which the type says already, the size
+//! of an array, the numbers of parameters, and the flavors that a qualifier of its name has anyway.
 //!
-//! Nothing stored can leave its place: a text is one string literal, or several that follow each other, in characters that
-//! show, and a name that is no identifier is printed as a string literal too, which no compiler takes for a name, with a
-//! comment that says so.
+//! Nothing stored can leave its place: a text is one string literal, or several that follow each
+//! other, in characters that show, and a name that is no identifier is printed as a string literal
+//! too, which no compiler takes for a name, with a comment that says so.
 
 mod class;
 mod exact;
@@ -51,7 +51,12 @@ struct Printer {
 
 impl Printer {
     const fn new(style: Style) -> Self {
-        Self { out: String::new(), style, unsaid: Vec::new(), members: Vec::new() }
+        Self {
+            out: String::new(),
+            style,
+            unsaid: Vec::new(),
+            members: Vec::new(),
+        }
     }
 
     /// Begins a property or method.
@@ -70,13 +75,19 @@ impl Printer {
     fn unsaid(&mut self, qualifier: &str, what: UnsaidKind) {
         if self.style == Style::Exact {
             let member = self.members.join(".");
-            self.unsaid.push(Unsaid { member: qualifiers::place(&member, qualifier), what });
+            self.unsaid.push(Unsaid {
+                member: qualifiers::place(&member, qualifier),
+                what,
+            });
         }
     }
 
     fn printed(mut self) -> Printed {
         self.out.push_str(";\n");
-        Printed { text: self.out, unsaid: self.unsaid }
+        Printed {
+            text: self.out,
+            unsaid: self.unsaid,
+        }
     }
 }
 
@@ -96,7 +107,8 @@ pub fn print_class(class: &FullClass) -> Printed {
     printed
 }
 
-/// Prints a declaration of which nothing else is known for a compiler, with the alias that it defines.
+/// Prints a declaration of which nothing else is known for a compiler, with the alias that it
+/// defines.
 pub fn print_declaration(class: &Class, alias: Option<&str>) -> Printed {
     let mut printer = Printer::new(Style::Exact);
     // Nothing can fail that writes into a string.
@@ -109,9 +121,13 @@ pub fn print_instance(instance: &Instance) -> Printed {
     print_aliased_instance(instance, None, &[])
 }
 
-/// Prints an instance for a compiler, with the alias that it defines. `aliases` are the numbers of the properties whose
-/// texts are aliases, in ascending order.
-pub fn print_aliased_instance(instance: &Instance, alias: Option<&str>, aliases: &[u16]) -> Printed {
+/// Prints an instance for a compiler, with the alias that it defines. `aliases` are the numbers of
+/// the properties whose texts are aliases, in ascending order.
+pub fn print_aliased_instance(
+    instance: &Instance,
+    alias: Option<&str>,
+    aliases: &[u16],
+) -> Printed {
     let mut printer = Printer::new(Style::Exact);
     printer.instance(instance, alias, aliases, "").ok();
     printer.printed()
@@ -124,7 +140,8 @@ pub fn literal_text(text: &str) -> String {
     out
 }
 
-/// A class as MOF: what it declares itself; with `inherited`, after it and in comments, what it inherits.
+/// A class as MOF: what it declares itself; with `inherited`, after it and in comments, what it
+/// inherits.
 pub fn class_text(class: &FullClass, inherited: bool) -> String {
     let mut printer = Printer::new(Style::Shown);
     printer.out = missing_note(class);
@@ -136,7 +153,8 @@ pub fn class_text(class: &FullClass, inherited: bool) -> String {
     printer.out
 }
 
-/// An instance as MOF: every property that has a value. One that the class gives as its default is marked.
+/// An instance as MOF: every property that has a value. One that the class gives as its default is
+/// marked.
 pub fn instance_text(instance: &Instance) -> String {
     let mut printer = Printer::new(Style::Shown);
     printer.out = missing_note(instance.class());
@@ -148,7 +166,10 @@ pub fn instance_text(instance: &Instance) -> String {
 /// Says of a class whose ancestor is lost that there is more to it, in a comment.
 fn missing_note(class: &FullClass) -> String {
     let note = |ancestor: &Name| {
-        format!("// Partial: what {} declares and inherits is lost.\n", Identifier(ancestor.as_str()))
+        format!(
+            "// Partial: what {} declares and inherits is lost.\n",
+            Identifier(ancestor.as_str())
+        )
     };
     class.missing_ancestor().map(note).unwrap_or_default()
 }
@@ -200,10 +221,21 @@ mod tests {
         let class = Class::builder("C")
             .qualifier(Qualifier::new("Description", "a \"b\"\n", Flavor::AMENDED))
             .property(Property::new("Name", ScalarType::String).key())
-            .property(Property::new("Data", CimType::array(ScalarType::Uint8)).default(vec![1u8, 2]))
+            .property(
+                Property::new("Data", CimType::array(ScalarType::Uint8)).default(vec![1u8, 2]),
+            )
             .property(Property::new("Of", ScalarType::Reference).of_class("D"))
-            .property(Property::new("On", ScalarType::Boolean).default(true).qualifier(Qualifier::flag("read", spread)))
-            .method(Method::new("Do").input(parameter("A")).output(parameter("B")).returns(ScalarType::Uint32))
+            .property(
+                Property::new("On", ScalarType::Boolean)
+                    .default(true)
+                    .qualifier(Qualifier::flag("read", spread)),
+            )
+            .method(
+                Method::new("Do")
+                    .input(parameter("A"))
+                    .output(parameter("B"))
+                    .returns(ScalarType::Uint32),
+            )
             .build();
         let class = Arc::new(FullClass::compose(class, None).unwrap());
         let expected = r#"[Description("a \"b\"\n"): Amended]
@@ -230,25 +262,46 @@ class C
 
     #[test]
     fn what_is_inherited_stands_in_comments() {
-        let above = Class::builder("A").property(Property::new("X", ScalarType::Uint8).key()).build();
+        let above = Class::builder("A")
+            .property(Property::new("X", ScalarType::Uint8).key())
+            .build();
         let above = Arc::new(FullClass::compose(above, None).unwrap());
-        let class = FullClass::compose(Class::builder("B").superclass("A").build(), Some(above)).unwrap();
+        let class =
+            FullClass::compose(Class::builder("B").superclass("A").build(), Some(above)).unwrap();
         let text = class_text(&class, true);
-        assert_eq!(text, "class B : A\n{\n};\n\n// Inherited:\n//   uint8 X;  (of A, key)\n");
+        assert_eq!(
+            text,
+            "class B : A\n{\n};\n\n// Inherited:\n//   uint8 X;  (of A, key)\n"
+        );
     }
 
     /// What a compiler gives by itself is left to it, and what it cannot give is reported.
     #[test]
     fn what_is_for_a_compiler_says_what_it_leaves_out() {
         let array = Property::new("A", CimType::array(ScalarType::Uint8));
-        let odd = Property { default: Setting::Value(f64::NAN.into()), ..Property::new("R", ScalarType::Real64) };
+        let odd = Property {
+            default: Setting::Value(f64::NAN.into()),
+            ..Property::new("R", ScalarType::Real64)
+        };
         let class = Class::builder("C")
             .qualifier(Qualifier::flag("dynamic", Flavor::TO_INSTANCE))
             .qualifier(Qualifier::new("Number", 7u32, Flavor::empty()))
-            .property(array.clone().qualifier(Qualifier::new("MAX", 8i32, Flavor::empty())))
-            .property(array.clone().qualifier(Qualifier::new("Max", 8i32, Flavor::empty())))
+            .property(
+                array
+                    .clone()
+                    .qualifier(Qualifier::new("MAX", 8i32, Flavor::empty())),
+            )
+            .property(
+                array
+                    .clone()
+                    .qualifier(Qualifier::new("Max", 8i32, Flavor::empty())),
+            )
             .property(odd)
-            .property(Property::new("K", ScalarType::Char16).key().default(Value::Char16(0x41)))
+            .property(
+                Property::new("K", ScalarType::Char16)
+                    .key()
+                    .default(Value::Char16(0x41)),
+            )
             .build();
         let printed = print_declaration(&class, Some("P"));
         let expected = r#"[dynamic, Number(7)]
@@ -262,32 +315,52 @@ class C as $P
 "#;
         assert_eq!(printed.text, expected);
         let unsaid: Vec<String> = printed.unsaid.iter().map(ToString::to_string).collect();
-        let expected =
-            ["Number: no qualifier can be of type uint32", "R: there is no word for infinity and what is no number"];
+        let expected = [
+            "Number: no qualifier can be of type uint32",
+            "R: there is no word for infinity and what is no number",
+        ];
         assert_eq!(unsaid, expected);
     }
 
     #[test]
     fn parameters_of_both_signatures_become_one_list() {
-        let number = |id: i32| Qualifier::new("ID", id, Flavor::TO_INSTANCE | Flavor::NOT_OVERRIDABLE);
+        let number =
+            |id: i32| Qualifier::new("ID", id, Flavor::TO_INSTANCE | Flavor::NOT_OVERRIDABLE);
         let flag = |word: &str| Qualifier::flag(word, Flavor::empty());
         let parameter = |name: &str, words: &[&str], id: i32| {
             let property = Property::new(name, ScalarType::Uint8);
-            let property = words.iter().fold(property, |property, word| property.qualifier(flag(word)));
+            let property = words
+                .iter()
+                .fold(property, |property, word| property.qualifier(flag(word)));
             property.qualifier(number(id))
         };
         let signature = |properties: Vec<Property>| {
-            let class = Class::builder(Method::PARAMETERS).qualifier(flag("abstract")).build();
-            Some(Arc::new(Class { properties, ..class }))
+            let class = Class::builder(Method::PARAMETERS)
+                .qualifier(flag("abstract"))
+                .build();
+            Some(Arc::new(Class {
+                properties,
+                ..class
+            }))
         };
         let result = Property::new("ReturnValue", ScalarType::Uint32).qualifier(flag("out"));
         let mut method = Method::new("M");
-        method.input = signature(vec![parameter("A", &["In", "x"], 0), parameter("B", &["x", "in"], 2)]);
-        method.output = signature(vec![parameter("C", &["out"], 1), parameter("B", &["out", "x"], 2), result]);
+        method.input = signature(vec![
+            parameter("A", &["In", "x"], 0),
+            parameter("B", &["x", "in"], 2),
+        ]);
+        method.output = signature(vec![
+            parameter("C", &["out"], 1),
+            parameter("B", &["out", "x"], 2),
+            result,
+        ]);
         let class = Class::builder("C").method(method.clone()).build();
         let printed = print_declaration(&class, None);
         let line = "    uint32 M([In, x] uint8 A, [out] uint8 C, [out, x, in] uint8 B);";
-        assert_eq!((printed.text.lines().nth(2), &printed.unsaid[..]), (Some(line), &[][..]));
+        assert_eq!(
+            (printed.text.lines().nth(2), &printed.unsaid[..]),
+            (Some(line), &[][..])
+        );
 
         // The return value in front of the others is where no compiler puts it.
         let output = method.output.as_mut().map(Arc::make_mut).unwrap();
@@ -301,21 +374,37 @@ class C as $P
     #[test]
     fn an_order_that_no_compiler_makes_is_reported() {
         let spread = |name: &str| Qualifier::flag(name, Flavor::TO_SUBCLASS);
-        let fixed = |name: &str| Qualifier::flag(name, Flavor::TO_SUBCLASS | Flavor::NOT_OVERRIDABLE);
+        let fixed =
+            |name: &str| Qualifier::flag(name, Flavor::TO_SUBCLASS | Flavor::NOT_OVERRIDABLE);
         let property = |names: &[Qualifier]| {
             let property = Property::new("P", ScalarType::Uint8);
             names.iter().cloned().fold(property, Property::qualifier)
         };
-        let above = Class::builder("A").property(property(&[spread("a"), spread("b"), fixed("f")])).build();
+        let above = Class::builder("A")
+            .property(property(&[spread("a"), spread("b"), fixed("f")]))
+            .build();
         let above = Arc::new(FullClass::compose(above, None).unwrap());
         let unsaid = |names: &[Qualifier]| {
-            let class = Class::builder("B").superclass("A").property(property(names)).build();
+            let class = Class::builder("B")
+                .superclass("A")
+                .property(property(names))
+                .build();
             let class = FullClass::compose(class, Some(above.clone())).unwrap();
-            print_class(&class).unsaid.into_iter().map(|unsaid| unsaid.what).collect::<Vec<_>>()
+            print_class(&class)
+                .unsaid
+                .into_iter()
+                .map(|unsaid| unsaid.what)
+                .collect::<Vec<_>>()
         };
         assert_eq!(unsaid(&[spread("a"), spread("b"), spread("c")]), []);
-        assert_eq!(unsaid(&[spread("b"), spread("a")]), [UnsaidKind::QualifierOrder]);
-        assert_eq!(unsaid(&[spread("c"), spread("a")]), [UnsaidKind::QualifierOrder]);
+        assert_eq!(
+            unsaid(&[spread("b"), spread("a")]),
+            [UnsaidKind::QualifierOrder]
+        );
+        assert_eq!(
+            unsaid(&[spread("c"), spread("a")]),
+            [UnsaidKind::QualifierOrder]
+        );
         assert_eq!(unsaid(&[spread("f")]), [UnsaidKind::QualifierInherited]);
     }
 }

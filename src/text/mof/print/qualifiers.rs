@@ -19,7 +19,12 @@ const WORDS: [(Flavor, &str); 4] = [
 ];
 
 /// The types that a compiler gives to qualifiers.
-const TYPES: [ScalarType; 4] = [ScalarType::Boolean, ScalarType::Sint32, ScalarType::String, ScalarType::Real64];
+const TYPES: [ScalarType; 4] = [
+    ScalarType::Boolean,
+    ScalarType::Sint32,
+    ScalarType::String,
+    ScalarType::Real64,
+];
 
 impl Printer {
     /// Writes those of a list that are not hidden, in brackets. Returns whether there are any.
@@ -29,14 +34,18 @@ impl Printer {
         is_hidden: impl Fn(&Qualifier) -> bool,
         indent: &str,
     ) -> Result<bool, fmt::Error> {
-        let mut shown = set.iter().filter(|qualifier| !is_hidden(qualifier)).peekable();
+        let mut shown = set
+            .iter()
+            .filter(|qualifier| !is_hidden(qualifier))
+            .peekable();
         if shown.peek().is_none() {
             return Ok(false);
         }
         self.out.push('[');
         while let Some(qualifier) = shown.next() {
             self.qualifier(qualifier, indent)?;
-            self.out.push_str(if shown.peek().is_some() { ", " } else { "]" });
+            self.out
+                .push_str(if shown.peek().is_some() { ", " } else { "]" });
         }
         Ok(true)
     }

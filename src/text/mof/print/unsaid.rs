@@ -32,7 +32,8 @@ pub enum UnsaidKind {
     QualifierInherited,
     /// Qualifiers in an order that no compiler makes.
     QualifierOrder,
-    /// A qualifier `CIMTYPE` that is missing, stands elsewhere than in front, or has another flavor.
+    /// A qualifier `CIMTYPE` that is missing, stands elsewhere than in front, or has another
+    /// flavor.
     CimType,
     /// A qualifier `CIMTYPE` that contradicts the type.
     CimTypeContradicts,
@@ -60,15 +61,23 @@ impl fmt::Display for UnsaidKind {
             UnsaidKind::QualifierNull => f.write_str("a qualifier that is NULL is dropped"),
             UnsaidKind::QualifierFalse => f.write_str("FALSE is read as TRUE"),
             UnsaidKind::QualifierEmpty => f.write_str("an empty array is read as one of strings"),
-            UnsaidKind::QualifierInherited => f.write_str("the qualifier is left to the superclass"),
-            UnsaidKind::QualifierOrder => f.write_str("the order of the qualifiers is not preserved"),
+            UnsaidKind::QualifierInherited => {
+                f.write_str("the qualifier is left to the superclass")
+            }
+            UnsaidKind::QualifierOrder => {
+                f.write_str("the order of the qualifiers is not preserved")
+            }
             UnsaidKind::CimType => f.write_str("CIMTYPE is not as a compiler makes it"),
             UnsaidKind::CimTypeContradicts => f.write_str("CIMTYPE contradicts the type"),
-            UnsaidKind::NotFinite => f.write_str("there is no word for infinity and what is no number"),
+            UnsaidKind::NotFinite => {
+                f.write_str("there is no word for infinity and what is no number")
+            }
             UnsaidKind::NullElement => f.write_str("an array cannot have an element that is NULL"),
             UnsaidKind::Object => f.write_str("the embedded object cannot be written"),
             UnsaidKind::Name => f.write_str("the name is no identifier"),
-            UnsaidKind::InheritedDefault => f.write_str("the default that is inherited becomes NULL"),
+            UnsaidKind::InheritedDefault => {
+                f.write_str("the default that is inherited becomes NULL")
+            }
             UnsaidKind::Signature => f.write_str("no declaration leads to these parameters"),
             UnsaidKind::Descriptor => f.write_str("the descriptor of the namespace cannot be said"),
         }

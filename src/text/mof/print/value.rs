@@ -49,15 +49,22 @@ impl Printer {
             Value::Real32(value) if !value.is_finite() => Some(UnsaidKind::NotFinite),
             Value::Real64(value) if !value.is_finite() => Some(UnsaidKind::NotFinite),
             Value::Object(object) if !is_writable(object) => Some(UnsaidKind::Object),
-            Value::Array(Array::Real32(values)) if !values.iter().all(|value| value.is_finite()) => {
+            Value::Array(Array::Real32(values))
+                if !values.iter().all(|value| value.is_finite()) =>
+            {
                 Some(UnsaidKind::NotFinite)
             }
-            Value::Array(Array::Real64(values)) if !values.iter().all(|value| value.is_finite()) => {
+            Value::Array(Array::Real64(values))
+                if !values.iter().all(|value| value.is_finite()) =>
+            {
                 Some(UnsaidKind::NotFinite)
             }
-            Value::Array(Array::String(texts) | Array::DateTime(texts) | Array::Reference(texts)) => {
-                texts.iter().any(Option::is_none).then_some(UnsaidKind::NullElement)
-            }
+            Value::Array(
+                Array::String(texts) | Array::DateTime(texts) | Array::Reference(texts),
+            ) => texts
+                .iter()
+                .any(Option::is_none)
+                .then_some(UnsaidKind::NullElement),
             Value::Array(Array::Object(objects)) if objects.iter().any(Option::is_none) => {
                 Some(UnsaidKind::NullElement)
             }
@@ -90,7 +97,11 @@ impl Printer {
         }
     }
 
-    fn each<T>(&mut self, all: &[T], mut one: impl FnMut(&mut Self, &T) -> fmt::Result) -> fmt::Result {
+    fn each<T>(
+        &mut self,
+        all: &[T],
+        mut one: impl FnMut(&mut Self, &T) -> fmt::Result,
+    ) -> fmt::Result {
         for (number, element) in all.iter().enumerate() {
             self.out.push_str(if number > 0 { ", " } else { "" });
             one(self, element)?;
@@ -104,7 +115,9 @@ impl Printer {
 
     fn elements(&mut self, array: &Array, indent: &str) -> fmt::Result {
         match array {
-            Array::Boolean(values) => self.each(values, |printer, value| printer.out.write_str(word(*value))),
+            Array::Boolean(values) => {
+                self.each(values, |printer, value| printer.out.write_str(word(*value)))
+            }
             Array::Sint8(values) => self.shown(values),
             Array::Sint16(values) => self.shown(values),
             Array::Sint32(values) => self.shown(values),
@@ -113,7 +126,9 @@ impl Printer {
             Array::Uint16(values) => self.shown(values),
             Array::Uint32(values) => self.shown(values),
             Array::Uint64(values) => self.shown(values),
-            Array::Char16(values) => self.each(values, |printer, unit| write_char16(&mut printer.out, *unit)),
+            Array::Char16(values) => self.each(values, |printer, unit| {
+                write_char16(&mut printer.out, *unit)
+            }),
             Array::Real32(values) => self.each(values, |printer, value| printer.real32(*value)),
             Array::Real64(values) => self.each(values, |printer, value| printer.real64(*value)),
             Array::String(texts) | Array::DateTime(texts) | Array::Reference(texts) => {
@@ -134,7 +149,11 @@ impl Printer {
             Object::Class(class) => self.class(class, None, indent),
             Object::Instance(instance) => self.instance(instance, None, &[], indent),
             Object::Opaque(bytes) => {
-                write!(self.out, "NULL /* an object of {} bytes that cannot be read */", bytes.len())
+                write!(
+                    self.out,
+                    "NULL /* an object of {} bytes that cannot be read */",
+                    bytes.len()
+                )
             }
         }
     }
@@ -161,8 +180,13 @@ impl Printer {
         let sets = instance.property_qualifiers.as_deref().unwrap_or_default();
         let mut aliases = aliases.iter().copied().peekable();
         for (number, (property, value)) in instance.values().enumerate() {
-            let is_alias = aliases.next_if(|alias| usize::from(*alias) == number).is_some();
-            let setting = instance.settings().get(number).unwrap_or(&Setting::Inherited);
+            let is_alias = aliases
+                .next_if(|alias| usize::from(*alias) == number)
+                .is_some();
+            let setting = instance
+                .settings()
+                .get(number)
+                .unwrap_or(&Setting::Inherited);
             let set = sets.get(number).filter(|set| !set.is_empty());
             let is_own = *setting != Setting::Inherited;
             let is_default = !is_own && self.style != Style::Exact && value.is_some();
@@ -189,7 +213,8 @@ impl Printer {
                 None if is_own => self.out.push_str(" = NULL"),
                 _ => {}
             }
-            self.out.push_str(if is_default { ";  // default\n" } else { ";\n" });
+            self.out
+                .push_str(if is_default { ";  // default\n" } else { ";\n" });
             self.end_member();
         }
         write!(self.out, "{indent}}}")
@@ -217,7 +242,9 @@ impl Printer {
         match value {
             Value::Array(Array::String(texts) | Array::Reference(texts)) => {
                 self.out.push('{');
-                self.each(texts, |printer, text| printer.alias(text.as_deref().unwrap_or_default()))?;
+                self.each(texts, |printer, text| {
+                    printer.alias(text.as_deref().unwrap_or_default())
+                })?;
                 self.out.push('}');
                 Ok(())
             }

@@ -1,11 +1,16 @@
-//! Every state that three owners, three writers and two connections can bring the gate to, and every call in each of them.
+//! Every state that three owners, three writers and two connections can bring the gate to, and
+//! every call in each of them.
 //!
-//! Beside the machine runs a plain account of what each of them was told. The two must agree: what was told is the only
-//! thing that a caller can hold against the gate. One writer works without a connection, the others on one each.
+//! Beside the machine runs a plain account of what each of them was told. The two must agree: what
+//! was told is the only thing that a caller can hold against the gate. One writer works without a
+//! connection, the others on one each.
+
+mod events;
 
 use std::collections::{HashMap, HashSet};
 
 use super::*;
+use events::{Event, event_writer, events};
 
 const OWNERS: usize = 3;
 const WRITERS: usize = 3;
@@ -58,27 +63,6 @@ struct World {
     is_closed: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Event {
-    Write(usize, bool),
-    Leave(usize),
-    Timeout(Who),
-    Pause(usize, bool),
-    Persisted(usize, bool),
-    Resume(usize),
-    /// The object is dropped, by an end in order or by a panic in whatever it was doing.
-    Drop(usize),
-    BeginRestore(usize),
-    Switch(usize, bool),
-    EndRestore(usize),
-    BeginBackup,
-    EndBackup,
-    Connect(usize),
-    Disconnect(usize),
-    Tick(u64),
-    Close,
-}
-
 const fn ticket(who: Who) -> Ticket {
     match who {
         Who::Owner(number) => Ticket(10 + number as u64),
@@ -99,25 +83,6 @@ const fn link_of(writer: usize) -> Option<usize> {
     writer.checked_sub(1)
 }
 
-fn events() -> Vec<Event> {
-    let mut events = vec![Event::BeginBackup, Event::EndBackup, Event::Close];
-    events.extend([0, 1, 1000].map(Event::Tick));
-    for writer in 0..WRITERS {
-        events.extend([Event::Write(writer, true), Event::Write(writer, false), Event::Leave(writer)]);
-        events.push(Event::Timeout(Who::Writer(writer)));
-    }
-    for link in 0..LINKS {
-        events.extend([Event::Connect(link), Event::Disconnect(link)]);
-    }
-    for owner in 0..OWNERS {
-        events.extend([Event::Pause(owner, false), Event::Pause(owner, true), Event::Resume(owner)]);
-        events.extend([Event::Persisted(owner, true), Event::Persisted(owner, false), Event::Drop(owner)]);
-        events.extend([Event::BeginRestore(owner), Event::Switch(owner, false), Event::Switch(owner, true)]);
-        events.extend([Event::EndRestore(owner), Event::Timeout(Who::Owner(owner))]);
-    }
-    events
-}
-
 impl World {
     fn new() -> Self {
         Self {
@@ -136,7 +101,11 @@ impl World {
     }
 
     fn set_owner(&mut self, number: usize, told: Owner) {
-        self.owners.iter_mut().skip(number).take(1).for_each(|owner| *owner = told);
+        self.owners
+            .iter_mut()
+            .skip(number)
+            .take(1)
+            .for_each(|owner| *owner = told);
     }
 
     fn writer(&self, number: usize) -> Writer {
@@ -144,7 +113,11 @@ impl World {
     }
 
     fn set_writer(&mut self, number: usize, told: Writer) {
-        self.writers.iter_mut().skip(number).take(1).for_each(|writer| *writer = told);
+        self.writers
+            .iter_mut()
+            .skip(number)
+            .take(1)
+            .for_each(|writer| *writer = told);
     }
 
     fn link(&self, number: usize) -> Link {
@@ -152,16 +125,23 @@ impl World {
     }
 
     fn set_link(&mut self, number: usize, told: Link) {
-        self.links.iter_mut().skip(number).take(1).for_each(|link| *link = told);
+        self.links
+            .iter_mut()
+            .skip(number)
+            .take(1)
+            .for_each(|link| *link = told);
     }
 
     fn restorer(&self) -> Option<usize> {
-        let is_at_it = |owner: &Owner| matches!(owner, Owner::Checking | Owner::Switching | Owner::Switched);
+        let is_at_it =
+            |owner: &Owner| matches!(owner, Owner::Checking | Owner::Switching | Owner::Switched);
         self.owners.iter().position(is_at_it)
     }
 
     fn is_switching(&self) -> bool {
-        self.owners.iter().any(|owner| matches!(owner, Owner::Switching | Owner::Switched))
+        self.owners
+            .iter()
+            .any(|owner| matches!(owner, Owner::Switching | Owner::Switched))
     }
 
     fn pauses(owner: Owner) -> bool {
@@ -170,7 +150,12 @@ impl World {
 
     /// True if someone has the turn, as far as anyone was told.
     fn is_taken(&self) -> bool {
-        let owners = |owner: &Owner| matches!(owner, Owner::Persisting | Owner::Paused(_) | Owner::Switched);
+        let owners = |owner: &Owner| {
+            matches!(
+                owner,
+                Owner::Persisting | Owner::Paused(_) | Owner::Switched
+            )
+        };
         self.owners.iter().any(owners) || self.writers.contains(&Writer::Running)
     }
 
@@ -196,17 +181,26 @@ impl World {
         world.notice();
         // A refused call changes nothing.
         if let Err(refusal) = refused {
-            assert_eq!(&world, self, "{event:?} was refused ({refusal:?}) and had an effect");
+            assert_eq!(
+                &world, self,
+                "{event:?} was refused ({refusal:?}) and had an effect"
+            );
         }
         Some(world)
     }
 
     fn call(&mut self, event: Event) -> Option<Result<(), Refusal>> {
         match event {
-            Event::Write(..) | Event::Leave(_) | Event::Timeout(Who::Writer(_)) => self.call_of_writer(event),
+            Event::Write(..) | Event::Leave(_) | Event::Timeout(Who::Writer(_)) => {
+                self.call_of_writer(event)
+            }
             Event::Connect(_) | Event::Disconnect(_) => self.call_of_client(event),
-            Event::Tick(_) | Event::BeginBackup | Event::EndBackup | Event::Close => self.call_of_world(event),
-            Event::BeginRestore(_) | Event::Switch(..) | Event::EndRestore(_) => self.call_of_restorer(event),
+            Event::Tick(_) | Event::BeginBackup | Event::EndBackup | Event::Close => {
+                self.call_of_world(event)
+            }
+            Event::BeginRestore(_) | Event::Switch(..) | Event::EndRestore(_) => {
+                self.call_of_restorer(event)
+            }
             _ => self.call_of_pauser(event),
         }
     }
@@ -225,10 +219,16 @@ impl World {
                 } else if !may_wait && self.is_taken() {
                     Err(Refusal::Busy)
                 } else {
-                    Ok(if self.is_taken() { Standing::Waiting } else { Standing::Admitted })
+                    Ok(if self.is_taken() {
+                        Standing::Waiting
+                    } else {
+                        Standing::Admitted
+                    })
                 };
                 let who = Who::Writer(writer);
-                let answer = self.state.write(ticket(who), link_of(writer).map(link), may_wait);
+                let answer = self
+                    .state
+                    .write(ticket(who), link_of(writer).map(link), may_wait);
                 assert_eq!(answer, expected, "{event:?} in {self:?}");
                 if answer.is_ok() {
                     self.set_writer(writer, Writer::Waiting);
@@ -274,7 +274,9 @@ impl World {
                 Some(answer)
             }
             // A connection counts until nothing that it gave is left.
-            Event::Disconnect(number) if self.link(number) != Link::None && self.writer(number + 1) == Writer::Idle => {
+            Event::Disconnect(number)
+                if self.link(number) != Link::None && self.writer(number + 1) == Writer::Idle =>
+            {
                 self.state.disconnect(link(number));
                 self.set_link(number, Link::None);
                 Some(Ok(()))
@@ -293,7 +295,11 @@ impl World {
                 assert_eq!(self.state, now);
                 for owner in &mut self.owners {
                     if let Owner::Paused(left) = *owner {
-                        *owner = if left <= ticks { Owner::Idle } else { Owner::Paused(left - ticks) };
+                        *owner = if left <= ticks {
+                            Owner::Idle
+                        } else {
+                            Owner::Paused(left - ticks)
+                        };
                     }
                 }
                 self.normalise();
@@ -345,7 +351,11 @@ impl World {
                 Who::Writer(writer) => self.is_closed || link_of(writer).is_some(),
                 Who::Owner(_) => self.is_closed,
             };
-            assert_eq!(broken.tickets.contains(&ticket(who)), is_cut, "{who:?} in {self:?}");
+            assert_eq!(
+                broken.tickets.contains(&ticket(who)),
+                is_cut,
+                "{who:?} in {self:?}"
+            );
         }
     }
 
@@ -361,13 +371,19 @@ impl World {
                 Some(answer)
             }
             Event::Switch(number, force) if self.owner(number) == Owner::Checking => {
-                let open = self.links.iter().filter(|link| **link == Link::Open).count();
+                let open = self
+                    .links
+                    .iter()
+                    .filter(|link| **link == Link::Open)
+                    .count();
                 let expected = match (self.is_closed, force || open == 0) {
                     (true, _) => Err(Refusal::Closed),
                     (_, false) => Err(Refusal::Connections(open)),
                     _ => Ok(()),
                 };
-                let answer = self.state.switch(ticket(Who::Owner(number)), owner(number), force);
+                let answer = self
+                    .state
+                    .switch(ticket(Who::Owner(number)), owner(number), force);
                 assert_eq!(answer.clone().map(drop), expected, "{event:?} in {self:?}");
                 if let Ok(broken) = &answer {
                     self.cut_off(broken);
@@ -391,11 +407,20 @@ impl World {
             Event::Pause(number, at_once) => {
                 let expected = match self.refusal(number, at_once) {
                     Some(refusal) => Err(refusal),
-                    None => Ok(if self.is_taken() { Standing::Waiting } else { Standing::Admitted }),
+                    None => Ok(if self.is_taken() {
+                        Standing::Waiting
+                    } else {
+                        Standing::Admitted
+                    }),
                 };
                 let who = Who::Owner(number);
-                // While the first call of this object is under way, a second one has a ticket of its own.
-                let own = if Self::pauses(self.owner(number)) { Ticket(99) } else { ticket(who) };
+                // While the first call of this object is under way, a second one has a ticket of
+                // its own.
+                let own = if Self::pauses(self.owner(number)) {
+                    Ticket(99)
+                } else {
+                    ticket(who)
+                };
                 let answer = self.state.pause(own, owner(number), at_once);
                 assert_eq!(answer, expected, "{event:?} in {self:?}");
                 if answer.is_ok() {
@@ -408,7 +433,11 @@ impl World {
                 let lease = is_done.then_some(Duration::from_secs(LEASE));
                 let answer = self.state.persisted(ticket(Who::Owner(number)), lease);
                 assert_eq!(answer.is_err(), self.is_closed, "{event:?} in {self:?}");
-                let told = if is_done && !self.is_closed { Owner::Paused(LEASE) } else { Owner::Idle };
+                let told = if is_done && !self.is_closed {
+                    Owner::Paused(LEASE)
+                } else {
+                    Owner::Idle
+                };
                 self.set_owner(number, told);
                 Some(Ok(()))
             }
@@ -458,17 +487,26 @@ impl World {
                             let was = self.owner(number);
                             self.set_owner(
                                 number,
-                                if was == Owner::Waiting { Owner::Persisting } else { Owner::Switched },
+                                if was == Owner::Waiting {
+                                    Owner::Persisting
+                                } else {
+                                    Owner::Switched
+                                },
                             );
                         }
                     }
                 }
                 Standing::Removed => {
                     let is_cut_off = match who {
-                        Who::Writer(writer) => link_of(writer).is_some_and(|number| self.link(number) == Link::Broken),
+                        Who::Writer(writer) => {
+                            link_of(writer).is_some_and(|number| self.link(number) == Link::Broken)
+                        }
                         Who::Owner(_) => false,
                     };
-                    assert!(is_cut_off || self.is_closed, "{who:?} was forgotten in {self:?}");
+                    assert!(
+                        is_cut_off || self.is_closed,
+                        "{who:?} was forgotten in {self:?}"
+                    );
                     self.line.retain(|waiting| *waiting != who);
                     match who {
                         Who::Writer(writer) => self.set_writer(writer, Writer::Idle),
@@ -487,32 +525,65 @@ impl World {
     /// What was told and what the machine says must agree, and contradict no rule.
     fn check(&self) {
         let state = &self.state;
-        let takers = |taker: &Owner| matches!(taker, Owner::Persisting | Owner::Paused(_) | Owner::Switched);
-        let running = self.writers.iter().filter(|writer| **writer == Writer::Running).count();
+        let takers = |taker: &Owner| {
+            matches!(
+                taker,
+                Owner::Persisting | Owner::Paused(_) | Owner::Switched
+            )
+        };
+        let running = self
+            .writers
+            .iter()
+            .filter(|writer| **writer == Writer::Running)
+            .count();
         let turns = running + self.owners.iter().filter(|owner| takers(owner)).count();
         assert!(turns <= 1, "two at once in {self:?}");
-        assert_eq!(state.turn() == Turn::Free, turns == 0, "the turn belongs to no one in {self:?}");
-        assert!(turns == 1 || self.line.is_empty(), "the turn is free and someone waits in {self:?}");
+        assert_eq!(
+            state.turn() == Turn::Free,
+            turns == 0,
+            "the turn belongs to no one in {self:?}"
+        );
+        assert!(
+            turns == 1 || self.line.is_empty(),
+            "the turn is free and someone waits in {self:?}"
+        );
         for (number, told) in self.owners.iter().enumerate() {
             // A pause is never lost, never lengthened and never outlives its lease.
             if let Owner::Paused(left) = told {
-                assert_eq!(state.turn(), Turn::Paused(owner(number), Duration::from_secs(*left)), "{self:?}");
+                assert_eq!(
+                    state.turn(),
+                    Turn::Paused(owner(number), Duration::from_secs(*left)),
+                    "{self:?}"
+                );
             }
         }
         assert_eq!(state.backups(), self.backups, "{self:?}");
         assert_eq!(state.restoring(), self.restorer().map(owner), "{self:?}");
         if self.restorer().is_some() {
-            assert!(!self.owners.iter().any(|&owner| Self::pauses(owner)), "paused and restoring: {self:?}");
+            assert!(
+                !self.owners.iter().any(|&owner| Self::pauses(owner)),
+                "paused and restoring: {self:?}"
+            );
         }
         for number in 0..LINKS {
-            assert_eq!(state.is_open(link(number)), self.link(number) == Link::Open, "{self:?}");
+            assert_eq!(
+                state.is_open(link(number)),
+                self.link(number) == Link::Open,
+                "{self:?}"
+            );
         }
         for (writer, told) in self.writers.iter().enumerate() {
             let is_broken = link_of(writer).is_some_and(|number| self.link(number) == Link::Broken);
-            assert!(*told != Writer::Waiting || !is_broken, "waits on a broken connection in {self:?}");
+            assert!(
+                *told != Writer::Waiting || !is_broken,
+                "waits on a broken connection in {self:?}"
+            );
         }
         if self.is_switching() || self.is_closed {
-            assert!(!self.links.contains(&Link::Open), "a client is connected in {self:?}");
+            assert!(
+                !self.links.contains(&Link::Open),
+                "a client is connected in {self:?}"
+            );
         }
     }
 
@@ -525,11 +596,18 @@ impl World {
 
     /// The next thing that happens when no one begins anything new and everyone ends what it has.
     fn next_end(&self) -> Option<Event> {
-        if let Some(writer) = self.writers.iter().position(|writer| *writer == Writer::Running) {
+        if let Some(writer) = self
+            .writers
+            .iter()
+            .position(|writer| *writer == Writer::Running)
+        {
             return Some(Event::Leave(writer));
         }
         let (number, told) = self.owners.iter().enumerate().find(|(_, owner)| {
-            matches!(owner, Owner::Persisting | Owner::Paused(_) | Owner::Switched | Owner::Checking)
+            matches!(
+                owner,
+                Owner::Persisting | Owner::Paused(_) | Owner::Switched | Owner::Checking
+            )
         })?;
         Some(match told {
             Owner::Persisting => Event::Persisted(number, true),
@@ -547,17 +625,16 @@ impl World {
             let Some(event) = world.next_end() else { break };
             way.push(world.clone());
             assert!(way.len() < 64, "no end from {self:?}");
-            world = world.after(event).unwrap_or_else(|| unreachable!("{event:?} cannot happen in {world:?}"));
+            world = world
+                .after(event)
+                .unwrap_or_else(|| unreachable!("{event:?} cannot happen in {world:?}"));
         }
-        assert!(known.contains(&world) || world.line.is_empty(), "{:?} wait for ever in {world:?}", world.line);
+        assert!(
+            known.contains(&world) || world.line.is_empty(),
+            "{:?} wait for ever in {world:?}",
+            world.line
+        );
         known.extend(way);
-    }
-}
-
-const fn event_writer(event: Event) -> Option<usize> {
-    match event {
-        Event::Write(writer, _) | Event::Leave(writer) | Event::Timeout(Who::Writer(writer)) => Some(writer),
-        _ => None,
     }
 }
 
@@ -570,7 +647,9 @@ fn every_state_of_three_owners_three_writers_and_two_connections() {
     let mut kinds: HashMap<std::mem::Discriminant<Event>, u64> = HashMap::new();
     while let Some(world) = todo.pop() {
         for &event in &events {
-            let Some(after) = world.after(event) else { continue };
+            let Some(after) = world.after(event) else {
+                continue;
+            };
             transitions += 1;
             *kinds.entry(std::mem::discriminant(&event)).or_default() += 1;
             if seen.insert(after.clone()) {
@@ -580,7 +659,11 @@ fn every_state_of_three_owners_three_writers_and_two_connections() {
     }
     let mut ending = HashSet::new();
     seen.iter().for_each(|world| world.must_end(&mut ending));
-    println!("{} states, {transitions} transitions, {} ways to an end", seen.len(), ending.len());
+    println!(
+        "{} states, {transitions} transitions, {} ways to an end",
+        seen.len(),
+        ending.len()
+    );
     assert_eq!(kinds.len(), 16, "every kind of call was made");
     assert!(seen.len() > 20_000, "{} states", seen.len());
 }
