@@ -42,3 +42,9 @@ pub mod windows {}
 
 #[doc = include_str!("mof.md")]
 pub mod mof {}
+
+#[doc = include_str!("verify.md")]
+pub mod verify {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}

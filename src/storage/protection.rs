@@ -1,5 +1,4 @@
-//! Who may read and change a file: what is made must not be more readable than what it was made
-//! from.
+//! Who may read and change a file. Nothing that is made is more readable than its source (W-18).
 
 /// Who may read and change a file or directory.
 ///

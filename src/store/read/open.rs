@@ -1,4 +1,4 @@
-//! Opening a repository for reading.
+//! Opening a repository for reading. Nothing here opens a file for writing or creates one (W-8).
 
 use std::path::Path;
 use std::sync::Arc;
