@@ -179,9 +179,11 @@ pub(crate) fn object_path(input: &[u8]) {
         Err(error) => assert!(error.offset <= text.len() && !error.to_string().is_empty()),
     }
     if let Ok(datetime) = text.parse::<cimrepo::cim::DateTime>() {
+        // A plus and a minus before no offset are the same offset, which is written with a plus.
+        let written = text.replace("-000", "+000").replace("-***", "+***");
         assert_eq!(
             datetime.to_string(),
-            text,
+            written,
             "a datetime is written as it is read"
         );
         assert!(Value::DateTime(text.to_owned()).key_text().is_some());

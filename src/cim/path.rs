@@ -74,7 +74,8 @@ pub enum PathKeys {
     Class,
     /// Its only instance: `=@`.
     Singleton,
-    /// The instance with these keys, at least one.
+    /// The instance with these keys, at least one. A path that was read has them in order of their
+    /// names, so that equal paths compare as equal however they were spelled.
     Keys(Vec<KeyBinding>),
 }
 
@@ -311,6 +312,7 @@ impl<'t> Parser<'t> {
                 value: self.value()?,
             });
             if !self.skip(",") {
+                keys.sort_by(|a, b| a.name.cmp(&b.name));
                 return Ok(PathKeys::Keys(keys));
             }
         }
@@ -467,6 +469,13 @@ mod tests {
         ] {
             assert!(text.parse::<ObjectPath>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn paths_are_equal_in_whatever_order_their_keys_stand() {
+        let read = |text: &str| text.parse::<ObjectPath>().unwrap();
+        assert_eq!(read("C.B=1,A='x'"), read("C.A=\"x\",B=1"));
+        assert_ne!(read("C.B=1,A='x'"), read("C.A=1,B='x'"));
     }
 
     #[test]
