@@ -11,6 +11,7 @@ pub mod com;
 pub mod compile;
 pub mod docs;
 pub mod export;
+pub mod forensics;
 pub mod format;
 mod gate;
 mod heap;

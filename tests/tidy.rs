@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// The folders of `src`, from the ground up. A folder imports only from itself and from those
 /// before it.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "base",
     "cim",
     "storage",
@@ -32,6 +32,7 @@ const LAYERS: [&str; 21] = [
     "export",
     "compile",
     "query",
+    "forensics",
     "collection",
     "service",
     "com",

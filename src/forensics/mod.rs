@@ -1,0 +1,3 @@
+//! Remains of earlier states in the files of a repository, and findings about its live objects.
+//!
+//! Everything here reads: the files of a repository stay as they are.
