@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Importer;
 use crate::base::error::{Error, Result};
+use crate::base::io_op::IoOp;
 use crate::base::rule::Rule;
 use crate::catalog::ROOT;
 use crate::cim::instance::Instance;
@@ -17,7 +18,7 @@ use crate::format::index::object_key::SYSTEM_NAMESPACE;
 use crate::security::defaults;
 use crate::storage::{Directory, MemStorage, Protection};
 use crate::store::BulkBuilder;
-use crate::store::{Durability, EngineOptions};
+use crate::store::{Durability, Engine, EngineOptions};
 use crate::{Direction, KeyRange};
 
 use definitions::{Item, Values};
@@ -33,6 +34,53 @@ const VERSION: &str = concat!("cimrepo ", env!("CARGO_PKG_VERSION"));
 /// As [`build`].
 pub fn create(directory: &Directory) -> Result<()> {
     build(directory, |importer| fill(importer, Extent::Usual))
+}
+
+impl Engine {
+    /// Creates a repository of dialect 2.2 at `path` as [`create`] does, and opens it for writing
+    /// with default options. The directory is empty or not there; the one above it is.
+    ///
+    /// ```
+    /// use cimrepo::Engine;
+    /// # fn main() -> cimrepo::Result<()> {
+    /// # let folder = tempfile::tempdir().expect("a directory");
+    /// let path = folder.path().join("Repository");
+    /// let engine = Engine::create(&path)?;
+    /// assert!(engine.snapshot().catalog().class("ROOT", "__Namespace")?.is_some());
+    /// engine.close()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`build`]; a directory made for it is removed again then.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let directory = Directory::real(path.as_ref());
+        let is_made = make_missing(&directory)?;
+        let created = create(&directory);
+        if created.is_err() && is_made {
+            // One that another process filled meanwhile stays.
+            directory.storage.remove_dir(&directory.path).ok();
+        }
+        created?;
+        EngineOptions::new().open_in(&directory)
+    }
+}
+
+/// Makes the directory where nothing is; true if it did.
+fn make_missing(directory: &Directory) -> Result<bool> {
+    let path = &directory.path;
+    let kind = directory.storage.kind(path);
+    if kind
+        .map_err(|source| Error::io(IoOp::Open, path, source))?
+        .is_some()
+    {
+        return Ok(false);
+    }
+    let rights = Protection::default().for_directory();
+    let made = directory.storage.create_dir_with(path, &rights);
+    made.map_err(|source| Error::io(IoOp::Create, path, source))?;
+    Ok(true)
 }
 
 /// Makes a new repository with the system classes and ROOT alone: no classes in ROOT, and no

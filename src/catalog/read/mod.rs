@@ -33,7 +33,7 @@ use crate::format::Dialect;
 use crate::format::index::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
 use crate::format::name_hash::NameHash;
 use crate::format::record::reader::BadRecord;
-use crate::store::Snapshot;
+use crate::store::{Repository, Snapshot};
 
 pub use census::{Census, Counted, Grouped, IndexState, Tally};
 pub use classes::StoredClass;
@@ -79,6 +79,21 @@ impl fmt::Debug for Catalog {
         f.debug_struct("Catalog")
             .field("snapshot", &self.snapshot)
             .finish_non_exhaustive()
+    }
+}
+
+impl Repository {
+    /// The objects of the state that was opened. Each call gives a catalog of its own, with nothing
+    /// in its cache: keep one, or clone it.
+    pub fn catalog(&self) -> Catalog {
+        Catalog::new(self.snapshot())
+    }
+}
+
+impl Snapshot {
+    /// The objects of the snapshot; see [`Catalog::new`].
+    pub fn catalog(&self) -> Catalog {
+        Catalog::new(self.clone())
     }
 }
 
