@@ -1,6 +1,6 @@
 //! The documents say what the code does: numbers of invariants, tests, stages of the gate.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::fs;
