@@ -89,7 +89,8 @@ fn main() {
             }
         }
         println!(
-            "\n{name}: median of {ROUNDS} rounds; ratio to the copy of the same round: median (least to greatest)"
+            "\n{name}: median of {ROUNDS} rounds; ratio to the copy of the same round: median \
+                (least to greatest)"
         );
         let copies = rows[0].times.clone();
         for row in &mut rows {

@@ -90,7 +90,8 @@ fn main() {
     let empty = nothing();
     let base: Vec<Cost> = VERBS.iter().map(|verb| cost(verb, &empty)).collect();
     println!(
-        "| shape | verb | MiB | ms | time | MiB at once | memory |\n|---|---|---:|---:|---:|---:|---:|"
+        "| shape | verb | MiB | ms | time | MiB at once | memory \
+            |\n|---|---|---:|---:|---:|---:|---:|"
     );
     for shape in SHAPES {
         if !VERBS

@@ -125,7 +125,8 @@ fn made_up(criterion: &mut Criterion) {
 }
 
 fn parse(criterion: &mut Criterion) {
-    let text = "SELECT Name, State FROM Win32_Service WHERE (State = 'Running' OR StartMode <> 'Auto') AND NOT Name LIKE 'W[a-f]%'";
+    let text = "SELECT Name, State FROM Win32_Service WHERE (State = 'Running' OR StartMode <> \
+        'Auto') AND NOT Name LIKE 'W[a-f]%'";
     criterion.bench_function("query/parse", |bencher| {
         bencher.iter(|| black_box(wql::parse(black_box(text)).unwrap()))
     });

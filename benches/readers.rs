@@ -96,7 +96,8 @@ fn row(what: &str, seconds: f64, objects: usize, bytes: u64, limit: f64) {
     let (milliseconds, per_second) = (seconds * 1e3, objects as f64 / seconds);
     let (megabytes, ratio) = (bytes as f64 / seconds / 1e6, seconds / limit);
     println!(
-        "  {what:24} {milliseconds:10.1} ms {per_second:10.0} objects/s {megabytes:8.1} MB/s {ratio:9.2} times reading"
+        "  {what:24} {milliseconds:10.1} ms {per_second:10.0} objects/s {megabytes:8.1} MB/s \
+            {ratio:9.2} times reading"
     );
 }
 
@@ -117,7 +118,8 @@ fn main() {
         );
         let (bytes, limit) = (file_bytes(&path), median(limits));
         println!(
-            "{name}: {objects} objects in files of {bytes} bytes; the ratio of each round: {ratio:.2}"
+            "{name}: {objects} objects in files of {bytes} bytes; the ratio of each round: \
+                {ratio:.2}"
         );
         row("reading and CRC-32", limit, objects, bytes, limit);
         row("cimrepo", median(own), objects, bytes, limit);

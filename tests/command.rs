@@ -1654,7 +1654,10 @@ fn where_a_restore_was_interrupted_that_is_said() {
     for verb in ["verify", "info"] {
         let text = run(&[&verb, &to], 4);
         assert!(
-            text.contains("OBJECTS.DATA.restoring is there: a restore into it, or its creation, was interrupted"),
+            text.contains(
+                "OBJECTS.DATA.restoring is there: a restore into it, or its creation, \
+                was interrupted"
+            ),
             "{text}"
         );
     }

@@ -198,7 +198,8 @@ fn binary_mof_is_found_in_a_binary_and_printed() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let bytes = container.len();
     let expected = format!(
-        "// Binary MOF at 0x4, {bytes} bytes: 2 objects\nclass A : WMIEvent\n{{\n}};\n\nclass B : WMIEvent\n{{\n}};\n\n"
+        "// Binary MOF at 0x4, {bytes} bytes: 2 objects\nclass A : WMIEvent\n{{\n}};\n\nclass B : \
+            WMIEvent\n{{\n}};\n\n"
     );
     assert_eq!(text(&output.stdout), expected);
     let list = run(&["bmf", path, "--list"]);

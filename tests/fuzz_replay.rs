@@ -1387,7 +1387,8 @@ fn query_text_seeds() -> Seeds {
         (
             "columns",
             text(
-                "SELECT A, Obj.B.C, __CLASS FROM C WHERE NOT A LIKE '%[a-c]_' OR 0x1F <= B AND Obj ISA \"D\"",
+                "SELECT A, Obj.B.C, __CLASS FROM C WHERE NOT A LIKE '%[a-c]_' OR 0x1F <= B AND Obj \
+                    ISA \"D\"",
             ),
         ),
         (
@@ -1397,13 +1398,15 @@ fn query_text_seeds() -> Seeds {
         (
             "event",
             text(
-                "SELECT * FROM E WITHIN 1.5 WHERE A = -1 GROUP WITHIN 300 BY A HAVING NumberOfEvents > 1e3",
+                "SELECT * FROM E WITHIN 1.5 WHERE A = -1 GROUP WITHIN 300 BY A HAVING \
+                    NumberOfEvents > 1e3",
             ),
         ),
         (
             "associators",
             text(
-                "ASSOCIATORS OF {C.A='}',B=1} WHERE AssocClass = L Role = Left ResultRole='R' KeysOnly",
+                "ASSOCIATORS OF {C.A='}',B=1} WHERE AssocClass = L Role = Left ResultRole='R' \
+                    KeysOnly",
             ),
         ),
         (

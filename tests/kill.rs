@@ -269,7 +269,8 @@ fn kill_again_and_again(rounds: u64) {
             );
             assert!(
                 there >= *told,
-                "round {round}: commit {told} of thread {thread} was acknowledged, the last is {there}"
+                "round {round}: commit {told} of thread {thread} was acknowledged, the last is \
+                    {there}"
             );
             assert!(
                 there <= *told + 1,
@@ -281,7 +282,8 @@ fn kill_again_and_again(rounds: u64) {
         engine.close().unwrap();
     }
     println!(
-        "{rounds} kills in {:.0?}: {commits} acknowledged commits, all there, none in part; {journals} times a journal was taken over",
+        "{rounds} kills in {:.0?}: {commits} acknowledged commits, all there, none in part; \
+            {journals} times a journal was taken over",
         begun.elapsed()
     );
     assert!(commits > rounds && journals > 0);

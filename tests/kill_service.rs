@@ -442,7 +442,8 @@ fn kill_again_and_again(rounds: usize) {
         before = goes_on(place, round);
     }
     println!(
-        "{rounds} kills in {:.0?}: {said_counts:?}; in the middle of a restore {old} with the content before it, {new} with the backup's; \
+        "{rounds} kills in {:.0?}: {said_counts:?}; in the middle of a restore {old} with the \
+            content before it, {new} with the backup's; \
          every backup and chain whole, every commit there that was acknowledged, the gate open",
         begun.elapsed()
     );

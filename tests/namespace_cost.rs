@@ -95,7 +95,8 @@ fn a_namespace_costs_the_same_however_many_there_are() {
     make(&engine, 800);
     let (made_then, found_then) = costs(&engine, 801);
     println!(
-        "made: {made} bytes with 12 namespaces, {made_then} with 2,400; found: {found} and {found_then}"
+        "made: {made} bytes with 12 namespaces, {made_then} with 2,400; found: {found} and \
+            {found_then}"
     );
     // The index is a level deeper.
     assert!(

@@ -68,7 +68,8 @@ fn every_generation_verifies_clean() {
             let (number, keys, records) =
                 (generation.generation, generation.keys, generation.records);
             println!(
-                "{name}: {dialect}, generation {number}: {pages:?} pages, {keys} keys, {records} records"
+                "{name}: {dialect}, generation {number}: {pages:?} pages, {keys} keys, {records} \
+                    records"
             );
         }
     }
@@ -332,8 +333,8 @@ fn object_pages_are_written_as_they_were_read() {
             name_of(&path)
         );
         println!(
-            "{}: {mapped} mapped object pages byte for byte: {single} single, {records_on_several} records on \
-             {continued}, {admin} admin",
+            "{}: {mapped} mapped object pages byte for byte: {single} single, {records_on_several} \
+                records on {continued}, {admin} admin",
             name_of(&path)
         );
     }

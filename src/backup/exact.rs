@@ -120,7 +120,8 @@ impl Backup {
             Ok(opened) => {
                 let generation = opened.snapshot().mapping().generation();
                 let text = format!(
-                    "of the files in it generation {generation} is the current one, and not what it says"
+                    "of the files in it generation {generation} is the current one, and not what \
+                        it says"
                 );
                 Err(not_right(top, &text))
             }

@@ -286,7 +286,8 @@ mod tests {
         /// Whatever a file says that should be a key or a signature, it is refused or taken, and
         /// nothing else happens.
         #[test]
-        fn any_text_is_refused_or_taken(text in "(untrusted comment: .*\n)?[A-Za-z0-9+/=]{0,240}\n(trusted comment: .*\n[A-Za-z0-9+/=]{0,100})?") {
+        fn any_text_is_refused_or_taken(text in "(untrusted comment: \
+            .*\n)?[A-Za-z0-9+/=]{0,240}\n(trusted comment: .*\n[A-Za-z0-9+/=]{0,100})?") {
             SigningKey::read(&text, None).ok();
             VerifyingKey::read(&text).ok();
             let key = VerifyingKey::read("RWTRYfGHGl4do6USIo/s9sQPnKZyTBOloOEf6GJtSYCYUQLhkVbbM8Ti").unwrap();

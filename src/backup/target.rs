@@ -180,8 +180,8 @@ fn ensure_replaceable(storage: &dyn Storage, path: &Path, overwrite: bool) -> Re
     if overwrite || is_replaceable(storage, path)? {
         return Ok(());
     }
-    let text = "is there and is no backup; give another name, or allow that it is replaced (`BackupOptions::overwrite`, on the \
-                command line --overwrite)";
+    let text = "is there and is no backup; give another name, or allow that it is replaced \
+        (`BackupOptions::overwrite`, on the command line --overwrite)";
     Err(Error::invalid(
         Misuse::Overwrite,
         format!("{} {text}", escape_path(path)),

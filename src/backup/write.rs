@@ -211,7 +211,8 @@ pub fn backup_snapshot(
     observer: &dyn Observer,
 ) -> Result<BackupSummary> {
     if options.forensic {
-        let text = "a forensic backup takes the files as they lie, and they change; pause the repository and back up its directory";
+        let text = "a forensic backup takes the files as they lie, and they change; pause the \
+            repository and back up its directory";
         return Err(Error::invalid(Misuse::Options, text));
     }
     write(snapshot, None, storage, target.as_ref(), options, observer)
@@ -351,7 +352,8 @@ fn need_consistent(path: &Path, report: &GenerationReport) -> Result<()> {
         return Ok(());
     };
     let reason = format!(
-        "{reason}; no restore would take a backup of it. A forensic backup (--forensic) takes what is there"
+        "{reason}; no restore would take a backup of it. A forensic backup (--forensic) takes what \
+            is there"
     );
     Err(Error::NotARepository {
         path: path.into(),
@@ -378,8 +380,8 @@ fn need_current(repository: &Repository, options: &BackupOptions) -> Result<()> 
     if current.mapping() == repository.snapshot().on_disk().mapping() {
         return Ok(());
     }
-    let text = "a forensic backup keeps all generations, and the current one counts: open the repository without choosing \
-                another, and while nothing writes to it";
+    let text = "a forensic backup keeps all generations, and the current one counts: open the \
+        repository without choosing another, and while nothing writes to it";
     Err(Error::invalid(Misuse::Options, text))
 }
 
@@ -483,7 +485,8 @@ fn open_base(
 /// asked under the lock of the target: what has its name then stays until the new backup takes it.
 fn need_no_link(storage: &Arc<dyn Storage>, target: &Path, base: &Backup) -> Result<()> {
     if OpenBackup::identity_in(storage, target)?.is_some_and(|identity| base.has_link(&identity)) {
-        let text = "is the base, or what the base is based on; write the incremental backup to another file";
+        let text = "is the base, or what the base is based on; write the incremental backup to \
+            another file";
         return Err(Error::invalid(
             Misuse::Base,
             format!("{} {text}", escape_path(target)),

@@ -47,41 +47,54 @@ corruption_codes! {
     /// The number in MAPPING.VER.
     MappingVersion = "mapping.version", "The file that says which mapping counts names none";
     /// A mapping file larger than any can be, or one that describes more pages.
-    MappingTooLarge = "mapping.too-large", "The mapping file is larger than that of the largest repository there can be";
+    MappingTooLarge = "mapping.too-large", "The mapping file is larger than that of the largest \
+        repository there can be";
     /// 1: the signature 0xABCD.
     MappingSignature = "mapping.signature", "The file does not begin like a mapping file";
     /// 1: the footer 0xDCBA.
-    MappingFooter = "mapping.footer", "The mapping file's closing mark is missing; it was written only in part or changed";
+    MappingFooter = "mapping.footer", "The mapping file's closing mark is missing; it was written \
+        only in part or changed";
     /// 2: a physical page mapped twice.
-    MappingPageTwice = "mapping.page-twice", "Two logical pages claim the same place in the data file";
+    MappingPageTwice = "mapping.page-twice", "Two logical pages claim the same place in the data \
+        file";
     /// 2: a free page listed twice.
     MappingFreeTwice = "mapping.free-twice", "The list of free pages names a page twice";
     /// 2: a page both mapped and free.
-    MappingMappedAndFree = "mapping.mapped-and-free", "A page in use is listed as free and could be overwritten";
+    MappingMappedAndFree = "mapping.mapped-and-free", "A page in use is listed as free and could \
+        be overwritten";
     /// 2: a page number beyond the page space.
-    MappingPageOutside = "mapping.page-outside", "The mapping names a page beyond the size it states";
+    MappingPageOutside = "mapping.page-outside", "The mapping names a page beyond the size it \
+        states";
     /// 2: a page neither mapped nor free.
     MappingPageLost = "mapping.page-lost", "A page is neither in use nor free; its space is lost";
     /// 3: a mapped page beyond the end of the data file.
-    MappingBeyondFile = "mapping.beyond-file", "A page in use lies beyond the end of the data file; the file was cut";
+    MappingBeyondFile = "mapping.beyond-file", "A page in use lies beyond the end of the data \
+        file; the file was cut";
     /// 4: the previous generation is not one less.
     MappingPrevious = "mapping.previous-generation", "The mapping's own numbering is broken";
     /// 5: the sections disagree in transaction or generation.
-    MappingSectionsDisagree = "mapping.sections-disagree", "The mapping's two halves belong to different states of the repository";
+    MappingSectionsDisagree = "mapping.sections-disagree", "The mapping's two halves belong to \
+        different states of the repository";
     /// 6: a generation in the wrong file.
-    MappingSlot = "mapping.slot", "The mapping file bears the wrong number for the state it holds; it may have been renamed or copied";
+    MappingSlot = "mapping.slot", "The mapping file bears the wrong number for the state it holds; \
+        it may have been renamed or copied";
     /// 6: a shutdown flag other than 0 and 1.
-    MappingShutdownFlag = "mapping.shutdown-flag", "The mapping's shutdown flag has a value that is never written";
+    MappingShutdownFlag = "mapping.shutdown-flag", "The mapping's shutdown flag has a value that \
+        is never written";
     /// 6: bytes behind the shutdown flag.
     MappingTrailingBytes = "mapping.trailing-bytes", "There are bytes after the end of the mapping";
     /// 7: an entry's stamp differs from the generation.
-    MappingStamp = "mapping.stamp", "A part of the mapping belongs to another state; it was written only in part";
+    MappingStamp = "mapping.stamp", "A part of the mapping belongs to another state; it was \
+        written only in part";
     /// 7: an entry's last-write generation is 0 or in the future.
-    MappingLastWrite = "mapping.last-write", "An entry of the mapping says it was written at an impossible time";
+    MappingLastWrite = "mapping.last-write", "An entry of the mapping says it was written at an \
+        impossible time";
     /// 8: the sampled page checksum.
-    PageChecksum = "page.checksum", "The page is not the one that was written there: torn, misplaced or changed";
+    PageChecksum = "page.checksum", "The page is not the one that was written there: torn, \
+        misplaced or changed";
     /// 9: the free bytes of a mapping entry.
-    MappingFreeBytes = "mapping.free-bytes", "The mapping's count of free bytes does not fit the page";
+    MappingFreeBytes = "mapping.free-bytes", "The mapping's count of free bytes does not fit the \
+        page";
     /// 10: user data where none belongs.
     MappingUserData = "mapping.user-data", "The mapping holds a value where it is always zero";
     /// A page that the structure needs has no place in the data file.
@@ -99,7 +112,8 @@ corruption_codes! {
     /// 11: tables that run over the end of the page.
     IndexSize = "index.size", "The tables of the index page run over its end";
     /// 12: tokens not strictly sorted.
-    IndexTokenOrder = "index.token-order", "The words of the index page are out of order; look-ups may miss keys";
+    IndexTokenOrder = "index.token-order", "The words of the index page are out of order; look-ups \
+        may miss keys";
     /// 12: a token that no key uses.
     IndexTokenUnused = "index.token-unused", "The index page keeps a word that no key uses";
     /// 12: a gap or overlap in the token heap, or a token without its end, empty, or with a
@@ -108,11 +122,14 @@ corruption_codes! {
     /// 12: a gap or overlap in the definition table, or a token number out of range.
     IndexDefinition = "index.definition", "A key of the index page is damaged";
     /// 13: some children set and some not.
-    IndexChildrenMixed = "index.children-mixed", "The index page is neither a leaf nor an inner page";
+    IndexChildrenMixed = "index.children-mixed", "The index page is neither a leaf nor an inner \
+        page";
     /// 13: leaves at different depths, or too many levels.
-    IndexDepth = "index.depth", "The index is not evenly deep; a part of it hangs in the wrong place";
+    IndexDepth = "index.depth", "The index is not evenly deep; a part of it hangs in the wrong \
+        place";
     /// 14: keys not strictly ascending.
-    IndexKeyOrder = "index.key-order", "Keys of the index are out of order; look-ups may miss objects";
+    IndexKeyOrder = "index.key-order", "Keys of the index are out of order; look-ups may miss \
+        objects";
     /// 15: a page reached on two ways.
     IndexPageTwice = "index.page-twice", "Two places of the index lead to the same page";
     /// 15: a mapped page that nothing leads to.
@@ -122,15 +139,18 @@ corruption_codes! {
     /// 17: a reference in the wrong form or place.
     KeyReference = "key.reference", "A key names its object in a wrong form";
     /// 18: a reference to a page that does not exist.
-    ReferencePage = "reference.page", "A key names an object on a page that is not there; the object is lost";
+    ReferencePage = "reference.page", "A key names an object on a page that is not there; the \
+        object is lost";
     /// 18: a reference to a record that does not exist.
-    ReferenceRecord = "reference.record", "A key names an object that is not on its page; the object is lost";
+    ReferenceRecord = "reference.record", "A key names an object that is not on its page; the \
+        object is lost";
     /// 18: a reference with another size than the record's.
     ReferenceSize = "reference.size", "A key and the object it names disagree about its size";
     /// 19: a record that no key names.
     RecordOrphan = "record.orphan", "An object is stored but no key names it";
     /// 20: a table of contents that is not packed as it must be.
-    RecordPacking = "record.packing", "The table of contents of the page is damaged; objects on it may be lost";
+    RecordPacking = "record.packing", "The table of contents of the page is damaged; objects on it \
+        may be lost";
     /// 20: a record id that appears twice in a page.
     RecordIdTwice = "record.id-twice", "Two objects of a page bear the same number";
     /// 21: a record on several pages that is not as it must be.
@@ -144,21 +164,26 @@ corruption_codes! {
     /// 23: a page that the admin pages do not list.
     AdminMissing = "admin.missing", "An object page is not in the list of object pages";
     /// 25: pages of a record with different last-write generations.
-    RecordLastWrite = "record.last-write", "A large object was not written at once; nothing of it is lost, and compacting mends it";
+    RecordLastWrite = "record.last-write", "A large object was not written at once; nothing of it \
+        is lost, and compacting mends it";
     /// 24: a record id that appears twice in the repository.
     RecordIdRepeated = "record.id-repeated", "Two objects of the repository bear the same number";
     /// The record of a class, or that of a superclass, that cannot be understood.
-    RecordClass = "record.class", "The definition of a class is damaged; it and its instances cannot be read";
+    RecordClass = "record.class", "The definition of a class is damaged; it and its instances \
+        cannot be read";
     /// The record of an instance that cannot be understood.
-    RecordInstance = "record.instance", "The record of an instance is damaged or does not fit to its class";
+    RecordInstance = "record.instance", "The record of an instance is damaged or does not fit to \
+        its class";
     /// The record of a reference that cannot be understood.
     RecordReference = "record.referrer", "The record of a reference between instances is damaged";
     /// A record that more keys name than an object has, or one that lies on the pages of others.
-    RecordShared = "record.shared", "An object is named by a key that is not its own; it is read once";
+    RecordShared = "record.shared", "An object is named by a key that is not its own; it is read \
+        once";
     /// A key in none of the shapes that objects have.
     KeyShape = "key.shape", "A key has a form that no object's key has";
     /// An object has keys in a namespace that none leads to.
-    NamespaceHidden = "namespace.hidden", "No other namespace names this one; nothing that walks their tree shows what it holds";
+    NamespaceHidden = "namespace.hidden", "No other namespace names this one; nothing that walks \
+        their tree shows what it holds";
     /// A key that objects call for and that is not stored.
     KeyMissing = "key.missing", "An object lacks one of its keys; not every look-up finds it";
     /// A key that is stored and that no readable object calls for.
@@ -166,36 +191,45 @@ corruption_codes! {
     /// A reference to an instance that does not exist.
     ReferenceDangling = "reference.dangling", "An instance refers to one that is not there";
     /// A reference record under the key of another reference.
-    ReferenceContent = "reference.content", "The record of a reference names another instance than its key";
+    ReferenceContent = "reference.content", "The record of a reference names another instance than \
+        its key";
     /// An instance without a value for its key.
     ObjectNoKey = "object.no-key", "An instance has no value for its key; no path leads to it";
     /// An instance whose stamp is not that of its class.
-    ObjectClassStamp = "object.class-stamp", "An instance was written under another state of its class";
+    ObjectClassStamp = "object.class-stamp", "An instance was written under another state of its \
+        class";
     /// A time stamp that two records have.
     ObjectStampTwice = "object.stamp-twice", "Two objects bear the same time stamp";
     /// A qualifier that a set has twice.
     SchemaQualifierTwice = "schema.qualifier-twice", "A qualifier is given twice";
     /// A stored qualifier with a flavor that is never stored.
-    SchemaQualifierFlavor = "schema.qualifier-flavor", "A qualifier is marked as inherited where it is declared";
+    SchemaQualifierFlavor = "schema.qualifier-flavor", "A qualifier is marked as inherited where \
+        it is declared";
     /// A qualifier that a superclass forbids to change.
-    SchemaQualifierOverride = "schema.qualifier-override", "A class changes a qualifier that its superclass fixes";
+    SchemaQualifierOverride = "schema.qualifier-override", "A class changes a qualifier that its \
+        superclass fixes";
     /// `CIMTYPE` and the stored type.
-    SchemaCimType = "schema.cimtype", "A property's CIMTYPE qualifier is missing or does not say its type";
+    SchemaCimType = "schema.cimtype", "A property's CIMTYPE qualifier is missing or does not say \
+        its type";
     /// A key property of a type that has no text.
     SchemaKeyType = "schema.key-type", "A key property has a type that cannot be a key";
     /// The parameters of a method.
-    SchemaSignature = "schema.signature", "The parameters of a method are not declared as they must be";
+    SchemaSignature = "schema.signature", "The parameters of a method are not declared as they \
+        must be";
     /// An instance of an abstract class.
     SchemaAbstractInstance = "schema.abstract-instance", "A class that is abstract has an instance";
     /// An embedded object that cannot be understood.
     SchemaObject = "schema.object", "A value is an embedded object that cannot be read";
     /// The header of a journal that has commits, or was renamed or copied to another name.
-    JournalHeader = "journal.header", "The journal's first bytes are damaged; what it committed is unknown";
+    JournalHeader = "journal.header", "The journal's first bytes are damaged; what it committed is \
+        unknown";
     /// A commit whose checksum is right and whose operations make no sense, or do not fit the state
     /// that it continues.
-    JournalOperation = "journal.operation", "A commit in the journal holds an operation that is never written";
+    JournalOperation = "journal.operation", "A commit in the journal holds an operation that is \
+        never written";
     /// A journal that continues a generation or a commit that is not there.
-    JournalUnplaced = "journal.unplaced", "The commits in the journal continue a state that is not there";
+    JournalUnplaced = "journal.unplaced", "The commits in the journal continue a state that is not \
+        there";
 }
 
 impl fmt::Display for CorruptionCode {

@@ -35,7 +35,8 @@ pub enum Error {
     /// What was written is complete and in place, but the system refused to say that it is durable:
     /// it may be gone after a loss of power, and then what was there before is back.
     #[error(
-        "the new state is in place, but may not outlast a loss of power: cannot {op} {}; do it again",
+        "the new state is in place, but may not outlast a loss of power: cannot {op} {}; do it \
+            again",
         escape_path(.path)
     )]
     Unconfirmed {
@@ -49,8 +50,8 @@ pub enum Error {
     /// A repository was being replaced by renaming directories and the system refused to go on and
     /// to go back: nothing has its name. Both are whole.
     #[error(
-        "nothing has the name {} now: the repository that was there is {}, and the restored one, complete, is {}; \
-         restore again, or rename one of them",
+        "nothing has the name {} now: the repository that was there is {}, and the restored one, \
+            complete, is {}; restore again, or rename one of them",
         escape_path(.path),
         escape_path(.old),
         escape_path(.new)
@@ -110,7 +111,8 @@ pub enum Error {
     /// The keys that a path gives are not the keys of its class: one is missing, has another name,
     /// or is given twice.
     // HRESULT WBEM_E_INVALID_OBJECT_PATH
-    #[error("the path gives {}, but the class {} has {}", key_names(.given), escape(.class), key_names(.keys))]
+    #[error("the path gives {}, but the class {} has \
+        {}", key_names(.given), escape(.class), key_names(.keys))]
     WrongKeys {
         /// The class of the path.
         class: Box<str>,
@@ -129,7 +131,8 @@ pub enum Error {
     #[error("{}", guard(.0))]
     Unsupported(Box<str>),
     /// Another writer is at work.
-    #[error("{} is locked by {}; wait until it is done, or stop it", escape_path(.path), escape(.holder))]
+    #[error("{} is locked by {}; wait until it is done, or stop \
+        it", escape_path(.path), escape(.holder))]
     Locked {
         /// The repository.
         path: Box<Path>,
@@ -139,7 +142,8 @@ pub enum Error {
     /// Another process wrote to the repository while it was read, and over what was read. What came
     /// of it is worth nothing.
     #[error(
-        "{} was written over while the repository was read; read it again, or a copy of it that nobody writes to",
+        "{} was written over while the repository was read; read it again, or a copy of it that \
+            nobody writes to",
         escape_path(.path)
     )]
     Overtaken {
@@ -147,7 +151,8 @@ pub enum Error {
         path: Box<Path>,
     },
     /// Another program changed, replaced or removed a file while this one worked on it.
-    #[error("{} was changed, replaced or taken away by another program; {advice}", escape_path(.path))]
+    #[error("{} was changed, replaced or taken away by another program; \
+        {advice}", escape_path(.path))]
     Changed {
         /// The file or directory.
         path: Box<Path>,
@@ -166,9 +171,10 @@ pub enum Error {
     /// The backup is of another dialect than the repository that it would replace.
     // HRESULT WBEM_E_DATABASE_VER_MISMATCH
     #[error(
-        "{} is a backup of dialect {backup}, and the repository that it would replace of {repository}; restore it to a \
-         directory of its own, or allow that the dialect changes (`RestoreOptions::change_dialect`, on the command line \
-         --change-dialect)",
+        "{} is a backup of dialect {backup}, and the repository that it would replace of \
+            {repository}; restore it to a \
+         directory of its own, or allow that the dialect changes \
+         (`RestoreOptions::change_dialect`, on the command line --change-dialect)",
         escape_path(.path)
     )]
     OtherDialect {
@@ -182,7 +188,8 @@ pub enum Error {
     /// A restore without force while clients are connected.
     // HRESULT WBEM_E_BACKUP_RESTORE_WINMGMT_RUNNING
     #[error(
-        "{count} connections are open; restore by force to break them, or wait until they are closed"
+        "{count} connections are open; restore by force to break them, or wait until they are \
+            closed"
     )]
     ConnectionsActive {
         /// How many.
@@ -249,7 +256,8 @@ pub enum BackupFault {
     #[error("the repository in the backup is inconsistent: {0}")]
     Inconsistent(Box<Corruption>),
     /// The backup is incremental and its base is not at hand.
-    #[error("the backup is incremental and its base {} was not found: {}", guard(.base), guard(.hint))]
+    #[error("the backup is incremental and its base {} was not found: \
+        {}", guard(.base), guard(.hint))]
     BaseMissing {
         /// Identity of the base.
         base: String,

@@ -41,8 +41,10 @@ operations! {
     Truncate "cut" "The end of a file is cut off";
     Copy "copy to" "A file or directory is copied";
     Sync "sync" "What was written to a file is made durable";
-    SyncFiles "sync the files in" "What was written to several files of a directory is made durable";
-    SyncDirectory "sync directory" "Creations, renames and removals in a directory are made durable";
+    SyncFiles "sync the files in" "What was written to several files of a directory is made \
+        durable";
+    SyncDirectory "sync directory" "Creations, renames and removals in a directory are made \
+        durable";
     Rename "rename" "A file or directory gets another name";
     RenameTo "rename a new file to" "A new file takes the name of the one that it replaces";
     SetAside "set aside" "A repository that is to be replaced is renamed";

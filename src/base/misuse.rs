@@ -19,10 +19,13 @@ macro_rules! misuses {
 misuses! {
     EmptyPath "A path is empty";
     UnnamedPath "A path has no name of its own, so that nothing can be put next to it";
-    PathKind "A path leads to something else than is needed: a directory for a file, a file for a directory, a pipe";
-    Link "A path is a symbolic link, or a file has other names, and what is written would show elsewhere";
+    PathKind "A path leads to something else than is needed: a directory for a file, a file for a \
+        directory, a pipe";
+    Link "A path is a symbolic link, or a file has other names, and what is written would show \
+        elsewhere";
     ReservedName "A path has the name of a file of a repository";
-    AmbiguousName "A path has a name that the system takes for another, or for a stream or a device";
+    AmbiguousName "A path has a name that the system takes for another, or for a stream or a \
+        device";
     Overwrite "A file would be replaced that is none of the kind that is written";
     NotEmpty "A directory that should be empty holds something";
     RepositoryExists "A directory holds a repository that is not to be replaced";

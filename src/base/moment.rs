@@ -42,22 +42,32 @@ impl Moment {
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Moment::PausedByCaller => "this object has paused the writers, or is about to; resume first",
+            Moment::PausedByCaller => {
+                "this object has paused the writers, or is about to; resume first"
+            }
             Moment::PausedByOther => {
                 "another object has paused the writers, or is about to; wait until it resumes"
             }
             Moment::NotPaused => {
-                "this object has no pause to end: it has none, or the lease ran out; what was copied is not to be trusted then"
+                "this object has no pause to end: it has none, or the lease ran out; what was \
+                    copied is not to be trusted then"
             }
             Moment::Restoring => "a restore is in progress; try again when it has ended",
-            Moment::OwnPause => "this thread has paused the writers and would wait for itself; resume before it writes",
+            Moment::OwnPause => {
+                "this thread has paused the writers and would wait for itself; \
+                resume before it writes"
+            }
             Moment::OwnTransaction => {
-                "this thread holds a transaction and would wait for itself; end the transaction before it pauses"
+                "this thread holds a transaction and would wait for itself; end the transaction \
+                    before it pauses"
             }
             Moment::InsideCall => {
-                "the call comes from an observer and would wait for the operation that is observed; let that end first"
+                "the call comes from an observer and would wait for the operation that is \
+                    observed; let that end first"
             }
-            Moment::HalfChanged => "a change of this transaction failed half-way; it can only be taken back",
+            Moment::HalfChanged => {
+                "a change of this transaction failed half-way; it can only be taken back"
+            }
         })
     }
 }

@@ -52,7 +52,8 @@ codes! {
     Syntax "syntax" QUERY "a word or sign does not fit where it stands, or the text ends too early";
     UnterminatedText "unterminated-text" QUERY "the closing quote of a text is missing";
     UnclosedBrace "unclosed-brace" QUERY "the closing brace of an object path is missing";
-    BadEscape "bad-escape" QUERY "a backslash in a text stands before something else than a backslash or a quote";
+    BadEscape "bad-escape" QUERY "a backslash in a text stands before something else than a \
+        backslash or a quote";
     BadNumber "bad-number" QUERY "a letter follows a number directly";
     NumberRange "number-range" QUERY "a number is larger or smaller than any that is stored";
     UnexpectedCharacter "unexpected-character" QUERY "a character is part of no token";
@@ -65,14 +66,18 @@ codes! {
     EventQuery "event-query" QUERY "the query asks for events, which are not stored";
     UnknownProperty "unknown-property" QUERY "the class neither declares nor inherits the property";
     ArrayProperty "array-property" QUERY "an array is compared";
-    ThisOutsideSchema "this-outside-schema" QUERY "__this stands in a query that is not for classes";
+    ThisOutsideSchema "this-outside-schema" QUERY "__this stands in a query that is not for \
+        classes";
     ThisNeedsIsa "this-needs-isa" QUERY "__this has another operator than ISA";
     SchemaStar "schema-star" QUERY "a query for classes selects something else than * or COUNT(*)";
-    SchemaProperty "schema-property" QUERY "a query for classes has a condition on a property that is not a system property";
+    SchemaProperty "schema-property" QUERY "a query for classes has a condition on a property that \
+        is not a system property";
     ClauseUnknown "clause-unknown" QUERY "a word is no clause of the statement";
     ClauseRepeated "clause-repeated" QUERY "a clause is given twice";
-    ClauseConflict "clause-conflict" QUERY "two clauses, or a clause and the path, exclude each other";
-    NeedsSchemaOnly "needs-schemaonly" QUERY "the path is that of a class and SchemaOnly is missing";
+    ClauseConflict "clause-conflict" QUERY "two clauses, or a clause and the path, exclude each \
+        other";
+    NeedsSchemaOnly "needs-schemaonly" QUERY "the path is that of a class and SchemaOnly is \
+        missing";
     UnknownClass "unknown-class" CLASS "the class is not there";
     UnknownNamespace "unknown-namespace" NAMESPACE "the namespace is not there";
     ConstantType "constant-type" TYPE "a constant cannot be converted to the type of the property";
@@ -81,7 +86,8 @@ codes! {
     NotAnObject "not-an-object" OBJECT "a property that should hold an object does not";
     Path "path" PATH "the text in braces is no object path";
     PathKeys "path-keys" PATH "the keys of the path are not those of its class";
-    SourceMissing "source-missing" MISSING "the object in braces is not stored, and nothing refers to it";
+    SourceMissing "source-missing" MISSING "the object in braces is not stored, and nothing refers \
+        to it";
     Limit "limit" QUOTA "the query is larger than the engine accepts";
 }
 

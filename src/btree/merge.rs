@@ -240,7 +240,8 @@ impl Merge {
 /// The error for more pages with the same keys than are looked at.
 fn too_many(image: &Image, page: LogicalPage) -> Error {
     let detail = format!(
-        "more than {MAX_AT_START} pages claim keys of the same range; this one and others are passed by"
+        "more than {MAX_AT_START} pages claim keys of the same range; this one and others are \
+            passed by"
     );
     Corruption::new(
         CorruptionCode::IndexKeyOrder,

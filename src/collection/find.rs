@@ -123,13 +123,15 @@ impl fmt::Display for PassedOver {
                 let name = escape(name);
                 write!(
                     f,
-                    "{path} was passed over: {name} is a symbolic link; give this directory itself to read it"
+                    "{path} was passed over: {name} is a symbolic link; give this directory itself \
+                        to read it"
                 )
             }
             Reason::TooDeep { limit } => {
                 write!(
                     f,
-                    "{path} was passed over: it lies more than {limit} directories deep; give it itself"
+                    "{path} was passed over: it lies more than {limit} directories deep; give it \
+                        itself"
                 )
             }
             Reason::TooManyEntries { limit } => {
@@ -142,13 +144,15 @@ impl fmt::Display for PassedOver {
             Reason::TooManyDirectories { limit } => {
                 write!(
                     f,
-                    "directories of {path} were passed over: more than {limit} of them waited; give it itself"
+                    "directories of {path} were passed over: more than {limit} of them waited; \
+                        give it itself"
                 )
             }
             Reason::TooManyRepositories { limit } => {
                 write!(
                     f,
-                    "the search ended in {path} after {limit} repositories; give the directories of the rest"
+                    "the search ended in {path} after {limit} repositories; give the directories \
+                        of the rest"
                 )
             }
         }

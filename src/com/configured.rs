@@ -70,8 +70,8 @@ fn repository(configured: Option<PathBuf>) -> Result<PathBuf, Failure> {
             .map(PathBuf::from)
     };
     let found = configured.or_else(variable);
-    let missing = "no repository is configured: set the environment variable CIMREPO_REPOSITORY, or the text value Repository \
-                   under HKEY_LOCAL_MACHINE\\SOFTWARE\\cimrepo, to its directory";
+    let missing = "no repository is configured: set the environment variable CIMREPO_REPOSITORY, \
+        or the text value Repository under HKEY_LOCAL_MACHINE\\SOFTWARE\\cimrepo, to its directory";
     let path = found.ok_or_else(|| Failure::not_ready(missing))?;
     // What a relative path means would depend on the program that loaded the DLL.
     if path.is_absolute() {

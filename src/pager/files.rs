@@ -105,7 +105,8 @@ impl RepositoryFiles {
                 }
             }
         }
-        let reason = "it holds no file of a repository (OBJECTS.DATA, INDEX.BTR, MAPPING1.MAP …), nor do FS or Repository in it";
+        let reason = "it holds no file of a repository (OBJECTS.DATA, INDEX.BTR, MAPPING1.MAP …), \
+            nor do FS or Repository in it";
         Err(not_a_repository(path, reason))
     }
 
@@ -116,7 +117,8 @@ impl RepositoryFiles {
         for role in self.names.keys().chain(self.no_files.keys()) {
             let path = self.directory.join(self.name(*role));
             if linked(&path)? {
-                let text = "is a symbolic link; what it leads to is not written to. Put the file itself in its place";
+                let text = "is a symbolic link; what it leads to is not written to. Put the file \
+                    itself in its place";
                 return Err(Error::invalid(
                     Misuse::Link,
                     format!("{} {text}", escape_path(path)),
@@ -145,7 +147,8 @@ impl RepositoryFiles {
         let Some((path, count)) = self.shared()? else {
             return Ok(());
         };
-        let text = "names (hard links), and what is written into it would show under each; put a copy in its place";
+        let text = "names (hard links), and what is written into it would show under each; put a \
+            copy in its place";
         Err(Error::invalid(
             Misuse::Link,
             format!("{} has {count} {text}", escape_path(path)),

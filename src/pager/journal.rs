@@ -530,7 +530,8 @@ fn need_own(scan: &JournalScan) -> Result<()> {
     {
         Ties::None => Ok(()),
         Ties::Link | Ties::Names(_) => {
-            let text = "is a link or has other names (hard links), and what is written into it would show there; put a copy in its place";
+            let text = "is a link or has other names (hard links), and what is written into it \
+                would show there; put a copy in its place";
             Err(Error::invalid(
                 Misuse::Link,
                 format!("{} {text}", escape_path(&scan.path)),

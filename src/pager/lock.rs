@@ -101,7 +101,8 @@ impl WriterLock {
         match &self.beside {
             Beside::Held { .. } => Ok(()),
             Beside::Nameless => {
-                let text = "has no name of its own, so nothing can be put next to it; give the path with the name of the directory";
+                let text = "has no name of its own, so nothing can be put next to it; give the \
+                    path with the name of the directory";
                 Err(Error::invalid(
                     Misuse::UnnamedPath,
                     format!("{} {text}", escape_path(path)),

@@ -216,7 +216,10 @@ impl ClassAssocRows {
                     let (name, namespace) = (class.class.name(), &self.assoc.namespace);
                     let (property, target) = (end.name, quote(end.target));
                     notes.push(NoteCode::MissingClass, || {
-                        format!("{namespace}:{name}.{property} refers to the class {target}, which is not there")
+                        format!(
+                            "{namespace}:{name}.{property} refers to the class {target}, which \
+                            is not there"
+                        )
                     });
                 }
                 Some(target) => {

@@ -297,7 +297,8 @@ fn compare(
             ))
         }
         (Err(Mismatch::Datetime), _) => {
-            let text = "a datetime has 25 characters: yyyymmddHHMMSS.ffffff+UUU, or ddddddddHHMMSS.ffffff:000";
+            let text = "a datetime has 25 characters: yyyymmddHHMMSS.ffffff+UUU, or \
+                ddddddddHHMMSS.ffffff:000";
             let error = QueryError::new(QueryCode::DatetimeForm, constant.span.range(), text);
             let form = match &constant.value {
                 Constant::Text(text) => moment::in_form(text),

@@ -270,17 +270,36 @@ pub(super) fn note_dynamic(namespace: &str, family: &Family, notes: &mut Notes) 
         .collect();
     notes.push(NoteCode::Dynamic, || {
         const NAMED: usize = 3;
-        let mut providers: Vec<&str> = dynamic.iter().filter_map(|class| class.qualifiers().text("provider")).collect();
+        let mut providers: Vec<&str> = dynamic
+            .iter()
+            .filter_map(|class| class.qualifiers().text("provider"))
+            .collect();
         providers.sort_unstable();
         providers.dedup();
-        let named: Vec<String> = providers.iter().take(NAMED).map(|provider| quote(provider)).collect();
-        let more = if providers.len() > NAMED { " and others" } else { "" };
+        let named: Vec<String> = providers
+            .iter()
+            .take(NAMED)
+            .map(|provider| quote(provider))
+            .collect();
+        let more = if providers.len() > NAMED {
+            " and others"
+        } else {
+            ""
+        };
         let (name, number) = (top.class.name(), dynamic.len());
-        let classes = if number == 1 { "1 dynamic class".to_owned() } else { format!("{number} dynamic classes") };
-        let by = if named.is_empty() { String::new() } else { format!(", provider {}{more}", named.join(", ")) };
+        let classes = if number == 1 {
+            "1 dynamic class".to_owned()
+        } else {
+            format!("{number} dynamic classes")
+        };
+        let by = if named.is_empty() {
+            String::new()
+        } else {
+            format!(", provider {}{more}", named.join(", "))
+        };
         format!(
-            "{namespace}:{name}: {classes}{by}; their instances are computed by Windows while it runs and are not part \
-             of the repository"
+            "{namespace}:{name}: {classes}{by}; their instances are computed by Windows while it \
+                runs and are not part of the repository"
         )
     });
 }

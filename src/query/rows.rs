@@ -52,7 +52,8 @@ impl Prepared {
     ) -> Result<Self> {
         Ok(match query {
             Query::Event(event) => {
-                let text = "the query asks for events, which are delivered while Windows runs and never stored";
+                let text = "the query asks for events, which are delivered while Windows runs and \
+                    never stored";
                 return Err(QueryError::new(
                     QueryCode::EventQuery,
                     event.first_word.span.range(),

@@ -153,7 +153,8 @@ fn explained(error: Error, backup: &Backup, directory: &Directory) -> Error {
             Some(link),
         ) => {
             let path = escape_path(&link.path);
-            let text = "lies in the directory that is to be set aside, and the system does not rename that now";
+            let text = "lies in the directory that is to be set aside, and the system does not \
+                rename that now";
             Error::invalid(
                 Misuse::BackupInside,
                 format!("{path} {text} ({source}); move the backup somewhere else"),

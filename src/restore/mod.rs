@@ -173,6 +173,14 @@ impl Check {
     }
 }
 
+/// The refusal to replace a repository by a damaged one.
+fn not_by_a_damaged_one(directory: &Directory) -> Error {
+    let text = "holds a repository, which is not replaced by a damaged one; give a new or empty \
+        directory";
+    let text = format!("{} {text}", escape_path(&directory.path));
+    Error::invalid(Misuse::RepositoryExists, text)
+}
+
 /// Puts the repository in its place; what is damaged only where nothing is.
 fn install(
     backup: &Backup,
@@ -212,11 +220,7 @@ fn install(
     };
     let files = match found {
         Found::Repository(_) if check.findings() > 0 => {
-            let text = "holds a repository, which is not replaced by a damaged one; give a new or empty directory";
-            return Err(Error::invalid(
-                Misuse::RepositoryExists,
-                format!("{} {text}", escape_path(&directory.path)),
-            ));
+            return Err(not_by_a_damaged_one(&directory));
         }
         Found::Repository(files) if files.directory.path == directory.path => files,
         Found::Empty => return fresh::into_empty(&source, check, &directory),
@@ -258,7 +262,8 @@ fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
     match (found, options.existing) {
         (Found::Repository(files), Existing::Refuse) => {
             let path = escape_path(&files.directory.path);
-            let text = "holds a repository; allow that it is replaced (`Existing::Replace`, on the command line --force)";
+            let text = "holds a repository; allow that it is replaced (`Existing::Replace`, on the \
+                command line --force)";
             Err(Error::invalid(
                 Misuse::RepositoryExists,
                 format!("{path} {text}"),

@@ -69,7 +69,8 @@ pub fn plan(
         });
     };
     if findings > 0 {
-        let text = "holds a repository, which is not replaced by a damaged one; give a new or empty directory";
+        let text = "holds a repository, which is not replaced by a damaged one; give a new or \
+            empty directory";
         let text = format!("{} {text}", escape_path(&files.directory.path));
         return Err(Error::invalid(Misuse::RepositoryExists, text));
     }

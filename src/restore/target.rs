@@ -135,7 +135,8 @@ pub(crate) fn sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
             Ok(path.with_file_name(name))
         }
         None => {
-            let text = "has no name of its own, so nothing can be put next to it; give the path with the name of the directory";
+            let text = "has no name of its own, so nothing can be put next to it; give the path \
+                with the name of the directory";
             Err(Error::invalid(
                 Misuse::UnnamedPath,
                 format!("{} {text}", escape_path(path)),

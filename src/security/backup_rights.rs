@@ -213,7 +213,8 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        let none = "access denied: to back up, S-1-5-32-545 needs SeBackupPrivilege or SeRestorePrivilege, enabled; it is not held";
+        let none = "access denied: to back up, S-1-5-32-545 needs SeBackupPrivilege or \
+            SeRestorePrivilege, enabled; it is not held";
         assert_eq!(refused(Caller::local(USER)), none);
         assert!(refused(Caller::local(USER).holding(B)).contains("held but not enabled"));
         let remote = Caller::remote(USER, AuthenticationLevel::Packet)

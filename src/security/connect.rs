@@ -136,8 +136,8 @@ pub(crate) mod tests {
             .connect(&Caller::remote(Sid::USERS, Packet))
             .unwrap_err()
             .to_string();
-        let expected = "access denied: S-1-5-32-545 has ENABLE on ROOT\\CIMV2 and needs ENABLE, REMOTE_ACCESS; \
-                        an administrator can grant it";
+        let expected = "access denied: S-1-5-32-545 has ENABLE on ROOT\\CIMV2 and needs ENABLE, \
+            REMOTE_ACCESS; an administrator can grant it";
         assert_eq!(refusal, expected);
     }
 }

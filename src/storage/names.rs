@@ -32,7 +32,8 @@ impl fmt::Display for NameFault {
         match self {
             NameFault::Trailing(name) => write!(
                 f,
-                "Windows takes the dots and blanks from the end of `{}`; give the name without them, or the path behind \\\\?\\",
+                "Windows takes the dots and blanks from the end of `{}`; give the name without \
+                    them, or the path behind \\\\?\\",
                 escape(name)
             ),
             NameFault::Stream(name) => {
@@ -230,7 +231,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_path_that_is_let_through_means_what_it_says(
-            names in prop::collection::vec("[a-cA-Z~1:. é\u{202e}$]{0,8}|OBJECTS\\.DATA[. :]{0,4}|(?i)(nul|com[0-9¹])[. ]{0,2}[a-z]?", 1..5),
+            names in prop::collection::vec("[a-cA-Z~1:. é\u{202e}$]{0,8}|OBJECTS\\.DATA[. \
+                :]{0,4}|(?i)(nul|com[0-9¹])[. ]{0,2}[a-z]?", 1..5),
             drive in any::<bool>(),
         ) {
             let path = format!("{}{}", if drive { r"Q:\" } else { "" }, names.join(r"\"));
@@ -248,7 +250,8 @@ mod tests {
         }
 
         #[test]
-        fn every_spelling_of_a_file_with_an_end_that_is_taken_away_is_told(end in "[. ]{1,6}", verbatim in any::<bool>()) {
+        fn every_spelling_of_a_file_with_an_end_that_is_taken_away_is_told(end in "[. \
+            ]{1,6}", verbatim in any::<bool>()) {
             let path = format!(r"{}C:\wbem\OBJECTS.DATA{end}", if verbatim { r"\\?\" } else { "" });
             prop_assert_eq!(windows_fault(&path).is_some(), !verbatim);
         }

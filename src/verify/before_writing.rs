@@ -40,7 +40,8 @@ fn ensure_sound(directory: &Directory, snapshot: &Snapshot) -> Result<()> {
     let Some(what) = worst.or(unchecked) else {
         return Ok(());
     };
-    let text = "what is damaged must not be built on. Restore a backup; `cimrepo verify` lists all findings";
+    let text = "what is damaged must not be built on. Restore a backup; `cimrepo verify` lists all \
+        findings";
     let reason = format!("{what}; {text}");
     Err(Error::NotARepository {
         path: directory.path.as_path().into(),

@@ -135,7 +135,8 @@ impl fmt::Display for Disproof {
             Self::OtherMapping { file } => {
                 write!(
                     f,
-                    "{file} has the generation but another mapping: another repository, or changed since"
+                    "{file} has the generation but another mapping: another repository, or changed \
+                        since"
                 )
             }
             Self::LaterGeneration { generation } => {

@@ -125,7 +125,8 @@ impl fmt::Display for Unchecked {
             Unchecked::NoMapping => "no mapping can be read: there is no generation to verify",
             Unchecked::NoIndex => "INDEX.BTR is missing: keys were not checked",
             Unchecked::IndexIncomplete => {
-                "parts of the index are unreadable: whether pages or objects are lost for good was not checked"
+                "parts of the index are unreadable: whether pages or objects are lost for good was \
+                    not checked"
             }
         })
     }

@@ -81,6 +81,7 @@ fn each_real_file_is_read_wholly() {
     }
     let files = files.len();
     println!(
-        "{files} files: {classes} classes, {instances} instances, {methods} methods, {unsaid} unsaid, {notes} notes"
+        "{files} files: {classes} classes, {instances} instances, {methods} methods, {unsaid} \
+            unsaid, {notes} notes"
     );
 }

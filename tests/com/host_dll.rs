@@ -5,7 +5,8 @@
 #![allow(
     unsafe_code,
     missing_docs,
-    reason = "the native client finds these functions by their names and calls them with raw pointers"
+    reason = "the native client finds these functions by their names and calls them with raw \
+        pointers"
 )]
 #![allow(
     clippy::panic,

@@ -205,8 +205,10 @@ fn deletion_and_flags_act_at_their_place() {
         &engine,
         "class C { [key] uint8 K; }; instance of C { K = 1; }; instance of C { K = 2; };",
     );
-    let text = "#pragma deleteinstance(\"C.K=1\", FAIL)\n#pragma deleteinstance(\"C.K=9\", NOFAIL)\n\
-        #pragma deleteclass(\"None\", NOFAIL)\n#pragma deleteclass(\"C\", FAIL)\nclass C { [key] string K; };";
+    let text = "#pragma deleteinstance(\"C.K=1\", FAIL)\n#pragma deleteinstance(\"C.K=9\", \
+        NOFAIL)\n\
+        #pragma deleteclass(\"None\", NOFAIL)\n#pragma deleteclass(\"C\", FAIL)\nclass C { [key] \
+            string K; };";
     let report = stored(&engine, text);
     let outcomes: Vec<_> = report.operations.iter().map(|one| one.outcome).collect();
     let expected = [
@@ -290,7 +292,8 @@ fn refusals_have_their_code_and_store_nothing() {
             "WBEM_E_INVALID_OBJECT_PATH",
         ),
         (
-            "class C { [key] C ref K; }; instance of C as $a { K = $b; }; instance of C as $b { K = $a; };",
+            "class C { [key] C ref K; }; instance of C as $a { K = $b; }; instance of C as $b { K \
+                = $a; };",
             "WBEM_E_CIRCULAR_REFERENCE",
         ),
         (

@@ -175,7 +175,8 @@ fn a_fifth_taken_out_and_put_back_leaves_the_same_content() {
         keep(&storage, &directory, &format!("{name}-compacted"));
         println!("{name}: compacted: {won:?}");
         println!(
-            "{name}: {} records and {gone} keys taken out and put back; {untouched} pages were not touched",
+            "{name}: {} records and {gone} keys taken out and put back; {untouched} pages were not \
+                touched",
             chosen.len()
         );
     }

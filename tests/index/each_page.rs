@@ -58,7 +58,8 @@ fn each_index_page_zeroed_hides_only_its_own_keys() {
             }
         }
         println!(
-            "{}: {} of {} index pages zeroed in turn; keys {}, fewest {} (page {}); objects {objects}, fewest {} (page {})",
+            "{}: {} of {} index pages zeroed in turn; keys {}, fewest {} (page {}); objects \
+                {objects}, fewest {} (page {})",
             name_of(&path),
             chosen.len(),
             pages.whole.len(),

@@ -165,7 +165,8 @@ fn scan(
     let counts = (found.len(), expected.len());
     assert!(
         there == wanted,
-        "{what}, {direction:?}, {range:?}: key {at} is {there:?}, not {wanted:?}; {counts:?}; {failed:?}"
+        "{what}, {direction:?}, {range:?}: key {at} is {there:?}, not {wanted:?}; {counts:?}; \
+            {failed:?}"
     );
     assert_eq!(scan.is_complete(), failed.is_empty(), "{what}");
     if is_all {

@@ -138,7 +138,8 @@ fn every_call_takes_twice_as_much_for_twice_the_size() {
         for (verb, empty) in VERBS.iter().zip(&empty) {
             let (a, b) = (measure(verb, &once), measure(verb, &twice));
             println!(
-                "{:40} {:20} files {:9} {:9}  compared {:8} {:8}  allocated {:10} {:10}  held {:10} printed {:9} {:9}",
+                "{:40} {:20} files {:9} {:9}  compared {:8} {:8}  allocated {:10} {:10}  held \
+                    {:10} printed {:9} {:9}",
                 shape.name,
                 verb.name,
                 a.files,

@@ -232,7 +232,8 @@ fn every_code_of_reading_is_raised_at_its_place() {
 
 #[test]
 fn several_errors_of_one_text_are_found() {
-    let text = "class A {\n  uint32;\n  string B;\n  = ;\n};\nclass B { uint8 X = ; };\nclass {};\ninstance of C { A = 1 };\n";
+    let text = "class A {\n  uint32;\n  string B;\n  = ;\n};\nclass B { uint8 X = ; };\nclass \
+        {};\ninstance of C { A = 1 };\n";
     let names: Vec<_> = errors(text, false)
         .into_iter()
         .map(|(name, line, _)| (name, line))

@@ -336,7 +336,8 @@ fn word() -> impl Strategy<Value = &'static str> {
 
 fn condition() -> impl Strategy<Value = String> {
     let term = prop_oneof![
-        "[A-C](\\.[a-c]){0,2} (=|<>|<|>|<=|>=) (-?[0-9]{1,4}|[0-9]\\.[0-9]|'[a-z%_\\[ ]{0,4}'|TRUE)",
+        "[A-C](\\.[a-c]){0,2} (=|<>|<|>|<=|>=) (-?[0-9]{1,4}|[0-9]\\.[0-9]|'[a-z%_\\[ \
+            ]{0,4}'|TRUE)",
         "('q'|7) (=|<) [A-C]",
         "[A-C] IS (NOT )?NULL",
         "[A-C] LIKE '[a-c%_\\[\\]^-]{0,6}'",

@@ -361,7 +361,8 @@ fn a_repository_grows_by_no_more_than_a_backup_holds() {
         "{settled} pages grew to {grown}; the backup holds {mapped}"
     );
     println!(
-        "{settled} pages without a backup, {grown} with one of {mapped} pages, however long it takes"
+        "{settled} pages without a backup, {grown} with one of {mapped} pages, however long it \
+            takes"
     );
     assert_eq!(elsewhere(&storage, "/b").len(), 21);
     assert_eq!(

@@ -341,7 +341,8 @@ impl Field {
             Ok(())
         } else {
             Err(format!(
-                "what was begun at {earliest} is there, and what was acknowledged at {latest} is not"
+                "what was begun at {earliest} is there, and what was acknowledged at {latest} is \
+                    not"
             ))
         }
     }
@@ -513,7 +514,8 @@ fn stress_everything_at_once() {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let counts = &field.counts;
     println!(
-        "{:.0?}: {} commits, {} scans, {} pauses with a copy, {} backups held against their instant and restored elsewhere, \
+        "{:.0?}: {} commits, {} scans, {} pauses with a copy, {} backups held against their \
+            instant and restored elsewhere, \
          {} more with a restore beside them, {} restores, {} times disconnected, {} refused",
         start.elapsed(),
         count(&counts.commits),

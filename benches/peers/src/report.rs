@@ -99,7 +99,8 @@ impl Figures {
     /// The tables.
     pub fn report(&self, objects: u64, rounds: usize) -> String {
         let mut text = format!(
-            "{objects} objects, medians of {rounds} rounds; in brackets: times the least of the peers\n"
+            "{objects} objects, medians of {rounds} rounds; in brackets: times the least of the \
+                peers\n"
         );
         for (title, columns) in TABLES {
             self.table(title, columns, &mut text);

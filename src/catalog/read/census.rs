@@ -333,7 +333,8 @@ mod tests {
         );
         census.hidden = 2;
         assert!(!census.is_whole());
-        let text = "1 namespace, 6,605 classes, 2,513 of 2,514 instances; 2 hidden; lost: 1 by page.checksum";
+        let text = "1 namespace, 6,605 classes, 2,513 of 2,514 instances; 2 hidden; lost: 1 by \
+            page.checksum";
         assert_eq!(census.to_string(), text);
         census.tear();
         assert!(

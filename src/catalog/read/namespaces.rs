@@ -197,7 +197,8 @@ impl Catalog {
             parent.matches('\\').count(),
         ) {
             return bad(
-                "the namespace lies too deep: at most 128 lie in each other, and a path has at most 4,096 bytes",
+                "the namespace lies too deep: at most 128 lie in each other, and a path has at \
+                    most 4,096 bytes",
             );
         }
         Ok(format!(r"{parent}\{name}"))

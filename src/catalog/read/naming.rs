@@ -39,7 +39,8 @@ ccm\Policy\DefaultMachine ccm\Policy\DefaultUser ccm\Policy\Machine ccm\SoftMgmt
 
 /// Last components that stand below many namespaces: the languages of amended classes.
 const LANGUAGES: &str =
-    "ms_409 ms_407 ms_40c ms_40a ms_c0a ms_410 ms_411 ms_412 ms_804 ms_404 ms_416 ms_816 ms_419 ms_413
+    "ms_409 ms_407 ms_40c ms_40a ms_c0a ms_410 ms_411 ms_412 ms_804 ms_404 ms_416 ms_816 ms_419 \
+        ms_413
 ms_405 ms_406 ms_40b ms_40e ms_414 ms_415 ms_41d ms_41f ms_408 ms_40d ms_401 ms_809 ms_c04";
 
 /// Longest component of a path that is tried.

@@ -289,7 +289,8 @@ pub(super) fn need_permission(
         && steps.iter().any(Step::changes_keys)
     {
         let text = format!(
-            "class {class} has instances: what their keys are made of cannot change with class {name}"
+            "class {class} has instances: what their keys are made of cannot change with class \
+                {name}"
         );
         return Err(Error::rule(Rule::ClassHasInstances, text));
     }

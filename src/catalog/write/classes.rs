@@ -87,7 +87,8 @@ impl Changes<'_, '_> {
                 let found = self.class(namespace, superclass.as_str())?;
                 let missing = || {
                     format!(
-                        "there is no class {superclass} in {namespace} for {name} to be derived from"
+                        "there is no class {superclass} in {namespace} for {name} to be derived \
+                            from"
                     )
                 };
                 let found = found.ok_or_else(|| Error::rule(Rule::InvalidSuperclass, missing()))?;

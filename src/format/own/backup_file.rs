@@ -470,7 +470,11 @@ impl Trailer {
             return Err(if signs.into_iter().filter(|&sign| sign).count() >= 2 {
                 damaged()
             } else {
-                BackupFault::Truncated("its end is missing, or something was appended; the backup was interrupted, or not copied as it was".to_owned())
+                BackupFault::Truncated(
+                    "its end is missing, or something was appended; the backup \
+                    was interrupted, or not copied as it was"
+                        .to_owned(),
+                )
             });
         }
         let trailer = Self {

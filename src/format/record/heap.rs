@@ -166,7 +166,8 @@ impl Budget {
 }
 
 const TOO_OFTEN: &str = "the record refers to its items too often";
-const TOO_LARGE: &str = "the record refers to its items too often: its content takes more than 16 times its length in memory";
+const TOO_LARGE: &str = "the record refers to its items too often: its content takes more than 16 \
+    times its length in memory";
 const _: () = assert!(MAX_DECODED_FACTOR == 16, "the text above says it");
 
 /// Bytes of memory of a name besides its text.

@@ -21,7 +21,8 @@ use crate::cim::instance::Instance;
 use crate::format::Dialect;
 use crate::format::name_hash::NameHash;
 
-const GETS_TOO_MUCH: &str = "names and defaults of its class take more than 64 KiB and 64 times the length of the record of the instance";
+const GETS_TOO_MUCH: &str = "names and defaults of its class take more than 64 KiB and 64 times \
+    the length of the record of the instance";
 const _: () = assert!(
     MAX_GIVEN_BYTES == 64 << 10 && MAX_EXPANSION == 64,
     "the text above says it"

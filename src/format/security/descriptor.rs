@@ -113,7 +113,8 @@ pub enum DescriptorFault {
     #[error("the security descriptor is not self-relative")]
     NotSelfRelative,
     /// Owner or group are not there where the header says.
-    #[error("there is no security identifier at offset {offset}, where the {} is to be", part.as_str())]
+    #[error("there is no security identifier at offset {offset}, where the {} is to \
+        be", part.as_str())]
     Sid {
         /// Owner or group.
         part: Part,
@@ -121,7 +122,8 @@ pub enum DescriptorFault {
         offset: u32,
     },
     /// A list is not there where the header says, or is damaged.
-    #[error("there is no valid list at offset {offset}, where the {} is to be: {fault}", part.as_str())]
+    #[error("there is no valid list at offset {offset}, where the {} is to be: \
+        {fault}", part.as_str())]
     List {
         /// The list.
         part: Part,

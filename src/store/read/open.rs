@@ -259,11 +259,15 @@ fn with_interruption(error: Error, directory: &Directory) -> Error {
         .storage
         .read_dir(&directory.path)
         .unwrap_or_default();
-    let reason = match entries.iter().find(|entry| staged_role(&entry.name).is_some()) {
-        Some(DirEntry { name, .. }) => {
-            format!("{reason}; {name} is there: a restore into it, or its creation, was interrupted; do it again")
-                .into()
-        }
+    let reason = match entries
+        .iter()
+        .find(|entry| staged_role(&entry.name).is_some())
+    {
+        Some(DirEntry { name, .. }) => format!(
+            "{reason}; {name} is there: a restore into it, or its creation, was \
+                interrupted; do it again"
+        )
+        .into(),
         None => reason,
     };
     Error::NotARepository { path, reason }

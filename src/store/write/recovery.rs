@@ -64,7 +64,8 @@ pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engi
     }
     if let Some(finding) = current.findings.first() {
         let reason = format!(
-            "no generation is whole ({finding}); restore a backup, what is damaged must not be built on"
+            "no generation is whole ({finding}); restore a backup, what is damaged must not be \
+                built on"
         );
         return Err(Error::NotARepository {
             path: path.into(),

@@ -62,7 +62,9 @@ fn path(parser: &mut Parser<'_>) -> Result<At<ObjectPath>, QueryError> {
         (token, span) => return Err(unexpected(&token, span, "an object path in braces")),
     };
     let refuse = |text: String| QueryError::new(QueryCode::Path, span.range(), text);
-    if inside.starts_with(is_white) || inside.ends_with(is_white) {
+    // A backslash before the namespace means nothing, and white space after it is still before it.
+    let begins = inside.trim_start_matches(['\\', '/']);
+    if begins.starts_with(is_white) || inside.ends_with(is_white) {
         return Err(refuse(
             "white space around the path is not allowed".to_owned(),
         ));

@@ -123,8 +123,8 @@ pub fn difference_lines(difference: &StateDifference) -> Vec<String> {
         ..
     } = difference;
     let mut lines = vec![format!(
-        "with the journal: {keys_added} keys more and {keys_removed} fewer; {added} objects more, {removed} fewer, \
-         {changed} changed"
+        "with the journal: {keys_added} keys more and {keys_removed} fewer; {added} objects more, \
+            {removed} fewer, {changed} changed"
     )];
     lines.extend(
         first

@@ -92,7 +92,8 @@ impl Printer {
             Some(first) if first == name => {}
             Some(first) => {
                 let text = format!(
-                    "rows of {first} and of {name} have different columns; select the columns by name"
+                    "rows of {first} and of {name} have different columns; select the columns by \
+                        name"
                 );
                 return Err(Failure::Command(text, Outcome::Usage));
             }

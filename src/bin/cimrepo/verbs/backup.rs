@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cimrepo::backup::{
-    BackupOptions, BackupSet, BackupSummary, Compression, SetOptions, SetSummary, backup, backup_to, backup_unmapped,
-    hex, uuid_text,
+    BackupOptions, BackupSet, BackupSummary, Compression, SetOptions, SetSummary, backup,
+    backup_to, backup_unmapped, hex, uuid_text,
 };
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
@@ -139,7 +139,9 @@ fn rate(text: &str) -> Result<NonZeroU64, String> {
         _ => (Some(text), 1),
     };
     let number: Option<u64> = digits.and_then(|digits| digits.parse().ok());
-    let bytes = number.and_then(|number| number.checked_mul(unit)).and_then(NonZeroU64::new);
+    let bytes = number
+        .and_then(|number| number.checked_mul(unit))
+        .and_then(NonZeroU64::new);
     bytes.ok_or_else(|| "give a number of bytes above 0, as 500K, 20M or 1G".to_owned())
 }
 
@@ -182,7 +184,16 @@ impl Done {
     /// One file, and nothing besides.
     fn of(summary: BackupSummary, file: PathBuf) -> Self {
         let (base, removed) = (None, Vec::new());
-        Self { summary, census: None, file, base, removed, broken: None, not_removed: None, signature: None }
+        Self {
+            summary,
+            census: None,
+            file,
+            base,
+            removed,
+            broken: None,
+            not_removed: None,
+            signature: None,
+        }
     }
 }
 
@@ -190,18 +201,29 @@ impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let path = the_one(&self.repo)?;
         if self.is_piped() && self.sign.is_some() {
-            return Err(Failure::usage("a signature lies next to its backup; give a file, and no -"));
+            return Err(Failure::usage(
+                "a signature lies next to its backup; give a file, and no -",
+            ));
         }
         // Before anything is written: a key that cannot be used is no reason for an unsigned
         // backup.
-        let signer = self.sign.as_deref().map(|key| Signer::load(key, self.password_file.as_deref())).transpose()?;
+        let signer = self
+            .sign
+            .as_deref()
+            .map(|key| Signer::load(key, self.password_file.as_deref()))
+            .transpose()?;
         if self.is_piped() {
             let piped = of_the_newest(&path, |repository| self.pipe(repository));
-            return piped.map(|(_, outcome)| outcome).or_else(|failure| self.run_unmapped(&path, failure, None));
+            return piped
+                .map(|(_, outcome)| outcome)
+                .or_else(|failure| self.run_unmapped(&path, failure, None));
         }
         let backed_up = of_the_newest(&path, |repository| {
             if !self.inside {
-                inside::refuse(&self.file, &[&self.repo, &repository.files().directory.path])?;
+                inside::refuse(
+                    &self.file,
+                    &[&self.repo, &repository.files().directory.path],
+                )?;
             }
             self.back_up(repository)
         });
@@ -215,17 +237,21 @@ impl Arguments {
         let summary = &done.summary;
         if let Some(damage) = &summary.damage {
             complain(format_args!("the repository is damaged: {}", damage.first));
-            done.census.iter().for_each(|census| complain(format_args!("what can be read: {census}")));
+            done.census
+                .iter()
+                .for_each(|census| complain(format_args!("what can be read: {census}")));
             complain(if self.forensic {
                 "only `cimrepo restore --damaged` takes this backup, to a new or empty directory"
             } else {
-                "no restore takes this backup; a forensic one (--forensic) can be restored as damaged as it is"
+                "no restore takes this backup; a forensic one (--forensic) can be restored as \
+                    damaged as it is"
             });
         }
         if let Some(broken) = &done.broken {
             complain(broken.full_text());
             complain(
-                "the chain of backups is broken there: this is a full backup, and what is broken is left as it is",
+                "the chain of backups is broken there: this is a full backup, and what is broken \
+                    is left as it is",
             );
         }
         even_if_closed(self.print(&done, Some(&repository)))?;
@@ -246,7 +272,8 @@ impl Arguments {
     /// To standard output, so that what there is to say goes to standard error.
     fn pipe(&self, repository: &Repository) -> Result<Outcome, Failure> {
         let mut output = Output::new(false);
-        let summary = backup_to(repository, output.pipe()?, &self.options(), &Bar::new()).map_err(failed)?;
+        let summary =
+            backup_to(repository, output.pipe()?, &self.options(), &Bar::new()).map_err(failed)?;
         if let Some(damage) = &summary.damage {
             complain(format_args!("the repository is damaged: {}", damage.first));
         }
@@ -260,12 +287,23 @@ impl Arguments {
     }
 
     /// Backs up what there is of a repository of which no mapping can be read.
-    fn run_unmapped(&self, path: &Path, failure: Failure, signer: Option<&Signer>) -> Result<Outcome, Failure> {
+    fn run_unmapped(
+        &self,
+        path: &Path,
+        failure: Failure,
+        signer: Option<&Signer>,
+    ) -> Result<Outcome, Failure> {
         use cimrepo::Error::NotARepository;
-        let has_none =
-            matches!(&failure, Failure::Engine(NotARepository { .. }) | Failure::Hinted(NotARepository { .. }, _))
-                && matches!(OpenOptions::new().without_journal().open(path), Err(NotARepository { .. }));
-        let Some(files) = has_none.then(|| UnmappedFiles::open(path).ok()).flatten() else { return Err(failure) };
+        let has_none = matches!(
+            &failure,
+            Failure::Engine(NotARepository { .. }) | Failure::Hinted(NotARepository { .. }, _)
+        ) && matches!(
+            OpenOptions::new().without_journal().open(path),
+            Err(NotARepository { .. })
+        );
+        let Some(files) = has_none.then(|| UnmappedFiles::open(path).ok()).flatten() else {
+            return Err(failure);
+        };
         if !self.forensic {
             let hint = "a forensic backup (--forensic) takes the files as they are".to_owned();
             return Err(match failure {
@@ -274,11 +312,16 @@ impl Arguments {
             });
         }
         if self.is_piped() {
-            return Err(Failure::usage("no mapping can be read; give a file to keep the files in, and no -"));
+            return Err(Failure::usage(
+                "no mapping can be read; give a file to keep the files in, and no -",
+            ));
         }
         if self.keep.is_some() {
-            let text = "no mapping can be read, so there is no generation that later backups could be based on";
-            return Err(Failure::usage(format!("{text}; give a file, and no --keep")));
+            let text = "no mapping can be read, so there is no generation that later backups could \
+                be based on";
+            return Err(Failure::usage(format!(
+                "{text}; give a file, and no --keep"
+            )));
         }
         if !self.inside {
             inside::refuse(&self.file, &[&self.repo, &files.files().directory.path])?;
@@ -289,7 +332,11 @@ impl Arguments {
         if let Some(damage) = &summary.damage {
             complain(&damage.first);
         }
-        for role in Space::ALL.map(FileRole::data).into_iter().filter(|role| !files.files().has(*role)) {
+        for role in Space::ALL
+            .map(FileRole::data)
+            .into_iter()
+            .filter(|role| !files.files().has(*role))
+        {
             complain(format_args!("{role} is missing"));
         }
         complain("only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
@@ -311,7 +358,11 @@ impl Arguments {
 
     fn options(&self) -> BackupOptions {
         BackupOptions {
-            compression: if self.no_compress { Compression::None } else { Compression::default() },
+            compression: if self.no_compress {
+                Compression::None
+            } else {
+                Compression::default()
+            },
             base: self.base.clone(),
             scrub: self.scrub,
             forensic: self.forensic,
@@ -328,13 +379,34 @@ impl Arguments {
         let bar = Bar::new();
         let Some(keep) = self.keep else {
             let summary = backup(repository, &self.file, &options, &bar).map_err(failed)?;
-            return Ok(Done { base: options.base, ..Done::of(summary, self.file.clone()) });
+            return Ok(Done {
+                base: options.base,
+                ..Done::of(summary, self.file.clone())
+            });
         };
-        let options = SetOptions { backup: options, keep: Some(keep), full_after: self.full_after, full: self.full };
+        let options = SetOptions {
+            backup: options,
+            keep: Some(keep),
+            full_after: self.full_after,
+            full: self.full,
+        };
         let set = BackupSet::create_for(&self.file, &repository.snapshot().protection())?;
         let done = set.back_up(repository, &options, &bar).map_err(failed)?;
-        let SetSummary { backup: summary, path: file, base, broken, removed, not_removed } = done;
-        Ok(Done { base, removed, broken, not_removed, ..Done::of(summary, file) })
+        let SetSummary {
+            backup: summary,
+            path: file,
+            base,
+            broken,
+            removed,
+            not_removed,
+        } = done;
+        Ok(Done {
+            base,
+            removed,
+            broken,
+            not_removed,
+            ..Done::of(summary, file)
+        })
     }
 }
 
@@ -348,7 +420,9 @@ fn of_the_newest<T>(
     loop {
         let repository = open_repository(path, OpenOptions::new())?;
         match back_up(&repository) {
-            Err(Failure::Engine(cimrepo::Error::Overtaken { .. })) if tries < MAX_TRIES => tries += 1,
+            Err(Failure::Engine(cimrepo::Error::Overtaken { .. })) if tries < MAX_TRIES => {
+                tries += 1
+            }
             done => return Ok((repository, done?)),
         }
     }
@@ -360,7 +434,14 @@ fn text(path: &Path) -> String {
 
 /// What was written in numbers; without a repository, of files without a generation.
 fn row(done: &Done, repository: Option<&Repository>) -> Row {
-    let Done { summary, file, base, removed, broken, .. } = done;
+    let Done {
+        summary,
+        file,
+        base,
+        removed,
+        broken,
+        ..
+    } = done;
     Row {
         file: text(file),
         identity: uuid_text(&summary.identity),
@@ -375,14 +456,24 @@ fn row(done: &Done, repository: Option<&Repository>) -> Row {
         removed: removed.iter().map(|path| text(path)).collect(),
         broken: broken.as_ref().map(ToString::to_string),
         signature: done.signature.as_deref().map(text),
-        journal: repository.map_or(&Journals::default(), Repository::journal).into(),
+        journal: repository
+            .map_or(&Journals::default(), Repository::journal)
+            .into(),
     }
 }
 
 fn show(done: &Done, has_generation: bool, output: &mut Output) -> Result<(), Failure> {
-    let Done { summary, file, removed, .. } = done;
-    let base =
-        if summary.pages_in_base > 0 { format!(", {} more in the base", summary.pages_in_base) } else { String::new() };
+    let Done {
+        summary,
+        file,
+        removed,
+        ..
+    } = done;
+    let base = if summary.pages_in_base > 0 {
+        format!(", {} more in the base", summary.pages_in_base)
+    } else {
+        String::new()
+    };
     let what = match has_generation {
         true => format!("generation {}", summary.generation),
         false => "files without a readable mapping".to_owned(),
@@ -404,9 +495,10 @@ fn show(done: &Done, has_generation: bool, output: &mut Output) -> Result<(), Fa
 
 fn failed(error: cimrepo::Error) -> Failure {
     match error {
-        cimrepo::Error::Corrupt(_) => {
-            Failure::Hinted(error, "a forensic backup (--forensic) takes what is there".to_owned())
-        }
+        cimrepo::Error::Corrupt(_) => Failure::Hinted(
+            error,
+            "a forensic backup (--forensic) takes what is there".to_owned(),
+        ),
         _ => backup_failed(error),
     }
 }
@@ -418,9 +510,22 @@ mod tests {
     #[test]
     fn rates_have_units() {
         let bytes = |text| rate(text).ok().map(std::num::NonZeroU64::get);
-        assert_eq!([bytes("1"), bytes("500K"), bytes("20m")], [Some(1), Some(512_000), Some(20 << 20)]);
+        assert_eq!(
+            [bytes("1"), bytes("500K"), bytes("20m")],
+            [Some(1), Some(512_000), Some(20 << 20)]
+        );
         assert_eq!(bytes("3G"), Some(3 << 30));
-        for none in ["", "0", "0K", "-1", "K", "1.5M", "20MB", "1€", "18446744073709551615K"] {
+        for none in [
+            "",
+            "0",
+            "0K",
+            "-1",
+            "K",
+            "1.5M",
+            "20MB",
+            "1€",
+            "18446744073709551615K",
+        ] {
             assert_eq!(bytes(none), None, "{none}");
         }
     }

@@ -44,8 +44,7 @@ Example:
   cimrepo backups verify /backups --json
   cimrepo backups verify /backups --key minisign.pub";
 
-const PRUNE: &str = "\
-Exit codes: 0 done, 3 I/O.
+const PRUNE: &str = "Exit codes: 0 done, 3 I/O.
 
 Example:
   cimrepo backups prune /backups --keep 14";
@@ -110,9 +109,13 @@ type Found = Result<Option<u64>, String>;
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         match self.verb {
-            Verb::List(place) => {
-                place.show(|entry| Ok(entry.info.as_ref().map(|_| None).map_err(cimrepo::Error::full_text)))
-            }
+            Verb::List(place) => place.show(|entry| {
+                Ok(entry
+                    .info
+                    .as_ref()
+                    .map(|_| None)
+                    .map_err(cimrepo::Error::full_text))
+            }),
             Verb::Verify { place, key } => {
                 let checker = key.as_deref().map(Checker::load).transpose()?;
                 place.show(|entry| Ok(verify(entry, checker.as_ref())?.map(Some)))
@@ -124,7 +127,10 @@ impl Arguments {
 
 impl Where {
     /// Shows each backup with the number of findings in it, or what hinders its use.
-    fn show(self, mut look: impl FnMut(&SetEntry) -> Result<Found, Failure>) -> Result<Outcome, Failure> {
+    fn show(
+        self,
+        mut look: impl FnMut(&SetEntry) -> Result<Found, Failure>,
+    ) -> Result<Outcome, Failure> {
         let entries = BackupSet::open(&self.directory)?.entries()?;
         let mut output = Output::new(self.json);
         let mut usable = 0;
@@ -138,30 +144,58 @@ impl Where {
                     Err(problem) => (None, Some(problem)),
                 };
                 let info = entry.info.as_ref().ok();
-                output.row("backup", &Row { file: name(&entry.path), usable: is_usable, problem, findings, info })?;
+                output.row(
+                    "backup",
+                    &Row {
+                        file: name(&entry.path),
+                        usable: is_usable,
+                        problem,
+                        findings,
+                        info,
+                    },
+                )?;
             } else {
                 output.line(line(entry, &found))?;
             }
         }
         if !output.is_json() {
             let bad = entries.len() - usable;
-            let bad = if bad > 0 { format!(", {bad} of them not usable") } else { String::new() };
-            output.line(format!("{}{bad}", count(entries.len() as u64, "backup", "backups")))?;
+            let bad = if bad > 0 {
+                format!(", {bad} of them not usable")
+            } else {
+                String::new()
+            };
+            output.line(format!(
+                "{}{bad}",
+                count(entries.len() as u64, "backup", "backups")
+            ))?;
         }
         output.finish()?;
-        Ok(if usable == entries.len() && usable > 0 { Outcome::Done } else { Outcome::Findings })
+        Ok(if usable == entries.len() && usable > 0 {
+            Outcome::Done
+        } else {
+            Outcome::Findings
+        })
     }
 
     fn prune(self, keep: NonZeroUsize) -> Result<Outcome, Failure> {
         let removed = BackupSet::open(&self.directory)?.prune(keep)?;
         let mut output = Output::new(self.json);
         if output.is_json() {
-            output.row("prune", &PruneRow { removed: removed.iter().map(|path| name(path)).collect() })?;
+            output.row(
+                "prune",
+                &PruneRow {
+                    removed: removed.iter().map(|path| name(path)).collect(),
+                },
+            )?;
         } else {
             for path in &removed {
                 output.line(format!("removed {}", escape_path(path)))?;
             }
-            output.line(format!("{} removed", count(removed.len() as u64, "backup", "backups")))?;
+            output.line(format!(
+                "{} removed",
+                count(removed.len() as u64, "backup", "backups")
+            ))?;
         }
         output.finish()?;
         Ok(Outcome::Done)
@@ -169,7 +203,10 @@ impl Where {
 }
 
 fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// How much is wrong with the repository in a backup; or why the backup cannot be read to its end.
@@ -188,7 +225,9 @@ fn verify(entry: &SetEntry, checker: Option<&Checker>) -> Result<Result<u64, Str
         Err(error @ cimrepo::Error::Cancelled) => return Err(error.into()),
         Err(error) => return Ok(Err(error.full_text())),
     };
-    Ok(Ok(report.findings.len() as u64 + report.not_listed + report.unchecked.len() as u64))
+    Ok(Ok(report.findings.len() as u64
+        + report.not_listed
+        + report.unchecked.len() as u64))
 }
 
 fn line(entry: &SetEntry, found: &Found) -> String {
@@ -207,7 +246,10 @@ fn line(entry: &SetEntry, found: &Found) -> String {
     match found {
         Ok(None) => format!("{name}: {what}"),
         Ok(Some(0)) => format!("{name}: {what}: consistent"),
-        Ok(Some(findings)) => format!("{name}: {what}: FAILED: {}", count(*findings, "finding", "findings")),
+        Ok(Some(findings)) => format!(
+            "{name}: {what}: FAILED: {}",
+            count(*findings, "finding", "findings")
+        ),
         Err(problem) => format!("{name}: {what}: {problem}"),
     }
 }

@@ -86,7 +86,12 @@ impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let bytes = read(&self.file)?;
         let output = Output::new(self.json);
-        let mut printing = Printing { output, list: self.list, objects: 0, has_findings: false };
+        let mut printing = Printing {
+            output,
+            list: self.list,
+            objects: 0,
+            has_findings: false,
+        };
         let mut found = 0;
         for resource in resources(&bytes) {
             found += 1;
@@ -107,19 +112,34 @@ impl Arguments {
 
 /// Reads a file that is no larger than one can be.
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |op| move |source| Error::Io { op, path: path.into(), source };
+    let failed = |op| {
+        move |source| Error::Io {
+            op,
+            path: path.into(),
+            source,
+        }
+    };
     let file = File::open(path).map_err(failed(IoOp::Open))?;
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed(IoOp::Read))?;
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed(IoOp::Read))?;
     match bytes.len() as u64 > MAX_BYTES {
-        true => Err(Failure::usage(format!("{} is larger than 1 GiB", escape_path(path)))),
+        true => Err(Failure::usage(format!(
+            "{} is larger than 1 GiB",
+            escape_path(path)
+        ))),
         false => Ok(bytes),
     }
 }
 
 impl Printing {
     fn resource(&mut self, resource: Resource) -> Result<(), Failure> {
-        let Resource { offset, bytes, body } = resource;
+        let Resource {
+            offset,
+            bytes,
+            body,
+        } = resource;
         let error = body.as_ref().err().map(ToString::to_string);
         let notes = body.as_ref().map(|body| body.notes()).unwrap_or_default();
         let row = ResourceRow {
@@ -161,13 +181,22 @@ impl Printing {
             return self.output.row("bmf", row);
         }
         let comment = if self.list { "" } else { "// " };
-        let objects = row.objects.map(|objects| count(objects as u64, "object", "objects"));
+        let objects = row
+            .objects
+            .map(|objects| count(objects as u64, "object", "objects"));
         let objects = objects.unwrap_or_else(|| "cannot be read".to_owned());
         let bytes = row.bytes;
-        self.output.line(format_args!("{comment}Binary MOF at {offset:#x}, {bytes} bytes: {objects}"))
+        self.output.line(format_args!(
+            "{comment}Binary MOF at {offset:#x}, {bytes} bytes: {objects}"
+        ))
     }
 
-    fn object(&mut self, resource: usize, object: &BmfObject, printer: &mut BmfPrinter) -> Result<(), Failure> {
+    fn object(
+        &mut self,
+        resource: usize,
+        object: &BmfObject,
+        printer: &mut BmfPrinter,
+    ) -> Result<(), Failure> {
         self.objects += 1;
         let printed = printer.object(object);
         let name = object.content.class_name();
@@ -180,7 +209,10 @@ impl Printing {
         }
 
         if self.output.is_json() {
-            return self.output.row("bmf-object", &row(resource, object, &printed.text, &printed.unsaid));
+            return self.output.row(
+                "bmf-object",
+                &row(resource, object, &printed.text, &printed.unsaid),
+            );
         }
         if !self.list {
             self.output.text(&printed.text)?;
@@ -188,7 +220,8 @@ impl Printing {
         }
         let namespace = object.namespace.as_deref().unwrap_or_default();
         let kind = kind_of(&object.content);
-        self.output.line(format_args!("{kind:<9} {}:{name}", escape(namespace)))
+        self.output
+            .line(format_args!("{kind:<9} {}:{name}", escape(namespace)))
     }
 }
 
@@ -199,7 +232,12 @@ const fn kind_of(content: &BmfContent) -> &'static str {
     }
 }
 
-fn row<'o>(resource: usize, object: &'o BmfObject, mof: &'o str, unsaid: &[Unsaid]) -> ObjectRow<'o> {
+fn row<'o>(
+    resource: usize,
+    object: &'o BmfObject,
+    mof: &'o str,
+    unsaid: &[Unsaid],
+) -> ObjectRow<'o> {
     let superclass = match &object.content {
         BmfContent::Class(class) => class.superclass.as_ref().map(|name| name.as_str()),
         BmfContent::Instance(_) => None,

@@ -47,12 +47,16 @@ impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let engine = {
             let options = EngineOptions::new().background(false);
-            options.open(&self.repo).map_err(|error| failed(error, &self.repo))?
+            options
+                .open(&self.repo)
+                .map_err(|error| failed(error, &self.repo))?
         };
         let directory = engine.directory().path.display().to_string();
         let summary = {
             let bar = Bar::new();
-            engine.compact(&bar).map_err(|error| failed(error, &self.repo))?
+            engine
+                .compact(&bar)
+                .map_err(|error| failed(error, &self.repo))?
         };
         engine.close()?;
         let mut output = Output::new(self.json);
@@ -60,11 +64,20 @@ impl Arguments {
             output.row("compact", &Row { directory, summary })?;
         } else {
             output.field("repository", escape(&directory))?;
-            output.field("objects", change(&summary.objects_before, &summary.objects_after))?;
+            output.field(
+                "objects",
+                change(&summary.objects_before, &summary.objects_after),
+            )?;
             output.field("index", change(&summary.index_before, &summary.index_after))?;
             output.field("reclaimed", reclaimed(&summary))?;
-            let (keys, records) = (count(summary.keys, "key", "keys"), count(summary.records, "record", "records"));
-            output.field("content", format!("{keys} and {records}, the same as before"))?;
+            let (keys, records) = (
+                count(summary.keys, "key", "keys"),
+                count(summary.records, "record", "records"),
+            );
+            output.field(
+                "content",
+                format!("{keys} and {records}, the same as before"),
+            )?;
         }
         output.finish()?;
         Ok(Outcome::Done)
@@ -76,7 +89,9 @@ fn failed(error: cimrepo::Error, given: &Path) -> Failure {
     match error {
         cimrepo::Error::Corrupt(_) => Failure::Hinted(
             error,
-            "the content is as it was; `cimrepo verify` lists all that is damaged, and what is lost comes from a backup".to_owned(),
+            "the content is as it was; `cimrepo verify` lists all that is damaged, and what is \
+                lost comes from a backup"
+                .to_owned(),
         ),
         _ => written_failed(error, given),
     }
@@ -98,7 +113,9 @@ fn reclaimed(summary: &CompactSummary) -> String {
     let before = summary.objects_before.bytes + summary.index_before.bytes;
     let after = summary.objects_after.bytes + summary.index_after.bytes;
     match before.checked_sub(after) {
-        Some(0) if !summary.is_rewritten => "nothing: it is dense already, and nothing was written".to_owned(),
+        Some(0) if !summary.is_rewritten => {
+            "nothing: it is dense already, and nothing was written".to_owned()
+        }
         Some(0) => "nothing: it is dense already".to_owned(),
         Some(bytes) => format!("{} of {}", human_bytes(bytes), human_bytes(before)),
         None => format!("nothing: {} more", human_bytes(after - before)),

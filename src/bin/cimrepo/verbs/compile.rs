@@ -7,11 +7,11 @@ use cimrepo::IoOp;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape;
 use cimrepo::compile::{
-    CompileOptions, CompileReport, FileIncludes, MofSource, Operation, OperationKind, Outcome as Fate, Phase, check,
-    compile,
+    CompileOptions, CompileReport, FileIncludes, MofSource, Operation, OperationKind,
+    Outcome as Fate, Phase, check, compile,
 };
-use cimrepo::store::EngineOptions;
 use cimrepo::storage::RealStorage;
+use cimrepo::store::EngineOptions;
 use cimrepo::text::diagnostic::Diagnostic;
 use clap::Args;
 use serde::Serialize;
@@ -110,9 +110,16 @@ impl Arguments {
         let (repo, files) = match (self.check, self.paths.split_first()) {
             (true, _) => (None, &self.paths[..]),
             (false, Some((repo, files))) if !files.is_empty() => (Some(repo), files),
-            (false, _) => return Err(Failure::usage("give the repository and at least one MOF file, or --check")),
+            (false, _) => {
+                return Err(Failure::usage(
+                    "give the repository and at least one MOF file, or --check",
+                ));
+            }
         };
-        let sources = files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+        let sources = files
+            .iter()
+            .map(|file| read(file))
+            .collect::<Result<Vec<_>, _>>()?;
         let options = self.options();
         let mut includes = self.includes()?;
         let report = match repo {
@@ -143,15 +150,25 @@ impl Arguments {
     }
 
     fn includes(&self) -> Result<FileIncludes, Failure> {
-        let failed = |source| cimrepo::Error::Io { op: IoOp::FindDirectory, path: Path::new(".").into(), source };
+        let failed = |source| cimrepo::Error::Io {
+            op: IoOp::FindDirectory,
+            path: Path::new(".").into(),
+            source,
+        };
         let current = std::env::current_dir().map_err(failed)?;
-        let variables =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let mut includes = FileIncludes::new(Arc::new(RealStorage), &current).environment(variables);
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let mut includes =
+            FileIncludes::new(Arc::new(RealStorage), &current).environment(variables);
         for directory in &self.include {
             includes = includes.directory(current.join(directory));
         }
-        Ok(if self.allow_include_anywhere { includes.anywhere() } else { includes })
+        Ok(if self.allow_include_anywhere {
+            includes.anywhere()
+        } else {
+            includes
+        })
     }
 
     fn show(&self, report: &CompileReport, output: &mut Output) -> Result<(), Failure> {
@@ -168,9 +185,17 @@ impl Arguments {
             self.show_operation(report, operation, output)?;
         }
         if !output.is_json() {
-            let fates = [Fate::Created, Fate::Updated, Fate::Unchanged, Fate::Deleted, Fate::Skipped];
-            let counts: Vec<String> =
-                fates.iter().map(|fate| format!("{} {}", report.count(*fate), fate.as_str())).collect();
+            let fates = [
+                Fate::Created,
+                Fate::Updated,
+                Fate::Unchanged,
+                Fate::Deleted,
+                Fate::Skipped,
+            ];
+            let counts: Vec<String> = fates
+                .iter()
+                .map(|fate| format!("{} {}", report.count(*fate), fate.as_str()))
+                .collect();
             let objects = count(report.operations.len() as u64, "object", "objects");
             output.line(format_args!("{objects}: {}", counts.join(", ")))?;
         }
@@ -183,11 +208,27 @@ impl Arguments {
         operation: &Operation,
         output: &mut Output,
     ) -> Result<(), Failure> {
-        let Operation { kind, outcome, namespace, name, place, .. } = operation;
+        let Operation {
+            kind,
+            outcome,
+            namespace,
+            name,
+            place,
+            ..
+        } = operation;
         if output.is_json() {
             let location = report.sources.locate(*place);
-            let (file, line) = location.map(|location| (location.name, location.start.line)).unzip();
-            let row = OperationRow { object: *kind, outcome: *outcome, namespace, name, file, line };
+            let (file, line) = location
+                .map(|location| (location.name, location.start.line))
+                .unzip();
+            let row = OperationRow {
+                object: *kind,
+                outcome: *outcome,
+                namespace,
+                name,
+                file,
+                line,
+            };
             return output.row("operation", &row);
         }
         let whole = match kind {
@@ -214,13 +255,19 @@ impl Arguments {
 }
 
 fn read(file: &Path) -> Result<MofSource, Failure> {
-    let failed = |source| cimrepo::Error::Io { op: IoOp::Read, path: file.into(), source };
+    let failed = |source| cimrepo::Error::Io {
+        op: IoOp::Read,
+        path: file.into(),
+        source,
+    };
     let bytes = std::fs::read(file).map_err(failed)?;
     Ok(MofSource::new(file.to_string_lossy(), bytes))
 }
 
 fn row<'r>(report: &CompileReport, diagnostic: &'r Diagnostic) -> DiagnosticRow<'r> {
-    let location = diagnostic.place.and_then(|place| report.sources.locate(place));
+    let location = diagnostic
+        .place
+        .and_then(|place| report.sources.locate(place));
     let start = location.as_ref().map(|location| location.start);
     DiagnosticRow {
         severity: diagnostic.severity.as_str(),

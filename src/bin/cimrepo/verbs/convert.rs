@@ -90,25 +90,40 @@ impl Arguments {
         let mut output = Output::new(self.json);
         show(&converted, &from, &to, differences, &mut output)?;
         output.finish()?;
-        let is_whole = converted.left_out.is_empty() && converted.census.is_whole() && differences == 0;
-        Ok(if is_whole { Outcome::Done } else { Outcome::Findings })
+        let is_whole =
+            converted.left_out.is_empty() && converted.census.is_whole() && differences == 0;
+        Ok(if is_whole {
+            Outcome::Done
+        } else {
+            Outcome::Findings
+        })
     }
 }
 
 /// Counts what the new one does not have as the old one has it. What was left out is no difference:
 /// it is said already.
 fn compare(from: &Catalog, to: &Catalog, converted: &Converted) -> Result<u64, Failure> {
-    let left_out: HashSet<&str> = converted.left_out.iter().map(|(what, _)| what.as_str()).collect();
+    let left_out: HashSet<&str> = converted
+        .left_out
+        .iter()
+        .map(|(what, _)| what.as_str())
+        .collect();
     let mut differences = 0;
     diff(&from.whole_only(), to, &mut |compared| {
         match compared {
-            Compared::Difference(Difference { path, change: Change::Removed, .. })
-                if left_out.contains(path.as_str()) => {}
+            Compared::Difference(Difference {
+                path,
+                change: Change::Removed,
+                ..
+            }) if left_out.contains(path.as_str()) => {}
             Compared::Difference(difference) => {
                 differences += 1;
                 complain(format_args!("not the same: {}", escape(&difference.path)));
             }
-            Compared::Unreadable { second: true, error } => {
+            Compared::Unreadable {
+                second: true,
+                error,
+            } => {
                 differences += 1;
                 complain(error.full_text());
             }
@@ -128,8 +143,18 @@ fn show(
 ) -> Result<(), Failure> {
     for (what, why) in &converted.left_out {
         match output.is_json() {
-            true => output.row("left-out", &LeftOutRow { what, why: why.full_text() })?,
-            false => output.line(format_args!("left out: {}: {}", escape(what), why.full_text()))?,
+            true => output.row(
+                "left-out",
+                &LeftOutRow {
+                    what,
+                    why: why.full_text(),
+                },
+            )?,
+            false => output.line(format_args!(
+                "left out: {}: {}",
+                escape(what),
+                why.full_text()
+            ))?,
         }
     }
     let Converted { census, left_out } = converted;
@@ -139,7 +164,16 @@ fn show(
         let [namespaces, classes, instances] =
             [&census.namespaces, &census.classes, &census.instances].map(|tally| tally.reached);
         let left_out = left_out.len();
-        let row = Row { from, to, namespaces, classes, instances, left_out, differences, census };
+        let row = Row {
+            from,
+            to,
+            namespaces,
+            classes,
+            instances,
+            left_out,
+            differences,
+            census,
+        };
         return output.row("converted", &row);
     }
     let verdict = match (differences, is_whole) {

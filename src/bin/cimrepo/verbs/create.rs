@@ -7,8 +7,8 @@ use cimrepo::IoOp;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
 use cimrepo::catalog::{Catalog, create, create_bare};
-use cimrepo::store::Repository;
 use cimrepo::storage::{Directory, Protection, RealStorage, Storage};
+use cimrepo::store::Repository;
 use clap::Args;
 use serde::Serialize;
 
@@ -23,8 +23,7 @@ use crate::ui::output::{Failure, Output};
 /// With --bare it has ROOT and the system classes alone, for what `cimrepo export --format mof`
 /// printed of another repository and `cimrepo compile --exact` stores.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Exit codes: 0 created, 2 DIR is not empty, 3 I/O.
+#[command(after_help = "Exit codes: 0 created, 2 DIR is not empty, 3 I/O.
 
 Examples:
   cimrepo create /tmp/Repository
@@ -66,14 +65,27 @@ impl NewDirectory {
     /// `source`.
     pub fn make(path: &Path, source: &Protection) -> Result<Self, Failure> {
         let rights = source.for_directory();
-        let above: Vec<&Path> = path.ancestors().filter(|path| !path.as_os_str().is_empty()).collect();
-        let mut new = Self { path: path.to_owned(), made: Vec::new() };
+        let above: Vec<&Path> = path
+            .ancestors()
+            .filter(|path| !path.as_os_str().is_empty())
+            .collect();
+        let mut new = Self {
+            path: path.to_owned(),
+            made: Vec::new(),
+        };
         for directory in above.into_iter().rev().filter(|path| !path.is_dir()) {
             match RealStorage.create_dir_with(directory, &rights) {
                 Ok(()) => new.made.insert(0, directory.to_owned()),
                 // Someone else made it meanwhile.
                 Err(_) if directory.is_dir() => {}
-                Err(source) => return Err(cimrepo::Error::Io { op: IoOp::Create, path: path.into(), source }.into()),
+                Err(source) => {
+                    return Err(cimrepo::Error::Io {
+                        op: IoOp::Create,
+                        path: path.into(),
+                        source,
+                    }
+                    .into());
+                }
             }
         }
         Ok(new)
@@ -109,10 +121,20 @@ impl Arguments {
         let (classes, instances) = (counts.class_definitions, counts.instances);
         let namespaces = namespaces.named;
         if output.is_json() {
-            output.row("created", &Row { path, classes, instances, namespaces })?;
+            output.row(
+                "created",
+                &Row {
+                    path,
+                    classes,
+                    instances,
+                    namespaces,
+                },
+            )?;
         } else {
             let path = escape_path(&self.dir);
-            output.line(format_args!("{path}: {namespaces} namespaces, {classes} classes, {instances} instances"))?;
+            output.line(format_args!(
+                "{path}: {namespaces} namespaces, {classes} classes, {instances} instances"
+            ))?;
         }
         output.finish()?;
         Ok(Outcome::Done)

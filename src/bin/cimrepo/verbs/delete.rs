@@ -24,7 +24,8 @@ use crate::ui::source::written_failed;
 /// nothing is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 deleted, 1 there is no such object, 2 it may not be deleted, 5 the repository is in use.
+Exit codes: 0 deleted, 1 there is no such object, 2 it may not be deleted, 5 the repository is in \
+use.
 
 Examples:
   cimrepo delete copy/Repository 'root\\subscription:__EventFilter.Name=\"evil\"' --dry-run
@@ -95,20 +96,36 @@ impl Arguments {
         }
         if !text.contains([':', '=', '"']) {
             let near = near::namespaces(&catalog, &whole);
-            return Err(missing(format!("there is no namespace {}{near}", escape(&whole))));
+            return Err(missing(format!(
+                "there is no namespace {}{near}",
+                escape(&whole)
+            )));
         }
-        let path: ObjectPath = text.parse().map_err(|error| Failure::usage(format!("{}: {error}", escape(text))))?;
+        let path: ObjectPath = text
+            .parse()
+            .map_err(|error| Failure::usage(format!("{}: {error}", escape(text))))?;
         let named = path.namespace.as_deref().unwrap_or(ROOT);
         let namespace = list.find(named)?;
         let class = path.class.as_str();
         if catalog.class(&namespace, class)?.is_none() {
-            return Err(missing(format!("there is no {}{}", escape(text), near::classes(&catalog, &namespace, class))));
+            return Err(missing(format!(
+                "there is no {}{}",
+                escape(text),
+                near::classes(&catalog, &namespace, class)
+            )));
         }
         if !path.is_instance() {
             return Ok(Subject::Class(namespace, class.to_owned()));
         }
-        let path = ObjectPath { namespace: None, server: None, ..path };
-        if catalog.instance(&namespace, &path).is_ok_and(|found| found.is_none()) {
+        let path = ObjectPath {
+            namespace: None,
+            server: None,
+            ..path
+        };
+        if catalog
+            .instance(&namespace, &path)
+            .is_ok_and(|found| found.is_none())
+        {
             let near = near::instances(&catalog, &namespace, path.class.as_str(), &path.text());
             return Err(missing(format!("there is no {}{near}", escape(text))));
         }
@@ -118,7 +135,14 @@ impl Arguments {
     fn show(&self, deletion: &Deletion, output: &mut Output) -> Result<(), Failure> {
         if output.is_json() {
             let (object, dry_run) = (self.object.as_str(), self.dry_run);
-            return output.row("deletion", &Row { object, dry_run, deletion });
+            return output.row(
+                "deletion",
+                &Row {
+                    object,
+                    dry_run,
+                    deletion,
+                },
+            );
         }
         for namespace in &deletion.namespaces {
             output.line(format_args!("namespace {}", escape(namespace)))?;
@@ -126,7 +150,11 @@ impl Arguments {
         for class in &deletion.classes {
             output.line(format_args!("class     {}", escape(class)))?;
         }
-        let word = if self.dry_run { "would delete" } else { "deletes" };
+        let word = if self.dry_run {
+            "would delete"
+        } else {
+            "deletes"
+        };
         output.line(format_args!(
             "{word} {}, {}, {}",
             count(deletion.namespaces.len() as u64, "namespace", "namespaces"),

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::{escape, escape_path};
-use cimrepo::catalog::diff::{Change, Compared, Content, Detail, Difference, What, diff, diff_below};
+use cimrepo::catalog::diff::{
+    Change, Compared, Content, Detail, Difference, What, diff, diff_below,
+};
 use cimrepo::catalog::{Catalog, Census};
 use cimrepo::cim::value::Value;
 use cimrepo::security::readable;
@@ -77,8 +79,13 @@ pub struct Arguments {
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let second = self.second.as_ref().unwrap_or(&self.first);
-        let sources = [self.open(&self.first, self.generation_a)?, self.open(second, self.generation_b)?];
-        let [a, b] = sources.each_ref().map(|source| Catalog::new(source.snapshot()));
+        let sources = [
+            self.open(&self.first, self.generation_a)?,
+            self.open(second, self.generation_b)?,
+        ];
+        let [a, b] = sources
+            .each_ref()
+            .map(|source| Catalog::new(source.snapshot()));
         let top = self.namespace.as_deref().map(namespace_path);
         let mut found = Found::new(self.stat, Output::new(self.json));
         // What cannot be read of the index is met by each scan over it.
@@ -86,7 +93,10 @@ impl Arguments {
         let census = diff_below(&a, &b, top.as_deref(), &mut |compared| {
             match compared {
                 Compared::Difference(difference) => found.add(&difference),
-                Compared::Unreadable { second: is_second, error } => {
+                Compared::Unreadable {
+                    second: is_second,
+                    error,
+                } => {
                     let of = if is_second { second } else { &self.first };
                     let text = format!("{}: {}", escape_path(of), error.full_text());
                     if said.insert(text.clone()) {
@@ -101,10 +111,21 @@ impl Arguments {
     }
 
     fn open(&self, path: &Path, generation: Option<u32>) -> Result<Source, Failure> {
-        let base = if path.is_file() { self.base.clone() } else { Vec::new() };
-        SourceArguments { path: path.to_owned(), read: ReadArguments { generation, no_journal: self.no_journal, base } }
-            .the_one()?
-            .open()
+        let base = if path.is_file() {
+            self.base.clone()
+        } else {
+            Vec::new()
+        };
+        SourceArguments {
+            path: path.to_owned(),
+            read: ReadArguments {
+                generation,
+                no_journal: self.no_journal,
+                base,
+            },
+        }
+        .the_one()?
+        .open()
     }
 }
 
@@ -115,7 +136,10 @@ pub fn show_stat(first: &Catalog, second: &Catalog, output: &mut Output) -> Resu
     diff(first, second, &mut |compared| {
         if let Compared::Difference(difference) = compared {
             differences += 1;
-            counts.entry(namespace_of(&difference)).or_default().add(&difference.change);
+            counts
+                .entry(namespace_of(&difference))
+                .or_default()
+                .add(&difference.change);
         }
         true
     })?;
@@ -156,13 +180,22 @@ impl Counts {
 impl Found {
     fn new(stat: bool, output: Output) -> Self {
         let counts = stat.then(BTreeMap::new);
-        Self { output, counts, differences: 0, has_unreadable: false, broken: Ok(()) }
+        Self {
+            output,
+            counts,
+            differences: 0,
+            has_unreadable: false,
+            broken: Ok(()),
+        }
     }
 
     fn add(&mut self, difference: &Difference) {
         self.differences += 1;
         match &mut self.counts {
-            Some(counts) => counts.entry(namespace_of(difference)).or_default().add(&difference.change),
+            Some(counts) => counts
+                .entry(namespace_of(difference))
+                .or_default()
+                .add(&difference.change),
             None => self.broken = show(difference, &mut self.output),
         }
     }
@@ -173,10 +206,19 @@ impl Found {
             show_counts(&namespace, counts, &mut self.output)?;
         }
         let is_whole = census.iter().all(Census::is_whole);
-        let is_lost = census.iter().any(|side| !side.is_whole() && !side.has_objects());
+        let is_lost = census
+            .iter()
+            .any(|side| !side.is_whole() && !side.has_objects());
         if self.output.is_json() && !is_whole {
             let [a, b] = &census;
-            self.output.row("totals", &Totals { differences: self.differences, a, b })?;
+            self.output.row(
+                "totals",
+                &Totals {
+                    differences: self.differences,
+                    a,
+                    b,
+                },
+            )?;
         }
         self.output.finish()?;
         if self.differences > 0 {
@@ -184,7 +226,11 @@ impl Found {
         } else if !is_whole && !is_lost {
             complain("what could be read of both is the same");
         }
-        for (path, census) in sides.iter().zip(&census).filter(|(_, census)| !census.is_whole()) {
+        for (path, census) in sides
+            .iter()
+            .zip(&census)
+            .filter(|(_, census)| !census.is_whole())
+        {
             complain(format_args!("{}: {census}", escape_path(path)));
         }
         Ok(match () {
@@ -205,8 +251,14 @@ struct Totals<'r> {
 /// The namespace that an object lies in; of a namespace itself.
 fn namespace_of(difference: &Difference) -> String {
     let path = difference.path.as_str();
-    let end = if difference.what == What::Namespace { None } else { path.find(':') };
-    path.get(..end.unwrap_or(path.len())).unwrap_or(path).to_owned()
+    let end = if difference.what == What::Namespace {
+        None
+    } else {
+        path.find(':')
+    };
+    path.get(..end.unwrap_or(path.len()))
+        .unwrap_or(path)
+        .to_owned()
 }
 
 #[derive(Serialize)]
@@ -220,8 +272,15 @@ fn show_counts(namespace: &str, counts: Counts, output: &mut Output) -> Result<(
     if output.is_json() {
         return output.row("stat", &StatRow { namespace, counts });
     }
-    let Counts { removed, added, changed } = counts;
-    output.line(format_args!("{removed:>6} removed  {added:>6} added  {changed:>6} changed  {}", escape(namespace)))
+    let Counts {
+        removed,
+        added,
+        changed,
+    } = counts;
+    output.line(format_args!(
+        "{removed:>6} removed  {added:>6} added  {changed:>6} changed  {}",
+        escape(namespace)
+    ))
 }
 
 #[derive(Serialize)]
@@ -263,7 +322,15 @@ fn show(difference: &Difference, output: &mut Output) -> Result<(), Failure> {
     let (what, path) = (difference.what, difference.path.as_str());
     if output.is_json() {
         let details = details.iter().map(detail_row).collect();
-        return output.row("difference", &Row { change, what, path, details });
+        return output.row(
+            "difference",
+            &Row {
+                change,
+                what,
+                path,
+                details,
+            },
+        );
     }
     let word = match what {
         What::Namespace => "namespace",
@@ -271,12 +338,18 @@ fn show(difference: &Difference, output: &mut Output) -> Result<(), Failure> {
         What::Instance => "instance ",
     };
     output.line(format_args!("{sign} {word} {}", escape(path)))?;
-    details.iter().try_for_each(|detail| show_detail(detail, output))
+    details
+        .iter()
+        .try_for_each(|detail| show_detail(detail, output))
 }
 
 fn detail_row(detail: &Detail) -> DetailRow<'_> {
     let (a, b) = (detail.first.as_ref(), detail.second.as_ref());
-    DetailRow { what: &detail.what, a: a.map(ContentValue), b: b.map(ContentValue) }
+    DetailRow {
+        what: &detail.what,
+        a: a.map(ContentValue),
+        b: b.map(ContentValue),
+    }
 }
 
 /// What differs, and under it what each of the two has.

@@ -31,7 +31,8 @@ most telling code counts: 70, 130, 2, 6, 3, 4, 5, 1, 0, in this order.
 
 Examples:
   cimrepo export /evidence/wbem/Repository > objects.jsonl
-  cimrepo export monday.cimbak --namespace 'root\\subscription' -r | jq 'select(.kind == \"instance\") | .path'
+  cimrepo export monday.cimbak --namespace 'root\\subscription' -r | jq 'select(.kind == \
+  \"instance\") | .path'
   cimrepo export monday.cimbak --class __EventConsumer
   cimrepo export monday.cimbak --namespace 'root\\subscription' --format mof > subscription.mof")]
 pub struct Arguments {
@@ -81,10 +82,16 @@ impl Arguments {
         let is_mof = self.format == Format::Mof;
         let mut output = Output::new(!is_mof);
         if is_mof && output.has_label() {
-            return Err(Failure::usage("MOF of several repositories makes no sense in one file; give one"));
+            return Err(Failure::usage(
+                "MOF of several repositories makes no sense in one file; give one",
+            ));
         }
         let mut list = Listing::new(Catalog::new(source.open()?.snapshot()), &mut output);
-        let top = self.namespace.as_deref().map(|namespace| list.find(namespace)).transpose()?;
+        let top = self
+            .namespace
+            .as_deref()
+            .map(|namespace| list.find(namespace))
+            .transpose()?;
         let namespaces = list.tree(top.as_deref(), self.recursive);
         match &self.class {
             class if is_mof => export_mof(&mut list, &namespaces, class.as_deref(), self.encoding)?,

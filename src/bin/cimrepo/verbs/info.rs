@@ -95,7 +95,14 @@ impl Content {
     fn new((counts, namespaces): (Counts, NamespaceCount), snapshot: &Snapshot) -> Self {
         let NamespaceCount { named, unnamed } = namespaces;
         let (has_index, has_objects) = (snapshot.has(Space::Index), snapshot.has(Space::Objects));
-        let Counts { keys, class_definitions, instances, records, unreadable, .. } = counts;
+        let Counts {
+            keys,
+            class_definitions,
+            instances,
+            records,
+            unreadable,
+            ..
+        } = counts;
         Self {
             keys: has_index.then_some(keys),
             class_definitions: has_index.then_some(class_definitions),
@@ -128,7 +135,11 @@ impl Content {
         format!(
             "{}{unnamed}, {}, {} ({}, {})",
             known(self.namespaces, "namespace", "namespaces"),
-            known(self.class_definitions, "class definition", "class definitions"),
+            known(
+                self.class_definitions,
+                "class definition",
+                "class definitions"
+            ),
             known(self.instances, "instance", "instances"),
             known(self.keys, "key", "keys"),
             known(self.records, "record", "records"),
@@ -202,14 +213,23 @@ fn space_row(repository: &Repository, space: Space) -> SpaceRow {
 
 /// What was met on the way counts as a finding.
 fn outcome(is_sound: bool) -> Outcome {
-    if is_sound { Outcome::Done } else { Outcome::Findings }
+    if is_sound {
+        Outcome::Done
+    } else {
+        Outcome::Findings
+    }
 }
 
-fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outcome, Failure> {
+fn repository_row(repository: &Repository) -> Result<RepositoryRow, Failure> {
     let snapshot = repository.snapshot();
     let mapping = snapshot.mapping();
-    let refused = || repository.refused().iter().filter(|refusal| !refusal.is_unfinished());
-    let row = RepositoryRow {
+    let refused = || {
+        repository
+            .refused()
+            .iter()
+            .filter(|refusal| !refusal.is_unfinished())
+    };
+    Ok(RepositoryRow {
         directory: repository.files().directory.path.display().to_string(),
         dialect: repository.dialect(),
         generation: mapping.generation(),
@@ -218,7 +238,9 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
         generations: repository.generations()?,
         whole: repository.is_whole(),
         missing: repository.missing().map(|role| role.to_string()).collect(),
-        refused: refused().map(|refusal| refusal.reason.to_string()).collect(),
+        refused: refused()
+            .map(|refusal| refusal.reason.to_string())
+            .collect(),
         unfinished: repository
             .refused()
             .iter()
@@ -234,25 +256,53 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
             .sum::<u64>()
             > WINDOWS_REPOSITORY_BYTES,
         content: Content::new(Catalog::new(snapshot.clone()).counts(), &snapshot),
-    };
-    let is_newest = repository.refused().iter().all(|refusal| !refusal.may_be_newer);
+    })
+}
+
+fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outcome, Failure> {
+    let row = repository_row(repository)?;
+    let is_newest = repository
+        .refused()
+        .iter()
+        .all(|refusal| !refusal.may_be_newer);
     let is_replayed = repository.journal().refused().next().is_none();
     let is_sound = row.whole && is_newest && row.missing.is_empty() && is_replayed;
     let outcome = outcome(is_sound && row.content.unreadable == Some(0));
     if output.is_json() {
         output.row("repository", &row)?;
-        return Ok(outcome);
+    } else {
+        repository_words(repository, &row, output)?;
     }
-    output.field("repository", escape_path(&repository.files().directory.path))?;
+    Ok(outcome)
+}
+
+fn repository_words(
+    repository: &Repository,
+    row: &RepositoryRow,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    output.field(
+        "repository",
+        escape_path(&repository.files().directory.path),
+    )?;
     output.field("dialect", dialect_words(row.dialect))?;
-    let flag =
-        if row.dialect == Dialect::V22 { format!(", shutdown flag {}", row.shutdown_flag) } else { String::new() };
-    output.field("generation", format!("{} (transaction {}{flag})", row.generation, row.transaction))?;
+    let flag = if row.dialect == Dialect::V22 {
+        format!(", shutdown flag {}", row.shutdown_flag)
+    } else {
+        String::new()
+    };
+    output.field(
+        "generation",
+        format!("{} (transaction {}{flag})", row.generation, row.transaction),
+    )?;
     let generations: Vec<String> = row.generations.iter().map(ToString::to_string).collect();
     output.field("on disk", generations.join(", "))?;
     if !row.unfinished.is_empty() {
         let files = row.unfinished.join(", ");
-        output.field("unfinished", format!("{files}: a write that was interrupted; nothing is lost with it"))?;
+        output.field(
+            "unfinished",
+            format!("{files}: a write that was interrupted; nothing is lost with it"),
+        )?;
     }
     for line in journal::lines(repository.journal()) {
         output.field("journal", line)?;
@@ -263,17 +313,20 @@ fn repository_info(repository: &Repository, output: &mut Output) -> Result<Outco
     if row.beyond_windows {
         output.field(
             "warning",
-            "the data files have more than 4 GB, which Windows documents as the limit of a repository",
+            "the data files have more than 4 GB, which Windows documents as the limit of a \
+                repository",
         )?;
     }
-    unreadable_words(row.content.unreadable.unwrap_or(0), output)?;
-    Ok(outcome)
+    unreadable_words(row.content.unreadable.unwrap_or(0), output)
 }
 
 fn unreadable_words(unreadable: u64, output: &mut Output) -> Result<(), Failure> {
     if unreadable > 0 {
         let parts = count(unreadable, "part", "parts");
-        output.field("", format!("{parts} could not be read; `cimrepo verify` says which"))?;
+        output.field(
+            "",
+            format!("{parts} could not be read; `cimrepo verify` says which"),
+        )?;
     }
     Ok(())
 }
@@ -315,37 +368,78 @@ fn backup_info(backup: &Backup, output: &mut Output) -> Result<Outcome, Failure>
             content: is_known.then_some(summary),
         };
         output.row("backup", &row)?;
-        return Ok(outcome);
+    } else {
+        backup_words(backup, &held, output)?;
     }
+    Ok(outcome)
+}
+
+fn backup_words(backup: &Backup, held: &Content, output: &mut Output) -> Result<(), Failure> {
+    let (header, info, summary) = (backup.header(), backup.info(), &backup.manifest().summary);
+    let is_known = !backup.is_unmapped();
     output.field("backup", escape_path(backup.path()))?;
     output.field("identity", &info.identity)?;
     if let Some(base) = &info.base {
-        output.field("based on", format!("{base} ({} backups in the chain)", info.chain))?;
+        output.field(
+            "based on",
+            format!("{base} ({} backups in the chain)", info.chain),
+        )?;
     }
     output.field("content", format!("SHA-256 {}", info.content_identity))?;
     output.field("created", utc(info.created))?;
     if is_known {
         output.field("dialect", dialect_words(header.dialect))?;
-        output.field("generation", format!("{} (transaction {})", header.generation, header.transaction))?;
+        output.field(
+            "generation",
+            format!("{} (transaction {})", header.generation, header.transaction),
+        )?;
     } else {
-        output.field("generation", "unknown: no mapping can be read, the files are held as they were")?;
+        output.field(
+            "generation",
+            "unknown: no mapping can be read, the files are held as they were",
+        )?;
     }
-    let kinds = [(info.incremental, "incremental"), (info.scrubbed, "scrubbed"), (info.forensic, "forensic")];
-    let kinds: Vec<&str> = kinds.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
-    output.field("kind", if kinds.is_empty() { "full".to_owned() } else { kinds.join(", ") })?;
-    let base = if info.incremental { format!(", {} in the base", info.pages_in_base) } else { String::new() };
-    output.field("size", format!("{} for {} pages{base}", human_bytes(info.bytes), info.pages))?;
+    output.field("kind", kind_words(&info))?;
+    let base = if info.incremental {
+        format!(", {} in the base", info.pages_in_base)
+    } else {
+        String::new()
+    };
+    output.field(
+        "size",
+        format!("{} for {} pages{base}", human_bytes(info.bytes), info.pages),
+    )?;
     output.field("holds", held.words())?;
     for line in journal::lines(backup.journal()) {
         output.field("journal", line)?;
     }
-    unreadable_words(summary.unreadable, output)?;
-    Ok(outcome)
+    unreadable_words(summary.unreadable, output)
+}
+
+fn kind_words(info: &BackupInfo) -> String {
+    let kinds = [
+        (info.incremental, "incremental"),
+        (info.scrubbed, "scrubbed"),
+        (info.forensic, "forensic"),
+    ];
+    let kinds: Vec<&str> = kinds
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, word)| word)
+        .collect();
+    if kinds.is_empty() {
+        "full".to_owned()
+    } else {
+        kinds.join(", ")
+    }
 }
 
 /// A count and its noun, or that it is unknown.
 fn known(number: Option<u64>, one: &str, many: &str) -> String {
-    number.map_or_else(|| format!("an unknown number of {many}"), |number| count(number, one, many))
+    number.map_or_else(
+        || format!("an unknown number of {many}"),
+        |number| count(number, one, many),
+    )
 }
 
 /// What a backup holds: its own summary, and the namespaces by their names.
@@ -353,8 +447,22 @@ fn held(backup: &Backup) -> Content {
     if backup.is_unmapped() {
         return Content::unknown();
     }
-    let &Summary { keys, class_definitions, instances, records, unreadable, .. } = &backup.manifest().summary;
-    let counts = Counts { keys, class_definitions, instances, records, unreadable, ..Counts::default() };
+    let &Summary {
+        keys,
+        class_definitions,
+        instances,
+        records,
+        unreadable,
+        ..
+    } = &backup.manifest().summary;
+    let counts = Counts {
+        keys,
+        class_definitions,
+        instances,
+        records,
+        unreadable,
+        ..Counts::default()
+    };
     let snapshot = backup.snapshot();
     let namespaces = Catalog::new(snapshot.clone()).namespace_count();
     Content::new((counts, namespaces), &snapshot)
@@ -364,7 +472,12 @@ fn held(backup: &Backup) -> Content {
 fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 fn unmapped_info(files: &UnmappedFiles, output: &mut Output) -> Result<(), Failure> {
@@ -382,15 +495,34 @@ fn unmapped_info(files: &UnmappedFiles, output: &mut Output) -> Result<(), Failu
         let directory = path.display().to_string();
         let content = Content::unknown();
         let (dialect, generation) = (None, None);
-        let row = UnmappedRow { directory, dialect, generation, content, physical_pages, object_pages, records };
+        let row = UnmappedRow {
+            directory,
+            dialect,
+            generation,
+            content,
+            physical_pages,
+            object_pages,
+            records,
+        };
         return output.row("unmapped", &row);
     }
-    output.field("repository", format!("{}, without a usable mapping", escape_path(path)))?;
+    output.field(
+        "repository",
+        format!("{}, without a usable mapping", escape_path(path)),
+    )?;
     output.field("content", Content::unknown().words())?;
     if let Some(pages) = physical_pages {
-        let text = format!("{pages} physical pages, {object_pages} look like pages of objects, {records} records");
+        let text = format!(
+            "{pages} physical pages, {object_pages} look like pages of objects, {records} records"
+        );
         output.field("objects", text)?;
-        output.field("", format!("`cimrepo page {} objects --physical` lists them", argument(path)))?;
+        output.field(
+            "",
+            format!(
+                "`cimrepo page {} objects --physical` lists them",
+                argument(path)
+            ),
+        )?;
     }
     Ok(())
 }

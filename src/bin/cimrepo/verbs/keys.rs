@@ -72,7 +72,11 @@ struct DamageRow {
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let snapshot = self.source.the_one()?.open()?.snapshot();
-        let direction = if self.reverse { Direction::Backward } else { Direction::Forward };
+        let direction = if self.reverse {
+            Direction::Backward
+        } else {
+            Direction::Forward
+        };
         let mut output = Output::new(self.json);
         let (mut found, mut failed) = (false, None);
         for key in snapshot.keys(KeyRange::prefix(self.prefix.as_bytes()), direction) {
@@ -95,7 +99,13 @@ impl Arguments {
             output.flush()?;
             complain(extent(health));
             if output.is_json() {
-                output.row("index", &DamageRow { health, keys_lost: health.keys_lost() })?;
+                output.row(
+                    "index",
+                    &DamageRow {
+                        health,
+                        keys_lost: health.keys_lost(),
+                    },
+                )?;
             }
         }
         output.finish()?;

@@ -22,12 +22,13 @@ const MARK: &[u8] = b".\\\" Written by `cimrepo man`.\n";
 /// replaced; when any other file has one of these names, nothing is written. DIR is made if it is
 /// not there.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Exit codes: 0 written, 2 a file of another origin is in the way, 3 I/O.
+#[command(
+    after_help = "Exit codes: 0 written, 2 a file of another origin is in the way, 3 I/O.
 
 Examples:
   cimrepo man /usr/local/share/man/man1
-  cimrepo man pages && man pages/cimrepo-backup.1")]
+  cimrepo man pages && man pages/cimrepo-backup.1"
+)]
 pub struct Arguments {
     /// Directory for the pages
     #[arg(value_name = "DIR")]
@@ -46,8 +47,12 @@ struct Row {
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let pages = pages(crate::Command::command())?;
-        fs::create_dir_all(&self.dir).map_err(|error| failed(IoOp::CreateDirectory, &self.dir, error))?;
-        let pages: Vec<_> = pages.into_iter().map(|(name, page)| (self.dir.join(name), page)).collect();
+        fs::create_dir_all(&self.dir)
+            .map_err(|error| failed(IoOp::CreateDirectory, &self.dir, error))?;
+        let pages: Vec<_> = pages
+            .into_iter()
+            .map(|(name, page)| (self.dir.join(name), page))
+            .collect();
         for (path, _) in &pages {
             ensure_ours(path)?;
         }
@@ -57,7 +62,12 @@ impl Arguments {
         let mut output = Output::new(self.json);
         if output.is_json() {
             for (path, _) in &pages {
-                output.row("man", &Row { file: path.display().to_string() })?;
+                output.row(
+                    "man",
+                    &Row {
+                        file: path.display().to_string(),
+                    },
+                )?;
             }
         } else {
             let number = count(pages.len() as u64, "page", "pages");
@@ -101,17 +111,29 @@ fn ensure_ours(path: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let path = escape_path(path);
-    Err(Failure::usage(format!("{path} was not written by `cimrepo man`; remove it, or give another directory")))
+    Err(Failure::usage(format!(
+        "{path} was not written by `cimrepo man`; remove it, or give another directory"
+    )))
 }
 
 /// Writes a page: a new file, or one of ours again. A link that appeared meanwhile is not followed.
 fn write(path: &Path, page: &[u8]) -> Result<(), Failure> {
     let is_new = fs::symlink_metadata(path).is_err();
-    let file = File::options().write(true).create_new(is_new).truncate(!is_new).open(path);
+    let file = File::options()
+        .write(true)
+        .create_new(is_new)
+        .truncate(!is_new)
+        .open(path);
     let mut file = file.map_err(|error| failed(IoOp::Create, path, error))?;
-    file.write_all(page).map_err(|error| failed(IoOp::Write, path, error))
+    file.write_all(page)
+        .map_err(|error| failed(IoOp::Write, path, error))
 }
 
 fn failed(op: IoOp, path: &Path, source: io::Error) -> Failure {
-    cimrepo::Error::Io { op, path: path.into(), source }.into()
+    cimrepo::Error::Io {
+        op,
+        path: path.into(),
+        source,
+    }
+    .into()
 }

@@ -6,9 +6,9 @@ use cimrepo::base::escape::escape_path;
 use cimrepo::base::limits::MAX_CARVED_PAGES;
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, Space};
 use cimrepo::base::site::{FileRole, Site};
-use cimrepo::format::index::page::{IndexPage, SIGNATURE};
-use cimrepo::format::index::key::Key;
 use cimrepo::format::heap::page::{Descriptor, ObjectPage};
+use cimrepo::format::index::key::Key;
+use cimrepo::format::index::page::{IndexPage, SIGNATURE};
 use cimrepo::store::{Snapshot, UnmappedFiles};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -124,7 +124,9 @@ impl Arguments {
     fn unmapped(&self) -> Result<UnmappedFiles, Failure> {
         if self.source.path.is_file() {
             let path = escape_path(&self.source.path);
-            return Err(Failure::usage(format!("{path} is a file; --physical reads the data files in a directory")));
+            return Err(Failure::usage(format!(
+                "{path} is a file; --physical reads the data files in a directory"
+            )));
         }
         Ok(UnmappedFiles::open(&self.source.path)?)
     }
@@ -174,8 +176,15 @@ impl Arguments {
     }
 
     /// Where the page lies and what the mapping says of it.
-    fn describe(&self, snapshot: &Snapshot, page: LogicalPage, output: &mut Output) -> Result<(), Failure> {
-        let Some(entry) = snapshot.mapping().section(self.space()).entry(page) else { return Ok(()) };
+    fn describe(
+        &self,
+        snapshot: &Snapshot,
+        page: LogicalPage,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        let Some(entry) = snapshot.mapping().section(self.space()).entry(page) else {
+            return Ok(());
+        };
         let finding = snapshot.check_page(self.space(), page);
         if output.is_json() {
             let row = PageRow {
@@ -189,9 +198,12 @@ impl Arguments {
             };
             return output.row("page", &row);
         }
-        let physical = entry.physical.map_or_else(|| "none".to_owned(), |physical| physical.to_string());
+        let physical = entry
+            .physical
+            .map_or_else(|| "none".to_owned(), |physical| physical.to_string());
         output.line(format!(
-            "{} page {page}: physical page {physical}, checksum {:#010X}, {} free bytes, last written in generation {}",
+            "{} page {page}: physical page {physical}, checksum {:#010X}, {} free bytes, last \
+                written in generation {}",
             self.space(),
             entry.checksum,
             entry.free_bytes,
@@ -208,7 +220,11 @@ impl Arguments {
             let text = "give the number of an index page; `cimrepo keys` lists the keys";
             return Err(Failure::usage(text));
         }
-        if self.physical { self.list_physical(output) } else { self.list_mapped(output) }
+        if self.physical {
+            self.list_physical(output)
+        } else {
+            self.list_mapped(output)
+        }
     }
 
     fn list_mapped(&self, output: &mut Output) -> Result<Outcome, Failure> {
@@ -219,8 +235,19 @@ impl Arguments {
                     outcome = Outcome::Done;
                     let page = Some(record.page.get());
                     let (id, size) = (record.id, record.size);
-                    let row = RecordRow { page, physical_page: None, id, size, offset: None, check: None };
-                    if output.is_json() { output.row("record", &row)? } else { output.line(record)? }
+                    let row = RecordRow {
+                        page,
+                        physical_page: None,
+                        id,
+                        size,
+                        offset: None,
+                        check: None,
+                    };
+                    if output.is_json() {
+                        output.row("record", &row)?
+                    } else {
+                        output.line(record)?
+                    }
                 }
                 Err(error) => {
                     complain(error.full_text());
@@ -252,17 +279,35 @@ fn show_descriptor(
     physical: Option<u32>,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let Descriptor { id, offset, size, check } = *descriptor;
+    let Descriptor {
+        id,
+        offset,
+        size,
+        check,
+    } = *descriptor;
     if output.is_json() {
-        let row = RecordRow { page, physical_page: physical, id, size, offset: Some(offset), check: Some(check) };
+        let row = RecordRow {
+            page,
+            physical_page: physical,
+            id,
+            size,
+            offset: Some(offset),
+            check: Some(check),
+        };
         return output.row("record", &row);
     }
     let place = match (page, physical) {
         (None, Some(physical)) => format!("physical page {physical}: "),
         _ => String::new(),
     };
-    let multi = if descriptor.is_multi_page() { " (goes on over the following pages)" } else { "" };
-    output.line(format!("{place}record {id}: {size} bytes at {offset}, check {check:#010X}{multi}"))
+    let multi = if descriptor.is_multi_page() {
+        " (goes on over the following pages)"
+    } else {
+        ""
+    };
+    output.line(format!(
+        "{place}record {id}: {size} bytes at {offset}, check {check:#010X}{multi}"
+    ))
 }
 
 fn show_records(
@@ -278,7 +323,9 @@ fn show_records(
         return if output.is_json() {
             Ok(())
         } else {
-            output.line("no table of contents: it continues a record, is an admin page, or is damaged")
+            output.line(
+                "no table of contents: it continues a record, is an admin page, or is damaged",
+            )
         };
     }
     for descriptor in view.descriptors() {
@@ -292,12 +339,16 @@ fn show_records(
 
 fn show_node(bytes: &PageBytes, output: &mut Output) -> Result<(), Failure> {
     let word = |offset: usize| {
-        let word = bytes.get(offset..offset + 4).and_then(|word| word.try_into().ok());
+        let word = bytes
+            .get(offset..offset + 4)
+            .and_then(|word| word.try_into().ok());
         word.map_or(0, u32::from_le_bytes)
     };
     let own = LogicalPage::new(word(4));
     let site = Site::file(cimrepo::base::site::FileRole::Index);
-    let node = own.filter(|_| word(0) == SIGNATURE).and_then(|own| IndexPage::parse(bytes, own, site).ok());
+    let node = own
+        .filter(|_| word(0) == SIGNATURE)
+        .and_then(|own| IndexPage::parse(bytes, own, site).ok());
     let (Some(node), Some(own)) = (node, own) else {
         return if output.is_json() {
             Ok(())
@@ -314,7 +365,12 @@ fn show_node(bytes: &PageBytes, output: &mut Output) -> Result<(), Failure> {
     };
     if output.is_json() {
         let keys = (0..node.key_count()).map(text).collect();
-        let row = NodeRow { page: own.get(), keys, children: node.children().collect(), used: node.used() };
+        let row = NodeRow {
+            page: own.get(),
+            keys,
+            children: node.children().collect(),
+            used: node.used(),
+        };
         return output.row("node", &row);
     }
     output.line(format!(
@@ -325,11 +381,19 @@ fn show_node(bytes: &PageBytes, output: &mut Output) -> Result<(), Failure> {
     ))?;
     // A leaf says so in every child, with 0 in dialect 2.1 and with the mark for no page in 2.2,
     // where 0 is a page.
-    let is_leaf = [0, u32::MAX].into_iter().any(|none| node.children().all(|child| child == none));
+    let is_leaf = [0, u32::MAX]
+        .into_iter()
+        .any(|none| node.children().all(|child| child == none));
     for (number, child) in node.children().enumerate() {
         if !is_leaf {
-            output
-                .line(format!("  child {}", if child == u32::MAX { "none".to_owned() } else { child.to_string() }))?;
+            output.line(format!(
+                "  child {}",
+                if child == u32::MAX {
+                    "none".to_owned()
+                } else {
+                    child.to_string()
+                }
+            ))?;
         }
         if number < node.key_count() {
             output.line(format!("  {}", text(number)))?;
@@ -340,11 +404,22 @@ fn show_node(bytes: &PageBytes, output: &mut Output) -> Result<(), Failure> {
 
 fn show_bytes(bytes: &PageBytes, output: &mut Output) -> Result<(), Failure> {
     if output.is_json() {
-        return output.row("bytes", &BytesRow { bytes: cimrepo::backup::hex(&bytes[..]) });
+        return output.row(
+            "bytes",
+            &BytesRow {
+                bytes: cimrepo::backup::hex(&bytes[..]),
+            },
+        );
     }
     for (row, line) in bytes.chunks(16).enumerate().take(PAGE_SIZE / 16) {
         let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
-        let plain = |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
+        let plain = |byte: &u8| {
+            if byte.is_ascii_graphic() || *byte == b' ' {
+                char::from(*byte)
+            } else {
+                '.'
+            }
+        };
         let text: String = line.iter().map(plain).collect();
         output.line(format!("{:04x}  {}  {text}", row * 16, hex.join(" ")))?;
     }

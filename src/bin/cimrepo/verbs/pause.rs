@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
-use cimrepo::store::PauseToken;
 use cimrepo::service::{PauseOptions, PausedRun, pause_repository};
+use cimrepo::store::PauseToken;
 use clap::Args;
 use serde::Serialize;
 
@@ -98,10 +98,14 @@ struct Paused {
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let Some((program, arguments)) = self.command.split_first() else {
-            return Err(Failure::Command("give a command to run".to_owned(), Outcome::Usage));
+            return Err(Failure::Command(
+                "give a command to run".to_owned(),
+                Outcome::Usage,
+            ));
         };
         if let Some(before) = &self.before {
-            let failed = |text| Failure::Command(format!("{text}; nothing was paused"), Outcome::Findings);
+            let failed =
+                |text| Failure::Command(format!("{text}; nothing was paused"), Outcome::Findings);
             finished("the command before the pause", shell(before).status()).map_err(failed)?;
         }
         let paused = self.pause(program, arguments);
@@ -120,10 +124,16 @@ impl Arguments {
     /// Runs COMMAND in a pause.
     fn pause(&self, program: &OsStr, arguments: &[OsString]) -> Result<Paused, Failure> {
         let mut directory = PathBuf::new();
-        let (lease, wait) = (Duration::from_secs(self.lease), self.wait.map(Duration::from_secs));
+        let (lease, wait) = (
+            Duration::from_secs(self.lease),
+            self.wait.map(Duration::from_secs),
+        );
         let run = pause_repository(&self.repo, PauseOptions { lease, wait }, |paused, token| {
             directory.clone_from(&paused.path);
-            Command::new(program).args(arguments).env(TOKEN, token.to_string()).status()
+            Command::new(program)
+                .args(arguments)
+                .env(TOKEN, token.to_string())
+                .status()
         });
         let run = run.map_err(|error| written_failed(error, &self.repo))?;
         Ok(Paused { directory, run })
@@ -131,22 +141,38 @@ impl Arguments {
 
     /// Runs the command after the pause; says why it failed.
     fn run_after(&self, paused: Option<&Paused>) -> Result<(), String> {
-        let Some(after) = &self.after else { return Ok(()) };
+        let Some(after) = &self.after else {
+            return Ok(());
+        };
         let run = paused.map(|paused| &paused.run);
         let held = run.is_some_and(|run| run.held);
-        let status = run.and_then(|run| run.value.as_ref().ok()).and_then(ExitStatus::code);
+        let status = run
+            .and_then(|run| run.value.as_ref().ok())
+            .and_then(ExitStatus::code);
         let mut command = shell(after);
         command.env(HELD, if held { "1" } else { "0" });
-        command.env(STATUS, status.map(|code| code.to_string()).unwrap_or_default());
-        command.env(TOKEN, run.map(|run| run.token.to_string()).unwrap_or_default());
+        command.env(
+            STATUS,
+            status.map(|code| code.to_string()).unwrap_or_default(),
+        );
+        command.env(
+            TOKEN,
+            run.map(|run| run.token.to_string()).unwrap_or_default(),
+        );
         finished("the command after the pause", command.status())
     }
 
     /// Says what came of it all; the pause that did not hold goes before whatever failed in it.
-    fn conclude(&self, program: &OsStr, paused: Paused, after: Result<(), String>) -> Result<Outcome, Failure> {
+    fn conclude(
+        &self,
+        program: &OsStr,
+        paused: Paused,
+        after: Result<(), String>,
+    ) -> Result<Outcome, Failure> {
         let Paused { directory, run } = paused;
         let program = escape_path(program);
-        let cannot_run = |error| Failure::Command(format!("cannot run {program}: {error}"), Outcome::Io);
+        let cannot_run =
+            |error| Failure::Command(format!("cannot run {program}: {error}"), Outcome::Io);
         let status = run.value.map_err(cannot_run)?;
         let row = Row {
             directory: directory.display().to_string(),
@@ -161,14 +187,23 @@ impl Arguments {
         }
         if !run.held {
             let lease = self.lease;
-            let text =
-                format!("the lease of {lease} s ran out before {program} ended; what it copied is not to be trusted");
+            let text = format!(
+                "the lease of {lease} s ran out before {program} ended; what it copied is \
+                    not to be trusted"
+            );
             return Err(Failure::Command(text, Outcome::Busy));
         }
         if !status.success() {
-            return Err(Failure::Command(format!("{program} failed ({status}); the pause held"), Outcome::Findings));
+            return Err(Failure::Command(
+                format!("{program} failed ({status}); the pause held"),
+                Outcome::Findings,
+            ));
         }
-        Ok(if after.is_ok() { Outcome::Done } else { Outcome::Findings })
+        Ok(if after.is_ok() {
+            Outcome::Done
+        } else {
+            Outcome::Findings
+        })
     }
 
     fn print(&self, row: &Row) -> Result<(), Failure> {

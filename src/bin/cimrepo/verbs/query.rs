@@ -32,9 +32,12 @@ Exit codes: 0 there are rows, 1 none, or an object could not be read, 3 I/O, 4 n
 read, or not a repository or backup, 6 the query is refused.
 
 Examples:
-  cimrepo query /evidence/wbem/Repository 'SELECT * FROM __EventFilter' --namespace 'root\\subscription'
-  cimrepo query monday.cimbak 'SELECT Name, Query FROM __EventFilter' --namespace root -r --format csv
-  cimrepo query monday.cimbak 'ASSOCIATORS OF {__EventFilter.Name=\"x\"}' --namespace 'root\\subscription'
+  cimrepo query /evidence/wbem/Repository 'SELECT * FROM __EventFilter' --namespace \
+  'root\\subscription'
+  cimrepo query monday.cimbak 'SELECT Name, Query FROM __EventFilter' --namespace root -r --format \
+  csv
+  cimrepo query monday.cimbak 'ASSOCIATORS OF {__EventFilter.Name=\"x\"}' --namespace \
+      'root\\subscription'
   cimrepo query REPO 'SELECT * FROM meta_class WHERE __this ISA \"__EventConsumer\"' --json
   cimrepo query REPO 'SELECT * FROM Win32_Service WHERE Name = \"x\"' --explain")]
 pub struct Arguments {
@@ -98,7 +101,9 @@ impl Arguments {
     fn ask(&self, source: &SourceArguments, text: &str) -> Result<Outcome, Failure> {
         let catalog = Catalog::new(source.open()?.snapshot()).observed(Arc::new(Bar::new()));
         let namespace = namespace_path(&self.namespace);
-        let mut options = QueryOptions::default().recursive(self.recursive).strict(self.strict);
+        let mut options = QueryOptions::default()
+            .recursive(self.recursive)
+            .strict(self.strict);
         options.limit = self.limit;
         let outcome = match self.explain {
             true => self.explain(&catalog, &namespace, text, &options),
@@ -166,13 +171,26 @@ impl Arguments {
         // What is said of an answer comes after it.
         let printed = rows.counters().rows;
         printer.finish()?;
-        rows.notes().iter().for_each(|note| complain(format_args!("note: {note}")));
+        rows.notes()
+            .iter()
+            .for_each(|note| complain(format_args!("note: {note}")));
         if rows.notes_not_listed() > 0 {
-            complain(format_args!("… and {}", count(rows.notes_not_listed(), "more note", "more notes")));
+            complain(format_args!(
+                "… and {}",
+                count(rows.notes_not_listed(), "more note", "more notes")
+            ));
         }
         if unreadable > 0 {
-            let read = count(rows.counters().records, "object was read", "objects were read");
-            let lost = count(unreadable, "part of the repository", "parts of the repository");
+            let read = count(
+                rows.counters().records,
+                "object was read",
+                "objects were read",
+            );
+            let lost = count(
+                unreadable,
+                "part of the repository",
+                "parts of the repository",
+            );
             complain(format_args!("{read}; {lost} could not be"));
         }
         Ok(match refused {
@@ -188,6 +206,9 @@ impl Arguments {
 /// which it is refused.
 fn from_standard_input() -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    std::io::stdin().lock().take(MAX_QUERY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    std::io::stdin()
+        .lock()
+        .take(MAX_QUERY_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
     String::from_utf8(bytes).map_err(|_| Failure::usage("the query on standard input is not UTF-8"))
 }

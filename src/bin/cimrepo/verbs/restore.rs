@@ -11,14 +11,14 @@ use cimrepo::catalog::Catalog;
 use cimrepo::catalog::Deletion;
 use cimrepo::catalog::part::{Part, TakenPart};
 use cimrepo::cim::ObjectPath;
-use cimrepo::store::EngineOptions;
 use cimrepo::format::Dialect;
-use cimrepo::store::Repository;
 use cimrepo::restore::{
-    Existing, Installed, PartOptions, RestoreOptions, RestorePlan, RestoreSummary, Way, plan, plan_part, restore,
-    restore_part,
+    Existing, Installed, PartOptions, RestoreOptions, RestorePlan, RestoreSummary, Way, plan,
+    plan_part, restore, restore_part,
 };
 use cimrepo::storage::Directory;
+use cimrepo::store::EngineOptions;
+use cimrepo::store::Repository;
 use clap::Args;
 use serde::Serialize;
 
@@ -93,7 +93,12 @@ pub struct Arguments {
     class: Option<String>,
 
     /// Of that namespace only this instance: CLASS.KEY=VALUE,… or CLASS=@
-    #[arg(long, value_name = "PATH", requires = "namespace", conflicts_with = "class")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "namespace",
+        conflicts_with = "class"
+    )]
     instance: Option<String>,
 
     /// Change nothing: check the backup, and say what would be done and what would differ
@@ -145,7 +150,9 @@ impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         // Dropped behind the backup, which reads from it.
         let spool = self.spool()?;
-        let file = spool.as_ref().map_or_else(|| self.file.clone(), Spool::path);
+        let file = spool
+            .as_ref()
+            .map_or_else(|| self.file.clone(), Spool::path);
         let backup = open_backup(&file, &self.base)?;
         if let Some(namespace) = &self.namespace {
             return self.restore_part(&backup, namespace);
@@ -155,13 +162,16 @@ impl Arguments {
         }
         let summary = {
             let bar = Bar::new();
-            restore(&backup, &self.repo, self.options(), &bar).map_err(|error| self.failed(error, &backup))?
+            restore(&backup, &self.repo, self.options(), &bar)
+                .map_err(|error| self.failed(error, &backup))?
         };
         if backup.is_unmapped() {
             complain("what was restored are files of which no mapping can be read, as they were");
         } else if summary.findings > 0 {
             let found = count(summary.findings, "finding", "findings");
-            complain(format_args!("what was restored is damaged, as it was: {found}; `cimrepo verify` lists them"));
+            complain(format_args!(
+                "what was restored is damaged, as it was: {found}; `cimrepo verify` lists them"
+            ));
         }
         if summary.waiting_commits > 0 {
             let commits = count(summary.waiting_commits, "commit", "commits");
@@ -169,7 +179,9 @@ impl Arguments {
                 Installed::SetAside { .. } => "are set aside with it",
                 _ => "are discarded",
             };
-            complain(format_args!("{commits} in the journal of the repository that was replaced {what}"));
+            complain(format_args!(
+                "{commits} in the journal of the repository that was replaced {what}"
+            ));
         }
         let mut output = Output::new(self.json);
         if output.is_json() {
@@ -192,7 +204,11 @@ impl Arguments {
     }
 
     fn options(&self) -> RestoreOptions {
-        let existing = if self.force { Existing::Replace } else { Existing::Refuse };
+        let existing = if self.force {
+            Existing::Replace
+        } else {
+            Existing::Refuse
+        };
         RestoreOptions {
             existing,
             damaged: self.damaged,
@@ -212,7 +228,10 @@ impl Arguments {
         let mut output = Output::new(self.json);
         self.show_plan(&plan, &mut output)?;
         if let Some(old) = &plan.replaced {
-            let (old, new) = (Catalog::new(old.snapshot()), Catalog::new(backup.snapshot()));
+            let (old, new) = (
+                Catalog::new(old.snapshot()),
+                Catalog::new(backup.snapshot()),
+            );
             if show_stat(&old, &new, &mut output)? == 0 {
                 complain("what is there and what would be restored say the same");
             }
@@ -222,11 +241,24 @@ impl Arguments {
     }
 
     fn show_plan(&self, plan: &RestorePlan, output: &mut Output) -> Result<(), Failure> {
-        let &RestorePlan { way, dialect, waiting_commits, findings, .. } = plan;
+        let &RestorePlan {
+            way,
+            dialect,
+            waiting_commits,
+            findings,
+            ..
+        } = plan;
         let replaced_dialect = plan.replaced.as_ref().map(Repository::dialect);
         if output.is_json() {
             let (directory, discarded_commits) = (self.repo.display().to_string(), waiting_commits);
-            let row = PlanRow { directory, way, dialect, replaced_dialect, discarded_commits, findings };
+            let row = PlanRow {
+                directory,
+                way,
+                dialect,
+                replaced_dialect,
+                discarded_commits,
+                findings,
+            };
             return output.row("plan", &row);
         }
         let how = match way {
@@ -234,14 +266,25 @@ impl Arguments {
             Way::NextGeneration => "as the next generation of the repository that is there",
             Way::SetAside => "as a new repository; the one that is there would be set aside",
         };
-        output.line(format_args!("would restore to {} {how}", escape_path(&self.repo)))?;
+        output.line(format_args!(
+            "would restore to {} {how}",
+            escape_path(&self.repo)
+        ))?;
         if let Some(old) = replaced_dialect.filter(|old| *old != dialect) {
-            output.line(format_args!("the dialect would change from {old} to {dialect}"))?;
+            output.line(format_args!(
+                "the dialect would change from {old} to {dialect}"
+            ))?;
         }
         if waiting_commits > 0 {
             let commits = count(waiting_commits, "commit", "commits");
-            let fate = if way == Way::SetAside { "set aside with it" } else { "discarded" };
-            output.line(format_args!("{commits} in the journal of the repository that is there would be {fate}"))?;
+            let fate = if way == Way::SetAside {
+                "set aside with it"
+            } else {
+                "discarded"
+            };
+            output.line(format_args!(
+                "{commits} in the journal of the repository that is there would be {fate}"
+            ))?;
         }
         if findings > 0 {
             let found = count(findings, "finding", "findings");
@@ -254,12 +297,20 @@ impl Arguments {
     fn part(&self, namespace: &str) -> Result<Part, Failure> {
         let namespace = namespace_path(namespace);
         if let Some(class) = &self.class {
-            return Ok(Part::Class { namespace, class: class.clone() });
+            return Ok(Part::Class {
+                namespace,
+                class: class.clone(),
+            });
         }
-        let Some(text) = &self.instance else { return Ok(Part::Namespace(namespace)) };
-        let path: ObjectPath = text.parse().map_err(|error| Failure::usage(format!("{}: {error}", escape(text))))?;
+        let Some(text) = &self.instance else {
+            return Ok(Part::Namespace(namespace));
+        };
+        let path: ObjectPath = text
+            .parse()
+            .map_err(|error| Failure::usage(format!("{}: {error}", escape(text))))?;
         if !path.is_instance() || path.namespace.is_some() {
-            let what = "is no path of an instance; give CLASS.KEY=VALUE, and its namespace by --namespace";
+            let what = "is no path of an instance; give CLASS.KEY=VALUE, and its namespace by \
+                --namespace";
             return Err(Failure::usage(format!("{} {what}", escape(text))));
         }
         Ok(Part::Instance { namespace, path })
@@ -267,24 +318,46 @@ impl Arguments {
 
     fn restore_part(&self, backup: &Backup, namespace: &str) -> Result<Outcome, Failure> {
         let part = self.part(namespace)?;
-        let taken = if self.dry_run { self.plan_part(backup, &part)? } else { self.take_part(backup, &part)? };
+        let taken = if self.dry_run {
+            self.plan_part(backup, &part)?
+        } else {
+            self.take_part(backup, &part)?
+        };
         let mut output = Output::new(self.json);
         self.show_part(&taken, &mut output)?;
         output.finish()?;
         for (what, why) in &taken.left_out {
-            complain(format_args!("left out: {}: {}", escape(what), why.full_text()));
+            complain(format_args!(
+                "left out: {}: {}",
+                escape(what),
+                why.full_text()
+            ));
         }
-        Ok(if taken.left_out.is_empty() { Outcome::Done } else { Outcome::Findings })
+        Ok(if taken.left_out.is_empty() {
+            Outcome::Done
+        } else {
+            Outcome::Findings
+        })
     }
 
     fn part_options(&self) -> PartOptions {
-        PartOptions { damaged: self.damaged, dry_run: self.dry_run, threads: None }
+        PartOptions {
+            damaged: self.damaged,
+            dry_run: self.dry_run,
+            threads: None,
+        }
     }
 
     /// What would be restored; REPO is neither locked nor written.
     fn plan_part(&self, backup: &Backup, part: &Part) -> Result<TakenPart, Failure> {
         let bar = Bar::new();
-        let planned = plan_part(backup, &Directory::real(&self.repo), part, self.part_options(), &bar);
+        let planned = plan_part(
+            backup,
+            &Directory::real(&self.repo),
+            part,
+            self.part_options(),
+            &bar,
+        );
         planned.map_err(|error| self.failed(error, backup))
     }
 
@@ -293,7 +366,9 @@ impl Arguments {
         if let Some(seconds) = self.wait {
             options = options.wait(Duration::from_secs(seconds));
         }
-        let engine = options.open(&self.repo).map_err(|error| written_failed(error, &self.repo))?;
+        let engine = options
+            .open(&self.repo)
+            .map_err(|error| written_failed(error, &self.repo))?;
         let taken = {
             let bar = Bar::new();
             let taken = restore_part(backup, &engine, part, self.part_options(), &bar);
@@ -304,36 +379,74 @@ impl Arguments {
     }
 
     fn show_part(&self, taken: &TakenPart, output: &mut Output) -> Result<(), Failure> {
-        let TakenPart { replaced, namespaces, classes, instances, brought, left_out, .. } = taken;
+        let TakenPart {
+            replaced,
+            namespaces,
+            classes,
+            instances,
+            brought,
+            left_out,
+            ..
+        } = taken;
         if output.is_json() {
-            let left_out = left_out.iter().map(|(what, why)| format!("{what}: {}", why.full_text())).collect();
-            let (dry_run, classes, instances, replaced) = (self.dry_run, *classes, *instances, replaced.as_ref());
-            return output
-                .row("part", &PartRow { dry_run, namespaces, classes, instances, brought, replaced, left_out });
+            let left_out = left_out
+                .iter()
+                .map(|(what, why)| format!("{what}: {}", why.full_text()))
+                .collect();
+            let (dry_run, classes, instances, replaced) =
+                (self.dry_run, *classes, *instances, replaced.as_ref());
+            return output.row(
+                "part",
+                &PartRow {
+                    dry_run,
+                    namespaces,
+                    classes,
+                    instances,
+                    brought,
+                    replaced,
+                    left_out,
+                },
+            );
         }
         for path in brought {
             output.line(format_args!("comes along: {}", escape(path)))?;
         }
         let objects = |classes, instances| {
-            format!("{} and {}", count(classes, "class", "classes"), count(instances, "instance", "instances"))
+            format!(
+                "{} and {}",
+                count(classes, "class", "classes"),
+                count(instances, "instance", "instances")
+            )
         };
         if let Some(replaced) = replaced {
-            output.line(format_args!("replaces {}", objects(replaced.class_count, replaced.instances)))?;
+            output.line(format_args!(
+                "replaces {}",
+                objects(replaced.class_count, replaced.instances)
+            ))?;
         }
-        let word = if self.dry_run { "would restore" } else { "restored" };
+        let word = if self.dry_run {
+            "would restore"
+        } else {
+            "restored"
+        };
         output.line(format_args!("{word} {}", objects(*classes, *instances)))
     }
 
     fn failed(&self, error: cimrepo::Error, backup: &Backup) -> Failure {
-        let cimrepo::Error::Backup { fault, .. } = &error else { return written_failed(error, &self.repo) };
-        let may_help = matches!(**fault, BackupFault::Inconsistent(_)) || (backup.is_unmapped() && !self.damaged);
+        let cimrepo::Error::Backup { fault, .. } = &error else {
+            return written_failed(error, &self.repo);
+        };
+        let may_help = matches!(**fault, BackupFault::Inconsistent(_))
+            || (backup.is_unmapped() && !self.damaged);
         if !may_help {
             return backup_failed(error);
         }
         let hint = match (backup.info().forensic, self.damaged) {
             (true, false) => "--damaged restores it as it is, to a new or empty directory",
             (true, true) => return error.into(),
-            (false, _) => "no restore takes it; `cimrepo keys` and `cimrepo page` read what it holds",
+            (false, _) => {
+                "no restore takes it; `cimrepo keys` and `cimrepo page` read what it holds"
+            }
         };
         Failure::Hinted(error, hint.to_owned())
     }
@@ -363,10 +476,19 @@ fn sentence(summary: &RestoreSummary) -> String {
         Installed::NextGeneration { generation } => {
             format!("as generation {generation} of the repository that was there")
         }
-        Installed::SetAside { old } => format!("as a new repository; the old one is now {}", escape_path(old)),
+        Installed::SetAside { old } => format!(
+            "as a new repository; the old one is now {}",
+            escape_path(old)
+        ),
         _ => "as a new repository".to_owned(),
     };
-    let kept =
-        if summary.pages_kept > 0 { format!(", {} were there already", summary.pages_kept) } else { String::new() };
-    format!("restored to {directory} {how}: {} pages written{kept}", summary.pages_written)
+    let kept = if summary.pages_kept > 0 {
+        format!(", {} were there already", summary.pages_kept)
+    } else {
+        String::new()
+    };
+    format!(
+        "restored to {directory} {how}: {} pages written{kept}",
+        summary.pages_written
+    )
 }

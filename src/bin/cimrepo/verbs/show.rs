@@ -31,9 +31,11 @@ Exit codes: 0 shown, 1 there is no such object, 2 not an object path, 4 it canno
 
 Examples:
   cimrepo show /evidence/wbem/Repository 'root\\cimv2:Win32_Service'
-  cimrepo show /evidence/wbem/Repository 'root\\subscription:__EventFilter.Name=\"SCM Event Log Filter\"'
+  cimrepo show /evidence/wbem/Repository 'root\\subscription:__EventFilter.Name=\"SCM Event Log \
+      Filter\"'
   cimrepo show monday.cimbak 'root:__SystemSecurity=@' --json
-  cimrepo show REPO 'root\\x:ActiveScriptEventConsumer.Name=\"c\"' --property ScriptText --raw > script.vbs")]
+  cimrepo show REPO 'root\\x:ActiveScriptEventConsumer.Name=\"c\"' --property ScriptText --raw > \
+      script.vbs")]
 pub struct Arguments {
     #[command(flatten)]
     source: SourceArguments,
@@ -102,12 +104,18 @@ impl Arguments {
     fn path(&self, catalog: &Catalog, repository: &Path) -> Result<ObjectPath, Failure> {
         let text = &self.object;
         let parsed = text.parse::<ObjectPath>();
-        let names_class = parsed.as_ref().is_ok_and(|path| path.namespace.is_some() || path.is_instance());
+        let names_class = parsed
+            .as_ref()
+            .is_ok_and(|path| path.namespace.is_some() || path.is_instance());
         let namespace = crate::ui::listing::namespace_path(text.trim_end_matches(':'));
-        if !names_class && catalog.has_namespace(&namespace)? && !self.is_class(catalog, &namespace)? {
+        if !names_class
+            && catalog.has_namespace(&namespace)?
+            && !self.is_class(catalog, &namespace)?
+        {
             let repository = argument(repository);
             let (text, namespace) = (escape(text), argument(namespace.as_ref()));
-            let text = format!("{text} is a namespace; `cimrepo ls {repository} {namespace}` lists it");
+            let text =
+                format!("{text} is a namespace; `cimrepo ls {repository} {namespace}` lists it");
             return Err(Failure::usage(text));
         }
         parsed.map_err(|error| Failure::usage(format!("{}: {error}", escape(text))))
@@ -118,7 +126,12 @@ impl Arguments {
         Ok(catalog.class(ROOT, name)?.is_some())
     }
 
-    fn find(&self, catalog: &Catalog, namespace: &str, path: &ObjectPath) -> Result<Found, Failure> {
+    fn find(
+        &self,
+        catalog: &Catalog,
+        namespace: &str,
+        path: &ObjectPath,
+    ) -> Result<Found, Failure> {
         let class = path.class.as_str();
         let none = |hint: String| missing(format!("there is no {}{hint}", escape(&self.object)));
         let found = catalog.class(namespace, class)?;
@@ -126,22 +139,35 @@ impl Arguments {
         if !path.is_instance() {
             return Ok(Found::Class(found));
         }
-        let path = ObjectPath { namespace: None, server: None, ..path.clone() };
+        let path = ObjectPath {
+            namespace: None,
+            server: None,
+            ..path.clone()
+        };
         let stored = catalog.instance(namespace, &path)?;
         let near = || near::instances(catalog, namespace, class, &path.text());
-        stored.map(|stored| Found::Instance(Box::new(stored))).ok_or_else(|| none(near()))
+        stored
+            .map(|stored| Found::Instance(Box::new(stored)))
+            .ok_or_else(|| none(near()))
     }
 
     fn show(&self, found: &Found, namespace: &str, output: &mut Output) -> Result<(), Failure> {
         match found {
             Found::Class(class) => {
-                let namespace = if class.is_system { SYSTEM_NAMESPACE } else { namespace };
+                let namespace = if class.is_system {
+                    SYSTEM_NAMESPACE
+                } else {
+                    namespace
+                };
                 match output.is_json() {
                     true => output.json(&ClassRow { namespace, class }),
                     false => output.text(&mof::class_text(&class.class, self.inherited)),
                 }
             }
-            Found::Instance(instance) if output.is_json() => output.json(&InstanceRow { namespace, instance }),
+            Found::Instance(instance) if output.is_json() => output.json(&InstanceRow {
+                namespace,
+                instance,
+            }),
             Found::Instance(stored) => {
                 output.text(&mof::instance_text(&stored.instance))?;
                 show_security(&stored.instance, output)
@@ -149,15 +175,27 @@ impl Arguments {
         }
     }
 
-    fn show_property(&self, found: &Found, property: &str, output: &mut Output) -> Result<(), Failure> {
+    fn show_property(
+        &self,
+        found: &Found,
+        property: &str,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         let class = match found {
             Found::Class(class) => &class.class,
             Found::Instance(stored) => stored.instance.class(),
         };
         let Some(declared) = class.property(property) else {
-            let names = class.properties().iter().map(|property| property.name.as_str().to_owned());
+            let names = class
+                .properties()
+                .iter()
+                .map(|property| property.name.as_str().to_owned());
             let near = near::properties(property, names);
-            return Err(missing(format!("{} has no property {}{near}", class.name(), escape(property))));
+            return Err(missing(format!(
+                "{} has no property {}{near}",
+                class.name(),
+                escape(property)
+            )));
         };
         let value = match found {
             Found::Class(_) => declared.default.as_ref(),
@@ -170,7 +208,13 @@ impl Arguments {
             };
         }
         if output.is_json() {
-            return output.row("property", &PropertyRow { name: declared.name.as_str(), value });
+            return output.row(
+                "property",
+                &PropertyRow {
+                    name: declared.name.as_str(),
+                    value,
+                },
+            );
         }
         match (value, value.and_then(readable::text_of)) {
             (_, Some(text)) => output.line(text),
@@ -191,13 +235,16 @@ fn raw(property: &str, value: &Value) -> Result<Vec<u8>, Failure> {
     match value {
         Value::Array(Array::Uint8(bytes)) => Ok(bytes.clone()),
         Value::Array(Array::String(texts)) => {
-            let lines = texts.iter().map(|text| format!("{}\n", text.as_deref().unwrap_or_default()));
+            let lines = texts
+                .iter()
+                .map(|text| format!("{}\n", text.as_deref().unwrap_or_default()));
             Ok(lines.collect::<String>().into_bytes())
         }
         other => match other.as_text() {
             Some(text) => Ok(text.as_bytes().to_vec()),
             None => {
-                let text = format!("{property} is neither a text nor an array of uint8; leave --raw away");
+                let text =
+                    format!("{property} is neither a text nor an array of uint8; leave --raw away");
                 Err(Failure::usage(text))
             }
         },

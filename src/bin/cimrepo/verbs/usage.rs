@@ -6,8 +6,8 @@ use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape;
 use cimrepo::base::page_no::{PAGE_SIZE, Space};
 use cimrepo::catalog::{Catalog, ClassUsage, NamespaceUsage};
-use cimrepo::format::name_hash::NameHash;
 use cimrepo::format::index::object_key::SYSTEM_NAMESPACE;
+use cimrepo::format::name_hash::NameHash;
 use clap::Args;
 use serde::Serialize;
 
@@ -106,7 +106,11 @@ impl Arguments {
             names.show(usage, with_classes, &catalog, &mut output)?;
         }
         output.finish()?;
-        Ok(if is_complete { Outcome::Done } else { Outcome::Findings })
+        Ok(if is_complete {
+            Outcome::Done
+        } else {
+            Outcome::Findings
+        })
     }
 }
 
@@ -128,9 +132,21 @@ fn show_spaces(catalog: &Catalog, complete: bool, output: &mut Output) -> Result
         let section = catalog.snapshot().mapping().section(space);
         let file = cimrepo::base::site::FileRole::data(space).file_name();
         let free_pages = section.free.len() as u64;
-        let (pages, bytes) = (section.physical_pages, u64::from(section.physical_pages) * PAGE_SIZE as u64);
+        let (pages, bytes) = (
+            section.physical_pages,
+            u64::from(section.physical_pages) * PAGE_SIZE as u64,
+        );
         if output.is_json() {
-            output.row("file", &SpaceRow { file, pages, free_pages, bytes, complete })?;
+            output.row(
+                "file",
+                &SpaceRow {
+                    file,
+                    pages,
+                    free_pages,
+                    bytes,
+                    complete,
+                },
+            )?;
         } else {
             let free = human_bytes(free_pages * PAGE_SIZE as u64);
             output.line(format_args!(
@@ -147,8 +163,16 @@ struct Names(HashMap<NameHash, String>);
 
 impl Names {
     fn of(catalog: &Catalog) -> Self {
-        let known = catalog.namespaces().into_iter().flatten().chain([SYSTEM_NAMESPACE.to_owned()]);
-        Self(known.map(|path| (catalog.keys().hash(&path), path)).collect())
+        let known = catalog
+            .namespaces()
+            .into_iter()
+            .flatten()
+            .chain([SYSTEM_NAMESPACE.to_owned()]);
+        Self(
+            known
+                .map(|path| (catalog.keys().hash(&path), path))
+                .collect(),
+        )
     }
 
     fn show(
@@ -173,7 +197,13 @@ impl Names {
             ))?;
         }
         if with_classes {
-            show_classes(namespace.unwrap_or(&by_hash), namespace, usage, catalog, output)?;
+            show_classes(
+                namespace.unwrap_or(&by_hash),
+                namespace,
+                usage,
+                catalog,
+                output,
+            )?;
         }
         Ok(())
     }
@@ -236,6 +266,11 @@ fn show_classes(
 /// The names of the classes of a namespace and of the system, by their hashes.
 fn class_names(namespace: &str, catalog: &Catalog) -> HashMap<NameHash, String> {
     let places = [SYSTEM_NAMESPACE, namespace];
-    let names = places.iter().flat_map(|place| catalog.class_names(place)).flatten();
-    names.map(|(name, hash)| (hash, name.as_str().to_owned())).collect()
+    let names = places
+        .iter()
+        .flat_map(|place| catalog.class_names(place))
+        .flatten();
+    names
+        .map(|(name, hash)| (hash, name.as_str().to_owned()))
+        .collect()
 }

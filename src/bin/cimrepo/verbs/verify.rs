@@ -8,7 +8,9 @@ use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::base::escape::escape_path;
 use cimrepo::catalog::{Catalog, Census};
 use cimrepo::store::PauseToken;
-use cimrepo::verify::{Advice, GenerationReport, JournalReport, Report, VerifyOptions, verify, verify_content};
+use cimrepo::verify::{
+    Advice, GenerationReport, JournalReport, Report, VerifyOptions, verify, verify_content,
+};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -43,7 +45,8 @@ use crate::ui::source::{Source, SourceArguments, SourcesArguments};
 /// about.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 consistent, or proven, 1 findings, or not proven, or a directory was passed over, 3 I/O, 4 not a
+Exit codes: 0 consistent, or proven, 1 findings, or not proven, or a directory was passed over, 3 \
+I/O, 4 not a
 repository or backup, or a damaged backup, 5 another process wrote meanwhile. Of several
 sources the most telling code counts: 70, 130, 2, 6, 3, 4, 5, 1, 0, in this order.
 
@@ -114,7 +117,13 @@ struct AdviceRow<'r> {
 impl<'r> AdviceRow<'r> {
     fn of(generation: u32, advice: &'r Advice) -> Self {
         let Advice { place, code, text } = advice;
-        Self { generation, level: "advice", code, place, text }
+        Self {
+            generation,
+            level: "advice",
+            code,
+            place,
+            text,
+        }
     }
 }
 
@@ -182,11 +191,19 @@ struct JournalStatesRow<'r> {
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let checker = self.key.as_deref().map(Checker::load).transpose()?;
-        self.sources.each(|source| self.verify(source, checker.as_ref()))
+        self.sources
+            .each(|source| self.verify(source, checker.as_ref()))
     }
 
-    fn verify(&self, source: &SourceArguments, checker: Option<&Checker>) -> Result<Outcome, Failure> {
-        let options = VerifyOptions { threads: None, all_generations: self.all_generations };
+    fn verify(
+        &self,
+        source: &SourceArguments,
+        checker: Option<&Checker>,
+    ) -> Result<Outcome, Failure> {
+        let options = VerifyOptions {
+            threads: None,
+            all_generations: self.all_generations,
+        };
         let path = &source.path;
         let source = source.open_any()?;
         if let Some(checker) = checker {
@@ -196,35 +213,23 @@ impl Arguments {
             let mut output = Output::new(self.json);
             let is_proven = proof::show(&source, token, &mut output)?;
             output.finish()?;
-            return Ok(if is_proven { Outcome::Done } else { Outcome::Findings });
+            return Ok(if is_proven {
+                Outcome::Done
+            } else {
+                Outcome::Findings
+            });
         }
         if let Source::Backup(backup) = &source
             && backup.is_unmapped()
         {
             return self.verify_files(backup, options);
         }
-        let mut report = {
-            let bar = Bar::new();
-            match &source {
-                Source::Repository(repository) => verify(repository, options, &bar)?,
-                Source::Backup(backup) => {
-                    if self.all_generations && backup.info().forensic {
-                        complain(
-                            "the older generations in the backup are held against their digests alone; restore it to check them",
-                        );
-                    }
-                    let report = match backup.verify(options, &bar) {
-                        Err(error @ Error::Backup { .. }) => return tell_damage(backup, error),
-                        report => report?,
-                    };
-                    Report {
-                        generations: vec![report.repository],
-                        refused: Vec::new(),
-                        all_generations: false,
-                        journal: report.journal,
-                    }
-                }
-            }
+        let mut report = match &source {
+            Source::Repository(repository) => verify(repository, options, &Bar::new())?,
+            Source::Backup(backup) => match self.backup_report(backup, options) {
+                Err(error @ Error::Backup { .. }) => return tell_damage(backup, error),
+                report => report?,
+            },
         };
         if let Some(current) = report.generations.first_mut() {
             verify_content(&source.snapshot(), self.level.into(), &Bar::new(), current)?;
@@ -238,14 +243,41 @@ impl Arguments {
             affected::show(&source, &report, path, &mut output)?;
         }
         output.finish()?;
-        Ok(if report.is_consistent() { Outcome::Done } else { Outcome::Findings })
+        Ok(if report.is_consistent() {
+            Outcome::Done
+        } else {
+            Outcome::Findings
+        })
     }
 }
 
 impl Arguments {
+    /// Verifies the generation in a backup. The older ones that a forensic backup holds are checked
+    /// against their digests alone, and that is said.
+    fn backup_report(&self, backup: &Backup, options: VerifyOptions) -> cimrepo::Result<Report> {
+        if self.all_generations && backup.info().forensic {
+            complain(
+                "the older generations in the backup are held against their digests alone; \
+                    restore it to check them",
+            );
+        }
+        let report = backup.verify(options, &Bar::new())?;
+        Ok(Report {
+            generations: vec![report.repository],
+            refused: Vec::new(),
+            all_generations: false,
+            journal: report.journal,
+        })
+    }
+
     /// Says what the signature of a backup says; fails where it is not good, before anything else
     /// is read.
-    fn check_signature(&self, source: &Source, path: &Path, checker: &Checker) -> Result<(), Failure> {
+    fn check_signature(
+        &self,
+        source: &Source,
+        path: &Path,
+        checker: &Checker,
+    ) -> Result<(), Failure> {
         let Source::Backup(backup) = source else {
             let path = escape_path(path);
             return Err(Failure::usage(format!(
@@ -268,15 +300,32 @@ impl Arguments {
         let unchecked = report.repository.unchecked.iter().map(ToString::to_string);
         if output.is_json() {
             let journal = (&report.journal.found).into();
-            output.row("unmapped", &FilesRow { digests_match: true, unchecked: unchecked.collect() })?;
+            output.row(
+                "unmapped",
+                &FilesRow {
+                    digests_match: true,
+                    unchecked: unchecked.collect(),
+                },
+            )?;
             let (generations, findings, refused) = (0, 0, 0);
-            let row =
-                VerdictRow { consistent: false, generations, findings, refused, newer_state_lost: false, journal };
+            let row = VerdictRow {
+                consistent: false,
+                generations,
+                findings,
+                refused,
+                newer_state_lost: false,
+                journal,
+            };
             output.row("verdict", &row)?;
         } else {
             output.line("every file in the backup matches its digests")?;
-            unchecked.into_iter().try_for_each(|line| output.line(line))?;
-            output.line("WMI repository FAILED verification: not everything could be checked (1358, ERROR_INTERNAL_DB_CORRUPTION)")?;
+            unchecked
+                .into_iter()
+                .try_for_each(|line| output.line(line))?;
+            output.line(
+                "WMI repository FAILED verification: not everything could be checked \
+                (1358, ERROR_INTERNAL_DB_CORRUPTION)",
+            )?;
         }
         output.finish()?;
         Ok(Outcome::Findings)
@@ -294,7 +343,10 @@ fn tell_damage(backup: &Backup, first: Error) -> Result<Outcome, Failure> {
     if damaged.not_listed > 0 {
         complain(format_args!("… and {} more", damaged.not_listed));
     }
-    let text = format!("{} of the backup are damaged", count(total, "chunk", "chunks"));
+    let text = format!(
+        "{} of the backup are damaged",
+        count(total, "chunk", "chunks")
+    );
     Err(Failure::Command(text, Outcome::Corrupt))
 }
 
@@ -313,7 +365,10 @@ pub fn show(report: &Report, output: &mut Output) -> Result<(), Failure> {
             output.row("refusal", &row)?;
         }
     }
-    report.generations.iter().try_for_each(|generation| show_generation(generation, output))?;
+    report
+        .generations
+        .iter()
+        .try_for_each(|generation| show_generation(generation, output))?;
     show_journal(&report.journal, output)?;
     let without = report.journal.without.as_ref();
     let findings = report.generations.iter().chain(without).map(total).sum();
@@ -330,25 +385,41 @@ pub fn show(report: &Report, output: &mut Output) -> Result<(), Failure> {
         return output.row("verdict", &row);
     }
     for refusal in report.refused_that_count() {
-        let lost = if refusal.may_be_newer { "; a newer state may be lost with it" } else { "" };
+        let lost = if refusal.may_be_newer {
+            "; a newer state may be lost with it"
+        } else {
+            ""
+        };
         output.line(format!("{}{lost}", refusal.reason))?;
     }
     if report.is_consistent() {
         return output.line("WMI repository is consistent");
     }
     // Scripts look for the word of the line above; it does not appear in this one.
+    let found = found_words(report, findings, refused);
+    output.line(format!(
+        "WMI repository FAILED verification: {found} (1358, ERROR_INTERNAL_DB_CORRUPTION)"
+    ))
+}
+
+/// Counts findings, refused files and journals, and says if something was left unchecked.
+fn found_words(report: &Report, findings: u64, refused: usize) -> String {
     let mut found = count(findings, "finding", "findings");
     if refused > 0 {
-        found = format!("{found}, {} refused", count(refused as u64, "file", "files"));
+        let files = count(refused as u64, "file", "files");
+        found = format!("{found}, {files} refused");
     }
     let journals = report.journal.found.refused().count() as u64;
     if journals > 0 {
-        found = format!("{found}, {} refused", count(journals, "journal", "journals"));
+        let journals = count(journals, "journal", "journals");
+        found = format!("{found}, {journals} refused");
     }
-    if report.generations.iter().chain(without).any(|report| !report.unchecked.is_empty()) {
+    let without = report.journal.without.as_ref();
+    let mut verified = report.generations.iter().chain(without);
+    if verified.any(|report| !report.unchecked.is_empty()) {
         found = format!("{found}, not everything could be checked");
     }
-    output.line(format!("WMI repository FAILED verification: {found} (1358, ERROR_INTERNAL_DB_CORRUPTION)"))
+    found
 }
 
 /// Says what of journals was found, and checks of the state without them.
@@ -358,12 +429,20 @@ fn show_journal(report: &JournalReport, output: &mut Output) -> Result<(), Failu
     }
     if output.is_json() {
         let row = JournalStatesRow {
-            files: report.found.files().iter().map(|file| file.name.clone()).collect(),
+            files: report
+                .found
+                .files()
+                .iter()
+                .map(|file| file.name.clone())
+                .collect(),
             journal: (&report.found).into(),
             difference: (&report.difference).into(),
         };
         output.row("journal", &row)?;
-        return report.without.as_ref().map_or(Ok(()), |without| show_json(without, output));
+        return report
+            .without
+            .as_ref()
+            .map_or(Ok(()), |without| show_json(without, output));
     }
     for line in journal::lines(&report.found) {
         output.line(line)?;
@@ -384,7 +463,11 @@ fn total(report: &GenerationReport) -> u64 {
 
 /// Prints what was found in a generation.
 pub fn show_generation(report: &GenerationReport, output: &mut Output) -> Result<(), Failure> {
-    if output.is_json() { show_json(report, output) } else { show_text(report, output) }
+    if output.is_json() {
+        show_json(report, output)
+    } else {
+        show_text(report, output)
+    }
 }
 
 fn show_text(report: &GenerationReport, output: &mut Output) -> Result<(), Failure> {
@@ -426,7 +509,13 @@ fn show_json(report: &GenerationReport, output: &mut Output) -> Result<(), Failu
         output.row("advice", &AdviceRow::of(report.generation, advice))?;
     }
     for finding in &report.findings {
-        output.row("finding", &FindingRow { generation: report.generation, finding })?;
+        output.row(
+            "finding",
+            &FindingRow {
+                generation: report.generation,
+                finding,
+            },
+        )?;
     }
     let [object_pages, index_pages] = report.pages;
     let row = ResultRow {

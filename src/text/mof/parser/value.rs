@@ -150,7 +150,8 @@ impl<'t> Parser<'t> {
             self.bump();
         }
         if self.token.kind == Kind::Unknown && self.spelling() == "+" {
-            let text = "joining strings by `+` belongs to MOF 3 (DSP0221); adjacent strings join by themselves";
+            let text = "joining strings by `+` belongs to MOF 3 (DSP0221); adjacent strings join \
+                by themselves";
             return self.fail(code::UNSUPPORTED_CIMV22_QUAL_VALUE, text);
         }
         if is_bad {
