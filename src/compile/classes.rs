@@ -248,6 +248,11 @@ impl<'t> Compiler<'_, 't> {
         if self.find_class(class)?.is_some() {
             return Ok(());
         }
+        if self.options.exact {
+            let place = self.place(kind.word.at);
+            self.awaited.add(&self.namespace, class, place);
+            return Ok(());
+        }
         let text = format!(
             "there is no class {class} in {}, and no such type",
             self.namespace

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::aliases::{Alias, Target};
+use super::awaited::Awaited;
 use super::code as store;
 use super::instances::DESCRIPTOR;
 use super::options::CompileOptions;
@@ -53,6 +54,8 @@ pub(super) struct Compiler<'u, 't> {
     found: Found,
     /// The class that a part asked for and that was not looked up yet.
     wanted: Option<String>,
+    /// Classes of embedded objects that an exact compile met before their declarations.
+    pub awaited: Awaited,
 }
 
 impl<'u, 't> Compiler<'u, 't> {
@@ -72,6 +75,7 @@ impl<'u, 't> Compiler<'u, 't> {
             objects: 0,
             found: HashMap::new(),
             wanted: None,
+            awaited: Awaited::default(),
         }
     }
 
@@ -181,7 +185,8 @@ impl<'u, 't> Compiler<'u, 't> {
                 }
             }
         }
-        if self.options.strict && self.report.has_errors() && !self.options.keep_going {
+        self.check_awaited(writer)?;
+        if self.report.has_errors() && !self.options.keep_going {
             self.report.fail(Phase::Store, None);
             return Ok(false);
         }

@@ -7,6 +7,7 @@
 //! takes everything back.
 
 mod aliases;
+mod awaited;
 mod classes;
 mod code;
 mod compiler;

@@ -9,7 +9,7 @@ use crate::cim::datetime::DateTime;
 use crate::cim::path::ObjectPath;
 use crate::cim::types::{CimType, ScalarType};
 use crate::cim::value::{Array, Object, Value};
-use crate::text::diagnostic::{Diagnostic, Place};
+use crate::text::diagnostic::Place;
 use crate::text::mof::tree::{self, Initializer, ValueKind};
 use crate::text::mof::{code, integer_text, real_text};
 
@@ -307,12 +307,12 @@ impl<'t> Compiler<'_, 't> {
             }
             Value::Reference(text) => {
                 if let Err(error) = text.parse::<ObjectPath>() {
-                    return Err(Diagnostic::error(
-                        store::INVALID_OBJECT_PATH,
-                        place,
-                        error.to_string(),
-                    )
-                    .into());
+                    // A repository holds what was never compiled.
+                    let text = error.to_string();
+                    if !self.options.exact {
+                        return refuse(store::INVALID_OBJECT_PATH, place, text);
+                    }
+                    self.warn(store::INVALID_OBJECT_PATH, place, text);
                 }
             }
             _ => {}

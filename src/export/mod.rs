@@ -10,15 +10,18 @@
 
 mod order;
 mod security;
+mod unsaid;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::base::error::Error;
 use crate::catalog::{
-    Catalog, Census, Counted, KeyFault, NAMESPACE_CLASS, ObjectKey, StoredClass, StoredInstance,
+    Catalog, Census, Counted, KeyFault, NAMESPACE_CLASS, ObjectKey, ROOT, StoredClass,
+    StoredInstance,
 };
 use crate::cim::name::{self, Name};
 use crate::format::name_hash::NameHash;
+use crate::format::security::descriptor::SecurityDescriptor;
 use crate::text::mof::{Unsaid, literal_text, print_class, print_instance};
 
 /// Where the text goes, and what is said of it.
@@ -59,13 +62,18 @@ pub fn export_mof<S: Sink>(
     sink: &mut S,
 ) -> Result<bool, S::Error> {
     sink.text(
-        "// Objects of a CIM repository. `cimrepo compile --exact` stores them as they are.\n",
+        "// Objects of a CIM repository. `cimrepo compile --exact` stores them as they are, but for\n\
+         // the times at which they were written.\n",
     )?;
     let mut export = Export {
         catalog: catalog.each_once(),
         census,
         sink,
+        descriptors: HashMap::new(),
     };
+    if class.is_none() && namespaces.iter().any(|path| name::same(path, ROOT)) {
+        export.check_system_classes()?;
+    }
     let mut is_there = class.is_none();
     for namespace in namespaces {
         is_there |= export.namespace(namespace, class)?;
@@ -77,6 +85,8 @@ struct Export<'e, S> {
     catalog: Catalog,
     census: &'e mut Census,
     sink: &'e mut S,
+    /// The descriptors that a compile gives to the namespaces printed so far.
+    descriptors: HashMap<String, SecurityDescriptor>,
 }
 
 impl<S: Sink> Export<'_, S> {
@@ -93,6 +103,7 @@ impl<S: Sink> Export<'_, S> {
         let path = literal_text(&format!(r"\\.\{namespace}"));
         self.sink
             .text(&format!("\n// {path}\n#pragma namespace({path})\n"))?;
+        self.check_namespace(namespace)?;
         self.check_root(namespace)?;
         self.classes(namespace, family.as_ref())?;
         self.instances(namespace, family.as_ref())?;
@@ -216,6 +227,7 @@ impl<S: Sink> Export<'_, S> {
         if *class == *NAMESPACE_CLASS {
             self.secure(namespace, path, &mut stored.instance)?;
         }
+        self.check_embedded(namespace, path, &stored.instance)?;
         let printed = print_instance(&stored.instance);
         for unsaid in &printed.unsaid {
             self.sink.unsaid(path, unsaid)?;

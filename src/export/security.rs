@@ -4,7 +4,7 @@ use super::{Export, Sink};
 use crate::base::error::Result as EngineResult;
 use crate::catalog::ROOT;
 use crate::cim::instance::Instance;
-use crate::cim::name::same;
+use crate::cim::name::{same, to_upper};
 use crate::cim::qualifier::{Flavor, Qualifier};
 use crate::format::security::descriptor::SecurityDescriptor;
 use crate::security::{defaults, inheritance, sddl};
@@ -50,24 +50,31 @@ impl<S: Sink> Export<'_, S> {
         }
     }
 
-    fn descriptor(&self, parent: &str, child: &str) -> EngineResult<Descriptor> {
-        let (Some(own), _) = self.catalog.security_parts(child)? else {
+    fn descriptor(&mut self, parent: &str, child: &str) -> EngineResult<Descriptor> {
+        let Some(above) = self.above(parent)? else {
             return Ok(Descriptor::Unsaid);
         };
-        let (Some(above), _) = self.catalog.security_parts(parent)? else {
-            return Ok(Descriptor::Unsaid);
+        let inherited = inheritance::of_new_namespace(&above)?;
+        let own = self.catalog.security_parts(child)?.0;
+        let (given, found) = match own {
+            Some(own) if is_alike(&own, &inherited) => (inherited, Descriptor::Inherited),
+            Some(own) => match said(&own, &above) {
+                Some(text) => (own, Descriptor::Said(text)),
+                None => (inherited, Descriptor::Unsaid),
+            },
+            None => (inherited, Descriptor::Unsaid),
         };
-        if is_alike(&own, &inheritance::of_new_namespace(&above)?) {
-            return Ok(Descriptor::Inherited);
+        self.descriptors.insert(to_upper(child), given);
+        Ok(found)
+    }
+
+    /// The descriptor that a compile gives to a namespace: its own where it can be said, else what
+    /// it inherits. Of one that is not printed, the stored one.
+    fn above(&self, namespace: &str) -> EngineResult<Option<SecurityDescriptor>> {
+        match self.descriptors.get(&to_upper(namespace)) {
+            Some(given) => Ok(Some(given.clone())),
+            None => Ok(self.catalog.security_parts(namespace)?.0),
         }
-        let Some(text) = sddl::print(&own) else {
-            return Ok(Descriptor::Unsaid);
-        };
-        let again = sddl::of_namespace(&text, Some(&above));
-        Ok(match again.is_ok_and(|again| is_alike(&own, &again)) {
-            true => Descriptor::Said(text),
-            false => Descriptor::Unsaid,
-        })
     }
 
     /// Nothing in MOF gives ROOT a descriptor.
@@ -75,12 +82,21 @@ impl<S: Sink> Export<'_, S> {
         if !same(namespace, ROOT) {
             return Ok(());
         }
+        let given = defaults::of_root();
+        self.descriptors.insert(to_upper(ROOT), given.clone());
         match self.catalog.security_parts(ROOT) {
-            Ok((Some(own), _)) if is_alike(&own, &defaults::of_root()) => Ok(()),
+            Ok((Some(own), _)) if is_alike(&own, &given) => Ok(()),
             Ok(_) => self.sink.unsaid(ROOT, &unsaid()),
             Err(error) => self.sink.lost(ROOT, &error),
         }
     }
+}
+
+/// The text from which a compile makes this descriptor.
+fn said(own: &SecurityDescriptor, above: &SecurityDescriptor) -> Option<String> {
+    let text = sddl::print(own)?;
+    let again = sddl::of_namespace(&text, Some(above)).ok()?;
+    is_alike(own, &again).then_some(text)
 }
 
 fn unsaid() -> Unsaid {

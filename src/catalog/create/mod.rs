@@ -11,6 +11,7 @@ use crate::base::error::{Error, Result};
 use crate::base::io_op::IoOp;
 use crate::base::rule::Rule;
 use crate::catalog::ROOT;
+use crate::cim::class::Class;
 use crate::cim::instance::Instance;
 use crate::cim::value::Value;
 use crate::format::index::key;
@@ -194,6 +195,17 @@ fn fill(importer: &mut Importer<'_>, extent: Extent) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The system classes of a new repository as they are defined.
+pub(crate) fn system_classes() -> Vec<Class> {
+    let items = definitions::items().unwrap_or_default().into_iter();
+    let of_system = items.take_while(|item| *item != Item::Namespace(ROOT));
+    let class = |item| match item {
+        Item::Class(class) => Some(class),
+        Item::Namespace(_) | Item::Instance(_) => None,
+    };
+    of_system.filter_map(class).collect()
 }
 
 /// What ROOT gets behind its classes: its own descriptor, and the first namespaces.

@@ -85,7 +85,8 @@ impl Catalog {
         }
     }
 
-    fn is_in_tree(&self, namespace: &str) -> Result<bool> {
+    /// Whether instances of `__NAMESPACE` lead from `ROOT` to a namespace.
+    pub(crate) fn is_in_tree(&self, namespace: &str) -> Result<bool> {
         let mut path = namespace;
         if !is_possible(namespace) {
             return Ok(false);

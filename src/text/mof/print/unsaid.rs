@@ -51,6 +51,16 @@ pub enum UnsaidKind {
     Signature,
     /// The descriptor of a namespace.
     Descriptor,
+    /// A reference that is no object path. An exact compile alone takes it.
+    Reference,
+    /// An embedded object whose class is another than the one of its name is now.
+    EmbeddedClass,
+    /// A namespace that no instance of `__NAMESPACE` leads to: a compile makes one.
+    HiddenNamespace,
+    /// A namespace of which the hash of its path alone is known.
+    LostPath,
+    /// A system class that is another than that of a new repository.
+    SystemClass,
 }
 
 impl fmt::Display for UnsaidKind {
@@ -80,6 +90,17 @@ impl fmt::Display for UnsaidKind {
             }
             UnsaidKind::Signature => f.write_str("no declaration leads to these parameters"),
             UnsaidKind::Descriptor => f.write_str("the descriptor of the namespace cannot be said"),
+            UnsaidKind::Reference => f.write_str("the reference is no object path"),
+            UnsaidKind::EmbeddedClass => {
+                f.write_str("the class of the embedded object is another in its namespace")
+            }
+            UnsaidKind::HiddenNamespace => {
+                f.write_str("nothing names the namespace, but a compile will")
+            }
+            UnsaidKind::LostPath => f.write_str("the path of the namespace is lost"),
+            UnsaidKind::SystemClass => {
+                f.write_str("the system class is another in a new repository")
+            }
         }
     }
 }
@@ -104,6 +125,11 @@ impl UnsaidKind {
             UnsaidKind::InheritedDefault => "inherited-default",
             UnsaidKind::Signature => "signature",
             UnsaidKind::Descriptor => "descriptor",
+            UnsaidKind::Reference => "reference",
+            UnsaidKind::EmbeddedClass => "embedded-class",
+            UnsaidKind::HiddenNamespace => "hidden-namespace",
+            UnsaidKind::LostPath => "lost-path",
+            UnsaidKind::SystemClass => "system-class",
         }
     }
 }

@@ -7,6 +7,7 @@ use super::unsaid::UnsaidKind;
 use super::{INDENT, Printer, Style};
 use crate::cim::class::Setting;
 use crate::cim::instance::Instance;
+use crate::cim::path::ObjectPath;
 use crate::cim::value::{Array, Object, Value};
 
 impl Printer {
@@ -18,6 +19,9 @@ impl Printer {
             write!(self.out, "{what}")?;
             self.out.push_str(" */");
             return Ok(());
+        }
+        if self.style == Style::Exact && !has_paths(value) {
+            self.unsaid(name, UnsaidKind::Reference);
         }
         match value {
             Value::Boolean(value) => self.out.push_str(word(*value)),
@@ -251,6 +255,16 @@ impl Printer {
             Value::String(text) | Value::Reference(text) => self.alias(text),
             other => self.value(other, "", indent),
         }
+    }
+}
+
+/// True if every reference of a value is an object path.
+fn has_paths(value: &Value) -> bool {
+    let is_path = |text: &str| text.parse::<ObjectPath>().is_ok();
+    match value {
+        Value::Reference(text) => is_path(text),
+        Value::Array(Array::Reference(texts)) => texts.iter().flatten().all(|text| is_path(text)),
+        _ => true,
     }
 }
 
