@@ -45,6 +45,7 @@ pub mod verify;
 
 pub use backup::{Backup, BackupOptions, BackupSummary, Compression, backup, backup_snapshot};
 pub use base::error::{BackupFault, Error, ExitCode, Result};
+pub use base::filetime::FileTime;
 pub use base::hresult::HResult;
 pub use base::io_op::IoOp;
 pub use base::misuse::{Invalid, Misuse};
@@ -56,7 +57,7 @@ pub use catalog::{
 };
 pub use cim::{
     Array, CimType, Class, DateTime, FullClass, Instance, InstanceError, Method, Name, Object,
-    ObjectPath, Property, Qualifier, ScalarType, Setting, Value,
+    ObjectPath, Property, Qualifier, ScalarType, Setting, Value, ValueError,
 };
 pub use compile::{CompileOptions, CompileReport, FileIncludes, MofSource, NoIncludes, compile};
 pub use format::Dialect;

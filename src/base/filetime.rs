@@ -1,12 +1,23 @@
-//! FILETIMEs: 100 nanoseconds since the beginning of 1601, UTC.
+//! Points in time as Windows stores them.
 
-/// The time as `2022-03-10T12:34:56.1234567Z`.
-pub fn text(filetime: u64) -> String {
-    let (seconds, fraction) = (filetime / 10_000_000, filetime % 10_000_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:07}Z")
+use std::fmt;
+
+/// A point in time: 100 nanoseconds since the beginning of 1601, UTC (`FILETIME`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct FileTime(pub u64);
+
+impl fmt::Display for FileTime {
+    /// The time as `2022-03-10T12:34:56.1234567Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, fraction) = (self.0 / 10_000_000, self.0 % 10_000_000);
+        let (days, second) = (seconds / 86_400, seconds % 86_400);
+        let (year, month, day) = date(days);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:07}Z"
+        )
+    }
 }
 
 /// Year, month and day of a day since the beginning of 1601, by the Gregorian calendar.
@@ -40,7 +51,7 @@ mod tests {
             (132_914_757_611_234_567, "2022-03-11T12:36:01.1234567Z"),
             (u64::MAX, "60056-05-28T05:36:10.9551615Z"),
         ] {
-            assert_eq!(text(filetime), expected);
+            assert_eq!(FileTime(filetime).to_string(), expected);
         }
     }
 }

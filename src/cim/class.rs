@@ -29,6 +29,16 @@ impl Setting {
     }
 }
 
+impl Setting {
+    /// The setting with its value fitted to the wanted type; see [`Value::fitted`].
+    pub(crate) fn fitted(self, wanted: CimType) -> Self {
+        match self {
+            Setting::Value(value) => Setting::Value(value.fitted(wanted)),
+            other => other,
+        }
+    }
+}
+
 impl<V: Into<Value>> From<V> for Setting {
     fn from(value: V) -> Self {
         Setting::Value(value.into())
@@ -63,10 +73,11 @@ impl Property {
         }
     }
 
-    /// The property with this default.
+    /// The property with this default. An integer of another size is taken where the type can hold
+    /// it.
     #[must_use]
     pub fn default(mut self, value: impl Into<Setting>) -> Self {
-        self.default = value.into();
+        self.default = value.into().fitted(self.cim_type);
         self
     }
 

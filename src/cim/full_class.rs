@@ -135,7 +135,7 @@ impl KeyClass {
 }
 
 /// A class with everything it inherits.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FullClass {
     declaration: Class,
     superclass: Option<Arc<FullClass>>,

@@ -33,6 +33,16 @@ pub enum InstanceError {
         /// That of the value.
         given: CimType,
     },
+    /// The value is an integer that the property cannot hold.
+    #[error("property {property} is {expected}, which cannot hold {value}")]
+    OutOfRange {
+        /// The property.
+        property: Name,
+        /// Its type.
+        expected: CimType,
+        /// The value, as text.
+        value: String,
+    },
     /// A key property is NULL or of a type that cannot be a key.
     #[error("key property {property} has no value that can be a key")]
     NoKeyValue {
@@ -109,9 +119,27 @@ impl Instance {
     }
 
     /// The value of a property, the default of the class where the instance has none; `None` when
-    /// it is NULL or there is no such property.
-    pub fn get(&self, property: &str) -> Option<&Value> {
-        self.value_of(self.class.property(property)?)
+    /// it is NULL.
+    ///
+    /// # Errors
+    /// [`InstanceError::NoProperty`].
+    pub fn get(&self, property: &str) -> Result<Option<&Value>, InstanceError> {
+        Ok(self.value_of(self.declared(property)?))
+    }
+
+    /// The text of a property; `None` where it is NULL, of another type, or not there. For classes
+    /// that damage may have changed.
+    pub(crate) fn text(&self, property: &str) -> Option<&str> {
+        self.get(property).ok()??.as_text()
+    }
+
+    /// The property of the class with this name.
+    fn declared(&self, property: &str) -> Result<&FullProperty, InstanceError> {
+        let no_property = || InstanceError::NoProperty {
+            class: self.class.name().clone(),
+            property: property.to_owned(),
+        };
+        self.class.property(property).ok_or_else(no_property)
     }
 
     /// The value of a property of its class.
@@ -131,34 +159,32 @@ impl Instance {
             .map(|property| (&**property, self.value_of(property)))
     }
 
-    /// Sets a property: to a value, to NULL, or back to the default of the class.
+    /// Sets a property: to a value, to NULL, or back to the default of the class. An integer of
+    /// another size, alone or in an array, is taken where the property can hold it.
     ///
     /// # Errors
-    /// [`InstanceError::NoProperty`], [`InstanceError::WrongType`].
+    /// [`InstanceError::NoProperty`], [`InstanceError::WrongType`], [`InstanceError::OutOfRange`].
     pub fn set(&mut self, property: &str, value: impl Into<Setting>) -> Result<(), InstanceError> {
-        let value = value.into();
-        let no_property = || InstanceError::NoProperty {
-            class: self.class.name().clone(),
-            property: property.to_owned(),
-        };
-        let found = self.class.property(property).ok_or_else(no_property)?;
-        if let Some(given) = value
-            .value()
-            .map(Value::cim_type)
-            .filter(|&given| given != found.cim_type)
+        let wanted = self.declared(property)?.cim_type;
+        self.set_exact(property, value.into().fitted(wanted))
+    }
+
+    /// As [`set`](Self::set), for a value that is of the type of the property.
+    pub(crate) fn set_exact(
+        &mut self,
+        property: &str,
+        setting: Setting,
+    ) -> Result<(), InstanceError> {
+        let found = self.declared(property)?;
+        let (order, expected) = (usize::from(found.order), found.cim_type);
+        if let Some(value) = setting.value()
+            && value.cim_type() != expected
         {
-            let (property, expected) = (found.name.clone(), found.cim_type);
-            return Err(InstanceError::WrongType {
-                property,
-                expected,
-                given,
-            });
+            return Err(misfit(found, value));
         }
-        let slot = self
-            .settings
-            .get_mut(usize::from(found.order))
-            .ok_or_else(no_property)?;
-        *slot = value;
+        if let Some(slot) = self.settings.get_mut(order) {
+            *slot = setting;
+        }
         Ok(())
     }
 
@@ -223,5 +249,71 @@ impl Instance {
             class: self.class.name().clone(),
             keys,
         })
+    }
+}
+
+/// The error for a value that a property cannot have.
+fn misfit(property: &FullProperty, value: &Value) -> InstanceError {
+    let (expected, given) = (property.cim_type, value.cim_type());
+    let are_integers = expected.scalar.is_integer() && given.scalar.is_integer();
+    let property = property.name.clone();
+    match are_integers && expected.array == given.array {
+        true => InstanceError::OutOfRange {
+            property,
+            expected,
+            value: value.to_string(),
+        },
+        false => InstanceError::WrongType {
+            property,
+            expected,
+            given,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cim::class::{Class, Property};
+    use crate::cim::types::ScalarType;
+
+    fn shelf() -> Instance {
+        let class = Class::builder("Shelf")
+            .property(Property::new("Name", ScalarType::String).key())
+            .property(Property::new("Boards", ScalarType::Uint8).default(3))
+            .property(Property::new("Widths", CimType::array(ScalarType::Uint16)))
+            .build();
+        Instance::new(Arc::new(FullClass::compose(class, None).unwrap()))
+    }
+
+    #[test]
+    fn null_and_no_such_property_are_told_apart() {
+        let shelf = shelf();
+        assert_eq!(shelf.get("name"), Ok(None));
+        assert_eq!(shelf.get("boards"), Ok(Some(&Value::Uint8(3))));
+        let refused = shelf.get("Colour").unwrap_err().to_string();
+        assert_eq!(refused, "class Shelf has no property Colour");
+    }
+
+    #[test]
+    fn integers_that_fit_are_taken() {
+        let shelf = shelf().with("Boards", 255u64).unwrap();
+        let mut shelf = shelf.with("Widths", vec![1, 2]).unwrap();
+        assert_eq!(shelf.get("Boards"), Ok(Some(&Value::Uint8(255))));
+        assert_eq!(shelf.get("Widths"), Ok(Some(&vec![1u16, 2].into())));
+
+        let too_large = shelf.set("Boards", 256).unwrap_err().to_string();
+        assert_eq!(too_large, "property Boards is uint8, which cannot hold 256");
+        let negative = shelf.set("Widths", vec![1, -1]).unwrap_err().to_string();
+        assert_eq!(
+            negative,
+            "property Widths is uint16[], which cannot hold {1, -1}"
+        );
+        let one = shelf.set("Widths", 1).unwrap_err().to_string();
+        assert_eq!(one, "property Widths is uint16[], the value is sint32");
+        // What is refused changes nothing.
+        assert_eq!(shelf.get("Boards"), Ok(Some(&Value::Uint8(255))));
+        // What takes over stored values takes none of another type.
+        assert!(shelf.set_exact("Boards", 7.into()).is_err());
     }
 }

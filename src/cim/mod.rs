@@ -18,6 +18,8 @@ pub mod qualifier;
 mod refusal;
 pub mod types;
 pub mod value;
+pub mod value_as;
+mod value_text;
 mod weight;
 
 pub use class::{Class, ClassBuilder, Method, Property, Setting};
@@ -30,3 +32,4 @@ pub use path_keys::{ExpectedKeys, KeyMismatch};
 pub use qualifier::{Flavor, Qualifier, QualifierSet};
 pub use types::{CimType, ScalarType};
 pub use value::{Array, Object, Value};
+pub use value_as::ValueError;

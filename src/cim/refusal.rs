@@ -8,17 +8,27 @@ use super::datetime::DateTimeError;
 use super::full_class::ComposeError;
 use super::instance::InstanceError;
 use super::path::PathError;
+use super::value_as::ValueError;
 
 impl From<InstanceError> for Error {
     /// The rule of the model that it breaks.
     fn from(error: InstanceError) -> Self {
         let rule = match &error {
             InstanceError::NoProperty { .. } => Rule::InvalidProperty,
-            InstanceError::WrongType { .. } => Rule::TypeMismatch,
+            InstanceError::WrongType { .. } | InstanceError::OutOfRange { .. } => {
+                Rule::TypeMismatch
+            }
             InstanceError::NoKeyValue { .. } => Rule::IllegalNull,
             InstanceError::NoKey { .. } => Rule::InvalidClass,
         };
         Error::rule(rule, error.to_string())
+    }
+}
+
+impl From<ValueError> for Error {
+    /// `WBEM_E_TYPE_MISMATCH`.
+    fn from(error: ValueError) -> Self {
+        Error::rule(Rule::TypeMismatch, error.to_string())
     }
 }
 

@@ -111,6 +111,21 @@ impl ScalarType {
         }
     }
 
+    /// True for the integers; `char16` is none.
+    pub(crate) const fn is_integer(self) -> bool {
+        matches!(
+            self,
+            ScalarType::Sint8
+                | ScalarType::Uint8
+                | ScalarType::Sint16
+                | ScalarType::Uint16
+                | ScalarType::Sint32
+                | ScalarType::Uint32
+                | ScalarType::Sint64
+                | ScalarType::Uint64
+        )
+    }
+
     /// Bytes of a value in a table of values.
     pub(crate) const fn slot_size(self) -> usize {
         match self {

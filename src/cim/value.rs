@@ -68,6 +68,45 @@ impl<T: Same> Same for Vec<T> {
     }
 }
 
+/// An element of an array, which has its own form there.
+trait Element {
+    /// The form that a single value has.
+    type Value;
+
+    /// The element as a single value; `None` for NULL.
+    fn single(&self) -> Option<Self::Value>;
+}
+
+macro_rules! elements_as_they_are {
+    ($($kind:ty),*) => {
+        $(impl Element for $kind {
+            type Value = Self;
+
+            fn single(&self) -> Option<Self> {
+                Some(*self)
+            }
+        })*
+    };
+}
+
+elements_as_they_are!(bool, u8, i8, u16, i16, u32, i32, u64, i64, f32, f64);
+
+impl Element for Option<String> {
+    type Value = String;
+
+    fn single(&self) -> Option<String> {
+        self.clone()
+    }
+}
+
+impl Element for Option<Object> {
+    type Value = Box<Object>;
+
+    fn single(&self) -> Option<Box<Object>> {
+        self.clone().map(Box::new)
+    }
+}
+
 macro_rules! values {
     ($($kind:ident $one:ty, $many:ty, $words:literal;)*) => {
         /// A value that is not NULL.
@@ -106,6 +145,17 @@ macro_rules! values {
             pub const fn len(&self) -> usize {
                 match self {
                     $(Array::$kind(elements) => elements.len(),)*
+                }
+            }
+
+            /// The element at a place, counted from 0: `None` where the array ends,
+            /// `Some(None)` for NULL.
+            pub fn get(&self, index: usize) -> Option<Option<Value>> {
+                match self {
+                    $(Array::$kind(elements) => {
+                        let element = elements.get(index)?;
+                        Some(element.single().map(Value::$kind))
+                    })*
                 }
             }
 
@@ -155,6 +205,13 @@ values! {
     DateTime String, Option<String>, "A point in time or an interval, as its text.";
     Reference String, Option<String>, "An object path, as its text.";
     Char16 u16, u16, "A UTF-16 code unit.";
+}
+
+impl Array {
+    /// The elements, each as a single value; `None` for NULL.
+    pub fn iter(&self) -> impl Iterator<Item = Option<Value>> + '_ {
+        (0..self.len()).map_while(|index| self.get(index))
+    }
 }
 
 impl Value {

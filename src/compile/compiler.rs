@@ -471,10 +471,7 @@ impl<'u, 't> Compiler<'u, 't> {
             Ok(descriptor) => descriptor,
             Err(error) => return refuse(store::INVALID_PARAMETER, place, error.to_string()),
         };
-        let name = instance
-            .get("Name")
-            .and_then(|name| name.as_text())
-            .unwrap_or_default();
+        let name = instance.text("Name").unwrap_or_default();
         let child = format!(r"{}\{name}", self.namespace);
         writer
             .set_security_descriptor(&child, &descriptor)

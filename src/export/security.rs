@@ -32,10 +32,7 @@ impl<S: Sink> Export<'_, S> {
         path: &str,
         instance: &mut Instance,
     ) -> Result<(), S::Error> {
-        let name = instance
-            .get("Name")
-            .and_then(|name| name.as_text())
-            .unwrap_or_default();
+        let name = instance.text("Name").unwrap_or_default();
         let found = self.descriptor(parent, &format!(r"{parent}\{name}"));
         match found {
             Ok(Descriptor::Inherited) => Ok(()),

@@ -53,8 +53,8 @@ impl Advices {
                 continue;
             }
             match instance.get(property) {
-                Some(Value::String(text)) => self.query(namespace, instance, property, text),
-                Some(Value::Array(Array::String(texts))) => {
+                Ok(Some(Value::String(text))) => self.query(namespace, instance, property, text),
+                Ok(Some(Value::Array(Array::String(texts)))) => {
                     texts
                         .iter()
                         .flatten()
@@ -91,9 +91,7 @@ impl Advices {
 
 /// True if an object says that its query is in another language.
 fn is_other_language(instance: &Instance) -> bool {
-    let language = instance
-        .get("QueryLanguage")
-        .and_then(|language| language.as_text());
+    let language = instance.text("QueryLanguage");
     language.is_some_and(|language| !language.eq_ignore_ascii_case("WQL"))
 }
 

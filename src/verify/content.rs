@@ -11,6 +11,7 @@ use super::report::GenerationReport;
 use super::schema;
 use crate::base::corruption::{Corruption, CorruptionCode as Code};
 use crate::base::error::{Error, Result};
+use crate::base::filetime::FileTime;
 use crate::base::findings::Findings;
 use crate::base::page_no::{RecordRef, Space};
 use crate::base::progress::{Monitor, Observer, Phase};
@@ -423,10 +424,10 @@ impl<'c> Check<'c> {
         Ok(found)
     }
 
-    fn stamp(&mut self, stamp: u64, record: RecordRef, findings: &mut Findings) {
-        if let Some(other) = self.stamps.insert(stamp, record) {
+    fn stamp(&mut self, stamp: FileTime, record: RecordRef, findings: &mut Findings) {
+        if let Some(other) = self.stamps.insert(stamp.0, record) {
             self.report(findings, Code::ObjectStampTwice, record, || {
-                format!("{stamp}, as that of record {other}")
+                format!("{}, as that of record {other}", stamp.0)
             });
         }
     }

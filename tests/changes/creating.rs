@@ -87,6 +87,7 @@ fn its_settings_and_descriptors_are_those_of_windows() {
             .unwrap()
             .instance
             .get(property)
+            .unwrap()
             .cloned()
     };
     assert_eq!(

@@ -86,6 +86,7 @@ fn get(catalog: &Catalog, at: &str, property: &str) -> Option<Value> {
         .unwrap_or_else(|| panic!("{at}"))
         .instance
         .get(property)
+        .ok()?
         .cloned()
 }
 

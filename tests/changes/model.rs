@@ -414,7 +414,7 @@ impl Run<'_> {
             let stored = catalog.instance(NS, &path).unwrap().unwrap().instance;
             assert_eq!(*stored.class().name(), *name(instance.class));
             for property in 0..PROPERTIES {
-                let shown = stored.get(&format!("P{property}"));
+                let shown = stored.get(&format!("P{property}")).ok().flatten();
                 assert_eq!(
                     shown,
                     self.model.value(instance, property).as_ref(),
@@ -422,7 +422,7 @@ impl Run<'_> {
                 );
             }
             assert_eq!(
-                stored.get("To").and_then(Value::as_text),
+                stored.get("To").unwrap().and_then(Value::as_text),
                 instance.to.as_deref()
             );
         }

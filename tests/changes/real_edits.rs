@@ -179,7 +179,10 @@ impl Edited<'_> {
             .unwrap()
             .map(Result::unwrap)
         {
-            assert_eq!(stored.instance.get("cimrepo_Added"), Some(&"here".into()));
+            assert_eq!(
+                stored.instance.get("cimrepo_Added"),
+                Ok(Some(&"here".into()))
+            );
         }
         for derived in self.subtree(namespace, name) {
             let derived = now

@@ -270,8 +270,10 @@ fn keys_and_singletons() {
 #[test]
 fn types_of_defaults_and_qualifiers() {
     let lab = lab();
-    let wrong = Property::new("P", ScalarType::Uint32).default(1u8);
-    refuses_class(&lab, Rule::TypeMismatch, keyed("C").property(wrong).build());
+    for wrong in [Value::from("1"), (-1).into(), true.into(), vec![1].into()] {
+        let wrong = Property::new("P", ScalarType::Uint32).default(wrong);
+        refuses_class(&lab, Rule::TypeMismatch, keyed("C").property(wrong).build());
+    }
     let wide = Qualifier::new("q", 1u64, Flavor::empty());
     refuses_class(
         &lab,

@@ -187,7 +187,14 @@ fn aliases_are_paths_and_open_keys_are_made() {
         .instances(r"root\new\deep", "R")
         .map(|one| one.unwrap().instance);
     let mut texts: Vec<String> = instances
-        .map(|one| one.get("Of").unwrap().as_text().unwrap().to_owned())
+        .map(|one| {
+            one.get("Of")
+                .unwrap()
+                .unwrap()
+                .as_text()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     texts.sort();
     let expected = [

@@ -68,6 +68,7 @@ fn a_class_whose_superclass_is_lost_has_what_it_declares() {
                     .instance
                     .get("LeafNote")
                     .unwrap()
+                    .unwrap()
                     .as_text()
                     .unwrap()
                     .to_owned()

@@ -213,7 +213,7 @@ fn instances_are_read_by_the_class_of_another_namespace() {
     for stored in &found {
         assert!(stored.damage.is_some());
         assert_eq!(
-            stored.instance.get("Text").unwrap().as_text(),
+            stored.instance.get("Text").unwrap().unwrap().as_text(),
             Some("a value")
         );
     }
@@ -351,6 +351,8 @@ fn instances_of_partial_classes_without_properties_are_shown() {
         let text = stored
             .instance
             .get("Here")
+            .ok()
+            .flatten()
             .and_then(|value| value.as_text());
         assert_eq!(text, here, "{class}");
     }

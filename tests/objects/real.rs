@@ -205,7 +205,7 @@ fn check_instance(
     let (class, name) = (&stored.class, stored.class.name());
     assert_eq!(
         view.class_stamp(),
-        stored.stamp,
+        stored.stamp.0,
         "{namespace}:{name}: it was written under another class"
     );
     let (instance, notes) = view.to_exact(class).unwrap();

@@ -144,7 +144,7 @@ pub fn brew(is_poison: bool) -> Files {
         let instance = Instance::new(namespace_class.class.clone())
             .with("Name", &*name)
             .unwrap();
-        kettle.instance("ROOT", &instance, namespace_class.stamp);
+        kettle.instance("ROOT", &instance, namespace_class.stamp.0);
         namespaces.push(format!("ROOT\\{name}"));
     }
     for namespace in namespaces.iter().take(2) {

@@ -91,17 +91,20 @@ fn texts(is_poison: bool) -> BTreeMap<(u64, bool), String> {
         for class in catalog
             .classes(namespace)
             .flatten()
-            .filter(|class| class.stamp > STAMP)
+            .filter(|class| class.stamp.0 > STAMP)
         {
-            found.insert((class.stamp, false), mof::class_text(&class.class, false));
-            found.insert((class.stamp, true), mof::class_text(&class.class, true));
+            found.insert((class.stamp.0, false), mof::class_text(&class.class, false));
+            found.insert((class.stamp.0, true), mof::class_text(&class.class, true));
         }
         for stored in catalog
             .all_instances(namespace)
             .flatten()
-            .filter(|stored| stored.stamp > STAMP)
+            .filter(|stored| stored.stamp.0 > STAMP)
         {
-            found.insert((stored.stamp, false), mof::instance_text(&stored.instance));
+            found.insert(
+                (stored.stamp.0, false),
+                mof::instance_text(&stored.instance),
+            );
         }
     }
     found

@@ -133,7 +133,7 @@ fn value(instance: &Instance, column: &str) -> Option<Value> {
     match column {
         "__CLASS" => Some(text(instance.class().name())),
         "__SUPERCLASS" => instance.class().derivation().first().map(text),
-        _ => instance.get(column).cloned(),
+        _ => instance.get(column).ok()?.cloned(),
     }
 }
 

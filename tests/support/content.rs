@@ -86,7 +86,12 @@ struct Seen<'c> {
 }
 
 impl Seen<'_> {
-    fn add_instances(&mut self, namespace: &str, class: &StoredClass, stamps: &mut BTreeSet<u64>) {
+    fn add_instances(
+        &mut self,
+        namespace: &str,
+        class: &StoredClass,
+        stamps: &mut BTreeSet<cimrepo::FileTime>,
+    ) {
         for stored in self
             .catalog
             .instances(namespace, class.class.name().as_str())

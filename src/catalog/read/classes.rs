@@ -8,6 +8,7 @@ use super::Catalog;
 use super::run::Family;
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::Result;
+use crate::base::filetime::FileTime;
 use crate::base::page_no::RecordRef;
 use crate::cim::full_class::FullClass;
 use crate::cim::name::Name;
@@ -22,8 +23,8 @@ pub struct StoredClass {
     pub class: Arc<FullClass>,
     /// True if it is a system class: it lies in no namespace that a path can name.
     pub is_system: bool,
-    /// When it was written: a FILETIME.
-    pub stamp: u64,
+    /// When it was written.
+    pub stamp: FileTime,
     /// Its record.
     pub record: RecordRef,
     /// Why the class is partial, if it is: what keeps the superclass from being read that

@@ -16,6 +16,7 @@ use super::Catalog;
 use super::classes::{Place, StoredClass};
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::filetime::FileTime;
 use crate::base::limits::{MAX_CLASS_DEPTH, MAX_DECODED_FACTOR};
 use crate::base::page_no::RecordRef;
 use crate::cim::name::Name;
@@ -355,7 +356,7 @@ impl Catalog {
         let stored = |class, damage| StoredClass {
             class: Arc::new(class),
             is_system: step.place.is_system,
-            stamp: view.stamp(),
+            stamp: FileTime(view.stamp()),
             record: step.record,
             damage,
         };

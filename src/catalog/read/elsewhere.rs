@@ -11,6 +11,7 @@ use super::classes::Place;
 use super::{Catalog, StoredInstance};
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::filetime::FileTime;
 use crate::base::page_no::RecordRef;
 use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
@@ -58,7 +59,8 @@ impl Catalog {
         let Some(instance) = instance else {
             return Err(Error::Corrupt(Box::new(lost.damage)));
         };
-        let (stamp, class_stamp) = (lost.view.stamp(), lost.view.class_stamp());
+        let stamp = FileTime(lost.view.stamp());
+        let class_stamp = FileTime(lost.view.class_stamp());
         Ok(StoredInstance {
             instance,
             stamp,

@@ -9,6 +9,7 @@ use super::run::{Family, Keys};
 use super::twins::OwnKeys;
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
+use crate::base::filetime::FileTime;
 use crate::base::page_no::RecordRef;
 use crate::cim::instance::Instance;
 use crate::cim::name::Name;
@@ -24,10 +25,10 @@ use crate::format::record::reader::BadRecord;
 pub struct StoredInstance {
     /// The instance, with its class.
     pub instance: Instance,
-    /// When it was written: a FILETIME.
-    pub stamp: u64,
+    /// When it was written.
+    pub stamp: FileTime,
     /// When the class was written whose layout it has.
-    pub class_stamp: u64,
+    pub class_stamp: FileTime,
     /// Its record.
     pub record: RecordRef,
     /// Why its class cannot be had, if it cannot. The instance is then shown by a class of that
@@ -281,8 +282,8 @@ impl Catalog {
         };
         Ok(Some(StoredInstance {
             instance,
-            stamp: view.stamp(),
-            class_stamp: view.class_stamp(),
+            stamp: FileTime(view.stamp()),
+            class_stamp: FileTime(view.class_stamp()),
             record,
             damage: None,
         }))

@@ -5,7 +5,6 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::{StoredClass, StoredInstance};
-use crate::base::filetime;
 use crate::base::page_no::RecordRef;
 use crate::cim::class::Setting;
 use crate::cim::full_class::FullClass;
@@ -65,7 +64,7 @@ impl Serialize for ClassRow<'_> {
         map.serialize_entry("name", class.name())?;
         map.serialize_entry("superclass", &class.declaration().superclass)?;
         partial(&mut map, class, false)?;
-        map.serialize_entry("written", &filetime::text(self.class.stamp))?;
+        map.serialize_entry("written", &self.class.stamp.to_string())?;
         map.serialize_entry("record", &place(self.class.record))?;
         map.serialize_entry("qualifiers", class.qualifiers())?;
         map.serialize_entry("properties", &Shared(class.properties()))?;
@@ -124,7 +123,7 @@ pub(crate) fn serialize_instance<S: Serializer>(
     map.serialize_entry("class", instance.class().name())?;
     map.serialize_entry("path", &path)?;
     partial(&mut map, instance.class(), stored.damage.is_some())?;
-    map.serialize_entry("written", &filetime::text(stored.stamp))?;
+    map.serialize_entry("written", &stored.stamp.to_string())?;
     map.serialize_entry("record", &place(stored.record))?;
     map.serialize_entry("properties", properties)?;
     map.serialize_entry("defaults", defaults)?;

@@ -132,8 +132,7 @@ impl Catalog {
                 Ok(Some(record)) => self.instance_of_record(&path, record).ok(),
                 _ => None,
             };
-            let stored =
-                stored.and_then(|stored| Some(stored.instance.get("Name")?.as_text()?.to_owned()));
+            let stored = stored.and_then(|stored| Some(stored.instance.text("Name")?.to_owned()));
             let spelled = stored
                 .filter(|stored| name::same(stored, part))
                 .unwrap_or_else(|| part.to_owned());
@@ -185,11 +184,7 @@ impl Catalog {
                 BadRecord { offset: 0, what },
             ))
         };
-        let name = child
-            .instance
-            .get("Name")
-            .and_then(|name| name.as_text())
-            .unwrap_or_default();
+        let name = child.instance.text("Name").unwrap_or_default();
         if name.is_empty() || name.contains(['\\', '/', ':', '\0']) {
             return bad("the name of the namespace is none");
         }

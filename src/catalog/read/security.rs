@@ -71,7 +71,7 @@ impl Catalog {
         let holder = self.instance(namespace, &singleton("__thisNAMESPACE"))?;
         let descriptor = match holder
             .as_ref()
-            .and_then(|holder| holder.instance.get("SECURITY_DESCRIPTOR"))
+            .and_then(|holder| holder.instance.get("SECURITY_DESCRIPTOR").ok().flatten())
         {
             Some(Value::Array(Array::Uint8(bytes))) => Some(SecurityDescriptor::parse(bytes)),
             Some(_) => return Err(damaged("is no row of bytes".to_owned())),

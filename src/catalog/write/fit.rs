@@ -40,7 +40,7 @@ pub(super) fn fit(
         if *setting == Setting::Inherited {
             continue;
         }
-        let set = fitted.set(property.name.as_str(), setting.clone());
+        let set = fitted.set_exact(property.name.as_str(), setting.clone());
         if misfit == Misfit::Refuse {
             set?;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Changes, Put, State, UpdateMode, system};
 use crate::base::error::{Error, Result};
+use crate::base::filetime::FileTime;
 use crate::base::rule::Rule;
 use crate::catalog::{Catalog, StoredClass};
 use crate::cim::class::Class;
@@ -63,9 +64,9 @@ impl<'e> Importer<'e> {
         &mut self,
         namespace: &str,
         class: &Class,
-        stamp: Option<u64>,
+        stamp: Option<FileTime>,
     ) -> Result<Arc<StoredClass>> {
-        self.note(stamp);
+        let stamp = self.note(stamp);
         self.changes().import_class(namespace, class, stamp)
     }
 
@@ -79,16 +80,19 @@ impl<'e> Importer<'e> {
         &mut self,
         namespace: &str,
         instance: &Instance,
-        stamp: Option<u64>,
+        stamp: Option<FileTime>,
     ) -> Result<ObjectPath> {
-        self.note(stamp);
+        let stamp = self.note(stamp);
         self.changes().import_instance(namespace, instance, stamp)
     }
 
-    fn note(&mut self, stamp: Option<u64>) {
+    /// Notes a time stamp, which no object gets again, and returns its number.
+    fn note(&mut self, stamp: Option<FileTime>) -> Option<u64> {
+        let stamp = stamp.map(|stamp| stamp.0);
         if let Some(stamp) = stamp {
             self.state.stamps.note(stamp, &self.transaction);
         }
+        stamp
     }
 
     /// The transaction over keys and records.

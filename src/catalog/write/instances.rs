@@ -89,7 +89,7 @@ impl Changes<'_, '_> {
         let new = self.footprint(namespace, instance)?;
         let old = self.replaced(namespace, class, &new, put, &path)?;
         let stamp = stamp.unwrap_or_else(|| self.stamp());
-        let record = encode(instance, stamp, class.stamp)?;
+        let record = encode(instance, stamp, class.stamp.0)?;
         self.change(|changes| changes.swap(old.as_ref(), Some((&new, &record))))?;
         Ok(path)
     }
@@ -349,9 +349,7 @@ impl Doomed {
         if !instance.class().is_a(system::NAMESPACE) {
             return None;
         }
-        let name = instance
-            .get(system::NAMESPACE_NAME)
-            .and_then(|name| name.as_text());
+        let name = instance.text(system::NAMESPACE_NAME);
         Some(format!(r"{parent}\{}", name.unwrap_or_default()))
     }
 }

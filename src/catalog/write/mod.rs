@@ -280,6 +280,17 @@ impl<'e> CatalogWriter<'e> {
         self.changes().class(namespace, class)
     }
 
+    /// A new instance of the class with this name, with the defaults of the class. It is stored
+    /// by [`put_instance`](Self::put_instance).
+    ///
+    /// # Errors
+    /// [`Error::Rule`] when there is no such class; [`Error::Corrupt`], [`Error::Io`].
+    pub fn new_instance(&mut self, namespace: &str, class: &str) -> Result<Instance> {
+        let stored = self.class(namespace, class)?;
+        let stored = stored.ok_or_else(|| instances::no_class(namespace, class))?;
+        Ok(Instance::new(stored.class.clone()))
+    }
+
     /// Whether a namespace is there now.
     ///
     /// # Errors

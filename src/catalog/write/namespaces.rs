@@ -50,10 +50,7 @@ impl Changes<'_, '_> {
     ) -> Result<ObjectPath> {
         let class = self.need_system_class(parent, instance.class().name().as_str())?;
         let path = instance.path()?;
-        let name = instance
-            .get(system::NAMESPACE_NAME)
-            .and_then(Value::as_text)
-            .unwrap_or_default();
+        let name = instance.text(system::NAMESPACE_NAME).unwrap_or_default();
         let is_there = self.schema().has_namespace(&format!(r"{parent}\{name}"))?;
         if is_there || put == Put::UpdateOnly {
             return self.write_instance(parent, &class, instance, put, None);
@@ -70,10 +67,7 @@ impl Changes<'_, '_> {
         put: Put,
         descriptor: Option<&SecurityDescriptor>,
     ) -> Result<()> {
-        let name = instance
-            .get(system::NAMESPACE_NAME)
-            .and_then(Value::as_text)
-            .unwrap_or_default();
+        let name = instance.text(system::NAMESPACE_NAME).unwrap_or_default();
         let namespace = format!(r"{parent}\{name}");
         rules::namespace(&namespace, name)?;
         let descriptor = match descriptor {

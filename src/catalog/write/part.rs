@@ -320,10 +320,7 @@ fn at_or_below(from: &Catalog, namespace: &str) -> Vec<String> {
 fn standing_for<'n>(from: &Catalog, namespace: &'n str) -> Option<(&'n str, StoredInstance)> {
     let (parent, name) = namespace.rsplit_once('\\')?;
     let has_name = |stored: &StoredInstance| {
-        let own = stored
-            .instance
-            .get(system::NAMESPACE_NAME)
-            .and_then(|own| own.as_text());
+        let own = stored.instance.text(system::NAMESPACE_NAME);
         own.is_some_and(|own| name::same(own, name))
     };
     let stored = from

@@ -99,9 +99,7 @@ impl Changes<'_, '_> {
         let Some((instance, _)) = self.read(record, &class.class)? else {
             return Ok(None);
         };
-        let path = instance
-            .get(&reference.property)
-            .and_then(|value| value.as_text());
+        let path = instance.text(&reference.property);
         Ok(path.and_then(|path| path.parse().ok()))
     }
 
