@@ -191,3 +191,19 @@ fn a_plan_is_told_and_a_query_read_from_standard_input() {
         .unwrap();
     assert_eq!(said(&child.wait_with_output().unwrap()).1, "Id : c\n");
 }
+
+#[test]
+fn a_refusal_has_its_place_in_json() {
+    let shop = Shop::new();
+    let (code, row, error) = shop.said(&["SELECT *\nFROM Shelf WITHIN 5", "--json"]);
+    assert_eq!((code, error.as_str()), (6, ""));
+    let parts = [
+        r#""kind":"diagnostic","severity":"error","code":"event-query""#,
+        r#""file":null,"line":2,"column":12,"#,
+        r#""excerpt":"FROM Shelf WITHIN 5""#,
+    ];
+    for part in parts {
+        assert!(row.contains(part), "{part} in {row}");
+    }
+    assert_eq!(row.lines().count(), 1);
+}

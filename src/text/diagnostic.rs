@@ -2,8 +2,10 @@
 //! the command draws them.
 
 use std::fmt::{self, Write};
+use std::sync::OnceLock;
 
-use super::span::{Lines, Position, Span};
+use super::excerpt::Excerpt;
+use super::span::{LineMap, Lines, Position, Span};
 use crate::base::escape::{escape, guard};
 use crate::base::hresult::HResult;
 
@@ -158,6 +160,21 @@ pub struct Source {
     /// Where the text says that other lines begin (`#line`): the first line after the directive,
     /// its number in the other text, and the name of that one.
     pub renumbered: Vec<Renumbered>,
+    /// Its lines, found when the first place is looked up.
+    lines: OnceLock<LineMap>,
+}
+
+impl Source {
+    fn lines(&self) -> Lines<'_> {
+        let map = self.lines.get_or_init(|| LineMap::new(&self.text));
+        Lines::of(&self.text, map)
+    }
+
+    /// The directive that renumbers a line.
+    fn renumbering(&self, line: u32) -> Option<&Renumbered> {
+        let mut all = self.renumbered.iter().rev();
+        all.find(|other| other.from <= line)
+    }
 }
 
 /// A `#line` directive: the lines after it are those of another text.
@@ -184,8 +201,8 @@ pub struct Location {
     pub start: Position,
     /// Line and column after its end.
     pub end: Position,
-    /// The first line of the stretch, as it stands there.
-    pub excerpt: String,
+    /// The first line of the stretch, as far as it is worth showing.
+    pub excerpt: Excerpt,
 }
 
 impl Sources {
@@ -201,6 +218,7 @@ impl Sources {
             name: name.into(),
             text: text.into(),
             renumbered: Vec::new(),
+            lines: OnceLock::new(),
         });
         id
     }
@@ -220,26 +238,18 @@ impl Sources {
     /// The name, lines and columns of a place; `None` when its text is not among these.
     pub fn locate(&self, place: Place) -> Option<Location> {
         let source = self.get(place.source)?;
-        let lines = Lines::new(&source.text);
-        let (start, end) = (
-            lines.position(place.span.start),
-            lines.position(place.span.end),
-        );
-        let excerpt = lines.text_of(start.line).unwrap_or_default().to_owned();
-        let other = source
-            .renumbered
-            .iter()
-            .rev()
-            .find(|other| other.from <= start.line);
-        let name = other
-            .and_then(|other| other.name.clone())
-            .unwrap_or_else(|| source.name.clone());
+        let lines = source.lines();
+        let start = lines.position(place.span.start);
+        let end = lines.position(place.span.end);
+        let excerpt = Excerpt::new(&source.text, lines.span_of(start.line)?, place.span);
+
+        let other = source.renumbering(start.line);
+        let name = other.and_then(|other| other.name.as_ref());
+        let name = name.unwrap_or(&source.name).clone();
         let moved = |position: Position| match other {
             Some(other) => {
-                let line = position
-                    .line
-                    .saturating_sub(other.from)
-                    .saturating_add(other.line);
+                let after = position.line.saturating_sub(other.from);
+                let line = after.saturating_add(other.line);
                 Position { line, ..position }
             }
             None => position,
@@ -297,52 +307,24 @@ impl Sources {
     }
 }
 
-/// Characters of a line that an excerpt shows before the stretch, and in all.
-const BEFORE: usize = 60;
-const SHOWN: usize = 160;
-
-/// Writes a line of a text and below it the marks of a stretch. Of a long line the part around the
-/// stretch is shown.
+/// Writes a line of a text and below it the marks of a stretch.
 fn write_excerpt(out: &mut String, location: &Location, mark: char, note: &str) -> fmt::Result {
-    let Location {
-        start,
-        end,
-        excerpt,
-        ..
-    } = location;
-    let at = crate::base::widen(start.column).saturating_sub(1);
-    let first = at.saturating_sub(BEFORE);
-    // One column a character: what takes none or several is shown by its code elsewhere, here by a
-    // dot.
-    let plain = |c: char| {
-        if c.is_ascii_graphic() || c.is_alphanumeric() {
-            c
-        } else {
-            ' '
-        }
+    let Excerpt { text, at, .. } = &location.excerpt;
+    // One column a character: what takes none or several is shown by its code elsewhere, here by
+    // a blank.
+    let plain = |c: char| match c.is_ascii_graphic() || c.is_alphanumeric() || c == '…' {
+        true => c,
+        false => ' ',
     };
-    let shown: String = excerpt.chars().skip(first).take(SHOWN).map(plain).collect();
-    let ends_here = start.line == end.line;
-    let to = if ends_here {
-        crate::base::widen(end.column).saturating_sub(1)
-    } else {
-        usize::MAX
-    };
-    let room = shown
-        .chars()
-        .count()
-        .saturating_sub(at.saturating_sub(first));
-    let width = to.saturating_sub(at).min(room).max(1);
-    let line = start.line.to_string();
+    let shown: String = text.chars().map(plain).collect();
+    let count = |part: Option<&str>| part.unwrap_or_default().chars().count();
+    let before = count(text.get(..at.start));
+    let width = count(text.get(at.clone())).max(1);
+    let line = location.start.line.to_string();
     let margin = " ".repeat(line.len());
-    let dots = if first > 0 { "…" } else { "" };
-    writeln!(out, "{line} | {dots}{}", shown.trim_end())?;
-    let indent = " ".repeat(
-        at.saturating_sub(first)
-            .saturating_add(dots.chars().count()),
-    );
+    writeln!(out, "{line} | {}", shown.trim_end())?;
     let marks: String = std::iter::repeat_n(mark, width).collect();
-    writeln!(out, "{margin} | {indent}{marks}{note}")
+    writeln!(out, "{margin} | {}{marks}{note}", " ".repeat(before))
 }
 
 #[cfg(test)]
@@ -402,7 +384,11 @@ mod tests {
             .locate(Place::new(source, Span::new(20, 25)))
             .unwrap();
         assert_eq!(
-            (&*location.name, location.start.line, &*location.excerpt),
+            (
+                &*location.name,
+                location.start.line,
+                &*location.excerpt.text
+            ),
             ("real.mof", 40, "class")
         );
     }

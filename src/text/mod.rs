@@ -2,6 +2,7 @@
 
 pub mod cursor;
 pub mod diagnostic;
+pub mod excerpt;
 pub mod mof;
 pub mod span;
 pub mod wql;

@@ -1,5 +1,6 @@
 //! Places in a text: spans in bytes, and the lines and columns that people count.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A stretch of a text, in bytes from its start. Texts beyond 4 GiB are refused before anything
@@ -54,16 +55,21 @@ pub struct Position {
     pub column: u32,
 }
 
-/// The lines of a text. CR, LF and CRLF each end one.
+/// Bytes between two places whose characters are counted beforehand.
+const STRIDE: usize = 4096;
+
+/// Where the lines of a text begin, and how many characters stand before some of its places.
 #[derive(Debug, Clone)]
-pub struct Lines<'t> {
-    text: &'t str,
+pub(super) struct LineMap {
     starts: Vec<u32>,
+    /// The number of characters before every `STRIDE`th byte: the columns of a line of any length
+    /// cost no more than those of a short one.
+    characters: Vec<u32>,
 }
 
-impl<'t> Lines<'t> {
+impl LineMap {
     /// Finds the lines of `text`, in one pass.
-    pub fn new(text: &'t str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         let bytes = text.as_bytes();
         let mut starts = vec![0];
         for end in memchr::memchr2_iter(b'\n', b'\r', bytes) {
@@ -73,24 +79,70 @@ impl<'t> Lines<'t> {
                 starts.push(crate::base::narrow(next));
             }
         }
-        Self { text, starts }
+        let mut counted = 0usize;
+        let mut characters = vec![0];
+        for stretch in bytes.chunks(STRIDE) {
+            counted = counted.saturating_add(characters_of(stretch));
+            characters.push(crate::base::narrow(counted));
+        }
+        Self { starts, characters }
+    }
+}
+
+/// The number of characters that begin in a part of a text.
+fn characters_of(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xC0 != 0x80).count()
+}
+
+/// The lines of a text. CR, LF and CRLF each end one.
+#[derive(Debug, Clone)]
+pub struct Lines<'t> {
+    text: &'t str,
+    map: Cow<'t, LineMap>,
+}
+
+impl<'t> Lines<'t> {
+    /// Finds the lines of `text`, in one pass.
+    pub fn new(text: &'t str) -> Self {
+        let map = Cow::Owned(LineMap::new(text));
+        Self { text, map }
+    }
+
+    /// The lines of `text` as they were found before.
+    pub(super) const fn of(text: &'t str, map: &'t LineMap) -> Self {
+        Self {
+            text,
+            map: Cow::Borrowed(map),
+        }
     }
 
     /// The number of lines; a text without any line end has one.
-    pub const fn count(&self) -> usize {
-        self.starts.len()
+    pub fn count(&self) -> usize {
+        self.map.starts.len()
     }
 
     /// The line and column of the byte at `offset`; an offset past the end counts as the end.
     pub fn position(&self, offset: u32) -> Position {
         let line = self.line_of(offset);
-        let start = self.starts.get(line).copied().unwrap_or_default();
-        let before = Span::new(start, self.boundary(offset)).of(self.text);
-        let column = before.chars().count().saturating_add(1);
+        let start = self.map.starts.get(line).copied().unwrap_or_default();
+        let before = self.characters_before(start);
+        let column = self
+            .characters_before(self.boundary(offset))
+            .saturating_sub(before);
         Position {
             line: crate::base::narrow(line.saturating_add(1)),
-            column: crate::base::narrow(column),
+            column: crate::base::narrow(column.saturating_add(1)),
         }
+    }
+
+    /// The number of characters before the byte at `offset`, which begins one.
+    fn characters_before(&self, offset: u32) -> usize {
+        let offset = crate::base::widen(offset);
+        let stride = offset / STRIDE;
+        let counted = self.map.characters.get(stride).copied().unwrap_or_default();
+        let bytes = self.text.as_bytes();
+        let rest = bytes.get(stride.saturating_mul(STRIDE)..offset);
+        crate::base::widen(counted).saturating_add(rest.map_or(0, characters_of))
     }
 
     /// The text of the line with this number, from 1, without its line end; `None` past the last
@@ -104,8 +156,8 @@ impl<'t> Lines<'t> {
     /// last line.
     pub fn span_of(&self, line: u32) -> Option<Span> {
         let number = crate::base::widen(line).checked_sub(1)?;
-        let start = *self.starts.get(number)?;
-        let end = self.starts.get(number.saturating_add(1)).copied();
+        let start = *self.map.starts.get(number)?;
+        let end = self.map.starts.get(number.saturating_add(1)).copied();
         Some(Span::new(
             start,
             end.unwrap_or_else(|| crate::base::narrow(self.text.len())),
@@ -114,7 +166,8 @@ impl<'t> Lines<'t> {
 
     /// The number, from 0, of the line that holds the byte at `offset`.
     fn line_of(&self, offset: u32) -> usize {
-        self.starts
+        self.map
+            .starts
             .partition_point(|start| *start <= offset)
             .saturating_sub(1)
     }
@@ -157,6 +210,16 @@ mod tests {
         assert_eq!(lines.text_of(4), Some(""));
         assert_eq!(lines.text_of(5), Some("d"));
         assert_eq!([lines.text_of(0), lines.text_of(6)], [None, None]);
+    }
+
+    #[test]
+    fn columns_of_a_long_line_are_counted() {
+        let text = format!("a\n{}x", "é".repeat(5_000));
+        let lines = Lines::new(&text);
+        for (offset, column) in [(2, 1), (4, 2), (5, 2), (8_194, 4_097), (10_002, 5_001)] {
+            let position = lines.position(offset);
+            assert_eq!((position.line, position.column), (2, column), "{offset}");
+        }
     }
 
     #[test]

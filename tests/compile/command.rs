@@ -44,8 +44,10 @@ fn files_are_stored_or_refused_with_their_code() {
     let (code, output, messages) = run(&["compile", &repo, &bad]);
     assert_eq!((code, &*output), (6, ""));
     assert!(
-        messages.contains("bad.mof:2:9: error: ")
-            && messages.contains("WBEMMOF_E_EXPECTED_PROPERTY_NAME (0x8004400C)")
+        messages.starts_with("cimrepo: error[WBEMMOF_E_EXPECTED_PROPERTY_NAME]: ")
+            && messages.contains("(0x8004400C)\ncimrepo:  --> ")
+            && messages.contains("bad.mof:2:9\n"),
+        "{messages}"
     );
     assert_eq!(run(&["compile", &repo, &bad, "--mofcomp"]).0, 3);
     assert_eq!(run(&["compile", "--check", &bad]).0, 6);
@@ -64,4 +66,87 @@ fn files_are_stored_or_refused_with_their_code() {
         output.contains("\"outcome\":\"unchanged\"") && output.contains("\"name\":\"C\""),
         "{output}"
     );
+}
+
+/// A directory, and the command in it.
+pub(crate) struct Place(tempfile::TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Writes a file, and gives its path.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+#[test]
+fn a_message_shows_the_line_and_every_place() {
+    let place = Place::new();
+    let twice = "class A {\n\tstring X; \n\tstring\tX;\n};\n";
+    let file = place.file("twice.mof", twice);
+    let repo = place.path("R");
+    assert_eq!(run(&["create", &repo]).0, 0);
+
+    let (code, _, messages) = run(&["compile", &repo, &file]);
+    assert_eq!(code, 6);
+    let shown: Vec<&str> = messages
+        .lines()
+        .map(|line| &line["cimrepo: ".len()..])
+        .collect();
+    let expected = [
+        "error[WBEMMOF_E_DUPLICATE_PROPERTY]: the class declares the property X twice (0x8004401B)",
+        &format!(" --> {file}:3:9"),
+        "  |",
+        "3 |     string    X;",
+        "  |               ^",
+        "  |",
+        &format!(" ::: {file}:2:9"),
+        "  |",
+        "2 |     string X; ",
+        "  |            - first declared here",
+    ];
+    let trimmed = expected.map(str::trim_end);
+    assert_eq!(shown, trimmed, "{messages}");
+
+    let (_, json, messages) = run(&["compile", &repo, &file, "--json"]);
+    assert_eq!(messages, "");
+    let row: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (
+            &row["line"],
+            &row["column"],
+            &row["end_column"],
+            &row["excerpt"]
+        ),
+        (&3.into(), &9.into(), &10.into(), &"\tstring\tX;".into())
+    );
+    assert_eq!(row["labels"][0]["line"], 2);
+    assert_eq!(row["labels"][0]["message"], "first declared here");
+}
+
+#[test]
+fn a_place_in_a_long_line_is_shown_alone() {
+    let place = Place::new();
+    let blanks = " ".repeat(100_000);
+    let file = place.file(
+        "long.mof",
+        format!("class A {{{blanks}uint8 é\u{1b}[2J;{blanks}}};"),
+    );
+    let (code, _, messages) = run(&["compile", "--check", &file]);
+    assert_eq!(code, 6);
+    assert!(messages.contains("long.mof:1:100017\n"), "{messages}");
+    assert!(
+        messages.len() < 2_000 && !messages.contains('\u{1b}'),
+        "{messages}"
+    );
+    assert!(messages.contains("uint8 é\\u{1b}[2J;"), "{messages}");
 }

@@ -12,11 +12,11 @@ use cimrepo::compile::{
 };
 use cimrepo::storage::RealStorage;
 use cimrepo::store::EngineOptions;
-use cimrepo::text::diagnostic::Diagnostic;
 use clap::Args;
 use serde::Serialize;
 
-use crate::ui::output::{Failure, Output, complain, count, even_if_closed};
+use crate::ui::diagnostic::{DiagnosticRow, complain_of};
+use crate::ui::output::{Failure, Output, count, even_if_closed};
 use crate::ui::source::written_failed;
 
 /// Compile MOF files into a repository
@@ -93,18 +93,6 @@ struct OperationRow<'r> {
     line: Option<u32>,
 }
 
-#[derive(Serialize)]
-struct DiagnosticRow<'r> {
-    severity: &'static str,
-    code: &'static str,
-    hresult: String,
-    message: &'r str,
-    file: Option<String>,
-    line: Option<u32>,
-    column: Option<u32>,
-    help: Option<&'r str>,
-}
-
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
         let (repo, files) = match (self.check, self.paths.split_first()) {
@@ -174,8 +162,11 @@ impl Arguments {
     fn show(&self, report: &CompileReport, output: &mut Output) -> Result<(), Failure> {
         for diagnostic in &report.diagnostics {
             match output.is_json() {
-                true => output.row("diagnostic", &row(report, diagnostic))?,
-                false => report.sources.render(diagnostic).lines().for_each(complain),
+                true => {
+                    let row = DiagnosticRow::new(&report.sources, diagnostic);
+                    output.row("diagnostic", &row)?;
+                }
+                false => complain_of(&report.sources, diagnostic),
             }
         }
         if !report.is_stored() || self.check {
@@ -262,21 +253,4 @@ fn read(file: &Path) -> Result<MofSource, Failure> {
     };
     let bytes = std::fs::read(file).map_err(failed)?;
     Ok(MofSource::new(file.to_string_lossy(), bytes))
-}
-
-fn row<'r>(report: &CompileReport, diagnostic: &'r Diagnostic) -> DiagnosticRow<'r> {
-    let location = diagnostic
-        .place
-        .and_then(|place| report.sources.locate(place));
-    let start = location.as_ref().map(|location| location.start);
-    DiagnosticRow {
-        severity: diagnostic.severity.as_str(),
-        code: diagnostic.code.name,
-        hresult: format!("0x{:08X}", diagnostic.code.value.0),
-        message: &diagnostic.message,
-        file: location.map(|location| location.name),
-        line: start.map(|start| start.line),
-        column: start.map(|start| start.column),
-        help: diagnostic.help.as_deref(),
-    }
 }

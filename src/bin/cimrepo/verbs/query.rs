@@ -6,10 +6,10 @@ use std::sync::Arc;
 use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::catalog::Catalog;
 use cimrepo::query::{self, QueryOptions, Rows};
-use cimrepo::text::wql::MAX_QUERY_BYTES;
+use cimrepo::text::wql::{MAX_QUERY_BYTES, QueryError};
 use clap::{Args, ValueEnum};
 
-use crate::ui::diagnostic;
+use crate::ui::diagnostic::{self, DiagnosticRow};
 use crate::ui::listing::namespace_path;
 use crate::ui::output::{Failure, Output, complain, count};
 use crate::ui::progress::Bar;
@@ -114,11 +114,22 @@ impl Arguments {
         };
         match outcome {
             Err(Failure::Engine(Error::Query(refused))) => {
-                diagnostic::complain_of_query(&refused, text, &namespace);
+                self.refuse(&refused, text, &namespace)?;
                 Ok(Outcome::Language)
             }
             outcome => outcome,
         }
+    }
+
+    /// Shows why a query is refused: on standard error, in JSON as a row.
+    fn refuse(&self, refused: &QueryError, text: &str, namespace: &str) -> Result<(), Failure> {
+        if !self.is_json() {
+            diagnostic::complain_of_query(refused, text, namespace);
+            return Ok(());
+        }
+        let mut output = Output::new(true);
+        output.row("diagnostic", &DiagnosticRow::of_query(refused, text))?;
+        output.finish()
     }
 
     fn is_json(&self) -> bool {
