@@ -3,11 +3,11 @@
 /// Days from 0000-03-01 to 1970-01-01.
 const EPOCH: u64 = 719_468;
 
-/// Days of 400 years.
+/// Number of days in 400 years.
 const ERA: u64 = 146_097;
 
-/// The number of a day since 1970-01-01; `None` for what is no day, and outside the years 1970 to
-/// 9999. A day that its month does not have is one of the next month.
+/// Number of days from 1970-01-01 to a date. Returns `None` if `month` or `day` is out of range, or
+/// `year` is not in 1970 to 9999. A day beyond the end of its month counts on into the next one.
 pub const fn day_number(year: u64, month: u64, day: u64) -> Option<u64> {
     if year < 1970 || year > 9999 || month < 1 || month > 12 || day < 1 || day > 31 {
         return None;
@@ -22,7 +22,7 @@ pub const fn day_number(year: u64, month: u64, day: u64) -> Option<u64> {
     days.checked_sub(EPOCH)
 }
 
-/// Year, month and day of a day since 1970-01-01.
+/// Year, month and day of the date that lies `days` days after 1970-01-01.
 pub const fn date(days: u64) -> (u64, u64, u64) {
     let days = days.saturating_add(EPOCH);
     let (era, day_of_era) = (days / ERA, days % ERA);

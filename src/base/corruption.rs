@@ -1,4 +1,4 @@
-//! What can be wrong in a repository: stable codes, and a finding that says which, where and how.
+//! Kinds of damage to a repository, as stable codes, and the finding that reports one of them.
 
 use std::fmt;
 
@@ -25,8 +25,8 @@ macro_rules! corruption_codes {
                 match self { $(CorruptionCode::$variant => $code,)* }
             }
 
-            /// True if nothing is lost or misread by it, whoever reads, and the next compaction
-            /// mends it.
+            /// True if the damage neither loses nor hides anything for any reader, and the next
+            /// compaction repairs it.
             pub const fn is_bookkeeping(self) -> bool {
                 matches!(self, CorruptionCode::RecordLastWrite)
             }
@@ -44,9 +44,9 @@ corruption_codes! {
     FileMissing = "file.missing", "A file of the repository is missing";
     /// A mapping file ends before what it announces, or has no bytes.
     MappingTruncated = "mapping.truncated", "The mapping file ends too early";
-    /// The number in MAPPING.VER.
+    /// MAPPING.VER does not hold the number of a mapping file.
     MappingVersion = "mapping.version", "The file that says which mapping counts names none";
-    /// A mapping file larger than any can be, or one that describes more pages.
+    /// A mapping file larger than the largest possible one, or one that describes more pages.
     MappingTooLarge = "mapping.too-large", "The mapping file is larger than that of the largest \
         repository there can be";
     /// 1: the signature 0xABCD.
@@ -81,7 +81,7 @@ corruption_codes! {
     /// 6: a shutdown flag other than 0 and 1.
     MappingShutdownFlag = "mapping.shutdown-flag", "The mapping's shutdown flag has a value that \
         is never written";
-    /// 6: bytes behind the shutdown flag.
+    /// 6: bytes after the shutdown flag.
     MappingTrailingBytes = "mapping.trailing-bytes", "There are bytes after the end of the mapping";
     /// 7: an entry's stamp differs from the generation.
     MappingStamp = "mapping.stamp", "A part of the mapping belongs to another state; it was \
@@ -97,7 +97,7 @@ corruption_codes! {
         page";
     /// 10: user data where none belongs.
     MappingUserData = "mapping.user-data", "The mapping holds a value where it is always zero";
-    /// A page that the structure needs has no place in the data file.
+    /// A page that the structure needs is not mapped to a place in the data file.
     PageUnmapped = "page.unmapped", "A page that is needed is not there";
     /// The root of the index is not a page.
     IndexRoot = "index.root", "The index has no usable root page";
@@ -109,15 +109,15 @@ corruption_codes! {
     IndexReserved = "index.reserved-field", "The index page holds a value where it is always zero";
     /// 11: a node without keys.
     IndexNoKeys = "index.no-keys", "The index page holds no key";
-    /// 11: tables that run over the end of the page.
+    /// 11: tables that extend past the end of the page.
     IndexSize = "index.size", "The tables of the index page run over its end";
     /// 12: tokens not strictly sorted.
     IndexTokenOrder = "index.token-order", "The words of the index page are out of order; look-ups \
         may miss keys";
     /// 12: a token that no key uses.
     IndexTokenUnused = "index.token-unused", "The index page keeps a word that no key uses";
-    /// 12: a gap or overlap in the token heap, or a token without its end, empty, or with a
-    /// separator in it.
+    /// 12: a gap or overlap in the token heap, or a token that is unterminated, empty, or contains
+    /// a separator.
     IndexHeap = "index.heap", "The text area of the index page is damaged";
     /// 12: a gap or overlap in the definition table, or a token number out of range.
     IndexDefinition = "index.definition", "A key of the index page is damaged";
@@ -130,7 +130,7 @@ corruption_codes! {
     /// 14: keys not strictly ascending.
     IndexKeyOrder = "index.key-order", "Keys of the index are out of order; look-ups may miss \
         objects";
-    /// 15: a page reached on two ways.
+    /// 15: a page reached by two paths.
     IndexPageTwice = "index.page-twice", "Two places of the index lead to the same page";
     /// 15: a mapped page that nothing leads to.
     IndexPageUnreached = "index.page-unreached", "An index page is in use but nothing leads to it";
@@ -148,12 +148,12 @@ corruption_codes! {
     ReferenceSize = "reference.size", "A key and the object it names disagree about its size";
     /// 19: a record that no key names.
     RecordOrphan = "record.orphan", "An object is stored but no key names it";
-    /// 20: a table of contents that is not packed as it must be.
+    /// 20: a table of contents that is not packed correctly.
     RecordPacking = "record.packing", "The table of contents of the page is damaged; objects on it \
         may be lost";
     /// 20: a record id that appears twice in a page.
     RecordIdTwice = "record.id-twice", "Two objects of a page bear the same number";
-    /// 21: a record on several pages that is not as it must be.
+    /// 21: a record on several pages with pages missing or wrong.
     RecordMultiPage = "record.multi-page", "A large object does not have all its pages";
     /// 22: the check value of a record.
     RecordCheck = "record.check", "The object does not match its checksum; it was changed";
@@ -168,25 +168,25 @@ corruption_codes! {
         is lost, and compacting mends it";
     /// 24: a record id that appears twice in the repository.
     RecordIdRepeated = "record.id-repeated", "Two objects of the repository bear the same number";
-    /// The record of a class, or that of a superclass, that cannot be understood.
+    /// The record of a class or of one of its superclasses cannot be decoded.
     RecordClass = "record.class", "The definition of a class is damaged; it and its instances \
         cannot be read";
-    /// The record of an instance that cannot be understood.
+    /// The record of an instance cannot be decoded.
     RecordInstance = "record.instance", "The record of an instance is damaged or does not fit to \
         its class";
-    /// The record of a reference that cannot be understood.
+    /// The record of a reference cannot be decoded.
     RecordReference = "record.referrer", "The record of a reference between instances is damaged";
-    /// A record that more keys name than an object has, or one that lies on the pages of others.
+    /// A record that is named by more keys than an object has, or that lies on the pages of others.
     RecordShared = "record.shared", "An object is named by a key that is not its own; it is read \
         once";
-    /// A key in none of the shapes that objects have.
+    /// A key in none of the forms that the keys of objects have.
     KeyShape = "key.shape", "A key has a form that no object's key has";
-    /// An object has keys in a namespace that none leads to.
+    /// A namespace that holds objects but that no other namespace names.
     NamespaceHidden = "namespace.hidden", "No other namespace names this one; nothing that walks \
         their tree shows what it holds";
-    /// A key that objects call for and that is not stored.
+    /// A key that an object requires is not stored.
     KeyMissing = "key.missing", "An object lacks one of its keys; not every look-up finds it";
-    /// A key that is stored and that no readable object calls for.
+    /// A stored key that no readable object requires.
     KeyUnexpected = "key.unexpected", "No object that can be read accounts for this key";
     /// A reference to an instance that does not exist.
     ReferenceDangling = "reference.dangling", "An instance refers to one that is not there";
@@ -195,39 +195,40 @@ corruption_codes! {
         its key";
     /// An instance without a value for its key.
     ObjectNoKey = "object.no-key", "An instance has no value for its key; no path leads to it";
-    /// An instance whose stamp is not that of its class.
+    /// An instance whose stamp differs from that of its class.
     ObjectClassStamp = "object.class-stamp", "An instance was written under another state of its \
         class";
-    /// A time stamp that two records have.
+    /// A time stamp that two records bear.
     ObjectStampTwice = "object.stamp-twice", "Two objects bear the same time stamp";
-    /// A qualifier that a set has twice.
+    /// A qualifier that occurs twice in one set.
     SchemaQualifierTwice = "schema.qualifier-twice", "A qualifier is given twice";
     /// A stored qualifier with a flavor that is never stored.
     SchemaQualifierFlavor = "schema.qualifier-flavor", "A qualifier is marked as inherited where \
         it is declared";
-    /// A qualifier that a superclass forbids to change.
+    /// A qualifier that a superclass does not allow to be changed.
     SchemaQualifierOverride = "schema.qualifier-override", "A class changes a qualifier that its \
         superclass fixes";
-    /// `CIMTYPE` and the stored type.
+    /// A `CIMTYPE` qualifier that is missing or contradicts the stored type.
     SchemaCimType = "schema.cimtype", "A property's CIMTYPE qualifier is missing or does not say \
         its type";
-    /// A key property of a type that has no text.
+    /// A key property of a type that cannot be written in a path.
     SchemaKeyType = "schema.key-type", "A key property has a type that cannot be a key";
-    /// The parameters of a method.
+    /// The parameters of a method are not declared as the format demands.
     SchemaSignature = "schema.signature", "The parameters of a method are not declared as they \
         must be";
     /// An instance of an abstract class.
     SchemaAbstractInstance = "schema.abstract-instance", "A class that is abstract has an instance";
-    /// An embedded object that cannot be understood.
+    /// An embedded object cannot be decoded.
     SchemaObject = "schema.object", "A value is an embedded object that cannot be read";
-    /// The header of a journal that has commits, or was renamed or copied to another name.
+    /// A damaged header of a journal that holds commits, or a journal renamed or copied to another
+    /// name.
     JournalHeader = "journal.header", "The journal's first bytes are damaged; what it committed is \
         unknown";
-    /// A commit whose checksum is right and whose operations make no sense, or do not fit the state
+    /// A commit whose checksum is right but whose operations are invalid, or do not fit the state
     /// that it continues.
     JournalOperation = "journal.operation", "A commit in the journal holds an operation that is \
         never written";
-    /// A journal that continues a generation or a commit that is not there.
+    /// A journal that continues a generation or a commit that is missing.
     JournalUnplaced = "journal.unplaced", "The commits in the journal continue a state that is not \
         there";
 }
@@ -238,19 +239,19 @@ impl fmt::Display for CorruptionCode {
     }
 }
 
-/// One thing that is wrong: what [`verify`](crate::verify) lists, and what a read fails with.
+/// One piece of damage. [`verify`](crate::verify) lists them, and a failed read returns one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Corruption {
-    /// What is wrong.
+    /// The kind of damage.
     pub code: CorruptionCode,
-    /// Where.
+    /// The place.
     pub site: Site,
-    /// What was found there and what belongs there; may be empty.
+    /// Values found and values expected there; may be empty.
     pub detail: String,
 }
 
 impl Corruption {
-    /// A finding. A detail longer than [`MAX_DETAIL_BYTES`] is cut, and ends in `…`.
+    /// A finding. A detail longer than [`MAX_DETAIL_BYTES`] is cut and ends in `…`.
     pub fn new(code: CorruptionCode, site: Site, detail: impl Into<String>) -> Self {
         Self {
             code,

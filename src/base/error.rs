@@ -1,4 +1,4 @@
-//! The one error type, its HRESULTs and the command's exit codes.
+//! The crate's error type, with the HRESULT and the exit code of each error.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,25 +15,25 @@ use super::rule::Rule;
 
 pub use super::hresult::HResult;
 
-/// The result of everything that can fail.
+/// Result of a fallible operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, where, and what to do next.
+/// An error: its cause, its place, and advice on what to do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused something.
+    /// The operating system refused an operation.
     #[error("cannot {op} {}", escape_path(.path))]
     Io {
         /// The operation.
         op: IoOp,
-        /// On which file or directory.
+        /// The file or directory.
         path: Box<Path>,
-        /// The refusal.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// What was written is complete and in place, but the system refused to say that it is durable:
-    /// it may be gone after a loss of power, and then what was there before is back.
+    /// The new state is complete and in place, but the system did not confirm that it is durable.
+    /// After a loss of power the old state may be back.
     #[error(
         "the new state is in place, but may not outlast a loss of power: cannot {op} {}; do it \
             again",
@@ -42,13 +42,14 @@ pub enum Error {
     Unconfirmed {
         /// The operation.
         op: IoOp,
-        /// On which file or directory.
+        /// The file or directory.
         path: Box<Path>,
-        /// The refusal.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A repository was being replaced by renaming directories and the system refused to go on and
-    /// to go back: nothing has its name. Both are whole.
+    /// A repository was being replaced by renaming directories, and the system refused both to
+    /// finish and to undo it. No directory has the repository's name now; the old and the new one
+    /// are both complete.
     #[error(
         "nothing has the name {} now: the repository that was there is {}, and the restored one, \
             complete, is {}; restore again, or rename one of them",
@@ -59,11 +60,11 @@ pub enum Error {
     Stranded {
         /// The name of the repository.
         path: Box<Path>,
-        /// Where the one is that had it.
+        /// The present place of the old repository.
         old: Box<Path>,
-        /// Where the one is that was to get it.
+        /// The present place of the new repository.
         new: Box<Path>,
-        /// The refusal to go back.
+        /// The error that prevented the undoing.
         source: io::Error,
     },
     /// Something in the repository is damaged.
@@ -72,9 +73,9 @@ pub enum Error {
     /// No repository can be opened here.
     #[error("{} is not a usable repository: {}", escape_path(.path), guard(.reason))]
     NotARepository {
-        /// The place.
+        /// The directory.
         path: Box<Path>,
-        /// What was found there.
+        /// A description of what was found there.
         reason: Box<str>,
     },
     /// The backup cannot be used.
@@ -82,16 +83,16 @@ pub enum Error {
     Backup {
         /// The backup.
         path: Box<Path>,
-        /// At which stage of checking it failed.
+        /// The check that it failed.
         fault: Box<BackupFault>,
     },
-    /// The caller asks for something that makes no sense.
+    /// The caller asks for something impossible or contradictory.
     #[error("{0}")]
     InvalidArgument(Invalid),
-    /// The caller may not do it.
+    /// The caller does not have the necessary right.
     #[error("access denied: {}", guard(.0))]
     AccessDenied(Box<str>),
-    /// The namespace takes only callers whose connection is encrypted.
+    /// The namespace accepts only callers whose connection is encrypted.
     #[error(
         "{} takes only encrypted connections; connect with the authentication level packet privacy",
         escape(.namespace)
@@ -100,47 +101,46 @@ pub enum Error {
         /// The namespace.
         namespace: Box<str>,
     },
-    /// A change breaks a rule of the model, or what it is about is not there.
+    /// A change breaks a rule of the model, or its target does not exist.
     #[error("{}", guard(.text))]
     Rule {
-        /// Which.
+        /// The rule that is broken.
         rule: Rule,
-        /// What breaks it, and how.
+        /// A sentence that names the culprit and how it breaks the rule.
         text: Box<str>,
     },
-    /// The keys that a path gives are not the keys of its class: one is missing, has another name,
-    /// or is given twice.
+    /// The keys in a path are not those of its class: one is missing, misnamed, or given twice.
     // HRESULT WBEM_E_INVALID_OBJECT_PATH
     #[error("the path gives {}, but the class {} has \
         {}", key_names(.given), escape(.class), key_names(.keys))]
     WrongKeys {
         /// The class of the path.
         class: Box<str>,
-        /// The names of its keys; none of a singleton.
+        /// The names of its keys; empty for a singleton.
         keys: Box<[Box<str>]>,
         /// The names that the path gives.
         given: Box<[Box<str>]>,
     },
-    /// A query is refused.
+    /// A query was rejected.
     #[error("{0}")]
     Query(Box<QueryError>),
-    /// Bytes that are to become part of an object do not make one.
+    /// Bytes supplied for part of an object do not form one.
     #[error("{}", guard(.0))]
     InvalidObject(Box<str>),
-    /// The dialect does not allow the operation.
+    /// The dialect does not support the operation.
     #[error("{}", guard(.0))]
     Unsupported(Box<str>),
-    /// Another writer is at work.
+    /// Another writer holds the lock.
     #[error("{} is locked by {}; wait until it is done, or stop \
         it", escape_path(.path), escape(.holder))]
     Locked {
         /// The repository.
         path: Box<Path>,
-        /// What the lock file says of its holder.
+        /// The holder, as recorded in the lock file.
         holder: Box<str>,
     },
-    /// Another process wrote to the repository while it was read, and over what was read. What came
-    /// of it is worth nothing.
+    /// Another process overwrote data of the repository while it was being read. The results so far
+    /// must be discarded.
     #[error(
         "{} was written over while the repository was read; read it again, or a copy of it that \
             nobody writes to",
@@ -150,7 +150,7 @@ pub enum Error {
         /// The mapping file of the generation that was read.
         path: Box<Path>,
     },
-    /// Another program changed, replaced or removed a file while this one worked on it.
+    /// Another program changed, replaced or removed a file that was in use.
     #[error("{} was changed, replaced or taken away by another program; \
         {advice}", escape_path(.path))]
     Changed {
@@ -159,16 +159,15 @@ pub enum Error {
         /// What to do next.
         advice: &'static str,
     },
-    /// A sync was refused before, so that it is not known what the files hold after a loss of
-    /// power.
+    /// An earlier sync failed, so that the content of the files after a loss of power is unknown.
     #[error("nothing more can be written until the repository is opened again: {}", guard(.0))]
     Poisoned(Box<str>),
-    /// The call comes at the wrong moment: a second pause, a resume without one, a restore while
-    /// paused.
+    /// The call comes at the wrong moment: a second pause, a resume without a pause, a restore
+    /// while paused.
     // HRESULT WBEM_E_INVALID_OPERATION
     #[error("{0}")]
     InvalidOperation(Moment),
-    /// The backup is of another dialect than the repository that it would replace.
+    /// The backup has another dialect than the repository that it would replace.
     // HRESULT WBEM_E_DATABASE_VER_MISMATCH
     #[error(
         "{} is a backup of dialect {backup}, and the repository that it would replace of \
@@ -180,52 +179,52 @@ pub enum Error {
     OtherDialect {
         /// The backup.
         path: Box<Path>,
-        /// Its dialect: 2.1 or 2.2.
+        /// The dialect of the backup: 2.1 or 2.2.
         backup: &'static str,
-        /// That of the repository.
+        /// The dialect of the repository.
         repository: &'static str,
     },
-    /// A restore without force while clients are connected.
+    /// A restore without force was requested while clients are connected.
     // HRESULT WBEM_E_BACKUP_RESTORE_WINMGMT_RUNNING
     #[error(
         "{count} connections are open; restore by force to break them, or wait until they are \
             closed"
     )]
     ConnectionsActive {
-        /// How many.
+        /// The number of connections.
         count: usize,
     },
     /// A restore broke the connection.
     // HRESULT RPC_E_DISCONNECTED
     #[error("the connection was broken by a restore; connect again")]
     Disconnected,
-    /// The repository was closed while the object lived.
+    /// The repository was closed while the object was in use.
     // HRESULT WBEM_E_SHUTTING_DOWN
     #[error("the repository is closed; open it again")]
     Closed,
-    /// What was waited for did not come in time.
+    /// A wait timed out.
     // HRESULT WBEM_E_TIMED_OUT
     #[error("{what} did not come in time")]
     Timeout {
-        /// What was waited for.
+        /// The event or lock that was awaited.
         what: &'static str,
     },
-    /// Another has the turn, and the caller did not want to wait.
+    /// The resource is in use and the caller did not want to wait.
     // HRESULT WBEM_E_INVALID_OPERATION, as for `Locked`: no COM call asks without waiting
     #[error("a transaction, a pause or a restore has the turn; wait for it, or try again")]
     Busy,
-    /// A bound of the format or the engine would be passed.
+    /// The operation would exceed a bound of the format or the engine.
     #[error("{what} would be {got}; at most {max} is possible")]
     Limit {
-        /// What is bounded.
+        /// The bounded quantity.
         what: &'static str,
         /// The bound.
         max: u64,
-        /// What was asked for.
+        /// The value that was requested.
         got: u64,
     },
-    /// A fault of this program: something that never happens, whatever the files hold and the
-    /// caller asks for.
+    /// A fault of this program, which neither the content of the files nor the request of the
+    /// caller can excuse.
     #[error("a fault of cimrepo, please report it: {}", guard(.0))]
     Bug(Box<str>),
     /// The observer asked to stop.
@@ -233,14 +232,14 @@ pub enum Error {
     Cancelled,
 }
 
-/// Why a backup cannot be used; the stages of checking it, in their order.
+/// Why a backup cannot be used. The variants stand in the order of the checks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupFault {
-    /// The file does not begin like a backup.
+    /// The file does not begin with the signature of a backup.
     #[error("not a cimrepo backup")]
     NotABackup,
-    /// A backup of a format version that this program does not know.
+    /// The format version of the backup is unknown to this program.
     #[error("backup format version {0} is unknown; use a newer cimrepo")]
     UnknownVersion(u32),
     /// The end of the file is missing.
@@ -249,35 +248,35 @@ pub enum BackupFault {
     /// Bytes of the backup were changed.
     #[error("the backup is damaged: {}", guard(.0))]
     Checksum(String),
-    /// The checksums are right, but what they protect contradicts itself.
+    /// The checksums are right, but the content contradicts itself.
     #[error("the backup contradicts itself: {}", guard(.0))]
     Structure(String),
     /// The repository in the backup is inconsistent.
     #[error("the repository in the backup is inconsistent: {0}")]
     Inconsistent(Box<Corruption>),
-    /// The backup is incremental and its base is not at hand.
+    /// The backup is incremental and its base was not found.
     #[error("the backup is incremental and its base {} was not found: \
         {}", guard(.base), guard(.hint))]
     BaseMissing {
         /// Identity of the base.
         base: String,
-        /// Where it was looked for.
+        /// The places that were searched.
         hint: String,
     },
-    /// The file given as base is another backup.
+    /// The file given as base is not the base of this backup.
     #[error("the backup is based on {}, but {}", guard(.base), guard(.found))]
     BaseWrong {
         /// Identity of the base.
         base: String,
-        /// What was found in its place.
+        /// A description of the file that was given.
         found: String,
     },
-    /// Its signature is missing, or is not that of the backup by the key.
+    /// The signature is missing, or does not match the backup and the key.
     #[error("the backup is not signed as it must be: {}", guard(.0))]
     Signature(String),
 }
 
-/// The exit codes of the command.
+/// Exit codes of the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ExitCode {
@@ -285,7 +284,7 @@ pub enum ExitCode {
     Done = 0,
     /// Findings: an inconsistent repository, differences, no rows.
     Findings = 1,
-    /// The call makes no sense.
+    /// The command line makes no sense.
     Usage = 2,
     /// The operating system, or a namespace, refused something.
     Io = 3,
@@ -297,17 +296,17 @@ pub enum ExitCode {
     Language = 6,
     /// A fault of this program.
     Bug = 70,
-    /// The user ended it before it was done.
+    /// The user interrupted the command.
     Interrupted = 130,
 }
 
 impl ExitCode {
-    /// Every code, from the one that tells least to the one that tells most.
+    /// Every code, from the least to the most telling.
     ///
-    /// When several repositories are read in one run, the run ends with the code that tells most:
-    /// findings before nothing, what could not be read before findings (first what another try may
-    /// mend, then what it will not), a wrong call before all of these, then an interrupted run, and
-    /// a fault of the program before anything else.
+    /// A run over several repositories ends with its most telling code. Findings outrank success.
+    /// Failures to read outrank findings, those that a retry may cure before those that it will
+    /// not. A wrong command line outranks all of these, then comes an interruption, and a fault of
+    /// the program outranks everything.
     pub const BY_WEIGHT: [ExitCode; 9] = [
         ExitCode::Done,
         ExitCode::Findings,
@@ -320,7 +319,7 @@ impl ExitCode {
         ExitCode::Bug,
     ];
 
-    /// The one of two codes that tells more, as [`BY_WEIGHT`](Self::BY_WEIGHT) ranks them.
+    /// The more telling of two codes, as ranked by [`BY_WEIGHT`](Self::BY_WEIGHT).
     pub fn most_telling(self, other: Self) -> Self {
         let weight = |code| Self::BY_WEIGHT.iter().position(|known| *known == code);
         if weight(other) > weight(self) {
@@ -340,7 +339,7 @@ impl Error {
         }
     }
 
-    /// The directory in which something is to be made is not there.
+    /// The error for a directory that is missing although something has to be created in it.
     pub(crate) fn no_directory(path: &Path, reason: &str) -> Self {
         Self::io(
             IoOp::FindDirectory,
@@ -379,7 +378,7 @@ impl Error {
         Error::InvalidArgument(Invalid::new(misuse, text))
     }
 
-    /// The result code that a COM caller sees.
+    /// The result code that a COM caller receives.
     pub fn hresult(&self) -> HResult {
         match self {
             Error::Io {
@@ -427,12 +426,12 @@ impl Error {
         }
     }
 
-    /// The reason, where the result code stands for several; `None` where it tells enough.
+    /// The reason, if the result code stands for several; `None` if the code says enough.
     pub fn reason(&self) -> Option<Reason> {
         Reason::of(self)
     }
 
-    /// The exit code of a command that ends with this error.
+    /// The exit code of a command that fails with this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Error::Io { .. }
@@ -463,7 +462,7 @@ impl Error {
         }
     }
 
-    /// The message with all that caused it, for where one text is all there is.
+    /// The message followed by its chain of causes, for places that can show only one text.
     pub fn full_text(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -475,7 +474,7 @@ impl Error {
         text
     }
 
-    /// True if there was no room: the disk is full, or what the user may have of it is used up.
+    /// True if there was no room: the disk is full, or the user's quota is used up.
     pub fn is_disk_full(&self) -> bool {
         match self {
             Error::Io { source, .. }
@@ -485,7 +484,7 @@ impl Error {
         }
     }
 
-    /// The path the error is about, where there is one.
+    /// The path that the error is about, if there is one.
     pub fn path(&self) -> Option<PathBuf> {
         match self {
             Error::Io { path, .. }
@@ -501,7 +500,7 @@ impl Error {
     }
 }
 
-/// The names of keys in a sentence.
+/// Lists the names of keys for a sentence.
 fn key_names(names: &[Box<str>]) -> String {
     let quoted: Vec<String> = names
         .iter()
@@ -561,7 +560,7 @@ mod tests {
         assert!(size_of::<Error>() <= 64, "{}", size_of::<Error>());
     }
 
-    /// One error of every variant, with those whose codes depend on what is in them more than once.
+    /// One error of every variant; several of a variant whose codes depend on its content.
     fn one_of_each() -> Vec<Error> {
         let path = || Box::<Path>::from(Path::new("x"));
         let gone = || io::Error::from(io::ErrorKind::NotFound);
@@ -647,8 +646,8 @@ mod tests {
         all
     }
 
-    /// The codes, said a second time and by hand. A new variant does not compile without its codes,
-    /// and gets a number of its own.
+    /// The codes, repeated by hand. A new variant does not compile until its codes and a number of
+    /// its own are added here.
     fn codes(error: &Error) -> (u8, u32, ExitCode) {
         match error {
             Error::Io {
@@ -696,7 +695,7 @@ mod tests {
         }
     }
 
-    /// How many variants there are: the last number in `codes` and one.
+    /// Number of variants: the last number in `codes` plus one.
     const VARIANTS: usize = 28;
 
     #[test]

@@ -1,39 +1,41 @@
-//! The printer of text from evidence: names, values, keys, paths, arguments, notes in files.
+//! Escaping of text from evidence: names, values, keys, paths, arguments, notes in files.
 //!
-//! Such text may move the cursor of a terminal, end a line early, or turn its direction; what is
-//! printed then says something else than what is stored. Every character of that kind is printed as
-//! `\u{1b}`, in one form for all of them: `\n` would be mistaken for a part of `root\new`. A
-//! backslash stays a backslash, since paths are full of them; only one that stands before `u{` in
-//! the evidence is printed as `\u{5c}`, so that nothing stored can pose as an escape.
+//! Such text can move the cursor of a terminal, end a line early, or reverse the direction of
+//! writing, so that the printed text differs from the stored one. Every character of that kind is
+//! printed as `\u{1b}`. All of them have this one form: `\n` would be mistaken for a part of
+//! `root\new`. A backslash stays a backslash, since paths are full of them. Only a backslash that
+//! precedes `u{` in the evidence is printed as `\u{5c}`, so that no stored text can pose as an
+//! escape.
 //!
-//! There are two walls. The types that hold evidence are printed through [`escape`]: their
+//! There are two lines of defence. Types that hold evidence are printed through [`escape`]: their
 //! `Display` is for people, their `as_str` or `text` is for machines. [`guard`] and
-//! [`EscapingWriter`] escape what is left in a message that was put together from several texts;
-//! they leave backslashes alone, so that what is escaped already passes through unchanged.
+//! [`EscapingWriter`] escape what remains in a message composed of several texts. They leave
+//! backslashes alone, so that text that is already escaped passes through unchanged.
 
 use std::fmt::{self, Display, Write};
 use std::path::Path;
 
-/// Combining marks that are shown in a row; Unicode's security mechanisms (UTS 39, 5.4) take more
-/// for an attack.
+/// Longest run of combining marks that is shown. Unicode's security mechanisms (UTS 39, 5.4) treat
+/// longer ones as an attack.
 const MAX_MARKS: usize = 4;
 
-/// A text from evidence, to print: every invisible character of `text` escaped.
+/// Prepares a text from evidence for printing: every invisible character of `text` is escaped.
 pub const fn escape(text: &str) -> Escaped<'_> {
     Escaped(text)
 }
 
-/// A path, to print: as [`escape`] prints its text.
+/// Prepares a path for printing, as [`escape`] does for a text.
 pub fn escape_path(path: impl AsRef<Path>) -> String {
     escape(&path.as_ref().to_string_lossy()).to_string()
 }
 
-/// A message, to print: every invisible character that formatting `message` yields is escaped.
+/// Prepares a message for printing: every invisible character that formatting `message` yields is
+/// escaped.
 pub const fn guard<T: Display>(message: T) -> Guarded<T> {
     Guarded(message)
 }
 
-/// A text from evidence whose `Display` escapes it. Made by [`escape`].
+/// Text from evidence whose `Display` escapes it. Made by [`escape`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Escaped<'t>(&'t str);
 
@@ -60,7 +62,7 @@ impl<T: Display> Display for Guarded<T> {
     }
 }
 
-/// Writes text on to `W`, invisible characters escaped.
+/// A writer that escapes invisible characters and passes the text on to `W`.
 #[derive(Debug)]
 pub struct EscapingWriter<W> {
     inner: W,
@@ -68,7 +70,7 @@ pub struct EscapingWriter<W> {
 }
 
 impl<W: Write> EscapingWriter<W> {
-    /// A writer at the beginning of a text.
+    /// Wraps `inner`, at the beginning of a text.
     pub const fn new(inner: W) -> Self {
         Self {
             inner,
@@ -95,22 +97,22 @@ impl<W: Write> Write for EscapingWriter<W> {
     }
 }
 
-/// Decides, character by character, which ones of a text can be shown as themselves.
+/// Decides for each character of a text whether it can be shown as itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Visible {
-    /// Combining marks since the last character that they combine with.
+    /// Combining marks since the last base character.
     marks: usize,
 }
 
 impl Visible {
-    /// The beginning of a text. There is nothing yet that a mark may change.
+    /// State at the beginning of a text, where a mark has nothing to combine with.
     pub const fn new() -> Self {
         Self { marks: MAX_MARKS }
     }
 
-    /// True if all of `text`, which comes next, can be shown as itself since it is printable ASCII,
-    /// as nearly every text is: found out much faster than character by character. Where it is not,
-    /// nothing is decided yet.
+    /// True if all of `text`, which comes next, can be shown as itself because it is printable
+    /// ASCII. Nearly every text is, and this test is much faster than one by character. If it
+    /// returns false, the characters have not been examined yet.
     pub fn shows_all(&mut self, text: &str) -> bool {
         let is_plain = is_printable_ascii(text);
         if is_plain && !text.is_empty() {
@@ -119,14 +121,14 @@ impl Visible {
         is_plain
     }
 
-    /// True if the next character of the text, `c`, can be shown as itself.
+    /// True if `c`, the next character of the text, can be shown as itself.
     pub fn shows(&mut self, c: char) -> bool {
         if matches!(c, ' '..='~') {
             self.marks = 0;
             return true;
         }
         if is_invisible(c) {
-            // The escape that is shown instead is nothing that a mark of the evidence may change.
+            // No mark of the evidence may combine with the escape that is shown in its place.
             self.marks = MAX_MARKS;
             return false;
         }
@@ -146,15 +148,13 @@ impl Default for Visible {
     }
 }
 
-/// True if a text is printable ASCII. Everything that is printed passes here, most of it a few
-/// bytes long: eight of them are looked at together, and the last ones with some that were looked
-/// at before.
+/// True if a text is printable ASCII. All output passes here, mostly a few bytes at a time, so
+/// eight bytes are tested together. The last group may overlap bytes that were tested before.
 fn is_printable_ascii(text: &str) -> bool {
     const ONES: u64 = u64::MAX / 0xFF;
     let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
-    // The highest bit of a byte is set in the first part from 0x80 on, in the second at 0x7F, in
-    // the third below 0x20. What is carried from one byte into the next comes from a byte that has
-    // its bit set already.
+    // The first term sets the highest bit of a byte from 0x80 on, the second at 0x7F, the third
+    // below 0x20. A carry into the next byte can only come from a byte whose bit is set already.
     let signs = |word: u64| {
         (word | word.wrapping_add(ONES) | word.wrapping_sub(ONES * 0x20)) & (ONES * 0x80)
     };
@@ -175,12 +175,11 @@ fn is_printable_ascii(text: &str) -> bool {
     }
 }
 
-/// True if a character does not show as itself, or changes how its neighbours show: Unicode's
-/// categories Cc, Cf, Zl and Zp, `Default_Ignorable_Code_Point`, and the code points that are never
-/// characters.
+/// True if a character does not show as itself, or changes how its neighbours show. These are
+/// Unicode's categories Cc, Cf, Zl and Zp, `Default_Ignorable_Code_Point`, and the code points that
+/// will never be characters.
 ///
-/// Spaces and characters for private use are shown; a lone surrogate is no character and cannot get
-/// here.
+/// Spaces and characters for private use are shown. A lone surrogate is not a `char`.
 pub const fn is_invisible(c: char) -> bool {
     matches!(c,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
@@ -192,17 +191,17 @@ pub const fn is_invisible(c: char) -> bool {
         || c as u32 & 0xFFFE == 0xFFFE
 }
 
-/// True if a character that is not invisible combines with the one before it.
+/// True if a visible character combines with the one before it.
 ///
-/// The standard library keeps the table: it escapes marks, spaces but the plain one, and what has
-/// no meaning to it. The last are taken for marks too, since a later version of Unicode may make
-/// them some.
+/// The standard library's table is used: `char::escape_debug` escapes marks, spaces other than the
+/// plain one, and unassigned code points. The last count as marks too, since a later version of
+/// Unicode may make them marks.
 fn is_mark(c: char) -> bool {
     let is_escaped = || c.escape_debug().len() > 1;
     !c.is_ascii() && !c.is_whitespace() && !is_private(c) && is_escaped()
 }
 
-/// True if a character has the meaning that its users agreed on.
+/// True if a character is for private use.
 const fn is_private(c: char) -> bool {
     matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..)
 }
@@ -213,8 +212,7 @@ mod tests {
     use regex_syntax::hir::{Class, HirKind};
     use std::collections::HashSet;
 
-    /// The characters of a class that Unicode's own tables, as another library carries them,
-    /// define.
+    /// The characters of a class as defined by Unicode's own tables, which another library carries.
     fn defined(class: &str) -> impl Fn(char) -> bool {
         let hir = regex_syntax::parse(class).unwrap();
         let HirKind::Class(Class::Unicode(class)) = hir.kind().clone() else {

@@ -20,10 +20,11 @@ impl fmt::Display for FileTime {
     }
 }
 
-/// Year, month and day of a day since the beginning of 1601, by the Gregorian calendar.
+/// Year, month and day of the date that lies `days` days after 1601-01-01, in the Gregorian
+/// calendar.
 const fn date(days: u64) -> (u64, u64, u64) {
-    // Years are counted from March, so that the day in February that is not always there is the
-    // last. 1601-01-01 is 306 days behind 1600-03-01, the beginning of a cycle of 400 years.
+    // Years are counted from March, so that the leap day comes last. 1601-01-01 is 306 days after
+    // 1600-03-01, the beginning of a cycle of 400 years.
     let days = days + 306;
     let (cycles, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::corruption::{Corruption, CorruptionCode};
 use super::limits::MAX_FINDINGS_PER_CODE;
 
-/// Gathers findings; of each kind a bounded number, the rest counted.
+/// Collects findings. It keeps a bounded number of each kind and counts the rest.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Findings {
     list: Vec<Corruption>,
@@ -18,7 +18,7 @@ impl Findings {
         self.push_with(finding.code, || finding);
     }
 
-    /// As [`push`](Self::push); what is counted alone is not made.
+    /// Adds a finding like [`push`](Self::push), but calls `make` only if the finding will be kept.
     pub(crate) fn push_with(&mut self, code: CorruptionCode, make: impl FnOnce() -> Corruption) {
         let count = self.counts.entry(code).or_default();
         *count += 1;
@@ -33,23 +33,23 @@ impl Findings {
         findings.into_iter().for_each(|finding| self.push(finding));
     }
 
-    /// Takes over what another gathered.
+    /// Adds the findings of another collection.
     pub(crate) fn absorb(&mut self, other: Findings) {
         self.not_listed += other.not_listed;
         self.extend(other.list);
     }
 
-    /// The finding that came first.
+    /// The earliest finding.
     pub(crate) fn first(&self) -> Option<&Corruption> {
         self.list.first()
     }
 
-    /// The findings in the order in which they came; those beyond the bound are left out.
+    /// The kept findings, in the order in which they were added.
     pub(crate) fn into_list(self) -> Vec<Corruption> {
         self.list
     }
 
-    /// The findings in order of place, and the number of those not listed.
+    /// The kept findings sorted by place, and the number of findings that were only counted.
     pub(crate) fn finish(mut self) -> (Vec<Corruption>, u64) {
         self.list
             .sort_by(|a, b| (&a.site, a.code).cmp(&(&b.site, b.code)));

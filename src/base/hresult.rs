@@ -1,4 +1,4 @@
-//! Windows result codes, and which of them stands for an error of the operating system.
+//! Windows result codes, and the mapping from errors of the operating system to them.
 
 use std::io;
 
@@ -49,12 +49,12 @@ impl HResult {
     pub const DATABASE_VER_MISMATCH: HResult = HResult(0x8004_1078);
     /// `WBEM_E_ENCRYPTED_CONNECTION_REQUIRED`.
     pub const ENCRYPTED_CONNECTION_REQUIRED: HResult = HResult(0x8004_1087);
-    /// `E_UNEXPECTED`: a call of the COM object that met a fault of this library.
+    /// `E_UNEXPECTED`: a fault of this library, met in a call of the COM object.
     pub const E_UNEXPECTED: HResult = HResult(0x8000_FFFF);
     /// `RPC_E_DISCONNECTED`.
     pub const DISCONNECTED: HResult = HResult(0x8001_0108);
 
-    /// The code for an error of the operating system.
+    /// The result code for an error of the operating system.
     pub(super) fn from_io(error: &io::Error) -> Self {
         if is_disk_full(error) {
             return Self::OUT_OF_DISK_SPACE;
@@ -72,7 +72,7 @@ impl HResult {
     }
 }
 
-/// The Win32 code nearest to a kind of error; `ERROR_GEN_FAILURE` for the rest.
+/// The Win32 code closest to a kind of error; `ERROR_GEN_FAILURE` for the rest.
 fn win32_code(kind: io::ErrorKind) -> u32 {
     match kind {
         io::ErrorKind::NotFound => 2,
@@ -86,13 +86,13 @@ fn win32_code(kind: io::ErrorKind) -> u32 {
     }
 }
 
-/// Codes of Windows that say the same as [`io::ErrorKind::StorageFull`] and
-/// [`io::ErrorKind::QuotaExceeded`]: `ERROR_HANDLE_DISK_FULL`, `ERROR_DISK_FULL` and
-/// `ERROR_DISK_QUOTA_EXCEEDED`. Not every version of the standard library knows all of them.
+/// Windows codes that mean [`io::ErrorKind::StorageFull`] or [`io::ErrorKind::QuotaExceeded`]:
+/// `ERROR_HANDLE_DISK_FULL`, `ERROR_DISK_FULL` and `ERROR_DISK_QUOTA_EXCEEDED`. Not every version
+/// of the standard library recognises all of them.
 const WINDOWS_DISK_FULL: [i32; 3] = [39, 112, 1295];
 
-/// True if there was no room: on the disk, or in what the user may have of it. The one place that
-/// says what a full disk is.
+/// True if there was no room on the disk or in the user's quota. This is the only definition of a
+/// full disk.
 pub(crate) fn is_disk_full(error: &io::Error) -> bool {
     let is_code = |code| cfg!(windows) && WINDOWS_DISK_FULL.contains(&code);
     matches!(
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_and_a_used_up_quota_are_the_same() {
-        // ENOSPC and EDQUOT, which the platforms number differently.
+        // ENOSPC and EDQUOT, whose numbers differ between platforms.
         let codes: &[i32] = match () {
             () if cfg!(windows) => &WINDOWS_DISK_FULL,
             () if cfg!(target_os = "linux") => &[28, 122],

@@ -1,11 +1,10 @@
-//! The operations that a file system can refuse.
+//! Operations that a file system can refuse.
 
 use std::fmt;
 
 macro_rules! operations {
     ($($name:ident $verb:literal $meaning:literal;)*) => {
-        /// An operation that the operating system refused: what a caller can match instead of a
-        /// text.
+        /// An operation that the operating system refused, for callers to match.
         ///
         /// Its `Display` is the verb that stands between "cannot" and the path.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! The ways in which a caller asks for something that makes no sense.
+//! Kinds of misuse by a caller.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use super::escape::guard;
 
 macro_rules! misuses {
     ($($name:ident $meaning:literal;)*) => {
-        /// A way in which a caller asks for something that makes no sense: what a program matches,
-        /// where a person reads the sentence.
+        /// A request that makes no sense, for programs to match. The sentence in [`Invalid`] is for
+        /// people.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Misuse {
@@ -45,10 +45,10 @@ misuses! {
     Use "A command is used in a way that it does not have";
 }
 
-/// A misuse and the sentence that says what of it, and what to do instead.
+/// A misuse, with a sentence that explains it and says what to do instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// Of which kind it is.
+    /// The kind of misuse.
     pub misuse: Misuse,
     /// The sentence.
     pub text: Box<str>,

@@ -1,4 +1,4 @@
-//! Words that every layer uses: page numbers, sites, errors, limits, progress. No bytes, no I/O.
+//! Vocabulary of all layers: page numbers, sites, errors, limits, progress. No bytes, no I/O.
 
 pub mod calendar;
 pub mod corruption;
@@ -28,8 +28,8 @@ pub(crate) const fn widen(value: u32) -> usize {
     value as usize
 }
 
-/// Narrows a length to 32 bits, `u32::MAX` when it does not fit; for counts that are already
-/// bounded.
+/// Narrows a length to 32 bits, or to `u32::MAX` if it does not fit. Meant for counts that are
+/// already bounded.
 pub(crate) fn narrow(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }

@@ -1,32 +1,32 @@
-//! The ways in which a call comes at the wrong moment.
+//! Reasons why a call comes at the wrong moment.
 
 use std::fmt;
 
-/// Why a call comes at the wrong moment: what a program matches, where a person reads the sentence.
-/// All have the result code `WBEM_E_INVALID_OPERATION`.
+/// Why a call comes at the wrong moment, for programs to match. Its `Display` is for people. Every
+/// variant has the result code `WBEM_E_INVALID_OPERATION`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Moment {
-    /// The object has paused already, or is about to.
+    /// The object has paused the writers already, or is about to.
     PausedByCaller,
-    /// Another object has paused, or is about to.
+    /// Another object has paused the writers, or is about to.
     PausedByOther,
-    /// The object has no pause to end: it never had one, or its lease has run out.
+    /// The object has no pause to end: it never paused, or its lease has expired.
     NotPaused,
     /// A restore is in progress.
     Restoring,
-    /// The thread that has paused begins to write: it would wait for itself.
+    /// The thread that paused the writers begins to write and would wait for itself.
     OwnPause,
-    /// The thread that holds a transaction pauses: it would wait for itself.
+    /// The thread that holds a transaction asks for a pause and would wait for itself.
     OwnTransaction,
-    /// A call from an observer waits for the very operation that is observed.
+    /// A call from an observer would wait for the operation that it observes.
     InsideCall,
     /// A change of the transaction failed half-way.
     HalfChanged,
 }
 
 impl Moment {
-    /// Every one, for tests that leave none out.
+    /// Every moment, so that tests leave none out.
     pub const ALL: [Moment; 8] = [
         Moment::PausedByCaller,
         Moment::PausedByOther,

@@ -1,4 +1,4 @@
-//! A bound on how fast a long operation goes.
+//! Rate limiting of long operations.
 
 use std::num::NonZeroU64;
 use std::ops::ControlFlow;
@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 use super::page_no::PAGE_SIZE;
 use super::progress::{Observer, Progress};
 
-/// How long is slept at a time: then the observer is asked whether to go on.
+/// Length of one sleep. After each one the observer is asked whether to go on.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// An observer that sleeps, in the threads that tell it, when they are too fast. Those who tell it
-/// hold no lock that anyone else waits for.
+/// An observer that limits the rate of an operation by sleeping in the threads that report
+/// progress. Those threads hold no lock that others wait for.
 pub(crate) struct Paced<'o> {
     observer: &'o dyn Observer,
-    /// Bytes of pages a second.
+    /// Limit in bytes of pages per second.
     rate: Option<NonZeroU64>,
-    /// Pages that were told.
+    /// Pages reported so far.
     told: AtomicU64,
     start: Instant,
-    /// When what was told is due, in nanoseconds from the start. Time in which nothing was done is
-    /// not made up for.
+    /// Time at which the reported pages are due, in nanoseconds since `start`. Idle time is not
+    /// made up for.
     due: AtomicU64,
 }
 
@@ -41,7 +41,7 @@ impl<'o> Paced<'o> {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// When what is told now is due.
+    /// Time at which the pages reported now are due.
     fn due(&self, rate: NonZeroU64, done: u64) -> u64 {
         let pages = done.saturating_sub(self.told.fetch_max(done, Ordering::Relaxed));
         let nanos = u128::from(pages) * PAGE_SIZE as u128 * 1_000_000_000 / u128::from(rate.get());
@@ -93,7 +93,7 @@ mod tests {
     fn pages_are_due_at_their_rate_and_rest_is_not_made_up_for() {
         let rate = NonZeroU64::new(PAGE_SIZE as u64 * 1000);
         let paced = Paced::new(&Unobserved, rate);
-        // Two threads: each waits for its own pages behind those of the other.
+        // Two threads: each waits until after the pages of the other.
         let (first, second) = (paced.due(rate.unwrap(), 10), paced.due(rate.unwrap(), 15));
         assert!((10_000_000..1_000_000_000).contains(&first), "{first}");
         assert_eq!(second - first, 5_000_000);

@@ -1,7 +1,7 @@
 //! Page and record numbers.
 //!
-//! A logical and a physical page number are different types and only a mapping turns one into the
-//! other (`docs::format`, "Files and roles").
+//! Logical and physical page numbers have different types. Only a mapping turns one into the other
+//! (`docs::format`, "Files and roles").
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub type PageBytes = [u8; PAGE_SIZE];
 /// The raw value that stands for "no page".
 pub const NIL: u32 = u32::MAX;
 
-/// One of the two page spaces of a repository, each a data file with its own section in a mapping.
+/// One of the two page spaces of a repository. Each has a data file and a section in a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -57,17 +57,17 @@ macro_rules! page_number {
                 if raw == NIL { None } else { Some(Self(raw)) }
             }
 
-            /// The number as stored.
+            /// The number in its stored form.
             pub const fn get(self) -> u32 {
                 self.0
             }
 
-            /// The number as an index into a table with one entry a page.
+            /// The number as an index into a table with one entry per page.
             pub const fn index(self) -> usize {
                 widen(self.0)
             }
 
-            /// The page `count` pages further on, if that is still a page number.
+            /// The page `count` pages after this one, if that is still a page number.
             pub fn checked_add(self, count: u32) -> Option<Self> {
                 self.0.checked_add(count).and_then(Self::new)
             }
@@ -82,12 +82,12 @@ macro_rules! page_number {
 }
 
 page_number! {
-    /// A page number that means the same in every generation: what keys, child pointers and the
-    /// root hold.
+    /// A page number that means the same page in every generation. Keys, child pointers and the
+    /// root hold such numbers.
     LogicalPage
 }
 page_number! {
-    /// The position of a page in its data file: what only a mapping holds.
+    /// The position of a page in its data file. Only a mapping holds such numbers.
     PhysicalPage
 }
 
@@ -98,13 +98,13 @@ impl PhysicalPage {
     }
 }
 
-/// Names a record: what a key carries behind its last token, as `.page.id.size`.
+/// The address of a record, which a key carries after its last token as `.page.id.size`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct RecordRef {
     /// Logical page of the object heap that holds the record, or its first page.
     pub page: LogicalPage,
-    /// Record id: unique in its page; 1 marks a record on several pages.
+    /// Record id: unique in its page. The value 1 marks a record that spans several pages.
     pub id: u32,
     /// Length of the record in bytes.
     pub size: u32,

@@ -1,4 +1,4 @@
-//! Work spread over threads.
+//! Distribution of work over threads.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -9,9 +9,9 @@ use std::thread;
 
 use super::limits::MAX_THREADS;
 
-/// Threads an operation uses: what the caller asks for, else one a processor; bounded.
+/// Number of threads for an operation: the requested number, or else one per processor; bounded.
 pub(crate) fn thread_count(wanted: Option<NonZeroUsize>) -> usize {
-    // Asking the system takes as long as reading some hundred pages.
+    // The answer is cached because asking the system takes as long as reading some hundred pages.
     static PROCESSORS: OnceLock<Option<NonZeroUsize>> = OnceLock::new();
     let processors = || *PROCESSORS.get_or_init(|| thread::available_parallelism().ok());
     wanted
@@ -20,20 +20,21 @@ pub(crate) fn thread_count(wanted: Option<NonZeroUsize>) -> usize {
         .min(MAX_THREADS)
 }
 
-/// A thread to be started. The system may refuse it, so every caller can do its work without.
+/// A builder for a thread. The system may refuse to start it, so every caller can do the work
+/// itself.
 pub(crate) fn new_thread() -> thread::Builder {
     #[cfg(test)]
     if tests::is_refused() {
-        // More memory than any system gives a stack.
+        // No system grants a stack of this size.
         return thread::Builder::new().stack_size(1 << 60);
     }
     thread::Builder::new()
 }
 
-/// Runs `work` on consecutive pieces of `0..len` and gives the results in order of the pieces. A
-/// thread that is done with a piece takes the next one, so it does not matter that some are more
-/// work than others. The calling thread is one of them: an observer of the work hears from it too,
-/// and only there can be asked what belongs to the call.
+/// Runs `work` on consecutive pieces of `0..len` and returns the results in the order of the
+/// pieces. A thread that has finished a piece takes the next one, so pieces may differ in cost. The
+/// calling thread takes part, which lets an observer bound to that thread hear of the progress and
+/// be asked whether to go on.
 pub(crate) fn split<T: Send>(
     len: u32,
     piece: u32,
@@ -65,11 +66,11 @@ pub(crate) fn split<T: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Does `jobs` pieces of work on several threads and hands the results to `consume` in order of the
-/// pieces, on the calling thread. The first error, of a piece or of `consume`, ends it. Each worker
-/// is at most two results ahead.
+/// Runs `jobs` jobs on several threads and passes the results to `consume` in the order of the
+/// jobs, on the calling thread. The first error, from a job or from `consume`, ends the run. Each
+/// worker is at most two results ahead.
 ///
-/// `new_worker` makes what a worker keeps between its pieces.
+/// `new_worker` creates the state that a worker keeps between its jobs.
 pub(crate) fn ordered<T: Send, E: Send, W>(
     jobs: usize,
     threads: usize,
@@ -91,7 +92,7 @@ pub(crate) fn ordered<T: Send, E: Send, W>(
                 for job in (first..jobs).step_by(threads) {
                     let result = work(&mut worker, job);
                     let failed = result.is_err();
-                    // A receiver that is gone has met an error; so it is over here too.
+                    // The receiver is dropped only after an error, which ends this worker as well.
                     if sender.send(result).is_err() || failed {
                         return;
                     }
@@ -107,7 +108,7 @@ pub(crate) fn ordered<T: Send, E: Send, W>(
             match lanes.get_mut(job % threads) {
                 Some(Lane::Beside(receiver)) => match receiver.recv() {
                     Ok(result) => consume(result?)?,
-                    // A sender goes early only by a panic, which the scope hands on.
+                    // A sender is dropped early only by a panic, which the scope propagates.
                     Err(_) => break,
                 },
                 Some(Lane::Inline(worker)) => consume(work(worker, job)?)?,
@@ -118,15 +119,15 @@ pub(crate) fn ordered<T: Send, E: Send, W>(
     })
 }
 
-/// Every so-maniest piece of work: done by a thread, or, where the system gave none, when its turn
-/// comes.
+/// One worker's share of the jobs, every n-th of them. Runs on its own thread, or inline if none
+/// could be started.
 enum Lane<R, W> {
     Beside(Receiver<R>),
     Inline(W),
 }
 
-/// Does `aside` on a thread of its own while `main` runs, or before it when there is one thread
-/// alone, or no other to be had.
+/// Runs `aside` on its own thread while `main` runs. With a single thread, or if none can be
+/// started, `aside` runs first.
 pub(crate) fn both<A: Send, B>(
     threads: usize,
     aside: impl Fn() -> A + Sync,
@@ -144,19 +145,18 @@ pub(crate) fn both<A: Send, B>(
     })
 }
 
-/// The result of a worker; its panic goes on in the caller.
+/// Waits for a worker and returns its result. Resumes the worker's panic in the caller.
 pub(crate) fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Waits until a thread has ended, with everything of this module that it runs: the module may be
-/// unloaded next, as a DLL is. The thread itself may come here, through code of a caller that it
-/// runs, and does not wait.
+/// Waits until `thread` has ended, because its code may be unloaded next (as a DLL). Returns at
+/// once if called on that very thread, which can happen through a callback.
 pub(crate) fn join_other(thread: thread::JoinHandle<()>) {
     if thread.thread().id() != thread::current().id() {
-        // Its panic was reported when it began.
+        // A panic of the thread was reported when it happened.
         thread.join().ok();
     }
 }
@@ -168,11 +168,12 @@ pub(crate) mod tests {
     use super::*;
 
     thread_local! {
-        /// How many more threads the system gives to this one; `None`: as many as it wants.
+        /// Number of threads that the simulated system still grants to this thread; `None` for no
+        /// bound.
         static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
     }
 
-    /// True if the next thread is one too many.
+    /// True if the next thread must be refused.
     pub(super) fn is_refused() -> bool {
         LEFT.with(|left| {
             let now = left.get();
@@ -181,7 +182,7 @@ pub(crate) mod tests {
         })
     }
 
-    /// Runs something with this many threads to be had besides the calling one.
+    /// Runs `run` while the system grants at most `count` threads besides the calling one.
     pub(crate) fn with_threads(count: usize, run: impl FnOnce()) {
         LEFT.set(Some(count));
         run();

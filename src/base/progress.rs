@@ -1,11 +1,11 @@
-//! Progress and cancellation of long operations.
+//! Progress reports and cancellation of long operations.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::error::{Error, Result};
 
-/// What an operation is doing.
+/// The current activity of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
@@ -15,21 +15,20 @@ pub enum Phase {
     Backup,
     /// Writing the pages of a restored repository.
     Restore,
-    /// Writing the content of a repository into fewer pages.
+    /// Copying the content of a repository into fewer pages.
     Compact,
-    /// Reading namespaces, classes and instances; what is counted is keys, and how many there are
-    /// is not known.
+    /// Reading namespaces, classes and instances. The unit is keys; their total is unknown.
     Read,
-    /// Taking classes and instances over into another repository; what is counted is objects.
+    /// Copying classes and instances into another repository. The unit is objects.
     Convert,
-    /// Looking for repositories below a directory; what is counted is directory entries.
+    /// Searching for repositories below a directory. The unit is directory entries.
     Search,
 }
 
-/// How far an operation is.
+/// Progress of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being done.
+    /// The current phase.
     pub phase: Phase,
     /// Pages done in this phase.
     pub done: u64,
@@ -37,11 +36,12 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// Watches an operation, and may end it: it fails with [`Error::Cancelled`] soon after `Break`.
+/// Observes an operation and may end it: once an observer returns `Break`, the operation soon fails
+/// with [`Error::Cancelled`].
 ///
-/// Called from worker threads, a few hundred times an operation.
+/// Called from worker threads, a few hundred times per operation.
 pub trait Observer: Sync {
-    /// Told how far the operation is; says whether to go on.
+    /// Receives the progress of the operation; returns whether to go on.
     fn progress(&self, progress: Progress) -> ControlFlow<()>;
 }
 
@@ -51,7 +51,7 @@ impl<F: Fn(Progress) -> ControlFlow<()> + Sync> Observer for F {
     }
 }
 
-/// An observer that never looks and never stops anything.
+/// An observer that ignores everything and never stops an operation.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unobserved;
 
@@ -81,7 +81,7 @@ impl<'o> Monitor<'o> {
         }
     }
 
-    /// Tells the observer of `count` more pages; fails once it has asked to stop.
+    /// Reports `count` more pages to the observer. Fails once the observer has asked to stop.
     pub(crate) fn advance(&self, count: u64) -> Result<()> {
         let done = self
             .done
@@ -91,7 +91,7 @@ impl<'o> Monitor<'o> {
     }
 
     fn report(&self, done: u64) -> Result<()> {
-        // What is looked at a second time counts once.
+        // Pages that are read a second time count once.
         let progress = Progress {
             phase: self.phase,
             done: done.min(self.total),
@@ -107,7 +107,7 @@ impl<'o> Monitor<'o> {
         }
     }
 
-    /// Asks the observer whether to go on, without anything done.
+    /// Asks the observer whether to go on, without reporting progress.
     pub(crate) fn check(&self) -> Result<()> {
         self.report(self.done.load(Ordering::Relaxed))
     }

@@ -1,4 +1,4 @@
-//! Refusals of WQL: a stable code each, where in the text, and what would be right. Source:
+//! Rejections of WQL queries: a stable code, the place in the text, and advice. Source:
 //! `docs::query`, "Errors".
 
 use std::fmt;
@@ -9,7 +9,8 @@ use super::hresult::HResult;
 
 macro_rules! codes {
     ($($name:ident $text:literal $result:ident $meaning:literal;)*) => {
-        /// Why a query is refused: what a program matches, where a person reads the sentence.
+        /// Why a query is rejected, for programs to match. The sentence in [`QueryError`] is for
+        /// people.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum QueryCode {
@@ -20,7 +21,7 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &[QueryCode] = &[$(QueryCode::$name),*];
 
-            /// The code as it is printed.
+            /// The printed form of the code.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(QueryCode::$name => $text,)*
@@ -92,7 +93,7 @@ codes! {
 }
 
 impl QueryCode {
-    /// The result code that a COM caller sees.
+    /// The result code that a COM caller receives.
     pub const fn hresult(self) -> HResult {
         self.result().1
     }
@@ -109,21 +110,21 @@ impl fmt::Display for QueryCode {
     }
 }
 
-/// The refusal of a query.
+/// The rejection of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryError {
     /// The reason.
     pub code: QueryCode,
-    /// The stretch of the text that it is about, in bytes.
+    /// The range of the text that is at fault, in bytes.
     pub at: Range<usize>,
-    /// A sentence that says what is wrong there.
+    /// A sentence that describes the error.
     pub text: Box<str>,
-    /// What would be right, where that is known.
+    /// Advice on what would be right, if known.
     pub help: Option<Box<str>>,
 }
 
 impl QueryError {
-    /// A refusal without help.
+    /// A rejection without advice.
     pub(crate) fn new(
         code: QueryCode,
         at: impl Into<Range<usize>>,
@@ -137,7 +138,7 @@ impl QueryError {
         }
     }
 
-    /// The refusal with what would be right.
+    /// Adds advice on what would be right.
     #[must_use]
     pub(crate) fn help(self, help: impl Into<String>) -> Self {
         Self {
@@ -174,7 +175,7 @@ impl std::error::Error for QueryError {}
 /// The largest number of bytes of a text that a message repeats.
 const QUOTED: usize = 200;
 
-/// A text from a query or a repository in a message: escaped, and cut where it is long.
+/// Quotes text from a query or a repository in a message: escaped, and cut if it is long.
 pub(crate) fn quote(text: &str) -> String {
     let end = text
         .char_indices()

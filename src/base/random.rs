@@ -1,15 +1,15 @@
-//! Numbers that differ from run to run. They give uniqueness, not secrecy.
+//! Numbers that differ from run to run. They are meant to be unique, not secret.
 
 use std::hash::{BuildHasher, RandomState};
 
 /// A random 64-bit number, from the randomness with which the standard library seeds its hash maps.
 pub(crate) fn random_u64() -> u64 {
-    // Each `RandomState` of a process has other keys; the hash of a fixed value under them is a
+    // Each `RandomState` of a process has its own keys; the hash of a fixed value under them is a
     // keyed SipHash output.
     RandomState::new().hash_one(0x0063_696D_7265_706F_u64)
 }
 
-/// An identity: a random UUID (version 4, RFC 9562).
+/// A random UUID (version 4, RFC 9562) that serves as an identity.
 pub(crate) fn random_uuid() -> [u8; 16] {
     let mut uuid = [0; 16];
     let (high, low) = uuid.split_at_mut(8);
@@ -20,12 +20,12 @@ pub(crate) fn random_uuid() -> [u8; 16] {
     uuid
 }
 
-/// Hands out 32-bit numbers that never repeat: a counter seen through a random permutation.
+/// Generates 32-bit numbers that never repeat: a counter passed through a random permutation.
 #[derive(Debug, Clone)]
 pub(crate) struct UniqueIds {
     key: u32,
     next: u32,
-    /// Smaller ones are left out.
+    /// Smaller numbers are skipped.
     least: u32,
 }
 
@@ -35,7 +35,7 @@ impl UniqueIds {
         Self::seeded(random_u64())
     }
 
-    /// The sequence of a seed.
+    /// The sequence for a seed.
     pub(crate) fn seeded(seed: u64) -> Self {
         let [a, b, c, d, e, f, g, h] = seed.to_le_bytes();
         Self {
@@ -45,8 +45,8 @@ impl UniqueIds {
         }
     }
 
-    /// A sequence of numbers that all have ten digits, as many as any has: what they are part of is
-    /// as long as it can be.
+    /// A sequence of numbers that all have ten digits, the most possible, so that texts that
+    /// contain them have their greatest length.
     pub(crate) fn longest() -> Self {
         Self {
             least: 1_000_000_000,
@@ -54,8 +54,8 @@ impl UniqueIds {
         }
     }
 
-    /// The next number, if none has to be left out; each step of the mixing is a bijection, so 2^32
-    /// calls give 2^32 different numbers.
+    /// The next number of the permutation, before skipping. Each step of the mixing is a bijection,
+    /// so 2^32 calls yield 2^32 different numbers.
     fn mix(&mut self) -> u32 {
         let mut x = self.next ^ self.key;
         self.next = self.next.wrapping_add(1);

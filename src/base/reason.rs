@@ -1,4 +1,4 @@
-//! Numbers of the reasons that share a result code with others.
+//! Numbers for the reasons that share one result code.
 
 use super::error::{BackupFault, Error};
 use super::misuse::Misuse;
@@ -7,8 +7,8 @@ use super::moment::Moment;
 macro_rules! reasons {
     ($($name:ident = $number:literal $meaning:literal;)*) => {
         /// Reason of a failure whose result code stands for several. The number is the
-        /// discriminant: it is the help context in the error info of the COM object, and never
-        /// changes. The first digit stands for the result code.
+        /// discriminant. It is the help context in the error info of the COM object and never
+        /// changes. Its first digit stands for the result code.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         #[repr(u32)]
@@ -17,7 +17,7 @@ macro_rules! reasons {
         }
 
         impl Reason {
-            /// Every reason, in the order of the numbers.
+            /// Every reason, sorted by number.
             pub const ALL: &[Reason] = &[$(Reason::$name,)*];
         }
     };
@@ -65,12 +65,12 @@ reasons! {
 }
 
 impl Reason {
-    /// The number, as the error info of the COM object has it.
+    /// The number, as in the error info of the COM object.
     pub const fn number(self) -> u32 {
         self as u32
     }
 
-    /// The reason of an error; `None` where the result code alone tells it.
+    /// The reason of an error; `None` if the result code alone suffices.
     pub(super) fn of(error: &Error) -> Option<Self> {
         Some(match error {
             Error::InvalidOperation(moment) => Self::of_moment(*moment),
@@ -135,7 +135,7 @@ pub(super) mod tests {
     use super::*;
     use crate::base::hresult::HResult;
 
-    /// The result codes, by the first digit of the numbers.
+    /// The result codes, indexed by the first digit of the numbers.
     const CODES: [HResult; 4] = [
         HResult::INVALID_OPERATION,
         HResult::DATABASE_VER_MISMATCH,
@@ -164,7 +164,7 @@ pub(super) mod tests {
         assert_eq!(numbers, (101..=108).collect::<Vec<_>>());
     }
 
-    /// Held over one error of every variant by the tests of [`Error`].
+    /// Checks the reason of `error`. The tests of [`Error`] call it for every variant.
     pub(in crate::base) fn check(error: &Error) {
         let code = error.hresult();
         match error.reason() {

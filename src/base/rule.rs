@@ -1,14 +1,14 @@
-//! The rules of the model that a change can break, each with the code that Windows documents for
+//! Rules of the model that a change can break, each with the result code that Windows documents for
 //! it.
 //!
-//! Values and meanings: WMI SDK, "WMI Error Constants". Which code answers which rule, where the
-//! SDK is silent, is decided in `docs::changes`.
+//! Values and meanings: WMI SDK, "WMI Error Constants". Where the SDK does not say which code
+//! belongs to which rule, `docs::changes` decides.
 
 use super::error::HResult;
 
 macro_rules! rules {
     ($($name:ident = $code:literal, $constant:literal, $meaning:literal;)*) => {
-        /// A rule that a change breaks.
+        /// A rule that a change can break.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Rule {
@@ -19,14 +19,14 @@ macro_rules! rules {
             /// Every rule.
             pub const ALL: &[Rule] = &[$(Rule::$name),*];
 
-            /// The result code that a COM caller sees.
+            /// The result code that a COM caller receives.
             pub const fn hresult(self) -> HResult {
                 match self {
                     $(Rule::$name => HResult($code),)*
                 }
             }
 
-            /// The name of the code.
+            /// The name of the result code.
             pub const fn constant(self) -> &'static str {
                 match self {
                     $(Rule::$name => $constant,)*

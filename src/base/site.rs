@@ -1,10 +1,10 @@
-//! Where in a repository or backup something was found.
+//! Places in a repository or backup, for errors and findings.
 
 use std::fmt;
 
 use super::page_no::{LogicalPage, PhysicalPage, Space};
 
-/// The part a file plays, whatever the case of its name.
+/// The role of a file, independent of the case of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FileRole {
@@ -22,7 +22,7 @@ pub enum FileRole {
     IndexMap,
     /// A backup.
     Backup,
-    /// The journal of a generation, `cimrepo-….journal`: a file of this engine, not of Windows.
+    /// The journal of a generation, `cimrepo-….journal`: a file of this engine, unknown to Windows.
     Journal,
 }
 
@@ -63,7 +63,7 @@ impl FileRole {
         FileRole::IndexMap,
     ];
 
-    /// The file of a repository that bears this name, in any case of letters.
+    /// The role of a repository file with this name, ignoring case.
     pub fn from_file_name(name: &str) -> Option<Self> {
         Self::REPOSITORY
             .into_iter()
@@ -77,16 +77,16 @@ impl fmt::Display for FileRole {
     }
 }
 
-/// A place: a file and, as far as known, a page and an offset.
+/// A place: a file and, as far as they are known, a page and an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Site {
-    /// The file.
+    /// The role of the file.
     pub role: FileRole,
-    /// The logical page, in the data files.
+    /// The logical page, for data files.
     pub page: Option<LogicalPage>,
-    /// The physical page, in the data files.
+    /// The physical page, for data files.
     pub physical: Option<PhysicalPage>,
-    /// Offset in bytes: within the page where there is one, else within the file.
+    /// Offset in bytes, within the page if there is one, else within the file.
     pub offset: Option<u64>,
 }
 
@@ -111,12 +111,12 @@ impl Site {
         }
     }
 
-    /// The same page, with the physical page that holds it.
+    /// The same place, with the physical page added.
     pub const fn at_physical(self, physical: Option<PhysicalPage>) -> Self {
         Self { physical, ..self }
     }
 
-    /// The same place, at an offset in bytes.
+    /// The same place, with an offset in bytes added.
     pub const fn at(self, offset: u64) -> Self {
         Self {
             offset: Some(offset),
@@ -124,7 +124,7 @@ impl Site {
         }
     }
 
-    /// The same place, at an offset given as an index.
+    /// The same place, with an offset added that is given as an index.
     pub(crate) const fn at_index(self, offset: usize) -> Self {
         self.at(offset as u64)
     }

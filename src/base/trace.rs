@@ -1,9 +1,8 @@
-//! Events for whoever watches a server at work: with feature `tracing`, to the subscriber of the
-//! process. No lock that others wait for is held meanwhile, for a subscriber is code of the
-//! embedder.
+//! Events for monitoring a running server. With feature `tracing` they go to the subscriber of the
+//! process. They are sent while holding no lock that others wait for, because a subscriber is code
+//! of the embedder.
 
-/// Tells of something: a level of `tracing`, fields, a text. Without the feature nothing is
-/// evaluated.
+/// Emits an event: a level of `tracing`, fields, a text. Without the feature nothing is evaluated.
 macro_rules! tell {
     ($level:ident, $($what:tt)+) => {
         #[cfg(feature = "tracing")]

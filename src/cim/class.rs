@@ -1,4 +1,4 @@
-//! Class declarations: what a class says itself, without what it inherits.
+//! Class declarations: the content of a class without what it inherits.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use super::qualifier::{Flavor, Qualifier, QualifierSet, cimtype_text};
 use super::types::CimType;
 use super::value::Value;
 
-/// What a class says of a default, or an instance of a value.
+/// The setting of a default in a class, or of a value in an instance.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Setting {
-    /// Nothing: that of the superclass, or the default of the class, holds.
+    /// No setting of its own: the superclass or, for an instance, the class decides.
     #[default]
     Inherited,
     /// NULL.
@@ -20,7 +20,7 @@ pub enum Setting {
 }
 
 impl Setting {
-    /// The value, when there is one of its own.
+    /// The value, if the setting has one of its own.
     pub const fn value(&self) -> Option<&Value> {
         match self {
             Setting::Value(value) => Some(value),
@@ -45,14 +45,14 @@ impl<V: Into<Value>> From<V> for Setting {
     }
 }
 
-/// A property that a class declares or declares anew; or a parameter of a method.
+/// A property that a class declares or redeclares, or a parameter of a method.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Property {
     /// Its name.
     pub name: Name,
     /// Its type.
     pub cim_type: CimType,
-    /// Its default. A new property without one says [`Setting::Null`].
+    /// Its default. A new property without a default has [`Setting::Null`].
     pub default: Setting,
     /// Its own qualifiers, `CIMTYPE` among them.
     pub qualifiers: QualifierSet,
@@ -81,20 +81,20 @@ impl Property {
         self
     }
 
-    /// The property with this qualifier.
+    /// Adds a qualifier.
     #[must_use]
     pub fn qualifier(mut self, qualifier: Qualifier) -> Self {
         self.qualifiers.set(qualifier);
         self
     }
 
-    /// The property as a key.
+    /// Makes the property a key.
     #[must_use]
     pub fn key(self) -> Self {
         self.qualifier(Qualifier::key())
     }
 
-    /// A reference or embedded object that is to be of this class.
+    /// Sets the class of a reference or embedded object.
     #[must_use]
     pub fn of_class(self, class: &str) -> Self {
         let text = format!("{}:{class}", cimtype_text(self.cim_type.scalar));
@@ -102,24 +102,24 @@ impl Property {
     }
 }
 
-/// A method that a class declares or declares anew.
+/// A method that a class declares or redeclares.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Method {
     /// Its name.
     pub name: Name,
     /// Its own qualifiers.
     pub qualifiers: QualifierSet,
-    /// The input parameters: a class [`Method::PARAMETERS`] with a property for each. `None` when
-    /// there are none.
+    /// The input parameters, as a class [`Method::PARAMETERS`] with one property for each. `None`
+    /// if there are none.
     pub input: Option<Arc<Class>>,
-    /// The output parameters and the return value, likewise.
+    /// The output parameters and the return value, in the same form.
     pub output: Option<Arc<Class>>,
 }
 
 impl Method {
-    /// The class of a signature.
+    /// The name of the class of a signature.
     pub const PARAMETERS: &'static str = "__PARAMETERS";
-    /// The output parameter that is the return value.
+    /// The name of the output parameter that holds the return value.
     pub const RETURN_VALUE: &'static str = "ReturnValue";
 
     /// A method without parameters and return value.
@@ -132,14 +132,14 @@ impl Method {
         }
     }
 
-    /// The method with this qualifier.
+    /// Adds a qualifier.
     #[must_use]
     pub fn qualifier(mut self, qualifier: Qualifier) -> Self {
         self.qualifiers.set(qualifier);
         self
     }
 
-    /// The method with one more input parameter; it gets the next `ID`.
+    /// Adds an input parameter with the next `ID`.
     #[must_use]
     pub fn input(mut self, parameter: Property) -> Self {
         let parameter = self.numbered(parameter, "in");
@@ -147,7 +147,7 @@ impl Method {
         self
     }
 
-    /// The method with one more output parameter; it gets the next `ID`.
+    /// Adds an output parameter with the next `ID`.
     #[must_use]
     pub fn output(mut self, parameter: Property) -> Self {
         let parameter = self.numbered(parameter, "out");
@@ -155,7 +155,7 @@ impl Method {
         self
     }
 
-    /// The method with a return value of this type.
+    /// Sets the type of the return value.
     #[must_use]
     pub fn returns(mut self, cim_type: impl Into<CimType>) -> Self {
         let value = Property::new(Self::RETURN_VALUE, cim_type)
@@ -183,7 +183,7 @@ impl Method {
     }
 }
 
-/// Adds a parameter: in front of the return value, which stands last.
+/// Adds a parameter before the return value, which stands last.
 fn add(signature: &mut Option<Arc<Class>>, parameter: Property) {
     let class = signature.get_or_insert_with(|| {
         let flag = Qualifier::flag("abstract", Flavor::empty());
@@ -199,7 +199,7 @@ fn add(signature: &mut Option<Arc<Class>>, parameter: Property) {
     class.properties.insert(end, parameter);
 }
 
-/// A class as it is declared.
+/// A class declaration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Class {
     /// Its name.
@@ -208,14 +208,14 @@ pub struct Class {
     pub superclass: Option<Name>,
     /// Its own qualifiers.
     pub qualifiers: QualifierSet,
-    /// The properties it declares or declares anew, in order of declaration.
+    /// The properties that the class declares or redeclares, in order of declaration.
     pub properties: Vec<Property>,
-    /// The methods it declares or declares anew, in order of declaration.
+    /// The methods that the class declares or redeclares, in order of declaration.
     pub methods: Vec<Method>,
 }
 
 impl Class {
-    /// Begins a class.
+    /// Starts building a class.
     pub fn builder(name: impl Into<Name>) -> ClassBuilder {
         let (superclass, qualifiers) = (None, QualifierSet::new());
         ClassBuilder(Self {
@@ -227,53 +227,53 @@ impl Class {
         })
     }
 
-    /// The property with this name that the class declares itself.
+    /// The property with this name, if the class itself declares it.
     pub fn property(&self, name: &str) -> Option<&Property> {
         self.properties
             .iter()
             .find(|property| property.name == *name)
     }
 
-    /// The method with this name that the class declares itself.
+    /// The method with this name, if the class itself declares it.
     pub fn method(&self, name: &str) -> Option<&Method> {
         self.methods.iter().find(|method| method.name == *name)
     }
 }
 
-/// A class in the making.
+/// Builds a [`Class`].
 #[derive(Debug, Clone)]
 pub struct ClassBuilder(Class);
 
 impl ClassBuilder {
-    /// The superclass.
+    /// Sets the superclass.
     #[must_use]
     pub fn superclass(mut self, name: impl Into<Name>) -> Self {
         self.0.superclass = Some(name.into());
         self
     }
 
-    /// One more qualifier.
+    /// Adds a qualifier.
     #[must_use]
     pub fn qualifier(mut self, qualifier: Qualifier) -> Self {
         self.0.qualifiers.set(qualifier);
         self
     }
 
-    /// One more property.
+    /// Adds a property.
     #[must_use]
     pub fn property(mut self, property: Property) -> Self {
         self.0.properties.push(property);
         self
     }
 
-    /// One more method.
+    /// Adds a method.
     #[must_use]
     pub fn method(mut self, method: Method) -> Self {
         self.0.methods.push(method);
         self
     }
 
-    /// The class.
+    /// Finishes the class.
     pub fn build(self) -> Class {
         self.0
     }

@@ -1,22 +1,21 @@
-//! CIM datetimes: `yyyymmddhhmmss.mmmmmmsutc`, a point in time, and `ddddddddhhmmss.mmmmmm:000`, an
+//! CIM datetimes. `yyyymmddhhmmss.mmmmmmsutc` is a point in time, `ddddddddhhmmss.mmmmmm:000` an
 //! interval.
 //!
-//! Asterisks stand for fields that are not given. Source: the published CIM specification
-//! (DSP0004).
+//! Asterisks stand for fields without a value. Source: the published CIM specification (DSP0004).
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The text is no CIM datetime.
+/// The text is not a CIM datetime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("not a CIM datetime: {what}")]
 pub struct DateTimeError {
     what: &'static str,
 }
 
-/// A CIM datetime. `None` in a field means that it is not given.
+/// A CIM datetime. A field that is `None` has no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DateTime {
     /// A point in time.
@@ -31,7 +30,7 @@ pub enum DateTime {
         hour: Option<u8>,
         /// 0 to 59.
         minute: Option<u8>,
-        /// 0 to 59, and 60 for a leap second.
+        /// 0 to 59, or 60 for a leap second.
         second: Option<u8>,
         /// 0 to 999999.
         microsecond: Option<u32>,
@@ -54,10 +53,10 @@ pub enum DateTime {
 }
 
 impl DateTime {
-    /// Length of the text in characters.
+    /// Length of the text, in characters.
     pub const LENGTH: usize = 25;
 
-    /// The microseconds of an interval whose fields are all given.
+    /// The length of an interval in microseconds, if all its fields have values.
     pub fn interval_microseconds(&self) -> Option<u64> {
         let DateTime::Interval {
             days,
@@ -74,7 +73,7 @@ impl DateTime {
         Some(seconds * 1_000_000 + u64::from(microseconds?))
     }
 
-    /// The interval of this many microseconds; `None` when it takes more than 8 digits of days.
+    /// The interval of this many microseconds, or `None` if its days need more than 8 digits.
     pub fn interval(microseconds: u64) -> Option<Self> {
         let (seconds, rest) = (microseconds / 1_000_000, microseconds % 1_000_000);
         let part = |value: u64, modulus: u64| u8::try_from(value % modulus).ok();
@@ -141,7 +140,7 @@ impl FromStr for DateTime {
             .and_then(|offset| i16::try_from(offset).ok());
         let offset = match sign {
             b"+" => offset,
-            // Clients of Windows write `-000` and `-***` too; they are printed with a plus.
+            // Windows clients write `-000` and `-***` too; both are printed with a plus.
             b"-" => offset.map(|offset| -offset),
             _ => {
                 return Err(DateTimeError {
@@ -215,7 +214,7 @@ impl<'t> Fields<'t> {
     }
 }
 
-/// A number with leading zeros, or as many asterisks.
+/// A number with leading zeros, or the same number of asterisks.
 struct Field<N>(Option<N>, usize);
 
 impl<N: fmt::Display> fmt::Display for Field<N> {

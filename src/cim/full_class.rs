@@ -20,32 +20,32 @@ use inherit::{all_inherited, inherited_method, inherited_property, overridden_pr
 
 pub(crate) use partial::{Partial, TableShape};
 
-/// Why a class cannot be put together.
+/// Why a class cannot be composed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ComposeError {
-    /// The superclass is not the one that the class names.
+    /// The given superclass is not the one that the class names.
     #[error("class {class} names the superclass {expected:?}, not {given:?}")]
     Superclass {
         /// The class.
         class: Name,
-        /// What it names.
+        /// The superclass that the class names.
         expected: Option<Name>,
-        /// What was given.
+        /// The superclass that was given.
         given: Option<Name>,
     },
-    /// A property is declared anew with another type.
+    /// A property is redeclared with another type.
     #[error("property {property} of class {class} is {own}, the superclass has it as {inherited}")]
     OverrideType {
         /// The class.
         class: Name,
         /// The property.
         property: Name,
-        /// Its type here.
+        /// Its type in this class.
         own: CimType,
         /// Its type in the superclass.
         inherited: CimType,
     },
-    /// A class declares two properties or two methods of one name.
+    /// A class declares two properties or two methods with the same name.
     #[error("class {class} declares {member} twice")]
     Twice {
         /// The class.
@@ -53,12 +53,12 @@ pub enum ComposeError {
         /// The property or method.
         member: Name,
     },
-    /// There are more properties, or the chain of superclasses is longer, than the engine accepts.
+    /// The class has too many properties or methods, or its chain of superclasses is too long.
     #[error("class {class}: too many {what}")]
     TooMany {
         /// The class.
         class: Name,
-        /// Of what.
+        /// The kind of thing of which there are too many.
         what: &'static str,
     },
 }
@@ -70,21 +70,21 @@ pub struct FullProperty {
     pub name: Name,
     /// Its type.
     pub cim_type: CimType,
-    /// Its place in order of declaration over the whole chain.
+    /// Its position in the order of declaration over the whole chain.
     pub order: u16,
-    /// Where its value begins in the table of values, in bytes.
+    /// Offset of its value in the table of values, in bytes.
     pub(crate) offset: u32,
     /// The class that first declared it.
     pub origin: Name,
-    /// How deep that class lies: 0 is the topmost of the chain.
+    /// The level of that class: 0 is the topmost of the chain.
     pub origin_level: u32,
-    /// True if this class declares it, or declares it anew.
+    /// True if this class declares or redeclares it.
     pub local: bool,
     /// True if a superclass has it too.
     pub overrides: bool,
-    /// The default that holds; `None` is NULL.
+    /// The effective default; `None` is NULL.
     pub default: Option<Value>,
-    /// The qualifiers that hold.
+    /// The effective qualifiers.
     pub qualifiers: QualifierSet,
 }
 
@@ -94,7 +94,7 @@ impl FullProperty {
         self.qualifiers.is_true("key")
     }
 
-    /// The class that a reference is to be of, from a `CIMTYPE` of the form `ref:Class`.
+    /// The class that a reference must point to, from a `CIMTYPE` of the form `ref:Class`.
     pub fn reference_class(&self) -> Option<&str> {
         let (kind, class) = self.qualifiers.text("CIMTYPE")?.split_once(':')?;
         (kind.eq_ignore_ascii_case("ref") && !class.is_empty()).then_some(class)
@@ -104,24 +104,24 @@ impl FullProperty {
 /// A method of a full class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FullMethod {
-    /// Its name, qualifiers that hold, and signatures.
+    /// Its name, effective qualifiers, and signatures.
     pub method: Method,
     /// The class that first declared it.
     pub origin: Name,
-    /// How deep that class lies: 0 is the topmost of the chain.
+    /// The level of that class: 0 is the topmost of the chain.
     pub origin_level: u32,
-    /// True if this class declares it, or declares it anew.
+    /// True if this class declares or redeclares it.
     pub local: bool,
     /// True if a superclass has it too.
     pub overrides: bool,
 }
 
-/// The class whose name stands in the keys of instances.
+/// The class whose name is part of the keys of instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyClass {
     /// The topmost class that declares a key property.
     Keyed(Name),
-    /// The topmost class with the qualifier `singleton`: there is one instance at most.
+    /// The topmost class with the qualifier `singleton`, which has at most one instance.
     Singleton(Name),
 }
 
@@ -148,17 +148,17 @@ pub struct FullClass {
     keyed: Option<Name>,
     singleton: Option<Name>,
     table_size: u32,
-    /// Size of everything that it inherits.
+    /// Size in bytes of everything that the class inherits.
     inherited_bytes: usize,
-    /// Size of the names and defaults of its properties, which every instance has.
+    /// Size in bytes of the names and defaults of its properties, which every instance takes over.
     given_bytes: usize,
-    /// What subclasses get of all this: made once, for the first of them.
+    /// The content that subclasses inherit; computed once, for the first of them.
     heritage: OnceLock<Heritage>,
-    /// Of a class that lacks an ancestor, what is known of it.
+    /// The known parts of a class that lacks an ancestor.
     partial: Option<Arc<Partial>>,
 }
 
-/// Everything that the direct subclasses of a class have before they declare anything themselves.
+/// Everything that the direct subclasses of a class inherit from it.
 #[derive(Debug, Clone)]
 struct Heritage {
     qualifiers: QualifierSet,
@@ -181,10 +181,11 @@ impl Member for FullMethod {
 }
 
 impl FullClass {
-    /// A class with what it inherits from its superclass.
+    /// Composes a class with what it inherits from its superclass.
     ///
     /// # Errors
-    /// [`ComposeError`] when the superclass is another, or the class does not fit to it.
+    /// Returns a [`ComposeError`] if `superclass` is not the one that the class names, or the class
+    /// is incompatible with it.
     pub fn compose(
         declaration: Class,
         superclass: Option<Arc<FullClass>>,
@@ -216,9 +217,9 @@ impl FullClass {
         Self::begin(declaration, superclass, derivation).with_members()
     }
 
-    /// A class that an embedded instance brings along: it lists what it inherits as if it were its
-    /// own. `derivation` is its superclasses, the nearest first; `origins` gives, in order of
-    /// declaration, the origin level of each property and whether it is declared anew.
+    /// The class of an embedded instance, which lists what it inherits as if it were its own.
+    /// `derivation` lists its superclasses, nearest first. `origins` gives, in order of
+    /// declaration, the origin level of each property and whether it is redeclared.
     pub(crate) fn merged(
         declaration: Class,
         derivation: Vec<Name>,
@@ -232,7 +233,7 @@ impl FullClass {
         }
         let mut class = Self::begin(declaration, None, derivation).with_members()?;
         for (property, &(level, overrides)) in class.properties.slots().zip(origins) {
-            // Level 0 is the last of the derivation, the deepest level is the class itself.
+            // Level 0 is the last of the derivation; the class itself has the deepest level.
             let above = class
                 .derivation
                 .iter()
@@ -250,7 +251,7 @@ impl FullClass {
         Ok(class)
     }
 
-    /// The class as an embedded instance brings it along: everything it inherits listed as its own.
+    /// The form of the class in an embedded instance: everything it inherits is listed as its own.
     pub(crate) fn to_merged(&self) -> Self {
         let properties = self.properties().iter().map(|property| Property {
             name: property.name.clone(),
@@ -499,7 +500,7 @@ impl FullClass {
         &self.declaration.name
     }
 
-    /// What the class declares itself.
+    /// The declaration of the class itself.
     pub const fn declaration(&self) -> &Class {
         &self.declaration
     }
@@ -509,22 +510,22 @@ impl FullClass {
         self.superclass.as_ref()
     }
 
-    /// The names of its superclasses, the nearest first.
+    /// The names of its superclasses, nearest first.
     pub fn derivation(&self) -> &[Name] {
         &self.derivation
     }
 
-    /// How many superclasses it has.
+    /// The number of its superclasses.
     pub fn level(&self) -> u32 {
         crate::base::narrow(self.derivation.len())
     }
 
-    /// True if it is the class with this name or derived from it.
+    /// True if it is `class` or derived from it.
     pub fn is_a(&self, class: &str) -> bool {
         *self.name() == *class || self.derivation.iter().any(|name| *name == *class)
     }
 
-    /// The qualifiers that hold, inherited ones included and marked.
+    /// The effective qualifiers; inherited ones are marked.
     pub const fn qualifiers(&self) -> &QualifierSet {
         &self.qualifiers
     }
@@ -558,39 +559,39 @@ impl FullClass {
             .map(|method| &**method)
     }
 
-    /// The key properties, sorted by name: the order of their values in a key.
+    /// The key properties, sorted by name, which is the order of their values in a key.
     pub fn key_properties(&self) -> impl Iterator<Item = &FullProperty> {
         self.keys
             .iter()
             .filter_map(|&order| self.properties.get(order).map(|property| &**property))
     }
 
-    /// The class whose name stands in the keys of instances; `None` for a class that cannot have
-    /// any.
+    /// The class whose name is part of the keys of instances; `None` for a class that cannot have
+    /// instances.
     pub fn key_class(&self) -> Option<KeyClass> {
         let keyed = self.keyed.clone().map(KeyClass::Keyed);
         keyed.or_else(|| self.singleton.clone().map(KeyClass::Singleton))
     }
 
-    /// Size in bytes of everything that it inherits.
+    /// Size in bytes of everything that the class inherits.
     pub(crate) const fn inherited_bytes(&self) -> usize {
         self.inherited_bytes
     }
 
-    /// Size in bytes of the names and defaults of its properties, which every instance has.
+    /// Size in bytes of the names and defaults of its properties, which every instance takes over.
     pub(crate) const fn given_bytes(&self) -> usize {
         self.given_bytes
     }
 
-    /// Bytes of the table of values, without the bits in front of it.
+    /// Size in bytes of the table of values, without the bits before it.
     pub(crate) const fn table_size(&self) -> u32 {
         self.table_size
     }
 }
 
 impl PartialEq for FullClass {
-    /// Equal when they declare and have the same; where the superclasses differ in what is not
-    /// inherited does not matter.
+    /// Compares the declaration and everything effective. Differences between the superclasses that
+    /// are not inherited do not count.
     fn eq(&self, other: &Self) -> bool {
         let has = |class: &Self| {
             (
@@ -642,7 +643,8 @@ impl Heritage {
         heritage
     }
 
-    /// Size of what the class itself adds for its subclasses. What it declares again counts twice.
+    /// Size in bytes of what the class itself adds for its subclasses. Redeclared members count
+    /// twice.
     fn added_bytes(&self, class: &FullClass) -> usize {
         let own = QualifierSet::new().with_inherited(&class.declaration.qualifiers);
         let properties = class
@@ -695,7 +697,7 @@ mod tests {
                 "{flavor:?}: {}",
                 middle.inherited_bytes()
             );
-            // Nothing is added on the way down by a class that declares nothing.
+            // A class that declares nothing adds nothing for its subclasses.
             assert_eq!(
                 compose(below("C", "B"), &middle).inherited_bytes(),
                 middle.inherited_bytes()

@@ -12,7 +12,7 @@ use super::qualifier::QualifierSet;
 use super::types::CimType;
 use super::value::Value;
 
-/// Why a value cannot be set, or an instance has no key.
+/// Why a value cannot be set, or why an instance has no key.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InstanceError {
     /// The class has no property of this name.
@@ -20,17 +20,17 @@ pub enum InstanceError {
     NoProperty {
         /// The class.
         class: Name,
-        /// The name asked for.
+        /// The name that was requested.
         property: String,
     },
-    /// The value is of another type.
+    /// The value has the wrong type.
     #[error("property {property} is {expected}, the value is {given}")]
     WrongType {
         /// The property.
         property: Name,
         /// Its type.
         expected: CimType,
-        /// That of the value.
+        /// The type of the value.
         given: CimType,
     },
     /// The value is an integer that the property cannot hold.
@@ -62,14 +62,14 @@ pub enum InstanceError {
 pub struct Instance {
     class: Arc<FullClass>,
     settings: Vec<Setting>,
-    /// Its own qualifiers.
+    /// The qualifiers of the instance itself.
     pub qualifiers: QualifierSet,
-    /// Qualifiers of its properties, in order of declaration; `None` when it has none.
+    /// The qualifiers of its properties, in order of declaration; `None` if no property has any.
     pub property_qualifiers: Option<Vec<QualifierSet>>,
 }
 
 impl Instance {
-    /// An instance in which every property has the default of its class.
+    /// Creates an instance in which every property has the default of its class.
     pub fn new(class: Arc<FullClass>) -> Self {
         let settings = vec![Setting::Inherited; class.properties().len()];
         Self {
@@ -80,7 +80,7 @@ impl Instance {
         }
     }
 
-    /// An instance with a setting for each property, in order of declaration.
+    /// Creates an instance from one setting for each property, in order of declaration.
     pub(crate) fn from_settings(class: Arc<FullClass>, settings: Vec<Setting>) -> Self {
         Self {
             class,
@@ -90,10 +90,10 @@ impl Instance {
         }
     }
 
-    /// The instance with this value.
+    /// Sets a property and returns the instance.
     ///
     /// # Errors
-    /// As [`set`](Self::set).
+    /// The errors of [`set`](Self::set).
     pub fn with(
         mut self,
         property: &str,
@@ -108,12 +108,12 @@ impl Instance {
         &self.class
     }
 
-    /// Its class, borrowed.
+    /// Borrows its class.
     pub(crate) fn class_ref(&self) -> &FullClass {
         &self.class
     }
 
-    /// What the instance says of each property itself, in order of declaration.
+    /// The instance's own settings, one for each property, in order of declaration.
     pub fn settings(&self) -> &[Setting] {
         &self.settings
     }
@@ -142,7 +142,7 @@ impl Instance {
         self.class.property(property).ok_or_else(no_property)
     }
 
-    /// The value of a property of its class.
+    /// The value of one of the properties of its class.
     pub fn value_of<'i>(&'i self, property: &'i FullProperty) -> Option<&'i Value> {
         match self.settings.get(usize::from(property.order))? {
             Setting::Inherited => property.default.as_ref(),
@@ -188,11 +188,11 @@ impl Instance {
         Ok(())
     }
 
-    /// The text that the key of the instance is hashed from: the values of the key properties in
-    /// order of their names, with U+FFFF between them; `@` for the instance of a singleton.
+    /// The text from which the key of the instance is hashed: the values of the key properties in
+    /// order of their names, separated by U+FFFF, or `@` for the instance of a singleton.
     ///
     /// # Errors
-    /// [`InstanceError::NoKey`], [`InstanceError::NoKeyValue`].
+    /// Returns [`InstanceError::NoKey`] or [`InstanceError::NoKeyValue`].
     pub fn key_text(&self) -> Result<String, InstanceError> {
         match self.class.key_class() {
             None => Err(InstanceError::NoKey {
@@ -212,10 +212,10 @@ impl Instance {
         }
     }
 
-    /// Its path, without server and namespace. Keys stand in ascending order of their names.
+    /// Its path, without server and namespace. The keys stand in ascending order of their names.
     ///
     /// # Errors
-    /// As [`key_text`](Self::key_text).
+    /// The errors of [`key_text`](Self::key_text).
     pub fn path(&self) -> Result<ObjectPath, InstanceError> {
         let keys = match self.class.key_class() {
             None => {

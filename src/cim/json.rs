@@ -1,5 +1,5 @@
-//! The model as JSON, in the one form that everything which prints objects uses. Source:
-//! `docs::objects`, "JSON lines".
+//! JSON form of the model, used wherever objects are printed as JSON. Source: `docs::objects`,
+//! "JSON lines".
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
@@ -10,7 +10,7 @@ use super::instance::Instance;
 use super::qualifier::{Qualifier, QualifierSet};
 use super::value::{Array, Object, Value};
 
-/// A number, or the name of what is none.
+/// A number, or the name of NaN or an infinity.
 struct Real<R>(R, f64);
 
 impl<R: Serialize> Serialize for Real<R> {
@@ -74,7 +74,7 @@ impl Serialize for Array {
 }
 
 impl Serialize for Object {
-    /// One that cannot be taken apart has no class; its bytes follow in hexadecimal.
+    /// Writes an object. One that could not be decoded has no class, only its bytes in hexadecimal.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         match self {
@@ -110,7 +110,7 @@ impl Serialize for Defaults<'_> {
     }
 }
 
-/// The values of an instance by the names of its properties, in order of declaration, defaults of
+/// The values of an instance keyed by property name, in order of declaration, with the defaults of
 /// the class applied.
 #[derive(Debug)]
 pub struct Values<'i>(pub &'i Instance);
@@ -126,7 +126,7 @@ impl Serialize for Values<'_> {
 }
 
 impl Serialize for Setting {
-    /// What is inherited, and NULL, is null.
+    /// Writes both an inherited default and NULL as null.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.value().serialize(serializer)
     }
@@ -178,7 +178,7 @@ impl Serialize for FullMethod {
     }
 }
 
-/// The parameters of a signature; none when there is no signature.
+/// The parameters of a signature; empty if there is no signature.
 struct Parameters<'c>(Option<&'c Class>);
 
 impl Serialize for Parameters<'_> {

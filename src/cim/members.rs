@@ -14,9 +14,9 @@ pub(super) trait Member {
 /// The members of one kind.
 #[derive(Debug)]
 pub(super) struct Members<T> {
-    /// In order of declaration, inherited ones first.
+    /// All members in order of declaration, inherited ones first.
     all: Arc<Vec<Arc<T>>>,
-    /// Their numbers in that order, sorted by name.
+    /// Indices into that list, sorted by the names of the members.
     by_name: Arc<Vec<u16>>,
 }
 
@@ -57,15 +57,15 @@ impl<T: Member> Members<T> {
         self.all.get(usize::from(number))
     }
 
-    /// The members in order of their names.
+    /// The members sorted by name.
     pub(super) fn by_name(&self) -> impl Iterator<Item = &T> {
         self.by_name
             .iter()
             .filter_map(|&number| self.get(number).map(|member| &**member))
     }
 
-    /// The number of the member with this name, among those that were there when the list was
-    /// [sorted](Self::sort) last.
+    /// The index of the member with this name. It is found only if it was in the list when that was
+    /// last [sorted](Self::sort).
     pub(super) fn find(&self, name: &str) -> Option<u16> {
         let compare = |number: &u16| {
             self.get(*number)
@@ -78,12 +78,12 @@ impl<T: Member> Members<T> {
             .copied()
     }
 
-    /// The place of a member, to put another there.
+    /// Mutable access to one member, for replacing it.
     pub(super) fn slot(&mut self, number: u16) -> Option<&mut Arc<T>> {
         Arc::make_mut(&mut self.all).get_mut(usize::from(number))
     }
 
-    /// All places, in order of declaration.
+    /// Mutable access to all members, in order of declaration.
     pub(super) fn slots(&mut self) -> impl Iterator<Item = &mut Arc<T>> {
         Arc::make_mut(&mut self.all).iter_mut()
     }
@@ -92,8 +92,8 @@ impl<T: Member> Members<T> {
         Arc::make_mut(&mut self.all).push(Arc::new(member));
     }
 
-    /// Sorts what was pushed in among the others. Numbers have 16 bits: the caller bounds how many
-    /// members there are.
+    /// Sorts in the members that were pushed. Indices have 16 bits; the caller bounds the number of
+    /// members.
     pub(super) fn sort(&mut self) {
         let sorted = self.by_name.len();
         if sorted == self.all.len() {
@@ -106,7 +106,7 @@ impl<T: Member> Members<T> {
         by_name.sort_by(|a, b| name_of(a).cmp(&name_of(b)));
     }
 
-    /// The same members, some replaced by others of the same names.
+    /// The same members with some replaced by others of the same names.
     pub(super) fn map(&self, replaced: impl FnMut(&Arc<T>) -> Arc<T>) -> Self {
         Self {
             all: Arc::new(self.all.iter().map(replaced).collect()),

@@ -1,8 +1,8 @@
 //! The CIM model: types, values, qualifiers, classes, instances, object paths. No bytes, no I/O.
 //!
-//! A [`Class`] is what a class declares itself, as in MOF. A [`FullClass`] is that class with
-//! everything it inherits; an [`Instance`] belongs to one, and can therefore be asked by property
-//! name. Source of the rules: `docs::objects`.
+//! A [`Class`] is the declaration of a class, as in MOF. A [`FullClass`] is that class with
+//! everything it inherits. An [`Instance`] belongs to a full class, and therefore its values can be
+//! looked up by property name. Source of the rules: `docs::objects`.
 
 pub mod class;
 pub mod datetime;

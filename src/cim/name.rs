@@ -1,8 +1,8 @@
-//! Names: they compare without regard to case and keep their spelling.
+//! Names, which are compared without regard to case and keep their spelling.
 //!
-//! Upper-casing is that of the index: one UTF-16 code unit at a time, one to one, no locale. A
-//! character whose upper case is longer (`ß`) or that takes two units stays as it is. Order folds
-//! to lower case, so that `_` sorts before letters: the order of the property table of a class.
+//! Upper case is that of the index: one UTF-16 code unit at a time, one to one, without locale. A
+//! character stays as it is if its upper case is longer (`ß`) or it takes two units. Names are
+//! ordered by lower case, so that `_` sorts before letters, as in the property table of a class.
 //! Source: `docs::objects`, "Names".
 
 use std::cmp::Ordering;
@@ -22,7 +22,7 @@ pub fn upper(c: char) -> char {
     }
 }
 
-/// A character in lower case, one to one as [`upper`] is.
+/// A character in lower case, folded one to one like [`upper`].
 pub fn lower(c: char) -> char {
     if c.is_ascii() {
         c.to_ascii_lowercase()
@@ -31,7 +31,7 @@ pub fn lower(c: char) -> char {
     }
 }
 
-/// The only character of `folded`, when both it and `c` take one UTF-16 unit.
+/// The only character of `folded`, if both it and `c` take one UTF-16 unit; otherwise `c`.
 fn one_to_one(c: char, mut folded: impl Iterator<Item = char>) -> char {
     match (folded.next(), folded.next()) {
         (Some(one), None) if c.len_utf16() == 1 && one.len_utf16() == 1 => one,
@@ -44,7 +44,7 @@ thread_local! {
     static COMPARISONS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
-/// Names that were compared on this thread: for tests of how work grows.
+/// Number of names compared on this thread, for tests of how the work grows.
 #[cfg(feature = "sim")]
 pub fn comparisons() -> u64 {
     COMPARISONS.get()
@@ -56,7 +56,7 @@ fn count_comparison() {
     COMPARISONS.set(COMPARISONS.get().wrapping_add(1));
 }
 
-/// A text in upper case, as the index hashes it.
+/// A text in upper case, in the form that the index hashes.
 pub fn to_upper(text: &str) -> String {
     // Nearly every name is ASCII.
     if text.is_ascii() {
@@ -66,18 +66,18 @@ pub fn to_upper(text: &str) -> String {
     }
 }
 
-/// True if two names are the same.
+/// True if two names are the same, ignoring case.
 pub fn same(a: &str, b: &str) -> bool {
     count_comparison();
-    // The second way stops at the first difference, so that long names cost nothing when they
+    // The second comparison stops at the first difference, so that long names cost little when they
     // differ early.
     a.eq_ignore_ascii_case(b) || a.chars().map(upper).eq(b.chars().map(upper))
 }
 
-/// The order of names; equal exactly when they are the [`same`].
+/// Orders two names. They are equal exactly if they are the [`same`].
 pub fn order(a: &str, b: &str) -> Ordering {
     count_comparison();
-    // Most names differ early: a difference that both have behind nothing but ASCII decides.
+    // Most names differ early. A difference after nothing but ASCII decides at once.
     for (x, y) in a.bytes().zip(b.bytes()) {
         if !(x.is_ascii() && y.is_ascii()) {
             return order_folded(a, b);
@@ -156,16 +156,16 @@ impl Hash for Name {
         while let Some(piece) = pieces.next_piece() {
             state.write(piece);
         }
-        // No text contains it, so that no name is the beginning of another.
+        // This byte occurs in no text, so that no name is a prefix of another.
         state.write_u8(0xFF);
     }
 }
 
-/// Bytes that a hasher takes at once: where a name is cut depends on its upper case alone, since a
-/// hasher may tell pieces apart.
+/// Number of bytes that go to a hasher at once. A hasher may distinguish pieces, so where a name is
+/// cut must depend on its upper case alone.
 const PIECE_BYTES: usize = 32;
 
-/// A text in upper case, in UTF-8, piece by piece.
+/// The UTF-8 text in upper case, piece by piece.
 struct UpperPieces<'t> {
     rest: std::str::Chars<'t>,
     buffer: [u8; PIECE_BYTES],
@@ -174,7 +174,7 @@ struct UpperPieces<'t> {
 impl UpperPieces<'_> {
     fn next_piece(&mut self) -> Option<&[u8]> {
         let mut used = 0;
-        // There is space for any character behind.
+        // There is space left for any character.
         while let Some(free) = self.buffer.get_mut(used..).filter(|free| free.len() >= 4) {
             let Some(c) = self.rest.next() else { break };
             used += upper(c).encode_utf8(free).len();
@@ -201,7 +201,7 @@ impl AsRef<str> for Name {
     }
 }
 
-/// For people: what does not show is escaped. [`as_str`](Name::as_str) is the name itself.
+/// For people: invisible characters are escaped. [`as_str`](Name::as_str) returns the name itself.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         escape(&self.0).fmt(f)
@@ -214,9 +214,8 @@ impl fmt::Debug for Name {
     }
 }
 
-/// Members of a list by their names: a short list is looked through, a long one has a table, so
-/// that finding each of many members stays linear. Of several members with one name the first is
-/// found.
+/// Finds members of a list by name. A short list is searched, a long one has a table, so that
+/// finding each of many members stays linear. Of several members with one name the first is found.
 pub(crate) struct ByName<'n, T> {
     members: &'n [T],
     name: fn(&T) -> &Name,
@@ -224,12 +223,12 @@ pub(crate) struct ByName<'n, T> {
 }
 
 impl<'n, T> ByName<'n, T> {
-    /// Up to this length looking is faster than hashing. Nearly all real lists are shorter.
+    /// Up to this length searching is faster than hashing. Nearly all real lists are shorter.
     const SHORT: usize = 16;
 
     pub(crate) fn new(members: &'n [T], name: fn(&T) -> &Name) -> Self {
         let is_long = members.len() > Self::SHORT;
-        // The first of a name is put in last and stays.
+        // Inserted in reverse, so that the first member of a name is inserted last and stays.
         let table = is_long.then(|| {
             members
                 .iter()

@@ -1,8 +1,8 @@
 //! Object paths: `\\SERVER\ROOT\cimv2:Class.Key="v",Key2=1`, `ROOT\cimv2:Class=@`, `Class`.
 //!
-//! Keys are accepted in any order and printed in ascending order of their names. Backslash and
-//! quote are escaped by a backslash within quotes. A slash is as good as a backslash between
-//! namespaces. Source: `docs::objects`, "Object paths".
+//! Keys are accepted in any order and printed in ascending order of their names. Within quotes, a
+//! backslash escapes a backslash or a quote. Namespaces may be separated by slashes as well as
+//! backslashes. Source: `docs::objects`, "Object paths".
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,24 +14,24 @@ use super::value::Value;
 use crate::base::escape::escape;
 use crate::base::limits::MAX_PATH_CHARS;
 
-/// Why a text is no object path.
+/// Why a text is not an object path.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("not an object path: {what} at byte {offset}")]
 pub struct PathError {
-    /// Where in the text.
+    /// Offset of the error in the text, in bytes.
     pub offset: usize,
-    /// What is wrong there.
+    /// Description of the error.
     pub what: &'static str,
 }
 
 /// The value of a key in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathValue {
-    /// In quotes: string, datetime, reference.
+    /// In quotes: a string, datetime or reference.
     Text(String),
-    /// Bare: an integer.
+    /// Without quotes: an integer.
     Integer(i128),
-    /// Bare: TRUE or FALSE.
+    /// Without quotes: TRUE or FALSE.
     Boolean(bool),
 }
 
@@ -48,7 +48,7 @@ impl PathValue {
         }
     }
 
-    /// The text that keys are hashed from.
+    /// The text from which keys are hashed.
     pub fn key_text(&self) -> String {
         match self {
             PathValue::Text(text) => text.clone(),
@@ -61,21 +61,21 @@ impl PathValue {
 /// A key in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyBinding {
-    /// The property; `None` where a single key is given without name.
+    /// The property; `None` if a single key is given without a name.
     pub name: Option<Name>,
     /// Its value.
     pub value: PathValue,
 }
 
-/// What of a class a path means.
+/// The object of a class that a path denotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathKeys {
     /// The class.
     Class,
     /// Its only instance: `=@`.
     Singleton,
-    /// The instance with these keys, at least one. A path that was read has them in order of their
-    /// names, so that equal paths compare as equal however they were spelled.
+    /// The instance with these keys, at least one. A parsed path holds them sorted by name, so that
+    /// equal paths compare as equal however they were spelled.
     Keys(Vec<KeyBinding>),
 }
 
@@ -88,7 +88,7 @@ pub struct ObjectPath {
     pub namespace: Option<String>,
     /// The class.
     pub class: Name,
-    /// Which instance.
+    /// The class itself or one of its instances.
     pub keys: PathKeys,
 }
 
@@ -103,20 +103,19 @@ impl ObjectPath {
         }
     }
 
-    /// The path in this namespace.
+    /// Sets the namespace.
     #[must_use]
     pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self
     }
 
-    /// True if it means an instance.
+    /// True if it denotes an instance.
     pub fn is_instance(&self) -> bool {
         self.keys != PathKeys::Class
     }
 
-    /// The path as it is read and stored; for machines, since names and values stand in it as they
-    /// are.
+    /// The path as it is read and stored, for machines: names and values are not escaped.
     pub fn text(&self) -> String {
         let mut text = String::new();
         if let Some(server) = &self.server {
@@ -142,8 +141,8 @@ impl ObjectPath {
         text
     }
 
-    /// The text that the key of the instance is hashed from: values in order of the names of their
-    /// keys, U+FFFF between them; `@` for a singleton; `None` for a class.
+    /// The text from which the key of the instance is hashed: values in order of the names of their
+    /// keys, separated by U+FFFF; `@` for a singleton; `None` for a class.
     pub fn key_text(&self) -> Option<String> {
         match &self.keys {
             PathKeys::Class => None,
@@ -163,7 +162,8 @@ fn by_name(keys: &[KeyBinding]) -> impl Iterator<Item = &KeyBinding> {
     keys.into_iter()
 }
 
-/// For people: what does not show is escaped. [`text`](ObjectPath::text) is the path itself.
+/// For people: invisible characters are escaped. [`text`](ObjectPath::text) returns the path
+/// itself.
 impl fmt::Display for ObjectPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         escape(&self.text()).fmt(f)
@@ -224,7 +224,7 @@ impl<'t> Parser<'t> {
         found
     }
 
-    /// The text up to one of these characters or the end.
+    /// The text up to the first of these characters or the end.
     fn until(&mut self, ends: &[char]) -> &'t str {
         let (text, _) = self
             .rest()
@@ -259,7 +259,7 @@ impl<'t> Parser<'t> {
         })
     }
 
-    /// A namespace is what stands before the first colon outside of keys.
+    /// The namespace: the text before the first colon outside of keys.
     fn namespace(&mut self, required: bool) -> Result<Option<String>, PathError> {
         let before = self
             .rest()
@@ -274,7 +274,7 @@ impl<'t> Parser<'t> {
             };
         };
         let parts: Vec<&str> = namespace.split(['\\', '/']).collect();
-        // A leading separator is common in what clients write.
+        // Clients often write a leading separator.
         let parts = if required {
             &parts[..]
         } else {
@@ -356,7 +356,7 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// A number in decimal, or in hexadecimal behind `0x`.
+/// Parses a decimal number, or a hexadecimal one after `0x`.
 fn integer(text: &str) -> Option<i128> {
     let (negative, digits) = text
         .strip_prefix('-')

@@ -1,5 +1,5 @@
-//! The keys of a path against those of its class: a path means an instance only when it names
-//! exactly the keys of the class.
+//! Comparison of the keys of a path with those of its class. A path denotes an instance only if it
+//! names exactly the keys of the class.
 
 use thiserror::Error;
 
@@ -10,7 +10,7 @@ use crate::base::error::Error;
 use crate::base::escape::escape;
 use crate::base::rule::Rule;
 
-/// The keys of a path are not those of its class.
+/// Error for a path whose keys are not those of its class.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} means no instance: {}", escape(path), expected(class, keys))]
 pub struct KeyMismatch {
@@ -18,18 +18,18 @@ pub struct KeyMismatch {
     pub path: Box<str>,
     /// Its class.
     pub class: Name,
-    /// The keys that the class has.
+    /// The keys of the class.
     pub keys: ExpectedKeys,
 }
 
-/// How the instances of a class are named.
+/// The way in which the instances of a class are named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpectedKeys {
     /// By values of these properties, sorted by name.
     Keys(Box<[Name]>),
-    /// By `=@`: there is one at most.
+    /// By `=@`, since there is at most one.
     Singleton,
-    /// Not at all: the class has no key.
+    /// Not at all, because the class has no key.
     None,
 }
 
@@ -48,7 +48,7 @@ fn expected(class: &Name, keys: &ExpectedKeys) -> String {
 }
 
 impl FullClass {
-    /// How its instances are named.
+    /// The way in which its instances are named.
     pub fn expected_keys(&self) -> ExpectedKeys {
         match self.key_class() {
             None => ExpectedKeys::None,
@@ -59,11 +59,12 @@ impl FullClass {
         }
     }
 
-    /// The text that the key of the instance is hashed from which `path` means. The keys may stand
-    /// in any order; a single one needs no name.
+    /// The text from which the key of the instance denoted by `path` is hashed. The keys may stand
+    /// in any order, and a single one needs no name.
     ///
     /// # Errors
-    /// [`KeyMismatch`] when the path has other keys than the class, more or fewer, or none.
+    /// Returns a [`KeyMismatch`] if the path has other keys than the class, too many, too few, or
+    /// none.
     pub fn key_text_of(&self, path: &ObjectPath) -> Result<String, KeyMismatch> {
         let mismatch = || KeyMismatch {
             path: path.text().into(),
@@ -78,7 +79,7 @@ impl FullClass {
         path.key_text().filter(|_| is_named).ok_or_else(mismatch)
     }
 
-    /// True if these are exactly its keys, each once.
+    /// True if `given` are exactly its keys, each once.
     fn is_named_by(&self, given: &[KeyBinding]) -> bool {
         if let [KeyBinding { name: None, .. }] = given {
             return self.key_properties().count() == 1;

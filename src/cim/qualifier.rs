@@ -10,18 +10,18 @@ use super::types::{CimType, ScalarType};
 use super::value::Value;
 
 bitflags! {
-    /// How a qualifier spreads. Bits without a name survive.
+    /// How a qualifier propagates. Bits without a name are preserved.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
     pub struct Flavor: u8 {
-        /// It goes to instances.
+        /// Propagates to instances.
         const TO_INSTANCE = 0x01;
-        /// It goes to subclasses.
+        /// Propagates to subclasses.
         const TO_SUBCLASS = 0x02;
-        /// A subclass may not change it.
+        /// Must not be changed by a subclass.
         const NOT_OVERRIDABLE = 0x10;
-        /// It comes from a superclass; never stored.
+        /// Inherited from a superclass; never stored.
         const INHERITED = 0x20;
-        /// The engine made it; never stored.
+        /// Created by the engine; never stored.
         const SYSTEM = 0x40;
         /// Its text is translated in another namespace.
         const AMENDED = 0x80;
@@ -30,8 +30,8 @@ bitflags! {
 }
 
 impl Flavor {
-    /// The flavor that a qualifier has in the store whatever its declaration gives; `None` for
-    /// nearly all, which have what is given.
+    /// The flavor that a qualifier has in the store whatever its declaration says; `None` for
+    /// nearly all, which keep the declared one.
     pub fn fixed(name: &str) -> Option<Self> {
         let is_fixed = ["key", "singleton", "in", "out"]
             .iter()
@@ -39,7 +39,7 @@ impl Flavor {
         is_fixed.then(|| Self::implied(name))
     }
 
-    /// The flavor that a qualifier has in the store when its declaration gives none. Source:
+    /// The flavor that a qualifier has in the store when its declaration has none. Source:
     /// `docs::objects`, "Implicit flavors".
     pub fn implied(name: &str) -> Self {
         let spreads = Self::TO_INSTANCE | Self::TO_SUBCLASS;
@@ -61,12 +61,12 @@ pub struct Qualifier {
     pub cim_type: CimType,
     /// Its value; `None` is NULL.
     pub value: Option<Value>,
-    /// How it spreads.
+    /// How it propagates.
     pub flavor: Flavor,
 }
 
 impl Qualifier {
-    /// A qualifier of the type of its value.
+    /// A qualifier with the type of its value.
     pub fn new(name: impl Into<Name>, value: impl Into<Value>, flavor: Flavor) -> Self {
         let value = value.into();
         Self {
@@ -82,7 +82,7 @@ impl Qualifier {
         Self::new(name, true, flavor)
     }
 
-    /// `CIMTYPE`, as every property and parameter has it: how MOF writes the type.
+    /// `CIMTYPE`, the type as MOF spells it. Every property and parameter has this qualifier.
     pub fn cimtype(text: &str) -> Self {
         Self::new("CIMTYPE", text, Flavor::TO_INSTANCE | Flavor::TO_SUBCLASS)
     }
@@ -101,7 +101,8 @@ impl Qualifier {
     }
 }
 
-/// The default text of `CIMTYPE` for a type: `ref` and `object` may name a class behind a colon.
+/// The default text of `CIMTYPE` for a type. For `ref` and `object` the name of a class may follow
+/// after a colon.
 pub(crate) const fn cimtype_text(scalar: ScalarType) -> &'static str {
     match scalar {
         ScalarType::Reference => "ref",
@@ -109,7 +110,7 @@ pub(crate) const fn cimtype_text(scalar: ScalarType) -> &'static str {
     }
 }
 
-/// Qualifiers in order of their definition. Cheap to clone: a class and what is composed of it
+/// Qualifiers in order of their definition. Cheap to clone: a class and those composed from it
 /// share them.
 #[derive(Debug, Clone, Default)]
 pub struct QualifierSet(Option<Arc<[Qualifier]>>);
@@ -135,7 +136,7 @@ impl QualifierSet {
         self.iter().find(|qualifier| qualifier.name == *name)
     }
 
-    /// The qualifiers by name, for looking up many of them.
+    /// An index of the qualifiers by name, for many look-ups.
     pub(crate) fn by_name(&self) -> ByName<'_, Qualifier> {
         ByName::new(self.as_slice(), |qualifier| &qualifier.name)
     }
@@ -150,7 +151,7 @@ impl QualifierSet {
         self.get(name)?.value.as_ref()?.as_text()
     }
 
-    /// Adds a qualifier behind the others; one of the same name gives its place to it.
+    /// Adds a qualifier at the end, or replaces the one with the same name in its place.
     pub fn set(&mut self, qualifier: Qualifier) {
         let mut qualifiers = self.as_slice().to_vec();
         match qualifiers.iter_mut().find(|old| old.name == qualifier.name) {
@@ -160,7 +161,7 @@ impl QualifierSet {
         *self = qualifiers.into_iter().collect();
     }
 
-    /// Takes the qualifier with this name out.
+    /// Removes the qualifier with this name and returns it.
     pub fn remove(&mut self, name: &str) -> Option<Qualifier> {
         let position = self.iter().position(|qualifier| qualifier.name == *name)?;
         let mut qualifiers = self.as_slice().to_vec();
@@ -174,7 +175,7 @@ impl QualifierSet {
         self.as_slice().iter()
     }
 
-    /// How many there are.
+    /// The number of qualifiers.
     pub fn len(&self) -> usize {
         self.as_slice().len()
     }
@@ -184,7 +185,7 @@ impl QualifierSet {
         self.as_slice().is_empty()
     }
 
-    /// These qualifiers, and behind them those of the superclass that go to subclasses and whose
+    /// These qualifiers, followed by those of the superclass that propagate to subclasses and whose
     /// names are new, marked as inherited. Source: `docs::objects`, "Composition".
     pub fn with_inherited(&self, superclass: &QualifierSet) -> Self {
         let is_ready = |qualifier: &Qualifier| {
@@ -216,8 +217,8 @@ impl QualifierSet {
 }
 
 impl FromIterator<Qualifier> for QualifierSet {
-    /// Every qualifier in its order, those of a name that was there before too: what is stored can
-    /// be shown as it is.
+    /// Keeps every qualifier in order, even several with one name, so that stored sets can be shown
+    /// as they are.
     fn from_iter<I: IntoIterator<Item = Qualifier>>(qualifiers: I) -> Self {
         let qualifiers = qualifiers.into_iter();
         if qualifiers.size_hint() == (0, Some(0)) {

@@ -1,4 +1,4 @@
-//! The errors of the model among those of the crate, so that `?` takes them there.
+//! Conversions of the model's errors into the crate's, for `?`.
 
 use crate::base::error::Error;
 use crate::base::misuse::Misuse;
@@ -11,7 +11,7 @@ use super::path::PathError;
 use super::value_as::ValueError;
 
 impl From<InstanceError> for Error {
-    /// The rule of the model that it breaks.
+    /// Names the rule of the model that is broken.
     fn from(error: InstanceError) -> Self {
         let rule = match &error {
             InstanceError::NoProperty { .. } => Rule::InvalidProperty,
@@ -33,7 +33,7 @@ impl From<ValueError> for Error {
 }
 
 impl From<ComposeError> for Error {
-    /// The rule that a class breaks which does not fit to its superclass.
+    /// Names the rule that is broken by a class that is incompatible with its superclass.
     fn from(error: ComposeError) -> Self {
         let rule = match &error {
             ComposeError::Superclass { .. } => Rule::InvalidSuperclass,

@@ -1,4 +1,4 @@
-//! CIM types, by the numbers that repositories and published interfaces share.
+//! CIM types, with the numbers that repositories and published interfaces share.
 
 use std::fmt;
 
@@ -84,12 +84,12 @@ impl ScalarType {
         })
     }
 
-    /// The number.
+    /// The number of the type.
     pub const fn number(self) -> u16 {
         self as u16
     }
 
-    /// The word for it in MOF and JSON: `uint32`, `datetime`, `reference`, …
+    /// The name of the type in MOF and JSON: `uint32`, `datetime`, `reference`, …
     pub const fn as_str(self) -> &'static str {
         match self {
             ScalarType::Sint16 => "sint16",
@@ -126,7 +126,7 @@ impl ScalarType {
         )
     }
 
-    /// Bytes of a value in a table of values.
+    /// Size in bytes of a value in a table of values.
     pub(crate) const fn slot_size(self) -> usize {
         match self {
             ScalarType::Sint8 | ScalarType::Uint8 => 1,
@@ -136,7 +136,7 @@ impl ScalarType {
         }
     }
 
-    /// True if a table of values holds a reference into a heap instead of the value.
+    /// True if a table of values holds an offset into a heap instead of the value.
     pub(crate) const fn is_on_heap(self) -> bool {
         matches!(
             self,
@@ -158,10 +158,10 @@ impl serde::Serialize for ScalarType {
     }
 }
 
-/// The type of a value: of one, or of an array of such.
+/// The type of a value: a scalar type, or an array of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CimType {
-    /// The type of the value or of each element.
+    /// The type of the value, or of each element of an array.
     pub scalar: ScalarType,
     /// True if it is an array.
     pub array: bool,
@@ -184,7 +184,7 @@ impl CimType {
         }
     }
 
-    /// Bytes of a value in a table of values.
+    /// Size in bytes of a value in a table of values.
     pub(crate) const fn slot_size(self) -> usize {
         if self.array {
             4
@@ -193,7 +193,7 @@ impl CimType {
         }
     }
 
-    /// True if a table of values holds a reference into a heap instead of the value.
+    /// True if a table of values holds an offset into a heap instead of the value.
     pub(crate) const fn is_on_heap(self) -> bool {
         self.array || self.scalar.is_on_heap()
     }

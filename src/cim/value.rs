@@ -1,8 +1,7 @@
 //! Values of CIM types.
 //!
-//! Datetimes and references are kept as the text that is stored: any text may stand there, and it
-//! is what keys are made of. [`DateTime`](super::DateTime) and [`ObjectPath`](super::ObjectPath)
-//! read it.
+//! Datetimes and references are kept as the stored text, because any text may occur there and keys
+//! are made from it. [`DateTime`](super::DateTime) and [`ObjectPath`](super::ObjectPath) parse it.
 
 use super::class::Class;
 use super::instance::Instance;
@@ -13,13 +12,13 @@ use super::types::{CimType, ScalarType};
 pub enum Object {
     /// A class.
     Class(Box<Class>),
-    /// An instance, with the class it brings along.
+    /// An instance, with the class that is stored with it.
     Instance(Box<Instance>),
-    /// One that this engine cannot take apart; kept as it is.
+    /// An object that could not be decoded; its bytes are kept.
     Opaque(Box<[u8]>),
 }
 
-/// Whether two payloads are stored as the same bytes: a NaN is itself, and zero is not minus zero.
+/// Equality of stored bytes: a NaN equals itself, and zero differs from minus zero.
 trait Same {
     fn same(&self, other: &Self) -> bool;
 }
@@ -117,7 +116,7 @@ macro_rules! values {
             Array(Array),
         }
 
-        /// An array, its elements all of one type. Elements that lie in a heap may be NULL.
+        /// An array whose elements all have one type. Elements that lie in a heap may be NULL.
         #[derive(Debug, Clone)]
         pub enum Array {
             $(#[doc = concat!($words, " Several of them.")] $kind(Vec<$many>),)*
@@ -141,7 +140,7 @@ macro_rules! values {
                 }
             }
 
-            /// How many elements there are.
+            /// The number of elements.
             pub const fn len(&self) -> usize {
                 match self {
                     $(Array::$kind(elements) => elements.len(),)*
@@ -159,14 +158,14 @@ macro_rules! values {
                 }
             }
 
-            /// True if there is no element.
+            /// True if there are no elements.
             pub const fn is_empty(&self) -> bool {
                 self.len() == 0
             }
         }
 
         impl PartialEq for Value {
-            /// Equal when stored alike: a NaN equals itself.
+            /// Equal if stored alike: a NaN equals itself.
             fn eq(&self, other: &Self) -> bool {
                 match (self, other) {
                     $((Value::$kind(a), Value::$kind(b)) => a.same(b),)*
@@ -177,7 +176,7 @@ macro_rules! values {
         }
 
         impl PartialEq for Array {
-            /// Equal when stored alike: a NaN equals itself.
+            /// Equal if stored alike: a NaN equals itself.
             fn eq(&self, other: &Self) -> bool {
                 match (self, other) {
                     $((Array::$kind(a), Array::$kind(b)) => a.same(b),)*
@@ -223,7 +222,7 @@ impl Value {
         }
     }
 
-    /// A boolean.
+    /// The value of a boolean.
     pub const fn as_bool(&self) -> Option<bool> {
         match self {
             Value::Boolean(value) => Some(*value),
@@ -231,7 +230,7 @@ impl Value {
         }
     }
 
-    /// An integer of any size; `char16` is none.
+    /// The value of an integer of any size. A `char16` is not an integer.
     pub fn as_integer(&self) -> Option<i128> {
         Some(match *self {
             Value::Sint8(value) => value.into(),
@@ -246,8 +245,8 @@ impl Value {
         })
     }
 
-    /// The text that stands for the value in the key of an instance: texts as they are, integers in
-    /// decimal, booleans as `TRUE` and `FALSE`, a `char16` as its number. Other types cannot be
+    /// The text of the value in the key of an instance. Texts stay as they are, integers are
+    /// decimal, booleans are `TRUE` or `FALSE`, and a `char16` is its number. Other types cannot be
     /// keys.
     pub fn key_text(&self) -> Option<String> {
         match self {

@@ -1,14 +1,14 @@
-//! Sizes of what is inherited, in bytes as it lies in memory, roughly: what `base::limits` bounds.
+//! Approximate sizes of inherited content in memory, in bytes, for the bounds in `base::limits`.
 
 use super::class::{Class, Method, Property};
 use super::full_class::{FullMethod, FullProperty};
 use super::qualifier::QualifierSet;
 use super::value::{Array, Object, Value};
 
-/// Bytes of a member besides its texts and values.
+/// Size of a member apart from its texts and values.
 const MEMBER: usize = 32;
 
-/// Bytes of an element that lies in a heap, besides its text.
+/// Size of an element that lies in a heap, apart from its text.
 const ELEMENT: usize = 24;
 
 pub(super) fn of_value(value: &Value) -> usize {
@@ -69,7 +69,7 @@ pub(super) fn of_full_property(property: &FullProperty) -> usize {
     of_given(property) + of_qualifiers(&property.qualifiers)
 }
 
-/// What every instance gets of a property: its name and its default.
+/// Size of what every instance takes from a property: its name and its default.
 pub(super) fn of_given(property: &FullProperty) -> usize {
     MEMBER + property.name.as_str().len() + property.default.as_ref().map_or(0, of_value)
 }

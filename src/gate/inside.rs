@@ -1,5 +1,5 @@
-//! Calls from an observer of an operation that has the turn: they must not wait for it, for it
-//! waits for them.
+//! Detection of calls from an observer of the operation that has the turn. They must not wait for
+//! that operation, since it waits for them.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -11,11 +11,11 @@ use crate::base::moment::Moment;
 use crate::base::progress::{Observer, Progress};
 
 thread_local! {
-    /// The gates of the operations whose observers this thread is in, the innermost last.
+    /// The gates of the operations whose observers are running on this thread, innermost last.
     static INSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
-/// An observer whose calls are told from those of others, on whatever thread it is called.
+/// An observer whose own calls to the gate are recognised, on whatever thread it runs.
 pub(crate) struct Inside<'o> {
     gate: usize,
     observer: &'o dyn Observer,
@@ -36,7 +36,7 @@ impl Observer for Inside<'_> {
 }
 
 impl Gate {
-    /// Marks the calls of an observer: its operation has the turn.
+    /// Wraps the observer of the operation that has the turn, so that its calls are recognised.
     pub(crate) fn inside<'o>(&self, observer: &'o dyn Observer) -> Inside<'o> {
         Inside {
             gate: self.place(),
@@ -53,7 +53,7 @@ impl Gate {
         }
     }
 
-    /// Where it lies, which no other gate does while this one is there.
+    /// The address of the gate, which no other gate has while this one exists.
     fn place(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }

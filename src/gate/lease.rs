@@ -1,4 +1,4 @@
-//! The thread that ends a pause whose lease has run out, whether or not anyone calls.
+//! The thread that ends a pause when its lease runs out, even if no one calls.
 
 use std::io;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use parking_lot::MutexGuard;
 use super::{Gate, Inner, Shared};
 use crate::base::trace::tell;
 
-/// Starts the thread of a gate with its first pause. Where the system gives none, those who wait
-/// end the lease themselves, and whoever asks is told what the clock says: what is missing then is
-/// the moment in between.
+/// Starts the thread of a gate at its first pause. If the system refuses a thread, waiting callers
+/// end the lease themselves and queries consult the clock. Only the hook for the moment of expiry
+/// is then delayed.
 pub(super) fn start(gate: &Gate, inner: &mut Inner) -> io::Result<()> {
     if inner.thread.is_some() || inner.is_closed {
         return Ok(());
@@ -25,8 +25,8 @@ pub(super) fn start(gate: &Gate, inner: &mut Inner) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends with the gate (an engine closes its gate when it is closed or dropped), or when it is sent
-/// to rest.
+/// Runs until the gate is gone (an engine closes its gate when it is closed or dropped) or the
+/// thread is sent to rest.
 fn run(shared: &Arc<Shared>, number: u64) {
     let mut inner = shared.lock();
     while !inner.is_closed && inner.thread.is_some() && inner.last_thread == number {

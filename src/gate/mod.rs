@@ -1,13 +1,13 @@
-//! The gate that writers pass: one transaction at a time, in the order in which they ask; a pause
-//! closes it, a restore takes it for itself.
+//! The gate that all writers pass. It admits one transaction at a time, in the order in which they
+//! ask. A pause closes it, and a restore takes it for itself.
 //!
-//! What is allowed when is decided by [`state`], a machine without threads and clock. Here it gets
-//! both. Its lock is held for single steps of the machine and never while anything is read, written
-//! or waited for, nor while code of a caller runs: so an owner that hangs holds up no one who asks
-//! for the state.
+//! [`state`], a machine without threads and clock, decides what is allowed when. This module adds
+//! both. Its lock is held for single steps of the machine. It is never held during reads, writes or
+//! waits, nor while code of a caller runs, so that an owner that hangs cannot block queries for the
+//! state.
 //!
-//! Time is that of [`Instant`]: no one can set it, and it does not depend on the time of day.
-//! Whether it goes on while the machine sleeps is the system's affair (on Linux it does not).
+//! Time is that of [`Instant`]: it cannot be set and does not depend on the time of day. Whether it
+//! advances while the machine sleeps depends on the system (on Linux it does not).
 
 mod inside;
 pub(crate) mod lease;
@@ -32,16 +32,16 @@ use state::{Broken, ConnectionId, OwnerId, Refusal, Standing, State, Ticket, Tur
 /// How long a caller waits for its turn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wait {
-    /// Not at all.
+    /// Does not wait.
     No,
-    /// Until a moment.
+    /// Waits until a point in time.
     Until(Instant),
-    /// As long as it takes.
+    /// Waits without limit.
     ForEver,
 }
 
 impl Wait {
-    /// At most so long; without a limit as long as it takes.
+    /// Waits up to `limit`; forever if `None`.
     pub(crate) fn at_most(limit: Option<Duration>) -> Self {
         limit
             .and_then(|limit| Instant::now().checked_add(limit))
@@ -49,13 +49,13 @@ impl Wait {
     }
 }
 
-/// What goes on at a moment.
+/// Snapshot of the activity at the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Activity {
     /// The object whose pause is in force.
     pub paused_by: Option<OwnerId>,
-    /// How long that pause lasts yet unless it is ended before.
+    /// Time until that pause expires unless it is ended before.
     pub remaining_lease: Option<Duration>,
     /// The object whose restore is in progress.
     pub restoring: Option<OwnerId>,
@@ -63,32 +63,32 @@ pub struct Activity {
     pub backups: usize,
     /// Open connections.
     pub connections: usize,
-    /// True if a transaction runs.
+    /// True if a transaction is running.
     pub is_writing: bool,
-    /// Transactions that wait for their turn.
+    /// Number of transactions waiting for their turn.
     pub waiting_writers: usize,
-    /// Pauses that wait for theirs.
+    /// Number of pauses waiting for their turn.
     pub waiting_pauses: usize,
 }
 
-/// The gate. Clones are the same gate.
+/// The gate. Clones share one state.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     inner: Mutex<Inner>,
-    /// Something changed that the lease's thread or those who want a connection wait for.
+    /// Signals changes to the lease's thread and to callers that wait for a connection.
     changed: Condvar,
     start: Instant,
-    /// Called by the lease's thread when a pause has run out.
+    /// Called by the lease's thread when a pause has expired.
     on_expiry: OnceLock<Hook>,
 }
 
-/// What is to be done when a pause has run out.
+/// The action to take when a pause has expired.
 struct Hook {
     act: Box<dyn Fn() + Send + Sync>,
-    /// What is paused, for the error when no thread can be had.
+    /// The repository, for the error message if no thread can be started.
     place: PathBuf,
 }
 
@@ -101,24 +101,24 @@ impl fmt::Debug for Hook {
 #[derive(Debug)]
 struct Inner {
     state: State,
-    /// Those in line; each is woken alone.
+    /// Waiting calls; each has its own condition variable and is woken alone.
     waiting: HashMap<Ticket, Arc<Condvar>>,
     last_number: u64,
-    /// The lease's thread, from the first pause until the gate is closed or at rest.
+    /// The lease's thread, from the first pause until the gate is closed or sent to rest.
     thread: Option<JoinHandle<()>>,
-    /// Its number: each of them is told from those before.
+    /// Its number, which distinguishes it from earlier threads.
     last_thread: u64,
     is_closed: bool,
-    /// Whose pause has run out, until the lease's thread has told of it.
+    /// The owner whose pause has expired, until the lease's thread has reported it.
     expired: Option<OwnerId>,
-    /// The thread that got the turn for a transaction.
+    /// The thread that holds the turn for a transaction.
     writer: Option<(Ticket, ThreadId)>,
-    /// The thread that paused.
+    /// The thread that paused the writers.
     pauser: Option<(OwnerId, ThreadId)>,
 }
 
 impl Inner {
-    /// Refuses a writer that would wait for a pause of its own thread.
+    /// Rejects a writer that would wait for a pause of its own thread.
     fn ensure_not_pauser(&self) -> Result<()> {
         let is_own = self.pauser.is_some_and(|(owner, thread)| {
             self.state.paused_by() == Some(owner) && thread == thread::current().id()
@@ -130,7 +130,7 @@ impl Inner {
         }
     }
 
-    /// Refuses a pause that would wait for a transaction of its own thread.
+    /// Rejects a pause that would wait for a transaction of its own thread.
     fn ensure_not_writer(&self) -> Result<()> {
         let is_own = self.writer.is_some_and(|(ticket, thread)| {
             self.state.turn() == Turn::Write(ticket) && thread == thread::current().id()
@@ -182,7 +182,8 @@ impl Shared {
         inner
     }
 
-    /// A step of the machine, at the time that it is; whoever gets the turn by it is woken.
+    /// Makes a step of the machine at the present time, and wakes the call that gets the turn by
+    /// it.
     fn step<T>(&self, inner: &mut Inner, step: impl FnOnce(&mut State) -> T) -> T {
         let before = (
             inner.state.admitted(),
@@ -216,8 +217,8 @@ impl Shared {
         self.step(&mut inner, step)
     }
 
-    /// Waits until a call in line has its turn. A wait that ends before that takes the call out of
-    /// the line.
+    /// Waits until a queued call has its turn. A wait that ends early removes the call from the
+    /// queue.
     fn wait(&self, inner: &mut MutexGuard<'_, Inner>, ticket: Ticket, wait: Wait) -> Turned {
         let own = Arc::new(Condvar::new());
         inner.waiting.insert(ticket, own.clone());
@@ -238,8 +239,8 @@ impl Shared {
                 }
                 continue;
             }
-            // Whoever waits sees to it that a lease ends, whatever became of the thread that has
-            // to.
+            // Every waiting call also ends an expired lease, in case the thread that should do so
+            // is gone.
             let expiry = inner
                 .state
                 .expiry()
@@ -262,7 +263,7 @@ impl Shared {
     }
 }
 
-/// How a wait ended.
+/// The outcome of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turned {
     Admitted,
@@ -271,7 +272,7 @@ enum Turned {
 }
 
 impl Turned {
-    /// What a writer is told.
+    /// Converts the outcome into the result for a writer.
     fn check(self, inner: &Inner, what: &'static str) -> Result<()> {
         match self {
             Turned::Admitted => Ok(()),
@@ -283,12 +284,12 @@ impl Turned {
 }
 
 impl Gate {
-    /// A new name for an object or a connection.
+    /// A new number for an object or a connection.
     pub(crate) fn number(&self) -> u64 {
         self.0.inner.lock().number()
     }
 
-    /// What goes on.
+    /// The activity at present.
     pub(crate) fn activity(&self) -> Activity {
         let inner = self.0.lock();
         let state = &inner.state;
@@ -312,8 +313,9 @@ impl Gate {
         }
     }
 
-    /// Has something done, by the lease's thread, when a pause of `place` has run out. Without that
-    /// thread there is no pause then. To be said once, before the first pause.
+    /// Sets the action that the lease's thread takes when a pause of `place` has expired. While
+    /// there is no such thread, a pause with an action is refused. Must be called at most once,
+    /// before the first pause.
     pub(crate) fn on_expiry(&self, place: &Path, act: impl Fn() + Send + Sync + 'static) {
         self.0
             .on_expiry
@@ -324,8 +326,9 @@ impl Gate {
             .ok();
     }
 
-    /// Ends the lease's thread, and waits for it, unless a pause needs it: whoever released the
-    /// last object may unload the module next. No lock is to be held that the thread takes.
+    /// Ends the lease's thread and waits for it, unless a pause needs it. The caller that released
+    /// the last object may unload the module next. The calling thread must not hold a lock that the
+    /// lease's thread takes.
     pub(crate) fn rest(&self) {
         let mut inner = self.0.lock();
         let is_needed = matches!(inner.state.turn(), Turn::Persist(..) | Turn::Paused(..));
@@ -338,7 +341,7 @@ impl Gate {
         thread.into_iter().for_each(join_other);
     }
 
-    /// True if a pause is in force, or about to be.
+    /// True if a pause is in force or in preparation.
     pub(crate) fn is_pausing(&self) -> bool {
         matches!(
             self.0.lock().state.turn(),
@@ -346,8 +349,8 @@ impl Gate {
         )
     }
 
-    /// Lets a transaction in, when its turn comes. One that may wait is refused to the thread that
-    /// has paused, which would wait for itself.
+    /// Admits a transaction when its turn comes. Fails for the thread that has paused if it may
+    /// wait, since it would wait for itself.
     pub(crate) fn enter(&self, connection: Option<ConnectionId>, wait: Wait) -> Result<Pass> {
         let may_wait = !matches!(wait, Wait::No);
         let mut inner = self.0.lock();
@@ -373,8 +376,8 @@ impl Gate {
         })
     }
 
-    /// Closes the gate for an owner. `persist` brings everything to the files, when the transaction
-    /// that runs has ended; when it fails, or panics, the gate is open.
+    /// Closes the gate for an owner. Once the running transaction has ended, `persist` brings
+    /// everything to the files. If it fails or panics, the gate opens again.
     pub(crate) fn pause<T>(
         &self,
         owner: OwnerId,
@@ -387,8 +390,8 @@ impl Gate {
         let mut inner = self.0.lock();
         let ticket = inner.ticket();
         inner.ensure_not_writer()?;
-        // Without a thread those who wait or ask end the lease, and all that is missing is what has
-        // to be done then.
+        // Without a thread, waiting calls and queries still end the lease. Only the action at
+        // expiry needs the thread.
         if let (Err(error), Some(hook)) = (lease::start(self, &mut inner), self.0.on_expiry.get()) {
             return Err(Error::io(IoOp::SpawnThread, &hook.place, error));
         }
@@ -422,14 +425,14 @@ impl Gate {
         Ok(persisted)
     }
 
-    /// Opens the gate for its owner.
+    /// Ends the pause of its owner and opens the gate.
     pub(crate) fn resume(&self, owner: OwnerId) -> Result<()> {
         self.0.change(|state| state.resume(owner)).map_err(refuse)?;
         tell!(INFO, owner = owner.0, "resumed");
         Ok(())
     }
 
-    /// An owner is no more: what it holds is given back.
+    /// Gives back everything that an owner holds, because it is gone.
     pub(crate) fn release(&self, owner: OwnerId) {
         let held = self.0.change(|state| {
             let held = state.paused_by() == Some(owner);
@@ -441,14 +444,14 @@ impl Gate {
         }
     }
 
-    /// Notes a backup, until the guard is dropped.
+    /// Registers a backup until the guard is dropped.
     pub(crate) fn begin_backup(&self) -> Result<BackingUp<'_>> {
         self.0.change(State::begin_backup).map_err(refuse)?;
         tell!(INFO, "a backup begins");
         Ok(BackingUp(self))
     }
 
-    /// Begins a restore with its checks, until the guard is dropped.
+    /// Begins a restore with its checks; it lasts until the guard is dropped.
     pub(crate) fn begin_restore(&self, owner: OwnerId) -> Result<Restoring<'_>> {
         self.0
             .change(|state| state.begin_restore(owner))
@@ -457,7 +460,7 @@ impl Gate {
         Ok(Restoring { gate: self, owner })
     }
 
-    /// Makes a connection; waits while a restore switches.
+    /// Opens a connection. Waits while a restore switches.
     pub(crate) fn connect(&self, wait: Wait) -> Result<ConnectionId> {
         let mut inner = self.0.inner.lock();
         let connection = ConnectionId(inner.number());
@@ -488,12 +491,12 @@ impl Gate {
         self.0.lock().state.is_open(connection)
     }
 
-    /// A connection is no more.
+    /// Closes a connection.
     pub(crate) fn disconnect(&self, connection: ConnectionId) {
         self.0.change(|state| state.disconnect(connection));
     }
 
-    /// Ends everything: pauses, connections, waits, and the lease's thread. Gives the connections
+    /// Ends everything: pauses, connections, waits, and the lease's thread. Returns the connections
     /// that were open.
     pub(crate) fn close(&self) -> Vec<ConnectionId> {
         let mut inner = self.0.inner.lock();
@@ -507,7 +510,7 @@ impl Gate {
     }
 }
 
-/// The turn of a transaction, until it is dropped.
+/// The turn of a transaction, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Pass {
     gate: Gate,
@@ -525,7 +528,7 @@ impl Drop for Pass {
     }
 }
 
-/// The turn of a pause that is not in force yet.
+/// The turn of a pause that is still in preparation.
 struct Persisting<'g> {
     gate: &'g Gate,
     ticket: Option<Ticket>,
@@ -565,7 +568,7 @@ pub(crate) struct Restoring<'g> {
 }
 
 impl Restoring<'_> {
-    /// Says whether a restore without force could go on as things are.
+    /// Fails if a restore without force could not go on at present.
     pub(crate) fn need_no_connections(&self) -> Result<()> {
         self.gate
             .0
@@ -573,8 +576,8 @@ impl Restoring<'_> {
             .map_err(refuse)
     }
 
-    /// Everything is checked: takes the turn. Connections refuse it, or are broken by force; `cut`
-    /// is told which, before the turn is waited for.
+    /// Takes the turn after all checks. Open connections make it fail or, by force, are broken.
+    /// `cut` receives the broken connections before the wait for the turn.
     pub(crate) fn switch(
         &self,
         force: bool,
@@ -617,7 +620,7 @@ impl Drop for Restoring<'_> {
     }
 }
 
-/// What a caller is told.
+/// Converts a refusal into an error.
 fn refuse(refusal: Refusal) -> Error {
     Error::InvalidOperation(match refusal {
         Refusal::PausedByCaller => Moment::PausedByCaller,

@@ -1,4 +1,4 @@
-//! The gate as a state machine: no threads, no clock, no I/O. Time is told to it.
+//! The gate as a state machine: no threads, no clock, no I/O. The caller supplies the time.
 //!
 //! ```text
 //!            Write(ticket)    Persist(owner) --ok--> Paused(owner, until)
@@ -12,12 +12,12 @@
 //!   broken
 //! ```
 //!
-//! One has the turn at a time: a transaction, a pause, or a restore that switches. Transactions and
-//! pauses stand in one line and come in the order in which they asked: so neither starves the
-//! other. A restore that switches goes to the head of the line: it waits for the transaction that
-//! runs and for nothing else.
+//! One party has the turn at a time: a transaction, a pause, or a restore that switches.
+//! Transactions and pauses share one queue in order of arrival, so that neither starves the other.
+//! A restore that switches goes to the head of the queue: it waits only for the running
+//! transaction.
 //!
-//! What must hold is asserted in every state that three owners, three writers and two connections
+//! The invariants are asserted in every state that three owners, three writers and two connections
 //! can reach (`explore`).
 
 use std::collections::{BTreeSet, VecDeque};
@@ -31,63 +31,63 @@ pub struct OwnerId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// A call that waits for its turn, or has it.
+/// A call that waits for its turn or has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// Who has the turn.
+/// The holder of the turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Turn {
-    /// No one; then no one waits.
+    /// No one; then no one is waiting either.
     Free,
     /// A transaction.
     Write(Ticket),
-    /// A pause that brings everything to the files.
+    /// A pause that is bringing everything to the files.
     Persist(Ticket, OwnerId),
-    /// A pause in force, until a moment.
+    /// A pause in force until the given time.
     Paused(OwnerId, Duration),
     /// A restore that switches.
     Restore(Ticket, OwnerId),
 }
 
-/// How a call stands.
+/// Position of a call in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Standing {
     /// It has the turn.
     Admitted,
-    /// It is in line.
+    /// It is in the queue.
     Waiting,
-    /// Neither: its connection was broken, or the repository closed.
+    /// It is no longer known: its connection was broken, or the repository closed.
     Removed,
 }
 
-/// Why a call is refused. Nothing has changed then.
+/// Why a call is refused. A refused call changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// The object has paused, or is about to.
+    /// The object has paused the writers already, or is about to.
     PausedByCaller,
-    /// Another object has paused, or is about to.
+    /// Another object has paused the writers, or is about to.
     PausedByOther,
-    /// There is no pause, or its lease has run out.
+    /// There is no pause, or its lease has expired.
     NotPaused,
     /// A restore is in progress.
     Restoring,
-    /// So many connections are open.
+    /// This many connections are open.
     Connections(usize),
     /// The connection is broken.
     Disconnected,
-    /// Another has the turn, and the caller does not want to wait.
+    /// Another party has the turn and the caller does not want to wait.
     Busy,
     /// The repository is closed.
     Closed,
 }
 
-/// What a restore by force cuts off.
+/// The connections and calls that a restore by force cut off.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Broken {
     /// The connections that were open.
     pub connections: Vec<ConnectionId>,
-    /// Calls of theirs that were in line and are no more.
+    /// Their calls that were removed from the queue.
     pub tickets: Vec<Ticket>,
 }
 
@@ -107,7 +107,7 @@ struct Waiting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Restoring {
     owner: OwnerId,
-    /// True if connections are broken and none may be made.
+    /// True if connections are broken and new ones are refused.
     is_switching: bool,
 }
 
@@ -124,7 +124,7 @@ pub struct State {
 }
 
 impl State {
-    /// Everything is idle; the clock shows zero.
+    /// An idle gate whose clock shows zero.
     pub const fn new() -> Self {
         Self {
             now: Duration::ZERO,
@@ -137,8 +137,7 @@ impl State {
         }
     }
 
-    /// The time is `now`: a lease that ends by then has run out. A clock that goes back stands
-    /// still.
+    /// Sets the time to `now` and ends a lease that has expired by then. The clock never goes back.
     pub fn tick(&mut self, now: Duration) {
         self.now = self.now.max(now);
         if self.expiry().is_some_and(|until| until <= self.now) {
@@ -146,7 +145,7 @@ impl State {
         }
     }
 
-    /// When the lease in force ends.
+    /// The end of the lease in force.
     pub const fn expiry(&self) -> Option<Duration> {
         match self.turn {
             Turn::Paused(_, until) => Some(until),
@@ -154,7 +153,7 @@ impl State {
         }
     }
 
-    /// Who has the turn.
+    /// The holder of the turn.
     pub const fn turn(&self) -> Turn {
         self.turn
     }
@@ -169,7 +168,7 @@ impl State {
         }
     }
 
-    /// How a call stands.
+    /// Position of a call in the queue.
     pub fn standing(&self, ticket: Ticket) -> Standing {
         if self.admitted() == Some(ticket) {
             Standing::Admitted
@@ -180,7 +179,7 @@ impl State {
         }
     }
 
-    /// Calls in line: transactions, and pauses or restores.
+    /// Numbers of queued calls: transactions, and pauses or restores.
     pub fn waiting(&self) -> (usize, usize) {
         let writers = self
             .line
@@ -190,7 +189,7 @@ impl State {
         (writers, self.line.len() - writers)
     }
 
-    /// Whose restore is in progress.
+    /// The owner whose restore is in progress.
     pub fn restoring(&self) -> Option<OwnerId> {
         self.restoring.map(|restoring| restoring.owner)
     }
@@ -210,7 +209,7 @@ impl State {
         self.open.contains(&connection)
     }
 
-    /// A transaction asks for its turn.
+    /// Requests the turn for a transaction.
     pub fn write(
         &mut self,
         ticket: Ticket,
@@ -232,22 +231,22 @@ impl State {
         Ok(self.standing(ticket))
     }
 
-    /// A transaction has ended, however it did.
+    /// Ends a transaction, with whatever outcome.
     pub fn leave(&mut self, ticket: Ticket) {
         if self.turn == Turn::Write(ticket) {
             self.free();
         }
     }
 
-    /// A call does not wait any longer. One that has got its turn meanwhile keeps it.
+    /// Withdraws a call that stops waiting. A call that has got its turn in the meantime keeps it.
     pub fn withdraw(&mut self, ticket: Ticket) -> Standing {
         self.line.retain(|waiting| waiting.ticket != ticket);
         self.standing(ticket)
     }
 
-    /// An object asks to pause. `at_once` refuses where another has paused or is about to; it waits
-    /// for transactions all the same. When its turn comes, everything has to be brought to the
-    /// files, and [`persisted`](Self::persisted) told.
+    /// Requests a pause for an object. With `at_once` it is refused while another object has paused
+    /// or is about to, but still waits for transactions. When its turn comes, the caller must bring
+    /// everything to the files and call [`persisted`](Self::persisted).
     pub fn pause(
         &mut self,
         ticket: Ticket,
@@ -264,8 +263,8 @@ impl State {
         Ok(self.standing(ticket))
     }
 
-    /// Everything is in the files, and the pause in force from now on; or it is not (no lease), and
-    /// the pause has failed.
+    /// Reports that everything is in the files, which puts the pause in force; without a lease,
+    /// reports that this failed and ends the pause.
     pub fn persisted(&mut self, ticket: Ticket, lease: Option<Duration>) -> Result<(), Refusal> {
         match (self.turn, lease) {
             (Turn::Persist(held, owner), Some(lease)) if held == ticket && !self.is_closed => {
@@ -280,7 +279,7 @@ impl State {
         }
     }
 
-    /// Whose pause is in force.
+    /// The owner of the pause in force.
     pub const fn paused_by(&self) -> Option<OwnerId> {
         match self.turn {
             Turn::Paused(owner, _) => Some(owner),
@@ -288,7 +287,7 @@ impl State {
         }
     }
 
-    /// The owner of the pause ends it.
+    /// Ends the pause of its owner.
     pub fn resume(&mut self, owner: OwnerId) -> Result<(), Refusal> {
         match self.turn {
             Turn::Paused(paused, _) if paused == owner => {
@@ -300,14 +299,15 @@ impl State {
         }
     }
 
-    /// An object is no more.
+    /// Removes everything that an object holds, because it is gone.
     pub fn release(&mut self, owner: OwnerId) {
         self.line
             .retain(|waiting| waiting.wish != Wish::Pause(owner));
         self.resume(owner).ok();
     }
 
-    /// A restore begins, with its checks. Until it ends, no pause, backup or other restore may.
+    /// Begins a restore with its checks. Until it ends, no pause, backup or other restore may
+    /// begin.
     pub fn begin_restore(&mut self, owner: OwnerId) -> Result<(), Refusal> {
         self.need_no_restore()?;
         self.need_no_pause(owner, true)?;
@@ -318,7 +318,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether a restore without force could go on.
+    /// Fails if a restore without force could not go on at present.
     pub fn need_no_connections(&self) -> Result<(), Refusal> {
         if self.open.is_empty() {
             Ok(())
@@ -327,8 +327,8 @@ impl State {
         }
     }
 
-    /// The checks of a restore have passed: connections are broken, or refuse it, and it asks for
-    /// its turn.
+    /// Requests the turn for a restore whose checks have passed. Open connections make it fail or
+    /// are broken.
     pub fn switch(
         &mut self,
         ticket: Ticket,
@@ -360,7 +360,7 @@ impl State {
         Ok(broken)
     }
 
-    /// A restore has ended, however it did and however far it came.
+    /// Ends a restore, with whatever outcome and at whatever stage.
     pub fn end_restore(&mut self, owner: OwnerId) {
         if self.restoring() != Some(owner) {
             return;
@@ -373,19 +373,19 @@ impl State {
         }
     }
 
-    /// A backup begins.
+    /// Begins a backup.
     pub fn begin_backup(&mut self) -> Result<(), Refusal> {
         self.need_no_restore()?;
         self.backups += 1;
         Ok(())
     }
 
-    /// A backup has ended, however it did.
+    /// Ends a backup, with whatever outcome.
     pub fn end_backup(&mut self) {
         self.backups = self.backups.saturating_sub(1);
     }
 
-    /// A connection is made; refused while a restore switches.
+    /// Opens a connection. Refused while a restore switches.
     pub fn connect(&mut self, connection: ConnectionId) -> Result<(), Refusal> {
         self.need_open()?;
         if self
@@ -398,13 +398,12 @@ impl State {
         Ok(())
     }
 
-    /// A connection is given up by its client.
+    /// Closes a connection on behalf of its client.
     pub fn disconnect(&mut self, connection: ConnectionId) {
         self.open.remove(&connection);
     }
 
-    /// The repository is being closed: nothing is admitted any more, pauses end, connections are
-    /// broken.
+    /// Closes the repository: nothing is admitted any more, pauses end, and connections are broken.
     pub fn close(&mut self) -> Broken {
         self.is_closed = true;
         let mut broken = self.break_all();
@@ -444,7 +443,7 @@ impl State {
         Ok(())
     }
 
-    /// Objects that have paused or are about to.
+    /// Objects that have paused the writers or are about to.
     fn pausers(&self) -> impl Iterator<Item = OwnerId> + '_ {
         let held = match self.turn {
             Turn::Persist(_, owner) | Turn::Paused(owner, _) => Some(owner),
@@ -478,7 +477,7 @@ impl State {
         self.advance();
     }
 
-    /// The first in line gets a free turn.
+    /// Gives a free turn to the first call in the queue.
     fn advance(&mut self) {
         if self.turn != Turn::Free {
             return;

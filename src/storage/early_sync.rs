@@ -1,4 +1,4 @@
-//! Syncs that run beside the writing of the rest of a file, so that less is left for the last one.
+//! Syncs that run in parallel with the writing of a file, so that the last sync has less to do.
 
 use std::io;
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use std::thread::JoinHandle;
 use super::StorageFile;
 use crate::base::parallel::new_thread;
 
-/// Syncs that were begun, or none. One that fails keeps its error for [`join`](Self::join).
+/// Syncs in progress. The error of one that fails is kept for [`join`](Self::join).
 #[derive(Debug)]
 pub(crate) enum EarlySync {
-    /// On the calling thread: an operation that was given one thread has no other, nor has one to
-    /// which the system gives none.
+    /// On the calling thread, because the operation may use only one thread, or the system refused
+    /// to start another.
     Inline(io::Result<()>),
-    /// On a thread of its own, started with the first.
+    /// On a separate thread, which the first sync starts.
     Beside(Option<Syncer>),
 }
 
-/// A thread that syncs the files it is sent until its channel closes or one fails.
+/// A thread that syncs the files it receives until its channel closes or a sync fails.
 #[derive(Debug)]
 pub(crate) struct Syncer {
     files: SyncSender<Arc<dyn StorageFile>>,
@@ -26,7 +26,7 @@ pub(crate) struct Syncer {
 }
 
 impl EarlySync {
-    /// For an operation that runs on so many threads.
+    /// Creates the state for an operation that runs on `threads` threads.
     pub(crate) fn new(threads: usize) -> Self {
         if threads > 1 {
             Self::Beside(None)
@@ -35,8 +35,8 @@ impl EarlySync {
         }
     }
 
-    /// Begins a sync of `file`, unless another waits for its turn already: what is left out here
-    /// the last sync does, which the caller makes in any case.
+    /// Begins a sync of `file`, unless another is already queued. A skipped sync does no harm,
+    /// because the caller always makes a last one.
     pub(crate) fn begin(&mut self, file: &Arc<dyn StorageFile>) {
         if let Self::Beside(syncer @ None) = self {
             match Syncer::start() {
@@ -51,7 +51,7 @@ impl EarlySync {
         }
     }
 
-    /// Waits for all of them. An error here may be told only once, so a later sync that succeeds
+    /// Waits for all syncs. The system may report an error only once, so a later sync that succeeds
     /// proves nothing.
     pub(crate) fn join(&mut self) -> io::Result<()> {
         match self {
@@ -62,7 +62,7 @@ impl EarlySync {
 }
 
 impl Drop for EarlySync {
-    /// Nothing is synced any more that was given up.
+    /// Discards the syncs that have not begun.
     fn drop(&mut self) {
         self.join().ok();
     }
@@ -91,7 +91,7 @@ impl Syncer {
 mod tests {
     use super::*;
 
-    /// A file whose syncs fail from the second on.
+    /// A file whose syncs fail from the second one on.
     #[derive(Debug, Default)]
     struct Failing(std::sync::atomic::AtomicUsize);
 

@@ -1,17 +1,17 @@
-//! What a name leads to, whatever it looks like: two names of one file have one identity.
+//! Identity of files: two names of one file have the same identity.
 //!
-//! Names differ in case, by links, hard links, mounts and short names; the volume and the number of
+//! Names differ by case, links, hard links, mounts and short names. The volume and the number of
 //! the file on it do not.
 
 use std::path::{Path, PathBuf};
 
-/// Identity of a file or directory: equal for all of its names, as long as it is there.
+/// Identity of a file or directory. It is the same for all names of a file while the file exists.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileId(Inner);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Inner {
-    /// The volume, and the number of the file on it.
+    /// The volume and the number of the file on it.
     #[cfg_attr(
         all(windows, not(any(feature = "cli", feature = "windows"))),
         expect(
@@ -20,18 +20,18 @@ enum Inner {
         )
     )]
     Numbers { volume: u64, number: u64 },
-    /// The one name that leads there.
+    /// The only name of the file.
     Name(PathBuf),
 }
 
 impl FileId {
-    /// The identity in a storage in which a file has one name.
+    /// The identity of a file in a storage that gives each file one name.
     pub fn of_name(path: &Path) -> Self {
         Self(Inner::Name(path.components().collect()))
     }
 }
 
-/// The identity of what `path` leads to, through links.
+/// The identity of the file at `path`, with links followed.
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
 pub(super) fn of_real(_: &Path, metadata: &std::fs::Metadata) -> std::io::Result<FileId> {
@@ -42,8 +42,8 @@ pub(super) fn of_real(_: &Path, metadata: &std::fs::Metadata) -> std::io::Result
     }))
 }
 
-/// Without a call of the system, what comes next to it: the path with links, short names and case
-/// resolved. It does not know hard links.
+/// The closest substitute without a system call: the path with links, short names and case
+/// resolved. It does not recognise hard links.
 #[cfg(all(windows, not(any(feature = "cli", feature = "windows"))))]
 pub(super) fn of_real(path: &Path, _: &std::fs::Metadata) -> std::io::Result<FileId> {
     Ok(FileId(Inner::Name(std::fs::canonicalize(path)?)))
@@ -73,13 +73,14 @@ mod system {
 
     pub fn of_real(path: &Path, _: &Metadata) -> io::Result<FileId> {
         let mut options = File::options();
-        // Enough to ask, and granted while others hold the file; the flag opens directories too.
+        // This access suffices for the query and is granted while others hold the file. The flag
+        // opens directories too.
         let file = options
             .access_mode(FILE_READ_ATTRIBUTES)
             .custom_flags(FILE_FLAG_BACKUP_SEMANTICS)
             .open(path)?;
         let mut found = BY_HANDLE_FILE_INFORMATION::default();
-        // SAFETY: the handle is open, and `found` is where the result belongs.
+        // SAFETY: the handle is open, and `found` is a valid place for the result.
         if unsafe { GetFileInformationByHandle(file.as_raw_handle(), &raw mut found) } == 0 {
             return Err(io::Error::last_os_error());
         }

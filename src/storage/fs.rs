@@ -1,4 +1,4 @@
-//! The file system.
+//! Storage in the file system.
 
 #[cfg(unix)]
 use std::fs::TryLockError;
@@ -18,14 +18,15 @@ use super::{
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealStorage;
 
-/// Attempts to rename a file over one that is open elsewhere.
+/// Number of attempts to rename a file over one that is open elsewhere.
 const RENAME_ATTEMPTS: u32 = if cfg!(windows) { 40 } else { 1 };
 
-/// Time between two of them.
+/// Pause between two attempts.
 const RENAME_PAUSE: Duration = Duration::from_millis(5);
 
-/// Renames a file. Windows refuses to replace a file that anyone has open, if only to look which
-/// one it is: scanners do, and so do checks of targets in this crate. They close it after a moment.
+/// Renames a file. Windows refuses to replace a file that is open anywhere, even if only to
+/// identify it. Virus scanners and this crate's own checks of targets do so, but close it after a
+/// moment.
 fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
     let mut left = RENAME_ATTEMPTS;
     loop {
@@ -45,7 +46,7 @@ impl Storage for RealStorage {
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>> {
         match fs::metadata(path) {
             Ok(metadata) => Ok(Some(entry_kind(&metadata))),
-            // Below a file there is nothing.
+            // A path below a file does not exist.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -105,7 +106,7 @@ impl Storage for RealStorage {
                 continue;
             };
             let kind = kind_of_entry(&entry.path());
-            // Without a kind it was removed meanwhile.
+            // An entry without a kind was removed in the meantime.
             if let Some(kind) =
                 kind.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?
             {
@@ -190,8 +191,8 @@ impl Storage for RealStorage {
         fs::remove_dir(dir)
     }
 
-    /// On Windows directory changes are journaled with the file and a directory cannot be flushed:
-    /// nothing to do there.
+    /// Does nothing on Windows, which journals changes of directories with the file and cannot
+    /// flush a directory.
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         if cfg!(windows) {
             Ok(())
@@ -224,27 +225,27 @@ impl Storage for RealStorage {
                 }));
             }
         }
-        // Each time another one took the lock and gave it back.
+        // Each time another process took the lock and released it.
         Err(io::ErrorKind::WouldBlock.into())
     }
 }
 
-/// How often a lock file that disappears while it is being locked is made again.
+/// Number of attempts to create a lock file that disappears while it is being locked.
 const LOCK_TRIES: u32 = 1000;
 
 /// Longest note in a lock file, in bytes.
 const MAX_NOTE: u64 = 1024;
 
-/// While a file is open, others may open it for reading, but not for writing or to remove it.
+/// Others may open the file for reading, but may neither write nor remove it.
 #[cfg(windows)]
 const FILE_SHARE_READ: u32 = 1;
 
 #[cfg(windows)]
 const ERROR_SHARING_VIOLATION: i32 = 32;
 
-/// Takes the lock of an open lock file; `false` when it guards nothing. The holder before us may
-/// have removed the file between our opening and locking it: then the next caller would lock
-/// another file of the same name.
+/// Takes the lock of an open lock file. Returns `false` if the file is no longer the one at `path`:
+/// its former holder may have removed it between our opening and locking it, and the next caller
+/// would then lock another file of the same name.
 #[cfg(unix)]
 fn hold(file: &File, path: &Path) -> io::Result<bool> {
     match file.try_lock() {
@@ -254,16 +255,17 @@ fn hold(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// On Windows whoever opened the file has the lock, by what is shared: nobody else can open it for
-/// writing or remove it. A lock on its bytes would keep others from reading who holds it.
+/// On Windows opening the file is taking the lock, because of the share mode: nobody else can open
+/// it for writing or remove it. A lock on its bytes would prevent others from reading the name of
+/// the holder.
 #[cfg(windows)]
 #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
 fn hold(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Opens a lock file, or makes it; `None` when it appeared or disappeared meanwhile. Links are not
-/// followed: what they lead to is someone else's, and would be written to.
+/// Opens a lock file or creates it. Returns `None` if it appeared or disappeared in the meantime.
+/// Links are not followed, because their targets belong to others and would be overwritten.
 fn open_lock_file(path: &Path, protection: &Protection) -> io::Result<Option<File>> {
     let mut options = File::options();
     options.read(true).write(true);
@@ -292,8 +294,8 @@ fn open_lock_file(path: &Path, protection: &Protection) -> io::Result<Option<Fil
     }
 }
 
-/// Whether the file holds nothing, a note of an earlier holder, or what a loss of power left of
-/// one; anything else is not written over.
+/// Fails unless the file is empty, or holds a note of an earlier holder or what a loss of power
+/// left of one. Anything else must not be overwritten.
 fn need_note(mut file: &File) -> io::Result<()> {
     let mut text = Vec::new();
     file.take(MAX_NOTE + 1).read_to_end(&mut text)?;
@@ -315,7 +317,7 @@ fn no_lock_file(why: &str) -> io::Error {
     )
 }
 
-/// Opens a file for reading. A directory is none, although some systems open it.
+/// Opens a file for reading. Fails for a directory, although some systems can open one.
 pub(super) fn open_for_reading(path: &Path) -> io::Result<File> {
     let file = open_untouched(path)?;
     if file.metadata()?.is_dir() {
@@ -325,8 +327,8 @@ pub(super) fn open_for_reading(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Opens for reading without setting the time of last access, where the system lets the caller ask
-/// for that: on Linux to the owner of the file.
+/// Opens for reading without updating the time of last access, where the system permits it. On
+/// Linux only the owner of the file may do so.
 fn open_untouched(path: &Path) -> io::Result<File> {
     #[cfg(all(
         target_os = "linux",
@@ -352,7 +354,8 @@ fn open_untouched(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// The names of a file. A directory is counted by those below it, which says nothing.
+/// Number of names of a file. For a directory the count would be that of its subdirectories, which
+/// is no help.
 #[cfg(unix)]
 fn hard_links(metadata: &fs::Metadata) -> Ties {
     use std::os::unix::fs::MetadataExt;
@@ -363,7 +366,7 @@ fn hard_links(metadata: &fs::Metadata) -> Ties {
     }
 }
 
-/// The standard library does not tell it here.
+/// The standard library does not provide the count on this system.
 #[cfg(not(unix))]
 fn hard_links(_: &fs::Metadata) -> Ties {
     Ties::None
@@ -379,9 +382,9 @@ fn entry_kind(metadata: &fs::Metadata) -> EntryKind {
     }
 }
 
-/// What stands in a directory, `None` when it is gone. A link that leads nowhere is there, and it
-/// is no file. Of what the system does not tell, nothing is said: a file that looked like none
-/// would be taken for missing.
+/// The kind of a directory entry; `None` if it is gone. A broken link exists but is not a file. If
+/// the system reports no kind, this is an error, because a file of unknown kind would otherwise be
+/// taken for missing.
 fn kind_of_entry(path: &Path) -> io::Result<Option<EntryKind>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(entry_kind(&metadata))),
@@ -401,7 +404,7 @@ fn kind_of_entry(path: &Path) -> io::Result<Option<EntryKind>> {
     }
 }
 
-/// True if `path` itself, and no link there, still names the open `file`.
+/// True if `path` itself, not following links, still names the open `file`.
 #[cfg(unix)]
 pub(super) fn same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -413,7 +416,7 @@ pub(super) fn same_file(file: &File, path: &Path) -> bool {
 
 #[derive(Debug)]
 struct FileLock {
-    /// There until it is dropped.
+    /// Present until the guard is dropped.
     file: Option<File>,
     path: PathBuf,
 }
@@ -421,16 +424,16 @@ struct FileLock {
 impl LockGuard for FileLock {}
 
 impl Drop for FileLock {
-    // A file that stays behind locks nobody out.
+    // A file that remains after this does not block anyone.
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
-        // Removed before it is released, and only if the name is still ours.
+        // Removed before it is released, and only if the name still refers to our file.
         #[cfg(unix)]
         if same_file(&file, &self.path) {
             fs::remove_file(&self.path).ok();
         }
         drop(file);
-        // An open file cannot be removed, and one that the next holder has opened meanwhile is not.
+        // An open file cannot be removed, nor can one that the next holder has already opened.
         #[cfg(windows)]
         fs::remove_file(&self.path).ok();
     }

@@ -1,4 +1,4 @@
-//! Files in memory: for embedders without a file system, and for tests.
+//! Storage in memory, for embedders without a file system and for tests.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::{DirEntry, EntryKind, LockGuard, OpenMode, Storage, StorageFile, parent_of};
 
-/// A tree of files in memory. Clones share the tree.
+/// A tree of files in memory. Clones share one tree.
 #[derive(Debug, Clone, Default)]
 pub struct MemStorage(Arc<Mutex<Tree>>);
 
@@ -28,13 +28,13 @@ enum Node {
 type Contents = Arc<RwLock<Vec<u8>>>;
 
 impl MemStorage {
-    /// An empty tree. Every relative path without components, and the root, is a directory from the
+    /// An empty tree. The root and every relative path without components are directories from the
     /// start.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Puts a file there, whatever stood there before, and creates the directories it needs.
+    /// Stores a file, replacing whatever is at `path`, and creates the directories it needs.
     pub fn put(&self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
         let (path, mut tree) = (plain(&path.into()), self.0.lock());
         for dir in path.ancestors().skip(1).filter(|dir| !is_root(dir)) {
@@ -44,7 +44,7 @@ impl MemStorage {
             .insert(path, Node::File(Arc::new(RwLock::new(bytes))));
     }
 
-    /// The bytes of a file.
+    /// The content of a file.
     pub fn get(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         match self.0.lock().nodes.get(&plain(path.as_ref()))? {
             Node::Directory => None,
@@ -78,7 +78,7 @@ impl Tree {
     }
 }
 
-/// The path without components that say "here", so that a file has one name.
+/// Removes the components of a path that mean "here", so that a file has one name.
 fn plain(path: &Path) -> PathBuf {
     let plain: PathBuf = path
         .components()
@@ -290,10 +290,10 @@ impl MemFile {
     }
 }
 
-/// Changes a length; one that the memory cannot hold is an error and no panic.
+/// Changes a length. A length that the memory cannot hold is an error, not a panic.
 ///
-/// Room grows to a power of two, so that it follows the length alone and not the order in which
-/// threads wrote.
+/// Capacity grows to a power of two, so that it depends only on the length and not on the order in
+/// which threads write.
 fn resize(contents: &mut Vec<u8>, len: usize) -> io::Result<()> {
     if contents.capacity() < len {
         let room = len.checked_next_power_of_two().unwrap_or(len);
@@ -329,7 +329,7 @@ impl StorageFile for MemFile {
             .checked_add(bytes.len())
             .ok_or(io::ErrorKind::FileTooLarge)?;
         let mut contents = self.contents.write();
-        // Nothing written behind the end extends nothing.
+        // An empty write past the end does not extend the file.
         if contents.len() < end && !bytes.is_empty() {
             resize(&mut contents, end)?;
         }

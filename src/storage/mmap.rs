@@ -1,8 +1,8 @@
 //! Files read through memory maps.
 //!
-//! The only module with unsafe code: the bytes of a map belong to the file system and can change or
-//! vanish under the program. They are copied out through raw pointers, so that no reference to them
-//! ever exists.
+//! This module needs unsafe code because the bytes of a map belong to the file system and can
+//! change or vanish while the program runs. They are copied out through raw pointers, so that no
+//! reference to them ever exists.
 
 use std::fs::File;
 use std::io;
@@ -18,23 +18,23 @@ use super::{
     StorageFile, Ties, read_only,
 };
 
-/// The file system of the machine for reading only, through memory maps. Every call that would
-/// change something fails.
+/// The file system, read-only and through memory maps. Every call that would change something
+/// fails.
 ///
-/// A file is mapped when it is opened: bytes that are appended later are not seen.
+/// A file is mapped when it is opened, so bytes that are appended later are not visible.
 #[derive(Debug, Clone, Copy)]
 pub struct MappedStorage(());
 
 impl MappedStorage {
-    /// The file system of the machine.
+    /// Gives read-only access to the file system.
     ///
     /// # Safety
     ///
-    /// As long as a file opened through this storage is open, nobody may truncate it or the disk
-    /// below it fail: reading what is gone ends the process with a signal (`SIGBUS`, or an access
-    /// violation on Windows), which is no error that the caller could handle. Files that change
-    /// while they are read are no danger to memory, but then what is read is a mixture of old and
-    /// new bytes.
+    /// While a file is open through this storage, nobody may truncate it and the disk that holds it
+    /// must not fail. Reading a part that is gone ends the process with a signal (`SIGBUS`, or an
+    /// access violation on Windows), which the caller cannot handle as an error. Files that change
+    /// while they are read do not endanger memory, but the result is a mixture of old and new
+    /// bytes.
     #[expect(
         unsafe_code,
         reason = "only the caller can promise that the files are not truncated"
@@ -85,13 +85,13 @@ impl Storage for MappedStorage {
     }
 }
 
-/// A mapped file; an empty one has no map, because nothing cannot be mapped.
+/// A mapped file. An empty one has no map, because an empty range cannot be mapped.
 #[derive(Debug)]
 struct MappedFile(Option<MmapRaw>);
 
 impl MappedFile {
     fn new(file: &File) -> io::Result<Self> {
-        // The length is fixed here: asked for again by the mapping, it could have become zero in
+        // The length is fixed here. If the mapping asked for it again, it could have become zero in
         // between.
         let len =
             usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
@@ -118,9 +118,9 @@ impl StorageFile for MappedFile {
             reason = "a reference into the map would promise that its bytes do not change"
         )]
         // SAFETY: `start + count` is at most the length of the map and `count` at most that of
-        // `buf`, so both ranges are inside what they are taken from; that the pages of the map are
-        // backed by the file is what the caller of `MappedStorage::new` promised. `buf` is borrowed
-        // exclusively and does not overlap a read-only map.
+        // `buf`, so both ranges are in bounds. The caller of `MappedStorage::new` promised that the
+        // pages of the map are backed by the file. `buf` is borrowed exclusively and cannot overlap
+        // a read-only map.
         unsafe {
             ptr::copy_nonoverlapping(map.as_ptr().add(start), buf.as_mut_ptr(), count);
         }

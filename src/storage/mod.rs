@@ -1,16 +1,16 @@
-//! The I/O seam: everything the engine reads or writes goes through [`Storage`].
+//! The I/O seam: every read and write of the engine goes through [`Storage`].
 //!
-//! Three implementations: [`RealStorage`] (the file system), [`MemStorage`] (memory) and, behind
-//! feature `sim`, a simulator that fails calls and loses power. All calls are synchronous and
-//! positional; transfers may be short and [`read_exact_at`] and [`write_all_at`] are the only
-//! places that loop over them.
+//! There are three implementations: [`RealStorage`] (the file system), [`MemStorage`] (memory) and,
+//! with feature `sim`, a simulator that fails calls and loses power. All calls are synchronous and
+//! positional. Transfers may be short; only [`read_exact_at`] and [`write_all_at`] loop over them.
 //!
-//! What the engine relies on, and the simulator takes away everything else:
+//! The engine relies on the following and on nothing else, as the simulator shows:
 //!
-//! * a write is durable once [`StorageFile::sync`] on its file returned, not before and in no
-//!   order;
-//! * a create, rename or remove is durable once [`Storage::sync_dir`] on its directory returned;
-//! * a rename is atomic: after a crash the name means the old file or the new one.
+//! * a write is durable once [`StorageFile::sync`] on its file has returned; before that, writes
+//!   may become durable in any order;
+//! * a create, rename or remove is durable once [`Storage::sync_dir`] on its directory has
+//!   returned;
+//! * a rename is atomic: after a crash the name refers to the old file or to the new one.
 
 mod early_sync;
 mod file_id;
@@ -45,21 +45,22 @@ pub use mmap::MappedStorage;
 pub use names::{NameFault, windows_fault};
 pub use protection::Protection;
 
-/// How a file is opened.
+/// How to open a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
-    /// For reading; the file must exist and is not touched.
+    /// For reading; the file must exist and is not changed.
     Read,
     /// For reading and writing; the file must exist.
     Write,
-    /// For reading and writing; the file is created, for its owner alone, and emptied if it exists.
+    /// For reading and writing. The file is created, accessible only to its owner, or emptied if it
+    /// exists.
     Create,
-    /// For reading and writing; the file is created, for its owner alone, and must not exist.
-    /// [`Storage::create`] creates one for others too.
+    /// For reading and writing. The file is created, accessible only to its owner, and must not
+    /// exist. [`Storage::create`] creates files for others too.
     CreateNew,
 }
 
-/// What a directory entry is.
+/// The kind of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file, or a link to one.
@@ -75,11 +76,11 @@ pub enum EntryKind {
 pub struct DirEntry {
     /// Name within the directory.
     pub name: String,
-    /// What it is.
+    /// The kind of the entry.
     pub kind: EntryKind,
 }
 
-/// A directory entry as it stands there: a symbolic link is a link, whatever it leads to.
+/// A directory entry without following links: a symbolic link is a link, whatever its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawEntry {
     /// Name within the directory. It need not be Unicode.
@@ -95,57 +96,57 @@ pub enum RawKind {
     File,
     /// A directory.
     Directory,
-    /// A symbolic link; on Windows a junction too.
+    /// A symbolic link, or on Windows a junction.
     Link,
-    /// Anything else, and what the system cannot say.
+    /// Anything else, or an entry whose kind the system does not report.
     Other,
 }
 
-/// What a name has to do with others: whether what is written under it shows elsewhere too.
+/// How a name is tied to others, so that writing under it would show under another name too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ties {
-    /// Nothing: the file, or whatever stands there, has this name alone. Also where there is
-    /// nothing.
+    /// Not at all: the file has only this name, or there is no file.
     None,
-    /// The name is a symbolic link: what is opened by it is something else.
+    /// The name is a symbolic link, so opening it opens another file.
     Link,
-    /// The file has so many names (hard links), all of them equal.
+    /// The file has this number of names (hard links), all of them equal.
     Names(u64),
 }
 
-/// A tree of files: the file system, or something that stands for it.
+/// A tree of files: the file system or a substitute for it.
 ///
-/// The calls that change something fail as they stand here: a storage for reading only leaves them
-/// so.
+/// The default implementations of the calls that change something fail; a read-only storage keeps
+/// them.
 pub trait Storage: Send + Sync + Debug {
-    /// What stands at `path`, `None` for nothing.
+    /// The kind of the entry at `path`; `None` if there is none.
     fn kind(&self, path: &Path) -> io::Result<Option<EntryKind>>;
 
-    /// What ties the name `path` has. A storage without links needs not say anything.
+    /// The ties of the name `path`. A storage without links need not implement it.
     fn ties(&self, _path: &Path) -> io::Result<Ties> {
         Ok(Ties::None)
     }
 
-    /// The identity of what stands at `path`, where a link leads; `None` for nothing. Two names of
-    /// one file have the same. In a storage in which a file has one name, that name is enough.
+    /// The identity of the file at `path`, with links followed; `None` if there is none. Two names
+    /// of one file have the same identity. If the storage gives each file one name, the name is
+    /// enough.
     fn file_id(&self, path: &Path) -> io::Result<Option<FileId>> {
         Ok(self.kind(path)?.map(|_| FileId::of_name(path)))
     }
 
-    /// Why `path` means another file to the storage than its text says; `None` where it means
-    /// itself, as in every storage but the file system of Windows. Nothing is written under such a
-    /// name: what belongs beside it would be beside another.
+    /// Why the storage takes `path` for another file than its text says; `None` if it does not.
+    /// Only the file system of Windows does so. Nothing is written under such a name, because
+    /// companion files would be placed next to the wrong file.
     fn name_fault(&self, _path: &Path) -> Option<NameFault> {
         None
     }
 
-    /// The entries of a directory, in no order. Names that are not Unicode are left out: no file of
-    /// ours has one.
+    /// The entries of a directory, in no particular order. Names that are not Unicode are left out,
+    /// since no file of this engine has such a name.
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
 
-    /// Hands each entry of a directory to `visit`, in no order and with no link followed, until
-    /// `visit` breaks. Nothing of the directory is kept, so that one of millions of entries takes
-    /// no memory.
+    /// Passes each entry of a directory to `visit`, in no particular order and without following
+    /// links, until `visit` breaks. The entries are not collected, so that a directory with
+    /// millions of them takes no memory.
     fn walk_dir(
         &self,
         dir: &Path,
@@ -170,38 +171,38 @@ pub trait Storage: Send + Sync + Debug {
         Ok(())
     }
 
-    /// Opens a file. Fails with `NotFound` or `AlreadyExists` where the mode says so, for a
-    /// directory with `IsADirectory` (by Windows itself with `PermissionDenied`), and to create
-    /// where there is no directory with `NotFound`.
+    /// Opens a file. Fails with `NotFound` or `AlreadyExists` as the mode demands, for a directory
+    /// with `IsADirectory` (Windows itself gives `PermissionDenied`), and for a file to be created
+    /// in a missing directory with `NotFound`.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn StorageFile>>;
 
-    /// The rights of the file or directory at `path`, where a link leads. A storage without rights
-    /// says nothing.
+    /// The access rights of the file or directory at `path`, with links followed. A storage without
+    /// access rights returns the default.
     fn protection(&self, _path: &Path) -> io::Result<Protection> {
         Ok(Protection::default())
     }
 
-    /// Creates a file, which must not exist, for reading and writing. At no time may it be read by
-    /// anyone whom `protection` does not let; what of it the file system cannot keep is left
-    /// narrower, and is no error.
+    /// Creates a file for reading and writing; it must not exist. At no time may anyone read it
+    /// whom `protection` does not admit. If the file system cannot represent all of the rights, the
+    /// file gets fewer, which is not an error.
     fn create(&self, path: &Path, _protection: &Protection) -> io::Result<Box<dyn StorageFile>> {
         self.open(path, OpenMode::CreateNew)
     }
 
-    /// Creates a directory, for its owner alone; its parent must exist and it must not.
+    /// Creates a directory accessible only to its owner. Its parent must exist and it must not.
     fn create_dir(&self, _dir: &Path) -> io::Result<()> {
         read_only()
     }
 
-    /// Creates a directory with a protection, as [`create`](Self::create) does a file.
+    /// Creates a directory with the given protection, like [`create`](Self::create) for a file.
     fn create_dir_with(&self, dir: &Path, _protection: &Protection) -> io::Result<()> {
         self.create_dir(dir)
     }
 
-    /// Gives a file or directory another name, atomically; what is open stays open. A file replaces
-    /// a file of that name. A directory replaces nothing that has content; whether it replaces an
-    /// empty directory differs (Linux does it, Windows and the others here do not), so callers look
-    /// first.
+    /// Renames a file or directory atomically; open files stay open. A file replaces a file of the
+    /// new name. A directory never replaces one with content. Whether it replaces an empty one
+    /// depends on the storage (Linux does, Windows and the other storages here do not), so callers
+    /// check first.
     fn rename(&self, _from: &Path, _to: &Path) -> io::Result<()> {
         read_only()
     }
@@ -221,18 +222,18 @@ pub trait Storage: Send + Sync + Debug {
         read_only()
     }
 
-    /// Takes the exclusive lock that the file at `path` stands for, creating the file. The lock
-    /// ends with the guard, or with the process; the guard removes the file. Fails with
-    /// [`io::ErrorKind::WouldBlock`] while another holds it.
+    /// Takes the exclusive lock that the file at `path` represents, creating the file. The lock
+    /// ends with the guard or with the process, and the guard removes the file. Fails with
+    /// [`io::ErrorKind::WouldBlock`] while another holder exists.
     ///
-    /// A note begins with [`LOCK_NOTE`]: in the file system a file that holds anything else, or is
-    /// none, fails with [`io::ErrorKind::InvalidData`] and stays as it is.
+    /// `note` must begin with [`LOCK_NOTE`]. In the file system, a file with other content, or an
+    /// entry that is no file, fails with [`io::ErrorKind::InvalidData`] and is left unchanged.
     fn lock(&self, _path: &Path, _note: &str) -> io::Result<Box<dyn LockGuard>> {
         read_only()
     }
 
-    /// Takes the lock as [`lock`](Self::lock); the file gets a protection instead of being for its
-    /// owner alone.
+    /// Takes the lock like [`lock`](Self::lock), but creates the file with `protection` instead of
+    /// for its owner alone.
     fn lock_with(
         &self,
         path: &Path,
@@ -243,7 +244,7 @@ pub trait Storage: Send + Sync + Debug {
     }
 }
 
-/// What a storage for reading only answers to whoever wants to write.
+/// The error of a read-only storage for a call that would change something.
 pub(crate) fn read_only<T>() -> io::Result<T> {
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
@@ -251,8 +252,8 @@ pub(crate) fn read_only<T>() -> io::Result<T> {
     ))
 }
 
-/// Beginning of the notes in lock files: by it a file that a holder left behind is told from
-/// someone else's.
+/// Prefix of the notes in lock files. It distinguishes an abandoned lock file from an unrelated
+/// file.
 pub const LOCK_NOTE: &str = "process ";
 
 /// A held lock; dropping it releases it.
@@ -260,28 +261,28 @@ pub trait LockGuard: Send + Sync + Debug {}
 
 /// An open file. Offsets and lengths are in bytes.
 pub trait StorageFile: Send + Sync + Debug {
-    /// Length of the file.
+    /// Length of the file, in bytes.
     fn len(&self) -> io::Result<u64>;
 
-    /// Whether the file has no bytes.
+    /// True if the file has no bytes.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
 
-    /// Reads at an offset; gives how many bytes were read, 0 at the end of the file.
+    /// Reads at an offset. Returns the number of bytes read, 0 at the end of the file.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes at an offset, extending the file; gives how many bytes were written.
+    /// Writes at an offset, extending the file if needed. Returns the number of bytes written.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Cuts or extends (with zeros) the file.
+    /// Truncates the file, or extends it with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
-    /// Makes everything written to the file, and its length, durable.
+    /// Makes everything that was written to the file, and its length, durable.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Fills `buf` from an offset; the end of the file before that is [`io::ErrorKind::UnexpectedEof`].
+/// Fills `buf` from an offset. Fails with [`io::ErrorKind::UnexpectedEof`] if the file ends before.
 pub fn read_exact_at(
     file: &dyn StorageFile,
     mut offset: u64,
@@ -319,17 +320,17 @@ pub fn write_all_at(file: &dyn StorageFile, mut offset: u64, mut bytes: &[u8]) -
     Ok(())
 }
 
-/// A directory of a storage: what a repository lives in.
+/// A directory of a storage, which can hold a repository.
 #[derive(Debug, Clone)]
 pub struct Directory {
-    /// The storage the directory is in.
+    /// The storage that holds the directory.
     pub storage: Arc<dyn Storage>,
-    /// Its path there.
+    /// The path of the directory.
     pub path: PathBuf,
 }
 
 impl Directory {
-    /// A directory of the file system.
+    /// A directory in the file system.
     pub fn real(path: impl Into<PathBuf>) -> Self {
         Self {
             storage: Arc::new(RealStorage),
@@ -337,7 +338,7 @@ impl Directory {
         }
     }
 
-    /// A directory of a storage.
+    /// A directory in `storage`.
     pub fn new(storage: Arc<dyn Storage>, path: impl Into<PathBuf>) -> Self {
         Self {
             storage,
@@ -345,20 +346,20 @@ impl Directory {
         }
     }
 
-    /// The rights of the directory; those of nobody but the owner where they cannot be found out.
+    /// The protection of the directory, or that of a private file if it cannot be determined.
     pub(crate) fn protection(&self) -> Protection {
         self.storage
             .protection(&self.path)
             .unwrap_or_else(|_| Protection::private().for_directory())
     }
 
-    /// The path of an entry.
+    /// The path of the entry `name`.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }
 
-/// The directory that holds `path`: `.` for a bare name.
+/// The directory that contains `path`; `.` for a bare name.
 pub(crate) fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
@@ -367,7 +368,7 @@ pub(crate) fn parent_of(path: &Path) -> &Path {
     }
 }
 
-/// Reads a whole file of at most `limit` bytes.
+/// Reads a whole file. Fails if it has more than `limit` bytes.
 pub(crate) fn read_whole(file: &dyn StorageFile, limit: u64) -> io::Result<Vec<u8>> {
     let len = file.len()?;
     if len > limit {

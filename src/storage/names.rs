@@ -1,29 +1,28 @@
-//! Names that Windows reads as others: a pure rule about text, the same on every platform.
+//! Names that Windows takes for others: a rule about text alone, the same on every platform.
 //!
-//! Win32 takes dots and blanks from the end of a name, hands names of devices to the device, and
-//! opens a stream of a file behind a colon. So `OBJECTS.DATA.` is `OBJECTS.DATA`, and what is
-//! written beside it (`OBJECTS.DATA..cimrepo.lock`) has nothing to do with it. Whoever wants such a
-//! name has to say so: behind `\\?\` dots, blanks and names of devices mean themselves. Source:
-//! Microsoft Learn, "Naming Files, Paths, and Namespaces" and "File path formats on Windows
-//! systems".
+//! Win32 removes dots and blanks from the end of a name, routes device names to the device, and
+//! opens a stream of a file after a colon. So `OBJECTS.DATA.` is `OBJECTS.DATA`, but the companion
+//! file `OBJECTS.DATA..cimrepo.lock` is unrelated to it. A caller that wants such a name must say
+//! so: after `\\?\`, dots, blanks and device names have no special meaning. Source: Microsoft
+//! Learn, "Naming Files, Paths, and Namespaces" and "File path formats on Windows systems".
 //!
-//! Short names (8.3), letters of another case and links cannot be told from the text: they are
-//! compared by what they lead to ([`FileId`](super::FileId)).
+//! Short names (8.3), differences of case, and links are invisible in the text. Files are therefore
+//! compared by identity ([`FileId`](super::FileId)).
 
 use std::fmt;
 
 use crate::base::escape::escape;
 
-/// Why a path means another file to Windows than its text says.
+/// Why Windows takes a path for another file than its text says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameFault {
-    /// A name ends with a dot or a blank, which Windows takes away.
+    /// A name ends with a dot or a blank, which Windows removes.
     Trailing(Box<str>),
-    /// A name has a colon, behind which Windows opens a stream of the file.
+    /// A name has a colon, after which Windows opens a stream of the file.
     Stream(Box<str>),
-    /// A name is that of a device, whatever its ending.
+    /// A name is that of a device, whatever its extension.
     Device(Box<str>),
-    /// The path lies in the namespace of devices (`\\.\`).
+    /// The path lies in the device namespace (`\\.\`).
     DevicePath,
 }
 
@@ -57,18 +56,19 @@ impl fmt::Display for NameFault {
     }
 }
 
-/// Names of devices; those with a number follow in [`NUMBERED`].
+/// Names of devices without a number; see [`NUMBERED`] for the others.
 const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
 
-/// Devices of which there are nine; Windows reads the superscript digits as digits too.
+/// Devices numbered from 1 to 9. Windows treats superscript digits as digits too.
 const NUMBERED: [&str; 2] = ["COM", "LPT"];
 const DIGITS: &str = "123456789¹²³";
 
-/// The first name in a path that Windows does not take as it stands; `None` for a path that means
-/// what it says.
+/// The first fault of a path, one that makes Windows take it for another file; `None` if there is
+/// none.
 pub fn windows_fault(path: &str) -> Option<NameFault> {
     if let Some(rest) = path.strip_prefix(r"\\?\") {
-        // Only a backslash separates here, and nothing is taken away; a stream is one all the same.
+        // After this prefix only a backslash separates and nothing is removed, but a stream is
+        // still one.
         let mut names = rest.split('\\').enumerate();
         return names.find_map(|(at, name)| {
             if at == 0 && is_drive(name) {
@@ -117,7 +117,7 @@ fn stream(name: &str) -> Option<NameFault> {
     name.contains(':').then(|| NameFault::Stream(name.into()))
 }
 
-/// True if a name is that of a device: the part before the first dot or colon counts, without
+/// True if a name is that of a device. Only the part before the first dot or colon counts, without
 /// blanks at its end.
 fn is_device(name: &str) -> bool {
     let stem = name
@@ -185,7 +185,7 @@ mod tests {
             (r"\\?\UNC\server\share\x. ", None),
             (r"\\?\Volume{0}\x", None),
             (r"\\?\C:\wbem\OBJECTS.DATA:s", stream("OBJECTS.DATA:s")),
-            // Not verbatim, whatever it looks like.
+            // Not verbatim, although it looks like it.
             ("//?/C:/wbem/OBJECTS.DATA.", Some(NameFault::DevicePath)),
             (r"\\.\C:\wbem\x", Some(NameFault::DevicePath)),
             (r"\\.\pipe\x", Some(NameFault::DevicePath)),
@@ -210,13 +210,13 @@ mod tests {
         for (path, expected) in table {
             assert_eq!(windows_fault(path), expected, "{path}");
         }
-        // Text from evidence reaches a terminal escaped.
+        // Text from evidence is printed escaped.
         let text = NameFault::Trailing("a\u{202e}.".into()).to_string();
         assert!(!text.contains('\u{202e}'), "{text}");
     }
 
-    /// What Win32 makes of a name in a path that is not verbatim, by the documentation and in other
-    /// words than the rule.
+    /// The name that Win32 opens for one in a path that is not verbatim, derived from the
+    /// documentation independently of the rule.
     fn opened(name: &str) -> String {
         let mut name = name.to_owned();
         while name.ends_with('.') || name.ends_with(' ') {
@@ -238,7 +238,7 @@ mod tests {
             let path = format!("{}{}", if drive { r"Q:\" } else { "" }, names.join(r"\"));
             if windows_fault(&path).is_none() {
                 let whole = path.strip_prefix("Q:").unwrap_or(&path);
-                // Without a directory before it one letter and a colon are a drive.
+                // If no directory precedes it, one letter and a colon are a drive.
                 let whole = match whole.as_bytes() {
                     [letter, b':', ..] if !drive && letter.is_ascii_alphabetic() => &whole[2..],
                     _ => whole,

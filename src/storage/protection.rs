@@ -1,10 +1,11 @@
-//! Who may read and change a file. Nothing that is made is more readable than its source (W-18).
+//! Access rights of files. No file is made more accessible than its source (W-18).
 
-/// Who may read and change a file or directory.
+/// The access rights of a file or directory.
 ///
-/// [`Storage::protection`](super::Storage::protection) gives that of what is there, and
-/// [`Storage::create`](super::Storage::create) makes a file with one. The default says nothing: the
-/// system decides, by the umask of the process or by what the directory hands down.
+/// [`Storage::protection`](super::Storage::protection) returns those of an existing file, and
+/// [`Storage::create`](super::Storage::create) makes a file with given ones. The default leaves the
+/// decision to the system, which uses the umask of the process or the rights inherited from the
+/// directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Protection {
     /// Unix permission bits.
@@ -15,10 +16,10 @@ pub struct Protection {
     reach: Reach,
 }
 
-/// Rights that the permission bits do not show.
+/// Access rights beyond the permission bits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum AccessList {
-    /// There are none.
+    /// No access list.
     #[default]
     None,
     #[cfg_attr(
@@ -28,35 +29,36 @@ pub(super) enum AccessList {
             reason = "without the package for them, lists are met on Windows alone"
         )
     )]
-    /// An access list of POSIX, or a security descriptor of Windows, in the bytes of the system.
+    /// A POSIX access list, or a Windows security descriptor, in the system's own bytes.
     Given(Vec<u8>),
-    /// Sources have different ones, and no list is known that grants what all of them grant.
+    /// The sources have different lists, and no list is known that grants only what all of them
+    /// grant.
     Unlike,
 }
 
-/// How much of a protection a new file gets.
+/// How much of a protection a new file receives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Reach {
-    /// At most as much: the umask of the process takes from it, and the owner is the one who makes
-    /// the file.
+    /// At most the same rights: the umask of the process reduces them, and the file belongs to the
+    /// user who creates it.
     #[default]
     AtMost,
-    /// At most as much, and the owner too: the file takes the place of an older one of its kind.
+    /// At most the same rights, and the same owner: the file replaces an older one of its kind.
     AtMostOwned,
-    /// The same, the owner too: the file takes the place of the other, or belongs to the same
+    /// Exactly the same, with the same owner: the file replaces the other, or belongs to the same
     /// repository.
     Same,
 }
 
-/// Permission bits of a class of users, as the lowest three.
+/// Permission bits of one class of users, in the lowest three bits.
 const READ: u32 = 4;
 const WRITE: u32 = 2;
 const EXECUTE: u32 = 1;
-/// Where the bits of owner, group and all others stand.
+/// Positions of the bits of owner, group and others.
 const CLASSES: [u32; 3] = [6, 3, 0];
 
 impl Protection {
-    /// The protection that Unix permission bits, an owner and a group give.
+    /// The protection given by Unix permission bits, an owner and a group.
     pub fn unix(mode: u32, owner: u32, group: u32) -> Self {
         let (mode, owner, group) = (Some(mode & 0o777), Some(owner), Some(group));
         Self {
@@ -67,7 +69,7 @@ impl Protection {
         }
     }
 
-    /// A file for its owner alone. On Windows: also for administrators and the system.
+    /// A protection for the owner alone; on Windows for administrators and the system too.
     pub fn private() -> Self {
         Self {
             mode: Some(0o600),
@@ -80,17 +82,17 @@ impl Protection {
         Self { list, ..self }
     }
 
-    /// Unix permission bits, where they are known.
+    /// Unix permission bits, if they are known.
     pub fn mode(&self) -> Option<u32> {
         self.mode
     }
 
-    /// The user id of the owner, where it is known.
+    /// User id of the owner, if it is known.
     pub fn owner(&self) -> Option<u32> {
         self.owner
     }
 
-    /// The id of the group, where it is known.
+    /// Id of the group, if it is known.
     pub fn group(&self) -> Option<u32> {
         self.group
     }
@@ -106,13 +108,13 @@ impl Protection {
         &self.list
     }
 
-    /// True if a new file gets this protection as it is, its owner included as far as the system
-    /// allows that.
+    /// True if a new file receives exactly this protection, including its owner as far as the
+    /// system permits.
     pub fn is_kept(&self) -> bool {
         self.reach == Reach::Same
     }
 
-    /// The owner that a new file of this protection is given.
+    /// The owner to give to a new file with this protection.
     #[cfg(any(unix, test))]
     pub(super) fn new_owner(&self) -> Option<u32> {
         if self.reach == Reach::AtMost {
@@ -122,8 +124,8 @@ impl Protection {
         }
     }
 
-    /// The same, for a file that takes the place of the one that has it, or lies in the same
-    /// repository.
+    /// The same protection, marked to be received exactly, for a file that replaces the one it was
+    /// owner or lies in the same repository.
     pub fn kept(self) -> Self {
         Self {
             reach: Reach::Same,
@@ -131,8 +133,8 @@ impl Protection {
         }
     }
 
-    /// The protection of a file made from this that takes the place of `replaced`: what both let
-    /// do. The owner stays, unless what it is made from is not for that one to read.
+    /// The protection of a file made from this one that replaces `replaced`: the rights that both
+    /// grant. The owner stays, unless it may not read the source.
     pub fn in_place_of(&self, replaced: &Self) -> Self {
         let may_read = self.owner == replaced.owner
             || self.mode.is_none_or(|mode| without_group(mode) & READ != 0);
@@ -147,10 +149,10 @@ impl Protection {
         }
     }
 
-    /// What a directory of this protection lets through to its files. Who may enter it can read a
-    /// file whose name is known.
+    /// The rights that a directory with this protection passes on to its files. A user who may
+    /// enter it can read a file whose name is known.
     pub fn through_directory(&self) -> Self {
-        // On Windows everyone passes through a directory unless the system is set up otherwise.
+        // On Windows everyone may traverse a directory, unless the system is configured otherwise.
         let list = if cfg!(windows) {
             AccessList::None
         } else {
@@ -161,12 +163,12 @@ impl Protection {
             .by_class(|bits| if bits & EXECUTE == 0 { 0 } else { READ | WRITE })
     }
 
-    /// The protection of a file made from this.
+    /// The protection of a file made from one with this protection.
     pub fn for_file(&self) -> Self {
         self.by_class(|bits| bits & (READ | WRITE))
     }
 
-    /// The protection of a directory whose files are made from a file of this protection.
+    /// The protection of a directory for files made from a file with this protection.
     pub fn for_directory(&self) -> Self {
         self.by_class(|bits| match bits & (READ | WRITE) {
             0 => 0,
@@ -187,12 +189,12 @@ impl Protection {
         }
     }
 
-    /// What both let do: the protection of something made from two sources. The owner is not
-    /// carried over.
+    /// The rights that both grant, for something made from two sources. The owner is not carried
+    /// over.
     pub fn and(&self, other: &Self) -> Self {
         let list = match (&self.list, &other.list) {
             (ours, theirs) if ours == theirs => ours.clone(),
-            // What says nothing at all limits nothing.
+            // A protection that says nothing restricts nothing.
             (AccessList::None, theirs) if self.mode.is_none() => theirs.clone(),
             (ours, AccessList::None) if other.mode.is_none() => ours.clone(),
             _ => AccessList::Unlike,
@@ -203,7 +205,7 @@ impl Protection {
             }
             (Some(ours), Some(theirs)) => {
                 let (first, second) = (within(ours, theirs), within(theirs, ours));
-                // Of two groups the one that keeps more.
+                // If the groups differ, the one that retains more rights wins.
                 let (mode, group) = if second & 0o070 > first & 0o070 {
                     (second, other.group)
                 } else {
@@ -226,14 +228,15 @@ impl Protection {
     #[cfg(any(unix, test))]
     pub(super) fn bits(&self, made: Made) -> Option<u32> {
         let mode = self.mode?;
-        // The one who writes it goes on reading and writing it; that shows nothing to anyone else.
+        // The user who writes it must remain able to read and write it, which reveals nothing to
+        // others.
         let mode = if self.is_kept() {
             mode
         } else {
             (mode | made.least()) & !made.umask
         };
-        // Where there is a list the bits of the group are those of its mask: they say more than the
-        // group may do.
+        // If there is an access list, the bits of the group are its mask, which may exceed the
+        // rights of the group.
         let mode = if self.list == AccessList::None {
             mode
         } else {
@@ -247,12 +250,12 @@ impl Protection {
     }
 }
 
-/// What is known of a file that is being made.
+/// The known facts about a file that is being created.
 #[cfg(any(unix, test))]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Made {
     pub is_directory: bool,
-    /// It has the group of the protection.
+    /// True if it has the group of the protection.
     pub has_group: bool,
     pub umask: u32,
 }
@@ -264,16 +267,16 @@ impl Made {
     }
 }
 
-/// Bits of `ours` and its group, as far as a file of another group with bits `theirs` goes along:
-/// each user is, for that one, in its group or not.
+/// The bits of `ours` and its group as far as a file of another group with bits `theirs` grants
+/// them too. Under the other file, a user of our group may or may not be in its group.
 fn within(ours: u32, theirs: u32) -> u32 {
     let group = (theirs >> 3) & theirs & 7;
     let others = ours & group;
     (ours & theirs & 0o700) | (ours & (group << 3)) | others
 }
 
-/// The bits for a file that has not the group they are meant for: all but the owner get what both
-/// group and others had.
+/// The bits for a file that lacks the intended group: everyone but the owner gets the rights common
+/// to group and others.
 pub(super) const fn without_group(mode: u32) -> u32 {
     let both = mode & (mode >> 3) & 7;
     (mode & 0o700) | (both << 3) | both
@@ -293,7 +296,7 @@ mod tests {
         umask: 0o022,
     };
 
-    /// The ids of two users, each in the groups that follow.
+    /// The ids of the users, each with the groups it belongs to.
     const USERS: [(u32, &[u32]); 5] =
         [(1, &[]), (2, &[10]), (3, &[11]), (4, &[10, 11]), (5, &[12])];
 

@@ -1,9 +1,8 @@
-//! Rights of files on Unix: permission bits, owner, group, and (in the command, on Linux) access
-//! lists.
+//! Access rights of files on Unix: permission bits, owner, group, and (in the command, on Linux)
+//! access lists.
 //!
-//! A file is created for its owner alone and empty; only then it gets the group and the bits it is
-//! meant to have. So there is no moment at which someone could open it who may not read what will
-//! be written to it.
+//! A file is created empty and for its owner alone. Only then does it receive its intended group
+//! and bits. So at no moment can anyone open it who may not read what will be written to it.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -14,16 +13,16 @@ use super::Protection;
 use super::fs::same_file;
 use super::protection::Made;
 
-/// Bits of what is made for its owner alone: of a file and of a directory.
+/// Bits of a file, and of a directory, made for its owner alone.
 const FILE: u32 = 0o600;
 const DIRECTORY: u32 = 0o700;
 
-/// Options that create a file for its owner alone.
+/// Sets options to create a file for its owner alone.
 pub(super) fn for_owner(options: &mut OpenOptions) -> &mut OpenOptions {
     options.mode(FILE)
 }
 
-/// The rights of what is there.
+/// The protection of an existing file or directory.
 pub(super) fn protection(path: &Path) -> io::Result<Protection> {
     let metadata = fs::metadata(path)?;
     let plain = Protection::unix(metadata.mode(), metadata.uid(), metadata.gid());
@@ -39,7 +38,7 @@ pub(super) fn create(path: &Path, wanted: &Protection) -> io::Result<File> {
     )
 }
 
-/// Creates a file by options that say so.
+/// Creates a file with the given options.
 pub(super) fn create_by(
     options: &mut OpenOptions,
     path: &Path,
@@ -62,18 +61,18 @@ pub(super) fn create_dir(path: &Path, wanted: &Protection) -> io::Result<()> {
         builder.mode(mode);
     }
     builder.create(path)?;
-    // A directory that someone has put in its place is not ours to change.
+    // A directory that someone put in its place must not be changed.
     match File::open(path) {
         Ok(directory) if same_file(&directory, path) => settle(&directory, wanted, umask, true),
-        // It stays as it was made: for its owner alone.
+        // It stays as it was created: for its owner alone.
         _ => {}
     }
     Ok(())
 }
 
-/// The bits to create something with; `None` where the system decides. Where the umask is not known
-/// the system is given what may be had at most, whatever the group will be, and takes the umask
-/// from it.
+/// The bits to create something with; `None` to leave them to the system. If the umask is unknown,
+/// the system gets the most that the result may have, whatever its group will be, and applies the
+/// umask itself.
 fn first_mode(wanted: &Protection, umask: Option<u32>, is_directory: bool) -> Option<u32> {
     let most = wanted.bits(Made {
         is_directory,
@@ -84,14 +83,14 @@ fn first_mode(wanted: &Protection, umask: Option<u32>, is_directory: bool) -> Op
     Some(if umask.is_some() { private } else { most })
 }
 
-/// Gives what was just made its group, owner and bits. What the system refuses leaves it narrower
-/// than it could be.
+/// Sets the group, owner and bits of something just created. If the system refuses any of them, the
+/// result is less accessible than intended.
 fn settle(file: &File, wanted: &Protection, umask: Option<u32>, is_directory: bool) {
     if wanted.mode().is_none() {
         return;
     }
     let Ok(made) = file.metadata() else { return };
-    // Before the bits let anyone in whom only an inherited list names.
+    // Cleared before the bits can admit users named only in an inherited list.
     access_list::clear(file, is_directory);
     let has_group = give(file, &made, wanted);
     let umask = umask.unwrap_or(!made.mode() & 0o777);
@@ -107,7 +106,8 @@ fn settle(file: &File, wanted: &Protection, umask: Option<u32>, is_directory: bo
     }
 }
 
-/// Gives a file its owner and its group, as far as the caller may; whether it has the group.
+/// Sets the owner and the group of a file as far as the caller may. Returns true if it has the
+/// group.
 fn give(file: &File, made: &fs::Metadata, wanted: &Protection) -> bool {
     let owner = wanted.new_owner().filter(|&owner| owner != made.uid());
     let group = wanted.group().filter(|&group| group != made.gid());
@@ -118,7 +118,7 @@ fn give(file: &File, made: &fs::Metadata, wanted: &Protection) -> bool {
     has_group && wanted.group().is_some()
 }
 
-/// The umask of the process, where it can be read without changing it.
+/// The umask of the process, if it can be read without changing it.
 fn umask() -> Option<u32> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -127,8 +127,8 @@ fn umask() -> Option<u32> {
     u32::from_str_radix(line.trim(), 8).ok()
 }
 
-/// Access lists of POSIX. Only the command sees them: they need a package that the library does
-/// without. A file that has one then counts as what its bits say.
+/// POSIX access lists. Only the command reads them, since they need a package that the library does
+/// without. In the library, the permission bits of a file stand for its list.
 #[cfg(not(all(target_os = "linux", feature = "cli")))]
 mod access_list {
     use super::{File, Path, Protection, io};
@@ -144,7 +144,7 @@ mod access_list {
     pub(super) fn set(_: &File, _: &Protection) {}
 }
 
-/// Access lists of POSIX.
+/// POSIX access lists.
 #[cfg(all(target_os = "linux", feature = "cli"))]
 mod access_list {
     use rustix::fs::{XattrFlags, fremovexattr, fsetxattr, getxattr};
@@ -154,10 +154,10 @@ mod access_list {
     use crate::storage::protection::AccessList;
 
     const ACCESS: &str = "system.posix_acl_access";
-    /// What a directory hands down to what is made in it.
+    /// The list that a directory passes on to its new entries.
     const DEFAULT: &str = "system.posix_acl_default";
 
-    /// Longest list that is copied, in bytes: 500 entries.
+    /// Longest list that is copied, in bytes; enough for 500 entries.
     const MAX_BYTES: usize = 4096;
 
     pub(super) fn of(path: &Path) -> io::Result<AccessList> {
@@ -168,7 +168,7 @@ mod access_list {
                 Ok(AccessList::Given(bytes))
             }
             Err(Errno::NODATA | Errno::NOTSUP | Errno::NOSYS) => Ok(AccessList::None),
-            // It is there, but longer than anyone's.
+            // The list exists but is longer than any in use.
             Err(Errno::RANGE) => Ok(AccessList::Unlike),
             Err(error) => Err(error.into()),
         }

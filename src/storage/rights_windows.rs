@@ -1,9 +1,8 @@
-//! Rights of files on Windows: security descriptors. The standard library has no call for them, so
-//! this is a module with unsafe code; without the features `cli` and `windows` files get what their
-//! directory hands down.
+//! Access rights of files on Windows: security descriptors. The standard library has no call for
+//! them, so this module has unsafe code. Without the features `cli` and `windows`, files inherit
+//! the rights of their directory.
 //!
-//! A file or directory is created with its access list, so that there is no moment at which it has
-//! another.
+//! A file or directory is created with its access list, so that it never has another one.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,8 +10,7 @@ use std::path::Path;
 
 use super::Protection;
 
-/// Options that create a file for its owner alone: what its directory hands down; [`create`] says
-/// more.
+/// Options for a new file with the rights inherited from its directory; [`create`] sets others.
 pub(super) fn for_owner(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
@@ -74,19 +72,19 @@ mod system {
     use super::{File, OpenOptions, Path, Protection, io};
     use crate::storage::protection::AccessList;
 
-    /// Owner, group and access list: what of a descriptor is kept. The audit list is for those
-    /// alone who hold a privilege.
+    /// The retained parts of a descriptor: owner, group and access list. The audit list is only for
+    /// holders of a privilege.
     const KEPT: u32 =
         OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION;
 
-    /// The longest descriptor that is copied: an access list has at most 64 KiB.
+    /// Longest descriptor that is copied, in bytes; an access list has at most 64 KiB.
     const MAX_BYTES: u32 = 1 << 17;
 
-    /// Where a self-relative descriptor has its flags, and the offsets of its owner and its group.
+    /// Offsets of the flags, the owner and the group in a self-relative descriptor.
     const FLAGS: usize = 2;
     const OWNER_AND_GROUP: std::ops::Range<usize> = 4..12;
 
-    /// The flag that keeps entries of the directory out, in the second byte of the flags.
+    /// Flag that blocks inheritance from the directory, in the second byte of the flags.
     const IS_PROTECTED: u8 = 0x10;
 
     /// `D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)`: the system, the administrators, the
@@ -105,7 +103,7 @@ mod system {
         let name = wide(path);
         let mut found: PSECURITY_DESCRIPTOR = ptr::null_mut();
         let (mut owner, mut group, mut list) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-        // SAFETY: the name ends with a zero; each place is there to be written to.
+        // SAFETY: the name ends with a zero, and each pointer leads to a place for a result.
         let code = unsafe {
             GetNamedSecurityInfoW(
                 name.as_ptr(),
@@ -121,7 +119,7 @@ mod system {
         if code != ERROR_SUCCESS {
             return Err(io::Error::from_raw_os_error(code.cast_signed()));
         }
-        // SAFETY: the descriptor was just given, and is freed after it was copied.
+        // SAFETY: the system has just returned the descriptor, and it is freed after the copy.
         let bytes = unsafe {
             let len = GetSecurityDescriptorLength(found);
             let bytes = (len <= MAX_BYTES)
@@ -141,7 +139,7 @@ mod system {
         )
     }
 
-    /// Creates a lock file: others may read it and nothing else.
+    /// Creates a lock file, which others may read but not write or remove.
     pub fn create_by(_: &mut OpenOptions, path: &Path, wanted: &Protection) -> io::Result<File> {
         create_shared(path, wanted, FILE_SHARE_READ)
     }
@@ -151,7 +149,7 @@ mod system {
         let mut first = first_descriptor(wanted);
         let attributes = attributes(first.as_mut());
         let attributes = attributes.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: the name ends with a zero; attributes and descriptor live to the end of the call.
+        // SAFETY: the name ends with a zero; attributes and descriptor outlive the call.
         let handle = unsafe {
             CreateFileW(
                 name.as_ptr(),
@@ -167,7 +165,7 @@ mod system {
             return Err(io::Error::last_os_error());
         }
         keep(&name, wanted);
-        // SAFETY: the handle was just given, and nothing else closes it.
+        // SAFETY: the system has just returned the handle, and nothing else closes it.
         Ok(unsafe { File::from_raw_handle(handle) })
     }
 
@@ -176,7 +174,7 @@ mod system {
         let mut first = first_descriptor(wanted);
         let attributes = attributes(first.as_mut());
         let attributes = attributes.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: the name ends with a zero; attributes and descriptor live to the end of the call.
+        // SAFETY: the name ends with a zero; attributes and descriptor outlive the call.
         if unsafe { CreateDirectoryW(name.as_ptr(), attributes) } == 0 {
             return Err(io::Error::last_os_error());
         }
@@ -207,8 +205,8 @@ mod system {
         })
     }
 
-    /// Gives something that takes the place of another its owner and group, and its list as it was,
-    /// as far as the caller may.
+    /// Sets the owner, group and access list of something that replaces another, as far as the
+    /// caller may.
     fn keep(name: &[u16], wanted: &Protection) {
         if !wanted.is_kept() {
             return;
@@ -220,8 +218,7 @@ mod system {
                 GROUP_SECURITY_INFORMATION,
                 OWNER_SECURITY_INFORMATION,
             ] {
-                // SAFETY: the name ends with a zero, and the descriptor is one that the system
-                // gave.
+                // SAFETY: the name ends with a zero, and the system itself returned the descriptor.
                 unsafe { SetFileSecurityW(name.as_ptr(), what, bytes.as_mut_ptr().cast()) };
             }
         }

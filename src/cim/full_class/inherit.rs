@@ -1,4 +1,4 @@
-//! Members of a superclass as its subclass has them.
+//! Members of a superclass in the form in which a subclass has them.
 
 use super::super::class::{Method, Property, Setting};
 use super::super::qualifier::{Flavor, QualifierSet};
@@ -11,7 +11,7 @@ pub(super) fn all_inherited(qualifiers: &QualifierSet) -> bool {
         .all(|qualifier| qualifier.flavor.contains(Flavor::INHERITED))
 }
 
-/// A property as the subclass has it that does not declare it.
+/// The property of a subclass that does not declare it itself.
 pub(super) fn inherited_property(property: &FullProperty) -> FullProperty {
     let qualifiers = QualifierSet::new().with_inherited(&property.qualifiers);
     FullProperty {
@@ -22,7 +22,7 @@ pub(super) fn inherited_property(property: &FullProperty) -> FullProperty {
     }
 }
 
-/// A property as the subclass has it that declares it again.
+/// The property of a subclass that redeclares it.
 pub(super) fn overridden_property(inherited: &FullProperty, own: &Property) -> FullProperty {
     let qualifiers = own.qualifiers.with_inherited(&inherited.qualifiers);
     let default = match &own.default {
@@ -39,7 +39,7 @@ pub(super) fn overridden_property(inherited: &FullProperty, own: &Property) -> F
     }
 }
 
-/// A method as the subclass has it that does not declare it.
+/// The method of a subclass that does not declare it itself.
 pub(super) fn inherited_method(method: &FullMethod) -> FullMethod {
     let qualifiers = QualifierSet::new().with_inherited(&method.method.qualifiers);
     let method_of = |method: &Method| Method {

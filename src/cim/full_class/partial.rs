@@ -1,4 +1,4 @@
-//! A class whose superclass is lost: what it declares itself, and what is left above it.
+//! A class whose superclass is lost: its own declaration over what is left of its ancestors.
 
 use std::sync::Arc;
 
@@ -6,25 +6,24 @@ use super::{ComposeError, FullClass, FullProperty};
 use crate::cim::class::Class;
 use crate::cim::name::Name;
 
-/// What is known of a class that lacks an ancestor.
+/// The known parts of a class that lacks an ancestor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Partial {
-    /// The nearest ancestor that is lost.
+    /// The nearest lost ancestor.
     pub(crate) ancestor: Name,
-    /// Where the values of the known properties stand in tables of values: their stored orders and
-    /// offsets.
+    /// The stored orders and offsets of the known properties in tables of values.
     pub(crate) places: Vec<(u16, u32)>,
-    /// Properties of the whole class, inherited ones included; unknown where the class declares
-    /// none itself.
+    /// Number of properties of the whole class, inherited ones included; `None` if the class
+    /// declares none itself, and so it is unknown.
     pub(crate) count: Option<usize>,
-    /// Bytes of the table of values, with the states in front of it; unknown where nothing is left
+    /// Size in bytes of the table of values, with the states before it; `None` if nothing is left
     /// of the class itself.
     pub(crate) table_bytes: Option<usize>,
 }
 
 impl Partial {
-    /// The stored order and offset of a known property, from those that it has among the known
-    /// ones.
+    /// The stored order and offset of a known property, looked up by its order and offset among the
+    /// known ones.
     pub(crate) fn place(&self, among_known: (u16, u32)) -> (u16, u32) {
         self.places
             .get(usize::from(among_known.0))
@@ -32,7 +31,7 @@ impl Partial {
             .unwrap_or(among_known)
     }
 
-    /// Of one for each property those for the known ones.
+    /// Selects from a list with one element per stored property those of the known properties.
     pub(crate) fn known<T: Clone + Default>(&self, all: &[T]) -> Vec<T> {
         let of =
             |(order, _): &(u16, u32)| all.get(usize::from(*order)).cloned().unwrap_or_default();
@@ -40,20 +39,20 @@ impl Partial {
     }
 }
 
-/// The shape of a table of values.
+/// The layout of a table of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TableShape {
-    /// Properties that have a state.
+    /// Number of properties that have a state.
     pub(crate) count: usize,
-    /// Bytes of the slots.
+    /// Size of the slots, in bytes.
     pub(crate) slots: usize,
 }
 
 impl FullClass {
-    /// A class that lacks an ancestor, over what is left of its superclass.
+    /// Composes a class that lacks an ancestor over what is left of its superclass.
     ///
     /// # Errors
-    /// As [`compose`](FullClass::compose).
+    /// The errors of [`compose`](FullClass::compose).
     pub(crate) fn compose_partial(
         declaration: Class,
         superclass: Option<Arc<FullClass>>,
@@ -72,10 +71,10 @@ impl FullClass {
         Ok(class)
     }
 
-    /// A class of which the name alone is known.
+    /// A class of which only the name is known.
     ///
     /// # Errors
-    /// As [`compose`](FullClass::compose).
+    /// The errors of [`compose`](FullClass::compose).
     pub(crate) fn of_name_alone(name: Name) -> Result<Self, ComposeError> {
         let partial = Partial {
             ancestor: name.clone(),
@@ -90,12 +89,12 @@ impl FullClass {
         Self::compose_partial(declaration, None, partial)
     }
 
-    /// True if an ancestor is lost, so that the class has more than is known of it.
+    /// True if an ancestor is lost, so that the class has members that are not known.
     pub const fn is_partial(&self) -> bool {
         self.partial.is_some()
     }
 
-    /// The nearest ancestor that is lost; `None` for a whole class.
+    /// The nearest lost ancestor; `None` for a complete class.
     pub fn missing_ancestor(&self) -> Option<&Name> {
         self.partial().map(|partial| &partial.ancestor)
     }
@@ -104,7 +103,7 @@ impl FullClass {
         self.partial.as_ref()
     }
 
-    /// The shape of the tables of values of its instances; `None` where too much is lost to tell.
+    /// The layout of the tables of values of its instances; `None` if too much is lost to know it.
     pub(crate) fn table_shape(&self) -> Option<TableShape> {
         let Some(partial) = self.partial() else {
             let slots = crate::base::widen(self.table_size());
@@ -118,7 +117,7 @@ impl FullClass {
         Some(TableShape { count, slots })
     }
 
-    /// The order and offset of a property of the class in tables of values.
+    /// The stored order and offset of a property of the class in tables of values.
     pub(crate) fn stored_place(&self, property: &FullProperty) -> (u16, u32) {
         let place = (property.order, property.offset);
         self.partial().map_or(place, |partial| partial.place(place))

@@ -1,8 +1,9 @@
-//! Every state that three owners, three writers and two connections can bring the gate to, and
-//! every call in each of them.
+//! Exploration of every state that three owners, three writers and two connections can bring the
+//! gate to, with every call in each of them.
 //!
-//! Beside the machine runs a plain account of what each of them was told. The two must agree: what
-//! was told is the only thing that a caller can hold against the gate. One writer works without a
+//! Next to the machine runs a plain account of the answers that each party has received. The two
+//! must agree, because the answers are all that a caller can hold the gate to. One writer works
+//! without a connection, each of the others on its own.
 //! connection, the others on one each.
 
 mod events;
@@ -23,7 +24,7 @@ enum Owner {
     Idle,
     Waiting,
     Persisting,
-    /// So many ticks of the lease are left.
+    /// Remaining ticks of the lease.
     Paused(u64),
     Checking,
     Switching,
@@ -50,7 +51,8 @@ enum Who {
     Writer(usize),
 }
 
-/// The machine and what everyone was told. The clock stands at zero: times count from now.
+/// The machine and the answers that each party has received. Times count from now, so the clock
+/// stands at zero.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct World {
     state: State,
@@ -58,7 +60,7 @@ struct World {
     writers: [Writer; WRITERS],
     links: [Link; LINKS],
     backups: usize,
-    /// Who waits, in the order in which they must come.
+    /// The waiting parties, in the order in which they must be admitted.
     line: Vec<Who>,
     is_closed: bool,
 }
@@ -148,7 +150,7 @@ impl World {
         matches!(owner, Owner::Waiting | Owner::Persisting | Owner::Paused(_))
     }
 
-    /// True if someone has the turn, as far as anyone was told.
+    /// True if a party has the turn, according to the answers.
     fn is_taken(&self) -> bool {
         let owners = |owner: &Owner| {
             matches!(
@@ -159,7 +161,7 @@ impl World {
         self.owners.iter().any(owners) || self.writers.contains(&Writer::Running)
     }
 
-    /// What refuses a pause of an owner, or the beginning of a restore.
+    /// The expected refusal of a pause of an owner, or of the beginning of a restore.
     fn refusal(&self, number: usize, minds_others: bool) -> Option<Refusal> {
         if self.is_closed {
             return Some(Refusal::Closed);
@@ -174,7 +176,7 @@ impl World {
         (minds_others && others).then_some(Refusal::PausedByOther)
     }
 
-    /// Makes a call; `None` when no one is there to make it.
+    /// Makes a call; `None` if there is no party to make it.
     fn after(&self, event: Event) -> Option<Self> {
         let mut world = self.clone();
         let refused = world.call(event)?;
@@ -241,7 +243,7 @@ impl World {
                 self.set_writer(writer, Writer::Idle);
                 Some(Ok(()))
             }
-            // One that has no turn cannot give one back.
+            // A writer without the turn cannot give it back.
             (Event::Leave(writer), Writer::Idle | Writer::Waiting) => {
                 let before = self.state.clone();
                 self.state.leave(ticket(Who::Writer(writer)));
@@ -273,7 +275,7 @@ impl World {
                 }
                 Some(answer)
             }
-            // A connection counts until nothing that it gave is left.
+            // A connection counts until nothing that it created is left.
             Event::Disconnect(number)
                 if self.link(number) != Link::None && self.writer(number + 1) == Writer::Idle =>
             {
@@ -336,7 +338,7 @@ impl World {
         }
     }
 
-    /// Connections were broken: everyone is told.
+    /// Informs every party of the broken connections.
     fn cut_off(&mut self, broken: &Broken) {
         for number in 0..LINKS {
             let was_open = self.link(number) == Link::Open;
@@ -414,7 +416,7 @@ impl World {
                     }),
                 };
                 let who = Who::Owner(number);
-                // While the first call of this object is under way, a second one has a ticket of
+                // While the first call of this object is in progress, a second call has a ticket of
                 // its own.
                 let own = if Self::pauses(self.owner(number)) {
                     Ticket(99)
@@ -473,7 +475,8 @@ impl World {
         }
     }
 
-    /// Everyone who waits looks how it stands. Who comes must be the first of those that wait.
+    /// Lets every waiting party check its position. The party that is admitted must be the first of
+    /// them.
     fn notice(&mut self) {
         for who in self.line.clone() {
             match self.state.standing(ticket(who)) {
@@ -513,7 +516,7 @@ impl World {
                         Who::Owner(number) if self.owner(number) == Owner::Waiting => {
                             self.set_owner(number, Owner::Idle);
                         }
-                        // A restore that can go no further: it still has to end.
+                        // A restore that cannot go on still has to end.
                         Who::Owner(number) => self.set_owner(number, Owner::Checking),
                     }
                 }
@@ -522,7 +525,7 @@ impl World {
         self.check();
     }
 
-    /// What was told and what the machine says must agree, and contradict no rule.
+    /// Asserts that the answers and the machine agree, and that no rule is broken.
     fn check(&self) {
         let state = &self.state;
         let takers = |taker: &Owner| {
@@ -594,7 +597,7 @@ impl World {
         self.state.now = Duration::ZERO;
     }
 
-    /// The next thing that happens when no one begins anything new and everyone ends what it has.
+    /// The next event if no party begins anything and every party ends what it holds.
     fn next_end(&self) -> Option<Event> {
         if let Some(writer) = self
             .writers
@@ -611,13 +614,13 @@ impl World {
         })?;
         Some(match told {
             Owner::Persisting => Event::Persisted(number, true),
-            // The owner never calls again.
+            // The owner never calls again, so time must end its pause.
             Owner::Paused(_) => Event::Tick(1),
             _ => Event::EndRestore(number),
         })
     }
 
-    /// From here everyone who waits gets its turn without anyone's help.
+    /// Asserts that from this state every waiting party gets its turn without outside help.
     fn must_end(&self, known: &mut HashSet<Self>) {
         let mut world = self.clone();
         let mut way = Vec::new();

@@ -1,34 +1,34 @@
-//! What a disk holds after it lost power.
+//! The content of a disk after a loss of power.
 
 use super::image::Image;
 use super::pending::{EntryOp, FileOp};
 
-/// Which of the operations that were not synced reached the disk before the power went.
+/// Which of the unsynced operations reached the disk before the power failed.
 ///
-/// The operations are numbered from 0 to [`SimStorage::unsynced`](super::SimStorage::unsynced): the
-/// sectors and lengths of every file, in the order they were made, file by file; then creations,
-/// renames and removals in their order. A number that no operation has makes `LoseOne` and
-/// `TearOne` keep all, and `KeepOne` drop all.
+/// The operations are numbered from 0 to [`SimStorage::unsynced`](super::SimStorage::unsynced).
+/// First come the sectors and lengths of every file, file by file and in the order in which they
+/// were made, then creations, renames and removals in their order. With a number that no operation
+/// has, `LoseOne` and `TearOne` keep all operations and `KeepOne` drops all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrashPolicy {
-    /// None did.
+    /// None.
     DropAll,
-    /// All did.
+    /// All.
     KeepAll,
-    /// All but this one.
+    /// All except this one.
     LoseOne(usize),
-    /// All, but of this one only the first half, if it is the write of a sector; the others cannot
-    /// be torn.
+    /// All, but only the first half of this one if it writes a sector. Other operations cannot be
+    /// torn.
     TearOne(usize),
     /// Only this one.
     KeepOne(usize),
-    /// Each did, did not, or was torn, as the seed says. The seed also decides how likely they are
-    /// to survive, and what is found where a file was extended and the write into the new part was
-    /// lost: zeros, or the garbage byte 0xA5.
+    /// Each one is kept, lost or torn at random, as decided by the seed. The seed also determines
+    /// how likely they are to survive. It further selects the content of a part by which a file was
+    /// extended when the write into it was lost: zeros, or the garbage byte 0xA5.
     Seeded(u64),
 }
 
-/// What became of an operation.
+/// The fate of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Kept,
@@ -37,7 +37,7 @@ enum Fate {
     SecondHalf,
 }
 
-/// Deals out the fates, one operation after the other.
+/// Assigns fates, one operation after the other.
 pub(super) struct Fates {
     policy: CrashPolicy,
     next: usize,
@@ -68,7 +68,7 @@ impl Fates {
         }
     }
 
-    /// What is in the new part of a file where nothing was written.
+    /// The content of the new part of a file where nothing was written.
     fn garbage(&self) -> u8 {
         match self.policy {
             CrashPolicy::Seeded(seed) if mix(seed) & 1 == 1 => 0xA5,
@@ -76,7 +76,7 @@ impl Fates {
         }
     }
 
-    /// What remains of a file.
+    /// The content of a file after the crash.
     pub(super) fn replay_file(&mut self, durable: &Image, operations: &[FileOp]) -> Image {
         let mut image = durable.clone();
         for operation in operations {
@@ -112,9 +112,9 @@ impl Fates {
     }
 }
 
-/// The fate of an operation under a seed. A quarter of the seeds keeps nearly all, a quarter nearly
-/// nothing: what recovery meets in practice is close to one of the two, and even chances would
-/// hardly ever come near either.
+/// The fate of an operation under a seed. A quarter of the seeds keep nearly all operations, and a
+/// quarter nearly none. Recovery in practice meets states close to one of these extremes, which
+/// even chances would almost never produce.
 fn seeded(seed: u64, number: u64) -> Fate {
     let chances = match mix(seed) >> 8 & 3 {
         0 => 250,
@@ -130,7 +130,7 @@ fn seeded(seed: u64, number: u64) -> Fate {
     }
 }
 
-/// A bijection that leaves no trace of order: the finalizer of SplitMix64.
+/// A bijection that destroys all order: the finalizer of SplitMix64.
 fn mix(value: u64) -> u64 {
     let mut x = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
     x = (x ^ x >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

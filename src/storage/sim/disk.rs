@@ -1,4 +1,4 @@
-//! The tree of files: what programs see, what is durable, and the operations between the two.
+//! The tree of files: its visible state, its durable state, and the operations between them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -19,12 +19,12 @@ enum Node {
 
 #[derive(Clone, Default)]
 struct File {
-    /// The name it was created under, for messages.
+    /// The name under which it was created, for messages.
     name: Name,
     live: Image,
     durable: Image,
     pending: Vec<FileOp>,
-    /// A failed sync gave up what was pending then: what is seen is not what will be durable.
+    /// A failed sync dropped the pending operations, so the visible state will not become durable.
     has_lost: bool,
 }
 
@@ -63,7 +63,7 @@ impl Default for Disk {
     }
 }
 
-/// Looking at the tree as programs see it.
+/// Reading the visible tree.
 impl Disk {
     fn directory(&self, node: NodeId) -> io::Result<&Directory> {
         match self.nodes.get(node) {
@@ -109,14 +109,14 @@ impl Disk {
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// What stands at a path.
+    /// The node at a path.
     pub(super) fn resolve(&self, path: &Path) -> io::Result<NodeId> {
         names(path)?
             .into_iter()
             .try_fold(ROOT, |directory, name| self.child(directory, name))
     }
 
-    /// The directory that holds a path, and the name there.
+    /// The directory that contains a path, and the name in it.
     fn slot(&self, path: &Path) -> io::Result<Slot> {
         let names = names(path)?;
         let Some((name, directories)) = names.split_last() else {
@@ -162,7 +162,7 @@ impl Disk {
         Ok(&self.file(node)?.live)
     }
 
-    /// Every file and its bytes.
+    /// Every file and its content.
     pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut todo = vec![(PathBuf::new(), ROOT)];
@@ -179,7 +179,7 @@ impl Disk {
     }
 }
 
-/// The operations of [`Storage`](crate::storage::Storage): seen at once, durable later.
+/// The operations of [`Storage`](crate::storage::Storage): visible at once, durable later.
 impl Disk {
     fn add(&mut self, node: Node) -> NodeId {
         self.nodes.push(node);
@@ -303,7 +303,7 @@ impl Disk {
     }
 }
 
-/// What becomes durable.
+/// Making operations durable.
 impl Disk {
     pub(super) fn sync(&mut self, node: NodeId) -> io::Result<()> {
         let file = self.file_mut(node)?;
@@ -315,7 +315,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Gives up what a sync of the file would have made durable.
+    /// Drops the operations that a sync of the file would have made durable.
     pub(super) fn lose(&mut self, node: NodeId) {
         if let Ok(file) = self.file_mut(node) {
             file.has_lost |= !file.pending.is_empty();
@@ -323,7 +323,7 @@ impl Disk {
         }
     }
 
-    /// Gives up what a sync of the directory would have made durable.
+    /// Drops the operations that a sync of the directory would have made durable.
     pub(super) fn lose_dir(&mut self, path: &Path) {
         if let Ok(directory) = self.resolve(path) {
             self.pending
@@ -331,9 +331,8 @@ impl Disk {
         }
     }
 
-    /// Makes the entries of a directory durable, and with them what they rest on: earlier
-    /// operations on the other name of a rename. Without those a name could be given back to what
-    /// it stood for before.
+    /// Makes the entries of a directory durable, along with their prerequisites: earlier operations
+    /// on the other name of a rename. Otherwise a name could revert to what it referred to before.
     pub(super) fn sync_dir(&mut self, path: &Path) -> io::Result<()> {
         let directory = self.resolve(path)?;
         self.directory(directory)?;
@@ -371,7 +370,7 @@ impl Disk {
                 node,
                 ..
             } => {
-                // Whichever name it had: that it should have been `from` may itself be lost.
+                // Under any name, because the fact that it was `from` may be lost as well.
                 for other in &mut self.nodes {
                     if let Node::Directory(other) = other {
                         other.durable.retain(|_, entry| entry != node);
@@ -385,8 +384,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Puts a file there, durable at once, with its directories and everything that was pending in
-    /// them.
+    /// Stores a file, durable at once, along with its directories and everything that was pending
+    /// in them.
     pub(super) fn put(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut at = PathBuf::new();
         let names = names(path)?;
@@ -409,7 +408,7 @@ impl Disk {
         Ok(())
     }
 
-    /// The files whose unsynced bytes matter: those that have a name, or may get one.
+    /// The files whose unsynced bytes matter: those that have a name or may get one.
     fn nameable(&self) -> Vec<bool> {
         let mut nameable = vec![false; self.nodes.len()];
         let directories = self.nodes.iter().filter_map(|node| match node {
@@ -438,7 +437,7 @@ impl Disk {
             })
     }
 
-    /// How many operations are unsynced.
+    /// The number of unsynced operations.
     pub(super) fn unsynced(&self) -> usize {
         self.unsynced_files()
             .map(|file| file.pending.len())
@@ -446,7 +445,7 @@ impl Disk {
             + self.pending.len()
     }
 
-    /// Every unsynced operation as text, in the order in which [`CrashPolicy`] counts them.
+    /// Every unsynced operation as text, in the order of [`CrashPolicy`].
     pub(super) fn unsynced_log(&self) -> Vec<String> {
         let describe = |file: &File| {
             file.pending
@@ -460,8 +459,8 @@ impl Disk {
             .collect()
     }
 
-    /// The numbers of the unsynced operations of which one alone can make a difference when it is
-    /// lost, torn or kept.
+    /// The numbers of the unsynced operations that can make a difference when they alone are lost,
+    /// torn or kept.
     pub(super) fn telling(&self) -> Vec<usize> {
         let in_files = self
             .unsynced_files()
@@ -490,7 +489,7 @@ impl Disk {
             locked: Vec::new(),
         };
         for operation in fates.surviving(&self.pending) {
-            // Cannot fail: a directory stays one.
+            // Cannot fail, because a directory stays a directory.
             disk.make_durable(operation).ok();
         }
         for node in &mut disk.nodes {
@@ -502,7 +501,7 @@ impl Disk {
     }
 }
 
-/// Of each operation whether it is more than zeros over what reads as zeros without it.
+/// For each operation, true if it does more than write zeros where zeros are read anyway.
 fn telling(durable: &Image, operations: &[FileOp]) -> Vec<bool> {
     let mut written = HashSet::new();
     let look = |operation: &FileOp| match operation {
@@ -522,7 +521,7 @@ fn telling(durable: &Image, operations: &[FileOp]) -> Vec<bool> {
     operations.iter().map(look).collect()
 }
 
-/// The names on the way to a path. The root and the working directory are the same place.
+/// The components of a path. The root and the working directory are the same place.
 fn names(path: &Path) -> io::Result<Vec<&str>> {
     let name = |component| match component {
         Component::Normal(name) => Some(

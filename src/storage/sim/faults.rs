@@ -1,4 +1,4 @@
-//! What goes wrong, and at which operation.
+//! Faults, and the operations that they strike.
 
 use std::io;
 
@@ -8,23 +8,23 @@ pub enum Fault {
     /// The device fails: [`io::ErrorKind::Other`].
     Io,
     /// No space is left: [`io::ErrorKind::StorageFull`]. Only operations that can need space fail:
-    /// writes, changes of a length, creation of files and directories, locks.
+    /// writes, changes of a length, creation of files and directories, and locks.
     NoSpace,
-    /// The call fails with an error of this kind, whatever call it is. A file system that gives
-    /// room only when it has to refuses a sync because the disk is full.
+    /// The call fails with an error of this kind, whatever call it is. For example, a file system
+    /// that allocates late refuses a sync because the disk is full.
     Refused(io::ErrorKind),
-    /// Reads and writes transfer fewer bytes than asked for, at least one, and succeed. Other
-    /// operations do not notice.
+    /// Reads and writes transfer fewer bytes than requested, but at least one, and succeed. Other
+    /// operations are unaffected.
     Short,
-    /// A signal arrives: [`io::ErrorKind::Interrupted`]. Happens to reads and writes, once; the
-    /// other calls are repeated by the standard library and do not show it.
+    /// A signal arrives: [`io::ErrorKind::Interrupted`]. It strikes reads and writes once. The
+    /// standard library repeats the other calls, so they do not show it.
     Interrupted,
-    /// The power is off: this operation fails and every later one does, whatever the plan says of
-    /// them.
+    /// The power fails: this operation and every later one fail, whatever else the plan says.
     PowerOff,
 }
 
-/// The faults to come, each at the number of an operation: 0 is the first one of the storage.
+/// The planned faults, each with the number of the operation that it strikes. The first operation
+/// of the storage has number 0.
 #[derive(Debug, Clone, Default)]
 pub struct FaultPlan {
     rules: Vec<Rule>,
@@ -41,22 +41,22 @@ struct Rule {
 }
 
 impl FaultPlan {
-    /// No fault.
+    /// A plan without faults.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// A fault at operation `at` only; the power stays off nevertheless.
+    /// A fault at operation `at` only, except that failed power stays off.
     pub fn once(at: u64, fault: Fault) -> Self {
         Self::none().and_once(at, fault)
     }
 
-    /// A fault at operation `at` and every later one that it can hit.
+    /// A fault at operation `at` and every later one that it can strike.
     pub fn from(at: u64, fault: Fault) -> Self {
         Self::none().and_from(at, fault)
     }
 
-    /// The same plan with one more fault; where several hit an operation, the first in the plan
+    /// Adds a fault at one operation. If several faults would strike it, the first in the plan
     /// does.
     #[must_use]
     pub fn and_once(mut self, at: u64, fault: Fault) -> Self {
@@ -68,8 +68,8 @@ impl FaultPlan {
         self
     }
 
-    /// The same plan with one more fault for all operations from `at` on. A signal arrives only
-    /// once all the same: a call that is interrupted for ever would be repeated for ever.
+    /// Adds a fault at all operations from `at` on. A signal still arrives only once, because a
+    /// call that is always interrupted would be repeated for ever.
     #[must_use]
     pub fn and_from(mut self, at: u64, fault: Fault) -> Self {
         self.rules.push(Rule {
@@ -80,24 +80,24 @@ impl FaultPlan {
         self
     }
 
-    /// The same plan, but a write that fails transfers a part of its bytes before: it fails and has
-    /// changed the file.
+    /// Makes a failing write transfer a part of its bytes first, so that it fails and has changed
+    /// the file.
     #[must_use]
     pub fn transfer_first(mut self) -> Self {
         self.transfer_first = true;
         self
     }
 
-    /// The same plan, but a write that fails has done all its work before.
+    /// Makes a failing write transfer all its bytes first.
     #[must_use]
     pub fn transfer_all(mut self) -> Self {
         self.transfer_all = true;
         self
     }
 
-    /// The same plan, but a sync that fails has given up what it was for: programs see it still,
-    /// and no later sync makes it durable, unless it is written again. So do kernels that report a
-    /// failed write-back once and drop the data.
+    /// Makes a failing sync drop its operations: they stay visible, and no later sync makes them
+    /// durable unless they are repeated. Some kernels behave so: they report a failed write-back
+    /// once and drop the data.
     #[must_use]
     pub fn sync_loses(mut self) -> Self {
         self.sync_loses = true;
@@ -112,12 +112,12 @@ impl FaultPlan {
     }
 }
 
-/// What faults distinguish operations by.
+/// The classes of operations that faults distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     Read,
     Write,
-    /// Needs space, but transfers nothing.
+    /// Needs space but transfers no bytes.
     Grow,
     Other,
 }
@@ -132,31 +132,31 @@ impl Class {
     }
 }
 
-/// How an operation that was let through goes on.
+/// How an operation that was admitted proceeds.
 #[derive(Debug)]
 pub(super) enum Transfer {
-    /// As asked.
+    /// As requested.
     Whole,
     /// With fewer bytes.
     Short,
-    /// With fewer bytes, and an error afterwards.
+    /// With fewer bytes, and then an error.
     Fail(io::Error),
-    /// As asked, and an error afterwards.
+    /// As requested, and then an error.
     FailAfter(io::Error),
 }
 
 impl Transfer {
-    /// How many of `len` bytes are transferred.
+    /// The number of bytes out of `len` that are transferred.
     pub(super) fn count(&self, len: usize) -> usize {
         match self {
             Transfer::Whole | Transfer::FailAfter(_) => len,
-            // Two thirds, so that the cut seldom is the border of a sector.
+            // Two thirds, so that the cut is seldom on a sector border.
             Transfer::Short | Transfer::Fail(_) => (len / 3 * 2).max(1).min(len),
         }
     }
 }
 
-/// Counts the operations and lets the plan strike.
+/// Counts the operations and applies the plan.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) plan: FaultPlan,
@@ -166,7 +166,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// Counts an operation and says how it goes.
+    /// Counts an operation and returns how it proceeds.
     pub(super) fn next(&mut self, class: Class) -> io::Result<Transfer> {
         let number = self.operations;
         self.operations += 1;

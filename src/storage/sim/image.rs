@@ -1,15 +1,16 @@
-//! The bytes of a file, in shared sectors: copying an image copies pointers, changing a copy leaves
-//! the other as it is.
+//! The bytes of a file, in shared sectors. Copying an image copies pointers, and changing a copy
+//! leaves the original unchanged.
 
 use std::io;
 use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What a disk writes whole or not at all. A torn write is one that was cut within it.
+/// Size of the unit that a disk writes atomically, in bytes. A torn write is cut within such a
+/// unit.
 pub(super) const SECTOR: usize = 512;
 
-/// The longest file: enough for tests, and far from what would exhaust the memory.
+/// The longest file, in bytes: enough for tests, and far from exhausting the memory.
 const MAX_LEN: usize = 1 << 30;
 
 pub(super) type Sector = [u8; SECTOR];
@@ -23,7 +24,7 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// Where the piece begins in the file.
+    /// Offset of the piece in the file.
     pub(super) fn offset(self) -> usize {
         self.sector * SECTOR + self.start
     }
@@ -51,7 +52,7 @@ impl Piece {
         )
     }
 
-    /// What of the piece lies before the end of a file; may be empty.
+    /// The part of the piece before the end of a file; may be empty.
     fn clip(self, len: usize) -> Piece {
         let end = len
             .saturating_sub(self.sector * SECTOR)
@@ -76,7 +77,7 @@ pub(super) fn pieces(offset: usize, count: usize) -> impl Iterator<Item = Piece>
     })
 }
 
-/// Cuts bytes that are written at `offset` into what goes to each sector.
+/// Cuts bytes that are written at `offset` into one piece for each sector.
 pub(super) fn cut(offset: usize, bytes: &[u8]) -> Vec<(Piece, Arc<Sector>)> {
     let mut rest = bytes;
     let cut = |piece: Piece| {
@@ -89,7 +90,7 @@ pub(super) fn cut(offset: usize, bytes: &[u8]) -> Vec<(Piece, Arc<Sector>)> {
     pieces(offset, bytes.len()).map(cut).collect()
 }
 
-/// Offset and length as indices, if a file can have a byte there.
+/// The offset as an index, if a file can have a byte there.
 pub(super) fn bounded(offset: u64, count: usize) -> io::Result<usize> {
     match usize::try_from(offset) {
         Ok(offset) if offset <= MAX_LEN && count <= MAX_LEN - offset => Ok(offset),
@@ -97,8 +98,8 @@ pub(super) fn bounded(offset: u64, count: usize) -> io::Result<usize> {
     }
 }
 
-/// A file. Sectors that were never written are absent and read as zeros; so do the bytes behind the
-/// end in the last one.
+/// A file. Sectors that were never written are absent and read as zeros, as do the bytes after the
+/// end in the last sector.
 #[derive(Clone, Default)]
 pub(super) struct Image {
     len: usize,
@@ -106,7 +107,7 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// A file with these bytes.
+    /// A file with the given content.
     pub(super) fn new(bytes: &[u8]) -> Self {
         let mut image = Self::default();
         image.set_len(bytes.len());
@@ -126,7 +127,7 @@ impl Image {
         bytes
     }
 
-    /// Fills the beginning of `buf`; gives how many bytes the file has there.
+    /// Fills the beginning of `buf`. Returns how many bytes the file has there.
     pub(super) fn read(&self, offset: usize, buf: &mut [u8]) -> usize {
         let count = self.len.saturating_sub(offset).min(buf.len());
         let (mut rest, _) = buf.split_at_mut(count);
@@ -141,7 +142,7 @@ impl Image {
         count
     }
 
-    /// Replaces a piece by that piece of `source`, as far as the file reaches.
+    /// Replaces a piece by the same piece of `source`, up to the end of the file.
     pub(super) fn put(&mut self, piece: Piece, source: &Arc<Sector>) {
         let piece = piece.clip(self.len);
         if piece.len() == 0 {
@@ -162,7 +163,7 @@ impl Image {
         }
     }
 
-    /// Fills a range with one byte, as far as the file reaches.
+    /// Fills a range with one byte, up to the end of the file.
     pub(super) fn fill(&mut self, range: Range<usize>, byte: u8) {
         let sector = Arc::new([byte; SECTOR]);
         for piece in pieces(range.start, range.len()) {
@@ -170,7 +171,7 @@ impl Image {
         }
     }
 
-    /// Cuts or extends the file; what is behind the end is forgotten at once.
+    /// Truncates or extends the file. Bytes after the new end are forgotten at once.
     pub(super) fn set_len(&mut self, len: usize) {
         let old = std::mem::replace(&mut self.len, len);
         if len >= old || self.sectors.is_empty() {
@@ -187,7 +188,7 @@ impl Image {
     }
 }
 
-/// Copies a slice onto one of the same length; both exist when the pieces are made by [`pieces`].
+/// Copies a slice onto one of the same length. Both exist for pieces made by [`pieces`].
 fn copy(target: Option<&mut [u8]>, source: Option<&[u8]>) {
     if let (Some(target), Some(source)) = (target, source) {
         target.copy_from_slice(source);

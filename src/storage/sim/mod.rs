@@ -1,44 +1,44 @@
 //! A disk that fails on command and forgets what was not synced.
 //!
-//! [`SimStorage`] is a [`Storage`] in memory that keeps two states of every file and directory:
-//! what programs see, and what is durable. Between the two lie the operations that were not synced.
-//! A [`FaultPlan`] makes an operation fail; [`SimStorage::crash`] gives the disk as it is when
-//! power returns after some of the unsynced operations reached it ([`CrashPolicy`]) and others did
-//! not, in any combination. There is no clock and no hidden randomness: the same calls give the
-//! same disk, as long as one thread makes them.
+//! [`SimStorage`] is a [`Storage`] in memory that keeps two states of every file and directory, the
+//! visible one and the durable one. Between them lie the operations that have not been synced. A
+//! [`FaultPlan`] makes an operation fail. [`SimStorage::crash`] returns the disk as it is when
+//! power comes back and any combination ([`CrashPolicy`]) of the unsynced operations has reached
+//! it. There is no clock and no hidden randomness: the same calls yield the same disk, as long as
+//! one thread makes them.
 //!
 //! # The model
 //!
-//! * A file has an identity apart from its names. Writes are cut into sectors of 512 bytes; each is
-//!   an operation of its own, so is a change of the length by `set_len`, by a write behind the end,
-//!   or by opening with [`OpenMode::Create`]. [`StorageFile::sync`] makes all of a file's
-//!   operations durable, and no entry of a directory.
-//! * When an extension is lost, so is what was written behind the end that the disk knows. When it
-//!   is kept and a sector in it is lost, zeros are found there. A real disk may also show what a
-//!   deleted file left in that place; [`CrashPolicy::Seeded`] has a garbage byte there for half of
-//!   the seeds.
-//! * Surviving writes of the same sector apply in the order they were made; everything else may be
-//!   reordered.
-//! * Creations, renames and removals are operations of a directory. [`Storage::sync_dir`] makes
+//! * A file has an identity apart from its names. Writes are cut into sectors of 512 bytes. Each
+//!   sector is a separate operation, as is a change of the length by `set_len`, by a write past the
+//!   end, or by opening with [`OpenMode::Create`]. [`StorageFile::sync`] makes all operations on a
+//!   file durable, but no directory entry.
+//! * When an extension is lost, everything written past the durable end is lost with it. When it is
+//!   kept and a sector in it is lost, zeros are found there. A real disk may also show remains of a
+//!   deleted file in that place; [`CrashPolicy::Seeded`] has a garbage byte there for half of the
+//!   seeds.
+//! * Surviving writes of the same sector apply in the order in which they were made; all other
+//!   operations may be reordered.
+//! * Creations, renames and removals are operations on a directory. [`Storage::sync_dir`] makes
 //!   them durable. A rename between directories is one operation: a crash keeps it in both or in
 //!   neither, and syncing either of them makes it durable. A kept rename gives the file its name
-//!   even when the creation before it was lost.
+//!   even if the creation before it was lost.
 //! * A failed call changes nothing, except a write under [`FaultPlan::transfer_first`] or
 //!   [`FaultPlan::transfer_all`]. A failed `sync` or `sync_dir` leaves everything unsynced, and the
-//!   next one can make it durable; under [`FaultPlan::sync_loses`] it gives that up, and the next
-//!   one succeeds without it.
+//!   next one can make it durable. Under [`FaultPlan::sync_loses`] it drops the operations, and the
+//!   next one succeeds without them.
 //!
 //! # What this disk cannot show
 //!
-//! * A device that lies: what was synced stays. Nor does it rot, lose sectors or give wrong bytes
-//!   when read.
-//! * A call other than a write that fails and has done its work all the same.
-//! * Damage to what was durable: a torn sector is a mixture of old and new, never unreadable, and a
-//!   write to one sector does not hurt its neighbours. Directory entries are never half written,
+//! * A device that lies: synced data stays. The disk does not rot, lose sectors, or return wrong
+//!   bytes.
+//! * A call other than a write that fails but has done its work.
+//! * Damage to durable data. A torn sector is a mixture of old and new, never unreadable, and a
+//!   write to one sector does not affect its neighbours. Directory entries are never half written,
 //!   and the tree itself is never inconsistent.
-//! * What file systems guarantee beyond the model, such as order among entries or barriers between
-//!   files: code that needs such a thing fails here and may work there.
-//! * Other processes, permissions, links, limits of names, files above 1 GiB, time.
+//! * Guarantees of file systems beyond the model, such as order among entries or barriers between
+//!   files. Code that needs such a guarantee fails here and may work there.
+//! * Other processes, permissions, links, limits on names, files above 1 GiB, time.
 
 mod crash;
 mod disk;
@@ -64,7 +64,7 @@ use image::bounded;
 use pending::NodeId;
 
 /// A simulated disk. Clones share it. The root and the working directory are the same place; `..`
-/// is not understood.
+/// is not supported.
 #[derive(Clone, Default)]
 pub struct SimStorage(Arc<Mutex<State>>);
 
@@ -75,7 +75,7 @@ struct State {
     log: Vec<Operation>,
 }
 
-/// An operation for the log: kept in parts, because hardly any log is ever read.
+/// An entry of the log. It is kept in parts, because hardly any log is ever read.
 struct Operation {
     what: &'static str,
     path: Arc<str>,
@@ -94,7 +94,7 @@ impl fmt::Display for Operation {
 }
 
 impl State {
-    /// Counts an operation, and fails if the plan says so.
+    /// Counts an operation. Fails if the plan says so.
     fn begin(
         &mut self,
         class: Class,
@@ -113,7 +113,7 @@ impl State {
         transfer
     }
 
-    /// What a failed sync gives up, where the plan has it so.
+    /// Drops what a failed sync was to make durable, if the plan says so.
     fn lose(&mut self, lose: impl FnOnce(&mut Disk)) {
         if self.faults.plan.sync_loses && !self.faults.off {
             lose(&mut self.disk);
@@ -127,58 +127,56 @@ impl SimStorage {
         Self::default()
     }
 
-    /// An empty disk with faults to come.
+    /// An empty disk with planned faults.
     pub fn with_plan(plan: FaultPlan) -> Self {
         let storage = Self::new();
         storage.set_plan(plan);
         storage
     }
 
-    /// Replaces the plan. Operations go on being counted from the first one of this storage, so
-    /// that [`operations`](Self::operations) is the number of the next. Power that is off stays
-    /// off.
+    /// Replaces the plan. The count of operations continues, so that
+    /// [`operations`](Self::operations) is the number of the next one. Failed power stays off.
     pub fn set_plan(&self, plan: FaultPlan) {
         self.0.lock().faults.plan = plan;
     }
 
-    /// How many operations were called, failed ones included. Every call of [`Storage`] and
-    /// [`StorageFile`] is one; the release of a lock is none.
+    /// The number of operations so far, failed ones included. Every call of [`Storage`] and
+    /// [`StorageFile`] counts; the release of a lock does not.
     pub fn operations(&self) -> u64 {
         self.0.lock().faults.operations
     }
 
-    /// How often the plan struck; what fails because the power is off is not counted again.
+    /// The number of faults that struck. Failures because the power is off are not counted again.
     pub fn faults_struck(&self) -> u64 {
         self.0.lock().faults.struck
     }
 
-    /// Every operation as a line of text, the line's index being its number.
+    /// Every operation as a line of text, indexed by its number.
     pub fn operation_log(&self) -> Vec<String> {
         self.0.lock().log.iter().map(ToString::to_string).collect()
     }
 
-    /// How many operations were not synced: the numbers that [`CrashPolicy`] counts them by end
-    /// before this.
+    /// The number of unsynced operations. [`CrashPolicy`] numbers them from 0 to just below it.
     pub fn unsynced(&self) -> usize {
         self.0.lock().disk.unsynced()
     }
 
-    /// The operations that were not synced as lines of text, the line's index being the number in
-    /// [`CrashPolicy`].
+    /// The unsynced operations as lines of text, indexed by their numbers in [`CrashPolicy`].
     pub fn unsynced_log(&self) -> Vec<String> {
         self.0.lock().disk.unsynced_log()
     }
 
-    /// The numbers of the operations that were not synced and that alone make a difference: all but
-    /// zeros that are written where zeros are read without them. Under [`CrashPolicy::LoseOne`],
-    /// [`TearOne`](CrashPolicy::TearOne) and [`KeepOne`](CrashPolicy::KeepOne) the others leave
-    /// what [`KeepAll`](CrashPolicy::KeepAll) or [`DropAll`](CrashPolicy::DropAll) does.
+    /// The numbers of the unsynced operations that make a difference on their own: all except zeros
+    /// that are written where zeros are read anyway. For the others, [`CrashPolicy::LoseOne`],
+    /// [`TearOne`](CrashPolicy::TearOne) and [`KeepOne`](CrashPolicy::KeepOne) give the same result
+    /// as [`KeepAll`](CrashPolicy::KeepAll) or [`DropAll`](CrashPolicy::DropAll).
     pub fn telling(&self) -> Vec<usize> {
         self.0.lock().disk.telling()
     }
 
-    /// The disk as it is when power returns: a new storage where all is durable, nothing locked and
-    /// no fault planned. This one stays as it is, so that one state can be crashed in many ways.
+    /// The disk when power returns: a new storage where everything is durable, nothing is locked
+    /// and no fault is planned. The original stays as it is, so that one state can be crashed in
+    /// many ways.
     pub fn crash(&self, policy: CrashPolicy) -> SimStorage {
         let disk = self.0.lock().disk.crash(policy);
         Self(Arc::new(Mutex::new(State {
@@ -187,9 +185,9 @@ impl SimStorage {
         })))
     }
 
-    /// The disk as the next process finds it when the one that uses it dies now, and the machine
-    /// goes on: what was not synced is seen, and still not durable; nothing is locked, no fault is
-    /// planned, and operations are counted anew. This one stays as it is.
+    /// The disk that the next process finds if this one dies now and the machine keeps running.
+    /// Unsynced operations are visible but still not durable, nothing is locked, no fault is
+    /// planned, and the count of operations starts at 0. The original stays as it is.
     pub fn after_death(&self) -> SimStorage {
         let mut disk = self.0.lock().disk.clone();
         disk.locked.clear();
@@ -199,13 +197,13 @@ impl SimStorage {
         })))
     }
 
-    /// Puts a file there, whatever stood there before, and creates the directories it needs. It is
-    /// no operation and it is durable at once, as is then everything that was pending in the
+    /// Stores a file, replacing whatever is at `path`, and creates the directories it needs. This
+    /// is not an operation. It is durable at once, and so is everything that was pending in the
     /// directories on the way.
     ///
     /// # Panics
     ///
-    /// If no file can have that path.
+    /// Panics if no file can have that path.
     pub fn put(&self, path: impl AsRef<Path>, bytes: &[u8]) {
         self.0
             .lock()
@@ -214,20 +212,19 @@ impl SimStorage {
             .expect("the path consists of plain names");
     }
 
-    /// The bytes of a file, as programs see them. No operation.
+    /// The visible content of a file. Not an operation.
     pub fn get(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let state = self.0.lock();
         let node = state.disk.resolve(path.as_ref()).ok()?;
         state.disk.image(node).ok().map(image::Image::bytes)
     }
 
-    /// Every file by its path from the root, without a leading slash, as programs see them. No
-    /// operation.
+    /// Every visible file by its path from the root, without a leading slash. Not an operation.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         self.0.lock().disk.files()
     }
 
-    /// Begins an operation on a path and gives the disk to do it on.
+    /// Begins an operation on a path and returns the disk to do it on.
     fn at(
         &self,
         class: Class,
@@ -251,8 +248,7 @@ impl SimStorage {
     }
 }
 
-/// A path as it stands in the log: the same on every platform, whatever stands between its parts
-/// there.
+/// A path as shown in the log, with the same separators on every platform.
 fn log_name(path: &Path) -> String {
     path.to_string_lossy().replace(MAIN_SEPARATOR, "/")
 }
@@ -362,8 +358,7 @@ impl LockGuard for SimLock {}
 impl Drop for SimLock {
     fn drop(&mut self) {
         let state = &mut *self.storage.0.lock();
-        // Without power nothing is removed. The disk that a crash leaves knows of no lock in any
-        // case.
+        // Without power nothing is removed. The disk after a crash has no locks in any case.
         if state.faults.off {
             return;
         }

@@ -1,17 +1,17 @@
-//! Operations that were not synced.
+//! Operations that have not been synced.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::image::{Piece, Sector};
 
-/// A file or directory, whatever its name; an index into the nodes of the disk. Never given to
-/// another.
+/// Identifies a file or directory, independently of its name: an index into the nodes of the disk.
+/// Never reused.
 pub(super) type NodeId = usize;
 
 pub(super) type Name = Arc<str>;
 
-/// The place of a name: a directory, and the name in it.
+/// The place of a name: a directory and the name in it.
 pub(super) type Slot = (NodeId, Name);
 
 /// A change of a file.
@@ -19,14 +19,14 @@ pub(super) type Slot = (NodeId, Name);
 pub(super) enum FileOp {
     Sector(Piece, Arc<Sector>),
     SetLen(usize),
-    /// A write made the file longer, from `from` on.
+    /// A write extended the file, starting at `from`.
     Extend {
         from: usize,
         to: usize,
     },
 }
 
-/// A change of directories.
+/// A change of directory entries.
 #[derive(Clone)]
 pub(super) enum EntryOp {
     Link(Slot, NodeId),
@@ -35,7 +35,7 @@ pub(super) enum EntryOp {
 }
 
 impl EntryOp {
-    /// The places it changes.
+    /// The places that it changes.
     pub(super) fn slots(&self) -> (&Slot, Option<&Slot>) {
         match self {
             EntryOp::Link(slot, _) | EntryOp::Unlink(slot) => (slot, None),
@@ -48,7 +48,7 @@ impl EntryOp {
         wanted(first) || second.is_some_and(wanted)
     }
 
-    /// What gets a name.
+    /// The node that receives a name.
     pub(super) fn node(&self) -> Option<NodeId> {
         match self {
             EntryOp::Link(_, node) | EntryOp::Rename { node, .. } => Some(*node),

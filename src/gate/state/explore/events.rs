@@ -2,7 +2,7 @@
 
 use super::{LINKS, OWNERS, WRITERS, Who};
 
-/// A call, or a thing that happens to the gate.
+/// A call to the gate, or an event that happens to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Event {
     Write(usize, bool),
@@ -11,7 +11,7 @@ pub(super) enum Event {
     Pause(usize, bool),
     Persisted(usize, bool),
     Resume(usize),
-    /// The object is dropped, by an end in order or by a panic in whatever it was doing.
+    /// The object is dropped, in an orderly way or by a panic.
     Drop(usize),
     BeginRestore(usize),
     Switch(usize, bool),
