@@ -1,4 +1,4 @@
-//! The files of a repository in a directory, whatever the case of their names.
+//! The files of a repository in a directory, found without regard to the case of their names.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,28 +14,27 @@ use crate::base::page_no::{PAGE_SIZE, Space};
 use crate::base::site::{FileRole, Site};
 use crate::storage::{Directory, EntryKind, OpenMode, Protection, StorageFile, Ties, read_whole};
 
-/// Directories below the one given in which a repository is looked for: Windows keeps it in
+/// Paths below a given directory where a repository is looked for: Windows keeps it in
 /// `wbem\Repository`, XP in `wbem\Repository\FS`.
 const BELOW: [&[&str]; 4] = [&[], &["FS"], &["Repository"], &["Repository", "FS"]];
 
-/// Which files of a repository a directory holds.
+/// The files of a repository that are present in a directory.
 #[derive(Debug, Clone)]
 pub struct RepositoryFiles {
     /// The directory.
     pub directory: Directory,
     names: BTreeMap<FileRole, String>,
     no_files: BTreeMap<FileRole, String>,
-    /// The journals of this engine, with the generations that their names name, ascending.
+    /// The journals of this engine, with the generations in their names, ascending.
     journals: Vec<(u32, String)>,
 }
 
 impl RepositoryFiles {
-    /// The files in exactly this directory.
+    /// Lists the files in this directory, not below it.
     pub fn list(directory: Directory) -> Result<Self> {
         let entries = directory.storage.read_dir(&directory.path);
         let mut entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
-        // Where two names differ in case alone, the choice must not hang on the order in which a
-        // directory is listed.
+        // If two names differ only in case, the choice must not depend on the order of the listing.
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         let (mut names, mut no_files, mut journals) =
             (BTreeMap::new(), BTreeMap::new(), Vec::new());
@@ -65,8 +64,8 @@ impl RepositoryFiles {
         })
     }
 
-    /// Why a file is not there although something has its name: a directory, a pipe, a link that
-    /// leads nowhere. Such a thing is never opened.
+    /// Findings for names of repository files that belong to something else: a directory, a pipe, a
+    /// broken link. Such an entry is never opened.
     pub(crate) fn not_files(&self) -> impl Iterator<Item = Corruption> {
         self.no_files.iter().map(|(role, name)| {
             let detail = format!("{name} is no regular file");
@@ -74,7 +73,7 @@ impl RepositoryFiles {
         })
     }
 
-    /// The files of the repository at `directory`, or at the usual places below it.
+    /// Finds the files of the repository in `directory` or at the usual places below it.
     pub fn locate(directory: &Directory) -> Result<Self> {
         let path = directory.path.as_path();
         match directory
@@ -110,8 +109,8 @@ impl RepositoryFiles {
         Err(not_a_repository(path, reason))
     }
 
-    /// W-13: refuses a repository that is written in place where a name of it is a symbolic link:
-    /// what it leads to is elsewhere, and would be changed there.
+    /// W-13: rejects a repository that is to be written in place if one of its names is a symbolic
+    /// link. The target lies elsewhere and would be changed there.
     pub fn need_no_links(&self) -> Result<()> {
         let linked = |path: &Path| Ok::<_, Error>(self.ties(path)? == Ties::Link);
         for role in self.names.keys().chain(self.no_files.keys()) {
@@ -128,8 +127,8 @@ impl RepositoryFiles {
         Ok(())
     }
 
-    /// A file that has other names too (hard links): whoever writes into it changes what those
-    /// show. `None`: there is none.
+    /// A file that has other names too (hard links), with their number. Writing into it would
+    /// change the content under those names. `None` if there is none.
     pub fn shared(&self) -> Result<Option<(PathBuf, u64)>> {
         for role in self.names.keys() {
             let path = self.path(*role);
@@ -140,8 +139,8 @@ impl RepositoryFiles {
         Ok(None)
     }
 
-    /// W-13: refuses a repository that is not to be written in place: what is written there would
-    /// show elsewhere too.
+    /// W-13: rejects a repository that must not be written in place because the changes would show
+    /// under other names too.
     pub fn need_own(&self) -> Result<()> {
         self.need_no_links()?;
         let Some((path, count)) = self.shared()? else {
@@ -162,16 +161,16 @@ impl RepositoryFiles {
             .map_err(|error| Error::io(IoOp::Metadata, path, error))
     }
 
-    /// Who may read the repository: what its directory and all of its files let do. Where that
-    /// cannot be found out, the owner alone.
+    /// The access rights common to the directory and all of its files. If they cannot be
+    /// determined, the owner alone has access.
     pub fn protection(&self) -> Protection {
         let directory = self.directory.protection().through_directory();
         let files = self.names.keys().map(|role| self.protection_of(*role));
         files.fold(directory, |all, file| all.and(&file))
     }
 
-    /// The rights that a new file of the repository gets: those of the old one of its role, else of
-    /// another file there.
+    /// The rights for a new file of the repository: those of the old file of its role, else those
+    /// of another file there.
     pub fn protection_for(&self, role: FileRole) -> Protection {
         let like = if self.has(role) {
             Some(role)
@@ -191,17 +190,18 @@ impl RepositoryFiles {
             .unwrap_or_else(|_| Protection::private())
     }
 
-    /// True if the file is there.
+    /// True if the file exists.
     pub fn has(&self, role: FileRole) -> bool {
         self.names.contains_key(&role)
     }
 
-    /// The files that are there, with their names as stored.
+    /// The files that exist, with their names as stored.
     pub fn present(&self) -> impl Iterator<Item = (FileRole, &str)> {
         self.names.iter().map(|(role, name)| (*role, name.as_str()))
     }
 
-    /// The path of a file: under its stored name where it exists, under Windows' name where not.
+    /// The path of a file: under its stored name if it exists, else under the name that Windows
+    /// gives it.
     pub fn path(&self, role: FileRole) -> PathBuf {
         self.directory.join(self.name(role))
     }
@@ -213,12 +213,12 @@ impl RepositoryFiles {
             .map_or(role.file_name(), String::as_str)
     }
 
-    /// The journals that are there: generation and name, ascending.
+    /// The journals with their generations and names, ascending.
     pub fn journals(&self) -> &[(u32, String)] {
         &self.journals
     }
 
-    /// Opens a file; `None` when it is not there.
+    /// Opens a file; `None` if it does not exist.
     pub fn open(&self, role: FileRole, mode: OpenMode) -> Result<Option<Box<dyn StorageFile>>> {
         if !self.has(role) {
             return Ok(None);
@@ -229,7 +229,7 @@ impl RepositoryFiles {
             .map_err(|error| Error::io(IoOp::Open, &path, error))
     }
 
-    /// All bytes of a small file: a mapping; `None` when it is not there.
+    /// The content of a small file, such as a mapping; `None` if it does not exist.
     pub fn read(&self, role: FileRole) -> Result<Option<Vec<u8>>> {
         let Some(file) = self.open(role, OpenMode::Read)? else {
             return Ok(None);
@@ -240,7 +240,7 @@ impl RepositoryFiles {
             .map_err(|error| Error::io(IoOp::Read, &self.path(role), error))
     }
 
-    /// Opens both data files, for reading.
+    /// Opens both data files for reading.
     pub fn open_data(&self) -> Result<DataFiles> {
         let open = |space| self.open(FileRole::data(space), OpenMode::Read);
         let (objects, index) = (open(Space::Objects)?, open(Space::Index)?);
@@ -274,7 +274,7 @@ fn not_a_repository(path: &Path, reason: &str) -> Error {
     }
 }
 
-/// The two data files, as far as they are there, and their lengths when they were opened.
+/// The two data files, as far as they exist, and their lengths when they were opened.
 #[derive(Debug)]
 pub struct DataFiles {
     data: [Option<DataFile>; 2],
@@ -317,7 +317,7 @@ impl DataFiles {
         &self.files
     }
 
-    /// The data file of a page space, if it is there.
+    /// The data file of a page space, if it exists.
     pub fn get(&self, space: Space) -> Option<&DataFile> {
         let [objects, index] = &self.data;
         match space {
@@ -326,7 +326,7 @@ impl DataFiles {
         }
     }
 
-    /// Whole pages in a data file, if it is there.
+    /// Number of whole pages in a data file, if it exists.
     pub fn pages(&self, space: Space) -> Option<u64> {
         self.get(space).map(|file| file.len / PAGE_SIZE as u64)
     }

@@ -1,5 +1,5 @@
-//! The journal of a generation as a file: made, appended to, read again after a crash
-//! (`docs::journal`, J-1 to J-7).
+//! The file that holds the journal of a generation: its creation, appending, and reading after a
+//! crash (`docs::journal`, J-1 to J-7).
 //!
 //! ```text
 //! 1  create: header and zeros, sync the file, sync the directory: no commit yet          (J-1)
@@ -7,9 +7,9 @@
 //! 3  sync the file: now, and only now, the commit is durable                             (J-4)
 //! ```
 //!
-//! Room is made ahead, a step at a time and of written zeros: the sync of an overwrite of blocks
-//! that were written before has no change of the file system to make durable, which on ext4 and xfs
-//! is most of what a sync costs.
+//! Space is allocated ahead, in steps, by writing zeros. The sync of an overwrite of allocated
+//! blocks then has no file system metadata to make durable, which on ext4 and xfs accounts for most
+//! of the cost of a sync.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,23 +31,23 @@ use crate::storage::{
     write_all_at,
 };
 
-/// Beginning of the name of a journal.
+/// Prefix of the name of a journal.
 pub const JOURNAL_PREFIX: &str = "cimrepo-";
-/// End of the name of a journal.
+/// Suffix of the name of a journal.
 pub const JOURNAL_SUFFIX: &str = ".journal";
 
-/// Decimal digits between the two: enough for every generation, and always as many, so that names
-/// sort like numbers.
+/// Number of decimal digits between the two: enough for every generation, and always the same, so
+/// that names sort like numbers.
 const DIGITS: usize = 10;
 
 /// A journal grows by multiples of this many bytes.
 pub const GROWTH_STEP: u64 = 256 << 10;
 
-/// Where a frame takes a good part of a step, room is made for so many like it: growing is what a
-/// commit waits for longest.
+/// If a frame takes a good part of a step, space for this many like it is allocated, because
+/// growing the file is what delays a commit most.
 const FRAMES_AHEAD: u64 = 8;
 
-/// What is read at once, at least.
+/// Smallest amount that is read at once, in bytes.
 const WINDOW: u64 = 256 << 10;
 
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
@@ -57,9 +57,8 @@ pub fn journal_name(generation: u32) -> String {
     format!("{JOURNAL_PREFIX}{generation:0DIGITS$}{JOURNAL_SUFFIX}")
 }
 
-/// The generation that a journal's name names, in any case of letters: a copy of a repository may
-/// have passed through a system that changes them, and a journal that is overlooked is commits that
-/// are lost.
+/// The generation in the name of a journal, ignoring case. A copy of a repository may have passed
+/// through a system that changes case, and an overlooked journal means lost commits.
 pub fn generation_of(name: &str) -> Option<u32> {
     let (prefix, rest) = name.split_at_checked(JOURNAL_PREFIX.len())?;
     let (digits, suffix) = rest.split_at_checked(DIGITS)?;
@@ -73,12 +72,12 @@ pub fn generation_of(name: &str) -> Option<u32> {
     }
 }
 
-/// True if a file of this name is a journal.
+/// True if the name is that of a journal.
 pub fn is_journal_name(name: &str) -> bool {
     generation_of(name).is_some()
 }
 
-/// The journals of a directory with the generations that their names name, ascending.
+/// The journals of a directory with the generations in their names, ascending.
 #[cfg(test)]
 fn list(directory: &Directory) -> Result<Vec<(u32, String)>> {
     let entries = directory.storage.read_dir(&directory.path);
@@ -93,7 +92,7 @@ fn list(directory: &Directory) -> Result<Vec<(u32, String)>> {
     Ok(found)
 }
 
-/// Removes a journal. Until the caller has synced the directory a crash brings it back.
+/// Removes a journal. A crash can bring it back until the caller has synced the directory.
 pub fn remove(directory: &Directory, name: &str) -> Result<()> {
     let path = directory.join(name);
     directory
@@ -102,28 +101,28 @@ pub fn remove(directory: &Directory, name: &str) -> Result<()> {
         .map_err(|error| Error::io(IoOp::Remove, &path, error))
 }
 
-/// A journal that commits are appended to.
+/// A journal that commits can be appended to.
 #[derive(Debug)]
 pub struct Journal {
     file: Arc<dyn StorageFile>,
     path: PathBuf,
     header: JournalHeader,
-    /// Where the next frame goes.
+    /// Offset of the next frame.
     end: u64,
-    /// Up to here the file has blocks that were written.
+    /// End of the allocated blocks of the file.
     allocated: u64,
-    /// Number of the next commit; none behind the last number there is.
+    /// Number of the next commit; `None` after the largest possible number.
     next: Option<u64>,
-    /// A frame may be there of which the caller was told that it is not.
+    /// True if the file may hold a frame that was reported to the caller as failed.
     is_broken: bool,
-    /// Taking it back may be tried.
+    /// True if removing that frame may be attempted.
     can_mend: bool,
 }
 
 impl Journal {
-    /// Makes the journal that the header describes, durably and with a protection; there must be
-    /// none of that name. Until this has returned a crash may leave a file without a whole header:
-    /// [`scan`](Self::scan) tells, and it can be removed, for there is no commit in it (J-1).
+    /// Creates the journal that the header describes, durably and with `protection`. No file of
+    /// that name may exist. A crash before this returns may leave a file without a complete header,
+    /// which [`scan`](Self::scan) recognises. It can be removed, because it holds no commit (J-1).
     pub fn create(
         directory: &Directory,
         header: &JournalHeader,
@@ -152,8 +151,8 @@ impl Journal {
         });
         match made {
             Ok(()) => Ok(journal),
-            // Another one is another file with another entry: all that was synced in vain is
-            // written again (W-12).
+            // The next attempt makes another file with another entry, so everything whose sync
+            // failed is written again (W-12).
             Err(error) => Err(Unmade {
                 error,
                 is_left: storage.remove_file(&journal.path).is_err(),
@@ -169,19 +168,19 @@ impl Journal {
         self.file.sync().map_err(self.failed(IoOp::Sync))
     }
 
-    /// Opens a journal to read its header, and then its commits one by one; says why where its
-    /// header is none. One that was never written wholly can be removed: nothing was committed
-    /// through it.
+    /// Opens a journal for reading its header and then its commits one by one. If the header is
+    /// invalid, returns the reason. A journal whose header was never completely written can be
+    /// removed, because nothing was committed through it.
     pub fn scan(directory: &Directory, name: &str) -> Result<Result<JournalScan, HeaderFault>> {
         JournalScan::open(directory, name)
     }
 
-    /// Goes on behind the last whole commit; commits that the caller has not looked at are passed
-    /// over. What the scan has found is durable when this returns.
+    /// Continues after the last whole commit, skipping commits that the caller has not read. The
+    /// commits found by the scan are durable when this returns.
     ///
-    /// Behind a torn frame there may be whole ones, which a crash kept and whose numbers are still
-    /// to come: a new frame that ends where one of them begins would make it count. So a tail that
-    /// is not all zeros is cut off, durably, before anything is written in its place (J-5).
+    /// After a torn frame there may be whole ones that a crash preserved, with numbers yet to come.
+    /// A new frame that ends where one of them begins would make it valid. Therefore a tail that is
+    /// not all zeros is cut off, durably, before anything is written in its place (J-5).
     pub fn resume(mut scan: JournalScan) -> Result<Self> {
         need_own(&scan)?;
         let is_torn = scan.has_torn_tail()?;
@@ -194,10 +193,10 @@ impl Journal {
             file.set_len(scan.end)
                 .map_err(failed(IoOp::Truncate, &path))?;
         }
-        // Also where nothing was cut: a process that died may have left frames which only this
-        // machine's memory holds.
+        // Needed even if nothing was cut: a process that died may have left frames that are only in
+        // the memory of this machine.
         file.sync().map_err(failed(IoOp::Sync, &path))?;
-        // Nor need its name be durable: the process may have died between the two syncs of J-1.
+        // Its name may not be durable either, if the process died between the two syncs of J-1.
         let directory = parent_of(&path);
         scan.storage
             .sync_dir(directory)
@@ -217,11 +216,13 @@ impl Journal {
     }
 
     /// Appends the frame of the commit [`next_commit`](Self::next_commit). It is durable once
-    /// [`sync_handle`](Self::sync_handle) has been synced, which may be done for several at once;
-    /// when that fails, no one may append any more, because what the disk holds is not known.
+    /// [`sync_handle`](Self::sync_handle) has been synced, and one sync can serve several commits.
+    /// If that sync fails, nothing may be appended any more, because the content of the disk is
+    /// unknown.
     ///
-    /// After an error others may be appended, unless the journal [`is_broken`](Self::is_broken):
-    /// then the commit may be there, and has to be taken back with [`mend`](Self::mend).
+    /// After an error, further commits may be appended unless the journal
+    /// [`is_broken`](Self::is_broken). In that case the commit may be in the file and must be
+    /// removed with [`mend`](Self::mend).
     pub fn append(&mut self, frame: &[u8]) -> Result<()> {
         if self.is_broken {
             return Err(self.failed(IoOp::Write)(io::Error::other(
@@ -248,8 +249,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Grows the file so that a frame can end at `end`. Nothing of the frame is written before
-    /// there is room for all of it: so a full disk refuses a commit and leaves no trace of it
+    /// Extends the file so that a frame can end at `end`. Nothing of the frame is written before
+    /// there is space for all of it, so a full disk rejects a commit without leaving a trace of it
     /// (J-2).
     fn make_room(&mut self, end: u64, frame: u64) -> Result<()> {
         if end > self.allocated {
@@ -270,14 +271,14 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes back the frame of a commit whose write failed, and which may be there in part or, for
-    /// all that is known, as a whole: without its head it is none. Durably, for else a crash could
-    /// bring back a commit that its caller believes failed (J-3).
+    /// Removes the frame of a commit whose write failed. It may be in the file partly or even
+    /// completely; without its head it does not count. The removal is made durable, because
+    /// otherwise a crash could bring back a commit that its caller believes failed (J-3).
     ///
-    /// Where this fails before the sync it may be tried again. After a sync that was refused it may
-    /// not: frames before this one may not be durable yet, and are not written again (W-12). No
-    /// other sync of the file may run meanwhile, for the system may report a refusal to one of the
-    /// two alone.
+    /// If this fails before the sync, it may be tried again. After a failed sync it may not: frames
+    /// before this one may not be durable yet, and they are not written again (W-12). No other sync
+    /// of the file may run at the same time, because the system may report the failure to only one
+    /// of them.
     pub fn mend(&mut self) -> Result<()> {
         if self.is_broken && self.can_mend {
             let head = write_all_at(self.file.as_ref(), self.end, &[0; FRAME_HEAD_SIZE]);
@@ -289,19 +290,19 @@ impl Journal {
         Ok(())
     }
 
-    /// True if [`mend`](Self::mend) may make a broken journal whole.
+    /// True if [`mend`](Self::mend) may repair a broken journal.
     pub const fn can_mend(&self) -> bool {
         self.can_mend
     }
 
-    /// True if a commit failed in such a way that it may count after a crash all the same. Then
-    /// nothing more can be appended.
+    /// True if a commit that failed may still count after a crash. Then nothing more can be
+    /// appended.
     pub const fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// What to sync to make all commits durable that have been appended: another thread can do that
-    /// while this journal is locked.
+    /// The handle to sync to make all appended commits durable. Another thread can sync it while
+    /// this journal is locked.
     pub fn sync_handle(&self) -> Arc<dyn StorageFile> {
         Arc::clone(&self.file)
     }
@@ -311,18 +312,18 @@ impl Journal {
         &self.header
     }
 
-    /// The number that the next commit bears; none when there are no more numbers.
+    /// The number of the next commit; `None` if there are no more numbers.
     #[cfg(test)]
     pub const fn next_commit(&self) -> Option<u64> {
         self.next
     }
 
-    /// Bytes of the header and the commits; the file is longer.
+    /// Length of the header and the commits in bytes; the file is longer.
     pub const fn len(&self) -> u64 {
         self.end
     }
 
-    /// True if there is no commit in it.
+    /// True if it holds no commit.
     #[cfg(test)]
     pub const fn is_empty(&self) -> bool {
         self.end == HEADER_SIZE as u64
@@ -342,7 +343,7 @@ fn failed(op: IoOp, path: &Path) -> impl Fn(io::Error) -> Error {
     move |error| Error::io(op, path, error)
 }
 
-/// Writes zeros from `from` up to `to`.
+/// Writes zeros from offset `from` to `to`.
 fn write_zeros(file: &dyn StorageFile, mut from: u64, to: u64) -> io::Result<()> {
     while from < to {
         let left = usize::try_from(to - from).unwrap_or(usize::MAX);
@@ -353,17 +354,17 @@ fn write_zeros(file: &dyn StorageFile, mut from: u64, to: u64) -> io::Result<()>
     Ok(())
 }
 
-/// Why a journal could not be made.
+/// The error of a journal that could not be created.
 #[derive(Debug)]
 pub struct Unmade {
-    /// The refusal.
+    /// The error of the system.
     pub error: Error,
-    /// Its file could not be removed either. No commit is in it, but it has the name that the next
-    /// one needs.
+    /// True if its file could not be removed either. It holds no commit, but occupies the name that
+    /// the next journal needs.
     pub is_left: bool,
 }
 
-/// A journal that is read from its front.
+/// A journal that is being read from its start.
 #[derive(Debug)]
 pub struct JournalScan {
     storage: Arc<dyn Storage>,
@@ -372,11 +373,11 @@ pub struct JournalScan {
     header: JournalHeader,
     /// Length of the file when it was opened.
     len: u64,
-    /// Where the last commit ends that was given.
+    /// Offset of the end of the last commit returned.
     end: u64,
-    /// Number of the commit that belongs there.
+    /// Number of the commit expected there.
     next: Option<u64>,
-    /// True if what follows is no commit.
+    /// True if no commit follows.
     is_done: bool,
     /// Bytes of the file from `window_start` on.
     window: Vec<u8>,
@@ -427,7 +428,7 @@ impl JournalScan {
         &self.header
     }
 
-    /// The next whole commit; `None` behind the last one.
+    /// The next whole commit; `None` after the last one.
     pub fn next_commit(&mut self) -> Result<Option<Commit<'_>>> {
         let (offset, number) = (self.end, self.next);
         let Some((number, len)) = number.zip(self.frame_len()?) else {
@@ -448,7 +449,7 @@ impl JournalScan {
         Ok(commit)
     }
 
-    /// Length of the frame at the end, if there is one that the file has room for.
+    /// Length of the frame at the end, if there is one and it fits in the file.
     fn frame_len(&mut self) -> Result<Option<u64>> {
         let left = self.len.saturating_sub(self.end);
         let head_len = FRAME_HEAD_SIZE as u64;
@@ -463,7 +464,7 @@ impl JournalScan {
             .filter(|len| *len <= left))
     }
 
-    /// Reads so that the window has `len` bytes at `offset`; the file has as many.
+    /// Reads so that the window has `len` bytes at `offset`. The file must have as many.
     fn fill(&mut self, offset: u64, len: u64) -> Result<()> {
         if window_at(&self.window, self.window_start, offset, len).is_some() {
             return Ok(());
@@ -478,14 +479,14 @@ impl JournalScan {
         self.window.resize(size, 0);
         self.window_start = offset;
         read_exact_at(self.file.as_ref(), offset, &mut self.window).map_err(|error| {
-            // What is in the window now is not what the file holds.
+            // Cleared first, since the window no longer matches the file if reading fails.
             self.window.clear();
             failed(error)
         })
     }
 
-    /// Whether bytes that are not zero follow the last whole commit: one that a crash tore, or
-    /// damage. Passes over commits that have not been given yet.
+    /// True if nonzero bytes follow the last whole commit: a frame torn by a crash, or damage.
+    /// Skips commits that have not been returned yet.
     pub fn has_torn_tail(&mut self) -> Result<bool> {
         while self.next_commit()?.is_some() {}
         let mut offset = self.end;
@@ -501,27 +502,27 @@ impl JournalScan {
         Ok(false)
     }
 
-    /// Where the last commit ends that was given, in bytes; behind the last one the end of the
-    /// journal.
+    /// Offset of the end of the last commit returned, in bytes. After the last commit this is the
+    /// end of the journal.
     #[cfg(test)]
     pub const fn end(&self) -> u64 {
         self.end
     }
 
-    /// The number of the commit that would come next.
+    /// The number that the next commit would have.
     pub const fn next_number(&self) -> Option<u64> {
         self.next
     }
 }
 
-/// The bytes of a file at a place, if the window upon it has them.
+/// The bytes of a file at an offset, if the window holds them.
 fn window_at(window: &[u8], window_start: u64, offset: u64, len: u64) -> Option<&[u8]> {
     let start = usize::try_from(offset.checked_sub(window_start)?).ok()?;
     window.get(start..)?.get(..usize::try_from(len).ok()?)
 }
 
-/// W-13: refuses a journal that is not to be written in place, for what is written would show
-/// elsewhere too.
+/// W-13: rejects a journal that must not be written in place because the changes would show under
+/// another name.
 fn need_own(scan: &JournalScan) -> Result<()> {
     match scan
         .storage
@@ -571,7 +572,7 @@ mod tests {
 
     const NAME: &str = "cimrepo-0000000042.journal";
 
-    /// A commit of one record of `size` bytes, whose bytes tell it from others.
+    /// A commit of one record of `size` bytes, identified by the content of the record.
     fn builder(mark: u8, size: usize) -> CommitBuilder {
         let mut builder = CommitBuilder::new();
         let page = crate::base::page_no::LogicalPage::new(3).unwrap();
@@ -592,7 +593,7 @@ mod tests {
         journal.append(&frame)
     }
 
-    /// The marks of the commits that a journal holds.
+    /// The marks of the commits in a journal.
     fn marks(scan: &mut JournalScan) -> Vec<u8> {
         let (mut marks, mut number) = (Vec::new(), scan.header().first_commit);
         while let Some(commit) = scan.next_commit().unwrap() {
@@ -618,7 +619,7 @@ mod tests {
         Journal::scan(directory, NAME).unwrap().unwrap()
     }
 
-    /// A directory with a journal of these commits, and the bytes of the file.
+    /// A directory with a journal of these commits, and the content of the file.
     fn journal_of(commits: &[(u8, usize)]) -> (MemStorage, Directory, Vec<u8>) {
         let storage = MemStorage::new();
         let directory = directory(storage.clone());
@@ -726,13 +727,13 @@ mod tests {
             append(&mut journal, mark, 1000).unwrap();
             assert_eq!(storage.get(NAME).unwrap().len() as u64, GROWTH_STEP);
         }
-        // Where commits are large, there is room for eight at once.
+        // Large commits make room for eight at once.
         for mark in 4..4 + 8 {
             append(&mut journal, mark, 260_000).unwrap();
             assert_eq!(storage.get(NAME).unwrap().len() as u64, 8 * GROWTH_STEP);
         }
         assert!(journal.len() > 7 * GROWTH_STEP);
-        // A huge one is not taken for the rule.
+        // A single huge commit does not change the amount of space made ahead.
         append(&mut journal, 12, 5 << 20).unwrap();
         assert_eq!(
             storage.get(NAME).unwrap().len() as u64,
@@ -763,7 +764,7 @@ mod tests {
         );
     }
 
-    /// The journal is read and continued, whatever a crash or damage has left of it.
+    /// Reads and continues a journal, whatever a crash or damage has left of it.
     fn go_on(bytes: Vec<u8>, all: &[u8], what: &str) -> usize {
         let storage = MemStorage::new();
         storage.put(NAME, bytes);
@@ -852,10 +853,11 @@ mod tests {
         use super::*;
         use crate::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
 
-        /// What may have reached the disk of the operations that were not synced.
+        /// Crash policies that cover which of the unsynced operations reached the disk.
         fn policies(unsynced: usize) -> Vec<CrashPolicy> {
             let mut policies = vec![CrashPolicy::DropAll, CrashPolicy::KeepAll];
-            // The first and the last ones are looked at all: they hold the heads of frames.
+            // The first and the last operations are all included, because they hold the heads of
+            // frames.
             let singles = (0..unsynced).step_by(unsynced.div_ceil(8).max(1));
             for number in singles
                 .chain(0..unsynced.min(4))
@@ -872,7 +874,8 @@ mod tests {
             policies
         }
 
-        /// Every disk that loss of power at an operation of `act` may leave, with what `act` gave.
+        /// Every disk that a loss of power at some operation of `act` may leave, with the result of
+        /// `act`.
         fn lose_power_everywhere<T>(
             disk: &SimStorage,
             act: impl Fn(&Directory) -> T,
@@ -898,7 +901,7 @@ mod tests {
                 .map_err(journal.failed(IoOp::Sync))
         }
 
-        /// The commits that are found, and whether the journal can be continued.
+        /// The commits that are found; `None` if the journal cannot be continued.
         fn examine(disk: &SimStorage) -> Option<Vec<u8>> {
             let directory = directory(disk.clone());
             let name = list(&directory).unwrap().pop()?.1;
@@ -923,8 +926,8 @@ mod tests {
             (8, 100),
         ];
 
-        /// Makes a journal and appends to it, syncing after every second commit; gives how many
-        /// commits were acknowledged, none when not even the journal was.
+        /// Creates a journal and appends to it, syncing after every second commit. Returns the
+        /// number of acknowledged commits, or `None` if even the journal was not acknowledged.
         fn work(directory: &Directory) -> Option<usize> {
             let mut journal = Journal::create(directory, &HEADER, &Protection::private()).ok()?;
             let mut acknowledged = 0;
@@ -963,9 +966,9 @@ mod tests {
 
         #[test]
         fn whole_frames_behind_a_torn_one_do_not_come_back() {
-            // Commit 2 is torn; 3 and 4, whole behind it, are what a crash has kept. From 2 on each
-            // frame is a sector, so that zeros over one can be lost while the new frame in front of
-            // it is kept.
+            // Commit 2 is torn; 3 and 4 after it are whole, as preserved by a crash. From 2 on each
+            // frame is one sector, so that zeros over one can be lost while the new frame before it
+            // is kept.
             let (_, _, mut bytes) = journal_of(&[(1, 415), (2, 479), (3, 479), (4, 479)]);
             bytes[900] ^= 1;
             assert!(
@@ -978,7 +981,7 @@ mod tests {
             let go_on = |directory: &Directory| -> Option<()> {
                 let mut journal =
                     Journal::resume(Journal::scan(directory, NAME).ok()?.ok()?).ok()?;
-                // As long as the one that was torn: it ends where the old 3 begins.
+                // As long as the torn frame, so that it ends where the old commit 3 begins.
                 append(&mut journal, 5, 479).ok()?;
                 sync(&journal).ok()
             };
@@ -993,8 +996,8 @@ mod tests {
 
         #[test]
         fn what_a_scan_found_is_durable_when_the_journal_goes_on() {
-            // The process died and the power did not: frames that were never synced are seen all
-            // the same.
+            // The process died but the power did not fail, so frames that were never synced are
+            // still visible.
             let disk = SimStorage::new();
             let directory = directory(disk.clone());
             append(

@@ -1,8 +1,8 @@
-//! What interrupted work left in a directory, told from what is someone's.
+//! Distinguishes what interrupted work left in a directory from files of others.
 //!
-//! By its name a file is ours where it is one of the engine's own, or waits under a temporary name.
-//! Files of a repository that have their names may be anyone's: those of an interrupted attempt are
-//! known by the mapping that still waits for its name and describes them (W-1).
+//! A file is recognised as ours by its name if that is one of the engine's own or a temporary name.
+//! Repository files with their final names may belong to anyone. Those of an interrupted attempt
+//! are recognised by the mapping that describes them and still has its temporary name (W-1).
 
 use std::io;
 
@@ -24,21 +24,20 @@ use crate::storage::{
 /// Name of the lock file in the directory of a repository.
 pub const LOCK_NAME: &str = "cimrepo.lock";
 
-/// Ending of the name of the lock file beside the directory.
+/// Suffix of the name of the lock file next to the directory.
 pub const LOCK_SUFFIX: &str = ".cimrepo.lock";
 
-/// Name of the file that says that a directory was made to take the place of another: only such a
-/// one is ever cleared.
+/// Name of the file that marks a directory as made to replace another. Only directories with this
+/// mark are ever cleared.
 pub const STAGING_MARK: &str = "cimrepo.restoring";
 
-/// Ending of the names under which the files of a new repository are written before they get their
-/// own.
+/// Suffix of the temporary names under which the files of a new repository are written.
 pub const STAGED_SUFFIX: &str = ".restoring";
 
-/// MAPPING.VER of a new repository of dialect 2.1: the second mapping counts.
+/// Content of MAPPING.VER in a new repository of dialect 2.1: the second mapping is current.
 pub const NEW_VERSION: [u8; 4] = 2u32.to_le_bytes();
 
-/// The file of a repository that waits under this name for its own, in any case of letters.
+/// The role of the repository file with this temporary name, ignoring case.
 pub fn staged_role(name: &str) -> Option<FileRole> {
     let (stem, suffix) = name.split_at_checked(name.len().checked_sub(STAGED_SUFFIX.len())?)?;
     if suffix.eq_ignore_ascii_case(STAGED_SUFFIX) {
@@ -48,7 +47,7 @@ pub fn staged_role(name: &str) -> Option<FileRole> {
     }
 }
 
-/// True if a journal waits under this name for its own, in any case of letters.
+/// True if the name is the temporary name of a journal, ignoring case.
 pub fn is_staged_journal(name: &str) -> bool {
     let stem = name
         .len()
@@ -59,8 +58,7 @@ pub fn is_staged_journal(name: &str) -> bool {
     })
 }
 
-/// True if a name is one that only the engine gives: to a lock, a mark, or a file that waits for
-/// its own name.
+/// True if only the engine gives such a name: to a lock, a mark, or a file with a temporary name.
 pub fn is_own_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     staged_role(name).is_some()
@@ -69,30 +67,29 @@ pub fn is_own_name(name: &str) -> bool {
         || lower.ends_with(LOCK_SUFFIX)
 }
 
-/// What a directory holds, as far as interrupted work can have left it there.
+/// The content of a directory, as far as interrupted work can have left it.
 #[derive(Debug, Default)]
 pub struct Leftovers {
-    /// Files that wait for their names.
+    /// Files with temporary names.
     staged: Vec<(FileRole, String)>,
-    /// Files of an interrupted attempt that have theirs.
+    /// Files of an interrupted attempt with final names.
     named: Vec<(FileRole, String)>,
-    /// Journals that wait for their names, and such that have them.
+    /// Journals with temporary names, and those with final names.
     journals: [Vec<String>; 2],
-    /// The first entry that is someone's.
+    /// The first entry that belongs to others.
     foreign: Option<String>,
 }
 
 impl Leftovers {
-    /// Looks at a directory. Where files of a repository stand beside a mapping that waits they are
-    /// read.
+    /// Examines a directory. Repository files next to a mapping with a temporary name are read.
     pub fn find(directory: &Directory) -> Result<Self> {
         let entries = directory.storage.read_dir(&directory.path);
         let entries = entries.map_err(|error| Error::io(IoOp::List, &directory.path, error))?;
         let mut found = Self::default();
         let (mut staged_journals, mut named_journals) = (Vec::new(), Vec::new());
         for DirEntry { name, kind } in entries {
-            // Whatever is no file of its own nobody left there who was interrupted; nor is it
-            // opened to look.
+            // Interrupted work leaves only regular files with a single name. Anything else is not
+            // opened.
             if kind != EntryKind::File || is_link(directory, &name)? {
                 _ = found.foreign.get_or_insert(name);
                 continue;
@@ -107,7 +104,7 @@ impl Leftovers {
             }
         }
         let is_mapping = |(role, _): &(FileRole, String)| matches!(role, FileRole::Mapping(_));
-        // A journal has its name before any mapping has, and an attempt begins in an empty
+        // A journal gets its name before any mapping does, and an attempt begins in an empty
         // directory.
         if found.named.iter().any(is_mapping) || !found.staged.iter().any(is_mapping) {
             found.foreign = found.foreign.or_else(|| named_journals.first().cloned());
@@ -123,12 +120,12 @@ impl Leftovers {
         Ok(found)
     }
 
-    /// The first entry of the directory that is no leftover.
+    /// The first entry of the directory that is not a leftover.
     pub fn foreign(&self) -> Option<&str> {
         self.foreign.as_deref()
     }
 
-    /// Refuses a directory that holds anything else.
+    /// Fails if the directory holds anything else.
     pub fn need_vacant(&self, directory: &Directory) -> Result<()> {
         let Some(foreign) = &self.foreign else {
             return Ok(());
@@ -145,8 +142,7 @@ impl Leftovers {
         ))
     }
 
-    /// The first of the files that have their names which no interrupted attempt can have left
-    /// there.
+    /// The first file with a final name that no interrupted attempt can have left there.
     fn first_of_others(
         &self,
         directory: &Directory,
@@ -171,7 +167,7 @@ impl Leftovers {
             waiting.extend(bytes.and_then(|bytes| Mapping::parse_any(&bytes, likely, *role).ok()));
         }
         for (role, name) in named {
-            // A file gets its name by losing the other one.
+            // A file gets its final name by losing the temporary one.
             let mut is_ours = false;
             for parsed in waiting.iter().filter(|_| !is_waiting(role)) {
                 let describes = with_file(directory, name, |file| {
@@ -186,13 +182,13 @@ impl Leftovers {
         Ok(None)
     }
 
-    /// Takes them away; refuses where anything is someone's.
+    /// Removes the leftovers. Fails if any entry belongs to others.
     pub fn remove(self, directory: &Directory) -> Result<()> {
         self.need_vacant(directory)?;
         let [staged_journals, named_journals] = self.journals;
         let names = |files: Vec<(FileRole, String)>| files.into_iter().map(|(_, name)| name);
-        // First, and durably, what has its name: by the mapping that waits it is known not to be
-        // anyone's data.
+        // The files with final names go first, durably: only the mapping with a temporary name
+        // proves that they are nobody's data.
         remove_durably(directory, names(self.named).chain(named_journals).collect())?;
         let (mappings, rest): (Vec<_>, Vec<_>) = self
             .staged
@@ -212,8 +208,8 @@ fn is_link(directory: &Directory, name: &str) -> Result<bool> {
     Ok(ties == Ties::Link)
 }
 
-/// Whether the mapping is that of this file: of a data file every page it maps is there, and (in
-/// dialect 2.2, which has checksums) is the one that it maps.
+/// True if the mapping belongs to this file. For a data file, every page that it maps must exist
+/// and (in dialect 2.2, which has checksums) match.
 fn describes(mapping: &Mapping, role: FileRole, file: &dyn StorageFile) -> io::Result<bool> {
     match role {
         FileRole::Objects => holds_pages(mapping, Space::Objects, file),
@@ -256,7 +252,7 @@ fn is_section(
     Ok(parsed.is_ok_and(|(parsed, _)| parsed.entries == section.entries))
 }
 
-/// Looks into a file; `None` when it is larger or shorter than what is looked for.
+/// Reads a file and applies a test to it; `None` if the file is larger or shorter than expected.
 fn with_file<T>(
     directory: &Directory,
     name: &str,
@@ -289,8 +285,7 @@ fn remove_all(directory: &Directory, files: Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// Takes files away, so that after a crash none of them is there beside the lack of what goes after
-/// them.
+/// Removes files so that after a crash none of them remains while a file removed later is gone.
 fn remove_durably(directory: &Directory, files: Vec<String>) -> Result<()> {
     if files.is_empty() {
         return Ok(());

@@ -1,9 +1,10 @@
-//! The writer lock: one process at a time changes a repository.
+//! The writer lock, which lets one process at a time change a repository.
 //!
-//! It is two operating-system locks, each on a file of its own, so they end with their process: one
-//! beside the directory, one in it, taken in this order. While a directory is renamed no file in it
-//! may be open (Windows refuses it then), and for a moment nothing has its name: then the one
-//! beside keeps others out. Whoever only reads neither needs nor touches them.
+//! It consists of two operating-system locks on separate files, so both end with their process. One
+//! file lies next to the directory and one inside it, and the locks are taken in this order. While
+//! a directory is renamed, no file in it may be open (Windows refuses that) and for a moment no
+//! directory has its name. During that time the outer lock keeps others out. Readers neither need
+//! nor touch the locks.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,37 +23,36 @@ use crate::storage::{Directory, LOCK_NOTE, LockGuard, OpenMode, Protection, Stor
 /// The writer lock, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct WriterLock {
-    // In this order: as they were taken, backwards.
+    // Declared so that they are dropped in the reverse of the order in which they were taken.
     inside: Option<Box<dyn LockGuard>>,
     beside: Beside,
     directory: Directory,
     note: String,
 }
 
-/// The lock beside the directory.
+/// The lock next to the directory.
 #[derive(Debug)]
 enum Beside {
     Held {
         _guard: Box<dyn LockGuard>,
     },
-    /// A path that ends without a name: nothing can be renamed by it.
+    /// The path does not end with a name, so nothing can be renamed by it.
     Nameless,
-    /// The system lets the caller make no file there. Then it cannot rename the directory either;
-    /// what is in it it may change.
+    /// The system does not let the caller create a file there. The caller therefore cannot rename
+    /// the directory either, but may change its content.
     Denied(io::Error),
 }
 
 impl WriterLock {
-    /// Takes the lock of a repository for a purpose that others are told.
+    /// Takes the lock of a repository. `purpose` is shown to others.
     pub(crate) fn acquire(directory: &Directory, purpose: &str) -> Result<Self> {
         let mut lock = Self::beside(directory, purpose)?;
         lock.enter()?;
         Ok(lock)
     }
 
-    /// The part of it beside the directory: all there is to lock where nothing has the name yet.
-    /// Whatever is going to write passes here, so here a name is refused that means another
-    /// directory.
+    /// Takes the outer lock, the only one for a name that no directory has yet. Every writer passes
+    /// here, so this also rejects a name that refers to another directory.
     pub(crate) fn beside(directory: &Directory, purpose: &str) -> Result<Self> {
         let note = format!("{LOCK_NOTE}{} ({purpose})", std::process::id());
         ensure_plain_name(directory.storage.as_ref(), &directory.path)?;
@@ -82,7 +82,7 @@ impl WriterLock {
         })
     }
 
-    /// The other part: the lock in the directory.
+    /// Takes the inner lock, in the directory.
     pub(crate) fn enter(&mut self) -> Result<()> {
         let path = self.directory.join(LOCK_NAME);
         self.inside = Some(take(
@@ -95,7 +95,7 @@ impl WriterLock {
         Ok(())
     }
 
-    /// Says whether the directory may be renamed under the lock.
+    /// Fails unless the directory may be renamed under the lock.
     pub(crate) fn need_beside(&self) -> Result<()> {
         let path = self.directory.path.as_path();
         match &self.beside {
@@ -112,24 +112,24 @@ impl WriterLock {
         }
     }
 
-    /// Gives back the lock in the directory, so that nothing in it is open. The one beside is kept:
-    /// whoever wants to write takes that first.
+    /// Releases the inner lock, so that no file in the directory is open. The outer lock is kept,
+    /// and other writers need that first.
     pub(crate) fn leave(&mut self) {
         self.inside = None;
     }
 }
 
-/// How long another process, or another thread, is waited for that holds a lock.
+/// Limits of the wait for a lock held by another process or thread.
 #[derive(Clone, Copy)]
 pub(crate) struct LockWait<'a> {
-    /// When it is given up; `None` for not at all.
+    /// End of the wait; `None` for no waiting.
     until: Option<Instant>,
-    /// Asked before each try after the first.
+    /// Asked before each attempt after the first.
     may_go_on: &'a (dyn Fn() -> Result<()> + Sync),
 }
 
 impl<'a> LockWait<'a> {
-    /// At most as long as `limit`, and as `may_go_on` allows.
+    /// Waits up to `limit`, as long as `may_go_on` permits.
     pub(crate) fn new(
         limit: Option<Duration>,
         may_go_on: &'a (dyn Fn() -> Result<()> + Sync),
@@ -140,8 +140,8 @@ impl<'a> LockWait<'a> {
         }
     }
 
-    /// Tries until no other has the lock. There is no call of the system that waits for it and
-    /// ends, so this asks again: at first after a millisecond, and at least 20 times a second.
+    /// Tries until no other process has the lock. The system has no call that waits with a limit,
+    /// so this polls: first after a millisecond, and at least 20 times a second.
     pub(crate) fn take<T>(self, mut take: impl FnMut() -> Result<T>) -> Result<T> {
         let mut pause = Duration::from_millis(1);
         loop {
@@ -163,9 +163,9 @@ impl<'a> LockWait<'a> {
     }
 }
 
-/// Takes the lock beside a file that is to be written and replaced, so that one process at a time
-/// does it. `None` where the file system has no locks: then nothing that looks left over may be
-/// touched.
+/// Takes the lock next to a file that is to be written and replaced, so that only one process at a
+/// time does so. `None` if the file system has no locks. In that case nothing that looks abandoned
+/// may be touched.
 pub(crate) fn lock_file(
     storage: &Arc<dyn Storage>,
     file: &Path,
@@ -183,7 +183,7 @@ pub(crate) fn lock_file(
     }
 }
 
-/// The lock file beside a directory or a file.
+/// The path of the lock file next to a directory or file.
 fn path_beside(path: &Path) -> Option<PathBuf> {
     let mut name = path.file_name()?.to_os_string();
     name.push(LOCK_SUFFIX);
@@ -197,14 +197,14 @@ fn is_denied(error: &io::Error) -> bool {
     )
 }
 
-/// True if a lock file is there that is not the caller's to lock: someone who may rename the
-/// directory may hold it.
+/// True if there is a lock file that the caller may not lock. Its holder may be a user who may
+/// rename the directory.
 fn is_there(directory: &Directory, path: &Path) -> bool {
     !matches!(directory.storage.kind(path), Ok(None))
 }
 
-/// The rights of the lock files of a directory: whoever may write there can take the lock when one
-/// was left behind.
+/// The rights of the lock files of a directory: every user who may write there can take over an
+/// abandoned lock file.
 fn rights(directory: &Directory) -> Protection {
     directory.protection().for_file().kept()
 }
@@ -227,7 +227,7 @@ fn take(
         })
 }
 
-/// What the lock file says of its holder.
+/// The holder as recorded in the lock file.
 fn holder(storage: &dyn Storage, path: &Path) -> String {
     let note = storage.open(path, OpenMode::Read).ok();
     let note = note

@@ -1,5 +1,5 @@
-//! Pages of a repository: which generation is current, where its pages lie, the pages themselves,
-//! and new generations.
+//! Pages of a repository: the choice of the current generation, the places of its pages, the pages
+//! themselves, and the writing of new generations.
 
 pub mod files;
 pub mod generation;

@@ -1,5 +1,5 @@
-//! Where something may be written: under a name that means itself, and over no file of a
-//! repository, however it is spelled.
+//! Checks of the places where something may be written: the name must not stand for another one,
+//! nor for a file of a repository in any spelling.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ use crate::base::misuse::Misuse;
 use crate::base::site::FileRole;
 use crate::storage::{Storage, parent_of};
 
-/// Refuses a name that the system takes for another: what is put next to it would be next to
-/// something else.
+/// Rejects a name that the system takes for another. A companion file would be placed next to the
+/// wrong file.
 pub(crate) fn ensure_plain_name(storage: &dyn Storage, path: &Path) -> Result<()> {
     match storage.name_fault(path) {
         None => Ok(()),
@@ -24,9 +24,9 @@ pub(crate) fn ensure_plain_name(storage: &dyn Storage, path: &Path) -> Result<()
     }
 }
 
-/// Refuses a file of a repository in its directory, or one that the engine puts there: by its name,
-/// and by what the name leads to. Letters of another case, links, hard links, mounts and short
-/// names of Windows are other names of one file.
+/// Rejects a file of a repository, or one that the engine puts next to it. The check uses the name
+/// and the identity of the file, because case, links, hard links, mounts and short names of Windows
+/// give one file several names.
 pub(crate) fn ensure_no_repository_file(storage: &dyn Storage, path: &Path) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if is_reserved(&name) {
@@ -58,14 +58,13 @@ pub(crate) fn ensure_no_repository_file(storage: &dyn Storage, path: &Path) -> R
     Ok(())
 }
 
-/// True if a name is one of those that files of a repository, and those of the engine next to them,
-/// have.
+/// True if the name is that of a repository file or of one of the engine's files next to it.
 fn is_reserved(name: &str) -> bool {
     FileRole::from_file_name(name).is_some() || is_own_name(name) || is_journal_name(name)
 }
 
-/// The reserved names in the directory of `path`; where it may not be listed, those that any
-/// repository has.
+/// The reserved names in the directory of `path`. If the directory may not be listed, the names
+/// that every repository has.
 fn neighbours(storage: &dyn Storage, path: &Path) -> Vec<String> {
     match storage.read_dir(parent_of(path)) {
         Ok(entries) => entries

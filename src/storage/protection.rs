@@ -124,8 +124,8 @@ impl Protection {
         }
     }
 
-    /// The same protection, marked to be received exactly, for a file that replaces the one it was
-    /// owner or lies in the same repository.
+    /// The same protection, to be received exactly, by a file that replaces the one it was read
+    /// from or lies in the same repository.
     pub fn kept(self) -> Self {
         Self {
             reach: Reach::Same,

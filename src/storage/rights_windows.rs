@@ -182,8 +182,8 @@ mod system {
         Ok(())
     }
 
-    /// The descriptor to create something with: the list that is wanted, which nothing of the
-    /// directory is added to, and the caller as the owner. `None` where the directory decides.
+    /// The descriptor to create something with: the wanted list, without inheritance from the
+    /// directory, and the caller as owner. `None` if the directory decides.
     fn first_descriptor(wanted: &Protection) -> Option<Vec<u8>> {
         let mut bytes = match wanted.list() {
             AccessList::None => return None,

@@ -10,7 +10,7 @@
 //!    only now, the generation is committed
 //! ```
 //!
-//! How far this came says what an error means, [`Failed`] (W-12).
+//! The progress at the time of an error determines what the error means; see [`Failed`] (W-12).
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,17 +30,17 @@ use super::Generation;
 use crate::pager::files::RepositoryFiles;
 use crate::pager::leftovers::STAGED_SUFFIX;
 
-/// How far a write came that failed: this alone, and not what was refused or why, decides how to go
-/// on (W-12).
+/// The progress of a write at the time of its failure. It alone, not the failed call or the cause,
+/// determines how to go on (W-12).
 #[derive(Debug)]
 pub enum Failed {
-    /// Nothing of it counts, and nothing will. The next attempt writes again all that it relies on.
+    /// The write has no effect and never will. The next attempt writes everything it relies on
+    /// again.
     Before(Error),
-    /// A mapping was written in part, or for all that is known wholly, and could not be withdrawn:
-    /// it may count. It is withdrawn before anything else is written.
+    /// A mapping was written in part or perhaps completely, and could not be withdrawn, so it may
+    /// count. It is withdrawn before anything else is written.
     Unsettled(Error),
-    /// A sync was refused, and what it was for is not written again: no later sync is to be
-    /// believed.
+    /// A sync failed and its data is not written again, so no later sync can be trusted.
     Unsynced(Error),
 }
 
@@ -58,7 +58,7 @@ impl From<Failed> for Error {
     }
 }
 
-/// A generation in the making, over an existing repository.
+/// A new generation of an existing repository, while it is being written.
 #[derive(Debug)]
 pub struct NextGeneration {
     files: RepositoryFiles,
@@ -66,23 +66,22 @@ pub struct NextGeneration {
     lengths: [u64; 2],
     generation: u32,
     transaction: u32,
-    /// Mapping files that hold a whole generation: what is written over one shows by its stamps
-    /// where the old one is left.
+    /// Mapping files that hold a whole generation. If one of them is overwritten in part, its
+    /// stamps show what is left of the old generation.
     whole: Vec<FileRole>,
 }
 
-/// The pages of one space that may be written: no mapping file on disk maps them.
+/// The pages of one space that may be written, because no mapping file on disk maps them.
 #[derive(Debug)]
 pub struct FreePages {
     queue: std::vec::IntoIter<PhysicalPage>,
     size: u32,
-    /// Pages behind the end of the space that a refused generation maps.
+    /// Pages past the end of the space that a rejected generation maps.
     beyond: BTreeSet<PhysicalPage>,
 }
 
-/// True if recovery chooses the generation, or could: nothing is wrong with it but that its pages
-/// lie behind the end of a data file, which may grow. What is wrong with its numbers and stamps
-/// stays wrong.
+/// True if recovery chooses the generation or might choose it: its only fault is that pages lie
+/// past the end of a data file, which may still grow. Wrong numbers and stamps stay wrong.
 fn may_count(found: &Generation) -> bool {
     found
         .findings
@@ -90,8 +89,8 @@ fn may_count(found: &Generation) -> bool {
         .all(|finding| finding.code == CorruptionCode::MappingBeyondFile)
 }
 
-/// The number of the generation after those on disk that count or could; `current` is the file of
-/// the one that does. A file that is refused for good does not stand in the way, whatever number it
+/// The number that follows all generations on disk that count or might count; `current` is the file
+/// of the current one. A file that is rejected for good does not block a number, whatever number it
 /// bears.
 pub fn next_number(on_disk: &[Generation], current: FileRole) -> Result<u32> {
     let counting = on_disk.iter().filter(|found| may_count(found));
@@ -99,8 +98,8 @@ pub fn next_number(on_disk: &[Generation], current: FileRole) -> Result<u32> {
         .map(|found| found.mapping.generation())
         .max()
         .unwrap_or(0);
-    // Where two newer ones were refused, the next number belongs into the file of the one that
-    // counts (W-4).
+    // If two newer generations were rejected, the next number could fall into the current one's
+    // file (W-4).
     let is_taken = |generation: u32| FileRole::Mapping(Mapping::slot_of(generation)) == current;
     let next = newest.checked_add(1).and_then(|next| {
         if is_taken(next) {
@@ -118,8 +117,8 @@ pub fn next_number(on_disk: &[Generation], current: FileRole) -> Result<u32> {
 }
 
 impl NextGeneration {
-    /// Begins the generation after all on disk that count; `current` is the file of the one that
-    /// counts. The caller holds the writer lock.
+    /// Begins the generation that follows all valid ones on disk; `current` is the file of the
+    /// current one. The caller holds the writer lock.
     pub fn begin(
         files: RepositoryFiles,
         on_disk: &[Generation],
@@ -174,8 +173,8 @@ impl NextGeneration {
         self.generation
     }
 
-    /// Writes consecutive pages to places that [`FreePages`] gave. May be called from several
-    /// threads for different pages.
+    /// Writes consecutive pages to places supplied by [`FreePages`]. Several threads may call it
+    /// for different pages.
     pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
         debug_assert!(
             pages.len().is_multiple_of(PAGE_SIZE),
@@ -186,13 +185,13 @@ impl NextGeneration {
             .map_err(|error| Error::io(IoOp::Write, &self.files.path(FileRole::data(space)), error))
     }
 
-    /// The transaction number behind all that are on disk.
+    /// The transaction number after all those on disk.
     pub const fn transaction(&self) -> u32 {
         self.transaction
     }
 
-    /// The mapping of the generation: sections give entries, sizes and free lists; numbers and
-    /// stamps are set here.
+    /// Assembles the mapping of the generation. The sections supply entries, sizes and free lists;
+    /// numbers and stamps are set here.
     pub fn seal(
         &self,
         objects: MappingSection,
@@ -218,10 +217,10 @@ impl NextGeneration {
         mapping
     }
 
-    /// Commits: `mapping` are the bytes of the one that was sealed.
+    /// Commits the generation; `mapping` is the encoded form of the sealed mapping.
     pub fn publish(self, mapping: &[u8]) -> Result<(), Failed> {
-        // One that no reader would believe is not written. W-3: every page is durable before the
-        // mapping that names it is.
+        // A mapping that no reader would accept is not written. W-3: every page is durable before
+        // the mapping that names it is written.
         let sound = check_mapping_size(mapping.len() as u64).and_then(|()| self.sync_data());
         let written = sound
             .map_err(Failed::Before)
@@ -242,7 +241,7 @@ impl NextGeneration {
         Ok(())
     }
 
-    /// W-4 and W-5.
+    /// Steps W-4 and W-5.
     fn write_mapping(&self, bytes: &[u8]) -> Result<(), Failed> {
         let role = FileRole::Mapping(Mapping::slot_of(self.generation));
         let path = self.files.path(role);
@@ -263,12 +262,12 @@ impl NextGeneration {
         file.sync()
             .map_err(|error| Error::io(IoOp::Sync, &path, error))?;
 
-        // W-19: all of it is durable but this byte, so whatever a crash leaves from here on is the
-        // old state or the new.
+        // W-19: everything except this byte is durable, so from here on a crash leaves either the
+        // old state or the new one.
         if let Err(error) = write_all_at(file.as_ref(), 0, bytes.get(..1).unwrap_or_default()) {
             let error = Error::io(IoOp::Write, &path, error);
-            // A call that failed may have written it. It is marked again, so that it is known what
-            // is there.
+            // The failed call may have written the byte. The file is marked again, so that its
+            // state is known.
             return Err(match mark(file.as_ref(), &path) {
                 Ok(()) => Failed::Before(error),
                 Err(_) => Failed::Unsettled(error),
@@ -277,14 +276,14 @@ impl NextGeneration {
         file.sync()
             .map_err(|error| Failed::Unsynced(Error::unconfirmed(IoOp::Sync, &path, error)))?;
         if !self.whole.contains(&role) {
-            // Its name may be left of an attempt that did not make it durable.
+            // Its name may stem from an attempt that did not make it durable.
             self.sync_directory()?;
         }
         Ok(())
     }
 
-    /// Makes a mapping file where there is none: it gets its name when it is whole. A file without
-    /// a byte, or with zeros where the mark belongs, would look like one whose content was lost.
+    /// Creates a mapping file that is missing. It gets its name once it is complete, because a file
+    /// that is empty or has zeros in place of the mark would look as if its content had been lost.
     fn make_mapping(&self, role: FileRole, bytes: &[u8]) -> Result<(), Failed> {
         let storage = &self.files.directory.storage;
         let staged = self
@@ -317,8 +316,7 @@ impl NextGeneration {
         self.sync_directory()
     }
 
-    /// From here on the new generation is seen by everyone, and after a loss of power perhaps by no
-    /// one.
+    /// From here on every reader sees the new generation, but a loss of power may still undo it.
     fn sync_directory(&self) -> Result<(), Failed> {
         let directory = &self.files.directory.path;
         let unconfirmed =
@@ -330,13 +328,12 @@ impl NextGeneration {
             .map_err(unconfirmed)
     }
 
-    /// Takes from the file what would be left of it after the new mapping: the end of a longer one.
-    /// One that was refused is marked first, durably: it may be what a commit of this same number
-    /// left when it was interrupted, and where the new mapping is torn in turn, the stamps would
-    /// not tell the two apart.
+    /// Cuts off the end of a file that is longer than the new mapping. A rejected file is first
+    /// marked, durably: it may be what an interrupted commit of this same number left. If the new
+    /// mapping is torn in turn, the stamps could not tell the two apart.
     ///
-    /// A file that was refused counts neither before nor after, and one that loses its end is the
-    /// oldest generation: where this fails, nothing of the new one is there.
+    /// A rejected file counts neither before nor after, and a file that loses its end holds the
+    /// oldest generation. So if this fails, nothing of the new generation exists.
     fn make_room(&self, role: FileRole, file: &dyn StorageFile, new: u64) -> Result<()> {
         let path = self.files.path(role);
         if !self.whole.contains(&role) {
@@ -353,8 +350,8 @@ impl NextGeneration {
         Ok(())
     }
 
-    /// Gives up: nothing of it is named by any mapping. The data files get their old lengths back,
-    /// as far as that works.
+    /// Gives up. No mapping names anything of the generation. The data files get their old lengths
+    /// back if possible.
     pub fn abort(self) {
         for (space, length) in Space::ALL.into_iter().zip(self.lengths) {
             if self.file(space).len().is_ok_and(|now| now > length) {
@@ -372,10 +369,10 @@ impl NextGeneration {
     }
 }
 
-/// Withdraws the mapping in a file whose write failed (W-12).
+/// Withdraws the mapping in a file after a failed write (W-12).
 pub fn withdraw(files: &RepositoryFiles, role: FileRole) -> Result<(), Failed> {
     let path = files.path(role);
-    // By its path: the listing may be older than the file.
+    // Opened by path, because the listing may be older than the file.
     let file = match files.directory.storage.open(&path, OpenMode::Write) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()), // it never got its name
         opened => opened.map_err(|error| Failed::Unsettled(Error::io(IoOp::Open, &path, error)))?,
@@ -383,8 +380,8 @@ pub fn withdraw(files: &RepositoryFiles, role: FileRole) -> Result<(), Failed> {
     mark(file.as_ref(), &path).map_err(Failed::Unsettled)
 }
 
-/// Marks a mapping file as unfinished, durably. Where it fails the mark is written again by the
-/// next attempt, so that a later sync is to be believed.
+/// Marks a mapping file as unfinished, durably. If this fails, the next attempt writes the mark
+/// again, so its sync can be trusted.
 fn mark(file: &dyn StorageFile, path: &Path) -> Result<()> {
     write_all_at(file, 0, &[UNFINISHED]).map_err(|error| Error::io(IoOp::Write, path, error))?;
     file.sync()
@@ -392,9 +389,9 @@ fn mark(file: &dyn StorageFile, path: &Path) -> Result<()> {
 }
 
 impl FreePages {
-    /// The pages of a space that may be written (W-2): free in the current generation and mapped by
-    /// no other on disk nor by one that is `pinned`, the one free for longest first; behind them,
-    /// new pages. Those that are `held` are left alone.
+    /// The pages of a space that may be written (W-2). First come those that are free in the
+    /// current generation and mapped neither by another one on disk nor by a `pinned` one, longest
+    /// free first; then new pages at the end. Pages in `held` are left alone.
     pub fn new<'h>(
         space: Space,
         current: &Mapping,
@@ -407,8 +404,8 @@ impl FreePages {
         let mut beyond = BTreeSet::new();
         for found in on_disk {
             let section = found.mapping.section(space);
-            // What a mapping that recovery would never choose says of the size of the space is not
-            // to be believed.
+            // If recovery would never choose a mapping, its claim about the size of the space is
+            // not trusted.
             if found.findings.is_empty() {
                 size = size.max(section.physical_pages);
             }
@@ -445,7 +442,7 @@ impl FreePages {
         }
     }
 
-    /// The same pages, the lowest number first.
+    /// Sorts the pages by ascending number.
     pub fn lowest_first(self) -> Self {
         let mut queue: Vec<PhysicalPage> = self.queue.collect();
         queue.sort_unstable();
@@ -455,15 +452,15 @@ impl FreePages {
         }
     }
 
-    /// The next page to write.
+    /// Takes the next page to write.
     pub fn take(&mut self) -> Result<PhysicalPage> {
         if let Some(page) = self.queue.next() {
             return Ok(page);
         }
         while let Some(page) = PhysicalPage::new(self.size) {
             self.size = self.size.saturating_add(1);
-            // Those that are left out become free pages of the new generation, and are written when
-            // no mapping names them.
+            // Skipped pages become free pages of the new generation. They are written once no
+            // mapping names them.
             if !self.beyond.contains(&page) {
                 return Ok(page);
             }
@@ -475,14 +472,15 @@ impl FreePages {
         })
     }
 
-    /// Size of the space with what was taken.
+    /// Size of the space including the pages taken, in pages.
     pub const fn size(&self) -> u32 {
         self.size
     }
 }
 
-/// The section that follows `old`: `entries` are its content, `size` pages its space. The free list
-/// keeps its order; what was released comes behind (`docs::format`, "The free list and its order").
+/// The section that follows `old`, with `entries` and a space of `size` pages. The free list keeps
+/// its order, and newly released pages come after it (`docs::format`, "The free list and its
+/// order").
 pub fn next_section(old: &MappingSection, entries: Vec<MappingEntry>, size: u32) -> MappingSection {
     let mut mapped = vec![false; widen(size)];
     for physical in entries.iter().filter_map(|entry| entry.physical) {
@@ -497,8 +495,8 @@ pub fn next_section(old: &MappingSection, entries: Vec<MappingEntry>, size: u32)
         .map(|(_, physical, _)| physical)
         .filter(|&page| is_free(page));
     let mut free: Vec<PhysicalPage> = kept.chain(released).collect();
-    // Pages beyond the old space that no one took are free as well: another file on disk had a
-    // larger space.
+    // Pages past the old space that were not taken are free as well, because another file on disk
+    // had a larger space.
     let known = old.physical_pages;
     free.extend(
         (known..size)
@@ -513,8 +511,7 @@ pub fn next_section(old: &MappingSection, entries: Vec<MappingEntry>, size: u32)
     }
 }
 
-/// The pages that `new` does not map any more and `old`, the generation before it, does: `new`
-/// released them.
+/// The pages that `new` released: `old`, the generation before it, maps them and `new` does not.
 pub fn released(old: &MappingSection, new: &MappingSection) -> Vec<PhysicalPage> {
     let places = |section: &MappingSection, other: &MappingSection| {
         let moved = section
@@ -522,7 +519,7 @@ pub fn released(old: &MappingSection, new: &MappingSection) -> Vec<PhysicalPage>
             .filter(|(page, physical, _)| other.resolve(*page) != Some(*physical));
         moved.map(|(_, physical, _)| physical).collect::<Vec<_>>()
     };
-    // What lies where it lay is no question: most of it.
+    // Pages that kept their places, as most do, need no look-up.
     let kept: std::collections::HashSet<PhysicalPage> = places(new, old).into_iter().collect();
     places(old, new)
         .into_iter()
@@ -530,7 +527,7 @@ pub fn released(old: &MappingSection, new: &MappingSection) -> Vec<PhysicalPage>
         .collect()
 }
 
-/// The entry of a logical page without page, as the generation that released it leaves it.
+/// The entry of a logical page without a page, as written by the generation that released it.
 pub const fn unmapped_entry(checksum: u32, generation: u32) -> MappingEntry {
     MappingEntry {
         physical: None,

@@ -1,8 +1,8 @@
-//! Writing a whole new repository into an empty directory.
+//! Writing a complete new repository into an empty directory.
 //!
-//! Everything is written under temporary names and made durable, then the data files get their
-//! names, then the mapping files: invariant W-1 of `docs::invariants`. A directory in which that
-//! was interrupted holds no mapping, so no repository.
+//! All files are written under temporary names and made durable. Then the data files get their
+//! names, and then the mapping files: invariant W-1 of `docs::invariants`. An interrupted attempt
+//! leaves a directory without a mapping, which is not a repository.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,35 +24,36 @@ use crate::storage::{Directory, EarlySync, Protection, StorageFile, write_all_at
 use crate::pager::files::RepositoryFiles;
 use crate::pager::leftovers::{NEW_VERSION, STAGED_SUFFIX};
 
-/// A sync is begun beside the writing each time so many bytes were written.
+/// Number of bytes written between two early syncs.
 const EARLY_SYNC_BYTES: usize = 6 << 20;
 
-/// Generations whose number is near the end of what 32 bits count begin anew.
+/// Highest generation number that is continued; after it, numbering restarts because 32 bits are
+/// nearly exhausted.
 const LAST_GENERATION: u32 = u32::MAX - 16;
 
-/// A repository in the making. What was written is taken away again unless it is finished.
+/// A new repository while it is being written. Unless it is finished, its files are removed again.
 #[derive(Debug)]
 pub struct FreshRepository {
-    // In this order: what is closed is taken away.
+    // Declared in this order so that files are closed before they are removed.
     data: Arc<DataWriter>,
     threads: usize,
     made: Mutex<Made>,
 }
 
-/// The data files of a repository in the making, to write pages to. Whoever has one keeps the files
-/// open, so that they cannot get their names everywhere.
+/// Accepts the pages of a new repository. It keeps the data files open, which on some systems
+/// prevents them from being renamed.
 #[derive(Debug)]
 pub struct DataWriter {
-    // In this order: what is synced is closed.
+    // Declared in this order so that syncs end before the files are closed.
     early_sync: Mutex<EarlySync>,
     files: [Arc<dyn StorageFile>; 2],
-    /// Bytes written with early syncs.
+    /// Number of bytes written with early syncs.
     written: AtomicUsize,
     directory: Directory,
 }
 
 impl DataWriter {
-    /// Writes consecutive pages. May be called from several threads for different pages.
+    /// Writes consecutive pages. Several threads may call it for different pages.
     pub fn write_pages(&self, space: Space, first: PhysicalPage, pages: &[u8]) -> Result<()> {
         debug_assert!(
             pages.len().is_multiple_of(PAGE_SIZE),
@@ -61,8 +62,8 @@ impl DataWriter {
         self.write_at(space, first.byte_offset(), pages)
     }
 
-    /// The same. Now and then it begins to make durable what was written of the file, beside the
-    /// writing of the rest.
+    /// Writes consecutive pages, and now and then starts to make the written part of the file
+    /// durable while the rest is being written.
     pub fn write_and_sync_early(
         &self,
         space: Space,
@@ -105,17 +106,17 @@ impl DataWriter {
     }
 }
 
-/// The rights of the files of a new repository.
+/// Access rights for the files of a new repository.
 #[derive(Debug, Clone)]
 pub enum FileRights {
-    /// Those of one protection, for all of them.
+    /// The same protection for all files.
     Alike(Protection),
-    /// Those of the files of the repository whose place it takes.
+    /// Those of the files of the repository that is being replaced.
     Of(RepositoryFiles),
 }
 
 impl FileRights {
-    /// The rights of a file.
+    /// The protection for a file.
     pub fn of(&self, role: FileRole) -> Protection {
         match self {
             Self::Alike(protection) => protection.clone(),
@@ -124,29 +125,28 @@ impl FileRights {
     }
 }
 
-/// The files that were made so far; takes them away when it is dropped before there is a
-/// repository.
+/// The files created so far. They are removed if this is dropped before the repository is complete.
 #[derive(Debug)]
 struct Made {
     directory: Directory,
     rights: FileRights,
-    /// Those that wait for their names.
+    /// Files with temporary names.
     staged: Vec<FileRole>,
-    /// Those that have them.
+    /// Files with final names.
     named: Vec<FileRole>,
-    /// The mapping files among those that wait, in the order in which they get their names, and
-    /// whether that matters.
+    /// The mapping files with temporary names, in the order of their renaming, and whether that
+    /// order matters.
     mappings: Vec<FileRole>,
     order: NameOrder,
-    /// Names of journals: those that wait for them, and those that have them.
+    /// Journals with temporary names, and those with final names.
     journals: [Vec<String>; 2],
-    /// True if all have their names.
+    /// True if all files have their final names.
     is_complete: bool,
 }
 
 impl FreshRepository {
-    /// Begins a repository in an existing directory that holds none, nor leftovers of one. With
-    /// more than one thread, early syncs have their own.
+    /// Begins a repository in an existing directory without a repository or leftovers of one. With
+    /// more than one thread, early syncs run on a separate thread.
     pub fn create(directory: Directory, rights: FileRights, threads: usize) -> Result<Self> {
         let mut made = Made {
             directory: directory.clone(),
@@ -176,26 +176,26 @@ impl FreshRepository {
         })
     }
 
-    /// The data files. To be given back before the repository is finished.
+    /// The data files. Every clone must be dropped before the repository is finished.
     pub const fn data(&self) -> &Arc<DataWriter> {
         &self.data
     }
 
-    /// Writes bytes at an offset of a data file: for what is no whole page.
+    /// Writes bytes at an offset of a data file, for content that is not a whole page.
     pub fn write_tail(&self, space: Space, offset: u64, bytes: &[u8]) -> Result<()> {
         self.data.write_at(space, offset, bytes)
     }
 
-    /// Writes the files that make the directory a repository whose current generation is `mapping`,
-    /// and makes them durable under their temporary names; beside the writing of pages if that is
-    /// wanted.
+    /// Writes the files that make the directory a repository with the current generation `mapping`,
+    /// and makes them durable under their temporary names. May run in parallel with the writing of
+    /// pages.
     pub fn stage(&self, mapping: &Mapping) -> Result<()> {
-        // Each of them describes the same pages: whichever a crash leaves, the repository is this
-        // one.
+        // All of these files describe the same pages, so the result is the same whichever of them a
+        // crash leaves.
         self.stage_all(mapping_files(mapping).into_iter().map(Ok), NameOrder::Any)
     }
 
-    /// The same with these mapping files, which get their names in this order.
+    /// Stages the given mapping files, which get their names in the given order.
     pub fn stage_as_given(
         &self,
         files: impl Iterator<Item = Result<(FileRole, Vec<u8>)>>,
@@ -221,8 +221,8 @@ impl FreshRepository {
             made.mappings.push(role);
             written.push((path, file));
         }
-        // All are written before the first is synced: one commit of the file system's journal may
-        // then do for all.
+        // All are written before the first is synced, so that one commit of the file system's
+        // journal may serve all of them.
         for (path, file) in written {
             file.sync()
                 .map_err(|error| Error::io(IoOp::Sync, &path, error))?;
@@ -230,8 +230,8 @@ impl FreshRepository {
         made.sync()
     }
 
-    /// Writes a journal of this name, part by part, each at its offset, and makes it durable under
-    /// a temporary name.
+    /// Writes a journal with this name from parts, each at its offset, and makes it durable under a
+    /// temporary name.
     pub fn stage_journal<B: AsRef<[u8]>>(
         &self,
         name: &str,
@@ -243,7 +243,7 @@ impl FreshRepository {
             let path = path.clone();
             move |error| Error::io(op, &path, error)
         };
-        // As readable as the data file whose changes it holds.
+        // It may be read by the same users as the data file whose changes it holds.
         let protection = made.rights.of(FileRole::Objects);
         let file = made
             .directory
@@ -259,14 +259,14 @@ impl FreshRepository {
         file.sync().map_err(failed(IoOp::Sync))
     }
 
-    /// The repository has no such data file.
+    /// Leaves out a data file that the repository does not have.
     pub fn omit(&self, space: Space) -> Result<()> {
         self.made.lock().omit(FileRole::data(space))
     }
 
-    /// Makes a repository of what was written and staged.
+    /// Gives the staged files their final names, which completes the repository.
     pub fn finish(self) -> Result<()> {
-        // W-1, 1 and 2: pages are durable under their temporary names; so are the mappings, and the
+        // W-1, 1 and 2: pages and mappings are durable under their temporary names, and so are the
         // names.
         self.data.sync(self.threads)?;
         let Self { data, made, .. } = self;
@@ -280,8 +280,8 @@ impl FreshRepository {
             }
         }
         made.sync()?;
-        // W-1, 4: the first mapping makes it a repository. Where they differ each is there before
-        // the next, so that none decides alone that belongs behind another.
+        // W-1, 4: the first mapping makes it a repository. If the mappings differ, each is in place
+        // before the next, so that none takes effect without those that must precede it.
         for role in std::mem::take(&mut made.mappings) {
             let is_there = made.is_repository();
             made.name(role).map_err(|error| {
@@ -299,20 +299,20 @@ impl FreshRepository {
                 NameOrder::Any => {}
             }
         }
-        // Files of which no mapping could be read are complete without one.
+        // Without a readable mapping, the files are complete as they are.
         made.is_complete = true;
         made.sync().map_err(behind_the_switch)
     }
 }
 
-/// In which order a crash may leave the names of mapping files.
+/// The order in which the names of mapping files may appear after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NameOrder {
     Any,
     AsGiven,
 }
 
-/// Where a file waits for its name.
+/// The temporary path of a file.
 fn staged_path(directory: &Directory, role: FileRole) -> PathBuf {
     directory.join(&format!("{}{STAGED_SUFFIX}", role.file_name()))
 }
@@ -324,8 +324,8 @@ impl Made {
 
     fn create(&mut self, role: FileRole) -> Result<Box<dyn StorageFile>> {
         let path = self.staged_path(role);
-        // Leftovers were taken away, so whatever is there now is someone's; a link would lead to
-        // it.
+        // Leftovers have been removed, so anything that is there now belongs to others. A link
+        // would redirect the write to its target.
         let file = self.directory.storage.create(&path, &self.rights.of(role));
         let file = file.map_err(|error| Error::io(IoOp::Create, &path, error))?;
         self.staged.push(role);
@@ -377,7 +377,7 @@ impl Made {
             .map_err(|error| Error::io(IoOp::SyncDirectory, path, error))
     }
 
-    /// True if what was named so far is a repository.
+    /// True if the files with final names form a repository.
     fn is_repository(&self) -> bool {
         self.is_complete
             || self
@@ -386,8 +386,8 @@ impl Made {
                 .any(|role| matches!(role, FileRole::Mapping(_)))
     }
 
-    /// Takes away what is no part of a repository. As in an interrupted attempt, what has its name
-    /// goes before the mappings by which it is known.
+    /// Removes what is not part of a repository. As after an interrupted attempt, files with final
+    /// names go before the mappings that identify them.
     fn discard(&mut self) -> Result<()> {
         let storage = &self.directory.storage;
         let remove = |path: &Path| {
@@ -410,7 +410,7 @@ impl Made {
         staged_journals
             .iter()
             .try_for_each(|name| remove(&staged_path_of(name)))?;
-        // The last that were made are the mappings.
+        // The mappings were created last and are removed last.
         self.staged
             .iter()
             .rev()
@@ -424,7 +424,7 @@ impl Drop for Made {
     }
 }
 
-/// A repository is there already when this error comes.
+/// Converts an error that comes after the repository is in place.
 fn behind_the_switch(error: Error) -> Error {
     match error {
         Error::Io { op, path, source } => Error::Unconfirmed { op, path, source },
@@ -434,9 +434,9 @@ fn behind_the_switch(error: Error) -> Error {
 
 /// The mapping files of a new repository, in the order in which they get their names.
 ///
-/// Dialect 2.2: three generations with the same pages, as Windows leaves after three checkpoints:
-/// independent readers want all three files. Dialect 2.1: both mappings, the single maps, and
-/// MAPPING.VER, which switches.
+/// In dialect 2.2 these are three generations with the same pages, as Windows leaves after three
+/// checkpoints; independent readers expect all three files. In dialect 2.1 they are both mappings,
+/// the single maps, and MAPPING.VER, which selects one.
 fn mapping_files(mapping: &Mapping) -> Vec<(FileRole, Vec<u8>)> {
     match mapping.dialect {
         Dialect::V22 => {
@@ -468,7 +468,7 @@ fn mapping_files(mapping: &Mapping) -> Vec<(FileRole, Vec<u8>)> {
     }
 }
 
-/// The mapping as a generation, none of its pages written after `first`.
+/// The mapping renumbered as `generation`, with no page written later than `first`.
 fn as_generation(mapping: &Mapping, generation: u32, first: u32) -> Mapping {
     let mut mapping = mapping.clone();
     mapping.shutdown_flag = 1;
@@ -483,7 +483,7 @@ fn as_generation(mapping: &Mapping, generation: u32, first: u32) -> Mapping {
     mapping
 }
 
-/// Gives mapped pages places of their own in ascending order, without gaps: no page is free.
+/// Assigns places to mapped pages in ascending order and without gaps, so that no page is free.
 pub fn place_densely(section: &mut MappingSection) {
     let mut next = 0;
     for entry in section

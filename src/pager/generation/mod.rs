@@ -1,4 +1,4 @@
-//! The generations on disk: each mapping file read, and what is wrong with it.
+//! The generations on disk, read from the mapping files, with the faults of each.
 
 pub mod commit;
 pub mod fresh;
@@ -25,41 +25,41 @@ use wholeness::Surroundings;
 /// A mapping file that could be read.
 #[derive(Debug, Clone)]
 pub struct Generation {
-    /// The file; for dialect 2.1's pair of single maps OBJECTS.MAP.
+    /// The file. For the pair of single maps of dialect 2.1 this is OBJECTS.MAP.
     pub role: FileRole,
-    /// Its content: megabytes in a large repository, so it is shared.
+    /// Its content. It is shared, because it takes megabytes in a large repository.
     pub mapping: Arc<Mapping>,
-    /// What is wrong with it; empty: it is whole.
+    /// The faults of the mapping; empty if it is whole.
     pub findings: Vec<Corruption>,
-    /// What the front of its file shows.
+    /// Information from the first bytes of the file.
     pub front: MappingFront,
 }
 
-/// A mapping file that cannot serve, and why.
+/// A mapping file that cannot be used, and the reason.
 #[derive(Debug, Clone)]
 pub struct Refusal {
     /// The file.
     pub role: FileRole,
-    /// Its generation, if it could be read.
+    /// Its generation, if it can be read.
     pub generation: Option<u32>,
-    /// The first thing wrong with it.
+    /// The first fault found.
     pub reason: Corruption,
-    /// True if it may have held a newer state than the one that was opened: then what was committed
-    /// last is lost, or was about to be committed when a crash came. Not known of a file that is
-    /// read without opening the repository.
+    /// True if the file may have held a newer state than the one that was opened. Then the last
+    /// commit was lost, or was in progress when a crash came. Always false for a file that is
+    /// examined without opening the repository.
     pub may_be_newer: bool,
-    /// What the front of the file shows.
+    /// Information from the first bytes of the file.
     pub(super) front: MappingFront,
 }
 
 impl Refusal {
-    /// True if the file was being written by this engine when that was interrupted. The generation
-    /// in it never counted, so nothing is lost, and the next one is written over it (W-5).
+    /// True if this engine was interrupted while it wrote the file. The generation in it never took
+    /// effect, so nothing is lost, and the next one overwrites it (W-5).
     pub fn is_unfinished(&self) -> bool {
         self.front == MappingFront::Unfinished
     }
 
-    /// A file that cannot serve; its generation, if it could be read.
+    /// A mapping file that cannot be used, and its generation if that can be read.
     pub(crate) const fn new(role: FileRole, generation: Option<u32>, reason: Corruption) -> Self {
         Self {
             role,
@@ -72,7 +72,7 @@ impl Refusal {
 }
 
 impl Generation {
-    /// One that was just written, whole.
+    /// A generation that was just written and is whole.
     pub fn whole(role: FileRole, mapping: Arc<Mapping>) -> Self {
         let front = MappingFront::Generation(mapping.generation());
         Self {
@@ -83,7 +83,7 @@ impl Generation {
         }
     }
 
-    /// Why it is not whole.
+    /// The rejection of a generation that is not whole.
     pub fn refusal(&self) -> Option<Refusal> {
         let reason = self.findings.first()?.clone();
         Some(Refusal {
@@ -92,10 +92,10 @@ impl Generation {
         })
     }
 
-    /// Checks the pages of the generation against their checksums: all, or those alone that it
-    /// wrote itself. Dialect 2.1 has no page checksums in its mappings; nothing is checked there.
-    /// That the system refuses to read a page says nothing of the generation: that is an error, and
-    /// no reason to take an older one.
+    /// Checks the pages of the generation against their checksums: all pages, or only those that it
+    /// wrote itself. Mappings of dialect 2.1 have no page checksums, so nothing is checked there.
+    /// If the system refuses to read a page, this says nothing about the generation. It is an error
+    /// and no reason to take an older generation.
     pub fn check_pages(&mut self, data: &DataFiles, extent: PageExtent) -> Result<()> {
         if self.mapping.dialect == Dialect::V21 {
             return Ok(());
@@ -133,17 +133,17 @@ impl Generation {
     }
 }
 
-/// Which pages of a generation are checked.
+/// The pages of a generation to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageExtent {
-    /// Those that the generation itself wrote: the only ones a crash can have torn.
+    /// Those that the generation itself wrote, since only they can be torn by a crash.
     Written,
-    /// All of them.
+    /// All mapped pages.
     All,
 }
 
-/// Reads every mapping file of a repository. Those that cannot be read are refused; others carry
-/// their findings.
+/// Reads every mapping file of a repository. Unreadable ones are rejected; the others carry their
+/// faults.
 pub fn read_all(
     files: &RepositoryFiles,
     data: &DataFiles,
@@ -151,7 +151,7 @@ pub fn read_all(
     read_some(files, data, |_| true)
 }
 
-/// As [`read_all`], of some of the files.
+/// Reads some of the mapping files, like [`read_all`].
 pub fn read_some(
     files: &RepositoryFiles,
     data: &DataFiles,
@@ -185,8 +185,8 @@ pub fn read_some(
 }
 
 /// The generation of dialect 2.2 with the greatest number, if it is whole, and the CRC-32 of its
-/// file: the only mapping file that is read whole. `None` where only a look at all of them can tell
-/// which one counts.
+/// file. It is the only mapping file that is read completely. `None` if all files must be examined
+/// to find the current one.
 pub(super) fn read_newest(
     files: &RepositoryFiles,
     data: &DataFiles,
@@ -226,7 +226,7 @@ pub(super) fn read_newest(
     Ok(whole.map(|found| (found, checksum::crc32(&bytes))))
 }
 
-/// A mapping file with what is wrong with it.
+/// Parses a mapping file and lists its faults.
 fn parse_one(
     bytes: Result<&[u8], Corruption>,
     likely: Dialect,
@@ -255,7 +255,7 @@ fn parse_one(
     })
 }
 
-/// The mapping in a file, if it is there and can be read.
+/// The mapping in a file, if the file exists and can be read.
 pub fn read_mapping(
     files: &RepositoryFiles,
     role: FileRole,
@@ -267,8 +267,8 @@ pub fn read_mapping(
         .map(|parsed| parsed.mapping))
 }
 
-/// All bytes of a mapping file, if it is there. One larger than any can be is damaged, which is no
-/// reason to fail; when the system refuses to read one, what it holds is not known, which is.
+/// The content of a mapping file, if it exists. A file larger than the largest mapping is damage
+/// and not an error. If the system refuses to read it, its content is unknown, which is an error.
 pub(super) fn read_small(
     files: &RepositoryFiles,
     role: FileRole,
@@ -287,8 +287,8 @@ pub(super) fn read_small(
     }
 }
 
-/// The generation that OBJECTS.MAP and INDEX.MAP of dialect 2.1 describe together, if both are
-/// there and readable.
+/// The generation that OBJECTS.MAP and INDEX.MAP of dialect 2.1 describe together, if both exist
+/// and can be read.
 pub fn read_single_maps(
     files: &RepositoryFiles,
     data: &DataFiles,

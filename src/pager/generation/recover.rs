@@ -1,13 +1,12 @@
-//! Which generation is current (`docs::format`, "Generations" and "Commit protocol").
+//! Choice of the current generation (`docs::format`, "Generations" and "Commit protocol").
 //!
-//! Dialect 2.2: the whole one with the greatest generation number. Whole means: the mapping holds
-//! every invariant that a mapping can hold, and, unless it was written by an orderly shutdown, the
-//! pages it wrote match their checksums. A crash can tear only those: a page is never written in
-//! place, and older pages were durable before. Dialect 2.1: the file that MAPPING.VER names, else
-//! the other one, else OBJECTS.MAP with INDEX.MAP.
+//! In dialect 2.2 it is the whole generation with the greatest number. A generation is whole if the
+//! mapping satisfies every invariant that a mapping can show and, unless an orderly shutdown wrote
+//! it, the pages that it wrote match their checksums. A crash can tear only those: pages are never
+//! overwritten in place, and older ones were already durable. In dialect 2.1 it is the file that
+//! MAPPING.VER names, else the other one, else OBJECTS.MAP with INDEX.MAP.
 //!
-//! When none is whole, the best one that can be read at all is taken, so that what is left can be
-//! seen.
+//! If none is whole, the best readable one is taken, so that what is left can be examined.
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
@@ -20,23 +19,23 @@ use crate::format::mapping::{Mapping, MappingFront};
 use super::{Generation, PageExtent, Refusal, read_all, read_newest, read_single_maps, read_small};
 use crate::pager::files::{DataFiles, RepositoryFiles};
 
-/// Which generation to open, and how carefully.
+/// The generation to open, and how thoroughly to check it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Choice {
-    /// This one and no other; `None`: the current one.
+    /// This generation and no other; `None` for the current one.
     pub generation: Option<u32>,
-    /// Check every page of a generation before choosing it, not only those it wrote.
+    /// Check every page of a generation before choosing it, not just those that it wrote.
     pub check_all_pages: bool,
-    /// Check the pages that a generation wrote also where it says that it was closed in order.
+    /// Check the pages that a generation wrote even if it is marked as closed in order.
     pub check_written_pages: bool,
 }
 
-/// The outcome of choosing.
+/// The outcome of the choice.
 #[derive(Debug, Clone)]
 pub struct Chosen {
     /// The generation.
     pub current: Generation,
-    /// Files that cannot serve, newer and older ones, and why.
+    /// Files that cannot be used, both newer and older ones, with the reasons.
     pub refused: Vec<Refusal>,
 }
 
@@ -45,9 +44,9 @@ pub fn choose(files: &RepositoryFiles, data: &DataFiles, choice: Choice) -> Resu
     choose_among(read_all(files, data)?, files, data, choice)
 }
 
-/// The current generation of dialect 2.2 and the CRC-32 of its file, without a look at the others:
-/// the one with the greatest number, when it is whole. [`choose`] takes that one too. `None`: all
-/// have to be looked at.
+/// The current generation of dialect 2.2 and the CRC-32 of its file, without examining the other
+/// files: the one with the greatest number, if it is whole. [`choose`] takes the same one. `None`
+/// if all files must be examined.
 pub fn choose_newest(
     files: &RepositoryFiles,
     data: &DataFiles,
@@ -59,7 +58,7 @@ pub fn choose_newest(
     Ok(newest.findings.is_empty().then_some((newest, crc)))
 }
 
-/// As [`choose`], among what [`read_all`] gave.
+/// Chooses among the result of [`read_all`], like [`choose`].
 pub fn choose_among(
     (mut generations, mut refused): (Vec<Generation>, Vec<Refusal>),
     files: &RepositoryFiles,
@@ -96,7 +95,8 @@ pub fn choose_among(
         match generation.refusal() {
             None if current.is_none() => current = Some(generation),
             None => {}
-            // Also of one that comes after the choice: by its damage it may be newer than it says.
+            // This includes one that ranks lower: because of its damage it may be newer than it
+            // says.
             Some(refusal) => refused.push(refusal),
         }
     }
@@ -111,13 +111,13 @@ pub fn choose_among(
     }
 }
 
-/// True if a refused file may have held a newer state than the one that was taken. In dialect 2.2
-/// the generation after it goes into one file alone, so a refused one in the other place is older.
-/// In 2.1 the file counts that MAPPING.VER names.
+/// True if a rejected file may have held a newer state than the chosen one. In dialect 2.2 the next
+/// generation can go into only one file, so a rejected one in the other place is older. In dialect
+/// 2.1 the file named by MAPPING.VER is current.
 ///
-/// A file in that place is told from a lost generation by its front (W-5, W-19): every byte of a
-/// generation that counted was durable, so its front shows neither the mark of an unfinished one
-/// nor the head and stamps of an older one.
+/// The first bytes of a file in that place distinguish an unfinished generation from a lost one
+/// (W-5, W-19). Every byte of a generation that took effect was durable, so its front shows neither
+/// the mark of an unfinished generation nor the head and stamps of an older one.
 fn may_be_newer(refusal: &Refusal, current: &Generation, named: Option<FileRole>) -> bool {
     if refusal.role == current.role {
         return false; // no generation is whole, and this is the best one
@@ -149,7 +149,7 @@ fn may_be_newer(refusal: &Refusal, current: &Generation, named: Option<FileRole>
     }
 }
 
-/// The number in MAPPING.VER, which names the mapping file that counts in dialect 2.1.
+/// The number in MAPPING.VER, which names the current mapping file in dialect 2.1.
 fn named_number(files: &RepositoryFiles) -> Result<Option<u32>> {
     let version = read_small(files, FileRole::MappingVersion)?.and_then(Result::ok);
     Ok(version
@@ -157,7 +157,7 @@ fn named_number(files: &RepositoryFiles) -> Result<Option<u32>> {
         .map(u32::from_le_bytes))
 }
 
-/// The mapping file of a number; `None` where there is no such file.
+/// The mapping file with a number; `None` if there is no such file.
 fn named_file(number: Option<u32>) -> Option<FileRole> {
     match number {
         Some(1) => Some(FileRole::Mapping(1)),
@@ -166,8 +166,8 @@ fn named_file(number: Option<u32>) -> Option<FileRole> {
     }
 }
 
-/// Mapping files of dialect 2.2 that are gone: a repository that has written more generations than
-/// it has files for has them all. The one that is gone may have been the newest.
+/// Missing mapping files of dialect 2.2. A repository that has written more generations than it has
+/// files must have all of them. The missing one may have been the newest.
 fn missing(files: &RepositoryFiles, dialect: Dialect, generations: &[Generation]) -> Vec<Refusal> {
     let newest = generations
         .iter()
@@ -204,7 +204,7 @@ fn inspect(generation: &mut Generation, data: &DataFiles, choice: Choice) -> Res
     Ok(())
 }
 
-/// The dialect that the file names speak for, if a mapping file is of it; else that of the mapping
+/// The dialect suggested by the file names, if a mapping file agrees; otherwise that of the mapping
 /// files.
 fn dialect_of(files: &RepositoryFiles, generations: &[Generation]) -> Dialect {
     let named = if files.has(FileRole::MappingVersion) {
@@ -241,7 +241,7 @@ fn other_dialect(generation: &Generation, dialect: Dialect) -> Refusal {
     )
 }
 
-/// Puts the file that MAPPING.VER names first, the single maps last.
+/// Moves the file that MAPPING.VER names to the front and the single maps to the end.
 fn order_v21(
     files: &RepositoryFiles,
     data: &DataFiles,

@@ -1,5 +1,5 @@
-//! Whether a mapping is whole: invariants 1 to 7 and 10 of `docs::format`, and what of 9 a mapping
-//! shows by itself.
+//! Validity of a mapping: invariants 1 to 7 and 10 of `docs::format`, and the part of 9 that a
+//! mapping shows by itself.
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::findings::Findings;
@@ -9,18 +9,18 @@ use crate::base::widen;
 use crate::format::Dialect;
 use crate::format::mapping::{Mapping, MappingSection};
 
-/// What a mapping is checked against: its own file, and the data files as far as they are there.
+/// Facts that a mapping is checked against: its own file, and the data files as far as they exist.
 #[derive(Debug, Clone, Copy)]
 pub struct Surroundings {
     /// The file the mapping was read from.
     pub role: FileRole,
-    /// Bytes behind its end.
+    /// Number of bytes after its end.
     pub trailing_bytes: usize,
-    /// Whole pages in OBJECTS.DATA and INDEX.BTR.
+    /// Numbers of whole pages in OBJECTS.DATA and INDEX.BTR.
     pub file_pages: [Option<u64>; 2],
 }
 
-/// Everything wrong with a mapping; of each kind a bounded number.
+/// All faults of a mapping; a bounded number of each kind.
 pub fn check(mapping: &Mapping, around: Surroundings) -> Vec<Corruption> {
     let mut findings = Findings::default();
     let [objects, index] = around.file_pages;
@@ -40,7 +40,7 @@ pub fn check(mapping: &Mapping, around: Surroundings) -> Vec<Corruption> {
     findings.into_list()
 }
 
-/// Invariants 5 and 6: what concerns the file as a whole.
+/// Invariants 5 and 6, which concern the file as a whole.
 fn check_file(mapping: &Mapping, around: Surroundings, findings: &mut Findings) {
     let site = Site::file(around.role);
     let mut report = |code, detail: String| findings.push(Corruption::new(code, site, detail));
@@ -94,11 +94,11 @@ impl SectionCheck<'_> {
         ));
     }
 
-    /// Invariants 2 and 3: mapped and free pages are all there, once, and inside the file.
+    /// Invariants 2 and 3: mapped and free pages together cover the space once and lie in the file.
     fn pages(&self, file_pages: Option<u64>, findings: &mut Findings) {
         let size = widen(self.section.physical_pages);
-        // A healthy space holds exactly its mapped and free pages; a header that claims more
-        // reserves nothing.
+        // A healthy space has exactly its mapped and free pages. A header that claims more must not
+        // make the check allocate more.
         let possible = self.section.entries.len() + self.section.free.len();
         if size > possible {
             let detail = format!("{size} pages stated, {possible} named at most");
@@ -152,7 +152,7 @@ impl SectionCheck<'_> {
         }
     }
 
-    /// Invariant 4.
+    /// Invariant 4: the numbers of generations.
     fn numbers(&self, findings: &mut Findings) {
         let (generation, previous) = (self.section.generation, self.section.previous);
         if generation.checked_sub(1) != Some(previous) {
@@ -161,8 +161,8 @@ impl SectionCheck<'_> {
         }
     }
 
-    /// Invariants 7, 10 and, for entries without page, 9. One finding a kind: a torn file breaks
-    /// hundreds of stamps.
+    /// Invariants 7, 10 and, for entries without a page, 9. One finding of each kind suffices,
+    /// because a torn file breaks hundreds of stamps.
     fn entries(&self, findings: &mut Findings) {
         let generation = self.section.generation;
         let mut first = |code, page: u32, detail: String, count: usize| {

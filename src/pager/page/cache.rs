@@ -1,9 +1,10 @@
-//! The pages of a generation that are kept in memory.
+//! A cache of the pages of a generation.
 //!
-//! A slot for each logical page, made in groups when they are first needed. Whoever finds a page
-//! there takes no lock and counts nothing up, so readers do not get into each other's way. When
-//! there are too many, the ones go that were not looked at since they were last asked for (the
-//! clock algorithm): a scan, which looks at each page once, drives out no page that is in use.
+//! There is a slot for each logical page, allocated in groups on first use. A reader that finds a
+//! page in its slot takes no lock and touches no shared counter, so readers do not disturb each
+//! other. If there are too many pages, those are dropped that were not used since the clock hand
+//! last passed (the clock algorithm). A scan, which uses each page once, evicts no page that is in
+//! use.
 
 use std::array;
 use std::collections::VecDeque;
@@ -18,32 +19,32 @@ use crate::base::page_no::{LogicalPage, Space};
 use crate::base::widen;
 use crate::format::mapping::{Mapping, MappingEntry};
 
-/// Slots that are made together, a power of two: so many that the way to the groups stays in the
-/// cache of the processor.
+/// Number of slots in a group, a power of two. It is large enough that the list of groups stays in
+/// the processor's cache.
 const GROUP: usize = 1024;
 
-/// A cache has room for so many pages at least.
+/// Smallest capacity of a cache, in pages.
 const MIN_CAPACITY: usize = 16;
 
-/// Spare pages that are kept at most: 4 MiB.
+/// Largest number of spare pages: 4 MiB.
 const MAX_SPARE: usize = 512;
 
 type Group = [ArcSwapOption<Page>; GROUP];
 type Slots = Box<[OnceLock<Box<Group>>]>;
 
-/// Pages of a generation as they were read and checked.
+/// Pages of a generation that have been read and checked.
 pub struct PageCache {
     capacity: usize,
     slots: [Slots; 2],
-    /// The pages there are, in the order in which they are asked whether they were used.
+    /// The cached pages in the order in which the clock hand visits them.
     clock: Mutex<VecDeque<(Space, LogicalPage)>>,
-    /// Pages that no one may need any more, for the memory they take: fresh memory costs more than
-    /// what is read into it.
+    /// Pages that may no longer be needed, kept for their memory: fresh memory costs more than
+    /// reading into it.
     spare: Mutex<Vec<Arc<Page>>>,
 }
 
 impl PageCache {
-    /// An empty cache for so many pages of the generation with this mapping.
+    /// An empty cache for `capacity` pages of the generation with this mapping.
     pub fn new(mapping: &Mapping, capacity: usize) -> Self {
         let slots = Space::ALL.map(|space| {
             let groups = widen(mapping.section(space).logical_pages()).div_ceil(GROUP);
@@ -57,7 +58,7 @@ impl PageCache {
         }
     }
 
-    /// The cache of the generation behind this one, with the pages that are the same in both.
+    /// The cache for the generation that follows this one, with the pages that both have in common.
     pub fn next(&self, old: &Mapping, new: &Mapping) -> Self {
         let next = Self::new(new, self.capacity);
         let place = |entry: &MappingEntry| (entry.physical, entry.last_write);
@@ -72,7 +73,7 @@ impl PageCache {
         next
     }
 
-    /// The page, if it is there.
+    /// The page, if it is cached.
     pub fn get(&self, space: Space, page: LogicalPage) -> Option<PageRef<'static>> {
         let slot = self.group(space, page)?.get()?.get(page.index() % GROUP)?;
         let found = PageRef::cached(slot.load())?;
@@ -80,7 +81,7 @@ impl PageCache {
         Some(found)
     }
 
-    /// Keeps a page.
+    /// Adds a page to the cache.
     pub fn insert(&self, space: Space, page: LogicalPage, content: Arc<Page>) {
         let Some(group) = self.group(space, page) else {
             return;
@@ -98,11 +99,10 @@ impl PageCache {
         }
     }
 
-    /// Lets a page go that is the same no more in the states to come. Whoever sees an older one
-    /// reads it again.
+    /// Drops a page that changes in later states. A reader of an older state reads it again.
     pub fn replaced(&self, space: Space, page: LogicalPage) {
         let group = self.group(space, page).and_then(OnceLock::get);
-        // Its place in the clock stays until it is its turn.
+        // Its place in the clock stays until the hand reaches it.
         if let Some(slot) = group.and_then(|group| group.get(page.index() % GROUP))
             && let Some(held) = slot.swap(None)
         {
@@ -110,7 +110,7 @@ impl PageCache {
         }
     }
 
-    /// Takes a page that no one may need any more.
+    /// Takes back a page that may no longer be needed.
     pub fn reuse(&self, page: Arc<Page>) {
         let mut spare = self.spare.lock();
         if spare.len() < MAX_SPARE {
@@ -118,11 +118,11 @@ impl PageCache {
         }
     }
 
-    /// A page to fill, of which no one else knows; what it holds is left over from another.
+    /// A page to fill that no one else refers to. It holds the remains of another page.
     pub fn new_page(&self) -> Arc<Page> {
         let mut spare = self.spare.lock();
         while let Some(mut page) = spare.pop() {
-            // A snapshot may still see it.
+            // A snapshot may still refer to it.
             if Arc::get_mut(&mut page).is_some() {
                 return page;
             }
@@ -131,10 +131,10 @@ impl PageCache {
         Arc::default()
     }
 
-    /// Lets the first page go that was not used since it was last asked.
+    /// Drops the first page that was not used since the clock hand last passed.
     fn drop_one(&self, clock: &mut VecDeque<(Space, LogicalPage)>) {
-        // After a whole turn the first goes in any case: readers may use pages faster than this
-        // asks.
+        // After a full turn the first page is dropped in any case, because readers may use pages
+        // faster than the hand moves.
         for _ in 0..clock.len() {
             let Some((space, page)) = clock.pop_front() else {
                 return;
@@ -285,7 +285,7 @@ mod tests {
         );
     }
 
-    /// Looks of each thread; the interpreter that looks for undefined behaviour is slow.
+    /// Number of look-ups of each thread; Miri is slow.
     const LOOKS: u32 = if cfg!(miri) { 16 } else { 3000 };
 
     #[test]

@@ -1,4 +1,4 @@
-//! The logical page numbers of a space: which are free, and how many there are.
+//! The logical page numbers of a space: the free ones and the total.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,16 @@ use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_LOGICAL_PAGES;
 use crate::base::page_no::LogicalPage;
 
-/// The numbers of a space that have no page, as runs of consecutive ones, and the first number that
-/// was never used.
+/// The free numbers of a space, as runs of consecutive numbers, and the first number never used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogicalPages {
-    /// First number of each run, with its length.
+    /// First number of each free run, with the length of the run.
     free: BTreeMap<u32, u32>,
     end: u32,
 }
 
 impl LogicalPages {
-    /// All numbers below `end`, of which those in `free` (ascending) have no page.
+    /// All numbers below `end`, of which those in `free` (ascending) are free.
     pub fn new(end: u32, free: impl IntoIterator<Item = LogicalPage>) -> Self {
         let mut pages = Self {
             free: BTreeMap::new(),
@@ -32,7 +31,7 @@ impl LogicalPages {
         self.end
     }
 
-    /// Takes `count` consecutive numbers: the lowest free ones, else new ones.
+    /// Takes `count` consecutive numbers: the lowest free ones, or else new ones.
     pub fn take(&mut self, count: u32) -> Result<LogicalPage> {
         let found = self
             .free
@@ -49,7 +48,7 @@ impl LogicalPages {
         LogicalPage::new(start).ok_or_else(too_many)
     }
 
-    /// New numbers behind all others. Free ones at the very end are among them.
+    /// Takes new numbers at the end, including a free run that reaches the end.
     fn grow(&mut self, count: u32) -> Result<LogicalPage> {
         let start = match self.free.last_key_value() {
             Some((&start, &length)) if start + length == self.end => start,
@@ -64,7 +63,7 @@ impl LogicalPages {
         LogicalPage::new(start).ok_or_else(too_many)
     }
 
-    /// Takes exactly these numbers, which are free or were never used.
+    /// Takes exactly these numbers, which must be free or never used.
     pub fn take_at(&mut self, first: LogicalPage, count: u32) -> Result<()> {
         let start = first.get();
         let end = start
@@ -97,7 +96,7 @@ impl LogicalPages {
         Ok(())
     }
 
-    /// Gives numbers back.
+    /// Releases numbers.
     pub fn release(&mut self, first: LogicalPage, count: u32) {
         let (mut start, mut end) = (first.get(), first.get().saturating_add(count));
         if let Some(length) = self.free.remove(&end) {

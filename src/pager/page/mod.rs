@@ -18,16 +18,17 @@ use crate::base::site::{FileRole, Site};
 use crate::format::index::keys::IndexKeys;
 use crate::format::index::page::IndexPage;
 
-/// Looks at an index page after which its keys are put together: fewer cost less than that.
+/// Number of uses of an index page after which its keys are decoded. Fewer uses cost less than
+/// decoding.
 const LOOKS: u8 = 4;
 
-/// A page in memory. It does not change any more once others see it.
-// In this order: the table of contents of an object page lies in the same line of the processor's
-// cache as what is in front.
+/// A page in memory. It does not change once it is shared.
+// In this order the table of contents of an object page shares a cache line with the fields before
+// it.
 #[repr(C)]
 pub struct Page {
     looks: AtomicU8,
-    /// Whether it was looked at since the cache last asked.
+    /// True if the page was used since the cache last asked.
     is_used: AtomicBool,
     bytes: PageBytes,
     keys: OnceLock<Option<IndexKeys>>,
@@ -44,7 +45,7 @@ impl Page {
         }
     }
 
-    /// A page with this content.
+    /// A page with the given content.
     pub fn new(bytes: &PageBytes) -> Arc<Self> {
         let (keys, looks, is_used) = (OnceLock::new(), AtomicU8::new(0), AtomicBool::new(false));
         Arc::new(Self {
@@ -55,15 +56,15 @@ impl Page {
         })
     }
 
-    /// To fill a page that no one else has seen.
+    /// Mutable content, for filling a page that is not shared yet.
     pub fn bytes_mut(&mut self) -> &mut PageBytes {
         (self.keys, self.looks, self.is_used) =
             (OnceLock::new(), AtomicU8::new(0), AtomicBool::new(false));
         &mut self.bytes
     }
 
-    /// The keys of an index page, which is logical page `own`, once it was looked at often enough.
-    /// `None` as well where something is wrong with one of them.
+    /// The decoded keys of an index page with logical number `own`, once the page was used often
+    /// enough. `None` also if one of the keys is damaged.
     pub fn keys(&self, own: LogicalPage) -> Option<&IndexKeys> {
         if let Some(keys) = self.keys.get() {
             return keys.as_ref();
@@ -76,8 +77,8 @@ impl Page {
         self.keys_at_once(own)
     }
 
-    /// As [`keys`](Self::keys), however often it was looked at: for those that go through all of
-    /// them.
+    /// The decoded keys regardless of the number of uses, for callers that go through all of them.
+    /// Otherwise like [`keys`](Self::keys).
     pub fn keys_at_once(&self, own: LogicalPage) -> Option<&IndexKeys> {
         let put_together = || {
             let page = IndexPage::parse(&self.bytes, own, Site::file(FileRole::Index)).ok()?;
@@ -86,7 +87,7 @@ impl Page {
         self.keys.get_or_init(put_together).as_ref()
     }
 
-    /// The keys, if they were put together already.
+    /// The keys, if they have been decoded already.
     pub fn known_keys(&self) -> Option<&IndexKeys> {
         self.keys.get()?.as_ref()
     }
@@ -97,7 +98,7 @@ impl Page {
         }
     }
 
-    /// True if it was looked at since this was asked the last time.
+    /// True if the page was used since the last call of this function.
     pub(super) fn take_use(&self) -> bool {
         self.is_used.swap(false, Ordering::Relaxed)
     }
@@ -117,8 +118,8 @@ impl fmt::Debug for Page {
     }
 }
 
-/// A page that is held for as long as one looks at it. Where it comes from the cache no counter is
-/// touched that threads share.
+/// A reference to a page for the duration of a use. For a cached page no counter is touched that
+/// threads share.
 #[derive(Debug)]
 pub struct PageRef<'i>(Held<'i>);
 
@@ -130,22 +131,22 @@ enum Held<'i> {
 }
 
 impl<'i> PageRef<'i> {
-    /// A page of an overlay.
+    /// Refers to a page of an overlay.
     pub(super) const fn changed(page: &'i Arc<Page>) -> Self {
         Self(Held::Changed(page))
     }
 
-    /// What a slot of the cache holds; `None` when it is empty.
+    /// Refers to the content of a slot of the cache; `None` if the slot is empty.
     pub(super) fn cached(guard: Guard<Option<Arc<Page>>>) -> Option<Self> {
         guard.is_some().then_some(Self(Held::Cached(guard)))
     }
 
-    /// A page that was just read.
+    /// Refers to a page that was just read.
     pub(super) const fn read(page: Arc<Page>) -> Self {
         Self(Held::Read(page))
     }
 
-    /// The page, to keep.
+    /// The page as an owned reference.
     pub fn into_arc(self) -> Arc<Page> {
         match self.0 {
             Held::Changed(page) => page.clone(),
@@ -161,7 +162,7 @@ impl Default for Page {
     }
 }
 
-/// Stands where a slot is empty, which no reference refers to.
+/// The target for an empty slot, to which no reference is ever returned.
 static BLANK: Page = Page::blank();
 
 impl Deref for PageRef<'_> {

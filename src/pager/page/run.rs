@@ -1,13 +1,13 @@
-//! Pages on their way to a data file: neighbours are written at once.
+//! Batching of pages on their way to a data file: neighbours are written together.
 
 use crate::base::error::Result;
 use crate::base::narrow;
 use crate::base::page_no::{PAGE_SIZE, PageBytes, PhysicalPage};
 
-/// Bytes of neighbouring pages that are written at once.
+/// Number of bytes of neighbouring pages that are written together.
 const WRITE_SIZE: usize = 1 << 20;
 
-/// Consecutive pages that are not written yet.
+/// Consecutive pages that have not been written yet.
 #[derive(Debug, Default)]
 pub struct Run {
     start: Option<PhysicalPage>,
@@ -15,8 +15,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// Adds a page. Gives what has to be written before it to `write`: when it is no neighbour, or
-    /// there is much already.
+    /// Adds a page. Flushes the pending run through `write` first if the page does not follow it or
+    /// the run is full.
     pub fn push(
         &mut self,
         at: PhysicalPage,
@@ -34,7 +34,7 @@ impl Run {
         Ok(())
     }
 
-    /// Gives what is left to `write`.
+    /// Passes the pending run to `write`.
     pub fn flush(&mut self, write: impl FnOnce(PhysicalPage, &[u8]) -> Result<()>) -> Result<()> {
         if let Some(start) = self.start.take() {
             write(start, &self.bytes)?;

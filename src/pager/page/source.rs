@@ -1,4 +1,4 @@
-//! Where pages come from: the data files of a repository, or a backup.
+//! Sources of pages: the data files of a repository, or a backup.
 
 use std::fmt::Debug;
 
@@ -11,25 +11,25 @@ use crate::storage::{Protection, read_exact_at};
 
 use crate::pager::files::DataFiles;
 
-/// What for a page is read.
+/// Why a page is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
-    /// By itself: what is read with it is worth keeping for those who come again.
+    /// On its own. Pages read along with it are worth keeping for later.
     Single,
-    /// In a pass over everything, which comes by once.
+    /// In a pass over everything, which uses each page once.
     Passing,
 }
 
-/// A place that holds the pages of one generation.
+/// A source of the pages of one generation.
 pub trait PageSource: Send + Sync + Debug {
-    /// True if the pages of a space are there at all.
+    /// True if the source has the pages of a space.
     fn has(&self, space: Space) -> bool;
 
-    /// Who may read the place: what is made from its pages must not be more readable.
+    /// The protection of the source. Nothing made from its pages may be more accessible.
     fn protection(&self) -> Protection;
 
-    /// Reads a mapped page. Gives the bytes as they are: checksums of the repository are checked by
-    /// the caller, those of the place by the place.
+    /// Reads a mapped page as it is. The caller checks checksums of the repository; the source
+    /// checks its own.
     fn read(
         &self,
         space: Space,
@@ -39,7 +39,7 @@ pub trait PageSource: Send + Sync + Debug {
         into: &mut PageBytes,
     ) -> Result<()>;
 
-    /// Reads the first bytes of a mapped page, not more than it has.
+    /// Reads the first bytes of a mapped page, at most its length.
     fn read_front(
         &self,
         space: Space,

@@ -1,9 +1,10 @@
-//! The pages that differ from the generation on disk: a table by logical page whose copies share
-//! what they have in common.
+//! The pages that differ from the generation on disk: a table indexed by logical page whose copies
+//! share their common parts.
 //!
-//! A tree of two levels with 32 branches each below a short top. A copy costs the top; a change
-//! copies the two nodes on its way that others see too. So each commit can keep its own table, and
-//! a snapshot is one more reference. Nodes are small: to copy one counts up every page in it.
+//! It is a tree of two levels with 32 branches each below a short top. Copying it copies the top. A
+//! change copies the two nodes on its path if they are shared. So each commit can keep its own
+//! table, and a snapshot is one more reference. Nodes are small because copying one increments the
+//! counter of every page in it.
 
 use std::array;
 use std::sync::Arc;
@@ -14,36 +15,36 @@ use crate::base::page_no::LogicalPage;
 use super::Page;
 use crate::pager::state::draft_node::DraftNode;
 
-/// Branches of a node, a power of two.
+/// Number of branches of a node, a power of two.
 const BRANCHES: usize = 32;
 
-/// What a logical page became since the generation on disk was written.
+/// The state of a logical page that was changed since the generation on disk.
 #[derive(Debug, Clone)]
 pub enum Slot {
-    /// It has this content.
+    /// The page has this content.
     Page {
         /// The bytes.
         bytes: Arc<Page>,
-        /// Free bytes as the mapping states them.
+        /// Free bytes as stated in the mapping.
         free_bytes: u32,
     },
-    /// It is a node of the index that changes. Without bytes yet.
+    /// The page is an index node that is being changed and has no bytes yet.
     Node(Arc<DraftNode>),
-    /// It has no page any more.
+    /// The logical page no longer has a page.
     Unmapped,
 }
 
 type Leaf = [Option<Slot>; BRANCHES];
 type Inner = [Option<Arc<Leaf>>; BRANCHES];
 
-/// A table of slots by logical page.
+/// A table of slots indexed by logical page.
 #[derive(Debug, Clone, Default)]
 pub struct PageTable {
     top: Vec<Option<Arc<Inner>>>,
     len: usize,
 }
 
-/// The branches that lead to a page: in the top, in the inner node, in the leaf.
+/// Indices that lead to a page: in the top, in the inner node, in the leaf.
 const fn way(page: LogicalPage) -> (usize, usize, usize) {
     let index = page.index();
     (
@@ -54,7 +55,7 @@ const fn way(page: LogicalPage) -> (usize, usize, usize) {
 }
 
 impl PageTable {
-    /// Slots that are set.
+    /// Number of set slots.
     pub const fn len(&self) -> usize {
         self.len
     }
@@ -76,7 +77,7 @@ impl PageTable {
             .as_ref()
     }
 
-    /// The slot of a page, to change it. What other copies of the table see stays.
+    /// Mutable access to the slot of a page. Other copies of the table are not affected.
     pub fn get_mut(&mut self, page: LogicalPage) -> Option<&mut Slot> {
         let (top, inner, leaf) = way(page);
         let inner_node = Arc::make_mut(self.top.get_mut(top)?.as_mut()?);
@@ -85,7 +86,7 @@ impl PageTable {
             .as_mut()
     }
 
-    /// Sets the slot of a page, or clears it; gives what it was.
+    /// Sets or clears the slot of a page. Returns the old slot.
     pub fn set(&mut self, page: LogicalPage, slot: Option<Slot>) -> Option<Slot> {
         let is_set = slot.is_some();
         let (top, inner, leaf) = way(page);
@@ -104,7 +105,7 @@ impl PageTable {
         old
     }
 
-    /// The slots that are set, by ascending page.
+    /// The set slots, by ascending page.
     pub fn iter(&self) -> impl Iterator<Item = (LogicalPage, &Slot)> {
         let inners = (0..)
             .step_by(BRANCHES * BRANCHES)
@@ -122,8 +123,8 @@ impl PageTable {
         })
     }
 
-    /// The greatest page whose slot is set. Nodes whose slots were all cleared again, as an abort
-    /// does it, are passed by.
+    /// The greatest page whose slot is set. Nodes whose slots have all been cleared again, as by an
+    /// abort, are skipped.
     pub fn last(&self) -> Option<LogicalPage> {
         self.top.iter().enumerate().rev().find_map(|(top, node)| {
             node.as_ref()?
@@ -137,7 +138,7 @@ impl PageTable {
         })
     }
 
-    /// What this table has and `older`, from which it came, has not, or had otherwise.
+    /// The slots that this table does not share with `older`, from which it was derived.
     pub fn since(&self, older: &PageTable) -> PageTable {
         let mut changed = PageTable::default();
         for (page, slot) in self.iter() {
@@ -150,7 +151,7 @@ impl PageTable {
 }
 
 impl Slot {
-    /// The page; `None` when there is none.
+    /// The page; `None` if there is none.
     pub fn page(&self) -> Option<&Arc<Page>> {
         match self {
             Slot::Page { bytes, .. } => Some(bytes),
@@ -159,7 +160,7 @@ impl Slot {
         }
     }
 
-    /// Free bytes as the mapping states them.
+    /// Free bytes as stated in the mapping.
     pub const fn free_bytes(&self) -> u32 {
         match self {
             Slot::Page { free_bytes, .. } => *free_bytes,
@@ -241,7 +242,7 @@ mod tests {
             prop_assert_eq!(table.len(), after.len());
             prop_assert_eq!(table.last().map(LogicalPage::get), after.keys().next_back().copied());
             let changed = content(&table.since(&copy));
-            // A page that is set and unmapped again may be what it was before.
+            // A page that is set and unmapped again may equal its original state.
             for (page, _) in second.iter().filter(|(page, _)| after[page].is_some()) {
                 prop_assert!(changed.contains_key(page), "{page}");
             }

@@ -1,4 +1,4 @@
-//! An index page that was changed and may change again: it is written when someone wants its bytes.
+//! An index page that was changed and may change again. Its bytes are produced only on demand.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,7 +6,7 @@ use crate::base::page_no::LogicalPage;
 use crate::format::index::draft::Draft;
 use crate::pager::page::Page;
 
-/// A node as it is changed, and its page once that was asked for.
+/// An index node in its editable form, with its page once that was requested.
 #[derive(Debug, Clone)]
 pub struct DraftNode {
     own: LogicalPage,
@@ -15,7 +15,7 @@ pub struct DraftNode {
 }
 
 impl DraftNode {
-    /// A node that fits into a page, which is logical page `own`.
+    /// A node that fits into a page, with logical page number `own`.
     pub const fn new(own: LogicalPage, draft: Draft) -> Self {
         Self {
             own,
@@ -29,14 +29,14 @@ impl DraftNode {
         &self.draft
     }
 
-    /// To change the node: its page is to be written anew.
+    /// Mutable access to the node. Its page will be produced again.
     pub fn draft_mut(&mut self) -> &mut Draft {
         self.page = OnceLock::new();
         &mut self.draft
     }
 
-    /// The page. It is written once, however many changes came before and however often it is
-    /// looked at.
+    /// The page. It is produced once, regardless of the number of preceding changes and of later
+    /// uses.
     pub fn page(&self) -> &Arc<Page> {
         self.page.get_or_init(|| {
             #[cfg(test)]
@@ -50,7 +50,7 @@ impl DraftNode {
     }
 }
 
-/// How often this thread wrote the page of a draft.
+/// Counts how often this thread produced the page of a draft.
 #[cfg(test)]
 pub(crate) mod written {
     use std::cell::Cell;

@@ -1,5 +1,5 @@
-//! A state of a repository: a generation on disk, its pages checked as they are fetched, a cache of
-//! them, and the changes that were committed since.
+//! A state of a repository: a generation on disk whose pages are checked when they are read, a
+//! cache of them, and the changes committed since.
 
 use std::sync::{Arc, OnceLock};
 
@@ -25,22 +25,22 @@ use crate::pager::page::source::{PageSource, Reading};
 use crate::pager::page::table::Slot;
 use crate::pager::page::{Page, PageRef};
 
-/// Pages the cache keeps unless told otherwise: 32 MiB.
+/// Default number of cached pages: 32 MiB.
 pub const DEFAULT_CACHE_PAGES: usize = 4096;
 
-/// A state of a repository whose pages can be fetched: a generation, and what was committed since.
-/// A copy is cheap and stands alone; while it is shared nothing of it changes.
+/// A state of a repository whose pages can be read: a generation and the commits since. A copy is
+/// cheap and independent. A shared state does not change.
 #[derive(Debug)]
 pub struct Image {
     base: Arc<Base>,
     overlay: Overlay,
-    /// The mapping of both together, made when it is asked for.
+    /// The mapping of both together, made on demand.
     merged: OnceLock<Box<Mapping>>,
-    /// What a damaged index still holds, made when damage is met.
+    /// What a damaged index still holds, determined when damage is found.
     survey: OnceLock<Box<Survey>>,
-    /// Levels of the index, counted when they are asked for.
+    /// Number of levels of the index, counted on demand.
     levels: OnceLock<usize>,
-    /// The logical pages of the object heap that have no page under the changes, ascending.
+    /// Logical pages of the object heap without a page in the overlaid state, ascending.
     gaps: OnceLock<Vec<LogicalPage>>,
 }
 
@@ -52,7 +52,7 @@ pub struct Base {
     source: Box<dyn PageSource>,
     cache: PageCache,
     admin: OnceLock<AdminTable>,
-    /// The logical pages of the object heap that have no page, ascending.
+    /// Logical pages of the object heap without a page, ascending.
     gaps: OnceLock<Vec<LogicalPage>>,
 }
 
@@ -62,12 +62,12 @@ impl Base {
         &self.mapping
     }
 
-    /// Who may read the place where the pages lie.
+    /// The protection of the source of the pages.
     pub fn protection(&self) -> Protection {
         self.source.protection()
     }
 
-    /// The pages of the generation that are in memory.
+    /// The cached pages of the generation.
     pub const fn cache(&self) -> &PageCache {
         &self.cache
     }
@@ -79,18 +79,18 @@ impl Clone for Image {
     }
 }
 
-/// What the admin pages of dialect 2.1 say, as far as they can be read.
+/// The content of the admin pages of dialect 2.1, as far as they can be read.
 #[derive(Debug, Default)]
 pub struct AdminTable {
     /// The pages of the chain.
     pub chain: Vec<LogicalPage>,
-    /// By logical page, of those that the mapping knows: free bytes and CRC-32 of the page.
+    /// Free bytes and CRC-32 of each logical page that the mapping knows.
     pub listed: std::collections::BTreeMap<u32, AdminListing>,
-    /// What is wrong with the chain, its form and its entries.
+    /// Faults of the chain, its form and its entries.
     pub(crate) findings: Findings,
 }
 
-/// What an admin entry says of a page.
+/// The admin entry of a page.
 #[derive(Debug, Clone, Copy)]
 pub struct AdminListing {
     /// Free bytes of the page.
@@ -112,7 +112,7 @@ impl Image {
         Self::with_cache(mapping, role, source, cache)
     }
 
-    /// As [`new`](Self::new), with a cache that has pages of the generation already.
+    /// A generation with a cache that already has some of its pages; see [`new`](Self::new).
     pub fn with_cache(
         mapping: Arc<Mapping>,
         role: FileRole,
@@ -141,29 +141,29 @@ impl Image {
         }
     }
 
-    /// The generation below the changes.
+    /// The generation under the changes.
     pub const fn base(&self) -> &Arc<Base> {
         &self.base
     }
 
-    /// The generation alone, without what was committed since.
+    /// The generation alone, without the commits since.
     pub fn on_disk(&self) -> Self {
         Self::of(self.base.clone(), Overlay::default())
     }
 
-    /// What was committed since the generation.
+    /// The changes committed since the generation.
     pub const fn overlay(&self) -> &Overlay {
         &self.overlay
     }
 
-    /// To change the state.
+    /// Mutable access to the changes.
     pub fn overlay_mut(&mut self) -> &mut Overlay {
         (self.merged, self.survey, self.levels, self.gaps) = Default::default();
         &mut self.overlay
     }
 
-    /// The mapping. Of pages that are not on disk yet it says where they would lie if they were
-    /// written behind all others.
+    /// The mapping. Pages that are not on disk yet appear at the end of the file, where they would
+    /// be written after all others.
     pub fn mapping(&self) -> &Mapping {
         if self.overlay.is_empty() {
             return &self.base.mapping;
@@ -182,12 +182,12 @@ impl Image {
         self.base.mapping.dialect
     }
 
-    /// True if the pages of a space are there at all.
+    /// True if the pages of a space exist at all.
     pub fn has(&self, space: Space) -> bool {
         self.base.source.has(space)
     }
 
-    /// True if a logical page has a page.
+    /// True if the logical page has a page.
     pub fn is_mapped(&self, space: Space, page: LogicalPage) -> bool {
         match self.overlay.table(space).get(page) {
             Some(slot) => slot.is_mapped(),
@@ -195,7 +195,7 @@ impl Image {
         }
     }
 
-    /// Free bytes of a page as the mapping states them.
+    /// Free bytes of a page as stated in the mapping.
     pub fn free_bytes(&self, space: Space, page: LogicalPage) -> u32 {
         match self.overlay.table(space).get(page) {
             Some(slot) => slot.free_bytes(),
@@ -208,13 +208,13 @@ impl Image {
         }
     }
 
-    /// Logical pages of a space, with and without page.
+    /// Number of logical pages of a space, with and without a page.
     pub fn logical_pages(&self, space: Space) -> u32 {
         self.overlay
             .logical_pages(space, self.base.mapping.section(space))
     }
 
-    /// The place of a page, with the physical page it is mapped to, if it is on disk.
+    /// The site of a page, with its physical page if it is on disk.
     pub fn site(&self, space: Space, page: LogicalPage) -> Site {
         let on_disk = self.overlay.table(space).get(page).is_none();
         let physical = self
@@ -238,22 +238,22 @@ impl Image {
         }
     }
 
-    /// What the index holds page by page, which `make` finds out the first time.
+    /// A survey of the index page by page; `make` performs it on the first call.
     pub fn survey(&self, make: impl FnOnce(&Self) -> Survey) -> &Survey {
         self.survey.get_or_init(|| Box::new(make(self)))
     }
 
-    /// The levels of the index, which `count` finds out the first time.
+    /// The number of levels of the index; `count` determines it on the first call.
     pub fn levels(&self, count: impl FnOnce(&Self) -> usize) -> usize {
         *self.levels.get_or_init(|| count(self))
     }
 
-    /// The survey, if damage of the index was met.
+    /// The survey, if damage of the index was found.
     pub fn known_survey(&self) -> Option<&Survey> {
         self.survey.get().map(Box::as_ref)
     }
 
-    /// A node of the index that is being changed, if this is one.
+    /// An index node that is being changed, if the page is one.
     pub fn draft(&self, page: LogicalPage) -> Option<&Draft> {
         match self.overlay.table(Space::Index).get(page)? {
             Slot::Node(node) => Some(node.draft()),
@@ -261,13 +261,13 @@ impl Image {
         }
     }
 
-    /// As [`page`](Self::page), to keep.
+    /// The page as an owned reference; otherwise like [`page`](Self::page).
     pub fn fetch(&self, space: Space, page: LogicalPage) -> Result<Arc<Page>> {
         self.page(space, page).map(PageRef::into_arc)
     }
 
-    /// As [`fetch`](Self::fetch), for a pass over everything: the cache keeps what it has, and no
-    /// more. [`give_back`](Self::give_back) takes the page when the pass has left it.
+    /// Reads a page in a pass over everything, without adding it to the cache. Pass the page to
+    /// [`give_back`](Self::give_back) after use. Otherwise like [`fetch`](Self::fetch).
     pub fn fetch_passing(&self, space: Space, page: LogicalPage) -> Result<Arc<Page>> {
         let is_at_hand = self.overlay.table(space).get(page).is_some();
         if is_at_hand || self.base.cache.get(space, page).is_some() {
@@ -276,8 +276,8 @@ impl Image {
         self.read_new(space, page)
     }
 
-    /// Takes a page that was [fetched in passing](Self::fetch_passing): the next one is read into
-    /// its memory.
+    /// Takes back a page that was [fetched in passing](Self::fetch_passing), so that its memory
+    /// serves for the next one.
     pub fn give_back(&self, page: Arc<Page>) {
         if Arc::strong_count(&page) == 1 {
             self.base.cache.reuse(page);
@@ -304,7 +304,7 @@ impl Image {
         Ok(content)
     }
 
-    /// Reads and checks a page, past the cache: for a pass over everything.
+    /// Reads and checks a page without the cache, for a pass over everything.
     pub fn read(&self, space: Space, page: LogicalPage, into: &mut PageBytes) -> Result<()> {
         self.read_unchecked(space, page, into)?;
         self.need_right(space, page, into)
@@ -317,7 +317,7 @@ impl Image {
         }
     }
 
-    /// Reads a page whatever its checksum, past the cache.
+    /// Reads a page without checking it and without the cache.
     pub fn read_unchecked(
         &self,
         space: Space,
@@ -338,7 +338,7 @@ impl Image {
         }
     }
 
-    /// Reads the first bytes of a page, whatever its checksum and past the cache.
+    /// Reads the first bytes of a page without checking it and without the cache.
     pub fn read_front(&self, space: Space, page: LogicalPage, into: &mut [u8]) -> Result<()> {
         if let Some(slot) = self.overlay.table(space).get(page) {
             let bytes = slot.page().ok_or_else(|| self.unmapped(space, page))?;
@@ -367,8 +367,8 @@ impl Image {
         )
     }
 
-    /// What is wrong with a page's checksum: that of its mapping entry in 2.2, that of its admin
-    /// entry in 2.1.
+    /// The fault of a page's checksum, compared with the mapping entry in 2.2 and the admin entry
+    /// in 2.1.
     pub fn check_page(
         &self,
         space: Space,
@@ -400,8 +400,8 @@ impl Image {
         }
         let mut detail = format!("checksum {found:#010X}, expected {expected:#010X}");
         if let Dialect::V22 = self.dialect() {
-            // Only what the newest generation wrote can be torn by a crash: the one before it may
-            // be whole.
+            // A crash can tear only the pages that the newest generation wrote; the generation
+            // before it may be whole.
             let written = self
                 .base
                 .mapping
@@ -420,8 +420,8 @@ impl Image {
 
     /// The first logical page of the object heap from `first` to `end` that has no page.
     pub fn object_gap(&self, first: LogicalPage, end: u32) -> Option<LogicalPage> {
-        /// Pages of a range that are looked at one by one: as many as the records of honest writers
-        /// take, who would otherwise have the gaps looked up again after each change.
+        /// Number of pages of a range that are examined one by one. Records of honest writers take
+        /// no more, and for them the gaps need not be computed again after each change.
         const NEAR: u32 = 64;
         let is_gap = |page: &LogicalPage| !self.is_mapped(Space::Objects, *page);
         let near = end.min(first.get().saturating_add(NEAR));
@@ -431,7 +431,7 @@ impl Image {
         if found.is_some() || near == end {
             return found;
         }
-        // They are looked up once: every page of a hostile file or journal may claim to begin a
+        // Computed once, because every page of a hostile file or journal may claim to begin a
         // record of gigabytes.
         let gaps = match self.overlay.is_empty() {
             true => self.base.gaps.get_or_init(|| {
@@ -486,8 +486,8 @@ impl Image {
         Corruption::new(CorruptionCode::IndexRoot, site, detail).into()
     }
 
-    /// What the admin pages of dialect 2.1 list; empty in 2.2, which has none. Damage is among its
-    /// findings; the error is that the system refused to read, which the next call tries again.
+    /// The list in the admin pages of dialect 2.1; empty in 2.2, which has none. Damage is among
+    /// its findings. An error means that the system refused to read; the next call tries again.
     pub fn admin(&self) -> Result<&AdminTable> {
         if let Some(table) = self.base.admin.get() {
             return Ok(table);
@@ -499,7 +499,7 @@ impl Image {
         Ok(self.base.admin.get_or_init(|| table))
     }
 
-    /// Follows the chain of admin pages from logical page 0, with a bound and a check for cycles.
+    /// Follows the chain of admin pages from logical page 0, bounded and with a check for cycles.
     fn read_admin(&self) -> Result<AdminTable> {
         let mut table = AdminTable::default();
         let mut seen = vec![false; self.base.mapping.objects.entries.len()];
@@ -544,7 +544,7 @@ impl AdminTable {
         self
     }
 
-    /// Takes what a page of the chain says, in a space of so many logical pages.
+    /// Adds the content of a page of the chain, in a space of `pages` logical pages.
     fn add(&mut self, admin: &ObjectAdminPage, page: LogicalPage, site: Site, pages: u32) {
         if admin.head_mark != u32::from(self.chain.is_empty()) {
             let detail = format!("head mark {}", admin.head_mark);

@@ -1,4 +1,4 @@
-//! States of the pages: one that readers see, and the one that a writer is changing.
+//! States of the pages: the one that readers see, and the one that a writer changes.
 
 pub mod draft_node;
 pub mod image;

@@ -1,4 +1,4 @@
-//! What was committed since the generation on disk was written: pages in memory that lie over it.
+//! Changes committed since the generation on disk: pages in memory that replace those on disk.
 
 use crate::base::narrow;
 use crate::base::page_no::{LogicalPage, NIL, PhysicalPage, Space};
@@ -7,19 +7,19 @@ use crate::format::mapping::{Mapping, MappingEntry, MappingSection};
 use crate::pager::generation::commit::{next_section, unmapped_entry};
 use crate::pager::page::table::{PageTable, Slot};
 
-/// Changes over a generation. Copies are cheap and stand alone.
+/// Changes over a generation. Copies are cheap and independent.
 #[derive(Debug, Clone, Default)]
 pub struct Overlay {
     tables: [PageTable; 2],
-    /// The root of the index, when it is another than the generation's; the inner `None`: the index
-    /// is empty.
+    /// The root of the index if it differs from the generation's; the inner `None` means an empty
+    /// index.
     root: Option<Option<LogicalPage>>,
-    /// Commits since the generation.
+    /// Number of commits since the generation.
     pub commits: u32,
 }
 
 impl Overlay {
-    /// True if nothing was changed.
+    /// True if nothing has changed.
     pub const fn is_empty(&self) -> bool {
         let [objects, index] = &self.tables;
         objects.is_empty() && index.is_empty() && self.root.is_none()
@@ -34,8 +34,7 @@ impl Overlay {
         }
     }
 
-    /// Changes the state of a page; `None`: it is that of the generation again. Gives the one
-    /// before.
+    /// Sets the state of a page and returns the former one. `None` restores that of the generation.
     pub fn set(&mut self, space: Space, page: LogicalPage, slot: Option<Slot>) -> Option<Slot> {
         let [objects, index] = &mut self.tables;
         let table = if space == Space::Objects {
@@ -46,7 +45,7 @@ impl Overlay {
         table.set(page, slot)
     }
 
-    /// The state of a page, to change it.
+    /// Mutable access to the state of a page.
     pub fn slot_mut(&mut self, space: Space, page: LogicalPage) -> Option<&mut Slot> {
         let [objects, index] = &mut self.tables;
         let table = if space == Space::Objects {
@@ -57,18 +56,18 @@ impl Overlay {
         table.get_mut(page)
     }
 
-    /// The root, when it was changed; the inner `None`: the index is empty.
+    /// The root if it was changed; the inner `None` means an empty index.
     pub const fn root(&self) -> Option<Option<LogicalPage>> {
         self.root
     }
 
-    /// Changes the root; the outer `None`: it is that of the generation again.
+    /// Changes the root. The outer `None` restores that of the generation.
     pub const fn set_root(&mut self, root: Option<Option<LogicalPage>>) {
         self.root = root;
     }
 
-    /// What this overlay has and `older`, from which it came, has not: what is left when that was
-    /// written as a generation.
+    /// The changes that this overlay does not share with `older`, from which it was derived. They
+    /// remain after `older` has been written as a generation.
     pub fn since(&self, older: &Overlay) -> Overlay {
         let [objects, index] = &self.tables;
         let [old_objects, old_index] = &older.tables;
@@ -79,8 +78,8 @@ impl Overlay {
         }
     }
 
-    /// The mapping that the generation and the changes make up together. Changed pages have places
-    /// behind all others, where nothing lies yet.
+    /// The mapping of the generation and the changes together. Changed pages have places after all
+    /// others, where nothing is stored yet.
     pub fn merge(&self, base: &Mapping) -> Mapping {
         let mut mapping = base.clone();
         for space in Space::ALL {
@@ -104,8 +103,8 @@ impl Overlay {
         mapping
     }
 
-    /// The entries of a space with the changes in them, as `generation` writes them; `place` gives
-    /// each changed page its physical page.
+    /// The entries of a space with the changes applied, as written by `generation`; `place` assigns
+    /// a physical page to each changed page.
     pub fn entries(
         &self,
         space: Space,
@@ -143,7 +142,7 @@ impl Overlay {
         entries
     }
 
-    /// Logical pages of a space: those of the generation, and those behind.
+    /// Number of logical pages of a space, including those after the generation's.
     pub fn logical_pages(&self, space: Space, base: &MappingSection) -> u32 {
         let last = self
             .table(space)

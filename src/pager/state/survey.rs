@@ -1,13 +1,13 @@
-//! The index taken page by page, without its tree: what a damaged one still holds.
+//! A survey of the index page by page, without its tree, to find what a damaged one still holds.
 //!
-//! The mapping says which index pages are live, and every node carries its own number. So a node is
-//! found without its parents, and a page that cannot be read need not hide those below it. A survey
-//! is made once for a state, and only when damage is met.
+//! The mapping lists the live index pages, and every node carries its own number. So a node can be
+//! found without its parents, and an unreadable page need not hide those below it. A survey is made
+//! once for a state, and only when damage is found.
 
 use crate::base::page_no::LogicalPage;
 use crate::base::{narrow, widen};
 
-/// A whole node that no readable node leads to.
+/// An intact node that no readable node leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stray {
     /// Its page.
@@ -18,23 +18,23 @@ pub struct Stray {
     pub greatest: Box<[u8]>,
 }
 
-/// How much of an index can be read.
+/// Extent to which an index can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct IndexHealth {
-    /// Pages in use, without the admin page of dialect 2.1.
+    /// Number of pages in use, without the admin page of dialect 2.1.
     pub pages: u32,
-    /// Pages of them that cannot be read.
+    /// Number of those pages that cannot be read.
     pub unreadable: u32,
-    /// Whole pages that no readable page leads to. Their keys are found all the same.
+    /// Number of intact pages that no readable page leads to. Their keys are found nevertheless.
     pub strays: u32,
-    /// Keys of all whole pages.
+    /// Number of keys on all intact pages.
     pub keys: u64,
 }
 
 impl IndexHealth {
-    /// Estimate of the keys that the unreadable pages held: as many on each as on a whole one.
-    /// `None` when no page is whole, so that nothing is known.
+    /// Estimated number of keys on the unreadable pages, assuming the average of the intact ones.
+    /// `None` if no page is intact, so that nothing is known.
     pub fn keys_lost(&self) -> Option<u64> {
         let whole = u64::from(self.pages.saturating_sub(self.unreadable));
         let lost = self.keys.saturating_mul(self.unreadable.into());
@@ -46,26 +46,26 @@ impl IndexHealth {
     }
 }
 
-/// The findings of a pass over all live index pages.
+/// The result of a pass over all live index pages.
 #[derive(Debug, Default)]
 pub struct Survey {
     health: IndexHealth,
     /// Pages that cannot be read, ascending.
     unreadable: Vec<LogicalPage>,
-    /// By ascending least key.
+    /// The strays, by ascending least key.
     strays: Vec<Stray>,
-    /// Numbers of the strays, by ascending greatest key.
+    /// Indices of the strays, by ascending greatest key.
     by_greatest: Vec<usize>,
-    /// A binary tree over the strays, node `i` above nodes `2i` and `2i + 1`. Each names the stray
-    /// with the greatest key below it, so that the few that reach to a text are found among many
-    /// that do not.
+    /// A binary tree over the strays, with node `i` above nodes `2i` and `2i + 1`. Each node names
+    /// the stray with the greatest key below it. So the few strays that extend to a text are found
+    /// quickly among many that do not.
     tops: Vec<Option<usize>>,
-    /// By logical page.
+    /// For each logical page, whether it is a stray.
     is_stray: Vec<bool>,
 }
 
 impl Survey {
-    /// A survey of an index of `logical_pages` pages. The number of strays in `health` is set here.
+    /// A survey of an index with `logical_pages` pages. Sets the number of strays in `health`.
     pub fn new(
         health: IndexHealth,
         unreadable: Vec<LogicalPage>,
@@ -96,7 +96,7 @@ impl Survey {
         }
     }
 
-    /// How much of the index can be read.
+    /// The extent to which the index can be read.
     pub const fn health(&self) -> IndexHealth {
         self.health
     }
@@ -106,28 +106,28 @@ impl Survey {
         &self.unreadable
     }
 
-    /// By logical page, whether it is a stray.
+    /// For each logical page, whether it is a stray.
     pub fn marks(&self) -> &[bool] {
         &self.is_stray
     }
 
-    /// Stray `number` by ascending least key.
+    /// The stray with index `number` by ascending least key.
     pub fn by_least(&self, number: usize) -> Option<&Stray> {
         self.strays.get(number)
     }
 
-    /// Stray `number` by descending greatest key.
+    /// The stray with index `number` by descending greatest key.
     pub fn by_greatest(&self, number: usize) -> Option<&Stray> {
         let from_end = self.strays.len().checked_sub(number + 1)?;
         self.strays.get(*self.by_greatest.get(from_end)?)
     }
 
-    /// How many strays begin below `text`.
+    /// Number of strays that begin below `text`.
     pub fn begin_below(&self, text: &[u8]) -> usize {
         self.strays.partition_point(|stray| &*stray.least < text)
     }
 
-    /// How many strays reach to `text` or above it.
+    /// Number of strays that extend to `text` or beyond.
     pub fn reach_to(&self, text: &[u8]) -> usize {
         let is_below = |&number: &usize| {
             self.strays
@@ -137,7 +137,7 @@ impl Survey {
         self.strays.len() - self.by_greatest.partition_point(is_below)
     }
 
-    /// Those of the first `count` strays by least key that reach to `text` or above it.
+    /// Those of the first `count` strays by least key that extend to `text` or beyond.
     pub fn reaching(&self, text: &[u8], count: usize) -> Reaching<'_> {
         Reaching {
             survey: self,
@@ -152,7 +152,7 @@ impl Survey {
     }
 }
 
-/// The tree over the strays that [`Survey`] describes.
+/// Builds the tree over the strays that [`Survey`] describes.
 fn tops(strays: &[Stray]) -> Vec<Option<usize>> {
     let greatest = |number: &Option<usize>| strays.get((*number)?).map(|stray| &stray.greatest);
     let leaves = strays.len().next_power_of_two();
@@ -168,7 +168,7 @@ fn tops(strays: &[Stray]) -> Vec<Option<usize>> {
     tops
 }
 
-/// Strays that reach to a text, by least key.
+/// Strays that extend to a text, by least key.
 #[derive(Debug)]
 pub struct Reaching<'s> {
     survey: &'s Survey,

@@ -1,4 +1,4 @@
-//! The state that a write transaction works on: pages are changed in memory, and every change can
+//! The state that a write transaction works on. Pages are changed in memory, and every change can
 //! be undone.
 
 use std::collections::HashSet;
@@ -13,33 +13,32 @@ use crate::pager::page::Page;
 use crate::pager::page::logical::LogicalPages;
 use crate::pager::page::table::Slot;
 
-/// A state being changed, and what it takes to undo that.
+/// A state under change, with the information to undo the changes.
 #[derive(Debug)]
 pub struct Working {
     image: Image,
     logical: [LogicalPages; 2],
     undo: Vec<Change>,
-    /// The pages whose state at the last mark is in `undo`: what became of them in between is not
-    /// kept.
+    /// The pages whose state at the last mark is in `undo`. Intermediate states are not kept.
     kept: HashSet<(Space, LogicalPage)>,
-    /// What the step that is under way has changed.
+    /// The changes of the step in progress.
     step: Option<Vec<Change>>,
 }
 
-/// A change, with what there was before.
+/// A change, with the former state.
 #[derive(Debug)]
 enum Change {
     /// These numbers were taken.
     Took(Space, LogicalPage, u32),
     /// These numbers were released.
     Released(Space, LogicalPage, u32),
-    /// The state of a page was this.
+    /// The former state of a page.
     Slot(Space, LogicalPage, Option<Slot>),
-    /// The root of the index was this.
+    /// The former root of the index.
     Root(Option<Option<LogicalPage>>),
 }
 
-/// A moment to which a transaction can go back.
+/// A point in a transaction to which it can be rolled back.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark(usize);
 
@@ -60,18 +59,18 @@ impl Working {
         }
     }
 
-    /// The state as it is now.
+    /// The present state.
     pub const fn image(&self) -> &Image {
         &self.image
     }
 
-    /// This moment.
+    /// Marks the present point.
     pub fn mark(&mut self) -> Mark {
         self.kept.clear();
         Mark(self.undo.len())
     }
 
-    /// Goes back to a moment.
+    /// Rolls back to a mark.
     pub fn roll_back(&mut self, mark: Mark) {
         if self.step.is_some() {
             self.end_step(false); // a panic ended it
@@ -84,13 +83,13 @@ impl Working {
             .for_each(|change| self.take_back(change));
     }
 
-    /// Begins a step: a few changes that are made together or not at all.
+    /// Begins a step: a few changes that take effect together or not at all.
     pub fn begin_step(&mut self) {
         debug_assert!(self.step.is_none(), "steps are not nested");
         self.step = Some(Vec::new());
     }
 
-    /// Ends the step: with its changes, or without them.
+    /// Ends the step, keeping its changes or undoing them.
     pub fn end_step(&mut self, is_made: bool) {
         let changes = self.step.take().unwrap_or_default();
         if is_made {
@@ -103,7 +102,7 @@ impl Working {
         }
     }
 
-    /// Makes the changes those of a committed transaction: they cannot be undone any more.
+    /// Makes the changes final, because the transaction is committed.
     pub fn commit(&mut self) {
         self.image.overlay_mut().commits += 1;
         let undo = std::mem::take(&mut self.undo);
@@ -111,7 +110,7 @@ impl Working {
         self.kept.clear();
     }
 
-    /// A page to fill, of which no one else knows; what it holds is left over from another.
+    /// A page to fill that no one else refers to. It holds the remains of another page.
     pub fn new_page(&self) -> Arc<Page> {
         self.image.base().cache().new_page()
     }
@@ -150,7 +149,7 @@ impl Working {
         }
     }
 
-    /// The same state over a generation that holds a part of the changes.
+    /// Moves the state onto a generation that already contains a part of the changes.
     pub fn rebase(&mut self, image: Image) {
         debug_assert!(self.undo.is_empty(), "no transaction runs");
         self.image = image;
@@ -161,7 +160,7 @@ impl Working {
         self.set(space, page, Slot::Page { bytes, free_bytes });
     }
 
-    /// Sets the content of a page of the index: a node that fits into one.
+    /// Sets the content of an index page to a node that fits into one.
     pub fn put_node(&mut self, page: LogicalPage, draft: Draft) {
         self.set(
             Space::Index,
@@ -170,9 +169,9 @@ impl Working {
         );
     }
 
-    /// A node of the index that is this transaction's alone, to be changed where it is: what there
-    /// was at the last mark is kept, and no one else sees it. The change is not one that a step
-    /// takes back: it has to be the last of the step.
+    /// Mutable access to an index node that is private to this transaction and whose state at the
+    /// last mark is saved; `None` for any other node. A step cannot undo a change made this way, so
+    /// it must be the last one of its step.
     pub fn own_node(&mut self, page: LogicalPage) -> Option<&mut Draft> {
         match self.own_slot(Space::Index, page)? {
             Slot::Node(node) => Arc::get_mut(node).map(DraftNode::draft_mut),
@@ -180,8 +179,8 @@ impl Working {
         }
     }
 
-    /// As [`own_node`](Self::own_node): a page that is this transaction's alone, and its free
-    /// bytes.
+    /// Mutable access to a page and its free bytes, under the rules of
+    /// [`own_node`](Self::own_node).
     pub fn own_page(&mut self, space: Space, page: LogicalPage) -> Option<(&mut Page, &mut u32)> {
         match self.own_slot(space, page)? {
             Slot::Page { bytes, free_bytes } => Some((Arc::get_mut(bytes)?, free_bytes)),
@@ -196,7 +195,7 @@ impl Working {
         self.image.overlay_mut().slot_mut(space, page)
     }
 
-    /// Takes consecutive logical pages; they have no page before one is put there.
+    /// Takes consecutive logical pages. They have no page until one is put there.
     pub fn take(&mut self, space: Space, count: u32) -> Result<LogicalPage> {
         let first = self.numbers(space).take(count)?;
         self.note(Change::Took(space, first, count));
@@ -210,7 +209,7 @@ impl Working {
         Ok(())
     }
 
-    /// Gives logical pages back: they have no page any more.
+    /// Releases logical pages; they no longer have a page.
     pub fn release(&mut self, space: Space, first: LogicalPage, count: u32) {
         for page in (0..count).filter_map(|number| first.checked_add(number)) {
             self.set(space, page, Slot::Unmapped);
@@ -219,7 +218,7 @@ impl Working {
         self.numbers(space).release(first, count);
     }
 
-    /// Changes the root of the index; `None`: the index is empty.
+    /// Changes the root of the index; `None` means an empty index.
     pub fn set_root(&mut self, root: Option<LogicalPage>) {
         self.note(Change::Root(self.image.overlay().root()));
         self.image.overlay_mut().set_root(Some(root));
