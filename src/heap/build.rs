@@ -1,4 +1,4 @@
-//! Filling a new object heap: records in, well-filled pages out.
+//! Building of a new object heap with well-filled pages.
 
 use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_RECORD_BYTES;
@@ -9,13 +9,13 @@ use crate::format::heap::page::{
     MULTI_PAGE_ID, ObjectPageBuilder, build_multi_page, is_multi_page,
 };
 
-/// Pages that are kept open: a record goes to the one it fits best.
+/// Number of pages that are kept open. A record goes to the one that it fits best.
 const OPEN_PAGES: usize = 16;
 
-/// Takes the pages of a heap: logical page, bytes, free bytes as the mapping states them.
+/// Receives the pages of a heap: logical page, bytes, and free bytes as stated in the mapping.
 pub type HeapSink<'s> = dyn FnMut(LogicalPage, &PageBytes, u32) -> Result<()> + 's;
 
-/// A heap being filled.
+/// A heap under construction.
 #[derive(Debug)]
 pub struct HeapBuilder {
     ids: UniqueIds,
@@ -83,7 +83,7 @@ impl HeapBuilder {
         })
     }
 
-    /// Ends the heap; gives the number of its logical pages.
+    /// Completes the heap. Returns the number of its logical pages.
     pub fn finish(mut self, sink: &mut HeapSink<'_>) -> Result<u32> {
         for (page, builder) in std::mem::take(&mut self.open) {
             sink(page, &builder.build(), builder.free_bytes())?;
@@ -104,7 +104,7 @@ impl HeapBuilder {
         sink(page, &builder.build(), builder.free_bytes())
     }
 
-    /// Consecutive new logical pages.
+    /// Takes consecutive new logical pages.
     fn take_pages(&mut self, count: u32) -> Result<LogicalPage> {
         let first = LogicalPage::new(self.next);
         match (first, self.next.checked_add(count)) {

@@ -1,8 +1,8 @@
-//! Records of a data file without a usable mapping: physical page by physical page.
+//! Records of a data file without a usable mapping, found physical page by physical page.
 //!
-//! What is found is a candidate, no more: the page may be free and its records deleted, and nothing
-//! says which key named them. Of a record on several pages only the beginning can be found, as its
-//! pages lie anywhere.
+//! The results are only candidates: the page may be free and its records deleted, and no key can be
+//! matched to them. Only the beginning of a record on several pages can be found, because its pages
+//! may lie anywhere.
 
 use std::io;
 
@@ -16,22 +16,22 @@ use crate::format::heap::page::{DESCRIPTOR_SIZE, Descriptor, ObjectPage};
 use crate::pager::files::DataFile;
 use crate::storage::read_exact_at;
 
-/// A physical page that looks like one of records.
+/// A physical page that looks like a page of records.
 #[derive(Debug, Clone)]
 pub struct CarvedPage {
-    /// Where it lies.
+    /// Its place.
     pub physical: PhysicalPage,
     /// Its table of contents.
     pub descriptors: Vec<Descriptor>,
-    /// True if it begins a record that goes on elsewhere.
+    /// True if it begins a record that continues on other pages.
     pub is_head: bool,
 }
 
-/// Pages that are read at once.
+/// Number of pages that are read together.
 const BLOCK: u32 = 64;
 
-/// Looks at the first `count` physical pages of the object heap, at most [`MAX_CARVED_PAGES`];
-/// gives those that hold records.
+/// Examines the first `count` physical pages of the object heap, at most [`MAX_CARVED_PAGES`].
+/// Yields those that hold records.
 pub fn carve(file: &DataFile, count: u32) -> impl Iterator<Item = Result<CarvedPage>> + '_ {
     let pages = u32::try_from(file.len / PAGE_SIZE as u64)
         .unwrap_or(u32::MAX)
@@ -63,7 +63,8 @@ impl Block<'_> {
     fn page(&mut self, page: PhysicalPage) -> io::Result<&PageBytes> {
         if self.get(page).is_none() {
             let left = self.pages.saturating_sub(page.get()).min(BLOCK);
-            // Where a block cannot be read, one bad page does not hide the others.
+            // If a block cannot be read, its pages are read one by one, so that a bad page does not
+            // hide the others.
             self.read(page, left).or_else(|_| self.read(page, 1))?;
         }
         self.get(page)

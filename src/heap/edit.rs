@@ -1,4 +1,4 @@
-//! Storing, replacing and removing records.
+//! Storage, replacement and removal of records.
 
 use std::sync::Arc;
 
@@ -18,17 +18,17 @@ use super::free_space::FreeSpace;
 use super::record::{self, find_descriptor};
 use super::record_ids::RecordIds;
 
-/// What is known of the heap to write in it: where there is room, and which ids are in use.
+/// Information for writing to the heap: the free space, and the ids in use.
 #[derive(Debug)]
 pub struct HeapEditor {
     free: FreeSpace,
-    /// Gathered with the first record that needs a fresh one: that reads the table of contents of
+    /// Collected when the first record needs a fresh id, since that reads the table of contents of
     /// every page of the heap.
     ids: Option<RecordIds>,
 }
 
 impl HeapEditor {
-    /// To write in the heap of this state.
+    /// Creates an editor for the heap of this state.
     pub fn new(working: &Working) -> Self {
         Self {
             free: FreeSpace::of(working.image()),
@@ -57,8 +57,8 @@ impl HeapEditor {
         Ok(RecordRef { page, id, size })
     }
 
-    /// Stores a record at a place and under an id that were chosen before; `None` where another
-    /// record has either.
+    /// Stores a record at a given place and with a given id; `None` if another record occupies
+    /// either.
     pub fn insert_at(
         &mut self,
         working: &mut Working,
@@ -108,17 +108,17 @@ impl HeapEditor {
         })
     }
 
-    /// This moment.
+    /// Marks the present point.
     pub fn mark(&self) -> usize {
         self.free.mark()
     }
 
-    /// Goes back to a moment, as the state does.
+    /// Rolls back to a mark, together with the state.
     pub fn roll_back(&mut self, mark: usize) {
         self.free.roll_back(mark);
     }
 
-    /// The changes so far cannot be undone any more.
+    /// Makes the changes so far final.
     pub fn commit(&mut self) {
         self.free.commit();
     }
@@ -133,8 +133,8 @@ impl HeapEditor {
         self.edit(working, at, |page| object_edit::append(page, id, bytes))
     }
 
-    /// Changes a page of whole records: where it is, when it is the transaction's alone, else in a
-    /// copy. `change` does nothing when it is not possible, and says so.
+    /// Changes a page of whole records, in place if it is private to the transaction, otherwise in
+    /// a copy. `change` does nothing if the change is impossible, and reports that.
     fn edit(
         &mut self,
         working: &mut Working,
@@ -173,8 +173,7 @@ impl HeapEditor {
     }
 }
 
-/// A copy of a page that is packed as it should be: what is changed in another would spread the
-/// damage.
+/// A copy of a page, if it is packed correctly. A change in a damaged page would spread the damage.
 fn sound(working: &Working, page: LogicalPage, bytes: &PageBytes) -> Result<Arc<Page>> {
     let site = working.image().site(Space::Objects, page);
     match ObjectPage::new(bytes).check_single(site).into_iter().next() {
@@ -191,7 +190,7 @@ fn copy(working: &Working, bytes: &PageBytes) -> Arc<Page> {
     page
 }
 
-/// True if a page holds whole records, none of them under this id.
+/// True if a page holds whole records, none of them with this id.
 fn has_room(bytes: &PageBytes, id: u32) -> bool {
     ObjectPage::new(bytes).multi_page_head().is_none() && ObjectPage::find(bytes, id).is_none()
 }

@@ -1,4 +1,4 @@
-//! Where there is room in the object heap.
+//! Free space in the object heap.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use crate::base::{narrow, widen};
 use crate::format::heap::page::DESCRIPTOR_SIZE;
 use crate::pager::state::image::Image;
 
-/// Pages of whole records by their free bytes; every change can be undone.
+/// Pages of whole records sorted by their free bytes. Every change can be undone.
 #[derive(Debug, Default)]
 pub struct FreeSpace {
     by_room: BTreeSet<(u32, LogicalPage)>,
-    /// The page that took the last record: the next one goes there as long as there is room, so
-    /// that few pages change.
+    /// The page that took the last record. The next record goes there if there is room, so that few
+    /// pages change.
     last: Option<(u32, LogicalPage)>,
     undo: Vec<(LogicalPage, u32, u32)>,
 }
 
 impl FreeSpace {
-    /// What the mapping says of every page.
+    /// Collects the free space of every page from the mapping.
     pub fn of(image: &Image) -> Self {
         let pages = (0..image.logical_pages(Space::Objects)).filter_map(LogicalPage::new);
         let room = |page| (image.free_bytes(Space::Objects, page), page);
@@ -32,7 +32,7 @@ impl FreeSpace {
         }
     }
 
-    /// A page with room for a record of this size and its descriptor: the last one used, or else
+    /// A page with room for a record of this size and its descriptor: the last page used, or else
     /// the fullest.
     pub fn find(&self, size: u32) -> Option<LogicalPage> {
         let need = size.saturating_add(narrow(DESCRIPTOR_SIZE));
@@ -48,7 +48,7 @@ impl FreeSpace {
             .map(|(_, page)| *page)
     }
 
-    /// The room in a page changed from `old` to `new` free bytes.
+    /// Records that the free bytes of a page changed from `old` to `new`.
     pub fn change(&mut self, page: LogicalPage, old: u32, new: u32) {
         self.undo.push((page, old, new));
         self.replace(page, old, new);
@@ -59,12 +59,12 @@ impl FreeSpace {
         }
     }
 
-    /// This moment.
+    /// Marks the present point.
     pub fn mark(&self) -> usize {
         self.undo.len()
     }
 
-    /// Goes back to a moment.
+    /// Rolls back to a mark.
     pub fn roll_back(&mut self, mark: usize) {
         for (page, old, new) in self
             .undo
@@ -77,7 +77,7 @@ impl FreeSpace {
         self.last = None;
     }
 
-    /// The changes so far cannot be undone any more.
+    /// Makes the changes so far final.
     pub fn commit(&mut self) {
         self.undo.clear();
     }
@@ -90,7 +90,7 @@ impl FreeSpace {
     }
 }
 
-/// True if any record fits into so few bytes.
+/// True if there is room for any record at all.
 fn is_worth_knowing(free: u32) -> bool {
     widen(free) > DESCRIPTOR_SIZE
 }

@@ -1,4 +1,4 @@
-//! What each page of the object heap is: found by walking the logical pages upwards, without the
+//! The role of each page of the object heap, found by walking the logical pages upwards without the
 //! index.
 
 use std::iter::FusedIterator;
@@ -14,14 +14,14 @@ use crate::pager::state::image::Image;
 
 use super::record;
 
-/// What a logical page of the heap is.
+/// The role of a logical page of the heap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageKind {
-    /// It has no page.
+    /// The logical page has no page.
     Unmapped,
     /// A page of whole records.
     Records,
-    /// A page that a multi-page record fills to its end.
+    /// A page that is completely filled by a part of a multi-page record.
     Whole,
     /// The last page of a multi-page record of this size.
     Last {
@@ -32,7 +32,7 @@ pub enum PageKind {
     Admin,
 }
 
-/// What each logical page of the heap is, by its number.
+/// The role of each logical page of the heap, indexed by number.
 pub fn page_kinds(image: &Image) -> Result<Vec<PageKind>> {
     let section = &image.mapping().objects;
     let mut kinds = vec![PageKind::Unmapped; section.entries.len()];
@@ -68,7 +68,7 @@ pub fn page_kinds(image: &Image) -> Result<Vec<PageKind>> {
     Ok(kinds)
 }
 
-/// The logical pages of each multi-page record of dialect 2.2, by number, ascending.
+/// The ranges of logical pages of the multi-page records of dialect 2.2, ascending.
 pub fn multi_page_records(image: &Image) -> Result<Vec<Range<u32>>> {
     let (mut records, mut first) = (Vec::new(), None);
     for (number, kind) in (0..).zip(page_kinds(image)?) {
@@ -81,7 +81,7 @@ pub fn multi_page_records(image: &Image) -> Result<Vec<Range<u32>>> {
     Ok(records)
 }
 
-/// True if all pages of a record were last written together: invariant 25.
+/// True if all pages of a record were last written together (invariant 25).
 pub fn was_written_at_once(entries: &[MappingEntry], record: &Range<u32>) -> bool {
     let mut writes = pages_of(record)
         .filter_map(|page| entries.get(page))
@@ -90,8 +90,8 @@ pub fn was_written_at_once(entries: &[MappingEntry], record: &Range<u32>) -> boo
     writes.all(|write| Some(write) == first)
 }
 
-/// Makes invariant 25 hold for records of which not all pages were written: the others count as
-/// written in this generation.
+/// Makes invariant 25 hold for records of which only some pages were written, by counting the
+/// others as written in this generation.
 pub fn count_as_written_at_once(
     entries: &mut [MappingEntry],
     records: &[Range<u32>],
@@ -118,9 +118,9 @@ fn set(kinds: &mut [PageKind], page: LogicalPage, kind: PageKind) {
     }
 }
 
-/// Logical pages that lie where one before them lies, ascending. The check of the mapping reports
-/// them; their records are not taken a second time, so that a small file cannot make up a large
-/// heap.
+/// Logical pages that share their place with an earlier one, ascending. The check of the mapping
+/// reports them. Their records are not read twice, so that a small file cannot pretend to be a
+/// large heap.
 pub(crate) fn repeated(image: &Image) -> Vec<LogicalPage> {
     let mapped = image.mapping().objects.mapped();
     let mut places: Vec<(PhysicalPage, LogicalPage)> =
@@ -135,19 +135,19 @@ pub(crate) fn repeated(image: &Image) -> Vec<LogicalPage> {
     pages
 }
 
-/// All records of a repository, found page by page without the index, in order of their pages.
+/// All records of a repository in order of their pages, found page by page without the index.
 ///
-/// A damaged page gives an error, and the walk goes on behind it. Of logical pages that lie at the
-/// same place, which only a damaged mapping has, the first alone is looked at.
+/// A damaged page yields an error, and the walk goes on after it. Of several logical pages with the
+/// same place, which only a damaged mapping has, only the first is examined.
 #[derive(Debug)]
 pub struct Records {
     image: Arc<Image>,
-    /// Pages that are passed by, ascending, once they were looked up: those of [`repeated`], the
+    /// Pages to skip, ascending, once they have been determined: those of [`repeated`], and the
     /// admin pages of dialect 2.1.
     skipped: Option<Vec<LogicalPage>>,
     next: u32,
     page: Option<LogicalPage>,
-    /// Room for a page, so that each is read into the same memory.
+    /// Buffer for a page, reused for each of them.
     bytes: Box<PageBytes>,
     queue: std::vec::IntoIter<Descriptor>,
 }
@@ -166,13 +166,13 @@ impl Records {
         }
     }
 
-    /// Looks at the next page that is mapped and begins records; `None` behind the last.
+    /// Reads the next page that is mapped and begins records; `None` after the last one.
     fn advance(&mut self) -> Option<Result<()>> {
         let skipped = match self.skipped.take().map_or_else(|| skipped(&self.image), Ok) {
             Ok(skipped) => self.skipped.insert(skipped),
             Err(error) => {
-                // Without admin pages it cannot be told what a record is: it is over, and they are
-                // not looked up again.
+                // Without the admin pages, pages of records cannot be told apart. The walk ends,
+                // and the admin pages are not read again.
                 self.skipped = Some(Vec::new());
                 self.next = u32::MAX;
                 return Some(Err(error));

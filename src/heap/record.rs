@@ -1,4 +1,4 @@
-//! Fetching a record by its reference.
+//! Reading of a record by its address.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -17,7 +17,8 @@ use crate::format::heap::page::{
 use crate::pager::page::Page;
 use crate::pager::state::image::Image;
 
-/// The bytes of a record: in the page in memory that holds it, or put together from several.
+/// The bytes of a record, borrowed from the page in memory that holds it or assembled from several
+/// pages.
 #[derive(Debug, Clone)]
 pub struct RecordView(Content);
 
@@ -62,7 +63,7 @@ pub fn record(image: &Image, reference: RecordRef) -> Result<Vec<u8>> {
     view(image, reference).map(Into::into)
 }
 
-/// The bytes of a record without a copy of them, where one page holds it.
+/// The bytes of a record, without a copy if one page holds it.
 pub fn view(image: &Image, reference: RecordRef) -> Result<RecordView> {
     let held = image.page(Space::Objects, reference.page)?;
     let descriptor = find_descriptor(image, &held, reference)?;
@@ -96,7 +97,7 @@ pub fn view(image: &Image, reference: RecordRef) -> Result<RecordView> {
     .into())
 }
 
-/// True if a page says that the record lies there, and the mapping has all its pages.
+/// True if the page lists the record there, and the mapping has all its pages.
 pub fn is_there(image: &Image, reference: RecordRef) -> bool {
     let Ok(held) = image.page(Space::Objects, reference.page) else {
         return false;
@@ -139,7 +140,7 @@ pub(crate) fn find_descriptor(
     Ok(descriptor)
 }
 
-/// The error for a record whose check value is another.
+/// The finding for a record with a wrong check value.
 pub(crate) fn wrong_check(descriptor: &Descriptor, expected: u32, site: Site) -> Corruption {
     let detail = format!(
         "record {}: check {:#010X}, expected {expected:#010X}",
@@ -148,8 +149,8 @@ pub(crate) fn wrong_check(descriptor: &Descriptor, expected: u32, site: Site) ->
     Corruption::new(CorruptionCode::RecordCheck, site, detail)
 }
 
-/// The logical pages of a multi-page record that begins on `first`; fails when the mapping ends
-/// before or has a gap, so a record that claims gigabytes costs nothing.
+/// The logical pages of a multi-page record that begins on `first`. Fails if the mapping ends too
+/// early or has a gap, so that a record that claims gigabytes costs nothing.
 pub(crate) fn pages(image: &Image, first: LogicalPage, size: u32) -> Result<u32, Corruption> {
     let count = pages_of(size);
     let wrong = |detail: String| {
@@ -179,7 +180,7 @@ pub(crate) fn pages(image: &Image, first: LogicalPage, size: u32) -> Result<u32,
     }
 }
 
-/// Puts a multi-page record together.
+/// Assembles a multi-page record.
 pub(crate) fn multi_page(image: &Image, first: LogicalPage, head: &Descriptor) -> Result<Vec<u8>> {
     let count = pages(image, first, head.size)?;
     if head.size > MAX_RECORD_BYTES {

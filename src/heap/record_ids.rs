@@ -7,25 +7,25 @@ use crate::base::widen;
 use crate::format::heap::page::{DESCRIPTOR_SIZE, MULTI_PAGE_ID, ObjectPage};
 use crate::pager::state::image::Image;
 
-/// Bits for each record that is expected: so many that a random id rarely meets one that is taken.
+/// Bits for each expected record: enough that a random id rarely meets one that is taken.
 const BITS_PER_RECORD: usize = 32;
 
 const WORD_BITS: u32 = 64;
 
-/// The ids in use, coarsely: a bit stands for ids with the same leading bits. One that is set may
-/// have no id behind it (that of a removed record, say), one that is clear has none for certain;
-/// and those are handed out.
+/// An approximate set of the ids in use. One bit stands for all ids with the same leading bits. A
+/// set bit may be stale (from a removed record, for example). A clear bit certainly has no id in
+/// use, and such ids are handed out.
 #[derive(Debug)]
 pub struct RecordIds {
     words: Vec<u64>,
-    /// Leading bits of an id that name its bit.
+    /// Number of leading bits of an id that select its bit.
     significant: u32,
     used: usize,
     random: UniqueIds,
 }
 
 impl RecordIds {
-    /// Room for so many records.
+    /// An empty set with room for `records` ids.
     pub fn with_capacity(records: usize) -> Self {
         let bits = records
             .max(1 << 12)
@@ -41,10 +41,10 @@ impl RecordIds {
         }
     }
 
-    /// All ids of a repository: what the tables of contents of its pages say. The records are not
-    /// read, nor are checksums looked at: an id that no record has is left out at worst. A page
-    /// that the system refuses to read has ids that are not known; that one of them is drawn is one
-    /// case in 2^32.
+    /// All ids of a repository, read from the tables of contents of its pages. The records are not
+    /// read and checksums are not checked; at worst, an unused id is avoided. The ids on a page
+    /// that the system refuses to read are unknown, but the chance of drawing one of them is 1 in
+    /// 2^32.
     pub fn of_heap(image: &Image) -> Self {
         let (mut ids, mut front) = (Vec::new(), [0; FRONT]);
         let mut next = 0;
@@ -72,7 +72,7 @@ impl RecordIds {
                         );
                     }
                 }
-                // The pages behind it have no table.
+                // The pages after it have no table.
                 Contents::MultiPage(size) => {
                     next += record::pages(image, page, size).map_or(0, |count| count - 1)
                 }
@@ -81,22 +81,22 @@ impl RecordIds {
         Self::of(ids)
     }
 
-    /// These ids.
+    /// A set of the given ids.
     fn of(ids: impl IntoIterator<Item = u32>) -> Self {
         let ids: Vec<u32> = ids.into_iter().filter(|&id| id != MULTI_PAGE_ID).collect();
-        // Twice the room that is needed now, so that the repository can grow before they are
-        // gathered anew.
+        // Twice the present size, so that the repository can grow before the ids are collected
+        // again.
         let mut taken = Self::with_capacity(2 * ids.len());
         ids.into_iter().for_each(|id| taken.add(id));
         taken
     }
 
-    /// True if so many bits are set that the ids should be gathered anew.
+    /// True if so many bits are set that the ids should be collected again.
     pub fn is_crowded(&self) -> bool {
         self.used > self.words.len() * widen(WORD_BITS) / 4
     }
 
-    /// Notes an id that is in use.
+    /// Adds an id that is in use.
     pub fn add(&mut self, id: u32) {
         let (word, bit) = self.place(id);
         if let Some(word) = self.words.get_mut(word) {
@@ -130,17 +130,17 @@ impl RecordIds {
     }
 }
 
-/// Bytes of a page that are read for its table of contents: as a rule there are few records in it.
+/// Number of bytes read from a page for its table of contents, since most pages have few records.
 const FRONT: usize = 512;
 
-/// What the front of a page of the heap says.
+/// The information in the first bytes of a page of the heap.
 #[derive(Debug)]
 enum Contents {
     /// The ids of its records.
     Records(Vec<u32>),
-    /// The table goes on behind the front.
+    /// The table continues after these bytes.
     More,
-    /// A record of so many bytes begins here and goes on over the following pages.
+    /// A record of this many bytes begins here and continues on the following pages.
     MultiPage(u32),
 }
 

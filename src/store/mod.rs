@@ -1,4 +1,5 @@
-//! Keys and records: repositories and snapshots to read, an engine with transactions to write.
+//! Keys and records: repositories and snapshots for reading, an engine with transactions for
+//! writing.
 
 pub(crate) mod read;
 pub(crate) mod write;

@@ -1,4 +1,5 @@
-//! The bulk builder: sorted keys with their records in, a valid repository of dialect 2.2 out.
+//! The bulk builder, which makes a valid repository of dialect 2.2 from sorted keys with their
+//! records.
 
 use crate::base::error::{Error, Result};
 use crate::base::limits::MAX_LOGICAL_PAGES;
@@ -16,15 +17,15 @@ use crate::storage::{Directory, Protection};
 
 use crate::pager::lock::WriterLock;
 
-/// Bytes of consecutive pages that are written at once.
+/// Number of bytes of consecutive pages that are written together.
 const WRITE_SIZE: usize = 1 << 20;
 
-/// The generation of what is built: the first of the three files that are written.
+/// The generation of the built repository: the first of the three files that are written.
 const FIRST_GENERATION: u32 = 1;
 
-/// Builds a repository from records and sorted keys. Pages are well filled; the mapping is written
-/// last, so until [`finish`](Self::finish) has returned there is no repository. A builder that is
-/// dropped before takes away what it wrote. While it lives no other writer gets the directory.
+/// Builds a repository from records and sorted keys. Pages are well filled. The mapping is written
+/// last, so there is no repository until [`finish`](Self::finish) has returned. A builder that is
+/// dropped earlier removes what it wrote. While it exists no other writer can use the directory.
 ///
 /// ```
 /// use cimrepo::store::{BulkBuilder, OpenOptions};
@@ -45,41 +46,41 @@ pub struct BulkBuilder {
     heap: HeapBuilder,
     index: IndexBuilder,
     pages: Pages,
-    // Behind the pages: they are taken away under the lock.
+    // Declared after the pages, so that they are removed under the lock.
     lock: WriterLock,
 }
 
 impl BulkBuilder {
-    /// Begins a repository in an existing empty directory; what an interrupted restore or build
-    /// left there is taken away. Its files are no more readable than the directory lets them be.
+    /// Begins a repository in an existing empty directory. Remains of an interrupted restore or
+    /// build there are removed. Its files are no more accessible than the directory.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a directory that holds anything, [`Error::Locked`] while
-    /// another process writes there, [`Error::Io`] when the system refuses.
+    /// Returns [`Error::InvalidArgument`] if the directory holds anything else, [`Error::Locked`]
+    /// while another process writes there, and [`Error::Io`] if the system refuses.
     pub fn create(directory: Directory) -> Result<Self> {
         Self::with_ids(directory, UniqueIds::random(), &Protection::default())
     }
 
-    /// As [`create`](Self::create), of what is for those alone who may read `source`: its files are
-    /// no more readable either.
+    /// Begins a repository like [`create`](Self::create), for content that only readers of `source`
+    /// may see: its files are no more accessible than `source` either.
     ///
     /// # Errors
-    /// As [`create`](Self::create).
+    /// The errors of [`create`](Self::create).
     pub fn create_from(directory: Directory, source: &Protection) -> Result<Self> {
         Self::with_ids(directory, UniqueIds::random(), source)
     }
 
-    /// As [`create`](Self::create); the record ids, otherwise random, follow from `seed`, so that
-    /// the same input gives the same bytes.
+    /// Begins a repository like [`create`](Self::create), but derives the record ids, otherwise
+    /// random, from `seed`, so that the same input gives the same bytes.
     ///
     /// # Errors
-    /// As [`create`](Self::create).
+    /// The errors of [`create`](Self::create).
     pub fn create_seeded(directory: Directory, seed: u64) -> Result<Self> {
         Self::with_ids(directory, UniqueIds::seeded(seed), &Protection::default())
     }
 
     fn with_ids(directory: Directory, ids: UniqueIds, source: &Protection) -> Result<Self> {
-        // W-9: what is built on is looked at under the lock.
+        // W-9: everything that is built on is examined under the lock.
         let lock = WriterLock::acquire(&directory, "build")?;
         Leftovers::find(&directory)?.remove(&directory)?;
         let rights = directory
@@ -100,10 +101,11 @@ impl BulkBuilder {
         })
     }
 
-    /// Stores a record; what names it goes into the keys.
+    /// Stores a record and returns the address to put into its keys.
     ///
     /// # Errors
-    /// [`Error::Limit`] for a record of more than 64 MiB, [`Error::Io`] when the system refuses.
+    /// Returns [`Error::Limit`] for a record of more than 64 MiB, and [`Error::Io`] if the system
+    /// refuses.
     pub fn record(&mut self, bytes: &[u8]) -> Result<RecordRef> {
         let pages = &mut self.pages;
         self.heap.push(bytes, &mut |page, bytes, free| {
@@ -111,14 +113,14 @@ impl BulkBuilder {
         })
     }
 
-    /// Adds a key; with a reference its text is `key` followed by `.page.id.size`. Keys come in
-    /// ascending order, and each record is named by one at least.
+    /// Adds a key. With a reference its text is `key` followed by `.page.id.size`. Keys must come
+    /// in ascending order, and every record must be named by at least one.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a key out of order or one that cannot be stored,
-    /// [`Error::Io`] when the system refuses.
+    /// Returns [`Error::InvalidArgument`] if the key is out of order or cannot be stored, and
+    /// [`Error::Io`] if the system refuses.
     pub fn key(&mut self, key: &[u8], reference: Option<RecordRef>) -> Result<()> {
-        // Three numbers of ten digits at most.
+        // Room for three numbers of at most ten digits.
         let mut text = Vec::with_capacity(key.len() + 36);
         text.extend_from_slice(key);
         if let Some(reference) = reference {
@@ -133,9 +135,10 @@ impl BulkBuilder {
     /// Completes the repository.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] without any key, [`Error::Io`] when the system refuses.
+    /// Returns [`Error::InvalidArgument`] if there is no key, and [`Error::Io`] if the system
+    /// refuses.
     pub fn finish(self) -> Result<()> {
-        // First here, so given back last.
+        // Bound first, so that it is released last.
         let Self {
             lock: _lock,
             heap,
@@ -148,14 +151,14 @@ impl BulkBuilder {
     }
 }
 
-/// The pages of both spaces on their way to the files; each lies where its logical number says.
+/// Writes the pages of both spaces to the files. The place of each page is its logical number.
 #[derive(Debug)]
 struct Pages {
     files: FreshRepository,
     spaces: [SpacePages; 2],
 }
 
-/// What is known of the pages of a space, and a run of consecutive ones that is not written yet.
+/// The entries of the pages of a space, and a run of consecutive pages not written yet.
 #[derive(Debug, Default)]
 struct SpacePages {
     entries: Vec<MappingEntry>,
@@ -225,7 +228,7 @@ impl Pages {
     }
 }
 
-/// Refuses a page that no mapping could name.
+/// Fails for a page number that no mapping can hold.
 fn need_room(page: LogicalPage) -> Result<()> {
     let (what, max) = ("the number of logical pages", MAX_LOGICAL_PAGES);
     if page.get() < max {
@@ -240,7 +243,7 @@ fn need_room(page: LogicalPage) -> Result<()> {
 }
 
 impl SpacePages {
-    /// The page behind the run.
+    /// The number of the page after the run.
     fn run_end(&self) -> Option<u32> {
         self.run_start?
             .get()

@@ -1,4 +1,4 @@
-//! The journals of a repository: found, put in order, made again, and what became of each
+//! The journals of a repository: finding, ordering and replaying them, and the fate of each
 //! (`docs::journal`, "At open").
 
 use crate::base::corruption::{Corruption, CorruptionCode};
@@ -12,53 +12,53 @@ use crate::storage::Directory;
 
 use super::replay::Replay;
 
-/// The journals that lie next to the files of a repository, and what became of the commits in them.
+/// The journals next to the files of a repository, with the fate of their commits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Journals {
     files: Vec<JournalFile>,
 }
 
-/// A journal, and what became of the commits in it.
+/// A journal and the fate of its commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JournalFile {
     /// The name of the file.
     pub name: String,
-    /// The generation that its name names.
+    /// The generation in its name.
     pub generation: u32,
-    /// Whole commits in it; `None` where its header is damaged.
+    /// Number of whole commits in it; `None` if its header is damaged.
     pub commits: Option<u64>,
-    /// Those that the state which is read holds.
+    /// Number of its commits that are part of the state being read.
     pub replayed: u64,
-    /// True if bytes follow the last whole commit that are none: one that was being written when
-    /// the power went, or damage.
+    /// True if other bytes follow the last whole commit: a commit that was being written when the
+    /// power failed, or damage.
     pub has_torn_tail: bool,
-    /// What became of it.
+    /// The fate of the journal.
     pub fate: JournalFate,
 }
 
-/// What became of a journal.
+/// The fate of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JournalFate {
     /// All its commits were replayed.
     Replayed,
-    /// It was not asked for.
+    /// It was ignored at the caller's request.
     LeftOut,
-    /// Its header was never written wholly: nothing was committed through it.
+    /// Its header was never completely written, so nothing was committed through it.
     Unfinished,
-    /// It continues a generation that is not above the one that is read: what was committed through
-    /// it is in that one, or in a state that was replaced since.
+    /// It does not continue a generation later than the one being read. Its commits are part of
+    /// that generation, or of a state that has been replaced since.
     Stale,
     /// It was written by a newer version of this engine.
     UnknownVersion(u32),
-    /// Why its commits, or those after the ones that were replayed, cannot be replayed.
+    /// Its commits, or those after the replayed ones, cannot be replayed for this reason.
     Refused(Corruption),
 }
 
 impl JournalFile {
-    /// Commits that were acknowledged and are not in the state that is read; `None` where that is
-    /// not known.
+    /// Number of acknowledged commits that are missing from the state being read; `None` if
+    /// unknown.
     pub fn lost(&self) -> Option<u64> {
         match self.fate {
             JournalFate::Replayed | JournalFate::Unfinished | JournalFate::Stale => Some(0),
@@ -69,7 +69,7 @@ impl JournalFile {
         }
     }
 
-    /// True if it waits: the state of the repository is not all in its pages.
+    /// True if it is pending: the state of the repository is not entirely in its pages.
     pub fn waits(&self) -> bool {
         let is_past = matches!(self.fate, JournalFate::Unfinished | JournalFate::Stale);
         !is_past && self.commits != Some(0)
@@ -77,22 +77,22 @@ impl JournalFile {
 }
 
 impl Journals {
-    /// The files, in the order of their generations.
+    /// The journals, in the order of their generations.
     pub fn files(&self) -> &[JournalFile] {
         &self.files
     }
 
-    /// True if no journal waits.
+    /// True if no journal is pending.
     pub fn is_empty(&self) -> bool {
         !self.files.iter().any(|file| file.waits())
     }
 
-    /// Commits that wait in journals, as far as they can be counted.
+    /// Number of commits in pending journals, as far as they can be counted.
     pub fn commits(&self) -> u64 {
         self.waiting().filter_map(|file| file.commits).sum()
     }
 
-    /// Those of them that the state which is read holds.
+    /// Number of those commits that are part of the state being read.
     pub fn replayed(&self) -> u64 {
         self.files.iter().map(|file| file.replayed).sum()
     }
@@ -108,13 +108,13 @@ impl Journals {
         self.files.iter().filter(is_refused)
     }
 
-    /// The journals that wait.
+    /// The pending journals.
     pub fn waiting(&self) -> impl Iterator<Item = &JournalFile> {
         self.files.iter().filter(|file| file.waits())
     }
 }
 
-/// A journal that was found, and its file while it is read.
+/// A journal that was found, with its file while it is being read.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub file: JournalFile,
@@ -157,7 +157,7 @@ impl Found {
         self.scan.as_ref().map(JournalScan::header)
     }
 
-    /// Counts the commits that were not looked at yet, to the end of the file.
+    /// Counts the commits from the present position to the end of the file.
     fn count(&mut self, may_go_on: &dyn Fn() -> bool) -> Result<()> {
         let Some(scan) = &mut self.scan else {
             return Ok(());
@@ -192,8 +192,8 @@ fn check(may_go_on: &dyn Fn() -> bool) -> Result<()> {
 }
 
 /// Replays the journals that continue `current`, one after the other, up to the first commit that
-/// does not fit; says of each journal what became of it. Gives the last one if all of its commits
-/// were replayed: in it commits go on.
+/// does not fit, and records the fate of each journal. Returns the last journal if all of its
+/// commits were replayed; further commits are appended to it.
 pub(crate) fn replay_all(
     found: &mut [Found],
     current: MappingId,
@@ -203,7 +203,7 @@ pub(crate) fn replay_all(
     let mut last: Option<(MappingId, Option<u64>)> = None;
     let mut resumed = None;
     while let Some(one) = next_of(found, current, last.map(|(base, _)| base)) {
-        // J-6: numbers go on without a gap from one journal to the next.
+        // J-6: numbers continue without a gap from one journal to the next.
         let first = one.header().map(|header| header.first_commit);
         if let Some((_, next)) = last
             && first != next
@@ -227,8 +227,8 @@ pub(crate) fn replay_all(
     Ok(resumed)
 }
 
-/// The journal whose commits come next: those of `current`, or of the journal that continues the
-/// one of `last`.
+/// The journal with the next commits: that of `current`, or the one that continues the generation
+/// of `last`.
 fn next_of(found: &mut [Found], current: MappingId, last: Option<MappingId>) -> Option<&mut Found> {
     let is_next = |header: &JournalHeader| match last {
         None => header.base == current,
@@ -239,15 +239,15 @@ fn next_of(found: &mut [Found], current: MappingId, last: Option<MappingId>) -> 
         .find(|one| one.file.fate == JournalFate::LeftOut && one.header().is_some_and(is_next))
 }
 
-/// Whether a reader wants what journals hold.
+/// The use that a reader makes of the journals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
     Replayed,
     LeftOut,
 }
 
-/// A generation with what the journals of a directory hold beyond it, if that is wanted, and what
-/// became of them.
+/// A generation with the commits that the journals of a directory add, if they are wanted, and the
+/// fate of the journals.
 pub(crate) fn read(
     directory: &Directory,
     names: &[(u32, String)],
@@ -269,7 +269,7 @@ pub(crate) fn read(
     Ok((image, found.into()))
 }
 
-/// Says of each journal how many commits it has; none is replayed.
+/// Counts the commits of each journal without replaying any.
 fn leave_out(found: &mut [Found], current: MappingId, may_go_on: &dyn Fn() -> bool) -> Result<()> {
     for one in found {
         one.count(may_go_on)?;
@@ -283,7 +283,7 @@ fn leave_out(found: &mut [Found], current: MappingId, may_go_on: &dyn Fn() -> bo
     Ok(())
 }
 
-/// Says of each journal that the repository can have none: dialect 2.1 is only read.
+/// Marks each journal as one that the repository cannot have, because dialect 2.1 is read-only.
 fn refuse_all(found: &mut [Found], may_go_on: &dyn Fn() -> bool) -> Result<()> {
     for one in found {
         one.count(may_go_on)?;
@@ -295,7 +295,7 @@ fn refuse_all(found: &mut [Found], may_go_on: &dyn Fn() -> bool) -> Result<()> {
 }
 
 impl Found {
-    /// Makes the commits again that fit.
+    /// Replays the commits that fit.
     fn replay(&mut self, replay: &mut Replay, may_go_on: &dyn Fn() -> bool) -> Result<()> {
         let Some(scan) = &mut self.scan else {
             return Ok(());
@@ -308,7 +308,7 @@ impl Found {
                 Err(Error::Corrupt(mut finding)) => {
                     finding.detail = format!("{}: {}", self.file.name, finding.detail);
                     self.file.fate = JournalFate::Refused(*finding);
-                    // The one that was refused, and those after it, which are counted later.
+                    // The commit that was refused; those after it are counted later.
                     self.file.commits = Some(self.file.replayed + 1);
                     return Ok(());
                 }
@@ -320,7 +320,7 @@ impl Found {
         Ok(())
     }
 
-    /// Says why the commits were not replayed, where that was not said yet.
+    /// Records why the commits were not replayed, unless that is recorded already.
     fn place(&mut self, current: MappingId) {
         let Some(header) = self
             .header()
@@ -341,7 +341,7 @@ impl Found {
     }
 }
 
-/// The journals as they are shown.
+/// The public form of the journals.
 impl From<Vec<Found>> for Journals {
     fn from(found: Vec<Found>) -> Self {
         Self {

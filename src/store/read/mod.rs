@@ -1,4 +1,4 @@
-//! The handles people hold: a repository, snapshots of it, and the builder of new ones.
+//! The handles that callers hold: a repository, snapshots of it, and the builder of new ones.
 
 mod build;
 pub(crate) mod journals;

@@ -1,4 +1,4 @@
-//! Opening a repository for reading. Nothing here opens a file for writing or creates one (W-8).
+//! Opening of a repository for reading. Nothing here opens a file for writing or creates one (W-8).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::storage::{DirEntry, Directory};
 use super::journals::{self, Journals, Reading};
 use super::snapshot::Snapshot;
 
-/// How often a repository is looked at again when it changes while it is opened.
+/// Number of attempts if the repository changes while it is being opened.
 const ATTEMPTS: usize = 8;
 
-/// How a repository is opened.
+/// Options for opening a repository.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenOptions {
     choice: Choice,
@@ -44,73 +44,75 @@ impl Default for OpenOptions {
 }
 
 impl OpenOptions {
-    /// The current generation with what a journal holds beyond it, a cache of 4,096 pages (32 MiB).
+    /// The defaults: the current generation with the commits of its journals, and a cache of 4,096
+    /// pages (32 MiB).
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Opens this generation and no other, whole or not, and without any journal.
+    /// Opens this generation and no other, whether or not it is whole, and without any journal.
     pub fn generation(mut self, generation: u32) -> Self {
         self.choice.generation = Some(generation);
         self
     }
 
-    /// Checks every page of a generation before it is taken for the current one, not only those
-    /// that it wrote. Slow: it reads all mapped pages.
+    /// Checks every page of a generation before choosing it as the current one, not just those that
+    /// it wrote. Slow: it reads all mapped pages.
     pub fn check_all_pages(mut self) -> Self {
         self.choice.check_all_pages = true;
         self
     }
 
-    /// Checks the pages that a generation wrote before it is taken for the current one, also where
-    /// it says that it was closed in order. That says nothing of evidence: a copy, or a disk, may
-    /// have torn such a page since. Without it every page of a generation that was closed in order
-    /// is checked where it is first used, and the error names that generation.
+    /// Checks the pages that a generation wrote before choosing it as the current one, even if it
+    /// is marked as closed in order. The mark proves nothing for evidence, since a copy or a disk
+    /// may have torn such a page later. Without this option every page of a generation that was
+    /// closed in order is checked on first use, and the error names that generation.
     pub fn check_written_pages(mut self) -> Self {
         self.choice.check_written_pages = true;
         self
     }
 
-    /// Leaves out what journals hold: the state is that of the last checkpoint, which is what
-    /// Windows would see. They are looked at all the same ([`Repository::journal`]).
+    /// Ignores the commits in journals, so that the state is that of the last checkpoint, as
+    /// Windows would see it. The journals are still listed ([`Repository::journal`]).
     pub fn without_journal(mut self) -> Self {
         self.without_journal = true;
         self
     }
 
-    /// Asks now and then, while a journal is replayed, whether to give up; the error is
-    /// [`Error::Cancelled`](crate::Error::Cancelled) then.
+    /// Calls `is_cancelled` now and then while a journal is replayed. If it returns true, opening
+    /// fails with [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn cancel_when(mut self, is_cancelled: fn() -> bool) -> Self {
         self.is_cancelled = is_cancelled;
         self
     }
 
-    /// Pages of 8 KiB that are kept in memory; index pages take up to three times as much.
+    /// Number of pages of 8 KiB that are kept in memory. Index pages take up to three times as
+    /// much.
     pub fn cache_pages(mut self, pages: usize) -> Self {
         self.cache_pages = pages;
         self
     }
 
-    /// Opens the repository at `path`, for reading: nothing in the directory is created, changed or
-    /// touched. `path` is the directory of the files, or one above it (`wbem`, `Repository`).
+    /// Opens the repository at `path` for reading. Nothing in the directory is created, changed or
+    /// touched. `path` is the directory of the files or one above it (`wbem`, `Repository`).
     ///
-    /// What journals hold is replayed in memory, up to the first commit that does not fit: see
-    /// [`Repository::journal`]. No lock is taken: where a writer replaces what is being read the
-    /// repository is looked at again, a few times.
+    /// The commits in journals are replayed in memory, up to the first one that does not fit; see
+    /// [`Repository::journal`]. No lock is taken. If a writer replaces what is being read, opening
+    /// starts again, a few times.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) when the system refuses,
-    /// [`Error::NotARepository`](crate::Error::NotARepository) when no mapping file can be read,
-    /// [`Error::Overtaken`] when a writer was faster each time. A damaged repository opens: see
+    /// Returns [`Error::Io`](crate::Error::Io) if the system refuses,
+    /// [`Error::NotARepository`](crate::Error::NotARepository) if no mapping file can be read, and
+    /// [`Error::Overtaken`] if a writer was faster each time. A damaged repository opens; see
     /// [`Repository::refused`] and [`Repository::is_whole`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Repository> {
         self.open_in(&Directory::real(path.as_ref()))
     }
 
-    /// As [`open`](Self::open), for a directory of any storage.
+    /// Opens the repository in a directory of any storage; otherwise like [`open`](Self::open).
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The errors of [`open`](Self::open).
     pub fn open_in(self, directory: &Directory) -> Result<Repository> {
         for _ in 0..ATTEMPTS {
             if let Some(opened) = self.try_open(directory)? {
@@ -122,7 +124,7 @@ impl OpenOptions {
         })
     }
 
-    /// Opens it; `None` where what was read was replaced meanwhile.
+    /// Tries to open the repository; `None` if a writer replaced what was read.
     fn try_open(self, directory: &Directory) -> Result<Option<Repository>> {
         let interrupted = |error| with_interruption(error, directory);
         let files = RepositoryFiles::locate(directory).map_err(interrupted)?;
@@ -135,7 +137,7 @@ impl OpenOptions {
             mut refused,
         } = chosen;
         for reason in files.not_files() {
-            // Better than that it is not there, which was found where nothing was known of it.
+            // This reason says more than the earlier finding that the file is missing.
             let is_same = |other: &&mut Refusal| {
                 (other.role, other.reason.code) == (reason.site.role, reason.code)
             };
@@ -164,9 +166,9 @@ impl OpenOptions {
         }))
     }
 
-    /// The state with what journals hold beyond it, and what became of them; `None` where a writer
-    /// replaced the mapping, or took a journal away because a newer generation holds its commits.
-    /// One that only grew is as good as before.
+    /// The state with the commits of the journals, and the fate of the journals. `None` if a writer
+    /// replaced the mapping, or removed a journal because a newer generation contains its commits.
+    /// A journal that has only grown is no obstacle.
     fn with_journals(
         self,
         files: &RepositoryFiles,
@@ -180,8 +182,8 @@ impl OpenOptions {
         };
         let base = image.clone();
         let replayed = self.replay(files, image, id);
-        // Pages are left alone as long as a mapping file names them (W-2, W-4): else what was read
-        // may be anything.
+        // Pages are not reused as long as a mapping file names them (W-2, W-4). If the file
+        // changed, what was read may be anything.
         if identity(files, &base)? != Some(id) {
             return Ok(None);
         }
@@ -215,7 +217,7 @@ impl OpenOptions {
     }
 }
 
-/// What a journal names the generation by; `None` where its file holds another one now.
+/// The identity by which a journal names the generation; `None` if its file now holds another one.
 fn identity(files: &RepositoryFiles, image: &Image) -> Result<Option<MappingId>> {
     let (role, mapping) = (image.mapping_role(), image.base().mapping());
     if mapping.dialect == Dialect::V21 {
@@ -234,7 +236,8 @@ fn identity(files: &RepositoryFiles, image: &Image) -> Result<Option<MappingId>>
     Ok(is_same.then_some(id))
 }
 
-/// An error that says there is no repository says as well what has the name of a file and is none.
+/// Adds to an error that says there is no repository the names of files that belong to something
+/// else.
 fn with_not_files(error: Error, files: &RepositoryFiles) -> Error {
     match error {
         Error::NotARepository { path, reason } => {
@@ -249,8 +252,7 @@ fn with_not_files(error: Error, files: &RepositoryFiles) -> Error {
     }
 }
 
-/// An error that says there is no repository says as well when files are there that an interrupted
-/// restore left.
+/// Adds to an error that says there is no repository a hint that an interrupted restore left files.
 fn with_interruption(error: Error, directory: &Directory) -> Error {
     let Error::NotARepository { path, reason } = error else {
         return error;
@@ -273,7 +275,7 @@ fn with_interruption(error: Error, directory: &Directory) -> Error {
     Error::NotARepository { path, reason }
 }
 
-/// A repository as Windows lays it on disk, opened for reading.
+/// A repository in the on-disk format of Windows, opened for reading.
 #[derive(Debug)]
 pub struct Repository {
     files: RepositoryFiles,
@@ -284,15 +286,15 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Opens a repository for reading, with default options.
+    /// Opens a repository for reading with default options.
     ///
     /// # Errors
-    /// As [`OpenOptions::open`].
+    /// The errors of [`OpenOptions::open`].
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
         OpenOptions::new().open(path)
     }
 
-    /// The state that was opened, a generation and what journals hold beyond it: an owned,
+    /// The state that was opened, a generation with the commits of its journals, as an owned and
     /// unchanging view.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot.clone()
@@ -308,26 +310,26 @@ impl Repository {
         &self.files
     }
 
-    /// True if the generation opened holds everything that opening checks. If not, it is the best
-    /// there is.
+    /// True if the opened generation passes all checks of opening. If not, it is the best one
+    /// available.
     pub const fn is_whole(&self) -> bool {
         self.is_whole
     }
 
-    /// Mapping files that cannot serve, newer and older ones, and why; and whatever has the name of
-    /// a file of a repository and is no regular file. Where a generation was asked for by its
-    /// number, those alone that cannot be read.
+    /// Mapping files that cannot be used, newer and older ones, with the reasons, and entries that
+    /// have the name of a repository file but are not regular files. If a generation was requested
+    /// by number, only the unreadable files are listed.
     pub fn refused(&self) -> &[Refusal] {
         &self.refused
     }
 
-    /// The journals next to the files, how many commits each has and how many of those the opened
-    /// state holds, and why others could not be replayed.
+    /// The journals next to the files, with the number of commits in each and in the opened state,
+    /// and the reasons why others could not be replayed.
     pub const fn journal(&self) -> &Journals {
         &self.journals
     }
 
-    /// Data files that are not there.
+    /// The data files that are missing.
     pub fn missing(&self) -> impl Iterator<Item = FileRole> + '_ {
         Space::ALL
             .into_iter()
@@ -335,16 +337,16 @@ impl Repository {
             .filter(|&role| !self.files.has(role))
     }
 
-    /// Whether the generation that was opened is still there as it was. Reading takes no lock, and
-    /// a writer in another process may take the pages of a generation again as soon as its mapping
-    /// file was written over; as long as that was not, they stay (invariants W-2 and W-4). So what
-    /// was read before this call is that generation. What a journal holds is in memory since it was
-    /// opened: one that has grown, or was taken away because a newer generation holds its commits,
-    /// changes nothing.
+    /// Fails unless the opened generation is still unchanged on disk. Reading takes no lock, and a
+    /// writer in another process may reuse the pages of a generation as soon as its mapping file
+    /// has been overwritten, but not before (invariants W-2 and W-4). So if this call succeeds,
+    /// everything read before it belongs to that generation. The commits of journals have been in
+    /// memory since the repository was opened. A journal that has grown, or was removed because a
+    /// newer generation contains its commits, therefore does not matter.
     ///
     /// # Errors
-    /// [`Error::Overtaken`] when the mapping file is another now, [`Error::Io`] when the system
-    /// refuses.
+    /// Returns [`Error::Overtaken`] if the mapping file has changed, and [`Error::Io`] if the
+    /// system refuses.
     pub fn ensure_unchanged(&self) -> Result<()> {
         let image = self.snapshot.image();
         let (role, mapping) = (image.mapping_role(), image.base().mapping());
@@ -370,7 +372,7 @@ impl Repository {
     /// The numbers of the generations on disk whose mapping can be read, newest first.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) when the system refuses.
+    /// Returns [`Error::Io`](crate::Error::Io) if the system refuses.
     pub fn generations(&self) -> Result<Vec<u32>> {
         let (generations, _) = read_all(&self.files, &self.files.open_data()?)?;
         let mut numbers: Vec<u32> = generations

@@ -1,5 +1,5 @@
-//! Commits of journals made again on a generation, in memory (`docs::journal`, "At open"): for
-//! whoever writes, and for whoever reads.
+//! Replay of the commits of journals over a generation, in memory (`docs::journal`, "At open"), for
+//! writers and for readers.
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
@@ -12,23 +12,23 @@ use crate::heap::edit::HeapEditor;
 use crate::pager::state::image::Image;
 use crate::pager::state::working::Working;
 
-/// Bytes of operations that there are for each page which a record of less than a page takes anew.
-/// A writer takes one only where no page has room, so any two of them hold a page of records
-/// together: this is a quarter of what it needs.
+/// Smallest number of bytes of operations for each new page that small records take. A writer takes
+/// a new page only if no page has room, so any two new pages together hold at least a page of
+/// records. This bound is a quarter of that.
 const BYTES_PER_PAGE: u64 = 1024;
 
-/// Pages that may be taken before that is asked for.
+/// Number of new pages that are allowed before the bound applies.
 const FIRST_PAGES: u64 = 64;
 
-/// A generation, and what it takes to make commits again on it.
+/// A generation, with the tools to replay commits over it.
 #[derive(Debug)]
 pub(crate) struct Replay {
     pub working: Working,
-    /// Made with the first change of the heap.
+    /// Created at the first change of the heap.
     pub heap: Option<HeapEditor>,
     /// Bytes of operations so far.
     bytes: u64,
-    /// Pages that records of less than one took.
+    /// New pages taken by records of less than a page.
     taken: u64,
 }
 
@@ -42,7 +42,7 @@ impl Replay {
         }
     }
 
-    /// Makes a commit again: wholly, or not at all where an operation does not fit the state.
+    /// Replays a commit completely, or not at all if an operation does not fit the state.
     pub fn commit(&mut self, commit: &Commit<'_>) -> Result<()> {
         let mark = self.working.mark();
         let heap_mark = self.heap.as_ref().map_or(0, HeapEditor::mark);
@@ -80,16 +80,15 @@ impl Replay {
                 Ok(None) => {}
                 Ok(Some(misfit)) => return Err(does_not_fit(misfit)),
                 Err(error @ Error::Io { .. }) => return Err(error),
-                // A page that is damaged, a record that is not there, a bound that no writer
-                // passes.
+                // A damaged page, a missing record, or a bound that no writer exceeds.
                 Err(error) => return Err(does_not_fit(&error.to_string())),
             }
         }
         Ok(())
     }
 
-    /// Makes an operation again; says why where it does not fit the state: no writer logs a change
-    /// that changes nothing.
+    /// Replays an operation. Returns the reason if it does not fit the state; no writer logs a
+    /// change that has no effect.
     fn apply(&mut self, operation: JournalOp<'_>) -> Result<Option<&'static str>> {
         let working = &mut self.working;
         let misfit = |fits: bool, misfit| Ok((!fits).then_some(misfit));

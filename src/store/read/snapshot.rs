@@ -1,4 +1,4 @@
-//! A snapshot: one generation, read-only, owned, shared between threads at will.
+//! Snapshots: an unchanging view of one generation, owned and shared freely between threads.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ use crate::pager::state::image::Image;
 use crate::pager::state::survey::{IndexHealth, Survey};
 use crate::storage::Protection;
 
-/// One generation of a repository, or of a backup. Cheap to clone; what it shows never changes.
+/// An unchanging view of one generation of a repository or backup. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     image: Arc<Image>,
 }
 
-/// How much a repository holds.
+/// Numbers of things in a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Counts {
@@ -35,12 +35,13 @@ pub struct Counts {
     pub class_definitions: u64,
     /// Instances: keys `NS_…\CI_…\IL_…`.
     pub instances: u64,
-    /// Different first tokens of keys: one for each namespace, and one for the system classes. For
-    /// people, a [`Catalog`](crate::catalog::Catalog::namespace_count) counts what paths name.
+    /// Different first tokens of keys: one for each namespace and one for the system classes. For
+    /// the number of namespaces that paths can name, use
+    /// [`Catalog::namespace_count`](crate::catalog::Catalog::namespace_count).
     pub namespaces: u64,
     /// Records of the object heap, found page by page.
     pub records: u64,
-    /// Parts that could not be read while counting.
+    /// Parts that could not be read during the count.
     pub unreadable: u64,
 }
 
@@ -53,7 +54,7 @@ impl Snapshot {
         &self.image
     }
 
-    /// The generation alone, without what a journal holds beyond it.
+    /// The generation alone, without the commits of its journals.
     pub(crate) fn on_disk(&self) -> Self {
         Self::new(Arc::new(self.image.on_disk()))
     }
@@ -63,44 +64,44 @@ impl Snapshot {
         self.image.dialect()
     }
 
-    /// The mapping: generation, transaction, what lies where.
+    /// The mapping: generation, transaction, and places of the pages.
     pub fn mapping(&self) -> &Mapping {
         self.image.mapping()
     }
 
-    /// The rights that a file made from what the snapshot shows may have at most: what the
-    /// directory and all files of the repository, or all files of the backup, let do. Where they
-    /// cannot be found out, those of the owner alone.
+    /// The most permissive protection that a file made from this snapshot may have: the rights
+    /// common to the directory and all files of the repository, or to all files of the backup. If
+    /// they cannot be determined, the owner alone has access.
     pub fn protection(&self) -> Protection {
         self.image.base().protection()
     }
 
-    /// True if the data file of a space is there.
+    /// True if the data file of a space exists.
     pub fn has(&self, space: Space) -> bool {
         self.image.has(space)
     }
 
-    /// Whether the index holds exactly this key. A page that cannot be read hides only the keys it
-    /// holds itself, and `false` is said only when every page on the way was read.
+    /// True if the index holds exactly this key. An unreadable page hides only its own keys, and
+    /// `false` is returned only if every page on the path was read.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when a page on the way is damaged and no whole
-    /// page holds the key, [`Error::Io`](crate::Error::Io) when the system refuses.
+    /// Returns [`Error::Corrupt`](crate::Error::Corrupt) if a page on the path is damaged and no
+    /// intact page holds the key, and [`Error::Io`](crate::Error::Io) if the system refuses.
     pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
         search::contains(&self.image, key)
     }
 
-    /// The keys of a range, in order. A page that cannot be read is an error among them, and hides
-    /// only the keys it holds itself.
+    /// The keys of a range, in order. An unreadable page appears as an error among them and hides
+    /// only its own keys.
     pub fn keys(&self, range: KeyRange, direction: Direction) -> Scan {
         Scan::new(self.image.clone(), range, direction)
     }
 
-    /// The first key that begins with `prefix`, if any: how a key is found whose record reference
-    /// is not known.
+    /// The first key that begins with `prefix`, if any. Finds a key whose record address is not
+    /// known.
     ///
     /// # Errors
-    /// As [`contains_key`](Self::contains_key).
+    /// The errors of [`contains_key`](Self::contains_key).
     pub fn find(&self, prefix: &[u8]) -> Result<Option<crate::format::index::key::Key>> {
         let mut failed = None;
         for key in self.keys(KeyRange::prefix(prefix), Direction::Forward) {
@@ -112,13 +113,14 @@ impl Snapshot {
         failed.map_or(Ok(None), Err)
     }
 
-    /// How much of the index can be read, found by a pass over all its pages the first time.
+    /// The extent to which the index can be read, determined by a pass over all its pages on the
+    /// first call.
     pub fn index_health(&self) -> IndexHealth {
         survey(&self.image).health()
     }
 
-    /// The same, if a scan or a look-up of this state has come to damage of the index that hides
-    /// keys; costs nothing.
+    /// The extent to which the index can be read, if a scan or look-up of this state has met damage
+    /// that hides keys. Costs nothing.
     pub fn index_damage(&self) -> Option<IndexHealth> {
         self.image.known_survey().map(Survey::health)
     }
@@ -126,36 +128,36 @@ impl Snapshot {
     /// The bytes of a record.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when there is no such record or it is damaged,
-    /// [`Error::Io`](crate::Error::Io) when the system refuses.
+    /// Returns [`Error::Corrupt`](crate::Error::Corrupt) if there is no such record or it is
+    /// damaged, and [`Error::Io`](crate::Error::Io) if the system refuses.
     pub fn record(&self, reference: RecordRef) -> Result<Vec<u8>> {
         record::record(&self.image, reference)
     }
 
-    /// The bytes of a record as they lie in memory: no copy is made of one that a single page
-    /// holds. It keeps that page.
+    /// The bytes of a record in place: if a single page holds the record, it is not copied, and the
+    /// view keeps that page in memory.
     ///
     /// # Errors
-    /// As [`record`](Self::record).
+    /// The errors of [`record`](Self::record).
     pub fn record_view(&self, reference: RecordRef) -> Result<RecordView> {
         record::view(&self.image, reference)
     }
 
-    /// Bytes that the pages of the object heap take together.
+    /// Total size of the pages of the object heap, in bytes.
     pub(crate) fn heap_bytes(&self) -> u64 {
         u64::from(self.image.logical_pages(Space::Objects)).saturating_mul(PAGE_SIZE as u64)
     }
 
-    /// True if there is a record where a key says, without reading what it holds.
+    /// True if there is a record at this address. Does not read its content.
     pub(crate) fn has_record(&self, reference: RecordRef) -> bool {
         record::is_there(&self.image, reference)
     }
 
-    /// The record that `key` names: that of the first key which goes on behind `key` with
-    /// `.page.id.size` and nothing else. The fast way from the name of a thing to its record.
+    /// The address of the record that `key` names: that of the first key that consists of `key` and
+    /// `.page.id.size`. This is the fast way from the name of an object to its record.
     ///
     /// # Errors
-    /// As [`contains_key`](Self::contains_key).
+    /// The errors of [`contains_key`](Self::contains_key).
     pub fn reference(&self, key: &[u8]) -> Result<Option<RecordRef>> {
         search::reference(&self.image, key)
     }
@@ -165,34 +167,34 @@ impl Snapshot {
         Records::new(self.image.clone())
     }
 
-    /// A page, if it is mapped, whether or not its checksum fits.
+    /// A page, if it is mapped, even if its checksum is wrong.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when there is no such page,
-    /// [`Error::Io`](crate::Error::Io) when the system refuses.
+    /// Returns [`Error::Corrupt`](crate::Error::Corrupt) if there is no such page, and
+    /// [`Error::Io`](crate::Error::Io) if the system refuses.
     pub fn page(&self, space: Space, page: LogicalPage) -> Result<Box<PageBytes>> {
         let mut bytes = Box::new([0; PAGE_SIZE]);
         self.image.read_unchecked(space, page, &mut bytes)?;
         Ok(bytes)
     }
 
-    /// What is wrong with the checksum of a page; nothing for a page that cannot be read.
+    /// The fault of a page's checksum; `None` also for a page that cannot be read.
     pub fn check_page(&self, space: Space, page: LogicalPage) -> Option<Corruption> {
         self.image
             .check_page(space, page, &*self.page(space, page).ok()?)
             .ok()?
     }
 
-    /// Counts what the repository holds. What cannot be read is counted as that.
+    /// Counts the content of the repository, including the parts that cannot be read.
     pub fn counts(&self) -> Counts {
         self.counts_beside(|| ()).0
     }
 
-    /// The same, and what `more` gives. It runs after the keys are counted, while the records may
-    /// still be.
+    /// Counts the content and runs `more`, which starts after the keys are counted, while the
+    /// records may still be counted.
     pub(crate) fn counts_beside<T>(&self, more: impl FnOnce() -> T) -> (Counts, T) {
-        // Both are a pass over a file, and neither waits for the other. The one over the records
-        // takes longer.
+        // The two passes read different files and are independent. The one over the records takes
+        // longer.
         let keys = || (self.count_keys(), more());
         let ((records, unreadable), (counts, more)) =
             both(thread_count(None), || self.count_records(), keys);
@@ -206,7 +208,7 @@ impl Snapshot {
         )
     }
 
-    /// Records, and parts of OBJECTS.DATA that cannot be read.
+    /// Counts records, and parts of OBJECTS.DATA that cannot be read.
     fn count_records(&self) -> (u64, u64) {
         let (mut records, mut unreadable) = (0, 0);
         if self.has(Space::Objects) {

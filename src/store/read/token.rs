@@ -1,4 +1,4 @@
-//! The name of a paused state: what a pause gives, and what a copy is held against afterwards.
+//! The token of a paused state, with which a later copy can be compared.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,17 +14,17 @@ use crate::format::mapping::Mapping;
 use crate::pager::files::RepositoryFiles;
 use crate::pager::state::image::Image;
 
-/// First word of the text form, with the number of the form.
+/// First word of the text form, including the number of the form.
 const HEAD: &str = "cimrepo-pause-1";
 
-/// The state that a pause brought to the files: generation, transaction, and a digest of the
-/// mapping, which names every page of the state with its place and checksum. Two repositories, or
-/// two states of one, never share a token.
+/// Identifies the state that a pause brought to the files by generation, transaction, and a digest
+/// of the mapping. The mapping names every page of the state with its place and checksum. Two
+/// repositories, or two states of one, never share a token.
 ///
-/// Its text form is one word, `cimrepo-pause-1:2.2:GENERATION:TRANSACTION:DIGEST`, the digest in
-/// lower-case hexadecimal: `Display` writes it and `FromStr` reads it.
-/// [`verify::prove`](crate::verify::prove) and
-/// [`Backup::prove`](crate::backup::Backup::prove) hold a copy against it.
+/// Its text form is one word, `cimrepo-pause-1:2.2:GENERATION:TRANSACTION:DIGEST`, with the digest
+/// in lower-case hexadecimal. `Display` writes it and `FromStr` reads it.
+/// [`verify::prove`](crate::verify::prove) and [`Backup::prove`](crate::backup::Backup::prove)
+/// compare a copy with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PauseToken {
     /// The dialect.
@@ -33,19 +33,19 @@ pub struct PauseToken {
     pub generation: u32,
     /// The transaction number of the mapping.
     pub transaction: u32,
-    /// SHA-256 of the mapping file as it lies; of OBJECTS.MAP and INDEX.MAP one after the other
-    /// where a repository of dialect 2.1 has nothing else.
+    /// SHA-256 of the mapping file. If a repository of dialect 2.1 has only OBJECTS.MAP and
+    /// INDEX.MAP, SHA-256 of the two in this order.
     pub digest: [u8; 32],
 }
 
 impl PauseToken {
-    /// The token of a state that lies in the files, without what a journal holds beyond it.
+    /// The token of the state in the files, without the commits of journals.
     pub(crate) fn of_image(files: &RepositoryFiles, image: &Image) -> Result<Self> {
         let base = image.on_disk();
         Self::of_file(files, base.mapping_role(), base.mapping())
     }
 
-    /// The token of the state whose mapping a file holds.
+    /// The token of the state whose mapping is in a file.
     pub(crate) fn of_file(
         files: &RepositoryFiles,
         role: FileRole,
@@ -85,12 +85,12 @@ impl fmt::Display for PauseToken {
 impl FromStr for PauseToken {
     type Err = Error;
 
-    /// Reads the text form, and no other spelling of it.
+    /// Parses the text form, and no other spelling of it.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] with [`Misuse::Token`].
+    /// Returns [`Error::InvalidArgument`] with [`Misuse::Token`].
     fn from_str(text: &str) -> Result<Self> {
-        // What is printed from a token is the text it was read from, byte for byte.
+        // Rejecting other spellings makes the printed form identical to the text that was read.
         parse(text)
             .filter(|token| token.to_string() == text)
             .ok_or_else(|| {
@@ -138,7 +138,7 @@ fn digest_of(hex: &str) -> Option<[u8; 32]> {
 
 #[cfg(feature = "serde")]
 impl serde::Serialize for PauseToken {
-    /// As its text form.
+    /// Writes the text form.
     fn serialize<S: serde::Serializer>(
         &self,
         serializer: S,
@@ -166,7 +166,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is written is read, and nothing else is.
+        /// The written form can be read, and nothing else can.
         #[test]
         fn the_text_form_is_one_word_and_is_read_again(token in token(), at in 0usize..99, with in any::<char>()) {
             let text = token.to_string();

@@ -1,4 +1,4 @@
-//! What can be seen of OBJECTS.DATA when no mapping can be read.
+//! The visible part of OBJECTS.DATA when no mapping can be read.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::heap::carve::{CarvedPage, carve};
 use crate::pager::files::{DataFile, DataFiles, RepositoryFiles};
 use crate::storage::{Directory, read_exact_at};
 
-/// The data files of a repository, read by physical page, without any mapping.
+/// The data files of a repository, read by physical page without any mapping.
 ///
-/// What it shows is candidates: a page may be free and its records deleted, and of a record on
-/// several pages only the beginning is found.
+/// The results are only candidates: a page may be free and its records deleted, and only the
+/// beginning of a record on several pages is found.
 #[derive(Debug)]
 pub struct UnmappedFiles {
     files: RepositoryFiles,
@@ -22,26 +22,26 @@ pub struct UnmappedFiles {
 }
 
 impl UnmappedFiles {
-    /// Opens the data files in a directory, as far as they are there, for reading.
+    /// Opens the existing data files in a directory for reading.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system refuses, [`Error::NotARepository`] when there is no file of a
-    /// repository.
+    /// Returns [`Error::Io`] if the system refuses, and [`Error::NotARepository`] if there is no
+    /// repository file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_in(&Directory::real(path.as_ref()))
     }
 
-    /// As [`open`](Self::open), in a directory of any storage.
+    /// Opens the data files in a directory of any storage; otherwise like [`open`](Self::open).
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The errors of [`open`](Self::open).
     pub fn open_in(directory: &Directory) -> Result<Self> {
         let files = RepositoryFiles::locate(directory)?;
         let data = files.open_data()?;
         Ok(Self { files, data })
     }
 
-    /// Whole pages in a data file, if it is there.
+    /// Number of whole pages in a data file, if it exists.
     pub fn pages(&self, space: Space) -> Option<u64> {
         self.data.pages(space)
     }
@@ -50,16 +50,16 @@ impl UnmappedFiles {
     /// [`MAX_CARVED_PAGES`](crate::base::limits::MAX_CARVED_PAGES).
     ///
     /// # Errors
-    /// [`Error::Corrupt`] without OBJECTS.DATA; the iterator gives [`Error::Io`] when the system
-    /// refuses.
+    /// Returns [`Error::Corrupt`] if there is no OBJECTS.DATA. The iterator yields [`Error::Io`] if
+    /// the system refuses.
     pub fn object_pages(&self) -> Result<impl Iterator<Item = Result<CarvedPage>> + '_> {
         self.object_pages_up_to(u32::MAX)
     }
 
-    /// The same, among the first `count`.
+    /// The pages that look like pages of records, among the first `count`.
     ///
     /// # Errors
-    /// As [`object_pages`](Self::object_pages).
+    /// The errors of [`object_pages`](Self::object_pages).
     pub fn object_pages_up_to(
         &self,
         count: u32,
@@ -70,7 +70,8 @@ impl UnmappedFiles {
     /// A physical page.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] without the data file, [`Error::Io`] when the page cannot be read.
+    /// Returns [`Error::Corrupt`] if there is no such data file, and [`Error::Io`] if the page
+    /// cannot be read.
     pub fn page(&self, space: Space, physical: PhysicalPage) -> Result<Box<PageBytes>> {
         let file = self.file(space)?;
         let mut bytes = Box::new([0; PAGE_SIZE]);

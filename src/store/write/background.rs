@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use super::Shared;
 use crate::base::parallel::join_other;
 
-/// The thread, and how it is told to end.
+/// The thread, and the signal that ends it.
 #[derive(Debug)]
 pub(super) struct Background {
     signal: Arc<Signal>,
@@ -23,7 +23,7 @@ pub(super) struct Signal {
 }
 
 impl Background {
-    /// Starts the thread; `None` when the system gives none: then commits make the checkpoints.
+    /// Starts the thread. `None` if the system refuses; commits make the checkpoints then.
     pub(super) fn start(shared: &Arc<Shared>) -> Option<Self> {
         let signal = Arc::new(Signal::default());
         let period = shared.options.checkpoint_age.clamp(PERIODS.0, PERIODS.1);
@@ -48,8 +48,8 @@ impl Drop for Background {
     }
 }
 
-/// How often the thread looks whether a checkpoint is due, at least and at most: as often as
-/// checkpoints may be that the age of commits asks for.
+/// Bounds on the interval at which the thread checks whether a checkpoint is due. The interval
+/// follows from the allowed age of commits.
 const PERIODS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(200));
 
 fn run(shared: &Weak<Shared>, signal: &Signal, period: Duration) {
@@ -66,8 +66,8 @@ fn run(shared: &Weak<Shared>, signal: &Signal, period: Duration) {
             return;
         };
         if shared.is_due() {
-            // What it meets the next commit or checkpoint meets too, and reports: the journal keeps
-            // the commits.
+            // An error is ignored here, because the next commit or checkpoint meets and reports it
+            // too. The journal keeps the commits.
             shared.checkpoint().ok();
         }
     }

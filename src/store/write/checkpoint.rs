@@ -1,4 +1,5 @@
-//! Checkpoints: all commits become a generation of the repository (`docs::invariants`, W-2 to W-5).
+//! Checkpoints, which turn all commits into a generation of the repository (`docs::invariants`, W-2
+//! to W-5).
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -29,44 +30,44 @@ use crate::storage::{Directory, OpenMode, read_whole};
 
 use super::{Shared, Writer};
 
-/// A page released in generation G may be taken for generation G + 5 and later (`docs::format`,
+/// A page released in generation G may be reused in generation G + 5 and later (`docs::format`,
 /// "The reuse rule").
 pub(super) const REUSE_LAG: u32 = 5;
 
-/// What the files hold, and what must stay in them.
+/// The content of the files, and the parts of it that must stay.
 #[derive(Debug)]
 pub(super) struct OnDisk {
     /// The mapping files, as far as they can be read.
     pub generations: Vec<Generation>,
-    /// True if they are all there: opening reads the current one alone.
+    /// True if all of them are present; opening reads only the current one.
     pub has_others: bool,
     /// The file of the current one.
     pub current: FileRole,
-    /// What the journal names it by.
+    /// The identity of the generation in the header of a journal.
     pub id: MappingId,
     /// True if this engine has written a generation that is marked as open.
     pub is_marked_open: bool,
-    /// True if the current generation is durable for certain: this engine wrote it, or has synced
-    /// it.
+    /// True if the current generation is known to be durable, because this engine wrote it or has
+    /// synced it.
     pub is_confirmed: bool,
-    /// The file of a mapping whose write failed, and which may count (W-12).
+    /// The file of a mapping whose write failed and which may count (W-12).
     pub unsettled: Option<FileRole>,
     /// The generation for which a journal was begun that could be neither finished nor removed.
     pub left_journal: Option<u32>,
-    /// The generations that snapshots see.
+    /// The generations that snapshots use.
     pub bases: Vec<Weak<Base>>,
-    /// By space: which pages which generation released, as far as it is known.
+    /// For each space, the known pages that each generation released.
     pub released: [Vec<(u32, Vec<PhysicalPage>)>; 2],
 }
 
-/// Whether the repository is in use or closed in order: what the flag at the end of a mapping says.
+/// The flag at the end of a mapping: the repository is in use, or was closed in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
     Open,
     Closed,
 }
 
-/// A page on its way to its place.
+/// A changed page with its new place.
 struct Placed {
     page: LogicalPage,
     physical: PhysicalPage,
@@ -74,7 +75,7 @@ struct Placed {
 }
 
 impl Shared {
-    /// True if the journal is so long or so old that a checkpoint should be made.
+    /// True if the journal is long enough or old enough for a checkpoint.
     pub(super) fn is_due(&self) -> bool {
         if self.poison.get().is_some() {
             return false;
@@ -91,7 +92,7 @@ impl Shared {
         })
     }
 
-    /// Writes what was committed since the last checkpoint.
+    /// Writes the commits since the last checkpoint as a generation.
     pub(super) fn checkpoint(&self) -> Result<()> {
         self.check()?;
         let mut writer = self.writer.lock();
@@ -104,14 +105,14 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes what was committed, and marks the repository as closed in order.
+    /// Writes all commits as a generation, and marks the repository as closed in order.
     pub(super) fn close(&self) -> Result<()> {
         self.check()?;
         let mut writer = self.writer.lock();
         self.fold(&mut writer, Mark::Closed)
     }
 
-    /// Commits the transaction that runs by writing it as a generation.
+    /// Commits the running transaction by writing it as a generation.
     pub(super) fn commit_by_checkpoint(&self, writer: &mut Writer) -> Result<()> {
         let mut image = writer.working.image().clone();
         image.overlay_mut().commits += 1;
@@ -122,7 +123,7 @@ impl Shared {
     }
 
     pub(super) fn fold(&self, writer: &mut Writer, mark: Mark) -> Result<()> {
-        // A frame that could not be taken back goes with its journal (J-3).
+        // A frame that could not be removed disappears with its journal (J-3).
         let is_broken = writer.journal.as_ref().is_some_and(Journal::is_broken);
         let is_clean = writer.working.image().overlay().is_empty() && !is_broken;
         let mut on_disk = self.on_disk.lock();
@@ -136,15 +137,16 @@ impl Shared {
         self.begin_anew(writer, image)
     }
 
-    /// Everything is in the generation that `image` shows: the journal is not needed any more.
+    /// Starts over after everything has been written to the generation of `image`, so that the
+    /// journal is no longer needed.
     pub(super) fn begin_anew(&self, writer: &mut Writer, image: Image) -> Result<()> {
         writer.working.rebase(image.clone());
         writer.is_unlogged = false;
         writer.journal_since = None;
         self.group.settle_all(|image| self.publish(image));
         self.publish(Arc::new(image));
-        // J-7: the mapping is durable. A journal that stays behind, because this fails, is stale
-        // and known as that.
+        // J-7: the mapping is durable. If removing the journal fails, it remains, but is recognised
+        // as stale.
         if let Some(journal) = writer.journal.take()
             && let Some(name) = journal
                 .path()
@@ -158,13 +160,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes a state as the next generation; gives it as it is on disk.
+    /// Writes a state as the next generation. Returns it as it is on disk.
     fn write_generation(&self, image: &Image, mark: Mark) -> Result<Image> {
         let mut on_disk = self.on_disk.lock();
         self.watch(on_disk.write(self, image, mark))
     }
 
-    /// W-12: poisons the engine after a sync that was refused and that nothing makes good.
+    /// W-12: poisons the engine after a failed sync that nothing can make up for.
     pub(super) fn watch<T>(&self, written: Result<T, Failed>) -> Result<T> {
         written.map_err(|failed| {
             let is_unsynced = matches!(failed, Failed::Unsynced(_));
@@ -176,7 +178,7 @@ impl Shared {
         })
     }
 
-    /// Makes a state the one that new snapshots see.
+    /// Makes a state visible to new snapshots.
     pub(super) fn publish(&self, image: Arc<Image>) {
         *self.published.write() = image;
     }
@@ -208,8 +210,8 @@ impl OnDisk {
         Ok(image)
     }
 
-    /// W-2: reads the mapping files that opening passed by. Their pages are not written, so all of
-    /// them have to be known before any is.
+    /// W-2: reads the mapping files that opening skipped. Their pages must not be overwritten, so
+    /// all of them have to be known before anything is written.
     pub(super) fn need_others(&mut self, shared: &Shared) -> Result<()> {
         if !self.has_others {
             let data = shared.files.open_data()?;
@@ -221,8 +223,8 @@ impl OnDisk {
         Ok(())
     }
 
-    /// W-12: withdraws the mapping that a failed write may have left. Until that has worked nothing
-    /// else is written: a commit that goes into the journal of this generation would be lost where
+    /// W-12: withdraws the mapping that a failed write may have left. Nothing else is written until
+    /// that succeeds, because a commit in the journal of the present generation would be lost if
     /// the other one counts.
     pub(super) fn settle(&mut self, shared: &Shared) -> Result<()> {
         if let Some(role) = self.unsettled {
@@ -232,8 +234,8 @@ impl OnDisk {
         Ok(())
     }
 
-    /// Makes sure that the files can be built on: they are the ones that this engine knows, and all
-    /// it began is settled.
+    /// Ensures that the files can be built on: they are the ones that this engine knows, and
+    /// nothing that it began is unsettled.
     pub(super) fn need_unchanged(&mut self, shared: &Shared) -> Result<()> {
         self.settle(shared)?;
         let unchanged = self.check_unchanged(&shared.files);
@@ -243,11 +245,11 @@ impl OnDisk {
         unchanged
     }
 
-    /// W-9 keeps other writers out that ask. What one did that does not ask, or whoever replaced
-    /// the files, is seen here: the mapping is not the one that this engine knows, or a data file
-    /// ends before what it maps.
+    /// Detects changes by other programs. W-9 excludes writers that respect the lock. If one does
+    /// not, or the files were replaced, the mapping is not the one that this engine knows, or a
+    /// data file ends before a page that the mapping names.
     fn check_unchanged(&self, files: &RepositoryFiles) -> Result<()> {
-        // By its path: the listing may be older than the file.
+        // Opened by path, because the listing may be older than the file.
         let path = files.path(self.current);
         let failed =
             |op| move |error| changed_if_gone(Error::io(op, &files.path(self.current), error));
@@ -280,7 +282,7 @@ impl OnDisk {
         Ok(())
     }
 
-    /// W-16: makes durable what another process wrote and this one builds on or has shown: that
+    /// W-16: makes durable what another process wrote and this one builds on or has shown. That
     /// process may have died, or met an error, before its last sync.
     pub(super) fn confirm(&mut self, shared: &Shared) -> Result<(), Failed> {
         if self.is_confirmed {
@@ -291,7 +293,8 @@ impl OnDisk {
         Ok(())
     }
 
-    /// Commits a generation that follows the one with the mapping `old`; gives it as it is on disk.
+    /// Commits a generation that follows the one with the mapping `old`. Returns it as it is on
+    /// disk.
     pub(super) fn install(
         &mut self,
         shared: &Shared,
@@ -299,7 +302,7 @@ impl OnDisk {
         mapping: Mapping,
         old: &Mapping,
     ) -> Result<Image, Failed> {
-        // First, so that behind the switch nothing is left that can fail.
+        // Opened first, so that nothing can fail after the switch.
         let source = match shared.files.open_data() {
             Ok(source) => Box::new(source),
             Err(error) => {
@@ -326,8 +329,8 @@ impl OnDisk {
         Ok(image)
     }
 
-    /// W-4: what the file holds now that it was perhaps written to in part is no whole generation.
-    /// Its pages stay as they are.
+    /// W-4: a file that may have been written in part no longer holds a whole generation. Its pages
+    /// are still not reused.
     fn doubt(&mut self, role: FileRole) {
         for found in self
             .generations
@@ -343,7 +346,7 @@ impl OnDisk {
         }
     }
 
-    /// Finds a place for each changed page and writes it there.
+    /// Finds a place for each changed page and writes the page there.
     fn prepare(
         &self,
         next: &NextGeneration,
@@ -386,12 +389,12 @@ impl OnDisk {
         Ok((section, placed))
     }
 
-    /// The generations that living snapshots see (W-10).
+    /// The generations that live snapshots use (W-10).
     pub(super) fn pinned(&self) -> Vec<Arc<Base>> {
         self.bases.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Pages that were released too recently to be taken for a generation.
+    /// Pages that were released too recently to be reused.
     pub(super) fn held(
         &self,
         space: Space,
@@ -410,8 +413,8 @@ impl OnDisk {
             .flat_map(|(_, pages)| pages)
     }
 
-    /// Notes which pages a generation released; what no generation to come has to know is
-    /// forgotten.
+    /// Records the pages that a generation released, and forgets those that no later generation
+    /// needs to know.
     pub(super) fn note_released(&mut self, old: &Mapping, new: &Mapping) {
         let generation = new.generation();
         for (space, noted) in Space::ALL.into_iter().zip(&mut self.released) {
@@ -420,9 +423,9 @@ impl OnDisk {
         }
     }
 
-    /// What the mapping files tell of the pages that the last generations released: each file
-    /// beside the one before it. Of those released before, which no file tells of, the ones free
-    /// for longest are taken first.
+    /// Reconstructs the pages released by the last generations from the mapping files, each
+    /// compared with the one before it. Pages released earlier are not recorded anywhere; of those,
+    /// the ones that have been free longest are reused first.
     pub(super) fn reconstruct_released(&mut self) {
         let mut generations = std::mem::take(&mut self.generations);
         generations.sort_by_key(|found| found.mapping.generation());
@@ -441,7 +444,7 @@ impl OnDisk {
         self.generations = generations;
     }
 
-    /// The generation is on disk.
+    /// Records that the generation is on disk.
     fn note(&mut self, old: &Mapping, mapping: &Arc<Mapping>, bytes: &[u8]) {
         let generation = mapping.generation();
         self.note_released(old, mapping);
@@ -459,7 +462,7 @@ impl OnDisk {
     }
 }
 
-/// The files are not the ones that this engine knows.
+/// The error for files that are not the ones this engine knows.
 fn changed(path: PathBuf) -> Error {
     let advice = "nothing more is written to it: close it, verify it, and open it again";
     Error::Changed {
@@ -468,7 +471,7 @@ fn changed(path: PathBuf) -> Error {
     }
 }
 
-/// A file that this engine has seen, and that is not there now, was taken away by another program.
+/// Converts the error for a known file that is missing: another program removed it.
 fn changed_if_gone(error: Error) -> Error {
     match error {
         Error::Io { path, source, .. } if source.kind() == ErrorKind::NotFound => {
@@ -478,11 +481,11 @@ fn changed_if_gone(error: Error) -> Error {
     }
 }
 
-/// W-16: syncs all that the generation in the mapping file `current` is made of. Another process
-/// wrote it, and it is not written again: a sync that is refused cannot be made good (W-12).
+/// W-16: syncs everything that belongs to the generation in the mapping file `current`. Another
+/// process wrote it, and it is not written again, so a failed sync cannot be made up for (W-12).
 pub(super) fn make_durable(files: &RepositoryFiles, current: FileRole) -> Result<(), Failed> {
     for role in [FileRole::Objects, FileRole::Index, current] {
-        // By its path: the listing may be older than the file.
+        // Opened by path, because the listing may be older than the file.
         let path = files.path(role);
         let file = files.directory.storage.open(&path, OpenMode::Write);
         let file = file.map_err(|error| Error::io(IoOp::Open, &path, error))?;
@@ -494,7 +497,7 @@ pub(super) fn make_durable(files: &RepositoryFiles, current: FileRole) -> Result
     synced.map_err(|error| Failed::Unsynced(Error::io(IoOp::SyncDirectory, path, error)))
 }
 
-/// Writes pages in order of their places, neighbours at once.
+/// Writes pages in order of their places, neighbours together.
 fn write_pages(next: &NextGeneration, space: Space, placed: &[Placed]) -> Result<()> {
     let mut order: Vec<&Placed> = placed.iter().collect();
     order.sort_unstable_by_key(|placed| placed.physical);

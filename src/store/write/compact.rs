@@ -1,9 +1,9 @@
-//! Compaction: the content is written anew into as few pages as it needs, and the data files are
-//! cut behind them.
+//! Compaction: the content is rewritten into as few pages as it needs, and the data files are
+//! truncated after them.
 //!
-//! Nothing is renamed and no file is replaced, so whoever has them open keeps them; each step is a
-//! generation by the usual protocol. With `g` the generation that is there (`docs::invariants`,
-//! W-14 and W-15):
+//! Nothing is renamed and no file is replaced, so other processes can keep the files open. Each
+//! step is a generation written by the usual protocol. With `g` the present generation
+//! (`docs::invariants`, W-14 and W-15):
 //!
 //! ```text
 //! g + 1            the content in new pages, at free places and behind the end       the switch
@@ -47,7 +47,7 @@ pub struct SpaceSize {
     pub bytes: u64,
 }
 
-/// What a compaction reclaimed.
+/// Result of a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -60,38 +60,39 @@ pub struct CompactSummary {
     pub index_before: SpaceSize,
     /// INDEX.BTR after.
     pub index_after: SpaceSize,
-    /// Keys that were written.
+    /// Number of keys written.
     pub keys: u64,
-    /// Records that were written.
+    /// Number of records written.
     pub records: u64,
-    /// Pages that snapshots see which are older than the compaction: they keep their places, and
-    /// the files are longer for it. Once the snapshots are gone, another compaction wins them too.
+    /// Number of pages, used by snapshots older than the compaction, that keep their places and so
+    /// make the files longer. Once the snapshots are gone, another compaction reclaims them.
     pub pages_held: u64,
-    /// The generation now.
+    /// The generation after the compaction.
     pub generation: u32,
-    /// True if anything was written. Where neither file would be shorter, nothing is.
+    /// True if anything was written. Nothing is if neither file would become shorter.
     pub is_rewritten: bool,
 }
 
 impl Engine {
-    /// Writes the content anew into as few pages as it needs and cuts the data files behind them.
-    /// Records get new places and ids, and the keys that name them new references: what a caller
-    /// remembers of those holds in older snapshots only.
+    /// Rewrites the content into as few pages as it needs and truncates the data files after them.
+    /// Records get new places and ids, and their keys new references, so addresses that a caller
+    /// remembers are valid only in older snapshots.
     ///
-    /// Online: snapshots, older ones too, go on reading; whoever wants to write waits. It takes as
-    /// much room more, for its time, as the content has pages that find no free place. A crash at
-    /// any step leaves the repository with the old content or with the new, both whole; where the
-    /// files were not cut yet, another compaction cuts them. Other processes that read an older
-    /// generation meanwhile read on until the files are cut.
+    /// Readers are not disturbed, including those of older snapshots, but writers wait. While it
+    /// runs, it needs additional space for the pages that do not fit into free places. A crash at
+    /// any step leaves the old or the new content, complete. If the files were not truncated yet,
+    /// another compaction does so. Other processes that read an older generation can go on until
+    /// the files are truncated.
     ///
-    /// Where neither file would be shorter for it, and each record of several pages was written at
-    /// once (invariant 25 of `docs::format`), nothing is written, and the summary says so.
+    /// If neither file would become shorter, and each record on several pages was written at once
+    /// (invariant 25 of `docs::format`), nothing is written and the summary says so.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for damage anywhere, and for a record that no key names;
-    /// [`Error::Cancelled`]; [`Error::Io`] when the system refuses: the content is as it was. Where
-    /// the refusal comes behind the switch, the content is in its new place and the files are not
-    /// or not wholly cut. [`Error::Unconfirmed`] and [`Error::Poisoned`] as for a commit.
+    /// Returns [`Error::Corrupt`] for damage anywhere and for a record that no key names,
+    /// [`Error::Cancelled`], and [`Error::Io`] if the system refuses; the content is then
+    /// unchanged. If the refusal comes after the switch, the content is in its new place and the
+    /// files are not completely truncated. [`Error::Unconfirmed`] and [`Error::Poisoned`] have the
+    /// same meaning as for a commit.
     pub fn compact(&self, observer: &dyn Observer) -> Result<CompactSummary> {
         self.shared.check()?;
         // Nothing is written while the repository is paused.
@@ -102,13 +103,13 @@ impl Engine {
     }
 }
 
-/// Writes the state on disk as one more generation.
+/// A step that writes the state on disk as one more generation.
 type Step = fn(&mut OnDisk, &Shared, &Image) -> Result<Image, Failed>;
 
 impl Shared {
     fn compact(&self, writer: &mut Writer, observer: &dyn Observer) -> Result<CompactSummary> {
         let [objects_before, index_before] = self.sizes(writer.working.image().mapping())?;
-        // The journal is empty then: it does not go together with pages that have other numbers.
+        // This empties the journal, which cannot apply to pages with other numbers.
         self.fold(writer, Mark::Open)?;
         let old = Arc::new(writer.working.image().clone());
         if let Some(Rewritten { keys, records, .. }) =
@@ -139,7 +140,7 @@ impl Shared {
             self.step(writer, OnDisk::repeat)?;
         }
         self.step(writer, OnDisk::move_down)?;
-        // Both other files too.
+        // The other two mapping files must stop naming the old places too.
         self.step(writer, OnDisk::repeat)?;
         self.step(writer, OnDisk::repeat)?;
         let mut on_disk = self.on_disk.lock();
@@ -162,7 +163,7 @@ impl Shared {
         })
     }
 
-    /// One more generation with the same content.
+    /// Writes one more generation by `step` and works on that.
     fn step(&self, writer: &mut Writer, step: Step) -> Result<()> {
         let image = {
             let mut on_disk = self.on_disk.lock();
@@ -181,8 +182,8 @@ impl Shared {
 }
 
 impl OnDisk {
-    /// What there is, if writing it anew would make neither file shorter and mend no record.
-    /// Everything is read for that, as it is for the writing.
+    /// Returns the present sizes if rewriting would make neither file shorter and repair no record.
+    /// Finding out takes reading everything, as does rewriting.
     fn is_dense(
         &self,
         shared: &Shared,
@@ -192,7 +193,8 @@ impl OnDisk {
         let monitor = Monitor::new(observer, Phase::Compact, 0);
         monitor.check()?;
         let mut needed = [0_usize; 2];
-        // The index is as large as it can be by chance, so what is said to become shorter does.
+        // The longest ids give the largest possible index, so files that are predicted to shrink do
+        // shrink.
         let rewritten = rewrite(old, UniqueIds::longest(), &mut |space, page, _, _| {
             let [objects, index] = &mut needed;
             let needed = if space == Space::Objects {
@@ -211,7 +213,7 @@ impl OnDisk {
             return Ok(None);
         }
         let data = shared.files.open_data()?;
-        // The engine holds the current one itself, until it has the new one.
+        // The engine itself holds the current one until it has the new one.
         let mut pinned = self.pinned();
         pinned.retain(|base| !Arc::ptr_eq(base, old.base()));
         let is_shorter = |(space, needed)| {
@@ -231,7 +233,7 @@ impl OnDisk {
         })
     }
 
-    /// W-14: the content of `old` as the next generation, in new pages.
+    /// W-14: writes the content of `old` as the next generation, in new pages.
     fn write_anew(
         &mut self,
         shared: &Shared,
@@ -282,7 +284,7 @@ impl OnDisk {
         .lowest_first()
     }
 
-    /// The same state as one more generation.
+    /// Writes the same state as one more generation.
     fn repeat(&mut self, shared: &Shared, image: &Image) -> Result<Image, Failed> {
         let old = image.base().mapping();
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
@@ -290,8 +292,8 @@ impl OnDisk {
         self.install(shared, next, sealed, old)
     }
 
-    /// The same state as one more generation, with no page behind the number of pages that it
-    /// needs.
+    /// Writes the same state as one more generation in which pages past the needed number of places
+    /// have moved to lower places.
     fn move_down(&mut self, shared: &Shared, image: &Image) -> Result<Image, Failed> {
         let old = image.base().mapping();
         let next = NextGeneration::begin(shared.files.clone(), &self.generations, self.current)?;
@@ -311,14 +313,14 @@ impl OnDisk {
                 return Err(error.into());
             }
         };
-        // Of a record that moves in part the other pages are as new.
+        // If a record moves in part, its other pages count as rewritten.
         count_as_written_at_once(&mut objects.entries, &records, next.generation());
         let sealed = next.seal(objects, index, old.transaction(), 0);
         self.install(shared, next, sealed, old)
     }
 
-    /// The pages of a space that mappings on disk and snapshots name, by number, other than those
-    /// of `own`.
+    /// For each physical page of a space, whether a mapping on disk or a snapshot names it, not
+    /// counting those that `own` names.
     fn others(&self, space: Space, own: &Mapping, pinned: &[Arc<Base>]) -> Vec<bool> {
         let on_disk = self.generations.iter().map(|found| &*found.mapping);
         let mut named = named_by(
@@ -333,8 +335,8 @@ impl OnDisk {
         named
     }
 
-    /// W-15: cuts the data files behind the last page that any mapping on disk or living snapshot
-    /// names. Gives the number of pages that only snapshots name.
+    /// W-15: truncates the data files after the last page that any mapping on disk or live snapshot
+    /// names. Returns the number of pages that only snapshots name.
     fn cut(&mut self, shared: &Shared) -> Result<u64> {
         let pinned = self.pinned();
         let current = self
@@ -360,7 +362,7 @@ impl OnDisk {
     }
 }
 
-/// The pages of a space that mappings name, by number.
+/// For each physical page of a space, whether one of the mappings names it.
 fn named_by<'m>(space: Space, mappings: impl Iterator<Item = &'m Mapping>) -> Vec<bool> {
     let mut named = Vec::new();
     for (_, physical, _) in mappings.flat_map(|mapping| mapping.section(space).mapped()) {
@@ -374,8 +376,7 @@ fn named_by<'m>(space: Space, mappings: impl Iterator<Item = &'m Mapping>) -> Ve
     named
 }
 
-/// The size of a space in which so many pages lie as far in front as they can beside those that are
-/// kept.
+/// The size of a space in which `needed` pages lie as low as possible around those that are kept.
 fn size_around(kept: &[bool], needed: usize) -> usize {
     (0..)
         .filter(|&page| kept.get(page) != Some(&true))
@@ -402,7 +403,7 @@ fn cut_file(shared: &Shared, role: FileRole, len: u64) -> Result<()> {
     Ok(())
 }
 
-/// Writes the content to the free places; gives the sections of the new mapping.
+/// Writes the content to the free places. Returns the sections of the new mapping.
 fn write_content(
     next: &NextGeneration,
     old: &Arc<Image>,
@@ -491,16 +492,16 @@ impl NewPages {
     }
 }
 
-/// How the pages of a space come to lie as far in front as they can.
+/// A plan that moves the pages of a space as low as possible.
 #[derive(Debug)]
 struct Down {
     section: MappingSection,
-    /// Each page that moves, and where to.
+    /// The pages that move, with their new places.
     moves: Vec<(LogicalPage, PhysicalPage)>,
 }
 
 impl Down {
-    /// `others` are places that must stay as they are.
+    /// Plans the moves; `others` marks places that must stay as they are.
     fn plan(old: &MappingSection, others: &[bool]) -> Self {
         let mut own = vec![false; widen(old.physical_pages)];
         for (_, physical, _) in old.mapped() {

@@ -1,4 +1,4 @@
-//! Commits that wait at the same moment share one sync of the journal.
+//! Group commit: commits that wait at the same moment share one sync of the journal.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::pager::state::image::Image;
 use crate::storage::StorageFile;
 
-/// The queue of commits that are appended and not yet durable.
+/// The queue of commits that have been appended but are not durable yet.
 #[derive(Debug, Default)]
 pub(super) struct GroupCommit {
     queue: Mutex<Queue>,
@@ -32,20 +32,20 @@ struct Waiting {
     file: Arc<dyn StorageFile>,
 }
 
-/// How a wait ended.
+/// The outcome of a wait.
 #[derive(Debug)]
 pub(super) enum Synced {
     /// The commit is durable.
     Durable,
     /// The sync failed.
     Failed(io::Error),
-    /// The sync of another commit failed, and with it this one.
+    /// The sync of an earlier commit failed, so this one cannot be trusted either.
     FailedBefore,
 }
 
 impl GroupCommit {
-    /// Adds a commit whose frame is appended to `file`. Called in order of the numbers, under the
-    /// writer's lock.
+    /// Adds a commit whose frame was appended to `file`. Must be called in the order of the
+    /// numbers, under the writer's lock.
     pub(super) fn append(&self, number: u64, image: Arc<Image>, file: Arc<dyn StorageFile>) {
         self.queue.lock().waiting.push_back(Waiting {
             number,
@@ -54,8 +54,8 @@ impl GroupCommit {
         });
     }
 
-    /// Waits until a commit is durable; the first to come syncs for all. `publish` gets the state
-    /// of the last commit that a sync made durable.
+    /// Waits until a commit is durable. The first waiting commit syncs for all. `publish` receives
+    /// the state of the last commit that a sync made durable.
     pub(super) fn wait(&self, number: u64, publish: impl Fn(Arc<Image>)) -> Synced {
         let mut queue = self.queue.lock();
         loop {
@@ -88,9 +88,9 @@ impl GroupCommit {
         }
     }
 
-    /// Runs something that syncs the journal, while no other sync of it runs; `sync` says whether
-    /// syncs are still to be believed. Where they are not, every commit that waits has failed, and
-    /// so has every later one.
+    /// Runs an operation that syncs the journal, while no other sync of it runs. `sync` returns
+    /// whether syncs can still be trusted. If not, all waiting commits have failed, and so will all
+    /// later ones.
     pub(super) fn sync_alone(&self, sync: impl FnOnce() -> bool) {
         let mut queue = self.queue.lock();
         while queue.is_syncing {
@@ -105,8 +105,8 @@ impl GroupCommit {
         self.done.notify_all();
     }
 
-    /// Publishes a state that need not be durable and has all that wait in it: none of those may
-    /// show an older one later.
+    /// Publishes a state that need not be durable and contains all waiting commits. None of them
+    /// may publish an older state later.
     pub(super) fn overtake(&self, image: Arc<Image>, publish: impl Fn(Arc<Image>)) {
         let mut queue = self.queue.lock();
         queue
@@ -116,7 +116,7 @@ impl GroupCommit {
         publish(image);
     }
 
-    /// All that wait are durable by other means: a checkpoint holds them.
+    /// Marks all waiting commits as durable by other means: a checkpoint contains them.
     pub(super) fn settle_all(&self, publish: impl Fn(Arc<Image>)) {
         let mut queue = self.queue.lock();
         if let Some(target) = queue.waiting.back().map(|last| last.number) {

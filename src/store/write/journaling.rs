@@ -1,4 +1,4 @@
-//! A commit on its way through the journal.
+//! Commits through the journal.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::group_commit::Synced;
 use super::{Shared, Writer};
 
 impl Shared {
-    /// Appends the frame of a commit to the journal; gives the file that has to be synced.
+    /// Appends the frame of a commit to the journal. Returns the file to sync.
     pub(super) fn append(
         &self,
         writer: &mut Writer,
@@ -35,14 +35,14 @@ impl Shared {
         let mended = self.mend(journal);
         let appended = mended.and_then(|()| journal.append(operations.finish(salt, number)));
         if appended.is_err() {
-            // Where this cannot be done now, the next commit tries it again.
+            // If this fails now, the next commit tries it again.
             self.mend(journal).ok();
         }
         appended.map(|()| journal.sync_handle())
     }
 
-    /// J-3: takes back the frame that a failed write has left. After a sync that was refused no
-    /// commit that waits for one is durable, and none will be (W-12).
+    /// J-3: removes the frame that a failed write left. After a failed sync no waiting commit is
+    /// durable, and none will be (W-12).
     fn mend(&self, journal: &mut Journal) -> Result<()> {
         if !journal.is_broken() {
             return Ok(());
@@ -60,8 +60,8 @@ impl Shared {
         mended
     }
 
-    /// J-1: a journal counts before the first commit in it is appended; its header binds it to the
-    /// generation it continues.
+    /// J-1: a journal is durable before the first commit is appended to it. Its header binds it to
+    /// the generation that it continues.
     fn new_journal(&self, number: u64) -> Result<Journal> {
         let mut on_disk = self.on_disk.lock();
         on_disk.need_unchanged(self)?;
@@ -69,7 +69,7 @@ impl Shared {
         let base = on_disk.id;
         if on_disk.left_journal == Some(base.generation) {
             match journal::remove(&self.files.directory, &journal_name(base.generation)) {
-                // The call that failed may have removed it.
+                // The failed call may have removed it.
                 Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
                 removed => removed?,
             }
@@ -106,7 +106,8 @@ impl Shared {
             }
         }
         if !self.options.background && self.is_due() {
-            // What it meets the next checkpoint meets too: this commit is durable.
+            // An error is ignored, because this commit is durable and the next checkpoint meets the
+            // error too.
             self.checkpoint().ok();
         }
         Ok(())

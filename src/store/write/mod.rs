@@ -1,9 +1,9 @@
 //! Writing a repository: transactions, snapshots, a journal, checkpoints.
 //!
 //! One transaction writes at a time; it works on pages in memory. A commit appends one frame to the
-//! journal and syncs it; commits that wait at the same moment share a sync. Now and then a
-//! checkpoint writes the changed pages to free places and a whole mapping behind them, as Windows
-//! does (`docs::invariants`), and the journal begins anew. So the files are a repository at every
+//! journal and syncs it. Commits that wait at the same moment share a sync. Now and then a
+//! checkpoint writes the changed pages to free places and then a complete mapping, as Windows does
+//! (`docs::invariants`), and the journal starts over. So the files are a valid repository at every
 //! moment, and a reader that knows nothing of the journal sees the last checkpoint.
 
 mod background;
@@ -48,23 +48,24 @@ use referrers::Referrers;
 pub(crate) use replace::Replacing;
 pub use transaction::{Savepoint, Transaction};
 
-/// When a commit counts as done.
+/// The point at which a commit counts as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// When its frame in the journal is durable.
     #[default]
     Journal,
-    /// When the repository itself is: each commit writes a generation. Slow, and leaves no journal.
+    /// When the repository itself contains it durably: each commit writes a generation. Slow, but
+    /// leaves no journal.
     Checkpoint,
-    /// At once; it is durable with the next checkpoint, which [`Engine::checkpoint`] makes. A crash
-    /// before it takes back this commit and all behind it. For bulk loads.
+    /// At once. It becomes durable with the next checkpoint, which [`Engine::checkpoint`] makes. A
+    /// crash before that undoes this commit and all later ones. Meant for bulk loads.
     None,
 }
 
-/// A judgement of the state in a directory.
+/// A check of the state in a directory.
 pub(crate) type Check = fn(&Directory, &Snapshot) -> Result<()>;
 
-/// How a repository is opened for writing.
+/// Options for opening a repository for writing.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
     durability: Durability,
@@ -91,101 +92,102 @@ impl Default for EngineOptions {
 }
 
 impl EngineOptions {
-    /// Commits are durable by the journal; a thread makes checkpoints when the journal has 16 MiB
-    /// or is a minute old.
+    /// The defaults: the journal makes commits durable, and a thread makes checkpoints when the
+    /// journal reaches 16 MiB or is a minute old.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// When commits count as done, unless a transaction says otherwise.
+    /// Sets when commits count as done, unless a transaction overrides it.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// Pages of 8 KiB that are kept in memory, of each generation that someone looks at; index
-    /// pages take up to three times as much.
+    /// Number of pages of 8 KiB that are kept in memory for each generation in use. Index pages
+    /// take up to three times as much.
     pub fn cache_pages(mut self, pages: usize) -> Self {
         self.cache_pages = pages;
         self
     }
 
-    /// Size of the journal in bytes, and age of its oldest commit, at which a checkpoint is made.
+    /// Sets the size of the journal in bytes and the age of its oldest commit that trigger a
+    /// checkpoint.
     pub fn checkpoint_at(mut self, bytes: u64, age: Duration) -> Self {
         (self.checkpoint_bytes, self.checkpoint_age) = (bytes, age);
         self
     }
 
-    /// True if a thread makes checkpoints. Without it a commit that finds the journal full makes
+    /// If true, a thread makes checkpoints. Otherwise a commit that finds the journal full makes
     /// one itself.
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;
         self
     }
 
-    /// Has a state judged before the first write: an error refuses to open it.
+    /// Sets a check of the state before the first write. If it returns an error, opening fails.
     pub(crate) fn check(mut self, check: Option<Check>) -> Self {
         self.check = check;
         self
     }
 
-    /// How long another process that has the repository open for writing is waited for; not at all
-    /// unless given.
+    /// Sets how long to wait for another process that has the repository open for writing. The
+    /// default is not to wait.
     pub fn wait(mut self, limit: Duration) -> Self {
         self.wait = Some(limit);
         self
     }
 
     /// Opens the repository at `path` for writing. Commits that an earlier process left in the
-    /// journal are taken over.
+    /// journal are included.
     ///
     /// # Errors
-    /// [`Error::Locked`] while another process writes; [`Error::Unsupported`] for dialect 2.1;
-    /// [`Error::NotARepository`] when no generation is whole, a journal continues one that is not
-    /// there, or what was verified is damaged; [`Error::Io`] when the system refuses.
+    /// Returns [`Error::Locked`] while another process writes, [`Error::Unsupported`] for dialect
+    /// 2.1, [`Error::NotARepository`] if no generation is whole, a journal continues a missing one,
+    /// or a check found damage, and [`Error::Io`] if the system refuses.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine> {
         self.open_in(&Directory::real(path.as_ref()))
     }
 
-    /// As [`open`](Self::open), for a directory of any storage.
+    /// Opens the repository in a directory of any storage; otherwise like [`open`](Self::open).
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The errors of [`open`](Self::open).
     pub fn open_in(self, directory: &Directory) -> Result<Engine> {
         LockWait::new(self.wait, &|| Ok(())).take(|| recovery::open(directory, self.clone()))
     }
 }
 
-/// How large a repository is, and what waits for the next checkpoint.
+/// The size of a repository, and the amount of work for the next checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EngineInfo {
     /// The generation on disk.
     pub generation: u32,
-    /// Commits that are in the journal, or in memory alone, and not in that generation.
+    /// Number of commits that are in the journal or only in memory, and not in that generation.
     pub commits_waiting: u32,
-    /// Pages that the next checkpoint writes.
+    /// Number of pages that the next checkpoint writes.
     pub pages_waiting: u64,
     /// Length of the journal in bytes.
     pub journal_bytes: u64,
     /// Length of both data files in bytes.
     pub data_bytes: u64,
-    /// True if that, with what waits, is more than Windows documents for a repository (4 GB): the
-    /// engine goes on, up to mapping files of 16 MiB; Windows may not.
+    /// True if the data files, with the waiting pages, exceed the size that Windows documents for a
+    /// repository (4 GB). The engine goes on, up to mapping files of 16 MiB, but Windows may not.
     pub is_beyond_windows: bool,
 }
 
-/// A repository opened for writing. Dropping it closes it; [`close`](Self::close) says whether that
-/// worked.
+/// A repository opened for writing. Dropping it closes it; [`close`](Self::close) also reports
+/// whether that succeeded.
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
     background: Option<Background>,
 }
 
-/// What transactions, checkpoints and the background thread share.
+/// The state shared by transactions, checkpoints and the background thread.
 ///
-/// The turn at the gate is taken before all locks. Locks are taken in this order: `writer`,
+/// The turn at the gate is taken before all locks. The locks are taken in this order: `writer`,
 /// `on_disk`, the group commit's, `published`.
 #[derive(Debug)]
 struct Shared {
@@ -196,12 +198,11 @@ struct Shared {
     on_disk: Mutex<OnDisk>,
     group: GroupCommit,
     published: RwLock<Arc<Image>>,
-    /// Why nothing can be written any more.
+    /// Why nothing can be written any more, if so.
     poison: OnceLock<Box<str>>,
-    /// The greatest time stamp that an object has, 0 while that is not known: `changes` finds and
-    /// keeps it.
+    /// The greatest time stamp of any object; 0 while unknown. `changes` finds and maintains it.
     last_stamp: AtomicU64,
-    /// What refers into namespaces that are not there: `changes` finds and keeps it.
+    /// References into missing namespaces. `changes` finds and maintains them.
     referrers: Mutex<Referrers>,
     _lock: WriterLock,
 }
@@ -210,63 +211,63 @@ struct Shared {
 #[derive(Debug)]
 struct Writer {
     working: Working,
-    /// Made with the first change of the heap.
+    /// Created at the first change of the heap.
     heap: Option<HeapEditor>,
-    /// Made with the first commit after a checkpoint.
+    /// Created at the first commit after a checkpoint.
     journal: Option<Journal>,
-    /// When its first commit was made.
+    /// Time of its first commit.
     journal_since: Option<Instant>,
     next_commit: u64,
-    /// For the operations of the next transaction: the memory of the last one's.
+    /// The memory of the last transaction's operations, for the next one.
     spare: CommitBuilder,
-    /// True if there are commits that the journal does not hold: then no later one may go there.
+    /// True if there are commits outside the journal, so that no later commit may go there.
     is_unlogged: bool,
 }
 
 impl Engine {
-    /// Opens a repository for writing, with default options.
+    /// Opens a repository for writing with default options.
     ///
     /// # Errors
-    /// As [`EngineOptions::open`].
+    /// The errors of [`EngineOptions::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         EngineOptions::new().open(path)
     }
 
-    /// The state after the last commit that is done. It never changes, and keeps the pages it needs
-    /// from being reused, as long as this engine lives. One that outlives it can be read until
-    /// another writer takes its pages, which are left alone for five generations at least; a page
-    /// that was taken is told by its checksum.
+    /// The state after the last completed commit. It never changes, and its pages are not reused as
+    /// long as this engine lives. A snapshot that outlives the engine can be read until another
+    /// writer reuses its pages, which takes at least five generations. Reused pages are detected by
+    /// their checksums.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.shared.published.read().clone())
     }
 
-    /// Begins a transaction; waits until no other runs and no pause is in force. Who asks first
-    /// comes first.
+    /// Begins a transaction. Waits until no other one is running and no pause is in force. Callers
+    /// are served in order of arrival.
     ///
     /// # Errors
-    /// [`Error::Poisoned`] after a write that failed.
+    /// Returns [`Error::Poisoned`] after a failed write.
     pub fn begin_write(&self) -> Result<Transaction<'_>> {
         self.begin(None, Wait::ForEver)
     }
 
-    /// As [`begin_write`](Self::begin_write), but waits at most so long.
+    /// Begins a transaction, waiting at most `limit`.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when the turn did not come; [`Error::Poisoned`] after a write that
-    /// failed.
+    /// Returns [`Error::Timeout`] if the turn does not come in time, and [`Error::Poisoned`] after
+    /// a failed write.
     pub fn begin_write_within(&self, limit: Duration) -> Result<Transaction<'_>> {
         self.begin(None, Wait::at_most(Some(limit)))
     }
 
-    /// As [`begin_write`](Self::begin_write), but does not wait.
+    /// Begins a transaction without waiting.
     ///
     /// # Errors
-    /// [`Error::Busy`] when another has the turn; [`Error::Poisoned`] after a write that failed.
+    /// Returns [`Error::Busy`] if the turn is taken, and [`Error::Poisoned`] after a failed write.
     pub fn try_begin_write(&self) -> Result<Transaction<'_>> {
         self.begin(None, Wait::No)
     }
 
-    /// Begins a transaction that does not borrow the engine. It has to be gone before the engine is
+    /// Begins a transaction that does not borrow the engine. It must end before the engine is
     /// closed.
     pub(crate) fn begin(
         &self,
@@ -281,7 +282,7 @@ impl Engine {
             Wait::No => self.shared.writer.try_lock_arc(),
             Wait::ForEver => Some(self.shared.writer.lock_arc()),
         };
-        // A checkpoint has it.
+        // A checkpoint holds the lock.
         let writer = writer.ok_or(match wait {
             Wait::No => Error::Busy,
             _ => Error::Timeout {
@@ -291,38 +292,38 @@ impl Engine {
         Ok(Transaction::begin(self.shared.clone(), writer, pass))
     }
 
-    /// Fails when nothing can be written any more.
+    /// Fails if nothing can be written any more.
     pub(crate) fn need_writable(&self) -> Result<()> {
         self.shared.check()
     }
 
-    /// Where writers wait for their turn.
+    /// The gate where writers wait for their turn.
     pub(crate) fn gate(&self) -> &Gate {
         &self.shared.gate
     }
 
-    /// Writes all commits into the repository itself; does nothing when it has them. Waits until no
-    /// transaction runs.
+    /// Writes all commits into the repository itself, if there are any. Waits until no transaction
+    /// is running.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system refuses: nothing is lost then, the journal still has the
-    /// commits. [`Error::Poisoned`] after a write that failed.
+    /// Returns [`Error::Io`] if the system refuses; nothing is lost then, because the journal still
+    /// has the commits. Returns [`Error::Poisoned`] after a failed write.
     pub fn checkpoint(&self) -> Result<()> {
         self.shared.gate.ensure_outside()?;
         self.shared.checkpoint()
     }
 
-    /// Brings everything to the files, and names the state that they hold then. The caller has the
-    /// turn of a pause, so nobody writes meanwhile.
+    /// Brings everything to the files, and returns the token of the resulting state. The caller
+    /// holds the turn of a pause, so nobody writes in the meantime.
     pub(crate) fn pause_token(&self) -> Result<PauseToken> {
         self.checkpoint()?;
         PauseToken::of_image(&self.shared.files, self.snapshot().image())
     }
 
-    /// How large the repository is, and how much of it waits in the journal.
+    /// The size of the repository, and the part of it that waits in the journal.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system refuses.
+    /// Returns [`Error::Io`] if the system refuses.
     pub fn info(&self) -> Result<EngineInfo> {
         self.shared.gate.ensure_outside()?;
         let writer = self.shared.writer.lock();
@@ -345,7 +346,7 @@ impl Engine {
         })
     }
 
-    /// The files.
+    /// The directory of the files.
     pub fn directory(&self) -> &Directory {
         &self.shared.files.directory
     }
@@ -354,7 +355,7 @@ impl Engine {
     /// releases the lock.
     ///
     /// # Errors
-    /// As [`checkpoint`](Self::checkpoint).
+    /// The errors of [`checkpoint`](Self::checkpoint).
     pub fn close(mut self) -> Result<()> {
         self.shut_down()
     }
@@ -368,14 +369,13 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        // Whoever wants to know whether it worked calls `close`; the journal keeps what could not
-        // be written.
+        // Callers that need the result call `close`. The journal keeps what could not be written.
         self.shut_down().ok();
     }
 }
 
 impl Shared {
-    /// Fails when a write failed before.
+    /// Fails after a failed write.
     fn check(&self) -> Result<()> {
         match self.poison.get() {
             Some(reason) => Err(Error::Poisoned(reason.clone())),
@@ -383,7 +383,7 @@ impl Shared {
         }
     }
 
-    /// After this error it is not known what the files hold: nothing more is written.
+    /// Stops all writing, because after this error the content of the files is unknown.
     fn poison(&self, error: &Error) {
         self.poison.get_or_init(|| error.to_string().into());
     }

@@ -1,4 +1,4 @@
-//! Opening for writing: the current generation, and the commits that the journal holds beyond it.
+//! Opening for writing: the current generation with the commits of its journals.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
@@ -33,7 +33,7 @@ use super::{Engine, EngineOptions, Shared, Writer};
 /// Opens a repository for writing.
 pub(super) fn open(directory: &Directory, options: EngineOptions) -> Result<Engine> {
     let directory = RepositoryFiles::locate(directory)?.directory;
-    // W-9: what is built on is looked at under the lock.
+    // W-9: everything that is built on is examined under the lock.
     let lock = WriterLock::acquire(&directory, "write")?;
     let files = RepositoryFiles::list(directory)?;
     files.need_own()?;
@@ -137,12 +137,12 @@ fn recover(files: &RepositoryFiles, current: MappingId, image: Image) -> Result<
         need_replayed(directory, &one.file)?;
     }
     if found.iter().any(|one| one.file.fate == JournalFate::Stale) {
-        // J-7: the generation that makes them stale is seen; it is not durable where its writer
-        // died before its last sync.
+        // J-7: the generation that makes them stale is visible, but not durable if its writer died
+        // before its last sync.
         make_durable(files, role)?;
     }
     for JournalFile { name, fate, .. } in found.iter().map(|one| &one.file) {
-        // Where its header never became whole no commit in it was ever acknowledged.
+        // If the header was never complete, no commit in the journal was ever acknowledged.
         if matches!(fate, JournalFate::Stale | JournalFate::Unfinished) {
             journal::remove(directory, name)?;
         }
@@ -166,7 +166,7 @@ fn recover(files: &RepositoryFiles, current: MappingId, image: Image) -> Result<
     Ok(writer)
 }
 
-/// Nothing is built on a state that lacks commits which were acknowledged.
+/// Fails if acknowledged commits are missing, since nothing may be built on such a state.
 fn need_replayed(directory: &Directory, file: &JournalFile) -> Result<()> {
     let finding = match &file.fate {
         JournalFate::Refused(finding) => finding,

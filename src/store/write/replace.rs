@@ -1,5 +1,5 @@
-//! A restore over the live repository: another content becomes the next generation, whatever was
-//! committed since the last.
+//! A restore over the live repository: other content becomes the next generation, in place of
+//! everything committed so far.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -14,29 +14,29 @@ use crate::pager::state::working::Working;
 
 use super::Engine;
 
-/// What the new content is written into.
+/// The target of the new content.
 #[derive(Debug)]
 pub(crate) struct Replacing<'a> {
     /// The generation on disk.
     pub old: &'a Image,
-    /// All that are there.
+    /// All generations on disk.
     pub on_disk: &'a [Generation],
-    /// Generations that snapshots see (W-10).
+    /// Generations that snapshots use (W-10).
     pub pinned: &'a [&'a Mapping],
-    /// By space: pages at the end of the free list that were released too recently.
+    /// For each space, pages at the end of the free list that were released too recently.
     pub held: [Vec<PhysicalPage>; 2],
-    /// Where to write.
+    /// The generation to write.
     pub next: &'a NextGeneration,
 }
 
 impl Engine {
-    /// Replaces the content: `write` writes the pages that differ and gives the sections of the new
-    /// mapping. Snapshots stay as they are. The caller has the turn at the gate. Gives the number
-    /// of the generation.
+    /// Replaces the content. `write` writes the pages that differ and returns the sections of the
+    /// new mapping. Snapshots stay as they are. The caller holds the turn at the gate. Returns the
+    /// number of the new generation.
     ///
-    /// When `write` fails nothing has changed, and the engine goes on. The commits in the journal
-    /// count until the mapping is durable (W-5); then the journal is stale, since it continues a
-    /// generation that is no more the current one.
+    /// If `write` fails, nothing has changed and the engine goes on. The commits in the journal
+    /// count until the mapping is durable (W-5). Then the journal is stale, because the generation
+    /// that it continues is no longer current.
     pub(crate) fn replace(
         &self,
         write: impl FnOnce(&Replacing<'_>) -> Result<[MappingSection; 2]>,
@@ -75,7 +75,7 @@ impl Engine {
         let image = shared.watch(on_disk.install(shared, next, mapping, old.mapping()))?;
         drop(on_disk);
         shared.begin_anew(&mut writer, image.clone())?;
-        // Nothing that was known of the old content holds: free numbers, free space, stamps.
+        // Everything known about the old content is void: free numbers, free space, stamps.
         shared.last_stamp.store(0, Ordering::Relaxed);
         shared.referrers.lock().clear();
         writer.working = Working::new(image);

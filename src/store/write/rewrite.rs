@@ -1,4 +1,4 @@
-//! All keys and records of a state, written anew into as few pages as they need.
+//! Rewriting of all keys and records of a state into as few pages as they need.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use crate::heap::layout::Records;
 use crate::heap::record;
 use crate::pager::state::image::Image;
 
-/// Takes the new pages: space, logical page, bytes, free bytes as the mapping states them.
+/// Receives the new pages: space, logical page, bytes, and free bytes as stated in the mapping.
 pub(super) type PageSink<'s> = dyn FnMut(Space, LogicalPage, &PageBytes, u32) -> Result<()> + 's;
 
-/// What was written.
+/// The result of a rewrite.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rewritten {
     /// The root of the new index.
     pub root: LogicalPage,
-    /// Keys.
+    /// Number of keys.
     pub keys: u64,
-    /// Records.
+    /// Number of records.
     pub records: u64,
 }
 
-/// Writes the content of `image` into new pages. Records get new places and ids of that sequence,
-/// fresh ones, as one that is replaced does, and the keys that name them the new references; a
-/// record lies near the others of neighbouring keys.
+/// Writes the content of `image` into new pages. Records get new places and fresh ids from the
+/// sequence, as a replaced record does, and their keys get the new references. Records of
+/// neighbouring keys lie near each other.
 ///
-/// Fails, with nothing that counts written, on any damage, and on a record that no key names: it
-/// would be lost.
+/// Fails on any damage, and on a record that no key names, because it would be lost. In that case
+/// nothing that was written counts.
 pub(super) fn rewrite(
     image: &Arc<Image>,
     ids: UniqueIds,
@@ -72,15 +72,16 @@ struct Rewriting<'r, 's> {
     image: &'r Arc<Image>,
     heap: HeapBuilder,
     index: IndexBuilder,
-    /// Where each record is now.
+    /// The new address of each record.
     moved: HashMap<RecordRef, RecordRef>,
     keys: u64,
     sink: &'r mut PageSink<'s>,
 }
 
 impl Rewriting<'_, '_> {
-    /// Keys come in the order of the old references. Only among those that are equal before the
-    /// reference may the new ones change it, so these are sorted again; they stand side by side.
+    /// Writes all keys, which come in the order of the old references. The new references can
+    /// change the order only among keys that are equal before the reference. Those are adjacent, so
+    /// each such group is sorted again.
     fn all_keys(&mut self) -> Result<()> {
         let mut scan = Scan::new(self.image.clone(), KeyRange::all(), Direction::Forward);
         let (mut stem, mut group) = (Vec::new(), Vec::new());
@@ -121,7 +122,7 @@ impl Rewriting<'_, '_> {
         Ok(())
     }
 
-    /// The new place of a record, which is put there when its first key comes.
+    /// The new address of a record. The record is stored when its first key comes.
     fn place(&mut self, old: RecordRef) -> Result<RecordRef> {
         if let Some(new) = self.moved.get(&old) {
             return Ok(*new);

@@ -26,21 +26,20 @@ use crate::store::Snapshot;
 
 use super::{Durability, Engine, Referrer, Shared, Writer};
 
-/// Bytes of a section of a mapping without its tables, of an entry, and of a free page.
+/// Sizes of a section of a mapping without its tables, of an entry, and of a free page, in bytes.
 const SECTION_BYTES: u64 = 36;
 const ENTRY_BYTES: u64 = 24;
 const FREE_BYTES: u64 = 4;
 
-/// A transaction: its changes are seen by itself alone until it is committed. Dropping it takes
-/// them back.
+/// A transaction. Only it can see its changes until it is committed. Dropping it undoes them.
 ///
-/// Records and keys are those of the format: a key may end in `.page.id.size`, the reference of the
-/// record that it names, and every record is named by one key at least. What a record means is not
-/// looked at.
+/// Records and keys are those of the format: a key may end in `.page.id.size`, the reference to the
+/// record that it names, and every record must be named by at least one key. The content of records
+/// is not examined.
 pub struct Transaction<'e> {
     shared: Arc<Shared>,
     writer: ArcMutexGuard<RawMutex, Writer>,
-    /// Given back behind the lock.
+    /// Declared after the lock, so that it is released later.
     _pass: Pass,
     _engine: PhantomData<&'e Engine>,
     begin: Savepoint,
@@ -49,10 +48,9 @@ pub struct Transaction<'e> {
     /// Records of this transaction that no key names yet.
     unnamed: HashSet<RecordRef>,
     is_done: bool,
-    /// True if it adds to what is known of references into namespaces that are not there, whatever
-    /// it changes.
+    /// True if it records each reference into a missing namespace that it adds.
     keeps_referrers: bool,
-    /// A change failed half-way: only giving up is left.
+    /// True if a change failed half-way, so that the transaction can only be abandoned.
     is_broken: bool,
 }
 
@@ -68,10 +66,10 @@ fn change_failed() -> Error {
     Error::InvalidOperation(Moment::HalfChanged)
 }
 
-/// Bytes of operations whose memory is kept for the next transaction at most.
+/// Largest memory for operations that is kept for the next transaction, in bytes.
 const MAX_SPARE: usize = 1 << 20;
 
-/// A moment in a transaction to which it can go back.
+/// A point in a transaction to which it can be rolled back.
 #[derive(Debug, Clone)]
 pub struct Savepoint {
     mark: Mark,
@@ -110,17 +108,16 @@ impl Transaction<'_> {
         }
     }
 
-    /// When the commit counts as done.
+    /// Sets when the commit counts as done.
     pub fn set_durability(&mut self, durability: Durability) {
         self.durability = durability;
     }
 
-    /// Stores a record; a key has to name it before the transaction is committed.
+    /// Stores a record. A key must name it before the transaction is committed.
     ///
     /// # Errors
-    /// [`Error::Limit`] for a record of more than 64 MiB or a repository that is full,
-    /// [`Error::Corrupt`] when a page that is needed is damaged, [`Error::Io`] when the system
-    /// refuses.
+    /// Returns [`Error::Limit`] if the record has more than 64 MiB or the repository is full,
+    /// [`Error::Corrupt`] if a needed page is damaged, and [`Error::Io`] if the system refuses.
     pub fn insert_record(&mut self, bytes: &[u8]) -> Result<RecordRef> {
         self.operations.need_room(bytes.len())?;
         let reference = self.change(|writer| {
@@ -138,11 +135,11 @@ impl Transaction<'_> {
         Ok(reference)
     }
 
-    /// Removes a record. The keys that name it have to be removed too.
+    /// Removes a record. The keys that name it must be removed too.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when there is no such record or its page is damaged, [`Error::Io`] when
-    /// the system refuses.
+    /// Returns [`Error::Corrupt`] if there is no such record or its page is damaged, and
+    /// [`Error::Io`] if the system refuses.
     pub fn remove_record(&mut self, reference: RecordRef) -> Result<()> {
         self.operations.need_room(0)?;
         self.change(|writer| {
@@ -156,12 +153,12 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Inserts a key; `false` when it is there already. A record that it names must exist.
+    /// Inserts a key. Returns `false` if it exists already. A record that it names must exist.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a key that cannot be stored, [`Error::Limit`] for one that is
-    /// too long, [`Error::Corrupt`] when a page that is needed is damaged or the record is not
-    /// there, [`Error::Io`] when the system refuses.
+    /// Returns [`Error::InvalidArgument`] if the key cannot be stored, [`Error::Limit`] if it is
+    /// too long, [`Error::Corrupt`] if a needed page is damaged or the record does not exist, and
+    /// [`Error::Io`] if the system refuses.
     pub fn insert_key(&mut self, key: &[u8]) -> Result<bool> {
         self.operations.need_room(key.len())?;
         let named = key::reference(key).map_err(|_| {
@@ -188,10 +185,10 @@ impl Transaction<'_> {
         Ok(true)
     }
 
-    /// Removes a key; `false` when it is not there.
+    /// Removes a key. Returns `false` if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when a page that is needed is damaged, [`Error::Io`] when the system
+    /// Returns [`Error::Corrupt`] if a needed page is damaged, and [`Error::Io`] if the system
     /// refuses.
     pub fn remove_key(&mut self, key: &[u8]) -> Result<bool> {
         self.operations.need_room(key.len())?;
@@ -202,15 +199,15 @@ impl Transaction<'_> {
         Ok(is_removed)
     }
 
-    /// Whether the index holds exactly this key.
+    /// True if the index holds exactly this key.
     ///
     /// # Errors
-    /// As [`Snapshot::contains_key`](crate::store::Snapshot::contains_key).
+    /// The errors of [`Snapshot::contains_key`](crate::store::Snapshot::contains_key).
     pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
         edit::contains(&self.writer.working, key)
     }
 
-    /// The keys of a range as they are now; later changes do not show.
+    /// The keys of a range at present. Later changes do not show.
     pub fn keys(&self, range: KeyRange, direction: Direction) -> Scan {
         Scan::new(
             Arc::new(self.writer.working.image().clone()),
@@ -222,17 +219,17 @@ impl Transaction<'_> {
     /// The first key that begins with `prefix`, if any.
     ///
     /// # Errors
-    /// As [`contains_key`](Self::contains_key).
+    /// The errors of [`contains_key`](Self::contains_key).
     pub fn find(&self, prefix: &[u8]) -> Result<Option<Key>> {
         self.keys(KeyRange::prefix(prefix), Direction::Forward)
             .next()
             .transpose()
     }
 
-    /// The record that `key` names.
+    /// The address of the record that `key` names.
     ///
     /// # Errors
-    /// As [`Snapshot::reference`](crate::store::Snapshot::reference).
+    /// The errors of [`Snapshot::reference`](crate::store::Snapshot::reference).
     pub fn reference(&self, key: &[u8]) -> Result<Option<RecordRef>> {
         edit::reference(&self.writer.working, key)
     }
@@ -240,38 +237,38 @@ impl Transaction<'_> {
     /// The bytes of a record.
     ///
     /// # Errors
-    /// As [`Snapshot::record`](crate::store::Snapshot::record).
+    /// The errors of [`Snapshot::record`](crate::store::Snapshot::record).
     pub fn record(&self, reference: RecordRef) -> Result<Vec<u8>> {
         record::record(self.writer.working.image(), reference)
     }
 
-    /// The state as it is now, to look at; later changes do not show.
+    /// The present state for reading. Later changes do not show.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(Arc::new(self.writer.working.image().clone()))
     }
 
-    /// The greatest time stamp that an object of the repository has, 0 while that is not known.
+    /// The greatest time stamp of any object of the repository; 0 while unknown.
     pub(crate) fn last_stamp(&self) -> &AtomicU64 {
         &self.shared.last_stamp
     }
 
-    /// True if everything is known that refers into namespaces which are not there. The caller adds
-    /// what it changes from now on.
+    /// True if all references into missing namespaces are known. The caller records those that it
+    /// adds from now on.
     pub(crate) fn keep_referrers(&mut self) -> bool {
         self.keeps_referrers |=
             self.shared.referrers.lock().whole_at == Some(self.writer.next_commit);
         self.keeps_referrers
     }
 
-    /// Nothing is known any more: other changes are made than those that are added.
+    /// Forgets the references into missing namespaces, because a change may not be recorded.
     pub(crate) fn forget_referrers(&mut self) {
         self.shared.referrers.lock().clear();
         self.keeps_referrers = false;
     }
 
-    /// The caller adds everything that there is from now on. What changed before in this
-    /// transaction it does not see any more, so that nothing is known when the transaction is taken
-    /// back.
+    /// Marks all references as known, because the caller adds them all from now on. If the
+    /// transaction is rolled back, nothing is known, since the caller has not seen the state before
+    /// its earlier changes.
     pub(crate) fn find_referrers(&mut self) {
         let mut referrers = self.shared.referrers.lock();
         referrers.clear();
@@ -283,19 +280,19 @@ impl Transaction<'_> {
         self.keeps_referrers = true;
     }
 
-    /// Adds something that refers into a namespace which is not there.
+    /// Adds a reference into a missing namespace.
     pub(crate) fn add_referrer(&mut self, target: &str, referrer: Referrer) {
         if self.keeps_referrers && !self.shared.referrers.lock().add(target, referrer) {
             self.forget_referrers();
         }
     }
 
-    /// What refers, or has referred, into a namespace that is not there.
+    /// The instances that refer, or have referred, into a missing namespace.
     pub(crate) fn referrers_into(&self, target: &str) -> Vec<Referrer> {
         self.shared.referrers.lock().leading_into(target)
     }
 
-    /// This moment. Savepoints may be nested; going back to one ends those behind it.
+    /// Marks the present point. Savepoints may be nested; rolling back to one ends those after it.
     pub fn savepoint(&mut self) -> Savepoint {
         Savepoint {
             mark: self.writer.working.mark(),
@@ -305,11 +302,11 @@ impl Transaction<'_> {
         }
     }
 
-    /// Takes back what was changed since a savepoint of this transaction.
+    /// Undoes the changes since a savepoint of this transaction.
     pub fn roll_back(&mut self, to: Savepoint) {
         let is_whole = self.shared.referrers.lock().whole_at.is_some();
         if self.keeps_referrers && !is_whole {
-            // They were found in a state that may be taken back with this.
+            // They were found in a state that this may undo.
             self.forget_referrers();
         }
         self.operations.truncate(to.operations);
@@ -322,11 +319,11 @@ impl Transaction<'_> {
     /// durable when this returns.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] when a record is named by no key or no key would be left;
-    /// [`Error::Io`] when the system refuses: nothing is changed then, and it may be tried again;
-    /// [`Error::Unconfirmed`] when it refuses the last sync: whether the commit outlasts a loss of
-    /// power is not known, and the engine writes nothing more until it is opened again
-    /// (`docs::invariants`, W-12).
+    /// Returns [`Error::InvalidArgument`] if a record is named by no key or no key would be left.
+    /// Returns [`Error::Io`] if the system refuses; nothing has changed then, and the caller may
+    /// try again. Returns [`Error::Unconfirmed`] if the last sync fails; then it is unknown whether
+    /// the commit will survive a loss of power, and the engine writes nothing more until it is
+    /// opened again (`docs::invariants`, W-12).
     pub fn commit(self) -> Result<()> {
         self.shared.check()?;
         self.check_complete()?;
@@ -355,7 +352,7 @@ impl Transaction<'_> {
                     .overtake(image, |image| self.shared.publish(image));
                 Ok(())
             }
-            // W-11, or what the caller asks for.
+            // W-11, or the request of the caller.
             Durability::Journal | Durability::Checkpoint => {
                 let shared = self.shared.clone();
                 shared.commit_by_checkpoint(&mut self.writer)?;
@@ -385,8 +382,9 @@ impl Transaction<'_> {
         }
     }
 
-    /// What the journal takes a checkpoint must be able to write: a mapping file has its size too.
-    /// At most, for what is free then depends on the places.
+    /// Ensures that a checkpoint can write what the journal accepts, since the size of a mapping
+    /// file is limited. The estimate is an upper bound, because the free pages depend on the
+    /// places.
     fn check_size(&self) -> Result<()> {
         let image = self.writer.working.image();
         let bytes = Space::ALL.map(|space| {
@@ -407,7 +405,7 @@ impl Transaction<'_> {
         shared.wait(number)
     }
 
-    /// The changes become those of the state; gives it.
+    /// Makes the changes part of the state. Returns the state.
     fn finish(&mut self) -> Arc<crate::pager::state::image::Image> {
         self.is_done = true;
         self.writer.next_commit += 1;
@@ -415,7 +413,7 @@ impl Transaction<'_> {
         Arc::new(self.writer.working.image().clone())
     }
 
-    /// Runs a change; one that fails half-way breaks the transaction.
+    /// Runs a change. If it fails half-way, the transaction is broken.
     fn change<T>(&mut self, change: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
         if self.is_broken {
             return Err(change_failed());
@@ -457,7 +455,7 @@ impl Drop for Transaction<'_> {
 }
 
 impl Writer {
-    /// The changes of the transaction are final.
+    /// Makes the changes of the transaction final.
     pub(super) fn settle(&mut self) {
         self.working.commit();
         self.heap.iter_mut().for_each(HeapEditor::commit);
@@ -544,14 +542,14 @@ mod tests {
             assert_eq!(keys, 1 + 20_000 - 20_000_usize.div_ceil(3));
         }
         engine.checkpoint().unwrap();
-        // Pages that were released again on the way are in the table too, and were never written.
+        // The table also has pages that were released again in between and never written.
         let wrote = written::pages() - before;
         assert!(
             wrote <= count && wrote > count / 2,
             "{wrote} of {count} pages"
         );
-        // A handful of keys in one page of many: that page, and those above it that did not change
-        // are not written.
+        // A few keys in one page of many write that page. The unchanged pages above it are not
+        // written.
         let before = written::pages();
         let mut transaction = engine.begin_write().unwrap();
         (0..8).for_each(|number| {
@@ -571,7 +569,7 @@ mod tests {
         let directory = Directory::new(Arc::new(MemStorage::new()), ".");
         let mut builder = BulkBuilder::create_seeded(directory.clone(), 1).unwrap();
         for number in 0..400u32 {
-            // Pages of many small records, of few large ones, and records of several pages.
+            // Pages of many small records, pages of a few large ones, and records on several pages.
             let size = [3, 10, 900, 30_000][usize::try_from(number / 100).unwrap()];
             let record = builder.record(&vec![7; size]).unwrap();
             builder
