@@ -1,5 +1,5 @@
-//! All content of a repository into a new one: how dialect 2.1 becomes 2.2, and how a repository is
-//! written anew from nothing but what its objects say.
+//! Conversion of the whole content of a repository into a new one. It turns dialect 2.1 into 2.2,
+//! and rebuilds a repository from nothing but its objects.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -20,23 +20,23 @@ use crate::cim::name::to_upper;
 use crate::format::index::object_key::SYSTEM_NAMESPACE;
 use crate::storage::Directory;
 
-/// What was taken over.
+/// Result of a conversion.
 #[derive(Debug, Default)]
 pub struct Converted {
-    /// What the keys of the source have, and how much of it was taken over. `ROOT` is among the
-    /// namespaces, and the instances that stand for namespaces among the instances.
+    /// The objects named by the keys of the source, and how many of them were copied. `ROOT` counts
+    /// among the namespaces, and the instances that represent namespaces among the instances.
     pub census: Census,
-    /// What could not be read or stored, and is left out: where, and why.
+    /// The objects that could not be read or stored, with the reasons.
     pub left_out: Vec<(String, Error)>,
 }
 
-/// Makes a new repository of dialect 2.2, in an existing empty directory, with everything that the
-/// objects of another say. Time stamps are kept. The files are no more readable than those of the
-/// other one. An object that cannot be read is left out and told; until all is done there is no
+/// Creates a repository of dialect 2.2, in an existing empty directory, from the objects of another
+/// one. Time stamps are kept. The files are no more accessible than those of the source. An object
+/// that cannot be read is left out and reported. Until the conversion is complete there is no
 /// repository.
 ///
 /// # Errors
-/// As [`build`](super::create::build).
+/// The errors of [`build`](super::create::build).
 pub fn convert(from: &Catalog, to: &Directory, observer: &dyn Observer) -> Result<Converted> {
     let counts = from.snapshot().counts();
     let monitor = Monitor::new(
@@ -49,12 +49,12 @@ pub fn convert(from: &Catalog, to: &Directory, observer: &dyn Observer) -> Resul
         left_out: Vec::new(),
     };
     let protection = from.snapshot().protection();
-    // What a class lacks that is not whole cannot be made up.
+    // The missing part of an incomplete class cannot be invented.
     let from = from.whole_only().each_once();
     build_from(to, &protection, |importer| {
         let mut copy = Copy::new(from, importer, &mut converted, &monitor);
         copy.everything()?;
-        // A repository has one key at least; and one without a class is no copy of anything.
+        // A repository has at least one key, and one without a class is not a copy of anything.
         match converted.census.has_objects() {
             true => Ok(()),
             false => Err(nothing_left(&mut converted)),
@@ -63,7 +63,7 @@ pub fn convert(from: &Catalog, to: &Directory, observer: &dyn Observer) -> Resul
     Ok(converted)
 }
 
-/// Why there is nothing to be converted.
+/// The error for a source in which nothing could be read.
 fn nothing_left(converted: &mut Converted) -> Error {
     match converted.left_out.pop() {
         _ if converted.census.index == IndexState::Missing => {
@@ -82,7 +82,7 @@ fn nothing_left(converted: &mut Converted) -> Error {
     }
 }
 
-/// Takes over everything in namespaces that are there, of which each comes behind those above it.
+/// Copies everything in existing namespaces, each of which comes after its ancestors.
 pub(super) fn copy_namespaces(
     from: &Catalog,
     importer: &mut Importer<'_>,
@@ -97,12 +97,12 @@ pub(super) fn copy_namespaces(
 
 struct Copy<'c, 'i> {
     from: Catalog,
-    /// The same for the second round over instances, which meets all of them again.
+    /// The source for the second pass over instances, which meets all of them again.
     again: Catalog,
     importer: &'c mut Importer<'i>,
     converted: &'c mut Converted,
-    /// Namespaces that no namespace names and of which nothing was taken over yet: their objects
-    /// alone make them.
+    /// Namespaces that no namespace names and from which nothing has been copied yet. They are
+    /// created by their first object.
     empty: BTreeSet<String>,
     monitor: &'c Monitor<'c>,
 }
@@ -126,8 +126,8 @@ impl<'c, 'i> Copy<'c, 'i> {
 }
 
 impl Copy<'_, '_> {
-    /// System classes; the tree of namespaces; all classes, as instances refer across namespaces;
-    /// then instances.
+    /// Copies the system classes, the tree of namespaces, all classes (since instances refer across
+    /// namespaces), and then the instances.
     fn everything(&mut self) -> Result<()> {
         self.classes(SYSTEM_NAMESPACE)?;
         self.instances(SYSTEM_NAMESPACE, true)?;
@@ -136,13 +136,13 @@ impl Copy<'_, '_> {
         self.content_of(&namespaces)
     }
 
-    /// Everything in namespaces, of which each comes behind those above it.
+    /// Copies the content of namespaces, each of which comes after its ancestors.
     fn content_of(&mut self, namespaces: &[String]) -> Result<()> {
         for namespace in namespaces {
             self.classes(namespace)?;
             self.instances(namespace, true)?;
         }
-        // Every instance is met a second time, and again each once.
+        // Every instance is met a second time, again once each.
         self.from = self.from.each_once();
         for namespace in namespaces {
             self.instances(namespace, false)?;
@@ -157,8 +157,8 @@ impl Copy<'_, '_> {
         Ok(())
     }
 
-    /// The namespaces whose content is taken over. One that no path is known of cannot be: all that
-    /// lies in it is lost.
+    /// The namespaces whose content is copied. A namespace whose path is unknown cannot be;
+    /// everything in it is lost.
     fn namespaces(&mut self) -> Result<Vec<String>> {
         let found = self
             .from
@@ -224,19 +224,19 @@ impl Copy<'_, '_> {
         &mut self.converted.census
     }
 
-    /// An object that was taken over.
+    /// Counts an object as copied.
     fn reach(&mut self, namespace: &str, counted: Counted) {
         self.census().reach(counted);
         self.empty.remove(namespace);
     }
 
-    /// An object that is not taken over.
+    /// Counts an object as left out.
     fn lose(&mut self, what: String, error: Error) {
         self.census().lose(&error);
         self.converted.left_out.push((what, error));
     }
 
-    /// The keys of objects of a namespace, each counted.
+    /// The keys of the objects of a namespace, each of them counted.
     fn keys(&mut self, namespace: &str, counted: Counted) -> Result<Vec<ObjectKey>> {
         let mut found = Vec::new();
         for key in self.from.object_keys(namespace, counted) {
@@ -261,7 +261,7 @@ impl Copy<'_, '_> {
         Ok(found)
     }
 
-    /// Keeps what is damage or cannot be stored; ends with everything else.
+    /// Records damage, and objects that cannot be stored. Any other error ends the conversion.
     fn keep<T>(
         &mut self,
         what: impl FnOnce(&Self) -> String,
@@ -286,9 +286,8 @@ impl Copy<'_, '_> {
             let class = self.keep(|copy| copy.from.name_of_key(namespace, &key), class)?;
             classes.extend(class.map(|class| (class, key)));
         }
-        // Superclasses of this namespace come before what is derived from them; each is as deep as
-        // its chain is long. Of several with one name the one goes first that look-ups by name
-        // find.
+        // Superclasses in this namespace come before their subclasses. The depth of a class is the
+        // length of its chain. Of several classes with one name, the one found by name comes first.
         let is_misplaced = |class: &StoredClass, key: &ObjectKey| {
             self.from.keys().hash(class.class.name().as_str()) != key.class
         };
@@ -320,8 +319,8 @@ impl Copy<'_, '_> {
         Ok(())
     }
 
-    /// The instances that stand for namespaces, or all others. The first of these rounds counts,
-    /// the second reports what cannot be read.
+    /// Copies the instances that represent namespaces, or all others. The first of these passes
+    /// counts; the second reports the ones that cannot be read.
     fn instances(&mut self, namespace: &str, of_namespaces: bool) -> Result<()> {
         let keys = match of_namespaces {
             true => self.keys(namespace, Counted::Instances)?,
@@ -342,7 +341,7 @@ impl Copy<'_, '_> {
             if stored.instance.class().is_a(system::NAMESPACE) != of_namespaces {
                 continue;
             }
-            // Of several with one path the one goes first that look-ups by path find.
+            // Of several instances with one path, the one found by path comes first.
             let hash = stored
                 .instance
                 .key_text()
@@ -360,7 +359,7 @@ impl Copy<'_, '_> {
         Ok(())
     }
 
-    /// An instance, unless one with its key is taken over already.
+    /// Copies an instance, unless one with its key has been copied already.
     fn instance(
         &mut self,
         namespace: &str,
@@ -392,7 +391,7 @@ impl Copy<'_, '_> {
     }
 }
 
-/// A repository can hold one object of each path.
+/// The error for a second object with the same path, since a repository can hold only one.
 fn twice(record: RecordRef) -> Error {
     Error::rule(
         Rule::AlreadyExists,

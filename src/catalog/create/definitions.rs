@@ -1,4 +1,4 @@
-//! The form in which the classes of a new repository are written down.
+//! Text form of the definitions of the classes of a new repository.
 //!
 //! ```text
 //! namespace PATH                             where what follows lies
@@ -10,11 +10,10 @@
 //!   NAME = VALUE
 //! ```
 //!
-//! A type is a word of MOF, with `[]` for an array and `:CLASS` behind `ref` and `object`.
-//! Qualifiers stand in brackets, commas between them: `NAME`, `NAME/FLAVOR`, and behind it
-//! `("text")`, `{text|text}` or nothing, which is TRUE; `key` and `singleton` have flavor 19,
-//! others 0 unless it is said, and `interval` is `SUBTYPE/3("interval")`. Values are numbers,
-//! `TRUE`, `FALSE`, `"text"` and bytes behind `0x`.
+//! A type is a MOF keyword, with `[]` for an array, and `:CLASS` after `ref` and `object`.
+//! Qualifiers stand in brackets, separated by commas. Each is `NAME` or `NAME/FLAVOR`, followed by
+//! `("text")`, `{text
+//! text}` or nothing, which means TRUE. `key` and `singleton` have flavor 19, others have 0 unless stated, and `interval` is `SUBTYPE/3("interval")`. Values are numbers, `TRUE`, `FALSE`, `"text"`, and bytes after `0x`.
 
 use std::sync::Arc;
 
@@ -26,24 +25,23 @@ use crate::cim::value::{Array, Value};
 /// The definitions of a new repository.
 const DEFINITIONS: &str = include_str!("definitions.txt");
 
-/// A thing that is defined.
+/// A definition.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Item {
-    /// The classes of this namespace follow.
+    /// Sets the namespace of the following classes.
     Namespace(&'static str),
     Class(Class),
     Instance(Values),
 }
 
-/// An instance: its class, and values by property.
+/// An instance: its class, and its values by property.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Values {
     pub class: &'static str,
     pub values: Vec<(&'static str, &'static str)>,
 }
 
-/// Everything that a new repository holds, in the order in which it is made. `None` for a line that
-/// has not the form.
+/// The content of a new repository, in the order of creation. `None` for a malformed line.
 pub(super) fn items() -> Option<Vec<Item>> {
     let mut items = Vec::new();
     for line in DEFINITIONS.lines().filter(|line| !line.starts_with('#')) {
@@ -143,7 +141,7 @@ fn declared(text: &str, name: &str) -> Option<Property> {
     Some(class.into_iter().fold(property, Property::of_class))
 }
 
-/// In these signatures the numbers of parameters have no flavor, and the return value stands first.
+/// In these signatures the parameter numbers have no flavor, and the return value stands first.
 fn add_parameter(method: &mut Method, direction: &str, rest: &str) -> Option<()> {
     let (cim_type, name) = rest.split_once(' ')?;
     let parameters = method
@@ -222,7 +220,7 @@ fn qualifier(text: &str) -> Option<Qualifier> {
     ))
 }
 
-/// A value of this type.
+/// Parses a value of this type.
 pub(super) fn value(text: &str, cim_type: CimType) -> Option<Value> {
     let quoted = || Some(text.strip_prefix('"')?.strip_suffix('"')?.to_owned());
     if cim_type.array {

@@ -1,5 +1,5 @@
-//! A new repository: the system classes, ROOT and the first namespaces. Source: `docs::changes`, "A
-//! new repository".
+//! Creation of a repository: the system classes, ROOT and the first namespaces. Source:
+//! `docs::changes`, "A new repository".
 
 mod definitions;
 
@@ -24,22 +24,22 @@ use crate::{Direction, KeyRange};
 
 use definitions::{Item, Values};
 
-/// What the engine says of itself in `__CIMOMIdentification`.
+/// The version of the engine in `__CIMOMIdentification`.
 const VERSION: &str = concat!("cimrepo ", env!("CARGO_PKG_VERSION"));
 
-/// Makes a new repository of dialect 2.2 in an existing empty directory: the system classes, ROOT
-/// with its classes and settings, and the namespaces `DEFAULT` and `SECURITY`. Until it is complete
-/// there is no repository.
+/// Creates a repository of dialect 2.2 in an existing empty directory, with the system classes,
+/// ROOT with its classes and settings, and the namespaces `DEFAULT` and `SECURITY`. Until it is
+/// complete there is no repository.
 ///
 /// # Errors
-/// As [`build`].
+/// The errors of [`build`].
 pub fn create(directory: &Directory) -> Result<()> {
     build(directory, |importer| fill(importer, Extent::Usual))
 }
 
 impl Engine {
-    /// Creates a repository of dialect 2.2 at `path` as [`create`] does, and opens it for writing
-    /// with default options. The directory is empty or not there; the one above it is.
+    /// Creates a repository of dialect 2.2 at `path` like [`create`], and opens it for writing with
+    /// default options. The directory must be empty or missing; its parent must exist.
     ///
     /// ```
     /// use cimrepo::Engine;
@@ -54,13 +54,13 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// As [`build`]; a directory made for it is removed again then.
+    /// The errors of [`build`]. A directory that was made for the repository is removed again.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let directory = Directory::real(path.as_ref());
         let is_made = make_missing(&directory)?;
         let created = create(&directory);
         if created.is_err() && is_made {
-            // One that another process filled meanwhile stays.
+            // A directory that another process has filled in the meantime stays.
             directory.storage.remove_dir(&directory.path).ok();
         }
         created?;
@@ -68,7 +68,7 @@ impl Engine {
     }
 }
 
-/// Makes the directory where nothing is; true if it did.
+/// Creates the directory if nothing exists there. Returns true if it did.
 fn make_missing(directory: &Directory) -> Result<bool> {
     let path = &directory.path;
     let kind = directory.storage.kind(path);
@@ -84,32 +84,32 @@ fn make_missing(directory: &Directory) -> Result<bool> {
     Ok(true)
 }
 
-/// Makes a new repository with the system classes and ROOT alone: no classes in ROOT, and no
-/// namespace below it. What another repository exported is compiled into such a one.
+/// Creates a repository with only the system classes and ROOT: no classes in ROOT, and no namespace
+/// below it. It is meant for compiling what another repository exported.
 ///
 /// # Errors
-/// As [`build`].
+/// The errors of [`build`].
 pub fn create_bare(directory: &Directory) -> Result<()> {
     build(directory, |importer| fill(importer, Extent::Bare))
 }
 
-/// How much a new repository holds.
+/// The amount of content of a new repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
-    /// The classes and settings of ROOT too, and the first namespaces.
+    /// Includes the classes and settings of ROOT and the first namespaces.
     Usual,
     /// ROOT itself and the system classes.
     Bare,
 }
 
-/// Builds a repository of dialect 2.2 with what `fill` imports, nothing else, in an existing empty
-/// directory. It is put together in memory and then written, closely packed; until it is complete
-/// there is no repository.
+/// Builds a repository of dialect 2.2, with nothing but what `fill` imports, in an existing empty
+/// directory. It is assembled in memory and then written densely. Until it is complete there is no
+/// repository.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for a directory that holds anything, or when nothing is imported;
-/// [`Error::Locked`] while another process writes there; [`Error::Io`] when the system refuses;
-/// what `fill` fails with.
+/// Returns [`Error::InvalidArgument`] if the directory holds anything or nothing is imported,
+/// [`Error::Locked`] while another process writes there, [`Error::Io`] if the system refuses, and
+/// any error of `fill`.
 pub fn build(
     directory: &Directory,
     fill: impl FnOnce(&mut Importer<'_>) -> Result<()>,
@@ -117,21 +117,21 @@ pub fn build(
     build_from(directory, &Protection::default(), fill)
 }
 
-/// As [`build`], of what is for those alone who may read `source`: the files are no more readable
-/// either.
+/// Builds a repository like [`build`], from content that only readers of `source` may see: the
+/// files are no more accessible than `source`.
 ///
 /// # Errors
-/// As [`build`].
+/// The errors of [`build`].
 pub fn build_from(
     directory: &Directory,
     source: &Protection,
     fill: impl FnOnce(&mut Importer<'_>) -> Result<()>,
 ) -> Result<()> {
-    // What is built on is looked at, and taken, before anything else is done.
+    // The directory is checked and locked before anything else is done.
     let mut builder = BulkBuilder::create_from(directory.clone(), source)?;
     let storage = MemStorage::new();
     let draft = Directory::new(Arc::new(storage), Path::new("."));
-    // The engine needs a repository, and a repository a key.
+    // The engine needs a repository, and a repository needs a key.
     const FIRST: &[u8] = b"A";
     let mut first = BulkBuilder::create(draft.clone())?;
     first.key(FIRST, None)?;
@@ -167,7 +167,7 @@ pub fn build_from(
     builder.finish()
 }
 
-/// The content of a new repository.
+/// Imports the content of a new repository.
 fn fill(importer: &mut Importer<'_>, extent: Extent) -> Result<()> {
     let malformed = || {
         Error::rule(
@@ -208,7 +208,7 @@ pub(crate) fn system_classes() -> Vec<Class> {
     of_system.filter_map(class).collect()
 }
 
-/// What ROOT gets behind its classes: its own descriptor, and the first namespaces.
+/// Adds what follows the classes of ROOT: its own descriptor, and the first namespaces.
 fn complete_root(importer: &mut Importer<'_>) -> Result<()> {
     importer
         .changes()

@@ -1,5 +1,5 @@
-//! Completeness, counted against the keys of the index: how many objects it has, how many were
-//! reached, why the others were not.
+//! Completeness, measured by the keys of the index: the number of objects, the number of those that
+//! could be reached, and the reasons for the others.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,12 +11,12 @@ use crate::base::page_no::Space;
 use crate::format::index::object_key::SYSTEM_NAMESPACE;
 use crate::store::Snapshot;
 
-/// Objects of one kind.
+/// Numbers of objects of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
-    /// Keys that name one.
+    /// Number of keys that name an object.
     pub has: u64,
-    /// Those that were reached.
+    /// Number of objects that were reached.
     pub reached: u64,
 }
 
@@ -26,10 +26,10 @@ impl Tally {
     }
 }
 
-/// What is counted.
+/// The kinds of objects that are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Counted {
-    /// Namespaces, without that of the system classes, which no path names.
+    /// Namespaces, except that of the system classes, which no path can name.
     Namespaces,
     /// Class definitions, by their keys `NS_…\CD_…`.
     Classes,
@@ -37,7 +37,7 @@ pub enum Counted {
     Instances,
 }
 
-/// How much of the index could be read.
+/// Completeness of the reading of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(
     feature = "serde",
@@ -45,19 +45,19 @@ pub enum Counted {
     serde(rename_all = "lowercase")
 )]
 pub enum IndexState {
-    /// All of what was asked for.
+    /// Everything that was requested was read.
     #[default]
     Whole,
-    /// Not all: there may be more keys than were counted.
+    /// A part is missing: there may be more keys than were counted.
     Torn,
-    /// There is none.
+    /// There is no index.
     Missing,
 }
 
-/// The objects that the keys of the index name in the range that was read, and what became of them.
+/// The objects that the keys of the index name in the range that was read, and their fates.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Census {
-    /// How much of the index could be read.
+    /// Completeness of the reading of the index.
     pub index: IndexState,
     /// Namespaces.
     pub namespaces: Tally,
@@ -65,16 +65,17 @@ pub struct Census {
     pub classes: Tally,
     /// Instances.
     pub instances: Tally,
-    /// Namespaces among those reached that no instance of `__NAMESPACE` leads to.
+    /// Number of reached namespaces that no instance of `__NAMESPACE` leads to.
     pub hidden: u64,
-    /// Classes among those reached that lack an ancestor, and instances whose class is lost.
+    /// Number of reached classes that lack an ancestor, and of reached instances whose class is
+    /// lost.
     pub partial: u64,
-    /// Classes and instances that were not reached, by the code of the reason.
+    /// Numbers of classes and instances that were not reached, by the code of the reason.
     pub lost: BTreeMap<&'static str, u64>,
 }
 
 impl Census {
-    /// Nothing counted yet, of the objects of a catalog.
+    /// An empty census of the objects of a catalog.
     pub fn of(catalog: &Catalog) -> Self {
         Self::of_snapshot(catalog.snapshot())
     }
@@ -114,12 +115,12 @@ impl Census {
         self.lose_by(reason(why));
     }
 
-    /// Counts an object that was not reached for the reason with this code.
+    /// Counts an object that was not reached, for the reason with this code.
     pub(crate) fn lose_by(&mut self, code: &'static str) {
         *self.lost.entry(code).or_default() += 1;
     }
 
-    /// Counts all namespaces that the index has, and the objects in none.
+    /// Counts all namespaces of the index, and the objects outside of all namespaces.
     pub fn has_namespaces(&mut self, namespaces: &Namespaces) {
         self.namespaces.has += namespaces.count;
         let [classes, instances] = namespaces.strays;
@@ -133,14 +134,14 @@ impl Census {
         }
     }
 
-    /// Notes that a part of the index cannot be read.
+    /// Records that a part of the index cannot be read.
     pub fn tear(&mut self) {
         if self.index == IndexState::Whole {
             self.index = IndexState::Torn;
         }
     }
 
-    /// True if everything that the index has was reached, where its own keys lead, as a whole.
+    /// True if every object of the index was reached under its own keys and is complete.
     pub const fn is_whole(&self) -> bool {
         matches!(self.index, IndexState::Whole)
             && self.namespaces.is_whole()
@@ -170,8 +171,8 @@ fn reason(error: &Error) -> &'static str {
 }
 
 impl Catalog {
-    /// Counts the objects that the keys have, and those whose records can be read. Nothing is
-    /// decoded but the tree of namespaces.
+    /// Counts the objects named by keys, and those whose records can be read. Only the tree of
+    /// namespaces is decoded.
     pub fn readable_objects(&self) -> Census {
         let mut census = Census::of(self);
         let found = self.all_namespaces();
@@ -250,7 +251,7 @@ impl fmt::Display for Census {
     }
 }
 
-/// A number with commas between groups of three digits.
+/// A number printed with commas between groups of three digits.
 #[derive(Debug, Clone, Copy)]
 pub struct Grouped(pub u64);
 
@@ -274,7 +275,7 @@ mod rows {
 
     use super::{Census, IndexState, Tally};
 
-    /// A tally where the number of keys may be unknown.
+    /// A tally in which the number of keys may be unknown.
     #[derive(Serialize)]
     struct Row {
         has: Option<u64>,

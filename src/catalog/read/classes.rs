@@ -1,4 +1,4 @@
-//! Classes: found in their namespace or among the system classes, put together with what they
+//! Classes, found in their namespace or among the system classes and composed with what they
 //! inherit.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -16,24 +16,24 @@ use crate::format::index::object_key::KeyShape;
 use crate::format::name_hash::NameHash;
 use crate::format::record::class_record::ClassRecordView;
 
-/// A class and where it lies.
+/// A class with its place in the repository.
 #[derive(Debug, Clone)]
 pub struct StoredClass {
     /// The class with what it inherits.
     pub class: Arc<FullClass>,
-    /// True if it is a system class: it lies in no namespace that a path can name.
+    /// True if it is a system class, which lies in no namespace that a path can name.
     pub is_system: bool,
     /// When it was written.
     pub stamp: FileTime,
     /// Its record.
     pub record: RecordRef,
-    /// Why the class is partial, if it is: what keeps the superclass from being read that
-    /// [`missing_ancestor`](FullClass::missing_ancestor) names.
+    /// The damage that makes the class partial, if it is: why the superclass named by
+    /// [`missing_ancestor`](FullClass::missing_ancestor) cannot be read.
     pub damage: Option<Arc<Corruption>>,
 }
 
-/// The namespace that names are looked up in, by its hash: hashing its path for each of thousands
-/// of objects would cost more than reading some of them.
+/// The namespace in which names are looked up, as a hash. Hashing its path for each of thousands of
+/// objects would cost more than reading some of them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) hash: NameHash,
@@ -58,19 +58,20 @@ impl Place {
 }
 
 impl Catalog {
-    /// The class with this name, of a namespace or else of the system.
+    /// The class with this name in a namespace or, failing that, among the system classes.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when it, a superclass or a page on the way is
-    /// damaged or missing, [`Error::Io`](crate::Error::Io) when the system refuses.
+    /// Returns [`Error::Corrupt`](crate::Error::Corrupt) if the class, a superclass or a page on
+    /// the path is damaged or missing, and [`Error::Io`](crate::Error::Io) if the system refuses.
     pub fn class(&self, namespace: &str, name: &str) -> Result<Option<Arc<StoredClass>>> {
         self.class_by_hash(namespace, self.keys.hash(name))
     }
 
-    /// The class whose name has this hash, of a namespace or else of the system.
+    /// The class whose name has this hash, in a namespace or, failing that, among the system
+    /// classes.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// The errors of [`class`](Self::class).
     pub fn class_by_hash(
         &self,
         namespace: &str,
@@ -79,8 +80,8 @@ impl Catalog {
         self.resolve(Place::new(self, namespace), name)
     }
 
-    /// The classes that lie in a namespace itself, in order of their keys. One that cannot be read
-    /// is an error, and the others follow. Only what they are derived from is kept in memory.
+    /// The classes of a namespace itself, in the order of their keys. One that cannot be read
+    /// yields an error, and the others follow. Only their superclasses are cached.
     pub fn classes(
         &self,
         namespace: &str,
@@ -103,9 +104,8 @@ impl Catalog {
         })
     }
 
-    /// The names of the classes that lie in a namespace itself, with their hashes, in order of
-    /// their keys. Nothing is put together or kept for it: a list that is to be sorted begins with
-    /// this.
+    /// The names of the classes of a namespace itself with their hashes, in the order of their
+    /// keys. Nothing is composed or cached, so this is the first step to a sorted list.
     pub fn class_names(
         &self,
         namespace: &str,
@@ -129,7 +129,7 @@ impl Catalog {
         })
     }
 
-    /// The name in the record of a class; empty where it has none.
+    /// The name in the record of a class; empty if it has none.
     pub(super) fn class_name(&self, record: RecordRef) -> Result<Name> {
         let bytes = self.snapshot.record_view(record)?;
         let name = ClassRecordView::parse(&bytes).and_then(|view| view.class_part().name());
@@ -137,7 +137,7 @@ impl Catalog {
         Ok(name.map_or_else(|| Name::from(""), Name::from))
     }
 
-    /// The names in the record of a class: its own, empty where it has none, and that of its
+    /// The names in the record of a class: its own, empty if it has none, and that of its
     /// superclass.
     pub(super) fn class_head(&self, record: RecordRef) -> Result<(Name, Option<Name>)> {
         let bytes = self.snapshot.record_view(record)?;
@@ -151,11 +151,10 @@ impl Catalog {
         head.map_err(|bad| self.bad(CorruptionCode::RecordClass, record, bad))
     }
 
-    /// The class of a namespace itself whose name has this hash. Only what it is derived from is
-    /// kept in memory.
+    /// The class of a namespace itself whose name has this hash. Only its superclasses are cached.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// The errors of [`class`](Self::class).
     pub fn class_once(&self, namespace: &str, name: NameHash) -> Result<Option<Arc<StoredClass>>> {
         let place = Place::new(self, namespace);
         let record = self.record_of(&format!(r"NS_{}\CD_{name}", place.hash))?;
@@ -164,8 +163,8 @@ impl Catalog {
             .transpose()
     }
 
-    /// The class of a record that a key names. Several keys may name a class of one name. Only what
-    /// it is derived from is kept in memory.
+    /// The class in a record that a key names. Several keys may name classes with the same name.
+    /// Only its superclasses are cached.
     pub(super) fn class_at(
         &self,
         place: Place,
@@ -182,8 +181,8 @@ impl Catalog {
         }
     }
 
-    /// The classes of a namespace that are derived directly from a class, or from none, in order of
-    /// their keys. The class may be one of the system.
+    /// The direct subclasses of a class in a namespace, or its root classes, in the order of their
+    /// keys. The class may be a system class.
     pub fn subclasses(
         &self,
         namespace: &str,
@@ -205,8 +204,8 @@ impl Catalog {
             })
     }
 
-    /// The classes of a namespace that are derived from a class, directly or not, nearest first.
-    /// One that cannot be read is an error among them; what is derived from it alone is not found.
+    /// The direct and indirect subclasses of a class in a namespace, nearest first. One that cannot
+    /// be read appears as an error, and classes derived only from it are not found.
     pub fn derived_classes(&self, namespace: &str, class: &str) -> Vec<Result<Arc<StoredClass>>> {
         let mut seen = BTreeSet::from([self.keys.hash(class)]);
         let mut found = Vec::new();

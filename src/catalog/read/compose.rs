@@ -1,9 +1,9 @@
-//! Putting classes together with what they inherit, over chains of superclasses that may be cut,
+//! Composition of classes with what they inherit, over chains of superclasses that may be cut,
 //! endless or hostile.
 //!
-//! A class whose superclass cannot be had is composed of what it declares itself and what is left
-//! above it, and is marked partial. What failed is remembered: however many classes hang below a
-//! lost one, each costs a constant after its parent.
+//! A class whose superclass is unavailable is composed of its own declaration and what is left
+//! above it, and is marked as partial. Failures are remembered, so that each of many classes below
+//! a lost one costs only a constant after its parent.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,22 +25,22 @@ use crate::format::record::class_record::ClassRecordView;
 use crate::format::record::reader::BadRecord;
 use crate::heap::record::RecordView;
 
-/// Classes that are kept put together as a rule. A real repository has 4,000 to 7,000.
+/// Usual number of classes that are cached in composed form. A real repository has 4,000 to 7,000.
 const USUAL_CLASSES: usize = 16_384;
 
-/// Bytes of records whose classes are kept put together, in a heap of so many: room for every class
-/// that the heap can hold, so that none is decoded twice. The cache has several parts, of which
-/// each must take the largest class.
+/// Size of the records whose classes are cached, for a heap of `heap` bytes. There is room for
+/// every class in the heap, so that none is decoded twice. The cache has several parts, each of
+/// which must be able to hold the largest class.
 const fn cache_bytes(heap: u64) -> u64 {
     const LEAST: u64 = 64 << 20;
     heap.saturating_mul(8).saturating_add(LEAST)
 }
 
-/// A class by the hashes of its namespace and its name.
+/// Identifies a class by the hashes of its namespace and its name.
 type ClassId = (NameHash, NameHash);
 
 /// Weighs a class by the length of its record, of which its memory is a small multiple
-/// ([`MAX_DECODED_FACTOR`]), and what it repeats of its superclass.
+/// ([`MAX_DECODED_FACTOR`]), plus what it repeats of its superclass.
 #[derive(Debug, Clone)]
 struct Bytes;
 
@@ -60,7 +60,7 @@ const MISNAMED: BadRecord = BadRecord {
 
 const TOO_LONG: &str = "the chain of superclasses is too long, or has no end";
 
-/// The classes of a state that were put together, and what is known of those that cannot be.
+/// The composed classes of a state, and the known failures.
 pub(super) struct Composed {
     classes: Cache<ClassId, Arc<StoredClass>, Bytes>,
     trouble: Mutex<Trouble>,
@@ -70,13 +70,13 @@ pub(super) struct Composed {
 struct Trouble {
     /// Classes whose record cannot be read.
     unreadable: HashMap<ClassId, Arc<Corruption>>,
-    /// Classes that are put together without their superclass, because the chain above is too long
-    /// or endless.
+    /// Classes composed without their superclass, because the chain above them is too long or
+    /// endless.
     cuts: HashSet<ClassId>,
 }
 
 impl Composed {
-    /// Room for the classes of a heap of so many bytes.
+    /// Creates a cache for the classes of a heap of this many bytes.
     pub(super) fn new(heap: u64) -> Self {
         let classes = Cache::with_weighter(USUAL_CLASSES, cache_bytes(heap), Bytes);
         Self {
@@ -108,36 +108,36 @@ impl Composed {
     }
 }
 
-/// A class on the way up to its topmost superclass.
+/// A class on the path to its topmost superclass.
 struct Step {
     place: Place,
-    /// Its name; unknown of a class that is read by its record alone and not to be kept.
+    /// Its identity; `None` if it is read only by its record and must not be cached.
     id: Option<ClassId>,
     record: RecordRef,
     bytes: RecordView,
     superclass: Option<Name>,
 }
 
-/// A class that was found.
+/// The place where a class was found.
 enum Located {
-    /// Put together already.
+    /// Composed already.
     Composed(Arc<StoredClass>),
-    /// In a record, in a place.
+    /// In a record, looked up from a place.
     Record(Place, RecordRef),
 }
 
-/// What stands above the last class of a chain.
+/// The part above the last class of a chain.
 enum Above {
     /// Nothing.
     Top,
-    /// A class that is put together already.
+    /// A class that has been composed already.
     Class(Arc<StoredClass>),
-    /// A superclass that cannot be had, and why not.
+    /// A superclass that is unavailable, and the reason.
     Lost(Arc<Corruption>),
 }
 
 impl Catalog {
-    /// The class with this name in a place, else among those of the system.
+    /// The class with this name in a place or, failing that, among the system classes.
     pub(super) fn resolve(&self, place: Place, name: NameHash) -> Result<Option<Arc<StoredClass>>> {
         match self.locate(place, name)? {
             Some(Located::Composed(class)) => self.accept(class).map(Some),
@@ -146,7 +146,8 @@ impl Catalog {
         }
     }
 
-    /// The place of the class with this name: the one given, else that of the system.
+    /// Finds the class with this name: in the given place or, failing that, among the system
+    /// classes.
     fn locate(&self, place: Place, name: NameHash) -> Result<Option<Located>> {
         let mut hidden = None;
         for at in [place, Place::system(self)] {
@@ -156,16 +157,16 @@ impl Catalog {
             match self.record_of(&format!(r"NS_{}\CD_{name}", at.hash)) {
                 Ok(Some(record)) => return Ok(Some(Located::Record(at, record))),
                 Ok(None) => {}
-                // Where it cannot be told that a namespace lacks the class, the system may have it
-                // nevertheless.
+                // If damage hides whether the namespace has the class, the system classes may still
+                // have it.
                 Err(error) => _ = hidden.get_or_insert(error),
             }
         }
         hidden.map_or(Ok(None), Err)
     }
 
-    /// The class of a record. It is kept in memory when its name is given; what it inherits from
-    /// always is.
+    /// Composes the class in a record. It is cached if its name is given; its superclasses always
+    /// are.
     pub(super) fn compose(
         &self,
         place: Place,
@@ -182,14 +183,14 @@ impl Catalog {
         }
         match above {
             Above::Class(class) => self.accept(class),
-            // The chain has at least the class itself.
+            // The chain contains at least the class itself, so this cannot happen.
             Above::Top | Above::Lost(_) => {
                 Err(self.bad(CorruptionCode::RecordClass, record, no_end()))
             }
         }
     }
 
-    /// A writer and a verification take no partial class for a class.
+    /// Rejects a partial class in a strict catalog. Writers and verifications use one.
     pub(super) fn accept(&self, class: Arc<StoredClass>) -> Result<Arc<StoredClass>> {
         match &class.damage {
             Some(damage) if self.is_strict => Err(Error::Corrupt(Box::new((**damage).clone()))),
@@ -197,8 +198,8 @@ impl Catalog {
         }
     }
 
-    /// The classes from this one up, as far as they have to be put together, and what stands above
-    /// them.
+    /// The chain from this class up to the first class that need not be composed, and the part
+    /// above it.
     fn climb(
         &self,
         place: Place,
@@ -221,7 +222,7 @@ impl Catalog {
             };
             match self.climb_one(last.place, superclass.as_str(), last.record)? {
                 Ok(step) => {
-                    // Real chains are short: only long ones are looked at for their end.
+                    // Real chains are short, so only long ones are tested for a cycle.
                     let is_endless = chain.len() > MAX_CLASS_DEPTH && {
                         seen.extend(chain.iter().skip(seen.len()).filter_map(|step| step.id));
                         step.id.is_some_and(|id| seen.contains(&id))
@@ -237,8 +238,8 @@ impl Catalog {
         }
     }
 
-    /// Forgets the way round a circle, and marks each class on it: none inherits from another.
-    /// `first` is on it.
+    /// Drops the cycle from the chain and marks each class on it, so that none inherits from
+    /// another. `first` is on the cycle.
     fn cut_circle(&self, chain: &mut Vec<Step>, first: &Step) {
         let start = chain
             .iter()
@@ -249,7 +250,7 @@ impl Catalog {
         chain.truncate(start + 1);
     }
 
-    /// The superclass of this name of a class in a place; or what stands above that class instead.
+    /// The superclass with this name as seen from a place, or the reason why there is none.
     fn climb_one(
         &self,
         place: Place,
@@ -299,7 +300,7 @@ impl Catalog {
         read().inspect_err(|error| self.remember(id, error))
     }
 
-    /// Fails for a record that is known not to answer to a name, or that was decoded for too many
+    /// Fails if the record is known to belong to another name, or was decoded for too many
     /// namespaces.
     fn may_read(&self, id: Option<ClassId>, record: RecordRef) -> Result<()> {
         let Some((namespace, name)) = id else {
@@ -317,7 +318,7 @@ impl Catalog {
         }
     }
 
-    /// Fails when a record was looked up under another name than its own.
+    /// Fails if a record was looked up under a name other than its own.
     fn check_name(
         &self,
         id: Option<ClassId>,
@@ -363,7 +364,7 @@ impl Catalog {
         let (parent, damage) = match above {
             Above::Top => (None, None),
             Above::Lost(damage) => (None, Some(damage.clone())),
-            // Partial classes and cut ones are as deep as what is left of their chains.
+            // The depth of partial and cut classes is that of what is left of their chains.
             Above::Class(class) if widen_level(class) + 1 >= MAX_CLASS_DEPTH => {
                 let cut = self.bad_class(step.record, no_end());
                 if let Some(id) = step.id {
@@ -387,7 +388,7 @@ impl Catalog {
             (parent, Some(_)) => view.partial_class(parent.clone(), superclass.clone()),
             (None, None) => Err(no_end()),
         };
-        // A class that does not fit to what stands above it has still what it declares.
+        // A class that is incompatible with its superclass still has its own declaration.
         whole
             .map(|class| stored(class, damage.clone()))
             .or_else(|fault| {

@@ -1,6 +1,6 @@
-//! How the content of two repositories differs: namespaces, classes, instances. Where and when an
-//! object is stored does not matter, nor the order of keys; spelling, order of properties and
-//! qualifiers, and what is inherited or said do.
+//! Differences between the content of two repositories: namespaces, classes, instances. The place
+//! and time of storage and the order of keys do not matter. Spelling, the order of properties and
+//! qualifiers, and whether something is inherited or stated do matter.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -15,7 +15,7 @@ use crate::cim::value::Value;
 use crate::format::index::object_key::{ObjectKeys, SYSTEM_NAMESPACE};
 use crate::text::mof;
 
-/// What a difference is about.
+/// The kind of object that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(
     feature = "serde",
@@ -31,25 +31,25 @@ pub enum What {
     Instance,
 }
 
-/// How an object differs.
+/// The way in which an object differs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// The first has it alone.
+    /// Only the first repository has it.
     Removed,
-    /// The second has it alone.
+    /// Only the second repository has it.
     Added,
-    /// Both have it; what differs in it.
+    /// Both have it, with these differences.
     Changed(Vec<Detail>),
 }
 
-/// One thing that differs in an object, with what each of the two has.
+/// One difference within an object, with both sides.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detail {
-    /// What differs, in words: `property Query`, `qualifiers`, `superclass`.
+    /// The differing part in words: `property Query`, `qualifiers`, `superclass`.
     pub what: String,
-    /// What the first has; `None` where it has no such thing.
+    /// The content on the first side; `None` if that part does not exist there.
     pub first: Option<Content>,
-    /// What the second has.
+    /// The content on the second side.
     pub second: Option<Content>,
 }
 
@@ -71,7 +71,7 @@ pub enum Content {
     Null,
     /// A value of a property.
     Value(Value),
-    /// A declaration as MOF, a name, or how often something is there.
+    /// A declaration as MOF, a name, or a number of occurrences.
     Text(String),
 }
 
@@ -81,37 +81,37 @@ impl Content {
     }
 }
 
-/// An object that is not the same in both.
+/// An object that differs between the two.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// What it is.
+    /// The kind of the object.
     pub what: What,
-    /// Its path, as it is stored: to print, `escape` it.
+    /// Its path as stored; must be escaped for printing.
     pub path: String,
-    /// How it differs.
+    /// The way in which it differs.
     pub change: Change,
 }
 
-/// What a comparison gives.
+/// A result of a comparison.
 #[derive(Debug)]
 pub enum Compared {
     /// A difference.
     Difference(Difference),
-    /// An object that cannot be read, of the first or the second; it is compared no further.
+    /// An object of the first or second repository that cannot be read. It is not compared further.
     Unreadable {
-        /// True if it is of the second.
+        /// True if it belongs to the second repository.
         second: bool,
-        /// Why.
+        /// The reason.
         error: Error,
     },
 }
 
-/// Compares the content of two snapshots. Each difference, and each object that cannot be read, is
-/// given to `visit`, which says whether to go on. Returns what the keys of each have, and how much
-/// of that was compared.
+/// Compares the content of two snapshots. Each difference and each unreadable object is passed to
+/// `visit`, which decides whether to go on. Returns for each side the objects named by keys, and
+/// how many of them were compared.
 ///
 /// # Errors
-/// Those that are no damage: what the system refuses.
+/// Returns errors other than damage, such as refusals of the system.
 pub fn diff(
     first: &Catalog,
     second: &Catalog,
@@ -120,11 +120,11 @@ pub fn diff(
     diff_below(first, second, None, visit)
 }
 
-/// Compares what lies in a namespace and below it, of each of two snapshots; without a namespace
-/// everything, as [`diff`] does.
+/// Compares the content of a namespace and those below it, or everything, like [`diff`], if there
+/// is no namespace.
 ///
 /// # Errors
-/// As [`diff`].
+/// The errors of [`diff`].
 pub fn diff_below(
     first: &Catalog,
     second: &Catalog,
@@ -164,7 +164,7 @@ pub fn diff_below(
     Ok(walk.census)
 }
 
-/// Namespaces of one side, each with the name that it has there; one whose path is lost with the
+/// The namespaces of one side, each with its name there. A namespace whose path is lost gets the
 /// path that the other side knows for its hash.
 fn named_as_in(catalog: &Catalog, own: &[String], other: &[String]) -> Vec<(String, String)> {
     let token = |path: &str| ObjectKeys::hash_token(catalog.dialect(), path);
@@ -184,7 +184,7 @@ fn named_as_in(catalog: &Catalog, own: &[String], other: &[String]) -> Vec<(Stri
         .collect()
 }
 
-/// True if a namespace is another or lies below it.
+/// True if `path` is `top` or lies below it.
 fn is_below(path: &str, top: &str) -> bool {
     let (path, top) = (to_upper(path), to_upper(top));
     path.strip_prefix(&top)
@@ -196,11 +196,11 @@ struct Walk<'d> {
     visit: &'d mut dyn FnMut(Compared) -> bool,
     is_over: bool,
     census: [Census; 2],
-    /// Namespaces of either side that nothing names.
+    /// Namespaces of either side that no namespace names.
     unnamed: HashSet<String>,
 }
 
-/// A namespace as the paths of objects of each side have it.
+/// A namespace in the spelling of each side's object paths.
 #[derive(Clone, Copy)]
 struct Shown<'p> {
     first: &'p str,
@@ -213,11 +213,11 @@ impl<'p> Shown<'p> {
     }
 }
 
-/// Objects by group and path, of either side. Several may have one path.
+/// Objects of both sides by group and path. Several objects may share a path.
 type Both<T> = BTreeMap<(String, String), [Vec<(String, T)>; 2]>;
 
-/// Objects of one path on one side that are matched with every one of the other; beyond that each
-/// with the one in its place.
+/// Largest number of objects with the same path on one side that are matched with every one of the
+/// other side. Beyond it, each is compared with the one in the same position.
 const MATCHED: usize = 16;
 
 impl Walk<'_> {
@@ -226,7 +226,7 @@ impl Walk<'_> {
             self.is_over || !(self.visit)(Compared::Difference(Difference { what, path, change }));
     }
 
-    /// Damage is reported; everything else ends the comparison.
+    /// Reports damage; any other error ends the comparison.
     fn readable<T>(&mut self, side: usize, found: Result<T>) -> Result<Option<T>> {
         match found {
             Ok(found) => Ok(Some(found)),
@@ -284,7 +284,7 @@ impl Walk<'_> {
         Ok(namespaces)
     }
 
-    /// A namespace that only one has. What lies in it is counted, and said with it.
+    /// Reports a namespace that only one side has. Its content is counted as part of it.
     fn lone(&mut self, side: usize, path: String, change: Change) -> Result<()> {
         self.objects(
             side,
@@ -304,7 +304,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Counts the classes or instances of a namespace of one side, and gives each to `take`.
+    /// Counts the classes or instances of a namespace of one side, and passes each to `take`.
     fn objects<T>(
         &mut self,
         side: usize,
@@ -338,8 +338,8 @@ impl Walk<'_> {
     }
 
     fn namespace(&mut self, a: &str, b: &str) -> Result<()> {
-        // How a namespace is spelled is said by what names it alone, not by the text in which its
-        // hash was found.
+        // The spelling of a namespace is known only from the instance that names it, not from the
+        // text in which its hash was found.
         if a != b && !self.unnamed.contains(a) && !self.unnamed.contains(b) {
             let detail = Detail::text("spelling", a, b);
             self.give(What::Namespace, a.to_owned(), Change::Changed(vec![detail]));
@@ -348,8 +348,8 @@ impl Walk<'_> {
         self.instances(a, b)
     }
 
-    /// The namespace in the paths of objects of each side: where one has lost its path, that of the
-    /// other.
+    /// The namespace in the object paths of each side. If one side has lost its path, that of the
+    /// other is used.
     fn shown<'p>(&self, a: &'p str, b: &'p str) -> Shown<'p> {
         let [first, second] = self.sides;
         let is_lost =
@@ -390,8 +390,8 @@ impl Walk<'_> {
         self.compare(What::Class, all, class_differences)
     }
 
-    /// What a class declares is compared though an ancestor is lost, and what is told of an
-    /// instance though its class is.
+    /// Compares the declaration of a class even if an ancestor is lost, and the readable part of an
+    /// instance even if its class is lost.
     fn partial(&mut self, side: usize, damage: Option<&Corruption>) {
         if let Some(damage) = damage {
             self.census(side).partial += 1;
@@ -462,8 +462,8 @@ impl Walk<'_> {
     }
 }
 
-/// Takes away what is the same on both sides, where several objects have one path: in which order
-/// they lie means nothing.
+/// Removes the objects that are equal on both sides if several share a path, since their order has
+/// no meaning.
 fn take_equal<T>(
     first: &mut Vec<(String, T)>,
     second: &mut Vec<(String, T)>,
@@ -497,7 +497,7 @@ fn put<T>(all: &mut Both<T>, side: usize, group: String, path: String, object: T
     }
 }
 
-/// Both have the same spelling.
+/// True if both names have the same spelling.
 fn spelled_alike(a: &Name, b: &Name) -> bool {
     a.as_str() == b.as_str()
 }
@@ -541,7 +541,7 @@ fn qualifiers(what: &str, a: &QualifierSet, b: &QualifierSet) -> Detail {
     Detail::text(what, mof::qualifiers_text(a), mof::qualifiers_text(b))
 }
 
-/// Properties or methods: how they are called, named and written.
+/// Properties or methods: their kind in words, their names, and their text.
 struct Kind<T> {
     word: &'static str,
     name: fn(&T) -> &Name,
@@ -552,7 +552,7 @@ impl<T: PartialEq> Kind<T> {
     fn compare(&self, a: &[T], b: &[T], found: &mut Vec<Detail>) {
         let (before, name) = (found.len(), self.name);
         let is_alike = |(a, b): (&T, &T)| a == b && spelled_alike(name(a), name(b));
-        // Nearly all are, and in the same order.
+        // Nearly all lists have equal names in the same order.
         if a.len() == b.len() && a.iter().zip(b).all(is_alike) {
             return;
         }
@@ -624,7 +624,8 @@ fn instance_differences(a: &StoredInstance, b: &StoredInstance) -> Vec<Detail> {
                 second: Some(Content::of(value_of_b)),
             });
         } else if own != Some(setting) {
-            // The same value, once of the instance and once the default of its class.
+            // The same value, set by the instance on one side and taken from the class on the
+            // other.
             found.push(Detail::text(what, whose(Some(setting)), whose(own)));
         }
     }
@@ -655,7 +656,7 @@ fn instance_differences(a: &StoredInstance, b: &StoredInstance) -> Vec<Detail> {
     found
 }
 
-/// Whose a value is that two instances share.
+/// The origin of a value that two instances share.
 fn whose(setting: Option<&Setting>) -> &'static str {
     match setting {
         Some(Setting::Inherited) | None => "the default of the class",
@@ -663,7 +664,7 @@ fn whose(setting: Option<&Setting>) -> &'static str {
     }
 }
 
-/// The qualifiers that an instance has on its properties, those without left out.
+/// The qualifiers on the properties of an instance, omitting properties without any.
 fn property_qualifiers(instance: &Instance) -> String {
     let sets = instance.property_qualifiers.as_deref().unwrap_or_default();
     let named = instance

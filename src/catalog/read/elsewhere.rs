@@ -1,6 +1,6 @@
-//! Instances whose class cannot be had. They are shown by a class of that name in another
-//! namespace, where the key of the instance proves that it fits; else with what their record says
-//! by itself. Source: `docs::objects`, "What damage leaves".
+//! Instances whose class is unavailable. They are decoded with a class of the same name in another
+//! namespace if the key of the instance proves that it fits, or else shown with what their record
+//! says by itself. Source: `docs::objects`, "What damage leaves".
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,37 +20,37 @@ use crate::format::index::object_key::KeyShape;
 use crate::format::name_hash::NameHash;
 use crate::format::record::instance_record::InstanceRecordView;
 
-/// Classes of one name that are tried, of those in other namespaces.
+/// Largest number of classes with one name in other namespaces that are tried.
 const TRIED: usize = 4;
 
-/// Where classes lie, by the hashes of their names: namespaces and records.
+/// The places of classes by the hashes of their names: namespaces and records.
 type Places = HashMap<NameHash, Vec<(NameHash, RecordRef)>>;
 
-/// The classes of all namespaces by name, found by one pass over the keys when the first is wanted.
+/// The classes of all namespaces by name, found in one pass over the keys when first needed.
 #[derive(Default)]
 pub(super) struct Elsewhere {
     places: Mutex<Option<Arc<Places>>>,
-    /// The different classes of a name, put together.
+    /// The distinct classes with a name, composed.
     classes: Mutex<HashMap<NameHash, Arc<[Arc<FullClass>]>>>,
 }
 
-/// An instance whose class cannot be had, and why not.
+/// An instance whose class is unavailable, and the reason.
 pub(super) struct Classless<'v> {
     pub(super) view: &'v InstanceRecordView<'v>,
     pub(super) record: RecordRef,
     /// The hash of the name of its class.
     pub(super) class: NameHash,
-    /// The hash of its key, as the key in the index has it.
+    /// The hash of its key, taken from the key in the index.
     pub(super) key: NameHash,
     pub(super) damage: Corruption,
 }
 
 impl Catalog {
-    /// The instance as far as it can be told.
+    /// The instance as far as it can be decoded.
     ///
     /// # Errors
-    /// What keeps its class from being had, when not even the name of the class can be told;
-    /// [`Error::Cancelled`].
+    /// Returns the reason why its class is unavailable if not even the name of the class can be
+    /// found, and [`Error::Cancelled`].
     pub(super) fn without_class(&self, lost: Classless<'_>) -> Result<StoredInstance> {
         let instance = match self.by_class_elsewhere(&lost)? {
             Some(instance) => Some(instance),
@@ -70,8 +70,8 @@ impl Catalog {
         })
     }
 
-    /// The instance by the only class of its name in other namespaces under which its key is the
-    /// one in the index. Where two different classes do, none is taken.
+    /// The instance decoded with the only class of its name in other namespaces under which its key
+    /// matches the one in the index. If two different classes match, neither is used.
     fn by_class_elsewhere(&self, lost: &Classless<'_>) -> Result<Option<Instance>> {
         let classes = self.classes_elsewhere(lost.class)?;
         let is_own = |instance: &Instance| {
@@ -86,8 +86,7 @@ impl Catalog {
         Ok(first.filter(|_| fitting.next().is_none()))
     }
 
-    /// The instance with nothing but the name of its class, which its record holds and the hash
-    /// proves.
+    /// The instance with only the name of its class, which its record holds and the hash confirms.
     fn by_itself(&self, lost: &Classless<'_>) -> Option<Instance> {
         let is_class = |name: &str| self.keys.hash(name) == lost.class;
         let name = lost.view.class_name(&is_class).ok()?;
@@ -95,7 +94,7 @@ impl Catalog {
         lost.view.to_instance(&Arc::new(class)).ok()
     }
 
-    /// The different whole classes whose name has this hash, of a few namespaces.
+    /// The distinct complete classes whose name has this hash, from a few namespaces.
     fn classes_elsewhere(&self, name: NameHash) -> Result<Arc<[Arc<FullClass>]>> {
         if let Some(known) = self.elsewhere.classes.lock().get(&name) {
             return Ok(known.clone());
@@ -145,7 +144,8 @@ impl Catalog {
         Ok(places)
     }
 
-    /// The error for an instance whose class is not there, though every page on the way was read.
+    /// The finding for an instance whose class does not exist, although every page on the path was
+    /// read.
     pub(super) fn no_class(&self, record: RecordRef) -> Error {
         let missing = crate::format::record::reader::BadRecord {
             offset: 0,

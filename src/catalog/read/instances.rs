@@ -1,4 +1,4 @@
-//! Instances: by path, by class, by class with subclasses.
+//! Instances, found by path, by class, and by class with subclasses.
 
 use std::sync::Arc;
 
@@ -20,51 +20,51 @@ use crate::format::name_hash::NameHash;
 use crate::format::record::instance_record::InstanceRecordView;
 use crate::format::record::reader::BadRecord;
 
-/// An instance and where it lies.
+/// An instance with its place in the repository.
 #[derive(Debug, Clone)]
 pub struct StoredInstance {
     /// The instance, with its class.
     pub instance: Instance,
     /// When it was written.
     pub stamp: FileTime,
-    /// When the class was written whose layout it has.
+    /// Time when the class was written whose layout it has, as a FILETIME.
     pub class_stamp: FileTime,
     /// Its record.
     pub record: RecordRef,
-    /// Why its class cannot be had, if it cannot. The instance is then shown by a class of that
-    /// name in another namespace under which its key is the one in the index, or has no properties.
+    /// Why its class is unavailable, if it is. The instance is then decoded with a class of the
+    /// same name in another namespace under which its key matches the index, or has no properties.
     pub damage: Option<Arc<Corruption>>,
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Debug)]
 pub(crate) struct Located {
     /// The class that the path names.
     pub(crate) class: Arc<StoredClass>,
-    /// The text that the key is hashed from.
+    /// The text from which the key is hashed.
     pub(crate) key_text: String,
     /// The record under that key.
     pub(crate) record: RecordRef,
 }
 
-/// The instances behind keys. One that cannot be read is an error, and the others follow.
+/// The instances named by keys. One that cannot be read yields an error, and the others follow.
 #[derive(Debug)]
 pub struct Instances {
     catalog: Catalog,
     place: Place,
     keys: Behind,
-    /// Only instances of this class or derived ones.
+    /// Restricts the listing to instances of this class and its subclasses.
     of_class: Option<Name>,
 }
 
 /// The keys that a listing follows.
 #[derive(Debug)]
 enum Behind {
-    /// None: there is no such class.
+    /// None, because there is no such class.
     Nothing,
-    /// Those of the instances' own classes.
+    /// The keys of the instances under their own classes.
     Own(Box<OwnKeys>),
-    /// Those of the classes that declare keys.
+    /// The keys under the classes that declare keys.
     Keyed(Box<Keys>),
 }
 
@@ -87,7 +87,7 @@ impl Iterator for Instances {
                 Ok(key) => key,
                 Err(error) => return Some(Err(error)),
             };
-            // References lie between the instances of a namespace.
+            // Keys of references lie between those of the instances of a namespace.
             let (Some(record), Some(hash)) = (key.reference(), instance_hash(&key)) else {
                 continue;
             };
@@ -106,7 +106,7 @@ impl Iterator for Instances {
     }
 }
 
-/// The hash in the key of an instance; `None` for a key of something else.
+/// The hash in the key of an instance; `None` for a key of another kind.
 fn instance_hash(key: &Key) -> Option<NameHash> {
     match KeyShape::parse(key.as_bytes())? {
         (_, KeyShape::Instance(_, hash) | KeyShape::KeyedInstance(_, hash)) => Some(hash),
@@ -115,12 +115,12 @@ fn instance_hash(key: &Key) -> Option<NameHash> {
 }
 
 impl Catalog {
-    /// The instances of exactly this class in a namespace, in order of their keys.
+    /// The instances of exactly this class in a namespace, in the order of their keys.
     pub fn instances(&self, namespace: &str, class: &str) -> Instances {
         self.instances_under(Place::new(self, namespace), Some(self.keys.hash(class)))
     }
 
-    /// All instances of a namespace, whatever their classes, in order of their keys.
+    /// All instances of a namespace, in the order of their keys.
     pub fn all_instances(&self, namespace: &str) -> Instances {
         self.instances_under(Place::new(self, namespace), None)
     }
@@ -135,10 +135,10 @@ impl Catalog {
         }
     }
 
-    /// The instances of a class and of all classes derived from it, in order of their keys.
+    /// The instances of a class and of all its subclasses, in the order of their keys.
     ///
     /// # Errors
-    /// As [`class`](Self::class); a class that is not there has no instances.
+    /// The errors of [`class`](Self::class). A missing class has no instances.
     pub fn instances_deep(&self, namespace: &str, class: &str) -> Result<Instances> {
         let (catalog, place) = (self.clone(), Place::new(self, namespace));
         let Some(found) = self.resolve(place, self.keys.hash(class))? else {
@@ -155,8 +155,8 @@ impl Catalog {
                     .keys
                     .keyed_instances(namespace, key_class.name().as_str()),
             ),
-            // The class declares no keys yet: each class derived from it that does has instances of
-            // its own.
+            // The class declares no keys yet; each of its subclasses that does has its own
+            // instances.
             None => self.scan(&format!(r"NS_{}\KI_", place.hash)),
         };
         let of_class = Some(found.class.name().clone());
@@ -168,12 +168,12 @@ impl Catalog {
         })
     }
 
-    /// The instance that a path means. A path without namespace means one in `namespace`; the
-    /// server is not looked at.
+    /// The instance that a path denotes. A path without a namespace refers to `namespace`; the
+    /// server is ignored.
     ///
     /// # Errors
-    /// [`Error::WrongKeys`] when the keys of the path are not those of its class; else as
-    /// [`class`](Self::class).
+    /// Returns [`Error::WrongKeys`] if the keys of the path are not those of its class, and
+    /// otherwise the errors of [`class`](Self::class).
     pub fn instance(&self, namespace: &str, path: &ObjectPath) -> Result<Option<StoredInstance>> {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
         let Some(located) = self.located(namespace, path)? else {
@@ -184,11 +184,11 @@ impl Catalog {
         Ok(found.filter(|found| found.instance.class().is_a(class)))
     }
 
-    /// The class that a path names, and the record under the key that the path means. The record
-    /// may be of a class derived from it, or of another.
+    /// The class that a path names, and the record under the key that the path denotes. The record
+    /// may belong to a subclass or to an unrelated class.
     ///
     /// # Errors
-    /// As [`instance`](Self::instance).
+    /// The errors of [`instance`](Self::instance).
     pub(crate) fn located(&self, namespace: &str, path: &ObjectPath) -> Result<Option<Located>> {
         let Some(class) = self.class(namespace, path.class.as_str())? else {
             return Ok(None);
@@ -210,16 +210,16 @@ impl Catalog {
         }))
     }
 
-    /// The instance of a namespace that lies in a record.
+    /// The instance of a namespace in a record.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// The errors of [`class`](Self::class).
     pub fn instance_of_record(&self, namespace: &str, record: RecordRef) -> Result<StoredInstance> {
         self.instance_behind(namespace, record, None)
     }
 
-    /// The instance of a record, and the hash in the key that names it, by which an instance is
-    /// known whose class is lost.
+    /// The instance in a record. The hash in the key that names it identifies an instance whose
+    /// class is lost.
     pub(super) fn instance_behind(
         &self,
         namespace: &str,
@@ -234,8 +234,8 @@ impl Catalog {
         found.ok_or_else(|| self.bad(CorruptionCode::RecordInstance, record, none))
     }
 
-    /// The instance of a record; `None` when it is not of the class wanted. Where the hash in its
-    /// key is given, it is read without its class too, if that cannot be had.
+    /// The instance in a record; `None` if it is not of the wanted class. If the hash in its key is
+    /// given, the instance is read even if its class is unavailable.
     pub(super) fn read_instance(
         &self,
         place: Place,
@@ -270,7 +270,7 @@ impl Catalog {
         }
         let instance = match view.to_instance(&class.class) {
             Ok(instance) => instance,
-            // What is left of the class need not tell where values stand.
+            // What is left of the class may not determine the offsets of the values.
             Err(fault) => match class
                 .damage
                 .as_ref()

@@ -23,8 +23,8 @@ fn begin<S: Serializer>(serializer: S, kind: &str) -> Result<S::SerializeMap, S:
     Ok(map)
 }
 
-/// Marks an object of which something is missing with the name of the class that is lost: its own
-/// or the nearest ancestor.
+/// Marks an incomplete object with the name of the lost class: its own class or the nearest
+/// ancestor.
 fn partial<M: SerializeMap>(map: &mut M, class: &FullClass, is_lost: bool) -> Result<(), M::Error> {
     match class
         .missing_ancestor()
@@ -81,7 +81,7 @@ impl<T: Serialize> Serialize for Shared<'_, T> {
     }
 }
 
-/// An instance of a namespace. Its path is null when it has no value for its key.
+/// An instance of a namespace. Its path is null if it has no value for its key.
 #[derive(Debug)]
 pub struct InstanceRow<'r> {
     /// The path of the namespace.
@@ -104,7 +104,7 @@ impl Serialize for InstanceRow<'_> {
     }
 }
 
-/// An instance as a row with these of its properties, and the names of those among them that have
+/// Serializes an instance with some of its properties, and the names of those among them that have
 /// the default of the class.
 pub(crate) fn serialize_instance<S: Serializer>(
     serializer: S,
@@ -141,13 +141,12 @@ pub(crate) fn serialize_instance<S: Serializer>(
     map.end()
 }
 
-/// Where an object lies: the page and the id of its record, as its keys name them.
+/// The place of an object: the page and id of its record, as in its keys.
 fn place(record: RecordRef) -> String {
     format!("{}.{}", record.page, record.id)
 }
 
-/// The names of the properties, of those that are asked for, whose value, NULL included, is the
-/// default of the class.
+/// The names of those selected properties whose value, NULL included, is the default of the class.
 pub(crate) struct Defaulted<'i, F>(pub(crate) &'i Instance, pub(crate) F);
 
 impl<F: Fn(&Name) -> bool> Serialize for Defaulted<'_, F> {

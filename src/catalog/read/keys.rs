@@ -1,4 +1,4 @@
-//! The keys that an object must have, from what it holds. Source: `docs::objects`, "Keys".
+//! The keys that an object must have, derived from its content. Source: `docs::objects`, "Keys".
 
 use std::collections::BTreeSet;
 
@@ -17,11 +17,11 @@ use crate::format::record::reference_record::ReferenceRecord;
 /// The keys of a class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassKeys {
-    /// Its own, which names the record.
+    /// The key of the class itself, which names the record.
     pub definition: String,
-    /// That it is derived from its superclass.
+    /// The key that records its derivation from its superclass.
     pub subclass: String,
-    /// That it refers to other classes.
+    /// The keys that record its references to other classes.
     pub references: BTreeSet<String>,
 }
 
@@ -45,16 +45,16 @@ pub fn class_keys(keys: &ObjectKeys, namespace: &str, class: &FullClass) -> Clas
 /// The keys of an instance. Both name its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceKeys {
-    /// Under its own class.
+    /// The key under its own class.
     pub own: String,
-    /// Under the class that declares its keys.
+    /// The key under the class that declares its keys.
     pub keyed: String,
 }
 
 /// The keys of an instance in a namespace.
 ///
 /// # Errors
-/// [`InstanceError`] when it has no key, or a key property no value.
+/// Returns an [`InstanceError`] if it has no key, or a key property has no value.
 pub fn instance_keys(
     keys: &ObjectKeys,
     namespace: &str,
@@ -72,42 +72,42 @@ pub fn instance_keys(
     })
 }
 
-/// A reference that an instance makes: its key and its record.
+/// The key and record of a reference that an instance makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceKey {
     /// The key, which names the record.
     pub key: String,
-    /// What the record holds.
+    /// The content of the record.
     pub record: ReferenceRecord,
 }
 
 /// Why a reference has no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unresolved {
-    /// Its text is no path of an instance.
+    /// Its text is not the path of an instance.
     NoPath,
-    /// The namespace of the path, which is this, is not there: nothing can lie in it.
+    /// The namespace in the path, given here, does not exist, so nothing can lie in it.
     NoNamespace(String),
 }
 
-/// A reference that an instance makes.
+/// A reference from an instance to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingReference {
     /// The property.
     pub property: Name,
-    /// Where it leads.
+    /// The key of its target.
     pub target: Result<ReferenceKey, Unresolved>,
-    /// Its path has other keys than the class it names. Such a reference has a key, which is made
-    /// of its values alone, but leads to no instance.
+    /// Set if the path has other keys than the class that it names. Such a reference has a key,
+    /// made from its values, but leads to no instance.
     pub mismatch: Option<KeyMismatch>,
 }
 
 impl Catalog {
-    /// The references that an instance of a namespace makes, those that are NULL left out. `keys`
-    /// are its own.
+    /// The references that an instance of a namespace makes, except those that are NULL. `keys` are
+    /// those of the instance.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// The errors of [`class`](Self::class).
     pub fn outgoing_references(
         &self,
         namespace: &str,
@@ -147,11 +147,11 @@ impl Catalog {
         Ok(found)
     }
 
-    /// The key of a reference, and how its path differs from what its class wants.
+    /// The key of a reference, and the mismatch between its path and the class.
     ///
-    /// The class whose name stands in the key is the one that declares the keys of the target. For
-    /// a class that is not there, or has no keys, it is the class itself; so a reference has a key
-    /// whatever becomes of the class, and it can be told from that key alone.
+    /// The key contains the name of the class that declares the keys of the target. If the class is
+    /// missing or has no keys, it contains the name of the class itself. So a reference has a key
+    /// whatever happens to the class.
     fn reference_key(
         &self,
         namespace: &str,
@@ -184,8 +184,8 @@ impl Catalog {
 
 type KeyOfReference = (String, Option<KeyMismatch>);
 
-/// The name that stands in the keys of references to instances of a class: that of the class which
-/// declares its keys, or its own where none does.
+/// The name in the keys of references to instances of a class: that of the class that declares its
+/// keys, or its own name if none does.
 pub(crate) fn key_class_name(class: &FullClass) -> Name {
     class.key_class().map_or_else(
         || class.name().clone(),
@@ -193,7 +193,7 @@ pub(crate) fn key_class_name(class: &FullClass) -> Name {
     )
 }
 
-/// A path of a namespace as records of references have it: its first part in capitals.
+/// The path of a namespace as it appears in records of references, with its first part in capitals.
 fn with_root(namespace: &str) -> String {
     let root = namespace.split('\\').next().unwrap_or_default();
     match namespace.strip_prefix(root) {

@@ -1,4 +1,4 @@
-//! What the keys and records of a snapshot mean: namespaces, classes with what they inherit,
+//! Decoding of the keys and records of a snapshot: namespaces, classes with what they inherit,
 //! instances, references.
 
 mod census;
@@ -53,8 +53,8 @@ use run::{Keys, Runs, Watch};
 pub use security::StoredSecurity;
 pub use usage::{ClassUsage, NamespaceUsage, Share};
 
-/// The objects of a snapshot. Cheap to clone; clones share the classes that were put together. As a
-/// snapshot never changes, nor does what a catalog shows.
+/// The objects of a snapshot. Cheap to clone; clones share the cache of composed classes. Like the
+/// snapshot, its content never changes.
 #[derive(Clone)]
 pub struct Catalog {
     snapshot: Snapshot,
@@ -62,13 +62,13 @@ pub struct Catalog {
     /// The hash of the namespace of the system classes.
     system: NameHash,
     composed: Arc<Composed>,
-    /// Which class records answer to which names, in this state.
+    /// The names to which the records of classes belong, in this state.
     owners: Arc<Owners>,
-    /// Where classes lie in this state, for instances that lost theirs.
+    /// Places of classes in this state, for instances that lost theirs.
     elsewhere: Arc<Elsewhere>,
     /// True if a class that lacks an ancestor is an error.
     is_strict: bool,
-    /// Who is asked whether to go on.
+    /// The observer that decides whether to go on.
     watch: Option<Arc<Watch>>,
     /// The records that this run has read.
     runs: Option<Arc<Runs>>,
@@ -83,8 +83,8 @@ impl fmt::Debug for Catalog {
 }
 
 impl Repository {
-    /// The objects of the state that was opened. Each call gives a catalog of its own, with nothing
-    /// in its cache: keep one, or clone it.
+    /// The objects of the state that was opened. Each call returns a new catalog with an empty
+    /// cache, so keep one or clone it.
     pub fn catalog(&self) -> Catalog {
         Catalog::new(self.snapshot())
     }
@@ -98,8 +98,8 @@ impl Snapshot {
 }
 
 impl Catalog {
-    /// The objects of a snapshot. A class whose superclass is lost has what it declares itself, and
-    /// is marked [partial](crate::cim::FullClass::is_partial).
+    /// The objects of a snapshot. A class whose superclass is lost has only its own declaration and
+    /// is marked as [partial](crate::cim::FullClass::is_partial).
     pub fn new(snapshot: Snapshot) -> Self {
         let keys = ObjectKeys::new(snapshot.dialect());
         let system = keys.hash(SYSTEM_NAMESPACE);
@@ -118,8 +118,8 @@ impl Catalog {
         }
     }
 
-    /// The objects of a snapshot that are whole: a class whose superclass is lost is an error. So
-    /// writers, and those that verify, take nothing for granted.
+    /// The complete objects of a snapshot: a class whose superclass is lost is an error. Writers
+    /// and verification use this catalog.
     pub(crate) fn strict(snapshot: Snapshot) -> Self {
         Self {
             is_strict: true,
@@ -127,7 +127,7 @@ impl Catalog {
         }
     }
 
-    /// The same objects, but those that are partial: a class whose superclass is lost is an error.
+    /// The same objects except partial ones: a class whose superclass is lost is an error.
     #[must_use]
     pub fn whole_only(&self) -> Self {
         Self {
@@ -136,10 +136,10 @@ impl Catalog {
         }
     }
 
-    /// The objects of a later state, with the classes that are known already: those that have
-    /// changed since have to be [forgotten](Self::forget).
+    /// The objects of a later state, keeping the cached classes. Changed classes must be
+    /// [forgotten](Self::forget).
     pub(crate) fn moved_to(&self, snapshot: Snapshot) -> Self {
-        // A record that goes leaves its place to another.
+        // A removed record leaves its place to another, so knowledge by place is dropped.
         Self {
             snapshot,
             owners: Arc::default(),
@@ -148,13 +148,13 @@ impl Catalog {
         }
     }
 
-    /// Puts a class together anew when it is wanted again.
+    /// Removes a class from the cache, so that it is composed again when needed.
     pub(crate) fn forget(&self, namespace: &str, class: &str) {
         self.composed
             .forget(&(self.keys.namespace_hash(namespace), self.keys.hash(class)));
     }
 
-    /// As [`forget`](Self::forget), for all classes.
+    /// Removes all classes from the cache.
     pub(crate) fn forget_all(&self) {
         self.composed.clear();
     }
@@ -181,17 +181,17 @@ impl Catalog {
         Keys::new(scan, self.watch.clone())
     }
 
-    /// The record that the key with this text names, whatever the record is.
+    /// The address of the record that the key with this text names, whatever the record is.
     fn record_of(&self, key: &str) -> Result<Option<RecordRef>> {
         self.snapshot.reference(key.as_bytes())
     }
 
-    /// The error for a record that cannot be understood.
+    /// The error for a record that cannot be decoded.
     pub(crate) fn bad(&self, code: CorruptionCode, reference: RecordRef, bad: BadRecord) -> Error {
         self.bad_record(code, reference, bad).into()
     }
 
-    /// What is wrong with a record that cannot be understood.
+    /// The finding for a record that cannot be decoded.
     fn bad_record(&self, code: CorruptionCode, reference: RecordRef, bad: BadRecord) -> Corruption {
         let site = self.snapshot.image().site(Space::Objects, reference.page);
         Corruption::new(code, site, format!("record {}: {bad}", reference.id))

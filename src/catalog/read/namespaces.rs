@@ -1,4 +1,4 @@
-//! The tree of namespaces. Each lies as an instance of `__NAMESPACE` in the one above it.
+//! The tree of namespaces. Each is represented by an instance of `__NAMESPACE` in its parent.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::format::index::object_key::{KeyShape, ObjectKeys, SYSTEM_NAMESPACE};
 use crate::format::name_hash::NameHash;
 use crate::format::record::reader::BadRecord;
 
-/// The namespace that all others lie below.
+/// The namespace above all others.
 pub const ROOT: &str = "ROOT";
 
 /// The class of namespaces.
@@ -27,21 +27,22 @@ pub(crate) const NAMESPACE_CLASS: &str = "__NAMESPACE";
 /// All namespaces of a repository.
 #[derive(Debug)]
 pub struct Namespaces {
-    /// `ROOT`, and below each its children by name. One that cannot be read is an error among them.
+    /// `ROOT`, followed by the children of each namespace by name. One that cannot be read appears
+    /// as an error.
     pub tree: Vec<Result<String>>,
-    /// Those that have keys though nothing leads to them: by path where that is known, then by
-    /// hash.
+    /// Namespaces that have keys although nothing leads to them: first those with known paths, by
+    /// path, then the others, by hash.
     pub hidden: Vec<Hidden>,
-    /// Namespaces that the index has: named by another, or with keys of their own.
+    /// Number of namespaces of the index: those named by another, or with keys of their own.
     pub count: u64,
-    /// Keys of classes and of instances that lie in no namespace there can be.
+    /// Numbers of keys of classes and of instances outside of all possible namespaces.
     pub strays: [u64; 2],
 }
 
-/// A namespace that has keys though no instance of `__NAMESPACE` leads to it.
+/// A namespace that has keys although no instance of `__NAMESPACE` leads to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hidden {
-    /// Its path where hashing gives it, else `NS_` and its hash, which stands for the path
+    /// Its path if hashing reveals it, or else `NS_` and its hash, which stands for the path
     /// everywhere.
     pub path: String,
     /// True if the path is known.
@@ -51,7 +52,7 @@ pub struct Hidden {
 }
 
 impl Namespaces {
-    /// A tree that was not walked to its end.
+    /// A tree whose walk was not finished.
     const fn only(tree: Vec<Result<String>>) -> Self {
         Self {
             tree,
@@ -63,20 +64,21 @@ impl Namespaces {
 }
 
 impl Catalog {
-    /// Whether there is a namespace with this path: one that the namespace above it names, and so
-    /// on up to `ROOT`, or one that has keys all the same. A namespace whose path is lost is given
-    /// by its hash: `NS_` and the digits. That of the system classes is none: nothing can be put
-    /// there.
+    /// True if there is a namespace with this path: either a chain of namespaces names it from
+    /// `ROOT` on, or it has keys nevertheless. A namespace whose path is lost is written as `NS_`
+    /// and the digits of its hash. The namespace of the system classes does not count, because
+    /// nothing can be stored there.
     ///
     /// # Errors
-    /// As [`class`](Self::class): where a page on the way cannot be read, it cannot be told.
+    /// The errors of [`class`](Self::class). If a page on the path cannot be read, the answer is
+    /// unknown.
     pub fn has_namespace(&self, namespace: &str) -> Result<bool> {
         let is_system = self.keys.hash(namespace) == self.system;
         match self.is_in_tree(namespace) {
             _ if is_system => Ok(false),
             Ok(true) => Ok(true),
             Ok(false) => self.has_keys(namespace),
-            // Its own keys are enough, whatever is lost of what leads to it.
+            // Its own keys suffice, whatever is lost of the path to it.
             Err(Error::Corrupt(damage)) => match self.has_keys(namespace) {
                 Ok(true) => Ok(true),
                 _ => Err(Error::Corrupt(damage)),
@@ -106,11 +108,11 @@ impl Catalog {
             .map(|key| key.is_some())
     }
 
-    /// A namespace as the repository spells it: each part as the instance of `__NAMESPACE` has it,
-    /// as far as these can be read. `None` when it is not there.
+    /// A namespace in the repository's own spelling: each part as in the instance of `__NAMESPACE`,
+    /// as far as those can be read. `None` if it does not exist.
     ///
     /// # Errors
-    /// As [`has_namespace`](Self::has_namespace).
+    /// The errors of [`has_namespace`](Self::has_namespace).
     pub fn find_namespace(&self, namespace: &str) -> Result<Option<String>> {
         if self.keys.hash(namespace) == self.system {
             return Ok(Some(SYSTEM_NAMESPACE.to_owned()));
@@ -141,8 +143,8 @@ impl Catalog {
         Ok(Some(path))
     }
 
-    /// The paths of the namespaces directly below another, by name. One that cannot be read is an
-    /// error among them, and so is one that lies too deep, or has the name of another.
+    /// The paths of the namespaces directly below another, by name. One that cannot be read, lies
+    /// too deep, or has the name of another appears as an error.
     pub fn child_namespaces(&self, namespace: &str) -> Vec<Result<String>> {
         self.each_once().children(namespace)
     }
@@ -175,7 +177,7 @@ impl Catalog {
             .collect()
     }
 
-    /// The path of the namespace that an instance stands for.
+    /// The path of the namespace that an instance represents.
     fn child_path(&self, parent: &str, child: &StoredInstance) -> Result<String> {
         let bad = |what| {
             Err(self.bad(
@@ -200,18 +202,18 @@ impl Catalog {
         Ok(format!(r"{parent}\{name}"))
     }
 
-    /// The paths of all namespaces: `ROOT`, and below each its children by name; after these the
-    /// [hidden](Hidden) ones. One that cannot be read is an error among them. The system classes
-    /// lie in none of them.
+    /// The paths of all namespaces: `ROOT`, the children of each namespace by name, and then the
+    /// [hidden](Hidden) ones. One that cannot be read appears as an error. The system classes lie
+    /// in none of them.
     pub fn namespaces(&self) -> Vec<Result<String>> {
         self.namespaces_while(&mut || Ok(()))
             .unwrap_or_else(|error| vec![Err(error)])
     }
 
-    /// The same; `check` says before each whether to go on.
+    /// The paths of all namespaces; `check` is called before each and may end the walk.
     ///
     /// # Errors
-    /// That of `check`.
+    /// The error of `check`.
     pub(crate) fn namespaces_while(
         &self,
         check: &mut dyn FnMut() -> Result<()>,
@@ -228,16 +230,16 @@ impl Catalog {
         self.tree(ROOT)
     }
 
-    /// All namespaces: those of the tree, and those that have keys though nothing leads to them.
+    /// All namespaces: those of the tree, and those that have keys although nothing leads to them.
     pub fn all_namespaces(&self) -> Namespaces {
         self.all_namespaces_while(&mut || Ok(()))
             .unwrap_or_else(|error| Namespaces::only(vec![Err(error)]))
     }
 
-    /// The same; `check` says before each of the tree whether to go on.
+    /// All namespaces; `check` is called before each namespace of the tree and may end the walk.
     ///
     /// # Errors
-    /// That of `check`.
+    /// The error of `check`.
     pub(crate) fn all_namespaces_while(
         &self,
         check: &mut dyn FnMut() -> Result<()>,
@@ -268,7 +270,8 @@ impl Catalog {
         })
     }
 
-    /// Namespaces with these hashes, by path where hashing gives it, then by hash.
+    /// The namespaces with these hashes: first those with known paths, by path, then the others, by
+    /// hash.
     fn named(&self, hashes: BTreeSet<NameHash>, known: Vec<String>) -> Vec<Hidden> {
         let names = Naming::search(self, hashes.clone(), known);
         let hidden = |hash| {
@@ -288,7 +291,7 @@ impl Catalog {
         hidden
     }
 
-    /// The hashes of the names of those namespaces directly below one whose instances of
+    /// The hashes of the names of the namespaces directly below `parent` whose instances of
     /// `__NAMESPACE` cannot be read.
     pub(super) fn lost_children(&self, parent: &str) -> Vec<NameHash> {
         let class = self.keys.hash(NAMESPACE_CLASS);
@@ -306,10 +309,11 @@ impl Catalog {
         keys.filter(is_lost).filter_map(name).collect()
     }
 
-    /// What keys begin with: the hashes of namespaces, and tokens that are no hash of one. What
-    /// cannot be read is left out: every scan of what lies there reports it.
+    /// The first tokens of keys: hashes of namespaces, and tokens that are not such a hash.
+    /// Unreadable parts are left out, because every scan of their content reports them.
     fn first_tokens(&self) -> (BTreeSet<NameHash>, BTreeSet<Vec<u8>>) {
-        /// Keys with one first token that are read before the next is looked up.
+        /// Number of keys with the same first token that are read before the next token is looked
+        /// up.
         const RUN: usize = 64;
         let (mut hashes, mut odd) = (BTreeSet::new(), BTreeSet::new());
         let (mut scan, mut run) = (self.snapshot.keys(KeyRange::all(), Direction::Forward), 0);
@@ -333,9 +337,9 @@ impl Catalog {
                 continue;
             }
             run = 0;
-            // A backslash is followed by this character: so are all keys with this token.
+            // This character follows a backslash, so this text follows all keys with the token.
             let behind = [token, b"]"].concat();
-            // A scan that met damage has put the pages beside the tree in order: another would have
+            // A scan that met damage has sorted the pages outside the tree; another scan would have
             // to do so again.
             if scan.is_complete() {
                 scan = self.snapshot.keys(
@@ -350,8 +354,8 @@ impl Catalog {
         (hashes, odd)
     }
 
-    /// Keys that are marked as those of classes and of instances, but lie in no namespace there can
-    /// be.
+    /// Numbers of keys that are marked as those of classes and instances but lie outside of all
+    /// possible namespaces.
     fn stray_keys(&self, tokens: &BTreeSet<Vec<u8>>) -> [u64; 2] {
         let mut strays = [0; 2];
         let [classes, instances] = &mut strays;
@@ -372,16 +376,16 @@ impl Catalog {
     /// The paths of a namespace and all below it.
     ///
     /// # Errors
-    /// That of the first that cannot be read.
+    /// The error of the first one that cannot be read.
     pub(crate) fn namespaces_below(&self, namespace: &str) -> Result<Vec<String>> {
         self.tree(namespace).into_iter().collect()
     }
 
-    /// The paths of a namespace and of all that lie below it, those that nothing leads to last. One
-    /// that cannot be read is an error among them.
+    /// The paths of a namespace and all below it; those that nothing leads to come last. One that
+    /// cannot be read appears as an error.
     ///
     /// # Errors
-    /// [`Error::Cancelled`].
+    /// Returns [`Error::Cancelled`].
     pub(crate) fn namespaces_from(&self, top: &str) -> Result<Vec<Result<String>>> {
         let is_all = name::same(top, ROOT);
         let (folded, mut found) = (name::to_upper(top), Vec::new());
@@ -392,7 +396,7 @@ impl Catalog {
         };
         let Namespaces { tree, hidden, .. } =
             self.all_namespaces_while(&mut || self.step_watch())?;
-        // The top may be one that nothing leads to, or that of the system.
+        // The top may be a namespace that nothing leads to, or that of the system classes.
         if !tree.iter().flatten().any(|path| name::same(path, top)) {
             found.push(Ok(top.to_owned()));
         }
@@ -422,7 +426,7 @@ impl Catalog {
         top: &str,
         check: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Vec<Result<String>>> {
-        // A run of its own: the instances are met again by the caller.
+        // A separate run, because the caller meets the instances again.
         let run = self.each_once();
         let mut found = Vec::new();
         let mut ahead = vec![Ok(top.to_owned())];
@@ -439,13 +443,14 @@ impl Catalog {
     }
 }
 
-/// True if a namespace can have this path: it is neither too long nor too deep.
+/// True if a namespace can have this path, which must be neither too long nor too deep.
 pub(crate) fn is_possible(path: &str) -> bool {
     let parents = path.matches('\\').count().saturating_sub(1);
     may_have_path(path.len().saturating_sub(1), parents)
 }
 
-/// True if a path may have so many bytes, its last separator left out, and its parent lie so deep.
+/// True if a path may have this many bytes, not counting its last separator, below a parent of this
+/// depth.
 const fn may_have_path(bytes: usize, parent: usize) -> bool {
     bytes < MAX_NAMESPACE_BYTES && parent < MAX_NAMESPACE_DEPTH
 }

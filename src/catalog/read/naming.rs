@@ -1,8 +1,8 @@
-//! Names for namespaces that are known by their hashes alone: hashing gives them back, if the text
-//! stands anywhere.
+//! Recovery of the paths of namespaces that are known only by their hashes. A path is found by
+//! hashing if its text occurs anywhere.
 //!
 //! Candidates are the usual namespaces of Windows, every path in the repository's own files, and
-//! every identifier there below every namespace that is known. Source: `docs::objects`, "Names that
+//! every identifier there appended to every known namespace. Source: `docs::objects`, "Names that
 //! are lost".
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -14,7 +14,7 @@ use crate::cim::name;
 use crate::format::name_hash::NameHash;
 use crate::store::Snapshot;
 
-/// Paths below `ROOT` that Windows and its parts make.
+/// Paths below `ROOT` that Windows and its components create.
 const USUAL: &str = r"CIMV2 CIMV2\Applications CIMV2\Applications\MicrosoftIE CIMV2\Applications\WindowsParentalControls
 CIMV2\mdm CIMV2\mdm\dmmap CIMV2\mdm\MS_409 CIMV2\NlmCim CIMV2\power CIMV2\rdms CIMV2\Security
 CIMV2\Security\MicrosoftTpm CIMV2\Security\MicrosoftVolumeEncryption CIMV2\sms CIMV2\TerminalServices
@@ -37,32 +37,32 @@ SecurityCenter SecurityCenter2 ServiceModel SMS StandardCimv2 StandardCimv2\embe
 virtualization\v2 WebAdministration WMI aspnet ccm ccm\ClientSDK ccm\Events ccm\InvAgt ccm\Policy
 ccm\Policy\DefaultMachine ccm\Policy\DefaultUser ccm\Policy\Machine ccm\SoftMgmtAgent ccm\SoftwareMeteringAgent";
 
-/// Last components that stand below many namespaces: the languages of amended classes.
+/// Last components that occur below many namespaces: the languages of amended classes.
 const LANGUAGES: &str =
     "ms_409 ms_407 ms_40c ms_40a ms_c0a ms_410 ms_411 ms_412 ms_804 ms_404 ms_416 ms_816 ms_419 \
         ms_413
 ms_405 ms_406 ms_40b ms_40e ms_414 ms_415 ms_41d ms_41f ms_408 ms_40d ms_401 ms_809 ms_c04";
 
-/// Longest component of a path that is tried.
+/// Longest component of a path that is tried, in bytes.
 const MAX_WORD: usize = 128;
 
-/// Bytes of the object heap for which one hash is computed at most, so that the work stays linear
-/// in the file; and the hashes that are always allowed.
+/// Number of bytes of the object heap per computed hash, so that the work stays linear in the file,
+/// and the number of hashes that is always allowed.
 const BYTES_FOR_A_HASH: usize = 4;
 const LEAST_HASHES: usize = 1 << 16;
 
-/// Gives hashes of namespaces their paths back, as far as the texts of a repository allow.
+/// Searches for the paths of hashed namespaces among the texts of a repository.
 pub(super) struct Naming<'n> {
     catalog: &'n Catalog,
     wanted: BTreeSet<NameHash>,
     found: BTreeMap<NameHash, String>,
-    /// Known namespaces, and behind them those found, in the order in which they were.
+    /// Known namespaces, followed by those found, in the order of discovery.
     parents: Vec<String>,
     left: usize,
 }
 
 impl<'n> Naming<'n> {
-    /// Looks for the paths of these hashes. `known` are the paths of other namespaces.
+    /// Searches for the paths of these hashes. `known` are the paths of other namespaces.
     pub(super) fn search(
         catalog: &'n Catalog,
         wanted: BTreeSet<NameHash>,
@@ -95,8 +95,8 @@ impl<'n> Naming<'n> {
         naming.found
     }
 
-    /// Tries words where a namespace has a child whose name cannot be read: the hash of the name
-    /// stands in its key.
+    /// Tries words below namespaces that have a child with an unreadable name, since the hash of
+    /// the name is in the child's key.
     fn where_names_are_lost(&mut self, words: &[&str]) {
         let by_hash: HashMap<NameHash, &str> = words
             .iter()
@@ -113,7 +113,7 @@ impl<'n> Naming<'n> {
         }
     }
 
-    /// Tries words below every namespace, those found meanwhile included.
+    /// Tries words below every namespace, including those found in the meantime.
     fn below_all(&mut self, words: &[&str]) {
         let mut next = 0;
         while let Some(parent) = self.parents.get(next).cloned().filter(|_| !self.is_over()) {
@@ -128,7 +128,7 @@ impl<'n> Naming<'n> {
         self.wanted.is_empty() || self.left == 0
     }
 
-    /// Tries a path and each above it.
+    /// Tries a path and each of its ancestors.
     fn try_path(&mut self, path: &str) {
         let ends = path
             .match_indices('\\')
@@ -154,7 +154,7 @@ impl<'n> Naming<'n> {
 /// The texts of the object heap that may name a namespace.
 #[derive(Default)]
 struct Texts {
-    /// Paths from `ROOT`, in the spelling first met.
+    /// Paths from `ROOT`, in the spelling that was met first.
     paths: Vec<String>,
     /// Single identifiers.
     words: Vec<String>,
@@ -168,7 +168,7 @@ impl Texts {
             let Some(page) = LogicalPage::new(page) else {
                 break;
             };
-            // A page that is torn has still texts; one that cannot be read has none.
+            // A torn page still has texts; one that cannot be read has none.
             if let Ok(bytes) = snapshot.page(Space::Objects, page) {
                 runs(&bytes[..], 1)
                     .into_iter()
@@ -200,7 +200,7 @@ impl Texts {
     }
 }
 
-/// The runs of characters that paths of namespaces are made of, in ASCII (`width` 1) or UTF-16LE
+/// The runs of characters that can be part of a namespace path, in ASCII (`width` 1) or UTF-16LE
 /// (`width` 2).
 fn runs(bytes: &[u8], width: usize) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,5 +1,5 @@
-//! Every object of a namespace by the key that names it: the one walk of all that lists, compares,
-//! converts or counts.
+//! The walk over the objects of a namespace by the keys that name them. Listing, comparison,
+//! conversion and counting all use it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::format::index::key::Key;
 use crate::format::index::object_key::KeyShape;
 use crate::format::name_hash::NameHash;
 
-/// An object as its key names it.
+/// An object identified by its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ObjectKey {
-    /// The hash of the name of the class: of the object itself or of the instance.
+    /// The hash of the name of the class, or of the class of the instance.
     pub class: NameHash,
     /// The hash of the key of the instance; `None` for a class.
     pub instance: Option<NameHash>,
@@ -28,7 +28,7 @@ pub struct ObjectKey {
 }
 
 impl fmt::Display for ObjectKey {
-    /// The object by its hashes, as its key spells them: what stands for a name that is lost.
+    /// Prints the hashes as the key spells them, in place of a lost name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.instance {
             None => write!(f, "CD_{}", self.class),
@@ -37,19 +37,19 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// Why a walk over keys gives no object.
+/// Why a walk over keys yields no object.
 #[derive(Debug)]
 pub enum KeyFault {
-    /// A part of the index cannot be read: how many keys stood there is not known.
+    /// A part of the index cannot be read. The number of keys in it is unknown.
     Index(Error),
-    /// A key that stands where objects are named names none, or one that another key named already
-    /// to a run that reads [each once](Catalog::each_once).
+    /// A key in the place of an object's key does not name an object, or names one that another key
+    /// has named already in a run that reads [each object once](Catalog::each_once).
     Malformed(Error),
 }
 
 impl Catalog {
-    /// The classes or instances that the keys of a namespace name, in order of the keys. Several
-    /// keys may stand for one path, and each is given. A walk that the observer ends gives
+    /// The classes or instances that the keys of a namespace name, in the order of the keys.
+    /// Several keys may denote one path; each is returned. A walk that the observer ends yields
     /// [`Error::Cancelled`] as a fault of the index.
     pub fn object_keys(
         &self,
@@ -83,31 +83,30 @@ impl Catalog {
     /// The class that a key names.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// The errors of [`class`](Self::class).
     pub fn class_of_key(&self, namespace: &str, key: &ObjectKey) -> Result<Arc<StoredClass>> {
         self.class_at(Place::new(self, namespace), key.class, key.record)
     }
 
-    /// The name in the record of the class that a key names; empty where it has none. Nothing is
-    /// put together for it: a list that is to be sorted begins with this.
+    /// The name in the record of the class that a key names; empty if it has none. Nothing is
+    /// composed, so this is the first step to a sorted list.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// The errors of [`class`](Self::class).
     pub fn class_name_of_key(&self, key: &ObjectKey) -> Result<Name> {
         self.class_name(key.record)
     }
 
     /// The names in the record of the class that a key names: its own and that of its superclass.
-    /// Nothing is put together for it: an order by superclasses begins with this.
+    /// Nothing is composed, so this is the first step to an order by superclass.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// The errors of [`class`](Self::class).
     pub(crate) fn class_head_of_key(&self, key: &ObjectKey) -> Result<(Name, Option<Name>)> {
         self.class_head(key.record)
     }
 
-    /// What an object that cannot be read is called: by its path as far as it is known, and by its
-    /// hashes.
+    /// A name for an object that cannot be read: its path as far as it is known, and its hashes.
     pub fn name_of_key(&self, namespace: &str, key: &ObjectKey) -> String {
         let Some(instance) = key.instance else {
             let name = self
@@ -128,7 +127,7 @@ impl Catalog {
     /// The instance that a key names.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// The errors of [`class`](Self::class).
     pub fn instance_of_key(&self, namespace: &str, key: &ObjectKey) -> Result<StoredInstance> {
         self.instance_behind(namespace, key.record, key.instance)
     }

@@ -1,8 +1,8 @@
-//! Which key a class record answers to, when it is looked up by name.
+//! The name to which the record of a class belongs, for look-ups by name.
 //!
-//! A record lies under the key of its own name, in one namespace. Other keys can name it too: under
-//! another name it is refused, after one look at it; in another namespace it is put together again,
-//! as other superclasses lie there, but not without end.
+//! A record lies under the key of its own name, in one namespace. Other keys can name it too. Under
+//! another name it is rejected after a single look. In another namespace it is composed again,
+//! because its superclasses differ there, but not without limit.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use crate::base::page_no::RecordRef;
 use crate::format::name_hash::NameHash;
 
-/// How often the bytes of the heap may be decoded again because of keys in other namespaces.
+/// Number of times that the bytes of the heap may be decoded again for keys in other namespaces.
 const AGAIN: u64 = 4;
 
-/// What is known of the class records that were looked up by name.
+/// The known facts about the records of classes that were looked up by name.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     known: Mutex<Known>,
@@ -22,11 +22,11 @@ pub(super) struct Owners {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The names of those that were looked up under another one.
+    /// The names of the records that were looked up under another name.
     names: HashMap<RecordRef, NameHash>,
-    /// The namespaces that they were met in first.
+    /// The namespaces in which records were met first.
     namespaces: HashMap<RecordRef, NameHash>,
-    /// Bytes of those that were met in others, too.
+    /// Size of the records that were also met in other namespaces, in bytes.
     again: u64,
 }
 
@@ -40,12 +40,12 @@ impl Owners {
             .is_none_or(|own| *own == name)
     }
 
-    /// Notes the name of a record that was looked up under another.
+    /// Records the name of a record that was looked up under another one.
     pub(super) fn note_name(&self, record: RecordRef, own: NameHash) {
         self.known.lock().names.insert(record, own);
     }
 
-    /// True if the record may be decoded in this namespace, in a heap of so many bytes.
+    /// True if the record may be decoded in this namespace, for a heap of `heap` bytes.
     pub(super) fn admit(&self, record: RecordRef, namespace: NameHash, heap: u64) -> bool {
         let mut known = self.known.lock();
         let first = *known.namespaces.entry(record).or_insert(namespace);

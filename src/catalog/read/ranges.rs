@@ -1,5 +1,5 @@
-//! Instances by ranges of keys and by single keys, for queries: what a range names that it should
-//! not is an error, never an instance of another class.
+//! Instances by ranges of keys and by single keys, for queries. A key that names something outside
+//! its range yields an error, never an instance of another class.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::format::name_hash::NameHash;
 use crate::format::record::instance_record::InstanceRecordView;
 use crate::format::record::reader::BadRecord;
 
-/// The keys that a query reads.
+/// The range of keys that a query reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InstanceRange {
     /// `CI_c\IL_`: the instances of exactly this class.
@@ -30,19 +30,19 @@ pub(crate) enum InstanceRange {
     Namespace,
 }
 
-/// What was read so far.
+/// The number of keys and records read so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RangeCount {
-    /// Keys.
+    /// Number of keys.
     pub(crate) keys: u64,
-    /// Records of instances.
+    /// Number of records of instances.
     pub(crate) records: u64,
 }
 
 /// Classes by the hashes of their names.
 pub(crate) type ClassesByHash = HashMap<NameHash, Name>;
 
-/// The instances in a range whose classes are wanted. One that cannot be read is an error, and the
+/// The instances of the wanted classes in a range. One that cannot be read yields an error, and the
 /// others follow.
 #[derive(Debug)]
 pub(crate) struct RangeInstances {
@@ -51,9 +51,9 @@ pub(crate) struct RangeInstances {
     range: InstanceRange,
     keys: RangeKeys,
     wanted: Arc<ClassesByHash>,
-    /// Classes in the range that are not wanted and belong there.
+    /// Classes in the range that belong there but are not wanted.
     others: HashSet<NameHash>,
-    /// What was read since it was asked for last.
+    /// The number of keys and records read since the last request for it.
     count: RangeCount,
 }
 
@@ -93,12 +93,12 @@ impl Catalog {
         }
     }
 
-    /// The number of keys of a namespace whose instances have their keys declared by this class,
-    /// counted up to `most`.
+    /// The number of keys of a namespace for instances whose keys this class declares, counted up
+    /// to `most`.
     ///
     /// # Errors
-    /// [`Error::Cancelled`](crate::Error::Cancelled). What cannot be read is not counted: reading
-    /// it says why.
+    /// Returns [`Error::Cancelled`](crate::Error::Cancelled). Unreadable parts are not counted;
+    /// reading them reports the reason.
     pub(crate) fn keyed_instance_count(
         &self,
         namespace: &str,
@@ -120,11 +120,11 @@ impl Catalog {
         Ok(count)
     }
 
-    /// The instance of a class, or of one derived from it, whose key has this text. The class has a
-    /// key.
+    /// The instance, of a class or one of its subclasses, whose key has this text. The class must
+    /// have a key.
     ///
     /// # Errors
-    /// As [`instance`](Catalog::instance).
+    /// The errors of [`instance`](Catalog::instance).
     pub(crate) fn instance_with_key(
         &self,
         namespace: &str,
@@ -152,8 +152,8 @@ impl Catalog {
         Ok(found.filter(|found| found.instance.class().is_a(name)))
     }
 
-    /// The instance in the record that a key leads to. It may be of another class than the one
-    /// asked for, but not of one with other keys.
+    /// The instance in the record that a key leads to. It may be of a class other than the
+    /// requested one, but not of one with other keys.
     pub(super) fn located_instance(
         &self,
         namespace: &str,
@@ -175,8 +175,8 @@ impl Catalog {
                 "it is of another class than the key that leads to it",
             ));
         }
-        // A key that leads to the record of another instance is damage: that other one was not
-        // asked for.
+        // A key that leads to the record of another instance is damage, and the other instance was
+        // not requested.
         match found.instance.key_text() {
             Ok(own) if name::same(&own, key_text) => Ok(Some(found)),
             _ => Err(self.misplaced(*record, "it has another key than the one that leads to it")),
@@ -193,13 +193,13 @@ impl Catalog {
 }
 
 impl RangeInstances {
-    /// What was read since this was called last.
+    /// Returns the number of keys and records read since the last call.
     pub(crate) fn take_count(&mut self) -> RangeCount {
         std::mem::take(&mut self.count)
     }
 
-    /// Passes the next key that names an instance; the record is not looked at. Of a range of
-    /// several classes only a namespace's own keys tell which class each is of.
+    /// Skips to the next key that names an instance, without reading the record. In a range of
+    /// several classes, only the keys under the own class tell the class of an instance.
     pub(crate) fn next_unread(&mut self) -> Option<Result<()>> {
         loop {
             match self.next_key()? {
@@ -218,7 +218,7 @@ impl RangeInstances {
         key
     }
 
-    /// The record of a key, and the hash of the instance, if it may be one that is wanted.
+    /// The record of a key and the hash of the instance, if it may be a wanted one.
     fn record_in(&self, key: &Key) -> Option<(RecordRef, NameHash)> {
         let hash = match KeyShape::parse(key.as_bytes())?.1 {
             KeyShape::Instance(class, hash) if self.wanted.contains_key(&class) => hash,
@@ -237,8 +237,8 @@ impl RangeInstances {
         self.catalog.admit(Family::Instances, key, record)?;
         self.count.records += 1;
         if let InstanceRange::KeyClass(keyed) = self.range {
-            // Most records of a large range may be of other classes: the first bytes tell, and
-            // nothing is decoded.
+            // Most records of a large range may be of other classes. The first bytes reveal the
+            // class without decoding.
             let class = self.catalog.class_of_record(record)?;
             if self.others.contains(&class) {
                 return Ok(None);
@@ -258,7 +258,7 @@ impl RangeInstances {
         }
     }
 
-    /// The class that an instance's own key names.
+    /// The class named in an instance's key under its own class.
     fn class_of_key(&self, key: &Key) -> Option<&Name> {
         match KeyShape::parse(key.as_bytes())?.1 {
             KeyShape::Instance(class, _) => self.wanted.get(&class),
@@ -266,7 +266,7 @@ impl RangeInstances {
         }
     }
 
-    /// Whether an instance of a class that is not wanted lies under the key class that it has.
+    /// True if an instance of a class that is not wanted lies under its correct key class.
     fn belongs(&mut self, keyed: NameHash, class: NameHash, record: RecordRef) -> Result<()> {
         let found = self.catalog.resolve(self.place, class)?;
         let own = found.and_then(|found| found.class.key_class());
@@ -305,7 +305,7 @@ impl Iterator for RangeInstances {
 }
 
 impl Catalog {
-    /// The hash of the class of an instance, which its record begins with.
+    /// The hash of the class of an instance, taken from the beginning of its record.
     fn class_of_record(&self, record: RecordRef) -> Result<NameHash> {
         let bytes = self.snapshot.record_view(record)?;
         let hash =

@@ -1,4 +1,4 @@
-//! Who refers to an instance.
+//! References to an instance.
 
 use super::Catalog;
 use super::classes::Place;
@@ -10,7 +10,7 @@ use crate::base::page_no::RecordRef;
 use crate::cim::path::ObjectPath;
 use crate::format::record::reference_record::{ReferenceRecord, ReferenceRecordView};
 
-/// An instance that refers to another, as the record of the reference tells it.
+/// An instance that refers to another, as stated in the record of the reference.
 #[derive(Debug, Clone)]
 pub struct Referrer {
     /// Its namespace, class, property and key.
@@ -20,11 +20,11 @@ pub struct Referrer {
 }
 
 impl Catalog {
-    /// The references to the instance that a path means, whether or not it is there. One that
-    /// cannot be read is an error, and the others follow.
+    /// The references to the instance that a path denotes, whether or not it exists. One that
+    /// cannot be read yields an error, and the others follow.
     ///
     /// # Errors
-    /// As [`instance`](Self::instance).
+    /// The errors of [`instance`](Self::instance).
     pub fn referrers(
         &self,
         namespace: &str,
@@ -33,8 +33,8 @@ impl Catalog {
         let namespace = path.namespace.as_deref().unwrap_or(namespace);
         let target = match self.class(namespace, path.class.as_str())? {
             Some(class) => Some((key_class_name(&class.class), class.class.key_text_of(path)?)),
-            // References to instances of a class that is not there have keys too, by the class in
-            // their paths.
+            // References to instances of a missing class have keys too, with the class in their
+            // paths.
             None => path
                 .key_text()
                 .map(|key_text| (path.class.clone(), key_text)),
@@ -45,7 +45,7 @@ impl Catalog {
         Ok(found.into_iter().flatten())
     }
 
-    /// The references to the instance whose key has this text, where `key_class` declares the keys.
+    /// The references to the instance whose key has this text; `key_class` declares its keys.
     pub(crate) fn referrers_of(
         &self,
         namespace: &str,
@@ -68,10 +68,10 @@ impl Catalog {
             .filter_map(referrer)
     }
 
-    /// The instance that makes a reference; `None` when it is not there.
+    /// The instance that makes a reference; `None` if it does not exist.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// The errors of [`class`](Self::class).
     pub fn referring_instance(&self, referrer: &ReferenceRecord) -> Result<Option<StoredInstance>> {
         let key = referrer.key.strip_prefix('\\').unwrap_or(&referrer.key);
         match self.record_of(key)? {

@@ -1,5 +1,5 @@
-//! One run over the objects of a snapshot: each record is read once, however many keys name it, and
-//! an observer may end it.
+//! A run over the objects of a snapshot that reads each record once, however many keys name it. An
+//! observer may end it.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -18,8 +18,8 @@ use crate::btree::scan::Scan;
 use crate::format::heap::page::{is_multi_page, pages_of};
 use crate::format::index::key::Key;
 
-/// The records that a run has read. A class lies under one key of its family, an instance under one
-/// of each of its two: a run over one family meets every honest record once.
+/// The records that a run has read. A class has one key in its family of keys, an instance has one
+/// key in each of its two families. So a run over one family meets every honest record once.
 #[derive(Default)]
 pub(super) struct Run {
     met: Mutex<Met>,
@@ -28,16 +28,16 @@ pub(super) struct Run {
 #[derive(Default)]
 struct Met {
     records: HashSet<RecordRef>,
-    /// Bytes of records that were read on each page of several.
+    /// For each page with several records, the bytes of records that have been read.
     pages: HashMap<u32, usize>,
-    /// Pages of records that take more than one. Apart from the others: one large record cannot
-    /// hide small ones.
+    /// Pages of records that take more than one page. They are kept apart, so that one large record
+    /// cannot hide small ones.
     whole_pages: HashSet<u32>,
-    /// Bytes that were read again, on pages that are another record's.
+    /// Bytes that were read again because they belong to the pages of another record.
     shared: u64,
 }
 
-/// Who watches a run, and how far it is.
+/// The observer of a run, with the progress.
 pub(super) struct Watch {
     observer: Arc<dyn Observer + Send>,
     steps: AtomicU64,
@@ -70,9 +70,9 @@ impl Watch {
 }
 
 impl Catalog {
-    /// The same objects, watched: `observer` is asked at each key and each class on the way, and
-    /// once it says so everything that reads ends with [`Error::Cancelled`]. How many steps there
-    /// will be is not known beforehand: the total is 0.
+    /// The same objects, observed: `observer` is asked at each key and each class on the way. Once
+    /// it says to stop, all reading ends with [`Error::Cancelled`]. The number of steps is not
+    /// known beforehand, so the total is 0.
     #[must_use]
     pub fn observed(&self, observer: Arc<dyn Observer + Send>) -> Self {
         let watch = Watch {
@@ -85,11 +85,11 @@ impl Catalog {
         }
     }
 
-    /// The same objects for one run over them. What lists classes or instances reads each record
-    /// once: a key that names one that was met already gives an error with the code
+    /// The same objects for a single run over them. Listings of classes or instances read each
+    /// record once. A key that names a record again yields an error with the code
     /// [`RecordShared`](CorruptionCode::RecordShared) and costs nothing else. So no listing is
-    /// larger than what lies in the files, however many keys name one record. Classes and instances
-    /// are counted apart.
+    /// larger than the content of the files, however many keys name one record. Classes and
+    /// instances are counted separately.
     #[must_use]
     pub fn each_once(&self) -> Self {
         Self {
@@ -103,10 +103,10 @@ impl Catalog {
         self.watch.as_ref().map_or(Ok(()), |watch| watch.step())
     }
 
-    /// Whether a run may read the record of a key.
+    /// Fails if a run may not read the record of a key.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when it was read under another key already.
+    /// Returns [`Error::Corrupt`] if it was read under another key already.
     pub(crate) fn admit(&self, family: Family, key: &Key, record: RecordRef) -> Result<()> {
         let Some(runs) = &self.runs else {
             return Ok(());
@@ -119,7 +119,7 @@ impl Catalog {
         if !met.records.insert(record) {
             return Err(self.shared(record, || format!("also named by the key {key}")));
         }
-        // A reference that leads nowhere claims nothing; the read says what is wrong.
+        // A reference that leads nowhere claims nothing; reading it reports the fault.
         if !self.snapshot.has_record(record) || met.claim(record, self.snapshot.heap_bytes()) {
             return Ok(());
         }
@@ -135,7 +135,7 @@ impl Catalog {
     }
 }
 
-/// What a scan lists.
+/// The family of keys that a scan lists.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Family {
     Classes,
@@ -151,7 +151,7 @@ impl Family {
     }
 }
 
-/// The keys of a scan, a step each. After the observer has ended it there are no more.
+/// The keys of a scan, each of which is a step. There are no more after the observer has ended it.
 #[derive(Debug)]
 pub(super) struct Keys {
     scan: Scan,
@@ -184,7 +184,7 @@ impl Iterator for Keys {
     }
 }
 
-/// A run over each family.
+/// The runs over both families of keys.
 #[derive(Default)]
 pub(super) struct Runs {
     classes: Run,
@@ -192,9 +192,9 @@ pub(super) struct Runs {
 }
 
 impl Met {
-    /// Takes the bytes of a record. Records share none: one that lies on others' is let pass until
-    /// as much was read twice as the heap holds, so that a damaged page does not hide its
-    /// neighbours.
+    /// Claims the bytes of a record. Honest records share none. Overlapping ones are tolerated
+    /// until as many bytes were read twice as the heap has, so that a damaged page does not hide
+    /// its neighbours.
     fn claim(&mut self, record: RecordRef, heap: u64) -> bool {
         let size = widen(record.size);
         let is_shared = if is_multi_page(record.size) {
@@ -210,7 +210,7 @@ impl Met {
         !is_shared || self.shared <= heap
     }
 
-    /// Takes all pages of a record that has several; ends at the first that is another's.
+    /// Claims all pages of a record that takes several. Stops at the first that belongs to another.
     fn claim_pages(&mut self, record: RecordRef) -> bool {
         let mut pages =
             (0..pages_of(record.size)).filter_map(|number| record.page.checked_add(number));

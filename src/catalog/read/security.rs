@@ -1,4 +1,4 @@
-//! What a namespace says of who may use it, as it is stored.
+//! Access rights of a namespace, as stored.
 
 use super::Catalog;
 use crate::base::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::cim::value::{Array, Value};
 use crate::format::security::descriptor::SecurityDescriptor;
 use crate::security::NamespaceSecurity;
 
-/// What a namespace says of who may use it.
+/// The stored access rights of a namespace.
 #[derive(Debug, Clone)]
 pub struct StoredSecurity {
     /// Its path.
@@ -20,7 +20,7 @@ pub struct StoredSecurity {
 }
 
 impl StoredSecurity {
-    /// To be asked for rights.
+    /// The form in which access rights can be checked.
     pub fn as_security(&self) -> NamespaceSecurity<'_> {
         let requires_encryption = self.requires_encryption;
         NamespaceSecurity {
@@ -32,12 +32,12 @@ impl StoredSecurity {
 }
 
 impl Catalog {
-    /// What a namespace says of who may use it.
+    /// The stored access rights of a namespace.
     ///
     /// # Errors
-    /// [`Error::Rule`] when there is no such namespace; [`Error::InvalidObject`] when it has no
-    /// descriptor or a damaged one: then nobody can be told to have any right. Else as
-    /// [`class`](Self::class).
+    /// Returns [`Error::Rule`] if there is no such namespace, and [`Error::InvalidObject`] if it
+    /// has no descriptor or a damaged one, since no caller can be granted a right then. Otherwise
+    /// returns the errors of [`class`](Self::class).
     pub fn security_of(&self, namespace: &str) -> Result<StoredSecurity> {
         if !self.has_namespace(namespace)? {
             return Err(Error::rule(
@@ -56,7 +56,7 @@ impl Catalog {
         })
     }
 
-    /// The descriptor of a namespace, if it has one, and whether it wants encryption.
+    /// The descriptor of a namespace, if it has one, and whether it requires encryption.
     pub(crate) fn security_parts(
         &self,
         namespace: &str,

@@ -1,6 +1,6 @@
-//! An instance lies under two keys: that of its own class and that of the class which declares its
-//! keys. Where a page of the index cannot be read, an instance that lost the one key is found by
-//! the other.
+//! The two keys of an instance: one under its own class, one under the class that declares its
+//! keys. If a page of the index cannot be read, an instance that lost one key is found by the
+//! other.
 
 use std::collections::HashSet;
 
@@ -14,19 +14,19 @@ use crate::format::index::object_key::KeyShape;
 use crate::format::name_hash::NameHash;
 use crate::format::record::instance_record::InstanceRecordView;
 
-/// The keys of instances under their own classes. Those that lay on pages that cannot be read come
-/// last, put together again from the other key and the record.
+/// The keys of instances under their own classes. Those on unreadable pages come last,
+/// reconstructed from the other key and the record.
 #[derive(Debug)]
 pub(super) struct OwnKeys {
     catalog: Catalog,
     place: Place,
-    /// Only instances of exactly the class whose name has this hash.
+    /// Restricts the keys to instances of exactly the class whose name has this hash.
     class: Option<NameHash>,
     own: Keys,
     is_torn: bool,
-    /// The keys under the classes that declare keys, once they are wanted.
+    /// The keys under the classes that declare keys, once they are needed.
     keyed: Option<Keys>,
-    /// Records that were looked at for their class: many keys may name one.
+    /// Records whose class has been examined, since many keys may name one record.
     met: HashSet<RecordRef>,
 }
 
@@ -55,7 +55,7 @@ impl Iterator for OwnKeys {
                         return Some(Ok(own));
                     }
                 }
-                // What lies there hides no key of the other kind.
+                // Damage among the second keys hides none of the first.
                 Err(Error::Corrupt(_)) => {}
                 Err(error) => return Some(Err(error)),
             }
@@ -64,7 +64,8 @@ impl Iterator for OwnKeys {
 }
 
 impl Catalog {
-    /// The own keys of the instances of a namespace, or of exactly this class there.
+    /// The keys of the instances of a namespace, or of exactly this class there, under their own
+    /// classes.
     pub(super) fn own_keys(&self, place: Place, class: Option<NameHash>) -> OwnKeys {
         let own = match class {
             Some(class) => self.scan(&format!(r"NS_{}\CI_{class}\IL_", place.hash)),
@@ -82,8 +83,8 @@ impl Catalog {
         }
     }
 
-    /// The class and the own key of the instance that a key names under the class that declares its
-    /// keys, if the own key may have lain on a page that cannot be read.
+    /// The class and the own key of an instance, given its key under the class that declares its
+    /// keys, if the own key may have been on an unreadable page.
     fn lost_twin(&self, place: Place, keyed: &Key, record: RecordRef) -> Option<(NameHash, Key)> {
         let Some((_, KeyShape::KeyedInstance(_, instance))) = KeyShape::parse(keyed.as_bytes())
         else {
@@ -101,21 +102,21 @@ impl Catalog {
         }
     }
 
-    /// The record of the instance of `__NAMESPACE` that names a namespace, by whichever of its keys
-    /// can be read.
+    /// The record of the instance of `__NAMESPACE` that names a namespace, found by either of its
+    /// keys.
     ///
     /// # Errors
-    /// As [`class`](Self::class).
+    /// The errors of [`class`](Self::class).
     pub(super) fn namespace_record(&self, parent: &str, name: &str) -> Result<Option<RecordRef>> {
         let keyed = self.record_of(&self.keys.keyed_instance(parent, NAMESPACE_CLASS, name));
         self.or_by_own_key(keyed, parent, NAMESPACE_CLASS, name)
     }
 
-    /// What was found under the class that declares the keys; where that cannot be told, what the
-    /// own key of an instance of exactly this class says.
+    /// Returns the result of a look-up under the class that declares the keys. If that fails, looks
+    /// under the own key of an instance of exactly this class.
     ///
     /// # Errors
-    /// That of the first look-up, where the second finds nothing.
+    /// The error of the first look-up if the second finds nothing.
     pub(super) fn or_by_own_key(
         &self,
         keyed: Result<Option<RecordRef>>,

@@ -1,5 +1,5 @@
-//! How much of the object heap each namespace and class takes, counted from the keys alone: a key
-//! names its record with its length, so nothing is decoded.
+//! Space in the object heap by namespace and class, computed from the keys alone. A key states the
+//! length of its record, so nothing is decoded.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::format::index::key::Key;
 use crate::format::index::object_key::KeyShape;
 use crate::format::name_hash::NameHash;
 
-/// Objects of one kind and the bytes of their records.
+/// Number of objects of one kind, and the size of their records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Share {
@@ -27,28 +27,28 @@ impl Share {
     }
 }
 
-/// What a class takes in one namespace.
+/// Space used by a class in one namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClassUsage {
     /// Its definition. A class that is defined elsewhere has none here.
     pub definition: Share,
-    /// Its instances in this namespace, those of derived classes not included.
+    /// Its instances in this namespace, without those of subclasses.
     pub instances: Share,
-    /// Pages of the object heap that hold any of them.
+    /// Number of pages of the object heap that hold any of them.
     pub pages: u64,
 }
 
 impl ClassUsage {
-    /// Bytes of all its records.
+    /// Size of all its records, in bytes.
     pub const fn bytes(&self) -> u64 {
         self.definition.bytes + self.instances.bytes
     }
 }
 
-/// What a namespace takes.
+/// Space used by a namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceUsage {
-    /// The hash of its path, as its keys spell it.
+    /// The hash of its path, as in its keys.
     pub hash: NameHash,
     /// Class definitions.
     pub classes: Share,
@@ -56,26 +56,26 @@ pub struct NamespaceUsage {
     pub instances: Share,
     /// References to its instances.
     pub references: Share,
-    /// Pages of the object heap that hold any of them.
+    /// Number of pages of the object heap that hold any of them.
     pub pages: u64,
-    /// Keys of the index.
+    /// Number of keys of the index.
     pub keys: u64,
-    /// The same by class, by the hash of its name.
+    /// The same by class, indexed by the hash of its name.
     pub by_class: BTreeMap<NameHash, ClassUsage>,
 }
 
 impl NamespaceUsage {
-    /// Bytes of all its records.
+    /// Size of all its records, in bytes.
     pub const fn bytes(&self) -> u64 {
         self.classes.bytes + self.instances.bytes + self.references.bytes
     }
 }
 
 impl Catalog {
-    /// Counts what each namespace takes, in order of their keys, and gives each to `visit`. Memory
-    /// grows with the largest namespace, not with the repository.
+    /// Computes the space used by each namespace, in the order of their keys, and passes each
+    /// result to `visit`. Memory grows with the largest namespace, not with the repository.
     ///
-    /// A part of the index that cannot be read is given as an error, and the rest follows.
+    /// A part of the index that cannot be read is passed as an error, and the rest follows.
     pub fn usage(&self, visit: &mut dyn FnMut(Result<NamespaceUsage>)) {
         let mut current: Option<Tally> = None;
         for key in self.scan("") {
@@ -89,10 +89,10 @@ impl Catalog {
         }
     }
 
-    /// Counts what one namespace takes. A namespace without keys takes nothing.
+    /// Computes the space used by one namespace. A namespace without keys uses none.
     ///
     /// # Errors
-    /// As [`class`](Self::class): a part of the index that cannot be read fails the count.
+    /// The errors of [`class`](Self::class). An unreadable part of the index fails the computation.
     pub fn usage_of(&self, namespace: &str) -> Result<NamespaceUsage> {
         let mut tally = Tally::new(self.keys.namespace_hash(namespace));
         for key in self.scan(&self.keys.namespace(namespace)) {
@@ -102,7 +102,7 @@ impl Catalog {
     }
 }
 
-/// Adds a key to the namespace that it belongs to; gives the one before to `visit` when it ends.
+/// Adds a key to its namespace. Passes the previous namespace to `visit` when it ends.
 fn count(current: &mut Option<Tally>, key: &Key, visit: &mut dyn FnMut(Result<NamespaceUsage>)) {
     let Some((namespace, _)) = KeyShape::parse(key.as_bytes()) else {
         return;
@@ -118,12 +118,12 @@ fn count(current: &mut Option<Tally>, key: &Key, visit: &mut dyn FnMut(Result<Na
     current.insert(tally).add(key);
 }
 
-/// A namespace being counted.
+/// The sums of the current namespace.
 struct Tally {
     usage: NamespaceUsage,
-    /// Which class has records on which page; of records on several pages the first.
+    /// Pairs of a class and a page with its records; for a record on several pages, the first page.
     pages: Vec<(NameHash, u32)>,
-    /// Pages after the first of records on several pages, which hold nothing else.
+    /// Number of further pages of records on several pages, which hold nothing else.
     more_pages: u64,
 }
 
@@ -176,14 +176,14 @@ impl Tally {
                 self.usage.references.add(record);
                 self.place(class, record);
             }
-            // The second key of an instance, and keys without a record.
+            // The second key of an instance, or a key without a record.
             _ => {}
         }
     }
 
     fn place(&mut self, class: NameHash, record: RecordRef) {
         self.pages.push((class, record.page.get()));
-        // The first page has a head of 32 bytes before the record.
+        // The first page has 32 bytes before the record.
         let more = (u64::from(record.size) + 31) / PAGE_SIZE as u64;
         self.more_pages += more;
         if let Some(class) = self.usage.by_class.get_mut(&class) {
@@ -191,7 +191,7 @@ impl Tally {
         }
     }
 
-    /// Counts each page once, for its classes and for the namespace.
+    /// Counts each page once for each of its classes and once for the namespace.
     fn finish(mut self) -> NamespaceUsage {
         self.pages.sort_unstable();
         self.pages.dedup();

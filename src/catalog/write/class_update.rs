@@ -1,7 +1,7 @@
-//! What a change of a class means for the classes derived from it and for instances.
+//! Effects of a change of a class on its subclasses and on instances.
 //!
-//! Source of the modes: WMI SDK, `IWbemServices::PutClass`. What it leaves open is decided in
-//! `docs::changes`.
+//! Source of the modes: WMI SDK, `IWbemServices::PutClass`. Points that it leaves open are decided
+//! in `docs::changes`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,10 +20,11 @@ use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet, cimtype_text};
 use crate::cim::types::CimType;
 use crate::cim::value::Value;
 
-/// A class that changes: what it was, and what it becomes.
+/// A changing class, before and after.
 #[derive(Debug)]
 pub(super) struct Step {
-    /// What instances of it are laid out as now. It may be a system class that the new one hides.
+    /// The class that determines the present layout of its instances. It may be a system class that
+    /// the new one hides.
     pub old: Option<Arc<StoredClass>>,
     pub new: Arc<FullClass>,
 }
@@ -41,7 +42,7 @@ impl Step {
             .map(|old| &*old.class)
     }
 
-    /// The new record, its stamp left open; `None` when the one that is there stays.
+    /// The new record, without its stamp; `None` if the present one stays.
     pub(super) fn record(&self) -> Result<Option<Vec<u8>>> {
         let new = record(&self.new, 0)?;
         let is_kept = match self.replaced() {
@@ -58,8 +59,8 @@ impl Step {
     }
 }
 
-/// True if the values of instances lie in the same places. The record of a class need not tell: it
-/// has nothing of what is inherited but the room that it takes.
+/// True if the values of instances have the same offsets. Comparing the records of the classes is
+/// not enough, since they contain only the size of what is inherited.
 fn has_same_places(old: &FullClass, new: &FullClass) -> bool {
     let places = |class: &FullClass| -> Vec<(Name, CimType)> {
         class
@@ -71,7 +72,8 @@ fn has_same_places(old: &FullClass, new: &FullClass) -> bool {
     places(old) == places(new)
 }
 
-/// What the keys of instances are made of: the class that declares them, names, types and defaults.
+/// The determinants of the keys of instances: the class that declares them, names, types and
+/// defaults.
 #[derive(PartialEq)]
 struct Identity {
     key_class: Option<Name>,
@@ -89,7 +91,7 @@ fn identity(class: &FullClass) -> Identity {
 }
 
 impl Changes<'_, '_> {
-    /// Adds what becomes of the classes derived from the first step's.
+    /// Adds the changes of the classes derived from that of the first step.
     pub(super) fn plan_derived(
         &mut self,
         namespace: &str,
@@ -139,9 +141,9 @@ impl Changes<'_, '_> {
         Ok(None)
     }
 
-    /// Moves references to the instances of the classes, while those that make them can be read as
-    /// they are; then stores the classes and lays out their instances anew. The first class has the
-    /// stamp that is given, if one is.
+    /// Moves references to the instances of the classes while their sources can still be read, then
+    /// stores the classes and rewrites their instances. The first class gets `stamp`, if one is
+    /// given.
     pub(super) fn apply(
         &mut self,
         namespace: &str,
@@ -180,7 +182,7 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// Writes the instances of a class anew, which has another layout and stamp.
+    /// Rewrites the instances of a class whose layout and stamp have changed.
     fn lay_out_instances(
         &mut self,
         namespace: &str,
@@ -205,7 +207,7 @@ impl Changes<'_, '_> {
     }
 }
 
-/// Puts the stamp into the record of a class.
+/// Writes the stamp into the record of a class.
 fn set_stamp(record: &mut [u8], stamp: u64) {
     let length = record
         .first_chunk()
@@ -218,7 +220,7 @@ fn set_stamp(record: &mut [u8], stamp: u64) {
     }
 }
 
-/// A derived class under its changed superclass.
+/// A subclass under its changed superclass.
 fn rederived(class: &FullClass, parent: &Arc<FullClass>, mode: UpdateMode) -> Result<FullClass> {
     let mut declaration = class.declaration().clone();
     declaration.superclass = Some(parent.name().clone());
@@ -244,7 +246,8 @@ fn rederived(class: &FullClass, parent: &Arc<FullClass>, mode: UpdateMode) -> Re
     })
 }
 
-/// A property that is no more inherited stands on its own: with the type and default that it had.
+/// Turns a property that is no longer inherited into one of the class's own, with its former type
+/// and default.
 fn settle(declaration: &mut Class, class: &FullClass, parent: &FullClass) {
     for own in &mut declaration.properties {
         if parent.property(own.name.as_str()).is_some() {
@@ -268,7 +271,7 @@ fn settle(declaration: &mut Class, class: &FullClass, parent: &FullClass) {
     }
 }
 
-/// Whether classes with derived ones and instances may change so.
+/// Fails if the mode does not permit such a change of classes with subclasses or instances.
 pub(super) fn need_permission(
     steps: &[Step],
     mode: UpdateMode,
@@ -313,8 +316,8 @@ pub(super) fn need_permission(
     Ok(())
 }
 
-/// Refuses a change of where the values of instances lie, although it could be carried over to
-/// them.
+/// Rejects a change of the offsets of the values in instances, although the instances could be
+/// converted.
 pub(super) fn need_same_layout(steps: &[Step], with_instances: &Name) -> Result<()> {
     let moves = |step: &Step| {
         step.old
@@ -333,7 +336,7 @@ pub(super) fn need_same_layout(steps: &[Step], with_instances: &Name) -> Result<
     }
 }
 
-/// Qualifiers that the engine or those who use it act on; all others only say something.
+/// Qualifiers that the engine or its users act on; all others are only descriptive.
 const IMPORTANT: [&str; 11] = [
     "abstract",
     "aggregate",
@@ -348,12 +351,12 @@ const IMPORTANT: [&str; 11] = [
     "static",
 ];
 
-/// True if two definitions differ in qualifiers alone that mean nothing to the engine.
+/// True if two definitions differ only in qualifiers that mean nothing to the engine.
 fn is_harmless(old: &FullClass, new: &FullClass) -> bool {
     bare(old.declaration()) == bare(new.declaration())
 }
 
-/// A class without qualifiers that only say something.
+/// The class without descriptive qualifiers.
 fn bare(class: &Class) -> Class {
     let important = |set: &QualifierSet| -> QualifierSet {
         let is_important = |name: &Name| IMPORTANT.iter().any(|important| *name == *important);

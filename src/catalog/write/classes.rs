@@ -1,4 +1,4 @@
-//! Putting and deleting classes.
+//! Storing and deleting classes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,7 +27,8 @@ impl Changes<'_, '_> {
         self.put_class_with(namespace, class, how, Leave::default())
     }
 
-    /// As [`put_class`](Self::put_class), by a compiler, to whom other rules apply.
+    /// Stores a class for a compiler, to which other rules apply; see
+    /// [`put_class`](Self::put_class).
     pub(crate) fn put_class_with(
         &mut self,
         namespace: &str,
@@ -65,7 +66,7 @@ impl Changes<'_, '_> {
         self.replace_class(namespace, &full, how.mode, leave)
     }
 
-    /// The class that lies in a namespace itself.
+    /// The class with this name in a namespace itself.
     pub(super) fn own_class(
         &mut self,
         namespace: &str,
@@ -77,7 +78,7 @@ impl Changes<'_, '_> {
         Ok(self.class(namespace, class)?.filter(is_own))
     }
 
-    /// A class with what it inherits from the superclass that it names.
+    /// Composes a class with what it inherits from the superclass that it names.
     pub(super) fn composed(&mut self, namespace: &str, class: Class) -> Result<FullClass> {
         let name = class.name.clone();
         let superclass = match &class.superclass {
@@ -98,7 +99,7 @@ impl Changes<'_, '_> {
                 Some(found.class.clone())
             }
         };
-        // As the superclass spells itself.
+        // In the superclass's own spelling.
         let class = Class {
             superclass: superclass
                 .as_ref()
@@ -108,7 +109,7 @@ impl Changes<'_, '_> {
         FullClass::compose(class, superclass).map_err(Error::from)
     }
 
-    /// Puts a class in the place of the one of its name, with all that is derived from it.
+    /// Replaces the class of the same name, along with all that is derived from it.
     pub(super) fn replace_class(
         &mut self,
         namespace: &str,
@@ -133,7 +134,7 @@ impl Changes<'_, '_> {
             .ok_or_else(|| no_class(namespace, name))
     }
 
-    /// Stores the record and keys of a class in the place of another's.
+    /// Stores the record and keys of a class, replacing those of another.
     pub(super) fn store_class(
         &mut self,
         namespace: &str,
@@ -185,7 +186,7 @@ impl Changes<'_, '_> {
                 .try_for_each(|class| changes.drop_instances(namespace, &class.class))?;
             for class in &subtree {
                 let name = class.class.name();
-                // A system class may come to light.
+                // A system class with the same name may become visible.
                 let behind = changes.schema().class(SYSTEM_NAMESPACE, name.as_str())?;
                 changes.move_referrers(
                     namespace,
@@ -202,7 +203,7 @@ impl Changes<'_, '_> {
         })
     }
 
-    /// The classes of a namespace that are derived from a class, each behind its superclass.
+    /// The classes of a namespace that are derived from a class, each after its superclass.
     pub(super) fn derived_from(
         &mut self,
         namespace: &str,
@@ -216,7 +217,7 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// A class is another from now on.
+    /// Drops a changed class from the cache.
     pub(super) fn forget(&mut self, namespace: &str, class: &Name) {
         self.state.catalog.forget(namespace, class.as_str());
         self.touch_schema();

@@ -1,4 +1,4 @@
-//! Instances under another definition of their class.
+//! Conversion of instances to another definition of their class.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use crate::cim::full_class::FullClass;
 use crate::cim::instance::{Instance, InstanceError};
 use crate::cim::qualifier::QualifierSet;
 
-/// What becomes of a value that the class has no place for.
+/// Treatment of a value for which the class has no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Misfit {
-    /// It is refused.
+    /// Fails.
     Refuse,
-    /// The default of the class takes its place.
+    /// Uses the default of the class instead.
     Drop,
 }
 
-/// The instance as one of this class: values and qualifiers go by the names of properties.
+/// Converts the instance to this class. Values and qualifiers are matched by property name.
 ///
 /// # Errors
-/// [`InstanceError::NoProperty`], [`InstanceError::WrongType`] for what does not fit and is to be
-/// refused.
+/// Returns [`InstanceError::NoProperty`] or [`InstanceError::WrongType`] for a value that does not
+/// fit and must be refused.
 pub(super) fn fit(
     instance: &Instance,
     class: &Arc<FullClass>,

@@ -1,4 +1,4 @@
-//! Taking over what another repository has.
+//! Import of objects from another repository.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use super::classes::record;
 use super::fit::{Misfit, fit};
 use super::instances::no_class;
 
-/// A transaction that takes over objects as they are: what their format cannot hold is refused, and
-/// nothing else. System classes go into [`SYSTEM_NAMESPACE`]; namespaces come as instances of
-/// `__NAMESPACE`, and nothing is made by itself. An object that is there is replaced.
+/// A transaction that stores objects as they are. It rejects only what the format cannot hold.
+/// System classes go into [`SYSTEM_NAMESPACE`]. Namespaces come as instances of `__NAMESPACE`;
+/// nothing is created implicitly. An existing object is replaced.
 ///
-/// Namespaces come first, superclasses before classes that are derived from them, and classes
-/// before their instances.
+/// Namespaces must come first, superclasses before their subclasses, and classes before their
+/// instances.
 pub struct Importer<'e> {
     transaction: Transaction<'e>,
     state: State,
@@ -37,10 +37,10 @@ impl fmt::Debug for Importer<'_> {
 }
 
 impl<'e> Importer<'e> {
-    /// Takes objects over in a transaction.
+    /// Starts an import in a transaction.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Io`] when the index cannot be read.
+    /// Returns [`Error::Corrupt`] or [`Error::Io`] if the index cannot be read.
     pub fn new(mut transaction: Transaction<'e>) -> Result<Self> {
         let state = State::begin(&mut transaction)?;
         Ok(Self { transaction, state })
@@ -50,16 +50,16 @@ impl<'e> Importer<'e> {
         Changes::new(&mut self.transaction, &mut self.state)
     }
 
-    /// The objects as they are now in the transaction; later changes do not show.
+    /// The present objects of the transaction. Later changes do not show.
     pub fn catalog(&mut self) -> Catalog {
         self.changes().now()
     }
 
-    /// Stores a class, with this time stamp or a new one.
+    /// Stores a class with the given time stamp or a new one.
     ///
     /// # Errors
-    /// [`Error::Rule`] when it cannot be stored, or its superclass is not there;
-    /// [`Error::Corrupt`], [`Error::Io`].
+    /// Returns [`Error::Rule`] if it cannot be stored or its superclass does not exist,
+    /// [`Error::Corrupt`], or [`Error::Io`].
     pub fn put_class(
         &mut self,
         namespace: &str,
@@ -70,12 +70,12 @@ impl<'e> Importer<'e> {
         self.changes().import_class(namespace, class, stamp)
     }
 
-    /// Stores an instance, with this time stamp or a new one. Its class is the one of that name in
-    /// the namespace; values go by the names of properties.
+    /// Stores an instance with the given time stamp or a new one. Its class is the one of the same
+    /// name in the namespace, and values are matched by property name.
     ///
     /// # Errors
-    /// [`Error::Rule`] when it cannot be stored, or its class is not there; [`Error::Corrupt`],
-    /// [`Error::Io`].
+    /// Returns [`Error::Rule`] if it cannot be stored or its class does not exist,
+    /// [`Error::Corrupt`], or [`Error::Io`].
     pub fn put_instance(
         &mut self,
         namespace: &str,
@@ -103,7 +103,8 @@ impl<'e> Importer<'e> {
     /// Makes the changes permanent.
     ///
     /// # Errors
-    /// As [`Transaction::commit`]; [`Error::InvalidOperation`] after a change that failed half-way.
+    /// The errors of [`Transaction::commit`], and [`Error::InvalidOperation`] after a change that
+    /// failed half-way.
     pub fn commit(self) -> Result<()> {
         self.state.check()?;
         self.transaction.commit()

@@ -1,4 +1,4 @@
-//! Putting and deleting instances.
+//! Storing and deleting instances.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,8 @@ impl Changes<'_, '_> {
         self.put_instance_with(namespace, instance, put, Leave::default())
     }
 
-    /// As [`put_instance`](Self::put_instance), by a compiler, to whom other rules apply.
+    /// Stores an instance for a compiler, to which other rules apply; see
+    /// [`put_instance`](Self::put_instance).
     pub(crate) fn put_instance_with(
         &mut self,
         namespace: &str,
@@ -42,7 +43,8 @@ impl Changes<'_, '_> {
         self.write_instance(namespace, &class, &instance, put, None)
     }
 
-    /// As [`put_instance`](Self::put_instance), by someone who may not write what is the system's.
+    /// Stores an instance for a caller that may not write system objects; see
+    /// [`put_instance`](Self::put_instance).
     pub(crate) fn put_own_instance(
         &mut self,
         namespace: &str,
@@ -54,7 +56,7 @@ impl Changes<'_, '_> {
         self.write_instance(namespace, &class, &instance, put, None)
     }
 
-    /// The instance as one of the class that is stored, if clients may put it.
+    /// Converts the instance to the stored class, if clients may put it.
     fn fitted(
         &mut self,
         namespace: &str,
@@ -76,7 +78,7 @@ impl Changes<'_, '_> {
         Ok((class, instance))
     }
 
-    /// Writes an instance, whatever it means.
+    /// Writes an instance of any kind.
     pub(super) fn write_instance(
         &mut self,
         namespace: &str,
@@ -94,7 +96,7 @@ impl Changes<'_, '_> {
         Ok(path)
     }
 
-    /// What an instance takes the place of, if that is allowed.
+    /// The content that an instance replaces, if that is permitted.
     fn replaced(
         &mut self,
         namespace: &str,
@@ -127,7 +129,7 @@ impl Changes<'_, '_> {
             return Err(Error::rule(Rule::AlreadyExists, text));
         }
         if !has_references(&class.class) {
-            // What it holds does not matter then, even when it is damaged.
+            // Its content does not matter then, even if it is damaged.
             return Ok(Some(Footprint {
                 keys: new.keys.clone(),
                 references: BTreeMap::new(),
@@ -146,15 +148,15 @@ impl Changes<'_, '_> {
         self.drop_doomed(namespace, &doomed)
     }
 
-    /// As [`delete_instance`](Self::delete_instance), by someone who may not write what is the
-    /// system's.
+    /// Deletes an instance for a caller that may not write system objects; see
+    /// [`delete_instance`](Self::delete_instance).
     pub(crate) fn delete_own_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
         let doomed = self.found(namespace, path)?;
         need_own(doomed.class())?;
         self.drop_doomed(namespace, &doomed)
     }
 
-    /// The instance that a path means, if clients may delete it.
+    /// The instance that a path denotes, if clients may delete it.
     pub(super) fn found(&mut self, namespace: &str, path: &ObjectPath) -> Result<Doomed> {
         self.need_namespace(namespace)?;
         let found = match self.now().instance(namespace, path) {
@@ -168,9 +170,9 @@ impl Changes<'_, '_> {
         Ok(found)
     }
 
-    /// The instance with the key of a path, whose record cannot be read: the keys tell its class,
-    /// which is that of the path or derived from it. One that stands for a namespace is left to
-    /// those who delete the namespace.
+    /// The instance with the key of a path whose record cannot be read. The keys reveal its class,
+    /// which is that of the path or a subclass. An instance that represents a namespace can only be
+    /// deleted with the namespace.
     fn damaged(&mut self, namespace: &str, path: &ObjectPath) -> Result<Option<Doomed>> {
         let Some(located) = self.now().located(namespace, path)? else {
             return Ok(None);
@@ -191,7 +193,7 @@ impl Changes<'_, '_> {
                 .into_iter()
                 .filter(|own| own.reference() == Some(record))
             {
-                // Where the keys contradict each other too, it is not known which instance that is.
+                // If the keys contradict each other too, it is unknown which instance this is.
                 let keyed = self.keyed_beside(namespace, &class.class, &own);
                 let is_meant = keyed.is_some_and(|(key_class, keyed)| {
                     keyed
@@ -221,13 +223,13 @@ impl Changes<'_, '_> {
         }
     }
 
-    /// Takes an instance away, whatever it means.
+    /// Removes an instance of any kind.
     pub(super) fn drop_instance(&mut self, namespace: &str, instance: &Instance) -> Result<()> {
         let old = self.footprint(namespace, instance)?;
         self.change(|changes| changes.swap(Some(&old), None))
     }
 
-    /// The keys of all instances of exactly this class, whether or not they can be read.
+    /// The keys of all instances of exactly this class, readable or not.
     pub(super) fn instance_keys(&mut self, namespace: &str, class: &str) -> Result<Vec<Key>> {
         let prefix = self.keys().instances(namespace, class);
         self.transaction
@@ -235,8 +237,8 @@ impl Changes<'_, '_> {
             .collect()
     }
 
-    /// Takes all instances of a class away. Of one that is damaged nothing tells what it refers to:
-    /// such references stay, and a verification finds them.
+    /// Removes all instances of a class. The references from a damaged instance are unknown; they
+    /// stay, and a verification finds them.
     pub(super) fn drop_instances(&mut self, namespace: &str, class: &Arc<FullClass>) -> Result<()> {
         for key in self.instance_keys(namespace, class.name().as_str())? {
             let Some(record) = key.reference() else {
@@ -251,8 +253,8 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// Takes an instance away by its key alone. A record that can be read and is that of something
-    /// else stays: other keys may name it rightly.
+    /// Removes an instance by its key alone. A record that can be read and belongs to another
+    /// object stays, because other keys may name it rightly.
     pub(super) fn drop_damaged(
         &mut self,
         namespace: &str,
@@ -271,8 +273,8 @@ impl Changes<'_, '_> {
         }
     }
 
-    /// True if a record is of an instance of this class and, as far as it can be read, of the one
-    /// with this key.
+    /// True if a record belongs to an instance of this class and, as far as it can be read, to the
+    /// one with this key.
     fn belongs_to(
         &mut self,
         namespace: &str,
@@ -292,8 +294,8 @@ impl Changes<'_, '_> {
         })
     }
 
-    /// The other key of the instance with this key, and the class that declares its keys: both end
-    /// in the same hash.
+    /// The other key of the instance with this key, and the class that declares its keys. Both keys
+    /// end in the same hash.
     fn keyed_beside(
         &self,
         namespace: &str,
@@ -310,7 +312,7 @@ impl Changes<'_, '_> {
         Some((key_class, keyed))
     }
 
-    /// The instance of a record that must be of this class.
+    /// The instance in a record that must be of this class.
     pub(super) fn need_instance(
         &mut self,
         record: RecordRef,
@@ -322,10 +324,10 @@ impl Changes<'_, '_> {
     }
 }
 
-/// An instance that is to be deleted.
+/// An instance to be deleted.
 pub(super) enum Doomed {
     Whole(Instance),
-    /// What it holds cannot be read.
+    /// Its content cannot be read.
     Damaged {
         class: Arc<FullClass>,
         own: Key,
@@ -341,7 +343,7 @@ impl Doomed {
         }
     }
 
-    /// The namespace that the instance stands for, if it is one of `__NAMESPACE`.
+    /// The namespace that the instance represents, if it is one of `__NAMESPACE`.
     pub(super) fn namespace_in(&self, parent: &str) -> Option<String> {
         let Doomed::Whole(instance) = self else {
             return None;
@@ -361,7 +363,7 @@ pub(super) fn no_class(namespace: &str, class: &str) -> Error {
     )
 }
 
-/// Refuses instances of system classes, and of those that make namespaces.
+/// Rejects instances of system classes, including those that create namespaces.
 fn need_own(class: &FullClass) -> Result<()> {
     let name = class.name();
     match system::is_system_name(name.as_str()) || class.is_a(system::NAMESPACE) {

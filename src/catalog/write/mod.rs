@@ -1,9 +1,9 @@
-//! Changes of objects: classes, instances and namespaces put and deleted in a transaction, with
-//! every key and reference record that follows from them, and the rules of the model. What is
-//! decided where the documents of WMI are silent stands in `docs::changes`.
+//! Changes of objects: storing and deleting classes, instances and namespaces in a transaction,
+//! with all resulting keys and reference records, and the rules of the model. Points on which the
+//! documents of WMI are silent are decided in `docs::changes`.
 //!
-//! [`CatalogWriter`] holds the rules. [`Importer`] does not: it stores what another repository has.
-//! [`create()`] makes a new repository.
+//! [`CatalogWriter`] enforces the rules. [`Importer`] does not: it stores the objects of another
+//! repository. [`create()`] makes a new repository.
 
 mod class_update;
 mod classes;
@@ -36,55 +36,55 @@ pub use preview::Deletion;
 
 use stamps::Stamps;
 
-/// Whether an object has to be there already.
+/// Whether the object must exist already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Put {
-    /// It may be, and is then replaced (`WBEM_FLAG_CREATE_OR_UPDATE`).
+    /// It may exist and is then replaced (`WBEM_FLAG_CREATE_OR_UPDATE`).
     #[default]
     CreateOrUpdate,
-    /// It must not be (`WBEM_FLAG_CREATE_ONLY`).
+    /// It must not exist (`WBEM_FLAG_CREATE_ONLY`).
     CreateOnly,
-    /// It must be (`WBEM_FLAG_UPDATE_ONLY`).
+    /// It must exist (`WBEM_FLAG_UPDATE_ONLY`).
     UpdateOnly,
 }
 
-/// How far a change of a class may go that others depend on.
+/// How far a change may go for a class that others depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum UpdateMode {
-    /// With derived classes or instances, no further than qualifiers that mean nothing to the
-    /// engine (`WBEM_FLAG_UPDATE_COMPATIBLE`).
+    /// If there are subclasses or instances, only qualifiers that mean nothing to the engine may
+    /// change (`WBEM_FLAG_UPDATE_COMPATIBLE`).
     #[default]
     Compatible,
-    /// Also with derived classes, as long as nothing in them conflicts
+    /// Classes with subclasses may change as long as nothing conflicts
     /// (`WBEM_FLAG_UPDATE_SAFE_MODE`).
     Safe,
-    /// What conflicts in derived classes is taken out of them, and instances are written anew
+    /// Conflicting declarations are removed from subclasses, and instances are rewritten
     /// (`WBEM_FLAG_UPDATE_FORCE_MODE`).
     Force,
 }
 
-/// How a class is put.
+/// Options for storing a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct PutClass {
-    /// Whether it has to be there already.
+    /// Whether the class must exist already.
     pub put: Put,
     /// How far the change may go.
     pub mode: UpdateMode,
 }
 
 impl PutClass {
-    /// A class that must not be there.
+    /// Stores a class that must not exist.
     pub const CREATE: PutClass = PutClass {
         put: Put::CreateOnly,
         mode: UpdateMode::Compatible,
     };
-    /// The class, there or not, with what depends on it.
+    /// Stores the class whether or not it exists, along with whatever depends on it.
     pub const FORCE: PutClass = PutClass {
         put: Put::CreateOrUpdate,
         mode: UpdateMode::Force,
     };
 
-    /// A class that may be there, changed as far as this mode allows.
+    /// Stores a class that may exist, changed as far as `mode` permits.
     pub const fn update(mode: UpdateMode) -> Self {
         Self {
             put: Put::CreateOrUpdate,
@@ -93,29 +93,29 @@ impl PutClass {
     }
 }
 
-/// Rules that a compiler of MOF may leave aside. By default it may leave none.
+/// Rules that a MOF compiler may set aside. By default it must obey all.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Leave {
-    /// Names of the system may be given to classes and properties.
+    /// Classes and properties may have system names.
     pub system_names: bool,
-    /// An abstract class may be derived from one that is not.
+    /// An abstract class may be derived from one that is not abstract.
     pub abstract_anywhere: bool,
-    /// The properties of a class with instances do not change, by force neither.
+    /// The properties of a class with instances must not change, even by force.
     pub keeps_layouts: bool,
-    /// Instances may be of any class that has keys, and lack values that they need.
+    /// Instances may be of any class that has keys, and may lack required values.
     pub any_instance: bool,
 }
 
-/// What is known of the objects in a transaction.
+/// The known facts about the objects in a transaction.
 pub(crate) struct State {
-    /// Classes as they are now. Instances as they were when a class or namespace changed last.
+    /// The present classes. Its instances date from the last change of a class or namespace.
     catalog: Catalog,
     /// True if the catalog shows an older state of classes and namespaces.
     is_stale: bool,
     stamps: Stamps,
-    /// A change is under way.
+    /// True while a change is in progress.
     is_changing: bool,
-    /// A change failed half-way.
+    /// True if a change failed half-way.
     is_broken: bool,
 }
 
@@ -141,13 +141,13 @@ impl State {
         })
     }
 
-    /// Nothing that was known needs to hold any more.
+    /// Discards everything that was known.
     pub(crate) fn reset(&mut self) {
         self.catalog.forget_all();
         (self.is_stale, self.is_broken) = (true, false);
     }
 
-    /// Fails when a change failed half-way.
+    /// Fails if a change failed half-way.
     pub(crate) fn check(&self) -> Result<()> {
         match self.is_broken {
             true => Err(Error::InvalidOperation(Moment::HalfChanged)),
@@ -156,10 +156,11 @@ impl State {
     }
 }
 
-/// A transaction and what is known of its objects: all changes are made through it.
+/// A transaction with the known facts about its objects. All changes are made through it.
 ///
-/// A change first looks whether it can be made, and then makes it. When something fails in between
-/// (the storage, a damaged page) the state is marked, and the transaction cannot be committed.
+/// A change first checks whether it is possible, and then takes effect. If something fails in
+/// between (the storage, a damaged page), the state is marked and the transaction cannot be
+/// committed.
 pub(crate) struct Changes<'t, 'e> {
     transaction: &'t mut Transaction<'e>,
     state: &'t mut State,
@@ -171,8 +172,8 @@ impl<'t, 'e> Changes<'t, 'e> {
     }
 }
 
-/// A transaction over objects. Its changes are seen by itself alone until it is committed; dropping
-/// it takes them back.
+/// A transaction over objects. Only it can see its changes until it is committed. Dropping it
+/// undoes them.
 ///
 /// ```
 /// use cimrepo::catalog::{CatalogWriter, Put, PutClass, create};
@@ -204,22 +205,22 @@ pub struct CatalogWriter<'e> {
 }
 
 impl Engine {
-    /// Begins a transaction over objects; waits for its turn as [`begin_write`](Self::begin_write)
-    /// does.
+    /// Begins a transaction over objects. Waits for its turn like
+    /// [`begin_write`](Self::begin_write).
     ///
     /// # Errors
-    /// As [`begin_write`](Self::begin_write); [`Error::Corrupt`], [`Error::Io`] when the index
-    /// cannot be read.
+    /// The errors of [`begin_write`](Self::begin_write), and [`Error::Corrupt`] or [`Error::Io`] if
+    /// the index cannot be read.
     pub fn begin_catalog_write(&self) -> Result<CatalogWriter<'_>> {
         CatalogWriter::new(self.begin_write()?)
     }
 }
 
 impl<'e> CatalogWriter<'e> {
-    /// Changes objects in a transaction. What it holds already counts too.
+    /// Changes objects in a transaction. Earlier changes of the transaction are taken into account.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Io`] when the index cannot be read.
+    /// Returns [`Error::Corrupt`] or [`Error::Io`] if the index cannot be read.
     pub fn new(mut transaction: Transaction<'e>) -> Result<Self> {
         let state = State::begin(&mut transaction)?;
         Ok(Self { transaction, state })
@@ -229,17 +230,17 @@ impl<'e> CatalogWriter<'e> {
         Changes::new(&mut self.transaction, &mut self.state)
     }
 
-    /// The objects as they are now in the transaction; later changes do not show.
+    /// The present objects of the transaction. Later changes do not show.
     pub fn catalog(&mut self) -> Catalog {
         self.changes().now()
     }
 
-    /// Stores a class, and writes anew what its change alters: classes derived from it, instances,
-    /// their keys and references. A class that is there and the same is left as it is.
+    /// Stores a class and rewrites what its change affects: subclasses, instances, and their keys
+    /// and references. An existing class that is equal is left as it is.
     ///
     /// # Errors
-    /// [`Error::Rule`] when a rule forbids it: nothing is changed then. [`Error::Corrupt`],
-    /// [`Error::Io`].
+    /// Returns [`Error::Rule`] if a rule forbids it, in which case nothing has changed,
+    /// [`Error::Corrupt`], or [`Error::Io`].
     pub fn put_class(
         &mut self,
         namespace: &str,
@@ -249,7 +250,7 @@ impl<'e> CatalogWriter<'e> {
         self.changes().put_class(namespace, class, how)
     }
 
-    /// As [`put_class`](Self::put_class), with some rules left aside.
+    /// Stores a class with some rules set aside; see [`put_class`](Self::put_class).
     pub(crate) fn put_class_with(
         &mut self,
         namespace: &str,
@@ -260,7 +261,7 @@ impl<'e> CatalogWriter<'e> {
         self.changes().put_class_with(namespace, class, how, leave)
     }
 
-    /// As [`put_instance`](Self::put_instance), with some rules left aside.
+    /// Stores an instance with some rules set aside; see [`put_instance`](Self::put_instance).
     pub(crate) fn put_instance_with(
         &mut self,
         namespace: &str,
@@ -272,10 +273,10 @@ impl<'e> CatalogWriter<'e> {
             .put_instance_with(namespace, instance, put, leave)
     }
 
-    /// The class with this name as it is now, of a namespace or else of the system.
+    /// The present class with this name, in a namespace or, failing that, among the system classes.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Io`].
+    /// Returns [`Error::Corrupt`] or [`Error::Io`].
     pub fn class(&mut self, namespace: &str, class: &str) -> Result<Option<Arc<StoredClass>>> {
         self.changes().class(namespace, class)
     }
@@ -291,28 +292,28 @@ impl<'e> CatalogWriter<'e> {
         Ok(Instance::new(stored.class.clone()))
     }
 
-    /// Whether a namespace is there now.
+    /// True if a namespace exists at present.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Io`].
+    /// Returns [`Error::Corrupt`] or [`Error::Io`].
     pub fn has_namespace(&mut self, namespace: &str) -> Result<bool> {
         self.changes().schema().has_namespace(namespace)
     }
 
-    /// Deletes a class with its instances, the classes derived from it and theirs.
+    /// Deletes a class with its instances, and its subclasses with theirs.
     ///
     /// # Errors
-    /// As [`put_class`](Self::put_class).
+    /// The errors of [`put_class`](Self::put_class).
     pub fn delete_class(&mut self, namespace: &str, class: &str) -> Result<()> {
         self.changes().delete_class(namespace, class)
     }
 
-    /// Stores an instance. Its class is the one of that name in the namespace; values go by the
-    /// names of properties. An instance of `__NAMESPACE` makes a namespace, as
-    /// [`create_namespace`](Self::create_namespace) does.
+    /// Stores an instance. Its class is the one of the same name in the namespace, and values are
+    /// matched by property name. An instance of `__NAMESPACE` creates a namespace, like
+    /// [`create_namespace`](Self::create_namespace).
     ///
     /// # Errors
-    /// As [`put_class`](Self::put_class).
+    /// The errors of [`put_class`](Self::put_class).
     pub fn put_instance(
         &mut self,
         namespace: &str,
@@ -322,28 +323,28 @@ impl<'e> CatalogWriter<'e> {
         self.changes().put_instance(namespace, instance, put)
     }
 
-    /// Deletes an instance and the references that it makes; references to it stay, as the objects
-    /// that make them do. A path without namespace means one in `namespace`. An instance of
-    /// `__NAMESPACE` takes its namespace with it.
+    /// Deletes an instance and the references that it makes. References to it stay, as do the
+    /// objects that make them. A path without a namespace refers to `namespace`. Deleting an
+    /// instance of `__NAMESPACE` deletes its namespace.
     ///
     /// # Errors
-    /// As [`put_class`](Self::put_class).
+    /// The errors of [`put_class`](Self::put_class).
     pub fn delete_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<()> {
         self.changes().delete_instance(namespace, path)
     }
 
-    /// Makes a namespace with the descriptor that it inherits. The one above it has to be there.
+    /// Creates a namespace with the descriptor that it inherits. Its parent must exist.
     ///
     /// # Errors
-    /// As [`put_class`](Self::put_class).
+    /// The errors of [`put_class`](Self::put_class).
     pub fn create_namespace(&mut self, namespace: &str) -> Result<()> {
         self.changes().create_namespace(namespace, None)
     }
 
-    /// As [`create_namespace`](Self::create_namespace), with this descriptor as it is.
+    /// Creates a namespace with the given descriptor, unchanged.
     ///
     /// # Errors
-    /// As [`put_class`](Self::put_class).
+    /// The errors of [`put_class`](Self::put_class).
     pub fn create_namespace_with(
         &mut self,
         namespace: &str,
@@ -352,42 +353,43 @@ impl<'e> CatalogWriter<'e> {
         self.changes().create_namespace(namespace, Some(descriptor))
     }
 
-    /// Deletes a namespace with all that lies in it and below it.
+    /// Deletes a namespace with everything in it and below it.
     ///
     /// # Errors
-    /// As [`put_class`](Self::put_class).
+    /// The errors of [`put_class`](Self::put_class).
     pub fn delete_namespace(&mut self, namespace: &str) -> Result<()> {
         self.changes().delete_namespace(namespace)
     }
 
-    /// Counts what deleting a class would take with it. Nothing is changed.
+    /// Counts what deleting a class would remove. Nothing is changed.
     ///
     /// # Errors
-    /// As [`delete_class`](Self::delete_class).
+    /// The errors of [`delete_class`](Self::delete_class).
     pub fn deletion_of_class(&mut self, namespace: &str, class: &str) -> Result<Deletion> {
         self.changes().deletion_of_class(namespace, class)
     }
 
-    /// Counts what deleting an instance would take with it. Nothing is changed.
+    /// Counts what deleting an instance would remove. Nothing is changed.
     ///
     /// # Errors
-    /// As [`delete_instance`](Self::delete_instance).
+    /// The errors of [`delete_instance`](Self::delete_instance).
     pub fn deletion_of_instance(&mut self, namespace: &str, path: &ObjectPath) -> Result<Deletion> {
         self.changes().deletion_of_instance(namespace, path)
     }
 
-    /// Counts what deleting a namespace would take with it. Nothing is changed.
+    /// Counts what deleting a namespace would remove. Nothing is changed.
     ///
     /// # Errors
-    /// As [`delete_namespace`](Self::delete_namespace), but for rules that forbid it.
+    /// The errors of [`delete_namespace`](Self::delete_namespace), except for rules that forbid the
+    /// deletion.
     pub fn deletion_of_namespace(&mut self, namespace: &str) -> Result<Deletion> {
         self.changes().deletion_of_namespace(namespace)
     }
 
-    /// Sets the descriptor of a namespace to this one, as it is. Namespaces below keep theirs.
+    /// Sets the descriptor of a namespace to this one, unchanged. Namespaces below it keep theirs.
     ///
     /// # Errors
-    /// As [`put_class`](Self::put_class).
+    /// The errors of [`put_class`](Self::put_class).
     pub fn set_security_descriptor(
         &mut self,
         namespace: &str,
@@ -397,20 +399,20 @@ impl<'e> CatalogWriter<'e> {
             .set_security_descriptor(namespace, descriptor)
     }
 
-    /// This moment, as [`Transaction::savepoint`]. Each one costs memory for the pages that are
-    /// changed behind it.
+    /// Marks the present point, like [`Transaction::savepoint`]. Each savepoint costs memory for
+    /// the pages that are changed after it.
     pub fn savepoint(&mut self) -> Savepoint {
         self.transaction.savepoint()
     }
 
-    /// Takes back what was changed since a savepoint of this transaction.
+    /// Undoes the changes since a savepoint of this transaction.
     pub fn roll_back(&mut self, to: Savepoint) {
         self.transaction.roll_back(to);
         self.state.reset();
     }
 
-    /// The transaction over keys and records. Changes that are made there of objects met before are
-    /// not seen here.
+    /// The transaction over keys and records. Changes that are made through it to objects that were
+    /// already used are not visible here.
     pub fn transaction(&mut self) -> &mut Transaction<'e> {
         self.transaction.forget_referrers();
         &mut self.transaction
@@ -419,7 +421,8 @@ impl<'e> CatalogWriter<'e> {
     /// Makes the changes permanent.
     ///
     /// # Errors
-    /// As [`Transaction::commit`]; [`Error::InvalidOperation`] after a change that failed half-way.
+    /// The errors of [`Transaction::commit`], and [`Error::InvalidOperation`] after a change that
+    /// failed half-way.
     pub fn commit(self) -> Result<()> {
         self.state.check()?;
         self.transaction.commit()

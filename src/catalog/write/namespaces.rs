@@ -1,6 +1,6 @@
-//! Making and deleting namespaces, and their descriptors.
+//! Creation and deletion of namespaces, and their descriptors.
 //!
-//! Each namespace has an instance of `__NAMESPACE` in the one above, and the instances of
+//! Each namespace has an instance of `__NAMESPACE` in its parent, and instances of
 //! `__SystemSecurity` and `__thisNAMESPACE` in itself.
 
 use std::sync::Arc;
@@ -40,8 +40,8 @@ impl Changes<'_, '_> {
         self.found_namespace(parent, &class, &instance, Put::CreateOnly, descriptor)
     }
 
-    /// Puts an instance of `__NAMESPACE`: makes a namespace, or changes what its instance says
-    /// beside the name.
+    /// Stores an instance of `__NAMESPACE`, which creates a namespace or changes the properties of
+    /// its instance other than the name.
     pub(super) fn put_namespace_instance(
         &mut self,
         parent: &str,
@@ -74,7 +74,7 @@ impl Changes<'_, '_> {
             Some(descriptor) => descriptor.clone(),
             None => of_new_namespace(&self.security(parent)?.descriptor)?,
         };
-        // Before there is one of this name.
+        // Done before the namespace exists.
         self.find_dangling()?;
         self.write_instance(parent, class, instance, put, None)?;
         self.touch_schema();
@@ -84,7 +84,7 @@ impl Changes<'_, '_> {
         })
     }
 
-    /// The two instances that every namespace has.
+    /// Writes the two instances that every namespace has.
     pub(in crate::catalog) fn write_singletons(
         &mut self,
         namespace: &str,
@@ -113,7 +113,7 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// What a namespace says of who may use it.
+    /// The stored access rights of a namespace.
     pub(crate) fn security(&mut self, namespace: &str) -> Result<StoredSecurity> {
         self.now().security_of(namespace)
     }
@@ -166,7 +166,7 @@ impl Changes<'_, '_> {
         })
     }
 
-    /// Takes away the instance that stands for a namespace, which has this key and cannot be read.
+    /// Removes the unreadable instance that represents a namespace and has this key.
     fn drop_damaged_namespace(
         &mut self,
         parent: &str,
@@ -184,7 +184,7 @@ impl Changes<'_, '_> {
         }
     }
 
-    /// Takes away what the instances of namespaces refer to outside of them.
+    /// Removes the references from the instances of namespaces to objects outside of them.
     fn detach_referrers(&mut self, namespaces: &[String]) -> Result<()> {
         let inside: Vec<String> = namespaces
             .iter()
@@ -205,8 +205,8 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// Takes note of what a key of a reference into a namespace comes from, which leads nowhere
-    /// once the namespace is gone.
+    /// Records the source of a reference into a namespace, which will dangle once the namespace is
+    /// gone.
     fn keep_referrer(&mut self, prefix: &str, key: &Key) -> Result<()> {
         let Some((_, KeyShape::Reference(..))) = KeyShape::parse(key.as_bytes()) else {
             return Ok(());
@@ -237,7 +237,7 @@ impl Changes<'_, '_> {
         }
     }
 
-    /// Takes every key of a namespace away, and the records that they name.
+    /// Removes every key of a namespace, and the records that they name.
     fn empty_namespace(&mut self, namespace: &str) -> Result<()> {
         let prefix = self.keys().namespace(namespace);
         let keys = self

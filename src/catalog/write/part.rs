@@ -1,9 +1,9 @@
-//! A part of another repository in the place of the same part of this one: a namespace with all
-//! below it, a class with what is derived from it and their instances, or one instance.
+//! Replacement of a part of this repository by the same part of another: a namespace with
+//! everything below it, a class with its subclasses and their instances, or one instance.
 //!
-//! What there is of the part goes first, so that afterwards it is as the other repository has it.
-//! What it cannot be stored without comes along, where it is missing: namespaces above,
-//! superclasses, the class of an instance. Everything is one transaction.
+//! The present content of the part is removed first, so that the result equals the other
+//! repository. Missing prerequisites are copied as well: namespaces above, superclasses, the class
+//! of an instance. All of it is one transaction.
 
 use std::sync::Arc;
 
@@ -23,46 +23,48 @@ use super::system;
 pub enum Part {
     /// A namespace, not ROOT, with everything in it and below it.
     Namespace(String),
-    /// A class with the classes derived from it and the instances of all of them.
+    /// A class with its subclasses and the instances of all of them.
     Class {
-        /// The namespace that it lies in.
+        /// The namespace of the class.
         namespace: String,
         /// Its name.
         class: String,
     },
     /// An instance.
     Instance {
-        /// The namespace that it lies in.
+        /// The namespace of the instance.
         namespace: String,
-        /// Its path in there.
+        /// Its path in that namespace.
         path: ObjectPath,
     },
 }
 
-/// What was taken.
+/// Result of copying a part.
 #[derive(Debug, Default)]
 pub struct TakenPart {
-    /// What there was of the part, and is not any more; `None` where nothing was.
+    /// The former content of the part, which was removed; `None` if there was none.
     pub replaced: Option<Deletion>,
-    /// The namespaces of the part, each behind those above it.
+    /// The namespaces of the part, each after its ancestors.
     pub namespaces: Vec<String>,
-    /// Classes of the part that were stored.
+    /// Number of classes of the part that were stored.
     pub classes: u64,
-    /// Instances of the part that were stored; of a namespace also the one that stands for it.
+    /// Number of instances of the part that were stored, including the one that represents a
+    /// namespace.
     pub instances: u64,
-    /// Paths of what had to come along because it was missing: namespaces above, and classes.
+    /// Paths of the missing prerequisites that were copied: namespaces above, and classes.
     pub brought: Vec<String>,
-    /// What could not be read or stored, and is left out: where, and why.
+    /// The objects that could not be read or stored, with the reasons.
     pub left_out: Vec<(String, Error)>,
 }
 
 impl Importer<'_> {
-    /// Puts a part of another repository in the place of what there is of it.
+    /// Replaces a part of this repository by that of another.
     ///
     /// # Errors
-    /// [`Error::Rule`]: the other repository has no such part ([`Rule::NotFound`]), or it cannot be
-    /// replaced; nothing is changed then. [`Error::Corrupt`], [`Error::Io`]; [`Error::Cancelled`]
-    /// by the observer. Behind these the transaction can only be taken back.
+    /// Returns [`Error::Rule`] if the other repository has no such part ([`Rule::NotFound`]) or the
+    /// part cannot be replaced; nothing has changed then. Returns [`Error::Corrupt`],
+    /// [`Error::Io`], or [`Error::Cancelled`] if the observer stops; after these the transaction
+    /// can only be rolled back.
     pub fn take_part(
         &mut self,
         from: &Catalog,
@@ -97,7 +99,7 @@ impl Importer<'_> {
         }
         let mut brought = Vec::new();
         changes.bring_namespace(from, parent, &mut brought)?;
-        // Before there is one of these names.
+        // Done before namespaces with these names exist.
         changes.find_dangling()?;
         self.put_namespace(from, &namespace)?;
         let Converted { census, left_out } = copy_namespaces(from, self, &below, monitor)?;
@@ -106,15 +108,15 @@ impl Importer<'_> {
             replaced,
             namespaces: below,
             classes: census.classes.reached,
-            // With the one that stands for the namespace.
+            // Includes the instance that represents the namespace.
             instances: census.instances.reached + 1,
             brought,
             left_out,
         })
     }
 
-    /// The instance that stands for a namespace, as the other repository has it; else one that says
-    /// its name alone.
+    /// Stores the instance that represents a namespace, as in the other repository, or else one
+    /// with only its name.
     fn put_namespace(&mut self, from: &Catalog, namespace: &str) -> Result<()> {
         match standing_for(from, namespace) {
             Some((parent, stored)) => {
@@ -222,7 +224,7 @@ impl Importer<'_> {
         Ok(taken)
     }
 
-    /// Stores a class that is missing, and what it is derived from.
+    /// Stores a missing class and its superclasses.
     fn bring_class(
         &mut self,
         from: &Catalog,
@@ -240,8 +242,7 @@ impl Importer<'_> {
         Ok(())
     }
 
-    /// The same for the classes that a class is derived from. A chain of them is short:
-    /// `MAX_CLASS_DEPTH`.
+    /// Stores the missing superclasses of a class. Their chain is short: at most `MAX_CLASS_DEPTH`.
     fn bring_superclass(
         &mut self,
         from: &Catalog,
@@ -258,8 +259,8 @@ impl Importer<'_> {
 }
 
 impl Changes<'_, '_> {
-    /// Makes a namespace that is missing, and those above it, with the descriptors that they have
-    /// in the other repository.
+    /// Creates a missing namespace and those above it, with their descriptors from the other
+    /// repository.
     fn bring_namespace(
         &mut self,
         from: &Catalog,
@@ -285,7 +286,7 @@ impl Changes<'_, '_> {
     }
 }
 
-/// Notes what is damage or cannot be stored; ends with everything else.
+/// Records damage, and objects that cannot be stored. Any other error is returned.
 fn keep<T>(taken: &mut TakenPart, what: String, result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),
@@ -297,8 +298,8 @@ fn keep<T>(taken: &mut TakenPart, what: String, result: Result<T>) -> Result<Opt
     }
 }
 
-/// A namespace and those below it, each behind those above it. One that cannot be read is met
-/// again, and reported, among the instances of the one above it.
+/// A namespace and those below it, each after its ancestors. One that cannot be read is met again,
+/// and reported, among the instances of its parent.
 fn at_or_below(from: &Catalog, namespace: &str) -> Vec<String> {
     let Namespaces { tree, hidden, .. } = from.all_namespaces();
     let hidden = hidden
@@ -316,7 +317,7 @@ fn at_or_below(from: &Catalog, namespace: &str) -> Vec<String> {
         .collect()
 }
 
-/// The instance of `__NAMESPACE` of a namespace, and the namespace that it lies in.
+/// The instance of `__NAMESPACE` that represents a namespace, and the namespace that contains it.
 fn standing_for<'n>(from: &Catalog, namespace: &'n str) -> Option<(&'n str, StoredInstance)> {
     let (parent, name) = namespace.rsplit_once('\\')?;
     let has_name = |stored: &StoredInstance| {
@@ -330,7 +331,7 @@ fn standing_for<'n>(from: &Catalog, namespace: &'n str) -> Option<(&'n str, Stor
     Some((parent, stored))
 }
 
-/// A namespace as the other repository spells it.
+/// A namespace in the spelling of the other repository.
 fn found_namespace(from: &Catalog, namespace: &str) -> Result<String> {
     let found = from
         .find_namespace(namespace)?

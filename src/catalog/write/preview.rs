@@ -1,23 +1,23 @@
-//! What a deletion takes with it, counted before anything is deleted.
+//! Effects of a deletion, counted before anything is deleted.
 
 use super::{Changes, rules};
 use crate::base::error::{Error, Result};
 use crate::base::rule::Rule;
 use crate::cim::path::ObjectPath;
 
-/// What a deletion takes with it.
+/// The objects that a deletion removes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Deletion {
     /// Paths of the namespaces, the one deleted first.
     pub namespaces: Vec<String>,
-    /// Names of the classes, the one deleted first. Of a namespace they are counted, not named.
+    /// Names of the classes, the deleted one first. For a namespace they are only counted.
     pub classes: Vec<String>,
-    /// How many classes there are, named or not.
+    /// Number of classes, named or not.
     pub class_count: u64,
-    /// How many instances there are.
+    /// Number of instances.
     pub instances: u64,
-    /// References that lead to a deleted instance. They stay, and lead nowhere afterwards.
+    /// Number of references to deleted instances. They stay and dangle afterwards.
     pub referrers: u64,
 }
 
@@ -34,7 +34,7 @@ impl Changes<'_, '_> {
             deletion.class_count += usage.classes.count;
             deletion.instances += usage.instances.count;
         }
-        // The instance that stands for the namespace in the one above.
+        // The instance in the parent that represents the namespace.
         deletion.instances += 1;
         Ok(deletion)
     }

@@ -1,8 +1,8 @@
-//! References whose keys change because their target's class or namespace does.
+//! References whose keys change because the class or namespace of their target does.
 //!
 //! The key of a reference names the class that declares the keys of its target, or the class in the
-//! path where there is none yet. So it can be found, and moved, when a class comes to be, goes, or
-//! gets its keys from another.
+//! path if there is none yet. So it can be found, and moved, when a class is created, deleted, or
+//! gets its keys from another class.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +28,8 @@ fn key_class(class: Option<&FullClass>, name: &Name) -> Name {
 }
 
 impl Changes<'_, '_> {
-    /// Moves the references to instances of a class whose keys another class declares from now on.
-    /// Called while classes and instances are still what they were.
+    /// Moves the references to instances of a class whose keys another class will declare. Must be
+    /// called before the classes and instances change.
     pub(super) fn move_referrers(
         &mut self,
         namespace: &str,
@@ -68,22 +68,22 @@ impl Changes<'_, '_> {
             self.transaction.remove_key(key.as_bytes())?;
             match self.transaction.reference(bare.as_bytes())? {
                 None => _ = self.transaction.insert_key(moved.as_bytes())?,
-                // The same instance refers to it by another class too.
+                // The same instance refers to it through another class too.
                 Some(_) => self.transaction.remove_record(record)?,
             }
         }
         Ok(())
     }
 
-    /// The class in the path by which an instance refers to another; `None` when the instance
-    /// cannot be read.
+    /// The class in the path by which an instance refers to another; `None` if the instance cannot
+    /// be read.
     fn path_class(&mut self, record: RecordRef) -> Result<Option<Name>> {
         let read = self
             .read_reference(record)
             .and_then(|reference| self.referring_path(&reference));
         match read {
             Ok(path) => Ok(path.map(|path| path.class)),
-            // What is damaged stays where it is.
+            // A damaged reference stays where it is.
             Err(Error::Corrupt(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -103,12 +103,12 @@ impl Changes<'_, '_> {
         Ok(path.and_then(|path| path.parse().ok()))
     }
 
-    /// Gives references that lead from other namespaces into one that comes to be their keys.
+    /// Creates the keys of references that lead from other namespaces into a new one.
     pub(super) fn attach_referrers(&mut self, namespace: &str) -> Result<()> {
         let inside = self.keys().namespace(namespace);
         let mut found = BTreeMap::new();
         for referrer in self.transaction.referrers_into(&inside) {
-            // It may be gone, or refer to something else by now.
+            // It may be gone, or refer to another object by now.
             let Some(instance) = self.referrer(&referrer)? else {
                 continue;
             };
@@ -127,9 +127,8 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// Makes sure that everything is known which refers into namespaces that are not there. That
-    /// takes a pass over all instances, once for as long as the engine is open: what changes later
-    /// is added as it is written.
+    /// Ensures that all references into missing namespaces are known. This takes a pass over all
+    /// instances, once while the engine is open. Later changes are recorded as they are written.
     pub(super) fn find_dangling(&mut self) -> Result<()> {
         if self.transaction.keep_referrers() {
             return Ok(());
@@ -151,7 +150,7 @@ impl Changes<'_, '_> {
                 Err(error) => return Err(error),
             };
             for instance in self.referring(&catalog, &place)? {
-                // Each that dangles is added there.
+                // This records each reference that dangles.
                 self.footprint(&place, &instance)?;
             }
         }
@@ -173,7 +172,7 @@ impl Changes<'_, '_> {
         }
     }
 
-    /// The instances of a namespace that may refer to others. What cannot be read is left out.
+    /// The instances of a namespace that may refer to others, without those that cannot be read.
     pub(super) fn referring(
         &mut self,
         catalog: &Catalog,

@@ -1,5 +1,5 @@
-//! What classes and instances may be. Sources: WMI SDK, "Creating a WMI Base Class", "Key
-//! Qualifier", "WBEM Error Constants"; where they are silent, `docs::changes`.
+//! Rules for classes and instances. Sources: WMI SDK, "Creating a WMI Base Class", "Key Qualifier",
+//! "WBEM Error Constants"; where they are silent, `docs::changes`.
 
 use super::Leave;
 use super::system::{self, is_system_name};
@@ -13,14 +13,14 @@ use crate::cim::name::{ByName, Name};
 use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
 use crate::cim::types::{CimType, ScalarType};
 
-/// Characters of a name of a class, property, method or qualifier.
+/// Longest name of a class, property, method or qualifier, in characters.
 const MAX_NAME_CHARS: usize = 255;
 
 fn broken(rule: Rule, text: String) -> Error {
     Error::rule(rule, text)
 }
 
-/// Whether clients may put a class of this name here.
+/// Fails if clients may not put a class of this name here.
 pub(super) fn may_put_class(namespace: &str, class: &Class) -> Result<()> {
     let name = class.name.as_str();
     if is_system_name(name) {
@@ -32,7 +32,7 @@ pub(super) fn may_put_class(namespace: &str, class: &Class) -> Result<()> {
     check_name(name, "class", Rule::ClassNameTooWide, Rule::InvalidObject)
 }
 
-/// Whether clients may delete a class.
+/// Fails if clients may not delete the class.
 pub(super) fn may_delete_class(class: &StoredClass) -> Result<()> {
     let name = class.class.name();
     match class.is_system || is_system_name(name.as_str()) {
@@ -41,7 +41,8 @@ pub(super) fn may_delete_class(class: &StoredClass) -> Result<()> {
     }
 }
 
-/// A letter or low line, then those and digits. Characters beyond ASCII are taken as letters.
+/// Fails unless the name is a letter or underscore followed by letters, underscores and digits.
+/// Characters beyond ASCII count as letters.
 fn check_name(name: &str, what: &str, too_long: Rule, malformed: Rule) -> Result<()> {
     if name.chars().count() > MAX_NAME_CHARS {
         return Err(broken(
@@ -62,8 +63,8 @@ fn check_name(name: &str, what: &str, too_long: Rule, malformed: Rule) -> Result
     }
 }
 
-/// The class without what only a full class has: qualifiers that are inherited or made by the
-/// engine.
+/// The class without the parts that only a full class has: qualifiers that are inherited or made by
+/// the engine.
 pub(super) fn tidied(mut class: Class) -> Class {
     let tidy = |set: &mut QualifierSet| {
         let own = set
@@ -84,15 +85,15 @@ pub(super) fn tidied(mut class: Class) -> Class {
     class
 }
 
-/// Whether a class holds every rule that can be told from it and what it inherits.
+/// Checks every rule that depends only on a class and what it inherits.
 ///
 /// # Errors
-/// [`Error::Rule`] for the first that it breaks.
+/// Returns [`Error::Rule`] for the first rule that it breaks.
 pub fn class(class: &FullClass) -> Result<()> {
     class_with(class, Leave::default())
 }
 
-/// As [`class`], by a compiler, to whom other rules apply.
+/// Checks a class for a compiler, to which other rules apply; see [`class`].
 pub(super) fn class_with(class: &FullClass, leave: Leave) -> Result<()> {
     let own = class.declaration();
     qualifiers(&own.qualifiers, own.name.as_str())?;
@@ -192,7 +193,7 @@ fn can_be_key(cim_type: CimType) -> bool {
         )
 }
 
-/// The types that a qualifier can have.
+/// The permitted types of a qualifier.
 const QUALIFIER_TYPES: [ScalarType; 4] = [
     ScalarType::Boolean,
     ScalarType::Sint32,
@@ -271,7 +272,7 @@ fn method(class: &Name, own: &Method) -> Result<()> {
     }
 }
 
-/// What a class declares anew although its superclass forbids it, if anything.
+/// A declaration that the superclass forbids to override, if the class overrides one.
 pub(super) fn overrides(own: &Class, parent: &FullClass) -> Option<String> {
     let of_class =
         forbidden(&own.qualifiers, parent.qualifiers()).map(|name| format!("{}: {name}", own.name));
@@ -287,7 +288,7 @@ pub(super) fn overrides(own: &Class, parent: &FullClass) -> Option<String> {
     })
 }
 
-/// The first qualifier whose inherited form goes to subclasses and cannot be overridden, but is.
+/// The first qualifier that propagates to subclasses, must not be overridden, and is overridden.
 fn forbidden<'q>(own: &'q QualifierSet, inherited: &QualifierSet) -> Option<&'q Name> {
     let inherited = inherited.by_name();
     own.iter()
@@ -301,7 +302,7 @@ fn is_forbidden(own: &Qualifier, inherited: &ByName<'_, Qualifier>) -> bool {
     above.is_some_and(|above| above.flavor.contains(fixed) && above.value != own.value)
 }
 
-/// Takes out of a class what its superclass forbids it to declare anew.
+/// Removes from a class the declarations that its superclass forbids it to override.
 pub(super) fn yield_overrides(own: &mut Class, parent: &FullClass) {
     let keep = |set: &mut QualifierSet, inherited: &QualifierSet| {
         let inherited = inherited.by_name();
@@ -319,10 +320,10 @@ pub(super) fn yield_overrides(own: &mut Class, parent: &FullClass) {
     }
 }
 
-/// Whether clients may put instances of a class.
+/// Checks that clients may put instances of a class.
 ///
 /// # Errors
-/// [`Error::Rule`] when not.
+/// Returns [`Error::Rule`] if they may not.
 pub fn class_of_instance(class: &FullClass) -> Result<()> {
     let name = class.name();
     if *name == system::THIS_NAMESPACE {
@@ -353,10 +354,10 @@ pub fn class_of_instance(class: &FullClass) -> Result<()> {
     }
 }
 
-/// Whether an instance holds every rule that can be told from it.
+/// Checks every rule that depends only on an instance.
 ///
 /// # Errors
-/// [`Error::Rule`] for the first that it breaks.
+/// Returns [`Error::Rule`] for the first rule that it breaks.
 pub fn instance(instance: &Instance) -> Result<()> {
     for (property, value) in instance.values() {
         let is_needed = property.is_key() || property.qualifiers.is_true("not_null");
@@ -372,7 +373,7 @@ pub fn instance(instance: &Instance) -> Result<()> {
     qualifiers(&instance.qualifiers, instance.class().name().as_str())
 }
 
-/// Whether clients may delete instances of a class.
+/// Fails if clients may not delete instances of a class.
 pub(super) fn may_delete_instance_of(class: &FullClass) -> Result<()> {
     let name = class.name();
     match *name == system::THIS_NAMESPACE || *name == system::SYSTEM_SECURITY {
@@ -384,7 +385,7 @@ pub(super) fn may_delete_instance_of(class: &FullClass) -> Result<()> {
     }
 }
 
-/// Whether a namespace can have this name and path.
+/// Fails if a namespace cannot have this name and path.
 pub(super) fn namespace(path: &str, name: &str) -> Result<()> {
     let is_name =
         !name.is_empty() && !name.contains(['\\', '/', ':', '"', '\0']) && is_possible(path);

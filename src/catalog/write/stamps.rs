@@ -1,8 +1,8 @@
 //! Time stamps of records: FILETIMEs that no two records of a repository share.
 //!
 //! Windows takes the time when it starts and counts up from there. Here a transaction takes the
-//! time when it begins, or the stamp behind the greatest one when a clock stands still or went
-//! back, and counts up. Source: `docs::objects`, "Class record".
+//! time when it begins and counts up. If the clock stood still or went back, it starts after the
+//! greatest existing stamp. Source: `docs::objects`, "Class record".
 
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,10 +14,10 @@ use crate::format::record::class_record::ClassRecordView;
 use crate::format::record::instance_record::InstanceRecordView;
 use crate::store::Transaction;
 
-/// 100-nanosecond steps between 1601 and 1970.
+/// Number of 100-nanosecond intervals between 1601 and 1970.
 const UNIX_EPOCH_FILETIME: u64 = 116_444_736_000_000_000;
 
-/// The time as a FILETIME.
+/// The present time as a FILETIME.
 fn now() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -27,14 +27,14 @@ fn now() -> u64 {
         .saturating_add(UNIX_EPOCH_FILETIME)
 }
 
-/// The stamps of a transaction.
+/// The source of stamps of a transaction.
 #[derive(Debug)]
 pub(super) struct Stamps {
     next: u64,
 }
 
 impl Stamps {
-    /// Begins behind every stamp that there is, and not before now.
+    /// Starts after every existing stamp, and not before the present time.
     pub(super) fn begin(transaction: &Transaction<'_>) -> Result<Self> {
         let last = match transaction.last_stamp().load(Ordering::Relaxed) {
             0 => greatest(transaction)?,
@@ -45,7 +45,7 @@ impl Stamps {
         })
     }
 
-    /// A stamp that no record has. The turn of the writer keeps two transactions apart.
+    /// A stamp that no record has. The writer's turn ensures that two transactions never overlap.
     pub(super) fn take(&mut self, transaction: &Transaction<'_>) -> u64 {
         let stamp = self.next;
         self.next = stamp.saturating_add(1);
@@ -53,15 +53,14 @@ impl Stamps {
         stamp
     }
 
-    /// Takes note of a stamp that a record is given from outside.
+    /// Records a stamp that a record is given from outside.
     pub(super) fn note(&mut self, stamp: u64, transaction: &Transaction<'_>) {
         self.next = self.next.max(stamp.saturating_add(1));
         transaction.last_stamp().fetch_max(stamp, Ordering::Relaxed);
     }
 }
 
-/// The greatest stamp of all records. Records that cannot be read have none, and a FILETIME is at
-/// most 63 bits long.
+/// The greatest stamp of all records. Unreadable records have none. A FILETIME has at most 63 bits.
 fn greatest(transaction: &Transaction<'_>) -> Result<u64> {
     let mut greatest = 0;
     let snapshot = transaction.snapshot();

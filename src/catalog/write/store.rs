@@ -1,4 +1,4 @@
-//! Keys and records of objects in a transaction: the steps that changes are made of.
+//! Keys and records of objects in a transaction: the steps of which changes consist.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,11 +24,11 @@ use crate::store::Referrer;
 /// The dialect that the engine writes.
 pub(super) const DIALECT: Dialect = Dialect::V22;
 
-/// An instance with all that lies in the repository because of it.
+/// An instance with everything that the repository stores for it.
 #[derive(Debug)]
 pub(super) struct Footprint {
     pub keys: InstanceKeys,
-    /// Keys and records of the references it makes.
+    /// Keys and records of the references that it makes.
     pub references: BTreeMap<String, ReferenceRecord>,
 }
 
@@ -38,7 +38,7 @@ impl Changes<'_, '_> {
         self.state.catalog.keys().clone()
     }
 
-    /// Classes and namespaces as they are now; instances may be shown as they were.
+    /// The present classes and namespaces; its instances may be older.
     pub(super) fn schema(&mut self) -> &Catalog {
         if self.state.is_stale {
             self.now();
@@ -46,19 +46,19 @@ impl Changes<'_, '_> {
         &self.state.catalog
     }
 
-    /// Everything as it is now.
+    /// The present state of everything.
     pub(super) fn now(&mut self) -> Catalog {
         self.state.catalog = self.state.catalog.moved_to(self.transaction.snapshot());
         self.state.is_stale = false;
         self.state.catalog.clone()
     }
 
-    /// Classes or namespaces change.
+    /// Records that classes or namespaces change.
     pub(super) fn touch_schema(&mut self) {
         self.state.is_stale = true;
     }
 
-    /// Runs what changes something: when it fails half-way, nothing can be committed any more.
+    /// Runs a change. If it fails half-way, nothing can be committed any more.
     pub(super) fn change<T>(&mut self, change: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.state.check()?;
         let is_part = std::mem::replace(&mut self.state.is_changing, true);
@@ -83,7 +83,7 @@ impl Changes<'_, '_> {
         Ok(reference)
     }
 
-    /// Takes a record and the keys that name it away; does nothing when the first key is not there.
+    /// Removes a record and the keys that name it. Does nothing if the first key does not exist.
     pub(super) fn take(&mut self, keys: &[&str]) -> Result<()> {
         let Some(first) = keys.first() else {
             return Ok(());
@@ -98,7 +98,7 @@ impl Changes<'_, '_> {
         self.transaction.remove_record(reference)
     }
 
-    /// Takes a record away that no key names any more. One whose page is damaged stays where it is.
+    /// Removes a record that no key names any more. If its page is damaged, it stays.
     pub(super) fn discard(&mut self, record: RecordRef) -> Result<()> {
         match self.transaction.remove_record(record) {
             Err(Error::Corrupt(_)) => Ok(()),
@@ -106,7 +106,8 @@ impl Changes<'_, '_> {
         }
     }
 
-    /// What lies in the repository because of an instance, as classes and namespaces are now.
+    /// Everything that the repository stores for an instance under the present classes and
+    /// namespaces.
     pub(super) fn footprint(&mut self, namespace: &str, instance: &Instance) -> Result<Footprint> {
         let catalog = self.schema();
         let keys = instance_keys(catalog.keys(), namespace, instance)?;
@@ -115,7 +116,7 @@ impl Changes<'_, '_> {
         if has_references(instance.class()) {
             for reference in catalog.outgoing_references(namespace, instance, &keys)? {
                 match reference.target {
-                    // Of two properties that refer to the same instance the first has the record.
+                    // If two properties refer to the same instance, the first one has the record.
                     Ok(target) => _ = references.entry(target.key).or_insert(target.record),
                     Err(Unresolved::NoNamespace(target)) => {
                         dangling.push(catalog.keys().namespace(&target))
@@ -141,7 +142,7 @@ impl Changes<'_, '_> {
         Ok(Footprint { keys, references })
     }
 
-    /// Puts one state of an instance in the place of another.
+    /// Replaces one state of an instance by another.
     pub(super) fn swap(
         &mut self,
         old: Option<&Footprint>,
@@ -169,7 +170,7 @@ impl Changes<'_, '_> {
         Ok(())
     }
 
-    /// The instance of a record that is of this class; `None` when it is of another.
+    /// The instance in a record if it is of this class; `None` if it is of another.
     pub(super) fn read(
         &mut self,
         record: RecordRef,
@@ -184,7 +185,7 @@ impl Changes<'_, '_> {
         })
     }
 
-    /// Whether the record is of an instance of exactly this class.
+    /// True if the record is of an instance of exactly this class.
     pub(super) fn is_of_class(&mut self, record: RecordRef, class: &FullClass) -> Result<bool> {
         let hash = self.state.catalog.keys().hash(class.name().as_str());
         self.look(record, |view| Ok(view.class_hash()? == hash))
@@ -204,7 +205,7 @@ impl Changes<'_, '_> {
         })
     }
 
-    /// The reference of a record.
+    /// The reference in a record.
     pub(super) fn read_reference(&mut self, record: RecordRef) -> Result<ReferenceRecord> {
         let bytes = self.transaction.record(record)?;
         let read = ReferenceRecordView::parse(&bytes).and_then(|view| view.to_reference());
@@ -215,7 +216,7 @@ impl Changes<'_, '_> {
         })
     }
 
-    /// The class with this name, of a namespace or else of the system.
+    /// The class with this name, in a namespace or, failing that, among the system classes.
     pub(super) fn class(
         &mut self,
         namespace: &str,
@@ -224,7 +225,7 @@ impl Changes<'_, '_> {
         self.schema().class(namespace, class)
     }
 
-    /// Refuses a namespace that is not there.
+    /// Fails if a namespace does not exist.
     pub(super) fn need_namespace(&mut self, namespace: &str) -> Result<()> {
         match self.schema().has_namespace(namespace)? {
             true => Ok(()),
@@ -236,7 +237,8 @@ impl Changes<'_, '_> {
     }
 }
 
-/// True if two records say the same. How the namespace is spelled is left to whoever wrote them.
+/// True if two records are equal apart from the spelling of the namespace, which is left to the
+/// writer.
 fn is_same(a: &ReferenceRecord, b: &ReferenceRecord) -> bool {
     (&a.class, &a.property, &a.key) == (&b.class, &b.property, &b.key)
 }
