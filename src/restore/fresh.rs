@@ -23,20 +23,20 @@ use crate::storage::{Directory, EntryKind, OpenMode, Protection, parent_of};
 use super::target::{self, Found, sibling};
 use super::{Check, Installed, RestoreSummary, Source, single_pass};
 
-/// Pages written at once.
+/// Number of pages written together.
 const RUN: usize = 32;
 
-/// Ending of the name of the directory in which a new repository is made beside a damaged one.
+/// Suffix of the name of the directory in which a new repository is made next to a damaged one.
 const STAGING_SUFFIX: &str = ".restoring";
 
-/// Whether the directory of a new repository was made for it just now.
+/// Whether the directory of a new repository was created for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Made {
     Now,
     Before,
 }
 
-/// Into a directory that does not exist yet. The lock is the part of it beside.
+/// Restores into a directory that does not exist yet. The lock is the outer one, next to it.
 pub(crate) fn into_missing(
     source: &Source<'_>,
     check: Check,
@@ -52,13 +52,13 @@ pub(crate) fn into_missing(
     if restored.is_err() {
         into.storage.remove_dir(&into.path).ok();
     } else if let Ok(path) = sibling(&into.path, STAGING_SUFFIX) {
-        // What a crash between the two renames of W-7 left is needed no more.
+        // The remains of a crash between the two renames of W-7 are no longer needed.
         clear_staging(&Directory::new(into.storage.clone(), path)).ok();
     }
     restored
 }
 
-/// Into an empty directory, whose lock is held.
+/// Restores into an empty directory whose lock is held.
 pub(crate) fn into_empty(
     source: &Source<'_>,
     check: Check,
@@ -80,8 +80,8 @@ fn new(source: &Source<'_>, check: Check, into: &Directory, made: Made) -> Resul
     })
 }
 
-/// In place of a repository that is set aside: `replaced`, whose lock is held. Directory and files
-/// get the rights that the old ones have.
+/// Restores in place of the repository `replaced`, whose lock is held and which is set aside. The
+/// directory and files get the access rights of the old ones.
 pub(crate) fn aside(
     source: &Source<'_>,
     replaced: &RepositoryFiles,
@@ -108,7 +108,7 @@ pub(crate) fn aside(
     let pages_written = filled.map_err(|error| {
         clear_staging(&staging).ok();
         match error {
-            // What is in place is in the staging directory, where it helps nobody.
+            // The unconfirmed change is in the staging directory, where it helps nobody.
             Error::Unconfirmed { op, path, source } => Error::Io { op, path, source },
             error => error,
         }
@@ -137,7 +137,7 @@ pub(crate) fn aside(
     })
 }
 
-/// An error of the switch; with its reason where that is known.
+/// Adds the reason to an error of the switch, if it is known.
 fn explained(error: Error, backup: &Backup, directory: &Directory) -> Error {
     let inside = backup
         .chain()
@@ -164,19 +164,19 @@ fn explained(error: Error, backup: &Backup, directory: &Directory) -> Error {
     }
 }
 
-/// How far a switch came that failed.
+/// The progress of a switch that failed.
 enum Failed {
     /// The old repository is in place, durably.
     Back(Error),
-    /// What is in place, or would be after a loss of power, is neither: the new repository is kept
-    /// in the staging directory.
+    /// The present state, or the one after a loss of power, is neither the old nor the new
+    /// repository. The new one is kept in the staging directory.
     Between(Error),
-    /// The new one is in place, but perhaps not after a loss of power.
+    /// The new repository is in place, but may not survive a loss of power.
     Behind(Error),
 }
 
-/// W-7: the new directory is complete and durable; the old one is durably renamed before it takes
-/// its place.
+/// W-7: the new directory is complete and durable. The old one is renamed durably before the new
+/// one takes its place.
 fn switch(directory: &Directory, staging: &Directory, old: &Path) -> Result<(), Failed> {
     let storage = &directory.storage;
     let parent = parent_of(&directory.path);
@@ -192,7 +192,7 @@ fn switch(directory: &Directory, staging: &Directory, old: &Path) -> Result<(), 
     sync().map_err(|error| Failed::Behind(Error::unconfirmed(IoOp::SyncDirectory, parent, error)))
 }
 
-/// Gives the old repository its name back after an error.
+/// Renames the old repository back after an error.
 fn go_back(directory: &Directory, staging: &Directory, old: &Path, error: Error) -> Failed {
     let storage = &directory.storage;
     if let Err(source) = storage.rename(old, &directory.path) {
@@ -210,26 +210,26 @@ fn go_back(directory: &Directory, staging: &Directory, old: &Path, error: Error)
     }
 }
 
-/// Files that are no part of the repository (a backup kept in its directory, say) go back to where
-/// they were.
+/// Moves files that are not part of the repository (such as a backup kept in its directory) back
+/// into place.
 fn bring_back(directory: &Directory, old: &Path) {
     let storage = &directory.storage;
     let Ok(entries) = storage.read_dir(old) else {
         return;
     };
-    // A journal continues the old repository: it stays with that.
+    // A journal continues the old repository and stays with it.
     let is_ours = |name: &str| is_own_name(name) || is_journal_name(name);
     let is_other = |name: &str| FileRole::from_file_name(name).is_none() && !is_ours(name);
     for entry in entries.into_iter().filter(|entry| is_other(&entry.name)) {
         let target = directory.join(&entry.name);
         if entry.kind == EntryKind::File && storage.kind(&target).is_ok_and(|kind| kind.is_none()) {
-            // What cannot be moved stays where the old files are, and is named there.
+            // A file that cannot be moved stays with the old files and keeps its name.
             storage.rename(&old.join(&entry.name), &target).ok();
         }
     }
 }
 
-/// The first of the names `.001` to `.009` that is not taken.
+/// The first of the names `.001` to `.009` that is free.
 fn free_name(directory: &Directory) -> Result<PathBuf> {
     for number in 1..=9 {
         let path = sibling(&directory.path, &format!(".00{number}"))?;
@@ -261,8 +261,8 @@ fn sync_parent(directory: &Directory) -> Result<()> {
         .map_err(|error| Error::io(IoOp::SyncDirectory, parent, error))
 }
 
-/// Makes the directory in which the new repository is made, with the mark in it that it is that.
-/// The mark is durable before any file there has the name of one of a repository: filling syncs the
+/// Creates the directory for the new repository, with the mark that identifies it as such. The mark
+/// is durable before any file in it gets the name of a repository file, because filling syncs the
 /// directory before it gives names.
 fn create_staging(staging: &Directory, replaced: &RepositoryFiles) -> Result<()> {
     create_directory(staging, &replaced.directory.protection().kept())?;
@@ -272,7 +272,7 @@ fn create_staging(staging: &Directory, replaced: &RepositoryFiles) -> Result<()>
         .map_err(|error| Error::io(IoOp::Create, &path, error))
 }
 
-/// Takes the mark from a directory that has its name: it is a repository like any other now.
+/// Removes the mark from a directory that has its final name and is now an ordinary repository.
 pub(crate) fn unmark(directory: &Directory) {
     directory
         .storage
@@ -280,8 +280,8 @@ pub(crate) fn unmark(directory: &Directory) {
         .ok();
 }
 
-/// Takes away what an interrupted restore left. That a directory of this name holds a repository
-/// does not make it that: the mark does. Without it only what waits for its name is taken away.
+/// Removes what an interrupted restore left. The name of the directory does not prove that; the
+/// mark does. Without the mark only files with temporary names are removed.
 fn clear_staging(staging: &Directory) -> Result<()> {
     let storage = &staging.storage;
     let failed = |error| Error::io(IoOp::Remove, &staging.path, error);
@@ -309,7 +309,7 @@ fn clear_staging(staging: &Directory) -> Result<()> {
         );
         return Err(Error::invalid(Misuse::NotEmpty, text));
     }
-    // Whoever works there still has the lock.
+    // A process that works there still holds the lock.
     let lock = WriterLock::acquire(staging, "restore")?;
     for entry in entries
         .iter()
@@ -321,7 +321,7 @@ fn clear_staging(staging: &Directory) -> Result<()> {
     }
     drop(lock);
     if is_marked {
-        // As long as anything else is there, so is the mark.
+        // The mark stays as long as any other file does.
         storage.sync_dir(&staging.path).map_err(failed)?;
         storage
             .remove_file(&staging.join(STAGING_MARK))
@@ -330,8 +330,8 @@ fn clear_staging(staging: &Directory) -> Result<()> {
     storage.remove_dir(&staging.path).map_err(failed)
 }
 
-/// Writes all files of the repository into an empty directory. A directory that was made for it is
-/// durable with them.
+/// Writes all files of the repository into an empty directory. If the directory was created for it,
+/// the directory is made durable too.
 fn fill(
     source: &Source<'_>,
     check: Check,
@@ -351,7 +351,7 @@ fn fill(
     place_densely(&mut mapping.objects);
     place_densely(&mut mapping.index);
     let files = FreshRepository::create(into.clone(), rights, threads)?;
-    // Everything but the pages is known before them, and made durable beside their writing.
+    // Everything except the pages is known beforehand, and is made durable while they are written.
     let stage = || {
         match &exact {
             Some(exact) => stage_exact(exact, &files)?,
@@ -383,14 +383,14 @@ fn fill(
     Ok(written)
 }
 
-/// Consecutive physical pages of a space, with the logical pages that go there.
+/// Consecutive physical pages of a space, with their logical pages.
 struct Run {
     space: Space,
     first: PhysicalPage,
     pages: Vec<LogicalPage>,
 }
 
-/// Splits the mapped pages into runs that lie side by side.
+/// Splits the mapped pages into runs of adjacent places.
 fn runs(mapping: &Mapping) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for space in Space::ALL {
@@ -455,8 +455,8 @@ fn write_pages(
     Ok(total as u64)
 }
 
-/// Stages the small files of a forensic backup, and its journals: they have their names before any
-/// mapping has.
+/// Stages the small files and the journals of a forensic backup. The journals get their names
+/// before any mapping does.
 fn stage_exact(exact: &ExactFiles, files: &FreshRepository) -> Result<()> {
     for (generation, name) in exact.journal_names() {
         files.stage_journal(&name, exact.journal(generation))?;
@@ -464,7 +464,7 @@ fn stage_exact(exact: &ExactFiles, files: &FreshRepository) -> Result<()> {
     files.stage_as_given(exact.small_files())
 }
 
-/// The data files of a forensic backup, as they were.
+/// Writes the data files of a forensic backup, as they were.
 fn write_exact(
     exact: &ExactFiles,
     files: &FreshRepository,

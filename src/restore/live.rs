@@ -10,7 +10,7 @@ use crate::store::{Engine, Replacing};
 use super::next::{Restore, Written};
 use super::{Installed, RestoreOptions, RestoreSummary, validate};
 
-/// Whether a backup can be restored over a live repository; everything in it is read.
+/// Checks that a backup can be restored over a live repository, which involves reading all of it.
 pub(crate) fn check(
     backup: &Backup,
     options: RestoreOptions,
@@ -28,7 +28,7 @@ pub(crate) fn check(
     validate(backup, options, observer).map(drop)
 }
 
-/// Restores a backup that was checked. The caller has the turn at the gate of the engine.
+/// Restores a backup that has been checked. The caller holds the turn at the gate of the engine.
 pub(crate) fn over_live(
     backup: &Backup,
     engine: &Engine,
@@ -61,8 +61,8 @@ pub(crate) fn over_live(
     let (pages_written, pages_kept) = counts;
     let installed = Installed::NextGeneration { generation };
     let directory = engine.directory().path.clone();
-    // What was committed by way of the journal was there for all to see, as what a generation
-    // holds.
+    // Commits in the journal were visible to everyone, like those in a generation, so none counts
+    // as waiting.
     let waiting_commits = 0;
     Ok(RestoreSummary {
         installed,

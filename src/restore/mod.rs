@@ -1,6 +1,6 @@
-//! Restoring a backup: everything is checked before anything that is there is touched, and a crash
-//! leaves the old state or the new. Where nothing is, checking and writing go together: what is
-//! written waits under temporary names for the result.
+//! Restoring of backups. Everything is checked before any existing file is touched, and a crash
+//! leaves the old state or the new one. If there is nothing at the target, checking and writing run
+//! together: files stay under temporary names until the result is known.
 //!
 //! | what is there | what happens | the switch |
 //! |---|---|---|
@@ -38,30 +38,29 @@ pub use plan::{RestorePlan, Way, plan};
 
 use target::Found;
 
-/// What to do when there is a repository already.
+/// What to do if a repository exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Existing {
-    /// Refuse.
+    /// Fail.
     #[default]
     Refuse,
     /// Replace its content.
     Replace,
 }
 
-/// How a backup is restored.
+/// Options of a restore.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RestoreOptions {
-    /// What to do when there is a repository already.
+    /// What to do if a repository exists already.
     pub existing: Existing,
-    /// Restore a forensic backup although the repository in it is damaged: its files, byte for
-    /// byte, into a new or empty directory. The backup itself must be right.
+    /// Restore a forensic backup even if the repository in it is damaged: its files, byte for byte,
+    /// into a new or empty directory. The backup itself must be intact.
     pub damaged: bool,
-    /// Replace a repository of the other dialect. Otherwise that is refused
-    /// ([`Error::OtherDialect`]).
+    /// Replace a repository of another dialect, which fails otherwise ([`Error::OtherDialect`]).
     pub change_dialect: bool,
-    /// How long another process that writes there is waited for; not at all unless given.
+    /// How long to wait for another process that writes there; not at all by default.
     pub wait: Option<Duration>,
-    /// Threads; one a processor unless given. With one, no thread is started.
+    /// Number of threads; one per processor by default. With 1, no thread is started.
     pub threads: Option<NonZeroUsize>,
 }
 
@@ -74,55 +73,56 @@ impl RestoreOptions {
     }
 }
 
-/// How a backup was restored.
+/// The way in which a backup was restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Installed {
     /// As a new repository.
     New,
-    /// As the next generation of the repository that was there.
+    /// As the next generation of the existing repository.
     NextGeneration {
         /// Its number.
         generation: u32,
     },
-    /// As a new repository, after the one that was there was set aside.
+    /// As a new repository, after the existing one was set aside.
     SetAside {
-        /// Where it is now.
+        /// The present place of the old one.
         old: PathBuf,
     },
 }
 
-/// What was restored.
+/// Result of a restore.
 #[derive(Debug, Clone)]
 pub struct RestoreSummary {
-    /// How.
+    /// The way in which the backup was restored.
     pub installed: Installed,
     /// The directory of the repository.
     pub directory: PathBuf,
-    /// Pages written.
+    /// Number of pages written.
     pub pages_written: u64,
-    /// Pages that were there already with the same content.
+    /// Number of pages that were in place already with the same content.
     pub pages_kept: u64,
-    /// Findings in what was restored, and checks that were not possible: none, but where a damaged
-    /// one was asked for.
+    /// Number of findings and impossible checks in the restored repository; 0 unless a damaged one
+    /// was requested.
     pub findings: u64,
-    /// Commits that waited in journals of the repository that was replaced, as far as they can be
-    /// counted. They are gone, or, where it was set aside, set aside with it.
+    /// Number of commits in journals of the replaced repository, as far as they can be counted.
+    /// They are gone, or set aside with it.
     pub waiting_commits: u64,
 }
 
-/// Restores a backup to a directory of the file system.
+/// Restores a backup to a directory in the file system.
 ///
 /// # Errors
-/// [`Error::Backup`] when the backup is damaged or the repository in it inconsistent;
-/// [`Error::InvalidArgument`] for a directory that cannot be the target; [`Error::OtherDialect`];
-/// [`Error::Locked`] while another process writes there; [`Error::Io`] when the system refuses;
-/// [`Error::Cancelled`]. What was there is untouched then. (Into a new directory the backup is
-/// checked while it is written; what was written is taken away again, but a loss of power right
-/// behind the error may bring it back, as files that the next restore clears away.)
-/// [`Error::Unconfirmed`] when the system refuses the last sync, behind the switch: the restored
-/// repository is in place. [`Error::Stranded`] when it refuses to rename a directory and to rename
-/// it back.
+/// Returns [`Error::Backup`] if the backup is damaged or the repository in it inconsistent,
+/// [`Error::InvalidArgument`] for a directory that cannot be the target, [`Error::OtherDialect`],
+/// [`Error::Locked`] while another process writes there, [`Error::Io`] if the system refuses, or
+/// [`Error::Cancelled`]. In all of these cases the existing content is untouched. (A backup is
+/// checked while it is written into a new directory. After an error the written files are removed.
+/// A loss of power right after that may bring them back, as files that the next restore removes.)
+///
+/// Returns [`Error::Unconfirmed`] if the last sync fails after the switch; the restored repository
+/// is in place then. Returns [`Error::Stranded`] if the system refuses to rename a directory and to
+/// rename it back.
 pub fn restore(
     backup: &Backup,
     into: impl AsRef<Path>,
@@ -132,10 +132,10 @@ pub fn restore(
     restore_in(backup, &Directory::real(into.as_ref()), options, observer)
 }
 
-/// As [`restore`], to a directory of any storage.
+/// Restores a backup to a directory of any storage, like [`restore`].
 ///
 /// # Errors
-/// As [`restore`].
+/// The errors of [`restore`].
 pub fn restore_in(
     backup: &Backup,
     into: &Directory,
@@ -155,12 +155,12 @@ pub fn restore_in(
     install(backup, into, options, check, observer)
 }
 
-/// When the backup is checked.
+/// The time at which the backup is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Check {
-    /// It was, and so much was found.
+    /// It has been checked, with this many findings.
     Done { findings: u64 },
-    /// While it is written.
+    /// It is checked while it is written.
     Beside,
 }
 
@@ -181,7 +181,7 @@ fn not_by_a_damaged_one(directory: &Directory) -> Error {
     Error::invalid(Misuse::RepositoryExists, text)
 }
 
-/// Puts the repository in its place; what is damaged only where nothing is.
+/// Puts the repository into place. Damaged content is written only where nothing exists.
 fn install(
     backup: &Backup,
     into: &Directory,
@@ -199,7 +199,7 @@ fn install(
         Found::Missing | Found::Empty => into.clone(),
         Found::Repository(files) => files.directory,
     };
-    // W-9: what is built on is looked at under the lock.
+    // W-9: everything that is built on is examined under the lock.
     let monitor = Monitor::new(observer, Phase::Restore, 0);
     let may_go_on = || monitor.check();
     let wait = LockWait::new(options.wait, &may_go_on);
@@ -212,7 +212,7 @@ fn install(
     allowed(&found, options)?;
     ensure_same_dialect(backup, &found, options)?;
     let check = match found {
-        // It came between the first look and the lock.
+        // It appeared between the first look and the lock.
         Found::Repository(_) if check == Check::Beside => Check::Done {
             findings: validate(backup, options, observer)?,
         },
@@ -227,18 +227,19 @@ fn install(
         Found::Missing | Found::Repository(_) => return Err(target::changed(&directory)),
     };
     fresh::unmark(&directory);
-    // W-13: what is written into a file of several names would show under each: the old files are
+    // W-13: writing to a file with several names would change all of them, so the old files are
     // left as they are.
     let current = match files.shared()? {
         None => next::healthy(&directory, options, observer)?,
         Some(_) => None,
     };
-    // What is not built on is closed: no file may be open in a directory that is renamed.
+    // An unused repository is closed here, because no file may be open in a directory that is
+    // renamed.
     match current.filter(|_| backup.snapshot().dialect() == Dialect::V22) {
         Some(current) => next::over(backup, &current, threads, observer),
         None => {
             target::need_no_link(&directory)?;
-            // A repository that does not open has nothing that could be counted.
+            // A repository that cannot be opened has nothing to count.
             let old = OpenOptions::new().without_journal().open_in(&directory);
             let waiting_commits = old.map_or(0, |old| old.journal().commits());
             Ok(RestoreSummary {
@@ -249,7 +250,7 @@ fn install(
     }
 }
 
-/// What is restored, and how.
+/// The content to restore, and the options.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     backup: &'a Backup,
@@ -257,7 +258,7 @@ pub(crate) struct Source<'a> {
     observer: &'a dyn Observer,
 }
 
-/// Whether what was found may be replaced.
+/// Fails unless the existing content may be replaced.
 fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
     match (found, options.existing) {
         (Found::Repository(files), Existing::Refuse) => {
@@ -273,8 +274,8 @@ fn allowed(found: &Found, options: RestoreOptions) -> Result<()> {
     }
 }
 
-/// Refuses a backup of the other dialect than the repository that is there, unless the caller wants
-/// it changed. A repository that cannot be opened has none.
+/// Rejects a backup of another dialect than the existing repository, unless the caller wants the
+/// dialect changed. A repository that cannot be opened has no dialect.
 fn ensure_same_dialect(backup: &Backup, found: &Found, options: RestoreOptions) -> Result<()> {
     let Found::Repository(files) = found else {
         return Ok(());
@@ -296,8 +297,8 @@ fn ensure_same_dialect(backup: &Backup, found: &Found, options: RestoreOptions) 
     }
 }
 
-/// Everything in the backup is right, and so is the repository that it makes, unless it may be
-/// damaged; gives what was found.
+/// Checks the backup and the repository in it, which may be damaged only if the options permit it.
+/// Returns the number of findings.
 fn validate(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -> Result<u64> {
     let BackupReport {
         repository,
@@ -325,7 +326,7 @@ fn validate(backup: &Backup, options: RestoreOptions, observer: &dyn Observer) -
     Ok(0)
 }
 
-/// A repository in which something was found is not restored.
+/// Fails if there are findings, because an inconsistent repository is not restored.
 fn refuse_findings(backup: &Backup, report: GenerationReport) -> Result<()> {
     match (report.first_damage().cloned(), report.unchecked.first()) {
         (Some(finding), _) => Err(Error::backup(

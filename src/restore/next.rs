@@ -24,12 +24,12 @@ use crate::verify::{GenerationReport, VerifyOptions, verify};
 
 use super::{Installed, RestoreOptions, RestoreSummary};
 
-/// Pages compared or written in one piece of work.
+/// Number of pages compared or written in one piece of work.
 const BATCH: usize = 64;
 
-/// The repository, if it is one that can take a next generation: of dialect 2.2, and nothing is
-/// wrong with it. One that the system refuses to read is none: a disk that loses pages is a reason
-/// to restore, and no reason not to.
+/// The repository, if it can take a next generation: its dialect is 2.2 and it has no fault. A
+/// repository that the system refuses to read does not qualify. A disk that loses pages is a reason
+/// to restore, not a reason to fail.
 pub(crate) fn healthy(
     directory: &Directory,
     options: RestoreOptions,
@@ -46,7 +46,7 @@ fn judge(
     options: RestoreOptions,
     observer: &dyn Observer,
 ) -> Result<Option<Repository>> {
-    // What is built on is the generation; what a journal holds beyond it is discarded.
+    // The next generation builds on the current one; commits in a journal are discarded.
     let repository = OpenOptions::new().without_journal().open_in(directory)?;
     let is_plain = repository.dialect() == Dialect::V22 && repository.is_whole();
     if !is_plain || repository.missing().next().is_some() {
@@ -106,8 +106,9 @@ pub(crate) fn over(
     let generation = next.generation();
     let mapping = next.seal(objects, index, next.transaction(), 1);
     next.publish(&mapping.to_bytes())?;
-    // J-7: what they continue is replaced, durably. One that stays, because this fails, is stale
-    // unless it continues a later generation, which would be said at the next open.
+    // J-7: the generation that the journals continue has been replaced, durably. If one remains
+    // because its removal fails, it is stale, or continues a later generation and is reported at
+    // the next opening.
     for (_, name) in current.files().journals() {
         journal::remove(&current.files().directory, name).ok();
     }
@@ -124,14 +125,14 @@ pub(crate) fn over(
     })
 }
 
-/// A content, and the repository whose next generation it becomes.
+/// The new content, and the repository whose next generation it becomes.
 pub(super) struct Restore<'a> {
     pub old: &'a Image,
     pub new: &'a Image,
     pub on_disk: &'a [Generation],
-    /// Generations that snapshots see (W-10).
+    /// Generations that snapshots use (W-10).
     pub pinned: &'a [&'a Mapping],
-    /// By space: pages at the end of the free list that are left alone.
+    /// For each space, pages at the end of the free list that are left alone.
     pub held: [&'a [PhysicalPage]; 2],
     pub next: &'a NextGeneration,
     pub threads: usize,
@@ -145,18 +146,18 @@ pub(super) struct Written {
     pub pages_kept: u64,
 }
 
-/// What reading the new pages tells of them.
+/// The result of comparing new pages.
 #[derive(Debug, Default)]
 struct Compared {
-    /// Those whose content is not what the repository has there.
+    /// The pages whose content differs from the repository's.
     changed: Vec<LogicalPage>,
-    /// Those that look like the first of a record on several pages, with its size. Pages within a
-    /// record may.
+    /// Pages that look like the first of a multi-page record, with the size of the record. Pages
+    /// inside a record may look so too.
     heads: Vec<(LogicalPage, u32)>,
 }
 
-/// The logical pages of each record on several pages, by what looks like the first of one, in
-/// ascending order.
+/// The ranges of logical pages of the multi-page records, ascending, derived from pages that look
+/// like a first page.
 fn multi_page_records(heads: &[(LogicalPage, u32)]) -> Vec<Range<u32>> {
     let mut records: Vec<Range<u32>> = Vec::new();
     for &(page, size) in heads {
@@ -186,7 +187,8 @@ impl Restore<'_> {
         })
     }
 
-    /// Writes the pages of a space that differ; gives its section and the number of pages written.
+    /// Writes the pages of a space that differ. Returns its section and the number of pages
+    /// written.
     fn space(&self, space: Space, monitor: &Monitor<'_>) -> Result<(MappingSection, u64)> {
         let section = self.new.mapping().section(space);
         let pages: Vec<LogicalPage> = section.mapped().map(|(page, ..)| page).collect();
@@ -217,7 +219,7 @@ impl Restore<'_> {
         ))
     }
 
-    /// Holds the pages against those that the repository has at the same logical pages.
+    /// Compares the pages with those of the repository at the same logical pages.
     fn compare(
         &self,
         space: Space,
@@ -230,7 +232,7 @@ impl Restore<'_> {
                     number: usize| {
             let mut found = Compared::default();
             for &page in batches.get(number).copied().unwrap_or_default() {
-                // A page that is damaged, or cannot be read, is one to write anew.
+                // A page that is damaged or cannot be read is written.
                 let is_there = self.old.mapping().section(space).resolve(page).is_some()
                     && self.old.read(space, page, old).is_ok();
                 self.new.read(space, page, new)?;
@@ -281,8 +283,7 @@ impl Restore<'_> {
         )
     }
 
-    /// The entries of the next generation: what was written lies in its new place, the rest where
-    /// it was.
+    /// The entries of the next generation. Written pages have new places, the others keep theirs.
     fn entries(&self, space: Space, placed: &[(LogicalPage, PhysicalPage)]) -> Vec<MappingEntry> {
         let generation = self.next.generation();
         let old = self.old.mapping().section(space);

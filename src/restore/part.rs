@@ -1,4 +1,4 @@
-//! A part of a backup into a repository that lives on: one transaction, beside its readers.
+//! Restoring a part of a backup into a live repository, in one transaction and next to its readers.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -17,32 +17,32 @@ use crate::storage::{Directory, MemStorage, OpenMode, Storage, read_exact_at};
 use crate::store::OpenOptions;
 use crate::store::{Engine, EngineOptions};
 
-/// How often a repository is copied again when another process writes over what is read.
+/// Number of attempts at copying a repository while another process overwrites what is being read.
 const ATTEMPTS: usize = 8;
 
-/// Where the copy lies in its own storage.
+/// Path of the copy in its own storage.
 const COPY: &str = "/repository";
 
-/// How a part of a backup is restored.
+/// Options for restoring a part of a backup.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PartOptions {
     /// Take what can be read of a forensic backup of a damaged repository. The backup itself must
-    /// be right.
+    /// be intact.
     pub damaged: bool,
-    /// Change nothing, and only tell what would be.
+    /// Change nothing; only report what would be changed.
     pub dry_run: bool,
-    /// Threads that check the backup; one a processor unless given.
+    /// Number of threads that check the backup; one per processor by default.
     pub threads: Option<NonZeroUsize>,
 }
 
-/// Puts a part of a backup in the place of what a repository has of it, in one transaction: readers
-/// see all of it or nothing, and so does a crash. The whole backup is checked before.
+/// Replaces a part of a repository by that of a backup, in one transaction: readers see all of it
+/// or nothing, as does a crash. The whole backup is checked first.
 ///
 /// # Errors
-/// [`Error::Backup`](crate::Error::Backup) when the backup is damaged or the repository in it
-/// inconsistent; as [`Importer::take_part`]; as
-/// [`Transaction::commit`](crate::store::Transaction::commit). Nothing is changed then, but for the
-/// last, which says itself what it means.
+/// Returns [`Error::Backup`](crate::Error::Backup) if the backup is damaged or the repository in it
+/// inconsistent, and the errors of [`Importer::take_part`]; nothing has changed then. Also returns
+/// the errors of [`Transaction::commit`](crate::store::Transaction::commit), which explain their
+/// effects themselves.
 pub fn restore_part(
     backup: &Backup,
     into: &Engine,
@@ -55,7 +55,7 @@ pub fn restore_part(
         dry_run,
         threads,
     } = options;
-    // Of files without a generation there is no part.
+    // Files without a generation have no parts.
     let damaged = damaged && !backup.is_unmapped();
     validate(
         backup,
@@ -69,20 +69,21 @@ pub fn restore_part(
     let from = Catalog::new(backup.snapshot());
     let mut importer = Importer::new(into.begin_write()?)?;
     let taken = importer.take_part(&from, part, observer)?;
-    // Dropped, the transaction is taken back.
+    // Dropping the transaction undoes it.
     if !dry_run {
         importer.commit()?;
     }
     Ok(taken)
 }
 
-/// What [`restore_part`] would do to the repository in a directory, told without a byte written
-/// there, and without the lock: what a journal holds is made again in a copy in memory, which is as
-/// large as the files of the repository.
+/// Reports what [`restore_part`] would do to the repository in a directory, without writing a byte
+/// there or taking the lock. Journals are replayed in a copy in memory, which is as large as the
+/// files of the repository.
 ///
 /// # Errors
-/// As [`restore_part`] before it changes anything, and as [`EngineOptions::open`];
-/// [`Error::Overtaken`] where another process wrote over what was copied each time.
+/// The errors that [`restore_part`] returns before it changes anything, those of
+/// [`EngineOptions::open`], and [`Error::Overtaken`] if another process overwrote the files during
+/// each attempt to copy them.
 pub fn plan_part(
     backup: &Backup,
     into: &Directory,
@@ -104,14 +105,14 @@ pub fn plan_part(
     )
 }
 
-/// A copy in memory of the repository in a directory: of one generation, with the journals that
+/// Copies the repository in a directory into memory: one generation, with the journals that
 /// continue it.
 fn copied(from: &Directory) -> Result<Directory> {
     let mut attempt = 1;
     loop {
         let repository = OpenOptions::new().without_journal().open_in(from)?;
         let copy = copy_of(repository.files());
-        // As long as its mapping is there, the pages of a generation stay (W-2, W-4).
+        // While its mapping exists, the pages of a generation stay (W-2, W-4).
         match repository.ensure_unchanged() {
             Ok(()) => return copy,
             Err(Error::Overtaken { .. }) if attempt < ATTEMPTS => attempt += 1,

@@ -1,4 +1,4 @@
-//! What a restore would do, told without doing it.
+//! The plan of a restore, computed without changing anything.
 
 use super::target::Found;
 use super::{RestoreOptions, allowed, ensure_same_dialect, next, target, validate};
@@ -11,7 +11,7 @@ use crate::format::Dialect;
 use crate::storage::Directory;
 use crate::store::{OpenOptions, Repository};
 
-/// How the repository of a backup would come to its place.
+/// The way in which the repository of a backup would be put into place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(
     feature = "serde",
@@ -19,35 +19,35 @@ use crate::store::{OpenOptions, Repository};
     serde(rename_all = "kebab-case")
 )]
 pub enum Way {
-    /// As a new repository where nothing is.
+    /// As a new repository where there is none.
     New,
-    /// As the next generation of the repository that is there, which goes on being read meanwhile.
+    /// As the next generation of the existing repository, which can be read throughout.
     NextGeneration,
-    /// As a new repository, with the one that is there set aside.
+    /// As a new repository, with the existing one set aside.
     SetAside,
 }
 
-/// What a restore would do.
+/// The effects that a restore would have.
 #[derive(Debug)]
 pub struct RestorePlan {
-    /// How it would go.
+    /// The way in which it would be done.
     pub way: Way,
     /// Dialect of the backup.
     pub dialect: Dialect,
-    /// The repository that would be replaced, as it is, its journal included. `None` where there is
+    /// The existing repository that would be replaced, including its journal. `None` if there is
     /// none, or it cannot be opened.
     pub replaced: Option<Repository>,
-    /// Commits that wait in journals of that repository: they would be gone, or set aside with it.
+    /// Number of commits in journals of that repository, which would be gone or set aside with it.
     pub waiting_commits: u64,
-    /// Findings in what would be restored.
+    /// Number of findings in the content that would be restored.
     pub findings: u64,
 }
 
-/// Checks a backup wholly and tells what restoring it would do. Nothing is written; whether another
-/// process holds the lock is not looked at.
+/// Checks a backup completely and reports what restoring it would do. Nothing is written. The lock
+/// is not examined.
 ///
 /// # Errors
-/// As [`restore`](super::restore()) before it changes anything.
+/// The errors that [`restore`](super::restore()) returns before it changes anything.
 pub fn plan(
     backup: &Backup,
     into: &Directory,

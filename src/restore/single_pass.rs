@@ -1,6 +1,6 @@
-//! Checking a backup and writing it to where nothing is, in one pass: each page is written under a
-//! temporary name when it has been read and its digest is right. Only when the repository that they
-//! make up is right too do the files get their names.
+//! Checking a backup and writing it to an empty target in one pass. Each page is written under a
+//! temporary file name once it has been read and its digest is right. The files get their names
+//! only after the repository that they form has been found right too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,8 +14,8 @@ use crate::pager::generation::fresh::DataWriter;
 
 use super::{RestoreOptions, refuse_findings};
 
-/// Writes all pages to their places in `mapping`, and checks everything. An error says that what
-/// was written is not to be used.
+/// Writes all pages to their places in `mapping`, and checks everything. After an error the written
+/// pages must not be used.
 pub(super) fn write(
     backup: &Backup,
     mapping: &Mapping,
@@ -40,7 +40,7 @@ pub(super) fn write(
     if written.load(Ordering::Relaxed) != pages {
         return Err(not_all(backup));
     }
-    // The last question whether to go on.
+    // The last question to the observer whether to go on.
     Monitor::new(observer, Phase::Restore, pages).advance(pages)?;
     Ok(pages)
 }
@@ -54,14 +54,14 @@ fn not_all(backup: &Backup) -> Error {
 struct Writer {
     mapping: Mapping,
     data: Arc<DataWriter>,
-    /// Pages written.
+    /// Number of pages written.
     written: Arc<AtomicU64>,
 }
 
 impl PageSink for Writer {
     fn take(&self, space: Space, pages: &[LogicalPage], mut bytes: &[u8]) -> Result<()> {
         let section = self.mapping.section(space);
-        // What has no place is not counted, so that it is missed in the end.
+        // A page without a place is not counted, so that the total reveals it in the end.
         let places: Vec<Option<PhysicalPage>> =
             pages.iter().map(|&page| section.resolve(page)).collect();
         let follows = |before: &Option<PhysicalPage>, next: &Option<PhysicalPage>| {

@@ -1,4 +1,4 @@
-//! What stands where a backup is to be restored to.
+//! Examination of the target of a restore.
 
 use std::path::{Path, PathBuf};
 
@@ -10,18 +10,18 @@ use crate::pager::files::RepositoryFiles;
 use crate::pager::leftovers::Leftovers;
 use crate::storage::{Directory, EntryKind, Ties, parent_of};
 
-/// What was found.
+/// The present content of the target.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// Nothing.
     Missing,
-    /// A directory without anything but leftovers of an interrupted restore.
+    /// A directory that is empty except for remains of an interrupted restore.
     Empty,
     /// Files of a repository, healthy or not.
     Repository(RepositoryFiles),
 }
 
-/// Looks at the target; refuses what cannot be one.
+/// Examines the target. Fails if it cannot be one.
 pub(crate) fn look(into: &Directory) -> Result<Found> {
     let path = into.path.as_path();
     if path.as_os_str().is_empty() {
@@ -97,10 +97,10 @@ fn look_inside(into: &Directory) -> Result<Found> {
     }
 }
 
-/// Refuses a directory that is reached by a symbolic link nobody named, or that is to be renamed
-/// and is one.
+/// Rejects a directory that is reached through a symbolic link not named by the caller, or that
+/// must be renamed and is a link.
 pub(crate) fn need_no_link(directory: &Directory) -> Result<()> {
-    // With a separator at its end the name of a link stands for what it leads to.
+    // With a separator at its end, the name of a link stands for its target.
     let path = directory.path.components().as_path();
     match directory
         .storage
@@ -118,7 +118,7 @@ pub(crate) fn need_no_link(directory: &Directory) -> Result<()> {
     }
 }
 
-/// The error when what was found is not what was found before.
+/// The error if the target has changed since it was examined.
 pub(crate) fn changed(directory: &Directory) -> Error {
     Error::Changed {
         path: directory.path.as_path().into(),
@@ -126,7 +126,7 @@ pub(crate) fn changed(directory: &Directory) -> Error {
     }
 }
 
-/// A name beside a directory: its own with an ending.
+/// A path next to a directory: its name with a suffix.
 pub(crate) fn sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
     match path.file_name() {
         Some(name) => {

@@ -1,5 +1,5 @@
-//! Advice: what stored objects hold that no reader of the repository needs to be right, and that
-//! whoever stored it will want to know. It changes no verdict.
+//! Advice on stored objects: faults that do not matter to readers of the repository, but that the
+//! author of the object will want to know. It changes no verdict.
 
 use std::fmt;
 
@@ -17,14 +17,14 @@ const QUERIES: [(&str, &str); 3] = [
     ("MSFT_CliAlias", "Target"),
 ];
 
-/// A stored text that is not what it should be.
+/// A fault in a stored text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
     /// The path of the object, and the property.
     pub place: Box<str>,
-    /// The code of what is wrong.
+    /// The code of the fault.
     pub code: &'static str,
-    /// A sentence that says what is wrong.
+    /// A sentence that describes the fault.
     pub text: Box<str>,
 }
 
@@ -34,17 +34,17 @@ impl fmt::Display for Advice {
     }
 }
 
-/// Advice, the first of it listed and the rest counted.
+/// A list of advice, bounded, and the number of the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Advices {
     /// Those that are listed.
     pub listed: Vec<Advice>,
-    /// The number of the others.
+    /// Number of pieces of advice that are not listed.
     pub not_listed: u64,
 }
 
 impl Advices {
-    /// Reads the queries that an instance holds.
+    /// Parses the queries in an instance.
     pub(super) fn look_at(&mut self, namespace: &str, instance: &Instance) {
         let class = instance.class();
         let held = QUERIES.iter().filter(|(name, _)| class.is_a(name));
@@ -89,7 +89,7 @@ impl Advices {
     }
 }
 
-/// True if an object says that its query is in another language.
+/// True if an object states that its query is in another language.
 fn is_other_language(instance: &Instance) -> bool {
     let language = instance.text("QueryLanguage");
     language.is_some_and(|language| !language.eq_ignore_ascii_case("WQL"))

@@ -1,4 +1,4 @@
-//! The objects that damage touches: what a person wants to know of a damaged repository.
+//! The objects affected by damage, as a person wants to know them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,17 +14,17 @@ use crate::format::index::object_key::{KeyShape, SYSTEM_NAMESPACE};
 use crate::format::name_hash::NameHash;
 use crate::store::Snapshot;
 
-/// Objects that are named, of each kind and namespace; the others are counted.
+/// Number of objects of each kind and namespace that are named; the others are only counted.
 pub const NAMED: usize = 20;
 
-/// Keys after which the observer is asked whether to go on.
+/// Number of keys between two questions to the observer whether to go on.
 const KEYS_A_STEP: usize = 1024;
 
-/// Objects of one kind that damage touches.
+/// Objects of one kind that damage affects.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Touched {
-    /// How many there are.
+    /// Number of the objects.
     pub count: u64,
     /// The first of them, at most [`NAMED`]: by name, or by hash where the name cannot be read.
     pub names: Vec<String>,
@@ -39,11 +39,11 @@ impl Touched {
     }
 }
 
-/// What damage touches in a namespace.
+/// The objects that damage affects in a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct AffectedNamespace {
-    /// Its path, or `NS_` and its hash where no name leads to it.
+    /// Its path, or `NS_` and its hash if no name leads to it.
     pub namespace: String,
     /// Class definitions.
     pub classes: Touched,
@@ -51,13 +51,14 @@ pub struct AffectedNamespace {
     pub instances: Touched,
 }
 
-/// Finds the objects whose record cannot be read, or lies on a page with a finding, by namespace.
+/// Finds the objects whose record cannot be read or lies on a page with a finding, by namespace.
 ///
-/// Objects are those that the keys name: keys that were lost with a page of the index name none.
+/// Objects are identified by their keys, so objects whose keys were lost with a page of the index
+/// are missing from the result.
 ///
 /// # Errors
-/// [`Error::Io`] when the system refuses, [`Error::Cancelled`] when the observer asks to stop.
-/// Damage is no error.
+/// Returns [`Error::Io`] if the system refuses, and [`Error::Cancelled`] if the observer asks to
+/// stop. Damage is not an error.
 pub fn affected(
     snapshot: &Snapshot,
     report: &GenerationReport,
@@ -72,7 +73,7 @@ pub fn affected(
     };
     let monitor = Monitor::new(observer, Phase::Verify, report.keys);
     let keys = snapshot.keys(crate::KeyRange::all(), crate::Direction::Forward);
-    // Damage of the index is a finding already.
+    // Damage of the index is reported as a finding already.
     for (number, key) in keys.flatten().enumerate() {
         if number % KEYS_A_STEP == 0 {
             monitor.advance(KEYS_A_STEP as u64)?;
@@ -92,7 +93,7 @@ fn damaged_pages(findings: &[Corruption]) -> BTreeSet<u32> {
         .collect()
 }
 
-/// Paths of namespaces by their hashes.
+/// Paths of namespaces, indexed by their hashes.
 fn namespace_names(catalog: &Catalog) -> HashMap<NameHash, String> {
     let paths = catalog
         .namespaces()
@@ -148,7 +149,7 @@ impl Search {
         Ok(())
     }
 
-    /// Whether a record lies on a page with a finding, or cannot be read at all.
+    /// True if a record lies on a page with a finding, or cannot be read at all.
     fn is_touched(&self, record: RecordRef) -> Result<bool> {
         let first = record.page.get();
         let more = record.size / u32::try_from(PAGE_SIZE).unwrap_or(u32::MAX);

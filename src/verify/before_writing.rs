@@ -1,4 +1,4 @@
-//! The judgement that an engine may ask for before its first write.
+//! The verification that an engine may run before its first write.
 
 use super::{VerifyOptions, verify_snapshot};
 use crate::base::corruption::CorruptionCode;
@@ -8,15 +8,15 @@ use crate::storage::Directory;
 use crate::store::{EngineOptions, Snapshot};
 
 impl EngineOptions {
-    /// Verifies everything before the first write, and refuses a repository with findings that
-    /// could spread (`docs::invariants`, "Damage"). Without it damage is met, and the change
-    /// refused, where a page of it is to be changed. Reads the whole repository.
+    /// Verifies everything before the first write, and rejects a repository with findings that
+    /// could spread (`docs::invariants`, "Damage"). Without this option, a damaged page is noticed
+    /// when it is about to be changed, and that change fails. Reads the whole repository.
     pub fn verify(self, verify: bool) -> Self {
         self.check(verify.then_some(ensure_sound))
     }
 }
 
-/// Findings that no write makes worse: what they are about is left as it is, and nothing is built
+/// Findings that no write makes worse, because their subject is left as it is and nothing is built
 /// on it.
 const HARMLESS: [CorruptionCode; 8] = [
     CorruptionCode::IndexUnderfull,

@@ -1,8 +1,8 @@
-//! Level references: what objects hold against the keys that are stored, both ways; stamps; where
-//! references lead. On the way level schema looks at each class and instance.
+//! Level references: the content of objects compared with the stored keys in both directions,
+//! stamps, and the targets of references. In the same pass, level schema examines each class and
+//! instance.
 //!
-//! What one object that cannot be read would account for is reported too: each of its keys is one
-//! that nothing accounts for.
+//! The keys of an object that cannot be read are reported too, because nothing accounts for them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,24 +24,26 @@ use crate::format::index::object_key::{KeyShape, SYSTEM_NAMESPACE};
 use crate::format::record::reference_record::{ReferenceRecord, ReferenceRecordView};
 use crate::store::Snapshot;
 
-/// How deep a verification goes. Each level has those before it in it.
+/// Depth of a verification. Each level includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Level {
-    /// Pages, records, keys, and that they agree.
+    /// Pages, records and keys, and the agreement between them.
     #[default]
     Structure,
-    /// The keys that the content of objects calls for are those that are stored; references lead
-    /// somewhere; stamps.
+    /// The stored keys are those that the content of objects requires, references lead to existing
+    /// objects, and stamps are right.
     References,
-    /// Classes and instances keep the rules of the model.
+    /// Classes and instances obey the rules of the model.
     Schema,
 }
 
-/// Goes on where [`verify`](super::verify) ends: what the objects of a snapshot hold. What is found
-/// is added to the report. An object that cannot be read is one finding, and the others follow.
+/// Continues where [`verify`](super::verify) ends, with the content of the objects of a snapshot,
+/// and adds its findings to the report. An object that cannot be read is one finding, and the
+/// others follow.
 ///
 /// # Errors
-/// [`Error::Io`] when the system refuses, [`Error::Cancelled`] when the observer asks to stop.
+/// Returns [`Error::Io`] if the system refuses, and [`Error::Cancelled`] if the observer asks to
+/// stop.
 pub fn verify_content(
     snapshot: &Snapshot,
     level: Level,
@@ -67,15 +69,15 @@ struct Check<'c> {
     catalog: Catalog,
     level: Level,
     monitor: &'c Monitor<'c>,
-    /// The keys that objects call for, those with a record with it.
+    /// The keys that objects require, including their record if they name one.
     expected: HashSet<String>,
-    /// The references that instances make, by their keys; and where the instance lies.
+    /// The references that instances make, by their keys, with the place of the instance.
     made: HashMap<String, Made>,
-    /// Keys without record of the instances there are, by which references are found to lead
-    /// somewhere.
+    /// The keys without record of the existing instances, which are the possible targets of
+    /// references.
     instances: HashSet<String>,
     stamps: HashMap<u64, RecordRef>,
-    /// Records that cannot be read: their own keys are no second finding.
+    /// Records that cannot be read. Their own keys do not cause a second finding.
     unreadable: HashSet<RecordRef>,
     census: Census,
     advice: Advices,
@@ -83,7 +85,7 @@ struct Check<'c> {
 
 struct Made {
     by: RecordRef,
-    /// The key of the instance it leads to, unless its path cannot mean one: that is reported
+    /// The key of its target. `None` if its path cannot denote an instance, which is reported
     /// already.
     target: Option<String>,
     record: ReferenceRecord,
@@ -144,7 +146,7 @@ impl<'c> Check<'c> {
                 continue;
             };
             match catalog.class_by_hash(namespace, name) {
-                // Of several keys for one name, look-ups find one.
+                // Of several keys for one name, look-ups find only one.
                 Ok(Some(class)) if class.record != record => {
                     self.census.lose_by(Code::KeyUnexpected.as_str())
                 }
@@ -247,7 +249,7 @@ impl<'c> Check<'c> {
             .outgoing_references(namespace, &stored.instance, keys)
         {
             Ok(outgoing) => outgoing,
-            // It was reached; what it refers to cannot be told.
+            // The instance was reached; its references cannot be determined.
             Err(error) => {
                 self.unreadable.insert(stored.record);
                 findings.push(corruption(error)?);
@@ -288,13 +290,13 @@ impl<'c> Check<'c> {
         Ok(())
     }
 
-    /// The stored keys against those that objects call for.
+    /// Compares the stored keys with those that objects require.
     fn compare(&mut self, findings: &mut Findings) -> Result<()> {
         let mut met = HashSet::new();
         let snapshot = self.catalog.snapshot().clone();
         for key in snapshot.keys(KeyRange::all(), Direction::Forward) {
             self.monitor.advance(1)?;
-            // What cannot be read is a finding of the structure already.
+            // A key that cannot be read is a finding of the structure already.
             let Ok(key) = key else { continue };
             let text = key.to_string();
             if self.expected.remove(&text) {
@@ -348,7 +350,7 @@ impl<'c> Check<'c> {
         };
         let bytes = match self.catalog.snapshot().record_view(record) {
             Ok(bytes) => bytes,
-            // The structure has it.
+            // The structure has reported it.
             Err(error) => return corruption(error).map(drop),
         };
         let found = ReferenceRecordView::parse(&bytes).and_then(|view| view.to_reference());
@@ -381,7 +383,7 @@ impl<'c> Check<'c> {
         Ok(())
     }
 
-    /// The keys of a namespace that begin like this, with their records.
+    /// The keys of a namespace that begin with this text, with their records.
     fn records(
         &mut self,
         namespace: &str,
@@ -402,8 +404,8 @@ impl<'c> Check<'c> {
             match key {
                 Ok(key) => {
                     self.census.has(family.counted());
-                    // Another key of a record is none that an object calls for, and a finding as
-                    // that.
+                    // Another key of a record is not one that an object requires, and is reported
+                    // as that.
                     match key
                         .reference()
                         .map(|record| self.catalog.admit(family, &key, record).map(|()| record))
@@ -468,7 +470,7 @@ fn report_key(findings: &mut Findings, code: Code, key: &str) {
     });
 }
 
-/// Damage is a finding; everything else ends the run.
+/// Converts damage into a finding; any other error ends the run.
 fn corruption(error: Error) -> Result<Corruption> {
     match error {
         Error::Corrupt(finding) => Ok(*finding),

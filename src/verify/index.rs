@@ -1,4 +1,5 @@
-//! The index: pages, shape of the tree, order of keys, references (invariants 8, 9, 11 to 17).
+//! Verification of the index: pages, shape of the tree, order of keys, references (invariants 8, 9,
+//! 11 to 17).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,20 +20,20 @@ use crate::pager::state::image::Image;
 
 use crate::base::findings::Findings;
 
-/// What the index says.
+/// The result for the index.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     /// Number of keys read.
     pub keys: u64,
-    /// The records that keys name, each with the place of the key.
+    /// The records that keys name, each with the position of the key.
     pub references: Vec<(RecordRef, KeyPlace)>,
-    /// True if every page that something leads to could be read.
+    /// True if every page that is referred to could be read.
     pub is_complete: bool,
     /// What is wrong with it.
     pub findings: Findings,
 }
 
-/// Where a key stands.
+/// The position of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KeyPlace {
     pub page: LogicalPage,
@@ -43,8 +44,8 @@ pub(crate) struct KeyPlace {
 pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Tree> {
     let mut part = walk(image, threads, monitor)?;
     if part.has_page_twice && threads > 1 {
-        // Which of the ways to a page comes first is chance among threads, and the findings hang on
-        // it. Whether there is such a page is none.
+        // If several references lead to one page, the order in which threads meet it is random, and
+        // the findings depend on it. Their existence does not, so a single thread repeats the walk.
         part = walk(image, 1, monitor)?;
     }
     Ok(Tree {
@@ -55,7 +56,7 @@ pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Res
     })
 }
 
-/// Goes through the whole index.
+/// Walks through the whole index.
 fn walk(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Part> {
     let section = &image.mapping().index;
     let seen: Vec<AtomicBool> = section
@@ -119,7 +120,7 @@ fn unreached(image: &Image, seen: &[AtomicBool], findings: &mut Findings) {
     }
 }
 
-/// What a walk over a part of the tree gathers, in key order.
+/// The result of a walk over a part of the tree, in the order of the keys.
 #[derive(Debug, Default)]
 struct Part {
     keys: u64,
@@ -133,13 +134,13 @@ struct Part {
 }
 
 impl Part {
-    /// A part of the tree cannot be read.
+    /// Records that a part of the tree cannot be read.
     fn broken(&mut self, finding: Corruption) {
         self.findings.push(finding);
         self.is_broken = true;
     }
 
-    /// Takes the key in `text`, which `previous` must be below (invariants 14 and 17).
+    /// Adds the key in `text`, which must be greater than `previous` (invariants 14 and 17).
     fn key(&mut self, text: &[u8], place: KeyPlace, image: &Image) {
         self.keys += 1;
         match &self.first_key {
@@ -170,7 +171,7 @@ impl Part {
         });
     }
 
-    /// Takes a leaf at a depth (invariant 13).
+    /// Adds a leaf at a depth (invariant 13).
     fn leaf(&mut self, depth: usize, page: LogicalPage, image: &Image) {
         let first = *self.leaf_depth.get_or_insert(depth);
         if first != depth {
@@ -183,7 +184,7 @@ impl Part {
         }
     }
 
-    /// Appends the part that follows in key order; `page` is the one that leads to it.
+    /// Appends the part that follows in the order of the keys; `page` is the page that leads to it.
     fn append(&mut self, next: Part, page: LogicalPage, image: &Image) {
         if let Some(first) = next.first_key {
             match &self.first_key {
@@ -213,8 +214,9 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The root, and its subtrees in parallel. What they give is taken in key order while others
-    /// are walked, so that the findings of a few alone are in memory beside those that are kept.
+    /// Walks the root and, in parallel, its subtrees. Results are merged in the order of the keys
+    /// while other subtrees are walked, so that only a few subtrees hold findings beyond those that
+    /// are kept.
     fn root(&self, root: LogicalPage, threads: usize, part: &mut Part) -> Result<()> {
         let mut bytes = Box::new([0; PAGE_SIZE]);
         let Some(node) = self.enter(root, 0, &mut bytes, part)? else {
@@ -254,8 +256,8 @@ impl Walk<'_> {
         Ok(part)
     }
 
-    /// The pages that a broken tree does not lead to, each by itself: what they hold is not lost,
-    /// so that their records are no orphans, and damage of theirs is not hidden by that of others.
+    /// Examines the pages that a broken tree does not reach, each on its own. Their content is not
+    /// lost: their records are no orphans, and their damage is reported too.
     fn strays(&self, part: &mut Part) -> Result<()> {
         let mut bytes = Box::new([0; PAGE_SIZE]);
         for page in node_pages(self.image, u32::MAX) {
@@ -306,7 +308,7 @@ impl Walk<'_> {
         })
     }
 
-    /// Reads and checks a page that something leads to; `None` when it is no node or was reached
+    /// Reads and checks a page that is referred to. `None` if it is not a node or was reached
     /// before.
     fn enter<'p>(
         &self,
@@ -380,8 +382,8 @@ impl Walk<'_> {
         }
     }
 
-    /// The children of an inner node. One that is none in spite of the others, which the check of
-    /// the page reports, leaves a part of the tree that cannot be read.
+    /// The children of an inner node. If only some are set, which the check of the page reports,
+    /// that part of the tree cannot be read.
     fn children(&self, node: &IndexPage<'_>) -> Option<Vec<Option<LogicalPage>>> {
         let none = self.image.dialect().no_child();
         let child = |child| {
@@ -394,8 +396,8 @@ impl Walk<'_> {
         (!is_leaf(self.image, node)).then(|| node.children().map(child).collect())
     }
 
-    /// Goes through a node in key order: before each key, and behind the last, `between` with the
-    /// number of the child there.
+    /// Walks a node in the order of the keys. Before each key and after the last one, `between` is
+    /// called with the number of the child there.
     fn keys(
         &self,
         node: &IndexPage<'_>,
@@ -411,7 +413,7 @@ impl Walk<'_> {
         between(part, node.key_count())
     }
 
-    /// Takes a key of a node.
+    /// Adds a key of a node.
     fn key(
         &self,
         node: &IndexPage<'_>,
@@ -421,7 +423,7 @@ impl Walk<'_> {
         part: &mut Part,
     ) {
         text.clear();
-        // A damaged key is a finding of the page's own check.
+        // A damaged key is reported by the check of the page.
         if node.append_key(number, text).is_some() {
             part.key(
                 text,

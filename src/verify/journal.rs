@@ -1,5 +1,5 @@
-//! A repository with and without what its journals hold: both states are checked, and what only one
-//! of them has is named. Windows knows no journal, and one can be planted.
+//! Comparison of a repository with and without its journals. Both states are checked, and their
+//! differences are named, because Windows knows no journal and one can be planted.
 
 use std::cmp::Ordering;
 
@@ -13,22 +13,22 @@ use crate::store::{Journals, Snapshot};
 
 use super::{GenerationReport, VerifyOptions, verify_snapshot};
 
-/// Differences that are named; more are counted.
+/// Number of differences that are named; the rest are counted.
 const NAMED: usize = 10;
 
-/// What was found of journals.
+/// The result for the journals.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct JournalReport {
-    /// The journals, and what became of their commits.
+    /// The journals and the fate of their commits.
     pub found: Journals,
-    /// The generation without them, where commits were replayed.
+    /// The generation without the commits, if any were replayed.
     pub without: Option<GenerationReport>,
-    /// What the two states differ in, where commits were replayed.
+    /// The differences between the two states, if commits were replayed.
     pub difference: StateDifference,
 }
 
-/// What only one of two states has.
+/// The differences between two states.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct StateDifference {
@@ -40,16 +40,16 @@ pub struct StateDifference {
     pub added: u64,
     /// Objects that only the state without it has.
     pub removed: u64,
-    /// Objects that are not the same in both.
+    /// Objects that differ between the two.
     pub changed: u64,
-    /// Objects of either that cannot be read, so that they are not compared.
+    /// Objects of either state that cannot be read and are not compared.
     pub unreadable: u64,
     /// The first of the differences, by name.
     pub first: Vec<Difference>,
 }
 
 impl JournalReport {
-    /// Checks the state without the commits that were replayed, and compares the two.
+    /// Checks the state without the replayed commits, and compares the two.
     pub(crate) fn of(
         found: &Journals,
         snapshot: &Snapshot,
@@ -66,7 +66,7 @@ impl JournalReport {
         Self::beside(without, found, snapshot, observer)
     }
 
-    /// Compares a state with the one without the commits that were replayed, which was checked.
+    /// Compares a state with the one without the replayed commits, which has been checked.
     pub(crate) fn beside(
         without: GenerationReport,
         found: &Journals,
@@ -92,7 +92,7 @@ impl JournalReport {
 }
 
 impl StateDifference {
-    /// What differs between a state and a later one.
+    /// The differences between a state and a later one.
     fn between(before: &Snapshot, after: &Snapshot, observer: &dyn Observer) -> Result<Self> {
         let monitor = Monitor::new(observer, Phase::Verify, 0);
         let mut found = Self::default();
@@ -151,7 +151,7 @@ impl StateDifference {
     }
 }
 
-/// The next key that can be read: what cannot is a finding of its state.
+/// The next key that can be read. Unreadable ones are findings of their state.
 fn next(keys: &mut Scan) -> Option<Key> {
     keys.find_map(Result::ok)
 }

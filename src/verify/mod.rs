@@ -1,11 +1,11 @@
-//! Checks every invariant of `docs::format`. Level structure: every page, every table of contents,
-//! every key. What the format has no rule or checksum for cannot be seen (`docs::testing`). Nothing
-//! is changed, and the run never stops at the first finding.
+//! Verification of every invariant of `docs::format`. The level structure covers every page, every
+//! table of contents and every key. Changes for which the format has no rule or checksum cannot be
+//! detected (`docs::testing`). Nothing is changed, and a run never stops at its first finding.
 //!
-//! The mapping by itself; the object heap, page by page in parallel, then put in order; beside it
-//! the index, its subtrees in parallel. Then the records that keys name are held against those that
-//! the heap holds. The levels above, `references` and `schema`, look at what the objects hold:
-//! [`verify_content`].
+//! The mapping is checked first. Then the pages of the object heap are checked in parallel and
+//! merged in order, while the subtrees of the index are checked in parallel. Finally the records
+//! that keys name are compared with those in the heap. The higher levels, `references` and
+//! `schema`, examine the content of the objects: [`verify_content`].
 
 mod advice;
 mod affected;
@@ -41,23 +41,23 @@ pub use proof::{Disproof, Proof, prove};
 pub(crate) use proof::{faults, later_commits};
 pub use report::{GenerationReport, Report, Unchecked};
 
-/// How a verification is run.
+/// Options of a verification.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct VerifyOptions {
-    /// Threads; one a processor unless given.
+    /// Number of threads; one per processor by default.
     pub threads: Option<NonZeroUsize>,
     /// Check every generation on disk, not only the one that was opened.
     pub all_generations: bool,
 }
 
-/// Verifies a repository: the state that was opened, and where journals were replayed for it, the
-/// one without them too.
+/// Verifies a repository: the state that was opened and, if journals were replayed for it, the one
+/// without them.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) when the system refuses,
-/// [`Error::Cancelled`](crate::Error::Cancelled) when the observer asks to stop,
-/// [`Error::Overtaken`](crate::Error::Overtaken) when another process wrote over what was read.
-/// Damage is no error here: it is in the report.
+/// Returns [`Error::Io`](crate::Error::Io) if the system refuses,
+/// [`Error::Cancelled`](crate::Error::Cancelled) if the observer asks to stop, and
+/// [`Error::Overtaken`](crate::Error::Overtaken) if another process overwrote what was being read.
+/// Damage is not an error; it is in the report.
 pub fn verify(
     repository: &Repository,
     options: VerifyOptions,
@@ -75,7 +75,7 @@ pub fn verify(
     });
     let mut reports = Vec::new();
     if !generations.iter().any(|found| found.role == opened) {
-        // Dialect 2.1 on its single maps.
+        // Dialect 2.1 with its single maps.
         let file_pages = Space::ALL.map(|space| data.pages(space));
         let around = Surroundings {
             role: opened,
@@ -111,10 +111,10 @@ pub fn verify(
     })
 }
 
-/// Verifies a snapshot: one generation of a repository, or what a backup holds.
+/// Verifies a snapshot: one generation of a repository, or the content of a backup.
 ///
 /// # Errors
-/// As [`verify`].
+/// The errors of [`verify`].
 pub fn verify_snapshot(
     snapshot: &Snapshot,
     options: VerifyOptions,
@@ -178,7 +178,7 @@ fn run(
     Ok(report)
 }
 
-/// Both data files, side by side: each has parts that one thread alone does.
+/// Checks both data files in parallel, since each has parts that are single-threaded.
 fn heap_and_tree(
     image: &Image,
     threads: usize,

@@ -1,5 +1,5 @@
-//! The object heap: checksums, tables of contents, multi-page records, admin pages (invariants 8,
-//! 9, 20 to 24).
+//! Verification of the object heap: checksums, tables of contents, multi-page records, admin pages
+//! (invariants 8, 9, 20 to 24).
 
 use std::ops::Range;
 
@@ -17,40 +17,41 @@ use crate::pager::state::image::{AdminTable, Image};
 
 use crate::base::findings::Findings;
 
-/// Pages that a thread takes at once.
+/// Number of pages that a thread takes together.
 const PIECE: u32 = 128;
 
-/// What the heap holds.
+/// The content of the heap.
 #[derive(Debug, Default)]
 pub(crate) struct Heap {
     /// All records, in ascending order.
     pub records: Vec<RecordRef>,
-    /// What is wrong with it.
+    /// Its faults.
     pub findings: Findings,
 }
 
-/// What the first look at a page shows. Whether it is a page of records is not known yet: it may
-/// continue a record.
+/// The result of the first pass for a page. It is not known yet whether it is a page of records,
+/// because it may continue a record.
 struct PageSummary {
     descriptors: Vec<Descriptor>,
     is_head: bool,
     free_bytes: u32,
-    /// What is wrong with its table of contents; two findings at most.
+    /// Faults of its table of contents; at most two.
     findings: Vec<Corruption>,
-    /// Descriptors whose check value is not that of their record, by number, and what it would be.
+    /// Numbers of descriptors with a check value other than that of their record, with the right
+    /// value.
     wrong_checks: Vec<(usize, u32)>,
 }
 
-/// A range of pages, looked at.
+/// The result of the first pass for a range of pages.
 struct Piece {
     range: Range<u32>,
     summaries: Vec<Option<PageSummary>>,
-    /// What is wrong with the pages, whatever they are.
+    /// Faults of the pages, whatever their role.
     findings: Findings,
 }
 
-/// Checks the heap; a damaged heap is one with fewer records. What the first look gives is taken in
-/// order of the pages while others are looked at, so that no more than a few pieces are in memory.
+/// Checks the heap. A damaged heap merely has fewer records. The results of the first pass are
+/// merged in page order while other pages are examined, so that only a few pieces are in memory.
 pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Result<Heap> {
     let pages = image.mapping().objects.logical_pages();
     let repeated = repeated(image);
@@ -79,7 +80,7 @@ pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Res
     Ok(heap)
 }
 
-/// First pass: each page of a range by itself.
+/// First pass: examines each page of a range on its own.
 fn look_at(
     image: &Image,
     range: Range<u32>,
@@ -124,8 +125,8 @@ fn summarise(image: &Image, page: LogicalPage, view: &ObjectPage<'_>) -> PageSum
         Some(head) => view.check_head(head, site).into_iter().collect(),
         None => view.check_single(site),
     };
-    // Only a packed page has records that do not overlap; the sum over those of another could be
-    // made endless.
+    // Only in a packed page do records not overlap. In any other page the total work over them
+    // could be made endless.
     let wrong = |(number, descriptor): (usize, Descriptor)| {
         let expected = record::check_value(image.dialect(), view.record(&descriptor)?);
         (descriptor.check != expected).then_some((number, expected))
@@ -146,24 +147,23 @@ fn summarise(image: &Image, page: LogicalPage, view: &ObjectPage<'_>) -> PageSum
     }
 }
 
-/// Second pass: pages in ascending order, which tells pages of records from those that continue
-/// one.
+/// Second pass: pages in ascending order, which distinguishes pages of records from continuations.
 struct Walk<'a> {
     image: &'a Image,
     admin: &'a AdminTable,
     /// The pages of the chain of admin pages, ascending.
     chain: Vec<LogicalPage>,
     repeated: &'a [LogicalPage],
-    /// First page behind the multi-page record at hand.
+    /// First page after the current multi-page record.
     skip_to: u32,
-    /// By logical page: whether it is one of records. Empty in dialect 2.2, which has no list to
-    /// hold it against.
+    /// For each logical page, whether it is a page of records. Empty in dialect 2.2, which has no
+    /// list to compare with.
     singles: Vec<bool>,
     heap: Heap,
 }
 
 impl<'a> Walk<'a> {
-    /// Begins with what is wrong with the admin pages of dialect 2.1 (invariant 23).
+    /// Begins with the faults of the admin pages of dialect 2.1 (invariant 23).
     fn new(image: &'a Image, repeated: &'a [LogicalPage]) -> Result<Self> {
         let admin = image.admin()?;
         let mut chain = admin.chain.clone();
@@ -255,7 +255,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Gives the number of pages that the record takes.
+    /// Checks a multi-page record. Returns the number of its pages.
     fn multi_page(&mut self, page: LogicalPage, summary: PageSummary) -> Result<u32> {
         self.heap.findings.extend(summary.findings);
         let Some(head) = summary.descriptors.first() else {
@@ -279,8 +279,8 @@ impl<'a> Walk<'a> {
             }
             self.last_writes(page, count);
         }
-        // Pages that lie where others lie are damage already; what is read stays within the size of
-        // the file.
+        // Pages that share a place are damage already. Stopping there bounds the bytes read by the
+        // size of the file.
         let next = self.repeated.partition_point(|&other| other < page);
         let is_repeated = self
             .repeated
@@ -292,7 +292,7 @@ impl<'a> Walk<'a> {
         Ok(count)
     }
 
-    /// Invariant 22 for a multi-page record: only dialect 2.1 needs its bytes.
+    /// Invariant 22 for a multi-page record; only dialect 2.1 needs its bytes.
     fn check_value(&mut self, page: LogicalPage, head: &Descriptor) -> Result<()> {
         let bytes = match self.image.dialect() {
             Dialect::V22 => Vec::new(),
@@ -317,7 +317,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// What the mapping (2.2) or the admin pages (2.1) say of the free bytes of a page of records.
+    /// Compares the free bytes of a page of records with the mapping (2.2) or the admin pages
+    /// (2.1).
     fn free_bytes(&mut self, page: LogicalPage, expected: u32) {
         match self.image.dialect() {
             Dialect::V22 => self.mapped_free_bytes(page, expected),
@@ -373,7 +374,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Invariant 24: in dialect 2.2 no record id but 1 appears twice in the repository.
+/// Invariant 24: in dialect 2.2 no record id other than 1 appears twice in the repository.
 fn check_ids(image: &Image, heap: &mut Heap) {
     if image.dialect() == Dialect::V21 {
         return;
@@ -389,7 +390,7 @@ fn check_ids(image: &Image, heap: &mut Heap) {
         let [(first, on), (second, page)] = pair else {
             continue;
         };
-        // Twice in one page is invariant 20.
+        // Two in one page fall under invariant 20.
         if first == second && on != page {
             heap.findings
                 .push_with(CorruptionCode::RecordIdRepeated, || {

@@ -1,4 +1,4 @@
-//! Proof of a pause: is a copy the state that was paused, whole, and did the pause hold?
+//! Proof of a pause: whether a copy is complete, shows the paused state, and the pause held.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,74 +24,74 @@ use crate::store::{JournalFate, JournalFile, Journals, PauseToken, Repository};
 pub struct Proof {
     /// The token.
     pub token: PauseToken,
-    /// Why the copy is not the state that was paused, whole; empty where it is.
+    /// Reasons why the copy is not the complete paused state; empty if it is.
     pub disproofs: Vec<Disproof>,
-    /// Report on the state of the token; `None` where the copy does not hold it.
+    /// Report on the state of the token; `None` if the copy does not contain it.
     pub report: Option<GenerationReport>,
 }
 
 impl Proof {
-    /// True if the copy is the state that was paused, whole, with nothing later in it.
+    /// True if the copy is the complete paused state with nothing later in it.
     pub fn is_proven(&self) -> bool {
         self.disproofs.is_empty()
     }
 
-    /// True if the pause held, as far as the copy can tell: nothing in it was written after the
-    /// state of the token. Its owner knows by the pause itself
-    /// ([`resume`](crate::service::BackupRestore::resume)).
+    /// True if the pause held, as far as the copy shows: nothing in it was written after the state
+    /// of the token. The owner of the pause learns the same from
+    /// [`resume`](crate::service::BackupRestore::resume).
     pub fn did_pause_hold(&self) -> bool {
         !self.disproofs.iter().any(Disproof::is_later)
     }
 }
 
-/// A reason why a copy is not the state that was paused, whole.
+/// A reason why a copy is not the complete paused state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Disproof {
-    /// The copy holds no generation of that number; the newest that it holds, if any, is older.
+    /// The copy has no generation of that number. Its newest generation, if any, is older.
     OtherGeneration {
-        /// The newest one.
+        /// The newest generation.
         newest: Option<u32>,
     },
-    /// The generation has the right number, and its mapping is another: a copy of another
-    /// repository, or one that was changed or restored.
+    /// The generation has the right number but another mapping: the copy is of another repository,
+    /// or was changed or restored.
     OtherMapping {
-        /// The file of the mapping.
+        /// The file that holds the mapping.
         file: FileRole,
     },
-    /// The copy holds a later generation: the pause had ended when that was copied.
+    /// The copy has a later generation: the pause had ended when that was copied.
     LaterGeneration {
-        /// The latest one.
+        /// The latest generation.
         generation: u32,
     },
-    /// The copy holds a journal with commits after the state: the pause had ended when it was
+    /// The copy has a journal with commits after the state: the pause had ended when that was
     /// copied.
     LaterCommit {
         /// The journal.
         file: String,
-        /// Its commits; `None` where they cannot be counted.
+        /// The number of its commits; `None` if they cannot be counted.
         commits: Option<u64>,
     },
-    /// A mapping file cannot be read that may hold a later generation.
+    /// A mapping file that may hold a later generation cannot be read.
     UnreadableMapping(Corruption),
     /// A data file is missing or ends too early.
     Incomplete(String),
-    /// A page is neither the one that was paused nor whole.
+    /// A page is neither the paused one nor intact.
     TornPage {
-        /// The first one.
+        /// The first such page.
         first: Corruption,
-        /// How many there are, as far as they are listed.
+        /// Number of such pages, as far as they are listed.
         count: usize,
     },
-    /// A page is whole, and of another state: files or pages of different times were put together.
+    /// A page is intact but of another state: files or pages of different times were combined.
     MixedCopy {
-        /// The first one.
+        /// The first such page.
         first: Corruption,
-        /// How many there are, as far as they are listed.
+        /// Number of such pages, as far as they are listed.
         count: usize,
     },
-    /// Every page is the one that was paused as far as its checksum tells, and the structure is
-    /// damaged: it was so when it was paused, or was changed where no checksum sees it.
+    /// Every page is the paused one as far as checksums can tell, but the structure is damaged. It
+    /// was damaged when it was paused, or was changed where no checksum sees it.
     Damaged(Corruption),
 }
 
@@ -111,7 +111,7 @@ impl Disproof {
         }
     }
 
-    /// True if it shows, or may show, that something was written after the state that was paused.
+    /// True if it shows, or may show, that something was written after the paused state.
     pub const fn is_later(&self) -> bool {
         matches!(
             self,
@@ -184,17 +184,17 @@ impl fmt::Display for Disproof {
     }
 }
 
-/// Holds a copy of a repository, opened for reading, against the token of a pause: is it the state
-/// that was paused, is it whole, and is nothing in it that was written afterwards? Everything that
-/// [`verify`](super::verify) checks is checked of the state that the token names, whichever the
-/// copy is opened at.
+/// Compares a copy of a repository, opened for reading, with the token of a pause: whether it is
+/// the paused state, is complete, and contains nothing written afterwards. Everything that
+/// [`verify`](super::verify) checks is checked for the state that the token names, whichever state
+/// the copy was opened at.
 ///
 /// A changed byte that no checksum covers and that breaks no rule goes unnoticed, as everywhere in
-/// the format: of a page of dialect 2.2 one byte in 512 is covered, the index of dialect 2.1 has no
-/// checksums.
+/// this format. In dialect 2.2 one byte of a page in 512 is covered; the index of dialect 2.1 has
+/// no checksums.
 ///
 /// # Errors
-/// As [`verify`](super::verify). A copy that is something else is no error.
+/// The errors of [`verify`](super::verify). A copy of something else is not an error.
 pub fn prove(
     repository: &Repository,
     token: &PauseToken,
@@ -226,7 +226,7 @@ pub fn prove(
             .max();
         match other {
             Some(file) => disproofs.push(Disproof::OtherMapping { file }),
-            // That a later one is there says it better.
+            // The finding of a later generation says it better.
             None if disproofs
                 .iter()
                 .any(|one| matches!(one, Disproof::LaterGeneration { .. })) => {}
@@ -238,7 +238,7 @@ pub fn prove(
             report: None,
         });
     };
-    // The image that is open has its pages in memory; another generation is read for itself.
+    // The open image has its pages in memory; any other generation is read for this.
     let opened = repository.snapshot();
     let image = match opened.image().mapping_role() == named.role {
         true => Arc::new(opened.image().on_disk()),
@@ -258,7 +258,7 @@ pub fn prove(
     })
 }
 
-/// Signs in a copy of writes after the state of the token.
+/// Signs of writes after the state of the token.
 fn later(repository: &Repository, token: &PauseToken, generations: &[Generation]) -> Vec<Disproof> {
     let mut found = Vec::new();
     let latest = generations
@@ -268,7 +268,7 @@ fn later(repository: &Repository, token: &PauseToken, generations: &[Generation]
     if let Some(generation) = latest.filter(|latest| *latest > token.generation) {
         found.push(Disproof::LaterGeneration { generation });
     }
-    // One of the token's own generation is judged by its pages.
+    // A journal of the token's own generation is judged by its commits.
     let is_open = |refusal: &&Refusal| refusal.may_be_newer && refusal.generation.is_none();
     if let Some(refusal) = repository.refused().iter().find(is_open) {
         found.push(Disproof::UnreadableMapping(refusal.reason.clone()));
@@ -277,7 +277,7 @@ fn later(repository: &Repository, token: &PauseToken, generations: &[Generation]
     found
 }
 
-/// The journals that continue the state of the token, or a later one, with commits.
+/// The journals with commits that continue the state of the token, or a later one.
 pub(crate) fn later_commits(
     journals: &Journals,
     token: &PauseToken,
@@ -294,7 +294,7 @@ fn is_later(file: &JournalFile, token: &PauseToken) -> bool {
     !is_past && file.generation >= token.generation
 }
 
-/// Why the state that a report is about is not whole, each kind once.
+/// Reasons why the state of a report is not intact, each kind once.
 pub(crate) fn faults(image: &Image, report: &GenerationReport) -> Result<Vec<Disproof>> {
     let mut found = Vec::new();
     let missing = report
@@ -326,16 +326,16 @@ pub(crate) fn faults(image: &Image, report: &GenerationReport) -> Result<Vec<Dis
         first: (*first).clone(),
         count,
     }));
-    // What is broken besides follows from pages that are not those of the state.
+    // Any other damage follows from pages that do not belong to the state.
     if found.is_empty() {
         found.extend(damaged.map(|first| Disproof::Damaged(first.clone())));
     }
     Ok(found)
 }
 
-/// Whether a page that is not the one that the mapping names is whole and of another state. In
-/// dialect 2.2 nothing in a page of records covers their bytes: one whose table is the one that the
-/// keys name is that page, torn or changed behind its table.
+/// True if a page that is not the one in the mapping is intact and of another state. In dialect 2.2
+/// nothing covers the bytes of records. A page whose table is the one that the keys name is
+/// therefore the same page, torn or changed after its table.
 fn is_of_another_time(
     image: &Image,
     report: &GenerationReport,

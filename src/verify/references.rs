@@ -1,4 +1,4 @@
-//! The records that keys name against those that the heap holds (invariants 18 and 19).
+//! Comparison of the records that keys name with those in the heap (invariants 18 and 19).
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::page_no::{RecordRef, Space};
@@ -8,7 +8,7 @@ use super::index::{KeyPlace, Tree};
 use super::objects::Heap;
 use crate::base::findings::Findings;
 
-/// Checks both directions; orphans only when the whole index could be read.
+/// Checks both directions. Orphans are reported only if the whole index could be read.
 pub(crate) fn check(image: &Image, heap: &Heap, tree: &Tree, findings: &mut Findings) {
     let mut named = vec![false; heap.records.len()];
     for (reference, place) in &tree.references {
@@ -36,7 +36,7 @@ pub(crate) fn check(image: &Image, heap: &Heap, tree: &Tree, findings: &mut Find
     }
 }
 
-/// What is wrong with a reference that names no record.
+/// The finding for a key that names no record.
 fn dangling(
     image: &Image,
     heap: &Heap,

@@ -1,4 +1,4 @@
-//! What a verification found.
+//! Reports of verifications.
 
 use std::fmt;
 
@@ -11,37 +11,37 @@ use crate::pager::generation::Refusal;
 use super::advice::Advices;
 use super::journal::JournalReport;
 
-/// What a verification of a repository found.
+/// Report on the verification of a repository.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// The generation that was opened, then the others if they were asked for.
+    /// The generation that was opened, followed by the others if they were requested.
     pub generations: Vec<GenerationReport>,
-    /// Files that were refused when the repository was opened.
+    /// Files that were rejected when the repository was opened.
     pub refused: Vec<Refusal>,
-    /// True if every generation on disk was to be checked.
+    /// True if checking every generation on disk was requested.
     pub all_generations: bool,
-    /// What was found of journals.
+    /// The result for the journals.
     pub journal: JournalReport,
 }
 
 impl Report {
-    /// True if nothing was found, everything could be checked, and no file was refused that counts,
-    /// nor a commit of a journal.
+    /// True if there is no finding, everything could be checked, and neither a relevant file nor a
+    /// commit of a journal was rejected.
     pub fn is_consistent(&self) -> bool {
         let are_none_refused = self.refused_that_count().next().is_none();
         self.has_sound_generations() && are_none_refused && self.journal.is_consistent()
     }
 
-    /// True if the generations that were checked are consistent, whatever was refused beside them:
-    /// a crash in the middle of writing a generation leaves such a file, and the generation before
-    /// it is whole and counts.
+    /// True if the checked generations are consistent, whatever files were rejected. A crash while
+    /// a generation is being written leaves such a file, and the generation before it is whole and
+    /// current.
     pub fn has_sound_generations(&self) -> bool {
         self.generations.iter().all(GenerationReport::is_consistent)
     }
 
-    /// The refused files that make the repository inconsistent: those that may have held a newer
-    /// state than the one that was opened, and all of them when every generation was to be checked;
-    /// but none that an interrupted write of this engine left.
+    /// The rejected files that make the repository inconsistent: those that may have held a newer
+    /// state than the opened one, and all of them if checking every generation was requested. Files
+    /// left by an interrupted write of this engine are never among them.
     pub fn refused_that_count(&self) -> impl Iterator<Item = &Refusal> {
         let counts = |refusal: &&Refusal| {
             refusal.may_be_newer || self.all_generations && !refusal.is_unfinished()
@@ -55,7 +55,7 @@ impl Report {
     }
 }
 
-/// What was found in one generation.
+/// Report on one generation.
 #[derive(Debug, Clone)]
 pub struct GenerationReport {
     /// The dialect.
@@ -70,28 +70,28 @@ pub struct GenerationReport {
     pub keys: u64,
     /// Records of the object heap that could be read.
     pub records: u64,
-    /// What is wrong, in order of place.
+    /// The findings, sorted by place.
     pub findings: Vec<Corruption>,
-    /// Findings beyond the number that is listed of each kind.
+    /// Number of findings beyond those listed of each kind.
     pub not_listed: u64,
-    /// What could not be checked.
+    /// The checks that were not possible.
     pub unchecked: Vec<Unchecked>,
-    /// What the keys have, and how much of it was reached; `None` where objects were not looked at.
+    /// The objects named by keys, and how many of them were reached; `None` if objects were not
+    /// examined.
     pub census: Option<Census>,
-    /// What stored objects hold that is not as it should be, and is no damage: it counts for no
-    /// verdict.
+    /// Faults of stored objects that are not damage and change no verdict.
     pub advice: Advices,
 }
 
 impl GenerationReport {
-    /// True if nothing was found and everything could be checked.
+    /// True if there is no finding and everything could be checked.
     pub fn is_consistent(&self) -> bool {
         self.findings.is_empty() && self.not_listed == 0 && self.unchecked.is_empty()
     }
 
-    /// The first finding by which something may be lost or misread.
+    /// The first finding that may mean loss or misreading.
     pub fn first_damage(&self) -> Option<&Corruption> {
-        // Of each kind one at least is listed.
+        // At least one finding of each kind is listed.
         self.findings
             .iter()
             .find(|finding| !finding.code.is_bookkeeping())
@@ -104,7 +104,7 @@ impl GenerationReport {
     }
 }
 
-/// A check that was not possible, and why.
+/// A check that was not possible, and the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unchecked {

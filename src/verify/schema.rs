@@ -1,6 +1,5 @@
-//! Level schema: the rules of the model that a stored class or instance must keep. That it can be
-//! put together at all is known when it gets here. Source: `docs::objects`, "Composition"; WMI SDK,
-//! "Standard Qualifiers".
+//! Level schema: the rules of the model for stored classes and instances. Everything that gets here
+//! could be composed. Source: `docs::objects`, "Composition"; WMI SDK, "Standard Qualifiers".
 
 use crate::base::corruption::CorruptionCode as Code;
 use crate::cim::class::{Class, Method};
@@ -10,10 +9,10 @@ use crate::cim::qualifier::{Flavor, QualifierSet, cimtype_text};
 use crate::cim::types::{CimType, ScalarType};
 use crate::cim::value::{Array, Object, Value};
 
-/// Takes a finding: its code, and what was found.
+/// Receives the code and the detail of a finding.
 pub(super) type Report<'r> = dyn FnMut(Code, String) + 'r;
 
-/// A class as it is declared.
+/// Checks the declaration of a class.
 pub(super) fn check_class(class: &FullClass, report: &mut Report<'_>) {
     let declared = class.declaration();
     let above = class.superclass().map(|superclass| superclass.qualifiers());
@@ -58,10 +57,10 @@ pub(super) fn check_class(class: &FullClass, report: &mut Report<'_>) {
     }
 }
 
-/// An instance: of a class that may have any, with values that can be taken apart.
+/// Checks an instance: its class may have instances, and its values can be decoded.
 pub(super) fn check_instance(instance: &Instance, report: &mut Report<'_>) {
     let class = instance.class();
-    // A class inherits the qualifier only by a flavor that none has; what it says itself counts.
+    // A class inherits the qualifier only by a flavor that none has, so only its own counts.
     if class.declaration().qualifiers.is_true("abstract") {
         report(
             Code::SchemaAbstractInstance,
@@ -140,7 +139,7 @@ fn check_set(
     }
 }
 
-/// Whether `CIMTYPE` says the type that is stored.
+/// Checks that `CIMTYPE` states the stored type.
 fn check_type(place: &str, cim_type: CimType, qualifiers: &QualifierSet, report: &mut Report<'_>) {
     let Some(text) = qualifiers.text("CIMTYPE") else {
         return report(Code::SchemaCimType, format!("{place}: it has none"));
@@ -148,7 +147,7 @@ fn check_type(place: &str, cim_type: CimType, qualifiers: &QualifierSet, report:
     let kind = text.split(':').next().unwrap_or_default();
     let agrees = kind.eq_ignore_ascii_case(cimtype_text(cim_type.scalar))
         || kind.eq_ignore_ascii_case(cim_type.scalar.as_str())
-        // A class may be named where "object:" would stand.
+        // The name of a class may take the place of "object:".
         || cim_type.scalar == ScalarType::Object && ScalarType::ALL.iter().all(|other| !kind.eq_ignore_ascii_case(other.as_str()));
     if !agrees {
         report(
@@ -166,7 +165,7 @@ const fn can_be_key(cim_type: CimType) -> bool {
     !cim_type.array && !no_key
 }
 
-/// Embedded objects that cannot be taken apart.
+/// Reports embedded objects that cannot be decoded.
 fn check_value(place: &str, value: Option<&Value>, report: &mut Report<'_>) {
     let mut check = |object: &Object| {
         if let Object::Opaque(bytes) = object {
