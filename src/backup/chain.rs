@@ -1,4 +1,4 @@
-//! A backup and those it is based on: which of them holds a page.
+//! A backup and its bases, and the look-up of the one that holds a page.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use crate::storage::Protection;
 use super::codec::Payload;
 use super::link::Link;
 
-/// A backup and those it is based on.
+/// A backup and the backups on which it is based.
 #[derive(Debug)]
 pub(crate) struct Chain {
     pub top: Link,
     pub bases: Vec<Link>,
 }
 
-/// Where a chain holds a page.
+/// The place of a page in a chain.
 #[derive(Debug)]
 pub(crate) struct Held<'c> {
-    /// Number of the backup in the chain, the last one made being 0.
+    /// Number of the backup in the chain; the most recent one has number 0.
     pub number: usize,
     pub link: &'c Link,
-    /// Number of the chunk, and of the page within it.
+    /// Number of the chunk, and of the page in it.
     pub chunk: usize,
     pub slot: usize,
 }
@@ -36,7 +36,7 @@ impl Chain {
         std::iter::once(&self.top).chain(&self.bases)
     }
 
-    /// Where the chain holds a page, if it does.
+    /// The place of a page in the chain, if the chain holds it.
     pub(crate) fn holder(&self, space: Space, mut page: LogicalPage) -> Option<Held<'_>> {
         for (number, link) in self.links().enumerate() {
             page = link.original(space, page);
@@ -52,7 +52,7 @@ impl Chain {
         None
     }
 
-    /// As [`holder`](Self::holder), for a page that is mapped.
+    /// The place of a mapped page.
     pub(crate) fn find(
         &self,
         space: Space,
@@ -60,7 +60,7 @@ impl Chain {
         physical: PhysicalPage,
     ) -> Result<Held<'_>> {
         self.holder(space, page).ok_or_else(|| {
-            // Such a page was let through when the backup was opened, so the data file ended before
+            // Such a page was accepted when the backup was opened, so the data file ended before
             // it.
             let site = Site::page(space, page).at_physical(Some(physical));
             let detail = match self.top.manifest.space(space).file_length {
@@ -71,31 +71,30 @@ impl Chain {
         })
     }
 
-    /// What all files of the chain let do.
+    /// The access rights common to all files of the chain.
     pub(crate) fn protection(&self) -> Protection {
         self.links()
             .fold(Protection::default(), |all, link| all.and(&link.protection))
     }
 
-    /// True if the pages of a space are there at all.
+    /// True if the pages of a space exist at all.
     pub(crate) fn has(&self, space: Space) -> bool {
-        // Any other backup is one of a repository that has both files.
+        // Any other backup is of a repository that has both files.
         !self.top.is_forensic() || self.top.manifest.space(space).file_length != NO_FILE
     }
 }
 
 impl Held<'_> {
-    /// The chunk, of a page of this space.
+    /// The chunk that holds a page of this space.
     pub(crate) fn chunk(&self, space: Space, how: Reading) -> Result<Arc<Payload>> {
         match (space, how) {
             (Space::Objects, Reading::Passing) => self.link.passing_chunk(self.chunk),
-            // The pages of the index are walked as keys lead from one to the other, not in their
-            // order.
+            // Pages of the index are visited as keys lead from one to the next, not in their order.
             (Space::Index, _) | (_, Reading::Single) => self.link.chunk(self.chunk),
         }
     }
 
-    /// Copies the page out of its chunk.
+    /// Copies the page from its chunk.
     pub(crate) fn copy(&self, raw: &Payload, into: &mut PageBytes) -> Result<()> {
         self.link.copy_page(self.chunk, raw, self.slot, into)
     }

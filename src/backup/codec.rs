@@ -1,8 +1,8 @@
 //! Compression of chunks.
 //!
-//! LZ4 blocks: of the codecs without C or unsafe code measured on real repositories
-//! (`benches/codec.rs`) the one with which a backup stays near the time of a plain copy;
-//! `docs::backup` has the table.
+//! The codec is LZ4 blocks. Of the codecs without C or unsafe code that were measured on real
+//! repositories (`benches/codec.rs`), it is the one with which a backup takes little longer than a
+//! plain copy. `docs::backup` has the table.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use crate::format::own::backup_file::ChunkHeader;
 
 use super::frame::{Frame, Spare};
 
-/// How the chunks of a backup are compressed.
+/// Compression of the chunks of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     None,
     /// LZ4 blocks.
     #[default]
     Lz4,
 }
 
-/// What a chunk holds, unpacked: the bytes behind its header, which stays in front of what was
-/// never packed. Its buffer goes back to where it was taken from.
+/// The unpacked content of a chunk: the bytes after its header, which stays in front if the chunk
+/// was never packed. Its buffer returns to the pool from which it was taken.
 #[derive(Debug)]
 pub(crate) struct Payload {
     frame: Frame,
@@ -39,7 +39,7 @@ impl Deref for Payload {
 }
 
 impl Payload {
-    /// Bytes of memory that it takes.
+    /// Size of its memory, in bytes.
     pub(crate) const fn held_bytes(&self) -> usize {
         self.frame.room()
     }
@@ -54,8 +54,8 @@ impl Drop for Payload {
 const STORED: u8 = 0;
 const LZ4: u8 = 1;
 
-/// Compresses what `frame` has behind `start`, if that makes it smaller; gives the number of the
-/// codec. What stands in `scratch` before and after has no meaning.
+/// Compresses the bytes of `frame` after `start`, if that makes them smaller. Returns the number of
+/// the codec. The content of `scratch` is irrelevant before and after.
 pub(crate) fn pack(
     frame: &mut Frame,
     scratch: &mut Frame,
@@ -78,8 +78,9 @@ pub(crate) fn pack(
     STORED
 }
 
-/// Undoes [`pack`] for what is filled of `framed` behind `start`; `None` when it is not what the
-/// header says. Never makes more than the header's length, which the caller has bounded.
+/// Reverses [`pack`] for the filled part of `framed` after `start`. Returns `None` if the result is
+/// not what the header states. The output never exceeds the length in the header, which the caller
+/// has bounded.
 pub(crate) fn unpack(
     header: &ChunkHeader,
     framed: Frame,

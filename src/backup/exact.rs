@@ -1,6 +1,6 @@
-//! The files that a forensic backup holds, byte for byte, as a directory to read: what a restore of
-//! it writes, and what it has to be checked as. Which generation counts is for the rules of
-//! recovery to say, not for the backup.
+//! The exact files in a forensic backup, presented as a readable directory. A restore writes these
+//! files, and they must be checked as such. The rules of recovery, not the backup, decide which
+//! generation is current.
 
 use std::io;
 use std::path::Path;
@@ -29,53 +29,52 @@ use super::link::Link;
 use super::pages::split_pages;
 use super::read::Backup;
 
-/// A small file with its whole content.
+/// A small file with its content.
 pub(crate) type SmallFile = (FileRole, Vec<u8>);
 
 /// The files of a forensic backup.
 #[derive(Debug, Clone)]
 pub(crate) struct ExactFiles {
     chain: Arc<Chain>,
-    /// Of both spaces, where there is such a file.
+    /// The data files of both spaces, as far as they exist.
     data: [Option<Arc<DataLayout>>; 2],
-    /// The small files, each with its chunk; the mapping of the generation in the backup comes
-    /// first, then the file that says it is the one: an interrupted restore shows no older
+    /// The small files with their chunks. The mapping of the generation in the backup comes first,
+    /// followed by the file that selects it, so that an interrupted restore never shows an older
     /// generation.
     small: Vec<(FileRole, usize)>,
     /// The journals by the generations in their names, ascending.
     journals: Vec<(u32, Arc<JournalLayout>)>,
 }
 
-/// A journal in parts, each with the offset in bytes at which it begins.
+/// A journal in parts, each with its offset in bytes.
 #[derive(Debug, Default)]
 struct JournalLayout {
     parts: Vec<(u64, usize)>,
     length: u64,
 }
 
-/// What a data file is made of.
+/// The composition of a data file.
 #[derive(Debug)]
 pub(crate) struct DataLayout {
     space: Space,
-    /// By physical page.
+    /// The places of the pages, by physical page.
     pages: Vec<Held>,
-    /// The chunk with the bytes behind the last whole page.
+    /// The chunk with the bytes after the last whole page.
     tail: Option<usize>,
     length: u64,
 }
 
-/// Where a physical page is held.
+/// The place of a physical page.
 #[derive(Debug, Clone, Copy)]
 enum Held {
-    /// As this logical page.
+    /// Stored as this logical page.
     Mapped(LogicalPage),
-    /// As a free page: number of the chunk, and within it.
+    /// Stored as a free page: number of the chunk, and number in it.
     Free(u32, u32),
 }
 
 impl Backup {
-    /// The files of a forensic backup; `None` for another backup. Fails when they are not wholly
-    /// there.
+    /// The files of a forensic backup; `None` for any other backup. Fails if they are incomplete.
     pub(crate) fn exact_files(&self) -> Result<Option<ExactFiles>> {
         let top = &self.chain().top;
         if !top.is_forensic() {
@@ -93,8 +92,8 @@ impl Backup {
         }))
     }
 
-    /// What a forensic backup restores is what was verified: all bytes of its files are there, and
-    /// of the generations among them recovery chooses the one in the backup.
+    /// Checks that a forensic backup restores what was verified: all bytes of its files are
+    /// present, and recovery chooses among their generations the one in the backup.
     pub(crate) fn check_exact(&self) -> Result<()> {
         let Some(files) = self.exact_files()? else {
             return Ok(());
@@ -132,12 +131,12 @@ impl Backup {
 }
 
 impl ExactFiles {
-    /// The files of a forensic backup but for its data files, to read the journals among them.
+    /// The files of a forensic backup except its data files, for reading the journals.
     pub(super) fn small_of(chain: &Arc<Chain>) -> Self {
         let top = &chain.top;
         let mut small: Vec<(FileRole, usize)> = Vec::new();
-        // The first file is the mapping of the generation, if there is one, and stands among the
-        // others again, as it was.
+        // The first file is the mapping of the generation, if there is one. It is present again
+        // among the others, unchanged.
         let chunks = top.manifest.chunks.iter().enumerate();
         let mut files = chunks.filter_map(|(number, entry)| match entry.header.kind {
             ChunkKind::File(role) => Some((role, number)),
@@ -159,7 +158,7 @@ impl ExactFiles {
     }
 }
 
-/// Where the parts of the journals lie.
+/// The places of the parts of the journals.
 fn journals(top: &Link) -> Vec<(u32, Arc<JournalLayout>)> {
     let mut journals: Vec<(u32, JournalLayout)> = Vec::new();
     let chunks = top.manifest.chunks.iter().enumerate();
@@ -179,7 +178,7 @@ fn journals(top: &Link) -> Vec<(u32, Arc<JournalLayout>)> {
         .collect()
 }
 
-/// Mapped pages, free pages and the end fill a data file without gap or overlap.
+/// Checks that mapped pages, free pages and the end fill a data file without a gap or overlap.
 fn layout(top: &Link, mapping: &Mapping, space: Space) -> Result<Option<Arc<DataLayout>>> {
     let manifest = top.manifest.space(space);
     if manifest.file_length == NO_FILE {
@@ -233,14 +232,14 @@ fn not_right(top: &Link, text: &str) -> Error {
 }
 
 impl ExactFiles {
-    /// The small files in the order in which they get their names, one at a time.
+    /// The small files, one at a time, in the order in which they get their names.
     pub(crate) fn small_files(&self) -> impl Iterator<Item = Result<SmallFile>> {
         self.small
             .iter()
             .map(|&(role, chunk)| Ok((role, self.chain.top.chunk(chunk)?.to_vec())))
     }
 
-    /// A generation, the one in the backup, with what the journals hold beyond it.
+    /// A generation, the one in the backup, with the commits of its journals.
     pub(super) fn with_journals(
         self,
         image: Image,
@@ -292,7 +291,7 @@ impl ExactFiles {
         parts.map(|&(start, chunk)| Ok((start, self.chain.top.chunk(chunk)?.to_vec())))
     }
 
-    /// A data file, if there is one.
+    /// A data file, if it exists.
     pub(crate) fn data(&self, space: Space) -> Option<&Arc<DataLayout>> {
         let [objects, index] = &self.data;
         if space == Space::Objects {
@@ -302,7 +301,7 @@ impl ExactFiles {
         }
     }
 
-    /// Reads a physical page of a data file; one behind the end is zeros.
+    /// Reads a physical page of a data file; a page past the end is zeros.
     pub(crate) fn read_page(
         &self,
         layout: &DataLayout,
@@ -327,7 +326,7 @@ impl ExactFiles {
         }
     }
 
-    /// The bytes behind the last whole page of a data file, and where they lie.
+    /// The bytes after the last whole page of a data file, with their offset.
     pub(crate) fn tail(&self, layout: &DataLayout) -> Result<(u64, Vec<u8>)> {
         let bytes = layout
             .tail
@@ -339,7 +338,7 @@ impl ExactFiles {
         ))
     }
 
-    /// The journal of this name.
+    /// The journal with this name.
     fn find_journal(&self, path: &Path) -> Option<&Arc<JournalLayout>> {
         let wanted = generation_of(path.file_name()?.to_str()?)?;
         self.journals
@@ -348,7 +347,7 @@ impl ExactFiles {
             .map(|(_, layout)| layout)
     }
 
-    /// What a name stands for.
+    /// The file with this name.
     fn find(&self, path: &Path) -> Option<(FileRole, Option<usize>)> {
         let role = FileRole::from_file_name(path.file_name()?.to_str()?)?;
         let small = self
@@ -364,7 +363,7 @@ impl ExactFiles {
 }
 
 impl DataLayout {
-    /// Whole pages of the file.
+    /// Number of whole pages of the file.
     pub(crate) fn page_count(&self) -> u32 {
         narrow(self.pages.len())
     }
@@ -435,7 +434,7 @@ impl Storage for ExactFiles {
     }
 }
 
-/// A file of a forensic backup, open: all bytes of a small one; of a data file those behind its
+/// An open file of a forensic backup: all bytes of a small file, or those of a data file after its
 /// last whole page.
 #[derive(Debug)]
 struct OpenFile {
@@ -497,7 +496,7 @@ impl StorageFile for OpenFile {
     }
 }
 
-/// Copies as much as there is, and as there is room for; gives the number of bytes.
+/// Copies as many bytes as there are and as fit. Returns their number.
 fn fill_front(buf: &mut [u8], bytes: &[u8]) -> usize {
     let count = bytes.len().min(buf.len());
     if let (Some(target), Some(source)) = (buf.get_mut(..count), bytes.get(..count)) {
@@ -506,7 +505,7 @@ fn fill_front(buf: &mut [u8], bytes: &[u8]) -> usize {
     count
 }
 
-/// A journal of a forensic backup, open.
+/// An open journal of a forensic backup.
 #[derive(Debug)]
 struct OpenJournal {
     files: ExactFiles,

@@ -1,16 +1,15 @@
-//! The bytes of a chunk on their way out or in.
+//! Buffers for the bytes of a chunk.
 
 use parking_lot::Mutex;
 
-/// Buffers that wait to be filled again, at most.
+/// Largest number of spare buffers.
 const MAX_SPARE: usize = 64;
 
-/// Larger ones are not kept, in bytes: those of chunks of pages are smaller, and the others come
-/// once.
+/// Largest buffer that is kept, in bytes. Those of chunks of pages are smaller, and others are used
+/// only once.
 const MAX_SPARE_BYTES: usize = 1 << 20;
 
-/// Buffers that are done with and wait to be filled again: new ones would have to be cleared by the
-/// system first.
+/// Used buffers that wait to be filled again. The system would have to clear new ones first.
 #[derive(Debug, Default)]
 pub(crate) struct Spare(Mutex<Vec<Frame>>);
 
@@ -27,8 +26,8 @@ impl Spare {
     }
 }
 
-/// A buffer of which the first bytes are filled. It is used again and again and never becomes
-/// shorter, because a vector that is shortened and lengthened is cleared each time.
+/// A buffer whose first bytes are filled. It is reused and never becomes shorter, because a vector
+/// that is shortened and lengthened is cleared each time.
 #[derive(Debug, Default)]
 pub(crate) struct Frame {
     bytes: Vec<u8>,
@@ -36,7 +35,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Makes room for so many bytes; nothing is filled then.
+    /// Empties the buffer and makes room for this many bytes.
     pub(crate) fn clear(&mut self, room: usize) {
         if self.bytes.len() < room {
             self.bytes.resize(room, 0);
@@ -44,32 +43,32 @@ impl Frame {
         self.filled = 0;
     }
 
-    /// Bytes there is room for, filled or not.
+    /// Number of bytes that there is room for, filled or not.
     pub(crate) const fn room(&self) -> usize {
         self.bytes.len()
     }
 
-    /// What is filled.
+    /// The filled bytes.
     pub(crate) fn filled(&self) -> &[u8] {
         self.bytes.get(..self.filled).unwrap_or_default()
     }
 
-    /// What is filled, and the room behind it.
+    /// The filled bytes, and the room after them.
     pub(crate) fn split(&mut self) -> (&mut [u8], &mut [u8]) {
         self.bytes.split_at_mut(self.filled)
     }
 
-    /// Counts bytes of the room as filled.
+    /// Counts `count` more bytes as filled.
     pub(crate) fn fill(&mut self, count: usize) {
         self.filled = self.filled.saturating_add(count).min(self.bytes.len());
     }
 
-    /// Keeps the first bytes alone.
+    /// Keeps only the first bytes.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.filled = self.filled.min(len);
     }
 
-    /// Appends bytes; room is made for what has none.
+    /// Appends bytes, extending the room if needed.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         let end = self.filled + bytes.len();
         if self.bytes.len() < end {

@@ -1,5 +1,5 @@
-//! The content identity: equal for repositories with equal pages, wherever those lie and whatever
-//! their generation.
+//! The identity of content, which is equal for repositories with equal pages, whatever their places
+//! and generations.
 
 use sha2::{Digest as _, Sha256};
 
@@ -14,7 +14,7 @@ pub(crate) fn digest(bytes: &[u8]) -> Digest {
     Sha256::digest(bytes).into()
 }
 
-/// SHA-256 of the header followed by the manifest: what a trailer seals.
+/// SHA-256 of the header followed by the manifest, which a trailer seals.
 pub(crate) fn seal(header: &[u8], manifest: &[u8]) -> Digest {
     Sha256::new()
         .chain_update(header)
@@ -23,7 +23,7 @@ pub(crate) fn seal(header: &[u8], manifest: &[u8]) -> Digest {
         .into()
 }
 
-/// SHA-256 over the kind and the digest of each chunk: of files without a generation.
+/// SHA-256 over the kind and the digest of each chunk, for files without a generation.
 pub(crate) fn identity_of_files(chunks: &[ChunkEntry]) -> Digest {
     let mut hash = Sha256::new();
     for chunk in chunks {
@@ -33,8 +33,8 @@ pub(crate) fn identity_of_files(chunks: &[ChunkEntry]) -> Digest {
     hash.finalize().into()
 }
 
-/// SHA-256 over the dialect and, for each space, the number of logical pages, the root as the
-/// mapping states it, and for each logical page a zero byte, or a one and the SHA-256 of the page.
+/// SHA-256 over the dialect and, for each space, the number of logical pages, the root as stated in
+/// the mapping, and for each logical page either a zero byte, or a one and the SHA-256 of the page.
 pub(crate) fn content_identity(mapping: &Mapping, spaces: [&SpaceManifest; 2]) -> Digest {
     let mut hash = Sha256::new();
     hash.update(mapping.dialect.as_str());

@@ -1,4 +1,5 @@
-//! One file of a chain of backups: opened in stages, its chunks found, read and checked.
+//! One file of a chain of backups: opening it in stages, and finding, reading and checking its
+//! chunks.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -28,13 +29,13 @@ use super::frame::{Frame, Spare};
 use super::identity::{digest, seal};
 use super::pages::split_pages;
 
-/// Unpacked chunks of a chain that are kept in memory, in bytes.
+/// Size of the unpacked chunks of a chain that are kept in memory, in bytes.
 const CHUNK_CACHE_BYTES: u64 = 64 << 20;
 
-/// Number of a file of the chain, and of a chunk in it.
+/// Number of a file in the chain, and of a chunk in it.
 type ChunkKey = (usize, usize);
 
-/// Unpacked chunks, of all files of a chain together.
+/// Unpacked chunks of all files of a chain.
 #[derive(Debug)]
 pub(crate) struct ChunkCache {
     kept: Cache<ChunkKey, Arc<Payload>, ByBytes>,
@@ -55,8 +56,7 @@ impl ChunkCache {
     }
 }
 
-/// The chunks of pages at which the threads of a pass over everything are, the last that was used
-/// in the end.
+/// The chunks of pages in use by the threads of a pass over everything, most recently used last.
 #[derive(Debug, Default)]
 struct Passing(Mutex<VecDeque<(ChunkKey, Arc<Payload>)>>);
 
@@ -72,8 +72,8 @@ impl Passing {
         chunks.get(at).map(|(_, chunk)| chunk.clone())
     }
 
-    /// Keeps a chunk of a chain of so many files: a thread may be at one of each. A chunk of pages
-    /// is 512 KiB at most.
+    /// Keeps a chunk, for a chain of `links` files: a thread may be using one of each. A chunk of
+    /// pages has at most 512 KiB.
     fn put(&self, key: ChunkKey, chunk: Arc<Payload>, links: usize) {
         let capacity = (MAX_THREADS + 8).max(2 * links);
         let mut chunks = self.0.lock();
@@ -99,20 +99,20 @@ pub(crate) struct Link {
     pub path: PathBuf,
     file: Box<dyn StorageFile>,
     pub length: u64,
-    /// Who may read the file.
+    /// The access rights of the file.
     pub protection: Protection,
     pub header: Header,
     pub seal: Digest,
     pub manifest: Manifest,
     places: Places,
     cache: Arc<ChunkCache>,
-    /// What the cache knows the file by.
+    /// The number of the file in the cache.
     number: usize,
-    /// Chunks that were read and found right.
+    /// For each chunk, whether it was read and found right.
     checked: Vec<AtomicBool>,
 }
 
-/// Refuses to open what is no file: to open a pipe would be to wait for its writer.
+/// Fails if the path is not a file, because opening a pipe would wait for its writer.
 fn ensure_file(storage: &Arc<dyn Storage>, path: &Path) -> Result<()> {
     let kind = storage.kind(path);
     match kind.map_err(|error| Error::io(IoOp::Open, path, error))? {
@@ -184,9 +184,9 @@ impl Link {
         })
     }
 
-    /// Gives back what is known of pages that are not in this file: of a base nobody asks for it,
-    /// once what is based on it was held against it. A manifest of a few bytes may list hundreds of
-    /// thousands.
+    /// Frees the information about pages that are not in this file. It is not needed for a base
+    /// once the next backup has been compared with it. A manifest of a few bytes may list hundreds
+    /// of thousands of pages.
     pub(crate) fn forget_pages(&mut self) {
         for space in &mut self.manifest.spaces {
             space.pages = Vec::new();
@@ -197,7 +197,7 @@ impl Link {
         self.header.flags.contains(BackupFlags::FORENSIC)
     }
 
-    /// True for files without a generation.
+    /// True if it holds files without a generation.
     pub(crate) const fn is_unmapped(&self) -> bool {
         self.header.is_unmapped()
     }
@@ -206,7 +206,7 @@ impl Link {
         Error::backup(&self.path, fault)
     }
 
-    /// Every page said to be in the base is there, with that content.
+    /// Checks that every page stated to be in the base is there with that content.
     pub(crate) fn check_against_base(&self, base: &Link) -> Result<()> {
         for space in Space::ALL {
             for (page, state) in (0..).zip(&self.manifest.space(space).pages) {
@@ -224,7 +224,7 @@ impl Link {
         Ok(())
     }
 
-    /// The payload of a chunk, unpacked and checked. A thread that wants what another is reading
+    /// The unpacked and checked payload of a chunk. If another thread is reading the same chunk,
     /// waits for it.
     pub(crate) fn chunk(&self, number: usize) -> Result<Arc<Payload>> {
         let key = (self.number, number);
@@ -236,7 +236,8 @@ impl Link {
         })
     }
 
-    /// As [`chunk`](Self::chunk), for a pass over everything: it is not kept long.
+    /// The payload of a chunk in a pass over everything, so it is not kept long; otherwise like
+    /// [`chunk`](Self::chunk).
     pub(crate) fn passing_chunk(&self, number: usize) -> Result<Arc<Payload>> {
         let key = (self.number, number);
         if let Some(found) = self
@@ -248,7 +249,7 @@ impl Link {
             return Ok(found);
         }
         let chunk = self.load(number)?;
-        // The others come once, and may be large.
+        // Other chunks are used only once and may be large.
         if self
             .manifest
             .chunks
@@ -300,7 +301,7 @@ impl Link {
         Ok(raw)
     }
 
-    /// The bytes of a chunk as they are in the file, header included.
+    /// The bytes of a chunk as stored in the file, header included.
     fn read_framed(&self, number: usize, entry: &ChunkEntry) -> Result<Frame> {
         let length = CHUNK_HEADER_SIZE + widen(entry.header.stored);
         let mut framed = self.cache.spare.take();
@@ -318,7 +319,7 @@ impl Link {
         Ok(framed)
     }
 
-    /// What is wrong with a chunk, if anything is.
+    /// The fault of a chunk, if it has one.
     pub(crate) fn fault_of_chunk(&self, number: usize) -> Result<Option<Error>> {
         match self.passing_chunk(number) {
             Ok(_) => Ok(None),
@@ -327,7 +328,7 @@ impl Link {
         }
     }
 
-    /// True if the content of a chunk is what the manifest says.
+    /// True if the content of a chunk is what the manifest states.
     fn is_as_stated(&self, number: usize, entry: &ChunkEntry, raw: &[u8]) -> bool {
         let header = &entry.header;
         if !header.kind.has_pages() {
@@ -355,7 +356,7 @@ impl Link {
             })
     }
 
-    /// Checks the chunks that nothing has read yet.
+    /// Checks the chunks that have not been read yet.
     pub(crate) fn check_rest(&self) -> Result<()> {
         for (number, checked) in self.checked.iter().enumerate() {
             if !checked.load(Ordering::Relaxed) {
@@ -365,12 +366,12 @@ impl Link {
         Ok(())
     }
 
-    /// The page that a page is the same as; itself, unless the manifest says otherwise.
+    /// The page that this page duplicates according to the manifest, or else the page itself.
     pub(crate) fn original(&self, space: Space, page: LogicalPage) -> LogicalPage {
         self.places.same(space).get(&page).copied().unwrap_or(page)
     }
 
-    /// The chunk in which the file holds a page itself, and the number of the page within it.
+    /// The chunk in which the file holds a page itself, and the number of the page in it.
     pub(crate) fn place(&self, space: Space, page: LogicalPage) -> Option<(usize, usize)> {
         self.places
             .of(space)
@@ -378,7 +379,7 @@ impl Link {
             .map(|place| (place.chunk, place.slot))
     }
 
-    /// Copies a page out of the chunk, which has this number.
+    /// Copies a page from the chunk with this number.
     pub(crate) fn copy_page(
         &self,
         chunk: usize,
@@ -399,7 +400,7 @@ impl Link {
     }
 }
 
-/// Chunks, manifest and trailer fill the file without a gap.
+/// Checks that chunks, manifest and trailer fill the file without a gap.
 fn check_extent(trailer: &Trailer, trailer_at: u64) -> Result<(), BackupFault> {
     let end = trailer.manifest_offset.checked_add(trailer.manifest_length);
     if end != Some(trailer_at) || trailer.manifest_offset < HEADER_SIZE as u64 {
@@ -415,7 +416,7 @@ fn check_extent(trailer: &Trailer, trailer_at: u64) -> Result<(), BackupFault> {
     Ok(())
 }
 
-/// The pages of a chunk in words; nothing when it has none.
+/// The pages of a chunk in words; empty if it has none.
 fn pages_of(header: &ChunkHeader) -> String {
     let what = match header.kind {
         ChunkKind::Pages(Space::Objects) => "object",
@@ -426,23 +427,23 @@ fn pages_of(header: &ChunkHeader) -> String {
     format!(" ({what} pages {} to {})", header.first, header.last)
 }
 
-/// Where a page lies, and what it is.
+/// The place and nature of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     chunk: usize,
-    /// Number within the chunk.
+    /// Number of the page in the chunk.
     slot: usize,
     digest: Digest,
 }
 
-/// The pages in a file, and those that are the same as one of them or of a base, by space.
+/// The pages in a file, and those that duplicate a page of the file or of a base, by space.
 #[derive(Debug, Default)]
 struct Places {
     own: [BTreeMap<LogicalPage, Place>; 2],
     same: [BTreeMap<LogicalPage, LogicalPage>; 2],
 }
 
-/// What belongs to a space, of both.
+/// Selects the element for a space.
 fn of_space<T>([objects, index]: &[T; 2], space: Space) -> &T {
     if space == Space::Objects {
         objects
@@ -519,7 +520,7 @@ fn same_pages(space: &SpaceManifest) -> BTreeMap<LogicalPage, LogicalPage> {
     same.collect()
 }
 
-/// The next pages lie in a chunk.
+/// Assigns the next pages to a chunk.
 fn take_pages(
     chunk: usize,
     header: &ChunkHeader,
@@ -554,21 +555,22 @@ fn take_pages(
     Ok(())
 }
 
-/// The chunks are such as a backup of its kind has: one mapping; in a forensic one each file once
-/// besides, and what belongs to a data file where there is one.
+/// Checks that the chunks are those of a backup of its kind. There is one mapping. A forensic
+/// backup also has each file once, and the parts of a data file if that exists.
 fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
     let is_forensic = header.flags.contains(BackupFlags::FORENSIC);
     let has_journals = header.flags.contains(BackupFlags::JOURNALS);
     let is_unmapped = header.is_unmapped();
     let mut seen = Vec::new();
-    // Without a generation none of the files stands for it.
+    // Without a generation no file has the role of its mapping.
     let mut has_mapping = is_unmapped;
     let mut journal: Option<(u32, u32)> = None;
     for (number, chunk) in manifest.chunks.iter().enumerate() {
         let kind = chunk.header.kind;
         let is_right = match kind {
             ChunkKind::Pages(_) => !is_unmapped,
-            // The mapping of the generation. Among the files of a forensic backup it stands again.
+            // The mapping of the generation. In a forensic backup it is present again among the
+            // files.
             ChunkKind::File(role) if !has_mapping => matches!(role, FileRole::Mapping(_)),
             ChunkKind::File(_) => is_forensic && !seen.contains(&kind),
             ChunkKind::FreePages(space) => {
@@ -607,8 +609,8 @@ fn check_kinds(header: &Header, manifest: &Manifest) -> Result<(), String> {
     Ok(())
 }
 
-/// True if a part of a journal follows another one: journals ascend by their generations, and their
-/// parts count from 0.
+/// True if one part of a journal may follow another: journals ascend by generation, and their parts
+/// count from 0.
 fn follows(before: Option<(u32, u32)>, (generation, part): (u32, u32)) -> bool {
     match before {
         Some((same, last)) if same == generation => last.checked_add(1) == Some(part),
@@ -616,7 +618,7 @@ fn follows(before: Option<(u32, u32)>, (generation, part): (u32, u32)) -> bool {
     }
 }
 
-/// Sizes that a chunk can have.
+/// Checks the sizes in the header of a chunk.
 fn check_chunk(header: &ChunkHeader) -> Option<()> {
     let limit = if header.kind.has_pages() {
         MAX_CHUNK_PAGES.into()

@@ -1,9 +1,9 @@
-//! Backups: one file that holds a consistent state of a repository, written in one pass, checked
-//! and read without restoring.
+//! Backups: single files that hold a consistent state of a repository. They are written in one
+//! pass, and checked and read without restoring.
 //!
-//! The container is specified byte by byte in `docs::backup`. [`backup`] writes one; [`Backup`]
-//! opens one for verification and as a [`Snapshot`](crate::store::Snapshot), which everything that
-//! reads a repository takes.
+//! The container is specified byte by byte in `docs::backup`. [`backup`] writes one. [`Backup`]
+//! opens one for verification, and as a [`Snapshot`](crate::store::Snapshot) for everything that
+//! reads a repository.
 
 mod chain;
 mod codec;
@@ -43,48 +43,49 @@ pub use unmapped::{backup_unmapped, backup_unmapped_in};
 pub use verify::{BackupReport, DamagedChunks};
 pub use write::{BackupSummary, Damage, backup, backup_directory, backup_in, backup_snapshot};
 
-/// Pages in a chunk: 256 KiB of pages.
+/// Number of pages in a chunk: 256 KiB of pages.
 const CHUNK_PAGES: usize = 32;
 
-/// How a backup is made.
+/// Options for making a backup.
 #[derive(Debug, Clone, Default)]
 pub struct BackupOptions {
-    /// How pages are compressed.
+    /// The compression of pages.
     pub compression: Compression,
-    /// An older backup: pages that it holds unchanged are left out. It, and those it is based on,
-    /// are needed to restore.
+    /// An older backup, whose unchanged pages are left out. It and its own bases are needed to
+    /// restore.
     pub base: Option<PathBuf>,
-    /// Zero the slack of pages: leftovers of deleted objects and of other programs' memory.
+    /// Zero the slack of pages, which holds remains of deleted objects and of other programs'
+    /// memory.
     pub scrub: bool,
-    /// Keep everything: free pages, all mapping files, pages whose checksum does not fit. Excludes
+    /// Keep everything: free pages, all mapping files, and pages with wrong checksums. Excludes
     /// `scrub`.
     pub forensic: bool,
-    /// Do not verify the repository beside backing it up. That takes about a third of the time, and
-    /// leaves the question whether a restore will take the backup to whoever verified the
-    /// repository before, or verifies the backup afterwards. A forensic backup, which tells what is
-    /// damaged, is verified all the same.
+    /// Do not verify the repository during the backup. This saves about a third of the time.
+    /// Whether a restore will accept the backup is then known only from an earlier verification of
+    /// the repository or a later one of the backup. A forensic backup reports damage and is always
+    /// verified.
     pub skip_verify: bool,
-    /// Threads; one a processor unless given, and of a snapshot beside writers
-    /// ([`backup_snapshot`]) one alone. With one, no thread is started.
+    /// Number of threads; one per processor by default, or one for a snapshot of a repository in
+    /// use ([`backup_snapshot`]). With 1, no thread is started.
     pub threads: Option<NonZeroUsize>,
-    /// Bytes of pages a second that are backed up at most, and as many that are verified beside it:
-    /// for a repository in use. It sleeps where no one waits for it.
+    /// Limit on the bytes of pages per second that are backed up, and equally on those verified,
+    /// for a repository in use. The backup sleeps only while nobody waits for it.
     pub rate: Option<NonZeroU64>,
-    /// Replace a file that is no backup. Otherwise the target is missing, empty, or begins like a
-    /// backup.
+    /// Replace a file that is not a backup. Otherwise the target must be missing, empty, or begin
+    /// like a backup.
     pub overwrite: bool,
-    /// How long another backup to the same file is waited for; not at all unless given.
+    /// How long to wait for another backup to the same file; not at all by default.
     pub wait: Option<Duration>,
 }
 
-/// The path of the signature of a backup: its own with `.minisig` after it.
+/// The path of the signature of a backup: that of the backup with the suffix `.minisig`.
 pub fn signature_path(backup: &Path) -> PathBuf {
     let mut name = backup.as_os_str().to_owned();
     name.push(".minisig");
     name.into()
 }
 
-/// An identity in the usual form of a UUID.
+/// Formats an identity as a UUID.
 pub fn uuid_text(uuid: &[u8; 16]) -> String {
     let hex = hex(uuid);
     let parts =
@@ -92,7 +93,7 @@ pub fn uuid_text(uuid: &[u8; 16]) -> String {
     parts.join("-")
 }
 
-/// Lower-case hexadecimal.
+/// Formats bytes in lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! The pages of a backup on their way in: read, checked, scrubbed, digested, and packed into
+//! The pages of a backup on their way in: reading, checking, scrubbing, hashing, and packing into
 //! chunks.
 
 use std::collections::BTreeMap;
@@ -18,38 +18,38 @@ use super::frame::{Frame, Spare};
 use super::identity::digest;
 use super::scrub::Scrub;
 
-/// Bytes that a page takes in a chunk that is not compressed: itself, and its number.
+/// Size of a page in an uncompressed chunk, in bytes: the page and its number.
 const PAGE_ROOM: usize = PAGE_SIZE + 4;
 
-/// Consecutive mapped pages of a space that become a chunk.
+/// Consecutive mapped pages of a space that form a chunk.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub space: Space,
     pub pages: Vec<LogicalPage>,
 }
 
-/// What has become of a page.
+/// The result for a page.
 #[derive(Debug)]
 pub(crate) struct PageDone {
     pub page: LogicalPage,
     pub digest: Digest,
-    /// The sampled checksum, as the mapping states it.
+    /// The sampled checksum, as stated in the mapping.
     pub checksum: u32,
     pub is_included: bool,
 }
 
-/// What has become of a job.
+/// The result of a job.
 #[derive(Debug)]
 pub(crate) struct Packed {
     pub space: Space,
     pub pages: Vec<PageDone>,
-    /// Header of the chunk; `None` when the base holds all pages.
+    /// Header of the chunk; `None` if the base holds all pages.
     pub header: Option<ChunkHeader>,
     /// The bytes to write, header included.
     pub frame: Frame,
 }
 
-/// How pages are read and packed.
+/// Settings for reading and packing pages.
 #[derive(Debug)]
 pub(crate) struct Packer<'a> {
     pub image: &'a Image,
@@ -61,7 +61,8 @@ pub(crate) struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    /// Splits all mapped pages into jobs; a forensic backup takes those of one place once.
+    /// Splits all mapped pages into jobs. A forensic backup takes pages that share a place only
+    /// once.
     pub(crate) fn jobs(&self) -> Vec<Job> {
         let mut jobs = Vec::new();
         for space in Space::ALL
@@ -87,8 +88,8 @@ impl Packer<'_> {
         jobs
     }
 
-    /// Does a job. Pages are read to where they lie in the chunk, so that nothing is copied that is
-    /// not compressed.
+    /// Runs a job. Pages are read directly into the chunk, so that nothing is copied unless it is
+    /// compressed.
     pub(crate) fn run(
         &self,
         job: &Job,
@@ -136,7 +137,7 @@ impl Packer<'_> {
         })
     }
 
-    /// Reads a page as it goes into the backup; gives its digest and its sampled checksum.
+    /// Reads a page as it goes into the backup. Returns its digest and its sampled checksum.
     fn load(
         &self,
         space: Space,
@@ -155,8 +156,9 @@ impl Packer<'_> {
     }
 }
 
-/// The logical pages that lie where a lower one lies, with that one: a mapping of two megabytes can
-/// put hundreds of thousands of them into one place, which a forensic backup holds once.
+/// The logical pages that share their place with a lower one, with that page. A mapping of two
+/// megabytes can put hundreds of thousands of pages into one place, which a forensic backup holds
+/// once.
 pub(crate) fn same_places(section: &MappingSection) -> BTreeMap<LogicalPage, LogicalPage> {
     let mut first: BTreeMap<PhysicalPage, LogicalPage> = BTreeMap::new();
     let mut same = BTreeMap::new();
@@ -169,7 +171,7 @@ pub(crate) fn same_places(section: &MappingSection) -> BTreeMap<LogicalPage, Log
     same
 }
 
-/// A chunk of numbered pages: header, and all bytes to write.
+/// A chunk of numbered pages: the header, and all bytes to write.
 pub(crate) fn page_chunk(
     kind: ChunkKind,
     numbers: &[u32],
@@ -187,7 +189,8 @@ pub(crate) fn page_chunk(
     (header, frame)
 }
 
-/// As [`page_chunk`]; the pages stand in `frame` already, behind room for the header.
+/// Completes a chunk of pages that are in `frame` already, after room for the header; see
+/// [`page_chunk`].
 fn finish_page_chunk(
     kind: ChunkKind,
     numbers: &[u32],
@@ -212,7 +215,7 @@ fn finish_page_chunk(
     )
 }
 
-/// A chunk of plain bytes; `numbers` say which part of which journal they are, else they are zeros.
+/// A chunk of plain bytes; `numbers` identify a part of a journal, and are zeros otherwise.
 pub(crate) fn byte_chunk(
     kind: ChunkKind,
     numbers: (u32, u32),
@@ -231,7 +234,7 @@ pub(crate) fn byte_chunk(
     (header, frame)
 }
 
-/// The bytes, behind room for the header.
+/// The bytes, after room for the header.
 fn framed(bytes: &[u8]) -> Frame {
     let mut frame = Frame::default();
     frame.clear(CHUNK_HEADER_SIZE + bytes.len());
@@ -240,7 +243,7 @@ fn framed(bytes: &[u8]) -> Frame {
     frame
 }
 
-/// Compresses the payload, with `scratch` to do it in, and puts the header in front of it.
+/// Compresses the payload, using `scratch`, and writes the header before it.
 fn finish(
     kind: ChunkKind,
     (first, last): (u32, u32),
@@ -267,7 +270,7 @@ fn finish(
     header
 }
 
-/// The pages of a chunk's payload, and their numbers; `None` when its length does not fit.
+/// The pages in the payload of a chunk, and their numbers; `None` if its length does not fit.
 pub(crate) fn split_pages<'r>(header: &ChunkHeader, raw: &'r [u8]) -> Option<(&'r [u8], Vec<u32>)> {
     let (pages, numbers) = raw.split_at_checked(widen(header.count).checked_mul(PAGE_SIZE)?)?;
     let (numbers, rest) = numbers.as_chunks();

@@ -1,5 +1,5 @@
-//! Opening a backup: its bases are found, and what they hold together is given out as a repository
-//! to read.
+//! Opening of a backup: its bases are found, and their combined content is presented as a readable
+//! repository.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use super::search::Search;
 use super::write::chain_too_long;
 use super::{hex, uuid_text};
 
-/// How a backup is opened.
+/// Options for opening a backup.
 #[derive(Debug, Clone)]
 pub struct OpenBackup {
     bases: Vec<PathBuf>,
@@ -45,45 +45,45 @@ impl Default for OpenBackup {
 }
 
 impl OpenBackup {
-    /// An incremental backup finds its base beside itself: under the name it had, else by its
-    /// identity.
+    /// The defaults. The base of an incremental backup is looked for next to it, first by its
+    /// former name and then by its identity.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A file that may be the base, or the base's base, and so on.
+    /// Adds a file that may be the base, or the base's base, and so on.
     pub fn base(mut self, path: impl Into<PathBuf>) -> Self {
         self.bases.push(path.into());
         self
     }
 
-    /// Leaves out what the journals in a forensic backup hold beyond its generation.
+    /// Ignores the commits of the journals in a forensic backup.
     pub fn without_journal(mut self) -> Self {
         self.without_journal = true;
         self
     }
 
-    /// Asks now and then, while the journals of a forensic backup are replayed, whether to give up;
-    /// the error is [`Error::Cancelled`](crate::Error::Cancelled) then.
+    /// Calls `is_cancelled` now and then while the journals of a forensic backup are replayed. If
+    /// it returns true, opening fails with [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn cancel_when(mut self, is_cancelled: fn() -> bool) -> Self {
         self.is_cancelled = is_cancelled;
         self
     }
 
-    /// Opens a backup: header, trailer and manifest are checked, and the bases found. The chunks
-    /// are checked as they are read; [`Backup::verify`] reads them all.
+    /// Opens a backup: header, trailer and manifest are checked, and the bases found. Chunks are
+    /// checked as they are read; [`Backup::verify`] reads them all.
     ///
     /// # Errors
-    /// [`Error::Backup`](crate::Error::Backup) says what is wrong with it,
-    /// [`Error::Io`](crate::Error::Io) when the system refuses.
+    /// Returns [`Error::Backup`](crate::Error::Backup) with the fault of the backup, and
+    /// [`Error::Io`](crate::Error::Io) if the system refuses.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Backup> {
         self.open_in(&(Arc::new(RealStorage) as Arc<dyn Storage>), path)
     }
 
-    /// As [`open`](Self::open), from any storage.
+    /// Opens a backup in any storage; otherwise like [`open`](Self::open).
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The errors of [`open`](Self::open).
     pub fn open_in(&self, storage: &Arc<dyn Storage>, path: impl AsRef<Path>) -> Result<Backup> {
         let cache = ChunkCache::new();
         let top = Link::open(storage, path.as_ref(), &cache)?;
@@ -119,7 +119,7 @@ impl OpenBackup {
         }
     }
 
-    /// The identity of a backup, if it is a file that begins like one.
+    /// The identity of a backup, if the file begins like one.
     pub(crate) fn identity_in(storage: &Arc<dyn Storage>, path: &Path) -> Result<Option<[u8; 16]>> {
         let kind = storage
             .kind(path)
@@ -144,7 +144,7 @@ impl OpenBackup {
     }
 }
 
-/// A backup, opened: with its bases, if it is incremental.
+/// An open backup, with its bases if it is incremental.
 #[derive(Debug)]
 pub struct Backup {
     chain: Arc<Chain>,
@@ -152,17 +152,17 @@ pub struct Backup {
     journals: Journals,
 }
 
-/// What a backup is, in words and numbers.
+/// Description of a backup.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct BackupInfo {
-    /// Identity, a UUID.
+    /// Identity, as a UUID.
     pub identity: String,
-    /// Identity of the base of an incremental backup.
+    /// Identity of the base, for an incremental backup.
     pub base: Option<String>,
-    /// SHA-256 over the content.
+    /// SHA-256 of the content.
     pub content_identity: String,
-    /// Creation time, seconds since 1970-01-01 UTC.
+    /// Creation time, in seconds since 1970-01-01 UTC.
     pub created: u64,
     /// True if pages of the base are left out.
     pub incremental: bool,
@@ -170,23 +170,23 @@ pub struct BackupInfo {
     pub scrubbed: bool,
     /// True if free pages and all mapping files are kept.
     pub forensic: bool,
-    /// True if it holds files of which no mapping can be read.
+    /// True if it holds files without a readable mapping.
     pub unmapped: bool,
-    /// Pages in this file: those of the generation; without one, of the data files.
+    /// Number of pages in this file: those of the generation or, without one, of the data files.
     pub pages: u64,
-    /// Pages in the bases.
+    /// Number of pages in the bases.
     pub pages_in_base: u64,
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// Backups in the chain, this one included.
+    /// Number of backups in the chain, including this one.
     pub chain: usize,
 }
 
 impl Backup {
-    /// Opens a backup whose base, if it has one, lies beside it.
+    /// Opens a backup whose base, if it has one, is next to it.
     ///
     /// # Errors
-    /// As [`OpenBackup::open`].
+    /// The errors of [`OpenBackup::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         OpenBackup::new().open(path)
     }
@@ -248,20 +248,20 @@ impl Backup {
         })
     }
 
-    /// The journals in it, and what became of their commits: a forensic backup carries them, and
-    /// they are replayed as for a repository.
+    /// The journals in it, with the fate of their commits. A forensic backup carries journals,
+    /// which are replayed as for a repository.
     pub const fn journal(&self) -> &Journals {
         &self.journals
     }
 
-    /// True if it holds files of which no mapping can be read: there is no generation in it, its
-    /// snapshot shows nothing, and a restore gives the files back.
+    /// True if it holds files without a readable mapping. It has no generation, its snapshot is
+    /// empty, and a restore writes the files.
     pub fn is_unmapped(&self) -> bool {
         self.chain.top.is_unmapped()
     }
 
-    /// Its pages, as a repository to read, with what journals in it hold beyond them. A chunk is
-    /// checked when it is first read.
+    /// Its pages as a readable repository, with the commits of its journals. A chunk is checked
+    /// when it is first read.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot.clone()
     }
@@ -281,12 +281,12 @@ impl Backup {
         &self.chain.top.manifest
     }
 
-    /// SHA-256 of header and manifest: what an incremental backup names its base by.
+    /// SHA-256 of header and manifest, by which an incremental backup identifies its base.
     pub fn seal(&self) -> &Digest {
         &self.chain.top.seal
     }
 
-    /// Backups in the chain, this one included.
+    /// Number of backups in the chain, including this one.
     pub fn chain_len(&self) -> usize {
         1 + self.chain.bases.len()
     }
@@ -295,14 +295,14 @@ impl Backup {
         &self.chain
     }
 
-    /// True if a backup of that identity is in the chain.
+    /// True if a backup with that identity is in the chain.
     pub(crate) fn has_link(&self, identity: &[u8; 16]) -> bool {
         self.chain
             .links()
             .any(|link| link.header.identity == *identity)
     }
 
-    /// Fails when another file, or none, is where the links of the chain were found.
+    /// Fails if one of the chain's files is gone or has been replaced.
     pub(crate) fn need_in_place(&self, storage: &Arc<dyn Storage>) -> Result<()> {
         for link in self.chain.links() {
             if OpenBackup::identity_in(storage, &link.path)? != Some(link.header.identity) {
@@ -318,7 +318,7 @@ impl Backup {
         Ok(())
     }
 
-    /// What it is, in words and numbers.
+    /// A description of the backup.
     pub fn info(&self) -> BackupInfo {
         let header = self.header();
         let manifest = self.manifest();
@@ -342,8 +342,8 @@ impl Backup {
     }
 }
 
-/// Pages that a backup holds itself: those of its generation; without one, all whole ones of the
-/// data files.
+/// Number of pages in the backup itself: those of its generation or, without one, all whole pages
+/// of the data files.
 pub(super) fn pages_in(header: &Header, manifest: &Manifest) -> u64 {
     if header.is_unmapped() {
         let pages = manifest
@@ -358,7 +358,7 @@ pub(super) fn pages_in(header: &Header, manifest: &Manifest) -> u64 {
         .count() as u64
 }
 
-/// Without a generation there are no logical pages, and nothing was counted.
+/// Checks a backup without a generation, which has no logical pages and no counts.
 fn check_unmapped(top: &Link) -> Result<(), String> {
     let manifest = &top.manifest;
     if manifest.spaces.iter().any(|space| !space.pages.is_empty())
@@ -372,12 +372,12 @@ fn check_unmapped(top: &Link) -> Result<(), String> {
     Ok(())
 }
 
-/// The mapping describes the pages that the manifest lists.
+/// Checks that the mapping describes the pages that the manifest lists.
 fn check_mapping(mapping: &Mapping, top: &Link) -> Result<(), String> {
     for space in Space::ALL {
         let section = mapping.section(space);
         let SpaceManifest { pages, file_length } = top.manifest.space(space);
-        // A forensic backup may lack pages: those behind the end of a data file that was cut or is
+        // A forensic backup may lack pages past the end of a data file that was truncated or is
         // missing.
         let length = if *file_length == NO_FILE {
             0

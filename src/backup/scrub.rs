@@ -1,8 +1,8 @@
-//! Scrubbing: zeroing what pages hold beyond their content, so that a backup gives away nothing
-//! that was deleted.
+//! Scrubbing: zeroing everything in pages that is not content, so that a backup reveals no deleted
+//! data.
 //!
-//! A page is only scrubbed when its content is sound, since only then is it known where it ends. In
-//! dialect 2.1 the admin pages state the CRC of each page, so they are made anew.
+//! A page is scrubbed only if its content is valid, because only then is its end known. In dialect
+//! 2.1 the admin pages state the CRC of each page and are therefore recomputed.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::format::heap::page::{ObjectPage, end_in_last_page};
 use crate::heap::layout::{PageKind, page_kinds};
 use crate::pager::state::image::Image;
 
-/// How each object page is scrubbed.
+/// The scrubbing of each object page.
 #[derive(Debug)]
 pub(crate) struct Scrub<'i> {
     image: &'i Image,
@@ -25,7 +25,7 @@ pub(crate) struct Scrub<'i> {
 }
 
 impl<'i> Scrub<'i> {
-    /// Looks at all pages of the heap. Fails where one is not sound.
+    /// Examines all pages of the heap. Fails if one is invalid.
     pub(crate) fn new(image: &'i Image) -> Result<Self> {
         let kinds = page_kinds(image)?;
         let mut scrub = Self {
@@ -42,7 +42,7 @@ impl<'i> Scrub<'i> {
         Ok(scrub)
     }
 
-    /// The CRC that each listed page of dialect 2.1 has when it is scrubbed.
+    /// The CRC of each listed page of dialect 2.1 after scrubbing.
     fn scrubbed_crcs(&self) -> Result<BTreeMap<u32, u32>> {
         let mut crcs = BTreeMap::new();
         let mut bytes = Box::new([0; PAGE_SIZE]);
@@ -81,7 +81,7 @@ impl<'i> Scrub<'i> {
     }
 
     fn index_end(&self, page: LogicalPage, bytes: &PageBytes) -> Result<usize> {
-        // The admin page of dialect 2.1 has no slack.
+        // The first admin page of dialect 2.1 has no slack.
         if self.image.dialect() == Dialect::V21 && page.get() == 0 {
             return Ok(PAGE_SIZE);
         }
@@ -92,13 +92,13 @@ impl<'i> Scrub<'i> {
         let view = ObjectPage::new(bytes);
         let site = self.image.site(Space::Objects, page);
         match view.check_single(site).into_iter().next() {
-            // What looks like slack may be objects here.
+            // Bytes that look like slack may be objects here.
             Some(finding) => Err(finding.into()),
             None => Ok(view.end()),
         }
     }
 
-    /// Writes the CRCs of the scrubbed pages into an admin page; gives its end.
+    /// Writes the CRCs of the scrubbed pages into an admin page. Returns the end of its content.
     fn admin(&self, page: LogicalPage, bytes: &mut PageBytes) -> Result<usize> {
         let mut admin = ObjectAdminPage::parse(bytes, self.image.site(Space::Objects, page))?;
         for entry in &mut admin.entries {

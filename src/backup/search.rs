@@ -1,8 +1,8 @@
-//! Finding the base of an incremental backup: among the files given, under the name it had, or
-//! anywhere beside the backup.
+//! Search for the base of an incremental backup: among the given files, by its former name, or
+//! anywhere next to the backup.
 //!
-//! There may be several copies of it, and one of them damaged. The first that is whole is taken;
-//! where there is but one, its chunks are checked when they are read.
+//! There may be several copies of it, some of them damaged. The first intact one is taken. A single
+//! copy is taken unchecked, and its chunks are checked when they are read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::link::{ChunkCache, Link};
 use super::read::OpenBackup;
 use super::uuid_text;
 
-/// Where bases are looked for.
+/// The places that are searched for bases.
 #[derive(Debug)]
 pub(crate) struct Search<'s> {
     pub given: &'s [PathBuf],
@@ -25,16 +25,16 @@ pub(crate) struct Search<'s> {
 }
 
 impl Search<'_> {
-    /// The base of a link, by identity and seal.
+    /// The base of a link, found by identity and seal.
     pub(crate) fn base_of(&self, link: &Link, identity: &[u8; 16], seal: &Digest) -> Result<Link> {
         let named = self.named(link);
-        // What cannot be read is no candidate: another may be the base.
+        // An unreadable file is not a candidate, because another may be the base.
         let identity_of =
             |path: &PathBuf| OpenBackup::identity_in(self.storage, path).ok().flatten();
         let is_base = |path: &PathBuf| identity_of(path).as_ref() == Some(identity);
         let known = self.given.iter().cloned().chain(named.clone());
         let others = std::iter::once_with(|| self.beside(link)).flatten();
-        // What was given may lie beside the backup too: it is looked at once.
+        // A given file may also be next to the backup; it is examined once.
         let others =
             others.filter(|path| Some(path) != named.as_ref() && !self.given.contains(path));
         let mut candidates = known.chain(others).filter(is_base).peekable();
@@ -62,13 +62,13 @@ impl Search<'_> {
         Err(refusal.unwrap_or_else(|| self.no_base(link, identity, named)))
     }
 
-    /// Where the base would be, under the name it had.
+    /// The path of the base under its former name.
     fn named(&self, link: &Link) -> Option<PathBuf> {
         let name = &link.manifest.base_name;
         (!name.is_empty()).then(|| parent_of(&link.path).join(name))
     }
 
-    /// The files beside a link, in the order of their names.
+    /// The files next to a link, sorted by name.
     fn beside(&self, link: &Link) -> Vec<PathBuf> {
         let directory = parent_of(&link.path);
         let entries = self.storage.read_dir(directory).unwrap_or_default();

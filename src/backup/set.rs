@@ -1,11 +1,10 @@
-//! A directory that keeps several backups of a repository, one older than the other: named by time
-//! and identity, as chains of increments that begin anew with a full backup, and with an end to how
-//! many there are.
+//! Backup sets: directories that keep several backups of a repository. They are named by time and
+//! identity, form chains of increments that begin with a full backup, and are limited in number.
 //!
-//! What counts as a backup of the set is a file whose name is one
-//! ([`crate::format::own::backup_name`]). Whatever else lies there is left alone. A backup is
-//! written as [`UNFINISHED`] and gets its name when it is whole and durable; one is removed when
-//! nothing that is kept needs it, and durably before what it is based on (W-17).
+//! A file is a backup of the set if its name has the right form
+//! ([`crate::format::own::backup_name`]). All other files are left alone. A backup is written as
+//! [`UNFINISHED`] and gets its name when it is complete and durable. A backup is removed when none
+//! of those to keep needs it, durably and before its own base (W-17).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -28,11 +27,10 @@ use super::{
     signature_path, uuid_text,
 };
 
-/// The name of a backup of the set that is not finished; one that is left over is replaced by the
-/// next.
+/// The name of an unfinished backup of the set. An abandoned one is replaced by the next.
 const UNFINISHED: &str = "unfinished.cimbak";
 
-/// What the lock is called after: one process at a time makes and removes backups of a set.
+/// Stem of the name of the lock. One process at a time makes and removes backups of a set.
 const LOCK: &str = "backups";
 
 type Identity = [u8; 16];
@@ -43,35 +41,36 @@ pub struct BackupSet {
     directory: Directory,
 }
 
-/// How a backup of a set is made, and what becomes of the older ones.
+/// Options for a backup of a set and for the retention of older ones.
 #[derive(Debug, Clone, Default)]
 pub struct SetOptions {
-    /// How it is written. The base is chosen here: none may be given.
+    /// Options for writing. The base is chosen by the set, so it must be `None`.
     pub backup: BackupOptions,
-    /// How many of the newest are kept; with them stays what they are based on. All unless given.
+    /// Number of most recent backups to keep, along with their bases; all by default.
     pub keep: Option<NonZeroUsize>,
-    /// After so many increments on a full backup the next is a full one. With 0 all are.
+    /// Number of increments after a full backup before the next full one. With 0, every backup is
+    /// full.
     pub full_after: usize,
-    /// Make this one a full backup, whatever the chain is like.
+    /// Make this a full backup, whatever the state of the chain.
     pub full: bool,
 }
 
-/// What was done.
+/// Result of a backup into a set.
 #[derive(Debug)]
 pub struct SetSummary {
     /// The backup.
     pub backup: BackupSummary,
     /// Its file.
     pub path: PathBuf,
-    /// What it is based on.
+    /// Its base.
     pub base: Option<PathBuf>,
-    /// Why the chain of the newest backup was not continued: that one, or what it is based on, is
-    /// damaged, missing, or another than its name says. The new backup is a full one then. What is
-    /// broken stays, and is not counted.
+    /// Why the chain of the newest backup was not continued: that backup, or one of its bases, is
+    /// damaged, missing, or not the one that its name states. The new backup is a full one in this
+    /// case. Broken backups stay and are not counted.
     pub broken: Option<Error>,
     /// The backups that were removed, in this order.
     pub removed: Vec<PathBuf>,
-    /// Why not all were removed that no one needs. The new backup is in its place all the same.
+    /// Why not all unneeded backups were removed. The new backup is in place nevertheless.
     pub not_removed: Option<Error>,
 }
 
@@ -80,16 +79,16 @@ pub struct SetSummary {
 pub struct SetEntry {
     /// Its file.
     pub path: PathBuf,
-    /// What it is, or why it cannot be restored: it or its base is missing, cut, or another than
-    /// its name says. The chunks are not looked at: that is
-    /// [`Backup::verify`](super::Backup::verify).
+    /// Its description, or why it cannot be restored: it or its base is missing, truncated, or not
+    /// the one that its name states. Chunks are not read; [`Backup::verify`](super::Backup::verify)
+    /// does that.
     pub info: Result<BackupInfo>,
-    /// Its identity and that of its base, also of one that cannot be restored.
+    /// Its identity and that of its base, even if it cannot be restored.
     link: Option<(Identity, Option<Identity>)>,
 }
 
 impl SetEntry {
-    /// Fails when the system refused to read it.
+    /// Fails if the system refused to read it.
     fn need_read(self) -> Result<Self> {
         match self.info {
             Err(error @ Error::Io { .. }) => Err(error),
@@ -99,18 +98,18 @@ impl SetEntry {
 }
 
 impl BackupSet {
-    /// The set in a directory.
+    /// Opens the set in a directory.
     ///
     /// # Errors
-    /// [`Error::Io`] when there is none.
+    /// Returns [`Error::Io`] if there is no such directory.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_in(&Directory::real(path.as_ref()))
     }
 
-    /// As [`open`](Self::open), for a directory of any storage.
+    /// Opens the set in a directory of any storage; otherwise like [`open`](Self::open).
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// The errors of [`open`](Self::open).
     pub fn open_in(directory: &Directory) -> Result<Self> {
         let set = Self {
             directory: directory.clone(),
@@ -119,20 +118,20 @@ impl BackupSet {
         Ok(set)
     }
 
-    /// The set in a directory, which is made if it is not there, for its owner alone; its parent
-    /// has to be there.
+    /// Opens the set in a directory, creating the directory for its owner alone if it is missing.
+    /// Its parent must exist.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// Returns [`Error::Io`] if the system refuses.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         Self::create_for(path, &Protection::private())
     }
 
-    /// As [`create`](Self::create); a directory that is made is for all who may read `source`, what
-    /// is to be backed up.
+    /// Opens or creates a set like [`create`](Self::create). A new directory is accessible to all
+    /// who may read `source`, the content to be backed up.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// Returns [`Error::Io`] if the system refuses.
     pub fn create_for(path: impl AsRef<Path>, source: &Protection) -> Result<Self> {
         let directory = Directory::real(path.as_ref());
         ensure_plain_name(directory.storage.as_ref(), &directory.path)?;
@@ -149,10 +148,10 @@ impl BackupSet {
         Self::open_in(&directory)
     }
 
-    /// Its backups, the oldest first.
+    /// Its backups, oldest first.
     ///
     /// # Errors
-    /// [`Error::Io`] when the directory cannot be read. What is wrong with a backup stands in its
+    /// Returns [`Error::Io`] if the directory cannot be read. The fault of a backup is in its
     /// entry.
     pub fn entries(&self) -> Result<Vec<SetEntry>> {
         Ok(self
@@ -162,14 +161,15 @@ impl BackupSet {
             .collect())
     }
 
-    /// Backs a repository up into the set, and then removes what is not to be kept. A chain that is
-    /// broken is not continued: a full backup begins a new one, and [`SetSummary::broken`] says
-    /// why.
+    /// Backs a repository up into the set, and then removes the backups that need not be kept. A
+    /// broken chain is not continued: a full backup begins a new one, and [`SetSummary::broken`]
+    /// gives the reason.
     ///
     /// # Errors
-    /// As [`backup_in`]; [`Error::InvalidArgument`] for a base in the options; [`Error::Locked`]
-    /// while another process makes or removes backups of the set. The set is as it was then.
-    /// [`Error::Unconfirmed`]: the new backup is in its place, and nothing was removed.
+    /// Returns the errors of [`backup_in`], [`Error::InvalidArgument`] if the options name a base,
+    /// and [`Error::Locked`] while another process makes or removes backups of the set; the set is
+    /// unchanged then. After [`Error::Unconfirmed`] the new backup is in place, and nothing was
+    /// removed.
     pub fn back_up(
         &self,
         repository: &Repository,
@@ -182,10 +182,11 @@ impl BackupSet {
         })
     }
 
-    /// As [`back_up`](Self::back_up), what a snapshot shows of a repository that is in use.
+    /// Backs a snapshot of a repository in use up into the set; otherwise like
+    /// [`back_up`](Self::back_up).
     ///
     /// # Errors
-    /// As [`back_up`](Self::back_up) and [`backup_snapshot`].
+    /// The errors of [`back_up`](Self::back_up) and [`backup_snapshot`].
     pub fn back_up_snapshot(
         &self,
         snapshot: &Snapshot,
@@ -198,13 +199,13 @@ impl BackupSet {
         })
     }
 
-    /// Removes all but the newest backups and what those are based on. What cannot be restored is
-    /// neither counted nor removed, nor is what it says that it is based on; every chunk is read
-    /// before anything is removed.
+    /// Removes all backups except the newest and their bases. Backups that cannot be restored are
+    /// neither counted nor removed, nor are the bases that they name. Every chunk is read before
+    /// anything is removed.
     ///
     /// # Errors
-    /// [`Error::Locked`]; [`Error::Io`], also when a backup cannot be read: what was removed before
-    /// that was needed by nothing that is left.
+    /// Returns [`Error::Locked`], or [`Error::Io`], even if only one backup cannot be read. Backups
+    /// removed before that were needed by none that remains.
     pub fn prune(&self, keep: NonZeroUsize) -> Result<Vec<PathBuf>> {
         let _lock = self.lock(LockWait::new(None, &|| Ok(())))?;
         let mut removed = Vec::new();
@@ -245,7 +246,7 @@ impl BackupSet {
             )
         };
         let written = match write(&base) {
-            // Its chunks are read where pages are left out because they hold them.
+            // Its chunks are read if pages are left out because they contain them.
             Err(error @ Error::Backup { .. }) if base.is_some() => {
                 (base, broken) = (None, Some(error));
                 write(&base)
@@ -268,20 +269,20 @@ impl BackupSet {
         })
     }
 
-    /// The newest backup as base, unless its chain is as long as it may be, or broken: then why it
-    /// is.
+    /// The newest backup as the base, unless its chain has its full length or is broken; in the
+    /// latter case also the reason.
     fn base(&self, newest: PathBuf, full_after: usize) -> Result<(Option<PathBuf>, Option<Error>)> {
         let longest = full_after.min(MAX_BACKUP_CHAIN - 1);
         let SetEntry { path, info, .. } = self.entry(newest);
         match info {
             Ok(info) => Ok(((info.chain <= longest).then_some(path), None)),
             Err(error @ Error::Backup { .. }) => Ok((None, Some(error))),
-            // What cannot be read now may be readable later.
+            // A backup that cannot be read now may be readable later.
             Err(error) => Err(error),
         }
     }
 
-    /// Gives a backup that is whole and durable its name.
+    /// Gives its name to a backup that is complete and durable.
     fn publish(
         &self,
         unfinished: &Path,
@@ -292,8 +293,8 @@ impl BackupSet {
         let header = OpenBackup::header_in(storage, unfinished)
             .map_err(|error| self.give_up(unfinished, error))?;
         let created = header.map_or(0, |header| header.created / 1_000_000);
-        // The names tell the order, so a clock that was put back does not make a backup older than
-        // those before it.
+        // Names determine the order. So a clock that was set back must not make this backup older
+        // than those before it.
         let last = newest
             .and_then(|name| BackupName::parse(&name))
             .map_or(0, |name| name.time + 1);
@@ -315,18 +316,18 @@ impl BackupSet {
         Ok(path)
     }
 
-    /// Takes away what has no name of the set yet; the next backup would replace it as well.
+    /// Removes an unfinished backup, which the next one would also replace.
     fn give_up(&self, unfinished: &Path, error: Error) -> Error {
         self.directory.storage.remove_file(unfinished).ok();
         match error {
-            // It is in place as what is not finished, and so in doubt for no one.
+            // The unfinished file is not in doubt for anyone, so this is an ordinary error.
             Error::Unconfirmed { op, path, source } => Error::Io { op, path, source },
             error => error,
         }
     }
 
-    /// Removes what nothing that is kept needs: first what nothing is based on, and each durably
-    /// before the next (W-17). The chain of the backup with the identity `checked` was just read.
+    /// Removes the backups that none of those to keep needs. A backup goes before its base, each
+    /// durably (W-17). The chain of the backup with the identity `checked` has just been read.
     fn remove(
         &self,
         keep: NonZeroUsize,
@@ -334,7 +335,7 @@ impl BackupSet {
         removed: &mut Vec<PathBuf>,
     ) -> Result<()> {
         let entries = self.entries()?;
-        // What cannot be read now may be readable later, and based on anything.
+        // An entry that cannot be read now may be readable later, and may be based on any other.
         let mut entries: Vec<SetEntry> = entries
             .into_iter()
             .map(SetEntry::need_read)
@@ -349,7 +350,7 @@ impl BackupSet {
         if entries.iter().all(|entry| is_needed(entry, &likely)) {
             return Ok(());
         }
-        // No whole backup goes because a damaged one is counted, and no damaged one goes either.
+        // A damaged backup must not be counted in place of an intact one, nor be removed.
         self.look_into(&mut entries, checked)?;
         let needed = needed(&entries, keep);
         let mut doomed: Vec<(usize, &SetEntry)> = entries
@@ -361,7 +362,7 @@ impl BackupSet {
             })
             .filter_map(|entry| Some((entry.info.as_ref().ok()?.chain, entry)))
             .collect();
-        // What is based on another has a longer chain than that.
+        // A backup has a longer chain than its base, so it is removed first.
         doomed.sort_by_key(|&(chain, _)| std::cmp::Reverse(chain));
         let storage = &self.directory.storage;
         for (_, SetEntry { path, .. }) in doomed {
@@ -378,7 +379,7 @@ impl BackupSet {
         Ok(())
     }
 
-    /// Removes the signature of a backup that is no more.
+    /// Removes the signature of a removed backup.
     fn remove_signature(&self, backup: &Path) -> Result<()> {
         let path = signature_path(backup);
         match self.directory.storage.remove_file(&path) {
@@ -389,8 +390,8 @@ impl BackupSet {
         }
     }
 
-    /// Reads every chunk of the backups but those in the chain of `checked`. What is damaged, and
-    /// what is based on that, counts as such from then on.
+    /// Reads every chunk of the backups except those in the chain of `checked`. Damaged backups and
+    /// those based on them count as damaged from then on.
     fn look_into(&self, entries: &mut [SetEntry], checked: Option<Identity>) -> Result<()> {
         let bases = bases(entries);
         let read: Vec<Identity> = chain_of(checked, &bases).collect();
@@ -438,7 +439,7 @@ impl BackupSet {
         })
     }
 
-    /// The files that have a name of a backup, in the order of their names.
+    /// The files whose name is that of a backup, sorted by name.
     fn names(&self) -> Result<BTreeMap<String, PathBuf>> {
         let directory = &self.directory;
         let entries = directory.storage.read_dir(&directory.path);
@@ -469,8 +470,8 @@ impl BackupSet {
                 info: Ok(backup.info()),
                 path,
             },
-            // What the system refused to read may be a backup all the same: then that is what is
-            // wrong.
+            // If the system refused to read it, it may still be a backup, and the refusal is its
+            // fault.
             Err(error) => match OpenBackup::header_in(storage, &path) {
                 Ok(header) => SetEntry {
                     link: header.as_ref().map(link),
@@ -487,7 +488,7 @@ impl BackupSet {
     }
 }
 
-/// A backup under the name of another is not what the set takes it for.
+/// Fails if a backup has the name of another.
 fn need_name(path: &Path, header: &Header) -> Result<()> {
     let name = path
         .file_name()
@@ -503,7 +504,7 @@ fn need_name(path: &Path, header: &Header) -> Result<()> {
     Err(Error::backup(path, BackupFault::Structure(text)))
 }
 
-/// What each backup says that it is based on.
+/// The base that each backup names.
 fn bases(entries: &[SetEntry]) -> BTreeMap<Identity, Identity> {
     entries
         .iter()
@@ -515,8 +516,7 @@ fn bases(entries: &[SetEntry]) -> BTreeMap<Identity, Identity> {
         .collect()
 }
 
-/// A backup and all that it is based on. A chain that says of itself that it never ends is followed
-/// as far as one may go.
+/// A backup and all its bases. A chain that claims to be endless is followed up to the limit.
 fn chain_of(
     top: Option<Identity>,
     bases: &BTreeMap<Identity, Identity>,
@@ -524,8 +524,8 @@ fn chain_of(
     std::iter::successors(top, |identity| bases.get(identity).copied()).take(MAX_BACKUP_CHAIN)
 }
 
-/// The identities of what is kept: the newest that can be restored, what cannot, and all that those
-/// are based on.
+/// The identities of the backups to keep: the newest that can be restored, those that cannot, and
+/// all their bases.
 fn needed(entries: &[SetEntry], keep: NonZeroUsize) -> BTreeSet<Identity> {
     let bases = bases(entries);
     let whole = entries
@@ -537,7 +537,8 @@ fn needed(entries: &[SetEntry], keep: NonZeroUsize) -> BTreeSet<Identity> {
     let mut needed = BTreeSet::new();
     for (identity, base) in whole.chain(broken).filter_map(|entry| entry.link) {
         needed.insert(identity);
-        // One that is there already has its bases there; so the walk ends whatever they say.
+        // A backup that is included already has its bases included, so the walk ends whatever they
+        // claim.
         let mut next = base;
         while let Some(identity) = next.filter(|&identity| needed.insert(identity)) {
             next = bases.get(&identity).copied();

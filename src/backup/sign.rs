@@ -1,10 +1,10 @@
-//! Detached signatures of backups, in the form of minisign: a file beside the backup, made over the
-//! 32 bytes of its seal.
+//! Detached signatures of backups in the format of minisign: a file next to the backup that signs
+//! the 32 bytes of its seal.
 //!
-//! The seal is the SHA-256 of header and manifest in the trailer
+//! The seal is the SHA-256 of header and manifest, stored in the trailer
 //! ([`docs::backup`](crate::docs::backup)). The manifest has a digest of every page and chunk, and
-//! the header the seal of the base: so the signature covers the whole chain, and is checked without
-//! reading it. That every byte is what its digest says is checked by [`Backup::verify`].
+//! the header has the seal of the base. So the signature covers the whole chain and is checked
+//! without reading it. [`Backup::verify`] checks that every byte matches its digest.
 
 use std::fmt;
 use std::io;
@@ -24,34 +24,34 @@ use crate::format::own::backup_file::Digest;
 use crate::pager::targets::ensure_plain_name;
 use crate::storage::{EntryKind, OpenMode, Storage, Ties, parent_of, read_whole, write_all_at};
 
-/// How every file of minisign begins.
+/// The beginning of every file of minisign.
 const BEGIN: &[u8] = b"untrusted comment:";
 
-/// Bytes of the longest key or signature that is read: comments are lines of text.
+/// Size of the longest key or signature that is read, in bytes. Comments are lines of text.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// Bytes of a secret key, and where it names the derivation of what encrypts it.
+/// Size of a secret key, and offset of the name of the key derivation in it, in bytes.
 const SECRET_BYTES: usize = 158;
 const DERIVATION: std::ops::Range<usize> = 2..4;
 
-/// A secret key of minisign, decrypted.
+/// A decrypted secret key of minisign.
 pub struct SigningKey(minisign::SecretKey);
 
 impl fmt::Debug for SigningKey {
-    /// Without the key.
+    /// Leaves out the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SigningKey")
     }
 }
 
 impl SigningKey {
-    /// Reads the text of a secret key: one without a password (`minisign -G -W`), or an encrypted
-    /// one with its password. To decrypt one takes the time and the memory that the key itself asks
-    /// for: seconds, and 1 GiB as minisign makes them.
+    /// Parses the text of a secret key: one without a password (`minisign -G -W`), or an encrypted
+    /// one with its password. Decryption takes the time and memory that the key itself demands:
+    /// seconds, and 1 GiB for keys made by minisign.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] with [`Misuse::SigningKey`] for a text that is no key, a missing
-    /// or wrong password, and a password where none is needed.
+    /// Returns [`Error::InvalidArgument`] with [`Misuse::SigningKey`] if the text is not a key, the
+    /// password is missing or wrong, or a password is given but not needed.
     pub fn read(text: &str, password: Option<&str>) -> Result<Self> {
         let bytes =
             secret_bytes(text).ok_or_else(|| refused("this is no secret key of minisign"))?;
@@ -70,12 +70,12 @@ impl SigningKey {
             .map_err(|error| refused(&format!("the secret key cannot be used: {error}")))
     }
 
-    /// Signs the seal of a backup; gives the text of the signature. `comment` is one line, which
+    /// Signs the seal of a backup. Returns the text of the signature. `comment` is one line, which
     /// the signature covers too.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] with [`Misuse::SigningKey`] for a key that contradicts itself and
-    /// for a comment of several lines.
+    /// Returns [`Error::InvalidArgument`] with [`Misuse::SigningKey`] if the key contradicts itself
+    /// or the comment has several lines.
     pub fn sign(&self, seal: &Digest, comment: &str) -> Result<String> {
         if comment.contains(char::is_control) || comment.trim() != comment {
             return Err(refused(
@@ -111,10 +111,10 @@ fn refused(text: &str) -> Error {
 pub struct VerifyingKey(minisign_verify::PublicKey);
 
 impl VerifyingKey {
-    /// Reads the text of a public key: the file that minisign writes, or its second line alone.
+    /// Parses the text of a public key: the file that minisign writes, or only its second line.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] with [`Misuse::SigningKey`].
+    /// Returns [`Error::InvalidArgument`] with [`Misuse::SigningKey`].
     pub fn read(text: &str) -> Result<Self> {
         let line = text
             .lines()
@@ -125,10 +125,10 @@ impl VerifyingKey {
             .ok_or_else(|| refused("this is no public key of minisign"))
     }
 
-    /// Checks the text of a signature over a seal; gives its trusted comment.
+    /// Checks the text of a signature over a seal. Returns its trusted comment.
     ///
     /// # Errors
-    /// Why it is not the signature of this seal by this key, as a sentence.
+    /// Returns a sentence that explains why it is not the signature of this seal by this key.
     pub fn check(&self, seal: &Digest, signature: &str) -> std::result::Result<String, String> {
         use minisign_verify::{Error, Signature};
         let signature = Signature::decode(signature)
@@ -149,28 +149,28 @@ impl VerifyingKey {
 }
 
 impl Backup {
-    /// Signs the backup; gives the text of the signature, whose comment names the backup.
+    /// Signs the backup. Returns the text of the signature, whose comment names the backup.
     ///
     /// # Errors
-    /// As [`SigningKey::sign`].
+    /// The errors of [`SigningKey::sign`].
     pub fn sign(&self, key: &SigningKey) -> Result<String> {
         sign_link(&self.chain().top, key)
     }
 
-    /// Checks the text of a signature; gives its trusted comment.
+    /// Checks the text of a signature. Returns its trusted comment.
     ///
     /// # Errors
-    /// [`BackupFault::Signature`].
+    /// Returns [`BackupFault::Signature`].
     pub fn check_signature(&self, key: &VerifyingKey, signature: &str) -> Result<String> {
         let checked = key.check(self.seal(), signature);
         checked.map_err(|text| Error::backup(self.path(), BackupFault::Signature(text)))
     }
 
-    /// Checks the signature that lies beside the backup ([`signature_path`]); gives its trusted
-    /// comment.
+    /// Checks the signature next to the backup ([`signature_path`]). Returns its trusted comment.
     ///
     /// # Errors
-    /// [`BackupFault::Signature`], also where there is none; [`Error::Io`] when the system refuses.
+    /// Returns [`BackupFault::Signature`], also if there is none, and [`Error::Io`] if the system
+    /// refuses.
     pub fn check_signature_beside(
         &self,
         storage: &Arc<dyn Storage>,
@@ -199,7 +199,7 @@ fn sign_link(link: &Link, key: &SigningKey) -> Result<String> {
     )
 }
 
-/// A text of bounded length; `None` for one that is longer, or none.
+/// A text of bounded length; `None` if it is longer or not a text.
 fn read_text(storage: &dyn Storage, path: &Path) -> io::Result<Option<String>> {
     let file = storage.open(path, OpenMode::Read)?;
     if file.len()? > MAX_BYTES {
@@ -208,14 +208,14 @@ fn read_text(storage: &dyn Storage, path: &Path) -> io::Result<Option<String>> {
     Ok(String::from_utf8(read_whole(file.as_ref(), MAX_BYTES)?).ok())
 }
 
-/// Signs the backup in a file, and puts the signature beside it: written under another name,
-/// durable, then renamed. An older signature is replaced. The base of an incremental backup is not
-/// needed.
+/// Signs the backup in a file and stores the signature next to it. The signature is written under
+/// another name, made durable and then renamed. An older signature is replaced. The base of an
+/// incremental backup is not needed.
 ///
 /// # Errors
-/// [`Error::Backup`] when it is none or its seal is wrong; [`Error::InvalidArgument`] when
-/// something else than a signature lies in the place of one; [`Error::Io`] when the system refuses.
-/// The backup is as it was.
+/// Returns [`Error::Backup`] if the file is not a backup or its seal is wrong,
+/// [`Error::InvalidArgument`] if something other than a signature occupies the path of the
+/// signature, and [`Error::Io`] if the system refuses. The backup is never changed.
 pub fn sign_backup(storage: &Arc<dyn Storage>, backup: &Path, key: &SigningKey) -> Result<PathBuf> {
     let link = Link::open(storage, backup, &ChunkCache::new())?;
     let text = sign_link(&link, key)?;
@@ -250,7 +250,7 @@ fn write_durably(storage: &dyn Storage, path: &Path, link: &Link, text: &str) ->
         .map_err(|error| Error::io(IoOp::Sync, path, error))
 }
 
-/// Refuses the place of a signature where something else lies.
+/// Fails if something other than a signature occupies the path of the signature.
 fn ensure_signature_place(storage: &dyn Storage, path: &Path) -> Result<()> {
     ensure_plain_name(storage, path)?;
     let failed = |error| Error::io(IoOp::Metadata, path, error);
@@ -283,8 +283,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever a file says that should be a key or a signature, it is refused or taken, and
-        /// nothing else happens.
+        /// Any text in place of a key or signature is either rejected or accepted, without a panic.
         #[test]
         fn any_text_is_refused_or_taken(text in "(untrusted comment: \
             .*\n)?[A-Za-z0-9+/=]{0,240}\n(trusted comment: .*\n[A-Za-z0-9+/=]{0,100})?") {

@@ -1,5 +1,5 @@
-//! Backups through pipes: a backup is written at places that a pipe does not have, and read from
-//! any of them, so it lies in a file of its own meanwhile.
+//! Backups through pipes. A backup is written and read at arbitrary offsets, which a pipe does not
+//! have, so it is kept in a temporary file in between.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::base::random::random_uuid;
 use crate::storage::{OpenMode, Protection, RealStorage, Storage, write_all_at};
 use crate::store::Repository;
 
-/// Bytes that are moved at once.
+/// Number of bytes that are moved together.
 const PIECE: usize = 256 << 10;
 
-/// A file that lies in a directory of its own, which nobody but its owner can enter, until this is
+/// A file in a directory of its own, which only its owner can enter. Both are removed when this is
 /// dropped.
 #[derive(Debug)]
 pub struct Spool {
@@ -24,10 +24,10 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Makes the directory in another one, such as that for temporary files.
+    /// Creates the directory in another one, such as that for temporary files.
     ///
     /// # Errors
-    /// [`Error::Io`] when the system refuses.
+    /// Returns [`Error::Io`] if the system refuses.
     pub fn make_in(above: &Path) -> Result<Self> {
         let name: String = random_uuid()
             .iter()
@@ -40,17 +40,17 @@ impl Spool {
         Ok(Self { directory })
     }
 
-    /// Where the file lies, or is to lie.
+    /// The path of the file, whether or not it exists yet.
     pub fn path(&self) -> PathBuf {
         self.directory.join("spooled.cimbak")
     }
 
-    /// Takes everything that a stream gives, such as a backup that is to be opened; gives the
-    /// number of bytes. A stream without end fills the disk: who cannot trust it bounds it
+    /// Stores everything that a stream provides, such as a backup to be opened. Returns the number
+    /// of bytes. An endless stream fills the disk, so bound one that is not trusted
     /// ([`Read::take`]).
     ///
     /// # Errors
-    /// [`Error::Io`] when the stream ends with an error, or the file cannot be written.
+    /// Returns [`Error::Io`] if the stream ends with an error or the file cannot be written.
     pub fn fill(&self, from: &mut dyn Read) -> Result<u64> {
         let path = self.path();
         let file = RealStorage
@@ -65,11 +65,11 @@ impl Spool {
         taken.map_err(|error| Error::io(IoOp::Copy, &path, error))
     }
 
-    /// Gives everything to a stream; the number of bytes.
+    /// Writes everything to a stream. Returns the number of bytes.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, or the stream takes no more: one that broke off
-    /// too.
+    /// Returns [`Error::Io`] if the file cannot be read or the stream, perhaps closed, accepts no
+    /// more.
     pub fn empty_into(&self, to: &mut dyn Write) -> Result<u64> {
         let path = self.path();
         let file = RealStorage
@@ -89,13 +89,13 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        // Nobody can be told; what is left lies in a directory for temporary files.
+        // There is nobody to report an error to. Remains are in a directory for temporary files.
         RealStorage.remove_file(&self.path()).ok();
         RealStorage.remove_dir(&self.directory).ok();
     }
 }
 
-/// Moves everything from one place to another, piece by piece; gives the number of bytes.
+/// Moves everything from one place to another in pieces. Returns the number of bytes.
 fn pieces(
     next: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
     take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
@@ -114,12 +114,12 @@ fn pieces(
     }
 }
 
-/// Backs a repository up to a stream. The backup is complete and checked before its first byte goes
-/// out; it lies among the temporary files meanwhile. Whoever takes it has all of it exactly when
-/// opening it succeeds: its end seals it.
+/// Backs a repository up to a stream. The backup is completed and checked in a temporary file
+/// before its first byte is sent. A recipient has all of it exactly if it can be opened, because
+/// its end seals it.
 ///
 /// # Errors
-/// As [`backup`](super::backup()); [`Error::Io`] when the stream takes no more.
+/// The errors of [`backup`](super::backup()), and [`Error::Io`] if the stream accepts no more.
 pub fn backup_to(
     repository: &Repository,
     to: &mut dyn Write,
@@ -137,7 +137,7 @@ pub fn backup_to(
 mod tests {
     use super::*;
 
-    /// Gives one byte at a time, and now and then a signal.
+    /// Provides one byte at a time, sometimes interrupted by a signal.
     struct Slow<'b>(&'b [u8], bool);
 
     impl Read for Slow<'_> {
@@ -158,7 +158,7 @@ mod tests {
         }
     }
 
-    /// Takes so many bytes and breaks.
+    /// Accepts this many bytes and fails.
     struct Short(usize);
 
     impl Write for Short {

@@ -1,4 +1,5 @@
-//! What a repository holds, in numbers and by namespace: the part of the manifest that people read.
+//! Numbers of the objects in a repository, in total and by namespace: the part of the manifest for
+//! people.
 
 use crate::base::error::{Error, Result};
 use crate::base::narrow;
@@ -8,14 +9,14 @@ use crate::format::own::manifest::{NamespaceSummary, Summary};
 use crate::store::Snapshot;
 use crate::{Direction, KeyRange};
 
-/// Namespaces a summary lists; those behind are counted in the totals alone.
+/// Largest number of namespaces that a summary lists; further ones count only in the totals.
 const MAX_NAMESPACES: usize = 100_000;
 
 /// Longest first token that is listed as a namespace, in bytes. Those of Windows have 67.
 const MAX_TOKEN: usize = 256;
 
-/// Counts what the index names; what is damaged is counted as that, and what the system refuses to
-/// read ends it.
+/// Counts the objects that the index names. Damage is counted as such; a refusal of the system ends
+/// the count.
 pub(crate) fn summarise(snapshot: &Snapshot) -> Result<Summary> {
     let mut summary = Summary::default();
     let mut references = Vec::new();

@@ -1,5 +1,5 @@
-//! The file a backup is written to: under a temporary name, then durable, then renamed over the
-//! target (W-6).
+//! The file to which a backup is written: under a temporary name, then made durable, then renamed
+//! over the target (W-6).
 //!
 //! So an older backup of that name is only ever replaced by a complete new one.
 
@@ -20,7 +20,7 @@ use crate::storage::{
     read_exact_at, write_all_at,
 };
 
-/// A backup being written.
+/// A backup while it is being written.
 #[derive(Debug)]
 pub(crate) struct Target {
     storage: Arc<dyn Storage>,
@@ -29,18 +29,19 @@ pub(crate) struct Target {
     file: Option<Arc<dyn StorageFile>>,
     written: u64,
     early_sync: EarlySync,
-    /// True if a file that is no backup may be replaced.
+    /// True if a file that is not a backup may be replaced.
     overwrite: bool,
-    /// The last to go: while it is held, nobody takes the temporary file for a leftover.
+    /// Dropped last: while it is held, no other process takes the temporary file for an abandoned
+    /// one.
     _lock: Option<Box<dyn LockGuard>>,
 }
 
-/// What stands between the name of the backup and a number in that of the file which becomes it.
+/// Separates the name of the backup and a number in the name of the temporary file.
 const PARTIAL: &str = ".partial-";
 
 impl Target {
-    /// Begins to write; refuses what cannot be a target. The file is no more readable than
-    /// `source`, what is backed up, nor than the backup that it replaces.
+    /// Begins to write. Fails if the path cannot be a target. The file is no more accessible than
+    /// `source`, the content being backed up, or than the backup that it replaces.
     pub(crate) fn create(
         storage: &Arc<dyn Storage>,
         path: &Path,
@@ -75,20 +76,20 @@ impl Target {
         })
     }
 
-    /// Bytes written so far.
+    /// Number of bytes written so far.
     pub(crate) const fn written(&self) -> u64 {
         self.written
     }
 
-    /// Begins to make what is written durable, beside the writing of the rest: less is left to do
-    /// at the end.
+    /// Starts to make the written part durable while the rest is being written, so that the last
+    /// sync has less to do.
     pub(crate) fn sync_early(&mut self) {
         if let Some(file) = &self.file {
             self.early_sync.begin(file);
         }
     }
 
-    /// Appends bytes; gives the offset at which they lie.
+    /// Appends bytes. Returns their offset.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<u64> {
         let offset = self.written;
         if let Some(file) = &self.file {
@@ -99,8 +100,7 @@ impl Target {
         Ok(offset)
     }
 
-    /// Makes the backup durable and gives it its name, if `may_replace` finds nothing against it
-    /// then.
+    /// Makes the backup durable and gives it its name, unless `may_replace` then objects.
     pub(crate) fn publish(mut self, may_replace: impl FnOnce() -> Result<()>) -> Result<()> {
         let early = self.early_sync.join();
         if let Some(file) = self.file.take() {
@@ -109,11 +109,11 @@ impl Target {
                 .map_err(|error| Error::io(IoOp::Sync, &self.temporary, error))?;
         }
         may_replace()?;
-        // What came to have the name meanwhile is no more ours than what had it before.
+        // A file that got the name in the meantime is treated like one that had it before.
         check(self.storage.as_ref(), &self.path, self.overwrite)?;
         let rename = self.storage.rename(&self.temporary, &self.path);
         rename.map_err(|error| Error::io(IoOp::RenameTo, &self.path, error))?;
-        // The temporary name is gone: nothing is left for `drop` to remove.
+        // The temporary name is gone, so `drop` has nothing to remove.
         self.temporary = PathBuf::new();
         let parent = parent_of(&self.path);
         self.storage
@@ -123,7 +123,7 @@ impl Target {
 }
 
 impl Drop for Target {
-    /// Takes an incomplete backup away.
+    /// Removes an incomplete backup.
     fn drop(&mut self) {
         self.early_sync.join().ok();
         self.file = None;
@@ -133,9 +133,9 @@ impl Drop for Target {
     }
 }
 
-/// Takes away what interrupted backups to the same target left. By its name, by being a file of its
-/// own, and by how it begins it is told from what is someone's. Where that fails, the new backup
-/// does not need it.
+/// Removes the remains of interrupted backups to the same target. A file is recognised by its name,
+/// by having only that name, and by its first bytes. Failure is ignored, because the new backup
+/// does not depend on it.
 fn clear_leftovers(storage: &dyn Storage, target: &Path) {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let number = |entry: &str| {
@@ -158,7 +158,7 @@ fn clear_leftovers(storage: &dyn Storage, target: &Path) {
     }
 }
 
-/// True if a file begins like a backup, or like one of which a loss of power took the beginning.
+/// True if a file begins like a backup, or like one that lost its beginning in a power failure.
 fn begins_like_one(storage: &dyn Storage, path: &Path) -> bool {
     let mut begin = [0; MAGIC.len()];
     let Ok(file) = storage.open(path, OpenMode::Read) else {
@@ -174,8 +174,8 @@ fn begins_like_one(storage: &dyn Storage, path: &Path) -> bool {
     }
 }
 
-/// Refuses a file that is there and is no backup, unless the caller wants it replaced. One without
-/// a byte is nobody's.
+/// Fails if the target is a file other than a backup, unless the caller wants it replaced. An empty
+/// file may always be replaced.
 fn ensure_replaceable(storage: &dyn Storage, path: &Path, overwrite: bool) -> Result<()> {
     if overwrite || is_replaceable(storage, path)? {
         return Ok(());
@@ -236,8 +236,8 @@ fn check(storage: &dyn Storage, path: &Path, overwrite: bool) -> Result<()> {
             format!("{} {text}", escape_path(path)),
         ));
     }
-    // To write through it would change a file that nobody named; to put the backup in its place
-    // would lose the link.
+    // Writing through the link would change a file that nobody named. Putting the backup in its
+    // place would lose the link.
     if storage
         .ties(path)
         .map_err(|error| Error::io(IoOp::Metadata, path, error))?

@@ -1,6 +1,6 @@
-//! The pages of a backup as a repository to verify, each handed on besides when its chunk is first
-//! read: so that a restore writes them while they are checked, and needs neither to read them twice
-//! nor to keep them.
+//! The pages of a backup as a repository to verify, where each page is also passed on when its
+//! chunk is first read. A restore thus writes pages while they are checked, and need not read them
+//! twice or keep them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use super::codec::Payload;
 use super::read::Backup;
 use super::verify::BackupReport;
 
-/// Takes the pages of a backup, from several threads.
+/// Receives the pages of a backup, from several threads.
 pub(crate) trait PageSink: std::fmt::Debug + Send + Sync {
-    /// Takes pages of a space and their bytes, which match their digests. Every mapped page comes
-    /// once.
+    /// Receives pages of a space with their bytes, which match their digests. Every mapped page is
+    /// passed once.
     fn take(&self, space: Space, pages: &[LogicalPage], bytes: &[u8]) -> Result<()>;
 }
 
 impl Backup {
-    /// As [`verify`](Self::verify), with every page of the repository in it handed to `sink` while
-    /// that goes on. Whether the pages are worth anything the report says in the end; where it has
-    /// findings not all need have come.
+    /// Verifies the backup like [`verify`](Self::verify) and passes every page of its repository to
+    /// `sink` in the process. The report decides in the end whether the pages can be used. If it
+    /// has findings, some pages may not have been passed.
     pub(crate) fn verify_into(
         &self,
         sink: Box<dyn PageSink>,
@@ -55,21 +55,21 @@ impl Backup {
     }
 }
 
-/// By backup of the chain, and by chunk: what is to be handed on of it.
+/// The pages to pass on, by backup of the chain and by chunk.
 type Plan = BTreeMap<(usize, usize), Planned>;
 
-/// The pages of a chunk that the repository has.
+/// The pages of a chunk that belong to the repository.
 #[derive(Debug)]
 struct Planned {
     space: Space,
-    /// Number within the chunk, and what the page is in the repository, ascending. Of pages that
-    /// are the same the chunk holds one.
+    /// Number in the chunk, and the page of the repository, ascending. Equal pages are stored once
+    /// in the chunk.
     pages: Vec<(usize, LogicalPage)>,
-    /// Whether they were handed on, or are being so.
+    /// True once they have been passed on or are being passed on.
     taken: AtomicBool,
 }
 
-/// Where each mapped page lies.
+/// The places of all mapped pages.
 fn plan(backup: &Backup) -> Result<Plan> {
     let snapshot = backup.snapshot();
     let mut plan = Plan::new();
@@ -98,8 +98,8 @@ struct Tee {
 }
 
 impl Tee {
-    /// Hands on what is planned of a chunk, unless that was done. An error ends the verification,
-    /// so that nobody relies on what another thread was to hand on.
+    /// Passes on the planned pages of a chunk, unless that was done. An error ends the
+    /// verification, so that no other thread relies on them.
     fn hand_on(&self, held: &Held<'_>, raw: &Payload) -> Result<()> {
         let Some(planned) = self.plan.get(&(held.number, held.chunk)) else {
             return Ok(());
@@ -125,7 +125,7 @@ impl Tee {
         Ok(())
     }
 
-    /// Hands on what nothing has read.
+    /// Passes on the pages that nothing has read.
     fn hand_on_rest(&self) -> Result<()> {
         for planned in self
             .plan

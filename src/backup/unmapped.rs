@@ -1,4 +1,4 @@
-//! Forensic backups of files of which no mapping can be read.
+//! Forensic backups of files without a readable mapping.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,11 +23,12 @@ use super::BackupOptions;
 use super::write::{BackupSummary, Damage, flags_of, need_room, open_target};
 use super::writer::Writer;
 
-/// Backs up, byte for byte, files of which no mapping can be read: whatever of a repository is
-/// there. `options` must ask for a forensic backup, which such a one is; it is based on no other.
+/// Backs up, byte for byte, repository files without a readable mapping, as far as they exist.
+/// `options` must request a forensic backup. The backup has no base.
 ///
 /// # Errors
-/// As [`backup`](super::backup); [`Error::InvalidArgument`] too where a mapping can be read.
+/// The errors of [`backup`](super::backup), and [`Error::InvalidArgument`] if a mapping can be
+/// read.
 pub fn backup_unmapped(
     files: &UnmappedFiles,
     target: impl AsRef<Path>,
@@ -43,10 +44,10 @@ pub fn backup_unmapped(
     )
 }
 
-/// As [`backup_unmapped`], to a file of any storage.
+/// Backs up files without a readable mapping to a file in any storage, like [`backup_unmapped`].
 ///
 /// # Errors
-/// As [`backup_unmapped`].
+/// The errors of [`backup_unmapped`].
 pub fn backup_unmapped_in(
     files: &UnmappedFiles,
     storage: &Arc<dyn Storage>,
@@ -90,7 +91,7 @@ pub fn backup_unmapped_in(
     })
 }
 
-/// Why no mapping can be read; fails where one can, of which there is more to keep.
+/// Why no mapping can be read. Fails if one can, because then more should be kept.
 fn need_unmapped(files: &UnmappedFiles, options: &BackupOptions) -> Result<Box<str>> {
     let refuse = |text: String| Err(Error::invalid(Misuse::Options, text));
     if !options.forensic || options.scrub || options.base.is_some() {
@@ -114,7 +115,7 @@ fn need_unmapped(files: &UnmappedFiles, options: &BackupOptions) -> Result<Box<s
     }
 }
 
-/// What can be read without a mapping, with the rights of the files.
+/// The empty snapshot of files without a mapping, with the access rights of the files.
 fn snapshot_of_nothing(files: &UnmappedFiles) -> Result<Snapshot> {
     let data = files.files().open_data()?;
     Ok(Snapshot::new(Arc::new(Image::new(

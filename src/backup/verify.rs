@@ -1,4 +1,4 @@
-//! Verifying a backup without restoring it, in stages: the file by its checksums, then the
+//! Verification of a backup without restoring it, in stages: the file by its checksums, then the
 //! repository in it.
 
 use std::num::NonZeroUsize;
@@ -18,30 +18,30 @@ use crate::verify::{faults, later_commits, verify_snapshot};
 use super::read::Backup;
 use super::summary::summarise;
 
-/// What the verification of a backup found. That it exists says that every byte of the backup, and
-/// of its bases, matches its checksum.
+/// Report on the verification of a backup. If there is one, every byte of the backup and its bases
+/// matches its checksum.
 #[derive(Debug, Clone)]
 pub struct BackupReport {
-    /// What was found in the repository that the backup holds: the state that is read from it.
+    /// Report on the state of the repository that is read from the backup.
     pub repository: GenerationReport,
-    /// What was found of journals that it carries, and in the generation without them.
+    /// Report on the journals in the backup, and on the generation without them.
     pub journal: JournalReport,
 }
 
-/// Chunks that a thread takes at once when all are looked at.
+/// Number of chunks that a thread takes together when all are examined.
 const CHUNKS_AT_ONCE: u32 = 256;
 
-/// The chunks of a backup that are damaged.
+/// The damaged chunks of a backup.
 #[derive(Debug, Default)]
 pub struct DamagedChunks {
-    /// The first ones, as errors that say where they are and which pages they have.
+    /// The first ones, as errors that give their place and pages.
     pub listed: Vec<Error>,
-    /// Those behind them.
+    /// Number of further ones.
     pub not_listed: u64,
 }
 
 impl DamagedChunks {
-    /// All of them.
+    /// Number of damaged chunks.
     pub fn count(&self) -> u64 {
         self.listed.len() as u64 + self.not_listed
     }
@@ -58,7 +58,7 @@ impl DamagedChunks {
 }
 
 impl BackupReport {
-    /// True if the backup can be restored: nothing was found.
+    /// True if the backup can be restored, because there are no findings.
     pub fn is_consistent(&self) -> bool {
         self.repository.is_consistent() && self.journal.is_consistent()
     }
@@ -66,13 +66,12 @@ impl BackupReport {
 
 impl Backup {
     /// Reads and checks everything: every chunk against its checksums, every page against its
-    /// digest, and the repository that the pages make up, as [`verify`](crate::verify::verify)
-    /// does.
+    /// digest, and the repository formed by the pages, like [`verify`](crate::verify::verify).
     ///
     /// # Errors
-    /// [`Error::Backup`](crate::Error::Backup) when the file is damaged: then nothing in it can be
-    /// trusted. Findings in the repository are in the report. [`Error::Io`](crate::Error::Io),
-    /// [`Error::Cancelled`](crate::Error::Cancelled).
+    /// Returns [`Error::Backup`](crate::Error::Backup) if the file is damaged, since nothing in it
+    /// can be trusted then, [`Error::Io`](crate::Error::Io), or
+    /// [`Error::Cancelled`](crate::Error::Cancelled). Findings in the repository are in the report.
     pub fn verify(&self, options: VerifyOptions, observer: &dyn Observer) -> Result<BackupReport> {
         if self.is_unmapped() {
             return self.verify_files(options, observer);
@@ -100,8 +99,8 @@ impl Backup {
         })
     }
 
-    /// The same of files without a generation: nothing in them could be checked but that they are
-    /// what was backed up.
+    /// Checks files without a generation, of which it can only be said that they are those that
+    /// were backed up.
     fn verify_files(
         &self,
         options: VerifyOptions,
@@ -130,7 +129,7 @@ impl Backup {
         })
     }
 
-    /// The same of the generation in it, without journals, whose pages are read by way of
+    /// Checks the generation in the backup without its journals. Its pages are read through
     /// `snapshot`.
     pub(crate) fn verify_as(
         &self,
@@ -140,8 +139,8 @@ impl Backup {
     ) -> Result<BackupReport> {
         let threads = thread_count(options.threads);
         // The pass over the repository reads, and so checks, every chunk of pages that it needs; an
-        // error there ends it. It has the thread of the call, where the observer may know more than
-        // on others.
+        // error there ends it. It runs on the calling thread, where an observer may depend on the
+        // thread.
         let (counted, verified) = both(
             threads,
             || summarise(snapshot),
@@ -157,12 +156,12 @@ impl Backup {
         })
     }
 
-    /// Holds the backup against the token of a pause, as [`prove`](crate::verify::prove) holds a
-    /// copy of the directory: is it of the state that was paused, and whole? Where scrubbing
-    /// changed a page, the mapping has another checksum for it and is another one.
+    /// Compares the backup with the token of a pause, as [`prove`](crate::verify::prove) does for a
+    /// copy of the directory: whether it is of the paused state and complete. If scrubbing changed
+    /// a page, the mapping has another checksum for it and therefore does not match.
     ///
     /// # Errors
-    /// As [`verify`](Self::verify). A backup of something else is no error.
+    /// The errors of [`verify`](Self::verify). A backup of something else is not an error.
     pub fn prove(
         &self,
         token: &PauseToken,
@@ -181,7 +180,7 @@ impl Backup {
         let snapshot = self.snapshot();
         let mut disproofs: Vec<Disproof> = later_commits(self.journal(), token).collect();
         if held == *token {
-            // Where journals were replayed, the state of the token is the one without them.
+            // If journals were replayed, the state of the token is the one without them.
             let on_disk = report.journal.without.unwrap_or(report.repository);
             disproofs.extend(faults(&snapshot.image().on_disk(), &on_disk)?);
             return Ok(Proof {
@@ -208,8 +207,8 @@ impl Backup {
         })
     }
 
-    /// The token that a pause of the state in it gave, or would have given; `None` of files without
-    /// a generation.
+    /// The token that a pause of the state in the backup gave or would have given; `None` for files
+    /// without a generation.
     fn pause_token(&self) -> Result<Option<PauseToken>> {
         let is_mapping =
             |entry: &ChunkEntry| matches!(entry.header.kind, ChunkKind::File(FileRole::Mapping(_)));
@@ -230,11 +229,11 @@ impl Backup {
         )))
     }
 
-    /// Every chunk of the backup and of its bases that is damaged, in order. For whoever has to
-    /// know how much is lost when [`verify`](Self::verify) has said that something is.
+    /// Every damaged chunk of the backup and its bases, in order. It shows the extent of the loss
+    /// after [`verify`](Self::verify) has reported damage.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) when the system refuses,
+    /// Returns [`Error::Io`](crate::Error::Io) if the system refuses, and
     /// [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn damaged_chunks(
         &self,
@@ -272,7 +271,7 @@ impl Backup {
         Ok(damaged)
     }
 
-    /// Reads and checks every chunk of the chain that nothing has read yet.
+    /// Reads and checks every chunk of the chain that has not been read yet.
     pub(crate) fn check_chunks(&self, threads: usize) -> Result<()> {
         let links: Vec<_> = self.chain().links().collect();
         let checked = split(narrow(links.len()), 1, threads, |range| {
@@ -283,8 +282,8 @@ impl Backup {
         checked.into_iter().collect()
     }
 
-    /// The numbers in the manifest are those of the repository: all of them are counted anew, and
-    /// where nothing is damaged those that verification counted otherwise are these.
+    /// Checks that the numbers in the manifest are those of the repository. All of them are counted
+    /// again and, if nothing is damaged, also compared with the counts of the verification.
     fn check_summary(&self, repository: &GenerationReport, counted: &Summary) -> Result<()> {
         let summary = &self.manifest().summary;
         let is_counted = !repository.is_consistent()

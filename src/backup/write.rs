@@ -30,41 +30,41 @@ use super::target::Target;
 use super::writer::{Writer, mapped_places};
 use super::{BackupOptions, CHUNK_PAGES};
 
-/// Bytes that the manifest has for a chunk.
+/// Size of the entry of a chunk in the manifest, in bytes.
 const ENTRY_SIZE: u64 = 72;
 
-/// A sync is begun beside the writing each time one part of this many is written.
+/// Number of parts into which a backup is divided for early syncs.
 const EARLY_SYNCS: usize = 6;
 
-/// What was backed up.
+/// Result of a backup.
 #[derive(Debug, Clone)]
 pub struct BackupSummary {
-    /// Identity of the backup, a UUID.
+    /// Identity of the backup, as a UUID.
     pub identity: [u8; 16],
     /// Identity of its content.
     pub content_identity: Digest,
-    /// Generation that was backed up.
+    /// The generation in the backup.
     pub generation: u32,
-    /// Pages in the backup.
+    /// Number of pages in the backup.
     pub pages: u64,
-    /// Pages left out because the base holds them.
+    /// Number of pages left out because the base holds them.
     pub pages_in_base: u64,
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// What is wrong with the repository; only a forensic backup is made of one that is damaged.
+    /// The damage of the repository. Only a forensic backup accepts a damaged one.
     pub damage: Option<Damage>,
-    /// The journals of the repository: a forensic backup carries them, any other is of the state
-    /// that they were replayed to. Empty for a snapshot of an engine.
+    /// The journals of the repository. A forensic backup carries them; any other contains the state
+    /// after their replay. Empty for a snapshot of an engine.
     pub journal: Journals,
 }
 
-/// What is wrong with a repository of which a forensic backup was made. It is restored only where
-/// that is asked for ([`RestoreOptions::damaged`](crate::restore::RestoreOptions)).
+/// The damage of a repository in a forensic backup. It is restored only on request
+/// ([`RestoreOptions::damaged`](crate::restore::RestoreOptions)).
 #[derive(Debug, Clone)]
 pub struct Damage {
-    /// The first finding, or what could not be checked.
+    /// The first finding, or a check that was not possible.
     pub first: String,
-    /// Findings in all.
+    /// Number of findings.
     pub findings: u64,
 }
 
@@ -74,7 +74,7 @@ impl Damage {
         first_reason(&report).map(|first| Self { first, findings })
     }
 
-    /// Commits that cannot be replayed.
+    /// Damage in the form of commits that cannot be replayed.
     fn of_journals(journals: &Journals) -> Option<Self> {
         let findings = journals.refused().count() as u64;
         let first = journals.refused().find_map(|file| match &file.fate {
@@ -88,17 +88,17 @@ impl Damage {
     }
 }
 
-/// Backs a repository up to a file of the file system. The generation that `repository` has opened
-/// is backed up, whatever is written meanwhile.
+/// Backs a repository up to a file in the file system. The backup contains the generation that
+/// `repository` has opened, whatever is written in the meantime.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for a target that cannot be one, or options that exclude each other;
+/// Returns [`Error::InvalidArgument`] for an unsuitable target or contradictory options,
 /// [`Error::Corrupt`] for a page that does not match its checksum, [`Error::NotARepository`] for
-/// anything else that a restore would refuse (a forensic backup takes it as it is);
-/// [`Error::Backup`] for a base that cannot be used, or is damaged; [`Error::Locked`] while another
-/// process writes to the target; [`Error::Io`] when the system refuses; [`Error::Cancelled`]. An
-/// older file of that name is untouched then. [`Error::Unconfirmed`] when the system refuses the
-/// last sync of the directory: the new backup, complete, has its name.
+/// anything else that a restore would reject (a forensic backup accepts both), [`Error::Backup`]
+/// for a base that is damaged or cannot be used, [`Error::Locked`] while another process writes to
+/// the target, [`Error::Io`] if the system refuses, or [`Error::Cancelled`]. An older file of that
+/// name is untouched in all of these cases. Returns [`Error::Unconfirmed`] if the last sync of the
+/// directory fails; the complete new backup has its name then.
 pub fn backup(
     repository: &Repository,
     target: impl AsRef<Path>,
@@ -114,10 +114,11 @@ pub fn backup(
     )
 }
 
-/// As [`backup`], to a file of any storage; the base is looked for in the same.
+/// Backs a repository up to a file in any storage, like [`backup`]. The base is looked for in the
+/// same storage.
 ///
 /// # Errors
-/// As [`backup`].
+/// The errors of [`backup`].
 pub fn backup_in(
     repository: &Repository,
     storage: &Arc<dyn Storage>,
@@ -133,7 +134,7 @@ pub fn backup_in(
     }
     need_data(repository, options)?;
     need_current(repository, options)?;
-    // A forensic backup keeps the files as they lie.
+    // A forensic backup keeps the files unchanged.
     let snapshot = repository.snapshot();
     let snapshot = if options.forensic {
         snapshot.on_disk()
@@ -149,7 +150,7 @@ pub fn backup_in(
         observer,
     );
     match written {
-        // What looks like damage may be pages that another process wrote over.
+        // Apparent damage may be pages that another process has overwritten.
         Err(error) if !matches!(error, Error::Cancelled | Error::Unconfirmed { .. }) => {
             match repository.ensure_unchanged() {
                 Err(overtaken @ Error::Overtaken { .. }) => Err(overtaken),
@@ -160,11 +161,11 @@ pub fn backup_in(
     }
 }
 
-/// How often a backup is begun, beside a process that writes, before it is given up.
+/// Number of attempts at a backup next to another process that writes.
 const MAX_TRIES: usize = 8;
 
-/// Does something with a repository that is opened anew for it; begins again when another process
-/// wrote over what was read, at most as often as a reader does.
+/// Opens the repository and runs `attempt` on it. Starts again if another process has overwritten
+/// what was read, a limited number of times.
 fn begin_again<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     for _ in 1..MAX_TRIES {
         match attempt() {
@@ -175,13 +176,13 @@ fn begin_again<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     attempt()
 }
 
-/// Opens the repository in a directory and backs it up, with what its journal holds. While another
-/// process writes, it begins again with a newer generation when the one that was read is written
-/// over, at most 8 times.
+/// Opens the repository in a directory and backs it up, including the commits of its journal. If
+/// another process overwrites the generation being read, the backup starts again with a newer one,
+/// at most 8 times.
 ///
 /// # Errors
-/// As [`OpenOptions::open`] and [`backup`]; [`Error::Overtaken`] when the other process was faster
-/// each time.
+/// The errors of [`OpenOptions::open`] and [`backup`], and [`Error::Overtaken`] if the other
+/// process was faster each time.
 pub fn backup_directory(
     directory: &Directory,
     storage: &Arc<dyn Storage>,
@@ -195,14 +196,14 @@ pub fn backup_directory(
     })
 }
 
-/// Backs up what a snapshot shows, of a repository that is being written meanwhile. The snapshot
-/// keeps the pages that it shows; the repository can grow by no more than those (`docs::pausing`).
-/// One thread does it unless more are asked for, and syncs once, in the end: so a commit waits for
-/// neither.
+/// Backs up a snapshot of a repository that remains in use. The snapshot keeps its pages from being
+/// reused, so the repository can grow by that much (`docs::pausing`). Only one thread is used
+/// unless more are requested, and there is a single sync at the end, so that commits are not
+/// delayed.
 ///
 /// # Errors
-/// As [`backup`]; [`Error::InvalidArgument`] for a forensic backup too: it takes files as they lie,
-/// which must be at rest.
+/// The errors of [`backup`], and [`Error::InvalidArgument`] for a forensic backup, because that
+/// copies the files, which must be at rest.
 pub fn backup_snapshot(
     snapshot: &Snapshot,
     storage: &Arc<dyn Storage>,
@@ -226,7 +227,7 @@ fn write(
     options: &BackupOptions,
     observer: &dyn Observer,
 ) -> Result<BackupSummary> {
-    // Beside writers: every thread more, and every sync more, is one that a commit waits for.
+    // Next to writers, every further thread or sync may delay a commit.
     let is_beside_writers = files.is_none();
     let fewest = is_beside_writers.then_some(NonZeroUsize::MIN);
     let threads = thread_count(options.threads.or(fewest));
@@ -237,7 +238,7 @@ fn write(
     let packer = packer(snapshot, base.as_ref(), options)?;
     let jobs = packer.jobs();
 
-    // A forensic backup takes the free pages of the files too.
+    // A forensic backup also takes the free pages of the files.
     let forensic = files.filter(|_| options.forensic);
     let data = forensic.map(|repository| repository.files().open_data());
     let data = data.transpose()?;
@@ -255,7 +256,7 @@ fn write(
     let mut writer = Writer::begin(target, snapshot, base.as_ref(), options, flags)?;
     let early_syncs = if is_beside_writers { 1 } else { EARLY_SYNCS };
 
-    // One half of the threads verifies the pages, the other packs and writes them.
+    // Half of the threads verify the pages; the others pack and write them.
     let look = || look(snapshot, options, threads, &monitor);
     let (looked, written) = both(threads, look, || {
         writer.pages(&packer, &jobs, threads, &monitor, &mut mapping, early_syncs)
@@ -274,7 +275,8 @@ fn write(
             writer.same_places(snapshot);
             writer.forensic(repository.files(), snapshot, data, &monitor)?;
         }
-        // Before an older backup gives way to one of pages that another process wrote over.
+        // An older backup must not be replaced by one with pages that another process has
+        // overwritten.
         repository.ensure_unchanged()?;
     }
 
@@ -288,7 +290,7 @@ fn write(
     })
 }
 
-/// Packs the pages of a snapshot for these options.
+/// A packer for the pages of a snapshot, according to the options.
 fn packer<'a>(
     snapshot: &'a Snapshot,
     base: Option<&'a Backup>,
@@ -305,7 +307,7 @@ fn packer<'a>(
     })
 }
 
-/// Summarises what is backed up, and verifies it unless the options forbid that.
+/// Summarises the content of the backup, and verifies it unless the options forbid that.
 fn look(
     snapshot: &Snapshot,
     options: &BackupOptions,
@@ -318,7 +320,7 @@ fn look(
     Ok((summarise(snapshot)?, report))
 }
 
-/// The flags of a forensic backup of these files: those that carry journals say so.
+/// The flags of a forensic backup of these files, which state whether it carries journals.
 pub(super) fn flags_of(files: &RepositoryFiles) -> BackupFlags {
     if files.journals().is_empty() {
         BackupFlags::empty()
@@ -327,7 +329,7 @@ pub(super) fn flags_of(files: &RepositoryFiles) -> BackupFlags {
     }
 }
 
-/// Verifies what is backed up, beside the backing up; its progress is not told.
+/// Verifies the content in parallel with the backup, without reporting progress.
 fn judge(
     snapshot: &Snapshot,
     threads: usize,
@@ -345,8 +347,8 @@ fn judge(
     verify_snapshot(snapshot, options, &Paced::new(&may_go_on, rate))
 }
 
-/// A backup that no restore would take, and that may take the place of an older one that does, is
-/// none.
+/// Fails if a restore would reject the backup, because it might replace an older one that can be
+/// restored.
 fn need_consistent(path: &Path, report: &GenerationReport) -> Result<()> {
     let Some(reason) = first_reason(report) else {
         return Ok(());
@@ -366,8 +368,8 @@ fn first_reason(report: &GenerationReport) -> Option<String> {
     finding.or_else(|| report.unchecked.first().map(ToString::to_string))
 }
 
-/// A forensic backup restores all files as they are, so what counts among them must be what is
-/// backed up.
+/// Fails unless the current generation is the one to be backed up, since a forensic backup restores
+/// all files as they are.
 fn need_current(repository: &Repository, options: &BackupOptions) -> Result<()> {
     if !options.forensic {
         return Ok(());
@@ -385,7 +387,7 @@ fn need_current(repository: &Repository, options: &BackupOptions) -> Result<()> 
     Err(Error::invalid(Misuse::Options, text))
 }
 
-/// Physical pages that no mapped page lies in.
+/// Number of physical pages without a mapped page.
 fn free_count(snapshot: &Snapshot, data: &DataFiles) -> u64 {
     let count = |space| {
         let pages = data.pages(space).unwrap_or(0);
@@ -394,7 +396,8 @@ fn free_count(snapshot: &Snapshot, data: &DataFiles) -> u64 {
     Space::ALL.into_iter().map(count).sum()
 }
 
-/// The manifest names each chunk; one that no reader would believe is not begun.
+/// Fails before the start if the manifest, which lists each chunk, would exceed what readers
+/// accept.
 pub(super) fn need_room(pages: u64) -> Result<()> {
     let max = MAX_MANIFEST_BYTES / ENTRY_SIZE * CHUNK_PAGES as u64;
     let what = "the number of pages in a backup";
@@ -409,7 +412,8 @@ pub(super) fn need_room(pages: u64) -> Result<()> {
     }
 }
 
-/// A backup needs a whole generation and both data files; a forensic one takes what is there.
+/// Fails if data is missing: a backup needs a whole generation and both data files, except a
+/// forensic one.
 fn need_data(repository: &Repository, options: &BackupOptions) -> Result<()> {
     let refuse = |path: &Path, reason: String| {
         let reason = format!("{reason}; a forensic backup (--forensic) takes what is there").into();
@@ -476,13 +480,14 @@ fn open_base(
             got,
         });
     }
-    // What is left out is in no other file, so it must be right there.
+    // Pages that are left out exist only in the base, so they must be right there.
     base.check_chunks(threads)?;
     Ok(Some(base))
 }
 
-/// Refuses to replace a link of the chain by what is based on it, which would leave neither. To be
-/// asked under the lock of the target: what has its name then stays until the new backup takes it.
+/// Fails if the target is a file of the base's chain, because replacing it would destroy both
+/// backups. Must be called under the lock of the target, so that the file at the target stays until
+/// the new backup replaces it.
 fn need_no_link(storage: &Arc<dyn Storage>, target: &Path, base: &Backup) -> Result<()> {
     if OpenBackup::identity_in(storage, target)?.is_some_and(|identity| base.has_link(&identity)) {
         let text = "is the base, or what the base is based on; write the incremental backup to \
@@ -495,7 +500,7 @@ fn need_no_link(storage: &Arc<dyn Storage>, target: &Path, base: &Backup) -> Res
     Ok(())
 }
 
-/// Begins to write to the file, when no other backup is being written to it.
+/// Begins to write the file, unless another backup is being written to it.
 pub(super) fn open_target(
     (storage, path): (&Arc<dyn Storage>, &Path),
     snapshot: &Snapshot,
@@ -515,7 +520,7 @@ pub(super) fn open_target(
     Ok(target)
 }
 
-/// The fault of a backup whose chain is longer than allowed.
+/// The fault of a backup whose chain is too long.
 pub(crate) fn chain_too_long() -> BackupFault {
     BackupFault::Structure(format!(
         "more than {MAX_BACKUP_CHAIN} backups are based on each other"

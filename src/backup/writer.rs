@@ -1,5 +1,5 @@
-//! The file of a backup while it is written: its chunks in order, the manifest that names them, the
-//! trailer that seals both.
+//! Writing of the backup file: its chunks in order, the manifest that lists them, and the trailer
+//! that seals both.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,10 +33,10 @@ use super::target::Target;
 use super::write::BackupSummary;
 use super::{BackupOptions, CHUNK_PAGES};
 
-/// Bytes of a journal in a chunk at most.
+/// Largest part of a journal in a chunk, in bytes.
 const JOURNAL_PART: u64 = 4 << 20;
 
-/// Writes one backup file. Nothing has the name of the target before [`Writer::finish`].
+/// Writes a backup file. The target gets its name only in [`Writer::finish`].
 pub(super) struct Writer<'o> {
     target: Target,
     options: &'o BackupOptions,
@@ -46,8 +46,8 @@ pub(super) struct Writer<'o> {
 }
 
 impl<'o> Writer<'o> {
-    /// Begins a backup of what a snapshot shows, which has these flags beyond those that follow
-    /// from the options.
+    /// Begins a backup of a snapshot, with these flags in addition to those that follow from the
+    /// options.
     pub(super) fn begin(
         mut target: Target,
         snapshot: &Snapshot,
@@ -93,7 +93,7 @@ impl<'o> Writer<'o> {
         })
     }
 
-    /// All mapped pages, in chunks. `mapping` gets the checksums of scrubbed ones.
+    /// Writes all mapped pages in chunks. `mapping` gets the checksums of scrubbed pages.
     pub(super) fn pages(
         &mut self,
         packer: &Packer<'_>,
@@ -126,7 +126,7 @@ impl<'o> Writer<'o> {
         ordered(jobs.len(), threads, Frame::default, job, take)
     }
 
-    /// Writes the chunk; gives back its buffer.
+    /// Writes a chunk. Returns its buffer.
     fn take(&mut self, packed: Packed) -> Result<Frame> {
         let [objects, index] = &mut self.manifest.spaces;
         let space = if packed.space == Space::Objects {
@@ -159,7 +159,7 @@ impl<'o> Writer<'o> {
         Ok(())
     }
 
-    /// The mapping of the generation; the first chunk of its kind.
+    /// Writes the mapping of the generation, which is the first chunk of its kind.
     pub(super) fn mapping(&mut self, snapshot: &Snapshot, mapping: &Mapping) -> Result<()> {
         let role = match (mapping.dialect, snapshot.image().mapping_role()) {
             (Dialect::V22, _) => FileRole::Mapping(Mapping::slot_of(mapping.generation())),
@@ -179,7 +179,7 @@ impl<'o> Writer<'o> {
         self.chunk(header, frame.filled(), digest)
     }
 
-    /// The pages that lie where a lower one lies.
+    /// Records the pages that share their place with a lower one.
     pub(super) fn same_places(&mut self, snapshot: &Snapshot) {
         for space in Space::ALL {
             let [objects, index] = &mut self.manifest.spaces;
@@ -200,7 +200,7 @@ impl<'o> Writer<'o> {
         }
     }
 
-    /// Everything else that the files hold: mapping files as they are, free pages, ends of files.
+    /// Writes all other content of the files: mapping files, free pages, ends of files.
     pub(super) fn forensic(
         &mut self,
         files: &RepositoryFiles,
@@ -233,7 +233,8 @@ impl<'o> Writer<'o> {
         Ok(())
     }
 
-    /// Every journal, byte for byte, in parts. What is appended to one meanwhile is left out.
+    /// Writes every journal, byte for byte, in parts. Bytes appended to one in the meantime are
+    /// left out.
     fn journals(&mut self, files: &RepositoryFiles, monitor: &Monitor<'_>) -> Result<()> {
         for (generation, name) in distinct(files.journals()) {
             let path = files.directory.join(name);
@@ -267,7 +268,7 @@ impl<'o> Writer<'o> {
         Ok(())
     }
 
-    /// What a data file holds besides mapped pages; gives its length.
+    /// Writes the content of a data file other than mapped pages. Returns the length of the file.
     fn data_file(
         &mut self,
         snapshot: &Snapshot,
@@ -319,7 +320,7 @@ impl<'o> Writer<'o> {
         self.bytes(ChunkKind::Tail(space), &bytes)
     }
 
-    /// Manifest, trailer, and the name.
+    /// Writes manifest and trailer, and gives the file its name.
     pub(super) fn finish(
         mut self,
         storage: &Arc<dyn Storage>,
@@ -333,7 +334,7 @@ impl<'o> Writer<'o> {
         };
         if let Some(path) = base.map(Backup::path) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            // It is a hint: without one the base is found by its identity.
+            // The name is only a hint; without it, the base is found by its identity.
             self.manifest.base_name = if is_plain_name(&name) {
                 name.into_owned()
             } else {
@@ -374,15 +375,15 @@ impl<'o> Writer<'o> {
             damage: None,
             journal: Journals::default(),
         };
-        // Another backup may have taken the place of the base meanwhile.
+        // Another backup may have replaced the base in the meantime.
         self.target
             .publish(|| base.map_or(Ok(()), |base| base.need_in_place(storage)))?;
         Ok(summary)
     }
 }
 
-/// Of journals whose names differ in the case of letters alone, which the engine never makes, the
-/// first.
+/// The journals, keeping the first of those whose names differ only in case, which the engine never
+/// creates.
 fn distinct(journals: &[(u32, String)]) -> impl Iterator<Item = (u32, &str)> {
     let runs = journals.chunk_by(|(a, _), (b, _)| a == b);
     runs.filter_map(|run| {
@@ -391,7 +392,7 @@ fn distinct(journals: &[(u32, String)]) -> impl Iterator<Item = (u32, &str)> {
     })
 }
 
-/// Puts the checksums of changed pages into the mapping.
+/// Updates the checksums of changed pages in the mapping.
 fn restate_checksums(mapping: &mut Mapping, packed: &Packed) {
     if mapping.dialect == Dialect::V21 {
         return;
@@ -404,7 +405,7 @@ fn restate_checksums(mapping: &mut Mapping, packed: &Packed) {
     }
 }
 
-/// Physical pages that hold a mapped page.
+/// Numbers of the physical pages that hold a mapped page.
 pub(super) fn mapped_places(snapshot: &Snapshot, space: Space) -> BTreeSet<u32> {
     snapshot
         .mapping()

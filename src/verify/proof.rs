@@ -268,7 +268,7 @@ fn later(repository: &Repository, token: &PauseToken, generations: &[Generation]
     if let Some(generation) = latest.filter(|latest| *latest > token.generation) {
         found.push(Disproof::LaterGeneration { generation });
     }
-    // A journal of the token's own generation is judged by its commits.
+    // A mapping file of the token's own generation is judged by its pages.
     let is_open = |refusal: &&Refusal| refusal.may_be_newer && refusal.generation.is_none();
     if let Some(refusal) = repository.refused().iter().find(is_open) {
         found.push(Disproof::UnreadableMapping(refusal.reason.clone()));
