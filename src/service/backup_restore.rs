@@ -1,4 +1,4 @@
-//! The backup and restore object: the twin of one COM object of `IWbemBackupRestoreEx`.
+//! The backup and restore object, which behaves like one COM object of `IWbemBackupRestoreEx`.
 
 use std::fmt::Debug;
 use std::num::NonZeroUsize;
@@ -21,17 +21,18 @@ use crate::store::{OwnerId, PauseToken};
 use super::{Caller, Core, FlagZero, ObjectOptions, Operation};
 
 bitflags::bitflags! {
-    /// `WBEM_BACKUP_RESTORE_FLAGS`. The default, 0, is the empty set. Bits that mean nothing are
-    /// kept, and refused where they are used.
+    /// `WBEM_BACKUP_RESTORE_FLAGS`. The default, 0, is the empty set. Unknown bits are kept, and
+    /// rejected when used.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
     pub struct BackupRestoreFlags: u32 {
-        /// `WBEM_FLAG_BACKUP_RESTORE_FORCE_SHUTDOWN`: break all connections. For a restore alone.
+        /// `WBEM_FLAG_BACKUP_RESTORE_FORCE_SHUTDOWN`: break all connections. Valid only for a
+        /// restore.
         const FORCE_SHUTDOWN = 1;
     }
 }
 
 impl BackupRestoreFlags {
-    /// What a backup takes.
+    /// Fails for flags that a backup does not accept.
     pub(super) fn need_none(self) -> Result<()> {
         if self.is_empty() {
             return Ok(());
@@ -42,7 +43,7 @@ impl BackupRestoreFlags {
         ))
     }
 
-    /// What a restore takes.
+    /// Fails for flags that a restore does not accept.
     pub(super) fn need_known(self) -> Result<()> {
         if Self::all().contains(self) {
             return Ok(());
@@ -57,7 +58,7 @@ impl BackupRestoreFlags {
     }
 }
 
-/// Refuses a path without a name.
+/// Fails for an empty path.
 pub(super) fn need_path(file: &Path) -> Result<()> {
     if file.as_os_str().is_empty() {
         Err(Error::invalid(
@@ -69,13 +70,13 @@ pub(super) fn need_path(file: &Path) -> Result<()> {
     }
 }
 
-/// The four calls of `IWbemBackupRestoreEx` on one object, with the meaning that they have there.
-/// The value is the owner of a pause: dropping it resumes.
+/// The four calls of `IWbemBackupRestoreEx` on one object, with the same meanings. The object owns
+/// its pause; dropping it resumes.
 pub trait BackupAndRestore: Debug + Send + Sync {
-    /// `Backup`: as [`BackupRestore::backup`], with someone who watches and may end it.
+    /// `Backup`: [`BackupRestore::backup`] with an observer that can end it.
     ///
     /// # Errors
-    /// As there.
+    /// The errors of that method.
     fn back_up_to(
         &self,
         file: &Path,
@@ -83,10 +84,10 @@ pub trait BackupAndRestore: Debug + Send + Sync {
         observer: &dyn Observer,
     ) -> Result<()>;
 
-    /// `Restore`: as [`BackupRestore::restore`], with someone who watches and may end it.
+    /// `Restore`: [`BackupRestore::restore`] with an observer that can end it.
     ///
     /// # Errors
-    /// As there.
+    /// The errors of that method.
     fn restore_from(
         &self,
         file: &Path,
@@ -94,16 +95,16 @@ pub trait BackupAndRestore: Debug + Send + Sync {
         observer: &dyn Observer,
     ) -> Result<()>;
 
-    /// `Pause`: as [`BackupRestore::try_pause`], for it does not wait for another holder.
+    /// `Pause`: [`BackupRestore::try_pause`], since it does not wait for another holder.
     ///
     /// # Errors
-    /// As there.
+    /// The errors of that method.
     fn pause_now(&self) -> Result<()>;
 
-    /// `Resume`: as [`BackupRestore::resume`].
+    /// `Resume`: [`BackupRestore::resume`].
     ///
     /// # Errors
-    /// As there.
+    /// The errors of that method.
     fn end_pause(&self) -> Result<()>;
 }
 
@@ -137,20 +138,20 @@ impl BackupAndRestore for BackupRestore {
     }
 }
 
-/// How a backup is restored over a live repository.
+/// Options for restoring a backup over a live repository.
 #[derive(Debug, Clone, Default)]
 pub struct LiveRestoreOptions {
-    /// Where the bases of an incremental backup are, if not beside it.
+    /// Paths of the bases of an incremental backup, if they are not next to it.
     pub bases: Vec<PathBuf>,
-    /// Threads; one a processor unless given.
+    /// Number of threads; one per processor by default.
     pub threads: Option<NonZeroUsize>,
-    /// How long the end of a running transaction is waited for; as long as
-    /// [`ServiceOptions::limit`](super::ServiceOptions::limit) says unless given.
+    /// How long to wait for the end of a running transaction; by default
+    /// [`ServiceOptions::limit`](super::ServiceOptions::limit).
     pub limit: Option<Duration>,
 }
 
-/// A backup and restore object. Each is an owner of its own: the pause of one is ended by that one
-/// alone, or when it is dropped, or when its lease runs out.
+/// A backup and restore object. Each one is a separate owner: its pause ends only through it, when
+/// it is dropped, or when its lease expires.
 #[derive(Debug)]
 pub struct BackupRestore {
     pub(super) core: Arc<Core>,
@@ -174,16 +175,16 @@ impl BackupRestore {
         }
     }
 
-    /// The name of this object among all of the repository.
+    /// The number that identifies this object within the repository.
     pub const fn owner(&self) -> OwnerId {
         self.owner
     }
 
     /// Backs up the state after the last commit to one file; `flags` must be empty. Writers and
-    /// readers go on meanwhile.
+    /// readers continue in the meantime.
     ///
     /// # Errors
-    /// As [`backup_with`](Self::backup_with).
+    /// The errors of [`backup_with`](Self::backup_with).
     pub fn backup(
         &self,
         file: impl AsRef<Path>,
@@ -192,14 +193,14 @@ impl BackupRestore {
         self.backup_with(file, flags, &BackupOptions::default(), &Unobserved)
     }
 
-    /// As [`backup`](Self::backup), with options and someone who watches. Backups to one file
-    /// queue, at most as long as [`BackupOptions::wait`] or else
-    /// [`ServiceOptions::limit`](super::ServiceOptions::limit) says.
+    /// Backs up like [`backup`](Self::backup), with options and an observer. Backups to one file
+    /// queue, for at most [`BackupOptions::wait`] or else
+    /// [`ServiceOptions::limit`](super::ServiceOptions::limit).
     ///
     /// # Errors
-    /// [`Error::AccessDenied`]; [`Error::InvalidArgument`] for flags, and for a path that cannot be
-    /// a backup's; [`Error::InvalidOperation`] during a restore; else as [`backup_snapshot`]. An
-    /// older file of that name is untouched then.
+    /// Returns [`Error::AccessDenied`], [`Error::InvalidArgument`] for flags and for a path that
+    /// cannot be a backup's, [`Error::InvalidOperation`] during a restore, and otherwise the errors
+    /// of [`backup_snapshot`]. An older file of that name is then untouched.
     pub fn backup_with(
         &self,
         file: impl AsRef<Path>,
@@ -218,11 +219,12 @@ impl BackupRestore {
         backup_snapshot(&snapshot, &self.files()?, file, &options, observer)
     }
 
-    /// As [`backup_with`](Self::backup_with), into a directory that keeps several backups.
+    /// Backs up like [`backup_with`](Self::backup_with), into a directory that keeps several
+    /// backups.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`]; [`Error::InvalidOperation`] during a restore; else as
-    /// [`BackupSet::back_up_snapshot`].
+    /// Returns [`Error::AccessDenied`], [`Error::InvalidOperation`] during a restore, and otherwise
+    /// the errors of [`BackupSet::back_up_snapshot`].
     pub fn backup_into(
         &self,
         set: &BackupSet,
@@ -235,18 +237,18 @@ impl BackupRestore {
         set.back_up_snapshot(&snapshot, options, observer)
     }
 
-    /// The storage of the files that the caller names.
+    /// The storage for the files that the caller names.
     fn files(&self) -> Result<Arc<dyn Storage>> {
         self.caller.files(&self.core.directory.storage)
     }
 
-    /// Replaces the content of the repository by that of a backup. Without flags it is refused
-    /// while connections are open, unless [`FlagZero::Break`] was chosen; with
-    /// [`BackupRestoreFlags::FORCE_SHUTDOWN`] they are broken, when everything in the backup has
-    /// been checked.
+    /// Replaces the content of the repository by that of a backup. Without flags it fails while
+    /// connections are open, unless [`FlagZero::Break`] was chosen. With
+    /// [`BackupRestoreFlags::FORCE_SHUTDOWN`] connections are broken once everything in the backup
+    /// has been checked.
     ///
     /// # Errors
-    /// As [`restore_with`](Self::restore_with).
+    /// The errors of [`restore_with`](Self::restore_with).
     pub fn restore(
         &self,
         file: impl AsRef<Path>,
@@ -255,19 +257,19 @@ impl BackupRestore {
         self.restore_with(file, flags, &LiveRestoreOptions::default(), &Unobserved)
     }
 
-    /// As [`restore`](Self::restore), with options and someone who watches.
+    /// Restores like [`restore`](Self::restore), with options and an observer.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`]; [`Error::InvalidArgument`] for flags and an empty path;
-    /// [`Error::InvalidOperation`] while anyone has paused or restores; [`Error::Backup`] for a
-    /// file that is no backup, of an unknown version, or damaged; [`Error::OtherDialect`] for a
-    /// backup of dialect 2.1; [`Error::Poisoned`] after a write that failed;
-    /// [`Error::ConnectionsActive`]. All these have no effect.
+    /// The following have no effect: [`Error::AccessDenied`]; [`Error::InvalidArgument`] for flags
+    /// and an empty path; [`Error::InvalidOperation`] while any object has paused or restores;
+    /// [`Error::Backup`] for a file that is not a backup, is of an unknown version, or is damaged;
+    /// [`Error::OtherDialect`] for a backup of dialect 2.1; [`Error::Poisoned`] after a failed
+    /// write; [`Error::ConnectionsActive`].
     ///
     /// Connections may be broken already when it fails with [`Error::Timeout`], [`Error::Io`] or
-    /// [`Error::Cancelled`]: the repository has its old content then, and new connections work.
-    /// [`Error::Unconfirmed`]: the new content is in place, the last sync was refused, and nothing
-    /// more is written until the repository is opened anew.
+    /// [`Error::Cancelled`]. The repository has its old content then, and new connections work.
+    /// After [`Error::Unconfirmed`] the new content is in place but the last sync failed, and
+    /// nothing more is written until the repository is opened again.
     pub fn restore_with(
         &self,
         file: impl AsRef<Path>,
@@ -292,7 +294,7 @@ impl BackupRestore {
         };
         live::check(&backup, how, observer)?;
         self.core.engine()?.need_writable()?;
-        // Everything is checked: from here on there are effects.
+        // Everything has been checked; from here on there are effects.
         let wait = Wait::at_most(options.limit.or(Some(self.options.limit)));
         restoring.switch(force, wait, |broken| self.core.cut(broken))?;
         let engine = self.core.engine()?;
@@ -307,45 +309,45 @@ impl BackupRestore {
         open.open_in(&self.files()?, file)
     }
 
-    /// Pauses: brings everything to the files, and lets no one write until it is resumed, this
-    /// object is dropped, or the lease has run out. Waits for the transaction that runs and those
-    /// that asked before; while another object has paused, until that has ended. A thread that has
-    /// a transaction itself waits for ever. The lease begins when this returns.
+    /// Pauses the writers: brings everything to the files and prevents writing until the pause is
+    /// resumed, this object is dropped, or the lease expires. Waits for the running transaction and
+    /// those queued before it, and for the end of another object's pause. A thread that itself
+    /// holds a transaction is refused. The lease begins when this returns.
     ///
-    /// Gives the token of the state that the files hold now: [`prove`](crate::verify::prove) holds
-    /// a copy against it.
+    /// Returns the token of the state in the files, with which [`prove`](crate::verify::prove)
+    /// compares a copy.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`]; [`Error::InvalidOperation`] when this object has paused already,
-    /// which leaves that pause as it is, and during a restore; [`Error::Closed`]; what
-    /// [`Engine::checkpoint`](crate::store::Engine::checkpoint) says when the state cannot be
-    /// brought to the files: writers go on then.
+    /// Returns [`Error::AccessDenied`], [`Error::InvalidOperation`] if this object has paused
+    /// already (that pause continues) and during a restore, [`Error::Closed`], and the errors of
+    /// [`Engine::checkpoint`](crate::store::Engine::checkpoint) if the state cannot be brought to
+    /// the files, in which case writers continue.
     pub fn pause(&self) -> Result<PauseToken> {
         self.close_gate(false, self.options.limit)
     }
 
-    /// As [`pause`](Self::pause), but waits at most so long for its turn.
+    /// Pauses like [`pause`](Self::pause), but waits at most `limit` for its turn.
     ///
     /// # Errors
-    /// As [`pause`](Self::pause); [`Error::Timeout`].
+    /// The errors of [`pause`](Self::pause), and [`Error::Timeout`].
     pub fn pause_within(&self, limit: Duration) -> Result<PauseToken> {
         self.close_gate(false, limit)
     }
 
-    /// As [`pause`](Self::pause), but fails at once when another object has paused. It still waits
-    /// for transactions. This is what `IWbemBackupRestoreEx::Pause` does.
+    /// Pauses like [`pause`](Self::pause), but fails at once if another object has paused. It still
+    /// waits for transactions. `IWbemBackupRestoreEx::Pause` behaves this way.
     ///
     /// # Errors
-    /// As [`pause`](Self::pause); [`Error::InvalidOperation`] when another object has paused, or is
-    /// about to.
+    /// The errors of [`pause`](Self::pause), and [`Error::InvalidOperation`] if another object has
+    /// paused or is about to.
     pub fn try_pause(&self) -> Result<PauseToken> {
         self.close_gate(true, self.options.limit)
     }
 
-    /// As [`try_pause`](Self::try_pause), but waits at most so long for transactions.
+    /// Pauses like [`try_pause`](Self::try_pause), but waits at most `limit` for transactions.
     ///
     /// # Errors
-    /// As [`try_pause`](Self::try_pause); [`Error::Timeout`].
+    /// The errors of [`try_pause`](Self::try_pause), and [`Error::Timeout`].
     pub fn try_pause_within(&self, limit: Duration) -> Result<PauseToken> {
         self.close_gate(true, limit)
     }
@@ -370,22 +372,22 @@ impl BackupRestore {
     /// Ends the pause of this object.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`]; [`Error::InvalidOperation`] when it has none. After a pause that
-    /// means that its lease ran out: writers may have been at work, and what was copied is not to
-    /// be trusted.
+    /// Returns [`Error::AccessDenied`], and [`Error::InvalidOperation`] if there is no pause. After
+    /// a pause the latter means that its lease expired: writers may have been active, so a copy
+    /// made in the meantime must not be trusted.
     pub fn resume(&self) -> Result<()> {
         self.core.ask(self.caller.as_ref(), Operation::Resume)?;
         self.core.gate.resume(self.owner)
     }
 
-    /// The token of the pause of this object; `None` without one, and after its lease ran out. So a
-    /// caller whose token is still this one knows that its pause has held up to now.
+    /// The token of this object's pause; `None` without a pause and after its lease has expired. If
+    /// it still equals the caller's token, the pause has held so far.
     pub fn pause_token(&self) -> Option<PauseToken> {
         let (owner, token) = self.core.pause_token()?;
         (owner == self.owner).then_some(token)
     }
 
-    /// How long the pause of this object lasts yet; `None` without one.
+    /// Time until the pause of this object expires; `None` without a pause.
     pub fn remaining_lease(&self) -> Option<Duration> {
         let activity = self.core.gate.activity();
         activity

@@ -1,4 +1,4 @@
-//! Who calls, as far as the service asks: the one place where rights and privileges come in.
+//! Callers of the service, and the only place where rights and privileges are checked.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -11,32 +11,33 @@ use crate::storage::Storage;
 
 use super::Root;
 
-/// Someone who calls. It is asked before anything else is done, so that a refusal has no effect
-///
+/// A caller. It is checked before anything else is done, so that a refusal has no effect.
 pub trait Caller: Debug + Send + Sync {
-    /// What it is called, for those who look who is there.
+    /// Display name, for listing clients.
     fn name(&self) -> &str;
 
-    /// Whether it may. Asked on the thread of the call; `root` is ROOT of the repository that is
-    /// meant.
+    /// Checks that the caller may perform the operation. Called on the thread of the call; `root`
+    /// is ROOT of the repository concerned.
     ///
     /// # Errors
+    /// Returns [`Error::AccessDenied`](crate::Error::AccessDenied) if it may not.
     /// [`Error::AccessDenied`](crate::Error::AccessDenied) when not.
     fn check(&self, operation: Operation, root: &Root<'_>) -> Result<()>;
 
-    /// The storage through which the files that the caller names are opened: the target of a
-    /// backup, the source of a restore. Asked for on the thread of the call, after
-    /// [`check`](Self::check). It is the one of the repository, unless the caller's identity
-    /// decides what may be opened there.
+    /// The storage through which files named by the caller are opened: the target of a backup, the
+    /// source of a restore. Called on the thread of the call, after [`check`](Self::check). It is
+    /// the storage of the repository, unless the identity of the caller decides which files may be
+    /// opened there.
     ///
     /// # Errors
+    /// Fails if the identity of the caller cannot be assumed.
     /// When the identity of the caller cannot be used.
     fn files(&self, storage: &Arc<dyn Storage>) -> Result<Arc<dyn Storage>> {
         Ok(storage.clone())
     }
 }
 
-/// Code of the process itself, which may do everything: it could write the files as well.
+/// Code of the process itself, which may do everything, since it could write the files directly.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Trusted;
 
@@ -50,8 +51,8 @@ impl Caller for Trusted {
     }
 }
 
-/// A caller whose identity the embedder knows: held against its privileges and, where that is
-/// asked, against the descriptor of ROOT in the repository.
+/// A caller with a known identity. It is checked against its privileges and, for some operations,
+/// against the descriptor of ROOT in the repository.
 #[derive(Debug)]
 pub struct Identified {
     name: String,
@@ -60,7 +61,7 @@ pub struct Identified {
 }
 
 impl Identified {
-    /// A caller.
+    /// Creates a caller.
     pub fn new(identity: security::Caller) -> Self {
         Self {
             name: identity.user().to_string(),
@@ -69,7 +70,7 @@ impl Identified {
         }
     }
 
-    /// Which privilege backing up needs.
+    /// Sets which privilege a backup requires.
     #[must_use]
     pub fn policy(mut self, policy: BackupPolicy) -> Self {
         self.policy = policy;
@@ -87,11 +88,11 @@ impl Caller for Identified {
     }
 }
 
-/// Finds out who makes the call that runs on this thread.
+/// Determines the identity that makes the call on the current thread.
 type WhoCalls = dyn Fn() -> Result<security::Caller> + Send + Sync;
 
-/// A caller that may be another with each call: who it is, is asked on the thread of the call. So a
-/// server knows its clients.
+/// A caller whose identity may differ with each call. It is determined on the thread of the call,
+/// as a server identifies its clients.
 pub struct EachCall {
     who: Box<WhoCalls>,
     policy: BackupPolicy,
@@ -106,8 +107,8 @@ impl Debug for EachCall {
 }
 
 impl EachCall {
-    /// Whoever `who` says. When it cannot be found out the call is refused with what `who` fails
-    /// with.
+    /// Creates a caller with the identity that `who` returns. If `who` fails, the call is refused
+    /// with its error.
     pub fn new(who: impl Fn() -> Result<security::Caller> + Send + Sync + 'static) -> Self {
         Self {
             who: Box::new(who),
@@ -115,7 +116,7 @@ impl EachCall {
         }
     }
 
-    /// Which privilege backing up needs.
+    /// Sets which privilege a backup requires.
     #[must_use]
     pub fn policy(mut self, policy: BackupPolicy) -> Self {
         self.policy = policy;
@@ -133,9 +134,9 @@ impl Caller for EachCall {
     }
 }
 
-/// Whether someone may. ROOT is read for those who connect and for those who call from another
-/// machine; no one else is held against it, so that a repository too damaged to be read is restored
-/// by whoever has the privilege on this one.
+/// Checks that an identity may perform an operation. ROOT is read only for those who connect or
+/// call from another machine. Thus a repository too damaged to be read can be restored by a local
+/// user with the privilege.
 fn may(
     operation: Operation,
     identity: &security::Caller,

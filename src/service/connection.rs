@@ -1,4 +1,4 @@
-//! A client's connection: what it reads and writes by. A restore by force breaks it.
+//! The connection of a client, through which it reads and writes. A restore by force breaks it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -19,29 +19,30 @@ use crate::store::Snapshot;
 use super::writing::{Slot, WriteTransaction};
 use super::{Caller, Core};
 
-/// A connection. It is open, and hinders a restore without force, until it and everything it gave
-/// (views, enumerations, transactions) is dropped. May be used by several threads at once.
+/// A connection. It counts as open, and prevents a restore without force, until it and everything
+/// obtained from it (views, enumerations, transactions) are dropped. Several threads may use it at
+/// once.
 ///
-/// When a restore by force breaks it, every later call on it and on what it gave fails with
-/// [`Error::Disconnected`].
+/// After a restore by force has broken it, every call on it and on everything obtained from it
+/// fails with [`Error::Disconnected`].
 #[derive(Debug)]
 pub struct Connection {
     link: Arc<Link>,
 }
 
-/// What a connection and all that it gave share.
+/// The state shared by a connection and everything obtained from it.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) core: Arc<Core>,
     pub(super) id: ConnectionId,
     pub(super) caller: Arc<dyn Caller>,
     is_broken: AtomicBool,
-    /// The transaction that runs on it, if one does.
+    /// The running transaction, if there is one.
     running: Mutex<Weak<Slot>>,
 }
 
 impl Link {
-    /// Fails when the connection is broken.
+    /// Fails if the connection is broken.
     pub(super) fn check(&self) -> Result<()> {
         if !self.is_broken.load(Ordering::Acquire) {
             return Ok(());
@@ -53,18 +54,18 @@ impl Link {
         })
     }
 
-    /// Notes the transaction that runs; not on a broken connection.
+    /// Registers the running transaction. Fails on a broken connection.
     pub(super) fn note(&self, slot: &Arc<Slot>) -> Result<()> {
         let mut running = self.running.lock();
-        // Under the lock: either this sees that the connection is broken, or `cut` sees the
-        // transaction.
+        // Done under the lock: either this call sees that the connection is broken, or `cut` sees
+        // the transaction.
         self.check()?;
         *running = Arc::downgrade(slot);
         Ok(())
     }
 
-    /// Breaks the connection. A call that a transaction is in comes to its end; then the
-    /// transaction is taken back. So a client that keeps one and does nothing does not hold up the
+    /// Breaks the connection. A call in progress on the transaction finishes, and then the
+    /// transaction is rolled back. So an idle client with an open transaction cannot delay the
     /// restore.
     pub(super) fn cut(&self) {
         self.is_broken.store(true, Ordering::Release);
@@ -92,19 +93,19 @@ impl Connection {
             running: Mutex::new(Weak::new()),
         });
         core.links.lock().insert(id, Arc::downgrade(&link));
-        // A restore may have broken it before it could be found there.
+        // A restore may have broken it before it was registered.
         if !core.gate.is_open(id) {
             link.cut();
         }
         Self { link }
     }
 
-    /// Whose it is.
+    /// The caller of the connection.
     pub fn caller(&self) -> &dyn Caller {
         self.link.caller.as_ref()
     }
 
-    /// What it shares with all that it gave.
+    /// The state shared with everything obtained from the connection.
     pub(super) const fn link(&self) -> &Arc<Link> {
         &self.link
     }
@@ -114,20 +115,20 @@ impl Connection {
         Ok(Catalog::new(self.view()?.snapshot))
     }
 
-    /// True if it was broken.
+    /// True if the connection is broken.
     pub fn is_broken(&self) -> bool {
         self.link.check().is_err()
     }
 
-    /// The state after the last commit, to look at it several times.
+    /// The state after the last commit, for several reads of the same state.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, [`Error::Closed`].
+    /// Returns [`Error::Disconnected`] on a broken connection, and [`Error::Closed`].
     pub fn view(&self) -> Result<View> {
         self.link.check()?;
         let snapshot = self.link.core.engine()?.snapshot();
-        // A restore breaks connections before it shows its content: what a connection that is whole
-        // now has got is of before.
+        // A restore breaks connections before it shows its content, so an unbroken connection has
+        // obtained the earlier state.
         self.link.check()?;
         Ok(View {
             link: self.link.clone(),
@@ -135,10 +136,10 @@ impl Connection {
         })
     }
 
-    /// Whether the index holds exactly this key.
+    /// True if the index holds exactly this key.
     ///
     /// # Errors
-    /// As [`view`](Self::view) and [`View::contains_key`].
+    /// The errors of [`view`](Self::view) and [`View::contains_key`].
     pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
         self.view()?.contains_key(key)
     }
@@ -146,40 +147,41 @@ impl Connection {
     /// The first key that begins with `prefix`, if any.
     ///
     /// # Errors
-    /// As [`view`](Self::view) and [`View::find`].
+    /// The errors of [`view`](Self::view) and [`View::find`].
     pub fn find(&self, prefix: &[u8]) -> Result<Option<Key>> {
         self.view()?.find(prefix)
     }
 
-    /// The keys of a range, in order, as they are now.
+    /// The present keys of a range, in order.
     ///
     /// # Errors
-    /// As [`view`](Self::view).
+    /// The errors of [`view`](Self::view).
     pub fn keys(&self, range: KeyRange, direction: Direction) -> Result<Enumeration<Scan>> {
         Ok(self.view()?.keys(range, direction))
     }
 
-    /// Begins a transaction; waits for its turn, while another runs or the repository is paused.
+    /// Begins a transaction. Waits for its turn while another one is running or the repository is
+    /// paused.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, also when it is broken during the wait;
-    /// [`Error::Closed`]; [`Error::Poisoned`] after a write that failed.
+    /// Returns [`Error::Disconnected`] on a broken connection, even if it breaks during the wait,
+    /// [`Error::Closed`], and [`Error::Poisoned`] after a failed write.
     pub fn begin_write(&self) -> Result<WriteTransaction> {
         self.begin(Wait::ForEver)
     }
 
-    /// As [`begin_write`](Self::begin_write), but waits at most so long.
+    /// Begins a transaction, waiting at most `limit`.
     ///
     /// # Errors
-    /// As [`begin_write`](Self::begin_write); [`Error::Timeout`].
+    /// The errors of [`begin_write`](Self::begin_write), and [`Error::Timeout`].
     pub fn begin_write_within(&self, limit: Duration) -> Result<WriteTransaction> {
         self.begin(Wait::at_most(Some(limit)))
     }
 
-    /// As [`begin_write`](Self::begin_write), but does not wait.
+    /// Begins a transaction without waiting.
     ///
     /// # Errors
-    /// As [`begin_write`](Self::begin_write); [`Error::Busy`].
+    /// The errors of [`begin_write`](Self::begin_write), and [`Error::Busy`].
     pub fn try_begin_write(&self) -> Result<WriteTransaction> {
         self.begin(Wait::No)
     }
@@ -191,8 +193,8 @@ impl Connection {
     }
 }
 
-/// A state of the repository on a connection. It does not change; when the connection is broken it
-/// can be read no more.
+/// A state of the repository on a connection. It does not change. It cannot be read after the
+/// connection is broken.
 #[derive(Debug, Clone)]
 pub struct View {
     link: Arc<Link>,
@@ -200,10 +202,11 @@ pub struct View {
 }
 
 impl View {
-    /// Whether the index holds exactly this key.
+    /// True if the index holds exactly this key.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as [`Snapshot::contains_key`].
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of
+    /// [`Snapshot::contains_key`].
     pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
         self.link.check()?;
         self.snapshot.contains_key(key)
@@ -212,7 +215,8 @@ impl View {
     /// The first key that begins with `prefix`, if any.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as [`Snapshot::find`].
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of
+    /// [`Snapshot::find`].
     pub fn find(&self, prefix: &[u8]) -> Result<Option<Key>> {
         self.link.check()?;
         self.snapshot.find(prefix)
@@ -221,7 +225,8 @@ impl View {
     /// The bytes of a record.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as [`Snapshot::record`].
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of
+    /// [`Snapshot::record`].
     pub fn record(&self, reference: RecordRef) -> Result<Vec<u8>> {
         self.link.check()?;
         self.snapshot.record(reference)
@@ -238,8 +243,8 @@ impl View {
     }
 }
 
-/// An enumeration on a connection. When the connection is broken it gives [`Error::Disconnected`]
-/// and ends: what it gave before is of one state, and not all of it.
+/// An enumeration on a connection. After the connection is broken it yields [`Error::Disconnected`]
+/// and ends. The items before that are an incomplete part of one state.
 #[derive(Debug)]
 pub struct Enumeration<I> {
     link: Arc<Link>,

@@ -1,10 +1,10 @@
-//! A repository in use: clients on connections, and objects that back it up, pause it and restore
-//! it beneath them.
+//! A repository in use, with clients on connections and objects that back it up, pause it and
+//! restore it while it is in use.
 //!
-//! [`Service`] is what a server has for its repository, and an embedder that wants the same
-//! promises. It gives [`Connection`]s, on which clients read and write, and [`BackupRestore`]
-//! objects, the twins of the COM object of `IWbemBackupRestoreEx`. What each of them promises
-//! stands in `docs::pausing` and, requirement by requirement, in `docs::contract`.
+//! [`Service`] is the interface for a server, and for an embedder that needs the same guarantees.
+//! It provides [`Connection`]s, on which clients read and write, and [`BackupRestore`] objects, the
+//! counterparts of the COM object of `IWbemBackupRestoreEx`. Their guarantees are described in
+//! `docs::pausing` and, requirement by requirement, in `docs::contract`.
 
 mod backup_restore;
 mod caller;
@@ -48,14 +48,14 @@ pub use writing::WriteTransaction;
 
 use connection::Link;
 
-/// How long a pause lasts at most, unless told otherwise: 15 minutes, as Windows has it.
+/// Default limit on the length of a pause: 15 minutes, as in Windows.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(15 * 60);
 
-/// How long a call waits at most for others, unless told otherwise: as long as a pause may last, so
-/// that one that waits for the end of a pause sees it.
+/// Default limit on how long a call waits for others. It equals the longest pause, so that a call
+/// that waits for a pause sees its end.
 pub const DEFAULT_LIMIT: Duration = DEFAULT_LEASE;
 
-/// How a repository is put to use.
+/// Options for using a repository.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceOptions {
     engine: EngineOptions,
@@ -63,7 +63,7 @@ pub struct ServiceOptions {
 }
 
 impl ServiceOptions {
-    /// The engine's default options; pauses last 15 minutes at most.
+    /// The engine's default options, with pauses of at most 15 minutes.
     pub fn new() -> Self {
         Self::default()
     }
@@ -80,13 +80,13 @@ impl ServiceOptions {
         self
     }
 
-    /// Sets how long a call waits at most for others ([`ObjectOptions::limit`]).
+    /// Sets how long a call waits for others at most ([`ObjectOptions::limit`]).
     pub fn limit(mut self, limit: Duration) -> Self {
         self.objects = self.objects.limit(limit);
         self
     }
 
-    /// Sets what a restore without flags means while clients are connected.
+    /// Sets the meaning of a restore without flags while clients are connected.
     pub fn flag_zero(mut self, meaning: FlagZero) -> Self {
         self.objects = self.objects.flag_zero(meaning);
         self
@@ -95,15 +95,15 @@ impl ServiceOptions {
     /// Opens the repository at `path`.
     ///
     /// # Errors
-    /// As [`EngineOptions::open`].
+    /// The errors of [`EngineOptions::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Service> {
         self.open_in(&Directory::real(path.as_ref()))
     }
 
-    /// As [`open`](Self::open), for a directory of any storage.
+    /// Opens the repository in a directory of any storage.
     ///
     /// # Errors
-    /// As [`EngineOptions::open`].
+    /// The errors of [`EngineOptions::open`].
     pub fn open_in(self, directory: &Directory) -> Result<Service> {
         let engine = self.engine.open_in(directory)?;
         let core = Core {
@@ -121,29 +121,29 @@ impl ServiceOptions {
     }
 }
 
-/// A repository in use. It is closed with the last of its handles: this one, connections, and
-/// backup and restore objects; or by [`close`](Self::close), whatever handles there are. Clones are
-/// handles of the same.
+/// A repository in use. It is closed with the last of its handles (this one, connections, and
+/// backup and restore objects), or by [`close`](Self::close) regardless of handles. Clones are
+/// handles of the same repository.
 #[derive(Debug, Clone)]
 pub struct Service {
     core: Arc<Core>,
 }
 
-/// What the handles of a repository share.
+/// The state shared by the handles of a repository.
 ///
 /// Locks are taken in this order: `engine`, then those of the engine. `links` and the locks of
-/// connections are taken beside them and never held while the gate is waited for.
+/// connections are independent of them and never held while waiting for the gate.
 #[derive(Debug)]
 struct Core {
-    /// Taken away when the repository is closed. Calls hold it for reading while they last.
+    /// `None` after the repository is closed. Calls hold the lock for reading while they last.
     engine: RwLock<Option<Engine>>,
     gate: Gate,
     directory: Directory,
     is_closing: AtomicBool,
-    /// The connections that are not gone, to break them.
+    /// The live connections, so that they can be broken.
     links: Mutex<BTreeMap<ConnectionId, Weak<Link>>>,
     objects: ObjectOptions,
-    /// What the last pause gave its owner. Whether it is in force is the gate's to say.
+    /// The token of the last pause and its owner. The gate knows whether it is still in force.
     paused: Mutex<Option<(OwnerId, PauseToken)>>,
 }
 
@@ -151,24 +151,24 @@ impl Service {
     /// Opens a repository with default options.
     ///
     /// # Errors
-    /// As [`EngineOptions::open`].
+    /// The errors of [`EngineOptions::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         ServiceOptions::new().open(path)
     }
 
-    /// Connects code of this process; waits while a restore replaces the content.
+    /// Connects code of this process. Waits while a restore replaces the content.
     ///
     /// # Errors
-    /// [`Error::Closed`].
+    /// Returns [`Error::Closed`].
     pub fn connect(&self) -> Result<Connection> {
         self.connect_as(Arc::new(Trusted), None)
     }
 
-    /// Connects a client; waits while a restore replaces the content, at most as long as `limit`.
+    /// Connects a client. Waits while a restore replaces the content, at most `limit`.
     ///
     /// # Errors
-    /// What the caller's check says, [`Error::AccessDenied`] as a rule; [`Error::Timeout`];
-    /// [`Error::Closed`].
+    /// Returns the error of the caller's check, usually [`Error::AccessDenied`],
+    /// [`Error::Timeout`], or [`Error::Closed`].
     pub fn connect_as(
         &self,
         caller: Arc<dyn Caller>,
@@ -179,17 +179,18 @@ impl Service {
         Ok(Connection::new(&self.core, id, caller))
     }
 
-    /// A backup and restore object for code of this process.
+    /// Creates a backup and restore object for code of this process.
     pub fn backup_restore(&self) -> BackupRestore {
         self.backup_restore_as(Arc::new(Trusted))
     }
 
-    /// A backup and restore object; every call on it asks the caller first whether it may.
+    /// Creates a backup and restore object. Every call on it checks first that the caller may make
+    /// it.
     pub fn backup_restore_as(&self, caller: Arc<dyn Caller>) -> BackupRestore {
         self.backup_restore_with(caller, self.core.objects)
     }
 
-    /// A backup and restore object with options of its own, whatever those of the service are.
+    /// Creates a backup and restore object with its own options instead of those of the service.
     pub fn backup_restore_with(
         &self,
         caller: Arc<dyn Caller>,
@@ -203,22 +204,23 @@ impl Service {
         )
     }
 
-    /// The options of the objects that are given none.
+    /// The options of objects that are created without their own.
     pub fn object_options(&self) -> ObjectOptions {
         self.core.objects
     }
 
-    /// The state after the last commit. It is no connection: a restore does not wait for it and
-    /// does not break it, it goes on showing what it shows.
+    /// The state after the last commit. It is not a connection: a restore neither waits for it nor
+    /// breaks it, and it keeps its content.
     ///
     /// # Errors
+    /// Returns [`Error::Closed`].
     /// [`Error::Closed`].
     pub fn snapshot(&self) -> Result<Snapshot> {
         Ok(self.core.engine()?.snapshot())
     }
 
-    /// Whose connections are not gone, in the order in which they were made: whom a restore without
-    /// force waits for. Broken ones that their clients still hold are left out.
+    /// Callers of all live connections, oldest first. A restore without force is refused while any
+    /// remain. Broken connections that clients still hold are left out.
     pub fn clients(&self) -> Vec<Arc<dyn Caller>> {
         let links: Vec<Arc<Link>> = self
             .core
@@ -234,18 +236,18 @@ impl Service {
             .collect()
     }
 
-    /// What goes on: who has paused, for how long yet, whether backups, restores and transactions
-    /// run.
+    /// The present activity: the pause and its remaining time, and the running backups, restores
+    /// and transactions.
     pub fn activity(&self) -> Activity {
         self.core.gate.activity()
     }
 
-    /// The token of the pause that is in force, whoever has paused.
+    /// The token of the pause in force, whichever object owns it.
     pub fn pause_token(&self) -> Option<PauseToken> {
         self.core.pause_token().map(|(_, token)| token)
     }
 
-    /// The files.
+    /// The directory of the files.
     pub fn directory(&self) -> &Directory {
         &self.core.directory
     }
@@ -253,51 +255,51 @@ impl Service {
     /// Writes all commits into the repository itself.
     ///
     /// # Errors
-    /// As [`Engine::checkpoint`]; [`Error::Closed`].
+    /// The errors of [`Engine::checkpoint`], and [`Error::Closed`].
     pub fn checkpoint(&self) -> Result<()> {
         self.core.engine()?.checkpoint()
     }
 
-    /// Writes the content anew into as few pages as it needs ([`Engine::compact`]); takes its turn
-    /// as a writer does, so it waits while the repository is paused.
+    /// Rewrites the content into as few pages as it needs ([`Engine::compact`]). Takes its turn
+    /// like a writer, so it waits while the repository is paused.
     ///
     /// # Errors
-    /// As [`Engine::compact`].
+    /// The errors of [`Engine::compact`].
     pub fn compact(&self, observer: &dyn Observer) -> Result<CompactSummary> {
         self.core.engine()?.compact(observer)
     }
 
-    /// Ends pauses, breaks connections, takes running transactions back and closes the repository.
-    /// Calls on handles that are left fail with [`Error::Closed`] or [`Error::Disconnected`].
+    /// Ends pauses, breaks connections, rolls running transactions back and closes the repository.
+    /// Calls on remaining handles fail with [`Error::Closed`] or [`Error::Disconnected`].
     ///
     /// # Errors
-    /// As [`Engine::close`]: the journal keeps what could not be written.
-    /// [`Error::InvalidOperation`] from the observer of a compaction or a restore, which would be
-    /// waited for: the repository stays open.
+    /// Returns the errors of [`Engine::close`]; the journal keeps what could not be written.
+    /// Returns [`Error::InvalidOperation`] if called from the observer of a compaction or restore,
+    /// for which it would have to wait; the repository stays open then.
     pub fn close(self) -> Result<()> {
         self.core.close()
     }
 }
 
 impl Core {
-    /// The engine, for a call.
+    /// The engine, for the duration of a call.
     fn engine(&self) -> Result<MappedRwLockReadGuard<'_, Engine>> {
         if self.is_closing.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
-        // Recursive: a call may come to need it twice, and must not wait for a close that waits for
-        // it.
+        // Recursive, because a call may need it twice and must not wait for a close that waits for
+        // the call.
         let engine = RwLockReadGuard::try_map(self.engine.read_recursive(), Option::as_ref);
         engine.map_err(|_| Error::Closed)
     }
 
-    /// Asks a caller whether it may.
+    /// Checks that a caller may perform an operation.
     fn ask(&self, caller: &dyn Caller, operation: Operation) -> Result<()> {
         let snapshot = || Ok(self.engine()?.snapshot());
         caller.check(operation, &Root::new(&snapshot))
     }
 
-    /// The pause that is in force, and its token.
+    /// The owner of the pause in force, and its token.
     fn pause_token(&self) -> Option<(OwnerId, PauseToken)> {
         let paused = *self.paused.lock();
         paused.filter(|(owner, _)| self.gate.activity().paused_by == Some(*owner))

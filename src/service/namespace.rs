@@ -1,8 +1,8 @@
-//! A connection to a namespace, with the rights that the caller has there.
+//! Connections to a namespace, limited to the rights of the caller there.
 //!
-//! Rights are those that the stored descriptor gave the caller when the connection was made; a
-//! change of the descriptor counts for later connections. What each of them allows stands in
-//! `docs::security`, section 5.
+//! The rights are those that the stored descriptor gave the caller when the connection was made. A
+//! change of the descriptor applies to later connections. `docs::security`, section 5, lists the
+//! operations that each right allows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::cim::path::ObjectPath;
 use crate::gate::Wait;
 use crate::security::{self, AccessRights};
 
-/// A client of a namespace, as others see it. It was held against the namespace before.
+/// The client of a namespace as others see it. It was checked against the namespace earlier.
 #[derive(Debug)]
 struct Client {
     name: String,
@@ -40,32 +40,33 @@ impl Caller for Client {
     }
 }
 
-/// Who works on a connection.
+/// The identity of the user of a connection.
 #[derive(Debug, Clone)]
 pub(super) enum Identity {
-    /// Someone whose rights are checked.
+    /// A user whose rights are checked.
     Checked(security::Caller),
-    /// Code of this process: it could write the files as well.
+    /// Code of this process, which could write the files directly.
     Trusted,
 }
 
 impl Service {
-    /// Connects a caller to a namespace; waits while a restore replaces the content, at most as
-    /// long as `limit`. The connection has exactly the rights that the descriptor of the namespace
-    /// gives the caller.
+    /// Connects a caller to a namespace. Waits while a restore replaces the content, at most
+    /// `limit`. The connection has exactly the rights that the descriptor of the namespace gives
+    /// the caller.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] without `WBEM_ENABLE`, or from another machine without
-    /// `WBEM_REMOTE_ACCESS`; [`Error::EncryptionRequired`]; [`Error::Rule`] when there is no such
-    /// namespace; [`Error::InvalidObject`] when its descriptor is damaged; [`Error::Timeout`];
-    /// [`Error::Closed`]; [`Error::Corrupt`], [`Error::Io`].
+    /// Returns [`Error::AccessDenied`] without `WBEM_ENABLE`, or from another machine without
+    /// `WBEM_REMOTE_ACCESS`; [`Error::EncryptionRequired`]; [`Error::Rule`] if there is no such
+    /// namespace; [`Error::InvalidObject`] if its descriptor is damaged; [`Error::Timeout`];
+    /// [`Error::Closed`]; [`Error::Corrupt`]; or [`Error::Io`].
     pub fn connect_namespace(
         &self,
         caller: security::Caller,
         namespace: &str,
         limit: Option<Duration>,
     ) -> Result<NamespaceConnection> {
-        // A refusal has no effect: whoever may not connect hinders no restore.
+        // A refusal must have no effect, so the check does not use a connection, which would
+        // prevent a restore.
         Catalog::strict(self.snapshot()?)
             .security_of(namespace)?
             .as_security()
@@ -76,11 +77,11 @@ impl Service {
         self.connect_client(client, Identity::Checked(caller), namespace, limit)
     }
 
-    /// Connects code of this process to a namespace, without any check of rights.
+    /// Connects code of this process to a namespace without checking rights.
     ///
     /// # Errors
-    /// [`Error::Rule`] when there is no such namespace; [`Error::Closed`]; [`Error::Corrupt`],
-    /// [`Error::Io`].
+    /// Returns [`Error::Rule`] if there is no such namespace, [`Error::Closed`],
+    /// [`Error::Corrupt`], or [`Error::Io`].
     pub fn connect_namespace_unchecked(&self, namespace: &str) -> Result<NamespaceConnection> {
         self.connect_client(Arc::new(super::Trusted), Identity::Trusted, namespace, None)
     }
@@ -94,7 +95,7 @@ impl Service {
     ) -> Result<NamespaceConnection> {
         let id = self.core.gate.connect(Wait::at_most(limit))?;
         let connection = Connection::new(&self.core, id, client);
-        // A restore may have brought another descriptor meanwhile.
+        // A restore may have brought another descriptor in the meantime.
         let catalog = connection.catalog()?;
         let rights = match &identity {
             Identity::Checked(caller) => catalog
@@ -120,7 +121,7 @@ fn missing(namespace: &str) -> Error {
     )
 }
 
-/// A connection to a namespace. What it promises beside is what [`Connection`] does.
+/// A connection to a namespace. It also gives the guarantees of a [`Connection`].
 #[derive(Debug)]
 pub struct NamespaceConnection {
     connection: Connection,
@@ -130,17 +131,17 @@ pub struct NamespaceConnection {
 }
 
 impl NamespaceConnection {
-    /// The path of the namespace, as it was asked for.
+    /// The path of the namespace, as requested.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// What the caller may do here (`GetCallerAccessRights`).
+    /// The rights of the caller here (`GetCallerAccessRights`).
     pub const fn rights(&self) -> AccessRights {
         self.rights
     }
 
-    /// True if it was broken.
+    /// True if the connection is broken.
     pub fn is_broken(&self) -> bool {
         self.connection.is_broken()
     }
@@ -148,7 +149,7 @@ impl NamespaceConnection {
     /// The objects of the namespace after the last commit.
     ///
     /// # Errors
-    /// As [`Connection::view`].
+    /// The errors of [`Connection::view`].
     pub fn view(&self) -> Result<NamespaceView> {
         let catalog = self.connection.catalog()?;
         let (link, identity) = (self.connection.link().clone(), self.identity.clone());
@@ -160,11 +161,11 @@ impl NamespaceConnection {
         })
     }
 
-    /// The descriptor of the namespace (`GetSD`): its own entries and inherited ones.
+    /// The descriptor of the namespace (`GetSD`), with its own and its inherited entries.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] without `READ_CONTROL`; [`Error::InvalidObject`] when it is damaged;
-    /// as [`Connection::view`].
+    /// Returns [`Error::AccessDenied`] without `READ_CONTROL`, [`Error::InvalidObject`] if the
+    /// descriptor is damaged, and the errors of [`Connection::view`].
     pub fn get_sd(&self) -> Result<Vec<u8>> {
         let stored: StoredSecurity = self.connection.catalog()?.security_of(&self.namespace)?;
         match &self.identity {
@@ -173,11 +174,12 @@ impl NamespaceConnection {
         }
     }
 
-    /// Begins a transaction on the objects of the namespace; waits for its turn, while another runs
-    /// or the repository is paused.
+    /// Begins a transaction on the objects of the namespace. Waits for its turn while another one
+    /// is running or the repository is paused.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] without any right to write; as [`Connection::begin_write`].
+    /// Returns [`Error::AccessDenied`] without any right to write, and the errors of
+    /// [`Connection::begin_write`].
     pub fn begin_write(&self) -> Result<NamespaceWriter> {
         self.need_any(
             AccessRights::FULL_WRITE_REP
@@ -198,7 +200,7 @@ impl NamespaceConnection {
     }
 }
 
-/// Refuses whoever has none of these rights.
+/// Fails unless the caller has one of these rights.
 pub(super) fn need_any(has: AccessRights, any: AccessRights, namespace: &str) -> Result<()> {
     match has.intersects(any) {
         true => Ok(()),
@@ -208,7 +210,7 @@ pub(super) fn need_any(has: AccessRights, any: AccessRights, namespace: &str) ->
     }
 }
 
-/// Refuses a path into another namespace: the rights there are others.
+/// Fails for a path into another namespace, where other rights apply.
 pub(super) fn need_inside(path: &ObjectPath, namespace: &str) -> Result<()> {
     match &path.namespace {
         Some(other) if !name::same(other, namespace) => {
@@ -220,8 +222,8 @@ pub(super) fn need_inside(path: &ObjectPath, namespace: &str) -> Result<()> {
     }
 }
 
-/// A state of a namespace on a connection. It does not change; when the connection is broken it can
-/// be read no more.
+/// A state of a namespace on a connection. It does not change. It cannot be read after the
+/// connection is broken.
 #[derive(Debug, Clone)]
 pub struct NamespaceView {
     pub(super) link: Arc<Link>,
@@ -231,21 +233,22 @@ pub struct NamespaceView {
 }
 
 impl NamespaceView {
-    /// As [`Catalog::class`].
+    /// A class; see [`Catalog::class`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as there.
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of that
+    /// method.
     pub fn class(&self, class: &str) -> Result<Option<Arc<StoredClass>>> {
         self.link.check()?;
         self.catalog.class(&self.namespace, class)
     }
 
-    /// As [`Catalog::classes`].
+    /// The classes of the namespace; see [`Catalog::classes`].
     pub fn classes(&self) -> Enumeration<impl Iterator<Item = Result<Arc<StoredClass>>> + use<>> {
         Enumeration::new(self.link.clone(), self.catalog.classes(&self.namespace))
     }
 
-    /// As [`Catalog::subclasses`].
+    /// The direct subclasses of a class; see [`Catalog::subclasses`].
     pub fn subclasses(
         &self,
         superclass: Option<&str>,
@@ -256,18 +259,18 @@ impl NamespaceView {
         )
     }
 
-    /// As [`Catalog::instance`].
+    /// The instance that a path denotes; see [`Catalog::instance`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection; [`Error::Rule`] for a path into another
-    /// namespace; else as there.
+    /// Returns [`Error::Disconnected`] on a broken connection, [`Error::Rule`] for a path into
+    /// another namespace, and otherwise the errors of that method.
     pub fn instance(&self, path: &ObjectPath) -> Result<Option<StoredInstance>> {
         self.link.check()?;
         need_inside(path, &self.namespace)?;
         self.catalog.instance(&self.namespace, path)
     }
 
-    /// As [`Catalog::instances`].
+    /// The instances of exactly this class; see [`Catalog::instances`].
     pub fn instances(
         &self,
         class: &str,
@@ -278,10 +281,11 @@ impl NamespaceView {
         )
     }
 
-    /// As [`Catalog::instances_deep`].
+    /// The instances of a class and its subclasses; see [`Catalog::instances_deep`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as there.
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of that
+    /// method.
     pub fn instances_deep(
         &self,
         class: &str,
@@ -293,10 +297,10 @@ impl NamespaceView {
         ))
     }
 
-    /// As [`Catalog::referrers`].
+    /// The references to an instance; see [`Catalog::referrers`].
     ///
     /// # Errors
-    /// As [`instance`](Self::instance).
+    /// The errors of [`instance`](Self::instance).
     pub fn referrers(
         &self,
         path: &ObjectPath,
@@ -309,10 +313,11 @@ impl NamespaceView {
         ))
     }
 
-    /// As [`Catalog::child_namespaces`]. To be let in there is another matter.
+    /// The namespaces directly below; see [`Catalog::child_namespaces`]. The caller may have no
+    /// right to connect to them.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection.
+    /// Returns [`Error::Disconnected`] on a broken connection.
     pub fn child_namespaces(&self) -> Result<Vec<Result<String>>> {
         self.link.check()?;
         Ok(self.catalog.child_namespaces(&self.namespace))

@@ -1,4 +1,5 @@
-//! Queries on a connection to a namespace: every namespace that is read needs the right to be read.
+//! Queries on a connection to a namespace. Every namespace that a query reads requires the right to
+//! read it.
 
 use std::sync::Arc;
 
@@ -9,11 +10,11 @@ use crate::catalog::Catalog;
 use crate::cim::name;
 use crate::query::{self, Counters, Note, QueryOptions, Rights, Row, Rows};
 
-/// The rights of a caller in all namespaces of a state, as their descriptors give them.
+/// The rights of a caller in all namespaces of a state, according to their descriptors.
 struct StoredRights {
     identity: Identity,
     catalog: Catalog,
-    /// The namespace of the connection, where the right is known.
+    /// The namespace of the connection, whose rights are known.
     namespace: Arc<str>,
 }
 
@@ -27,7 +28,7 @@ impl Rights for StoredRights {
         }
         let security = match self.catalog.security_of(namespace) {
             Ok(security) => security,
-            // A descriptor that cannot be read gives nobody a right.
+            // An unreadable descriptor grants nobody a right.
             Err(Error::InvalidObject(_) | Error::Corrupt(_) | Error::Rule { .. }) => {
                 return Ok(false);
             }
@@ -41,7 +42,7 @@ impl Rights for StoredRights {
     }
 }
 
-/// The rows of a query on a connection. When the connection is broken they end with
+/// The rows of a query on a connection. After the connection is broken they end with
 /// [`Error::Disconnected`].
 #[derive(Debug)]
 pub struct NamespaceRows {
@@ -51,12 +52,12 @@ pub struct NamespaceRows {
 }
 
 impl NamespaceRows {
-    /// As [`Rows::notes`].
+    /// The notes of the query; see [`Rows::notes`].
     pub fn notes(&self) -> &[Note] {
         self.rows.notes()
     }
 
-    /// As [`Rows::counters`].
+    /// The counters of the query; see [`Rows::counters`].
     pub const fn counters(&self) -> Counters {
         self.rows.counters()
     }
@@ -80,11 +81,12 @@ impl Iterator for NamespaceRows {
 }
 
 impl NamespaceView {
-    /// Runs a query on the objects of the namespace. What lies in other namespaces is answered as
-    /// far as the caller may read it there; a note says what was left out.
+    /// Runs a query on the objects of the namespace. Objects in other namespaces are included as
+    /// far as the caller may read them there; a note states what was left out.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection; else as [`query::run`].
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of
+    /// [`query::run`].
     pub fn query(&self, text: &str, options: QueryOptions) -> Result<NamespaceRows> {
         self.link.check()?;
         let (identity, catalog, namespace) = (

@@ -1,4 +1,4 @@
-//! A transaction on the objects of a namespace, by a connection with rights.
+//! Transactions on the objects of a namespace, through a connection with limited rights.
 
 use std::sync::Arc;
 
@@ -16,15 +16,14 @@ use crate::format::security::descriptor::SecurityDescriptor;
 use crate::security::AccessRights;
 use crate::store::Durability;
 
-/// What it takes to write classes and namespaces.
+/// The right required to write classes and namespaces.
 const FULL: AccessRights = AccessRights::FULL_WRITE_REP;
-/// What it takes to write instances, one of the two.
+/// The rights of which one is required to write instances.
 const INSTANCES: AccessRights = FULL.union(AccessRights::PARTIAL_WRITE_REP);
 
-/// A transaction on the objects of a namespace. Dropping it takes it back; so does whatever breaks
-/// the connection. Every call fails with [`Error::Disconnected`](crate::Error::Disconnected) on a
-/// broken connection, and with [`Error::AccessDenied`](crate::Error::AccessDenied) where a right is
-/// missing.
+/// A transaction on the objects of a namespace. Dropping it, or breaking the connection, rolls it
+/// back. Every call fails with [`Error::Disconnected`](crate::Error::Disconnected) on a broken
+/// connection, and with [`Error::AccessDenied`](crate::Error::AccessDenied) if a right is missing.
 #[derive(Debug)]
 pub struct NamespaceWriter {
     transaction: WriteTransaction,
@@ -51,7 +50,7 @@ impl NamespaceWriter {
         })
     }
 
-    /// Runs a change that needs one of these rights.
+    /// Runs a change that requires one of these rights.
     fn change<T>(
         &mut self,
         needed: AccessRights,
@@ -63,41 +62,43 @@ impl NamespaceWriter {
             .with(|transaction| change(&mut Changes::new(transaction, &mut state), &self.namespace))
     }
 
-    /// When the commit counts as done.
+    /// Sets when the commit counts as done.
     ///
     /// # Errors
-    /// As every call.
+    /// The errors of every call.
     pub fn set_durability(&mut self, durability: Durability) -> Result<()> {
         self.transaction.set_durability(durability)
     }
 
-    /// As [`CatalogWriter::put_class`](crate::catalog::CatalogWriter::put_class); needs
-    /// `FULL_WRITE_REP`.
+    /// Stores a class; see [`CatalogWriter::put_class`](crate::catalog::CatalogWriter::put_class).
+    /// Requires `FULL_WRITE_REP`.
     ///
     /// # Errors
-    /// As there, and as every call.
+    /// The errors of that method and of every call.
     pub fn put_class(&mut self, class: &Class, how: PutClass) -> Result<Arc<StoredClass>> {
         self.change(FULL, |changes, namespace| {
             changes.put_class(namespace, class, how)
         })
     }
 
-    /// As [`CatalogWriter::delete_class`](crate::catalog::CatalogWriter::delete_class); needs
+    /// Deletes a class; see
+    /// [`CatalogWriter::delete_class`](crate::catalog::CatalogWriter::delete_class). Requires
     /// `FULL_WRITE_REP`.
     ///
     /// # Errors
-    /// As there, and as every call.
+    /// The errors of that method and of every call.
     pub fn delete_class(&mut self, class: &str) -> Result<()> {
         self.change(FULL, |changes, namespace| {
             changes.delete_class(namespace, class)
         })
     }
 
-    /// As [`CatalogWriter::put_instance`](crate::catalog::CatalogWriter::put_instance); needs
-    /// `FULL_WRITE_REP` or `PARTIAL_WRITE_REP`, for instances of system classes the former.
+    /// Stores an instance; see
+    /// [`CatalogWriter::put_instance`](crate::catalog::CatalogWriter::put_instance). Requires
+    /// `FULL_WRITE_REP` or, except for instances of system classes, `PARTIAL_WRITE_REP`.
     ///
     /// # Errors
-    /// As there, and as every call.
+    /// The errors of that method and of every call.
     pub fn put_instance(&mut self, instance: &Instance, put: Put) -> Result<ObjectPath> {
         let is_full = self.rights.contains(FULL);
         self.change(INSTANCES, |changes, namespace| match is_full {
@@ -106,11 +107,12 @@ impl NamespaceWriter {
         })
     }
 
-    /// As [`CatalogWriter::delete_instance`](crate::catalog::CatalogWriter::delete_instance); needs
-    /// what [`put_instance`](Self::put_instance) does.
+    /// Deletes an instance; see
+    /// [`CatalogWriter::delete_instance`](crate::catalog::CatalogWriter::delete_instance). Requires
+    /// the same rights as [`put_instance`](Self::put_instance).
     ///
     /// # Errors
-    /// As there, and as every call.
+    /// The errors of that method and of every call.
     pub fn delete_instance(&mut self, path: &ObjectPath) -> Result<()> {
         need_inside(path, &self.namespace)?;
         let is_full = self.rights.contains(FULL);
@@ -120,35 +122,38 @@ impl NamespaceWriter {
         })
     }
 
-    /// Makes a namespace below this one, with the descriptor that it inherits; needs
+    /// Creates a namespace below this one, with the descriptor that it inherits. Requires
     /// `FULL_WRITE_REP`.
     ///
     /// # Errors
-    /// As [`CatalogWriter::create_namespace`](crate::catalog::CatalogWriter::create_namespace), and
-    /// as every call.
+    /// The errors of
+    /// [`CatalogWriter::create_namespace`](crate::catalog::CatalogWriter::create_namespace) and of
+    /// every call.
     pub fn create_namespace(&mut self, name: &str) -> Result<()> {
         self.change(FULL, |changes, namespace| {
             changes.create_namespace(&format!(r"{namespace}\{name}"), None)
         })
     }
 
-    /// Deletes a namespace below this one with all that it holds; needs `FULL_WRITE_REP`.
+    /// Deletes a namespace below this one with all its content. Requires `FULL_WRITE_REP`.
     ///
     /// # Errors
-    /// As [`CatalogWriter::delete_namespace`](crate::catalog::CatalogWriter::delete_namespace), and
-    /// as every call.
+    /// The errors of
+    /// [`CatalogWriter::delete_namespace`](crate::catalog::CatalogWriter::delete_namespace) and of
+    /// every call.
     pub fn delete_namespace(&mut self, name: &str) -> Result<()> {
         self.change(FULL, |changes, namespace| {
             changes.delete_namespace(&format!(r"{namespace}\{name}"))
         })
     }
 
-    /// Sets the descriptor of the namespace (`SetSD`): own entries are taken, inherited ones come
-    /// from the namespace above as it is now. The connection keeps the rights that it has.
+    /// Sets the descriptor of the namespace (`SetSD`). Its own entries are taken from `bytes`,
+    /// inherited ones from the present descriptor of the parent. The connection keeps its rights.
     ///
     /// # Errors
-    /// As [`NamespaceSecurity::set_sd`](crate::security::NamespaceSecurity::set_sd); without checks
-    /// as [`SecurityDescriptor::parse`]; and as every call.
+    /// The errors of [`NamespaceSecurity::set_sd`](crate::security::NamespaceSecurity::set_sd) or,
+    /// without checks of rights, those of [`SecurityDescriptor::parse`], and the errors of every
+    /// call.
     pub fn set_sd(&mut self, bytes: &[u8]) -> Result<()> {
         let identity = self.identity.clone();
         self.change(AccessRights::WRITE_DAC, |changes, namespace| {
@@ -172,8 +177,9 @@ impl NamespaceWriter {
     /// Makes the changes permanent.
     ///
     /// # Errors
-    /// As [`WriteTransaction::commit`]; [`Error::InvalidOperation`](crate::Error::InvalidOperation)
-    /// after a change that failed half-way.
+    /// The errors of [`WriteTransaction::commit`], and
+    /// [`Error::InvalidOperation`](crate::Error::InvalidOperation) after a change that failed
+    /// half-way.
     pub fn commit(self) -> Result<()> {
         self.state.lock().check()?;
         self.transaction.commit()

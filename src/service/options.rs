@@ -1,4 +1,4 @@
-//! Choices for backup and restore objects.
+//! Options for backup and restore objects.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use super::{DEFAULT_LEASE, DEFAULT_LIMIT};
 /// Meaning of a restore without flags while clients are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum FlagZero {
-    /// The restore is refused ([MS-WMI] 3.1.4.10.2).
+    /// The restore fails ([MS-WMI] 3.1.4.10.2).
     #[default]
     Refuse,
     /// The restore breaks the connections, as with force (`IWbemBackupRestoreEx`, remarks).
     Break,
 }
 
-/// Choices for the backup and restore objects of a [`Service`](super::Service) or a
+/// Options for the backup and restore objects of a [`Service`](super::Service) or a
 /// [`Standby`](super::Standby).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ObjectOptions {
@@ -34,29 +34,29 @@ impl Default for ObjectOptions {
 }
 
 impl ObjectOptions {
-    /// Pauses of at most 15 minutes, waits of at most as long, and restores that break no
-    /// connection without force.
+    /// The defaults: pauses and waits of at most 15 minutes, and restores that break no connection
+    /// without force.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets how long a pause lasts at most.
+    /// Sets how long a pause may last.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// Sets how long a pause, a restore or a backup waits at most for others, where the call gives
-    /// no limit of its own: for a transaction that runs, for the pause of another object, for a
-    /// backup to the same file.
+    /// Sets how long a pause, a restore or a backup waits for others if the call has no limit of
+    /// its own: for a running transaction, for the pause of another object, or for a backup to the
+    /// same file.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Sets what a restore without flags means while clients are connected.
+    /// Sets the meaning of a restore without flags while clients are connected.
     #[must_use]
     pub fn flag_zero(mut self, meaning: FlagZero) -> Self {
         self.flag_zero = meaning;

@@ -1,4 +1,4 @@
-//! Something done while nobody writes: a copy of the directory, a volume snapshot.
+//! Actions while nobody writes, such as copying the directory or taking a volume snapshot.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,25 +11,24 @@ use crate::store::PauseToken;
 
 use super::{BackupRestore, DEFAULT_LEASE, Standby, Trusted};
 
-/// What came of something that was done while the repository was paused.
+/// Result of an action that ran while the repository was paused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct PausedRun<T> {
-    /// What it gave.
+    /// The value that the action returned.
     pub value: T,
-    /// True if the pause held to its end. If not, others may have written meanwhile: what was
-    /// copied is not to be trusted.
+    /// True if the pause held to the end. If not, others may have written in the meantime, and a
+    /// copy must not be trusted.
     pub held: bool,
-    /// The state that was paused: what a copy is held against.
+    /// The paused state, for comparison with a copy.
     pub token: PauseToken,
 }
 
 impl BackupRestore {
-    /// Pauses, does something with the directory of the repository, and resumes, also when it
-    /// panics.
+    /// Pauses, runs `act` on the directory of the repository, and resumes, even if `act` panics.
     ///
     /// # Errors
-    /// As [`pause`](Self::pause).
+    /// The errors of [`pause`](Self::pause).
     pub fn while_paused<T>(&self, act: impl FnOnce(&Directory) -> T) -> Result<PausedRun<T>> {
         struct Resume<'a>(&'a BackupRestore);
         impl Drop for Resume<'_> {
@@ -49,12 +48,12 @@ impl BackupRestore {
     }
 }
 
-/// How a repository that no other process writes is paused.
+/// Options for pausing a repository that no other process writes to.
 #[derive(Debug, Clone, Copy)]
 pub struct PauseOptions {
-    /// How long the pause lasts at most.
+    /// Longest duration of the pause.
     pub lease: Duration,
-    /// How long another process that writes is waited for; not at all unless given.
+    /// How long to wait for another process that writes; not at all by default.
     pub wait: Option<Duration>,
 }
 
@@ -67,14 +66,15 @@ impl Default for PauseOptions {
     }
 }
 
-/// Does something with the directory of a repository that no other process writes, and with the
-/// token of the state in it: takes the writer lock, brings to the files what a journal holds, and
-/// keeps others from writing until it is done or the lease has run out. Then the lock is given
-/// back, done or not. A repository of dialect 2.1 is locked alone.
+/// Runs an action on the directory of a repository that no other process writes to, with the token
+/// of its state. It takes the writer lock, brings the journal to the files, and prevents writing
+/// until the action is done or the lease expires. Then the lock is released in either case. A
+/// repository of dialect 2.1 is only locked.
 ///
 /// # Errors
-/// [`Error::Locked`](crate::Error::Locked) while another process has the repository open for
-/// writing; else as [`EngineOptions::open`](crate::store::EngineOptions::open) and
+/// Returns [`Error::Locked`](crate::Error::Locked) while another process has the repository open
+/// for writing, and otherwise the errors of
+/// [`EngineOptions::open`](crate::store::EngineOptions::open) and
 /// [`Engine::checkpoint`](crate::store::Engine::checkpoint).
 pub fn pause_repository<T>(
     path: impl AsRef<Path>,

@@ -1,4 +1,4 @@
-//! What the repository itself says of who may use its namespace ROOT.
+//! Access rights to the namespace ROOT, as stored in the repository itself.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use crate::catalog::{Catalog, ROOT, StoredSecurity};
 use crate::security::defaults;
 use crate::store::Snapshot;
 
-/// The namespace ROOT of the repository that is asked about. It is read when someone wants to know,
-/// and each time anew: it may have been changed, or another restored in its place.
+/// The namespace ROOT of the repository concerned. It is read again for each question, because it
+/// may have been changed or replaced by a restore.
 pub struct Root<'r> {
     snapshot: &'r dyn Fn() -> Result<Snapshot>,
 }
@@ -20,18 +20,18 @@ impl fmt::Debug for Root<'_> {
 }
 
 impl<'r> Root<'r> {
-    /// That of a state which is had by a call.
+    /// Reads ROOT lazily from the snapshot that `snapshot` returns.
     pub fn new(snapshot: &'r dyn Fn() -> Result<Snapshot>) -> Self {
         Self { snapshot }
     }
 
-    /// Its descriptor (`__thisNAMESPACE.SECURITY_DESCRIPTOR`) and whether it wants encryption (the
-    /// qualifier `RequiresEncryption` of its `__SystemSecurity`). Where a repository says nothing,
-    /// what a new one has.
+    /// Its descriptor (`__thisNAMESPACE.SECURITY_DESCRIPTOR`), and whether it requires encryption
+    /// (the qualifier `RequiresEncryption` of its `__SystemSecurity`). If the repository has none,
+    /// those of a new repository apply.
     ///
     /// # Errors
-    /// What reading says; [`Error::InvalidObject`](crate::Error::InvalidObject) when the descriptor
-    /// is none.
+    /// Returns the errors of reading, and [`Error::InvalidObject`](crate::Error::InvalidObject) if
+    /// the descriptor is invalid.
     pub fn security(&self) -> Result<StoredSecurity> {
         let (descriptor, requires_encryption) =
             Catalog::strict((self.snapshot)()?).security_parts(ROOT)?;

@@ -1,9 +1,8 @@
-//! A repository that no one has to have open: each call does what it needs, and only a pause keeps
-//! it open, and locked.
+//! Backup and restore objects for a repository that need not be open. Each call does its work on
+//! its own, and only a pause keeps the repository open and locked.
 //!
-//! Who may do what when is decided by the gate that a [`Service`](super::Service) has too, so both
-//! answer alike. What is its own here is the writer lock, by which other processes are kept out
-//! while a pause is in force.
+//! The gate, which a [`Service`](super::Service) has too, decides what is permitted when, so both
+//! behave alike. In addition, the writer lock keeps other processes out while a pause is in force.
 
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -25,14 +24,14 @@ use crate::store::{OpenOptions, OwnerId, PauseToken};
 use super::backup_restore::need_path;
 use super::{BackupAndRestore, BackupRestoreFlags, Caller, ObjectOptions, Operation, Root};
 
-/// The files of a repository, for backup and restore objects in a process that does not use it
-/// otherwise. What is paused in this way no one writes: another process waits for the writer lock.
-/// Objects of one `Standby` see each other's pauses and restores; objects of another process meet
-/// the lock, and are told of that ([`Error::Locked`]).
+/// The files of a repository, for backup and restore objects in a process that does not otherwise
+/// use it. Nobody writes to a repository paused in this way: other processes wait for the writer
+/// lock. Objects of one `Standby` see each other's pauses and restores. Objects of another process
+/// meet the lock and fail with [`Error::Locked`].
 ///
-/// A backup takes no lock: it holds what the files and a journal next to them hold, and begins
-/// again when another process wrote over what it read ([`backup_directory`]). A repository of
-/// dialect 2.1, which no one writes, is locked by a pause and not opened.
+/// A backup takes no lock. It contains the files with the commits of the journal, and starts again
+/// if another process overwrote what it read ([`backup_directory`]). A pause locks a repository of
+/// dialect 2.1, which nobody writes to, without opening it.
 #[derive(Debug, Clone)]
 pub struct Standby(Arc<Shared>);
 
@@ -41,30 +40,30 @@ struct Shared {
     directory: Directory,
     objects: ObjectOptions,
     gate: Gate,
-    /// What a pause holds. It is dropped before, or under the same lock as, the pause that holds it
-    /// ends: so no one in this process meets the writer lock of another who is just going.
+    /// The resources of a pause. They are released before the pause ends, or under the same lock,
+    /// so that nothing in this process meets the writer lock of an owner that is just leaving.
     held: Mutex<Option<Held>>,
 }
 
-/// What keeps other processes from writing.
+/// The resources that keep other processes from writing.
 #[derive(Debug)]
 struct Held {
     by: Means,
     owner: OwnerId,
-    /// The state that the files hold.
+    /// The state in the files.
     token: PauseToken,
 }
 
 #[derive(Debug)]
 enum Means {
-    /// A repository of dialect 2.2, whose files hold everything.
+    /// A repository of dialect 2.2 whose files are complete.
     Open(Engine),
     /// One of dialect 2.1.
     Locked { _lock: WriterLock },
 }
 
 impl Held {
-    /// Takes the lock, and brings to the files what a journal holds.
+    /// Takes the lock, and brings the journal to the files.
     fn take(directory: &Directory, owner: OwnerId, wait: LockWait<'_>) -> Result<Self> {
         let options = EngineOptions::new().background(false);
         match wait.take(|| options.clone().open_in(directory)) {
@@ -76,7 +75,7 @@ impl Held {
                     token,
                 })
             }
-            // That the repository is one, and of which dialect, is known by then.
+            // At this point it is known to be a repository, and its dialect.
             Err(Error::Unsupported(_)) => {
                 let directory = RepositoryFiles::locate(directory)?.directory;
                 let lock = wait.take(|| WriterLock::acquire(&directory, "pause"))?;
@@ -93,8 +92,8 @@ impl Held {
         }
     }
 
-    /// Gives the lock back. There is nothing to write that the pause has not written: what is
-    /// missing when this fails is the mark of an orderly end.
+    /// Releases the lock. The pause has written everything, so failure loses only the mark of an
+    /// orderly shutdown.
     fn give_back(self) {
         if let Means::Open(engine) = self.by {
             engine.close().ok();
@@ -103,19 +102,18 @@ impl Held {
 }
 
 impl Standby {
-    /// The repository at a path; it does not have to be there yet.
+    /// The repository at a path, which need not exist yet.
     pub fn new(path: impl AsRef<Path>) -> Self {
         Self::with_options(&Directory::real(path.as_ref()), ObjectOptions::default())
     }
 
-    /// The repository in a directory of any storage, with pauses that last at most as long as
-    /// `lease`.
+    /// The repository in a directory of any storage, with pauses of at most `lease`.
     pub fn with_lease(directory: &Directory, lease: Duration) -> Self {
         Self::with_options(directory, ObjectOptions::new().lease(lease))
     }
 
-    /// The repository in a directory of any storage. The options are those of objects that are
-    /// given none. The meaning of a restore without flags makes no difference: no client can be
+    /// The repository in a directory of any storage. The options apply to objects without their
+    /// own. The meaning of a restore without flags is irrelevant, because no client can be
     /// connected.
     pub fn with_options(directory: &Directory, objects: ObjectOptions) -> Self {
         let (directory, gate, held) = (directory.clone(), Gate::default(), Mutex::new(None));
@@ -134,12 +132,13 @@ impl Standby {
         Self(shared)
     }
 
-    /// A backup and restore object; every call on it asks the caller first whether it may.
+    /// Creates a backup and restore object. Every call on it checks first that the caller may make
+    /// it.
     pub fn backup_restore_as(&self, caller: Arc<dyn Caller>) -> StandbyObject {
         self.backup_restore_with(caller, self.0.objects)
     }
 
-    /// A backup and restore object with options of its own, whatever those of the `Standby` are.
+    /// Creates a backup and restore object with its own options instead of those of the `Standby`.
     pub fn backup_restore_with(
         &self,
         caller: Arc<dyn Caller>,
@@ -153,19 +152,20 @@ impl Standby {
         }
     }
 
-    /// What goes on: who has paused, for how long yet, whether backups and restores run.
+    /// The present activity: the pause and its remaining time, and the running backups and
+    /// restores.
     pub fn activity(&self) -> Activity {
         self.0.gate.activity()
     }
 
-    /// The token of the pause that is in force, whoever has paused.
+    /// The token of the pause in force, whichever object owns it.
     pub fn pause_token(&self) -> Option<PauseToken> {
         self.0.pause_token().map(|(_, token)| token)
     }
 }
 
-/// A backup and restore object of a [`Standby`]. Its calls mean what those of a
-/// [`BackupRestore`](super::BackupRestore) mean.
+/// A backup and restore object of a [`Standby`]. Its calls have the meaning of those of a
+/// [`BackupRestore`](super::BackupRestore).
 #[derive(Debug)]
 pub struct StandbyObject {
     shared: Arc<Shared>,
@@ -180,7 +180,7 @@ impl Shared {
         caller.check(operation, &Root::new(&snapshot))
     }
 
-    /// Gives back what a pause held that is over.
+    /// Releases the resources of a pause that is over.
     fn tidy(&self) {
         let mut held = self.held.lock();
         if !self.gate.is_pausing()
@@ -190,9 +190,10 @@ impl Shared {
         }
     }
 
-    /// Takes what a pause holds. It has the turn at the gate, so no other does the same.
+    /// Acquires the resources of a pause. The caller has the turn at the gate, so nothing else does
+    /// the same.
     fn hold(&self, owner: OwnerId, limit: Option<Duration>) -> Result<PauseToken> {
-        // A lease that ran out may have left something.
+        // An expired lease may have left resources.
         if let Some(over) = self.held.lock().take() {
             over.give_back();
         }
@@ -202,7 +203,7 @@ impl Shared {
         Ok(token)
     }
 
-    /// The pause that is in force, and its token.
+    /// The owner of the pause in force, and its token.
     fn pause_token(&self) -> Option<(OwnerId, PauseToken)> {
         let paused = self
             .held
@@ -212,10 +213,11 @@ impl Shared {
         paused.filter(|(owner, _)| self.gate.activity().paused_by == Some(*owner))
     }
 
-    /// Ends a pause by `end`, and gives back what it held; the thread that watches leases too.
+    /// Ends a pause by `end`, and releases its resources and the thread that watches the lease.
     fn end<T>(&self, end: impl FnOnce(&Gate) -> T) -> T {
         let mut held = self.held.lock();
-        // Looked at before: the next in line has the turn at once, and waits for this lock.
+        // Read before the pause ends: the next in the queue gets the turn at once and waits for
+        // this lock.
         let paused = self.gate.activity().paused_by;
         let ended = end(&self.gate);
         let is_over = paused != self.gate.activity().paused_by || !self.gate.is_pausing();
@@ -238,35 +240,36 @@ impl Drop for Shared {
 }
 
 impl StandbyObject {
-    /// The name of this object among all of the `Standby`.
+    /// The number that identifies this object within the `Standby`.
     pub const fn owner(&self) -> OwnerId {
         self.owner
     }
 
-    /// As [`BackupRestore::pause`](super::BackupRestore::pause): waits until another object, or
-    /// another process that has the repository open for writing, has ended.
+    /// Pauses like [`BackupRestore::pause`](super::BackupRestore::pause). Waits until another
+    /// object has ended its pause, or another process that has the repository open for writing has
+    /// closed it.
     ///
     /// # Errors
-    /// As there; [`Error::Timeout`] at the limit of the `Standby`, and [`Error::Locked`] where it
-    /// is another process that did not end by then.
+    /// The errors of that method, [`Error::Timeout`] at the limit of the `Standby`, and
+    /// [`Error::Locked`] if another process still has the repository by then.
     pub fn pause(&self) -> Result<PauseToken> {
         self.close_gate(false, Some(self.options.limit), Some(self.options.limit))
     }
 
-    /// As [`pause`](Self::pause), but waits at most so long.
+    /// Pauses like [`pause`](Self::pause), but waits at most `limit`.
     ///
     /// # Errors
-    /// As [`pause`](Self::pause).
+    /// The errors of [`pause`](Self::pause).
     pub fn pause_within(&self, limit: Duration) -> Result<PauseToken> {
         self.close_gate(false, Some(limit), Some(limit))
     }
 
-    /// As [`pause`](Self::pause), but fails at once when another object or process is in the way.
-    /// This is what `IWbemBackupRestoreEx::Pause` does.
+    /// Pauses like [`pause`](Self::pause), but fails at once if another object or process is in the
+    /// way. `IWbemBackupRestoreEx::Pause` behaves this way.
     ///
     /// # Errors
-    /// As [`pause`](Self::pause); [`Error::Locked`]; [`Error::InvalidOperation`] when another
-    /// object has paused.
+    /// The errors of [`pause`](Self::pause), [`Error::Locked`], and [`Error::InvalidOperation`] if
+    /// another object has paused.
     pub fn try_pause(&self) -> Result<PauseToken> {
         self.close_gate(true, Some(self.options.limit), None)
     }
@@ -298,17 +301,17 @@ impl StandbyObject {
         paused
     }
 
-    /// The token of the pause of this object, as
+    /// The token of this object's pause; see
     /// [`BackupRestore::pause_token`](super::BackupRestore::pause_token).
     pub fn pause_token(&self) -> Option<PauseToken> {
         let (owner, token) = self.shared.pause_token()?;
         (owner == self.owner).then_some(token)
     }
 
-    /// Ends the pause of this object, as [`BackupRestore::resume`](super::BackupRestore::resume).
+    /// Ends the pause of this object; see [`BackupRestore::resume`](super::BackupRestore::resume).
     ///
     /// # Errors
-    /// As there.
+    /// The errors of that method.
     pub fn resume(&self) -> Result<()> {
         self.shared.ask(self.caller.as_ref(), Operation::Resume)?;
         self.shared.end(|gate| gate.resume(self.owner))
@@ -326,8 +329,8 @@ impl BackupAndRestore for StandbyObject {
         shared.ask(self.caller.as_ref(), Operation::Backup)?;
         flags.need_none()?;
         let _noted = shared.gate.begin_backup()?;
-        // While it is paused the files hold everything, so they are read then too; and they are
-        // read to the end if the pause ends.
+        // While the repository is paused its files are complete, so they can be read then, and read
+        // to the end even if the pause ends.
         let options = BackupOptions {
             wait: Some(self.options.limit),
             ..BackupOptions::default()
@@ -336,7 +339,7 @@ impl BackupAndRestore for StandbyObject {
         backup_directory(&shared.directory, &files, file, &options, observer).map(drop)
     }
 
-    /// No connection can be open: so the flags make no difference but that others are refused.
+    /// No connection can be open, so the flags only need to be valid.
     fn restore_from(
         &self,
         file: &Path,

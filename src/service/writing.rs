@@ -1,4 +1,4 @@
-//! A transaction on a connection.
+//! Transactions on a connection.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use crate::store::{Durability, Savepoint, Transaction};
 
 use super::connection::{Enumeration, Link};
 
-/// Where the transaction is while no call is in it: there the one who breaks the connection finds
-/// it.
+/// The place of the transaction while no call uses it, where whatever breaks the connection can
+/// find it.
 #[derive(Debug)]
 pub(super) struct Slot(Mutex<Option<Transaction<'static>>>);
 
 impl Slot {
-    /// Takes the transaction out, when the call that is in it has ended. Dropping it takes it back.
+    /// Takes the transaction out, after the call that uses it has ended. Dropping it rolls it back.
     pub(super) fn take(&self) -> Option<Transaction<'static>> {
         self.0.lock().take()
     }
 }
 
-/// A transaction on a connection. Dropping it takes it back; so does whatever breaks the
-/// connection. It is a [`Transaction`] in everything else.
+/// A transaction on a connection. Dropping it, or breaking the connection, rolls it back. In
+/// everything else it is a [`Transaction`].
 #[derive(Debug)]
 pub struct WriteTransaction {
     link: Arc<Link>,
@@ -49,10 +49,10 @@ impl WriteTransaction {
         slot.as_mut().map_or(Err(Error::Disconnected), call)
     }
 
-    /// When the commit counts as done.
+    /// Sets when the commit counts as done.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection.
+    /// Returns [`Error::Disconnected`] on a broken connection.
     pub fn set_durability(&mut self, durability: Durability) -> Result<()> {
         self.with(|transaction| {
             transaction.set_durability(durability);
@@ -60,83 +60,90 @@ impl WriteTransaction {
         })
     }
 
-    /// As [`Transaction::insert_record`].
+    /// Stores a record; see [`Transaction::insert_record`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as there.
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of that
+    /// method.
     pub fn insert_record(&mut self, bytes: &[u8]) -> Result<RecordRef> {
         self.with(|transaction| transaction.insert_record(bytes))
     }
 
-    /// As [`Transaction::remove_record`].
+    /// Removes a record; see [`Transaction::remove_record`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as there.
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of that
+    /// method.
     pub fn remove_record(&mut self, reference: RecordRef) -> Result<()> {
         self.with(|transaction| transaction.remove_record(reference))
     }
 
-    /// As [`Transaction::insert_key`].
+    /// Inserts a key; see [`Transaction::insert_key`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as there.
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of that
+    /// method.
     pub fn insert_key(&mut self, key: &[u8]) -> Result<bool> {
         self.with(|transaction| transaction.insert_key(key))
     }
 
-    /// As [`Transaction::remove_key`].
+    /// Removes a key; see [`Transaction::remove_key`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as there.
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of that
+    /// method.
     pub fn remove_key(&mut self, key: &[u8]) -> Result<bool> {
         self.with(|transaction| transaction.remove_key(key))
     }
 
-    /// As [`Transaction::contains_key`].
+    /// True if the index holds exactly this key; see [`Transaction::contains_key`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as there.
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of that
+    /// method.
     pub fn contains_key(&self, key: &[u8]) -> Result<bool> {
         self.with(|transaction| transaction.contains_key(key))
     }
 
-    /// As [`Transaction::find`].
+    /// The first key with a prefix; see [`Transaction::find`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as there.
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of that
+    /// method.
     pub fn find(&self, prefix: &[u8]) -> Result<Option<Key>> {
         self.with(|transaction| transaction.find(prefix))
     }
 
-    /// The keys of a range as they are now in the transaction; later changes do not show.
+    /// The present keys of a range in the transaction. Later changes do not show.
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection.
+    /// Returns [`Error::Disconnected`] on a broken connection.
     pub fn keys(&self, range: KeyRange, direction: Direction) -> Result<Enumeration<Scan>> {
         let scan = self.with(|transaction| Ok(transaction.keys(range, direction)))?;
         Ok(Enumeration::new(self.link.clone(), scan))
     }
 
-    /// As [`Transaction::record`].
+    /// The bytes of a record; see [`Transaction::record`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection, else as there.
+    /// Returns [`Error::Disconnected`] on a broken connection, and otherwise the errors of that
+    /// method.
     pub fn record(&self, reference: RecordRef) -> Result<Vec<u8>> {
         self.with(|transaction| transaction.record(reference))
     }
 
-    /// As [`Transaction::savepoint`].
+    /// Marks the present point; see [`Transaction::savepoint`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection.
+    /// Returns [`Error::Disconnected`] on a broken connection.
     pub fn savepoint(&self) -> Result<Savepoint> {
         self.with(|transaction| Ok(transaction.savepoint()))
     }
 
-    /// As [`Transaction::roll_back`].
+    /// Undoes the changes since a savepoint; see [`Transaction::roll_back`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection.
+    /// Returns [`Error::Disconnected`] on a broken connection.
     pub fn roll_back(&mut self, to: Savepoint) -> Result<()> {
         self.with(|transaction| {
             transaction.roll_back(to);
@@ -144,13 +151,14 @@ impl WriteTransaction {
         })
     }
 
-    /// As [`Transaction::commit`].
+    /// Makes the changes permanent; see [`Transaction::commit`].
     ///
     /// # Errors
-    /// [`Error::Disconnected`] on a broken connection: nothing is changed then. Else as there.
+    /// Returns [`Error::Disconnected`] on a broken connection, in which case nothing has changed,
+    /// and otherwise the errors of that method.
     pub fn commit(self) -> Result<()> {
-        // The slot stays locked: who breaks the connection meanwhile waits, and finds a commit that
-        // is done.
+        // The slot stays locked: whatever breaks the connection in the meantime waits and finds a
+        // completed commit.
         let mut slot = self.slot.0.lock();
         self.link.check()?;
         slot.take()
