@@ -239,7 +239,7 @@ impl fmt::Display for CorruptionCode {
     }
 }
 
-/// One piece of damage. [`verify`](crate::verify) lists them, and a failed read returns one.
+/// One piece of damage. [`verify`](mod@crate::verify) lists them, and a failed read returns one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Corruption {
     /// The kind of damage.
