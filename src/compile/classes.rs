@@ -32,6 +32,17 @@ pub(super) fn object_class_of<'k>(kind: &'k TypeName<'_>) -> Option<&'k str> {
     (kind.kind == TypeKind::Class).then_some(&*kind.word.text)
 }
 
+/// Element that holds embedded objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ObjectPlace {
+    Property,
+    /// A parameter, or what a method returns.
+    Parameter,
+}
+
+/// Properties that a class may have, inherited ones too.
+const MAX_PROPERTIES: usize = 1024;
+
 /// Words of other languages, and the types that they mean.
 const FOREIGN: [(&str, &str); 12] = [
     ("int8", "sint8"),
@@ -85,14 +96,33 @@ impl<'t> Compiler<'_, 't> {
         let qualifiers = self.qualifiers(
             &written.qualifiers,
             element,
-            parent.map(FullClass::qualifiers),
+            parent.map(|parent| (parent.qualifiers(), parent.name())),
         )?;
         let mut class = Class::builder(&*written.name.text).build();
         class.superclass = parent.map(|parent| parent.name().clone());
         class.qualifiers = qualifiers.into();
         self.check_place_in_tree(&class, parent, written);
         self.features(written, parent, &mut class)?;
+        self.check_size(&class, parent, written)?;
         Ok(class)
+    }
+
+    fn check_size(
+        &self,
+        class: &Class,
+        parent: Option<&FullClass>,
+        written: &ClassDeclaration<'_>,
+    ) -> Fold<()> {
+        let inherited = parent.map_or(0, |parent| parent.properties().len());
+        let is_new = |property: &&Property| {
+            parent.is_none_or(|parent| parent.property(property.name.as_str()).is_none())
+        };
+        let new = class.properties.iter().filter(is_new).count();
+        if inherited.saturating_add(new) <= MAX_PROPERTIES {
+            return Ok(());
+        }
+        let text = format!("a class has at most {MAX_PROPERTIES} properties, with inherited ones");
+        refuse(store::QUOTA_VIOLATION, self.place(written.name.at), text)
     }
 
     fn check_class_name(&mut self, written: &ClassDeclaration<'_>) -> Fold<()> {
@@ -193,7 +223,7 @@ impl<'t> Compiler<'_, 't> {
             array: written.array.is_some(),
         };
         if object_class_of(&written.kind).is_none_or(|class| *own != *class) {
-            self.check_object_class(&written.kind)?;
+            self.check_object_class(&written.kind, ObjectPlace::Property)?;
         }
         let inherited = parent.and_then(|parent| parent.property(&written.name.text));
         if let Some(inherited) = inherited.filter(|inherited| inherited.cim_type != cim_type) {
@@ -212,7 +242,7 @@ impl<'t> Compiler<'_, 't> {
         } else {
             Element::Property
         };
-        let above = inherited.map(|inherited| &inherited.qualifiers);
+        let above = inherited.map(|inherited| (&inherited.qualifiers, &inherited.origin));
         let rest = self.qualifiers(&written.qualifiers, element, above)?;
         let has_max = rest.iter().any(|qualifier| qualifier.name == *"max");
         let mut qualifiers = vec![Qualifier::cimtype(&text)];
@@ -232,33 +262,46 @@ impl<'t> Compiler<'_, 't> {
             }
             None => Setting::Null,
         };
+        let name = match inherited {
+            Some(inherited) => inherited.name.clone(),
+            None => (&*written.name.text).into(),
+        };
         Ok(Property {
-            name: (&*written.name.text).into(),
+            name,
             cim_type,
             default,
             qualifiers: qualifiers.into(),
         })
     }
 
-    /// Checks that the class of embedded objects is there.
-    pub(super) fn check_object_class(&mut self, kind: &TypeName<'_>) -> Fold<()> {
+    /// Checks that the class of embedded objects is there. Windows stores parameters of classes
+    /// that are not, and properties of such in localised namespaces.
+    pub(super) fn check_object_class(
+        &mut self,
+        kind: &TypeName<'_>,
+        stands: ObjectPlace,
+    ) -> Fold<()> {
         let Some(class) = object_class_of(kind) else {
             return Ok(());
         };
         if self.find_class(class)?.is_some() {
             return Ok(());
         }
+        let place = self.place(kind.word.at);
         if self.options.exact {
-            let place = self.place(kind.word.at);
             self.awaited.add(&self.namespace, class, place);
             return Ok(());
         }
+
         let text = format!(
             "there is no class {class} in {}, and no such type",
             self.namespace
         );
-        let mut diagnostic =
-            Diagnostic::error(store::INVALID_CLASS, self.place(kind.word.at), text);
+        let is_refused = stands == ObjectPlace::Property && !is_localised(&self.namespace);
+        let mut diagnostic = match is_refused || self.options.strict {
+            true => Diagnostic::error(store::INVALID_CLASS, place, text),
+            false => Diagnostic::warning(store::INVALID_CLASS, place, text),
+        };
         let foreign = FOREIGN
             .iter()
             .find(|(word, _)| class.eq_ignore_ascii_case(word));
@@ -267,7 +310,24 @@ impl<'t> Compiler<'_, 't> {
         if let Some(meant) = meant.or_else(|| nearest(class, types)) {
             diagnostic = diagnostic.help(format!("did you mean `{meant}`?"));
         }
-        Err(diagnostic.into())
+        if diagnostic.is_error() {
+            return Err(diagnostic.into());
+        }
+        self.report.diagnostics.push(diagnostic);
+        Ok(())
+    }
+}
+
+/// True for a namespace of localised classes: its last part is `ms_` and hexadecimal digits.
+fn is_localised(namespace: &str) -> bool {
+    let last = namespace.rsplit('\\').next().unwrap_or_default();
+    match last.split_at_checked(3) {
+        Some((head, digits)) => {
+            head.eq_ignore_ascii_case("ms_")
+                && !digits.is_empty()
+                && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+        }
+        None => false,
     }
 }
 

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use super::classes::cimtype;
+use super::classes::{ObjectPlace, cimtype};
 use super::code as store;
 use super::compiler::Compiler;
 use super::places::{Fold, refuse};
 use super::qualifiers::{Element, max};
 use crate::cim::class::{Class, Method, Property, Setting};
 use crate::cim::full_class::FullClass;
-use crate::cim::name;
+use crate::cim::name::{self, Name};
 use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
 use crate::cim::types::CimType;
 use crate::text::diagnostic::{Diagnostic, Place};
@@ -39,7 +39,7 @@ impl<'t> Compiler<'_, 't> {
         let qualifiers = self.qualifiers(
             &written.qualifiers,
             Element::Method,
-            above.map(|above| &above.qualifiers),
+            inherited.map(|inherited| (&inherited.method.qualifiers, &inherited.origin)),
         )?;
         let mut parameters = Vec::with_capacity(written.parameters.len());
         for parameter in &written.parameters {
@@ -59,7 +59,7 @@ impl<'t> Compiler<'_, 't> {
             .collect();
         if let Some(kind) = &written.returns {
             let (scalar, text) = cimtype(kind);
-            self.check_object_class(kind)?;
+            self.check_object_class(kind, ObjectPlace::Parameter)?;
             let qualifiers = [
                 Qualifier::cimtype(&text),
                 Qualifier::flag("out", Flavor::empty()),
@@ -78,7 +78,10 @@ impl<'t> Compiler<'_, 't> {
             });
         }
         let qualifiers = qualifiers.into_iter().collect();
-        let name = (&*written.name.text).into();
+        let name = match above {
+            Some(above) => above.name.clone(),
+            None => (&*written.name.text).into(),
+        };
         let method = Method {
             name,
             qualifiers,
@@ -102,7 +105,7 @@ impl<'t> Compiler<'_, 't> {
     fn parameter(&mut self, written: &PropertyDeclaration<'t>) -> Fold<Parameter> {
         let place = self.place(written.at);
         let (scalar, text) = cimtype(&written.kind);
-        self.check_object_class(&written.kind)?;
+        self.check_object_class(&written.kind, ObjectPlace::Parameter)?;
         let mut own = self.qualifiers(&written.qualifiers, Element::Parameter, None)?;
         let is_direction =
             |qualifier: &Qualifier| qualifier.name == *"in" || qualifier.name == *"out";
@@ -176,9 +179,7 @@ impl<'t> Compiler<'_, 't> {
             if a.property.name != b.property.name {
                 continue;
             }
-            let is_pair = (a.is_in != b.is_in)
-                && (a.is_out != b.is_out)
-                && a.property.cim_type == b.property.cim_type;
+            let is_pair = a.is_in != b.is_in && a.is_out != b.is_out && is_same_but_direction(a, b);
             if !is_pair {
                 let text = format!("the method has two parameters {}", b.property.name);
                 let later = if a.place < b.place { b } else { a };
@@ -225,9 +226,26 @@ impl<'t> Compiler<'_, 't> {
                 GENERATED,
             ));
         }
-        let mut all: Vec<i128> = parameters.iter().filter_map(id).collect();
-        all.sort_unstable();
-        all.dedup();
+        let mut numbers: Vec<(i128, &Name)> = parameters
+            .iter()
+            .filter_map(|parameter| Some((id(parameter)?, &parameter.property.name)))
+            .collect();
+        numbers.sort_unstable();
+        // Two directions of one parameter have one number.
+        numbers.dedup();
+        let all: Vec<i128> = numbers.iter().map(|(number, _)| *number).collect();
+        if let Some(twice) = all.windows(2).find(|pair| pair.first() == pair.last()) {
+            let text = format!(
+                "two parameters of {} have the number {}",
+                written.name.text,
+                twice.first().copied().unwrap_or_default()
+            );
+            return refuse(
+                store::INVALID_PARAMETER_ID,
+                self.place(written.name.at),
+                text,
+            );
+        }
         let is_consecutive = (0i128..)
             .zip(&all)
             .all(|(expected, found)| expected == *found);
@@ -246,6 +264,22 @@ impl<'t> Compiler<'_, 't> {
             }
         }
     }
+}
+
+/// True if two parameters differ in their direction alone. One number of two is enough.
+fn is_same_but_direction(a: &Parameter, b: &Parameter) -> bool {
+    let rest = |parameter: &Parameter| -> Vec<Qualifier> {
+        let of_both = |one: &&Qualifier| {
+            let name = one.name.as_str();
+            !["in", "out", "ID"]
+                .iter()
+                .any(|word| name::same(name, word))
+        };
+        let qualifiers = parameter.property.qualifiers.iter();
+        qualifiers.filter(of_both).cloned().collect()
+    };
+    let (p, q) = (&a.property, &b.property);
+    (p.cim_type, &p.default) == (q.cim_type, &q.default) && rest(a) == rest(b)
 }
 
 /// A parameter in one of its two objects, which does not name the other direction.
@@ -273,7 +307,7 @@ fn signature(parameters: Vec<Property>) -> Option<Arc<Class>> {
 }
 
 fn has_same_signature(a: &Method, b: &Method) -> bool {
-    let outline = |class: &Option<Arc<Class>>| -> Vec<(name::Name, CimType)> {
+    let outline = |class: &Option<Arc<Class>>| -> Vec<(Name, CimType)> {
         let properties = class.iter().flat_map(|class| &class.properties);
         properties
             .map(|property| (property.name.clone(), property.cim_type))

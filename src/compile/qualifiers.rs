@@ -5,7 +5,7 @@ use super::compiler::Compiler;
 use super::places::{Fold, refuse};
 use super::{code as store, values};
 use crate::cim::class::Setting;
-use crate::cim::name;
+use crate::cim::name::{self, Name};
 use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
 use crate::cim::types::{CimType, ScalarType};
 use crate::cim::value::Value;
@@ -130,12 +130,13 @@ pub(super) fn arranged(
 }
 
 impl<'t> Compiler<'_, 't> {
-    /// The qualifiers written at an element, as they are stored.
+    /// The qualifiers written at an element, as they are stored. `above` is what the superclass's
+    /// element has, and the class that declares that element.
     pub(super) fn qualifiers(
         &mut self,
         written: &[tree::Qualifier<'t>],
         element: Element,
-        inherited: Option<&QualifierSet>,
+        above: Option<(&QualifierSet, &Name)>,
     ) -> Fold<Vec<Qualifier>> {
         let mut stored = Vec::with_capacity(written.len());
         let mut sources = Vec::with_capacity(written.len());
@@ -145,15 +146,22 @@ impl<'t> Compiler<'_, 't> {
                 sources.push(qualifier);
             }
         }
+        let (inherited, ancestor) = above.unzip();
         arranged(stored, inherited).or_else(|position| {
-            let Some(own) = sources.get(position) else {
+            let (Some(own), Some(ancestor)) = (sources.get(position), ancestor) else {
                 return Ok(Vec::new());
             };
             let text = format!(
                 "a superclass forbids to override the qualifier {}",
                 own.name.text
             );
-            refuse(store::OVERRIDE_NOT_ALLOWED, self.place(own.at), text)
+            let place = self.place(own.at);
+            let diagnostic = Diagnostic::error(store::OVERRIDE_NOT_ALLOWED, place, text);
+            Err(diagnostic
+                .help(format!(
+                    "it comes from class {ancestor}, with another value"
+                ))
+                .into())
         })
     }
 

@@ -11,6 +11,7 @@
 mod command;
 mod corpus;
 mod meaning;
+mod rules;
 
 use std::sync::Arc;
 

@@ -6,10 +6,13 @@ use cimrepo::text::mof::class_text;
 
 use super::{catalog, engine, options, run, stored};
 
-const HERE: &str = r"root\default";
+pub(super) const HERE: &str = r"root\default";
 
 /// A class as MOF shows it.
-fn class(engine: &cimrepo::store::Engine, name: &str) -> std::sync::Arc<cimrepo::cim::FullClass> {
+pub(super) fn class(
+    engine: &cimrepo::store::Engine,
+    name: &str,
+) -> std::sync::Arc<cimrepo::cim::FullClass> {
     catalog(engine)
         .class(HERE, name)
         .unwrap()
@@ -19,7 +22,7 @@ fn class(engine: &cimrepo::store::Engine, name: &str) -> std::sync::Arc<cimrepo:
 }
 
 /// Names and flavors of the own qualifiers of a property.
-fn qualifiers(class: &cimrepo::cim::FullClass, property: &str) -> Vec<(String, u8)> {
+pub(super) fn qualifiers(class: &cimrepo::cim::FullClass, property: &str) -> Vec<(String, u8)> {
     let own = class.declaration().property(property).unwrap();
     own.qualifiers
         .iter()
@@ -27,7 +30,7 @@ fn qualifiers(class: &cimrepo::cim::FullClass, property: &str) -> Vec<(String, u
         .collect()
 }
 
-fn pairs(expected: &[(&str, u8)]) -> Vec<(String, u8)> {
+pub(super) fn pairs(expected: &[(&str, u8)]) -> Vec<(String, u8)> {
     expected
         .iter()
         .map(|(name, flavor)| ((*name).to_owned(), *flavor))
