@@ -63,6 +63,7 @@ struct Row {
 }
 
 fn main() {
+    let rounds = support::rounds(ROUNDS);
     for (name, path) in support::repositories() {
         let scratch = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let at = |name: &str| scratch.path().join(name);
@@ -82,14 +83,14 @@ fn main() {
             row("restore"),
         ];
         // The first round warms caches up and is not counted.
-        for round in 0..=ROUNDS {
+        for round in 0..=rounds {
             let times = round_of(&path, &at, &mut rows);
             for (row, time) in rows.iter_mut().zip(times).filter(|_| round > 0) {
                 row.times.push(time);
             }
         }
         println!(
-            "\n{name}: median of {ROUNDS} rounds; ratio to the copy of the same round: median \
+            "\n{name}: median of {rounds} rounds; ratio to the copy of the same round: median \
                 (least to greatest)"
         );
         let copies = rows[0].times.clone();

@@ -82,7 +82,7 @@ fn main() {
 
 fn measure(codec: &Codec, raw: &[u8], size: usize) {
     let (mut packing, mut unpacking, mut packed) = (f64::MAX, f64::MAX, Vec::new());
-    for _ in 0..3 {
+    for _ in 0..support::rounds(3) {
         let start = Instant::now();
         packed = raw.chunks(size).map(codec.pack).collect();
         packing = packing.min(start.elapsed().as_secs_f64());

@@ -30,6 +30,17 @@ pub fn repositories() -> Vec<(String, PathBuf)> {
     found
 }
 
+/// True if nothing is to be measured and each part runs once: `cargo test --benches`, which leaves
+/// out the `--bench` of `cargo bench`.
+pub fn is_quick() -> bool {
+    !std::env::args().any(|word| word == "--bench")
+}
+
+/// The rounds of a measurement, or one where nothing is measured.
+pub fn rounds(measured: usize) -> usize {
+    if is_quick() { 1 } else { measured }
+}
+
 /// The size of all files of a directory together.
 pub fn file_bytes(path: &Path) -> u64 {
     let entries = std::fs::read_dir(path).unwrap();
