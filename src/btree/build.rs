@@ -1,4 +1,4 @@
-//! Building a new index from sorted keys, bottom up: every node is written once, well filled.
+//! Building of a new index from sorted keys, bottom up. Every node is written once, well filled.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use crate::format::index::page::MIN_USED;
 
 use super::node::{KeyText, Node};
 
-/// Bytes to which a node is filled: room is left for the first insertions.
+/// Size to which a node is filled, in bytes. It leaves room for the first insertions.
 const FILL: usize = PAGE_SIZE * 9 / 10;
 
-/// Takes the pages of an index.
+/// Receives the pages of an index.
 pub type IndexSink<'s> = dyn FnMut(LogicalPage, &PageBytes) -> Result<()> + 's;
 
-/// An index being built.
+/// An index under construction.
 #[derive(Debug, Default)]
 pub struct IndexBuilder {
     next: u32,
@@ -25,13 +25,13 @@ pub struct IndexBuilder {
     last: Vec<u8>,
 }
 
-/// One level of the tree: its last two nodes, which are held back so that the end can be evened
-/// out.
+/// One level of the tree, with its last two nodes. They are held back so that they can be balanced
+/// at the end.
 #[derive(Debug, Default)]
 struct Level {
     held: Option<(Node, KeyText)>,
     current: Node,
-    /// Of the current node.
+    /// Size of the current node.
     size: NodeSize,
 }
 
@@ -41,7 +41,7 @@ impl IndexBuilder {
         Self::default()
     }
 
-    /// Adds a key, which must be above all before it.
+    /// Adds a key, which must be greater than all before it.
     pub fn push(&mut self, key: &[u8], sink: &mut IndexSink<'_>) -> Result<()> {
         if !is_storable(key) {
             let text = "cannot be stored: it is empty, too long, has an empty token or a zero byte";
@@ -61,7 +61,7 @@ impl IndexBuilder {
         self.push_key(0, key.into(), sink)
     }
 
-    /// Ends the index; gives its root and the number of its logical pages.
+    /// Completes the index. Returns its root and the number of its logical pages.
     pub fn finish(mut self, sink: &mut IndexSink<'_>) -> Result<(LogicalPage, u32)> {
         if self.last.is_empty() {
             return Err(Error::invalid(
@@ -101,7 +101,8 @@ impl IndexBuilder {
         self.levels.entry(number).or_default()
     }
 
-    /// Adds a key to the current node of a level, or closes that node with it.
+    /// Adds a key to the current node of a level, or closes that node with the key as the
+    /// separator.
     fn push_key(&mut self, number: usize, key: KeyText, sink: &mut IndexSink<'_>) -> Result<()> {
         let level = self.level(number);
         let limit = if level.current.keys.len() < 2 {
@@ -138,13 +139,13 @@ impl IndexBuilder {
     }
 }
 
-/// What the last two nodes of a level become.
+/// The replacement for the last two nodes of a level.
 enum Ending {
     One(Node),
     Two(Node, KeyText, Node),
 }
 
-/// Makes legal nodes of the last two of a level, of which the second may be too empty, even without
+/// Balances the last two nodes of a level, of which the second may be too small or even without
 /// keys.
 fn even_out(held: Node, separator: KeyText, current: Node) -> Ending {
     if current.used() >= MIN_USED {

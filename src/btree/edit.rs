@@ -1,9 +1,8 @@
 //! Insertion and removal of keys.
 //!
-//! A node that changes is a draft (`format::index::draft`): keys go in and out of it, and its page
-//! is written once, when that is wanted. Where a node would pass a page or fall below a third of
-//! it, it is taken apart: cut in the middle, joined with a sibling, or evened out with it, up to
-//! the root.
+//! A changing node is a draft (`format::index::draft`): keys are inserted and removed there, and
+//! its page is written once, on demand. A node that exceeds a page is split; one that falls below a
+//! third of a page is joined or balanced with a sibling. This may continue up to the root.
 
 use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::error::{Error, Result};
@@ -19,14 +18,14 @@ use crate::pager::state::working::Working;
 use super::node::{KeyText, Node, text_of};
 use super::search::{Drafts, contains_among, reference_among, too_deep, view, visit};
 
-/// A node on the way from the root, and the child (or, at the end, the key) in it.
+/// A node on the path from the root, with the child or, at the end, the key in it.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     page: LogicalPage,
     position: usize,
 }
 
-/// The way to a key, from the root; at the end the node that has it or would have it.
+/// The path from the root to a key. It ends at the node that has the key or would have it.
 #[derive(Debug)]
 struct Way {
     steps: Vec<Step>,
@@ -34,29 +33,30 @@ struct Way {
     is_leaf: bool,
 }
 
-/// Whether what follows in the same step can still fail: then a node is changed in a copy, which
-/// the step can take back.
+/// Whether a later part of the same step can still fail. If so, a node is changed in a copy, which
+/// the step can discard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
     Nothing,
     MayFail,
 }
 
-/// Whether the index holds exactly this key.
+/// True if the index holds exactly this key.
 pub fn contains(working: &Working, key: &[u8]) -> Result<bool> {
     root(working)?.map_or(Ok(false), |_| {
         contains_among(working.image(), key, Drafts::AsTheyAre)
     })
 }
 
-/// The record that the first key of the form `key.page.id.size` names, if there is one.
+/// The address of the record that the first key of the form `key.page.id.size` names, if there is
+/// one.
 pub fn reference(working: &Working, key: &[u8]) -> Result<Option<RecordRef>> {
     root(working)?.map_or(Ok(None), |_| {
         reference_among(working.image(), key, Drafts::AsTheyAre)
     })
 }
 
-/// Inserts a key; `false` when the index has it already.
+/// Inserts a key. Returns `false` if the index has it already.
 pub fn insert(working: &mut Working, key: &[u8]) -> Result<bool> {
     if !is_storable(key) {
         return Err(unstorable(key));
@@ -94,7 +94,7 @@ pub fn insert(working: &mut Working, key: &[u8]) -> Result<bool> {
     Ok(true)
 }
 
-/// Removes a key; `false` when the index does not have it.
+/// Removes a key. Returns `false` if the index does not have it.
 pub fn remove(working: &mut Working, key: &[u8]) -> Result<bool> {
     let Some(root) = root(working)? else {
         return Ok(false);
@@ -106,8 +106,8 @@ pub fn remove(working: &mut Working, key: &[u8]) -> Result<bool> {
     if way.is_leaf {
         return remove_from_leaf(working, &way.steps, Rest::Nothing).map(|()| true);
     }
-    // An inner key is replaced by the one before it, the last of a leaf. That one is taken out
-    // first; where the key is afterwards has to be looked up again.
+    // An inner key is replaced by its predecessor, the last key of a leaf. Since that is removed
+    // first, the key must be looked up again.
     let before = predecessor(working, &way.steps)?;
     let way = find(working, root, &before)?;
     remove_from_leaf(working, &way.steps, Rest::MayFail)?;
@@ -123,7 +123,7 @@ fn root(working: &Working) -> Result<Option<LogicalPage>> {
     }
 }
 
-/// The way to a key.
+/// The path to a key.
 fn find(working: &Working, root: LogicalPage, key: &[u8]) -> Result<Way> {
     let image = working.image();
     let mut steps = Vec::with_capacity(4);
@@ -154,7 +154,7 @@ fn find(working: &Working, root: LogicalPage, key: &[u8]) -> Result<Way> {
     Err(too_deep(image, page).into())
 }
 
-/// The greatest key below the inner key at the end of a way.
+/// The greatest key below the inner key at the end of a path.
 fn predecessor(working: &Working, steps: &[Step]) -> Result<KeyText> {
     let image = working.image();
     let Some(&Step {
@@ -170,7 +170,7 @@ fn predecessor(working: &Working, steps: &[Step]) -> Result<KeyText> {
                 let last = node.key(node.key_count().saturating_sub(1));
                 return Ok(Err(last.map_err(|key| node.damaged(image, at, key))?));
             }
-            // Behind the first node the way goes along the last children.
+            // After the first node the path follows the last children.
             Ok(Ok(node.child(image, at, position.min(node.key_count()))?))
         })?;
         match next {
@@ -198,7 +198,7 @@ fn remove_from_leaf(working: &mut Working, steps: &[Step], rest: Rest) -> Result
     settle(working, above, leaf.page, draft)
 }
 
-/// Puts another text in the place of a key: one that belongs there in order.
+/// Replaces a key by another text with the same position in the order.
 fn replace(working: &mut Working, key: &[u8], by: &[u8]) -> Result<()> {
     let root = root(working)?.ok_or_else(no_way)?;
     let way = find(working, root, key)?;
@@ -221,7 +221,7 @@ fn replace(working: &mut Working, key: &[u8], by: &[u8]) -> Result<()> {
     settle(working, above, at.page, draft)
 }
 
-/// Stores a changed node, with all that follows when it is too large or too small for a page.
+/// Stores a changed node, splitting or joining it if it is too large or too small for a page.
 fn settle(working: &mut Working, above: &[Step], page: LogicalPage, draft: Draft) -> Result<()> {
     let used = draft.used();
     let Some((&parent, further)) = above.split_last() else {
@@ -251,15 +251,15 @@ fn settle_root(working: &mut Working, page: LogicalPage, draft: Draft) -> Result
     } else if draft.key_count() > 0 {
         working.put_node(page, draft);
     } else {
-        // The tree loses a level, or its last key.
+        // The tree loses a level or its last key.
         working.set_root(draft.child(0));
         working.release(Space::Index, page, 1);
     }
     Ok(())
 }
 
-/// Cuts a node that is child `position` of `parent` into two. The right half keeps its page, as
-/// Windows does it.
+/// Splits a node, child `position` of `parent`, into two. The right half keeps the page, as in
+/// Windows.
 fn split(
     working: &mut Working,
     parent: &mut Draft,
@@ -279,8 +279,8 @@ fn split(
     inserted.ok_or_else(|| does_not_fit(working, page))
 }
 
-/// Joins a node that is too small, child `position` of `parent`, with a sibling, or evens the two
-/// out.
+/// Joins a node that is too small, child `position` of `parent`, with a sibling, or balances the
+/// two.
 fn even_out(
     working: &mut Working,
     parent: &mut Draft,
@@ -288,7 +288,7 @@ fn even_out(
     page: LogicalPage,
     draft: &Draft,
 ) -> Result<()> {
-    // Between this child and its sibling stands key `between`.
+    // Key `between` separates this child and its sibling.
     let between = position
         .saturating_sub(1)
         .min(parent.key_count().saturating_sub(1));
@@ -322,7 +322,7 @@ fn even_out(
         .ok_or_else(|| does_not_fit(working, page))
 }
 
-/// A node to be changed: a copy of the draft that there is, or else what is on its page.
+/// A node for changing: a copy of its draft if there is one, or else the content of its page.
 fn take(working: &Working, page: LogicalPage) -> Result<Draft> {
     let image = working.image();
     if let Some(draft) = image.draft(page) {
@@ -344,7 +344,8 @@ fn put(working: &mut Working, page: LogicalPage, node: Node) -> Result<()> {
     Ok(())
 }
 
-/// A page whose keys do not fit into pages when one of them changes: longer than any that are
+/// The error for a page whose changed keys do not fit into pages, because they are longer than any
+/// that are stored here.
 /// stored here.
 fn does_not_fit(working: &Working, page: LogicalPage) -> Error {
     damaged(
@@ -371,7 +372,7 @@ fn damaged(working: &Working, code: CorruptionCode, page: LogicalPage, detail: &
     Corruption::new(code, working.image().site(Space::Index, page), detail).into()
 }
 
-/// A way through the index has one step at least.
+/// The error for an empty path, which the index never has.
 fn no_way() -> Error {
     Error::Bug("a way through the index has no step".into())
 }
@@ -389,7 +390,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    /// A source without pages: all are in memory.
+    /// A source without pages, since all of them are in memory.
     #[derive(Debug)]
     struct Nothing;
 
@@ -439,8 +440,8 @@ mod tests {
         working
     }
 
-    /// All keys; every page but the root is at least a third full, every mapped page is in the
-    /// tree, leaves lie level.
+    /// All keys. Asserts that every page but the root is at least a third full, every mapped page
+    /// is in the tree, and all leaves have the same depth.
     fn check(working: &Working) -> Vec<Vec<u8>> {
         let image = working.image();
         let Some(root) = root(working).unwrap() else {
@@ -499,7 +500,7 @@ mod tests {
         fn the_tree_holds_what_a_set_holds(steps in prop::collection::vec((key(), 0..5u8, any::<prop::sample::Index>()), 1..400)) {
             let (mut working, mut model) = (empty(), BTreeSet::<Vec<u8>>::new());
             for (number, (key, kind, index)) in steps.into_iter().enumerate() {
-                // Phases of growth and of decline, so that the tree gets and loses levels.
+                // Alternating phases of growth and decline make the tree gain and lose levels.
                 let removes = if number % 200 < 120 { kind == 0 } else { kind > 0 };
                 match model.iter().nth(index.index(model.len().max(1))).cloned() {
                     Some(victim) if removes => {

@@ -1,5 +1,5 @@
-//! The levels of the tree: a leaf nearer to the root than others shows that a pointer passes by
-//! what lies between.
+//! The levels of the tree. A leaf nearer to the root than the others shows that a pointer skips the
+//! pages between.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use crate::pager::state::image::Image;
 use super::search::{Between, Drafts, Visited, is_leaf, visit};
 use super::survey::{Extent, node_pages, whole};
 
-/// Logical pages beyond the children of a root that are looked at to see whether there are pages it
+/// Number of logical pages beyond the children of a root that are examined for pages that the root
 /// does not lead to.
 const MORE_LOOKS: u32 = 64;
 
-/// Fails for a leaf that is nearer to the root than others: a pointer passed by a page between.
+/// Fails for a leaf that is nearer to the root than the others, because a pointer skipped a page.
 pub(super) fn ensure_level(image: &Image, leaf: LogicalPage, level: usize) -> Result<()> {
     let levels = image.levels(count);
     if level >= levels {
@@ -32,8 +32,8 @@ pub(super) fn ensure_level(image: &Image, leaf: LogicalPage, level: usize) -> Re
     .into())
 }
 
-/// The levels of the tree. Its two edges tell where both lead to a leaf as far down; where one of
-/// them is damaged, so may be what the other says, and every inner node is asked.
+/// Counts the levels of the tree. If both edges of the tree lead to leaves at the same depth, that
+/// is the answer. If one is damaged, the other may be too, and every inner node is examined.
 fn count(image: &Image) -> usize {
     let [first, last] = [edge(image, false), edge(image, true)];
     let levels = first.levels.max(last.levels);
@@ -47,7 +47,7 @@ fn count(image: &Image) -> usize {
 /// An edge of the tree.
 struct Edge {
     levels: usize,
-    /// True if it leads to a leaf, by nodes that can be read and are in their places.
+    /// True if readable nodes in their right places lead to a leaf.
     is_whole: bool,
 }
 
@@ -85,8 +85,8 @@ fn edge(image: &Image, is_last: bool) -> Edge {
     }
 }
 
-/// True if there are more pages than a root and its children: where the edges lead to leaves at
-/// once, other pointers of the root, or none, lead to those.
+/// True if there are more pages than a root and its children. If the edges lead directly to leaves,
+/// those pages belong to other pointers of the root or to none.
 fn leads_past_pages(image: &Image) -> bool {
     let count = |node: &Visited<'_>| Ok(1 + narrow(node.key_count()) + 1);
     let known = image
@@ -98,19 +98,19 @@ fn leads_past_pages(image: &Image) -> bool {
 /// An inner node.
 struct Inner {
     extent: Extent,
-    /// The children between two keys of it.
+    /// The children between two of its keys.
     children: Vec<u32>,
 }
 
-/// The most levels below the root that inner nodes show, whatever leads to them; 0 when there are
-/// none.
+/// The greatest number of levels below the root that inner nodes show, whether or not anything
+/// leads to them; 0 if there are none.
 ///
-/// Below an inner node there is a level more than below each of its children that can be read and
-/// lie within it. Only the children between two keys are held against it: what is at an edge may
-/// belong elsewhere.
+/// Below an inner node there is one level more than below each readable child that lies within its
+/// bounds. Only children between two keys are compared, because a child at the edge may belong
+/// elsewhere.
 fn most_levels_below_root(image: &Image) -> usize {
     let mut inner = inner_nodes(image);
-    // What lies within another comes behind it, and is counted first.
+    // A node that lies within another comes after it, so it must be counted first.
     inner.sort_by(|a, b| {
         (&a.extent.least, &b.extent.greatest).cmp(&(&b.extent.least, &a.extent.greatest))
     });
@@ -133,7 +133,7 @@ fn most_levels_below_root(image: &Image) -> usize {
         .min(MAX_TREE_DEPTH)
 }
 
-/// The inner nodes but the root that are whole and in order.
+/// The inner nodes, except the root, that are intact and in order.
 fn inner_nodes(image: &Image) -> Vec<Inner> {
     let root = image.root().ok();
     let mut bytes = Box::new([0; PAGE_SIZE]);

@@ -1,4 +1,5 @@
-//! The keys of a damaged index in one order: those of the tree, and those of whole nodes beside it.
+//! A merge of the keys of a damaged index: those of the tree, and those of intact nodes outside the
+//! tree.
 
 use std::collections::BinaryHeap;
 
@@ -14,27 +15,27 @@ use super::strays::Run;
 use super::survey::{survey, unreadable};
 use super::walk::{Place, Walk};
 
-/// Strays that may cover the place where a scan begins. Where no one means harm there are as many
-/// as the tree has levels; each scan reads them all.
+/// Largest number of strays that may cover the start of a scan. Without malice there are as many as
+/// the tree has levels; each scan reads them all.
 const MAX_AT_START: usize = 1024;
 
-/// A merge of what a walk gives with the strays in its range.
+/// Merges the keys of a walk with those of the strays in its range.
 ///
-/// A stray is opened when the merge comes to its first key, and let go after its last. So there are
-/// as many open as overlap at a place.
+/// A stray is opened when the merge reaches its first key, and closed after its last. So only as
+/// many are open as overlap at one key.
 #[derive(Debug)]
 pub(super) struct Merge {
     tree: Head,
-    /// The last key that the walk came to before; `None` when it came to none.
+    /// The last key that the walk reached before the damage; `None` if it reached none.
     passed: Option<Vec<u8>>,
-    /// Strays that begin before the range and reach into it.
+    /// Strays that begin before the range and extend into it.
     at_start: std::vec::IntoIter<LogicalPage>,
-    /// Number of the next stray that begins in the range, in the order of the direction.
+    /// Number of the next stray that begins in the range, in the scan direction.
     next: usize,
     runs: BinaryHeap<Run>,
-    /// To be reported before the next key.
+    /// Errors to report before the next key.
     damage: Vec<Error>,
-    /// Number of the next unreadable page, where all of them concern the scan.
+    /// Number of the next unreadable page, if all of them concern the scan.
     next_unreadable: Option<usize>,
     given: Vec<u8>,
     has_given: bool,
@@ -49,7 +50,7 @@ enum Head {
 }
 
 impl Merge {
-    /// A merge that goes on where a walk has met damage.
+    /// Continues a walk that has met damage.
     pub(super) fn new(walk: &mut Walk) -> Self {
         let image = walk.image.clone();
         let survey = survey(&image);
@@ -82,12 +83,12 @@ impl Merge {
         }
     }
 
-    /// The key that was given last.
+    /// The last key that was returned.
     pub(super) fn given(&self) -> &[u8] {
         &self.given
     }
 
-    /// Goes on to the next key, which is then [`given`](Self::given); `None` at the end.
+    /// Advances to the next key, which is then [`given`](Self::given); `None` at the end.
     pub(super) fn advance(&mut self, walk: &mut Walk) -> Option<Result<()>> {
         loop {
             if let Some(error) = self.damage.pop() {
@@ -118,7 +119,7 @@ impl Merge {
         }
     }
 
-    /// True if the next key is that of a run, not of the walk.
+    /// True if the next key belongs to a run and not to the walk.
     fn is_run_next(&self, walk: &Walk) -> bool {
         match (self.runs.peek(), self.tree) {
             (Some(run), Head::AtHand) => match walk.direction {
@@ -141,7 +142,7 @@ impl Merge {
         }
     }
 
-    /// The next stray, if it begins in the range and not after the next key that is known.
+    /// The next stray, if it begins in the range and not after the next known key.
     fn due<'s>(&self, walk: &Walk, survey: &'s Survey) -> Option<&'s Stray> {
         let (stray, first) = match walk.direction {
             Direction::Forward => survey
@@ -180,7 +181,7 @@ impl Merge {
         }
     }
 
-    /// Takes a run to its next key; lets it go at its end.
+    /// Advances a run to its next key, or closes it at its end.
     fn keep(&mut self, walk: &Walk, mut run: Run) {
         while let Some(found) = run.advance(&walk.range) {
             match found {
@@ -190,7 +191,7 @@ impl Merge {
         }
     }
 
-    /// Takes the next key of the first run; gives whether it is a new one.
+    /// Takes the next key of the first run. Returns true if it is a new one.
     fn take_from_run(&mut self, walk: &Walk) -> bool {
         let Some(mut run) = self.runs.pop() else {
             return false;
@@ -204,14 +205,14 @@ impl Merge {
                 Direction::Forward => text <= *passed,
                 Direction::Backward => text >= *passed,
             });
-        // The walk has given the keys of the tree up to here.
+        // The walk has already returned the keys of the tree up to here.
         if is_late && contains_among(&walk.image, &text, Drafts::Written).unwrap_or_default() {
             return false;
         }
         self.give(&text)
     }
 
-    /// Makes a key the one that is given, unless it is that already.
+    /// Makes a key the current one. Returns false if it is that already.
     fn give(&mut self, text: &[u8]) -> bool {
         let is_new = !self.has_given || self.given != text;
         self.has_given = true;
@@ -220,8 +221,8 @@ impl Merge {
         is_new
     }
 
-    /// At the end of a scan over all keys, the error for the next page that cannot be read and that
-    /// the walk has not met.
+    /// At the end of a scan over all keys, the error for the next unreadable page that the walk has
+    /// not met.
     fn report_unreadable(&mut self, walk: &Walk) -> Option<Error> {
         let survey = survey(&walk.image);
         loop {
@@ -237,7 +238,7 @@ impl Merge {
     }
 }
 
-/// The error for more pages with the same keys than are looked at.
+/// The error for more pages with the same keys than are examined.
 fn too_many(image: &Image, page: LogicalPage) -> Error {
     let detail = format!(
         "more than {MAX_AT_START} pages claim keys of the same range; this one and others are \

@@ -1,4 +1,4 @@
-//! A node taken apart: its keys and children, to be put together otherwise.
+//! A node split into its keys and children, for rearranging them.
 
 use crate::base::page_no::LogicalPage;
 use crate::base::page_no::PageBytes;
@@ -8,7 +8,7 @@ use crate::format::index::node::{page_of, sizes_of};
 /// The text of a key.
 pub(crate) type KeyText = Box<[u8]>;
 
-/// Keys, and in an inner node the children between and around them.
+/// Keys and, in an inner node, the children between and around them.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Node {
     pub keys: Vec<KeyText>,
@@ -16,7 +16,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// What a draft holds.
+    /// The content of a draft.
     pub(crate) fn of(draft: &Draft) -> Self {
         let keys = (0..draft.key_count())
             .map(|key| text_of(draft, key))
@@ -27,22 +27,22 @@ impl Node {
         }
     }
 
-    /// The draft with this content; `None` when it has more tokens than any node can have.
+    /// The draft with this content; `None` if it has more tokens than a node can have.
     pub(crate) fn into_draft(self) -> Option<Draft> {
         Draft::of(&self.keys, self.children)
     }
 
-    /// The page; `None` when the node does not fit into one.
+    /// The page; `None` if the node does not fit into one.
     pub(crate) fn to_page(&self, own: LogicalPage) -> Option<Box<PageBytes>> {
         page_of(own, &self.keys, &self.children)
     }
 
-    /// The bytes that the node takes in a page.
+    /// Size of the node in a page, in bytes.
     pub(crate) fn used(&self) -> usize {
         sizes_of(&self.keys).last().copied().unwrap_or_default()
     }
 
-    /// The node that this one, a key and the node behind that key make up.
+    /// Combines this node, a key and the node after that key.
     pub(crate) fn join(mut self, separator: KeyText, right: Node) -> Self {
         self.keys.push(separator);
         self.keys.extend(right.keys);
@@ -50,7 +50,7 @@ impl Node {
         self
     }
 
-    /// Cuts the node into two of about the same size; the key between them belongs to neither.
+    /// Splits the node into two of about the same size. The key between them belongs to neither.
     pub(crate) fn cut(mut self) -> (Node, KeyText, Node) {
         let middle = self.middle();
         let mut right = Node {
@@ -64,7 +64,7 @@ impl Node {
         (self, separator, right)
     }
 
-    /// The key that cuts the node into halves of about the same size.
+    /// The key that splits the node into halves of about the same size.
     fn middle(&self) -> usize {
         let sizes = sizes_of(&self.keys);
         let half = sizes.last().copied().unwrap_or_default() / 2;

@@ -1,4 +1,4 @@
-//! Scans of the index: keys of a range in order, in either direction.
+//! Scans of the index: the keys of a range in either direction.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ pub enum Direction {
     Backward,
 }
 
-/// Keys from `from` (inclusive) up to `to` (exclusive); an absent bound is open.
+/// Keys from `from` (inclusive) to `to` (exclusive). An absent bound is open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyRange {
     /// Least key.
     pub from: Option<Vec<u8>>,
-    /// First key behind the range.
+    /// First key after the range.
     pub to: Option<Vec<u8>>,
 }
 
@@ -40,8 +40,8 @@ impl KeyRange {
     /// The keys that begin with `prefix`.
     pub fn prefix(prefix: &[u8]) -> Self {
         let mut to = prefix.to_vec();
-        // The first text behind all that begin with the prefix: its last byte one higher; bytes
-        // that cannot be raised fall away.
+        // The first text after all that begin with the prefix: its last byte is incremented, and
+        // bytes that cannot be incremented are dropped.
         while let Some(last) = to.pop() {
             if let Some(next) = last.checked_add(1) {
                 to.push(next);
@@ -65,7 +65,7 @@ impl KeyRange {
         }
     }
 
-    /// Where a key lies, seen in the direction of a scan.
+    /// The position of a key relative to the range, in the scan direction.
     pub(super) fn place(&self, key: &[u8], direction: Direction) -> Place {
         let below = self.from.as_deref().is_some_and(|from| key < from);
         let above = self.to.as_deref().is_some_and(|to| key >= to);
@@ -77,22 +77,21 @@ impl KeyRange {
     }
 }
 
-/// A scan. It owns its view of the repository and gives each key once.
+/// A scan. It owns its view of the repository and returns each key once.
 ///
-/// A page that cannot be read is an error among the keys, and hides only those it holds itself:
-/// from there on the scan also gives the keys of the whole pages that nothing readable leads to,
-/// each in its place. Only where pages claim keys that the scan had passed already, as no writer
-/// leaves them, do these come late.
+/// An unreadable page yields an error among the keys and hides only its own keys. After it the scan
+/// also returns the keys of intact pages that no readable page leads to, each in its place. These
+/// come late only if pages claim keys that the scan had passed already, which no writer produces.
 #[derive(Debug)]
 pub struct Scan {
     walk: Walk,
-    /// The keys of the tree and of the pages beside it, once damage was met.
+    /// The keys of the tree merged with those of pages outside it, once damage was met.
     merge: Option<Box<Merge>>,
     is_complete: bool,
 }
 
 impl Scan {
-    /// A scan of a range.
+    /// Creates a scan of a range.
     pub fn new(image: Arc<Image>, range: KeyRange, direction: Direction) -> Self {
         Self {
             walk: Walk::new(image, range, direction, Vec::new()),
@@ -101,8 +100,7 @@ impl Scan {
         }
     }
 
-    /// A scan of all keys in order that leaves the cache of pages as it is: for one that is made
-    /// once.
+    /// Creates a scan of all keys that leaves the page cache unchanged, for a single pass.
     pub(crate) fn passing(image: Arc<Image>) -> Self {
         Self {
             walk: Walk::passing(image),
@@ -111,7 +109,7 @@ impl Scan {
         }
     }
 
-    /// The text of the next key, borrowed until the one after it is asked for; `None` at the end.
+    /// The text of the next key, valid until the next call; `None` at the end.
     pub fn next_text(&mut self) -> Option<Result<&[u8]>> {
         if self.merge.is_some() {
             return self.next_merged();
@@ -122,7 +120,7 @@ impl Scan {
         }
     }
 
-    /// True if every page that was needed so far was read.
+    /// True if every page needed so far could be read.
     pub const fn is_complete(&self) -> bool {
         self.is_complete
     }
@@ -137,8 +135,7 @@ impl Scan {
         }
     }
 
-    /// Takes note of damage. Where a page was not entered, what lies below it is looked for
-    /// elsewhere.
+    /// Records damage. If a page was not entered, the pages below it are looked for elsewhere.
     fn met(&mut self, error: Error) -> Error {
         self.is_complete = false;
         if self.walk.is_broken && self.walk.image.has(Space::Index) {

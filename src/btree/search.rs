@@ -25,12 +25,12 @@ pub(crate) fn view<'p>(
     page: LogicalPage,
     bytes: &'p PageBytes,
 ) -> Result<IndexPage<'p>, Corruption> {
-    // Where exactly the page lies is worked out for those that want to say so.
+    // The exact place of the page is determined only when it must be reported.
     let parsed = IndexPage::parse(bytes, page, Site::page(Space::Index, page));
     parsed.or_else(|_| IndexPage::parse(bytes, page, image.site(Space::Index, page)))
 }
 
-/// A node that is looked at: with its keys put together, where it is looked at often.
+/// A node to be searched, with its decoded keys if it is used often.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NodeView<'p> {
     pub page: IndexPage<'p>,
@@ -47,7 +47,7 @@ impl<'p> NodeView<'p> {
         Self::with_keys(image, own, page, page.keys(own))
     }
 
-    /// As [`view`](Self::view), to go through all keys.
+    /// The node on a page, for going through all keys; see [`view`].
     pub(super) fn view_all(
         image: &Image,
         own: LogicalPage,
@@ -77,8 +77,8 @@ impl<'p> NodeView<'p> {
         }
     }
 
-    /// The first key that is not less than `text`, and whether it is equal. `Err` names a damaged
-    /// key.
+    /// The index of the first key that is not less than `text`, and whether it is equal. `Err`
+    /// names a damaged key.
     pub(crate) fn search(&self, text: &[u8]) -> Result<(usize, bool), usize> {
         match self.keys {
             Some(keys) => Ok(keys.search(text)),
@@ -86,7 +86,7 @@ impl<'p> NodeView<'p> {
         }
     }
 
-    /// How a key compares to `text`; `None` when the key is damaged.
+    /// Compares a key with `text`; `None` if the key is damaged.
     pub(super) fn compare(&self, key: usize, text: &[u8]) -> Option<Ordering> {
         match self.keys {
             Some(keys) => Some(keys.compare(key, text)),
@@ -94,7 +94,7 @@ impl<'p> NodeView<'p> {
         }
     }
 
-    /// Appends the text of a key; `None`, and a part of it, when the key is damaged.
+    /// Appends the text of a key. If the key is damaged, appends a part of it and returns `None`.
     pub(super) fn append_key(&self, key: usize, text: &mut Vec<u8>) -> Option<()> {
         let Some(keys) = self.keys else {
             return self.page.append_key(key, text);
@@ -104,7 +104,7 @@ impl<'p> NodeView<'p> {
         Some(())
     }
 
-    /// What a key has behind `text`, if it begins with that; `Err` names a damaged key.
+    /// The part of a key after `text`, if it begins with that. `Err` names a damaged key.
     fn tail(&self, key: usize, text: &[u8]) -> Result<Option<Cow<'p, [u8]>>, usize> {
         if key >= self.page.key_count() {
             return Ok(None);
@@ -118,14 +118,14 @@ impl<'p> NodeView<'p> {
     }
 }
 
-/// True if a node has no children: all of its pointers are "none".
+/// True if a node has no children, because all of its pointers are "none".
 pub(crate) fn is_leaf(image: &Image, node: &IndexPage<'_>) -> bool {
     let none = image.dialect().no_child();
     node.children().all(|child| child == none)
 }
 
-/// Child `number` of a node that is no leaf. Where a node has others and not this one, the pointer
-/// was lost, and what was below it is not known.
+/// Child `number` of an inner node. If only this pointer is missing, it was lost, and the keys
+/// below it are unknown.
 pub(crate) fn child_page(
     image: &Image,
     node: &IndexPage<'_>,
@@ -150,7 +150,7 @@ fn no_child(image: &Image, page: LogicalPage, number: usize) -> Corruption {
     )
 }
 
-/// The error for an index with more levels than any can have.
+/// The error for an index with too many levels.
 pub(crate) fn too_deep(image: &Image, page: LogicalPage) -> Corruption {
     let detail = format!("more than {MAX_TREE_DEPTH} levels");
     Corruption::new(
@@ -171,14 +171,14 @@ pub(crate) fn misplaced(image: &Image, parent: LogicalPage, child: LogicalPage) 
     )
 }
 
-/// Logical pages that are looked at to see whether a root that is a leaf is the only page.
+/// Number of logical pages that are examined to see whether a leaf at the root is the only page.
 const ROOT_LOOKS: u32 = 64;
 
-/// Fails for a root that is a leaf while other pages are in use: it was something else, and leads
-/// to none of them.
+/// Fails for a leaf at the root while other pages are in use. The page once had another role, and
+/// leads to none of them.
 pub(crate) fn ensure_root(image: &Image, is_leaf: bool, root: LogicalPage) -> Result<()> {
-    // Where the tree has lost its root nearly all numbers are in use: a few tell, and cost the same
-    // however many there are.
+    // If the tree has lost its root, nearly all numbers are in use, so examining a few suffices and
+    // has a constant cost.
     let is_alone = || node_pages(image, ROOT_LOOKS).all(|page| page == root);
     if !is_leaf || is_alone() {
         return Ok(());
@@ -192,7 +192,7 @@ pub(crate) fn ensure_root(image: &Image, is_leaf: bool, root: LogicalPage) -> Re
     .into())
 }
 
-/// A node on the way down, as it is at hand: on its page, or as a draft that has no page yet.
+/// A node on the path, in its present form: on its page, or as a draft without a page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Visited<'n> {
     Page(NodeView<'n>),
@@ -216,8 +216,8 @@ impl<'n> Visited<'n> {
         }
     }
 
-    /// The first key that is not less than `text`, and whether it is equal. `Err` names a damaged
-    /// key.
+    /// The index of the first key that is not less than `text`, and whether it is equal. `Err`
+    /// names a damaged key.
     pub(crate) fn search(&self, text: &[u8]) -> Result<(usize, bool), usize> {
         match self {
             Self::Page(node) => node.search(text),
@@ -225,7 +225,7 @@ impl<'n> Visited<'n> {
         }
     }
 
-    /// Child `number`, of a node that is no leaf.
+    /// Child `number` of an inner node.
     pub(crate) fn child(
         &self,
         image: &Image,
@@ -240,7 +240,7 @@ impl<'n> Visited<'n> {
         }
     }
 
-    /// The text of a key; `Err` names it as damaged.
+    /// The text of a key. `Err` means that the key is damaged.
     pub(crate) fn key(&self, number: usize) -> Result<Vec<u8>, usize> {
         let mut text = Vec::new();
         match self {
@@ -250,7 +250,7 @@ impl<'n> Visited<'n> {
         Ok(text)
     }
 
-    /// How a key compares to `text`; `None` when the key is damaged.
+    /// Compares a key with `text`; `None` if the key is damaged.
     fn compare(&self, key: usize, text: &[u8]) -> Option<Ordering> {
         match self {
             Self::Page(node) => node.compare(key, text),
@@ -258,7 +258,7 @@ impl<'n> Visited<'n> {
         }
     }
 
-    /// The error for a key that is damaged: no draft has one.
+    /// The error for a damaged key, which a draft never has.
     pub(crate) fn damaged(&self, image: &Image, own: LogicalPage, key: usize) -> Corruption {
         let site = image.site(Space::Index, own);
         match self {
@@ -271,7 +271,7 @@ impl<'n> Visited<'n> {
         }
     }
 
-    /// What a key has behind `text`, if it begins with that; `Err` names a damaged key.
+    /// The part of a key after `text`, if it begins with that. `Err` names a damaged key.
     fn tail(&self, key: usize, text: &[u8]) -> Result<Option<Cow<'n, [u8]>>, usize> {
         match self {
             Self::Page(node) => node.tail(key, text),
@@ -283,8 +283,8 @@ impl<'n> Visited<'n> {
     }
 }
 
-/// Whether drafts are looked at as they are. Whoever reads a state that changes no more has their
-/// pages written, once, and finds the more in them the faster.
+/// Whether drafts are used as they are. Readers of a state that no longer changes have their pages
+/// written, once, and then search them faster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Drafts {
     AsTheyAre,
@@ -307,11 +307,11 @@ pub(crate) fn visit<T>(
     look(&Visited::Page(NodeView::view(image, page, &held)?))
 }
 
-/// Keys below this length are put together without memory of their own.
+/// Keys below this length are assembled without allocation.
 const SHORT_KEY: usize = 256;
 
-/// Whether the index holds exactly this key. A page that cannot be read does not hide keys that
-/// whole pages hold; "no" is said only when every page on the way was read.
+/// True if the index holds exactly this key. An unreadable page does not hide the keys of intact
+/// pages. `false` is returned only if every page on the path was read.
 pub fn contains(image: &Image, key: &[u8]) -> Result<bool> {
     match contains_among(image, key, Drafts::Written) {
         Err(_) if strays::contain(image, key) => Ok(true),
@@ -328,14 +328,14 @@ pub(crate) fn contains_among(image: &Image, key: &[u8], drafts: Drafts) -> Resul
     Ok(is_there)
 }
 
-/// The record that the first key of the form `key.page.id.size` names, if there is one. As with
-/// [`contains`], `None` is said only when every page on the way was read.
+/// The address of the record that the first key of the form `key.page.id.size` names, if there is
+/// one. As with [`contains`], `None` is returned only if every page on the path was read.
 pub fn reference(image: &Image, key: &[u8]) -> Result<Option<RecordRef>> {
     with_dot(key, |prefix| {
         let (found, way) = first_reference(image, prefix, Drafts::Written);
         match way {
             Ok(()) => Ok(found),
-            // A key that was read may lie beyond a page that was not.
+            // A key that was read may come after a page that was not.
             Err(error) => found
                 .or_else(|| strays::reference(image, prefix))
                 .map(Some)
@@ -355,7 +355,7 @@ pub(crate) fn reference_among(
     })
 }
 
-/// Hands on a key with a dot behind it.
+/// Passes a key with a dot appended to `find`.
 fn with_dot<T>(key: &[u8], find: impl FnOnce(&[u8]) -> T) -> T {
     let (mut short, long);
     let prefix = match key.len() {
@@ -372,18 +372,19 @@ fn with_dot<T>(key: &[u8], find: impl FnOnce(&[u8]) -> T) -> T {
     find(prefix)
 }
 
-/// The record that the first key with a prefix names, as far as the pages on the way could be read.
+/// The record that the first key with a prefix names, as far as the pages on the path could be
+/// read.
 fn first_reference(
     image: &Image,
     prefix: &[u8],
     drafts: Drafts,
 ) -> (Option<RecordRef>, Result<()>) {
-    // The first key that is not less than the prefix is in the leaf or, where that ends before, the
-    // one behind the last child taken.
+    // The first key that is not less than the prefix is in the leaf or, if the leaf ends before it,
+    // after the last child taken.
     let mut found = None;
     let way = descend(image, prefix, drafts, |node, position, _| {
         if position < node.key_count() {
-            // A node below that is in the wrong place does not take back what was found above it.
+            // A misplaced node below does not invalidate a key that was found above it.
             found = node
                 .tail(position, prefix)?
                 .and_then(|tail| key::reference_in(&tail))
@@ -394,8 +395,8 @@ fn first_reference(
     (found, way)
 }
 
-/// The keys between which a node lies that the way down has come to, by page and number; none at
-/// the edges of the tree.
+/// The keys around the node that the descent has reached, by page and number; none at the edges of
+/// the tree.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Between {
     lower: Option<(LogicalPage, usize)>,
@@ -403,7 +404,7 @@ pub(super) struct Between {
 }
 
 impl Between {
-    /// Goes on to child `number` of a page with so many keys.
+    /// Descends to child `number` of a page with `keys` keys.
     pub(super) fn enter(&mut self, page: LogicalPage, number: usize, keys: usize) {
         self.lower = number.checked_sub(1).map(|key| (page, key)).or(self.lower);
         self.upper = Some((page, number))
@@ -411,8 +412,8 @@ impl Between {
             .or(self.upper);
     }
 
-    /// Fails when a node holds keys that lie outside. Then another one belongs in its place, and it
-    /// says nothing of the keys that this one would hold.
+    /// Fails if a node holds keys outside of these bounds. Another node belongs in its place then,
+    /// and its keys say nothing about those of that node.
     pub(super) fn check(
         self,
         image: &Image,
@@ -444,8 +445,9 @@ impl Between {
     }
 }
 
-/// Goes down to where a key is or would be. `look` gets every node on the way, the first key in it
-/// that is not less, and whether it is equal; it says whether to go on, or which key is damaged.
+/// Descends to the place of a key. `look` receives every node on the path, the index of its first
+/// key that is not less, and whether it is equal. It returns whether to go on, or which key is
+/// damaged.
 fn descend(
     image: &Image,
     text: &[u8],

@@ -1,4 +1,4 @@
-//! The keys of strays: whole nodes that no readable node leads to.
+//! The keys of strays: intact nodes that no readable node leads to.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use super::scan::{Direction, KeyRange};
 use super::survey::{survey, whole};
 use super::walk::Place;
 
-/// Strays that a look-up reads. Where no one means harm, as many as the tree has levels cover a
-/// text.
+/// Largest number of strays that a look-up reads. Without malice, as many cover a text as the tree
+/// has levels.
 const MAX_LOOKED_AT: usize = 64;
 
 /// True if a stray holds exactly this key.
@@ -50,7 +50,7 @@ fn first_from(image: &Image, prefix: &[u8]) -> Option<Vec<u8>> {
     runs.min()
 }
 
-/// The strays that may hold a key of a range.
+/// The strays that may hold a key in a range.
 fn covering<'s>(survey: &'s Survey, range: &KeyRange) -> impl Iterator<Item = &'s Stray> + use<'s> {
     let end = range
         .to
@@ -66,20 +66,20 @@ pub(super) struct Run {
     bytes: Arc<Page>,
     layout: Layout,
     direction: Direction,
-    /// Its keys by number in ascending order, where the page has them in another.
+    /// Numbers of its keys in ascending order, if the page has them in another order.
     order: Option<Box<[u16]>>,
-    /// Keys that were taken.
+    /// Number of keys taken.
     taken: usize,
     count: usize,
-    /// Damage to be reported before the next key, the first last.
+    /// Damage to be reported before the next key, in reverse order.
     damage: Vec<Corruption>,
-    /// The key at hand.
+    /// The current key.
     pub text: Vec<u8>,
     pub has_key: bool,
 }
 
 impl Run {
-    /// The keys of a page; the first is not at hand yet.
+    /// Opens the keys of a page, before the first one.
     pub(super) fn open(
         image: &Image,
         page: LogicalPage,
@@ -113,7 +113,7 @@ impl Run {
         Ok(run)
     }
 
-    /// Puts the keys that can be read in order, and takes note of the others.
+    /// Sorts the readable keys, and records the others as damage.
     fn sort(&mut self, image: &Image, node: &IndexPage<'_>, disorder: Corruption) {
         let site = image.site(Space::Index, self.page);
         let mut keys = Vec::with_capacity(self.count);
@@ -133,12 +133,12 @@ impl Run {
         self.order = Some(keys.into_iter().map(|(_, key)| key).collect());
     }
 
-    /// Leaves out the damage that was reported first.
+    /// Drops the damage that comes first, because it has been reported.
     pub(super) fn forget_first_damage(&mut self) {
         self.damage.pop();
     }
 
-    /// Goes on to the next key, which is then [`text`](Self::text); `None` at the end.
+    /// Advances to the next key, which is then [`text`](Self::text); `None` at the end.
     pub(super) fn advance(&mut self, range: &KeyRange) -> Option<Result<()>> {
         if let Some(damage) = self.damage.pop() {
             return Some(Err(damage.into()));
@@ -173,8 +173,8 @@ impl Run {
     }
 }
 
-/// What keeps a node from being searched: a key that cannot be read or is not above the one before
-/// it.
+/// The fault that prevents a node from being searched: a key that cannot be read or is not greater
+/// than the one before it.
 pub(super) fn disorder(node: &IndexPage<'_>, site: Site) -> Option<Corruption> {
     let (mut before, mut text) = (Vec::new(), Vec::new());
     let mut is_in_order = true;
@@ -195,7 +195,7 @@ pub(super) fn disorder(node: &IndexPage<'_>, site: Site) -> Option<Corruption> {
     })
 }
 
-/// Runs that a scan of their direction wants first are the greatest, as a heap wants it.
+/// Orders runs so that the one needed first is the greatest, as the heap requires.
 impl Ord for Run {
     fn cmp(&self, other: &Self) -> Ordering {
         let order = (&self.text, self.page).cmp(&(&other.text, other.page));

@@ -1,4 +1,4 @@
-//! Surveys of a damaged index: every live page is looked at once, with and without its parents.
+//! Surveys of a damaged index, which examine every live page once, with and without its parents.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use super::scan::{Direction, KeyRange};
 use super::search::view;
 use super::walk::Walk;
 
-/// The survey of an index, made unless it was made before.
+/// The survey of an index, made on the first call.
 pub fn survey(image: &Image) -> &Survey {
     image.survey(make)
 }
 
-/// The pages that are nodes of the index, or should be, among the first `count` logical pages.
+/// The pages that are or should be nodes of the index, among the first `count` logical pages.
 pub(crate) fn node_pages(image: &Image, count: u32) -> impl Iterator<Item = LogicalPage> {
     // Page 0 of dialect 2.1 is its admin page.
     let first = u32::from(image.dialect() == Dialect::V21);
@@ -29,7 +29,7 @@ pub(crate) fn node_pages(image: &Image, count: u32) -> impl Iterator<Item = Logi
     pages.filter(|&page| image.is_mapped(Space::Index, page))
 }
 
-/// A node on a page that was read, if the page is whole.
+/// The node on a page that was read, if the page is intact.
 pub(super) fn whole<'p>(
     image: &Image,
     own: LogicalPage,
@@ -42,18 +42,18 @@ pub(super) fn whole<'p>(
     }
 }
 
-/// What a pass over the pages learns of a node.
+/// Facts about a node from a pass over the pages.
 pub(super) struct Extent {
     pub page: LogicalPage,
     pub least: Vec<u8>,
     pub greatest: Vec<u8>,
     keys: u64,
-    /// True if all keys can be read and each is above the one before it.
+    /// True if all keys can be read and each is greater than the one before it.
     pub is_in_order: bool,
 }
 
 impl Extent {
-    /// That of a node; an error when no key of it can be read.
+    /// The extent of a node. Fails if none of its keys can be read.
     pub(super) fn of(page: LogicalPage, node: &IndexPage<'_>) -> Result<Self, Corruption> {
         let mut extent = Self {
             page,
@@ -109,8 +109,8 @@ fn make(image: &Image) -> Survey {
     }
     health.unreadable = narrow(unreadable.len());
 
-    // A node whose keys are out of order cannot be searched: it is left out of the tree, with all
-    // that only it leads to.
+    // A node whose keys are out of order cannot be searched. It is left out of the tree, with
+    // everything that only it leads to.
     let mut barred = vec![false; widen(image.logical_pages(Space::Index))];
     for node in nodes.iter().filter(|node| !node.is_in_order) {
         barred

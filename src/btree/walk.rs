@@ -1,4 +1,4 @@
-//! The way through the tree of the index: every node that its parents lead to, in order.
+//! The walk through the tree of the index over every node that its parents lead to, in order.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -20,36 +20,35 @@ use super::strays::disorder;
 
 /// A walk over the keys of a range.
 ///
-/// A node is entered where its keys lie between those around the pointer to it, and once. So the
-/// nodes that a walk over all keys enters are those that a walk over any range enters where they
-/// are in it.
+/// A node is entered only once, and only if its keys lie between those around its pointer. So a
+/// walk over any range enters the same nodes in that range as a walk over all keys.
 #[derive(Debug)]
 pub(super) struct Walk {
     pub image: Arc<Image>,
     pub direction: Direction,
     pub range: KeyRange,
-    /// True if pages that are not in the cache stay out of it.
+    /// True if pages that are not cached stay out of the cache.
     is_passing: bool,
     stack: Vec<Frame>,
-    /// By logical page: those that were entered, and those that could not be.
+    /// For each logical page, whether it was entered or could not be.
     pub seen: Vec<bool>,
-    /// By logical page: those that are passed by without a word. Empty while nothing is.
+    /// For each logical page, whether it is skipped silently. Empty while none is.
     pub barred: Vec<bool>,
     pending: Option<Error>,
-    /// The key at hand.
+    /// The current key.
     pub text: Vec<u8>,
     /// The page whose prefix the text begins with.
     loaded: Option<LogicalPage>,
-    /// A key that a node is held against.
+    /// A key that a node is compared with.
     bound: Vec<u8>,
     /// True if a node could not be entered.
     pub is_broken: bool,
-    /// A page that was not entered because its keys are not in order.
+    /// A page that was not entered because its keys are out of order.
     pub disordered: Option<LogicalPage>,
     finished: bool,
 }
 
-/// A node on the way from the root; `next` counts its children and keys alternately: child 0, key
+/// A node on the path from the root. `next` counts its children and keys alternately: child 0, key
 /// 0, child 1, …
 #[derive(Debug)]
 struct Frame {
@@ -59,12 +58,12 @@ struct Frame {
     next: usize,
     end: usize,
     is_leaf: bool,
-    /// True if all keys that are still to come lie in the range, as is known from their order.
+    /// True if all remaining keys are known to lie in the range because of their order.
     is_inside: bool,
 }
 
 impl Frame {
-    /// The number of the child or key, twice that of the child, to which the walk came last.
+    /// The number of the child or key that the walk reached last.
     const fn number(&self, direction: Direction) -> usize {
         match direction {
             Direction::Forward => self.next - 1,
@@ -72,9 +71,9 @@ impl Frame {
         }
     }
 
-    /// Appends the text of a key; `None` when it is damaged.
+    /// Appends the text of a key; `None` if it is damaged.
     fn append_key(&self, key: usize, text: &mut Vec<u8>) -> Option<()> {
-        // The page was viewed once when it was pushed; the same bytes give the same view.
+        // The page was parsed when it was pushed, and the same bytes give the same view.
         let page = IndexPage::with_layout(&self.bytes, self.layout)?;
         NodeView {
             page,
@@ -92,7 +91,7 @@ enum Step {
 }
 
 impl Walk {
-    /// A walk over a range. It passes by the pages that `barred` marks.
+    /// Creates a walk over a range. It skips the pages that `barred` marks.
     pub(super) fn new(
         image: Arc<Image>,
         range: KeyRange,
@@ -102,7 +101,7 @@ impl Walk {
         Self::begin(image, range, direction, barred, false)
     }
 
-    /// A walk over all keys that leaves the cache as it is: for one that is made once.
+    /// Creates a walk over all keys that leaves the cache unchanged, for a single pass.
     pub(super) fn passing(image: Arc<Image>) -> Self {
         Self::begin(image, KeyRange::all(), Direction::Forward, Vec::new(), true)
     }
@@ -138,13 +137,13 @@ impl Walk {
         walk
     }
 
-    /// A part of the tree is not entered.
+    /// Records that a part of the tree is not entered.
     fn broken(&mut self, error: Error) {
         self.is_broken = true;
         self.pending = Some(error);
     }
 
-    /// Goes on to the next key, which is then [`text`](Self::text); `None` at the end.
+    /// Advances to the next key, which is then [`text`](Self::text); `None` at the end.
     pub(super) fn advance(&mut self) -> Option<Result<()>> {
         if self.advance_in_leaf() {
             return Some(Ok(()));
@@ -175,15 +174,14 @@ impl Walk {
         }
     }
 
-    /// Goes on to the next key of the leaf that the key at hand is from, where all keys to come lie
-    /// in the range. Most steps of a scan are of this kind, so none of the others is asked about
-    /// first.
+    /// Advances to the next key of the same leaf if all remaining keys lie in the range. Most steps
+    /// of a scan are of this kind, so this is tried first.
     #[inline]
     fn advance_in_leaf(&mut self) -> bool {
         let Some(frame) = self.stack.last_mut() else {
             return false;
         };
-        // A key was the last step, so the next is a child, which a leaf has none of, and then a
+        // The last step was a key, so the next is a child, which a leaf does not have, and then a
         // key.
         let is_fit =
             frame.is_leaf && frame.is_inside && frame.next % 2 == 0 && frame.next + 1 < frame.end;
@@ -200,7 +198,7 @@ impl Walk {
         true
     }
 
-    /// Enters every node without a look at its keys.
+    /// Enters every node without examining its keys.
     pub(super) fn enter_all(&mut self) {
         while let Some(step) = self.step() {
             match step {
@@ -211,7 +209,7 @@ impl Walk {
         }
     }
 
-    /// What comes next in the node at hand; `None` when the walk is over.
+    /// The next step in the current node; `None` when the walk is over.
     fn step(&mut self) -> Option<Step> {
         let frame = self.stack.last_mut()?;
         if frame.next == frame.end {
@@ -225,7 +223,7 @@ impl Walk {
         if frame.is_leaf {
             return self.step();
         }
-        // The page was viewed once when it was pushed; the same bytes give the same view.
+        // The page was parsed when it was pushed, and the same bytes give the same view.
         let node = IndexPage::with_layout(&frame.bytes, frame.layout)?;
         Some(
             child_page(&self.image, &node, frame.page, number / 2)
@@ -265,7 +263,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Where the loaded key lies, seen in the direction of the walk.
+    /// The position of the loaded key relative to the range, in the direction of the walk.
     fn place(&self) -> Place {
         if self.stack.last().is_some_and(|frame| frame.is_inside) {
             return Place::Inside;
@@ -284,7 +282,7 @@ impl Walk {
         }
     }
 
-    /// Goes back to the parent of the node at hand.
+    /// Returns to the parent of the current node.
     fn leave(&mut self) {
         if let Some(frame) = self.stack.pop()
             && self.is_passing
@@ -316,7 +314,7 @@ impl Walk {
             .ensure_in_place(&node, page)
             .and_then(|()| self.first_step(&node, page));
         if next.is_err() {
-            // The page is whole: its own place may come later, or it is found as a stray.
+            // The page is intact: its own place may come later, or it is found as a stray.
             self.seen
                 .get_mut(page.index())
                 .into_iter()
@@ -339,11 +337,10 @@ impl Walk {
         })
     }
 
-    /// Fails for a node that cannot be searched, and for one that does not belong where the walk
-    /// has come to: its keys are not between those on either side of the pointer. Either would hide
-    /// keys of others.
+    /// Fails for a node that cannot be searched, and for one that does not belong here, because its
+    /// keys are not between those on either side of the pointer. Either would hide keys of others.
     fn ensure_in_place(&mut self, node: &NodeView<'_>, page: LogicalPage) -> Result<()> {
-        // Keys that were put together are in order.
+        // Decoded keys are known to be in order.
         if node.keys.is_none()
             && let Some(disorder) = disorder(&node.page, self.image.site(Space::Index, page))
         {
@@ -369,9 +366,9 @@ impl Walk {
         Ok(())
     }
 
-    /// Loads the key that stands next to the pointer at hand: before it where nodes must be
-    /// greater, after it where they must be less. `None` at the edge of the tree, and where the key
-    /// is damaged.
+    /// Loads the key next to the current pointer: the one before it if nodes must be greater, the
+    /// one after it if they must be less. `None` at the edge of the tree, and if the key is
+    /// damaged.
     fn load_bound(&mut self, wanted: Ordering) -> Option<()> {
         self.bound.clear();
         for frame in self.stack.iter().rev() {
@@ -387,8 +384,8 @@ impl Walk {
         None
     }
 
-    /// True if the key of a node that the walk comes to last lies in the range. Those before it,
-    /// from [`first_step`](Self::first_step) on, do so too: keys that were put together are in
+    /// True if the last key that the walk will reach in a node lies in the range. The keys before
+    /// it, from [`first_step`](Self::first_step) on, then do too, because decoded keys are in
     /// order.
     fn ends_inside(&self, keys: &IndexKeys, count: usize) -> bool {
         match (self.direction, &self.range.from, &self.range.to) {
@@ -398,7 +395,7 @@ impl Walk {
         }
     }
 
-    /// How much of a node lies in front of the range: everything up to the child in which it
+    /// The number of steps of a node before the range: everything up to the child in which it
     /// begins.
     fn first_step(&self, node: &NodeView<'_>, page: LogicalPage) -> Result<usize> {
         let Some(bound) = self.range.start(self.direction) else {
@@ -416,7 +413,7 @@ impl Walk {
     }
 }
 
-/// Where a key lies, seen in the direction of a scan.
+/// The position of a key relative to a range, in the direction of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Before,

@@ -1,24 +1,24 @@
-//! What a descriptor gives a caller.
+//! Evaluation of the rights that a descriptor gives a caller.
 //!
-//! The standard algorithm of Windows ([MS-DTYP] 2.5.3.2), asked for everything that can be had: the
-//! entries of the list are gone through in their order, and of each right the first entry that
-//! speaks of it to the caller decides. So a list need not be in canonical order (denials first) to
-//! have a meaning, but another order is another meaning.
+//! This is the standard algorithm of Windows ([MS-DTYP] 2.5.3.2), applied to all rights at once.
+//! The entries of the list are examined in order, and for each right the first entry that mentions
+//! it for the caller decides. So a list has a meaning even if it is not in canonical order (denials
+//! first), but another order has another meaning.
 //!
-//! * Without a list, and with a NULL list, everybody has all rights; with an empty one nobody has
+//! * Without a list, and with a NULL list, everybody has all rights; with an empty list nobody has
 //!   any.
 //! * The owner may read the descriptor and change the list whatever the list says, unless it has an
-//!   entry for `S-1-3-4`, which then speaks for the owner. That is what Windows does with every
-//!   descriptor. The documents of WMI do not say that it does the same; the owner of every
-//!   namespace met is the group of administrators, who have both rights anyway.
-//! * Entries of another kind than allow and deny, which no namespace may have, give nothing. Those
-//!   of a kind that denies something deny it to everyone: who is meant cannot be told, and the safe
-//!   side is no.
+//!   entry for `S-1-3-4`, which then applies to the owner. Windows treats every descriptor in this
+//!   way. The documents of WMI do not confirm it, but the owner of every namespace in known
+//!   repositories is the group of administrators, who have both rights anyway.
+//! * Entries of kinds other than allow and deny, which no namespace may have, grant nothing.
+//!   Entries of a kind that denies something deny it to everyone, because their subject cannot be
+//!   determined and refusal is the safe side.
 //!
-//! A page of the SDK ("Access to WMI Securable Objects") has another description: the first
-//! allowing entry that applies ends the search. On a list in canonical order whose one allowing
-//! entry covers what is asked for, both give the same; they differ where two entries give a part
-//! each. The standard algorithm then gives the sum.
+//! A page of the SDK ("Access to WMI Securable Objects") describes it differently: the first
+//! allowing entry that applies ends the search. Both give the same result on a list in canonical
+//! order with a single allowing entry that covers the request. They differ if two entries each
+//! grant a part; the standard algorithm then grants the sum.
 
 use super::caller::Caller;
 use super::rights::AccessRights;
@@ -27,14 +27,14 @@ use crate::format::security::descriptor::{Dacl, SecurityDescriptor};
 use crate::format::security::sid::Sid;
 
 /// Kinds of entries that deny something under conditions that a namespace does not have: for
-/// objects, by a callback, both.
+/// objects, by a callback, or both.
 const OTHER_DENYING_KINDS: [u8; 3] = [6, 10, 12];
 
-/// What an owner has in any case.
+/// Rights that an owner always has.
 const OF_OWNER: AccessRights = AccessRights::READ_CONTROL.union(AccessRights::WRITE_DAC);
 
-/// The rights that a descriptor gives a caller. All rights come as those that have a name; bits
-/// without one are kept where an entry gives them.
+/// The rights that a descriptor gives a caller. An absent list gives all rights that have a name;
+/// other bits are kept if an entry grants them.
 pub fn granted(descriptor: &SecurityDescriptor, caller: &Caller) -> AccessRights {
     let Dacl::List(list) = descriptor.dacl() else {
         return AccessRights::all();
@@ -72,7 +72,7 @@ pub fn granted(descriptor: &SecurityDescriptor, caller: &Caller) -> AccessRights
     granted
 }
 
-/// Whom an entry allows or denies something.
+/// The subject of an entry that allows or denies something.
 fn trustee_of(ace: &Ace) -> Option<&Sid> {
     match &ace.body {
         AceBody::Allow(trustee) | AceBody::Deny(trustee) => Some(&trustee.sid),
@@ -80,7 +80,7 @@ fn trustee_of(ace: &Ace) -> Option<&Sid> {
     }
 }
 
-/// The owner in place of owner rights.
+/// Replaces the identifier of owner rights by the owner.
 fn stands_for<'s>(sid: &'s Sid, owner: Option<&'s Sid>) -> &'s Sid {
     owner.filter(|_| *sid == Sid::OWNER_RIGHTS).unwrap_or(sid)
 }
@@ -111,8 +111,8 @@ mod tests {
         AccessRights::from_bits_retain(bits)
     }
 
-    /// The standard algorithm as it is written down, for one request: it ends at the first denial
-    /// of what is still wanted, and when nothing more is wanted.
+    /// The standard algorithm as published, for one request: it ends at the first denial of a
+    /// requested right, or when everything requested has been granted.
     fn standard(entries: &[Ace], caller: &Caller, owner: &Sid, wanted: u32) -> bool {
         let counting: Vec<&Ace> = entries
             .iter()
@@ -147,7 +147,7 @@ mod tests {
         wanted == 0
     }
 
-    /// The description of the SDK's page: the first allowing entry that applies ends the search.
+    /// The rule on the SDK's page: the first allowing entry that applies ends the search.
     fn first_applicable(entries: &[Ace], caller: &Caller, wanted: u32) -> bool {
         for ace in entries
             .iter()
@@ -205,8 +205,8 @@ mod tests {
             prop_assert_eq!(granted.contains(rights(wanted)), expected, "{:?}", granted);
         }
 
-        /// The case in which both descriptions must agree: denials first, and one allowing entry
-        /// that covers the request.
+        /// The case in which both descriptions must agree: denials first, and a single allowing
+        /// entry that covers the request.
         #[test]
         fn both_descriptions_agree_on_canonical_lists(
             entries in prop::collection::vec(any_ace(), 0..8),

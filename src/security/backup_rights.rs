@@ -1,21 +1,21 @@
-//! Who may connect, back up, restore, pause and resume.
+//! Rights to connect, back up, restore, pause and resume.
 //!
-//! The privilege has to be held and enabled. One on this machine is enough; a caller from another
-//! machine also needs `WBEM_FULL_WRITE_REP` on ROOT. Sources: `IWbemBackupRestoreEx` and
-//! `IWbemBackupRestore`, remarks. They name `SeRestorePrivilege` for restoring, `SeBackupPrivilege`
-//! for pausing and resuming, and for backing up, in a sentence that sets one against the other, the
-//! same privilege twice: hence the [`BackupPolicy`].
+//! A privilege must be held and enabled. It is enough for a caller on this machine; a caller from
+//! another machine also needs `WBEM_FULL_WRITE_REP` on ROOT. Sources: remarks of
+//! `IWbemBackupRestoreEx` and `IWbemBackupRestore`. They name `SeRestorePrivilege` for restoring
+//! and `SeBackupPrivilege` for pausing and resuming. For backing up, a sentence that means to
+//! contrast two privileges names the same one twice, hence the [`BackupPolicy`].
 
 use super::caller::{Caller, Privileges};
 use super::connect::NamespaceSecurity;
 use super::rights::AccessRights;
 use crate::base::error::{Error, Result};
 
-/// What a caller wants to do.
+/// An operation that a caller requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Connect as a client; no privilege is needed for that.
+    /// Connect as a client, which requires no privilege.
     Connect,
     /// `Backup`.
     Backup,
@@ -39,7 +39,7 @@ impl Operation {
     }
 }
 
-/// Which privilege backing up needs.
+/// The privilege that backing up requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum BackupPolicy {
     /// `SeBackupPrivilege` or `SeRestorePrivilege`.
@@ -51,13 +51,14 @@ pub enum BackupPolicy {
     Literal,
 }
 
-/// Refuses a caller who may not do it. To be asked before anything else happens.
+/// Checks that a caller may perform an operation. Must be called before anything else happens.
 ///
-/// `root` is the security of ROOT: who connects is held against it, and of the others those who
-/// call from another machine.
+/// `root` is the security of ROOT. It applies to connecting, and to all operations from another
+/// machine.
 ///
 /// # Errors
-/// [`Error::AccessDenied`]; [`Error::EncryptionRequired`] for whoever connects as
+/// Returns [`Error::AccessDenied`], or [`Error::EncryptionRequired`] for connecting, under the
+/// conditions of [`NamespaceSecurity::connect`].
 /// [`NamespaceSecurity::connect`] says.
 pub fn authorize(
     operation: Operation,
@@ -74,10 +75,11 @@ pub fn authorize(
     Ok(())
 }
 
-/// Refuses a caller without the privilege. That is all there is to ask of one on this machine.
+/// Checks that a caller has the privilege, which is the only requirement for a caller on this
+/// machine.
 ///
 /// # Errors
-/// [`Error::AccessDenied`].
+/// Returns [`Error::AccessDenied`] if the caller does not have it.
 pub fn need_privilege(operation: Operation, caller: &Caller, policy: BackupPolicy) -> Result<()> {
     match sufficient(operation, policy) {
         Some(sufficient) if !caller.enabled().intersects(sufficient) => {
@@ -87,7 +89,7 @@ pub fn need_privilege(operation: Operation, caller: &Caller, policy: BackupPolic
     }
 }
 
-/// The privileges of which one is enough; `None` where none is needed.
+/// The privileges any one of which suffices; `None` if no privilege is required.
 fn sufficient(operation: Operation, policy: BackupPolicy) -> Option<Privileges> {
     match (operation, policy) {
         (Operation::Connect, _) => None,
@@ -131,7 +133,7 @@ mod tests {
     const B: Privileges = Privileges::BACKUP;
     const R: Privileges = Privileges::RESTORE;
 
-    /// Each operation under each policy, and the privileges of which one is enough.
+    /// Each operation under each policy, with the privileges any one of which suffices.
     fn table() -> [(Operation, BackupPolicy, Privileges); 12] {
         use BackupPolicy::{Either, Literal, Strict};
         use Operation::{Backup, Pause, Restore, Resume};

@@ -1,4 +1,4 @@
-//! Who calls.
+//! Identities of callers.
 
 use std::collections::BTreeSet;
 
@@ -12,29 +12,29 @@ bitflags::bitflags! {
         const BACKUP = 1;
         /// `SeRestorePrivilege`.
         const RESTORE = 2;
-        /// `SeSecurityPrivilege`: reading and changing lists of audits.
+        /// `SeSecurityPrivilege`: reading and changing audit lists.
         const SECURITY = 4;
     }
 }
 
-/// How the packets of a remote call are protected; the levels of RPC, in their order.
+/// The protection of the packets of a remote call: the authentication levels of RPC, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AuthenticationLevel {
-    /// Not at all (`RPC_C_AUTHN_LEVEL_NONE`, 1).
+    /// No authentication (`RPC_C_AUTHN_LEVEL_NONE`, 1).
     None = 1,
-    /// Who calls is known when the connection is made (`CONNECT`, 2).
+    /// Authentication when the connection is made (`CONNECT`, 2).
     Connect = 2,
-    /// At the beginning of each call (`CALL`, 3).
+    /// Authentication at the beginning of each call (`CALL`, 3).
     Call = 3,
-    /// With each packet (`PKT`, 4).
+    /// Authentication of each packet (`PKT`, 4).
     Packet = 4,
-    /// And no packet can be changed (`PKT_INTEGRITY`, 5).
+    /// Packets also protected against change (`PKT_INTEGRITY`, 5).
     PacketIntegrity = 5,
-    /// And none can be read (`PKT_PRIVACY`, 6).
+    /// Packets also encrypted (`PKT_PRIVACY`, 6).
     PacketPrivacy = 6,
 }
 
-/// Where a call comes from.
+/// The origin of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// From this machine. Such a call never leaves it, which is as good as
@@ -44,13 +44,13 @@ pub enum Origin {
     Remote(AuthenticationLevel),
 }
 
-/// The identity of a caller: what a Windows token says, as far as it matters here. Whoever makes
-/// one vouches for it.
+/// The identity of a caller: the relevant parts of a Windows token. The code that creates one
+/// vouches for it.
 ///
-/// A group that is switched off in a token is left out; the groups that everybody is in (`S-1-1-0`,
-/// and most are in `S-1-5-11`) have to be named like others. A token with a second list, of
-/// restricting identifiers, cannot be told in this form and must be refused by whoever meets one:
-/// without that list it would be given too much.
+/// Disabled groups of a token are left out. The groups of everybody (`S-1-1-0`) and of most users
+/// (`S-1-5-11`) must be listed like any other. A token with a second list, of restricting
+/// identifiers, cannot be represented and must be refused, because without that list it would
+/// receive too many rights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     user: Sid,
@@ -75,7 +75,7 @@ impl Caller {
         }
     }
 
-    /// A user of this machine.
+    /// A user on this machine.
     pub fn local(user: Sid) -> Self {
         Self::new(user, Origin::Local)
     }
@@ -85,29 +85,29 @@ impl Caller {
         Self::new(user, Origin::Remote(level))
     }
 
-    /// The same as a member of more groups.
+    /// Adds groups.
     #[must_use]
     pub fn in_groups(mut self, groups: impl IntoIterator<Item = Sid>) -> Self {
         self.groups.extend(groups);
         self
     }
 
-    /// The same with more groups that count where something is denied, and not where it is allowed:
-    /// administrators before they consent to be such have theirs in this form.
+    /// Adds groups that count where something is denied but not where it is allowed. Administrators
+    /// have theirs in this form until they consent to elevation.
     #[must_use]
     pub fn in_deny_only_groups(mut self, groups: impl IntoIterator<Item = Sid>) -> Self {
         self.deny_only.extend(groups);
         self
     }
 
-    /// The same with more privileges, which are not enabled.
+    /// Adds privileges that are held but not enabled.
     #[must_use]
     pub fn holding(mut self, privileges: Privileges) -> Self {
         self.held |= privileges;
         self
     }
 
-    /// The same with privileges enabled. One that is not held stays without effect, as in Windows.
+    /// Enables privileges. One that is not held has no effect, as in Windows.
     #[must_use]
     pub fn enabling(mut self, privileges: Privileges) -> Self {
         self.enabled |= privileges;
@@ -119,7 +119,7 @@ impl Caller {
         &self.user
     }
 
-    /// Where the call comes from.
+    /// The origin of the call.
     pub fn origin(&self) -> Origin {
         self.origin
     }
@@ -129,7 +129,7 @@ impl Caller {
         matches!(self.origin, Origin::Remote(_))
     }
 
-    /// True if nobody between caller and repository can read what they say.
+    /// True if nobody between the caller and the repository can read the packets.
     pub fn is_private(&self) -> bool {
         match self.origin {
             Origin::Local => true,
@@ -142,18 +142,18 @@ impl Caller {
         self.held
     }
 
-    /// The privileges that are held and enabled: the only ones that count.
+    /// The privileges that are held and enabled, which are the only ones that count.
     pub fn enabled(&self) -> Privileges {
         self.held & self.enabled
     }
 
-    /// True if what is allowed to somebody is allowed to the caller.
+    /// True if an entry that allows something to `sid` applies to the caller.
     pub fn is_allowed_as(&self, sid: &Sid) -> bool {
-        // A group that is named twice counts only where something is denied.
+        // A group that is listed both ways counts only where something is denied.
         *sid == self.user || (self.groups.contains(sid) && !self.deny_only.contains(sid))
     }
 
-    /// True if what is denied to somebody is denied to the caller.
+    /// True if an entry that denies something to `sid` applies to the caller.
     pub fn is_denied_as(&self, sid: &Sid) -> bool {
         self.is_allowed_as(sid) || self.deny_only.contains(sid)
     }

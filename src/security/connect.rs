@@ -6,7 +6,7 @@ use super::rights::AccessRights;
 use crate::base::error::{Error, Result};
 use crate::format::security::descriptor::SecurityDescriptor;
 
-/// What a namespace says of who may use it.
+/// The access rights of a namespace.
 #[derive(Debug, Clone, Copy)]
 pub struct NamespaceSecurity<'n> {
     /// Its path, for messages.
@@ -18,12 +18,12 @@ pub struct NamespaceSecurity<'n> {
 }
 
 impl NamespaceSecurity<'_> {
-    /// The rights of a connection that a caller asks for.
+    /// The rights of a connection that a caller requests.
     ///
     /// # Errors
-    /// [`Error::EncryptionRequired`] when the namespace wants encryption and the call came with
-    /// less; [`Error::AccessDenied`] when the caller may not read the namespace or, from another
-    /// machine, not use it from there.
+    /// Returns [`Error::EncryptionRequired`] if the namespace requires encryption and the call is
+    /// not encrypted, and [`Error::AccessDenied`] if the caller may not read the namespace or not
+    /// use it from another machine.
     pub fn connect(&self, caller: &Caller) -> Result<AccessRights> {
         if self.requires_encryption && !caller.is_private() {
             return Err(Error::EncryptionRequired {
@@ -37,10 +37,10 @@ impl NamespaceSecurity<'_> {
         self.require(caller, needed)
     }
 
-    /// The rights of a caller, when all that are needed are among them.
+    /// The rights of a caller, if they include all needed ones.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] otherwise.
+    /// Returns [`Error::AccessDenied`] otherwise.
     pub fn require(&self, caller: &Caller, needed: AccessRights) -> Result<AccessRights> {
         let granted = granted(self.descriptor, caller);
         if granted.contains(needed) {

@@ -5,14 +5,14 @@ use crate::format::security::acl::{Ace, AceFlags, Acl};
 use crate::format::security::descriptor::SecurityDescriptor;
 use crate::format::security::sid::Sid;
 
-/// Windows makes the list of ROOT, and of each namespace that only inherits, in a buffer of this
+/// Windows builds the list of ROOT, and of each namespace that only inherits, in a buffer of this
 /// many bytes and stores all of it.
 pub(super) const LIST_BYTES: u16 = 128;
 
-/// Who may use ROOT by default, and with it every namespace that is given no descriptor of its own:
-/// administrators everything but events; the two accounts of services and all authenticated users
-/// reading, methods, and writing through providers. Source: the repositories met; the pages of the
-/// SDK disagree.
+/// The default descriptor of ROOT, and thereby of every namespace without its own. Administrators
+/// have all rights except for events. The two service accounts and all authenticated users may
+/// read, run methods, and write through providers. Source: known repositories; the pages of the SDK
+/// disagree.
 pub fn of_root() -> SecurityDescriptor {
     let users = AccessRights::USERS_DEFAULT;
     let entries = [
@@ -28,7 +28,7 @@ pub fn of_root() -> SecurityDescriptor {
     owned_by_administrators(list.padded_to(LIST_BYTES))
 }
 
-/// A descriptor with this list; the administrators are owner and group, as in every namespace met.
+/// A descriptor with this list. Administrators are owner and group, as in all known repositories.
 pub(super) fn owned_by_administrators(list: Acl) -> SecurityDescriptor {
     SecurityDescriptor::new(Some(Sid::ADMINISTRATORS), Some(Sid::ADMINISTRATORS)).with_dacl(list)
 }
@@ -40,7 +40,7 @@ mod tests {
     use crate::security::caller::Caller;
     use crate::security::inheritance::of_new_namespace;
 
-    /// What Windows stores for ROOT (`inherited` 0) and for its children (0x10).
+    /// The bytes that Windows stores for ROOT (`inherited` 0) and for its children (0x10).
     fn stored(inherited: u8) -> Vec<u8> {
         let flags = 2 | inherited;
         let mut bytes = vec![

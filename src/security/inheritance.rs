@@ -1,15 +1,16 @@
-//! What a new namespace inherits, and how inherited entries and own ones make one list.
+//! Inheritance: the entries that a new namespace inherits, and the combination of inherited entries
+//! with own ones.
 //!
-//! A namespace inherits when it is created and when its descriptor is set: the entries of its
-//! parent that are for containers. A later change of the parent does not reach the namespaces that
-//! are there; the sources say nothing of it, and in the repositories met a descriptor is what it
-//! was made.
+//! A namespace inherits the entries of its parent that are for containers, when it is created and
+//! when its descriptor is set. A later change of the parent does not affect existing namespaces.
+//! The sources do not mention this case, but in known repositories descriptors have stayed as they
+//! were created.
 //!
-//! The documents say that `SE_DACL_PROTECTED` plays no role. It plays none for the children of a
-//! protected namespace, which inherit from it as from others. But each namespace met that is
-//! protected itself has own entries alone, below parents that would have given some: so a protected
-//! descriptor takes nothing from above. Otherwise setting a descriptor as it was read would let in
-//! whom the namespace was to keep out.
+//! The documents say that `SE_DACL_PROTECTED` has no effect. It has none on the children of a
+//! protected namespace, which inherit from it as from others. But every protected namespace in
+//! known repositories has only its own entries, although its parent would have passed some on. So a
+//! protected descriptor inherits nothing here. Otherwise setting a descriptor that was read would
+//! admit users whom the namespace was to keep out.
 
 use super::defaults;
 use crate::base::error::{Error, Result};
@@ -18,14 +19,14 @@ use crate::format::security::acl::{Ace, AceFlags, Acl};
 use crate::format::security::descriptor::{Control, Dacl, SecurityDescriptor};
 use crate::format::security::sid::Sid;
 
-/// What only says how an entry is inherited.
+/// Flags that describe only how an entry is inherited.
 const OF_INHERITANCE: AceFlags = AceFlags::OBJECT_INHERIT
     .union(AceFlags::CONTAINER_INHERIT)
     .union(AceFlags::NO_PROPAGATE)
     .union(AceFlags::INHERIT_ONLY);
 
-/// The entries that a child namespace inherits, in the order of the parent's list. An entry that
-/// goes one level deep is not passed on by the child; one for children alone counts in the child.
+/// The entries that a child namespace inherits, in the order of the parent's list. An entry for one
+/// level is not passed on by the child; an entry only for children takes effect in the child.
 pub fn inherited(parent: &SecurityDescriptor) -> Vec<Ace> {
     let Dacl::List(list) = parent.dacl() else {
         return Vec::new();
@@ -50,7 +51,7 @@ fn flags_in_child(flags: AceFlags) -> AceFlags {
     (flags - taken) | AceFlags::INHERITED
 }
 
-/// The entries of a descriptor that are its own: those that are not inherited, in their order.
+/// The entries of a descriptor that are not inherited, in order.
 pub fn explicit(descriptor: &SecurityDescriptor) -> Vec<Ace> {
     let Dacl::List(list) = descriptor.dacl() else {
         return Vec::new();
@@ -62,19 +63,19 @@ pub fn explicit(descriptor: &SecurityDescriptor) -> Vec<Ace> {
         .collect()
 }
 
-/// The descriptor of a new namespace that is given none: what it inherits.
+/// The descriptor of a new namespace that is given none: only inherited entries.
 pub fn of_new_namespace(parent: &SecurityDescriptor) -> Result<SecurityDescriptor> {
     Ok(defaults::owned_by_administrators(
         list(inherited(parent))?.padded_to(defaults::LIST_BYTES),
     ))
 }
 
-/// The descriptor of a namespace that is given one: its own entries, then what it inherits. The
-/// owner and group are those that are given, administrators where there is none; a namespace
-/// without parent is ROOT.
+/// The descriptor of a namespace that is given one: its own entries, followed by the inherited
+/// ones. Owner and group are the given ones, or administrators if missing. A namespace without a
+/// parent is ROOT.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] when the list would be longer than one can be.
+/// Returns [`Error::InvalidArgument`] if the list would be too long.
 pub fn merged(
     own: &SecurityDescriptor,
     parent: Option<&SecurityDescriptor>,
@@ -120,8 +121,8 @@ mod tests {
         list.entries().to_vec()
     }
 
-    /// The flags that each of these becomes in a child and in its child, `None` where nothing is
-    /// inherited.
+    /// The flags that each of these becomes in a child and in a grandchild; `None` if the entry is
+    /// not inherited.
     #[test]
     fn flags_say_how_far_an_entry_goes() {
         let (object, once, only) = (

@@ -1,16 +1,15 @@
-//! The methods of `__SystemSecurity`, as far as rights go: reading and setting the descriptor of a
+//! Rights checks of the methods of `__SystemSecurity`, which read and set the descriptor of a
 //! namespace.
 //!
-//! Sources: WMI SDK, "GetSD", "SetSD", "GetCallerAccessRights". Where they are silent:
+//! Sources: WMI SDK, "GetSD", "SetSD", "GetCallerAccessRights". Points on which they are silent:
 //!
-//! * *Owner and group missing* is refused when either is missing; both are stored as they are
-//!   given.
-//! * Inherited entries of what is set are not looked at, since they are not used. So what was read
-//!   can be set again.
-//! * Object and container inheritance, no propagation, inherit only and inherited are the flags
-//!   that an entry may have.
-//! * The list of audits is for callers with `SeSecurityPrivilege` enabled. Others do not get it,
-//!   may not set one, and leave the one that is there as it is.
+//! * *Owner and group missing* is returned if either is missing; both are stored as given.
+//! * Inherited entries in a new descriptor are not checked, because they are not used. So a
+//!   descriptor that was read can be set again.
+//! * The flags that an entry may have are object and container inheritance, no propagation, inherit
+//!   only, and inherited.
+//! * The audit list is for callers with `SeSecurityPrivilege` enabled. Others do not receive it,
+//!   may not set one, and leave the present one unchanged.
 
 use super::caller::{Caller, Privileges};
 use super::connect::NamespaceSecurity;
@@ -29,10 +28,10 @@ const KNOWN_FLAGS: AceFlags = AceFlags::OBJECT_INHERIT
     .union(AceFlags::INHERITED);
 
 impl NamespaceSecurity<'_> {
-    /// `GetSD`: the descriptor with own and inherited entries.
+    /// `GetSD`: the descriptor with its own and its inherited entries.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] without `READ_CONTROL`.
+    /// Returns [`Error::AccessDenied`] without `READ_CONTROL`.
     pub fn get_sd(&self, caller: &Caller) -> Result<Vec<u8>> {
         self.require(caller, AccessRights::READ_CONTROL)?;
         if caller.enabled().contains(Privileges::SECURITY) {
@@ -42,14 +41,14 @@ impl NamespaceSecurity<'_> {
         Ok(self.descriptor.clone().with_sacl_of(&without).to_bytes())
     }
 
-    /// `SetSD`: what becomes the descriptor of the namespace when these bytes are set. `parent` is
-    /// the descriptor of the parent namespace, `None` for ROOT.
+    /// `SetSD`: the descriptor that the namespace has after these bytes are set. `parent` is the
+    /// descriptor of the parent namespace, or `None` for ROOT.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] without `WRITE_DAC`, or for a list of audits without
-    /// `SeSecurityPrivilege`; [`Error::InvalidObject`] when the bytes are no descriptor;
-    /// [`Error::InvalidArgument`] when owner, group or list are missing, when the list is damaged
-    /// or would become too long, and for an entry that a namespace may not have.
+    /// Returns [`Error::AccessDenied`] without `WRITE_DAC`, or for an audit list without
+    /// `SeSecurityPrivilege`; [`Error::InvalidObject`] if the bytes are not a descriptor;
+    /// [`Error::InvalidArgument`] if owner, group or list is missing, if the list is damaged or
+    /// would become too long, and for an entry that a namespace may not have.
     pub fn set_sd(
         &self,
         caller: &Caller,
@@ -69,11 +68,11 @@ impl NamespaceSecurity<'_> {
         inheritance::merged(&given, parent)
     }
 
-    /// `GetCallerAccessRights`: what the caller may do. Any caller who may use the namespace at all
-    /// may ask, also one who may run no methods.
+    /// `GetCallerAccessRights`: the rights of the caller. Any caller who may use the namespace at
+    /// all may ask, even one who may not run methods.
     ///
     /// # Errors
-    /// [`Error::AccessDenied`] without `WBEM_ENABLE`.
+    /// Returns [`Error::AccessDenied`] without `WBEM_ENABLE`.
     pub fn caller_access_rights(&self, caller: &Caller) -> Result<AccessRights> {
         self.require(caller, AccessRights::ENABLE)
     }
@@ -105,10 +104,10 @@ fn may_set_audits(caller: &Caller) -> Result<()> {
     )))
 }
 
-/// Whether a namespace may have these entries as its own.
+/// Checks that a namespace may have these entries as its own.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for the first that it may not.
+/// Returns [`Error::InvalidArgument`] for the first that it may not have.
 pub fn check_entries(entries: &[Ace]) -> Result<()> {
     entries
         .iter()

@@ -1,11 +1,11 @@
-//! Who may do what: pure functions over security descriptors and callers. No I/O, and no knowledge
-//! of where a descriptor is kept.
+//! Access checks: pure functions over security descriptors and callers. No I/O, and no knowledge of
+//! where a descriptor is stored.
 //!
 //! Each namespace has a security descriptor, in `__thisNAMESPACE.SECURITY_DESCRIPTOR`. A [`Caller`]
-//! is whoever asks, as the embedder says it; the library never finds out by itself.
-//! [`access::granted`] says which [`AccessRights`] a descriptor gives a caller; everything else
-//! follows from that. What the contract asks for, and what it leaves open and is decided here,
-//! stands in `docs::security`.
+//! is the identity stated by the embedder; the library never determines one by itself.
+//! [`access::granted`] returns the [`AccessRights`] that a descriptor gives a caller, and
+//! everything else follows from that. `docs::security` lists the requirements of the contract, and
+//! the decisions on points that it leaves open.
 
 pub mod access;
 pub mod backup_rights;

@@ -1,16 +1,15 @@
-//! Security identifiers and descriptors in values, as text that a person can read.
+//! Text for people of security identifiers and descriptors in values.
 
 use super::sddl;
 use crate::cim::value::{Array, Value};
 use crate::format::security::descriptor::SecurityDescriptor;
 use crate::format::security::sid::Sid;
 
-/// Authorities that Windows has: null, world, local, creator, NT, application packages, labels.
+/// Authorities used by Windows: null, world, local, creator, NT, application packages, labels.
 const AUTHORITIES: [u64; 7] = [0, 1, 2, 3, 5, 15, 16];
 
-/// Reads a value of bytes that is a security identifier or a descriptor and nothing else: the one
-/// as `S-1-…`, the other as SDDL. `None` for every other value, and for descriptors that SDDL has
-/// no words for.
+/// The text of a value whose bytes are exactly a security identifier (`S-1-…`) or a descriptor
+/// (SDDL). `None` for any other value, and for a descriptor that SDDL cannot express.
 pub fn text_of(value: &Value) -> Option<String> {
     let Value::Array(Array::Uint8(bytes)) = value else {
         return None;
@@ -18,8 +17,8 @@ pub fn text_of(value: &Value) -> Option<String> {
     sid(bytes).or_else(|| sddl::print(&SecurityDescriptor::parse(bytes).ok()?))
 }
 
-/// An identifier of a known authority. A few bytes of something else are easily one of authority 0
-/// without parts, so at least one part is asked for.
+/// An identifier of a known authority. At least one part is required, because a few arbitrary bytes
+/// can easily form an identifier of authority 0 without parts.
 fn sid(bytes: &[u8]) -> Option<String> {
     let sid = Sid::from_bytes(bytes)?;
     let is_usual = AUTHORITIES.contains(&sid.authority()) && !sid.sub_authorities().is_empty();

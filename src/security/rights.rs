@@ -1,22 +1,22 @@
-//! The rights on a namespace.
+//! Access rights to a namespace.
 
 use std::fmt;
 
 bitflags::bitflags! {
-    /// Rights on a namespace, as access mask. Sources: WMI SDK, "Namespace Access Rights Constants"
-    /// and `WBEM_SECURITY_FLAGS`; [MS-WMI] 5.2.
+    /// Access rights to a namespace, as an access mask. Sources: WMI SDK, "Namespace Access Rights
+    /// Constants" and `WBEM_SECURITY_FLAGS`; [MS-WMI] 5.2.
     ///
-    /// The generic rights (0xF0000000) mean nothing here: no source maps them, and no list of a
-    /// namespace holds one.
+    /// The generic rights (0xF0000000) have no meaning here: no source maps them, and no known list
+    /// of a namespace contains one.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
     pub struct AccessRights: u32 {
         /// `WBEM_ENABLE`: reading, and connecting at all.
         const ENABLE = 0x1;
         /// `WBEM_METHOD_EXECUTE`: running methods.
         const METHOD_EXECUTE = 0x2;
-        /// `WBEM_FULL_WRITE_REP`: writing classes and instances, system classes excepted.
+        /// `WBEM_FULL_WRITE_REP`: writing classes and instances, except system classes.
         const FULL_WRITE_REP = 0x4;
-        /// `WBEM_PARTIAL_WRITE_REP`: updating and deleting static instances, but no classes. (One
+        /// `WBEM_PARTIAL_WRITE_REP`: updating and deleting static instances, but not classes. (One
         /// page of the SDK says provider instances; two other sources say static ones.)
         const PARTIAL_WRITE_REP = 0x8;
         /// `WBEM_WRITE_PROVIDER`: writing through providers.
@@ -35,7 +35,7 @@ bitflags::bitflags! {
 }
 
 impl AccessRights {
-    /// What administrators have by default: everything but events, 0x6003F.
+    /// Default rights of administrators: everything except events, 0x6003F.
     pub const ADMINISTRATORS_DEFAULT: AccessRights = AccessRights::ENABLE
         .union(AccessRights::METHOD_EXECUTE)
         .union(AccessRights::FULL_WRITE)
@@ -43,13 +43,13 @@ impl AccessRights {
         .union(AccessRights::READ_CONTROL)
         .union(AccessRights::WRITE_DAC);
 
-    /// What services and authenticated users have by default: reading, methods, and writing through
-    /// providers, 0x13. Two pages of the SDK disagree on it; every repository met has this.
+    /// Default rights of services and authenticated users: reading, methods, and writing through
+    /// providers, 0x13. Two pages of the SDK disagree about them; every known repository has these.
     pub const USERS_DEFAULT: AccessRights = AccessRights::ENABLE
         .union(AccessRights::METHOD_EXECUTE)
         .union(AccessRights::WRITE_PROVIDER);
 
-    /// Writing everything, 0x1C: the right to write it all comes with those to write a part.
+    /// Writing everything, 0x1C: the right to write everything includes those to write a part.
     pub const FULL_WRITE: AccessRights = AccessRights::FULL_WRITE_REP
         .union(AccessRights::PARTIAL_WRITE_REP)
         .union(AccessRights::WRITE_PROVIDER);

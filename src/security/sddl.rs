@@ -1,4 +1,4 @@
-//! Security descriptors as text: the argument of `NamespaceSecuritySDDL("…")`.
+//! Text form of security descriptors: the argument of `NamespaceSecuritySDDL("…")`.
 //!
 //! ```text
 //! descriptor = [ "O:" sid ] [ "G:" sid ] [ "D:" list ] [ "S:" list ]
@@ -9,10 +9,11 @@
 //! sid        = "S-1-…" / two letters
 //! ```
 //!
-//! Upper and lower case differ. Not taken, with a message: names of accounts of a domain (`DA`,
-//! `LA`, …), which no text says on which machine they are to be looked up; entries for objects and
-//! with conditions; generic rights and those of files and of the registry, which mean nothing to a
-//! namespace. Source: [MS-DTYP] 2.5.1; WMI SDK, "Setting security on namespace creation".
+//! Upper and lower case differ. The following are rejected with a message: names of domain accounts
+//! (`DA`, `LA`, …), because a text does not say on which machine to look them up; entries for
+//! objects and with conditions; generic rights and those of files and the registry, which have no
+//! meaning for a namespace. Source: [MS-DTYP] 2.5.1; WMI SDK, "Setting security on namespace
+//! creation".
 
 use std::fmt::{self, Write};
 
@@ -24,7 +25,7 @@ use crate::format::security::acl::{Ace, AceBody, AceFlags, Acl};
 use crate::format::security::descriptor::{Control, Dacl, SecurityDescriptor};
 use crate::format::security::sid::Sid;
 
-/// The kind of an entry of a list of audits.
+/// The kind of an entry of an audit list.
 const AUDIT: u8 = 2;
 
 /// Names of identifiers that are the same on every machine.
@@ -65,7 +66,7 @@ const SIDS: [(&str, Sid); 34] = [
     ("RM", Sid::known(5, [32, 580])),
 ];
 
-/// Names of rights. Those of directory objects are the lowest bits, which is how texts for WMI name
+/// Names of rights. Those of directory objects are the lowest bits, and texts for WMI use them for
 /// its rights.
 const RIGHTS: [(&str, u32); 13] = [
     ("CC", 0x1),
@@ -93,7 +94,7 @@ const FLAGS: [(&str, AceFlags); 7] = [
     ("FA", AceFlags::FAILED_ACCESS),
 ];
 
-/// What may stand before the entries of a list, and what it means in a DACL and in a SACL.
+/// Flags that may precede the entries of a list, with their meanings in a DACL and in a SACL.
 const LIST_FLAGS: [(&str, Control, Control); 3] = [
     ("P", Control::DACL_PROTECTED, Control::SACL_PROTECTED),
     (
@@ -108,10 +109,10 @@ const LIST_FLAGS: [(&str, Control, Control); 3] = [
     ),
 ];
 
-/// Reads a descriptor from text.
+/// Parses a descriptor.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`], with the byte offset in the text.
+/// Returns [`Error::InvalidArgument`] with the byte offset in the text.
 pub fn parse(text: &str) -> Result<SecurityDescriptor> {
     let mut parser = Parser { text, at: 0 };
     let (mut owner, mut group, mut dacl, mut sacl) = (None, None, None, None);
@@ -137,12 +138,12 @@ pub fn parse(text: &str) -> Result<SecurityDescriptor> {
     Ok(descriptor.with_control(control))
 }
 
-/// The descriptor of a namespace that is created with this text, or gets it later. `parent` is the
-/// descriptor of the parent namespace, `None` for ROOT.
+/// The descriptor of a namespace that is created with this text or receives it later. `parent` is
+/// the descriptor of the parent namespace, or `None` for ROOT.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] when the text cannot be read, has no access control list, or has an
-/// entry that a namespace may not have.
+/// Returns [`Error::InvalidArgument`] if the text cannot be parsed, has no access control list, or
+/// has an entry that a namespace may not have.
 pub fn of_namespace(text: &str, parent: Option<&SecurityDescriptor>) -> Result<SecurityDescriptor> {
     let own = parse(text)?;
     if own.dacl() == Dacl::Absent {
@@ -200,7 +201,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// An identifier, behind which something else may follow.
+    /// An identifier, which other text may follow.
     fn sid(&mut self) -> Result<Sid> {
         let rest = self.rest();
         if !rest.starts_with("S-") {
@@ -211,7 +212,7 @@ impl<'t> Parser<'t> {
             self.at += 2;
             return Ok(*sid);
         }
-        // Numbers follow, and the next part begins with a letter other than those.
+        // Digits follow, and the next part begins with a letter that is not a digit.
         let is_of_sid =
             |byte: u8| byte == b'-' || byte.is_ascii_hexdigit() || byte == b'x' || byte == b'X';
         let digits = rest
@@ -220,7 +221,7 @@ impl<'t> Parser<'t> {
             .take_while(|byte| is_of_sid(*byte))
             .count();
         let mut text = rest.get(..1 + digits).unwrap_or_default();
-        // The D of "D:" is a hexadecimal digit as well.
+        // The D of "D:" is also a hexadecimal digit.
         if rest
             .get(text.len()..)
             .is_some_and(|behind| behind.starts_with(':'))
@@ -276,7 +277,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// What stands before the next semicolon.
+    /// The text up to the next semicolon.
     fn field(&mut self) -> Result<&'t str> {
         let rest = self.rest();
         let end = rest
@@ -306,7 +307,7 @@ impl<'t> Parser<'t> {
         number.ok_or_else(|| self.fault("the rights are no number of 32 bits"))
     }
 
-    /// The sum of the values of names of two letters.
+    /// The combined values of two-letter names.
     fn letters<T>(&self, field: &str, names: &[(&str, T)]) -> Result<T>
     where
         T: Copy + Default + std::ops::BitOr<Output = T>,
@@ -335,9 +336,9 @@ fn audit(flags: AceFlags, mask: u32, sid: Sid) -> Ace {
     }
 }
 
-/// Writes a descriptor as text that [`parse`] reads. `None` for one that has no such text: with
-/// entries of other kinds, with other flags or bytes behind an identifier, with an entry in the
-/// wrong list, or with a NULL list.
+/// Prints a descriptor as text for [`parse`]. `None` for a descriptor without such a text: one with
+/// entries of other kinds, other flags, bytes after an identifier, an entry in the wrong list, or a
+/// NULL list.
 pub fn print(descriptor: &SecurityDescriptor) -> Option<String> {
     let mut text = String::new();
     for (tag, sid) in [("O:", descriptor.owner()), ("G:", descriptor.group())] {
@@ -651,7 +652,7 @@ mod tests {
             };
             let owner = owner.as_ref().map(sid);
             let mut descriptor = SecurityDescriptor::new(owner, owner).with_dacl(Acl::new(list).unwrap());
-            // What only the text of a list of audits can say is said only where there is one.
+            // Flags that only the text of an audit list can express require such a list.
             let mut sayable = Control::DACL_PROTECTED | Control::DACL_AUTO_INHERIT_REQ | Control::DACL_AUTO_INHERITED;
             if let Some(audits) = audits {
                 let audits = audits.iter().map(|ace| audit(ace.flags, ace.mask().unwrap(), sid(ace))).collect();
