@@ -12,7 +12,7 @@ pub(crate) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     Some(u32::from_le_bytes(field.try_into().ok()?))
 }
 
-/// Takes numbers and byte strings off the front of a byte string.
+/// Takes numbers and byte strings from the front of a byte string.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'b> {
     rest: &'b [u8],
@@ -27,17 +27,17 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Bytes taken so far.
+    /// Number of bytes taken so far.
     pub(crate) const fn position(&self) -> usize {
         self.taken
     }
 
-    /// Bytes left.
+    /// Number of bytes left.
     pub(crate) const fn remaining(&self) -> usize {
         self.rest.len()
     }
 
-    /// The next `len` bytes, `None` when fewer are left.
+    /// Takes the next `len` bytes; `None` if fewer are left.
     pub(crate) fn take(&mut self, len: usize) -> Option<&'b [u8]> {
         let (front, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
@@ -45,7 +45,7 @@ impl<'b> Reader<'b> {
         Some(front)
     }
 
-    /// The next `N` bytes.
+    /// Takes the next `N` bytes.
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.take(N)?.try_into().ok()
     }
@@ -63,8 +63,8 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Puts bytes at an offset of a buffer whose size the caller has made sure of; outside it nothing
-/// is written.
+/// Copies bytes to an offset of a buffer whose size the caller has ensured. Nothing is written
+/// outside of it.
 pub(crate) fn put(buffer: &mut [u8], offset: usize, bytes: &[u8]) {
     let target = buffer
         .get_mut(offset..)

@@ -1,12 +1,12 @@
 //! The checksums of the format: CRC-32 (ISO-HDLC, the one of zlib) over a whole page, a record, or
 //! a sample of a page.
 //!
-//! Dialect 2.2 samples: one byte from the start of each 512-byte sector, sixteen in all. The check
+//! Dialect 2.2 samples one byte from the start of each 512-byte sector, sixteen in all. The check
 //! detects torn and misplaced sectors, not bit rot (`docs::format`, "Checksums").
 
 use crate::base::page_no::PageBytes;
 
-/// Bytes of a sector, the unit of the sample.
+/// Size of a sector, the unit of the sample, in bytes.
 const SECTOR: usize = 512;
 
 /// CRC-32 of a byte string.
@@ -14,7 +14,7 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
 }
 
-/// CRC-32 of byte strings as if they were one.
+/// CRC-32 of the concatenation of byte strings.
 pub(crate) fn crc32_of(parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     parts.iter().for_each(|part| hasher.update(part));

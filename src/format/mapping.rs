@@ -1,4 +1,4 @@
-//! Mapping files: from logical to physical pages, one generation a file.
+//! Mapping files, which map logical to physical pages. Each file holds one generation.
 //!
 //! ```text
 //! 2.2   section (objects) | section (index) | u32 shutdown flag
@@ -27,13 +27,13 @@ use crate::base::{narrow, widen};
 const SIGNATURE: u32 = 0x0000_ABCD;
 const FOOTER: u32 = 0x0000_DCBA;
 
-/// First byte of a mapping file while it is being written: all bits of a signature's first byte
-/// inverted, so no flipped bit makes one of the other. A single byte reaches the disk or does not
-/// (W-5).
+/// First byte of a mapping file while it is being written: the inverted first byte of a signature,
+/// so that no single flipped bit turns one into the other. A single byte is either completely
+/// written to the disk or not at all (W-5).
 pub const UNFINISHED: u8 = !SIGNATURE.to_le_bytes()[0];
 
-/// Bytes at the front of a mapping file that reach the disk in one piece: the head, and an entry,
-/// which has a stamp.
+/// Number of bytes at the front of a mapping file that reach the disk together: the head, and an
+/// entry with its stamp.
 const FRONT: usize = 48;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
@@ -48,17 +48,17 @@ struct EntryRaw {
 }
 const _: () = assert!(size_of::<EntryRaw>() == 24);
 
-/// What a mapping says of one logical page. Dialect 2.1 stores the physical page alone; the rest is
-/// 0 there.
+/// The entry of one logical page. Dialect 2.1 stores only the physical page; the other fields are 0
+/// there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MappingEntry {
-    /// Where the page lies; `None`: the logical page has no page.
+    /// The place of the page; `None` if the logical page has no page.
     pub physical: Option<PhysicalPage>,
-    /// Sampled checksum of the page; in an entry without page that of the last content.
+    /// Sampled checksum of the page; in an entry without a page, that of the last content.
     pub checksum: u32,
-    /// Free bytes of a page of whole records; else 0.
+    /// Free bytes of a page of whole records; otherwise 0.
     pub free_bytes: u32,
-    /// 0, but for entry 0 of the index: the logical page of the root.
+    /// 0, except in entry 0 of the index: the logical page of the root.
     pub user_data: u32,
     /// The generation of the file, in every entry.
     pub stamp: u32,
@@ -69,18 +69,18 @@ pub struct MappingEntry {
 /// One section of a mapping: the map of one data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappingSection {
-    /// Counts committed transactions.
+    /// Number of committed transactions.
     pub transaction: u32,
-    /// Counts mapping files written. Dialect 2.1 has no such field; there it is the transaction
-    /// number.
+    /// Number of mapping files written. Dialect 2.1 has no such field; the transaction number is
+    /// used there.
     pub generation: u32,
-    /// The generation before. In 2.1 as `generation`.
+    /// The previous generation. In dialect 2.1 the same as `generation`.
     pub previous: u32,
     /// Size of the physical page space, in pages: mapped and free ones.
     pub physical_pages: u32,
-    /// Entries by logical page.
+    /// The entries, by logical page.
     pub entries: Vec<MappingEntry>,
-    /// Pages that this generation does not map; the one free for longest first.
+    /// Pages that this generation does not map, longest free first.
     pub free: Vec<PhysicalPage>,
 }
 
@@ -98,30 +98,31 @@ pub struct Mapping {
     pub shutdown_flag: u32,
 }
 
-/// Bytes of a mapping file of dialect 2.2 up to the number of its generation.
+/// Number of bytes of a mapping file of dialect 2.2 up to and including the number of its
+/// generation.
 pub const MAPPING_HEAD: usize = 12;
 
-/// The number of the generation that the head of a mapping file of dialect 2.2 states; `None` when
-/// it is none.
+/// The number of the generation in the head of a mapping file of dialect 2.2; `None` if it is not a
+/// mapping file.
 pub fn stated_generation(head: &[u8; MAPPING_HEAD]) -> Option<u32> {
     let mut reader = Reader::new(head);
     let (signature, _transaction) = (reader.u32()?, reader.u32()?);
     reader.u32().filter(|_| signature == SIGNATURE)
 }
 
-/// What the front of a mapping file of dialect 2.2 shows, however torn the rest may be.
+/// Information from the first bytes of a mapping file of dialect 2.2, however torn the rest may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MappingFront {
-    /// The mark of a file that is being written: the generation in it never counted (W-5).
+    /// The mark of a file that is being written. The generation in it never took effect (W-5).
     Unfinished,
-    /// The head of a generation and the stamp of its first entry, which agree.
+    /// The generation in the head, which agrees with the stamp of the first entry.
     Generation(u32),
     /// Neither.
     Unknown,
 }
 
 impl MappingFront {
-    /// Reads the front of a mapping file.
+    /// Examines the first bytes of a mapping file.
     pub fn of(bytes: &[u8]) -> Self {
         let [signature, rest @ ..] = SIGNATURE.to_le_bytes();
         if bytes
@@ -149,19 +150,19 @@ impl MappingFront {
     }
 }
 
-/// A parsed mapping file and the number of bytes behind its end.
+/// A parsed mapping file and the number of bytes after its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParsedMapping {
     /// The mapping.
     pub mapping: Mapping,
-    /// Bytes behind it. Dialect 2.1 overwrites its files without cutting them, so there it is no
-    /// damage.
+    /// Number of bytes after it. Dialect 2.1 overwrites its files without truncating them, so they
+    /// are not damage there.
     pub trailing_bytes: usize,
 }
 
 impl Mapping {
-    /// Reads a mapping file of a dialect. Checks the form alone: signatures, counts against what
-    /// remains, footers; whether the content makes sense is for `verify`.
+    /// Parses a mapping file of a dialect. Checks only the form: signatures, counts against the
+    /// remaining bytes, and footers. `verify` checks the content.
     pub fn parse(
         bytes: &[u8],
         dialect: Dialect,
@@ -190,8 +191,8 @@ impl Mapping {
         })
     }
 
-    /// Reads a mapping file whose dialect is not known: the one that fits, 2.2 tried first. When
-    /// neither does, the error is that of `likely`.
+    /// Parses a mapping file of unknown dialect, trying 2.2 first. If neither fits, returns the
+    /// error for `likely`.
     pub fn parse_any(
         bytes: &[u8],
         likely: Dialect,
@@ -206,7 +207,7 @@ impl Mapping {
             .or_else(|error| Self::parse(bytes, other, role).map_err(|_| error))
     }
 
-    /// The bytes of the file.
+    /// Encodes the file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let entry = if self.dialect == Dialect::V22 {
             size_of::<EntryRaw>()
@@ -233,7 +234,7 @@ impl Mapping {
         }
     }
 
-    /// The section of a page space, to change it.
+    /// Mutable access to the section of a page space.
     pub const fn section_mut(&mut self, space: Space) -> &mut MappingSection {
         match space {
             Space::Objects => &mut self.objects,
@@ -246,7 +247,7 @@ impl Mapping {
         self.objects.generation
     }
 
-    /// A mapping of nothing, for files of which none can be read.
+    /// An empty mapping, for files without a readable one.
     pub const fn none() -> Self {
         Self {
             dialect: Dialect::V22,
@@ -272,7 +273,7 @@ impl Mapping {
 }
 
 impl MappingSection {
-    /// The map of no page.
+    /// A section without pages.
     const fn none() -> Self {
         Self {
             transaction: 0,
@@ -284,8 +285,8 @@ impl MappingSection {
         }
     }
 
-    /// Reads a file that holds one section alone: OBJECTS.MAP or INDEX.MAP of dialect 2.1. Gives
-    /// the section and the number of bytes behind it, which are no damage.
+    /// Parses a file of a single section: OBJECTS.MAP or INDEX.MAP of dialect 2.1. Returns the
+    /// section and the number of bytes after it, which are not damage.
     pub fn parse_single(bytes: &[u8], role: FileRole) -> Result<(Self, usize), Corruption> {
         let dialect = Dialect::V21;
         let mut reader = SectionReader {
@@ -297,7 +298,7 @@ impl MappingSection {
         Ok((section, reader.reader.remaining()))
     }
 
-    /// The bytes of the section.
+    /// Encodes the section.
     pub fn write(&self, dialect: Dialect, bytes: &mut Vec<u8>) {
         let mut put = |value: u32| bytes.extend_from_slice(&value.to_le_bytes());
         put(SIGNATURE);
@@ -328,7 +329,7 @@ impl MappingSection {
         self.entries.get(page.index())
     }
 
-    /// Where a logical page lies, if it has a page.
+    /// The place of a logical page, if it has a page.
     pub fn resolve(&self, page: LogicalPage) -> Option<PhysicalPage> {
         self.entry(page)?.physical
     }
@@ -409,8 +410,9 @@ impl<'b> SectionReader<'b> {
         })
     }
 
-    /// In dialect 2.1 an entry has 4 bytes in the file and 24 in memory, so the size of the file is
-    /// bound enough in 2.2 alone. A count that the file has no bytes for is cut, not large.
+    /// Rejects counts that are too large. In dialect 2.1 an entry has 4 bytes in the file and 24 in
+    /// memory, so the size of the file is a sufficient bound only in 2.2. A count without bytes in
+    /// the file is truncation, not size.
     fn bound(&self, count: u32, at: usize) -> Result<(), Corruption> {
         if count <= MAX_LOGICAL_PAGES || widen(count) > self.reader.remaining() / size_of::<U32>() {
             return Ok(());
@@ -461,7 +463,8 @@ impl<'b> SectionReader<'b> {
             .collect()
     }
 
-    /// `count` fixed structures, checked against what is left before anything is reserved.
+    /// Takes `count` fixed structures. The count is checked against the remaining bytes before
+    /// anything is allocated.
     fn table<T>(&mut self, count: u32, what: &str) -> Result<&'b [T], Corruption>
     where
         T: FromBytes + Immutable + KnownLayout + Unaligned,

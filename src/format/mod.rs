@@ -1,8 +1,9 @@
-//! Bytes to structures and back; no I/O. One on-disk structure a file, its layout drawn at its
-//! head.
+//! Conversion between bytes and structures, without I/O. Each on-disk structure has its own file,
+//! with its layout drawn at the top.
 //!
 //! The evidence for every layout is in `docs::format`. Parsers never panic, check every length
-//! against what remains before they use it, and say which file, page and offset they stumbled over.
+//! against the remaining bytes before they use it, and report the file, page and offset of an
+//! error.
 
 pub mod bmf;
 pub mod checksum;
@@ -18,7 +19,7 @@ pub(crate) mod bytes;
 
 use std::fmt;
 
-/// The two layouts of a repository; detected, never asked for.
+/// The two layouts of a repository. They are detected, never chosen by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Format 2.1: Windows XP and Server 2003.
@@ -28,7 +29,8 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The child pointer of a leaf of the index: "none". In 2.2 child 0 is a page like any other.
+    /// The child pointer of a leaf of the index, "none". In dialect 2.2 child 0 is an ordinary
+    /// page.
     pub const fn no_child(self) -> u32 {
         match self {
             Dialect::V21 => 0,

@@ -1,6 +1,5 @@
-//! The hash of a name, as keys and instance records have it: upper-case hexadecimal digits of the
-//! MD5 (2.1) or SHA-256 (2.2) of the name in upper case, in UTF-16LE. Source: `docs::objects`,
-//! "Hashes".
+//! The hash of a name in keys and instance records: upper-case hexadecimal digits of the MD5 (2.1)
+//! or SHA-256 (2.2) of the upper-case name in UTF-16LE. Source: `docs::objects`, "Hashes".
 
 use std::fmt;
 
@@ -48,11 +47,11 @@ impl NameHash {
         hash
     }
 
-    /// A hash from its text.
+    /// Parses a hash.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(byte);
-        // Looking at all digits is faster than stopping at the first that is none: it takes many at
-        // a time.
+        // Examining all digits is faster than stopping at the first wrong one, because many are
+        // examined at once.
         let is_hash = [32, 64].contains(&text.len())
             && text.iter().fold(true, |all, byte| all & is_digit(byte));
         let mut hash = Self {
@@ -63,7 +62,7 @@ impl NameHash {
         is_hash.then_some(hash)
     }
 
-    /// How many digits the hashes of a dialect have.
+    /// Number of digits of the hashes of a dialect.
     pub const fn digits(dialect: Dialect) -> usize {
         match dialect {
             Dialect::V21 => 32,

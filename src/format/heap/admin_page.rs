@@ -23,7 +23,7 @@ pub const INDEX_ADMIN_SIGNATURE: u32 = 0x0000_ADDD;
 
 const HEADER_SIZE: usize = 12;
 
-/// Entries that an object admin page can hold.
+/// Number of entries that an object admin page can hold.
 pub const CAPACITY: usize = (PAGE_SIZE - HEADER_SIZE) / size_of::<EntryRaw>();
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
@@ -36,14 +36,14 @@ struct EntryRaw {
 }
 const _: () = assert!(size_of::<EntryRaw>() == 16);
 
-/// What an object admin page says of an object page.
+/// The entry of an object page in an object admin page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdminEntry {
     /// Logical page.
     pub page: u32,
     /// Free bytes of the page.
     pub free_bytes: u32,
-    /// CRC-32 of all its bytes.
+    /// CRC-32 of the whole page.
     pub crc: u32,
     /// 0.
     pub zero: u32,
@@ -54,14 +54,14 @@ pub struct AdminEntry {
 pub struct ObjectAdminPage {
     /// 1 at the head of the chain, else 0.
     pub head_mark: u32,
-    /// Logical page of the next page of the chain; 0: this is the last.
+    /// Logical page of the next page of the chain; 0 for the last.
     pub next: u32,
-    /// What it lists, in stored order.
+    /// Its entries, in stored order.
     pub entries: Vec<AdminEntry>,
 }
 
 impl ObjectAdminPage {
-    /// Reads a page of the chain.
+    /// Parses a page of the chain.
     pub fn parse(bytes: &PageBytes, site: Site) -> Result<Self, Corruption> {
         let field = |offset| u32_at(bytes, offset).unwrap_or_default();
         let count = widen(field(8));
@@ -89,7 +89,7 @@ impl ObjectAdminPage {
         })
     }
 
-    /// Writes the page over `page`; what stands behind the entries stays.
+    /// Writes the page over `page`. The bytes after the entries stay.
     pub fn write(&self, page: &mut PageBytes) {
         let count = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         for (word, offset) in [self.head_mark, self.next, count]
@@ -109,7 +109,7 @@ impl ObjectAdminPage {
         }
     }
 
-    /// Bytes used by the header and the entries.
+    /// Number of bytes used by the header and the entries.
     pub fn used(&self) -> usize {
         HEADER_SIZE + 16 * self.entries.len()
     }
@@ -139,8 +139,8 @@ pub fn index_root(bytes: &PageBytes, site: Site) -> Result<LogicalPage, Corrupti
     })
 }
 
-/// Everything but signature and root is zero in an index admin page, the rest of the page included
-/// (invariant 11).
+/// Checks that everything except signature and root is zero in an index admin page, including the
+/// rest of the page (invariant 11).
 pub fn check_index_admin(bytes: &PageBytes, site: Site) -> Option<Corruption> {
     let nonzero = (4..PAGE_SIZE).step_by(4).filter(|&offset| offset != 12);
     let offset = nonzero

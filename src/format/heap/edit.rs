@@ -1,6 +1,5 @@
-//! Changing a page of whole records as it is stored, the way Windows does it (`docs::format`,
-//! "Packing of a single page"): records keep their order, nothing is left between them, bytes
-//! behind the end stay.
+//! In-place changes of a page of whole records, as in Windows (`docs::format`, "Packing of a single
+//! page"): records keep their order, there are no gaps between them, and bytes after the end stay.
 
 use zerocopy::little_endian::U32;
 
@@ -8,7 +7,7 @@ use super::page::{DESCRIPTOR_SIZE, DescriptorRaw, ObjectPage};
 use crate::base::page_no::{PAGE_SIZE, PageBytes};
 use crate::base::{narrow, widen};
 
-/// Appends a record to a packed page; `false`, and nothing happens, when it does not fit.
+/// Appends a record to a packed page. Returns `false`, without a change, if it does not fit.
 pub fn append(page: &mut PageBytes, id: u32, record: &[u8]) -> bool {
     let view = ObjectPage::new(page);
     let (count, end) = (view.descriptors().count(), view.end());
@@ -42,7 +41,7 @@ pub fn append(page: &mut PageBytes, id: u32, record: &[u8]) -> bool {
     true
 }
 
-/// Takes a record out of a packed page; `false`, and nothing happens, when it is not there.
+/// Removes a record from a packed page. Returns `false`, without a change, if it does not exist.
 pub fn remove(page: &mut PageBytes, id: u32) -> bool {
     let view = ObjectPage::new(page);
     let (count, end) = (view.descriptors().count(), view.end());

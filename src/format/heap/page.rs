@@ -7,8 +7,9 @@
 //! descriptor           0 record id   4 offset   8 size   12 check (2.1: CRC-32 of the record; 2.2: 0)
 //! ```
 //!
-//! A record is on pages of its own when `size + 32 > 8192`. Nothing marks a continuation page: it
-//! is known only from the page its record starts on. Source: `docs::format`, "OBJECTS.DATA".
+//! A record has its own pages if `size + 32 > 8192`. A continuation page has no mark; it is
+//! recognised only from the page on which its record starts. Source: `docs::format`,
+//! "OBJECTS.DATA".
 
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -19,7 +20,7 @@ use crate::base::site::Site;
 use crate::base::{narrow, widen};
 use crate::format::bytes::put;
 
-/// Bytes of a descriptor, and of the zero one that closes the table of contents.
+/// Size of a descriptor, including the zero descriptor that ends the table of contents.
 pub const DESCRIPTOR_SIZE: usize = 16;
 
 /// Record id of every multi-page record, and of no other.
@@ -75,7 +76,7 @@ impl Descriptor {
             }
     }
 
-    /// True if the record needs pages of its own.
+    /// True if the record needs its own pages.
     pub const fn is_multi_page(&self) -> bool {
         is_multi_page(self.size)
     }
@@ -85,15 +86,14 @@ const PAGE_BYTES: u32 = 8192;
 const HEAD_BYTES: u32 = 32;
 const _: () = assert!(widen(PAGE_BYTES) == PAGE_SIZE && widen(HEAD_BYTES) == MULTI_PAGE_OFFSET);
 
-/// True if a record of this size needs pages of its own.
+/// True if a record of this size needs its own pages.
 pub const fn is_multi_page(size: u32) -> bool {
     size as usize > PAGE_SIZE - MULTI_PAGE_OFFSET
 }
 
-/// Pages that a multi-page record of this size takes.
+/// Number of pages of a multi-page record of this size.
 pub const fn pages_of(size: u32) -> u32 {
-    // The head takes as much as two descriptors; without overflow for sizes near the end of 32
-    // bits.
+    // The head takes the size of two descriptors. Computed without overflow for sizes near 2^32.
     let rest = size % PAGE_BYTES + HEAD_BYTES;
     size / PAGE_BYTES + rest.div_ceil(PAGE_BYTES)
 }
@@ -104,7 +104,7 @@ pub const fn end_in_last_page(size: u32) -> usize {
     if end == 0 { PAGE_SIZE } else { end }
 }
 
-/// A first look at a page of the object heap that is not known to be a continuation page.
+/// A view of a page of the object heap that may be a continuation page.
 #[derive(Debug, Clone, Copy)]
 pub struct ObjectPage<'p> {
     bytes: &'p PageBytes,
@@ -112,8 +112,8 @@ pub struct ObjectPage<'p> {
 }
 
 impl<'p> ObjectPage<'p> {
-    /// Reads the table of contents up to its zero descriptor, or to the end of the page. Checks
-    /// nothing else.
+    /// Reads the table of contents up to its zero descriptor or the end of the page. Checks nothing
+    /// else.
     pub fn new(bytes: &'p PageBytes) -> Self {
         let descriptors = raw_table(bytes)
             .iter()
@@ -124,7 +124,7 @@ impl<'p> ObjectPage<'p> {
         }
     }
 
-    /// The first descriptor of a record with this id, without a look at those behind it.
+    /// The first descriptor of a record with this id, without examining those after it.
     pub fn find(bytes: &PageBytes, id: u32) -> Option<Descriptor> {
         let mut descriptors = raw_table(bytes)
             .iter()
@@ -143,22 +143,22 @@ impl<'p> ObjectPage<'p> {
             .map(Descriptor::from_raw)
     }
 
-    /// The descriptor of a record that begins here and goes on over the following pages, if that is
-    /// what the page holds.
+    /// The descriptor of a record that begins here and continues on the following pages, if the
+    /// page holds one.
     pub fn multi_page_head(&self) -> Option<Descriptor> {
         self.descriptors()
             .next()
             .filter(|first| self.descriptors == 1 && first.is_multi_page())
     }
 
-    /// The bytes of a record that lies wholly in this page, if the descriptor's range does.
+    /// The bytes of a record that lies entirely in this page, if the descriptor's range does.
     pub fn record(&self, descriptor: &Descriptor) -> Option<&'p [u8]> {
         let start = widen(descriptor.offset);
         self.bytes
             .get(start..start.checked_add(widen(descriptor.size))?)
     }
 
-    /// Offset behind the last record of a packed page.
+    /// Offset after the last record of a packed page.
     pub fn end(&self) -> usize {
         let table = DESCRIPTOR_SIZE * (self.descriptors + 1);
         self.descriptors().fold(table, |end, descriptor| {
@@ -166,13 +166,12 @@ impl<'p> ObjectPage<'p> {
         })
     }
 
-    /// Free bytes of a packed page of whole records: what a mapping entry or admin entry says of
-    /// it.
+    /// Free bytes of a packed page of whole records, as stated in its mapping entry or admin entry.
     pub fn free_bytes(&self) -> u32 {
         narrow(PAGE_SIZE.saturating_sub(self.end()))
     }
 
-    /// What is wrong with a page of whole records: packing, ids (invariants 20 and 21).
+    /// The faults of a page of whole records: packing, ids (invariants 20 and 21).
     pub fn check_single(&self, site: Site) -> Vec<Corruption> {
         let mut findings = Vec::new();
         let mut expected = DESCRIPTOR_SIZE * (self.descriptors + 1);
@@ -185,7 +184,7 @@ impl<'p> ObjectPage<'p> {
             let site = site.at_index(number * DESCRIPTOR_SIZE);
             if let Some(finding) = check_descriptor(&descriptor, expected, site) {
                 findings.push(finding);
-                // What follows is measured against a broken row; one finding says it.
+                // Further checks would depend on a broken sequence; one finding suffices.
                 return findings;
             }
             expected += widen(descriptor.size);
@@ -205,7 +204,7 @@ impl<'p> ObjectPage<'p> {
         findings
     }
 
-    /// What is wrong with the head of a multi-page record (invariant 21).
+    /// The fault of the head of a multi-page record (invariant 21).
     pub fn check_head(&self, head: &Descriptor, site: Site) -> Option<Corruption> {
         let wrong = |detail: String| {
             Some(Corruption::new(
@@ -256,8 +255,8 @@ fn check_descriptor(descriptor: &Descriptor, expected: usize, site: Site) -> Opt
     None
 }
 
-/// A page of whole records being filled. Its bytes are those of a page that held nothing else:
-/// packed, slack zero.
+/// A page of whole records under construction. Its bytes are those of a page that never held
+/// anything else: packed, with zero slack.
 #[derive(Debug, Clone, Default)]
 pub struct ObjectPageBuilder {
     descriptors: Vec<DescriptorRaw>,
@@ -270,7 +269,7 @@ impl ObjectPageBuilder {
         Self::default()
     }
 
-    /// Free bytes: a record fits if it and its descriptor do.
+    /// Free bytes. A record fits if it and its descriptor do.
     pub fn free_bytes(&self) -> u32 {
         narrow(PAGE_SIZE - DESCRIPTOR_SIZE * (self.descriptors.len() + 1) - self.data.len())
     }
@@ -280,7 +279,7 @@ impl ObjectPageBuilder {
         self.descriptors.is_empty()
     }
 
-    /// Appends a record; `false`, and nothing happens, when it does not fit. `check` as in
+    /// Appends a record. Returns `false`, without a change, if it does not fit. For `check` see
     /// [`Descriptor::check`].
     pub fn push(&mut self, id: u32, record: &[u8], check: u32) -> bool {
         if record.len() + DESCRIPTOR_SIZE > widen(self.free_bytes()) {
@@ -316,7 +315,7 @@ impl ObjectPageBuilder {
     }
 }
 
-/// The pages of a multi-page record, slack zero. `check` as in [`Descriptor::check`].
+/// The pages of a multi-page record, with zero slack. For `check` see [`Descriptor::check`].
 pub fn build_multi_page(record: &[u8], check: u32) -> Vec<Box<PageBytes>> {
     let head = DescriptorRaw {
         id: U32::new(MULTI_PAGE_ID),

@@ -1,9 +1,8 @@
-//! An index page that is being changed: keys go in and out, and the page is written once, when
-//! someone wants its bytes.
+//! An editable index page: keys are inserted and removed, and the page is produced once, on demand.
 //!
-//! As Windows does it (`docs::format`, "Node layout"): a new definition and new tokens come last in
-//! their tables, what is removed leaves no gap, slack is zero. The page is the same, byte for byte,
-//! whether it is written after each change or behind all of them.
+//! As in Windows (`docs::format`, "Node layout"), a new definition and new tokens come last in
+//! their tables, removed ones leave no gap, and slack is zero. The page is byte for byte the same,
+//! whether it is produced after each change or after all of them.
 
 use std::cmp::Ordering;
 
@@ -13,43 +12,43 @@ use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes};
 use crate::base::{narrow, widen};
 use crate::format::bytes::put;
 
-/// Bytes or units of what was removed that the tables may hold before they are packed.
+/// Number of bytes or units of removed items that the tables may hold before they are packed.
 const MAX_HOLES: usize = 4 * PAGE_SIZE;
 
-/// Marks the count of a definition that was removed.
+/// Marks the count of a removed definition.
 const REMOVED: u16 = 1 << 15;
 
-/// Room for some more keys, so that the first ones that come do not move the tables.
+/// Space for some more keys, so that the first insertions do not move the tables.
 const MORE_TEXT: usize = 512;
 const MORE_UNITS: usize = 32;
 const MORE_ENTRIES: usize = 8;
 
-/// A copy with room for more.
+/// Copies a slice with space for `more` elements.
 fn roomy<T: Copy>(from: &[T], more: usize) -> Vec<T> {
     let mut copy = Vec::with_capacity(from.len() + more);
     copy.extend_from_slice(from);
     copy
 }
 
-/// A node whose keys change. It has a key at least, unless the last one was taken out; more than
-/// fits into a page, until it is cut.
+/// A node whose keys change. It has at least one key, unless the last one was removed. Before it is
+/// split it may hold more than fits into a page.
 #[derive(Debug, Default)]
 pub struct Draft {
-    /// The texts of the tokens, each closed by a zero, in the order in which they came; those of
-    /// removed ones too.
+    /// The texts of the tokens, each terminated by a zero, in order of insertion, including removed
+    /// ones.
     heap: Vec<u8>,
-    /// By token, in that order.
+    /// The tokens in that order.
     tokens: Vec<Token>,
-    /// Tokens by ascending text.
+    /// Numbers of the tokens, by ascending text.
     order: Vec<u16>,
-    /// Of each key the count of its tokens and the tokens, in the order in which the keys came;
-    /// those of removed ones too.
+    /// For each key its number of tokens and the tokens, in order of insertion, including removed
+    /// keys.
     definitions: Vec<u16>,
-    /// Where the definition of each key is, by ascending key.
+    /// The place of the definition of each key, by ascending key.
     keys: Vec<u32>,
-    /// In an inner node the children, one more than keys; in a leaf nothing.
+    /// In an inner node the children, one more than keys; empty in a leaf.
     children: Vec<u32>,
-    /// Bytes that the page uses.
+    /// Number of bytes that the page uses.
     used: usize,
 }
 
@@ -57,7 +56,7 @@ pub struct Draft {
 struct Token {
     start: u32,
     len: u16,
-    /// How often keys name it; `None`: it was removed.
+    /// Number of keys that name it; `None` if it was removed.
     uses: Option<u16>,
 }
 
@@ -76,8 +75,8 @@ impl Clone for Draft {
 }
 
 impl Draft {
-    /// The node on a page of dialect 2.2. `None`: a table of the page is damaged, and nothing is to
-    /// be built on it.
+    /// The node on a page of dialect 2.2; `None` if a table of the page is damaged, because nothing
+    /// may be built on it.
     pub fn from_page(page: &IndexPage<'_>) -> Option<Self> {
         let mut definitions = Vec::with_capacity(page.definitions().len() / 2 + MORE_UNITS);
         definitions.extend(
@@ -122,8 +121,8 @@ impl Draft {
         Some(draft)
     }
 
-    /// Takes the tokens of a page. Each gets the number of its place in the heap, and the
-    /// definitions name it by that.
+    /// Takes the tokens of a page. Each is numbered by its place in the heap, and the definitions
+    /// refer to that number.
     fn take_tokens(&mut self, page: &IndexPage<'_>) -> Option<()> {
         let count = u16::try_from(page.token_count()).ok()?;
         let mut places: Vec<(u16, u16)> = (0..count)
@@ -136,7 +135,7 @@ impl Draft {
         self.order.resize(places.len(), 0);
         let mut end = 0;
         for ((place, (start, number)), token) in (0..).zip(&places).zip(&mut self.tokens) {
-            // Each begins where the one before it ends: no gap, nothing shared.
+            // Each begins where the previous one ends, so there are no gaps and nothing is shared.
             let len = memchr::memchr(0, self.heap.get(usize::from(*start)..)?)?;
             (usize::from(*start) == end).then_some(())?;
             end += len + 1;
@@ -152,7 +151,7 @@ impl Draft {
         })
     }
 
-    /// Counts how often tokens are named; each definition belongs to one key.
+    /// Counts the uses of each token. Each definition belongs to one key.
     fn count_uses(&mut self) -> Option<()> {
         let mut units = 0;
         for &at in &self.keys {
@@ -166,7 +165,8 @@ impl Draft {
         (units == self.definitions.len()).then_some(())
     }
 
-    /// A node with these keys (ascending, unique, storable) and children, one more or none.
+    /// A node with these keys (ascending, unique, storable) and children, one more than keys or
+    /// none.
     pub(crate) fn of<K: AsRef<[u8]>>(keys: &[K], children: Vec<u32>) -> Option<Self> {
         let Numbered {
             tokens,
@@ -199,7 +199,7 @@ impl Draft {
         self.keys.len()
     }
 
-    /// Bytes that the page uses; more than there are in one where the node has to be cut.
+    /// Number of bytes that the page uses; more than a page has if the node must be split.
     pub fn used(&self) -> usize {
         self.used
     }
@@ -232,7 +232,7 @@ impl Draft {
         }
     }
 
-    /// The first key that is not less than `text`, and whether it is equal.
+    /// The index of the first key that is not less than `text`, and whether it is equal.
     pub fn search(&self, text: &[u8]) -> (usize, bool) {
         let (mut low, mut high) = (0, self.keys.len());
         while low < high {
@@ -268,7 +268,7 @@ impl Draft {
         }
     }
 
-    /// Bytes that the page uses with one key more.
+    /// Number of bytes that the page would use with this additional key.
     pub fn used_with(&self, key: &[u8]) -> usize {
         let mut fresh: Vec<&[u8]> = Vec::new();
         let mut used = self.used + KEY_UNITS;
@@ -282,8 +282,8 @@ impl Draft {
         used
     }
 
-    /// Puts a key in front of key `position`, and `child` in front of child `position` of an inner
-    /// node. `None`: the tables have no room for so many tokens.
+    /// Inserts a key before key `position` and, in an inner node, `child` before child `position`.
+    /// `None` if the tables have no space for so many tokens.
     pub fn insert(
         &mut self,
         position: usize,
@@ -321,7 +321,7 @@ impl Draft {
         Some(())
     }
 
-    /// Bytes that the page uses without one of its keys.
+    /// Number of bytes that the page would use without one of its keys.
     pub fn used_without(&self, position: usize) -> usize {
         let numbers = self
             .keys
@@ -342,14 +342,14 @@ impl Draft {
         used
     }
 
-    /// Puts another key in the place of one; the children stay. `None` as in
+    /// Replaces a key by another; the children stay. Returns `None` under the same condition as
     /// [`insert`](Self::insert).
     pub fn replace(&mut self, position: usize, key: &[u8]) -> Option<()> {
         self.remove(position, usize::MAX);
         self.insert(position, key, None)
     }
 
-    /// Takes key `position` out and, of an inner node, child `child`.
+    /// Removes key `position` and, in an inner node, child `child`.
     pub fn remove(&mut self, position: usize, child: usize) {
         let Some(&at) = self.keys.get(position) else {
             return;
@@ -369,7 +369,7 @@ impl Draft {
         self.pack();
     }
 
-    /// A key names a token no more.
+    /// Records that a key no longer names a token.
     fn release(&mut self, number: u16) {
         let text = self.text(number).to_vec();
         let Some(token) = self.tokens.get_mut(usize::from(number)) else {
@@ -384,7 +384,7 @@ impl Draft {
             None => return,
         }
         self.used -= token_bytes(text.len());
-        // Found by its text: the order is by that.
+        // Found by its text, since the order is by text.
         let place = self
             .order
             .partition_point(|&other| self.text(other) < text.as_slice());
@@ -395,7 +395,7 @@ impl Draft {
         }
     }
 
-    /// Forgets what was removed, when that is much.
+    /// Drops removed items if there are many.
     fn pack(&mut self) {
         if self.heap.len() + 2 * self.definitions.len() > PAGE_SIZE + MAX_HOLES {
             let (heap, places) = self.packed_heap();
@@ -473,7 +473,7 @@ impl Draft {
         numbers.iter().map(|&number| self.text(number))
     }
 
-    /// The number of a token, or else how many tokens are below it.
+    /// The number of a token, or else how many tokens are less than it.
     fn find_token(&self, token: &[u8]) -> Result<u16, usize> {
         let found = self
             .order
@@ -481,7 +481,7 @@ impl Draft {
         found.map(|place| self.order.get(place).copied().unwrap_or_default())
     }
 
-    /// The page. Keys that do not fit into it are not on it: who changes a node sees to that.
+    /// Writes the page. Keys that do not fit are left out; the editor of a node must prevent that.
     pub fn to_page(&self, own: LogicalPage, page: &mut PageBytes) {
         let (heap, places) = self.packed_heap();
         let (mut definitions, offsets) = self.packed_definitions();
@@ -533,7 +533,7 @@ impl Draft {
         page.iter_mut().skip(used).for_each(|byte| *byte = 0);
     }
 
-    /// The heap without what was removed, and the place of each token in it.
+    /// The heap without removed tokens, and the place of each token in it.
     fn packed_heap(&self) -> (Vec<u8>, Vec<u32>) {
         if self.order.len() == self.tokens.len() {
             return (
@@ -557,7 +557,7 @@ impl Draft {
         (heap, places)
     }
 
-    /// The definitions without those that were removed, and the offset of each key's.
+    /// The definitions without removed ones, and the offset of each key's definition.
     fn packed_definitions(&self) -> (Vec<u16>, Vec<u32>) {
         let mut definitions = Vec::with_capacity(self.definitions.len());
         let mut moved = vec![0; self.definitions.len()];
@@ -580,19 +580,19 @@ impl Draft {
     }
 }
 
-/// Bytes that a token takes: an offset, its text, a zero.
+/// Size of a token: an offset, its text, a zero.
 const fn token_bytes(len: usize) -> usize {
     2 + len + 1
 }
 
-/// The token numbers of the definition at `at`; `None` when it leaves the table.
+/// The token numbers of the definition at `at`; `None` if it extends past the table.
 fn numbers_at(definitions: &[u16], at: u32) -> Option<&[u16]> {
     let (&count, behind) = definitions.get(widen(at)..)?.split_first()?;
     behind.get(..usize::from(count))
 }
 
-/// Calls `change` with each token number of a definition table; `None` when a definition leaves it,
-/// or `change` gives that.
+/// Calls `change` with each token number of a definition table; `None` if a definition extends past
+/// it or `change` returns `None`.
 fn for_each_number(
     definitions: &mut [u16],
     mut change: impl FnMut(&mut u16) -> Option<()>,
@@ -640,7 +640,7 @@ mod tests {
         (0..draft.key_count()).map(text).collect()
     }
 
-    /// The page of a draft is sound and holds what the draft holds.
+    /// Asserts that the page of a draft is valid and has the same content as the draft.
     fn check(draft: &Draft) -> Box<PageBytes> {
         let page = page(draft);
         let view = IndexPage::parse(&page, own(), SITE).unwrap();

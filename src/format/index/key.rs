@@ -1,7 +1,8 @@
-//! Index keys: their text, and the record reference at its end.
+//! Index keys: their text, and the record address at its end.
 //!
-//! A key is tokens joined by `\`; its last token may end in `.page.id.size`, three decimals without
-//! leading zeros, which name a record. Source: `docs::format`, "Key text and order".
+//! A key consists of tokens joined by `\`. Its last token may end in `.page.id.size`, three
+//! decimals without leading zeros, which name a record. Source: `docs::format`, "Key text and
+//! order".
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ use crate::base::corruption::{Corruption, CorruptionCode};
 use crate::base::page_no::{LogicalPage, RecordRef};
 use crate::base::site::Site;
 
-/// A key, as stored. Ordered by its bytes, which is the order of the index.
+/// A key, as stored. Its order is that of its bytes, which is the order of the index.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Box<[u8]>);
 
@@ -26,15 +27,14 @@ impl Key {
         &self.0
     }
 
-    /// The record that the key names; `None` for a key without reference or with one in a wrong
-    /// form.
+    /// The record that the key names; `None` for a key without a reference or with a malformed one.
     pub fn reference(&self) -> Option<RecordRef> {
         reference(&self.0).ok().flatten()
     }
 }
 
 impl fmt::Display for Key {
-    /// The text. A byte that is no printable ASCII character, which no healthy key has, is shown as
+    /// Prints the text. A byte that is not printable ASCII, which no healthy key has, appears as
     /// `\xNN`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         display_text(&self.0, f)
@@ -64,7 +64,7 @@ const fn is_plain(byte: u8) -> bool {
     byte == b' ' || byte.is_ascii_graphic()
 }
 
-/// What a key stands for, as far as counting goes.
+/// The meaning of a key, as far as counting needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyFamily {
     /// `NS_…\CD_…`: a class definition.
@@ -75,7 +75,7 @@ pub enum KeyFamily {
     Other,
 }
 
-/// The first token of a key, which stands for its namespace, and what the key stands for.
+/// The first token of a key, which identifies its namespace, and the meaning of the key.
 pub fn family(key: &[u8]) -> (&[u8], KeyFamily) {
     let mut tokens = tokens_of(key);
     let namespace = tokens.next().unwrap_or_default();
@@ -92,7 +92,7 @@ pub fn family(key: &[u8]) -> (&[u8], KeyFamily) {
     (namespace, family)
 }
 
-/// A reference in a wrong form or place: what invariant 17 forbids.
+/// A reference in a wrong form or place, which invariant 17 forbids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadReference;
 
@@ -107,7 +107,7 @@ pub fn reference(key: &[u8]) -> Result<Option<RecordRef>, BadReference> {
     reference_in(numbers).map(Some).ok_or(BadReference)
 }
 
-/// The record that the end of a key names: what stands behind the first dot.
+/// The record that the end of a key names: the text after the first dot.
 pub(crate) fn reference_in(text: &[u8]) -> Option<RecordRef> {
     let mut parts = text.split(|&byte| byte == b'.').map(decimal);
     let (page, id, size) = (parts.next()??, parts.next()??, parts.next()??);
@@ -132,7 +132,7 @@ fn decimal(text: &[u8]) -> Option<u32> {
     })
 }
 
-/// The finding for a key whose reference is in a wrong form.
+/// The finding for a key with a malformed reference.
 pub(crate) fn bad_reference(key: &[u8], site: Site) -> Corruption {
     Corruption::new(
         CorruptionCode::KeyReference,

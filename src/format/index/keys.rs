@@ -1,9 +1,9 @@
-//! The keys of an index page, put together once for many looks: for look-ups and scans in memory.
+//! The keys of an index page, decoded once for many look-ups and scans in memory.
 //!
-//! In the page a key is a row of token numbers, each of which leads over two tables to its text.
-//! Here the keys lie one behind the other, without what all of them begin with. Of each the first
-//! six bytes stand, with the place where the key ends, as a number in a table of their own, which a
-//! search goes through first: in an index of hashes they nearly always settle it.
+//! In the page a key is a list of token numbers, each of which leads through two tables to its
+//! text. Here the keys are stored one after the other without their common prefix. The first six
+//! bytes of each, together with the end of the key, form a number in a separate table, which a
+//! search examines first. In an index of hashes this nearly always settles it.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -11,30 +11,29 @@ use std::cmp::Ordering;
 use super::page::{IndexPage, Layout};
 use crate::base::page_no::PAGE_SIZE;
 
-/// Bytes of keys that are put together for a page at most. Keys share their tokens: a page may
+/// Largest size of the decoded keys of a page, in bytes. Keys share their tokens, so a page may
 /// stand for much more text.
 const MAX_TEXT: usize = 3 * PAGE_SIZE;
 
 /// The keys of a page.
 #[derive(Debug)]
 pub struct IndexKeys {
-    /// Where the tables of the page are.
+    /// The places of the tables of the page.
     pub layout: Layout,
-    /// The child pointer of the page, where all are the same: "none" in a leaf.
+    /// The child pointer of the page, if all are the same: "none" in a leaf.
     pub only_child: Option<u32>,
-    /// Bytes that all keys begin with.
+    /// Length of the common prefix of all keys.
     prefix: u16,
-    /// Of each key the first six bytes behind the prefix (zeros where it is shorter) and, in the
-    /// low bits, where it ends in the text. Together they are a number, and ordered as the keys
-    /// are.
+    /// For each key the first six bytes after the prefix (padded with zeros) and, in the low bits,
+    /// the end of the key in the text. As numbers they are ordered like the keys.
     places: Box<[u64]>,
-    /// What all keys begin with, then the keys without that.
+    /// The common prefix of all keys, then the keys without it.
     text: Box<[u8]>,
 }
 
 impl IndexKeys {
-    /// The keys of a page; `None` when one is damaged, they are not in order, or they are too long
-    /// all together.
+    /// Decodes the keys of a page; `None` if one is damaged, they are out of order, or together
+    /// they are too long.
     pub fn of(page: &IndexPage<'_>) -> Option<Self> {
         let (mut first, mut key) = (Vec::new(), Vec::new());
         page.append_key(0, &mut first)?;
@@ -69,7 +68,7 @@ impl IndexKeys {
         })
     }
 
-    /// What all keys begin with.
+    /// The common prefix of all keys.
     pub fn prefix(&self) -> &[u8] {
         self.text
             .get(..usize::from(self.prefix))
@@ -83,7 +82,7 @@ impl IndexKeys {
         self.text.get(start..end(key)).unwrap_or_default()
     }
 
-    /// The first key that is not less than `text`, and whether it is equal.
+    /// The index of the first key that is not less than `text`, and whether it is equal.
     pub fn search(&self, text: &[u8]) -> (usize, bool) {
         let Some(rest) = text.strip_prefix(self.prefix()) else {
             return (
@@ -102,7 +101,7 @@ impl IndexKeys {
             .iter()
             .take_while(|&&place| place >> END_BITS == wanted)
             .count();
-        // Of those that begin alike the first that is not less.
+        // Among those with the same head, the first that is not less.
         let (mut low, mut high) = (low, low + same);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -115,7 +114,7 @@ impl IndexKeys {
         (low, false)
     }
 
-    /// How a key compares to `text`.
+    /// Compares a key with `text`.
     pub fn compare(&self, key: usize, text: &[u8]) -> Ordering {
         match text.strip_prefix(self.prefix()) {
             Some(rest) => self.rest(key).cmp(rest),
@@ -123,8 +122,8 @@ impl IndexKeys {
         }
     }
 
-    /// How many places are below a number. All of a step are looked at whatever they say, so that
-    /// the processor waits for its memory once a step, not once a comparison.
+    /// Number of places below a bound. All of a step are examined whatever their values, so that
+    /// the processor waits for memory once per step and not once per comparison.
     fn below(&self, bound: u64) -> usize {
         let is_below = |place: &&u64| **place < bound;
         let steps = self
@@ -137,7 +136,7 @@ impl IndexKeys {
         STEP * steps + rest.iter().take(STEP).filter(is_below).count()
     }
 
-    /// What a key has behind `text`, if it begins with that.
+    /// The part of a key after `text`, if it begins with that.
     pub fn tail(&self, key: usize, text: &[u8]) -> Option<Cow<'_, [u8]>> {
         match text.strip_prefix(self.prefix()) {
             Some(rest) => self.rest(key).strip_prefix(rest).map(Cow::Borrowed),
@@ -149,19 +148,19 @@ impl IndexKeys {
     }
 }
 
-/// Where the key of a place ends.
+/// The end of the key of a place.
 fn end_of(place: u64) -> usize {
     let [.., high, low] = place.to_be_bytes();
     usize::from(u16::from_be_bytes([high, low]))
 }
 
-/// Bits of a place that say where a key ends.
+/// Number of bits of a place that hold the end of a key.
 const END_BITS: u32 = 16;
 
-/// Places that a search looks at together.
+/// Number of places that a search examines together.
 const STEP: usize = 16;
 
-/// The first six bytes as a number that is ordered like them.
+/// The first six bytes as a number with the same order.
 fn head(text: &[u8]) -> u64 {
     if let Some(first) = text.first_chunk() {
         return u64::from_be_bytes(*first) >> END_BITS;

@@ -1,4 +1,4 @@
-//! Building index pages: a node as keys and children, and its bytes.
+//! Building of index pages: a node as keys and children, and its bytes.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -8,7 +8,7 @@ use crate::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes};
 use crate::base::{narrow, widen};
 use crate::format::bytes::put;
 
-/// Everything an index page holds, apart from its own number: enough to write it again byte for
+/// The content of an index page apart from its own number, sufficient to reproduce it byte for
 /// byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexNode {
@@ -18,17 +18,17 @@ pub struct IndexNode {
     pub keys: Vec<Box<[u16]>>,
     /// The child pointers as stored, one more than keys.
     pub children: Vec<u32>,
-    /// Keys by number, in the order of their definitions.
+    /// Numbers of the keys, in the order of their definitions.
     pub definition_order: Vec<u16>,
-    /// Tokens by number, in the order in which the heap stores them.
+    /// Numbers of the tokens, in the order in which the heap stores them.
     pub token_order: Vec<u16>,
-    /// What stands behind the used bytes; zeros where it is shorter than the room.
+    /// The bytes after the used ones; if shorter than the space, zeros follow.
     pub slack: Box<[u8]>,
 }
 
 impl IndexNode {
     /// A node with these keys (ascending, unique, not empty) and children, in the engine's own
-    /// order of definitions and tokens: that of the keys, that of the sorted tokens.
+    /// order: definitions by key, tokens sorted.
     pub fn from_keys<'k>(keys: impl IntoIterator<Item = &'k [u8]>, children: Vec<u32>) -> Self {
         let keys: Vec<&[u8]> = keys.into_iter().collect();
         let distinct: BTreeSet<&[u8]> = keys.iter().flat_map(|key| tokens_of(key)).collect();
@@ -47,7 +47,7 @@ impl IndexNode {
         }
     }
 
-    /// What a page holds; `None` when it is damaged.
+    /// Decodes a page; `None` if it is damaged.
     pub fn from_page(page: &IndexPage<'_>) -> Option<Self> {
         let token_numbers = 0..u16::try_from(page.token_count()).ok()?;
         let tokens: Vec<&[u8]> = token_numbers
@@ -58,7 +58,7 @@ impl IndexNode {
         let mut definition_order: Vec<u16> = (0..).take(page.key_count()).collect();
         definition_order.sort_by_key(|&key| page.definition_offset(usize::from(key)));
         let mut token_order: Vec<u16> = token_numbers.collect();
-        // A token's place in the heap is its address: all are slices of the same page.
+        // All tokens are slices of the same page, so their addresses give their order in the heap.
         token_order.sort_by_key(|&number| {
             tokens
                 .get(usize::from(number))
@@ -74,7 +74,7 @@ impl IndexNode {
         })
     }
 
-    /// The page; `None` when the node does not fit into one.
+    /// The page; `None` if the node does not fit into one.
     pub fn to_page(&self, own: LogicalPage) -> Option<Box<PageBytes>> {
         let (definitions, definition_offsets) = self.definitions()?;
         let (heap, token_offsets) = self.heap()?;
@@ -123,7 +123,7 @@ impl IndexNode {
         Some((table, offsets))
     }
 
-    /// The heap, and the offset of each token in it, closed by its length.
+    /// The heap, and the offset of each token in it, followed by its length.
     fn heap(&self) -> Option<(Vec<u8>, Vec<u16>)> {
         let mut heap = Vec::new();
         let mut offsets = vec![0; self.tokens.len()];
@@ -148,9 +148,9 @@ pub(crate) fn tokens_of(key: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The page of a node with these keys (ascending, unique, not empty) and children, one more or
-/// none; `None` when they do not fit into one. The same page as that of [`IndexNode::from_keys`],
-/// without the way over owned tables.
+/// The page of a node with these keys (ascending, unique, not empty) and children, one more than
+/// keys or none; `None` if they do not fit into one. The result equals that of
+/// [`IndexNode::from_keys`], but no owned tables are built.
 pub(crate) fn page_of<K: AsRef<[u8]>>(
     own: LogicalPage,
     keys: &[K],
@@ -212,8 +212,7 @@ pub(crate) fn page_of<K: AsRef<[u8]>>(
     Some(page)
 }
 
-/// The tokens of keys, sorted and each once, and their numbers in the order in which the keys have
-/// them.
+/// The tokens of keys, sorted and without duplicates, and for each key the numbers of its tokens.
 pub(super) struct Numbered<'k> {
     pub tokens: Vec<&'k [u8]>,
     pub numbers: Vec<u16>,
@@ -245,7 +244,7 @@ impl<'k> Numbered<'k> {
     }
 }
 
-/// The bytes that a node uses with the first key, with the first two, and so on to all of them.
+/// The number of bytes that a node uses with the first key, with the first two, and so on.
 pub(crate) fn sizes_of<K: AsRef<[u8]>>(keys: &[K]) -> Vec<usize> {
     let mut tokens: HashSet<&[u8]> = HashSet::with_capacity(2 * keys.len());
     let (mut used, mut last): (usize, &[u8]) = (EMPTY_NODE, &[]);
@@ -255,7 +254,7 @@ pub(crate) fn sizes_of<K: AsRef<[u8]>>(keys: &[K]) -> Vec<usize> {
         let mut before = tokens_of(last);
         for token in tokens_of(key) {
             used += 2;
-            // A token that the key before has in the same place is known without being looked up.
+            // A token that the previous key has in the same place need not be looked up.
             if before.next() != Some(token) && tokens.insert(token) {
                 used += 2 + token.len() + 1;
             }
@@ -266,19 +265,19 @@ pub(crate) fn sizes_of<K: AsRef<[u8]>>(keys: &[K]) -> Vec<usize> {
     sizes
 }
 
-/// Bytes of a node without keys: header, one child, and the empty tables.
+/// Size of a node without keys: header, one child, and the empty tables.
 pub(super) const EMPTY_NODE: usize = HEADER_SIZE + 4 + 2 + 2 + 2;
 
-/// Bytes that a key takes besides its tokens: a zero, a child, a definition offset, the count of
-/// its tokens.
+/// Size of a key apart from its tokens: a zero, a child, a definition offset, and its number of
+/// tokens.
 pub(super) const KEY_UNITS: usize = 4 + 4 + 2 + 2;
 
-/// Measures a node while keys are added to it.
+/// Tracks the size of a node while keys are added to it.
 #[derive(Debug, Clone)]
 pub(crate) struct NodeSize {
     used: usize,
     tokens: HashSet<Box<[u8]>>,
-    /// The key that was added last: with sorted keys the next one has tokens in common with it.
+    /// The last key added. With sorted keys, the next one shares tokens with it.
     last: Vec<u8>,
 }
 
@@ -293,7 +292,7 @@ impl Default for NodeSize {
 }
 
 impl NodeSize {
-    /// Adds a key, unless the node would use more than `limit` bytes with it.
+    /// Adds a key, unless the node would then use more than `limit` bytes.
     pub(crate) fn add_within(&mut self, limit: usize, key: &[u8]) -> bool {
         let mut more = KEY_UNITS;
         let mut fresh: Vec<&[u8]> = Vec::new();
@@ -320,12 +319,13 @@ impl NodeSize {
     }
 }
 
-/// True if a key can be stored: not empty, no empty token, no zero byte, not longer than the limit.
+/// True if a key can be stored: it is not empty and not too long, and has no empty token and no
+/// zero byte.
 pub(crate) fn is_storable(key: &[u8]) -> bool {
     key.len() <= MAX_KEY_BYTES && !key.contains(&0) && tokens_of(key).all(|token| !token.is_empty())
 }
 
-// A page holds at least six keys of the greatest length, so that a node can always be cut into two
+// A page holds at least six keys of the greatest length, so a node can always be split into two
 // legal ones.
 const _: () = assert!(6 * (MAX_KEY_BYTES + 64) + 64 < PAGE_SIZE);
 const _: () = assert!(widen(u32::MAX) > PAGE_SIZE);

@@ -1,4 +1,4 @@
-//! The keys of objects, in the six shapes there are.
+//! The six forms of the keys of objects.
 //!
 //! | key | stands for | record |
 //! |---|---|---|
@@ -9,19 +9,19 @@
 //! | `NS_n\KI_k\I_i` | instance i, where class k declares the keys | the same |
 //! | `NS_m\KI_k\IR_j\R_r` | instance r refers to instance j | the reference |
 //!
-//! Letters in lower case stand for the hash of a name; the classes that ship with every repository
-//! lie in the namespace [`SYSTEM_NAMESPACE`]. `r` is the hash of the `I_` key of the instance that
-//! refers; in 2.1 the directory of the repository stands before it. Source: `docs::objects`,
-//! "Keys".
+//! Lower-case letters stand for the hashes of names. The classes that ship with every repository
+//! lie in the namespace [`SYSTEM_NAMESPACE`]. `r` is the hash of the `I_` key of the referring
+//! instance; in 2.1 the directory of the repository precedes the key in that hash. Source:
+//! `docs::objects`, "Keys".
 
 use super::node::tokens_of;
 use crate::format::Dialect;
 use crate::format::name_hash::NameHash;
 
-/// The namespace of the system classes. It is no namespace that a path can name.
+/// The namespace of the system classes, which no path can name.
 pub const SYSTEM_NAMESPACE: &str = "__SystemClass";
 
-/// The directory that Windows keeps a repository of dialect 2.1 in, which is part of the keys of
+/// The directory in which Windows keeps a repository of dialect 2.1. It is part of the keys of
 /// references.
 pub const USUAL_DIRECTORY: &str = r"C:\WINDOWS\system32\wbem\Repository\FS";
 
@@ -33,7 +33,7 @@ pub struct ObjectKeys {
 }
 
 impl ObjectKeys {
-    /// Keys of a dialect, in 2.1 with the [`USUAL_DIRECTORY`].
+    /// Creates a builder for a dialect, in 2.1 with the [`USUAL_DIRECTORY`].
     pub fn new(dialect: Dialect) -> Self {
         Self {
             dialect,
@@ -41,7 +41,7 @@ impl ObjectKeys {
         }
     }
 
-    /// Keys of a repository in another directory. Only dialect 2.1 makes a difference of it.
+    /// Sets the directory of the repository, which matters only in dialect 2.1.
     #[must_use]
     pub fn with_directory(self, directory: impl Into<String>) -> Self {
         Self {
@@ -60,8 +60,8 @@ impl ObjectKeys {
         NameHash::of(self.dialect, name)
     }
 
-    /// The hash of the path of a namespace. A namespace whose path is lost is given by its hash, as
-    /// the first token of its keys spells it: `NS_` and the digits.
+    /// The hash of the path of a namespace. A namespace whose path is lost is written like the
+    /// first token of its keys: `NS_` and the digits of its hash.
     pub fn namespace_hash(&self, namespace: &str) -> NameHash {
         Self::hash_token(self.dialect, namespace).unwrap_or_else(|| self.hash(namespace))
     }
@@ -76,7 +76,7 @@ impl ObjectKeys {
             .flatten()
     }
 
-    /// What all keys of a namespace begin with; `NS_n\`.
+    /// The prefix of all keys of a namespace: `NS_n\`.
     pub fn namespace(&self, namespace: &str) -> String {
         format!(r"NS_{}\", self.namespace_hash(namespace))
     }
@@ -86,12 +86,12 @@ impl ObjectKeys {
         self.class_by_hash(namespace, self.hash(class))
     }
 
-    /// `NS_n\CD_c`: a class whose name is known by its hash.
+    /// `NS_n\CD_c`: a class whose name is known only by its hash.
     pub fn class_by_hash(&self, namespace: &str, class: NameHash) -> String {
         format!(r"NS_{}\CD_{class}", self.namespace_hash(namespace))
     }
 
-    /// `NS_n\CR_p\C_c`: a class is derived from another, or from none.
+    /// `NS_n\CR_p\C_c`: a class derived from another, or from none.
     pub fn subclass(&self, namespace: &str, superclass: Option<&str>, class: &str) -> String {
         format!(
             "{}{}",
@@ -100,7 +100,7 @@ impl ObjectKeys {
         )
     }
 
-    /// `NS_n\CR_p\C_`: what the keys of the direct subclasses of a class begin with.
+    /// `NS_n\CR_p\C_`: the prefix of the keys of the direct subclasses of a class.
     pub fn subclasses(&self, namespace: &str, superclass: Option<&str>) -> String {
         format!(
             r"NS_{}\CR_{}\C_",
@@ -128,8 +128,8 @@ impl ObjectKeys {
         )
     }
 
-    /// `NS_n\CI_c\IL_`: what the keys of all instances of a class begin with, those of subclasses
-    /// not included.
+    /// `NS_n\CI_c\IL_`: the prefix of the keys of all instances of a class, without those of
+    /// subclasses.
     pub fn instances(&self, namespace: &str, class: &str) -> String {
         format!(
             r"NS_{}\CI_{}\IL_",
@@ -147,8 +147,7 @@ impl ObjectKeys {
         )
     }
 
-    /// `NS_n\KI_k\I_`: what the keys of all instances begin with whose keys are declared by a
-    /// class.
+    /// `NS_n\KI_k\I_`: the prefix of the keys of all instances whose keys a class declares.
     pub fn keyed_instances(&self, namespace: &str, key_class: &str) -> String {
         format!(
             r"NS_{}\KI_{}\I_",
@@ -157,8 +156,8 @@ impl ObjectKeys {
         )
     }
 
-    /// `NS_m\KI_k\IR_j\R_r`: an instance refers to another. `referrer` is its key as
-    /// [`keyed_instance`](Self::keyed_instance) gives it.
+    /// `NS_m\KI_k\IR_j\R_r`: a reference to an instance. `referrer` is the key of the referring
+    /// instance as returned by [`keyed_instance`](Self::keyed_instance).
     pub fn reference(
         &self,
         namespace: &str,
@@ -176,7 +175,7 @@ impl ObjectKeys {
         )
     }
 
-    /// The key of the instance that refers, as the record of the reference has it.
+    /// The key of the referring instance, as in the record of the reference.
     pub fn referrer_text(&self, referrer: &str) -> String {
         match self.dialect {
             Dialect::V21 => format!(r"\{referrer}"),
@@ -184,7 +183,7 @@ impl ObjectKeys {
         }
     }
 
-    /// `NS_m\KI_k\IR_j\R_`: what the keys of all references to an instance begin with.
+    /// `NS_m\KI_k\IR_j\R_`: the prefix of the keys of all references to an instance.
     pub fn references(&self, namespace: &str, key_class: &str, key_text: &str) -> String {
         format!(
             r"NS_{}\KI_{}\IR_{}\R_",
@@ -195,7 +194,7 @@ impl ObjectKeys {
     }
 }
 
-/// The shape of a key, with the hashes in it but that of the namespace.
+/// The form of a key, with its hashes except that of the namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyShape {
     /// `CD_`: a class.
@@ -214,8 +213,8 @@ pub enum KeyShape {
 }
 
 impl KeyShape {
-    /// The namespace of a key and its shape; `None` when it has none of the six. Whether a key ends
-    /// in a record is for [`key::reference`](super::key::reference) to tell.
+    /// The namespace and the form of a key; `None` if it has none of the six forms. Use
+    /// [`key::reference`](super::key::reference) to see whether it names a record.
     pub fn parse(key: &[u8]) -> Option<(NameHash, Self)> {
         let end = memchr::memchr(b'.', key).unwrap_or(key.len());
         let mut tokens = tokens_of(key.get(..end)?);
@@ -242,7 +241,7 @@ impl KeyShape {
     }
 }
 
-/// A token of the form of a prefix, a low line and a hash.
+/// A token consisting of a prefix, an underscore and a hash.
 fn prefix_and_hash(token: &[u8]) -> Option<(&[u8], NameHash)> {
     // The prefixes have one or two characters.
     let low_line = token.iter().take(3).position(|&byte| byte == b'_')?;

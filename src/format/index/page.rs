@@ -1,4 +1,4 @@
-//! Pages of the index: nodes of a B-tree whose keys are rows of tokens.
+//! Pages of the index: nodes of a B-tree whose keys are lists of tokens.
 //!
 //! ```text
 //!  0  signature ACCC      4  own logical page     8  zero     12  zero
@@ -10,8 +10,8 @@
 //!     heap: tokens, each closed by a zero byte           slack
 //! ```
 //!
-//! A key is its tokens joined by `\`. Tokens are numbered in their sorted order and stored in
-//! another, that of insertion; so are definitions. Source: `docs::format`, "INDEX.BTR".
+//! A key is its tokens joined by `\`. Tokens are numbered in sorted order but stored in order of
+//! insertion, as are definitions. Source: `docs::format`, "INDEX.BTR".
 
 use std::cmp::Ordering;
 
@@ -25,17 +25,17 @@ use crate::format::bytes::{u16_at, u32_at};
 /// First word of an index page.
 pub const SIGNATURE: u32 = 0x0000_ACCC;
 
-/// Offset of the table of zeros, one for each key; of what stands in front of it, the header.
+/// Size of the header, which is the offset of the table of zeros, one for each key.
 pub(crate) const HEADER_SIZE: usize = 20;
 
-/// Bytes a page other than the root uses at least: a third.
+/// Smallest number of bytes used in a page other than the root: a third.
 pub const MIN_USED: usize = PAGE_SIZE.div_ceil(3);
 
 /// The byte between two tokens of a key.
 pub const SEPARATOR: u8 = b'\\';
 
-/// A view of an index page whose tables are known to lie inside it. What the tables say is checked
-/// at each use.
+/// A view of an index page whose tables are known to lie inside it. Their content is checked at
+/// each use.
 #[derive(Debug, Clone, Copy)]
 pub struct IndexPage<'p> {
     bytes: &'p PageBytes,
@@ -49,7 +49,7 @@ pub struct IndexPage<'p> {
     heap: &'p [u8],
 }
 
-/// Where the tables of an index page are: for another view of a page that was viewed before.
+/// The places of the tables of an index page, for viewing a known page again.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Layout {
     keys: u16,
@@ -59,8 +59,8 @@ pub struct Layout {
 }
 
 impl<'p> IndexPage<'p> {
-    /// A view of `bytes`, the content of logical page `page`. Checks signature, page number and the
-    /// extent of the tables.
+    /// A view of `bytes`, the content of logical page `page`. Checks the signature, the page number
+    /// and the extent of the tables.
     pub fn parse(bytes: &'p PageBytes, page: LogicalPage, site: Site) -> Result<Self, Corruption> {
         let field = |offset| u32_at(bytes, offset).unwrap_or_default();
         if field(0) != SIGNATURE {
@@ -95,7 +95,7 @@ impl<'p> IndexPage<'p> {
         })
     }
 
-    /// Finds the tables of a page with `keys` keys; `None` when one of them runs over the end.
+    /// Finds the tables of a page with `keys` keys; `None` if one of them extends past the end.
     fn tables(bytes: &'p PageBytes, keys: usize) -> Option<Self> {
         if keys > PAGE_SIZE {
             return None;
@@ -117,8 +117,8 @@ impl<'p> IndexPage<'p> {
         )
     }
 
-    /// A view of a page whose layout is known; `None` when it is not that of this page and runs
-    /// over its end.
+    /// A view of a page with a known layout; `None` if the layout is not that of this page and
+    /// extends past its end.
     pub fn with_layout(bytes: &'p PageBytes, layout: Layout) -> Option<Self> {
         let [keys, definition_units, tokens, heap_len] = [
             layout.keys,
@@ -146,9 +146,9 @@ impl<'p> IndexPage<'p> {
         })
     }
 
-    /// Where the tables are.
+    /// The places of the tables.
     pub fn layout(&self) -> Layout {
-        // They lie in a page, so all of them are smaller than it.
+        // They lie in a page, so all numbers are smaller than its size.
         let small = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
         Layout {
             keys: small(self.keys),
@@ -168,7 +168,7 @@ impl<'p> IndexPage<'p> {
         self.tokens
     }
 
-    /// Bytes used; behind them is slack.
+    /// Number of bytes used, before the slack.
     pub const fn used(&self) -> usize {
         self.token_offsets_at + 2 * (self.tokens + 1) + self.heap.len()
     }
@@ -178,8 +178,8 @@ impl<'p> IndexPage<'p> {
         self.bytes.get(self.used()..).unwrap_or_default()
     }
 
-    /// Child pointer `number`, as stored: children 0 to `key_count()`, child `i` holds what is
-    /// below key `i`.
+    /// Child pointer `number`, as stored. Children are numbered from 0 to `key_count()`; child `i`
+    /// leads to the keys less than key `i`.
     pub fn child(&self, number: usize) -> u32 {
         u32_at(self.bytes, self.children_at + 4 * number.min(self.keys))
             .unwrap_or(crate::base::page_no::NIL)
@@ -191,7 +191,7 @@ impl<'p> IndexPage<'p> {
         (0..self.keys + 1).map(move |number| page.child(number))
     }
 
-    /// Token `number` without its closing zero; `None` for a number or place that does not exist.
+    /// Token `number` without its terminating zero; `None` for an invalid number or place.
     pub fn token(&self, number: u16) -> Option<&'p [u8]> {
         let rest = self.token_rest(number)?;
         rest.get(..memchr::memchr(0, rest)?)
@@ -234,7 +234,7 @@ impl<'p> IndexPage<'p> {
         u16_at(self.bytes, self.token_offsets_at + 2 * number).unwrap_or(u16::MAX)
     }
 
-    /// The token numbers of a key; `None` when its definition leaves the table.
+    /// The token numbers of a key; `None` if its definition extends past the table.
     pub fn token_numbers(
         &self,
         key: usize,
@@ -258,7 +258,7 @@ impl<'p> IndexPage<'p> {
         )
     }
 
-    /// Appends the text of a key; `None`, and a part of it, when the key is damaged.
+    /// Appends the text of a key. If the key is damaged, appends a part of it and returns `None`.
     pub fn append_key(&self, key: usize, text: &mut Vec<u8>) -> Option<()> {
         let end = text.len().saturating_add(MAX_READ_KEY_BYTES);
         for (position, number) in self.token_numbers(key)?.enumerate() {
@@ -273,7 +273,7 @@ impl<'p> IndexPage<'p> {
         Some(())
     }
 
-    /// How a key compares to `text`; `None` when the key is damaged.
+    /// Compares a key with `text`; `None` if the key is damaged.
     pub fn compare_key(&self, key: usize, text: &[u8]) -> Option<Ordering> {
         let mut rest = text;
         for (position, number) in self.token_numbers(key)?.enumerate() {
@@ -296,8 +296,8 @@ impl<'p> IndexPage<'p> {
         })
     }
 
-    /// The first key that is not less than `text`, and whether it is equal. `Err` names a damaged
-    /// key.
+    /// The index of the first key that is not less than `text`, and whether it is equal. `Err`
+    /// names a damaged key.
     pub fn search(&self, text: &[u8]) -> Result<(usize, bool), usize> {
         let (mut low, mut high) = (0, self.keys);
         while low < high {
@@ -311,9 +311,9 @@ impl<'p> IndexPage<'p> {
         Ok((low, false))
     }
 
-    /// Why the keys of the page are not read one after the other: definitions overlap, so that
-    /// together they name more tokens than the page has room for. Read one by one, a few kilobytes
-    /// of such pages take minutes.
+    /// The finding for a page whose definitions overlap so that its keys together name more tokens
+    /// than the page has room for. Such keys are not read one by one, since a few kilobytes of such
+    /// pages would take minutes.
     pub fn overload(&self, site: Site) -> Option<Corruption> {
         let mut named = 0;
         for key in 0..self.keys {
@@ -334,7 +334,7 @@ impl<'p> IndexPage<'p> {
         None
     }
 
-    /// The error for a damaged key.
+    /// The finding for a damaged key.
     pub(crate) fn damaged_key(&self, key: usize, site: Site) -> Corruption {
         let site = site.at_index(self.offsets_at + 2 * key);
         Corruption::new(
@@ -344,7 +344,7 @@ impl<'p> IndexPage<'p> {
         )
     }
 
-    /// What is wrong with the page taken by itself: invariants 11 and 12, and mixed children of 13.
+    /// The faults of the page by itself: invariants 11 and 12, and the mixed children of 13.
     pub fn check(&self, no_child: u32, site: Site) -> Vec<Corruption> {
         let mut findings = Vec::new();
         self.check_reserved(site, &mut findings);
@@ -374,7 +374,7 @@ impl<'p> IndexPage<'p> {
 
     fn check_children(&self, no_child: u32, site: Site, findings: &mut Vec<Corruption>) {
         let absent = self.children().filter(|&child| child == no_child).count();
-        // "No page" is "none" in dialect 2.2, and in 2.1 neither that nor a page.
+        // "No page" means "none" in dialect 2.2. In dialect 2.1 it is neither "none" nor a page.
         let set = self
             .children()
             .filter(|&child| child != no_child && LogicalPage::new(child).is_some())
@@ -389,8 +389,8 @@ impl<'p> IndexPage<'p> {
         }
     }
 
-    /// Every definition lies in the table, they fill it without gap or overlap, name tokens that
-    /// exist, and give keys that are neither empty nor too long.
+    /// Checks that definitions lie in the table, fill it without gap or overlap, name existing
+    /// tokens, and give keys that are neither empty nor too long.
     fn check_definitions(&self, site: Site, findings: &mut Vec<Corruption>) {
         if let Some(overload) = self.overload(site) {
             return findings.push(overload);
@@ -416,7 +416,7 @@ impl<'p> IndexPage<'p> {
                     _ => return findings.push(self.damaged_key(key, site)),
                 }
             }
-            // A separator stands in front of each token but the first.
+            // A separator precedes each token but the first.
             if count == 0 || length + count - 1 > MAX_READ_KEY_BYTES {
                 return findings.push(self.damaged_key(key, site));
             }
@@ -440,8 +440,8 @@ impl<'p> IndexPage<'p> {
         }
     }
 
-    /// Tokens are strictly sorted, each ends in a zero inside the heap, and they fill it without
-    /// gap or overlap.
+    /// Checks that tokens are strictly sorted, each ends in a zero inside the heap, and they fill
+    /// the heap without gap or overlap.
     fn check_tokens(&self, site: Site, findings: &mut Vec<Corruption>) {
         let mut ranges = Vec::with_capacity(self.tokens);
         let mut previous: Option<&[u8]> = None;
@@ -481,17 +481,17 @@ impl<'p> IndexPage<'p> {
 }
 
 enum TokenOrder {
-    /// The text begins with the token, of this length.
+    /// The text begins with the token, which has this length.
     Prefix(usize),
     Differs(Ordering),
 }
 
-/// How the token at the front of `heap`, closed by a zero, compares to the front of `text`; `None`
-/// without a closing zero.
+/// Compares the zero-terminated token at the front of `heap` with the front of `text`; `None`
+/// without a terminating zero.
 fn compare_token(heap: &[u8], text: &[u8]) -> Option<TokenOrder> {
-    // Most comparisons meet an equal token: that of the namespace, which all keys of a page tend to
-    // share. A whole-word comparison up to the next separator settles it without a look at single
-    // bytes. A zero in the text ends the word too: it must not run on into the next token.
+    // Most comparisons meet an equal token, the namespace that all keys of a page tend to share. A
+    // comparison up to the next separator settles this without examining single bytes. A zero in
+    // the text ends the word too, because it must not continue into the next token.
     let word = memchr::memchr2(SEPARATOR, 0, text).unwrap_or(text.len());
     if heap.get(word) == Some(&0) && heap.get(..word) == text.get(..word) {
         return Some(TokenOrder::Prefix(word));

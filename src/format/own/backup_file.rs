@@ -21,8 +21,7 @@ use crate::base::{narrow, widen};
 use crate::format::Dialect;
 use crate::format::checksum::crc32;
 
-/// First bytes of a backup. The line ends and the end-of-file mark show what a transfer as text did
-/// to it.
+/// First bytes of a backup. The line ends and the end-of-file mark reveal a transfer as text.
 pub const MAGIC: [u8; 8] = *b"CIMBK\r\n\x1A";
 
 /// First bytes of the trailer.
@@ -31,40 +30,40 @@ pub const TRAILER_MAGIC: [u8; 8] = *b"CIMBKEND";
 /// The format version of a backup without journals.
 pub const VERSION: u32 = 1;
 
-/// The format version of a backup that carries journals: what reads version 1 alone would restore
-/// an older state from it.
+/// Format version of a backup that carries journals. A reader of version 1 alone would restore an
+/// older state from it.
 pub const VERSION_WITH_JOURNALS: u32 = 2;
 
-/// The format version of a backup of files without a readable mapping: what reads an older version
-/// alone would look for the generation in it.
+/// Format version of a backup of files without a readable mapping. A reader of older versions alone
+/// would look for the generation in it.
 pub const VERSION_UNMAPPED: u32 = 3;
 
 const CHUNK_MAGIC: [u8; 4] = *b"CHNK";
 
-/// Bytes of the header.
+/// Size of the header, in bytes.
 pub const HEADER_SIZE: usize = 128;
-/// Bytes in front of the payload of a chunk.
+/// Size of the header of a chunk, in bytes.
 pub const CHUNK_HEADER_SIZE: usize = 32;
-/// Bytes of the trailer.
+/// Size of the trailer, in bytes.
 pub const TRAILER_SIZE: usize = 96;
 
 /// A SHA-256 value.
 pub type Digest = [u8; 32];
 
 bitflags::bitflags! {
-    /// What kind of backup a file is.
+    /// The kind of a backup.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
     pub struct BackupFlags: u32 {
-        /// Pages that its base holds are left out.
+        /// Pages in the base are left out.
         const INCREMENTAL = 1;
         /// In-page slack is zeroed.
         const SCRUBBED = 2;
         /// Free pages and all mapping files are kept.
         const FORENSIC = 4;
-        /// The journals are kept; in a forensic one alone, and from version 2 of the format on.
+        /// The journals are kept. Only in a forensic backup, and from format version 2 on.
         const JOURNALS = 8;
-        /// No mapping could be read: the files are kept, and there is no generation; in a full
-        /// forensic one alone, and from version 3 of the format on.
+        /// No mapping could be read: the files are kept, and there is no generation. Only in a full
+        /// forensic backup, and from format version 3 on.
         const UNMAPPED = 16;
     }
 }
@@ -123,22 +122,22 @@ const _: () = assert!(size_of::<TrailerRaw>() == TRAILER_SIZE);
 pub struct Header {
     /// Random identity of the backup, a UUID.
     pub identity: [u8; 16],
-    /// Identity and seal of the backup that an incremental one is based on.
+    /// Identity and seal of the base of an incremental backup.
     pub base: Option<([u8; 16], Digest)>,
-    /// Creation time, nanoseconds since 1970-01-01 UTC.
+    /// Creation time, in nanoseconds since 1970-01-01 UTC.
     pub created: u64,
-    /// Dialect of the repository; 2.2, which says nothing, where no mapping could be read.
+    /// Dialect of the repository; 2.2, without meaning, if no mapping could be read.
     pub dialect: Dialect,
-    /// Its generation; 0 where no mapping could be read.
+    /// Its generation; 0 if no mapping could be read.
     pub generation: u32,
-    /// Its transaction number; 0 where no mapping could be read.
+    /// Its transaction number; 0 if no mapping could be read.
     pub transaction: u32,
-    /// What kind of backup this is.
+    /// The kind of the backup.
     pub flags: BackupFlags,
 }
 
 impl Header {
-    /// The bytes.
+    /// Encodes the header.
     pub fn to_bytes(&self) -> [u8; HEADER_SIZE] {
         let (base, base_seal) = self.base.unwrap_or_default();
         let mut raw = HeaderRaw {
@@ -176,16 +175,16 @@ impl Header {
         }
     }
 
-    /// True for a backup of files without a generation: no mapping could be read.
+    /// True for a backup of files without a generation, because no mapping could be read.
     pub const fn is_unmapped(&self) -> bool {
         self.flags.contains(BackupFlags::UNMAPPED)
     }
 
-    /// Reads a header. Tells apart what is no backup, one of another version, and a damaged one.
+    /// Parses a header. Distinguishes a file that is not a backup, another version, and damage.
     pub fn parse(bytes: &[u8]) -> Result<Self, BackupFault> {
         if !bytes.starts_with(&MAGIC) {
-            // A single changed byte in the magic of a file that is a backup in every other respect
-            // is damage.
+            // If a single byte of the magic differs and everything else is that of a backup, the
+            // file is a damaged backup.
             return Err(
                 match bytes
                     .get(..HEADER_SIZE)
@@ -281,7 +280,7 @@ const fn dialect_number(dialect: Dialect) -> u32 {
     }
 }
 
-/// CRC-32 of everything but the last four bytes.
+/// CRC-32 of everything except the last four bytes.
 fn crc_before_last_word(bytes: &[u8]) -> u32 {
     crc32(
         bytes
@@ -290,24 +289,24 @@ fn crc_before_last_word(bytes: &[u8]) -> u32 {
     )
 }
 
-/// What a chunk holds.
+/// The content of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChunkKind {
     /// Logical pages of a space.
     Pages(Space),
     /// Free physical pages of a space (forensic).
     FreePages(Space),
-    /// The bytes of a data file behind its last whole page (forensic).
+    /// The bytes of a data file after its last whole page (forensic).
     Tail(Space),
     /// A whole small file: a mapping.
     File(FileRole),
-    /// A part of a journal (forensic): the first number is the generation in its name, the last one
-    /// that of the part.
+    /// A part of a journal (forensic). Its first number is the generation in the journal's name,
+    /// its last number that of the part.
     Journal,
 }
 
 impl ChunkKind {
-    /// The number that stands for it.
+    /// The number of the kind.
     pub const fn number(self) -> u8 {
         match self {
             ChunkKind::Pages(Space::Objects) => 0,
@@ -343,35 +342,35 @@ impl ChunkKind {
         })
     }
 
-    /// True if the payload is numbered pages; else it is plain bytes.
+    /// True if the payload consists of numbered pages, otherwise of plain bytes.
     pub const fn has_pages(self) -> bool {
         matches!(self, ChunkKind::Pages(_) | ChunkKind::FreePages(_))
     }
 }
 
-/// What precedes the payload of a chunk, and, with an offset and a digest, what the manifest says
-/// of it.
+/// The header of a chunk. With an offset and a digest it is also the entry of the chunk in the
+/// manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkHeader {
-    /// What it holds.
+    /// The kind of the content.
     pub kind: ChunkKind,
-    /// Number of the compression; 0: none.
+    /// Number of the compression; 0 for none.
     pub codec: u8,
-    /// Number of the first page; of a journal its generation; 0 for other bytes.
+    /// Number of the first page; for a journal its generation; 0 for other bytes.
     pub first: u32,
-    /// Number of the last page; of a journal that of the part; 0 for other bytes.
+    /// Number of the last page; for a journal that of the part; 0 for other bytes.
     pub last: u32,
-    /// Pages, or bytes.
+    /// Number of pages, or of bytes.
     pub count: u32,
-    /// Bytes of the payload as stored.
+    /// Size of the stored payload, in bytes.
     pub stored: u32,
-    /// CRC-32 of the payload as stored.
+    /// CRC-32 of the stored payload.
     pub payload_crc: u32,
 }
 
 impl ChunkHeader {
-    /// Bytes of the payload when it is not compressed: for pages, those, then their numbers of four
-    /// bytes.
+    /// Size of the uncompressed payload, in bytes: for pages, the pages and then their numbers of
+    /// four bytes each.
     pub const fn raw_len(&self) -> u64 {
         if self.kind.has_pages() {
             self.count as u64 * (PAGE_SIZE as u64 + 4)
@@ -380,7 +379,7 @@ impl ChunkHeader {
         }
     }
 
-    /// The bytes.
+    /// Encodes the header.
     pub fn to_bytes(&self) -> [u8; CHUNK_HEADER_SIZE] {
         let mut raw = ChunkRaw {
             magic: CHUNK_MAGIC,
@@ -398,7 +397,7 @@ impl ChunkHeader {
         zerocopy::transmute!(raw)
     }
 
-    /// Reads what precedes a payload; `None` when it is damaged.
+    /// Parses the header of a chunk; `None` if it is damaged.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let raw = ChunkRaw::read_from_bytes(bytes).ok()?;
         let sound =
@@ -418,14 +417,14 @@ impl ChunkHeader {
     }
 }
 
-/// The trailer: it closes a complete backup.
+/// The trailer, which closes a complete backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trailer {
-    /// Length of the whole file in bytes.
+    /// Length of the whole file, in bytes.
     pub file_length: u64,
-    /// Where the manifest begins.
+    /// Offset of the manifest.
     pub manifest_offset: u64,
-    /// Its length in bytes.
+    /// Length of the manifest, in bytes.
     pub manifest_length: u64,
     /// Identity of the backup, as in the header.
     pub identity: [u8; 16],
@@ -434,7 +433,7 @@ pub struct Trailer {
 }
 
 impl Trailer {
-    /// The bytes.
+    /// Encodes the trailer.
     pub fn to_bytes(&self) -> [u8; TRAILER_SIZE] {
         let mut raw = TrailerRaw {
             magic: TRAILER_MAGIC,
@@ -450,8 +449,8 @@ impl Trailer {
         zerocopy::transmute!(raw)
     }
 
-    /// Reads the last bytes of a file of `file_length` bytes. Tells a truncated file from a damaged
-    /// trailer.
+    /// Parses the last bytes of a file of `file_length` bytes. Distinguishes a truncated file from
+    /// a damaged trailer.
     pub fn parse(bytes: &[u8], file_length: u64) -> Result<Self, BackupFault> {
         let damaged =
             || BackupFault::Checksum("the trailer does not match its checksum".to_owned());
@@ -460,8 +459,8 @@ impl Trailer {
         let is_sound =
             raw.magic == TRAILER_MAGIC && raw.crc.get() == crc_before_last_word(raw.as_bytes());
         if !is_sound {
-            // Two of three signs of a trailer that is where it belongs: it was changed. Fewer: it
-            // is not there.
+            // If two of three signs of a trailer are present, it was changed. If fewer are, it is
+            // missing.
             let signs = [
                 raw.magic == TRAILER_MAGIC,
                 raw.file_length.get() == file_length,

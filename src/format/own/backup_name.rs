@@ -1,4 +1,4 @@
-//! The name of a backup in a directory that keeps several: when it was made, and which it is.
+//! The name of a backup in a directory that keeps several, made of its time and identity.
 //!
 //! ```text
 //! 20261126T084213.123Z-1a2b3c4d.cimbak
@@ -6,19 +6,19 @@
 //! UTC, milliseconds    the first four bytes of its identity, in hexadecimal
 //! ```
 //!
-//! Names in the order of their letters are in the order of their times.
+//! The alphabetical order of names is their chronological order.
 
 use crate::base::calendar::{date, day_number};
 
-/// What such names end with.
+/// Suffix of such names.
 pub const BACKUP_SUFFIX: &str = ".cimbak";
 
-/// The end of the time that four digits of a year can tell, in milliseconds since 1970-01-01 UTC.
+/// End of the time that a year of four digits can express, in milliseconds since 1970-01-01 UTC.
 pub const END_OF_TIME: u64 = 253_402_300_800_000;
 
 const DAY_MS: u64 = 86_400_000;
 
-/// What a name says.
+/// The parts of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackupName {
     /// Milliseconds since 1970-01-01 UTC.
@@ -28,7 +28,7 @@ pub struct BackupName {
 }
 
 impl BackupName {
-    /// The name of a backup; `None` behind [`END_OF_TIME`].
+    /// The name of a backup; `None` at or after [`END_OF_TIME`].
     pub fn new(time: u64, identity: &[u8; 16]) -> Option<Self> {
         let begin = *identity.first_chunk()?;
         (time < END_OF_TIME).then_some(Self { time, begin })
@@ -39,7 +39,7 @@ impl BackupName {
         identity.starts_with(&self.begin)
     }
 
-    /// Reads a name; `None` when it is no such one, exactly as it is written.
+    /// Parses a name; `None` unless it has exactly the form in which names are written.
     pub fn parse(name: &str) -> Option<Self> {
         let (time, rest) = name.split_at_checked(19)?;
         let (begin, suffix) = rest.strip_prefix("Z-")?.split_at_checked(8)?;
@@ -54,8 +54,8 @@ impl BackupName {
             time: day * DAY_MS + clock,
             begin: u32::from_str_radix(begin, 16).ok()?.to_be_bytes(),
         };
-        // Signs, months of 31 days that have 30, marks in wrong places: what is not written like
-        // this is another name.
+        // Signs, impossible days and misplaced marks are not written in names, so such a text is
+        // not a name.
         (parsed.to_string() == name).then_some(parsed)
     }
 }

@@ -1,5 +1,5 @@
-//! The journal of a generation: what was committed since its mapping file was written. Specified in
-//! `docs::journal`.
+//! The journal of a generation, which holds the commits since its mapping file was written.
+//! Specified in `docs::journal`.
 //!
 //! ```text
 //! header (64)      0 magic   8 version  12 length  16 generation  20 CRC-32 of its mapping file
@@ -12,7 +12,7 @@
 //!                              4 delete record              u8 kind | u32 page | u32 id | u32 size
 //! ```
 //!
-//! A frame that is not whole ends the journal and is no error: that is what a crash leaves.
+//! An incomplete frame ends the journal and is not an error, because a crash leaves one.
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -26,25 +26,24 @@ use crate::base::{narrow, widen};
 use crate::format::bytes::{Reader, put};
 use crate::format::checksum::{crc32, crc32_of};
 
-/// First bytes of a journal. The line ends and the end-of-file mark show what a transfer as text
-/// did to it.
+/// First bytes of a journal. The line ends and the end-of-file mark reveal a transfer as text.
 pub const MAGIC: [u8; 8] = *b"CIMJL\r\n\x1A";
 
 /// First bytes of a frame.
 pub const FRAME_MAGIC: [u8; 4] = *b"JCMT";
 
-/// The format version that is written, and the only one that is read.
+/// Format version that is written, and the only one that is read.
 pub const VERSION: u32 = 1;
 
-/// Bytes of the header; the first frame follows it.
+/// Size of the header, in bytes; the first frame follows it.
 pub const HEADER_SIZE: usize = 64;
-/// Bytes in front of the payload of a frame.
+/// Size of the part of a frame before the payload, in bytes.
 pub const FRAME_HEAD_SIZE: usize = 20;
-/// Frames begin at multiples of this.
+/// Alignment of frames, in bytes.
 pub const FRAME_ALIGNMENT: usize = 8;
 
 const _: () = assert!(HEADER_SIZE.is_multiple_of(FRAME_ALIGNMENT));
-// A length that was checked fits into the field that holds it.
+// A length that was checked fits in the field that holds it.
 const _: () = assert!(MAX_KEY_BYTES <= u16::MAX as usize && MAX_RECORD_BYTES < MAX_COMMIT_BYTES);
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned, Clone, Copy)]
@@ -64,8 +63,8 @@ struct HeaderRaw {
 }
 const _: () = assert!(size_of::<HeaderRaw>() == HEADER_SIZE);
 
-/// Names a generation by what cannot be mistaken: two generations that bear the same number have
-/// different mapping files.
+/// Identifies a generation without ambiguity: two generations with the same number have different
+/// mapping files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MappingId {
     /// The number of the generation.
@@ -74,33 +73,33 @@ pub struct MappingId {
     pub mapping_crc: u32,
 }
 
-/// The header: what the journal continues.
+/// The header, which states what the journal continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalHeader {
     /// The generation that the commits build on.
     pub base: MappingId,
-    /// The generation whose journal this one continues; equal to `base` where it continues none.
+    /// The generation whose journal this one continues; equal to `base` if there is none.
     pub previous: MappingId,
-    /// Number of the first commit; those behind it count on from there.
+    /// Number of the first commit; later ones count on from it.
     pub first_commit: u64,
-    /// A random number that goes into every checksum, so that a frame that another journal left in
-    /// the same place of the disk is never taken for one of this.
+    /// A random number that is part of every checksum, so that a frame left by another journal in
+    /// the same place of the disk is never mistaken for one of this journal.
     pub salt: u64,
 }
 
 /// Why a file is not read as a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderFault {
-    /// The header was never written wholly, so nothing was committed through the file.
+    /// The header was never completely written, so nothing was committed through the file.
     Unfinished,
-    /// A journal of a format version that this program does not know.
+    /// The format version of the journal is unknown to this program.
     UnknownVersion(u32),
     /// The header of a journal with commits is damaged, or contradicts itself.
     Damaged(Corruption),
 }
 
 impl JournalHeader {
-    /// The bytes.
+    /// Encodes the header.
     pub fn to_bytes(&self) -> [u8; HEADER_SIZE] {
         let mut raw = HeaderRaw {
             magic: MAGIC,
@@ -119,9 +118,9 @@ impl JournalHeader {
         zerocopy::transmute!(raw)
     }
 
-    /// Reads a header from the front of a journal; what follows it tells an unfinished one from a
-    /// damaged one: the header is durable before the first frame is written, so where there is a
-    /// frame there was a header.
+    /// Parses the header at the front of a journal. The bytes after it distinguish an unfinished
+    /// header from a damaged one. The header is durable before the first frame is written, so if
+    /// there is a frame there was a header.
     pub fn parse(front: &[u8]) -> Result<Self, HeaderFault> {
         let raw = front
             .get(..HEADER_SIZE)
@@ -163,14 +162,15 @@ impl JournalHeader {
         }
     }
 
-    /// True if the journal continues the one with the other header: its commits come behind those.
+    /// True if the journal continues the one with the other header, so that its commits come after
+    /// those.
     pub fn continues(&self, other: &JournalHeader) -> bool {
         self.base.generation > other.base.generation && self.previous == other.base
     }
 }
 
 impl HeaderRaw {
-    /// CRC-32 of all bytes in front of the checksum.
+    /// CRC-32 of all bytes before the checksum.
     fn checksum(&self) -> u32 {
         let (content, _) = self.as_bytes().split_at(HEADER_SIZE - 4);
         crc32(content)
@@ -185,7 +185,7 @@ fn damaged(detail: &str) -> HeaderFault {
     ))
 }
 
-/// What stands in front of the payload of a frame.
+/// The part of a frame before the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHead {
     /// Length of the payload in bytes, at most [`MAX_COMMIT_BYTES`].
@@ -196,7 +196,7 @@ pub struct FrameHead {
 }
 
 impl FrameHead {
-    /// The head at the front of the bytes, if there is one with a possible length.
+    /// Parses the head at the front of the bytes; `None` if there is none with a possible length.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let magic: [u8; 4] = reader.array()?;
@@ -208,7 +208,7 @@ impl FrameHead {
         (magic == FRAME_MAGIC && head.payload_len <= MAX_COMMIT_BYTES).then_some(head)
     }
 
-    /// Length of the frame in bytes, with the zeros at its end.
+    /// Length of the frame including its trailing zeros, in bytes.
     pub const fn frame_len(&self) -> usize {
         (FRAME_HEAD_SIZE + widen(self.payload_len)).next_multiple_of(FRAME_ALIGNMENT)
     }
@@ -229,16 +229,16 @@ fn seal(salt: u64, number: u64, payload: &[u8]) -> u32 {
 pub struct Commit<'a> {
     /// Its number.
     pub number: u64,
-    /// Where its payload begins in the file, in bytes.
+    /// Offset of its payload in the file, in bytes.
     pub offset: u64,
-    /// Its operations as they are stored.
+    /// Its operations in encoded form.
     pub payload: &'a [u8],
 }
 
 impl<'a> Commit<'a> {
-    /// The commit in the frame at the front of the bytes, which lies at `offset` of the file;
-    /// `None` when the frame is not whole, or not the one of this journal with this number. The
-    /// zeros at its end are not looked at: they hold nothing.
+    /// Parses the commit in the frame at the front of the bytes, which lies at `offset` in the
+    /// file. `None` if the frame is incomplete or not the one of this journal with this number. The
+    /// zeros at its end are ignored.
     pub fn read(frame: &'a [u8], salt: u64, number: u64, offset: u64) -> Option<Self> {
         let head = FrameHead::parse(frame)?;
         let payload = frame
@@ -263,8 +263,8 @@ impl<'a> Commit<'a> {
     }
 }
 
-/// The whole commits at the front of a journal in memory, in order; ends at the first frame that is
-/// not whole.
+/// The whole commits at the front of a journal in memory, in order, up to the first incomplete
+/// frame.
 #[derive(Debug, Clone)]
 pub struct Commits<'a> {
     bytes: &'a [u8],
@@ -274,7 +274,7 @@ pub struct Commits<'a> {
 }
 
 impl<'a> Commits<'a> {
-    /// The commits in the bytes of a journal that has this header.
+    /// The commits in the bytes of a journal with this header.
     pub const fn new(journal: &'a [u8], header: &JournalHeader) -> Self {
         Self {
             bytes: journal,
@@ -284,7 +284,7 @@ impl<'a> Commits<'a> {
         }
     }
 
-    /// Where the last commit ends that was given, in bytes.
+    /// Offset of the end of the last commit returned, in bytes.
     pub const fn end(&self) -> usize {
         self.end
     }
@@ -305,15 +305,15 @@ impl<'a> Iterator for Commits<'a> {
 /// A change that a commit made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JournalOp<'a> {
-    /// A key was put into the index.
+    /// A key was inserted into the index.
     InsertKey(&'a [u8]),
-    /// A key was taken out of the index.
+    /// A key was removed from the index.
     DeleteKey(&'a [u8]),
     /// A record was stored.
     PutRecord {
         /// The logical page that holds it, or its first page.
         page: LogicalPage,
-        /// Its number.
+        /// Its record id.
         id: u32,
         /// Its bytes.
         bytes: &'a [u8],
@@ -328,7 +328,8 @@ const PUT_RECORD: u8 = 3;
 const DELETE_RECORD: u8 = 4;
 
 impl<'a> JournalOp<'a> {
-    /// Takes an operation off the front; `None` for anything that [`CommitBuilder`] does not write.
+    /// Takes an operation from the front; `None` for anything that [`CommitBuilder`] does not
+    /// write.
     fn read(reader: &mut Reader<'a>) -> Option<Self> {
         let [kind] = reader.array()?;
         match kind {
@@ -348,7 +349,7 @@ impl<'a> JournalOp<'a> {
         }
     }
 
-    /// The first bound that the operation passes.
+    /// Fails for the first bound that the operation exceeds.
     fn check(&self) -> Result<()> {
         let (what, max, got) = match self {
             JournalOp::InsertKey(text) | JournalOp::DeleteKey(text) => (
@@ -374,7 +375,7 @@ impl<'a> JournalOp<'a> {
         }
     }
 
-    /// Appends the operation; its lengths were checked.
+    /// Appends the operation, whose lengths have been checked.
     fn write(&self, bytes: &mut Vec<u8>) {
         match *self {
             JournalOp::InsertKey(text) => write_key(bytes, INSERT_KEY, text),
@@ -399,7 +400,7 @@ impl<'a> JournalOp<'a> {
         }
     }
 
-    /// Bytes that the operation takes.
+    /// Size of the encoded operation, in bytes.
     const fn encoded_len(&self) -> usize {
         match self {
             JournalOp::InsertKey(text) | JournalOp::DeleteKey(text) => 3 + text.len(),
@@ -409,7 +410,7 @@ impl<'a> JournalOp<'a> {
     }
 }
 
-/// Bytes of an operation besides its key or record, at most.
+/// Largest size of an operation without its key or record, in bytes.
 const MAX_HEAD: usize = 13;
 
 fn read_key<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
@@ -443,8 +444,7 @@ fn write_reference(bytes: &mut Vec<u8>, kind: u8, record: RecordRef) {
         .for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
 }
 
-/// The operations of a commit. Behind one that makes no sense, which is given as an error, there
-/// are no others.
+/// The operations of a commit. An invalid one yields an error and ends the iteration.
 #[derive(Debug, Clone)]
 pub struct Operations<'a> {
     reader: Reader<'a>,
@@ -472,13 +472,12 @@ impl<'a> Iterator for Operations<'a> {
     }
 }
 
-/// Gathers the operations of a commit into its frame. The same builder serves one commit after the
-/// other.
+/// Collects the operations of a commit into its frame. One builder serves many commits in turn.
 #[derive(Debug, Clone)]
 pub struct CommitBuilder {
-    /// Room for the head, then the payload, then, once it was finished, zeros.
+    /// Space for the head, then the payload and, once finished, zeros.
     frame: Vec<u8>,
-    /// Where the payload ends.
+    /// The end of the payload.
     end: usize,
 }
 
@@ -497,7 +496,7 @@ impl CommitBuilder {
         Self::default()
     }
 
-    /// Adds an operation; one that passes a bound is refused and changes nothing.
+    /// Adds an operation. One that exceeds a bound is rejected and changes nothing.
     pub fn push(&mut self, operation: JournalOp<'_>) -> Result<()> {
         operation.check()?;
         self.need_bytes(operation.encoded_len())?;
@@ -507,8 +506,8 @@ impl CommitBuilder {
         Ok(())
     }
 
-    /// Fails when an operation with a key or record of so many bytes might not find room: to be
-    /// known before it is carried out.
+    /// Fails if an operation with a key or record of `len` bytes might not fit. Must be checked
+    /// before the operation is carried out.
     pub fn need_room(&self, len: usize) -> Result<()> {
         self.need_bytes(MAX_HEAD.saturating_add(len))
     }
@@ -527,23 +526,23 @@ impl CommitBuilder {
         }
     }
 
-    /// True if there is no operation in it.
+    /// True if it has no operation.
     pub const fn is_empty(&self) -> bool {
         self.payload_len() == 0
     }
 
-    /// Bytes that the operations take.
+    /// Size of the encoded operations, in bytes.
     pub const fn payload_len(&self) -> usize {
         self.end - FRAME_HEAD_SIZE
     }
 
-    /// Takes the operations behind the first so many bytes out again.
+    /// Removes the operations after the first `payload_len` bytes.
     pub fn truncate(&mut self, payload_len: usize) {
         self.end = self.end.min(FRAME_HEAD_SIZE.saturating_add(payload_len));
         self.frame.truncate(self.end);
     }
 
-    /// The frame, for the journal with this salt. May be asked for again, with another number.
+    /// The frame for the journal with this salt. Can be produced again with another number.
     pub fn finish(&mut self, salt: u64, number: u64) -> &[u8] {
         self.frame.truncate(self.end);
         let payload = self.frame.get(FRAME_HEAD_SIZE..).unwrap_or_default();
@@ -588,7 +587,7 @@ mod tests {
         builder
     }
 
-    /// A journal of four commits, and the payloads of these.
+    /// A journal of four commits, and their payloads.
     fn journal() -> (Vec<u8>, Vec<Vec<u8>>) {
         let record = RecordRef {
             page: page(7),
@@ -616,7 +615,7 @@ mod tests {
         (bytes, payloads)
     }
 
-    /// The payloads that are found, after checking the numbers.
+    /// The payloads that are found; their numbers are checked.
     fn found(bytes: &[u8]) -> Vec<Vec<u8>> {
         let commits: Vec<_> = Commits::new(bytes, &HEADER).collect();
         assert!(
@@ -735,7 +734,7 @@ mod tests {
             let found = found(&changed);
             let before = ends.iter().filter(|end| **end <= bit / 8).count();
             assert!(payloads.starts_with(&found), "bit {bit}");
-            // A change in the zeros behind a payload is none.
+            // A change in the zeros after a payload does not matter.
             assert!(
                 found.len() == before || found.len() == payloads.len(),
                 "bit {bit}"
@@ -870,7 +869,7 @@ mod tests {
         }
     }
 
-    /// An operation by its kind, two numbers and some bytes.
+    /// An operation as its kind, two numbers and some bytes.
     type Parts = (u8, u32, u32, Vec<u8>);
 
     fn operation((kind, page, id, bytes): &Parts) -> JournalOp<'_> {

@@ -1,4 +1,4 @@
-//! The manifest of a backup: what it holds, and where (`docs::backup`).
+//! The manifest of a backup: its content, and the places of the content (`docs::backup`).
 //!
 //! ```text
 //! magic "CIMBKMAN" | content identity (32)
@@ -11,8 +11,9 @@
 //! u16 length, name of the base file as it was given; empty for a full backup
 //! ```
 //!
-//! A bitmap has a bit for each logical page, the least significant of a byte first, in whole bytes.
-//! The included pages of a space, in ascending order, lie in its chunks in order of their offsets.
+//! A bitmap has one bit for each logical page, starting with the least significant bit of the first
+//! byte, in whole bytes. The included pages of a space are stored in its chunks in ascending order,
+//! with the chunks in the order of their offsets.
 
 use super::backup_file::{CHUNK_HEADER_SIZE, ChunkHeader, Digest};
 use crate::base::escape::is_invisible;
@@ -23,35 +24,35 @@ use crate::format::bytes::Reader;
 
 const MAGIC: [u8; 8] = *b"CIMBKMAN";
 
-/// What a backup holds.
+/// The content of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Manifest {
-    /// SHA-256 over what the repository holds: equal for equal content, wherever its pages lie.
+    /// SHA-256 of the content of the repository, equal for equal content, wherever its pages lie.
     pub content_identity: Digest,
     /// The pages of both spaces.
     pub spaces: [SpaceManifest; 2],
     /// The chunks in order of their offsets.
     pub chunks: Vec<ChunkEntry>,
-    /// What the repository holds, in numbers.
+    /// Numbers of objects in the repository.
     pub summary: Summary,
-    /// File name of the base, as a hint where to look for it: empty, or [plain](is_plain_name).
+    /// File name of the base, as a hint for finding it: empty, or [plain](is_plain_name).
     pub base_name: String,
 }
 
 /// The pages of a space.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SpaceManifest {
-    /// By logical page.
+    /// The states of the pages, by logical page.
     pub pages: Vec<PageState>,
-    /// Length of the data file in a forensic backup, in bytes, [`NO_FILE`] where there is none; 0
+    /// Length of the data file in a forensic backup, in bytes, or [`NO_FILE`] if there is none; 0
     /// in other backups.
     pub file_length: u64,
 }
 
-/// What a forensic backup says of the length of a data file that is not there.
+/// Length that a forensic backup states for a missing data file.
 pub const NO_FILE: u64 = u64::MAX;
 
-/// What a backup knows of a logical page.
+/// The state of a logical page in a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PageState {
     /// The logical page has no page.
@@ -61,8 +62,8 @@ pub enum PageState {
     Included(Digest),
     /// The page is in the base.
     InBase(Digest),
-    /// The page is that of another, lower logical page: both are mapped to one place, which only
-    /// damage does. What that page is, this one is; a forensic backup holds it once.
+    /// The page is that of a lower logical page, because damage maps both to one place. It has the
+    /// same content, and a forensic backup holds it once.
     Same(LogicalPage, Digest),
 }
 
@@ -78,47 +79,48 @@ impl PageState {
     }
 }
 
-/// A chunk, and where it lies.
+/// A chunk and its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkEntry {
-    /// Offset of its 32 leading bytes in the file.
+    /// Offset of its header in the file.
     pub offset: u64,
-    /// Those bytes.
+    /// Its header.
     pub header: ChunkHeader,
-    /// SHA-256 of the payload before compression; zeros for
-    /// [`ChunkKind::Pages`](super::backup_file::ChunkKind::Pages), whose pages have their own.
+    /// SHA-256 of the uncompressed payload; zeros for
+    /// [`ChunkKind::Pages`](super::backup_file::ChunkKind::Pages), whose pages have their own
+    /// digests.
     pub digest: Digest,
 }
 
-/// What a repository holds, in numbers.
+/// Numbers of objects in a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Summary {
-    /// Keys of the index.
+    /// Number of keys of the index.
     pub keys: u64,
-    /// Class definitions.
+    /// Number of class definitions.
     pub class_definitions: u64,
-    /// Instances.
+    /// Number of instances.
     pub instances: u64,
-    /// Records of the object heap, as the keys name them.
+    /// Number of records of the object heap that keys name.
     pub records: u64,
-    /// Parts of the index that could not be read.
+    /// Number of parts of the index that could not be read.
     pub unreadable: u64,
-    /// The namespaces, in key order.
+    /// The namespaces, in the order of their keys.
     pub namespaces: Vec<NamespaceSummary>,
 }
 
-/// A namespace, in numbers.
+/// Numbers of objects in a namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct NamespaceSummary {
     /// The first token of its keys: `NS_` and the hash of its name.
     pub token: String,
-    /// Keys.
+    /// Number of keys.
     pub keys: u64,
-    /// Class definitions.
+    /// Number of class definitions.
     pub class_definitions: u64,
-    /// Instances.
+    /// Number of instances.
     pub instances: u64,
 }
 
@@ -132,7 +134,7 @@ impl Manifest {
         }
     }
 
-    /// The bytes.
+    /// Encodes the manifest.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&self.content_identity);
@@ -150,8 +152,8 @@ impl Manifest {
         bytes
     }
 
-    /// Reads a manifest; `None` when it contradicts itself. Nothing is reserved for what is not
-    /// there.
+    /// Parses a manifest; `None` if it contradicts itself. Nothing is allocated for content that is
+    /// missing.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         if reader.array()? != MAGIC {
@@ -186,8 +188,8 @@ impl Manifest {
     }
 }
 
-/// True if a text is a file name and nothing more, wherever it is used: it leads to no other
-/// directory, and shows as it is.
+/// True if a text is just a file name on every system: it leads to no other directory, and is
+/// printed unchanged.
 pub fn is_plain_name(name: &str) -> bool {
     let is_plain = |c: char| !is_invisible(c) && !"/\\:*?\"<>|".contains(c);
     !matches!(name, "" | "." | "..") && name.len() <= 255 && name.chars().all(is_plain)
@@ -255,8 +257,8 @@ impl SpaceManifest {
     }
 }
 
-/// Marks a page as the same as a lower one that has a page of its own, with the same content;
-/// `None` when they are not so.
+/// Marks a page as equal to a lower one that has its own page with the same content; `None` if that
+/// is not the case.
 fn mark_same(pages: &mut [PageState], page: u32, as_page: u32) -> Option<()> {
     let own = match pages.get(widen(as_page)).filter(|_| as_page < page)? {
         PageState::Included(digest) | PageState::InBase(digest) => *digest,

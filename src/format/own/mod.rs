@@ -1,4 +1,4 @@
-//! Files that are the engine's own: the journal, and backups with their names.
+//! Files of the engine itself: the journal, and backups with their names.
 
 pub mod backup_file;
 pub mod backup_name;

@@ -1,4 +1,4 @@
-//! Values: their types as numbers, and their slots in tables, qualifiers and arrays.
+//! Values: the numbers of their types, and their slots in tables, qualifiers and arrays.
 //!
 //! ```text
 //! type   u32   bits 0-11 the scalar type, 0x2000 array, 0x4000 "a superclass has the property too" (properties only)
@@ -20,7 +20,7 @@ use crate::cim::value::{Array, Object, Value};
 const ARRAY: u32 = 0x2000;
 const OVERRIDES: u32 = 0x4000;
 
-/// A type from its number, and whether the bit of an overriding property is set.
+/// The type with a number, and whether the bit of an overriding property is set.
 pub(crate) fn type_from_number(number: u32) -> Option<(CimType, bool)> {
     let scalar = ScalarType::from_number(u16::try_from(number & !(ARRAY | OVERRIDES)).ok()?)?;
     Some((
@@ -38,7 +38,7 @@ pub(crate) fn type_number(cim_type: CimType, overrides: bool) -> u32 {
     u32::from(cim_type.scalar.number()) | flag(ARRAY, cim_type.array) | flag(OVERRIDES, overrides)
 }
 
-/// A value where it lies.
+/// A value in its encoded form.
 #[derive(Debug, Clone, Copy)]
 pub struct ValueView<'b> {
     pub(crate) cim_type: CimType,
@@ -56,13 +56,13 @@ impl<'b> ValueView<'b> {
         present(u32::from_le_bytes(self.slot.try_into().ok()?))
     }
 
-    /// True if it is NULL, as only values on a heap can be.
+    /// True if it is NULL, which is possible only for values on a heap.
     pub fn is_null(&self) -> bool {
         self.cim_type.is_on_heap() && self.reference().is_none()
     }
 
-    /// The text of a string, datetime or reference; `None` for other types, for NULL, and when it
-    /// is damaged.
+    /// The text of a string, datetime or reference; `None` for other types, for NULL, and if it is
+    /// damaged.
     pub fn text(&self) -> Option<TextView<'b>> {
         let is_text = matches!(
             self.cim_type.scalar,
@@ -74,10 +74,10 @@ impl<'b> ValueView<'b> {
         self.heap.text(self.reference()?).ok()
     }
 
-    /// The value; `None` is NULL.
+    /// Decodes the value; `None` is NULL.
     ///
     /// # Errors
-    /// [`BadRecord`](super::reader::BadRecord) when it is damaged.
+    /// Returns [`BadRecord`](super::reader::BadRecord) if it is damaged.
     pub fn to_value(&self) -> Parsed<Option<Value>> {
         let mut budget = Budget::for_record(self.heap.bytes().len());
         decode_value(
@@ -126,7 +126,7 @@ macro_rules! numbers {
 numbers!(Sint8 i8, Uint8 u8, Sint16 i16, Uint16 u16, Sint32 i32, Uint32 u32, Sint64 i64, Uint64 u64, Real32 f32,
     Real64 f64, Char16 u16);
 
-/// The value of a slot; `None` is NULL.
+/// Decodes the value of a slot; `None` is NULL.
 pub(crate) fn decode_value(
     cx: &mut HeapDecoder<'_, '_>,
     cim_type: CimType,
@@ -160,7 +160,7 @@ pub(crate) fn decode_value(
     }))
 }
 
-/// Bytes of memory of an element of an array, besides what a text or object has of its own.
+/// Size in memory of an element of an array, apart from that of its text or object.
 const fn size_in_memory(scalar: ScalarType) -> usize {
     match scalar {
         ScalarType::String | ScalarType::DateTime | ScalarType::Reference => {
@@ -242,7 +242,7 @@ fn decode_object(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Object>
     });
     match decoded {
         Ok(object) => Ok(object),
-        // One object that cannot be taken apart does not take the record with it.
+        // An object that cannot be decoded does not make the whole record unreadable.
         Err(_) => {
             cx.hold(reference, bytes.len())?;
             cx.keep_object_notes(object_block::ObjectNotes::default());
@@ -251,7 +251,7 @@ fn decode_object(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Object>
     }
 }
 
-/// Appends the slot of a value; what it refers to goes to the heap.
+/// Appends the slot of a value; the data that it refers to goes to the heap.
 pub(crate) fn encode_value(
     heap: &mut HeapWriter<'_>,
     cim_type: CimType,
@@ -316,7 +316,7 @@ fn encode_object(heap: &mut HeapWriter<'_>, object: &Object) -> u32 {
     }
 }
 
-/// Adds an object block with its length.
+/// Adds an object block with its length to the heap.
 pub(crate) fn add_object(heap: &mut HeapWriter<'_>, block: &[u8]) -> u32 {
     heap.add(&[&narrow(block.len()).to_le_bytes()[..], block].concat())
 }

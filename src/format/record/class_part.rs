@@ -22,11 +22,11 @@
 //! 14  …    qualifier set
 //! ```
 //!
-//! A record names one superclass at most; the class of an embedded instance all of them, and all
-//! properties. How many properties there are is not stored: it comes from the superclass. A writer
-//! fills the heap with the name of the class; names and values of its qualifiers; for each
-//! property, sorted by name, its name, its description, names and values of its qualifiers; then,
-//! likewise sorted, the defaults. Source: `docs::objects`, "Class part".
+//! A record names at most one superclass. The class of an embedded instance names all of them, and
+//! all properties. The total number of properties is not stored; it follows from the superclass. A
+//! writer fills the heap with the name of the class, then names and values of its qualifiers. Then
+//! follow, for each property sorted by name, its name, its description, and names and values of its
+//! qualifiers. The defaults come last, in the same order. Source: `docs::objects`, "Class part".
 
 use std::collections::HashMap;
 
@@ -45,10 +45,10 @@ use crate::cim::full_class::{FullClass, FullProperty, Partial, TableShape};
 use crate::cim::name::Name;
 use crate::cim::types::CimType;
 
-/// Bytes of memory of a property, declared and composed.
+/// Size in memory of a property, declared and composed.
 const PROPERTY: usize = size_of::<(Place, Property)>() + size_of::<FullProperty>() + 32;
 
-/// A class part where it lies.
+/// A class part in its encoded form.
 #[derive(Debug, Clone, Copy)]
 pub struct ClassPartView<'b> {
     name: u32,
@@ -60,7 +60,7 @@ pub struct ClassPartView<'b> {
     slack: &'b [u8],
 }
 
-/// The description of a property where it lies.
+/// The description of a property in its encoded form.
 #[derive(Debug, Clone, Copy)]
 pub struct PropertyView<'b> {
     name: u32,
@@ -85,14 +85,14 @@ impl<'b> PropertyView<'b> {
     /// Its name.
     ///
     /// # Errors
-    /// [`BadRecord`](super::reader::BadRecord) when it is damaged.
+    /// Returns [`BadRecord`](super::reader::BadRecord) if it is damaged.
     pub fn name(&self) -> Parsed<TextView<'b>> {
         self.heap.name(self.name)
     }
 }
 
 impl<'b> ClassPartView<'b> {
-    /// The class part at the front of what is left.
+    /// Parses the class part at the front of the remaining bytes.
     pub(crate) fn parse(reader: &mut RecordReader<'b>) -> Parsed<Self> {
         const CUT: &str = "the class part is cut off";
         let mut part = reader.counted_part("the length of the class part is wrong")?;
@@ -128,7 +128,7 @@ impl<'b> ClassPartView<'b> {
     /// The name of the class; `None` for the empty class.
     ///
     /// # Errors
-    /// [`BadRecord`](super::reader::BadRecord) when it is damaged.
+    /// Returns [`BadRecord`](super::reader::BadRecord) if it is damaged.
     pub fn name(&self) -> Parsed<Option<TextView<'b>>> {
         present(self.name)
             .map(|name| self.heap.text(name))
@@ -140,12 +140,12 @@ impl<'b> ClassPartView<'b> {
         self.qualifiers
     }
 
-    /// How many properties it declares, or declares anew.
+    /// The number of properties that it declares or redeclares.
     pub const fn property_count(&self) -> usize {
         self.lookup.len() / 8
     }
 
-    /// The properties it declares, or declares anew, sorted by name.
+    /// The properties that it declares or redeclares, sorted by name.
     pub fn properties(&self) -> impl ExactSizeIterator<Item = Parsed<PropertyView<'b>>> + use<'b> {
         let heap = self.heap;
         self.lookup
@@ -161,7 +161,7 @@ impl<'b> ClassPartView<'b> {
             })
     }
 
-    /// The superclasses that the part names, the nearest first.
+    /// The superclasses that the part names, nearest first.
     fn derivation(&self) -> Parsed<Vec<String>> {
         const BAD: &str = "the derivation is damaged";
         let mut reader = self.derivation;
@@ -221,36 +221,35 @@ fn parse_property(heap: HeapView<'_>, name: u32, info: u32) -> Parsed<PropertyVi
     })
 }
 
-/// What a class part has beside its content.
+/// The details of a class part apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClassPartNotes {
-    /// Where names, qualifiers and values lie.
+    /// The places of names, qualifiers and values.
     pub heap: HeapNotes,
-    /// Leftovers in states and values.
+    /// Remains in states and values.
     pub table: TableNotes,
-    /// Spare bytes behind the heap.
+    /// Spare bytes after the heap.
     slack: Box<[u8]>,
-    /// The orders of the properties in the lookup table, where these are not sorted as a writer
-    /// sorts them.
+    /// The orders of the properties in the lookup table, if they are not sorted as by a writer.
     lookup: Option<Vec<u16>>,
 }
 
-/// How a class part lays out its class, and what it has beside it.
+/// The layout of a class in its part, with the details apart from its content.
 pub(crate) struct Layout<'b> {
-    /// The superclasses behind the nearest.
+    /// The superclasses after the nearest.
     pub(crate) derivation: Vec<Name>,
-    /// Where each property of the class stands, in the same order.
+    /// The place of each property of the class, in the same order.
     places: Vec<Place>,
-    /// The orders of the properties as the lookup table has them; for an exact copy alone.
+    /// The orders of the properties in the lookup table; only for an exact copy.
     lookup: Vec<u16>,
     table: ValueTable<'b>,
     heap: HeapNotes,
     slack: &'b [u8],
-    /// Properties that have a state, if that is known.
+    /// Number of properties that have a state, if known.
     count: Option<usize>,
 }
 
-/// Where a property that is declared here stands.
+/// The place of a property that is declared here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
     order: u16,
@@ -259,18 +258,19 @@ struct Place {
     overrides: bool,
 }
 
-/// What a class inherits from.
+/// The superclass from which a class inherits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Inherits<'c> {
-    /// Nothing: it is the topmost, or that of an embedded instance, which lists everything itself.
+    /// None, because it is the topmost class or that of an embedded instance, which lists
+    /// everything itself.
     Nothing,
     /// This class.
     From(&'c FullClass),
-    /// A class that is lost, or not whole.
+    /// A class that is lost or incomplete.
     FromLost,
 }
 
-/// The class of a part, without methods yet; and how it is laid out.
+/// Decodes the class of a part, without methods yet, and its layout.
 pub(crate) fn decode<'b>(
     view: &ClassPartView<'b>,
     inherits: Inherits<'_>,
@@ -289,11 +289,11 @@ pub(crate) fn decode<'b>(
     let table = value_table(view, shape)?;
     for (place, property) in &mut entries {
         let state = match table.state(place.order) {
-            // The class of an embedded instance has in its slots what it inherits, too.
+            // The class of an embedded instance also has inherited values in its slots.
             state if matches!(inherits, Inherits::Nothing) => state & 1,
             // A new property has nothing to inherit.
             2.. if !place.overrides => 1,
-            // Where the slots begin is not known.
+            // The beginning of the slots is unknown.
             _ if shape.is_none() => 2,
             state => state,
         };
@@ -331,9 +331,9 @@ pub(crate) fn decode<'b>(
     ))
 }
 
-/// The shape of the table of values: how long it is follows from the properties inherited and new.
-/// Where those inherited are not known, new ones tell, which come after them all; `None` where
-/// there are none.
+/// The layout of the table of values. Its length follows from the numbers of inherited and new
+/// properties. If the inherited ones are unknown, it follows from the new ones, which come after
+/// them; `None` if there are none.
 fn table_shape(
     view: &ClassPartView<'_>,
     inherits: Inherits<'_>,
@@ -426,8 +426,8 @@ impl Layout<'_> {
         FullClass::merged(class, derivation, &origins).ok()
     }
 
-    /// True if the stored orders, offsets and levels are those of the composed class: what
-    /// everything else relies on.
+    /// True if the stored orders, offsets and levels are those of the composed class, on which
+    /// everything else relies.
     pub(crate) fn fits(&self, full: &FullClass) -> bool {
         self.places
             .iter()
@@ -442,7 +442,7 @@ impl Layout<'_> {
             })
     }
 
-    /// What is known of a class that lacks this ancestor, over what is left of its superclass.
+    /// The known parts of a class that lacks this ancestor, over what is left of its superclass.
     pub(crate) fn partial(
         &self,
         class: &Class,
@@ -460,7 +460,7 @@ impl Layout<'_> {
         );
         let ancestor = above.map_or(ancestor, |above| above.ancestor.clone());
         let table_bytes = Some(self.table.size());
-        // A class that declares no property itself has those of the superclass.
+        // A class that declares no property has those of its superclass.
         let inherited = above
             .filter(|above| above.table_bytes == table_bytes)
             .and_then(|above| above.count);
@@ -472,8 +472,8 @@ impl Layout<'_> {
         }
     }
 
-    /// True if the class stands alone and is laid out as it must be: as [`fits`](Self::fits), but
-    /// nothing need be composed for it.
+    /// True if the class has no superclass and its layout is valid. The check is that of
+    /// [`fits`](Self::fits), but needs no composition.
     pub(crate) fn stands_alone(&self, class: &Class) -> bool {
         let mut offset = 0u32;
         let in_place = self.places.iter().zip(&class.properties).zip(0u16..).all(
@@ -495,7 +495,7 @@ impl Layout<'_> {
             && are_unique(class.methods.iter().map(|method| &method.name))
     }
 
-    /// What the part has beside the content of this class.
+    /// The details of the part apart from the content of this class.
     pub(crate) fn notes(self, full: &FullClass) -> ClassPartNotes {
         let table = notes(&self.table, TableKind::Class, &rows(full));
         let sorted = sorted_local(full);
@@ -542,7 +542,7 @@ fn sorted_local(full: &FullClass) -> Vec<(&FullProperty, &Property)> {
         .collect()
 }
 
-/// What a class says of each property, in order of declaration.
+/// The settings of a class for each property, in order of declaration.
 fn rows(full: &FullClass) -> Vec<Row<'_>> {
     static NOTHING: Setting = Setting::Inherited;
     let declared: HashMap<&Name, &Property> = full
@@ -565,8 +565,8 @@ fn rows(full: &FullClass) -> Vec<Row<'_>> {
         .collect()
 }
 
-/// A class part: of the class as it is declared when its superclass is known, else of everything it
-/// has.
+/// Encodes a class part: the declaration of the class if its superclass is known, or else
+/// everything that it has.
 pub(crate) fn encode(
     full: &FullClass,
     notes: Option<&ClassPartNotes>,
@@ -640,7 +640,7 @@ fn encode_property(heap: &mut HeapWriter<'_>, place: &FullProperty, property: &P
     offset
 }
 
-/// A record names its superclass alone; an embedded class, which stands without it, all of them.
+/// A record names only its superclass; an embedded class, which stands alone, names all of them.
 fn encode_derivation(full: &FullClass) -> Vec<u8> {
     let count = if full.superclass().is_some() {
         1
@@ -649,7 +649,7 @@ fn encode_derivation(full: &FullClass) -> Vec<u8> {
     };
     let mut bytes = vec![0; 4];
     for (number, name) in full.derivation().iter().take(count).enumerate() {
-        // The spelling is that of the class, whatever the superclass's own is.
+        // In the spelling of the class, which may differ from the superclass's own.
         let spelled = full
             .declaration()
             .superclass

@@ -22,7 +22,7 @@ use crate::cim::class::Class;
 use crate::cim::full_class::{ComposeError, FullClass};
 use crate::cim::name::Name;
 
-/// The record of a class where it lies.
+/// The record of a class in its encoded form.
 #[derive(Debug, Clone, Copy)]
 pub struct ClassRecordView<'b> {
     superclass: &'b [u8],
@@ -33,10 +33,10 @@ pub struct ClassRecordView<'b> {
 }
 
 impl<'b> ClassRecordView<'b> {
-    /// Looks at a record.
+    /// Parses a record.
     ///
     /// # Errors
-    /// [`BadRecord`] when its parts do not fill it.
+    /// Returns [`BadRecord`] if its parts do not fill it exactly.
     pub fn parse(record: &'b [u8]) -> Parsed<Self> {
         let mut reader = RecordReader::new(record, 0);
         let superclass = reader.counted_utf16("the name of the superclass is cut off")?;
@@ -59,7 +59,7 @@ impl<'b> ClassRecordView<'b> {
     /// The name of the superclass.
     ///
     /// # Errors
-    /// [`BadRecord`] when it is no text.
+    /// Returns [`BadRecord`] if it is not a text.
     pub fn superclass(&self) -> Parsed<Option<String>> {
         if self.superclass.is_empty() {
             return Ok(None);
@@ -71,7 +71,7 @@ impl<'b> ClassRecordView<'b> {
         utf16_text(self.superclass).map(Some).ok_or(bad)
     }
 
-    /// When the class was written: a FILETIME.
+    /// Time when the class was written, as a FILETIME.
     pub const fn stamp(&self) -> u64 {
         self.stamp
     }
@@ -86,26 +86,27 @@ impl<'b> ClassRecordView<'b> {
         &self.methods_part
     }
 
-    /// The class, put together with its superclass.
+    /// Decodes the class and composes it with its superclass.
     ///
     /// # Errors
-    /// [`BadRecord`] when the record is damaged or does not fit to the superclass.
+    /// Returns [`BadRecord`] if the record is damaged or incompatible with the superclass.
     pub fn to_class(&self, superclass: Option<Arc<FullClass>>) -> Parsed<FullClass> {
         self.decode(superclass, false).map(|(class, _)| class)
     }
 
-    /// The class, and what the record has beside its content.
+    /// Decodes the class, and the details of the record apart from its content.
     ///
     /// # Errors
-    /// As [`to_class`](Self::to_class).
+    /// The errors of [`to_class`](Self::to_class).
     pub fn to_exact(&self, superclass: Option<Arc<FullClass>>) -> Parsed<(FullClass, ClassNotes)> {
         self.decode(superclass, true)
     }
 
-    /// The class over what is left of its superclass, which lacks this ancestor or is lost itself.
+    /// Decodes the class over what is left of its superclass, which lacks this ancestor or is lost
+    /// itself.
     ///
     /// # Errors
-    /// [`BadRecord`] when the record is damaged, or does not fit to what is left.
+    /// Returns [`BadRecord`] if the record is damaged, or incompatible with what is left.
     pub(crate) fn partial_class(
         &self,
         superclass: Option<Arc<FullClass>>,
@@ -126,7 +127,7 @@ impl<'b> ClassRecordView<'b> {
         }
     }
 
-    /// Fails when the two places that name the superclass differ.
+    /// Fails if the two places that name the superclass differ.
     fn check_superclass(&self, class: &Class, layout: &Layout<'_>) -> Parsed<()> {
         let named = self.superclass()?;
         if named.as_deref() != class.superclass.as_ref().map(Name::as_str)
@@ -178,7 +179,7 @@ const _: () = assert!(
     "the text above says it"
 );
 
-/// Why a class does not go with its superclass.
+/// Why a class is incompatible with its superclass.
 const fn misfit(error: &ComposeError) -> &'static str {
     match error {
         ComposeError::TooMany { .. } => {
@@ -188,27 +189,29 @@ const fn misfit(error: &ComposeError) -> &'static str {
     }
 }
 
-/// What the record of a class has beside its content.
+/// The details of the record of a class apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClassNotes {
-    /// Beside the class part.
+    /// Those of the class part.
     pub class: ClassPartNotes,
-    /// Beside the methods part.
+    /// Those of the methods part.
     pub methods: MethodsPartNotes,
 }
 
-/// The record of a class as a writer makes it.
+/// Encodes the record of a class.
 ///
 /// # Errors
-/// [`EncodeError`] when something of the class cannot be stored.
+/// Returns [`EncodeError`] if a part of the class cannot be stored.
 pub fn encode_class_record(class: &FullClass, stamp: u64) -> Result<Vec<u8>, EncodeError> {
     encode(class, stamp, None)
 }
 
-/// The record of a class with what it had beside its content: the bytes that it was decoded from.
+/// Encodes the record of a class with its details, which reproduces the bytes that it was decoded
+/// from.
 ///
 /// # Errors
-/// [`EncodeError`] when something of the class cannot be stored, or the notes are those of another.
+/// Returns [`EncodeError`] if a part of the class cannot be stored, or the notes belong to another
+/// class.
 pub fn encode_exact_class_record(
     class: &FullClass,
     stamp: u64,

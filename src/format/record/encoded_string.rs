@@ -6,10 +6,10 @@
 //!    …    its end: one zero byte, or two
 //! ```
 //!
-//! The long form is used only where some character is above U+00FF. A reference to the name of a
-//! qualifier or property whose bit 31 is set is no place in a heap but a number of the dictionary;
-//! a name that stands there, in any case of letters, is always stored so. Source: `docs::objects`,
-//! "Strings".
+//! The long form is used only if a character is above U+00FF. If bit 31 of a reference to the name
+//! of a qualifier or property is set, it is not an offset in a heap but a number in the dictionary.
+//! A name that is in the dictionary, ignoring case, is always stored in this way. Source:
+//! `docs::objects`, "Strings".
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use super::reader::utf16_units;
 use crate::cim::name::{self, Name};
 
-/// Bit 31 of a reference: it is a number of the dictionary.
+/// Bit 31 of a reference, which marks a number in the dictionary.
 pub(crate) const DICTIONARY_BIT: u32 = 0x8000_0000;
 
 /// The reference that leads nowhere: NULL.
@@ -28,13 +28,13 @@ const DICTIONARY: [&str; 11] = [
     "CIMTYPE",
 ];
 
-/// The word of the dictionary that a reference means.
+/// The word of the dictionary that a reference denotes.
 pub(crate) fn dictionary_word(reference: u32) -> Option<&'static str> {
     let number = usize::try_from(reference ^ DICTIONARY_BIT).ok()?;
     DICTIONARY.get(number).copied()
 }
 
-/// The word of the dictionary that a reference means, as a name. All share one.
+/// The word of the dictionary that a reference denotes, as a name. All uses share one allocation.
 pub(crate) fn dictionary_name(reference: u32) -> Option<Name> {
     static NAMES: LazyLock<[Name; DICTIONARY.len()]> = LazyLock::new(|| DICTIONARY.map(Name::from));
     NAMES
@@ -42,7 +42,7 @@ pub(crate) fn dictionary_name(reference: u32) -> Option<Name> {
         .cloned()
 }
 
-/// The reference to a name that stands in the dictionary.
+/// The reference to a name that is in the dictionary.
 pub(crate) fn dictionary_reference(text: &str) -> Option<u32> {
     let position = DICTIONARY
         .iter()
@@ -51,7 +51,7 @@ pub(crate) fn dictionary_reference(text: &str) -> Option<u32> {
     position.map(|(_, number)| number | DICTIONARY_BIT)
 }
 
-/// An encoded string where it lies.
+/// A string in its encoded form.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TextView<'b> {
     wide: bool,
@@ -67,7 +67,7 @@ impl<'b> TextView<'b> {
         }
     }
 
-    /// The string at the front of `bytes`.
+    /// Parses the string at the front of `bytes`.
     pub(crate) fn parse(bytes: &'b [u8]) -> Option<Self> {
         let (flag, rest) = bytes.split_first()?;
         match flag {
@@ -87,12 +87,12 @@ impl<'b> TextView<'b> {
         }
     }
 
-    /// Bytes it takes, with flag and end.
+    /// Its size with flag and terminator, in bytes.
     pub(crate) const fn size(&self) -> usize {
         self.text.len() + if self.wide { 3 } else { 2 }
     }
 
-    /// Bytes of memory that its text takes at most.
+    /// Upper bound on the size of its text in memory, in bytes.
     pub(crate) const fn memory(&self) -> usize {
         // A character above U+007F takes two bytes, a UTF-16 unit up to three.
         if self.wide {
@@ -102,7 +102,7 @@ impl<'b> TextView<'b> {
         }
     }
 
-    /// Its characters; U+FFFD for a surrogate that stands alone.
+    /// Its characters, with U+FFFD for an unpaired surrogate.
     pub fn chars(&self) -> impl Iterator<Item = char> + 'b {
         let (narrow, wide) = if self.wide {
             (&[][..], self.text)
@@ -114,7 +114,7 @@ impl<'b> TextView<'b> {
         narrow.iter().map(|&byte| char::from(byte)).chain(wide)
     }
 
-    /// The text when it is plain ASCII, without copying it.
+    /// The text if it is plain ASCII, without copying it.
     pub fn as_ascii(&self) -> Option<&'b str> {
         if self.wide || !self.text.is_ascii() {
             None
@@ -123,7 +123,7 @@ impl<'b> TextView<'b> {
         }
     }
 
-    /// True if it is this name, in any case of letters.
+    /// True if it equals this name, ignoring case.
     pub fn is(&self, other: &str) -> bool {
         match self.as_ascii() {
             Some(text) => name::same(text, other),
@@ -131,7 +131,7 @@ impl<'b> TextView<'b> {
         }
     }
 
-    /// The text; U+FFFD for a surrogate that stands alone.
+    /// The text, with U+FFFD for an unpaired surrogate.
     pub fn to_text(&self) -> String {
         self.as_ascii()
             .map_or_else(|| self.chars().collect(), str::to_owned)
@@ -147,8 +147,8 @@ impl From<TextView<'_>> for Name {
     }
 }
 
-/// Names that classes use over and over. All share one allocation: a repository has a hundred
-/// thousand qualifiers.
+/// Names that classes use again and again. All uses share one allocation: a repository has a
+/// hundred thousand qualifiers.
 const FREQUENT: [&str; 31] = [
     "abstract",
     "Amendment",
@@ -202,7 +202,7 @@ fn frequent_name(text: &str) -> Option<Name> {
         .cloned()
 }
 
-/// Where a name has its place: by its length and both ends.
+/// The slot of a name, computed from its length and both ends.
 fn slot_of(text: &str) -> Option<usize> {
     let (first, last) = (
         usize::from(*text.as_bytes().first()?),
@@ -223,7 +223,7 @@ impl fmt::Debug for TextView<'_> {
     }
 }
 
-/// Bytes of a text in its encoded form.
+/// Encodes a text.
 pub(crate) fn encode_text(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() + 3);
     if text.is_ascii() {

@@ -1,4 +1,4 @@
-//! The heap of a part of a record: what names and values refer to.
+//! The heap of a part of a record, which holds the data that names and values refer to.
 //!
 //! ```text
 //! 0  u32  length in bytes, bit 31 always set
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! References count from the first item. Nothing is shared: each item is referred to once. A writer
-//! appends items in a fixed order, told at each structure; then the heap has no gaps. Only embedded
-//! objects, which are memory as it was, have other orders and gaps: [`HeapNotes`] keeps them.
+//! appends items in a fixed order, stated for each structure, and leaves no gaps. Only embedded
+//! objects, which are copies of memory, have other orders and gaps; [`HeapNotes`] keeps them.
 //! Source: `docs::objects`, "Heap".
 
 use thiserror::Error;
@@ -23,7 +23,7 @@ use crate::base::{narrow, widen};
 use crate::cim::name::Name;
 use crate::cim::qualifier::Qualifier;
 
-/// A heap where it lies.
+/// A heap in its encoded form.
 #[derive(Debug, Clone, Copy)]
 pub struct HeapView<'b> {
     bytes: &'b [u8],
@@ -48,7 +48,7 @@ impl<'b> HeapView<'b> {
         self.bytes
     }
 
-    /// The error for an item that is not as it must be.
+    /// The error for an invalid item.
     pub(crate) const fn bad(&self, reference: u32, what: &'static str) -> BadRecord {
         BadRecord {
             offset: self.base.saturating_add(widen(reference)),
@@ -87,24 +87,23 @@ impl<'b> HeapView<'b> {
     }
 }
 
-/// What a heap has beside its content: where items lie that do not lie in a writer's order, and
-/// texts in another form than a writer's.
+/// The details of a heap apart from its content: the places of items that are not in a writer's
+/// order, and texts in a form that a writer does not use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HeapNotes {
     placement: Option<Box<Placement>>,
-    /// Forms that a writer would not choose, by the number of the name, text or boolean in a
-    /// writer's order.
+    /// Unusual forms, by the number of the name, text or boolean in a writer's order.
     odd: Vec<(u32, Box<[u8]>)>,
     objects: Vec<ObjectNotes>,
 }
 
 impl HeapNotes {
-    /// True if the items lie in a writer's order and without gaps.
+    /// True if the items are in a writer's order and without gaps.
     pub const fn is_in_order(&self) -> bool {
         self.placement.is_none()
     }
 
-    /// True if a writer would produce this heap, embedded objects apart.
+    /// True if a writer would produce this heap, apart from embedded objects.
     pub const fn is_canonical(&self) -> bool {
         self.is_in_order() && self.odd.is_empty()
     }
@@ -118,21 +117,21 @@ impl HeapNotes {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Placement {
     length: u32,
-    /// Where each item lies, in a writer's order.
+    /// The place of each item, in a writer's order.
     offsets: Vec<u32>,
     /// Bytes that belong to no item.
     gaps: Vec<(u32, Box<[u8]>)>,
 }
 
-/// How much more may be decoded of a record, in bytes that are read and in bytes of memory. Items
-/// are not shared, so an honest record needs its own length for each level of embedding, and a few
-/// times its length in memory; one that refers to an item over and over runs out.
+/// How much more of a record may be decoded, in bytes read and in bytes of memory. Items are not
+/// shared, so an honest record needs its own length for each level of embedding, and a few times
+/// its length in memory. One that refers to the same item again and again exhausts its budget.
 #[derive(Debug)]
 pub(crate) struct Budget {
     bytes: usize,
     memory: usize,
     depth: usize,
-    /// Where sets of qualifiers are put together: there are many, and each is made once.
+    /// Buffer for assembling sets of qualifiers: there are many, and each is allocated once.
     pub(crate) qualifiers: Vec<Qualifier>,
 }
 
@@ -150,8 +149,9 @@ impl Budget {
         }
     }
 
-    /// Takes memory out of the budget; `false` when it is used up, and then for everything that
-    /// follows: an embedded object that is given up must not let the record go on.
+    /// Takes memory from the budget. Returns `false` if it is exhausted, and then for everything
+    /// that follows, because the record must not be decoded further after an embedded object was
+    /// abandoned.
     pub(crate) fn take_memory(&mut self, bytes: usize) -> bool {
         let left = self.memory.checked_sub(bytes);
         self.memory = left.unwrap_or(0);
@@ -170,7 +170,7 @@ const TOO_LARGE: &str = "the record refers to its items too often: its content t
     times its length in memory";
 const _: () = assert!(MAX_DECODED_FACTOR == 16, "the text above says it");
 
-/// Bytes of memory of a name besides its text.
+/// Size of a name in memory, apart from its text.
 const NAME: usize = 16;
 
 #[derive(Debug, Default)]
@@ -181,7 +181,7 @@ struct Trace {
     objects: Vec<ObjectNotes>,
 }
 
-/// Takes the items of a heap in a writer's order and, if wanted, keeps what is beside the content.
+/// Takes the items of a heap in a writer's order and, if wanted, keeps the details.
 #[derive(Debug)]
 pub(crate) struct HeapDecoder<'b, 'm> {
     pub(crate) heap: HeapView<'b>,
@@ -198,7 +198,7 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         }
     }
 
-    /// An item of this length.
+    /// Takes an item of this length.
     pub(crate) fn item(&mut self, reference: u32, length: usize) -> Parsed<RecordReader<'b>> {
         let mut from = self.heap.from(reference)?;
         let offset = from.offset();
@@ -212,10 +212,10 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         Ok(RecordReader::new(bytes, offset))
     }
 
-    /// Notes that this many bytes of memory are about to be used for what an item holds.
+    /// Announces that this many bytes of memory are about to be used for an item.
     ///
     /// # Errors
-    /// [`BadRecord`] when the record may not have that much.
+    /// Returns [`BadRecord`] if the record may not use that much.
     pub(crate) fn hold(&mut self, reference: u32, bytes: usize) -> Parsed<()> {
         match self.budget.take_memory(bytes) {
             true => Ok(()),
@@ -223,7 +223,7 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         }
     }
 
-    /// A string.
+    /// Takes a string.
     pub(crate) fn text(&mut self, reference: u32) -> Parsed<String> {
         let view = self.heap.text(reference)?;
         let bytes = self.item(reference, view.size())?.rest();
@@ -233,7 +233,7 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         Ok(text)
     }
 
-    /// A string that a writer would spell as `expected`.
+    /// Takes a string that a writer would spell as `expected`.
     pub(crate) fn text_like(&mut self, reference: u32, expected: &str) -> Parsed<String> {
         let view = self.heap.text(reference)?;
         let bytes = self.item(reference, view.size())?.rest();
@@ -242,7 +242,7 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         Ok(view.to_text())
     }
 
-    /// A string that is a name and never stands in the dictionary.
+    /// Takes a string that is a name and never in the dictionary.
     pub(crate) fn text_name(&mut self, reference: u32) -> Parsed<Name> {
         let view = self.heap.text(reference)?;
         let bytes = self.item(reference, view.size())?.rest();
@@ -251,7 +251,7 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         Ok(view.into())
     }
 
-    /// The name of a qualifier or property.
+    /// Takes the name of a qualifier or property.
     pub(crate) fn name(&mut self, reference: u32) -> Parsed<Name> {
         if reference & DICTIONARY_BIT != 0 {
             self.visit(|| None);
@@ -268,7 +268,7 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         Ok(name)
     }
 
-    /// A boolean, from its slot.
+    /// Takes a boolean from its slot.
     pub(crate) fn boolean(&mut self, slot: [u8; 2]) -> bool {
         let value = slot != [0, 0];
         self.visit(|| (slot != boolean_slot(value)).then_some(&slot));
@@ -310,7 +310,7 @@ impl<'b, 'm> HeapDecoder<'b, 'm> {
         }
     }
 
-    /// What the heap has beside its content.
+    /// The details of the heap apart from its content.
     pub(crate) fn finish(self) -> HeapNotes {
         let Some(trace) = self.trace else {
             return HeapNotes::default();
@@ -328,7 +328,7 @@ const fn boolean_slot(value: bool) -> [u8; 2] {
     if value { [0xFF, 0xFF] } else { [0, 0] }
 }
 
-/// Where the items lie, unless that is in order and without gaps.
+/// The places of the items, unless they are in order and without gaps.
 fn placement(heap: &[u8], items: &[(u32, u32)]) -> Option<Box<Placement>> {
     let mut end = 0;
     let in_order = items.iter().all(|&(offset, length)| {
@@ -363,11 +363,11 @@ fn placement(heap: &[u8], items: &[(u32, u32)]) -> Option<Box<Placement>> {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("cannot be stored: {what}")]
 pub struct EncodeError {
-    /// What stands in the way.
+    /// The obstacle.
     pub what: &'static str,
 }
 
-/// Puts items into a heap: behind each other, or where notes say they lay.
+/// Puts items into a heap, one after the other or in the places that notes state.
 #[derive(Debug)]
 pub(crate) struct HeapWriter<'n> {
     bytes: Vec<u8>,
@@ -404,7 +404,7 @@ impl<'n> HeapWriter<'n> {
         self.error.get_or_insert(EncodeError { what });
     }
 
-    /// Room for an item.
+    /// Reserves space for an item.
     pub(crate) fn reserve(&mut self, length: usize) -> u32 {
         let placement = self.notes.and_then(|notes| notes.placement.as_ref());
         let number = self.items;
@@ -425,7 +425,7 @@ impl<'n> HeapWriter<'n> {
         narrow(offset)
     }
 
-    /// Fills the room of an item.
+    /// Fills the space of an item.
     pub(crate) fn put(&mut self, offset: u32, bytes: &[u8]) {
         let target = self
             .bytes
@@ -443,7 +443,7 @@ impl<'n> HeapWriter<'n> {
         offset
     }
 
-    /// The form that the next name, text or boolean had, if it was an odd one.
+    /// The form of the next name, text or boolean, if it is an unusual one.
     fn odd(&mut self) -> Option<&'n [u8]> {
         let visit = self.visits;
         self.visits += 1;
@@ -466,7 +466,7 @@ impl<'n> HeapWriter<'n> {
         }
     }
 
-    /// The name of a qualifier or property.
+    /// Adds the name of a qualifier or property.
     pub(crate) fn name(&mut self, name: &str) -> u32 {
         if let Some(bytes) = self.odd() {
             return self.add(bytes);
@@ -506,7 +506,7 @@ impl<'n> HeapWriter<'n> {
     }
 }
 
-/// `None` for the reference that leads nowhere.
+/// The reference, or `None` for the one that leads nowhere.
 pub(crate) fn present(reference: u32) -> Option<u32> {
     (reference != NO_REFERENCE).then_some(reference)
 }

@@ -10,9 +10,9 @@
 //!    …    heap
 //! ```
 //!
-//! A writer fills the heap with the name of the class; for each property, sorted by name, what its
-//! own value refers to; names and values of the qualifiers. Source: `docs::objects`, "Instance
-//! part".
+//! A writer fills the heap with the name of the class, then, for each property sorted by name, the
+//! data that its own value refers to, and then names and values of the qualifiers. Source:
+//! `docs::objects`, "Instance part".
 
 use std::sync::Arc;
 
@@ -33,24 +33,24 @@ use crate::cim::qualifier::QualifierSet;
 
 use super::cim_value::ValueView;
 
-/// An instance part where it lies.
+/// An instance part in its encoded form.
 #[derive(Debug, Clone)]
 pub struct InstancePartView<'b> {
     name: u32,
     table: ValueTable<'b>,
     qualifiers: QualifierSetView<'b>,
-    /// The sets of all properties, back to back, when there are any.
+    /// The sets of all properties, back to back, if there are any.
     property_qualifiers: Option<RecordReader<'b>>,
     heap: HeapView<'b>,
     slack: &'b [u8],
-    /// Where values stand, if the class is not whole.
+    /// The places of values, if the class is incomplete.
     partial: Option<Arc<Partial>>,
 }
 
-/// What an instance says of a property.
+/// The setting of an instance for a property.
 #[derive(Debug, Clone, Copy)]
 pub enum SettingView<'b> {
-    /// Nothing: the default of the class holds.
+    /// No setting: the default of the class applies.
     Inherited,
     /// NULL.
     Null,
@@ -59,7 +59,7 @@ pub enum SettingView<'b> {
 }
 
 impl<'b> InstancePartView<'b> {
-    /// The instance part at the front of what is left, of an instance of this class.
+    /// Parses the instance part at the front of the remaining bytes, for an instance of this class.
     pub(crate) fn parse(reader: &mut RecordReader<'b>, class: &FullClass) -> Parsed<Self> {
         const CUT: &str = "the instance part is cut off";
         const SETS: &str = "the qualifiers of the instance are cut off";
@@ -101,7 +101,8 @@ impl<'b> InstancePartView<'b> {
         })
     }
 
-    /// The part of an instance whose values cannot be told apart, as too much of its class is lost.
+    /// Parses the part of an instance whose values cannot be located, because too much of its class
+    /// is lost.
     fn parse_beside_values(
         mut part: RecordReader<'b>,
         name: u32,
@@ -117,8 +118,7 @@ impl<'b> InstancePartView<'b> {
             table = ValueTable::of_states(rest.take(bytes, CUT)?);
             qualifiers = Some(rest.counted_part("the qualifiers of the instance are cut off")?);
         }
-        // Without sets of qualifiers for properties, of which the number is not known, the heap
-        // comes next.
+        // If no property has qualifiers, whose number would be unknown, the heap comes next.
         let heap = match qualifiers.map(|_| rest.u8(CUT)) {
             Some(Ok(1)) => HeapView::parse(&mut rest)?,
             _ => match heap_at_end(part, name, &is_class) {
@@ -143,12 +143,12 @@ impl<'b> InstancePartView<'b> {
     /// The name of its class.
     ///
     /// # Errors
-    /// A `BadRecord` when it is damaged.
+    /// Returns a `BadRecord` if it is damaged.
     pub fn class_name(&self) -> Parsed<TextView<'b>> {
         self.heap.text(self.name)
     }
 
-    /// What it says of a property of its class.
+    /// Its setting for a property of its class.
     pub fn setting(&self, property: &FullProperty) -> SettingView<'b> {
         let place = (property.order, property.offset);
         let (order, offset) = self
@@ -173,8 +173,8 @@ impl<'b> InstancePartView<'b> {
     }
 }
 
-/// The name of the class of the part at the front of what is left, though nothing else is known of
-/// the class. `is_class` tells a text that is the name.
+/// The name of the class of the part at the front of the remaining bytes, although nothing else is
+/// known of the class. `is_class` recognises the name.
 pub(crate) fn class_name(
     reader: &mut RecordReader<'_>,
     is_class: &dyn Fn(&str) -> bool,
@@ -189,19 +189,19 @@ pub(crate) fn class_name(
     }
 }
 
-/// The heap that ends a part, behind a table of values of unknown length: the one in which a
+/// The heap at the end of a part, after a table of values of unknown length: the one in which a
 /// reference leads to the name of the class.
 fn heap_at_end<'b>(
     mut part: RecordReader<'b>,
     name: u32,
     is_class: &dyn Fn(&str) -> bool,
 ) -> Option<HeapView<'b>> {
-    /// Places that look like the beginning of the heap and are tried.
+    /// Number of places that look like the beginning of the heap and are tried.
     const TRIED: usize = 8;
     let base = part.offset();
     let bytes = part.rest();
     let mut tried = 0;
-    // Before it stand at least an empty set of qualifiers and the byte that ends them.
+    // At least an empty set of qualifiers and the byte that ends them come before it.
     for at in 5..bytes.len().saturating_sub(3) {
         let left = bytes.len() - at - 4;
         let length = bytes
@@ -227,18 +227,18 @@ fn heap_at_end<'b>(
     None
 }
 
-/// What an instance part has beside its content.
+/// The details of an instance part apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InstancePartNotes {
-    /// Where values and qualifiers lie.
+    /// The places of values and qualifiers.
     pub heap: HeapNotes,
-    /// Leftovers in states and values.
+    /// Remains in states and values.
     pub table: TableNotes,
-    /// Spare bytes behind the heap.
+    /// Spare bytes after the heap.
     slack: Box<[u8]>,
 }
 
-/// The instance of a part.
+/// Decodes the instance of a part.
 pub(crate) fn decode(
     view: &InstancePartView<'_>,
     class: &Arc<FullClass>,
@@ -282,7 +282,7 @@ pub(crate) fn decode(
     ))
 }
 
-/// This many sets of qualifiers that lie back to back.
+/// Decodes this many sets of qualifiers, back to back.
 fn decode_sets(
     cx: &mut HeapDecoder<'_, '_>,
     mut sets: RecordReader<'_>,
@@ -296,7 +296,7 @@ fn decode_sets(
     (0..count).map(set).collect()
 }
 
-/// What an instance says of each property, in order of declaration.
+/// The settings of an instance for each property, in order of declaration.
 fn rows(instance: &Instance) -> Vec<Row<'_>> {
     let properties = instance
         .class()
@@ -312,7 +312,7 @@ fn rows(instance: &Instance) -> Vec<Row<'_>> {
         .collect()
 }
 
-/// An instance part.
+/// Encodes an instance part.
 pub(crate) fn encode(
     instance: &Instance,
     notes: Option<&InstancePartNotes>,

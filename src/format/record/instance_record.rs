@@ -28,7 +28,8 @@ const _: () = assert!(
     "the text above says it"
 );
 
-/// The record of an instance where it lies. Its values can be told apart once its class is known.
+/// The record of an instance in its encoded form. Its values can be located once its class is
+/// known.
 #[derive(Debug, Clone, Copy)]
 pub struct InstanceRecordView<'b> {
     class_hash: &'b [u8],
@@ -39,10 +40,10 @@ pub struct InstanceRecordView<'b> {
 }
 
 impl<'b> InstanceRecordView<'b> {
-    /// Looks at a record.
+    /// Parses a record.
     ///
     /// # Errors
-    /// [`BadRecord`] when it is cut off.
+    /// Returns [`BadRecord`] if it is truncated.
     pub fn parse(record: &'b [u8], dialect: Dialect) -> Parsed<Self> {
         let mut reader = RecordReader::new(record, 0);
         let class_hash = reader.take(
@@ -63,7 +64,7 @@ impl<'b> InstanceRecordView<'b> {
     /// The hash of the name of its class.
     ///
     /// # Errors
-    /// [`BadRecord`] when it is no hash.
+    /// Returns [`BadRecord`] if it is not a hash.
     pub fn class_hash(&self) -> Parsed<NameHash> {
         let bad = BadRecord {
             offset: 0,
@@ -74,28 +75,29 @@ impl<'b> InstanceRecordView<'b> {
             .ok_or(bad)
     }
 
-    /// When the instance was written: a FILETIME.
+    /// Time when the instance was written, as a FILETIME.
     pub const fn stamp(&self) -> u64 {
         self.stamp
     }
 
-    /// When the class was written whose layout the instance has.
+    /// Time when the class was written whose layout the instance has.
     pub const fn class_stamp(&self) -> u64 {
         self.class_stamp
     }
 
-    /// The name of its class, which `is_class` tells, though nothing else is known of that.
+    /// The name of its class, which `is_class` recognises, although nothing else is known of the
+    /// class.
     ///
     /// # Errors
-    /// [`BadRecord`] when the record does not hold it.
+    /// Returns [`BadRecord`] if the record does not contain it.
     pub(crate) fn class_name(&self, is_class: &dyn Fn(&str) -> bool) -> Parsed<String> {
         instance_part::class_name(&mut { self.part }, is_class)
     }
 
-    /// The values, of an instance of this class.
+    /// The values, for an instance of this class.
     ///
     /// # Errors
-    /// [`BadRecord`] when the record is damaged or the class is another.
+    /// Returns [`BadRecord`] if the record is damaged or the class is another.
     pub fn part(&self, class: &FullClass) -> Parsed<InstancePartView<'b>> {
         if gets_too_much(class.given_bytes(), MAX_GIVEN_BYTES, self.length) {
             return Err(BadRecord {
@@ -112,20 +114,20 @@ impl<'b> InstanceRecordView<'b> {
         Ok(part)
     }
 
-    /// The instance.
+    /// Decodes the instance.
     ///
     /// # Errors
-    /// [`BadRecord`] when the record is damaged or the class is another.
+    /// Returns [`BadRecord`] if the record is damaged or the class is another.
     pub fn to_instance(&self, class: &Arc<FullClass>) -> Parsed<Instance> {
         let mut budget = Budget::for_record(self.length);
         instance_part::decode(&self.part(class)?, class, &mut budget, false)
             .map(|(instance, _)| instance)
     }
 
-    /// The instance, and what the record has beside its content.
+    /// Decodes the instance, and the details of the record apart from its content.
     ///
     /// # Errors
-    /// As [`to_instance`](Self::to_instance).
+    /// The errors of [`to_instance`](Self::to_instance).
     pub fn to_exact(&self, class: &Arc<FullClass>) -> Parsed<(Instance, InstancePartNotes)> {
         instance_part::decode(
             &self.part(class)?,
@@ -136,10 +138,10 @@ impl<'b> InstanceRecordView<'b> {
     }
 }
 
-/// The record of an instance as a writer makes it. `class_stamp` is the stamp of the record of its
-/// class.
+/// Encodes the record of an instance. `class_stamp` is the stamp of the record of its class.
 ///
 /// # Errors
+/// Returns [`EncodeError`] if a part of the instance cannot be stored.
 /// [`EncodeError`] when something of the instance cannot be stored.
 pub fn encode_instance_record(
     instance: &Instance,
@@ -150,11 +152,12 @@ pub fn encode_instance_record(
     encode(instance, dialect, stamp, class_stamp, None)
 }
 
-/// The record of an instance with what it had beside its content: the bytes that it was decoded
-/// from.
+/// Encodes the record of an instance with its details, which reproduces the bytes that it was
+/// decoded from.
 ///
 /// # Errors
-/// [`EncodeError`] when something of the instance cannot be stored, or the notes are those of
+/// Returns [`EncodeError`] if a part of the instance cannot be stored, or the notes belong to
+/// another instance.
 /// another.
 pub fn encode_exact_instance_record(
     instance: &Instance,

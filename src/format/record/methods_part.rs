@@ -15,8 +15,8 @@
 //!     …    heap
 //! ```
 //!
-//! A writer fills the heap with, for each method: its name, its qualifier set, names and values of
-//! the qualifiers, the input signature, the output signature. Source: `docs::objects`, "Methods
+//! A writer fills the heap with, for each method, its name, its qualifier set, names and values of
+//! the qualifiers, the input signature, and the output signature. Source: `docs::objects`, "Methods
 //! part".
 
 use std::sync::Arc;
@@ -34,10 +34,10 @@ use crate::cim::class::{Class, Method};
 use crate::cim::full_class::{FullClass, FullMethod};
 use crate::cim::value::Object;
 
-/// Bytes of a method's description.
+/// Size of a method's description, in bytes.
 const DESCRIPTION: usize = 24;
 
-/// Bytes of memory of a method, declared and composed.
+/// Size in memory of a method, declared and composed.
 const METHOD: usize = 2 * size_of::<FullMethod>();
 
 const TOO_MANY: &str = "the class has more than 32,768 methods";
@@ -46,7 +46,7 @@ const _: () = assert!(MAX_METHODS == 32_768, "the text above says it");
 /// The flag of a method that a superclass has too.
 const OVERRIDES: u8 = 0x20;
 
-/// A methods part where it lies.
+/// A methods part in its encoded form.
 #[derive(Debug, Clone, Copy)]
 pub struct MethodsPartView<'b> {
     unused: [u8; 2],
@@ -55,7 +55,7 @@ pub struct MethodsPartView<'b> {
     slack: &'b [u8],
 }
 
-/// A method where it lies.
+/// A method in its encoded form.
 #[derive(Debug, Clone, Copy)]
 pub struct MethodView<'b> {
     name: u32,
@@ -70,7 +70,7 @@ impl<'b> MethodView<'b> {
     /// Its name.
     ///
     /// # Errors
-    /// [`BadRecord`](super::reader::BadRecord) when it is damaged.
+    /// Returns [`BadRecord`](super::reader::BadRecord) if it is damaged.
     pub fn name(&self) -> Parsed<TextView<'b>> {
         self.heap.text(self.name)
     }
@@ -90,7 +90,7 @@ impl<'b> MethodView<'b> {
     /// Its own qualifiers.
     ///
     /// # Errors
-    /// [`BadRecord`](super::reader::BadRecord) when they are damaged.
+    /// Returns [`BadRecord`](super::reader::BadRecord) if they are damaged.
     pub fn qualifiers(&self) -> Parsed<QualifierSetView<'b>> {
         let mut reader = self.heap.from(self.qualifiers)?;
         Ok(QualifierSetView::new(
@@ -101,7 +101,7 @@ impl<'b> MethodView<'b> {
 }
 
 impl<'b> MethodsPartView<'b> {
-    /// The methods part at the front of what is left.
+    /// Parses the methods part at the front of the remaining bytes.
     pub(crate) fn parse(reader: &mut RecordReader<'b>) -> Parsed<Self> {
         const CUT: &str = "the methods part is cut off";
         let mut part = reader.counted_part("the length of the methods part is wrong")?;
@@ -120,7 +120,7 @@ impl<'b> MethodsPartView<'b> {
         })
     }
 
-    /// The methods it declares, or declares anew, in order of declaration.
+    /// The methods that it declares or redeclares, in order of declaration.
     pub fn methods(&self) -> impl ExactSizeIterator<Item = MethodView<'b>> + use<'b> {
         let heap = self.heap;
         self.descriptions
@@ -146,15 +146,15 @@ impl<'b> MethodsPartView<'b> {
     }
 }
 
-/// What a methods part has beside its content.
+/// The details of a methods part apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MethodsPartNotes {
-    /// Where names, qualifiers and signatures lie.
+    /// The places of names, qualifiers and signatures.
     pub heap: HeapNotes,
     unused: [u8; 2],
-    /// Flags, unused bytes and levels of methods where a writer's differ.
+    /// Flags, unused bytes and levels of methods that differ from a writer's.
     heads: Vec<(u16, [u8; 8])>,
-    /// Spare bytes behind the heap.
+    /// Spare bytes after the heap.
     slack: Box<[u8]>,
 }
 
@@ -169,7 +169,7 @@ impl MethodsPartNotes {
     }
 }
 
-/// The methods of a part, and what it has beside them.
+/// Decodes the methods of a part, with its details.
 pub(crate) fn decode(
     view: &MethodsPartView<'_>,
     budget: &mut Budget,
@@ -219,7 +219,7 @@ fn signature(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Option<Arc<
     }
 }
 
-/// Flags, unused bytes and level of a method as a writer has them.
+/// Flags, unused bytes and level of a method as written by a writer.
 fn head(full: &FullClass, method: &Method) -> [u8; 8] {
     let found = full.method(method.name.as_str());
     let flags = if found.is_some_and(|found| found.overrides) {
@@ -233,7 +233,7 @@ fn head(full: &FullClass, method: &Method) -> [u8; 8] {
     [flags, 0, 0, 0, a, b, c, d]
 }
 
-/// What a part has beside the content of this class.
+/// The details of a part apart from the content of this class.
 pub(crate) fn notes(
     view: &MethodsPartView<'_>,
     heap: HeapNotes,
@@ -251,7 +251,7 @@ pub(crate) fn notes(
     }
 }
 
-/// A methods part.
+/// Encodes a methods part.
 pub(crate) fn encode(
     full: &FullClass,
     notes: Option<&MethodsPartNotes>,
@@ -309,7 +309,7 @@ fn encode_signature(heap: &mut HeapWriter<'_>, class: Option<&Class>) -> u32 {
     }
 }
 
-/// Bytes of a part without methods, up to its heap.
+/// True if the part has no methods and nothing else before its heap.
 pub(crate) fn is_empty(view: &MethodsPartView<'_>) -> bool {
     view.descriptions.is_empty() && view.heap.bytes().is_empty() && view.slack.is_empty()
 }
@@ -325,7 +325,7 @@ pub(crate) fn empty(unused: [u8; 2]) -> Vec<u8> {
     .concat()
 }
 
-/// The bytes of a part that nothing uses.
+/// The unused bytes of a part.
 pub(crate) const fn unused(view: &MethodsPartView<'_>) -> [u8; 2] {
     view.unused
 }

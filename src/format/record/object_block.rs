@@ -7,9 +7,9 @@
 //!        of an instance: class part, with everything that is inherited; instance part
 //! ```
 //!
-//! It lies in a heap behind its length, and is memory as it was: there may be bytes behind
-//! everything, its parts may have spare bytes, and their heaps gaps. A writer leaves all that away,
-//! and the decoration. Source: `docs::objects`, "Embedded objects".
+//! The block lies in a heap after its length, and is a copy of memory. There may be bytes after
+//! everything, its parts may have spare bytes, and their heaps may have gaps. A writer leaves all
+//! that out, as well as the decoration. Source: `docs::objects`, "Embedded objects".
 
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ use crate::cim::full_class::FullClass;
 use crate::cim::instance::Instance;
 use crate::cim::value::Object;
 
-/// Bytes of memory of an object, without what its properties and methods take.
+/// Size of an object in memory, apart from its properties and methods.
 const OBJECT: usize = size_of::<FullClass>() + size_of::<Class>() + size_of::<Instance>();
 
-/// Bytes of memory of what an instance says of a property, and of what is known of the property
-/// while it is decoded.
+/// Size in memory of the setting of an instance for a property, and of the information about the
+/// property during decoding.
 const SETTING: usize = 2 * size_of::<Setting>();
 
 const CLASS: u8 = 1;
@@ -41,23 +41,23 @@ const EMPTY_CLASS_PART: [u8; 29] = [
     0, 0x80,
 ];
 
-/// What an object block has beside its content.
+/// The details of an object block apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ObjectNotes {
     /// Server and namespace, as stored.
     decoration: Option<Box<[u8]>>,
     superclass_unused: [u8; 2],
-    /// Beside the class part.
+    /// Those of the class part.
     pub class: ClassPartNotes,
-    /// Beside the methods part of a class.
+    /// Those of the methods part of a class.
     pub methods: MethodsPartNotes,
-    /// Beside the instance part of an instance.
+    /// Those of the instance part of an instance.
     pub instance: InstancePartNotes,
-    /// Bytes behind everything.
+    /// Bytes after everything.
     trailing: Box<[u8]>,
 }
 
-/// The object of a block.
+/// Decodes the object of a block.
 pub(crate) fn decode(
     bytes: &[u8],
     offset: usize,
@@ -170,7 +170,7 @@ fn decode_instance(
     Ok(instance)
 }
 
-/// A block, without its length.
+/// Encodes a block, without its length.
 pub(crate) fn encode(object: &Object, notes: Option<&ObjectNotes>) -> Result<Vec<u8>, EncodeError> {
     match object {
         Object::Class(class) => encode_class(class, notes),
@@ -186,7 +186,7 @@ fn begin(kind: u8, notes: Option<&ObjectNotes>) -> Vec<u8> {
     }
 }
 
-/// The block of a class.
+/// Encodes the block of a class.
 pub(crate) fn encode_class(
     class: &Class,
     notes: Option<&ObjectNotes>,

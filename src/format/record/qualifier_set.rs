@@ -9,8 +9,8 @@
 //!           …     slot of the value
 //! ```
 //!
-//! A writer puts into the heap, for each qualifier: its name, what its value refers to. Source:
-//! `docs::objects`, "Qualifier sets".
+//! A writer puts into the heap, for each qualifier, its name and the data that its value refers to.
+//! Source: `docs::objects`, "Qualifier sets".
 
 use super::cim_value::{ValueView, decode_value, encode_value, type_from_number, type_number};
 use super::encoded_string::TextView;
@@ -23,21 +23,21 @@ use crate::cim::qualifier::{Flavor, Qualifier, QualifierSet};
 const TOO_MANY: &str = "there are more than 65,536 qualifiers in one place";
 const _: () = assert!(MAX_QUALIFIERS == 65_536, "the text above says it");
 
-/// Bytes of an entry without its slot.
+/// Size of an entry without its slot, in bytes.
 const ENTRY_HEAD: usize = 9;
 
-/// A set of qualifiers where it lies.
+/// A set of qualifiers in its encoded form.
 #[derive(Debug, Clone, Copy)]
 pub struct QualifierSetView<'b> {
     entries: RecordReader<'b>,
     heap: HeapView<'b>,
 }
 
-/// A qualifier where it lies.
+/// A qualifier in its encoded form.
 #[derive(Debug, Clone, Copy)]
 pub struct QualifierView<'b> {
     name: u32,
-    /// How it spreads.
+    /// How it propagates.
     pub flavor: Flavor,
     /// Its value.
     pub value: ValueView<'b>,
@@ -47,19 +47,19 @@ impl<'b> QualifierView<'b> {
     /// Its name.
     ///
     /// # Errors
-    /// [`BadRecord`](super::reader::BadRecord) when it is damaged.
+    /// Returns [`BadRecord`](super::reader::BadRecord) if it is damaged.
     pub fn name(&self) -> Parsed<TextView<'b>> {
         self.value.heap.name(self.name)
     }
 }
 
 impl<'b> QualifierSetView<'b> {
-    /// The entries of a set, behind its length.
+    /// The entries of a set, after its length.
     pub(crate) const fn new(entries: RecordReader<'b>, heap: HeapView<'b>) -> Self {
         Self { entries, heap }
     }
 
-    /// The qualifiers; one error ends them.
+    /// The qualifiers. An error ends the iteration.
     pub fn iter(&self) -> impl Iterator<Item = Parsed<QualifierView<'b>>> + use<'b> {
         let (mut entries, heap) = (self.entries, self.heap);
         let mut over = false;
@@ -94,12 +94,12 @@ fn parse_entry<'b>(reader: &mut RecordReader<'b>, heap: HeapView<'b>) -> Parsed<
     })
 }
 
-/// The qualifiers of a set.
+/// Decodes the qualifiers of a set.
 pub(crate) fn decode(
     cx: &mut HeapDecoder<'_, '_>,
     set: QualifierSetView<'_>,
 ) -> Parsed<QualifierSet> {
-    // Taken, as a value may be an object with sets of its own.
+    // Taken, because a value may be an object with its own sets.
     let mut qualifiers = std::mem::take(&mut cx.budget.qualifiers);
     qualifiers.clear();
     for view in set.iter() {
@@ -122,7 +122,7 @@ pub(crate) fn decode(
     Ok(set)
 }
 
-/// Bytes of a set.
+/// Size of an encoded set, in bytes.
 pub(crate) fn encoded_size(set: &QualifierSet) -> usize {
     4 + set
         .iter()
@@ -130,7 +130,7 @@ pub(crate) fn encoded_size(set: &QualifierSet) -> usize {
         .sum::<usize>()
 }
 
-/// A set; names and values go to the heap.
+/// Encodes a set; names and values go to the heap.
 pub(crate) fn encode(heap: &mut HeapWriter<'_>, set: &QualifierSet) -> Vec<u8> {
     let size = encoded_size(set);
     let mut bytes = Vec::with_capacity(size);

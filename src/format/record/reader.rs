@@ -1,25 +1,25 @@
-//! Reading object records: little-endian fields taken off the front, each error with its offset in
-//! the record.
+//! Reading of object records: little-endian fields taken from the front, and errors with their
+//! offset in the record.
 
 use thiserror::Error;
 
 use crate::base::widen;
 use crate::format::bytes::Reader;
 
-/// A record, or a part of one, that is not as it must be.
+/// The error of an invalid record or part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("offset {offset} of the record: {what}")]
 pub struct BadRecord {
-    /// Offset in bytes within the record.
+    /// Offset in the record, in bytes.
     pub offset: usize,
-    /// What is wrong there.
+    /// Description of the error.
     pub what: &'static str,
 }
 
-/// Shorthand for what parsers of records give.
+/// Result of the parsers of records.
 pub(crate) type Parsed<T> = Result<T, BadRecord>;
 
-/// Takes fields off the front of a part of a record.
+/// Takes fields from the front of a part of a record.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordReader<'b> {
     inner: Reader<'b>,
@@ -27,7 +27,7 @@ pub(crate) struct RecordReader<'b> {
 }
 
 impl<'b> RecordReader<'b> {
-    /// Reads a part that begins at `base` of its record.
+    /// Creates a reader for a part that begins at `base` of its record.
     pub(crate) const fn new(bytes: &'b [u8], base: usize) -> Self {
         Self {
             inner: Reader::new(bytes),
@@ -35,12 +35,12 @@ impl<'b> RecordReader<'b> {
         }
     }
 
-    /// Offset of the next field within the record.
+    /// Offset of the next field in the record.
     pub(crate) const fn offset(&self) -> usize {
         self.base.saturating_add(self.inner.position())
     }
 
-    /// Bytes taken so far.
+    /// Number of bytes taken so far.
     pub(crate) const fn position(&self) -> usize {
         self.inner.position()
     }
@@ -57,7 +57,7 @@ impl<'b> RecordReader<'b> {
         self.inner.take(length).ok_or(BadRecord { offset, what })
     }
 
-    /// What is left.
+    /// Takes the remaining bytes.
     pub(crate) fn rest(&mut self) -> &'b [u8] {
         self.inner.take(self.inner.remaining()).unwrap_or_default()
     }
@@ -85,7 +85,7 @@ impl<'b> RecordReader<'b> {
         self.inner.u64().ok_or(BadRecord { offset, what })
     }
 
-    /// The bytes of a part whose length, itself included, stands in its first four bytes.
+    /// Takes a part whose length, itself included, is in its first four bytes.
     pub(crate) fn counted_part(&mut self, what: &'static str) -> Parsed<RecordReader<'b>> {
         let offset = self.offset();
         let mut ahead = *self;
@@ -98,7 +98,7 @@ impl<'b> RecordReader<'b> {
         Ok(part)
     }
 
-    /// A text of a counted number of UTF-16 units, as it stands in the heads of records.
+    /// Takes a text with a count of UTF-16 units before it, as in the heads of records.
     pub(crate) fn counted_utf16(&mut self, what: &'static str) -> Parsed<&'b [u8]> {
         let units = widen(self.u32(what)?);
         let Some(length) = units.checked_mul(2) else {
@@ -117,7 +117,7 @@ pub(crate) fn utf16_units(bytes: &[u8]) -> impl Iterator<Item = u16> {
         .map(|&unit| u16::from_le_bytes(unit))
 }
 
-/// A text in UTF-16LE; `None` when surrogates stand alone.
+/// Decodes a text in UTF-16LE; `None` if it has unpaired surrogates.
 pub(crate) fn utf16_text(bytes: &[u8]) -> Option<String> {
     char::decode_utf16(utf16_units(bytes))
         .collect::<Result<String, _>>()

@@ -1,4 +1,4 @@
-//! The record of a reference: that an instance refers to another.
+//! The record of a reference from one instance to another.
 //!
 //! ```text
 //! 0  four texts, each a u32 with its length in UTF-16 units and the text in UTF-16LE:
@@ -14,13 +14,13 @@
 use super::reader::{BadRecord, Parsed, RecordReader, push_utf16, utf16_text};
 use crate::base::narrow;
 
-/// Bytes at the end that nothing uses.
+/// Number of unused bytes at the end.
 pub const REFERENCE_TAIL: usize = 8;
 
-/// That an instance refers to another. The one referred to stands in the key of the record alone.
+/// A reference from one instance to another. Only the key of the record names the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceRecord {
-    /// The namespace of the instance that refers, as the client spelled it that wrote it.
+    /// The namespace of the referring instance, as spelled by the client that wrote it.
     pub namespace: String,
     /// Its class.
     pub class: String,
@@ -30,7 +30,7 @@ pub struct ReferenceRecord {
     pub key: String,
 }
 
-/// The record of a reference where it lies.
+/// The record of a reference in its encoded form.
 #[derive(Debug, Clone, Copy)]
 pub struct ReferenceRecordView<'b> {
     texts: [&'b [u8]; 4],
@@ -38,10 +38,10 @@ pub struct ReferenceRecordView<'b> {
 }
 
 impl<'b> ReferenceRecordView<'b> {
-    /// Looks at a record.
+    /// Parses a record.
     ///
     /// # Errors
-    /// [`BadRecord`] when it is cut off, or too long.
+    /// Returns [`BadRecord`] if it is truncated or too long.
     pub fn parse(record: &'b [u8]) -> Parsed<Self> {
         let mut reader = RecordReader::new(record, 0);
         let mut texts: [&[u8]; 4] = [&[]; 4];
@@ -55,15 +55,15 @@ impl<'b> ReferenceRecordView<'b> {
         }
     }
 
-    /// The bytes at the end, which mean nothing.
+    /// The bytes at the end, which have no meaning.
     pub const fn tail(&self) -> [u8; REFERENCE_TAIL] {
         self.tail
     }
 
-    /// The reference.
+    /// Decodes the reference.
     ///
     /// # Errors
-    /// [`BadRecord`] when something in it is no text.
+    /// Returns [`BadRecord`] if a field is not a text.
     pub fn to_reference(&self) -> Parsed<ReferenceRecord> {
         let bad = BadRecord {
             offset: 0,
@@ -81,7 +81,7 @@ impl<'b> ReferenceRecordView<'b> {
 }
 
 impl ReferenceRecord {
-    /// The record, with zeros in the bytes that nothing uses.
+    /// Encodes the record, with zeros in the unused bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut record = Vec::new();
         for text in [&self.namespace, &self.class, &self.property, &self.key] {

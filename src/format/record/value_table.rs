@@ -22,12 +22,12 @@ use crate::cim::class::Setting;
 use crate::cim::full_class::FullProperty;
 use crate::cim::types::CimType;
 
-/// Bytes of the states of this many properties.
+/// Size of the states of this many properties, in bytes.
 pub(crate) const fn states_size(properties: usize) -> usize {
     properties.div_ceil(4)
 }
 
-/// States and slots where they lie.
+/// States and slots in their encoded form.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ValueTable<'b> {
     states: &'b [u8],
@@ -47,12 +47,12 @@ impl<'b> ValueTable<'b> {
         })
     }
 
-    /// States whose end is not known, without slots.
+    /// States without a known end, and without slots.
     pub(crate) const fn of_states(states: &'b [u8]) -> Self {
         Self { states, slots: &[] }
     }
 
-    /// Bytes of the whole table.
+    /// Size of the whole table, in bytes.
     pub(crate) const fn size(&self) -> usize {
         self.states.len() + self.slots.len()
     }
@@ -72,7 +72,7 @@ impl<'b> ValueTable<'b> {
         self.slots.get(widen(offset)..)?.get(..size)
     }
 
-    /// The bits behind the last property.
+    /// The bits after the last property.
     fn padding(&self, properties: usize) -> u8 {
         if properties.is_multiple_of(4) {
             0
@@ -84,14 +84,14 @@ impl<'b> ValueTable<'b> {
     }
 }
 
-/// What a table has beside its content.
+/// The details of a table apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TableNotes {
-    /// The bits behind the last state.
+    /// The bits after the last state.
     padding: Option<u8>,
     /// States that a writer would not choose, by order of declaration.
     states: Vec<(u16, u8)>,
-    /// Slots without meaning that a writer would fill otherwise.
+    /// Meaningless slots that a writer would fill otherwise.
     slots: Vec<(u16, Box<[u8]>)>,
 }
 
@@ -101,25 +101,26 @@ impl TableNotes {
         self.states.is_empty()
     }
 
-    /// How many slots without meaning hold something else than a writer's.
+    /// Number of meaningless slots with content other than a writer's.
     pub const fn stale_slots(&self) -> usize {
         self.slots.len()
     }
 }
 
-/// What a table is part of: what fills slots without meaning, and the bits behind the last state.
+/// The owner of a table, which determines the content of meaningless slots and the bits after the
+/// last state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TableKind {
     Class,
     Instance,
 }
 
-/// A property, what is said of it here, and what holds when that is nothing: the default of the
+/// A property, its setting here, and the value that applies without one: the default of the
 /// superclass or of the class.
 pub(crate) struct Row<'c> {
     pub(crate) property: &'c FullProperty,
     pub(crate) setting: &'c Setting,
-    /// True if `property.default` holds where nothing is said.
+    /// True if `property.default` applies without a setting.
     pub(crate) inherits: bool,
 }
 
@@ -135,14 +136,14 @@ impl Row<'_> {
         }
     }
 
-    /// The slot that a writer leaves where the row has no value of its own.
+    /// The slot that a writer stores if the row has no value of its own.
     fn filler(&self, kind: TableKind) -> Vec<u8> {
         let (cim_type, size) = (self.property.cim_type, self.property.cim_type.slot_size());
         if kind == TableKind::Instance {
             return vec![0; size];
         }
         match &self.property.default {
-            // A class repeats what it inherits, but for what would need its heap.
+            // A class repeats the values that it inherits, except those that would need its heap.
             Some(value) if self.state() == 2 && !cim_type.is_on_heap() => {
                 let mut slot = Vec::with_capacity(size);
                 encode_value(&mut HeapWriter::new(None), cim_type, Some(value), &mut slot);
@@ -153,8 +154,8 @@ impl Row<'_> {
     }
 }
 
-/// What a state says of a property of this type whose slot lies at this offset: 0 is the value of
-/// its slot.
+/// The setting that a state denotes for a property of this type with a slot at this offset. For
+/// state 0 it is the value of the slot.
 pub(crate) fn decode_setting(
     cx: &mut HeapDecoder<'_, '_>,
     table: &ValueTable<'_>,
@@ -165,7 +166,7 @@ pub(crate) fn decode_setting(
         0 => {
             let bad = cx.heap.bad(0, "a value lies after the table of values");
             let slot = table.slot(offset, cim_type.slot_size()).ok_or(bad)?;
-            // A reference to nothing in place of the state that says so.
+            // The null reference in place of the state for NULL.
             decode_value(cx, cim_type, slot)?.map_or(Setting::Null, Setting::Value)
         }
         1 => Setting::Null,
@@ -173,7 +174,7 @@ pub(crate) fn decode_setting(
     })
 }
 
-/// What a table has beside the content of its rows, which are all properties in order of
+/// The details of a table apart from the content of its rows, which are all properties in order of
 /// declaration.
 pub(crate) fn notes(table: &ValueTable<'_>, kind: TableKind, rows: &[Row<'_>]) -> TableNotes {
     let padding = table.padding(rows.len());
@@ -203,14 +204,15 @@ fn usual_padding(kind: TableKind, properties: usize) -> u8 {
     }
 }
 
-/// A table in the making: states are known before values are put into the heap, slots behind them.
+/// A table under construction: states are known before values are put into the heap, and slots
+/// after it.
 pub(crate) struct TableWriter {
     states: Vec<u8>,
     slots: Vec<Vec<u8>>,
 }
 
 impl TableWriter {
-    /// The table with everything but the values of rows.
+    /// Creates the table with everything except the values of rows.
     pub(crate) fn new(kind: TableKind, rows: &[Row<'_>], notes: Option<&TableNotes>) -> Self {
         let mut states = vec![0u8; states_size(rows.len())];
         let noted = |order: u16| {
@@ -241,7 +243,7 @@ impl TableWriter {
         Self { states, slots }
     }
 
-    /// Puts the value of a row, if it has one of its own, into its slot and the heap.
+    /// Puts the value of a row, if it has its own, into its slot and the heap.
     pub(crate) fn put(&mut self, heap: &mut HeapWriter<'_>, row: &Row<'_>) {
         if let (Some(value), Some(slot)) = (
             row.setting.value(),

@@ -15,11 +15,11 @@
 //!        8  …     security identifier     }
 //! ```
 //!
-//! Spare bytes are what the length of a list covers behind its last entry. Windows leaves them
-//! where it makes a list in a buffer of a fixed size, and in some they are remains of other things:
-//! they are kept as they are until a list is built anew.
+//! Spare bytes are those that the length of a list covers after its last entry. Windows leaves them
+//! if it builds a list in a buffer of fixed size, and some are remains of other data. They are kept
+//! until a list is rebuilt.
 //!
-//! Source: [MS-DTYP] 2.4.4 and 2.4.5; the lengths met are in `docs::security`.
+//! Source: [MS-DTYP] 2.4.4 and 2.4.5; lengths found in repositories are in `docs::security`.
 
 use super::sid::Sid;
 use crate::base::limits::MAX_ACL_BYTES;
@@ -34,91 +34,91 @@ const ACE_HEADER_BYTES: usize = 4;
 /// Length of an allowing or denying entry before its identifier.
 const ACE_FIXED_BYTES: usize = 8;
 
-/// Lists of namespaces have this revision.
+/// Revision of the lists of namespaces.
 const REVISION: u8 = 2;
 
-/// The revisions of lists that Windows takes for valid.
+/// The revisions that Windows accepts.
 const REVISIONS: std::ops::RangeInclusive<u8> = 2..=4;
 
 bitflags::bitflags! {
-    /// What becomes of an entry in child namespaces, and what is audited.
+    /// Inheritance of an entry by child namespaces, and its use in audits.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
     pub struct AceFlags: u8 {
-        /// Objects that are no containers inherit it. A namespace has none.
+        /// Inherited by objects that are not containers, which a namespace does not have.
         const OBJECT_INHERIT = 0x01;
-        /// Child namespaces inherit it.
+        /// Inherited by child namespaces.
         const CONTAINER_INHERIT = 0x02;
-        /// It is inherited by immediate children and goes no further.
+        /// Inherited by immediate children only.
         const NO_PROPAGATE = 0x04;
-        /// It counts for the children alone.
+        /// Takes effect only in children.
         const INHERIT_ONLY = 0x08;
-        /// It was inherited.
+        /// The entry was inherited.
         const INHERITED = 0x10;
-        /// In a list of audits: success is recorded.
+        /// In an audit list: success is recorded.
         const SUCCESSFUL_ACCESS = 0x40;
-        /// In a list of audits: failure is recorded.
+        /// In an audit list: failure is recorded.
         const FAILED_ACCESS = 0x80;
         const _ = !0;
     }
 }
 
-/// What an entry says.
+/// The content of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AceBody {
-    /// Rights that somebody has.
+    /// Rights that a trustee has.
     Allow(Trustee),
-    /// Rights that somebody has not.
+    /// Rights that a trustee is denied.
     Deny(Trustee),
-    /// An entry of another kind, carried as it is.
+    /// An entry of another kind, kept unchanged.
     Other {
         /// The kind; neither 0 nor 1.
         kind: u8,
-        /// Everything behind the head of the entry.
+        /// Everything after the head of the entry.
         bytes: Box<[u8]>,
     },
 }
 
-/// Who, and which rights.
+/// A subject and its rights.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Trustee {
-    /// The rights, as access mask.
+    /// The rights, as an access mask.
     pub mask: u32,
-    /// Who.
+    /// The subject.
     pub sid: Sid,
-    /// Bytes behind the identifier; none in any list met.
+    /// Bytes after the identifier; none in any known list.
     pub tail: Box<[u8]>,
 }
 
 /// An entry of an access control list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ace {
-    /// Inheritance and audit.
+    /// Inheritance and audit flags.
     pub flags: AceFlags,
-    /// What it says.
+    /// The content of the entry.
     pub body: AceBody,
 }
 
-/// Why bytes are no access control list.
+/// Why bytes are not an access control list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum AclFault {
-    /// The header is not whole, or says that the list is longer than the bytes that are left, or
-    /// shorter than itself.
+    /// The header is incomplete, or states a length greater than the remaining bytes or smaller
+    /// than the header.
     #[error("the length of the list does not fit")]
     Length,
-    /// Windows knows lists of revisions 2 to 4.
+    /// The revision is not one of those known to Windows, 2 to 4.
     #[error("a list of revision {0} is unknown")]
     Revision(u8),
-    /// The entry of this number, counted from 0, does not fit into the list.
+    /// The entry with this number, counted from 0, does not fit into the list.
     #[error("entry {0} does not fit into the list")]
     Entry(u16),
-    /// The entry of this number, counted from 0, allows or denies something but names nobody.
+    /// The entry with this number, counted from 0, allows or denies something but names no subject.
     #[error("entry {0} has no valid mask and security identifier")]
     Trustee(u16),
 }
 
 impl Ace {
-    /// An entry that gives rights.
+    /// An entry that grants rights.
     pub fn allow(flags: AceFlags, mask: u32, sid: Sid) -> Self {
         Self {
             flags,
@@ -130,7 +130,7 @@ impl Ace {
         }
     }
 
-    /// An entry that takes rights.
+    /// An entry that denies rights.
     pub fn deny(flags: AceFlags, mask: u32, sid: Sid) -> Self {
         Self {
             flags,
@@ -142,7 +142,7 @@ impl Ace {
         }
     }
 
-    /// The kind as it is stored: 0 allows, 1 denies.
+    /// The kind as stored: 0 allows, 1 denies.
     pub fn kind(&self) -> u8 {
         match &self.body {
             AceBody::Allow(_) => 0,
@@ -151,8 +151,8 @@ impl Ace {
         }
     }
 
-    /// The access mask. Every kind that Windows has begins with one; `None` when an entry of
-    /// another kind is too short for it.
+    /// The access mask. Every kind of entry in Windows begins with one; `None` if an entry of
+    /// another kind is too short.
     pub fn mask(&self) -> Option<u32> {
         match &self.body {
             AceBody::Allow(trustee) | AceBody::Deny(trustee) => Some(trustee.mask),
@@ -220,23 +220,23 @@ impl Trustee {
     }
 }
 
-/// A length of at most [`MAX_ACL_BYTES`] as it is stored.
+/// A length of at most [`MAX_ACL_BYTES`] in its stored form.
 fn len_field(len: usize) -> [u8; 2] {
     u16::try_from(len).unwrap_or(u16::MAX).to_le_bytes()
 }
 
-/// An access control list: who may do what, in the order in which it is asked.
+/// An access control list, whose entries are evaluated in order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Acl {
     revision: u8,
-    /// The bytes 1, 6 and 7, which are 0 in every list met.
+    /// The bytes 1, 6 and 7, which are 0 in every known list.
     reserved: [u8; 3],
     entries: Vec<Ace>,
     spare: Box<[u8]>,
 }
 
 impl Default for Acl {
-    /// The list without entries.
+    /// An empty list.
     fn default() -> Self {
         Self {
             revision: REVISION,
@@ -248,8 +248,8 @@ impl Default for Acl {
 }
 
 impl Acl {
-    /// The list of these entries, without spare bytes; `None` when it would be longer than
-    /// [`MAX_ACL_BYTES`], which is all that its length field can say.
+    /// A list of these entries without spare bytes; `None` if it would be longer than
+    /// [`MAX_ACL_BYTES`], the most that its length field can express.
     pub fn new(entries: Vec<Ace>) -> Option<Self> {
         let acl = Self {
             entries,
@@ -258,8 +258,7 @@ impl Acl {
         (acl.byte_len() <= MAX_ACL_BYTES).then_some(acl)
     }
 
-    /// The same entries in a list of at least this many bytes, zeros behind the last; none behind
-    /// one that is longer by itself.
+    /// The same entries in a list of at least this many bytes, padded with zeros.
     #[must_use]
     pub fn padded_to(self, len: u16) -> Self {
         let used = self.byte_len() - self.spare.len();
@@ -267,10 +266,10 @@ impl Acl {
         Self { spare, ..self }
     }
 
-    /// The list at the front of a byte string, which may be longer; see [`Acl::byte_len`].
+    /// Parses the list at the front of a byte string, which may be longer; see [`Acl::byte_len`].
     ///
     /// # Errors
-    /// [`AclFault`] when there is none.
+    /// Returns [`AclFault`] if there is no valid list.
     pub fn parse_prefix(bytes: &[u8]) -> Result<Self, AclFault> {
         let list = extent(bytes)?;
         let mut reader = Reader::new(list);
@@ -282,7 +281,7 @@ impl Acl {
         if !REVISIONS.contains(&revision) {
             return Err(AclFault::Revision(revision));
         }
-        // Nothing is reserved for a count that the bytes may not bear out.
+        // Nothing is allocated for a count that the bytes may not confirm.
         let entries = (0..count)
             .map(|number| Ace::parse(&mut reader, number))
             .collect::<Result<_, _>>()?;
@@ -300,12 +299,12 @@ impl Acl {
         &self.entries
     }
 
-    /// The bytes behind the last entry.
+    /// The bytes after the last entry.
     pub fn spare(&self) -> &[u8] {
         &self.spare
     }
 
-    /// Length in bytes, spare ones included.
+    /// Length in bytes, including spare ones.
     pub fn byte_len(&self) -> usize {
         ACL_HEADER_BYTES + self.entries.iter().map(Ace::byte_len).sum::<usize>() + self.spare.len()
     }
@@ -322,7 +321,7 @@ impl Acl {
     }
 }
 
-/// The bytes of the list at the front of a byte string, by its own length.
+/// The bytes of the list at the front of a byte string, according to its own length.
 pub(super) fn extent(bytes: &[u8]) -> Result<&[u8], AclFault> {
     let len = crate::format::bytes::u16_at(bytes, 2)
         .map(usize::from)

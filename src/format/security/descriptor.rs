@@ -11,12 +11,12 @@
 //! 20  …    the parts: Windows writes SACL, DACL, owner, group, without gaps
 //! ```
 //!
-//! A part may stand anywhere behind the header. The order of the parts, bytes between and behind
-//! them, and spare bytes in the lists are kept, so that a descriptor that was read is written as it
-//! was. Two things are not: parts that share bytes are written one after the other, and an offset
-//! of a list that the control word says is not there becomes 0.
+//! A part may lie anywhere after the header. The order of the parts, bytes between and after them,
+//! and spare bytes in the lists are kept, so that a parsed descriptor is written unchanged. There
+//! are two exceptions: parts that share bytes are written one after the other, and the offset of a
+//! list that is absent according to the control word becomes 0.
 //!
-//! Source: [MS-DTYP] 2.4.6; what Windows wrote stands in `docs::security`.
+//! Source: [MS-DTYP] 2.4.6; `docs::security` describes what Windows wrote.
 
 use super::acl::{self, Acl, AclFault};
 use super::sid::Sid;
@@ -40,11 +40,11 @@ bitflags::bitflags! {
         const DACL_PRESENT = 0x0004;
         /// The access control list is a default.
         const DACL_DEFAULTED = 0x0008;
-        /// There is a list of audits, or a NULL one.
+        /// There is an audit list, or a NULL one.
         const SACL_PRESENT = 0x0010;
-        /// The list of audits is a default.
+        /// The audit list is a default.
         const SACL_DEFAULTED = 0x0020;
-        /// Inheritance to children is asked for (SDDL `AR`).
+        /// Inheritance to children is requested (SDDL `AR`).
         const DACL_AUTO_INHERIT_REQ = 0x0100;
         /// The same for audits.
         const SACL_AUTO_INHERIT_REQ = 0x0200;
@@ -56,16 +56,16 @@ bitflags::bitflags! {
         const DACL_PROTECTED = 0x1000;
         /// The same for audits.
         const SACL_PROTECTED = 0x2000;
-        /// The resource manager's byte counts.
+        /// The resource manager's byte is valid.
         const RM_CONTROL_VALID = 0x4000;
-        /// The parts stand behind the header; always.
+        /// The parts follow the header; always set.
         const SELF_RELATIVE = 0x8000;
         const _ = !0;
     }
 }
 
 impl Control {
-    /// What follows from the parts, and is not set by hand.
+    /// Bits that follow from the parts and cannot be set directly.
     const OF_PARTS: Control = Control::DACL_PRESENT
         .union(Control::SACL_PRESENT)
         .union(Control::SELF_RELATIVE);
@@ -74,7 +74,7 @@ impl Control {
 /// A part of a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// The list of audits.
+    /// The audit list.
     Sacl,
     /// The access control list.
     Dacl,
@@ -85,7 +85,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// In the order in which Windows writes them.
+    /// The parts in the order in which Windows writes them.
     const ORDER: [Part; 4] = [Part::Sacl, Part::Dacl, Part::Owner, Part::Group];
 
     /// Its name.
@@ -99,44 +99,44 @@ impl Part {
     }
 }
 
-/// Why bytes are no security descriptor.
+/// Why bytes are not a security descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum DescriptorFault {
-    /// There is no whole header.
+    /// The header is incomplete.
     #[error("a security descriptor has at least {HEADER_BYTES} bytes, and there are {0}")]
     Short(usize),
-    /// Another revision than 1.
+    /// The revision is not 1.
     #[error("a security descriptor of revision {0} is unknown")]
     Revision(u8),
     /// The control word says that the offsets are pointers.
     #[error("the security descriptor is not self-relative")]
     NotSelfRelative,
-    /// Owner or group are not there where the header says.
+    /// Owner or group are not at the place stated in the header.
     #[error("there is no security identifier at offset {offset}, where the {} is to \
         be", part.as_str())]
     Sid {
         /// Owner or group.
         part: Part,
-        /// Where, from the beginning of the descriptor.
+        /// Offset from the beginning of the descriptor.
         offset: u32,
     },
-    /// A list is not there where the header says, or is damaged.
+    /// A list is not at the place stated in the header, or is damaged.
     #[error("there is no valid list at offset {offset}, where the {} is to be: \
         {fault}", part.as_str())]
     List {
         /// The list.
         part: Part,
-        /// Where, from the beginning of the descriptor.
+        /// Offset from the beginning of the descriptor.
         offset: u32,
-        /// What is wrong with it.
+        /// The fault of the list.
         fault: AclFault,
     },
 }
 
 impl From<DescriptorFault> for Error {
-    /// A damaged access control list is a bad parameter; bytes that are no descriptor at all are no
-    /// valid object.
+    /// A damaged access control list is an invalid parameter; bytes that are not a descriptor at
+    /// all are an invalid object.
     fn from(fault: DescriptorFault) -> Self {
         match fault {
             DescriptorFault::List {
@@ -147,14 +147,14 @@ impl From<DescriptorFault> for Error {
     }
 }
 
-/// The access control list of a descriptor. What its absence means is for whoever evaluates it.
+/// The access control list of a descriptor. Its evaluation decides what absence means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dacl<'d> {
     /// The control word says that there is none.
     Absent,
     /// There is one, and it is NULL.
     Null,
-    /// The list; one without entries is another thing than none.
+    /// The list. An empty list differs from an absent one.
     List(&'d Acl),
 }
 
@@ -171,12 +171,12 @@ pub struct SecurityDescriptor {
     layout: Layout,
 }
 
-/// How the parts of a descriptor that was read stand behind each other.
+/// The order of the parts of a descriptor that was parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Layout {
-    /// Each part, and the bytes between it and what stands before it.
+    /// Each part, with the bytes between it and the one before it.
     parts: Vec<(Part, Box<[u8]>)>,
-    /// The bytes behind the last part.
+    /// The bytes after the last part.
     tail: Box<[u8]>,
 }
 
@@ -195,7 +195,7 @@ impl SecurityDescriptor {
         }
     }
 
-    /// The same with another access control list, in Windows' own layout.
+    /// Replaces the access control list, using Windows' own layout.
     #[must_use]
     pub fn with_dacl(self, dacl: Acl) -> Self {
         let control = self.control | Control::DACL_PRESENT;
@@ -207,7 +207,7 @@ impl SecurityDescriptor {
         }
     }
 
-    /// The same with another list of audits, in Windows' own layout.
+    /// Replaces the audit list, using Windows' own layout.
     #[must_use]
     pub fn with_sacl(self, sacl: &Acl) -> Self {
         let mut bytes = Vec::with_capacity(sacl.byte_len());
@@ -221,8 +221,8 @@ impl SecurityDescriptor {
         }
     }
 
-    /// The same with the list of audits of another descriptor and what its control word says of it,
-    /// in Windows' own layout.
+    /// Takes the audit list of another descriptor, with its bits of the control word, using
+    /// Windows' own layout.
     #[must_use]
     pub fn with_sacl_of(self, other: &SecurityDescriptor) -> Self {
         const OF_SACL: Control = Control::SACL_PRESENT
@@ -239,8 +239,7 @@ impl SecurityDescriptor {
         }
     }
 
-    /// The same with another control word. Which lists there are, and that the descriptor is
-    /// self-relative, stays as it is.
+    /// Replaces the control word, except for the presence of lists and for being self-relative.
     #[must_use]
     pub fn with_control(self, control: Control) -> Self {
         Self {
@@ -249,10 +248,10 @@ impl SecurityDescriptor {
         }
     }
 
-    /// Reads the descriptor that a byte string is.
+    /// Parses a byte string that is a descriptor.
     ///
     /// # Errors
-    /// [`DescriptorFault`] when it is none.
+    /// Returns [`DescriptorFault`] if it is not one.
     pub fn parse(bytes: &[u8]) -> Result<Self, DescriptorFault> {
         let mut reader = Reader::new(bytes);
         let head = reader.array().zip(reader.u16()).zip(reader.array());
@@ -317,12 +316,12 @@ impl SecurityDescriptor {
         }
     }
 
-    /// The bytes of the list of audits, header included.
+    /// The bytes of the audit list, header included.
     pub fn sacl(&self) -> Option<&[u8]> {
         self.sacl.as_deref()
     }
 
-    /// The same parts as Windows lays them out, without bytes between them.
+    /// The same parts in Windows' own layout, without bytes between them.
     #[must_use]
     pub fn canonical(self) -> Self {
         Self {
@@ -366,7 +365,7 @@ impl SecurityDescriptor {
         bytes
     }
 
-    /// Appends a part; `false` when there is none.
+    /// Appends a part; `false` if it does not exist.
     fn write_part(&self, part: Part, bytes: &mut Vec<u8>) -> bool {
         let before = bytes.len();
         match part {
@@ -385,14 +384,14 @@ fn split(offsets: [u8; 16]) -> [u32; 4] {
     [(); 4].map(|()| reader.u32().unwrap_or_default())
 }
 
-/// Where the parts of a descriptor were found.
+/// The places where the parts of a descriptor were found.
 struct Places<'b> {
     bytes: &'b [u8],
     found: Vec<(usize, usize, Part)>,
 }
 
 impl<'b> Places<'b> {
-    /// The bytes from an offset on; `None` when it lies in the header or behind the end.
+    /// The bytes from an offset on; `None` if it lies in the header or past the end.
     fn at(&self, offset: u32) -> Option<&'b [u8]> {
         self.bytes
             .get(widen(offset)..)
@@ -449,7 +448,7 @@ impl<'b> Places<'b> {
         Ok(Some(list))
     }
 
-    /// How the parts stand; Windows' own layout when they share bytes.
+    /// The order of the parts; Windows' own layout if they share bytes.
     fn layout(mut self) -> Layout {
         self.found.sort_unstable_by_key(|(offset, ..)| *offset);
         let mut end = HEADER_BYTES;
@@ -497,7 +496,7 @@ mod tests {
         })
     }
 
-    /// The parts of a descriptor one by one, in any order and with bytes between them.
+    /// A descriptor with its parts in the given order and bytes between them.
     fn laid_out(descriptor: &SecurityDescriptor, order: &[Part], gap: &[u8]) -> Vec<u8> {
         let parts = order.iter().map(|part| (*part, gap.into())).collect();
         SecurityDescriptor {
@@ -638,7 +637,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_kept_is_written_in_order() {
-        // Owner and group are the same bytes, and there is an offset of a list that is not there.
+        // Owner and group share their bytes, and there is an offset of a list that is absent.
         let mut bytes = SecurityDescriptor::new(Some(Sid::EVERYONE), None).to_bytes();
         (bytes[8], bytes[12]) = (20, 20);
         let read = SecurityDescriptor::parse(&bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Security descriptors, access lists and security identifiers, as Windows stores them.
+//! Security descriptors, access control lists and security identifiers in the encoding of Windows.
 
 pub mod acl;
 pub mod descriptor;

@@ -25,20 +25,20 @@ pub const MAX_SID_BYTES: usize = 8 + 4 * MAX_SUB_AUTHORITIES;
 /// Sub-authority of the machine's own groups.
 const BUILTIN: u32 = 32;
 
-/// Who somebody is: a user, a group, a service.
+/// Identifies a user, a group or a service.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sid {
     authority: [u8; 6],
     count: u8,
-    /// Zeros behind `count`, so that the derived comparisons hold.
+    /// Filled with zeros after `count`, so that the derived comparisons are right.
     parts: [u32; MAX_SUB_AUTHORITIES],
 }
 
 impl Sid {
     /// Everyone, `S-1-1-0`.
     pub const EVERYONE: Sid = Self::known(1, [0]);
-    /// Owner rights, `S-1-3-4`: in a list, it stands for the owner in place of what an owner may do
-    /// anyway.
+    /// Owner rights, `S-1-3-4`. In a list it stands for the owner and replaces the owner's implicit
+    /// rights.
     pub const OWNER_RIGHTS: Sid = Self::known(3, [4]);
     /// Authenticated users, `S-1-5-11`.
     pub const AUTHENTICATED_USERS: Sid = Self::known(5, [11]);
@@ -67,8 +67,8 @@ impl Sid {
         }
     }
 
-    /// The identifier with this authority, of which 48 bits count, and these sub-authorities;
-    /// `None` when the authority has more bits or there are more than [`MAX_SUB_AUTHORITIES`].
+    /// The identifier with this authority, of 48 bits, and these sub-authorities; `None` if the
+    /// authority has more bits or there are more than [`MAX_SUB_AUTHORITIES`].
     pub fn new(authority: u64, sub_authorities: &[u32]) -> Option<Self> {
         let [0, 0, authority @ ..] = authority.to_be_bytes() else {
             return None;
@@ -85,8 +85,8 @@ impl Sid {
         })
     }
 
-    /// The identifier at the front of a byte string, which may be longer; see [`Sid::byte_len`].
-    /// `None` when there is none.
+    /// Parses the identifier at the front of a byte string, which may be longer; see
+    /// [`Sid::byte_len`]. `None` if there is none.
     pub fn parse_prefix(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let [revision, count] = reader.array()?;
@@ -102,7 +102,7 @@ impl Sid {
         })
     }
 
-    /// The identifier that a byte string is, to its last byte.
+    /// Parses a byte string that is exactly an identifier.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         Self::parse_prefix(bytes).filter(|sid| sid.byte_len() == bytes.len())
     }
@@ -121,7 +121,7 @@ impl Sid {
             .unwrap_or_default()
     }
 
-    /// Length in bytes: 8 and 4 for each sub-authority.
+    /// Length in bytes: 8, and 4 for each sub-authority.
     pub fn byte_len(&self) -> usize {
         8 + 4 * usize::from(self.count)
     }
@@ -146,7 +146,7 @@ impl Sid {
 }
 
 impl fmt::Display for Sid {
-    /// `S-1-5-32-544`; an authority of more than 32 bits is written in hexadecimal.
+    /// Prints `S-1-5-32-544`; an authority of more than 32 bits is written in hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.authority() {
             small @ ..=0xFFFF_FFFF => write!(f, "S-1-{small}")?,
@@ -164,7 +164,7 @@ impl fmt::Debug for Sid {
     }
 }
 
-/// A text that is no security identifier.
+/// The text is not a security identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a security identifier: S-1-authority-number… is, with at most 15 numbers of 32 bits")]
 pub struct NotASid;
@@ -183,7 +183,7 @@ impl FromStr for Sid {
         let authority = pieces.next().and_then(authority).ok_or(NotASid)?;
         let mut parts = Vec::new();
         for piece in pieces {
-            // One more than fits is enough to be refused.
+            // One more than fits is enough to reject the text.
             if parts.len() > MAX_SUB_AUTHORITIES {
                 return Err(NotASid);
             }
@@ -193,7 +193,7 @@ impl FromStr for Sid {
     }
 }
 
-/// The authority as decimal number of at most 32 bits or as `0x` and hexadecimal digits.
+/// Parses the authority: a decimal number of at most 32 bits, or `0x` and hexadecimal digits.
 fn authority(text: &str) -> Option<u64> {
     let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) else {
         return decimal(text).map(u64::from);
@@ -202,7 +202,7 @@ fn authority(text: &str) -> Option<u64> {
     is_hex.then(|| u64::from_str_radix(digits, 16).ok())?
 }
 
-/// A number of digits alone: `parse` takes a plus sign too.
+/// Parses a number of digits only, since `parse` would accept a plus sign too.
 fn decimal(text: &str) -> Option<u32> {
     text.bytes()
         .all(|digit| digit.is_ascii_digit())
