@@ -38,6 +38,12 @@ fn repository(place: &Path) {
             PutClass::default(),
         )
         .unwrap();
+    let attic = r"ROOT\shop\attic";
+    writer.create_namespace(attic).unwrap();
+    let bare = Class::builder("Shelf").property(Property::new("Id", ScalarType::String).key());
+    writer
+        .put_class(attic, &bare.build(), PutClass::default())
+        .unwrap();
     for (class, id, note) in [
         ("Shelf", "a", "x,\"y\""),
         ("Shelf", "b", "two\nlines"),
@@ -160,6 +166,19 @@ fn exit_codes_say_how_it_ended() {
         assert!(code == 6 && error.contains(part), "{text}: {error}");
     }
     assert_eq!(shop.said(&["SELECT COUNT(*) FROM Shelf", "--strict"]).0, 6);
+}
+
+#[test]
+fn a_namespace_that_is_passed_over_is_named_and_makes_the_answer_partial() {
+    let shop = Shop::new();
+    let (code, out, error) = shop.said(&["SELECT Id FROM Shelf WHERE Id = 'a'", "-r"]);
+    assert_eq!((code, out.as_str(), error.as_str()), (0, "Id : a\n", ""));
+    let (code, out, error) = shop.said(&["SELECT COUNT(*) FROM Shelf WHERE Note LIKE '%'", "-r"]);
+    assert_eq!((code, out.as_str()), (1, "COUNT : 3\n"));
+    assert!(
+        error.contains(r"note: passed-over: ROOT\shop\attic: unknown-property"),
+        "{error}"
+    );
 }
 
 #[test]

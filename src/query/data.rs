@@ -36,8 +36,6 @@ pub(super) struct Data {
     filter: Option<Filter>,
     projection: Option<Arc<Projection>>,
     access: Access,
-    /// True if keys alone tell the answer.
-    counts_keys: bool,
 }
 
 /// The class that a name means, or why none.
@@ -103,12 +101,9 @@ impl Data {
             family: &family,
             filter: filter.as_ref(),
         };
-        let counts_keys =
-            select.columns.value == Columns::Count && filter.is_none() && !options.full_scan;
-        let access = match () {
-            () if options.full_scan => planner.full_scan(),
-            () if counts_keys => Access::Ranges(planner.counted()),
-            () => planner.plan()?,
+        let access = match options.full_scan {
+            true => planner.full_scan(),
+            false => planner.plan()?,
         };
         let (catalog, namespace) = (catalog.clone(), namespace.into());
         Ok(Self {
@@ -118,7 +113,6 @@ impl Data {
             filter,
             projection,
             access,
-            counts_keys,
         })
     }
 
@@ -140,7 +134,6 @@ impl Data {
             given: HashSet::new(),
             ranges,
             current: None,
-            counts_keys: self.counts_keys,
         }
     }
 
@@ -317,7 +310,6 @@ pub(super) struct DataRows {
     given: HashSet<RecordRef>,
     ranges: VecDeque<InstanceRange>,
     current: Option<RangeInstances>,
-    counts_keys: bool,
 }
 
 const _: () = assert!(
@@ -332,8 +324,7 @@ impl Source for DataRows {
         }
         loop {
             let found = match self.next_instance(counters)? {
-                Ok(Candidate::Key) => return Some(Ok(Row::Count(1))),
-                Ok(Candidate::Instance(found)) => found,
+                Ok(found) => found,
                 Err(error) => return Some(Err(error)),
             };
             let subject = Subject::Instance(&self.namespace, &found.instance);
@@ -347,7 +338,7 @@ impl Source for DataRows {
                     let (namespace, projection) = (self.namespace.clone(), self.projection.clone());
                     return Some(Ok(Row::Instance(Box::new(InstanceRow {
                         namespace,
-                        stored: *found,
+                        stored: found,
                         projection,
                     }))));
                 }
@@ -357,15 +348,9 @@ impl Source for DataRows {
     }
 }
 
-/// Candidate that an access path yields, before the condition is tested.
-enum Candidate {
-    Instance(Box<StoredInstance>),
-    /// A key that was counted and not followed.
-    Key,
-}
-
 impl DataRows {
-    fn next_instance(&mut self, counters: &mut Counters) -> Option<Result<Candidate>> {
+    /// The next instance that the access path leads to, before the condition is tested.
+    fn next_instance(&mut self, counters: &mut Counters) -> Option<Result<StoredInstance>> {
         if let Some((class, texts)) = &mut self.lookups {
             for text in texts {
                 counters.keys += 1;
@@ -375,7 +360,7 @@ impl DataRows {
                 {
                     Ok(Some(found)) if self.given.insert(found.record) => {
                         counters.records += 1;
-                        return Some(Ok(Candidate::Instance(Box::new(found))));
+                        return Some(Ok(found));
                     }
                     Ok(_) => {}
                     Err(error) => return Some(Err(error)),
@@ -395,12 +380,7 @@ impl DataRows {
             let Some(range) = &mut self.current else {
                 return None;
             };
-            let next = match self.counts_keys {
-                true => range.next_unread().map(|key| key.map(|()| Candidate::Key)),
-                false => range
-                    .next()
-                    .map(|found| found.map(|found| Candidate::Instance(Box::new(found)))),
-            };
+            let next = range.next();
             let read = range.take_count();
             counters.keys += read.keys;
             counters.records += read.records;

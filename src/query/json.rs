@@ -19,10 +19,20 @@ impl Serialize for Row {
             Row::Instance(row) => row.serialize(serializer),
             Row::Class(row) => row.serialize(serializer),
             Row::Count(count) => {
-                let mut map = serializer.serialize_map(Some(3))?;
+                let mut map = serializer.serialize_map(None)?;
                 map.serialize_entry("schema", &SCHEMA)?;
-                map.serialize_entry("kind", "count")?;
-                map.serialize_entry("count", count)?;
+                // A reader who knows the total alone finds none in a partial count.
+                match count.total() {
+                    Some(total) => {
+                        map.serialize_entry("kind", "count")?;
+                        map.serialize_entry("count", &total)?;
+                    }
+                    None => {
+                        map.serialize_entry("kind", "partial-count")?;
+                        map.serialize_entry("read", &count.read)?;
+                        map.serialize_entry("unreadable", &count.unreadable)?;
+                    }
+                }
                 map.end()
             }
         }

@@ -50,5 +50,5 @@ mod schema_plan;
 pub use explain::{AccessPath, Explanation, explain};
 pub use notes::{Note, NoteCode};
 pub use options::{QueryOptions, Rights};
-pub use row::{Cell, ClassRow, InstanceRow, Projection, Row};
+pub use row::{Cell, ClassRow, InstanceRow, Projection, Row, RowCount};
 pub use rows::{Counters, Rows, run};

@@ -63,19 +63,6 @@ impl Planner<'_> {
         Access::Ranges(vec![(InstanceRange::Namespace, everything)])
     }
 
-    /// The ranges whose keys alone tell the number of instances.
-    pub(super) fn counted(&self) -> Vec<(InstanceRange, Name)> {
-        match self.family.classes.len() > MANY_CLASSES {
-            true => vec![(InstanceRange::Namespace, Name::from(""))],
-            false => self
-                .family
-                .classes
-                .iter()
-                .map(|class| self.own_range(class))
-                .collect(),
-        }
-    }
-
     fn hash(&self, name: &Name) -> NameHash {
         self.catalog.keys().hash(name.as_str())
     }

@@ -14,8 +14,28 @@ pub enum Row {
     Instance(Box<InstanceRow>),
     /// A class.
     Class(ClassRow),
-    /// The number of rows, of `COUNT(*)`.
-    Count(u64),
+    /// The result of `COUNT(*)`.
+    Count(RowCount),
+}
+
+/// The rows that a counting query read. Where something could not be read, the number of rows is no
+/// total: nobody knows how many are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RowCount {
+    /// Rows that were read.
+    pub read: u64,
+    /// Errors among them: an object each, or a page of the index with any number of keys.
+    pub unreadable: u64,
+}
+
+impl RowCount {
+    /// The number of all rows; `None` where something could not be read.
+    pub const fn total(&self) -> Option<u64> {
+        match self.unreadable {
+            0 => Some(self.read),
+            _ => None,
+        }
+    }
 }
 
 /// An instance, and what of it was asked for.

@@ -9,7 +9,7 @@ use super::data::Data;
 use super::near;
 use super::notes::{Note, NoteCode, Notes};
 use super::options::QueryOptions;
-use super::row::Row;
+use super::row::{Row, RowCount};
 use super::schema::{META_CLASS, Schema};
 use crate::base::error::{Error, Result};
 use crate::base::query_error::{QueryCode, QueryError, quote};
@@ -30,7 +30,7 @@ pub struct Counters {
 
 /// Source of the rows of one namespace.
 pub(super) trait Source: Send {
-    /// The next row; a row that counts stands for so many.
+    /// The next row.
     fn next(&mut self, notes: &mut Notes, counters: &mut Counters) -> Option<Result<Row>>;
 }
 
@@ -102,7 +102,7 @@ pub struct Rows {
     notes: Notes,
     counters: Counters,
     /// The rows counted so far, of a query that counts.
-    count: Option<u64>,
+    count: Option<RowCount>,
     is_over: bool,
 }
 
@@ -125,7 +125,7 @@ pub fn run(catalog: &Catalog, namespace: &str, text: &str, options: QueryOptions
     let query = read(text, &options)?;
     let namespace = known_namespace(catalog, namespace)?;
     let ahead = namespaces(catalog, &namespace, &options)?;
-    let count = is_count(&query).then_some(0);
+    let count = is_count(&query).then(RowCount::default);
     let mut rows = Rows {
         catalog: catalog.clone(),
         query,
@@ -220,7 +220,8 @@ impl Rows {
                     }
                     Ok(false) => {}
                     Err(Error::Query(error)) if self.options.recursive => {
-                        refused = Some(more_telling(refused, error))
+                        self.note_passed_over(&namespace, &error);
+                        refused = Some(more_telling(refused, error));
                     }
                     Err(error) => return Err(error),
                 },
@@ -271,13 +272,17 @@ impl Rows {
             match self.enter(&namespace) {
                 Ok(true) => return Some(Ok(())),
                 Ok(false) => {}
-                Err(Error::Query(error)) if error.code == QueryCode::UnknownClass => {}
-                Err(Error::Query(error)) => {
-                    self.notes
-                        .push(NoteCode::PassedOver, || format!("{namespace}: {error}"));
-                }
+                Err(Error::Query(error)) => self.note_passed_over(&namespace, &error),
                 Err(error) => return Some(Err(error)),
             }
+        }
+    }
+
+    /// Notes that a query is refused in a namespace. One without the class has nothing to say.
+    fn note_passed_over(&mut self, namespace: &str, error: &QueryError) {
+        if error.code != QueryCode::UnknownClass {
+            self.notes
+                .push(NoteCode::PassedOver, || format!("{namespace}: {error}"));
         }
     }
 
@@ -324,14 +329,15 @@ impl Iterator for Rows {
         loop {
             let next = self.next_row();
             match (next, &mut self.count) {
-                (Some(Ok(row)), Some(count)) => {
-                    *count += if let Row::Count(more) = row { more } else { 1 }
-                }
+                (Some(Ok(_)), Some(count)) => count.read += 1,
                 (Some(Ok(row)), None) => {
                     self.counters.rows += 1;
                     return Some(Ok(row));
                 }
-                (Some(Err(error)), _) => {
+                (Some(Err(error)), count) => {
+                    if let Some(count) = count {
+                        count.unreadable += 1;
+                    }
                     self.is_over = matches!(error, Error::Cancelled);
                     return Some(Err(error));
                 }

@@ -120,7 +120,7 @@ impl Answer {
         };
         for row in &found {
             match row {
-                Row::Count(count) => (answer.kind, answer.count) = ("count", Some(*count)),
+                Row::Count(count) => (answer.kind, answer.count) = ("count", count.total()),
                 Row::Class(row) => {
                     answer.kind = "class";
                     let name = row.class.class.name().as_str();

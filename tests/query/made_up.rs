@@ -19,15 +19,16 @@ pub const CLASSES: [&str; 7] = ["Item", "Tool", "Saw", "Pair", "Free", "FreeA", 
 /// The objects, made once.
 pub fn catalog() -> Catalog {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
-    Catalog::new(ENGINE.get_or_init(engine).snapshot())
+    let directory = || Directory::new(Arc::new(MemStorage::new()), ".");
+    Catalog::new(ENGINE.get_or_init(|| engine(&directory())).snapshot())
 }
 
-fn engine() -> Engine {
-    let directory = Directory::new(Arc::new(MemStorage::new()), ".");
-    create(&directory).unwrap();
+/// Puts the objects into an empty directory.
+pub fn engine(directory: &Directory) -> Engine {
+    create(directory).unwrap();
     let engine = EngineOptions::new()
         .background(false)
-        .open_in(&directory)
+        .open_in(directory)
         .unwrap();
     let mut writer = engine.begin_catalog_write().unwrap();
     writer.create_namespace(NS).unwrap();

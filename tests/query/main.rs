@@ -18,3 +18,4 @@ mod parsing;
 mod plans;
 mod rules;
 mod schema;
+mod states;

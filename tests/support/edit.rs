@@ -51,8 +51,11 @@ pub fn edit_page(
     for name in mapping_files(files) {
         edit_mapping(files, &name, |mapping| {
             let has_checksum = mapping.dialect == Dialect::V22;
-            let entry = &mut mapping.section_mut(space).entries[page.index()];
-            if has_checksum && entry.physical == Some(physical) {
+            // An older generation may have had fewer pages.
+            let entry = mapping.section_mut(space).entries.get_mut(page.index());
+            if let Some(entry) = entry.filter(|entry| entry.physical == Some(physical))
+                && has_checksum
+            {
                 entry.checksum = checksum;
             }
         });

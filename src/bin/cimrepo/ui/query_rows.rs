@@ -3,7 +3,7 @@
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape;
 use cimrepo::cim::{Name, Value};
-use cimrepo::query::{Cell, InstanceRow, Row};
+use cimrepo::query::{Cell, InstanceRow, Row, RowCount};
 use cimrepo::text::mof;
 
 use super::output::{Failure, Output};
@@ -106,7 +106,13 @@ impl Printer {
             self.output.line("")?;
         }
         match row {
-            Row::Count(count) => self.output.line(format_args!("// {count}")),
+            Row::Count(RowCount {
+                read,
+                unreadable: 0,
+            }) => self.output.line(format_args!("// {read}")),
+            Row::Count(RowCount { read, unreadable }) => self
+                .output
+                .line(format_args!("// {read} read, {unreadable} unreadable")),
             Row::Class(row) => self.output.text(&mof::class_text(&row.class.class, false)),
             Row::Instance(row) if row.projection.is_none() => {
                 self.output.text(&mof::instance_text(&row.stored.instance))
@@ -155,7 +161,17 @@ fn cells(row: &Row) -> Vec<Cell> {
     };
     match row {
         Row::Instance(row) => row.cells(),
-        Row::Count(number) => vec![cell("COUNT", Some(Value::Uint64(*number)))],
+        Row::Count(RowCount {
+            read,
+            unreadable: 0,
+        }) => {
+            vec![cell("COUNT", Some(Value::Uint64(*read)))]
+        }
+        // No column of this name holds less than all.
+        Row::Count(RowCount { read, unreadable }) => vec![
+            cell("READ", Some(Value::Uint64(*read))),
+            cell("UNREADABLE", Some(Value::Uint64(*unreadable))),
+        ],
         Row::Class(row) => {
             let superclass = row.class.class.declaration().superclass.as_ref();
             vec![

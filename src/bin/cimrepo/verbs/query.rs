@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::catalog::Catalog;
-use cimrepo::query::{self, QueryOptions, Rows};
+use cimrepo::query::{self, NoteCode, QueryOptions, Rows};
 use cimrepo::text::wql::{MAX_QUERY_BYTES, QueryError};
 use clap::{Args, ValueEnum};
 
@@ -28,8 +28,8 @@ use crate::ui::source::SourceArguments;
 /// read are reported on standard error, and the others follow.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 there are rows, 1 none, or an object could not be read, 3 I/O, 4 no object could be
-read, or not a repository or backup, 6 the query is refused.
+Exit codes: 0 there are rows, 1 none, an object could not be read or a namespace below was passed
+over, 3 I/O, 4 no object could be read, or not a repository or backup, 6 the query is refused.
 
 Examples:
   cimrepo query /evidence/wbem/Repository 'SELECT * FROM __EventFilter' --namespace \
@@ -204,10 +204,11 @@ impl Arguments {
             );
             complain(format_args!("{read}; {lost} could not be"));
         }
+        let is_partial = rows.notes().iter().any(|note| note.code == NoteCode::PassedOver);
         Ok(match refused {
             Some(error) => error.exit_code(),
             None if unreadable > 0 && printed == 0 => Outcome::Corrupt,
-            None if unreadable > 0 || printed == 0 => Outcome::Findings,
+            None if unreadable > 0 || printed == 0 || is_partial => Outcome::Findings,
             None => Outcome::Done,
         })
     }
