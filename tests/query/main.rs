@@ -11,6 +11,7 @@
 mod support;
 
 mod cases;
+mod codes;
 mod like;
 mod made_up;
 mod naive;
