@@ -12,6 +12,7 @@ mod support;
 
 mod cases;
 mod codes;
+mod generated;
 mod like;
 mod made_up;
 mod naive;
