@@ -38,6 +38,8 @@ pub(super) struct Compiler<'u, 't> {
     pub report: &'u mut CompileReport,
     /// The text that is compiled here.
     pub source: SourceId,
+    /// True if it comes from binary MOF.
+    pub is_binary: bool,
     pub namespace: String,
     pub aliases: HashMap<String, Alias<'u, 't>>,
     /// Aliases whose paths are being found.
@@ -65,6 +67,7 @@ impl<'u, 't> Compiler<'u, 't> {
             options,
             report,
             source: SourceId::default(),
+            is_binary: false,
             namespace: String::new(),
             aliases: HashMap::new(),
             resolving: Vec::new(),
@@ -166,7 +169,7 @@ impl<'u, 't> Compiler<'u, 't> {
         }
         self.begin();
         for step in &unit.steps {
-            self.source = step.source;
+            (self.source, self.is_binary) = (step.source, step.is_binary);
             let before = self.options.keep_going.then(|| writer.savepoint());
             match self.step(writer, &step.item) {
                 Ok(()) => {}

@@ -7,7 +7,9 @@
 //! takes everything back.
 
 mod aliases;
+mod amendment;
 mod awaited;
+mod binary;
 mod classes;
 mod code;
 mod compiler;
@@ -24,16 +26,20 @@ mod values;
 
 use crate::base::error::Result;
 use crate::catalog::CatalogWriter;
-use crate::store::Engine;
-use crate::text::diagnostic::Sources;
+use crate::restore::in_memory;
+use crate::storage::Directory;
+use crate::store::{Engine, EngineOptions};
+use crate::text::diagnostic::{Diagnostic, Severity, Sources};
+use crate::text::mof::code as syntax;
 
+pub use amendment::Locale;
 pub use include::{FileIncludes, IncludeError, Includes, NoIncludes};
 pub use options::{CompileOptions, KeyMaker};
 pub use report::{CompileReport, CompileStatus, Operation, OperationKind, Outcome, Phase};
 pub use source::MofSource;
 
 use compiler::Compiler;
-use source::{Loader, Texts};
+use source::{Loader, Texts, Unit};
 
 /// Compiles texts into a repository, in one transaction. Objects that are refused are in the
 /// report; nothing is stored then, but with [`CompileOptions::keep_going`] the others are.
@@ -102,6 +108,76 @@ pub fn check(
     run(None, sources, includes, options)
 }
 
+/// Compiles texts into the repository in a directory, as [`compile`] does, but into a copy in
+/// memory: nothing on disk changes, and nobody is locked out.
+///
+/// # Errors
+/// As [`compile`], and what keeps the repository from being read.
+pub fn check_in(
+    directory: &Directory,
+    sources: &[MofSource],
+    includes: &mut dyn Includes,
+    options: &CompileOptions,
+) -> Result<CompileReport> {
+    let copy = in_memory(directory)?;
+    let engine = EngineOptions::new().background(false).open_in(&copy)?;
+    let mut writer = engine.begin_catalog_write()?;
+    compile_in(&mut writer, sources, includes, options)
+}
+
+/// A master file taken apart.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Split {
+    /// Errors and warnings. With an error there are no texts.
+    pub report: CompileReport,
+    /// The neutral MOF: everything but what is amended.
+    pub neutral: String,
+    /// The localised MOF: what is amended, for the namespaces of a locale.
+    pub localised: String,
+}
+
+/// Splits master files into neutral and localised MOF, and stores nothing. `locale` is the language
+/// of what is amended; without it the first `#pragma amendment` says it.
+pub fn split(
+    sources: &[MofSource],
+    includes: &mut dyn Includes,
+    options: &CompileOptions,
+    locale: Option<&Locale>,
+) -> Split {
+    let texts = Texts::new();
+    let mut report = CompileReport::default();
+    let units = read(&texts, sources, includes, options, &mut report);
+    let is_well = check_units(&units, options, &mut report);
+
+    let declared = units.iter().find_map(Unit::locale);
+    let locale = locale.cloned().or(declared);
+    let (mut neutral, mut localised) = (String::new(), String::new());
+    match locale {
+        Some(locale) if is_well => {
+            neutral = amendment::neutral_text(&units);
+            localised = amendment::localised_text(&units, &options.namespace, &locale);
+        }
+        Some(_) => {}
+        None if is_well => {
+            let text = "no text says what language its amended qualifiers are in";
+            let code = syntax::INVALID_AMENDMENT_SYNTAX;
+            let error = Diagnostic::new(Severity::Error, code, None, text);
+            let help = "write `#pragma amendment(\"MS_409\")`, or give the locale";
+            report.diagnostics.push(error.help(help));
+            report.fail(Phase::Argument, None);
+        }
+        None => {}
+    }
+    drop(units);
+    report.sources = texts.into_sources();
+    Split {
+        report,
+        neutral,
+        localised,
+    }
+}
+
 fn run(
     writer: Option<&mut CatalogWriter<'_>>,
     sources: &[MofSource],
@@ -110,25 +186,45 @@ fn run(
 ) -> Result<CompileReport> {
     let texts = Texts::new();
     let mut report = CompileReport::default();
-    let mut loader = Loader::new(&texts, includes, options.strict);
-    let units = loader.load(sources);
-    report.diagnostics = loader.into_diagnostics();
-    if report.has_errors() {
-        report.fail(Phase::Parse, None);
-    } else {
+    let units = read(&texts, sources, includes, options, &mut report);
+    let is_well = check_units(&units, options, &mut report);
+    if let Some(writer) = writer.filter(|_| is_well) {
         let mut compiler = Compiler::new(options, &mut report);
-        let is_well = units.iter().all(|unit| compiler.fold(unit));
-        if let Some(writer) = writer.filter(|_| is_well) {
-            for unit in &units {
-                if !compiler.store(writer, unit)? {
-                    break;
-                }
+        for unit in &units {
+            if !compiler.store(writer, unit)? {
+                break;
             }
         }
     }
     drop(units);
     report.sources = texts.into_sources();
     Ok(report)
+}
+
+/// The first phase: reads texts and what they include.
+fn read<'t>(
+    texts: &'t Texts,
+    sources: &[MofSource],
+    includes: &mut dyn Includes,
+    options: &CompileOptions,
+    report: &mut CompileReport,
+) -> Vec<Unit<'t>> {
+    let mut loader = Loader::new(texts, includes, options);
+    let units = loader.load(sources);
+    report.diagnostics = loader.into_diagnostics();
+    if report.has_errors() {
+        report.fail(Phase::Parse, None);
+    }
+    units
+}
+
+/// The second phase: names and aliases. Returns whether the third one may follow.
+fn check_units(units: &[Unit<'_>], options: &CompileOptions, report: &mut CompileReport) -> bool {
+    if report.has_errors() {
+        return false;
+    }
+    let mut compiler = Compiler::new(options, report);
+    units.iter().all(|unit| compiler.fold(unit))
 }
 
 impl Texts {

@@ -53,12 +53,12 @@ pub(super) struct Declared<'t> {
 const KEY: Flavor = Flavor::from_bits_retain(0x13);
 
 /// The stored flavor of a qualifier, by its name and what is written or declared. `Amended` is
-/// stored only where the text is to be taken exactly.
+/// stored only where the text is to be taken exactly, or comes from binary MOF.
 pub(super) fn flavor(
     name: &str,
     written: FlavorWords,
     declared: Option<FlavorWords>,
-    exact: bool,
+    keeps_amended: bool,
 ) -> Flavor {
     let is = |other: &str| name::same(name, other);
     if is("key") || is("singleton") {
@@ -85,7 +85,7 @@ pub(super) fn flavor(
         (FlavorWords::DISABLE_OVERRIDE, Flavor::NOT_OVERRIDABLE),
         (
             FlavorWords::AMENDED,
-            if exact {
+            if keeps_amended {
                 Flavor::AMENDED
             } else {
                 Flavor::empty()
@@ -183,7 +183,8 @@ impl<'t> Compiler<'_, 't> {
             return Ok(None);
         };
         let words = declared.map(|declared| declared.flavors);
-        let flavor = flavor(name, written.flavors, words, self.options.exact);
+        let keeps_amended = self.options.exact || self.is_binary;
+        let flavor = flavor(name, written.flavors, words, keeps_amended);
         if element == Element::Instance && flavor.contains(Flavor::TO_SUBCLASS) {
             let text = "a qualifier of an instance goes to no subclass";
             self.warn(

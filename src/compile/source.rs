@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
+use super::amendment::Locale;
+use super::binary;
 use super::include::Includes;
+use super::options::CompileOptions;
 use crate::base::limits::MAX_MOF_INCLUDES;
 use crate::text::diagnostic::{Diagnostic, Place, Renumbered, SourceId};
 use crate::text::mof::tree::{At, DirectiveKind, Item, Text};
@@ -73,6 +76,8 @@ impl Texts {
 #[derive(Debug)]
 pub(super) struct Step<'t> {
     pub source: SourceId,
+    /// True if it comes from binary MOF, which says of each qualifier whether it is amended.
+    pub is_binary: bool,
     pub item: Item<'t>,
 }
 
@@ -82,11 +87,24 @@ pub(super) struct Unit<'t> {
     pub steps: Vec<Step<'t>>,
 }
 
+impl Unit<'_> {
+    /// The locale that it says its amended qualifiers are in.
+    pub(super) fn locale(&self) -> Option<Locale> {
+        self.steps.iter().find_map(|step| match &step.item {
+            Item::Directive(directive) => match &directive.kind {
+                DirectiveKind::Amendment(locale) => Locale::parse(&locale.value),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+}
+
 /// Reads files and what they include.
 pub(super) struct Loader<'t, 'i> {
     texts: &'t Texts,
     includes: &'i mut dyn Includes,
-    strict: bool,
+    options: &'i CompileOptions,
     diagnostics: Vec<Diagnostic>,
     /// The files that are open here, each included by the one before, with the place of the
     /// include.
@@ -94,11 +112,15 @@ pub(super) struct Loader<'t, 'i> {
 }
 
 impl<'t, 'i> Loader<'t, 'i> {
-    pub(super) fn new(texts: &'t Texts, includes: &'i mut dyn Includes, strict: bool) -> Self {
+    pub(super) fn new(
+        texts: &'t Texts,
+        includes: &'i mut dyn Includes,
+        options: &'i CompileOptions,
+    ) -> Self {
         Self {
             texts,
             includes,
-            strict,
+            options,
             diagnostics: Vec::new(),
             chain: Vec::new(),
         }
@@ -128,34 +150,53 @@ impl<'t, 'i> Loader<'t, 'i> {
             ));
             return;
         };
-        let decoded = match decode(&source.bytes, id) {
-            Ok(decoded) => decoded,
-            Err(diagnostic) => {
-                self.add(id, &source.name, String::new());
-                self.diagnostics.push(*diagnostic);
-                return;
-            }
-        };
-        self.diagnostics.extend(decoded.diagnostics);
-        let Some(loaded) = self.add(id, &source.name, decoded.text.into_owned()) else {
+        let is_binary = binary::is_binary(&source.bytes);
+        let Some(loaded) = self.decoded(id, source, is_binary) else {
             return;
         };
-        let parsed = parse(&loaded.text, ParseOptions::of(id).strict(self.strict));
+        let options = ParseOptions::of(id).strict(self.options.strict);
+        let parsed = parse(&loaded.text, options);
         if let Ok(mut renumbered) = loaded.renumbered.lock() {
             *renumbered = parsed.renumbered;
         }
         self.diagnostics.extend(parsed.diagnostics);
         self.chain.push((source.name.clone(), from));
         for item in parsed.file.items {
-            match &item {
-                Item::Directive(directive) => match &directive.kind {
-                    DirectiveKind::Include(name) => self.include(id, directive.at, name, unit),
-                    _ => unit.steps.push(Step { source: id, item }),
-                },
-                _ => unit.steps.push(Step { source: id, item }),
+            if let Item::Directive(directive) = &item
+                && let DirectiveKind::Include(name) = &directive.kind
+            {
+                self.include(id, directive.at, name, unit);
+                continue;
             }
+            unit.steps.push(Step {
+                source: id,
+                is_binary,
+                item,
+            });
         }
         self.chain.pop();
+    }
+
+    /// The text of a file; `None` where there is none.
+    fn decoded(&mut self, id: SourceId, source: &MofSource, is_binary: bool) -> Option<&'t Loaded> {
+        if is_binary {
+            let printed = binary::text(&source.bytes, id, &self.options.namespace);
+            self.diagnostics.extend(printed.diagnostics);
+            // Lines and columns are those of what is printed of it.
+            let name = format!("{} (as MOF)", source.name);
+            return self.add(id, &name, printed.text);
+        }
+        match decode(&source.bytes, id) {
+            Ok(decoded) => {
+                self.diagnostics.extend(decoded.diagnostics);
+                self.add(id, &source.name, decoded.text.into_owned())
+            }
+            Err(diagnostic) => {
+                self.add(id, &source.name, String::new());
+                self.diagnostics.push(*diagnostic);
+                None
+            }
+        }
     }
 
     fn add(&self, id: SourceId, name: &str, text: String) -> Option<&'t Loaded> {

@@ -33,6 +33,7 @@ use crate::storage::Directory;
 use crate::store::{JournalFate, OpenOptions};
 use crate::verify::{GenerationReport, VerifyOptions};
 
+pub(crate) use part::in_memory;
 pub use part::{PartOptions, plan_part, restore_part};
 pub use plan::{RestorePlan, Way, plan};
 

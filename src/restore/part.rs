@@ -91,7 +91,7 @@ pub fn plan_part(
     options: PartOptions,
     observer: &dyn Observer,
 ) -> Result<TakenPart> {
-    let copy = copied(into)?;
+    let copy = in_memory(into)?;
     let engine = EngineOptions::new().background(false).open_in(&copy)?;
     restore_part(
         backup,
@@ -107,7 +107,7 @@ pub fn plan_part(
 
 /// Copies the repository in a directory into memory: one generation, with the journals that
 /// continue it.
-fn copied(from: &Directory) -> Result<Directory> {
+pub(crate) fn in_memory(from: &Directory) -> Result<Directory> {
     let mut attempt = 1;
     loop {
         let repository = OpenOptions::new().without_journal().open_in(from)?;

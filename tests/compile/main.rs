@@ -7,6 +7,11 @@
     reason = "a test that cannot go on stops"
 )]
 
+#[path = "../support/bmf.rs"]
+mod bmf;
+
+mod amendment;
+mod binary;
 #[cfg(feature = "cli")]
 mod command;
 mod corpus;

@@ -15,6 +15,8 @@ const CREATE_ONLY: i32 = 2;
 /// Prints objects of one binary MOF in their order, with the pragmas that change between them.
 #[derive(Debug)]
 pub struct BmfPrinter {
+    /// The namespace of objects whose source named none.
+    unnamed: String,
     namespace: String,
     class_flags: i32,
     instance_flags: i32,
@@ -23,17 +25,33 @@ pub struct BmfPrinter {
 impl BmfPrinter {
     /// A printer at the beginning of a text.
     pub fn new() -> Self {
+        Self::in_namespace(UNNAMED)
+    }
+
+    /// A printer for a compile into `namespace`: objects whose source named none go there.
+    pub fn in_namespace(namespace: &str) -> Self {
         Self {
-            namespace: UNNAMED.to_owned(),
+            unnamed: namespace.to_owned(),
+            namespace: namespace.to_owned(),
             class_flags: 0,
             instance_flags: 0,
         }
     }
 
+    /// The pragmas that set a compiler to the state in which the printer begins, whatever came
+    /// before.
+    pub fn begin(&self) -> String {
+        let namespace = self.namespace.trim_start_matches('\\');
+        let path = literal_text(&format!(r"\\.\{namespace}"));
+        format!("#pragma namespace({path})\n#pragma classflags(0)\n#pragma instanceflags(0)\n")
+    }
+
     /// Prints the next object for a compiler.
     pub fn object(&mut self, object: &BmfObject) -> Printed {
         let mut pragmas = String::new();
-        let namespace = object.namespace.as_deref().unwrap_or(UNNAMED);
+        let named = object.namespace.as_deref();
+        let named = named.filter(|namespace| *namespace != UNNAMED);
+        let namespace = named.unwrap_or(&self.unnamed);
         if namespace != self.namespace {
             namespace.clone_into(&mut self.namespace);
             // Nothing can fail that writes into a string.

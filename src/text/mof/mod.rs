@@ -24,4 +24,5 @@ pub use print::{
     print_aliased_instance, print_class, print_declaration, print_instance, property_text,
     qualifiers_text, value_text,
 };
+pub(crate) use tree_text::{class_text_with, file_items_text};
 pub use tree_text::{file_text, item_text};

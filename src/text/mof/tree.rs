@@ -181,6 +181,28 @@ impl Flags {
         })
     }
 
+    /// The flags that a text means: a number, or words with commas between them.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Ok(number) = text.parse() {
+            return Self::from_number(number);
+        }
+        let numbers = text.split(',').map(Self::number_of_word);
+        let number = numbers.reduce(|all, one| Some(all? | one?)).flatten()?;
+        Self::from_number(number)
+    }
+
+    /// The number of a flag that is given as a word.
+    pub(super) fn number_of_word(word: &str) -> Option<i128> {
+        match &*word.trim().to_ascii_lowercase() {
+            "updateonly" => Some(1),
+            "createonly" => Some(2),
+            "safeupdate" => Some(32),
+            "forceupdate" => Some(64),
+            _ => None,
+        }
+    }
+
     /// The number of these flags.
     pub const fn number(self) -> i128 {
         let mode = match self.mode {

@@ -19,8 +19,13 @@ const INDENT: &str = "    ";
 
 /// A file as MOF: its items in order, an empty line between those that have bodies.
 pub fn file_text(file: &File<'_>) -> String {
+    file_items_text(&file.items)
+}
+
+/// The items of a file as MOF.
+pub(crate) fn file_items_text(items: &[Item<'_>]) -> String {
     let mut out = String::new();
-    for (number, item) in file.items.iter().enumerate() {
+    for (number, item) in items.iter().enumerate() {
         let has_body = matches!(item, Item::Class(_) | Item::Instance(_));
         if number > 0 && has_body {
             out.push('\n');
@@ -42,6 +47,24 @@ pub fn item_text(item: &Item<'_>) -> String {
             printer.out.push_str(";\n");
         }
     }
+    printer.out
+}
+
+/// A class as MOF, with more qualifiers after its own: texts that are MOF already.
+pub(crate) fn class_text_with(class: &ClassDeclaration<'_>, more: &[&str]) -> String {
+    let mut printer = Printer::default();
+    for (number, qualifier) in class.qualifiers.iter().enumerate() {
+        printer.put(if number == 0 { "[" } else { ", " });
+        printer.qualifier(qualifier);
+    }
+    for (number, qualifier) in more.iter().enumerate() {
+        let is_first = number == 0 && class.qualifiers.is_empty();
+        printer.put(if is_first { "[" } else { ", " });
+        printer.put(qualifier);
+    }
+    printer.put("]");
+    printer.line();
+    printer.declaration(class);
     printer.out
 }
 
@@ -221,6 +244,11 @@ impl Printer {
         if self.qualifiers(&class.qualifiers) {
             self.line();
         }
+        self.declaration(class);
+    }
+
+    /// A class without its qualifiers.
+    fn declaration(&mut self, class: &ClassDeclaration<'_>) {
         self.put("class ");
         self.name(&class.name);
         self.alias(class.alias.as_ref());

@@ -2,6 +2,7 @@
 
 pub mod affected;
 pub mod diagnostic;
+pub mod file;
 pub mod inside;
 pub mod interrupt;
 pub mod journal;

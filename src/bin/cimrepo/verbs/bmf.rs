@@ -1,21 +1,16 @@
 //! `bmf`: binary MOF in any file, as MOF.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::{escape, escape_path};
 use cimrepo::format::bmf::{BmfContent, BmfObject, BmfPrinter, Resource, resources};
 use cimrepo::text::mof::Unsaid;
-use cimrepo::{Error, IoOp};
 use clap::Args;
 use serde::Serialize;
 
+use crate::ui::file::read;
 use crate::ui::output::{Failure, Output, complain, count};
-
-/// Bytes of a file that are read: several times the largest binary of Windows.
-const MAX_BYTES: u64 = 1 << 30;
 
 /// Print the binary MOF in a file as MOF
 ///
@@ -107,29 +102,6 @@ impl Arguments {
             (true, _) => Outcome::Findings,
             (false, _) => Outcome::Done,
         })
-    }
-}
-
-/// Reads a file that is no larger than one can be.
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |op| {
-        move |source| Error::Io {
-            op,
-            path: path.into(),
-            source,
-        }
-    };
-    let file = File::open(path).map_err(failed(IoOp::Open))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed(IoOp::Read))?;
-    match bytes.len() as u64 > MAX_BYTES {
-        true => Err(Failure::usage(format!(
-            "{} is larger than 1 GiB",
-            escape_path(path)
-        ))),
-        false => Ok(bytes),
     }
 }
 

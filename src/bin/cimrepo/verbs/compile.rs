@@ -7,23 +7,30 @@ use cimrepo::IoOp;
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape;
 use cimrepo::compile::{
-    CompileOptions, CompileReport, FileIncludes, MofSource, Operation, OperationKind,
-    Outcome as Fate, Phase, check, compile,
+    CompileOptions, CompileReport, FileIncludes, Locale, MofSource, Operation, OperationKind,
+    Outcome as Fate, Phase, check, check_in, compile, split,
 };
-use cimrepo::storage::RealStorage;
+use cimrepo::format::security::sid::Sid;
+use cimrepo::storage::{Directory, Protection, RealStorage, Storage, write_all_at};
 use cimrepo::store::EngineOptions;
+use cimrepo::text::mof::tree::{FlagMode, Flags};
 use clap::Args;
 use serde::Serialize;
 
 use crate::ui::diagnostic::{DiagnosticRow, complain_of};
-use crate::ui::output::{Failure, Output, count, even_if_closed};
+use crate::ui::file::read;
+use crate::ui::output::{Failure, Output, complain, count, even_if_closed};
 use crate::ui::source::written_failed;
 
 /// Compile MOF files into a repository
 ///
-/// All files are one change: what they say is stored wholly, or nothing of it. Errors and warnings
-/// are printed with their place in the text and the code that Windows documents. Files that are
-/// included have to lie in the directory of the main file or in one given by -I.
+/// All files are one change: what they say is stored wholly, or nothing of it. A file is MOF, binary
+/// MOF, or any binary that holds some, such as a driver. Errors and warnings are printed with their
+/// place in the text and the code that Windows documents. Files that are included have to lie in
+/// the directory of the main file or in one given by -I.
+///
+/// With --mof and --mfl the files are master files of a translated schema: they are split into
+/// neutral and localised MOF, and nothing is stored.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 stored, 1 stored but for what --keep-going passed over, 2 wrong usage, 3 I/O, 5 the
@@ -32,19 +39,35 @@ repository is in use, 6 an error in the MOF.
 Examples:
   cimrepo compile copy/Repository shelves.mof --namespace 'root\\shop'
   cimrepo compile --check shelves.mof
-  cimrepo compile copy/Repository main.mof -I /usr/share/mof --json")]
+  cimrepo compile --check shelves.mof --in copy/Repository
+  cimrepo compile copy/Repository main.mof -I /usr/share/mof --json
+  cimrepo compile --amendment MS_409 --mof neutral.mof --mfl english.mfl master.mof")]
 pub struct Arguments {
-    /// Directory of the repository, then the MOF files; with --check the files alone
+    /// Directory of the repository, then the MOF files; with --check or --mof the files alone
     #[arg(value_name = "REPO|MOF", required = true, num_args = 1..)]
     paths: Vec<PathBuf>,
 
     /// Check the files, and store nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "mof")]
     check: bool,
+
+    /// With --check: see whether this repository would take the objects
+    #[arg(long = "in", value_name = "REPO", requires = "check")]
+    within: Option<PathBuf>,
 
     /// Namespace of what stands before the first `#pragma namespace`
     #[arg(long, value_name = "NS", default_value = "root\\default")]
     namespace: String,
+
+    /// Flags of classes before the first `#pragma classflags`: updateonly (1) or createonly (2),
+    /// safeupdate (32) or forceupdate (64)
+    #[arg(long, value_name = "FLAGS", value_parser = class_flags)]
+    class: Option<Flags>,
+
+    /// Flags of instances before the first `#pragma instanceflags`: updateonly (1) or createonly
+    /// (2)
+    #[arg(long, value_name = "FLAGS", value_parser = instance_flags)]
+    instance: Option<Flags>,
 
     /// Refuse what is doubtful
     #[arg(long)]
@@ -66,6 +89,10 @@ pub struct Arguments {
     #[arg(long)]
     no_create_namespace: bool,
 
+    /// User whom subscriptions name as their creator where they name none
+    #[arg(long, value_name = "SID", default_value = "S-1-5-18")]
+    creator_sid: Sid,
+
     /// Look for included files here too
     #[arg(short = 'I', value_name = "DIR")]
     include: Vec<PathBuf>,
@@ -74,6 +101,18 @@ pub struct Arguments {
     #[arg(long)]
     allow_include_anywhere: bool,
 
+    /// Language of what is amended, as MS_409; without it `#pragma amendment` says it
+    #[arg(long, value_name = "LOCALE", requires = "mof", value_parser = locale)]
+    amendment: Option<Locale>,
+
+    /// Write the neutral part of master files here, and store nothing
+    #[arg(long, value_name = "FILE", requires = "mfl")]
+    mof: Option<PathBuf>,
+
+    /// Write the localised part of master files here
+    #[arg(long, value_name = "FILE", requires = "mof")]
+    mfl: Option<PathBuf>,
+
     /// End with the exit codes of mofcomp: 1 not stored, 3 an error in the text
     #[arg(long)]
     mofcomp: bool,
@@ -81,6 +120,26 @@ pub struct Arguments {
     /// Print JSON, one object a line
     #[arg(long)]
     json: bool,
+}
+
+/// What mofcomp says of files that Windows would not compile again by itself.
+const NO_AUTORECOVER: &str = "warning: no file has `#pragma autorecover`: what it says is gone \
+    when Windows rebuilds the repository";
+
+fn class_flags(text: &str) -> Result<Flags, String> {
+    Flags::parse(text).ok_or_else(|| "these are no flags, or they exclude each other".to_owned())
+}
+
+fn instance_flags(text: &str) -> Result<Flags, String> {
+    let flags = class_flags(text)?;
+    match flags.mode {
+        FlagMode::Compatible => Ok(flags),
+        FlagMode::Safe | FlagMode::Force => Err("instances have no such flag".to_owned()),
+    }
+}
+
+fn locale(text: &str) -> Result<Locale, String> {
+    Locale::parse(text).ok_or_else(|| "a locale is MS_ and hexadecimal digits".to_owned())
 }
 
 #[derive(Serialize)]
@@ -95,24 +154,35 @@ struct OperationRow<'r> {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let (repo, files) = match (self.check, self.paths.split_first()) {
-            (true, _) => (None, &self.paths[..]),
-            (false, Some((repo, files))) if !files.is_empty() => (Some(repo), files),
-            (false, _) => {
-                return Err(Failure::usage(
-                    "give the repository and at least one MOF file, or --check",
-                ));
+        match self.compile() {
+            // mofcomp has one code for all that keeps it from storing.
+            Err(failure) if self.mofcomp && !failure.ends_the_run() => {
+                failure.report();
+                Ok(Outcome::Findings)
             }
-        };
+            outcome => outcome,
+        }
+    }
+
+    fn compile(&self) -> Result<Outcome, Failure> {
+        let (repo, files) = self.targets()?;
+        let read = |file: &PathBuf| Ok(MofSource::new(file.to_string_lossy(), read(file)?));
         let sources = files
             .iter()
-            .map(|file| read(file))
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(read)
+            .collect::<Result<Vec<_>, Failure>>()?;
+        if let (Some(neutral), Some(localised)) = (&self.mof, &self.mfl) {
+            return self.split(&sources, neutral, localised);
+        }
         let options = self.options();
         let mut includes = self.includes()?;
-        let report = match repo {
-            None => check(&sources, &mut includes, &options)?,
-            Some(repo) => {
+        let report = match (repo, &self.within) {
+            (None, None) => check(&sources, &mut includes, &options)?,
+            (None, Some(within)) => {
+                let directory = Directory::real(within);
+                check_in(&directory, &sources, &mut includes, &options)?
+            }
+            (Some(repo), _) => {
                 let engine = EngineOptions::new().background(false).open(repo);
                 let engine = engine.map_err(|error| written_failed(error, repo))?;
                 let report = compile(&engine, &sources, &mut includes, &options)?;
@@ -123,7 +193,49 @@ impl Arguments {
         let mut output = Output::new(self.json);
         even_if_closed(self.show(&report, &mut output))?;
         even_if_closed(output.finish())?;
+        if self.mofcomp && report.is_stored() && !report.auto_recover {
+            complain(NO_AUTORECOVER);
+        }
         self.judged(&report)
+    }
+
+    /// The repository that is written, and the files.
+    fn targets(&self) -> Result<(Option<&PathBuf>, &[PathBuf]), Failure> {
+        match (
+            self.check || self.mof.is_some(),
+            self.paths.split_first(),
+        ) {
+            (true, _) => Ok((None, &self.paths)),
+            (false, Some((repo, files))) if !files.is_empty() => Ok((Some(repo), files)),
+            (false, _) => Err(Failure::usage(
+                "give the repository and at least one MOF file, or --check",
+            )),
+        }
+    }
+
+    /// Writes the two parts of master files.
+    fn split(
+        &self,
+        sources: &[MofSource],
+        neutral: &Path,
+        localised: &Path,
+    ) -> Result<Outcome, Failure> {
+        let mut includes = self.includes()?;
+        let split = split(
+            sources,
+            &mut includes,
+            &self.options(),
+            self.amendment.as_ref(),
+        );
+        let mut output = Output::new(self.json);
+        even_if_closed(self.show_diagnostics(&split.report, &mut output))?;
+        even_if_closed(output.finish())?;
+        if !split.report.has_errors() {
+            let protection = protection_of(&self.paths)?;
+            write_new(neutral, &split.neutral, &protection)?;
+            write_new(localised, &split.localised, &protection)?;
+        }
+        self.judged(&split.report)
     }
 
     fn options(&self) -> CompileOptions {
@@ -134,6 +246,9 @@ impl Arguments {
         options.exact = self.exact;
         options.delete_instances = self.delete_instances;
         options.require_namespaces = self.no_create_namespace;
+        options.creator = self.creator_sid;
+        options.class_flags = self.class.unwrap_or_default();
+        options.instance_flags = self.instance.unwrap_or_default();
         options
     }
 
@@ -159,7 +274,11 @@ impl Arguments {
         })
     }
 
-    fn show(&self, report: &CompileReport, output: &mut Output) -> Result<(), Failure> {
+    fn show_diagnostics(
+        &self,
+        report: &CompileReport,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         for diagnostic in &report.diagnostics {
             match output.is_json() {
                 true => {
@@ -169,7 +288,12 @@ impl Arguments {
                 false => complain_of(&report.sources, diagnostic),
             }
         }
-        if !report.is_stored() || self.check {
+        Ok(())
+    }
+
+    fn show(&self, report: &CompileReport, output: &mut Output) -> Result<(), Failure> {
+        self.show_diagnostics(report, output)?;
+        if !report.is_stored() || self.check && self.within.is_none() {
             return Ok(());
         }
         for operation in &report.operations {
@@ -245,12 +369,31 @@ impl Arguments {
     }
 }
 
-fn read(file: &Path) -> Result<MofSource, Failure> {
-    let failed = |source| cimrepo::Error::Io {
-        op: IoOp::Read,
-        path: file.into(),
+/// What may be done with all of some files.
+fn protection_of(files: &[PathBuf]) -> Result<Protection, Failure> {
+    let mut all = Protection::default();
+    for file in files {
+        let one = RealStorage.protection(file);
+        let one = one.map_err(|error| failed(IoOp::Open, file, error))?;
+        all = all.and(&one);
+    }
+    Ok(all.for_file())
+}
+
+/// Writes MOF into a file that is not there yet: UTF-8, with a mark where it is not ASCII alone.
+fn write_new(path: &Path, text: &str, protection: &Protection) -> Result<(), Failure> {
+    let file = RealStorage.create(path, protection);
+    let file = file.map_err(|error| failed(IoOp::Create, path, error))?;
+    let mark = if text.is_ascii() { "" } else { "\u{feff}" };
+    let bytes = format!("{mark}{text}");
+    let written = write_all_at(&*file, 0, bytes.as_bytes());
+    Ok(written.map_err(|error| failed(IoOp::Write, path, error))?)
+}
+
+fn failed(op: IoOp, path: &Path, source: std::io::Error) -> cimrepo::Error {
+    cimrepo::Error::Io {
+        op,
+        path: path.into(),
         source,
-    };
-    let bytes = std::fs::read(file).map_err(failed)?;
-    Ok(MofSource::new(file.to_string_lossy(), bytes))
+    }
 }

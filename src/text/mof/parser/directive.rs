@@ -168,17 +168,10 @@ impl<'t> Parser<'t> {
         loop {
             let text = self.text()?;
             for word in text.value.split(',') {
-                let flag = match &*word.trim().to_ascii_lowercase() {
-                    "updateonly" => 1,
-                    "createonly" => 2,
-                    "safeupdate" => 32,
-                    "forceupdate" => 64,
-                    _ => {
-                        are_known = false;
-                        0
-                    }
-                };
-                number |= flag;
+                match Flags::number_of_word(word) {
+                    Some(flag) => number |= flag,
+                    None => are_known = false,
+                }
             }
             if !self.eat(b',') || self.token.kind != Kind::Text {
                 return Ok(Flags::from_number(number).filter(|_| are_known));
