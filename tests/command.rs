@@ -108,7 +108,9 @@ fn the_demo_shows_the_main_job() {
     let text = run(&[&"demo", &demo], 0);
     for word in [
         "1. build",
-        "5. damage",
+        "a sample MOF",
+        "5. change",
+        "6. damage",
         "seen: INDEX.BTR",
         "nothing is lost",
     ] {
@@ -118,7 +120,7 @@ fn the_demo_shows_the_main_job() {
     run(&[&"verify", &demo.join("damaged")], 0);
     run(&[&"verify", &demo.join("damaged.001")], 1);
     assert!(run(&[&"demo", &demo], 2).contains("not empty"));
-    assert_eq!(rows(&[&"demo", &place.at("demo2"), &"--json"], 0).len(), 8);
+    assert_eq!(rows(&[&"demo", &place.at("demo2"), &"--json"], 0).len(), 9);
 }
 
 #[test]

@@ -6,25 +6,35 @@ use std::path::{Path, PathBuf};
 use cimrepo::backup::{Backup, BackupOptions, backup};
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
-use cimrepo::base::page_no::{PAGE_SIZE, RecordRef, Space};
+use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PhysicalPage, RecordRef, Space};
 use cimrepo::base::progress::Unobserved;
+use cimrepo::catalog::create;
+use cimrepo::compile::{CompileOptions, MofSource, NoIncludes, compile};
 use cimrepo::restore::{Existing, Installed, RestoreOptions, restore};
 use cimrepo::storage::Directory;
-use cimrepo::store::{BulkBuilder, Repository};
+use cimrepo::store::{EngineOptions, Repository};
 use cimrepo::verify::{VerifyOptions, verify};
 use cimrepo::{Direction, KeyRange};
 use cimrepo::{Invalid, IoOp, Misuse};
 use clap::Args;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::ui::output::{Failure, Output, argument, human_bytes};
 
+/// What the repository holds next to the system classes.
+const SAMPLE: &str = include_str!("../../../../testdata/demo.mof");
+
+/// What is done to a copy of it.
+const CHANGE: &str = r#"#pragma namespace("\\\\.\\root\\shop")
+#pragma deleteinstance("Article.Number=1", FAIL)
+#pragma deleteclass("Cupboard", FAIL)
+"#;
+
 /// Show the main job on a repository made for it
 ///
-/// Creates a repository from generated objects, verifies it, backs it up and verifies the
-/// backup. Then it damages a copy of the repository to show that the damage is found, restores
-/// the backup over that copy, and compares every object with the original.
+/// Creates a repository from the system classes and a sample MOF, verifies it, backs it up and
+/// verifies the backup. Then it deletes objects from a copy and damages it, to show that the damage
+/// is found, restores the backup over that copy, and compares every object with the original.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 everything is as it was, 2 DIR is not empty, 3 I/O, 70 something was lost.
@@ -101,7 +111,8 @@ impl Demo {
         self.build(&original)?;
         self.verify(&original)?;
         self.back_up(&original, &file)?;
-        self.damage(&original, &copy)?;
+        self.change(&original, &copy)?;
+        self.damage(&copy)?;
         self.restore(&file, &copy)?;
         self.compare(&original, &copy)?;
         if !self.output.is_json() {
@@ -112,8 +123,8 @@ impl Demo {
             ))?;
             self.output
                 .line(format!("  cimrepo info {}", argument(&file)))?;
-            self.output
-                .line(format!("  cimrepo keys {} | head", argument(&copy)))?;
+            let shown = format!("  cimrepo ls {} root/shop", argument(&copy));
+            self.output.line(shown)?;
         }
         Ok(())
     }
@@ -124,16 +135,11 @@ impl Demo {
             path: to.into(),
             source,
         })?;
-        let mut builder = BulkBuilder::create(Directory::real(to))?;
-        let (keys, records) = fill(&mut builder)?;
-        builder.finish()?;
-        self.say(
-            "build",
-            format!(
-                "{records} objects under {keys} keys, in {}",
-                escape_path(to)
-            ),
-        )
+        create(&Directory::real(to))?;
+        let objects = compile_into(to, "demo.mof", SAMPLE)?;
+        let path = escape_path(to);
+        let built = format!("the system classes, and {objects} objects of a sample MOF, in {path}");
+        self.say("build", built)
     }
 
     fn verify(&mut self, path: &Path) -> Result<(), Failure> {
@@ -182,27 +188,28 @@ impl Demo {
         )
     }
 
-    /// Changes one byte of an index page of a copy: as little as a failing disk may.
-    fn damage(&mut self, from: &Path, to: &Path) -> Result<(), Failure> {
+    /// Takes objects away from a copy.
+    fn change(&mut self, from: &Path, to: &Path) -> Result<(), Failure> {
+        copy(from, to)?;
+        let objects = compile_into(to, "change.mof", CHANGE)?;
+        let changed = format!("{objects} objects are deleted from a copy in {}", escape_path(to));
+        self.say("change", changed)
+    }
+
+    /// Changes one byte of an index page: as little as a failing disk may.
+    fn damage(&mut self, to: &Path) -> Result<(), Failure> {
         let failed = |source| cimrepo::Error::Io {
             op: IoOp::Copy,
             path: to.into(),
             source,
         };
-        fs::create_dir(to).map_err(failed)?;
-        for entry in fs::read_dir(from).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            fs::copy(entry.path(), to.join(entry.file_name())).map_err(failed)?;
-        }
-        let repository = Repository::open_read_only(to)?;
-        let root = repository
-            .snapshot()
-            .mapping()
-            .section(Space::Index)
-            .entries
-            .first()
-            .map_or(0, |entry| entry.user_data);
-        let offset = usize::try_from(root).unwrap_or(0) * PAGE_SIZE + 16;
+        let snapshot = Repository::open_read_only(to)?.snapshot();
+        let index = snapshot.mapping().section(Space::Index);
+        // Entry 0 names the logical page of the root.
+        let root = index.entries.first().map_or(0, |entry| entry.user_data);
+        let page = LogicalPage::new(root).and_then(|root| index.resolve(root));
+        let page = page.map_or(0, PhysicalPage::get);
+        let offset = usize::try_from(page).unwrap_or(0) * PAGE_SIZE + 16;
         let path = to.join("INDEX.BTR");
         let mut bytes = fs::read(&path).map_err(failed)?;
         if let Some(byte) = bytes.get_mut(offset) {
@@ -300,52 +307,32 @@ fn expect(is_so: bool, otherwise: &str) -> Result<(), Failure> {
     }
 }
 
-/// The hash by which a name stands in a key of dialect 2.2: SHA-256 of the upper-case name in
-/// UTF-16, in hexadecimal.
-fn name_hash(name: &str) -> String {
-    let upper = name.to_uppercase();
-    let bytes: Vec<u8> = upper.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect()
+/// Compiles a text into a repository, and gives the number of objects that it concerned.
+fn compile_into(to: &Path, name: &str, text: &str) -> Result<usize, Failure> {
+    let engine = EngineOptions::new().background(false).open(to)?;
+    let sources = [MofSource::new(name, text)];
+    let report = compile(
+        &engine,
+        &sources,
+        &mut NoIncludes,
+        &CompileOptions::default(),
+    )?;
+    engine.close()?;
+    expect(report.is_stored(), "the sample MOF was refused")?;
+    Ok(report.operations.len())
 }
 
-/// Objects in the shape of a repository: namespaces, in each of them classes, of each of them
-/// instances. Their bytes are text.
-fn fill(builder: &mut BulkBuilder) -> Result<(usize, usize), Failure> {
-    let mut keys: Vec<(String, Option<RecordRef>)> = Vec::new();
-    let mut records = 0;
-    for namespace in ["ROOT", "ROOT\\CIMV2", "ROOT\\DEFAULT", "ROOT\\subscription"] {
-        let ns = format!("NS_{}", name_hash(namespace));
-        for class in 0..60 {
-            let name = format!("Demo_Class{class:02}");
-            // Some definitions are longer than a page, as some of Windows are.
-            let text = format!(
-                "class {name} in {namespace}: {}",
-                "property description, ".repeat(10 + class * 11)
-            );
-            let definition = builder.record(text.as_bytes())?;
-            let hash = name_hash(&name);
-            keys.push((format!("{ns}\\CD_{hash}"), Some(definition)));
-            keys.push((format!("{ns}\\CR_{}\\C_{hash}", name_hash("")), None));
-            records += 1;
-            for instance in 0..class % 5 {
-                let text = format!(
-                    "instance {instance} of {name} in {namespace}; {}",
-                    "value, ".repeat(20 + instance * 9)
-                );
-                let stored = builder.record(text.as_bytes())?;
-                let key = name_hash(&format!("{name}={instance}"));
-                keys.push((format!("{ns}\\CI_{hash}\\IL_{key}"), Some(stored)));
-                keys.push((format!("{ns}\\KI_{hash}\\I_{key}"), Some(stored)));
-                records += 1;
-            }
-        }
+/// Copies the files of a repository into a new directory.
+fn copy(from: &Path, to: &Path) -> Result<(), Failure> {
+    let failed = |source| cimrepo::Error::Io {
+        op: IoOp::Copy,
+        path: to.into(),
+        source,
+    };
+    fs::create_dir(to).map_err(failed)?;
+    for entry in fs::read_dir(from).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        fs::copy(entry.path(), to.join(entry.file_name())).map_err(failed)?;
     }
-    keys.sort();
-    for (key, reference) in &keys {
-        builder.key(key.as_bytes(), *reference)?;
-    }
-    Ok((keys.len(), records))
+    Ok(())
 }
