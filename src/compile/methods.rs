@@ -196,11 +196,7 @@ impl<'t> Compiler<'_, 't> {
         parameters: &mut [Parameter],
         written: &MethodDeclaration<'_>,
     ) -> Fold<()> {
-        let id = |parameter: &Parameter| {
-            let id = parameter.property.qualifiers.get("ID")?;
-            id.value.as_ref()?.as_integer()
-        };
-        let mut taken: Vec<i128> = parameters.iter().filter_map(id).collect();
+        let mut taken: Vec<i128> = parameters.iter().filter_map(id_of).collect();
         taken.sort_unstable();
         taken.dedup();
         let mut free = (0i128..).filter(|number| taken.binary_search(number).is_err());
@@ -209,14 +205,14 @@ impl<'t> Compiler<'_, 't> {
             let Some(parameter) = rest.first_mut() else {
                 continue;
             };
-            if id(parameter).is_some() {
+            if id_of(parameter).is_some() {
                 continue;
             }
             // The other direction of a parameter that was numbered already has its number.
             let other = before
                 .iter()
                 .find(|other| other.property.name == parameter.property.name)
-                .and_then(id);
+                .and_then(id_of);
             let number = other
                 .or_else(|| free.next())
                 .and_then(|number| i32::try_from(number).ok());
@@ -226,9 +222,14 @@ impl<'t> Compiler<'_, 't> {
                 GENERATED,
             ));
         }
+        self.check_numbers(parameters, written)
+    }
+
+    /// Checks that the numbers of parameters are 0, 1, 2, …, each once.
+    fn check_numbers(&self, parameters: &[Parameter], written: &MethodDeclaration<'_>) -> Fold<()> {
         let mut numbers: Vec<(i128, &Name)> = parameters
             .iter()
-            .filter_map(|parameter| Some((id(parameter)?, &parameter.property.name)))
+            .filter_map(|parameter| Some((id_of(parameter)?, &parameter.property.name)))
             .collect();
         numbers.sort_unstable();
         // Two directions of one parameter have one number.
@@ -264,6 +265,12 @@ impl<'t> Compiler<'_, 't> {
             }
         }
     }
+}
+
+/// The number of a parameter.
+fn id_of(parameter: &Parameter) -> Option<i128> {
+    let id = parameter.property.qualifiers.get("ID")?;
+    id.value.as_ref()?.as_integer()
 }
 
 /// True if two parameters differ in their direction alone. One number of two is enough.

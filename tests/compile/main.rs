@@ -12,9 +12,11 @@ mod bmf;
 
 mod amendment;
 mod binary;
+mod codes;
 #[cfg(feature = "cli")]
 mod command;
 mod corpus;
+mod faults;
 mod meaning;
 mod rules;
 
