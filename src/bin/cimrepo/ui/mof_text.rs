@@ -19,11 +19,36 @@ pub enum Encoding {
     Utf16,
 }
 
+/// Text that is kept back, in pieces: one text of that size would be in memory twice while it grows.
+#[derive(Default)]
+struct Kept {
+    pieces: Vec<String>,
+    bytes: usize,
+}
+
+/// Bytes of a piece of kept text.
+const PIECE: usize = 64 << 10;
+
+impl Kept {
+    /// Keeps whole lines.
+    fn push(&mut self, text: &str) {
+        self.bytes += text.len();
+        match self.pieces.last_mut() {
+            Some(last) if last.len() + text.len() <= PIECE => last.push_str(text),
+            _ => {
+                let mut piece = String::with_capacity(PIECE.max(text.len()));
+                piece.push_str(text);
+                self.pieces.push(piece);
+            }
+        }
+    }
+}
+
 /// Writes MOF to the output.
 pub struct MofText {
     encoding: Encoding,
     /// What was kept back, while nothing is decided yet.
-    kept: Option<String>,
+    kept: Option<Kept>,
 }
 
 impl MofText {
@@ -36,7 +61,7 @@ impl MofText {
             });
         }
         // A terminal would show the mark.
-        let kept = (!output.is_terminal()).then(String::new);
+        let kept = (!output.is_terminal()).then(Kept::default);
         Ok(Self { encoding, kept })
     }
 
@@ -47,12 +72,12 @@ impl MofText {
         let Some(kept) = &mut self.kept else {
             return output.text(text);
         };
-        kept.push_str(text);
+        kept.push(text);
         if !text.is_ascii() {
             output.bytes("\u{feff}".as_bytes())?;
             return self.finish(output);
         }
-        if kept.len() > KEPT_BYTES {
+        if kept.bytes > KEPT_BYTES {
             self.finish(output)
         } else {
             Ok(())
@@ -61,7 +86,11 @@ impl MofText {
 
     /// Writes what was kept back.
     pub fn finish(&mut self, output: &mut Output) -> Result<(), Failure> {
-        self.kept.take().map_or(Ok(()), |kept| output.text(&kept))
+        let kept = self.kept.take().unwrap_or_default();
+        for piece in kept.pieces {
+            output.text(&piece)?;
+        }
+        Ok(())
     }
 }
 
