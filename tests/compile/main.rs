@@ -17,6 +17,7 @@ mod codes;
 mod command;
 mod corpus;
 mod faults;
+mod hostile;
 mod meaning;
 mod rules;
 
