@@ -10,6 +10,9 @@
     reason = "a test that cannot go on stops"
 )]
 
+#[cfg(feature = "cli")]
+#[path = "../support/bmf.rs"]
+mod bmf;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -11,6 +11,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use cimrepo::catalog::Catalog;
+use cimrepo::cim::{Class, Flavor, Property, Qualifier, ScalarType, Value as CimValue};
+use cimrepo::format::bmf::{BmfContent, BmfObject};
 use cimrepo::format::index::object_key::SYSTEM_NAMESPACE;
 use cimrepo::store::EngineOptions;
 use cimrepo::store::Repository;
@@ -710,11 +712,58 @@ fn languages(lab: &mut Lab, drives: &mut Drives) {
         ]);
         bmf.push(arguments!["bmf", &file]);
     }
+    let binary = binary_mof(lab);
+    bmf.push(arguments!["bmf", &binary]);
+    bmf.push(arguments!["bmf", &binary, "--list"]);
+    let (text, parts) = (lab.path(), [lab.path(), lab.path()]);
+    let evil = EVIL.escape_default();
+    fs::write(
+        &text,
+        format!("#pragma amendment(\"{evil}\")\nclass A {{}};"),
+    )
+    .unwrap();
+    for file in [&binary, &text] {
+        compile.push(arguments!["compile", "--check", file, "--in", &repository]);
+        let [mof, mfl] = &parts;
+        compile.push(arguments!["compile", file, "--mof", mof, "--mfl", mfl]);
+    }
+    compile.push(arguments!["compile", "--check", &binary]);
+    compile.push(arguments!["compile", &repository, &binary, "--mofcomp"]);
+    compile.push(arguments![
+        "compile",
+        "--check",
+        &binary,
+        "--in",
+        lab.path()
+    ]);
+    for option in ["--class", "--instance", "--creator-sid", "-I"] {
+        compile.push(arguments!["compile", &repository, &binary, option, EVIL]);
+    }
     bmf.push(arguments!["bmf", lab.path()]);
     compile.push(arguments!["compile", &repository, lab.path()]);
     compile.push(arguments!["compile", lab.path(), lab.path()]);
     drives.insert("compile", compile);
     drives.insert("bmf", bmf);
+}
+
+/// Binary MOF whose names and values are poison.
+fn binary_mof(lab: &mut Lab) -> PathBuf {
+    let words = Qualifier::new(EVIL, EVIL.to_owned(), Flavor::AMENDED);
+    let property = Property::new(EVIL, ScalarType::String)
+        .default(CimValue::from(EVIL.to_owned()))
+        .qualifier(words);
+    let class = Class::builder(EVIL).superclass(EVIL).property(property);
+    let object = BmfObject {
+        offset: 0,
+        namespace: Some(EVIL.to_owned()),
+        flags: 64,
+        alias: Some(EVIL.to_owned()),
+        content: BmfContent::Class(class.build()),
+        notes: Vec::new(),
+    };
+    let file = lab.path();
+    fs::write(&file, crate::bmf::container(&[object])).unwrap();
+    file
 }
 
 fn lab() -> Lab {
