@@ -51,7 +51,8 @@ impl Settings {
             objects = objects.lease(lease);
         }
         if let Some(limit) = seconds(values, LIMIT)? {
-            objects = objects.limit(limit);
+            // What the administrator asks for covers a process that holds the lock, too.
+            objects = objects.limit(limit).lock_limit(limit);
         }
         if let Some(meaning) = word(values, FLAG_ZERO, &meanings)? {
             objects = objects.flag_zero(meaning);
@@ -156,7 +157,8 @@ mod tests {
         ];
         let objects = ObjectOptions::new()
             .lease(Duration::from_secs(60))
-            .limit(Duration::from_secs(2));
+            .limit(Duration::from_secs(2))
+            .lock_limit(Duration::from_secs(2));
         let objects = objects.flag_zero(FlagZero::Break);
         let expected = Settings {
             repository: Some("C:\\r".into()),

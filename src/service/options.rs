@@ -20,6 +20,7 @@ pub enum FlagZero {
 pub struct ObjectOptions {
     pub(super) lease: Duration,
     pub(super) limit: Duration,
+    pub(super) lock_limit: Option<Duration>,
     pub(super) flag_zero: FlagZero,
 }
 
@@ -28,6 +29,7 @@ impl Default for ObjectOptions {
         Self {
             lease: DEFAULT_LEASE,
             limit: DEFAULT_LIMIT,
+            lock_limit: None,
             flag_zero: FlagZero::default(),
         }
     }
@@ -53,6 +55,17 @@ impl ObjectOptions {
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Sets how long [`try_pause`](super::StandbyObject::try_pause) and a restore of a
+    /// [`Standby`](super::Standby) wait at most for another process that has the repository open
+    /// for writing; unless set, they fail at once ([`Error::Locked`](crate::Error::Locked)). The
+    /// pause of another object of the same `Standby` is not waited for. It makes no difference to a
+    /// [`Service`](super::Service), which holds the lock itself.
+    #[must_use]
+    pub fn lock_limit(mut self, limit: Duration) -> Self {
+        self.lock_limit = Some(limit);
         self
     }
 

@@ -264,14 +264,15 @@ impl StandbyObject {
         self.close_gate(false, Some(limit), Some(limit))
     }
 
-    /// Pauses like [`pause`](Self::pause), but fails at once if another object or process is in the
-    /// way. `IWbemBackupRestoreEx::Pause` behaves this way.
+    /// Pauses like [`pause`](Self::pause), but fails at once if another object has paused. Another
+    /// process that has the repository open for writing is waited for as long as
+    /// [`ObjectOptions::lock_limit`] allows. `IWbemBackupRestoreEx::Pause` behaves this way.
     ///
     /// # Errors
     /// The errors of [`pause`](Self::pause), [`Error::Locked`], and [`Error::InvalidOperation`] if
     /// another object has paused.
     pub fn try_pause(&self) -> Result<PauseToken> {
-        self.close_gate(true, Some(self.options.limit), None)
+        self.close_gate(true, Some(self.options.limit), self.options.lock_limit)
     }
 
     fn close_gate(
@@ -356,6 +357,7 @@ impl BackupAndRestore for StandbyObject {
         let backup = OpenBackup::new().open_in(&files, file)?;
         let options = RestoreOptions {
             existing: Existing::Replace,
+            wait: self.options.lock_limit,
             ..RestoreOptions::default()
         };
         restore_in(&backup, &shared.directory, options, observer).map(drop)

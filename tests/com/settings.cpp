@@ -87,6 +87,15 @@ void times(IClassFactory *factory) {
   CloseHandle(lock);
   check_code("Backup when that has gone", object->Backup(file.c_str(), 0), S_OK);
   check_code("Restore, which nobody hinders", object->Restore(file.c_str(), 0), S_OK);
+  lock = hold_lock(at(L"repository\\cimrepo.lock"));
+  start = GetTickCount64();
+  check_reason("Pause of what another process writes", object->Pause(), WBEM_E_INVALID_OPERATION, 111);
+  check_reason("Restore over it", object->Restore(file.c_str(), 0), WBEM_E_INVALID_OPERATION, 111);
+  waited = GetTickCount64() - start;
+  check_that("both waited as long as they may", waited > 3000 && waited < 60000);
+  CloseHandle(lock);
+  check_code("Pause when that has gone", object->Pause(), S_OK);
+  check_code("Resume", object->Resume(), S_OK);
   forget();
 }
 } // namespace

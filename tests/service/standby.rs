@@ -209,6 +209,46 @@ fn a_pause_may_wait() {
     fails(owner.resume(), INVALID_OPERATION);
 }
 
+/// A process that ends within the limit hinders neither a pause that does not wait for other
+/// objects nor a restore; one that stays is waited for no longer than that.
+#[test]
+fn another_process_is_waited_for_where_that_is_asked_for() {
+    type Call<'c> = &'c (dyn Fn(&StandbyObject) -> Result<()> + Sync);
+
+    let (_, directory) = place();
+    let object_within = |limit| {
+        let options = ObjectOptions::new().lock_limit(limit);
+        Standby::with_options(&directory, options).backup_restore_as(Arc::new(Trusted))
+    };
+    let (impatient, patient) = (
+        object_within(Duration::from_millis(40)),
+        object_within(Duration::from_secs(60)),
+    );
+    let target = Path::new("/b");
+    impatient.back_up_to(target, NONE, &Unobserved).unwrap();
+    let engine = still().open_in(&directory).unwrap();
+    let calls: [Call<'_>; 2] = [
+        &|object| object.pause_now().and_then(|()| object.end_pause()),
+        &|object| object.restore_from(target, NONE, &Unobserved),
+    ];
+    for call in calls {
+        let start = Instant::now();
+        assert!(matches!(call(&impatient), Err(Error::Locked { .. })));
+        assert!(start.elapsed() >= Duration::from_millis(40));
+    }
+    engine.close().unwrap();
+    for call in calls {
+        let engine = still().open_in(&directory).unwrap();
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| call(&patient));
+            thread::sleep(Duration::from_millis(60));
+            assert!(!waits.is_finished(), "it waits");
+            engine.close().unwrap();
+            waits.join().unwrap().unwrap();
+        });
+    }
+}
+
 /// Two `Standby`s of one place, as two processes are, and 8 threads that do everything, in memory;
 /// the state stays whole and no lock stays. 1 s in the ordinary tests; CIMREPO_STANDBY_SECONDS says
 /// longer.
