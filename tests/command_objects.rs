@@ -460,12 +460,13 @@ fn a_part_of_a_backup_comes_back_and_a_dry_run_says_what_would() {
     assert_eq!(said(&["backup", repo, backup]).0, 0);
     let whole = said(&["export", repo]).1;
     assert_eq!(said(&["delete", repo, r"root\shop:Shop_Shelf"]).0, 0);
-    let lost = files(&shop.path());
     let restore = |more: &[&str]| said(&[&["restore", backup, repo], more].concat());
 
     let (code, plan, _) = restore(&["--force", "--dry-run"]);
-    let expected =
-        format!("would restore to {repo} as the next generation of the repository that is there\n");
+    let expected = format!(
+        "would restore to {repo} as the next generation of the repository that is there\n\
+             no process has it open for writing: no connection would be cut\n"
+    );
     assert_eq!(
         (code, plan),
         (
@@ -479,6 +480,23 @@ fn a_part_of_a_backup_comes_back_and_a_dry_run_says_what_would() {
         (&plan["way"], &plan["findings"]),
         (&"next-generation".into(), &0.into())
     );
+    assert!(plan["writer"].is_null());
+    // The clients of a repository are those of the process that has it open for writing.
+    let engine = EngineOptions::new().background(false).open(repo).unwrap();
+    let writer = format!("process {}", std::process::id());
+    let (code, _, error) = restore(&["--force", "--dry-run"]);
+    assert!(
+        code == 0 && error.contains(&format!("{writer} ")) && error.contains("--wait"),
+        "{error}"
+    );
+    let (_, plan, _) = restore(&["--force", "--dry-run", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(plan.lines().next().unwrap()).unwrap();
+    assert!(
+        plan["writer"].as_str().unwrap().starts_with(&writer),
+        "{plan}"
+    );
+    engine.close().unwrap();
+    let lost = files(&shop.path());
     assert_eq!(files(&shop.path()), lost, "a dry run writes nothing");
 
     let part = ["--namespace", "root/shop", "--class", "shop_shelf"];
@@ -589,6 +607,10 @@ fn a_dry_run_of_a_part_leaves_a_waiting_journal_and_a_lock_alone() {
     let (code, text) = part(&["--dry-run"]);
     assert!(
         code == 0 && text.contains("would restore 2 classes and 3 instances"),
+        "{text}"
+    );
+    assert!(
+        text.contains("process 1 (a test) has the repository open"),
         "{text}"
     );
     assert!(files(&waiting) == before, "a dry run writes nothing");

@@ -150,4 +150,8 @@ impl Storage for Acting {
     ) -> io::Result<Box<dyn LockGuard>> {
         self.lock(|storage| storage.lock_with(path, note, protection))
     }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        self.act(|storage| storage.is_locked(path))
+    }
 }

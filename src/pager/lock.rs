@@ -183,6 +183,20 @@ pub(crate) fn lock_file(
     }
 }
 
+/// The process that holds the writer lock of a directory, in the words of its lock file; `None`
+/// where no one does. Takes no lock and makes no file.
+pub(crate) fn lock_holder(directory: &Directory) -> Result<Option<String>> {
+    let storage = directory.storage.as_ref();
+    let places = path_beside(&directory.path).into_iter();
+    for path in places.chain([directory.join(LOCK_NAME)]) {
+        let is_locked = storage.is_locked(&path);
+        if is_locked.map_err(|error| Error::io(IoOp::Lock, &path, error))? {
+            return Ok(Some(holder(storage, &path)));
+        }
+    }
+    Ok(None)
+}
+
 /// The path of the lock file next to a directory or file.
 fn path_beside(path: &Path) -> Option<PathBuf> {
     let mut name = path.file_name()?.to_os_string();

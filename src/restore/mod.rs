@@ -35,7 +35,7 @@ use crate::verify::{GenerationReport, VerifyOptions};
 
 pub(crate) use part::in_memory;
 pub use part::{PartOptions, plan_part, restore_part};
-pub use plan::{RestorePlan, Way, plan};
+pub use plan::{RestorePlan, Way, plan, writing_process};
 
 use target::Found;
 

@@ -8,6 +8,7 @@ use crate::base::escape::escape_path;
 use crate::base::misuse::Misuse;
 use crate::base::progress::Observer;
 use crate::format::Dialect;
+use crate::pager::lock::lock_holder;
 use crate::storage::Directory;
 use crate::store::{OpenOptions, Repository};
 
@@ -41,10 +42,29 @@ pub struct RestorePlan {
     pub waiting_commits: u64,
     /// Number of findings in the content that would be restored.
     pub findings: u64,
+    /// The process that has the directory locked for writing ([`writing_process`]). The restore
+    /// would wait for it, or be refused.
+    pub writer: Option<String>,
 }
 
-/// Checks a backup completely and reports what restoring it would do. Nothing is written. The lock
-/// is not examined.
+/// The process that has a directory locked for writing, in the words of its lock file: its number
+/// and its purpose. `None` where there is no such process, or the directory is missing. Nothing is
+/// created, and no lock is kept.
+///
+/// Clients of a repository are connected to that process, which alone knows them
+/// ([`BackupRestore::plan_restore`](crate::service::BackupRestore::plan_restore)).
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io) where the lock files cannot be looked at.
+pub fn writing_process(directory: &Directory) -> Result<Option<String>> {
+    match target::look(directory)? {
+        Found::Repository(files) => lock_holder(&files.directory),
+        Found::Missing | Found::Empty => lock_holder(directory),
+    }
+}
+
+/// Checks a backup completely and reports what restoring it would do. Nothing is written, and
+/// no lock is taken.
 ///
 /// # Errors
 /// The errors that [`restore`](super::restore()) returns before it changes anything.
@@ -59,6 +79,7 @@ pub fn plan(
     ensure_same_dialect(backup, &found, options)?;
     let findings = validate(backup, options, observer)?;
     let dialect = backup.snapshot().dialect();
+    let writer = writing_process(into)?;
     let Found::Repository(files) = found else {
         return Ok(RestorePlan {
             way: Way::New,
@@ -66,6 +87,7 @@ pub fn plan(
             replaced: None,
             waiting_commits: 0,
             findings,
+            writer,
         });
     };
     if findings > 0 {
@@ -90,5 +112,6 @@ pub fn plan(
         replaced,
         waiting_commits,
         findings,
+        writer,
     })
 }

@@ -150,13 +150,24 @@ pub struct LiveRestoreOptions {
     pub limit: Option<Duration>,
 }
 
+impl LiveRestoreOptions {
+    /// The same for the layer below.
+    pub(super) fn over_existing(&self) -> RestoreOptions {
+        RestoreOptions {
+            existing: Existing::Replace,
+            threads: self.threads,
+            ..RestoreOptions::default()
+        }
+    }
+}
+
 /// A backup and restore object. Each one is a separate owner: its pause ends only through it, when
 /// it is dropped, or when its lease expires.
 #[derive(Debug)]
 pub struct BackupRestore {
     pub(super) core: Arc<Core>,
     pub(super) owner: OwnerId,
-    caller: Arc<dyn Caller>,
+    pub(super) caller: Arc<dyn Caller>,
     options: ObjectOptions,
 }
 
@@ -280,18 +291,13 @@ impl BackupRestore {
         self.core.ask(self.caller.as_ref(), Operation::Restore)?;
         flags.need_known()?;
         need_path(file.as_ref())?;
-        let force = flags.contains(BackupRestoreFlags::FORCE_SHUTDOWN)
-            || self.options.flag_zero == FlagZero::Break;
+        let force = self.breaks_connections(flags);
         let restoring = self.core.gate.begin_restore(self.owner)?;
         if !force {
             restoring.need_no_connections()?;
         }
         let backup = self.open_backup(file.as_ref(), options)?;
-        let how = RestoreOptions {
-            existing: Existing::Replace,
-            threads: options.threads,
-            ..RestoreOptions::default()
-        };
+        let how = options.over_existing();
         live::check(&backup, how, observer)?;
         self.core.engine()?.need_writable()?;
         // Everything has been checked; from here on there are effects.
@@ -301,7 +307,13 @@ impl BackupRestore {
         live::over_live(&backup, &engine, how, &self.core.gate.inside(observer))
     }
 
-    fn open_backup(&self, file: &Path, options: &LiveRestoreOptions) -> Result<Backup> {
+    /// True if a restore with these flags breaks connections; else they refuse it.
+    pub(super) fn breaks_connections(&self, flags: BackupRestoreFlags) -> bool {
+        flags.contains(BackupRestoreFlags::FORCE_SHUTDOWN)
+            || self.options.flag_zero == FlagZero::Break
+    }
+
+    pub(super) fn open_backup(&self, file: &Path, options: &LiveRestoreOptions) -> Result<Backup> {
         let open = options
             .bases
             .iter()

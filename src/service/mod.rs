@@ -9,6 +9,7 @@
 mod backup_restore;
 mod caller;
 mod connection;
+mod live_plan;
 mod namespace;
 mod namespace_query;
 mod namespace_writer;
@@ -37,6 +38,7 @@ use crate::store::{OwnerId, PauseToken, Snapshot};
 pub use backup_restore::{BackupAndRestore, BackupRestore, BackupRestoreFlags, LiveRestoreOptions};
 pub use caller::{Caller, EachCall, Identified, Operation, Trusted};
 pub use connection::{Connection, Enumeration, View};
+pub use live_plan::LiveRestorePlan;
 pub use namespace::{NamespaceConnection, NamespaceView};
 pub use namespace_query::NamespaceRows;
 pub use namespace_writer::NamespaceWriter;
@@ -222,18 +224,7 @@ impl Service {
     /// Callers of all live connections, oldest first. A restore without force is refused while any
     /// remain. Broken connections that clients still hold are left out.
     pub fn clients(&self) -> Vec<Arc<dyn Caller>> {
-        let links: Vec<Arc<Link>> = self
-            .core
-            .links
-            .lock()
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect();
-        links
-            .iter()
-            .filter(|link| link.check().is_ok())
-            .map(|link| link.caller.clone())
-            .collect()
+        self.core.clients()
     }
 
     /// The present activity: the pause and its remaining time, and the running backups, restores
@@ -291,6 +282,21 @@ impl Core {
         // the call.
         let engine = RwLockReadGuard::try_map(self.engine.read_recursive(), Option::as_ref);
         engine.map_err(|_| Error::Closed)
+    }
+
+    /// Callers of all live connections, oldest first.
+    fn clients(&self) -> Vec<Arc<dyn Caller>> {
+        let links: Vec<Arc<Link>> = self
+            .links
+            .lock()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
+        links
+            .iter()
+            .filter(|link| link.check().is_ok())
+            .map(|link| link.caller.clone())
+            .collect()
     }
 
     /// Checks that a caller may perform an operation.

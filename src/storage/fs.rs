@@ -228,6 +228,42 @@ impl Storage for RealStorage {
         // Each time another process took the lock and released it.
         Err(io::ErrorKind::WouldBlock.into())
     }
+
+    /// A file that a holder left when it died is locked for a moment to find out that it is free: a
+    /// writer that comes in that moment is refused.
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        match fs::symlink_metadata(path) {
+            Ok(metadata) if metadata.is_file() => is_held(path),
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// True if the lock of a lock file is held. The file may go away meanwhile.
+#[cfg(unix)]
+fn is_held(path: &Path) -> io::Result<bool> {
+    let file = match open_untouched(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// True if the lock of a lock file is held: then it cannot be opened for writing.
+#[cfg(windows)]
+fn is_held(path: &Path) -> io::Result<bool> {
+    match File::options().read(true).write(true).open(path) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Number of attempts to create a lock file that disappears while it is being locked.

@@ -256,6 +256,10 @@ impl Storage for MemStorage {
             path: path.to_owned(),
         }))
     }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.0.lock().locks.contains(&plain(path)))
+    }
 }
 
 #[derive(Debug)]

@@ -242,6 +242,12 @@ pub trait Storage: Send + Sync + Debug {
     ) -> io::Result<Box<dyn LockGuard>> {
         self.lock(path, note)
     }
+
+    /// True while someone holds the lock that the file at `path` stands for. Nothing is created or
+    /// changed. A storage without locks has none that is held.
+    fn is_locked(&self, _path: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
 }
 
 /// The error of a read-only storage for a call that would change something.

@@ -8,7 +8,7 @@ use std::thread;
 use cimrepo::backup::{Backup, OpenBackup};
 use cimrepo::base::progress::{Observer, Phase, Progress};
 use cimrepo::restore::Installed;
-use cimrepo::service::LiveRestoreOptions;
+use cimrepo::service::{Caller, LiveRestoreOptions, Operation, Root};
 
 use super::*;
 
@@ -450,4 +450,69 @@ fn a_damaged_page_of_the_live_repository_is_written_anew() {
     let repository = OpenOptions::new().open_in(&directory).unwrap();
     let report = verify(&repository, VerifyOptions::default(), &Unobserved).unwrap();
     assert!(report.is_consistent(), "{report:?}");
+}
+
+/// A dry run names the connections that a restore would cost, changes nothing and hinders no one;
+/// it is refused where the restore would be.
+#[test]
+fn a_plan_names_the_connections_that_it_would_cost() {
+    #[derive(Debug)]
+    struct Named(&'static str);
+    impl Caller for Named {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn check(&self, _: Operation, _: &Root<'_>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    let (storage, directory) = place();
+    let service = ServiceOptions::new()
+        .engine(still())
+        .open_in(&directory)
+        .unwrap();
+    let object = service.backup_restore();
+    object.backup("/b", NONE).unwrap();
+    let plan = |flags| {
+        object.plan_restore(
+            Path::new("/b"),
+            flags,
+            &LiveRestoreOptions::default(),
+            &Unobserved,
+        )
+    };
+    let connected = |flags| {
+        let plan = plan(flags).unwrap();
+        assert_eq!(names(&plan.replaced), ["FIRST"]);
+        let clients = plan
+            .connections
+            .iter()
+            .map(|client| client.name().to_owned());
+        (clients.collect::<Vec<_>>(), plan.is_refused)
+    };
+    assert_eq!(connected(NONE), (vec![], false));
+    let clients = ["one", "two"].map(|name| service.connect_as(Arc::new(Named(name)), None));
+    let both = vec!["one".to_owned(), "two".to_owned()];
+    let before = files(&storage);
+    assert_eq!(connected(NONE), (both.clone(), true));
+    assert_eq!(connected(FORCE), (both, false));
+    assert!(files(&storage) == before, "nothing is written");
+    for client in &clients {
+        client.as_ref().unwrap().view().unwrap();
+    }
+    assert_eq!(service.activity().restoring, None);
+
+    let other = service.backup_restore();
+    other.pause().unwrap();
+    assert!(matches!(plan(FORCE), Err(Error::InvalidOperation(_))));
+    other.resume().unwrap();
+    storage.put("/b", b"no backup".to_vec());
+    assert!(matches!(plan(FORCE), Err(Error::Backup { .. })));
+    fails(
+        plan(BackupRestoreFlags::from_bits_retain(2)).map(drop),
+        INVALID_PARAMETER,
+    );
+    drop(clients);
 }

@@ -203,6 +203,10 @@ impl Storage for Hooked {
         }))
     }
 
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        self.inner.is_locked(path)
+    }
+
     fn lock_with(
         &self,
         path: &Path,

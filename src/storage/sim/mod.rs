@@ -344,6 +344,13 @@ impl Storage for SimStorage {
             path: path.to_owned(),
         }))
     }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        let disk = &self.0.lock().disk;
+        Ok(disk
+            .resolve(path)
+            .is_ok_and(|node| disk.locked.contains(&node)))
+    }
 }
 
 #[derive(Debug)]

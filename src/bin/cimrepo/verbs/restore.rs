@@ -14,7 +14,7 @@ use cimrepo::cim::ObjectPath;
 use cimrepo::format::Dialect;
 use cimrepo::restore::{
     Existing, Installed, PartOptions, RestoreOptions, RestorePlan, RestoreSummary, Way, plan,
-    plan_part, restore, restore_part,
+    plan_part, restore, restore_part, writing_process,
 };
 use cimrepo::storage::Directory;
 use cimrepo::store::EngineOptions;
@@ -110,6 +110,15 @@ pub struct Arguments {
     json: bool,
 }
 
+/// What stands in the way of a restore, and what becomes of those who are connected to it.
+fn hindrance(writer: &str) -> String {
+    format!(
+        "{} has the repository open for writing: a restore by this command would wait for it \
+         (--wait) or be refused, and cut none of its clients off",
+        escape(writer)
+    )
+}
+
 /// What a dry run says.
 #[derive(Serialize)]
 struct PlanRow {
@@ -119,12 +128,17 @@ struct PlanRow {
     replaced_dialect: Option<Dialect>,
     discarded_commits: u64,
     findings: u64,
+    /// The process that has the repository open for writing, to which its clients are connected.
+    writer: Option<String>,
 }
 
 /// A part that was restored.
 #[derive(Serialize)]
 struct PartRow<'t> {
     dry_run: bool,
+    /// As in the plan of a whole restore; in a dry run alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    writer: Option<String>,
     namespaces: &'t [String],
     classes: u64,
     instances: u64,
@@ -258,6 +272,7 @@ impl Arguments {
                 replaced_dialect,
                 discarded_commits,
                 findings,
+                writer: plan.writer.clone(),
             };
             return output.row("plan", &row);
         }
@@ -289,6 +304,11 @@ impl Arguments {
         if findings > 0 {
             let found = count(findings, "finding", "findings");
             output.line(format_args!("what would be restored is damaged: {found}"))?;
+        }
+        match &plan.writer {
+            Some(writer) => complain(hindrance(writer)),
+            None if way == Way::New => {}
+            None => output.line("no process has it open for writing: no connection would be cut")?,
         }
         Ok(())
     }
@@ -324,8 +344,15 @@ impl Arguments {
             self.take_part(backup, &part)?
         };
         let mut output = Output::new(self.json);
-        self.show_part(&taken, &mut output)?;
+        let writer = match self.dry_run {
+            true => writing_process(&Directory::real(&self.repo))?,
+            false => None,
+        };
+        self.show_part(&taken, writer.clone(), &mut output)?;
         output.finish()?;
+        if let Some(writer) = &writer {
+            complain(hindrance(writer));
+        }
         for (what, why) in &taken.left_out {
             complain(format_args!(
                 "left out: {}: {}",
@@ -378,7 +405,12 @@ impl Arguments {
         Ok(taken)
     }
 
-    fn show_part(&self, taken: &TakenPart, output: &mut Output) -> Result<(), Failure> {
+    fn show_part(
+        &self,
+        taken: &TakenPart,
+        writer: Option<String>,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         let TakenPart {
             replaced,
             namespaces,
@@ -399,6 +431,7 @@ impl Arguments {
                 "part",
                 &PartRow {
                     dry_run,
+                    writer,
                     namespaces,
                     classes,
                     instances,
