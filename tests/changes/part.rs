@@ -2,8 +2,10 @@
 //! else is as it was, and what refers into it from elsewhere does so again.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use cimrepo::backup::{BackupOptions, OpenBackup, backup_snapshot};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::base::rule::Rule;
 use cimrepo::catalog::diff::{Compared, diff};
@@ -11,10 +13,11 @@ use cimrepo::catalog::part::{Part, TakenPart};
 use cimrepo::catalog::{Catalog, StoredInstance};
 use cimrepo::catalog::{CatalogWriter, Importer, Put, PutClass, create};
 use cimrepo::cim::{Class, Instance, ObjectPath, Property, ScalarType, Value};
-use cimrepo::storage::Directory;
+use cimrepo::restore::{PartOptions, restore_part};
 use cimrepo::storage::sim::{CrashPolicy, Fault, FaultPlan, SimStorage};
-use cimrepo::store::EngineOptions;
+use cimrepo::storage::{Directory, MemStorage, Storage};
 use cimrepo::store::OpenOptions;
+use cimrepo::store::{Engine, EngineOptions};
 use cimrepo::{Error, Result};
 
 use crate::lab::Lab;
@@ -453,8 +456,8 @@ fn each_top_namespace_of_a_real_repository_comes_back_after_it_was_lost() {
     }
 }
 
-/// A disk with a repository that lost a namespace, and the catalog that has it.
-fn lost_shop() -> (SimStorage, Catalog) {
+/// A disk with a repository that lost a namespace, and the repository that has it.
+fn lost_shop() -> (SimStorage, Lab) {
     let source = Lab::new();
     let mut chance = Chance(3);
     source.write_unchecked(|writer| fill(writer, &mut chance));
@@ -466,7 +469,7 @@ fn lost_shop() -> (SimStorage, Catalog) {
     target.write_unchecked(|writer| fill(writer, &mut chance));
     target.write_unchecked(|writer| writer.delete_namespace(SHOP));
     target.close();
-    (disk, source.catalog())
+    (disk, source)
 }
 
 /// Everything that is there, without what tells two repositories apart that say the same.
@@ -488,18 +491,10 @@ fn seen(disk: &SimStorage) -> BTreeSet<String> {
     found
 }
 
-#[test]
-fn a_crash_at_any_step_leaves_all_of_the_part_or_nothing() {
-    let (disk, from) = lost_shop();
-    let run = |disk: &SimStorage| -> Result<()> {
-        let directory = Directory::new(Arc::new(disk.clone()), ".");
-        let engine = EngineOptions::new().background(false).open_in(&directory)?;
-        let mut importer = Importer::new(engine.begin_write()?)?;
-        importer.take_part(&from, &namespace(SHOP), &Unobserved)?;
-        importer.commit()?;
-        engine.close()
-    };
-    let before = seen(&disk);
+/// Loses power at each step of `run`, which restores the part to a disk that has none of it: after
+/// each the disk has what it had before, or all that `run` gives.
+fn crash_at_each_step(disk: &SimStorage, run: &dyn Fn(&SimStorage) -> Result<()>) {
+    let before = seen(disk);
     let whole = disk.crash(CrashPolicy::KeepAll);
     run(&whole).unwrap();
     let (after, steps) = (seen(&whole), whole.operations());
@@ -522,7 +517,9 @@ fn a_crash_at_any_step_leaves_all_of_the_part_or_nothing() {
             CrashPolicy::Seeded(step),
             CrashPolicy::Seeded(!step),
         ];
-        for policy in few {
+        // Where everything is synced all policies leave the same.
+        let count = if broken.unsynced() == 0 { 1 } else { few.len() };
+        for policy in few.into_iter().take(count) {
             let found = seen(&broken.crash(policy));
             assert!(
                 ended.is_err() || found == after,
@@ -538,4 +535,46 @@ fn a_crash_at_any_step_leaves_all_of_the_part_or_nothing() {
     }
     println!("{steps} steps, {images} images, {done} of them with the part");
     assert!(done > 0 && done < images);
+}
+
+fn open(disk: &SimStorage) -> Result<Engine> {
+    let directory = Directory::new(Arc::new(disk.clone()), ".");
+    EngineOptions::new().background(false).open_in(&directory)
+}
+
+#[test]
+fn a_crash_at_any_step_leaves_all_of_the_part_or_nothing() {
+    let (disk, from) = lost_shop();
+    crash_at_each_step(&disk, &|disk| {
+        let engine = open(disk)?;
+        let mut importer = Importer::new(engine.begin_write()?)?;
+        importer.take_part(&from.catalog(), &namespace(SHOP), &Unobserved)?;
+        importer.commit()?;
+        engine.close()
+    });
+}
+
+/// As the command does it: the part comes from a backup file on the same disk, whose reads are
+/// steps too.
+#[test]
+fn a_crash_at_any_step_of_a_part_from_a_backup_leaves_all_of_it_or_nothing() {
+    const FILE: &str = "whole.cimbak";
+    let (disk, from) = lost_shop();
+    let saved = MemStorage::new();
+    let target: Arc<dyn Storage> = Arc::new(saved.clone());
+    let (snapshot, options) = (from.engine.snapshot(), BackupOptions::default());
+    backup_snapshot(&snapshot, &target, FILE, &options, &Unobserved).unwrap();
+    disk.put(FILE, &saved.get(FILE).unwrap());
+    // With one thread the steps are the same each time.
+    let options = PartOptions {
+        threads: NonZeroUsize::new(1),
+        ..PartOptions::default()
+    };
+    crash_at_each_step(&disk, &|disk| {
+        let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+        let backup = OpenBackup::new().open_in(&storage, FILE)?;
+        let engine = open(disk)?;
+        restore_part(&backup, &engine, &namespace(SHOP), options, &Unobserved)?;
+        engine.close()
+    });
 }
