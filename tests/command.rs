@@ -1745,7 +1745,15 @@ fn files_without_a_mapping_are_backed_up_and_unknown_is_said_as_unknown() {
             )
             .contains("--keep")
         );
-        assert!(run(&[&"backup", &place.repo, &"-", &"--forensic"], 2).contains("give a file"));
+        let based: [&dyn AsRef<Path>; 6] = [
+            &"backup",
+            &place.repo,
+            &backup,
+            &"--forensic",
+            &"--base",
+            &"b",
+        ];
+        assert!(run(&based, 2).contains("back up without --base"));
         let told = run(&[&"backup", &place.repo, &backup, &"--forensic"], 0);
         for words in [
             missing,
@@ -1848,6 +1856,17 @@ fn files_without_a_mapping_are_backed_up_and_unknown_is_said_as_unknown() {
             files
         };
         assert!(names(&restored) == names(&place.repo));
+        // The same through a stream.
+        let piped = cimrepo(&[&"backup", &place.repo, &"-", &"--forensic"]);
+        let told = String::from_utf8_lossy(&piped.stderr);
+        assert!(
+            piped.status.success() && told.contains("backed up to standard output"),
+            "{told}"
+        );
+        let (stream, again) = (place.at("stream.cimbak"), place.at("again"));
+        fs::write(&stream, piped.stdout).unwrap();
+        run(&[&"restore", &stream, &again, &"--damaged"], 0);
+        assert!(names(&again) == names(&place.repo));
         let mut bytes = fs::read(&backup).unwrap();
         bytes[300] ^= 1;
         fs::write(&backup, bytes).unwrap();

@@ -37,7 +37,7 @@ pub use read::{Backup, BackupInfo, OpenBackup};
 pub use set::{BackupSet, SetEntry, SetOptions, SetSummary};
 #[cfg(feature = "sign")]
 pub use sign::{SigningKey, VerifyingKey, sign_backup};
-pub use spool::{Spool, backup_to};
+pub use spool::{Spool, backup_to, backup_unmapped_to};
 pub(crate) use tee::PageSink;
 pub use unmapped::{backup_unmapped, backup_unmapped_in};
 pub use verify::{BackupReport, DamagedChunks};

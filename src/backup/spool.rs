@@ -5,13 +5,13 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{BackupOptions, BackupSummary, backup_in};
+use super::{BackupOptions, BackupSummary, backup_in, backup_unmapped_in};
 use crate::base::error::{Error, Result};
 use crate::base::io_op::IoOp;
 use crate::base::progress::Observer;
 use crate::base::random::random_uuid;
 use crate::storage::{OpenMode, Protection, RealStorage, Storage, write_all_at};
-use crate::store::Repository;
+use crate::store::{Repository, UnmappedFiles};
 
 /// Number of bytes that are moved together.
 const PIECE: usize = 256 << 10;
@@ -129,6 +129,24 @@ pub fn backup_to(
     let spool = Spool::make_in(&std::env::temp_dir())?;
     let storage: Arc<dyn Storage> = Arc::new(RealStorage);
     let summary = backup_in(repository, &storage, spool.path(), options, observer)?;
+    spool.empty_into(to)?;
+    Ok(summary)
+}
+
+/// Backs up, to a stream, files of which no mapping can be read. As [`backup_to`] does it: the
+/// backup is complete before its first byte goes out.
+///
+/// # Errors
+/// As [`backup_unmapped`](super::backup_unmapped); [`Error::Io`] when the stream takes no more.
+pub fn backup_unmapped_to(
+    files: &UnmappedFiles,
+    to: &mut dyn Write,
+    options: &BackupOptions,
+    observer: &dyn Observer,
+) -> Result<BackupSummary> {
+    let spool = Spool::make_in(&std::env::temp_dir())?;
+    let storage: Arc<dyn Storage> = Arc::new(RealStorage);
+    let summary = backup_unmapped_in(files, &storage, spool.path(), options, observer)?;
     spool.empty_into(to)?;
     Ok(summary)
 }

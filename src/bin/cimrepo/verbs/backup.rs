@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cimrepo::backup::{
     BackupOptions, BackupSet, BackupSummary, Compression, SetOptions, SetSummary, backup,
-    backup_to, backup_unmapped, hex, uuid_text,
+    backup_to, backup_unmapped, backup_unmapped_to, hex, uuid_text,
 };
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::base::escape::escape_path;
@@ -311,10 +311,12 @@ impl Arguments {
                 other => other,
             });
         }
+        if self.base.is_some() {
+            let text = "no mapping can be read, so it is unknown which pages the base has already";
+            return Err(Failure::usage(format!("{text}; back up without --base")));
+        }
         if self.is_piped() {
-            return Err(Failure::usage(
-                "no mapping can be read; give a file to keep the files in, and no -",
-            ));
+            return self.pipe_unmapped(&files);
         }
         if self.keep.is_some() {
             let text = "no mapping can be read, so there is no generation that later backups could \
@@ -329,20 +331,25 @@ impl Arguments {
         let bar = Bar::new();
         let summary = backup_unmapped(&files, &self.file, &self.options(), &bar).map_err(failed)?;
         drop(bar);
-        if let Some(damage) = &summary.damage {
-            complain(&damage.first);
-        }
-        for role in Space::ALL
-            .map(FileRole::data)
-            .into_iter()
-            .filter(|role| !files.files().has(*role))
-        {
-            complain(format_args!("{role} is missing"));
-        }
-        complain("only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
+        complain_of_unmapped(&files, &summary);
         let mut done = Done::of(summary, self.file.clone());
         done.signature = signer.map(|signer| signer.sign(&self.file)).transpose()?;
         even_if_closed(self.print(&done, None))?;
+        Ok(Outcome::Done)
+    }
+
+    /// The same to standard output.
+    fn pipe_unmapped(&self, files: &UnmappedFiles) -> Result<Outcome, Failure> {
+        let mut output = Output::new(false);
+        let (pipe, bar) = (output.pipe()?, Bar::new());
+        let summary = backup_unmapped_to(files, pipe, &self.options(), &bar).map_err(failed)?;
+        drop(bar);
+        complain_of_unmapped(files, &summary);
+        complain(format_args!(
+            "files without a readable mapping backed up to standard output: {} pages, {}",
+            summary.pages,
+            human_bytes(summary.bytes)
+        ));
         Ok(Outcome::Done)
     }
 
@@ -408,6 +415,19 @@ impl Arguments {
             ..Done::of(summary, file)
         })
     }
+}
+
+/// Says why no mapping was read, which files there are none of, and what takes the backup.
+fn complain_of_unmapped(files: &UnmappedFiles, summary: &BackupSummary) {
+    if let Some(damage) = &summary.damage {
+        complain(&damage.first);
+    }
+    for role in Space::ALL.map(FileRole::data) {
+        if !files.files().has(role) {
+            complain(format_args!("{role} is missing"));
+        }
+    }
+    complain("only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
 }
 
 /// Backs up, and begins again, so many times, when another process wrote over what was read: there
