@@ -11,7 +11,7 @@ use crate::base::limits::{MAX_BACKUP_CHAIN, MAX_MANIFEST_BYTES};
 use crate::base::misuse::Misuse;
 use crate::base::pace::Paced;
 use crate::base::page_no::Space;
-use crate::base::parallel::{both, thread_count};
+use crate::base::parallel::{both_watched, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::format::own::backup_file::{BackupFlags, Digest};
 use crate::format::own::manifest::Summary;
@@ -258,9 +258,8 @@ fn write(
 
     // Half of the threads verify the pages; the others pack and write them.
     let look = || look(snapshot, options, threads, &monitor);
-    let (looked, written) = both(threads, look, || {
-        writer.pages(&packer, &jobs, threads, &monitor, &mut mapping, early_syncs)
-    });
+    let pages = || writer.pages(&packer, &jobs, threads, &monitor, &mut mapping, early_syncs);
+    let (looked, written) = both_watched(threads, look, pages, || drop(monitor.check()));
     written?;
     let (summary, report) = looked?;
     if let Some(report) = report.as_ref().filter(|_| !options.forensic) {
@@ -317,6 +316,7 @@ fn look(
     let is_verified = options.forensic || !options.skip_verify;
     let report = is_verified.then(|| judge(snapshot, threads, options.rate, monitor));
     let report = report.transpose()?;
+    monitor.check()?;
     Ok((summarise(snapshot)?, report))
 }
 

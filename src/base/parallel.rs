@@ -4,8 +4,9 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
 use super::limits::MAX_THREADS;
 
@@ -133,12 +134,36 @@ pub(crate) fn both<A: Send, B>(
     aside: impl Fn() -> A + Sync,
     main: impl FnOnce() -> B,
 ) -> (A, B) {
+    both_watched(threads, aside, main, || ())
+}
+
+/// How often `watch` is called by [`both_watched`].
+const WATCH: Duration = Duration::from_millis(20);
+
+/// As [`both`]. When `main` is done and `aside` is not, calls `watch` on the calling thread until it
+/// is: a wish of the caller to end the call may be known on that thread alone.
+pub(crate) fn both_watched<A: Send, B>(
+    threads: usize,
+    aside: impl Fn() -> A + Sync,
+    main: impl FnOnce() -> B,
+    watch: impl Fn(),
+) -> (A, B) {
     if threads <= 1 {
         return (aside(), main());
     }
-    thread::scope(|scope| match new_thread().spawn_scoped(scope, &aside) {
+    // The sender goes when `aside` has ended, by a panic too.
+    let (running, ended) = mpsc::channel::<()>();
+    let aside = &aside;
+    let run = move || {
+        let _running = running;
+        aside()
+    };
+    thread::scope(|scope| match new_thread().spawn_scoped(scope, run) {
         Ok(handle) => {
             let result = main();
+            while ended.recv_timeout(WATCH) == Err(RecvTimeoutError::Timeout) {
+                watch();
+            }
             (join(handle), result)
         }
         Err(_) => (aside(), main()),
@@ -164,6 +189,7 @@ pub(crate) fn join_other(thread: thread::JoinHandle<()>) {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::cell::Cell;
+    use std::sync::atomic::AtomicBool;
 
     use super::*;
 
@@ -212,6 +238,22 @@ pub(crate) mod tests {
             });
             with_threads(count, || assert_eq!(both(2, || 1, || 2), (1, 2)));
         }
+    }
+
+    #[test]
+    fn what_waits_for_work_aside_is_watched_on_its_own_thread() {
+        let (is_asked, here) = (AtomicBool::new(false), thread::current().id());
+        let aside = || {
+            while !is_asked.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+            1
+        };
+        let watch = || {
+            assert_eq!(thread::current().id(), here);
+            is_asked.store(true, Ordering::Relaxed);
+        };
+        assert_eq!(both_watched(2, aside, || 2, watch), (1, 2));
     }
 
     #[test]

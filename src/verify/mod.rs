@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use crate::base::error::Result;
 use crate::base::page_no::Space;
-use crate::base::parallel::{both, thread_count};
+use crate::base::parallel::{both_watched, thread_count};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::pager::generation::wholeness;
 use crate::pager::generation::wholeness::Surroundings;
@@ -202,6 +202,7 @@ fn heap_and_tree(
             .then(|| index::check(image, threads, &monitor))
             .transpose()
     };
-    let (tree, heap) = both(threads, tree, heap);
+    let watch = || drop(monitor.check());
+    let (tree, heap) = both_watched(threads, tree, heap, watch);
     Ok((heap?, tree?))
 }

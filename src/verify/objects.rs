@@ -72,7 +72,11 @@ pub(crate) fn check(image: &Image, threads: usize, monitor: &Monitor<'_>) -> Res
         threads,
         || Box::new([0; PAGE_SIZE]),
         look,
-        |piece| walk.piece(piece),
+        |piece| {
+            // Here too: this thread alone may know of a wish to stop.
+            monitor.check()?;
+            walk.piece(piece)
+        },
     )?;
     let mut heap = walk.finish();
     heap.records.sort_unstable();
