@@ -1,11 +1,11 @@
 //! Space in the object heap by namespace and class, computed from the keys alone. A key states the
 //! length of its record, so nothing is decoded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::Catalog;
 use crate::base::error::Result;
-use crate::base::page_no::{PAGE_SIZE, RecordRef};
+use crate::base::page_no::{LogicalPage, PAGE_SIZE, RecordRef};
 use crate::format::index::key::Key;
 use crate::format::index::object_key::KeyShape;
 use crate::format::name_hash::NameHash;
@@ -16,14 +16,16 @@ use crate::format::name_hash::NameHash;
 pub struct Share {
     /// Number of objects.
     pub count: u64,
-    /// Bytes of their records.
+    /// Bytes of their records. A record that several keys of a namespace name counts for the first
+    /// of them alone.
     pub bytes: u64,
 }
 
 impl Share {
-    fn add(&mut self, record: RecordRef) {
+    /// Adds an object and the bytes that are its own.
+    fn add(&mut self, bytes: u64) {
         self.count += 1;
-        self.bytes += u64::from(record.size);
+        self.bytes += bytes;
     }
 }
 
@@ -60,6 +62,8 @@ pub struct NamespaceUsage {
     pub pages: u64,
     /// Number of keys of the index.
     pub keys: u64,
+    /// Keys whose record an earlier key of the namespace names too, so that it was counted there.
+    pub sharing_keys: u64,
     /// The same by class, indexed by the hash of its name.
     pub by_class: BTreeMap<NameHash, ClassUsage>,
 }
@@ -125,6 +129,8 @@ struct Tally {
     pages: Vec<(NameHash, u32)>,
     /// Number of further pages of records on several pages, which hold nothing else.
     more_pages: u64,
+    /// The records that were counted.
+    counted: HashSet<(LogicalPage, u32)>,
 }
 
 impl Tally {
@@ -137,12 +143,14 @@ impl Tally {
             references: empty,
             pages: 0,
             keys: 0,
+            sharing_keys: 0,
             by_class: BTreeMap::new(),
         };
         Self {
             usage,
             pages: Vec::new(),
             more_pages: 0,
+            counted: HashSet::new(),
         }
     }
 
@@ -151,44 +159,50 @@ impl Tally {
         let Some(record) = key.reference() else {
             return;
         };
-        match KeyShape::parse(key.as_bytes()) {
-            Some((_, KeyShape::Class(class))) => {
-                self.usage.classes.add(record);
-                self.usage
-                    .by_class
-                    .entry(class)
-                    .or_default()
-                    .definition
-                    .add(record);
-                self.place(class, record);
+        let Some((_, shape)) = KeyShape::parse(key.as_bytes()) else {
+            return;
+        };
+        match shape {
+            KeyShape::Class(class) => {
+                self.usage.by_class.entry(class).or_default();
+                let bytes = self.place(class, record);
+                self.usage.classes.add(bytes);
+                self.class(class).definition.add(bytes);
             }
-            Some((_, KeyShape::Instance(class, _))) => {
-                self.usage.instances.add(record);
-                self.usage
-                    .by_class
-                    .entry(class)
-                    .or_default()
-                    .instances
-                    .add(record);
-                self.place(class, record);
+            KeyShape::Instance(class, _) => {
+                self.usage.by_class.entry(class).or_default();
+                let bytes = self.place(class, record);
+                self.usage.instances.add(bytes);
+                self.class(class).instances.add(bytes);
             }
-            Some((_, KeyShape::Reference(class, ..))) => {
-                self.usage.references.add(record);
-                self.place(class, record);
+            KeyShape::Reference(class, ..) => {
+                let bytes = self.place(class, record);
+                self.usage.references.add(bytes);
             }
             // The second key of an instance, or a key without a record.
             _ => {}
         }
     }
 
-    fn place(&mut self, class: NameHash, record: RecordRef) {
+    fn class(&mut self, class: NameHash) -> &mut ClassUsage {
+        self.usage.by_class.entry(class).or_default()
+    }
+
+    /// Notes the pages of a record; gives its bytes, none where another key has named it.
+    fn place(&mut self, class: NameHash, record: RecordRef) -> u64 {
         self.pages.push((class, record.page.get()));
+        if !self.counted.insert((record.page, record.id)) {
+            self.usage.sharing_keys += 1;
+            return 0;
+        }
         // The first page has 32 bytes before the record.
         let more = (u64::from(record.size) + 31) / PAGE_SIZE as u64;
         self.more_pages += more;
+        // A class that references alone name takes nothing itself.
         if let Some(class) = self.usage.by_class.get_mut(&class) {
             class.pages += more;
         }
+        record.size.into()
     }
 
     /// Counts each page once for each of its classes and once for the namespace.
@@ -205,5 +219,40 @@ impl Tally {
         pages.dedup();
         self.usage.pages = pages.len() as u64 + self.more_pages;
         self.usage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys of three instances, two of which name one record.
+    #[test]
+    fn a_record_that_several_keys_name_counts_once() {
+        let digits = |digit: &str| digit.repeat(64);
+        let (namespace, class) = (digits("A"), digits("C"));
+        let instance = |digit| format!("NS_{namespace}\\CI_{class}\\IL_{}", digits(digit));
+        let texts = [
+            format!("{}.7.3.100", instance("1")),
+            format!("{}.7.3.100", instance("2")),
+            format!("{}.7.4.50", instance("3")),
+        ];
+        let (hash, _) = KeyShape::parse(texts.first().unwrap().as_bytes()).unwrap();
+        let mut tally = Tally::new(hash);
+        for text in texts {
+            tally.add(&Key::new(text.into_bytes()));
+        }
+        let usage = tally.finish();
+        let expected = Share {
+            count: 3,
+            bytes: 150,
+        };
+        assert_eq!(usage.instances, expected);
+        assert_eq!(
+            (usage.sharing_keys, usage.pages, usage.bytes()),
+            (1, 1, 150)
+        );
+        let class = usage.by_class.values().next().unwrap();
+        assert_eq!((class.instances, class.pages), (expected, 1));
     }
 }

@@ -12,13 +12,14 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::ui::listing::Listing;
-use crate::ui::output::{Failure, Output, complain, human_bytes};
+use crate::ui::output::{Failure, Output, complain, count, human_bytes};
 use crate::ui::source::{SourceArguments, SourcesArguments};
 
 /// Show how much each namespace and class takes
 ///
-/// Bytes are those of the records that the keys of the index name; pages are those of OBJECTS.DATA
-/// that hold any of these records. A page with records of several namespaces counts for each, so
+/// Bytes are those of the records that the keys of the index name; a record that several keys of a
+/// namespace name counts once, and that is said. Pages are those of OBJECTS.DATA that hold any of
+/// these records. A page with records of several namespaces counts for each, so
 /// the sum may be more than there are. With --namespace, the classes of that namespace follow, each
 /// with its definition and its own instances. The largest come first.
 #[derive(Debug, Args)]
@@ -50,6 +51,8 @@ struct NamespaceRow<'r> {
     bytes: u64,
     pages: u64,
     keys: u64,
+    /// Keys whose record was counted for an earlier key.
+    sharing_keys: u64,
     classes: u64,
     class_bytes: u64,
     instances: u64,
@@ -195,6 +198,13 @@ impl Names {
                 usage.instances.count,
                 escape(namespace.unwrap_or(&by_hash))
             ))?;
+            if usage.sharing_keys > 0 {
+                let keys = count(usage.sharing_keys, "key names", "keys name");
+                output.line(format_args!(
+                    "{:>10}  {keys} a record that another key has named; it counts once",
+                    ""
+                ))?;
+            }
         }
         if with_classes {
             show_classes(
@@ -216,6 +226,7 @@ fn namespace_row<'r>(namespace: Option<&'r str>, usage: &NamespaceUsage) -> Name
         bytes: usage.bytes(),
         pages: usage.pages,
         keys: usage.keys,
+        sharing_keys: usage.sharing_keys,
         classes: usage.classes.count,
         class_bytes: usage.classes.bytes,
         instances: usage.instances.count,
