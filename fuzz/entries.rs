@@ -649,8 +649,7 @@ fn open_otherwise(repository: &Repository, directory: &Directory, index_len: usi
         .open_in(directory);
     let thorough = thorough.expect("what opens also opens thoroughly");
     assert_eq!(thorough.dialect(), repository.dialect());
-    let numbers = repository.generations().expect("nothing in memory fails");
-    for number in numbers {
+    for &number in repository.generations() {
         // A number may be that of a file of the other dialect, which is not opened.
         if let Ok(old) = OpenOptions::new()
             .generation(number)

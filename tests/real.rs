@@ -41,13 +41,11 @@ fn keys(snapshot: &Snapshot, direction: Direction) -> Vec<Key> {
 /// Every generation on disk. Two of dialect 2.1 may bear the same number; then the first stands for
 /// both.
 fn generations(path: &Path) -> Vec<Snapshot> {
-    let numbers = Repository::open_read_only(path)
-        .unwrap()
+    let repository = Repository::open_read_only(path).unwrap();
+    repository
         .generations()
-        .unwrap();
-    numbers
-        .into_iter()
-        .map(|number| {
+        .iter()
+        .map(|&number| {
             OpenOptions::new()
                 .generation(number)
                 .open(path)

@@ -23,8 +23,7 @@ fn torn(files: &Files) -> (Snapshot, BTreeSet<KeyText>) {
     let generation = OpenOptions::new()
         .open_in(&directory)
         .unwrap()
-        .generations()
-        .unwrap()[0];
+        .generations()[0];
     (
         OpenOptions::new()
             .generation(generation)
@@ -89,8 +88,7 @@ fn the_command_says_of_nothing_that_was_there_that_it_is_not() {
         let generation = OpenOptions::new()
             .open_in(&directory)
             .unwrap()
-            .generations()
-            .unwrap()[0]
+            .generations()[0]
             .to_string();
         let place = tempfile::tempdir().unwrap();
         crate::support::write_to(&torn, place.path(), str::to_owned);

@@ -71,7 +71,7 @@ fn an_older_generation_has_the_rows_that_it_had() {
     let current = OpenOptions::new().open_in(&directory).unwrap();
     assert_eq!(total(current.snapshot(), COUNT), 33);
     let mut seen = Vec::new();
-    for generation in current.generations().unwrap() {
+    for &generation in current.generations() {
         let older = OpenOptions::new().generation(generation);
         let snapshot = older.open_in(&directory).unwrap().snapshot();
         // The first one is from before the objects.

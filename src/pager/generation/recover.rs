@@ -39,9 +39,18 @@ pub struct Chosen {
     pub refused: Vec<Refusal>,
 }
 
-/// Chooses a generation.
-pub fn choose(files: &RepositoryFiles, data: &DataFiles, choice: Choice) -> Result<Chosen> {
-    choose_among(read_all(files, data)?, files, data, choice)
+/// Chooses a generation; gives with it the numbers of all whose mapping can be read, newest first.
+pub fn choose(
+    files: &RepositoryFiles,
+    data: &DataFiles,
+    choice: Choice,
+) -> Result<(Chosen, Vec<u32>)> {
+    let read = read_all(files, data)?;
+    let numbers = read.0.iter().map(|found| found.mapping.generation());
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable_by(|a, b| b.cmp(a));
+    numbers.dedup();
+    Ok((choose_among(read, files, data, choice)?, numbers))
 }
 
 /// The current generation of dialect 2.2 and the CRC-32 of its file, without examining the other

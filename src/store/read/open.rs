@@ -12,7 +12,7 @@ use crate::format::mapping::Mapping;
 use crate::format::own::journal::MappingId;
 use crate::pager::files::RepositoryFiles;
 use crate::pager::generation::recover::{Choice, Chosen, choose};
-use crate::pager::generation::{Generation, Refusal, read_all, read_mapping, read_single_maps};
+use crate::pager::generation::{Generation, Refusal, read_mapping, read_single_maps};
 use crate::pager::leftovers::staged_role;
 use crate::pager::state::image::{DEFAULT_CACHE_PAGES, Image};
 use crate::storage::{DirEntry, Directory};
@@ -132,6 +132,7 @@ impl OpenOptions {
         let chosen = choose(&files, &data, self.choice);
         let chosen = chosen
             .map_err(|error| with_interruption(with_not_files(error, &files), &files.directory))?;
+        let (chosen, generations) = chosen;
         let Chosen {
             current,
             mut refused,
@@ -162,6 +163,7 @@ impl OpenOptions {
             snapshot,
             is_whole: findings.is_empty(),
             refused,
+            generations,
             journals,
         }))
     }
@@ -282,6 +284,8 @@ pub struct Repository {
     snapshot: Snapshot,
     is_whole: bool,
     refused: Vec<Refusal>,
+    /// Numbers of all generations whose mapping can be read, newest first.
+    generations: Vec<u32>,
     journals: Journals,
 }
 
@@ -369,18 +373,9 @@ impl Repository {
         }
     }
 
-    /// The numbers of the generations on disk whose mapping can be read, newest first.
-    ///
-    /// # Errors
-    /// Returns [`Error::Io`](crate::Error::Io) if the system refuses.
-    pub fn generations(&self) -> Result<Vec<u32>> {
-        let (generations, _) = read_all(&self.files, &self.files.open_data()?)?;
-        let mut numbers: Vec<u32> = generations
-            .iter()
-            .map(|found| found.mapping.generation())
-            .collect();
-        numbers.sort_unstable_by(|a, b| b.cmp(a));
-        numbers.dedup();
-        Ok(numbers)
+    /// The numbers of the generations whose mapping could be read when the repository was opened,
+    /// newest first.
+    pub fn generations(&self) -> &[u32] {
+        &self.generations
     }
 }

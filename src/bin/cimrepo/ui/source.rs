@@ -493,11 +493,9 @@ fn warn(repository: &Repository) {
             "generation {generation} is not whole; reading what is left of it"
         ));
     } else if let Some(newer) = newer {
-        let torn = newer.generation.filter(|torn| {
-            repository
-                .generations()
-                .is_ok_and(|there| there.contains(torn))
-        });
+        let torn = newer
+            .generation
+            .filter(|torn| repository.generations().contains(torn));
         let hint = torn.map_or(String::new(), |torn| {
             format!("; --generation {torn} reads what is left of that one")
         });

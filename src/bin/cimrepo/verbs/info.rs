@@ -235,7 +235,7 @@ fn repository_row(repository: &Repository) -> Result<RepositoryRow, Failure> {
         generation: mapping.generation(),
         transaction: mapping.transaction(),
         shutdown_flag: mapping.shutdown_flag,
-        generations: repository.generations()?,
+        generations: repository.generations().to_vec(),
         whole: repository.is_whole(),
         missing: repository.missing().map(|role| role.to_string()).collect(),
         refused: refused()
