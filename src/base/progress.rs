@@ -21,6 +21,9 @@ pub enum Phase {
     Read,
     /// Copying classes and instances into another repository. The unit is objects.
     Convert,
+    /// Searching the data files for remains of earlier states. The unit is pages, counted once for
+    /// each pass.
+    Carve,
     /// Searching for repositories below a directory. The unit is directory entries.
     Search,
 }

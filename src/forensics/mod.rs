@@ -1,3 +1,7 @@
 //! Remains of earlier states in the files of a repository, and findings about its live objects.
 //!
 //! Everything here reads: the files of a repository stay as they are.
+
+pub mod carve;
+
+pub use carve::{CarveOptions, Carver, Remnant};

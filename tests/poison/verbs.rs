@@ -257,6 +257,19 @@ fn reading(lab: &mut Lab, drives: &mut Drives) {
         ]
         .concat(),
     );
+    let out = lab.path();
+    let mut recover = [
+        over("recover", &["--json"]),
+        over("recover", &[]),
+        over("recover", &["--namespace", EVIL, "--class", EVIL]),
+        over("recover", &["--format", "mof", "--certain"]),
+    ]
+    .concat();
+    let mut written = arguments!["recover", &sources[1], "--out"];
+    written.push(out.into());
+    recover.push(written);
+    recover.push(arguments!["recover", &sources[1], "--like", &sources[1]]);
+    drives.insert("recover", recover);
     drives.insert(
         "usage",
         [over("usage", &[]), over("usage", &["--namespace", EVIL])].concat(),

@@ -66,11 +66,19 @@ impl Serialize for ClassRow<'_> {
         partial(&mut map, class, false)?;
         map.serialize_entry("written", &self.class.stamp.to_string())?;
         map.serialize_entry("record", &place(self.class.record))?;
-        map.serialize_entry("qualifiers", class.qualifiers())?;
-        map.serialize_entry("properties", &Shared(class.properties()))?;
-        map.serialize_entry("methods", &Shared(class.methods()))?;
+        class_content(&mut map, class)?;
         map.end()
     }
+}
+
+/// Adds what a class has, inherited members included.
+pub(crate) fn class_content<M: SerializeMap>(
+    map: &mut M,
+    class: &FullClass,
+) -> Result<(), M::Error> {
+    map.serialize_entry("qualifiers", class.qualifiers())?;
+    map.serialize_entry("properties", &Shared(class.properties()))?;
+    map.serialize_entry("methods", &Shared(class.methods()))
 }
 
 struct Shared<'r, T>(&'r [std::sync::Arc<T>]);
@@ -125,6 +133,18 @@ pub(crate) fn serialize_instance<S: Serializer>(
     partial(&mut map, instance.class(), stored.damage.is_some())?;
     map.serialize_entry("written", &stored.stamp.to_string())?;
     map.serialize_entry("record", &place(stored.record))?;
+    instance_content(&mut map, instance, properties, defaults)?;
+    map.end()
+}
+
+/// Adds what an instance has: these of its properties, the names of those that have the default of
+/// the class, and its qualifiers.
+fn instance_content<M: SerializeMap>(
+    map: &mut M,
+    instance: &Instance,
+    properties: &impl Serialize,
+    defaults: &impl Serialize,
+) -> Result<(), M::Error> {
     map.serialize_entry("properties", properties)?;
     map.serialize_entry("defaults", defaults)?;
     map.serialize_entry("qualifiers", &instance.qualifiers)?;
@@ -138,7 +158,16 @@ pub(crate) fn serialize_instance<S: Serializer>(
             names.zip(sets).filter(|(_, set)| !set.is_empty()).collect();
         map.serialize_entry("property_qualifiers", &Pairs(&sets))?;
     }
-    map.end()
+    Ok(())
+}
+
+/// Adds what an instance has, all of its properties.
+pub(crate) fn whole_instance<M: SerializeMap>(
+    map: &mut M,
+    instance: &Instance,
+) -> Result<(), M::Error> {
+    let defaults = Defaulted(instance, |_: &Name| true);
+    instance_content(map, instance, &Values(instance), &defaults)
 }
 
 /// The place of an object: the page and id of its record, as in its keys.

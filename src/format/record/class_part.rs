@@ -410,6 +410,11 @@ fn decode_property(
 }
 
 impl Layout<'_> {
+    /// True if the heap has no gap and its items lie in a writer's order.
+    pub(crate) const fn is_packed(&self) -> bool {
+        self.heap.is_in_order()
+    }
+
     /// The class of an embedded instance, which lists everything.
     pub(crate) fn merged(&self, class: Class) -> Option<FullClass> {
         let origins: Vec<(u32, bool)> = self

@@ -102,6 +102,20 @@ impl<'b> ClassRecordView<'b> {
         self.decode(superclass, true)
     }
 
+    /// True if its heaps are as a writer fills them, without a gap, and everything in them can be
+    /// read, as far as that can be told without the superclass.
+    ///
+    /// # Errors
+    /// [`BadRecord`] when something cannot be read.
+    pub(crate) fn is_packed(&self) -> Parsed<bool> {
+        let mut budget = Budget::for_record(self.length);
+        let (class, layout) =
+            class_part::decode(&self.class_part, Inherits::FromLost, &mut budget, true)?;
+        self.check_superclass(&class, &layout)?;
+        let (_, methods) = methods_part::decode(&self.methods_part, &mut budget, true)?;
+        Ok(layout.is_packed() && methods.is_in_order())
+    }
+
     /// Decodes the class over what is left of its superclass, which lacks this ancestor or is lost
     /// itself.
     ///

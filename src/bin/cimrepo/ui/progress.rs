@@ -48,6 +48,7 @@ impl Observer for Bar {
                 Phase::Compact => "compacting",
                 Phase::Convert => "converting",
                 Phase::Search => "looking",
+                Phase::Carve => "searching",
                 Phase::Read => "reading",
                 _ => "working",
             });

@@ -15,6 +15,7 @@ use cimrepo::base::page_no::Space;
 use cimrepo::base::progress::Unobserved;
 use cimrepo::base::site::FileRole;
 use cimrepo::collection::{Finder, Found};
+use cimrepo::forensics::carve::Evidence;
 use cimrepo::storage::Directory;
 use cimrepo::store::{OpenOptions, Repository, Snapshot, UnmappedFiles};
 use clap::Args;
@@ -175,6 +176,30 @@ pub fn open_repository(path: &Path, options: OpenOptions) -> Result<Repository, 
     let repository = options.open(path).map_err(repository_failed)?;
     warn(&repository);
     Ok(repository)
+}
+
+/// Opens all files of a source for a search of remains, whether or not a mapping can be read.
+pub fn open_evidence(source: &SourceArguments) -> Result<Evidence, Failure> {
+    let mut options = OpenOptions::new().cancel_when(was_requested);
+    if let Some(generation) = source.read.generation {
+        options = options.generation(generation);
+    }
+    if source.read.no_journal {
+        options = options.without_journal();
+    }
+    let _running = Cancellable::new();
+    if source.path.is_file() {
+        let backup = open_backup(&source.path, &source.read.base)?;
+        return Ok(Evidence::of_backup(&backup, options)?);
+    }
+    let options = options.check_written_pages();
+    let evidence = Evidence::open(&Directory::real(&source.path), options);
+    let evidence = evidence.map_err(repository_failed)?;
+    match evidence.repository() {
+        Some(repository) => warn(repository),
+        None => complain("no mapping can be read: what is live and what is not cannot be told"),
+    }
+    Ok(evidence)
 }
 
 /// What a path of the command line leads to.

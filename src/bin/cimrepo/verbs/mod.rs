@@ -40,6 +40,7 @@ verbs! {
     diff Diff,
     convert Convert,
     delete Delete,
+    recover Recover,
     usage Usage,
     keys Keys,
     page Page,
