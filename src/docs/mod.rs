@@ -43,6 +43,9 @@ pub mod windows {}
 #[doc = include_str!("mof.md")]
 pub mod mof {}
 
+#[doc = include_str!("forensics.md")]
+pub mod forensics {}
+
 #[doc = include_str!("verify.md")]
 pub mod verify {}
 

@@ -192,7 +192,26 @@ fn drives(lab: &mut Lab) -> BTreeMap<&'static str, Vec<Arguments>> {
     keeping(lab, &mut drives);
     writing(lab, &mut drives);
     languages(lab, &mut drives);
+    forensics(lab, &mut drives);
     drives
+}
+
+/// The verbs that look for traces, and files of known good findings that are none.
+fn forensics(lab: &mut Lab, drives: &mut Drives) {
+    let sources = sources(lab);
+    let rubbish = lab.path();
+    fs::write(&rubbish, EVIL).unwrap();
+    let mut persistence: Vec<Arguments> = sources
+        .iter()
+        .map(|source| arguments!["persistence", source])
+        .collect();
+    let known = [rubbish, lab.path()];
+    persistence.extend(
+        known
+            .iter()
+            .map(|file| arguments!["persistence", &sources[1], "--known-good", file]),
+    );
+    drives.insert("persistence", persistence);
 }
 
 type Drives = BTreeMap<&'static str, Vec<Arguments>>;

@@ -50,4 +50,5 @@ verbs! {
     bmf Bmf,
     query Query,
     compile Compile,
+    persistence Persistence,
 }
