@@ -11,12 +11,13 @@ use ui::output::{complain_of_bug, guard_panics, read_arguments};
 use ui::{interrupt, source};
 use verbs::Verb;
 
-/// Reads, verifies, backs up and restores the Windows CIM (WMI) repository as it lies on disk.
+/// Reads, verifies, backs up and restores a Windows CIM (WMI) repository on disk.
 ///
-/// REPO is the directory that holds OBJECTS.DATA, or one above it (wbem, Repository). Where several
-/// PATHs are taken, each may also be a directory above any number of repositories, such as the root
-/// of a collected tree; no symbolic link in it is followed. Reading never changes anything there.
-/// Give a copy, or stop the service winmgmt first: nothing keeps Windows from writing meanwhile.
+/// REPO is the directory that holds OBJECTS.DATA, or one above it (wbem, Repository). If several
+/// PATHs are accepted, each may also be a directory above any number of repositories, such as the
+/// root of a collected tree; symbolic links in it are not followed. Reading never changes anything
+/// there. Use a copy, or stop the service winmgmt first, because nothing keeps Windows from writing
+/// in the meantime.
 #[derive(Debug, Parser)]
 #[command(name = "cimrepo", version, max_term_width = 100, after_help = EXIT_CODES, propagate_version = true)]
 struct Command {
@@ -73,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// The verbs that print no data, and why.
+    /// The verbs that print no data, with the reasons.
     const WITHOUT_JSON: [(&str, &str); 2] = [
         ("completions", "prints a script that a shell runs"),
         ("backups", "has verbs of its own, each with --json"),
@@ -97,7 +98,7 @@ mod tests {
         "OpenOptions",
     ];
 
-    /// Every verb, those of `backups` too.
+    /// Every verb, including those of `backups`.
     fn verbs() -> Vec<clap::Command> {
         let (mut verbs, mut ahead) = (Vec::new(), vec![Command::command()]);
         while let Some(command) = ahead.pop() {

@@ -1,4 +1,5 @@
-//! The end of `verify` on a damaged repository: which objects are affected, and what can be done.
+//! The end of the output of `verify` for a damaged repository: the affected objects, and ways to
+//! recover.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::output::{Failure, Output, argument, count};
 use super::progress::Bar;
 use super::source::Source;
 
-/// Prints the objects that damage touches, by namespace, and the ways out.
+/// Prints the objects that damage affects, by namespace, and ways to recover.
 pub fn show(
     source: &Source,
     report: &Report,

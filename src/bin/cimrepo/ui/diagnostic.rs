@@ -1,4 +1,4 @@
-//! Messages about a text with their places in it, for people and as JSON: of MOF, and of a query.
+//! Messages about places in a text, for people and as JSON, for MOF and for queries.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use cimrepo::base::error::HResult;
@@ -23,7 +23,7 @@ pub struct DiagnosticRow<'d> {
     help: Option<&'d str>,
 }
 
-/// A place in a text; every field is null where there is none.
+/// A place in a text. Every field is null if there is none.
 #[derive(Serialize, Default)]
 struct PlaceRow {
     file: Option<String>,
@@ -31,11 +31,11 @@ struct PlaceRow {
     column: Option<u32>,
     end_line: Option<u32>,
     end_column: Option<u32>,
-    /// The line, or a part of it around the place.
+    /// The line, or the part of it around the place.
     excerpt: Option<String>,
 }
 
-/// A further place that belongs to a message.
+/// An additional place of a message.
 #[derive(Serialize)]
 struct LabelRow<'d> {
     message: &'d str,
@@ -60,7 +60,7 @@ impl PlaceRow {
 }
 
 impl<'d> DiagnosticRow<'d> {
-    /// The row of a message about one of `sources`.
+    /// The row for a message about one of `sources`.
     pub fn new(sources: &Sources, diagnostic: &'d Diagnostic) -> Self {
         let label = |label: &'d cimrepo::text::diagnostic::Label| LabelRow {
             message: &label.text,
@@ -77,7 +77,7 @@ impl<'d> DiagnosticRow<'d> {
         }
     }
 
-    /// The row of the refusal of a query.
+    /// The row for the rejection of a query.
     pub fn of_query(refused: &'d QueryError, text: &str) -> Self {
         let mut sources = Sources::new();
         let source = sources.add("", text);
@@ -89,7 +89,7 @@ impl<'d> DiagnosticRow<'d> {
             code: refused.code.as_str(),
             hresult: hexadecimal(refused.code.hresult()),
             message: &refused.text,
-            // A query is no file.
+            // A query has no file.
             place: PlaceRow {
                 file: None,
                 ..place
@@ -104,8 +104,8 @@ fn hexadecimal(HResult(value): HResult) -> String {
     format!("0x{value:08X}")
 }
 
-/// Prints a message about one of `sources` on standard error: severity, code, sentence; its place
-/// with the line, further places likewise; help.
+/// Prints a message about one of `sources` to standard error: severity, code and sentence; its
+/// place with the line; additional places; help.
 pub fn complain_of(sources: &Sources, diagnostic: &Diagnostic) {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
@@ -132,8 +132,8 @@ pub fn complain_of(sources: &Sources, diagnostic: &Diagnostic) {
     print(report);
 }
 
-/// Adds a place to a message: file, line and column, the line itself, and the stretch marked. All
-/// that comes from the text is visible.
+/// Adds a place to a message: file, line and column, the line itself, and the marked range. All
+/// text from the source is made visible.
 fn with_place<'r>(
     report: Group<'r>,
     location: &Location,
@@ -158,7 +158,7 @@ fn with_place<'r>(
     if before + 1 == column {
         return report.element(snippet.path(name));
     }
-    // What is shown begins later than the line, or is longer: its own columns would be wrong.
+    // If an excerpt is shown, the renderer's own columns would be wrong.
     let origin = Origin::path(name).line(number(start.line));
     let report = report.element(origin.char_column(column));
     report.element(snippet)
@@ -170,10 +170,10 @@ fn print(report: Group<'_>) {
     }
 }
 
-/// Bytes of a query that are shown before and after the place.
+/// Number of bytes of a query that are shown before and after the place.
 const AROUND: usize = 400;
 
-/// Prints the refusal of a query on standard error: code, sentence, result code, place and help.
+/// Prints the rejection of a query to standard error: code, sentence, result code, place and help.
 pub fn complain_of_query(refused: &QueryError, text: &str, namespace: &str) {
     let QueryError {
         code,
@@ -183,7 +183,7 @@ pub fn complain_of_query(refused: &QueryError, text: &str, namespace: &str) {
     } = refused;
     let HResult(value) = code.hresult();
     let title = guard(format!("{sentence} ({}, 0x{value:08X})", code.constant())).to_string();
-    // What a namespace has decides these; the others are the same everywhere.
+    // These depend on the content of the namespace; the others are the same everywhere.
     let place = match code {
         QueryCode::UnknownNamespace | QueryCode::Limit | QueryCode::Empty => String::new(),
         _ => format!("asked in {}", escape(namespace)),
@@ -203,8 +203,8 @@ pub fn complain_of_query(refused: &QueryError, text: &str, namespace: &str) {
     print(report);
 }
 
-/// The text around a place, every character in it visible, and where the place is then. Line ends
-/// and tabs stay: the renderer makes blanks of tabs.
+/// The text around a place with every character visible, and the position of the place in it. Line
+/// ends and tabs stay, because the renderer turns tabs into blanks.
 fn visible(text: &str, at: std::ops::Range<usize>) -> (String, std::ops::Range<usize>) {
     let boundary = |mut offset: usize| {
         offset = offset.min(text.len());

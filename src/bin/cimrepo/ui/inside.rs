@@ -1,5 +1,5 @@
-//! Nothing is written among the evidence: a target that lies in the repository, or in a directory
-//! above it that was given as the repository, is refused.
+//! Protection of evidence: a target in the repository, or in a directory above it that was given as
+//! the repository, is rejected.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -9,8 +9,8 @@ use cimrepo::storage::{FileId, RealStorage, Storage};
 
 use super::output::Failure;
 
-/// Refuses to write to `target` when it is, or lies in, one of the directories `evidence`.
-/// Directories are compared by what they are, not by their names: links and `..` lead nowhere else.
+/// Fails if `target` is or lies in one of the directories `evidence`. Directories are compared by
+/// identity and not by name, so links and `..` make no difference.
 pub fn refuse(target: &Path, evidence: &[&Path]) -> Result<(), Failure> {
     let kept: Vec<FileId> = evidence
         .iter()
@@ -31,7 +31,7 @@ pub fn refuse(target: &Path, evidence: &[&Path]) -> Result<(), Failure> {
     )))
 }
 
-/// The path without links and `..`, as far as it exists; the rest as it would be made.
+/// The path without links and `..`, as far as it exists, followed by the rest.
 fn resolved(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut resolved = PathBuf::new();
@@ -50,7 +50,8 @@ fn resolved(path: &Path) -> PathBuf {
     resolved
 }
 
-/// What the path leads to: the same under every name, also where a directory is mounted twice.
+/// The identity of the target of a path: the same under every name, even if a directory is mounted
+/// twice.
 fn identity(path: &Path) -> Option<FileId> {
     RealStorage.file_id(path).ok().flatten()
 }

@@ -1,9 +1,9 @@
-//! Ctrl-C (and SIGTERM) in the middle: what is being written is taken away before the process ends.
+//! Handling of Ctrl-C (and SIGTERM): partial output is removed before the process ends.
 //!
-//! The first one asks an operation that can be cancelled to stop, the second one ends the process
-//! at once; so does the first where nothing can be cancelled. The process then ends by the signal,
-//! so that a shell knows and stops its loop. A signal that whoever started the process wants it to
-//! ignore stays ignored.
+//! The first signal asks a cancellable operation to stop; the second ends the process at once. If
+//! nothing can be cancelled, so does the first. The process then ends by the signal, so that a
+//! shell notices and stops its loop. A signal that the parent process has set to be ignored stays
+//! ignored.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -14,14 +14,14 @@ use signal_hook::{flag, low_level};
 static STATE: LazyLock<State> = LazyLock::new(State::new);
 
 struct State {
-    /// Whether a signal ends the process at once.
+    /// True if a signal ends the process at once.
     at_once: Arc<AtomicBool>,
-    /// Which signals came, of those that are not ignored.
+    /// The signals that arrived, among those that are not ignored.
     came: Vec<(i32, Arc<AtomicBool>)>,
 }
 
 impl State {
-    /// Where the system takes no handler, signals end the process, as they do without one.
+    /// If the system accepts no handler, signals end the process as usual.
     fn new() -> Self {
         let at_once = Arc::new(AtomicBool::new(true));
         let ignored = ignored();
@@ -31,8 +31,8 @@ impl State {
             .filter(|signal| ignored & (1 << (signal - 1)) == 0)
             .map(|signal| {
                 let came = Arc::new(AtomicBool::new(false));
-                // In the order in which they were registered: a second signal finds what the first
-                // one left, whichever each is.
+                // The order of registration matters: a second signal finds the flag set by the
+                // first, whichever signals they are.
                 flag::register_conditional_default(signal, at_once.clone()).ok();
                 flag::register_conditional_default(signal, any.clone()).ok();
                 flag::register(signal, any.clone()).ok();
@@ -53,8 +53,8 @@ impl State {
     }
 }
 
-/// The signals that the process ignored from its start, a bit each, the lowest for signal 1.
-/// Systems that do not tell ignore none.
+/// The signals that the process ignored from its start, one bit each, the lowest for signal 1.
+/// Systems that do not report them are assumed to ignore none.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -62,7 +62,7 @@ fn ignored() -> u64 {
         .unwrap_or(0)
 }
 
-/// While it lives, an operation is running that looks at [`requested`].
+/// While this exists, an operation is running that checks [`requested`].
 pub struct Cancellable(());
 
 impl Cancellable {
@@ -71,13 +71,13 @@ impl Cancellable {
         Self(())
     }
 
-    /// True if the operation is to stop.
+    /// True if the operation should stop.
     pub fn is_requested(&self) -> bool {
         was_requested()
     }
 }
 
-/// True if a signal came that asks to stop.
+/// True if a signal has asked to stop.
 pub fn was_requested() -> bool {
     STATE.signal().is_some()
 }
@@ -88,7 +88,7 @@ impl Drop for Cancellable {
     }
 }
 
-/// Ends the process as the signal would have that cancelled an operation.
+/// Ends the process as the signal that cancelled an operation would have done.
 pub fn end_by_signal() {
     if let Some(signal) = STATE.signal() {
         low_level::emulate_default_handler(signal).ok();

@@ -1,4 +1,4 @@
-//! What the command says of journals.
+//! Output about journals.
 
 use cimrepo::base::escape::escape;
 use cimrepo::catalog::diff::{Change, Difference};
@@ -8,19 +8,19 @@ use serde::Serialize;
 
 use super::output::{complain, count};
 
-/// Commits in journals, as JSON says it.
+/// Commits in journals, for JSON.
 #[derive(Serialize)]
 pub struct JournalRow {
     commits: u64,
     replayed: u64,
-    /// Journals with commits that were not replayed, and why.
+    /// Journals with commits that were not replayed, with the reasons.
     refused: Vec<RefusedRow>,
 }
 
 #[derive(Serialize)]
 struct RefusedRow {
     file: String,
-    /// Commits that are lost; null where they cannot be counted.
+    /// Number of lost commits; null if they cannot be counted.
     commits: Option<u64>,
     reason: String,
 }
@@ -55,8 +55,8 @@ fn reason(file: &JournalFile) -> String {
     }
 }
 
-/// Says on standard error what of journals was read, in one line, and what could not be. Gives
-/// whether all was.
+/// Reports on standard error the commits that were read from journals, in one line, and those that
+/// could not be. Returns true if all were read.
 pub fn warn(journals: &Journals) -> bool {
     let names: Vec<&str> = journals
         .files()
@@ -77,7 +77,7 @@ pub fn warn(journals: &Journals) -> bool {
     journals.refused().next().is_none()
 }
 
-/// How many commits of a journal cannot be replayed, and why.
+/// The number of commits of a journal that cannot be replayed, with the reason.
 pub fn refusal(file: &JournalFile) -> String {
     let lost = match file.lost() {
         Some(lost) => count(lost, "commit", "commits"),
@@ -86,7 +86,7 @@ pub fn refusal(file: &JournalFile) -> String {
     format!("{lost} cannot be replayed: {}", reason(file))
 }
 
-/// A line on each journal.
+/// One line on each journal.
 pub fn lines(journals: &Journals) -> impl Iterator<Item = String> + '_ {
     journals.files().iter().map(|file| {
         let commits = file
@@ -110,7 +110,7 @@ pub fn lines(journals: &Journals) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// What the states with and without the journal differ in, in lines.
+/// The differences between the states with and without the journal, in lines.
 pub fn difference_lines(difference: &StateDifference) -> Vec<String> {
     let StateDifference {
         keys_added,
@@ -154,7 +154,7 @@ fn sign(difference: &Difference) -> char {
     }
 }
 
-/// What the states with and without the journal differ in, as JSON says it.
+/// The differences between the states with and without the journal, for JSON.
 #[derive(Serialize)]
 pub struct DifferenceRow<'r> {
     keys_added: u64,

@@ -1,4 +1,4 @@
-//! What `ls` and `export` share: the objects of namespaces in their order.
+//! The common part of `ls` and `export`: the objects of namespaces in order.
 
 use std::collections::HashSet;
 
@@ -19,15 +19,15 @@ use super::mof_text::{Encoding, MofText};
 use super::near;
 use super::output::{Failure, Output, complain};
 
-/// Prints objects, and counts them against the keys of the index. One that cannot be read is
+/// Prints objects, and counts them against the keys of the index. An object that cannot be read is
 /// reported on standard error, and the others follow.
 pub struct Listing<'o> {
     catalog: Catalog,
     output: &'o mut Output,
     census: Census,
-    /// What was said of the index: each scan over a page that cannot be read meets it again.
+    /// Reports about the index so far, because each scan meets an unreadable page again.
     said: HashSet<String>,
-    /// Something was said that is no loss.
+    /// True if something was reported that is not a loss.
     has_findings: bool,
 }
 
@@ -44,7 +44,7 @@ impl<'o> Listing<'o> {
         }
     }
 
-    /// How it ends: 1 when something is lost, 4 when that is everything.
+    /// The outcome: 1 if something is lost, 4 if everything is.
     pub const fn outcome(&self) -> Outcome {
         if !self.census.is_whole() && !self.census.has_objects() {
             Outcome::Corrupt
@@ -55,8 +55,8 @@ impl<'o> Listing<'o> {
         }
     }
 
-    /// A namespace as its path spells it in the repository; an error when it is not there, or that
-    /// cannot be told.
+    /// A namespace in the repository's own spelling. Fails if it does not exist or its existence
+    /// cannot be determined.
     pub fn find(&mut self, path: &str) -> Result<String, Failure> {
         let path = namespace_path(path);
         let found = self
@@ -67,7 +67,7 @@ impl<'o> Listing<'o> {
         found.ok_or_else(|| missing(format!("there is no namespace {}{}", escape(&path), near())))
     }
 
-    /// A namespace and, if wanted, those below it, in order of the tree; without one, the system
+    /// A namespace and, if wanted, those below it, in tree order; without a namespace, the system
     /// classes and all namespaces. Those that nothing leads to come last.
     pub fn tree(&mut self, top: Option<&str>, below: bool) -> Vec<String> {
         if let Some(top) = top.filter(|_| !below) {
@@ -87,7 +87,7 @@ impl<'o> Listing<'o> {
         let is_inside = |path: &str| top.is_none_or(|top| is_below(path, top));
         all.retain(|path| is_inside(path));
         for hidden in hidden {
-            // One whose path is lost may lie anywhere below ROOT.
+            // A namespace whose path is lost may lie anywhere below ROOT.
             if is_inside(&hidden.path) || !hidden.is_named && is_all {
                 self.say_hidden(&hidden);
                 all.push(hidden.path);
@@ -111,9 +111,9 @@ impl<'o> Listing<'o> {
         ));
     }
 
-    /// Counts a namespace as reached, without printing it.
+    /// Counts a namespace as reached without printing it.
     pub fn look_into(&mut self, path: &str) {
-        // The system classes lie in none: no path names theirs.
+        // The system classes lie in a namespace that no path can name.
         if path != SYSTEM_NAMESPACE {
             self.census.reach(Counted::Namespaces);
         }
@@ -144,8 +144,8 @@ impl<'o> Listing<'o> {
         self.instances_among(namespace, None)
     }
 
-    /// A class, the classes derived from it and their instances; without `below` the classes
-    /// derived directly and the class's own instances. Returns whether there is such a class.
+    /// Prints a class, its subclasses and their instances; without `below`, the direct subclasses
+    /// and the class's own instances. Returns whether there is such a class.
     pub fn of_class(&mut self, namespace: &str, class: &str, below: bool) -> Result<bool, Failure> {
         let found = self
             .catalog
@@ -172,7 +172,8 @@ impl<'o> Listing<'o> {
         Ok(true)
     }
 
-    /// The failure for a class that is not in a namespace, with other places and near names.
+    /// The failure for a class that is missing from a namespace, with other places and similar
+    /// names.
     pub fn no_class(&self, namespace: &str, class: &str) -> Failure {
         let near = near::classes(&self.catalog, namespace, class);
         missing(format!(
@@ -182,7 +183,7 @@ impl<'o> Listing<'o> {
         ))
     }
 
-    /// The classes of a namespace, or those with one of these hashes, by name.
+    /// The classes of a namespace, all or those with one of these hashes, by name.
     fn classes_among(
         &mut self,
         namespace: &str,
@@ -204,14 +205,15 @@ impl<'o> Listing<'o> {
         Ok(())
     }
 
-    /// The instances of a namespace, or those of classes with one of these hashes, by class and
+    /// The instances of a namespace, all or those of classes with one of these hashes, by class and
     /// path.
     fn instances_among(
         &mut self,
         namespace: &str,
         among: Option<&HashSet<NameHash>>,
     ) -> Result<(), Failure> {
-        // As with classes, a namespace may have more than should be in memory at once.
+        // A namespace may have more instances than should be in memory at once, so only their
+        // places are sorted.
         let mut places = Vec::new();
         for key in self.keys(namespace, Counted::Instances, among) {
             let stored = self.catalog.instance_of_key(namespace, &key);
@@ -231,8 +233,8 @@ impl<'o> Listing<'o> {
         Ok(())
     }
 
-    /// The keys of objects of a namespace, each counted; of all, or of classes with one of these
-    /// hashes and their instances.
+    /// The keys of objects of a namespace, each of them counted: all, or those of classes with one
+    /// of these hashes and their instances.
     fn keys(
         &mut self,
         namespace: &str,
@@ -266,7 +268,7 @@ impl<'o> Listing<'o> {
         }
     }
 
-    /// An object that was read, or one that is lost.
+    /// Prints an object that was read, or reports one that is lost.
     fn object<T>(
         &mut self,
         namespace: &str,
@@ -282,7 +284,7 @@ impl<'o> Listing<'o> {
             .ok()
     }
 
-    /// The path of an instance; of one without a key what its index key says.
+    /// The path of an instance, or for one without a key the information in its index key.
     fn path(&mut self, namespace: &str, key: &ObjectKey, stored: &StoredInstance) -> String {
         match stored.instance.path() {
             Ok(path) => path.in_namespace(namespace).text(),
@@ -302,7 +304,7 @@ impl<'o> Listing<'o> {
         class: Option<&str>,
         encoding: Encoding,
     ) -> Result<bool, Failure> {
-        // The system classes lie in no namespace that MOF can name.
+        // MOF cannot name the namespace of the system classes.
         let nameable = namespaces
             .iter()
             .filter(|namespace| *namespace != SYSTEM_NAMESPACE);
@@ -327,7 +329,7 @@ impl<'o> Listing<'o> {
         Ok(found)
     }
 
-    /// Says which of these names, in their order, stand there more than once.
+    /// Reports the names that occur more than once in the ordered sequence.
     fn say_twice<'n>(&mut self, namespace: &str, names: impl Iterator<Item = &'n str>) {
         let mut last: Option<&str> = None;
         for name in names {
@@ -415,9 +417,9 @@ impl<'o> Listing<'o> {
             .ok()
     }
 
-    /// Says how many objects there are and how many were reached: always where `totals` are wanted,
-    /// else where some were not. Totals come after what was printed: of a list that nobody reads to
-    /// its end there are none.
+    /// Reports the numbers of objects and of those reached: always if `totals` are wanted,
+    /// otherwise if some were not reached. Totals follow the printed output, so there are none if
+    /// its reader left early.
     pub fn finish(&mut self, totals: bool) -> Result<(), Failure> {
         self.output.flush()?;
         if !totals && self.census.is_whole() {
@@ -431,7 +433,7 @@ impl<'o> Listing<'o> {
     }
 }
 
-/// Prints MOF, and reports what it lacks on standard error.
+/// Prints MOF, and reports on standard error what is missing from it.
 struct MofSink<'l> {
     output: &'l mut Output,
     text: MofText,
@@ -461,14 +463,14 @@ impl Sink for MofSink<'_> {
     }
 }
 
-/// True if a namespace is another or lies below it.
+/// True if `path` is `top` or lies below it.
 fn is_below(path: &str, top: &str) -> bool {
     let (path, top) = (name::to_upper(path), name::to_upper(top));
     path.strip_prefix(&top)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('\\'))
 }
 
-/// The failure for what may or may not be there: a page on the way cannot be read.
+/// The failure for something whose existence is unknown, because a page on the path cannot be read.
 fn cannot_tell(what: &str, name: &str, error: Error) -> Failure {
     match &error {
         Error::Corrupt(damage) => {
@@ -482,8 +484,8 @@ fn cannot_tell(what: &str, name: &str, error: Error) -> Failure {
     }
 }
 
-/// The path of a namespace, from any spelling that WMI's own tools print: slashes or backslashes,
-/// with or without a server in front.
+/// The path of a namespace in any spelling that WMI's own tools print: with slashes or backslashes,
+/// with or without a server.
 pub fn namespace_path(text: &str) -> String {
     let text = text.replace('/', "\\");
     let without_server = text
@@ -493,7 +495,7 @@ pub fn namespace_path(text: &str) -> String {
     path.trim_matches('\\').to_owned()
 }
 
-/// The namespace and the class of `NAMESPACE:CLASS`; of a text without colon the namespace alone.
+/// The namespace and the class of `NAMESPACE:CLASS`; without a colon the whole text is a namespace.
 pub fn split_class(text: &str) -> (&str, Option<&str>) {
     match text.split_once(':') {
         Some((namespace, class)) if !class.is_empty() => (namespace, Some(class)),
@@ -502,10 +504,10 @@ pub fn split_class(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// What was asked for is not there.
+/// The failure for a requested object that does not exist.
 pub fn missing(text: String) -> Failure {
     Failure::Command(text, Outcome::Findings)
 }
 
-/// `ROOT`, where lists begin.
+/// `ROOT`, at which lists begin.
 pub const TOP: &str = ROOT;

@@ -1,20 +1,20 @@
-//! The bytes of exported MOF: UTF-8, or UTF-16 for compilers that read no other marked text.
+//! Encoding of exported MOF: UTF-8, or UTF-16 for compilers that require it for text beyond ASCII.
 
 use clap::ValueEnum;
 
 use super::output::{Failure, Output};
 
-/// Text that is kept back until it is known whether it needs a mark. Beyond that it goes without:
-/// every reader that takes UTF-8 without mark reads it.
+/// Size of the text that is held back until it is known whether it needs a byte order mark. Longer
+/// text goes without a mark, as every reader of UTF-8 without a mark accepts it.
 const KEPT_BYTES: usize = 16 << 20;
 
-/// How characters become bytes.
+/// The encoding of characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Encoding {
-    /// UTF-8, with a mark in front where the text is not ASCII alone
+    /// UTF-8, with a byte order mark unless the text is pure ASCII
     #[value(name = "utf-8")]
     Utf8,
-    /// UTF-16, little-endian, with a mark in front
+    /// UTF-16, little-endian, with a byte order mark
     #[value(name = "utf-16")]
     Utf16,
 }
@@ -47,7 +47,7 @@ impl Kept {
 /// Writes MOF to the output.
 pub struct MofText {
     encoding: Encoding,
-    /// What was kept back, while nothing is decided yet.
+    /// The text held back while the mark is undecided.
     kept: Option<Kept>,
 }
 
@@ -84,7 +84,7 @@ impl MofText {
         }
     }
 
-    /// Writes what was kept back.
+    /// Writes the text that was held back.
     pub fn finish(&mut self, output: &mut Output) -> Result<(), Failure> {
         let kept = self.kept.take().unwrap_or_default();
         for piece in kept.pieces {

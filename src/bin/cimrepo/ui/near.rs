@@ -1,20 +1,20 @@
-//! Help for a name that is not there: names like it, and other places where it lies.
+//! Suggestions for a missing name: similar names, and other places where it exists.
 
 use cimrepo::base::escape::escape;
 use cimrepo::catalog::Catalog;
 use cimrepo::cim::name;
 use cimrepo::format::index::object_key::SYSTEM_NAMESPACE;
 
-/// Names that are suggested at most.
+/// Largest number of suggested names.
 const SUGGESTIONS: usize = 3;
 
-/// Longer names are not compared: a comparison takes the product of both lengths.
+/// Longest names that are compared, because the cost is the product of both lengths.
 const MAX_COMPARED: usize = 128;
 
-/// Shorter texts are part of too many names to mean one of them.
+/// Shortest text that is searched for inside names; shorter ones occur in too many.
 const SHORTEST_PART: usize = 4;
 
-/// The names most like `wanted`, best first; those that are too unlike are left out.
+/// The names most similar to `wanted`, best first, without those that are too different.
 fn near(wanted: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
     if wanted.len() > MAX_COMPARED {
         return Vec::new();
@@ -32,15 +32,15 @@ fn near(wanted: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
     found.into_iter().map(|(_, name)| name).collect()
 }
 
-/// Edits that lead from what is wanted to a name. A name that has it within is as near as one edit:
-/// who looks for `Service` may mean `Win32_Service`.
+/// The edit distance from `wanted` to a name. A name that contains `wanted` counts as one edit
+/// away, since `Service` may stand for `Win32_Service`.
 fn distance(wanted: &str, name: &str) -> usize {
     let is_part = wanted.len() >= SHORTEST_PART && name.contains(wanted);
     let edits = strsim::osa_distance(wanted, name);
     if is_part { edits.min(1) } else { edits }
 }
 
-/// Namespaces like the one that is not there, or ending like it.
+/// Namespaces with a similar name, or with the same ending.
 pub fn namespaces(catalog: &Catalog, wanted: &str) -> String {
     let all: Vec<String> = catalog.namespaces().into_iter().flatten().collect();
     let last = |path: &str| path.rsplit('\\').next().unwrap_or_default().to_owned();
@@ -67,8 +67,8 @@ pub fn namespaces(catalog: &Catalog, wanted: &str) -> String {
     suggestion(&found)
 }
 
-/// Namespaces that have a class which `namespace` has not, or else classes of it with a name like
-/// that.
+/// Namespaces that have a class missing from `namespace`, or else classes of `namespace` with a
+/// similar name.
 pub fn classes(catalog: &Catalog, namespace: &str, wanted: &str) -> String {
     let elsewhere = lies_in(catalog, wanted);
     if !elsewhere.is_empty() {
@@ -83,7 +83,7 @@ pub fn classes(catalog: &Catalog, namespace: &str, wanted: &str) -> String {
     suggestion(&near(wanted, of(namespace).chain(of(SYSTEM_NAMESPACE))))
 }
 
-/// The namespaces in which a class lies.
+/// The namespaces that contain a class.
 fn lies_in(catalog: &Catalog, class: &str) -> Vec<String> {
     let has = |namespace: &String| {
         let key = catalog.keys().class(namespace, class);
@@ -100,14 +100,14 @@ fn lies_in(catalog: &Catalog, class: &str) -> Vec<String> {
         .collect()
 }
 
-/// Paths of instances of a class like the one that is not there.
+/// Paths of instances of a class that are similar to the missing one.
 pub fn instances(catalog: &Catalog, namespace: &str, class: &str, wanted: &str) -> String {
     let paths = catalog.instances(namespace, class).flatten();
     let paths = paths.filter_map(|stored| Some(stored.instance.path().ok()?.text()));
     suggestion(&near(wanted, paths))
 }
 
-/// Properties with a name like the one that is not there.
+/// Properties with a similar name.
 pub fn properties(wanted: &str, names: impl IntoIterator<Item = String>) -> String {
     suggestion(&near(wanted, names))
 }
@@ -119,8 +119,8 @@ fn suggestion(found: &[String]) -> String {
     }
 }
 
-/// Names one after the other, as a sentence has them, `word` before the last; of many the first
-/// few.
+/// Joins names for a sentence, with `word` before the last. If there are many, only the first few
+/// are listed.
 fn list(names: &[String], word: &str) -> String {
     let (first, more) = names.split_at(names.len().min(SUGGESTIONS));
     let mut parts: Vec<String> = first.iter().map(|name| escape(name).to_string()).collect();

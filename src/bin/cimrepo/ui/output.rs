@@ -1,14 +1,14 @@
-//! Results to standard output, everything else to standard error, and no other way to either.
+//! The only access to standard output, for results, and standard error, for everything else.
 //!
-//! Names, values, paths and arguments come from evidence and may hold what a terminal obeys.
-//! Whatever is printed here is escaped, however it was formatted; a line ends only where this
-//! module ends it, and in JSON every string is printed in characters that show.
+//! Names, values, paths and arguments come from evidence and may hold control sequences for a
+//! terminal. Whatever is printed here is escaped, however it was formatted. Only this module ends a
+//! line, and JSON strings are printed in visible characters.
 //!
-//! A reader of standard output that goes away (`| head`) has seen enough: the verb ends there,
-//! quietly, without totals and with exit code 0. Where standard error cannot be written nobody is
-//! told; that is no reason to fail.
+//! If the reader of standard output leaves (`
+//! head`), the verb ends quietly, without totals and with exit code 0. Failure to write to standard
+//! error is ignored.
 //!
-//! While one of several sources is read, each line says which one it is about ([`Label`]).
+//! While one of several sources is read, each line names its source ([`Label`]).
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
@@ -27,20 +27,20 @@ use serde_json::ser::Formatter;
 /// Version of the JSON rows.
 pub const SCHEMA: u32 = 1;
 
-/// Why a verb ended early.
+/// The reason why a verb ended early.
 #[derive(Debug)]
 pub enum Failure {
     /// The library failed.
     Engine(cimrepo::Error),
-    /// The same, and what on the command line helps.
+    /// The library failed, and a hint for the command line is available.
     Hinted(cimrepo::Error, String),
     /// Standard output cannot be written.
     Output(io::Error),
-    /// The reader of standard output went away: the verb ends there, and nobody is told.
+    /// The reader of standard output left; the verb ends silently.
     Closed,
-    /// What was to be shown did not come out as it must.
+    /// The result is not as it must be.
     Mismatch(String),
-    /// A command that was run, or was to be run, came to no good end.
+    /// A command could not be run, or failed.
     Command(String, Outcome),
 }
 
@@ -60,7 +60,7 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    /// A call that makes no sense.
+    /// The failure for an invalid call.
     pub fn usage(text: impl Into<String>) -> Self {
         cimrepo::Error::InvalidArgument(Invalid::new(Misuse::Use, text)).into()
     }
@@ -74,13 +74,13 @@ impl Failure {
         )
     }
 
-    /// True if nothing more is to be read for it: the user ended the run, or nobody reads what is
-    /// printed.
+    /// True if no further source should be read, because the user ended the run or nobody reads the
+    /// output.
     pub const fn ends_the_run(&self) -> bool {
         self.is_cancelled() || matches!(self, Failure::Closed | Failure::Output(_))
     }
 
-    /// Says it on standard error; gives the exit code.
+    /// Reports the failure on standard error. Returns the exit code.
     pub fn report(self) -> Outcome {
         match self {
             Failure::Engine(error) => {
@@ -111,10 +111,10 @@ impl Failure {
     }
 }
 
-/// What helps against some errors of the operating system, whatever was done.
+/// A hint for some errors of the operating system, independent of the operation.
 fn general_hint(error: &cimrepo::Error) -> Option<&'static str> {
     let source = match error {
-        // Not where the new state is in place, and only unconfirmed.
+        // Does not apply if the new state is in place and only unconfirmed.
         cimrepo::Error::Io { .. } if error.is_disk_full() => {
             return Some("make room and try again; what was there before is still there");
         }
@@ -133,18 +133,18 @@ fn general_hint(error: &cimrepo::Error) -> Option<&'static str> {
     }
 }
 
-/// True if standard error is a terminal, so that progress can be shown there.
+/// True if standard error is a terminal that can show progress.
 pub fn has_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
 thread_local! {
-    /// The source that is read now, when there are several.
+    /// The current source, if there are several.
     static SOURCE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// While it lives, whatever is printed says that it is about one of several sources: in text before
-/// each line, in JSON by the field `source` after `kind`.
+/// While this exists, all output names one of several sources: text before each line, JSON in the
+/// field `source` after `kind`.
 pub struct Label(());
 
 impl Label {
@@ -160,49 +160,49 @@ impl Drop for Label {
     }
 }
 
-/// The label of a line of text.
+/// The label before a line of text.
 fn before_line(source: Option<&str>) -> String {
     source
         .map(|source| format!("{}: ", escape(source)))
         .unwrap_or_default()
 }
 
-/// Prints `text` as a line on standard error, as far as it can be written.
+/// Prints `text` as a line on standard error, ignoring failure.
 pub fn complain(text: impl Display) {
     let label = SOURCE.with_borrow(|source| before_line(source.as_deref()));
     writeln!(io::stderr().lock(), "cimrepo: {label}{}", guard(text)).ok();
 }
 
-/// Says that the program itself is at fault.
+/// Reports a fault of the program itself.
 pub fn complain_of_bug() -> Outcome {
     complain("this is a fault of the program; please report the message above with what you did");
     Outcome::Bug
 }
 
-/// Reads the command line. Help, and the reason why the arguments make no sense, are printed; then
-/// the exit code is returned.
+/// Parses the command line. If help was requested or the arguments are invalid, prints the text and
+/// returns the exit code.
 pub fn read_arguments<C: Parser>() -> Result<C, u8> {
     let error = match C::try_parse() {
         Ok(command) => return Ok(command),
         Err(error) => error,
     };
 
-    // The message has several lines and repeats arguments, so it cannot be escaped as a whole: it
-    // is made again from arguments that are escaped already.
+    // The message has several lines and repeats arguments, so it cannot be escaped as a whole. It
+    // is produced again from escaped arguments.
     let escaped =
         std::env::args_os().map(|argument| escape(&argument.to_string_lossy()).to_string());
     match C::try_parse_from(escaped)
         .err()
         .filter(|again| again.kind() == error.kind())
     {
-        // Nobody is told when nothing can be written.
+        // Failure to write cannot be reported.
         Some(again) => again.print().unwrap_or_default(),
         None => complain(error.kind()),
     }
     Err(u8::try_from(error.exit_code()).unwrap_or(Outcome::Usage as u8))
 }
 
-/// Prints every panic from now on as [`complain`] prints: its message may repeat evidence.
+/// Prints every later panic like [`complain`], because its message may repeat evidence.
 pub fn guard_panics() {
     panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
         let payload = panic.payload();
@@ -223,14 +223,14 @@ pub fn guard_panics() {
     }));
 }
 
-/// Standard output, as text or as JSON, one object a line.
+/// Standard output, as text or as JSON with one object per line.
 pub struct Output {
     out: BufWriter<StdoutLock<'static>>,
-    /// The line being put together; kept for its memory.
+    /// The current line; kept for its memory.
     line: String,
     is_json: bool,
     source: Option<String>,
-    /// What stands before each line of text.
+    /// The label before each line of text.
     label: String,
 }
 
@@ -251,22 +251,22 @@ impl Output {
         self.is_json
     }
 
-    /// True if a person reads it as it comes.
+    /// True if standard output is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.out.get_ref().is_terminal()
     }
 
-    /// True if each line says which of several sources it is about.
+    /// True if each line names one of several sources.
     pub const fn has_label(&self) -> bool {
         self.source.is_some()
     }
 
-    /// Prints `text` as one line, whatever it holds.
+    /// Prints `text` as one line, whatever it contains.
     pub fn line(&mut self, text: impl Display) -> Result<(), Failure> {
         self.line.clear();
         self.line.push_str(&self.label);
-        // Nothing can fail that writes into a string, and a `Display` that fails has written what
-        // there is to see.
+        // Writing to a string cannot fail, and a `Display` that fails has written what there is to
+        // print.
         write!(EscapingWriter::new(&mut self.line), "{text}").ok();
         self.line.push('\n');
         Ok(self.out.write_all(self.line.as_bytes())?)
@@ -277,13 +277,13 @@ impl Output {
         self.line(format_args!("{label:<13}{text}"))
     }
 
-    /// Prints a text of several lines, such as MOF, in which evidence is escaped already: its own
+    /// Prints a text of several lines, such as MOF, in which evidence is already escaped. Its own
     /// line ends are kept.
     pub fn text(&mut self, text: &str) -> Result<(), Failure> {
         text.lines().try_for_each(|line| self.line(line))
     }
 
-    /// Prints a JSON object that says itself what it is.
+    /// Prints a JSON object that states its own kind.
     pub fn json(&mut self, row: &impl Serialize) -> Result<(), Failure> {
         let formatter = VisibleJson::of(self.source.as_deref());
         let mut serializer = serde_json::Serializer::with_formatter(&mut self.out, formatter);
@@ -291,7 +291,7 @@ impl Output {
         Ok(self.out.write_all(b"\n")?)
     }
 
-    /// Prints a JSON object of a kind.
+    /// Prints a JSON object of the given kind.
     pub fn row(&mut self, kind: &str, row: &impl Serialize) -> Result<(), Failure> {
         #[derive(Serialize)]
         struct Row<'r, T> {
@@ -307,12 +307,12 @@ impl Output {
         })
     }
 
-    /// Writes bytes as they are, for another program: never to a terminal.
+    /// Writes bytes unchanged for another program, but never to a terminal.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         Ok(self.pipe()?.write_all(bytes)?)
     }
 
-    /// Where bytes go as they are.
+    /// The destination for unchanged bytes. Fails for a terminal.
     pub fn pipe(&mut self) -> Result<&mut dyn Write, Failure> {
         if self.out.get_ref().is_terminal() {
             return Err(Failure::usage(
@@ -322,20 +322,19 @@ impl Output {
         Ok(&mut self.out)
     }
 
-    /// Hands on what was printed so far.
+    /// Writes out everything printed so far.
     pub fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.out.flush()?)
     }
 
-    /// Ends the output. Totals on standard error come after it: of an output that nobody read to
-    /// its end there are none.
+    /// Ends the output. Totals on standard error come after it, and are omitted if its reader left
+    /// early.
     pub fn finish(mut self) -> Result<(), Failure> {
         Ok(self.out.flush()?)
     }
 }
 
-/// What became of the output of a verb whose outcome is not in the output alone: that nobody reads
-/// it changes nothing.
+/// Ignores a closed output, for verbs whose outcome is not only in the output.
 pub fn even_if_closed(result: Result<(), Failure>) -> Result<(), Failure> {
     match result {
         Err(Failure::Closed) => Ok(()),
@@ -343,9 +342,9 @@ pub fn even_if_closed(result: Result<(), Failure>) -> Result<(), Failure> {
     }
 }
 
-/// JSON in characters that show: the others stand in strings by their numbers (`\u001b`), which
-/// means the same. In the outermost object a source, if there is one, comes after the first two
-/// fields, which are `schema` and `kind`.
+/// JSON in visible characters: others are written in strings by their numbers (`\u001b`), which
+/// means the same. In the outermost object the source, if there is one, follows the first two
+/// fields, `schema` and `kind`.
 struct VisibleJson<'s> {
     source: Option<&'s str>,
     depth: usize,
@@ -392,7 +391,7 @@ impl Formatter for VisibleJson<'_> {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        // A fragment follows a quote or an escape, none of which a mark of the evidence may change.
+        // A fragment follows a quote or an escape, with which no mark of the evidence may combine.
         let mut visible = Visible::new();
         if visible.shows_all(fragment) {
             return writer.write_all(fragment.as_bytes());
@@ -412,8 +411,7 @@ impl Formatter for VisibleJson<'_> {
     }
 }
 
-/// A path as it is written after a verb in a shell: in quotes where the shell would take it apart,
-/// or do what it says.
+/// A path as an argument for a shell, quoted if the shell would split or interpret it.
 pub fn argument(path: &Path) -> String {
     let text = escape_path(path);
     let text = if text.starts_with('-') {
@@ -432,7 +430,7 @@ pub fn argument(path: &Path) -> String {
     }
 }
 
-/// A number of bytes for people.
+/// Formats a number of bytes for people.
 pub fn human_bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["bytes", "KiB", "MiB", "GiB"];
     let mut unit = 0;
@@ -449,7 +447,7 @@ pub fn human_bytes(bytes: u64) -> String {
     format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
-/// A count and its noun.
+/// Formats a count with its noun.
 pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }

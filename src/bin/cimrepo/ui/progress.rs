@@ -1,4 +1,4 @@
-//! Progress on a terminal, nothing anywhere else; and the place where Ctrl-C is seen.
+//! Progress on a terminal only, and the check for Ctrl-C.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What `verify --token` says of a copy.
+//! Output of `verify --token` for a copy.
 
 use cimrepo::store::PauseToken;
 use cimrepo::verify::{Disproof, Proof, VerifyOptions, prove};
@@ -18,14 +18,14 @@ struct DisproofRow<'d> {
 #[derive(Serialize)]
 struct ProofRow {
     token: PauseToken,
-    /// True if it is the state that was paused, whole, with nothing later in it.
+    /// True if it is the complete paused state with nothing later in it.
     proven: bool,
     /// True if nothing in it was written after the pause began.
     held: bool,
     codes: Vec<&'static str>,
 }
 
-/// Holds a source against the token of a pause, and says what came of it.
+/// Compares a source with the token of a pause, and reports the result.
 pub fn show(source: &Source, token: &PauseToken, output: &mut Output) -> Result<bool, Failure> {
     let (options, bar) = (VerifyOptions::default(), Bar::new());
     let proof = match source {

@@ -23,7 +23,7 @@ pub struct Printer {
     output: Output,
     /// True if a row was printed.
     has_row: bool,
-    /// The class of the rows of a table without a list of columns.
+    /// The class of the rows, for a table without a list of columns.
     class: Option<Name>,
 }
 
@@ -78,7 +78,7 @@ impl Printer {
         self.output.line(values.join(","))
     }
 
-    /// Without a list of columns a table has those of one class.
+    /// Without a list of columns, a table has the columns of one class.
     fn ensure_one_class(&mut self, row: &Row) -> Result<(), Failure> {
         let Row::Instance(row) = row else {
             return Ok(());
@@ -121,8 +121,8 @@ impl Printer {
         }
     }
 
-    /// An instance with the columns that were asked for. Those that are no properties of its own
-    /// stand in comments.
+    /// Prints an instance with the requested columns. Those that are not its own properties appear
+    /// in comments.
     fn projected(&mut self, row: &InstanceRow) -> Result<(), Failure> {
         let class = row.stored.instance.class();
         self.output
@@ -189,16 +189,16 @@ fn cells(row: &Row) -> Vec<Cell> {
     }
 }
 
-/// A value as text: a text as it is, everything else as in JSON.
+/// Formats a value: a text unchanged, everything else as in JSON.
 fn text(value: &Value) -> String {
     match value.as_text() {
         Some(text) => text.to_owned(),
-        // Nothing in a value keeps it from being written.
+        // A value can always be serialized.
         None => serde_json::to_string(value).unwrap_or_default(),
     }
 }
 
-/// A field of a table: in quotes where it has a comma, a quote or a line end, or blanks at its
+/// Formats a field of a table, quoted if it has a comma, a quote or a line end, or blanks at its
 /// ends.
 fn field(text: &str) -> String {
     let needs_quotes = text.contains([',', '"', '\r', '\n']) || text.trim() != text;

@@ -1,4 +1,5 @@
-//! Signatures of backups, where the command is built with feature `sign`; else what says so.
+//! Signatures of backups, if the command is built with feature `sign`; otherwise a failure that
+//! says so.
 
 use std::path::{Path, PathBuf};
 
@@ -7,15 +8,15 @@ use serde::Serialize;
 
 use super::output::{Failure, Output};
 
-/// A signature that was checked.
+/// A verified signature.
 #[derive(Serialize)]
 struct Row {
     good: bool,
-    /// What the signature says, and covers.
+    /// The trusted comment of the signature.
     comment: String,
 }
 
-/// Prints what a signature says that was checked.
+/// Prints the trusted comment of a verified signature.
 pub fn show(comment: String, output: &mut Output) -> Result<(), Failure> {
     if output.is_json() {
         return output.row(
@@ -41,14 +42,14 @@ mod built {
 
     use super::{Backup, Failure, Path, PathBuf};
 
-    /// What signs backups.
+    /// Signs backups.
     #[derive(Debug)]
     pub struct Signer(SigningKey);
 
     impl Signer {
         pub fn load(key: &Path, password: Option<&Path>) -> Result<Self, Failure> {
             let password = password.map(read).transpose()?;
-            // The line end that editors put behind it is no part of it.
+            // A line end added by an editor is not part of the password.
             let password = password
                 .as_deref()
                 .map(|text| text.trim_end_matches(['\r', '\n']));
@@ -57,7 +58,7 @@ mod built {
                 .map_err(|error| named(error, key))
         }
 
-        /// Signs a backup that is in its place.
+        /// Signs a finished backup.
         pub fn sign(&self, backup: &Path) -> Result<PathBuf, Failure> {
             let storage: Arc<dyn Storage> = Arc::new(RealStorage);
             let hint = || "the backup is in its place, without a signature of its own".to_owned();
@@ -65,7 +66,7 @@ mod built {
         }
     }
 
-    /// What checks signatures.
+    /// Verifies signatures.
     #[derive(Debug)]
     pub struct Checker(VerifyingKey);
 
@@ -76,7 +77,7 @@ mod built {
                 .map_err(|error| named(error, key))
         }
 
-        /// Checks the signature that lies beside a backup; gives what it says.
+        /// Verifies the signature next to a backup. Returns its trusted comment.
         pub fn check(&self, backup: &Backup) -> cimrepo::Result<String> {
             let storage: Arc<dyn Storage> = Arc::new(RealStorage);
             backup.check_signature_beside(&storage, &self.0)
@@ -109,7 +110,7 @@ mod built {
         Err(Failure::usage(format!("{option}: {text}")))
     }
 
-    /// There is none.
+    /// Cannot exist without the feature.
     #[derive(Debug)]
     pub enum Signer {}
 
@@ -123,7 +124,7 @@ mod built {
         }
     }
 
-    /// There is none.
+    /// Cannot exist without the feature.
     #[derive(Debug)]
     pub enum Checker {}
 

@@ -1,5 +1,5 @@
-//! What a verb reads: a repository, or a backup where a repository could be; or all that lie below
-//! a directory.
+//! The sources of a verb: a repository, a backup in place of a repository, or all of them below a
+//! directory.
 
 use std::collections::HashSet;
 use std::fs;
@@ -25,18 +25,17 @@ use super::journal;
 use super::output::{Failure, Label, argument, complain, complain_of_bug, count};
 use super::progress::Bar;
 
-/// Repositories that a message names when there are too many.
+/// Largest number of repositories that a message names.
 const NAMED: usize = 10;
 
-/// Which state of a source is read, and with what.
+/// Selects the state of a source to read.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ReadArguments {
     /// Read this generation of a repository instead of the current one (`info` lists those on disk)
     #[arg(long, value_name = "N")]
     pub generation: Option<u32>,
 
-    /// Read without what a journal of cimrepo holds beyond the files: the state that Windows would
-    /// see
+    /// Ignore the commits in a journal of cimrepo, which Windows does not see
     #[arg(long)]
     pub no_journal: bool,
 
@@ -46,7 +45,7 @@ pub struct ReadArguments {
     pub base: Vec<PathBuf>,
 }
 
-/// The source of a verb that reads one.
+/// The source of a verb that reads only one.
 #[derive(Debug, Clone, Args)]
 pub struct SourceArguments {
     /// Directory of a repository, or one above it, or a backup
@@ -60,7 +59,7 @@ pub struct SourceArguments {
 /// The sources of a verb that reads any number of them.
 #[derive(Debug, Clone, Args)]
 pub struct SourcesArguments {
-    /// Repositories, backups, or directories above repositories: all that lie below are read
+    /// Repositories, backups, or directories above repositories, of which all below are read
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
 
@@ -68,7 +67,7 @@ pub struct SourcesArguments {
     pub read: ReadArguments,
 }
 
-/// An opened one.
+/// An opened source.
 #[derive(Debug)]
 pub enum Source {
     /// A repository.
@@ -78,7 +77,7 @@ pub enum Source {
 }
 
 impl SourcesArguments {
-    /// Runs a verb on each source: see [`each`].
+    /// Runs a verb on each source; see [`each`].
     pub fn each(
         &self,
         verb: impl FnMut(&SourceArguments) -> Result<Outcome, Failure>,
@@ -88,7 +87,7 @@ impl SourcesArguments {
 }
 
 impl SourceArguments {
-    /// Runs a verb on each source that the path names: see [`each`].
+    /// Runs a verb on each source that the path names; see [`each`].
     pub fn each(
         &self,
         verb: impl FnMut(&Self) -> Result<Outcome, Failure>,
@@ -96,7 +95,7 @@ impl SourceArguments {
         each(std::slice::from_ref(&self.path), &self.read, verb)
     }
 
-    /// The one source that the path names: itself, or the only repository below it.
+    /// The only source that the path names: itself, or the only repository below it.
     pub fn the_one(&self) -> Result<Self, Failure> {
         Ok(Self {
             path: the_one(&self.path)?,
@@ -104,7 +103,7 @@ impl SourceArguments {
         })
     }
 
-    /// Opens the source: a file is a backup, everything else the directory of a repository.
+    /// Opens the source: a file is a backup, anything else the directory of a repository.
     pub fn open(&self) -> Result<Source, Failure> {
         match self.open_any()? {
             Source::Backup(backup) if backup.is_unmapped() => Err(no_generation(&self.path)),
@@ -112,7 +111,7 @@ impl SourceArguments {
         }
     }
 
-    /// The same, for verbs that have something to say of a backup without a generation too.
+    /// Opens the source, for verbs that also accept a backup without a generation.
     pub fn open_any(&self) -> Result<Source, Failure> {
         if self.path.is_file() {
             self.open_backup()
@@ -167,9 +166,9 @@ impl SourceArguments {
     }
 }
 
-/// Opens a repository to show what it holds, and says what is not as it should be. The pages that
-/// the newest generation wrote are checked first, whatever it says of how it was closed: evidence
-/// may have been torn since.
+/// Opens a repository to show its content, and reports irregularities. The pages that the newest
+/// generation wrote are checked first, even if it is marked as closed in order, because evidence
+/// may have been torn later.
 pub fn open_repository(path: &Path, options: OpenOptions) -> Result<Repository, Failure> {
     let _running = Cancellable::new();
     let options = options.check_written_pages().cancel_when(was_requested);
@@ -202,15 +201,15 @@ pub fn open_evidence(source: &SourceArguments) -> Result<Evidence, Failure> {
     Ok(evidence)
 }
 
-/// What a path of the command line leads to.
+/// The sources that a path on the command line names.
 struct Chosen {
     paths: Vec<PathBuf>,
-    /// True if a place below it was not looked at.
+    /// True if a place below it was skipped.
     is_partial: bool,
 }
 
-/// Looks for the repositories that a path names. Where there is none it stands for itself: opening
-/// it says why.
+/// Searches for the repositories that a path names. If there are none, the path stands for itself,
+/// and opening it reports the reason.
 fn choose(path: &Path) -> Result<Chosen, Failure> {
     let itself = || Chosen {
         paths: vec![path.to_owned()],
@@ -242,7 +241,7 @@ fn say_what_was_passed_over(path: &Path, found: &Found) {
             found.not_listed
         ));
     }
-    // A repository that was named itself is no tree, whatever its directory has in it.
+    // A path that is itself a repository is not a tree, whatever else is in its directory.
     if found.links > 0 && found.repositories.first().is_none_or(|first| first != path) {
         let links = count(found.links, "symbolic link", "symbolic links");
         complain(format_args!("{}: {links} not followed", escape_path(path)));
@@ -280,9 +279,9 @@ fn names(paths: &[PathBuf]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// Runs a verb on each source that the paths name, each once. Where there are several, each line
-/// says which one it is about, and a bad one does not keep the others from being read; then the
-/// outcome is the most telling one.
+/// Runs a verb on each source that the paths name, once each. If there are several, each line names
+/// its source, and a bad source does not prevent the others from being read. The outcome is then
+/// the most telling one.
 pub fn each(
     paths: &[PathBuf],
     read: &ReadArguments,
@@ -312,12 +311,12 @@ pub fn each(
             path,
             read: read.clone(),
         };
-        // Bases are those of the backups among the sources, if there is one.
+        // The given bases belong to the backups among the sources, if there are any.
         if has_backup && !source.path.is_file() {
             source.read.base.clear();
         }
         let _label = Label::new(&source.path);
-        // What is to be said of one source is not of the next.
+        // Doubts about one source do not apply to the next.
         DOUBTFUL.store(false, Ordering::Relaxed);
         let one = match catch_unwind(AssertUnwindSafe(|| verb(&source))) {
             Ok(Ok(one)) => judged(one),
@@ -330,7 +329,7 @@ pub fn each(
     Ok(outcome)
 }
 
-/// Opens a backup with the bases given.
+/// Opens a backup with the given bases.
 pub fn open_backup(path: &Path, bases: &[PathBuf]) -> Result<Backup, Failure> {
     open_backup_with(OpenBackup::new(), path, bases)
 }
@@ -345,7 +344,7 @@ fn open_backup_with(open: OpenBackup, path: &Path, bases: &[PathBuf]) -> Result<
     open.open(path).map_err(backup_failed)
 }
 
-/// The failure for a backup that cannot be used, with what helps.
+/// The failure for a backup that cannot be used, with a hint.
 pub fn backup_failed(error: cimrepo::Error) -> Failure {
     let cimrepo::Error::Backup { path, fault } = &error else {
         return error.into();
@@ -369,7 +368,7 @@ pub fn backup_failed(error: cimrepo::Error) -> Failure {
     Failure::Hinted(error, hint)
 }
 
-/// The failure for a backup of files of which no mapping can be read.
+/// The failure for a backup of files without a readable mapping.
 fn no_generation(path: &Path) -> Failure {
     let reason = "it holds files of which no mapping can be read, and so no generation".into();
     let hint = format!(
@@ -385,7 +384,8 @@ fn no_generation(path: &Path) -> Failure {
     )
 }
 
-/// The argument that names the repository to which a file belongs, by the name of the file.
+/// The argument for the directory of the repository that contains a file, judging by the file's
+/// name.
 fn directory_of(file: &Path) -> Option<String> {
     let name = file.file_name()?.to_string_lossy();
     FileRole::from_file_name(&name)?;
@@ -397,7 +397,7 @@ fn directory_of(file: &Path) -> Option<String> {
     }))
 }
 
-/// The failure for a repository that cannot be opened, with what helps.
+/// The failure for a repository that cannot be opened, with a hint.
 pub fn repository_failed(error: cimrepo::Error) -> Failure {
     let cimrepo::Error::NotARepository { path, .. } = &error else {
         return error.into();
@@ -419,8 +419,8 @@ pub fn repository_failed(error: cimrepo::Error) -> Failure {
     }
 }
 
-/// The failure of a verb that writes into a repository: it takes no directory far above it, so it
-/// says what lies below.
+/// The failure of a verb that writes to a repository. Such a verb does not accept a directory far
+/// above it, so the message names the repositories below.
 pub fn written_failed(error: cimrepo::Error, given: &Path) -> Failure {
     if !matches!(
         Repository::open_read_only(given),
@@ -464,8 +464,8 @@ impl Source {
     }
 }
 
-/// Says on standard error how much of a data file is not looked at because it is larger than any
-/// can be.
+/// Reports on standard error the part of a data file that is not examined because the file is too
+/// large.
 pub fn warn_of_size(files: &UnmappedFiles, looked_at: u32) {
     let pages = files.pages(Space::Objects).unwrap_or(0);
     if pages > u64::from(looked_at) {
@@ -475,11 +475,11 @@ pub fn warn_of_size(files: &UnmappedFiles, looked_at: u32) {
     }
 }
 
-/// Whether [`warn`] had to say that a newer state than the one that is read may be lost.
+/// True if [`warn`] reported that a newer state may have been lost.
 static DOUBTFUL: AtomicBool = AtomicBool::new(false);
 
-/// How a verb ends that read sources: where the state of one may not be the newest there was, that
-/// is something to be said, whatever the verb found. It is said once for what was read up to here.
+/// The outcome of a verb that has read sources. A state that may not be the newest counts as a
+/// finding, whatever else the verb found. This resets the condition for later sources.
 pub fn judged(outcome: Outcome) -> Outcome {
     let was_doubtful = DOUBTFUL.swap(false, Ordering::Relaxed);
     if was_doubtful && outcome == Outcome::Done {
@@ -489,7 +489,7 @@ pub fn judged(outcome: Outcome) -> Outcome {
     }
 }
 
-/// Says on standard error what is not as it should be.
+/// Reports irregularities of a repository on standard error.
 fn warn(repository: &Repository) {
     let refused = || {
         repository

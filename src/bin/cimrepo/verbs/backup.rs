@@ -40,8 +40,8 @@ use crate::ui::source::{backup_failed, open_repository, the_one};
 /// incremental backups, the next one is full. Then all but the newest N are removed, except
 /// those that one of the N is based on. `cimrepo backups` lists, verifies and removes them.
 ///
-/// To standard output, the backup goes when it is complete; it lies among the temporary files until
-/// then.
+/// To standard output, the backup is sent when it is complete; until then it is kept in a temporary
+/// file.
 ///
 /// Nothing is written into the repository that is read, or into the directory given above it,
 /// unless --inside is given.
@@ -127,10 +127,10 @@ pub struct Arguments {
     json: bool,
 }
 
-/// How often a backup is begun beside a process that writes.
+/// Number of attempts at a backup next to a process that writes.
 const MAX_TRIES: u32 = 8;
 
-/// A number of bytes.
+/// Parses a number of bytes.
 fn rate(text: &str) -> Result<NonZeroU64, String> {
     let (digits, unit) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
         Some(b'K') => (text.get(..text.len() - 1), 1 << 10),
@@ -150,25 +150,25 @@ struct Row {
     file: String,
     identity: String,
     content_identity: String,
-    /// Null where no mapping can be read.
+    /// Null if no mapping can be read.
     generation: Option<u32>,
     pages: u64,
     pages_in_base: u64,
     bytes: u64,
     findings: u64,
-    /// Of a damaged repository: what the keys have, and how much of it can be read.
+    /// For a damaged repository: the objects named by keys, and how many of them can be read.
     census: Option<Census>,
-    /// In a directory of backups: what it is based on, and what was removed.
+    /// In a directory of backups: the base, and the backups that were removed.
     base: Option<String>,
     removed: Vec<String>,
-    /// Why the newest backup there is not the base.
+    /// Why the newest backup in the directory is not the base.
     broken: Option<String>,
-    /// Where its signature is.
+    /// The path of its signature.
     signature: Option<String>,
     journal: JournalRow,
 }
 
-/// What was written, and what became of older ones.
+/// The new backup, and the fate of older ones.
 struct Done {
     summary: BackupSummary,
     census: Option<Census>,
@@ -181,7 +181,7 @@ struct Done {
 }
 
 impl Done {
-    /// One file, and nothing besides.
+    /// A backup in a single file.
     fn of(summary: BackupSummary, file: PathBuf) -> Self {
         let (base, removed) = (None, Vec::new());
         Self {
@@ -205,7 +205,7 @@ impl Arguments {
                 "a signature lies next to its backup; give a file, and no -",
             ));
         }
-        // Before anything is written: a key that cannot be used is no reason for an unsigned
+        // Read before anything is written, since an unusable key must not result in an unsigned
         // backup.
         let signer = self
             .sign
@@ -269,7 +269,7 @@ impl Arguments {
         self.file == Path::new("-") && self.keep.is_none()
     }
 
-    /// To standard output, so that what there is to say goes to standard error.
+    /// Backs up to standard output, so messages go to standard error.
     fn pipe(&self, repository: &Repository) -> Result<Outcome, Failure> {
         let mut output = Output::new(false);
         let summary =
@@ -286,7 +286,7 @@ impl Arguments {
         Ok(Outcome::Done)
     }
 
-    /// Backs up what there is of a repository of which no mapping can be read.
+    /// Backs up what exists of a repository without a readable mapping.
     fn run_unmapped(
         &self,
         path: &Path,
@@ -430,8 +430,8 @@ fn complain_of_unmapped(files: &UnmappedFiles, summary: &BackupSummary) {
     complain("only `cimrepo restore --damaged` takes this backup, to a new or empty directory");
 }
 
-/// Backs up, and begins again, so many times, when another process wrote over what was read: there
-/// is a newer generation.
+/// Runs a backup, and repeats it a limited number of times if another process overwrote what was
+/// read and a newer generation exists.
 fn of_the_newest<T>(
     path: &Path,
     mut back_up: impl FnMut(&Repository) -> Result<T, Failure>,
@@ -452,7 +452,7 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// What was written in numbers; without a repository, of files without a generation.
+/// The numbers of a backup; `repository` is `None` for files without a generation.
 fn row(done: &Done, repository: Option<&Repository>) -> Row {
     let Done {
         summary,

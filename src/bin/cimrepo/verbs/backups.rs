@@ -92,7 +92,7 @@ struct Row<'e> {
     file: String,
     usable: bool,
     problem: Option<String>,
-    /// Only where it was verified.
+    /// Null unless it was verified.
     findings: Option<u64>,
     #[serde(flatten)]
     info: Option<&'e BackupInfo>,
@@ -103,7 +103,7 @@ struct PruneRow {
     removed: Vec<String>,
 }
 
-/// The number of findings in a backup, if they were looked for; or why it cannot be used.
+/// The number of findings in a backup, if it was verified, or the reason why it cannot be used.
 type Found = Result<Option<u64>, String>;
 
 impl Arguments {
@@ -126,7 +126,7 @@ impl Arguments {
 }
 
 impl Where {
-    /// Shows each backup with the number of findings in it, or what hinders its use.
+    /// Prints each backup with the number of findings in it, or the reason why it cannot be used.
     fn show(
         self,
         mut look: impl FnMut(&SetEntry) -> Result<Found, Failure>,
@@ -209,8 +209,8 @@ fn name(path: &Path) -> String {
         .into_owned()
 }
 
-/// How much is wrong with the repository in a backup; or why the backup cannot be read to its end.
-/// Fails when the user ends it: that says nothing of the backup.
+/// The number of findings in the repository of a backup, or the reason why the backup cannot be
+/// read completely. Fails if the user ends it, which says nothing about the backup.
 fn verify(entry: &SetEntry, checker: Option<&Checker>) -> Result<Result<u64, String>, Failure> {
     if let Err(error) = &entry.info {
         return Ok(Err(error.full_text()));

@@ -1,4 +1,4 @@
-//! `bmf`: binary MOF in any file, as MOF.
+//! `bmf`: binary MOF in any file, printed as MOF.
 
 use std::path::PathBuf;
 
@@ -14,10 +14,10 @@ use crate::ui::output::{Failure, Output, complain, count};
 
 /// Print the binary MOF in a file as MOF
 ///
-/// FILE is compiled MOF (.bmf), or any file that holds some: a driver or another Windows binary, a
-/// table of firmware. Everything that is found in it is printed in its order, each with a comment
-/// that says where it lies. An object that cannot be read is reported on standard error, and the
-/// others follow. What MOF has no words for is reported as well.
+/// FILE is compiled MOF (.bmf), or any file that contains some: a driver or another Windows binary,
+/// or a firmware table. Everything found in it is printed in order, each with a comment that gives
+/// its place. An object that cannot be read is reported on standard error, and the others follow.
+/// Content that MOF cannot express is reported as well.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 everything was printed, 1 no binary MOF in the file, or something could not be
@@ -28,11 +28,11 @@ Examples:
   cimrepo bmf firmware.bmf > firmware.mof
   cimrepo bmf driver.sys --list")]
 pub struct Arguments {
-    /// A file of binary MOF, or one that holds some
+    /// A file of binary MOF, or one that contains some
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Only what is there: the places, and the objects by name
+    /// Print only the places, and the objects by name
     #[arg(long)]
     list: bool,
 
@@ -53,9 +53,9 @@ struct ResourceRow {
 
 #[derive(Serialize)]
 struct ObjectRow<'o> {
-    /// Where the container lies in the file.
+    /// Offset of the container in the file.
     resource: usize,
-    /// Where the object lies in the body.
+    /// Offset of the object in the body.
     offset: usize,
     object: &'static str,
     class: &'o str,
@@ -68,12 +68,12 @@ struct ObjectRow<'o> {
     notes: Vec<String>,
 }
 
-/// Prints what is found, and counts it.
+/// Prints and counts what is found.
 struct Printing {
     output: Output,
     list: bool,
     objects: usize,
-    /// Something was lost, or is not said.
+    /// True if something was lost or cannot be expressed.
     has_findings: bool,
 }
 

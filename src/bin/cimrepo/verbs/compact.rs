@@ -1,4 +1,4 @@
-//! `compact`: the content in as few pages as it needs.
+//! `compact`: rewrites the content into as few pages as it needs.
 
 use std::path::{Path, PathBuf};
 
@@ -15,10 +15,10 @@ use crate::ui::source::written_failed;
 /// Rewrite a repository densely, truncate its files, and report the space reclaimed
 ///
 /// Everything is rewritten into as few pages as it needs; then OBJECTS.DATA and INDEX.BTR are
-/// truncated. Readers can go on reading. A crash at any moment leaves the old content or the
-/// new one, both complete; run it again then. Until it is done it needs additional space, up to
-/// the size of the content. Objects move, so record addresses noted before no longer apply.
-/// Where neither file would be shorter, nothing is written.
+/// truncated. Readers can go on reading. A crash at any moment leaves the old content or the new
+/// one, both complete; run it again then. Until it is done it needs additional space, up to the
+/// size of the content. Objects move, so record addresses noted before no longer apply. If neither
+/// file would become shorter, nothing is written.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 done, 2 not a repository of dialect 2.2, 3 I/O, 4 damaged, or not a
@@ -84,7 +84,7 @@ impl Arguments {
     }
 }
 
-/// Damage stops the rewriting before anything is given up.
+/// Damage stops the rewriting before the old content is given up.
 fn failed(error: cimrepo::Error, given: &Path) -> Failure {
     match error {
         cimrepo::Error::Corrupt(_) => Failure::Hinted(

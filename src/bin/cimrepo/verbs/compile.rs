@@ -1,4 +1,4 @@
-//! `compile`: MOF into a repository, or a check of MOF alone.
+//! `compile`: compiles MOF into a repository, or only checks it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub struct Arguments {
     #[arg(long = "in", value_name = "REPO", requires = "check")]
     within: Option<PathBuf>,
 
-    /// Namespace of what stands before the first `#pragma namespace`
+    /// Namespace of everything before the first `#pragma namespace`
     #[arg(long, value_name = "NS", default_value = "root\\default")]
     namespace: String,
 
@@ -69,23 +69,23 @@ pub struct Arguments {
     #[arg(long, value_name = "FLAGS", value_parser = instance_flags)]
     instance: Option<Flags>,
 
-    /// Refuse what is doubtful
+    /// Treat doubtful constructs as errors
     #[arg(long)]
     strict: bool,
 
-    /// Store the others when an object is refused
+    /// If an object is rejected, store the others
     #[arg(long)]
     keep_going: bool,
 
-    /// Store what an export says and nothing else: add no keys and no creators
+    /// Store exactly what an export contains: add no keys and no creators
     #[arg(long)]
     exact: bool,
 
-    /// Delete the instances that are in the way of a class that is changed by force
+    /// Delete the instances that prevent a forced change of a class
     #[arg(long)]
     delete_instances: bool,
 
-    /// Refuse namespaces that are not there
+    /// Fail for a namespace that does not exist instead of creating it
     #[arg(long)]
     no_create_namespace: bool,
 
@@ -93,11 +93,11 @@ pub struct Arguments {
     #[arg(long, value_name = "SID", default_value = "S-1-5-18")]
     creator_sid: Sid,
 
-    /// Look for included files here too
+    /// Also look for included files in this directory
     #[arg(short = 'I', value_name = "DIR")]
     include: Vec<PathBuf>,
 
-    /// Let included files lie anywhere
+    /// Allow included files in any directory
     #[arg(long)]
     allow_include_anywhere: bool,
 
@@ -113,7 +113,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", requires = "mof")]
     mfl: Option<PathBuf>,
 
-    /// End with the exit codes of mofcomp: 1 not stored, 3 an error in the text
+    /// Use the exit codes of mofcomp: 1 not stored, 3 an error in the text
     #[arg(long)]
     mofcomp: bool,
 

@@ -1,4 +1,4 @@
-//! `completions`: what a shell needs to complete the command.
+//! `completions`: a script with which a shell completes the command.
 
 use cimrepo::base::error::ExitCode as Outcome;
 use clap::{Args, CommandFactory};

@@ -1,4 +1,4 @@
-//! `convert`: the content of a repository into a new one of the present format.
+//! `convert`: copies the content of a repository into a new one of the present format.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -100,8 +100,8 @@ impl Arguments {
     }
 }
 
-/// Counts what the new one does not have as the old one has it. What was left out is no difference:
-/// it is said already.
+/// Counts the differences between the old repository and the new one. Objects that were left out
+/// have been reported and do not count.
 fn compare(from: &Catalog, to: &Catalog, converted: &Converted) -> Result<u64, Failure> {
     let left_out: HashSet<&str> = converted
         .left_out

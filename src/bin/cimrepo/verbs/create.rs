@@ -20,8 +20,8 @@ use crate::ui::output::{Failure, Output};
 /// settings, and the namespaces DEFAULT and SECURITY. DIR must be empty or not exist. If
 /// anything fails, no repository is left.
 ///
-/// With --bare it has ROOT and the system classes alone, for what `cimrepo export --format mof`
-/// printed of another repository and `cimrepo compile --exact` stores.
+/// With --bare it has only ROOT and the system classes, for `cimrepo compile --exact` to store what
+/// `cimrepo export --format mof` printed of another repository.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes: 0 created, 2 DIR is not empty, 3 I/O.
 
@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 
-    /// Make ROOT and the system classes alone
+    /// Create only ROOT and the system classes
     #[arg(long)]
     bare: bool,
 
@@ -51,17 +51,17 @@ struct Row {
     namespaces: u64,
 }
 
-/// The directory of a repository that is to be. Those that are made for it go again unless they are
-/// [kept](Self::keep).
+/// The directory of a new repository. Directories that were created for it are removed again unless
+/// they are [kept](Self::keep).
 #[derive(Debug)]
 pub struct NewDirectory {
     path: PathBuf,
-    /// The deepest first.
+    /// Created directories, deepest first.
     made: Vec<PathBuf>,
 }
 
 impl NewDirectory {
-    /// A directory; it is made when it is not there, with those above it, and no more readable than
+    /// Creates a directory that is missing, along with those above it, no more accessible than
     /// `source`.
     pub fn make(path: &Path, source: &Protection) -> Result<Self, Failure> {
         let rights = source.for_directory();
@@ -76,7 +76,7 @@ impl NewDirectory {
         for directory in above.into_iter().rev().filter(|path| !path.is_dir()) {
             match RealStorage.create_dir_with(directory, &rights) {
                 Ok(()) => new.made.insert(0, directory.to_owned()),
-                // Someone else made it meanwhile.
+                // Another process created it in the meantime.
                 Err(_) if directory.is_dir() => {}
                 Err(source) => {
                     return Err(cimrepo::Error::Io {
@@ -95,7 +95,7 @@ impl NewDirectory {
         Directory::real(&self.path)
     }
 
-    /// The repository is there.
+    /// Keeps the directories, because the repository exists.
     pub fn keep(mut self) {
         self.made.clear();
     }
@@ -103,7 +103,7 @@ impl NewDirectory {
 
 impl Drop for NewDirectory {
     fn drop(&mut self) {
-        // One that holds anything stays, as do those above it.
+        // A directory with content stays, as do those above it.
         drop(self.made.iter().try_for_each(fs::remove_dir));
     }
 }

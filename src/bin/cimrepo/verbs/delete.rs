@@ -1,4 +1,4 @@
-//! `delete`: a class, an instance or a namespace, with all that follows.
+//! `delete`: deletes a class, an instance or a namespace, with everything that depends on it.
 
 use std::path::PathBuf;
 
@@ -16,12 +16,12 @@ use crate::ui::near;
 use crate::ui::output::{Failure, Output, count, even_if_closed};
 use crate::ui::source::written_failed;
 
-/// Delete a class, an instance or a namespace, with all that goes with it
+/// Delete a class, an instance or a namespace, with everything that depends on it
 ///
-/// With a class go the classes derived from it and the instances of all of them; with a namespace
-/// everything in it and below it. What goes is printed first. References to what is deleted stay,
-/// as the objects that hold them do. All of it is one change: after a crash everything is gone or
-/// nothing is.
+/// Deleting a class also deletes the classes derived from it and the instances of all of them;
+/// deleting a namespace also deletes everything in it and below it. The objects to be deleted are
+/// printed first. References to them stay, as do the objects that hold the references. All of it is
+/// one change: after a crash either everything has been deleted or nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 deleted, 1 there is no such object, 2 it may not be deleted, 5 the repository is in \
@@ -35,11 +35,12 @@ pub struct Arguments {
     /// Directory of the repository
     repo: PathBuf,
 
-    /// What to delete: NAMESPACE, NAMESPACE:CLASS, NAMESPACE:CLASS.KEY=VALUE,… or NAMESPACE:CLASS=@
+    /// Object to delete: NAMESPACE, NAMESPACE:CLASS, NAMESPACE:CLASS.KEY=VALUE,… or
+    /// NAMESPACE:CLASS=@
     #[arg(value_name = "OBJECTPATH|NAMESPACE")]
     object: String,
 
-    /// Print what would go, and delete nothing
+    /// Print what would be deleted, and delete nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -48,7 +49,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What a path means.
+/// The object that a path denotes.
 enum Subject {
     Namespace(String),
     Class(String, String),
@@ -70,7 +71,8 @@ impl Arguments {
         let mut writer = engine.begin_catalog_write()?;
         let subject = self.subject(&mut writer)?;
         let deletion = count_deletion(&mut writer, &subject)?;
-        // Also in a dry run, which is never committed: what may not be deleted is refused.
+        // Also done in a dry run, which is never committed, so that a forbidden deletion fails
+        // there too.
         delete(&mut writer, &subject)?;
         let mut output = Output::new(self.json);
         even_if_closed(self.show(&deletion, &mut output))?;
@@ -84,7 +86,7 @@ impl Arguments {
         Ok(Outcome::Done)
     }
 
-    /// What the path given means, spelled as the repository spells it.
+    /// The object that the given path denotes, in the repository's own spelling.
     fn subject(&self, writer: &mut CatalogWriter<'_>) -> Result<Subject, Failure> {
         let catalog = writer.catalog();
         let text = &self.object;

@@ -1,4 +1,4 @@
-//! `demo`: the main job on a repository made for it.
+//! `demo`: shows the main job on a repository made for the purpose.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ const CHANGE: &str = r#"#pragma namespace("\\\\.\\root\\shop")
 #pragma deleteclass("Cupboard", FAIL)
 "#;
 
-/// Show the main job on a repository made for it
+/// Show the main job on a repository made for the purpose
 ///
 /// Creates a repository from the system classes and a sample MOF, verifies it, backs it up and
 /// verifies the backup. Then it deletes objects from a copy and damages it, to show that the damage
@@ -42,7 +42,7 @@ Exit codes: 0 everything is as it was, 2 DIR is not empty, 3 I/O, 70 something w
 Example:
   cimrepo demo /tmp/cimrepo-demo")]
 pub struct Arguments {
-    /// Directory for everything the demo makes: a new or empty one
+    /// Directory for everything the demo creates; must be new or empty
     dir: PathBuf,
 
     /// Print JSON, one object a line
@@ -69,7 +69,7 @@ impl Arguments {
     }
 }
 
-/// The demo writes into a new or empty directory alone.
+/// Fails unless the directory is new or empty, since the demo writes nowhere else.
 fn prepare(dir: &Path) -> Result<(), Failure> {
     let failed = |source| cimrepo::Error::Io {
         op: IoOp::CreateDirectory,

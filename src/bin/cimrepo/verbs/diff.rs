@@ -1,4 +1,4 @@
-//! `diff`: how the content of two repositories, backups or generations differs.
+//! `diff`: compares the content of two repositories, backups or generations.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -22,11 +22,11 @@ use crate::ui::source::{ReadArguments, Source, SourceArguments};
 /// Compare two repositories, backups or generations by their namespaces, classes and instances
 ///
 /// Prints `-` for what only A has, `+` for what only B has, and `~` for what differs, followed by
-/// what each of the two has. Where and when an object is stored does not matter, nor the dialect.
-/// An object that cannot be read is reported on standard error and not compared.
+/// the content of each side. The place and time of storage and the dialect do not matter. An object
+/// that cannot be read is reported on standard error and not compared.
 ///
 /// A repository keeps up to three generations. Comparing the newest two shows what the last change
-/// of an attacked machine put there: without B, both are taken from A.
+/// added to an attacked machine: without B, both are taken from A.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 nothing differs and everything could be read, 1 something differs or could not be
@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(value_name = "A")]
     first: PathBuf,
 
-    /// The same; A itself where it is left out
+    /// The same for the second side; A itself if omitted
     #[arg(value_name = "B", required_unless_present_any = ["generation_a", "generation_b"])]
     second: Option<PathBuf>,
 
@@ -54,11 +54,11 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     generation_b: Option<u32>,
 
-    /// Only this namespace and what lies below it
+    /// Compare only this namespace and those below it
     #[arg(long, value_name = "NS")]
     namespace: Option<String>,
 
-    /// Only how many objects differ in each namespace
+    /// Print only the number of objects that differ in each namespace
     #[arg(long)]
     stat: bool,
 
@@ -67,7 +67,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
 
-    /// Read both without what a journal of cimrepo holds beyond the files
+    /// Ignore the commits in a journal of cimrepo on both sides
     #[arg(long)]
     no_journal: bool,
 
@@ -88,7 +88,7 @@ impl Arguments {
             .map(|source| Catalog::new(source.snapshot()));
         let top = self.namespace.as_deref().map(namespace_path);
         let mut found = Found::new(self.stat, Output::new(self.json));
-        // What cannot be read of the index is met by each scan over it.
+        // Each scan of the index meets an unreadable part again.
         let mut said = HashSet::new();
         let census = diff_below(&a, &b, top.as_deref(), &mut |compared| {
             match compared {
@@ -129,8 +129,8 @@ impl Arguments {
     }
 }
 
-/// Prints how many objects differ in each namespace, from the first to the second. What cannot be
-/// read is not compared.
+/// Prints the number of objects that differ in each namespace, from the first to the second.
+/// Unreadable objects are not compared.
 pub fn show_stat(first: &Catalog, second: &Catalog, output: &mut Output) -> Result<u64, Failure> {
     let (mut counts, mut differences) = (BTreeMap::<String, Counts>::new(), 0);
     diff(first, second, &mut |compared| {
@@ -149,17 +149,17 @@ pub fn show_stat(first: &Catalog, second: &Catalog, output: &mut Output) -> Resu
     Ok(differences)
 }
 
-/// What was found so far, and where it goes.
+/// The results so far, and their destination.
 struct Found {
     output: Output,
-    /// By namespace, where only counts are wanted.
+    /// The counts by namespace, if only counts are wanted.
     counts: Option<BTreeMap<String, Counts>>,
     differences: u64,
     has_unreadable: bool,
     broken: Result<(), Failure>,
 }
 
-/// Objects of a namespace that differ.
+/// Numbers of objects of a namespace that differ.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 struct Counts {
     removed: u64,
@@ -248,7 +248,7 @@ struct Totals<'r> {
     b: &'r Census,
 }
 
-/// The namespace that an object lies in; of a namespace itself.
+/// The namespace that contains an object; for a namespace, itself.
 fn namespace_of(difference: &Difference) -> String {
     let path = difference.path.as_str();
     let end = if difference.what == What::Namespace {
@@ -291,7 +291,7 @@ struct Row<'r> {
     details: Vec<DetailRow<'r>>,
 }
 
-/// What differs. A side that has no such thing is left out; NULL is null.
+/// A differing part. A side without that part is omitted; NULL is null.
 #[derive(Serialize)]
 struct DetailRow<'r> {
     what: &'r str,
@@ -352,7 +352,7 @@ fn detail_row(detail: &Detail) -> DetailRow<'_> {
     }
 }
 
-/// What differs, and under it what each of the two has.
+/// Prints a differing part, and under it the content of each side.
 fn show_detail(detail: &Detail, output: &mut Output) -> Result<(), Failure> {
     output.line(format_args!("    {}", detail.what))?;
     for (sign, content) in [('-', &detail.first), ('+', &detail.second)] {
@@ -363,7 +363,7 @@ fn show_detail(detail: &Detail, output: &mut Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One side on one line: a value as MOF, security as text.
+/// The content of a side on one line: a value as MOF, security as text.
 fn content_text(content: &Content) -> String {
     let of_value = |value: &Value| {
         let text = readable::text_of(value).unwrap_or_else(|| mof::value_text(value));

@@ -1,4 +1,4 @@
-//! `export`: all objects, as JSON lines.
+//! `export`: prints all objects as JSON lines or MOF.
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::catalog::Catalog;
@@ -51,11 +51,11 @@ pub struct Arguments {
     #[arg(long, value_name = "C")]
     class: Option<String>,
 
-    /// What to print
+    /// The output format
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
 
-    /// With --format mof: how its characters become bytes
+    /// The encoding of --format mof
     #[arg(long, value_enum, default_value_t = Encoding::Utf8, value_name = "E")]
     encoding: Encoding,
 
@@ -68,8 +68,8 @@ pub struct Arguments {
 enum Format {
     /// JSON, one object a line
     Jsonl,
-    /// MOF that compiles to equal content again, superclasses first; of one source. What MOF has no
-    /// words for is reported on standard error
+    /// MOF that compiles to equal content, superclasses first; for one source only. Content that
+    /// MOF cannot express is reported on standard error
     Mof,
 }
 
@@ -121,7 +121,7 @@ fn export_mof(
     }
 }
 
-/// Prints a class, what is derived from it and their instances, wherever they lie.
+/// Prints a class, its subclasses and their instances in all namespaces.
 fn export_class(list: &mut Listing<'_>, namespaces: &[String], class: &str) -> Result<(), Failure> {
     let mut is_there = false;
     for namespace in namespaces {

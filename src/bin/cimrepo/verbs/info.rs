@@ -1,4 +1,4 @@
-//! `info`: what is it, and how much does it hold?
+//! `info`: describes a repository or backup and its size.
 
 use cimrepo::backup::{Backup, BackupInfo};
 use cimrepo::base::calendar::date;
@@ -17,7 +17,8 @@ use crate::ui::journal::{self, JournalRow};
 use crate::ui::output::{Failure, Output, argument, count, human_bytes};
 use crate::ui::source::{Source, SourceArguments, SourcesArguments, warn_of_size};
 
-/// Physical pages that are counted without a mapping: 1 GiB, so that the answer comes in seconds.
+/// Number of physical pages that are counted without a mapping: 1 GiB, so that the answer takes
+/// only seconds.
 const QUICK_PAGES: u32 = 1 << 17;
 
 /// Show what a repository or backup is and how much it holds
@@ -66,32 +67,31 @@ struct RepositoryRow {
     whole: bool,
     missing: Vec<String>,
     refused: Vec<String>,
-    /// Mapping files that an interrupted write of this engine left: nothing is lost with them.
+    /// Mapping files left by an interrupted write of this engine, with which nothing is lost.
     unfinished: Vec<String>,
     journal: JournalRow,
     objects: SpaceRow,
     index: SpaceRow,
-    /// True if the pages take more than Windows documents for a repository.
+    /// True if the pages exceed the size that Windows documents for a repository.
     beyond_windows: bool,
     content: Content,
 }
 
-/// What the keys and records hold.
+/// The numbers of keys and records.
 #[derive(Serialize)]
 struct Content {
     keys: Option<u64>,
     class_definitions: Option<u64>,
     instances: Option<u64>,
     namespaces: Option<u64>,
-    /// Namespaces of which only the hash is known.
+    /// Number of namespaces of which only the hash is known.
     unnamed_namespaces: Option<u64>,
     records: Option<u64>,
     unreadable: Option<u64>,
 }
 
 impl Content {
-    /// What is counted, and the namespaces. Without the file that says it a number is unknown, and
-    /// not 0.
+    /// The counts, and the number of namespaces. A count whose file is missing is unknown, not 0.
     fn new((counts, namespaces): (Counts, NamespaceCount), snapshot: &Snapshot) -> Self {
         let NamespaceCount { named, unnamed } = namespaces;
         let (has_index, has_objects) = (snapshot.has(Space::Index), snapshot.has(Space::Objects));
@@ -114,7 +114,7 @@ impl Content {
         }
     }
 
-    /// What files hold of which no mapping can be read.
+    /// The counts for files without a readable mapping.
     const fn unknown() -> Self {
         Self {
             keys: None,
@@ -150,7 +150,7 @@ impl Content {
 #[derive(Serialize)]
 struct BackupRow<'b> {
     file: String,
-    /// This and the numbers that follow are null where no mapping can be read.
+    /// This and the following numbers are null if no mapping can be read.
     dialect: Option<Dialect>,
     generation: Option<u32>,
     transaction: Option<u32>,
@@ -165,7 +165,7 @@ struct BackupRow<'b> {
 #[derive(Serialize)]
 struct UnmappedRow {
     directory: String,
-    /// Null: no mapping says so.
+    /// Null, because no mapping states it.
     dialect: Option<Dialect>,
     generation: Option<u32>,
     content: Content,
@@ -211,7 +211,7 @@ fn space_row(repository: &Repository, space: Space) -> SpaceRow {
     }
 }
 
-/// What was met on the way counts as a finding.
+/// Damage that was met counts as a finding.
 fn outcome(is_sound: bool) -> Outcome {
     if is_sound {
         Outcome::Done
@@ -434,7 +434,7 @@ fn kind_words(info: &BackupInfo) -> String {
     }
 }
 
-/// A count and its noun, or that it is unknown.
+/// Formats a count with its noun, or says that it is unknown.
 fn known(number: Option<u64>, one: &str, many: &str) -> String {
     number.map_or_else(
         || format!("an unknown number of {many}"),
@@ -442,7 +442,7 @@ fn known(number: Option<u64>, one: &str, many: &str) -> String {
     )
 }
 
-/// What a backup holds: its own summary, and the namespaces by their names.
+/// The content of a backup: its own summary, and the number of namespaces.
 fn held(backup: &Backup) -> Content {
     if backup.is_unmapped() {
         return Content::unknown();
@@ -468,7 +468,7 @@ fn held(backup: &Backup) -> Content {
     Content::new((counts, namespaces), &snapshot)
 }
 
-/// Seconds since 1970 as a date and time.
+/// Formats seconds since 1970 as a date and time.
 fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);

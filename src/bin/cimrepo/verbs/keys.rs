@@ -1,4 +1,4 @@
-//! `keys`: the keys of the index.
+//! `keys`: lists the keys of the index.
 
 use cimrepo::base::error::{Error, ExitCode as Outcome};
 use cimrepo::format::index::key::Key;
@@ -95,7 +95,7 @@ impl Arguments {
             }
         }
         if let Some(health) = snapshot.index_damage() {
-            // The extent comes after the keys: of a list that nobody read to its end there is none.
+            // The extent follows the keys, and is omitted if the reader of the list left early.
             output.flush()?;
             complain(extent(health));
             if output.is_json() {

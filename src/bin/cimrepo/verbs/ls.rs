@@ -1,4 +1,4 @@
-//! `ls`: namespaces, classes, instances.
+//! `ls`: lists namespaces, classes and instances.
 
 use cimrepo::base::error::ExitCode as Outcome;
 use cimrepo::catalog::Catalog;

@@ -1,4 +1,4 @@
-//! `man`: a manual page for the command and for each verb.
+//! `man`: writes a manual page for the command and for each verb.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -12,15 +12,14 @@ use serde::Serialize;
 
 use crate::ui::output::{Failure, Output, count};
 
-/// First line of each page. By it a page that an older version wrote is told from a file of someone
-/// else.
+/// First line of each page, which distinguishes a page of an older version from an unrelated file.
 const MARK: &[u8] = b".\\\" Written by `cimrepo man`.\n";
 
 /// Write a manual page for the command and for each of its verbs
 ///
 /// The pages are called cimrepo.1, cimrepo-ls.1 and so on. Pages that this verb wrote earlier are
-/// replaced; when any other file has one of these names, nothing is written. DIR is made if it is
-/// not there.
+/// replaced; if any other file has one of these names, nothing is written. DIR is created if it
+/// does not exist.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 written, 2 a file of another origin is in the way, 3 I/O.
@@ -94,7 +93,7 @@ fn pages(command: Command) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     Ok(pages)
 }
 
-/// Refuses a name that something else has.
+/// Fails if an unrelated file has the name.
 fn ensure_ours(path: &Path) -> Result<(), Failure> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -116,7 +115,8 @@ fn ensure_ours(path: &Path) -> Result<(), Failure> {
     )))
 }
 
-/// Writes a page: a new file, or one of ours again. A link that appeared meanwhile is not followed.
+/// Writes a page: a new file, or one of ours again. A link that appeared in the meantime is not
+/// followed.
 fn write(path: &Path, page: &[u8]) -> Result<(), Failure> {
     let is_new = fs::symlink_metadata(path).is_err();
     let file = File::options()

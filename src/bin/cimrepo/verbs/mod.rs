@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use crate::ui::output::Failure;
 
-/// Declares the verbs, in the order in which the help lists them: the file of each, and its name.
+/// Declares the verbs, each with its file and its name, in the order of the help text.
 macro_rules! verbs {
     ($($file:ident $name:ident),+ $(,)?) => {
         $(pub mod $file;)+

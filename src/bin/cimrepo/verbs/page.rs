@@ -1,4 +1,4 @@
-//! `page`: one page, decoded; or a list of the pages of objects.
+//! `page`: shows one decoded page, or lists the pages of objects.
 
 use cimrepo::base::corruption::Corruption;
 use cimrepo::base::error::ExitCode as Outcome;
@@ -42,7 +42,7 @@ pub struct Arguments {
     /// Number of the page
     number: Option<u32>,
 
-    /// Take NUMBER for the number of a physical page; no mapping is needed
+    /// Treat NUMBER as the number of a physical page; no mapping is needed
     #[arg(long)]
     physical: bool,
 
@@ -50,7 +50,7 @@ pub struct Arguments {
     #[arg(long, requires = "number", conflicts_with = "raw")]
     hex: bool,
 
-    /// Write the 8,192 bytes as they are, and nothing else
+    /// Write only the 8,192 bytes, unchanged
     #[arg(long, requires = "number", conflicts_with = "json")]
     raw: bool,
 
@@ -120,7 +120,8 @@ impl Arguments {
         }
     }
 
-    /// The files without their mapping. A backup has none but by its mapping.
+    /// The files without their mapping. Fails for a backup, whose pages are found only by its
+    /// mapping.
     fn unmapped(&self) -> Result<UnmappedFiles, Failure> {
         if self.source.path.is_file() {
             let path = escape_path(&self.source.path);
@@ -131,7 +132,7 @@ impl Arguments {
         Ok(UnmappedFiles::open(&self.source.path)?)
     }
 
-    /// The failure for a number that is beyond the last page.
+    /// The failure for a number past the last page.
     fn no_page(&self, number: u32, count: u64, kind: &str) -> Failure {
         let file = FileRole::data(self.space());
         let there = match count.checked_sub(1) {
@@ -175,7 +176,7 @@ impl Arguments {
         Ok(Outcome::Done)
     }
 
-    /// Where the page lies and what the mapping says of it.
+    /// Describes the place of the page and its mapping entry.
     fn describe(
         &self,
         snapshot: &Snapshot,
@@ -379,8 +380,8 @@ fn show_node(bytes: &PageBytes, output: &mut Output) -> Result<(), Failure> {
         node.token_count(),
         node.used()
     ))?;
-    // A leaf says so in every child, with 0 in dialect 2.1 and with the mark for no page in 2.2,
-    // where 0 is a page.
+    // A leaf marks every child: with 0 in dialect 2.1, and with the value for no page in 2.2, where
+    // 0 is a page.
     let is_leaf = [0, u32::MAX]
         .into_iter()
         .any(|none| node.children().all(|child| child == none));

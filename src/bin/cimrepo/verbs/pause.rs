@@ -1,4 +1,4 @@
-//! `pause`: a command runs while nobody writes, and others before and after it.
+//! `pause`: runs a command while nobody writes, and others before and after it.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -16,11 +16,12 @@ use serde::Serialize;
 use crate::ui::output::{Failure, Output, complain, even_if_closed};
 use crate::ui::source::written_failed;
 
-/// What COMMAND and the command after it find the token in.
+/// The variable that holds the token for COMMAND and the command after it.
 const TOKEN: &str = "CIMREPO_PAUSE_TOKEN";
-/// What the command after the pause finds there: 1 if the pause held, else 0.
+/// The variable for the command after the pause: 1 if the pause held, else 0.
 const HELD: &str = "CIMREPO_PAUSE_HELD";
-/// And this: the exit code of COMMAND, or nothing where it has none.
+/// The variable for the command after the pause: the exit code of COMMAND, or empty if there is
+/// none.
 const STATUS: &str = "CIMREPO_PAUSE_STATUS";
 
 /// Run a command while nobody writes to a repository
@@ -83,13 +84,13 @@ struct Row {
     directory: String,
     token: PauseToken,
     held: bool,
-    /// Of COMMAND. Nothing when a signal ended it.
+    /// Exit code of COMMAND. None if a signal ended it.
     status: Option<i32>,
-    /// Whether the command after the pause succeeded; nothing where there is none.
+    /// Whether the command after the pause succeeded; null if there is none.
     after: Option<bool>,
 }
 
-/// What came of COMMAND, and where it ran.
+/// The result of COMMAND and of the pause in which it ran.
 struct Paused {
     directory: PathBuf,
     run: PausedRun<io::Result<ExitStatus>>,
@@ -109,7 +110,7 @@ impl Arguments {
             finished("the command before the pause", shell(before).status()).map_err(failed)?;
         }
         let paused = self.pause(program, arguments);
-        // It undoes what the other one did, so it runs whatever became of the pause.
+        // It undoes what the first command did, so it runs whatever happened in the pause.
         let after = self.run_after(paused.as_ref().ok());
         let paused = match (paused, &after) {
             (Err(failure), Err(text)) => {
@@ -139,7 +140,7 @@ impl Arguments {
         Ok(Paused { directory, run })
     }
 
-    /// Runs the command after the pause; says why it failed.
+    /// Runs the command after the pause. Returns the reason if it failed.
     fn run_after(&self, paused: Option<&Paused>) -> Result<(), String> {
         let Some(after) = &self.after else {
             return Ok(());
@@ -162,7 +163,7 @@ impl Arguments {
         finished("the command after the pause", command.status())
     }
 
-    /// Says what came of it all; the pause that did not hold goes before whatever failed in it.
+    /// Reports the results. A pause that did not hold outranks any other failure.
     fn conclude(
         &self,
         program: &OsStr,
@@ -217,13 +218,13 @@ impl Arguments {
     }
 }
 
-/// A command line, for the shell of the system.
+/// A command that runs a line in the shell of the system.
 fn shell(line: &OsStr) -> Command {
     #[cfg(windows)]
     {
         use std::os::windows::process::CommandExt;
         let mut command = Command::new("cmd");
-        // The shell reads the line by rules of its own: it must come as it is.
+        // The shell parses the line by its own rules, so it must be passed unchanged.
         command.raw_arg("/S /C \"").raw_arg(line).raw_arg("\"");
         command
     }
@@ -235,7 +236,7 @@ fn shell(line: &OsStr) -> Command {
     }
 }
 
-/// Says why a command came to no good end.
+/// Returns the reason if a command failed.
 fn finished(what: &str, status: io::Result<ExitStatus>) -> Result<(), String> {
     match status {
         Ok(status) if status.success() => Ok(()),

@@ -1,4 +1,4 @@
-//! `query`: WQL over what is stored.
+//! `query`: answers WQL queries from stored objects.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::ui::source::SourceArguments;
 /// WQL is SELECT … FROM class [WHERE …], SELECT * FROM meta_class for classes, ASSOCIATORS OF
 /// {path} and REFERENCES OF {path}; COUNT(*) counts. Rows are the instances of the class and of all
 /// classes derived from it. Nothing is computed: a class whose instances Windows gets from a
-/// provider has none here, and a note on standard error says so, as it does of references that lead
-/// nowhere.
+/// provider has none here. A note on standard error says so, and another one names references that
+/// lead nowhere.
 ///
-/// A query that is refused is shown with the place and what would be right. Objects that cannot be
+/// A rejected query is shown with the place of the error and a suggestion. Objects that cannot be
 /// read are reported on standard error, and the others follow.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -48,19 +48,19 @@ pub struct Arguments {
     #[arg(value_name = "WQL")]
     text: String,
 
-    /// Namespace that is asked
+    /// Namespace to query
     #[arg(long, value_name = "NS", default_value = r"ROOT\CIMV2")]
     namespace: String,
 
-    /// Also everything below it; namespaces without the class are passed over
+    /// Also query everything below it, skipping namespaces without the class
     #[arg(short, long)]
     recursive: bool,
 
-    /// At most so many rows
+    /// Print at most this many rows
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
 
-    /// Form in which rows are printed; csv needs a list of columns, or rows of one class
+    /// Output format of the rows; csv needs a list of columns, or rows of one class
     #[arg(long, value_enum, default_value_t = Format::List)]
     format: Format,
 
@@ -68,11 +68,11 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "format")]
     json: bool,
 
-    /// Say what would be read, and read no object
+    /// Print what would be read, without reading any object
     #[arg(long)]
     explain: bool,
 
-    /// Refuse what Windows refuses too: COUNT(*)
+    /// Reject COUNT(*), as Windows does
     #[arg(long)]
     strict: bool,
 }
@@ -121,7 +121,7 @@ impl Arguments {
         }
     }
 
-    /// Shows why a query is refused: on standard error, in JSON as a row.
+    /// Shows why a query is rejected, on standard error or as a JSON row.
     fn refuse(&self, refused: &QueryError, text: &str, namespace: &str) -> Result<(), Failure> {
         if !self.is_json() {
             diagnostic::complain_of_query(refused, text, namespace);
@@ -172,14 +172,14 @@ impl Arguments {
                     complain(error.full_text());
                 }
                 Err(Error::Cancelled) => return Err(Error::Cancelled.into()),
-                // A system that refuses one page may give the next.
+                // A system that refuses one page may deliver the next.
                 Err(error) => {
                     complain(error.full_text());
                     refused = Some(error);
                 }
             }
         }
-        // What is said of an answer comes after it.
+        // Remarks on an answer follow it.
         let printed = rows.counters().rows;
         printer.finish()?;
         rows.notes()
@@ -214,8 +214,8 @@ impl Arguments {
     }
 }
 
-/// The text of a query from standard input: as much as a query may have, and one byte more, by
-/// which it is refused.
+/// The text of a query from standard input, up to one byte more than a query may have, so that a
+/// longer one is rejected.
 fn from_standard_input() -> Result<String, Failure> {
     let mut bytes = Vec::new();
     std::io::stdin()

@@ -1,4 +1,4 @@
-//! `restore`: a repository from a backup.
+//! `restore`: restores a repository from a backup.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,10 +35,11 @@ use crate::ui::source::{backup_failed, open_backup, written_failed};
 /// its next generation. Any other repository is first renamed to REPO.001 … REPO.009: a damaged
 /// one, one of dialect 2.1, and one whose files have other names (hard links).
 ///
-/// With --namespace, only that part is restored, into the healthy repository of dialect 2.2 that
-/// is in REPO: a namespace with all below it, a class with the classes derived from it and their
-/// instances, or an instance. What REPO has of the part is replaced, and what it cannot be stored
-/// without comes along and is named. It is one change: a crash leaves all of it or nothing.
+/// With --namespace, only a part is restored, into the healthy repository of dialect 2.2 in REPO: a
+/// namespace with everything below it, a class with the classes derived from it and their
+/// instances, or an instance. The present content of that part in REPO is replaced. Missing
+/// prerequisites are also restored, and are listed. It is one change: a crash leaves all of it or
+/// nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 restored, 1 a part without what could not be read, 2 REPO cannot be a target, or
@@ -55,14 +56,14 @@ Examples:
 
 To restore over the repository of Windows itself, stop the service winmgmt first.")]
 pub struct Arguments {
-    /// The backup; - takes it from standard input, and keeps it among the temporary files meanwhile
+    /// The backup; - reads it from standard input into a temporary file
     file: PathBuf,
 
-    /// Directory to restore to: a new one in a directory that exists, an empty one, or with --force
+    /// Directory to restore to: a new one in an existing directory, an empty one, or with --force
     /// that of a repository
     repo: PathBuf,
 
-    /// Replace the repository that is in REPO
+    /// Replace the repository in REPO
     #[arg(long)]
     force: bool,
 
@@ -71,7 +72,7 @@ pub struct Arguments {
     #[arg(long)]
     damaged: bool,
 
-    /// Replace a repository of the other dialect than that of the backup
+    /// Allow the backup to have another dialect than the repository that it replaces
     #[arg(long, requires = "force")]
     change_dialect: bool,
 
@@ -84,15 +85,16 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
 
-    /// Restore only this namespace, with all below it, into the repository that is in REPO
+    /// Restore only this namespace, with everything below it, into the repository in REPO
     #[arg(long, value_name = "NS", conflicts_with = "force")]
     namespace: Option<String>,
 
-    /// Of that namespace only this class, with the classes derived from it and their instances
+    /// Restore only this class of the namespace, with the classes derived from it and their
+    /// instances
     #[arg(long, value_name = "CLASS", requires = "namespace")]
     class: Option<String>,
 
-    /// Of that namespace only this instance: CLASS.KEY=VALUE,… or CLASS=@
+    /// Restore only this instance of the namespace: CLASS.KEY=VALUE,… or CLASS=@
     #[arg(
         long,
         value_name = "PATH",
@@ -101,7 +103,7 @@ pub struct Arguments {
     )]
     instance: Option<String>,
 
-    /// Change nothing: check the backup, and say what would be done and what would differ
+    /// Change nothing: check the backup, and report what would be done and what would differ
     #[arg(long)]
     dry_run: bool,
 
@@ -119,7 +121,7 @@ fn hindrance(writer: &str) -> String {
     )
 }
 
-/// What a dry run says.
+/// The result of a dry run.
 #[derive(Serialize)]
 struct PlanRow {
     directory: String,
@@ -156,13 +158,13 @@ struct Row {
     pages_written: u64,
     pages_kept: u64,
     findings: u64,
-    /// Commits that waited in a journal of the repository that was replaced.
+    /// Number of commits in a journal of the replaced repository.
     discarded_commits: u64,
 }
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        // Dropped behind the backup, which reads from it.
+        // Declared before the backup, which reads from it, so that it is dropped later.
         let spool = self.spool()?;
         let file = spool
             .as_ref()
@@ -207,7 +209,7 @@ impl Arguments {
         Ok(Outcome::Done)
     }
 
-    /// What comes from standard input.
+    /// The temporary file for standard input.
     fn spool(&self) -> Result<Option<Spool>, Failure> {
         if self.file != Path::new("-") {
             return Ok(None);
@@ -232,7 +234,7 @@ impl Arguments {
         }
     }
 
-    /// Says what a restore would do.
+    /// Reports what a restore would do.
     fn tell(&self, backup: &Backup) -> Result<Outcome, Failure> {
         let plan = {
             let bar = Bar::new();
@@ -313,7 +315,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// The part that is meant.
+    /// The selected part.
     fn part(&self, namespace: &str) -> Result<Part, Failure> {
         let namespace = namespace_path(namespace);
         if let Some(class) = &self.class {
@@ -375,7 +377,7 @@ impl Arguments {
         }
     }
 
-    /// What would be restored; REPO is neither locked nor written.
+    /// Plans the restore of a part; REPO is neither locked nor written.
     fn plan_part(&self, backup: &Backup, part: &Part) -> Result<TakenPart, Failure> {
         let bar = Bar::new();
         let planned = plan_part(

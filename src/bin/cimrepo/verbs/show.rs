@@ -1,4 +1,4 @@
-//! `show`: one class or instance.
+//! `show`: prints one class or instance.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::ui::source::SourceArguments;
 
 /// Show a class or an instance as MOF or JSON
 ///
-/// A class is shown as it is declared; --inherited adds what it inherits, in comments. An instance
-/// is shown with every property that has a value; security identifiers and descriptors follow as
-/// text, in comments. In JSON both are complete, as `export` prints them. A path without namespace
-/// is looked up in ROOT, and a class also among the system classes.
+/// A class is shown with its own declarations; --inherited adds what it inherits, in comments. An
+/// instance is shown with every property that has a value; security identifiers and descriptors
+/// follow as text, in comments. In JSON both are complete, as `export` prints them. A path without
+/// a namespace is looked up in ROOT, and a class also among the system classes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 shown, 1 there is no such object, 2 not an object path, 4 it cannot be read.
@@ -44,7 +44,7 @@ pub struct Arguments {
     #[arg(value_name = "OBJECTPATH")]
     object: String,
 
-    /// Form in which it is shown
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Mof)]
     format: Format,
 
@@ -52,16 +52,16 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "format")]
     json: bool,
 
-    /// Of a class, also what it inherits
+    /// For a class, also show what it inherits
     #[arg(long)]
     inherited: bool,
 
-    /// Only the value of this property; of a class, its default
+    /// Print only the value of this property; for a class, its default
     #[arg(long, value_name = "P", conflicts_with = "inherited")]
     property: Option<String>,
 
-    /// With --property: the bytes of a text or of an array of uint8, as they are stored, to a file
-    /// or a pipe
+    /// With --property: write the stored bytes of a text or of an array of uint8 to a file or a
+    /// pipe
     #[arg(long, requires = "property", conflicts_with_all = ["format", "json"])]
     raw: bool,
 }
@@ -74,7 +74,7 @@ enum Format {
     Json,
 }
 
-/// The object that a path means.
+/// The object that a path denotes.
 enum Found {
     Class(Arc<StoredClass>),
     Instance(Box<StoredInstance>),
@@ -100,7 +100,7 @@ impl Arguments {
         Ok(Outcome::Done)
     }
 
-    /// The path given. One of a namespace is told from one of a class that is not there.
+    /// The given path. Distinguishes a namespace from a class that does not exist.
     fn path(&self, catalog: &Catalog, repository: &Path) -> Result<ObjectPath, Failure> {
         let text = &self.object;
         let parsed = text.parse::<ObjectPath>();
@@ -121,7 +121,7 @@ impl Arguments {
         parsed.map_err(|error| Failure::usage(format!("{}: {error}", escape(text))))
     }
 
-    /// Whether a name without namespace is that of a class of ROOT or of the system.
+    /// True if a name without a namespace is that of a class of ROOT or of a system class.
     fn is_class(&self, catalog: &Catalog, name: &str) -> Result<bool, Failure> {
         Ok(catalog.class(ROOT, name)?.is_some())
     }
@@ -230,7 +230,7 @@ struct PropertyRow<'r> {
     value: Option<&'r Value>,
 }
 
-/// The bytes of a value that is a text or a row of bytes.
+/// The bytes of a value that is a text or an array of bytes.
 fn raw(property: &str, value: &Value) -> Result<Vec<u8>, Failure> {
     match value {
         Value::Array(Array::Uint8(bytes)) => Ok(bytes.clone()),
@@ -251,7 +251,7 @@ fn raw(property: &str, value: &Value) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// Security identifiers and descriptors of an instance as text, each in a comment of its own.
+/// Prints security identifiers and descriptors of an instance as text, each in its own comment.
 fn show_security(instance: &Instance, output: &mut Output) -> Result<(), Failure> {
     for (property, value) in instance.values() {
         if let Some(text) = value.and_then(readable::text_of) {

@@ -1,4 +1,4 @@
-//! `usage`: what takes the room.
+//! `usage`: shows the space that namespaces and classes take.
 
 use std::collections::HashMap;
 
@@ -34,18 +34,18 @@ pub struct Arguments {
     #[command(flatten)]
     sources: SourcesArguments,
 
-    /// Only this namespace, class by class
+    /// Show only this namespace, class by class
     #[arg(long, value_name = "NS")]
     namespace: Option<String>,
 
-    /// Print JSON, one object a line: every namespace, and after it its classes
+    /// Print JSON, one object a line: every namespace followed by its classes
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
 struct NamespaceRow<'r> {
-    /// Null where only the hash of its path is known.
+    /// Null if only the hash of its path is known.
     namespace: Option<&'r str>,
     hash: String,
     bytes: u64,
@@ -64,7 +64,7 @@ struct NamespaceRow<'r> {
 #[derive(Serialize)]
 struct ClassRow<'r> {
     namespace: Option<&'r str>,
-    /// Null where only the hash of its name is known.
+    /// Null if only the hash of its name is known.
     class: Option<&'r str>,
     hash: String,
     bytes: u64,
@@ -117,7 +117,7 @@ impl Arguments {
     }
 }
 
-/// What every namespace takes, the hidden ones included.
+/// The space that every namespace takes, including hidden ones.
 fn all(catalog: &Catalog, is_complete: &mut bool) -> Vec<NamespaceUsage> {
     let mut found = Vec::new();
     catalog.usage(&mut |usage| match usage {
@@ -161,7 +161,7 @@ fn show_spaces(catalog: &Catalog, complete: bool, output: &mut Output) -> Result
     Ok(())
 }
 
-/// The paths of namespaces by their hashes.
+/// The paths of namespaces, by their hashes.
 struct Names(HashMap<NameHash, String>);
 
 impl Names {
@@ -274,7 +274,7 @@ fn show_classes(
     Ok(())
 }
 
-/// The names of the classes of a namespace and of the system, by their hashes.
+/// The names of the classes of a namespace and of the system classes, by their hashes.
 fn class_names(namespace: &str, catalog: &Catalog) -> HashMap<NameHash, String> {
     let places = [SYSTEM_NAMESPACE, namespace];
     let names = places

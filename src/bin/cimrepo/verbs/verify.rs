@@ -1,4 +1,4 @@
-//! `verify`: is it consistent?
+//! `verify`: checks whether a repository or backup is consistent.
 
 use std::path::{Path, PathBuf};
 
@@ -29,16 +29,17 @@ use crate::ui::source::{Source, SourceArguments, SourcesArguments};
 /// nothing is. An unusable mapping file that may have held a newer state is a finding too; with
 /// --all-generations, any unusable one is. A backup is checked without restoring it.
 ///
-/// Where a journal of cimrepo holds commits beyond the files, the state with them and the one
-/// without them are checked, and what only one of the two has is counted and named.
+/// If a journal of cimrepo holds commits, the states with and without them are both checked, and
+/// their differences are counted and named.
 ///
 /// Some damage cannot be seen: in the format of Windows Vista and later, the checksum of a page
 /// covers one byte in 512, so most changed bytes inside an object or a key go unnoticed. A
 /// backup has digests over every byte.
 ///
-/// With --token, a copy is held against the state that was paused when it was made: PROVEN, or why
-/// not, with a code that stays the same: other-generation, other-mapping, later-generation,
-/// later-commit, unreadable-mapping, incomplete-copy, torn-page, mixed-copy, damaged.
+/// With --token, a copy is compared with the state that was paused when it was made. The result is
+/// PROVEN, or the reason why not, with a code that stays the same: other-generation, other-mapping,
+/// later-generation, later-commit, unreadable-mapping, incomplete-copy, torn-page, mixed-copy,
+/// damaged.
 ///
 /// A PATH may be a directory above repositories, such as the root of a collected tree. Every
 /// repository below it is checked; if there are several, each line begins with the one it is
@@ -64,7 +65,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Level::Structure)]
     level: Level,
 
-    /// Check every generation on disk, not only the current one (of a backup the one that it
+    /// Check every generation on disk, not only the current one (of a backup, the one that it
     /// restores to)
     #[arg(long)]
     all_generations: bool,
@@ -104,7 +105,7 @@ impl From<Level> for cimrepo::verify::Level {
     }
 }
 
-/// Something stored that is not as it should be, and is no damage.
+/// A fault of a stored object that is not damage.
 #[derive(Serialize)]
 struct AdviceRow<'r> {
     generation: u32,
@@ -141,7 +142,7 @@ struct RefusalRow<'r> {
     code: &'r str,
     reason: String,
     may_be_newer: bool,
-    /// True if an interrupted write of this engine left it: then nothing is lost with it.
+    /// True if an interrupted write of this engine left it, so that nothing is lost with it.
     unfinished: bool,
 }
 
@@ -157,11 +158,12 @@ struct ResultRow {
     keys: u64,
     findings: u64,
     unchecked: Vec<String>,
-    /// What the keys have and how much of it was reached; null where objects were not looked at.
+    /// The objects named by keys, and how many of them were reached; null if objects were not
+    /// examined.
     census: Option<Census>,
 }
 
-/// Of a backup of files without a generation.
+/// A backup of files without a generation.
 #[derive(Serialize)]
 struct FilesRow {
     digests_match: bool,
@@ -183,8 +185,7 @@ struct JournalStatesRow<'r> {
     files: Vec<String>,
     #[serde(flatten)]
     journal: JournalRow,
-    /// What the state with the journals has and the one without them has not, and the other way
-    /// round.
+    /// The differences between the states with and without the journals.
     difference: DifferenceRow<'r>,
 }
 
@@ -252,8 +253,8 @@ impl Arguments {
 }
 
 impl Arguments {
-    /// Verifies the generation in a backup. The older ones that a forensic backup holds are checked
-    /// against their digests alone, and that is said.
+    /// Verifies the generation in a backup. The older generations in a forensic backup are only
+    /// checked against their digests, which is reported.
     fn backup_report(&self, backup: &Backup, options: VerifyOptions) -> cimrepo::Result<Report> {
         if self.all_generations && backup.info().forensic {
             complain(
@@ -270,8 +271,8 @@ impl Arguments {
         })
     }
 
-    /// Says what the signature of a backup says; fails where it is not good, before anything else
-    /// is read.
+    /// Prints the trusted comment of the signature. Fails if the signature is not valid, before
+    /// anything else is read.
     fn check_signature(
         &self,
         source: &Source,
@@ -289,8 +290,8 @@ impl Arguments {
         output.finish()
     }
 
-    /// Verifies a backup of files of which no mapping can be read: nothing in them can be checked
-    /// but that they are what was backed up.
+    /// Verifies a backup of files without a readable mapping, of which it can only be said that
+    /// they are those that were backed up.
     fn verify_files(&self, backup: &Backup, options: VerifyOptions) -> Result<Outcome, Failure> {
         let report = match backup.verify(options, &Bar::new()) {
             Err(error @ Error::Backup { .. }) => return tell_damage(backup, error),
@@ -332,7 +333,7 @@ impl Arguments {
     }
 }
 
-/// Says of a damaged backup all that is damaged, not only what was met first.
+/// Reports all damage of a backup, not only the first that was met.
 fn tell_damage(backup: &Backup, first: Error) -> Result<Outcome, Failure> {
     let damaged = backup.damaged_chunks(None, &Bar::new())?;
     let total = damaged.count();
@@ -395,14 +396,14 @@ pub fn show(report: &Report, output: &mut Output) -> Result<(), Failure> {
     if report.is_consistent() {
         return output.line("WMI repository is consistent");
     }
-    // Scripts look for the word of the line above; it does not appear in this one.
+    // Scripts search for the words of the line above, so this line must not contain them.
     let found = found_words(report, findings, refused);
     output.line(format!(
         "WMI repository FAILED verification: {found} (1358, ERROR_INTERNAL_DB_CORRUPTION)"
     ))
 }
 
-/// Counts findings, refused files and journals, and says if something was left unchecked.
+/// The numbers of findings, rejected files and journals, and whether something was left unchecked.
 fn found_words(report: &Report, findings: u64, refused: usize) -> String {
     let mut found = count(findings, "finding", "findings");
     if refused > 0 {
@@ -422,7 +423,7 @@ fn found_words(report: &Report, findings: u64, refused: usize) -> String {
     found
 }
 
-/// Says what of journals was found, and checks of the state without them.
+/// Prints the results for journals, and those of the state without them.
 fn show_journal(report: &JournalReport, output: &mut Output) -> Result<(), Failure> {
     if report.found.files().is_empty() {
         return Ok(());
@@ -461,7 +462,7 @@ fn total(report: &GenerationReport) -> u64 {
     report.findings.len() as u64 + report.not_listed
 }
 
-/// Prints what was found in a generation.
+/// Prints the results for a generation.
 pub fn show_generation(report: &GenerationReport, output: &mut Output) -> Result<(), Failure> {
     if output.is_json() {
         show_json(report, output)
