@@ -134,7 +134,7 @@ fn heads_of_gigabytes_on_every_page_cost_one_look_each() {
     };
     assert_eq!(error.code, CorruptionCode::RecordMultiPage);
     assert!(
-        error.to_string().contains("number 524286 has no page"),
+        error.to_string().contains("page 524286 of them is missing"),
         "{error}"
     );
 }
@@ -223,7 +223,7 @@ fn a_damaged_definition_hides_its_key_alone() {
     }
 }
 
-/// What is no regular file is never opened: to open a pipe would be to wait for ever.
+/// What is not a regular file is never opened: to open a pipe would be to wait for ever.
 #[cfg(unix)]
 mod pipes {
     use std::fs;
@@ -352,7 +352,7 @@ mod pipes {
         assert!(
             error
                 .to_string()
-                .contains(&format!("{current} is no regular file")),
+                .contains(&format!("{current} is not a regular file")),
             "{error}"
         );
         assert!(

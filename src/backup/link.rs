@@ -405,7 +405,7 @@ fn check_extent(trailer: &Trailer, trailer_at: u64) -> Result<(), BackupFault> {
     let end = trailer.manifest_offset.checked_add(trailer.manifest_length);
     if end != Some(trailer_at) || trailer.manifest_offset < HEADER_SIZE as u64 {
         return Err(BackupFault::Structure(
-            "the manifest is not where the trailer says".to_owned(),
+            "the manifest is not at the offset in the trailer".to_owned(),
         ));
     }
     if trailer.manifest_length > MAX_MANIFEST_BYTES {
@@ -473,7 +473,7 @@ impl Places {
         for (number, chunk) in manifest.chunks.iter().enumerate() {
             if chunk.offset != end {
                 return Err(format!(
-                    "chunk {number} is not where the one before it ends"
+                    "chunk {number} does not begin where the previous one ends"
                 ));
             }
             end = end.saturating_add(CHUNK_HEADER_SIZE as u64 + u64::from(chunk.header.stored));

@@ -364,10 +364,10 @@ fn check_unmapped(top: &Link) -> Result<(), String> {
     if manifest.spaces.iter().any(|space| !space.pages.is_empty())
         || manifest.summary != Summary::default()
     {
-        return Err("it holds no generation, and says what is in one".to_owned());
+        return Err("it holds no generation, but states the content of one".to_owned());
     }
     if identity_of_files(&manifest.chunks) != manifest.content_identity {
-        return Err("its content identity is not that of its files".to_owned());
+        return Err("its content identity does not match its files".to_owned());
     }
     Ok(())
 }
@@ -424,7 +424,7 @@ fn check_mapping(mapping: &Mapping, top: &Link) -> Result<(), String> {
     }
     let [objects, index] = &top.manifest.spaces;
     if content_identity(mapping, [objects, index]) != top.manifest.content_identity {
-        return Err("its content identity is not that of its pages".to_owned());
+        return Err("its content identity does not match its pages".to_owned());
     }
     Ok(())
 }

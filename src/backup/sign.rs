@@ -54,7 +54,7 @@ impl SigningKey {
     /// password is missing or wrong, or a password is given but not needed.
     pub fn read(text: &str, password: Option<&str>) -> Result<Self> {
         let bytes =
-            secret_bytes(text).ok_or_else(|| refused("this is no secret key of minisign"))?;
+            secret_bytes(text).ok_or_else(|| refused("this is not a secret key of minisign"))?;
         let is_encrypted = bytes.get(DERIVATION) != Some(&[0, 0]);
         let key = match password {
             None if is_encrypted => {
@@ -122,7 +122,7 @@ impl VerifyingKey {
             .find(|line| !line.is_empty() && !line.as_bytes().starts_with(BEGIN));
         let key = line.and_then(|line| minisign_verify::PublicKey::from_base64(line).ok());
         key.map(Self)
-            .ok_or_else(|| refused("this is no public key of minisign"))
+            .ok_or_else(|| refused("this is not a public key of minisign"))
     }
 
     /// Checks the text of a signature over a seal. Returns its trusted comment.

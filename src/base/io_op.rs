@@ -36,7 +36,7 @@ operations! {
     Metadata "look at" "The kind, the length or the links of a file are asked for";
     Read "read" "Bytes of a file are read";
     Write "write" "Bytes of a file are written";
-    Extend "extend" "A file gets room for what is to be written next";
+    Extend "extend" "Space is allocated for the next write";
     Truncate "cut" "The end of a file is cut off";
     Copy "copy to" "A file or directory is copied";
     Sync "sync" "What was written to a file is made durable";

@@ -18,31 +18,31 @@ macro_rules! misuses {
 
 misuses! {
     EmptyPath "A path is empty";
-    UnnamedPath "A path has no name of its own, so that nothing can be put next to it";
+    UnnamedPath "A path does not end with a name, so nothing can be put next to it";
     PathKind "A path leads to something else than is needed: a directory for a file, a file for a \
         directory, a pipe";
     Link "A path is a symbolic link, or a file has other names, and what is written would show \
         elsewhere";
-    ReservedName "A path has the name of a file of a repository";
+    ReservedName "A path has the name of a repository file";
     AmbiguousName "A path has a name that the system takes for another, or for a stream or a \
         device";
-    Overwrite "A file would be replaced that is none of the kind that is written";
+    Overwrite "A file of another kind would be replaced";
     NotEmpty "A directory that should be empty holds something";
-    RepositoryExists "A directory holds a repository that is not to be replaced";
-    NoNameLeft "All names are taken that a repository is set aside under";
-    BackupInside "A backup lies in the directory that is to be replaced";
-    Flags "A flag is given that the method does not have";
+    RepositoryExists "A directory holds a repository that must not be replaced";
+    NoNameLeft "All names for setting a repository aside are taken";
+    BackupInside "A backup is in the directory that would be replaced";
+    Flags "A flag is given that the method does not support";
     Options "Options contradict each other";
-    Generation "There is no generation of that number";
+    Generation "There is no generation with that number";
     Base "A backup cannot be the base of this one";
     Key "A key cannot be stored, or is out of order";
     LastKey "No key would be left";
     UnnamedRecord "A record would be named by no key";
-    Value "A text is no value of its type";
+    Value "A text is not a value of its type";
     SecurityDescriptor "A security descriptor breaks a rule of those of namespaces";
-    SigningKey "A text is no key of minisign, or its password is missing or wrong";
-    Token "A text is no token of a pause";
-    Use "A command is used in a way that it does not have";
+    SigningKey "A text is not a minisign key, or its password is missing or wrong";
+    Token "A text is not the token of a pause";
+    Use "A command is used in a way that it does not support";
 }
 
 /// A misuse, with a sentence that explains it and says what to do instead.

@@ -62,11 +62,11 @@ impl fmt::Display for Moment {
                     before it pauses"
             }
             Moment::InsideCall => {
-                "the call comes from an observer and would wait for the operation that is \
-                    observed; let that end first"
+                "the call comes from an observer and would wait for the operation that it \
+                    observes; let that end first"
             }
             Moment::HalfChanged => {
-                "a change of this transaction failed half-way; it can only be taken back"
+                "a change of this transaction failed half-way; it can only be rolled back"
             }
         })
     }

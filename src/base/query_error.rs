@@ -50,7 +50,7 @@ const QUOTA: (&str, HResult) = ("WBEM_E_QUOTA_VIOLATION", HResult(0x8004_106C));
 
 codes! {
     Empty "empty" PARAMETER "the text holds nothing but white space";
-    Syntax "syntax" QUERY "a word or sign does not fit where it stands, or the text ends too early";
+    Syntax "syntax" QUERY "a word or sign is misplaced, or the text ends too early";
     UnterminatedText "unterminated-text" QUERY "the closing quote of a text is missing";
     UnclosedBrace "unclosed-brace" QUERY "the closing brace of an object path is missing";
     BadEscape "bad-escape" QUERY "a backslash in a text stands before something else than a \
@@ -73,7 +73,7 @@ codes! {
     SchemaStar "schema-star" QUERY "a query for classes selects something else than * or COUNT(*)";
     SchemaProperty "schema-property" QUERY "a query for classes has a condition on a property that \
         is not a system property";
-    ClauseUnknown "clause-unknown" QUERY "a word is no clause of the statement";
+    ClauseUnknown "clause-unknown" QUERY "a word is not a clause of the statement";
     ClauseRepeated "clause-repeated" QUERY "a clause is given twice";
     ClauseConflict "clause-conflict" QUERY "two clauses, or a clause and the path, exclude each \
         other";
@@ -82,10 +82,10 @@ codes! {
     UnknownClass "unknown-class" CLASS "the class is not there";
     UnknownNamespace "unknown-namespace" NAMESPACE "the namespace is not there";
     ConstantType "constant-type" TYPE "a constant cannot be converted to the type of the property";
-    DatetimeForm "datetime-form" TYPE "a text that is compared with a datetime is none";
+    DatetimeForm "datetime-form" TYPE "a text that is compared with a datetime is not a datetime";
     OperatorType "operator-type" OPERATOR "the type of the property does not have the operator";
     NotAnObject "not-an-object" OBJECT "a property that should hold an object does not";
-    Path "path" PATH "the text in braces is no object path";
+    Path "path" PATH "the text in braces is not an object path";
     PathKeys "path-keys" PATH "the keys of the path are not those of its class";
     SourceMissing "source-missing" MISSING "the object in braces is not stored, and nothing refers \
         to it";

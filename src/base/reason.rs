@@ -34,7 +34,7 @@ reasons! {
     InsideCall = 107 "The call comes from an observer of the operation for which it would wait";
     HalfChanged = 108 "A change of the transaction failed half-way";
     Locked = 111 "Another process has the repository, or writes to the backup";
-    Overtaken = 112 "Another process wrote over what was read";
+    Overtaken = 112 "Another process overwrote the data that was being read";
     Changed = 113 "Another program changed or removed a file that was in use";
     Busy = 114 "Another has the turn, and the call does not wait";
     // WBEM_E_DATABASE_VER_MISMATCH
@@ -53,14 +53,14 @@ reasons! {
     BaseWrong = 316 "The base of an incremental backup is another backup";
     Signature = 317 "The signature of the backup is missing or wrong";
     // WBEM_E_INVALID_PARAMETER
-    Argument = 401 "An argument makes no sense, in a way without a number of its own";
-    NotABackup = 402 "The file is no backup";
+    Argument = 401 "An argument makes no sense, for a reason without its own number";
+    NotABackup = 402 "The file is not a backup";
     EmptyPath = 403 "The path is missing or empty";
-    PathKind = 404 "The path leads to a directory, or to something else that is no file";
+    PathKind = 404 "The path leads to a directory or something else that is not a file";
     Link = 405 "The path is a symbolic link, or the file has other names";
     ReservedName = 406 "The path has the name of a file of a repository";
     AmbiguousName = 407 "The system takes the name for another, a stream or a device";
-    Overwrite = 408 "A file that is no backup would be replaced";
+    Overwrite = 408 "A file that is not a backup would be replaced";
     Flags = 409 "The method does not have the flag";
 }
 

@@ -49,7 +49,7 @@ rules! {
         declared again";
     CannotBeKey = 0x8004_101F, "WBEM_E_CANNOT_BE_KEY", "the property cannot be a key";
     ReadOnly = 0x8004_1023, "WBEM_E_READ_ONLY", "the object cannot be changed";
-    ProviderNotCapable = 0x8004_1024, "WBEM_E_PROVIDER_NOT_CAPABLE", "a provider would have to do \
+    ProviderNotCapable = 0x8004_1024, "WBEM_E_PROVIDER_NOT_CAPABLE", "only a provider could do \
         it";
     ClassHasChildren = 0x8004_1025, "WBEM_E_CLASS_HAS_CHILDREN", "other classes are derived from \
         the class";
@@ -59,15 +59,15 @@ rules! {
         that none may have";
     CannotBeSingleton = 0x8004_102C, "WBEM_E_CANNOT_BE_SINGLETON", "a class with keys cannot be a \
         singleton";
-    SystemProperty = 0x8004_1030, "WBEM_E_SYSTEM_PROPERTY", "names with two low lines in front are \
-        the system's";
+    SystemProperty = 0x8004_1030, "WBEM_E_SYSTEM_PROPERTY", "names that begin with two \
+        underscores are reserved for the system";
     InvalidProperty = 0x8004_1031, "WBEM_E_INVALID_PROPERTY", "the class has no such property";
     MissingParameterId = 0x8004_1036, "WBEM_E_MISSING_PARAMETER_ID", "a parameter has no ID";
     NonconsecutiveParameterIds = 0x8004_1038, "WBEM_E_NONCONSECUTIVE_PARAMETER_IDS", "parameters \
         are not numbered 0, 1, 2, …";
     ParameterIdOnReturnValue = 0x8004_1039, "WBEM_E_PARAMETER_ID_ON_RETVAL", "the return value has \
         an ID";
-    InvalidObjectPath = 0x8004_103A, "WBEM_E_INVALID_OBJECT_PATH", "the path does not mean an \
+    InvalidObjectPath = 0x8004_103A, "WBEM_E_INVALID_OBJECT_PATH", "the path does not denote an \
         instance";
     CircularReference = 0x8004_1047, "WBEM_E_CIRCULAR_REFERENCE", "the class would be derived from \
         itself";

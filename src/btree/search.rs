@@ -142,7 +142,7 @@ pub(crate) fn child_page(
 }
 
 fn no_child(image: &Image, page: LogicalPage, number: usize) -> Corruption {
-    let detail = format!("child {number} of an inner node is none");
+    let detail = format!("child {number} of an inner node is missing");
     Corruption::new(
         CorruptionCode::IndexChildrenMixed,
         image.site(Space::Index, page),

@@ -115,7 +115,7 @@ impl FromStr for DateTime {
         let second = fields.small(0, if is_interval { 59 } else { 60 })?;
         if fields.take(1) != b"." {
             return Err(DateTimeError {
-                what: "a dot stands before the microseconds",
+                what: "a dot precedes the microseconds",
             });
         }
         let microsecond = fields.fraction()?;
@@ -144,7 +144,7 @@ impl FromStr for DateTime {
             b"-" => offset.map(|offset| -offset),
             _ => {
                 return Err(DateTimeError {
-                    what: "+ or - stands before the offset from UTC",
+                    what: "+ or - precedes the offset from UTC",
                 });
             }
         };

@@ -131,7 +131,7 @@ impl MappingFront {
         {
             return Self::Unfinished;
         }
-        debug_assert!(signature != UNFINISHED, "the mark is no signature");
+        debug_assert!(signature != UNFINISHED, "the mark is not a signature");
         Self::generation(bytes).map_or(Self::Unknown, Self::Generation)
     }
 

@@ -44,7 +44,7 @@ fn run(shared: &Arc<Shared>, number: u64) {
                 tell!(
                     WARN,
                     owner = _owner.0,
-                    "a lease has run out: writers go on, and what was copied is not to be trusted"
+                    "a lease has expired: writers continue, and no copy made under it can be trusted"
                 );
                 if let Some(hook) = shared.on_expiry.get() {
                     (hook.act)();

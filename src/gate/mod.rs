@@ -440,7 +440,7 @@ impl Gate {
             held
         });
         if held {
-            tell!(INFO, owner = owner.0, "resumed, for its owner is no more");
+            tell!(INFO, owner = owner.0, "resumed, because its owner is gone");
         }
     }
 

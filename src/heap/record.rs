@@ -173,7 +173,7 @@ pub(crate) fn pages(image: &Image, first: LogicalPage, size: u32) -> Result<u32,
         Some(gap) => {
             let number = gap.get() - first.get();
             Err(wrong(format!(
-                "{size} bytes on {count} pages, of which number {number} has no page"
+                "{size} bytes on {count} pages, but page {number} of them is missing"
             )))
         }
         None => Ok(count),

@@ -68,7 +68,7 @@ impl RepositoryFiles {
     /// broken link. Such an entry is never opened.
     pub(crate) fn not_files(&self) -> impl Iterator<Item = Corruption> {
         self.no_files.iter().map(|(role, name)| {
-            let detail = format!("{name} is no regular file");
+            let detail = format!("{name} is not a regular file");
             Corruption::new(CorruptionCode::FileMissing, Site::file(*role), detail)
         })
     }

@@ -304,7 +304,7 @@ impl<'t> Parser<'t> {
             }
             None => return self.letters(field, &RIGHTS),
         };
-        number.ok_or_else(|| self.fault("the rights are no number of 32 bits"))
+        number.ok_or_else(|| self.fault("the rights are not a number of 32 bits"))
     }
 
     /// The combined values of two-letter names.

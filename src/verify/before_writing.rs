@@ -40,7 +40,7 @@ fn ensure_sound(directory: &Directory, snapshot: &Snapshot) -> Result<()> {
     let Some(what) = worst.or(unchecked) else {
         return Ok(());
     };
-    let text = "what is damaged must not be built on. Restore a backup; `cimrepo verify` lists all \
+    let text = "damaged content must not be built on. Restore a backup; `cimrepo verify` lists all \
         findings";
     let reason = format!("{what}; {text}");
     Err(Error::NotARepository {

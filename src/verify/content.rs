@@ -372,7 +372,7 @@ impl<'c> Check<'c> {
                             )
                         };
                         format!(
-                            "it names {}; its key stands for {}",
+                            "it names {}; its key denotes {}",
                             name(&found),
                             name(expected)
                         )

@@ -223,7 +223,7 @@ impl<'a> Walk<'a> {
         {
             if self.singles.get(page.index()) != Some(&true) {
                 self.report(CorruptionCode::AdminEntry, page, || {
-                    "the page listed is no page of records".to_owned()
+                    "the listed page is not a page of records".to_owned()
                 });
             }
         }

@@ -293,7 +293,7 @@ fn who_calls_from_another_machine_is_held_against_root_of_the_repository() {
     // What is no descriptor lets in no one who is held against it; who is not goes on.
     for (text, fault) in [
         (Value::from(vec![1_u8, 2, 3]), "is damaged"),
-        (Value::from("D:"), "no row of bytes"),
+        (Value::from("D:"), "not an array of bytes"),
     ] {
         store_root(&trusted, text, false);
         let error = fails(object.backup("/c", NONE), INVALID_OBJECT);

@@ -93,7 +93,7 @@ fn a_subscriber_is_told_what_goes_on() {
         "INFO a restore has ended",
         "DEBUG a checkpoint is done: everything committed is in the files",
         "INFO paused",
-        "INFO resumed, for its owner is no more",
+        "INFO resumed, because its owner is gone",
     ];
     assert_eq!(*told.lock(), expected);
 }

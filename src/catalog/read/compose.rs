@@ -55,7 +55,7 @@ impl Weighter<ClassId, Arc<StoredClass>> for Bytes {
 
 const MISNAMED: BadRecord = BadRecord {
     offset: 0,
-    what: "its key is that of a class of another name",
+    what: "its key is that of a class with another name",
 };
 
 const TOO_LONG: &str = "the chain of superclasses is too long, or has no end";

@@ -188,7 +188,7 @@ impl Catalog {
         };
         let name = child.instance.text("Name").unwrap_or_default();
         if name.is_empty() || name.contains(['\\', '/', ':', '\0']) {
-            return bad("the name of the namespace is none");
+            return bad("the name of the namespace is not a text");
         }
         if !may_have_path(
             parent.len().saturating_add(name.len()),

@@ -74,7 +74,7 @@ impl Catalog {
             .and_then(|holder| holder.instance.get("SECURITY_DESCRIPTOR").ok().flatten())
         {
             Some(Value::Array(Array::Uint8(bytes))) => Some(SecurityDescriptor::parse(bytes)),
-            Some(_) => return Err(damaged("is no row of bytes".to_owned())),
+            Some(_) => return Err(damaged("is not an array of bytes".to_owned())),
             None => None,
         };
         let descriptor = descriptor

@@ -318,7 +318,7 @@ impl Changes<'_, '_> {
         record: RecordRef,
         class: &Arc<FullClass>,
     ) -> Result<(Instance, u64)> {
-        let text = || format!("the record {record} is no instance of {}", class.name());
+        let text = || format!("the record {record} is not an instance of {}", class.name());
         self.read(record, class)?
             .ok_or_else(|| Error::rule(Rule::InvalidObject, text()))
     }

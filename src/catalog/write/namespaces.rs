@@ -31,7 +31,7 @@ impl Changes<'_, '_> {
         let Some((parent, name)) = namespace.rsplit_once('\\') else {
             return Err(Error::rule(
                 Rule::AlreadyExists,
-                format!("{namespace} is no namespace that can be made"),
+                format!("{namespace} cannot be the name of a new namespace"),
             ));
         };
         self.need_namespace(parent)?;

@@ -349,7 +349,7 @@ pub fn class_of_instance(class: &FullClass) -> Result<()> {
         Some(_) => Ok(()),
         None => Err(broken(
             Rule::InvalidClass,
-            format!("class {name} has no keys and is no singleton"),
+            format!("class {name} has no keys and is not a singleton"),
         )),
     }
 }

@@ -66,7 +66,7 @@ impl<'b> ClassRecordView<'b> {
         }
         let bad = BadRecord {
             offset: 4,
-            what: "the name of the superclass is no UTF-16",
+            what: "the name of the superclass is not valid UTF-16",
         };
         utf16_text(self.superclass).map(Some).ok_or(bad)
     }
@@ -134,7 +134,7 @@ impl<'b> ClassRecordView<'b> {
         class.methods = methods_part::decode(&self.methods_part, &mut budget, false)?.0;
         let partial = layout.partial(&class, superclass.as_deref(), ancestor);
         let full = FullClass::compose_partial(class, superclass, partial)
-            .map_err(|_| bad("the class does not fit to what is left of its superclass"))?;
+            .map_err(|_| bad("the class is incompatible with what is left of its superclass"))?;
         match gets_too_much(full.inherited_bytes(), MAX_INHERITED_BYTES, self.length) {
             true => Err(bad(INHERITS_TOO_MUCH)),
             false => Ok(full),
@@ -174,7 +174,7 @@ impl<'b> ClassRecordView<'b> {
         }
         if !layout.fits(&full) {
             return Err(bad(
-                "the properties of the class are not laid out as its superclass wants it",
+                "the layout of the properties does not match the superclass",
             ));
         }
         let mut notes = ClassNotes::default();

@@ -215,7 +215,7 @@ fn signature(cx: &mut HeapDecoder<'_, '_>, reference: u32) -> Parsed<Option<Arc<
     })?;
     match object {
         Object::Class(class) => Ok(Some(Arc::new(*class))),
-        _ => block.fail("the signature of a method is no class"),
+        _ => block.fail("the signature of a method is not a class"),
     }
 }
 

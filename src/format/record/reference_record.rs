@@ -67,7 +67,7 @@ impl<'b> ReferenceRecordView<'b> {
     pub fn to_reference(&self) -> Parsed<ReferenceRecord> {
         let bad = BadRecord {
             offset: 0,
-            what: "a text of the reference is no UTF-16",
+            what: "a text of the reference is not valid UTF-16",
         };
         let text = |bytes: &[u8]| utf16_text(bytes).ok_or(bad);
         let [namespace, class, property, key] = self.texts.map(text);

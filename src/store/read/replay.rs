@@ -125,7 +125,7 @@ impl Replay {
         let put = heap.insert_at(&mut self.working, page, id, bytes)?;
         Ok(put
             .is_none()
-            .then_some("it puts a record where another one lies"))
+            .then_some("it stores a record where another one is"))
     }
 
     fn delete(&mut self, record: RecordRef) -> Result<()> {

@@ -95,7 +95,7 @@ impl FromStr for PauseToken {
             .filter(|token| token.to_string() == text)
             .ok_or_else(|| {
                 let form = format!("{HEAD}:DIALECT:GENERATION:TRANSACTION:DIGEST");
-                let what = "is no token of a pause";
+                let what = "is not the token of a pause";
                 Error::InvalidArgument(Invalid::new(
                     Misuse::Token,
                     format!("{} {what}; it has the form {form}", escape(text)),

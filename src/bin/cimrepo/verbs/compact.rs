@@ -89,7 +89,7 @@ fn failed(error: cimrepo::Error, given: &Path) -> Failure {
     match error {
         cimrepo::Error::Corrupt(_) => Failure::Hinted(
             error,
-            "the content is as it was; `cimrepo verify` lists all that is damaged, and what is \
+            "the content is unchanged; `cimrepo verify` lists all damage, and what is \
                 lost comes from a backup"
                 .to_owned(),
         ),

@@ -249,7 +249,7 @@ impl Arguments {
                 Catalog::new(backup.snapshot()),
             );
             if show_stat(&old, &new, &mut output)? == 0 {
-                complain("what is there and what would be restored say the same");
+                complain("the present content and that of the backup are the same");
             }
         }
         output.finish()?;
