@@ -1,4 +1,5 @@
-//! What each byte of a repository is for, and so whether a change of it can be seen at all.
+//! The purpose of each byte of a repository, which determines whether a change of it can be
+//! detected.
 
 use std::collections::BTreeMap;
 
@@ -15,34 +16,34 @@ use super::small::{current_file, mapping_in, page_at, stored};
 /// The use of a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Area {
-    /// Says something that other places say as well, or can only have one value: a change
-    /// contradicts something.
+    /// A statement that is repeated elsewhere or can have only one value, so a change contradicts
+    /// something.
     Structure,
     /// Under a checksum.
     Checksummed,
-    /// Names in keys and the numbers of the tokens they are made of. A change makes another key,
-    /// which is seen when it comes out of order or loses its object.
+    /// Names in keys, and the numbers of the tokens that form them. A change makes another key,
+    /// which is detected if it is out of order or loses its object.
     KeyText,
-    /// A number for which other values make sense as well: what wrote a page last, the shutdown
-    /// flag, the checksum that an entry without page keeps.
+    /// A number for which other values are valid as well: what wrote a page last, the shutdown
+    /// flag, or the checksum kept by an entry without a page.
     AnyValue,
-    /// A map that is used only when no other can be; its marks and counts are read.
+    /// A map that is used only if no other can be; its marks and counts are read.
     Spare,
-    /// Bytes of a record without checksum: in 2.2 all but those at the start of a sector.
+    /// Bytes of a record without a checksum: in 2.2 all but those at the start of a sector.
     Record,
-    /// Behind what is used.
+    /// After the used bytes.
     Slack,
     /// Pages that no generation maps.
     Free,
 }
 
 impl Area {
-    /// Whether every change of a byte must be seen.
+    /// True if every change of such a byte must be detected.
     pub fn is_always_seen(self) -> bool {
         matches!(self, Area::Structure | Area::Checksummed)
     }
 
-    /// Whether a change may never be seen: it would be a false alarm.
+    /// True if a change of such a byte must never be reported, because that would be a false alarm.
     pub fn is_never_seen(self) -> bool {
         matches!(self, Area::Slack | Area::Free)
     }
@@ -51,7 +52,7 @@ impl Area {
 /// The area of each byte of each file.
 pub type Areas = BTreeMap<String, Vec<Area>>;
 
-/// The areas of a healthy repository, seen by its current generation alone or by all.
+/// The areas of a healthy repository, as seen by its current generation or by all generations.
 pub fn areas(files: &Files, all_generations: bool) -> Areas {
     let mut areas: Areas = files
         .iter()
@@ -82,7 +83,7 @@ pub fn areas(files: &Files, all_generations: bool) -> Areas {
     areas
 }
 
-/// Colours bytes one after the other.
+/// Assigns areas to bytes, one after the other.
 struct Brush<'a> {
     target: &'a mut [Area],
     at: usize,
@@ -197,7 +198,7 @@ impl<'f> Generation<'f> {
         }
     }
 
-    /// 2.1 keeps a checksum of the whole page, slack and all.
+    /// In 2.1 there is a checksum over the whole page, slack included.
     fn single(&self, view: &ObjectPage<'_>) -> Vec<Area> {
         if self.is_v21() {
             return vec![Area::Checksummed; PAGE_SIZE];
@@ -267,8 +268,8 @@ fn node_areas(bytes: &PageBytes) -> Vec<Area> {
     }
     let mut is_name = true;
     for (area, &byte) in page[heap..end].iter_mut().zip(&bytes[heap..end]) {
-        // From the first dot to the closing zero a token is the reference to a record, which has to
-        // exist.
+        // From the first dot to the terminating zero a token is the reference to a record, which
+        // must exist.
         is_name = byte == 0 || is_name && byte != b'.';
         if is_name && byte != 0 {
             *area = Area::KeyText;
@@ -277,7 +278,7 @@ fn node_areas(bytes: &PageBytes) -> Vec<Area> {
     page
 }
 
-/// Pages that some generation maps behind the first `pages` of a data file.
+/// True if some generation maps a page after the first `pages` of a data file.
 pub fn is_cut(files: &Files, space: Space, pages: usize) -> bool {
     let maps = files
         .keys()

@@ -1,4 +1,4 @@
-//! A writer of binary MOF, for tests alone: what it makes is laid out as Windows lays it out.
+//! A writer of binary MOF for tests, with the layout of Windows.
 
 // Each program uses a part of it.
 #![allow(dead_code)]
@@ -9,7 +9,7 @@ use cimrepo::cim::{
 };
 use cimrepo::format::bmf::{BmfContent, BmfInstance, BmfObject};
 
-/// What stands where an offset would.
+/// The value in place of an absent offset.
 const ABSENT: u32 = u32::MAX;
 
 const ARRAY: u32 = 0x2000;
@@ -339,7 +339,7 @@ impl Writer {
     fn elements(&mut self, array: &Array) {
         let mut each = |values: Vec<Value>| values.iter().for_each(|value| self.value(value));
         match array {
-            // Two bytes each would be told from a word each by the length alone.
+            // Otherwise only the length would distinguish two bytes from one word for each.
             Array::Boolean(values) => {
                 values
                     .iter()
@@ -373,7 +373,8 @@ fn kind(scalar: ScalarType, array: bool) -> u32 {
     u32::from(scalar.number()) | if array { ARRAY } else { 0 }
 }
 
-/// A property that is given and unset has qualifiers; one that is NULL has none.
+/// True if MOF can express the setting: an unset property has no value of its own but qualifiers,
+/// one that is NULL has none.
 pub fn is_expressible(setting: &Setting, set: &QualifierSet) -> bool {
     match setting {
         Setting::Inherited => !set.is_empty(),

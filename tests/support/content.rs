@@ -1,4 +1,4 @@
-//! What holds for the content of any sound repository.
+//! Checks that hold for the content of any sound repository.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,18 +10,18 @@ use cimrepo::format::index::object_key::{KeyShape, SYSTEM_NAMESPACE};
 use cimrepo::format::record::reference_record::{ReferenceRecord, ReferenceRecordView};
 use cimrepo::{Direction, KeyRange};
 
-/// What [`check_keys`] has seen.
+/// What [`check_keys`] counted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Content {
     pub keys: usize,
-    /// Keys of references among them.
+    /// The number of keys of references.
     pub references: usize,
     pub instances: usize,
-    /// References that have no key.
+    /// The number of references without a key.
     pub unresolved: usize,
 }
 
-/// All keys that begin like this.
+/// All keys with this prefix.
 pub fn keys(catalog: &Catalog, prefix: &str) -> Vec<Key> {
     let range = KeyRange::prefix(prefix.as_bytes());
     catalog
@@ -40,8 +40,8 @@ pub fn namespaces(catalog: &Catalog) -> Vec<String> {
         .collect()
 }
 
-/// Rebuilds every key from what classes and instances hold; those that are stored must be the same.
-/// Every instance has the stamp of its class, and no two records have the same.
+/// Rebuilds every key from the content of classes and instances, and compares the result with the
+/// stored keys. Every instance has the stamp of its class, and no two records have the same.
 pub fn check_keys(catalog: &Catalog, name: &str) -> Content {
     let mut seen = Seen {
         catalog,

@@ -1,5 +1,4 @@
-//! An allocator that counts, for tests of how much memory something takes. It is that of the whole
-//! test program.
+//! A counting allocator for tests of memory use. It is that of the whole test program.
 
 // Each program uses a part of it.
 #![allow(dead_code)]
@@ -15,7 +14,7 @@ static PEAK: AtomicUsize = AtomicUsize::new(0);
 static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
 
 #[expect(unsafe_code, reason = "an allocator cannot be written without")]
-// SAFETY: every call goes to the allocator of the system as it came.
+// SAFETY: every call is passed unchanged to the allocator of the system.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let held = HELD.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
@@ -31,8 +30,8 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.dealloc(pointer, layout) }
     }
 
-    /// A block that grows counts by its growth: how often it had to depends on the order in which
-    /// threads met it.
+    /// Counts a growing block by its growth, because the number of reallocations depends on the
+    /// order in which threads reach it.
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let grown = size.saturating_sub(layout.size());
         let held = HELD.fetch_add(grown, Ordering::Relaxed) + grown;
@@ -47,7 +46,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Runs something; gives the bytes that were held at once more than before as well.
+/// Runs something. Also returns the peak of the bytes held beyond those at the start.
 pub fn peak_of<T>(run: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
@@ -55,16 +54,16 @@ pub fn peak_of<T>(run: impl FnOnce() -> T) -> (T, usize) {
     (result, PEAK.load(Ordering::Relaxed) - before)
 }
 
-/// What something asks of the allocator.
+/// The memory that something requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
-    /// Bytes that were held at once more than before.
+    /// Peak of the bytes held beyond those at the start.
     pub held: usize,
-    /// Bytes that were handed out in all.
+    /// Total number of bytes allocated.
     pub allocated: usize,
 }
 
-/// Runs something; gives what it asked of the allocator as well.
+/// Runs something. Also returns the memory that it requested.
 pub fn memory_of<T>(run: impl FnOnce() -> T) -> (T, Memory) {
     let before = ALLOCATED.load(Ordering::Relaxed);
     let (result, held) = peak_of(run);

@@ -1,8 +1,8 @@
-//! Repositories whose shape costs much: each grows with a number, and none needs more than a few
+//! Repositories with costly structures. Each grows with a number, and none needs more than a few
 //! kilobytes a unit.
 //!
-//! They are made with the writer of the crate; what it refuses to write goes in as records and keys
-//! of our own.
+//! They are made with the writer of the crate. Records and keys that it refuses to write are added
+//! directly.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::edit::{set_word, word};
 use super::small::stored;
 use super::{Files, PLACE};
 
-/// A shape: how it is called, and a repository that has it at a size.
+/// A structure: its name, and a repository that has it at a given size.
 pub struct Shape {
     /// Its name, for messages.
     pub name: &'static str,
@@ -139,7 +139,7 @@ pub const SHAPES: &[Shape] = &[
     },
 ];
 
-/// Time stamps of what is made by hand.
+/// Time stamp of records that are made by hand.
 const STAMP: u64 = 133_000_000_000_000_000;
 
 /// Bytes before a record on the first of its pages.
@@ -147,7 +147,7 @@ const MULTI_PAGE_HEAD: usize = 32;
 
 const SPREAD: Flavor = Flavor::TO_SUBCLASS.union(Flavor::TO_INSTANCE);
 
-/// A new repository, and what is put into it.
+/// A new repository with the content that `fill` adds.
 fn made(fill: impl FnOnce(&Engine)) -> Files {
     let storage = MemStorage::new();
     let directory = Directory::new(Arc::new(storage.clone()), PLACE);
@@ -178,12 +178,12 @@ fn imported(import: impl FnOnce(&mut Importer<'_>)) -> Files {
     })
 }
 
-/// A new repository as it is made.
+/// A new repository without additions.
 pub fn nothing() -> Files {
     made(|_| {})
 }
 
-/// Records and keys as they come.
+/// A repository with the given records and keys.
 fn raw(records: impl IntoIterator<Item = (Vec<u8>, Vec<String>)>) -> Files {
     made(|engine| put(engine, records))
 }
@@ -312,7 +312,7 @@ fn subclasses(count: usize) -> Files {
     })
 }
 
-/// Chains of the greatest depth there is, each class with properties of its own.
+/// Chains of the greatest permitted depth, each class with its own properties.
 fn chain(count: usize) -> Files {
     imported(|importer| {
         for number in 0..count {
@@ -332,7 +332,7 @@ fn chain(count: usize) -> Files {
     })
 }
 
-/// A chain, deeper than any may be, of classes whose topmost superclass is not there.
+/// A chain, deeper than is permitted, of classes whose topmost superclass is missing.
 pub fn topless(count: usize) -> Files {
     raw((1..=count).map(|number| {
         let above = composed(Class::builder(format!("C{}", number - 1)).build(), None);
@@ -410,7 +410,7 @@ fn fan_of_classes(count: usize) -> Files {
     .chain(below))
 }
 
-/// The instance that stands for a namespace in the one above it.
+/// The instance that represents a namespace in its parent.
 fn namespace_record(name: &str) -> Vec<u8> {
     let system = composed(Class::builder("__SystemClass").build(), None);
     let namespace = Class::builder("__NAMESPACE")
@@ -428,7 +428,7 @@ fn namespace(parent: &str, name: &str) -> (Vec<u8>, Vec<String>) {
     )
 }
 
-/// One class record under the key of its name in many namespaces, and a class derived from it in
+/// One class record under the key of its name in many namespaces, with a class derived from it in
 /// each.
 fn fan_of_namespaces(count: usize) -> Files {
     let base = composed(heavy("Base", 10_000 * count), None);
@@ -449,7 +449,7 @@ fn fan_of_namespaces(count: usize) -> Files {
         .chain(namespaces))
 }
 
-/// The record of a class without members that takes so many bytes: what its heap has beyond the
+/// The record of a class without members with a given length; the content of its heap after the
 /// name is arbitrary.
 fn stretched(name: &str, length: usize) -> Vec<u8> {
     let mut record =
@@ -463,8 +463,8 @@ fn stretched(name: &str, length: usize) -> Vec<u8> {
     [record, methods].concat()
 }
 
-/// Records of many pages, of which each begins on the second page of the one before and ends where
-/// all end.
+/// Records of many pages, each of which begins on the second page of the previous one and ends at
+/// the common end.
 fn overlaps(count: usize) -> Files {
     let pages = count + 1;
     let length = pages * PAGE_SIZE - MULTI_PAGE_HEAD;
@@ -527,7 +527,7 @@ fn references(count: usize) -> Files {
     })
 }
 
-/// Namespaces in each other.
+/// Nested namespaces.
 pub fn nested_namespaces(count: usize) -> Files {
     let mut path = "ROOT".to_owned();
     raw((0..count).map(|_| {
@@ -537,7 +537,8 @@ pub fn nested_namespaces(count: usize) -> Files {
     }))
 }
 
-/// On each level two namespaces of one name: as many paths as two to the power of the levels.
+/// Two namespaces with one name on each level, which gives as many paths as two to the power of the
+/// levels.
 fn twin_namespaces(levels: usize) -> Files {
     let mut path = "ROOT".to_owned();
     raw((0..levels).flat_map(|_| {
@@ -548,12 +549,12 @@ fn twin_namespaces(levels: usize) -> Files {
     }))
 }
 
-/// A record, and what is needed to decode it.
+/// A record, with what is needed to decode it.
 pub struct Record {
     /// Its name, for messages.
     pub name: &'static str,
     bytes: Vec<u8>,
-    /// The class of an instance; a class has none.
+    /// The class of an instance; `None` for a class.
     class: Option<Arc<FullClass>>,
 }
 
@@ -576,7 +577,7 @@ impl Record {
     }
 }
 
-/// What a record holds.
+/// The content of a record.
 pub enum Decoded {
     /// A class.
     Class(Box<FullClass>),
@@ -584,7 +585,7 @@ pub enum Decoded {
     Instance(Instance),
 }
 
-/// Records that take much memory for their length, those that share what they hold among them.
+/// Records that take much memory for their length, including some that share their items.
 pub fn records() -> Vec<Record> {
     let of_class = |name, class: Class| {
         let bytes = encode_class_record(&composed(class, None), STAMP).unwrap();
@@ -636,7 +637,7 @@ fn shared(kind: ScalarType, count: usize, value: fn(usize) -> Value) -> (Arc<Ful
     (class, record)
 }
 
-/// Makes all elements of the arrays of this length refer to what the very first refers to.
+/// Makes all elements of the arrays of this length refer to the target of the first one.
 fn share_elements(record: &mut [u8], count: usize) {
     let words = |record: &[u8], at: usize| {
         (1..=count)
@@ -685,7 +686,7 @@ fn embedded_object(properties: usize) -> Object {
     Object::Instance(Box::new(Instance::new(composed(class.build(), None))))
 }
 
-/// One object of many properties and many of none.
+/// One object with many properties and many without any.
 fn objects(count: usize) -> Value {
     let objects =
         (0..count).map(|number| Some(embedded_object(if number == 0 { count / 4 } else { 0 })));
@@ -714,7 +715,7 @@ fn embedded(count: usize) -> Files {
     one(parts(count))
 }
 
-/// A class with a default of kilobytes for each unit: subclasses and instances have it without a
+/// A class with a default of kilobytes for each unit. Subclasses and instances have it without a
 /// byte of their own.
 fn defaults(count: usize) -> Files {
     let text = "x".repeat(10_000 * count);
@@ -750,7 +751,7 @@ fn defaults(count: usize) -> Files {
         .chain(instances))
 }
 
-/// Properties and classes whose names differ at their end alone.
+/// Properties and classes whose names differ only at their ends.
 fn long_names(count: usize) -> Files {
     let name = |number: usize| format!("{}{number:06}", "n".repeat(2_000));
     let mut wide = Class::builder(name(0));

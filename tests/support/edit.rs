@@ -1,4 +1,4 @@
-//! Damage done on purpose, with the checksums made to fit again.
+//! Deliberate damage, with the checksums corrected afterwards.
 
 use cimrepo::base::page_no::{LogicalPage, NIL, PAGE_SIZE, PageBytes, Space};
 use cimrepo::base::site::FileRole;
@@ -9,7 +9,7 @@ use cimrepo::format::mapping::{Mapping, MappingEntry};
 use super::Files;
 use super::small::{current_file, data_mut, mapping_in, page_at_mut, physical, small_v22, stored};
 
-/// The names of the mapping files that are there.
+/// The names of the existing mapping files.
 pub fn mapping_files(files: &Files) -> Vec<String> {
     let is_mapping =
         |name: &&String| matches!(FileRole::from_file_name(name), Some(FileRole::Mapping(_)));
@@ -33,8 +33,8 @@ pub fn edit_mapping(files: &mut Files, name: &str, change: impl FnOnce(&mut Mapp
     files.insert(name.to_owned(), mapping.to_bytes());
 }
 
-/// Changes a page of the current generation and puts its checksum right in every generation that
-/// maps it.
+/// Changes a page of the current generation and corrects its checksum in every generation that maps
+/// it.
 pub fn edit_page(
     files: &mut Files,
     space: Space,
@@ -81,13 +81,13 @@ pub fn root_and_child(files: &Files) -> (LogicalPage, LogicalPage) {
     (root, LogicalPage::new(child).unwrap())
 }
 
-/// Points child 0 of a node elsewhere.
+/// Makes child 0 of a node point elsewhere.
 pub fn set_first_child(page: &mut PageBytes, child: LogicalPage) {
     let keys = usize::try_from(word(page, 16)).unwrap();
     set_word(page, 20 + 4 * keys, child.get());
 }
 
-/// Puts the checksum of a physical page right in every generation of dialect 2.2 that maps it.
+/// Corrects the checksum of a physical page in every generation of dialect 2.2 that maps it.
 pub fn restate_checksum(files: &mut Files, space: Space, physical: usize) {
     let checksum = sampled(page_at_mut(
         data_mut(files, space),
@@ -105,7 +105,7 @@ pub fn restate_checksum(files: &mut Files, space: Space, physical: usize) {
     }
 }
 
-/// A repository of dialect 2.2, one generation of it, with these pages in place of all of a space.
+/// A repository of dialect 2.2 with one generation, in which these pages replace all of a space.
 pub fn with_pages(space: Space, pages: impl Iterator<Item = Box<PageBytes>>) -> Files {
     let mut files = small_v22();
     let current = current_file(&files);

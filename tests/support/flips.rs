@@ -1,4 +1,5 @@
-//! Single bits changed all over a repository: nothing may panic, and what must be seen is seen.
+//! Single-bit changes all over a repository: nothing may panic, and what must be detected is
+//! detected.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,28 +26,28 @@ pub struct Position {
     pub bit: u8,
 }
 
-/// What the flips of a file's area came to.
+/// The results of the flips in an area of a file.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
-    /// Bits that were changed.
+    /// Number of bits that were changed.
     pub flips: usize,
-    /// Those of which something was said.
+    /// Number of changes that were reported.
     pub seen: usize,
 }
 
-/// How flips are looked at.
+/// The way in which a flip is examined.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
-    /// Verify every generation, not only the one opened.
+    /// Verify every generation, not only the one that was opened.
     pub all_generations: bool,
-    /// Scan and count as well, and verify what was refused.
+    /// Scan and count as well, and verify rejected generations.
     pub read_all: bool,
-    /// How deep the current generation is verified.
+    /// Depth of the verification of the current generation.
     pub level: Level,
 }
 
-/// About `count` bits of a file, evenly spread over the bytes that `wanted` accepts; over all eight
-/// bits of a byte in turn.
+/// About `count` bits of a file, evenly spread over the bytes that `wanted` accepts, and over all
+/// eight bits of a byte in turn.
 pub fn positions(
     file: &str,
     areas: &[Area],
@@ -57,7 +58,7 @@ pub fn positions(
         .filter(|&byte| wanted(areas[byte]))
         .collect();
     let bits = bytes.len() * 8;
-    // An odd step comes to every bit of a byte.
+    // An odd step reaches every bit of a byte.
     let step = (bits / count.max(1)).max(1) | 1;
     let position = |bit: usize| Position {
         file: file.to_owned(),
@@ -70,7 +71,8 @@ pub fn positions(
         .collect()
 }
 
-/// Flips each bit by itself and says whether it was seen. Works on both halves of the list at once.
+/// Flips each bit on its own and returns whether it was detected. Works on both halves of the list
+/// in parallel.
 pub fn run(files: &Files, positions: &[Position], look: Look) -> Vec<bool> {
     let (front, back) = positions.split_at(positions.len() / 2);
     std::thread::scope(|scope| {
@@ -104,13 +106,14 @@ fn flip(storage: &MemStorage, position: &Position) {
     file.sync().unwrap();
 }
 
-/// Opens and verifies; whether anything was said.
+/// Opens and verifies; returns true if anything was reported.
 fn is_seen(directory: &Directory, look: Look) -> bool {
     let Ok(repository) = OpenOptions::new().open_in(directory) else {
         return true;
     };
     let is_refused = !repository.refused().is_empty() || !repository.is_whole();
-    // What opening has seen need not be looked for in every generation; three take thrice as long.
+    // Damage that opening detected need not be looked for in every generation; three take three
+    // times as long.
     let mut report = check(
         &repository,
         look.all_generations && (look.read_all || !is_refused),
@@ -145,7 +148,7 @@ pub fn tally(
     tallies
 }
 
-/// Prints a row a file, and below it one an area.
+/// Prints a row for each file, followed by one for each area.
 pub fn print(what: &str, tallies: &BTreeMap<(String, Area), Tally>) {
     println!(
         "{what:<8} {:<14} {:<12} {:>6} {:>6} {:>6}",

@@ -1,5 +1,5 @@
-//! Indexes made to cost as much time and memory as possible for their size: definitions that
-//! overlap give a page many more keys than it has room for, each as long as any that is read.
+//! Indexes made to cost as much time and memory as possible for their size: overlapping definitions
+//! give a page many more keys than it has room for, each as long as any that is read.
 
 use cimrepo::base::page_no::{NIL, PAGE_SIZE, PageBytes, Space};
 
@@ -7,7 +7,7 @@ use super::Files;
 use super::edit::with_pages;
 use super::small::stored;
 
-/// Keys that fit beside one definition and little text: ten bytes each.
+/// Number of keys that fit next to one definition and little text, at ten bytes each.
 pub const KEYS: usize = 780;
 
 /// A node whose keys all have the same definition.
@@ -48,7 +48,7 @@ pub fn node(
     page
 }
 
-/// A repository whose index is a root over leaves that all look alike, but for their numbers.
+/// A repository whose index is a root over leaves that differ only in their numbers.
 pub fn index_of(leaves: usize, keys: usize, definition: &[u16], tokens: &[&[u8]]) -> Files {
     let none = vec![NIL; keys + 1];
     let children: Vec<u32> = (1..=stored(leaves)).collect();
@@ -57,10 +57,10 @@ pub fn index_of(leaves: usize, keys: usize, definition: &[u16], tokens: &[&[u8]]
     with_pages(Space::Index, std::iter::once(root).chain(leaves))
 }
 
-/// Every kind of flood, with a name; of so many leaves each.
+/// Every kind of flood with its name, each with this many leaves.
 pub fn floods(leaves: usize) -> Vec<(&'static str, Files)> {
     let long = [b"A.01.2.3.".as_slice(), &[b'7'; 90]].concat();
-    // Twenty tokens of a hundred bytes, named by as many keys as a page is believed to have.
+    // Twenty tokens of a hundred bytes, named by as many keys as a page may claim.
     let many = vec![0; 20];
     vec![
         ("references", index_of(leaves, KEYS, &[0], &[b"A.1.2.3"])),

@@ -1,5 +1,5 @@
-//! A storage that asks before every call: to refuse one, or to do what another process does just
-//! then.
+//! A storage that calls a hook before every call, which can refuse the call or imitate another
+//! process at that moment.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use cimrepo::storage::{
 };
 use parking_lot::Mutex;
 
-/// Called with the name of a call and its path before it is made.
+/// Called with the name of a call and its path before the call is made.
 pub type Hook = dyn Fn(&str, &Path) -> io::Result<()> + Send + Sync;
 
-/// A storage with a hook. Like Windows, it renames no directory in which a file is open.
+/// A storage with a hook. Like Windows, it refuses to rename a directory in which a file is open.
 #[derive(Clone)]
 pub struct Hooked {
     inner: Arc<dyn Storage>,
@@ -53,7 +53,7 @@ impl Hooked {
     }
 }
 
-/// What is open; it is no more when this is dropped.
+/// Counts as an open file until it is dropped.
 struct Held {
     path: PathBuf,
     open: Arc<Mutex<Vec<PathBuf>>>,

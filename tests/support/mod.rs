@@ -1,5 +1,5 @@
-//! What the tests on whole repositories share: real ones where there are any, and small ones made
-//! on the spot.
+//! Common parts of the tests on whole repositories: real ones if there are any, and small generated
+//! ones.
 
 // Each test binary uses a part of it.
 #![allow(dead_code)]
@@ -30,12 +30,12 @@ use cimrepo::verify::{Report, VerifyOptions, verify};
 /// The files of a repository by name.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
-/// Where [`in_memory`] puts the files.
+/// The path at which [`in_memory`] stores the files.
 pub const PLACE: &str = "repository";
 
-/// Real repositories: every subdirectory of `$CIMREPO_CORPUS`, else of
-/// `target/corpus/repositories`. Without any, says so past the capture of test output: a test that
-/// had nothing to work on must not look like one that passed.
+/// Real repositories: every subdirectory of `$CIMREPO_CORPUS`, or else of
+/// `target/corpus/repositories`. If there are none, this is reported past the capture of test
+/// output, so that a test without any input does not look like one that passed.
 pub fn corpus(test: &str) -> Vec<PathBuf> {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/corpus/repositories");
     let place = std::env::var_os("CIMREPO_CORPUS").map_or_else(default, PathBuf::from);
@@ -79,7 +79,7 @@ pub fn load(path: &Path) -> Files {
         .collect()
 }
 
-/// The files as a directory in memory; the storage to change them behind the engine's back.
+/// The files as a directory in memory, and the storage for changing them without the engine.
 pub fn in_memory(files: &Files) -> (MemStorage, Directory) {
     let storage = MemStorage::new();
     storage.create_dir(Path::new(PLACE)).unwrap();
@@ -95,7 +95,7 @@ pub fn open(files: &Files) -> cimrepo::Result<Repository> {
     OpenOptions::new().open_in(&in_memory(files).1)
 }
 
-/// Verifies on one thread: the tests use the others themselves.
+/// Verifies on one thread, because the tests themselves use the others.
 pub fn check(repository: &Repository, all_generations: bool) -> Report {
     let options = VerifyOptions {
         threads: NonZeroUsize::new(1),
@@ -112,7 +112,7 @@ pub fn codes(report: &Report) -> Vec<CorruptionCode> {
     codes
 }
 
-/// Asserts that nothing at all is wrong, and says what is.
+/// Asserts that there is no finding, and reports any.
 pub fn assert_clean(repository: &Repository, what: &str) {
     let report = check(repository, true);
     let findings: Vec<String> = report
@@ -132,15 +132,15 @@ pub fn assert_clean(repository: &Repository, what: &str) {
     );
 }
 
-/// Copies the files of a repository into an existing directory, each under the name that `rename`
-/// gives it.
+/// Copies the files of a repository into an existing directory, each under the name returned by
+/// `rename`.
 pub fn write_to(files: &Files, directory: &Path, rename: impl Fn(&str) -> String) {
     for (name, bytes) in files {
         fs::write(directory.join(rename(name)), bytes).unwrap();
     }
 }
 
-/// A name in which every other letter is small.
+/// The name with every other letter in lower case.
 pub fn odd_case(name: &str) -> String {
     let letters = name.char_indices();
     letters

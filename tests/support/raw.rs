@@ -1,5 +1,5 @@
-//! A second reader that shares nothing with the crate: it trusts every byte, knows as little of the
-//! format as it can and serves only to count.
+//! A second reader that shares nothing with the crate. It trusts every byte, knows as little of the
+//! format as possible, and serves only to count.
 
 use super::Files;
 
@@ -23,8 +23,8 @@ pub struct RawIndex<'f> {
 }
 
 impl<'f> RawIndex<'f> {
-    /// Reads the current mapping: of three the one with the greatest generation, else the one that
-    /// MAPPING.VER names.
+    /// Reads the current mapping: of three the one with the greatest generation, otherwise the one
+    /// that MAPPING.VER names.
     pub fn new(files: &'f Files) -> Self {
         let file = |wanted: &str| {
             files
@@ -73,7 +73,7 @@ impl<'f> RawIndex<'f> {
     }
 }
 
-/// One word of each entry of the section at `at`, and where the section ends.
+/// One word of each entry of the section at `at`, and the end of the section.
 fn section(
     map: &[u8],
     at: usize,

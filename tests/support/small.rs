@@ -1,6 +1,6 @@
-//! Small repositories of both dialects, the same at every run: several levels of index, records on
-//! several pages, three (in 2.1 two) generations that differ, logical pages without page, free
-//! pages inside and at the end of the files.
+//! Small repositories of both dialects, the same in every run. They have several levels of index,
+//! records on several pages, three (in 2.1 two) different generations, logical pages without a
+//! page, and free pages inside and at the end of the files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -23,10 +23,10 @@ use super::{Files, in_memory, open};
 
 const SEED: u64 = 0x5EED;
 
-/// The first generation that is left on disk: that of the bulk builder lies before.
+/// The first generation that is left on disk; that of the bulk builder came before.
 const GENERATIONS: u32 = 3;
 
-/// Numbers that look random and are the same everywhere (SplitMix64).
+/// Pseudo-random numbers that are the same everywhere (SplitMix64).
 pub struct Numbers(pub u64);
 
 impl Numbers {
@@ -63,7 +63,7 @@ pub fn physical(number: u32) -> PhysicalPage {
     PhysicalPage::new(number).unwrap()
 }
 
-/// A length as the format stores it.
+/// A length in its stored form.
 pub fn stored(length: usize) -> u32 {
     u32::try_from(length).unwrap()
 }
@@ -75,7 +75,7 @@ pub fn page_at(file: &[u8], page: PhysicalPage) -> &PageBytes {
         .unwrap()
 }
 
-/// The same, to change them.
+/// Mutable access to the bytes of a physical page.
 pub fn page_at_mut(file: &mut [u8], page: PhysicalPage) -> &mut PageBytes {
     (&mut file[page.index() * PAGE_SIZE..][..PAGE_SIZE])
         .try_into()
@@ -120,7 +120,7 @@ pub fn small_v22() -> Files {
     files
 }
 
-/// Classes, instances under two keys each, and keys without record, in three namespaces.
+/// Classes, instances under two keys each, and keys without a record, in three namespaces.
 fn fill(mut builder: BulkBuilder) {
     let mut numbers = Numbers(SEED);
     let mut keys = BTreeMap::new();
@@ -133,7 +133,8 @@ fn fill(mut builder: BulkBuilder) {
                 300 + class * 150
             };
             let record = Some(builder.record(&numbers.bytes(length)).unwrap());
-            // Longer than any of Windows, so that few keys fill a page and a few dozen pages make
+            // Longer than any in Windows, so that few keys fill a page and a few dozen pages make
+            // three levels.
             // three levels.
             keys.insert(format!("{namespace}\\CD_{}", numbers.hex(880)), record);
             keys.insert(
@@ -163,7 +164,7 @@ fn fill(mut builder: BulkBuilder) {
 }
 
 /// Writes the next generation as Windows does: an object page and an index page move to new places,
-/// the mapping goes over the file of the oldest generation. A page of rubbish at the end of each
+/// and the mapping replaces the file of the oldest generation. A page of garbage at the end of each
 /// file is free.
 fn next_generation(files: &mut Files, step: u32) {
     let mut mapping = mapping_in(files, &current_file(files));
@@ -197,14 +198,14 @@ fn next_generation(files: &mut Files, step: u32) {
             .iter_mut()
             .for_each(|entry| entry.stamp = generation);
     }
-    // 0, as if the computer had been running on: then opening checks the pages that the generation
-    // wrote.
+    // 0, as if the computer were still running, so that opening checks the pages that the
+    // generation wrote.
     mapping.shutdown_flag = 0;
     let name = FileRole::Mapping(Mapping::slot_of(generation)).file_name();
     files.insert(name.to_owned(), mapping.to_bytes());
 }
 
-/// A page that may be written again by itself: in the heap one of whole records.
+/// A page that may be rewritten on its own: in the heap a page of whole records.
 fn nth_movable(section: &MappingSection, space: Space, number: u32) -> LogicalPage {
     let movable = |entry: &MappingEntry| space == Space::Index || entry.free_bytes > 0;
     let mut pages = section
@@ -227,7 +228,7 @@ fn relocate(file: &mut Vec<u8>, section: &mut MappingSection, page: LogicalPage)
     new
 }
 
-/// Fills the slack, as pages that were edited have it; gives the new checksum.
+/// Fills the slack as in an edited page. Returns the new checksum.
 fn move_slack(page: &mut PageBytes, own: LogicalPage, space: Space, step: u8) -> u32 {
     let end = match space {
         Space::Objects => ObjectPage::new(page).end(),
@@ -239,7 +240,7 @@ fn move_slack(page: &mut PageBytes, own: LogicalPage, space: Space, step: u8) ->
     sampled(page)
 }
 
-/// A free page at the end of the file, of which nothing is known.
+/// Adds a free page with unknown content at the end of the file.
 fn append_rubbish(file: &mut Vec<u8>, section: &mut MappingSection) {
     file.extend_from_slice(&[0x5A; PAGE_SIZE]);
     section.free.push(physical(section.physical_pages));
@@ -251,8 +252,8 @@ pub fn small_v21() -> Files {
     as_v21(&open(&small_v22()).unwrap().snapshot())
 }
 
-/// A repository of dialect 2.1 with the content of one of dialect 2.2: two generations, two admin
-/// pages of the heap.
+/// A repository of dialect 2.1 with the content of one of dialect 2.2: two generations, and two
+/// admin pages of the heap.
 pub fn as_v21(source: &Snapshot) -> Files {
     let mut objects = convert_objects(source);
     let mut index = convert_index(source);
@@ -283,7 +284,7 @@ pub fn as_v21(source: &Snapshot) -> Files {
         section.write(Dialect::V21, &mut bytes);
         bytes
     };
-    // An older and longer image was overwritten without being cut: its last bytes are still there.
+    // An older and longer image was overwritten without truncation: its last bytes are still there.
     let stale = [7, 0, 0, 0, 9, 0, 0, 0, 0xBA, 0xDC, 0, 0];
     files.insert(
         "OBJECTS.MAP".into(),
@@ -303,7 +304,7 @@ struct Pages {
 }
 
 impl Pages {
-    /// Gives every page a place, the last one first, so that logical and physical numbers differ.
+    /// Gives every page a place, in reverse order, so that logical and physical numbers differ.
     fn place(&mut self, transaction: u32) -> MappingSection {
         let count = self.pages.keys().last().unwrap() + 1;
         let mut entries = vec![MappingEntry::default(); usize::try_from(count).unwrap()];
@@ -323,8 +324,8 @@ impl Pages {
     }
 }
 
-/// The heap, each page one further on, because page 0 is an admin page in 2.1; a second one stands
-/// behind the last.
+/// The heap, with each page number increased by one, because page 0 is an admin page in 2.1. A
+/// second admin page follows the last page.
 fn convert_objects(source: &Snapshot) -> Pages {
     let mut pages = Pages::default();
     let mut singles = Vec::new();
@@ -360,7 +361,7 @@ fn convert_objects(source: &Snapshot) -> Pages {
         singles.push(entry);
         pages.pages.insert(number, page);
     }
-    // One number is left out: a logical page without page.
+    // One number is skipped: a logical page without a page.
     let second = pages.pages.keys().last().unwrap() + 2;
     let (front, back) = singles.split_at(singles.len() / 2);
     pages.pages.insert(0, admin_page(1, second, front));
@@ -379,7 +380,7 @@ fn admin_page(head_mark: u32, next: u32, entries: &[AdminEntry]) -> Box<PageByte
     page
 }
 
-/// The index, each page one further on, because page 0 is its admin page in 2.1.
+/// The index, with each page number increased by one, because page 0 is its admin page in 2.1.
 fn convert_index(source: &Snapshot) -> Pages {
     let mut pages = Pages::default();
     let section = &source.mapping().index;
@@ -406,7 +407,7 @@ fn convert_index(source: &Snapshot) -> Pages {
     pages
 }
 
-/// The text of a key, its reference one page further on.
+/// The text of a key, with the page number in its reference increased by one.
 fn convert_key(node: &IndexPage<'_>, key: usize) -> Vec<u8> {
     let mut text = Vec::new();
     node.append_key(key, &mut text).unwrap();

@@ -1,4 +1,4 @@
-//! The library calls of the command's verbs, for tests and benches of what they cost.
+//! The library calls behind the command's verbs, for tests and benches of their cost.
 
 // Each program uses a part of it.
 #![allow(dead_code)]
@@ -23,7 +23,7 @@ use cimrepo::{Direction, Error, KeyRange};
 
 use super::support::{Files, in_memory, open};
 
-/// A verb, and its library call. Gives how many bytes it would print.
+/// A verb and its library call, which returns the number of bytes that it would print.
 pub struct Verb {
     /// Its name.
     pub name: &'static str,
@@ -83,7 +83,7 @@ fn catalog(files: &Files) -> Catalog {
     Catalog::new(open(files).unwrap().snapshot())
 }
 
-/// Counts what is written, and keeps nothing.
+/// Counts the bytes written and discards them.
 #[derive(Default)]
 struct Counter(u64);
 
@@ -98,12 +98,12 @@ impl Write for Counter {
     }
 }
 
-/// What a run over all objects met.
+/// The results of a run over all objects.
 #[derive(Debug, Default)]
 pub struct Walked {
-    /// Bytes of the paths of all objects.
+    /// Size of the paths of all objects, in bytes.
     pub listed: u64,
-    /// What could not be read.
+    /// The errors that were met.
     pub errors: Vec<String>,
 }
 
@@ -115,7 +115,7 @@ impl Walked {
     }
 }
 
-/// Goes over all objects as `ls -r` does: names first, then each class; instances by their paths.
+/// Walks over all objects like `ls -r`: names first, then each class, and instances by their paths.
 pub fn walk(catalog: &Catalog) -> Walked {
     let run = catalog.each_once();
     let mut walked = Walked::default();
@@ -195,7 +195,7 @@ fn export(catalog: &Catalog) -> u64 {
     out.0
 }
 
-/// Shows each object by its path, as one call of `show` does one: every one is looked up.
+/// Shows each object by its path, like one call of `show` each: every one is looked up.
 fn show(catalog: &Catalog) -> u64 {
     let run = catalog.each_once();
     let mut shown = 0;
@@ -220,14 +220,14 @@ fn compare(first: &Catalog, second: &Catalog) -> Result<u64, Error> {
     Ok(differences)
 }
 
-/// Namespaces whose share could be told.
+/// The number of namespaces whose space could be computed.
 fn used(catalog: &Catalog) -> u64 {
     let mut told = 0;
     catalog.usage(&mut |usage| told += u64::from(usage.is_ok()));
     told
 }
 
-/// Bytes of all keys of the index.
+/// Size of all keys of the index, in bytes.
 fn keys_of_all(catalog: &Catalog) -> u64 {
     let mut scan = catalog.snapshot().keys(KeyRange::all(), Direction::Forward);
     let mut bytes = 0;
@@ -286,7 +286,7 @@ fn backed_up(files: &Files) -> u64 {
     ) {
         return error.to_string().len() as u64;
     }
-    // What is not consistent is not restored, and found out before.
+    // An inconsistent repository is not restored, which is found out first.
     let restored = OpenBackup::new()
         .open_in(&shared, Path::new("backup"))
         .and_then(|backup: Backup| {
