@@ -321,7 +321,7 @@ mod pipes {
                 assert!(
                     reasons
                         .iter()
-                        .any(|reason| reason.contains("no regular file")),
+                        .any(|reason| reason.contains("not a regular file")),
                     "{name}: {reasons:?}"
                 );
                 let is_data = matches!(role, FileRole::Objects | FileRole::Index);
@@ -333,7 +333,7 @@ mod pipes {
                     let target = place.path().join("x.cimbak");
                     let error = backup(&repository, target, &BackupOptions::default(), &Unobserved)
                         .unwrap_err();
-                    assert!(error.to_string().contains("no regular file"), "{error}");
+                    assert!(error.to_string().contains("not a regular file"), "{error}");
                 }
             }
         }

@@ -995,7 +995,7 @@ fn a_copy_is_held_against_the_token_of_its_pause() {
     );
     for wrong in ["", "7", "cimrepo-pause-2:2.2:1:1:00", &token[1..]] {
         assert!(
-            run(&[&"verify", &copy, &"--token", &wrong], 2).contains("no token of a pause"),
+            run(&[&"verify", &copy, &"--token", &wrong], 2).contains("not the token of a pause"),
             "{wrong}"
         );
     }
@@ -1051,7 +1051,7 @@ fn a_backup_is_signed_and_its_signature_is_checked() {
     run(&[&"backup", &place.repo, &unsigned], 0);
     assert!(run(&[&"verify", &unsigned, &"--key", &public], 4).contains("there is no signature"));
     assert!(run(&[&"verify", &place.repo, &"--key", &public], 2).contains("--key is for backups"));
-    assert!(run(&[&"verify", &file, &"--key", &secret], 2).contains("no public key"));
+    assert!(run(&[&"verify", &file, &"--key", &secret], 2).contains("not a public key"));
     assert!(
         run(&[&"backup", &place.repo, &"-", &"--sign", &secret], 2).contains("next to its backup")
     );

@@ -154,10 +154,10 @@ fn keys_and_passwords_that_do_not_fit_are_refused() {
         "has no password",
     );
     for text in ["", "\n\n", PUBLIC, SIGNATURE, &SECRET[..SECRET.len() - 9]] {
-        is_refused(SigningKey::read(text, None), "no secret key");
+        is_refused(SigningKey::read(text, None), "not a secret key");
     }
     for text in ["", "untrusted comment: x", SECRET, SIGNATURE, &OTHER[1..]] {
-        is_refused(VerifyingKey::read(text), "no public key");
+        is_refused(VerifyingKey::read(text), "not a public key");
     }
     let signing = SigningKey::read(SECRET, None).unwrap();
     for comment in ["two\nlines", " blanks "] {
