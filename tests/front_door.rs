@@ -3,10 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+use cimrepo::query::Row;
 use cimrepo::service::{Connection, NamespaceConnection, Standby};
 use cimrepo::{
     Backup, BackupOptions, Catalog, Class, Engine, Error, Instance, Property, Put, PutClass,
-    Repository, RestoreOptions, Row, ScalarType, Service, Snapshot, StoredClass, StoredInstance,
+    Repository, RestoreOptions, ScalarType, Service, Snapshot, StoredClass, StoredInstance,
     Unobserved, Value, VerifyOptions, backup, query, restore, verify,
 };
 

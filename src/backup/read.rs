@@ -145,6 +145,17 @@ impl OpenBackup {
 }
 
 /// An open backup, with its bases if it is incremental.
+///
+/// ```no_run
+/// # fn main() -> cimrepo::Result<()> {
+/// let backup = cimrepo::Backup::open("monday.cimbak")?;
+/// // Everything that reads a repository reads its snapshot.
+/// for name in backup.snapshot().catalog().namespaces() {
+///     println!("{}", name?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Backup {
     chain: Arc<Chain>,

@@ -3,11 +3,11 @@
 
 use crate::base::error::{Error, Result};
 use crate::base::narrow;
+use crate::btree::scan::{Direction, KeyRange};
 use crate::format::index::key;
 use crate::format::index::key::KeyFamily;
 use crate::format::own::manifest::{NamespaceSummary, Summary};
 use crate::store::Snapshot;
-use crate::{Direction, KeyRange};
 
 /// Largest number of namespaces that a summary lists; further ones count only in the totals.
 const MAX_NAMESPACES: usize = 100_000;

@@ -200,6 +200,16 @@ fn add(signature: &mut Option<Arc<Class>>, parameter: Property) {
 }
 
 /// A class declaration.
+///
+/// ```
+/// use cimrepo::{Class, Property, ScalarType};
+///
+/// let shelf = Class::builder("Shelf")
+///     .property(Property::new("Name", ScalarType::String).key())
+///     .property(Property::new("Boards", ScalarType::Uint32).default(3))
+///     .build();
+/// assert_eq!(shelf.properties.len(), 2);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Class {
     /// Its name.

@@ -58,6 +58,22 @@ pub enum InstanceError {
 }
 
 /// An instance of a class.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use cimrepo::{Class, FullClass, Instance, Property, ScalarType};
+/// # fn main() -> cimrepo::Result<()> {
+/// let shelf = Class::builder("Shelf")
+///     .property(Property::new("Name", ScalarType::String).key())
+///     .property(Property::new("Boards", ScalarType::Uint32).default(3));
+/// let shelf = Arc::new(FullClass::compose(shelf.build(), None)?);
+/// let left = Instance::new(shelf).with("Name", "left")?;
+/// assert_eq!(left.get("Boards")?.and_then(|value| value.as_u32()), Some(3));
+/// assert_eq!(left.path()?.to_string(), "Shelf.Name=\"left\"");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instance {
     class: Arc<FullClass>,

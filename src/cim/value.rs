@@ -109,6 +109,15 @@ impl Element for Option<Object> {
 macro_rules! values {
     ($($kind:ident $one:ty, $many:ty, $words:literal;)*) => {
         /// A value that is not NULL.
+        ///
+        /// ```
+        /// use cimrepo::Value;
+        ///
+        /// let value = Value::from(vec![3u8, 5]);
+        /// assert_eq!(value.to_string(), "{3, 5}");
+        /// assert_eq!(Value::from(7u64).as_u32(), Some(7));
+        /// assert!(i8::try_from(Value::from(200u8)).is_err());
+        /// ```
         #[derive(Debug, Clone)]
         pub enum Value {
             $(#[doc = $words] $kind($one),)*

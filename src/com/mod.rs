@@ -48,6 +48,7 @@ pub use exports::{DllCanUnloadNow, DllGetClassObject};
 pub use factory::class_factory;
 pub use failure::Failure;
 pub use host::{Host, Hosted};
+#[cfg(feature = "raw")]
 pub use interfaces::{IClassFactory, ISupportErrorInfo, IWbemBackupRestore, IWbemBackupRestoreEx};
 pub use lifetime::may_unload;
 

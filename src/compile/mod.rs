@@ -45,10 +45,8 @@ use source::{Loader, Texts, Unit};
 /// report; nothing is stored then, but with [`CompileOptions::keep_going`] the others are.
 ///
 /// ```
-/// use cimrepo::catalog::create;
 /// use cimrepo::compile::{CompileOptions, MofSource, NoIncludes, compile};
-/// use cimrepo::store::EngineOptions;
-/// use cimrepo::storage::{Directory, MemStorage};
+/// use cimrepo::{Directory, EngineOptions, MemStorage, create};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let directory = Directory::new(std::sync::Arc::new(MemStorage::new()), ".");
 /// create(&directory)?;

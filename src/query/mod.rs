@@ -2,11 +2,10 @@
 //! time. Source: `docs::query`.
 //!
 //! ```no_run
-//! use cimrepo::catalog::Catalog;
 //! use cimrepo::query::{self, QueryOptions, Row};
 //! # fn main() -> cimrepo::Result<()> {
-//! # let repository = cimrepo::store::Repository::open_read_only("Repository")?;
-//! let catalog = Catalog::new(repository.snapshot());
+//! # let repository = cimrepo::Repository::open_read_only("Repository")?;
+//! let catalog = repository.catalog();
 //! let text = "SELECT Name, Query FROM __EventFilter WHERE Query LIKE '%Win32_Process%'";
 //! let mut rows = query::run(&catalog, r"ROOT\subscription", text, QueryOptions::default())?;
 //! for row in &mut rows {

@@ -37,25 +37,25 @@ use crate::store::{OwnerId, PauseToken, Snapshot};
 
 pub use backup_restore::{BackupAndRestore, BackupRestore, BackupRestoreFlags, LiveRestoreOptions};
 pub use caller::{Caller, EachCall, Identified, Operation, Trusted};
-pub use connection::{Connection, Enumeration, View};
+pub use connection::Connection;
+#[cfg(feature = "raw")]
+pub use connection::{Enumeration, View};
+#[cfg(feature = "raw")]
 pub use live_plan::LiveRestorePlan;
 pub use namespace::{NamespaceConnection, NamespaceView};
+#[cfg(feature = "raw")]
 pub use namespace_query::NamespaceRows;
 pub use namespace_writer::NamespaceWriter;
 pub use options::{FlagZero, ObjectOptions};
-pub use paused::{PauseOptions, PausedRun, pause_repository};
+#[cfg(feature = "raw")]
+pub use paused::PausedRun;
+pub use paused::{PauseOptions, pause_repository};
 pub use root::Root;
 pub use standby::{Standby, StandbyObject};
+#[cfg(feature = "raw")]
 pub use writing::WriteTransaction;
 
 use connection::Link;
-
-/// Default limit on the length of a pause: 15 minutes, as in Windows (A-68).
-pub const DEFAULT_LEASE: Duration = Duration::from_secs(15 * 60);
-
-/// Default limit on how long a call waits for others. It equals the longest pause, so that a call
-/// that waits for a pause sees its end.
-pub const DEFAULT_LIMIT: Duration = DEFAULT_LEASE;
 
 /// Options for using a repository.
 #[derive(Debug, Clone, Default)]
@@ -126,6 +126,19 @@ impl ServiceOptions {
 /// A repository in use. It is closed with the last of its handles (this one, connections, and
 /// backup and restore objects), or by [`close`](Self::close) regardless of handles. Clones are
 /// handles of the same repository.
+///
+/// ```no_run
+/// # fn main() -> cimrepo::Result<()> {
+/// let service = cimrepo::Service::open("Repository")?;
+/// let client = service.connect()?;
+/// // Until the pause ends, clients read and no one writes.
+/// let object = service.backup_restore();
+/// object.pause()?;
+/// assert!(client.try_begin_write().is_err());
+/// object.resume()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Service {
     core: Arc<Core>,

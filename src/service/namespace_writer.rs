@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::WriteTransaction;
 use super::namespace::{Identity, need_any, need_inside};
+use super::writing::WriteTransaction;
 use crate::base::error::Result;
 use crate::catalog::StoredClass;
 use crate::catalog::{Changes, Put, PutClass, State};

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::{DEFAULT_LEASE, DEFAULT_LIMIT};
-
 /// Meaning of a restore without flags while clients are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum FlagZero {
@@ -27,8 +25,8 @@ pub struct ObjectOptions {
 impl Default for ObjectOptions {
     fn default() -> Self {
         Self {
-            lease: DEFAULT_LEASE,
-            limit: DEFAULT_LIMIT,
+            lease: Self::DEFAULT_LEASE,
+            limit: Self::DEFAULT_LIMIT,
             lock_limit: None,
             flag_zero: FlagZero::default(),
         }
@@ -36,6 +34,13 @@ impl Default for ObjectOptions {
 }
 
 impl ObjectOptions {
+    /// Default limit on the length of a pause: 15 minutes, as in Windows.
+    pub const DEFAULT_LEASE: Duration = Duration::from_secs(15 * 60);
+
+    /// Default limit on how long a call waits for others. It equals the longest pause, so that a
+    /// call that waits for a pause sees its end.
+    pub const DEFAULT_LIMIT: Duration = Self::DEFAULT_LEASE;
+
     /// The defaults: pauses and waits of at most 15 minutes, and restores that break no connection
     /// without force.
     pub fn new() -> Self {

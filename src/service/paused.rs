@@ -9,7 +9,7 @@ use crate::pager::files::RepositoryFiles;
 use crate::storage::Directory;
 use crate::store::PauseToken;
 
-use super::{BackupRestore, DEFAULT_LEASE, Standby, Trusted};
+use super::{BackupRestore, ObjectOptions, Standby, Trusted};
 
 /// Result of an action that ran while the repository was paused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub struct PauseOptions {
 impl Default for PauseOptions {
     fn default() -> Self {
         Self {
-            lease: DEFAULT_LEASE,
+            lease: ObjectOptions::DEFAULT_LEASE,
             wait: None,
         }
     }

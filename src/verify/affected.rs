@@ -8,6 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::base::page_no::{PAGE_SIZE, RecordRef};
 use crate::base::progress::{Monitor, Observer, Phase};
 use crate::base::site::FileRole;
+use crate::btree::scan::{Direction, KeyRange};
 use crate::catalog::Catalog;
 use crate::format::index::key::Key;
 use crate::format::index::object_key::{KeyShape, SYSTEM_NAMESPACE};
@@ -72,7 +73,7 @@ pub fn affected(
         catalog,
     };
     let monitor = Monitor::new(observer, Phase::Verify, report.keys);
-    let keys = snapshot.keys(crate::KeyRange::all(), crate::Direction::Forward);
+    let keys = snapshot.keys(KeyRange::all(), Direction::Forward);
     // Damage of the index is reported as a finding already.
     for (number, key) in keys.flatten().enumerate() {
         if number % KEYS_A_STEP == 0 {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cimrepo::base::moment::Moment;
 use cimrepo::base::progress::Phase;
-use cimrepo::service::{DEFAULT_LEASE, PauseOptions, ServiceOptions, pause_repository};
+use cimrepo::service::{ObjectOptions, PauseOptions, ServiceOptions, pause_repository};
 use cimrepo::storage::Directory;
 use cimrepo::store::{Durability, Engine, EngineOptions};
 use parking_lot::Mutex;
@@ -363,6 +363,8 @@ fn a_pause_waits_for_the_transaction_that_runs() {
     assert_eq!(names(&read(&copy(&storage))), ["FIRST", "RUNNING"]);
     assert_eq!(service.activity().paused_by, Some(object.owner()));
 }
+
+const DEFAULT_LEASE: Duration = ObjectOptions::DEFAULT_LEASE;
 
 #[test]
 fn a_second_pause_of_the_same_object_fails_and_lengthens_nothing() {

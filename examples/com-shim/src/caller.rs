@@ -3,9 +3,7 @@
 
 use std::ffi::c_void;
 
-use cimrepo::Error;
-use cimrepo::format::security::sid::Sid;
-use cimrepo::security::{AuthenticationLevel, Caller, Origin, Privileges};
+use cimrepo::{AuthenticationLevel, Error, Identity, Origin, Privileges, Sid};
 use windows::Win32::Foundation::{
     CO_E_NOTINITIALIZED, ERROR_NO_TOKEN, HANDLE, LUID, RPC_E_CALL_COMPLETE,
 };
@@ -28,7 +26,7 @@ type Result<T> = cimrepo::Result<T>;
 const MAX_INFORMATION: u32 = 1 << 20;
 
 /// The caller of the call that runs on this thread.
-pub fn caller() -> Result<Caller> {
+pub fn caller() -> Result<Identity> {
     let is_client = impersonate()?;
     let caller = token().and_then(|token| read(*token));
     if is_client {
@@ -78,7 +76,7 @@ fn token() -> Result<Owned<HANDLE>> {
     Ok(unsafe { Owned::new(handle) })
 }
 
-fn read(token: HANDLE) -> Result<Caller> {
+fn read(token: HANDLE) -> Result<Identity> {
     // SAFETY: the handle is open.
     if unsafe { IsTokenRestricted(token) }.is_ok() {
         return Err(denied("the caller's token is restricted; call with an unrestricted one"));
@@ -91,7 +89,7 @@ fn read(token: HANDLE) -> Result<Caller> {
         false => Origin::Local,
     };
     let enabled = privileges(token)?;
-    Ok(Caller::new(user(token)?, origin).in_groups(groups).holding(enabled).enabling(enabled))
+    Ok(Identity::new(user(token)?, origin).in_groups(groups).holding(enabled).enabling(enabled))
 }
 
 /// One part of the token, in words, so that its structures lie as their types demand.

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use cimrepo::base::reason::Reason;
+use cimrepo::Reason;
 use windows::Win32::Foundation::E_UNEXPECTED;
 use windows::Win32::System::Com::{IErrorInfo, SetErrorInfo};
 use windows::Win32::System::Ole::CreateErrorInfo;

@@ -7,9 +7,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cimrepo::base::progress::Unobserved;
-use cimrepo::base::reason::Reason;
 use cimrepo::service::{BackupAndRestore, BackupRestoreFlags, StandbyObject};
+use cimrepo::{Reason, Unobserved};
 use windows::Win32::Foundation::{CLASS_E_NOAGGREGATION, E_POINTER, E_UNEXPECTED, S_FALSE};
 use windows::Win32::System::Com::{
     IClassFactory, IClassFactory_Impl, ISupportErrorInfo, ISupportErrorInfo_Impl,

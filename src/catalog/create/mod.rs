@@ -10,6 +10,7 @@ use super::Importer;
 use crate::base::error::{Error, Result};
 use crate::base::io_op::IoOp;
 use crate::base::rule::Rule;
+use crate::btree::scan::{Direction, KeyRange};
 use crate::catalog::ROOT;
 use crate::cim::class::Class;
 use crate::cim::instance::Instance;
@@ -20,7 +21,6 @@ use crate::security::defaults;
 use crate::storage::{Directory, MemStorage, Protection};
 use crate::store::BulkBuilder;
 use crate::store::{Durability, Engine, EngineOptions};
-use crate::{Direction, KeyRange};
 
 use definitions::{Item, Values};
 

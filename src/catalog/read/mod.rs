@@ -55,6 +55,17 @@ pub use usage::{ClassUsage, NamespaceUsage, Share};
 
 /// The objects of a snapshot. Cheap to clone; clones share the cache of composed classes. Like the
 /// snapshot, its content never changes.
+///
+/// ```no_run
+/// # fn main() -> cimrepo::Result<()> {
+/// let catalog = cimrepo::Repository::open_read_only("wbem/Repository")?.catalog();
+/// let path = "__Win32Provider.Name=\"CIMWin32\"".parse()?;
+/// if let Some(stored) = catalog.instance(r"root\cimv2", &path)? {
+///     println!("{}: written {}", path, stored.stamp);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Catalog {
     snapshot: Snapshot,

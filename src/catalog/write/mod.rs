@@ -176,10 +176,10 @@ impl<'t, 'e> Changes<'t, 'e> {
 /// undoes them.
 ///
 /// ```
-/// use cimrepo::catalog::{CatalogWriter, Put, PutClass, create};
-/// use cimrepo::cim::{Class, Instance, Property, ScalarType};
-/// use cimrepo::store::EngineOptions;
-/// use cimrepo::storage::{Directory, MemStorage};
+/// use cimrepo::{
+///     Class, Directory, EngineOptions, Instance, MemStorage, Property, Put, PutClass, ScalarType,
+///     create,
+/// };
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let directory = Directory::new(std::sync::Arc::new(MemStorage::new()), ".");
 /// create(&directory)?;

@@ -278,6 +278,18 @@ fn with_interruption(error: Error, directory: &Directory) -> Error {
 }
 
 /// A repository in the on-disk format of Windows, opened for reading.
+///
+/// ```no_run
+/// # fn main() -> cimrepo::Result<()> {
+/// let repository = cimrepo::Repository::open_read_only("wbem/Repository")?;
+/// if !repository.is_whole() {
+///     for refused in repository.refused() {
+///         println!("{refused:?}");
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Repository {
     files: RepositoryFiles,

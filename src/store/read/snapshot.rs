@@ -20,6 +20,21 @@ use crate::pager::state::survey::{IndexHealth, Survey};
 use crate::storage::Protection;
 
 /// An unchanging view of one generation of a repository or backup. Cheap to clone.
+///
+/// ```
+/// # fn main() -> cimrepo::Result<()> {
+/// # let directory = cimrepo::Directory::new(std::sync::Arc::new(cimrepo::MemStorage::new()), ".");
+/// # cimrepo::create(&directory)?;
+/// let engine = cimrepo::EngineOptions::new().open_in(&directory)?;
+/// let before = engine.snapshot();
+/// let mut writer = engine.begin_catalog_write()?;
+/// writer.create_namespace(r"root\Shop")?;
+/// writer.commit()?;
+/// assert!(!before.catalog().has_namespace(r"root\Shop")?);
+/// assert!(engine.snapshot().catalog().has_namespace(r"root\Shop")?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     image: Arc<Image>,

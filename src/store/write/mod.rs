@@ -179,6 +179,17 @@ pub struct EngineInfo {
 
 /// A repository opened for writing. Dropping it closes it; [`close`](Self::close) also reports
 /// whether that succeeded.
+///
+/// ```no_run
+/// # fn main() -> cimrepo::Result<()> {
+/// let engine = cimrepo::Engine::open("Repository")?;
+/// let mut writer = engine.begin_catalog_write()?;
+/// writer.delete_class(r"root\Shop", "Shelf")?;
+/// writer.commit()?;
+/// engine.close()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
