@@ -58,6 +58,9 @@ pub mod com;
 pub mod compile;
 pub mod docs;
 pub mod export;
+#[cfg(not(feature = "raw"))]
+mod forensics;
+#[cfg(feature = "raw")]
 pub mod forensics;
 #[cfg(not(feature = "raw"))]
 mod format;
