@@ -20,6 +20,9 @@ use cimrepo::base::corruption::Corruption;
 use cimrepo::base::page_no::{LogicalPage, PAGE_SIZE, PageBytes, PhysicalPage, RecordRef, Space};
 use cimrepo::base::progress::Unobserved;
 use cimrepo::base::site::{FileRole, Site};
+use cimrepo::forensics::carve::Evidence;
+use cimrepo::forensics::carve::scan::{MAX_HITS, hits};
+use cimrepo::forensics::{CarveOptions, Carver};
 use cimrepo::format::Dialect;
 use cimrepo::format::checksum::{crc32, sampled};
 use cimrepo::format::heap::admin_page;
@@ -56,6 +59,7 @@ pub(crate) const TARGETS: &[(&str, Entry)] = &[
     ("bmf", bmf::bmf),
     ("query_text", query::query_text),
     ("query", query::query),
+    ("carve", carve),
 ];
 
 /// Gives an input to a target.
@@ -1123,4 +1127,31 @@ fn old_index(keys: &[Vec<u8>]) -> Vec<Box<PageBytes>> {
         *admin = padded(words.as_flattened());
     }
     pages
+}
+
+/// Searches an input as a region, and as OBJECTS.DATA without any other file: what is found lies in
+/// it, byte for byte.
+fn carve(input: &[u8]) {
+    for dialect in [Dialect::V21, Dialect::V22] {
+        let (found, _) = hits(input, dialect);
+        assert!(found.len() <= MAX_HITS);
+        assert!(
+            found
+                .iter()
+                .all(|hit| hit.offset + hit.length <= input.len())
+        );
+    }
+    let storage = MemStorage::new();
+    storage.put("./OBJECTS.DATA", input.to_vec());
+    let directory = Directory::new(Arc::new(storage), ".");
+    let evidence = Evidence::open(&directory, OpenOptions::new()).expect("a data file is there");
+    let carver = Carver::new(evidence, CarveOptions::new(), &Unobserved);
+    for remnant in carver.expect("memory does not fail") {
+        let place = remnant.places.first().expect("a remnant lies somewhere");
+        if let [page] = place.pages.as_slice() {
+            let start = page.index() * PAGE_SIZE + place.offset as usize;
+            let bytes = input.get(start..start + remnant.bytes.len());
+            assert_eq!(bytes, Some(&remnant.bytes[..]));
+        }
+    }
 }

@@ -156,6 +156,11 @@ fn query_inputs() {
     replay("query");
 }
 
+#[test]
+fn carve_inputs() {
+    replay("carve");
+}
+
 /// Each byte of each seed of a record in turn becomes another: what a fuzzer would try first.
 #[test]
 fn changed_object_records() {
@@ -206,6 +211,7 @@ fn every_target_has_the_seeds_that_are_made_for_it() {
         ("bmf", bmf_seeds()),
         ("query_text", query_text_seeds()),
         ("query", query_seeds()),
+        ("carve", carve_seeds()),
     ];
     assert!(
         made.iter()
@@ -439,6 +445,41 @@ fn definitions_overlap() -> Box<PageBytes> {
     let offsets = 20 + 4 * keys.len() + 4 * (keys.len() + 1);
     page[offsets..offsets + 2 * keys.len()].fill(0);
     page
+}
+
+/// Bytes of every kind of record, alone and among others, and what looks like one.
+fn carve_seeds() -> Seeds {
+    let class = class_record_seeds().into_iter().next_back();
+    let instance = instance_record_seeds().into_iter().next_back();
+    let records = [class, instance].into_iter().flatten();
+    let records: Vec<Vec<u8>> = records.map(|(_, seed)| seed).collect();
+    let mut digits: Vec<u8> = [b'A', 0].repeat(70);
+    digits.extend(0x01D0_0000_0000_0001u64.to_le_bytes().repeat(2));
+    digits.extend([40, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let reference = ReferenceRecord {
+        namespace: "ROOT".to_owned(),
+        class: "C".to_owned(),
+        property: "P".to_owned(),
+        key: "NS_1\\KI_2\\I_3".to_owned(),
+    };
+    let among = [&[0xFF; 5][..], &records.concat(), &reference.to_bytes()].concat();
+    let mut page = among.clone();
+    page.resize(PAGE_SIZE, 0);
+    let table = single_page(&[(7, &reference.to_bytes()[..])]);
+    let head = build_multi_page(&vec![0x6B; 9000], 0);
+    named([
+        ("class", records.first().cloned().unwrap_or_default()),
+        ("instance", records.last().cloned().unwrap_or_default()),
+        ("reference", reference.to_bytes()),
+        ("among-others", among),
+        ("digits", digits),
+        ("raw-page", page),
+        ("page", table.to_vec()),
+        (
+            "two-pages",
+            head.iter().flat_map(|page| page.to_vec()).collect(),
+        ),
+    ])
 }
 
 fn object_page_seeds() -> Seeds {
