@@ -12,6 +12,7 @@ mod support;
 
 mod cases;
 mod codes;
+mod comparing;
 mod generated;
 mod like;
 mod made_up;
