@@ -201,10 +201,7 @@ impl Arguments {
 
     /// The repository that is written, and the files.
     fn targets(&self) -> Result<(Option<&PathBuf>, &[PathBuf]), Failure> {
-        match (
-            self.check || self.mof.is_some(),
-            self.paths.split_first(),
-        ) {
+        match (self.check || self.mof.is_some(), self.paths.split_first()) {
             (true, _) => Ok((None, &self.paths)),
             (false, Some((repo, files))) if !files.is_empty() => Ok((Some(repo), files)),
             (false, _) => Err(Failure::usage(
@@ -274,11 +271,7 @@ impl Arguments {
         })
     }
 
-    fn show_diagnostics(
-        &self,
-        report: &CompileReport,
-        output: &mut Output,
-    ) -> Result<(), Failure> {
+    fn show_diagnostics(&self, report: &CompileReport, output: &mut Output) -> Result<(), Failure> {
         for diagnostic in &report.diagnostics {
             match output.is_json() {
                 true => {

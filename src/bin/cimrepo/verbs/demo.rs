@@ -192,7 +192,10 @@ impl Demo {
     fn change(&mut self, from: &Path, to: &Path) -> Result<(), Failure> {
         copy(from, to)?;
         let objects = compile_into(to, "change.mof", CHANGE)?;
-        let changed = format!("{objects} objects are deleted from a copy in {}", escape_path(to));
+        let changed = format!(
+            "{objects} objects are deleted from a copy in {}",
+            escape_path(to)
+        );
         self.say("change", changed)
     }
 

@@ -56,7 +56,10 @@ pub struct Arguments {
 
 impl Arguments {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let known = self.known_good.as_ref().map_or(Ok(Vec::new()), read_known)?;
+        let known = self
+            .known_good
+            .as_ref()
+            .map_or(Ok(Vec::new()), read_known)?;
         self.sources.each(|source| self.search(source, &known))
     }
 
@@ -128,7 +131,9 @@ fn read_known(path: &PathBuf) -> Result<Vec<KnownChain>, Failure> {
 fn show(finding: &Finding, output: &mut Output) -> Result<(), Failure> {
     output.line(format_args!("{:<7}{}", finding.level, finding.words))?;
     let rules = finding.rules.iter();
-    let rules: Vec<String> = rules.map(|rule| format!("{} {}", rule.id(), rule.words())).collect();
+    let rules: Vec<String> = rules
+        .map(|rule| format!("{} {}", rule.id(), rule.words()))
+        .collect();
     if !rules.is_empty() {
         field(output, "rules", rules.join("; "))?;
     }
@@ -138,7 +143,11 @@ fn show(finding: &Finding, output: &mut Output) -> Result<(), Failure> {
     }
     if let Some(first) = finding.first_seen {
         let bound = if first.or_earlier { " or earlier" } else { "" };
-        field(output, "first seen", format_args!("generation {}{bound}", first.generation))?;
+        field(
+            output,
+            "first seen",
+            format_args!("generation {}{bound}", first.generation),
+        )?;
     }
     for subject in &finding.subjects {
         show_subject(subject, output)?;
@@ -148,19 +157,32 @@ fn show(finding: &Finding, output: &mut Output) -> Result<(), Failure> {
 
 fn show_subject(subject: &Subject, output: &mut Output) -> Result<(), Failure> {
     field(output, subject.kind.as_str(), escape(&subject.path))?;
-    let run = subject.run.map(|run| format!("run {run}, ")).unwrap_or_default();
-    let place = subject.place.map(|place| format!(", {place}")).unwrap_or_default();
+    let run = subject
+        .run
+        .map(|run| format!("run {run}, "))
+        .unwrap_or_default();
+    let place = subject
+        .place
+        .map(|place| format!(", {place}"))
+        .unwrap_or_default();
     let stamp = subject.stamp;
     field(output, "", format_args!("{run}stamp {stamp}{place}"))?;
     if subject.kind == Kind::Consumer {
         for (name, value) in &subject.properties {
             let text = value.as_ref().and_then(Value::as_text).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+            let lines: Vec<&str> = text
+                .lines()
+                .filter(|line| !line.trim().is_empty())
+                .collect();
             for line in lines.iter().take(SCRIPT_LINES) {
                 field(output, "", format_args!("{name}: {}", escape(line)))?;
             }
             if lines.len() > SCRIPT_LINES {
-                let rest = count((lines.len() - SCRIPT_LINES) as u64, "more line", "more lines");
+                let rest = count(
+                    (lines.len() - SCRIPT_LINES) as u64,
+                    "more line",
+                    "more lines",
+                );
                 field(output, "", format_args!("{name}: {rest}; --json has all"))?;
             }
         }

@@ -204,7 +204,10 @@ impl Arguments {
             );
             complain(format_args!("{read}; {lost} could not be"));
         }
-        let is_partial = rows.notes().iter().any(|note| note.code == NoteCode::PassedOver);
+        let is_partial = rows
+            .notes()
+            .iter()
+            .any(|note| note.code == NoteCode::PassedOver);
         Ok(match refused {
             Some(error) => error.exit_code(),
             None if unreadable > 0 && printed == 0 => Outcome::Corrupt,

@@ -138,7 +138,11 @@ impl Arguments {
             options = options.like(like.the_one()?.open()?.snapshot());
         }
         let mut carver = Carver::new(evidence, options, &Bar::new())?;
-        let format = if self.json { Format::Jsonl } else { self.format };
+        let format = if self.json {
+            Format::Jsonl
+        } else {
+            self.format
+        };
         let mut output = Output::new(format == Format::Jsonl);
         let mut shown: BTreeMap<(Kind, &str), u64> = BTreeMap::new();
         let mut number = 0u64;
@@ -157,7 +161,11 @@ impl Arguments {
         }
         output.finish()?;
         summary(&carver, &shown);
-        Ok(if shown.is_empty() { Outcome::Findings } else { Outcome::Done })
+        Ok(if shown.is_empty() {
+            Outcome::Findings
+        } else {
+            Outcome::Done
+        })
     }
 
     fn wants(&self, remnant: &Remnant) -> bool {
@@ -205,26 +213,42 @@ fn show(remnant: &Remnant, format: Format, output: &mut Output) -> Result<(), Fa
 /// A remnant in one line: its fate, how sure it is, what it is, when and where.
 fn line(remnant: &Remnant) -> String {
     let possible = || {
-        let paths: Vec<&str> = remnant.namespaces.iter().map(|home| home.path.as_str()).collect();
+        let paths: Vec<&str> = remnant
+            .namespaces
+            .iter()
+            .map(|home| home.path.as_str())
+            .collect();
         match paths.as_slice() {
             [] => "(namespace not known)".to_owned(),
             paths => format!("({}?)", paths.join(", ")),
         }
     };
     let namespace = remnant.namespace.clone().unwrap_or_else(possible);
-    let name = remnant.path.as_deref().or(remnant.class.as_deref()).unwrap_or("(class not known)");
+    let name = remnant
+        .path
+        .as_deref()
+        .or(remnant.class.as_deref())
+        .unwrap_or("(class not known)");
     let sure = match remnant.certainty {
         Certainty::Certain => "",
         Certainty::Probable => " (probable)",
     };
-    let written = remnant.written.map(|stamp| FileTime(stamp).to_string()).unwrap_or_default();
+    let written = remnant
+        .written
+        .map(|stamp| FileTime(stamp).to_string())
+        .unwrap_or_default();
     let changed = match remnant.changed.as_slice() {
         [] => String::new(),
         changed => format!("  changed since: {}", changed.join(", ")),
     };
     let place = remnant.places.first().map(|place| {
         let page = place.pages.first().map_or(0, |page| page.get());
-        format!("{} page {page} offset {} ({})", place.file(), place.offset, place.region.name())
+        format!(
+            "{} page {page} offset {} ({})",
+            place.file(),
+            place.offset,
+            place.region.name()
+        )
     });
     format!(
         "{:<8}{:<10}{}:{}{sure}  {written}  {}{}",
@@ -254,10 +278,19 @@ fn summary(carver: &Carver, shown: &BTreeMap<(Kind, &str), u64>) {
         count(counts.same.into(), "record", "records")
     ));
     let notes = [
-        (counts.undecoded, "of a table of contents could not be decoded"),
-        (counts.incomplete, "on several pages could not be put together"),
+        (
+            counts.undecoded,
+            "of a table of contents could not be decoded",
+        ),
+        (
+            counts.incomplete,
+            "on several pages could not be put together",
+        ),
         (counts.unreadable, "(pages) could not be read"),
-        (counts.cut, "(regions) were not searched to the end, as a limit was met"),
+        (
+            counts.cut,
+            "(regions) were not searched to the end, as a limit was met",
+        ),
     ];
     for (number, text) in notes.into_iter().filter(|(number, _)| *number > 0) {
         complain(format_args!("{number} {text}"));

@@ -310,7 +310,9 @@ impl Arguments {
         match &plan.writer {
             Some(writer) => complain(hindrance(writer)),
             None if way == Way::New => {}
-            None => output.line("no process has it open for writing: no connection would be cut")?,
+            None => {
+                output.line("no process has it open for writing: no connection would be cut")?
+            }
         }
         Ok(())
     }
