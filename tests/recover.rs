@@ -322,6 +322,44 @@ fn the_command_says_by_its_code_whether_it_found_something() {
     assert_eq!(run(&["recover", plain]).status.code(), Some(2));
 }
 
+/// Two sources that go to one directory: neither overwrites what the other left, and nothing is
+/// more readable than its source.
+#[cfg(unix)]
+#[test]
+fn records_are_written_no_more_readable_than_their_source() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let sources = ["one", "two"].map(|name| dir.path().join(name));
+    for source in &sources {
+        fs::create_dir(source).unwrap();
+        support::write_to(&with_deleted(2, 0), source, ToOwned::to_owned);
+        for file in fs::read_dir(source).unwrap() {
+            let private = fs::Permissions::from_mode(0o600);
+            fs::set_permissions(file.unwrap().path(), private).unwrap();
+        }
+    }
+    let written = |sources: &[std::path::PathBuf], out: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cimrepo"));
+        command.arg("recover").args(sources).arg("--out");
+        let run = command.arg(dir.path().join(out)).output().unwrap();
+        assert_eq!(run.status.code(), Some(0), "{run:?}");
+        let entries = fs::read_dir(dir.path().join(out)).unwrap();
+        let modes = entries.map(|entry| entry.unwrap().metadata().unwrap().permissions().mode());
+        modes.map(|mode| mode & 0o777).collect::<Vec<_>>()
+    };
+    let (one, both) = (written(&sources[..1], "first"), written(&sources, "all"));
+    assert!(
+        !one.is_empty() && one.iter().all(|mode| *mode == 0o600),
+        "{one:?}"
+    );
+    assert_eq!(both.len(), 2 * one.len());
+
+    let mut again = std::process::Command::new(env!("CARGO_BIN_EXE_cimrepo"));
+    again.arg("recover").arg(&sources[0]).arg("--out");
+    let again = again.arg(dir.path().join("all")).output().unwrap();
+    assert_eq!(again.status.code(), Some(2), "{again:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,

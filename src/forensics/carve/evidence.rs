@@ -13,7 +13,7 @@ use crate::format::checksum::crc32;
 use crate::format::heap::page::ObjectPage;
 use crate::pager::files::{DataFiles, RepositoryFiles};
 use crate::pager::generation::{Generation, read_all};
-use crate::storage::{Directory, read_exact_at};
+use crate::storage::{Directory, Protection, read_exact_at};
 use crate::store::{OpenOptions, Repository};
 
 /// Pages that are read at once.
@@ -29,6 +29,7 @@ pub struct Evidence {
     pub(super) repository: Option<Repository>,
     pub(super) generations: Vec<Generation>,
     pub(super) dialect: Dialect,
+    protection: Protection,
 }
 
 impl Evidence {
@@ -62,6 +63,7 @@ impl Evidence {
             repository,
             generations,
             dialect,
+            protection: files.protection(),
         })
     }
 
@@ -76,7 +78,16 @@ impl Evidence {
         let files = backup
             .exact_files()?
             .ok_or_else(|| Error::invalid(Misuse::Options, text))?;
-        Self::open(&Directory::new(Arc::new(files), "."), options)
+        let inside = Self::open(&Directory::new(Arc::new(files), "."), options)?;
+        Ok(Self {
+            protection: backup.snapshot().protection(),
+            ..inside
+        })
+    }
+
+    /// The access rights common to all files: nothing made from them may be more readable (W-18).
+    pub fn protection(&self) -> Protection {
+        self.protection.clone()
     }
 
     /// The dialect: that of the mapping, else the one that the pages look like.

@@ -1,10 +1,11 @@
-//! Files that a verb reads whole.
+//! Files that a verb reads or writes whole.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use cimrepo::base::escape::escape_path;
+use cimrepo::storage::{Protection, RealStorage, Storage, write_all_at};
 use cimrepo::{Error, IoOp};
 
 use super::output::Failure;
@@ -32,4 +33,18 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         ))),
         false => Ok(bytes),
     }
+}
+
+/// Writes a file that is not there yet, with these access rights.
+pub fn write_file(path: &Path, bytes: &[u8], protection: &Protection) -> Result<(), Failure> {
+    let failed = |op| {
+        move |source| Error::Io {
+            op,
+            path: path.into(),
+            source,
+        }
+    };
+    let file = RealStorage.create(path, protection);
+    let file = file.map_err(failed(IoOp::Create))?;
+    Ok(write_all_at(&*file, 0, bytes).map_err(failed(IoOp::Write))?)
 }

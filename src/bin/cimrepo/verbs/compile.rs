@@ -11,14 +11,14 @@ use cimrepo::compile::{
     Outcome as Fate, Phase, check, check_in, compile, split,
 };
 use cimrepo::format::security::sid::Sid;
-use cimrepo::storage::{Directory, Protection, RealStorage, Storage, write_all_at};
+use cimrepo::storage::{Directory, Protection, RealStorage, Storage};
 use cimrepo::store::EngineOptions;
 use cimrepo::text::mof::tree::{FlagMode, Flags};
 use clap::Args;
 use serde::Serialize;
 
 use crate::ui::diagnostic::{DiagnosticRow, complain_of};
-use crate::ui::file::read;
+use crate::ui::file::{read, write_file};
 use crate::ui::output::{Failure, Output, complain, count, even_if_closed};
 use crate::ui::source::written_failed;
 
@@ -375,12 +375,8 @@ fn protection_of(files: &[PathBuf]) -> Result<Protection, Failure> {
 
 /// Writes MOF into a file that is not there yet: UTF-8, with a mark where it is not ASCII alone.
 fn write_new(path: &Path, text: &str, protection: &Protection) -> Result<(), Failure> {
-    let file = RealStorage.create(path, protection);
-    let file = file.map_err(|error| failed(IoOp::Create, path, error))?;
     let mark = if text.is_ascii() { "" } else { "\u{feff}" };
-    let bytes = format!("{mark}{text}");
-    let written = write_all_at(&*file, 0, bytes.as_bytes());
-    Ok(written.map_err(|error| failed(IoOp::Write, path, error))?)
+    write_file(path, format!("{mark}{text}").as_bytes(), protection)
 }
 
 fn failed(op: IoOp, path: &Path, source: std::io::Error) -> cimrepo::Error {

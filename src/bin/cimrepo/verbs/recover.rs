@@ -1,19 +1,22 @@
 //! `recover`: records of earlier states.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cimrepo::base::error::ExitCode as Outcome;
-use cimrepo::base::escape::escape;
+use cimrepo::base::escape::{escape, escape_path};
 use cimrepo::base::filetime::FileTime;
 use cimrepo::cim::name;
 use cimrepo::forensics::carve::row::RemnantRow;
 use cimrepo::forensics::carve::{Certainty, Kind, Object, Status};
 use cimrepo::forensics::{CarveOptions, Carver, Remnant};
+use cimrepo::storage::Protection;
 use cimrepo::text::mof::{print_class, print_instance};
 use clap::{Args, ValueEnum};
 
+use super::create::NewDirectory;
+use crate::ui::file::write_file;
 use crate::ui::output::{Failure, Output, complain, count};
 use crate::ui::progress::Bar;
 use crate::ui::source::{ReadArguments, SourceArguments, SourcesArguments, open_evidence};
@@ -119,15 +122,50 @@ impl Fate {
     }
 }
 
-impl Arguments {
-    pub fn run(self) -> Result<Outcome, Failure> {
-        if let Some(directory) = &self.out {
-            fs::create_dir(directory)?;
+/// The directory that the bytes of records go to, a file each, numbered over all sources.
+#[derive(Debug)]
+struct Out {
+    directory: PathBuf,
+    shown: Cell<u64>,
+}
+
+impl Out {
+    /// Refuses a directory that is there: nothing in it may be mistaken for a record.
+    fn new(directory: &Path) -> Result<Self, Failure> {
+        if directory.symlink_metadata().is_ok() {
+            let text = format!(
+                "{} exists; give a new directory to --out",
+                escape_path(directory)
+            );
+            return Err(Failure::usage(text));
         }
-        self.sources.each(|source| self.recover(source))
+        Ok(Self {
+            directory: directory.to_owned(),
+            shown: Cell::new(0),
+        })
     }
 
-    fn recover(&self, source: &SourceArguments) -> Result<Outcome, Failure> {
+    /// Writes the bytes of a record, no more readable than the files that it is from.
+    fn write(&self, remnant: &Remnant, protection: &Protection) -> Result<(), Failure> {
+        self.shown.set(self.shown.get() + 1);
+        if remnant.kind == Kind::Key {
+            return Ok(());
+        }
+        NewDirectory::make(&self.directory, protection)?.keep();
+        let name = format!("{:06}.{}", self.shown.get(), kind_word(remnant.kind));
+        let path = self.directory.join(name);
+        write_file(&path, &remnant.bytes, &protection.for_file())
+    }
+}
+
+impl Arguments {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let out = self.out.as_deref().map(Out::new).transpose()?;
+        self.sources
+            .each(|source| self.recover(source, out.as_ref()))
+    }
+
+    fn recover(&self, source: &SourceArguments, out: Option<&Out>) -> Result<Outcome, Failure> {
         let evidence = open_evidence(source)?;
         let mut options = CarveOptions::new();
         if let Some(like) = &self.like {
@@ -137,6 +175,7 @@ impl Arguments {
             };
             options = options.like(like.the_one()?.open()?.snapshot());
         }
+        let protection = evidence.protection();
         let mut carver = Carver::new(evidence, options, &Bar::new())?;
         let format = if self.json {
             Format::Jsonl
@@ -145,18 +184,15 @@ impl Arguments {
         };
         let mut output = Output::new(format == Format::Jsonl);
         let mut shown: BTreeMap<(Kind, &str), u64> = BTreeMap::new();
-        let mut number = 0u64;
         for remnant in carver.by_ref() {
             if !self.wants(&remnant) {
                 continue;
             }
             let fate = Fate::of(remnant.status).word();
             *shown.entry((remnant.kind, fate)).or_default() += 1;
-            number += 1;
             show(&remnant, format, &mut output)?;
-            if let Some(directory) = self.out.as_ref().filter(|_| remnant.kind != Kind::Key) {
-                let name = format!("{number:06}.{}", kind_word(remnant.kind));
-                fs::write(directory.join(name), &remnant.bytes)?;
+            if let Some(out) = out {
+                out.write(&remnant, &protection)?;
             }
         }
         output.finish()?;
