@@ -1,4 +1,4 @@
-//! Which compression suits a backup: pure-Rust codecs on the pages of real repositories, in chunks
+//! Compares codecs for backups, pure-Rust ones, on the pages of real repositories, in chunks
 //! of several sizes. Prints the ratio (compressed to raw), and the speed of packing and unpacking
 //! on one thread.
 

@@ -1,4 +1,4 @@
-//! What the target `backup` does with an input: it edits the backup of a tiny repository, and reads
+//! The target `backup`: it edits the backup of a tiny repository, and reads
 //! what came of it.
 //!
 //! ```text

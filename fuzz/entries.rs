@@ -1,4 +1,4 @@
-//! What the fuzz targets do with an input. The targets and `tests/fuzz_replay.rs` include this
+//! The entries of the fuzz targets. The targets and `tests/fuzz_replay.rs` include this
 //! file, so that a seed means the same to both.
 //!
 //! An entry panics when the engine breaks a promise, and returns otherwise: for the most part

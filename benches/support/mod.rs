@@ -1,4 +1,4 @@
-//! What the benches run on: every repository under `CIMREPO_CORPUS`, by default
+//! The input of the benches: every repository under `CIMREPO_CORPUS`, by default
 //! `target/corpus/repositories`.
 
 // Each bench uses a part of it.

@@ -156,7 +156,7 @@ pub enum Error {
     Changed {
         /// The file or directory.
         path: Box<Path>,
-        /// What to do next.
+        /// The advice to the user.
         advice: &'static str,
     },
     /// An earlier sync failed, so that the content of the files after a loss of power is unknown.

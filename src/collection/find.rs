@@ -241,7 +241,7 @@ struct Level {
     names: Vec<OsString>,
 }
 
-/// What one directory holds.
+/// The content of one directory.
 #[derive(Default)]
 struct Listed {
     directories: Vec<OsString>,

@@ -1,4 +1,4 @@
-//! Whether the client has cancelled the call that runs (`CoCancelCall`).
+//! Asks if the client has cancelled the running call (`CoCancelCall`).
 
 #![cfg_attr(
     windows,

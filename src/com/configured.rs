@@ -26,7 +26,7 @@ const KEY: &str = "SOFTWARE\\cimrepo";
 #[derive(Debug)]
 pub(super) struct Configured;
 
-/// What is served in this process, by directory: as a rule one.
+/// The repositories served in this process, by directory: as a rule one.
 static SERVED: Mutex<BTreeMap<PathBuf, Standby>> = Mutex::new(BTreeMap::new());
 
 impl Host for Configured {

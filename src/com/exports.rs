@@ -1,4 +1,4 @@
-//! What COM calls in the DLL.
+//! The functions that COM calls in the DLL.
 
 #![expect(
     unsafe_code,
@@ -42,7 +42,7 @@ pub unsafe extern "system" fn DllGetClassObject(
     }
 }
 
-/// Whether the DLL can be unloaded: no object is alive and nobody locked it.
+/// `S_OK` if the DLL can be unloaded: no object is alive and nobody locked it.
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 pub extern "system" fn DllCanUnloadNow() -> HRESULT {

@@ -11,12 +11,12 @@ use crate::base::reason::Reason;
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What the method returns.
+    /// The result of the method.
     pub code: HResult,
     /// Reason among those that share the code. Its number is the help context of the error info,
     /// which is 0 without one.
     pub reason: Option<Reason>,
-    /// What the caller finds in its error info.
+    /// The text of the error info.
     pub text: String,
 }
 
@@ -45,7 +45,7 @@ impl Failure {
         Self::new(HResult::INITIALIZATION_FAILURE, text)
     }
 
-    /// What a panic becomes: the caller's process must live on.
+    /// The failure that stands for a panic: the caller's process must live on.
     pub(super) fn panicked(payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text

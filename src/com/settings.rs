@@ -1,4 +1,4 @@
-//! What the administrator of the machine chose for the DLL.
+//! Settings of the DLL that the administrator of the machine chose.
 
 use std::path::PathBuf;
 use std::time::Duration;

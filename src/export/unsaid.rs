@@ -1,4 +1,4 @@
-//! What MOF does not say of an object, told from what else the repository holds.
+//! Properties of an object that MOF cannot express, found by looking at the repository.
 
 use std::collections::HashMap;
 

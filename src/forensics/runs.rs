@@ -1,8 +1,8 @@
 //! Runs of the service, told from stamps.
 //!
-//! The engine reads the clock when the service starts and then adds 100 nanoseconds per put. A stamp
-//! therefore says in which run an object was put and in which order, not when. Stamps with gaps of
-//! at most one second belong to one run. Source: `docs::forensics`, "Time".
+//! The engine reads the clock when the service starts and then adds 100 nanoseconds per put. A
+//! stamp therefore says in which run an object was put and in which order, not when. Stamps with
+//! gaps of at most one second belong to one run. Source: `docs::forensics`, "Time".
 
 /// The widest gap between two stamps of one run: a second, in units of 100 nanoseconds.
 const MAX_GAP: u64 = 10_000_000;
@@ -35,7 +35,7 @@ impl Run {
     }
 }
 
-/// What a stamp was put on.
+/// The kind of object that a stamp was put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Put {
     /// A class of a namespace that set-up fills.

@@ -222,7 +222,7 @@ impl Target {
         Err(QueryError::new(QueryCode::SourceMissing, path.span.range(), text).into())
     }
 
-    /// Whether a reference that is made in a namespace means this object.
+    /// True if a reference that is made in a namespace means this object.
     fn is_meant(&self, catalog: &Catalog, namespace: &str, text: &str) -> Result<bool> {
         let Ok(path) = text.parse::<ObjectPath>() else {
             return Ok(false);
@@ -378,7 +378,7 @@ impl AssocRows {
         }
     }
 
-    /// What the referrer leads to besides the object, a row for each of its other references.
+    /// Targets of the referrer other than the object, a row for each of its other references.
     fn associators(
         &mut self,
         namespace: &Arc<str>,

@@ -57,7 +57,7 @@ pub(super) struct PathText {
 }
 
 impl Filter {
-    /// Whether the object fulfils the condition.
+    /// True if the object fulfils the condition.
     pub(super) fn holds(&self, catalog: &Catalog, subject: Subject<'_>) -> Result<bool> {
         match self {
             Filter::Term(term) => term.holds(catalog, subject),

@@ -5,7 +5,7 @@ use crate::catalog::Catalog;
 use crate::cim::name::{Name, same};
 use crate::cim::value::Object;
 
-/// Whether an embedded object is of a class or of one derived from it: as the object itself says,
+/// True if an embedded object is of a class or of one derived from it: as the object itself says,
 /// or else its class in the namespace. What cannot be read there says nothing.
 ///
 /// # Errors

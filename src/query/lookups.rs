@@ -113,8 +113,8 @@ enum KeyValue {
     None,
 }
 
-/// What `key = constant` leaves. Types whose equal values may have different texts are of no use
-/// here: datetimes, characters, reals.
+/// The rows that `key = constant` leaves. Types whose equal values may have different texts are of
+/// no use here: datetimes, characters, reals.
 fn key_value(term: &BoundTerm, key: &Name, scalar: ScalarType) -> Option<KeyValue> {
     if !term.column.rest.is_empty()
         || !matches!(&term.column.head, Head::Property(name, _) if name == key)

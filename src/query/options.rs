@@ -8,7 +8,7 @@ use crate::base::error::Result;
 /// Answers which namespaces may be read. Files at hand may all be read; a connection has rights in
 /// each namespace.
 pub trait Rights: Send + Sync {
-    /// Whether the objects of a namespace may be read.
+    /// True if the objects of a namespace may be read.
     ///
     /// # Errors
     /// The error that keeps it from being known.

@@ -29,7 +29,7 @@ const RUN: usize = 32;
 /// Suffix of the name of the directory in which a new repository is made next to a damaged one.
 const STAGING_SUFFIX: &str = ".restoring";
 
-/// Whether the directory of a new repository was created for it.
+/// Origin of the directory of a new repository: created for it, or there before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Made {
     Now,

@@ -39,7 +39,7 @@ pub use plan::{RestorePlan, Way, plan, writing_process};
 
 use target::Found;
 
-/// What to do if a repository exists already.
+/// The action if a repository exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Existing {
     /// Fail.
@@ -52,7 +52,7 @@ pub enum Existing {
 /// Options of a restore.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RestoreOptions {
-    /// What to do if a repository exists already.
+    /// The action if a repository exists already.
     pub existing: Existing,
     /// Restore a forensic backup even if the repository in it is damaged: its files, byte for byte,
     /// into a new or empty directory. The backup itself must be intact.

@@ -29,7 +29,7 @@ pub(crate) struct Tree {
     pub references: Vec<(RecordRef, KeyPlace)>,
     /// True if every page that is referred to could be read.
     pub is_complete: bool,
-    /// What is wrong with it.
+    /// The damage found in it.
     pub findings: Findings,
 }
 

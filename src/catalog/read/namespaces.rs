@@ -87,7 +87,7 @@ impl Catalog {
         }
     }
 
-    /// Whether instances of `__NAMESPACE` lead from `ROOT` to a namespace.
+    /// True if instances of `__NAMESPACE` lead from `ROOT` to a namespace.
     pub(crate) fn is_in_tree(&self, namespace: &str) -> Result<bool> {
         let mut path = namespace;
         if !is_possible(namespace) {

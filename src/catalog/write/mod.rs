@@ -36,7 +36,7 @@ pub use preview::Deletion;
 
 use stamps::Stamps;
 
-/// Whether the object must exist already.
+/// How the existence of the object is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Put {
     /// It may exist and is then replaced (`WBEM_FLAG_CREATE_OR_UPDATE`).
@@ -66,7 +66,7 @@ pub enum UpdateMode {
 /// Options for storing a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct PutClass {
-    /// Whether the class must exist already.
+    /// How the existence of the class is treated.
     pub put: Put,
     /// How far the change may go.
     pub mode: UpdateMode,

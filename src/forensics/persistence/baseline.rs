@@ -1,4 +1,5 @@
-//! The facts that are known of repositories as Windows makes them: data, in `baseline.txt` and `facts.txt`.
+//! The facts that are known of repositories as Windows makes them: data, in `baseline.txt` and
+//! `facts.txt`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -10,7 +11,7 @@ use super::super::runs::is_of_a_language;
 /// The facts, one a line. The heads of the files say how they were made.
 const TEXT: &str = concat!(include_str!("baseline.txt"), include_str!("facts.txt"));
 
-/// What Windows brings.
+/// Objects that Windows itself brings.
 #[derive(Debug, Default)]
 pub(super) struct Baseline {
     /// Namespaces, in upper case.

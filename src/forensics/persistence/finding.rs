@@ -1,4 +1,4 @@
-//! What a search for persistence gives: a finding, with the objects that it is about.
+//! The result of a search for persistence: a finding, with the objects that it is about.
 
 use std::fmt;
 
@@ -156,7 +156,7 @@ impl Kind {
 /// An object that a finding shows, whole.
 #[derive(Debug, Clone)]
 pub struct Subject {
-    /// What it is in the finding.
+    /// Its role in the finding.
     pub kind: Kind,
     /// Its namespace.
     pub namespace: String,
@@ -174,7 +174,7 @@ pub struct Subject {
     pub record: RecordRef,
     /// Where its record lies, as far as that can be told.
     pub place: Option<Place>,
-    /// Who created it.
+    /// Its creator.
     pub creator: Option<Sid>,
     /// The name of the creator.
     pub creator_name: Option<String>,
@@ -211,7 +211,7 @@ pub struct FirstSeen {
 pub struct Finding {
     /// How much it weighs.
     pub level: Level,
-    /// What it is about.
+    /// Its objects.
     pub kind: Kind,
     /// The rules that it matches, in order.
     pub rules: Vec<Rule>,

@@ -42,7 +42,7 @@ pub(super) struct FoundClass {
     pub(super) payloads: Vec<(Name, String)>,
 }
 
-/// What the walk found.
+/// The objects found by the walk.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     pub(super) namespaces: Vec<String>,
@@ -57,7 +57,7 @@ pub(super) struct Gathered {
     pub(super) classes: Vec<FoundClass>,
     /// The stamps of all objects.
     pub(super) stamps: Vec<(u64, Put)>,
-    /// What could not be read.
+    /// Errors of objects that could not be read.
     pub(super) faults: Vec<Error>,
 }
 

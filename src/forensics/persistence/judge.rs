@@ -4,7 +4,7 @@ use super::baseline::Baseline;
 use super::finding::{Finding, Kind, Level, Rule, Subject};
 use super::look::Look;
 
-/// What the rules say of a finding while they are gone through.
+/// The verdict on a finding while the rules are applied.
 #[derive(Debug)]
 pub(super) struct Judgement {
     kind: Kind,

@@ -12,7 +12,7 @@ use super::super::place::Place;
 use super::super::runs::{Runs, fills_by_itself, is_of_a_language};
 use super::finding::{FirstSeen, Kind, Subject};
 
-/// What is known of a repository as a whole.
+/// Facts about a repository as a whole.
 #[derive(Debug)]
 pub(super) struct Look {
     pub(super) catalog: Catalog,

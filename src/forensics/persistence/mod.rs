@@ -1,7 +1,7 @@
 //! Persistence: what would run by itself.
 //!
-//! Every namespace is looked at, and classes are told by what they are derived from, never by a list
-//! of names. A [`Finding`] has a [`Level`], the [`Rule`]s that it matches, a sentence, and the
+//! Every namespace is looked at, and classes are told by what they are derived from, never by a
+//! list of names. A [`Finding`] has a [`Level`], the [`Rule`]s that it matches, a sentence, and the
 //! objects that it is about, whole. What is known as good is known by its content.
 //!
 //! ```rust,no_run
@@ -57,9 +57,9 @@ use look::Look;
 
 /// A search for persistence: an iterator over findings, the heaviest first.
 ///
-/// What cannot be read is an error among them, before the findings, and hides nothing else. The walk
-/// takes place when the first one is asked for. For progress and cancellation give it a catalog that
-/// is [observed](Catalog::observed): a search that the observer ends gives
+/// What cannot be read is an error among them, before the findings, and hides nothing else. The
+/// walk takes place when the first one is asked for. For progress and cancellation give it a
+/// catalog that is [observed](Catalog::observed): a search that the observer ends gives
 /// [`Error::Cancelled`] and then nothing.
 #[derive(Debug)]
 pub struct Persistence {
@@ -72,7 +72,7 @@ enum State {
     Found(vec::IntoIter<Result<Finding>>),
 }
 
-/// What is looked at, and with what knowledge.
+/// The input of a search, and what is known beforehand.
 #[derive(Debug)]
 struct Search {
     catalog: Catalog,

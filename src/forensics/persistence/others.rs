@@ -1,5 +1,5 @@
-//! Findings on what stands beside chains: providers, registrations, classes, payloads, descriptors of
-//! namespaces (rules P03 and P10 to P15).
+//! Findings on what stands beside chains: providers, registrations, classes, payloads, descriptors
+//! of namespaces (rules P03 and P10 to P15).
 
 use std::collections::HashMap;
 
@@ -46,7 +46,7 @@ pub(super) fn findings(look: &Look, gathered: &Gathered, files: &ClassFiles) -> 
     findings
 }
 
-/// What providers are registered for, by namespace and name.
+/// Registrations of providers, by namespace and name.
 struct Roles(HashMap<(String, String), Vec<String>>);
 
 impl Roles {

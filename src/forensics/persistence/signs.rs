@@ -109,7 +109,7 @@ fn reads_class_property(text: &str) -> bool {
         || text.contains("[wmiclass]") && text.contains(".value")
 }
 
-/// What a filter waits for that is typical of persistence, as tags.
+/// Tags of the events that a filter waits for and that are typical of persistence.
 pub(super) fn of_query(query: &str) -> Vec<&'static str> {
     let query = query.to_ascii_lowercase();
     let is_word = |c: char| c.is_alphanumeric() || c == '_';

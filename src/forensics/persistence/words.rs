@@ -25,7 +25,7 @@ pub(super) fn short(text: &str) -> String {
     format!("{}{more}", escape(&flat))
 }
 
-/// Who created an object.
+/// The creator of an object.
 pub(super) fn creator(subject: &Subject) -> String {
     match (&subject.creator, &subject.creator_name) {
         (Some(sid), Some(name)) => format!("{} ({sid})", escape(name)),
@@ -107,7 +107,7 @@ fn push_str(words: &mut String, more: &str) {
     write!(words, "{more}").ok();
 }
 
-/// What a consumer does.
+/// The action of a consumer.
 fn action(consumer: &Subject) -> String {
     let name = short(consumer.text("Name"));
     let class = consumer.class.as_str();

@@ -36,7 +36,7 @@ pub struct Image {
     overlay: Overlay,
     /// The mapping of both together, made on demand.
     merged: OnceLock<Box<Mapping>>,
-    /// What a damaged index still holds, determined when damage is found.
+    /// Whole nodes of a damaged index, determined when damage is found.
     survey: OnceLock<Box<Survey>>,
     /// Number of levels of the index, counted on demand.
     levels: OnceLock<usize>,

@@ -68,7 +68,7 @@ impl<'t> Text<'t> {
 /// A file.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct File<'t> {
-    /// What it says, in order.
+    /// Its content, in order.
     pub items: Vec<Item<'t>>,
 }
 
@@ -280,12 +280,12 @@ pub struct QualifierDeclaration<'t> {
     pub at: At,
 }
 
-/// What DMTF's form of a declaration says besides.
+/// The additional parts of DMTF's form of a declaration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QualifierType<'t> {
     /// The type.
     pub scalar: ScalarType,
-    /// Whether it is an array.
+    /// True if it is an array.
     pub array: Option<ArraySize>,
     /// Its default.
     pub default: Option<Initializer<'t>>,

@@ -89,7 +89,7 @@ impl Column {
 /// A query for events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// What stands in front of the words that ask for events, and the condition.
+    /// The text before the words that ask for events, and the condition.
     pub select: Select,
     /// `WITHIN`: how often is polled, in seconds, as written.
     pub within: Option<At<Number>>,

@@ -24,10 +24,10 @@ use crate::ui::source::written_failed;
 
 /// Compile MOF files into a repository
 ///
-/// All files are one change: what they say is stored wholly, or nothing of it. A file is MOF, binary
-/// MOF, or any binary that holds some, such as a driver. Errors and warnings are printed with their
-/// place in the text and the code that Windows documents. Files that are included have to lie in
-/// the directory of the main file or in one given by -I.
+/// All files are one change: what they say is stored wholly, or nothing of it. A file is MOF,
+/// binary MOF, or any binary that holds some, such as a driver. Errors and warnings are printed
+/// with their place in the text and the code that Windows documents. Files that are included have
+/// to lie in the directory of the main file or in one given by -I.
 ///
 /// With --mof and --mfl the files are master files of a translated schema: they are split into
 /// neutral and localised MOF, and nothing is stored.
@@ -122,7 +122,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What mofcomp says of files that Windows would not compile again by itself.
+/// The message of mofcomp about files that Windows would not compile again by itself.
 const NO_AUTORECOVER: &str = "warning: no file has `#pragma autorecover`: what it says is gone \
     when Windows rebuilds the repository";
 
@@ -362,7 +362,7 @@ impl Arguments {
     }
 }
 
-/// What may be done with all of some files.
+/// The access rights common to some files.
 fn protection_of(files: &[PathBuf]) -> Result<Protection, Failure> {
     let mut all = Protection::default();
     for file in files {

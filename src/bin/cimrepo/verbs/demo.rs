@@ -21,10 +21,10 @@ use serde::Serialize;
 
 use crate::ui::output::{Failure, Output, argument, human_bytes};
 
-/// What the repository holds next to the system classes.
+/// The sample objects, next to the system classes.
 const SAMPLE: &str = include_str!("../../../../testdata/demo.mof");
 
-/// What is done to a copy of it.
+/// The MOF that changes a copy of the repository.
 const CHANGE: &str = r#"#pragma namespace("\\\\.\\root\\shop")
 #pragma deleteinstance("Article.Number=1", FAIL)
 #pragma deleteclass("Cupboard", FAIL)

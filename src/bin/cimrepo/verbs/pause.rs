@@ -86,7 +86,7 @@ struct Row {
     held: bool,
     /// Exit code of COMMAND. None if a signal ended it.
     status: Option<i32>,
-    /// Whether the command after the pause succeeded; null if there is none.
+    /// True if the command after the pause succeeded; null if there is none.
     after: Option<bool>,
 }
 

@@ -112,7 +112,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What stands in the way of a restore, and what becomes of those who are connected to it.
+/// Obstacles to a restore, and its effect on connected clients.
 fn hindrance(writer: &str) -> String {
     format!(
         "{} has the repository open for writing: a restore by this command would wait for it \

@@ -12,7 +12,7 @@ use crate::cim::value::Value;
 /// A parameter as a declaration has it.
 struct Parameter<'m> {
     property: &'m Property,
-    /// What is written of it, `in` and `out` at their places.
+    /// Its printed qualifiers, `in` and `out` at their places.
     qualifiers: QualifierSet,
     id: Option<i128>,
 }
